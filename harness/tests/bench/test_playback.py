@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voicegauge.bench.analysis.summary import summarize_targets
 from voicegauge.bench.running.audio_facts import measure_audio
 from voicegauge.bench.running.latency import find_origin_ms, measure_latency
 from voicegauge.bench.running.playback import add_playback_measurements, measure_streaming, simulate_playback
@@ -44,7 +45,7 @@ from voicegauge.speech.audio import (
 from voicegauge.transport import Transport
 
 from ..builders.contracts import load_trusted
-from ..builders.runs import build_sample
+from ..builders.runs import build_run, build_sample
 from ..builders.servers import serving
 from ..builders.virtual_time import run_in_virtual_time
 
@@ -132,22 +133,23 @@ def test_a_response_with_a_content_length_is_not_a_stream(header, ttsai) -> None
 
 
 @pytest.mark.parametrize(
-    ("chunks", "stalls", "audible", "arrived"),
+    ("chunks", "stalls", "audible", "arrived", "deficit"),
     [
-        ([(100, 1.0)], (), 350, 100),
-        ([(100, 0.0), (150, 1.0)], (), 400, 150),
-        ([(100, 0.2), (300, 1.0)], (), 350, 300),
-        ([(100, 0.2), (400, 1.0)], (100,), 450, 400),
-        ([(100, 0.2), (400, 0.3), (600, 1.0)], (100, 100), 450, 400),
-        ([(100, 0.5), (599, 0.6), (900, 0.7)], (200,), 350, 100),
-        ([(100, 0.1)], (), 100, 100),
+        ([(100, 1.0)], (), 350, 100, 0),
+        ([(100, 0.0), (150, 1.0)], (), 400, 150, 0),
+        ([(100, 0.2), (300, 1.0)], (), 350, 300, 0),
+        ([(100, 0.2), (400, 1.0)], (100,), 450, 400, 100),
+        ([(100, 0.2), (400, 0.3), (600, 1.0)], (100, 100), 450, 400, 200),  # the second stall adds to the first
+        ([(100, 0.5), (599, 0.6), (900, 0.7)], (200,), 350, 100, 200),
+        ([(100, 0.1)], (), 100, 100, 0),
     ],
 )
-def test_playback_stalls_when_the_buffer_is_empty(chunks, stalls, audible, arrived) -> None:
+def test_playback_stalls_when_the_buffer_is_empty(chunks, stalls, audible, arrived, deficit) -> None:
     played = simulate_playback([(float(at), seconds) for at, seconds in chunks], 0.25)
     assert played.stalls_ms == pytest.approx(stalls)
     assert played.requested_position_played_ms == pytest.approx(audible)
     assert played.requested_position_arrived_ms == arrived
+    assert played.worst_deficit_ms == pytest.approx(deficit)
 
 
 ARRIVALS = st.lists(st.tuples(st.floats(0, 500), st.floats(0, 1)), min_size=1, max_size=12).map(
@@ -277,3 +279,17 @@ def test_a_benchmark_reports_the_arrival_of_a_stream(tmp_path, capsys) -> None:
     assert sample.audio is not None
     assert streaming.chunks[-1][1] == sample.audio.bytes
     assert streaming.underruns is not None
+
+
+def test_c50_c100_and_c200_are_shares_of_streams() -> None:
+    """Deficits of 0, 49.9, 100 and 250 ms: two below 50 ms, two below 100 ms, three below 200 ms."""
+    samples = tuple(
+        msgspec.structs.replace(
+            build_sample(number), streaming=Streaming(chunks=((10.0, 1),), worst_deficit_ms=worst_deficit_ms)
+        )
+        for number, worst_deficit_ms in enumerate([0.0, 49.9, 100.0, 250.0])
+    )
+    (summary,) = summarize_targets(build_run(samples))
+    found = summary.streaming
+    assert found is not None
+    assert [one.value for one in (found.c50, found.c100, found.c200) if one is not None] == [0.5, 0.5, 0.75]

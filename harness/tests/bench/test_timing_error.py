@@ -8,10 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from voicegauge.api.benchmark_run.sending import use_rate
 from voicegauge.bench.calibration import measure_timing_error
 from voicegauge.bench.calibration.timing_error import DELAYS_MS, summarize_errors
+from voicegauge.bench.running.access import ProviderAccess
+from voicegauge.bench.running.dispatch import ArrivalRate
 from voicegauge.bench.running.loop_lag import LoopLag, is_disturbed
+from voicegauge.bench.running.runner import RunConfig
 from voicegauge.cli import run as voicegauge
+from voicegauge.client import RateLimiter
+from voicegauge.contract import Contract
+from voicegauge.errors import UsageError
 from voicegauge.transport import Transport
 
 from ..builders.virtual_time import in_virtual_time
@@ -62,3 +69,25 @@ def test_the_error_of_times_is_printed_and_saved(
     assert "error of times: 0.10 ms (median), 1.00 ms (p99)" in " ".join(capsys.readouterr().out.split())
     (page,) = (tmp_path / "runs").glob("*/report.html")
     assert "0.10 ms (median), 1.00 ms (p99)" in page.read_text()
+
+
+def test_a_rate_is_used_and_saved(contracts_folder: Path, suite_file: Path, tmp_path: Path) -> None:
+    result = tmp_path / "result.json"
+    words = ["bench", "acme/now", "--contracts", str(contracts_folder), "--suite", str(suite_file), "--asr", "none"]
+    more = ["--rate", "20", "--arrivals", "poisson", "--warmup", "0", "--no-report", "--json", str(result)]
+    assert not voicegauge([*words, *more, "--out", str(tmp_path / "runs")])
+    manifest = json.loads(result.read_bytes())["manifest"]
+    assert (manifest["requests_per_s"], manifest["arrivals"]) == (20.0, "poisson")
+    (run_file,) = (tmp_path / "runs").glob("*/run.json")
+    samples = json.loads(run_file.read_bytes())["samples"]
+    assert all(sample["latency"]["delay_ms"] >= 0 for sample in samples[1:]), "the first one shows who can be reached"
+    assert samples[0]["phases"]["http_version"] == "HTTP/1.1"
+
+
+def test_a_rate_above_the_accounts_plan_is_rejected(acme: Contract) -> None:
+    target = next(iter(acme.targets.values()))
+    access = ProviderAccess(rate_limiter=RateLimiter(60))
+    config = RunConfig(plan=None, targets={target.id: target}, access_by_provider={"acme": access})  # type: ignore[arg-type]  # not read
+    assert use_rate(config, ArrivalRate(1.0)).rate == ArrivalRate(1.0)
+    with pytest.raises(UsageError, match=r"more than the 60 requests per minute .* use at most --rate 1,"):
+        use_rate(config, ArrivalRate(1.5))

@@ -101,6 +101,10 @@ class Manifest(Record, frozen=True, kw_only=True):
     """Number of warm-up requests per target and session; they are excluded from every result."""
     concurrency: int
     """Maximum number of requests that are in progress at the same time."""
+    requests_per_s: float | None = None
+    """Rate at which requests were sent to each target; `None` if a request was sent when an earlier one had ended."""
+    arrivals: Literal["constant", "poisson"] = "constant"
+    """Whether the requests of a fixed rate had equal intervals."""
     timing_error: TimingError | None = None
     """The error of the run's times; `None` if it could not be measured."""
     seed: int

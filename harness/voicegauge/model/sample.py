@@ -87,6 +87,9 @@ class Streaming(Record, frozen=True, kw_only=True):
     """Number of times that a player runs out of audio if it starts to play as soon as the first audio arrives."""
     stalled_ms: float | None = None
     """Total time for which this player stalls because it has run out of audio."""
+    worst_deficit_ms: float | None = None
+    """Longest time by which audio arrives after the moment at which a player that never stalls would play it; 0 if none
+    does. A player that waits for so long before it starts has no underrun."""
 
 
 class AudioFacts(Record, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from voicegauge.transport.decoding import decode_body
 from voicegauge.transport.download import download
 from voicegauge.transport.encoding import encode_body
 from voicegauge.transport.http import Timeouts, Transport, find_proxy, limit_timeouts
+from voicegauge.transport.pools import require_http2
 
 __all__ = [
     "Clock",
@@ -19,6 +20,7 @@ __all__ = [
     "encode_body",
     "find_proxy",
     "limit_timeouts",
+    "require_http2",
     "run_in_thread",
     "sign_for_aws",
 ]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from voicegauge.api.benchmark_run.finishing import (
     finish_benchmark,
@@ -16,6 +18,7 @@ from voicegauge.api.benchmark_run.sending import (
     choose_run_to_continue,
     open_services,
     send_requests,
+    use_rate,
 )
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import delete_leftover_resources
@@ -30,8 +33,9 @@ from voicegauge.api.target_selection import (
 from voicegauge.bench import BenchResult
 from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS
 from voicegauge.bench.planning import BenchPlanSettings
-from voicegauge.bench.running import StopSignal, begin_run, build_live_access
+from voicegauge.bench.running import ArrivalRate, StopSignal, begin_run, build_live_access, open_spaced_transport
 from voicegauge.errors import UsageError
+from voicegauge.transport import require_http2
 
 
 def benchmark(
@@ -48,6 +52,9 @@ def benchmark(
     repetitions: int = 1,
     warmup: int = 1,
     concurrency: int = 16,
+    rate: float | None = None,
+    arrivals: Literal["constant", "poisson"] = "constant",
+    http2: bool = False,
     prices: Mapping[str, float] | None = None,
     voice_sample: PathLike | None = None,
     faults: Sequence[str] = (),
@@ -88,6 +95,9 @@ def benchmark(
         repetitions: number of requests for each text per session.
         warmup: number of unmeasured requests per target at the start of a session.
         concurrency: number of requests in flight; each target has an equal share, and at least one.
+        rate: requests per second to each target, however many are in flight; replaces `concurrency`.
+        arrivals: whether the requests of a rate have equal intervals or arrive as a Poisson process.
+        http2: whether to use HTTP/2 with servers that support it.
         prices: dollars per request by provider, target or operation; needed if the price is undocumented or disputed.
         voice_sample: audio file or URL for targets that clone a voice; by default a bundled recording.
         faults: ids of faults to inject into the emulator.
@@ -122,6 +132,10 @@ def benchmark(
         raise UsageError("--fault is for the emulator: leave out --live")
     if retry_ambiguous and live is None:
         raise UsageError("--retry-ambiguous is for live runs: add --live")
+    if rate is not None and rate <= 0:
+        raise UsageError(f"a rate of {rate:g} requests per second sends nothing: give a positive number")
+    if http2:
+        require_http2()
     if live is not None and live.ledger is not None:
         raise UsageError("a benchmark keeps an account of its own, which survives crashes: leave out ledger")
     planned = plan_requests(
@@ -151,6 +165,10 @@ def benchmark(
     announce_cost(planned, found, retry_ambiguous=retry_ambiguous)
     with open_services(planned, faults, concurrency) as config:
         config = dataclasses.replace(config, retry_ambiguous=retry_ambiguous, max_wait_s=max_wait_s)
+        if rate is not None:
+            config = use_rate(config, ArrivalRate(rate, arrivals))
+        if http2:
+            config = dataclasses.replace(config, open_transport=functools.partial(open_spaced_transport, http2=True))
         config = calibrate(config, planned.listener)
         folder = begin_run(Path(out), config, found, base_urls=live.base_urls if live is not None else {})
         outcome = send_requests(config, folder, found.journal_state if found else None, stop, planned.listener)

@@ -103,6 +103,12 @@ class StreamSummary(Record, frozen=True, kw_only=True):
     """Mean number of buffer underruns per sample."""
     stalled_ms: Estimate | None
     """Mean time per sample during which a player is stalled."""
+    c50: Estimate | None
+    """Share of streams whose audio is never more than 50 ms late for a player that starts at once (C50)."""
+    c100: Estimate | None
+    """The same for 100 ms."""
+    c200: Estimate | None
+    """The same for 200 ms."""
 
 
 class TargetSummary(Record, frozen=True, kw_only=True):
@@ -312,6 +318,10 @@ def _summarize_streaming(samples: Sequence[Sample], seed: int) -> StreamSummary 
             samples, lambda sample: select_value(sample.streaming) if sample.streaming else None
         )
 
+    def estimate_share_within(limit_ms: float) -> Estimate | None:
+        deficits_ms = select_streaming_values(lambda stream: stream.worst_deficit_ms)
+        return estimate_mean([(text, float(deficit_ms < limit_ms)) for text, deficit_ms in deficits_ms], seed=seed)
+
     return StreamSummary(
         first_event_ms=estimate_median(select_streaming_values(lambda stream: stream.first_event_ms), seed=seed),
         first_speech_ms=estimate_median(select_streaming_values(lambda stream: stream.first_speech_ms), seed=seed),
@@ -320,6 +330,9 @@ def _summarize_streaming(samples: Sequence[Sample], seed: int) -> StreamSummary 
         # Means: underruns are rare, so that their median would be 0 for nearly every target.
         underruns=estimate_mean(select_streaming_values(lambda stream: stream.underruns), seed=seed),
         stalled_ms=estimate_mean(select_streaming_values(lambda stream: stream.stalled_ms), seed=seed),
+        c50=estimate_share_within(50.0),
+        c100=estimate_share_within(100.0),
+        c200=estimate_share_within(200.0),
     )
 
 

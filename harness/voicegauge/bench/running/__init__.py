@@ -8,6 +8,7 @@ from voicegauge.bench.running.continuation import (
     find_run_to_continue,
     find_runs_of_other_plans,
 )
+from voicegauge.bench.running.dispatch import ArrivalRate
 from voicegauge.bench.running.journal import read_journal
 from voicegauge.bench.running.loop_lag import quiet_process
 from voicegauge.bench.running.manifest import build_manifest
@@ -21,6 +22,7 @@ from voicegauge.bench.running.store import (
 )
 
 __all__ = [
+    "ArrivalRate",
     "JournalState",
     "ProviderAccess",
     "RunConfig",

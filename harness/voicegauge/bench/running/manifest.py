@@ -41,6 +41,8 @@ def build_manifest(config: RunConfig, run_id: str, created_at: datetime, *, base
         repetitions=settings.repetitions,
         warmup=settings.warmup,
         concurrency=config.concurrency,
+        requests_per_s=config.rate.requests_per_s if config.rate is not None else None,
+        arrivals=config.rate.arrivals if config.rate is not None else "constant",
         timing_error=config.timing_error,
         seed=settings.seed,
         base_urls={f"{provider}/{server}".rstrip("/"): url for server, url in base_urls.items()},

@@ -108,6 +108,8 @@ class SimulatedPlayback(NamedTuple):
     """Time at which the given moment of the audio is played."""
     requested_position_arrived_ms: float
     """Time at which the given moment of the audio has arrived."""
+    worst_deficit_ms: float
+    """Longest time by which audio arrives too late for a player that never stalls."""
 
 
 def simulate_playback(chunks: Sequence[tuple[float, float]], requested_position_s: float) -> SimulatedPlayback:
@@ -121,18 +123,22 @@ def simulate_playback(chunks: Sequence[tuple[float, float]], requested_position_
     buffered_s = 0.0
     empty_ms: float | None = None  # when the buffered audio will have been played
     played_ms = arrived_ms = chunks[-1][0]
+    first_ms: float | None = None  # when playback starts
+    worst_deficit_ms = 0.0
     found = False
     for at_ms, playable_s in chunks:
         if playable_s <= buffered_s:  # a chunk that completes no audio frame
             continue
         if empty_ms is not None and at_ms - empty_ms > MIN_STALL_MS:
             stalls.append(at_ms - empty_ms)
+        first_ms = at_ms if first_ms is None else first_ms
+        worst_deficit_ms = max(worst_deficit_ms, at_ms - first_ms - buffered_s * 1000)
         start_ms = at_ms if empty_ms is None else max(at_ms, empty_ms)
         if not found and playable_s > requested_position_s:
             found, played_ms, arrived_ms = True, start_ms + (requested_position_s - buffered_s) * 1000, at_ms
         empty_ms = start_ms + (playable_s - buffered_s) * 1000
         buffered_s = playable_s
-    return SimulatedPlayback(tuple(stalls), played_ms, arrived_ms)
+    return SimulatedPlayback(tuple(stalls), played_ms, arrived_ms, worst_deficit_ms)
 
 
 def find_first_audio_ms(streaming: Streaming, timeline: PlaybackTimeline) -> float:
@@ -162,5 +168,6 @@ def add_playback_measurements(
         first_speech_ms=playback.requested_position_arrived_ms,
         underruns=len(playback.stalls_ms),
         stalled_ms=sum(playback.stalls_ms),
+        worst_deficit_ms=playback.worst_deficit_ms,
     )
     return measured, playback.requested_position_played_ms

@@ -66,9 +66,13 @@ MAX_IN_FLIGHT_AT_FIXED_RATE = 512
 """Number of requests in flight above which a run at a fixed rate sends no more until one ends."""
 
 
-def open_spaced_transport() -> Transport:
-    """Open the connections of a benchmark, whose requests begin at least `SEND_INTERVAL_S` apart."""
-    return Transport(send_interval_s=SEND_INTERVAL_S)
+def open_spaced_transport(*, http2: bool = False) -> Transport:
+    """Open the connections of a benchmark, whose requests begin at least `SEND_INTERVAL_S` apart.
+
+    Raises:
+        MissingExtraError: HTTP/2 is requested and not installed.
+    """
+    return Transport(send_interval_s=SEND_INTERVAL_S, max_connections=MAX_IN_FLIGHT_AT_FIXED_RATE, http2=http2)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -60,6 +60,20 @@ if TYPE_CHECKING:
 )
 @click.option("--concurrency", type=click.IntRange(1, 64), default=16, show_default=True, help="Requests in flight.")
 @click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="Requests per second to each target, however many are in flight; replaces --concurrency.",
+)
+@click.option(
+    "--arrivals",
+    type=click.Choice(["constant", "poisson"]),
+    default="constant",
+    show_default=True,
+    help="Intervals between the requests of --rate: equal, or those of a Poisson process.",
+)
+@click.option("--http2", is_flag=True, help="Use HTTP/2 with servers that support it.")
+@click.option(
     "--live/--emulated", default=False, help="Measure the live services, which costs money; by default the emulator."
 )
 @add_base_url_option
@@ -115,6 +129,9 @@ def command(
     repetitions: int,
     warmup: int,
     concurrency: int,
+    rate: float | None,
+    arrivals: Literal["constant", "poisson"],
+    http2: bool,
     live: bool,
     base_url: dict[str, str],
     allow_insecure_http: bool,
@@ -194,6 +211,9 @@ def command(
         repetitions=repetitions,
         warmup=warmup,
         concurrency=concurrency,
+        rate=rate,
+        arrivals=arrivals,
+        http2=http2,
         prices=prices,
         voice_sample=voice_sample,
         faults=faults,
