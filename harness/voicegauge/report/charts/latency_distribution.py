@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -69,15 +70,17 @@ def build_job_states(latencies: Sequence[Latency]) -> JobStateChart | None:
 
     A job's state is known only when it is polled, so that between two polls it may be in either of two states.
     """
-    jobs = [ends for latency in latencies if (ends := _find_state_ends(latency))]
+    jobs = [latency for latency in latencies if latency.completion_ms]
     if not jobs:
         return None
-    axis = build_linear_scale([ends[-1][1] for ends in jobs])
+    ends = _collect_state_ends(jobs)
+    axis = build_linear_scale(ends["processing-or-completed"])
     moments = [axis.high * i / _MOMENTS for i in range(_MOMENTS + 1)]
+    begins = dict(zip(ends, ([0.0] * len(jobs), *ends.values()), strict=False))
     below = [0.0] * len(moments)
     areas = []
-    for phase in _STATES:
-        shares = [_compute_share(jobs, phase, moment) for moment in moments]
+    for phase in reversed(ends):  # from the bottom up: the last to end is at the bottom
+        shares = [(bisect_right(begins[phase], t) - bisect_right(ends[phase], t)) / len(jobs) for t in moments]
         if not any(shares):
             continue
         above = [low + share for low, share in zip(below, shares, strict=True)]
@@ -86,37 +89,32 @@ def build_job_states(latencies: Sequence[Latency]) -> JobStateChart | None:
     return JobStateChart(tuple(areas), _build_time_ticks(axis), _build_share_ticks())
 
 
-_STATES: tuple[LatencyPhase, ...] = (
-    "processing-or-completed",
-    "processing",
-    "queue-or-processing",
-    "queue",
-    "submit",
-)
-"""States that are drawn, from the bottom up: the last to end is at the bottom."""
+def _collect_state_ends(jobs: Sequence[Latency]) -> dict[LatencyPhase, list[float]]:
+    """Return for each state, in order of time, when it ended in each job, in ms after the start; sorted."""
+    ends: dict[LatencyPhase, list[float]] = {
+        "submit": [],
+        "queue": [],
+        "queue-or-processing": [],
+        "processing": [],
+        "processing-or-completed": [],
+    }
+    for job in jobs:
+        reached_ms = 0.0
+        for phase, end_ms in zip(ends, _find_state_ends(job), strict=True):
+            reached_ms = max(reached_ms, end_ms)  # a state that a job skips ends when it begins
+            ends[phase].append(reached_ms)
+    return {phase: sorted(values) for phase, values in ends.items()}
 
 
-def _find_state_ends(latency: Latency) -> list[tuple[LatencyPhase, float]]:
-    """Return the end of each state of a job in ms after the start of the submit; empty if there is no job."""
-    if latency.completion_ms is None:
-        return []
-    submitted_ms = latency.submit_latency_ms
-    ends: list[tuple[LatencyPhase, float]] = [("submit", submitted_ms)]
-    if latency.queue_ms:
-        ends.append(("queue", submitted_ms + latency.queue_ms.low_ms))
-        ends.append(("queue-or-processing", submitted_ms + latency.queue_ms.high_ms))
-    ends.append(("processing", latency.completion_ms.low_ms))
-    ends.append(("processing-or-completed", latency.completion_ms.high_ms))
-    return ends
-
-
-def _compute_share(jobs: Sequence[Sequence[tuple[LatencyPhase, float]]], phase: LatencyPhase, at_ms: float) -> float:
-    """Return the share of jobs that are in a state at a moment."""
-    return sum(_find_state(ends, at_ms) == phase for ends in jobs) / len(jobs)
-
-
-def _find_state(ends: Sequence[tuple[LatencyPhase, float]], at_ms: float) -> LatencyPhase | None:
-    return next((phase for phase, end_ms in ends if at_ms < end_ms), None)
+def _find_state_ends(job: Latency) -> tuple[float, ...]:
+    submitted_ms, queue, completion = job.submit_latency_ms, job.queue_ms, job.completion_ms
+    return (
+        submitted_ms,
+        submitted_ms + queue.low_ms if queue else 0.0,
+        submitted_ms + queue.high_ms if queue else 0.0,
+        completion.low_ms if completion else 0.0,
+        completion.high_ms if completion else 0.0,
+    )
 
 
 def _format_area(axis: AxisScale, moments: Sequence[float], below: Sequence[float], above: Sequence[float]) -> str:
