@@ -33,6 +33,7 @@ from voicegauge.bench.result import BenchPlanResult, BenchResult
 from voicegauge.cli import cli
 from voicegauge.conformance import CheckReport
 from voicegauge.conformance import PricedPlan as PricedCheck
+from voicegauge.conformance.proxy import ProxyReport
 from voicegauge.contract.extension import build_json_schema
 from voicegauge.drift import DriftReport, OfficialDriftReport
 from voicegauge.model import Run
@@ -101,6 +102,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/official-drift.schema.json": lambda: as_json(
         record_schema(OfficialDriftReport, "voicegauge drift --official --json")
     ),
+    "docs/proxy.schema.json": lambda: as_json(record_schema(ProxyReport, "voicegauge proxy --json")),
     "docs/rules.schema.json": lambda: as_json(record_schema(RuleList, "voicegauge rules --json")),
     "docs/explain.schema.json": lambda: as_json(record_schema(RuleExplanation, "voicegauge explain RULE --json")),
     "README.md": readme,

@@ -8,9 +8,9 @@
 
 For every command, this package has a function that does the same and returns the record that the command writes with
 `--json`. The functions are synchronous. They can be called while an event loop is running (in a notebook, for example),
-but they block that loop; in asynchronous code use `await asyncio.to_thread(voicegauge.check, "pixelapi")`. `emulate`
-and `replay` return context managers for `with` and `async with`. All errors are subclasses of `VoicegaugeError`;
-`voicegauge.errors` lists them.
+but they block that loop; in asynchronous code use `await asyncio.to_thread(voicegauge.check, "pixelapi")`. `emulate`,
+`replay` and `proxy` return context managers for `with` and `async with`. All errors are subclasses of
+`VoicegaugeError`; `voicegauge.errors` lists them.
 
 Modules are imported on first use, so that `import voicegauge` is fast.
 """
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         RecordResult,
         RuleExplanation,
         RuleList,
+        RunningProxy,
         RunningReplay,
         ScoreResult,
         apply_baseline,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
         plan_check,
         propose_contract_patch,
         propose_overlay,
+        proxy,
         record,
         render_report,
         replay,
@@ -123,6 +125,7 @@ __all__ = [
     "Run",
     "RunComparison",
     "RunningEmulator",
+    "RunningProxy",
     "RunningReplay",
     "ScoreResult",
     "Severity",
@@ -156,6 +159,7 @@ __all__ = [
     "plan_check",
     "propose_contract_patch",
     "propose_overlay",
+    "proxy",
     "record",
     "render_report",
     "replay",

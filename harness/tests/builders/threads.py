@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from voicegauge.bench.scoring import transcription
+from voicegauge.conformance.proxy import judging
 from voicegauge.contract import Contract, load_contract
 from voicegauge.emulator import create_app
 from voicegauge.emulator.server import EmulatorProcessConfig, EmulatorStartup, process, running_app
 from voicegauge.errors import UsageError, VoicegaugeError
 
 _run_process, _process_pool = process._run_process, transcription._open_process_pool
+_run_judge = judging._run_judge
 
 
 def use_threads(patch: pytest.MonkeyPatch) -> None:
-    """Run emulators and ASR engines in threads."""
+    """Run emulators, ASR engines and the judges of proxies in threads."""
+    patch.setattr(judging, "_run_judge", _run_judge_thread)
+    patch.setattr(judging, "load_contract", lambda path: _load_once(path, path.stat().st_mtime_ns, path.stat().st_size))
     patch.setattr(process, "_run_process", _run_emulator)
     patch.setattr(transcription, "_open_process_pool", _thread_pool)
 
 
 def use_processes(patch: pytest.MonkeyPatch) -> None:
-    """Run emulators and ASR engines in processes of their own again, as they do for users."""
+    """Run them in processes of their own again, as they do for users."""
+    patch.setattr(judging, "_run_judge", _run_judge)
     patch.setattr(process, "_run_process", _run_process)
     patch.setattr(transcription, "_open_process_pool", _process_pool)
 
@@ -47,6 +55,24 @@ def _run_emulator(config: EmulatorProcessConfig) -> Iterator[EmulatorStartup]:
         raise UsageError(str(error)) from error
     with running_app(app, port=config.port) as url:
         yield EmulatorStartup(port=int(url.rpartition(":")[2]), providers=tuple(one.id for one in contracts))
+
+
+@contextlib.contextmanager
+def _run_judge_thread() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    requests, results = os.pipe(), os.pipe()
+    with os.fdopen(requests[1], "wb") as sent, os.fdopen(results[0], "rb") as received:
+
+        def judge() -> None:
+            with os.fdopen(requests[0], "rb") as reader, os.fdopen(results[1], "wb") as writer:
+                judging.judge_messages(reader, writer)
+
+        thread = threading.Thread(target=judge, daemon=True)
+        thread.start()
+        try:
+            yield sent, received
+        finally:
+            sent.close()
+            thread.join(60)
 
 
 @contextlib.contextmanager

@@ -256,7 +256,7 @@ def anonymous(side, **_options):
 @pytest.fixture
 def tls_server_context(monkeypatch):
     client = functools.partial(anonymous, ssl.PROTOCOL_TLS_CLIENT)
-    monkeypatch.setattr("voicegauge.transport.http._create_ssl_context", client)
+    monkeypatch.setattr("voicegauge.transport.http.create_ssl_context", client)
     return anonymous(ssl.PROTOCOL_TLS_SERVER)
 
 

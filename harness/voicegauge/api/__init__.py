@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         propose_overlay,
         select_providers,
     )
+    from voicegauge.api.traffic_proxy import RunningProxy, proxy
     from voicegauge.api.traffic_recording import Overwrite, RecordedFile, RecordResult, record
     from voicegauge.api.webhook_listening import ListenResult, listen
 
@@ -111,6 +112,7 @@ _NAMES_BY_MODULE = {
         "propose_overlay",
         "select_providers",
     ),
+    "traffic_proxy": ("RunningProxy", "proxy"),
     "traffic_recording": ("Overwrite", "RecordResult", "RecordedFile", "record"),
     "webhook_listening": ("ListenResult", "listen"),
 }
@@ -132,6 +134,7 @@ __all__ = [
     "ReportFormat",
     "RuleExplanation",
     "RuleList",
+    "RunningProxy",
     "RunningReplay",
     "ScoreResult",
     "apply_baseline",
@@ -165,6 +168,7 @@ __all__ = [
     "propose_contract",
     "propose_contract_patch",
     "propose_overlay",
+    "proxy",
     "record",
     "render_report",
     "replay",

@@ -33,6 +33,7 @@ COMMANDS = {
     "compare": "Tell regressions from noise between two runs.",
     "report": "Write runs as one self-contained HTML page.",
     "serve": "Run the emulator, or serve recordings, on a local port.",
+    "proxy": "Judge and record what passes between a client and the service.",
     "listen": "Receive webhooks and validate them.",
     "convert": "Convert recordings of other tools, and write VCR cassettes.",
     "rules": "List every rule: what it proves and how severe it is.",

@@ -165,6 +165,12 @@ def _print_findings_of_rule(terminal: Console, findings: list[Finding]) -> None:
     terminal.print()
 
 
+def print_new_finding(terminal: Console, finding: Finding) -> None:
+    """Print a finding at the moment at which it occurs."""
+    terminal.print(_format_title(finding), soft_wrap=True)
+    _print_finding(terminal, finding)
+
+
 def _print_finding(terminal: Console, finding: Finding) -> None:
     messages = finding.messages or {finding.message: finding.occurrences}
     shown = list(messages.items())[:MAX_MESSAGES_SHOWN]

@@ -221,7 +221,7 @@ def _read_base_urls(_ctx: click.Context, _param: click.Parameter, values: Sequen
             raise click.BadParameter(
                 "the URL has no http:// or https:// in front: write [SERVER=]http://HOST[:PORT][/PATH]"
             )
-        if not _is_base_url(url):
+        if not is_base_url(url):
             # The message does not repeat the value, because it may contain a password.
             raise click.BadParameter(
                 "write [SERVER=]http://HOST[:PORT][/PATH], or the same with https, without user, query or fragment"
@@ -230,7 +230,8 @@ def _read_base_urls(_ctx: click.Context, _param: click.Parameter, values: Sequen
     return found
 
 
-def _is_base_url(url: str) -> bool:
+def is_base_url(url: str) -> bool:
+    """Whether `url` is an http or https URL without user, query or fragment."""
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises if it is not a port number

@@ -22,6 +22,7 @@ UNTRUSTED_REASON_BY_SETTING: Mapping[str, str] = {
     "price": "a price that is too low exceeds your budget",
     "public-url": "it decides where webhooks are sent",
     "retry-ambiguous": "it pays again",
+    "upstream": "it decides where your key is sent",
     "webhook-host": "it decides where webhooks are sent",
     "yes": "it overwrites files",
 }

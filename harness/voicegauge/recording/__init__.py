@@ -10,13 +10,23 @@ from voicegauge.recording.discovery import (
     find_recordings,
     load_recordings,
 )
-from voicegauge.recording.har import Recording, collect_exchanges_by_group, group_exchanges, load_har, save_har
+from voicegauge.recording.har import (
+    ConversationIndex,
+    GrowingHar,
+    Recording,
+    collect_exchanges_by_group,
+    group_exchanges,
+    load_har,
+    save_har,
+)
 from voicegauge.recording.redaction import (
     BAD_KEY,
     MASK,
     Redactor,
     UrlCanonicalizer,
+    find_relative_path,
     find_secret,
+    find_used_credentials,
     get_bare_media_type,
     mask_credentials,
     mask_record,
@@ -27,6 +37,8 @@ from voicegauge.recording.vcr_export import save_vcr_cassette
 __all__ = [
     "BAD_KEY",
     "MASK",
+    "ConversationIndex",
+    "GrowingHar",
     "Recording",
     "RecordingChanges",
     "Redactor",
@@ -38,7 +50,9 @@ __all__ = [
     "compute_age_days",
     "find_provider_recordings",
     "find_recordings",
+    "find_relative_path",
     "find_secret",
+    "find_used_credentials",
     "get_bare_media_type",
     "group_exchanges",
     "load_har",

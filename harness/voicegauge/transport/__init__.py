@@ -8,10 +8,15 @@ from voicegauge.transport.download import download
 from voicegauge.transport.encoding import encode_body
 from voicegauge.transport.http import Timeouts, Transport, find_proxy, limit_timeouts
 from voicegauge.transport.pools import require_http2
+from voicegauge.transport.streaming import RawHeaders, StreamedRequest, StreamedResponse, StreamingTransport
 
 __all__ = [
     "Clock",
+    "RawHeaders",
     "RealClock",
+    "StreamedRequest",
+    "StreamedResponse",
+    "StreamingTransport",
     "Timeouts",
     "Transport",
     "VirtualClock",

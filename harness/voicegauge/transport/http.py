@@ -58,7 +58,7 @@ def limit_timeouts(max_total_s: float | None) -> Timeouts:
 
 
 @functools.cache
-def _create_ssl_context(*, http2: bool) -> ssl.SSLContext:  # noqa: ARG001 - one for each, as httpcore changes it
+def create_ssl_context(*, http2: bool) -> ssl.SSLContext:  # noqa: ARG001 - one for each, as httpcore changes it
     """Return the context that all transports share, because loading the certificates takes 30 ms.
 
     httpx honors SSL_CERT_FILE and SSL_CERT_DIR.
@@ -132,7 +132,7 @@ class Transport:
         if (proxy, pinned_host) not in self._pools:
             self._pools[proxy, pinned_host] = open_pool(
                 proxy,
-                ssl_context=_create_ssl_context(http2=self._http2),
+                ssl_context=create_ssl_context(http2=self._http2),
                 max_connections=self._max_connections,
                 http2=self._http2,
             )
@@ -193,7 +193,7 @@ class Transport:
             message = f"{host}: {trace.phase}: not done after {total_s:.3g} s in total{trace.received_body_description}"
             raise TimedOutError(message, sent=trace.is_sent or self.in_process) from None
         except HTTP_ERRORS as error:
-            raise _to_transport_error(error, host, trace, self._timeouts) from error
+            raise to_transport_error(error, host, trace, self._timeouts) from error
         return Exchange(provider=provider, operation=operation, request=request, response=response, timing=timing)
 
     async def _wait_for_turn(self) -> None:
@@ -228,11 +228,11 @@ class Transport:
         try:
             body = await self._read_body(response, trace, host, ends_stream if _is_stream(headers) else None)
         except (httpcore.ReadError, httpcore.RemoteProtocolError) as error:
-            message = str(_to_transport_error(error, host, trace, self._timeouts))
+            message = str(to_transport_error(error, host, trace, self._timeouts))
             raise IncompleteResponseError(message, response.status, headers) from error
         finally:
             await response.aclose()
-        timing = trace.build_timing(_get_http_version(response))
+        timing = trace.build_timing(get_http_version(response))
         return self._build_response(response.status, headers, body, host), timing
 
     def _build_response(self, status: int, headers: Headers, body: bytes, host: str) -> Response:
@@ -297,7 +297,7 @@ def _decode_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
 
 
-def _get_http_version(response: httpcore.Response) -> str:
+def get_http_version(response: httpcore.Response) -> str:
     """Return the version that the connection uses, such as "HTTP/1.1"."""
     version = response.extensions.get("http_version", b"")
     return version.decode("latin-1") if isinstance(version, bytes) else ""
@@ -321,7 +321,7 @@ def _parse_url(url: str) -> httpx.URL:
     return parsed
 
 
-def _to_transport_error(error: Exception, host: str, trace: ExchangeTrace, timeouts: Timeouts) -> TransportError:
+def to_transport_error(error: Exception, host: str, trace: ExchangeTrace, timeouts: Timeouts) -> TransportError:
     """Return the `TransportError` for an exception of httpcore.
 
     Its message is one line with the host and the phase, but without the URL, which may contain a key.

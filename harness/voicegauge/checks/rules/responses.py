@@ -83,9 +83,9 @@ def _check_empty_body(call: Call) -> Iterator[Violation]:
 )
 def _check_response_incomplete(response: IncompleteResponse) -> Iterator[Violation]:
     documented = response.call.documented_response
+    times = f", {response.attempts} times out of {response.attempts}" if response.attempts > 1 else ""
     yield Violation(
-        f"status {response.call.status}, then the body broke off, {response.attempts} times "
-        f"out of {response.attempts}: {response.reason}",
+        f"status {response.call.status}, then the body broke off{times}: {response.reason}",
         documented.pointer if documented else f"{response.operation.pointer}/responses",
     )
 

@@ -37,7 +37,7 @@ MAX_UNUSED_SHOWN = 10
     "--host",
     default="127.0.0.1",
     show_default=True,
-    callback=lambda _ctx, _param, value: _parse_loopback_host(value),
+    callback=lambda _ctx, _param, value: parse_loopback_host(value),
     help="A loopback address; other machines are not allowed, because the emulator does not protect itself.",
 )
 @click.option(
@@ -165,7 +165,12 @@ def _validate_flags(ctx: click.Context, *, serves_recordings: bool) -> None:
             raise UsageError(f"{option.opts[0]} {reason}")
 
 
-def _parse_loopback_host(host: str) -> str:
+def parse_loopback_host(host: str) -> str:
+    """Return a loopback address.
+
+    Raises:
+        BadParameter: `host` is another address.
+    """
     if host == "localhost":
         return "127.0.0.1"
     try:

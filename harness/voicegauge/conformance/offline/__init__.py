@@ -1,10 +1,21 @@
 """Judges documented examples and recordings, without sending anything."""
 
 from voicegauge.conformance.offline.examples import judge_documented_examples
-from voicegauge.conformance.offline.recordings import check_recordings, plan_cases_by_id
+from voicegauge.conformance.offline.recordings import (
+    SubmitCounter,
+    build_repeat_command,
+    check_recordings,
+    iterate_jobs_and_deliveries,
+    parse_call,
+    plan_cases_by_id,
+)
 
 __all__ = [
+    "SubmitCounter",
+    "build_repeat_command",
     "check_recordings",
+    "iterate_jobs_and_deliveries",
     "judge_documented_examples",
+    "parse_call",
     "plan_cases_by_id",
 ]

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import unquote, urlsplit
 from weakref import WeakKeyDictionary
 
@@ -59,7 +60,7 @@ def check_recordings(
         contract = by_id.get(recording.provider)
         if contract is None:
             continue
-        checker = Checker(recording.provenance, rules, functools.partial(_build_repeat_command, contract, path))
+        checker = Checker(recording.provenance, rules, functools.partial(build_repeat_command, contract, path))
         try:
             if contract.id not in cases:
                 cases[contract.id] = plan_cases_by_id(contract)
@@ -72,7 +73,10 @@ def check_recordings(
         for exchange in recording.exchanges:
             collector.count_exchange(recording.provenance, contract.id, exchange.operation)
             collector.coverage.add_exchange(exchange)
-        _report_unmatched_submits(path, contract, subjects, collector)
+        submits = SubmitCounter()
+        for subject in subjects:
+            submits.add(subject)
+        submits.report_unmatched(path.name, contract, collector)
         collector.add_findings(
             _find_age_violations(
                 checker,
@@ -87,20 +91,32 @@ def check_recordings(
     return judged
 
 
-def _report_unmatched_submits(
-    path: Path, contract: Contract, subjects: Sequence[CheckSubject], collector: Collector
-) -> None:
-    """Report accepted submits that match no target, because their jobs and audio cannot be judged."""
-    submits = [s for s in subjects if isinstance(s, Call) and s.operation.speech is not None and s.is_accepted]
-    unmatched = Counter(submit.operation.id for submit in submits if submit.target is None)
-    for operation, count in unmatched.items():
-        targets = ", ".join(target.id for target in contract.find_operation(operation).targets)
-        reason = f"{count} accepted submit{'' if count == 1 else 's'} with the constants of no target: {targets}"
-        collector.add_skipped_without_case(
-            f"{contract.id}/{path.name}: jobs and audio of {operation}", reason, f"{contract.id}/{operation}"
-        )
-        if all(submit.target is None for submit in submits):
-            collector.add_not_judged(f"{contract.id}/{path.name}", reason)
+class SubmitCounter:
+    """Counts accepted submits, and those that match no target, because their jobs and audio cannot be judged."""
+
+    def __init__(self) -> None:
+        """Begin with no submit."""
+        self._total = 0
+        self._unmatched: Counter[str] = Counter()
+        """Number of submits without a target, by operation."""
+
+    def add(self, subject: CheckSubject) -> None:
+        """Count `subject` if it is an accepted submit of speech."""
+        if isinstance(subject, Call) and subject.operation.speech is not None and subject.is_accepted:
+            self._total += 1
+            if subject.target is None:
+                self._unmatched[subject.operation.id] += 1
+
+    def report_unmatched(self, name: str, contract: Contract, collector: Collector) -> None:
+        """Report the submits without a target; `name` is that of the recording or of the traffic."""
+        for operation, count in self._unmatched.items():
+            targets = ", ".join(target.id for target in contract.find_operation(operation).targets)
+            reason = f"{count} accepted submit{'' if count == 1 else 's'} with the constants of no target: {targets}"
+            collector.add_skipped_without_case(
+                f"{contract.id}/{name}: jobs and audio of {operation}", reason, f"{contract.id}/{operation}"
+            )
+            if self._unmatched.total() == self._total:
+                collector.add_not_judged(f"{contract.id}/{name}", reason)
 
 
 _CASES_BY_CONTRACT: WeakKeyDictionary[Contract, Mapping[str, ConformanceCase]] = WeakKeyDictionary()
@@ -118,15 +134,17 @@ def plan_cases_by_id(contract: Contract) -> Mapping[str, ConformanceCase]:
     return cases
 
 
-def _build_repeat_command(contract: Contract, path: Path, exchange: Exchange) -> str | None:
+def build_repeat_command(contract: Contract, path: Path | None, exchange: Exchange) -> str | None:
     """Return the command that shows a finding again.
 
     A request with an id from an earlier response is not sent again, because the id may not exist any more. The
-    recording is judged again instead.
+    recording at `path` is judged again instead, if there is one.
     """
     operation = contract.operations.get(exchange.operation)
     if operation is not None and not operation.needs_existing_id:
         return build_curl_command(exchange.request, contract)
+    if path is None:
+        return None
     options = build_contract_options([contract])
     return shlex.join(["voicegauge", "check", contract.id, "--recordings", str(path.parent), *options])
 
@@ -174,11 +192,21 @@ def iterate_recording_subjects(
         DataError: the contract does not have the operation of an exchange.
     """
     known = cases or {}
-    parsed = (_parse_call(contract, exchange, known) for exchange in recording.exchanges)
+    parsed = (parse_call(contract, exchange, known) for exchange in recording.exchanges)
     calls = [call for call in parsed if call is not None]
     yield from calls
     yield from _iterate_case_outcomes(calls, known)
-    index = _ExchangeIndex(calls, recording.exchanges)
+    yield from iterate_jobs_and_deliveries(calls, recording.exchanges)
+
+
+def iterate_jobs_and_deliveries(calls: Sequence[Call], exchanges: Sequence[Exchange]) -> Iterator[CheckSubject]:
+    """Yield every submit with its polls as a job, and the audio of each delivery.
+
+    Args:
+        calls: the calls of documented operations, in order.
+        exchanges: all exchanges, with the downloads.
+    """
+    index = _ExchangeIndex(calls, exchanges)
     for submit in calls:
         if submit.target is None or not submit.is_accepted:
             continue
@@ -195,7 +223,9 @@ def iterate_recording_subjects(
             yield delivery
 
 
-def _parse_call(contract: Contract, exchange: Exchange, case_by_id: Mapping[str, ConformanceCase]) -> Call | None:
+def parse_call(
+    contract: Contract, exchange: Exchange, case_by_id: Mapping[str, ConformanceCase] = MappingProxyType({})
+) -> Call | None:
     """Return an exchange as a call of its operation; `None` for a download that no document describes."""
     operation = contract.operations.get(exchange.operation)
     if operation is None:

@@ -1,4 +1,4 @@
-"""Limits of a server for slow clients and for many connections."""
+"""Limits of a server for slow clients and for many connections, and how an application closes a connection."""
 
 from __future__ import annotations
 
@@ -21,3 +21,7 @@ class ClientLimits(NamedTuple):
 
 
 DEFAULT_LIMITS = ClientLimits()
+
+ABORT_EXTENSION = "voicegauge.abort"
+"""Key in `scope["extensions"]` of a function that closes the connection after what was sent, although the response is
+not complete. An application could only raise an exception instead, which uvicorn logs."""

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from voicegauge.emulator.server.client_limits import ClientLimits
+from voicegauge.emulator.server.client_limits import ABORT_EXTENSION, ClientLimits
 
 _TIMEOUT_RESPONSE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
@@ -31,6 +31,16 @@ class _LimitedProtocolBase(H11Protocol):
     client_limits: ClassVar[ClientLimits]
     open_connections: ClassVar[dict[_LimitedProtocolBase, None]]
     """Open connections, oldest first."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        application = self.app
+
+        async def call_with_abort(scope: Any, receive: Any, send: Any) -> None:
+            scope["extensions"] = {ABORT_EXTENSION: self.transport.close}
+            await application(scope, receive, send)
+
+        self.app = call_with_abort
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
 from voicegauge.contract import Contract
@@ -13,7 +13,9 @@ from voicegauge.emulator.server.app import create_app
 from voicegauge.emulator.server.client_limits import DEFAULT_LIMITS, ClientLimits
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import UsageError
+from voicegauge.hosts import build_server_url
 
+OnShutdown = Callable[[], Awaitable[None]]
 CONNECTION_BACKLOG = 2048
 SHUTDOWN_GRACE_S = 1
 """Time, in seconds, within which responses in progress can finish when the server is shut down."""
@@ -72,6 +74,8 @@ def serve_app(
     *,
     on_ready: Callable[[Callable[[], None]], None],
     client_limits: ClientLimits = DEFAULT_LIMITS,
+    adds_date: bool = True,
+    on_shutdown: OnShutdown | None = None,
 ) -> None:
     """Serve an ASGI application until it is stopped or interrupted.
 
@@ -81,6 +85,8 @@ def serve_app(
         on_ready: function that is called once the server accepts requests. Its argument is a function that stops the
             server and can be called from any thread.
         client_limits: limits for slow clients and many connections.
+        adds_date: whether a Date header is added to each response.
+        on_shutdown: is awaited in the server's event loop after the last response.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed; the server is stopped.
@@ -94,6 +100,11 @@ def serve_app(
             await super().startup(sockets)
             on_ready(self.stop)
 
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().shutdown(sockets)
+            if on_shutdown is not None:
+                await on_shutdown()
+
         def stop(self) -> None:
             self.should_exit = True
 
@@ -104,6 +115,7 @@ def serve_app(
         log_config=None,
         access_log=False,
         lifespan="off",
+        date_header=adds_date,
         server_header=False,  # each response sets its own
         backlog=CONNECTION_BACKLOG,
         timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
@@ -113,18 +125,29 @@ def serve_app(
 
 
 @contextlib.contextmanager
-def running_app(app: Any, *, port: int = 0, client_limits: ClientLimits = DEFAULT_LIMITS) -> Iterator[str]:
+def running_app(
+    app: Any,
+    *,
+    port: int = 0,
+    host: str = "127.0.0.1",
+    client_limits: ClientLimits = DEFAULT_LIMITS,
+    adds_date: bool = True,
+    on_shutdown: OnShutdown | None = None,
+) -> Iterator[str]:
     """Serve `app` on a local port (by default a free one) in a thread, and yield its root URL.
 
     Args:
         app: an ASGI application.
         port: port to listen on; 0 selects a free one.
+        host: address to listen on.
         client_limits: limits for slow clients and many connections.
+        adds_date: whether a Date header is added to each response.
+        on_shutdown: is awaited in the server's event loop after the last response.
 
     Raises:
         UsageError: the port is in use, or the server does not start.
     """
-    bound_socket = bind_socket("127.0.0.1", port)
+    bound_socket = bind_socket(host, port)
     started = threading.Event()
     stops: list[Callable[[], None]] = []
 
@@ -135,14 +158,19 @@ def running_app(app: Any, *, port: int = 0, client_limits: ClientLimits = DEFAUL
     thread = threading.Thread(
         target=serve_app,
         args=(app, bound_socket),
-        kwargs={"on_ready": on_ready, "client_limits": client_limits},
+        kwargs={
+            "on_ready": on_ready,
+            "client_limits": client_limits,
+            "adds_date": adds_date,
+            "on_shutdown": on_shutdown,
+        },
         daemon=True,
     )
     thread.start()
     try:
         if not started.wait(START_LIMIT_S):
             raise UsageError("the server did not start")
-        yield f"http://127.0.0.1:{bound_socket.getsockname()[1]}"
+        yield build_server_url(host, bound_socket.getsockname()[1])
     finally:
         for stop in stops:
             stop()

@@ -1,11 +1,14 @@
 """Defines recordings, writes and reads them as HAR 1.2 files, and groups their exchanges."""
 
-from voicegauge.recording.har.grouping import assign_groups, group_exchanges
+from voicegauge.recording.har.grouping import ConversationIndex, assign_groups, group_exchanges
+from voicegauge.recording.har.growing_har import GrowingHar
 from voicegauge.recording.har.har_reading import load_har
 from voicegauge.recording.har.har_writing import save_har
 from voicegauge.recording.har.recording import Recording, collect_exchanges_by_group
 
 __all__ = [
+    "ConversationIndex",
+    "GrowingHar",
     "Recording",
     "assign_groups",
     "collect_exchanges_by_group",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -32,18 +32,16 @@ def group_exchanges(contract: Contract, exchanges: Sequence[Exchange]) -> list[l
     """
     groups: list[list[Exchange]] = []
     named: dict[str, int] = {}
-    links = _LinkIndex()
+    index = ConversationIndex(contract)
     for exchange in exchanges:
-        number = (
-            named.get(exchange.group) if exchange.group else links.find_latest_group(_find_links(contract, exchange))
-        )
+        number = named.get(exchange.group) if exchange.group else index.find_conversation(exchange)
         if number is None:
             number = len(groups)
             groups.append([])
             if exchange.group:
                 named[exchange.group] = number
         groups[number].append(exchange)
-        links.add_exchange(exchange, number)
+        index.add_exchange(exchange, number)
     return groups
 
 
@@ -57,13 +55,17 @@ def assign_groups(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator
         yield msgspec.structs.replace(exchange, group=exchange.group or names.get(id(exchange)))
 
 
-class _LinkIndex:
-    """The ids and URLs in JSON responses, each with the latest group that has it."""
+class ConversationIndex:
+    """Finds the conversation to which a request belongs: the latest one with a response that has its URL or its id."""
 
-    def __init__(self) -> None:
-        self._groups: dict[str, int] = {}
+    def __init__(self, contract: Contract) -> None:
+        """Begin without a conversation."""
+        self._contract = contract
+        self._numbers: dict[str, int] = {}
+        """The latest conversation with each id and URL in its JSON responses."""
 
-    def add_exchange(self, exchange: Exchange, group: int) -> None:
+    def add_exchange(self, exchange: Exchange, number: int) -> None:
+        """Note the ids and URLs in the response of `exchange`, which belongs to the conversation `number`."""
         if not is_json(exchange.response.media_type):
             return
         try:
@@ -73,11 +75,16 @@ class _LinkIndex:
         for value in values:
             for link in {value, _parse_url_path(value), *_SEPARATORS.split(value)}:
                 if len(link) >= MIN_ID_CHARACTERS:
-                    self._groups[link] = max(group, self._groups.get(link, 0))
+                    self._numbers[link] = max(number, self._numbers.get(link, 0))
 
-    def find_latest_group(self, links: Iterable[str]) -> int | None:
-        """Return the number of the latest group with one of `links`; `None` if there is none."""
-        return max((self._groups[link] for link in links if link in self._groups), default=None)
+    def find_conversation(self, exchange: Exchange) -> int | None:
+        """Return the number of the latest conversation with a link of this request; `None` if there is none."""
+        links = _find_links(self._contract, exchange)
+        return max((self._numbers[link] for link in links if link in self._numbers), default=None)
+
+    def forget_conversation(self, number: int) -> None:
+        """Remove the links of a conversation that has ended."""
+        self._numbers = {link: other for link, other in self._numbers.items() if other != number}
 
 
 def _iterate_texts(value: Any) -> Iterator[str]:

@@ -80,7 +80,15 @@ def save_har(
 
 
 def _build_har_file(recording: Recording, sidecars: SidecarWriter) -> har.HarFile:
-    metadata = har.HarMetadata(
+    metadata = build_har_metadata(recording)
+    entries = tuple(build_har_entry(exchange, recording.recorded_at, sidecars) for exchange in recording.exchanges)
+    creator = har.HarCreator(name="voicegauge", version=__version__)
+    return har.HarFile(log=har.HarLog(version="1.2", creator=creator, entries=entries, metadata=metadata))
+
+
+def build_har_metadata(recording: Recording) -> har.HarMetadata:
+    """Return what the file says about the origin of `recording`."""
+    return har.HarMetadata(
         schema_version=har.SCHEMA_VERSION,
         provenance=recording.provenance,
         provider=recording.provider,
@@ -89,14 +97,15 @@ def _build_har_file(recording: Recording, sidecars: SidecarWriter) -> har.HarFil
         recorded_at=recording.recorded_at,
         redactions=recording.redactions,
     )
-    entries = tuple(_build_har_entry(exchange, recording, sidecars) for exchange in recording.exchanges)
-    creator = har.HarCreator(name="voicegauge", version=__version__)
-    return har.HarFile(log=har.HarLog(version="1.2", creator=creator, entries=entries, metadata=metadata))
 
 
-def _build_har_entry(exchange: Exchange, recording: Recording, sidecars: SidecarWriter) -> har.HarEntry:
+def build_har_entry(exchange: Exchange, recorded_at: str, sidecars: SidecarWriter) -> har.HarEntry:
+    """Return the entry of `exchange`, with long and binary bodies in `sidecars`.
+
+    `recorded_at` is the time of the recording, for an exchange without a timing.
+    """
     timing = exchange.timing
-    started = recording.recorded_at
+    started = recorded_at
     if timing is not None:
         started = dt.datetime.fromtimestamp(timing.started_at, dt.UTC).isoformat()
     return har.HarEntry(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,13 +20,10 @@ from voicegauge.recording.importing.parsed_interaction import (
     UnparsedInteraction,
     parse_time,
 )
-from voicegauge.recording.redaction import MASK, UrlCanonicalizer, find_relative_path
+from voicegauge.recording.redaction import UrlCanonicalizer, find_relative_path, find_used_credentials
 from voicegauge.transport import decode_body
 
 MAX_BODY_BYTES = 64 * 2**20
-MIN_SECRET_CHARACTERS = 8
-"""Number of characters from which a value in the place of a key is a secret. Shorter values, such as "none" or "xxx",
-are placeholders."""
 _UNSUPPORTED_ENCODINGS = ("br", "zstd", "compress")
 _STREAM_REMARK = "a stream, flattened: the arrival of its chunks is not in the file"
 
@@ -79,7 +76,9 @@ def import_recording(path: Path, contract: Contract, base_urls: Mapping[str, str
         exchanges=exchanges,
         remarks=tuple(importer.remarks),
         recorded_at=min(importer.times, default=None),
-        secrets=tuple(dict.fromkeys(_find_secrets(contract, exchanges))),
+        secrets=tuple(
+            dict.fromkeys(secret for exchange in exchanges for secret in find_used_credentials(contract, exchange))
+        ),
     )
 
 
@@ -225,26 +224,3 @@ def _describe_losses(exchange: Exchange) -> Iterator[str]:
     is_comparable = response.header("content-encoding") is None and exchange.request.method != "HEAD"
     if is_comparable and length is not None and length.isdecimal() and int(length) > len(response.body):
         yield f"the response body is truncated: {len(response.body)} of {length} bytes are in the file"
-
-
-def _find_secrets(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator[str]:
-    """Yield the values of cookies, and of headers and query parameters that the contract's security schemes name."""
-    names = {"authorization", "proxy-authorization", "cookie"}
-    queries: set[str] = set()
-    for scheme in contract.security_schemes.values():
-        if scheme.get("type") == "apiKey":
-            (queries if scheme.get("in") == "query" else names).add(str(scheme.get("name")).lower())
-    for exchange in exchanges:
-        for name, value in exchange.request.headers:
-            if name.lower() == "cookie":
-                yield from filter(_is_secret, (part.partition("=")[2].strip() for part in value.split(";")))
-            elif name.lower() in names and _is_secret(key := value.strip().rpartition(" ")[2]):
-                yield key
-        for part in urlsplit(exchange.request.url).query.split("&"):
-            name, _, value = part.partition("=")
-            if name.lower() in queries and _is_secret(value):
-                yield value
-
-
-def _is_secret(text: str) -> bool:
-    return len(text) >= MIN_SECRET_CHARACTERS and MASK not in text

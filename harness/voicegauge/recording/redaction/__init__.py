@@ -13,6 +13,7 @@ from voicegauge.recording.redaction.url_rewriting import (
     find_relative_path,
     rewrite_response_urls,
 )
+from voicegauge.recording.redaction.used_credentials import find_used_credentials
 
 __all__ = [
     "BAD_KEY",
@@ -24,6 +25,7 @@ __all__ = [
     "build_url_rewriter",
     "find_relative_path",
     "find_secret",
+    "find_used_credentials",
     "get_bare_media_type",
     "mask_body",
     "mask_credentials",

@@ -1,0 +1,185 @@
+"""`voicegauge proxy`: judge and record what passes between a client and the service."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from voicegauge.cli.commands.serve import parse_loopback_host
+from voicegauge.cli.console import create_console, print_escaped, show_record
+from voicegauge.cli.options import (
+    add_contracts_option,
+    add_insecure_http_option,
+    add_json_option,
+    is_base_url,
+)
+from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, NothingMeasuredError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+
+    from voicegauge.api import RunningProxy
+    from voicegauge.conformance.proxy import ProxyReport
+
+MAX_REASONS_SHOWN = 5
+"""Number of reasons or paths named of each kind; --json has all."""
+PROXY_PORT = 8070
+
+
+@click.command("proxy")
+@click.argument("provider")
+@click.option(
+    "--upstream",
+    metavar="URL",
+    callback=lambda _ctx, _param, value: _parse_upstream(value),
+    help="Forward to URL instead of the contract's servers: an emulator, a staging server, your own server.",
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=PROXY_PORT, show_default=True, help="0 chooses a free one."
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    callback=lambda _ctx, _param, value: parse_loopback_host(value),
+    help="A loopback address; other machines are not allowed, because the listener does not encrypt keys.",
+)
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Write the exchanges, redacted, to this new .har file, or to a new file in this folder.",
+)
+@click.option(
+    "--mask", multiple=True, metavar="NAME", help="Mask the field, parameter or header NAME. May be repeated."
+)
+@click.option("--strict", is_flag=True, help="Fail on warnings too.")
+@add_insecure_http_option
+@add_contracts_option
+@add_json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    *,
+    provider: str,
+    upstream: str | None,
+    port: int,
+    host: str,
+    record: Path | None,
+    mask: tuple[str, ...],
+    strict: bool,
+    allow_insecure_http: bool,
+    contracts: tuple[Path, ...],
+    json_path: str | None,
+) -> None:
+    """Judge and record what passes between your own client and the service.
+
+    Set the URL that is printed first as the base URL of your client. Requests and responses
+    pass unchanged and part by part. Findings are printed as they occur, and a summary at the
+    end (Ctrl-C). The exit status is 1 if there are errors (with --strict, also warnings), and
+    3 if nothing was judged or something could not be.
+    """
+    from voicegauge import api
+    from voicegauge.cli.check_tables import print_new_finding
+
+    out = create_console(to_stderr=json_path == "-")
+    catalogue = api.load_contracts(contracts)
+    server = api.proxy(
+        provider,
+        upstream=upstream,
+        record=record,
+        contracts=catalogue,
+        names_to_mask=mask,
+        allow_insecure_http=allow_insecure_http,
+        port=port,
+        host=host,
+        on_finding=lambda finding: print_new_finding(out, finding),
+    )
+    with server as running:
+        _announce(out, running)
+        _wait_until_stopped()
+        if running.waiting_count:
+            print_escaped(f"judging {running.waiting_count} more (Ctrl-C leaves them out)", to_stderr=True)
+    report = running.report
+    show_record(report, json_path, lambda: _print_report(out, report))
+    ctx.exit(_determine_exit_status(report, fail_on_warnings=strict))
+
+
+def _parse_upstream(url: str | None) -> str | None:
+    if url is not None and not is_base_url(url):
+        # The message does not repeat the value, because it may contain a password.
+        raise click.BadParameter("write http://HOST[:PORT][/PATH], or the same with https, without user or query")
+    return url
+
+
+def _announce(out: Console, running: RunningProxy) -> None:
+    out.print(f"proxy at {running.url} (Ctrl-C to stop)\n", soft_wrap=True)
+    for server_url, url in running.base_urls.items():
+        out.print(f"  {url} in place of {server_url}", soft_wrap=True)
+    for url in running.upstream_urls:
+        out.print(f"  requests with their keys are forwarded to {url}", soft_wrap=True)
+    out.print("  URLs in responses are not changed: a client that follows one leaves the proxy", soft_wrap=True)
+    if running.recording is not None:
+        out.print(f"  recording to {running.recording}", soft_wrap=True)
+
+
+def _wait_until_stopped() -> None:
+    """Wait for Ctrl-C or SIGTERM, which are the regular end of the command."""
+    stopped = threading.Event()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in handlers:
+        signal.signal(number, lambda _number, _frame: stopped.set())
+    try:
+        stopped.wait()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _print_report(out: Console, report: ProxyReport) -> None:
+    from voicegauge.cli.check_tables import format_coverage, format_summary
+
+    out.print()
+    for label, counts in (
+        ("no response of the service", report.failed),
+        ("passed, not judged", report.not_judged),
+        ("passed, not in the contract", report.undocumented),
+        ("not recorded", report.not_recorded),
+    ):
+        _print_counts(out, label, counts)
+    if report.recording is not None:
+        folder = Path(report.recording).parent
+        out.print(f"recorded {report.recorded} exchanges: {report.recording}", soft_wrap=True)
+        out.print(f"judge them again: voicegauge check {report.provider} --recordings {folder}", soft_wrap=True)
+    if report.report.coverage_percent is not None:
+        out.print(format_coverage(report.report), soft_wrap=True)
+    out.print(f"{report.requests} requests; {format_summary(report.report)}", style="bold", soft_wrap=True)
+
+
+def _print_counts(out: Console, label: str, counts: Mapping[str, int]) -> None:
+    shown = list(counts.items())[:MAX_REASONS_SHOWN]
+    for reason, count in shown:
+        out.print(f"{label}: {count} x {reason}", style="yellow", soft_wrap=True)
+    if len(counts) > len(shown):
+        out.print(f"{label}: {len(counts) - len(shown)} more reasons (--json has all)", style="yellow", soft_wrap=True)
+
+
+def _determine_exit_status(report: ProxyReport, *, fail_on_warnings: bool) -> int:
+    from voicegauge.model import Severity
+
+    failing = (Severity.ERROR, Severity.WARNING) if fail_on_warnings else (Severity.ERROR,)
+    if report.report.count_findings(*failing):
+        return EXIT_FINDINGS
+    if not report.report.exchanges:
+        raise NothingMeasuredError(f"none of {report.requests} requests was judged")
+    reason = next(iter(report.not_judged), None) or report.report.no_verdict_reason
+    if reason is not None:
+        raise NothingMeasuredError(f"not everything was judged: {reason}")
+    return EXIT_OK

@@ -1,0 +1,22 @@
+"""Entry point of the process that judges: exchanges on standard input, results on standard output."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from voicegauge.conformance.proxy.judging import judge_messages
+from voicegauge.speech import suppress_decoder_stderr
+
+
+def main() -> None:
+    """Judge until standard input is closed."""
+    suppress_decoder_stderr()
+    os.nice(10)  # the bytes that pass go first
+    results = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not be read as a result
+    judge_messages(sys.stdin.buffer, results)
+
+
+if __name__ == "__main__":
+    main()

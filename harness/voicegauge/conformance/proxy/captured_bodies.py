@@ -1,0 +1,73 @@
+"""Keeps copies of bodies while they pass through the proxy, within limits for each body and for all of them."""
+
+from __future__ import annotations
+
+import io
+import threading
+
+MAX_JUDGED_BYTES = 32 * 2**20
+"""Maximum size of a body that is judged and recorded: about three minutes of 16-bit stereo at 48 kHz. A larger one
+passes as well."""
+MAX_COMMON_BYTES = 128 * 2**20
+"""Memory, in bytes, that the copies of all bodies take together until they are judged."""
+
+
+class CaptureMemory:
+    """The memory for copies of bodies. It may be used from several threads."""
+
+    def __init__(self, max_body_bytes: int = MAX_JUDGED_BYTES, max_bytes: int = MAX_COMMON_BYTES) -> None:
+        """Start with `max_bytes` of free memory."""
+        self.max_body_bytes = max_body_bytes
+        self._free_bytes = max_bytes
+        self._lock = threading.Lock()
+
+    def reserve(self, size_bytes: int) -> bool:
+        """Take `size_bytes` of memory; return false if there is not enough."""
+        with self._lock:
+            if size_bytes > self._free_bytes:
+                return False
+            self._free_bytes -= size_bytes
+            return True
+
+    def release(self, size_bytes: int) -> None:
+        """Give memory back."""
+        with self._lock:
+            self._free_bytes += size_bytes
+
+
+class CapturedBody:
+    """The copy of one body, or the reason why there is none."""
+
+    def __init__(self, memory: CaptureMemory) -> None:
+        """Start with an empty body."""
+        self._memory = memory
+        self._content = io.BytesIO()  # not a list: a body sent byte by byte would take 40 times its size
+        self.size_bytes = 0
+        """Number of bytes that were kept, and not released yet."""
+        self.lost_reason: str | None = None
+        """Why the body is not kept; `None` if it is."""
+
+    def add(self, part: bytes) -> None:
+        """Add a part of the body, unless a limit was or is exceeded."""
+        if self.lost_reason is not None:
+            return
+        if self.size_bytes + len(part) > self._memory.max_body_bytes:
+            self._drop(f"a body is larger than {self._memory.max_body_bytes} bytes")
+        elif not self._memory.reserve(len(part)):
+            self._drop("the bodies of all requests that are not judged yet need too much memory")
+        else:
+            self._content.write(part)
+            self.size_bytes += len(part)
+
+    def read(self) -> bytes:
+        """Return the body."""
+        return self._content.getvalue()
+
+    def release(self) -> None:
+        """Give the memory back."""
+        self._memory.release(self.size_bytes)
+        self._content, self.size_bytes = io.BytesIO(), 0
+
+    def _drop(self, reason: str) -> None:
+        self.lost_reason = reason
+        self.release()

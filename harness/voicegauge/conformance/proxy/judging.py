@@ -1,0 +1,189 @@
+"""Judges traffic in a process of its own, so that no rule or redaction delays the bytes that pass."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from voicegauge.conformance.proxy.captured_bodies import CapturedBody
+from voicegauge.conformance.proxy.messages import iterate_messages, write_message
+from voicegauge.conformance.proxy.relay_app import RelayListener
+from voicegauge.conformance.proxy.traffic import JudgedExchange, JudgeSettings, PassedExchange
+from voicegauge.conformance.proxy.traffic_judge import TrafficJudge
+from voicegauge.conformance.reporting import CheckReport
+from voicegauge.contract import load_contract
+from voicegauge.errors import NothingMeasuredError, UsageError, VoicegaugeError
+from voicegauge.model import Finding
+
+MAX_REASONS = 100
+"""Maximum number of different reasons and paths that are counted, because a client can send any number of paths."""
+_OTHER_REASONS = "(others)"
+_ENDED = "the process that judges has ended"
+
+OnFinding = Callable[[Finding], None]
+
+
+def judge_messages(requests: IO[bytes], results: IO[bytes]) -> None:
+    """Judge the exchanges that `requests` contains after the settings, until its end.
+
+    The results are written to `results`, and the report last. If nobody reads them, because the proxy was killed, the
+    rest is still judged, so that the recording is complete.
+    """
+    try:
+        settings = next(iterate_messages(requests, JudgeSettings))
+        judge = TrafficJudge(load_contract(Path(settings.contract_path)), settings)
+    except VoicegaugeError as error:
+        write_message(results, JudgedExchange(error=str(error)))
+        return
+    write_message(results, JudgedExchange())
+    for passed in iterate_messages(requests, PassedExchange):
+        with contextlib.suppress(OSError):
+            write_message(results, judge.judge_exchange(passed))
+    with contextlib.suppress(OSError):
+        write_message(results, JudgedExchange(report=judge.build_report()))
+
+
+@contextlib.contextmanager
+def _run_judge() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """Run `judge_messages` in a process, and yield the streams of its requests and results.
+
+    The process ends when the stream of its requests is closed, also if this process is killed.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "voicegauge.conformance.proxy"],  # -P: imports nothing from the current folder
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C must only interrupt this process, which then ends the other one
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield process.stdin, process.stdout
+    finally:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+        process.kill()
+        process.stdout.close()
+        process.wait()
+
+
+class TrafficMonitor(RelayListener):
+    """Hands what passed to the judge, and collects its results."""
+
+    def __init__(self, on_finding: OnFinding) -> None:
+        """Prepare; `on_finding` is called in another thread with each new finding."""
+        self._on_finding = on_finding
+        self._queue: queue.SimpleQueue[tuple[PassedExchange, tuple[CapturedBody, ...]] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self.findings: list[Finding] = []
+        """The findings so far."""
+        self.requests = self.recorded = self._handed_on = self._judged = 0
+        self.failed: Counter[str] = Counter()
+        self.not_judged: Counter[str] = Counter()
+        self.undocumented: Counter[str] = Counter()
+        self.not_recorded: Counter[str] = Counter()
+        self.report: CheckReport | None = None
+        """The report of the judge; `None` until the end."""
+
+    @property
+    def waiting_count(self) -> int:
+        """Number of exchanges that passed and are not judged yet."""
+        return self._handed_on - self._judged
+
+    def on_exchange(self, exchange: PassedExchange, captured: tuple[CapturedBody, ...]) -> None:
+        """Queue a complete exchange."""
+        with self._lock:
+            self.requests += 1
+            self._handed_on += 1
+        self._queue.put((exchange, captured))
+
+    def on_lost(self, reason: str) -> None:
+        """Count an exchange that passed and cannot be judged."""
+        with self._lock:
+            self.requests += 1
+            _count(self.not_judged, reason)
+
+    def on_failed(self, reason: str) -> None:
+        """Count a request without a response of the service."""
+        with self._lock:
+            self.requests += 1
+            _count(self.failed, reason)
+
+    @contextlib.contextmanager
+    def judging(self, settings: JudgeSettings) -> Iterator[None]:
+        """Judge what passes within the context. At its end, the rest is judged; Ctrl-C leaves it out.
+
+        Raises:
+            VoicegaugeError: judging cannot begin.
+        """
+        with _run_judge() as (requests, results):
+            write_message(requests, settings)
+            started = next(iterate_messages(results, JudgedExchange), None)
+            if started is None or started.error is not None:
+                raise UsageError("the process that judges did not start" if started is None else started.error or "")
+            sending = threading.Thread(target=self._send, args=(requests,), daemon=True)
+            receiving = threading.Thread(target=self._receive, args=(results,), daemon=True)
+            sending.start()
+            receiving.start()
+            try:
+                yield
+            finally:
+                self._queue.put(None)
+                sending.join()
+                receiving.join()
+                _count(self.not_judged, _ENDED, self.waiting_count)
+
+    def require_report(self) -> CheckReport:
+        """Return the report of the judge.
+
+        Raises:
+            NothingMeasuredError: the judge ended before.
+        """
+        if self.report is None:
+            raise NothingMeasuredError(f"{_ENDED} before its report")
+        return self.report
+
+    def _send(self, requests: IO[bytes]) -> None:
+        is_open = True
+        while (waiting := self._queue.get()) is not None:
+            exchange, captured = waiting
+            if is_open:
+                try:
+                    write_message(requests, exchange)
+                except OSError:
+                    is_open = False
+            for body in captured:
+                body.release()
+        with contextlib.suppress(OSError):
+            requests.close()
+
+    def _receive(self, results: IO[bytes]) -> None:
+        for judged in iterate_messages(results, JudgedExchange):
+            if judged.report is not None:
+                self.report = judged.report
+                return
+            with self._lock:
+                self._judged += 1
+                self.recorded += judged.is_recorded
+                for counter, reason in (
+                    (self.not_judged, judged.not_judged),
+                    (self.undocumented, judged.undocumented),
+                    (self.not_recorded, judged.not_recorded),
+                ):
+                    if reason is not None:
+                        _count(counter, reason)
+            for finding in judged.findings:
+                self.findings.append(finding)
+                self._on_finding(finding)
+
+
+def _count(counter: Counter[str], reason: str, number: int = 1) -> None:
+    if number:
+        counter[reason if reason in counter or len(counter) < MAX_REASONS else _OTHER_REASONS] += number

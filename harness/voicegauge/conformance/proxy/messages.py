@@ -1,0 +1,33 @@
+"""Sends records between two processes: MessagePack, each preceded by its length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import IO, Any, TypeVar
+
+import msgspec
+
+RecordT = TypeVar("RecordT")
+_LENGTH_BYTES = 8
+
+
+def write_message(stream: IO[bytes], record: Any) -> None:
+    """Write one record.
+
+    Raises:
+        OSError: nobody reads the stream any more.
+    """
+    data = msgspec.msgpack.encode(record)
+    stream.write(len(data).to_bytes(_LENGTH_BYTES, "big"))
+    stream.write(data)
+    stream.flush()
+
+
+def iterate_messages(stream: IO[bytes], record_type: type[RecordT]) -> Iterator[RecordT]:
+    """Yield the records in a stream until its end; one that is cut off is left out."""
+    while len(head := stream.read(_LENGTH_BYTES)) == _LENGTH_BYTES:
+        length = int.from_bytes(head, "big")
+        data = stream.read(length)
+        if len(data) < length:
+            return
+        yield msgspec.msgpack.decode(data, type=record_type)

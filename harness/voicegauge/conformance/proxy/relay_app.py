@@ -1,0 +1,213 @@
+"""Forwards requests and passes responses back, part by part, as an ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, NamedTuple
+
+from voicegauge.conformance.proxy.captured_bodies import CapturedBody, CaptureMemory
+from voicegauge.conformance.proxy.traffic import PassedExchange
+from voicegauge.conformance.proxy.upstream import Upstream, select_forwarded_headers
+from voicegauge.emulator.server import ABORT_EXTENSION
+from voicegauge.errors import TimedOutError, TransportError
+from voicegauge.model import Headers
+from voicegauge.transport import StreamedRequest, StreamedResponse, StreamingTransport
+
+PROXY_HEADER = b"x-voicegauge-proxy"
+"""Header that marks responses that the proxy generated itself."""
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class RelayListener:
+    """Takes what passed. The methods are called in the event loop and must not block."""
+
+    def on_exchange(self, exchange: PassedExchange, captured: tuple[CapturedBody, ...]) -> None:
+        """Take a complete exchange, and release the memory of `captured` when it was judged."""
+
+    def on_lost(self, reason: str) -> None:
+        """Take the reason why an exchange that passed cannot be judged."""
+
+    def on_failed(self, reason: str) -> None:
+        """Take the reason why there was no response of the service."""
+
+
+class _ClientGoneError(Exception):
+    """The client closed its connection."""
+
+
+class RelayApp:
+    """An ASGI application that forwards each request to the service behind it."""
+
+    def __init__(self, upstream: Upstream, memory: CaptureMemory, listener: RelayListener) -> None:
+        """Create the application.
+
+        Args:
+            upstream: the service behind the proxy.
+            memory: memory for the copies that are judged.
+            listener: takes what passed.
+        """
+        self.upstream, self.memory, self.listener = upstream, memory, listener
+        self.transport = StreamingTransport()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Forward one request and pass its response back."""
+        if scope["type"] == "http":
+            await _Relay(self, _AsgiRequest(scope, receive, send)).run()
+
+    async def close(self) -> None:
+        """Close the connections to the service."""
+        await self.transport.close()
+
+
+class _AsgiRequest(NamedTuple):
+    scope: Scope
+    receive: Receive
+    send: Send
+
+
+class _Relay:
+    """One request with its response."""
+
+    def __init__(self, app: RelayApp, request: _AsgiRequest) -> None:
+        self._listener, self._transport = app.listener, app.transport
+        self._scope, self._receive, self._send = request
+        scope = request.scope
+        self._method = str(scope["method"])
+        self._raw_path = scope["raw_path"].decode("latin-1")
+        query = scope["query_string"].decode("latin-1")
+        self._origin, self._target = app.upstream.find_origin_and_target(self._method, self._raw_path, query)
+        self._headers = self._build_request_headers()
+        self._request_body, self._response_body = CapturedBody(app.memory), CapturedBody(app.memory)
+        self._is_body_received = asyncio.Event()
+        self._is_handed_on = False
+        self._is_reported = False
+        """Whether the listener has taken the exchange."""
+
+    async def run(self) -> None:
+        if not self._raw_path.startswith("/"):
+            await self._send_own_response(400, "a reverse proxy: use its URL as the base URL of your client")
+            return
+        relaying = asyncio.ensure_future(self._relay())
+        watching = asyncio.ensure_future(self._wait_for_disconnect())
+        try:
+            await asyncio.wait({relaying, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if self._is_reported:  # the client has the whole response; cancelling would close the service's connection
+                await asyncio.wait({relaying})
+        finally:
+            for task in (relaying, watching):
+                if not task.done():
+                    task.cancel()
+            await asyncio.wait({relaying, watching})
+            if not self._is_handed_on:
+                self._request_body.release()
+                self._response_body.release()
+        if relaying.cancelled():
+            self._report_lost("the client closed the connection before the end of the response")
+        elif relaying.exception() is not None:
+            raise relaying.exception() or RuntimeError
+
+    def _build_request_headers(self) -> list[tuple[bytes, bytes]]:
+        headers = self._scope["headers"]
+        host = self._origin.partition("://")[2].encode("ascii")
+        is_chunked = any(name == b"transfer-encoding" for name, _ in headers)
+        framing = [(b"transfer-encoding", b"chunked")] if is_chunked else []
+        return [(b"host", host), *select_forwarded_headers(headers, is_request=True), *framing]
+
+    async def _wait_for_disconnect(self) -> None:
+        await self._is_body_received.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def _iterate_request_body(self) -> AsyncIterator[bytes]:
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise _ClientGoneError
+            part, more = message.get("body", b""), message.get("more_body", False)
+            if part:
+                self._request_body.add(part)
+                yield part
+        self._is_body_received.set()
+
+    async def _relay(self) -> None:
+        has_body = any(name in {b"content-length", b"transfer-encoding"} for name, _ in self._headers)
+        body = self._iterate_request_body() if has_body else None
+        if body is None:
+            self._is_body_received.set()
+        request = StreamedRequest(self._method, self._origin, self._target.encode("latin-1"), self._headers, body)
+        try:
+            async with self._transport.open(request) as response:
+                await self._pass_response(response)
+        except _ClientGoneError:
+            self._report_lost("the client closed the connection before the end of the request")
+        except TransportError as error:
+            self._is_reported = True
+            self._listener.on_failed(str(error))
+            status = 504 if isinstance(error, TimedOutError) else 502
+            await self._send_own_response(status, str(error))
+
+    async def _pass_response(self, response: StreamedResponse) -> None:
+        headers = select_forwarded_headers(response.headers, is_request=False)
+        await self._send({"type": "http.response.start", "status": response.status, "headers": headers})
+        try:
+            async for part in response.iterate_body():
+                self._response_body.add(part)
+                await self._send({"type": "http.response.body", "body": part, "more_body": True})
+        except TransportError as error:
+            self._hand_on(response, broken_off=str(error))
+            await self._abort()
+            return
+        self._hand_on(response, broken_off=None)
+        await self._send({"type": "http.response.body", "body": b""})
+
+    def _hand_on(self, response: StreamedResponse, broken_off: str | None) -> None:
+        """Hand the exchange to the judge; before the last byte is sent, so that a client cannot outrun it."""
+        lost = self._request_body.lost_reason or self._response_body.lost_reason
+        if not self._is_body_received.is_set():
+            lost = "the service responded before the end of the request"
+        if lost is not None:
+            self._report_lost(lost)
+            return
+        exchange = PassedExchange(
+            method=self._method,
+            url=f"{self._origin}{self._target}",
+            request_headers=_decode_headers(self._headers),
+            request_body=self._request_body.read(),
+            status=response.status,
+            response_headers=_decode_headers(response.headers),
+            response_body=self._response_body.read(),
+            timing=response.build_timing(),
+            broken_off=broken_off,
+        )
+        self._is_handed_on = self._is_reported = True
+        self._listener.on_exchange(exchange, (self._request_body, self._response_body))
+
+    def _report_lost(self, reason: str) -> None:
+        self._is_reported = True
+        self._listener.on_lost(reason)
+
+    async def _abort(self) -> None:
+        """Close the connection to the client before the end of the response, as the service did."""
+        self._scope["extensions"][ABORT_EXTENSION]()
+        if self._is_body_received.is_set():
+            await self._wait_for_disconnect()  # or uvicorn would log that the response is not complete
+
+    async def _send_own_response(self, status: int, message: str) -> None:
+        body = f"voicegauge proxy: {message}\n".encode()
+        headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+            (PROXY_HEADER, b"error"),
+        ]
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})
+
+
+def _decode_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)

@@ -1,0 +1,65 @@
+"""Redacts exchanges one by one, with every credential that was used since the beginning."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+
+from voicegauge.contract import Contract
+from voicegauge.errors import DataError
+from voicegauge.model import Exchange
+from voicegauge.recording import Redactor, find_used_credentials
+
+MAX_SECRETS = 1000
+"""Maximum number of different credentials. A search for each one takes about a millisecond per exchange."""
+
+
+class SessionRedactor:
+    """Masks the credentials of all exchanges so far in each exchange, in any encoding."""
+
+    def __init__(self, contract: Contract, masked_names: Sequence[str]) -> None:
+        """Begin with the keys in the environment.
+
+        Args:
+            contract: contract of the provider.
+            masked_names: names of further fields, parameters and headers to mask.
+        """
+        self._contract, self._masked_names = contract, tuple(masked_names)
+        values = (os.environ.get(variable, "").strip() for variable in contract.key_variables)
+        self.secrets: dict[str, None] = dict.fromkeys(filter(None, values))
+        """The credentials, as keys in the order in which they were used."""
+        self._redactor = Redactor(contract, tuple(self.secrets), self._masked_names)
+        self._earlier_redactions: Counter[str] = Counter()
+
+    @property
+    def redactions(self) -> dict[str, int]:
+        """Number of masked values by location."""
+        total = self._earlier_redactions + Counter(self._redactor.sort_redactions())
+        return dict(sorted(total.items()))
+
+    def learn_credentials(self, exchange: Exchange) -> bool:
+        """Note the credentials that `exchange` uses; return whether there are new ones.
+
+        Raises:
+            DataError: there are too many.
+        """
+        found = [one for one in find_used_credentials(self._contract, exchange) if one not in self.secrets]
+        if not found:
+            return False
+        if len(self.secrets) + len(found) > MAX_SECRETS:
+            raise DataError(f"clients used more than {MAX_SECRETS} different keys, tokens and cookies")
+        self.secrets |= dict.fromkeys(found)
+        self._earlier_redactions.update(self._redactor.sort_redactions())
+        self._redactor = Redactor(self._contract, tuple(self.secrets), self._masked_names)
+        return True
+
+    def redact(self, exchange: Exchange) -> Exchange:
+        """Return `exchange` without secrets.
+
+        Raises:
+            DataError: something in it still looks like a credential, or it is too large to be searched.
+        """
+        masked = self._redactor.mask_exchange(exchange)
+        self._redactor.check_exchange("the exchange", 1, masked)
+        return masked

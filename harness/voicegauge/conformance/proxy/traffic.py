@@ -1,0 +1,77 @@
+"""Records of what passed through the proxy, and of what was found in it."""
+
+from __future__ import annotations
+
+from voicegauge.conformance.reporting import CheckReport
+from voicegauge.model import Finding, Headers, Record, Timing
+
+
+class PassedExchange(Record, frozen=True, kw_only=True, array_like=True):
+    """One request that passed through the proxy, with its response as it was on the connection."""
+
+    method: str
+    url: str
+    """The URL to which the request was forwarded."""
+    request_headers: Headers
+    request_body: bytes
+    status: int
+    response_headers: Headers
+    response_body: bytes
+    """The body as it was received, still compressed if the service compressed it."""
+    timing: Timing | None
+    broken_off: str | None = None
+    """How the service lost the connection before the end of the body; `None` if the response is complete."""
+
+
+class JudgeSettings(Record, frozen=True, kw_only=True):
+    """What the process that judges needs to know."""
+
+    contract_path: str
+    base_urls: dict[str, str]
+    """Base URLs in place of those of the contract, by server name."""
+    recording_path: str | None
+    masked_names: tuple[str, ...]
+
+
+class JudgedExchange(Record, frozen=True, kw_only=True):
+    """What the judging process reports about one exchange, or about the end of the traffic."""
+
+    findings: tuple[Finding, ...] = ()
+    """Findings that were not reported before."""
+    undocumented: str | None = None
+    """Method and path of a request that the contract does not have; `None` if it has."""
+    is_recorded: bool = False
+    not_judged: str | None = None
+    """Why the exchange was not judged; `None` if it was."""
+    not_recorded: str | None = None
+    """Why the exchange was not recorded although a recording is written."""
+    error: str | None = None
+    """Why judging cannot begin: one line."""
+    report: CheckReport | None = None
+    """The report of all exchanges; only in the last message."""
+
+
+class ProxyReport(Record, frozen=True, kw_only=True):
+    """The JSON that `voicegauge proxy --json` writes when it ends."""
+
+    schema: str = "voicegauge/proxy/1"
+    voicegauge: str
+    provider: str
+    upstream: tuple[str, ...]
+    """The base URLs to which requests were forwarded."""
+    requests: int
+    """Number of requests that clients sent."""
+    failed: dict[str, int] = {}
+    """Requests without a response of the service, by reason. The client got status 502 from the proxy."""
+    not_judged: dict[str, int] = {}
+    """Requests that passed but were not judged, by reason, such as a body above the limit."""
+    undocumented: dict[str, int] = {}
+    """Requests that the contract does not have, by method and path. They passed and were not judged."""
+    recording: str | None = None
+    """The recording that was written; `None` if none was."""
+    recorded: int = 0
+    """Number of exchanges in the recording."""
+    not_recorded: dict[str, int] = {}
+    """Exchanges that were not recorded, by reason, such as a text in them that looks like a credential."""
+    report: CheckReport
+    """The findings, as in `voicegauge check --json`. Texts in it are redacted."""

@@ -1,0 +1,250 @@
+"""Judges the exchanges that pass through the proxy, one by one, with the rules for recordings.
+
+Exchanges are redacted before anything else, so that no finding can quote a secret. An exchange that belongs to no job
+is judged once. A job is judged again after each of its exchanges, to report findings as they occur; only its last
+judgment counts in the report.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from voicegauge.checks import RULE_BY_ID, Call, Checker, IncompleteResponse, JobHistory, SpeechDelivery
+from voicegauge.conformance.offline import SubmitCounter, build_repeat_command, iterate_jobs_and_deliveries, parse_call
+from voicegauge.conformance.proxy.session_redactor import SessionRedactor
+from voicegauge.conformance.proxy.traffic import JudgedExchange, JudgeSettings, PassedExchange
+from voicegauge.conformance.proxy.traffic_recorder import TrafficRecorder
+from voicegauge.conformance.reporting import CheckReport
+from voicegauge.conformance.running import Collector
+from voicegauge.contract import Contract
+from voicegauge.emulator import is_emulated
+from voicegauge.errors import DataError, MissingExtraError, StorageError, VoicegaugeError
+from voicegauge.model import DOWNLOAD_OPERATION, Exchange, Finding, Provenance, Request, Response
+from voicegauge.recording import ConversationIndex, UrlCanonicalizer, find_relative_path, mask_credentials
+from voicegauge.transport import decode_body
+
+MAX_DECODED_BYTES = 64 * 2**20
+"""Maximum size of a body after decompression."""
+MAX_OPEN_JOBS = 200
+"""Maximum number of jobs whose exchanges are kept. The oldest one is then judged as it is."""
+MAX_OPEN_JOB_BYTES = 64 * 2**20
+"""Memory, in bytes, that the bodies of these exchanges take."""
+MAX_POLLS_JUDGED_AGAIN = 50
+"""Number of exchanges of a job after which it is judged again only at its end, as judging takes longer with each."""
+MAX_NAME_CHARACTERS = 120
+
+_JobSubject = JobHistory | SpeechDelivery
+
+
+class _JobConversation:
+    """The exchanges of one job: the submit, the polls and the download."""
+
+    def __init__(self) -> None:
+        self.exchanges: list[Exchange] = []
+        self.calls: list[Call] = []
+        self.reported: set[tuple[str, str]] = set()
+        """Fingerprints and messages of the findings that were reported."""
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(len(exchange.request.body) + len(exchange.response.body) for exchange in self.exchanges)
+
+    def list_subjects(self) -> list[_JobSubject]:
+        subjects = iterate_jobs_and_deliveries(self.calls, self.exchanges)
+        return [subject for subject in subjects if isinstance(subject, JobHistory | SpeechDelivery)]
+
+
+class TrafficJudge:
+    """Redacts, records and judges exchanges."""
+
+    def __init__(self, contract: Contract, settings: JudgeSettings) -> None:
+        """Begin with no exchange.
+
+        Raises:
+            StorageError: the recording exists or cannot be written.
+        """
+        self._contract = contract
+        self._canonicalizer = UrlCanonicalizer(contract, settings.base_urls)
+        self._redactor = SessionRedactor(contract, settings.masked_names)
+        path = Path(settings.recording_path) if settings.recording_path is not None else None
+        self._recorder = TrafficRecorder(path, contract, self._redactor) if path is not None else None
+        self._collector = Collector([target.id for target in contract.targets.values()], 0)
+        self._collector.coverage.add_contract(contract, RULE_BY_ID)
+        repeat = functools.partial(build_repeat_command, contract, path)
+        self._checkers = {
+            provenance: Checker(provenance, RULE_BY_ID, repeat, self._mask)
+            for provenance in (Provenance.LIVE, Provenance.EMULATED)
+        }
+        self._submits = SubmitCounter()
+        self._index = ConversationIndex(contract)
+        self._jobs: OrderedDict[int, _JobConversation] = OrderedDict()
+        self._job_count = 0
+
+    def judge_exchange(self, passed: PassedExchange) -> JudgedExchange:
+        """Redact, record and judge one exchange."""
+        try:
+            exchange = self._canonicalizer.rewrite_exchange(_build_exchange(self._contract, passed))
+            operation = self._find_operation_id(exchange)
+            exchange = msgspec.structs.replace(exchange, operation=operation or DOWNLOAD_OPERATION)
+            if self._redactor.learn_credentials(exchange) and self._recorder is not None:
+                self._recorder.remove_new_secrets()
+            if operation is None:
+                path = exchange.request.url.partition("?")[0].partition("://")[2].partition("/")[2]
+                name = self._mask(f"{exchange.request.method} /{path}")
+                return JudgedExchange(undocumented=name[:MAX_NAME_CHARACTERS])
+            exchange = self._redactor.redact(exchange)
+        except (VoicegaugeError, ValueError) as error:
+            return JudgedExchange(not_judged=self._mask(str(error)))
+        if passed.broken_off is not None:
+            return self._judge_incomplete(exchange, passed.broken_off)
+        number = self._find_or_open_job(exchange)
+        if number is not None:
+            exchange = msgspec.structs.replace(exchange, group=f"conversation {number}")
+        not_recorded = self._record(exchange)
+        try:
+            findings, not_judged = self._judge(exchange, number), None
+        except MissingExtraError as error:  # audio that only an optional part can decode
+            findings, not_judged = [], str(error)
+        is_recorded = self._recorder is not None and not_recorded is None
+        return JudgedExchange(
+            findings=tuple(findings), is_recorded=is_recorded, not_recorded=not_recorded, not_judged=not_judged
+        )
+
+    def build_report(self) -> CheckReport:
+        """Judge the jobs that have not ended, and return the report of all exchanges."""
+        while self._jobs:
+            self._close_oldest_job()
+        self._submits.report_unmatched("traffic", self._contract, self._collector)
+        self._collector.secrets |= self._redactor.secrets.keys()
+        return self._collector.build_report()
+
+    def _mask(self, text: str) -> str:
+        return mask_credentials(text, tuple(self._redactor.secrets))
+
+    def _find_operation_id(self, exchange: Exchange) -> str | None:
+        path = find_relative_path(self._contract, exchange.request.url)
+        match = self._contract.match_operation(exchange.request.method, path) if path is not None else None
+        if match is not None:
+            return match[0].id
+        if exchange.request.method == "GET" and self._index.find_conversation(exchange) is not None:
+            return DOWNLOAD_OPERATION
+        return None
+
+    def _record(self, exchange: Exchange) -> str | None:
+        """Record `exchange`; return the reason if that is not possible."""
+        if self._recorder is None:
+            return None
+        try:
+            self._recorder.add_exchange(exchange)
+        except (DataError, StorageError) as error:
+            return str(error)
+        return None
+
+    def _judge_incomplete(self, exchange: Exchange, reason: str) -> JudgedExchange:
+        call = parse_call(self._contract, exchange)
+        if call is None:
+            return JudgedExchange(not_judged=reason)
+        self._count(exchange)
+        subject = IncompleteResponse(call, self._mask(reason), 1)
+        findings = self._collector.judge_subjects(self._choose_checker([exchange]), [subject])
+        not_recorded = None if self._recorder is None else "the body broke off, which a recording cannot state"
+        return JudgedExchange(findings=tuple(findings), not_recorded=not_recorded)
+
+    def _count(self, exchange: Exchange) -> None:
+        provenance = Provenance.EMULATED if is_emulated(exchange) else Provenance.LIVE
+        self._collector.count_exchange(provenance, self._contract.id, exchange.operation)
+        self._collector.coverage.add_exchange(exchange)
+
+    def _choose_checker(self, exchanges: Sequence[Exchange]) -> Checker:
+        return self._checkers[Provenance.EMULATED if any(map(is_emulated, exchanges)) else Provenance.LIVE]
+
+    def _find_or_open_job(self, exchange: Exchange) -> int | None:
+        """Return the number of the job to which `exchange` belongs; `None` if it belongs to none."""
+        number = self._index.find_conversation(exchange)
+        if number in self._jobs:
+            return number
+        call = parse_call(self._contract, exchange)
+        if call is None or call.target is None or not call.is_accepted or call.target.job_operation is None:
+            return None
+        self._job_count += 1
+        self._jobs[self._job_count] = _JobConversation()
+        if len(self._jobs) > MAX_OPEN_JOBS:
+            self._close_oldest_job()
+        return self._job_count
+
+    def _judge(self, exchange: Exchange, number: int | None) -> list[Finding]:
+        """Judge one exchange, and the job to which it belongs; return the findings that are new."""
+        self._count(exchange)
+        call = parse_call(self._contract, exchange)
+        checker = self._choose_checker([exchange])
+        findings = []
+        if call is not None:
+            self._submits.add(call)
+            findings = self._collector.judge_subjects(checker, [call])
+        if number is not None:
+            self._index.add_exchange(exchange, number)
+            findings += self._judge_job(self._jobs[number], exchange, call)
+            while sum(job.size_bytes for job in self._jobs.values()) > MAX_OPEN_JOB_BYTES and len(self._jobs) > 1:
+                self._close_oldest_job()
+        elif call is not None:
+            deliveries = iterate_jobs_and_deliveries([call], [exchange])
+            findings += self._collector.judge_subjects(checker, deliveries)
+        return findings
+
+    def _judge_job(self, job: _JobConversation, exchange: Exchange, call: Call | None) -> list[Finding]:
+        """Add an exchange to its job, and return the findings in the job that were not reported before."""
+        job.exchanges.append(exchange)
+        if call is not None:
+            job.calls.append(call)
+        if len(job.exchanges) > MAX_POLLS_JUDGED_AGAIN:
+            return []
+        checker = self._choose_checker(job.exchanges)
+        new = []
+        for subject in job.list_subjects():
+            for finding in checker.iterate_findings(subject):
+                if (finding.fingerprint, finding.message) not in job.reported:
+                    job.reported.add((finding.fingerprint, finding.message))
+                    new.append(finding)
+        return new
+
+    def _close_oldest_job(self) -> None:
+        number, job = self._jobs.popitem(last=False)
+        self._index.forget_conversation(number)
+        with contextlib.suppress(MissingExtraError):  # it was counted when the exchange passed
+            self._collector.judge_subjects(self._choose_checker(job.exchanges), job.list_subjects())
+
+
+def _build_exchange(contract: Contract, passed: PassedExchange) -> Exchange:
+    """Return what passed as an exchange with decompressed bodies, whose operation is not known yet.
+
+    Raises:
+        OversizeError: a body decompresses to more than `MAX_DECODED_BYTES`.
+        DataError: a body cannot be decompressed.
+    """
+    request = Request(method=passed.method, url=passed.url, headers=passed.request_headers, body=passed.request_body)
+    response = Response(status=passed.status, headers=passed.response_headers, body=passed.response_body)
+    request = msgspec.structs.replace(request, body=_decompress(request, "the request"))
+    response = msgspec.structs.replace(response, body=_decompress(response, "the response"))
+    return Exchange(
+        provider=contract.id,
+        operation=DOWNLOAD_OPERATION,
+        request=request,
+        response=response,
+        timing=passed.timing,
+    )
+
+
+def _decompress(message: Request | Response, name: str) -> bytes:
+    encoding = ", ".join(value for key, value in message.headers if key.lower() == "content-encoding")
+    if not encoding.strip() or encoding.strip().lower() == "identity" or not message.body:
+        return message.body
+    body = decode_body(message.body, encoding, max_bytes=MAX_DECODED_BYTES, host=name)
+    if body is message.body:  # a secret in it could not be found
+        raise DataError(f"the body of {name} is compressed ({encoding[:40]}) and could not be decompressed")
+    return body

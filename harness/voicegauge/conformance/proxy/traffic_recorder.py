@@ -1,0 +1,77 @@
+"""Writes the exchanges that passed through the proxy to a recording, one by one."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+from voicegauge.conformance.proxy.session_redactor import SessionRedactor
+from voicegauge.contract import Contract
+from voicegauge.emulator import is_emulated
+from voicegauge.errors import DataError
+from voicegauge.model import Exchange, Provenance
+from voicegauge.recording import GrowingHar, Recording, find_secret, load_har
+
+
+class TrafficRecorder:
+    """Writes one recording."""
+
+    def __init__(self, path: Path, contract: Contract, redactor: SessionRedactor) -> None:
+        """Prepare to write `path`.
+
+        Raises:
+            StorageError: the file exists or cannot be written.
+        """
+        self._har, self._contract, self._redactor = GrowingHar(path), contract, redactor
+        self._recorded_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self._provenance = Provenance.RECORDED
+        self._has_exchanges = False
+
+    def add_exchange(self, exchange: Exchange) -> None:
+        """Add a redacted exchange; the file is complete afterwards.
+
+        Raises:
+            DataError: the file is full.
+            StorageError: the file cannot be written.
+        """
+        if is_emulated(exchange):
+            self._provenance = Provenance.EMULATED
+        self._har.add_exchange(exchange, self._describe_recording())
+        self._has_exchanges = True
+
+    def remove_new_secrets(self) -> None:
+        """Redact the earlier exchanges again, if a credential that was not known then is in one of them.
+
+        Those that would still contain something like a credential are left out.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        if not self._has_exchanges:
+            return
+        exchanges = load_har(self._har.path).exchanges
+        secrets = tuple(self._redactor.secrets)
+        if not any(find_secret(data, secrets) for exchange in exchanges for data in _list_contents(exchange)):
+            return
+        redacted = []
+        for exchange in exchanges:
+            with contextlib.suppress(DataError):
+                redacted.append(self._redactor.redact(exchange))
+        self._har.replace_exchanges(redacted, self._describe_recording())
+
+    def _describe_recording(self) -> Recording:
+        return Recording(
+            provenance=self._provenance,
+            provider=self._contract.id,
+            contract_version=self._contract.version,
+            contract_sha256=self._contract.document.sha256,
+            recorded_at=self._recorded_at,
+            exchanges=(),
+            redactions=self._redactor.redactions,
+        )
+
+
+def _list_contents(exchange: Exchange) -> tuple[bytes, ...]:
+    headers = "\n".join(f"{name}: {value}" for name, value in (*exchange.request.headers, *exchange.response.headers))
+    return exchange.request.url.encode(), headers.encode(), exchange.request.body, exchange.response.body
