@@ -151,6 +151,15 @@ def test_names_of_the_user_are_not_said_to_be_listed(named: dict[str, list[str]]
     assert f"{NAME}: {notice}" in notices.lines
 
 
+def test_a_fault_without_an_effect_is_said_to_have_none() -> None:
+    notices = Notices()
+    for fault in ("webhook-never", "speed-ignored"):
+        case = f"{NAME}/createSpeech: input left out"
+        voicegauge.check(NAME, emulated=True, faults=[fault], cases=[case], progress=notices)
+    lines = [line for line in notices.lines if "has no effect here" in line]
+    assert lines == ["the fault webhook-never has no effect here: Callbacks are never sent."]
+
+
 def test_a_key_is_not_sent_unencrypted_to_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_COMPATIBLE_API_KEY", "k-123456")
     with pytest.raises(UsageError, match="would be sent unencrypted"):

@@ -123,3 +123,12 @@ def test_a_submit_of_unknown_price_costs_nothing_until_its_charge_is_known():
     assert ledger.spent_usd == 0.0
     Purchase("", None, ACCEPTED, charged_usd=0.5).add_to_ledger(ledger)
     assert (ledger.spent_usd, ledger.reserved_usd) == (0.5, 0.0)
+
+
+@pytest.mark.parametrize(("price_usd", "lost"), [(0.0, frozenset()), (0.01, {"one"}), (None, {"one"})])
+def test_only_a_request_with_a_price_is_ambiguous(price_usd: float | None, lost: frozenset[str]) -> None:
+    history = PurchaseHistory("one")
+    history.note_submit("2026-01-01T00:00:00+00:00", price_usd)
+    account = PurchaseAccount({"one": history})
+    assert account.lost_ids == lost
+    assert {one.id for one in account.ambiguous_requests} == lost

@@ -9,7 +9,12 @@ from pathlib import Path
 from voicegauge.api.conformance_check.offline import check_offline
 from voicegauge.api.conformance_check.planning import determine_provenance, is_free, plan_cases_to_send
 from voicegauge.api.conformance_check.reports import build_report, finish_check, report_on_full_disk
-from voicegauge.api.conformance_check.services import choose_journal_folder, open_receiver, open_service
+from voicegauge.api.conformance_check.services import (
+    announce_ineffective_faults,
+    choose_journal_folder,
+    open_receiver,
+    open_service,
+)
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import (
     announce_earlier_spending,
@@ -144,6 +149,7 @@ def check(
         to_catalogue(contracts, live), targets, live, ask=True, listener=listener, max_wait_s=max_wait_s
     )
     chosen = select_targets(catalogue, targets, live)
+    announce_ineffective_faults(chosen, faults, listener)
     prices = resolve_prices(catalogue, prices)
     rules = select_rules(tuple(select), tuple(ignore), severities)
     collector = Collector([target.id for target in chosen], seed)

@@ -23,9 +23,9 @@ from voicegauge.conformance import (
     build_emulator_settings,
     build_live_check_arguments,
 )
-from voicegauge.contract import BaseTarget
+from voicegauge.contract import BaseTarget, Target
 from voicegauge.data import cache_folder
-from voicegauge.emulator import RunningEmulator, running_emulator
+from voicegauge.emulator import FAULTS, RunningEmulator, running_emulator
 from voicegauge.errors import UsageError
 from voicegauge.receiver import Receiver, running_receiver
 
@@ -73,6 +73,19 @@ def open_service(
         if plan is not None:
             listener.notice(describe_plan(plan))
         yield build_emulator_check_settings(emulator, targets, seed=seed, requested_names=requested_names)
+
+
+def announce_ineffective_faults(
+    targets: Sequence[BaseTarget], faults: Sequence[str], listener: ProgressListener
+) -> None:
+    """Say which of `faults` cannot change anything at `targets`, so that finding nothing proves nothing about them."""
+    for name in faults:
+        fault, _, place = name.partition("@")
+        reached = [target for target in targets if place in ("", target.contract.id, target.id)]
+        if fault not in FAULTS or not reached or not all(isinstance(target, Target) for target in reached):
+            continue
+        if not any(FAULTS[fault].applies_to(target) for target in reached if isinstance(target, Target)):
+            listener.notice(f"the fault {fault} has no effect here: {FAULTS[fault].description}")
 
 
 def choose_journal_folder(targets: Sequence[BaseTarget], live_options: LiveOptions | None) -> Path | None:

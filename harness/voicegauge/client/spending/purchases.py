@@ -47,7 +47,12 @@ class Purchase:
 
     @property
     def is_ambiguous(self) -> bool:
-        """Whether the price counts as spent although the result is unknown or was not saved."""
+        """Whether the price counts as spent although the result is unknown or was not saved.
+
+        A free submit is never ambiguous: it can be sent again at no cost.
+        """
+        if self.counted_usd == 0:
+            return False
         if self.is_settled or self.billing is not BillingStatus.ACCEPTED:
             return self.billing is BillingStatus.AMBIGUOUS
         return not self.is_open_job
