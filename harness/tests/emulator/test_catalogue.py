@@ -48,7 +48,8 @@ def _key(contract: Contract, operation: Operation) -> dict[str, Any]:
     for name in next(iter(operation.security), {}):
         scheme = contract.security_schemes[name]
         if scheme["type"] == "apiKey":
-            sent["headers" if scheme["in"] == "header" else "params"][scheme["name"]] = "k"
+            key = scheme.get("x-key", {}).get("prefix", "") + "k"
+            sent["headers" if scheme["in"] == "header" else "params"][scheme["name"]] = key
         else:
             sent["headers"]["Authorization"] = f"{scheme['scheme']} k"
     return sent
@@ -65,6 +66,7 @@ def _request(target: Target) -> dict[str, Any]:
         "text": TEXT,
         "language": "en",
         "voice": spec.voice,
+        "format": spec.format,
         "voice_description": spec.voice_description if "voice_description" in spec.required_fields else None,
         "voice_sample_url": spec.voice_sample_url or "https://voices.test/a.wav",
         "voice_sample_upload": _sample() if "voice_sample_upload" in spec.required_fields else None,
@@ -75,8 +77,9 @@ def _request(target: Target) -> dict[str, Any]:
             slot = slots[word]  # type: ignore[index]
             value = slot.map.get(value, value) if isinstance(value, str) else value
             places[slot.at] = slot.template.replace("{}", value) if isinstance(value, str) else value
-    body: dict[str, Any] = {}
+    body: Any = {}
     sent = _key(target.contract, target.operation)
+    sent["headers"].update(target.operation.required_headers)
     for location, value in places.items():
         kind, key = location.kind, location.name
         if kind == "body":
@@ -86,6 +89,9 @@ def _request(target: Target) -> dict[str, Any]:
     media = spec.media_type or next(iter(target.operation.request_media))
     if is_json(media):
         sent["json"] = body
+    elif isinstance(body, str):
+        sent["content"] = body.encode()
+        sent["headers"]["Content-Type"] = media
     else:
         assert is_form(media)
         files = {name: value for name, value in body.items() if isinstance(value, bytes)}
@@ -133,6 +139,9 @@ def test_every_target_delivers_speech(target: Target, emulator: RunningEmulator,
         data, declared = response.content, response.headers["Content-Type"]
         if target.response.audio.delivered == "base64":
             data, declared = base64.b64decode(_at(body, target.response.audio.at)), None
+        elif target.response.audio.delivered == "url":
+            audio_file = http.get(_at(body, target.response.audio.at))
+            data, declared = audio_file.content, audio_file.headers["Content-Type"]
     else:
         data, declared = _follow(target, body, base, http)
     audio = decode(data)
@@ -228,7 +237,9 @@ def test_every_documented_error_is_returned_as_in_its_example(
                     ]
                     for code, other in operation.responses.items()
                 }
-                assert response.json() in printed[str(response.status_code)]
+                is_text = bool(response.content) and not is_json(response.headers["Content-Type"])
+                shown = response.text if is_text else response.json()
+                assert shown in printed[str(response.status_code)]
 
 
 @pytest.mark.parametrize(
@@ -238,7 +249,8 @@ def test_every_documented_error_is_returned_as_in_its_example(
 )
 def test_every_simple_get_succeeds(operation: Operation, emulator: RunningEmulator, http: httpx.Client) -> None:
     url = emulator.base_url(operation.contract.id) + operation.path
-    response = http.get(url, **_key(operation.contract, operation))
+    sent = _key(operation.contract, operation)
+    response = http.get(url, params=sent["params"], headers=sent["headers"] | operation.required_headers)
     assert response.status_code == 200
     _check(operation, response)
 
@@ -246,7 +258,22 @@ def test_every_simple_get_succeeds(operation: Operation, emulator: RunningEmulat
 def test_speech_without_a_required_key_is_rejected(emulator: RunningEmulator, http: httpx.Client) -> None:
     for target in TARGETS:
         request = _request(target)
-        request["headers"], request["params"] = {}, {}
+        request["headers"] = target.operation.required_headers | _media_type_of(request)
+        request["params"] = {}
         url = emulator.base_url(target.contract.id) + target.operation.path
         response = http.request(target.operation.method, url, **request)
-        assert (response.status_code == 401) == target.needs_key, target.id
+        assert (response.status_code in _unauthorized_statuses(target.operation)) == target.needs_key, target.id
+
+
+def _media_type_of(request: dict[str, Any]) -> dict[str, str]:
+    return {name: value for name, value in request["headers"].items() if name == "Content-Type"}
+
+
+def _unauthorized_statuses(operation: Operation) -> set[int]:
+    """The statuses whose examples are rejections of a key."""
+    return {
+        int(status)
+        for status, spec in operation.responses.items()
+        for media in spec.media_types.values()
+        if any(example.rejection_reason == "unauthorized" for example in media.examples)
+    } or {401}

@@ -15,7 +15,7 @@ from voicegauge.conformance.cases import find_sample_value
 from voicegauge.contract import MISSING, Contract, MediaType, Operation, load_catalogue
 from voicegauge.data import find_bundled_folder
 from voicegauge.emulator import EmulatorSettings, create_app
-from voicegauge.formats import is_json, read_form
+from voicegauge.formats import is_form, is_json, read_form
 from voicegauge.model import UploadedFile
 from voicegauge.speech.audio import decode, encode
 from voicegauge.transport import encode_body
@@ -48,7 +48,11 @@ class Variant(NamedTuple):
         return self.operation.contract
 
     def schema(self) -> Any:
-        return self.media.schema if self.media is not None else {}
+        """The schema of the body; of several alternatives the first one."""
+        schema = self.media.schema if self.media is not None else {}
+        if self.media is not None and "properties" not in schema and "oneOf" in schema:
+            schema, _ = self.media.schemas.resolve_reference(schema["oneOf"][0])
+        return schema
 
     def all_fields(self) -> dict[str, Any]:
         """A value for every body field, from examples where there are some; none for ids of stored resources."""
@@ -95,6 +99,7 @@ ESPEAK_VARIANTS = [
     for contract in CONTRACTS
     for operation in contract.operations.values()
     for media in (list(operation.request_media.values()) or [None])
+    if media is None or is_json(media.name) or is_form(media.name)
 ]
 
 
@@ -126,7 +131,8 @@ def _key(operation: Operation) -> tuple[dict[str, str], dict[str, str]]:
     for name in next(iter(operation.security), {}):
         scheme = operation.contract.security_schemes[name]
         if scheme["type"] == "apiKey":
-            (headers if scheme["in"] == "header" else query)[scheme["name"]] = "k"
+            key = scheme.get("x-key", {}).get("prefix", "") + "k"
+            (headers if scheme["in"] == "header" else query)[scheme["name"]] = key
         else:
             headers["Authorization"] = f"{scheme['scheme']} k"
     return headers, query
@@ -191,10 +197,13 @@ async def _audio_of_job(http: httpx.AsyncClient, operation: Operation, submitted
     return audio.content
 
 
-def _read_audio(operation: Operation, response: httpx.Response) -> bytes:
-    """Return the audio in a response, the body itself or base64 in it."""
+async def _read_audio(http: httpx.AsyncClient, operation: Operation, response: httpx.Response) -> bytes:
+    """Return the audio of a response: the body itself, or base64 or a URL in it."""
     audio = next(operation.audio_variants)
-    return response.content if audio.delivered == "bytes" else base64.b64decode(audio.at.read_body(response.json()))
+    if audio.delivered == "bytes":
+        return response.content
+    value = audio.at.read_body(response.json())
+    return (await http.get(value)).content if audio.delivered == "url" else base64.b64decode(value)
 
 
 async def _check(http: httpx.AsyncClient, variant: Variant, left_out: frozenset[str]) -> bool:
@@ -215,7 +224,7 @@ async def _check(http: httpx.AsyncClient, variant: Variant, left_out: frozenset[
     if operation.speech.response.job is not None:
         assert decode(await _audio_of_job(http, operation, response.json())).audio_s > 0.2, shown
     elif operation.stream is None:
-        assert decode(_read_audio(operation, response)).audio_s > 0.2, shown
+        assert decode(await _read_audio(http, operation, response)).audio_s > 0.2, shown
     return True
 
 
