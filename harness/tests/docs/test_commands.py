@@ -101,6 +101,7 @@ def folder(tmp_path: Path) -> Path:
 def _adapt(line: str, emulator: voicegauge.RunningEmulator) -> str:
     """Return the command with the emulator in place of services, and with few requests."""
     line = re.sub(r"([A-Z_]+_(?:KEY|TOKEN))=\.\.\.", r"\1=sk-test-0123456789", line.partition(" #")[0].rstrip())
+    words_on_page = split_command(line)
     line = line.replace(OWN_SERVER, emulator.base_url("openai-compatible"))
     words = split_command(line)
     added: list[str] = []
@@ -108,6 +109,7 @@ def _adapt(line: str, emulator: voicegauge.RunningEmulator) -> str:
         provider = next(word.partition("/")[0] for word in words[1:] if not word.startswith("-"))
         added = [] if "--base-url" in words else ["--base-url", emulator.base_url(provider)]
         added += ["--asr", "none"] if words[0] == "bench" else []
+        added += FEW["check"] if words[0] == "check" and OWN_SERVER in words_on_page else []
     elif words[0] == "bench" or (words[0] == "check" and "--emulated" in words):
         added = FEW[words[0]]
     return " ".join([line, *map(shlex.quote, added)])
