@@ -6,12 +6,14 @@ import asyncio
 import copy
 import json
 
+import msgspec
 import pytest
 
 from voicegauge import cli
 from voicegauge.checks import Checker
 from voicegauge.client import Client
 from voicegauge.conformance.offline.recordings import iterate_recording_subjects
+from voicegauge.errors import DataError
 from voicegauge.model import Exchange, Provenance, Request, Response, SpeechRequest, Timing
 from voicegauge.recording import load_har, save_har
 from voicegauge.transport import Transport, VirtualClock
@@ -83,7 +85,7 @@ def one_minute(tmp_path_factory):
     return load_trusted(path)
 
 
-def _exchange(operation, at_s, answer):
+def _exchange(operation, at_s, answer, model="small"):
     timing = Timing(
         started_at=1.7e9 + at_s,
         started_ms=5_000 + 1000 * at_s,
@@ -100,7 +102,7 @@ def _exchange(operation, at_s, answer):
         method=method,
         url=f"https://api.acme.test/base/{path}",
         headers=(("Content-Type", "application/json"),),
-        body=b'{"text": "Good morning.", "model": "small"}' if operation == "submit" else b"",
+        body=json.dumps({"text": "Good morning.", "model": model}).encode() if operation == "submit" else b"",
     )
     headers, body = (("Content-Type", "application/json"), ("X-Limit", "5")), json.dumps(answer).encode()
     response = Response(status=202 if operation == "submit" else 200, headers=headers, body=body)
@@ -123,6 +125,35 @@ def test_the_duration_of_a_state_is_read_from_the_times_of_a_recording(one_minut
     judge = Checker(Provenance.RECORDED)
     subjects = iterate_recording_subjects(one_minute, load_har(path))
     assert {finding.rule for subject in subjects for finding in judge.iterate_findings(subject)} == rules
+
+
+def test_requests_and_jobs_of_no_target_are_reported_instead_of_judged(one_minute, tmp_path, capfd) -> None:
+    image = {"id": "job-7", "state": "queued", "model": "pictures", "output": ["https://cdn.acme.test/a.png"]}
+    described = {"id": "job-1", "state": "queued", "cost": 30}
+    exchanges = [
+        _exchange("submit", 0, image, model="pictures"),
+        _exchange("status", 2, image),
+        _exchange("submit", 3, described),
+        _exchange("status", 5, {"id": "job-1", "state": "unheard-of"}),
+    ]
+    save_har(tmp_path / "speech.har", exchanges, provenance=Provenance.RECORDED, contract=one_minute)
+    judge = Checker(Provenance.RECORDED)
+    subjects = list(iterate_recording_subjects(one_minute, load_har(tmp_path / "speech.har")))
+    found = [finding for subject in subjects for finding in judge.iterate_findings(subject)]
+    assert found
+    assert not [finding for finding in found if "job-7" in finding.message or "pictures" in finding.message]
+    options = ["--contracts", str(one_minute.document.path), "--recordings", str(tmp_path), "--json", "-"]
+    cli.run(["check", "acme", *options])
+    reasons = {case["reason"] for case in json.loads(capfd.readouterr().out)["cases"] if case["verdict"] == "skipped"}
+    assert any(reason.startswith("1 accepted submit with the constants of no target: acme/") for reason in reasons)
+    assert "1 accepted request for a job of no target" in reasons
+
+
+def test_an_operation_that_the_contract_lacks_is_named_with_its_file(one_minute, tmp_path) -> None:
+    exchange = msgspec.structs.replace(_exchange("submit", 0, {"id": "job-1"}), operation="other")
+    save_har(tmp_path / "speech.har", [exchange], provenance=Provenance.RECORDED, contract=one_minute)
+    with pytest.raises(DataError, match=r"the operation 'other', which \S+openapi\.json does not have: add it"):
+        list(iterate_recording_subjects(one_minute, load_har(tmp_path / "speech.har")))
 
 
 def test_an_invalid_recording_is_reported_in_one_line(tmp_path, capfd) -> None:

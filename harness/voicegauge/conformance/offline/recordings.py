@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import re
 import shlex
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -18,9 +17,10 @@ import msgspec
 from voicegauge.checks import Call, CaseOutcome, Checker, CheckSubject, JobHistory, RecordingAge, Rule, SpeechDelivery
 from voicegauge.client import build_curl_command
 from voicegauge.conformance.cases import ConformanceCase, explain_missing_verdict, plan_cases
+from voicegauge.conformance.offline.recorded_calls import ExchangeIndex, find_foreign_calls
 from voicegauge.conformance.reproduction import build_contract_options
 from voicegauge.conformance.running import Collector, read_inline_audio, read_speech_request, read_streamed_audio
-from voicegauge.contract import Contract, Operation
+from voicegauge.contract import Contract
 from voicegauge.contract.extension import JobSpec, ResponseAudio
 from voicegauge.errors import DataError, MissingExtraError
 from voicegauge.model import Delivery, Exchange, Finding, Provenance, Severity, StateObservation
@@ -73,10 +73,7 @@ def check_recordings(
         for exchange in recording.exchanges:
             collector.count_exchange(recording.provenance, contract.id, exchange.operation)
             collector.coverage.add_exchange(exchange)
-        submits = SubmitCounter()
-        for subject in subjects:
-            submits.add(subject)
-        submits.report_unmatched(path.name, contract, collector)
+        _report_foreign_calls(path, contract, recording, cases[contract.id], collector)
         collector.add_findings(
             _find_age_violations(
                 checker,
@@ -117,6 +114,32 @@ class SubmitCounter:
             )
             if self._unmatched.total() == self._total:
                 collector.add_not_judged(f"{contract.id}/{name}", reason)
+
+
+def _report_foreign_calls(
+    path: Path,
+    contract: Contract,
+    recording: Recording,
+    cases: Mapping[str, ConformanceCase],
+    collector: Collector,
+) -> None:
+    """Report accepted requests for something that is no target, because what the contract says is not about them."""
+    calls = _parse_calls(contract, recording, cases)
+    foreign = find_foreign_calls(calls, ExchangeIndex(calls, recording.exchanges), cases)
+    submits = [call for call in calls if call.operation.speech is not None and call.is_accepted]
+    for (operation, reason), count in Counter(
+        (call.operation, foreign[id(call)]) for call in calls if id(call) in foreign
+    ).items():
+        targets = ", ".join(target.id for target in operation.targets)
+        explained = f"{count} accepted {reason.noun}{'' if count == 1 else 's'} {reason.explanation}" + (
+            f": {targets}" if targets else ""
+        )
+        subject = "jobs and audio of " if operation.speech is not None else ""
+        collector.add_skipped_without_case(
+            f"{contract.id}/{path.name}: {subject}{operation.id}", explained, f"{contract.id}/{operation.id}"
+        )
+        if operation.speech is not None and all(id(submit) in foreign for submit in submits):
+            collector.add_not_judged(f"{contract.id}/{path.name}", explained)
 
 
 _CASES_BY_CONTRACT: WeakKeyDictionary[Contract, Mapping[str, ConformanceCase]] = WeakKeyDictionary()
@@ -192,9 +215,9 @@ def iterate_recording_subjects(
         DataError: the contract does not have the operation of an exchange.
     """
     known = cases or {}
-    parsed = (parse_call(contract, exchange, known) for exchange in recording.exchanges)
-    calls = [call for call in parsed if call is not None]
-    yield from calls
+    calls = _parse_calls(contract, recording, known)
+    foreign = find_foreign_calls(calls, ExchangeIndex(calls, recording.exchanges), known)
+    yield from (call for call in calls if id(call) not in foreign)
     yield from _iterate_case_outcomes(calls, known)
     yield from iterate_jobs_and_deliveries(calls, recording.exchanges)
 
@@ -206,7 +229,7 @@ def iterate_jobs_and_deliveries(calls: Sequence[Call], exchanges: Sequence[Excha
         calls: the calls of documented operations, in order.
         exchanges: all exchanges, with the downloads.
     """
-    index = _ExchangeIndex(calls, exchanges)
+    index = ExchangeIndex(calls, exchanges)
     for submit in calls:
         if submit.target is None or not submit.is_accepted:
             continue
@@ -223,6 +246,11 @@ def iterate_jobs_and_deliveries(calls: Sequence[Call], exchanges: Sequence[Excha
             yield delivery
 
 
+def _parse_calls(contract: Contract, recording: Recording, case_by_id: Mapping[str, ConformanceCase]) -> list[Call]:
+    parsed = (parse_call(contract, exchange, case_by_id) for exchange in recording.exchanges)
+    return [call for call in parsed if call is not None]
+
+
 def parse_call(
     contract: Contract, exchange: Exchange, case_by_id: Mapping[str, ConformanceCase] = MappingProxyType({})
 ) -> Call | None:
@@ -232,8 +260,8 @@ def parse_call(
         if exchange.operation.startswith("("):
             return None
         raise DataError(
-            f"a recording of {contract.id} has the operation {exchange.operation!r}, which its contract does not have: "
-            "record it again"
+            f"a recording of {contract.id} has the operation {exchange.operation!r}, which {contract.document.path} "
+            "does not have: add it to the contract, or record again"
         )
     call = Call(operation, exchange)
     case = case_by_id.get(exchange.group or "")
@@ -249,32 +277,6 @@ def _iterate_case_outcomes(calls: Sequence[Call], case_by_id: Mapping[str, Confo
         case = case_by_id.get(group)
         if case is not None and case.operation == operation and explain_missing_verdict(case, call.status) is None:
             yield CaseOutcome(call, case.expected)
-
-
-_URL_SEPARATORS = re.compile(r"[/?&=#]")
-
-
-class _ExchangeIndex:
-    """The calls of a recording by the ids in their URLs, and the downloads by path."""
-
-    def __init__(self, calls: Sequence[Call], exchanges: Sequence[Exchange]) -> None:
-        self.downloads: dict[str, Exchange] = {}
-        """The first successful exchange of each path. Only paths are compared, because recordings contain the
-        contract's servers and signatures in queries are masked."""
-        for exchange in exchanges:
-            if exchange.response.status == 200:
-                self.downloads.setdefault(urlsplit(exchange.request.url).path, exchange)
-        self._calls: dict[tuple[str, str | None, str], list[Call]] = defaultdict(list)
-        for call in calls:
-            for part in set(_URL_SEPARATORS.split(unquote(call.exchange.request.url))):
-                self._calls[call.operation.id, call.exchange.group, part].append(call)
-
-    def find_polls(self, status_operation: Operation, submit: Call, job_id: object) -> list[Call]:
-        """Return the calls of `status_operation` for the job of `submit`, in their order."""
-        # A job id may itself be a path or a URL; its last part tells it apart from other jobs.
-        parts = _URL_SEPARATORS.split(job_id) if isinstance(job_id, str) else []
-        found = self._calls.get((status_operation.id, submit.exchange.group, parts[-1]), []) if parts else []
-        return [call for call in found if str(job_id) in unquote(call.exchange.request.url)]
 
 
 def _build_state_observations(
@@ -294,7 +296,7 @@ def _build_state_observations(
     return tuple(observations)
 
 
-def _build_speech_delivery(submit_call: Call, polls: Sequence[Call], index: _ExchangeIndex) -> SpeechDelivery | None:
+def _build_speech_delivery(submit_call: Call, polls: Sequence[Call], index: ExchangeIndex) -> SpeechDelivery | None:
     """Return the delivery that a submit requested; `None` if its audio was not recorded."""
     target = submit_call.target
     location = target.response.audio if target is not None else None
@@ -329,9 +331,7 @@ def _build_speech_delivery(submit_call: Call, polls: Sequence[Call], index: _Exc
     return SpeechDelivery(target, read_speech_request(submit_call, target), delivery)
 
 
-def _find_audio_exchange(
-    call_with_audio: Call, response_audio: ResponseAudio, index: _ExchangeIndex
-) -> Exchange | None:
+def _find_audio_exchange(call_with_audio: Call, response_audio: ResponseAudio, index: ExchangeIndex) -> Exchange | None:
     """Return the exchange whose body is or has the audio; `None` if there is none."""
     if response_audio.delivered in ("stream", "base64"):
         return call_with_audio.exchange

@@ -1,0 +1,132 @@
+"""Finds what belongs together in a recording, and which calls are not about any target of the contract."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from voicegauge.checks import Call
+from voicegauge.contract import Operation
+from voicegauge.formats import Location
+from voicegauge.model import Exchange
+
+_URL_SEPARATORS = re.compile(r"[/?&=#]")
+
+
+class ForeignReason(NamedTuple):
+    """Why a call is not about a target of the contract."""
+
+    noun: str
+    explanation: str
+
+
+_OTHER_CONSTANTS = ForeignReason("submit", "with the constants of no target")
+_JOB_OF_NO_TARGET = ForeignReason("request", "for a job of no target")
+_OTHER_PATH = ForeignReason("request", "with a path that the contract does not describe")
+
+
+class ExchangeIndex:
+    """The calls of a recording by the ids in their URLs, and the downloads by path."""
+
+    def __init__(self, calls: Sequence[Call], exchanges: Sequence[Exchange]) -> None:
+        self.downloads: dict[str, Exchange] = {}
+        """The first successful exchange of each path. Only paths are compared, because recordings contain the
+        contract's servers and signatures in queries are masked."""
+        for exchange in exchanges:
+            if exchange.response.status == 200:
+                self.downloads.setdefault(urlsplit(exchange.request.url).path, exchange)
+        self._calls: dict[tuple[str, str | None, str], list[Call]] = defaultdict(list)
+        self._operations = {call.operation.id: call.operation for call in calls}
+        for call in calls:
+            for part in set(_URL_SEPARATORS.split(unquote(call.exchange.request.url))):
+                self._calls[call.operation.id, call.exchange.group, part].append(call)
+
+    def find_polls(self, status_operation: Operation, submit: Call, job_id: object) -> list[Call]:
+        """Return the calls of `status_operation` for the job of `submit`, in their order."""
+        # A job id may itself be a path or a URL; its last part tells it apart from other jobs.
+        parts = _URL_SEPARATORS.split(job_id) if isinstance(job_id, str) else []
+        found = self._calls.get((status_operation.id, submit.exchange.group, parts[-1]), []) if parts else []
+        return [call for call in found if str(job_id) in unquote(call.exchange.request.url)]
+
+    def find_calls_with_id(self, submit: Call, job_id: object) -> list[Call]:
+        """Return the calls of all operations for the job of `submit`."""
+        return [call for operation in self._operations.values() for call in self.find_polls(operation, submit, job_id)]
+
+
+def find_foreign_calls(
+    calls: Sequence[Call], index: ExchangeIndex, case_ids: Collection[str]
+) -> dict[int, ForeignReason]:
+    """Return why calls are not about a target of the contract, by `id` of the call.
+
+    A provider may have other models behind the same paths, such as models for images. Their requests, jobs and
+    responses differ, and the contract does not describe them. Calls that were recorded for planned cases are about the
+    contract, whatever they have.
+
+    Args:
+        calls: all calls of one recording.
+        index: the index of the calls.
+        case_ids: ids of the planned cases.
+    """
+    found: dict[int, ForeignReason] = {}
+    described_jobs: set[int] = set()
+    strangers = [call for call in calls if call.is_accepted and call.exchange.group not in case_ids]
+    for submit in strangers:
+        if submit.operation.speech is None:
+            continue
+        followers = {id(call): _JOB_OF_NO_TARGET for call in _iterate_followers(submit, index)}
+        if submit.target is None:
+            found |= followers | {id(submit): _OTHER_CONSTANTS}
+        else:
+            described_jobs |= followers.keys()
+    for call in strangers:
+        if id(call) in found or id(call) in described_jobs or call.operation.speech is not None:
+            continue
+        if _has_undescribed_path(call):
+            found[id(call)] = _OTHER_PATH
+        elif call.operation.job is not None and _names_other_constant(call):
+            found[id(call)] = _JOB_OF_NO_TARGET
+    return found
+
+
+def _iterate_followers(submit: Call, index: ExchangeIndex) -> Iterator[Call]:
+    """Yield the calls for the job that a submit started, except the submit."""
+    for status in _list_status_operations(submit.operation):
+        if status.job is not None:
+            job_id = submit.read_response(status.job.submit.id)
+            yield from (call for call in index.find_calls_with_id(submit, job_id) if call is not submit)
+
+
+def _list_status_operations(operation: Operation) -> Iterable[Operation]:
+    return {
+        target.job_operation.id: target.job_operation for target in operation.targets if target.job_operation
+    }.values()
+
+
+def _has_undescribed_path(call: Call) -> bool:
+    """Whether a path parameter has a value that its `enum` does not list: the URL is not one that is described."""
+    return any(
+        parameter.location == "path"
+        and "enum" in parameter.schema
+        and parameter.name in call.path_parameters
+        and call.path_parameters[parameter.name] not in parameter.schema["enum"]
+        for parameter in call.operation.parameters
+    )
+
+
+def _names_other_constant(call: Call) -> bool:
+    """Whether a status response has, where targets have a constant, a value that none of them has."""
+    targets = [
+        target
+        for target in call.operation.contract.targets.values()
+        if target.job_operation is not None and target.job_operation.id == call.operation.id
+    ]
+    constants: dict[Location, set[str]] = defaultdict(set)
+    for target in targets:
+        for location, constant in target.spec.constants.items():
+            if location.kind == "body" and isinstance(constant, str):
+                constants[location].add(constant)
+    values = ((call.read_response(location), known) for location, known in constants.items())
+    return any(isinstance(value, str) and value not in known for value, known in values)
