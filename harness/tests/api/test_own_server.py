@@ -160,6 +160,12 @@ def test_a_fault_without_an_effect_is_said_to_have_none() -> None:
     assert lines == ["the fault webhook-never has no effect here: Callbacks are never sent."]
 
 
+def test_the_longest_texts_are_sent_once() -> None:
+    plan = voicegauge.plan_check(NAME, live=options("http://127.0.0.1:1/v1"))
+    lengths = [case.id.split()[-2] for case in plan.cases if "createSpeech: input of" in case.id]
+    assert sorted(lengths) == ["4096", "4097"]
+
+
 def test_a_key_is_not_sent_unencrypted_to_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_COMPATIBLE_API_KEY", "k-123456")
     with pytest.raises(UsageError, match="would be sent unencrypted"):

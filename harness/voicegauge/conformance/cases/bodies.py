@@ -26,11 +26,13 @@ from voicegauge.conformance.cases.valid_requests import (
 )
 from voicegauge.conformance.target_matching import find_request_target
 from voicegauge.contract import MISSING, MediaType, Operation, Target
-from voicegauge.formats import is_form
+from voicegauge.formats import is_form, read_pointer, unescape_pointer_token
 from voicegauge.model import UploadedFile
 
 MAX_SENT_TEXT_CHARACTERS = 10_000
 """Number of characters in the longest valid text that is sent. It is about ten minutes of speech, which cost money."""
+_LONG_TEXT_CHARACTERS = 1_000
+"""Number of characters above which a text takes a minute to speak."""
 UNUSUAL_TEXTS: dict[str, str] = {
     "of many scripts": "Grüße, 你好, مرحبا, नमस्ते, 👩‍👩‍👧 and e\u0301 <b>bold</b> &amp; {x}.",
     "of only white space": " \t ",
@@ -91,9 +93,23 @@ def _iterate_schema_cases(
     operation: Operation, request: RequestParts, schema: Any, pointer: str, target: Target | None
 ) -> Iterator[ConformanceCase]:
     for boundary in list_boundary_values(operation.contract.schemas, schema, pointer):
+        if _takes_too_long(operation, boundary):
+            continue
         case = _build_boundary_case(operation, request, boundary, target)
         if case is not None:
             yield case
+
+
+def _takes_too_long(operation: Operation, boundary: BoundaryValue) -> bool:
+    """Whether a value is left out because a server of the user's own would speak for minutes to show nothing new.
+
+    Those are texts that are almost as long as allowed. The longest one is sent as well.
+    """
+    if operation.contract.provider.self_hosted is None or boundary.keyword != "maxLength" or not boundary.is_valid:
+        return False
+    tokens = [unescape_pointer_token(token) for token in boundary.schema_pointer.split("/")[1:]]
+    limit = read_pointer(operation.contract.document.data, tokens)
+    return isinstance(limit, int) and _LONG_TEXT_CHARACTERS < limit != len(boundary.value)
 
 
 def plan_optional_field_cases(target: Target, request: RequestParts) -> Iterator[ConformanceCase]:
