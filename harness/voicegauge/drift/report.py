@@ -96,6 +96,8 @@ class DriftReport(Record, frozen=True, kw_only=True):
     """The changes that the baseline accepts. They are neither in `counts` nor in `changes`."""
     unused_baseline: tuple[str, ...] = ()
     """One line for each baseline entry that no longer matches any change."""
+    unread_uses: tuple[str, ...] = ()
+    """One line for each file below a folder of `--uses` that is no recording, with the reason."""
 
     @property
     def name(self) -> str:

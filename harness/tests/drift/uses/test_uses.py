@@ -258,5 +258,14 @@ def test_the_command_takes_uses(tmp_path: Path, capsys: pytest.CaptureFixture[st
     capsys.readouterr()
     assert run([*arguments, "--uses", str(uses)]) == 0
     assert "the client does not read it" in capsys.readouterr().out
+    recordings = tmp_path / "recordings"
+    recordings.mkdir()
+    (recordings / "notes.yaml").write_text("a: [")
+    called = {"method": "GET", "url": "https://api.acme.test/v1/voices", "headers": []}
+    response = {"status": 200, "headers": [], "content": {"mimeType": "application/json", "text": "{}"}}
+    log = {"version": "1.2", "entries": [{"request": called, "response": response}]}
+    (recordings / "client.har").write_text(json.dumps({"log": log}))
+    assert run([*arguments, "--uses", str(uses), "--uses", str(recordings)]) == 0
+    assert f"not read for --uses: {recordings / 'notes.yaml'}:2: is not valid YAML" in capsys.readouterr().out
     assert run([*arguments, "--uses", str(tmp_path / "no.har")]) == 2
     assert "no such file or folder" in capsys.readouterr().err

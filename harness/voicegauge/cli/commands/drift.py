@@ -207,6 +207,8 @@ def _print_drift_report(report: DriftReport, manual_changes: Sequence[DriftChang
         if change in manual_changes:
             where = f" in {change.old_position}" if change.old_position else ""
             out.print(f"  must be made by hand{where}", style="yellow", soft_wrap=True)
+    for reason in report.unread_uses:
+        out.print(f"not read for --uses: {reason}", style="yellow", soft_wrap=True)
     for entry in report.unused_baseline:
         out.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True)
     counts = ", ".join(f"{count} {level}" for level, count in report.counts.items() if count)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from voicegauge.contract import read_openapi_document
 from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.extension_comparison import compare_document_extensions
@@ -40,9 +42,12 @@ def compare_contracts(old: Path, new: Path, use_sources: Sequence[str] = ()) -> 
     changes = _compare_documents(
         DocumentNode(old_document, "", old_document.data), DocumentNode(new_document, "", new_document.data)
     )
+    unread_uses: tuple[str, ...] = ()
     if use_sources:
-        changes = judge_changes(changes, load_client_uses(use_sources, old_document, new_document))
-    return build_report("contracts", _build_compared_input(old_document), _build_compared_input(new_document), changes)
+        uses = load_client_uses(use_sources, old_document, new_document)
+        changes, unread_uses = judge_changes(changes, uses), tuple(uses.unread_files)
+    inputs = _build_compared_input(old_document), _build_compared_input(new_document)
+    return msgspec.structs.replace(build_report("contracts", *inputs, changes), unread_uses=unread_uses)
 
 
 def compare_described_operations(

@@ -9,7 +9,7 @@ from voicegauge.drift.uses.client_uses import ClientUses
 from voicegauge.drift.uses.declared_uses import add_declared_uses
 from voicegauge.drift.uses.own_uses import add_own_uses
 from voicegauge.drift.uses.recorded_uses import OperationMatcher, add_recorded_uses
-from voicegauge.errors import ContractError, UsageError
+from voicegauge.errors import ContractError, DataError, UsageError
 from voicegauge.files import open_file
 from voicegauge.formats import MAX_DOCUMENT_BYTES, Document, read_document
 
@@ -33,7 +33,7 @@ def load_client_uses(sources: Sequence[str], document: Document, new_document: D
     Raises:
         UsageError: a source does not exist, or has no request to the API.
         ContractError: a file declares something that neither document has, or declares nothing.
-        DataError: a recording cannot be read.
+        DataError: a recording that is named cannot be read; one in a folder is listed in `unread_files`.
     """
     uses, matcher = ClientUses(), OperationMatcher(document)
     for source in sources:
@@ -49,9 +49,20 @@ def load_client_uses(sources: Sequence[str], document: Document, new_document: D
         declaration = None if path.is_dir() or path.suffix == ".har" else _read_declaration(path)
         if declaration is not None:
             add_declared_uses(uses, declaration, matcher, OperationMatcher(new_document))
-        elif not sum(add_recorded_uses(uses, file, matcher) for file in files):
+        elif not sum(_add_file(uses, file, matcher, skips_unreadable=path.is_dir()) for file in files):
             raise UsageError(f"--uses {source}: has no request to an operation of {document.path}")
     return uses
+
+
+def _add_file(uses: ClientUses, file: Path, matcher: OperationMatcher, *, skips_unreadable: bool) -> int:
+    """Add what a recording shows, and return the number of its requests to the API."""
+    try:
+        return add_recorded_uses(uses, file, matcher)
+    except DataError as error:
+        if not skips_unreadable:
+            raise
+        uses.unread_files.append(str(error))
+        return 0
 
 
 def _list_recordings(folder: Path) -> list[Path]:
