@@ -29,7 +29,7 @@ from ..builders.documented_examples import read_example
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if path.name != "ci.md"]
 PAGES = [path for path in PAGES if path.parent.name != "reference"]  # generated for the site
-SERVERS = {"serve", "listen"}
+SERVERS = {"serve", "listen", "proxy"}
 """Commands that run until they are stopped."""
 OTHER_PROGRAMS = ("make ", "docker ", "git ", "pip ", "cd ", "python ", "curl ")
 FEW = {"bench": ["--limit", "1", "--warmup", "0", "--asr", "none"], "check": ["--max-calls", "6"]}
@@ -45,6 +45,12 @@ def read_commands(page: Path) -> list[str]:
 
 
 COMMANDS = {page: commands for page in PAGES if (commands := read_commands(page))}
+
+
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    site = (ROOT / "zensical.toml").read_text(encoding="utf-8")
+    pages = [path.relative_to(ROOT / "docs").as_posix() for path in PAGES if path.name != "README.md"]
+    assert [page for page in pages if f'"{page}"' not in site] == []
 
 
 def split_command(line: str) -> list[str]:

@@ -123,7 +123,7 @@ def _report_foreign_calls(
     cases: Mapping[str, ConformanceCase],
     collector: Collector,
 ) -> None:
-    """Report accepted requests for something that is no target, because what the contract says is not about them."""
+    """Report accepted requests for something that is not a target, because what the contract says is not about them."""
     calls = _parse_calls(contract, recording, cases)
     foreign = find_foreign_calls(calls, ExchangeIndex(calls, recording.exchanges), cases)
     submits = [call for call in calls if call.operation.speech is not None and call.is_accepted]
