@@ -192,6 +192,17 @@ def test_a_target_is_outside_the_pareto_set_only_if_another_is_clearly_better() 
     assert [one.pareto for one in _summarize_pareto(times, errors, texts=5)] == [True, False]
 
 
+def test_a_target_that_failed_for_some_texts_is_still_compared() -> None:
+    samples = tuple(
+        build_sample(number, target=name, total_latency_ms=ms + number, failure=failure)
+        for name, ms, failing in (("acme/fast", 100.0, 0), ("acme/slow", 900.0, 3))
+        for number in range(9)
+        for failure in [FAILED if number < failing else None]
+    )
+    refs = (build_target_ref("acme/fast"), build_target_ref("acme/slow"))
+    assert [one.is_among_fastest for one in summarize_targets(build_run(samples, targets=refs))] == [True, False]
+
+
 def test_equal_error_rates_leave_the_choice_to_speed() -> None:
     found = _summarize_pareto({"acme/fast": 100, "acme/slow": 900}, {"acme/fast": 2, "acme/slow": 2})
     assert [one.pareto for one in found] == [True, False]

@@ -23,6 +23,10 @@ PIPE_WIDTH_COLUMNS = 160
 """Width of tables, in columns, if the output is not a terminal; wide enough that no table row is wrapped."""
 
 
+MIN_WIDE_COLUMNS = 120
+"""Width of a terminal from which each fact has a column of its own; a narrower one has two facts in two lines."""
+
+
 def create_console(*, to_stderr: bool = False) -> Console:
     """Return a console that honors NO_COLOR and COLUMNS, and writes plain lines to a pipe.
 

@@ -25,6 +25,9 @@ from voicegauge.bench.analysis.resampling import (
 MIN_SHARED_TEXTS = 5
 """Smallest number of texts from which differences between targets are estimated."""
 
+MAX_MISSING_SHARE = 0.01
+"""Share of resamples without any sample of a target from which the target is not compared: it has too few texts."""
+
 ErrorTerms = Sequence[tuple[str, float, float]]
 """Tuples of a text id, a number of errors and a number of units."""
 
@@ -56,15 +59,18 @@ class JointResamples(NamedTuple):
         return len(self.latency_ms) > 0
 
     def find_lower(self, values: FloatArray) -> NDArray[np.bool_]:
-        """Return for each pair (i, j) whether target i is clearly lower than target j: the interval excludes 0."""
+        """Return for each pair (i, j) whether target i is clearly lower than target j: the interval excludes 0.
+
+        A target whose samples cover too few of the texts is not clearly lower or higher than any other.
+        """
         count = values.shape[1]
         lower = np.zeros((count, count), dtype=np.bool_)
         if not self.has_intervals:
             return lower
         for i in range(count):
             differences = values[:, [i]] - values
-            known = ~np.isnan(differences).any(axis=0)
-            lower[i, known] = np.quantile(differences[:, known], (1 + CONFIDENCE_LEVEL) / 2, axis=0) < 0
+            known = np.isnan(differences).mean(axis=0) < MAX_MISSING_SHARE
+            lower[i, known] = np.nanquantile(differences[:, known], (1 + CONFIDENCE_LEVEL) / 2, axis=0) < 0
         return lower
 
     def estimate_latency_ratio(self, slower: int, faster: int) -> DifferenceInterval | None:

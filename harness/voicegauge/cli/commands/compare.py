@@ -7,11 +7,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.console import build_emulated_label, create_console, create_table, show_record
+from voicegauge.cli.console import (
+    MIN_WIDE_COLUMNS,
+    build_emulated_label,
+    create_console,
+    create_table,
+    show_record,
+)
 from voicegauge.cli.options import FiniteRange, add_json_option, add_seed_option
 from voicegauge.errors import EXIT_FINDINGS, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+    from rich.text import Text
+
     from voicegauge.bench.analysis import MetricComparison, RunComparison
 
 _COLOR_BY_VERDICT = {"regression": "red", "improvement": "green", "no evidence": "default", "underpowered": "dim"}
@@ -118,40 +129,12 @@ def _has_failed(result: RunComparison, fail_on: str) -> bool:
 
 
 def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
-    from rich.text import Text
-
     out = create_console()
     if result.provenance == "emulated":
         out.print(build_emulated_label("the runs measured the emulator, not a provider"))
-    rows = create_table(
-        "target",
-        "metric",
-        "baseline",
-        "run",
-        "change",
-        "interval",
-        "verdict",
-        "detectable",
-        "",
-        right_aligned=("baseline", "run", "detectable"),
-    )
     shown = [metric for metric in result.metrics if show_all or metric.verdict in ("regression", "improvement")]
-    for metric in shown:
-        rows.add_row(
-            metric.target,
-            metric.metric,
-            _format_value(metric, metric.baseline),
-            _format_value(metric, metric.run),
-            _format_change(metric, metric.change),
-            ""
-            if metric.low is None
-            else f"{_format_change(metric, metric.low)} to {_format_change(metric, metric.high)}",
-            Text(metric.verdict, style=_COLOR_BY_VERDICT[metric.verdict]),
-            _format_change(metric, metric.detectable_change),
-            metric.note,
-        )
     if shown:
-        out.print(rows)
+        out.print(_build_wide_table(shown) if out.width >= MIN_WIDE_COLUMNS else _build_narrow_table(shown))
     counts = {verdict: sum(metric.verdict == verdict for metric in result.metrics) for verdict in _COLOR_BY_VERDICT}
     out.print(
         ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + f" (alpha {result.settings.alpha:g})"
@@ -166,6 +149,61 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
         out.print(f"not in the run: {target}")
     for target in result.only_in_run:
         out.print(f"not in the baseline: {target}")
+
+
+def _build_wide_table(metrics: Sequence[MetricComparison]) -> Table:
+    table = create_table(
+        "target",
+        "metric",
+        "baseline",
+        "run",
+        "change",
+        "interval",
+        "verdict",
+        "detectable",
+        "",
+        right_aligned=("baseline", "run", "detectable"),
+    )
+    for metric in metrics:
+        table.add_row(
+            metric.target,
+            metric.metric,
+            _format_value(metric, metric.baseline),
+            _format_value(metric, metric.run),
+            _format_change(metric, metric.change),
+            _format_interval(metric),
+            _style_verdict(metric),
+            _format_change(metric, metric.detectable_change),
+            metric.note,
+        )
+    return table
+
+
+def _build_narrow_table(metrics: Sequence[MetricComparison]) -> Table:
+    """Return a table with two facts in each cell, without the detectable change and notes."""
+    table = create_table(
+        "target, metric", "baseline, run", "change, interval", "verdict", right_aligned=("baseline, run",)
+    )
+    for metric in metrics:
+        table.add_row(
+            f"{metric.target}\n  {metric.metric}",
+            f"{_format_value(metric, metric.baseline)}\n{_format_value(metric, metric.run)}",
+            f"{_format_change(metric, metric.change)}\n{_format_interval(metric)}",
+            _style_verdict(metric),
+        )
+    return table
+
+
+def _format_interval(metric: MetricComparison) -> str:
+    return (
+        "" if metric.low is None else f"{_format_change(metric, metric.low)} to {_format_change(metric, metric.high)}"
+    )
+
+
+def _style_verdict(metric: MetricComparison) -> Text:
+    from rich.text import Text
+
+    return Text(metric.verdict, style=_COLOR_BY_VERDICT[metric.verdict])
 
 
 def _suggest_remedy(result: RunComparison) -> str:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.console import create_console, create_table, show_record
+from voicegauge.cli.console import MIN_WIDE_COLUMNS, create_console, create_table, show_record
 from voicegauge.cli.options import add_contracts_option, add_json_option
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from voicegauge.api import Providers
 
 
@@ -28,24 +30,53 @@ def command(contracts: tuple[Path, ...], json_path: str | None) -> None:
     show_record(result, json_path, lambda: _print_providers(result))
 
 
-def _print_providers(result: Providers) -> None:
-    from rich.text import Text
+NARROW_TARGET_COLUMNS = 44
+"""Largest width of the names of targets in a narrow terminal, so that prices keep at least as much."""
 
+
+def _print_providers(result: Providers) -> None:
     out = create_console()
-    targets = create_table("target", "what it is", "responds with", "price", "languages", right_aligned=("languages",))
+    is_wide = out.width >= MIN_WIDE_COLUMNS
+    out.print(_build_target_table(result, is_wide=is_wide))
+    out.print(_build_operation_table(result, is_wide=is_wide))
+    out.print(_build_key_table(result))
+
+
+def _build_target_table(result: Providers, *, is_wide: bool) -> Table:
+    if is_wide:
+        table = create_table(
+            "target", "what it is", "responds with", "price", "languages", right_aligned=("languages",)
+        )
+    else:
+        table = create_table("target", "price")
+        table.columns[0].max_width = NARROW_TARGET_COLUMNS
     for provider in result.providers:
         for row in provider.targets:
             languages = str(len(row.languages)) if row.languages else "not documented"
-            targets.add_row(row.id, row.title, row.response, row.price, languages)
-    out.print(targets)
-    operations = create_table("operation", "", "the emulator", "rules", right_aligned=("rules",))
+            if is_wide:
+                table.add_row(row.id, row.title, row.response, row.price, languages)
+            else:
+                table.add_row(f"{row.id}\n  {row.title}\n  languages: {languages}", row.price)
+    return table
+
+
+def _build_operation_table(result: Providers, *, is_wide: bool) -> Table:
+    headings = ("operation", "", "the emulator", "rules") if is_wide else ("operation", "the emulator", "rules")
+    table = create_table(*headings, right_aligned=("rules",))
     for provider in result.providers:
         for operation in provider.operations:
+            name = f"{provider.id}/{operation.id}"
             path = f"{operation.method} {operation.path}{' (inferred)' if operation.inferred else ''}"
-            operations.add_row(f"{provider.id}/{operation.id}", path, operation.emulation, str(len(operation.rules)))
-    out.print(operations)
-    keys = create_table("provider", "contract of", "operations", "key", "", right_aligned=("operations",))
+            about = (name, path) if is_wide else (f"{name}\n  {path}",)
+            table.add_row(*about, operation.emulation, str(len(operation.rules)))
+    return table
+
+
+def _build_key_table(result: Providers) -> Table:
+    from rich.text import Text
+
+    table = create_table("provider", "contract of", "operations", "key", "", right_aligned=("operations",))
     for provider in result.providers:
         state = Text("set", style="green") if provider.key_set else "not set"
-        keys.add_row(provider.id, provider.version, str(len(provider.operations)), provider.key_env, state)
-    out.print(keys)
+        table.add_row(provider.id, provider.version, str(len(provider.operations)), provider.key_env, state)
+    return table

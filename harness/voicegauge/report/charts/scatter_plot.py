@@ -15,7 +15,7 @@ from voicegauge.report.charts.point_separation import PlottedCircle, separate_ci
 from voicegauge.report.text_format import format_duration, format_number, shorten
 
 MAX_LABEL_LENGTH = 30
-MIN_RADIUS, MAX_RADIUS = 9.0, 17.0
+MIN_RADIUS, MAX_RADIUS = 9.0, 15.0
 """Radius of the circle of a target without a price, and of the most expensive one, in px."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 14.0, 14.0, 44.0
 """Margins of the plot, in px, which leave room for tick labels and axis names."""
@@ -126,7 +126,8 @@ def build_scatter(
         [LabeledPoint(point.x, point.y, point.name, point.radius) for point in points],
         frame,
         order,
-        important_count=sum(point.is_pareto_optimal for point in points),
+        # On a narrow screen the numbers in the circles are clearer than names far from them.
+        important_count=sum(point.is_pareto_optimal for point in points) if width >= WIDE_PLOT_SIZE[0] else 0,
         avoided_lines=_find_lines_to_avoid(points, front),
     )
     return Scatter(

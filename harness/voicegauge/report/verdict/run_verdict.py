@@ -27,11 +27,17 @@ def join_headline(statements: tuple[VerdictStatement, ...]) -> str:
 
 def _list_cautions(run: MeasuredRun) -> tuple[str, ...]:
     cautions = []
-    if run.scores and run.scores.closed_vocabulary:
+    if run.delivered and run.scores and run.scores.closed_vocabulary:
         known = run.scores.known_words or "unusable on your own texts"
         cautions.append(
             f"Closed vocabulary: a small ASR made for the bundled suites counted the errors; {known}. "
             "Compare its error rates with each other, not with published ones."
+        )
+    disturbed = sum(target.disturbed_samples for target in run.delivered)
+    if disturbed:
+        samples = sum(target.samples for target in run.delivered)
+        cautions.append(
+            f"Busy machine: during {disturbed:,} of {samples:,} requests this machine was too busy for precise times."
         )
     if not run.manifest.finished:
         cautions.append(

@@ -1,5 +1,6 @@
 const table = startTable(one("[data-decision]"));
-const restoreNeeds = startNeeds(one("[data-needs]"), table);
+const needs = one("[data-needs]");
+const restoreNeeds = needs ? startNeeds(needs, table) : () => {};  // none if nothing was measured
 const restoreAll = () => {
   readFragment();
   table.restore();

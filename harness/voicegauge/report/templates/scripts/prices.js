@@ -21,13 +21,12 @@ const describeCheapest = (priced, characters) => {
 };
 
 const updateVerdicts = (characters) => {
-  const verdicts = all(".verdict"), rankings = all("[data-ranking]");
-  verdicts.forEach((verdict, i) => {
-    const detail = one("[data-price-detail] bdi", verdict), summary = one("[data-price-summary] bdi", verdict);
-    if (!detail || !rankings[i]) return;
+  all("[data-run]").forEach((run) => {
+    const detail = one("[data-price-detail] bdi", run), summary = one("[data-price-summary] bdi", run);
+    if (!detail) return;
     detail.dataset.usual ??= detail.textContent;
     if (summary) summary.dataset.usual ??= summary.textContent;
-    const priced = all("[data-fixed]", rankings[i]).map((row) => ({ name: row.dataset.name, usd: priceOf(row, characters).million }));
+    const priced = all(".ranked [data-fixed]", run).map((row) => ({ name: row.dataset.name, usd: priceOf(row, characters).million }));
     if (characters === usualAmounts.characters || !priced.length) {
       detail.textContent = detail.dataset.usual;
       if (summary) summary.textContent = summary.dataset.usual;

@@ -58,7 +58,7 @@ const resizePoints = (plot, targets) => {
   const highest = Math.max(0, ...targets.map(({ usd }) => usd ?? 0));
   for (const { row, usd } of targets) {
     for (const circle of all(`[data-point="${one(".number", row).textContent}"]`, plot)) {
-      circle.setAttribute("r", usd && highest ? 9 + 8 * Math.sqrt(usd / highest) : 9);
+      circle.setAttribute("r", usd && highest ? 9 + 6 * Math.sqrt(usd / highest) : 9);
     }
   }
 };
