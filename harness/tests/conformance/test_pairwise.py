@@ -44,7 +44,8 @@ def _valid(target, wire, fields):
     for values in itertools.product(
         *([v for v in field.values if is_supported_value(target, field, v)] for field in fields)
     ):
-        parts = {"body": {**wire.body}, "query": {**wire.query}}
+        # A body that is the text itself has no fields.
+        parts = {part: {**values} for part in ("body", "query") if isinstance(values := getattr(wire, part), dict)}
         for field, value in zip(fields, values, strict=True):
             parts[field.location][field.name] = value
         sent = {
