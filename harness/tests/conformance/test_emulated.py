@@ -41,6 +41,12 @@ def test_fuzzing_a_correct_service_has_no_findings(check) -> None:
     assert report.exchanges["emulated"] >= 2 * 40
 
 
+def test_a_body_that_is_one_text_is_fuzzed(check) -> None:
+    report = check(["azure/neural"], only=lambda _: False, fuzz=5, seed=3)
+    assert report.findings == ()
+    assert report.exchanges["emulated"] >= 5
+
+
 def test_fuzzing_reports_the_smallest_request_that_breaks_a_rule(check) -> None:
     def search() -> CheckReport:
         faults = ["accepts-invalid@pixelapi"]

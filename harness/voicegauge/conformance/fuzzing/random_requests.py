@@ -27,7 +27,7 @@ from voicegauge.conformance.running import CaseRunner, Collector
 from voicegauge.conformance.single_request import ExpectedVerdict, build_request_case
 from voicegauge.contract import Target
 from voicegauge.contract.extension import FieldMapping
-from voicegauge.formats import escape_pointer_token
+from voicegauge.formats import Location, escape_pointer_token
 
 
 class RandomRequest(NamedTuple):
@@ -59,10 +59,11 @@ async def fuzz_target(target: Target, runner: CaseRunner, collector: Collector, 
     if media is None or not isinstance(media.schema, dict) or not is_valid_body(target.operation, request):
         collector.add_skipped_without_case(f"{target.id}: fuzzing", "no valid body to start from")
         return
-    kinds: tuple[tuple[ExpectedVerdict, st.SearchStrategy[RandomRequest]], ...] = (
-        ("accepted", build_valid_request_strategy(target, request)),
-        ("rejected", build_invalid_request_strategy(target, request)),
-    )
+    kinds: list[tuple[ExpectedVerdict, st.SearchStrategy[RandomRequest]]] = [
+        ("accepted", build_valid_request_strategy(target, request))
+    ]
+    if isinstance(request.body, dict):  # a body that is one text cannot have another type
+        kinds.append(("rejected", build_invalid_request_strategy(target, request)))
     for verdict, requests in kinds:
         search = RuleSearch(runner, effort.copy_with_failures_subfolder(target.operation.id, verdict))
         await search.search_rules(_build_request_test(target, runner, search, requests, verdict))
@@ -95,6 +96,11 @@ def build_valid_request_strategy(target: Target, request: RequestParts) -> st.Se
     schemas = target.contract.schemas
     media = target.operation.request_media[request.media_type or ""]
     text = target.speech.request["text"]
+    if text.at == Location("body"):
+        bodies = _build_spoken_text_strategy(text, build_valid_value_strategy(schemas, media.schema))
+        return bodies.map(
+            lambda body: RandomRequest(msgspec.structs.replace(request, body=body), "a random valid request (text)")
+        )
     free: dict[str, st.SearchStrategy[Any]] = {}
     root = schemas.resolve_reference(media.part_data.get("schema", {}), media.schema_pointer or "")[1]
     for name, schema in media.schema.get("properties", {}).items():
