@@ -45,7 +45,7 @@ def _valid(target, wire, fields):
         *([v for v in field.values if is_supported_value(target, field, v)] for field in fields)
     ):
         # A body that is the text itself has no fields.
-        parts = {part: {**values} for part in ("body", "query") if isinstance(values := getattr(wire, part), dict)}
+        parts = {part: {**getattr(wire, part)} for part in ("body", "query") if isinstance(getattr(wire, part), dict)}
         for field, value in zip(fields, values, strict=True):
             parts[field.location][field.name] = value
         sent = {
