@@ -121,6 +121,8 @@ def test_spending_is_reported_by_target_kind_and_rule(live, acme) -> None:
     delivery_usd, audio_usd = spending["by_kind"]["delivery"]["usd"], spending["by_rule"]["audio-silent"]["usd"]
     assert 0 < delivery_usd < audio_usd <= report["spent_usd"]
     assert spending["by_rule"]["server-error"]["usd"] == report["spent_usd"]
+    requests, cases = spending["total"]["requests"], len(report["cases"])
+    assert (f"sent: {requests} requests for {cases} cases, " in out) == (requests != cases)
     assert "spent by kind: " in out
     assert "by rule: " in out
 

@@ -248,6 +248,9 @@ def _print_spending(terminal: Console, report: CheckReport) -> None:
     spending = report.spending
     if not spending.total.requests:
         return
+    if report.cases and spending.total.requests != len(report.cases):
+        count = f"{spending.total.requests} requests for {len(report.cases)} cases"
+        terminal.print(f"sent: {count}, as polls, downloads and repeated requests count", style="dim", soft_wrap=True)
     _print_totals(terminal, "spent by kind", spending.by_kind)
     _print_totals(terminal, "by target", spending.by_target)
     equal: dict[SpendingTotal, list[str]] = {}
