@@ -4,11 +4,13 @@ import math
 from collections.abc import Mapping
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.bench.analysis.cost import CostLine
+from voicegauge.bench.analysis.joint_resamples import find_undominated
 from voicegauge.bench.analysis.summary import TargetSummary, summarize_targets
 from voicegauge.cli.bench_tables import print_summaries
 from voicegauge.errors import DataError
@@ -201,6 +203,13 @@ def test_a_target_that_failed_for_some_texts_is_still_compared() -> None:
     )
     refs = (build_target_ref("acme/fast"), build_target_ref("acme/slow"))
     assert [one.is_among_fastest for one in summarize_targets(build_run(samples, targets=refs))] == [True, False]
+
+
+def test_only_targets_of_the_pareto_set_exclude_others() -> None:
+    """Target 0 excludes 1, and 1 alone would exclude 2, from which 0 is too far away in errors."""
+    faster = np.array([[False, True, True], [False, False, True], [False, False, False]])
+    clearer = np.array([[False, False, False], [False, False, False], [True, False, False]])
+    assert find_undominated([faster, clearer]) == [True, False, True]
 
 
 def test_equal_error_rates_leave_the_choice_to_speed() -> None:

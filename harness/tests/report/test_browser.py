@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -275,6 +276,18 @@ def test_every_point_has_a_number_at_every_width(browser: Browser, pages: dict[s
             numbers = page.locator(f".scatter.{kind} .number")
             assert sorted(map(int, numbers.all_text_contents())) == list(range(1, 21))
             assert all(number.is_visible() for number in numbers.all())
+
+
+def test_a_page_of_40_targets_is_small_and_complete(browser: Browser, tmp_path: Path) -> None:
+    """Its size does not depend on the number of samples: curves have a largest number of steps."""
+    page_file = write_report([make_run(tmp_path, crowd(40), repetitions=2)], tmp_path / "page.html")
+    without_audio = re.sub(r'src="data:audio[^"]*"', "", page_file.read_text())
+    assert len(without_audio.encode()) < 5_000_000
+    with opened(browser, page_file, DESK) as (page, trouble):
+        assert page.locator("details.target").count() == page.locator(".ranked li").count() == 40
+        page.get_by_label("Filter targets").fill("number-39")
+        assert page.locator("#comparison tbody tr:visible").count() == 1
+        assert trouble == []
 
 
 def test_one_player_plays_at_a_time(browser: Browser, pages: dict[str, Path]) -> None:

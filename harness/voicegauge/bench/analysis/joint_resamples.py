@@ -105,17 +105,24 @@ def draw_joint_resamples(targets: Sequence[TargetMeasurements], *, seed: int = 0
     return JointResamples(np.concatenate(latency_ms), np.concatenate(error_rate))
 
 
-def find_undominated(is_lower: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+def find_undominated(is_lower: Sequence[NDArray[np.bool_]]) -> list[bool]:
     """Return which targets are in the Pareto set.
 
-    A target is outside of it if another is clearly better in one of the measures and clearly worse in none.
+    A target is outside of it if another one in the set is clearly better in one measure and clearly worse in none.
+    That the other one is in the set matters, because "not clearly worse" is not transitive.
 
     Args:
         is_lower: for each measure, the result of `JointResamples.find_lower`.
     """
     is_better = np.any(is_lower, axis=0)
-    undominated: NDArray[np.bool_] = ~(is_better & ~is_better.T).any(axis=0)
-    return undominated
+    dominates = is_better & ~is_better.T
+    undecided = set(range(len(dominates)))
+    in_set: set[int] = set()
+    while undecided:
+        free = {i for i in undecided if not any(dominates[j, i] for j in undecided)} or set(undecided)
+        in_set |= free
+        undecided -= free | {i for i in undecided if any(dominates[j, i] for j in free)}
+    return [i in in_set for i in range(len(dominates))]
 
 
 def find_indistinguishable_from_lowest(values: Sequence[float | None], is_lower: NDArray[np.bool_]) -> list[bool]:

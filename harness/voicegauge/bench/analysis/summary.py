@@ -176,7 +176,7 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     """Languages of samples that have no error rate because the ASR engine does not support them."""
     cost: TargetCost
     pareto: bool
-    """Whether no other target is clearly better in latency or errors without being clearly worse in the other.
+    """Whether no other target of the Pareto set is clearly better in latency or errors and clearly worse in neither.
 
     Clearly better: the 95% interval of the difference, computed text by text, excludes 0.
     """
@@ -223,9 +223,7 @@ def _compare_summaries(summaries: Sequence[TargetSummary], resamples: JointResam
     return tuple(
         msgspec.structs.replace(
             one,
-            pareto=bool(in_pareto_set[i])
-            and get_median_latency_ms(one) is not None
-            and get_error_rate(one) is not None,
+            pareto=in_pareto_set[i] and get_median_latency_ms(one) is not None and get_error_rate(one) is not None,
             is_among_fastest=fastest[i],
             is_among_most_intelligible=clearest[i],
         )
