@@ -97,7 +97,7 @@ class DriftReport(Record, frozen=True, kw_only=True):
     unused_baseline: tuple[str, ...] = ()
     """One line for each baseline entry that no longer matches any change."""
     unread_uses: tuple[str, ...] = ()
-    """One line for each file below a folder of `--uses` that is no recording, with the reason."""
+    """One line for each file below a folder of `--uses` that is not a recording, with the reason."""
 
     @property
     def name(self) -> str:

@@ -21,7 +21,9 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeVar, cast, final
+from typing import Annotated, Any, Literal, Protocol, TypeVar, cast, final
+
+import msgspec
 
 from voicegauge.formats.located_yaml import escape_pointer_token, unescape_pointer_token
 from voicegauge.formats.type_errors import describe_type
@@ -189,6 +191,17 @@ class EventLocation(_LocationBase):
         if self.kind == "event":
             return MISSING if event_type is None else event_type
         return read_pointer(json_value, self.tokens) if self.tokens else data_bytes.decode()
+
+
+_REQUEST_MARK = "is_in_request"
+RequestLocation = Annotated[Location, msgspec.Meta(extra={_REQUEST_MARK: True})]
+"""The type of a location in a request, in the grammar of contracts. A plain `Location` there is in a response."""
+
+
+def is_request_location(type_hint: Any) -> bool:
+    """Whether a type is `RequestLocation`."""
+    marks = getattr(type_hint, "__metadata__", ())
+    return any(isinstance(mark, msgspec.Meta) and bool((mark.extra or {}).get(_REQUEST_MARK)) for mark in marks)
 
 
 @final

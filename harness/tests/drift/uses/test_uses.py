@@ -154,11 +154,16 @@ def test_voicegauge_sends_the_locations_of_requests_and_reads_those_of_responses
             "request": {"constants": {"body#/words": "a"}, "pricing": {"usage": {"reported": "body#/seconds"}}}
         },
     }
-    names = ("text", "voice", "words", "cost", "seconds", "status")
+    resource = {
+        "name": "voice",
+        "id": "body#/voice_id",
+        "transitions": [{"operation": "archive", "id": "body#/archived", "state": "archived"}],
+    }
+    names = ("text", "voice", "words", "cost", "seconds", "status", "archived", "voice_id")
     both = {"type": "object", "properties": dict.fromkeys(names, TEXT)}
     for name, schema in (("old", both), ("new", {"type": "object"})):
         data = document(request=schema, response=schema)
-        data["paths"]["/speak/{model}"]["post"]["x-speech"] = speech
+        data["paths"]["/speak/{model}"]["post"] |= {"x-speech": speech, "x-resource": resource}
         (tmp_path / f"{name}.json").write_text(json.dumps(data))
     old = str(tmp_path / "old.json")
     changes = compare_inputs(old, str(tmp_path / "new.json"), use_sources=["voicegauge"]).changes
@@ -166,15 +171,19 @@ def test_voicegauge_sends_the_locations_of_requests_and_reads_those_of_responses
     levels = {change.location: (change.level.value, (change.use or "").partition(":")[0]) for change in speak}
     unread = ("compatible", "the client does not read it")
     assert {key: value for key, value in levels.items() if key.startswith("200")} == {
-        **{f"200 body/{name}": unread for name in ("text", "voice", "words", "status")},
-        **{f"200 body/{name}": ("breaking", f"the client reads body#/{name}") for name in ("cost", "seconds")},
+        **{f"200 body/{name}": unread for name in ("text", "voice", "words", "status", "archived")},
+        **{
+            f"200 body/{name}": ("breaking", f"the client reads body#/{name}")
+            for name in ("cost", "seconds", "voice_id")
+        },
     }
     sent = {key: value for key, (level, value) in levels.items() if key.startswith("request") and level != "compatible"}
     assert sent == {
-        **{f"request body/{name}": f"the client sends body#/{name}" for name in ("text", "words", "status")},
+        **{
+            f"request body/{name}": f"the client sends body#/{name}" for name in ("text", "words", "status", "archived")
+        },
         "request body/voice": "the client sends body#/voice/id",
-        "request body/cost": "",
-        "request body/seconds": "",
+        **dict.fromkeys(("request body/cost", "request body/seconds", "request body/voice_id"), ""),
     }
 
 

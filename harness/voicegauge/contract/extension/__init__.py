@@ -17,7 +17,7 @@ from voicegauge.contract.extension.audio_input import (
     TranscriptResponse,
     TranscriptSegment,
 )
-from voicegauge.contract.extension.grammar_schema import build_json_schema
+from voicegauge.contract.extension.grammar_schema import OPERATION_RECORDS, ROOT_RECORDS, build_json_schema
 from voicegauge.contract.extension.idempotency import IdempotencySpec
 from voicegauge.contract.extension.job import (
     JobCancellation,
@@ -79,6 +79,8 @@ from voicegauge.contract.extension.webhooks import (
 
 __all__ = [
     "HEADERLESS_CODECS",
+    "OPERATION_RECORDS",
+    "ROOT_RECORDS",
     "STATUS_CODES_BY_REASON",
     "AudioCodec",
     "AudioFact",

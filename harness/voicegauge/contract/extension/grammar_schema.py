@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, get_args
 
 import msgspec
@@ -21,6 +22,25 @@ from voicegauge.contract.extension.webhooks import WebhookSpec
 from voicegauge.formats import Location, LocationValues
 from voicegauge.model import Record
 
+OPERATION_RECORDS: Mapping[str, type[Record]] = {
+    "x-speech": SpeechSpec,
+    "x-job": JobSpec,
+    "x-stream": StreamSpec,
+    "x-transcription": TranscriptionSpec,
+    "x-conversion": ConversionSpec,
+    "x-pricing": PriceSpec,
+    "x-limits": LimitsSpec,
+    "x-resource": ResourceSpec,
+    "x-batch": BatchSpec,
+    "x-chat": ChatSpec,
+    "x-webhook": WebhookSpec,
+    "x-idempotency": IdempotencySpec,
+    "x-submit": SubmitSpec,
+    "x-source": SourceReference,
+}
+"""The records of the `x-` keys of an operation."""
+ROOT_RECORDS: Mapping[str, type[Record]] = {"x-provider": ProviderSpec, "x-limits": LimitsSpec}
+"""The records of the `x-` keys at the root."""
 _LOCATION_PATTERN = r"^(body(#/.*)?|(query|path|header)\..+)$"
 _EVENT_LOCATION_PATTERN = r"^(event|data(#/.*)?)$"
 
@@ -30,6 +50,11 @@ def _build_location_schema(location_class: type[Any]) -> dict[str, Any]:
     if location_class is LocationValues:
         return {"type": "object", "propertyNames": {"pattern": _LOCATION_PATTERN}}
     return {"type": "string", "pattern": _LOCATION_PATTERN if location_class is Location else _EVENT_LOCATION_PATTERN}
+
+
+def _build_key_schemas(record_by_key: Mapping[str, type[Record]]) -> dict[str, Any]:
+    properties = {key: {"$ref": f"#/$defs/{record.__name__}"} for key, record in record_by_key.items()}
+    return {"type": "object", "properties": properties}
 
 
 def build_json_schema() -> dict[str, Any]:
@@ -55,28 +80,8 @@ def build_json_schema() -> dict[str, Any]:
         request["propertyNames"] = {"enum": list(get_args(fields))}  # msgspec leaves out the type of keys
     defs["ConversionResponse"]["properties"]["facts"]["propertyNames"] = {"enum": list(get_args(AudioFact))}
 
-    def build_key_schemas(**kinds: type[Record]) -> dict[str, Any]:
-        properties = {f"x-{key}": {"$ref": f"#/$defs/{kind.__name__}"} for key, kind in kinds.items()}
-        return {"type": "object", "properties": properties}
-
-    operation = build_key_schemas(
-        speech=SpeechSpec,
-        job=JobSpec,
-        stream=StreamSpec,
-        transcription=TranscriptionSpec,
-        conversion=ConversionSpec,
-        pricing=PriceSpec,
-        limits=LimitsSpec,
-        resource=ResourceSpec,
-        batch=BatchSpec,
-        chat=ChatSpec,
-        webhook=WebhookSpec,
-        idempotency=IdempotencySpec,
-        submit=SubmitSpec,
-        source=SourceReference,
-    )
-    root = build_key_schemas(provider=ProviderSpec, limits=LimitsSpec)
-    security_schemes = {"type": "object", "additionalProperties": build_key_schemas(key=KeySpec)}
+    operation, root = _build_key_schemas(OPERATION_RECORDS), _build_key_schemas(ROOT_RECORDS)
+    security_schemes = {"type": "object", "additionalProperties": _build_key_schemas({"x-key": KeySpec})}
     root["properties"]["components"] = {"type": "object", "properties": {"securitySchemes": security_schemes}}
     methods = {"^(get|put|post|delete|options|head|patch)$": operation}
     root["properties"]["paths"] = {

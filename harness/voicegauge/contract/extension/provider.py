@@ -7,7 +7,7 @@ from typing import Any
 
 from voicegauge.contract.extension.security import EnvironmentVariable
 from voicegauge.contract.extension.sources import PositiveFloat, SourceDocument, SourceReference
-from voicegauge.formats import Location
+from voicegauge.formats import Location, RequestLocation
 from voicegauge.model import Record
 
 MAX_NAMES = 1_000
@@ -56,7 +56,7 @@ class ServerList(Record, frozen=True, kw_only=True):
     items: tuple[Location, ...]
     """Locations of the list in the response; the first one that has a list counts. An item is a name, or an object with
     the name in `id` or `name`."""
-    sets: Location
+    sets: RequestLocation
     """Location, in speech requests, of the field that has one of the names."""
 
     def read_names(self, body: Any) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voicegauge.contract.extension.response_audio import ResponseAudio
 from voicegauge.contract.extension.sources import SourceReference
-from voicegauge.formats import Location
+from voicegauge.formats import Location, RequestLocation
 from voicegauge.model import Record
 
 
@@ -24,7 +24,7 @@ class ResourceTransition(Record, frozen=True, kw_only=True):
     """An operation that changes the state of a resource."""
 
     operation: str
-    id: Location
+    id: RequestLocation
     """Location of the resource id in the request."""
     state: str
 
@@ -33,9 +33,9 @@ class ResourceUse(Record, frozen=True, kw_only=True):
     """An operation whose requests may name a resource."""
 
     operation: str
-    id: Location
+    id: RequestLocation
     """Location of the resource id in the request."""
-    replaces: tuple[Location, ...] = ()
+    replaces: tuple[RequestLocation, ...] = ()
     """Locations in the request whose values are not sent, because the resource id replaces them."""
     states: tuple[str, ...] = ()
     """The states in which the resource may be used; empty if it may be used in any state."""
@@ -48,7 +48,7 @@ class ResourceDeletion(Record, frozen=True, kw_only=True):
     """The operation that deletes a resource."""
 
     operation: str
-    id: Location
+    id: RequestLocation
     """Location of the resource id in the request."""
 
 
@@ -78,7 +78,7 @@ class ResourceSpec(Record, frozen=True, kw_only=True):
 class BatchSpec(Record, frozen=True, kw_only=True):
     """`x-batch` on an operation with `x-speech` that accepts several requests at once and starts a job for each."""
 
-    items: Location
+    items: RequestLocation
     """Location of the list of requests. The locations in `x-speech.request` are those in its first item."""
     item_operation: str
     """Id of the operation that would accept an item as a single request."""
@@ -104,9 +104,9 @@ class BatchSpec(Record, frozen=True, kw_only=True):
 class ChatSpec(Record, frozen=True, kw_only=True):
     """`x-chat` on an operation that replies to a message with text and speech."""
 
-    text: Location
+    text: RequestLocation
     """Location of the user's message as text."""
-    audio: Location | None = None
+    audio: RequestLocation | None = None
     """Location of the user's message as audio."""
     transcript: Location | None = None
     """Location of the transcript of the user's message in the response."""
@@ -116,7 +116,7 @@ class ChatSpec(Record, frozen=True, kw_only=True):
     """Where and how the response has the speech of the reply."""
     emulation_target: str
     """Name of the target whose voice the emulator replies with."""
-    voice: Location | None = None
+    voice: RequestLocation | None = None
     """Location of the requested voice in the request."""
     charged: Location | None = None
     source: SourceReference | None = None

@@ -12,7 +12,7 @@ from msgspec import field
 from voicegauge.contract.extension.pricing import PriceSpec
 from voicegauge.contract.extension.response_audio import AudioFormat, ResponseAudio
 from voicegauge.contract.extension.sources import PositiveFloat, SourceReference
-from voicegauge.formats import Location, LocationValues
+from voicegauge.formats import Location, LocationValues, RequestLocation
 from voicegauge.model import Record
 
 SpeechField = Literal[
@@ -36,7 +36,7 @@ _TAG_PATTERN = re.compile(r"<[^<>]*>")
 class FieldMapping(Record, frozen=True, kw_only=True):
     """Where and how a field is sent to the provider. In a document, a bare string is short for `at`."""
 
-    at: Location
+    at: RequestLocation
     template: str = "{}"
     """The text to send, in which `{}` is replaced by the value: "Speaker 0: {}"."""
     map: dict[str, Any] = {}
@@ -68,7 +68,7 @@ class WaitPreference(Record, frozen=True, kw_only=True):
     The response to the submit then has the same body as a status response.
     """
 
-    at: Location
+    at: RequestLocation
     """Location of the preference in the request: "header.Prefer"."""
     value: str = "wait"
     """The preference. A request may add the maximum time in seconds: "wait=10"."""

@@ -9,7 +9,7 @@ from typing import Literal
 
 from voicegauge.contract.extension.security import WebhookSignature
 from voicegauge.contract.extension.sources import SourceReference
-from voicegauge.formats import Location
+from voicegauge.formats import Location, RequestLocation
 from voicegauge.model import Record
 
 CallbackTiming = Literal["terminal", "progress", "any"]
@@ -19,7 +19,7 @@ CallbackTiming = Literal["terminal", "progress", "any"]
 class WebhookModeField(Record, frozen=True, kw_only=True):
     """The field of a request that selects which callbacks are sent."""
 
-    at: Location
+    at: RequestLocation
     values: dict[str, CallbackTiming]
     default: str
     """The value that applies if a request does not have the field."""
@@ -28,7 +28,7 @@ class WebhookModeField(Record, frozen=True, kw_only=True):
 class WebhookUrlField(Record, frozen=True, kw_only=True):
     """A location of the webhook URL in the request."""
 
-    at: Location
+    at: RequestLocation
     mode: WebhookModeField | None = None
     """The field that selects which callbacks are sent; `None` if one callback is always sent when the job has ended."""
 

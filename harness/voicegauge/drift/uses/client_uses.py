@@ -60,7 +60,7 @@ class ClientUses:
     by_operation: dict[str, OperationUse] = field(default_factory=dict)
     """Uses by the `operationId`, or by method and path of an operation without one: "GET /voices"."""
     unread_files: list[str] = field(default_factory=list)
-    """Files of folders that are no recordings, with the reason. It is not known what they would show."""
+    """Files of folders that are not recordings, with the reason. It is not known what they would show."""
 
     def get_or_add(self, operation: str) -> OperationUse:
         """Return the use of an operation, which is created if it is missing."""

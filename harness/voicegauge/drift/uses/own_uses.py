@@ -5,26 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from voicegauge.contract.extension import OPERATION_RECORDS, ROOT_RECORDS
 from voicegauge.drift.uses.client_uses import ClientUses, SentValues
 from voicegauge.drift.uses.recorded_uses import OperationMatcher
+from voicegauge.drift.uses.request_keys import ANY_KEY, iterate_request_keys
 from voicegauge.formats import Location, parse_location
 
-_ANY_KEY = "*"
-_REQUEST_KEYS = (
-    (_ANY_KEY, "request"),
-    (_ANY_KEY, "targets", _ANY_KEY, "request"),
-    (_ANY_KEY, "targets", _ANY_KEY, "constants"),
-    (_ANY_KEY, "targets", _ANY_KEY, "emulation", "constants"),
-    (_ANY_KEY, "response", "wait"),
-    ("x-batch", "items"),
-    ("x-chat", "audio"),
-    ("x-chat", "text"),
-    ("x-chat", "voice"),
-    ("x-provider", "self_hosted", _ANY_KEY, "sets"),
-    ("x-resource", "delete"),
-    ("x-resource", "uses"),
-    ("x-webhook", "url"),
-)
+_REQUEST_KEYS = tuple(dict.fromkeys(iterate_request_keys({**OPERATION_RECORDS, **ROOT_RECORDS})))
 """The keys below which a contract names locations in requests, from an `x-` key on. All others are in responses."""
 
 
@@ -74,6 +61,6 @@ def _iterate_stated_locations(value: Any, keys: tuple[str, ...]) -> Iterator[_St
 def _is_in_request(keys: tuple[str, ...]) -> bool:
     return any(
         len(pattern) <= len(keys)
-        and all(one in (_ANY_KEY, key) for one, key in zip(pattern, keys, strict=False))  # what follows is below
+        and all(one in (ANY_KEY, key) for one, key in zip(pattern, keys, strict=False))  # what follows is below
         for pattern in _REQUEST_KEYS
     )
