@@ -63,10 +63,15 @@ class CapturedBody:
         """Return the body."""
         return self._content.getvalue()
 
+    def discard(self) -> None:
+        """Forget the body, which another process has now; its memory stays reserved."""
+        self._content = io.BytesIO()
+
     def release(self) -> None:
         """Give the memory back."""
+        self.discard()
         self._memory.release(self.size_bytes)
-        self._content, self.size_bytes = io.BytesIO(), 0
+        self.size_bytes = 0
 
     def _drop(self, reason: str) -> None:
         self.lost_reason = reason

@@ -7,7 +7,7 @@ import queue
 import subprocess
 import sys
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -43,11 +43,25 @@ def judge_messages(requests: IO[bytes], results: IO[bytes]) -> None:
         write_message(results, JudgedExchange(error=str(error)))
         return
     write_message(results, JudgedExchange())
-    for passed in iterate_messages(requests, PassedExchange):
+    for passed in _read_ahead(requests):
         with contextlib.suppress(OSError):
             write_message(results, judge.judge_exchange(passed))
     with contextlib.suppress(OSError):
         write_message(results, JudgedExchange(report=judge.build_report()))
+
+
+def _read_ahead(requests: IO[bytes]) -> Iterator[PassedExchange]:
+    """Yield the exchanges in `requests`, which another thread reads at once, so that none is lost with the proxy."""
+    waiting: queue.SimpleQueue[PassedExchange | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        for passed in iterate_messages(requests, PassedExchange):
+            waiting.put(passed)
+        waiting.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    while (passed := waiting.get()) is not None:
+        yield passed
 
 
 @contextlib.contextmanager
@@ -81,6 +95,8 @@ class TrafficMonitor(RelayListener):
         """Prepare; `on_finding` is called in another thread with each new finding."""
         self._on_finding = on_finding
         self._queue: queue.SimpleQueue[tuple[PassedExchange, tuple[CapturedBody, ...]] | None] = queue.SimpleQueue()
+        self._sent: deque[tuple[CapturedBody, ...]] = deque()
+        """Bodies of the exchanges that the judge has, whose memory is released when it has judged them."""
         self._lock = threading.Lock()
         self.findings: list[Finding] = []
         """The findings so far."""
@@ -154,13 +170,14 @@ class TrafficMonitor(RelayListener):
         is_open = True
         while (waiting := self._queue.get()) is not None:
             exchange, captured = waiting
+            self._sent.append(captured)
             if is_open:
                 try:
                     write_message(requests, exchange)
                 except OSError:
                     is_open = False
             for body in captured:
-                body.release()
+                body.discard()
         with contextlib.suppress(OSError):
             requests.close()
 
@@ -169,6 +186,8 @@ class TrafficMonitor(RelayListener):
             if judged.report is not None:
                 self.report = judged.report
                 return
+            for body in self._sent.popleft():
+                body.release()
             with self._lock:
                 self._judged += 1
                 self.recorded += judged.is_recorded

@@ -11,8 +11,8 @@ from voicegauge.errors import DataError
 from voicegauge.model import Exchange
 from voicegauge.recording import Redactor, find_used_credentials
 
-MAX_SECRETS = 1000
-"""Maximum number of different credentials. A search for each one takes about a millisecond per exchange."""
+MAX_SECRETS = 200
+"""Maximum number of different credentials. A search for each one takes a few milliseconds per exchange."""
 
 
 class SessionRedactor:
@@ -38,21 +38,21 @@ class SessionRedactor:
         total = self._earlier_redactions + Counter(self._redactor.sort_redactions())
         return dict(sorted(total.items()))
 
-    def learn_credentials(self, exchange: Exchange) -> bool:
-        """Note the credentials that `exchange` uses; return whether there are new ones.
+    def learn_credentials(self, exchange: Exchange) -> list[str]:
+        """Note the credentials that `exchange` uses, and return the new ones.
 
         Raises:
             DataError: there are too many.
         """
         found = [one for one in find_used_credentials(self._contract, exchange) if one not in self.secrets]
         if not found:
-            return False
+            return []
         if len(self.secrets) + len(found) > MAX_SECRETS:
             raise DataError(f"clients used more than {MAX_SECRETS} different keys, tokens and cookies")
         self.secrets |= dict.fromkeys(found)
         self._earlier_redactions.update(self._redactor.sort_redactions())
         self._redactor = Redactor(self._contract, tuple(self.secrets), self._masked_names)
-        return True
+        return found
 
     def redact(self, exchange: Exchange) -> Exchange:
         """Return `exchange` without secrets.

@@ -92,8 +92,9 @@ class TrafficJudge:
             exchange = self._canonicalizer.rewrite_exchange(_build_exchange(self._contract, passed))
             operation = self._find_operation_id(exchange)
             exchange = msgspec.structs.replace(exchange, operation=operation or DOWNLOAD_OPERATION)
-            if self._redactor.learn_credentials(exchange) and self._recorder is not None:
-                self._recorder.remove_new_secrets()
+            new_secrets = self._redactor.learn_credentials(exchange)
+            if self._recorder is not None:
+                self._recorder.remove_secrets(new_secrets)
             if operation is None:
                 path = exchange.request.url.partition("?")[0].partition("://")[2].partition("/")[2]
                 name = self._mask(f"{exchange.request.method} /{path}")

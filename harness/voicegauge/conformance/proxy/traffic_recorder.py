@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,19 +41,18 @@ class TrafficRecorder:
         self._har.add_exchange(exchange, self._describe_recording())
         self._has_exchanges = True
 
-    def remove_new_secrets(self) -> None:
-        """Redact the earlier exchanges again, if a credential that was not known then is in one of them.
+    def remove_secrets(self, new_secrets: Sequence[str]) -> None:
+        """Redact the earlier exchanges again, if one of `new_secrets`, which were not known then, is in one of them.
 
         Those that would still contain something like a credential are left out.
 
         Raises:
             StorageError: the file cannot be written.
         """
-        if not self._has_exchanges:
+        if not self._has_exchanges or not new_secrets:
             return
         exchanges = load_har(self._har.path).exchanges
-        secrets = tuple(self._redactor.secrets)
-        if not any(find_secret(data, secrets) for exchange in exchanges for data in _list_contents(exchange)):
+        if not any(find_secret(data, new_secrets) for exchange in exchanges for data in _list_contents(exchange)):
             return
         redacted = []
         for exchange in exchanges:

@@ -250,7 +250,7 @@ def _is_named_credential(data: bytes, start: int, end: int) -> bool:
     )
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=256)
 def _list_spellings(secret: str) -> tuple[_Spelling, ...]:
     """Return all spellings of `secret` without duplicates."""
     found = (

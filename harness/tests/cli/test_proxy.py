@@ -1,0 +1,106 @@
+"""The command `voicegauge proxy` as a process: findings, signals, and what a killed process leaves."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+import voicegauge
+from voicegauge.recording import load_har
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_processes")]
+SPEECH = {"model": "tts-1", "voice": "alloy", "input": "Good morning. This is a short test.", "response_format": "wav"}
+KEY = {"Authorization": "Bearer sk-proxy-0123456789abcdef"}
+LIMIT_S = 60
+
+Start = Callable[..., tuple[subprocess.Popen[str], str]]
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[str]:
+    faults = ["stream-unknown-event"]
+    with voicegauge.emulate("openai", time_scale=0.05, rate_limits=False, faults=faults) as emulator:
+        yield emulator.base_url("openai")
+
+
+@pytest.fixture
+def start_proxy(upstream) -> Iterator[Start]:
+    """Start the command, and return its process and the root URL that it prints."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str) -> tuple[subprocess.Popen[str], str]:
+        command = [sys.executable, "-m", "voicegauge", "proxy", "openai", "--upstream", upstream, "--port", "0"]
+        process = subprocess.Popen(
+            [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
+        )
+        started.append(process)
+        assert process.stdout is not None
+        found = re.search(r"http://\S+", process.stdout.readline())
+        assert found is not None
+        return process, found[0]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def wait_until(is_done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LIMIT_S
+    while not is_done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_findings_are_printed_and_the_summary_follows_sigterm(start_proxy, tmp_path: Path) -> None:
+    process, url = start_proxy("--json", str(tmp_path / "report.json"))
+    body = {**SPEECH, "model": "gpt-4o-mini-tts", "response_format": "pcm", "stream_format": "sse"}
+    assert httpx.post(f"{url}/v1/audio/speech", json=body, headers=KEY, timeout=LIMIT_S).status_code == 200
+    while "error" not in process.stdout.readline():
+        pass  # a finding, while the command runs
+    process.send_signal(signal.SIGTERM)
+    output = process.communicate(timeout=LIMIT_S)[0]
+    assert process.returncode == 1
+    assert "1 requests; EMULATED 1 exchange" in output
+    assert "Traceback" not in output
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["report"]["findings"]
+
+
+def test_ctrl_c_during_a_stream_ends_the_command(start_proxy, tmp_path: Path) -> None:
+    process, url = start_proxy("--record", str(tmp_path))
+    assert httpx.post(f"{url}/v1/audio/speech", json=SPEECH, headers=KEY, timeout=LIMIT_S).status_code == 200
+    with httpx.stream("POST", f"{url}/v1/audio/speech", json=SPEECH, headers=KEY, timeout=LIMIT_S) as response:
+        process.send_signal(signal.SIGINT)
+        with_error = False
+        try:
+            response.read()
+        except httpx.HTTPError:
+            with_error = True
+    output = process.communicate(timeout=LIMIT_S)[0]
+    assert "Traceback" not in output
+    assert process.returncode in ({3} if with_error else {0})
+    (path,) = tmp_path.glob("*.har")
+    assert len(load_har(path).exchanges) >= 1
+
+
+def test_a_killed_proxy_leaves_a_recording_of_all_that_passed(start_proxy, tmp_path: Path) -> None:
+    path = tmp_path / "a.har"
+    process, url = start_proxy("--record", str(path))
+    for _ in range(5):
+        httpx.post(f"{url}/v1/audio/speech", json=SPEECH, headers=KEY, timeout=LIMIT_S).raise_for_status()
+    with httpx.stream("POST", f"{url}/v1/audio/speech", json=SPEECH, headers=KEY, timeout=LIMIT_S):
+        process.kill()  # with one exchange in flight
+    process.wait()
+    wait_until(lambda: path.exists() and len(load_har(path).exchanges) >= 5)

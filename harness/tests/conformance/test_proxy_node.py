@@ -1,0 +1,61 @@
+"""OpenAI's unmodified Node client through the proxy, against the emulator."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import voicegauge
+from voicegauge.speech.audio import decode
+
+SCRIPT = Path(__file__).with_name("node_client.mjs")
+PACKAGE = "openai@6"
+INSTALL_LIMIT_S = 120
+RUN_LIMIT_S = 60
+
+
+@pytest.fixture(scope="module")
+def node_folder(tmp_path_factory) -> Path:
+    """A folder with the package, as npm installs it."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.skip("node and npm are not installed")
+    folder: Path = tmp_path_factory.mktemp("node")
+    (folder / "package.json").write_text("{}")
+    command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder), PACKAGE]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_LIMIT_S, check=False)
+    except subprocess.TimeoutExpired:
+        pytest.skip("the registry of npm does not respond")
+    if done.returncode:
+        pytest.skip(f"npm cannot install {PACKAGE}: {done.stderr[-200:]}")
+    shutil.copy(SCRIPT, folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("own_processes")
+def test_speech_to_a_file_as_a_stream_and_an_error(node_folder, tmp_path) -> None:
+    with (
+        voicegauge.emulate("openai", time_scale=0.05) as emulator,
+        voicegauge.proxy("openai", upstream=emulator.base_url("openai"), record=tmp_path) as proxied,
+    ):
+        done = subprocess.run(
+            ["node", SCRIPT.name, f"{proxied.url}/v1", str(tmp_path / "speech.wav")],
+            cwd=node_folder,
+            capture_output=True,
+            text=True,
+            timeout=RUN_LIMIT_S,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["status"] == 400
+    assert result["events"] > 2
+    assert decode((tmp_path / "speech.wav").read_bytes()).audio_s > 1
+    report = proxied.report
+    assert (report.requests, report.recorded, report.not_judged) == (3, 3, {})
+    assert not report.report.count_findings("error")
