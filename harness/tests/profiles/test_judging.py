@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+
+import msgspec
 import pytest
 
-from voicegauge.conformance import CaseResult, CheckReport
+from voicegauge.conformance import CasePatterns, CaseResult, CheckReport, plan_cases
 from voicegauge.errors import UnknownNameError
-from voicegauge.profiles import ProfileReport, compute_profile_digest, judge_profile, list_profiles, load_profile
+from voicegauge.profiles import (
+    ProfileReport,
+    compute_profile_digest,
+    judge_profile,
+    list_profiles,
+    load_profile,
+    load_profile_contract,
+)
 
 ID = "openai-speech@2026-11"
 PROFILE = load_profile(ID)
@@ -37,6 +47,19 @@ def test_published_profiles_never_change() -> None:
     assert {name: compute_profile_digest(name) for name in list_profiles()} == {
         ID: "1aae4f34d7da9b1a755261477347c4cec6deae231a73313644831d1240c50524",
     }
+
+
+def test_the_requests_of_a_published_profile_never_change() -> None:
+    """Another request or expected outcome under the same name would change results: keep what the profile plans."""
+    contract = load_profile_contract(PROFILE)
+    plan = plan_cases(list(contract.targets.values()), is_emulated=False, include_all_billable=True)
+    cases = CasePatterns(patterns=PROFILE.case_patterns).select(plan).cases
+    bodies = {one.id: one.request.body for one in cases if one.request is not None}
+    speech = {one.id: one.speech_request for one in cases if one.speech_request is not None}
+    bodies |= {name: [one.text, one.voice, one.format, one.speed, one.extra] for name, one in speech.items()}
+    rows = sorted((one.id, one.expected.verdict, repr(bodies[one.id])) for one in cases)
+    assert len(rows) == 31
+    assert hashlib.sha256(msgspec.json.encode(rows)).hexdigest()[:16] == "e4a00ed8f026de2d"
 
 
 def test_a_profile_states_where_each_requirement_comes_from() -> None:
