@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.api.benchmark_run.sending import use_rate
+from voicegauge.api.benchmark_run.load import use_rate
 from voicegauge.bench.calibration import measure_timing_error
 from voicegauge.bench.calibration.timing_error import DELAYS_MS, summarize_errors
 from voicegauge.bench.running.access import ProviderAccess

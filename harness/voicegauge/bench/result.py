@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from voicegauge.bench.analysis import TargetSummary
+from voicegauge.bench.load import RampResult
 from voicegauge.bench.planning import BenchPlan, BenchPlanSettings, TargetQuote
 from voicegauge.model import AmbiguousRequest, Manifest, OpenJob, Provenance, Record, StopReason, SuiteRef
 
@@ -31,6 +32,8 @@ class BenchResult(Record, frozen=True, kw_only=True):
     """Requests whose price counts as spent although their result is unknown or was not saved."""
     open_jobs: tuple[OpenJob, ...] = ()
     """Jobs that were paid for and may still succeed; the same command polls these jobs again."""
+    ramp: RampResult | None = None
+    """The highest load that met the goal of `--ramp`; `None` without it."""
     targets: tuple[TargetSummary, ...]
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from voicegauge.bench import BenchPlanResult
+    from voicegauge.bench.load import RampResult
 
 _NO_VALUE_TEXT = "-"
 
@@ -82,6 +83,26 @@ def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None,
     terminal.print(rows)
     for line in (*_build_legend(summaries, scores, hidden), *_describe_precision(summaries, manifest)):
         terminal.print(line, soft_wrap=True)
+
+
+def print_ramp(ramp: RampResult) -> None:
+    """Print the steps of a ramp and what it found."""
+    terminal = create_console()
+    unit = "in flight" if ramp.by == "concurrency" else "requests/s"
+    names = list(ramp.steps[0].values) if ramp.steps else []
+    headings = (unit, "requests", "throughput/s", "goodput/s", *names)
+    rows = create_table(*headings, "goal", right_aligned=headings)
+    for step in ramp.steps:
+        values = [_NO_VALUE_TEXT if value is None else f"{value:.4g}" for value in step.values.values()]
+        measured = (f"{step.level:g}", str(step.requests), f"{step.requests_per_s:.3g}", f"{step.goodput_per_s:.3g}")
+        rows.add_row(*measured, *values, "met" if step.is_met else "missed")
+    terminal.print(rows)
+    more = "" if ramp.is_complete else "; the search was stopped before its end"
+    if ramp.highest_level is None:
+        terminal.print(f"no load meets {ramp.goal.text}{more}", soft_wrap=True, markup=False)
+        return
+    limit = ", the highest that may be tried" if ramp.is_limited else ""
+    terminal.print(f"{ramp.highest_level:g} {unit}{limit} meet {ramp.goal.text}{more}", soft_wrap=True, markup=False)
 
 
 def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) -> list[str]:

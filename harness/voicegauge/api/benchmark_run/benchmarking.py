@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -11,6 +11,7 @@ from typing import Literal
 from voicegauge.api.benchmark_run.finishing import (
     finish_benchmark,
 )
+from voicegauge.api.benchmark_run.load import LoadOptions
 from voicegauge.api.benchmark_run.planning import choose_texts, find_reason_not_to_transcribe, plan_requests
 from voicegauge.api.benchmark_run.sending import (
     announce_cost,
@@ -18,7 +19,6 @@ from voicegauge.api.benchmark_run.sending import (
     choose_run_to_continue,
     open_services,
     send_requests,
-    use_rate,
 )
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import delete_leftover_resources
@@ -32,10 +32,10 @@ from voicegauge.api.target_selection import (
 )
 from voicegauge.bench import BenchResult
 from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS
+from voicegauge.bench.load import DEFAULT_GOAL
 from voicegauge.bench.planning import BenchPlanSettings
-from voicegauge.bench.running import ArrivalRate, StopSignal, begin_run, build_live_access, open_spaced_transport
+from voicegauge.bench.running import StopSignal, begin_run, build_live_access
 from voicegauge.errors import UsageError
-from voicegauge.transport import require_http2
 
 
 def benchmark(
@@ -54,6 +54,8 @@ def benchmark(
     concurrency: int = 16,
     rate: float | None = None,
     arrivals: Literal["constant", "poisson"] = "constant",
+    ramp: Literal["concurrency", "rate"] | None = None,
+    goal: str = DEFAULT_GOAL,
     http2: bool = False,
     prices: Mapping[str, float] | None = None,
     voice_sample: PathLike | None = None,
@@ -97,6 +99,9 @@ def benchmark(
         concurrency: number of requests in flight; each target has an equal share, and at least one.
         rate: requests per second to each target, however many are in flight; replaces `concurrency`.
         arrivals: whether the requests of a rate have equal intervals or arrive as a Poisson process.
+        ramp: search the highest concurrency or rate at which one target meets `goal`, within the budget and the limits
+            of the account's plan. The texts are repeated as often as that takes.
+        goal: conditions separated by commas, such as "success>=0.99,ttfa:p95<=500ms,rtf:p95<=1".
         http2: whether to use HTTP/2 with servers that support it.
         prices: dollars per request by provider, target or operation; needed if the price is undocumented or disputed.
         voice_sample: audio file or URL for targets that clone a voice; by default a bundled recording.
@@ -132,12 +137,12 @@ def benchmark(
         raise UsageError("--fault is for the emulator: leave out --live")
     if retry_ambiguous and live is None:
         raise UsageError("--retry-ambiguous is for live runs: add --live")
-    if rate is not None and rate <= 0:
-        raise UsageError(f"a rate of {rate:g} requests per second sends nothing: give a positive number")
-    if http2:
-        require_http2()
+    load = LoadOptions(rate, arrivals, ramp, goal, http2)
+    load.validate()
     if live is not None and live.ledger is not None:
         raise UsageError("a benchmark keeps an account of its own, which survives crashes: leave out ledger")
+    chosen_texts = choose_texts(suite, texts, languages=languages, categories=categories, max_texts=max_texts)
+    settings = BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed)
     planned = plan_requests(
         catalogue=adapt_to_own_servers(
             to_catalogue(contracts, live),
@@ -149,14 +154,14 @@ def benchmark(
         ),
         target_names=to_names(targets),
         live_options=live,
-        suite=choose_texts(suite, texts, languages=languages, categories=categories, max_texts=max_texts),
-        settings=BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed),
+        suite=chosen_texts,
+        settings=load.plan(settings, len(chosen_texts.texts)),
         prices=prices or {},
         voice_sample=voice_sample,
         listener=progress or ProgressListener(),
     )
     if live is not None:
-        planned.plan.check_budget(live.max_cost_usd)
+        planned.plan.check_budget(live.max_cost_usd if ramp is None else math.inf)  # a ramp stops when it is spent
         build_live_access(collect_contracts(planned.targets.values()), live.base_urls, live.account_plans)
         delete_leftover_resources(collect_contracts(planned.targets.values()), live, planned.listener)
     unscored_reason = find_reason_not_to_transcribe(asr, planned)
@@ -165,11 +170,7 @@ def benchmark(
     announce_cost(planned, found, retry_ambiguous=retry_ambiguous)
     with open_services(planned, faults, concurrency) as config:
         config = dataclasses.replace(config, retry_ambiguous=retry_ambiguous, max_wait_s=max_wait_s)
-        if rate is not None:
-            config = use_rate(config, ArrivalRate(rate, arrivals))
-        if http2:
-            config = dataclasses.replace(config, open_transport=functools.partial(open_spaced_transport, http2=True))
-        config = calibrate(config, planned.listener)
+        config = calibrate(load.apply(config), planned.listener)
         folder = begin_run(Path(out), config, found, base_urls=live.base_urls if live is not None else {})
         outcome = send_requests(config, folder, found.journal_state if found else None, stop, planned.listener)
     return finish_benchmark(

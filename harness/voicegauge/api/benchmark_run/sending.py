@@ -17,7 +17,6 @@ from voicegauge.api.progress import ProgressListener, report_phase
 from voicegauge.api.target_selection import collect_contracts
 from voicegauge.bench.calibration import measure_timing_error
 from voicegauge.bench.running import (
-    ArrivalRate,
     JournalState,
     ProviderAccess,
     RunConfig,
@@ -124,24 +123,6 @@ def choose_run_to_continue(
             f"{folder} is an interrupted run with other options or contracts: it is not continued"
         )
     return found
-
-
-def use_rate(config: RunConfig, rate: ArrivalRate) -> RunConfig:
-    """Return `config` with requests sent at `rate`.
-
-    Raises:
-        UsageError: the rate is higher than the plan of the account with a provider allows.
-    """
-    for provider, access in config.access_by_provider.items():
-        count = sum(target.contract.id == provider for target in config.targets.values())
-        limit = access.rate_limiter.requests_per_minute if access.rate_limiter is not None else None
-        if limit is not None and rate.requests_per_s * 60 * count > limit:
-            raise UsageError(
-                f"--rate {rate.requests_per_s:g} for {count} targets of {provider} is more than the {limit} requests "
-                f"per minute of the account's plan: use at most --rate {limit / 60 / count:.3g}, "
-                "or name your plan with --plan"
-            )
-    return dataclasses.replace(config, rate=rate)
 
 
 def calibrate(config: RunConfig, listener: ProgressListener) -> RunConfig:

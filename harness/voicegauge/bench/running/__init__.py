@@ -13,6 +13,7 @@ from voicegauge.bench.running.journal import read_journal
 from voicegauge.bench.running.loop_lag import quiet_process
 from voicegauge.bench.running.manifest import build_manifest
 from voicegauge.bench.running.purchases import JournalState
+from voicegauge.bench.running.ramping import RampSettings
 from voicegauge.bench.running.runner import RunConfig, RunOutcome, StopSignal, open_spaced_transport, run_plan
 from voicegauge.bench.running.store import (
     create_run_folder,
@@ -25,6 +26,7 @@ __all__ = [
     "ArrivalRate",
     "JournalState",
     "ProviderAccess",
+    "RampSettings",
     "RunConfig",
     "RunOutcome",
     "RunToContinue",

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from voicegauge.bench.load import RampResult
 from voicegauge.bench.planning import (
     BenchPlan,
     PlannedSample,
@@ -24,12 +25,14 @@ from voicegauge.bench.planning import (
     synthesize_texts,
 )
 from voicegauge.bench.running.access import ProviderAccess, create_provider_semaphores, open_clients
+from voicegauge.bench.running.audio_facts import measure_audio
 from voicegauge.bench.running.dispatch import ArrivalRate, send_closed_loop, send_open_loop
 from voicegauge.bench.running.journal import JobLeftOpen, SampleFinished, open_journal, read_journal
 from voicegauge.bench.running.latency import find_origin_ms, measure_latency, measure_phases
 from voicegauge.bench.running.loop_lag import LoopLag, is_disturbed, quiet_process
 from voicegauge.bench.running.playback import measure_streaming
 from voicegauge.bench.running.purchases import JournalState
+from voicegauge.bench.running.ramping import RampSettings, send_ramp
 from voicegauge.bench.running.store import save_audio
 from voicegauge.client import (
     Client,
@@ -96,6 +99,8 @@ class RunConfig:
     """Whether samples of a resumed run are bought again if their last request was ambiguous."""
     max_wait_s: float | None = None
     """Maximum time of one delivery in seconds; `None` for as long as the contract documents."""
+    ramp: RampSettings | None = None
+    """What a ramp searches; `None` to send the whole plan."""
     timing_error: TimingError | None = None
     """The measured error of times; `None` if it is not known."""
     rate: ArrivalRate | None = None
@@ -136,6 +141,8 @@ class RunOutcome:
     """Requests whose price counts as spent although their result is unknown or was not saved."""
     open_jobs: tuple[OpenJob, ...] = ()
     """The jobs that were paid for and may still succeed."""
+    ramp: RampResult | None = None
+    """What the ramp found; `None` without one."""
 
 
 async def run_plan(
@@ -206,11 +213,13 @@ class _PlanRunner:
             pending |= {name: purchase.counted_usd for name, purchase in self._repeatable.items()}
             self._ledger = Ledger(config.max_cost_usd, spent_usd=earlier_journal_state.sum_spent_usd_without(pending))
             self._held = {name: self._ledger.reserve_unconditionally(usd or 0.0) for name, usd in pending.items()}
-        in_flight = config.concurrency if config.rate is None else MAX_IN_FLIGHT_AT_FIXED_RATE
+        is_free = config.rate is not None or config.ramp is not None
+        in_flight = MAX_IN_FLIGHT_AT_FIXED_RATE if is_free else config.concurrency
         self._slots = asyncio.Semaphore(in_flight)
         self._provider_slots = create_provider_semaphores(config.access_by_provider, in_flight)
         self._clock = config.clock or RealClock()
         self._loop_lag = LoopLag()
+        self._ramp_result: RampResult | None = None
         self._contracts = {target.contract.id: target.contract for target in config.targets.values()}
 
     async def run(self) -> RunOutcome:
@@ -239,11 +248,18 @@ class _PlanRunner:
         return RunOutcome(
             samples=tuple(self._samples[name] for name in planned_ids if name in self._samples),
             spent_usd=state.spent_usd if self._ledger else 0.0,
-            is_complete=not self._left_open and all(name in self._samples for name in planned_ids),
+            is_complete=not self._left_open and self._has_sent_plan(planned_ids),
             is_emulated=self._emulated,
             ambiguous_requests=state.ambiguous_requests,
             open_jobs=tuple(state.open_jobs.values()),
+            ramp=self._ramp_result,
         )
+
+    def _has_sent_plan(self, planned_ids: Sequence[str]) -> bool:
+        """Whether every sample was sent, or as many as a ramp needs."""
+        if self._config.ramp is not None:
+            return self._ramp_result is not None and self._ramp_result.is_complete
+        return all(name in self._samples for name in planned_ids)
 
     def _find_repeatable_requests(self) -> dict[str, Purchase]:
         """Return the last requests, by sample id, that can be sent again without being charged again."""
@@ -288,12 +304,27 @@ class _PlanRunner:
                 await send_closed_loop(remaining[:1], self._config.concurrency, send_sample)
                 self._stop_if_unreachable()
                 remaining = remaining[1:]
-            rate = self._config.rate
-            if rate is None:
+            rate, seed = self._config.rate, self._config.plan.settings.seed
+            if self._config.ramp is not None:
+                self._ramp_result = await send_ramp(
+                    remaining,
+                    self._config.ramp,
+                    send_sample,
+                    self._collect_sent_samples,
+                    clock=self._clock,
+                    seed=seed,
+                )
+            elif rate is None:
                 await send_closed_loop(remaining, self._config.concurrency, send_sample)
             else:
-                seed = self._config.plan.settings.seed
                 await send_open_loop(remaining, rate, send_sample, clock=self._clock, seed=seed)
+
+    async def _collect_sent_samples(self, planned_samples: Sequence[PlannedSample]) -> Sequence[Sample]:
+        """Return the samples of one step of a ramp, with the duration of their audio; none if the run is stopped."""
+        if self._stop.requested:
+            return ()
+        sent = [self._samples[planned.id] for planned in planned_samples if planned.id in self._samples]
+        return await run_in_thread(measure_audio, self._folder, sent, self._config.targets)
 
     def _leave_out_finished(self, round_samples: Round) -> Round:
         return tuple(planned for planned in round_samples if planned.id not in self._samples)

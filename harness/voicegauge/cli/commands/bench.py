@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from voicegauge.bench import BenchResult
 
 
+DEFAULT_GOAL = "success>=0.99"
+
+
 @click.command("bench")
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @add_contracts_option
@@ -71,6 +74,18 @@ if TYPE_CHECKING:
     default="constant",
     show_default=True,
     help="Intervals between the requests of --rate: equal, or those of a Poisson process.",
+)
+@click.option(
+    "--ramp",
+    type=click.Choice(["concurrency", "rate"]),
+    help="Search the highest concurrency or rate at which one target meets --goal.",
+)
+@click.option(
+    "--goal",
+    default=DEFAULT_GOAL,
+    show_default=True,
+    metavar="CONDITIONS",
+    help="For --ramp, such as success>=0.99,ttfa:p95<=500ms,rtf:p95<=1.",
 )
 @click.option("--http2", is_flag=True, help="Use HTTP/2 with servers that support it.")
 @click.option(
@@ -131,6 +146,8 @@ def command(
     concurrency: int,
     rate: float | None,
     arrivals: Literal["constant", "poisson"],
+    ramp: Literal["concurrency", "rate"] | None,
+    goal: str,
     http2: bool,
     live: bool,
     base_url: dict[str, str],
@@ -213,6 +230,8 @@ def command(
         concurrency=concurrency,
         rate=rate,
         arrivals=arrivals,
+        ramp=ramp,
+        goal=goal,
         http2=http2,
         prices=prices,
         voice_sample=voice_sample,
@@ -255,12 +274,14 @@ def _describe_resumption(result: BenchResult, *, live: bool) -> str:
 
 def _print_result(result: BenchResult) -> None:
     from voicegauge.api import load_run
-    from voicegauge.cli.bench_tables import print_summaries
+    from voicegauge.cli.bench_tables import print_ramp, print_summaries
     from voicegauge.model import describe_unresolved
 
     score_sets = load_run(result.folder).score_sets if result.asr else ()
     print_summaries(result.targets, score_sets[-1] if score_sets else None, result.manifest)
     out = create_console()
+    if result.ramp is not None:
+        print_ramp(result.ramp)
     for line in describe_unresolved(result.ambiguous_requests, result.open_jobs):
         out.print(line, soft_wrap=True, markup=False)
     out.print(f"run:    {result.folder}", soft_wrap=True)

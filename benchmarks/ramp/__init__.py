@@ -1,0 +1,1 @@
+"""Ramps simulated servers of known capacity."""

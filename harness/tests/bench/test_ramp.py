@@ -1,0 +1,116 @@
+"""The highest load that meets a goal, at simulated servers without sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from voicegauge.bench.load.goal import parse_goal
+from voicegauge.bench.load.ramp import MeasuredLevel, RampResult, search_highest_level
+from voicegauge.cli import run as voicegauge
+from voicegauge.emulator import RunningEmulator
+from voicegauge.errors import UsageError
+from voicegauge.model import Failure, Sample
+
+from ..builders.runs import FAILED, build_sample
+from ..builders.virtual_time import run_in_virtual_time
+
+TOO_MANY = Failure(kind="rate_limited", message="429", status=429)
+
+
+def search(capacity: int, *, seed: int = 0, max_level: float = 64.0, goal: str = "success>=0.99") -> RampResult:
+    """Ramp a server that rejects more than `capacity` requests at a time."""
+
+    async def ramp() -> RampResult:
+        random_s, busy = random.Random(seed), 0
+
+        async def send() -> Sample:
+            nonlocal busy
+            if busy >= capacity:
+                await asyncio.sleep(0.01)
+                return build_sample(failure=TOO_MANY)
+            busy += 1
+            await asyncio.sleep(duration_s := random_s.lognormvariate(-1.2, 0.3))
+            busy -= 1
+            return build_sample(total_latency_ms=duration_s * 1000)
+
+        async def measure(level: float, requests: int) -> MeasuredLevel:
+            remaining, samples, start_s = iter(range(requests)), list[Sample](), asyncio.get_running_loop().time()
+
+            async def send_in_turn() -> None:
+                for _ in remaining:
+                    samples.append(await send())
+
+            await asyncio.gather(*(send_in_turn() for _ in range(int(level))))
+            return MeasuredLevel(samples, asyncio.get_running_loop().time() - start_s)
+
+        return await search_highest_level(
+            measure, parse_goal(goal), by="concurrency", first_level=1.0, max_level=max_level
+        )
+
+    return run_in_virtual_time(ramp())
+
+
+@pytest.mark.parametrize("capacity", [1, 8, 13, 32])
+def test_the_capacity_of_a_server_is_found(capacity: int) -> None:
+    found = search(capacity)
+    assert (found.highest_level, found.is_limited) == (capacity, False)
+    assert sum(step.requests for step in found.steps) < 2500
+    best = max(found.steps, key=lambda step: step.goodput_per_s if step.is_met else 0.0)
+    assert best.goodput_per_s == best.requests_per_s
+
+
+def test_a_ramp_ends_at_the_highest_allowed_level_and_at_a_missed_first_one() -> None:
+    limited = search(100, max_level=12.0)
+    assert (limited.highest_level, limited.is_limited) == (12.0, True)
+    assert max(step.level for step in limited.steps) == 12.0
+    slow = search(8, goal="total:p50<=1ms")
+    assert (slow.highest_level, [step.is_met for step in slow.steps]) == (None, [False, False])
+
+
+def test_a_goal_is_judged_with_retries_and_failures_against_success() -> None:
+    goal = parse_goal("success>=75%, ttfa:p50<=0.5s, rtf:p95<=1")
+    good = [build_sample(n, total_latency_ms=400.0, audio_s=2.0) for n in range(3)]
+    retried = msgspec.structs.replace(build_sample(3, total_latency_ms=100.0), attempts=2)
+    assert goal.measure([*good, retried]) == {"success": 0.75, "ttfa:p50": 400.0, "rtf:p95": 0.2}
+    assert goal.is_met([*good, retried])
+    assert not goal.is_met([*good, retried, build_sample(4, failure=FAILED)])
+    assert goal.count_good([*good, retried, build_sample(5, total_latency_ms=501.0)]) == 3
+    assert not goal.is_met([])
+
+
+@pytest.mark.parametrize(
+    "text", ["", "speed<=1", "success<=1", "ttfa:p95<=500", "success:p5>=1", "rtf<=1ms", "ttfa=5ms"]
+)
+def test_a_goal_that_cannot_be_read_is_one_line(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--goal: .*write"):
+        parse_goal(text)
+
+
+def test_a_ramp_of_a_target_prints_its_steps_and_stays_within_the_budget(
+    contracts_folder: Path,
+    suite_file: Path,
+    tmp_path: Path,
+    emulator: RunningEmulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("ACME_KEY", "sk-acme-0123456789")
+    result = tmp_path / "result.json"
+    words = ["bench", "acme/now", "--contracts", str(contracts_folder), "--suite", str(suite_file), "--asr", "none"]
+    words += ["--ramp", "concurrency", "--no-report", "--out", str(tmp_path / "runs"), "--json", str(result)]
+    live = ["--live", "--base-url", emulator.base_url("acme"), "--max-cost", "0.1"]
+    assert voicegauge([*words, *live, "--goal", "success>=0.99,total:p95<=60s"]) == 4, "the budget ends the search"
+    stopped = json.loads(result.read_bytes())
+    assert stopped["manifest"]["spent_usd"] <= 0.1
+    assert not stopped["ramp"]["is_complete"]
+    assert not voicegauge([*words, *live, "--max-cost", "9", "--goal", "success>=0.99,total:p95<=60s"])
+    found = json.loads(result.read_bytes())["ramp"]
+    assert (found["highest_level"], found["is_limited"], found["is_complete"]) == (2.0, True, True)
+    assert [step["level"] for step in found["steps"]] == [1.0, 2.0], "the account's plan allows two at a time"
+    assert "2 in flight, the highest that may be tried meet" in " ".join(capsys.readouterr().out.split())

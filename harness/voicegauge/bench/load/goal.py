@@ -1,0 +1,125 @@
+"""Goals that the samples of one level of load must meet, such as "success>=0.99,ttfa:p95<=500ms,rtf:p95<=1"."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from voicegauge.errors import UsageError
+from voicegauge.model import Record, Sample
+
+DEFAULT_GOAL = "success>=0.99"
+_SUCCESS = "success"
+_TIMES = ("ttfb", "ttfa", "total")
+_RTF = "rtf"
+_CONDITION = re.compile(
+    r"(?P<metric>[a-z]+)(?::p(?P<percentile>\d{1,2}(?:\.\d+)?))?(?P<comparison>>=|<=)(?P<limit>\d+(?:\.\d+)?)(?P<unit>ms|s|%)?"
+)
+
+
+class GoalCondition(Record, frozen=True, kw_only=True):
+    """One condition of a goal."""
+
+    metric: Literal["success", "ttfb", "ttfa", "total", "rtf"]
+    """`success` is the share of requests that succeed at the first attempt, so that a 429 counts against it; the others
+    are times and the real-time factor of requests that succeed."""
+    percentile: float | None
+    """The percentile that the limit is for; `None` for `success`."""
+    limit: float
+    """A share, milliseconds, or a factor."""
+
+
+class Goal(Record, frozen=True, kw_only=True):
+    """Conditions that must all be met."""
+
+    text: str
+    """The goal as the user gave it."""
+    conditions: tuple[GoalCondition, ...]
+
+    def measure(self, samples: Sequence[Sample]) -> dict[str, float | None]:
+        """Return the measured value of each condition; `None` if no request succeeded."""
+        return {_name_condition(one): _measure_condition(one, samples) for one in self.conditions}
+
+    def is_met(self, samples: Sequence[Sample]) -> bool:
+        """Whether `samples` meet every condition."""
+        return all(_meets(one, _measure_condition(one, samples)) for one in self.conditions)
+
+    def count_good(self, samples: Sequence[Sample]) -> int:
+        """Return the number of requests that succeeded at the first attempt and each met the limits of time."""
+        limits = [one for one in self.conditions if one.metric != _SUCCESS]
+        return sum(
+            is_success(sample) and all(_meets(one, _read_value(one.metric, sample)) for one in limits)
+            for sample in samples
+        )
+
+
+def parse_goal(text: str) -> Goal:
+    """Parse a goal.
+
+    Args:
+        text: conditions separated by commas: `success>=SHARE`, or `METRIC:pN<=LIMIT` with the metric `ttfb`, `ttfa`,
+            `total` (in `ms` or `s`) or `rtf`, and the percentile N, 50 by default.
+
+    Raises:
+        UsageError: a condition cannot be read.
+    """
+    return Goal(text=text, conditions=tuple(_parse_condition(part.strip()) for part in text.split(",")))
+
+
+def _parse_condition(text: str) -> GoalCondition:
+    found = _CONDITION.fullmatch(text.replace(" ", ""))
+    known = (_SUCCESS, *_TIMES, _RTF)
+    if found is None or found["metric"] not in known:
+        raise UsageError(
+            f"--goal: {text!r} is no condition: write success>=0.99, rtf:p95<=1, or a time such as ttfa:p95<=500ms "
+            f"(metrics: {', '.join(known)})"
+        )
+    metric, unit, limit = found["metric"], found["unit"], float(found["limit"])
+    expected = ">=" if metric == _SUCCESS else "<="
+    units = {_SUCCESS: (None, "%"), _RTF: (None,)}.get(metric, ("ms", "s"))
+    if found["comparison"] != expected or unit not in units or (metric == _SUCCESS and found["percentile"]):
+        example = {_SUCCESS: "success>=0.99", _RTF: "rtf:p95<=1"}.get(metric, f"{metric}:p95<=500ms")
+        raise UsageError(f"--goal: {text!r} cannot be read: write it like {example}")
+    factor = {"s": 1000.0, "%": 0.01}.get(unit or "", 1.0)
+    percentile = None if metric == _SUCCESS else float(found["percentile"] or 50)
+    return GoalCondition(metric=metric, percentile=percentile, limit=limit * factor)  # type: ignore[arg-type]  # checked
+
+
+def is_success(sample: Sample) -> bool:
+    """Whether a request succeeded at the first attempt: a rejection that a retry overcomes shows too much load."""
+    return sample.failure is None and sample.attempts == 1
+
+
+def _name_condition(condition: GoalCondition) -> str:
+    return condition.metric if condition.percentile is None else f"{condition.metric}:p{condition.percentile:g}"
+
+
+def _meets(condition: GoalCondition, value: float | None) -> bool:
+    if value is None:
+        return False
+    return value >= condition.limit if condition.metric == _SUCCESS else value <= condition.limit
+
+
+def _measure_condition(condition: GoalCondition, samples: Sequence[Sample]) -> float | None:
+    if condition.metric == _SUCCESS:
+        return sum(map(is_success, samples)) / len(samples) if samples else None
+    values = sorted(
+        value
+        for sample in samples
+        if is_success(sample) and (value := _read_value(condition.metric, sample)) is not None
+    )
+    if not values or condition.percentile is None:
+        return None
+    return values[max(math.ceil(len(values) * condition.percentile / 100) - 1, 0)]
+
+
+def _read_value(metric: str, sample: Sample) -> float | None:
+    latency = sample.latency
+    if latency is None:
+        return None
+    if metric == _RTF:
+        audio_s = sample.audio.audio_s if sample.audio is not None else None
+        return latency.total_latency_ms / 1000 / audio_s if audio_s and latency.total_latency_ms is not None else None
+    return {"ttfb": latency.ttfb_ms, "ttfa": latency.ttfa_ms, "total": latency.total_latency_ms}[metric]

@@ -1,0 +1,64 @@
+"""Sends the samples of a plan step by step, at the levels of load that a ramp chooses."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Literal, NamedTuple
+
+from voicegauge.bench.load import Goal, MeasuredLevel, RampResult, search_highest_level
+from voicegauge.bench.planning import PlannedSample, Round
+from voicegauge.bench.running.dispatch import ArrivalRate, SendSample, send_closed_loop, send_open_loop
+from voicegauge.model import Sample
+from voicegauge.transport import Clock
+
+
+class RampSettings(NamedTuple):
+    """What a ramp searches."""
+
+    by: Literal["concurrency", "rate"]
+    goal: Goal
+    max_level: float
+    """The highest level that may be tried."""
+    arrivals: Literal["constant", "poisson"] = "constant"
+
+
+CollectSamples = Callable[[Sequence[PlannedSample]], Awaitable[Sequence[Sample]]]
+"""Returns the samples of planned ones that were sent, with the duration of their audio."""
+
+
+async def send_ramp(
+    rounds: Sequence[Round],
+    settings: RampSettings,
+    send_sample: SendSample,
+    collect_samples: CollectSamples,
+    *,
+    clock: Clock,
+    seed: int,
+) -> RampResult:
+    """Search the highest level that meets the goal, with as many samples of `rounds` as that takes.
+
+    Args:
+        rounds: the samples.
+        settings: what is searched.
+        send_sample: sends one sample.
+        collect_samples: returns the samples of one step.
+        clock: the clock of durations.
+        seed: seed of the intervals of a Poisson process.
+    """
+    remaining: Iterator[PlannedSample] = itertools.chain.from_iterable(rounds)
+
+    async def measure_level(level: float, requests: int) -> MeasuredLevel:
+        step = list(itertools.islice(remaining, requests))
+        step_rounds: list[Round] = [(planned,) for planned in step]
+        start_s = clock.monotonic()
+        if settings.by == "concurrency":
+            await send_closed_loop(step_rounds, int(level), send_sample)
+        else:
+            rate = ArrivalRate(level, settings.arrivals)
+            await send_open_loop(step_rounds, rate, send_sample, clock=clock, seed=seed)
+        return MeasuredLevel(await collect_samples(step), clock.monotonic() - start_s)
+
+    return await search_highest_level(
+        measure_level, settings.goal, by=settings.by, first_level=1.0, max_level=settings.max_level
+    )
