@@ -73,7 +73,7 @@ def _parse_condition(text: str) -> GoalCondition:
     known = (_SUCCESS, *_TIMES, _RTF)
     if found is None or found["metric"] not in known:
         raise UsageError(
-            f"--goal: {text!r} is no condition: write success>=0.99, rtf:p95<=1, or a time such as ttfa:p95<=500ms "
+            f"--goal: {text!r} is not a condition: write success>=0.99, rtf:p95<=1, or a time such as ttfa:p95<=500ms "
             f"(metrics: {', '.join(known)})"
         )
     metric, unit, limit = found["metric"], found["unit"], float(found["limit"])
