@@ -228,6 +228,7 @@ def test_a_target_that_streams_has_a_stream_summary() -> None:
             first_speech_ms=100.0 * number,
             underruns=underruns,
             stalled_ms=10.0 * underruns,
+            worst_deficit_ms=40.0 * underruns,
         )
         return msgspec.structs.replace(build_sample(number), streaming=stream)
 
@@ -241,6 +242,9 @@ def test_a_target_that_streams_has_a_stream_summary() -> None:
         "gap_p50_ms": (20, 3),
         "gap_max_ms": (40, 3),
         "underruns": (1, 3),
+        "c50": (2 / 3, 3),
+        "c100": (2 / 3, 3),
+        "c200": (1, 3),
         "stalled_ms": (10, 3),
     }
     (other,) = summarize_targets(build_run((build_sample(1),)))

@@ -26,6 +26,7 @@ from voicegauge.speech.audio import (
     find_container_of_media_type,
     is_silent,
     measure_leading_silence_s,
+    measure_speech_onset_s,
     resample,
     sniff_container,
 )
@@ -270,6 +271,15 @@ def test_leading_silence_ignores_clicks_and_noise() -> None:
     noise = np.random.default_rng(0).standard_normal(len(sound)).astype(np.float32)
     assert measure_leading_silence_s(sound + noise * np.float32(0.002), RATE) == pytest.approx(0.5, abs=0.02)
     assert measure_leading_silence_s(np.zeros(RATE, np.float32), RATE) == 1.0
+
+
+def test_the_onset_of_speech_is_the_first_frame_above_an_rms_of_a_hundredth() -> None:
+    samples = np.zeros(RATE, np.float32)
+    samples[RATE // 10 :] = 0.0099
+    samples[RATE // 2 :] = 0.0101
+    assert measure_speech_onset_s(samples, RATE) == pytest.approx(0.5)
+    assert measure_speech_onset_s(samples[: RATE // 2], RATE) is None
+    assert measure_speech_onset_s(samples[:5], RATE) is None
 
 
 def test_levels_are_those_of_full_scale() -> None:

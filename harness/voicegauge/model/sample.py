@@ -110,6 +110,10 @@ class AudioFacts(Record, frozen=True, kw_only=True):
     audio_s: float | None = None
     """Duration of the audio in seconds."""
     leading_silence_s: float | None = None
+    """Duration before the first audible speech, ignoring clicks and background noise."""
+    speech_onset_s: float | None = None
+    """Duration before the first 10 ms whose RMS is above 0.01, which is how coval defines the first audible speech;
+    `None` if there is no such frame. With `ttfa_ms`, the round trip, it makes the time to first audible speech."""
     rms_dbfs: float | None = None
 
 

@@ -152,6 +152,8 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     """Time to first byte of the response that carries the audio."""
     ttfa_ms: Estimate | None
     """Time to first byte of audio data."""
+    speech_onset_s: Estimate | None
+    """Silence before the first audible speech, in seconds: before the first 10 ms with an RMS above 0.01."""
     ttfs_ms: Estimate | None
     """Time to first audible speech."""
     total_latency_ms: Estimate | None
@@ -289,6 +291,7 @@ def _summarize_target(
         download_ms=estimate_median_time(lambda latency: latency.download_ms),
         ttfb_ms=estimate_median_time(lambda latency: latency.ttfb_ms),
         ttfa_ms=estimate_median_time(lambda latency: latency.ttfa_ms),
+        speech_onset_s=estimate_median_value(lambda one: one.audio.speech_onset_s if one.audio else None),
         ttfs_ms=estimate_median_time(lambda latency: latency.ttfs_ms),
         total_latency_ms=estimate_median_time(lambda latency: latency.total_latency_ms),
         streaming=_summarize_streaming(samples, seed),

@@ -22,6 +22,7 @@ from voicegauge.speech.audio.levels import (
     is_silent,
     measure_active_duration_s,
     measure_leading_silence_s,
+    measure_speech_onset_s,
 )
 from voicegauge.speech.audio.limits import UndecodableAudioError
 from voicegauge.speech.audio.playback_timeline import PlaybackTimeline, build_playback_timeline
@@ -59,6 +60,7 @@ __all__ = [
     "measure_bitrate_kbps",
     "measure_leading_silence_s",
     "measure_speech_mismatch",
+    "measure_speech_onset_s",
     "read_channels",
     "require_av",
     "resample",

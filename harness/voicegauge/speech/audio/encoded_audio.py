@@ -9,7 +9,12 @@ from functools import cached_property
 from voicegauge.model import AudioFacts
 from voicegauge.speech.audio.containers import sniff_container
 from voicegauge.speech.audio.decoding import DecodedAudio, RawAudioFormat, decode
-from voicegauge.speech.audio.levels import compute_rms_dbfs, is_silent, measure_leading_silence_s
+from voicegauge.speech.audio.levels import (
+    compute_rms_dbfs,
+    is_silent,
+    measure_leading_silence_s,
+    measure_speech_onset_s,
+)
 from voicegauge.speech.audio.limits import UndecodableAudioError
 from voicegauge.speech.audio.playback_timeline import PlaybackTimeline, build_playback_timeline
 
@@ -97,5 +102,6 @@ class EncodedAudio:
             raw_format=self.raw_format.format if self.raw_format and decoded.container == "pcm" else None,
             audio_s=decoded.audio_s,
             leading_silence_s=measure_leading_silence_s(decoded.samples, decoded.sample_rate_hz),
+            speech_onset_s=measure_speech_onset_s(decoded.samples, decoded.sample_rate_hz),
             rms_dbfs=level_dbfs if math.isfinite(level_dbfs) else None,  # JSON has no -Infinity
         )

@@ -20,6 +20,8 @@ SPEECH_RANGE_DB = 30.0
 """Range of levels below the loudest frame. A quieter frame is background noise, not the start of speech."""
 MIN_SPEECH_S = 0.1
 """Minimum duration of speech. Even the shortest word is longer than this, and shorter sounds are clicks."""
+ONSET_RMS = 0.01
+"""RMS of the first frame of speech by the definition of coval: -40 dBFS."""
 _SAMPLES_PER_BLOCK = 2**16
 """Number of samples that are measured at a time. Larger temporary arrays take several times as long, because the
 operating system provides new memory for each of them."""
@@ -63,6 +65,21 @@ def measure_leading_silence_s(samples: Samples, sample_rate_hz: int) -> float:
     if not sustained.any():
         return len(samples) / sample_rate_hz
     return float(np.argmax(sustained)) * FRAME_S
+
+
+def measure_speech_onset_s(samples: Samples, sample_rate_hz: int) -> float | None:
+    """Seconds before the first frame of 10 ms whose RMS is above 0.01; `None` if there is none.
+
+    This is how coval measures it (https://github.com/coval-ai/benchmarks), so that figures can be compared.
+    """
+    length = round(sample_rate_hz * FRAME_S)
+    whole = samples[: len(samples) // length * length]
+    block_size = _SAMPLES_PER_BLOCK // length * length
+    for number, block in enumerate(_split_into_blocks(whole, block_size)):
+        loud = _compute_frame_powers(block, length, 0.0) > ONSET_RMS**2
+        if loud.any():
+            return (number * block_size / length + float(np.argmax(loud))) * FRAME_S
+    return None
 
 
 def _compute_frame_levels(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
