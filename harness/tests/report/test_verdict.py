@@ -33,6 +33,7 @@ def test_the_headline_has_speed_with_its_interval_intelligibility_and_price(tmp_
     speed, intelligibility, price = verdict.headline.rstrip(".").split("; ")
     assert speed.startswith("acme/fast is 2.")
     assert speed.endswith("times as fast as acme/slow")
+    assert "The times of jobs include the wait for the poll" not in details(verdict)["speed"]  # no target is a job
     assert intelligibility == "no clear difference in intelligibility"
     assert price == "acme/fast is the cheapest"
     assert "acme/fast costs $20.00 for a million characters in texts of 500 characters" in details(verdict)["price"]
@@ -51,6 +52,7 @@ def test_indistinguishable_targets_are_named_together(tmp_path: Path) -> None:
 def test_a_difference_below_the_asr_errors_is_not_claimed_without_saying_so(tmp_path: Path) -> None:
     clear = Voice("acme/clear", "Clear", 500, 0.0)
     verdict, _ = summarize(make_run(tmp_path, (clear, Voice("acme/poor", "Poor", 500, 0.035)), repetitions=4))
+    assert "The times of jobs include the wait for the poll" in details(verdict)["speed"]
     assert "acme/clear makes the fewest errors, by less than the ASR's own error" in verdict.headline
     assert "own error rate on clean speech of these texts is 4.2%" in details(verdict)["intelligibility"]
     verdict, _ = summarize(make_run(tmp_path / "b", (clear, Voice("acme/bad", "Bad", 500, 0.3)), repetitions=4))

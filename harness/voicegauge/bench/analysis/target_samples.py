@@ -24,9 +24,8 @@ def find_ready_bounds(latency: Latency) -> Interval | None:
     return Interval(low_ms=low_ms, high_ms=high_ms)
 
 
-def _get_ready_midpoint(latency: Latency) -> float | None:
-    bounds = find_ready_bounds(latency)
-    return None if bounds is None else (bounds.low_ms + bounds.high_ms) / 2
+def _get_total_latency_ms(latency: Latency) -> float | None:
+    return latency.total_latency_ms
 
 
 class TargetSamples:
@@ -97,7 +96,7 @@ def resample_targets(run: Run, score_set: ScoreSet | None, *, seed: int = 0) -> 
     )
     measurements = [
         TargetMeasurements(
-            times_ms=[(time.text_id, time.ms) for time in target.collect_times(_get_ready_midpoint)],
+            times_ms=[(time.text_id, time.ms) for time in target.collect_times(_get_total_latency_ms)],
             errors=[(count.text_id, count.errors, count.units) for count in target.count_errors(unit)],
         )
         for target in targets

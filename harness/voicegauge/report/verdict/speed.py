@@ -18,6 +18,8 @@ def state_speed(run: MeasuredRun) -> VerdictStatement | None:
     (best, time), *others = timed
     result = "transcript" if run.manifest.kind == "transcription" else "audio"
     median = f"Median time until the {result} was complete: {_describe_times(timed)}."
+    if any(target.completion_ms for target, _ in timed):
+        median += " The times of jobs include the wait for the poll that saw their end."
     if not others:
         return _build(f"{best.target} takes {format_time(time)}", median)
     if not run.resamples.has_intervals:
