@@ -1,0 +1,1 @@
+"""Time that a proxy adds to requests, compared with mitmproxy."""
