@@ -58,6 +58,8 @@ def times_are_calibrated_in_one_test_only() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("voicegauge.api.benchmark_run.sending.measure_timing_error", measure)
+        # The machine of the tests is always busy.
+        patch.setattr("voicegauge.bench.running.runner.is_disturbed", lambda _lag_ms, _latency_ms: False)
         yield
 
 

@@ -291,6 +291,8 @@ def _print_result(result: BenchResult) -> None:
 
 MAX_DISTURBED_SHARE = 0.2
 """Share of disturbed samples above which the times of a run mean nothing."""
+MIN_JUDGED_SAMPLES = 20
+"""Number of samples from which that share is judged; a single disturbance is a large share of a few samples."""
 
 
 def _check_precision(result: BenchResult) -> None:
@@ -301,7 +303,8 @@ def _check_precision(result: BenchResult) -> None:
     """
     disturbed = sum(target.disturbed_samples for target in result.targets)
     samples = sum(target.samples for target in result.targets)
-    if result.provenance is Provenance.LIVE and disturbed > MAX_DISTURBED_SHARE * samples:
+    is_judged = result.provenance is Provenance.LIVE and samples >= MIN_JUDGED_SAMPLES
+    if is_judged and disturbed > MAX_DISTURBED_SHARE * samples:
         raise NothingMeasuredError(
             f"the times are not valid: this machine was too busy during {disturbed} of {samples} samples "
             "(is_disturbed): measure again on an idle machine, or with a lower --concurrency"
