@@ -40,7 +40,7 @@ def get_state_folder() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "voicegauge"
 
 
-def cache_folder() -> Path:
+def get_cache_folder() -> Path:
     """Return the path of the cache folder, which may not exist yet.
 
     It is the value of VOICEGAUGE_CACHE if that is set, otherwise a folder in the user's cache folder.

@@ -39,10 +39,17 @@ def found(subject: Call | ResourceStep) -> set[str]:
 
 
 def life(contract: Contract, step: str, answer: Call, **said: Any) -> ResourceStep:
-    creator = contract.find_operation(said.pop("creator", "createUserVoice"))
-    at = f"{creator.pointer}/x-resource"
+    creating_operation = contract.find_operation(said.pop("creator", "createUserVoice"))
+    at = f"{creating_operation.pointer}/x-resource"
     said = {"resource_id": "uv_1", "expected_state": "active", **said}
-    return ResourceStep(call=answer, creator=creator, step_kind=step, description="a step", contract_pointer=at, **said)
+    return ResourceStep(
+        call=answer,
+        creating_operation=creating_operation,
+        step_kind=step,
+        description="a step",
+        contract_pointer=at,
+        **said,
+    )
 
 
 @pytest.mark.parametrize(

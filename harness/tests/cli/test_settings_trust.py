@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from voicegauge.cli import COMMANDS, _load, run
+from voicegauge.cli import COMMANDS, _load_command, run
 from voicegauge.cli.settings_trust import PATHS_INSIDE_FOLDER_ONLY, SETTINGS_ONLY_LOWERED, UNTRUSTED_REASON_BY_SETTING
 
 CONTRACT = """\
@@ -60,7 +60,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_every_option_is_either_harmless_or_checked() -> None:
     """A new option must be put in one of the sets."""
-    options = [option for name in COMMANDS for option in _load(name).params if isinstance(option, click.Option)]
+    options = [option for name in COMMANDS for option in _load_command(name).params if isinstance(option, click.Option)]
     names = {max(option.opts, key=len).lstrip("-") for option in options}
     paths = {max(o.opts, key=len).lstrip("-") for o in options if isinstance(o.type, click.Path)}
     checked = {*UNTRUSTED_REASON_BY_SETTING, *SETTINGS_ONLY_LOWERED, *PATHS_INSIDE_FOLDER_ONLY, *paths, "asr", "live"}

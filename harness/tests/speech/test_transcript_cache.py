@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.data import cache_folder
+from voicegauge.data import get_cache_folder
 from voicegauge.speech.asr.cache import TranscriptCache
 from voicegauge.speech.asr.transcription import Transcription
 
@@ -59,7 +59,7 @@ def test_a_folder_that_cannot_be_made_is_an_empty_cache(tmp_path: Path) -> None:
 
 def test_the_environment_names_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOICEGAUGE_CACHE", str(tmp_path))
-    assert cache_folder() == tmp_path
+    assert get_cache_folder() == tmp_path
     monkeypatch.delenv("VOICEGAUGE_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "voicegauge"
+    assert get_cache_folder() == tmp_path / "voicegauge"

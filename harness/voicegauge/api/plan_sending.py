@@ -33,7 +33,7 @@ from voicegauge.conformance import (
     require_prices,
 )
 from voicegauge.contract import BaseTarget, Contract
-from voicegauge.data import cache_folder, get_state_folder
+from voicegauge.data import get_cache_folder, get_state_folder
 from voicegauge.errors import BudgetError, StorageError, TransportError, UsageError
 from voicegauge.model import Provenance, StopReason, describe_ambiguous
 from voicegauge.printable import format_count
@@ -290,7 +290,7 @@ def send_plan(
     """
     if settings.fuzz_request_count:
         # Hypothesis caches tables that are slow to compute; by default in the working directory.
-        os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(cache_folder() / "hypothesis"))
+        os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(get_cache_folder() / "hypothesis"))
     try:
         with report_phase(listener, "sending requests", len(plan.cases)) as sending:
             run_coroutine(check_service(targets, plan, settings, collector, sending.advance))

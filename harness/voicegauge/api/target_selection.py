@@ -40,6 +40,7 @@ from voicegauge.contract import propose_overlay as propose_overlay_of
 from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.files import write_file
 from voicegauge.formats import MAX_DOCUMENT_BYTES, Document
+from voicegauge.printable import format_count
 from voicegauge.recording.importing import describe_recorded_api, read_recorded_exchanges
 from voicegauge.transport import Transport, download
 
@@ -172,7 +173,7 @@ def adapt_to_own_servers(
     names: str | Sequence[str],
     live: LiveOptions | None,
     *,
-    ask: bool,
+    ask_servers: bool,
     listener: ProgressListener,
     max_wait_s: float | None = None,
 ) -> Catalogue:
@@ -182,7 +183,7 @@ def adapt_to_own_servers(
         catalogue: the known contracts.
         names: providers or targets, as for `select_targets`.
         live: options with the base URL, and names of models and voices; `None` if nothing is sent to a live service.
-        ask: whether the servers are asked for names that `live` does not have.
+        ask_servers: whether the servers are asked for names that `live` does not have.
         listener: gets a notice about the names that are used.
         max_wait_s: maximum time of each request for names in seconds, if it is shorter than the usual one.
 
@@ -197,19 +198,19 @@ def adapt_to_own_servers(
     for contract in collect_contracts(select_targets(catalogue, names, live)):
         if contract.provider.self_hosted is None:
             continue
-        found = ServerNames()
-        if ask:
+        server_names = ServerNames()
+        if ask_servers:
             if not live.allow_insecure_http:
                 find_key_destinations(contract, live.base_urls).check_encryption()
-            found = run_coroutine(_ask_server(contract, live, max_wait_s))
-        models, voices = tuple(live.models) or found.models, tuple(live.voices) or found.voices
+            server_names = run_coroutine(_ask_server(contract, live, max_wait_s))
+        models, voices = tuple(live.models) or server_names.models, tuple(live.voices) or server_names.voices
         adapted[contract.id] = adapt_to_server(
-            contract, models=models, voices=voices, missing_operations=found.missing_operations
+            contract, models=models, voices=voices, missing_operations=server_names.missing_operations
         )
-        if ask:
+        if ask_servers:
             target = next(iter(adapted[contract.id].targets.values()))
             voice = f"voice {target.spec.voice}" if target.spec.voice else "no voice"
-            listener.notice(f"{contract.id}: {_describe_names(found, live)}; uses {voice}")
+            listener.notice(f"{contract.id}: {_describe_names(server_names, live)}; uses {voice}")
     return Catalogue(adapted.values())
 
 
@@ -220,19 +221,15 @@ async def _ask_server(contract: Contract, live: LiveOptions, max_wait_s: float |
         return await read_server_names(client)
 
 
-def _describe_names(found: ServerNames, live: LiveOptions) -> str:
+def _describe_names(server_names: ServerNames, live: LiveOptions) -> str:
     """Return how many models and voices there are, and whether the server lists them or the user has named them."""
-    named = ((live.models, found.models, "model"), (live.voices, found.voices, "voice"))
+    named = ((live.models, server_names.models, "model"), (live.voices, server_names.voices, "voice"))
     if not live.models and not live.voices:
-        return ", ".join(_count(listed, noun) for _, listed, noun in named) + " listed"
+        return ", ".join(format_count(len(listed), noun) for _, listed, noun in named) + " listed"
     return ", ".join(
-        f"{_count(chosen, noun)} of --{noun}" if chosen else f"{_count(listed, noun)} listed"
+        f"{format_count(len(chosen), noun)} of --{noun}" if chosen else f"{format_count(len(listed), noun)} listed"
         for chosen, listed, noun in named
     )
-
-
-def _count(names: Sequence[str], noun: str) -> str:
-    return f"{len(names)} {noun}{'' if len(names) == 1 else 's'}"
 
 
 def to_names(names: str | Sequence[str]) -> tuple[str, ...]:

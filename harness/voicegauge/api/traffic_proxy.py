@@ -57,9 +57,9 @@ class RunningProxy:
         return list(self._monitor.findings)
 
     @property
-    def waiting_count(self) -> int:
+    def unjudged_count(self) -> int:
         """Number of exchanges that passed and are not judged yet."""
-        return self._monitor.waiting_count
+        return self._monitor.unjudged_count
 
     @property
     def report(self) -> ProxyReport:

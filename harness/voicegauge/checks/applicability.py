@@ -103,12 +103,12 @@ def _handles_batch(operation: Operation, submit_operation: Operation) -> bool:
 def find_resources(operation: Operation) -> list[ResourceSpec]:
     """Return the resources that an operation creates, lists, changes, deletes or uses."""
     found = []
-    for creator in operation.contract.operations.values():
-        resource = creator.resource
+    for creating_operation in operation.contract.operations.values():
+        resource = creating_operation.resource
         if resource is None:
             continue
         named = {
-            creator.id,
+            creating_operation.id,
             *(setting.operation for setting in resource.transitions),
             *(use.operation for use in resource.uses),
         }

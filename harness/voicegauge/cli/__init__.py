@@ -41,12 +41,12 @@ COMMANDS = {
 }
 
 
-def _load(name: str) -> click.Command:
-    command: click.Command = importlib.import_module(f"voicegauge.cli.commands.{name}").command
+def _load_command(command_name: str) -> click.Command:
+    command: click.Command = importlib.import_module(f"voicegauge.cli.commands.{command_name}").command
     return command
 
 
-_LOADERS = {name: functools.partial(_load, name) for name in COMMANDS}
+_LOADERS = {command_name: functools.partial(_load_command, command_name) for command_name in COMMANDS}
 
 
 class LazyGroup(click.Group):
@@ -64,7 +64,7 @@ class LazyGroup(click.Group):
         """Return the command named `cmd_name`, with defaults from the settings file; `None` if it does not exist."""
         if cmd_name not in COMMANDS:
             return None
-        command = _load(cmd_name)
+        command = _load_command(cmd_name)
         named = ctx.params.get("settings")
         settings = load_settings(named) if named else find_settings(Path.cwd())
         if settings is not None:

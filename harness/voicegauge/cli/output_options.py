@@ -66,11 +66,11 @@ class OutputFlags:
     baseline: Path | None
     write_baseline: Path | None
 
-    def validate(self, **more: Path | None) -> None:
+    def validate(self, **other_outputs: Path | None) -> None:
         """Reject combinations that would overwrite or mix outputs.
 
         Args:
-            more: further output files of the command, by option name.
+            other_outputs: further output files of the command, by option name.
 
         Raises:
             UsageError: JSON and annotations would both be written to standard output, or two outputs to the same file.
@@ -83,7 +83,7 @@ class OutputFlags:
             sarif=self.sarif,
             html=self.html,
             write_baseline=self.write_baseline,
-            **more,
+            **other_outputs,
         )
 
     def apply_baselines(self, report: ReportT, failed_writes: FailedWrites) -> ReportT:

@@ -67,9 +67,9 @@ def iterate_needed_operations(target: BaseTarget) -> Iterator[Operation]:
         single = contract.find_operation(operation.batch.item_operation)
         if single.speech is not None and single.speech.response.job is not None:
             yield from _iterate_job_operations(contract.find_operation(single.speech.response.job))
-    for creator in contract.operations.values():
-        if any(_is_location_required(target, use.id) for use in creator.iterate_resource_uses_in(operation)):
-            yield from _iterate_resource_operations(creator)
+    for creating_operation in contract.operations.values():
+        if any(_is_location_required(target, use.id) for use in creating_operation.iterate_resource_uses_in(operation)):
+            yield from _iterate_resource_operations(creating_operation)
 
 
 def _iterate_job_operations(status_operation: Operation) -> Iterator[Operation]:
@@ -82,14 +82,14 @@ def _iterate_job_operations(status_operation: Operation) -> Iterator[Operation]:
     yield from (status_operation.contract.find_operation(name) for name in names if name is not None)
 
 
-def _iterate_resource_operations(creator: Operation) -> Iterator[Operation]:
-    yield creator
-    resource = creator.resource
+def _iterate_resource_operations(creating_operation: Operation) -> Iterator[Operation]:
+    yield creating_operation
+    resource = creating_operation.resource
     if resource is None:
         return
     names = [transition.operation for transition in resource.transitions]
     names += [one.operation for one in (resource.list, resource.delete) if one is not None]
-    yield from (creator.contract.find_operation(name) for name in names)
+    yield from (creating_operation.contract.find_operation(name) for name in names)
 
 
 def _is_location_required(target: BaseTarget, location: Location) -> bool:

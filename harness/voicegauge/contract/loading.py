@@ -68,7 +68,7 @@ def adapt_to_server(
     for operation in contract.operations.values():
         if operation.speech is None or spec is None:
             continue
-        for target in _read(data, operation.pointer)["x-speech"]["targets"].values():
+        for target in _read_at_pointer(data, operation.pointer)["x-speech"]["targets"].values():
             if spec.models is not None and models:
                 _choose_model(target, str(spec.models.sets), models)
             if voices and target.get("voice") not in voices:
@@ -89,14 +89,14 @@ def adapt_to_server(
     return adapted
 
 
-def replace_key_variable(contract: Contract, name: str) -> Contract:
-    """Return the contract of a server whose key is in the environment variable `name`.
+def replace_key_variable(contract: Contract, variable_name: str) -> Contract:
+    """Return the contract of a server whose key is in the environment variable `variable_name`.
 
     Raises:
-        ContractError: `name` is not the name of an environment variable.
+        ContractError: `variable_name` is not the name of an environment variable.
     """
     data = copy.deepcopy(contract.document.data)
-    data["x-provider"]["key_env"] = name
+    data["x-provider"]["key_env"] = variable_name
     document = contract.document.with_data(data)
     return build_contract(document, Schemas(document))
 
@@ -139,7 +139,7 @@ def _limit_to_names(data: dict[str, Any], operation: Operation, location: Locati
         if field not in body_schema.get("properties", {}):
             continue
         pointer = f"{pointer}/properties/{escape_pointer_token(field)}"
-        schema = _read(data, schemas.resolve_reference(body_schema["properties"][field], pointer)[1])
+        schema = _read_at_pointer(data, schemas.resolve_reference(body_schema["properties"][field], pointer)[1])
         schema["enum"] = list(names)
         document = next(iter(operation.contract.provider.sources))
         schema["x-source"] = {"document": document, "inferred": True, "note": "The server's own list."}
@@ -151,11 +151,11 @@ def _correct_examples(data: dict[str, Any], operation: Operation, location: Loca
     """Replace what documented requests have in the field at `location` if it is not among `names`."""
     field = location.tokens[-1]
     for media in operation.request_media.values():
-        for example in _read(data, media.pointer).get("examples", {}).values():
+        for example in _read_at_pointer(data, media.pointer).get("examples", {}).values():
             value = example.get("value")
             if isinstance(value, dict) and value.get(field) not in (None, *names):
                 value[field] = names[0]
 
 
-def _read(data: dict[str, Any], pointer: str) -> Any:
+def _read_at_pointer(data: dict[str, Any], pointer: str) -> Any:
     return read_pointer(data, [unescape_pointer_token(token) for token in pointer.split("/")[1:]])

@@ -138,14 +138,14 @@ class ParsedExchange:
             )
         return stored[1]
 
-    def _read_body_value(self, media_type: str, media: MediaType | None) -> Any:
+    def _read_body_value(self, media_type_name: str, media_type: MediaType | None) -> Any:
         if not self.exchange.request.body:
             return MISSING
-        if is_json(media_type):
+        if is_json(media_type_name):
             return self.request_json
-        if is_text(media_type):
+        if is_text(media_type_name):
             return self.exchange.request.body.decode(errors="replace")
-        return MISSING if self.request_form is None else _build_form_value(self.request_form, media)
+        return MISSING if self.request_form is None else _build_form_value(self.request_form, media_type)
 
     @property
     def query(self) -> dict[str, str]:
@@ -229,12 +229,12 @@ def _parse_form(request: Request) -> Form | None:
         return None
 
 
-def _build_form_value(form: Form, media: MediaType | None) -> dict[str, Any]:
+def _build_form_value(form: Form, media_type: MediaType | None) -> dict[str, Any]:
     value: dict[str, Any] = dict(form.fields)
-    if media is not None and isinstance(media.schema, dict):
-        properties = media.schema.get("properties", {})
+    if media_type is not None and isinstance(media_type.schema, dict):
+        properties = media_type.schema.get("properties", {})
         for name, text in form.fields.items():
-            value[name] = parse_text_value(media.schemas, properties.get(name, {}), text)
+            value[name] = parse_text_value(media_type.schemas, properties.get(name, {}), text)
     value.update({name: upload.data.decode("latin-1") for name, upload in form.files.items()})
     return value
 

@@ -39,7 +39,7 @@ def judge_profile(
             raise UnknownNameError("capability", name, profile.capabilities)
     judgement = _Judgement(profile, check_report.cases, claimed_capabilities)
     results = tuple(map(judgement.judge, profile.requirements))
-    score = _count(results)
+    score = _compute_score(results)
     return ProfileReport(
         voicegauge=check_report.voicegauge,
         profile=profile.id,
@@ -47,7 +47,7 @@ def judge_profile(
         profile_sha256=compute_profile_digest(profile.id),
         server=server,
         created_at=check_report.created_at,
-        verdict=_find_verdict(score),
+        verdict=_determine_verdict(score),
         score=score,
         requirements=results,
         check=check_report,
@@ -144,7 +144,7 @@ def _explain_missing_verdict(case: CaseResult, requirement: Requirement) -> str 
     return case.violations[missing[0]] if missing else case.reason
 
 
-def _count(results: Sequence[RequirementResult]) -> ProfileScore:
+def _compute_score(results: Sequence[RequirementResult]) -> ProfileScore:
     counts = Counter((result.level, result.verdict) for result in results)
     passed, failed = counts["required", "passed"], counts["required", "failed"]
     return ProfileScore(
@@ -159,7 +159,7 @@ def _count(results: Sequence[RequirementResult]) -> ProfileScore:
     )
 
 
-def _find_verdict(score: ProfileScore) -> ProfileVerdict:
+def _determine_verdict(score: ProfileScore) -> ProfileVerdict:
     if score.required_passed < score.required_judged:
         return "failed"
     return "passed" if score.required_judged == score.required else "not-judged"

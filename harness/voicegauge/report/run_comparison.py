@@ -78,7 +78,9 @@ def compare_with_first_run(runs: Sequence[Run], names: Sequence[str]) -> tuple[R
         runs: the runs of a report.
         names: their letters.
     """
-    return tuple(_compare(runs[0], run, names[0], name) for run, name in zip(runs[1:], names[1:], strict=True))
+    return tuple(
+        _compare_with_first(runs[0], run, names[0], name) for run, name in zip(runs[1:], names[1:], strict=True)
+    )
 
 
 def list_differing_facts(report: BenchReport) -> tuple[RunFact, ...]:
@@ -87,21 +89,21 @@ def list_differing_facts(report: BenchReport) -> tuple[RunFact, ...]:
     return tuple(fact for fact in facts if fact.name not in _UNCHANGED_NAMES and len(set(fact.values)) > 1)
 
 
-def _compare(first: Run, run: Run, first_name: str, name: str) -> RunDifference:
+def _compare_with_first(first_run: Run, run: Run, first_name: str, name: str) -> RunDifference:
     try:
-        comparison = compare_runs(first, run)
+        comparison = compare_runs(first_run, run)
     except DataError as error:
         return RunDifference(name, f"Run {name} and run {first_name}: {error}.", (), ())
     ordered = sorted(comparison.metrics, key=lambda one: _VERDICT_ORDER.index(one.verdict))
     return RunDifference(
         name,
-        _describe(comparison, first_name, name),
+        _describe_comparison(comparison, first_name, name),
         tuple(_build_row(metric) for metric in ordered),
-        _compare_texts(first, run),
+        _compare_texts(first_run, run),
     )
 
 
-def _describe(comparison: RunComparison, first_name: str, name: str) -> str:
+def _describe_comparison(comparison: RunComparison, first_name: str, name: str) -> str:
     found = {
         verdict: [one for one in comparison.metrics if one.verdict == verdict]
         for verdict in ("regression", "improvement")
@@ -146,8 +148,8 @@ def _format_change(one: MetricComparison) -> str:
     return f"{change}, {one.low * 100:+.{decimals}f}{DASH}{one.high * 100:+.{decimals}f}"
 
 
-def _compare_texts(first: Run, run: Run) -> tuple[TextDifference, ...]:
-    before, after = _collect_latencies(first), _collect_latencies(run)
+def _compare_texts(first_run: Run, run: Run) -> tuple[TextDifference, ...]:
+    before, after = _collect_latencies(first_run), _collect_latencies(run)
     texts = {sample.text_id: sample.text for sample in run.samples}
     found = [
         TextDifference(target, shorten(texts[text], 80), before[target, text], after[target, text])

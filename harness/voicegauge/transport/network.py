@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, Protocol, cast
 import aiohappyeyeballs
 import httpcore
 
-_NO_TLS = "the server does not speak TLS, or ends it: if it has none, write http:// instead of https://"
+_NO_TLS_MESSAGE = "the server does not speak TLS, or ends it: if it has none, write http:// instead of https://"
 HAPPY_EYEBALLS_DELAY_S = 0.25
 """Wait before another address is tried at the same time, in seconds (RFC 8305, section 5)."""
 MAX_BUFFERED_BYTES = 2**18
@@ -235,10 +235,10 @@ class _TimedStream(httpcore.AsyncNetworkStream):
         except BaseException as error:
             self._transport.abort()
             if _shows_no_tls(error):
-                raise httpcore.ConnectError(_NO_TLS) from error
+                raise httpcore.ConnectError(_NO_TLS_MESSAGE) from error
             raise
         if transport is None:
-            raise httpcore.ConnectError(_NO_TLS)
+            raise httpcore.ConnectError(_NO_TLS_MESSAGE)
         protocol.connection_made(transport)
         return _TimedStream(transport, protocol)
 

@@ -148,7 +148,7 @@ def benchmark(
             to_catalogue(contracts, live),
             targets,
             live,
-            ask=True,
+            ask_servers=True,
             listener=progress or ProgressListener(),
             max_wait_s=max_wait_s,
         ),

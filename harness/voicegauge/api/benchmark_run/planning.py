@@ -104,7 +104,7 @@ def plan_benchmark(
     """
     planned = plan_requests(
         catalogue=adapt_to_own_servers(
-            to_catalogue(contracts, live), targets, live, ask=False, listener=progress or ProgressListener()
+            to_catalogue(contracts, live), targets, live, ask_servers=False, listener=progress or ProgressListener()
         ),
         target_names=to_names(targets),
         live_options=live,

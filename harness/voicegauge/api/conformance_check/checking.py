@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from voicegauge.api.conformance_check.offline import check_offline
-from voicegauge.api.conformance_check.planning import determine_provenance, is_free, plan_cases_to_send
+from voicegauge.api.conformance_check.planning import are_targets_free, determine_provenance, plan_cases_to_send
 from voicegauge.api.conformance_check.reports import build_report, finish_check, report_on_full_disk
 from voicegauge.api.conformance_check.services import (
     announce_ineffective_faults,
@@ -146,7 +146,7 @@ def check(
     )
     listener = progress or ProgressListener()
     catalogue = adapt_to_own_servers(
-        to_catalogue(contracts, live), targets, live, ask=True, listener=listener, max_wait_s=max_wait_s
+        to_catalogue(contracts, live), targets, live, ask_servers=True, listener=listener, max_wait_s=max_wait_s
     )
     chosen = select_targets(catalogue, targets, live)
     announce_ineffective_faults(chosen, faults, listener)
@@ -161,7 +161,7 @@ def check(
         chosen,
         emulated=bool(emulated),
         max_calls=max_calls,
-        every_valid_request=full or is_free(chosen, prices),
+        every_valid_request=full or are_targets_free(chosen, prices),
         include_large_uploads=large_uploads,
         include_webhooks=public_url is not None,
         whole_providers=find_wholly_named_providers(catalogue, targets),

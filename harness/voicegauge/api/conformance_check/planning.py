@@ -65,7 +65,7 @@ def plan_check(
     if emulated == (live is not None):
         raise UsageError("plan a check of either the emulator or the live service")
     listener = progress or ProgressListener()
-    catalogue = adapt_to_own_servers(to_catalogue(contracts, live), targets, live, ask=False, listener=listener)
+    catalogue = adapt_to_own_servers(to_catalogue(contracts, live), targets, live, ask_servers=False, listener=listener)
     chosen = select_targets(catalogue, targets, live)
     prices = resolve_prices(catalogue, prices)
     if live is not None:
@@ -75,7 +75,7 @@ def plan_check(
         chosen,
         emulated=emulated,
         max_calls=max_calls,
-        every_valid_request=full or is_free(chosen, prices),
+        every_valid_request=full or are_targets_free(chosen, prices),
         include_large_uploads=large_uploads,
         include_webhooks=webhooks,
         whole_providers=find_wholly_named_providers(catalogue, targets),
@@ -84,7 +84,7 @@ def plan_check(
     return price_plan(plan, chosen, prices, provenance=determine_provenance(live))
 
 
-def is_free(targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> bool:
+def are_targets_free(targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> bool:
     """Whether no request to the targets costs anything, as with a server of the user's own."""
     return all(quote_price(target, 1, user_price_usd=prices.get(target.id)).usd == 0 for target in targets)
 

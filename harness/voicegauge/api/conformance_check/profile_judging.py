@@ -107,8 +107,8 @@ def _prepare_live_options(live: LiveOptions, contract: Contract) -> LiveOptions:
     return replace(live, max_cost_usd=0.0)
 
 
-def _replace_key_variable(contract: Contract, name: str) -> Contract:
+def _replace_key_variable(contract: Contract, variable_name: str) -> Contract:
     try:
-        return replace_key_variable(contract, name)
+        return replace_key_variable(contract, variable_name)
     except ContractError:
         raise UsageError("--key-env: write the name of an environment variable, such as MY_API_KEY") from None

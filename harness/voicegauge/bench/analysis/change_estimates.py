@@ -71,7 +71,7 @@ def estimate_typical_time_change(baseline: TimedSide, run: TimedSide, drift: Dri
         new,
         estimate_center(shift),
         (drift.variance * (1 + 1 / run_count), drift.degrees_of_freedom),
-        texts=len(texts),
+        text_count=len(texts),
     )
 
 
@@ -99,7 +99,7 @@ def estimate_interleaved_time_change(
     drift = _estimate_unshared_drift(table - np.nanmean(table, axis=0)) if len(sessions) > 1 else (0.0, 1.0)
     center, error = estimate_center(table[np.isfinite(table)])
     center_of_pairs = center, error * math.sqrt(_compute_design_effect(table))
-    return _build_time_change(TimedSide([old]), TimedSide([new]), center_of_pairs, drift, texts=len(texts))
+    return _build_time_change(TimedSide([old]), TimedSide([new]), center_of_pairs, drift, text_count=len(texts))
 
 
 def _compute_design_effect(table: FloatArray) -> float:
@@ -144,21 +144,21 @@ def _estimate_unshared_drift(deviations: FloatArray) -> tuple[float, float]:
 
 
 def _build_time_change(
-    old: TimedSide, new: TimedSide, center: tuple[float, float], drift: tuple[float, float], *, texts: int
+    baseline: TimedSide, run: TimedSide, center: tuple[float, float], drift: tuple[float, float], *, text_count: int
 ) -> EstimatedChange:
     """Build a change from the center of the log differences and its standard error, and what drift adds to it."""
-    medians = [float(np.median([timed.ms for timed in side.samples])) for side in (old, new)]
+    medians = [float(np.median([timed.ms for timed in side.samples])) for side in (baseline, run)]
     difference, standard_error = center
     error, freedom = None, 1.0
-    if texts >= MIN_TEXTS:
-        variance, freedom = combine_variances((standard_error**2, texts - 1.0), drift)
+    if text_count >= MIN_TEXTS:
+        variance, freedom = combine_variances((standard_error**2, text_count - 1.0), drift)
         error = math.sqrt(variance)
     return EstimatedChange(
         baseline_value=medians[0],
         run_value=medians[1],
         change=math.expm1(difference),
-        n_baseline=len(old.samples),
-        n_run=len(new.samples),
+        n_baseline=len(baseline.samples),
+        n_run=len(run.samples),
         note="" if error is not None else FEW_TEXTS_NOTE,
         difference=difference,
         standard_error=error,

@@ -13,7 +13,7 @@ import gc
 import sys
 import time
 
-CHUNK = b"\0" * 3200
+STREAMED_CHUNK = b"\0" * 3200
 """Audio of 100 ms at 16 kHz."""
 CHUNKS_AFTER_THE_FIRST = 4
 CHUNK_INTERVAL_S = 0.01
@@ -51,17 +51,17 @@ class DelayedResponses(asyncio.Protocol):
                 respond(received_s)
 
     def _send_bytes(self, received_s: float) -> None:
-        self._transport.write(_build_head(received_s, f"Content-Length: {len(CHUNK)}") + CHUNK)
+        self._transport.write(_build_head(received_s, f"Content-Length: {len(STREAMED_CHUNK)}") + STREAMED_CHUNK)
 
     def _start_stream(self, received_s: float) -> None:
-        self._transport.write(_build_head(received_s, "Transfer-Encoding: chunked") + _encode_chunk(CHUNK))
+        self._transport.write(_build_head(received_s, "Transfer-Encoding: chunked") + _encode_chunk(STREAMED_CHUNK))
         asyncio.get_running_loop().call_later(CHUNK_INTERVAL_S, self._continue_stream, CHUNKS_AFTER_THE_FIRST)
 
     def _continue_stream(self, chunks_left: int) -> None:
         if not chunks_left:
             self._transport.write(_encode_chunk(b""))
             return
-        self._transport.write(_encode_chunk(CHUNK))
+        self._transport.write(_encode_chunk(STREAMED_CHUNK))
         asyncio.get_running_loop().call_later(CHUNK_INTERVAL_S, self._continue_stream, chunks_left - 1)
 
 

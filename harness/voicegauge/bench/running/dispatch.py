@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from voicegauge.bench.planning import PlannedSample, Round
 from voicegauge.transport import Clock
 
-MIN_LEAD = 4
+MIN_LEAD_REQUESTS = 4
 """Number of requests by which a fast target may be ahead of the slowest one, at least."""
 
 SendSample = Callable[[PlannedSample, float | None], Awaitable[None]]
@@ -45,7 +45,7 @@ async def send_closed_loop(rounds: Iterable[Round], concurrency: int, send_sampl
     if not queues:
         return
     lanes = max(concurrency // len(queues), 1)
-    progress = _Progress({target: len(queue) for target, queue in queues.items()}, max(2 * lanes, MIN_LEAD))
+    progress = _Progress({target: len(queue) for target, queue in queues.items()}, max(2 * lanes, MIN_LEAD_REQUESTS))
 
     async def send_in_turn(target: str) -> None:
         queue = queues[target]
@@ -67,8 +67,8 @@ async def send_closed_loop(rounds: Iterable[Round], concurrency: int, send_sampl
 class _Progress:
     """Keeps fast targets from running ahead of slow ones."""
 
-    def __init__(self, planned_counts: dict[str, int], max_lead: int) -> None:
-        self._planned, self._max_lead = planned_counts, max_lead
+    def __init__(self, planned_counts: dict[str, int], max_lead_requests: int) -> None:
+        self._planned, self._max_lead = planned_counts, max_lead_requests
         self._started = dict.fromkeys(planned_counts, 0)
         self._ended = dict.fromkeys(planned_counts, 0)
         self._changed = asyncio.Condition()

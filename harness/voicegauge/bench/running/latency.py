@@ -157,8 +157,10 @@ def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_times: _S
         first_byte_ms = submit_times.first_byte_ms
         return _JobPhaseBounds(None, None, Interval(low_ms=first_byte_ms, high_ms=first_byte_ms))
     completion = _compute_entry_bounds(observations, ended, submit_times)
-    stated = read_stated_duration(delivery.exchanges[observations[ended].exchange], job)
-    completion = _narrow_bounds(completion, stated, submit_times) if stated is not None else completion
+    stated_duration = read_stated_duration(delivery.exchanges[observations[ended].exchange], job)
+    completion = (
+        _narrow_bounds(completion, stated_duration, submit_times) if stated_duration is not None else completion
+    )
     phases = [name for name, state in job.states.items() if state.end is None]
     if len(phases) < 2:  # no queue state: everything after the submit counts as processing
         processing = Interval(low_ms=max(completion.low_ms - submit_times.complete_ms, 0.0), high_ms=completion.high_ms)
@@ -188,14 +190,18 @@ def read_stated_duration(final_poll: Exchange, job_spec: JobSpec) -> StatedDurat
     return StatedDuration((completed - created).total_seconds() * 1000, 1000.0 if is_whole_seconds else 1.0)
 
 
-def _narrow_bounds(observed: Interval, stated: StatedDuration, submit_times: _SubmitTimes) -> Interval:
-    """Return the bounds that agree with the provider's timestamps, or `observed` if these contradict it.
+def _narrow_bounds(observed_bounds: Interval, stated_duration: StatedDuration, submit_times: _SubmitTimes) -> Interval:
+    """Return the bounds that agree with the provider's timestamps, or `observed_bounds` if these contradict it.
 
     The job was created between the start of its submit and the end of the response.
     """
-    low_ms = max(observed.low_ms, submit_times.sent_ms + stated.duration_ms - stated.resolution_ms)
-    high_ms = min(observed.high_ms, submit_times.complete_ms + stated.duration_ms + stated.resolution_ms)
-    return Interval(low_ms=low_ms, high_ms=high_ms) if low_ms <= high_ms else observed
+    low_ms = max(
+        observed_bounds.low_ms, submit_times.sent_ms + stated_duration.duration_ms - stated_duration.resolution_ms
+    )
+    high_ms = min(
+        observed_bounds.high_ms, submit_times.complete_ms + stated_duration.duration_ms + stated_duration.resolution_ms
+    )
+    return Interval(low_ms=low_ms, high_ms=high_ms) if low_ms <= high_ms else observed_bounds
 
 
 def _is_terminal(job_spec: JobSpec, state: str) -> bool:

@@ -193,7 +193,7 @@ def _check_resource_of_another_account(resource_step: ResourceStep) -> Iterator[
 def _check_resource_id_changed(resource_step: ResourceStep) -> Iterator[Violation]:
     if (
         resource_step.step_kind != "use"
-        or resource_step.call.operation is not resource_step.creator
+        or resource_step.call.operation is not resource_step.creating_operation
         or not resource_step.call.is_accepted
         or resource_step.is_by_other_account
         or resource_step.is_deleted

@@ -18,7 +18,7 @@ changed; `use`: another request refers to the resource."""
 class ResourceStep(CallSubject):
     """One call in the lifecycle of a resource, such as a saved voice, with the state that the resource should have."""
 
-    creator: Operation
+    creating_operation: Operation
     """The operation that created the resource."""
     resource_id: str
     step_kind: ResourceStepKind
@@ -39,10 +39,10 @@ class ResourceStep(CallSubject):
     @property
     def resource(self) -> ResourceSpec:
         """The description of the resource in the contract."""
-        assert self.creator.resource is not None, "an operation that creates resources has an x-resource"
-        return self.creator.resource
+        assert self.creating_operation.resource is not None, "an operation that creates resources has an x-resource"
+        return self.creating_operation.resource
 
     @property
     def dispute_scopes(self) -> tuple[str, ...]:
         """JSON pointers that are the dispute scopes of the call, and the pointer to the resource."""
-        return (*super().dispute_scopes, f"{self.creator.pointer}/x-resource")
+        return (*super().dispute_scopes, f"{self.creating_operation.pointer}/x-resource")

@@ -102,12 +102,12 @@ def command(
         host=host,
         on_finding=lambda finding: print_new_finding(out, finding),
     )
-    with server as running:
-        _announce(out, running)
+    with server as running_proxy:
+        _announce(out, running_proxy)
         _wait_until_stopped()
-        if running.waiting_count:
-            print_escaped(f"judging {running.waiting_count} more (Ctrl-C leaves them out)", to_stderr=True)
-    report = running.report
+        if running_proxy.unjudged_count:
+            print_escaped(f"judging {running_proxy.unjudged_count} more (Ctrl-C leaves them out)", to_stderr=True)
+    report = running_proxy.report
     show_record(report, json_path, lambda: _print_report(out, report))
     ctx.exit(_determine_exit_status(report, fail_on_warnings=strict))
 
@@ -119,15 +119,15 @@ def _parse_upstream(url: str | None) -> str | None:
     return url
 
 
-def _announce(out: Console, running: RunningProxy) -> None:
-    out.print(f"proxy at {running.url} (Ctrl-C to stop)\n", soft_wrap=True)
-    for server_url, url in running.base_urls.items():
+def _announce(out: Console, running_proxy: RunningProxy) -> None:
+    out.print(f"proxy at {running_proxy.url} (Ctrl-C to stop)\n", soft_wrap=True)
+    for server_url, url in running_proxy.base_urls.items():
         out.print(f"  {url} in place of {server_url}", soft_wrap=True)
-    for url in running.upstream_urls:
+    for url in running_proxy.upstream_urls:
         out.print(f"  requests with their keys are forwarded to {url}", soft_wrap=True)
     out.print("  URLs in responses are not changed: a client that follows one leaves the proxy", soft_wrap=True)
-    if running.recording is not None:
-        out.print(f"  recording to {running.recording}", soft_wrap=True)
+    if running_proxy.recording is not None:
+        out.print(f"  recording to {running_proxy.recording}", soft_wrap=True)
 
 
 def _wait_until_stopped() -> None:

@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote
 from voicegauge.client.requests.http_request import Origin, RequestBuilder, parse_origin
 from voicegauge.client.requests.keys import AWS_SCHEME, COMPUTED_CREDENTIAL, list_secrets, read_values
 from voicegauge.contract import Contract
-from voicegauge.data import cache_folder
+from voicegauge.data import get_cache_folder
 from voicegauge.errors import UsageError
 from voicegauge.files import write_file
 from voicegauge.formats import Form, UnreadableBodyError, is_json, read_form, read_json
@@ -54,7 +54,7 @@ def save_file_in_cache(content: bytes, suffix: str) -> Path:
     Raises:
         UsageError: the file cannot be written.
     """
-    path = cache_folder() / "requests" / f"{hashlib.sha256(content).hexdigest()[:16]}{suffix}"
+    path = get_cache_folder() / "requests" / f"{hashlib.sha256(content).hexdigest()[:16]}{suffix}"
     if not path.exists():
         write_file(path, content)
     return path

@@ -271,7 +271,9 @@ def _keep_required_parameters(operation: Operation, request: RequestParts) -> Re
 def _names_account_resource(operation: Operation, request: RequestParts) -> bool:
     """Whether a request names a resource that another operation creates, which only its owner's account can use."""
     uses = (
-        use for creator in operation.contract.operations.values() for use in creator.iterate_resource_uses_in(operation)
+        use
+        for creating_operation in operation.contract.operations.values()
+        for use in creating_operation.iterate_resource_uses_in(operation)
     )
     return any(use.id.read_request(request) is not MISSING for use in uses)
 

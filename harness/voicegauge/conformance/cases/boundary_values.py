@@ -65,39 +65,39 @@ def build_readable_text(character_count: int) -> str:
 
 
 def list_boundary_values(
-    schemas: Schemas, schema: Any, pointer: str, path: tuple[str, ...] = ()
+    schemas: Schemas, schema: Any, pointer: str, body_path: tuple[str, ...] = ()
 ) -> Iterator[BoundaryValue]:
     """Yield the boundary values of a schema and of the schemas inside it.
 
     Args:
         schemas: the schemas of the contract, which resolve references.
-        schema: the schema of the value at `path`.
+        schema: the schema of the value at `body_path`.
         pointer: JSON pointer to the schema in the contract.
-        path: keys and indexes of the value in the body, outermost first.
+        body_path: keys and indexes of the value in the body, outermost first.
     """
     schema, pointer = schemas.resolve_reference(schema, pointer)
     if not isinstance(schema, dict):
         return
-    name = path[-1] if path else "body"
-    yield from _list_enum_values(schema, pointer, path, name)
-    yield from _list_excluded_values(schema, pointer, path, name)
-    yield from _list_lists_near_max_items(schemas, schema, pointer, path, name)
+    name = body_path[-1] if body_path else "body"
+    yield from _list_enum_values(schema, pointer, body_path, name)
+    yield from _list_excluded_values(schema, pointer, body_path, name)
+    yield from _list_lists_near_max_items(schemas, schema, pointer, body_path, name)
     for json_type in _list_json_types(schema):
-        yield from _LIST_VALUES_BY_TYPE.get(json_type, _list_no_values)(schema, pointer, path, name)
-    yield from _list_wrong_type_values(schema, pointer, path, name)
+        yield from _LIST_VALUES_BY_TYPE.get(json_type, _list_no_values)(schema, pointer, body_path, name)
+    yield from _list_wrong_type_values(schema, pointer, body_path, name)
     for keyword in ("oneOf", "anyOf", "allOf"):
         for index, branch in enumerate(schema.get(keyword, ())):
-            yield from list_boundary_values(schemas, branch, f"{pointer}/{keyword}/{index}", path)
-    if len(path) < MAX_SCHEMA_DEPTH:
-        yield from _list_inner_values(schemas, schema, pointer, path)
+            yield from list_boundary_values(schemas, branch, f"{pointer}/{keyword}/{index}", body_path)
+    if len(body_path) < MAX_SCHEMA_DEPTH:
+        yield from _list_inner_values(schemas, schema, pointer, body_path)
 
 
 def _list_inner_values(
-    schemas: Schemas, schema: dict[str, Any], pointer: str, path: tuple[str, ...]
+    schemas: Schemas, schema: dict[str, Any], pointer: str, body_path: tuple[str, ...]
 ) -> Iterator[BoundaryValue]:
     """Yield the boundary values of properties and list items."""
     for key, inner in schema.get("properties", {}).items():
-        inner_path = (*path, key)
+        inner_path = (*body_path, key)
         is_required = key in schema.get("required", ())
         for boundary in list_boundary_values(
             schemas, inner, f"{pointer}/properties/{escape_pointer_token(key)}", inner_path
@@ -107,7 +107,7 @@ def _list_inner_values(
             if boundary.is_valid or not is_null_of_optional:
                 yield boundary
     if isinstance(schema.get("items"), dict):
-        yield from list_boundary_values(schemas, schema["items"], f"{pointer}/items", (*path, "0"))
+        yield from list_boundary_values(schemas, schema["items"], f"{pointer}/items", (*body_path, "0"))
 
 
 def _list_json_types(schema: dict[str, Any]) -> list[str]:
@@ -116,30 +116,30 @@ def _list_json_types(schema: dict[str, Any]) -> list[str]:
 
 
 def _list_no_values(
-    schema: dict[str, Any], pointer: str, path: tuple[str, ...], value_name: str
+    schema: dict[str, Any], pointer: str, body_path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
-    del schema, pointer, path, value_name
+    del schema, pointer, body_path, value_name
     yield from ()
 
 
 def _list_enum_values(
-    schema: dict[str, Any], pointer: str, path: tuple[str, ...], value_name: str
+    schema: dict[str, Any], pointer: str, body_path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
     keyword = f"{pointer}/{'enum' if 'enum' in schema else 'const'}"
     for value in values:
         yield BoundaryValue(
-            path, value, f"{value_name} {json.dumps(value, ensure_ascii=False)}", keyword, is_valid=True
+            body_path, value, f"{value_name} {json.dumps(value, ensure_ascii=False)}", keyword, is_valid=True
         )
     if values:
         other = _pick_value_outside_enum(values)
-        yield BoundaryValue(path, other, f"{value_name} {other!r}, not one of its values", keyword, is_valid=False)
+        yield BoundaryValue(body_path, other, f"{value_name} {other!r}, not one of its values", keyword, is_valid=False)
         if schema.get("x-source", {}).get("inferred"):
             return  # whether case matters is not known
         capitals = [value.upper() for value in values if isinstance(value, str) and value.upper() not in values]
         for value in capitals[:1]:
             description = f"{value_name} {value!r}, a value in capital letters"
-            yield BoundaryValue(path, value, description, keyword, is_valid=False)
+            yield BoundaryValue(body_path, value, description, keyword, is_valid=False)
 
 
 def _pick_value_outside_enum(values: list[Any]) -> Any:
@@ -150,20 +150,20 @@ def _pick_value_outside_enum(values: list[Any]) -> Any:
 
 
 def _list_wrong_type_values(
-    schema: dict[str, Any], pointer: str, path: tuple[str, ...], value_name: str
+    schema: dict[str, Any], pointer: str, body_path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
     types = _list_json_types(schema)
-    if not types or not path:
+    if not types or not body_path:
         return
     wrong = _WRONG_VALUE_BY_TYPE.get(types[0])
     description = f"{value_name} {json.dumps(wrong)}, not {' or '.join(types)}"
-    yield BoundaryValue(path, wrong, description, f"{pointer}/type", is_valid=False)
+    yield BoundaryValue(body_path, wrong, description, f"{pointer}/type", is_valid=False)
     if "null" not in types:
-        yield BoundaryValue(path, None, f"{value_name} null", f"{pointer}/type", is_valid=False)
+        yield BoundaryValue(body_path, None, f"{value_name} null", f"{pointer}/type", is_valid=False)
 
 
 def _list_string_values(
-    schema: dict[str, Any], pointer: str, path: tuple[str, ...], value_name: str
+    schema: dict[str, Any], pointer: str, body_path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
     shortest, longest = schema.get("minLength", 0), schema.get("maxLength")
     if "enum" in schema or "const" in schema:
@@ -172,7 +172,7 @@ def _list_string_values(
     def build_text_value(character_count: int, keyword: str, *, is_valid: bool) -> BoundaryValue:
         description = f"{value_name} of {character_count} characters"
         return BoundaryValue(
-            path, build_readable_text(character_count), description, f"{pointer}/{keyword}", is_valid=is_valid
+            body_path, build_readable_text(character_count), description, f"{pointer}/{keyword}", is_valid=is_valid
         )
 
     if longest is not None and longest < MAX_TEXT_CHARACTERS:
@@ -184,13 +184,13 @@ def _list_string_values(
         yield build_text_value(shortest - 1, "minLength", is_valid=False)
     if "pattern" in schema:
         for text, kind in (("   ", "of only spaces"), ("", "empty"), ("\t~!\n", "of unusual characters")):
-            yield BoundaryValue(path, text, f"{value_name} {kind}", f"{pointer}/pattern", is_valid=False)
+            yield BoundaryValue(body_path, text, f"{value_name} {kind}", f"{pointer}/pattern", is_valid=False)
     if schema.get("format") == "uri":
-        yield BoundaryValue(path, "no url", f"{value_name} 'no url'", f"{pointer}/format", is_valid=False)
+        yield BoundaryValue(body_path, "no url", f"{value_name} 'no url'", f"{pointer}/format", is_valid=False)
 
 
 def _list_number_values(
-    schema: dict[str, Any], pointer: str, path: tuple[str, ...], value_name: str
+    schema: dict[str, Any], pointer: str, body_path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
     is_integer = "integer" in _list_json_types(schema) and "number" not in _list_json_types(schema)
     low = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf))
@@ -216,28 +216,30 @@ def _list_number_values(
                 continue  # the range is narrower than a step
             if value is not bound and rounded == bound:
                 continue  # the bound is a float so large that a step does not change it
-            yield BoundaryValue(path, rounded, f"{value_name} {rounded}", f"{pointer}/{keyword}", is_valid=is_valid)
+            yield BoundaryValue(
+                body_path, rounded, f"{value_name} {rounded}", f"{pointer}/{keyword}", is_valid=is_valid
+            )
     if is_integer:
-        yield BoundaryValue(path, 1.5, f"{value_name} 1.5, not a whole number", f"{pointer}/type", is_valid=False)
+        yield BoundaryValue(body_path, 1.5, f"{value_name} 1.5, not a whole number", f"{pointer}/type", is_valid=False)
 
 
 def _list_boolean_values(
-    schema: dict[str, Any], pointer: str, path: tuple[str, ...], value_name: str
+    schema: dict[str, Any], pointer: str, body_path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
     del schema
     for value in (True, False):
-        yield BoundaryValue(path, value, f"{value_name} {json.dumps(value)}", f"{pointer}/type", is_valid=True)
+        yield BoundaryValue(body_path, value, f"{value_name} {json.dumps(value)}", f"{pointer}/type", is_valid=True)
 
 
 def _list_empty_lists(
-    schema: dict[str, Any], pointer: str, path: tuple[str, ...], value_name: str
+    schema: dict[str, Any], pointer: str, body_path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
     if schema.get("minItems", 0) > 0:
-        yield BoundaryValue(path, [], f"{value_name} without items", f"{pointer}/minItems", is_valid=False)
+        yield BoundaryValue(body_path, [], f"{value_name} without items", f"{pointer}/minItems", is_valid=False)
 
 
 def _list_lists_near_max_items(
-    schemas: Schemas, schema: dict[str, Any], pointer: str, path: tuple[str, ...], value_name: str
+    schemas: Schemas, schema: dict[str, Any], pointer: str, body_path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
     """Yield lists with the largest allowed number of items, with one item less and with one item more."""
     item, longest = find_sample_value(schemas, schema.get("items", {})), schema.get("maxItems")
@@ -246,16 +248,18 @@ def _list_lists_near_max_items(
     for count, is_valid in ((longest - 1, True), (longest, True), (longest + 1, False)):
         if count >= max(schema.get("minItems", 0), 1):
             items = [copy.deepcopy(item) for _ in range(count)]
-            yield BoundaryValue(path, items, f"{value_name} of {count} items", f"{pointer}/maxItems", is_valid=is_valid)
+            yield BoundaryValue(
+                body_path, items, f"{value_name} of {count} items", f"{pointer}/maxItems", is_valid=is_valid
+            )
 
 
 def _list_excluded_values(
-    schema: dict[str, Any], pointer: str, path: tuple[str, ...], value_name: str
+    schema: dict[str, Any], pointer: str, body_path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
     excluded = schema.get("not")
     for value in excluded.get("enum", ()) if isinstance(excluded, dict) else ():
         description = f"{value_name} {json.dumps(value, ensure_ascii=False)}, which is excluded"
-        yield BoundaryValue(path, value, description, f"{pointer}/not", is_valid=False)
+        yield BoundaryValue(body_path, value, description, f"{pointer}/not", is_valid=False)
 
 
 _LIST_VALUES_BY_TYPE = {

@@ -225,13 +225,13 @@ def _list_pairwise_parameters(target: Target) -> Iterator[PairwiseField]:
             yield PairwiseField(parameter.name, (*texts, MISSING), pointer, "query")
 
 
-def _list_pairwise_body_fields(requests: Sequence[TargetRequest], media: MediaType) -> Iterator[PairwiseField]:
+def _list_pairwise_body_fields(requests: Sequence[TargetRequest], media_type: MediaType) -> Iterator[PairwiseField]:
     """Yield the fields of the body that can have more than one value; see `list_pairwise_fields`."""
     target, _ = requests[0]
     schemas = target.contract.schemas
-    root = schemas.resolve_reference(media.part_data.get("schema", {}), media.schema_pointer or "")[1]
-    required = _list_identifying_fields(target) | set(media.schema.get("required", ()))
-    for name, inner in media.schema.get("properties", {}).items():
+    root = schemas.resolve_reference(media_type.part_data.get("schema", {}), media_type.schema_pointer or "")[1]
+    required = _list_identifying_fields(target) | set(media_type.schema.get("required", ()))
+    for name, inner in media_type.schema.get("properties", {}).items():
         schema, pointer = schemas.resolve_reference(inner, f"{root}/properties/{escape_pointer_token(name)}")
         if not isinstance(schema, dict) or not target.contract.has_normative_source(pointer):
             continue
@@ -242,7 +242,7 @@ def _list_pairwise_body_fields(requests: Sequence[TargetRequest], media: MediaTy
         ]
         documented = None
         if not values and name not in required:
-            documented = {start[0].name: _list_documented_values(start, media, name) for start in requests}
+            documented = {start[0].name: _list_documented_values(start, media_type, name) for start in requests}
             values = [next(iter(found)) for found in documented.values() if found]
             # A list of JSON values, which are not hashable, without repetitions.
             values = [value for index, value in enumerate(values) if value not in values[:index]]
@@ -270,8 +270,8 @@ def _list_documented_values(start_request: TargetRequest, media_type: MediaType,
     creators = target.contract.operations.values()
     ids = {
         use.id.tokens
-        for creator in creators
-        for use in creator.iterate_resource_uses_in(target.operation)
+        for creating_operation in creators
+        for use in creating_operation.iterate_resource_uses_in(target.operation)
         if use.id.kind == "body"
     }
     if is_file_field(media_type, schema) or (field_name,) in ids:

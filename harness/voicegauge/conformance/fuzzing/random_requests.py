@@ -76,8 +76,8 @@ def _build_request_test(
     requests: st.SearchStrategy[RandomRequest],
     verdict: ExpectedVerdict,
 ) -> BuildFuzzTest:
-    def send_and_judge(random: RandomRequest) -> None:
-        case = build_request_case(target, random.request, verdict, random.description)
+    def send_and_judge(random_request: RandomRequest) -> None:
+        case = build_request_case(target, random_request.request, verdict, random_request.description)
         judged = search.run_in_event_loop(runner.send_and_judge(case))
         search.raise_new_errors(add_request_test(judged.findings, target, case))
 
@@ -112,9 +112,9 @@ def build_valid_request_strategy(target: Target, request: RequestParts) -> st.Se
 
     @st.composite
     def draw_request(draw: st.DrawFn) -> RandomRequest:
-        random = _set_random_fields(request, draw_fields(draw))
-        hypothesis.assume(is_valid_body(target.operation, random.request))
-        return random
+        random_request = _set_random_fields(request, draw_fields(draw))
+        hypothesis.assume(is_valid_body(target.operation, random_request.request))
+        return random_request
 
     return draw_request()
 
@@ -166,8 +166,8 @@ def build_invalid_request_strategy(target: Target, request: RequestParts) -> st.
     @st.composite
     def requests(draw: st.DrawFn) -> RandomRequest:
         invalid = draw(values)
-        random = RandomRequest(set_body_value(request, invalid.body_path, invalid.value), invalid.description)
-        hypothesis.assume(not is_valid_body(target.operation, random.request))
-        return random
+        random_request = RandomRequest(set_body_value(request, invalid.body_path, invalid.value), invalid.description)
+        hypothesis.assume(not is_valid_body(target.operation, random_request.request))
+        return random_request
 
     return requests()

@@ -96,17 +96,18 @@ def _build_request(operation: Operation, media_type: MediaType, example: Example
     return Request(method=operation.method, url=_build_url(operation, None), headers=headers, body=body)
 
 
-def _replace_file_names(media: MediaType, value: Any) -> Any:
+def _replace_file_names(media_type: MediaType, form_value: Any) -> Any:
     """Return form fields with an empty file in each file field, where the document shows only a file name."""
-    schema = media.schema if isinstance(media.schema, dict) else {}
-    schemas = media.schemas
+    schema = media_type.schema if isinstance(media_type.schema, dict) else {}
+    schemas = media_type.schemas
     fields = {}
-    for name, text in value.items():
+    for name, text in form_value.items():
         inner = schemas.resolve_reference(schema.get("properties", {}).get(name, {}))[0]
         is_binary = isinstance(inner, dict) and ("contentMediaType" in inner or inner.get("format") == "binary")
-        is_file = is_binary and media.name == "multipart/form-data"
-        media_type = "application/octet-stream"
-        fields[name] = UploadedFile(filename=str(text), media_type=media_type, data=b"") if is_file else text
+        is_file = is_binary and media_type.name == "multipart/form-data"
+        fields[name] = (
+            UploadedFile(filename=str(text), media_type="application/octet-stream", data=b"") if is_file else text
+        )
     return fields
 
 

@@ -23,9 +23,9 @@ class ForeignReason(NamedTuple):
     explanation: str
 
 
-_OTHER_CONSTANTS = ForeignReason("submit", "with the constants of no target")
-_JOB_OF_NO_TARGET = ForeignReason("request", "for a job of no target")
-_OTHER_PATH = ForeignReason("request", "with a path that the contract does not describe")
+_REASON_OTHER_CONSTANTS = ForeignReason("submit", "with the constants of no target")
+_REASON_JOB_OF_NO_TARGET = ForeignReason("request", "for a job of no target")
+_REASON_UNDESCRIBED_PATH = ForeignReason("request", "with a path that the contract does not describe")
 
 
 class ExchangeIndex:
@@ -76,18 +76,18 @@ def find_foreign_calls(
     for submit in strangers:
         if submit.operation.speech is None:
             continue
-        followers = {id(call): _JOB_OF_NO_TARGET for call in _iterate_followers(submit, index)}
+        followers = {id(call): _REASON_JOB_OF_NO_TARGET for call in _iterate_followers(submit, index)}
         if submit.target is None:
-            found |= followers | {id(submit): _OTHER_CONSTANTS}
+            found |= followers | {id(submit): _REASON_OTHER_CONSTANTS}
         else:
             described_jobs |= followers.keys()
     for call in strangers:
         if id(call) in found or id(call) in described_jobs or call.operation.speech is not None:
             continue
         if _has_undescribed_path(call):
-            found[id(call)] = _OTHER_PATH
+            found[id(call)] = _REASON_UNDESCRIBED_PATH
         elif call.operation.job is not None and _names_other_constant(call):
-            found[id(call)] = _JOB_OF_NO_TARGET
+            found[id(call)] = _REASON_JOB_OF_NO_TARGET
     return found
 
 

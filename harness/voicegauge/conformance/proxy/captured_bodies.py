@@ -8,14 +8,14 @@ import threading
 MAX_JUDGED_BYTES = 32 * 2**20
 """Maximum size of a body that is judged and recorded: about three minutes of 16-bit stereo at 48 kHz. A larger one
 passes as well."""
-MAX_COMMON_BYTES = 128 * 2**20
+MAX_TOTAL_BYTES = 128 * 2**20
 """Memory, in bytes, that the copies of all bodies take together until they are judged."""
 
 
 class CaptureMemory:
     """The memory for copies of bodies. It may be used from several threads."""
 
-    def __init__(self, max_body_bytes: int = MAX_JUDGED_BYTES, max_bytes: int = MAX_COMMON_BYTES) -> None:
+    def __init__(self, max_body_bytes: int = MAX_JUDGED_BYTES, max_bytes: int = MAX_TOTAL_BYTES) -> None:
         """Start with `max_bytes` of free memory."""
         self.max_body_bytes = max_body_bytes
         self._free_bytes = max_bytes
@@ -47,17 +47,17 @@ class CapturedBody:
         self.lost_reason: str | None = None
         """Why the body is not kept; `None` if it is."""
 
-    def add(self, part: bytes) -> None:
+    def add(self, chunk: bytes) -> None:
         """Add a part of the body, unless a limit was or is exceeded."""
         if self.lost_reason is not None:
             return
-        if self.size_bytes + len(part) > self._memory.max_body_bytes:
-            self._drop(f"a body is larger than {self._memory.max_body_bytes} bytes")
-        elif not self._memory.reserve(len(part)):
-            self._drop("the bodies of all requests that are not judged yet need too much memory")
+        if self.size_bytes + len(chunk) > self._memory.max_body_bytes:
+            self._discard_content(f"a body is larger than {self._memory.max_body_bytes} bytes")
+        elif not self._memory.reserve(len(chunk)):
+            self._discard_content("the bodies of all requests that are not judged yet need too much memory")
         else:
-            self._content.write(part)
-            self.size_bytes += len(part)
+            self._content.write(chunk)
+            self.size_bytes += len(chunk)
 
     def read(self) -> bytes:
         """Return the body."""
@@ -73,6 +73,6 @@ class CapturedBody:
         self._memory.release(self.size_bytes)
         self.size_bytes = 0
 
-    def _drop(self, reason: str) -> None:
+    def _discard_content(self, reason: str) -> None:
         self.lost_reason = reason
         self.release()

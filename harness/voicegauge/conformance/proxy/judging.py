@@ -15,7 +15,7 @@ from typing import IO
 from voicegauge.conformance.proxy.captured_bodies import CapturedBody
 from voicegauge.conformance.proxy.messages import iterate_messages, write_message
 from voicegauge.conformance.proxy.relay_app import RelayListener
-from voicegauge.conformance.proxy.traffic import JudgedExchange, JudgeSettings, PassedExchange
+from voicegauge.conformance.proxy.traffic import JudgedExchange, JudgeSettings, RelayedExchange
 from voicegauge.conformance.proxy.traffic_judge import TrafficJudge
 from voicegauge.conformance.reporting import CheckReport
 from voicegauge.contract import load_contract
@@ -25,7 +25,7 @@ from voicegauge.model import Finding
 MAX_REASONS = 100
 """Maximum number of different reasons and paths that are counted, because a client can send any number of paths."""
 _OTHER_REASONS = "(others)"
-_ENDED = "the process that judges has ended"
+_JUDGE_ENDED_REASON = "the process that judges has ended"
 
 OnFinding = Callable[[Finding], None]
 
@@ -43,25 +43,25 @@ def judge_messages(requests: IO[bytes], results: IO[bytes]) -> None:
         write_message(results, JudgedExchange(error=str(error)))
         return
     write_message(results, JudgedExchange())
-    for passed in _read_ahead(requests):
+    for relayed_exchange in _read_ahead(requests):
         with contextlib.suppress(OSError):
-            write_message(results, judge.judge_exchange(passed))
+            write_message(results, judge.judge_exchange(relayed_exchange))
     with contextlib.suppress(OSError):
         write_message(results, JudgedExchange(report=judge.build_report()))
 
 
-def _read_ahead(requests: IO[bytes]) -> Iterator[PassedExchange]:
+def _read_ahead(requests: IO[bytes]) -> Iterator[RelayedExchange]:
     """Yield the exchanges in `requests`, which another thread reads at once, so that none is lost with the proxy."""
-    waiting: queue.SimpleQueue[PassedExchange | None] = queue.SimpleQueue()
+    waiting: queue.SimpleQueue[RelayedExchange | None] = queue.SimpleQueue()
 
     def read() -> None:
-        for passed in iterate_messages(requests, PassedExchange):
-            waiting.put(passed)
+        for relayed_exchange in iterate_messages(requests, RelayedExchange):
+            waiting.put(relayed_exchange)
         waiting.put(None)
 
     threading.Thread(target=read, daemon=True).start()
-    while (passed := waiting.get()) is not None:
-        yield passed
+    while (relayed_exchange := waiting.get()) is not None:
+        yield relayed_exchange
 
 
 @contextlib.contextmanager
@@ -94,7 +94,7 @@ class TrafficMonitor(RelayListener):
     def __init__(self, on_finding: OnFinding) -> None:
         """Prepare; `on_finding` is called in another thread with each new finding."""
         self._on_finding = on_finding
-        self._queue: queue.SimpleQueue[tuple[PassedExchange, tuple[CapturedBody, ...]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[RelayedExchange, tuple[CapturedBody, ...]] | None] = queue.SimpleQueue()
         self._sent: deque[tuple[CapturedBody, ...]] = deque()
         """Bodies of the exchanges that the judge has, whose memory is released when it has judged them."""
         self._lock = threading.Lock()
@@ -109,28 +109,28 @@ class TrafficMonitor(RelayListener):
         """The report of the judge; `None` until the end."""
 
     @property
-    def waiting_count(self) -> int:
+    def unjudged_count(self) -> int:
         """Number of exchanges that passed and are not judged yet."""
         return self._handed_on - self._judged
 
-    def on_exchange(self, exchange: PassedExchange, captured: tuple[CapturedBody, ...]) -> None:
+    def on_exchange(self, exchange: RelayedExchange, captured_bodies: tuple[CapturedBody, ...]) -> None:
         """Queue a complete exchange."""
         with self._lock:
             self.requests += 1
             self._handed_on += 1
-        self._queue.put((exchange, captured))
+        self._queue.put((exchange, captured_bodies))
 
-    def on_lost(self, reason: str) -> None:
+    def on_exchange_lost(self, reason: str) -> None:
         """Count an exchange that passed and cannot be judged."""
         with self._lock:
             self.requests += 1
-            _count(self.not_judged, reason)
+            _count_reason(self.not_judged, reason)
 
-    def on_failed(self, reason: str) -> None:
+    def on_request_failed(self, reason: str) -> None:
         """Count a request without a response of the service."""
         with self._lock:
             self.requests += 1
-            _count(self.failed, reason)
+            _count_reason(self.failed, reason)
 
     @contextlib.contextmanager
     def judging(self, settings: JudgeSettings) -> Iterator[None]:
@@ -154,7 +154,7 @@ class TrafficMonitor(RelayListener):
                 self._queue.put(None)
                 sending.join()
                 receiving.join()
-                _count(self.not_judged, _ENDED, self.waiting_count)
+                _count_reason(self.not_judged, _JUDGE_ENDED_REASON, self.unjudged_count)
 
     def require_report(self) -> CheckReport:
         """Return the report of the judge.
@@ -163,20 +163,20 @@ class TrafficMonitor(RelayListener):
             NothingMeasuredError: the judge ended before.
         """
         if self.report is None:
-            raise NothingMeasuredError(f"{_ENDED} before its report")
+            raise NothingMeasuredError(f"{_JUDGE_ENDED_REASON} before its report")
         return self.report
 
     def _send(self, requests: IO[bytes]) -> None:
         is_open = True
         while (waiting := self._queue.get()) is not None:
-            exchange, captured = waiting
-            self._sent.append(captured)
+            exchange, captured_bodies = waiting
+            self._sent.append(captured_bodies)
             if is_open:
                 try:
                     write_message(requests, exchange)
                 except OSError:
                     is_open = False
-            for body in captured:
+            for body in captured_bodies:
                 body.discard()
         with contextlib.suppress(OSError):
             requests.close()
@@ -197,12 +197,12 @@ class TrafficMonitor(RelayListener):
                     (self.not_recorded, judged.not_recorded),
                 ):
                     if reason is not None:
-                        _count(counter, reason)
+                        _count_reason(counter, reason)
             for finding in judged.findings:
                 self.findings.append(finding)
                 self._on_finding(finding)
 
 
-def _count(counter: Counter[str], reason: str, number: int = 1) -> None:
+def _count_reason(counter: Counter[str], reason: str, number: int = 1) -> None:
     if number:
         counter[reason if reason in counter or len(counter) < MAX_REASONS else _OTHER_REASONS] += number

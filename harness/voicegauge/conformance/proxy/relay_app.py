@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mutabl
 from typing import Any, NamedTuple
 
 from voicegauge.conformance.proxy.captured_bodies import CapturedBody, CaptureMemory
-from voicegauge.conformance.proxy.traffic import PassedExchange
+from voicegauge.conformance.proxy.traffic import RelayedExchange
 from voicegauge.conformance.proxy.upstream import Upstream, select_forwarded_headers
 from voicegauge.emulator.server import ABORT_EXTENSION
 from voicegauge.errors import TimedOutError, TransportError
@@ -25,13 +25,13 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 class RelayListener:
     """Takes what passed. The methods are called in the event loop and must not block."""
 
-    def on_exchange(self, exchange: PassedExchange, captured: tuple[CapturedBody, ...]) -> None:
-        """Take a complete exchange, and release the memory of `captured` when it was judged."""
+    def on_exchange(self, exchange: RelayedExchange, captured_bodies: tuple[CapturedBody, ...]) -> None:
+        """Take a complete exchange, and release the memory of `captured_bodies` when it was judged."""
 
-    def on_lost(self, reason: str) -> None:
+    def on_exchange_lost(self, reason: str) -> None:
         """Take the reason why an exchange that passed cannot be judged."""
 
-    def on_failed(self, reason: str) -> None:
+    def on_request_failed(self, reason: str) -> None:
         """Take the reason why there was no response of the service."""
 
 
@@ -128,10 +128,10 @@ class _Relay:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise _ClientGoneError
-            part, more = message.get("body", b""), message.get("more_body", False)
-            if part:
-                self._request_body.add(part)
-                yield part
+            chunk, more = message.get("body", b""), message.get("more_body", False)
+            if chunk:
+                self._request_body.add(chunk)
+                yield chunk
         self._is_body_received.set()
 
     async def _relay(self) -> None:
@@ -142,30 +142,30 @@ class _Relay:
         request = StreamedRequest(self._method, self._origin, self._target.encode("latin-1"), self._headers, body)
         try:
             async with self._transport.open(request) as response:
-                await self._pass_response(response)
+                await self._relay_response(response)
         except _ClientGoneError:
             self._report_lost("the client closed the connection before the end of the request")
         except TransportError as error:
             self._is_reported = True
-            self._listener.on_failed(str(error))
+            self._listener.on_request_failed(str(error))
             status = 504 if isinstance(error, TimedOutError) else 502
             await self._send_own_response(status, str(error))
 
-    async def _pass_response(self, response: StreamedResponse) -> None:
+    async def _relay_response(self, response: StreamedResponse) -> None:
         headers = select_forwarded_headers(response.headers, is_request=False)
         await self._send({"type": "http.response.start", "status": response.status, "headers": headers})
         try:
-            async for part in response.iterate_body():
-                self._response_body.add(part)
-                await self._send({"type": "http.response.body", "body": part, "more_body": True})
+            async for chunk in response.iterate_body():
+                self._response_body.add(chunk)
+                await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         except TransportError as error:
-            self._hand_on(response, broken_off=str(error))
+            self._hand_to_judge(response, interruption_reason=str(error))
             await self._abort()
             return
-        self._hand_on(response, broken_off=None)
+        self._hand_to_judge(response, interruption_reason=None)
         await self._send({"type": "http.response.body", "body": b""})
 
-    def _hand_on(self, response: StreamedResponse, broken_off: str | None) -> None:
+    def _hand_to_judge(self, response: StreamedResponse, interruption_reason: str | None) -> None:
         """Hand the exchange to the judge; before the last byte is sent, so that a client cannot outrun it."""
         lost = self._request_body.lost_reason or self._response_body.lost_reason
         if not self._is_body_received.is_set():
@@ -173,7 +173,7 @@ class _Relay:
         if lost is not None:
             self._report_lost(lost)
             return
-        exchange = PassedExchange(
+        exchange = RelayedExchange(
             method=self._method,
             url=f"{self._origin}{self._target}",
             request_headers=_decode_headers(self._headers),
@@ -182,14 +182,14 @@ class _Relay:
             response_headers=_decode_headers(response.headers),
             response_body=self._response_body.read(),
             timing=response.build_timing(),
-            broken_off=broken_off,
+            interruption_reason=interruption_reason,
         )
         self._is_handed_on = self._is_reported = True
         self._listener.on_exchange(exchange, (self._request_body, self._response_body))
 
     def _report_lost(self, reason: str) -> None:
         self._is_reported = True
-        self._listener.on_lost(reason)
+        self._listener.on_exchange_lost(reason)
 
     async def _abort(self) -> None:
         """Close the connection to the client before the end of the response, as the service did."""

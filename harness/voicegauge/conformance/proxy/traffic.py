@@ -6,7 +6,7 @@ from voicegauge.conformance.reporting import CheckReport
 from voicegauge.model import Finding, Headers, Record, Timing
 
 
-class PassedExchange(Record, frozen=True, kw_only=True, array_like=True):
+class RelayedExchange(Record, frozen=True, kw_only=True, array_like=True):
     """One request that passed through the proxy, with its response as it was on the connection."""
 
     method: str
@@ -19,7 +19,7 @@ class PassedExchange(Record, frozen=True, kw_only=True, array_like=True):
     response_body: bytes
     """The body as it was received, still compressed if the service compressed it."""
     timing: Timing | None
-    broken_off: str | None = None
+    interruption_reason: str | None = None
     """How the service lost the connection before the end of the body; `None` if the response is complete."""
 
 

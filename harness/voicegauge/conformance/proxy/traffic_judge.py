@@ -18,7 +18,7 @@ import msgspec
 from voicegauge.checks import RULE_BY_ID, Call, Checker, IncompleteResponse, JobHistory, SpeechDelivery
 from voicegauge.conformance.offline import SubmitCounter, build_repeat_command, iterate_jobs_and_deliveries, parse_call
 from voicegauge.conformance.proxy.session_redactor import SessionRedactor
-from voicegauge.conformance.proxy.traffic import JudgedExchange, JudgeSettings, PassedExchange
+from voicegauge.conformance.proxy.traffic import JudgedExchange, JudgeSettings, RelayedExchange
 from voicegauge.conformance.proxy.traffic_recorder import TrafficRecorder
 from voicegauge.conformance.reporting import CheckReport
 from voicegauge.conformance.running import Collector
@@ -86,10 +86,10 @@ class TrafficJudge:
         self._jobs: OrderedDict[int, _JobConversation] = OrderedDict()
         self._job_count = 0
 
-    def judge_exchange(self, passed: PassedExchange) -> JudgedExchange:
+    def judge_exchange(self, relayed_exchange: RelayedExchange) -> JudgedExchange:
         """Redact, record and judge one exchange."""
         try:
-            exchange = self._canonicalizer.rewrite_exchange(_build_exchange(self._contract, passed))
+            exchange = self._canonicalizer.rewrite_exchange(_build_exchange(self._contract, relayed_exchange))
             operation = self._find_operation_id(exchange)
             exchange = msgspec.structs.replace(exchange, operation=operation or DOWNLOAD_OPERATION)
             new_secrets = self._redactor.learn_credentials(exchange)
@@ -102,14 +102,14 @@ class TrafficJudge:
             exchange = self._redactor.redact(exchange)
         except (VoicegaugeError, ValueError) as error:
             return JudgedExchange(not_judged=self._mask(str(error)))
-        if passed.broken_off is not None:
-            return self._judge_incomplete(exchange, passed.broken_off)
+        if relayed_exchange.interruption_reason is not None:
+            return self._judge_incomplete(exchange, relayed_exchange.interruption_reason)
         number = self._find_or_open_job(exchange)
         if number is not None:
             exchange = msgspec.structs.replace(exchange, group=f"conversation {number}")
         not_recorded = self._record(exchange)
         try:
-            findings, not_judged = self._judge(exchange, number), None
+            findings, not_judged = self._judge_complete(exchange, number), None
         except MissingExtraError as error:  # audio that only an optional part can decode
             findings, not_judged = [], str(error)
         is_recorded = self._recorder is not None and not_recorded is None
@@ -151,13 +151,13 @@ class TrafficJudge:
         call = parse_call(self._contract, exchange)
         if call is None:
             return JudgedExchange(not_judged=reason)
-        self._count(exchange)
+        self._count_exchange(exchange)
         subject = IncompleteResponse(call, self._mask(reason), 1)
         findings = self._collector.judge_subjects(self._choose_checker([exchange]), [subject])
         not_recorded = None if self._recorder is None else "the body broke off, which a recording cannot state"
         return JudgedExchange(findings=tuple(findings), not_recorded=not_recorded)
 
-    def _count(self, exchange: Exchange) -> None:
+    def _count_exchange(self, exchange: Exchange) -> None:
         provenance = Provenance.EMULATED if is_emulated(exchange) else Provenance.LIVE
         self._collector.count_exchange(provenance, self._contract.id, exchange.operation)
         self._collector.coverage.add_exchange(exchange)
@@ -179,9 +179,9 @@ class TrafficJudge:
             self._close_oldest_job()
         return self._job_count
 
-    def _judge(self, exchange: Exchange, number: int | None) -> list[Finding]:
+    def _judge_complete(self, exchange: Exchange, number: int | None) -> list[Finding]:
         """Judge one exchange, and the job to which it belongs; return the findings that are new."""
-        self._count(exchange)
+        self._count_exchange(exchange)
         call = parse_call(self._contract, exchange)
         checker = self._choose_checker([exchange])
         findings = []
@@ -221,15 +221,22 @@ class TrafficJudge:
             self._collector.judge_subjects(self._choose_checker(job.exchanges), job.list_subjects())
 
 
-def _build_exchange(contract: Contract, passed: PassedExchange) -> Exchange:
+def _build_exchange(contract: Contract, relayed_exchange: RelayedExchange) -> Exchange:
     """Return what passed as an exchange with decompressed bodies, whose operation is not known yet.
 
     Raises:
         OversizeError: a body decompresses to more than `MAX_DECODED_BYTES`.
         DataError: a body cannot be decompressed.
     """
-    request = Request(method=passed.method, url=passed.url, headers=passed.request_headers, body=passed.request_body)
-    response = Response(status=passed.status, headers=passed.response_headers, body=passed.response_body)
+    request = Request(
+        method=relayed_exchange.method,
+        url=relayed_exchange.url,
+        headers=relayed_exchange.request_headers,
+        body=relayed_exchange.request_body,
+    )
+    response = Response(
+        status=relayed_exchange.status, headers=relayed_exchange.response_headers, body=relayed_exchange.response_body
+    )
     request = msgspec.structs.replace(request, body=_decompress(request, "the request"))
     response = msgspec.structs.replace(response, body=_decompress(response, "the response"))
     return Exchange(
@@ -237,7 +244,7 @@ def _build_exchange(contract: Contract, passed: PassedExchange) -> Exchange:
         operation=DOWNLOAD_OPERATION,
         request=request,
         response=response,
-        timing=passed.timing,
+        timing=relayed_exchange.timing,
     )
 
 

@@ -257,12 +257,12 @@ class _SideCounts(NamedTuple):
         return CoverageEntry(kind=kind, operation=key[1], name=name, inside=inside, outside=outside, reason=reason)
 
     def build_undocumented_entries(
-        self, kind: CoverageKind, operation: Operation, documented_names: Collection[str]
+        self, entry_kind: CoverageKind, operation: Operation, documented_names: Collection[str]
     ) -> Iterator[CoverageEntry]:
         full_name = _build_full_name(operation)
-        for (of_kind, of_operation, name), count in self.outside_counts.items():
-            if (of_kind, of_operation) == (kind, full_name) and name not in documented_names:
-                yield CoverageEntry(kind=kind, operation=full_name, name=name, outside=count, applies=False)
+        for (counted_kind, counted_operation, name), count in self.outside_counts.items():
+            if (counted_kind, counted_operation) == (entry_kind, full_name) and name not in documented_names:
+                yield CoverageEntry(kind=entry_kind, operation=full_name, name=name, outside=count, applies=False)
 
 
 def _iterate_operation_entries(operation: Operation, counts: _SideCounts) -> Iterator[CoverageEntry]:

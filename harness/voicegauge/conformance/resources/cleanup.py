@@ -128,8 +128,8 @@ class ResourceCleanup:
                     yield self._describe_left_resource(resource, reason)
 
     def _find_spec(self, resource: RequestedResource) -> ResourceSpec | None:
-        creator = self._contract.operations.get(resource.request_event.operation)
-        return creator.resource if creator is not None else None
+        creating_operation = self._contract.operations.get(resource.request_event.operation)
+        return creating_operation.resource if creating_operation is not None else None
 
     def _can_be_found_by_listing(self, history: ResourceHistory, resource: RequestedResource) -> bool:
         """Whether a resource whose id was never received can be found in a list."""

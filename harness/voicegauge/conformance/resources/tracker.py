@@ -52,10 +52,10 @@ class ResourceTracker:
         self.history = ResourceHistory()
         """What the requests so far created and deleted."""
 
-    def note_existing(self, creator: Operation, ids: Iterable[str]) -> None:
-        """Note which resources of the kind that `creator` creates existed before the check."""
+    def note_existing(self, creating_operation: Operation, ids: Iterable[str]) -> None:
+        """Note which resources of the kind that `creating_operation` creates existed before the check."""
         with contextlib.suppress(StorageError):  # the first creation reports that the journal cannot be written
-            self._record_event(creator, ResourcesListed(operation=creator.id, ids=tuple(ids)))
+            self._record_event(creating_operation, ResourcesListed(operation=creating_operation.id, ids=tuple(ids)))
 
     async def observe(
         self, request: Request, operation_id: str, send_request: Callable[[], Awaitable[Exchange]]
@@ -68,12 +68,12 @@ class ResourceTracker:
             StorageError: the journal cannot be written; nothing was sent.
             TransportError: there was no response.
         """
-        creator = self._creators.get(operation_id)
-        if creator is None:
+        creating_operation = self._creators.get(operation_id)
+        if creating_operation is None:
             exchange = await send_request()
             self._note_deletion(exchange)
             return exchange
-        creating = asyncio.ensure_future(self._send_creation(creator, request, send_request))
+        creating = asyncio.ensure_future(self._send_creation(creating_operation, request, send_request))
         try:
             return await asyncio.shield(creating)
         except asyncio.CancelledError:
@@ -83,57 +83,59 @@ class ResourceTracker:
             raise
 
     async def _send_creation(
-        self, creator: Operation, request: Request, send_request: Callable[[], Awaitable[Exchange]]
+        self, creating_operation: Operation, request: Request, send_request: Callable[[], Awaitable[Exchange]]
     ) -> Exchange:
         self._requests += 1
         number, parts = self._requests, urlsplit(request.url)
         self._record_event(
-            creator,
+            creating_operation,
             ResourceRequested(
                 request=number,
-                operation=creator.id,
+                operation=creating_operation.id,
                 origin=f"{parts.scheme}://{parts.netloc}",
                 requested_at=datetime.now(UTC).isoformat(timespec="seconds"),
-                key_use=self._find_key_use(creator, request),
-                fields=_list_short_fields(creator, request, self._secrets),
+                key_use=self._find_key_use(creating_operation, request),
+                fields=_list_short_fields(creating_operation, request, self._secrets),
             ),
         )
         try:
             exchange = await send_request()
         except TransportError as error:
             if not error.sent:
-                self._record_response(creator, ResourceNotCreated(request=number))
+                self._record_response(creating_operation, ResourceNotCreated(request=number))
             raise
-        self._note_creation(creator, number, exchange)
+        self._note_creation(creating_operation, number, exchange)
         return exchange
 
-    def _find_key_use(self, creator: Operation, request: Request) -> CaseKeyUse:
+    def _find_key_use(self, creating_operation: Operation, request: Request) -> CaseKeyUse:
         if self._key is None:
             return "valid"
-        if _has_key(request, creator, replace_key(self._key, BAD_KEY)):
+        if _has_key(request, creating_operation, replace_key(self._key, BAD_KEY)):
             return "wrong"
-        return "missing" if remove_credentials(request, creator, self._key) == request else "valid"
+        return "missing" if remove_credentials(request, creating_operation, self._key) == request else "valid"
 
-    def _note_creation(self, creator: Operation, request_number: int, exchange: Exchange) -> None:
-        assert creator.resource is not None, "only called for operations that create a resource"
+    def _note_creation(self, creating_operation: Operation, request_number: int, exchange: Exchange) -> None:
+        assert creating_operation.resource is not None, "only called for operations that create a resource"
         if not 200 <= exchange.response.status < 300:
-            self._record_response(creator, ResourceNotCreated(request=request_number))
+            self._record_response(creating_operation, ResourceNotCreated(request=request_number))
             return
-        resource_id = parse_exchange(exchange).read_text(creator.resource.id)
+        resource_id = parse_exchange(exchange).read_text(creating_operation.resource.id)
         if not is_storable_id(resource_id, self._secrets):
             return
-        if self.history.is_known_resource(creator.id, resource_id):  # such as the next message of a conversation
-            self._record_response(creator, ResourceNotCreated(request=request_number))
+        if self.history.is_known_resource(
+            creating_operation.id, resource_id
+        ):  # such as the next message of a conversation
+            self._record_response(creating_operation, ResourceNotCreated(request=request_number))
         else:
-            self._record_response(creator, ResourceCreated(request=request_number, id=resource_id))
+            self._record_response(creating_operation, ResourceCreated(request=request_number, id=resource_id))
 
     def _note_deletion(self, exchange: Exchange) -> None:
         if not 200 <= exchange.response.status < 300:
             return
         parsed = parse_exchange(exchange)
         for resource in self.history.undeleted_resources:
-            creator = self._creators[resource.request_event.operation]
-            deletion = creator.resource.delete if creator.resource is not None else None
+            creating_operation = self._creators[resource.request_event.operation]
+            deletion = creating_operation.resource.delete if creating_operation.resource is not None else None
             if deletion is None or deletion.operation != exchange.operation or resource.id is None:
                 continue
             if resource.id in _iterate_texts_at(parsed, self._contract.find_operation(deletion.operation), deletion.id):
@@ -151,22 +153,22 @@ class ResourceTracker:
             left = (self._creators[resource.request_event.operation] for resource in self.history.undeleted_resources)
             self._journal.close(keep_file=any(map(_has_documented_deletion, left)))
 
-    def _record_event(self, creator: Operation, event: ResourceEvent) -> None:
-        if self._journal is not None and _has_documented_deletion(creator):
+    def _record_event(self, creating_operation: Operation, event: ResourceEvent) -> None:
+        if self._journal is not None and _has_documented_deletion(creating_operation):
             self._journal.write(event)
         self.history.apply_event(event)
 
-    def _record_response(self, creator: Operation, event: ResourceEvent) -> None:
+    def _record_response(self, creating_operation: Operation, event: ResourceEvent) -> None:
         """Note a response. It must be judged even if the journal cannot be written any more."""
         try:
-            self._record_event(creator, event)
+            self._record_event(creating_operation, event)
         except StorageError:
             self.history.apply_event(event)
 
 
-def _has_documented_deletion(creator: Operation) -> bool:
-    """Whether the contract documents how to delete what `creator` creates. Only that is in the journal."""
-    return creator.resource is not None and creator.resource.delete is not None
+def _has_documented_deletion(creating_operation: Operation) -> bool:
+    """Whether the contract documents how to delete what `creating_operation` creates. Only that is in the journal."""
+    return creating_operation.resource is not None and creating_operation.resource.delete is not None
 
 
 def _has_key(request: Request, operation: Operation, key: str) -> bool:

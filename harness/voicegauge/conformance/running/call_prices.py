@@ -72,14 +72,14 @@ def compute_step_price_usd(operation: Operation, request: RequestParts, prices: 
     )
 
 
-def require_use_prices(creator: Operation, prices: Mapping[str, float]) -> None:
+def require_use_prices(creating_operation: Operation, prices: Mapping[str, float]) -> None:
     """Check that every use of a resource has a price, before the resource is created and could be left behind.
 
     Raises:
         UsageError: the price of a use is unknown.
     """
-    uses = creator.resource.uses if creator.resource is not None else ()
-    for operation in (creator.contract.find_operation(use.operation) for use in uses):
+    uses = creating_operation.resource.uses if creating_operation.resource is not None else ()
+    for operation in (creating_operation.contract.find_operation(use.operation) for use in uses):
         if is_billable(operation):
             _compute_highest_price_usd(_list_priced_items(operation), prices, 0)
 

@@ -30,7 +30,7 @@ of the server, or `None` for the operation's own server."""
 class ResourceLifecycle:
     """One resource, which is created and followed to its end."""
 
-    creator: Operation
+    creating_operation: Operation
     """The operation that creates the resource."""
     send_step: SendStep
     has_other_account: bool
@@ -46,16 +46,16 @@ class ResourceLifecycle:
     @property
     def resource_spec(self) -> ResourceSpec:
         """The contract's description of the resource."""
-        assert self.creator.resource is not None, "only planned for operations with x-resource"
-        return self.creator.resource
+        assert self.creating_operation.resource is not None, "only planned for operations with x-resource"
+        return self.creating_operation.resource
 
     @property
     def _resource_pointer(self) -> str:
-        return f"{self.creator.pointer}/x-resource"
+        return f"{self.creating_operation.pointer}/x-resource"
 
     async def iterate_subjects(self, request: RequestParts) -> AsyncIterator[CheckSubject]:
         """Create the resource with `request` and follow it to its end, or to the first step that is rejected."""
-        created = Call(self.creator, await self.send_step(self.creator, request, "own", None))
+        created = Call(self.creating_operation, await self.send_step(self.creating_operation, request, "own", None))
         yield created
         yield self._expect_accepted_outcome(created, f"a {self.resource_spec.name} is created")
         resource_id = created.read_response(self.resource_spec.id)
@@ -101,7 +101,7 @@ class ResourceLifecycle:
 
     async def _call_with_id(self, operation_id: str, location: Location) -> Call:
         """Call an operation that sets the state of the resource or deletes it."""
-        operation = self.creator.contract.find_operation(operation_id)
+        operation = self.creating_operation.contract.find_operation(operation_id)
         request, _ = build_operation_request(operation)
         if request is None:
             raise UsageError(f"{operation_id}: no value is known for a required parameter or field")
@@ -114,7 +114,7 @@ class ResourceLifecycle:
     async def _list_and_use(self, account: CallingAccount) -> AsyncIterator[CheckSubject]:
         is_foreign = account == "other"
         if self.resource_spec.list is not None:
-            operation = self.creator.contract.find_operation(self.resource_spec.list.operation)
+            operation = self.creating_operation.contract.find_operation(self.resource_spec.list.operation)
             request, _ = build_operation_request(operation)
             call = Call(operation, await self.send_step(operation, request or RequestParts(), account, None))
             yield call
@@ -135,7 +135,7 @@ class ResourceLifecycle:
     async def _use_resource(
         self, resource_use: ResourceUse, pointer: str, account: CallingAccount
     ) -> AsyncIterator[CheckSubject]:
-        operation = self.creator.contract.find_operation(resource_use.operation)
+        operation = self.creating_operation.contract.find_operation(resource_use.operation)
         request = build_use_request(operation, resource_use, self.resource_id)
         if request is None:
             return
@@ -157,7 +157,7 @@ class ResourceLifecycle:
         )
 
     async def _send_use_variants(self, resource_use: ResourceUse, pointer: str) -> AsyncIterator[CheckSubject]:
-        operation = self.creator.contract.find_operation(resource_use.operation)
+        operation = self.creating_operation.contract.find_operation(resource_use.operation)
         for variant in build_use_variants(operation, resource_use, self.resource_id):
             call = Call(operation, await self.send_step(operation, variant.request, "own", resource_use.server))
             yield call
@@ -196,7 +196,7 @@ class ResourceLifecycle:
         by_other = " by another account" if is_by_other_account else ""
         return ResourceStep(
             call=call,
-            creator=self.creator,
+            creating_operation=self.creating_operation,
             resource_id=self.resource_id,
             step_kind=step_kind,
             description=f"{action_description}{by_other} after {self.last_change}",

@@ -8,7 +8,7 @@ from pathlib import Path
 from voicegauge.contract.documents.external_files import embed_external_files
 from voicegauge.contract.documents.misspelled_keys import reject_misspelled_keys
 from voicegauge.contract.documents.openapi_versions import normalize_openapi
-from voicegauge.contract.documents.overlays import apply_overlay, find_base, is_overlay
+from voicegauge.contract.documents.overlays import apply_overlay, find_extended_file, is_overlay
 from voicegauge.contract.documents.selection import select_described_operations
 from voicegauge.contract.documents.unfinished import reject_unfinished_values
 from voicegauge.errors import ContractError
@@ -39,7 +39,7 @@ def read_openapi_document(path: Path) -> Document:
     if not is_overlay(document):
         return embed_external_files(document)
     reject_misspelled_keys(document)
-    base = embed_external_files(read_document(find_base(document)))
+    base = embed_external_files(read_document(find_extended_file(document)))
     if is_overlay(base):
         raise document.build_error("/extends", f"{base.path} is itself an overlay")
     changed = apply_overlay(document, base)
@@ -67,7 +67,7 @@ def find_overlay_base(path: Path) -> Path | None:
     Raises:
         ContractError: a file cannot be read, or the overlay is not valid.
     """
-    return find_base(read_document(path)) if is_overlay_file(path) else None
+    return find_extended_file(read_document(path)) if is_overlay_file(path) else None
 
 
 def find_contract_files(folder: Path) -> list[Path]:
@@ -86,7 +86,7 @@ def find_contract_files(folder: Path) -> list[Path]:
         raise ContractError(
             folder, None, "no contract found: expected <provider>/openapi.yaml or <provider>/overlay.yaml"
         )
-    bases = {find_base(read_document(path)).resolve() for path in found if is_overlay_file(path)}
+    bases = {find_extended_file(read_document(path)).resolve() for path in found if is_overlay_file(path)}
     return [path for path in found if path.resolve() not in bases]
 
 

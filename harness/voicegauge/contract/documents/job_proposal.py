@@ -18,14 +18,14 @@ from voicegauge.contract.schemas import Schemas
 from voicegauge.errors import ContractError
 from voicegauge.formats import Document
 
-_ID_NAME = re.compile(r"(?:^|_)(?:id|uuid)$|[a-z]I[dD]$")
-_STATE_NAMES = ("state", "status", "job_status", "task_status", "phase")
-_REASON_NAMES = ("error", "reason", "message", "error_message", "detail", "failure_reason")
-_RESULT_NAME = re.compile(r"audio|url|output|result|file|download", re.IGNORECASE)
-_OTHER_URL = re.compile(r"poll|status|cancel|callback|webhook|request|type|format", re.IGNORECASE)
-_SUCCESS = re.compile(r"succe|complete|done|finish|ready|^ok$", re.IGNORECASE)
-_FAILURE = re.compile(r"fail|error|cancel|expire|timeout|timed|abort|reject|dead", re.IGNORECASE)
-_PATH_PARAMETER = re.compile(r"\{([^{}]+)\}")
+_ID_FIELD_PATTERN = re.compile(r"(?:^|_)(?:id|uuid)$|[a-z]I[dD]$")
+_STATE_FIELD_NAMES = ("state", "status", "job_status", "task_status", "phase")
+_REASON_FIELD_NAMES = ("error", "reason", "message", "error_message", "detail", "failure_reason")
+_RESULT_FIELD_PATTERN = re.compile(r"audio|url|output|result|file|download", re.IGNORECASE)
+_NOT_RESULT_FIELD_PATTERN = re.compile(r"poll|status|cancel|callback|webhook|request|type|format", re.IGNORECASE)
+_SUCCESS_STATE_PATTERN = re.compile(r"succe|complete|done|finish|ready|^ok$", re.IGNORECASE)
+_FAILURE_STATE_PATTERN = re.compile(r"fail|error|cancel|expire|timeout|timed|abort|reject|dead", re.IGNORECASE)
+_PATH_PARAMETER_PATTERN = re.compile(r"\{([^{}]+)\}")
 
 
 class JobProposal(NamedTuple):
@@ -50,29 +50,29 @@ def find_job(document: Document, path: str, submit_fields: Mapping[str, Proposed
     Returns:
         The status operation; `None` if the response has no id, or no operation takes one and responds with a state.
     """
-    ids = [field for location, field in submit_fields.items() if _ID_NAME.search(_last(location))]
+    ids = [field for location, field in submit_fields.items() if _ID_FIELD_PATTERN.search(_get_last_name(location))]
     if not ids:
         return None
     found = []
     for (status_path, method), status_operation in read_operations(document.data):
-        parameters = _PATH_PARAMETER.findall(status_path) or _list_required_queries(status_operation)
-        shared = _count_shared_parts(path, status_path)
-        is_same_id = any(_last(one.location) == parameters[0] != "id" for one in ids) if parameters else False
+        parameters = _PATH_PARAMETER_PATTERN.findall(status_path) or _list_required_queries(status_operation)
+        shared = _count_shared_segments(path, status_path)
+        is_same_id = any(_get_last_name(one.location) == parameters[0] != "id" for one in ids) if parameters else False
         if method == "get" and len(parameters) == 1 and (shared or is_same_id):
             fields, operation = _read_response(document, status_path)
-            state = _find_by_name(fields, _STATE_NAMES)
+            state = _find_by_name(fields, _STATE_FIELD_NAMES)
             if state is not None:
-                id_field = next((one for one in ids if _last(one.location) == parameters[0]), ids[0])
-                rank = (_last(id_field.location) == parameters[0], shared, -len(status_path))
+                id_field = next((one for one in ids if _get_last_name(one.location) == parameters[0]), ids[0])
+                rank = (_get_last_name(id_field.location) == parameters[0], shared, -len(status_path))
                 found.append((rank, status_path, operation, fields, state, id_field))
     if not found:
         return None
     _, status_path, operation, fields, state, id_field = max(found, key=lambda one: one[0])
     todo: list[str] = []
-    submit_state = _find_by_name(submit_fields, _STATE_NAMES)
+    submit_state = _find_by_name(submit_fields, _STATE_FIELD_NAMES)
     submit = f"id: {id_field.location}" + (f", state: {submit_state.location}" if submit_state else "")
-    repeated = _find_by_name(fields, (_last(id_field.location),))
-    reason = _find_by_name(fields, _REASON_NAMES)
+    repeated = _find_by_name(fields, (_get_last_name(id_field.location),))
+    reason = _find_by_name(fields, _REASON_FIELD_NAMES)
     lines = (
         "x-job:",
         f"  submit: {{{submit}}}",
@@ -80,7 +80,7 @@ def find_job(document: Document, path: str, submit_fields: Mapping[str, Proposed
         f"  state: {state.location}",
         "  states:",
         *_iterate_state_lines([field for field in (submit_state, state) if field], status_path, todo),
-        f"  audio: {_find_result(fields, status_path, todo)}",
+        f"  audio: {_find_result_audio(fields, status_path, todo)}",
         *([f"  reason: {reason.location}"] if reason and reason.is_text else ()),
     )
     return JobProposal(status_path, operation, lines, tuple(todo))
@@ -126,8 +126,10 @@ def _iterate_state_lines(state_fields: Sequence[ProposedField], path: str, todo:
     """
     stated = [value for field in state_fields for value in _list_stated_values(field)]
     names = list(dict.fromkeys(stated))
-    successes = [name for name in names if _SUCCESS.search(name) and not _FAILURE.search(name)]
-    failures = [name for name in names if _FAILURE.search(name)]
+    successes = [
+        name for name in names if _SUCCESS_STATE_PATTERN.search(name) and not _FAILURE_STATE_PATTERN.search(name)
+    ]
+    failures = [name for name in names if _FAILURE_STATE_PATTERN.search(name)]
     pending = [name for name in names if name not in (*successes, *failures)]
     if not successes or not pending:
         todo.append(f"the states of {path}, and how each ends")
@@ -149,15 +151,19 @@ def _list_stated_values(field: ProposedField) -> list[str]:
     return [value for value in stated if isinstance(value, str)] if isinstance(stated, list) else []
 
 
-def _find_result(fields: Mapping[str, ProposedField], path: str, todo: list[str]) -> str:
+def _find_result_audio(fields: Mapping[str, ProposedField], path: str, todo: list[str]) -> str:
     """Return the value of `audio`: a field named so, else one that may be the URL of the result."""
     audio = find_audio_property(fields)
     if audio:
         return audio
     for location, field in fields.items():
-        name, items = _last(location), field.schema.get("items")
+        name, items = _get_last_name(location), field.schema.get("items")
         is_list = isinstance(items, dict) and items.get("type") == "string"
-        if _RESULT_NAME.search(name) and not _OTHER_URL.search(name) and (is_list or field.is_text):
+        if (
+            _RESULT_FIELD_PATTERN.search(name)
+            and not _NOT_RESULT_FIELD_PATTERN.search(name)
+            and (is_list or field.is_text)
+        ):
             todo.append(f"whether {location} of {path} is the URL of the audio")
             return f"{{at: {location}{'/0' if is_list else ''}, delivered: url}}  # {TODO}"
     todo.append(f"the audio in the response of {path}")
@@ -167,20 +173,20 @@ def _find_result(fields: Mapping[str, ProposedField], path: str, todo: list[str]
 def _find_by_name(fields: Mapping[str, ProposedField], names: Sequence[str]) -> ProposedField | None:
     """Return the field with the first of `names`; the less nested one if several have it."""
     for name in names:
-        found = [field for location, field in fields.items() if _last(location).lower() == name.lower()]
+        found = [field for location, field in fields.items() if _get_last_name(location).lower() == name.lower()]
         if found:
             return min(found, key=lambda field: field.location.count("/"))
     return None
 
 
-def _last(location: str) -> str:
+def _get_last_name(location: str) -> str:
     return re.split(r"[/.]", location)[-1]
 
 
-def _count_shared_parts(path: str, other: str) -> int:
+def _count_shared_segments(path: str, other_path: str) -> int:
     """Return how many leading parts two paths share that say more than a version."""
     count = 0
-    for part, same in zip(path.split("/"), other.split("/"), strict=False):
+    for part, same in zip(path.split("/"), other_path.split("/"), strict=False):
         if part != same:
             break
         count += bool(part) and not re.fullmatch(r"v\d+\w*|api", part)

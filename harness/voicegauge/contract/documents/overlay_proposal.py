@@ -83,7 +83,7 @@ class OverlayProposal(Record, frozen=True, kw_only=True):
     """The files, hosts and operations of recordings that are not in the proposal, with the reason."""
 
 
-class _Candidate(NamedTuple):
+class _CandidateOperation(NamedTuple):
     path: str
     method: str
     data: Mapping[str, Any]
@@ -158,7 +158,7 @@ def _is_likely_speech(path: str, node: Mapping[str, Any]) -> bool:
     )
 
 
-def _find_candidates(document: Document, operations: Sequence[str]) -> Iterator[_Candidate]:
+def _find_candidates(document: Document, operations: Sequence[str]) -> Iterator[_CandidateOperation]:
     """Yield the operations with a text in the request.
 
     An operation that is not valid OpenAPI is left out, unless it was named or there is no other one.
@@ -182,7 +182,7 @@ def _find_candidates(document: Document, operations: Sequence[str]) -> Iterator[
         if _find_field(fields, "text") is not None:
             audio = _find_audio(Schemas(part), node[method])
             started = {} if audio else list_response_fields(Schemas(part), node[method])
-            yield _Candidate(path, method, node[method], fields, audio, find_job(document, path, started))
+            yield _CandidateOperation(path, method, node[method], fields, audio, find_job(document, path, started))
     if error is not None and (operations or not is_any_valid):
         raise error
 
@@ -231,7 +231,7 @@ def _find_audio(schemas: Schemas, node: Mapping[str, Any]) -> str:
     return ""
 
 
-def _find_key_header(candidates: Sequence[_Candidate]) -> str | None:
+def _find_key_header(candidates: Sequence[_CandidateOperation]) -> str | None:
     """Return the header parameter that the key is sent in, if the document describes it as a parameter."""
     names = [
         location.removeprefix("header.") for c in candidates for location in c.fields if location.startswith("header.")
@@ -262,7 +262,7 @@ def _list_server_urls(data: Mapping[str, Any]) -> list[str]:
     return [url for url in urls if url.startswith(("http://", "https://")) and "{" not in url]
 
 
-def _write_target(path: str, method: str) -> str:
+def _build_operation_selector(path: str, method: str) -> str:
     """Return the JSONPath of an operation as YAML."""
     name = json.dumps(path)[1:-1].replace('\\"', '"').replace("'", "\\'")
     return json.dumps(f"$.paths['{name}'].{method}", ensure_ascii=False)
@@ -297,7 +297,7 @@ class _OverlayWriter:
         self._used_operation_ids: set[str] = set()
         self._described_jobs: set[str] = set()
 
-    def write(self, candidates: Sequence[_Candidate]) -> OverlayProposal:
+    def write(self, candidates: Sequence[_CandidateOperation]) -> OverlayProposal:
         lines = [*self._build_head_lines(), *self._build_root_lines(_find_key_header(candidates))]
         operations = []
         for candidate in candidates:
@@ -325,7 +325,7 @@ class _OverlayWriter:
         """Yield comments that describe stored voices, because a check of them creates and deletes voices."""
         for resource in find_resources(self._document):
             self._todo.append(f"whether the voices of {resource.path} are to be checked: uncomment x-resource")
-            yield f"  # - target: {_write_target(resource.path, 'post')}"
+            yield f"  # - target: {_build_operation_selector(resource.path, 'post')}"
             yield "  #   update:"
             yield f"  #     x-resource: {resource.value}  # TODO"
 
@@ -368,10 +368,10 @@ class _OverlayWriter:
             lines.append(f"    update: {{{scheme if isinstance(components, dict) else f'components: {{{scheme}}}'}}}")
         return lines
 
-    def _iterate_operation_lines(self, candidate: _Candidate, targets: list[tuple[str, str]]) -> Iterator[str]:
+    def _iterate_operation_lines(self, candidate: _CandidateOperation, targets: list[tuple[str, str]]) -> Iterator[str]:
         mapped = {name: field for name in SPEECH_FIELD_NAMES if (field := _find_field(candidate.fields, name))}
         request = ", ".join(f"{name}: {quote_yaml(field.location)}" for name, field in mapped.items())
-        yield f"  - target: {_write_target(candidate.path, candidate.method)}"
+        yield f"  - target: {_build_operation_selector(candidate.path, candidate.method)}"
         yield "    update:"
         yield from self._iterate_operation_id_lines(candidate)
         yield from self._iterate_response_lines(candidate, has_format="format" in mapped)
@@ -390,16 +390,16 @@ class _OverlayWriter:
             yield from self._iterate_job_lines(candidate.job)
 
     def _iterate_job_lines(self, job: JobProposal) -> Iterator[str]:
-        yield f"  - target: {_write_target(job.path, 'get')}"
+        yield f"  - target: {_build_operation_selector(job.path, 'get')}"
         yield "    update:"
         if not job.operation.get("operationId"):
             yield f"      operationId: {quote_yaml(self._status_operation_id(job))}"
-        documented = job.operation.get("responses", {}).keys()
+        documented_responses = job.operation.get("responses", {}).keys()
         wanted = {"401": ({"403"}, "The key is unknown"), "404": (set[str](), "There is no such job")}
         missing = [
             f'"{status}": {{description: {text}}}'
             for status, (others, text) in wanted.items()
-            if not {status, "4XX", "default", *others} & documented
+            if not {status, "4XX", "default", *others} & documented_responses
         ]
         if missing:
             self._todo.append(f"the rejections of {job.path}: the document does not state all")
@@ -410,19 +410,19 @@ class _OverlayWriter:
     def _status_operation_id(self, job: JobProposal) -> str:
         return str(job.operation.get("operationId") or _convert_to_name(f"get {job.path}"))
 
-    def _iterate_response_lines(self, candidate: _Candidate, *, has_format: bool) -> Iterator[str]:
+    def _iterate_response_lines(self, candidate: _CandidateOperation, *, has_format: bool) -> Iterator[str]:
         """Yield the line `responses: ...`, with what the document lacks, and note it.
 
         Args:
             candidate: the operation.
             has_format: whether a request can choose the format of the audio.
         """
-        documented = candidate.data.get("responses", {})
-        missing = list(self._iterate_missing_audio(candidate, documented, has_format=has_format))
+        documented_responses = candidate.data.get("responses", {})
+        missing = list(self._iterate_missing_audio(candidate, documented_responses, has_format=has_format))
         rejections = []
-        if not {"400", "422", "4XX", "default"} & documented.keys():
+        if not {"400", "422", "4XX", "default"} & documented_responses.keys():
             rejections.append('"400": {description: The request is invalid}')
-        if not {"401", "403", "4XX", "default"} & documented.keys():
+        if not {"401", "403", "4XX", "default"} & documented_responses.keys():
             rejections.append('"401": {description: The key is unknown}')
         if rejections:
             statuses = " and ".join(text[1:4] for text in rejections)
@@ -431,11 +431,11 @@ class _OverlayWriter:
             yield f"      responses: {{{', '.join(missing + rejections)}}}  # TODO: not in the document"
 
     def _iterate_missing_audio(
-        self, candidate: _Candidate, documented: Mapping[str, Any], *, has_format: bool
+        self, candidate: _CandidateOperation, documented_responses: Mapping[str, Any], *, has_format: bool
     ) -> Iterator[str]:
         """Yield a success response with audio of any media type, if the document has none or only one media type."""
-        success = next((status for status in documented if str(status).startswith("2")), "200")
-        content = documented.get(success, {}).get("content", {})
+        success = next((status for status in documented_responses if str(status).startswith("2")), "200")
+        content = documented_responses.get(success, {}).get("content", {})
         if candidate.job is not None:
             return
         if not candidate.audio:
@@ -450,7 +450,7 @@ class _OverlayWriter:
             return
         yield f"{json.dumps(str(success))}: {{content: {{audio/*: {{}}}}}}"
 
-    def _iterate_operation_id_lines(self, candidate: _Candidate) -> Iterator[str]:
+    def _iterate_operation_id_lines(self, candidate: _CandidateOperation) -> Iterator[str]:
         """Yield the line `operationId: ...`, if the document has no id or another proposed operation has the same."""
         name = str(candidate.data.get("operationId") or "")
         if not name or name in self._used_operation_ids:
@@ -458,7 +458,7 @@ class _OverlayWriter:
             yield f"      operationId: {quote_yaml(name)}"
         self._used_operation_ids.add(name)
 
-    def _iterate_target_lines(self, candidate: _Candidate) -> Iterator[tuple[str, str]]:
+    def _iterate_target_lines(self, candidate: _CandidateOperation) -> Iterator[tuple[str, str]]:
         """Yield a target for each documented model; one target if no models are documented."""
         model = _find_field_by_name(candidate.fields, MODEL_FIELD_NAMES)
         voice = _find_field(candidate.fields, "voice")
@@ -478,7 +478,7 @@ class _OverlayWriter:
             constants = f", constants: {{{quote_yaml(model.location)}: {quote_yaml(name)}}}" if model and name else ""
             yield target, f"{{title: {quote_yaml(title)}{constants}{voice_text}}}"
 
-    def _build_voice_text(self, candidate: _Candidate, voice: ProposedField) -> str:
+    def _build_voice_text(self, candidate: _CandidateOperation, voice: ProposedField) -> str:
         value = _find_first_value(voice.schema)
         if value is None:
             self._todo.append(f"a voice of {candidate.path}")

@@ -48,13 +48,13 @@ def is_overlay(document: Document) -> bool:
     return "overlay" in document.data
 
 
-def find_base(overlay: Document) -> Path:
+def find_extended_file(overlay: Document) -> Path:
     """Return the file that an overlay extends.
 
     Raises:
         ContractError: the overlay is not valid, names no file or one that does not exist, or names a URL.
     """
-    extends = _parse(overlay).extends
+    extends = _parse_overlay(overlay).extends
     if extends is None:
         raise overlay.build_error("", "needs extends: the path of the OpenAPI document, relative to the overlay")
     if "://" in extends:
@@ -75,13 +75,13 @@ def apply_overlay(overlay: Document, base: Document) -> Document:
         ContractError: the overlay is not valid, or an action selects nothing or does not fit what it selects.
     """
     composition = _ComposedDocument(overlay, base)
-    for index, action in enumerate(_parse(overlay).actions):
+    for index, action in enumerate(_parse_overlay(overlay).actions):
         composition.apply(action, f"/actions/{index}")
     digest = hashlib.sha256(f"{base.sha256} {overlay.sha256}".encode()).hexdigest()
     return Document(overlay.path, composition.data, {}, digest, composition.parts)
 
 
-def _parse(overlay: Document) -> _Overlay:
+def _parse_overlay(overlay: Document) -> _Overlay:
     version = overlay.data.get("overlay")
     if not isinstance(version, str) or not version.startswith(_VERSIONS):
         raise overlay.build_error("/overlay", f"must be an OpenAPI Overlay of version 1.0 or 1.1, not {version!r}")

@@ -226,7 +226,11 @@ class ResourceStore:
         response = build_success_response(request.operation, "other", build_default_body)
         resource = stored_resource.resource_spec
         for location, value in ((resource.id, stored_resource.id), (resource.state, stored_resource.state)):
-            if location is not None and response.is_json and has_location(response.media, response.body, location):
+            if (
+                location is not None
+                and response.is_json
+                and has_location(response.documented_media_type, response.body, location)
+            ):
                 response.body = write_at(response.body, location, value)
         for name, value in stored_resource.body.items():
             if (

@@ -49,9 +49,11 @@ def nullify_field(response: EmulatedResponse) -> None:
 
 
 def _invalidate(response: EmulatedResponse, change_member: _MemberChange) -> None:
-    if response.kind == "error" or response.media is None or not response.is_json:
+    if response.kind == "error" or response.documented_media_type is None or not response.is_json:
         return
-    response.body = make_invalid(response.media, response.body, change_member, _find_essential_fields(response))
+    response.body = make_invalid(
+        response.documented_media_type, response.body, change_member, _find_essential_fields(response)
+    )
 
 
 def make_invalid(
@@ -101,7 +103,7 @@ def can_invalidate(change_member: Callable[[EmulatedResponse], None]) -> Callabl
             for media in operation.success_response.media_types.values():
                 body = build_default_body(media).value
                 response = EmulatedResponse(
-                    "other", 200, copy.deepcopy(body), media.name, media=media, operation=operation
+                    "other", 200, copy.deepcopy(body), media.name, documented_media_type=media, operation=operation
                 )
                 change_member(response)
                 if response.body != body:

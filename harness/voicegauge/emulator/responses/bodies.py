@@ -95,7 +95,7 @@ def _build_error(
         body=value,
         media_type=name,
         spec=response_spec,
-        media=media_spec,
+        documented_media_type=media_spec,
         operation=operation,
         rejection_reason=rejection.reason,
     )
@@ -132,7 +132,13 @@ def build_success_response(
     media = _find_json_media(spec)
     if media is not None:
         return EmulatedResponse(
-            response_kind, status, build_body(media).value, media.name, spec=spec, media=media, operation=operation
+            response_kind,
+            status,
+            build_body(media).value,
+            media.name,
+            spec=spec,
+            documented_media_type=media,
+            operation=operation,
         )
     other = next(iter(spec.media_types.values()), None)
     if other is None:
@@ -140,7 +146,7 @@ def build_success_response(
     example = next(iter(other.examples), None)
     text = example.value if example is not None and isinstance(example.value, str) else ""
     return EmulatedResponse(
-        response_kind, status, text.encode(), other.name, spec=spec, media=other, operation=operation
+        response_kind, status, text.encode(), other.name, spec=spec, documented_media_type=other, operation=operation
     )
 
 

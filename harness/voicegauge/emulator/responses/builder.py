@@ -237,7 +237,9 @@ class ResponseBuilder:
         state = job_spec.states.get(job.state)
         if state is not None and state.end == "failure" and job_spec.reason is not None:
             reason = read_at(response.body, job_spec.reason)
-            if reason in (MISSING, None, "") and has_location(response.media, response.body, job_spec.reason):
+            if reason in (MISSING, None, "") and has_location(
+                response.documented_media_type, response.body, job_spec.reason
+            ):
                 write_values(response, {job_spec.reason: "the request could not be processed"})
 
     def _write_urls(

@@ -29,7 +29,7 @@ def write_values(
     for location, value in values.items():
         if not location.is_in_body or not response.is_json:
             continue
-        if location_filter is None or location_filter(response.media, response.body, location):
+        if location_filter is None or location_filter(response.documented_media_type, response.body, location):
             response.body = write_at(response.body, location, copy.deepcopy(value))
 
 
@@ -46,7 +46,7 @@ def write_audio(
         documented = response.spec.media_types if response.spec is not None else {}
         stream_spec = response.target.stream if isinstance(response.target, Target) else None
         response.media_type = stream_spec.response_media_type if stream_spec is not None else None
-        response.media = documented.get(response.media_type or "")
+        response.documented_media_type = documented.get(response.media_type or "")
         return
     if response_audio.delivered == "bytes":
         response.body = audio_bytes or b""
@@ -63,7 +63,7 @@ def set_audio_media_type(response: EmulatedResponse, format_name: str) -> None:
     """Set the Content-Type of a response whose body is audio to the documented media type that fits best."""
     documented = response.spec.media_types if response.spec is not None else {}
     response.media_type = choose_media_type(format_name, documented) or find_media_type(format_name)
-    response.media = documented.get(response.media_type)
+    response.documented_media_type = documented.get(response.media_type)
 
 
 def _choose_media_type_value(response: EmulatedResponse, location: Location, format_name: str) -> str:
@@ -82,9 +82,11 @@ def _choose_media_type_value(response: EmulatedResponse, location: Location, for
 
 
 def _list_enumerated_texts(response: EmulatedResponse, location: Location) -> Iterator[str]:
-    if response.media is None:
+    if response.documented_media_type is None:
         return
-    for schema in iterate_schemas_at(response.media.schemas, response.media.schema, location.tokens):
+    for schema in iterate_schemas_at(
+        response.documented_media_type.schemas, response.documented_media_type.schema, location.tokens
+    ):
         yield from (value for value in (*schema.get("enum", ()), schema.get("const")) if isinstance(value, str))
 
 
@@ -95,7 +97,7 @@ def write_amounts(response: EmulatedResponse, amounts: Mapping[Location | None, 
             continue
         if location.kind == "header":
             response.headers[location.name] = f"{amount:g}" if amount < 1e6 else str(amount)
-        elif response.media is not None:
+        elif response.documented_media_type is not None:
             write_values(response, {location: _round_like_example(response, location, amount)}, has_location)
 
 
@@ -105,8 +107,10 @@ def _round_like_example(response: EmulatedResponse, location: Location, amount: 
     It is rounded to an integer if the schema requires one, else to 6 decimal places. A whole number is returned as an
     integer if the example shows one.
     """
-    assert response.media is not None
-    schemas = iterate_schemas_at(response.media.schemas, response.media.schema, location.tokens)
+    assert response.documented_media_type is not None
+    schemas = iterate_schemas_at(
+        response.documented_media_type.schemas, response.documented_media_type.schema, location.tokens
+    )
     if any(schema.get("type") == "integer" for schema in schemas):
         return round(amount)
     shown = read_at(response.body, location)
@@ -122,11 +126,11 @@ def write_times(response: EmulatedResponse, job_spec: JobSpec, job: EmulatedJob)
     if state is not None and state.end is not None:
         times[job_spec.completed] = job.state_times[-1]
     for location, at in times.items():
-        if location is None or response.media is None:
+        if location is None or response.documented_media_type is None:
             continue
         shown = read_at(response.body, location)
         if shown not in (MISSING, None) or location in required:
-            style = _find_timestamp_example(response.media, location, shown)
+            style = _find_timestamp_example(response.documented_media_type, location, shown)
             write_values(response, {location: format_timestamp(at, style)})
 
 

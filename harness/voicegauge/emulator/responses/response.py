@@ -49,7 +49,7 @@ class EmulatedResponse:
     headers: dict[str, str] = field(default_factory=dict)
     spec: ResponseSpec | None = None
     """The documented response on which this response is based; `None` if it is undocumented."""
-    media: MediaType | None = None
+    documented_media_type: MediaType | None = None
     """The documented media type of the body; `None` if it is undocumented."""
     operation: Operation | None = None
     target: Target | None = None

@@ -14,17 +14,21 @@ TimeText = Callable[[Literal["character", "word"]], Sequence[SpeechTiming]]
 """Function that returns when each character or word of the text is spoken."""
 
 
-def write_timings(body: Any, spec: SpeechTimestamps | EventTimestamps, timings: Sequence[SpeechTiming]) -> Any:
+def write_timings(
+    body: Any, timestamps_spec: SpeechTimestamps | EventTimestamps, timings: Sequence[SpeechTiming]
+) -> Any:
     """Return `body` with the times at the locations that the contract documents."""
-    scale = 1000 if spec.time_unit == "ms" else 1
-    body = _write_values(body, spec.texts.tokens, [timing.text for timing in timings])
-    body = _write_values(body, spec.starts.tokens, [_round_time(timing.start_s * scale) for timing in timings])
-    if spec.ends is not None:
+    scale = 1000 if timestamps_spec.time_unit == "ms" else 1
+    body = _write_values(body, timestamps_spec.texts.tokens, [timing.text for timing in timings])
+    body = _write_values(
+        body, timestamps_spec.starts.tokens, [_round_time(timing.start_s * scale) for timing in timings]
+    )
+    if timestamps_spec.ends is not None:
         body = _write_values(
             body,
-            spec.ends.tokens,
+            timestamps_spec.ends.tokens,
             [
-                _round_time((timing.end_s - (timing.start_s if spec.ends_are_durations else 0)) * scale)
+                _round_time((timing.end_s - (timing.start_s if timestamps_spec.ends_are_durations else 0)) * scale)
                 for timing in timings
                 if timing.end_s is not None
             ],
@@ -32,16 +36,16 @@ def write_timings(body: Any, spec: SpeechTimestamps | EventTimestamps, timings: 
     return body
 
 
-def _round_time(value: float) -> float:
-    return round(value, 3)
+def _round_time(time_value: float) -> float:
+    return round(time_value, 3)
 
 
-def _write_values(body: Any, tokens: Sequence[str], values: Sequence[Any]) -> Any:
-    """Return `body` with each value at `tokens`, whose "*" stands for the index of the value."""
-    at = tokens.index(EVERY_ITEM)
-    list_location = Location("body", tokens=tokens[:at])
+def _write_values(body: Any, path_tokens: Sequence[str], values: Sequence[Any]) -> Any:
+    """Return `body` with each value at `path_tokens`, whose "*" stands for the index of the value."""
+    at = path_tokens.index(EVERY_ITEM)
+    list_location = Location("body", tokens=path_tokens[:at])
     existing = list_location.read_body(body)
     items = existing if isinstance(existing, list) else []
-    rest = Location("body", tokens=tokens[at + 1 :])
+    rest = Location("body", tokens=path_tokens[at + 1 :])
     filled = [write_at(items[i] if i < len(items) else None, rest, value) for i, value in enumerate(values)]
     return write_at(body, list_location, filled)

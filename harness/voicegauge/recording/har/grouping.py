@@ -34,23 +34,23 @@ def group_exchanges(contract: Contract, exchanges: Sequence[Exchange]) -> list[l
     named: dict[str, int] = {}
     index = ConversationIndex(contract)
     for exchange in exchanges:
-        number = named.get(exchange.group) if exchange.group else index.find_conversation(exchange)
-        if number is None:
-            number = len(groups)
+        conversation_number = named.get(exchange.group) if exchange.group else index.find_conversation(exchange)
+        if conversation_number is None:
+            conversation_number = len(groups)
             groups.append([])
             if exchange.group:
-                named[exchange.group] = number
-        groups[number].append(exchange)
-        index.add_exchange(exchange, number)
+                named[exchange.group] = conversation_number
+        groups[conversation_number].append(exchange)
+        index.add_exchange(exchange, conversation_number)
     return groups
 
 
 def assign_groups(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
     """Yield `exchanges` in order, each with the name of its group; an exchange alone in its group gets no name."""
     names: dict[int, str] = {}
-    for number, group in enumerate(group_exchanges(contract, exchanges), 1):
+    for conversation_number, group in enumerate(group_exchanges(contract, exchanges), 1):
         if len(group) > 1:
-            names |= {id(exchange): f"conversation {number}" for exchange in group}
+            names |= {id(exchange): f"conversation {conversation_number}" for exchange in group}
     for exchange in exchanges:
         yield msgspec.structs.replace(exchange, group=exchange.group or names.get(id(exchange)))
 
@@ -64,8 +64,8 @@ class ConversationIndex:
         self._numbers: dict[str, int] = {}
         """The latest conversation with each id and URL in its JSON responses."""
 
-    def add_exchange(self, exchange: Exchange, number: int) -> None:
-        """Note the ids and URLs in the response of `exchange`, which belongs to the conversation `number`."""
+    def add_exchange(self, exchange: Exchange, conversation_number: int) -> None:
+        """Note the ids and URLs in the response of `exchange`, which is in conversation `conversation_number`."""
         if not is_json(exchange.response.media_type):
             return
         try:
@@ -75,16 +75,16 @@ class ConversationIndex:
         for value in values:
             for link in {value, _parse_url_path(value), *_SEPARATORS.split(value)}:
                 if len(link) >= MIN_ID_CHARACTERS:
-                    self._numbers[link] = max(number, self._numbers.get(link, 0))
+                    self._numbers[link] = max(conversation_number, self._numbers.get(link, 0))
 
     def find_conversation(self, exchange: Exchange) -> int | None:
         """Return the number of the latest conversation with a link of this request; `None` if there is none."""
         links = _find_links(self._contract, exchange)
         return max((self._numbers[link] for link in links if link in self._numbers), default=None)
 
-    def forget_conversation(self, number: int) -> None:
+    def forget_conversation(self, conversation_number: int) -> None:
         """Remove the links of a conversation that has ended."""
-        self._numbers = {link: other for link, other in self._numbers.items() if other != number}
+        self._numbers = {link: other for link, other in self._numbers.items() if other != conversation_number}
 
 
 def _iterate_texts(value: Any) -> Iterator[str]:

@@ -13,18 +13,20 @@ from voicegauge.errors import DataError
 from voicegauge.formats import UnreadableBodyError, infer_schema, is_form, is_json, read_form, read_json
 from voicegauge.model import Exchange, Headers
 
-_ID_NAME = re.compile(r"(?!model|voice|.*[_-]?model)(?:.*_)?(?:id|uuid)$|(?!model|voice).*[a-z]I[dD]$")
+_ID_FIELD_PATTERN = re.compile(r"(?!model|voice|.*[_-]?model)(?:.*_)?(?:id|uuid)$|(?!model|voice).*[a-z]I[dD]$")
 """Names of fields with the id of something that a request created."""
-_ID_SEGMENT = re.compile(r"[0-9a-fA-F-]{16,}|(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9]{16,}|\d{4,}")
-_VOICE_SEGMENT = re.compile(r"voice|text-to-speech|tts|speak", re.IGNORECASE)
-_STATE_NAMES = ("state", "status", "job_status", "task_status", "phase")
-_KEY_NAME = re.compile(r"^(?:x[-_])?(?:[a-z]+[-_])?(?:api[-_]?key|key|token|access[-_]token)$", re.IGNORECASE)
-_AUDIO_URL = re.compile(r"^https?://\S+\.(?:mp3|wav|ogg|opus|flac|m4a|aac|pcm|webm)(?:\?|$)", re.IGNORECASE)
-_STATED_FIELDS = {name for field in SPEECH_FIELD_NAMES if field != "text" for name in SPEECH_FIELD_NAMES[field]} | {
-    *MODEL_FIELD_NAMES
-}
+_ID_PATH_SEGMENT_PATTERN = re.compile(r"[0-9a-fA-F-]{16,}|(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9]{16,}|\d{4,}")
+_VOICE_PATH_SEGMENT_PATTERN = re.compile(r"voice|text-to-speech|tts|speak", re.IGNORECASE)
+_STATE_FIELD_NAMES = ("state", "status", "job_status", "task_status", "phase")
+_API_KEY_NAME_PATTERN = re.compile(
+    r"^(?:x[-_])?(?:[a-z]+[-_])?(?:api[-_]?key|key|token|access[-_]token)$", re.IGNORECASE
+)
+_AUDIO_URL_PATTERN = re.compile(r"^https?://\S+\.(?:mp3|wav|ogg|opus|flac|m4a|aac|pcm|webm)(?:\?|$)", re.IGNORECASE)
+_FIELDS_WITH_STATED_VALUES = {
+    name for field in SPEECH_FIELD_NAMES if field != "text" for name in SPEECH_FIELD_NAMES[field]
+} | {*MODEL_FIELD_NAMES}
 """Names of fields whose recorded values become part of the document. Texts and other values stay in the recording."""
-_MAX_STATED_CHARACTERS = 80
+_MAX_STATED_VALUE_CHARACTERS = 80
 
 
 class RecordedApi(NamedTuple):
@@ -72,15 +74,15 @@ def describe_recorded_api(exchanges: Sequence[Exchange], source: str, date: str,
             "that of a job that it started"
         )
     origin = _choose_origin(speech, host)
-    kept_paths = {call.path for call in speech if _origin(call) == origin}
+    kept_paths = {call.path for call in speech if _get_origin(call) == origin}
     kept_paths |= {
         call.path
         for call in calls
-        if _origin(call) == origin and ("{" in call.path or call.id_queries) and not _is_audio(call)
+        if _get_origin(call) == origin and ("{" in call.path or call.id_queries) and not _is_audio(call)
     }
     by_operation: dict[tuple[str, str], list[_Call]] = defaultdict(list)
     for call in calls:
-        if _origin(call) == origin and call.path in kept_paths:
+        if _get_origin(call) == origin and call.path in kept_paths:
             by_operation[call.path, call.exchange.request.method.lower()].append(call)
     document: dict[str, Any] = {
         "openapi": "3.1.0",
@@ -95,13 +97,15 @@ def describe_recorded_api(exchanges: Sequence[Exchange], source: str, date: str,
         document["paths"].setdefault(path, {})[method] = _describe_operation(
             path, method, same, {"document": source, "inferred": True}
         )
-    names = dict.fromkeys(_operation_id(c.path, c.exchange.request.method) for c in speech if _origin(c) == origin)
+    names = dict.fromkeys(
+        _build_operation_id(c.path, c.exchange.request.method) for c in speech if _get_origin(c) == origin
+    )
     return RecordedApi(document, tuple(names), tuple(_iterate_left_out(calls, speech, origin, kept_paths)))
 
 
 def _choose_origin(speech: Sequence[_Call], host: str) -> str:
     """Return the origin with the named host; by default that of the first speech request."""
-    origins = dict.fromkeys(map(_origin, speech))
+    origins = dict.fromkeys(map(_get_origin, speech))
     for origin in origins:
         if not host or urlsplit(origin).netloc == host:
             return origin
@@ -114,16 +118,18 @@ def _iterate_left_out(
     """Yield the hosts and operations that are not described, with the number of exchanges except audio downloads."""
     spoken = {id(call) for call in speech}
     others = [call for call in calls if id(call) in spoken or not _is_audio(call)]
-    for origin, count in Counter(map(_origin, others)).items():
+    for origin, count in Counter(map(_get_origin, others)).items():
         if origin != described_origin:
-            operations = ", ".join(dict.fromkeys(map(_name_operation, (c for c in speech if _origin(c) == origin))))
+            operations = ", ".join(
+                dict.fromkeys(map(_format_operation, (c for c in speech if _get_origin(c) == origin)))
+            )
             reason = f"only {described_origin} is proposed" + ("; --host proposes another" if operations else "")
             yield f"{origin}: exchanges: {count}; speech: {operations or 'none'}; {reason}"
-    local = [call for call in others if _origin(call) == described_origin]
-    described = {_name_operation(call) for call in speech if _origin(call) == described_origin}
-    texts = {_name_operation(call) for call in local if _has_text(call)} - described
-    unused = {_name_operation(call) for call in local if call.path not in kept_paths} - texts
-    counts = Counter(map(_name_operation, local))
+    local = [call for call in others if _get_origin(call) == described_origin]
+    described = {_format_operation(call) for call in speech if _get_origin(call) == described_origin}
+    texts = {_format_operation(call) for call in local if _has_text(call)} - described
+    unused = {_format_operation(call) for call in local if call.path not in kept_paths} - texts
+    counts = Counter(map(_format_operation, local))
     for name in filter(texts.__contains__, counts):
         reason = "no audio in a response, nor in that of a job whose id is in its URL"
         yield f"{name}: exchanges: {counts[name]}; a text in the request, but {reason}"
@@ -131,11 +137,11 @@ def _iterate_left_out(
         yield f"{name}: exchanges: {counts[name]}; no text and audio, and no id of a job in the URL"
 
 
-def _name_operation(call: _Call) -> str:
+def _format_operation(call: _Call) -> str:
     return f"{call.exchange.request.method} {call.path}"
 
 
-def _origin(call: _Call) -> str:
+def _get_origin(call: _Call) -> str:
     parts = urlsplit(call.exchange.request.url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
@@ -145,7 +151,7 @@ def _collect_ids(exchanges: Sequence[Exchange]) -> dict[str, str]:
     found: dict[str, str] = {}
     for exchange in exchanges:
         for name, value in _iterate_leaves(_read_json_body(exchange.response.headers, exchange.response.body)):
-            if _ID_NAME.match(name) and isinstance(value, (str, int)) and len(str(value)) > 3:
+            if _ID_FIELD_PATTERN.match(name) and isinstance(value, (str, int)) and len(str(value)) > 3:
                 found.setdefault(str(value), name)
     return found
 
@@ -166,13 +172,13 @@ def _read_call(exchange: Exchange, ids: Mapping[str, str]) -> _Call:
     segments: list[str] = []
     for segment in url.path.split("/"):
         name = ids.get(segment)
-        if name is None and _ID_SEGMENT.fullmatch(segment):
-            name = "voice_id" if segments and _VOICE_SEGMENT.search(segments[-1]) else "id"
+        if name is None and _ID_PATH_SEGMENT_PATTERN.fullmatch(segment):
+            name = "voice_id" if segments and _VOICE_PATH_SEGMENT_PATTERN.search(segments[-1]) else "id"
         if name is not None and f"{{{name}}}" in segments:
             name = f"{name}_{len(segments)}"
         segments.append(f"{{{name}}}" if name is not None else re.sub(r"[{}]", "-", segment))
     request = exchange.request
-    query = {name: value for name, value in parse_qsl(url.query) if not _KEY_NAME.match(name)}
+    query = {name: value for name, value in parse_qsl(url.query) if not _API_KEY_NAME_PATTERN.match(name)}
     body = _read_json_body(request.headers, request.body)
     if body is None and is_form(request.media_type):
         try:
@@ -206,7 +212,7 @@ def _is_speech(call: _Call, calls: Sequence[_Call], audio_urls: set[str]) -> boo
     if _is_audio(call) or _names_audio(call, audio_urls):
         return True
     leaves = _iterate_leaves(call.response_body)
-    ids = {str(value) for name, value in leaves if _ID_NAME.match(name) and isinstance(value, (str, int))}
+    ids = {str(value) for name, value in leaves if _ID_FIELD_PATTERN.match(name) and isinstance(value, (str, int))}
     later = [
         other for other in calls if ids & {*urlsplit(other.exchange.request.url).path.split("/"), *other.query.values()}
     ]
@@ -221,7 +227,9 @@ def _has_text(call: _Call) -> bool:
 def _names_audio(call: _Call, audio_urls: set[str]) -> bool:
     """Whether a JSON response has the URL of audio, or audio itself."""
     return any(
-        isinstance(value, str) and value and (value in audio_urls or _AUDIO_URL.match(value) or "audio" in name.lower())
+        isinstance(value, str)
+        and value
+        and (value in audio_urls or _AUDIO_URL_PATTERN.match(value) or "audio" in name.lower())
         for name, value in _iterate_leaves(call.response_body)
     )
 
@@ -231,19 +239,19 @@ def _find_key_scheme(exchange: Exchange) -> dict[str, str] | None:
     for name, value in exchange.request.headers:
         if name.lower() == "authorization":
             return {"type": "http", "scheme": value.partition(" ")[0].lower() if " " in value.strip() else "bearer"}
-        if _KEY_NAME.match(name):
+        if _API_KEY_NAME_PATTERN.match(name):
             return {"type": "apiKey", "in": "header", "name": name}
-    names = [name for name, _ in parse_qsl(urlsplit(exchange.request.url).query) if _KEY_NAME.match(name)]
+    names = [name for name, _ in parse_qsl(urlsplit(exchange.request.url).query) if _API_KEY_NAME_PATTERN.match(name)]
     return {"type": "apiKey", "in": "query", "name": names[0]} if names else None
 
 
-def _operation_id(path: str, method: str) -> str:
+def _build_operation_id(path: str, method: str) -> str:
     words = re.findall(r"[A-Za-z0-9]+", path)
     return method.lower() + "".join(word[:1].upper() + word[1:] for word in words)
 
 
 def _describe_operation(path: str, method: str, calls: Sequence[_Call], source: Mapping[str, Any]) -> dict[str, Any]:
-    operation: dict[str, Any] = {"operationId": _operation_id(path, method), "x-source": {**source}}
+    operation: dict[str, Any] = {"operationId": _build_operation_id(path, method), "x-source": {**source}}
     path_names = re.findall(r"\{([^{}]+)\}", path)
     queries = {
         name: [call.query[name] for call in calls if name in call.query] for call in calls for name in call.query
@@ -257,7 +265,7 @@ def _describe_operation(path: str, method: str, calls: Sequence[_Call], source: 
         operation["parameters"] = parameters
     bodies = [call for call in calls if isinstance(call.request_body, dict) and call.exchange.response.status < 300]
     if bodies:
-        schema = _infer_object([call.request_body for call in bodies], is_request=True)
+        schema = _infer_object_schema([call.request_body for call in bodies], is_request=True)
         media_type = bodies[0].exchange.request.media_type
         operation["requestBody"] = {"required": True, "content": {media_type: {"schema": schema}}}
     operation["responses"] = {}
@@ -281,11 +289,11 @@ def _describe_response(calls: Sequence[_Call], source: Mapping[str, Any]) -> dic
     for media_type in filter(None, media_types):
         bodies = [call.response_body for call in calls if call.exchange.response.media_type == media_type]
         values = [body for body in bodies if body is not None]
-        content[media_type] = {"schema": _infer_object(values)} if values else {}
+        content[media_type] = {"schema": _infer_object_schema(values)} if values else {}
     return {**response, "content": content} if content else response
 
 
-def _infer_object(values: Sequence[Any], *, is_request: bool = False) -> dict[str, Any]:
+def _infer_object_schema(values: Sequence[Any], *, is_request: bool = False) -> dict[str, Any]:
     """Infer the schema of bodies, with the recorded values of fields such as a voice or a state.
 
     Of the fields that all requests have, those are required without which no speech can be requested.
@@ -319,7 +327,7 @@ def _add_recorded_values(name: str, schema: dict[str, Any], values: Sequence[Any
     texts = [value for value in values if isinstance(value, str)]
     if texts and all(text.startswith(("https://", "http://")) for text in texts):
         schema["format"] = "uri"
-    stated = [text for text in dict.fromkeys(texts) if text and len(text) <= _MAX_STATED_CHARACTERS]
-    if stated and (name.lower() in _STATED_FIELDS or name.lower() in _STATE_NAMES):
+    stated = [text for text in dict.fromkeys(texts) if text and len(text) <= _MAX_STATED_VALUE_CHARACTERS]
+    if stated and (name.lower() in _FIELDS_WITH_STATED_VALUES or name.lower() in _STATE_FIELD_NAMES):
         schema["examples"] = stated
     return schema

@@ -16,7 +16,7 @@ CURVE_WIDTH, CURVE_HEIGHT = 520.0, 220.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 16.0, 10.0, 30.0
 MAX_STEPS = 120
 """Number of steps of a curve; of more values, only as many quantiles are drawn."""
-_MOMENTS = 80
+_COUNTED_MOMENTS = 80
 """Number of moments at which the states of the jobs are counted."""
 
 
@@ -60,8 +60,10 @@ def build_latency_curve(latencies_ms: Sequence[float]) -> LatencyCurve | None:
     chosen = (
         range(count) if count <= MAX_STEPS else [round(i * (count - 1) / (MAX_STEPS - 1)) for i in range(MAX_STEPS)]
     )
-    steps = [f"H{_x(axis, values[i]):.1f}V{_y((i + 1) / count):.1f}" for i in chosen]
-    path = "".join([f"M{_x(axis, 0.0):.1f},{_y(0.0):.1f}", *steps, f"H{CURVE_WIDTH - _RIGHT:.1f}"])
+    steps = [f"H{_compute_x_px(axis, values[i]):.1f}V{_compute_y_px((i + 1) / count):.1f}" for i in chosen]
+    path = "".join(
+        [f"M{_compute_x_px(axis, 0.0):.1f},{_compute_y_px(0.0):.1f}", *steps, f"H{CURVE_WIDTH - _RIGHT:.1f}"]
+    )
     return LatencyCurve(path, _build_time_ticks(axis), _build_share_ticks())
 
 
@@ -75,7 +77,7 @@ def build_job_states(latencies: Sequence[Latency]) -> JobStateChart | None:
         return None
     ends = _collect_state_ends(jobs)
     axis = build_linear_scale(ends["processing-or-completed"])
-    moments = [axis.high * i / _MOMENTS for i in range(_MOMENTS + 1)]
+    moments = [axis.high * i / _COUNTED_MOMENTS for i in range(_COUNTED_MOMENTS + 1)]
     begins = dict(zip(ends, ([0.0] * len(jobs), *ends.values()), strict=False))
     below = [0.0] * len(moments)
     areas = []
@@ -119,23 +121,26 @@ def _find_state_ends(job: Latency) -> tuple[float, ...]:
 
 def _format_area(axis: AxisScale, moments: Sequence[float], below: Sequence[float], above: Sequence[float]) -> str:
     def format_points(shares: Sequence[float], *, is_backwards: bool) -> list[str]:
-        points = [f"{_x(axis, moment):.1f},{_y(share):.1f}" for moment, share in zip(moments, shares, strict=True)]
+        points = [
+            f"{_compute_x_px(axis, moment):.1f},{_compute_y_px(share):.1f}"
+            for moment, share in zip(moments, shares, strict=True)
+        ]
         return points[::-1] if is_backwards else points
 
     return f"M{'L'.join([*format_points(above, is_backwards=False), *format_points(below, is_backwards=True)])}Z"
 
 
-def _x(axis: AxisScale, ms: float) -> float:
-    return _LEFT + axis.compute_position(ms) * (CURVE_WIDTH - _LEFT - _RIGHT)
+def _compute_x_px(axis: AxisScale, time_ms: float) -> float:
+    return _LEFT + axis.compute_position(time_ms) * (CURVE_WIDTH - _LEFT - _RIGHT)
 
 
-def _y(share: float) -> float:
+def _compute_y_px(share: float) -> float:
     return CURVE_HEIGHT - _BOTTOM - share * (CURVE_HEIGHT - _BOTTOM - _TOP)
 
 
 def _build_time_ticks(axis: AxisScale) -> tuple[CurveTick, ...]:
-    return tuple(CurveTick(_x(axis, value), format_duration(value)) for value in axis.ticks)
+    return tuple(CurveTick(_compute_x_px(axis, value), format_duration(value)) for value in axis.ticks)
 
 
 def _build_share_ticks() -> tuple[CurveTick, ...]:
-    return tuple(CurveTick(_y(share), f"{share * 100:.0f}%") for share in (0.0, 0.5, 1.0))
+    return tuple(CurveTick(_compute_y_px(share), f"{share * 100:.0f}%") for share in (0.0, 0.5, 1.0))

@@ -32,7 +32,7 @@ def separate_circles(circles: Sequence[PlottedCircle], frame: Rectangle) -> list
     for _ in range(_MAX_ROUNDS):
         has_overlap = False
         for i, j in combinations(range(len(moved)), 2):
-            shift = _compute_shift(moved[i], moved[j], i + j)
+            shift = _compute_circle_shift(moved[i], moved[j], i + j)
             if shift is not None:
                 has_overlap = True
                 moved[i] = _move_inside(moved[i], frame, -shift[0], -shift[1])
@@ -42,20 +42,29 @@ def separate_circles(circles: Sequence[PlottedCircle], frame: Rectangle) -> list
     return moved
 
 
-def _compute_shift(one: PlottedCircle, other: PlottedCircle, number: int) -> tuple[float, float] | None:
-    """Return by how much `other` is moved away from `one`, and `one` the opposite way; `None` if they do not touch."""
-    distance = math.hypot(other.x - one.x, other.y - one.y)
-    missing = one.radius + other.radius + _GAP_PX - distance
+def _compute_circle_shift(
+    first_circle: PlottedCircle, second_circle: PlottedCircle, pair_number: int
+) -> tuple[float, float] | None:
+    """Return by how many pixels in x and y `second_circle` moves, and `first_circle` the opposite way.
+
+    `None` if they do not touch. `pair_number` varies the direction of circles with the same center.
+    """
+    distance = math.hypot(second_circle.x - first_circle.x, second_circle.y - first_circle.y)
+    missing = first_circle.radius + second_circle.radius + _GAP_PX - distance
     if missing <= 1e-6:
         return None
     # Points at the same place are moved in different directions, so that a crowd spreads evenly.
-    angle = math.atan2(other.y - one.y, other.x - one.x) if distance > 1e-6 else 2.4 * number
+    angle = (
+        math.atan2(second_circle.y - first_circle.y, second_circle.x - first_circle.x)
+        if distance > 1e-6
+        else 2.4 * pair_number
+    )
     return math.cos(angle) * missing / 2, math.sin(angle) * missing / 2
 
 
-def _move_inside(circle: PlottedCircle, frame: Rectangle, by_x: float = 0.0, by_y: float = 0.0) -> PlottedCircle:
+def _move_inside(circle: PlottedCircle, frame: Rectangle, shift_x: float = 0.0, shift_y: float = 0.0) -> PlottedCircle:
     return PlottedCircle(
-        min(max(circle.x + by_x, frame.left + circle.radius), frame.right - circle.radius),
-        min(max(circle.y + by_y, frame.top + circle.radius), frame.bottom - circle.radius),
+        min(max(circle.x + shift_x, frame.left + circle.radius), frame.right - circle.radius),
+        min(max(circle.y + shift_y, frame.top + circle.radius), frame.bottom - circle.radius),
         circle.radius,
     )

@@ -85,11 +85,11 @@ def render_findings_page(page: FindingsPage) -> str:
         groups.setdefault(finding.urgency, []).append(finding)
     template = create_template_environment().get_template("findings.html.j2")
     return template.render(
-        page=page, groups=groups, style=assets.style, script=assets.script, policy=assets.policy, cut=_cut
+        page=page, groups=groups, style=assets.style, script=assets.script, policy=assets.policy, cut=_shorten_text
     )
 
 
-def _cut(text: str) -> str:
+def _shorten_text(text: str) -> str:
     return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS].rstrip()} …"
 
 

@@ -22,50 +22,56 @@ def state_intelligibility(run: MeasuredRun) -> VerdictStatement | None:
     """Return the statement on error rates; `None` if nothing was delivered that could be scored."""
     if not run.delivered:
         return None
-    rated = _select_rated_targets(run)
-    if not rated:
-        return _build("errors were not counted", "No ASR engine transcribed the audio: `voicegauge score` does.")
+    rated_targets = _select_rated_targets(run)
+    if not rated_targets:
+        return _build_statement(
+            "errors were not counted", "No ASR engine transcribed the audio: `voicegauge score` does."
+        )
     if run.has_uneven_languages:
-        return _build(
-            f"{_name_quality(run)} not comparable",
+        return _build_statement(
+            f"{_choose_quality_word(run)} not comparable",
             "The targets were not measured in the same languages, so not with the same texts.",
         )
-    best, worst = rated[0], rated[-1]
-    rates = f"{_name_rate(best.rate)} of {best.summary.target}: {format_error_rate(best.rate.corpus)}"
+    best, worst = rated_targets[0], rated_targets[-1]
+    rates_text = f"{_format_rate_name(best.rate)} of {best.summary.target}: {format_error_rate(best.rate.corpus)}"
     if best is worst:
-        return _build(f"{_name_rate(best.rate).lower()} {format_error_rate(best.rate.corpus)}", f"{rates}.")
-    rates += f"; of {worst.summary.target}: {format_error_rate(worst.rate.corpus)}"
-    if not run.resamples.has_intervals:
-        return _build(
-            f"too few texts to compare {_name_quality(run)}", f"{rates}. Differences have an interval from 5 texts on."
+        return _build_statement(
+            f"{_format_rate_name(best.rate).lower()} {format_error_rate(best.rate.corpus)}", f"{rates_text}."
         )
-    return _compare(run, rated, rates)
+    rates_text += f"; of {worst.summary.target}: {format_error_rate(worst.rate.corpus)}"
+    if not run.resamples.has_intervals:
+        return _build_statement(
+            f"too few texts to compare {_choose_quality_word(run)}",
+            f"{rates_text}. Differences have an interval from 5 texts on.",
+        )
+    return _compare_targets(run, rated_targets, rates_text)
 
 
-def _compare(run: MeasuredRun, rated: list[_RatedTarget], rates: str) -> VerdictStatement:
-    best, worst = rated[0], rated[-1]
+def _compare_targets(run: MeasuredRun, rated_targets: list[_RatedTarget], rates_text: str) -> VerdictStatement:
+    best, worst = rated_targets[0], rated_targets[-1]
     difference = run.resamples.estimate_error_difference(run.find_column(worst.summary), run.find_column(best.summary))
     interval = f" The difference is {format_percentage_points(difference)}." if difference else ""
     doubt = describe_asr_doubt(run)
-    equal = [one.summary.target for one in rated if one.summary.is_among_most_intelligible]
-    if len(equal) == len(rated):
-        return _build(
-            f"no clear difference in {_name_quality(run)}", " ".join(filter(None, (f"{rates}.{interval}", doubt)))
+    equal = [one.summary.target for one in rated_targets if one.summary.is_among_most_intelligible]
+    if len(equal) == len(rated_targets):
+        return _build_statement(
+            f"no clear difference in {_choose_quality_word(run)}",
+            " ".join(filter(None, (f"{rates_text}.{interval}", doubt))),
         )
     verb = "makes" if len(equal) == 1 else "make"
     claim = f"{name_targets(equal, best.summary.target)} {verb} the fewest errors"
     if doubt:
         claim += ", by less than the ASR's own error"
-    return _build(claim, " ".join(filter(None, (f"{rates}.{interval}", doubt))))
+    return _build_statement(claim, " ".join(filter(None, (f"{rates_text}.{interval}", doubt))))
 
 
 def describe_asr_doubt(run: MeasuredRun) -> str:
     """Say that the ASR engine's own errors exceed the differences between targets; empty if they do not."""
-    rated = _select_rated_targets(run)
-    floor = compute_asr_error_floor(run, rated[0].rate.unit) if rated else None
-    if floor is None or len(rated) < 2:
+    rated_targets = _select_rated_targets(run)
+    floor = compute_asr_error_floor(run, rated_targets[0].rate.unit) if rated_targets else None
+    if floor is None or len(rated_targets) < 2:
         return ""
-    spread = rated[-1].rate.corpus.value - rated[0].rate.corpus.value
+    spread = rated_targets[-1].rate.corpus.value - rated_targets[0].rate.corpus.value
     if spread > floor:
         return ""
     return (
@@ -84,17 +90,17 @@ def compute_asr_error_floor(run: MeasuredRun, unit: Literal["word", "character"]
 def _select_rated_targets(run: MeasuredRun) -> list[_RatedTarget]:
     """Return the targets with an error rate in words, or else those with one in characters; lowest first."""
     words = [_RatedTarget(target, target.wer) for target in run.targets if target.wer]
-    rated = words or [_RatedTarget(target, target.cer) for target in run.targets if target.cer]
-    return sorted(rated, key=lambda one: one.rate.corpus.value)
+    rated_targets = words or [_RatedTarget(target, target.cer) for target in run.targets if target.cer]
+    return sorted(rated_targets, key=lambda one: one.rate.corpus.value)
 
 
-def _name_quality(run: MeasuredRun) -> str:
+def _choose_quality_word(run: MeasuredRun) -> str:
     return "accuracy" if run.manifest.kind == "transcription" else "intelligibility"
 
 
-def _name_rate(rate: ErrorRate) -> str:
+def _format_rate_name(rate: ErrorRate) -> str:
     return f"{rate.unit.capitalize()} error rate"
 
 
-def _build(summary: str, detail: str) -> VerdictStatement:
+def _build_statement(summary: str, detail: str) -> VerdictStatement:
     return VerdictStatement(topic="intelligibility", summary=summary, detail=detail)

@@ -19,13 +19,13 @@ def join_words(words: Sequence[str]) -> str:
 def name_targets(targets: Sequence[str], first: str) -> str:
     """Name a few targets, `first` at the start; of many, name only `first` and count the others."""
     if len(targets) > MAX_NAMED_TARGETS:
-        return f"{first} and {count_things(len(targets) - 1, 'other')}"
+        return f"{first} and {format_count_with_noun(len(targets) - 1, 'other')}"
     return join_words([first, *(target for target in targets if target != first)])
 
 
-def count_things(count: int, singular: str) -> str:
-    """Return a number with its noun: "1 target", "3 targets"."""
-    return f"{count:,} {singular}{'' if count == 1 else 's'}"
+def format_count_with_noun(count: int, singular_noun: str) -> str:
+    """Return a number, with commas between thousands, and its noun: "1 target", "3,000 targets"."""
+    return f"{count:,} {singular_noun}{'' if count == 1 else 's'}"
 
 
 def format_factor(interval: DifferenceInterval) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voicegauge.bench.analysis import TargetSummary
 from voicegauge.report.text_format import format_usd
-from voicegauge.report.verdict.phrases import count_things, join_words, name_targets
+from voicegauge.report.verdict.phrases import format_count_with_noun, join_words, name_targets
 from voicegauge.report.verdict.statements import MeasuredRun, VerdictStatement
 
 
@@ -18,20 +18,22 @@ def state_prices(run: MeasuredRun) -> VerdictStatement | None:
     reasons = _describe_missing_prices([target for target in delivered if target.cost.usd_per_1m_characters is None])
     disputed = _describe_disputes([target for target in delivered if target.cost.disputed])
     if not priced:
-        return _build("no price in dollars", join_sentences(f"{reasons.capitalize()}", disputed))
+        return _build_statement("no price in dollars", join_sentences(f"{reasons.capitalize()}", disputed))
     cheapest = describe_cheapest(priced)
     if reasons:
-        among = f"Of the {count_things(len(priced), 'target')} with a price in dollars, {cheapest}"
-        return _build(f"prices not comparable: {reasons}", join_sentences(among, disputed))
+        among = f"Of the {format_count_with_noun(len(priced), 'target')} with a price in dollars, {cheapest}"
+        return _build_statement(f"prices not comparable: {reasons}", join_sentences(among, disputed))
     has_dispute = any(target.cost.disputed for target, _ in priced)
     remark = " (a price is disputed)" if has_dispute else ""
     if len(priced) == 1:
-        return _build(f"{_describe_price(priced[0][1])}{remark}", join_sentences(cheapest, disputed))
+        return _build_statement(f"{_describe_price(priced[0][1])}{remark}", join_sentences(cheapest, disputed))
     lowest = [target.target for target, usd in priced if usd == priced[0][1]]
     if len(lowest) == len(priced):
-        return _build(f"all cost the same{remark}", join_sentences(cheapest, disputed))
+        return _build_statement(f"all cost the same{remark}", join_sentences(cheapest, disputed))
     verb = "is" if len(lowest) == 1 else "are"
-    return _build(f"{name_targets(lowest, lowest[0])} {verb} the cheapest{remark}", join_sentences(cheapest, disputed))
+    return _build_statement(
+        f"{name_targets(lowest, lowest[0])} {verb} the cheapest{remark}", join_sentences(cheapest, disputed)
+    )
 
 
 def describe_cheapest(priced: list[tuple[TargetSummary, float]]) -> str:
@@ -60,10 +62,12 @@ def _describe_missing_prices(targets: list[TargetSummary]) -> str:
     parts = []
     if in_credits:
         parts.append(
-            f"{count_things(len(in_credits), 'target')} {'charges' if len(in_credits) == 1 else 'charge'} credits"
+            f"{format_count_with_noun(len(in_credits), 'target')} charge{'s' if len(in_credits) == 1 else ''} credits"
         )
     if unknown:
-        parts.append(f"{count_things(unknown, 'target')} {'has' if unknown == 1 else 'have'} no documented price")
+        parts.append(
+            f"{format_count_with_noun(unknown, 'target')} {'has' if unknown == 1 else 'have'} no documented price"
+        )
     return join_words(parts)
 
 
@@ -77,5 +81,5 @@ def _describe_disputes(targets: list[TargetSummary]) -> str:
     )
 
 
-def _build(summary: str, detail: str) -> VerdictStatement:
+def _build_statement(summary: str, detail: str) -> VerdictStatement:
     return VerdictStatement(topic="price", summary=summary, detail=detail)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from voicegauge.bench.analysis import TargetSummary
-from voicegauge.report.verdict.phrases import count_things, join_words
+from voicegauge.report.verdict.phrases import format_count_with_noun, join_words
 from voicegauge.report.verdict.statements import MeasuredRun, VerdictStatement
 
 
@@ -14,12 +14,12 @@ def state_reliability(run: MeasuredRun) -> VerdictStatement:
     failing = [target for target in run.targets if target.failures]
     samples = sum(target.samples for target in run.targets)
     if not failing:
-        return _build("", f"All {samples:,} requests succeeded." if samples > 1 else "The request succeeded.")
+        return _build_statement("", f"All {samples:,} requests succeeded." if samples > 1 else "The request succeeded.")
     lost = [target.target for target in failing if target.failures == target.samples]
     partly = [target for target in failing if target.failures < target.samples]
     parts = [*([f"{join_words(lost)} delivered nothing"] if lost else []), *map(_describe_share, partly)]
-    summary = parts[0] if len(parts) == 1 else f"{count_things(len(failing), 'target')} failed requests"
-    return _build(
+    summary = parts[0] if len(parts) == 1 else f"{format_count_with_noun(len(failing), 'target')} failed requests"
+    return _build_statement(
         summary, ". ".join(f"{_describe_share(target)}: {_describe_kinds(target)}" for target in failing) + "."
     )
 
@@ -38,7 +38,7 @@ def describe_total_failure(run: MeasuredRun) -> str:
 
 
 def _describe_share(target: TargetSummary) -> str:
-    return f"{target.target} failed {target.failures} of {count_things(target.samples, 'request')}"
+    return f"{target.target} failed {target.failures} of {format_count_with_noun(target.samples, 'request')}"
 
 
 def _describe_kinds(target: TargetSummary) -> str:
@@ -49,5 +49,5 @@ def _join_kinds(kinds: Counter[str]) -> str:
     return ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in kinds.most_common())
 
 
-def _build(summary: str, detail: str) -> VerdictStatement:
+def _build_statement(summary: str, detail: str) -> VerdictStatement:
     return VerdictStatement(topic="reliability", summary=summary, detail=detail)

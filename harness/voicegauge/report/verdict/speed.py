@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voicegauge.bench.analysis import Estimate, TargetSummary
-from voicegauge.report.verdict.phrases import count_things, format_factor, format_time, name_targets
+from voicegauge.report.verdict.phrases import format_count_with_noun, format_factor, format_time, name_targets
 from voicegauge.report.verdict.statements import MeasuredRun, VerdictStatement
 
 
@@ -21,19 +21,21 @@ def state_speed(run: MeasuredRun) -> VerdictStatement | None:
     if any(target.completion_ms for target, _ in timed):
         median += " The times of jobs include the wait for the poll that saw their end."
     if not others:
-        return _build(f"{best.target} takes {format_time(time)}", median)
+        return _build_statement(f"{best.target} takes {format_time(time)}", median)
     if not run.resamples.has_intervals:
-        return _build("too few texts to compare speed", f"{median} Differences have an interval from 5 texts on.")
+        return _build_statement(
+            "too few texts to compare speed", f"{median} Differences have an interval from 5 texts on."
+        )
     equal = [target.target for target, _ in timed if target.is_among_fastest]
     slower = [target for target, _ in timed if not target.is_among_fastest]
     if not slower:
-        return _build("no clear difference in speed", median)
+        return _build_statement("no clear difference in speed", median)
     factor = run.resamples.estimate_latency_ratio(run.find_column(slower[0]), run.find_column(best))
     lead = f"{format_factor(factor)} as fast as {slower[0].target}" if factor else "fastest"
     if len(equal) == 1:
-        return _build(f"{best.target} is {lead}{', the next' if len(slower) > 1 else ''}", median)
+        return _build_statement(f"{best.target} is {lead}{', the next' if len(slower) > 1 else ''}", median)
     names = name_targets(equal, best.target)
-    return _build(
+    return _build_statement(
         f"{names} are the fastest",
         f"{names} are indistinguishable. {best.target} is {lead}, the next. {median}",
     )
@@ -42,8 +44,12 @@ def state_speed(run: MeasuredRun) -> VerdictStatement | None:
 def _describe_times(timed: list[tuple[TargetSummary, Estimate]]) -> str:
     shown = timed if len(timed) <= 3 else [timed[0], timed[1], timed[-1]]
     names = ", ".join(f"{target.target} {format_time(time)}" for target, time in shown)
-    return names if len(shown) == len(timed) else f"{names}; {count_things(len(timed) - len(shown), 'other')} between"
+    return (
+        names
+        if len(shown) == len(timed)
+        else f"{names}; {format_count_with_noun(len(timed) - len(shown), 'other')} between"
+    )
 
 
-def _build(summary: str, detail: str) -> VerdictStatement:
+def _build_statement(summary: str, detail: str) -> VerdictStatement:
     return VerdictStatement(topic="speed", summary=summary, detail=detail)

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from voicegauge.data import cache_folder
+from voicegauge.data import get_cache_folder
 from voicegauge.speech.asr.transcription import TRANSCRIPTION_VERSION, Transcription
 
 _LOCK_TIMEOUT_S = 30.0
@@ -34,10 +34,10 @@ class TranscriptCache:
         Args:
             asr_id: `id` of the engine.
             settings: `settings` of the engine.
-            folder: folder that contains the database; `cache_folder()` if `None`.
+            folder: folder that contains the database; `get_cache_folder()` if `None`.
         """
         self._asr = f"{asr_id} {json.dumps(dict(settings), sort_keys=True)}"
-        self._path = (folder or cache_folder()) / "transcripts.sqlite3"
+        self._path = (folder or get_cache_folder()) / "transcripts.sqlite3"
 
     def get(self, audio_key: str, language: str) -> Transcription | None:
         """Return the saved transcription of the audio with the key `audio_key`; `None` if no transcription is saved.

@@ -33,13 +33,13 @@ class _BranchKeyFunctions(NamedTuple):
     get_new_key: Callable[[AppliedSchemas], Hashable]
 
 
-def match_branches(schema_pair: SchemaPair, old: _Branches, new: _Branches) -> BranchDifferences:
+def match_branches(schema_pair: SchemaPair, old_branches: _Branches, new_branches: _Branches) -> BranchDifferences:
     """Match equal branches, then branches with the same reference or title, and then the last two if only two remain.
 
     Equal branches are matched first, so that a branch that was only renamed is not reported.
     """
     changed: list[tuple[AppliedSchemas, AppliedSchemas]] = []
-    old_left, new_left = list(old), list(new)
+    old_left, new_left = list(old_branches), list(new_branches)
     by_content = _BranchKeyFunctions(
         schema_pair.scope.old_schemas.compute_fingerprint, schema_pair.scope.new_schemas.compute_fingerprint
     )
@@ -68,56 +68,58 @@ def _get_branch_name(branch: AppliedSchemas) -> str:
     return reference if isinstance(reference, str) else title if isinstance(title, str) else ""
 
 
-def compare_wrapping(
-    schema_pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema, inner_pairs: list[SchemaPair]
+def compare_branch_wrapping(
+    schema_pair: SchemaPair, old_schema: NormalizedSchema, new_schema: NormalizedSchema, inner_pairs: list[SchemaPair]
 ) -> Iterator[DriftChange]:
     """Yield the changes if a schema became a branch of a `oneOf` or `anyOf`, or if a branch became the whole schema.
 
     The branches to compare next are appended to `inner_pairs`. In all other cases, nothing is yielded or appended.
     """
     for key in ("oneOf", "anyOf"):
-        for wrapped, single in ((new, old), (old, new)):
+        for wrapped, single in ((new_schema, old_schema), (old_schema, new_schema)):
             if key not in wrapped.schema_lists or not wrapped.has_only_branches or single.has_only_branches:
                 continue
-            is_wrapped_now = wrapped is new
+            is_wrapped_now = wrapped is new_schema
             listed = schema_pair.old if is_wrapped_now else schema_pair.new
             if key == "oneOf" and not any(has_single_branch(node.resolve_references(), key) for node in listed):
                 action = "wrapped-in-one-of" if is_wrapped_now else "unwrapped-from-one-of"
                 yield schema_pair.scope.build_change(
-                    build_rule_id(schema_pair.schema_kind, action), old.get_keyword(key), new.get_keyword(key)
+                    build_rule_id(schema_pair.schema_kind, action),
+                    old_schema.get_keyword(key),
+                    new_schema.get_keyword(key),
                 )
                 continue
-            old_branches = (schema_pair.old,) if is_wrapped_now else old.schema_lists[key]
-            new_branches = new.schema_lists[key] if is_wrapped_now else (schema_pair.new,)
+            old_branches = (schema_pair.old,) if is_wrapped_now else old_schema.schema_lists[key]
+            new_branches = new_schema.schema_lists[key] if is_wrapped_now else (schema_pair.new,)
             matched_branches = match_branches(schema_pair, old_branches, new_branches)
-            yield from _report_branch_changes(schema_pair, key, matched_branches, (old, new), inner_pairs)
+            yield from _report_branch_changes(schema_pair, key, matched_branches, (old_schema, new_schema), inner_pairs)
 
 
 def compare_branches(
-    schema_pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema, inner_pairs: list[SchemaPair]
+    schema_pair: SchemaPair, old_schema: NormalizedSchema, new_schema: NormalizedSchema, inner_pairs: list[SchemaPair]
 ) -> Iterator[DriftChange]:
     """Yield a change for each branch that was added or removed, and append changed branches to `inner_pairs`."""
     for key in RULE_NAME_BY_BRANCH_KEYWORD:
-        old_branches, new_branches = old.schema_lists.get(key, ()), new.schema_lists.get(key, ())
+        old_branches, new_branches = old_schema.schema_lists.get(key, ()), new_schema.schema_lists.get(key, ())
         if key == "prefixItems":
             matched_branches = _match_by_index(old_branches, new_branches)
         elif bool(old_branches) != bool(new_branches) and key != "allOf":
             action = f"{RULE_NAME_BY_BRANCH_KEYWORD[key]}-{'set' if new_branches else 'unset'}"
             yield schema_pair.scope.build_change(
-                build_rule_id(schema_pair.schema_kind, action), old.get_keyword(key), new.get_keyword(key)
+                build_rule_id(schema_pair.schema_kind, action), old_schema.get_keyword(key), new_schema.get_keyword(key)
             )
             continue
         else:
             matched_branches = match_branches(schema_pair, old_branches, new_branches)
-        yield from _report_branch_changes(schema_pair, key, matched_branches, (old, new), inner_pairs)
+        yield from _report_branch_changes(schema_pair, key, matched_branches, (old_schema, new_schema), inner_pairs)
 
 
-def _match_by_index(old: _Branches, new: _Branches) -> BranchDifferences:
+def _match_by_index(old_branches: _Branches, new_branches: _Branches) -> BranchDifferences:
     """Match the schemas of `prefixItems` by their index."""
     return BranchDifferences(
-        list(zip(old, new, strict=False)),  # the longer list has the removed or the added ones
-        list(old[len(new) :]),
-        list(new[len(old) :]),
+        list(zip(old_branches, new_branches, strict=False)),  # the longer list has the removed or the added ones
+        list(old_branches[len(new_branches) :]),
+        list(new_branches[len(old_branches) :]),
     )
 
 

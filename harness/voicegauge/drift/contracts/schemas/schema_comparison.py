@@ -8,7 +8,7 @@ from typing import Any
 from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.normalized_schema import NormalizedSchema
 from voicegauge.drift.contracts.schema_rules import SCHEMA_KIND_BY_ID_PREFIX, build_rule_id
-from voicegauge.drift.contracts.schemas.branches import compare_branches, compare_wrapping
+from voicegauge.drift.contracts.schemas.branches import compare_branch_wrapping, compare_branches
 from voicegauge.drift.contracts.schemas.keywords import compare_keywords
 from voicegauge.drift.contracts.schemas.properties import compare_properties
 from voicegauge.drift.contracts.schemas.subschemas import compare_subschemas
@@ -63,7 +63,7 @@ def _find_component_pointer(node: DocumentNode) -> str:
 def _compare_pair(schema_pair: SchemaPair, inner_pairs: list[SchemaPair]) -> Iterator[DriftChange]:
     """Yield the changes of one pair of schemas, and append the pairs of schemas inside of them to `inner_pairs`."""
     old, new = schema_pair.normalize_both()
-    wrapping = list(compare_wrapping(schema_pair, old, new, inner_pairs))
+    wrapping = list(compare_branch_wrapping(schema_pair, old, new, inner_pairs))
     if wrapping or inner_pairs:
         yield from wrapping
         return

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from voicegauge.data import CACHE_VARIABLE, cache_folder
+from voicegauge.data import CACHE_VARIABLE, get_cache_folder
 from voicegauge.errors import MissingExtraError, UsageError
 from voicegauge.model import KnownWords
 from voicegauge.speech.asr.base import compute_short_sha256
@@ -142,7 +142,7 @@ def _find_or_create_in_cache(name: str, save: Callable[[WhisperCheckpoint, Path]
 
     The file or folder does not appear in the cache before it is complete.
     """
-    home = cache_folder() / EMBEDDED_ENGINE
+    home = get_cache_folder() / EMBEDDED_ENGINE
     path = home / name
     if path.exists():
         return path
