@@ -95,6 +95,16 @@ def test_what_the_document_does_not_state_is_listed_and_marked(document: Path) -
     assert "usd: TODO" in proposal.overlay
 
 
+def test_a_proposal_that_is_incomplete_says_what_to_do_first(
+    document: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document.write_text(DOCUMENT.replace("examples: [anna]", ""))
+    assert run(["init", str(document)]) == 0
+    output = capsys.readouterr().out
+    assert "it cannot be used before this is completed:" in output
+    assert "next: complete it, then voicegauge check acme" in output
+
+
 def test_prices_are_never_guessed(document: Path) -> None:
     assert [
         line for line in propose(document).splitlines() if "pricing" in line and not line.lstrip().startswith("#")

@@ -33,7 +33,7 @@ class FiniteRange(click.FloatRange):
 
 
 class OutputFile(click.Path):
-    """A file to write. A file that cannot be written is rejected before any work is done or paid for."""
+    """A file to write; missing folders are created. One that cannot be written is rejected before any work or cost."""
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
