@@ -59,12 +59,12 @@ def build_ranked_rows(
     return tuple(rows)
 
 
-def _describe_share(ranked: RankedTarget) -> str:
-    if ranked.points is None:
+def _describe_share(ranked_target: RankedTarget) -> str:
+    if ranked_target.points is None:
         return "not ranked: a number is missing"
-    if ranked.first_share is None:
+    if ranked_target.first_share is None:
         return "too few texts"
-    return f"first in {math.floor(ranked.first_share * 100 + 0.5 + 1e-9)}%"
+    return f"first in {math.floor(ranked_target.first_share * 100 + 0.5 + 1e-9)}%"
 
 
 def _format_points(points: float | None) -> str:
@@ -82,17 +82,19 @@ def sort_by_number(targets: Sequence[TargetSummary], ranked: Sequence[RankedRow]
 
 
 def describe_weights(weights: RankingWeights) -> str:
-    """Say what a ranking is by: "By speed and intelligibility"."""
+    """Name the criteria of a ranking: "By speed and intelligibility"."""
     names = ("speed", "intelligibility", "price")
     used = [name for name in names if getattr(weights, name)]
     left_out = [name for name in names if not getattr(weights, name)]
-    text = f"By {_join(used)}, equally." if len(used) > 1 else f"By {_join(used)}."
+    text = f"By {_join_words(used)}, equally." if len(used) > 1 else f"By {_join_words(used)}."
     return (
-        f"{text} {_join(left_out).capitalize()}: not comparable for all targets, so not counted." if left_out else text
+        f"{text} {_join_words(left_out).capitalize()}: not comparable for all targets, so not counted."
+        if left_out
+        else text
     )
 
 
-def _join(words: Sequence[str]) -> str:
+def _join_words(words: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 

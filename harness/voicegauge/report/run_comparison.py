@@ -30,7 +30,7 @@ _METRIC_NAMES = {
     "charged": "charge",
 }
 _VERDICT_ORDER: tuple[ChangeVerdict, ...] = ("regression", "improvement", "underpowered", "no evidence")
-_UNCHANGED_NAMES = frozenset({"Run", "Started", "Finished", "Plan, SHA-256", "Requests", "Seed"})
+_UNINFORMATIVE_FACT_NAMES = frozenset({"Run", "Started", "Finished", "Plan, SHA-256", "Requests", "Seed"})
 """Facts that differ between any two runs, or that say nothing about their numbers."""
 
 
@@ -46,7 +46,7 @@ class MetricRow(NamedTuple):
 
 
 class TextDifference(NamedTuple):
-    """One text of one target: the ratio of its median latencies, and its error rates, in both runs."""
+    """One text of one target, with its median total latency in both runs, in milliseconds."""
 
     target: str
     text: str
@@ -76,7 +76,7 @@ def compare_with_first_run(runs: Sequence[Run], names: Sequence[str]) -> tuple[R
 
     Args:
         runs: the runs of a report.
-        names: their letters.
+        names: the letter of each run, in the same order.
     """
     return tuple(
         _compare_with_first(runs[0], run, names[0], name) for run, name in zip(runs[1:], names[1:], strict=True)
@@ -86,7 +86,7 @@ def compare_with_first_run(runs: Sequence[Run], names: Sequence[str]) -> tuple[R
 def list_differing_facts(report: BenchReport) -> tuple[RunFact, ...]:
     """Return the facts that differ between the runs and may explain why their numbers do."""
     facts = (*list_key_facts(report), *list_environment_facts(report))
-    return tuple(fact for fact in facts if fact.name not in _UNCHANGED_NAMES and len(set(fact.values)) > 1)
+    return tuple(fact for fact in facts if fact.name not in _UNINFORMATIVE_FACT_NAMES and len(set(fact.values)) > 1)
 
 
 def _compare_with_first(first_run: Run, run: Run, first_name: str, name: str) -> RunDifference:
@@ -94,7 +94,7 @@ def _compare_with_first(first_run: Run, run: Run, first_name: str, name: str) ->
         comparison = compare_runs(first_run, run)
     except DataError as error:
         return RunDifference(name, f"Run {name} and run {first_name}: {error}.", (), ())
-    ordered = sorted(comparison.metrics, key=lambda one: _VERDICT_ORDER.index(one.verdict))
+    ordered = sorted(comparison.metrics, key=lambda metric: _VERDICT_ORDER.index(metric.verdict))
     return RunDifference(
         name,
         _describe_comparison(comparison, first_name, name),
@@ -105,47 +105,47 @@ def _compare_with_first(first_run: Run, run: Run, first_name: str, name: str) ->
 
 def _describe_comparison(comparison: RunComparison, first_name: str, name: str) -> str:
     found = {
-        verdict: [one for one in comparison.metrics if one.verdict == verdict]
+        verdict: [metric for metric in comparison.metrics if metric.verdict == verdict]
         for verdict in ("regression", "improvement")
     }
     lead = f"Run {name} against run {first_name}"
     if not any(found.values()):
         return f"{lead}: no clear change in {len(comparison.metrics)} metrics."
-    parts = [_describe_change(one) for many in found.values() for one in many[:3]]
+    parts = [_describe_change(metric) for many in found.values() for metric in many[:3]]
     more = sum(len(many) - 3 for many in found.values() if len(many) > 3)
     return f"{lead}: {'; '.join(parts)}{f'; and {more} more changes' if more else ''}."
 
 
-def _describe_change(one: MetricComparison) -> str:
-    direction = "worse" if one.verdict == "regression" else "better"
-    return f"{one.target} {direction} in {_METRIC_NAMES[one.metric]} ({_format_change(one)})"
+def _describe_change(metric: MetricComparison) -> str:
+    direction = "worse" if metric.verdict == "regression" else "better"
+    return f"{metric.target} {direction} in {_METRIC_NAMES[metric.metric]} ({_format_change(metric)})"
 
 
-def _build_row(one: MetricComparison) -> MetricRow:
+def _build_row(metric: MetricComparison) -> MetricRow:
     return MetricRow(
-        one,
-        _METRIC_NAMES[one.metric],
-        _format_value(one, one.baseline),
-        _format_value(one, one.run),
-        _format_change(one),
+        metric,
+        _METRIC_NAMES[metric.metric],
+        _format_value(metric, metric.baseline),
+        _format_value(metric, metric.run),
+        _format_change(metric),
     )
 
 
-def _format_value(one: MetricComparison, value: float) -> str:
-    if one.unit == "ms":
+def _format_value(metric: MetricComparison, value: float) -> str:
+    if metric.unit == "ms":
         return f"{format_ms(value)} ms"
-    if one.unit == "rate":
+    if metric.unit == "rate":
         return f"{format_percent(value)}%"
-    return format_usd(value) if one.unit == "usd" else f"{value:,.1f} credits"
+    return format_usd(value) if metric.unit == "usd" else f"{value:,.1f} credits"
 
 
-def _format_change(one: MetricComparison) -> str:
-    unit = " points" if one.unit == "rate" else "%"
-    decimals = 1 if one.unit == "rate" else 0
-    change = f"{one.change * 100:+.{decimals}f}{unit}"
-    if one.low is None or one.high is None:
+def _format_change(metric: MetricComparison) -> str:
+    unit = " points" if metric.unit == "rate" else "%"
+    decimals = 1 if metric.unit == "rate" else 0
+    change = f"{metric.change * 100:+.{decimals}f}{unit}"
+    if metric.low is None or metric.high is None:
         return change
-    return f"{change}, {one.low * 100:+.{decimals}f}{DASH}{one.high * 100:+.{decimals}f}"
+    return f"{change}, {metric.low * 100:+.{decimals}f}{DASH}{metric.high * 100:+.{decimals}f}"
 
 
 def _compare_texts(first_run: Run, run: Run) -> tuple[TextDifference, ...]:
@@ -156,7 +156,7 @@ def _compare_texts(first_run: Run, run: Run) -> tuple[TextDifference, ...]:
         for target, text in before.keys() & after.keys()
         if before[target, text] > 0 and after[target, text] > 0
     ]
-    found.sort(key=lambda one: (-abs(math.log(one.after_ms / one.before_ms)), one.target, one.text))
+    found.sort(key=lambda text: (-abs(math.log(text.after_ms / text.before_ms)), text.target, text.text))
     return tuple(found[:MAX_TEXTS_SHOWN])
 
 

@@ -42,9 +42,9 @@ class AudioInputCall(Call):
         """The samples of each file of the response; `None` for a file that cannot be decoded."""
         return tuple(_decode_audio(data) for data in self.response_files)
 
-    def read_input(self, name: AudioInputField) -> Any:
+    def read_input(self, field_name: AudioInputField) -> Any:
         """Return the provider-neutral value of an input of the request; `None` if the request leaves it out."""
-        mapping = self.audio_target.audio_input.request.get(name)
+        mapping = self.audio_target.audio_input.request.get(field_name)
         value = self.read_request(mapping.at) if mapping is not None else MISSING
         if mapping is None or value is MISSING:
             return None

@@ -203,6 +203,6 @@ class TrafficMonitor(RelayListener):
                 self._on_finding(finding)
 
 
-def _count_reason(counter: Counter[str], reason: str, number: int = 1) -> None:
-    if number:
-        counter[reason if reason in counter or len(counter) < MAX_REASONS else _OTHER_REASONS] += number
+def _count_reason(counter: Counter[str], reason: str, count: int = 1) -> None:
+    if count:
+        counter[reason if reason in counter or len(counter) < MAX_REASONS else _OTHER_REASONS] += count

@@ -104,12 +104,12 @@ class TrafficJudge:
             return JudgedExchange(not_judged=self._mask(str(error)))
         if relayed_exchange.interruption_reason is not None:
             return self._judge_incomplete(exchange, relayed_exchange.interruption_reason)
-        number = self._find_or_open_job(exchange)
-        if number is not None:
-            exchange = msgspec.structs.replace(exchange, group=f"conversation {number}")
+        job_number = self._find_or_open_job(exchange)
+        if job_number is not None:
+            exchange = msgspec.structs.replace(exchange, group=f"conversation {job_number}")
         not_recorded = self._record(exchange)
         try:
-            findings, not_judged = self._judge_complete(exchange, number), None
+            findings, not_judged = self._judge_complete(exchange, job_number), None
         except MissingExtraError as error:  # audio that only an optional part can decode
             findings, not_judged = [], str(error)
         is_recorded = self._recorder is not None and not_recorded is None
@@ -167,9 +167,9 @@ class TrafficJudge:
 
     def _find_or_open_job(self, exchange: Exchange) -> int | None:
         """Return the number of the job to which `exchange` belongs; `None` if it belongs to none."""
-        number = self._index.find_conversation(exchange)
-        if number in self._jobs:
-            return number
+        job_number = self._index.find_conversation(exchange)
+        if job_number in self._jobs:
+            return job_number
         call = parse_call(self._contract, exchange)
         if call is None or call.target is None or not call.is_accepted or call.target.job_operation is None:
             return None
@@ -179,7 +179,7 @@ class TrafficJudge:
             self._close_oldest_job()
         return self._job_count
 
-    def _judge_complete(self, exchange: Exchange, number: int | None) -> list[Finding]:
+    def _judge_complete(self, exchange: Exchange, job_number: int | None) -> list[Finding]:
         """Judge one exchange, and the job to which it belongs; return the findings that are new."""
         self._count_exchange(exchange)
         call = parse_call(self._contract, exchange)
@@ -188,9 +188,9 @@ class TrafficJudge:
         if call is not None:
             self._submits.add(call)
             findings = self._collector.judge_subjects(checker, [call])
-        if number is not None:
-            self._index.add_exchange(exchange, number)
-            findings += self._judge_job(self._jobs[number], exchange, call)
+        if job_number is not None:
+            self._index.add_exchange(exchange, job_number)
+            findings += self._judge_job(self._jobs[job_number], exchange, call)
             while sum(job.size_bytes for job in self._jobs.values()) > MAX_OPEN_JOB_BYTES and len(self._jobs) > 1:
                 self._close_oldest_job()
         elif call is not None:
@@ -215,8 +215,8 @@ class TrafficJudge:
         return new
 
     def _close_oldest_job(self) -> None:
-        number, job = self._jobs.popitem(last=False)
-        self._index.forget_conversation(number)
+        job_number, job = self._jobs.popitem(last=False)
+        self._index.forget_conversation(job_number)
         with contextlib.suppress(MissingExtraError):  # it was counted when the exchange passed
             self._collector.judge_subjects(self._choose_checker(job.exchanges), job.list_subjects())
 
@@ -248,11 +248,11 @@ def _build_exchange(contract: Contract, relayed_exchange: RelayedExchange) -> Ex
     )
 
 
-def _decompress(message: Request | Response, name: str) -> bytes:
+def _decompress(message: Request | Response, message_name: str) -> bytes:
     encoding = ", ".join(value for key, value in message.headers if key.lower() == "content-encoding")
     if not encoding.strip() or encoding.strip().lower() == "identity" or not message.body:
         return message.body
-    body = decode_body(message.body, encoding, max_bytes=MAX_DECODED_BYTES, host=name)
+    body = decode_body(message.body, encoding, max_bytes=MAX_DECODED_BYTES, host=message_name)
     if body is message.body:  # a secret in it could not be found
-        raise DataError(f"the body of {name} is compressed ({encoding[:40]}) and could not be decompressed")
+        raise DataError(f"the body of {message_name} is compressed ({encoding[:40]}) and could not be decompressed")
     return body
