@@ -373,3 +373,13 @@ def test_an_interrupted_run_with_other_options_is_pointed_out(
     assert bench("sync", more=("--asr", "none", "--no-report", "--limit", "1")) == 0
     assert f"{folder} is an interrupted run with other options" in " ".join(capsys.readouterr().err.split())
     assert submits(provider) == 4
+
+
+def test_times_that_were_taken_while_the_machine_was_too_busy_are_not_valid(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("voicegauge.bench.running.runner.is_disturbed", lambda _lag_ms, _latency_ms: True)
+    few = ("--asr", "none", "--no-report")
+    assert bench("sync", more=few) == 0, "a single disturbance is a large share of a few samples"
+    assert bench("sync", more=(*few, "--repetitions", "7", "--max-cost", "9")) == 3
+    assert "this machine was too busy during 21 of 21 samples" in " ".join(capsys.readouterr().err.split())
