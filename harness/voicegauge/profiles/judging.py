@@ -139,7 +139,10 @@ def _find_broken_rules(case: CaseResult, rules: Sequence[str]) -> list[str]:
 
 
 def _explain_missing_verdict(case: CaseResult, requirement: Requirement) -> str | None:
-    """Return why a case in which the requirement did not fail says nothing about it; `None` if it passed there."""
+    """Return why a case gives no verdict on a requirement; `None` if the requirement passed in the case.
+
+    Only for cases in which no rule of the requirement is broken.
+    """
     missing = _find_broken_rules(case, requirement.needs)
     return case.violations[missing[0]] if missing else case.reason
 

@@ -25,7 +25,7 @@ MAX_DISTINCT_BOUNDS = 400
 
 
 class CensoredTime(NamedTuple):
-    """A time of one sample, which lies between two bounds; they are equal if it is known."""
+    """Lower and upper bound of a time of one sample, in milliseconds; both are equal if the time is known exactly."""
 
     text_id: Hashable
     low_ms: float
@@ -104,7 +104,7 @@ class _CensoredDistribution:
 
 
 def _round_outwards(low_ms: FloatArray, high_ms: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the bounds, rounded to at most `MAX_DISTINCT_BOUNDS` values if there are more."""
+    """Return the bounds, in milliseconds, widened where needed so that at most `MAX_DISTINCT_BOUNDS` are distinct."""
     bounds = np.unique(np.concatenate((low_ms, high_ms)))
     if len(bounds) <= MAX_DISTINCT_BOUNDS:
         return low_ms, high_ms

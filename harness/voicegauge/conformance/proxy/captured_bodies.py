@@ -48,7 +48,7 @@ class CapturedBody:
         """Why the body is not kept; `None` if it is."""
 
     def add(self, chunk: bytes) -> None:
-        """Add a part of the body, unless a limit was or is exceeded."""
+        """Append a chunk of the body. Above a limit, the whole body is discarded, and later chunks are ignored."""
         if self.lost_reason is not None:
             return
         if self.size_bytes + len(chunk) > self._memory.max_body_bytes:

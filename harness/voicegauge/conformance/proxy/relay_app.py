@@ -1,4 +1,4 @@
-"""Forwards requests and passes responses back, part by part, as an ASGI application."""
+"""Forwards requests and passes responses back, chunk by chunk, as an ASGI application."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class RelayListener:
-    """Takes what passed. The methods are called in the event loop and must not block."""
+    """Gets each relayed exchange, or why there is none. Its methods are called in the event loop and must not block."""
 
     def on_exchange(self, exchange: RelayedExchange, captured_bodies: tuple[CapturedBody, ...]) -> None:
         """Take a complete exchange, and release the memory of `captured_bodies` when it was judged."""

@@ -142,7 +142,7 @@ def _classify(change: DriftChange) -> DifferenceKind:
 
 
 def _is_taken_from(contract: Contract, position: FilePosition | None, source: str) -> bool:
-    """Whether the nearest `x-source` above the part of the contract names `source`, and does not infer."""
+    """Whether `source` states what is at `position`: the nearest enclosing `x-source` names it, and is not inferred."""
     node: Any = contract.document.data
     reference = None
     for token in (position.pointer if position is not None else "").split("/")[1:]:

@@ -15,7 +15,9 @@ ANY_KEY = "*"
 
 
 def iterate_request_keys(record_by_key: Mapping[str, type[Any]]) -> Iterator[tuple[str, ...]]:
-    """Yield the keys below which locations are in requests, from an `x-` key on; `ANY_KEY` stands for a name.
+    """Yield the path of each key of the grammar whose value is a location in a request; `ANY_KEY` stands for a name.
+
+    A path begins with an `x-` key, and leaves out a last `at`.
 
     Args:
         record_by_key: the records of the grammar by `x-` key.

@@ -8,9 +8,10 @@ from voicegauge.emulator.http import ParsedRequest
 
 
 def filter_lists(body: dict[str, Any], request: ParsedRequest) -> None:
-    """Remove list items with other values than the documented query parameters that are named like their fields.
+    """Keep the list items that match the query: each documented parameter filters by the field with its name.
 
-    Items without such a field are kept. Counts that equaled the length of the list are updated.
+    `body` is changed in place. Items without such a field are kept. Counts that equaled the length of the list are
+    updated.
     """
     documented = {one.name for one in request.operation.parameters if one.location == "query"}
     requested = {name: value for name, value in request.query.items() if name in documented}

@@ -51,7 +51,10 @@ def _map_subschemas(keyword: str, schema: NormalizedSchema) -> dict[str, Applied
 
 
 def _can_compare_inside(keyword: str, old: NormalizedSchema, new: NormalizedSchema, subschemas: AppliedSchemas) -> bool:
-    """Whether what allows more values below a keyword also allows more values for the schema."""
+    """Whether the subschemas of `keyword` can be compared like the schema itself.
+
+    They can if allowing more values in the subschema allows more values in the schema. With `not`, it allows fewer.
+    """
     is_limited = keyword == "contains" and any("maxContains" in schema.keywords for schema in (old, new))
     forbids_every_value = any(node.value is False for node in subschemas)
     return keyword not in ("not", "if") and not is_limited and not forbids_every_value
