@@ -31,11 +31,13 @@ paths:
 """
 # fmt: off
 HARMLESS = {
-    "against", "all", "alpha", "case", "category", "clips", "clock", "concurrency", "count", "credits", "drift",
+    "against", "all", "alpha", "arrivals", "capability", "case", "category",
+    "clips", "clock", "concurrency", "count", "credits", "drift",
     "dry-run", "emulated",
-    "fail-on", "fail-under", "fault", "format", "full", "fuzz", "github", "host", "ignore", "language",
+    "fail-on", "fail-under", "fault", "format", "full", "fuzz", "github", "goal", "host", "http2", "ignore", "language",
     "large-uploads", "limit", "listen-port", "mask", "max-calls", "max-wait", "min-slowdown", "min-wer", "mode",
-    "model", "no-report", "operation", "pace", "plan", "port", "provider", "refresh", "repetitions", "seed", "select",
+    "model", "no-report", "official", "operation", "pace", "plan", "port", "profile", "provider", "ramp", "rate",
+    "refresh", "repetitions", "seed", "select",
     "sessions", "severity", "strict", "strict-baseline", "text-length", "time-scale",
     "timeout", "to", "voice", "warmup", "webhook-http", "workers",
 }
@@ -77,6 +79,8 @@ def test_every_option_is_either_harmless_or_checked() -> None:
         ("check", "allow-insecure-http = true", ["allow-insecure-http", "unencrypted"]),
         ("check", 'contracts = "."', ["contracts", "which key is sent where"]),
         ("serve", 'contracts = "."', ["contracts"]),
+        ("check", 'key-env = "AWS_SECRET_ACCESS_KEY"', ["key-env", "which secret is sent"]),
+        ("drift", 'from = "/etc/passwd"', ["from", "which file or URL is read"]),
         ("score", 'dask = "tcp://evil.test:8786"', ["dask", "runs code"]),
         ("check", "max-cost = 100", ["max-cost", "raises the limit of 1"]),
         ("check", "max-cost = nan", ["max-cost"]),

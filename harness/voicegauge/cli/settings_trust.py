@@ -18,6 +18,8 @@ UNTRUSTED_REASON_BY_SETTING: Mapping[str, str] = {
     "base-url": "it decides where your key is sent",
     "contracts": "a contract decides which key is sent where",
     "dask": "the cluster runs code in this process",
+    "from": "it decides which file or URL is read",
+    "key-env": "it decides which secret is sent",
     "open": "it starts another program",
     "price": "a price that is too low exceeds your budget",
     "public-url": "it decides where webhooks are sent",
