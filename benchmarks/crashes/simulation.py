@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from unittest import mock
 
 import msgspec
@@ -203,6 +203,12 @@ class SimulatedRun(NamedTuple):
     budget_usd: float
 
 
+def _ignore_kills(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Say nothing of a kill that reached a thread of the journal after the command had ended by it."""
+    if not isinstance(context.get("exception"), Killed):
+        loop.default_exception_handler(context)
+
+
 async def simulate(seed: int, out: Path, contract: Contract, plan: BenchPlan) -> SimulatedRun:
     """Run one benchmark with random faults, kills and budget, repeating the command until it is finished.
 
@@ -212,6 +218,7 @@ async def simulate(seed: int, out: Path, contract: Contract, plan: BenchPlan) ->
         contract: of the stand-in provider.
         plan: of the benchmark.
     """
+    asyncio.get_running_loop().set_exception_handler(_ignore_kills)
     dice = random.Random(seed)  # noqa: S311 - a reproducible choice, not a secret
     clock = VirtualClock()
     faults = RandomFaults(dice, dice.choice([0.0, 0.05, 0.2]))

@@ -137,7 +137,7 @@ def _without_times(sample: Sample) -> dict[str, Any]:
     return {
         name: value
         for name, value in content.items()
-        if name not in ("started_at", "latency", "streaming", "polls", "request_id")
+        if name not in ("started_at", "latency", "streaming", "phases", "is_disturbed", "polls", "request_id")
     }
 
 
