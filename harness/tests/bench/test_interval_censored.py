@@ -9,8 +9,10 @@ import pytest
 
 from voicegauge.bench.analysis.interval_censored import CensoredTime, estimate_censored_quantile
 from voicegauge.bench.analysis.summary import summarize_targets
+from voicegauge.bench.analysis.target_samples import resample_targets
+from voicegauge.report.verdict import rank_targets
 
-from ..builders.runs import build_run, build_sample
+from ..builders.runs import build_run, build_sample, build_target_ref
 
 POLL_MS = 5_000.0
 
@@ -71,3 +73,17 @@ def test_rtf_and_slow_requests_leave_out_the_wait_for_the_poll() -> None:
         assert 2_000.0 <= found.value <= 2_100.0
     assert summary.rtf is not None
     assert summary.rtf.value == pytest.approx(1.025, abs=0.025)
+
+
+def test_verdicts_follow_the_total_latency_that_tables_show() -> None:
+    """A job that ends between 0.1 and 6 s, and is noticed after 8 s, is slower for its user than a direct response."""
+    direct = (build_sample(n, target="acme/direct", total_latency_ms=3_600.0) for n in range(8))
+    job = (build_sample(n, target="acme/job", total_latency_ms=8_000.0, done=(100.0, 6_000.0)) for n in range(8))
+    run = build_run((*direct, *job), targets=(build_target_ref("acme/direct"), build_target_ref("acme/job")))
+    summaries = summarize_targets(run)
+    assert [summary.is_among_fastest for summary in summaries] == [True, False]
+    ranking = rank_targets(summaries, resample_targets(run, None))
+    assert [(ranked.target, ranked.speed, ranked.first_share) for ranked in ranking.targets] == [
+        ("acme/direct", 100.0, 1.0),
+        ("acme/job", 45.0, 0.0),
+    ]

@@ -222,3 +222,21 @@ def test_timestamps_of_the_provider_narrow_the_bounds_if_they_agree(
     )
     assert found is not None
     assert found.completion_ms == Interval(low_ms=bounds[0], high_ms=bounds[1])
+
+
+def test_a_job_left_the_queue_before_the_end_that_its_timestamps_state(timestamped: Target) -> None:
+    delivery = polled(("queued", 0, 30), ("done", 300, 310))
+    times = {"created": "2026-01-01T00:00:00.100Z", "completed": "2026-01-01T00:00:00.150Z"}
+    poll = exchange("status", 300.0)
+    body = msgspec.json.encode({"state": "done", **times})
+    poll = msgspec.structs.replace(poll, response=msgspec.structs.replace(poll.response, body=body))
+    assert delivery.job is not None
+    last = msgspec.structs.replace(delivery.job.observations[-1], exchange=2)
+    job = msgspec.structs.replace(delivery.job, observations=(delivery.job.observations[0], last))
+    found = measure_latency(
+        msgspec.structs.replace(delivery, exchanges=(*delivery.exchanges, poll), job=job), timestamped
+    )
+    assert found is not None
+    assert found.completion_ms == Interval(low_ms=49.0, high_ms=81.0)
+    assert found.queue_ms is not None
+    assert found.queue_ms.high_ms == 81.0

@@ -48,7 +48,9 @@ class _ResultColumn(NamedTuple):
 
 
 _TOTAL_LATENCY = _ResultColumn("total\nms", lambda one: _format_estimate(one.total_latency_ms))
-_TOTAL_LATENCY_P95 = _ResultColumn("p95\nms", lambda one: _format_estimate(one.ready_p95_ms, with_interval=False))
+_TOTAL_LATENCY_P95 = _ResultColumn(
+    "p95\nms", lambda one: _format_estimate(one.total_latency_p95_ms, with_interval=False)
+)
 _COMPLETION_TIME = _ResultColumn("job done\nms", lambda one: _format_bounds(one.completion_ms))
 _PRICE_PER_MINUTE = _ResultColumn("cost per\nminute", lambda one: _format_price_per_minute(one.cost))
 _PRICE_PER_MILLION = _ResultColumn("$/1M\nchars", lambda one: _format_price_per_million(one.cost))

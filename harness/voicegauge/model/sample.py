@@ -47,7 +47,7 @@ class Latency(Record, frozen=True, kw_only=True):
     delay_ms: float | None = None
     """At a fixed rate, how much later than it was due the first submit was sent; otherwise `None`."""
     queue_ms: Interval | None = None
-    """Lower and upper bound of a job's time in the queue, because its end lies between two polls; `None` if the
+    """Lower and upper bound of the time until a job left the queue, which lies between two polls; `None` if the
     contract documents no queue state."""
     processing_ms: Interval | None = None
     """Lower and upper bound of a job's processing time, because its start and end lie between two polls."""

@@ -102,7 +102,7 @@ def build_comparison_columns(targets: Sequence[TargetSummary], text_length: int)
             "p95",
             "ms",
             -1,
-            lambda t: _build_time_cell(t.ready_p95_ms),
+            lambda t: _build_time_cell(t.total_latency_p95_ms),
             title="Slow requests",
         ),
         TableColumn("ttfb", "Phases, p50", "TTFB", "ms", -1, lambda t: _build_time_cell(t.ttfb_ms)),

@@ -166,7 +166,10 @@ def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_times: _S
         processing = Interval(low_ms=max(completion.low_ms - submit_times.complete_ms, 0.0), high_ms=completion.high_ms)
         return _JobPhaseBounds(None, processing, completion)
     started = next(i for i, seen in enumerate(observations) if seen.state != phases[0])
-    queue = _compute_entry_bounds(observations, started, submit_times)
+    entry = _compute_entry_bounds(observations, started, submit_times)
+    # The job left the queue before it ended, which the provider's timestamps may have narrowed.
+    high_ms = min(entry.high_ms, completion.high_ms)
+    queue = Interval(low_ms=min(entry.low_ms, high_ms), high_ms=high_ms)
     processing = Interval(low_ms=max(completion.low_ms - queue.high_ms, 0.0), high_ms=completion.high_ms - queue.low_ms)
     return _JobPhaseBounds(queue, processing, completion)
 

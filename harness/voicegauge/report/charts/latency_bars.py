@@ -96,8 +96,8 @@ def _compute_phase_ends(target: TargetSummary) -> list[tuple[LatencyPhase, float
     submitted_ms = target.submit_latency_ms.value
     ends: list[tuple[LatencyPhase, float]] = [("submit", submitted_ms)]
     if target.queue_ms:
-        ends.append(("queue", submitted_ms + target.queue_ms.low.value))
-        ends.append(("queue-or-processing", submitted_ms + target.queue_ms.high.value))
+        ends.append(("queue", target.queue_ms.low.value))
+        ends.append(("queue-or-processing", target.queue_ms.high.value))
     ends.append(("processing", target.completion_ms.low.value))
     ends.append(("processing-or-completed", target.completion_ms.high.value))
     download_ms = target.download_ms.value if target.download_ms else 0.0
