@@ -106,6 +106,32 @@ def test_an_emulated_benchmark_end_to_end(bench: Bench, tmp_path: Path, capsys: 
     assert "acme/now" in page
 
 
+@pytest.mark.parametrize("dry_run", [[], ["--dry-run"]])
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--rate", "nan"], "not a finite number"),
+        (["--rate", "inf"], "not a finite number"),
+        (["--ramp", "rate", "--rate", "5"], "leave out --rate"),
+        (["--ramp", "rate", "--sessions", "2"], "leave out --sessions"),
+        (["--ramp", "rate", "acme/job"], "--ramp takes one target"),
+        (["--goal", "success>=0.5"], "--goal is for --ramp"),
+        (["--ramp", "rate", "--goal", "ttfa<5"], "is not a condition"),
+    ],
+)
+def test_options_of_load_are_refused_before_anything_is_sent_in_a_dry_run_too(
+    bench: Bench,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    reason: str,
+    dry_run: list[str],
+) -> None:
+    assert voicegauge(bench("acme/now", *options, *dry_run)) == 2
+    assert reason in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "runs").exists()
+
+
 def test_the_dry_run_shows_prices_and_sends_nothing(
     bench: Bench, tmp_path: Path, emulator: RunningEmulator, capsys: pytest.CaptureFixture[str]
 ) -> None:

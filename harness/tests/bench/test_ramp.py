@@ -85,7 +85,18 @@ def test_a_goal_is_judged_with_retries_and_failures_against_success() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "speed<=1", "success<=1", "ttfa:p95<=500", "success:p5>=1", "rtf<=1ms", "ttfa=5ms"]
+    "text",
+    [
+        "",
+        "success>=2",
+        "success>=101%",
+        "speed<=1",
+        "success<=1",
+        "ttfa:p95<=500",
+        "success:p5>=1",
+        "rtf<=1ms",
+        "ttfa=5ms",
+    ],
 )
 def test_a_goal_that_cannot_be_read_is_one_line(text: str) -> None:
     with pytest.raises(UsageError, match=r"--goal: .*write"):

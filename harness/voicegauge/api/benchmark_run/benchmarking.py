@@ -160,6 +160,7 @@ def benchmark(
         voice_sample=voice_sample,
         listener=progress or ProgressListener(),
     )
+    load.check_target_count(len(planned.targets))
     if live is not None:
         planned.plan.check_budget(live.max_cost_usd if ramp is None else math.inf)  # a ramp stops when it is spent
         build_live_access(collect_contracts(planned.targets.values()), live.base_urls, live.account_plans)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,8 +40,8 @@ class LoadOptions:
             UsageError: options contradict each other, or the goal cannot be read.
             MissingExtraError: HTTP/2 is requested and not installed.
         """
-        if self.rate is not None and self.rate <= 0:
-            raise UsageError(f"a rate of {self.rate:g} requests per second sends nothing: give a positive number")
+        if self.rate is not None and not (math.isfinite(self.rate) and self.rate > 0):
+            raise UsageError(f"a rate of {self.rate:g} requests per second cannot be sent: give a positive number")
         if self.ramp is not None and self.rate is not None:
             raise UsageError("--ramp chooses the load itself: leave out --rate")
         if self.ramp is None and self.goal != DEFAULT_GOAL:
@@ -62,18 +63,24 @@ class LoadOptions:
         repetitions = -(-MAX_RAMP_REQUESTS // max(text_count, 1))
         return BenchPlanSettings(sessions=1, repetitions=repetitions, warmup=settings.warmup, seed=settings.seed)
 
+    def check_target_count(self, target_count: int) -> None:
+        """Reject a ramp of several targets.
+
+        Raises:
+            UsageError: there are several targets to ramp.
+        """
+        if self.ramp is not None and target_count > 1:
+            raise UsageError(f"--ramp takes one target, not {target_count}: name one")
+
     def apply(self, config: RunConfig) -> RunConfig:
         """Return `config` with these options.
 
         Raises:
-            UsageError: the rate is higher than the plan of the account with a provider allows, or there are several
-                targets to ramp.
+            UsageError: the rate is higher than the plan of the account with a provider allows.
         """
         if self.http2:
             config = dataclasses.replace(config, open_transport=_open_http2_transport)
         if self.ramp is not None:
-            if len(config.targets) > 1:
-                raise UsageError(f"--ramp takes one target, not {len(config.targets)}: name one")
             settings = RampSettings(self.ramp, parse_goal(self.goal), find_max_level(config, self.ramp), self.arrivals)
             return dataclasses.replace(config, ramp=settings)
         return config if self.rate is None else use_rate(config, ArrivalRate(self.rate, self.arrivals))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from voicegauge.api.benchmark_run.load import LoadOptions
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import announce_key_hosts, announce_replaced_prices
 from voicegauge.api.progress import ProgressListener
@@ -19,6 +21,7 @@ from voicegauge.api.target_selection import (
     to_names,
 )
 from voicegauge.bench import BenchPlanResult, summarize_bench_plan
+from voicegauge.bench.load import DEFAULT_GOAL
 from voicegauge.bench.planning import (
     BenchPlan,
     BenchPlanSettings,
@@ -67,6 +70,10 @@ def plan_benchmark(
     sessions: int = 1,
     repetitions: int = 1,
     warmup: int = 1,
+    rate: float | None = None,
+    ramp: Literal["concurrency", "rate"] | None = None,
+    goal: str = DEFAULT_GOAL,
+    http2: bool = False,
     prices: Mapping[str, float] | None = None,
     voice_sample: PathLike | None = None,
     seed: int = 0,
@@ -90,6 +97,10 @@ def plan_benchmark(
         sessions: see `benchmark`.
         repetitions: see `benchmark`.
         warmup: see `benchmark`.
+        rate: see `benchmark`.
+        ramp: see `benchmark`; the plan of a ramp is the most that it may send.
+        goal: see `benchmark`.
+        http2: see `benchmark`.
         prices: see `benchmark`.
         voice_sample: see `benchmark`.
         seed: see `benchmark`.
@@ -99,21 +110,28 @@ def plan_benchmark(
         The number of requests and characters and the cost, for each target.
 
     Raises:
-        UsageError: a name is not known, a target needs something that is missing, or a key would be sent unencrypted
-            to another machine.
+        UsageError: arguments contradict each other, a name is not known, a target needs something that is missing, or a
+            key would be sent unencrypted to another machine.
     """
+    load = LoadOptions(rate=rate, ramp=ramp, goal=goal, http2=http2)
+    load.validate()
+    chosen_texts = choose_texts(suite, texts, languages=languages, categories=categories, max_texts=max_texts)
+    settings = BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed)
     planned = plan_requests(
         catalogue=adapt_to_own_servers(
             to_catalogue(contracts, live), targets, live, ask_servers=False, listener=progress or ProgressListener()
         ),
         target_names=to_names(targets),
         live_options=live,
-        suite=choose_texts(suite, texts, languages=languages, categories=categories, max_texts=max_texts),
-        settings=BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed),
+        suite=chosen_texts,
+        settings=load.plan(settings, len(chosen_texts.texts)),
         prices=prices or {},
         voice_sample=voice_sample,
         listener=progress or ProgressListener(),
     )
+    load.check_target_count(len(planned.targets))
+    if ramp is not None:
+        planned.listener.notice("a ramp ends when its search does: this is the most that it may send")
     return summarize_bench_plan(planned.plan)
 
 

@@ -83,6 +83,8 @@ def _parse_condition(text: str) -> GoalCondition:
         example = {_SUCCESS: "success>=0.99", _RTF: "rtf:p95<=1"}.get(metric, f"{metric}:p95<=500ms")
         raise UsageError(f"--goal: {text!r} cannot be read: write it like {example}")
     factor = {"s": 1000.0, "%": 0.01}.get(unit or "", 1.0)
+    if metric == _SUCCESS and limit * factor > 1:
+        raise UsageError(f"--goal: {text!r} asks for a share above 1, which is impossible: write it like success>=0.99")
     percentile = None if metric == _SUCCESS else float(found["percentile"] or 50)
     return GoalCondition(metric=metric, percentile=percentile, limit=limit * factor)  # type: ignore[arg-type]  # checked
 

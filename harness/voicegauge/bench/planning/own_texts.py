@@ -12,13 +12,15 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from voicegauge.bench.planning.suite import ID_CHARACTERS, Suite, SuiteText
+from voicegauge.bench.planning.suite import ID_CHARACTERS, Suite, SuiteText, explain_unusable_text
 from voicegauge.errors import DataError
 from voicegauge.files import read_file
 from voicegauge.formats import MAX_DOCUMENT_BYTES, explain_type_error
@@ -52,7 +54,8 @@ def load_own_texts(file: Path, *, default_language: str = "en") -> Suite:
         default_language: language of the texts that name none.
 
     Raises:
-        DataError: the file cannot be read, or a text is empty or not unique; the message gives file, line and reason.
+        DataError: the file cannot be read, an id is not unique, or a text is empty, without a word or with control
+            characters; the message gives file, line and reason.
     """
     reader = _READERS.get(file.suffix.lower())
     if reader is None:
@@ -62,7 +65,7 @@ def load_own_texts(file: Path, *, default_language: str = "en") -> Suite:
     for line, row in reader(file, _read_text(file)):
         text = SuiteText(
             id=row.id or f"line-{line}",
-            text=row.text.strip(),
+            text=_normalize_line_breaks(row.text).strip(),
             category=row.category or OWN_CATEGORY,
             language=row.language or default_language,
         )
@@ -70,8 +73,8 @@ def load_own_texts(file: Path, *, default_language: str = "en") -> Suite:
             raise DataError(f"{file}:{line}: the id {text.id!r} may only contain letters, digits, -, _ and .")
         if text.id in texts:
             raise DataError(f"{file}:{line}: the id {text.id!r} is used twice")
-        if not text.text:
-            raise DataError(f"{file}:{line}: the text is empty")
+        if reason := explain_unusable_text(text.text):
+            raise DataError(f"{file}:{line}: the text {reason}")
         texts[text.id] = text
     if not texts:
         raise DataError(f"{file}: contains no text")
@@ -91,10 +94,14 @@ def _read_text(file: Path) -> str:
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from error
     try:
-        return content.decode("utf-8-sig")
+        return _normalize_line_breaks(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(f"{file}:{line}: is not UTF-8: save the file in this encoding") from None
+
+
+def _normalize_line_breaks(text: str) -> str:
+    return re.sub(r"\r\n?", "\n", text)
 
 
 def _read_lines(_: Path, content: str) -> _NumberedRows:
@@ -108,11 +115,33 @@ def _read_json_lines(file: Path, content: str) -> _NumberedRows:
         if not line.strip():
             continue
         try:
-            yield number, msgspec.json.decode(line, type=TextRow)
+            value = msgspec.json.decode(line)
+            # msgspec takes the last of repeated keys. Numbers stay text: Python refuses whole numbers of many digits.
+            json.loads(line, object_pairs_hook=_reject_repeated_keys, parse_int=str)
+            yield number, msgspec.convert(value, TextRow)
+        except RecursionError:
+            raise DataError(f"{file}:{number}: is not valid JSON: it is nested too deeply") from None
+        except _RepeatedKeyError as error:
+            raise DataError(f"{file}:{number}: the key {error.key!r} occurs twice") from None
         except msgspec.ValidationError as error:
             raise DataError(f"{file}:{number}: {_explain_schema_error(error)}") from None
         except msgspec.DecodeError as error:
             raise DataError(f"{file}:{number}: is not JSON: {error}") from None
+
+
+class _RepeatedKeyError(Exception):
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def _reject_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in members:
+            raise _RepeatedKeyError(key)
+        members[key] = value
+    return members
 
 
 def _explain_schema_error(error: msgspec.ValidationError) -> str:

@@ -11,6 +11,7 @@ texts:
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -109,6 +110,18 @@ class SuiteFile(Record, frozen=True, kw_only=True):
     texts: list[SuiteTextEntry]
 
 
+def explain_unusable_text(text: str) -> str | None:
+    """Return why `text` cannot be spoken and scored, as the end of a sentence; `None` if it can."""
+    if not text.strip():
+        return "is empty"
+    control = next((one for one in text if unicodedata.category(one) == "Cc" and one not in "\n\t"), None)
+    if control is not None:
+        return f"contains the control character U+{ord(control):04X}: remove it"
+    if not any(one.isalnum() for one in text):
+        return "contains no word, so that there are no errors to count: leave it out"
+    return None
+
+
 def list_suite_names() -> list[str]:
     """Return the names of the bundled suites."""
     return sorted(path.stem for path in (find_bundled_folder("benchmarks") / "suites").glob("*.yaml"))
@@ -148,8 +161,8 @@ def _parse_suite(document: Document) -> Suite:
         _check_id(document, pointer, "text", text.id)
         if text.id in seen:
             raise _build_error_at(document, pointer, f"the text id {text.id!r} is used twice")
-        if not text.text.strip():
-            raise _build_error_at(document, pointer, f"the text {text.id!r} is empty")
+        if reason := explain_unusable_text(text.text):
+            raise _build_error_at(document, pointer, f"the text {text.id!r} {reason}")
         seen.add(text.id)
     if not seen:
         raise _build_error_at(document, "/texts", "a suite needs at least one text")

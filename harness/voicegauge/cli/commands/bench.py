@@ -9,6 +9,7 @@ import click
 
 from voicegauge.cli.console import create_console, show_record
 from voicegauge.cli.options import (
+    FiniteRange,
     add_asr_option,
     add_base_url_option,
     add_contracts_option,
@@ -64,7 +65,7 @@ DEFAULT_GOAL = "success>=0.99"
 @click.option("--concurrency", type=click.IntRange(1, 64), default=16, show_default=True, help="Requests in flight.")
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     metavar="N",
     help="Requests per second to each target, however many are in flight; replaces --concurrency.",
 )
@@ -208,6 +209,10 @@ def command(
             sessions=sessions,
             repetitions=repetitions,
             warmup=warmup,
+            rate=rate,
+            ramp=ramp,
+            goal=goal,
+            http2=http2,
             prices=prices,
             voice_sample=voice_sample,
             seed=seed,
