@@ -33,7 +33,7 @@ from voicegauge.bench.running import (
 from voicegauge.bench.running import journal as journal_module
 from voicegauge.bench.running import runner as runner_module
 from voicegauge.contract import Contract, load_contract
-from voicegauge.errors import BudgetError
+from voicegauge.errors import BudgetError, StorageError
 from voicegauge.model import Provenance, Run
 from voicegauge.transport import Transport, VirtualClock
 
@@ -204,8 +204,8 @@ class SimulatedRun(NamedTuple):
 
 
 def _ignore_kills(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Say nothing of a kill that reached a thread of the journal after the command had ended by it."""
-    if not isinstance(context.get("exception"), Killed):
+    """Say nothing of what happens in a thread of the journal after the command was killed, or its folder removed."""
+    if not isinstance(context.get("exception"), Killed | StorageError):
         loop.default_exception_handler(context)
 
 

@@ -16,6 +16,9 @@ from voicegauge.bench.planning import BenchPlan
 from voicegauge.bench.running import JournalState, load_run, read_journal
 from voicegauge.model import Run, Sample
 
+_FIELDS_ABOUT_TIME = frozenset(
+    {"started_at", "latency", "streaming", "phases", "max_lag_ms", "is_disturbed", "polls", "request_id"}
+)
 ROUNDING_USD = 1e-9
 """Sums of prices are not exact in floating point."""
 
@@ -134,11 +137,7 @@ def _by_id(run: Run) -> dict[str, Sample]:
 def _without_times(sample: Sample) -> dict[str, Any]:
     """Return what a sample says apart from times, and what depends on them: polls and ids given by the provider."""
     content: dict[str, Any] = msgspec.to_builtins(sample)
-    return {
-        name: value
-        for name, value in content.items()
-        if name not in ("started_at", "latency", "streaming", "phases", "is_disturbed", "polls", "request_id")
-    }
+    return {name: value for name, value in content.items() if name not in _FIELDS_ABOUT_TIME}
 
 
 def _score_differences(run: Run, unbroken: Run, lost: set[str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from pathlib import Path
 from typing import BinaryIO
 
@@ -104,7 +105,7 @@ def write_file(path: Path, content: bytes) -> None:
     try:
         real = path.resolve()
         real.parent.mkdir(parents=True, exist_ok=True)
-        partial = real.with_name(f".{real.name}.{os.getpid()}.partial")
+        partial = real.with_name(f".{real.name}.{os.getpid()}-{threading.get_ident()}.partial")
         partial.unlink(missing_ok=True)  # of a process with the same id that was killed, or a stranger's link
         try:
             with partial.open("xb") as file:

@@ -25,6 +25,9 @@ from voicegauge.contract import Contract
 from voicegauge.model import Run
 from voicegauge.transport import VirtualClock
 
+MIN_STEPS = 60
+"""Number of steps at which a run is killed, one by one. It has about as many."""
+
 
 @pytest.fixture(scope="module")
 def contract() -> Contract:
@@ -53,10 +56,11 @@ async def test_a_run_that_is_killed_at_any_step_is_continued(
     unbroken = await unbroken_run(tmp_path / "unbroken", contract, plan)
     assert all(sample.failure is None for sample in unbroken.samples)
     killed_in: Counter[str] = Counter()
-    for step in range(1, 1_000):
+    # How many steps a run has depends on the threads that write its journal.
+    for step in (*range(1, MIN_STEPS), "before saving", "while scoring"):
         user = user_of(tmp_path / str(step), contract, plan)
         if await user.run_command(kill_at=step) is not None:
-            break  # the run has fewer steps
+            continue  # the run has fewer steps
         killed_in.update(user.killed_in)
         end = await user.run_command()
         assert end is not None
@@ -75,7 +79,8 @@ async def test_kills_during_the_submits_are_one_run_and_no_second_request(tmp_pa
     submits = Counter(request for request in user.provider.requests if request.startswith("POST"))
     assert set(submits.values()) == {1}
     verdict = judge_run(tmp_path, plan, user.provider.charges, user.max_cost_usd, simulated_speech)
-    assert verdict.lost == len(submits) == plan.requests
+    # A kill also loses the requests whose sending was noted just before, because it is not known that they were not.
+    assert len(submits) <= verdict.lost == plan.requests
     assert verdict.ledger_usd == pytest.approx(plan.usd)
 
 
@@ -106,8 +111,9 @@ async def test_the_verdict_sees_what_is_bought_twice(
     """The judge is not blind: a run that forgets its ambiguous requests is found."""
     monkeypatch.setattr("voicegauge.bench.running.purchases.JournalState.lost_ids", frozenset())
     problems: list[str] = []
-    for step in range(1, 20):
+    for step in range(1, 40):
         user = user_of(tmp_path / str(step), contract, plan)
+        user.max_cost_usd = 2 * plan.usd  # the ledger counts the forgotten requests too
         await user.run_command(kill_at=step)
         await user.run_command()
         problems += judge_run(user.out, plan, user.provider.charges, user.max_cost_usd, simulated_speech).problems
