@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from voicegauge.checks import RULE_BY_ID
@@ -93,6 +94,11 @@ def test_a_report_without_findings_says_so() -> None:
     assert "No finding in 1 operation." in render_findings_page(build_check_page(report_of()))
 
 
+def test_a_download_is_not_counted_as_an_operation() -> None:
+    report = msgspec.structs.replace(report_of(), operations=("acme/speak", "acme/(download)"))
+    assert build_check_page(report).headline == "No finding in 1 operation."
+
+
 def test_500_findings_are_less_than_a_megabyte() -> None:
     findings = (find(Severity.ERROR, f"{'x' * 300} {i}", i) for i in range(500))
     text = render_findings_page(build_check_page(report_of(*findings)))
@@ -108,7 +114,7 @@ def test_changes_are_ordered_by_what_breaks_clients() -> None:
             level=level,
             message=message,
             operation="speak",
-            location="request body#/text",
+            location="request body#/<b>x<~1b>",
             old_position=position,
             new_position=None,
             old_value="1",
@@ -126,7 +132,8 @@ def test_changes_are_ordered_by_what_breaks_clients() -> None:
         ),
     )
     page = render_findings_page(build_drift_page(report))
-    assert "1 breaking, 1 compatible changes." in page
+    assert "1 breaking, 1 compatible change." in page
+    assert "&lt;b&gt;x&lt;/b&gt;" in page
     assert (
         page.index("Adapt first") < page.index("was removed") < page.index("Good to know: c") < page.index("was added")
     )

@@ -7,10 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from voicegauge.model import AmountPerUnit, Failure, Provenance, Run, TargetPrice
-from voicegauge.report import summarize_runs
+from voicegauge.model import AmbiguousRequest, AmountPerUnit, Failure, Provenance, Run, TargetPrice
+from voicegauge.report import render_markdown, summarize_runs
 from voicegauge.report.charts.label_placement import Rectangle
 from voicegauge.report.charts.point_separation import PlottedCircle, separate_circles
+from voicegauge.report.run_facts import list_key_facts
 from voicegauge.report.verdict import Ranking, RunVerdict
 
 from ..builders.report_runs import BROKEN, LANGUAGES_ALL, VOICES, Voice, make_run
@@ -89,12 +90,39 @@ def test_runs_without_results_are_described_in_their_own_words(tmp_path: Path) -
     folder, failed = make_run(tmp_path, (BROKEN,), repetitions=1)
     verdict, ranking = summarize((folder, failed))
     assert verdict.headline.startswith("Nothing was measured: every request failed (")
+    unusable = tuple(
+        msgspec.structs.replace(sample, failure=Failure(kind="audio", message="html")) for sample in failed.samples
+    )
+    silent, _ = summarize((folder, msgspec.structs.replace(failed, samples=unusable)))
+    assert "with audio that cannot be used)." in silent.headline
     assert ranking.targets == ()
     unreachable = tuple(
         msgspec.structs.replace(sample, failure=Failure(kind="network", message="refused")) for sample in failed.samples
     )
     verdict, _ = summarize((folder, msgspec.structs.replace(failed, samples=unreachable)))
     assert verdict.headline == "Nothing was measured: the service could not be reached."
+
+
+def test_a_run_without_samples_says_nothing_of_success_prices_or_payment(tmp_path: Path) -> None:
+    folder, run = make_run(tmp_path, (FAST,), repetitions=1)
+    lost = AmbiguousRequest(id="acme/fast/1", sent_at="2026-01-01T00:00:00Z", usd=None, reason="stopped")
+    killed = msgspec.structs.replace(run, samples=(), score_sets=(), ambiguous_requests=(lost,))
+    page = render_markdown(summarize_runs([(folder, killed)]))
+    assert "No request was measured." in page
+    assert "sent to the emulator, without a saved result: acme/fast/1" in page
+    for claim in ("succeeded", "no price documented", "0/0", "may have been charged", "retry"):
+        assert claim not in page
+
+
+def test_a_rate_of_requests_replaces_the_concurrency(tmp_path: Path) -> None:
+    folder, run = make_run(tmp_path, (FAST,), repetitions=1)
+    manifest = msgspec.structs.replace(run.manifest, requests_per_s=5.0, arrivals="poisson")
+    facts = {
+        f.name: f.values
+        for f in list_key_facts(summarize_runs([(folder, msgspec.structs.replace(run, manifest=manifest))]))
+    }
+    assert facts["Rate"] == ("5 requests/s to each target, poisson arrivals",)
+    assert facts["Concurrency"] == ("",)
 
 
 def test_too_few_texts_are_not_compared(tmp_path: Path) -> None:

@@ -32,9 +32,16 @@ def print_plan(plan: BenchPlanResult) -> None:
         rows.add_row(line.target, str(line.requests), str(line.characters), line.price, cost)
     terminal.print(rows)
     free = " (EMULATED: nothing is charged)" if plan.provenance is Provenance.EMULATED else ""
-    terminal.print(
-        f"{format_count(plan.requests, 'request')} of the suite {plan.suite.id}, ${plan.usd:.4f} in all{free}"
-    )
+    requests = f"{format_count(plan.requests, 'request')} of the suite {plan.suite.id}"
+    terminal.print(f"{requests}, {_format_plan_price(plan)}{free}", soft_wrap=True)
+
+
+def _format_plan_price(plan: BenchPlanResult) -> str:
+    unpriced = sum(line.usd is None for line in plan.targets)
+    if unpriced == len(plan.targets):
+        return "price not known in dollars"
+    without = f", without {format_count(unpriced, 'target')} whose price is not known in dollars" if unpriced else ""
+    return f"${plan.usd:.4f} in all{without}"
 
 
 class _ResultColumn(NamedTuple):
@@ -110,6 +117,8 @@ def print_ramp(ramp: RampResult) -> None:
 def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) -> list[str]:
     """Return what limits the precision of the times."""
     lines, error = [], manifest.timing_error
+    if manifest.requests_per_s is not None:
+        lines.append(f"sent at {manifest.requests_per_s:g} requests/s to each target, {manifest.arrivals} arrivals")
     if error is not None:
         lines.append(
             f"error of times: {error.p50_ms:.2f} ms (median), {error.p99_ms:.2f} ms (p99), "

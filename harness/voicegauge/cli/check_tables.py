@@ -106,7 +106,7 @@ def format_summary(report: CheckReport) -> str:
         skipped = sum(case.verdict == "skipped" for case in report.cases)
         cases = f"{len(report.cases)} case{_choose_plural_ending(len(report.cases))}"
         parts.append(f"{cases} ({skipped} without a verdict)" if skipped else cases)
-    operations = len(report.operations)
+    operations = len(report.contract_operations)
     parts.append(f"{operations} operation{_choose_plural_ending(operations)}: {findings}")
     if report.not_judged:
         parts.append(f"not judged: {', '.join(report.not_judged)}")
@@ -249,7 +249,9 @@ def _print_spending(terminal: Console, report: CheckReport) -> None:
     if not spending.total.requests:
         return
     if report.cases and spending.total.requests != len(report.cases):
-        count = f"{spending.total.requests} requests for {len(report.cases)} cases"
+        count = (
+            f"{spending.total.requests} requests for {len(report.cases)} case{_choose_plural_ending(len(report.cases))}"
+        )
         terminal.print(f"sent: {count}, as polls, downloads and repeated requests count", style="dim", soft_wrap=True)
     _print_totals(terminal, "spent by kind", spending.by_kind)
     _print_totals(terminal, "by target", spending.by_target)

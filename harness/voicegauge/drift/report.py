@@ -73,7 +73,8 @@ class DriftChange(Record, frozen=True, kw_only=True):
     def qualified_location(self) -> str:
         """The operations and the changed part: "speak and 2 more: request body/text"."""
         more = f" and {len(self.other_operations)} more" if self.other_operations else ""
-        return f"{self.operation}{more}: {self.location}" if self.operation else self.location
+        location = self.location.replace("~1", "/").replace("~0", "~")  # as in a JSON pointer
+        return f"{self.operation}{more}: {location}" if self.operation else location
 
     @property
     def positions(self) -> str:

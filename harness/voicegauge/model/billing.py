@@ -69,7 +69,9 @@ def describe_ambiguous(ambiguous_requests: Sequence[AmbiguousRequest]) -> list[s
     ]
 
 
-def describe_unresolved(ambiguous_requests: Sequence[AmbiguousRequest], open_jobs: Sequence[OpenJob] = ()) -> list[str]:
+def describe_unresolved(
+    ambiguous_requests: Sequence[AmbiguousRequest], open_jobs: Sequence[OpenJob] = (), *, is_emulated: bool = False
+) -> list[str]:
     """Return one line for each request that was paid for without a result, and lines that say what to do about them.
 
     >>> lost = AmbiguousRequest(id="acme/a/1/1/one", sent_at="2026-01-01T00:00:00Z", usd=0.01, reason="timed out")
@@ -77,6 +79,11 @@ def describe_unresolved(ambiguous_requests: Sequence[AmbiguousRequest], open_job
     may have been charged, without a result: acme/a/1/1/one, $0.0100: timed out
     the same command with --retry-ambiguous pays for it again
     """
+    if is_emulated:  # the emulator charges nothing, so nothing can be paid for again
+        return [
+            *(f"sent to the emulator, without a saved result: {one.id}: {one.reason}" for one in ambiguous_requests),
+            *(f"still open at the emulator: {one.sample_id}, job {one.job_id}: {one.reason}" for one in open_jobs),
+        ]
     lines = describe_ambiguous(ambiguous_requests)
     count = sum(not one.bought_again for one in ambiguous_requests)
     if count:

@@ -308,6 +308,8 @@ def _build_price_per_million_cell(target: TargetSummary) -> TableCell:
 
 def _explain_missing_price(target: TargetSummary) -> TableCell:
     cost = target.cost
+    if not target.samples:
+        return EMPTY_CELL
     if cost.credits_per_request is not None:
         return TableCell(MISSING, None, "charges credits")
     return TableCell(MISSING, None, "no price documented") if cost.usd_per_request is None else EMPTY_CELL
@@ -339,5 +341,7 @@ def _format_disputed_label(target: TargetSummary) -> str:
 
 def _build_failures_cell(target: TargetSummary) -> TableCell:
     kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in target.failure_kinds.items())
-    share = target.failures / target.samples if target.samples else 0.0
+    if not target.samples:
+        return EMPTY_CELL
+    share = target.failures / target.samples
     return TableCell(f"{target.failures}/{target.samples}", share, "", kinds)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from voicegauge.model import Interval, Record, Run, Sample, Score, describe_unresolved
+from voicegauge.model import Interval, Provenance, Record, Run, Sample, Score, describe_unresolved
 from voicegauge.printable import escape_unprintable
 from voicegauge.report.comparison_table import TableCell, build_comparison_columns, build_comparison_rows
 from voicegauge.report.report_data import BenchReport, RunReport, find_latest_scores
@@ -144,7 +144,9 @@ def _format_run(run: RunReport, characters: int) -> list[str]:
 
 def _format_unresolved_requests(run: RunReport) -> list[str]:
     """Return a Markdown list of the requests that were paid for without a result; empty if there are none."""
-    lines = describe_unresolved(run.ambiguous_requests, run.open_jobs)
+    lines = describe_unresolved(
+        run.ambiguous_requests, run.open_jobs, is_emulated=run.manifest.provenance is not Provenance.LIVE
+    )
     return [*(f"- {_escape_markdown(line)}" for line in lines), ""] if lines else []
 
 

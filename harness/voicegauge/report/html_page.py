@@ -119,6 +119,8 @@ class RunView(NamedTuple):
             return ""
         if self.report.manifest.kind == "transcription":
             return "Speech to text delivers no audio, so there is nothing to play."
+        if not any(target.samples for target in self.report.targets):
+            return "No request was measured, so there is nothing to play."
         if all(target.failures == target.samples for target in self.report.targets):
             return "No request delivered audio, so there is nothing to play."
         return "Nothing was scored, so there are no clips to listen to."

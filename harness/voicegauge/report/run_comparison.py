@@ -11,12 +11,15 @@ from typing import NamedTuple
 from voicegauge.bench.analysis import ChangeVerdict, MetricComparison, RunComparison, compare_runs
 from voicegauge.errors import DataError
 from voicegauge.model import Run
+from voicegauge.printable import format_count
 from voicegauge.report.report_data import BenchReport
 from voicegauge.report.run_facts import RunFact, list_environment_facts, list_key_facts
 from voicegauge.report.text_format import DASH, format_ms, format_percent, format_usd, shorten
 
 MAX_TEXTS_SHOWN = 10
 """Number of texts with the largest differences that are shown for two runs."""
+MAX_CHANGE_SHOWN = 10.0
+"""Relative changes above this are shown as ">+1000%", because the exact factor would add no information."""
 _METRIC_NAMES = {
     "submit_latency_ms": "submit latency",
     "ttfa_ms": "time to first audio",
@@ -111,9 +114,13 @@ def _describe_comparison(comparison: RunComparison, first_name: str, name: str) 
     lead = f"Run {name} against run {first_name}"
     if not any(found.values()):
         return f"{lead}: no clear change in {len(comparison.metrics)} metrics."
+    for many in found.values():
+        many.sort(key=lambda metric: metric.metric != "total_latency_ms")
     parts = [_describe_change(metric) for many in found.values() for metric in many[:3]]
     more = sum(len(many) - 3 for many in found.values() if len(many) > 3)
-    return f"{lead}: {'; '.join(parts)}{f'; and {more} more changes' if more else ''}."
+    if more:
+        parts.append(f"and {format_count(more, 'more change')}")
+    return f"{lead}: {'; '.join(parts)}."
 
 
 def _describe_change(metric: MetricComparison) -> str:
@@ -140,6 +147,8 @@ def _format_value(metric: MetricComparison, value: float) -> str:
 
 
 def _format_change(metric: MetricComparison) -> str:
+    if metric.unit != "rate" and metric.change > MAX_CHANGE_SHOWN:
+        return f">+{MAX_CHANGE_SHOWN * 100:.0f}%"
     unit = " points" if metric.unit == "rate" else "%"
     decimals = 1 if metric.unit == "rate" else 0
     change = f"{metric.change * 100:+.{decimals}f}{unit}"

@@ -47,7 +47,8 @@ def list_key_facts(report: BenchReport) -> tuple[RunFact, ...]:
             "Requests": lambda r: f"{sum(t.samples for t in r.targets):,}",
             "Sessions": lambda r: str(r.manifest.sessions),
             "Repetitions": lambda r: f"{r.manifest.repetitions}, after {r.manifest.warmup} for warm-up",
-            "Concurrency": lambda r: str(r.manifest.concurrency),
+            "Concurrency": lambda r: "" if r.manifest.requests_per_s is not None else str(r.manifest.concurrency),
+            "Rate": _format_rate,
             "Error of times": _format_timing_error,
             "Seed": lambda r: str(r.manifest.seed),
             "ASR engine": _format_asr,
@@ -104,6 +105,11 @@ def _format_timing_error(run: RunReport) -> str:
         return f"not measured{note}"
     measured = f"{error.p50_ms:.2f} ms (median), {error.p99_ms:.2f} ms (p99), at a server on the same machine"
     return f"{measured}, {error.concurrency} requests in flight{note}"
+
+
+def _format_rate(run: RunReport) -> str:
+    rate = run.manifest.requests_per_s
+    return "" if rate is None else f"{rate:g} requests/s to each target, {run.manifest.arrivals} arrivals"
 
 
 def _format_suite(run: RunReport) -> str:

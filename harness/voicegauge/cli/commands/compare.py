@@ -16,6 +16,7 @@ from voicegauge.cli.console import (
 )
 from voicegauge.cli.options import FiniteRange, add_json_option, add_seed_option
 from voicegauge.errors import EXIT_FINDINGS, UsageError
+from voicegauge.printable import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -137,7 +138,8 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
         out.print(_build_wide_table(shown) if out.width >= MIN_WIDE_COLUMNS else _build_narrow_table(shown))
     counts = {verdict: sum(metric.verdict == verdict for metric in result.metrics) for verdict in _COLOR_BY_VERDICT}
     out.print(
-        ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + f" (alpha {result.settings.alpha:g})"
+        ", ".join(_format_verdict_count(verdict, count) for verdict, count in counts.items())
+        + f" (alpha {result.settings.alpha:g})"
     )
     if counts["underpowered"]:
         out.print(f"underpowered: a relevant change cannot be ruled out; {_suggest_remedy(result)}")
@@ -198,6 +200,11 @@ def _format_interval(metric: MetricComparison) -> str:
     return (
         "" if metric.low is None else f"{_format_change(metric, metric.low)} to {_format_change(metric, metric.high)}"
     )
+
+
+def _format_verdict_count(verdict: str, count: int) -> str:
+    has_plural = verdict in ("regression", "improvement")
+    return format_count(count, verdict) if has_plural else f"{count} {verdict}"
 
 
 def _style_verdict(metric: MetricComparison) -> Text:

@@ -10,7 +10,16 @@ import msgspec
 from voicegauge.conformance.reporting.coverage import CoverageEntry
 from voicegauge.conformance.reporting.resources import ResourceSummary
 from voicegauge.conformance.reporting.spending import Spending
-from voicegauge.model import AmbiguousRequest, Finding, FindingLocation, Provenance, Record, Severity, StopReason
+from voicegauge.model import (
+    DOWNLOAD_OPERATION,
+    AmbiguousRequest,
+    Finding,
+    FindingLocation,
+    Provenance,
+    Record,
+    Severity,
+    StopReason,
+)
 
 MAX_MESSAGES_PER_FINDING = 100
 """Maximum number of different messages of one finding, because a hostile service can send any number of values."""
@@ -94,6 +103,11 @@ class CheckReport(Record, frozen=True, kw_only=True):
     def count_findings(self, *severities: Severity) -> int:
         """Return the number of findings of the given severities."""
         return sum(finding.severity in severities for finding in self.findings)
+
+    @property
+    def contract_operations(self) -> tuple[str, ...]:
+        """The operations without downloads, which are not operations of a contract: <provider>/<operation>."""
+        return tuple(name for name in self.operations if not name.endswith(f"/{DOWNLOAD_OPERATION}"))
 
     @property
     def emulator_notice(self) -> str | None:

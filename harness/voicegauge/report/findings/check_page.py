@@ -17,7 +17,7 @@ from voicegauge.report.findings.findings_page import (
 )
 
 _URGENCY_BY_SEVERITY = {
-    "error": "Fix first: the contract is broken",
+    "error": "Fix first: the API breaks its contract",
     "warning": "Then look at: probably wrong",
     "disputed": "Decide: the documents contradict each other",
     "info": "Good to know",
@@ -58,7 +58,8 @@ def build_check_page(report: CheckReport, *, strict: bool = False) -> FindingsPa
 
 def _describe_result(report: CheckReport, findings: list[ReportedFinding]) -> str:
     counts = {level: sum(one.level is level for one in findings) for level in ResultLevel}
-    operations = f"{len(report.operations):,} operation{'' if len(report.operations) == 1 else 's'}"
+    count = len(report.contract_operations)
+    operations = f"{count:,} operation{'' if count == 1 else 's'}"
     tried = "" if report.coverage_percent is None else f" {report.coverage_percent:.0f}% of the contracts was tried."
     if not findings:
         return f"No finding in {operations}.{tried}"

@@ -42,13 +42,11 @@ def build_drift_page(report: DriftReport, *, fail_on: DriftLevel = DriftLevel.BR
 
 
 def _describe_result(report: DriftReport) -> str:
-    counts = [
-        f"{count} {level.value.replace('-', ' ').replace('_', ' ')}" for level, count in report.counts.items() if count
-    ]
-    if not counts:
+    found = [(level, count) for level, count in report.counts.items() if count]
+    if not found:
         return "Nothing has changed."
-    total = sum(report.counts.values())
-    return f"{', '.join(counts)} change{'' if total == 1 else 's'}."
+    counts = [f"{count} {level.value.replace('-', ' ').replace('_', ' ')}" for level, count in found]
+    return f"{', '.join(counts)} change{'' if found[-1][1] == 1 else 's'}."
 
 
 def _build_change(finding: ReportedFinding, rule: RuleDescription, number: int) -> PageFinding:

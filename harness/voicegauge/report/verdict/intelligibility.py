@@ -51,6 +51,8 @@ def _compare_targets(run: MeasuredRun, rated_targets: list[_RatedTarget], rates_
     best, worst = rated_targets[0], rated_targets[-1]
     difference = run.resamples.estimate_error_difference(run.find_column(worst.summary), run.find_column(best.summary))
     interval = f" The difference is {format_percentage_points(difference)}." if difference else ""
+    if difference and round(difference.low, 3) == 0 == round(difference.high, 3):
+        interval = " There is no difference."
     doubt = describe_asr_doubt(run)
     equal = [one.summary.target for one in rated_targets if one.summary.is_among_most_intelligible]
     if len(equal) == len(rated_targets):
@@ -72,7 +74,7 @@ def describe_asr_doubt(run: MeasuredRun) -> str:
     if floor is None or len(rated_targets) < 2:
         return ""
     spread = rated_targets[-1].rate.corpus.value - rated_targets[0].rate.corpus.value
-    if spread > floor:
+    if spread > floor or round(spread, 3) == 0:
         return ""
     return (
         f"The ASR engine's own error rate on clean speech of these texts is {floor * 100:.1f}%, at least as much as "

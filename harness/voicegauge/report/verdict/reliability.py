@@ -8,9 +8,14 @@ from voicegauge.bench.analysis import TargetSummary
 from voicegauge.report.verdict.phrases import format_count_with_noun, join_words
 from voicegauge.report.verdict.statements import MeasuredRun, VerdictStatement
 
+_FAILURE_WORDS = {"audio": "with audio that cannot be used", "protocol": "with a response that cannot be understood"}
+"""Kinds of failure whose names are not clear in a sentence."""
+
 
 def state_reliability(run: MeasuredRun) -> VerdictStatement:
     """Return the statement on failed requests."""
+    if not any(target.samples for target in run.targets):
+        return _build_statement("", "No request has a saved result.")
     failing = [target for target in run.targets if target.failures]
     samples = sum(target.samples for target in run.targets)
     if not failing:
@@ -46,7 +51,9 @@ def _describe_kinds(target: TargetSummary) -> str:
 
 
 def _join_kinds(kinds: Counter[str]) -> str:
-    return ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in kinds.most_common())
+    return ", ".join(
+        f"{count} {_FAILURE_WORDS.get(kind, kind.replace('_', ' '))}" for kind, count in kinds.most_common()
+    )
 
 
 def _build_statement(summary: str, detail: str) -> VerdictStatement:
