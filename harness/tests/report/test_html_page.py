@@ -185,7 +185,7 @@ def test_two_runs_are_compared_with_verdicts_texts_and_what_differed(tmp_path: P
     page = page_of(before, (folder, moved))
     comparison = page[page.index('class="verdict runs"') : page.index("</section>")]
     text = Skeleton(comparison).text
-    assert "Run B against run A: north/aurora worse in" in text
+    assert "Run B against run A: north/aurora worse in total latency" in text
     assert re.search(r"total latency.*\+1[0-9]{2}%", text, re.DOTALL)
     assert "3.14.0" in text
     assert "Texts that differ most in latency" in text

@@ -61,6 +61,12 @@ def test_a_difference_below_the_asr_errors_is_not_claimed_without_saying_so(tmp_
     assert "ASR" not in details(verdict)["intelligibility"]
 
 
+def test_equal_error_rates_have_no_difference(tmp_path: Path) -> None:
+    faultless = tuple(Voice(f"acme/{name}", name, 500, 0.0) for name in ("one", "two"))
+    verdict, _ = summarize(make_run(tmp_path, faultless, repetitions=1))
+    assert details(verdict)["intelligibility"].endswith("There is no difference.")
+
+
 def test_missing_and_disputed_prices_are_named(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, (VOICES[0], VOICES[5], VOICES[6]), repetitions=2)
     verdict, ranking = summarize((folder, run))

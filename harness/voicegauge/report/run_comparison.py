@@ -116,7 +116,9 @@ def _describe_comparison(comparison: RunComparison, first_name: str, name: str) 
         return f"{lead}: no clear change in {len(comparison.metrics)} metrics."
     for many in found.values():
         many.sort(key=lambda metric: metric.metric != "total_latency_ms")
-    parts = [_describe_change(metric) for many in found.values() for metric in many[:3]]
+    shown = [metric for many in found.values() for metric in many[:3]]
+    shown.sort(key=lambda metric: metric.metric != "total_latency_ms")
+    parts = [_describe_change(metric) for metric in shown]
     more = sum(len(many) - 3 for many in found.values() if len(many) > 3)
     if more:
         parts.append(f"and {format_count(more, 'more change')}")
