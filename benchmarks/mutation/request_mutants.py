@@ -200,7 +200,7 @@ def _subject_fields(operation: Operation) -> set[str]:
     places += [operation.batch.items] if operation.batch else []
     places += [operation.audio_input.request["audio"].at] if operation.audio_input else []
     places += [operation.chat.text] if operation.chat else []
-    return {place.tokens[0] for place in places if place.kind == "body"}
+    return {place.tokens[0] for place in places if place.kind == "body" and place.tokens}
 
 
 def _requires_id(operation: Operation) -> bool:
