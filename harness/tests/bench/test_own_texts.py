@@ -119,6 +119,42 @@ def test_a_voice_sample_is_compared_with_the_contract(tmp_path: Path, name: str,
     assert str(raised.value).rstrip(")").split(":")[-1].isdigit()  # the line of the limit
 
 
+def test_a_silent_voice_sample_is_refused_and_one_that_nobody_uses_is_named(tmp_path: Path) -> None:
+    silent = io.BytesIO()
+    soundfile.write(silent, np.zeros(144_000, dtype=np.float32), 24_000, format="WAV")
+    with pytest.raises(DataError, match=r"me.wav: is silent"):
+        voicegauge.plan_benchmark("pixelapi/voice-clone", voice_sample=_write(tmp_path, "me.wav", silent.getvalue()))
+    notices: list[str] = []
+    listener = voicegauge.ProgressListener()
+    listener.notice = notices.append  # type: ignore[method-assign]  # records what a user reads
+    sample = _write(tmp_path, "tone.wav", _audio(6))
+    voicegauge.plan_benchmark("ttsai/kokoro", voice_sample=sample, progress=listener)
+    assert notices == ["the voice sample is not used: none of the targets clones a voice"]
+
+
+@pytest.mark.parametrize(
+    ("target", "characters", "live", "reason"),
+    [
+        ("ttsai/kokoro-sync", 501, True, "at most 500 characters.* line-1 \\(501\\): .*--plan"),
+        ("ttsai/kokoro-sync", 500, True, None),
+        ("ttsai/kokoro-sync", 501, False, None),
+        ("pixelapi/voice-clone", 501, False, "at most 500 characters"),
+        ("deepgram/aura-2", 2001, False, "at most 2000 characters"),
+        ("deepgram/aura-2", 2000, False, None),
+    ],
+)
+def test_a_text_longer_than_the_contract_allows_is_named_before_it_is_sent(
+    tmp_path: Path, target: str, characters: int, live: bool, reason: str | None
+) -> None:
+    file = _write(tmp_path, "own.txt", "a" * characters + "\nshort\n")
+    options = voicegauge.LiveOptions(max_cost_usd=1.0) if live else None
+    if reason is None:
+        assert voicegauge.plan_benchmark(target, texts=file, live=options).requests == 3
+        return
+    with pytest.raises(UsageError, match=reason):
+        voicegauge.plan_benchmark(target, texts=file, live=options)
+
+
 def test_a_suitable_voice_sample_and_one_that_no_target_takes_are_accepted(tmp_path: Path) -> None:
     assert voicegauge.plan_benchmark("pixelapi/voice-clone", voice_sample=_write(tmp_path, "me.wav", _audio(6)))
     short = _write(tmp_path, "short.wav", _audio(1))

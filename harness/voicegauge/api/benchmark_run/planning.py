@@ -29,6 +29,7 @@ from voicegauge.bench.planning import (
     find_targets_with_own_sample,
     load_own_texts,
     load_suite,
+    needs_voice_sample,
     plan_benchmark_requests,
     read_voice_sample,
     validate_requests_can_be_built,
@@ -205,6 +206,8 @@ def plan_requests(
         listener.notice(f"left out: {target_id} does not speak a language of the suite {suite.id}")
     targets = {target.id: target for target in chosen if target.id not in plan.unsupported_target_ids}
     validate_requests_can_be_built(plan, targets, voice)
+    if voice is not None and not any(isinstance(one, Target) and needs_voice_sample(one) for one in targets.values()):
+        listener.notice("the voice sample is not used: none of the targets clones a voice")
     if voice is not None and voice.data is not None:
         for target_id in find_targets_with_own_sample(one for one in targets.values() if isinstance(one, Target)):
             listener.notice(

@@ -15,7 +15,11 @@ from voicegauge.bench.planning.speech_requests import (
 )
 from voicegauge.bench.planning.spoken_uploads import SpokenUpload, synthesize_texts
 from voicegauge.bench.planning.suite import Suite, SuiteFile, SuiteText, load_suite
-from voicegauge.bench.planning.voice_samples import find_targets_with_own_sample, read_voice_sample
+from voicegauge.bench.planning.voice_samples import (
+    find_targets_with_own_sample,
+    needs_voice_sample,
+    read_voice_sample,
+)
 
 __all__ = [
     "BenchPlan",
@@ -32,6 +36,7 @@ __all__ = [
     "find_targets_with_own_sample",
     "load_own_texts",
     "load_suite",
+    "needs_voice_sample",
     "plan_benchmark_requests",
     "read_voice_sample",
     "synthesize_texts",

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from voicegauge.bench.planning.plan import BenchPlan
 from voicegauge.bench.planning.suite import SuiteText
+from voicegauge.bench.planning.text_limits import check_text_lengths
 from voicegauge.bench.planning.voice_samples import check_voice_sample, load_default_voice_sample
-from voicegauge.client import map_speech_request
+from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.contract import BaseTarget, Target
-from voicegauge.model import SpeechRequest, VoiceSample
+from voicegauge.model import Provenance, SpeechRequest, VoiceSample
 
 
 def build_speech_request(target: Target, text: SuiteText, voice_sample: VoiceSample | None = None) -> SpeechRequest:
@@ -37,7 +38,7 @@ def validate_requests_can_be_built(
     """Build one request per target and language, in order to report an unusable input before anything is sent.
 
     Raises:
-        UsageError: a target needs an input that is missing, or does not accept the voice sample.
+        UsageError: a target needs an input that is missing, or does not accept the voice sample or a text.
     """
     if voice_sample is not None:
         check_voice_sample(voice_sample, (target for target in targets.values() if isinstance(target, Target)))
@@ -46,3 +47,16 @@ def validate_requests_can_be_built(
         target = targets[name]
         if isinstance(target, Target):
             map_speech_request(target, build_speech_request(target, text, voice_sample))
+    for name, target in targets.items():
+        texts = {one.text for row in plan.rounds for one in row if one.target == name}
+        if isinstance(target, Target) and texts:
+            _check_text_lengths(target, texts, voice_sample, is_live=plan.provenance is Provenance.LIVE)
+
+
+def _check_text_lengths(
+    target: Target, texts: set[SuiteText], voice_sample: VoiceSample | None, *, is_live: bool
+) -> None:
+    def build_request(text: SuiteText) -> RequestParts:
+        return map_speech_request(target, build_speech_request(target, text, voice_sample))
+
+    check_text_lengths(target, texts, build_request, is_live=is_live)

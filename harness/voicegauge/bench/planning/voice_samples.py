@@ -13,7 +13,7 @@ from voicegauge.errors import DataError, UsageError
 from voicegauge.files import read_file
 from voicegauge.formats import escape_pointer_token, unescape_pointer_token
 from voicegauge.model import VoiceSample
-from voicegauge.speech.audio import DecodedAudio, UndecodableAudioError, decode, find_container_of_format
+from voicegauge.speech.audio import DecodedAudio, UndecodableAudioError, decode, find_container_of_format, is_silent
 
 MAX_VOICE_SAMPLE_BYTES = 64 * 2**20
 """Largest file that is accepted as a voice sample.
@@ -34,7 +34,7 @@ def read_voice_sample(url_or_file: str) -> VoiceSample:
         url_or_file: an http(s) URL, which is passed on to the provider, or the path of an audio file.
 
     Raises:
-        DataError: the file cannot be read, is too large or is not audio.
+        DataError: the file cannot be read, is too large, is not audio or is silent.
     """
     if url_or_file.startswith(("http://", "https://")):
         return VoiceSample(url=url_or_file)
@@ -46,9 +46,11 @@ def read_voice_sample(url_or_file: str) -> VoiceSample:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     try:
-        decode(data)
+        audio = decode(data)
     except UndecodableAudioError as error:
         raise DataError(f"{path}: is not a valid voice sample: {error}") from error
+    if is_silent(audio.samples, audio.sample_rate_hz):
+        raise DataError(f"{path}: is silent: record a voice that speaks")
     media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     return VoiceSample(data=data, filename=path.name, media_type=media_type)
 
@@ -69,6 +71,11 @@ def check_voice_sample(sample: VoiceSample, targets: Iterable[Target]) -> None:
         for key, reason in _iterate_violated_limits(sample.data, limits) if limits else ():
             place = target.contract.document.find_position(_find_limit_pointer(target, field, key))
             raise UsageError(f"{sample.filename}: {reason}: limit of {target.id} ({place.path}:{place.line})")
+
+
+def needs_voice_sample(target: Target) -> bool:
+    """Whether `target` clones a voice."""
+    return not {"voice_sample_url", "voice_sample_upload"}.isdisjoint(target.spec.required_fields)
 
 
 def find_targets_with_own_sample(targets: Iterable[Target]) -> tuple[str, ...]:

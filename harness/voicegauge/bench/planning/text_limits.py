@@ -1,0 +1,76 @@
+"""Compares texts with the documented limits of targets, before anything is sent."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Collection, Sequence
+
+import msgspec
+
+from voicegauge.bench.planning.suite import SuiteText
+from voicegauge.client import RequestParts
+from voicegauge.contract import Target
+from voicegauge.errors import UsageError
+
+_MAX_NAMED_TEXTS = 3
+
+
+def check_text_lengths(
+    target: Target, texts: Collection[SuiteText], build_request: Callable[[SuiteText], RequestParts], *, is_live: bool
+) -> None:
+    """Compare the lengths of `texts` with the limits that the contract documents for `target`.
+
+    Args:
+        target: the target.
+        texts: the texts that it would be sent.
+        build_request: builds the request for a text.
+        is_live: whether the limit of the account's plan applies; the emulator has the most generous one.
+
+    Raises:
+        UsageError: texts are too long; the message names them, the target and its limit.
+    """
+    longest_first = sorted(texts, key=lambda one: len(one.text), reverse=True)
+    plan_limit = _find_plan_limit(target, is_live=is_live)
+    schema_limit = _find_schema_limit(target, longest_first[0], build_request)
+    limit = min((one for one in (plan_limit, schema_limit) if one is not None), default=None)
+    too_long = [one for one in longest_first if limit is not None and len(one.text) > limit]
+    if too_long:
+        hint = ", or name your plan with --plan" if is_live and limit == plan_limit else ""
+        raise UsageError(
+            f"{target.id} takes texts of at most {limit} characters, as its contract says, and would reject "
+            f"{_name_texts(too_long)}: shorten them, or leave out this target{hint}"
+        )
+
+
+def _find_plan_limit(target: Target, *, is_live: bool) -> int | None:
+    limits = target.operation.limits
+    if is_live:
+        return limits.find_plan(target.contract.account_plans).text_characters
+    known = [plan.text_characters for plan in limits.plans.values()]
+    return None if None in known else max((one for one in known if one is not None), default=None)
+
+
+def _find_schema_limit(
+    target: Target, longest: SuiteText, build_request: Callable[[SuiteText], RequestParts]
+) -> int | None:
+    """Return the largest number of characters that the schema of the body allows; `None` if it allows the longest."""
+
+    def list_violated_keywords(characters: int) -> frozenset[str]:
+        parts = build_request(msgspec.structs.replace(longest, text="a" * characters))
+        media = target.operation.request_media.get(parts.media_type or "multipart/form-data")
+        return frozenset(media.iterate_violated_keywords(msgspec.to_builtins(parts.body)) if media is not None else ())
+
+    # A text of one character shows what is not about its length, such as form fields, which are text.
+    shortest = list_violated_keywords(1)
+
+    def is_too_long(characters: int) -> bool:
+        return bool(list_violated_keywords(characters) - shortest)
+
+    if not is_too_long(len(longest.text)):
+        return None
+    return bisect.bisect_left(range(1, len(longest.text)), True, key=is_too_long)
+
+
+def _name_texts(texts: Sequence[SuiteText]) -> str:
+    named = ", ".join(f"{one.id} ({len(one.text)})" for one in texts[:_MAX_NAMED_TEXTS])
+    return named + (f" and {len(texts) - _MAX_NAMED_TEXTS} more" if len(texts) > _MAX_NAMED_TEXTS else "")
