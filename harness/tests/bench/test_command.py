@@ -89,7 +89,7 @@ def test_an_emulated_benchmark_end_to_end(bench: Bench, tmp_path: Path, capsys: 
     out = tmp_path / "result.json"
     status = voicegauge(bench("acme/job", "acme/now", "--language", "en", "--limit", "2", "--json", str(out)))
     printed = capsys.readouterr().out
-    assert status in (0, 3), "3: the machine of the tests was too busy for valid times"
+    assert status == 0
     assert "EMULATED" in printed
     assert "acme/job" in printed
     result: dict[str, Any] = json.loads(out.read_bytes())
