@@ -149,6 +149,23 @@ async def test_redirects_and_server_errors_pass(status) -> None:
     assert running.report.report.findings
 
 
+async def test_a_finding_is_shown_again_at_the_upstream_without_masked_headers() -> None:
+    async def respond(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    async with listening(respond) as url, voicegauge.proxy("openai", upstream=f"{url}/base") as running:
+        headers = {**KEY, "X-Stainless-Arch": "x64", "X-Trace": "sk-other-0123456789abcdef"}
+        async with httpx.AsyncClient(headers=headers) as client:
+            await client.post(f"{running.url}/v1/audio/speech", json=SPEECH)
+    commands = {finding.reproduce or "" for finding in running.report.report.findings}
+    assert commands
+    for command in commands:
+        assert f"curl -sS -i {url}/base/audio/speech " in command
+        assert '"authorization: Bearer $OPENAI_API_KEY"' in command
+        assert not any(text in command.lower() for text in ("api.openai.com", "redacted", "x-trace", "x-stainless"))
+
+
 async def test_a_service_that_sends_endless_headers_is_cut_off() -> None:
     async def respond(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n")

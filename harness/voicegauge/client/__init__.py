@@ -18,6 +18,7 @@ from voicegauge.client.delivery import (
 )
 from voicegauge.client.key_destinations import KeyDestinations, find_key_destinations
 from voicegauge.client.requests import (
+    Origin,
     RequestParts,
     add_idempotency_key,
     build_credentials,
@@ -25,6 +26,7 @@ from voicegauge.client.requests import (
     create_idempotency_key,
     list_secrets,
     map_speech_request,
+    parse_origin,
     read_client_key,
     remove_credentials,
     replace_key,
@@ -66,6 +68,7 @@ __all__ = [
     "Journal",
     "KeyDestinations",
     "Ledger",
+    "Origin",
     "PaymentObserver",
     "PricedRequest",
     "Purchase",
@@ -101,6 +104,7 @@ __all__ = [
     "iterate_retry_waits_s",
     "list_secrets",
     "map_speech_request",
+    "parse_origin",
     "read_client_key",
     "read_events",
     "read_link_parameters",

@@ -130,6 +130,8 @@ def _build_header_arguments(request: Request, replacer: _KeyReplacer, *, sets_co
             arguments += ["-u", _quote_for_shell(user, replacer.replacements)]
         else:
             shown = replacer.replace_in_header(name, value)
+            if MASK in shown and not replacer.is_credential_header(name):
+                continue  # its value is not known, and its mask would be sent instead
             # curl takes "Name:" for a header to leave out, and "Name;" for one without a value.
             arguments += ["-H", _quote_for_shell(f"{name}: {shown}" if shown else f"{name};", replacer.replacements)]
     return arguments
@@ -213,6 +215,10 @@ class _KeyReplacer:
         if not space:
             return self._replace_in_text(value, variable)
         return f"{word} {self._replace_in_text(rest, variable)}"
+
+    def is_credential_header(self, name: str) -> bool:
+        """Whether the contract says that the header `name` is for a key."""
+        return ("header", name.lower()) in self._places
 
     def build_signing_arguments(self, value: str) -> list[str]:
         """Return curl's options for a header whose value is a signature for AWS; empty for any other header."""

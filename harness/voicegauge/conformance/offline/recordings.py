@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from voicegauge.checks import Call, CaseOutcome, Checker, CheckSubject, JobHistory, RecordingAge, Rule, SpeechDelivery
-from voicegauge.client import build_curl_command
+from voicegauge.client import Origin, build_curl_command
 from voicegauge.conformance.cases import ConformanceCase, explain_missing_verdict, plan_cases
 from voicegauge.conformance.offline.recorded_calls import ExchangeIndex, find_foreign_calls
 from voicegauge.conformance.reproduction import build_contract_options
@@ -157,15 +157,18 @@ def plan_cases_by_id(contract: Contract) -> Mapping[str, ConformanceCase]:
     return cases
 
 
-def build_repeat_command(contract: Contract, path: Path | None, exchange: Exchange) -> str | None:
+def build_repeat_command(
+    contract: Contract, path: Path | None, exchange: Exchange, *, key_origins: Collection[Origin] | None = None
+) -> str | None:
     """Return the command that shows a finding again.
 
     A request with an id from an earlier response is not sent again, because the id may not exist any more. The
-    recording at `path` is judged again instead, if there is one.
+    recording at `path` is judged again instead, if there is one. The key is masked for origins that are not in
+    `key_origins`, by default those of the servers in the contract.
     """
     operation = contract.operations.get(exchange.operation)
     if operation is not None and not operation.needs_existing_id:
-        return build_curl_command(exchange.request, contract)
+        return build_curl_command(exchange.request, contract, key_origins=key_origins)
     if path is None:
         return None
     options = build_contract_options([contract])

@@ -8,18 +8,20 @@ judgment counts in the report.
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
 from voicegauge.checks import RULE_BY_ID, Call, Checker, IncompleteResponse, JobHistory, SpeechDelivery
+from voicegauge.client import parse_origin
 from voicegauge.conformance.offline import SubmitCounter, build_repeat_command, iterate_jobs_and_deliveries, parse_call
 from voicegauge.conformance.proxy.session_redactor import SessionRedactor
 from voicegauge.conformance.proxy.traffic import JudgedExchange, JudgeSettings, RelayedExchange
 from voicegauge.conformance.proxy.traffic_recorder import TrafficRecorder
+from voicegauge.conformance.proxy.upstream import Upstream
 from voicegauge.conformance.reporting import CheckReport
 from voicegauge.conformance.running import Collector
 from voicegauge.contract import Contract
@@ -76,9 +78,9 @@ class TrafficJudge:
         self._recorder = TrafficRecorder(path, contract, self._redactor) if path is not None else None
         self._collector = Collector([target.id for target in contract.targets.values()], 0)
         self._collector.coverage.add_contract(contract, RULE_BY_ID)
-        repeat = functools.partial(build_repeat_command, contract, path)
+        self._recording_path, self._upstream = path, Upstream(contract, settings.base_urls.get(""))
         self._checkers = {
-            provenance: Checker(provenance, RULE_BY_ID, repeat, self._mask)
+            provenance: Checker(provenance, RULE_BY_ID, self._build_repeat_command, self._mask)
             for provenance in (Provenance.LIVE, Provenance.EMULATED)
         }
         self._submits = SubmitCounter()
@@ -127,6 +129,19 @@ class TrafficJudge:
 
     def _mask(self, text: str) -> str:
         return mask_credentials(text, tuple(self._redactor.secrets))
+
+    def _build_repeat_command(self, exchange: Exchange) -> str | None:
+        """Return the command that sends a request again to where it was forwarded, not to the contract's server."""
+        parts = urlsplit(exchange.request.url)
+        origin, target = self._upstream.find_origin_and_target(exchange.request.method, parts.path, parts.query)
+        sent_request = msgspec.structs.replace(exchange.request, url=f"{origin}{target}")
+        key_origin = parse_origin(origin)
+        return build_repeat_command(
+            self._contract,
+            self._recording_path,
+            msgspec.structs.replace(exchange, request=sent_request),
+            key_origins=() if key_origin is None else (key_origin,),
+        )
 
     def _find_operation_id(self, exchange: Exchange) -> str | None:
         path = find_relative_path(self._contract, exchange.request.url)
