@@ -195,7 +195,7 @@ class EventLocation(_LocationBase):
 
 _REQUEST_MARK = "is_in_request"
 RequestLocation = Annotated[Location, msgspec.Meta(extra={_REQUEST_MARK: True})]
-"""The type of a location in a request, in the grammar of contracts. A plain `Location` there is in a response."""
+"""The type of a location in a request, in the grammar of contracts, where a plain `Location` is one in a response."""
 
 
 def is_request_location(type_hint: Any) -> bool:

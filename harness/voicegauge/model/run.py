@@ -76,7 +76,7 @@ class TimingError(Record, frozen=True, kw_only=True):
     p50_ms: float
     """Median of the absolute errors in milliseconds."""
     p99_ms: float
-    """Their 99th percentile."""
+    """99th percentile of the absolute errors, in milliseconds."""
 
 
 class Manifest(Record, frozen=True, kw_only=True):

@@ -134,7 +134,7 @@ class PolledTimeChange(MetricChange):
         return None if self.smallest.standard_error is None else 1.0
 
     def compute_interval(self, tail: float) -> tuple[float, float] | None:
-        """Return the lower end for the smallest change, and the upper end for the largest."""
+        """Return the interval from the lower end of the smallest change to the upper end of the largest one."""
         low, high = self.smallest.compute_interval(tail), self.largest.compute_interval(tail)
         return (low[0], high[1]) if low and high else None
 

@@ -68,9 +68,9 @@ class RequestCallbacks(CheckSubject):
     polls: tuple[Call, ...] = ()
     """The status requests about the job of the request."""
     are_all_received: bool = False
+    """Whether the receiver has waited long enough for all callbacks."""
     webhook_secret: str | None = None
     """The secret with which the provider signs callbacks; `None` if it is not known."""
-    """Whether the receiver has waited long enough for all callbacks."""
 
     @property
     def webhook(self) -> WebhookSpec:

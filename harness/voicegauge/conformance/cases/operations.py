@@ -32,7 +32,7 @@ def plan_operation_cases(
 
     Args:
         operation: the operation that is called.
-        target: the target that requests address; by default the one that the document prefers.
+        target: the audio input target that requests address; by default the one that the document prefers.
         is_emulated: whether the emulator responds, which rejects a request for a given reason on demand.
         include_billable: whether further billable requests are planned.
     """

@@ -40,7 +40,7 @@ class ResourceUse(Record, frozen=True, kw_only=True):
     states: tuple[str, ...] = ()
     """The states in which the resource may be used; empty if it may be used in any state."""
     server: str | None = None
-    """`x-name` of the server for such requests; `None` means the operation's default server."""
+    """`x-name` of the server for requests that name a resource; `None` means the operation's default server."""
     source: SourceReference | None = None
 
 

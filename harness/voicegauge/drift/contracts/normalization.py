@@ -92,7 +92,7 @@ class SchemaNormalizer:
         return _convert_nullable(schema)
 
     def _simplify_branches(self, schema: NormalizedSchema, branch_keyword: str) -> NormalizedSchema:
-        """Replace a null branch with nullability, and a single branch or plain types with their keywords."""
+        """Replace a null branch by `nullable`, a single branch by its keywords, and branches of types by one `type`."""
         branches = schema.schema_lists[branch_keyword]
         is_recursive = any(_list_pointers(branch) in self._in_progress for branch in branches)
         if len(self._in_progress) > MAX_SCHEMA_NESTING or is_recursive:
