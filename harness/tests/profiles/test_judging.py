@@ -119,6 +119,18 @@ def test_one_rejection_is_enough_to_judge_the_shape_of_errors() -> None:
     assert "error-shape" in find_ids(judge(**both), "not-judged")
 
 
+def test_a_redirect_is_no_rejection_and_gives_no_verdict_on_the_shape_of_errors() -> None:
+    cases = tuple(
+        CaseResult(id=name, operation="", verdict="passed", status=307)
+        for name in PROFILE.case_patterns
+        if name.partition("/")[2].startswith(("createSpeech: input left out", "createSpeech: speed 4.01"))
+    )
+    report = CheckReport(voicegauge="1", created_at="", finished=True, seed=0, targets=(), cases=cases)
+    judged = judge_profile(PROFILE, report, server="http://127.0.0.1:1/v1")
+    assert find_ids(judged, "failed") == {"input-missing", "speed-too-fast"}
+    assert "error-shape" in find_ids(judged, "not-judged")
+
+
 def test_a_capability_that_the_server_lacks_counts_only_if_it_is_claimed() -> None:
     rejected = {"speech-sse: a full delivery": {"rejects-valid": "rejected with 400"}}
     sse = {"sse-events", "sse-audio", "stream-format-unknown"}

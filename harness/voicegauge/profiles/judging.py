@@ -18,6 +18,7 @@ from voicegauge.profiles.profile_report import (
 )
 
 _REJECTION_RULE = "rejects-valid"
+_ACCEPTANCE_RULE = "accepts-invalid"
 
 
 def judge_profile(
@@ -78,7 +79,7 @@ class _Judgement:
             rules = tuple(
                 dict.fromkeys(rule for case in failed for rule in _find_broken_rules(case, requirement.rules))
             )
-            reason = failed[0].violations[_find_broken_rules(failed[0], requirement.rules)[0]]
+            reason = _list_violations(failed[0])[_find_broken_rules(failed[0], requirement.rules)[0]]
             names = tuple(case.id for case in failed)
             return self._build_result(requirement, "failed", level=level, reason=reason, cases=names, rules=rules)
         reasons = [_explain_missing_verdict(case, requirement) for case in cases]
@@ -135,7 +136,15 @@ class _Judgement:
 
 
 def _find_broken_rules(case: CaseResult, rules: Sequence[str]) -> list[str]:
-    return [rule for rule in rules if rule in case.violations]
+    violations = _list_violations(case)
+    return [rule for rule in rules if rule in violations]
+
+
+def _list_violations(case: CaseResult) -> dict[str, str]:
+    """Return the violations of a case by rule; a status below 400 is no rejection, whatever else it means."""
+    if case.status is None or case.status >= 400:
+        return case.violations
+    return {_ACCEPTANCE_RULE: f"got status {case.status}, not one from 400 to 499", **case.violations}
 
 
 def _explain_missing_verdict(case: CaseResult, requirement: Requirement) -> str | None:
@@ -144,7 +153,7 @@ def _explain_missing_verdict(case: CaseResult, requirement: Requirement) -> str 
     Only for cases in which no rule of the requirement is broken.
     """
     missing = _find_broken_rules(case, requirement.needs)
-    return case.violations[missing[0]] if missing else case.reason
+    return _list_violations(case)[missing[0]] if missing else case.reason
 
 
 def _compute_score(results: Sequence[RequirementResult]) -> ProfileScore:
