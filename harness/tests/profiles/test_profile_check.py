@@ -86,6 +86,10 @@ def test_a_key_is_sent_only_if_its_variable_is_named(monkeypatch: pytest.MonkeyP
         (["--profile", ID, "--emulated", "--capability", "video"], "unknown capability 'video'"),
         (["--profile", ID, "--base-url", "https://api.openai.com/v1"], "api.openai.com charges for requests"),
         (["--profile", ID, "--base-url", "http://127.0.0.1:1/v1", "--key-env", "my key"], "--key-env: write the name"),
+        (
+            ["--profile", ID, "--base-url", "http://127.0.0.1:1/v1", "--key-env", "NO_SUCH_KEY"],
+            "--key-env: NO_SUCH_KEY is not set",
+        ),
     ],
 )
 def test_mistakes_of_the_user_are_one_line(

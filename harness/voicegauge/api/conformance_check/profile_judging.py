@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from urllib.parse import urlsplit
@@ -67,6 +68,8 @@ def check_profile(
         live = _prepare_live_options(live, contract)
     if key_env is not None:
         contract = _replace_key_variable(contract, key_env)
+        if live is not None and not os.environ.get(key_env):
+            raise UsageError(f"--key-env: {key_env} is not set: set it, or leave out --key-env if no key is required")
 
     def judge(report: CheckReport) -> ProfileReport:
         server = _EMULATOR if live is None else live.base_urls[""]
