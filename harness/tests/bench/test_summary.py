@@ -92,7 +92,10 @@ def test_a_language_that_the_engine_does_not_support_has_no_rate() -> None:
     assert found.unscored_languages == ("xx",)
 
 
-def test_a_language_without_a_rate_is_named_next_to_the_dash(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_language_without_a_rate_is_named_next_to_the_dash(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     made, scores = scored((build_sample(1, language="xx"),), ())
     scores = msgspec.structs.replace(scores, left_out=("xx",))
     print_summaries(summarize_targets(made, scores), scores, made.manifest)

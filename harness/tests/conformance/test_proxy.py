@@ -223,6 +223,23 @@ async def test_a_hundred_requests_at_once_within_the_common_memory(monkeypatch) 
     assert memory.reserve(5000), "all memory is free again"
 
 
+async def test_why_a_service_does_not_respond_is_reported_when_it_happens_and_once() -> None:
+    reasons: list[str] = []
+    async with (
+        voicegauge.proxy("openai", upstream="http://127.0.0.1:1/v1", on_failure=reasons.append) as running,
+        httpx.AsyncClient() as client,
+    ):
+        for _ in range(2):
+            assert (await client.get(f"{running.url}/v1/models")).status_code == 502
+        (reason,) = reasons
+    assert running.report.failed == {reason: 2}
+
+
+def test_a_proxy_does_not_forward_to_itself() -> None:
+    with pytest.raises(UsageError, match="the address of the proxy itself"):
+        voicegauge.proxy("openai", upstream="http://127.0.0.1:18070/v1", port=18070)
+
+
 def test_a_key_is_not_forwarded_over_plain_http() -> None:
     with pytest.raises(UsageError, match="http"):
         voicegauge.proxy("openai", upstream="http://tts.example")

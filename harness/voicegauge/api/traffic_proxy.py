@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -95,6 +95,7 @@ def proxy(
     port: int = 0,
     host: str = "127.0.0.1",
     on_finding: OnFinding = lambda _finding: None,
+    on_failure: Callable[[str], None] = lambda _reason: None,
 ) -> LocalServer[RunningProxy]:
     """Run a proxy between your own client and a service; requests and responses pass unchanged.
 
@@ -118,6 +119,7 @@ def proxy(
         port: port to listen on; 0 chooses a free one.
         host: address to listen on.
         on_finding: called with each new finding, in another thread.
+        on_failure: called with each new reason why there was no response of the service, in another thread.
 
     Returns:
         A context manager, synchronous and asynchronous, whose value has `url`, `base_urls` and `findings`, and after
@@ -125,18 +127,23 @@ def proxy(
 
     Raises:
         UnknownNameError: there is no such provider.
-        UsageError: keys would be sent over plain http, or on entering the context: the port is taken.
+        UsageError: keys would be sent over plain http, `upstream` is the address of the proxy itself, or on entering
+            the context: the port is taken.
         StorageError: raised on entering the context if the recording exists or cannot be written.
     """
     contract = select_providers(to_catalogue(contracts), provider)[0]
     service = Upstream(contract, upstream)
+    if upstream is not None and port and (urlsplit(upstream).hostname, urlsplit(upstream).port) == (host, port):
+        raise UsageError(f"upstream {upstream} is the address of the proxy itself: name that of the service")
     unencrypted = find_key_destinations(contract, service.base_urls).unencrypted_servers
     if unencrypted and not allow_insecure_http:
         raise UsageError(
             f"keys would be sent unencrypted to {unencrypted[0]}: use https, or pass --allow-insecure-http"
         )
     path = _choose_recording(Path(record), contract) if record is not None else None
-    return LocalServer(_run_proxy(contract, service, path, tuple(names_to_mask), (host, port), on_finding))
+    return LocalServer(
+        _run_proxy(contract, service, path, tuple(names_to_mask), (host, port), TrafficMonitor(on_finding, on_failure))
+    )
 
 
 def _choose_recording(path: Path, contract: Contract) -> Path:
@@ -160,9 +167,8 @@ def _run_proxy(
     recording: Path | None,
     names_to_mask: tuple[str, ...],
     address: tuple[str, int],
-    on_finding: OnFinding,
+    monitor: TrafficMonitor,
 ) -> Iterator[RunningProxy]:
-    monitor = TrafficMonitor(on_finding)
     settings = JudgeSettings(
         contract_path=str(contract.document.path),
         base_urls=dict(upstream.base_urls),

@@ -101,6 +101,7 @@ def command(
         port=port,
         host=host,
         on_finding=lambda finding: print_new_finding(out, finding),
+        on_failure=lambda reason: print_escaped(f"no response of the service: {reason}", to_stderr=True),
     )
     with server as running_proxy:
         _announce(out, running_proxy)

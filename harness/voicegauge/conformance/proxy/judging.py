@@ -91,9 +91,14 @@ def _run_judge() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
 class TrafficMonitor(RelayListener):
     """Hands what passed to the judge, and collects its results."""
 
-    def __init__(self, on_finding: OnFinding) -> None:
-        """Prepare; `on_finding` is called in another thread with each new finding."""
-        self._on_finding = on_finding
+    def __init__(self, on_finding: OnFinding, on_failure: Callable[[str], None]) -> None:
+        """Prepare.
+
+        Args:
+            on_finding: called in another thread with each new finding.
+            on_failure: called with each new reason why there was no response of the service.
+        """
+        self._on_finding, self._on_failure = on_finding, on_failure
         self._queue: queue.SimpleQueue[tuple[RelayedExchange, tuple[CapturedBody, ...]] | None] = queue.SimpleQueue()
         self._sent: deque[tuple[CapturedBody, ...]] = deque()
         """Bodies of the exchanges that the judge has, whose memory is released when it has judged them."""
@@ -131,6 +136,9 @@ class TrafficMonitor(RelayListener):
         with self._lock:
             self.requests += 1
             _count_reason(self.failed, reason)
+            is_new = self.failed[reason] == 1
+        if is_new:
+            self._on_failure(reason)
 
     @contextlib.contextmanager
     def judging(self, settings: JudgeSettings) -> Iterator[None]:
