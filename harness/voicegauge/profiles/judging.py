@@ -141,7 +141,7 @@ def _find_broken_rules(case: CaseResult, rules: Sequence[str]) -> list[str]:
 
 
 def _list_violations(case: CaseResult) -> dict[str, str]:
-    """Return the violations of a case by rule; a status below 400 is no rejection, whatever else it means."""
+    """Return the violations of a case by rule; a status below 400 does not reject, whatever else it means."""
     if case.status is None or case.status >= 400:
         return case.violations
     return {_ACCEPTANCE_RULE: f"got status {case.status}, not one from 400 to 499", **case.violations}
