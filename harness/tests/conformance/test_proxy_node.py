@@ -20,7 +20,10 @@ RUN_LIMIT_S = 60
 
 @pytest.fixture(scope="module")
 def node_folder(tmp_path_factory) -> Path:
-    """A folder with the package, as npm installs it."""
+    """A folder with the package, as npm installs it.
+
+    Node is no dependency of voicegauge, and the registry of npm may be out of reach: then there is nothing to test.
+    """
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("node and npm are not installed")
     folder: Path = tmp_path_factory.mktemp("node")
