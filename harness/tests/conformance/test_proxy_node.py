@@ -22,7 +22,7 @@ RUN_LIMIT_S = 60
 def node_folder(tmp_path_factory) -> Path:
     """A folder with the package, as npm installs it.
 
-    Node is no dependency of voicegauge, and the registry of npm may be out of reach: then there is nothing to test.
+    voicegauge does not depend on Node, and the registry of npm may be out of reach: the tests are skipped then.
     """
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("node and npm are not installed")
