@@ -23,7 +23,7 @@ Each error is printed as one line: what is wrong, where, and how to fix it.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from voicegauge.printable import escape_unprintable
@@ -42,6 +42,9 @@ MAX_MESSAGE_CHARACTERS = 2000
 _ELLIPSIS = " [...] "
 _MAX_QUOTED_CHARACTERS = 500
 """Maximum length, in characters, of a name or a reason that a message quotes."""
+_MAX_NAMES_LISTED = 20
+"""Maximum number of known names in the message about an unknown one, if a command lists them as well."""
+_MAX_SIMILAR_NAMES = 4
 
 
 class VoicegaugeError(Exception):
@@ -61,12 +64,32 @@ class UsageError(VoicegaugeError):
 class UnknownNameError(UsageError):
     """A name is unknown; the message suggests the most similar known name, if any is similar."""
 
-    def __init__(self, name_kind: str, name: str, known_names: Iterable[str]) -> None:
-        """Report that `name` is not among the `known_names` names of a `name_kind` such as "target" or "rule"."""
+    def __init__(self, name_kind: str, name: str, known_names: Iterable[str], *, listed_by: str | None = None) -> None:
+        """Report that `name` is not among the names of a kind.
+
+        Args:
+            name_kind: what has names, such as "target" or "rule".
+            name: the unknown name.
+            known_names: the names that exist.
+            listed_by: the command that lists them, which the message names if they are too many for it.
+        """
         choices, name = sorted(known_names), _shorten(name)
-        near = difflib.get_close_matches(name, choices, n=1)
+        near = _find_similar(name, choices)
         hint = f"did you mean {near[0]}? " if near else ""
-        super().__init__(f"unknown {name_kind} {name!r}: {hint}known: {', '.join(choices) or 'none'}")
+        if len(choices) <= _MAX_NAMES_LISTED or listed_by is None:
+            known = f"known: {', '.join(choices) or 'none'}"
+        else:
+            similar = f"similar: {', '.join(near[1:])}; " if near[1:] else ""
+            known = f"{similar}`{listed_by}` lists all {len(choices)}"
+        super().__init__(f"unknown {name_kind} {name!r}: {hint}{known}")
+
+
+def _find_similar(name: str, choices: Sequence[str]) -> list[str]:
+    """Return the most similar names, the best one first. A target may be named by its part after the slash alone."""
+    by_key = {choice.casefold(): choice for choice in choices}
+    near = difflib.get_close_matches(name.casefold(), by_key, n=_MAX_SIMILAR_NAMES)
+    found = [choice for choice in choices if choice.partition("/")[2] == name] + [by_key[key] for key in near]
+    return list(dict.fromkeys(found))[:_MAX_SIMILAR_NAMES]
 
 
 class StorageError(UsageError):

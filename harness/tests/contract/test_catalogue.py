@@ -56,6 +56,19 @@ def test_an_unknown_name_suggests_the_nearest(folder) -> None:
         catalogue.find_provider("acme").find_operation("getSpeach")
 
 
+def test_an_unknown_name_among_many_is_a_short_message() -> None:
+    catalogue = load_catalogue()
+    count = len(list(catalogue)) + len(catalogue.targets) + len(catalogue.audio_input_targets)
+    with pytest.raises(UnknownNameError) as caught:
+        catalogue.select_targets(["openai/tts-9"])
+    assert str(caught.value).startswith("unknown target 'openai/tts-9': did you mean openai/tts-1? similar: openai/tts")
+    assert str(caught.value).endswith(f"; `voicegauge providers` lists all {count}")
+    assert len(str(caught.value)) < 200
+    for name, meant in (("tts-1", "openai/tts-1"), ("OpenAI", "openai")):
+        with pytest.raises(UnknownNameError, match=f"did you mean {meant}\\?"):
+            catalogue.select_targets([name])
+
+
 def test_one_folder_does_not_define_a_provider_twice(folder, acme) -> None:
     (folder / "another.yaml").write_text(acme)
     with pytest.raises(ContractError, match=r"acme is defined twice: .*openapi\.yaml, .*another\.yaml"):

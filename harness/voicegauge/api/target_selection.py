@@ -314,7 +314,7 @@ def resolve_prices(catalogue: Catalogue, prices: Mapping[str, float] | None) -> 
     caller_prices = dict(prices or {})
     for name in caller_prices:
         if name not in known:
-            raise UnknownNameError("target", name, known)
+            raise UnknownNameError("target", name, known, listed_by="voicegauge providers")
     of_providers = {
         name: caller_prices[provider]
         for provider in items

@@ -93,7 +93,7 @@ def select_rules(
     overrides = severity_by_rule_id or {}
     for name in (*selected_patterns, *ignored_patterns, *overrides):
         if name not in RULE_BY_ID:
-            raise UnknownNameError("rule", name, RULE_BY_ID)
+            raise UnknownNameError("rule", name, RULE_BY_ID, listed_by="voicegauge rules")
     chosen = [
         name
         for name in RULE_BY_ID

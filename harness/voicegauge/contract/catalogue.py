@@ -48,7 +48,7 @@ class Catalogue:
         try:
             return self._contracts[provider_id]
         except KeyError:
-            raise UnknownNameError("provider", provider_id, self._contracts) from None
+            raise UnknownNameError("provider", provider_id, self._contracts, listed_by="voicegauge providers") from None
 
     def select_targets(self, names: Sequence[str]) -> list[BaseTarget]:
         """Return the targets for names such as "provider" or "provider/target"; all speech targets if `names` is empty.
@@ -79,7 +79,7 @@ class Catalogue:
         contract = self._contracts.get(provider)
         operation = contract.operations.get(operation_id) if contract is not None else None
         if operation is None:
-            return UnknownNameError("target", name, [*targets, *self._contracts])
+            return UnknownNameError("target", name, [*targets, *self._contracts], listed_by="voicegauge providers")
         served = ", ".join(target.id for target in operation.targets)
         hint = f"name a target of it ({served})" if served else f"name {provider}, which stands for all operations"
         return UsageError(f"{name} is an operation, not a target: {hint}")
