@@ -51,6 +51,19 @@ def build_preamble(server_url: str, **provider: Any) -> dict[str, Any]:
     }
 
 
+YAML_PREAMBLE = """\
+openapi: 3.1.0
+info: {title: Acme speech, version: "1"}
+servers: [{url: "https://api.acme.example"}]
+security: [{bearer: []}]
+x-provider:
+  id: acme
+  title: Acme
+  key_env: ACME_API_KEY
+  sources: {acme.txt: {title: Acme, date: 2026-01-01}}
+"""
+"""The parts of a document in YAML before its paths; the last line is one of `x-provider`."""
+
 DOCUMENT: dict[str, Any] = {
     **build_preamble("https://api.acme.test/base", credits={"name": "coins", "free": 100}),
     "x-limits": {

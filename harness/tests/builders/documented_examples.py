@@ -11,11 +11,12 @@ import yaml
 _DOCS = Path(__file__).resolve().parents[3] / "docs"
 
 
-def read_example(file: str, name: str) -> str:
-    """Return the YAML of the example `name` in a file of docs/."""
+def read_example(file: str, name: str, *, kind: str = "example") -> str:
+    """Return the YAML of the example `name` in a file of docs/; `kind` is the first word of its mark."""
     text = (_DOCS / file).read_text(encoding="utf-8")
-    found = re.search(rf"<!-- example: {re.escape(name)} -->\n```yaml\n(.*?)```\n<!-- /example -->", text, re.DOTALL)
-    assert found, f"docs/{file} has no example {name!r}"
+    mark = rf"<!-- {kind}: {re.escape(name)} -->\n```yaml\n(.*?)```\n<!-- /{kind} -->"
+    found = re.search(mark, text, re.DOTALL)
+    assert found, f"docs/{file} has no {kind} {name!r}"
     return found[1]
 
 

@@ -15,16 +15,11 @@ from voicegauge.contract import Contract, load_contract
 from voicegauge.model import Delivery, Exchange, Provenance, Request, Response, SpeechRequest
 from voicegauge.speech.audio import encode
 
-DOCUMENT: dict[str, Any] = yaml.safe_load("""
-openapi: 3.1.0
-info: {title: Acme speech, version: "1"}
-servers: [{url: "https://api.acme.example"}]
-security: [{bearer: []}]
-x-provider:
-  id: acme
-  title: Acme
-  key_env: ACME_API_KEY
-  sources: {acme.txt: {title: Acme, date: "2026-01-01"}}
+from ..builders.acme import YAML_PREAMBLE
+
+DOCUMENT: dict[str, Any] = yaml.safe_load(
+    YAML_PREAMBLE
+    + """\
 paths:
   /speech:
     post:
@@ -50,7 +45,8 @@ paths:
         "200": {description: Audio, content: {application/x-ndjson: {}}}
         "401": {description: No key}
 components: {securitySchemes: {bearer: {type: http, scheme: bearer}}}
-""")
+"""
+)
 
 
 @pytest.fixture(scope="module")

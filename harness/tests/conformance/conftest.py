@@ -35,6 +35,8 @@ from voicegauge.contract import Catalogue
 from voicegauge.emulator import RunningEmulator, create_app, running_emulator
 from voicegauge.speech.audio import encode
 
+from ..builders.acme import YAML_PREAMBLE
+
 Check = Callable[..., CheckReport]
 _PLANS: dict[tuple[object, ...], CasePlan] = {}
 """Plans by targets. Equal targets have equal plans (see `test_planning.py`), and making one takes a second."""
@@ -118,16 +120,9 @@ def check_over_sockets(check: Check, voicegauge_catalogue: Catalogue) -> Check:
     return run
 
 
-ACME = """
-openapi: 3.1.0
-info: {title: Acme speech, version: "1"}
-servers: [{url: "https://api.acme.example"}]
-security: [{bearer: []}]
-x-provider:
-  id: acme
-  title: Acme
-  key_env: ACME_API_KEY
-  sources: {acme.txt: {title: Acme, date: 2026-01-01}}
+ACME = (
+    YAML_PREAMBLE
+    + """\
 paths:
   /speak:
     post:
@@ -157,6 +152,7 @@ components:
   schemas:
     Error: {type: object, required: [error], properties: {error: {type: string}}}
 """
+)
 ACME_KEY = "sk-acme-0123456789abcdef"
 
 

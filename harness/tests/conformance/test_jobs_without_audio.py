@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
-import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from voicegauge.conformance import (
-    CheckReport,
-    Collector,
-    build_emulator_check_settings,
-    build_emulator_settings,
-    check_service,
-    plan_cases,
-    run_check,
-)
 from voicegauge.contract import Contract, load_contract
-from voicegauge.emulator import RunningEmulator, create_app
 from voicegauge.errors import ContractError
 
-GUIDE = (Path(__file__).resolve().parents[3] / "docs" / "contract.md").read_text(encoding="utf-8")
+from ..builders.documented_examples import read_example
+from ..builders.in_process_check import check_in_process
 
 
 @pytest.fixture
 def load(tmp_path) -> Callable[..., Contract]:
     """Load the complete example with the operations of the training."""
-    acme = yaml.safe_load(re.search(r"<!-- example: acme -->\n```yaml\n(.*?)```", GUIDE, re.DOTALL)[1])
-    acme["paths"] |= yaml.safe_load(re.search(r"<!-- jobs: training -->\n```yaml\n(.*?)```", GUIDE, re.DOTALL)[1])
+    acme = yaml.safe_load(read_example("contract.md", "acme"))
+    acme["paths"] |= yaml.safe_load(read_example("contract.md", "training", kind="jobs"))
 
     def load_edited(edit: Callable[[dict[str, Any]], object] = lambda _: None) -> Contract:
         edit(acme["paths"])
@@ -42,21 +30,8 @@ def load(tmp_path) -> Callable[..., Contract]:
     return load_edited
 
 
-def _check(acme: Contract, *faults: str) -> CheckReport:
-    targets = list(acme.targets.values())
-    plan = plan_cases(targets, is_emulated=True, include_all_billable=True)
-    settings = build_emulator_check_settings(
-        RunningEmulator("127.0.0.1", 1, ("acme",)), targets, requested_names=["acme"]
-    )
-    app = create_app([acme], build_emulator_settings(faults=faults))
-    settings = dataclasses.replace(settings, emulator_app=app)
-    collector = Collector([target.id for target in targets], 0)
-    run_check(collector, check_service(targets, plan, settings, collector))
-    return collector.build_report()
-
-
 def test_a_job_is_followed_to_its_end_without_findings(load) -> None:
-    report = _check(load())
+    report = check_in_process(load())
     assert report.findings == ()
     verdicts = {case.id: case.verdict for case in report.cases}
     assert verdicts["acme/createTraining: a job, polled to its end"] == "passed"
@@ -74,7 +49,7 @@ def test_a_job_is_followed_to_its_end_without_findings(load) -> None:
     ],
 )
 def test_the_states_of_the_job_are_judged(load, fault, rule) -> None:
-    report = _check(load(), f"{fault}@acme/getTraining")
+    report = check_in_process(load(), f"{fault}@acme/getTraining")
     assert {finding.rule for finding in report.findings} - {"response-schema"} == {rule}
     assert {finding.where.operation for finding in report.findings} == {"getTraining"}
 

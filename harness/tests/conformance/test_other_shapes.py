@@ -5,10 +5,7 @@ Each is added to the complete example there. The emulator behaves as it says, an
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,26 +16,17 @@ import yaml
 import voicegauge
 from voicegauge.client import map_speech_request
 from voicegauge.conformance import (
-    CasePlan,
     CheckReport,
-    Collector,
-    build_emulator_check_settings,
-    build_emulator_settings,
-    check_service,
-    plan_cases,
-    run_check,
 )
 from voicegauge.contract import Contract, Target, load_contract
-from voicegauge.emulator import FAULTS, RunningEmulator, create_app
+from voicegauge.emulator import FAULTS
 from voicegauge.errors import ContractError
 from voicegauge.model import SpeechRequest
 
-PAGE = (Path(__file__).resolve().parents[3] / "docs" / "contract.md").read_text(encoding="utf-8")
-ACME = yaml.safe_load(re.findall(r"<!-- example: acme -->\n```yaml\n(.*?)```", PAGE, re.DOTALL)[0])
-PATHS = {
-    name: yaml.safe_load(text)
-    for name, text in re.findall(r"<!-- path: (\w+) -->\n```yaml\n(.*?)```\n<!-- /path -->", PAGE, re.DOTALL)
-}
+from ..builders.documented_examples import read_example
+from ..builders.in_process_check import check_in_process
+
+ACME = yaml.safe_load(read_example("contract.md", "acme"))
 # shape -> fault -> the rule that must find it
 FOUND_BY = {
     "formats": {
@@ -65,7 +53,7 @@ def load_shape(tmp_path: Path) -> Callable[..., Contract]:
     """Load the contract of the page with one more path, after an edit of its operation."""
 
     def load(name: str, edit: Callable[[Any], object] = lambda _: None) -> Contract:
-        paths = copy.deepcopy(PATHS[name])
+        paths = yaml.safe_load(read_example("contract.md", name, kind="path"))
         for item in paths.values():
             edit(item["post"])
         document = {**ACME, "paths": {**ACME["paths"], **paths}}
@@ -85,25 +73,15 @@ def check_shape(load_shape) -> Callable[..., CheckReport]:
     def check(name: str, *faults: str, edit: Callable[[Any], object] = lambda _: None) -> CheckReport:
         acme = load_shape(name, edit)
         targets = _list_targets_of_shape(acme)
-        plan = plan_cases(targets, is_emulated=True, include_all_billable=True)
-        if faults:  # these are enough to show them
-            plan = CasePlan(
-                cases=tuple(case for case in plan.cases if case.speech_request is not None), skipped=plan.skipped
-            )
-        settings = build_emulator_check_settings(
-            RunningEmulator("127.0.0.1", 1, ("acme",)), targets, requested_names=["acme"]
-        )
-        settings = dataclasses.replace(
-            settings, emulator_app=create_app([acme], build_emulator_settings(faults=faults))
-        )
-        collector = Collector([target.id for target in targets], 0)
-        run_check(collector, check_service(targets, plan, settings, collector))
-        return collector.build_report()
+        if not faults:
+            return check_in_process(acme, targets=targets)
+        # deliveries are enough to show a fault
+        return check_in_process(acme, *faults, targets=targets, keep_case=lambda case: case.speech_request is not None)
 
     return check
 
 
-@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("name", FOUND_BY)
 def test_a_service_as_documented_has_no_findings(name, check_shape) -> None:
     report = check_shape(name)
     assert report.findings == ()

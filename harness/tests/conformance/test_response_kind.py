@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import dataclasses
 from typing import Any
 
 import pytest
@@ -13,29 +12,20 @@ import yaml
 from voicegauge.client import Client
 from voicegauge.conformance import (
     CheckReport,
-    Collector,
-    build_emulator_check_settings,
     build_emulator_settings,
-    check_service,
-    plan_cases,
-    run_check,
 )
 from voicegauge.contract import Contract, load_contract
-from voicegauge.emulator import RunningEmulator, create_app
+from voicegauge.emulator import create_app
 from voicegauge.errors import ContractError
 from voicegauge.model import SpeechRequest
 from voicegauge.transport import Transport, VirtualClock
 
-DOCUMENT: dict[str, Any] = yaml.safe_load("""
-openapi: 3.1.0
-info: {title: Acme speech, version: "1"}
-servers: [{url: "https://api.acme.example"}]
-security: [{bearer: []}]
-x-provider:
-  id: acme
-  title: Acme
-  key_env: ACME_API_KEY
-  sources: {acme.txt: {title: Acme, date: 2026-01-01}}
+from ..builders.acme import YAML_PREAMBLE
+from ..builders.in_process_check import check_in_process
+
+DOCUMENT: dict[str, Any] = yaml.safe_load(
+    YAML_PREAMBLE
+    + """\
 paths:
   /speech:
     post:
@@ -78,7 +68,8 @@ components:
   schemas:
     Error: {type: object, required: [error], properties: {error: {type: string}}}
     Event: {type: object, required: [type], properties: {type: {type: string}, audio: {type: string}}}
-""")
+"""
+)
 
 
 @pytest.fixture
@@ -98,18 +89,7 @@ def acme_of(tmp_path):
 @pytest.fixture
 def check_acme(acme_of):
     def check(*faults: str) -> CheckReport:
-        acme = acme_of()
-        targets = list(acme.targets.values())
-        plan = plan_cases(targets, is_emulated=True, include_all_billable=True)
-        settings = build_emulator_check_settings(
-            RunningEmulator("127.0.0.1", 1, ("acme",)), targets, requested_names=["acme"]
-        )
-        settings = dataclasses.replace(
-            settings, emulator_app=create_app([acme], build_emulator_settings(faults=faults))
-        )
-        collector = Collector([target.id for target in targets], 0)
-        run_check(collector, check_service(targets, plan, settings, collector))
-        return collector.build_report()
+        return check_in_process(acme_of(), *faults)
 
     return check
 

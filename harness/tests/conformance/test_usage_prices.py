@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,29 +10,20 @@ import yaml
 import voicegauge
 from voicegauge.client import Client, Ledger
 from voicegauge.conformance import (
-    CheckReport,
-    Collector,
-    build_emulator_check_settings,
     build_emulator_settings,
-    check_service,
-    plan_cases,
-    run_check,
 )
 from voicegauge.contract import Contract, load_contract
-from voicegauge.emulator import RunningEmulator, create_app
+from voicegauge.emulator import create_app
 from voicegauge.model import Delivery, SpeechRequest
 from voicegauge.transport import Transport, VirtualClock
 
-DOCUMENT: dict[str, Any] = yaml.safe_load("""
-openapi: 3.1.0
-info: {title: Acme speech, version: "1"}
-servers: [{url: "https://api.acme.example"}]
-security: [{bearer: []}]
-x-provider:
-  id: acme
-  title: Acme
-  key_env: ACME_API_KEY
-  sources: {acme.txt: {title: Acme, date: 2026-01-01}}
+from ..builders.acme import YAML_PREAMBLE
+from ..builders.documented_examples import read_example
+from ..builders.in_process_check import check_in_process
+
+DOCUMENT: dict[str, Any] = yaml.safe_load(
+    YAML_PREAMBLE
+    + """\
 paths:
   /speech:
     post:
@@ -88,8 +76,8 @@ components:
       type: object
       required: [type]
       properties: {type: {type: string}, audio: {type: string}, usage: {$ref: "#/components/schemas/Usage"}}
-""")
-GUIDE = Path(__file__).resolve().parents[3] / "docs" / "contract.md"
+"""
+)
 TEXT = "Good morning, everyone"
 BOUND_USD = len(TEXT) * (0.6 + 2 * 12) / 1_000_000
 REPORTED_USD = len(TEXT) // 2 * (0.6 + 2 * 12) / 1_000_000
@@ -99,8 +87,7 @@ REPORTED_USD = len(TEXT) // 2 * (0.6 + 2 * 12) / 1_000_000
 @pytest.fixture
 def acme(tmp_path) -> Contract:
     """The contract with the prices of the example in docs/contract.md."""
-    guide = GUIDE.read_text(encoding="utf-8")
-    example = yaml.safe_load(re.search(r"<!-- example: prices -->\n```yaml\n(.*?)```", guide, re.DOTALL)[1])
+    example = yaml.safe_load(read_example("contract.md", "prices"))
     price = example["paths"]["/v1/speech"]["post"]["x-pricing"]
     for part in (price, *price["plus"]):
         part["usage"]["reported_in_event"] = part["usage"]["reported"].replace("body", "data")
@@ -151,25 +138,12 @@ async def test_a_price_of_the_user_replaces_the_reported_usage(acme) -> None:
     assert ledger.spent_usd == 0.5
 
 
-def _check(acme: Contract, *faults: str) -> CheckReport:
-    targets = list(acme.targets.values())
-    plan = plan_cases(targets, is_emulated=True, include_all_billable=False)
-    settings = build_emulator_check_settings(
-        RunningEmulator("127.0.0.1", 1, ("acme",)), targets, requested_names=["acme"]
-    )
-    app = create_app([acme], build_emulator_settings(faults=faults))
-    settings = dataclasses.replace(settings, emulator_app=app)
-    collector = Collector([target.id for target in targets], 0)
-    run_check(collector, check_service(targets, plan, settings, collector))
-    return collector.build_report()
-
-
 def test_a_service_within_the_bound_has_no_finding(acme) -> None:
-    assert _check(acme).findings == ()
+    assert check_in_process(acme, include_all_billable=False).findings == ()
 
 
 def test_usage_above_the_bound_is_found(acme) -> None:
-    findings = _check(acme, "excess-usage").findings
+    findings = check_in_process(acme, "excess-usage", include_all_billable=False).findings
     assert {finding.rule for finding in findings} == {"usage-above-bound"}
     assert {finding.where.contract_pointer.rpartition("x-pricing")[2] for finding in findings} == {
         "/usage",

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import re
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -14,28 +11,23 @@ from voicegauge.bench.running.latency import measure_latency
 from voicegauge.checks import Call, Checker
 from voicegauge.client import Client, Ledger
 from voicegauge.conformance import (
-    CheckReport,
-    Collector,
-    build_emulator_check_settings,
     build_emulator_settings,
-    check_service,
-    plan_cases,
-    run_check,
 )
 from voicegauge.contract import Contract, load_contract
-from voicegauge.emulator import EmulatorSettings, RunningEmulator, create_app
+from voicegauge.emulator import EmulatorSettings, create_app
 from voicegauge.errors import ContractError
 from voicegauge.model import Delivery, Interval, Provenance, SpeechRequest, Timing
 from voicegauge.transport import Transport, VirtualClock
 
-GUIDE = Path(__file__).resolve().parents[3] / "docs" / "contract.md"
+from ..builders.documented_examples import read_example
+from ..builders.in_process_check import check_in_process
+
 TEXT = "Good morning. This is a short test."
 
 
 @pytest.fixture(scope="module")
 def document() -> str:
-    guide = GUIDE.read_text(encoding="utf-8")
-    return re.search(r"<!-- example: versions -->\n```yaml\n(.*?)```", guide, re.DOTALL)[1]
+    return read_example("contract.md", "versions")
 
 
 @pytest.fixture
@@ -52,19 +44,6 @@ def load(document, tmp_path):
     return load_edited
 
 
-def _check(acme: Contract, *faults: str) -> CheckReport:
-    targets = list(acme.targets.values())
-    plan = plan_cases(targets, is_emulated=True, include_all_billable=True)
-    settings = build_emulator_check_settings(
-        RunningEmulator("127.0.0.1", 1, ("acme",)), targets, requested_names=["acme"]
-    )
-    app = create_app([acme], build_emulator_settings(faults=faults))
-    settings = dataclasses.replace(settings, emulator_app=app)
-    collector = Collector([target.id for target in targets], 0)
-    run_check(collector, check_service(targets, plan, settings, collector))
-    return collector.build_report()
-
-
 async def _speak(acme: Contract, name: str, settings: EmulatorSettings | None = None, **options) -> Delivery:
     async with Transport(app=create_app([acme], settings or build_emulator_settings())) as transport:
         base_urls = {"": "http://emulator.invalid/acme"}
@@ -73,7 +52,7 @@ async def _speak(acme: Contract, name: str, settings: EmulatorSettings | None = 
 
 
 def test_a_correct_service_has_no_findings_and_every_version_is_checked(load) -> None:
-    report = _check(load())
+    report = check_in_process(load())
     assert report.findings == ()
     verdicts = {case.id: case.verdict for case in report.cases}
     assert {verdicts[f"acme/{name}: a full delivery"] for name in ("kiwi", "kiwi-wait", "plum")} == {"passed"}

@@ -24,16 +24,11 @@ from starlette.routing import Route
 from voicegauge import cli
 from voicegauge.speech.audio import encode
 
-CONTRACT = """
-openapi: 3.1.0
-info: {title: Acme speech, version: "1"}
-servers: [{url: "https://api.acme.example"}]
-security: [{bearer: []}]
-x-provider:
-  id: acme
-  title: Acme
-  key_env: ACME_API_KEY
-  sources: {acme.txt: {title: Acme, date: 2026-01-01}}
+from ..builders.acme import YAML_PREAMBLE
+
+CONTRACT = (
+    YAML_PREAMBLE
+    + """\
 paths:
   /jobs:
     post:
@@ -72,6 +67,7 @@ paths:
 components:
   securitySchemes: {bearer: {type: http, scheme: bearer}}
 """
+)
 KEY = "sk-acme-0123456789abcdef"
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from voicegauge.data import find_bundled_folder
 from voicegauge.errors import ContractError
 
 from ..builders.contracts import load_trusted
+from ..builders.documented_examples import read_example
 
 Load = Callable[[str], Contract]
 RejectedEdit = Callable[[str, str], str]
@@ -20,10 +20,7 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture(scope="session")
 def acme() -> str:
     """The complete example of docs/contract.md."""
-    text = (ROOT / "docs" / "contract.md").read_text(encoding="utf-8")
-    found = re.search(r"<!-- example: acme -->\n```yaml\n(.*?)```\n<!-- /example -->", text, re.DOTALL)
-    assert found, "docs/contract.md has no example"
-    return found[1]
+    return read_example("contract.md", "acme")
 
 
 @pytest.fixture
