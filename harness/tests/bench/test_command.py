@@ -117,6 +117,8 @@ def test_an_emulated_benchmark_end_to_end(bench: Bench, tmp_path: Path, capsys: 
         (["--ramp", "rate", "acme/job"], "--ramp takes one target"),
         (["--goal", "success>=0.5"], "--goal is for --ramp"),
         (["--ramp", "rate", "--goal", "ttfa<5"], "is not a condition"),
+        (["--fault", "no-such-fault"], "no-such-fault"),
+        (["--retry-ambiguous"], "--retry-ambiguous goes with --live"),
     ],
 )
 def test_options_of_load_are_refused_before_anything_is_sent_in_a_dry_run_too(
@@ -130,6 +132,15 @@ def test_options_of_load_are_refused_before_anything_is_sent_in_a_dry_run_too(
     assert voicegauge(bench("acme/now", *options, *dry_run)) == 2
     assert reason in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "runs").exists()
+
+
+def test_nobody_is_asked_to_pay_the_emulator_again(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert voicegauge(bench("acme/now", *QUICK, "--limit", "1", "--fault", "drops-connection@acme/now")) == 3
+    printed = " ".join("".join(capsys.readouterr()).split())
+    assert "sent to the emulator, without a saved result: acme/now" in printed
+    assert "--retry-ambiguous" not in printed
 
 
 def test_the_dry_run_shows_prices_and_sends_nothing(

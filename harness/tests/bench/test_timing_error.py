@@ -8,17 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.api.benchmark_run.load import use_rate
 from voicegauge.bench.calibration import measure_timing_error
 from voicegauge.bench.calibration.timing_error import DELAYS_MS, summarize_errors
-from voicegauge.bench.running.access import ProviderAccess
-from voicegauge.bench.running.dispatch import ArrivalRate
 from voicegauge.bench.running.loop_lag import LoopLag, is_disturbed
-from voicegauge.bench.running.runner import RunConfig
 from voicegauge.cli import run as voicegauge
-from voicegauge.client import RateLimiter
-from voicegauge.contract import Contract
-from voicegauge.errors import UsageError
 from voicegauge.transport import Transport
 
 from ..builders.virtual_time import in_virtual_time
@@ -84,10 +77,13 @@ def test_a_rate_is_used_and_saved(contracts_folder: Path, suite_file: Path, tmp_
     assert samples[0]["phases"]["http_version"] == "HTTP/1.1"
 
 
-def test_a_rate_above_the_accounts_plan_is_rejected(acme: Contract) -> None:
-    target = next(iter(acme.targets.values()))
-    access = ProviderAccess(rate_limiter=RateLimiter(60))
-    config = RunConfig(plan=None, targets={target.id: target}, access_by_provider={"acme": access})  # type: ignore[arg-type]  # not read
-    assert use_rate(config, ArrivalRate(1.0)).rate == ArrivalRate(1.0)
-    with pytest.raises(UsageError, match=r"more than the 60 requests per minute .* use at most --rate 1,"):
-        use_rate(config, ArrivalRate(1.5))
+@pytest.mark.parametrize("dry_run", [[], ["--dry-run"]])
+def test_a_rate_above_the_accounts_plan_is_rejected(
+    dry_run: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PIXELAPI_KEY", "sk-0123456789abcdef")
+    words = ["bench", "pixelapi/voice-design", "--live", "--rate", "1.5", "--plan", "free", *dry_run]
+    assert voicegauge([*words, "--out", str(tmp_path / "runs")]) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "more than the 60 requests per minute of the account's plan: use at most --rate 1, or" in error
+    assert not (tmp_path / "runs").exists()

@@ -6,7 +6,7 @@ wrong interpretation on one side shows up as a disagreement between the two.
 
 from __future__ import annotations
 
-from voicegauge.emulator.faults import FAULTS, Fault
+from voicegauge.emulator.faults import FAULTS, Fault, validate_fault_names
 from voicegauge.emulator.server import RunningEmulator, create_app, running_emulator
 from voicegauge.emulator.settings import (
     CONTROL_PREFIX,
@@ -29,4 +29,5 @@ __all__ = [
     "create_app",
     "is_emulated",
     "running_emulator",
+    "validate_fault_names",
 ]

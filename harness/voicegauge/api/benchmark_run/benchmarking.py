@@ -12,7 +12,12 @@ from voicegauge.api.benchmark_run.finishing import (
     finish_benchmark,
 )
 from voicegauge.api.benchmark_run.load import LoadOptions
-from voicegauge.api.benchmark_run.planning import choose_texts, find_reason_not_to_transcribe, plan_requests
+from voicegauge.api.benchmark_run.planning import (
+    choose_texts,
+    find_reason_not_to_transcribe,
+    plan_requests,
+    validate_load_and_faults,
+)
 from voicegauge.api.benchmark_run.sending import (
     announce_cost,
     calibrate,
@@ -155,12 +160,12 @@ def benchmark(
         target_names=to_names(targets),
         live_options=live,
         suite=chosen_texts,
-        settings=load.plan(settings, len(chosen_texts.texts)),
+        settings=load.choose_plan_settings(settings, len(chosen_texts.texts)),
         prices=prices or {},
         voice_sample=voice_sample,
         listener=progress or ProgressListener(),
     )
-    load.check_target_count(len(planned.targets))
+    validate_load_and_faults(planned, load, faults)
     if live is not None:
         planned.plan.check_budget(live.max_cost_usd if ramp is None else math.inf)  # a ramp stops when it is spent
         build_live_access(collect_contracts(planned.targets.values()), live.base_urls, live.account_plans)
@@ -171,7 +176,7 @@ def benchmark(
     announce_cost(planned, found, retry_ambiguous=retry_ambiguous)
     with open_services(planned, faults, concurrency) as config:
         config = dataclasses.replace(config, retry_ambiguous=retry_ambiguous, max_wait_s=max_wait_s)
-        config = calibrate(load.apply(config), planned.listener)
+        config = calibrate(load.configure_run(config), planned.listener)
         folder = begin_run(Path(out), config, found, base_urls=live.base_urls if live is not None else {})
         outcome = send_requests(config, folder, found.journal_state if found else None, stop, planned.listener)
     return finish_benchmark(

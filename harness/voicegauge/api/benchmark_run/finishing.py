@@ -119,7 +119,9 @@ def _raise_stop_error(run: Run, stop_signal: StopSignal, listener: ProgressListe
     if stop_signal.error is None:
         return
     if not isinstance(stop_signal.error, BudgetError) or not any(sample.is_measured for sample in run.samples):
-        for line in describe_unresolved(run.ambiguous_requests, run.open_jobs):
+        for line in describe_unresolved(
+            run.ambiguous_requests, run.open_jobs, is_emulated=run.manifest.provenance is Provenance.EMULATED
+        ):
             listener.notice(line)
         raise stop_signal.error
 

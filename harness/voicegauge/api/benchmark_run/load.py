@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
+from voicegauge.api.options import LiveOptions
 from voicegauge.bench.load import DEFAULT_GOAL, parse_goal
 from voicegauge.bench.planning import BenchPlanSettings
 from voicegauge.bench.running import ArrivalRate, RampSettings, RunConfig, open_spaced_transport
+from voicegauge.client import create_rate_limiter, find_account_plans
+from voicegauge.contract import BaseTarget
 from voicegauge.errors import UsageError
+from voicegauge.printable import format_count
 from voicegauge.transport import Transport, require_http2
 
 MAX_RAMP_CONCURRENCY = 64.0
@@ -50,7 +55,7 @@ class LoadOptions:
         if self.http2:
             require_http2()
 
-    def plan(self, settings: BenchPlanSettings, text_count: int) -> BenchPlanSettings:
+    def choose_plan_settings(self, settings: BenchPlanSettings, text_count: int) -> BenchPlanSettings:
         """Return the settings of the plan; that of a ramp repeats the texts as often as the ramp may need.
 
         Raises:
@@ -72,18 +77,30 @@ class LoadOptions:
         if self.ramp is not None and target_count > 1:
             raise UsageError(f"--ramp takes one target, not {target_count}: name one")
 
-    def apply(self, config: RunConfig) -> RunConfig:
-        """Return `config` with these options.
+    def check_rate(self, targets: Collection[BaseTarget], live_options: LiveOptions | None) -> None:
+        """Reject a rate that is higher than the plan of the account with a provider allows.
 
         Raises:
-            UsageError: the rate is higher than the plan of the account with a provider allows.
+            UsageError: the rate is too high.
+            UnknownNameError: no provider has a plan of a name in `live_options`.
         """
+        if self.rate is None or live_options is None:
+            return
+        plans = find_account_plans({target.contract for target in targets}, live_options.account_plans)
+        for provider, plan_limits in plans.items():
+            limiter = create_rate_limiter(plan_limits, live_options.base_urls)
+            if limiter is not None:
+                count = sum(target.contract.id == provider for target in targets)
+                _check_provider_rate(self.rate, provider, count, limiter.requests_per_minute)
+
+    def configure_run(self, config: RunConfig) -> RunConfig:
+        """Return `config` with these options."""
         if self.http2:
             config = dataclasses.replace(config, open_transport=_open_http2_transport)
         if self.ramp is not None:
             settings = RampSettings(self.ramp, parse_goal(self.goal), find_max_level(config, self.ramp), self.arrivals)
             return dataclasses.replace(config, ramp=settings)
-        return config if self.rate is None else use_rate(config, ArrivalRate(self.rate, self.arrivals))
+        return config if self.rate is None else dataclasses.replace(config, rate=ArrivalRate(self.rate, self.arrivals))
 
 
 def _open_http2_transport() -> Transport:
@@ -99,19 +116,10 @@ def find_max_level(config: RunConfig, by: Literal["concurrency", "rate"]) -> flo
     return min(limiter.requests_per_minute / 60 if limiter is not None else MAX_RAMP_RATE, MAX_RAMP_RATE)
 
 
-def use_rate(config: RunConfig, rate: ArrivalRate) -> RunConfig:
-    """Return `config` with requests sent at `rate`.
-
-    Raises:
-        UsageError: the rate is higher than the plan of the account with a provider allows.
-    """
-    for provider, access in config.access_by_provider.items():
-        count = sum(target.contract.id == provider for target in config.targets.values())
-        limit = access.rate_limiter.requests_per_minute if access.rate_limiter is not None else None
-        if limit is not None and rate.requests_per_s * 60 * count > limit:
-            raise UsageError(
-                f"--rate {rate.requests_per_s:g} for {count} targets of {provider} is more than the {limit} requests "
-                f"per minute of the account's plan: use at most --rate {limit / 60 / count:.3g}, "
-                "or name your plan with --plan"
-            )
-    return dataclasses.replace(config, rate=rate)
+def _check_provider_rate(requests_per_s: float, provider: str, target_count: int, requests_per_minute: int) -> None:
+    if requests_per_s * 60 * target_count > requests_per_minute:
+        raise UsageError(
+            f"--rate {requests_per_s:g} for {format_count(target_count, 'target')} of {provider} is more than the "
+            f"{requests_per_minute} requests per minute of the account's plan: "
+            f"use at most --rate {requests_per_minute / 60 / target_count:.3g}, or name your plan with --plan"
+        )

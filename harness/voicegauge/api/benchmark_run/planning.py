@@ -36,6 +36,8 @@ from voicegauge.bench.planning import (
 )
 from voicegauge.bench.scoring import choose_scoring_asr
 from voicegauge.contract import BaseTarget, Catalogue, Target
+from voicegauge.emulator import validate_fault_names
+from voicegauge.errors import UsageError
 from voicegauge.model import Provenance, VoiceSample
 from voicegauge.speech.asr import SpokenText
 from voicegauge.speech.audio import require_av
@@ -77,6 +79,7 @@ def plan_benchmark(
     http2: bool = False,
     prices: Mapping[str, float] | None = None,
     voice_sample: PathLike | None = None,
+    faults: Sequence[str] = (),
     seed: int = 0,
     progress: ProgressListener | None = None,
 ) -> BenchPlanResult:
@@ -104,6 +107,7 @@ def plan_benchmark(
         http2: see `benchmark`.
         prices: see `benchmark`.
         voice_sample: see `benchmark`.
+        faults: see `benchmark`; they are only looked up.
         seed: see `benchmark`.
         progress: receives notices, such as where keys would be sent.
 
@@ -125,12 +129,12 @@ def plan_benchmark(
         target_names=to_names(targets),
         live_options=live,
         suite=chosen_texts,
-        settings=load.plan(settings, len(chosen_texts.texts)),
+        settings=load.choose_plan_settings(settings, len(chosen_texts.texts)),
         prices=prices or {},
         voice_sample=voice_sample,
         listener=progress or ProgressListener(),
     )
-    load.check_target_count(len(planned.targets))
+    validate_load_and_faults(planned, load, faults)
     if ramp is not None:
         planned.listener.notice("a ramp ends when its search does: this is the most that it may send")
     return summarize_bench_plan(planned.plan)
@@ -218,6 +222,21 @@ def plan_requests(
         announce_key_hosts(collect_contracts(targets.values()), live_options, listener)
         announce_replaced_prices(collect_contracts(targets.values()), prices, listener)
     return PlannedBenchmark(plan, targets, voice, prices, live_options, listener)
+
+
+def validate_load_and_faults(planned_benchmark: PlannedBenchmark, load: LoadOptions, faults: Sequence[str]) -> None:
+    """Reject a load that the targets or the account's plan do not allow, and faults that cannot be injected.
+
+    Raises:
+        UsageError: there are several targets to ramp, the rate is too high, or faults would be injected live.
+        UnknownNameError: a fault, or a plan of an account, is not known.
+    """
+    targets = planned_benchmark.targets.values()
+    load.check_target_count(len(targets))
+    load.check_rate(targets, planned_benchmark.live_options)
+    if faults and planned_benchmark.live_options is not None:
+        raise UsageError("--fault is for the emulator: leave out --live")
+    validate_fault_names(faults, collect_contracts(targets))
 
 
 def find_reason_not_to_transcribe(asr_spec: str, planned_benchmark: PlannedBenchmark) -> str | None:

@@ -177,7 +177,8 @@ def command(
     finished and saved; the same command resumes an interrupted live run. Requests that were
     sent without receiving a result count as spent. They are listed, and never repeated silently.
     """
-    require_flags(ctx, ("base_url", "allow_insecure_http", "plans", "models", "voices"), "live")
+    live_only = ("base_url", "allow_insecure_http", "plans", "models", "voices", "retry_ambiguous")
+    require_flags(ctx, live_only, "live")
     if faults and live:
         raise UsageError("--fault is for the emulator: leave out --live")
     if texts is not None and ctx.get_parameter_source("suite") is click.core.ParameterSource.COMMANDLINE:
@@ -215,6 +216,7 @@ def command(
             http2=http2,
             prices=prices,
             voice_sample=voice_sample,
+            faults=faults,
             seed=seed,
             progress=TerminalProgress(),
         )
@@ -258,14 +260,21 @@ def command(
 
 
 def _show_result(result: BenchResult, json_path: str | None, *, live: bool) -> None:
-    from voicegauge.model import describe_unresolved
-
     if result.stop_reason != "interrupted":
         show_record(result, json_path, lambda: _print_result(result))
         return
     errors = create_console(to_stderr=True)
-    for line in (*describe_unresolved(result.ambiguous_requests), _describe_resumption(result, live=live)):
+    for line in (*_describe_unresolved(result), _describe_resumption(result, live=live)):
         errors.print(line, soft_wrap=True, markup=False)
+
+
+def _describe_unresolved(result: BenchResult) -> list[str]:
+    """Return what to do about requests without a result; after Ctrl-C, open jobs are not listed."""
+    from voicegauge.model import describe_unresolved
+
+    open_jobs = () if result.stop_reason == "interrupted" else result.open_jobs
+    is_emulated = result.provenance is Provenance.EMULATED
+    return describe_unresolved(result.ambiguous_requests, open_jobs, is_emulated=is_emulated)
 
 
 def _describe_resumption(result: BenchResult, *, live: bool) -> str:
@@ -280,14 +289,13 @@ def _describe_resumption(result: BenchResult, *, live: bool) -> str:
 def _print_result(result: BenchResult) -> None:
     from voicegauge.api import load_run
     from voicegauge.cli.bench_tables import print_ramp, print_summaries
-    from voicegauge.model import describe_unresolved
 
     score_sets = load_run(result.folder).score_sets if result.asr else ()
     print_summaries(result.targets, score_sets[-1] if score_sets else None, result.manifest)
     out = create_console()
     if result.ramp is not None:
         print_ramp(result.ramp)
-    for line in describe_unresolved(result.ambiguous_requests, result.open_jobs):
+    for line in _describe_unresolved(result):
         out.print(line, soft_wrap=True, markup=False)
     out.print(f"run:    {result.folder}", soft_wrap=True)
     if result.report:
@@ -333,5 +341,7 @@ def _raise_failure(result: BenchResult) -> None:
         reasons = [sample.failure.message for sample in samples if sample.failure and sample.is_measured]
         if reasons:
             raise NothingMeasuredError(f"every request failed, the first one with: {reasons[0]}")
-        lost = "every request was sent without receiving a result: --retry-ambiguous pays for them again"
+        lost = "every request was sent without receiving a result"
+        if result.provenance is not Provenance.EMULATED:
+            lost += ": --retry-ambiguous pays for them again"
         raise NothingMeasuredError(lost if samples else "no request was sent")

@@ -1,10 +1,11 @@
 """Defines the faults that the emulator can inject into its responses."""
 
 from voicegauge.emulator.faults.catalogue import FAULTS, Fault
-from voicegauge.emulator.faults.injection import FaultInjector
+from voicegauge.emulator.faults.injection import FaultInjector, validate_fault_names
 
 __all__ = [
     "FAULTS",
     "Fault",
     "FaultInjector",
+    "validate_fault_names",
 ]

@@ -155,6 +155,17 @@ class FaultInjector:
         return sum(fault.delay_s for fault in self._find_applicable_faults(target, operation))
 
 
+def validate_fault_names(names: Iterable[str], contracts: Iterable[Contract]) -> None:
+    """Reject names of faults that cannot be injected into the providers of `contracts`.
+
+    Raises:
+        UnknownNameError: a name contains an unknown fault, provider, target or operation.
+    """
+    by_id = {contract.id: contract for contract in contracts}
+    for name in names:
+        _parse_fault_name(name, by_id)
+
+
 def _parse_fault_name(fault_name: str, contracts: Mapping[str, Contract]) -> _InjectedFault:
     fault_id, _, where = fault_name.partition("@")
     if fault_id not in FAULTS:
