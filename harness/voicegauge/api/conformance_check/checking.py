@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from voicegauge.api.conformance_check.offline import check_offline
@@ -34,8 +34,9 @@ from voicegauge.api.target_selection import (
     to_catalogue,
     to_names,
 )
-from voicegauge.checks import select_rules
-from voicegauge.conformance import CasePatterns, CheckReport, Collector, price_plan
+from voicegauge.checks import Rule, select_rules
+from voicegauge.conformance import CasePatterns, CasePlan, CheckReport, Collector, price_plan
+from voicegauge.contract import BaseTarget
 from voicegauge.emulator import RunningEmulator
 from voicegauge.errors import UsageError
 from voicegauge.files import check_writable
@@ -133,16 +134,18 @@ def check(
     """
     if retry_ambiguous and live is None:
         raise UsageError("--retry-ambiguous is for live checks: add --live")
-    sending: dict[str, object] = {
-        "max_calls": max_calls,
-        "full": full,
-        "fuzz": fuzz,
-        "faults": faults,
-        "public_url": public_url,
-    }
-    sending["cases"] = cases
     _reject_ineffective_arguments(
-        emulated=bool(emulated), live=live is not None, sending_options=sending, recordings=recordings
+        emulated=bool(emulated),
+        live=live is not None,
+        sending_options={
+            "max_calls": max_calls,
+            "full": full,
+            "fuzz": fuzz,
+            "faults": faults,
+            "public_url": public_url,
+            "cases": cases,
+        },
+        recordings=recordings,
     )
     listener = progress or ProgressListener()
     catalogue = adapt_to_own_servers(
@@ -167,44 +170,88 @@ def check(
         whole_providers=find_wholly_named_providers(catalogue, targets),
         case_ids=cases,
     )
-    with open_journals(
-        choose_journal_folder(chosen, live), collect_contracts(chosen), retry_ambiguous=retry_ambiguous
-    ) as journals:
+    sending = _SendingOptions(
+        emulated=emulated,
+        live=live,
+        prices=prices,
+        faults=faults,
+        seed=seed,
+        fuzz=fuzz,
+        failures_folder=Path(failures) if failures is not None else None,
+        requested_names=None if isinstance(cases, CasePatterns) else to_names(targets),
+        public_url=public_url,
+        listen_port=listen_port,
+        max_wait_s=max_wait_s,
+        retry_ambiguous=retry_ambiguous,
+        on_report=on_report,
+    )
+    return _send_and_report(chosen, plan, rules, sending, collector, listener)
+
+
+@dataclass(frozen=True)
+class _SendingOptions:
+    """The arguments of `check` that say how its requests are sent."""
+
+    emulated: bool | RunningEmulator
+    live: LiveOptions | None
+    prices: Mapping[str, float]
+    faults: Sequence[str]
+    seed: int
+    fuzz: int
+    failures_folder: Path | None
+    requested_names: tuple[str, ...] | None
+    """The targets and providers that the user named; `None` if cases were chosen by patterns."""
+    public_url: str | None
+    listen_port: int
+    max_wait_s: float | None
+    retry_ambiguous: bool
+    on_report: Callable[[CheckReport], None] | None
+
+
+def _send_and_report(
+    targets: Sequence[BaseTarget],
+    plan: CasePlan,
+    rules: Mapping[str, Rule],
+    options: _SendingOptions,
+    collector: Collector,
+    listener: ProgressListener,
+) -> CheckReport:
+    """Send a plan, and keep an account of a live check in a journal until the report has been delivered."""
+    folder = choose_journal_folder(targets, options.live)
+    with open_journals(folder, collect_contracts(targets), retry_ambiguous=options.retry_ambiguous) as journals:
         announce_earlier_spending(journals, listener)
-        folder = Path(failures) if failures is not None else None
-        if folder is not None:
-            check_writable(folder / "...")
-        cost = price_plan(drop_ambiguous_cases(plan, journals), chosen, prices, provenance=determine_provenance(live))
+        if options.failures_folder is not None:
+            check_writable(options.failures_folder / "...")
+        provenance = determine_provenance(options.live)
+        cost = price_plan(drop_ambiguous_cases(plan, journals), targets, options.prices, provenance=provenance)
         with (
             open_service(
-                chosen,
-                emulated,
-                live,
-                prices=prices,
-                faults=faults,
-                seed=seed,
+                targets,
+                options.emulated,
+                options.live,
+                prices=options.prices,
+                faults=options.faults,
+                seed=options.seed,
                 listener=listener,
                 plan=cost,
                 journals=journals,
-                requested_names=None if isinstance(cases, CasePatterns) else to_names(targets),
-                public_url=public_url,
+                requested_names=options.requested_names,
+                public_url=options.public_url,
             ) as settings,
-            open_receiver(public_url, listen_port) as receiver,
+            open_receiver(options.public_url, options.listen_port) as receiver,
+            announce_losses_on_error(journals, listener),
+            report_on_full_disk(collector, lambda: build_report(collector, None, rules, journals), options.on_report),
         ):
             settings = replace(
                 settings,
                 rules=rules,
-                fuzz_request_count=fuzz,
-                failures_folder=folder,
+                fuzz_request_count=options.fuzz,
+                failures_folder=options.failures_folder,
                 receiver=receiver,
-                max_wait_s=max_wait_s,
+                max_wait_s=options.max_wait_s,
             )
-            with (
-                announce_losses_on_error(journals, listener),
-                report_on_full_disk(collector, lambda: build_report(collector, None, rules, journals), on_report),
-            ):
-                stop_reason = send_plan(chosen, plan, settings, collector, listener)
-        return finish_check(collector, stop_reason, rules, journals, on_report)
+            stop_reason = send_plan(targets, plan, settings, collector, listener)
+        return finish_check(collector, stop_reason, rules, journals, options.on_report)
 
 
 def _reject_ineffective_arguments(
