@@ -153,6 +153,15 @@ def test_the_markdown_has_no_paths_of_the_machine_and_no_markup_of_the_document(
     assert "@team" not in out
 
 
+def test_a_document_of_the_user_is_compared_with_a_contract_that_names_no_url(compare: Command, contracts: str) -> None:
+    sources = {name: {"title": name, "date": "2026-11-22"} for name in ("limits.md", "openapi.json")}
+    path = Path(contracts, "acme", "openapi.yaml")
+    path.write_text(json.dumps(edited(CONTRACT, put("/x-provider/sources", sources)), indent=1), encoding="utf-8")
+    assert run(["drift", "--official", "acme", "--contracts", contracts]) == 2
+    assert find_differences(compare) == {"from_other_sources": ["request body/text", "401"]}
+    assert find_differences(compare, put(f"{BODY}/properties/format", REMOVED))["gone"] == ["request body/format"]
+
+
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:
     """A server with the official document, and with something else at every other path."""
@@ -222,7 +231,7 @@ def test_a_document_of_a_stranger_reads_no_files_of_this_machine(contracts: str,
     ("arguments", "message"),
     [
         (["--official", "acm"], "acme"),
-        (["--official", "pixazo"], "no source of the contract has an openapi_url"),
+        (["--official", "pixazo"], "no source of the contract has an openapi_url: name the document with --from"),
         (["--official", "--from", "a.json"], "name that provider"),
         (["acme", "--from", "a.json"], "--from needs it"),
         (["--official", "--propose", "a.diff"], "--official is combined with"),

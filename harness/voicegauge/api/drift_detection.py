@@ -79,8 +79,8 @@ def find_official_drift(
 
     Args:
         providers: ids of providers; by default all whose contract names the URL of an official OpenAPI document.
-        official: file or https URL of the official document, instead of the URL that the contract names. Needs exactly
-            one provider.
+        official: file or https URL of the official document, instead of the URL that the contract names, or where it
+            names none. Needs exactly one provider.
         contracts: folders of your own contracts.
 
     Returns:
@@ -97,24 +97,22 @@ def find_official_drift(
     selected = [catalogue.find_provider(name) for name in dict.fromkeys(providers)] or list(catalogue)
     comparisons = []
     for contract in selected:
-        document = drift.find_official_document(contract)
+        document = drift.find_official_document(contract, None if official is None else str(official))
         if document is not None:
-            comparisons.append(_compare_with_document(contract, document, official))
+            comparisons.append(_compare_with_document(contract, document))
         elif providers:
             raise UsageError(
-                f"{contract.id}: no source of the contract has an openapi_url: add it in x-provider.sources"
+                f"{contract.id}: no source of the contract has an openapi_url: name the document with --from"
             )
     return OfficialDriftReport(comparisons=tuple(comparisons))
 
 
-def _compare_with_document(
-    contract: Contract, document: OfficialDocument, official: PathLike | None
-) -> OfficialComparison:
-    place = str(official) if official is not None else document.url
+def _compare_with_document(contract: Contract, document: OfficialDocument) -> OfficialComparison:
+    place = document.url
     try:
         with tempfile.TemporaryDirectory(prefix="voicegauge-") as folder:
             path = download_document(place, folder) if "://" in place else Path(place)
-            return drift.compare_with_official_document(contract, document, path, place)
+            return drift.compare_with_official_document(contract, document, path)
     except VoicegaugeError as error:
         info = contract.document.data.get("info", {})
         return OfficialComparison(

@@ -6,6 +6,7 @@ contract are compared, and facts that the contract takes from elsewhere do not c
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -30,6 +31,7 @@ class OfficialDocument(NamedTuple):
     name: str
     """Its name in `x-provider.sources`."""
     url: str
+    """URL or path that it is read from."""
 
 
 class OfficialComparison(Record, frozen=True, kw_only=True):
@@ -78,28 +80,38 @@ class OfficialDriftReport(Record, frozen=True, kw_only=True):
         return any(one.problem is not None for one in self.comparisons)
 
 
-def find_official_document(contract: Contract) -> OfficialDocument | None:
-    """Return the source of the contract that has the URL of an OpenAPI document; `None` if no source has one."""
-    for name, source in contract.provider.sources.items():
+def find_official_document(contract: Contract, place: str | None = None) -> OfficialDocument | None:
+    """Return the source of the contract that is an OpenAPI document, and where to read it; `None` if none is known.
+
+    Args:
+        contract: the contract.
+        place: file or URL of the document that the user has. If no source has the URL of an OpenAPI document, it is
+            taken for the source of most operations of the contract.
+    """
+    sources = contract.provider.sources
+    for name, source in sources.items():
         if source.openapi_url is not None:
-            return OfficialDocument(name, source.openapi_url)
-    return None
+            return OfficialDocument(name, place or source.openapi_url)
+    if place is None or not sources:
+        return None
+    path_items = contract.document.data.get("paths", {}).values()
+    operations = [path_item[method] for path_item in path_items for method in path_item if method in HTTP_METHODS]
+    counts = Counter(operation.get("x-source", {}).get("document") for operation in operations)
+    return OfficialDocument(max(sources, key=lambda name: counts[name]), place)
 
 
-def compare_with_official_document(
-    contract: Contract, official: OfficialDocument, path: Path, url: str
-) -> OfficialComparison:
+def compare_with_official_document(contract: Contract, official: OfficialDocument, path: Path) -> OfficialComparison:
     """Compare the operations of `contract` with those of its official document.
 
     Args:
         contract: the contract.
         official: the source of the contract that the document is.
-        path: the file that the document was saved in.
-        url: what reports show as the place of the document.
+        path: the file that the document was saved in; reports show `official.url` instead.
 
     Raises:
         ContractError: the document cannot be read, or is not an OpenAPI 3 document.
     """
+    url = official.url
     described = _list_operation_keys(contract.document.data)
     document = read_document(path)  # without the files that it refers to
     report = compare_described_operations(contract.document.path, document, described)
