@@ -86,6 +86,15 @@ def test_everything_passed() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("passed", "judged", "percent"),
+    [(11, 23, 48), (10, 23, 43), (299, 300, 99), (1, 300, 1), (0, 300, 0), (300, 300, 100), (0, 0, None)],
+)
+def test_the_percentage_is_rounded_and_is_100_only_if_all_passed(passed: int, judged: int, percent: int | None) -> None:
+    score = msgspec.structs.replace(judge().score, required_passed=passed, required_judged=judged)
+    assert score.percent == percent
+
+
 def test_a_violated_rule_fails_its_requirement_with_the_reason() -> None:
     report = judge(**{f"{DELIVERY} with speed 2": {"speed-ignored": "as long as at speed 1"}})
     (failed,) = (one for one in report.requirements if one.verdict == "failed")

@@ -63,7 +63,10 @@ def test_a_server_is_judged_by_one_command(tmp_path: Path, capsys: pytest.Captur
     page = html.read_text()
     assert "expected mp3, the documented default, got wav" in page
     assert "<script" not in page
-    assert f"{ID}: {score['required_passed']} of {score['required_judged']} required passed" in capsys.readouterr().out
+    captured = capsys.readouterr()
+    assert f"{ID}: {score['required_passed']} of {score['required_judged']} required passed" in captured.out
+    assert "not scored (reasons in --html and --json): required-names, rejection-status, " in captured.out
+    assert "requests, none with a price\n" in captured.err
 
 
 def test_a_key_is_sent_only_if_its_variable_is_named(monkeypatch: pytest.MonkeyPatch, capsys) -> None:

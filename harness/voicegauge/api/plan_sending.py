@@ -185,7 +185,8 @@ def check_budget(
     requests that exceed the rest of the budget.
     """
     require_prices(plan)
-    listener.notice(f"{describe_plan(plan)}; at most ${live_options.max_cost_usd:.4g}")
+    limit = f"; at most ${live_options.max_cost_usd:.4g}" if plan.usd or live_options.max_cost_usd else ""
+    listener.notice(f"{describe_plan(plan)}{limit}")
     if plan.undeletable:
         listener.notice(describe_undeletable_resources(plan))
     left_usd = live_options.max_cost_usd - spent_before_usd
@@ -201,9 +202,10 @@ def describe_plan(plan: PricedPlan) -> str:
     """Describe the number of requests of a plan and their price in one line."""
     emulated = plan.provenance is Provenance.EMULATED
     total = plan.spending.total
-    requests = (
-        f"{'emulated' if emulated else 'live'}: {format_count(total.requests, 'request')}, {total.billable} billable"
-    )
+    requests = f"{'emulated' if emulated else 'live'}: {format_count(total.requests, 'request')}"
+    if total.billable and not plan.usd and not plan.unpriced and not emulated:
+        return f"{requests}, none with a price"
+    requests = f"{requests}, {total.billable} billable"
     free = " (nothing is charged)" if emulated else ""
     return f"{requests}, {_format_price(plan)}{free}"
 

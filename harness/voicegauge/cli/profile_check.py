@@ -142,6 +142,10 @@ def _print_report(report: ProfileReport) -> None:
         if one.verdict != "not-scored":
             rows.add_row(one.verdict, one.level, f"{one.id}: {one.sentence}", one.reason or "")
     terminal.print(rows)
+    not_scored = ", ".join(one.id for one in report.requirements if one.verdict == "not-scored")
+    if not_scored:
+        reasons = "reasons in --html and --json"
+        terminal.print(f"not scored ({reasons}): {not_scored}", style="dim", soft_wrap=True, markup=False)
     verdicts = Counter(one.verdict for one in report.requirements if one.level == "optional")
     optional = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in order if verdicts[verdict])
     score = report.score

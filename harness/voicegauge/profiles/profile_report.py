@@ -59,8 +59,13 @@ class ProfileScore(Record, frozen=True, kw_only=True):
 
     @property
     def percent(self) -> int | None:
-        """Percentage of the judged requirements that passed, rounded down; `None` if none was judged."""
-        return self.required_passed * 100 // self.required_judged if self.required_judged else None
+        """Percentage of the judged requirements that passed, rounded; `None` if none was judged.
+
+        It is 100 only if all of them passed, and 0 only if none did.
+        """
+        if self.required_passed in (0, self.required_judged):
+            return (100 if self.required_passed else 0) if self.required_judged else None
+        return min(max(round(self.required_passed * 100 / self.required_judged), 1), 99)
 
 
 class ProfileReport(Record, frozen=True, kw_only=True):
