@@ -10,6 +10,7 @@ import msgspec
 
 from voicegauge.contract import Target, write_pointer
 from voicegauge.emulator.audio import SynthesisRequest
+from voicegauge.emulator.faults.fault import Fault
 from voicegauge.emulator.responses import EmulatedResponse
 
 _HTML_ERROR_PAGE = (
@@ -94,3 +95,32 @@ def change_audio_bytes(response: EmulatedResponse, change: Callable[[bytes], byt
             if isinstance(encoded, str):
                 changed = base64.b64encode(change(base64.b64decode(encoded))).decode()
                 response.body = write_pointer(response.body, audio.at.tokens, changed)
+
+
+FAULTS = (
+    Fault(id="silent-audio", description="The audio is digital silence.", change_synthesis=silence_speech),
+    Fault(
+        id="wrong-format",
+        description="The audio has another format than declared.",
+        change_synthesis=change_format,
+    ),
+    Fault(
+        id="other-sample-rate",
+        description="The audio has half of the sample rate that is documented for its format.",
+        change_synthesis=halve_sample_rate,
+        applies_to=states_sample_rate,
+    ),
+    Fault(
+        id="other-bit-rate",
+        description="MP3 has half of the bit rate that is documented for its format.",
+        change_synthesis=lower_bitrate,
+        applies_to=states_bitrate,
+    ),
+    Fault(
+        id="text-ignored",
+        description="Another text is spoken, much shorter or much longer.",
+        change_synthesis=change_text,
+    ),
+    Fault(id="truncated-audio", description="The audio file is truncated.", change_response=truncate_audio),
+    Fault(id="html-as-audio", description="An HTML page is delivered as audio.", change_response=replace_by_html),
+)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from voicegauge.contract import MediaType, Target
+from voicegauge.emulator.faults.fault import Fault
 from voicegauge.emulator.responses import EmulatedResponse, build_default_body
 from voicegauge.formats import read_pointer
 
@@ -139,3 +140,43 @@ def change_content_type(response: EmulatedResponse) -> None:
     """Declare the body as plain text."""
     if response.kind != "error":
         response.media_type = "text/plain"
+
+
+FAULTS = (
+    Fault(
+        id="wrong-type",
+        description="A response field has the wrong JSON type.",
+        change_response=change_field_type,
+        applies_to=can_invalidate(change_field_type),
+    ),
+    Fault(
+        id="missing-field",
+        description="A required response field is missing.",
+        change_response=remove_field,
+        applies_to=can_invalidate(remove_field),
+    ),
+    Fault(
+        id="renamed-field",
+        description="A required response field has a wrong name.",
+        change_response=rename_field,
+        applies_to=can_invalidate(rename_field),
+    ),
+    Fault(
+        id="null-field",
+        description="A response field that must not be null is null.",
+        change_response=nullify_field,
+        applies_to=can_invalidate(nullify_field),
+    ),
+    Fault(
+        id="wrong-error-shape",
+        description="Error bodies do not have the documented shape.",
+        change_response=change_error_shape,
+        applies_to=has_error_schema,
+    ),
+    Fault(id="empty-body", description="Successful responses have no body.", change_response=remove_body),
+    Fault(
+        id="wrong-content-type",
+        description="Successful responses declare a wrong media type.",
+        change_response=change_content_type,
+    ),
+)

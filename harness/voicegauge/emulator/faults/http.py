@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from voicegauge.contract import Operation, Target
+from voicegauge.emulator.faults.fault import Fault
 from voicegauge.emulator.http import ParsedRequest, iterate_schemas_at
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.model import UploadedFile
@@ -14,6 +15,9 @@ from voicegauge.model import UploadedFile
 _UNUSUAL_STATUS_CODES = (203, 206, 226)
 """Success status codes that speech APIs do not document."""
 _BOUND_KEYWORDS = ("minimum", "maximum")
+
+SLOW_RESPONSE_DELAY_S = 3.0
+"""Delay of the fault of slow responses, in seconds. It exceeds every emulated duration, but tests can wait for it."""
 
 
 def change_status(response: EmulatedResponse) -> None:
@@ -107,3 +111,54 @@ def _check_fields_for_bounds(target: Target) -> Iterator[bool]:
             for name in part.get("properties", {}):
                 for schema in iterate_schemas_at(schemas, media.schema, [name]):
                     yield any(bound in schema for bound in (*_BOUND_KEYWORDS, "maxLength"))
+
+
+FAULTS = (
+    Fault(
+        id="server-error-at-boundary",
+        description="A value at the limit of its documented range causes status 500.",
+        find_rejection_reason=fail_at_boundary,
+        applies_to=has_bounds,
+    ),
+    Fault(
+        id="flaky-503",
+        description="Every second speech request gets status 503.",
+        find_rejection_reason=reject_every_second,
+    ),
+    Fault(
+        id="unauthorized-cut-off",
+        description="The connection is closed in the middle of every response with status 401.",
+        change_response=cut_unauthorized_response,
+        applies_to=lambda target: target.needs_key,
+    ),
+    Fault(
+        id="drops-connection",
+        description="The connection is closed in the middle of every response.",
+        change_response=cut_connection,
+    ),
+    Fault(id="slow", description=f"Every response is {SLOW_RESPONSE_DELAY_S:g} s late.", delay_s=SLOW_RESPONSE_DELAY_S),
+    Fault(
+        id="ignored-key",
+        description="Requests with a missing or invalid key are accepted.",
+        skipped_check="key",
+        applies_to=lambda target: target.needs_key,
+    ),
+    Fault(
+        id="missing-retry-after",
+        description="A documented Retry-After header is missing.",
+        change_response=remove_retry_after,
+        applies_to=has_retry_after,
+    ),
+    Fault(
+        id="missing-header",
+        description="Documented headers are missing.",
+        change_response=remove_documented_headers,
+        applies_to=has_required_headers,
+    ),
+    Fault(
+        id="undocumented-status",
+        description="Successful responses have an undocumented status code.",
+        change_response=change_status,
+        applies_to=has_undocumented_status,
+    ),
+)

@@ -9,7 +9,8 @@ from typing import Any
 from voicegauge.contract import BaseTarget, Contract, Operation, Target
 from voicegauge.contract.extension import JobSpec, SpeechField
 from voicegauge.emulator.audio import SpeechTiming, SynthesisRequest, read_speech_field
-from voicegauge.emulator.faults.catalogue import FAULTS, Fault, SkippableCheck
+from voicegauge.emulator.faults.catalogue import FAULTS
+from voicegauge.emulator.faults.fault import Fault, SkippableCheck
 from voicegauge.emulator.http import ParsedRequest
 from voicegauge.emulator.responses import EmulatedCallback, EmulatedResponse, StreamPiece
 from voicegauge.emulator.state import EmulatedJob

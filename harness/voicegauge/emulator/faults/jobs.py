@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.extension import JobSpec, PriceUsage
+from voicegauge.emulator.faults.fault import Fault
 from voicegauge.emulator.http import format_timestamp, read_at, write_at
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.state import EmulatedJob, find_failure_states, find_shortest_state_path
@@ -232,3 +233,114 @@ def has_charge(target: Target) -> bool:
     spec = _get_job_spec(target)
     reports_charge = target.response.charged is not None or (spec is not None and spec.charged is not None)
     return reports_charge and target.pricing is not None
+
+
+def _has_job(target: Target) -> bool:
+    return target.response.job is not None
+
+
+FAULTS = (
+    Fault(
+        id="unknown-status",
+        description="A job passes through an undocumented state.",
+        change_states=add_unknown_state,
+        applies_to=_has_job,
+    ),
+    Fault(
+        id="backwards-transition",
+        description="A job returns to an earlier state.",
+        change_states=repeat_states,
+        applies_to=can_repeat_states,
+    ),
+    Fault(
+        id="terminal-flip",
+        description="A job that succeeded is reported as failed later.",
+        change_states=fail_after_success,
+        applies_to=can_fail,
+    ),
+    Fault(
+        id="failure-undone",
+        description="A job that failed is reported as succeeded later.",
+        change_states=succeed_after_failure,
+        applies_to=can_fail,
+    ),
+    Fault(
+        id="stuck-job",
+        description="A job never reaches a terminal state.",
+        change_states=never_end,
+        applies_to=_has_job,
+    ),
+    Fault(
+        id="completed-without-output",
+        description="A job succeeds, but the status response carries no audio.",
+        change_response=remove_output,
+        applies_to=has_output_in_status,
+    ),
+    Fault(
+        id="failed-without-reason",
+        description="Every job fails, and the status response states no reason.",
+        change_states=end_in_failure,
+        change_response=remove_failure_reason,
+        applies_to=has_failure_reason,
+    ),
+    Fault(
+        id="bad-timestamps",
+        description="The creation time of a job is later than its end.",
+        change_response=set_creation_after_end,
+        applies_to=has_timestamps,
+    ),
+    Fault(
+        id="created-changed",
+        description="The creation time of a job changes between status responses.",
+        change_response=change_creation_time,
+        applies_to=has_creation_time,
+    ),
+    Fault(
+        id="id-changed",
+        description="Status responses carry a wrong job id.",
+        change_response=change_id,
+        applies_to=has_id_in_status,
+    ),
+    Fault(
+        id="wrong-model",
+        description="Status responses name another model than the requested one.",
+        change_response=change_model,
+        applies_to=has_model_in_status,
+    ),
+    Fault(
+        id="crosstalk",
+        description="Status responses report the latest job instead of the requested one.",
+        choose_job=choose_latest_job,
+        applies_to=_has_job,
+    ),
+    Fault(
+        id="ignores-cancelling",
+        description="A cancelled job continues although the cancellation was accepted.",
+        skipped_check="cancelling",
+        applies_to=has_cancellation,
+    ),
+    Fault(
+        id="never-expires",
+        description="A job can be polled after its documented expiry.",
+        skipped_check="expiry",
+        applies_to=has_expiry,
+    ),
+    Fault(
+        id="wrong-polling-url",
+        description="The polling URL belongs to another job.",
+        change_response=change_polling_url,
+        applies_to=has_polling_url,
+    ),
+    Fault(
+        id="wrong-charge",
+        description="The charge is higher than the documented price.",
+        change_charge=overcharge,
+        applies_to=has_charge,
+    ),
+    Fault(
+        id="excess-usage",
+        description="A response reports more tokens or seconds than the documents allow for the text.",
+        change_response=report_excess_usage,
+        applies_to=has_reported_usage,
+    ),
+)

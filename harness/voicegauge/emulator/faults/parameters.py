@@ -1,4 +1,4 @@
-"""Implements the faults of speech parameters, which are ignored or have another default than the documented one."""
+"""Implements the faults of request parameters, which are ignored, not validated, or have another default."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import msgspec
 from voicegauge.contract import MISSING, Target
 from voicegauge.contract.extension import SpeechField
 from voicegauge.emulator.audio import SynthesisRequest
+from voicegauge.emulator.faults.fault import ChangeField, Fault
 from voicegauge.emulator.http import ParsedRequest, find_default_value
 
-ChangeField = Callable[[ParsedRequest, Target, SpeechField, Any], Any]
-"""Function that returns the value of a speech field, to be used instead of the value in the request or the default."""
 _MAX_SPOKEN_CHARACTERS = 60
 """Number of characters that are spoken. It is more than the usual text of a check has, and less than twice as many."""
 
@@ -102,3 +101,92 @@ def repeat_text_in_flac(synthesis: SynthesisRequest) -> SynthesisRequest:
     if synthesis.format != "flac":
         return synthesis
     return msgspec.structs.replace(synthesis, text=f"{synthesis.text} {synthesis.text}")
+
+
+FAULTS = (
+    Fault(
+        id="speed-ignored",
+        description="The speed parameter has no effect.",
+        change_field=ignore_field("speed"),
+        applies_to=has_field("speed"),
+    ),
+    Fault(
+        id="voice-ignored",
+        description="Every voice sounds like the default one.",
+        change_field=ignore_field("voice"),
+        applies_to=has_field("voice"),
+    ),
+    Fault(
+        id="language-ignored",
+        description="The language parameter has no effect.",
+        change_field=ignore_field("language"),
+        applies_to=offers_several_languages,
+    ),
+    Fault(
+        id="seed-ignored",
+        description="The seed parameter has no effect.",
+        change_field=ignore_field("seed"),
+        applies_to=has_field("seed"),
+    ),
+    Fault(
+        id="seed-not-kept",
+        description="The same seed gives other audio the next time.",
+        change_synthesis=vary_each_synthesis(),
+        applies_to=has_reproducible_seed,
+    ),
+    Fault(
+        id="format-changes-words",
+        description="Other words of about the same duration are spoken in FLAC.",
+        change_synthesis=reverse_words_in_flac,
+        applies_to=offers_format("flac"),
+    ),
+    Fault(
+        id="format-changes-text",
+        description="The text is spoken twice in FLAC.",
+        change_synthesis=repeat_text_in_flac,
+        applies_to=offers_format("flac"),
+    ),
+    Fault(
+        id="default-format-changed",
+        description="A request without a format gets another one than the documented default.",
+        change_field=change_default_format,
+        applies_to=has_field("format"),
+    ),
+    Fault(
+        id="long-text-cut",
+        description="Only the beginning of a long text is spoken.",
+        change_synthesis=cut_text,
+    ),
+    Fault(
+        id="markup-spoken",
+        description="The tags in a text with markup are spoken.",
+        skipped_check="markup",
+        applies_to=has_markup,
+    ),
+    Fault(
+        id="accepts-invalid",
+        description="Requests that violate the documented schema are accepted.",
+        skipped_check="request",
+    ),
+    Fault(
+        id="ignores-filters",
+        description="Lists are returned unfiltered.",
+        skipped_check="filters",
+        applies_to=lambda target: any(
+            parameter.location == "query" and not parameter.is_required
+            for operation in target.contract.operations.values()
+            for parameter in operation.parameters
+        ),
+    ),
+    Fault(
+        id="accepts-too-many",
+        description="Requests with more list items than documented are accepted.",
+        skipped_check="items",
+    ),
+    Fault(
+        id="response-kind-ignored",
+        description="A request field that selects a stream of events or audio alone has no effect.",
+        skipped_check="response-kind",
+        applies_to=selects_response_kind,
+    ),
+)

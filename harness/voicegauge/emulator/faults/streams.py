@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from voicegauge.contract import Operation, Target
+from voicegauge.emulator.faults.fault import Fault
 from voicegauge.emulator.responses import StreamPiece
 
 _STALL_FACTOR = 1.2
@@ -88,3 +89,49 @@ def has_data_schema(target: Target) -> bool:
     """Whether the data of some event has a schema."""
     spec = target.stream
     return spec is not None and any(event.schema is not None for event in spec.events.values())
+
+
+FAULTS = (
+    Fault(
+        id="stream-event-missing",
+        description="One audio event is missing from a stream.",
+        change_stream=drop_audio_event,
+        applies_to=has_numbered_events,
+    ),
+    Fault(
+        id="stream-reordered",
+        description="The first event of a stream is sent last.",
+        change_stream=move_first_event_last,
+        applies_to=has_event_before_audio,
+    ),
+    Fault(
+        id="stream-truncated",
+        description="A stream ends in the middle, without its final event.",
+        change_stream=truncate_stream,
+        applies_to=has_stream,
+    ),
+    Fault(
+        id="stream-stalled",
+        description="A gap in a stream is longer than documented.",
+        change_stream=stall_stream,
+        applies_to=has_max_gap,
+    ),
+    Fault(
+        id="stream-unknown-event",
+        description="A stream contains an undocumented event.",
+        change_stream=add_unknown_event,
+        applies_to=has_stream,
+    ),
+    Fault(
+        id="stream-wrong-data",
+        description="The data of stream events does not have the documented shape.",
+        change_stream=wrap_event_data,
+        applies_to=has_data_schema,
+    ),
+    Fault(
+        id="stream-unreadable-audio",
+        description="The audio in stream events cannot be decoded.",
+        change_stream=corrupt_audio,
+        applies_to=has_stream,
+    ),
+)

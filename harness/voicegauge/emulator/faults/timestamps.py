@@ -5,6 +5,7 @@ from __future__ import annotations
 from voicegauge.contract import Target
 from voicegauge.contract.extension import EventTimestamps, SpeechTimestamps
 from voicegauge.emulator.audio import SpeechTiming
+from voicegauge.emulator.faults.fault import Fault
 
 _STRETCH_FACTOR = 1.5
 """The last time is then far beyond the end of the audio."""
@@ -49,3 +50,31 @@ def has_timestamps(target: Target) -> bool:
 def has_spelled_text(target: Target) -> bool:
     """Whether the timed characters or words are documented to be those of the text."""
     return any(spec.spells_text for spec in _list_timestamp_specs(target))
+
+
+FAULTS = (
+    Fault(
+        id="timestamps-unordered",
+        description="The first character or word starts last.",
+        change_timings=start_first_last,
+        applies_to=has_timestamps,
+    ),
+    Fault(
+        id="timestamps-too-late",
+        description="The times of characters or words are those of slower speech.",
+        change_timings=stretch_times,
+        applies_to=has_timestamps,
+    ),
+    Fault(
+        id="timestamps-of-other-text",
+        description="The timed characters or words are in capital letters.",
+        change_timings=capitalize_text,
+        applies_to=has_spelled_text,
+    ),
+    Fault(
+        id="timestamps-incomplete",
+        description="The end of one character or word is missing.",
+        change_timings=drop_end,
+        applies_to=has_timestamps,
+    ),
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from voicegauge.contract import Target
 from voicegauge.contract.extension import ConversionSpec, TranscriptionSpec
+from voicegauge.emulator.faults.fault import Fault
 from voicegauge.emulator.http import read_at, write_at
 from voicegauge.emulator.responses import EmulatedResponse
 
@@ -71,3 +72,31 @@ def has_sample_rate_conversion(target: Target) -> bool:
         audio_input.conversion and "sample_rate" in audio_input.audio_input.request
         for audio_input in target.contract.audio_input_targets.values()
     )
+
+
+FAULTS = (
+    Fault(
+        id="upload-limit-ignored",
+        description="Uploads larger than the documented limit are accepted.",
+        skipped_check="upload-size",
+        applies_to=has_size_limit,
+    ),
+    Fault(
+        id="upload-format-ignored",
+        description="Uploads of undocumented formats, even files that are not audio, are accepted.",
+        skipped_check="upload-format",
+        applies_to=has_format_limit,
+    ),
+    Fault(
+        id="other-transcript",
+        description="The transcript belongs to another recording.",
+        change_response=replace_transcript,
+        applies_to=has_transcription,
+    ),
+    Fault(
+        id="other-rate",
+        description="Audio is converted to another sample rate than requested.",
+        change_response=change_sample_rate,
+        applies_to=has_sample_rate_conversion,
+    ),
+)

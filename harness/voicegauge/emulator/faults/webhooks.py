@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from voicegauge.contract import Target, find_callback_body
 from voicegauge.emulator.faults.bodies import make_invalid
+from voicegauge.emulator.faults.fault import Fault
 from voicegauge.emulator.http import format_timestamp, read_at, write_at
 from voicegauge.emulator.responses import EmulatedCallback
 from voicegauge.emulator.state import VIRTUAL_START_TIME_S
@@ -95,3 +96,55 @@ def has_payload_schema(target: Target) -> bool:
 def requires_https(target: Target) -> bool:
     """Whether plain http webhook URLs must be rejected."""
     return target.operation.webhook is not None and target.operation.webhook.https_only
+
+
+FAULTS = (
+    Fault(
+        id="webhook-never",
+        description="Callbacks are never sent.",
+        change_callbacks=drop_callback,
+        applies_to=has_webhook,
+    ),
+    Fault(
+        id="webhook-twice",
+        description="The final callback is sent twice, with different completion times.",
+        change_callbacks=repeat_final_callback,
+        applies_to=has_webhook,
+    ),
+    Fault(
+        id="webhook-early",
+        description="Progress callbacks are sent to subscribers of the final one only.",
+        change_callbacks=send_progress_callback,
+        applies_to=has_progress_callbacks,
+    ),
+    Fault(
+        id="webhook-wrong-shape",
+        description="A field is missing from callback payloads.",
+        change_callbacks=remove_payload_field,
+        applies_to=has_payload_schema,
+    ),
+    Fault(
+        id="webhook-forged",
+        description="Callbacks are signed with a wrong secret.",
+        change_callbacks=forge_signature,
+        applies_to=has_signature,
+    ),
+    Fault(
+        id="webhook-replayed",
+        description="The final callback is sent twice with the same signature.",
+        change_callbacks=replay_callback,
+        applies_to=has_signed_time,
+    ),
+    Fault(
+        id="webhook-late",
+        description="Callbacks are signed a day before they are sent.",
+        change_callbacks=sign_in_the_past,
+        applies_to=has_signed_time,
+    ),
+    Fault(
+        id="webhook-plain-http",
+        description="Plain http webhook URLs are accepted although https is required.",
+        skipped_check="webhook-https",
+        applies_to=requires_https,
+    ),
+)
