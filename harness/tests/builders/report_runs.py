@@ -16,7 +16,9 @@ from voicegauge.model import (
     AmountPerUnit,
     AsrErrorFloor,
     AudioFacts,
+    BodyExcerpt,
     Cost,
+    ExchangeExcerpt,
     Failure,
     Interval,
     Latency,
@@ -249,6 +251,7 @@ def _sample(
 ) -> Sample:
     number, (language, category, text) = item
     failed = rng.random() < voice.failing
+    failure = _failure(rng, message) if failed else None
     return Sample(
         id=f"{voice.id}/0/{repetition}/{number}",
         target=voice.id,
@@ -269,7 +272,8 @@ def _sample(
             charged_usd=voice.charged_usd,
             disputed=voice.disputed,
         ),
-        failure=_failure(rng, message) if failed else None,
+        failure=failure,
+        failed_exchange=None if failure is None else _exchange(message),
     )
 
 
@@ -281,6 +285,18 @@ def _price(voice: Voice, text: str) -> float | None:
 
 def _failure(rng: random.Random, message: str) -> Failure:
     return Failure(kind=rng.choice(("failed", "server_error", "timeout")), message=message, status=503)
+
+
+def _exchange(message: str) -> ExchangeExcerpt:
+    return ExchangeExcerpt(
+        method="POST",
+        url="/v1/speech",
+        request_headers=(("Authorization", "Bearer [redacted]"),),
+        request_body=BodyExcerpt(text='{"text": "Hello"}', bytes=17),
+        status=503,
+        response_headers=(("Content-Type", "text/html"), ("X-Reason", message)),
+        response_body=BodyExcerpt(text=f"<p>{message}", bytes=90_000, note="only the beginning"),
+    )
 
 
 def _latency(voice: Voice, rng: random.Random) -> Latency:

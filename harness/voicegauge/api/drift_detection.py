@@ -123,6 +123,7 @@ def _compare_with_document(contract: Contract, document: OfficialDocument) -> Of
                 file=str(contract.document.path),
                 title=str(info.get("title", "")),
                 version=str(info.get("version", "")),
+                provider=contract.id,
             ),
             problem=str(error),
         )

@@ -26,7 +26,15 @@ from voicegauge.bench.scoring import choose_scoring_asr, score_run
 from voicegauge.errors import UsageError
 from voicegauge.files import write_file
 from voicegauge.model import Provenance, Record, Run, ScoreSet
-from voicegauge.report import MAX_CLIPS, BenchReport, render_csv, render_markdown, render_page, summarize_runs
+from voicegauge.report import (
+    MAX_CLIPS,
+    BenchReport,
+    load_results,
+    render_csv,
+    render_markdown,
+    render_page,
+    summarize_runs,
+)
 
 ReportFormat = Literal["html", "csv", "markdown"]
 
@@ -235,7 +243,12 @@ def build_report(
 
 
 def render_report(
-    runs: PathLike | Sequence[PathLike], *, format: ReportFormat = "html", report: BenchReport | None = None
+    runs: PathLike | Sequence[PathLike],
+    *,
+    format: ReportFormat = "html",
+    report: BenchReport | None = None,
+    findings: Sequence[PathLike] = (),
+    drift: Sequence[PathLike] = (),
 ) -> str:
     """Render saved runs as a self-contained HTML page, as CSV or as Markdown.
 
@@ -244,18 +257,21 @@ def render_report(
         format: "html" for a page with players, "csv" for one row per sample, "markdown" for a table.
         report: the report returned by `build_report` for the same runs; needed only if `build_report` was called with
             arguments other than its defaults.
+        findings: files that `check --json` has written; a page shows each finding with the targets that it concerns.
+        drift: files that `drift --json` has written; a page shows the changes with the targets of the provider.
 
     Returns:
         The content of the page, CSV file or Markdown file.
 
     Raises:
-        DataError: a run cannot be read.
+        DataError: a run or a result cannot be read.
     """
+    results = load_results(to_paths(findings), to_paths(drift))
     loaded = [(find_run_folder(path), load_run(path)) for path in to_paths(runs)]
     if format == "csv":
         return render_csv(loaded)
     gathered = report or build_report(runs)
-    return render_markdown(gathered) if format == "markdown" else render_page(gathered, loaded)
+    return render_markdown(gathered) if format == "markdown" else render_page(gathered, loaded, results=results)
 
 
 def write_report(

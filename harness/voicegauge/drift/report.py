@@ -37,6 +37,8 @@ class ComparedInput(Record, frozen=True, kw_only=True):
     title: str
     version: str
     """The version of the document, or the dates on which the traffic was recorded."""
+    provider: str | None = None
+    """Id of the provider; `None` if the document names none."""
 
 
 class DriftChange(Record, frozen=True, kw_only=True):

@@ -11,7 +11,9 @@ from voicegauge.model.billing import (
 from voicegauge.model.callback import ReceivedCallback
 from voicegauge.model.exchange import (
     DOWNLOAD_OPERATION,
+    BodyExcerpt,
     Exchange,
+    ExchangeExcerpt,
     Headers,
     Request,
     Response,
@@ -46,9 +48,11 @@ __all__ = [
     "AsrErrorFloor",
     "AudioFacts",
     "BillingStatus",
+    "BodyExcerpt",
     "Cost",
     "Delivery",
     "Exchange",
+    "ExchangeExcerpt",
     "Failure",
     "FailureKind",
     "Finding",

@@ -122,3 +122,26 @@ class Exchange(Record, frozen=True, kw_only=True, dict=True):  # the parsed bodi
     group: str | None = None
     """Id shared by the exchanges of a recording that belong together: the submit, the polls and the download of one
     job."""
+
+
+class BodyExcerpt(Record, frozen=True, kw_only=True):
+    """The beginning of a body without secrets."""
+
+    text: str
+    """The beginning as text; empty if the body is binary or may contain a secret."""
+    bytes: int
+    """Size of the whole body."""
+    note: str = ""
+    """Why the text is not the whole body; empty if it is."""
+
+
+class ExchangeExcerpt(Record, frozen=True, kw_only=True):
+    """One request and its response as a report quotes them: without secrets, and of bounded size."""
+
+    method: str
+    url: str
+    request_headers: Headers
+    request_body: BodyExcerpt
+    status: int
+    response_headers: Headers
+    response_body: BodyExcerpt

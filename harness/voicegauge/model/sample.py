@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from voicegauge.model.base import Record
+from voicegauge.model.exchange import ExchangeExcerpt
 from voicegauge.model.job import Failure, Interval
 
 
@@ -162,6 +163,9 @@ class Sample(Record, frozen=True, kw_only=True):
     """For speech to text, the transcript that the target returned."""
     cost: Cost = Cost()
     failure: Failure | None = None
+    failed_exchange: ExchangeExcerpt | None = None
+    """The exchange in which the delivery failed. It is kept for one sample of each target, kind of failure and
+    status."""
     max_lag_ms: float | None = None
     """Longest time for which voicegauge itself was too busy to notice anything while the sample was in progress;
     `None` if it was not watched."""

@@ -4,10 +4,13 @@ from voicegauge.report.csv_markdown import render_csv, render_markdown
 from voicegauge.report.html_page import render_page, write_report
 from voicegauge.report.report_data import BenchReport, summarize_runs
 from voicegauge.report.scored_clips import MAX_CLIPS
+from voicegauge.report.target_checks import SavedResults, load_results
 
 __all__ = [
     "MAX_CLIPS",
     "BenchReport",
+    "SavedResults",
+    "load_results",
     "render_csv",
     "render_markdown",
     "render_page",

@@ -53,6 +53,7 @@ from voicegauge.report.run_facts import (
     list_key_facts,
 )
 from voicegauge.report.scored_clips import ClipPlayer, ScoredClip, load_players
+from voicegauge.report.target_checks import NO_RESULTS, SavedResults
 from voicegauge.report.target_sections import PlayableClip, TargetSection, build_target_sections
 from voicegauge.report.verdict import ResampledPoints, resample_points
 
@@ -152,12 +153,13 @@ def write_report(
     return out_path
 
 
-def render_page(report: BenchReport, runs: Sequence[tuple[Path, Run]]) -> str:
+def render_page(report: BenchReport, runs: Sequence[tuple[Path, Run]], *, results: SavedResults = NO_RESULTS) -> str:
     """Render the HTML page of `report`.
 
     Args:
         report: the data of the report.
         runs: the runs it was computed from, each with its folder, from which the audio is read.
+        results: saved results of `check` and `drift`, shown with the targets that they concern.
     """
     targets = [target for run in report.runs for target in run.targets]
     columns = build_comparison_columns(targets, report.characters)
@@ -175,6 +177,7 @@ def render_page(report: BenchReport, runs: Sequence[tuple[Path, Run]]) -> str:
             saved=saved,
             points=resample_points(run.targets, resample_targets(saved, find_latest_scores(saved))),
             is_mixed=is_mixed,
+            results=results,
         )
         for i, (run, clip_players, (_, saved)) in enumerate(zip(report.runs, players, runs, strict=True))
     ]
@@ -211,6 +214,7 @@ def _build_run_view(
     saved: Run,
     points: ResampledPoints,
     is_mixed: bool,
+    results: SavedResults,
 ) -> RunView:
     sizes = (WIDE_PLOT_SIZE, NARROW_PLOT_SIZE) if filter_plottable_targets(run.targets) else ()
     rows = build_comparison_rows(run.targets, columns)
@@ -226,7 +230,7 @@ def _build_run_view(
         scatters=tuple(build_scatter(numbered, axes, size) for size in sizes),
         latency_chart=build_latency_chart(ordered, time_axis),
         heat_tables=build_heat_tables(ordered),
-        sections=build_target_sections(run, saved, ordered, anchors, _pair_clips(run, players)),
+        sections=build_target_sections(run, saved, ordered, anchors, _pair_clips(run, players), results),
         ranked=ranked,
         anchors=anchors,
     )

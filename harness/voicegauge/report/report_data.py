@@ -19,6 +19,7 @@ from voicegauge.errors import DataError
 from voicegauge.model import (
     AmbiguousRequest,
     AsrErrorFloor,
+    ExchangeExcerpt,
     FailureKind,
     KnownWords,
     Manifest,
@@ -67,6 +68,9 @@ class FailureGroup(Record, frozen=True, kw_only=True):
     """The HTTP status; `None` for a failure without a response."""
     message: str
     count: int
+    exchange: ExchangeExcerpt | None = None
+    """One exchange that failed so; `None` if none is saved, as for a connection that broke. It is listed with the most
+    frequent message of the target, kind and status."""
 
 
 class RunReport(Record, frozen=True, kw_only=True):
@@ -175,12 +179,25 @@ def _build_scoring_info(run: Run, scores: ScoreSet) -> ScoringInfo:
 
 
 def _group_failures(run: Run) -> tuple[FailureGroup, ...]:
+    failed = [(sample, sample.failure) for sample in run.samples if sample.failure and sample.is_measured]
     counts = Counter(
-        (s.target, s.failure.kind, s.failure.status, shorten(s.failure.message, MAX_MESSAGE_LENGTH))
-        for s in run.samples
-        if s.failure and s.is_measured
+        (sample.target, failure.kind, failure.status, shorten(failure.message, MAX_MESSAGE_LENGTH))
+        for sample, failure in failed
     )
+    # Those of warm-up requests too: they have the same cause.
+    exchanges = {
+        (sample.target, sample.failure.kind, sample.failure.status): sample.failed_exchange
+        for sample in run.samples
+        if sample.failure and sample.failed_exchange
+    }
     return tuple(
-        FailureGroup(target=target, kind=kind, status=status, message=message, count=count)
+        FailureGroup(
+            target=target,
+            kind=kind,
+            status=status,
+            message=message,
+            count=count,
+            exchange=exchanges.pop((target, kind, status), None),
+        )
         for (target, kind, status, message), count in counts.most_common()
     )

@@ -6,12 +6,21 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from voicegauge.bench.analysis import CategoryErrorRate, IntervalEstimate, LanguageErrorRate, TargetSummary
-from voicegauge.model import Run, TargetRef
+from voicegauge.model import BodyExcerpt, ExchangeExcerpt, FailureKind, Headers, Run, TargetRef
 from voicegauge.report.charts import JobStateChart, LatencyCurve, build_job_states, build_latency_curve
 from voicegauge.report.comparison_table import format_bounds
 from voicegauge.report.report_data import FailureGroup, RunReport
 from voicegauge.report.scored_clips import ClipPlayer, ScoredClip
+from voicegauge.report.target_checks import (
+    SavedResults,
+    TargetCheck,
+    TargetDrift,
+    find_target_checks,
+    find_target_drifts,
+)
 from voicegauge.report.text_format import format_ms
+
+MAX_MESSAGES_PER_CAUSE = 3
 
 PlayableClip = tuple[ScoredClip, ClipPlayer]
 
@@ -32,6 +41,26 @@ class ErrorRow(NamedTuple):
     rate: CategoryErrorRate | LanguageErrorRate
 
 
+class QuotedExchange(NamedTuple):
+    """One exchange as text: the first line, the headers and the body of each message."""
+
+    sent: str
+    received: str
+
+
+class FailureCause(NamedTuple):
+    """Failures of one target with the same kind and status."""
+
+    kind: FailureKind
+    status: int | None
+    failure_count: int
+    messages: tuple[FailureGroup, ...]
+    """The most frequent messages."""
+    more_messages: int
+    """Number of further messages."""
+    exchange: QuotedExchange | None
+
+
 class TargetSection(NamedTuple):
     """What the page shows of one target."""
 
@@ -44,7 +73,11 @@ class TargetSection(NamedTuple):
     errors: tuple[ErrorRow, ...]
     worst: tuple[PlayableClip, ...]
     random: tuple[PlayableClip, ...]
-    failures: tuple[FailureGroup, ...]
+    failures: tuple[FailureCause, ...]
+    checks: tuple[TargetCheck, ...]
+    """What saved conformance checks say about the target."""
+    drifts: tuple[TargetDrift, ...]
+    """What changed at its provider, according to saved comparisons."""
 
 
 def build_target_sections(
@@ -53,6 +86,7 @@ def build_target_sections(
     targets: Sequence[TargetSummary],
     anchors: dict[str, str],
     clips: tuple[Sequence[PlayableClip], Sequence[PlayableClip]],
+    results: SavedResults,
 ) -> tuple[TargetSection, ...]:
     """Return the sections of the targets of one run.
 
@@ -62,6 +96,7 @@ def build_target_sections(
         targets: the targets in the order of their sections.
         anchors: ids of the sections by target.
         clips: the worst clips of the run and the random ones.
+        results: saved results of `check` and `drift`.
     """
     worst, random = clips
     refs = {ref.id: ref for ref in run.manifest.targets}
@@ -69,7 +104,9 @@ def build_target_sections(
         _build_section(target, refs[target.target], run, anchors[target.target])._replace(
             worst=tuple(pair for pair in worst if pair[0].target == target.target),
             random=tuple(pair for pair in random if pair[0].target == target.target),
-            failures=tuple(failure for failure in report.failures if failure.target == target.target),
+            failures=_group_by_cause([failure for failure in report.failures if failure.target == target.target]),
+            checks=find_target_checks(results, target.target),
+            drifts=find_target_drifts(results, target.target),
         )
         for target in targets
     )
@@ -93,7 +130,40 @@ def _build_section(target: TargetSummary, ref: TargetRef, run: Run, anchor: str)
         worst=(),
         random=(),
         failures=(),
+        checks=(),
+        drifts=(),
     )
+
+
+def _group_by_cause(failures: Sequence[FailureGroup]) -> tuple[FailureCause, ...]:
+    by_cause: dict[tuple[FailureKind, int | None], list[FailureGroup]] = {}
+    for failure in failures:
+        by_cause.setdefault((failure.kind, failure.status), []).append(failure)
+    causes = [
+        FailureCause(
+            kind=kind,
+            status=status,
+            failure_count=sum(failure.count for failure in group),
+            messages=tuple(group[:MAX_MESSAGES_PER_CAUSE]),
+            more_messages=max(len(group) - MAX_MESSAGES_PER_CAUSE, 0),
+            exchange=next((_quote_exchange(failure.exchange) for failure in group if failure.exchange), None),
+        )
+        for (kind, status), group in by_cause.items()
+    ]
+    return tuple(sorted(causes, key=lambda cause: -cause.failure_count))
+
+
+def _quote_exchange(exchange: ExchangeExcerpt) -> QuotedExchange:
+    return QuotedExchange(
+        _format_message(f"{exchange.method} {exchange.url}", exchange.request_headers, exchange.request_body),
+        _format_message(f"HTTP {exchange.status}", exchange.response_headers, exchange.response_body),
+    )
+
+
+def _format_message(first_line: str, headers: Headers, body: BodyExcerpt) -> str:
+    note = f"({body.bytes:,} bytes: {body.note})" if body.note else ""
+    head = "\n".join((first_line, *(f"{name}: {value}" for name, value in headers)))
+    return "\n\n".join(part for part in (head, body.text, note) if part)
 
 
 def _list_phases(target: TargetSummary) -> tuple[PhaseTime, ...]:

@@ -27,6 +27,7 @@ from voicegauge.bench.planning import (
 from voicegauge.bench.running.access import ProviderAccess, create_provider_semaphores, open_clients
 from voicegauge.bench.running.audio_facts import measure_audio
 from voicegauge.bench.running.dispatch import ArrivalRate, send_closed_loop, send_open_loop
+from voicegauge.bench.running.failed_exchanges import FailedExchanges
 from voicegauge.bench.running.journal import JobLeftOpen, SampleFinished, open_journal, read_journal
 from voicegauge.bench.running.latency import find_origin_ms, measure_latency, measure_phases
 from voicegauge.bench.running.loop_lag import LoopLag, is_disturbed, quiet_process
@@ -201,6 +202,10 @@ class _PlanRunner:
         self._samples = {
             name: one for name, one in earlier_journal_state.finished_samples.items() if name not in is_bought_again
         }
+        self._failed_exchanges = FailedExchanges(
+            {provider: access.api_key for provider, access in config.access_by_provider.items()},
+            self._samples.values(),
+        )
         self._left_open: set[str] = set()
         self._uploads: dict[str, SpokenUpload] = {}
         self._emulated = config.plan.provenance is Provenance.EMULATED or earlier_journal_state.is_emulated
@@ -487,6 +492,7 @@ class _PlanRunner:
             transcript=delivery.text,
             cost=_build_cost(price_quote, delivery, target),
             failure=delivery.failure,
+            failed_exchange=self._failed_exchanges.quote_first(target, delivery),
             is_lost=delivery.billing is BillingStatus.AMBIGUOUS,
         )
 

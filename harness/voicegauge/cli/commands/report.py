@@ -47,6 +47,20 @@ DEFAULT_PAGE_NAME = "report.html"
     help="Number of the worst clips of each run to include, besides one at random for each target; they make up most "
     "of a page's size.  [default: 24]",
 )
+@click.option(
+    "--findings",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Result of `check --json`: the page shows its findings with the targets they concern. May be repeated.",
+)
+@click.option(
+    "--drift",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Result of `drift --json`: the page shows what changed at the provider of each target. May be repeated.",
+)
 @add_json_option
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
 def command(
@@ -56,6 +70,8 @@ def command(
     format_name: ReportFormat | None,
     text_length: int | None,
     clips: int | None,
+    findings: tuple[Path, ...],
+    drift: tuple[Path, ...],
     json_path: str | None,
     open_page: bool,
 ) -> None:
@@ -68,6 +84,8 @@ def command(
     to_stdout = out == "-" or (out is None and report_format != "html")
     if open_page and (report_format != "html" or out == "-"):
         raise UsageError("--open shows a page: choose --format html, and a file with --out")
+    if (findings or drift) and (report_format != "html" or only_json):
+        raise UsageError("--findings and --drift are shown on a page: choose --format html")
     if json_path == "-" and to_stdout:
         raise UsageError("--json - and the report both write to standard output: give one of them a file")
     reject_outputs_to_same_file(json=json_path, out=out)
@@ -76,7 +94,7 @@ def command(
         write_json(report, json_path)
     if only_json:
         return
-    text = api.render_report(runs, format=report_format, report=report)
+    text = api.render_report(runs, format=report_format, report=report, findings=findings, drift=drift)
     if to_stdout:
         click.echo(text.encode(), nl=False)
         return

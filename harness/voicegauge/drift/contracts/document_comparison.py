@@ -86,7 +86,14 @@ def _require_openapi_3(document: Document) -> Document:
 def _build_compared_input(document: Document) -> ComparedInput:
     info = document.data.get("info")
     title, version = (str(info.get(key, "")) if isinstance(info, dict) else "" for key in ("title", "version"))
-    return ComparedInput(file=str(document.path), title=title, version=version)
+    described = document.data.get("x-provider")
+    provider = described.get("id") if isinstance(described, dict) else None
+    return ComparedInput(
+        file=str(document.path),
+        title=title,
+        version=version,
+        provider=provider if isinstance(provider, str) else None,
+    )
 
 
 def _compare_documents(old_root: DocumentNode, new_root: DocumentNode) -> Iterator[DriftChange]:

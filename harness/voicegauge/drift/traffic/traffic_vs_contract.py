@@ -20,7 +20,12 @@ from voicegauge.recording import MASK
 def compare_traffic_with_contract(traffic: RecordedTraffic) -> DriftReport:
     """Report what traffic shows but its contract does not document, and what is documented but not in the traffic."""
     contract = traffic.contract
-    old = ComparedInput(file=str(contract.document.path), title=contract.provider.title, version=contract.version)
+    old = ComparedInput(
+        file=str(contract.document.path),
+        title=contract.provider.title,
+        version=contract.version,
+        provider=contract.id,
+    )
     return build_report(
         "recording-contract", old, traffic.compared_input, _remove_repeated_changes(_iterate_changes(traffic))
     )

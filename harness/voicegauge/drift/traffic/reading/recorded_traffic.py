@@ -157,7 +157,9 @@ def read_traffic(contract: Contract, path: str, recordings: Sequence[tuple[str, 
         exchanges += recorded_exchange
     provenances = ", ".join(sorted({recording.provenance.value for _, recording in recordings}))
     title = f"{contract.provider.title}, {provenances}"
-    compared_input = ComparedInput(file=path, title=title, version=_format_recording_dates(recordings))
+    compared_input = ComparedInput(
+        file=path, title=title, version=_format_recording_dates(recordings), provider=contract.id
+    )
     return RecordedTraffic(contract, compared_input, tuple(exchanges), tuple(conversations))
 
 

@@ -1,0 +1,137 @@
+"""The section of a target: failures by cause with an exchange, findings and drift of saved results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from voicegauge.cli import run as voicegauge
+from voicegauge.conformance import CheckReport
+from voicegauge.drift import ComparedInput, DriftChange, DriftLevel, DriftReport
+from voicegauge.model import Finding, FindingLocation, Provenance, Run, Severity
+from voicegauge.report import SavedResults, render_page, summarize_runs
+
+from ..builders.report_runs import BROKEN, HOSTILE, VOICES, make_run
+
+
+def find(message: str, **where: str) -> Finding:
+    return Finding(
+        rule="response-schema",
+        severity=Severity.ERROR,
+        message=message,
+        where=FindingLocation(provider="north", **where),
+        provenance=Provenance.EMULATED,
+    )
+
+
+CHECK = CheckReport(
+    voicegauge="1",
+    created_at="2026-11-20T09:12:31Z",
+    finished=True,
+    seed=0,
+    targets=("north/aurora", "north/borealis", "pebble/skip"),
+    exchanges={Provenance.EMULATED: 12},
+    findings=(
+        find(f"of the provider {HOSTILE[0]}", operation="speak"),
+        find("of aurora", target="north/aurora"),
+        find("of borealis", target="north/borealis"),
+    ),
+)
+DRIFT = DriftReport(
+    comparison="contracts",
+    old=ComparedInput(file="old.yaml", title="North", version="1.0", provider="north"),
+    new=ComparedInput(file="new.yaml", title="North", version="2.0", provider="north"),
+    counts={DriftLevel.BREAKING: 1, DriftLevel.POSSIBLY_BREAKING: 0, DriftLevel.COMPATIBLE: 0},
+    changes=(
+        DriftChange(
+            rule="request-body-removed",
+            level=DriftLevel.BREAKING,
+            message=f"the body was removed {HOSTILE[1]}",
+            operation="speak",
+            location="request body",
+            old_position=None,
+            new_position=None,
+        ),
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
+    folder = tmp_path_factory.mktemp("run")
+    return make_run(folder, (VOICES[0], VOICES[3], VOICES[6], BROKEN), repetitions=1, message=HOSTILE[0])
+
+
+@pytest.fixture(scope="module")
+def page(run: tuple[Path, Run]) -> str:
+    return render_page(summarize_runs([run]), [run], results=SavedResults((CHECK,), (DRIFT,)))
+
+
+def section(page: str, target: str) -> str:
+    start = page.index(f'<div id="target-{target}"')
+    end = page.find('<details class="target', start)
+    return page[start:end]
+
+
+def test_each_cause_of_failure_has_one_exchange_with_nothing_interpreted(page: str, run: tuple[Path, Run]) -> None:
+    body = section(page, "quay-harbour-lost")
+    causes = {sample.failure.kind for sample in run[1].samples if sample.failure and sample.is_measured}
+    assert body.count("One complete exchange") == len(causes)
+    assert "POST /v1/speech\nAuthorization: Bearer [redacted]\n\n{&#34;text&#34;: &#34;Hello&#34;}" in body
+    assert "HTTP 503\nContent-Type: text/html\nX-Reason: &lt;script&gt;" in body
+    assert "(90,000 bytes: only the beginning)" in body
+    assert "<script>alert" not in page
+
+
+def test_findings_are_shown_with_the_targets_that_they_concern(page: str) -> None:
+    aurora = section(page, "north-aurora")
+    assert "check of 2026-11-20, EMULATED" in aurora
+    assert aurora.index("of aurora") < aurora.index("of the provider &lt;script&gt;")
+    assert "of borealis" not in aurora
+    assert "No finding." in section(page, "pebble-skip")
+    assert "Conformance" not in section(page, "quay-harbour-mini")  # not checked
+
+
+def test_drift_is_shown_with_the_targets_of_the_provider(page: str) -> None:
+    assert "from <bdi>1.0</bdi> to <bdi>2.0</bdi>" in section(page, "north-aurora")
+    assert "the body was removed &#34;&gt;&lt;img" in section(page, "north-aurora")
+    assert "Drift" not in section(page, "pebble-skip")
+
+
+def test_the_command_reads_saved_results(run: tuple[Path, Run], tmp_path: Path) -> None:
+    files = {"--findings": CHECK, "--drift": DRIFT}
+    arguments = []
+    for option, record in files.items():
+        file = tmp_path / f"{option[2:]}.json"
+        file.write_bytes(msgspec.json.encode(record))
+        arguments += [option, str(file)]
+    out = tmp_path / "page.html"
+    assert voicegauge(["report", str(run[0]), *arguments, "--out", str(out)]) == 0
+    assert "of aurora" in out.read_text()
+    assert "the body was removed" in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "is not a result of `voicegauge check --json`"),
+        (
+            json.dumps({"schema": "voicegauge/report/3"}),
+            "its schema is 'voicegauge/report/3', not 'voicegauge/check/2'",
+        ),
+    ],
+)
+def test_a_file_that_is_no_such_result_is_rejected(
+    run: tuple[Path, Run], tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, reason: str
+) -> None:
+    file = tmp_path / "other.json"
+    file.write_text(content)
+    assert voicegauge(["report", str(run[0]), "--findings", str(file), "--out", str(tmp_path / "x.html")]) == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_results_without_a_page_are_rejected(run: tuple[Path, Run], tmp_path: Path) -> None:
+    assert voicegauge(["report", str(run[0]), "--format", "csv", "--drift", str(tmp_path / "x.json")]) == 2

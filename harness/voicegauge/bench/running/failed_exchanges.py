@@ -1,0 +1,149 @@
+"""Quotes one exchange for each cause of failure, so that a report can show what was sent and received."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from voicegauge.client import list_secrets
+from voicegauge.contract import BaseTarget
+from voicegauge.errors import DataError
+from voicegauge.formats import is_form, is_json, is_utf8
+from voicegauge.model import BodyExcerpt, Delivery, Exchange, ExchangeExcerpt, Headers, Request, Response, Sample
+from voicegauge.recording import Redactor, get_bare_media_type
+from voicegauge.speech.audio import sniff_container
+
+MAX_BODY_CHARACTERS = 2_000
+"""Number of characters that are quoted of a body."""
+MAX_MASKED_BODY_BYTES = 256 * 1024
+"""Size above which a body is not quoted, or only its beginning is read, because masking it would disturb the times."""
+MAX_HEADERS = 40
+MAX_VALUE_CHARACTERS = 500
+"""Number of characters that are quoted of a URL or a header."""
+
+
+class FailedExchanges:
+    """Chooses and quotes the exchanges of one run; it may be used by several threads."""
+
+    def __init__(self, key_by_provider: Mapping[str, str | None], earlier_samples: Iterable[Sample]) -> None:
+        """Begin a run.
+
+        Args:
+            key_by_provider: API keys in use, which are masked wherever they appear.
+            earlier_samples: samples of an interrupted run that is continued.
+        """
+        self._secrets = {provider: list_secrets(key) for provider, key in key_by_provider.items()}
+        self._lock = threading.Lock()
+        self._quoted: set[tuple[str, str, int | None]] = {
+            (sample.target, sample.failure.kind, sample.failure.status)
+            for sample in earlier_samples
+            if sample.failed_exchange is not None and sample.failure is not None
+        }
+
+    def quote_first(self, target: BaseTarget, delivery: Delivery) -> ExchangeExcerpt | None:
+        """Quote the exchange in which a delivery failed.
+
+        `None` if the delivery did not fail, has no exchange, may contain a secret even after masking, or failed for
+        a cause of which an exchange is quoted already.
+        """
+        exchange = _find_failed_exchange(delivery)
+        if exchange is None:
+            return None
+        failure = delivery.failure
+        cause = (target.id, failure.kind if failure else "audio", failure.status if failure else None)
+        with self._lock:
+            if cause in self._quoted:
+                return None
+            self._quoted.add(cause)
+        redactor = Redactor(target.contract, self._secrets.get(target.contract.id, ()))
+        return quote_exchange(exchange, redactor)
+
+
+def _find_failed_exchange(delivery: Delivery) -> Exchange | None:
+    if not delivery.exchanges:
+        return None
+    if delivery.failure is None:
+        # Whether audio can be decoded is only known after the run. Text instead of it certainly cannot be.
+        audio, index = delivery.audio, delivery.audio_exchange
+        is_doubtful = audio is not None and sniff_container(audio) is None and is_utf8(audio)
+        return delivery.exchanges[index] if is_doubtful and index is not None else None
+    of_status = [one for one in delivery.exchanges if one.response.status == delivery.failure.status]
+    return of_status[-1] if of_status else delivery.exchanges[-1]
+
+
+def quote_exchange(exchange: Exchange, redactor: Redactor) -> ExchangeExcerpt | None:
+    """Quote an exchange without its secrets; `None` if its URL or headers may contain one even after masking."""
+    request, response = exchange.request, exchange.response
+    request_body, response_body = _limit_body(request), _limit_body(response)
+    masked = _mask(exchange, redactor, request_body, response_body)
+    if masked is None:
+        request_body = response_body = _LimitedBody(b"", "not quoted: it may contain a secret")
+        masked = _mask(exchange, redactor, request_body, response_body)
+    if masked is None:
+        return None
+    return ExchangeExcerpt(
+        method=request.method,
+        url=_cut(masked.request.url, MAX_VALUE_CHARACTERS),
+        request_headers=_cut_headers(masked.request.headers),
+        request_body=_quote_body(masked.request.body, len(request.body), request_body.note),
+        status=response.status,
+        response_headers=_cut_headers(masked.response.headers),
+        response_body=_quote_body(masked.response.body, len(response.body), response_body.note),
+    )
+
+
+class _LimitedBody(NamedTuple):
+    """What is masked of a body, and why it is not all of it."""
+
+    content: bytes
+    note: str = ""
+
+
+def _limit_body(message: Request | Response) -> _LimitedBody:
+    if not message.body:
+        return _LimitedBody(b"")
+    if len(message.body) > MAX_MASKED_BODY_BYTES:
+        media_type = get_bare_media_type(message.header("content-type") or "")
+        # The beginning of a JSON document or a form cannot be read, so its secrets would not be found by name.
+        if is_json(media_type) or is_form(media_type):
+            return _LimitedBody(b"", "not quoted: too large to be searched for secrets")
+        start = message.body[:MAX_MASKED_BODY_BYTES].decode(errors="ignore").encode()
+        return _LimitedBody(start if is_utf8(message.body) else b"", "" if is_utf8(message.body) else "binary")
+    return _LimitedBody(message.body)
+
+
+def _mask(
+    exchange: Exchange, redactor: Redactor, request_body: _LimitedBody, response_body: _LimitedBody
+) -> Exchange | None:
+    limited = msgspec.structs.replace(
+        exchange,
+        request=msgspec.structs.replace(exchange.request, body=request_body.content),
+        response=msgspec.structs.replace(exchange.response, body=response_body.content),
+    )
+    try:
+        masked = redactor.mask_exchange(limited)
+        redactor.check_exchange("the exchange", 1, masked)
+    except DataError:
+        return None
+    return masked
+
+
+def _quote_body(masked_body: bytes, size_bytes: int, note: str) -> BodyExcerpt:
+    if note or not masked_body:
+        return BodyExcerpt(text="", bytes=size_bytes, note=note)
+    if not is_utf8(masked_body):
+        return BodyExcerpt(text="", bytes=size_bytes, note="binary")
+    text = masked_body.decode()
+    is_cut = len(text) > MAX_BODY_CHARACTERS
+    return BodyExcerpt(text=text[:MAX_BODY_CHARACTERS], bytes=size_bytes, note="only the beginning" if is_cut else "")
+
+
+def _cut_headers(headers: Headers) -> Headers:
+    return tuple((_cut(name, 100), _cut(value, MAX_VALUE_CHARACTERS)) for name, value in headers[:MAX_HEADERS])
+
+
+def _cut(text: str, max_characters: int) -> str:
+    return text if len(text) <= max_characters else text[:max_characters] + "…"

@@ -1,0 +1,129 @@
+"""Finds, in results of `check` and `drift`, what concerns one target of a benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from voicegauge.conformance import CheckReport
+from voicegauge.drift import DriftChange, DriftLevel, DriftReport
+from voicegauge.errors import DataError
+from voicegauge.files import read_file
+from voicegauge.model import Finding, Provenance, Severity
+
+ResultT = TypeVar("ResultT", CheckReport, DriftReport)
+
+MAX_LINES = 20
+"""Number of findings, and of changes, that are listed for each target."""
+
+
+class SavedResults(NamedTuple):
+    """Results of `check --json` and `drift --json` that a report shows with the targets they concern."""
+
+    checks: tuple[CheckReport, ...] = ()
+    drifts: tuple[DriftReport, ...] = ()
+
+
+NO_RESULTS = SavedResults()
+
+
+class TargetCheck(NamedTuple):
+    """What one check says about one target."""
+
+    date: str
+    is_emulated: bool
+    findings: tuple[Finding, ...]
+    """Findings about the target or its whole provider, most severe first."""
+    more: int
+    """Number of findings that are not listed."""
+
+
+class TargetDrift(NamedTuple):
+    """What one comparison says about the provider of a target."""
+
+    old: str
+    new: str
+    changes: tuple[DriftChange, ...]
+    """The changes, worst first."""
+    more: int
+    """Number of changes that are not listed."""
+
+
+def load_results(check_files: Sequence[Path], drift_files: Sequence[Path]) -> SavedResults:
+    """Load what `check --json` and `drift --json` have written.
+
+    Raises:
+        DataError: a file cannot be read, or is not such a result.
+    """
+    return SavedResults(
+        tuple(_load_result(file, CheckReport, "voicegauge check --json") for file in check_files),
+        tuple(_load_result(file, DriftReport, "voicegauge drift --json") for file in drift_files),
+    )
+
+
+class _SchemaOutline(msgspec.Struct):
+    """The key by which a result of another command or version is recognized."""
+
+    schema: str = ""
+
+
+def _load_result(file: Path, result_type: type[ResultT], command: str) -> ResultT:
+    try:
+        content = read_file(file)
+        schema = msgspec.json.decode(content, type=_SchemaOutline).schema
+        expected = str(next(field.default for field in msgspec.structs.fields(result_type) if field.name == "schema"))
+        if schema != expected:
+            raise DataError(f"{file}: is not a result of `{command}`: its schema is {schema!r}, not {expected!r}")
+        return msgspec.json.decode(content, type=result_type)
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DataError(f"{file}: is not a result of `{command}`: {error}") from error
+
+
+def find_target_checks(results: SavedResults, target_id: str) -> tuple[TargetCheck, ...]:
+    """Return what each check says about a target, without checks that sent nothing to its provider."""
+    provider = target_id.partition("/")[0]
+    found = []
+    for report in results.checks:
+        if not any(name.startswith(f"{provider}/") for name in (*report.operations, *report.targets)):
+            continue
+        findings = sorted(
+            (one for one in report.findings if _concerns(one, provider, target_id)),
+            key=lambda one: (_SEVERITIES.index(one.severity), one.where.target != target_id),
+        )
+        found.append(
+            TargetCheck(
+                date=report.created_at[:10],
+                is_emulated=Provenance.EMULATED in report.exchanges,
+                findings=tuple(findings[:MAX_LINES]),
+                more=max(len(findings) - MAX_LINES, 0),
+            )
+        )
+    return tuple(found)
+
+
+_SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
+
+
+def _concerns(finding: Finding, provider: str, target_id: str) -> bool:
+    return finding.where.provider == provider and finding.where.target in (None, target_id)
+
+
+def find_target_drifts(results: SavedResults, target_id: str) -> tuple[TargetDrift, ...]:
+    """Return what each comparison says about the provider of a target."""
+    provider = target_id.partition("/")[0]
+    levels = list(DriftLevel)
+    return tuple(
+        TargetDrift(
+            old=report.old.version or report.old.file,
+            new=report.new.version or report.new.file,
+            changes=tuple(sorted(report.changes, key=lambda one: levels.index(one.level))[:MAX_LINES]),
+            more=max(len(report.changes) - MAX_LINES, 0),
+        )
+        for report in results.drifts
+        if provider in (report.old.provider, report.new.provider)
+    )
