@@ -116,6 +116,12 @@ def test_an_undocumented_price_is_rejected_and_can_be_given(suite: Suite, target
     plan(suite, targets, prices={"acme/unpriced": 0.02}).check_budget(1.0)
 
 
+def test_a_recommended_length_is_not_the_longest_text_of_a_target(voicegauge_catalogue: Catalogue) -> None:
+    names = ("pixazo/xtts-v2", "pixelapi/voice-design", "rime/coda", "ttsai/kokoro")
+    found = [build_target_ref(voicegauge_catalogue.targets[name]).max_characters for name in names]
+    assert found == [None, 500, 1000, 500]
+
+
 def test_a_price_given_by_the_user_leaves_the_credits_unchanged(voicegauge_catalogue: Catalogue) -> None:
     ref = build_target_ref(voicegauge_catalogue.targets["ttsai/kokoro"], 0.01)
     assert ref.price.usd == AmountPerUnit(amount=0.01, unit="request")

@@ -350,6 +350,10 @@ def test_a_plan_has_its_own_price_and_the_highest_one_is_the_default(planned) ->
         ("{per: request, usd: 1, plans: {pro: {usd: 2}}}", "usd 2 is more than 1"),
         ("{per: request, usd: 1, plans: {gold: {usd: 1}}}", "is not a plan in x-limits.plans; known: free, pro"),
         ("{per: request, usd: 1, plans: {pro: {credits: 1}}}", "the same currencies as the price"),
+        ("{per: request, usd: 1, plans: {pro: {usd: 1, overage: false}}}", "without overage needs included"),
+        ("{per: request, usd: 1, step: 5}", "has neither step nor minimum"),
+        ("{per: request, usd: 1, plus: [{per: request, usd: 1, count: {doubled: han}}]}", "count belongs to the price"),
+        ("{per: request, usd: 1, alternatives: [{per: second, usd: 1, count: {tags: false}}]}", "count belongs to"),
     ],
 )
 def test_a_price_that_contradicts_itself_is_rejected(planned, price, message) -> None:

@@ -62,7 +62,9 @@ BASE: dict[str, Any] = {
                     "usd": 0.02,
                     "credits": 2,
                     "usage": {"max_per_request": 5, "max_per_character": 1, "reported": "body#/used"},
-                    "plans": {"small": {"usd": 0.01, "credits": 1, "included": 1000}},
+                    "count": {"doubled": "han", "free_tags": ["speak"]},
+                    "step": 10,
+                    "plans": {"small": {"usd": 0.01, "credits": 1, "included": 1000, "monthly_fee_usd": 5}},
                 },
                 "x-stream": {
                     "event_type": "data#/type",

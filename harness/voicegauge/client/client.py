@@ -127,8 +127,9 @@ class Client(ProviderConnection):
         """
         parts, key = self._add_idempotency_key(target, map_speech_request(target, speech), request_to_repeat)
         request = self.build_request(target.operation, parts)
-        price = quote_price(target, len(speech.text), user_price_usd=price_usd).usd
-        priced = PricedRequest(target, len(speech.text)) if price_usd is None else None
+        characters = target.count_charged_characters(speech.text)
+        price = quote_price(target, characters, user_price_usd=price_usd).usd
+        priced = PricedRequest(target, characters) if price_usd is None else None
         with self._reserve_and_settle_when_done(target, price, request_to_repeat, priced) as settlement:
             task = DeliveryTask(
                 self,

@@ -43,6 +43,15 @@ from voicegauge.contract.loading import (
     load_contract,
     replace_key_variable,
 )
+from voicegauge.contract.monthly_cost import (
+    MonthlyBill,
+    RequestGroup,
+    UsageBasis,
+    build_request_groups,
+    compute_monthly_bill,
+    compute_monthly_bills,
+    round_to_cents,
+)
 from voicegauge.contract.parsed_exchange import ParsedExchange, RequestBody, parse_exchange
 from voicegauge.contract.pricing import (
     ASSUMED_SPEECH_CHARACTERS_PER_S,
@@ -82,6 +91,7 @@ __all__ = [
     "JobTarget",
     "Location",
     "MediaType",
+    "MonthlyBill",
     "Operation",
     "OverlayProposal",
     "Parameter",
@@ -91,6 +101,7 @@ __all__ = [
     "PriceQuote",
     "ProposedOperation",
     "RequestBody",
+    "RequestGroup",
     "ResponseSpec",
     "SchemaError",
     "Schemas",
@@ -99,8 +110,12 @@ __all__ = [
     "StreamEvent",
     "Target",
     "UnitPrice",
+    "UsageBasis",
     "adapt_to_server",
+    "build_request_groups",
     "build_signature_headers",
+    "compute_monthly_bill",
+    "compute_monthly_bills",
     "compute_reported_cost",
     "compute_signature",
     "compute_unit_prices",
@@ -135,6 +150,7 @@ __all__ = [
     "read_signed_parts",
     "replace_key_variable",
     "reports_usage",
+    "round_to_cents",
     "walk_objects",
     "write_pointer",
 ]

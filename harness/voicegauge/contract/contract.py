@@ -21,6 +21,7 @@ from voicegauge.contract.extension import (
     AudioFormat,
     AudioInputTargetSpec,
     BatchSpec,
+    CharacterCount,
     ChatSpec,
     ConversionSpec,
     Dispute,
@@ -41,9 +42,9 @@ from voicegauge.contract.extension import (
     TranscriptionSpec,
     WebhookSpec,
 )
-from voicegauge.contract.schema_values import find_matching_branch
+from voicegauge.contract.schema_values import find_matching_branch, find_max_length
 from voicegauge.contract.schemas import Schemas
-from voicegauge.errors import UnknownNameError
+from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.formats import MISSING, Document, Location, escape_pointer_token, read_pointer, unescape_pointer_token
 
 AudioInputSpec = TranscriptionSpec | ConversionSpec
@@ -329,6 +330,45 @@ class Target(BaseTarget):
         status = self.job_operation
         return status.job.audio if status is not None and status.job is not None else self.response.audio
 
+    def count_charged_characters(self, text: str, *, is_sent: bool = False) -> int:
+        """Return the number of characters that a text is charged for, as the provider counts them.
+
+        Args:
+            text: a text to speak.
+            is_sent: whether `text` is the value in a request, which has the template of the field already.
+        """
+        mapping = self.speech.request["text"]
+        count = CharacterCount() if self.pricing is None else self.pricing.count
+        return count.count(text if is_sent else mapping.fill_template(text), has_markup=mapping.markup is not None)
+
+    def find_text_limit(self, plan_names: Collection[str] = ()) -> int | None:
+        """Return the maximum number of characters in the text of one request; `None` if no document states a limit.
+
+        A recommended maximum is not a limit.
+
+        Args:
+            plan_names: names of account plans; without them, the limit of the most generous plan counts.
+        """
+        limits = self.operation.limits
+        plans = [plan for name, plan in limits.plans.items() if name in plan_names] or list(limits.plans.values())
+        allowed = [plan.text_characters for plan in plans]
+        plan_limit = None if None in allowed else max((limit for limit in allowed if limit is not None), default=None)
+        return min((limit for limit in (plan_limit, self._schema_text_limit) if limit is not None), default=None)
+
+    @functools.cached_property
+    def _schema_text_limit(self) -> int | None:
+        """Maximum number of characters of a text by the schema of the request; `None` if the schema has no limit."""
+        at = self.speech.request["text"].at
+        if not at.is_in_body:
+            return None
+        found: list[int | None] = []
+        for media in self.operation.request_media.values():
+            branch = self.find_request_branch(media)
+            schemas = [media.schema] if branch is None else [media.schema, branch[0]]
+            limits = [find_max_length(media.schemas, schema, at.tokens) for schema in schemas]
+            found.append(min((limit for limit in limits if limit is not None), default=None))
+        return None if None in found else max((limit for limit in found if limit is not None), default=None)
+
     def find_audio_format(self, format_value: object) -> AudioFormat | None:
         """Return the documented meaning of a value of the format field; `None` if `x-speech.formats` has none."""
         mapping = self.speech.request.get("format")
@@ -420,6 +460,17 @@ class Contract:
     def select_account_plans(self, plan_names: Collection[str]) -> Contract:
         """Return this contract with the prices of the plans `plan_names`. Plans of others are ignored."""
         return replace(self, account_plans=frozenset(plan_names)) if plan_names else self
+
+    def set_credit_price(self, credit_usd: float) -> Contract:
+        """Return this contract with a price of one credit in dollars, instead of the documented one.
+
+        Raises:
+            UsageError: the provider has no credits.
+        """
+        if self.provider.credits is None:
+            raise UsageError(f"{self.id} charges no credits: its prices are in dollars")
+        credits = msgspec.structs.replace(self.provider.credits, usd=credit_usd)
+        return replace(self, provider=msgspec.structs.replace(self.provider, credits=credits))
 
     @functools.cached_property
     def operations(self) -> Mapping[str, Operation]:

@@ -73,7 +73,7 @@ def quote_price(
 
     Args:
         target: the target or the operation that is requested.
-        characters: number of characters in the text; 0 for audio input.
+        characters: number of characters in the text, as `count_billed_characters` counts them; 0 for audio input.
         audio_s: duration of the audio in seconds; `None` estimates it from the number of characters.
         user_price_usd: price of one request in dollars that the user set; it takes precedence over the contract.
     """
@@ -84,7 +84,7 @@ def quote_price(
     credit_usd = currency.usd if currency else None
     prices = price.readings
     stated, *others = (
-        _compute_cost(one, credit_usd, lambda part: _count_units(part, characters, audio_s)) for one in prices
+        _compute_cost(one, credit_usd, lambda part: count_units(part, characters, audio_s)) for one in prices
     )
     credits = _choose_first_or_highest(stated.credits, [other.credits for other in others])
     if user_price_usd is not None:
@@ -148,11 +148,11 @@ def compute_reported_cost(
     for part in price.parts:
         reported = read_usage(part.usage) if part.usage is not None else None
         if reported is not None:
-            counts[id(part)] = reported / _get_unit_size(part)
+            counts[id(part)] = round_up_quantity(part, reported) / get_unit_size(part)
         elif part.per == "request":
             counts[id(part)] = 1.0
         elif part.depends_on_text_alone and characters is not None:
-            counts[id(part)] = _count_units(part, characters, None)
+            counts[id(part)] = count_units(part, characters, None)
         else:
             return None
     currency = target.contract.provider.credits
@@ -187,22 +187,49 @@ _UNIT_AND_SIZE_BY_PRICE_UNIT: dict[PriceUnit, tuple[float, _TextUnit]] = {
     "minute": (1, "minute"),
     "compute_second": (1, "usage"),
 }
+_QUANTITY_BY_PRICE_UNIT: dict[PriceUnit, float] = {
+    "request": 1,
+    "1k_characters": 1_000,
+    "1m_characters": 1_000_000,
+    "1m_tokens": 1_000_000,
+    "second": 1,
+    "minute": 60,
+    "compute_second": 1,
+}
+"""Number of characters, tokens or seconds in one unit."""
 
 
-def _get_unit_size(part: PriceSpec) -> float:
-    """Return how many tokens or seconds one unit of the price has."""
-    return {"1m_tokens": 1_000_000, "minute": 60}.get(part.per, 1)
+def get_unit_size(part: PriceSpec) -> float:
+    """Return how many characters, tokens or seconds one unit of the price has; 1 for a price per request."""
+    return _QUANTITY_BY_PRICE_UNIT[part.per]
 
 
-def _count_units(price: PriceSpec, characters: int, audio_s: float | None) -> float:
-    size, unit = _UNIT_AND_SIZE_BY_PRICE_UNIT[price.per]
+def round_up_quantity(part: PriceSpec, quantity: float) -> float:
+    """Return what a request with `quantity` characters, tokens or seconds is charged for, in the same unit."""
+    rounded = quantity if part.step is None else math.ceil(quantity / part.step - EXACT_AMOUNT_TOLERANCE) * part.step
+    return max(rounded, part.minimum)
+
+
+def count_units(price: PriceSpec, characters: int, audio_s: float | None) -> float:
+    """Return the number of units that a request is charged for, at most if it depends on the response.
+
+    Args:
+        price: a part of a price.
+        characters: number of characters in the text, as `count_billed_characters` counts them.
+        audio_s: duration of the audio in seconds; `None` estimates it from the number of characters.
+    """
+    unit = _UNIT_AND_SIZE_BY_PRICE_UNIT[price.per][1]
+    if unit == "request":
+        return 1.0
     if unit == "minute" and audio_s is not None:
-        return audio_s / 60 / size
-    if price.usage is not None:
-        return compute_usage_bound(price.usage, characters) / _get_unit_size(price)
-    if unit == "minute":
-        return characters / ASSUMED_SPEECH_CHARACTERS_PER_S / 60 / size
-    return characters / size if unit == "character" else 1.0
+        quantity = audio_s
+    elif price.usage is not None:
+        quantity = compute_usage_bound(price.usage, characters)
+    elif unit == "minute":
+        quantity = characters / ASSUMED_SPEECH_CHARACTERS_PER_S
+    else:
+        quantity = characters
+    return round_up_quantity(price, quantity) / get_unit_size(price)
 
 
 def compute_usage_bound(usage: PriceUsage, characters: int) -> float:
@@ -233,7 +260,7 @@ class _PricedReading(NamedTuple):
 
     @classmethod
     def compute(cls, price: PriceSpec, credit_usd: float | None, characters: int) -> _PricedReading:
-        text_cost = _compute_cost(price, credit_usd, lambda part: _count_units(part, characters, None))
+        text_cost = _compute_cost(price, credit_usd, lambda part: count_units(part, characters, None))
         size, unit = _UNIT_AND_SIZE_BY_PRICE_UNIT[price.per]
         if unit == "usage" or price.plus:
             size, unit_cost = max(characters, 1), text_cost
@@ -277,8 +304,13 @@ def describe_price(target: BaseTarget | Operation) -> str:
         price.readings, lambda part: part.credits, "", f" {currency.name if currency else 'credits'}"
     )
     text = ", ".join(filter(None, (dollars, credits)))
-    has_plans = any(part.plans for reading in price.readings for part in reading.parts)
-    return f"{text} (at most; depends on --plan)" if has_plans else text
+    has_cheaper_plan = any(
+        (plan.usd, plan.credits) != (part.usd, part.credits)
+        for reading in price.readings
+        for part in reading.parts
+        for plan in part.plans.values()
+    )
+    return f"{text} (at most; depends on --plan)" if has_cheaper_plan else text
 
 
 def list_price_sources(target: BaseTarget) -> tuple[str, ...]:

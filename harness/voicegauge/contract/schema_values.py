@@ -91,6 +91,21 @@ def _iterate_choices(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> It
         yield schema["enum"]
 
 
+def find_max_length(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> int | None:
+    """Return the lowest `maxLength` of a text at `tokens`; `None` if there is none. `oneOf` and `anyOf` are ignored."""
+    schema = schemas.resolve_reference(schema)[0]
+    if not isinstance(schema, dict):
+        return None
+    found = [find_max_length(schemas, branch, tokens) for branch in schema.get("allOf", ())]
+    if tokens:
+        properties = schema.get("properties")
+        inner = properties.get(tokens[0]) if isinstance(properties, dict) else schema.get("items")
+        found.append(find_max_length(schemas, inner, tokens[1:]))
+    else:
+        found.append(schema.get("maxLength"))
+    return min((length for length in found if length is not None), default=None)
+
+
 def parse_text_value(schemas: Schemas, schema: Any, text: str) -> Any:
     """Parse the text of a form field, query parameter or header as the JSON type that its schema documents.
 

@@ -156,7 +156,7 @@ def plan_benchmark_requests(
         raise DataError(f"no target supports a language of the suite {suite.id}: choose another suite or --language")
     prices_by_text = {
         t.id: {
-            text: quote_price(t, len(text.text), user_price_usd=prices.get(t.id))
+            text: quote_price(t, _count_characters(t, text.text), user_price_usd=prices.get(t.id))
             for text in suite.texts
             if supports_language(t, text.language)
         }
@@ -267,6 +267,10 @@ def _plan_warmup_round(session: int, round_index: int, prices: Mapping[str, Mapp
     return tuple(planned)
 
 
+def _count_characters(target: BaseTarget, text: str) -> int:
+    return target.count_charged_characters(text) if isinstance(target, Target) else len(text)
+
+
 def _build_target_quote(target: BaseTarget, rounds: Sequence[Round], user_price_usd: float | None) -> TargetQuote:
     planned = [one for row in rounds for one in row if one.target == target.id]
     dollars = [one.price.usd for one in planned if one.price.usd is not None]
@@ -318,13 +322,11 @@ def _convert_to_amount_per_unit(unit_price: UnitPrice | None) -> AmountPerUnit |
 
 
 def _find_max_characters(target: BaseTarget) -> int | None:
-    """Return the lower of the documented limits of the target and of the first plan, which new accounts have."""
+    """Return the documented limit of the account's plan, by default of the first one, which new accounts have."""
     if not isinstance(target, Target):
         return None
-    plans = {**target.contract.limits.plans, **target.operation.limits.plans}
-    first = next(iter(plans.values()), None)
-    known = [limit for limit in (first and first.text_characters, target.spec.recommended_max_characters) if limit]
-    return min(known, default=None)
+    plan_names = target.contract.account_plans.intersection(target.operation.limits.plans)
+    return target.find_text_limit(plan_names or list(target.operation.limits.plans)[:1])
 
 
 def _compute_plan_sha256(

@@ -135,12 +135,15 @@ def _iterate_documented_amounts(submit: Call, target: Target) -> Iterator[tuple[
     text = submit.read_request(slot.at)
     if price is None or not isinstance(text, str):
         return
-    added = len(slot.template.replace("{}", ""))
+    counts = {
+        target.count_charged_characters(text, is_sent=True),
+        price.count.count(slot.remove_template(text)),
+    }
     least = 1.0 if target.contract.provider.credits is not None else 0.01
     prices = [(price, pointer), *((price.select_plan([plan]), pointer) for plan in price.plans)]
     prices += [(reading, f"{pointer}/alternatives/{i}") for i, reading in enumerate(price.alternatives)]
     for reading, at in prices:
-        for characters in sorted({len(text), max(len(text) - added, 0)}, reverse=True):
+        for characters in sorted(counts, reverse=True):
             amount = _compute_documented_price(target, reading, characters)
             if amount is not None:
                 whole = (

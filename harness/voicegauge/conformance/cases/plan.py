@@ -370,7 +370,7 @@ def _build_delivery_case(
         speech_request=speech_request,
         expects_failure=expects_failure,
         relation=relation,
-        text_characters=len(speech_request.text),
+        text_characters=target.count_charged_characters(speech_request.text),
     )
 
 

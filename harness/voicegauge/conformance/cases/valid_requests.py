@@ -161,7 +161,11 @@ def count_charged_characters(operation: Operation, request: RequestParts) -> int
         depth = len(operation.batch.items.tokens) + 1
         items = operation.batch.items.read_body(request.body)
         texts = [read_pointer(item, text.tokens[depth:]) for item in items] if isinstance(items, list) else []
-    return sum(len(text) for text in texts if isinstance(text, str))
+    return sum(
+        len(text) if target is None else target.count_charged_characters(text, is_sent=True)
+        for text in texts
+        if isinstance(text, str)
+    )
 
 
 def _find_missing_parameters(operation: Operation, request: RequestParts) -> dict[str, Any]:

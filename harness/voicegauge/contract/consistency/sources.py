@@ -7,10 +7,11 @@ import re
 from voicegauge.contract.consistency.locations import check_response_location
 from voicegauge.contract.contract import BaseTarget, Contract
 from voicegauge.contract.document_walk import walk_objects
-from voicegauge.contract.extension import PriceSpec, SourceReference
+from voicegauge.contract.extension import CharacterCount, PriceSpec, SourceReference
 from voicegauge.contract.record_reader import convert_record
 from voicegauge.formats import escape_pointer_token
 
+_COUNT_REASON = "count belongs to the price itself: it applies to all of its parts and alternatives"
 _SOURCE_DOCUMENT_POINTER_PATTERN = re.compile(r"/(x-source|source|disputed/\d+)$")
 
 
@@ -44,6 +45,8 @@ def check_price(contract: Contract, pointer: str, price: PriceSpec | None) -> No
     if all(reading.usd is None and reading.credits is None for reading in price.readings):
         raise contract.document.build_error(pointer, "a price needs usd, credits or alternatives that have them")
     for index, reading in enumerate(price.alternatives):
+        if reading.count != CharacterCount():
+            raise contract.document.build_error(f"{pointer}/alternatives/{index}/count", _COUNT_REASON)
         _check_parts(contract, f"{pointer}/alternatives/{index}", reading)
     _check_parts(contract, pointer, price)
 
@@ -70,6 +73,8 @@ def _check_parts(contract: Contract, pointer: str, price: PriceSpec) -> None:
     _check_part(contract, pointer, price)
     for index, part in enumerate(price.plus):
         at = f"{pointer}/plus/{index}"
+        if part.count != CharacterCount():
+            raise contract.document.build_error(f"{at}/count", _COUNT_REASON)
         if part.plus or part.alternatives:
             raise contract.document.build_error(at, "a part of a price has neither plus nor alternatives of its own")
         if (part.usd is None, part.credits is None) != (price.usd is None, price.credits is None):
@@ -92,18 +97,24 @@ def _check_part(contract: Contract, pointer: str, part: PriceSpec) -> None:
         if not usage.max_per_request and not usage.max_per_character:
             reason = "usage needs max_per_request or max_per_character, which are reserved before the request"
             raise document.build_error(f"{pointer}/usage", reason)
-    for name, plan in part.plans.items():
-        at = f"{pointer}/plans/{escape_pointer_token(name)}"
-        limits = (contract.limits, *(operation.limits for operation in contract.operations.values()))
-        plans = dict.fromkeys(name for one in limits for name in one.plans)
-        if name not in plans:
-            raise document.build_error(
-                at, f"{name!r} is not a plan in x-limits.plans; known: {', '.join(plans) or 'none'}"
-            )
-        for currency in ("usd", "credits"):
-            amount, highest = getattr(plan, currency), getattr(part, currency)
-            if (amount is None) != (highest is None):
-                raise document.build_error(at, f"the price of a plan has the same currencies as the price: {currency}")
-            if amount is not None and amount > highest:
-                reason = f"{currency} {amount:g} is more than {highest:g}, the price that counts without a named plan"
-                raise document.build_error(at, reason)
+    if part.per == "request" and (part.step is not None or part.minimum):
+        raise document.build_error(pointer, "a price per request has neither step nor minimum: its unit is the request")
+    for name in part.plans:
+        _check_plan(contract, f"{pointer}/plans/{escape_pointer_token(name)}", name, part)
+
+
+def _check_plan(contract: Contract, at: str, name: str, part: PriceSpec) -> None:
+    document, plan = contract.document, part.plans[name]
+    limits = (contract.limits, *(operation.limits for operation in contract.operations.values()))
+    plans = dict.fromkeys(name for one in limits for name in one.plans)
+    if name not in plans:
+        raise document.build_error(at, f"{name!r} is not a plan in x-limits.plans; known: {', '.join(plans) or 'none'}")
+    if not plan.overage and plan.included is None:
+        raise document.build_error(f"{at}/overage", "a plan without overage needs included, the units of a month")
+    for currency in ("usd", "credits"):
+        amount, highest = getattr(plan, currency), getattr(part, currency)
+        if (amount is None) != (highest is None):
+            raise document.build_error(at, f"the price of a plan has the same currencies as the price: {currency}")
+        if amount is not None and amount > highest:
+            reason = f"{currency} {amount:g} is more than {highest:g}, the price that counts without a named plan"
+            raise document.build_error(at, reason)

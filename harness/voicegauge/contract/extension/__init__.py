@@ -28,7 +28,14 @@ from voicegauge.contract.extension.job import (
     SubmitSpec,
 )
 from voicegauge.contract.extension.limits import KeylessLimits, LimitsSpec, PlanLimits, UploadLimits
-from voicegauge.contract.extension.pricing import PlanPrice, PriceSpec, PriceUnit, PriceUsage
+from voicegauge.contract.extension.pricing import (
+    TEXT_UNITS,
+    CharacterCount,
+    PlanPrice,
+    PriceSpec,
+    PriceUnit,
+    PriceUsage,
+)
 from voicegauge.contract.extension.provider import (
     CreditSpec,
     ProviderSpec,
@@ -82,6 +89,7 @@ __all__ = [
     "OPERATION_RECORDS",
     "ROOT_RECORDS",
     "STATUS_CODES_BY_REASON",
+    "TEXT_UNITS",
     "AudioCodec",
     "AudioFact",
     "AudioFormat",
@@ -91,6 +99,7 @@ __all__ = [
     "AwsSignature",
     "BatchSpec",
     "CallbackTiming",
+    "CharacterCount",
     "ChatSpec",
     "ConversionPurpose",
     "ConversionResponse",

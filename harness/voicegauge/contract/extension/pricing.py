@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Collection
 from typing import Any, Literal
 
@@ -13,6 +15,12 @@ from voicegauge.model import Record
 
 PriceUnit = Literal["request", "1k_characters", "1m_characters", "1m_tokens", "second", "minute", "compute_second"]
 """What a price is for. `second` and `minute` are of audio, `compute_second` is of the machine that computes it."""
+TEXT_UNITS: tuple[PriceUnit, ...] = ("request", "1k_characters", "1m_characters")
+"""Units whose number follows from the text of a request."""
+
+
+_TAG_PATTERN = re.compile(r"</?([A-Za-z][\w:.-]*)[^<>]*>|<[!?][^<>]*>")
+_HAN_NAME_PREFIXES = ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH")
 
 
 class PriceUsage(Record, frozen=True, kw_only=True):
@@ -29,13 +37,57 @@ class PriceUsage(Record, frozen=True, kw_only=True):
     """Location of the number in the event that ends a stream."""
 
 
+class CharacterCount(Record, frozen=True, kw_only=True):
+    """How the characters of a text are counted for its price. By default, each Unicode code point counts as one."""
+
+    unit: Literal["character", "utf8_byte"] = "character"
+    """Whether characters are charged, or the bytes of the text in UTF-8."""
+    whitespace: bool = True
+    """Whether white space counts."""
+    doubled: Literal["han", "wide"] | None = None
+    """Which characters count twice: Chinese characters, in Japanese and Korean as well (`han`), or all that are as wide
+    as two Latin ones, such as kana and Hangul (`wide`)."""
+    tags: bool = True
+    """For text with markup: whether its tags count."""
+    free_tags: tuple[str, ...] = ()
+    """Names of the tags that do not count although others do."""
+    source: SourceReference | None = None
+
+    def count(self, text: str, *, has_markup: bool = False) -> int:
+        """Return the number of characters, or bytes, that `text` is charged for.
+
+        Args:
+            text: the text as it is sent.
+            has_markup: whether the text is in a markup language, such as SSML, so that it may have tags.
+        """
+        if has_markup:
+            text = _TAG_PATTERN.sub(self._keep_charged_tag, text)
+        if not self.whitespace:
+            text = "".join(text.split())
+        length = len(text.encode(errors="surrogatepass")) if self.unit == "utf8_byte" else len(text)
+        return length if self.doubled is None else length + sum(map(self._counts_twice, text))
+
+    def _keep_charged_tag(self, tag: re.Match[str]) -> str:
+        return tag[0] if self.tags and tag[1] not in self.free_tags else ""
+
+    def _counts_twice(self, character: str) -> bool:
+        if self.doubled == "wide":
+            return unicodedata.east_asian_width(character) in ("W", "F")
+        return unicodedata.name(character, "").startswith(_HAN_NAME_PREFIXES)
+
+
 class PlanPrice(Record, frozen=True, kw_only=True):
     """The price for accounts with one plan."""
 
     usd: NonNegativeFloat | None = None
     credits: NonNegativeFloat | None = None
     included: PositiveFloat | None = None
-    """Number of units per month that the fee of the plan includes. Costs are computed as if it were used up."""
+    """Number of units per month that the fee of the plan includes. The cost of a request is computed as if they were
+    used up."""
+    monthly_fee_usd: NonNegativeFloat | None = None
+    """The fee of the plan per month, in dollars; `None` if no document states it."""
+    overage: bool = True
+    """Whether more units than the included ones can be bought, at the price of the plan."""
     source: SourceReference | None = None
 
 
@@ -47,6 +99,12 @@ class PriceSpec(Record, frozen=True, kw_only=True):
     credits: NonNegativeFloat | None = None
     label: str | None = None
     """What this part of a price is for, such as "input"."""
+    count: CharacterCount = CharacterCount()
+    """How characters are counted. It applies to all parts and alternatives of a price."""
+    step: PositiveFloat | None = None
+    """Number of characters, tokens or seconds to a multiple of which each request is rounded up."""
+    minimum: NonNegativeFloat = 0.0
+    """Minimum number of characters, tokens or seconds that a request is charged for."""
     usage: PriceUsage | None = None
     """The tokens or seconds that a request uses; required for tokens and compute seconds."""
     plus: tuple[PriceSpec, ...] = ()
@@ -69,9 +127,14 @@ class PriceSpec(Record, frozen=True, kw_only=True):
         return (self, *self.alternatives)
 
     @property
+    def plan_names(self) -> tuple[str, ...]:
+        """Names of the plans with prices of their own, in any part or reading."""
+        return tuple(dict.fromkeys(name for one in self.readings for part in one.parts for name in part.plans))
+
+    @property
     def depends_on_text_alone(self) -> bool:
         """Whether the amount can be computed from the text of the request."""
-        return all(part.per in ("request", "1k_characters", "1m_characters") for part in self.parts)
+        return all(part.per in TEXT_UNITS for part in self.parts)
 
     def select_plan(self, plan_names: Collection[str]) -> PriceSpec:
         """Return the price for accounts with the first documented plan that `plan_names` contains.
@@ -80,8 +143,11 @@ class PriceSpec(Record, frozen=True, kw_only=True):
         """
         if not plan_names:
             return self
-        plan = next((plan for name, plan in self.plans.items() if name in plan_names), None)
-        amounts: dict[str, Any] = {} if plan is None else {"usd": plan.usd, "credits": plan.credits, "plans": {}}
+        selected = next((item for item in self.plans.items() if item[0] in plan_names), None)
+        amounts: dict[str, Any] = {}
+        if selected is not None:
+            name, plan = selected
+            amounts = {"usd": plan.usd, "credits": plan.credits, "plans": {name: plan}}
         return msgspec.structs.replace(
             self,
             plus=tuple(part.select_plan(plan_names) for part in self.plus),

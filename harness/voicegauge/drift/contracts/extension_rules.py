@@ -133,6 +133,24 @@ def _build_price_facts(fact_path: str) -> tuple[ExtensionFact, ...]:
         _build_names_fact(
             f"{prefix}alternatives", "price-reading", "An alternative price from another document", (P, C)
         ),
+        _build_required_value_fact(f"{prefix}count/unit", "price-count", "What is counted for the price", P),
+        _build_flag_fact(
+            f"{prefix}count/whitespace", "price-white-space", "White space {} counts for the price", (P, C)
+        ),
+        _build_optional_value_fact(
+            f"{prefix}count/doubled",
+            "price-doubled-characters",
+            "Which characters count twice for the price",
+            (P, C, P),
+        ),
+        _build_flag_fact(f"{prefix}count/tags", "price-tags", "Tags {} count for the price", (P, C)),
+        _build_names_fact(
+            f"{prefix}count/free_tags", "price-free-tag", "A tag that does not count for the price", (C, P)
+        ),
+        _build_optional_number_fact(
+            f"{prefix}step", "price-rounding", "The step to which a request is rounded up", (P, C, P, C)
+        ),
+        _build_number_fact(f"{prefix}minimum", "price-rounding", "What a request is charged for at least", (P, C)),
         _build_names_fact(f"{prefix}plus", "price-part", "A further part of the price", (P, C)),
         _build_presence_fact(f"{prefix}usage", "price-usage", "The usage that a request is charged at most", (P, P)),
         _build_number_fact(
@@ -158,6 +176,12 @@ def _build_price_facts(fact_path: str) -> tuple[ExtensionFact, ...]:
         _build_optional_number_fact(f"{prefix}plans/*/credits", "price-credits", "The price in credits", (P, C, P, P)),
         _build_optional_number_fact(
             f"{prefix}plans/*/included", "price-included", "The usage that the fee of a plan includes", (C, P, C, P)
+        ),
+        _build_optional_number_fact(
+            f"{prefix}plans/*/monthly_fee_usd", "price-fee", "The monthly fee of a plan", (P, C, P, C)
+        ),
+        _build_flag_fact(
+            f"{prefix}plans/*/overage", "price-overage", "More than a plan includes {} can be bought", (C, P)
         ),
     )
 

@@ -54,7 +54,9 @@ def replace_by_common_audio(target: Target) -> Target:
 def count_billable_characters(request: ParsedRequest, target: Target, synthesis: SynthesisRequest) -> int:
     """Return the number of characters to charge: those of the text in the request, not of the text that is spoken."""
     text = read_speech_field(request, target, "text")
-    return len(text) if isinstance(text, str) else len(synthesis.text)
+    if isinstance(text, str):
+        return target.count_charged_characters(text, is_sent=True)
+    return target.count_charged_characters(synthesis.text)
 
 
 def find_audio_location(target: Target) -> ResponseAudio:

@@ -1,0 +1,95 @@
+"""Invoices of a month that were worked by hand from public price pages, and what voicegauge computes for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from voicegauge.contract import (
+    Catalogue,
+    RequestGroup,
+    build_request_groups,
+    compute_monthly_bill,
+    compute_monthly_bills,
+)
+from voicegauge.contract.extension import PriceSpec
+from voicegauge.model import Record
+
+CASES_FILE = Path(__file__).parent / "cases.yaml"
+
+
+class EqualTexts(Record, frozen=True, kw_only=True):
+    """Texts of one length, which take several requests each if they are longer than the provider allows."""
+
+    number: int
+    characters: int
+
+
+class EqualRequests(Record, frozen=True, kw_only=True):
+    """Requests that are charged the same."""
+
+    requests: int
+    characters: int = 0
+    """Number of characters in the text of each request; `text` has them as well."""
+    text: str | None = None
+    audio_s: float | None = None
+    usage: dict[str, float] = {}
+
+
+class InvoiceCase(Record, frozen=True, kw_only=True):
+    """One invoice: what was used, and the amount in dollars that the price pages lead to."""
+
+    name: str
+    target: str | None = None
+    price: PriceSpec | None = None
+    """The price, for a provider without a bundled contract."""
+    has_markup: bool = False
+    """Whether the texts are SSML, for a provider without a bundled contract."""
+    texts: EqualTexts | None = None
+    requests: tuple[EqualRequests, ...] = ()
+    plan: str | None = None
+    credit_usd: float | None = None
+    invoice_usd: float
+    sources: tuple[dict[str, Any], ...]
+
+    @property
+    def is_normative(self) -> bool:
+        """Whether every figure is from the provider itself."""
+        return all(source.get("normative", True) for source in self.sources)
+
+    def compute_invoice_usd(self, catalogue: Catalogue) -> float | None:
+        """Return the amount that voicegauge computes, in dollars; `None` if the price is not known in dollars."""
+        if self.price is not None:
+            groups = [self._build_group(one, self.price) for one in self.requests]
+            return compute_monthly_bill(self.price, groups, self.plan, self.credit_usd).usd
+        assert self.target is not None
+        plans = [self.plan] if self.plan is not None else []
+        contract = catalogue.find_provider(self.target.partition("/")[0]).select_account_plans(plans)
+        if self.credit_usd is not None:
+            contract = contract.set_credit_price(self.credit_usd)
+        target = contract.find_target_by_name(self.target.partition("/")[2])
+        groups = [
+            RequestGroup(
+                one.requests,
+                target.count_charged_characters(one.text or "a" * one.characters),
+                one.audio_s,
+                one.usage,
+            )
+            for one in self.requests
+        ]
+        if self.texts is not None:
+            groups += build_request_groups(target, ["a" * self.texts.characters], self.texts.number, plans)
+        (bill,) = compute_monthly_bills(target, groups)
+        return bill.usd
+
+    def _build_group(self, one: EqualRequests, price: PriceSpec) -> RequestGroup:
+        characters = one.characters if one.text is None else price.count.count(one.text, has_markup=self.has_markup)
+        return RequestGroup(one.requests, characters, one.audio_s, one.usage)
+
+
+def load_cases() -> tuple[InvoiceCase, ...]:
+    """Read the cases in `cases.yaml`."""
+    return msgspec.convert(yaml.safe_load(CASES_FILE.read_text(encoding="utf-8")), tuple[InvoiceCase, ...])

@@ -1,0 +1,178 @@
+"""Computes what a target costs in a month: fees of plans, included units, and units beyond them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Literal, NamedTuple
+
+from voicegauge.contract.contract import BaseTarget, Target
+from voicegauge.contract.extension import TEXT_UNITS, PriceSpec
+from voicegauge.contract.pricing import count_units, get_unit_size, round_up_quantity
+
+_CENT = Decimal("0.01")
+_FLOAT_ERROR_DIGITS = 9
+"""Decimals to which an amount in dollars is exact although it was added up in binary floating point."""
+
+
+UsageBasis = Literal["exact", "estimated_duration", "upper_bound"]
+"""How a number of units is known: from the text or from measurements, from an estimated duration of the audio, or as
+the documented upper bound of tokens or compute seconds."""
+_BASES: tuple[UsageBasis, ...] = ("exact", "estimated_duration", "upper_bound")
+
+
+class RequestGroup(NamedTuple):
+    """Requests of a month that are charged the same."""
+
+    requests: float
+    """Number of requests. It has a fraction if texts are repeated until a number of characters is reached."""
+    characters: int
+    """Number of characters in the text of each request, as the provider counts them."""
+    audio_s: float | None = None
+    """Duration of the audio of each request, in seconds; `None` estimates it from the number of characters."""
+    usage: Mapping[str, float] = {}
+    """Number of tokens or compute seconds that each request uses, by the label of the part of the price ("" without a
+    label); for parts that are missing, the documented upper bound counts."""
+
+
+def build_request_groups(
+    target: Target, texts: Sequence[str], times: float, plan_names: Collection[str] = ()
+) -> tuple[RequestGroup, ...]:
+    """Return the requests with which texts are spoken.
+
+    A text that is longer than the documented limit of a request takes several. A recommended length is not a limit.
+
+    Args:
+        target: the requested target.
+        texts: texts to speak.
+        times: number of times that each text is spoken in a month.
+        plan_names: names of the account plans whose limits apply.
+    """
+    limit = target.find_text_limit(plan_names)
+    return tuple(
+        RequestGroup(times, target.count_charged_characters(text[start : start + (limit or len(text))]))
+        for text in texts
+        for start in range(0, len(text), limit or len(text))
+    )
+
+
+class MonthlyBill(NamedTuple):
+    """What an account is charged for a month."""
+
+    plan: str | None
+    """Name of the account plan; `None` if the price has no plans."""
+    fee_usd: float | None
+    """Fee of the plan; `None` if there is no plan, or no document states the fee."""
+    usd: float | None
+    """The fee and the price of all units beyond the included ones, rounded to the cent; `None` if the price is not
+    known in dollars, or if the plan does not allow as much."""
+    credits: float | None
+    """Number of credits that all requests use; `None` if the price has none."""
+    exceeds_plan: bool
+    """Whether the plan includes less, and no more can be bought."""
+    basis: UsageBasis
+    """How the number of units is known."""
+    is_disputed: bool
+    """Whether the documents contradict each other. If the price has no amount, the highest alternative is used."""
+
+
+def round_to_cents(usd: float) -> float:
+    """Round an amount to whole cents as invoices do: half a cent is rounded up."""
+    return float(Decimal(repr(round(usd, _FLOAT_ERROR_DIGITS))).quantize(_CENT, ROUND_HALF_UP))
+
+
+def compute_monthly_bills(target: BaseTarget, groups: Sequence[RequestGroup]) -> tuple[MonthlyBill, ...]:
+    """Return the bill of a month for each account plan of the price, or a single one without plans.
+
+    If the contract was loaded with account plans, and the price has one of them, it is the only one.
+
+    Args:
+        target: the requested target.
+        groups: the requests of the month.
+
+    Returns:
+        The bills in the order in which the contract lists the plans; empty if no price is documented.
+    """
+    price = target.pricing
+    if price is None:
+        return ()
+    currency = target.contract.provider.credits
+    credit_usd = currency.usd if currency else None
+    own_plans = [name for name in price.plan_names if name in target.contract.account_plans]
+    plan_names: list[str | None] = [*(own_plans or price.plan_names)] or [None]
+    return tuple(_choose_reading(price, groups, name, credit_usd) for name in plan_names)
+
+
+def _choose_reading(
+    price: PriceSpec, groups: Sequence[RequestGroup], plan_name: str | None, credit_usd: float | None
+) -> MonthlyBill:
+    """Return the bill by the price itself if it has an amount in dollars, else the highest one of its alternatives."""
+    stated, *others = (compute_monthly_bill(reading, groups, plan_name, credit_usd) for reading in price.readings)
+    known = [bill for bill in others if bill.usd is not None or bill.exceeds_plan]
+    chosen = stated
+    if stated.usd is None and not stated.exceeds_plan and known:
+        chosen = max(known, key=lambda bill: math.inf if bill.usd is None else bill.usd)
+    credits = stated.credits if stated.credits is not None else chosen.credits
+    return chosen._replace(credits=credits, is_disputed=len(price.readings) > 1)
+
+
+def compute_monthly_bill(
+    price: PriceSpec, groups: Sequence[RequestGroup], plan_name: str | None = None, credit_usd: float | None = None
+) -> MonthlyBill:
+    """Return the bill of a month by one reading of a price.
+
+    Args:
+        price: the price; its alternatives are ignored.
+        groups: the requests of the month.
+        plan_name: name of the account plan. Parts of the price without an entry for it have the usual price.
+        credit_usd: price of one credit in dollars; `None` if it is unknown.
+    """
+    fees: list[float] = []
+    dollars: list[float | None] = []
+    credits: list[float | None] = []
+    exceeds_plan = False
+    for part in price.parts:
+        units = math.fsum(group.requests * _count_group_units(part, group) for group in groups)
+        plan = part.plans.get(plan_name) if plan_name is not None else None
+        unit_usd, unit_credits = (part.usd, part.credits) if plan is None else (plan.usd, plan.credits)
+        credits.append(None if unit_credits is None else unit_credits * units)
+        if unit_usd is None and unit_credits is not None:
+            unit_usd = 0.0 if unit_credits == 0 else None if credit_usd is None else unit_credits * credit_usd
+        if plan is not None and plan.included is not None and (plan.monthly_fee_usd is not None or not plan.overage):
+            # Without a documented fee, included units would seem to be free, so they are charged.
+            units = max(0.0, units - plan.included)
+            exceeds_plan |= not plan.overage and units > 0
+        if plan is not None and plan.monthly_fee_usd is not None:
+            fees.append(plan.monthly_fee_usd)
+        dollars.append(None if unit_usd is None else unit_usd * units)
+    known_usd = [usd for usd in dollars if usd is not None]
+    known_credits = [amount for amount in credits if amount is not None]
+    is_known = len(known_usd) == len(dollars) and not exceeds_plan
+    return MonthlyBill(
+        plan=plan_name,
+        fee_usd=math.fsum(fees) if fees else None,
+        usd=round_to_cents(math.fsum([*fees, *known_usd])) if is_known else None,
+        credits=math.fsum(known_credits) if len(known_credits) == len(credits) else None,
+        exceeds_plan=exceeds_plan,
+        basis=max((_find_basis(part, group) for part in price.parts for group in groups), key=_BASES.index),
+        is_disputed=False,
+    )
+
+
+def _count_group_units(part: PriceSpec, group: RequestGroup) -> float:
+    """Return the number of units that one request of the group is charged for."""
+    used = group.usage.get(part.label or "") if part.usage is not None else None
+    if used is not None:
+        return round_up_quantity(part, used) / get_unit_size(part)
+    return count_units(part, group.characters, group.audio_s)
+
+
+def _find_basis(part: PriceSpec, group: RequestGroup) -> UsageBasis:
+    if part.per in TEXT_UNITS:
+        return "exact"
+    if part.per in ("second", "minute") and group.audio_s is not None:
+        return "exact"
+    if part.usage is None:
+        return "estimated_duration"
+    return "exact" if (part.label or "") in group.usage else "upper_bound"
