@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from voicegauge.bench.load.goal import parse_goal
-from voicegauge.bench.load.ramp import MeasuredLevel, RampResult, search_highest_level
+from voicegauge.bench.load.ramp import MeasuredLevel, search_highest_level
 from voicegauge.cli import run as voicegauge
 from voicegauge.emulator import RunningEmulator
 from voicegauge.errors import UsageError
-from voicegauge.model import Failure, Sample
+from voicegauge.model import Failure, RampResult, Sample
 
 from ..builders.runs import FAILED, build_sample
 from ..builders.virtual_time import run_in_virtual_time
@@ -114,14 +114,24 @@ def test_a_ramp_of_a_target_prints_its_steps_and_stays_within_the_budget(
     monkeypatch.setenv("ACME_KEY", "sk-acme-0123456789")
     result = tmp_path / "result.json"
     words = ["bench", "acme/now", "--contracts", str(contracts_folder), "--suite", str(suite_file), "--asr", "none"]
-    words += ["--ramp", "concurrency", "--no-report", "--out", str(tmp_path / "runs"), "--json", str(result)]
+    words += ["--ramp", "concurrency", "--out", str(tmp_path / "runs"), "--json", str(result)]
     live = ["--live", "--base-url", emulator.base_url("acme"), "--max-cost", "0.1"]
     assert voicegauge([*words, *live, "--goal", "success>=0.99,total:p95<=60s"]) == 4, "the budget ends the search"
     stopped = json.loads(result.read_bytes())
     assert stopped["manifest"]["spent_usd"] <= 0.1
     assert not stopped["ramp"]["is_complete"]
     assert not voicegauge([*words, *live, "--max-cost", "9", "--goal", "success>=0.99,total:p95<=60s"])
-    found = json.loads(result.read_bytes())["ramp"]
+    assert "2 in flight, the highest that may be tried, meet" in " ".join(capsys.readouterr().out.split())
+    written = json.loads(result.read_bytes())
+    found = written["ramp"]
+    assert found["goal"] == "success>=0.99,total:p95<=60s"
+    assert all(step["success"] == 1.0 and step["total_latency_p95_ms"] > 0 for step in found["steps"])
+    assert json.loads((Path(written["folder"]) / "run.json").read_bytes())["ramp"] == found
+    page = Path(written["report"]).read_text()
+    assert "2 in flight, the highest that may be tried, meet success&gt;=0.99,total:p95&lt;=60s" in page
+    assert "as many as the ramp needed" in page
+    capsys.readouterr()
+    assert not voicegauge(["report", written["folder"], "--format", "markdown"])
+    assert "Ramp: 2 in flight, the highest that may be tried, meet success" in capsys.readouterr().out
     assert (found["highest_level"], found["is_limited"], found["is_complete"]) == (2.0, True, True)
     assert [step["level"] for step in found["steps"]] == [1.0, 2.0], "the account's plan allows two at a time"
-    assert "2 in flight, the highest that may be tried meet" in " ".join(capsys.readouterr().out.split())

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from voicegauge.bench.analysis import TargetSummary
-from voicegauge.bench.load import RampResult
 from voicegauge.bench.planning import BenchPlan, BenchPlanSettings, TargetQuote
-from voicegauge.model import AmbiguousRequest, Manifest, OpenJob, Provenance, Record, StopReason, SuiteRef
+from voicegauge.model import AmbiguousRequest, Manifest, OpenJob, Provenance, RampResult, Record, StopReason, SuiteRef
 
 
 class BenchResult(Record, frozen=True, kw_only=True):

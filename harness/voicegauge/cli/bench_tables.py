@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from voicegauge.bench.analysis import ErrorRate, Estimate, IntervalEstimate, StreamSummary, TargetCost, TargetSummary
 from voicegauge.cli.console import build_emulated_label, create_console, create_table
-from voicegauge.model import Manifest, Provenance, ScoreSet
+from voicegauge.model import Manifest, Provenance, RampResult, ScoreSet
 from voicegauge.printable import format_count
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from voicegauge.bench import BenchPlanResult
-    from voicegauge.bench.load import RampResult
 
 _NO_VALUE_TEXT = "-"
 
@@ -97,21 +96,22 @@ def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None,
 def print_ramp(ramp: RampResult) -> None:
     """Print the steps of a ramp and what it found."""
     terminal = create_console()
-    unit = "in flight" if ramp.by == "concurrency" else "requests/s"
-    names = list(ramp.steps[0].values) if ramp.steps else []
-    headings = (unit, "requests", "throughput/s", "goodput/s", *names)
+    names = [name for name in (ramp.steps[0].values if ramp.steps else ()) if name != "success"]
+    headings = (ramp.unit, "requests", "throughput/s", "goodput/s", "success", "total p95 ms", *names)
     rows = create_table(*headings, "goal", right_aligned=headings)
     for step in ramp.steps:
-        values = [_NO_VALUE_TEXT if value is None else f"{value:.4g}" for value in step.values.values()]
-        measured = (f"{step.level:g}", str(step.requests), f"{step.requests_per_s:.3g}", f"{step.goodput_per_s:.3g}")
-        rows.add_row(*measured, *values, "met" if step.is_met else "missed")
+        rows.add_row(
+            f"{step.level:g}",
+            str(step.requests),
+            f"{step.requests_per_s:.3g}",
+            f"{step.goodput_per_s:.3g}",
+            _NO_VALUE_TEXT if step.success is None else f"{step.success:.1%}",
+            _NO_VALUE_TEXT if step.total_latency_p95_ms is None else f"{step.total_latency_p95_ms:.0f}",
+            *(_NO_VALUE_TEXT if (value := step.values[name]) is None else f"{value:.4g}" for name in names),
+            "met" if step.is_met else "missed",
+        )
     terminal.print(rows)
-    more = "" if ramp.is_complete else "; the search was stopped before its end"
-    if ramp.highest_level is None:
-        terminal.print(f"no load meets {ramp.goal.text}{more}", soft_wrap=True, markup=False)
-        return
-    limit = ", the highest that may be tried" if ramp.is_limited else ""
-    terminal.print(f"{ramp.highest_level:g} {unit}{limit} meet {ramp.goal.text}{more}", soft_wrap=True, markup=False)
+    terminal.print(ramp.describe(), soft_wrap=True, markup=False)
 
 
 def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) -> list[str]:

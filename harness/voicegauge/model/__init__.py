@@ -23,6 +23,7 @@ from voicegauge.model.exchange import (
 )
 from voicegauge.model.finding import Finding, FindingLocation
 from voicegauge.model.job import Delivery, Failure, FailureKind, Interval, Job, StateObservation
+from voicegauge.model.ramp import RampResult, RampStep
 from voicegauge.model.run import (
     RUN_SCHEMA_VERSION,
     AmountPerUnit,
@@ -65,6 +66,8 @@ __all__ = [
     "Manifest",
     "OpenJob",
     "Provenance",
+    "RampResult",
+    "RampStep",
     "ReceivedCallback",
     "Record",
     "Request",

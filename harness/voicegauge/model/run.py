@@ -6,6 +6,7 @@ from typing import Literal
 
 from voicegauge.model.base import Provenance, Record
 from voicegauge.model.billing import AmbiguousRequest, OpenJob
+from voicegauge.model.ramp import RampResult
 from voicegauge.model.sample import Sample, Score
 
 RUN_SCHEMA_VERSION = 4
@@ -183,3 +184,5 @@ class Run(Record, frozen=True, kw_only=True):
     """The requests whose price counts as spent although their result is unknown or was not saved, oldest first."""
     open_jobs: tuple[OpenJob, ...] = ()
     """The jobs that were paid for and may still succeed."""
+    ramp: RampResult | None = None
+    """What `--ramp` found; `None` for a run without it."""

@@ -12,6 +12,7 @@ from voicegauge.model import Interval, Provenance, Record, Run, Sample, Score, d
 from voicegauge.printable import escape_unprintable
 from voicegauge.report.comparison_table import TableCell, build_comparison_columns, build_comparison_rows
 from voicegauge.report.report_data import BenchReport, RunReport, find_latest_scores
+from voicegauge.report.text_format import format_ms, format_percent
 
 CsvValue = str | int | float | None
 
@@ -138,7 +139,35 @@ def _format_run(run: RunReport, characters: int) -> list[str]:
         _format_table_line(["---", *("---:" for _ in columns)]),
         *(_format_table_line(cells) for cells in rows),
         "",
+        *_format_ramp(run),
         *_format_unresolved_requests(run),
+    ]
+
+
+def _format_ramp(run: RunReport) -> list[str]:
+    """Return what a ramp found, and its steps as a Markdown table; empty without a ramp."""
+    if run.ramp is None:
+        return []
+    heads = [run.ramp.unit, "Requests", "Success", "TTFA p95 ms", "Total p95 ms", "Goodput/s", "Goal"]
+    rows = [
+        [
+            f"{step.level:g}",
+            str(step.requests),
+            f"{format_percent(step.success)}%",
+            format_ms(step.ttfa_p95_ms),
+            format_ms(step.total_latency_p95_ms),
+            f"{step.goodput_per_s:.3g}",
+            "met" if step.is_met else "missed",
+        ]
+        for step in run.ramp.steps
+    ]
+    return [
+        f"Ramp: {_escape_markdown(run.ramp.describe())}",
+        "",
+        _format_table_line(heads),
+        _format_table_line(["---:"] * (len(heads) - 1) + ["---"]),
+        *(_format_table_line(cells) for cells in rows),
+        "",
     ]
 
 

@@ -25,6 +25,7 @@ from voicegauge.model import (
     Manifest,
     OpenJob,
     Provenance,
+    RampResult,
     Record,
     Run,
     ScoreSet,
@@ -97,6 +98,8 @@ class RunReport(Record, frozen=True, kw_only=True):
     """Requests whose price counts as spent although their result is unknown or was not saved."""
     open_jobs: tuple[OpenJob, ...] = ()
     """The jobs that were paid for and may still succeed."""
+    ramp: RampResult | None = None
+    """What `--ramp` found; `None` for a run without it."""
 
 
 class BenchReport(Record, frozen=True, kw_only=True):
@@ -161,6 +164,7 @@ def _summarize_run(run: Run, characters: int, clips: int) -> RunReport:
         has_uneven_languages=measured.has_uneven_languages,
         ambiguous_requests=run.ambiguous_requests,
         open_jobs=run.open_jobs,
+        ramp=run.ramp,
     )
 
 

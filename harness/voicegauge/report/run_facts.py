@@ -46,8 +46,11 @@ def list_key_facts(report: BenchReport) -> tuple[RunFact, ...]:
             "Targets": lambda r: str(len(r.manifest.targets)),
             "Requests": lambda r: f"{sum(t.samples for t in r.targets):,}",
             "Sessions": lambda r: str(r.manifest.sessions),
-            "Repetitions": lambda r: f"{r.manifest.repetitions}, after {r.manifest.warmup} for warm-up",
-            "Concurrency": lambda r: "" if r.manifest.requests_per_s is not None else str(r.manifest.concurrency),
+            "Repetitions": _format_repetitions,
+            "Concurrency": lambda r: (
+                "" if r.ramp or r.manifest.requests_per_s is not None else str(r.manifest.concurrency)
+            ),
+            "Ramp": lambda r: f"{r.ramp.by}, in {format_count(len(r.ramp.steps), 'step')}" if r.ramp else "",
             "Rate": _format_rate,
             "Error of times": _format_timing_error,
             "Seed": lambda r: str(r.manifest.seed),
@@ -110,6 +113,11 @@ def _format_timing_error(run: RunReport) -> str:
 def _format_rate(run: RunReport) -> str:
     rate = run.manifest.requests_per_s
     return "" if rate is None else f"{rate:g} requests/s to each target, {run.manifest.arrivals} arrivals"
+
+
+def _format_repetitions(run: RunReport) -> str:
+    count = "as many as the ramp needed" if run.ramp else str(run.manifest.repetitions)
+    return f"{count}, after {run.manifest.warmup} for warm-up"
 
 
 def _format_suite(run: RunReport) -> str:

@@ -86,7 +86,6 @@ def finish_benchmark(
     result = _build_result(
         run_folder, run, text_length, scores=scores, report_file=page, stop_message=stopped, stop_reason=stop_reason
     )
-    result = msgspec.structs.replace(result, ramp=outcome.ramp)
     if on_result is not None:
         on_result(result)
     save_run(run_folder, run)
@@ -105,7 +104,11 @@ def _save_finished_or_partial_run(
         # A live run against the emulator's URL: the numbers are the emulator's all the same.
         manifest = msgspec.structs.replace(manifest, provenance=Provenance.EMULATED)
     run = Run(
-        manifest=manifest, samples=samples, ambiguous_requests=outcome.ambiguous_requests, open_jobs=outcome.open_jobs
+        manifest=manifest,
+        samples=samples,
+        ambiguous_requests=outcome.ambiguous_requests,
+        open_jobs=outcome.open_jobs,
+        ramp=outcome.ramp,
     )
     save_run(run_folder, run)
     return run
@@ -176,6 +179,7 @@ def _build_result(
         stop_reason=stop_reason,
         ambiguous_requests=run.ambiguous_requests,
         open_jobs=run.open_jobs,
+        ramp=run.ramp,
         targets=summarize_targets(run, scores, text_length_characters=text_length)
         if any(one.is_measured for one in run.samples)
         else (),

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from voicegauge.bench.load.goal import DEFAULT_GOAL, Goal, GoalCondition, parse_goal
-from voicegauge.bench.load.ramp import MeasuredLevel, RampResult, RampStep, search_highest_level
+from voicegauge.bench.load.ramp import MeasuredLevel, search_highest_level
 
 __all__ = [
     "DEFAULT_GOAL",
     "Goal",
     "GoalCondition",
     "MeasuredLevel",
-    "RampResult",
-    "RampStep",
     "parse_goal",
     "search_highest_level",
 ]

@@ -107,14 +107,23 @@ def _meets(condition: GoalCondition, value: float | None) -> bool:
 def _measure_condition(condition: GoalCondition, samples: Sequence[Sample]) -> float | None:
     if condition.metric == _SUCCESS:
         return sum(map(is_success, samples)) / len(samples) if samples else None
-    values = sorted(
-        value
-        for sample in samples
-        if is_success(sample) and (value := _read_value(condition.metric, sample)) is not None
+    return (
+        None if condition.percentile is None else find_time_percentile(condition.metric, condition.percentile, samples)
     )
-    if not values or condition.percentile is None:
-        return None
-    return values[max(math.ceil(len(values) * condition.percentile / 100) - 1, 0)]
+
+
+def find_time_percentile(metric: str, percentile: float, samples: Sequence[Sample]) -> float | None:
+    """Return the percentile, as the nearest rank, of a time or factor of the requests that succeeded; `None` for none.
+
+    Args:
+        metric: a metric of goals other than `success`.
+        percentile: 95 for the 95th percentile.
+        samples: the samples.
+    """
+    values = sorted(
+        value for sample in samples if is_success(sample) and (value := _read_value(metric, sample)) is not None
+    )
+    return values[max(math.ceil(len(values) * percentile / 100) - 1, 0)] if values else None
 
 
 def _read_value(metric: str, sample: Sample) -> float | None:

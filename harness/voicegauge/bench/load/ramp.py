@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, NamedTuple
 
-from voicegauge.bench.load.goal import Goal
-from voicegauge.model import Record, Sample
+from voicegauge.bench.load.goal import Goal, find_time_percentile, is_success
+from voicegauge.model import RampResult, RampStep, Sample
 
 REQUESTS_PER_STEP = 40
 """Smallest number of requests of one step."""
@@ -16,36 +16,6 @@ RESOLUTION = 0.05
 """Relative distance between the highest level that met the goal and the lowest that missed it, at which to stop."""
 MAX_CONFIRMATIONS = 2
 """Number of steps at one level. A level at which the first step misses the goal gets a second one."""
-
-
-class RampStep(Record, frozen=True, kw_only=True):
-    """Requests at one level of load."""
-
-    level: float
-    """Requests in flight, or requests per second."""
-    requests: int
-    duration_s: float
-    requests_per_s: float
-    """Throughput: all requests divided by the duration."""
-    goodput_per_s: float
-    """Requests per second that succeeded and met the limits of time of the goal."""
-    values: dict[str, float | None]
-    """What was measured for each condition of the goal."""
-    is_met: bool
-
-
-class RampResult(Record, frozen=True, kw_only=True):
-    """The steps of a ramp and what they found."""
-
-    by: Literal["concurrency", "rate"]
-    goal: Goal
-    highest_level: float | None
-    """The highest level that met the goal; `None` if the lowest one missed it."""
-    is_limited: bool
-    """Whether the highest level that may be tried met the goal, so that the target may bear more."""
-    is_complete: bool
-    """Whether the search ended by itself. It ends early if the budget is spent, or the user stops it."""
-    steps: tuple[RampStep, ...]
 
 
 class MeasuredLevel(NamedTuple):
@@ -83,7 +53,7 @@ async def search_highest_level(
         level = _choose_next_level(met, missed, max_level, is_whole=by == "concurrency")
     return RampResult(
         by=by,
-        goal=goal,
+        goal=goal.text,
         highest_level=met,
         is_limited=met == max_level,
         is_complete=_has_requests(steps),
@@ -111,6 +81,9 @@ async def _is_goal_met(
                 duration_s=duration_s,
                 requests_per_s=len(samples) / max(duration_s, 1e-9),
                 goodput_per_s=goal.count_good(samples) / max(duration_s, 1e-9),
+                success=sum(map(is_success, samples)) / len(samples) if samples else None,
+                ttfa_p95_ms=find_time_percentile("ttfa", 95.0, samples),
+                total_latency_p95_ms=find_time_percentile("total", 95.0, samples),
                 values=goal.measure(samples),
                 is_met=is_met,
             )

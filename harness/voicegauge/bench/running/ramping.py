@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from voicegauge.bench.load import Goal, MeasuredLevel, RampResult, search_highest_level
+from voicegauge.bench.load import Goal, MeasuredLevel, search_highest_level
 from voicegauge.bench.planning import PlannedSample, Round
 from voicegauge.bench.running.dispatch import ArrivalRate, SendSample, send_closed_loop, send_open_loop
-from voicegauge.model import Sample
+from voicegauge.model import RampResult, Sample
 from voicegauge.transport import Clock
 
 

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from voicegauge.bench.load import RampResult
 from voicegauge.bench.planning import (
     BenchPlan,
     PlannedSample,
@@ -57,6 +56,7 @@ from voicegauge.model import (
     Failure,
     OpenJob,
     Provenance,
+    RampResult,
     Sample,
     TimingError,
     VoiceSample,

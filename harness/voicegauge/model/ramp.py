@@ -1,0 +1,62 @@
+"""Records of a ramp: the highest load at which a target met a goal, and how it was found."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from voicegauge.model.base import Record
+
+
+class RampStep(Record, frozen=True, kw_only=True):
+    """Requests at one level of load."""
+
+    level: float
+    """Requests in flight, or requests per second."""
+    requests: int
+    duration_s: float
+    requests_per_s: float
+    """Throughput: all requests divided by the duration."""
+    goodput_per_s: float
+    """Requests per second that succeeded and met the limits of time of the goal."""
+    success: float | None
+    """Share of requests that succeeded at the first attempt; `None` if none was sent."""
+    ttfa_p95_ms: float | None
+    """95th percentile of the time to first audio of these requests; `None` if none succeeded."""
+    total_latency_p95_ms: float | None
+    """95th percentile of their total latency; `None` if none succeeded."""
+    values: dict[str, float | None]
+    """What was measured for each condition of the goal."""
+    is_met: bool
+
+
+class RampResult(Record, frozen=True, kw_only=True):
+    """The steps of a ramp and what they found."""
+
+    by: Literal["concurrency", "rate"]
+    goal: str
+    """The goal as the user gave it."""
+    highest_level: float | None
+    """The highest level that met the goal; `None` if the lowest one missed it."""
+    is_limited: bool
+    """Whether the highest level that may be tried met the goal, so that the target may bear more."""
+    is_complete: bool
+    """Whether the search ended by itself. It ends early if the budget is spent, or the user stops it."""
+    steps: tuple[RampStep, ...]
+
+    @property
+    def unit(self) -> str:
+        """What a level counts, in words."""
+        return "in flight" if self.by == "concurrency" else "requests/s"
+
+    def describe(self) -> str:
+        """Return what the ramp found, in one line.
+
+        >>> found = RampResult(by="rate", goal="rtf<=1", highest_level=8, is_limited=False, is_complete=True, steps=())
+        >>> found.describe()
+        '8 requests/s meet rtf<=1'
+        """
+        unfinished = "" if self.is_complete else "; the search was stopped before its end"
+        if self.highest_level is None:
+            return f"no load meets {self.goal}{unfinished}"
+        limit = ", the highest that may be tried," if self.is_limited else ""
+        return f"{self.highest_level:g} {self.unit}{limit} meet {self.goal}{unfinished}"
