@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 
+import msgspec
 import pytest
 
 from voicegauge import cli
@@ -236,6 +237,13 @@ def test_recorded_submits_that_match_no_target_are_named(voicegauge, tmp_path) -
     save_har(tmp_path / "ttsai" / "old.har", [exchange], provenance=Provenance.RECORDED, contract=contract)
     status, report, _, err = voicegauge("ttsai", "--recordings", tmp_path, "--select", "job-stuck")
     assert (status, list(report["not_judged"])) == (3, ["ttsai/old.har"])
-    assert "1 accepted submit with the constants of no target" in err
-    skipped = [case for case in report["cases"] if case["verdict"] == "skipped"]
-    assert [case["operation"] for case in skipped] == [f"ttsai/{operation.id}"]
+    assert '1 accepted submit of no target: body#/model "a model of another time"; targets: ttsai/' in err
+    assert report["cases"] == []
+
+    known = msgspec.structs.replace(request, body=json.dumps({"text": "Hello.", "model": "kokoro"}).encode())
+    exchanges = [exchange, msgspec.structs.replace(exchange, request=known)]
+    save_har(tmp_path / "ttsai" / "old.har", exchanges, provenance=Provenance.RECORDED, contract=contract)
+    status, report, out, _ = voicegauge("ttsai", "--recordings", tmp_path, "--select", "job-stuck")
+    assert (status, report["not_judged"]) == (0, {})
+    assert list(report["unmatched_requests"]) == [f"ttsai/old.har: {operation.id}"]
+    assert "a model of another time" in out

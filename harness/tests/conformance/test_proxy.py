@@ -297,6 +297,24 @@ def test_a_job_is_judged_while_it_runs(faulty_emulator, tmp_path) -> None:
     assert groups == {"conversation 1"}
 
 
+async def test_requests_of_no_target_are_not_judged_like_in_a_recording(tmp_path) -> None:
+    async def respond(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: 3\r\n\r\npng")
+        await writer.drain()
+
+    async with (
+        listening(respond) as url,
+        voicegauge.proxy("openai", upstream=f"{url}/v1", record=tmp_path) as running,
+        httpx.AsyncClient() as client,
+    ):
+        await client.post(f"{running.url}/v1/audio/speech", json={**SPEECH, "model": "painter"}, headers=KEY)
+    report = voicegauge.check("openai", recordings=[tmp_path])
+    reason = '1 accepted submit of no target: body#/model "painter"'
+    for checked in (running.report.report, report):
+        assert [finding for finding in checked.findings if finding.provenance != "documented"] == []
+        assert [text.partition(";")[0] for text in checked.not_judged.values()] == [reason]
+
+
 def run_job(client: httpx.Client) -> None:
     """Submit a job, and poll it to its end."""
     fields = {"text": "Hello, welcome to our store.", "language": "en", "voice_description": "warm narrator"}

@@ -144,9 +144,11 @@ def test_requests_and_jobs_of_no_target_are_reported_instead_of_judged(one_minut
     assert not [finding for finding in found if "job-7" in finding.message or "pictures" in finding.message]
     options = ["--contracts", str(one_minute.document.path), "--recordings", str(tmp_path), "--json", "-"]
     cli.run(["check", "acme", *options])
-    reasons = {case["reason"] for case in json.loads(capfd.readouterr().out)["cases"] if case["verdict"] == "skipped"}
-    assert any(reason.startswith("1 accepted submit with the constants of no target: acme/") for reason in reasons)
-    assert "1 accepted request for a job of no target" in reasons
+    reasons = json.loads(capfd.readouterr().out)["unmatched_requests"]
+    assert reasons["acme/speech.har: submit"].startswith(
+        '1 accepted submit of no target: body#/model "pictures"; targets: '
+    )
+    assert reasons["acme/speech.har: status"] == "1 accepted request for a job of no target"
 
 
 def test_an_operation_that_the_contract_lacks_is_named_with_its_file(one_minute, tmp_path) -> None:

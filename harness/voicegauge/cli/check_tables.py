@@ -210,7 +210,7 @@ def _print_skipped_cases(terminal: Console, report: CheckReport) -> None:
         more = len(ids) - MAX_CASES_SHOWN
         names = "; ".join(ids[:MAX_CASES_SHOWN]) + (f"; and {more} more (--json has all)" if more > 0 else "")
         terminal.print(f"  {names}", style="dim", soft_wrap=True)
-    for name, reason in report.not_judged.items():
+    for name, reason in (*report.not_judged.items(), *report.unmatched_requests.items()):
         terminal.print(f"not judged: {name}: {reason}", style="yellow", soft_wrap=True)
 
 

@@ -155,6 +155,8 @@ def _print_report(out: Console, report: ProxyReport) -> None:
         ("not recorded", report.not_recorded),
     ):
         _print_counts(out, label, counts)
+    for name, reason in report.report.unmatched_requests.items():
+        out.print(f"passed, not judged: {name}: {reason}", style="yellow", soft_wrap=True)
     if report.recording is not None:
         folder = Path(report.recording).parent
         out.print(f"recorded {report.recorded} exchanges: {report.recording}", soft_wrap=True)

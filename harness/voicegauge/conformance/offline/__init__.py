@@ -1,8 +1,9 @@
 """Judges documented examples and recordings, without sending anything."""
 
 from voicegauge.conformance.offline.examples import judge_documented_examples
+from voicegauge.conformance.offline.recorded_calls import explain_foreign_call
 from voicegauge.conformance.offline.recordings import (
-    SubmitCounter,
+    UnmatchedRequests,
     build_repeat_command,
     check_recordings,
     iterate_jobs_and_deliveries,
@@ -11,9 +12,10 @@ from voicegauge.conformance.offline.recordings import (
 )
 
 __all__ = [
-    "SubmitCounter",
+    "UnmatchedRequests",
     "build_repeat_command",
     "check_recordings",
+    "explain_foreign_call",
     "iterate_jobs_and_deliveries",
     "judge_documented_examples",
     "parse_call",

@@ -10,9 +10,11 @@ from urllib.parse import unquote, urlsplit
 
 from voicegauge.checks import Call
 from voicegauge.contract import Operation
-from voicegauge.formats import Location
+from voicegauge.formats import MISSING, Location, quote_json
 from voicegauge.model import Exchange
 
+MAX_VALUE_CHARACTERS = 60
+"""Maximum length of a value of a request in the reason why it addresses no target."""
 _URL_SEPARATORS = re.compile(r"[/?&=#]")
 
 
@@ -23,7 +25,6 @@ class ForeignReason(NamedTuple):
     explanation: str
 
 
-_REASON_OTHER_CONSTANTS = ForeignReason("submit", "with the constants of no target")
 _REASON_JOB_OF_NO_TARGET = ForeignReason("request", "for a job of no target")
 _REASON_UNDESCRIBED_PATH = ForeignReason("request", "with a path that the contract does not describe")
 
@@ -70,25 +71,49 @@ def find_foreign_calls(
         index: the index of the calls.
         case_ids: ids of the planned cases.
     """
-    found: dict[int, ForeignReason] = {}
-    described_jobs: set[int] = set()
-    strangers = [call for call in calls if call.is_accepted and call.exchange.group not in case_ids]
+    strangers = [call for call in calls if call.exchange.group not in case_ids]
+    job_has_target: dict[int, bool] = {}
     for submit in strangers:
-        if submit.operation.speech is None:
-            continue
-        followers = {id(call): _REASON_JOB_OF_NO_TARGET for call in _iterate_followers(submit, index)}
-        if submit.target is None:
-            found |= followers | {id(submit): _REASON_OTHER_CONSTANTS}
-        else:
-            described_jobs |= followers.keys()
-    for call in strangers:
-        if id(call) in found or id(call) in described_jobs or call.operation.speech is not None:
-            continue
-        if _has_undescribed_path(call):
-            found[id(call)] = _REASON_UNDESCRIBED_PATH
-        elif call.operation.job is not None and _names_other_constant(call):
-            found[id(call)] = _REASON_JOB_OF_NO_TARGET
-    return found
+        if submit.operation.speech is not None and submit.is_accepted:
+            for call in _iterate_followers(submit, index):
+                job_has_target[id(call)] = job_has_target.get(id(call), True) and submit.target is not None
+    reasons = {id(call): explain_foreign_call(call, job_has_target=job_has_target.get(id(call))) for call in strangers}
+    return {number: reason for number, reason in reasons.items() if reason is not None}
+
+
+def explain_foreign_call(call: Call, *, job_has_target: bool | None) -> ForeignReason | None:
+    """Return why a call that was not recorded for a case is not about a target; `None` if it may be about one.
+
+    Args:
+        call: the call.
+        job_has_target: whether the job that the call belongs to was started for a target; `None` if no job is known.
+    """
+    if call.operation.speech is not None:
+        return _explain_unmatched_submit(call) if call.is_accepted and call.target is None else None
+    if job_has_target is False:
+        return _REASON_JOB_OF_NO_TARGET
+    if job_has_target or not call.is_accepted:
+        return None
+    if _has_undescribed_path(call):
+        return _REASON_UNDESCRIBED_PATH
+    return _REASON_JOB_OF_NO_TARGET if call.operation.job is not None and _names_other_constant(call) else None
+
+
+def _explain_unmatched_submit(submit: Call) -> ForeignReason:
+    """Return why a submit addresses no target: the values that no target has."""
+    constants = [target.spec.constants for target in submit.operation.targets]
+    known_by_location = {
+        location: [one[location] for one in constants]
+        for location in (constants[0] if constants else ())
+        if all(location in one for one in constants)
+    }
+    values = {location: submit.read_request(location) for location in known_by_location}
+    parts = [
+        f"no {location}" if value is MISSING else f"{location} {quote_json(value, MAX_VALUE_CHARACTERS)}"
+        for location, value in values.items()
+        if value not in known_by_location[location]
+    ]
+    return ForeignReason("submit", f"of no target: {', '.join(parts) or 'values that no target combines'}")
 
 
 def _iterate_followers(submit: Call, index: ExchangeIndex) -> Iterator[Call]:

@@ -17,14 +17,23 @@ import msgspec
 from voicegauge.checks import Call, CaseOutcome, Checker, CheckSubject, JobHistory, RecordingAge, Rule, SpeechDelivery
 from voicegauge.client import Origin, build_curl_command
 from voicegauge.conformance.cases import ConformanceCase, explain_missing_verdict, plan_cases
-from voicegauge.conformance.offline.recorded_calls import ExchangeIndex, find_foreign_calls
+from voicegauge.conformance.offline.recorded_calls import (
+    ExchangeIndex,
+    ForeignReason,
+    find_foreign_calls,
+)
 from voicegauge.conformance.reproduction import build_contract_options
 from voicegauge.conformance.running import Collector, read_inline_audio, read_speech_request, read_streamed_audio
-from voicegauge.contract import Contract
+from voicegauge.contract import Contract, Operation
 from voicegauge.contract.extension import JobSpec, ResponseAudio
 from voicegauge.errors import DataError, MissingExtraError
 from voicegauge.model import Delivery, Exchange, Finding, Provenance, Severity, StateObservation
 from voicegauge.recording import Recording, compute_age_days, load_har
+
+MAX_REASONS = 5
+"""Maximum number of different reasons why requests to one operation are about no target."""
+MAX_TARGETS_NAMED = 3
+"""Maximum number of targets that such a reason names."""
 
 
 def check_recordings(
@@ -88,32 +97,49 @@ def check_recordings(
     return judged
 
 
-class SubmitCounter:
-    """Counts accepted submits, and those that match no target, because their jobs and audio cannot be judged."""
+class UnmatchedRequests:
+    """Counts requests that are about no target of the contract, by operation and reason."""
 
     def __init__(self) -> None:
-        """Begin with no submit."""
-        self._total = 0
-        self._unmatched: Counter[str] = Counter()
-        """Number of submits without a target, by operation."""
+        """Begin with no request."""
+        self._submit_count = self._unmatched_submit_count = 0
+        self._counts: dict[Operation, Counter[ForeignReason]] = {}
 
-    def add(self, subject: CheckSubject) -> None:
-        """Count `subject` if it is an accepted submit of speech."""
-        if isinstance(subject, Call) and subject.operation.speech is not None and subject.is_accepted:
-            self._total += 1
-            if subject.target is None:
-                self._unmatched[subject.operation.id] += 1
+    def add(self, call: Call, reason: ForeignReason | None) -> None:
+        """Count a request; `reason` is why it is about no target, or `None` if it may be about one."""
+        is_submit = call.operation.speech is not None and call.is_accepted
+        self._submit_count += is_submit
+        if reason is None:
+            return
+        self._unmatched_submit_count += is_submit
+        counts = self._counts.setdefault(call.operation, Counter())
+        if reason not in counts and len(counts) >= MAX_REASONS:
+            reason = ForeignReason(reason.noun, "of no target for other reasons")
+        counts[reason] += 1
 
-    def report_unmatched(self, name: str, contract: Contract, collector: Collector) -> None:
-        """Report the submits without a target; `name` is that of the recording or of the traffic."""
-        for operation, count in self._unmatched.items():
-            targets = ", ".join(target.id for target in contract.find_operation(operation).targets)
-            reason = f"{count} accepted submit{'' if count == 1 else 's'} with the constants of no target: {targets}"
-            collector.add_skipped_without_case(
-                f"{contract.id}/{name}: jobs and audio of {operation}", reason, f"{contract.id}/{operation}"
-            )
-            if self._unmatched.total() == self._total:
+    def report(self, name: str, contract: Contract, collector: Collector) -> None:
+        """Report the requests of a recording, or of the traffic, with this name.
+
+        If all of its submits are about no target, nothing of it was judged.
+        """
+        is_judged = self._unmatched_submit_count < self._submit_count
+        for operation, counts in self._counts.items():
+            reason = "; ".join(_describe_count(count, *reason) for reason, count in counts.items())
+            reason += _describe_targets(operation)
+            if operation.speech is not None and not is_judged:
                 collector.add_not_judged(f"{contract.id}/{name}", reason)
+            else:
+                collector.add_unmatched_requests(f"{contract.id}/{name}: {operation.id}", reason)
+
+
+def _describe_count(count: int, noun: str, explanation: str) -> str:
+    return f"{count} accepted {noun}{'' if count == 1 else 's'} {explanation}"
+
+
+def _describe_targets(operation: Operation) -> str:
+    names = [target.id for target in operation.targets]
+    more = f" and {len(names) - MAX_TARGETS_NAMED} more" if len(names) > MAX_TARGETS_NAMED else ""
+    return f"; targets: {', '.join(names[:MAX_TARGETS_NAMED])}{more}" if names else ""
 
 
 def _report_foreign_calls(
@@ -126,20 +152,10 @@ def _report_foreign_calls(
     """Report accepted requests for something that is not a target, because what the contract says is not about them."""
     calls = _parse_calls(contract, recording, cases)
     foreign = find_foreign_calls(calls, ExchangeIndex(calls, recording.exchanges), cases)
-    submits = [call for call in calls if call.operation.speech is not None and call.is_accepted]
-    for (operation, reason), count in Counter(
-        (call.operation, foreign[id(call)]) for call in calls if id(call) in foreign
-    ).items():
-        targets = ", ".join(target.id for target in operation.targets)
-        explained = f"{count} accepted {reason.noun}{'' if count == 1 else 's'} {reason.explanation}" + (
-            f": {targets}" if targets else ""
-        )
-        subject = "jobs and audio of " if operation.speech is not None else ""
-        collector.add_skipped_without_case(
-            f"{contract.id}/{path.name}: {subject}{operation.id}", explained, f"{contract.id}/{operation.id}"
-        )
-        if operation.speech is not None and all(id(submit) in foreign for submit in submits):
-            collector.add_not_judged(f"{contract.id}/{path.name}", explained)
+    unmatched = UnmatchedRequests()
+    for call in calls:
+        unmatched.add(call, foreign.get(id(call)))
+    unmatched.report(path.name, contract, collector)
 
 
 _CASES_BY_CONTRACT: WeakKeyDictionary[Contract, Mapping[str, ConformanceCase]] = WeakKeyDictionary()

@@ -17,7 +17,13 @@ import msgspec
 
 from voicegauge.checks import RULE_BY_ID, Call, Checker, IncompleteResponse, JobHistory, SpeechDelivery
 from voicegauge.client import parse_origin
-from voicegauge.conformance.offline import SubmitCounter, build_repeat_command, iterate_jobs_and_deliveries, parse_call
+from voicegauge.conformance.offline import (
+    UnmatchedRequests,
+    build_repeat_command,
+    explain_foreign_call,
+    iterate_jobs_and_deliveries,
+    parse_call,
+)
 from voicegauge.conformance.proxy.session_redactor import SessionRedactor
 from voicegauge.conformance.proxy.traffic import JudgedExchange, JudgeSettings, RelayedExchange
 from voicegauge.conformance.proxy.traffic_recorder import TrafficRecorder
@@ -47,7 +53,9 @@ _JobSubject = JobHistory | SpeechDelivery
 class _JobConversation:
     """The exchanges of one job: the submit, the polls and the download."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_target: bool) -> None:
+        self.has_target = has_target
+        """Whether the contract has the target that the job was started for. No exchanges of another job are kept."""
         self.exchanges: list[Exchange] = []
         self.calls: list[Call] = []
         self.reported: set[tuple[str, str]] = set()
@@ -83,7 +91,7 @@ class TrafficJudge:
             provenance: Checker(provenance, RULE_BY_ID, self._build_repeat_command, self._mask)
             for provenance in (Provenance.LIVE, Provenance.EMULATED)
         }
-        self._submits = SubmitCounter()
+        self._unmatched = UnmatchedRequests()
         self._index = ConversationIndex(contract)
         self._jobs: OrderedDict[int, _JobConversation] = OrderedDict()
         self._job_count = 0
@@ -123,7 +131,7 @@ class TrafficJudge:
         """Judge the jobs that have not ended, and return the report of all exchanges."""
         while self._jobs:
             self._close_oldest_job()
-        self._submits.report_unmatched("traffic", self._contract, self._collector)
+        self._unmatched.report("traffic", self._contract, self._collector)
         self._collector.secrets |= self._redactor.secrets.keys()
         return self._collector.build_report()
 
@@ -186,10 +194,13 @@ class TrafficJudge:
         if job_number in self._jobs:
             return job_number
         call = parse_call(self._contract, exchange)
-        if call is None or call.target is None or not call.is_accepted or call.target.job_operation is None:
+        if call is None or call.operation.speech is None or not call.is_accepted:
+            return None
+        targets = call.operation.targets if call.target is None else [call.target]
+        if all(target.job_operation is None for target in targets):
             return None
         self._job_count += 1
-        self._jobs[self._job_count] = _JobConversation()
+        self._jobs[self._job_count] = _JobConversation(has_target=call.target is not None)
         if len(self._jobs) > MAX_OPEN_JOBS:
             self._close_oldest_job()
         return self._job_count
@@ -199,13 +210,18 @@ class TrafficJudge:
         self._count_exchange(exchange)
         call = parse_call(self._contract, exchange)
         checker = self._choose_checker([exchange])
-        findings = []
-        if call is not None:
-            self._submits.add(call)
-            findings = self._collector.judge_subjects(checker, [call])
+        job = self._jobs[job_number] if job_number is not None else None
         if job_number is not None:
             self._index.add_exchange(exchange, job_number)
-            findings += self._judge_job(self._jobs[job_number], exchange, call)
+        findings = []
+        if call is not None:
+            reason = explain_foreign_call(call, job_has_target=job.has_target if job is not None else None)
+            self._unmatched.add(call, reason)
+            if reason is not None:
+                return []
+            findings = self._collector.judge_subjects(checker, [call])
+        if job is not None:
+            findings += self._judge_job(job, exchange, call)
             while sum(job.size_bytes for job in self._jobs.values()) > MAX_OPEN_JOB_BYTES and len(self._jobs) > 1:
                 self._close_oldest_job()
         elif call is not None:
@@ -215,6 +231,8 @@ class TrafficJudge:
 
     def _judge_job(self, job: _JobConversation, exchange: Exchange, call: Call | None) -> list[Finding]:
         """Add an exchange to its job, and return the findings in the job that were not reported before."""
+        if not job.has_target:
+            return []
         job.exchanges.append(exchange)
         if call is not None:
             job.calls.append(call)

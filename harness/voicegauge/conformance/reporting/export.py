@@ -87,7 +87,7 @@ def _iterate_junit_cases(report: CheckReport) -> Iterator[JUnitCase]:
         provider, _, name = operation.partition("/")
         if (provider, name) not in with_findings:
             yield JUnitCase(suite=provider, subject=operation, name="follows its contract")
-    for name, reason in report.not_judged.items():
+    for name, reason in (*report.not_judged.items(), *report.unmatched_requests.items()):
         yield JUnitCase(suite=name.partition("/")[0], subject=name, name="was judged", skip_reason=reason)
     for case in report.cases:
         if case.verdict == "skipped":

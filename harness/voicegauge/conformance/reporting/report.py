@@ -71,6 +71,9 @@ class CheckReport(Record, frozen=True, kw_only=True):
     not_judged: dict[str, str] = {}
     """Targets, recordings and folders that should have been judged but were not, with the reason. The check proves
     nothing about them, so it does not pass."""
+    unmatched_requests: dict[str, str] = {}
+    """Recorded requests that were accepted and are about no target of the contract, such as for another model, by
+    recording and operation, with the reason. Their jobs and audio are not judged."""
     notice: str | None = None
     """What makes the whole check doubtful, such as a wrong key or an emulated account without credit, in one line;
     `None` if nothing does."""

@@ -42,6 +42,7 @@ class Collector:
         self._exchanges: Counter[Provenance] = Counter()
         self._account = SpendingAccount()
         self._not_judged: dict[str, str] = {}
+        self._unmatched_requests: dict[str, str] = {}
         self._left_out_operations: tuple[str, ...] = ()
         self._resources = ResourceSummary()
         self._rejections_without_credit = 0
@@ -119,6 +120,10 @@ class Collector:
         """Add a recording or a folder that should have been judged but was not."""
         self._not_judged[recording_or_folder] = reason
 
+    def add_unmatched_requests(self, name: str, reason: str) -> None:
+        """Add recorded requests that are about no target; `name` is the recording and the operation."""
+        self._unmatched_requests[name] = reason
+
     def exclude_operations(self, operations: Collection[str]) -> None:
         """Exclude operations, as <provider>/<operation id>, from the coverage, because the targets do not need them."""
         self._left_out_operations = tuple(operations)
@@ -132,9 +137,9 @@ class Collector:
         """Add a case that has no verdict."""
         self._cases.append(_build_case_result(case, "skipped", status, reason))
 
-    def add_skipped_without_case(self, result_id: str, reason: str, operation: str = "") -> None:
-        """Add something that could not be judged and has no planned case; `operation` is <provider>/<operation>."""
-        self._cases.append(CaseResult(id=result_id, operation=operation, verdict="skipped", reason=reason))
+    def add_skipped_without_case(self, result_id: str, reason: str) -> None:
+        """Add something that could not be planned."""
+        self._cases.append(CaseResult(id=result_id, operation="", verdict="skipped", reason=reason))
 
     @property
     def exchange_count(self) -> int:
@@ -157,6 +162,7 @@ class Collector:
             exchanges=dict(self._exchanges),
             cases=tuple(self._cases),
             not_judged={**find_targets_not_judged(self._targets, self._cases), **self._not_judged},
+            unmatched_requests=self._unmatched_requests,
             notice=(
                 describe_doubtful_statuses(self.coverage.response_count_by_status)
                 or describe_empty_account(self._rejections_without_credit)

@@ -51,6 +51,7 @@ def build_check_page(report: CheckReport, *, strict: bool = False) -> FindingsPa
         coverage=_summarize_coverage(report.coverage),
         skipped=(
             *report.not_judged.items(),
+            *report.unmatched_requests.items(),
             *((case.id, case.reason or "no verdict") for case in report.cases if case.verdict == "skipped"),
         ),
     )
