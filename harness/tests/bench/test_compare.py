@@ -26,6 +26,7 @@ from voicegauge.bench.analysis.comparison import (
     compare_targets,
 )
 from voicegauge.bench.analysis.drift_spread import DriftSource, DriftSpread, SessionTimes, estimate_drift
+from voicegauge.bench.analysis.metric_changes import EstimatedChange, compute_student_quantile
 from voicegauge.bench.running.store import save_run
 from voicegauge.cli import run as run_command
 from voicegauge.errors import DataError
@@ -207,6 +208,55 @@ def test_the_interval_of_failures_is_that_of_newcombe(
     ends = found.compute_interval(p_value / 2)
     assert ends is not None
     assert ends[1] == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(("degrees_of_freedom", "min_change"), [(4, 0.0), (9, 0.0), (200, 0.0), (9, 4.5)])
+def test_a_change_as_large_as_is_stated_as_detectable_is_found_in_80_percent(
+    degrees_of_freedom: int, min_change: float
+) -> None:
+    """The true standard error is 1; a test only has an estimate of it."""
+    rng = np.random.default_rng(0)
+    errors = np.sqrt(rng.chisquare(degrees_of_freedom, 4000) / degrees_of_freedom)
+
+    def estimate(difference: float, error: float) -> EstimatedChange:
+        return EstimatedChange(
+            baseline_value=1, run_value=1, change=difference, n_baseline=9, n_run=9,
+            difference=difference, standard_error=error, degrees_of_freedom=degrees_of_freedom,
+        )  # fmt: skip
+
+    stated = [estimate(0.0, error).compute_detectable_change(0.002, min_change) for error in errors[:100]]
+    size = float(np.median([one for one in stated if one is not None]))
+    critical = compute_student_quantile(0.002, degrees_of_freedom)
+    found = rng.normal(size, 1.0, 4000) > np.maximum(critical * errors, min_change)
+    assert np.mean(found) == pytest.approx(0.80, abs=0.04)
+
+
+@pytest.mark.parametrize("count", [60, 600])
+def test_a_detectable_change_of_failures_is_found_in_80_percent(count: int) -> None:
+    rng = np.random.default_rng(0)
+    old = rng.binomial(count, 0.02, 300)
+    stated = [estimate_failure_rate_change((int(failed), count), (int(failed), count)) for failed in old[:60]]
+    size = np.median([one.compute_detectable_change(0.002, 0.02) for one in stated if one is not None])
+    changes = [
+        estimate_failure_rate_change((int(before), count), (int(after), count))
+        for before, after in zip(old, rng.binomial(count, 0.02 + size, 300), strict=True)
+    ]
+    found = [one for one in changes if one and (ends := one.compute_interval(0.002)) and ends[0] > 0]
+    assert len(found) / 300 == pytest.approx(0.80, abs=0.07)
+
+
+def test_a_change_of_errors_is_less_certain_the_larger_it_is() -> None:
+    rng = np.random.default_rng(0)
+
+    def draw(rate: float) -> list[ErrorCount]:
+        return [ErrorCount(str(text), int(rng.binomial(100, rate)), 100) for text in range(200)]
+
+    unchanged, doubled = (estimate_error_rate_change(draw(0.05), draw(rate)) for rate in (0.05, 0.10))
+    assert unchanged is not None
+    assert doubled is not None
+    assert unchanged.predict_standard_error is not None
+    assert unchanged.predict_standard_error(0.05) == pytest.approx(doubled.standard_error, rel=0.1)
+    assert unchanged.predict_standard_error(0.0) == pytest.approx(unchanged.standard_error, rel=0.1)
 
 
 def test_error_rates_without_an_error_are_not_known_exactly() -> None:

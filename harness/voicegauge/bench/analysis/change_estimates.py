@@ -10,12 +10,18 @@ minutes; drift that they share cancels out.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from voicegauge.bench.analysis.drift_spread import DriftSpread, SessionTimes, combine_variances, compute_text_levels
+from voicegauge.bench.analysis.drift_spread import (
+    DriftSpread,
+    SessionTimes,
+    combine_variances,
+    compute_session_levels,
+    compute_text_levels,
+)
 from voicegauge.bench.analysis.metric_changes import EstimatedChange, FailureRateChange
 from voicegauge.bench.analysis.resampling import FloatArray, IntegerArray, SampledValues, resample_texts
 from voicegauge.bench.analysis.scipy_library import load_scipy
@@ -88,15 +94,8 @@ def estimate_interleaved_time_change(
         return None
     old, new = ([t for t in side if (t.session, t.text_id) in pairs] for side in (baseline, run))
     texts = sorted({text for _, text in pairs})
-    sessions = sorted({session for session, _ in pairs})
-    table = np.array(
-        [
-            compute_text_levels([[t for t in new if t.session == session]], texts)
-            - compute_text_levels([[t for t in old if t.session == session]], texts)
-            for session in sessions
-        ]
-    )
-    drift = _estimate_unshared_drift(table - np.nanmean(table, axis=0)) if len(sessions) > 1 else (0.0, 1.0)
+    table = compute_session_levels(new, texts) - compute_session_levels(old, texts)
+    drift = _estimate_unshared_drift(table - np.nanmean(table, axis=0)) if len(table) > 1 else (0.0, 1.0)
     center, error = estimate_center(table[np.isfinite(table)])
     center_of_pairs = center, error * math.sqrt(_compute_design_effect(table))
     return _build_time_change(TimedSide([old]), TimedSide([new]), center_of_pairs, drift, text_count=len(texts))
@@ -252,6 +251,8 @@ class ErrorCount(NamedTuple):
     text_id: str
     errors: int
     units: int
+    is_failure: bool = False
+    """Whether nothing was delivered, so that all units count as errors."""
 
 
 def estimate_error_rate_change(baseline: Sequence[ErrorCount], run: Sequence[ErrorCount]) -> EstimatedChange | None:
@@ -267,23 +268,24 @@ def estimate_error_rate_change(baseline: Sequence[ErrorCount], run: Sequence[Err
     if not texts:
         return None
     row = {text: index for index, text in enumerate(texts)}
-    table = np.zeros((2, len(texts), 2))  # by side, text, and errors or units
+    table = np.zeros((2, len(texts), 3))  # by side, text, and errors of deliveries, errors of failures, or units
     counts = [0, 0]
     for side, error_counts in enumerate((baseline, run)):
-        for text, errors, units in error_counts:
-            if text in row:
-                table[side, row[text]] += errors, units
+        for count in error_counts:
+            if count.text_id in row:
+                table[side, row[count.text_id]] += (
+                    0 if count.is_failure else count.errors,
+                    count.errors if count.is_failure else 0,
+                    count.units,
+                )
                 counts[side] += 1
-    errors_by_side, units_by_side = table.sum(axis=1).T
-    units_by_side = np.maximum(units_by_side, 1.0)
-    before, after = (float(rate) for rate in errors_by_side / units_by_side)
-    influence = [
-        (table[side, :, 0] - rate * table[side, :, 1]) / units_by_side[side]
-        for side, rate in enumerate((before, after))
-    ]
+    units_by_side = np.maximum(table[:, :, 2].sum(axis=1), 1.0)
+    influence = _linearize_rates(table, units_by_side)
+    before, after = (float(rate) for rate in table[:, :, :2].sum(axis=(1, 2)) / units_by_side)
     error = None
     if len(texts) >= MIN_TEXTS:
-        variance = float(np.sum((influence[1] - influence[0]) ** 2)) * len(texts) / (len(texts) - 1)
+        variance = float(np.sum((influence[1].sum(axis=1) - influence[0].sum(axis=1)) ** 2))
+        variance *= len(texts) / (len(texts) - 1)
         error = math.sqrt(max(variance, float(np.sum(1 / units_by_side**2))))
     return EstimatedChange(
         baseline_value=before,
@@ -295,7 +297,43 @@ def estimate_error_rate_change(baseline: Sequence[ErrorCount], run: Sequence[Err
         difference=after - before,
         standard_error=error,
         degrees_of_freedom=len(texts) - 1.0,
+        predict_standard_error=_predict_error_rate_error(table, units_by_side, influence),
     )
+
+
+def _linearize_rates(table: FloatArray, units_by_side: FloatArray) -> FloatArray:
+    """Return by how much each text moves the error rate of each side, by side, text, and deliveries or failures."""
+    errors, units = table[:, :, :2], table[:, :, 2:]
+    rates = errors.sum(axis=1) / units_by_side[:, None]
+    influence: FloatArray = (errors - rates[:, None, :] * units) / units_by_side[:, None, None]
+    return influence
+
+
+def _predict_error_rate_error(
+    table: FloatArray, units_by_side: FloatArray, influence: FloatArray
+) -> Callable[[float], float]:
+    """Return a function that predicts the standard error of a difference of error rates from its size.
+
+    With more errors, the difference is less certain. In texts that are delivered, errors are assumed to grow in
+    proportion, and their chance part with the number of errors (as that of Poisson counts); failures stay as they are.
+    The part of the variance that belongs to the texts, not to chance, is the covariance of the two sides.
+    """
+    factor = influence.shape[1] / max(influence.shape[1] - 1, 1)
+    delivered_before, delivered_after = influence[0, :, 0], influence[1, :, 0]
+    rates = (table[:, :, 0].sum(axis=1) + 0.5) / units_by_side
+    failures = float(np.sum(influence[0, :, 1] ** 2)) * factor
+    total = float(np.sum(delivered_before**2)) * factor
+    covariance = float(np.sum(delivered_before * delivered_after)) * factor
+    of_texts = min(max(covariance * rates[0] / rates[1], 0.0), total)
+    chance = max(total - of_texts, float(rates[0] / units_by_side[0]))
+    size_ratio = float(units_by_side[0] / units_by_side[1])
+
+    def predict(difference: float) -> float:
+        growth = 1 + difference / float(rates[0])
+        variance = chance + failures + (growth * chance + failures) * size_ratio + (growth - 1) ** 2 * of_texts
+        return math.sqrt(variance)
+
+    return predict
 
 
 def estimate_failure_rate_change(baseline: tuple[int, int], run: tuple[int, int]) -> FailureRateChange | None:

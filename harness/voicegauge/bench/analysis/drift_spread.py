@@ -65,11 +65,10 @@ def measure_drift(runs: Sequence[Sequence[SessionTimes]]) -> DriftSource:
     run_variance = float(np.sum(deviations**2)) / (len(runs) - 1) if len(runs) > 1 else 0.0
     squares, freedom = 0.0, 0
     for run in runs:
-        sessions = sorted({timed.session for timed in run})
-        if len(sessions) > 1:
-            table = np.array([compute_text_levels([[t for t in run if t.session == one]], texts) for one in sessions])
+        table = compute_session_levels(run, texts)
+        if len(table) > 1:
             squares += float(np.sum(np.nanmedian(table - np.nanmean(table, axis=0), axis=1) ** 2))
-            freedom += len(sessions) - 1
+            freedom += len(table) - 1
     return DriftSource(run_variance, len(runs), squares / freedom if freedom else 0.0, freedom)
 
 
@@ -111,17 +110,34 @@ def combine_variances(first: tuple[float, float], second: tuple[float, float]) -
 
 def compute_text_levels(runs: Sequence[Sequence[SessionTimes]], texts: Sequence[str]) -> FloatArray:
     """Return the mean over runs and sessions of the log of the median time of each text; NaN for a text without one."""
-    by_text: dict[str, dict[tuple[int, int], list[float]]] = {text: {} for text in texts}
-    for number, run in enumerate(runs):
-        for timed in run:
-            if timed.text_id in by_text:
-                log_ms = math.log(max(timed.ms, MIN_COMPARED_TIME_MS))
-                by_text[timed.text_id].setdefault((number, timed.session), []).append(log_ms)
-    return np.array([_average_run_levels(groups) for groups in by_text.values()])
+    run_levels = [_average_sessions(compute_session_levels(run, texts)) for run in runs]
+    return _average_sessions(np.array(run_levels).reshape(len(runs), len(texts)))
 
 
-def _average_run_levels(groups: dict[tuple[int, int], list[float]]) -> float:
-    by_run: dict[int, list[float]] = {}
-    for (run_number, _), logs in groups.items():
-        by_run.setdefault(run_number, []).append(float(np.median(logs)))
-    return float(np.mean([np.mean(medians) for medians in by_run.values()])) if by_run else math.nan
+def compute_session_levels(run: Sequence[SessionTimes], texts: Sequence[str]) -> FloatArray:
+    """Return the log of the median time of each text in each session of one run.
+
+    Returns:
+        One row per session and one column per text; NaN for a text that a session lacks.
+    """
+    columns = {text: column for column, text in enumerate(texts)}
+    timed = [(one.session, columns[one.text_id], one.ms) for one in run if one.text_id in columns]
+    if not timed:
+        return np.full((0, len(texts)), math.nan)
+    sessions, text_numbers, times_ms = np.array(timed).T
+    session_ids, rows = np.unique(sessions, return_inverse=True)
+    cells = rows * len(texts) + text_numbers.astype(np.int64)
+    order = np.lexsort((times_ms, cells))
+    logs = np.log(np.maximum(times_ms[order], MIN_COMPARED_TIME_MS))
+    filled, starts, counts = np.unique(cells[order], return_index=True, return_counts=True)
+    levels = np.full(len(session_ids) * len(texts), math.nan)
+    levels[filled] = (logs[starts + (counts - 1) // 2] + logs[starts + counts // 2]) / 2
+    return levels.reshape(len(session_ids), len(texts))
+
+
+def _average_sessions(levels: FloatArray) -> FloatArray:
+    """Return the mean of each column without its NaN; NaN for a column without a number."""
+    is_known = np.isfinite(levels)
+    counts = is_known.sum(axis=0)
+    sums = np.where(is_known, levels, 0.0).sum(axis=0)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), math.nan)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
+from voicegauge.bench.analysis.resampling import FloatArray
 from voicegauge.bench.analysis.scipy_library import load_scipy
 
 POWER = 0.80
 """Probability with which a change of the smallest detectable size is found."""
+POWER_TOLERANCE = 0.002
+"""Relative precision of the smallest detectable change."""
+ERROR_QUANTILES = (np.arange(64) + 0.5) / 64
+"""Probabilities at which the distribution of an estimate is evaluated to compute the power of a test."""
 MAX_NORMAL_QUANTILE = 8.0
 """Quantile of the normal distribution beyond which all p-values count as equal (below 1e-15)."""
 
@@ -41,6 +50,9 @@ class MetricChange(ABC):
     @abstractmethod
     def compute_detectable_change(self, tail: float, min_change: float) -> float | None:
         """Return the smallest true worsening that is found with probability `POWER`.
+
+        The probability is that of the test that is really made, with an estimated standard error, and not that of a
+        normal approximation.
 
         Args:
             tail: probability of a false alarm at which the change is tested, in one direction.
@@ -81,6 +93,9 @@ class EstimatedChange(MetricChange):
     """Standard error of `difference`; `None` if there are too few data."""
     degrees_of_freedom: float = 1.0
     is_logarithmic: bool = False
+    predict_standard_error: Callable[[float], float] | None = None
+    """Returns the standard error that `difference` would have if it were as large as the argument; `None` if the
+    standard error does not depend on the size."""
 
     def compute_p_value(self) -> float | None:
         """Return the two-sided p-value of Student's t test."""
@@ -102,12 +117,25 @@ class EstimatedChange(MetricChange):
         """Return the size that is both significant and larger than `min_change` with probability `POWER`."""
         if self.standard_error is None:
             return None
-        threshold = max(
-            compute_student_quantile(tail, self.degrees_of_freedom) * self.standard_error,
-            math.log1p(min_change) if self.is_logarithmic else min_change,
-        )
-        margin = compute_student_quantile(1 - POWER, self.degrees_of_freedom) * self.standard_error
-        return self._convert_difference(threshold + margin)
+        threshold = math.log1p(min_change) if self.is_logarithmic else min_change
+        critical = compute_student_quantile(tail, self.degrees_of_freedom)
+        chi2 = load_scipy("stats").chi2
+        spread = np.sqrt(chi2.ppf(ERROR_QUANTILES, self.degrees_of_freedom) / self.degrees_of_freedom)
+        # An estimated standard error is too small more often than too large: half of the time it is below this share.
+        typical_share = math.sqrt(float(chi2.median(self.degrees_of_freedom)) / self.degrees_of_freedom)
+
+        def compute_power(difference: float) -> float:
+            error = self._predict_standard_error(difference) / typical_share
+            if error == 0:
+                return float(difference >= threshold)
+            limits = np.maximum(critical * error * spread, threshold)
+            return float(np.mean(_compute_normal_probability((difference - limits) / error)))
+
+        return self._convert_difference(_find_size_with_power(compute_power, threshold or 1e-3))
+
+    def _predict_standard_error(self, difference: float) -> float:
+        assert self.standard_error is not None
+        return self.standard_error if self.predict_standard_error is None else self.predict_standard_error(difference)
 
     def _convert_difference(self, difference: float) -> float:
         return math.expm1(min(difference, 700.0)) if self.is_logarithmic else difference
@@ -171,40 +199,62 @@ class FailureRateChange(MetricChange):
         return self._compute_newcombe_interval(_compute_normal_quantile(tail))
 
     def compute_detectable_change(self, tail: float, min_change: float) -> float | None:
-        """Return the size of the change by the normal approximation, from the baseline's rate with one failure more."""
-        before = (self.baseline_value * self.n_baseline + 1) / (self.n_baseline + 2)
-        size = 0.0
-        for _ in range(20):  # the variance depends on the size; the equation is solved by iteration
-            after = min(before + size, 0.5 if before < 0.5 else 1.0)
-            standard_error = math.sqrt(
-                before * (1 - before) / self.n_baseline + max(after * (1 - after), 1e-9) / self.n_run
-            )
-            threshold = max(_compute_normal_quantile(tail) * standard_error, min_change)
-            size = threshold + _compute_normal_quantile(1 - POWER) * standard_error
-        return min(size, 1.0)
+        """Return the size of the change from the baseline's rate with half a failure more."""
+        before = (self.baseline_value * self.n_baseline + 0.5) / (self.n_baseline + 1)
+        normal_quantile = _compute_normal_quantile(tail)
+        binom = load_scipy("stats").binom
+        old_rates = binom.ppf(ERROR_QUANTILES, self.n_baseline, before)[:, None] / self.n_baseline
+        _, old_highs = _compute_wilson_interval(old_rates, self.n_baseline, normal_quantile)
+
+        def compute_power(size: float) -> float:
+            new_rates = binom.ppf(ERROR_QUANTILES, self.n_run, min(before + size, 1.0))[None, :] / self.n_run
+            new_lows, _ = _compute_wilson_interval(new_rates, self.n_run, normal_quantile)
+            changes = new_rates - old_rates
+            lows = changes - np.hypot(new_rates - new_lows, old_highs - old_rates)
+            return float(np.mean((lows > 0) & (changes >= min_change)))
+
+        return min(_find_size_with_power(compute_power, max(min_change, 1e-3), max_size=1.0), 1.0)
 
     def _compute_newcombe_interval(self, normal_quantile: float) -> tuple[float, float]:
         before, after = self.baseline_value, self.run_value
-        old_low, old_high = _compute_wilson_interval(before, self.n_baseline, normal_quantile)
-        new_low, new_high = _compute_wilson_interval(after, self.n_run, normal_quantile)
+        old_low, old_high = _compute_wilson_interval(np.array(before), self.n_baseline, normal_quantile)
+        new_low, new_high = _compute_wilson_interval(np.array(after), self.n_run, normal_quantile)
         return (
             self.change - math.hypot(after - new_low, old_high - before),
             self.change + math.hypot(new_high - after, before - old_low),
         )
 
 
-def _compute_wilson_interval(rate: float, count: int, normal_quantile: float) -> tuple[float, float]:
-    """Return the score interval of a binomial proportion (Wilson 1927)."""
+def _find_size_with_power(compute_power: Callable[[float], float], first_size: float, max_size: float = 1e3) -> float:
+    """Return the size at which `compute_power`, which grows with the size, reaches `POWER`; `max_size` at most."""
+    low, high = 0.0, first_size
+    while compute_power(high) < POWER and high < max_size:
+        low, high = high, high * 2
+    while high - low > POWER_TOLERANCE * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if compute_power(middle) >= POWER else (middle, high)
+    return min(high, max_size)
+
+
+def _compute_wilson_interval(rates: FloatArray, count: int, normal_quantile: float) -> tuple[FloatArray, FloatArray]:
+    """Return the score intervals of binomial proportions (Wilson 1927)."""
     squared = normal_quantile**2
-    center = (rate + squared / (2 * count)) / (1 + squared / count)
-    margin = normal_quantile / (1 + squared / count) * math.sqrt(rate * (1 - rate) / count + squared / (4 * count**2))
-    return max(center - margin, 0.0), min(center + margin, 1.0)
+    centers = (rates + squared / (2 * count)) / (1 + squared / count)
+    margins = normal_quantile / (1 + squared / count) * np.sqrt(rates * (1 - rates) / count + squared / (4 * count**2))
+    return np.maximum(centers - margins, 0.0), np.minimum(centers + margins, 1.0)
 
 
+def _compute_normal_probability(normal_quantiles: FloatArray) -> FloatArray:
+    probabilities: FloatArray = load_scipy("special").ndtr(normal_quantiles)
+    return probabilities
+
+
+@functools.lru_cache(maxsize=1024)
 def compute_student_quantile(tail: float, degrees_of_freedom: float) -> float:
     """Return the quantile of the Student t distribution that is exceeded with the probability `tail`."""
     return float(load_scipy("stats").t.isf(tail, degrees_of_freedom))
 
 
+@functools.lru_cache(maxsize=1024)
 def _compute_normal_quantile(tail: float) -> float:
     return float(load_scipy("stats").norm.isf(tail))

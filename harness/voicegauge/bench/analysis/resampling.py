@@ -70,14 +70,24 @@ class SampledValues:
             text_weights: one row per resample with the number of times that it contains each text.
             fraction: 0.5 for the median.
         """
-        counts = np.cumsum(text_weights[:, self.text_numbers], axis=1)
-        position = (counts[:, -1] - 1) * fraction
+        totals = text_weights @ np.bincount(self.text_numbers, minlength=self.text_count)
+        position = (totals - 1) * fraction
+        # For an upper quantile, the highest values suffice.
+        first = max(round(len(self.values) * (3 * fraction - 2)) - 50, 0)
+        counts = self._count_up_to(text_weights, totals, first)
+        if first and (np.floor(position) < counts[:, 0]).any():
+            first, counts = 0, self._count_up_to(text_weights, totals, 0)
         below, above = (
-            self.values[np.minimum((counts <= rank[:, None]).sum(axis=1), len(self.values) - 1)]
+            self.values[np.minimum(first + (counts <= rank[:, None]).sum(axis=1), len(self.values) - 1)]
             for rank in (np.floor(position), np.ceil(position))
         )
         interpolated: FloatArray = below + (above - below) * (position - np.floor(position))
         return interpolated
+
+    def _count_up_to(self, text_weights: IntegerArray, totals: IntegerArray, first: int) -> IntegerArray:
+        """Return how many values each resample has up to each value from number `first` on."""
+        counts = np.cumsum(text_weights[:, self.text_numbers[first:]], axis=1, dtype=np.int32)
+        return counts + (totals - counts[:, -1])[:, None]
 
     def compute_sums(self) -> FloatArray:
         """Return for each text the sum of its values and their number."""

@@ -62,7 +62,11 @@ class TargetSamples:
 
     def count_errors(self, unit: Literal["word", "character"]) -> list[ErrorCount]:
         """Return the errors of samples counted in `unit`, including failed samples; empty if every sample failed."""
-        return [ErrorCount(s.text_id, score.errors, score.units) for s, score in self._scored if score.unit == unit]
+        return [
+            ErrorCount(sample.text_id, score.errors, score.units, sample.failure is not None)
+            for sample, score in self._scored
+            if score.unit == unit
+        ]
 
     def count_failures_and_samples(self) -> tuple[int, int]:
         """Return the number of failures and of samples."""
