@@ -1,4 +1,4 @@
-"""Compares the `x-` extensions of two contracts. The tables of `extension_rules` list what is compared."""
+"""Compares the `x-` extensions of two contracts. The tables of `extension_facts` list what is compared."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from voicegauge.contract.extension import (
     WebhookSpec,
 )
 from voicegauge.drift.contracts.document_node import DocumentNode, encode_canonical_json, is_same_json
-from voicegauge.drift.contracts.extension_rules import (
+from voicegauge.drift.contracts.extension_facts import (
     BATCH_FACTS,
     CHAT_FACTS,
     CONVERSION_FACTS,

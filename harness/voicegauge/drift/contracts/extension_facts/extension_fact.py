@@ -1,0 +1,119 @@
+"""A fact that an extension can document, and the kinds of facts."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from voicegauge.drift.registry import DriftLevel
+
+# Each name is a single letter, because the tables of facts are read by column.
+B, P, C = DriftLevel.BREAKING, DriftLevel.POSSIBLY_BREAKING, DriftLevel.COMPATIBLE
+
+FactComparison = Literal["number", "value", "names", "choices", "flag"]
+"""How two values of a fact are compared.
+
+- number: the number was increased, decreased, newly documented, or is no longer documented
+- value: the value was added, removed or changed
+- names: names were added to or removed from a list or a mapping; the order is ignored
+- choices: as for names, but an empty list means that nothing is documented rather than that nothing is allowed
+- flag: the value became true or is no longer true
+"""
+
+_DESCRIPTION_BY_DIFFERENCE = {
+    "increased": "was increased",
+    "decreased": "was decreased",
+    "set": "is now documented",
+    "unset": "is no longer documented",
+    "added": "was added",
+    "removed": "was removed",
+    "changed": "was changed",
+}
+"""The words that rule descriptions use for each difference, by the end of the rule id."""
+
+_DESCRIPTION_BY_FLAG_DIFFERENCE = {"began": "now", "ended": "no longer"}
+"""The words that replace `{}` in the description of a flag, by the end of the rule id."""
+
+
+class ExtensionFact(NamedTuple):
+    """A fact that an extension can document, and the rules for changes of the fact."""
+
+    fact_path: str
+    """Path in the record, in which `*` means every key: "states/*/charged". Empty for the extension as a whole."""
+    id_prefix: str
+    """Start of the ids of the rules for this fact."""
+    subject: str
+    """Subject of the rule descriptions. For a flag, the whole sentence, with `{}` in place of "now" or "no longer"."""
+    comparison: FactComparison
+    level_by_difference: dict[str, DriftLevel]
+    """Level of each difference, by the end of the rule id. Differences without a level are not reported."""
+
+    def describe_difference(self, difference: str) -> str:
+        """Return the description of the rule for a difference."""
+        if self.comparison == "flag":
+            return self.subject.format(_DESCRIPTION_BY_FLAG_DIFFERENCE[difference])
+        return f"{self.subject} {_DESCRIPTION_BY_DIFFERENCE[difference]}"
+
+
+def build_optional_number_fact(
+    fact_path: str, rule_id_prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel, DriftLevel, DriftLevel]
+) -> ExtensionFact:
+    """Describe a number that may be undocumented. Levels: increased, decreased, documented, no longer documented."""
+    differences = ("increased", "decreased", "set", "unset")
+    return ExtensionFact(fact_path, rule_id_prefix, subject, "number", dict(zip(differences, levels, strict=True)))
+
+
+def build_number_fact(
+    fact_path: str, rule_id_prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel]
+) -> ExtensionFact:
+    """Describe a number that always has a value. Levels: increased, decreased."""
+    differences = ("increased", "decreased")
+    return ExtensionFact(fact_path, rule_id_prefix, subject, "number", dict(zip(differences, levels, strict=True)))
+
+
+def build_optional_value_fact(
+    fact_path: str, rule_id_prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel, DriftLevel]
+) -> ExtensionFact:
+    """Describe an optional value. Levels: added, removed, changed."""
+    differences = ("added", "removed", "changed")
+    return ExtensionFact(fact_path, rule_id_prefix, subject, "value", dict(zip(differences, levels, strict=True)))
+
+
+def build_required_value_fact(
+    fact_path: str, rule_id_prefix: str, subject: str, level_if_changed: DriftLevel
+) -> ExtensionFact:
+    """Describe a value that is always documented, or whose presence another row compares."""
+    return ExtensionFact(fact_path, rule_id_prefix, subject, "value", {"changed": level_if_changed})
+
+
+def build_presence_fact(
+    fact_path: str, rule_id_prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel]
+) -> ExtensionFact:
+    """Describe a part whose content other rows compare. Levels: added, removed."""
+    return ExtensionFact(
+        fact_path, rule_id_prefix, subject, "value", dict(zip(("added", "removed"), levels, strict=True))
+    )
+
+
+def build_names_fact(
+    fact_path: str, rule_id_prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel]
+) -> ExtensionFact:
+    """Describe a list, or the keys of a mapping. Levels: a name was added, a name was removed."""
+    return ExtensionFact(
+        fact_path, rule_id_prefix, subject, "names", dict(zip(("added", "removed"), levels, strict=True))
+    )
+
+
+def build_choices_fact(fact_path: str, rule_id_prefix: str, subject: str) -> ExtensionFact:
+    """Describe the values that a client may choose from. A document may list no values."""
+    return ExtensionFact(
+        fact_path, rule_id_prefix, subject, "choices", {"added": C, "removed": B, "set": P, "unset": P}
+    )
+
+
+def build_flag_fact(
+    fact_path: str, rule_id_prefix: str, sentence: str, levels: tuple[DriftLevel, DriftLevel]
+) -> ExtensionFact:
+    """Describe a flag. Levels: the flag became true, the flag became false."""
+    return ExtensionFact(
+        fact_path, rule_id_prefix, sentence, "flag", dict(zip(("began", "ended"), levels, strict=True))
+    )
