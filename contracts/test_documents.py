@@ -13,7 +13,7 @@ from voicegauge.contract import Contract, Example, MediaType, load_catalogue
 from voicegauge.contract.consistency.references import check_schemas
 from voicegauge.contract.document_walk import EXTENSION_KEYS, walk_objects
 from voicegauge.contract.extension import build_json_schema
-from voicegauge.contract.schemas import to_pointer
+from voicegauge.contract.schemas import format_json_pointer
 from voicegauge.formats import Location
 
 CONTRACTS = {contract.document.path.parent.name: contract for contract in load_catalogue()}
@@ -38,7 +38,7 @@ def test_fits_the_published_grammar(contract) -> None:
 
     grammar = jsonschema_rs.Draft202012Validator(build_json_schema())
     errors = grammar.iter_errors(contract.document.data)
-    assert [f"{to_pointer(list(error.instance_path))}: {error.message}" for error in errors] == []
+    assert [f"{format_json_pointer(list(error.instance_path))}: {error.message}" for error in errors] == []
 
 
 def test_every_x_key_is_known(contract) -> None:

@@ -56,7 +56,7 @@ def test_thirty_one_languages_and_auto() -> None:
     languages = PIXELAPI.document.data["components"]["schemas"]["Language"]["enum"]
     assert languages[0] == "auto"
     assert len(set(languages)) == 32
-    assert set(PIXELAPI.find_target_by_name("voice-clone").spec.languages) == set(languages[1:])
+    assert set(PIXELAPI.find_target_by_name("voice-clone").target_spec.languages) == set(languages[1:])
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -106,7 +106,7 @@ def test_a_stream_is_documented_and_its_events_are_not(ttsai: Contract) -> None:
     assert operation.stream
     assert operation.stream.source
     assert operation.stream.source.inferred
-    models = {target.spec.constants[MODEL] for target in ttsai.targets.values() if target.operation is operation}
+    models = {target.target_spec.constants[MODEL] for target in ttsai.targets.values() if target.operation is operation}
     listed = ttsai.find_operation("listModels").success_response.media_types["application/json"].examples
     streaming = {model["id"] for example in listed for model in example.value["models"] if model["supports_streaming"]}
     assert models == streaming == {"kokoro", "melotts", "chatterbox"}
@@ -214,7 +214,7 @@ def test_the_models_and_voices_of_the_emulator_cover_every_target(ttsai: Contrac
     spoken = {(voice["model"], voice["id"]) for voice in voices["voices"]}
     assert voices["total"] == len(voices["voices"])
     for target in ttsai.targets.values():
-        (model,) = target.spec.constants.values()
+        (model,) = target.target_spec.constants.values()
         assert model in models
-        if target.spec.voice is not None:
-            assert (model, target.spec.voice) in spoken
+        if target.target_spec.voice is not None:
+            assert (model, target.target_spec.voice) in spoken

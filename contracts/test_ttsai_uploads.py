@@ -117,4 +117,4 @@ def test_an_operation_has_a_target_for_each_of_its_models(ttsai: Contract) -> No
         (media,) = ttsai.find_operation(operation_id).request_media.values()
         models = media.schema["properties"].get("model", {}).get("enum")
         if models is not None:
-            assert [target.spec.constants[MODEL] for target in targets] == models
+            assert [target.target_spec.constants[MODEL] for target in targets] == models

@@ -99,7 +99,7 @@ def held_out_texts() -> list[str]:
 @cache
 def voices() -> tuple[Voice, ...]:
     """The voices of the emulator as the contracts name them, whether training had them or not."""
-    emulations = [target.spec.emulation for target in load_catalogue().targets.values()]
+    emulations = [target.target_spec.emulation for target in load_catalogue().targets.values()]
     found = {Voice(each.voice, each.words_per_minute, each.pitch) for each in emulations if each.voice}
     return tuple(sorted(found | set(VOICES)))
 

@@ -150,7 +150,7 @@ def audio_mutants(target: Target) -> Iterator[Mutant]:
         description = f"always {name}"
         place = target.job_operation.job.audio if target.job_operation and target.job_operation.job else None
         place = place or target.response.audio
-        if place is not None and name != (place.format or target.spec.emulation.format or "wav"):
+        if place is not None and name != (place.format or target.target_spec.emulation.format or "wav"):
             yield _of_target(target, "audio re-encoded", description, FORMAT_RULES, speech=_changed(format=name))
     is_stream = target.operation.stream is not None
     unread = {"stream-unreadable", "stream-event-unknown", "stream-audio-missing"} if is_stream else set()

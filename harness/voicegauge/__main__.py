@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-INTERRUPTED = 130
+EXIT_STATUS_INTERRUPTED = 130
 """What a shell reports for a program ended by Ctrl-C. Not imported from `errors`: Ctrl-C may come during imports."""
 
 
@@ -27,7 +27,7 @@ def main() -> NoReturn:
         status = run()
     except KeyboardInterrupt:
         sys.stderr.write("\nvoicegauge: stopped\n")
-        status = INTERRUPTED
+        status = EXIT_STATUS_INTERRUPTED
     sys.exit(status)
 
 

@@ -39,7 +39,7 @@ EXIT_INTERRUPTED = 130
 
 MAX_MESSAGE_CHARACTERS = 2000
 """Maximum length of a message. The middle of a longer one, which quotes much of a file, is left out."""
-_ELLIPSIS = " [...] "
+_OMISSION_MARK = " [...] "
 _MAX_QUOTED_CHARACTERS = 500
 """Maximum length, in characters, of a name or a reason that a message quotes."""
 _MAX_NAMES_LISTED = 20
@@ -126,9 +126,9 @@ class MissingKeyError(VoicegaugeError):
 class MissingExtraError(VoicegaugeError):
     """An optional part of voicegauge is not installed."""
 
-    def __init__(self, missing_part: str, extra: str) -> None:
-        """Report the pip `extra` that installs `missing_part`."""
-        super().__init__(f"{missing_part} is not installed: pip install 'voicegauge[{extra}]'")
+    def __init__(self, missing_package: str, extra: str) -> None:
+        """Report the pip `extra` that installs `missing_package`."""
+        super().__init__(f"{missing_package} is not installed: pip install 'voicegauge[{extra}]'")
         self.extra = extra
 
 
@@ -186,5 +186,5 @@ def _shorten(text: str, max_characters: int = _MAX_QUOTED_CHARACTERS) -> str:
     """Return `text`, without its middle if it is longer than `max_characters`."""
     if len(text) <= max_characters:
         return text
-    half = (max_characters - len(_ELLIPSIS)) // 2
-    return f"{text[:half]}{_ELLIPSIS}{text[-half:]}"
+    half = (max_characters - len(_OMISSION_MARK)) // 2
+    return f"{text[:half]}{_OMISSION_MARK}{text[-half:]}"

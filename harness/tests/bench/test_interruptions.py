@@ -15,7 +15,7 @@ import pytest
 from crashes.provider import CONTRACTS, POLL_FAULTS, SUBMIT_FAULTS, SUITE, StandInProvider
 
 from voicegauge.bench.running import load_run, read_journal
-from voicegauge.bench.running.journal import Journal, JournalEvent, SubmitStarted
+from voicegauge.bench.running.journal import Journal, JournalEvent, SubmitStartedEvent
 from voicegauge.cli import run as voicegauge
 from voicegauge.client import SubmitRecorder
 from voicegauge.emulator.server.socket_server import running_app
@@ -332,7 +332,7 @@ def test_lost_samples_are_left_out_of_the_results(
 
     def stop_after_submit(journal: Journal, event: JournalEvent) -> None:
         write(journal, event)
-        if isinstance(event, SubmitStarted):
+        if isinstance(event, SubmitStartedEvent):
             die()
 
     with monkeypatch.context() as patch:

@@ -59,7 +59,7 @@ def polled(*seen: tuple[str, float, float], target: str = "acme/job") -> Deliver
     """A job that was seen in the states `seen`: (state, asked, answered), the submit's answer first."""
     exchanges = [exchange("submit", 0.0), exchange("audio", seen[-1][2], total=40.0, first=25.0, media="audio/wav")]
     observations = tuple(
-        StateObservation(state=state, requested_ms=asked, at_ms=at, exchange=0) for state, asked, at in seen
+        StateObservation(state=state, requested_ms=asked, at_ms=at, exchange_index=0) for state, asked, at in seen
     )
     return Delivery(
         target=target,
@@ -67,15 +67,20 @@ def polled(*seen: tuple[str, float, float], target: str = "acme/job") -> Deliver
         attempts=1,
         job=Job(id="1", status_operation="status", observations=observations),
         audio=b"RIFF",
-        audio_exchange=1,
-        submit_exchange=0,
+        audio_exchange_index=1,
+        submit_exchange_index=0,
     )
 
 
 def test_audio_in_the_response_is_timed_from_the_submit(targets: dict[str, Target]) -> None:
     answer = exchange("now", 0.0, total=100.0, receive=60.0, first=45.0, media="audio/wav")
     delivery = Delivery(
-        target="acme/now", exchanges=(answer,), attempts=1, audio=b"RIFF", audio_exchange=0, submit_exchange=0
+        target="acme/now",
+        exchanges=(answer,),
+        attempts=1,
+        audio=b"RIFF",
+        audio_exchange_index=0,
+        submit_exchange_index=0,
     )
     found = measure_latency(delivery, targets["acme/now"])
     assert found is not None
@@ -90,8 +95,8 @@ def test_times_count_from_the_first_submit_and_from_when_it_was_due(targets: dic
         exchanges=(refused, answer),
         attempts=2,
         audio=b"RIFF",
-        audio_exchange=1,
-        submit_exchange=1,
+        audio_exchange_index=1,
+        submit_exchange_index=1,
         first_sent_ms=1000.0,
     )
     found = measure_latency(delivery, targets["acme/now"])
@@ -111,8 +116,8 @@ def test_opening_a_connection_is_no_latency(targets: dict[str, Target]) -> None:
         exchanges=(msgspec.structs.replace(answer, timing=opened),),
         attempts=1,
         audio=b"RIFF",
-        audio_exchange=0,
-        submit_exchange=0,
+        audio_exchange_index=0,
+        submit_exchange_index=0,
     )
     found, phases = measure_latency(delivery, targets["acme/now"]), measure_phases(delivery)
     assert found is not None
@@ -124,7 +129,12 @@ def test_opening_a_connection_is_no_latency(targets: dict[str, Target]) -> None:
 def test_audio_inside_json_arrives_with_the_last_byte(targets: dict[str, Target]) -> None:
     answer = exchange("now", 0.0, total=100.0, receive=60.0, first=45.0, media="application/json")
     delivery = Delivery(
-        target="acme/now", exchanges=(answer,), attempts=1, audio=b"RIFF", audio_exchange=0, submit_exchange=0
+        target="acme/now",
+        exchanges=(answer,),
+        attempts=1,
+        audio=b"RIFF",
+        audio_exchange_index=0,
+        submit_exchange_index=0,
     )
     found = measure_latency(delivery, targets["acme/now"])
     assert found is not None
@@ -177,7 +187,7 @@ def test_the_true_time_always_lies_within_the_bounds(
 def test_a_failure_after_the_submit_keeps_the_submit_latency(targets: dict[str, Target]) -> None:
     failure = Failure(kind="rejected", message="no", status=400)
     delivery = Delivery(
-        target="acme/job", exchanges=(exchange("submit", 0.0),), attempts=1, submit_exchange=0, failure=failure
+        target="acme/job", exchanges=(exchange("submit", 0.0),), attempts=1, submit_exchange_index=0, failure=failure
     )
     found = measure_latency(delivery, targets["acme/job"])
     assert found is not None
@@ -193,7 +203,12 @@ def test_without_a_timed_submit_there_are_no_times(targets: dict[str, Target], s
         response=Response(status=200),
     )
     delivery = Delivery(
-        target="acme/job", exchanges=(untimed,), attempts=0, audio=b"x", audio_exchange=0, submit_exchange=submit
+        target="acme/job",
+        exchanges=(untimed,),
+        attempts=0,
+        audio=b"x",
+        audio_exchange_index=0,
+        submit_exchange_index=submit,
     )
     assert measure_latency(delivery, targets["acme/job"]) is None
 

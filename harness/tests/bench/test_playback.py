@@ -85,7 +85,7 @@ def _delivery(target: Target, media_type: str, chunks: list[tuple[float, bytes]]
         timing=timing,
     )
     return Delivery(
-        target=target.id, exchanges=(exchange,), attempts=1, audio=b"x", audio_exchange=0, submit_exchange=0
+        target=target.id, exchanges=(exchange,), attempts=1, audio=b"x", audio_exchange_index=0, submit_exchange_index=0
     )
 
 

@@ -11,9 +11,9 @@ from voicegauge.bench.running.journal import (
     JobLeftOpen,
     JournalEvent,
     SampleFinished,
-    SubmitCompleted,
-    SubmitNotSent,
-    SubmitStarted,
+    SubmitCompletedEvent,
+    SubmitNotSentEvent,
+    SubmitStartedEvent,
     open_journal,
     read_journal,
 )
@@ -26,15 +26,15 @@ ACCEPTED, AMBIGUOUS, REJECTED = BillingStatus.ACCEPTED, BillingStatus.AMBIGUOUS,
 LOST = Failure(kind="network", message="connection reset")
 
 
-def started(name: str, usd: float | None = 0.01, at: str = "2026-11-21T00:00:00Z") -> SubmitStarted:
-    return SubmitStarted(id=name, submitted_at=at, price_usd=usd)
+def started(name: str, usd: float | None = 0.01, at: str = "2026-11-21T00:00:00Z") -> SubmitStartedEvent:
+    return SubmitStartedEvent(id=name, submitted_at=at, price_usd=usd)
 
 
 def completed(
     name: str, billing: BillingStatus = ACCEPTED, job: str | None = None, charged_usd: float | None = None
-) -> SubmitCompleted:
+) -> SubmitCompletedEvent:
     status = {ACCEPTED: 202, REJECTED: 429, AMBIGUOUS: 500}[billing]
-    return SubmitCompleted(id=name, status=status, billing=billing, job_id=job, charged_usd=charged_usd)
+    return SubmitCompletedEvent(id=name, status=status, billing=billing, job_id=job, charged_usd=charged_usd)
 
 
 def named(name: str, failure: Failure | None = None, charged_usd: float | None = None) -> Sample:
@@ -83,7 +83,7 @@ def test_what_was_paid_for_is_known_after_a_kill(state) -> None:
         started("rejected"),
         completed("rejected", REJECTED),
         started("unsent"),
-        SubmitNotSent(id="unsent"),
+        SubmitNotSentEvent(id="unsent"),
     )
     assert set(past.finished_samples) == {"done"}
     assert {name: (job.job_id, job.reason) for name, job in past.open_jobs.items()} == {
@@ -175,7 +175,7 @@ def test_attempts_count_the_submits_of_the_last_delivery(state) -> None:
         started("a"),
         completed("a", REJECTED),
         started("a"),
-        SubmitNotSent(id="a"),
+        SubmitNotSentEvent(id="a"),
         started("a"),
         completed("a", job="j1"),
     )

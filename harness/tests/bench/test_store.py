@@ -12,9 +12,9 @@ from voicegauge.bench.running.continuation import find_run_to_continue, find_run
 from voicegauge.bench.running.journal import (
     JournalEvent,
     SampleFinished,
-    SubmitCompleted,
-    SubmitNotSent,
-    SubmitStarted,
+    SubmitCompletedEvent,
+    SubmitNotSentEvent,
+    SubmitStartedEvent,
     open_journal,
     read_journal,
 )
@@ -31,8 +31,8 @@ from voicegauge.model import BillingStatus, Cost, Provenance
 from ..builders.runs import FAILED, SUITE, TARGET, build_run, build_sample, build_score_set, build_target_ref
 
 
-def submitting(name: str, usd: float = 0.01) -> SubmitStarted:
-    return SubmitStarted(id=name, submitted_at="2026-11-21T00:00:00Z", price_usd=usd)
+def submitting(name: str, usd: float = 0.01) -> SubmitStartedEvent:
+    return SubmitStartedEvent(id=name, submitted_at="2026-11-21T00:00:00Z", price_usd=usd)
 
 
 def test_a_saved_run_is_loaded_unchanged(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_damage_in_the_middle_is_reported(tmp_path: Path) -> None:
     "event",
     [
         submitting("a", usd=-1.0),
-        SubmitCompleted(id="a", status=200, billing=BillingStatus.ACCEPTED, job_id=None, charged_usd=-1.0),
+        SubmitCompletedEvent(id="a", status=200, billing=BillingStatus.ACCEPTED, job_id=None, charged_usd=-1.0),
         SampleFinished(sample=build_sample("a", cost=Cost(charged_usd=-1.0)), billing=BillingStatus.ACCEPTED),
     ],
 )
@@ -180,8 +180,8 @@ def continued(folder: Path, **options: bool) -> Path | None:
     return found.run_folder if found else None
 
 
-PAID = (submitting("a"), SubmitCompleted(id="a", status=200, billing=BillingStatus.ACCEPTED, job_id=None))
-REJECTED = (submitting("a"), SubmitCompleted(id="a", status=401, billing=BillingStatus.REJECTED, job_id=None))
+PAID = (submitting("a"), SubmitCompletedEvent(id="a", status=200, billing=BillingStatus.ACCEPTED, job_id=None))
+REJECTED = (submitting("a"), SubmitCompletedEvent(id="a", status=401, billing=BillingStatus.REJECTED, job_id=None))
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ REJECTED = (submitting("a"), SubmitCompleted(id="a", status=401, billing=Billing
         ((submitting("a"),), {}, True),
         ((), {}, True),
         (REJECTED, {}, False),
-        ((submitting("a"), SubmitNotSent(id="a")), {}, False),
+        ((submitting("a"), SubmitNotSentEvent(id="a")), {}, False),
         (PAID, {"finished": True}, False),
         (PAID, {"plan_sha256": "other"}, False),
         (PAID, {"max_cost_usd": None}, False),
@@ -280,7 +280,7 @@ def test_an_unfinished_run_with_other_settings_is_found(tmp_path: Path) -> None:
 
 
 def test_a_killed_run_lists_what_is_unresolved(tmp_path: Path) -> None:
-    job = SubmitCompleted(id="b", status=202, billing=BillingStatus.ACCEPTED, job_id="j1")
+    job = SubmitCompletedEvent(id="b", status=202, billing=BillingStatus.ACCEPTED, job_id="j1")
     save_live_run(tmp_path, submitting("a"), submitting("b"), job)
     loaded = load_run(tmp_path)
     assert [(one.id, one.usd) for one in loaded.ambiguous_requests] == [("a", 0.01)]

@@ -59,7 +59,7 @@ class Watcher:
     def before_submit(self, idempotency_key=None):
         self.events.append("submitting")
 
-    def submit_not_sent(self):
+    def on_submit_not_sent(self):
         self.events.append("not sent")
 
     def after_submit(self, http_status, settlement, job_id):

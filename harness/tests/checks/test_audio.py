@@ -33,7 +33,7 @@ def delivered(acme):
             attempts=1,
             audio=audio,
             media_type=media_type,
-            audio_exchange=0,
+            audio_exchange_index=0,
             failure=failure,
         )
         speech = SpeechRequest(**{"text": TEXT, **asked})

@@ -67,7 +67,9 @@ def test_what_is_charged_may_change_until_the_end_and_not_after(trail, rules_of)
 def _seen(*states):
     """States seen by requests ten seconds apart, each with a response after one second."""
     return tuple(
-        StateObservation(state=state, requested_ms=10_000.0 * index, at_ms=10_000.0 * index + 1_000, exchange=index)
+        StateObservation(
+            state=state, requested_ms=10_000.0 * index, at_ms=10_000.0 * index + 1_000, exchange_index=index
+        )
         for index, state in enumerate(states)
     )
 

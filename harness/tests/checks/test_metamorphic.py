@@ -40,8 +40,8 @@ def pair(acme):
             attempts=1,
             audio=audio,
             media_type="audio/wav",
-            audio_exchange=0,
-            submit_exchange=0,
+            audio_exchange_index=0,
+            submit_exchange_index=0,
         )
         target = acme.find_target_by_name("voice-1")
         return SpeechDelivery(target, SpeechRequest(text=text), delivery, has_ordinary_text=is_ordinary)

@@ -76,7 +76,12 @@ def _judge(acme: Contract, *lines: list[dict[str, Any]]) -> dict[str, str]:
         response=Response(status=200, headers=(("Content-Type", "application/x-ndjson"),), body=body),
     )
     delivery = Delivery(
-        target="acme/lines", exchanges=(exchange,), attempts=1, audio=audio, audio_exchange=0, submit_exchange=0
+        target="acme/lines",
+        exchanges=(exchange,),
+        attempts=1,
+        audio=audio,
+        audio_exchange_index=0,
+        submit_exchange_index=0,
     )
     subject = SpeechDelivery(acme.targets["lines"], SpeechRequest(text="Good morning all"), delivery)
     findings = Checker(Provenance.RECORDED).iterate_findings(subject)

@@ -76,8 +76,8 @@ def test_the_proposal_is_a_contract_that_the_emulated_provider_keeps(
         "voice": "path.voice_id",
         "format": "query.output_format",
     }
-    assert [target.spec.voice for target in contract.targets.values()] == ["anna", "anna"]
-    assert [dict(target.spec.constants) for target in contract.targets.values()] == [
+    assert [target.target_spec.voice for target in contract.targets.values()] == ["anna", "anna"]
+    assert [dict(target.target_spec.constants) for target in contract.targets.values()] == [
         {parse_location("body#/model_id"): model} for model in ("One v1", "two: #2")
     ]
     assert voicegauge.check(["acme"], emulated=True, contracts=[overlay]).findings == ()

@@ -55,7 +55,7 @@ def test_a_request_that_audio_responds_to_is_proposed(tmp_path: Path, monkeypatc
         "voice": "path.voice_id",
     }
     (target,) = contract.targets.values()
-    assert (target.spec.voice, {str(at): value for at, value in target.spec.constants.items()}) == (
+    assert (target.target_spec.voice, {str(at): value for at, value in target.target_spec.constants.items()}) == (
         VOICE,
         {"body#/model_id": "swift"},
     )

@@ -76,7 +76,7 @@ async def test_a_transcript_is_text_with_its_charge(send) -> None:
     provider = Provider(JSONResponse({"text": "hello"}, headers={"X-Credits-Used": "2000"}))
     delivery = await send(provider, "stt-whisper")
     assert (delivery.text, delivery.audio, delivery.failure) == ("hello", None, None)
-    assert (delivery.audio_exchange, delivery.submit_exchange, delivery.attempts) == (0, 0, 1)
+    assert (delivery.audio_exchange_index, delivery.submit_exchange_index, delivery.attempts) == (0, 0, 1)
     assert delivery.charged_credits == 2000
     assert provider.requests == [("/v1/stt/", "Bearer sk-1")]
 

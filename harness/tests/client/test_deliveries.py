@@ -25,7 +25,7 @@ async def test_a_job_is_submitted_polled_and_fetched(speak, script, status):
     assert delivery.media_type == "audio/wav"
     assert script.routes == ["POST /speech", *["GET /jobs/j1"] * 3, "GET /files/a.wav"]
     assert clock.sleeps == [1, 2, 4]
-    assert [(s.state, s.requested_ms, s.at_ms, s.exchange) for s in delivery.job.observations] == [
+    assert [(s.state, s.requested_ms, s.at_ms, s.exchange_index) for s in delivery.job.observations] == [
         ("queued", 0, 0, 0),
         ("queued", 1000, 1000, 1),
         ("working", 3000, 3000, 2),
@@ -33,7 +33,7 @@ async def test_a_job_is_submitted_polled_and_fetched(speak, script, status):
     ]
     assert (delivery.job.id, delivery.job.status_operation) == ("j1", "status")
     assert [exchange.operation for exchange in delivery.exchanges] == ["submit", *["status"] * 3, DOWNLOAD_OPERATION]
-    assert (delivery.attempts, delivery.submit_exchange, delivery.audio_exchange) == (1, 0, 4)
+    assert (delivery.attempts, delivery.submit_exchange_index, delivery.audio_exchange_index) == (1, 0, 4)
     assert not delivery.has_open_job
     assert delivery.audio is delivery.exchanges[4].response.body
 
@@ -41,7 +41,7 @@ async def test_a_job_is_submitted_polled_and_fetched(speak, script, status):
 async def test_the_response_to_a_submit_can_be_audio(speak, script):
     script.on("POST /speech", Response(WAV, media_type="audio/wav"))
     delivery, _ = await speak()
-    assert (delivery.audio, delivery.audio_exchange, delivery.job) == (WAV, 0, None)
+    assert (delivery.audio, delivery.audio_exchange_index, delivery.job) == (WAV, 0, None)
     script.on("POST /speech", Response(b"", media_type="audio/wav"))
     delivery, _ = await speak()
     assert (delivery.failure.kind, delivery.failure.message) == ("protocol", "the audio of submit is empty")
@@ -70,7 +70,7 @@ async def test_audio_can_be_inline_in_the_response(speak, script, status, text, 
     job_script(script, speak.base, status)
     script.on("GET /jobs/j1", status("done", b64=text))
     delivery, _ = await speak(edit=inline)
-    assert (delivery.audio, delivery.media_type, delivery.audio_exchange) == (WAV, media_type, 1)
+    assert (delivery.audio, delivery.media_type, delivery.audio_exchange_index) == (WAV, media_type, 1)
 
 
 async def test_a_result_may_need_a_call_of_its_own(speak, script, status):
@@ -196,7 +196,7 @@ async def test_rejected_submits_are_sent_again_as_documented(speak, script, stat
     delivery, clock = await speak(observer=watcher)
     assert delivery.audio == WAV
     assert delivery.attempts == 3
-    assert delivery.submit_exchange == 2
+    assert delivery.submit_exchange_index == 2
     assert clock.sleeps[0] == pytest.approx(2.1, abs=0.1)
     assert clock.sleeps[1] == 7
     assert delivery.job.observations[0].requested_ms == 0

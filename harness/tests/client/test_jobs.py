@@ -210,7 +210,7 @@ async def test_a_job_paid_for_before_is_resumed(speak, script, status):
     delivery, clock = await speak(speech="j1", method="resume_job")
     assert delivery.audio == WAV
     assert script.routes == ["GET /jobs/j1", "GET /jobs/j1", "GET /files/a.wav"]
-    assert (delivery.attempts, delivery.submit_exchange, delivery.job.id) == (0, None, "j1")
+    assert (delivery.attempts, delivery.submit_exchange_index, delivery.job.id) == (0, None, "j1")
     assert (delivery.charged_usd, delivery.charged_credits) == (None, None)
     assert clock.sleeps == [0, 2]
 

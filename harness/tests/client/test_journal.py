@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.client import Journal, SubmitNotSent, read_events
+from voicegauge.client import Journal, SubmitNotSentEvent, read_events
 from voicegauge.errors import DataError, StorageError
 
-LINE = b'{"event":"submit_not_sent","id":"%s"}\n'
+LINE = b'{"event":"on_submit_not_sent","id":"%s"}\n'
 
 
 def read_ids(path: Path) -> list[str]:
-    return [event.id for event in read_events(path, SubmitNotSent)]
+    return [event.id for event in read_events(path, SubmitNotSentEvent)]
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_complete_lines_are_read(tmp_path: Path, content: bytes, ids: list[str])
     path.write_bytes(content)
     assert read_ids(path) == ids
     with Journal(path, is_durable=False) as journal:
-        journal.write(SubmitNotSent(id="last"))
+        journal.write(SubmitNotSentEvent(id="last"))
     assert read_ids(path) == [*ids, "last"]
 
 

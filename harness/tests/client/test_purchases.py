@@ -62,7 +62,7 @@ def test_an_ambiguous_submit_says_why(purchase, reason):
 def history(*billings):
     made = PurchaseHistory("a")
     for index, billing in enumerate(billings):
-        made.note_submit(str(index), 0.25)
+        made.record_submit(str(index), 0.25)
         made.note_response(200, billing, None, None)
     return made
 
@@ -86,32 +86,32 @@ def test_attempts_end_at_a_submit_that_may_be_charged(billings, count):
 
 def test_notes_before_the_first_submit_change_nothing():
     made = PurchaseHistory("a")
-    made.note_not_sent()
+    made.record_not_sent()
     made.note_response(200, ACCEPTED, "j1", 1.0)
     assert (made.purchases, made.is_lost, made.ambiguous_requests) == ([], False, [])
 
 
 def test_a_repetition_with_the_same_key_is_one_submit():
     made = PurchaseHistory("a")
-    made.note_submit("1", 0.25, "key 1")
+    made.record_submit("1", 0.25, "key 1")
     made.note_response(202, ACCEPTED, "j1", 0.125)
     made.purchases[0].is_settled, made.purchases[0].unsettled_reason = True, "lost"
-    made.note_submit("2", 0.25, "key 1")
+    made.record_submit("2", 0.25, "key 1")
     (purchase,) = made.purchases
     assert purchase.submitted_at == "1"
     assert (purchase.billing, purchase.status, purchase.job_id, purchase.is_settled) == (AMBIGUOUS, None, None, False)
     assert purchase.unsettled_reason is None
-    made.note_submit("3", 0.25, "key 2")
-    made.note_submit("4", 0.25)
-    made.note_submit("5", 0.25)
+    made.record_submit("3", 0.25, "key 2")
+    made.record_submit("4", 0.25)
+    made.record_submit("5", 0.25)
     assert len(made.purchases) == 4
 
 
 def test_an_account_counts_all_submits_but_the_last_of_pending_ones():
     account = PurchaseAccount({"a": history(AMBIGUOUS, ACCEPTED), "b": history(REJECTED), "c": history(ACCEPTED)})
     assert account.spent_usd == 0.75
-    assert account.sum_spent_usd_without(["a"]) == 0.5
-    assert account.sum_spent_usd_without(["a", "b", "c"]) == 0.25
+    assert account.sum_spent_usd_excluding(["a"]) == 0.5
+    assert account.sum_spent_usd_excluding(["a", "b", "c"]) == 0.25
     assert account.may_have_been_charged
     assert not PurchaseAccount({"b": history(REJECTED)}).may_have_been_charged
     assert (PurchaseAccount().is_empty, account.is_empty) == (True, False)
@@ -128,7 +128,7 @@ def test_a_submit_of_unknown_price_costs_nothing_until_its_charge_is_known():
 @pytest.mark.parametrize(("price_usd", "lost"), [(0.0, frozenset()), (0.01, {"one"}), (None, {"one"})])
 def test_only_a_request_with_a_price_is_ambiguous(price_usd: float | None, lost: frozenset[str]) -> None:
     history = PurchaseHistory("one")
-    history.note_submit("2026-01-01T00:00:00+00:00", price_usd)
+    history.record_submit("2026-01-01T00:00:00+00:00", price_usd)
     account = PurchaseAccount({"one": history})
     assert account.lost_ids == lost
     assert {one.id for one in account.ambiguous_requests} == lost

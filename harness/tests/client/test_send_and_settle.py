@@ -26,7 +26,7 @@ class Notes:
     def before_submit(self, idempotency_key: str | None = None) -> None:
         self.calls.append(("before", idempotency_key))
 
-    def submit_not_sent(self) -> None:
+    def on_submit_not_sent(self) -> None:
         self.calls.append(("not sent",))
 
     def after_submit(self, http_status: int, settlement: Settlement, job_id: str | None) -> None:

@@ -117,12 +117,12 @@ def test_any_text_arrives_in_any_place_and_the_contract_stays(contract, text, at
     found = place.read_request(wire)
     assert found == template.replace("{}", text)
     assert wire.body["constants"]["list"][0] == extra
-    assert target.spec.constants == {parse_location("body#/constants"): {"list": [1]}}
+    assert target.target_spec.constants == {parse_location("body#/constants"): {"list": [1]}}
 
 
 @pytest.mark.parametrize("target", load_catalogue().select_targets([]), ids=lambda target: target.id)
 def test_every_bundled_target_takes_a_text(target):
-    sample = SAMPLE if "voice_sample_upload" in target.spec.required_fields else None
+    sample = SAMPLE if "voice_sample_upload" in target.target_spec.required_fields else None
     wire = map_speech_request(target, SpeechRequest(text="A marker text", voice_sample=sample))
     assert "A marker text" in repr(wire)
     assert wire.media_type in target.operation.request_media

@@ -89,7 +89,7 @@ def test_the_audio_of_all_events_is_delivered(streaming, script) -> None:
     assert delivery.failure is None
     assert delivery.audio == SPEECH
     assert delivery.charged_usd == 3
-    assert (delivery.audio_exchange, delivery.submit_exchange) == (0, 0)
+    assert (delivery.audio_exchange_index, delivery.submit_exchange_index) == (0, 0)
 
 
 def test_pieces_may_be_cut_anywhere_and_comments_stand_between(streaming, script) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from voicegauge.checks import ExpectedResponse
-from voicegauge.client import Journal, Settlement, SubmitStarted
+from voicegauge.client import Journal, Settlement, SubmitStartedEvent
 from voicegauge.conformance.case_journal import CaseJournal
 from voicegauge.conformance.cases import ConformanceCase
 from voicegauge.contract import Contract, load_contract
@@ -176,7 +176,7 @@ def test_a_key_is_used_as_long_as_the_provider_remembers_it(open_journal, tmp_pa
     sent_at = (datetime.now(UTC) - timedelta(seconds=age_s)).isoformat(timespec="milliseconds")
     (tmp_path / "acme").mkdir()
     with Journal(tmp_path / "acme" / "journal.jsonl", is_durable=False) as journal:
-        journal.write(SubmitStarted(id="one", submitted_at=sent_at, price_usd=0.01, idempotency_key="key-1"))
+        journal.write(SubmitStartedEvent(id="one", submitted_at=sent_at, price_usd=0.01, idempotency_key="key-1"))
     assert open_journal().find_repeatable_key(case("one")) == key
 
 

@@ -43,14 +43,16 @@ def rules_of(target):
         exchanges = tuple(
             _status_exchange(target.job_operation if index else target.operation, s) for index, s in enumerate(states)
         )
-        seen = StateObservation(state=states[-1], at_ms=after_s * 1000, requested_ms=0.0, exchange=len(states) - 1)
+        seen = StateObservation(
+            state=states[-1], at_ms=after_s * 1000, requested_ms=0.0, exchange_index=len(states) - 1
+        )
         delivery = Delivery(
             target=target.id,
             exchanges=exchanges,
             attempts=1,
             job=Job(id="job-1", status_operation=target.job_operation.id, observations=(seen,)),
             failure=failure,
-            submit_exchange=0,
+            submit_exchange_index=0,
         )
         judge = Checker(Provenance.RECORDED)
         found = [

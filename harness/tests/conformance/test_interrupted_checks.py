@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from voicegauge import cli
-from voicegauge.client import Journal, SubmitCompleted, SubmitStarted
+from voicegauge.client import Journal, SubmitCompletedEvent, SubmitStartedEvent
 from voicegauge.conformance.case_journal import CaseFinished
 
 from .conftest import ACME_KEY, Acme
@@ -161,7 +161,7 @@ def test_a_lost_connection_is_listed_with_its_price(acme, check) -> None:
     assert all("broke off" in one["reason"] or "lost" in one["reason"] for one in result.report["ambiguous_requests"])
 
 
-@pytest.mark.parametrize("event_type", [SubmitStarted, SubmitCompleted, CaseFinished])
+@pytest.mark.parametrize("event_type", [SubmitStartedEvent, SubmitCompletedEvent, CaseFinished])
 def test_a_full_disk_stops_the_check_before_it_pays_for_more(acme, check, monkeypatch, event_type) -> None:
     write = Journal.write
 
@@ -183,7 +183,7 @@ def test_a_full_disk_stops_the_check_before_it_pays_for_more(acme, check, monkey
     assert result.report is not None
     assert (result.report["finished"], len(result.report["cases"]) > 5) == (False, True)
     assert "Stopped early: cannot write" in result.out
-    charged = 0 if event_type is SubmitStarted else 1
+    charged = 0 if event_type is SubmitStartedEvent else 1
     assert len(acme.texts) == charged
     again = check()
     assert again.report is not None

@@ -110,7 +110,7 @@ def test_valid_utf_8_is_recognized_in_pieces(data, piece_bytes) -> None:
 def test_the_beginning_of_a_value_is_quoted(value, length, compact) -> None:
     separators = (",", ":") if compact else None
     whole = json.dumps(value, ensure_ascii=False, separators=separators)
-    assert quote_json(value, length, compact=compact) == whole[:length]
+    assert quote_json(value, length, is_compact=compact) == whole[:length]
 
 
 def test_a_complete_surrogate_pair_is_a_character() -> None:

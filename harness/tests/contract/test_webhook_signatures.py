@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.contract import build_signature_headers, compute_signature, read_signed_parts
+from voicegauge.contract import build_signature_headers, compute_signature, read_signature_headers
 from voicegauge.contract.extension import WebhookSignature
 
 STANDARD = WebhookSignature(
@@ -43,13 +43,13 @@ def test_the_example_of_github() -> None:
 @pytest.mark.parametrize("spec", [STANDARD, IN_ONE_HEADER, BODY_ONLY])
 def test_what_is_written_is_read(spec: WebhookSignature) -> None:
     headers = build_signature_headers(spec, "c2ln", callback_id="m1", timestamp="17")
-    parts = read_signed_parts(spec, headers.get)
+    parts = read_signature_headers(spec, headers.get)
     assert parts == (("c2ln",), "m1" if spec.id else "", "17" if "{timestamp}" in spec.signed else "")
 
 
 def test_several_signatures_are_read() -> None:
     headers = {"webhook-signature": "v1,YQ== v1,Yg== v1a,Yw==", "webhook-id": "m", "webhook-timestamp": "1"}
-    assert read_signed_parts(STANDARD, headers.get).signatures == ("YQ==", "Yg==")
+    assert read_signature_headers(STANDARD, headers.get).signatures == ("YQ==", "Yg==")
 
 
 def test_a_secret_that_is_not_base64_names_its_variable() -> None:

@@ -61,7 +61,7 @@ def _sample() -> bytes:
 
 def _request(target: Target) -> dict[str, Any]:
     """A speech request built from the field mapping of the contract."""
-    spec, slots = target.spec, target.speech.request
+    spec, slots = target.target_spec, target.speech.request
     words = {
         "text": TEXT,
         "language": "en",

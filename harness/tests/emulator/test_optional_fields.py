@@ -84,7 +84,9 @@ class Variant(NamedTuple):
 
     def _resource_ids(self) -> set[str]:
         uses = (
-            use for maker in self.contract.operations.values() for use in maker.iterate_resource_uses_in(self.operation)
+            use
+            for maker in self.contract.operations.values()
+            for use in maker.iterate_uses_of_created_resource(self.operation)
         )
         return {use.id.field_name for use in uses}
 
@@ -201,7 +203,7 @@ async def _audio_of_job(http: httpx.AsyncClient, operation: Operation, submitted
 
 async def _read_audio(http: httpx.AsyncClient, operation: Operation, response: httpx.Response) -> bytes:
     """Return the audio of a response: the body itself, or base64 or a URL in it."""
-    audio = next(operation.audio_variants)
+    audio = next(operation.response_audio_variants)
     if audio.delivered == "bytes":
         return response.content
     value = audio.at.read_body(response.json())

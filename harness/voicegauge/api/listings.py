@@ -315,13 +315,13 @@ def _build_provider_row(contract: Contract) -> ProviderRow:
 def _build_target_row(target: Target) -> TargetRow:
     return TargetRow(
         id=target.id,
-        title=target.spec.title,
+        title=target.target_spec.title,
         operation=target.operation.id,
         response="job" if target.response.job else "audio",
         price=describe_price(target),
-        languages=target.spec.languages,
-        formats=target.spec.formats,
-        needs=target.spec.required_fields,
+        languages=target.target_spec.languages,
+        formats=target.target_spec.formats,
+        needs=target.target_spec.required_fields,
     )
 
 

@@ -17,10 +17,10 @@ from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.progress import ProgressListener
 from voicegauge.client import (
     Client,
-    ServerNames,
+    ModelAndVoiceNames,
     find_key_destinations,
     read_client_key,
-    read_server_names,
+    read_model_and_voice_names,
 )
 from voicegauge.contract import (
     BaseTarget,
@@ -29,7 +29,7 @@ from voicegauge.contract import (
     Operation,
     OverlayProposal,
     Target,
-    adapt_to_server,
+    adapt_contract_to_server,
     describe_price,
     load_catalogue,
     quote_price,
@@ -198,30 +198,30 @@ def adapt_to_own_servers(
     for contract in collect_contracts(select_targets(catalogue, names, live)):
         if contract.provider.self_hosted is None:
             continue
-        server_names = ServerNames()
+        server_names = ModelAndVoiceNames()
         if ask_servers:
             if not live.allow_insecure_http:
                 find_key_destinations(contract, live.base_urls).check_encryption()
             server_names = run_coroutine(_ask_server(contract, live, max_wait_s))
         models, voices = tuple(live.models) or server_names.models, tuple(live.voices) or server_names.voices
-        adapted[contract.id] = adapt_to_server(
+        adapted[contract.id] = adapt_contract_to_server(
             contract, models=models, voices=voices, missing_operations=server_names.missing_operations
         )
         if ask_servers:
             target = next(iter(adapted[contract.id].targets.values()))
-            voice = f"voice {target.spec.voice}" if target.spec.voice else "no voice"
+            voice = f"voice {target.target_spec.voice}" if target.target_spec.voice else "no voice"
             listener.notice(f"{contract.id}: {_describe_names(server_names, live)}; uses {voice}")
     return Catalogue(adapted.values())
 
 
-async def _ask_server(contract: Contract, live: LiveOptions, max_wait_s: float | None) -> ServerNames:
+async def _ask_server(contract: Contract, live: LiveOptions, max_wait_s: float | None) -> ModelAndVoiceNames:
     async with Transport() as transport:
         key = read_client_key(contract)
         client = Client(contract, transport, base_urls=live.base_urls, key=key, max_wait_s=max_wait_s)
-        return await read_server_names(client)
+        return await read_model_and_voice_names(client)
 
 
-def _describe_names(server_names: ServerNames, live: LiveOptions) -> str:
+def _describe_names(server_names: ModelAndVoiceNames, live: LiveOptions) -> str:
     """Return how many models and voices there are, and whether the server lists them or the user has named them."""
     named = ((live.models, server_names.models, "model"), (live.voices, server_names.voices, "voice"))
     if not live.models and not live.voices:

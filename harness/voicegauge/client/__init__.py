@@ -1,7 +1,7 @@
 """Async client for any contract: submits, polls and downloads within a budget."""
 
 from voicegauge.client.client import Client, RequestToRepeat
-from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyChoice
+from voicegauge.client.connection import USE_CLIENT_KEY, ApiKeyOrSentinel
 from voicegauge.client.delivery import (
     MAX_RETRY_AFTER_S,
     DeliveryInterruptedError,
@@ -31,7 +31,7 @@ from voicegauge.client.requests import (
     remove_credentials,
     replace_key,
 )
-from voicegauge.client.server_lists import ServerNames, read_server_names
+from voicegauge.client.server_lists import ModelAndVoiceNames, read_model_and_voice_names
 from voicegauge.client.spending import (
     Journal,
     Ledger,
@@ -44,11 +44,11 @@ from voicegauge.client.spending import (
     Reservation,
     Settlement,
     SharedBudget,
-    SubmitCompleted,
+    SubmitCompletedEvent,
     SubmitEvent,
-    SubmitNotSent,
+    SubmitNotSentEvent,
     SubmitRecorder,
-    SubmitStarted,
+    SubmitStartedEvent,
     create_rate_limiter,
     find_account_plans,
     read_events,
@@ -61,13 +61,14 @@ from voicegauge.client.traffic_observer import TrafficObserver
 __all__ = [
     "MAX_RETRY_AFTER_S",
     "USE_CLIENT_KEY",
-    "ApiKeyChoice",
+    "ApiKeyOrSentinel",
     "Client",
     "DeliveryInterruptedError",
     "FetchedAudio",
     "Journal",
     "KeyDestinations",
     "Ledger",
+    "ModelAndVoiceNames",
     "Origin",
     "PaymentObserver",
     "PricedRequest",
@@ -78,14 +79,13 @@ __all__ = [
     "RequestParts",
     "RequestToRepeat",
     "Reservation",
-    "ServerNames",
     "Settlement",
     "SharedBudget",
-    "SubmitCompleted",
+    "SubmitCompletedEvent",
     "SubmitEvent",
-    "SubmitNotSent",
+    "SubmitNotSentEvent",
     "SubmitRecorder",
-    "SubmitStarted",
+    "SubmitStartedEvent",
     "TrafficObserver",
     "add_idempotency_key",
     "build_audio_input_request",
@@ -108,7 +108,7 @@ __all__ = [
     "read_client_key",
     "read_events",
     "read_link_parameters",
-    "read_server_names",
+    "read_model_and_voice_names",
     "remove_credentials",
     "replace_key",
     "send_and_settle",

@@ -14,8 +14,8 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from voicegauge.client.requests import COMPUTED_CREDENTIAL, read_values
-from voicegauge.contract import ComputedScheme, Contract, Operation
+from voicegauge.client.requests import COMPUTED_CREDENTIAL, read_values_by_variable
+from voicegauge.contract import ComputedCredentialScheme, Contract, Operation
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats import UnreadableBodyError, read_json
 from voicegauge.model import Exchange, Request, Response
@@ -28,8 +28,8 @@ TOKEN_OPERATION = "(access token)"  # noqa: S105 - an operation of no contract
 
 
 class _Token(NamedTuple):
-    text: str
-    ends_at_s: float
+    access_token: str
+    expires_at_s: float
 
 
 class RequestAuthenticator:
@@ -48,14 +48,14 @@ class RequestAuthenticator:
         """
         self._contract, self._transport, self._clock = contract, transport, clock
         self._replace_server = replace_server
-        self._uses: dict[str, tuple[str, ComputedScheme]] = {}
+        self._uses: dict[str, tuple[str, ComputedCredentialScheme]] = {}
         """Key and scheme by the text that stands for the credential."""
         self._tokens: dict[str, _Token] = {}
         self._lock = asyncio.Lock()
 
-    def stand_in_for(self, operation: Operation, key: str) -> str:
+    def choose_credential_text(self, operation: Operation, key: str) -> str:
         """Return the text to send in place of `key`: the key itself, unless the credential is computed."""
-        scheme = self._contract.find_computed_scheme(operation)
+        scheme = self._contract.find_computed_credential_scheme(operation)
         if scheme is None or (scheme.token_url is not None and key == BAD_KEY):
             return key
         for text, use in self._uses.items():
@@ -72,47 +72,48 @@ class RequestAuthenticator:
             UsageError: the credentials for a token were rejected.
             TransportError: there was no response to the request for a token; the request itself was not sent.
         """
-        text = self._find_stand_in(request)
+        text = self._find_placeholder_text(request)
         if text is None:
             return request
         key, scheme = self._uses[text]
-        values = read_values(self._contract, key)
+        values = read_values_by_variable(self._contract, key)
         secret, key_id = (
-            values[variable or self._contract.provider.key_env] for variable in (scheme.key.env, scheme.key.id_env)
+            values[variable or self._contract.provider.key_env]
+            for variable in (scheme.key_spec.env, scheme.key_spec.id_env)
         )
-        if scheme.key.aws is not None:
-            aws = scheme.key.aws
+        if scheme.key_spec.aws is not None:
+            aws = scheme.key_spec.aws
             return sign_for_aws(
                 request, access_key_id=key_id, secret_key=secret, region=aws.region, service=aws.service
             )
         async with self._lock:  # one token for requests that are sent at the same time
             token = self._tokens.get(text)
-            if token is None or token.ends_at_s <= self._clock.monotonic():
+            if token is None or token.expires_at_s <= self._clock.monotonic():
                 token = self._tokens[text] = await self._request_token(scheme, key_id, secret)
-        headers = tuple((name, value.replace(text, token.text)) for name, value in request.headers)
+        headers = tuple((name, value.replace(text, token.access_token)) for name, value in request.headers)
         return msgspec.structs.replace(request, headers=headers)
 
     def forget_token(self, request: Request) -> bool:
         """Forget the token of a request that was rejected, and return whether there was one."""
-        text = self._find_stand_in(request)
+        text = self._find_placeholder_text(request)
         return text is not None and self._tokens.pop(text, None) is not None
 
     def hide(self, exchange: Exchange, request: Request) -> Exchange:
         """Return `exchange` with `request`, as it was built, and without the tokens that its response repeats."""
         headers, body = exchange.response.headers, exchange.response.body
         for text, token in self._tokens.items():
-            headers = tuple((name, value.replace(token.text, text)) for name, value in headers)
-            body = body.replace(token.text.encode(), text.encode())
+            headers = tuple((name, value.replace(token.access_token, text)) for name, value in headers)
+            body = body.replace(token.access_token.encode(), text.encode())
         response = exchange.response
         if (headers, body) != (response.headers, response.body):
             response = msgspec.structs.replace(response, headers=headers, body=body)
         return msgspec.structs.replace(exchange, request=request, response=response)
 
-    def _find_stand_in(self, request: Request) -> str | None:
+    def _find_placeholder_text(self, request: Request) -> str | None:
         value = request.header("authorization") or ""
         return next((text for text in self._uses if value.endswith(f" {text}")), None)
 
-    async def _request_token(self, scheme: ComputedScheme, client_id: str, secret: str) -> _Token:
+    async def _request_token(self, scheme: ComputedCredentialScheme, client_id: str, secret: str) -> _Token:
         assert scheme.token_url is not None, "only called for OAuth 2"
         url = self._replace_server(scheme.token_url)
         pair = f"{quote(client_id, safe='')}:{quote(secret, safe='')}"  # RFC 6749, section 2.3.1

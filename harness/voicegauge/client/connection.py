@@ -20,14 +20,14 @@ from voicegauge.recording import mask_credentials
 from voicegauge.transport import Clock, RealClock, Transport
 
 
-class KeySentinel(enum.Enum):
+class ApiKeySentinel(enum.Enum):
     """Marks that the client's own key is to be sent, because `None` means to send no key."""
 
     SEND_CLIENT_KEY = enum.auto()
 
 
-USE_CLIENT_KEY: Final = KeySentinel.SEND_CLIENT_KEY
-ApiKeyChoice = str | None | Literal[KeySentinel.SEND_CLIENT_KEY]
+USE_CLIENT_KEY: Final = ApiKeySentinel.SEND_CLIENT_KEY
+ApiKeyOrSentinel = str | None | Literal[ApiKeySentinel.SEND_CLIENT_KEY]
 
 
 class ProviderConnection:
@@ -102,7 +102,7 @@ class ProviderConnection:
         operation: Operation,
         request_parts: RequestParts,
         *,
-        key: ApiKeyChoice = USE_CLIENT_KEY,
+        key: ApiKeyOrSentinel = USE_CLIENT_KEY,
         url: str | None = None,
     ) -> Request:
         """Build the HTTP request of `operation`.
@@ -116,12 +116,12 @@ class ProviderConnection:
         Raises:
             UsageError: a value cannot be sent.
         """
-        if key is KeySentinel.SEND_CLIENT_KEY:
+        if key is ApiKeySentinel.SEND_CLIENT_KEY:
             key = self._key
         elif key is not None:
             key = replace_key(self._key, key)
         if key is not None:
-            key = self._authenticator.stand_in_for(operation, key)
+            key = self._authenticator.choose_credential_text(operation, key)
         return self._builder.build_request(operation, request_parts, key, url=url)
 
     async def wait_for_rate_limit(self, operation: Operation) -> None:
@@ -194,7 +194,7 @@ class ProviderConnection:
         operation: Operation,
         request_parts: RequestParts,
         *,
-        key: ApiKeyChoice = USE_CLIENT_KEY,
+        key: ApiKeyOrSentinel = USE_CLIENT_KEY,
         server: str | None = None,
     ) -> Exchange:
         """Build one request, wait for the rate limit, and send it.

@@ -19,10 +19,10 @@ from voicegauge.model import Exchange, Request
 MAX_LIST_S = 10.0
 """Maximum time of one list in seconds. A server that needs longer is used with the names of the contract."""
 
-_HTML = "HTML"
+_WEB_PAGE_EVIDENCE = "HTML"
 
 
-class ServerNames(NamedTuple):
+class ModelAndVoiceNames(NamedTuple):
     """What a server says that it has; a list is empty if the server does not say it."""
 
     models: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class ServerNames(NamedTuple):
     """Ids of the operations for lists of voices that the server does not have."""
 
 
-async def read_server_names(connection: ProviderConnection) -> ServerNames:
+async def read_model_and_voice_names(connection: ProviderConnection) -> ModelAndVoiceNames:
     """Return the models and voices of a server of the user's own.
 
     Raises:
@@ -44,10 +44,10 @@ async def read_server_names(connection: ProviderConnection) -> ServerNames:
     statuses: set[int] = set()
     names_by_operation: dict[str, tuple[str, ...]] = {}
     lists = (*([spec.models] if spec.models is not None else []), *spec.voices)
-    for server_list, exchange in zip(lists, await _request_lists(connection, lists), strict=True):
+    for server_list, exchange in zip(lists, await _request_server_lists(connection, lists), strict=True):
         if exchange is not None:
             statuses.add(exchange.response.status)
-            names_by_operation[server_list.operation] = _read_names(exchange, server_list)
+            names_by_operation[server_list.operation] = _read_names_from_exchange(exchange, server_list)
     if statuses & {401, 403}:
         _raise_key_error(connection, min(statuses & {401, 403}))
     if not any(names_by_operation.values()):  # a server with a web page may answer every path with it
@@ -55,34 +55,38 @@ async def read_server_names(connection: ProviderConnection) -> ServerNames:
     models = names_by_operation.get(spec.models.operation, ()) if spec.models is not None else ()
     voices = [names_by_operation.get(one.operation, ()) for one in spec.voices]
     missing = (one.operation for one, names in zip(spec.voices, voices, strict=True) if not names)
-    return ServerNames(models, next(filter(None, voices), ()), tuple(missing))
+    return ModelAndVoiceNames(models, next(filter(None, voices), ()), tuple(missing))
 
 
-async def _request_lists(connection: ProviderConnection, lists: Sequence[ServerList]) -> list[Exchange | None]:
+async def _request_server_lists(
+    connection: ProviderConnection, server_lists: Sequence[ServerList]
+) -> list[Exchange | None]:
     """Request all lists at once; the result has `None` for each without a response.
 
     Raises:
         TransportError: there is no server, or it responds to none of the requests in time.
     """
-    results = await asyncio.gather(*(_request_list(connection, one) for one in lists), return_exceptions=True)
+    results = await asyncio.gather(
+        *(_request_server_list(connection, one) for one in server_lists), return_exceptions=True
+    )
     errors = [result for result in results if isinstance(result, BaseException)]
     for error in errors:
-        if not isinstance(error, TransportError) or not error.sent or len(errors) == len(lists):
+        if not isinstance(error, TransportError) or not error.sent or len(errors) == len(server_lists):
             raise error
     return [None if isinstance(result, BaseException) else result for result in results]
 
 
-async def _request_list(connection: ProviderConnection, server_list: ServerList) -> Exchange:
+async def _request_server_list(connection: ProviderConnection, server_list: ServerList) -> Exchange:
     operation = connection.contract.find_operation(server_list.operation)
-    return await _send(connection, connection.build_request(operation, RequestParts()), operation)
+    return await _send_within_time_limit(connection, connection.build_request(operation, RequestParts()), operation)
 
 
-async def _send(connection: ProviderConnection, request: Request, operation: Operation) -> Exchange:
+async def _send_within_time_limit(connection: ProviderConnection, request: Request, operation: Operation) -> Exchange:
     max_total_s = MAX_LIST_S if connection.max_wait_s is None else min(MAX_LIST_S, connection.max_wait_s)
     return await connection.send(request, operation.id, max_total_s=max_total_s)
 
 
-def _read_names(exchange: Exchange, server_list: ServerList) -> tuple[str, ...]:
+def _read_names_from_exchange(exchange: Exchange, server_list: ServerList) -> tuple[str, ...]:
     is_success = 200 <= exchange.response.status < 300
     return server_list.read_names(parse_exchange(exchange).response_json) if is_success else ()
 
@@ -102,7 +106,7 @@ async def _check_base_url(connection: ProviderConnection) -> None:
     """
     operation = _find_speech_operation(connection.contract)
     right = connection.build_request(operation, RequestParts())
-    reason = await _find_why_missing(connection, right.url, operation)
+    reason = await _find_missing_api_evidence(connection, right.url, operation)
     if reason is None:
         return
     base = right.url.removesuffix(operation.path)
@@ -110,23 +114,23 @@ async def _check_base_url(connection: ProviderConnection) -> None:
     root = f"{parts.scheme}://{parts.netloc}"
     documented = urlsplit(operation.server.url).path
     for other in dict.fromkeys((f"{base}{documented}", f"{root}{documented}", root)):
-        if other != base and await _find_why_missing(connection, other + operation.path, operation) is None:
+        if other != base and await _find_missing_api_evidence(connection, other + operation.path, operation) is None:
             raise UsageError(f"{base} has no {operation.path} ({reason}): use --base-url {other}")
-    if reason == _HTML:
+    if reason == _WEB_PAGE_EVIDENCE:
         raise UsageError(f"{right.url} answers HTML: is this the base URL of the API? Name it with --base-url")
     raise UsageError(f"{base} has no {operation.path} ({reason}): name the base URL of the API with --base-url")
 
 
-async def _find_why_missing(connection: ProviderConnection, url: str, operation: Operation) -> str | None:
+async def _find_missing_api_evidence(connection: ProviderConnection, url: str, operation: Operation) -> str | None:
     """Return how a server shows that it has no API at `url`: by a status, or by a web page; `None` if it has one."""
     request = connection.build_request(operation, RequestParts(), url=url)
     request = msgspec.structs.replace(
         request, body=b"{}", headers=(*request.headers, ("Content-Type", "application/json"))
     )
-    response = (await _send(connection, request, operation)).response
+    response = (await _send_within_time_limit(connection, request, operation)).response
     if response.status in (404, 405):
         return str(response.status)
-    return _HTML if 200 <= response.status < 300 and response.media_type == "text/html" else None
+    return _WEB_PAGE_EVIDENCE if 200 <= response.status < 300 and response.media_type == "text/html" else None
 
 
 def _find_speech_operation(contract: Contract) -> Operation:

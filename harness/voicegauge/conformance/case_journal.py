@@ -25,10 +25,10 @@ from voicegauge.client import (
     Journal,
     PurchaseAccount,
     PurchaseHistory,
-    SubmitCompleted,
-    SubmitNotSent,
+    SubmitCompletedEvent,
+    SubmitNotSentEvent,
     SubmitRecorder,
-    SubmitStarted,
+    SubmitStartedEvent,
     read_events,
 )
 from voicegauge.conformance.cases import ConformanceCase
@@ -52,7 +52,7 @@ class CaseRepeated(Record, frozen=True, kw_only=True, tag_field="event", tag="ca
     id: str
 
 
-CaseEvent = SubmitStarted | SubmitNotSent | SubmitCompleted | CaseFinished | CaseRepeated
+CaseEvent = SubmitStartedEvent | SubmitNotSentEvent | SubmitCompletedEvent | CaseFinished | CaseRepeated
 
 
 @dataclass
@@ -65,9 +65,9 @@ class CaseHistory(PurchaseHistory):
     _attempt_start_index: int = 0
     """Index of the first request since the case began for the last time."""
 
-    def note_submit(self, submitted_at: str, price_usd: float | None, idempotency_key: str | None = None) -> None:
+    def record_submit(self, submitted_at: str, price_usd: float | None, idempotency_key: str | None = None) -> None:
         """Note that another request begins; the case does not count as finished any more."""
-        super().note_submit(submitted_at, price_usd, idempotency_key)
+        super().record_submit(submitted_at, price_usd, idempotency_key)
         self.is_finished = False
         # A request that is repeated with its key belongs to the current attempt.
         self._attempt_start_index = min(self._attempt_start_index, len(self.purchases) - 1)
@@ -93,14 +93,14 @@ class CaseHistory(PurchaseHistory):
     def iterate_events(self) -> Iterable[CaseEvent]:
         """Yield the events from which the last request follows."""
         last = self.purchases[-1]
-        yield SubmitStarted(
+        yield SubmitStartedEvent(
             id=self.sample_or_case_id,
             submitted_at=last.submitted_at,
             price_usd=last.price_usd,
             idempotency_key=last.idempotency_key,
         )
         if last.status is not None:
-            yield SubmitCompleted(
+            yield SubmitCompletedEvent(
                 id=self.sample_or_case_id,
                 status=last.status,
                 billing=last.billing,
@@ -119,7 +119,7 @@ def apply_event(event: CaseEvent, histories: dict[str, CaseHistory]) -> None:
             history.note_case_finished(event.reason)
         case CaseRepeated():
             history.note_repetition()
-        case SubmitStarted() | SubmitNotSent() | SubmitCompleted():
+        case SubmitStartedEvent() | SubmitNotSentEvent() | SubmitCompletedEvent():
             event.add_to_history(history)
 
 

@@ -68,7 +68,10 @@ def iterate_needed_operations(target: BaseTarget) -> Iterator[Operation]:
         if single.speech is not None and single.speech.response.job is not None:
             yield from _iterate_job_operations(contract.find_operation(single.speech.response.job))
     for creating_operation in contract.operations.values():
-        if any(_is_location_required(target, use.id) for use in creating_operation.iterate_resource_uses_in(operation)):
+        if any(
+            _is_location_required(target, use.id)
+            for use in creating_operation.iterate_uses_of_created_resource(operation)
+        ):
             yield from _iterate_resource_operations(creating_operation)
 
 
@@ -95,7 +98,7 @@ def _iterate_resource_operations(creating_operation: Operation) -> Iterator[Oper
 def _is_location_required(target: BaseTarget, location: Location) -> bool:
     """Whether no request to `target` is valid without a value at `location`."""
     if isinstance(target, Target) and location in {
-        target.speech.request[name].at for name in target.spec.required_fields
+        target.speech.request[name].at for name in target.target_spec.required_fields
     }:
         return True
     if location.kind != "body":

@@ -44,12 +44,12 @@ def _iterate_callback_bodies(operation: Operation) -> Iterator[tuple[str, MediaT
 
 
 def _iterate_posted_bodies(
-    schemas: Schemas, items: Mapping[str, Any], items_pointer: str
+    schemas: Schemas, path_items: Mapping[str, Any], path_items_pointer: str
 ) -> Iterator[tuple[str, MediaType]]:
-    for key, item in items.items():
+    for key, item in path_items.items():
         node = item.get("post", {})
         body, pointer = schemas.resolve_reference(
-            node.get("requestBody", {}), f"{items_pointer}/{escape_pointer_token(key)}/post/requestBody"
+            node.get("requestBody", {}), f"{path_items_pointer}/{escape_pointer_token(key)}/post/requestBody"
         )
         for name, data in body.get("content", {}).items():
             if is_json(name):
@@ -75,7 +75,7 @@ def find_status_operation(operation: Operation) -> Operation | None:
     return operation.contract.operations.get(name) if name else None
 
 
-class SignedParts(NamedTuple):
+class SignatureHeaders(NamedTuple):
     """What the headers of a callback contain besides its body."""
 
     signatures: tuple[str, ...]
@@ -85,42 +85,50 @@ class SignedParts(NamedTuple):
     """Unix time in seconds; empty if there is none."""
 
 
-def read_signed_parts(spec: WebhookSignature, read_header: Callable[[str], str | None]) -> SignedParts:
+def read_signature_headers(
+    signature_spec: WebhookSignature, read_header: Callable[[str], str | None]
+) -> SignatureHeaders:
     """Return what the headers of a callback contain; `read_header` returns a header by its name, or `None`."""
-    pattern = re.escape(spec.format).replace(r"\{signature\}", r"(?P<signature>[A-Za-z0-9+/=_-]+)")
+    pattern = re.escape(signature_spec.format).replace(r"\{signature\}", r"(?P<signature>[A-Za-z0-9+/=_-]+)")
     pattern = pattern.replace(r"\{timestamp\}", r"(?P<timestamp>\d+)")
-    found = list(re.finditer(pattern, read_header(spec.header) or ""))
-    in_format = found[0]["timestamp"] if found and "{timestamp}" in spec.format else ""
-    return SignedParts(
+    found = list(re.finditer(pattern, read_header(signature_spec.header) or ""))
+    in_format = found[0]["timestamp"] if found and "{timestamp}" in signature_spec.format else ""
+    return SignatureHeaders(
         signatures=tuple(match["signature"] for match in found),
-        callback_id=(read_header(spec.id) or "") if spec.id else "",
-        timestamp=(read_header(spec.timestamp) or "") if spec.timestamp else in_format,
+        callback_id=(read_header(signature_spec.id) or "") if signature_spec.id else "",
+        timestamp=(read_header(signature_spec.timestamp) or "") if signature_spec.timestamp else in_format,
     )
 
 
-def compute_signature(spec: WebhookSignature, secret: str, body: bytes, *, callback_id: str, timestamp: str) -> str:
+def compute_signature(
+    signature_spec: WebhookSignature, secret: str, body: bytes, *, callback_id: str, timestamp: str
+) -> str:
     """Return the signature of a callback.
 
     Raises:
         ValueError: the secret is not base64, although the contract says so.
     """
-    text = secret.removeprefix(spec.secret_prefix)
-    is_base64 = spec.secret_encoding == "base64"  # noqa: S105
+    text = secret.removeprefix(signature_spec.secret_prefix)
+    is_base64 = signature_spec.secret_encoding == "base64"  # noqa: S105
     try:
         key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True) if is_base64 else text.encode()
     except binascii.Error:
-        raise ValueError(f"{spec.secret_env} is not base64: set it to the secret as the provider shows it") from None
-    before, _, after = spec.signed.partition("{body}")
+        raise ValueError(
+            f"{signature_spec.secret_env} is not base64: set it to the secret as the provider shows it"
+        ) from None
+    before, _, after = signature_spec.signed.partition("{body}")
     start, end = (part.replace("{id}", callback_id).replace("{timestamp}", timestamp) for part in (before, after))
-    digest = hmac.digest(key, start.encode() + body + end.encode(), spec.digest)
-    return digest.hex() if spec.encoding == "hex" else base64.b64encode(digest).decode()
+    digest = hmac.digest(key, start.encode() + body + end.encode(), signature_spec.digest)
+    return digest.hex() if signature_spec.encoding == "hex" else base64.b64encode(digest).decode()
 
 
 def build_signature_headers(
-    spec: WebhookSignature, signature: str, *, callback_id: str, timestamp: str
+    signature_spec: WebhookSignature, signature: str, *, callback_id: str, timestamp: str
 ) -> dict[str, str]:
     """Return the headers of a signed callback."""
-    headers = {spec.header: spec.format.replace("{signature}", signature).replace("{timestamp}", timestamp)}
-    headers |= {spec.id: callback_id} if spec.id else {}
-    headers |= {spec.timestamp: timestamp} if spec.timestamp else {}
+    headers = {
+        signature_spec.header: signature_spec.format.replace("{signature}", signature).replace("{timestamp}", timestamp)
+    }
+    headers |= {signature_spec.id: callback_id} if signature_spec.id else {}
+    headers |= {signature_spec.timestamp: timestamp} if signature_spec.timestamp else {}
     return headers

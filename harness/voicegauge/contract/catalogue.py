@@ -105,7 +105,8 @@ def load_catalogue(folders: Sequence[Path] = ()) -> Catalogue:
             two contracts with the same id.
     """
     bundled = [
-        _load_bundled(path, path.stat().st_mtime_ns) for path in find_contract_files(find_bundled_folder("contracts"))
+        _load_bundled_contract(path, path.stat().st_mtime_ns)
+        for path in find_contract_files(find_bundled_folder("contracts"))
     ]
     own = [contract for folder in folders for contract in _load_folder(folder)]
     by_id = {contract.id: contract for contract in bundled}
@@ -159,7 +160,7 @@ def _list_server_origins(contract: Contract) -> set[str]:
 
 
 @functools.lru_cache(maxsize=64)
-def _load_bundled(path: Path, file_modified_ns: int) -> Contract:
+def _load_bundled_contract(path: Path, file_modified_ns: int) -> Contract:
     """Load a bundled contract, once per process because contracts are immutable, and again if the file was modified."""
     del file_modified_ns  # only part of the cache key
     return load_contract(path)

@@ -68,17 +68,17 @@ OPERATION_POINTER_DEPTH = 3
 class PathMatch(NamedTuple):
     """The path of a URL, split at the beginning of an operation's path."""
 
-    path_before: str
+    base_path: str
     """The path of the base URL."""
     path_parameters: dict[str, str]
     """The values of the path parameters, with percent-encoding decoded."""
 
 
-class ComputedScheme(NamedTuple):
+class ComputedCredentialScheme(NamedTuple):
     """A security scheme whose credential is computed from the key: an access token, or a signature."""
 
     name: str
-    key: KeySpec
+    key_spec: KeySpec
     token_url: str | None
     """URL of the OAuth 2 tokens; `None` if requests are signed."""
     scopes: tuple[str, ...]
@@ -151,7 +151,7 @@ class Operation(ContractPart):
         )
 
     @property
-    def audio_variants(self) -> Iterator[ResponseAudio]:
+    def response_audio_variants(self) -> Iterator[ResponseAudio]:
         """How responses carry audio: as `x-speech` states, and as single targets select it; empty without speech."""
         if self.speech is not None:
             audios = (self.speech.response.audio, *(target.audio for target in self.speech.targets.values()))
@@ -169,7 +169,7 @@ class Operation(ContractPart):
         """
         matching: list[tuple[int, Target]] = []
         for target in self.contract.targets.values():
-            spec = target.spec
+            spec = target.target_spec
             if target.operation is not self:
                 continue
             needed = [target.speech.request[word].at for word in spec.required_fields]
@@ -178,9 +178,9 @@ class Operation(ContractPart):
                 matching.append((len(spec.constants) + len(needed), target))
         return max(matching, key=lambda pair: pair[0], default=(0, None))[1]
 
-    def iterate_resource_uses_in(self, other: Operation) -> Iterator[ResourceUse]:
-        """Yield the uses, in requests to `other`, of the resource that this operation creates."""
-        yield from (use for use in self.resource.uses if use.operation == other.id) if self.resource else ()
+    def iterate_uses_of_created_resource(self, other_operation: Operation) -> Iterator[ResourceUse]:
+        """Yield the uses, in requests to `other_operation`, of the resource that this operation creates."""
+        yield from (use for use in self.resource.uses if use.operation == other_operation.id) if self.resource else ()
 
     @property
     def targets(self) -> Iterator[BaseTarget]:
@@ -266,7 +266,7 @@ class BaseTarget(ABC):
     name: str
     """Name of the target, unique within the provider: "xtts-v2", "stt-whisper"."""
     operation: Operation = field(repr=False)
-    spec: TargetSpec | AudioInputTargetSpec = field(repr=False)
+    target_spec: TargetSpec | AudioInputTargetSpec = field(repr=False)
     pointer: str
     """JSON pointer to the target in the document."""
 
@@ -298,7 +298,7 @@ class BaseTarget(ABC):
     @property
     def pricing(self) -> PriceSpec | None:
         """The target's own price, else the price of its operation; `None` if no price is documented."""
-        own = self.spec.pricing
+        own = self.target_spec.pricing
         return own.select_plan(self.contract.account_plans) if own is not None else self.operation.pricing
 
 
@@ -306,23 +306,29 @@ class BaseTarget(ABC):
 class Target(BaseTarget):
     """A speech synthesis target."""
 
-    spec: TargetSpec = field(repr=False)
+    target_spec: TargetSpec = field(repr=False)
 
     @functools.cached_property
     def speech(self) -> SpeechSpec:
         """The `x-speech` of the target's operation, with the request fields of the target."""
         speech = self.operation.speech
         assert speech is not None
-        if not self.spec.request:
+        if not self.target_spec.request:
             return speech
-        fields = {name: field for name, field in {**speech.request, **self.spec.request}.items() if field is not None}
+        fields = {
+            name: field for name, field in {**speech.request, **self.target_spec.request}.items() if field is not None
+        }
         return msgspec.structs.replace(speech, request=fields)
 
     @functools.cached_property
     def response(self) -> SpeechResponse:
         """The documented response: a job or audio, which may differ from that of other targets of the operation."""
         response = self.speech.response
-        return response if self.spec.audio is None else msgspec.structs.replace(response, audio=self.spec.audio)
+        return (
+            response
+            if self.target_spec.audio is None
+            else msgspec.structs.replace(response, audio=self.target_spec.audio)
+        )
 
     @property
     def response_audio(self) -> ResponseAudio | None:
@@ -381,7 +387,7 @@ class Target(BaseTarget):
 
         Return `None` if the constants select no branch: the schema is the same for all targets of the operation.
         """
-        constants = {place.tokens: value for place, value in self.spec.constants.items() if place.is_in_body}
+        constants = {place.tokens: value for place, value in self.target_spec.constants.items() if place.is_in_body}
         if media_type.schema_pointer is None:
             return None
         schema = media_type.part_data["schema"]
@@ -396,7 +402,7 @@ class Target(BaseTarget):
     @property
     def needs_key(self) -> bool:
         """Whether a request to the target needs a key. Some targets need none although their operation does."""
-        return super().needs_key and not self.spec.keyless
+        return super().needs_key and not self.target_spec.keyless
 
 
 @dataclass(frozen=True, eq=False)
@@ -414,7 +420,7 @@ class JobTarget(Target):
 class AudioInputTarget(BaseTarget):
     """A target that audio is sent to, which it transcribes, converts or analyzes."""
 
-    spec: AudioInputTargetSpec = field(repr=False)
+    target_spec: AudioInputTargetSpec = field(repr=False)
 
     @property
     def audio_input(self) -> AudioInputSpec:
@@ -450,7 +456,7 @@ class Contract:
     """The servers by name."""
     limits: LimitsSpec = field(repr=False)
     """The `x-limits` at the root of the document."""
-    keys: Mapping[str, KeySpec] = field(repr=False)
+    key_specs: Mapping[str, KeySpec] = field(repr=False)
     """The `x-key` of each security scheme, by the name of the scheme."""
     read_operations: Callable[[Contract], Iterator[Operation]] = field(repr=False)
     """Reads the operations of the document. It is called after the contract exists, because operations refer to it."""
@@ -528,20 +534,20 @@ class Contract:
     @property
     def key_variables(self) -> tuple[str, ...]:
         """The environment variables of the key and of what else is sent with it, such as a user id; the key first."""
-        others = (name for key in self.keys.values() for name in (key.env, key.id_env) if name is not None)
+        others = (name for key in self.key_specs.values() for name in (key.env, key.id_env) if name is not None)
         return tuple(dict.fromkeys((self.provider.key_env, *others)))
 
-    def find_computed_scheme(self, operation: Operation) -> ComputedScheme | None:
+    def find_computed_credential_scheme(self, operation: Operation) -> ComputedCredentialScheme | None:
         """Return the scheme of the first security requirement with a key whose credential is computed for each request.
 
         Return `None` if the key itself is sent.
         """
         requirement = next((requirement for requirement in operation.security if requirement), {})
         for name in requirement:
-            key, scheme = self.keys[name], self.security_schemes[name]
+            key, scheme = self.key_specs[name], self.security_schemes[name]
             token_url = scheme.get("flows", {}).get("clientCredentials", {}).get("tokenUrl")
             if key.aws is not None or (scheme.get("type") == "oauth2" and token_url):
-                return ComputedScheme(name, key, token_url, tuple(requirement[name]))
+                return ComputedCredentialScheme(name, key, token_url, tuple(requirement[name]))
         return None
 
     def _find_by_name(self, item_kind: str, name: str, named_items: Mapping[str, _NamedItemT]) -> _NamedItemT:

@@ -32,7 +32,7 @@ from voicegauge.contract.record_reader import convert_record
 from voicegauge.contract.schemas import Schemas
 from voicegauge.formats import Document, escape_pointer_token
 
-_DESCRIBED_ELSEWHERE = ("accept", "authorization", "content-type")
+_HEADERS_DESCRIBED_ELSEWHERE = ("accept", "authorization", "content-type")
 """Headers that media types and security schemes describe."""
 HTTP_METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 _SpecT = TypeVar("_SpecT")
@@ -61,14 +61,14 @@ def build_contract(document: Document, schemas: Schemas) -> Contract:
         schemas=schemas,
         servers=_read_servers(document, schemas),
         limits=convert_record(document, root.get("x-limits", {}), "/x-limits", LimitsSpec),
-        keys=_read_keys(document),
+        key_specs=_read_key_specs(document),
         read_operations=_read_operations,
     )
     _ = contract.operations  # read now, so that errors are raised here
     return contract
 
 
-def _read_keys(document: Document) -> dict[str, KeySpec]:
+def _read_key_specs(document: Document) -> dict[str, KeySpec]:
     schemes = document.data.get("components", {}).get("securitySchemes", {})
     pointers = {name: f"/components/securitySchemes/{escape_pointer_token(name)}/x-key" for name in schemes}
     return {
@@ -192,7 +192,7 @@ def _read_parameters(schemas: Schemas, nodes: list[tuple[str, Any]]) -> Iterator
     found: dict[tuple[str, str], Parameter] = {}
     for at, node in nodes:
         data, pointer = schemas.resolve_reference(node, at)
-        if data["in"] == "header" and data["name"].lower() in _DESCRIBED_ELSEWHERE:
+        if data["in"] == "header" and data["name"].lower() in _HEADERS_DESCRIBED_ELSEWHERE:
             continue
         is_required = data.get("required", False) or data["in"] == "path"
         found[data["in"], data["name"]] = Parameter(schemas, pointer, data, data["name"], data["in"], is_required)

@@ -15,7 +15,7 @@ EXTENSION_KEYS = frozenset(
     )
 )
 """The keys whose grammar `voicegauge.contract.extension` defines."""
-EMBEDDED_FILES = "x-files"
+EMBEDDED_FILES_KEY = "x-files"
 """Key under which the other files of a document are embedded, each under a number."""
 _NAME_MAPPING_KEYS = frozenset(
     (
@@ -23,7 +23,7 @@ _NAME_MAPPING_KEYS = frozenset(
         *("parameters", "paths", "pathItems", "patternProperties", "properties", "requestBodies", "responses"),
         *("schemas", "securitySchemes", "variables", "webhooks", "$defs"),
         *("plans", "sources", "states", "targets", "uploads"),
-        EMBEDDED_FILES,
+        EMBEDDED_FILES_KEY,
     )
 )
 """Keys whose values map names to objects. The names are not keywords: a property may be called `default`."""
@@ -42,10 +42,10 @@ def walk_objects(data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         pointer, value, has_names = pending.pop()
         if isinstance(value, dict) and not has_names:
             yield pointer, value
-        pending += reversed(list(_iterate_inner_values(pointer, value, has_names=has_names)))
+        pending += reversed(list(_iterate_inner_values(pointer, value, keys_are_names=has_names)))
 
 
-def _iterate_inner_values(pointer: str, value: Any, *, has_names: bool) -> Iterator[tuple[str, Any, bool]]:
+def _iterate_inner_values(pointer: str, value: Any, *, keys_are_names: bool) -> Iterator[tuple[str, Any, bool]]:
     """Yield the mappings and lists directly in `value` with their pointers, and whether their keys are names."""
     if isinstance(value, list):
         for index, item in enumerate(value):
@@ -53,12 +53,12 @@ def _iterate_inner_values(pointer: str, value: Any, *, has_names: bool) -> Itera
                 yield f"{pointer}/{index}", item, False
         return
     for key, item in value.items() if isinstance(value, dict) else ():
-        if isinstance(item, (dict, list)) and (has_names or not _is_data(key, item)):
-            is_name_mapping = not has_names and key in _NAME_MAPPING_KEYS and isinstance(item, dict)
+        if isinstance(item, (dict, list)) and (keys_are_names or not _is_provider_data(key, item)):
+            is_name_mapping = not keys_are_names and key in _NAME_MAPPING_KEYS and isinstance(item, dict)
             yield f"{pointer}/{escape_pointer_token(key)}", item, is_name_mapping
 
 
-def _is_data(key: str, item: Any) -> bool:
-    if key in _DATA_KEYS or (key.startswith("x-") and key not in EXTENSION_KEYS and key != EMBEDDED_FILES):
+def _is_provider_data(key: str, item: Any) -> bool:
+    if key in _DATA_KEYS or (key.startswith("x-") and key not in EXTENSION_KEYS and key != EMBEDDED_FILES_KEY):
         return True
     return key == "examples" and isinstance(item, list)

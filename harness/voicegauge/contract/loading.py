@@ -43,7 +43,7 @@ def is_bundled(path: Path) -> bool:
     return find_bundled_folder("contracts") in parents or find_profiles_folder() in parents
 
 
-def adapt_to_server(
+def adapt_contract_to_server(
     contract: Contract, *, models: Sequence[str], voices: Sequence[str], missing_operations: Sequence[str] = ()
 ) -> Contract:
     """Return the contract of a server of the user's own that has these models and voices.
@@ -61,7 +61,7 @@ def adapt_to_server(
     Raises:
         ContractError: a name is not one that the contract allows.
     """
-    named = {target.spec.voice for target in contract.targets.values()}
+    named = {target.target_spec.voice for target in contract.targets.values()}
     voices = sorted(voices, key=lambda voice: voice not in named)[:MAX_CHECKED_VOICES]
     data = copy.deepcopy(contract.document.data)
     spec = contract.provider.self_hosted
@@ -76,7 +76,7 @@ def adapt_to_server(
         if spec.models is not None and models:
             _correct_examples(data, operation, spec.models.sets, models)
         if spec.voices and voices:
-            _limit_to_names(data, operation, spec.voices[0].sets, voices)
+            _limit_field_to_names(data, operation, spec.voices[0].sets, voices)
     for name in missing_operations:
         path, method = (unescape_pointer_token(token) for token in contract.operations[name].pointer.split("/")[2:])
         del data["paths"][path][method]
@@ -117,7 +117,7 @@ def limit_to_listed_voices(contract: Contract) -> Contract:
         for example in media.examples
         for name in server_list.read_names(example.value)
     ]
-    return adapt_to_server(contract, models=(), voices=tuple(dict.fromkeys(voices))) if voices else contract
+    return adapt_contract_to_server(contract, models=(), voices=tuple(dict.fromkeys(voices))) if voices else contract
 
 
 def _remove_lists_without_operation(data: dict[str, Any], missing_operations: Sequence[str]) -> None:
@@ -131,7 +131,7 @@ def _choose_model(target: dict[str, Any], location: str, models: Sequence[str]) 
         constants[location] = models[0]
 
 
-def _limit_to_names(data: dict[str, Any], operation: Operation, location: Location, names: Sequence[str]) -> None:
+def _limit_field_to_names(data: dict[str, Any], operation: Operation, location: Location, names: Sequence[str]) -> None:
     """Allow only `names` in the field at `location`."""
     schemas, field = operation.schemas, location.tokens[-1]
     for media in operation.request_media.values():

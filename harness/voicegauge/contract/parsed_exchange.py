@@ -34,7 +34,7 @@ from voicegauge.model import Exchange, Request
 ParsedT = TypeVar("ParsedT")
 JsonOrError = tuple[Any, str | None]
 """A JSON value and `None`, or `MISSING` and the reason why there is no value."""
-MAX_READ_NUMBER = 1e9
+MAX_PLAUSIBLE_CHARGE = 1e9
 """Largest charge that is read from a response, in dollars or credits. A larger number is not a plausible charge."""
 
 MAX_SCHEMA_ERRORS = 1_000
@@ -166,9 +166,9 @@ class ParsedExchange:
             stored = self._values["stream"] = stream_spec, parse_event_stream(stream_spec, self.exchange.response.body)
         return stored[1]
 
-    def store_stream(self, stream_spec: StreamSpec, reader: EventStreamParser) -> None:
-        """Store `reader`, which has read the whole body while it arrived."""
-        self._values["stream"] = stream_spec, reader
+    def store_stream(self, stream_spec: StreamSpec, event_stream_parser: EventStreamParser) -> None:
+        """Store `event_stream_parser`, which has read the whole body while it arrived."""
+        self._values["stream"] = stream_spec, event_stream_parser
 
     def read_response(self, location: Location | None) -> Any:
         """Return the value at a location of the response; `MISSING` if there is no value."""
@@ -188,7 +188,7 @@ class ParsedExchange:
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
     def read_number(self, location: Location | None) -> float | None:
-        """Return the number from 0 to `MAX_READ_NUMBER` at a location of the response; `None` if there is none.
+        """Return the number from 0 to `MAX_PLAUSIBLE_CHARGE` at a location of the response; `None` if there is none.
 
         A number in a header is converted from text.
         """
@@ -217,7 +217,7 @@ def _parse_amount(value: Any) -> float | None:
         number = float(value)
     except (ValueError, OverflowError):
         return None
-    return number if 0 <= number <= MAX_READ_NUMBER else None
+    return number if 0 <= number <= MAX_PLAUSIBLE_CHARGE else None
 
 
 def _parse_form(request: Request) -> Form | None:

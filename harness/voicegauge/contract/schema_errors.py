@@ -14,7 +14,7 @@ from voicegauge.formats import MISSING, escape_pointer_token, read_pointer, unes
 
 MAX_HELD_BACK_ERRORS = 1_000
 """Maximum number of errors below `then` that are kept until all other errors are known."""
-ReadSchema = Callable[[list[str]], Any]
+SchemaReader = Callable[[list[str]], Any]
 """Returns the schema at the tokens of a JSON pointer, with its reference resolved."""
 MissingKeys = set[tuple[str, str]]
 """The pointer to each object in the instance that lacks a required key, with the key."""
@@ -32,7 +32,7 @@ class SchemaError(NamedTuple):
 
 
 def omit_consequences_of_missing_keys(
-    errors: Iterable[SchemaError], instance: Any, read_schema: ReadSchema
+    errors: Iterable[SchemaError], instance: Any, read_schema: SchemaReader
 ) -> Iterator[SchemaError]:
     """Yield `errors` without those below `then` whose condition holds only because a required key is missing.
 
@@ -59,7 +59,7 @@ def omit_consequences_of_missing_keys(
 
 
 def _is_consequence_of_missing_keys(
-    error: SchemaError, instance: Any, read_schema: ReadSchema, missing_keys: MissingKeys
+    error: SchemaError, instance: Any, read_schema: SchemaReader, missing_keys: MissingKeys
 ) -> bool:
     tokens = _split_pointer(error.schema_pointer)
     for index, keyword in enumerate(tokens):

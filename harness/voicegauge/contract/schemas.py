@@ -32,9 +32,9 @@ MAX_REASON_CHARACTERS = 200
 """Maximum length of a reason, because the validator's message may quote the whole schema."""
 
 
-def to_pointer(path: list[str | int]) -> str:
+def format_json_pointer(tokens: list[str | int]) -> str:
     """Return the JSON pointer (RFC 6901) for a list of keys and indices."""
-    return "".join(f"/{escape_pointer_token(str(token))}" for token in path)
+    return "".join(f"/{escape_pointer_token(str(token))}" for token in tokens)
 
 
 class Schemas:
@@ -58,14 +58,14 @@ class Schemas:
     def _compile_validator(self, pointer: str) -> jsonschema_rs.Draft202012Validator:
         try:
             return jsonschema_rs.Draft202012Validator(
-                {"$ref": f"{self._uri}#{_to_fragment(pointer)}"},
+                {"$ref": f"{self._uri}#{_format_uri_fragment(pointer)}"},
                 registry=self._registry,
                 validate_formats=True,
                 pattern_options=_REGEX_OPTIONS,
                 mask=_VALUE_PLACEHOLDER,
             )
         except (ValueError, jsonschema_rs.ReferencingError) as error:
-            at = to_pointer(list(getattr(error, "instance_path", ())))
+            at = format_json_pointer(list(getattr(error, "instance_path", ())))
             detail = str(error).splitlines()[0][:MAX_REASON_CHARACTERS]
             raise self.document.build_error(at or pointer, f"is not a usable JSON Schema 2020-12: {detail}") from error
 
@@ -79,7 +79,7 @@ class Schemas:
         try:
             jsonschema_rs.meta.validate(read_pointer(self.document.data, tokens))
         except jsonschema_rs.ValidationError as error:
-            at = f"{pointer}{to_pointer(error.instance_path)}"
+            at = f"{pointer}{format_json_pointer(error.instance_path)}"
             raise self.document.build_error(at, f"is not a valid JSON Schema 2020-12: {error.message}") from error
         # Most of the schemas of a large document are never used; each compiled one takes up to a third of a megabyte.
         self._compile_validator(pointer)
@@ -91,7 +91,7 @@ class Schemas:
             ContractError: it is not.
         """
         if not self._compile_validator(pointer).is_valid(default):
-            shown = quote_json(default, MAX_REASON_CHARACTERS, compact=True)
+            shown = quote_json(default, MAX_REASON_CHARACTERS, is_compact=True)
             raise self.document.build_error(f"{pointer}/default", f"the default {shown} does not fit its own schema")
 
     def is_valid(self, pointer: str, instance: Any) -> bool:
@@ -114,13 +114,15 @@ class Schemas:
 
     def _iterate_all_errors(self, pointer: str, instance: Any) -> Iterator[SchemaError]:
         for error in self._get_validator(pointer).iter_errors(instance):
-            path, location = list(error.schema_path), to_pointer(list(error.instance_path))
+            path, location = list(error.schema_path), format_json_pointer(list(error.instance_path))
             keyword = str(path[-1]) if path else "false"
-            yield SchemaError(location, to_pointer(path), keyword, _describe_error(error.message, location, instance))
+            yield SchemaError(
+                location, format_json_pointer(path), keyword, _describe_error(error.message, location, instance)
+            )
 
     def iterate_violated_keywords(self, pointer: str, instance: Any) -> Iterator[str]:
         """Yield JSON pointers to the keywords that `instance` violates, without the cost of messages."""
-        return (to_pointer(error.schema_path) for error in self._get_validator(pointer).iter_errors(instance))
+        return (format_json_pointer(error.schema_path) for error in self._get_validator(pointer).iter_errors(instance))
 
     def resolve_reference(self, node: Any, pointer: str = "") -> tuple[Any, str]:
         """Resolve the `$ref` of `node`; return the resulting value, and the pointer to the place where it is defined.
@@ -178,9 +180,9 @@ def _describe_error(message: str, pointer: str, instance: Any) -> str:
     if _VALUE_PLACEHOLDER not in message:
         return message
     value = read_pointer(instance, [unescape_pointer_token(token) for token in pointer.split("/")[1:]])
-    return message.replace(_VALUE_PLACEHOLDER, quote_json(value, MAX_VALUE_CHARACTERS_SHOWN, compact=True))
+    return message.replace(_VALUE_PLACEHOLDER, quote_json(value, MAX_VALUE_CHARACTERS_SHOWN, is_compact=True))
 
 
-def _to_fragment(pointer: str) -> str:
+def _format_uri_fragment(pointer: str) -> str:
     """Write a JSON pointer as a URI fragment (RFC 6901, section 6)."""
     return quote(pointer, safe="/~!$&'()*+,;=:@-._")

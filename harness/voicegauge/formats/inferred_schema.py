@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-_TYPE_NAMES = {
+_JSON_TYPE_BY_CLASS = {
     dict: "object",
     list: "array",
     str: "string",
@@ -47,4 +47,4 @@ def infer_schema(values: Sequence[Any], nesting_depth: int = 0) -> dict[str, Any
 
 
 def _get_schema_type(value: Any) -> str:
-    return _TYPE_NAMES[type(value)]
+    return _JSON_TYPE_BY_CLASS[type(value)]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 
-def quote_json(value: Any, max_characters: int, *, compact: bool = False) -> str:
+def quote_json(value: Any, max_characters: int, *, is_compact: bool = False) -> str:
     """Return the first `max_characters` of a value's JSON text.
 
     Nothing marks the cut, so that a secret which is cut off can still be recognized at the end.
@@ -15,9 +15,9 @@ def quote_json(value: Any, max_characters: int, *, compact: bool = False) -> str
     Args:
         value: a JSON value.
         max_characters: maximum length of the result.
-        compact: whether to leave out the spaces after commas and colons.
+        is_compact: whether to leave out the spaces after commas and colons.
     """
-    comma, colon = (",", ":") if compact else (", ", ": ")
+    comma, colon = (",", ":") if is_compact else (", ", ": ")
     text = ""
     for token in _generate_tokens(value, max_characters, comma, colon):
         text += token

@@ -36,7 +36,7 @@ class JsonLinesParser:
         found: list[Message] = []
         for line in lines:
             self._line += line
-            found += self._take_line(line_end_bytes=1)
+            found += self._finish_line(line_end_bytes=1)
         self._line += rest
         if len(self._line) > MAX_MESSAGE_BYTES:
             raise UnreadableBodyError(f"has a line of more than {MAX_MESSAGE_BYTES} bytes")
@@ -44,9 +44,9 @@ class JsonLinesParser:
 
     def finish(self) -> list[Message]:
         """Return the last message, if the stream ended without a line feed."""
-        return self._take_line(line_end_bytes=0)
+        return self._finish_line(line_end_bytes=0)
 
-    def _take_line(self, line_end_bytes: int) -> list[Message]:
+    def _finish_line(self, line_end_bytes: int) -> list[Message]:
         data = bytes(self._line).strip()
         self._read += len(self._line) + line_end_bytes
         self._line.clear()

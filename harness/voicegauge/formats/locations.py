@@ -193,15 +193,17 @@ class EventLocation(_LocationBase):
         return read_pointer(json_value, self.tokens) if self.tokens else data_bytes.decode()
 
 
-_REQUEST_MARK = "is_in_request"
-RequestLocation = Annotated[Location, msgspec.Meta(extra={_REQUEST_MARK: True})]
+_IS_REQUEST_LOCATION_KEY = "is_in_request"
+RequestLocation = Annotated[Location, msgspec.Meta(extra={_IS_REQUEST_LOCATION_KEY: True})]
 """The type of a location in a request, in the grammar of contracts, where a plain `Location` is one in a response."""
 
 
 def is_request_location(type_hint: Any) -> bool:
     """Whether a type is `RequestLocation`."""
     marks = getattr(type_hint, "__metadata__", ())
-    return any(isinstance(mark, msgspec.Meta) and bool((mark.extra or {}).get(_REQUEST_MARK)) for mark in marks)
+    return any(
+        isinstance(mark, msgspec.Meta) and bool((mark.extra or {}).get(_IS_REQUEST_LOCATION_KEY)) for mark in marks
+    )
 
 
 @final

@@ -75,7 +75,7 @@ class MessageParser:
         found: list[Message] = []
         start = 0
         while (end_offset := self._find_line_end(start)) is not None:
-            message = self._process_line(bytes(self._buffer[start:end_offset]), self._read + end_offset + 1)
+            message = self._parse_line(bytes(self._buffer[start:end_offset]), self._read + end_offset + 1)
             start = end_offset + 1
             if message is not None:
                 found.append(message)
@@ -110,13 +110,13 @@ class MessageParser:
         found = _LINE_END_PATTERN.search(self._buffer, at)
         return found.start() if found else None
 
-    def _process_line(self, line: bytes, end_offset: int) -> Message | None:
+    def _parse_line(self, line: bytes, end_offset: int) -> Message | None:
         """Process one line without its line end; return the message that it completes."""
         follows_cr, self._after_cr = self._after_cr, self._buffer[end_offset - 1 - self._read] == ord("\r")
         if not line and follows_cr and not self._after_cr:
             return None  # the LF of CR LF
         if line:
-            self._process_field(line)
+            self._parse_field(line)
             return None
         event, data = self._event or "message", self._data
         self._event, self._data, self._size = "", [], 0
@@ -127,7 +127,7 @@ class MessageParser:
             raise UnreadableBodyError(f"has more than {MAX_STREAM_MESSAGES} messages")
         return Message(event, b"\n".join(data), end_offset)
 
-    def _process_field(self, line: bytes) -> None:
+    def _parse_field(self, line: bytes) -> None:
         self._size += max(len(line), _MIN_FIELD_BYTES)
         self._check_size(0)
         name, _, value = line.partition(b":")

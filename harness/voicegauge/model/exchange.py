@@ -22,7 +22,7 @@ def header(headers: Headers, name: str) -> str | None:
 
 
 @functools.lru_cache(maxsize=256)
-def _remove_parameters(content_type: str) -> str:
+def _remove_media_type_parameters(content_type: str) -> str:
     # Every rule about bodies asks for it, and a run has a dozen content types.
     return content_type.partition(";")[0].strip().lower()
 
@@ -42,7 +42,7 @@ class Request(Record, frozen=True, kw_only=True):
     @property
     def media_type(self) -> str:
         """The content type without its parameters, in lower case; empty if the request has none."""
-        return _remove_parameters(self.header("content-type") or "")
+        return _remove_media_type_parameters(self.header("content-type") or "")
 
 
 class Response(Record, frozen=True, kw_only=True):
@@ -59,7 +59,7 @@ class Response(Record, frozen=True, kw_only=True):
     @property
     def media_type(self) -> str:
         """The content type without its parameters, in lower case; empty if the response has none."""
-        return _remove_parameters(self.header("content-type") or "")
+        return _remove_media_type_parameters(self.header("content-type") or "")
 
 
 class UploadedFile(Record, frozen=True, kw_only=True):

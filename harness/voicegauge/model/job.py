@@ -39,7 +39,7 @@ class StateObservation(Record, frozen=True, kw_only=True):
     """Time at which the response began to arrive, in milliseconds after the first submit request was sent."""
     requested_ms: float
     """Time at which the request was sent, in milliseconds after the first submit request was sent."""
-    exchange: int
+    exchange_index: int
     """Index of the exchange with this response in `Delivery.exchanges`."""
 
 
@@ -76,9 +76,9 @@ class Delivery(Record, frozen=True, kw_only=True):
     """The transcript, if the request asked for a transcription."""
     media_type: str | None = None
     """The media type that the provider declares for the audio; `None` if it declares none."""
-    audio_exchange: int | None = None
+    audio_exchange_index: int | None = None
     """Index in `exchanges` of the exchange with the audio or the transcript."""
-    submit_exchange: int | None = None
+    submit_exchange_index: int | None = None
     """Index in `exchanges` of the last submit request."""
     first_sent_ms: float | None = None
     """Time at which the first submit request was sent, on the clock of `Timing.started_ms`; `None` if this delivery

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-P = ParamSpec("P")
+BlockingParameters = ParamSpec("BlockingParameters")
 ResultT = TypeVar("ResultT")
 
 
-async def run_in_thread(function: Callable[P, ResultT], *args: P.args, **kwargs: P.kwargs) -> ResultT:
+async def run_in_thread(
+    function: Callable[BlockingParameters, ResultT], *args: BlockingParameters.args, **kwargs: BlockingParameters.kwargs
+) -> ResultT:
     """Return what `function` returns, called in a thread.
 
     If the task is cancelled, the call is completed first, so that a write is never cut short.

@@ -27,7 +27,7 @@ from voicegauge.model import Exchange, Headers, Record, Request, Response, Timin
 from voicegauge.transport.decoding import decode_body
 from voicegauge.transport.in_process import call_app
 from voicegauge.transport.network import NETWORK_OBSERVER
-from voicegauge.transport.pools import HTTP_ERRORS, describe_reason, open_pool, require_http2
+from voicegauge.transport.pools import HTTPCORE_ERRORS, describe_httpcore_error, open_pool, require_http2
 from voicegauge.transport.timing import ExchangeTrace
 
 MAX_BODY_BYTES = 64 * 2**20
@@ -178,7 +178,7 @@ class Transport:
             TimedOutError: a phase exceeded its limit.
             OversizeError: the response exceeds the size limit.
         """
-        await self._wait_for_turn()
+        await self._wait_for_send_interval()
         trace = ExchangeTrace()
         url = _parse_url(request.url)
         host = url.netloc.decode("ascii")
@@ -186,17 +186,17 @@ class Transport:
         try:
             async with asyncio.timeout(total_s):
                 if self._app is not None:
-                    response, timing = await self._call_app(request, host), None
+                    response, timing = await self._send_to_app(request, host), None
                 else:
-                    response, timing = await self._call_host(request, url, host, trace, pinned_address, ends_stream)
+                    response, timing = await self._send_to_host(request, url, host, trace, pinned_address, ends_stream)
         except TimeoutError:
             message = f"{host}: {trace.phase}: not done after {total_s:.3g} s in total{trace.received_body_description}"
             raise TimedOutError(message, sent=trace.is_sent or self.in_process) from None
-        except HTTP_ERRORS as error:
+        except HTTPCORE_ERRORS as error:
             raise to_transport_error(error, host, trace, self._timeouts) from error
         return Exchange(provider=provider, operation=operation, request=request, response=response, timing=timing)
 
-    async def _wait_for_turn(self) -> None:
+    async def _wait_for_send_interval(self) -> None:
         """Wait until `send_interval_s` has passed since the turn of the request before."""
         if not self._send_interval_s:
             return
@@ -206,11 +206,11 @@ class Transport:
         if turn_s > loop.time():
             await asyncio.sleep(turn_s - loop.time())
 
-    async def _call_app(self, request: Request, host: str) -> Response:
+    async def _send_to_app(self, request: Request, host: str) -> Response:
         status, headers, body = await call_app(self._app, request, self._max_body_bytes)
         return self._build_response(status, _decode_headers(headers), body, host)
 
-    async def _call_host(
+    async def _send_to_host(
         self,
         request: Request,
         url: httpx.URL,
@@ -226,7 +226,7 @@ class Transport:
         response = await pool.handle_async_request(outgoing)
         headers = _decode_headers(response.headers)
         try:
-            body = await self._read_body(response, trace, host, ends_stream if _is_stream(headers) else None)
+            body = await self._read_body(response, trace, host, ends_stream if _is_streamed_response(headers) else None)
         except (httpcore.ReadError, httpcore.RemoteProtocolError) as error:
             message = str(to_transport_error(error, host, trace, self._timeouts))
             raise IncompleteResponseError(message, response.status, headers) from error
@@ -290,7 +290,9 @@ class Transport:
                 extensions=extensions,
             )
         except (ValueError, httpx.InvalidURL) as error:
-            raise UnreachableError(f"the request cannot be sent: {describe_reason(error)}", sent=False) from error
+            raise UnreachableError(
+                f"the request cannot be sent: {describe_httpcore_error(error)}", sent=False
+            ) from error
 
 
 def _decode_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
@@ -303,7 +305,7 @@ def get_http_version(response: httpcore.Response) -> str:
     return version.decode("latin-1") if isinstance(version, bytes) else ""
 
 
-def _is_stream(headers: Headers) -> bool:
+def _is_streamed_response(headers: Headers) -> bool:
     """Whether the response is an event stream without compression, whose chunks can be read as they arrive."""
     media_type = header(headers, "content-type") or ""
     return media_type.lower().startswith("text/event-stream") and header(headers, "content-encoding") is None
@@ -315,7 +317,7 @@ def _parse_url(url: str) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
     except (ValueError, httpx.InvalidURL) as error:
-        raise UnreachableError(f"the request cannot be sent: {describe_reason(error)}", sent=False) from error
+        raise UnreachableError(f"the request cannot be sent: {describe_httpcore_error(error)}", sent=False) from error
     if not parsed.host:
         raise UnreachableError("the request cannot be sent: its URL names no host", sent=False)
     return parsed
@@ -338,9 +340,11 @@ def to_transport_error(error: Exception, host: str, trace: ExchangeTrace, timeou
             f"{host}: {trace.phase}: nothing for {seconds:g} s{trace.received_body_description}", sent=sent
         )
     if isinstance(error, httpcore.UnsupportedProtocol | httpcore.LocalProtocolError):
-        return UnreachableError(f"{host}: the request cannot be sent: {describe_reason(error)}", sent=False)
+        return UnreachableError(f"{host}: the request cannot be sent: {describe_httpcore_error(error)}", sent=False)
     if isinstance(error, httpcore.ConnectError):
-        return UnreachableError(f"{host}: cannot connect: {describe_reason(error)}", sent=False)
+        return UnreachableError(f"{host}: cannot connect: {describe_httpcore_error(error)}", sent=False)
     if isinstance(error, httpcore.ProxyError):  # the request is sent only after the proxy has connected
-        return UnreachableError(f"{host}: the proxy does not connect: {describe_reason(error)}", sent=False)
-    return UnreachableError(f"{host}: {trace.phase}: connection lost: {describe_reason(error)}", sent=trace.is_sent)
+        return UnreachableError(f"{host}: the proxy does not connect: {describe_httpcore_error(error)}", sent=False)
+    return UnreachableError(
+        f"{host}: {trace.phase}: connection lost: {describe_httpcore_error(error)}", sent=trace.is_sent
+    )

@@ -68,7 +68,10 @@ class TimedBackend(httpcore.AsyncNetworkBackend):
         with _translate_errors(httpcore.ConnectTimeout, httpcore.ConnectError):
             async with asyncio.timeout(timeout):
                 connected = await aiohappyeyeballs.start_connection(
-                    await _resolve(host, port), happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S, interleave=1, loop=loop
+                    await _resolve_host(host, port),
+                    happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S,
+                    interleave=1,
+                    loop=loop,
                 )
                 connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 transport, protocol = await loop.create_connection(_StreamProtocol, sock=connected)
@@ -79,7 +82,7 @@ class TimedBackend(httpcore.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
-async def _resolve(host: str, port: int) -> Sequence[AddressInfo]:
+async def _resolve_host(host: str, port: int) -> Sequence[AddressInfo]:
     address = host.partition("%")[0]
     with contextlib.suppress(ValueError):
         family = socket.AF_INET if ipaddress.ip_address(address).version == 4 else socket.AF_INET6
@@ -122,20 +125,20 @@ class _StreamProtocol(asyncio.Protocol):
         if self._buffered_bytes > MAX_BUFFERED_BYTES and self._is_reading and self._transport is not None:
             self._transport.pause_reading()
             self._is_reading = False
-        _wake(self._reader)
+        _wake_waiter(self._reader)
 
     def eof_received(self) -> bool:
-        self._end()
-        _wake(self._reader)
+        self._mark_ended()
+        _wake_waiter(self._reader)
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._end()
+        self._mark_ended()
         self.error, self._can_write = error, True
-        _wake(self._reader)
-        _wake(self._writer)
+        _wake_waiter(self._reader)
+        _wake_waiter(self._writer)
 
-    def _end(self) -> None:
+    def _mark_ended(self) -> None:
         if not self.is_ended:
             self.is_ended, self.ended_s = True, time.perf_counter()
 
@@ -144,7 +147,7 @@ class _StreamProtocol(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._can_write = True
-        _wake(self._writer)
+        _wake_waiter(self._writer)
 
     async def wait_until_readable(self) -> None:
         while not self.received and not self.is_ended:
@@ -160,7 +163,7 @@ class _StreamProtocol(asyncio.Protocol):
     def can_write(self) -> bool:
         return self._can_write
 
-    def take_received(self, max_bytes: int) -> _ReceivedBytes:
+    def pop_received_bytes(self, max_bytes: int) -> _ReceivedBytes:
         """Remove and return at most `max_bytes` that arrived together."""
         first = self.received.popleft()
         if len(first.data) > max_bytes:
@@ -173,7 +176,7 @@ class _StreamProtocol(asyncio.Protocol):
         return first
 
 
-def _wake(waiter: asyncio.Future[None] | None) -> None:
+def _wake_waiter(waiter: asyncio.Future[None] | None) -> None:
     if waiter is not None and not waiter.done():
         waiter.set_result(None)
 
@@ -193,7 +196,7 @@ class _TimedStream(httpcore.AsyncNetworkStream):
                     await protocol.wait_until_readable()
         if not protocol.received and protocol.error is not None:
             raise httpcore.ReadError(str(protocol.error)) from protocol.error
-        data, arrived_s = protocol.take_received(max_bytes) if protocol.received else (b"", protocol.ended_s)
+        data, arrived_s = protocol.pop_received_bytes(max_bytes) if protocol.received else (b"", protocol.ended_s)
         observer = NETWORK_OBSERVER.get()
         if observer is not None:
             observer.note_received(arrived_s)

@@ -18,7 +18,7 @@ from voicegauge.transport.network import TimedBackend
 KEEP_ALIVE_S = 120.0
 """Time for which an idle connection is kept, in seconds. It is longer than any documented poll interval and most jobs,
 so that polls and the requests after a job reuse the connection. One that the server has closed is not used."""
-HTTP_ERRORS = (
+HTTPCORE_ERRORS = (
     httpcore.TimeoutException,
     httpcore.NetworkError,
     httpcore.ProtocolError,
@@ -49,7 +49,9 @@ def open_pool(
         )
     except (ImportError, ValueError, httpx.InvalidURL) as error:
         # The URL may contain a password, so it is not part of the message.
-        raise UsageError(f"the proxy named by the environment cannot be used: {describe_reason(error)}") from error
+        raise UsageError(
+            f"the proxy named by the environment cannot be used: {describe_httpcore_error(error)}"
+        ) from error
 
 
 def _build_proxy(proxy_url: str) -> httpcore.Proxy:
@@ -74,7 +76,7 @@ def require_http2() -> None:
         raise MissingExtraError("HTTP/2", "http2") from None
 
 
-def describe_reason(error: Exception) -> str:
+def describe_httpcore_error(error: Exception) -> str:
     """Return the library's message on one line, without the errno."""
     message = re.sub(r"^\[Errno [^\]]*\] ", "", " ".join(str(error).split()))
     return message.rstrip(".") or type(error).__name__

@@ -13,7 +13,7 @@ from voicegauge.errors import UnreachableError
 from voicegauge.model import Timing
 from voicegauge.transport.http import Timeouts, create_ssl_context, find_proxy, get_http_version, to_transport_error
 from voicegauge.transport.network import NETWORK_OBSERVER
-from voicegauge.transport.pools import HTTP_ERRORS, describe_reason, open_pool
+from voicegauge.transport.pools import HTTPCORE_ERRORS, describe_httpcore_error, open_pool
 from voicegauge.transport.timing import ExchangeTrace
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -31,7 +31,7 @@ class StreamedRequest(NamedTuple):
     method: str
     origin: str
     """Scheme, host and port, as in "https://api.example"."""
-    target: bytes
+    path_and_query: bytes
     """Path and query, which are sent as they are."""
     headers: RawHeaders
     body: AsyncIterator[bytes] | None
@@ -57,7 +57,7 @@ class StreamedResponse:
             async for part in self._response.aiter_stream():
                 self._trace.record_chunk(len(part))
                 yield part
-        except HTTP_ERRORS as error:
+        except HTTPCORE_ERRORS as error:
             raise to_transport_error(error, self._host, self._trace, STREAMING_TIMEOUTS) from error
 
     def build_timing(self) -> Timing | None:
@@ -95,11 +95,13 @@ class StreamingTransport:
         try:
             outgoing = _build_request(request, trace)
         except ValueError as error:
-            raise UnreachableError(f"the request cannot be sent: {describe_reason(error)}", sent=False) from error
+            raise UnreachableError(
+                f"the request cannot be sent: {describe_httpcore_error(error)}", sent=False
+            ) from error
         NETWORK_OBSERVER.set(trace)
         try:
             response = await self._find_or_open_pool(find_proxy(request.origin)).handle_async_request(outgoing)
-        except HTTP_ERRORS as error:
+        except HTTPCORE_ERRORS as error:
             raise to_transport_error(error, host, trace, STREAMING_TIMEOUTS) from error
         try:
             yield StreamedResponse(response, trace, host)
@@ -127,5 +129,5 @@ def _build_request(request: StreamedRequest, trace: ExchangeTrace) -> httpcore.R
             "pool": timeouts.pool_s,
         },
     }
-    url = httpcore.URL(scheme=parts.scheme, host=parts.hostname or "", port=parts.port, target=request.target)
+    url = httpcore.URL(scheme=parts.scheme, host=parts.hostname or "", port=parts.port, target=request.path_and_query)
     return httpcore.Request(request.method, url, headers=request.headers, content=request.body, extensions=extensions)

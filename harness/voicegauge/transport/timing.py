@@ -11,7 +11,7 @@ MAX_CHUNKS = 10_000
 """Maximum number of chunks that are timed separately. Later chunks are added to the last one, so that a body sent byte
 by byte cannot exhaust the memory."""
 
-_PHASE_DESCRIPTIONS = {
+_PHASE_BY_TRACE_EVENT = {
     "connect_tcp": "connecting",
     "connect_unix_socket": "connecting",
     "start_tls": "the TLS handshake",
@@ -22,7 +22,7 @@ _PHASE_DESCRIPTIONS = {
 }
 
 
-_HTTP2 = "http2"
+_HTTP2_VERSION = "http2"
 
 
 class ExchangeTrace:
@@ -60,12 +60,12 @@ class ExchangeTrace:
             self._first_event_s = now_s
         self._event_times_s[name] = now_s
         step, _, edge = name.partition(".")
-        if edge == "started" and step in _PHASE_DESCRIPTIONS:
-            self.phase = _PHASE_DESCRIPTIONS[step]
+        if edge == "started" and step in _PHASE_BY_TRACE_EVENT:
+            self.phase = _PHASE_BY_TRACE_EVENT[step]
         elif name == "send_request_body.complete":
-            self.phase = _PHASE_DESCRIPTIONS["receive_response_headers"]
+            self.phase = _PHASE_BY_TRACE_EVENT["receive_response_headers"]
         if name == "send_request_headers.started":
-            self._is_http2 = protocol == _HTTP2
+            self._is_http2 = protocol == _HTTP2_VERSION
             self._first_sent_s = self._last_sent_s = self._first_received_s = None
 
     def note_resolved(self, started_s: float, ended_s: float) -> None:

@@ -64,7 +64,7 @@ def check_voice_sample(sample: VoiceSample, targets: Iterable[Target]) -> None:
     """
     for target in targets:
         slot = target.speech.request.get("voice_sample_upload")
-        if sample.data is None or slot is None or "voice_sample_upload" not in target.spec.required_fields:
+        if sample.data is None or slot is None or "voice_sample_upload" not in target.target_spec.required_fields:
             continue
         field = slot.at.tokens[0]
         limits = target.operation.limits.uploads.get(field)
@@ -75,7 +75,7 @@ def check_voice_sample(sample: VoiceSample, targets: Iterable[Target]) -> None:
 
 def needs_voice_sample(target: Target) -> bool:
     """Whether `target` clones a voice."""
-    return not {"voice_sample_url", "voice_sample_upload"}.isdisjoint(target.spec.required_fields)
+    return not {"voice_sample_url", "voice_sample_upload"}.isdisjoint(target.target_spec.required_fields)
 
 
 def find_targets_with_own_sample(targets: Iterable[Target]) -> tuple[str, ...]:
@@ -83,7 +83,8 @@ def find_targets_with_own_sample(targets: Iterable[Target]) -> tuple[str, ...]:
     return tuple(
         target.id
         for target in targets
-        if "voice_sample_url" in target.spec.required_fields and "voice_sample_upload" not in target.speech.request
+        if "voice_sample_url" in target.target_spec.required_fields
+        and "voice_sample_upload" not in target.speech.request
     )
 
 

@@ -134,14 +134,14 @@ def _find_default_audio_format(target: Target) -> AudioFormat | None:
     mapping = target.speech.request.get("format")
     if mapping is None:
         return None
-    value = mapping.map.get(target.spec.format or "", target.spec.format)
+    value = mapping.map.get(target.target_spec.format or "", target.target_spec.format)
     if value is None:
-        value = find_documented_default(target.operation, mapping.at, target.spec.media_type)
+        value = find_documented_default(target.operation, mapping.at, target.target_spec.media_type)
     audio_format, rate = target.find_audio_format(value), target.speech.request.get("sample_rate")
     if audio_format is None or rate is None:
         return audio_format
-    default_rate = find_documented_default(target.operation, rate.at, target.spec.media_type)
-    return audio_format.at_sample_rate(target.spec.constants.get(rate.at, default_rate))
+    default_rate = find_documented_default(target.operation, rate.at, target.target_spec.media_type)
+    return audio_format.at_sample_rate(target.target_spec.constants.get(rate.at, default_rate))
 
 
 def _find_response_audio(target: BaseTarget | None) -> ResponseAudio | None:

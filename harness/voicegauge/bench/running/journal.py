@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from voicegauge.bench.running.purchases import JournalState, SamplePurchases
-from voicegauge.client import Journal, SubmitCompleted, SubmitNotSent, SubmitStarted, read_events
+from voicegauge.client import Journal, SubmitCompletedEvent, SubmitNotSentEvent, SubmitStartedEvent, read_events
 from voicegauge.model import BillingStatus, Record, Sample
 
 JOURNAL_FILE_NAME = "journal.jsonl"
@@ -34,7 +34,7 @@ class SampleFinished(Record, frozen=True, kw_only=True, tag_field="event", tag="
     """Whether a response identified itself as coming from voicegauge's emulator."""
 
 
-JournalEvent = SubmitStarted | SubmitNotSent | SubmitCompleted | JobLeftOpen | SampleFinished
+JournalEvent = SubmitStartedEvent | SubmitNotSentEvent | SubmitCompletedEvent | JobLeftOpen | SampleFinished
 
 
 def open_journal(run_folder: Path, *, is_durable: bool) -> Journal:
@@ -65,6 +65,6 @@ def read_journal(run_folder: Path) -> JournalState:
             case SampleFinished():
                 get_sample_purchases(event.sample.id).note_sample_finished(event.sample, event.billing)
                 is_emulated |= event.is_emulated
-            case SubmitStarted() | SubmitNotSent() | SubmitCompleted():
+            case SubmitStartedEvent() | SubmitNotSentEvent() | SubmitCompletedEvent():
                 event.add_to_history(get_sample_purchases(event.id))
     return JournalState(histories, is_emulated=is_emulated)

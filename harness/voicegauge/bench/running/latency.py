@@ -36,7 +36,11 @@ def find_submit_timing(delivery: Delivery) -> Timing | None:
 
     Return `None` if it was not timed, because an earlier process sent it or there was no response.
     """
-    return delivery.exchanges[delivery.submit_exchange].timing if delivery.submit_exchange is not None else None
+    return (
+        delivery.exchanges[delivery.submit_exchange_index].timing
+        if delivery.submit_exchange_index is not None
+        else None
+    )
 
 
 def measure_phases(delivery: Delivery) -> RequestPhases | None:
@@ -90,7 +94,7 @@ def measure_latency(delivery: Delivery, target: BaseTarget, *, due_ms: float | N
         processing_ms=job.processing,
         completion_ms=job.completion,
     )
-    audio = delivery.exchanges[delivery.audio_exchange] if delivery.audio_exchange is not None else None
+    audio = delivery.exchanges[delivery.audio_exchange_index] if delivery.audio_exchange_index is not None else None
     if audio is None or audio.timing is None:
         return submit_only
     timing, start_ms = audio.timing, audio.timing.started_ms - origin_ms
@@ -107,7 +111,7 @@ def measure_latency(delivery: Delivery, target: BaseTarget, *, due_ms: float | N
         first_audio_ms = start_ms + _compute_first_chunk_ms(timing)
     return msgspec.structs.replace(
         submit_only,
-        download_ms=timing.total_ms if delivery.audio_exchange != delivery.submit_exchange else None,
+        download_ms=timing.total_ms if delivery.audio_exchange_index != delivery.submit_exchange_index else None,
         ttfb_ms=start_ms + _compute_first_byte_ms(timing),
         ttfa_ms=first_audio_ms,
         total_latency_ms=last_byte_ms,
@@ -157,7 +161,7 @@ def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_times: _S
         first_byte_ms = submit_times.first_byte_ms
         return _JobPhaseBounds(None, None, Interval(low_ms=first_byte_ms, high_ms=first_byte_ms))
     completion = _compute_entry_bounds(observations, ended, submit_times)
-    stated_duration = read_stated_duration(delivery.exchanges[observations[ended].exchange], job)
+    stated_duration = read_stated_duration(delivery.exchanges[observations[ended].exchange_index], job)
     completion = (
         _narrow_bounds(completion, stated_duration, submit_times) if stated_duration is not None else completion
     )

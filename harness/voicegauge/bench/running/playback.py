@@ -35,8 +35,8 @@ def measure_streaming(delivery: Delivery, target: BaseTarget, *, origin_ms: floa
     Returns:
         The measurements; `None` if the audio was not streamed in the response to the submit, or was not timed.
     """
-    index, spec = delivery.audio_exchange, target.response.audio
-    if index is None or index != delivery.submit_exchange or spec is None:
+    index, spec = delivery.audio_exchange_index, target.response.audio
+    if index is None or index != delivery.submit_exchange_index or spec is None:
         return None
     exchange = delivery.exchanges[index]
     if spec.delivered == "stream" and target.operation.stream is not None:

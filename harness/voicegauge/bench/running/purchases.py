@@ -19,9 +19,9 @@ class SamplePurchases(PurchaseHistory):
     open_sample: Sample | None = None
     """The sample as a failure, while its job can still be polled; otherwise `None`."""
 
-    def note_submit(self, submitted_at: str, price_usd: float | None, idempotency_key: str | None = None) -> None:
+    def record_submit(self, submitted_at: str, price_usd: float | None, idempotency_key: str | None = None) -> None:
         """Note that another submit begins; the sample does not count as finished any more."""
-        super().note_submit(submitted_at, price_usd, idempotency_key)
+        super().record_submit(submitted_at, price_usd, idempotency_key)
         self.finished_sample = self.open_sample = None
 
     def note_job_left_open(self, sample: Sample) -> None:

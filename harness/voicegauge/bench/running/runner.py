@@ -216,7 +216,7 @@ class _PlanRunner:
             # Held before anything new is reserved: these are paid for, whenever it is their turn.
             pending = {name: job.usd for name, job in earlier_journal_state.open_jobs.items()}
             pending |= {name: purchase.counted_usd for name, purchase in self._repeatable.items()}
-            self._ledger = Ledger(config.max_cost_usd, spent_usd=earlier_journal_state.sum_spent_usd_without(pending))
+            self._ledger = Ledger(config.max_cost_usd, spent_usd=earlier_journal_state.sum_spent_usd_excluding(pending))
             self._held = {name: self._ledger.reserve_unconditionally(usd or 0.0) for name, usd in pending.items()}
         is_free = config.rate is not None or config.ramp is not None
         in_flight = MAX_IN_FLIGHT_AT_FIXED_RATE if is_free else config.concurrency

@@ -18,7 +18,7 @@ _AUDIO_BASIS = "x-job.audio, x-speech.response.audio, x-speech.targets.*.audio"
 def _get_audio_pointer(speech_delivery: SpeechDelivery) -> str:
     """Return the JSON pointer to the description of the audio in the contract."""
     status = speech_delivery.target.job_operation
-    if speech_delivery.target.spec.audio is not None:
+    if speech_delivery.target.target_spec.audio is not None:
         return f"{speech_delivery.target.pointer}/audio"
     return f"{status.pointer}/x-job/audio" if status else f"{speech_delivery.operation.pointer}/x-speech/response/audio"
 
@@ -50,7 +50,7 @@ def _check_audio_missing(speech_delivery: SpeechDelivery) -> Iterator[Violation]
 def _is_audio_instead_of_stream(speech_delivery: SpeechDelivery) -> bool:
     """Whether the response is not the stream that a request field selects, which response-kind-ignored reports."""
     submit, audio = speech_delivery.submit, speech_delivery.target.response.audio
-    kinds = {variant.delivered for variant in speech_delivery.operation.audio_variants}
+    kinds = {variant.delivered for variant in speech_delivery.operation.response_audio_variants}
     is_stream_selected = audio is not None and audio.delivered == "stream" and len(kinds) > 1
     return is_stream_selected and submit is not None and not submit.is_stream
 
@@ -269,7 +269,7 @@ def _check_audio_length(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     decoded = speech_delivery.decoded_audio
     if decoded is None or not speech_delivery.has_ordinary_text:
         return
-    language = speech_delivery.speech_request.language or speech_delivery.target.spec.language
+    language = speech_delivery.speech_request.language or speech_delivery.target.target_spec.language
     # A length that is right for the usual speed has another cause, which speed-ignored reports.
     speeds = (speech_delivery.speech_request.speed or 1.0, 1.0)
     ranges = [compute_plausible_duration_range_s(speech_delivery.speech_request.text, language, one) for one in speeds]

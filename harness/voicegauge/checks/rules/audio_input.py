@@ -229,7 +229,7 @@ def _check_charge_per_minute(call: AudioInputCall) -> Iterator[Violation]:
     message = f"charged {amount:g} for {call.uploaded_audio.audio_s:.2f} s; documented: {documented or 0:g}"
     own = (
         f"{call.audio_target.pointer}/pricing"
-        if call.audio_target.spec.pricing
+        if call.audio_target.target_spec.pricing
         else f"{call.operation.pointer}/x-pricing"
     )
     yield Violation(message, own, location.pointer or None if location is not None else None, f"{location}: {amount:g}")

@@ -156,7 +156,7 @@ def _compute_documented_price(target: Target, price: PriceSpec, characters: int)
     """Return the documented price for a number of characters, in the provider's currency."""
     if not price.depends_on_text_alone:
         return None  # tokens and seconds are not known from the request
-    priced = replace(target, spec=msgspec.structs.replace(target.spec, pricing=price))
+    priced = replace(target, target_spec=msgspec.structs.replace(target.target_spec, pricing=price))
     quoted = quote_price(priced, characters)
     return quoted.usd if target.contract.provider.credits is None else quoted.credits
 
@@ -170,6 +170,6 @@ def _is_documented_amount(charged_amount: float, exact_amount: float, rounded_up
 
 
 def _build_pricing_pointer(target: Target) -> str:
-    if target.spec.pricing is not None:
+    if target.target_spec.pricing is not None:
         return f"{target.pointer}/pricing"
     return f"{target.operation.pointer}/x-pricing"

@@ -383,7 +383,7 @@ def _check_job_id_changed(job_history: JobHistory) -> Iterator[Violation]:
 )
 def _check_job_model_wrong(job_history: JobHistory) -> Iterator[Violation]:
     location = job_history.job_spec.model
-    requested = job_history.target.spec.model if job_history.target is not None else None
+    requested = job_history.target.target_spec.model if job_history.target is not None else None
     if location is None or requested is None:
         return
     for poll in job_history.polls:

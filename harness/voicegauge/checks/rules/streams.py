@@ -44,19 +44,19 @@ def _quote_event(event: StreamEvent) -> str:
     basis="x-speech.targets.*.audio",
 )
 def _check_response_kind_ignored(call: Call) -> Iterator[Violation]:
-    variants = {audio.delivered for audio in call.operation.audio_variants}
+    variants = {audio.delivered for audio in call.operation.response_audio_variants}
     target = call.operation.find_target(call.read_request) if len(variants) > 1 and call.is_accepted else None
     audio = target.response.audio if target is not None else None
     if target is None or audio is None or "stream" not in variants:
         return
     media_type = call.exchange.response.media_type
     if call.is_stream != (audio.delivered == "stream"):
-        fields = ", ".join(f"{location} {value!r}" for location, value in target.spec.constants.items())
+        fields = ", ".join(f"{location} {value!r}" for location, value in target.target_spec.constants.items())
         expected = f"expected {'a stream of events' if audio.delivered == 'stream' else 'audio alone'}"
         yield Violation(
             f"{expected} for {fields or 'a request without a selecting field'}, got {media_type or 'no media type'}",
             f"{target.pointer}/audio"
-            if target.spec.audio is not None
+            if target.target_spec.audio is not None
             else f"{call.operation.pointer}/x-speech/response",
         )
 

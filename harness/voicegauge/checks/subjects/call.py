@@ -142,9 +142,7 @@ class Call(CheckSubject):
     def base_url(self) -> str | None:
         """The URL to which the operation's path was appended; `None` if the path does not match."""
         parts = urlsplit(self.exchange.request.url)
-        return (
-            f"{parts.scheme}://{parts.netloc}{self._path_match.path_before}" if self._path_match is not None else None
-        )
+        return f"{parts.scheme}://{parts.netloc}{self._path_match.base_path}" if self._path_match is not None else None
 
     @functools.cached_property
     def _path_match(self) -> PathMatch | None:

@@ -40,7 +40,7 @@ class SpeechDelivery(CheckSubject):
     @property
     def exchange(self) -> Exchange:
         """The exchange that contains the audio; the last exchange if there is no audio."""
-        index = self.delivery.audio_exchange
+        index = self.delivery.audio_exchange_index
         return self.delivery.exchanges[-1 if index is None else index]
 
     @property
@@ -51,7 +51,7 @@ class SpeechDelivery(CheckSubject):
     @functools.cached_property
     def submit(self) -> Call | None:
         """The call that requested the speech; `None` if it is not known."""
-        index = self.delivery.submit_exchange
+        index = self.delivery.submit_exchange_index
         return None if index is None else Call(self.operation, self.delivery.exchanges[index], self.target)
 
     @functools.cached_property

@@ -48,7 +48,7 @@ def read_timestamps(speech_delivery: SpeechDelivery) -> Iterator[TimestampLists]
     stream_spec = target.stream
     specs: tuple[SpeechTimestamps | EventTimestamps, ...] = audio.timestamps
     pointer = f"{target.operation.pointer}/x-speech/response/audio/timestamps"
-    if target.spec.audio is not None:
+    if target.target_spec.audio is not None:
         pointer = f"{target.pointer}/audio/timestamps"
     if stream_spec is not None:
         specs, pointer = stream_spec.audio.timestamps, f"{target.operation.pointer}/x-stream/audio/timestamps"

@@ -14,14 +14,14 @@ from voicegauge.contract import (
     MISSING,
     MediaType,
     Operation,
-    SignedParts,
+    SignatureHeaders,
     Target,
     compute_signature,
     find_callback_body,
     find_callback_id_location,
     find_status_operation,
     parse_exchange,
-    read_signed_parts,
+    read_signature_headers,
 )
 from voicegauge.contract.extension import CallbackTiming, JobSpec, JobState, WebhookSpec
 from voicegauge.formats import Location
@@ -127,12 +127,12 @@ class RequestCallbacks(CheckSubject):
         return tuple(parse_exchange(callback.exchange).request_json for callback in self.callback_subjects)
 
     @functools.cached_property
-    def signed_parts(self) -> tuple[SignedParts, ...]:
+    def signed_parts(self) -> tuple[SignatureHeaders, ...]:
         """What the headers of each callback contain for its signature; empty if no signature is documented."""
         spec = self.webhook.signature
         if spec is None:
             return ()
-        return tuple(read_signed_parts(spec, received.request.header) for received in self.received_callbacks)
+        return tuple(read_signature_headers(spec, received.request.header) for received in self.received_callbacks)
 
     def is_signature_right(self, index: int) -> bool:
         """Whether the callback at `index` has a signature made with the secret, which must be known."""

@@ -43,7 +43,7 @@ def build_audio_input_request(
     Raises:
         UsageError: the operation has no parameter for one of `fields`.
     """
-    spec, mappings = audio_input_target.spec, audio_input_target.audio_input.request
+    spec, mappings = audio_input_target.target_spec, audio_input_target.audio_input.request
     defaults: dict[AudioInputField, Any] = {"voice": spec.voice, "language": spec.language}
     given = {name: value for name, value in defaults.items() if name in mappings and value is not None}
     body: Any = None

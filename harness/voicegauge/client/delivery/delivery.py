@@ -28,7 +28,7 @@ MAX_CANCEL_S = 5.0
 """Time limit of the cancellation request in seconds, because the user has pressed Ctrl-C and is waiting."""
 
 
-_BODY_AUDIO = ResponseAudio(at=Location("body"), delivered="bytes")
+_WHOLE_BODY_AUDIO = ResponseAudio(at=Location("body"), delivered="bytes")
 """Audio in the response to a submit. Some providers return cached or short audio at once, instead of a job."""
 
 
@@ -89,14 +89,16 @@ class DeliveryTask:
 
     async def submit_and_deliver(self, request: Request, idempotency_key: str | None = None) -> Delivery:
         """Submit `request`, which has the given idempotency key if any, and return its delivery."""
-        return await self._run_to_delivery(self._submit_and_fetch(request, idempotency_key))
+        return await self._run_steps_to_delivery(self._submit_and_fetch(request, idempotency_key))
 
     async def resume_job(self, job_id: str) -> Delivery:
         """Poll a job that was submitted earlier, and return its delivery."""
         self._settlement.status = BillingStatus.ACCEPTED
-        return await self._run_to_delivery(self._poll_and_fetch(job_id))
+        return await self._run_steps_to_delivery(self._poll_and_fetch(job_id))
 
-    async def _run_to_delivery(self, remaining_steps: Awaitable[DownloadedAudio | ReceivedTranscript]) -> Delivery:
+    async def _run_steps_to_delivery(
+        self, remaining_steps: Awaitable[DownloadedAudio | ReceivedTranscript]
+    ) -> Delivery:
         try:
             return self._build_delivery(result=await remaining_steps)
         except DeliveryFailedError as error:
@@ -135,7 +137,7 @@ class DeliveryTask:
         if job is None:
             raise UsageError(f"{self._target.id} has no jobs: its responses are audio")
         job.id = job_id
-        request = job.build_poll_request_by_id(job_id)
+        request = job.build_poll_request_by_job_id(job_id)
         if request is None:
             status = job.status_operation
             raise UsageError(f"{status.contract.id} {status.id} does not say which parameter takes the job's id")
@@ -161,19 +163,19 @@ class DeliveryTask:
             try:
                 submit = await self._log.send(request, self._target.operation.id)
             except TransportError as error:
-                self._note_first_attempt(called_ms)
+                self._record_first_send_time(called_ms)
                 self._settlement.note_failure(error)
                 is_not_sent = self._settlement.status is BillingStatus.NOT_SENT
                 if self._observer is not None and is_not_sent:
-                    await run_in_thread(self._observer.submit_not_sent)
+                    await run_in_thread(self._observer.on_submit_not_sent)
                 if wait is None or (error.sent and idempotency_key is None):
                     raise self._log.build_transport_failure(
                         error, "; it may have been charged, so it was not sent again"
                     ) from error
                 await self._log.wait(wait, self._connection.mask_secrets(str(error)))
                 continue
-            self._note_first_attempt(called_ms, submit.exchange.timing)
-            if await self._note_submit_response(submit):
+            self._record_first_send_time(called_ms, submit.exchange.timing)
+            if await self._record_submit_response(submit):
                 return submit
             rejection = build_rejection_failure(submit.exchange.response, self._connection.secrets)
             if wait is None or not should_send_again(submit.exchange.response.status, retry):
@@ -188,10 +190,10 @@ class DeliveryTask:
         try:
             await run_in_thread(self._observer.before_submit, idempotency_key)
         except asyncio.CancelledError:
-            await run_in_thread(self._observer.submit_not_sent)
+            await run_in_thread(self._observer.on_submit_not_sent)
             raise
 
-    def _note_first_attempt(self, called_ms: float, timing: Timing | None = None) -> None:
+    def _record_first_send_time(self, called_ms: float, timing: Timing | None = None) -> None:
         """Note when the first attempt was sent; without a response, this is when it was called."""
         if self._first_sent_ms is None:
             opening_ms = timing.before_send_ms if timing is not None else 0.0
@@ -205,7 +207,7 @@ class DeliveryTask:
         await self._connection.wait_for_rate_limit(self._target.operation)
         self._deadline.extend(self._clock.monotonic() - started_s)
 
-    async def _note_submit_response(self, submit_exchange: ParsedExchange) -> bool:
+    async def _record_submit_response(self, submit_exchange: ParsedExchange) -> bool:
         """Note the response to a submit; return whether the submit was accepted.
 
         The observer learns the job id before anything else happens, so that an interrupted run can resume the job.
@@ -216,7 +218,7 @@ class DeliveryTask:
         accepted = 200 <= status < 300
         if accepted:
             self._settlement.note_usage(submit_exchange)
-        self._note_reported_charge(submit_exchange, self._target.response.charged)
+        self._record_reported_charge(submit_exchange, self._target.response.charged)
         if accepted and self._job is not None:
             self._job.read_job_id(submit_exchange)
         if self._observer is not None:
@@ -228,8 +230,8 @@ class DeliveryTask:
 
     async def _follow_job(self, job_tracker: JobTracker, submit_exchange: ParsedExchange) -> DownloadedAudio:
         if submit_exchange.exchange.response.media_type.startswith("audio/"):
-            return await self._fetch_audio(submit_exchange, _BODY_AUDIO, self._target.operation)
-        if job_tracker.observe_submit(
+            return await self._fetch_audio(submit_exchange, _WHOLE_BODY_AUDIO, self._target.operation)
+        if job_tracker.record_submit_response(
             submit_exchange, received_ms=self._get_elapsed_ms(), exchange_index=self._last_exchange_index
         ):
             return await self._fetch_result(job_tracker, submit_exchange)
@@ -261,7 +263,7 @@ class DeliveryTask:
         if not 200 <= result.exchange.response.status < 300:
             raise self._log.build_rejection_error(result, "fetching the result")
         self._settlement.note_usage(result)
-        self._note_reported_charge(result, job_tracker.job_spec.charged)
+        self._record_reported_charge(result, job_tracker.job_spec.charged)
         return await self._fetch_audio(result, job_tracker.job_spec.speech_audio, operation)
 
     async def _cancel_job(self) -> None:
@@ -271,7 +273,7 @@ class DeliveryTask:
             return
         operation = self._target.contract.find_operation(job.job_spec.cancel.operation)
         try:
-            request = job.build_request_by_id(operation)
+            request = job.build_request_by_job_id(operation)
             if request is not None:
                 async with asyncio.timeout(MAX_CANCEL_S):
                     await self._log.send(request, operation.id)
@@ -285,7 +287,7 @@ class DeliveryTask:
     ) -> DownloadedAudio:
         return await fetch_audio(self._log, source_exchange, response_audio, operation, self._last_exchange_index)
 
-    def _note_reported_charge(self, exchange: ParsedExchange, location: Location | None) -> None:
+    def _record_reported_charge(self, exchange: ParsedExchange, location: Location | None) -> None:
         self._settlement.note_charge(exchange, location, self._target.contract.provider.credits)
 
     def _get_elapsed_ms(self) -> float:
@@ -322,8 +324,8 @@ class DeliveryTask:
             audio=result.data if isinstance(result, DownloadedAudio) else None,
             text=text,
             media_type=media_type,
-            audio_exchange=result.exchange_index if result else None,
-            submit_exchange=self._submit_index,
+            audio_exchange_index=result.exchange_index if result else None,
+            submit_exchange_index=self._submit_index,
             first_sent_ms=self._first_sent_ms,
             charged_usd=self._settlement.charged_usd,
             charged_credits=self._settlement.charged_credits,

@@ -10,7 +10,7 @@ from voicegauge.recording import mask_credentials
 
 _MAX_EXCERPT_CHARACTERS = 200
 """Maximum length of an excerpt: two to three lines of a terminal."""
-_MAX_MASKED_CHARACTERS = 4_096
+_MAX_CHARACTERS_TO_MASK = 4_096
 """Number of characters that are masked before the excerpt is cut. It exceeds the excerpt, because white space is
 collapsed."""
 
@@ -59,18 +59,18 @@ def build_rejection_failure(response: Response, secrets: Sequence[str], step: st
 
 def describe_response(response: Response, secrets: Sequence[str]) -> str:
     """Return the status and an excerpt of the body."""
-    if not response.media_type.startswith("text/") and b"\0" in response.body[:_MAX_MASKED_CHARACTERS]:
+    if not response.media_type.startswith("text/") and b"\0" in response.body[:_MAX_CHARACTERS_TO_MASK]:
         return f"HTTP {response.status}: {len(response.body)} bytes of {response.media_type or 'unknown type'}"
     # A character of UTF-8 has at most four bytes. One more is read, so that
     # `build_masked_excerpt` sees whether the text continues.
-    text = build_masked_excerpt(response.body[: 4 * _MAX_MASKED_CHARACTERS + 4].decode(errors="replace"), secrets)
+    text = build_masked_excerpt(response.body[: 4 * _MAX_CHARACTERS_TO_MASK + 4].decode(errors="replace"), secrets)
     return f"HTTP {response.status}: {text}" if text else f"HTTP {response.status} with an empty body"
 
 
 def build_masked_excerpt(text: str, secrets: Sequence[str]) -> str:
     """Return the beginning of a provider's text on one line, with secrets masked before it is cut."""
-    shown = mask_credentials(text[:_MAX_MASKED_CHARACTERS], secrets)
-    if len(text) > _MAX_MASKED_CHARACTERS:
+    shown = mask_credentials(text[:_MAX_CHARACTERS_TO_MASK], secrets)
+    if len(text) > _MAX_CHARACTERS_TO_MASK:
         # The cut may have split a secret, which is then not recognized: drop as many characters as it could have.
         shown = shown[: -max(map(len, secrets), default=1)]
     line = " ".join("".join(c if c.isprintable() else " " for c in shown).split())

@@ -57,7 +57,7 @@ class JobTracker:
         A URL from a response is not saved, because it may contain a token.
         """
         try:
-            return self.id is not None and self.build_poll_request_by_id(self.id) is not None
+            return self.id is not None and self.build_poll_request_by_job_id(self.id) is not None
         except DeliveryFailedError:  # an id that cannot be sent
             return False
 
@@ -92,7 +92,7 @@ class JobTracker:
         url = submit_exchange.read_text(self.job_spec.submit.url)
         if url is not None and parse_origin(url) in self._connection.origins:
             return self._connection.build_request(self.status_operation, RequestParts(), url=url)
-        request = self.build_poll_request_by_id(self.id) if self.id is not None else None
+        request = self.build_poll_request_by_job_id(self.id) if self.id is not None else None
         if request is None:
             shown = describe_response(submit_exchange.exchange.response, self._connection.secrets)
             raise self.build_protocol_error(
@@ -100,12 +100,12 @@ class JobTracker:
             )
         return request
 
-    def build_poll_request_by_id(self, job_id: str) -> Request | None:
+    def build_poll_request_by_job_id(self, job_id: str) -> Request | None:
         """Return the status request for a job id; `None` if the contract does not say which parameter takes the id."""
         name = find_id_parameter(self._target.operation, self.status_operation, self.job_spec.submit.id)
         return None if name is None else self.build_request_with_values(self.status_operation, {name: job_id})
 
-    def build_request_by_id(self, operation: Operation) -> Request | None:
+    def build_request_by_job_id(self, operation: Operation) -> Request | None:
         """Return the request of another operation about the job, such as its cancellation.
 
         Return `None` if the job id or the parameter that takes it is not known.
@@ -136,7 +136,9 @@ class JobTracker:
 
     # States
 
-    def observe_submit(self, submit_exchange: ParsedExchange, *, received_ms: float, exchange_index: int) -> bool:
+    def record_submit_response(
+        self, submit_exchange: ParsedExchange, *, received_ms: float, exchange_index: int
+    ) -> bool:
         """Note the state in the response to the submit; return whether the result is available already.
 
         Raises:
@@ -145,7 +147,7 @@ class JobTracker:
         state = submit_exchange.read_text(self.job_spec.submit.state)
         if state is None:
             return False
-        self._note_state(
+        self._record_state(
             state, submit_exchange, requested_ms=0.0, received_ms=received_ms, exchange_index=exchange_index
         )
         known = self.job_spec.states.get(state)
@@ -153,7 +155,7 @@ class JobTracker:
             return False
         return bool(self.job_spec.result or submit_exchange.read_text(self.job_spec.speech_audio.at))
 
-    def observe_poll(
+    def record_poll_response(
         self, poll_exchange: ParsedExchange, *, requested_ms: float, received_ms: float, exchange_index: int
     ) -> bool:
         """Note the state in a status response; return whether the job has succeeded.
@@ -169,13 +171,13 @@ class JobTracker:
             problem = "is not JSON" if poll_exchange.response_json_error else f"has no state at {self.job_spec.state}"
             failure = self.build_protocol_error(f"the status response {problem}: {shown}").failure
             raise DeliveryFailedError(failure, is_temporary=True)  # such as the page of a proxy
-        self._note_state(
+        self._record_state(
             state, poll_exchange, requested_ms=requested_ms, received_ms=received_ms, exchange_index=exchange_index
         )
         known = self.job_spec.states.get(state)
         return known is not None and known.end == "success"
 
-    def _note_state(
+    def _record_state(
         self,
         state: str,
         source_exchange: ParsedExchange,
@@ -189,7 +191,7 @@ class JobTracker:
                 state=self._connection.mask_secrets(state)[:MAX_STATE_CHARACTERS],
                 at_ms=received_ms,
                 requested_ms=requested_ms,
-                exchange=exchange_index,
+                exchange_index=exchange_index,
             )
         )
         known = self.job_spec.states.get(state)

@@ -21,14 +21,14 @@ MAX_ID_CHARACTERS = 512
 are far shorter."""
 
 
-def is_usable_id(value: Any) -> bool:
-    """Whether `value` can be a job id: a short text without control characters."""
-    return isinstance(value, str) and 0 < len(value) <= MAX_ID_CHARACTERS and value.isprintable()
+def is_usable_id(json_value: Any) -> bool:
+    """Whether `json_value` can be a job id: a short text without control characters."""
+    return isinstance(json_value, str) and 0 < len(json_value) <= MAX_ID_CHARACTERS and json_value.isprintable()
 
 
-def is_storable_id(value: Any, secrets: Iterable[str]) -> TypeGuard[str]:
-    """Whether `value` can be an id and contains no secret, so that it can be saved and printed."""
-    return is_usable_id(value) and find_secret(value.encode(), secrets) is None
+def is_storable_id(json_value: Any, secrets: Iterable[str]) -> TypeGuard[str]:
+    """Whether `json_value` can be an id and contains no secret, so that it can be saved and printed."""
+    return is_usable_id(json_value) and find_secret(json_value.encode(), secrets) is None
 
 
 def evaluate_expression(exchange: ParsedExchange, expression: Any) -> Any:
@@ -46,16 +46,16 @@ def evaluate_expression(exchange: ParsedExchange, expression: Any) -> Any:
     return exchange.read_response(Location("body", tokens=_parse_pointer_tokens(rest))) if source == "body" else MISSING
 
 
-def _read_request_value(exchange: ParsedExchange, value_source: str, value_name: str) -> Any:
+def _read_request_value(exchange: ParsedExchange, parameter_location: str, parameter_name: str) -> Any:
     request = exchange.exchange.request
-    if value_source == "header.":
-        value = request.header(value_name)
+    if parameter_location == "header.":
+        value = request.header(parameter_name)
         return MISSING if value is None else value
-    if value_source == "query.":
-        return exchange.query.get(value_name, MISSING)
+    if parameter_location == "query.":
+        return exchange.query.get(parameter_name, MISSING)
     return (
-        read_pointer(_read_request_body(exchange), _parse_pointer_tokens(value_name))
-        if value_source == "body"
+        read_pointer(_read_request_body(exchange), _parse_pointer_tokens(parameter_name))
+        if parameter_location == "body"
         else MISSING
     )
 
@@ -84,14 +84,16 @@ def read_link_parameters(
         if link.get("operationId") != target_operation.id:
             continue
         values = {name: evaluate_expression(exchange, value) for name, value in link.get("parameters", {}).items()}
-        usable = {name: value for name, value in values.items() if is_usable_id(value) or _is_constant(value)}
+        usable = {
+            name: value for name, value in values.items() if is_usable_id(value) or _is_constant_expression(value)
+        }
         return usable if len(usable) == len(values) else None
     return None
 
 
-def _is_constant(value: Any) -> bool:
-    """Whether `value` is a number or a boolean, which a URL can contain besides an id."""
-    return isinstance(value, bool | int | float)
+def _is_constant_expression(link_value: Any) -> bool:
+    """Whether `link_value` is a number or a boolean, which a URL can contain besides an id."""
+    return isinstance(link_value, bool | int | float)
 
 
 def find_id_parameter(
@@ -119,11 +121,11 @@ def _remove_location_prefix(name: str) -> str:
     return rest if location in ("path", "query", "header") and rest else name
 
 
-def group_parameters_by_location(operation: Operation, values: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Group `values` by the documented location of each parameter: "path", "query" or "header"."""
+def group_parameters_by_location(operation: Operation, values_by_name: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Group `values_by_name` by the documented location of each parameter: "path", "query" or "header"."""
     grouped: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
     documented = {parameter.name: parameter.location for parameter in operation.parameters}
-    for name, value in values.items():
+    for name, value in values_by_name.items():
         bare = _remove_location_prefix(name)
         location = documented.get(name) or documented.get(bare) or "query"
         if location in grouped:

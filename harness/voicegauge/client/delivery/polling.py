@@ -77,7 +77,7 @@ class JobPoller:
             # The service states what it knew when it received the request, at the earliest, or began to respond.
             requested_ms = timing.started_ms + timing.before_send_ms - self._started_s * 1000
             received_ms = timing.started_ms + timing.total_ms - timing.receive_ms - self._started_s * 1000
-        is_done = self._job.observe_poll(
+        is_done = self._job.record_poll_response(
             poll, requested_ms=requested_ms, received_ms=received_ms, exchange_index=self._log.last_index
         )
         undocumented = self._job.undocumented_state

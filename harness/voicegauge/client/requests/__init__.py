@@ -9,7 +9,7 @@ from voicegauge.client.requests.keys import (
     build_credentials,
     list_secrets,
     read_client_key,
-    read_values,
+    read_values_by_variable,
     remove_credentials,
     replace_key,
 )
@@ -30,7 +30,7 @@ __all__ = [
     "map_speech_request",
     "parse_origin",
     "read_client_key",
-    "read_values",
+    "read_values_by_variable",
     "remove_credentials",
     "replace_key",
 ]

@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from voicegauge.client.requests.http_request import Origin, RequestBuilder, parse_origin
-from voicegauge.client.requests.keys import AWS_SCHEME, COMPUTED_CREDENTIAL, list_secrets, read_values
+from voicegauge.client.requests.keys import AWS_SCHEME, COMPUTED_CREDENTIAL, list_secrets, read_values_by_variable
 from voicegauge.contract import Contract
 from voicegauge.data import get_cache_folder
 from voicegauge.errors import UsageError
@@ -97,13 +97,13 @@ def build_curl_command(
 
     replacer = _KeyReplacer(contract, key, write_variable)
 
-    def save_and_note_file(content: bytes, suffix: str) -> Path:
+    def save_file_without_key(content: bytes, suffix: str) -> Path:
         if len(content) > MAX_SAVED_FILE_BYTES or find_secret(content, list_secrets(key)) is not None:
             raise UsageError("the body is too large to be saved, or contains the key")
         return save_file(content, suffix)
 
     try:
-        body = _build_body_arguments(request, save_and_note_file)
+        body = _build_body_arguments(request, save_file_without_key)
     except UsageError:  # or the cache is not writable
         return None
     parts = ["curl", "-sS", "-i", *_build_method_arguments(request)]
@@ -166,21 +166,21 @@ class _KeyReplacer:
     def __init__(self, contract: Contract, key: str | None, write_variable: Callable[[str], str]) -> None:
         self._main_variable = contract.provider.key_env
         self._write_variable = write_variable
-        self._value_by_variable = None if key is None else read_values(contract, key)
+        self._value_by_variable = None if key is None else read_values_by_variable(contract, key)
         self._places: dict[tuple[str, str], tuple[str, str]] = {
             ("header", "authorization"): (self._main_variable, ""),
             ("header", "cookie"): (self._main_variable, ""),
         }
         """Variable and prefix by the location and the lower-case name of what contains it."""
         for name, scheme in contract.security_schemes.items():
-            spec = contract.keys[name]
+            spec = contract.key_specs[name]
             place = (str(scheme.get("in")), str(scheme.get("name")).lower())
             is_named = scheme.get("type") == "apiKey" and place[0] != "cookie"
             self._places[place if is_named else ("header", "authorization")] = (
                 spec.env or self._main_variable,
                 spec.prefix,
             )
-        self._aws_keys = [key for key in contract.keys.values() if key.aws is not None]
+        self._aws_keys = [key for key in contract.key_specs.values() if key.aws is not None]
         variables = (*contract.key_variables, _TOKEN_VARIABLE)
         self.replacements = tuple(dict.fromkeys(map(write_variable, variables)))
         """What replaces a key."""
@@ -240,13 +240,13 @@ class _KeyReplacer:
         except ValueError:
             pair = ""
         variable = self._places["header", "authorization"][0]
-        if not self._contains_value(pair, variable):
+        if not self._contains_variable_value(pair, variable):
             return pair if pair.isprintable() else None
         # A key without a colon is sent as the user name with an empty password.
         replacement = self._write_variable(variable)
         return f"{replacement}:" if pair.endswith(":") else replacement
 
-    def _contains_value(self, text: str, variable: str) -> bool:
+    def _contains_variable_value(self, text: str, variable: str) -> bool:
         if self._value_by_variable is None:
             return True
         value = self._value_by_variable[variable]
@@ -255,7 +255,7 @@ class _KeyReplacer:
     def _replace_in_text(self, text: str, variable: str) -> str:
         if text.startswith(COMPUTED_CREDENTIAL):
             return self._write_variable(_TOKEN_VARIABLE)
-        return self._write_variable(variable) if self._contains_value(text, variable) else text
+        return self._write_variable(variable) if self._contains_variable_value(text, variable) else text
 
 
 class _BodyArguments:

@@ -70,7 +70,7 @@ class RequestBuilder:
         }
         found = [parse_origin(url) for url in self._bases.values()]
         self._headers = dict(_DEFAULT_HEADERS)
-        _set_headers(self._headers, contract.provider.headers)
+        _replace_headers(self._headers, contract.provider.headers)
         self.origins = frozenset(one for one in found if one is not None)
         """The origins of the servers. Only these receive the key."""
 
@@ -121,7 +121,9 @@ class RequestBuilder:
         if request_parts.body is not None and media_type is not None:
             content_type, body = encode_body(media_type, request_parts.body)
             headers["Content-Type"] = content_type
-        _set_headers(headers, {name: _format_parameter_value(value) for name, value in request_parts.headers.items()})
+        _replace_headers(
+            headers, {name: _format_parameter_value(value) for name, value in request_parts.headers.items()}
+        )
         query = [
             (name, _format_parameter_value(item))
             for name, value in request_parts.query.items()
@@ -133,9 +135,9 @@ class RequestBuilder:
                 if credential.location == "query":
                     query.append((credential.name, credential.value))
                 elif credential.location == "cookie":
-                    _set_headers(headers, {"Cookie": f"{credential.name}={credential.value}"})
+                    _replace_headers(headers, {"Cookie": f"{credential.name}={credential.value}"})
                 else:
-                    _set_headers(headers, {credential.name: credential.value})
+                    _replace_headers(headers, {credential.name: credential.value})
         if query:
             target += ("&" if "?" in target else "?") + _urlencode(query)
         return Request(method=operation.method, url=target, headers=_require_valid_headers(headers), body=body)
@@ -161,9 +163,9 @@ def _urlencode(query_pairs: list[tuple[str, str]]) -> str:
         raise UsageError(f"a query parameter cannot be encoded as UTF-8: {error.reason}") from None
 
 
-def _set_headers(headers: dict[str, str], added_headers: Mapping[str, str]) -> None:
-    """Add `added_headers`. A header replaces one whose name is the same apart from upper and lower case."""
-    for name, value in added_headers.items():
+def _replace_headers(headers: dict[str, str], headers_to_set: Mapping[str, str]) -> None:
+    """Add `headers_to_set`. A header replaces one whose name is the same apart from upper and lower case."""
+    for name, value in headers_to_set.items():
         for present in [present for present in headers if present.lower() == name.lower()]:
             del headers[present]
         headers[name] = value

@@ -65,7 +65,7 @@ def list_secrets(key: str | None) -> tuple[str, ...]:
     return (key, *key.values_by_variable.values()) if isinstance(key, ClientKey) else (key,)
 
 
-def read_values(contract: Contract, key: str) -> dict[str, str]:
+def read_values_by_variable(contract: Contract, key: str) -> dict[str, str]:
     """Return what each variable of the contract contains. A value that `key` does not come with is the key itself."""
     others = key.values_by_variable if isinstance(key, ClientKey) else {}
     return {contract.provider.key_env: str(key)} | {
@@ -92,7 +92,7 @@ def build_credentials(operation: Operation, key: str) -> tuple[Credential, ...]:
 
     A value that is sent along with the key, but that the key does not come with, is the key itself.
     """
-    return _build_credentials(operation, tuple(read_values(operation.contract, key).items()))
+    return _build_credentials(operation, tuple(read_values_by_variable(operation.contract, key).items()))
 
 
 @functools.lru_cache(maxsize=256)
@@ -101,7 +101,7 @@ def _build_credentials(operation: Operation, values: tuple[tuple[str, str], ...]
     requirement = next((requirement for requirement in operation.security if requirement), {})
     found = []
     for name in requirement:
-        key_spec = contract.keys[name]
+        key_spec = contract.key_specs[name]
         value = value_by_variable[key_spec.env or contract.provider.key_env]
         found.append(_build_credential(contract.security_schemes[name], key_spec, value))
     return tuple(found)

@@ -10,7 +10,7 @@ from voicegauge.contract.extension import FieldMapping, SpeechField, TargetSpec
 from voicegauge.errors import UsageError
 from voicegauge.model import Record, SpeechRequest, UploadedFile
 
-_REMEDY_BY_FIELD: dict[SpeechField, str] = {
+_ADVICE_BY_MISSING_FIELD: dict[SpeechField, str] = {
     "text": "give it a text",
     "voice": "name a voice",
     "voice_description": "describe the voice in words",
@@ -48,17 +48,17 @@ def map_speech_request(target: Target, speech_request: SpeechRequest) -> Request
             `speech_request.extra` cannot be written.
     """
     fields = _collect_speech_fields(target, speech_request)
-    _require_fields(target, fields)
-    draft = _RequestDraft(target)
+    _require_needed_fields(target, fields)
+    draft = _RequestPartsBuilder(target)
     for header, value in target.operation.required_headers.items():
         draft.set_value(parse_location(f"header.{header}"), value)
-    for constant, value in target.spec.constants.items():
+    for constant, value in target.target_spec.constants.items():
         draft.set_value(constant, copy.deepcopy(value))
     for name, value in fields.items():
         mapping = target.speech.request.get(name)
         if mapping is not None:
             draft.set_value(mapping.at, _convert_to_provider_value(mapping, value))
-        elif not _is_implied_by_target(target.spec, name, value):
+        elif not _is_implied_by_target(target.target_spec, name, value):
             raise UsageError(
                 f"{target.id} takes no {_get_display_name(name)}; it takes {_describe_accepted_fields(target)}"
             )
@@ -73,7 +73,7 @@ def map_speech_request(target: Target, speech_request: SpeechRequest) -> Request
 
 def _collect_speech_fields(target: Target, speech_request: SpeechRequest) -> dict[SpeechField, Any]:
     """Return the fields of a request, with the target's defaults for fields that the target has a parameter for."""
-    spec = target.spec
+    spec = target.target_spec
     given: dict[SpeechField, Any] = {
         "text": speech_request.text,
         "voice": speech_request.voice,
@@ -115,21 +115,21 @@ def _choose_voice_sample_field(target: Target, speech_request: SpeechRequest) ->
     return {"voice_sample_upload": upload}
 
 
-def _require_fields(target: Target, fields: dict[SpeechField, Any]) -> None:
-    for name in target.spec.required_fields:
+def _require_needed_fields(target: Target, fields: dict[SpeechField, Any]) -> None:
+    for name in target.target_spec.required_fields:
         if name not in fields:
-            raise UsageError(f"{target.id} needs a {_get_display_name(name)}: {_REMEDY_BY_FIELD[name]}")
+            raise UsageError(f"{target.id} needs a {_get_display_name(name)}: {_ADVICE_BY_MISSING_FIELD[name]}")
 
 
-def _is_implied_by_target(spec: TargetSpec, field_name: SpeechField, value: Any) -> bool:
+def _is_implied_by_target(target_spec: TargetSpec, field_name: SpeechField, value: Any) -> bool:
     """Whether the target does what the field requests although it has no parameter for the field.
 
     The language is implied by the text and the voice. A target with only one format always uses that format.
     """
     if field_name == "language":
-        return value in (spec.languages or (spec.language,))
+        return value in (target_spec.languages or (target_spec.language,))
     if field_name == "format":
-        return [value] == [*(spec.formats or [spec.format])]
+        return [value] == [*(target_spec.formats or [target_spec.format])]
     return False
 
 
@@ -150,7 +150,7 @@ def _convert_to_provider_value(field_mapping: FieldMapping, neutral_value: Any) 
     return mapped if is_sent_unchanged else field_mapping.fill_template(str(mapped))
 
 
-class _RequestDraft:
+class _RequestPartsBuilder:
     """Collects the values of a `RequestParts`."""
 
     def __init__(self, target: Target) -> None:
@@ -171,7 +171,7 @@ class _RequestDraft:
 
     def build_parts(self) -> RequestParts:
         """Return the collected values."""
-        media_type = self._target.spec.media_type or choose_media_type(self._target.operation, self._body)
+        media_type = self._target.target_spec.media_type or choose_media_type(self._target.operation, self._body)
         return RequestParts(
             path=self._parameters["path"],
             query=self._parameters["query"],

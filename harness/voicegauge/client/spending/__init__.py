@@ -2,11 +2,11 @@
 
 from voicegauge.client.spending.journal import (
     Journal,
-    SubmitCompleted,
+    SubmitCompletedEvent,
     SubmitEvent,
-    SubmitNotSent,
+    SubmitNotSentEvent,
     SubmitRecorder,
-    SubmitStarted,
+    SubmitStartedEvent,
     read_events,
 )
 from voicegauge.client.spending.ledger import Ledger, Reservation
@@ -34,11 +34,11 @@ __all__ = [
     "Reservation",
     "Settlement",
     "SharedBudget",
-    "SubmitCompleted",
+    "SubmitCompletedEvent",
     "SubmitEvent",
-    "SubmitNotSent",
+    "SubmitNotSentEvent",
     "SubmitRecorder",
-    "SubmitStarted",
+    "SubmitStartedEvent",
     "create_rate_limiter",
     "find_account_plans",
     "read_events",

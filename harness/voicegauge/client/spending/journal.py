@@ -4,7 +4,7 @@ A submit is recorded before it is sent and again after its response, so that the
 what was received, even if the process is killed at any moment:
 
     {"event": "submit_started", "id": ID, "at": TIME, "usd": PRICE}
-    {"event": "submit_not_sent", "id": ID}       no connection: it cannot be charged
+    {"event": "on_submit_not_sent", "id": ID}       no connection: it cannot be charged
     {"event": "submit_completed", "id": ID, "status": 202, "billing": "accepted", "job": JOB or null}
 
 Benchmarks and checks add events of their own, which say when the result of a submit is saved.
@@ -32,7 +32,7 @@ from voicegauge.model import BillingStatus, Record
 _NonNegativeUsd = Annotated[float, msgspec.Meta(ge=0)]
 
 
-class SubmitStarted(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_started"):
+class SubmitStartedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_started"):
     """A submit is about to be sent; from now on it may have been paid for."""
 
     id: str
@@ -46,10 +46,10 @@ class SubmitStarted(Record, frozen=True, kw_only=True, tag_field="event", tag="s
 
     def add_to_history(self, history: PurchaseHistory) -> None:
         """Note the event in the history of its sample or case."""
-        history.note_submit(self.submitted_at, self.price_usd, self.idempotency_key)
+        history.record_submit(self.submitted_at, self.price_usd, self.idempotency_key)
 
 
-class SubmitNotSent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_not_sent"):
+class SubmitNotSentEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="on_submit_not_sent"):
     """The request of the last submit never left this machine."""
 
     id: str
@@ -57,10 +57,10 @@ class SubmitNotSent(Record, frozen=True, kw_only=True, tag_field="event", tag="s
 
     def add_to_history(self, history: PurchaseHistory) -> None:
         """Note the event in the history of its sample or case."""
-        history.note_not_sent()
+        history.record_not_sent()
 
 
-class SubmitCompleted(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_completed"):
+class SubmitCompletedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_completed"):
     """The response to a submit was received."""
 
     id: str
@@ -78,7 +78,7 @@ class SubmitCompleted(Record, frozen=True, kw_only=True, tag_field="event", tag=
         history.note_response(self.status, self.billing, self.job_id, self.charged_usd)
 
 
-SubmitEvent = SubmitStarted | SubmitNotSent | SubmitCompleted
+SubmitEvent = SubmitStartedEvent | SubmitNotSentEvent | SubmitCompletedEvent
 
 
 class SubmitRecorder:
@@ -100,17 +100,17 @@ class SubmitRecorder:
         """Record that the submit may cost money from now on."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._record(
-            SubmitStarted(id=self._name, submitted_at=at, price_usd=self._usd, idempotency_key=idempotency_key)
+            SubmitStartedEvent(id=self._name, submitted_at=at, price_usd=self._usd, idempotency_key=idempotency_key)
         )
 
-    def submit_not_sent(self) -> None:
+    def on_submit_not_sent(self) -> None:
         """Record that the submit cost nothing."""
-        self._record(SubmitNotSent(id=self._name))
+        self._record(SubmitNotSentEvent(id=self._name))
 
     def after_submit(self, http_status: int, settlement: Settlement, job_id: str | None) -> None:
         """Record the response and the id of the job."""
         self._record(
-            SubmitCompleted(
+            SubmitCompletedEvent(
                 id=self._name,
                 status=http_status,
                 billing=settlement.status,

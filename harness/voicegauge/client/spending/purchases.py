@@ -13,7 +13,7 @@ from voicegauge.client.spending.ledger import Ledger
 from voicegauge.contract import Operation
 from voicegauge.model import AmbiguousRequest, BillingStatus
 
-_AMBIGUOUS = BillingStatus.AMBIGUOUS
+_AMBIGUOUS_STATUS = BillingStatus.AMBIGUOUS
 
 
 @dataclass
@@ -96,12 +96,12 @@ class PurchaseHistory:
     sample_or_case_id: str
     purchases: list[Purchase] = field(default_factory=list)
 
-    def note_submit(self, submitted_at: str, price_usd: float | None, idempotency_key: str | None = None) -> None:
+    def record_submit(self, submitted_at: str, price_usd: float | None, idempotency_key: str | None = None) -> None:
         """Note that another submit begins, or that the last one is repeated with its idempotency key."""
         last = self.purchases[-1] if self.purchases else None
         if last is not None and idempotency_key is not None and last.idempotency_key == idempotency_key:
             last.billing, last.status, last.job_id, last.is_settled, last.unsettled_reason = (
-                _AMBIGUOUS,
+                _AMBIGUOUS_STATUS,
                 None,
                 None,
                 False,
@@ -110,7 +110,7 @@ class PurchaseHistory:
         else:
             self.purchases.append(Purchase(submitted_at, price_usd, idempotency_key=idempotency_key))
 
-    def note_not_sent(self) -> None:
+    def record_not_sent(self) -> None:
         """Note that the last submit never left this machine."""
         if self.purchases:
             self.purchases[-1].billing = BillingStatus.NOT_SENT
@@ -173,9 +173,9 @@ class PurchaseAccount(Generic[HistoryT]):
     @property
     def spent_usd(self) -> float:
         """Dollars that were or may have been charged, including open jobs and ambiguous requests."""
-        return self.sum_spent_usd_without(())
+        return self.sum_spent_usd_excluding(())
 
-    def sum_spent_usd_without(self, pending_ids: Collection[str]) -> float:
+    def sum_spent_usd_excluding(self, pending_ids: Collection[str]) -> float:
         """Return `spent_usd` without the last request of each sample or case in `pending_ids`."""
         ledger = Ledger()
         for name, one in self.histories.items():

@@ -75,13 +75,13 @@ class Settlement:
 
     def note_status(self, status: int, retry_policy: RetryPolicy) -> None:
         """Note the HTTP status of the response."""
-        self._update(classify_billing_status(status, retry_policy))
+        self._update_billing_status(classify_billing_status(status, retry_policy))
 
     def note_failure(self, error: TransportError) -> None:
         """Note that no response arrived."""
-        self._update(BillingStatus.AMBIGUOUS if error.sent else BillingStatus.NOT_SENT)
+        self._update_billing_status(BillingStatus.AMBIGUOUS if error.sent else BillingStatus.NOT_SENT)
 
-    def _update(self, status: BillingStatus) -> None:
+    def _update_billing_status(self, status: BillingStatus) -> None:
         if not self._is_repeated or status.may_be_charged:
             self.status = status
 
@@ -116,7 +116,7 @@ class Settlement:
 class PaymentObserver(Protocol):
     """Is notified of every submit, so that a journal knows of a possible charge even after a crash.
 
-    `before_submit` is followed by `submit_not_sent` or `after_submit`. If the connection was lost after sending,
+    `before_submit` is followed by `on_submit_not_sent` or `after_submit`. If the connection was lost after sending,
     neither follows, because it is unknown whether that request was charged.
     """
 
@@ -128,7 +128,7 @@ class PaymentObserver(Protocol):
         """
         ...
 
-    def submit_not_sent(self) -> None:
+    def on_submit_not_sent(self) -> None:
         """Note that the request never left this machine, so it cannot be charged."""
         ...
 
@@ -211,12 +211,12 @@ async def send_and_settle(
         except TransportError as error:
             settlement.note_failure(error)
             if observer is not None and settlement.status is BillingStatus.NOT_SENT:
-                observer.submit_not_sent()
+                observer.on_submit_not_sent()
             raise
         except UsageError:
             settlement.status = BillingStatus.NOT_SENT
             if observer is not None:
-                observer.submit_not_sent()
+                observer.on_submit_not_sent()
             raise
         last = exchanges[-1]
         settlement.note_status(last.response.status, provider.retry)

@@ -20,7 +20,7 @@ from voicegauge.errors import StorageError
 from voicegauge.model import Record
 
 
-class AmountsChanged(Record, frozen=True, kw_only=True, tag_field="event", tag="amounts_changed"):
+class AmountsChangedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="amounts_changed"):
     """The amounts of a ledger have changed by so many millionths of a dollar."""
 
     reserved_micro_usd: int
@@ -49,7 +49,7 @@ class SharedBudget:
         Raises:
             DataError: the journal is damaged.
         """
-        changes: Iterator[AmountsChanged] = read_events(self._file, AmountsChanged)
+        changes: Iterator[AmountsChangedEvent] = read_events(self._file, AmountsChangedEvent)
         return sum(change.reserved_micro_usd + change.spent_micro_usd for change in changes) / MICRO_USD
 
     @contextmanager
@@ -85,6 +85,8 @@ class _JournaledLedger(Ledger):
     def change_amounts(self, reserved_change_micro_usd: int, spent_change_micro_usd: int) -> None:
         if reserved_change_micro_usd or spent_change_micro_usd:
             self._journal.write(
-                AmountsChanged(reserved_micro_usd=reserved_change_micro_usd, spent_micro_usd=spent_change_micro_usd)
+                AmountsChangedEvent(
+                    reserved_micro_usd=reserved_change_micro_usd, spent_micro_usd=spent_change_micro_usd
+                )
             )
         super().change_amounts(reserved_change_micro_usd, spent_change_micro_usd)

@@ -79,7 +79,7 @@ def _add_target(case: ConformanceCase, targets: list[AudioInputTarget], default:
 
 
 def _has_constants(request: RequestParts, target: AudioInputTarget) -> bool:
-    return all(location.read_request(request) == value for location, value in target.spec.constants.items())
+    return all(location.read_request(request) == value for location, value in target.target_spec.constants.items())
 
 
 def choose_recorded_sentence(target: AudioInputTarget) -> SpokenSentence:

@@ -145,8 +145,8 @@ def _list_optional_fields(target: Target, request: RequestParts, media_type: Med
     Those are the fields that do not identify the target, and the fields whose default is the value that is sent.
     """
     identifying = [
-        *target.spec.constants,
-        *(target.speech.request[word].at for word in target.spec.required_fields),
+        *target.target_spec.constants,
+        *(target.speech.request[word].at for word in target.target_spec.required_fields),
         target.speech.request["text"].at,
     ]
     fixed = {location.tokens[0] for location in identifying if location.kind == "body"}
@@ -207,7 +207,7 @@ def accepts_any_valid_value(target: Target, boundary: BoundaryValue) -> bool:
     or of the constants of the target. It also need not accept a text that is longer than `MAX_SENT_TEXT_CHARACTERS`,
     or longer than the smallest account plan allows.
     """
-    if any(location.tokens == boundary.body_path for location in target.spec.constants):
+    if any(location.tokens == boundary.body_path for location in target.target_spec.constants):
         return False
     if boundary.keyword in ("enum", "const") or not isinstance(boundary.value, str):
         return True
@@ -273,7 +273,7 @@ def _names_account_resource(operation: Operation, request: RequestParts) -> bool
     uses = (
         use
         for creating_operation in operation.contract.operations.values()
-        for use in creating_operation.iterate_resource_uses_in(operation)
+        for use in creating_operation.iterate_uses_of_created_resource(operation)
     )
     return any(use.id.read_request(request) is not MISSING for use in uses)
 

@@ -58,7 +58,7 @@ def _address_target(request: RequestParts | None, target: AudioInputTarget | Non
     """Return `request` with the constants of `target` in its body."""
     if request is None or target is None:
         return request
-    for location, value in target.spec.constants.items():
+    for location, value in target.target_spec.constants.items():
         if location.is_in_body:
             request = set_body_value(request, location.tokens, value)
     return request

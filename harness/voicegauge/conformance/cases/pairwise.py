@@ -206,7 +206,7 @@ def list_pairwise_fields(requests: Sequence[TargetRequest]) -> Iterator[Pairwise
 def _list_pairwise_parameters(target: Target) -> Iterator[PairwiseField]:
     """Yield the optional query parameters of an operation whose valid values are documented."""
     operation, request = target.operation, target.speech.request
-    identifying = [*target.spec.constants, *(request[word].at for word in target.spec.required_fields)]
+    identifying = [*target.target_spec.constants, *(request[word].at for word in target.target_spec.required_fields)]
     fixed = {location.name for location in identifying if location.kind == "query"}
     for parameter in operation.parameters:
         pointer = f"{parameter.pointer}/schema"
@@ -256,8 +256,8 @@ def _list_pairwise_body_fields(requests: Sequence[TargetRequest], media_type: Me
 
 def _list_identifying_fields(target: Target) -> set[str]:
     """Return the names of the body fields by which a request addresses `target`."""
-    needed = [field.at for word, field in target.speech.request.items() if word in target.spec.required_fields]
-    return {location.tokens[0] for location in (*needed, *target.spec.constants) if location.is_in_body}
+    needed = [field.at for word, field in target.speech.request.items() if word in target.target_spec.required_fields]
+    return {location.tokens[0] for location in (*needed, *target.target_spec.constants) if location.is_in_body}
 
 
 def _list_documented_values(start_request: TargetRequest, media_type: MediaType, field_name: str) -> list[Any]:
@@ -271,7 +271,7 @@ def _list_documented_values(start_request: TargetRequest, media_type: MediaType,
     ids = {
         use.id.tokens
         for creating_operation in creators
-        for use in creating_operation.iterate_resource_uses_in(target.operation)
+        for use in creating_operation.iterate_uses_of_created_resource(target.operation)
         if use.id.kind == "body"
     }
     if is_file_field(media_type, schema) or (field_name,) in ids:
@@ -279,7 +279,7 @@ def _list_documented_values(start_request: TargetRequest, media_type: MediaType,
     language = target.speech.request.get("language")
     found: list[Any] = [request.body[field_name]] if field_name in request.body else []
     if language is not None and language.at.tokens == (field_name,):
-        found += [language.map.get(code, code) for code in target.spec.languages]
+        found += [language.map.get(code, code) for code in target.target_spec.languages]
     for example in media_type.examples:
         example_target = find_request_target(target.operation, RequestParts(body=example.value))
         if isinstance(example.value, dict) and field_name in example.value and example_target is target:
@@ -317,8 +317,8 @@ def is_supported_value(target: Target, field: PairwiseField, value: Any) -> bool
         return value in field.documented_values_by_target.get(target.name, ())
     request = target.speech.request
     for mapping, listed in (
-        (request.get("format"), target.spec.formats),
-        (request.get("language"), target.spec.languages),
+        (request.get("format"), target.target_spec.formats),
+        (request.get("language"), target.target_spec.languages),
     ):
         if mapping is not None and listed and _is_location_of(mapping.at, field):
             return value in [mapping.map.get(neutral, neutral) for neutral in listed]  # a value may be an object

@@ -269,13 +269,13 @@ def _iterate_target_cases(
     yield from cases
     yield from branch_cases
     upload = target.speech.request.get("voice_sample_upload")
-    if upload is not None and "voice_sample_upload" in target.spec.required_fields:
+    if upload is not None and "voice_sample_upload" in target.target_spec.required_fields:
         # The ids of upload cases name the operation, so the plan keeps those of the first target with an upload.
         yield from plan_upload_cases(operation, request, upload.at.tokens[0], target.name, is_emulated=is_emulated)
     plain = _build_delivery_case(target, speech, "a full delivery")
     yield plain
     if include_all_billable:
-        for name in target.spec.formats if "format" in target.speech.request else ():
+        for name in target.target_spec.formats if "format" in target.speech.request else ():
             in_format = msgspec.structs.replace(speech, format=name)
             relation = CaseRelation(
                 parameter="format", base_case_id=plain.id, base_value=speech.format, changed_value=name

@@ -77,8 +77,8 @@ def _change_speed(target: Target, speech_request: SpeechRequest) -> RelatedDeliv
     mapping = target.speech.request.get("speed")
     if mapping is None:
         return None
-    schema = find_request_schema(target.operation, mapping.at, target.spec.media_type)
-    default = find_documented_default(target.operation, mapping.at, target.spec.media_type)
+    schema = find_request_schema(target.operation, mapping.at, target.target_spec.media_type)
+    default = find_documented_default(target.operation, mapping.at, target.target_spec.media_type)
     base = float(default) if isinstance(default, int | float) and default > 0 else DEFAULT_SPEED_FACTOR
     low, high = schema.get("minimum", 0), schema.get("maximum", 0)
     for speed in _PREFERRED_SPEEDS:
@@ -91,22 +91,22 @@ def _change_speed(target: Target, speech_request: SpeechRequest) -> RelatedDeliv
 
 def _change_voice(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
     mapping = target.speech.request.get("voice")
-    used = target.spec.voice
+    used = target.target_spec.voice
     if (
         mapping is None
         or used is None
         or speech_request.voice_sample is not None
-        or target.spec.voice_sample_url is not None
+        or target.target_spec.voice_sample_url is not None
     ):
         return None
-    schema = find_request_schema(target.operation, mapping.at, target.spec.media_type)
+    schema = find_request_schema(target.operation, mapping.at, target.target_spec.media_type)
     # A voice whose name ends with the same language mark as the used one, such as "[EN]", is tried first.
     named = sorted(schema.get("enum", ()), key=lambda name: str(name)[-4:] != used[-4:])
     known = (
         *named,
         *schema.get("examples", ()),
         *_iterate_voices_in_examples(target, mapping.at),
-        *target.spec.voices.values(),
+        *target.target_spec.voices.values(),
     )
     voice = next((name for name in known if name != used), None)
     if not isinstance(voice, str):
@@ -118,7 +118,9 @@ def _change_voice(target: Target, speech_request: SpeechRequest) -> RelatedDeliv
 
 def _iterate_voices_in_examples(target: Target, voice_location: Location) -> Iterator[Any]:
     """Yield the voices in the documented requests of the contract that address the model of `target`."""
-    constants = {location.tokens[-1]: value for location, value in target.spec.constants.items() if location.tokens}
+    constants = {
+        location.tokens[-1]: value for location, value in target.target_spec.constants.items() if location.tokens
+    }
     if voice_location.kind != "body" or not constants:
         return
     for operation in target.contract.operations.values():
@@ -159,23 +161,27 @@ def _add_markup(target: Target, speech_request: SpeechRequest) -> RelatedDeliver
 
 
 def _change_language(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
-    if "language" not in target.speech.request or len(target.spec.languages) < 2:
+    if "language" not in target.speech.request or len(target.target_spec.languages) < 2:
         return None
-    used = target.spec.language
+    used = target.target_spec.language
     if used is None or used == _LANGUAGE_DETECTION_VALUE:
         others = [
-            name for name in target.spec.languages if _is_other_script(_get_primary_language(name), speech_request.text)
+            name
+            for name in target.target_spec.languages
+            if _is_other_script(_get_primary_language(name), speech_request.text)
         ]
     else:
         others = [
             name
-            for name in target.spec.languages
+            for name in target.target_spec.languages
             if _get_primary_language(name) not in (_get_primary_language(used), _LANGUAGE_DETECTION_VALUE)
         ]
     for language in others[:MAX_LANGUAGES_TRIED]:
         changed = msgspec.structs.replace(speech_request, language=language)
         if _is_valid_request(target, changed):
-            return RelatedDelivery("language", changed, target.spec.language, language, f"the language {language}")
+            return RelatedDelivery(
+                "language", changed, target.target_spec.language, language, f"the language {language}"
+            )
     return None
 
 
@@ -194,7 +200,7 @@ def _change_seed(target: Target, speech_request: SpeechRequest) -> RelatedDelive
     mapping = target.speech.request.get("seed")
     if mapping is None:
         return None
-    default = find_documented_default(target.operation, mapping.at, target.spec.media_type)
+    default = find_documented_default(target.operation, mapping.at, target.target_spec.media_type)
     base = None if default is MISSING else default
     for seed in _SEEDS_TO_TRY:
         changed = msgspec.structs.replace(speech_request, seed=seed)

@@ -37,7 +37,7 @@ def build_valid_speech_request(target: Target, *, text: str = DEFAULT_TEXT) -> S
     Raises:
         UsageError: neither the contract nor its examples have a value for a required parameter or field.
     """
-    needs_upload = "voice_sample_upload" in target.spec.required_fields
+    needs_upload = "voice_sample_upload" in target.target_spec.required_fields
     speech = SpeechRequest(text=text, voice_sample=load_voice_sample() if needs_upload else None)
     speech = msgspec.structs.replace(speech, text=_choose_allowed_text(target, speech))
     request = map_speech_request(target, speech)

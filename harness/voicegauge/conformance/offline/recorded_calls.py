@@ -150,7 +150,7 @@ def _names_other_constant(call: Call) -> bool:
     ]
     constants: dict[Location, set[str]] = defaultdict(set)
     for target in targets:
-        for location, constant in target.spec.constants.items():
+        for location, constant in target.target_spec.constants.items():
             if location.kind == "body" and isinstance(constant, str):
                 constants[location].add(constant)
     values = ((call.read_response(location), known) for location, known in constants.items())

@@ -311,7 +311,9 @@ def _build_state_observations(
         requested_ms = timing.started_ms - start.started_ms
         if call.is_accepted and isinstance(state, str):
             at_ms = requested_ms + timing.total_ms
-            observations.append(StateObservation(state=state, at_ms=at_ms, requested_ms=requested_ms, exchange=index))
+            observations.append(
+                StateObservation(state=state, at_ms=at_ms, requested_ms=requested_ms, exchange_index=index)
+            )
     return tuple(observations)
 
 
@@ -344,8 +346,8 @@ def _build_speech_delivery(submit_call: Call, polls: Sequence[Call], index: Exch
         attempts=1,
         audio=audio,
         media_type=declared if isinstance(declared, str) else header,
-        audio_exchange=1,
-        submit_exchange=0,
+        audio_exchange_index=1,
+        submit_exchange_index=0,
     )
     return SpeechDelivery(target, read_speech_request(submit_call, target), delivery)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from voicegauge.client import (
     MAX_RETRY_AFTER_S,
-    ApiKeyChoice,
+    ApiKeyOrSentinel,
     RequestParts,
     get_retry_after_s,
     is_storable_id,
@@ -95,7 +95,7 @@ class ResourceRequests:
         is_gone = 200 <= status < 300 or status in gone_statuses
         return None if is_gone else f"{operation.id} responded with status {status}"
 
-    async def _send(self, operation: Operation, request: RequestParts, api_key: ApiKeyChoice) -> Exchange:
+    async def _send(self, operation: Operation, request: RequestParts, api_key: ApiKeyOrSentinel) -> Exchange:
         ledger = self._service.ledger
         price_usd = compute_step_price_usd(operation, request, self._service.prices) if ledger is not None else None
         reservation = ledger.reserve(price_usd) if ledger is not None and price_usd is not None else None
@@ -105,7 +105,7 @@ class ResourceRequests:
         return exchanges[-1]
 
     async def _send_with_retries(
-        self, operation: Operation, request: RequestParts, api_key: ApiKeyChoice
+        self, operation: Operation, request: RequestParts, api_key: ApiKeyOrSentinel
     ) -> list[Exchange]:
         client, retry = self._service.client, self._contract.provider.retry
         exchanges = [await client.send_operation(operation, request, key=api_key)]

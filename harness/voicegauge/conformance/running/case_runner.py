@@ -405,7 +405,7 @@ class CaseRunner:
         subjects += [subject for outcome in without_key for subject in (outcome.call, outcome)]
         subjects += self._build_related_pair(case, subjects)
         findings = self._judge_and_collect(subjects, case)
-        index = delivery.submit_exchange
+        index = delivery.submit_exchange_index
         status = None if index is None else delivery.exchanges[index].response.status
         return JudgedCase(findings, status, skipped)
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from voicegauge.client import (
     MAX_RETRY_AFTER_S,
     USE_CLIENT_KEY,
-    ApiKeyChoice,
+    ApiKeyOrSentinel,
     PaymentObserver,
     PricedRequest,
     RequestParts,
@@ -29,7 +29,7 @@ from voicegauge.recording import BAD_KEY
 
 OTHER_ACCOUNT_KEY = "another-emulated-key"
 """The key of a second account. It is only sent to the emulator, which accepts any key."""
-API_KEY_BY_KEY_USE: Mapping[CaseKeyUse, ApiKeyChoice] = {"valid": USE_CLIENT_KEY, "missing": None, "wrong": BAD_KEY}
+API_KEY_BY_KEY_USE: Mapping[CaseKeyUse, ApiKeyOrSentinel] = {"valid": USE_CLIENT_KEY, "missing": None, "wrong": BAD_KEY}
 """The key that is sent for each value of `ConformanceCase.key_use`."""
 
 
@@ -101,7 +101,7 @@ class CaseSender:
             TransportError: the service did not respond.
             BudgetError: the request costs more than is left in the budget.
         """
-        key: ApiKeyChoice = OTHER_ACCOUNT_KEY if account == "other" else USE_CLIENT_KEY
+        key: ApiKeyOrSentinel = OTHER_ACCOUNT_KEY if account == "other" else USE_CLIENT_KEY
         has_budget = self._service.ledger is not None
         price_usd = compute_step_price_usd(operation, request, self._service.prices) if has_budget else None
         idempotency_key = create_idempotency_key(operation)

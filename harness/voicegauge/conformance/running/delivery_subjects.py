@@ -62,7 +62,7 @@ def _has_exceeded_documented_time(observations: Sequence[StateObservation], stat
 
 
 def _find_submit_call(target: Target, delivery: Delivery) -> Call | None:
-    index = delivery.submit_exchange
+    index = delivery.submit_exchange_index
     return None if index is None else Call(target.operation, delivery.exchanges[index], target)
 
 

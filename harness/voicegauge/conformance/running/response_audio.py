@@ -47,8 +47,8 @@ def read_response_delivery(call: Call, *, has_documented_text: bool = True) -> S
         attempts=1,
         audio=audio,
         media_type=media_type,
-        audio_exchange=0,
-        submit_exchange=0,
+        audio_exchange_index=0,
+        submit_exchange_index=0,
     )
     delivered = SpeechDelivery(
         target, speech, delivery, has_ordinary_text=has_documented_text and is_ordinary_text(speech.text)

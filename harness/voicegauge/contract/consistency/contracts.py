@@ -14,7 +14,7 @@ from voicegauge.contract.consistency.resources import check_batch, check_chat, c
 from voicegauge.contract.consistency.sources import check_price, check_sources, check_usage_locations
 from voicegauge.contract.consistency.speech import check_speech, check_target
 from voicegauge.contract.consistency.streams import check_stream
-from voicegauge.contract.consistency.target_names import check_names
+from voicegauge.contract.consistency.target_names import check_target_names
 from voicegauge.contract.consistency.webhooks import check_webhook
 from voicegauge.contract.contract import Contract, Operation
 
@@ -25,7 +25,7 @@ def check_consistency(contract: Contract) -> None:
     Raises:
         ContractError: a part does not fit; the message has the line of the first such part.
     """
-    check_names(contract)
+    check_target_names(contract)
     check_server_lists(contract)
     check_sources(contract)
     # Operations are checked before targets, because later checks rely on locations that earlier ones have checked.
@@ -33,10 +33,10 @@ def check_consistency(contract: Contract) -> None:
         _check_operation(operation)
     for target in contract.targets.values():
         check_target(target)
-        check_price(contract, f"{target.pointer}/pricing", target.spec.pricing)
+        check_price(contract, f"{target.pointer}/pricing", target.target_spec.pricing)
         check_usage_locations(target)
     for audio_input_target in contract.audio_input_targets.values():
-        check_price(contract, f"{audio_input_target.pointer}/pricing", audio_input_target.spec.pricing)
+        check_price(contract, f"{audio_input_target.pointer}/pricing", audio_input_target.target_spec.pricing)
     for operation in contract.operations.values():
         _check_operation_extensions(operation)
 

@@ -40,7 +40,7 @@ def _find_unusable_scheme_reason(contract: Contract, name: str) -> str | None:
 
     A key is sent plain, after a word such as Bearer, Basic or "Token", as an OAuth 2 token, or as an AWS signature.
     """
-    scheme, key = contract.security_schemes[name], contract.keys[name]
+    scheme, key = contract.security_schemes[name], contract.key_specs[name]
     if scheme.get("type") == "oauth2":
         token_url = scheme.get("flows", {}).get("clientCredentials", {}).get("tokenUrl")
         if not token_url:

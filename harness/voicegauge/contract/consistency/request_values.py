@@ -9,7 +9,7 @@ from voicegauge.contract.contract import Operation
 from voicegauge.contract.schema_values import list_choices
 from voicegauge.formats import Location, is_form, is_json, quote_json
 
-_MAX_CHARACTERS = 200
+_MAX_SHOWN_CHARACTERS = 200
 
 
 def check_request_value(
@@ -30,10 +30,10 @@ def check_request_value(
         ContractError: the value is not allowed in a request of any media type.
     """
     allowed = list(_iterate_choices(operation, location, media_type))
-    if not allowed or any(choices is None or _is_among(value, choices) for choices in allowed):
+    if not allowed or any(choices is None or _is_documented_choice(value, choices) for choices in allowed):
         return
-    values = quote_json(allowed[0], _MAX_CHARACTERS)[1:].removesuffix("]")
-    reason = f"{quote_json(value, _MAX_CHARACTERS)} is not a documented value of {location}: {values}"
+    values = quote_json(allowed[0], _MAX_SHOWN_CHARACTERS)[1:].removesuffix("]")
+    reason = f"{quote_json(value, _MAX_SHOWN_CHARACTERS)} is not a documented value of {location}: {values}"
     raise operation.contract.document.build_error(pointer, reason)
 
 
@@ -50,10 +50,10 @@ def _iterate_choices(operation: Operation, location: Location, media_type: str |
             yield list_choices(schemas, media.schema, location.tokens)
 
 
-def _is_among(value: Any, choices: list[Any]) -> bool:
+def _is_documented_choice(value: Any, choices: list[Any]) -> bool:
     """Whether `value` is one of `choices`, also as the text that forms and parameters send: 1 as "1"."""
-    return value in choices or _to_text(value) in map(_to_text, choices)
+    return value in choices or _format_value(value) in map(_format_value, choices)
 
 
-def _to_text(value: Any) -> str:
-    return value if isinstance(value, str) else quote_json(value, _MAX_CHARACTERS)
+def _format_value(value: Any) -> str:
+    return value if isinstance(value, str) else quote_json(value, _MAX_SHOWN_CHARACTERS)

@@ -35,7 +35,7 @@ def check_resource(operation: Operation, resource: ResourceSpec) -> None:
         check_request_location(contract.find_operation(transition.operation), f"{transition_pointer}/id", transition.id)
         _check_state(operation, f"{transition_pointer}/state", transition.state, resource)
     for index, use in enumerate(resource.uses):
-        _check_use(operation, f"{pointer}/uses/{index}", use, resource)
+        _check_resource_use(operation, f"{pointer}/uses/{index}", use, resource)
 
 
 def _check_listing(operation: Operation, pointer: str, listing: ResourceListing) -> None:
@@ -45,17 +45,17 @@ def _check_listing(operation: Operation, pointer: str, listing: ResourceListing)
     check_response_location(lister, f"{pointer}/limit", listing.limit)
 
 
-def _check_use(operation: Operation, pointer: str, use: ResourceUse, resource: ResourceSpec) -> None:
+def _check_resource_use(operation: Operation, pointer: str, resource_use: ResourceUse, resource: ResourceSpec) -> None:
     contract = operation.contract
-    check_operation_id(operation, f"{pointer}/operation", use.operation)
-    for location in (use.id, *use.replaces):
-        check_request_location(contract.find_operation(use.operation), f"{pointer}/id", location)
-    for state in use.states:
+    check_operation_id(operation, f"{pointer}/operation", resource_use.operation)
+    for location in (resource_use.id, *resource_use.replaces):
+        check_request_location(contract.find_operation(resource_use.operation), f"{pointer}/id", location)
+    for state in resource_use.states:
         _check_state(operation, f"{pointer}/states", state, resource)
-    if use.server is not None and use.server not in contract.servers:
+    if resource_use.server is not None and resource_use.server not in contract.servers:
         known = ", ".join(contract.servers)
         raise contract.document.build_error(
-            f"{pointer}/server", f"{use.server!r} is not a server of this document: {known}"
+            f"{pointer}/server", f"{resource_use.server!r} is not a server of this document: {known}"
         )
 
 

@@ -36,7 +36,7 @@ def check_speech(operation: Operation, speech: SpeechSpec) -> None:
     contract, pointer = operation.contract, f"{operation.pointer}/x-speech"
     if "text" not in speech.request:
         raise contract.document.build_error(f"{pointer}/request", "x-speech.request must have a location for text")
-    _check_fields(operation, f"{pointer}/request", speech.request)
+    _check_field_mappings(operation, f"{pointer}/request", speech.request)
     _check_formats(operation, speech, f"{pointer}/formats")
     response = speech.response
     if (response.job is None) == (response.audio is None):
@@ -44,7 +44,7 @@ def check_speech(operation: Operation, speech: SpeechSpec) -> None:
     if response.job is not None and check_submit(operation, f"{pointer}/response/job", response.job).audio is None:
         reason = f"the x-job of {response.job} has no audio, so it cannot be the job of x-speech"
         raise contract.document.build_error(f"{pointer}/response/job", reason)
-    _check_wait(operation, f"{pointer}/response/wait", response)
+    _check_wait_preference(operation, f"{pointer}/response/wait", response)
     if response.audio is not None:
         check_response_audio(operation, f"{pointer}/response/audio", response.audio, may_have_timestamps=True)
     check_response_location(operation, f"{pointer}/response/charged", response.charged)
@@ -66,9 +66,11 @@ def _check_formats(operation: Operation, speech: SpeechSpec, pointer: str) -> No
             )
 
 
-def _check_fields(operation: Operation, pointer: str, fields: Mapping[SpeechField, FieldMapping | None]) -> None:
+def _check_field_mappings(
+    operation: Operation, pointer: str, field_mappings: Mapping[SpeechField, FieldMapping | None]
+) -> None:
     document = operation.contract.document
-    for field, mapping in fields.items():
+    for field, mapping in field_mappings.items():
         if mapping is None:
             continue
         check_request_location(operation, f"{pointer}/{field}", mapping.at)
@@ -80,7 +82,7 @@ def _check_fields(operation: Operation, pointer: str, fields: Mapping[SpeechFiel
             raise document.build_error(f"{pointer}/{field}", f"the template of {field} has no {{}} for the value")
 
 
-def _check_wait(operation: Operation, pointer: str, response: SpeechResponse) -> None:
+def _check_wait_preference(operation: Operation, pointer: str, response: SpeechResponse) -> None:
     """Check that the response to a request that waits can be read like a status response."""
     wait, document = response.wait, operation.contract.document
     status = operation.contract.operations.get(response.job or "")
@@ -104,13 +106,13 @@ def check_target(target: Target) -> None:
         ContractError: the target requires, sets or has a default for a field that its operation has no location for,
             sends a value that the document does not allow, or another part of the target is wrong.
     """
-    operation, document, spec = target.operation, target.contract.document, target.spec
+    operation, document, spec = target.operation, target.contract.document, target.target_spec
     fields = target.speech.request
     if spec.media_type is not None and spec.media_type not in operation.request_media:
         known = ", ".join(operation.request_media) or "none"
         reason = f"{spec.media_type!r} is not a media type of the request; known: {known}"
         raise document.build_error(f"{target.pointer}/media_type", reason)
-    _check_fields(operation, f"{target.pointer}/request", spec.request)
+    _check_field_mappings(operation, f"{target.pointer}/request", spec.request)
     if "text" not in fields:
         raise document.build_error(f"{target.pointer}/request/text", "every target has a location for text")
     for field in spec.required_fields:
@@ -137,7 +139,7 @@ def check_target(target: Target) -> None:
 
 def _check_voices(target: Target) -> None:
     """Check that the document allows the voices of a target. What a map or a template makes of one is not checked."""
-    spec, mapping = target.spec, target.speech.request.get("voice")
+    spec, mapping = target.target_spec, target.speech.request.get("voice")
     voices = {f"voices/{escape_pointer_token(language)}": voice for language, voice in spec.voices.items()}
     for key, voice in {"voice": spec.voice, **voices}.items():
         if mapping is not None and voice is not None and voice not in mapping.map and mapping.template == "{}":
@@ -145,7 +147,7 @@ def _check_voices(target: Target) -> None:
 
 
 def _check_emulation(target: Target) -> None:
-    emulation, pointer = target.spec.emulation, f"{target.pointer}/emulation"
+    emulation, pointer = target.target_spec.emulation, f"{target.pointer}/emulation"
     for location in emulation.constants:
         check_location_kind(target.operation, f"{pointer}/constants", location, ("body", "header"))
     for index, pattern in enumerate(emulation.unspoken_patterns):

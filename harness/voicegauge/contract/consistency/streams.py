@@ -16,7 +16,7 @@ def check_stream(operation: Operation) -> None:
     Raises:
         ContractError: `x-stream` is missing, not expected, or not consistent.
     """
-    is_streamed = any(audio.delivered == "stream" for audio in operation.audio_variants)
+    is_streamed = any(audio.delivered == "stream" for audio in operation.response_audio_variants)
     if operation.stream is not None:
         _check_stream_spec(operation, operation.stream, is_streamed=is_streamed)
     elif is_streamed:

@@ -8,10 +8,10 @@ from voicegauge.contract.contract import Contract
 from voicegauge.contract.extension import TranscriptionSpec
 from voicegauge.formats import Document, escape_pointer_token
 
-_NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_VALID_NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
-def check_names(contract: Contract) -> None:
+def check_target_names(contract: Contract) -> None:
     """Check that the names are well formed, and that no two targets of the provider have the same name.
 
     Raises:
@@ -31,7 +31,7 @@ def check_names(contract: Contract) -> None:
 
 
 def _check_name(document: Document, pointer: str, name_description: str, checked_name: str) -> None:
-    if not _NAME_PATTERN.fullmatch(checked_name):
+    if not _VALID_NAME_PATTERN.fullmatch(checked_name):
         raise document.build_error(
             pointer, f"{name_description} {checked_name!r} must consist of a-z, 0-9, '.', '_' and '-'"
         )

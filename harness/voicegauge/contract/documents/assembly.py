@@ -15,12 +15,12 @@ from voicegauge.errors import ContractError
 from voicegauge.files import open_file
 from voicegauge.formats import Document, read_document
 
-_FILE_PATTERNS = (
+_CONTRACT_FILE_PATTERNS = (
     *("*.yaml", "*.yml", "*.json"),
     *(f"*/{name}.{suffix}" for name in ("openapi", "overlay") for suffix in ("yaml", "yml", "json")),
 )
 _OVERLAY_KEY_PATTERN = re.compile(rb"""^\s*["{]?\s*"?overlay"?\s*:""", re.MULTILINE)
-_HEAD_BYTES = 4096
+_SEARCHED_HEAD_BYTES = 4096
 """Number of bytes in which the key that tells an overlay from an OpenAPI document is looked for. Documents begin with
 it."""
 
@@ -81,7 +81,7 @@ def find_contract_files(folder: Path) -> list[Path]:
     """
     if folder.is_file():
         return [folder]
-    found = sorted(path for pattern in _FILE_PATTERNS for path in folder.glob(pattern))
+    found = sorted(path for pattern in _CONTRACT_FILE_PATTERNS for path in folder.glob(pattern))
     if not found:
         raise ContractError(
             folder, None, "no contract found: expected <provider>/openapi.yaml or <provider>/overlay.yaml"
@@ -94,6 +94,6 @@ def is_overlay_file(path: Path) -> bool:
     """Whether a file is an OpenAPI Overlay, judged by its first lines."""
     try:
         with open_file(path) as file:
-            return _OVERLAY_KEY_PATTERN.search(file.read(_HEAD_BYTES)) is not None
+            return _OVERLAY_KEY_PATTERN.search(file.read(_SEARCHED_HEAD_BYTES)) is not None
     except OSError:
         return False

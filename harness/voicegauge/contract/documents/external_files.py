@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from voicegauge.contract.document_walk import EMBEDDED_FILES
+from voicegauge.contract.document_walk import EMBEDDED_FILES_KEY
 from voicegauge.errors import ContractError
 from voicegauge.formats import (
     MISSING,
@@ -27,19 +27,19 @@ def embed_external_files(document: Document) -> Document:
     A path item that is in another file is put in place of its reference. A reference to a file that cannot be read
     stays as it is, and is reported if it is followed.
     """
-    if not any(_is_external(reference) for reference in _iterate_references(document.data)):
+    if not any(_is_external_reference(reference) for reference in _iterate_references(document.data)):
         return document
     embedding = _FileEmbedder(document)
-    data = embedding.rewrite(document.data, document, "", "")
+    data = embedding.rewrite_references(document.data, document, "", "")
     paths = data.get("paths")
     for path, item in paths.items() if isinstance(paths, dict) else ():
-        if isinstance(item, dict) and str(item.get("$ref", "")).startswith(f"#/{EMBEDDED_FILES}/"):
+        if isinstance(item, dict) and str(item.get("$ref", "")).startswith(f"#/{EMBEDDED_FILES_KEY}/"):
             embedding.put_path_item(data, path, item["$ref"])
-    data[EMBEDDED_FILES] = embedding.files
+    data[EMBEDDED_FILES_KEY] = embedding.files
     return Document(document.path, data, {}, document.sha256, embedding.parts)
 
 
-def _is_external(reference: str) -> bool:
+def _is_external_reference(reference: str) -> bool:
     return not reference.startswith("#") and "://" not in reference
 
 
@@ -64,7 +64,7 @@ class _FileEmbedder:
         self.parts: dict[str, tuple[Document, str]] = {"": (document, "")}
         self._root_of_file = {document.path.resolve(): ""}
 
-    def rewrite(self, value: Any, document: Document, root_pointer: str, pointer: str) -> Any:
+    def rewrite_references(self, value: Any, document: Document, root_pointer: str, pointer: str) -> Any:
         """Return a copy of `value`, which stands in `document`, whose references lead into the whole.
 
         Args:
@@ -74,11 +74,13 @@ class _FileEmbedder:
             pointer: JSON pointer of the value in the file.
         """
         if isinstance(value, list):
-            return [self.rewrite(item, document, root_pointer, f"{pointer}/{i}") for i, item in enumerate(value)]
+            return [
+                self.rewrite_references(item, document, root_pointer, f"{pointer}/{i}") for i, item in enumerate(value)
+            ]
         if not isinstance(value, dict):
             return value
         copied = {
-            key: self.rewrite(item, document, root_pointer, f"{pointer}/{escape_pointer_token(key)}")
+            key: self.rewrite_references(item, document, root_pointer, f"{pointer}/{escape_pointer_token(key)}")
             for key, item in value.items()
         }
         if isinstance(value.get("$ref"), str):
@@ -88,14 +90,14 @@ class _FileEmbedder:
     def _rewrite_reference(self, reference: str, document: Document, root_pointer: str) -> str:
         if reference.startswith("#"):
             return f"#{root_pointer}{reference[1:]}"
-        if not _is_external(reference):
+        if not _is_external_reference(reference):
             return reference
         file, _, fragment = reference.partition("#")
         name = unquote(file)
-        at = self._embed(document.path.parent / name) if "\0" not in name else None
+        at = self._embed_file(document.path.parent / name) if "\0" not in name else None
         return reference if at is None else f"#{at}{fragment}"
 
-    def _embed(self, path: Path) -> str | None:
+    def _embed_file(self, path: Path) -> str | None:
         """Read a file, unless it was read before; return the JSON pointer of its content in the whole."""
         known = path.resolve()
         if known in self._root_of_file:
@@ -107,18 +109,18 @@ class _FileEmbedder:
         except ContractError:
             return None
         name = str(len(self.files) + 1)
-        root = self._root_of_file[known] = f"/{EMBEDDED_FILES}/{name}"
+        root = self._root_of_file[known] = f"/{EMBEDDED_FILES_KEY}/{name}"
         self.files[name] = {}
         self.parts[root] = (document, "")
-        self.files[name] = self.rewrite(document.data, document, root, "")
+        self.files[name] = self.rewrite_references(document.data, document, root, "")
         return root
 
     def put_path_item(self, data: dict[str, Any], path: str, reference: str) -> None:
         """Put the path item that `reference` leads to in place of the reference."""
         pointer = unquote(reference[1:])
         tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
-        item = read_pointer({EMBEDDED_FILES: self.files}, tokens)
+        item = read_pointer({EMBEDDED_FILES_KEY: self.files}, tokens)
         if item is not MISSING:
-            file = f"/{EMBEDDED_FILES}/{tokens[1]}"
+            file = f"/{EMBEDDED_FILES_KEY}/{tokens[1]}"
             data["paths"][path] = item
             self.parts[f"/paths/{escape_pointer_token(path)}"] = (self.parts[file][0], pointer[len(file) :])

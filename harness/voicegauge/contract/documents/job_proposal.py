@@ -33,7 +33,7 @@ class JobProposal(NamedTuple):
 
     path: str
     operation: Mapping[str, Any]
-    lines: tuple[str, ...]
+    yaml_lines: tuple[str, ...]
     """Lines of YAML below `update`, without indentation."""
     todo: tuple[str, ...]
     """What the document does not state."""
@@ -60,7 +60,7 @@ def find_job(document: Document, path: str, submit_fields: Mapping[str, Proposed
         is_same_id = any(_get_last_name(one.location) == parameters[0] != "id" for one in ids) if parameters else False
         if method == "get" and len(parameters) == 1 and (shared or is_same_id):
             fields, operation = _read_response(document, status_path)
-            state = _find_by_name(fields, _STATE_FIELD_NAMES)
+            state = _find_field_by_name(fields, _STATE_FIELD_NAMES)
             if state is not None:
                 id_field = next((one for one in ids if _get_last_name(one.location) == parameters[0]), ids[0])
                 rank = (_get_last_name(id_field.location) == parameters[0], shared, -len(status_path))
@@ -69,10 +69,10 @@ def find_job(document: Document, path: str, submit_fields: Mapping[str, Proposed
         return None
     _, status_path, operation, fields, state, id_field = max(found, key=lambda one: one[0])
     todo: list[str] = []
-    submit_state = _find_by_name(submit_fields, _STATE_FIELD_NAMES)
+    submit_state = _find_field_by_name(submit_fields, _STATE_FIELD_NAMES)
     submit = f"id: {id_field.location}" + (f", state: {submit_state.location}" if submit_state else "")
-    repeated = _find_by_name(fields, (_get_last_name(id_field.location),))
-    reason = _find_by_name(fields, _REASON_FIELD_NAMES)
+    repeated = _find_field_by_name(fields, (_get_last_name(id_field.location),))
+    reason = _find_field_by_name(fields, _REASON_FIELD_NAMES)
     lines = (
         "x-job:",
         f"  submit: {{{submit}}}",
@@ -170,7 +170,7 @@ def _find_result_audio(fields: Mapping[str, ProposedField], path: str, todo: lis
     return f"{{at: {TODO}, delivered: url}}"
 
 
-def _find_by_name(fields: Mapping[str, ProposedField], names: Sequence[str]) -> ProposedField | None:
+def _find_field_by_name(fields: Mapping[str, ProposedField], names: Sequence[str]) -> ProposedField | None:
     """Return the field with the first of `names`; the less nested one if several have it."""
     for name in names:
         found = [field for location, field in fields.items() if _get_last_name(location).lower() == name.lower()]

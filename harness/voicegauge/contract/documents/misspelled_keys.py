@@ -7,7 +7,9 @@ import difflib
 from voicegauge.contract.document_walk import EXTENSION_KEYS, walk_objects
 from voicegauge.formats import Document, escape_pointer_token
 
-_OUR_KEYS = sorted(EXTENSION_KEYS | {"x-advice", "x-rejection-reason", "x-request", "x-key", "x-name", "x-files"})
+_KNOWN_EXTENSION_KEYS = sorted(
+    EXTENSION_KEYS | {"x-advice", "x-rejection-reason", "x-request", "x-key", "x-name", "x-files"}
+)
 _SIMILAR_KEYS_OF_OTHERS = frozenset(("x-webhooks",))
 """Redoc's key for webhooks in OpenAPI 3.0."""
 _MIN_SIMILARITY = 0.87
@@ -20,12 +22,12 @@ def reject_misspelled_keys(document: Document) -> None:
     Raises:
         ContractError: one is; the message has its line.
     """
-    accepted = {*_OUR_KEYS, *_SIMILAR_KEYS_OF_OTHERS}
+    accepted = {*_KNOWN_EXTENSION_KEYS, *_SIMILAR_KEYS_OF_OTHERS}
     for pointer, node in walk_objects(document.data):
         for key in node:
             if not isinstance(key, str) or not key.startswith("x-") or key in accepted:
                 continue
-            near = difflib.get_close_matches(key, _OUR_KEYS, n=1, cutoff=_MIN_SIMILARITY)
+            near = difflib.get_close_matches(key, _KNOWN_EXTENSION_KEYS, n=1, cutoff=_MIN_SIMILARITY)
             if near:
                 reason = f"{key} is not a key of voicegauge: did you mean {near[0]}?"
                 raise document.build_error(f"{pointer}/{escape_pointer_token(key)}", reason)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from voicegauge.contract.schemas import MAX_REASON_CHARACTERS, to_pointer
+from voicegauge.contract.schemas import MAX_REASON_CHARACTERS, format_json_pointer
 from voicegauge.formats import Document, escape_pointer_token
 
 _PATH_TEMPLATE_PATTERN = re.compile(r"(?:[^{}]|\{[^{}]+\})*")
@@ -29,7 +29,7 @@ def validate_openapi(document: Document) -> None:
     validator = _create_validator_class(document.data["openapi"][:3])
     # The method itself would keep every document in a cache without a limit.
     for error in inspect.unwrap(validator.iter_errors)(validator(document.data)):
-        pointer = to_pointer(list(getattr(error, "absolute_path", ())))
+        pointer = format_json_pointer(list(getattr(error, "absolute_path", ())))
         reason = (str(error.args[0]) if error.args else str(error)).strip().splitlines()[0]
         raise document.build_error(pointer, f"is not valid OpenAPI: {reason[:MAX_REASON_CHARACTERS]}")
 

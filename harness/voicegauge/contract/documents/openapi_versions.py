@@ -10,7 +10,7 @@ from typing import Any
 from voicegauge.contract.document_walk import walk_objects
 from voicegauge.formats import Document
 
-_VERSIONS = ("3.0.", "3.1.", "3.2.")
+_SUPPORTED_OPENAPI_VERSIONS = ("3.0.", "3.1.", "3.2.")
 _BOUND_KEYWORD_PAIRS = (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum"))
 
 
@@ -21,7 +21,7 @@ def check_openapi_version(document: Document) -> None:
         ContractError: it has another version.
     """
     version = document.data.get("openapi")
-    if not isinstance(version, str) or not version.startswith(_VERSIONS):
+    if not isinstance(version, str) or not version.startswith(_SUPPORTED_OPENAPI_VERSIONS):
         key = "swagger" if "swagger" in document.data else "openapi"
         found = f"not {document.data[key]!r}" if key in document.data else "but has no key 'openapi'"
         raise document.build_error(f"/{key}", f"must be an OpenAPI document of version 3.0, 3.1 or 3.2, {found}")

@@ -86,10 +86,10 @@ class OverlayProposal(Record, frozen=True, kw_only=True):
 class _CandidateOperation(NamedTuple):
     path: str
     method: str
-    data: Mapping[str, Any]
-    fields: dict[str, ProposedField]
+    operation_data: Mapping[str, Any]
+    request_fields: dict[str, ProposedField]
     """The fields of the request by location."""
-    audio: str
+    audio_yaml: str
     """The value of `x-speech.response.audio`; empty if the document describes no audio."""
     job: JobProposal | None = None
     """The job that the operation starts; `None` if it responds with audio."""
@@ -116,7 +116,7 @@ def propose_overlay(
         raise UsageError(f"{provider!r} is not a provider id: use small letters, digits and hyphens")
     check_openapi_version(document)
     candidates = list(_find_candidates(document, operations))
-    found = [c for c in candidates if c.audio or c.job] or [
+    found = [c for c in candidates if c.audio_yaml or c.job] or [
         c for c in candidates if operations or _SPEECH_PATH_PATTERN.search(c.path)
     ]
     if not found:
@@ -145,16 +145,16 @@ def _select_likely_operations(document: Document, operations: Sequence[str]) -> 
             raise UnknownNameError("operation", name, [name for one in names.values() for name in one if name])
     if operations:
         return [at for at in found if names[at] & set(operations)]
-    return [at for at, node in found.items() if at[1] in _SPEECH_METHODS and _is_likely_speech(at[0], node)]
+    return [at for at, node in found.items() if at[1] in _SPEECH_METHODS and _is_likely_speech_operation(at[0], node)]
 
 
-def _is_likely_speech(path: str, node: Mapping[str, Any]) -> bool:
-    names = f"{path} {node.get('operationId', '')} {node.get('summary', '')}"
+def _is_likely_speech_operation(path: str, operation_data: Mapping[str, Any]) -> bool:
+    names = f"{path} {operation_data.get('operationId', '')} {operation_data.get('summary', '')}"
     if _OTHER_PURPOSE_WORD_PATTERN.search(names):
         return False
     return (
         bool(_SPEECH_WORD_PATTERN.search(names))
-        or _AUDIO_MEDIA_TYPE_PATTERN.search(str(node.get("responses"))) is not None
+        or _AUDIO_MEDIA_TYPE_PATTERN.search(str(operation_data.get("responses"))) is not None
     )
 
 
@@ -180,7 +180,7 @@ def _find_candidates(document: Document, operations: Sequence[str]) -> Iterator[
             continue
         is_any_valid = True
         if _find_field(fields, "text") is not None:
-            audio = _find_audio(Schemas(part), node[method])
+            audio = _find_response_audio_yaml(Schemas(part), node[method])
             started = {} if audio else list_response_fields(Schemas(part), node[method])
             yield _CandidateOperation(path, method, node[method], fields, audio, find_job(document, path, started))
     if error is not None and (operations or not is_any_valid):
@@ -188,15 +188,15 @@ def _find_candidates(document: Document, operations: Sequence[str]) -> Iterator[
 
 
 def _iterate_request_fields(
-    schemas: Schemas, item: Mapping[str, Any], node: Mapping[str, Any]
+    schemas: Schemas, path_item: Mapping[str, Any], operation_data: Mapping[str, Any]
 ) -> Iterator[tuple[str, ProposedField]]:
-    for parameter in [*item.get("parameters", ()), *node.get("parameters", ())]:
+    for parameter in [*path_item.get("parameters", ()), *operation_data.get("parameters", ())]:
         data = schemas.resolve_reference(parameter)[0]
         if data.get("in") in ("query", "path", "header"):
             schema = merge_branches(schemas, data.get("schema", {}))
             location = f"{data['in']}.{data['name']}"
             yield location, ProposedField(location, schema, bool(data.get("required")) or data["in"] == "path")
-    content = schemas.resolve_reference(node.get("requestBody", {}))[0].get("content", {})
+    content = schemas.resolve_reference(operation_data.get("requestBody", {}))[0].get("content", {})
     for media_type in ("application/json", "multipart/form-data", "application/x-www-form-urlencoded"):
         if isinstance(content.get(media_type), dict):
             schema = content[media_type].get("schema", {})
@@ -204,8 +204,8 @@ def _iterate_request_fields(
             return
 
 
-def _find_field(fields: Mapping[str, ProposedField], field: str) -> ProposedField | None:
-    return _find_field_by_name(fields, SPEECH_FIELD_NAMES[field])
+def _find_field(fields: Mapping[str, ProposedField], speech_field: str) -> ProposedField | None:
+    return _find_field_by_name(fields, SPEECH_FIELD_NAMES[speech_field])
 
 
 def _find_field_by_name(fields: Mapping[str, ProposedField], names: Sequence[str]) -> ProposedField | None:
@@ -216,9 +216,9 @@ def _find_field_by_name(fields: Mapping[str, ProposedField], names: Sequence[str
     return None
 
 
-def _find_audio(schemas: Schemas, node: Mapping[str, Any]) -> str:
+def _find_response_audio_yaml(schemas: Schemas, operation_data: Mapping[str, Any]) -> str:
     """Return the value of `x-speech.response.audio`; empty if no response has audio that a request gets at once."""
-    responses = node.get("responses")
+    responses = operation_data.get("responses")
     for status, response in responses.items() if isinstance(responses, dict) else ():
         content = schemas.resolve_reference(response)[0].get("content", {}) if str(status).startswith("2") else {}
         if any(name.startswith("audio/") or name == "application/octet-stream" for name in content):
@@ -234,7 +234,10 @@ def _find_audio(schemas: Schemas, node: Mapping[str, Any]) -> str:
 def _find_key_header(candidates: Sequence[_CandidateOperation]) -> str | None:
     """Return the header parameter that the key is sent in, if the document describes it as a parameter."""
     names = [
-        location.removeprefix("header.") for c in candidates for location in c.fields if location.startswith("header.")
+        location.removeprefix("header.")
+        for c in candidates
+        for location in c.request_fields
+        if location.startswith("header.")
     ]
     return next((name for name in names if _KEY_HEADER_PATTERN.search(name) and name.lower() != "authorization"), None)
 
@@ -250,14 +253,14 @@ def _derive_provider_name(document: Document) -> str:
     hosts = [urlsplit(url).hostname for url in _list_server_urls(document.data)]
     parts = (hosts[0] or "").split(".") if hosts else []
     if len(parts) > 1:
-        return _convert_to_name(parts[-2])
+        return _convert_to_identifier(parts[-2])
     info = document.data.get("info")
     title = str(info.get("title", "") if isinstance(info, dict) else "")
-    return _convert_to_name(_IGNORED_TITLE_WORD_PATTERN.sub("", title)) or "my-provider"
+    return _convert_to_identifier(_IGNORED_TITLE_WORD_PATTERN.sub("", title)) or "my-provider"
 
 
-def _list_server_urls(data: Mapping[str, Any]) -> list[str]:
-    servers = data.get("servers")
+def _list_server_urls(document_data: Mapping[str, Any]) -> list[str]:
+    servers = document_data.get("servers")
     urls = [str(s.get("url", "")) for s in servers if isinstance(s, dict)] if isinstance(servers, list) else []
     return [url for url in urls if url.startswith(("http://", "https://")) and "{" not in url]
 
@@ -268,17 +271,17 @@ def _build_operation_selector(path: str, method: str) -> str:
     return json.dumps(f"$.paths['{name}'].{method}", ensure_ascii=False)
 
 
-def _convert_to_name(text: str) -> str:
+def _convert_to_identifier(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def _derive_name_from_path(path: str) -> str:
     """Return the last part of a path that is not a parameter, as a name."""
-    parts = [_convert_to_name(part) for part in path.split("/") if part and "{" not in part]
+    parts = [_convert_to_identifier(part) for part in path.split("/") if part and "{" not in part]
     return parts[-1] if parts else "speech"
 
 
-def _find_first_value(schema: Mapping[str, Any]) -> Any:
+def _find_example_text(schema: Mapping[str, Any]) -> Any:
     """Return a value that the document names for a field; `None` if it names none."""
     examples = schema.get("examples")
     values = [schema.get("default"), schema.get("example"), *(examples if isinstance(examples, list) else ())]
@@ -306,7 +309,7 @@ class _OverlayWriter:
             pointer = f"/paths/{escape_pointer_token(candidate.path)}/{candidate.method}"
             operations.append(
                 ProposedOperation(
-                    id=str(candidate.data.get("operationId", "")),
+                    id=str(candidate.operation_data.get("operationId", "")),
                     request=f"{candidate.method.upper()} {candidate.path}",
                     line=self._document.find_line(pointer),
                     targets=tuple(name for name, _ in targets),
@@ -327,7 +330,7 @@ class _OverlayWriter:
             self._todo.append(f"whether the voices of {resource.path} are to be checked: uncomment x-resource")
             yield f"  # - target: {_build_operation_selector(resource.path, 'post')}"
             yield "  #   update:"
-            yield f"  #     x-resource: {resource.value}  # TODO"
+            yield f"  #     x-resource: {resource.resource_yaml}  # TODO"
 
     def _build_head_lines(self) -> list[str]:
         return [
@@ -369,7 +372,7 @@ class _OverlayWriter:
         return lines
 
     def _iterate_operation_lines(self, candidate: _CandidateOperation, targets: list[tuple[str, str]]) -> Iterator[str]:
-        mapped = {name: field for name in SPEECH_FIELD_NAMES if (field := _find_field(candidate.fields, name))}
+        mapped = {name: field for name in SPEECH_FIELD_NAMES if (field := _find_field(candidate.request_fields, name))}
         request = ", ".join(f"{name}: {quote_yaml(field.location)}" for name, field in mapped.items())
         yield f"  - target: {_build_operation_selector(candidate.path, candidate.method)}"
         yield "    update:"
@@ -379,10 +382,10 @@ class _OverlayWriter:
         yield "      x-speech:"
         yield f"        request: {{{request}}}"
         if candidate.job is not None:
-            yield f"        response: {{job: {quote_yaml(self._status_operation_id(candidate.job))}}}"
+            yield f"        response: {{job: {quote_yaml(self._get_status_operation_id(candidate.job))}}}"
         else:
-            audio = candidate.audio or _AUDIO_BODY_YAML
-            yield f"        response: {{audio: {audio}}}{'' if candidate.audio else '  # TODO'}"
+            audio = candidate.audio_yaml or _AUDIO_BODY_YAML
+            yield f"        response: {{audio: {audio}}}{'' if candidate.audio_yaml else '  # TODO'}"
         yield "        targets:"
         yield from (f"          {quote_yaml(name)}: {text}" for name, text in targets)
         if candidate.job is not None and candidate.job.path not in self._described_jobs:
@@ -393,7 +396,7 @@ class _OverlayWriter:
         yield f"  - target: {_build_operation_selector(job.path, 'get')}"
         yield "    update:"
         if not job.operation.get("operationId"):
-            yield f"      operationId: {quote_yaml(self._status_operation_id(job))}"
+            yield f"      operationId: {quote_yaml(self._get_status_operation_id(job))}"
         documented_responses = job.operation.get("responses", {}).keys()
         wanted = {"401": ({"403"}, "The key is unknown"), "404": (set[str](), "There is no such job")}
         missing = [
@@ -405,10 +408,10 @@ class _OverlayWriter:
             self._todo.append(f"the rejections of {job.path}: the document does not state all")
             yield f"      responses: {{{', '.join(missing)}}}  # TODO: not in the document"
         self._todo += job.todo
-        yield from (f"      {line}" for line in job.lines)
+        yield from (f"      {line}" for line in job.yaml_lines)
 
-    def _status_operation_id(self, job: JobProposal) -> str:
-        return str(job.operation.get("operationId") or _convert_to_name(f"get {job.path}"))
+    def _get_status_operation_id(self, job: JobProposal) -> str:
+        return str(job.operation.get("operationId") or _convert_to_identifier(f"get {job.path}"))
 
     def _iterate_response_lines(self, candidate: _CandidateOperation, *, has_format: bool) -> Iterator[str]:
         """Yield the line `responses: ...`, with what the document lacks, and note it.
@@ -417,8 +420,8 @@ class _OverlayWriter:
             candidate: the operation.
             has_format: whether a request can choose the format of the audio.
         """
-        documented_responses = candidate.data.get("responses", {})
-        missing = list(self._iterate_missing_audio(candidate, documented_responses, has_format=has_format))
+        documented_responses = candidate.operation_data.get("responses", {})
+        missing = list(self._iterate_missing_audio_lines(candidate, documented_responses, has_format=has_format))
         rejections = []
         if not {"400", "422", "4XX", "default"} & documented_responses.keys():
             rejections.append('"400": {description: The request is invalid}')
@@ -430,7 +433,7 @@ class _OverlayWriter:
         if missing or rejections:
             yield f"      responses: {{{', '.join(missing + rejections)}}}  # TODO: not in the document"
 
-    def _iterate_missing_audio(
+    def _iterate_missing_audio_lines(
         self, candidate: _CandidateOperation, documented_responses: Mapping[str, Any], *, has_format: bool
     ) -> Iterator[str]:
         """Yield a success response with audio of any media type, if the document has none or only one media type."""
@@ -438,10 +441,10 @@ class _OverlayWriter:
         content = documented_responses.get(success, {}).get("content", {})
         if candidate.job is not None:
             return
-        if not candidate.audio:
+        if not candidate.audio_yaml:
             self._todo.append(f"the audio in the response of {candidate.path}, which the document does not describe")
         elif (
-            candidate.audio == _AUDIO_BODY_YAML
+            candidate.audio_yaml == _AUDIO_BODY_YAML
             and has_format
             and not {"audio/*", "application/octet-stream"} & content.keys()
         ):
@@ -452,34 +455,34 @@ class _OverlayWriter:
 
     def _iterate_operation_id_lines(self, candidate: _CandidateOperation) -> Iterator[str]:
         """Yield the line `operationId: ...`, if the document has no id or another proposed operation has the same."""
-        name = str(candidate.data.get("operationId") or "")
+        name = str(candidate.operation_data.get("operationId") or "")
         if not name or name in self._used_operation_ids:
-            name = _convert_to_name(f"{candidate.method} {candidate.path}")
+            name = _convert_to_identifier(f"{candidate.method} {candidate.path}")
             yield f"      operationId: {quote_yaml(name)}"
         self._used_operation_ids.add(name)
 
     def _iterate_target_lines(self, candidate: _CandidateOperation) -> Iterator[tuple[str, str]]:
         """Yield a target for each documented model; one target if no models are documented."""
-        model = _find_field_by_name(candidate.fields, MODEL_FIELD_NAMES)
-        voice = _find_field(candidate.fields, "voice")
-        voice_text = self._build_voice_text(candidate, voice) if voice is not None and voice.required else ""
+        model = _find_field_by_name(candidate.request_fields, MODEL_FIELD_NAMES)
+        voice = _find_field(candidate.request_fields, "voice")
+        voice_text = self._build_voice_yaml(candidate, voice) if voice is not None and voice.is_required else ""
         enum = model.schema.get("enum") if model is not None else None
         models = [m for m in enum if isinstance(m, str)] if isinstance(enum, list) else []
         if len(models) > _MAX_MODELS:
             self._todo.append(f"{len(models) - _MAX_MODELS} more models of {candidate.path}, each as a target")
-        if model is not None and not models and model.required:
-            models = [_find_first_value(model.schema) or TODO]
+        if model is not None and not models and model.is_required:
+            models = [_find_example_text(model.schema) or TODO]
             self._todo.append(f"the models of {candidate.path}")
         names: list[str | None] = [*models[:_MAX_MODELS]] or [None]
         for name in names:
-            own_name = _convert_to_name(name) if name and name != TODO else _derive_name_from_path(candidate.path)
+            own_name = _convert_to_identifier(name) if name and name != TODO else _derive_name_from_path(candidate.path)
             target = self._choose_unused_target_name(own_name)
             title = name or candidate.path
             constants = f", constants: {{{quote_yaml(model.location)}: {quote_yaml(name)}}}" if model and name else ""
             yield target, f"{{title: {quote_yaml(title)}{constants}{voice_text}}}"
 
-    def _build_voice_text(self, candidate: _CandidateOperation, voice: ProposedField) -> str:
-        value = _find_first_value(voice.schema)
+    def _build_voice_yaml(self, candidate: _CandidateOperation, voice_field: ProposedField) -> str:
+        value = _find_example_text(voice_field.schema)
         if value is None:
             self._todo.append(f"a voice of {candidate.path}")
         return f", voice: {quote_yaml(value or TODO)}"

@@ -17,7 +17,7 @@ import msgspec
 
 from voicegauge.formats import Document, describe_type, escape_pointer_token, explain_type_error
 
-_VERSIONS = ("1.0.", "1.1.")
+_SUPPORTED_OVERLAY_VERSIONS = ("1.0.", "1.1.")
 _MAX_SHOWN_CHARACTERS = 200
 """Maximum length of an expression or a reason in a message."""
 _UPDATE, _REMOVE, _COPY = "update", "remove", "copy"
@@ -76,14 +76,14 @@ def apply_overlay(overlay: Document, base: Document) -> Document:
     """
     composition = _ComposedDocument(overlay, base)
     for index, action in enumerate(_parse_overlay(overlay).actions):
-        composition.apply(action, f"/actions/{index}")
+        composition.apply_action(action, f"/actions/{index}")
     digest = hashlib.sha256(f"{base.sha256} {overlay.sha256}".encode()).hexdigest()
     return Document(overlay.path, composition.data, {}, digest, composition.parts)
 
 
 def _parse_overlay(overlay: Document) -> _Overlay:
     version = overlay.data.get("overlay")
-    if not isinstance(version, str) or not version.startswith(_VERSIONS):
+    if not isinstance(version, str) or not version.startswith(_SUPPORTED_OVERLAY_VERSIONS):
         raise overlay.build_error("/overlay", f"must be an OpenAPI Overlay of version 1.0 or 1.1, not {version!r}")
     try:
         return msgspec.convert(overlay.data, _Overlay)
@@ -103,68 +103,68 @@ class _ComposedDocument:
         self.data: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(base.data))
         self.parts: dict[str, tuple[Document, str]] = {"": (base, "")}
 
-    def apply(self, action: _Action, pointer: str) -> None:
-        if action.copy is not None and self._overlay.data["overlay"].startswith(_VERSIONS[0]):
+    def apply_action(self, action: _Action, pointer: str) -> None:
+        if action.copy is not None and self._overlay.data["overlay"].startswith(_SUPPORTED_OVERLAY_VERSIONS[0]):
             reason = "copy is an action of Overlay 1.1: write overlay: 1.1.0 at the top of the document"
             raise self._overlay.build_error(f"{pointer}/{_COPY}", reason)
         is_update = action.update is not msgspec.UNSET
         if is_update + action.remove + (action.copy is not None) != 1:
             raise self._overlay.build_error(pointer, "an action needs exactly one of update, copy and remove: true")
-        nodes = self._select(action.target, f"{pointer}/target")
+        nodes = self._select_nodes(action.target, f"{pointer}/target")
         if action.remove:
-            self._remove([tuple(node.location) for node in nodes], pointer)
+            self._remove_at([tuple(node.location) for node in nodes], pointer)
         elif is_update:
             for node in nodes:
-                self._merge(tuple(node.location), action.update, f"{pointer}/{_UPDATE}")
+                self._merge_at(tuple(node.location), action.update, f"{pointer}/{_UPDATE}")
         else:
-            sources = self._select(str(action.copy), f"{pointer}/{_COPY}")
+            sources = self._select_nodes(str(action.copy), f"{pointer}/{_COPY}")
             if len(sources) != 1:
                 raise self._overlay.build_error(f"{pointer}/{_COPY}", f"selects {len(sources)} values, not one")
             for node in nodes:
-                self._merge(tuple(node.location), sources[0].value, f"{pointer}/{_COPY}")
+                self._merge_at(tuple(node.location), sources[0].value, f"{pointer}/{_COPY}")
 
-    def _select(self, path: str, pointer: str) -> list[jsonpath_rfc9535.JSONPathNode]:
+    def _select_nodes(self, json_path: str, pointer: str) -> list[jsonpath_rfc9535.JSONPathNode]:
         try:
-            nodes = list(jsonpath_rfc9535.find(path, self.data))
+            nodes = list(jsonpath_rfc9535.find(json_path, self.data))
         except (jsonpath_rfc9535.JSONPathError, RecursionError) as error:
             reason = str(error).splitlines()[0][:_MAX_SHOWN_CHARACTERS] if str(error) else "nested too deep"
             raise self._overlay.build_error(
-                pointer, f"{path[:_MAX_SHOWN_CHARACTERS]!r} is not a valid JSONPath: {reason}"
+                pointer, f"{json_path[:_MAX_SHOWN_CHARACTERS]!r} is not a valid JSONPath: {reason}"
             ) from error
         if not nodes:  # the specification allows it; a contract whose key is not there would silently lack it
-            raise self._overlay.build_error(pointer, f"{path!r} selects nothing in {self.parts[''][0].path}")
+            raise self._overlay.build_error(pointer, f"{json_path!r} selects nothing in {self.parts[''][0].path}")
         return nodes
 
-    def _remove(self, locations: list[tuple[int | str, ...]], pointer: str) -> None:
+    def _remove_at(self, locations: list[tuple[int | str, ...]], pointer: str) -> None:
         for location in sorted(locations, key=_build_removal_sort_key, reverse=True):
             if not location:
                 raise self._overlay.build_error(f"{pointer}/{_REMOVE}", "the whole document cannot be removed")
             del self._get_value_at(location[:-1])[location[-1]]
 
-    def _merge(self, location: tuple[int | str, ...], value: Any, source: str) -> None:
-        """Merge `value`, which stands in the overlay at `source`, into the value at `location`.
+    def _merge_at(self, location: tuple[int | str, ...], value: Any, source_pointer: str) -> None:
+        """Merge `value`, which stands in the overlay at `source_pointer`, into the value at `location`.
 
         Objects are merged key by key, lists are extended, and other values replaced (Overlay 1.1.0, section 4.4.3.1).
         """
         found = self._get_value_at(location)
         if isinstance(found, dict) and isinstance(value, dict):
             for key, item in value.items():
-                at = f"{source}/{escape_pointer_token(key)}"
+                at = f"{source_pointer}/{escape_pointer_token(key)}"
                 if key in found and isinstance(found[key], (dict, list)) and isinstance(item, type(found[key])):
-                    self._merge((*location, key), item, at)
+                    self._merge_at((*location, key), item, at)
                 else:
                     found[key] = copy.deepcopy(item)
-                    self.parts[_to_pointer((*location, key))] = (self._overlay, at)
+                    self.parts[_format_json_pointer((*location, key))] = (self._overlay, at)
         elif isinstance(found, list):
             for index, item in enumerate(value if isinstance(value, list) else [value]):
-                self.parts[_to_pointer((*location, len(found)))] = (self._overlay, f"{source}/{index}")
+                self.parts[_format_json_pointer((*location, len(found)))] = (self._overlay, f"{source_pointer}/{index}")
                 found.append(copy.deepcopy(item))
         elif location and not isinstance(found, dict) and not isinstance(value, (dict, list)):
             self._get_value_at(location[:-1])[location[-1]] = value
-            self.parts[_to_pointer(location)] = (self._overlay, source)
+            self.parts[_format_json_pointer(location)] = (self._overlay, source_pointer)
         else:
             reason = f"{describe_type(value)} cannot be merged into {describe_type(found)}"
-            raise self._overlay.build_error(source, reason)
+            raise self._overlay.build_error(source_pointer, reason)
 
     def _get_value_at(self, location: tuple[int | str, ...]) -> Any:
         value: Any = self.data
@@ -178,5 +178,5 @@ def _build_removal_sort_key(location: tuple[int | str, ...]) -> list[tuple[bool,
     return [(isinstance(t, str), t if isinstance(t, int) else 0, str(t)) for t in location]
 
 
-def _to_pointer(location: tuple[int | str, ...]) -> str:
+def _format_json_pointer(location: tuple[int | str, ...]) -> str:
     return "".join(f"/{escape_pointer_token(str(token))}" for token in location)

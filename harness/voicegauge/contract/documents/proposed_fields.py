@@ -21,7 +21,7 @@ class ProposedField(NamedTuple):
 
     location: str
     schema: Mapping[str, Any]
-    required: bool
+    is_required: bool
 
     @property
     def is_text(self) -> bool:

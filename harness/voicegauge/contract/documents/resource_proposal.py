@@ -13,14 +13,14 @@ from voicegauge.errors import ContractError
 from voicegauge.formats import Document
 
 _VOICE_PATTERN = re.compile(r"voice|speaker", re.IGNORECASE)
-_ITEM_PATH_PATTERN = re.compile(r"(?P<collection>.+)/\{(?P<parameter>[^{}]+)\}/?")
+_RESOURCE_PATH_PATTERN = re.compile(r"(?P<collection>.+)/\{(?P<parameter>[^{}]+)\}/?")
 
 
 class ResourceProposal(NamedTuple):
     """An operation that creates a voice, and the value of its `x-resource`."""
 
     path: str
-    value: str
+    resource_yaml: str
     """The value in YAML."""
 
 
@@ -28,12 +28,12 @@ def find_resources(document: Document) -> Iterator[ResourceProposal]:
     """Yield the operations that create a voice which another operation deletes by the id in their response."""
     operations = dict(read_operations(document.data))
     for (path, method), delete in operations.items():
-        item = _ITEM_PATH_PATTERN.fullmatch(path)
+        item = _RESOURCE_PATH_PATTERN.fullmatch(path)
         if method != "delete" or item is None or not _VOICE_PATTERN.search(path) or not delete.get("operationId"):
             continue
         collection, parameter = item["collection"], item["parameter"]
         for create_path in (one for one, other in operations if other == "post" and one.startswith(collection)):
-            location = _find_id(document, create_path, parameter) if "{" not in create_path else None
+            location = _find_id_location(document, create_path, parameter) if "{" not in create_path else None
             if location is not None:
                 value = f"name: voice, id: {location}, "
                 listed = operations.get((collection, "get"), {}).get("operationId")
@@ -42,7 +42,7 @@ def find_resources(document: Document) -> Iterator[ResourceProposal]:
                 yield ResourceProposal(create_path, f"{{{value}}}")
 
 
-def _find_id(document: Document, path: str, parameter: str) -> str | None:
+def _find_id_location(document: Document, path: str, parameter: str) -> str | None:
     """Return the location of the id in the response to POST `path`; `None` if it has none."""
     data: dict[str, Any] = select_operations(document, [(path, "post")])
     part = Document(document.path, data, {}, document.sha256, {"": (document, "")})

@@ -13,9 +13,18 @@ from urllib.parse import unquote
 from voicegauge.contract.document_walk import EXTENSION_KEYS
 from voicegauge.formats import MISSING, Document, read_pointer, unescape_pointer_token
 
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+OPENAPI_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _OPERATION_EXTENSIONS = EXTENSION_KEYS - {"x-provider", "x-source"}
-_COPIED_KEYS = ("openapi", "swagger", "info", "jsonSchemaDialect", "servers", "security", "x-provider", "x-limits")
+_ALWAYS_COPIED_KEYS = (
+    "openapi",
+    "swagger",
+    "info",
+    "jsonSchemaDialect",
+    "servers",
+    "security",
+    "x-provider",
+    "x-limits",
+)
 
 
 def select_described_operations(document: Document) -> dict[str, Any]:
@@ -35,21 +44,21 @@ def select_described_operations(document: Document) -> dict[str, Any]:
 def select_operations(document: Document, kept_operations: Collection[tuple[str, str]]) -> dict[str, Any]:
     """Return the document with only `kept_operations`, each given by path and method, and what these refer to."""
     operations = dict(read_operations(document.data))
-    selected: dict[str, Any] = {key: document.data[key] for key in _COPIED_KEYS if key in document.data}
+    selected: dict[str, Any] = {key: document.data[key] for key in _ALWAYS_COPIED_KEYS if key in document.data}
     selected["paths"] = {}
     for path, method in sorted(kept_operations, key=list(operations).index):
         item = document.data["paths"][path]
-        shared = {key: value for key, value in item.items() if key not in METHODS}
+        shared = {key: value for key, value in item.items() if key not in OPENAPI_METHODS}
         selected["paths"].setdefault(path, shared)[method] = item[method]
     _add_referenced_parts(selected, document.data)
     return selected
 
 
-def read_operations(data: dict[str, Any]) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
+def read_operations(document_data: dict[str, Any]) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
     """Yield the operations of a document by path and method."""
-    paths = data.get("paths")
+    paths = document_data.get("paths")
     for path, item in paths.items() if isinstance(paths, dict) else ():
-        for method in METHODS:
+        for method in OPENAPI_METHODS:
             if isinstance(item, dict) and isinstance(item.get(method), dict):
                 yield (path, method), item[method]
 
@@ -71,12 +80,12 @@ def _iterate_texts(value: Any) -> Iterator[str]:
         yield from _iterate_texts(item)
 
 
-def _add_referenced_parts(selected: dict[str, Any], data: dict[str, Any]) -> None:
-    """Copy what `selected` refers to from `data`, at the same pointers."""
-    schemes = read_pointer(data, ["components", "securitySchemes"])
+def _add_referenced_parts(selected_data: dict[str, Any], document_data: dict[str, Any]) -> None:
+    """Copy what `selected_data` refers to from `document_data`, at the same pointers."""
+    schemes = read_pointer(document_data, ["components", "securitySchemes"])
     if schemes is not MISSING:
-        selected["components"] = {"securitySchemes": schemes}
-    pending = list(_iterate_references(selected))
+        selected_data["components"] = {"securitySchemes": schemes}
+    pending = list(_iterate_references(selected_data))
     seen: set[str] = set()
     while pending:
         reference = pending.pop()
@@ -84,9 +93,9 @@ def _add_referenced_parts(selected: dict[str, Any], data: dict[str, Any]) -> Non
             continue
         seen.add(reference)
         tokens = [unescape_pointer_token(token) for token in unquote(reference[2:]).split("/")]
-        value = read_pointer(data, tokens)
+        value = read_pointer(document_data, tokens)
         if value is not MISSING:  # a reference to nothing is reported with its line when references are checked
-            _copy_at(selected, data, tokens)
+            _copy_value_at(selected_data, document_data, tokens)
             pending += _iterate_references(value)
 
 
@@ -101,16 +110,16 @@ def _iterate_references(value: Any) -> Iterator[str]:
         yield from _iterate_references(item)
 
 
-def _copy_at(selected: dict[str, Any], data: dict[str, Any], tokens: list[str]) -> None:
-    """Copy the value at `tokens` from `data` to `selected`; in a list, with the whole list."""
+def _copy_value_at(selected_data: dict[str, Any], document_data: dict[str, Any], tokens: list[str]) -> None:
+    """Copy the value at `tokens` from `document_data` to `selected_data`; in a list, with the whole list."""
     for index, token in enumerate(tokens):
-        following = data[token]
+        following = document_data[token]
         is_last = index == len(tokens) - 1
         if is_last or not isinstance(following, dict):
-            selected[token] = following
+            selected_data[token] = following
             return
-        child = selected.get(token)
+        child = selected_data.get(token)
         if child is following:  # is there already, as a whole
             return
-        selected[token] = child = dict(child) if child is not None else {}
-        selected, data = child, following
+        selected_data[token] = child = dict(child) if child is not None else {}
+        selected_data, document_data = child, following

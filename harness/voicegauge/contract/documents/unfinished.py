@@ -12,7 +12,7 @@ TODO = "TODO"
 """Marks in a proposed contract what its user has to complete; part of the output, not a task of this module."""
 TODO_URL = f"https://{TODO}.example"
 """Stands for the URL of a server that no document names."""
-_COMPLETED_KEYS = EXTENSION_KEYS | {"servers"}
+_KEYS_WITH_TODO_MARKS = EXTENSION_KEYS | {"servers"}
 
 
 def reject_unfinished_values(document: Document) -> None:
@@ -21,17 +21,17 @@ def reject_unfinished_values(document: Document) -> None:
     Raises:
         ContractError: one is; the message has its line.
     """
-    if not _has_mark(document.data):
+    if not _has_todo_mark(document.data):
         return
     is_overlay = "overlay" in document.data
-    for pointer, value in _iterate_texts(document.data, "", is_ours=is_overlay):
+    for pointer, value in _iterate_checked_texts(document.data, "", is_below_checked_key=is_overlay):
         if value in (TODO, TODO_URL):
             raise document.build_error(
                 pointer, f"is marked {TODO}: replace it by the provider's value, or delete the key"
             )
 
 
-def _has_mark(value: Any) -> bool:
+def _has_todo_mark(value: Any) -> bool:
     """Whether any value is marked. Most documents have none, and this is faster than to build their pointers."""
     pending = [value]
     while pending:
@@ -43,13 +43,15 @@ def _has_mark(value: Any) -> bool:
     return False
 
 
-def _iterate_texts(value: Any, pointer: str, *, is_ours: bool) -> Iterator[tuple[str, str]]:
+def _iterate_checked_texts(value: Any, pointer: str, *, is_below_checked_key: bool) -> Iterator[tuple[str, str]]:
     """Yield the texts in an overlay, or those below our keys, with their JSON pointers."""
     if isinstance(value, str):
-        if is_ours:
+        if is_below_checked_key:
             yield pointer, value
         return
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
         inner = f"{pointer}/{escape_pointer_token(str(key))}"
-        yield from _iterate_texts(item, inner, is_ours=is_ours or key in _COMPLETED_KEYS)
+        yield from _iterate_checked_texts(
+            item, inner, is_below_checked_key=is_below_checked_key or key in _KEYS_WITH_TODO_MARKS
+        )

@@ -23,12 +23,12 @@ from voicegauge.drift.uses import judge_changes, load_client_uses
 from voicegauge.formats import Document
 
 
-def compare_contracts(old: Path, new: Path, use_sources: Sequence[str] = ()) -> DriftReport:
+def compare_contracts(old_path: Path, new_path: Path, use_sources: Sequence[str] = ()) -> DriftReport:
     """Compare two OpenAPI 3 documents, including their `x-` extensions if both are voicegauge contracts.
 
     Args:
-        old: the path of the older document.
-        new: the path of the newer document.
+        old_path: the path of the older document.
+        new_path: the path of the newer document.
         use_sources: recordings of a client and files that declare what it uses; the levels of the changes are then
             those that they have for this client.
 
@@ -38,7 +38,7 @@ def compare_contracts(old: Path, new: Path, use_sources: Sequence[str] = ()) -> 
         ContractError: a document cannot be read, is not an OpenAPI 3 document, contains a reference that points to
             nothing, or contains an extension that is not valid.
     """
-    old_document, new_document = (_require_openapi_3(read_openapi_document(path)) for path in (old, new))
+    old_document, new_document = (_require_openapi_3(read_openapi_document(path)) for path in (old_path, new_path))
     changes = _compare_documents(
         DocumentNode(old_document, "", old_document.data), DocumentNode(new_document, "", new_document.data)
     )

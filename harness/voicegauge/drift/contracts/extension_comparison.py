@@ -89,7 +89,10 @@ class _FactVersion(NamedTuple):
 
 
 def compare_operation_extensions(
-    scope: ComparisonScope, old: DocumentNode, new: DocumentNode, document_roots: tuple[DocumentNode, DocumentNode]
+    scope: ComparisonScope,
+    old_node: DocumentNode,
+    new_node: DocumentNode,
+    document_roots: tuple[DocumentNode, DocumentNode],
 ) -> Iterator[DriftChange]:
     """Yield every change of an operation's extensions, or nothing if either document is not a voicegauge contract.
 
@@ -97,20 +100,24 @@ def compare_operation_extensions(
         ContractError: an extension is not valid.
     """
     if all(root.get_child("x-provider").exists for root in document_roots):
-        yield from _compare_extensions(scope, old, new, _OPERATION_EXTENSIONS)
-        streams = (node.get_child("x-stream").resolve_references() for node in (old, new))
+        yield from _compare_extensions(scope, old_node, new_node, _OPERATION_EXTENSIONS)
+        streams = (node.get_child("x-stream").resolve_references() for node in (old_node, new_node))
         yield from _compare_event_schemas(scope.create_nested_scope("x-stream"), *streams)
 
 
-def compare_document_extensions(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
+def compare_document_extensions(
+    scope: ComparisonScope, old_node: DocumentNode, new_node: DocumentNode
+) -> Iterator[DriftChange]:
     """Yield every change of a document's own extensions, or nothing if either document is not a voicegauge contract.
 
     Raises:
         ContractError: an extension is not valid.
     """
-    if old.get_child("x-provider").exists and new.get_child("x-provider").exists:
-        yield from _compare_extensions(scope, old, new, _DOCUMENT_EXTENSIONS)
-        old_schemes, new_schemes = (node.get_child("components").get_child("securitySchemes") for node in (old, new))
+    if old_node.get_child("x-provider").exists and new_node.get_child("x-provider").exists:
+        yield from _compare_extensions(scope, old_node, new_node, _DOCUMENT_EXTENSIONS)
+        old_schemes, new_schemes = (
+            node.get_child("components").get_child("securitySchemes") for node in (old_node, new_node)
+        )
         for name, scheme in old_schemes.iterate_children():
             schemes = (scheme.resolve_references(), new_schemes.get_child(name).resolve_references())
             if schemes[1].exists:
@@ -119,13 +126,13 @@ def compare_document_extensions(scope: ComparisonScope, old: DocumentNode, new: 
 
 
 def _compare_extensions(
-    scope: ComparisonScope, old: DocumentNode, new: DocumentNode, facts_by_extension_key: _FactsByExtensionKey
+    scope: ComparisonScope, old_node: DocumentNode, new_node: DocumentNode, facts_by_extension_key: _FactsByExtensionKey
 ) -> Iterator[DriftChange]:
     for key, (record_type, facts) in facts_by_extension_key.items():
-        if MISSING is old.get_value(key, MISSING) is new.get_value(key, MISSING):
+        if MISSING is old_node.get_value(key, MISSING) is new_node.get_value(key, MISSING):
             continue
         before, after = (
-            _read_extension(node.get_child(key).resolve_references(), key, record_type) for node in (old, new)
+            _read_extension(node.get_child(key).resolve_references(), key, record_type) for node in (old_node, new_node)
         )
         if before.value is after.value or (
             MISSING not in (before.value, after.value) and is_same_json(before.value, after.value)
@@ -147,10 +154,12 @@ def _read_extension(node: DocumentNode, key: str, record_type: type[Any]) -> _Fa
     return _FactVersion(msgspec.to_builtins(record, enc_hook=encode_location), node)
 
 
-def _compare_event_schemas(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
+def _compare_event_schemas(
+    scope: ComparisonScope, old_node: DocumentNode, new_node: DocumentNode
+) -> Iterator[DriftChange]:
     """Compare the schemas of the events that both streams have. They are compared like parts of a response body."""
-    new_events = new.get_child("events")
-    for name, event in old.get_child("events").iterate_children():
+    new_events = new_node.get_child("events")
+    for name, event in old_node.get_child("events").iterate_children():
         before, after = event.get_child("schema"), new_events.get_child(name).get_child("schema")
         if before.exists and after.exists:
             yield from compare_schemas(
@@ -159,45 +168,53 @@ def _compare_event_schemas(scope: ComparisonScope, old: DocumentNode, new: Docum
 
 
 def _compare_fact(
-    scope: ComparisonScope, fact: ExtensionFact, remaining_keys: list[str], old: _FactVersion, new: _FactVersion
+    scope: ComparisonScope,
+    fact: ExtensionFact,
+    remaining_keys: list[str],
+    old_version: _FactVersion,
+    new_version: _FactVersion,
 ) -> Iterator[DriftChange]:
     """Follow the remaining `remaining_keys` of a fact's path. The key `*` means every key that both versions have."""
     if not remaining_keys:
-        yield from _compare_fact_versions(scope, fact, old, new)
+        yield from _compare_fact_versions(scope, fact, old_version, new_version)
         return
     key, remaining = remaining_keys[0], remaining_keys[1:]
-    if not (isinstance(old.value, dict) and isinstance(new.value, dict)):
+    if not (isinstance(old_version.value, dict) and isinstance(new_version.value, dict)):
         return
-    for name in [name for name in old.value if name in new.value] if key == "*" else [key]:
-        before, after = old.get_child(name), new.get_child(name)
+    for name in [name for name in old_version.value if name in new_version.value] if key == "*" else [key]:
+        before, after = old_version.get_child(name), new_version.get_child(name)
         if remaining and MISSING in (before.value, after.value):
             continue  # the row for the parent reports that it was added or removed
         yield from _compare_fact(scope.create_nested_scope(f"/{name}"), fact, remaining, before, after)
 
 
 def _compare_fact_versions(
-    scope: ComparisonScope, fact: ExtensionFact, old: _FactVersion, new: _FactVersion
+    scope: ComparisonScope, fact: ExtensionFact, old_version: _FactVersion, new_version: _FactVersion
 ) -> Iterator[DriftChange]:
     if fact.comparison in ("names", "choices"):
-        yield from _compare_names(scope, fact, old, new)
+        yield from _compare_names(scope, fact, old_version, new_version)
         return
-    difference = _classify_difference(fact.comparison, old.value, new.value)
+    difference = _classify_difference(fact.comparison, old_version.value, new_version.value)
     if difference in fact.level_by_difference:
-        shown = {side: version.value for side, version in (("old", old), ("new", new)) if _is_scalar(version.value)}
-        yield scope.build_change(f"{fact.id_prefix}-{difference}", old.node, new.node, **shown)
+        shown = {
+            side: version.value
+            for side, version in (("old", old_version), ("new", new_version))
+            if _is_scalar(version.value)
+        }
+        yield scope.build_change(f"{fact.id_prefix}-{difference}", old_version.node, new_version.node, **shown)
 
 
-def _classify_difference(comparison: FactComparison, old: Any, new: Any) -> str:
+def _classify_difference(comparison: FactComparison, old_value: Any, new_value: Any) -> str:
     """Return the end of the id of the rule that reports the difference; empty if there is no difference."""
     if comparison == "flag":  # a flag that is not documented is false
-        return "" if (old is True) == (new is True) else "began" if new is True else "ended"
-    if old is MISSING or new is MISSING:
+        return "" if (old_value is True) == (new_value is True) else "began" if new_value is True else "ended"
+    if old_value is MISSING or new_value is MISSING:
         appeared, disappeared = ("set", "unset") if comparison == "number" else ("added", "removed")
-        return "" if old is new else appeared if old is MISSING else disappeared
+        return "" if old_value is new_value else appeared if old_value is MISSING else disappeared
     if comparison == "number":
-        return "" if old == new else "increased" if new > old else "decreased"
+        return "" if old_value == new_value else "increased" if new_value > old_value else "decreased"
     # The content of a mapping has rows for its own facts.
-    return "" if isinstance(old, dict) or is_same_json(old, new) else "changed"
+    return "" if isinstance(old_value, dict) or is_same_json(old_value, new_value) else "changed"
 
 
 def _is_scalar(value: Any) -> bool:
@@ -205,19 +222,19 @@ def _is_scalar(value: Any) -> bool:
 
 
 def _compare_names(
-    scope: ComparisonScope, fact: ExtensionFact, old: _FactVersion, new: _FactVersion
+    scope: ComparisonScope, fact: ExtensionFact, old_version: _FactVersion, new_version: _FactVersion
 ) -> Iterator[DriftChange]:
-    before, after = _map_names_by_canonical_json(old.value), _map_names_by_canonical_json(new.value)
+    before, after = _map_names_by_canonical_json(old_version.value), _map_names_by_canonical_json(new_version.value)
     if fact.comparison == "choices" and bool(before) != bool(after):
         difference, side = ("set", "new") if after else ("unset", "old")
         values = {side: list((after or before).values())}
-        yield scope.build_change(f"{fact.id_prefix}-{difference}", old.node, new.node, **values)
+        yield scope.build_change(f"{fact.id_prefix}-{difference}", old_version.node, new_version.node, **values)
         return
     for key in dict.fromkeys((*before, *after)):
         if key not in after:
-            yield scope.build_change(f"{fact.id_prefix}-removed", old.node, new.node, old=before[key])
+            yield scope.build_change(f"{fact.id_prefix}-removed", old_version.node, new_version.node, old=before[key])
         elif key not in before:
-            yield scope.build_change(f"{fact.id_prefix}-added", old.node, new.node, new=after[key])
+            yield scope.build_change(f"{fact.id_prefix}-added", old_version.node, new_version.node, new=after[key])
 
 
 def _map_names_by_canonical_json(value: Any) -> dict[bytes, Any]:

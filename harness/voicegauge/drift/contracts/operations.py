@@ -63,17 +63,17 @@ def select_operations(document: Document, operations: Collection[OperationKey]) 
     return document.with_data({**document.data, "paths": kept, "webhooks": {}})
 
 
-def compare_operations(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    """Yield every change of paths, operations and webhooks between the whole documents `old` and `new`."""
+def compare_operations(scope: ComparisonScope, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
+    """Yield every change of paths, operations and webhooks between the whole documents `old_node` and `new_node`."""
     old_operations, new_operations = (
-        _list_operations_by_key(old.get_child("paths")),
-        _list_operations_by_key(new.get_child("paths")),
+        _list_operations_by_key(old_node.get_child("paths")),
+        _list_operations_by_key(new_node.get_child("paths")),
     )
     new_paths = {path for path, _ in new_operations}
     for key, operation in old_operations.items():
         nested = replace(scope, operation=operation.name)
         if key in new_operations:
-            yield from _compare_operation(nested, operation, new_operations[key], (old, new))
+            yield from _compare_operation(nested, operation, new_operations[key], (old_node, new_node))
         else:
             subject = "api" if key[0] in new_paths else "api-path"
             suffix = "with-deprecation" if _is_deprecated(operation.node) else "without-deprecation"
@@ -82,7 +82,7 @@ def compare_operations(scope: ComparisonScope, old: DocumentNode, new: DocumentN
         if key not in old_operations:
             nested = replace(scope, operation=operation.name)
             yield nested.build_change("endpoint-added", None, operation.node)
-    yield from _compare_webhooks(scope, old, new)
+    yield from _compare_webhooks(scope, old_node, new_node)
 
 
 def _list_operations_by_key(paths: DocumentNode) -> dict[OperationKey, DocumentOperation]:
@@ -100,21 +100,23 @@ def _list_operations_by_key(paths: DocumentNode) -> dict[OperationKey, DocumentO
 
 def _compare_operation(
     scope: ComparisonScope,
-    old: DocumentOperation,
-    new: DocumentOperation,
+    old_operation: DocumentOperation,
+    new_operation: DocumentOperation,
     document_roots: tuple[DocumentNode, DocumentNode],
 ) -> Iterator[DriftChange]:
-    yield from _compare_deprecation(scope, old.node, new.node)
-    yield from _compare_operation_ids(scope, old.node.get_child("operationId"), new.node.get_child("operationId"))
-    yield from _compare_tags(scope, old.node, new.node)
-    yield from _compare_own_servers(scope, old, new, document_roots)
-    yield from compare_security(scope, (old.node, new.node), document_roots)
-    yield from compare_parameters(scope, old.parameter_owners, new.parameter_owners)
-    yield from compare_request_bodies(scope, old.node, new.node)
-    yield from compare_responses(scope, old.node, new.node)
-    yield from compare_operation_extensions(scope, old.node, new.node, document_roots)
+    yield from _compare_deprecation(scope, old_operation.node, new_operation.node)
+    yield from _compare_operation_ids(
+        scope, old_operation.node.get_child("operationId"), new_operation.node.get_child("operationId")
+    )
+    yield from _compare_tags(scope, old_operation.node, new_operation.node)
+    yield from _compare_own_servers(scope, old_operation, new_operation, document_roots)
+    yield from compare_security(scope, (old_operation.node, new_operation.node), document_roots)
+    yield from compare_parameters(scope, old_operation.parameter_owners, new_operation.parameter_owners)
+    yield from compare_request_bodies(scope, old_operation.node, new_operation.node)
+    yield from compare_responses(scope, old_operation.node, new_operation.node)
+    yield from compare_operation_extensions(scope, old_operation.node, new_operation.node, document_roots)
     yield from _compare_provider_requests(
-        scope, "callback", _list_callback_requests(old.node), _list_callback_requests(new.node)
+        scope, "callback", _list_callback_requests(old_operation.node), _list_callback_requests(new_operation.node)
     )
 
 
@@ -122,24 +124,32 @@ def _is_deprecated(operation: DocumentNode) -> bool:
     return operation.get_value("deprecated") is True
 
 
-def _compare_deprecation(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    if _is_deprecated(new) and not _is_deprecated(old):
-        rule = "endpoint-deprecated-with-sunset" if new.get_value("x-sunset") else "endpoint-deprecated"
-        yield scope.build_change(rule, old.get_child("deprecated"), new.get_child("deprecated"))
-    elif _is_deprecated(old) and not _is_deprecated(new):
-        yield scope.build_change("endpoint-reactivated", old.get_child("deprecated"), new.get_child("deprecated"))
+def _compare_deprecation(
+    scope: ComparisonScope, old_node: DocumentNode, new_node: DocumentNode
+) -> Iterator[DriftChange]:
+    if _is_deprecated(new_node) and not _is_deprecated(old_node):
+        rule = "endpoint-deprecated-with-sunset" if new_node.get_value("x-sunset") else "endpoint-deprecated"
+        yield scope.build_change(rule, old_node.get_child("deprecated"), new_node.get_child("deprecated"))
+    elif _is_deprecated(old_node) and not _is_deprecated(new_node):
+        yield scope.build_change(
+            "endpoint-reactivated", old_node.get_child("deprecated"), new_node.get_child("deprecated")
+        )
 
 
-def _compare_operation_ids(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    if not old.exists and new.exists:
-        yield scope.build_change("api-operation-id-added", old, new, new=new.value)
-    elif old.exists and not (new.exists and is_same_json(old.value, new.value)):
-        values = {"old": old.value, **({"new": new.value} if new.exists else {})}
-        yield scope.build_change("api-operation-id-removed", old, new, **values)
+def _compare_operation_ids(
+    scope: ComparisonScope, old_node: DocumentNode, new_node: DocumentNode
+) -> Iterator[DriftChange]:
+    if not old_node.exists and new_node.exists:
+        yield scope.build_change("api-operation-id-added", old_node, new_node, new=new_node.value)
+    elif old_node.exists and not (new_node.exists and is_same_json(old_node.value, new_node.value)):
+        values = {"old": old_node.value, **({"new": new_node.value} if new_node.exists else {})}
+        yield scope.build_change("api-operation-id-removed", old_node, new_node, **values)
 
 
-def _compare_tags(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    old_tags, new_tags = ([tag for _, tag in node.get_child("tags").iterate_children()] for node in (old, new))
+def _compare_tags(scope: ComparisonScope, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
+    old_tags, new_tags = (
+        [tag for _, tag in node.get_child("tags").iterate_children()] for node in (old_node, new_node)
+    )
     for tag in old_tags:
         if tag.value not in [other.value for other in new_tags]:
             yield scope.build_change("api-tag-removed", tag, None, old=tag.value)
@@ -150,12 +160,12 @@ def _compare_tags(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) 
 
 def _compare_own_servers(
     scope: ComparisonScope,
-    old: DocumentOperation,
-    new: DocumentOperation,
+    old_operation: DocumentOperation,
+    new_operation: DocumentOperation,
     document_roots: tuple[DocumentNode, DocumentNode],
 ) -> Iterator[DriftChange]:
     """Compare the servers of two operations if either has its own. Servers of the document are compared elsewhere."""
-    old_servers, new_servers = _find_own_servers(old), _find_own_servers(new)
+    old_servers, new_servers = _find_own_servers(old_operation), _find_own_servers(new_operation)
     if old_servers is not None or new_servers is not None:
         yield from compare_servers(
             scope,
@@ -171,9 +181,9 @@ def _find_own_servers(operation: DocumentOperation) -> DocumentNode | None:
     return None
 
 
-def compare_servers(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
+def compare_servers(scope: ComparisonScope, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
     """Yield a change for each server URL that was added or removed."""
-    old_servers, new_servers = _map_servers_by_url(old), _map_servers_by_url(new)
+    old_servers, new_servers = _map_servers_by_url(old_node), _map_servers_by_url(new_node)
     for url, node in old_servers.items():
         if url not in new_servers:
             yield scope.build_change("server-removed", node, None, old=url)
@@ -223,23 +233,28 @@ def _compare_webhooks(scope: ComparisonScope, old_root: DocumentNode, new_root: 
 
 
 def _compare_provider_requests(
-    scope: ComparisonScope, request_kind: str, old: dict[str, DocumentOperation], new: dict[str, DocumentOperation]
+    scope: ComparisonScope,
+    request_kind: str,
+    old_operations: dict[str, DocumentOperation],
+    new_operations: dict[str, DocumentOperation],
 ) -> Iterator[DriftChange]:
     """Compare requests that the provider sends to the client, which answers them.
 
     Args:
         scope: the scope of the operation; for webhooks, the scope of the document.
         request_kind: "callback" or "webhook".
-        old: the older requests, by the method and the URL of a callback or the name of a webhook.
-        new: the newer requests, by the method and the URL of a callback or the name of a webhook.
+        old_operations: the older requests, by the method and the URL of a callback or the name of a webhook.
+        new_operations: the newer requests, by the method and the URL of a callback or the name of a webhook.
     """
-    for key in dict.fromkeys((*old, *new)):
+    for key in dict.fromkeys((*old_operations, *new_operations)):
         nested = replace(scope.create_nested_scope(f"{request_kind} {key.partition(' ')[2]} "), is_callback=True)
-        if key not in new:
-            yield nested.build_change(f"{request_kind}-removed", old[key].node, None)
-        elif key not in old:
-            yield nested.build_change(f"{request_kind}-added", None, new[key].node)
+        if key not in new_operations:
+            yield nested.build_change(f"{request_kind}-removed", old_operations[key].node, None)
+        elif key not in old_operations:
+            yield nested.build_change(f"{request_kind}-added", None, new_operations[key].node)
         else:
-            yield from compare_parameters(nested, old[key].parameter_owners, new[key].parameter_owners)
-            yield from compare_request_bodies(nested, old[key].node, new[key].node)
-            yield from compare_responses(nested, old[key].node, new[key].node)
+            yield from compare_parameters(
+                nested, old_operations[key].parameter_owners, new_operations[key].parameter_owners
+            )
+            yield from compare_request_bodies(nested, old_operations[key].node, new_operations[key].node)
+            yield from compare_responses(nested, old_operations[key].node, new_operations[key].node)

@@ -54,9 +54,11 @@ class _ParameterVersion(NamedTuple):
         return style, self.node.get_value("explode", style == "form") is True
 
 
-def compare_parameters(scope: ComparisonScope, old: ParameterOwners, new: ParameterOwners) -> Iterator[DriftChange]:
+def compare_parameters(
+    scope: ComparisonScope, old_owners: ParameterOwners, new_owners: ParameterOwners
+) -> Iterator[DriftChange]:
     """Yield every change of the parameters, including those of the path item."""
-    old_parameters, new_parameters = _list_parameters(*old), _list_parameters(*new)
+    old_parameters, new_parameters = _list_parameters(*old_owners), _list_parameters(*new_owners)
     for key in dict.fromkeys((*old_parameters, *new_parameters)):
         before, after = old_parameters.get(key), new_parameters.get(key)
         if before is not None and after is not None:
@@ -105,43 +107,53 @@ def _choose_added_rule(scope: ComparisonScope, parameter: _ParameterVersion) -> 
     )
 
 
-def _compare_parameter(scope: ComparisonScope, old: _ParameterVersion, new: _ParameterVersion) -> Iterator[DriftChange]:
+def _compare_parameter(
+    scope: ComparisonScope, old_parameter: _ParameterVersion, new_parameter: _ParameterVersion
+) -> Iterator[DriftChange]:
     kind = "callback-parameter" if scope.is_callback else "request-parameter"
-    if old.is_required != new.is_required and not scope.is_callback:
-        need = "required" if new.is_required else "optional"
+    if old_parameter.is_required != new_parameter.is_required and not scope.is_callback:
+        need = "required" if new_parameter.is_required else "optional"
         yield scope.build_change(
-            f"{kind}-became-{need}", old.node.get_child("required"), new.node.get_child("required")
+            f"{kind}-became-{need}", old_parameter.node.get_child("required"), new_parameter.node.get_child("required")
         )
-    if old.is_deprecated != new.is_deprecated:
-        action = "deprecated" if new.is_deprecated else "reactivated"
-        yield scope.build_change(f"{kind}-{action}", old.node.get_child("deprecated"), new.node.get_child("deprecated"))
-    if old.style_and_explode != new.style_and_explode and not scope.is_callback:
+    if old_parameter.is_deprecated != new_parameter.is_deprecated:
+        action = "deprecated" if new_parameter.is_deprecated else "reactivated"
         yield scope.build_change(
-            "request-parameter-style-changed", old.node, new.node, old=old.style_and_explode, new=new.style_and_explode
+            f"{kind}-{action}", old_parameter.node.get_child("deprecated"), new_parameter.node.get_child("deprecated")
         )
-    scope = replace(scope, is_text=not new.node.get_child("content").exists)
+    if old_parameter.style_and_explode != new_parameter.style_and_explode and not scope.is_callback:
+        yield scope.build_change(
+            "request-parameter-style-changed",
+            old_parameter.node,
+            new_parameter.node,
+            old=old_parameter.style_and_explode,
+            new=new_parameter.style_and_explode,
+        )
+    scope = replace(scope, is_text=not new_parameter.node.get_child("content").exists)
     changes = [
         change
-        for change in compare_schemas(scope, kind, old.schema, new.schema)
-        if not (change.rule in _DEFAULT_VALUE_RULES and old.is_required and new.is_required)
+        for change in compare_schemas(scope, kind, old_parameter.schema, new_parameter.schema)
+        if not (change.rule in _DEFAULT_VALUE_RULES and old_parameter.is_required and new_parameter.is_required)
     ]
     narrowing = _TYPE_RULES & {change.rule for change in changes}
-    accepts_one_value = bool(narrowing) and _accepts_one_value(scope, old, new)
+    accepts_one_value = bool(narrowing) and _accepts_one_value(scope, old_parameter, new_parameter)
     for change in changes:
         if accepts_one_value and change.rule in _TYPE_RULES:
-            yield scope.build_change("request-parameter-type-generalized", old.schema, new.schema)
+            yield scope.build_change("request-parameter-type-generalized", old_parameter.schema, new_parameter.schema)
         else:
             yield change
 
 
-def _accepts_one_value(scope: ComparisonScope, old: _ParameterVersion, new: _ParameterVersion) -> bool:
+def _accepts_one_value(
+    scope: ComparisonScope, old_parameter: _ParameterVersion, new_parameter: _ParameterVersion
+) -> bool:
     """Whether a single value became a list in which each value is sent as `name=value`, as the single value was."""
-    schema = new.schema.resolve_references()
+    schema = new_parameter.schema.resolve_references()
     types = schema.get_value("type")
     is_list = types == "array" or (isinstance(types, list) and all(one in ("array", "null") for one in types))
-    if not is_list or new.style_and_explode != ("form", True):
+    if not is_list or new_parameter.style_and_explode != ("form", True):
         return False
-    item_changes = compare_schemas(scope, "request-parameter", old.schema, schema.get_child("items"))
+    item_changes = compare_schemas(scope, "request-parameter", old_parameter.schema, schema.get_child("items"))
     return all(
         change.level is DriftLevel.COMPATIBLE or change.rule == "request-parameter-became-not-nullable"
         for change in item_changes

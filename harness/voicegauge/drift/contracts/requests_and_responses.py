@@ -12,9 +12,14 @@ from voicegauge.drift.contracts.scope import ComparisonScope
 from voicegauge.drift.report import DriftChange
 
 
-def compare_request_bodies(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
+def compare_request_bodies(
+    scope: ComparisonScope, old_node: DocumentNode, new_node: DocumentNode
+) -> Iterator[DriftChange]:
     """Yield every change of the request bodies of two operations or callbacks."""
-    before, after = old.get_child("requestBody").resolve_references(), new.get_child("requestBody").resolve_references()
+    before, after = (
+        old_node.get_child("requestBody").resolve_references(),
+        new_node.get_child("requestBody").resolve_references(),
+    )
     nested = scope.create_nested_scope("body" if scope.is_callback else "request body")
     if before.exists and after.exists:
         if _is_body_required(before) != _is_body_required(after):
@@ -42,12 +47,12 @@ def _describe_need(node: DocumentNode) -> str:
     return "required" if _is_body_required(node) else "optional"
 
 
-def compare_responses(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
+def compare_responses(scope: ComparisonScope, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
     """Yield every change of the responses of two operations.
 
     For callbacks, only the statuses are compared, because the client sends the responses.
     """
-    old_responses, new_responses = _list_responses(old), _list_responses(new)
+    old_responses, new_responses = _list_responses(old_node), _list_responses(new_node)
     for status in dict.fromkeys((*old_responses, *new_responses)):
         nested = scope.create_nested_scope(status)
         if status in old_responses and status in new_responses:
@@ -65,24 +70,24 @@ def _list_responses(operation: DocumentNode) -> dict[str, DocumentNode]:
     return {status.upper(): node.resolve_references() for status, node in children if not status.startswith("x-")}
 
 
-def _compare_response(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    yield from _compare_media_types(scope.create_nested_scope(" body"), "response", old, new)
-    yield from _compare_headers(scope, old, new)
-    yield from _compare_links(scope, old, new)
+def _compare_response(scope: ComparisonScope, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
+    yield from _compare_media_types(scope.create_nested_scope(" body"), "response", old_node, new_node)
+    yield from _compare_headers(scope, old_node, new_node)
+    yield from _compare_links(scope, old_node, new_node)
 
 
 def _compare_media_types(
-    scope: ComparisonScope, rule_id_prefix: str, old: DocumentNode, new: DocumentNode
+    scope: ComparisonScope, rule_id_prefix: str, old_node: DocumentNode, new_node: DocumentNode
 ) -> Iterator[DriftChange]:
     """Yield the changes of media types and of their schemas.
 
     Args:
         scope: the location of the body.
         rule_id_prefix: the start of rule ids: "request-body", "response" or "callback".
-        old: the node with the older `content`.
-        new: the node with the newer `content`.
+        old_node: the node with the older `content`.
+        new_node: the node with the newer `content`.
     """
-    before, after = _list_media_types(old), _list_media_types(new)
+    before, after = _list_media_types(old_node), _list_media_types(new_node)
     if rule_id_prefix == "response":
         yield from _match_renamed_media_types(scope, before, after)
     body_kind = rule_id_prefix if rule_id_prefix.endswith("-body") else f"{rule_id_prefix}-body"
@@ -99,9 +104,9 @@ def _compare_media_types(
 
 
 def _compare_body_schemas(
-    scope: ComparisonScope, schema_kind_prefix: str, old: DocumentNode, new: DocumentNode
+    scope: ComparisonScope, schema_kind_prefix: str, old_node: DocumentNode, new_node: DocumentNode
 ) -> Iterator[DriftChange]:
-    before, after = old.get_child("schema"), new.get_child("schema")
+    before, after = old_node.get_child("schema"), new_node.get_child("schema")
     if before.exists == after.exists or scope.is_callback:
         yield from compare_schemas(scope, schema_kind_prefix, before, after)
     else:
@@ -120,21 +125,22 @@ def _is_json(media_type: str) -> bool:
 
 
 def _match_renamed_media_types(
-    scope: ComparisonScope, old: dict[str, DocumentNode], new: dict[str, DocumentNode]
+    scope: ComparisonScope, old_media_types: dict[str, DocumentNode], new_media_types: dict[str, DocumentNode]
 ) -> Iterator[DriftChange]:
     """Match media types that differ only in their parameters. Also match a range such as `audio/*` with its members.
 
-    In `old`, a matched media type is renamed to its newer name, so that the caller compares the schemas of both.
+    In `old_media_types`, a matched media type is renamed to its newer name, so that the caller compares the schemas of
+    both.
     """
-    removed = [name for name in old if name not in new]
-    added = [name for name in new if name not in old]
+    removed = [name for name in old_media_types if name not in new_media_types]
+    added = [name for name in new_media_types if name not in old_media_types]
     for before in removed:
-        for after in [name for name in added if name not in old]:
+        for after in [name for name in added if name not in old_media_types]:
             relation = _classify_media_type_relation(before, after)
             if relation:
                 rule = f"response-media-type-name-{relation}"
-                yield scope.build_change(rule, old[before], new[after], old=before, new=after)
-                old[after] = old.pop(before)
+                yield scope.build_change(rule, old_media_types[before], new_media_types[after], old=before, new=after)
+                old_media_types[after] = old_media_types.pop(before)
                 break
 
 
@@ -155,8 +161,8 @@ def _includes_media_type(general: str, special: str) -> bool:
     return fnmatch.fnmatchcase(special, general) or fnmatch.fnmatchcase(special, f"{kind}/*+{subtype}")
 
 
-def _compare_headers(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    old_headers, new_headers = _list_headers(old), _list_headers(new)
+def _compare_headers(scope: ComparisonScope, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
+    old_headers, new_headers = _list_headers(old_node), _list_headers(new_node)
     for name in dict.fromkeys((*old_headers, *new_headers)):
         nested = scope.create_nested_scope(f" header {name}")
         before, after = old_headers.get(name), new_headers.get(name)
@@ -177,8 +183,8 @@ def _list_headers(response: DocumentNode) -> dict[str, DocumentNode]:
     return {name.lower(): node.resolve_references() for name, node in children if name.lower() != "content-type"}
 
 
-def _compare_links(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    old_links, new_links = (dict(node.get_child("links").iterate_children()) for node in (old, new))
+def _compare_links(scope: ComparisonScope, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
+    old_links, new_links = (dict(node.get_child("links").iterate_children()) for node in (old_node, new_node))
     for name in dict.fromkeys((*old_links, *new_links)):
         nested = scope.create_nested_scope(f" link {name}")
         if name not in new_links:

@@ -34,22 +34,22 @@ class ComparisonScope:
         return replace(self, location=f"{self.location}{location_suffix}")
 
     def build_change(
-        self, rule: str, old: DocumentNode | None, new: DocumentNode | None, /, **values: Any
+        self, rule: str, old_node: DocumentNode | None, new_node: DocumentNode | None, /, **values: Any
     ) -> DriftChange:
         """Create a change of the part that this scope describes.
 
         Args:
             rule: the id of the rule.
-            old: the older node; `None` if the part was added as a whole.
-            new: the newer node; `None` if the part was removed as a whole.
-            values: the values that the report shows, named `old` and `new`.
+            old_node: the older node; `None` if the part was added as a whole.
+            new_node: the newer node; `None` if the part was removed as a whole.
+            values: the values that the report shows, named `old_node` and `new_node`.
         """
         return build_change(
             rule,
             location=self.location.strip() or "operation",
             operation=self.operation,
-            old=None if old is None else old.position,
-            new=None if new is None else new.position,
+            old=None if old_node is None else old_node.position,
+            new=None if new_node is None else new_node.position,
             message_values=values,
         )
 

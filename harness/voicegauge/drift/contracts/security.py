@@ -54,27 +54,34 @@ def _allows_requests_without_key(requirements: _Requirements) -> bool:
 
 
 def _compare_requirements(
-    scope: ComparisonScope, rule_id_prefix: str, old: _Requirements, new: _Requirements
+    scope: ComparisonScope, rule_id_prefix: str, old_requirements: _Requirements, new_requirements: _Requirements
 ) -> Iterator[DriftChange]:
-    for key in dict.fromkeys((*old, *new)):
-        if key and key not in new:
-            yield scope.build_change(f"{rule_id_prefix}-removed", old[key].node, None)
-        elif key and key not in old:
-            yield scope.build_change(f"{rule_id_prefix}-added", None, new[key].node)
+    for key in dict.fromkeys((*old_requirements, *new_requirements)):
+        if key and key not in new_requirements:
+            yield scope.build_change(f"{rule_id_prefix}-removed", old_requirements[key].node, None)
+        elif key and key not in old_requirements:
+            yield scope.build_change(f"{rule_id_prefix}-added", None, new_requirements[key].node)
         elif key:
-            yield from _compare_scopes(scope, rule_id_prefix, old[key], new[key])
+            yield from _compare_scopes(scope, rule_id_prefix, old_requirements[key], new_requirements[key])
 
 
 def _compare_scopes(
-    scope: ComparisonScope, rule_id_prefix: str, old: _SecurityRequirement, new: _SecurityRequirement
+    scope: ComparisonScope,
+    rule_id_prefix: str,
+    old_requirement: _SecurityRequirement,
+    new_requirement: _SecurityRequirement,
 ) -> Iterator[DriftChange]:
-    for scheme, before in old.scopes_by_scheme.items():
-        after = new.scopes_by_scheme[scheme]
+    for scheme, before in old_requirement.scopes_by_scheme.items():
+        after = new_requirement.scopes_by_scheme[scheme]
         for name in dict.fromkeys((*before, *after)):
             if name not in after:
-                yield scope.build_change(f"{rule_id_prefix}-scope-removed", old.node, new.node, old=name)
+                yield scope.build_change(
+                    f"{rule_id_prefix}-scope-removed", old_requirement.node, new_requirement.node, old=name
+                )
             elif name not in before:
-                yield scope.build_change(f"{rule_id_prefix}-scope-added", old.node, new.node, new=name)
+                yield scope.build_change(
+                    f"{rule_id_prefix}-scope-added", old_requirement.node, new_requirement.node, new=name
+                )
 
 
 def _read_requirements(security: DocumentNode, root: DocumentNode, document_roots: NodePair) -> _Requirements:
@@ -113,9 +120,11 @@ def _encode_scheme_content(scheme: DocumentNode) -> bytes:
     )
 
 
-def compare_security_schemes(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
+def compare_security_schemes(
+    scope: ComparisonScope, old_node: DocumentNode, new_node: DocumentNode
+) -> Iterator[DriftChange]:
     """Yield the changes of security schemes, except for those that were only renamed."""
-    old_schemes, new_schemes = _list_security_schemes(old), _list_security_schemes(new)
+    old_schemes, new_schemes = _list_security_schemes(old_node), _list_security_schemes(new_node)
     old_contents, new_contents = (
         {_encode_scheme_content(node) for node in schemes.values()} for schemes in (old_schemes, new_schemes)
     )
@@ -131,17 +140,19 @@ def compare_security_schemes(scope: ComparisonScope, old: DocumentNode, new: Doc
             yield from _compare_scheme(nested, old_schemes[name], new_schemes[name])
 
 
-def _compare_scheme(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    if old.get_value("type") != new.get_value("type"):
-        values = {"old": old.get_value("type"), "new": new.get_value("type")}
+def _compare_scheme(scope: ComparisonScope, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
+    if old_node.get_value("type") != new_node.get_value("type"):
+        values = {"old": old_node.get_value("type"), "new": new_node.get_value("type")}
         yield scope.build_change(
-            "api-security-component-type-changed", old.get_child("type"), new.get_child("type"), **values
+            "api-security-component-type-changed", old_node.get_child("type"), new_node.get_child("type"), **values
         )
-    before, after = ({key: _get_credential_value(key, node) for key in _CREDENTIAL_KEYWORDS} for node in (old, new))
+    before, after = (
+        {key: _get_credential_value(key, node) for key in _CREDENTIAL_KEYWORDS} for node in (old_node, new_node)
+    )
     if before != after:
         values = {"old": _describe_credential(before), "new": _describe_credential(after)}
-        yield scope.build_change("api-security-component-location-changed", old, new, **values)
-    old_flows, new_flows = (dict(node.get_child("flows").iterate_children()) for node in (old, new))
+        yield scope.build_change("api-security-component-location-changed", old_node, new_node, **values)
+    old_flows, new_flows = (dict(node.get_child("flows").iterate_children()) for node in (old_node, new_node))
     for name, flow in old_flows.items():
         if name in new_flows:
             yield from _compare_flow(scope, flow, new_flows[name])
@@ -157,13 +168,13 @@ def _describe_credential(value_by_keyword: dict[str, str]) -> str:
     return " ".join(value for value in value_by_keyword.values() if value)
 
 
-def _compare_flow(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
+def _compare_flow(scope: ComparisonScope, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
     for key, name in (("authorizationUrl", "oauth-url"), ("tokenUrl", "oauth-token-url")):
-        before, after = old.get_child(key), new.get_child(key)
-        values = {"old": old.get_value(key), "new": new.get_value(key)}
+        before, after = old_node.get_child(key), new_node.get_child(key)
+        values = {"old": old_node.get_value(key), "new": new_node.get_value(key)}
         if values["old"] != values["new"]:
             yield scope.build_change(f"api-security-component-{name}-changed", before, after, **values)
-    old_scopes, new_scopes = old.get_child("scopes"), new.get_child("scopes")
+    old_scopes, new_scopes = old_node.get_child("scopes"), new_node.get_child("scopes")
     before_names, after_names = (dict(node.iterate_children()) for node in (old_scopes, new_scopes))
     for name in dict.fromkeys((*before_names, *after_names)):
         if name not in after_names:

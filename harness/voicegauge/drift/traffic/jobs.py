@@ -69,14 +69,14 @@ def _collect_state_orders(conversations: Iterator[Sequence[RecordedExchange]]) -
 
 
 def _build_job_change(
-    rule_id: str, old: RecordedExchange, new: RecordedExchange, values: Mapping[str, object]
+    rule_id: str, old_exchange: RecordedExchange, new_exchange: RecordedExchange, values: Mapping[str, object]
 ) -> DriftChange:
     return build_change(
         rule_id,
-        location=f"{new.status} {new.state_location}",
-        operation=new.operation_id,
-        old=old.find_position("/response/content/text"),
-        new=new.find_position("/response/content/text"),
+        location=f"{new_exchange.status} {new_exchange.state_location}",
+        operation=new_exchange.operation_id,
+        old=old_exchange.find_position("/response/content/text"),
+        new=new_exchange.find_position("/response/content/text"),
         message_values=values,
     )
 
@@ -108,14 +108,16 @@ def compare_charges(conversation_pairs: Sequence[ConversationPair]) -> Iterator[
                     yield from _compare_charge_at(old, new, location)
 
 
-def _compare_charge_at(old: RecordedExchange, new: RecordedExchange, location: Location) -> Iterator[DriftChange]:
-    before, after = old.read_response(location), new.read_response(location)
+def _compare_charge_at(
+    old_exchange: RecordedExchange, new_exchange: RecordedExchange, location: Location
+) -> Iterator[DriftChange]:
+    before, after = old_exchange.read_response(location), new_exchange.read_response(location)
     if MISSING not in (before, after) and before != after:
         yield build_change(
             "recorded-charge-changed",
-            location=f"{new.status} {location}",
-            operation=new.operation_id,
-            old=old.find_position("/response/content/text"),
-            new=new.find_position("/response/content/text"),
+            location=f"{new_exchange.status} {location}",
+            operation=new_exchange.operation_id,
+            old=old_exchange.find_position("/response/content/text"),
+            new=new_exchange.find_position("/response/content/text"),
             message_values={"old": before, "new": after},
         )

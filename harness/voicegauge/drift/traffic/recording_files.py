@@ -40,23 +40,23 @@ def compare_recording_with_contract(contract: Path, recording: Path) -> DriftRep
     return compare_traffic_with_contract(load_traffic(load_contract(contract), recording))
 
 
-def compare_recording_files(old: Path, new: Path, contracts: Sequence[Path] = ()) -> DriftReport:
+def compare_recording_files(old_path: Path, new_path: Path, contracts: Sequence[Path] = ()) -> DriftReport:
     """Compare two recordings of one provider.
 
     Args:
-        old: the path of the older recording or of a folder of recordings.
-        new: the path of the newer recording or of a folder of recordings.
+        old_path: the path of the older recording or of a folder of recordings.
+        new_path: the path of the newer recording or of a folder of recordings.
         contracts: folders of contracts in addition to the bundled ones.
 
     Raises:
         DataError: a recording cannot be read, or its provider has no contract.
     """
-    recordings = load_recordings(old)
+    recordings = load_recordings(old_path)
     provider = recordings[0][1].provider
     known = {contract.id: contract for contract in load_catalogue(contracts)}
     if provider not in known:
         raise DataError(
-            f"{old}: is a recording of {provider}, which has no known contract: name its folder with --contracts"
+            f"{old_path}: is a recording of {provider}, which has no known contract: name its folder with --contracts"
         )
     contract = known[provider]
-    return compare_traffic(read_traffic(contract, str(old), recordings), load_traffic(contract, new))
+    return compare_traffic(read_traffic(contract, str(old_path), recordings), load_traffic(contract, new_path))

@@ -50,30 +50,38 @@ def _compare_operation(
         yield from _compare_bodies(before[status], after[status])
 
 
-def _compare_bodies(old: RecordedExchange, new: RecordedExchange) -> Iterator[DriftChange]:
-    before, after = old.exchange.response, new.exchange.response
+def _compare_bodies(old_exchange: RecordedExchange, new_exchange: RecordedExchange) -> Iterator[DriftChange]:
+    before, after = old_exchange.exchange.response, new_exchange.exchange.response
     if before.media_type != after.media_type:
         values = {"old": before.media_type, "new": after.media_type}
-        yield _build_response_change("recorded-media-type-changed", old, new, f"{new.status} content-type", values)
-    elif is_json(after.media_type) and old.json_body is not MISSING and new.json_body is MISSING:
-        yield _build_response_change("recorded-body-unreadable", old, new, f"{new.status} body", {})
-    yield from _compare_audio(old, new)
+        yield _build_response_change(
+            "recorded-media-type-changed", old_exchange, new_exchange, f"{new_exchange.status} content-type", values
+        )
+    elif is_json(after.media_type) and old_exchange.json_body is not MISSING and new_exchange.json_body is MISSING:
+        yield _build_response_change(
+            "recorded-body-unreadable", old_exchange, new_exchange, f"{new_exchange.status} body", {}
+        )
+    yield from _compare_audio(old_exchange, new_exchange)
 
 
-def _compare_audio(old: RecordedExchange, new: RecordedExchange) -> Iterator[DriftChange]:
-    before, after = old.exchange.response.body, new.exchange.response.body
+def _compare_audio(old_exchange: RecordedExchange, new_exchange: RecordedExchange) -> Iterator[DriftChange]:
+    before, after = old_exchange.exchange.response.body, new_exchange.exchange.response.body
     old_container, new_container = sniff_container(before), sniff_container(after)
     if before == after or old_container is None:
         return
-    location = f"{new.status} body"
+    location = f"{new_exchange.status} body"
     if old_container != new_container:
         values = {"old": old_container, "new": new_container or "unknown"}
-        yield _build_response_change("recorded-audio-container-changed", old, new, location, values)
+        yield _build_response_change("recorded-audio-container-changed", old_exchange, new_exchange, location, values)
         return
     old_format, new_format = _describe_audio_format(before), _describe_audio_format(after)
     if old_format is not None and new_format is not None and old_format != new_format:
         yield _build_response_change(
-            "recorded-audio-format-changed", old, new, location, {"old": old_format, "new": new_format}
+            "recorded-audio-format-changed",
+            old_exchange,
+            new_exchange,
+            location,
+            {"old": old_format, "new": new_format},
         )
 
 
@@ -84,13 +92,17 @@ def _describe_audio_format(body: bytes) -> str | None:
 
 
 def _build_response_change(
-    rule_id: str, old: RecordedExchange, new: RecordedExchange, location: str, values: Mapping[str, object]
+    rule_id: str,
+    old_exchange: RecordedExchange,
+    new_exchange: RecordedExchange,
+    location: str,
+    values: Mapping[str, object],
 ) -> DriftChange:
     return build_change(
         rule_id,
         location=location,
-        operation=new.operation_id,
-        old=old.find_position("/response"),
-        new=new.find_position("/response"),
+        operation=new_exchange.operation_id,
+        old=old_exchange.find_position("/response"),
+        new=new_exchange.find_position("/response"),
         message_values=values or None,
     )

@@ -30,15 +30,15 @@ from voicegauge.drift.traffic.responses import compare_whole_responses
 from voicegauge.formats import read_pointer, unescape_pointer_token
 
 
-def compare_traffic(old: RecordedTraffic, new: RecordedTraffic) -> DriftReport:
+def compare_traffic(old_traffic: RecordedTraffic, new_traffic: RecordedTraffic) -> DriftReport:
     """Compare the traffic of one provider with older traffic. Both are interpreted with the same contract.
 
     Requests are matched by operation and by their values. Values of responses are compared only if the provider defines
     them. Ids, times, signed URLs and counters are left out; they are recognized because they change with every request.
     """
-    pairing = pair_conversations(old, new)
+    pairing = pair_conversations(old_traffic, new_traffic)
     changes = _remove_repeated_changes(_iterate_changes(pairing))
-    return build_report("recordings", old.compared_input, new.compared_input, changes)
+    return build_report("recordings", old_traffic.compared_input, new_traffic.compared_input, changes)
 
 
 def _iterate_changes(pairing: ConversationPairing) -> Iterator[DriftChange]:

@@ -123,7 +123,7 @@ def read_synthesis_request(
     Raises:
         Rejection: the text is blank, or the emulator does not support the language or format.
     """
-    emulation, speech = target.spec.emulation, target.speech
+    emulation, speech = target.target_spec.emulation, target.speech
     raw = read_speech_field(request, target, "text")
     mapping = speech.request["text"]
     if not reads_markup:
@@ -201,13 +201,13 @@ def _choose_language(
         slot = target.speech.request["language"]
         if (
             strict
-            and requested_language not in (*target.spec.languages, *slot.map)
+            and requested_language not in (*target.target_spec.languages, *slot.map)
             and not is_documented_value(request, slot.at, requested_language)
         ):
             raise Rejection(
                 "invalid", get_mapped_field_name(slot), f"the emulator does not speak {requested_language!r}"
             )
-    default = target.spec.language
+    default = target.target_spec.language
     # "auto" and documented languages without a voice are spoken too: the contract says that they are accepted.
     return guess_language(text, default if default is not None and has_voice_for(default) else FALLBACK_LANGUAGE)
 
@@ -220,7 +220,7 @@ def _find_documented_format(request: ParsedRequest, target: Target, requested_fo
     if not isinstance(requested_format, str) or not requested_format:
         default = find_default_value(request, mapping.at)
         if default is MISSING:
-            default = mapping.map.get(target.spec.emulation.format or "", target.spec.emulation.format)
+            default = mapping.map.get(target.target_spec.emulation.format or "", target.target_spec.emulation.format)
         return target.find_audio_format(default)
     return target.find_audio_format(mapping.map.get(requested_format, requested_format))
 
@@ -250,7 +250,7 @@ def _choose_format(
         slot = target.speech.request["format"]
         if (
             strict
-            and requested_format not in (*target.spec.formats, *slot.map)
+            and requested_format not in (*target.target_spec.formats, *slot.map)
             and not is_documented_value(request, slot.at, requested_format)
         ):
             raise Rejection("invalid", get_mapped_field_name(slot), f"the emulator has no format {requested_format!r}")
@@ -281,8 +281,8 @@ def _choose_default_format(target: Target) -> str:
     It is the format that the contract sets in `emulation`, else the first known format among the documented media
     types, else WAV.
     """
-    if target.spec.emulation.format is not None:
-        return find_format(target.spec.emulation.format) or "wav"
+    if target.target_spec.emulation.format is not None:
+        return find_format(target.target_spec.emulation.format) or "wav"
     documented = (
         find_format(name)
         for name in _find_audio_operation(target).success_response.media_types
@@ -298,7 +298,7 @@ def check_emulation_settings(target: Target) -> None:
         ContractError: a voice or format is unknown, or a pattern is invalid; the message names the line.
         MissingExtraError: the emulator's voices are not installed.
     """
-    emulation, at = target.spec.emulation, f"{target.pointer}/emulation"
+    emulation, at = target.target_spec.emulation, f"{target.pointer}/emulation"
     document = target.contract.document
     if emulation.voice is not None and emulation.voice not in list_voice_variants():
         raise document.build_error(f"{at}/voice", f"espeak-ng has no variant {emulation.voice!r}")

@@ -87,7 +87,7 @@ class AudioInputEndpoint:
             process = self._transcribe_upload if target.transcription else self._convert_upload
             result = await process(request, target, upload, strict=strict)
             del upload
-        rng, emulation = context.job_store.create_rng(), target.spec.emulation
+        rng, emulation = context.job_store.create_rng(), target.target_spec.emulation
         processing_ms = emulation.base_ms + emulation.ms_per_audio_s * audio_s
         processing_s = context.clock.scale_duration(processing_ms / 1000 * rng.lognormvariate(0, emulation.jitter))
         elapsed_s = asyncio.get_running_loop().time() - started
@@ -180,7 +180,7 @@ class AudioInputEndpoint:
         values = {location: facts[name] for name, location in use.response.facts.items() if name in facts}
         if use.response.audio is None:
             return AudioInputResult(values)
-        name = find_format(target.spec.emulation.format or "mp3") or "mp3"
+        name = find_format(target.target_spec.emulation.format or "mp3") or "mp3"
         synthesis = _build_translation_synthesis_request(text or "Nothing was said.", spoken, name)
         speech = await self._context.downloads.synthesizer.synthesize(synthesis)
         result = self._build_audio_result(request, use.response.audio, GeneratedAudio(speech.data, name), "translate")
@@ -282,7 +282,7 @@ def _choose_output_format(request: ParsedRequest, target: AudioInputTarget, uplo
     found = find_format(requested) if isinstance(requested, str) else None
     if found is not None:
         return found
-    default = find_format(target.spec.emulation.format or upload.decoded_audio.container) or "wav"
+    default = find_format(target.target_spec.emulation.format or upload.decoded_audio.container) or "wav"
     documented = [name for name in request.operation.success_response.media_types if name.startswith("audio/")]
     if not documented or choose_media_type(default, documented) is not None:
         return default

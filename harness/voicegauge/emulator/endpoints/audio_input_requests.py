@@ -18,7 +18,7 @@ def select_audio_input_target(request: ParsedRequest) -> AudioInputTarget:
     targets = [t for t in request.operation.contract.audio_input_targets.values() if t.operation is request.operation]
 
     def has_matching_constants(target: AudioInputTarget) -> bool:
-        for location, constant in target.spec.constants.items():
+        for location, constant in target.target_spec.constants.items():
             value = request.read(location)
             if (find_default_value(request, location) if value is MISSING else value) != constant:
                 return False

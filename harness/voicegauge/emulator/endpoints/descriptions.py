@@ -38,7 +38,7 @@ def _describe_speech(operation: Operation) -> str | None:
     if operation.speech is None:
         return None
     if operation.stream is not None:
-        is_choice = any(audio.delivered != "stream" for audio in operation.audio_variants)
+        is_choice = any(audio.delivered != "stream" for audio in operation.response_audio_variants)
         return "returns or streams speech" if is_choice else "streams speech"
     return "creates a job that produces speech" if operation.speech.response.job else "returns speech"
 

@@ -135,7 +135,7 @@ class JobStore:
         path = self._fault_injector.change_states(spec, find_shortest_state_path(spec, end), target)
         rng = self.create_rng()
         job = (EmulatedJob if batch_items is None else functools.partial(EmulatedBatch, items=batch_items))(
-            id=fill_random_hex(target.spec.emulation.id_format or DEFAULT_ID_TEMPLATE, rng),
+            id=fill_random_hex(target.target_spec.emulation.id_format or DEFAULT_ID_TEMPLATE, rng),
             target=target,
             account=account,
             synthesis=speech.synthesis,
@@ -242,5 +242,5 @@ def fill_constant_placeholders(target: Target, rng: random.Random) -> dict[Locat
     """Return the fixed values of a target; every "{hexN}" in them is replaced by N random digits."""
     return {
         location: fill_random_hex(value, rng) if isinstance(value, str) else value
-        for location, value in target.spec.emulation.constants.items()
+        for location, value in target.target_spec.emulation.constants.items()
     }

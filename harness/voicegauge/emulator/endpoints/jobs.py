@@ -92,7 +92,7 @@ def find_download_operations(operation: Operation) -> Iterator[str]:
     """Yield the ids of the operations that download audio which responses of `operation` link to."""
     audio: list[ResponseAudio | StemList | None] = []
     if operation.speech is not None:
-        audio += operation.audio_variants
+        audio += operation.response_audio_variants
     if operation.job is not None:
         audio.append(operation.job.audio)
     if isinstance(operation.audio_input, ConversionSpec):

@@ -86,7 +86,7 @@ class ResourceStore:
         """
         found = []
         for maker in self._contract.operations.values():
-            for use in maker.iterate_resource_uses_in(request.operation):
+            for use in maker.iterate_uses_of_created_resource(request.operation):
                 resource_id = request.read(use.id)
                 if resource_id is MISSING or resource_id is None or maker.resource is None:
                     continue

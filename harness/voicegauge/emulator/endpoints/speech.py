@@ -120,7 +120,7 @@ class SpeechEndpoint:
 
         The times are drawn from log-normal distributions around the documented durations.
         """
-        emulation = target.spec.emulation
+        emulation = target.target_spec.emulation
         text_key = f"{target.id}:{synthesis.text}"
         self._text_counts[text_key] += 1
         # Seeded by text and repetition, so that durations do not depend on the order of concurrent requests.
@@ -150,7 +150,7 @@ class SpeechEndpoint:
         context, target, synthesis = self._context, speech.target, speech.synthesis
         location = find_audio_location(target)
         rng = context.job_store.create_rng()
-        media_id = fill_random_hex(target.spec.emulation.id_format or DEFAULT_ID_TEMPLATE, rng)
+        media_id = fill_random_hex(target.target_spec.emulation.id_format or DEFAULT_ID_TEMPLATE, rng)
         if location.delivered == "url":
             context.downloads.add_speech(media_id, target, synthesis)
         url = context.response_builder.build_audio_url(
@@ -195,7 +195,7 @@ class SpeechEndpoint:
             first_audio_delay_s=first_audio_delay_s,
             audio_pacing=audio_pacing,
             time_text=time_text,
-            jitter=response.target.spec.emulation.jitter,
+            jitter=response.target.target_spec.emulation.jitter,
             rng=self._context.job_store.create_rng(),
             scale_duration=self._context.clock.scale_duration,
             end_values=compute_event_usage(response.target, characters),

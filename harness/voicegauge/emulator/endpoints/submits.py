@@ -37,7 +37,7 @@ class SubmitEndpoint:
         Raises:
             Rejection: the balance is too low.
         """
-        context, emulation = self._context, target.spec.emulation
+        context, emulation = self._context, target.target_spec.emulation
         charge = context.job_store.charge_target(account, target, 0)
         rng = context.job_store.create_rng()
         submit_s, queue_s, processing_s = (

@@ -26,7 +26,7 @@ def select_target(request: ParsedRequest, *, strict: bool = True) -> Target:
         return max(scored, key=lambda pair: pair[0])[1]
     errors = (media for spec in request.operation.responses.values() for media in spec.media_types.values())
     if strict and any(example.rejection_reason == "not-found" for media in errors for example in media.examples):
-        location = next(location for target in targets for location in target.spec.constants)
+        location = next(location for target in targets for location in target.target_spec.constants)
         raise Rejection("not-found", location.field_name, "no such model")
     return targets[0]
 
@@ -34,21 +34,21 @@ def select_target(request: ParsedRequest, *, strict: bool = True) -> Target:
 def _score_match(request: ParsedRequest, target: Target) -> tuple[int, bool] | None:
     """Return a score of how well a request matches a target; `None` if it contradicts one of the target's constants."""
     score = 0
-    for location, constant in target.spec.constants.items():
+    for location, constant in target.target_spec.constants.items():
         value = request.read(location)
         if value is not MISSING and value != constant:
             return None
         score += 2 * (value == constant)
-    for word in target.spec.required_fields:
+    for word in target.target_spec.required_fields:
         score += -1 if request.read(target.speech.request[word].at) is MISSING else 1
     language = read_speech_field(request, target, "language")
-    return score, language is MISSING or not target.spec.languages or language in target.spec.languages
+    return score, language is MISSING or not target.target_spec.languages or language in target.target_spec.languages
 
 
 def replace_by_common_audio(target: Target) -> Target:
     """Return `target` without its own `audio`, so that its responses are those of the operation's other targets."""
-    spec = msgspec.structs.replace(target.spec, audio=None)
-    return target if target.spec.audio is None else dataclasses.replace(target, spec=spec)
+    spec = msgspec.structs.replace(target.target_spec, audio=None)
+    return target if target.target_spec.audio is None else dataclasses.replace(target, target_spec=spec)
 
 
 def count_billable_characters(request: ParsedRequest, target: Target, synthesis: SynthesisRequest) -> int:

@@ -173,7 +173,9 @@ def change_model(response: EmulatedResponse) -> None:
 def has_model_in_status(target: Target) -> bool:
     """Whether status responses name the model."""
     spec = _get_job_spec(target)
-    return spec is not None and spec.model is not None and spec.model.is_in_body and target.spec.model is not None
+    return (
+        spec is not None and spec.model is not None and spec.model.is_in_body and target.target_spec.model is not None
+    )
 
 
 def change_polling_url(response: EmulatedResponse) -> None:

@@ -48,7 +48,7 @@ def has_markup(target: Target) -> bool:
 
 def offers_several_languages(target: Target) -> bool:
     """Whether a target documents several languages to choose from."""
-    return "language" in target.speech.request and len(target.spec.languages) > 1
+    return "language" in target.speech.request and len(target.target_spec.languages) > 1
 
 
 def offers_format(codec: str) -> Callable[[Target], bool]:
@@ -56,8 +56,8 @@ def offers_format(codec: str) -> Callable[[Target], bool]:
 
     def applies_to(target: Target) -> bool:
         known = target.speech.formats
-        codecs = {known[name].codec if name in known else name for name in target.spec.formats}
-        return "format" in target.speech.request and len(target.spec.formats) > 1 and codec in codecs
+        codecs = {known[name].codec if name in known else name for name in target.target_spec.formats}
+        return "format" in target.speech.request and len(target.target_spec.formats) > 1 and codec in codecs
 
     return applies_to
 
@@ -87,7 +87,7 @@ def vary_each_synthesis() -> Callable[[SynthesisRequest], SynthesisRequest]:
 
 def selects_response_kind(target: Target) -> bool:
     """Whether a constant of the target selects another kind of response than that of the other targets."""
-    return target.spec.audio is not None
+    return target.target_spec.audio is not None
 
 
 def has_reproducible_seed(target: Target) -> bool:

@@ -172,7 +172,7 @@ class ResponseBuilder:
         documented = request.media.examples if request.media is not None else ()
         example_request = next((e.value for e in documented if e.name == example.request_example_name), None)
         same = example_request is not None and all(
-            read_at(example_request, location) == value for location, value in target.spec.constants.items()
+            read_at(example_request, location) == value for location, value in target.target_spec.constants.items()
         )
         return (*states, same)
 
@@ -270,14 +270,14 @@ class ResponseBuilder:
         values: dict[Location, Any] = {}
         if job_spec.id is not None:
             values[job_spec.id] = job.id
-        if job_spec.model is not None and job.target.spec.model is not None:
-            values[job_spec.model] = job.target.spec.model
+        if job_spec.model is not None and job.target.target_spec.model is not None:
+            values[job_spec.model] = job.target.target_spec.model
         return {location: value for location, value in values.items() if location.is_in_body}
 
     def _rank_state_example(self, job_spec: JobSpec, job: EmulatedJob, example: Example) -> tuple[Any, ...] | None:
         if read_at(example.value, job_spec.state) != job.state:
             return None
-        model = job_spec.model is not None and read_at(example.value, job_spec.model) == job.target.spec.model
+        model = job_spec.model is not None and read_at(example.value, job_spec.model) == job.target.target_spec.model
         shown = read_at(example.value, job_spec.id) if job_spec.id is not None else MISSING
         alike = 0
         if isinstance(shown, str):

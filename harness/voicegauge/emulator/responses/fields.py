@@ -144,4 +144,4 @@ def _find_timestamp_example(media_spec: MediaType, location: Location, current_v
 
 def _get_target_constants(response: EmulatedResponse) -> Mapping[Location, Any]:
     """Return the fixed values of the response's target."""
-    return response.target.spec.emulation.constants if response.target is not None else {}
+    return response.target.target_spec.emulation.constants if response.target is not None else {}

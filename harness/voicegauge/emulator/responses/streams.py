@@ -204,7 +204,7 @@ def read_requested_end_event(stream_spec: StreamSpec | None, scenario_header: st
 
 def find_audio_pacing(target: Target) -> AudioPacing | None:
     """Return the documented pacing of a target's streamed audio; `None` if the audio is sent at once."""
-    return target.spec.emulation.pacing or (AudioPacing() if target.stream is not None else None)
+    return target.target_spec.emulation.pacing or (AudioPacing() if target.stream is not None else None)
 
 
 async def send_stream(

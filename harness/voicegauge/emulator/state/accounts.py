@@ -96,12 +96,12 @@ class AccountRegistry:
             keys = {name: self._read_key(name, incoming_request, now_s) for name in alternative}
             if keys and all(keys.values()):
                 # Other schemes send what belongs to the key, such as a user id.
-                main_keys = (key for name, key in keys.items() if self._contract.keys[name].env is None)
+                main_keys = (key for name, key in keys.items() if self._contract.key_specs[name].env is None)
                 return next(main_keys, next(iter(keys.values())))
         return None
 
     def _read_key(self, scheme_name: str, incoming_request: IncomingRequest, now_s: float) -> str | None:
-        scheme, key_spec = self._contract.security_schemes[scheme_name], self._contract.keys[scheme_name]
+        scheme, key_spec = self._contract.security_schemes[scheme_name], self._contract.key_specs[scheme_name]
         if key_spec.aws is not None:
             own = os.environ.get(key_spec.env or self._contract.provider.key_env, "").strip()
             keys = (*([own] if own else []), *EMULATED_SIGNING_KEYS)

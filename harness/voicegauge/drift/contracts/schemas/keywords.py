@@ -39,113 +39,123 @@ _PATTERNS_OF_EVERY_VALUE = ("", "^", "$", ".*", "^.*", ".*$", "^.*$")
 
 
 def compare_keywords(
-    kind: SchemaKind, old: NormalizedSchema, new: NormalizedSchema, *, is_text: bool
+    kind: SchemaKind, old_schema: NormalizedSchema, new_schema: NormalizedSchema, *, is_text: bool
 ) -> Iterator[KeywordChange]:
     """Yield the changes of types, enums and all other keywords with plain values.
 
     Args:
         kind: the kind of both schemas.
-        old: the older schema.
-        new: the newer schema.
+        old_schema: the older schema.
+        new_schema: the newer schema.
         is_text: whether the value is sent as text, as in a header.
     """
-    yield from compare_types(kind, old, new, is_text=is_text)
-    yield from _compare_enums(old, new)
-    for key in dict.fromkeys((*old.keywords, *new.keywords)):
+    yield from compare_types(kind, old_schema, new_schema, is_text=is_text)
+    yield from _compare_enums(old_schema, new_schema)
+    for key in dict.fromkeys((*old_schema.keywords, *new_schema.keywords)):
         if key not in _KEYWORDS_COMPARED_TOGETHER:
-            yield from _compare_keyword(key, old.get_keyword(key), new.get_keyword(key))
-    has_sunset = kind.id_prefix in SCHEMA_KINDS_WITH_SUNSET_RULE and new.get_keyword("x-sunset").exists
+            yield from _compare_keyword(key, old_schema.get_keyword(key), new_schema.get_keyword(key))
+    has_sunset = kind.id_prefix in SCHEMA_KINDS_WITH_SUNSET_RULE and new_schema.get_keyword("x-sunset").exists
     deprecated = "deprecated-with-sunset" if has_sunset else "deprecated"
-    yield from compare_flags(deprecated, "reactivated", old.get_keyword("deprecated"), new.get_keyword("deprecated"))
-    yield from _compare_patterns(kind, old.get_keyword("pattern"), new.get_keyword("pattern"))
-    yield from _compare_contains_bounds(old, new)
+    yield from compare_flags(
+        deprecated, "reactivated", old_schema.get_keyword("deprecated"), new_schema.get_keyword("deprecated")
+    )
+    yield from _compare_patterns(kind, old_schema.get_keyword("pattern"), new_schema.get_keyword("pattern"))
+    yield from _compare_contains_bounds(old_schema, new_schema)
 
 
-def _compare_patterns(kind: SchemaKind, old: DocumentNode, new: DocumentNode) -> Iterator[KeywordChange]:
+def _compare_patterns(kind: SchemaKind, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[KeywordChange]:
     """Compare patterns. One that matches every value restricts nothing, as if it was left out."""
-    is_unrestricted = [not node.exists or node.value in _PATTERNS_OF_EVERY_VALUE for node in (old, new)]
+    is_unrestricted = [not node.exists or node.value in _PATTERNS_OF_EVERY_VALUE for node in (old_node, new_node)]
     if all(is_unrestricted):
         return
     if is_unrestricted[0]:
-        yield KeywordChange("pattern-added", old, new, {"new": new.value})
-    elif is_unrestricted[1] and new.exists and kind.is_sent_by_client:
-        yield KeywordChange("pattern-generalized", old, new, {"old": old.value, "new": new.value})
+        yield KeywordChange("pattern-added", old_node, new_node, {"new": new_node.value})
+    elif is_unrestricted[1] and new_node.exists and kind.is_sent_by_client:
+        yield KeywordChange("pattern-generalized", old_node, new_node, {"old": old_node.value, "new": new_node.value})
     else:
-        yield from _compare_values("pattern", old, new)
+        yield from _compare_values("pattern", old_node, new_node)
 
 
-def _compare_contains_bounds(old: NormalizedSchema, new: NormalizedSchema) -> Iterator[KeywordChange]:
+def _compare_contains_bounds(old_schema: NormalizedSchema, new_schema: NormalizedSchema) -> Iterator[KeywordChange]:
     """Compare the bounds of `contains`, which have no meaning without it. One item is required by default."""
-    if "contains" not in old.single_schemas or "contains" not in new.single_schemas:
+    if "contains" not in old_schema.single_schemas or "contains" not in new_schema.single_schemas:
         return
     least = [
         keyword if keyword.exists else replace(keyword, value=1)
-        for keyword in (schema.get_keyword("minContains") for schema in (old, new))
+        for keyword in (schema.get_keyword("minContains") for schema in (old_schema, new_schema))
     ]
     yield from _compare_bounds("min-contains", *least)
-    yield from _compare_bounds("max-contains", old.get_keyword("maxContains"), new.get_keyword("maxContains"))
+    yield from _compare_bounds(
+        "max-contains", old_schema.get_keyword("maxContains"), new_schema.get_keyword("maxContains")
+    )
 
 
-def _compare_keyword(keyword: str, old: DocumentNode, new: DocumentNode) -> Iterator[KeywordChange]:
+def _compare_keyword(keyword: str, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[KeywordChange]:
     if keyword in RULE_NAME_BY_BOUND_KEYWORD:
-        yield from _compare_bounds(RULE_NAME_BY_BOUND_KEYWORD[keyword], old, new)
+        yield from _compare_bounds(RULE_NAME_BY_BOUND_KEYWORD[keyword], old_node, new_node)
     elif keyword in _RULE_NAME_BY_VALUE_KEYWORD:
-        yield from _compare_values(_RULE_NAME_BY_VALUE_KEYWORD[keyword], old, new)
+        yield from _compare_values(_RULE_NAME_BY_VALUE_KEYWORD[keyword], old_node, new_node)
     elif keyword in _RULE_NAME_BY_CHANGE_ONLY_KEYWORD:
         action = f"{_RULE_NAME_BY_CHANGE_ONLY_KEYWORD[keyword]}-changed"
-        yield from (change._replace(action_suffix=action) for change in _compare_values("", old, new))
+        yield from (change._replace(action_suffix=action) for change in _compare_values("", old_node, new_node))
     elif keyword in _RULE_NAMES_BY_FLAG_KEYWORD:
-        yield from compare_flags(*_RULE_NAMES_BY_FLAG_KEYWORD[keyword], old, new)
+        yield from compare_flags(*_RULE_NAMES_BY_FLAG_KEYWORD[keyword], old_node, new_node)
     elif keyword == "discriminator":
-        yield from _compare_discriminators(old, new)
+        yield from _compare_discriminators(old_node, new_node)
 
 
-def _compare_bounds(rule_name: str, old: DocumentNode, new: DocumentNode) -> Iterator[KeywordChange]:
-    if old.exists and new.exists:
-        if old.value != new.value:
-            direction = "increased" if new.value > old.value else "decreased"
-            yield KeywordChange(f"{rule_name}-{direction}", old, new, {"old": old.value, "new": new.value})
-    elif new.exists:
-        yield KeywordChange(f"{rule_name}-set", old, new, {"new": new.value})
-    elif old.exists:
-        yield KeywordChange(f"{rule_name}-unset", old, new, {"old": old.value})
+def _compare_bounds(rule_name: str, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[KeywordChange]:
+    if old_node.exists and new_node.exists:
+        if old_node.value != new_node.value:
+            direction = "increased" if new_node.value > old_node.value else "decreased"
+            yield KeywordChange(
+                f"{rule_name}-{direction}", old_node, new_node, {"old": old_node.value, "new": new_node.value}
+            )
+    elif new_node.exists:
+        yield KeywordChange(f"{rule_name}-set", old_node, new_node, {"new": new_node.value})
+    elif old_node.exists:
+        yield KeywordChange(f"{rule_name}-unset", old_node, new_node, {"old": old_node.value})
 
 
-def _compare_values(rule_name: str, old: DocumentNode, new: DocumentNode) -> Iterator[KeywordChange]:
-    if old.exists and new.exists:
-        if not is_same_json(old.value, new.value):
-            yield KeywordChange(f"{rule_name}-changed", old, new, {"old": old.value, "new": new.value})
-    elif new.exists:
-        yield KeywordChange(f"{rule_name}-added", old, new, {"new": new.value})
-    elif old.exists:
-        yield KeywordChange(f"{rule_name}-removed", old, new, {"old": old.value})
+def _compare_values(rule_name: str, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[KeywordChange]:
+    if old_node.exists and new_node.exists:
+        if not is_same_json(old_node.value, new_node.value):
+            yield KeywordChange(
+                f"{rule_name}-changed", old_node, new_node, {"old": old_node.value, "new": new_node.value}
+            )
+    elif new_node.exists:
+        yield KeywordChange(f"{rule_name}-added", old_node, new_node, {"new": new_node.value})
+    elif old_node.exists:
+        yield KeywordChange(f"{rule_name}-removed", old_node, new_node, {"old": old_node.value})
 
 
 def compare_flags(
-    action_if_became_true: str, action_if_became_false: str, old: DocumentNode, new: DocumentNode
+    action_if_became_true: str, action_if_became_false: str, old_node: DocumentNode, new_node: DocumentNode
 ) -> Iterator[KeywordChange]:
     """Yield a change if the value of a boolean keyword changed. A missing keyword counts as false.
 
     Args:
         action_if_became_true: the end of the rule id if the keyword became true.
         action_if_became_false: the end of the rule id if the keyword became false.
-        old: the keyword of the older schema.
-        new: the keyword of the newer schema.
+        old_node: the keyword of the older schema.
+        new_node: the keyword of the newer schema.
     """
-    if (old.value is True) != (new.value is True):
-        yield KeywordChange(action_if_became_true if new.value is True else action_if_became_false, old, new, {})
+    if (old_node.value is True) != (new_node.value is True):
+        yield KeywordChange(
+            action_if_became_true if new_node.value is True else action_if_became_false, old_node, new_node, {}
+        )
 
 
-def _compare_enums(old: NormalizedSchema, new: NormalizedSchema) -> Iterator[KeywordChange]:
+def _compare_enums(old_schema: NormalizedSchema, new_schema: NormalizedSchema) -> Iterator[KeywordChange]:
     """Compare `enum` and `const`, which counts as an enum with one value. Null is left to `compare_types`."""
-    old_const, new_const = old.get_keyword("const"), new.get_keyword("const")
+    old_const, new_const = old_schema.get_keyword("const"), new_schema.get_keyword("const")
     if old_const.exists or new_const.exists:
-        other_values = (old if new_const.exists else new).allowed_values
+        other_values = (old_schema if new_const.exists else new_schema).allowed_values
         if other_values is None or (old_const.exists and new_const.exists):
             yield from _compare_values("const", old_const, new_const)
             return
-    nodes = _find_enum_node(old), _find_enum_node(new)
-    before, after = _map_enum_values(old), _map_enum_values(new)
+    nodes = _find_enum_node(old_schema), _find_enum_node(new_schema)
+    before, after = _map_enum_values(old_schema), _map_enum_values(new_schema)
     if before is None and after is not None:
         yield KeywordChange("became-enum", *nodes, {"new": list(after.values())})
     elif before is not None and after is None:
@@ -168,13 +178,13 @@ def _map_enum_values(schema: NormalizedSchema) -> dict[bytes, Any] | None:
     return None if values is None else {encode_canonical_json(value): value for value in values if value is not None}
 
 
-def _compare_discriminators(old: DocumentNode, new: DocumentNode) -> Iterator[KeywordChange]:
-    if not (old.exists and new.exists):
-        yield from _compare_values("discriminator", old, new)
+def _compare_discriminators(old_node: DocumentNode, new_node: DocumentNode) -> Iterator[KeywordChange]:
+    if not (old_node.exists and new_node.exists):
+        yield from _compare_values("discriminator", old_node, new_node)
         return
-    for change in _compare_values("", old.get_child("propertyName"), new.get_child("propertyName")):
+    for change in _compare_values("", old_node.get_child("propertyName"), new_node.get_child("propertyName")):
         yield change._replace(action_suffix="discriminator-property-name-changed")
-    old_mapping, new_mapping = old.get_child("mapping"), new.get_child("mapping")
+    old_mapping, new_mapping = old_node.get_child("mapping"), new_node.get_child("mapping")
     for key in dict.fromkeys([key for node in (old_mapping, new_mapping) for key, _ in node.iterate_children()]):
         for change in _compare_values("discriminator-mapping", old_mapping.get_child(key), new_mapping.get_child(key)):
             yield change._replace(

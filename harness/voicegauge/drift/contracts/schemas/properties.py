@@ -49,14 +49,16 @@ class _PropertyPair:
 
 
 def compare_properties(
-    pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema, inner_pairs: list[SchemaPair]
+    pair: SchemaPair, old_schema: NormalizedSchema, new_schema: NormalizedSchema, inner_pairs: list[SchemaPair]
 ) -> Iterator[DriftChange]:
     """Yield the changes of properties as a whole. Append the schemas of properties in both to `inner_pairs`."""
     kind = SCHEMA_KIND_BY_ID_PREFIX[pair.schema_kind.property_kind]
-    for name in dict.fromkeys((*old.properties, *new.properties, *old.required_names, *new.required_names)):
+    for name in dict.fromkeys(
+        (*old_schema.properties, *new_schema.properties, *old_schema.required_names, *new_schema.required_names)
+    ):
         scope = pair.scope.create_nested_scope(f"/{escape_pointer_token(name)}")
-        before = _read_property_version(scope, kind, old, name, is_newer=False)
-        after = _read_property_version(scope, kind, new, name, is_newer=True)
+        before = _read_property_version(scope, kind, old_schema, name, is_newer=False)
+        after = _read_property_version(scope, kind, new_schema, name, is_newer=True)
         yield from _compare_property(_PropertyPair(scope, kind, before, after), inner_pairs)
 
 
@@ -102,18 +104,18 @@ def _compare_property(pair: _PropertyPair, inner_pairs: list[SchemaPair]) -> Ite
         yield pair.build_change(_choose_removed_rule(kind, old))
 
 
-def _choose_added_rule(schema_kind: SchemaKind, new: _PropertyVersion) -> str:
+def _choose_added_rule(schema_kind: SchemaKind, new_property: _PropertyVersion) -> str:
     if not schema_kind.is_sent_by_client:
-        return f"{schema_kind.message}-{new.required_or_optional}-property-added"
-    has_default = new.is_required and "default" in new.schema.keywords
-    return f"new-{new.required_or_optional}-{schema_kind.id_prefix}" + ("-with-default" if has_default else "")
+        return f"{schema_kind.message}-{new_property.required_or_optional}-property-added"
+    has_default = new_property.is_required and "default" in new_property.schema.keywords
+    return f"new-{new_property.required_or_optional}-{schema_kind.id_prefix}" + ("-with-default" if has_default else "")
 
 
-def _choose_removed_rule(schema_kind: SchemaKind, old: _PropertyVersion) -> str:
+def _choose_removed_rule(schema_kind: SchemaKind, old_property: _PropertyVersion) -> str:
     return (
         f"{schema_kind.id_prefix}-removed"
         if schema_kind.is_sent_by_client
-        else f"{schema_kind.message}-{old.required_or_optional}-property-removed"
+        else f"{schema_kind.message}-{old_property.required_or_optional}-property-removed"
     )
 
 

@@ -18,26 +18,31 @@ from voicegauge.drift.report import DriftChange
 
 
 def compare_schemas(
-    scope: ComparisonScope, schema_kind_prefix: str, old: DocumentNode, new: DocumentNode
+    scope: ComparisonScope, schema_kind_prefix: str, old_node: DocumentNode, new_node: DocumentNode
 ) -> Iterator[DriftChange]:
     """Yield every change between the schemas at two nodes. A missing schema counts as one that allows any value.
 
     Args:
         scope: the scope of the part of the operation that contains the schemas.
         schema_kind_prefix: the kind of the schemas, a key of `SCHEMA_KIND_BY_ID_PREFIX`.
-        old: the node of the older schema.
-        new: the node of the newer schema.
+        old_node: the node of the older schema.
+        new_node: the node of the newer schema.
     """
-    cache_key = (schema_kind_prefix, scope.is_text, _find_component_pointer(old), _find_component_pointer(new))
+    cache_key = (
+        schema_kind_prefix,
+        scope.is_text,
+        _find_component_pointer(old_node),
+        _find_component_pointer(new_node),
+    )
     if cache_key in scope.unchanged_pairs:
         return
     first = SchemaPair(
         scope,
         SCHEMA_KIND_BY_ID_PREFIX[schema_kind_prefix],
-        (old,) if old.exists else (),
-        (new,) if new.exists else (),
-        old,
-        new,
+        (old_node,) if old_node.exists else (),
+        (new_node,) if new_node.exists else (),
+        old_node,
+        new_node,
     )
     stack, visited, has_changed = [first], set[tuple[Any, ...]](), False
     while stack:  # no recursion, because a chain of references may be longer than Python's stack
@@ -82,28 +87,30 @@ def _compare_pair(schema_pair: SchemaPair, inner_pairs: list[SchemaPair]) -> Ite
 
 
 def _compare_additional_properties(
-    schema_pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema
+    schema_pair: SchemaPair, old_schema: NormalizedSchema, new_schema: NormalizedSchema
 ) -> Iterator[DriftChange]:
-    if _forbids_additional_properties(old) != _forbids_additional_properties(new):
+    if _forbids_additional_properties(old_schema) != _forbids_additional_properties(new_schema):
         action = (
             "additional-properties-forbidden"
-            if _forbids_additional_properties(new)
+            if _forbids_additional_properties(new_schema)
             else "additional-properties-allowed"
         )
-        nodes = (schema.node.get_child("additionalProperties") for schema in (old, new))
+        nodes = (schema.node.get_child("additionalProperties") for schema in (old_schema, new_schema))
         yield schema_pair.scope.build_change(build_rule_id(schema_pair.schema_kind, action), *nodes)
 
 
-def _iterate_item_pairs(schema_pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema) -> Iterator[SchemaPair]:
+def _iterate_item_pairs(
+    schema_pair: SchemaPair, old_schema: NormalizedSchema, new_schema: NormalizedSchema
+) -> Iterator[SchemaPair]:
     """Yield the pairs of schemas of items and of additional properties, which are compared like properties."""
     kind = SCHEMA_KIND_BY_ID_PREFIX[schema_pair.schema_kind.property_kind]
     for keyword in ("items", "additionalProperties"):
-        before, after = old.single_schemas.get(keyword, ()), new.single_schemas.get(keyword, ())
+        before, after = old_schema.single_schemas.get(keyword, ()), new_schema.single_schemas.get(keyword, ())
         is_comparable = keyword == "items" or not (
-            _forbids_additional_properties(old) or _forbids_additional_properties(new)
+            _forbids_additional_properties(old_schema) or _forbids_additional_properties(new_schema)
         )
         if (before or after) and is_comparable:
-            nodes = (old.node.get_child(keyword), new.node.get_child(keyword))
+            nodes = (old_schema.node.get_child(keyword), new_schema.node.get_child(keyword))
             yield SchemaPair(schema_pair.scope.create_nested_scope("/*"), kind, before, after, *nodes)
 
 

@@ -21,22 +21,31 @@ _KEYWORDS_FOR_ITEMS = ("contains", "patternProperties", "unevaluatedItems", "une
 
 
 def compare_subschemas(
-    schema_pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema, inner_pairs: list[SchemaPair]
+    schema_pair: SchemaPair, old_schema: NormalizedSchema, new_schema: NormalizedSchema, inner_pairs: list[SchemaPair]
 ) -> Iterator[DriftChange]:
     """Yield a change for each subschema that was added or removed, and append the others to `inner_pairs`.
 
     `not` and `if` are compared as a whole: below `not`, what allows more values forbids them, and a change below `if`
     may do either. So may one below `contains` if `maxContains` limits the items that fit. Nothing is inside of `false`.
     """
-    used = {*old.schema_mappings, *old.single_schemas, *new.schema_mappings, *new.single_schemas}
+    used = {
+        *old_schema.schema_mappings,
+        *old_schema.single_schemas,
+        *new_schema.schema_mappings,
+        *new_schema.single_schemas,
+    }
     for keyword, name in RULE_NAME_BY_ASSERTION_KEYWORD.items():
-        before, after = (_map_subschemas(keyword, schema) for schema in (old, new)) if keyword in used else ({}, {})
+        before, after = (
+            (_map_subschemas(keyword, schema) for schema in (old_schema, new_schema)) if keyword in used else ({}, {})
+        )
         for key in dict.fromkeys((*before, *after)):
-            nodes = [schema.node.get_child(keyword) for schema in (old, new)]
+            nodes = [schema.node.get_child(keyword) for schema in (old_schema, new_schema)]
             if key:
                 nodes = [node.get_child(key) for node in nodes]
             action = "added" if key not in before else "removed" if key not in after else "changed"
-            if action == "changed" and _can_compare_inside(keyword, old, new, (*before[key], *after[key])):
+            if action == "changed" and _can_compare_inside(
+                keyword, old_schema, new_schema, (*before[key], *after[key])
+            ):
                 inner_pairs.append(_build_inner_pair(schema_pair, keyword, (before[key], after[key]), nodes))
             elif action != "changed" or _is_different(schema_pair, before[key], after[key]):
                 yield schema_pair.scope.build_change(build_rule_id(schema_pair.schema_kind, f"{name}-{action}"), *nodes)
@@ -50,12 +59,14 @@ def _map_subschemas(keyword: str, schema: NormalizedSchema) -> dict[str, Applied
     return schemas
 
 
-def _can_compare_inside(keyword: str, old: NormalizedSchema, new: NormalizedSchema, subschemas: AppliedSchemas) -> bool:
+def _can_compare_inside(
+    keyword: str, old_schema: NormalizedSchema, new_schema: NormalizedSchema, subschemas: AppliedSchemas
+) -> bool:
     """Whether the subschemas of `keyword` can be compared like the schema itself.
 
     They can if allowing more values in the subschema allows more values in the schema. With `not`, it allows fewer.
     """
-    is_limited = keyword == "contains" and any("maxContains" in schema.keywords for schema in (old, new))
+    is_limited = keyword == "contains" and any("maxContains" in schema.keywords for schema in (old_schema, new_schema))
     forbids_every_value = any(node.value is False for node in subschemas)
     return keyword not in ("not", "if") and not is_limited and not forbids_every_value
 
@@ -72,6 +83,6 @@ def _build_inner_pair(
     return SchemaPair(scope, kind, *schemas, *nodes)
 
 
-def _is_different(schema_pair: SchemaPair, old: AppliedSchemas, new: AppliedSchemas) -> bool:
+def _is_different(schema_pair: SchemaPair, old_schemas: AppliedSchemas, new_schemas: AppliedSchemas) -> bool:
     scope = schema_pair.scope
-    return scope.old_schemas.compute_fingerprint(old) != scope.new_schemas.compute_fingerprint(new)
+    return scope.old_schemas.compute_fingerprint(old_schemas) != scope.new_schemas.compute_fingerprint(new_schemas)

@@ -33,25 +33,31 @@ _INCLUDED_FORMATS_BY_FORMAT = {
 
 
 def compare_types(
-    kind: SchemaKind, old: NormalizedSchema, new: NormalizedSchema, *, is_text: bool
+    kind: SchemaKind, old_schema: NormalizedSchema, new_schema: NormalizedSchema, *, is_text: bool
 ) -> Iterator[KeywordChange]:
     """Yield the changes of nullability, types and formats.
 
     Args:
         kind: the kind of both schemas.
-        old: the older schema.
-        new: the newer schema.
+        old_schema: the older schema.
+        new_schema: the newer schema.
         is_text: whether the value is sent as text, as in a header, so that any value can also be read as a string.
     """
-    nodes = _find_type_node(old), _find_type_node(new)
-    if old.is_nullable is not None and new.is_nullable is not None and old.is_nullable != new.is_nullable:
-        yield KeywordChange("became-nullable" if new.is_nullable else "became-not-nullable", *nodes, {})
-    types = _TypeChange(_find_effective_types(old), _find_effective_types(new))
-    values = {"old": _describe_type(old), "new": _describe_type(new)}
-    formats = _compare_formats(old.get_keyword("format"), new.get_keyword("format"))
+    nodes = _find_type_node(old_schema), _find_type_node(new_schema)
+    if (
+        old_schema.is_nullable is not None
+        and new_schema.is_nullable is not None
+        and old_schema.is_nullable != new_schema.is_nullable
+    ):
+        yield KeywordChange("became-nullable" if new_schema.is_nullable else "became-not-nullable", *nodes, {})
+    types = _TypeChange(_find_effective_types(old_schema), _find_effective_types(new_schema))
+    values = {"old": _describe_type(old_schema), "new": _describe_type(new_schema)}
+    formats = _compare_formats(old_schema.get_keyword("format"), new_schema.get_keyword("format"))
     if types.relation == "same" and formats == "same":
         return
-    changed = nodes if types.relation != "same" else (old.get_keyword("format"), new.get_keyword("format"))
+    changed = (
+        nodes if types.relation != "same" else (old_schema.get_keyword("format"), new_schema.get_keyword("format"))
+    )
     if types.old and types.new and types.relation != "same" and any(_is_branch_list(node) for node in nodes):
         yield KeywordChange(_choose_list_action(kind, types), *changed, values)
     else:
@@ -107,9 +113,9 @@ def _breaks_reader(kind: SchemaKind, types: _TypeChange, formats: _SetRelation, 
     return not is_readable or formats not in ("same", harmless)
 
 
-def are_disjoint(old: NormalizedSchema, new: NormalizedSchema) -> bool:
+def are_disjoint(old_schema: NormalizedSchema, new_schema: NormalizedSchema) -> bool:
     """Whether the schemas have no type in common. If so, comparing other keywords would not help a reader."""
-    old_types, new_types = _find_effective_types(old), _find_effective_types(new)
+    old_types, new_types = _find_effective_types(old_schema), _find_effective_types(new_schema)
     if not old_types or not new_types:
         return False
     return _compare_type_sets(old_types, new_types) == "other" and not old_types & new_types
@@ -151,16 +157,16 @@ def _are_types_included(smaller_set: frozenset[str], larger_set: frozenset[str])
     return all(name in larger_set or (name == "integer" and "number" in larger_set) for name in smaller_set)
 
 
-def _compare_formats(old: DocumentNode, new: DocumentNode) -> _SetRelation:
-    if old.value == new.value:
+def _compare_formats(old_node: DocumentNode, new_node: DocumentNode) -> _SetRelation:
+    if old_node.value == new_node.value:
         return "same"
-    if not isinstance(new.value, str):
+    if not isinstance(new_node.value, str):
         return "wider"
-    if not isinstance(old.value, str):
+    if not isinstance(old_node.value, str):
         return "narrower"
-    if old.value in _INCLUDED_FORMATS_BY_FORMAT.get(new.value, ()):
+    if old_node.value in _INCLUDED_FORMATS_BY_FORMAT.get(new_node.value, ()):
         return "wider"
-    return "narrower" if new.value in _INCLUDED_FORMATS_BY_FORMAT.get(old.value, ()) else "other"
+    return "narrower" if new_node.value in _INCLUDED_FORMATS_BY_FORMAT.get(old_node.value, ()) else "other"
 
 
 def _describe_type(schema: NormalizedSchema) -> str:

@@ -36,11 +36,11 @@ _RequestValueByName = dict[str, str]
 """The values of a request, by their location in the request."""
 
 
-def pair_conversations(old: RecordedTraffic, new: RecordedTraffic) -> ConversationPairing:
+def pair_conversations(old_traffic: RecordedTraffic, new_traffic: RecordedTraffic) -> ConversationPairing:
     """Match conversations that begin with equal requests, in their order, and then those with similar requests."""
     pairing = ConversationPairing([], [])
-    new_conversations = _group_by_operation(new)
-    for operation, conversations in _group_by_operation(old).items():
+    new_conversations = _group_by_operation(new_traffic)
+    for operation, conversations in _group_by_operation(old_traffic).items():
         _pair_operation(conversations, new_conversations.get(operation, []), pairing)
     return pairing
 

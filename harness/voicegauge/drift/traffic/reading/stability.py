@@ -61,7 +61,7 @@ def split_value(value: JsonScalar) -> Iterator[tuple[str, JsonScalar]]:
 
 
 def compare_values(
-    old: ValuesByCase, new: ValuesByCase, *, documented_values: frozenset[JsonScalar] = frozenset()
+    old_values: ValuesByCase, new_values: ValuesByCase, *, documented_values: frozenset[JsonScalar] = frozenset()
 ) -> ValueDifference | None:
     """Compare the values of one field. Return `None` if nothing changed or if the values belong to single requests.
 
@@ -69,22 +69,25 @@ def compare_values(
     several cases of one recording share the values.
 
     Args:
-        old: the values in the older recording.
-        new: the values in the newer recording.
+        old_values: the values in the older recording.
+        new_values: the values in the newer recording.
         documented_values: the values that the contract lists. They count as defined by the provider even if only one
             case has them.
     """
-    old, new = _remove_redacted_cases(old, new)
-    shared = old.keys() & new.keys()
-    differing = [case for case in shared if old[case] != new[case]]
-    if not differing or _is_volatile(old) or _is_volatile(new):
+    old_values, new_values = _remove_redacted_cases(old_values, new_values)
+    shared = old_values.keys() & new_values.keys()
+    differing = [case for case in shared if old_values[case] != new_values[case]]
+    if not differing or _is_volatile(old_values) or _is_volatile(new_values):
         return None
-    before = frozenset().union(*old.values())
-    after = frozenset().union(*new.values())
+    before = frozenset().union(*old_values.values())
+    after = frozenset().union(*new_values.values())
     if len(differing) <= len(shared) / 2 and len(shared) > 1:
-        before = frozenset().union(*(old[case] for case in differing))
-        after = frozenset().union(*(new[case] for case in differing))
-    elif not (_are_values_shared(old, before) and _are_values_shared(new, after)) and not before & documented_values:
+        before = frozenset().union(*(old_values[case] for case in differing))
+        after = frozenset().union(*(new_values[case] for case in differing))
+    elif (
+        not (_are_values_shared(old_values, before) and _are_values_shared(new_values, after))
+        and not before & documented_values
+    ):
         return None
     removed, added = before - after, after - before
     if not (removed or added) or all(_is_timestamp(value) for value in removed | added):
@@ -92,10 +95,14 @@ def compare_values(
     return ValueDifference(_sort_mixed_values(removed), _sort_mixed_values(added))
 
 
-def _remove_redacted_cases(old: ValuesByCase, new: ValuesByCase) -> tuple[ValuesByCase, ValuesByCase]:
+def _remove_redacted_cases(old_values: ValuesByCase, new_values: ValuesByCase) -> tuple[ValuesByCase, ValuesByCase]:
     """Return the values without those cases in which either recording has a redacted value."""
-    redacted = {case for side in (old, new) for case, values in side.items() if any(map(_is_redacted, values))}
-    before, after = ({case: values for case, values in side.items() if case not in redacted} for side in (old, new))
+    redacted = {
+        case for side in (old_values, new_values) for case, values in side.items() if any(map(_is_redacted, values))
+    }
+    before, after = (
+        {case: values for case, values in side.items() if case not in redacted} for side in (old_values, new_values)
+    )
     return before, after
 
 
@@ -131,11 +138,12 @@ def _are_values_shared(values_by_case: ValuesByCase, values: frozenset[JsonScala
     return sum(count > 1 for count in counts.values()) >= len(counts) / 2
 
 
-def compare_word_lists(old: ValuesByCase, new: ValuesByCase) -> ValueDifference | None:
+def compare_word_lists(old_values: ValuesByCase, new_values: ValuesByCase) -> ValueDifference | None:
     """Compare the entries of lists of scalars. Return `None` if they are equal or if fewer than half are shared."""
-    shared = old.keys() & new.keys()
+    shared = old_values.keys() & new_values.keys()
     before, after = (
-        frozenset(value for case in shared for value in side[case] if not _is_redacted(value)) for side in (old, new)
+        frozenset(value for case in shared for value in side[case] if not _is_redacted(value))
+        for side in (old_values, new_values)
     )
     if before == after or len(before & after) < len(before | after) / 2:
         return None
