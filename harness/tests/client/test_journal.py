@@ -9,7 +9,7 @@ import pytest
 from voicegauge.client import Journal, SubmitNotSentEvent, read_events
 from voicegauge.errors import DataError, StorageError
 
-LINE = b'{"event":"on_submit_not_sent","id":"%s"}\n'
+LINE = b'{"event":"submit_not_sent","id":"%s"}\n'
 
 
 def read_ids(path: Path) -> list[str]:

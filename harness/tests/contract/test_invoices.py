@@ -79,7 +79,7 @@ def test_units_that_are_not_known_beforehand_are_named() -> None:
 
 def test_a_recommended_length_is_not_a_limit_of_a_request(voicegauge_catalogue: Catalogue) -> None:
     advised = voicegauge_catalogue.targets["pixazo/xtts-v2"]
-    assert advised.spec.recommended_max_characters == 500
+    assert advised.target_spec.recommended_max_characters == 500
     assert build_request_groups(advised, ["a" * 1200], 3) == (RequestGroup(3, 1200),)
     limited = voicegauge_catalogue.targets["pixelapi/voice-design"]
     assert [group.characters for group in build_request_groups(limited, ["a" * 1200], 3)] == [500, 500, 200]

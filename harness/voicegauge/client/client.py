@@ -130,7 +130,7 @@ class Client(ProviderConnection):
         characters = target.count_charged_characters(speech.text)
         price = quote_price(target, characters, user_price_usd=price_usd).usd
         priced = PricedRequest(target, characters) if price_usd is None else None
-        with self._reserve_and_settle_when_done(target, price, request_to_repeat, priced) as settlement:
+        with self._open_settlement(target, price, request_to_repeat, priced) as settlement:
             task = DeliveryTask(
                 self,
                 target,
@@ -175,7 +175,7 @@ class Client(ProviderConnection):
         request = self.build_request(audio_input_target.operation, parts)
         price = quote_price(audio_input_target, 0, audio_s=audio_s, user_price_usd=price_usd).usd
         priced = PricedRequest(audio_input_target, 0) if price_usd is None else None
-        with self._reserve_and_settle_when_done(audio_input_target, price, request_to_repeat, priced) as settlement:
+        with self._open_settlement(audio_input_target, price, request_to_repeat, priced) as settlement:
             task = DeliveryTask(self, audio_input_target, observer, settlement, cancel_on_interrupt=cancel_on_interrupt)
             return await task.submit_and_deliver(request, key)
 
@@ -220,7 +220,7 @@ class Client(ProviderConnection):
         return add_idempotency_key(target.operation, request_parts, key), key
 
     @contextmanager
-    def _reserve_and_settle_when_done(
+    def _open_settlement(
         self,
         target: BaseTarget,
         price_usd: float | None,

@@ -1,19 +1,19 @@
 """Loads and checks contracts: OpenAPI 3.1 documents with additional `x-` keys, which describe providers."""
 
 from voicegauge.contract.callbacks import (
-    SignedParts,
+    SignatureHeaders,
     build_signature_headers,
     compute_signature,
     find_callback_body,
     find_callback_id_location,
     find_status_operation,
-    read_signed_parts,
+    read_signature_headers,
 )
 from voicegauge.contract.catalogue import Catalogue, load_catalogue
 from voicegauge.contract.contract import (
     AudioInputTarget,
     BaseTarget,
-    ComputedScheme,
+    ComputedCredentialScheme,
     Contract,
     JobTarget,
     Operation,
@@ -37,7 +37,7 @@ from voicegauge.contract.documents import (
 )
 from voicegauge.contract.event_streams import EventStreamParser, StreamEvent, decode_event_audio, parse_event_stream
 from voicegauge.contract.loading import (
-    adapt_to_server,
+    adapt_contract_to_server,
     is_bundled,
     limit_to_listed_voices,
     load_contract,
@@ -83,7 +83,7 @@ __all__ = [
     "AudioInputTarget",
     "BaseTarget",
     "Catalogue",
-    "ComputedScheme",
+    "ComputedCredentialScheme",
     "Contract",
     "CostUnit",
     "EventStreamParser",
@@ -106,12 +106,12 @@ __all__ = [
     "SchemaError",
     "Schemas",
     "Server",
-    "SignedParts",
+    "SignatureHeaders",
     "StreamEvent",
     "Target",
     "UnitPrice",
     "UsageBasis",
-    "adapt_to_server",
+    "adapt_contract_to_server",
     "build_request_groups",
     "build_signature_headers",
     "compute_monthly_bill",
@@ -147,7 +147,7 @@ __all__ = [
     "quote_price",
     "read_openapi_document",
     "read_pointer",
-    "read_signed_parts",
+    "read_signature_headers",
     "replace_key_variable",
     "reports_usage",
     "round_to_cents",

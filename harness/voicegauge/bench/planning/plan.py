@@ -216,7 +216,7 @@ def supports_language(target: BaseTarget, language: str) -> bool:
     A target without a documented list of languages is assumed to support only its default language. If it has no
     default language either, it is assumed to support only English.
     """
-    spec = target.spec
+    spec = target.target_spec
     if isinstance(target, AudioInputTarget):
         return language in (spec.languages or ("en",))
     return language in (spec.languages or (spec.language or "en",))
@@ -298,7 +298,7 @@ def build_target_ref(target: BaseTarget, user_price_usd: float | None = None) ->
         dollars = UnitPrice(user_price_usd, "request")
     return TargetRef(
         id=target.id,
-        title=target.spec.title,
+        title=target.target_spec.title,
         contract_version=target.contract.version,
         contract_sha256=target.contract.document.sha256,
         price=TargetPrice(
@@ -309,7 +309,7 @@ def build_target_ref(target: BaseTarget, user_price_usd: float | None = None) ->
             sources=list_price_sources(target) if user_price_usd is None else (),
         ),
         max_characters=_find_max_characters(target),
-        languages=target.spec.languages,
+        languages=target.target_spec.languages,
     )
 
 

@@ -67,7 +67,7 @@ def _find_failed_exchange(delivery: Delivery) -> Exchange | None:
         return None
     if delivery.failure is None:
         # Whether audio can be decoded is only known after the run. Text instead of it certainly cannot be.
-        audio, index = delivery.audio, delivery.audio_exchange
+        audio, index = delivery.audio, delivery.audio_exchange_index
         is_doubtful = audio is not None and sniff_container(audio) is None and is_utf8(audio)
         return delivery.exchanges[index] if is_doubtful and index is not None else None
     of_status = [one for one in delivery.exchanges if one.response.status == delivery.failure.status]

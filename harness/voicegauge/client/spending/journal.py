@@ -4,7 +4,7 @@ A submit is recorded before it is sent and again after its response, so that the
 what was received, even if the process is killed at any moment:
 
     {"event": "submit_started", "id": ID, "at": TIME, "usd": PRICE}
-    {"event": "on_submit_not_sent", "id": ID}       no connection: it cannot be charged
+    {"event": "submit_not_sent", "id": ID}       no connection: it cannot be charged
     {"event": "submit_completed", "id": ID, "status": 202, "billing": "accepted", "job": JOB or null}
 
 Benchmarks and checks add events of their own, which say when the result of a submit is saved.
@@ -49,7 +49,7 @@ class SubmitStartedEvent(Record, frozen=True, kw_only=True, tag_field="event", t
         history.record_submit(self.submitted_at, self.price_usd, self.idempotency_key)
 
 
-class SubmitNotSentEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="on_submit_not_sent"):
+class SubmitNotSentEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_not_sent"):
     """The request of the last submit never left this machine."""
 
     id: str

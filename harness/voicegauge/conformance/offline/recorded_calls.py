@@ -101,7 +101,7 @@ def explain_foreign_call(call: Call, *, job_has_target: bool | None) -> ForeignR
 
 def _explain_unmatched_submit(submit: Call) -> ForeignReason:
     """Return why a submit addresses no target: the values that no target has."""
-    constants = [target.spec.constants for target in submit.operation.targets]
+    constants = [target.target_spec.constants for target in submit.operation.targets]
     known_by_location = {
         location: [one[location] for one in constants]
         for location in (constants[0] if constants else ())

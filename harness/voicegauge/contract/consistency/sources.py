@@ -47,8 +47,8 @@ def check_price(contract: Contract, pointer: str, price: PriceSpec | None) -> No
     for index, reading in enumerate(price.alternatives):
         if reading.count != CharacterCount():
             raise contract.document.build_error(f"{pointer}/alternatives/{index}/count", _COUNT_REASON)
-        _check_parts(contract, f"{pointer}/alternatives/{index}", reading)
-    _check_parts(contract, pointer, price)
+        _check_price_parts(contract, f"{pointer}/alternatives/{index}", reading)
+    _check_price_parts(contract, pointer, price)
 
 
 def check_usage_locations(target: BaseTarget) -> None:
@@ -60,7 +60,7 @@ def check_usage_locations(target: BaseTarget) -> None:
     status = target.job_operation
     result = status.job.result if status is not None and status.job is not None else None
     reporting = target.contract.find_operation(result) if result is not None else status or target.operation
-    own = target.spec.pricing
+    own = target.target_spec.pricing
     pointer = f"{target.pointer}/pricing" if own is not None else f"{target.operation.pointer}/x-pricing"
     price = own or target.operation.pricing
     for index, part in enumerate(price.parts if price is not None else ()):
@@ -69,8 +69,8 @@ def check_usage_locations(target: BaseTarget) -> None:
             check_response_location(reporting, f"{at}/usage/reported", part.usage.reported)
 
 
-def _check_parts(contract: Contract, pointer: str, price: PriceSpec) -> None:
-    _check_part(contract, pointer, price)
+def _check_price_parts(contract: Contract, pointer: str, price: PriceSpec) -> None:
+    _check_price_part(contract, pointer, price)
     for index, part in enumerate(price.plus):
         at = f"{pointer}/plus/{index}"
         if part.count != CharacterCount():
@@ -81,26 +81,26 @@ def _check_parts(contract: Contract, pointer: str, price: PriceSpec) -> None:
             raise contract.document.build_error(
                 at, "all parts of a price have the same currencies: usd, credits or both"
             )
-        _check_part(contract, at, part)
+        _check_price_part(contract, at, part)
 
 
-def _check_part(contract: Contract, pointer: str, part: PriceSpec) -> None:
-    document, usage = contract.document, part.usage
-    if part.per in ("1m_tokens", "compute_second") and usage is None:
-        reason = f"a price per {part.per} needs usage, with an upper bound that is reserved before the request"
+def _check_price_part(contract: Contract, pointer: str, price_part: PriceSpec) -> None:
+    document, usage = contract.document, price_part.usage
+    if price_part.per in ("1m_tokens", "compute_second") and usage is None:
+        reason = f"a price per {price_part.per} needs usage, with an upper bound that is reserved before the request"
         raise document.build_error(pointer, reason)
     if usage is not None:
-        if part.per in ("request", "1k_characters", "1m_characters"):
+        if price_part.per in ("request", "1k_characters", "1m_characters"):
             raise document.build_error(
-                f"{pointer}/usage", f"a price per {part.per} has no usage: the text determines it"
+                f"{pointer}/usage", f"a price per {price_part.per} has no usage: the text determines it"
             )
         if not usage.max_per_request and not usage.max_per_character:
             reason = "usage needs max_per_request or max_per_character, which are reserved before the request"
             raise document.build_error(f"{pointer}/usage", reason)
-    if part.per == "request" and (part.step is not None or part.minimum):
+    if price_part.per == "request" and (price_part.step is not None or price_part.minimum):
         raise document.build_error(pointer, "a price per request has neither step nor minimum: its unit is the request")
-    for name in part.plans:
-        _check_plan(contract, f"{pointer}/plans/{escape_pointer_token(name)}", name, part)
+    for name in price_part.plans:
+        _check_plan(contract, f"{pointer}/plans/{escape_pointer_token(name)}", name, price_part)
 
 
 def _check_plan(contract: Contract, at: str, name: str, part: PriceSpec) -> None:
