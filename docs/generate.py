@@ -28,6 +28,7 @@ from voicegauge.api import (
     list_providers,
 )
 from voicegauge.bench.analysis.comparison import RunComparison
+from voicegauge.bench.history import RunHistory
 from voicegauge.bench.planning import SuiteFile, TextRow
 from voicegauge.bench.result import BenchPlanResult, BenchResult
 from voicegauge.cli import cli
@@ -93,6 +94,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/score.schema.json": lambda: as_json(record_schema(ScoreResult, "voicegauge score --json")),
     "docs/asr.schema.json": lambda: as_json(record_schema(AsrEngines, "voicegauge asr list --json")),
     "docs/compare.schema.json": lambda: as_json(record_schema(RunComparison, "voicegauge compare --json")),
+    "docs/history.schema.json": lambda: as_json(record_schema(RunHistory, "voicegauge history --json")),
     "docs/report.schema.json": lambda: as_json(record_schema(BenchReport, "voicegauge report --json")),
     "docs/record.schema.json": lambda: as_json(record_schema(RecordResult, "voicegauge record --json")),
     "docs/convert.schema.json": lambda: as_json(record_schema(Conversion, "voicegauge convert --json")),

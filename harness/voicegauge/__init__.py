@@ -65,6 +65,7 @@ if TYPE_CHECKING:
         propose_contract_patch,
         propose_overlay,
         proxy,
+        read_history,
         record,
         render_report,
         replay,
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     )
     from voicegauge.bench import BenchPlanResult, BenchResult
     from voicegauge.bench.analysis import RunComparison, TargetSummary
+    from voicegauge.bench.history import RunHistory
     from voicegauge.conformance import CheckReport, PricedPlan
     from voicegauge.contract import Catalogue, Contract, Target
     from voicegauge.drift import DriftReport
@@ -89,6 +91,7 @@ if TYPE_CHECKING:
 _NAMES_BY_MODULE = {
     "voicegauge.bench": ("BenchPlanResult", "BenchResult"),
     "voicegauge.bench.analysis": ("RunComparison", "TargetSummary"),
+    "voicegauge.bench.history": ("RunHistory",),
     "voicegauge.conformance": ("CheckReport", "PricedPlan"),
     "voicegauge.contract": ("Catalogue", "Contract", "Target"),
     "voicegauge.drift": ("DriftReport",),
@@ -124,6 +127,7 @@ __all__ = [
     "RuleList",
     "Run",
     "RunComparison",
+    "RunHistory",
     "RunningEmulator",
     "RunningProxy",
     "RunningReplay",
@@ -160,6 +164,7 @@ __all__ = [
     "propose_contract_patch",
     "propose_overlay",
     "proxy",
+    "read_history",
     "record",
     "render_report",
     "replay",

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.bench.planning import BenchPlan, BenchPlanSettings
-from voicegauge.bench.running.continuation import find_run_to_continue, find_runs_of_other_plans
+from voicegauge.bench.running.continuation import begin_run, find_run_to_continue, find_runs_of_other_plans
 from voicegauge.bench.running.journal import (
     JournalEvent,
     SampleFinished,
@@ -18,6 +18,8 @@ from voicegauge.bench.running.journal import (
     open_journal,
     read_journal,
 )
+from voicegauge.bench.running.manifest import check_region
+from voicegauge.bench.running.runner import RunConfig
 from voicegauge.bench.running.store import (
     create_run_folder,
     find_run_folder,
@@ -309,3 +311,20 @@ def test_on_a_full_disk_no_half_line_is_written(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
     assert read_journal(tmp_path).spent_usd == pytest.approx(0.01)
+
+
+def test_a_run_names_its_region_and_is_resumed_in_no_other(tmp_path: Path) -> None:
+    folder = begin_run(tmp_path, RunConfig(plan(), {}, {}, max_cost_usd=1.0, region="eu"))
+    assert load_run(folder).manifest.region == "eu"
+    with open_journal(folder, is_durable=False) as journal:
+        journal.write(submitting("a"))
+    found = find_run_to_continue(tmp_path, plan())
+    with pytest.raises(UsageError, match="was started with --region eu: resume it so"):
+        begin_run(tmp_path, RunConfig(plan(), {}, {}, max_cost_usd=1.0), found)
+    assert begin_run(tmp_path, RunConfig(plan(), {}, {}, max_cost_usd=1.0, region="eu"), found) == folder
+
+
+@pytest.mark.parametrize("region", ["", " eu", "e\x1b[31mu", "x" * 41])
+def test_a_region_is_a_short_name(region: str) -> None:
+    with pytest.raises(UsageError, match="cannot be used: name it with at most 40 characters"):
+        check_region(region)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         write_junit,
         write_sarif,
     )
+    from voicegauge.api.run_history import read_history
     from voicegauge.api.saved_runs import (
         ReportFormat,
         ScoreResult,
@@ -94,6 +95,7 @@ _NAMES_BY_MODULE = {
         "write_findings_page",
         "write_sarif",
     ),
+    "run_history": ("read_history",),
     "saved_runs": (
         "ReportFormat",
         "ScoreResult",
@@ -169,6 +171,7 @@ __all__ = [
     "propose_contract_patch",
     "propose_overlay",
     "proxy",
+    "read_history",
     "record",
     "render_report",
     "replay",

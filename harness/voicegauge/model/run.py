@@ -111,6 +111,8 @@ class Manifest(Record, frozen=True, kw_only=True):
     seed: int
     base_urls: dict[str, str] = {}
     """Base URLs set by the user. Each key is "<provider>" or "<provider>/<server>"."""
+    region: str | None = None
+    """Where the run was measured from, as the user named it; `None` if it was not named."""
     environment: dict[str, str] = {}
     """The platform, the processor, and the versions of Python and of libraries."""
     max_cost_usd: float | None = None

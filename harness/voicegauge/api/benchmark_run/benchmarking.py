@@ -39,7 +39,7 @@ from voicegauge.bench import BenchResult
 from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS
 from voicegauge.bench.load import DEFAULT_GOAL
 from voicegauge.bench.planning import BenchPlanSettings
-from voicegauge.bench.running import StopSignal, begin_run, build_live_access
+from voicegauge.bench.running import StopSignal, begin_run, build_live_access, check_region
 from voicegauge.errors import UsageError
 
 
@@ -65,6 +65,7 @@ def benchmark(
     prices: Mapping[str, float] | None = None,
     voice_sample: PathLike | None = None,
     faults: Sequence[str] = (),
+    region: str | None = None,
     asr: str = "auto",
     text_length: int = DEFAULT_TEXT_LENGTH_CHARACTERS,
     out: PathLike = "reports",
@@ -111,6 +112,7 @@ def benchmark(
         prices: dollars per request by provider, target or operation; needed if the price is undocumented or disputed.
         voice_sample: audio file or URL for targets that clone a voice; by default a bundled recording.
         faults: ids of faults to inject into the emulator.
+        region: name of the place that you measure from; `read_history` shows regions side by side.
         asr: ASR engine; see `score` for the values.
         text_length: number of characters of the text for which prices per million characters are stated.
         out: folder in which the run's folder is created.
@@ -144,6 +146,7 @@ def benchmark(
         raise UsageError("--retry-ambiguous is for live runs: add --live")
     load = LoadOptions(rate, arrivals, ramp, goal, http2)
     load.validate()
+    check_region(region)
     if live is not None and live.ledger is not None:
         raise UsageError("a benchmark keeps an account of its own, which survives crashes: leave out ledger")
     chosen_texts = choose_texts(suite, texts, languages=languages, categories=categories, max_texts=max_texts)
@@ -175,7 +178,7 @@ def benchmark(
     stop = StopSignal()
     announce_cost(planned, found, retry_ambiguous=retry_ambiguous)
     with open_services(planned, faults, concurrency) as config:
-        config = dataclasses.replace(config, retry_ambiguous=retry_ambiguous, max_wait_s=max_wait_s)
+        config = dataclasses.replace(config, retry_ambiguous=retry_ambiguous, max_wait_s=max_wait_s, region=region)
         config = calibrate(load.configure_run(config), planned.listener)
         folder = begin_run(Path(out), config, found, base_urls=live.base_urls if live is not None else {})
         outcome = send_requests(config, folder, found.journal_state if found else None, stop, planned.listener)

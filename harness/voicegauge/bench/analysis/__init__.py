@@ -8,9 +8,11 @@ from voicegauge.bench.analysis.comparison import (
     compare_runs,
     compare_targets,
 )
-from voicegauge.bench.analysis.cost import DEFAULT_TEXT_LENGTH_CHARACTERS, TargetCost
+from voicegauge.bench.analysis.cost import DEFAULT_TEXT_LENGTH_CHARACTERS, TargetCost, compute_target_cost
+from voicegauge.bench.analysis.drift_spread import DEFAULT_DRIFT, MIN_COMPARED_TIME_MS
 from voicegauge.bench.analysis.joint_resamples import DifferenceInterval, JointResamples
 from voicegauge.bench.analysis.resampling import FloatArray
+from voicegauge.bench.analysis.scipy_library import load_scipy
 from voicegauge.bench.analysis.statistics import Estimate, IntervalEstimate
 from voicegauge.bench.analysis.summary import (
     CategoryErrorRate,
@@ -22,10 +24,12 @@ from voicegauge.bench.analysis.summary import (
     get_median_latency_ms,
     summarize_targets,
 )
-from voicegauge.bench.analysis.target_samples import resample_targets
+from voicegauge.bench.analysis.target_samples import TargetSamples, resample_targets
 
 __all__ = [
+    "DEFAULT_DRIFT",
     "DEFAULT_TEXT_LENGTH_CHARACTERS",
+    "MIN_COMPARED_TIME_MS",
     "CategoryErrorRate",
     "ChangeThreshold",
     "ChangeVerdict",
@@ -41,11 +45,14 @@ __all__ = [
     "RunComparison",
     "StreamSummary",
     "TargetCost",
+    "TargetSamples",
     "TargetSummary",
     "compare_runs",
     "compare_targets",
+    "compute_target_cost",
     "get_error_rate",
     "get_median_latency_ms",
+    "load_scipy",
     "resample_targets",
     "summarize_targets",
 ]

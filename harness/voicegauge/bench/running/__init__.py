@@ -11,11 +11,12 @@ from voicegauge.bench.running.continuation import (
 from voicegauge.bench.running.dispatch import ArrivalRate
 from voicegauge.bench.running.journal import read_journal
 from voicegauge.bench.running.loop_lag import quiet_process
-from voicegauge.bench.running.manifest import build_manifest
+from voicegauge.bench.running.manifest import build_manifest, check_region
 from voicegauge.bench.running.purchases import JournalState
 from voicegauge.bench.running.ramping import RampSettings
 from voicegauge.bench.running.runner import RunConfig, RunOutcome, StopSignal, open_spaced_transport, run_plan
 from voicegauge.bench.running.store import (
+    RUN_FILE_NAME,
     create_run_folder,
     find_run_folder,
     load_run,
@@ -23,6 +24,7 @@ from voicegauge.bench.running.store import (
 )
 
 __all__ = [
+    "RUN_FILE_NAME",
     "ArrivalRate",
     "JournalState",
     "ProviderAccess",
@@ -35,6 +37,7 @@ __all__ = [
     "build_emulated_access",
     "build_live_access",
     "build_manifest",
+    "check_region",
     "count_samples_without_encoding",
     "create_run_folder",
     "find_run_folder",

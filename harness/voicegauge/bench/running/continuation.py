@@ -22,7 +22,7 @@ from voicegauge.bench.running.store import (
     load_run,
     save_run,
 )
-from voicegauge.errors import DataError
+from voicegauge.errors import DataError, UsageError
 from voicegauge.model import RUN_SCHEMA_VERSION, Run
 
 
@@ -151,10 +151,13 @@ def begin_run(
         The folder of the run.
 
     Raises:
-        UsageError: the manifest cannot be written.
+        UsageError: the manifest cannot be written, or the run to continue names another region.
     """
     if run_to_continue is not None and not run_to_continue.journal_state.is_empty:
         old = load_run(run_to_continue.run_folder).manifest
+        if old.region != config.region:
+            there = f"with --region {old.region}" if old.region is not None else "without --region"
+            raise UsageError(f"{run_to_continue.run_folder} was started {there}: resume it so")
         manifest = msgspec.structs.replace(old, finished=False, max_cost_usd=config.max_cost_usd)
         save_run(run_to_continue.run_folder, Run(manifest=manifest, samples=()))  # the samples are in the journal
         return run_to_continue.run_folder

@@ -9,11 +9,28 @@ from datetime import datetime
 from importlib import metadata
 
 from voicegauge.bench.running.runner import RunConfig
+from voicegauge.errors import UsageError
 from voicegauge.model import RUN_SCHEMA_VERSION, Manifest
 from voicegauge.version import __version__
 
 _VERSIONED_LIBRARIES = ("httpx", "httpcore", "msgspec", "numpy", "soundfile", "jiwer")
 """Libraries whose version can influence a time, an error count or an interval."""
+MAX_REGION_CHARACTERS = 40
+
+
+def check_region(region: str | None) -> None:
+    """Check the name of a region, which is shown beside numbers; `None` for no name.
+
+    Raises:
+        UsageError: the name is empty, long, or has control characters or spaces at its ends.
+    """
+    if region is None:
+        return
+    if not region or region != region.strip() or not region.isprintable() or len(region) > MAX_REGION_CHARACTERS:
+        raise UsageError(
+            f"the region {region!r} cannot be used: name it with at most {MAX_REGION_CHARACTERS} characters, "
+            "such as eu-central"
+        )
 
 
 def build_manifest(config: RunConfig, run_id: str, created_at: datetime, *, base_urls: Mapping[str, str]) -> Manifest:
@@ -46,6 +63,7 @@ def build_manifest(config: RunConfig, run_id: str, created_at: datetime, *, base
         timing_error=config.timing_error,
         seed=settings.seed,
         base_urls={f"{provider}/{server}".rstrip("/"): url for server, url in base_urls.items()},
+        region=config.region,
         environment=describe_environment(),
         max_cost_usd=config.max_cost_usd,
         plan_sha256=plan.sha256,

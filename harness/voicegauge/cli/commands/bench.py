@@ -34,6 +34,14 @@ if TYPE_CHECKING:
 DEFAULT_GOAL = "success>=0.99"
 
 
+def _check_region(_ctx: click.Context, _param: click.Parameter, region: str | None) -> str | None:
+    if region is not None:
+        from voicegauge.bench.running import check_region
+
+        check_region(region)
+    return region
+
+
 @click.command("bench")
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @add_contracts_option
@@ -105,6 +113,14 @@ DEFAULT_GOAL = "success>=0.99"
     help="Audio file (or its URL) for targets that clone a voice. Default: a bundled recording.",
 )
 @click.option("--fault", "faults", multiple=True, metavar="FAULT", help="Inject a fault into the emulator.")
+@click.option(
+    "--region",
+    envvar="VOICEGAUGE_REGION",
+    show_envvar=True,
+    metavar="NAME",
+    callback=_check_region,
+    help="Name of the place that you measure from, such as eu-central.",
+)
 @add_asr_option
 @click.option(
     "--text-length",
@@ -161,6 +177,7 @@ def command(
     prices: dict[str, float],
     voice_sample: str | None,
     faults: tuple[str, ...],
+    region: str | None,
     asr: str,
     text_length: int,
     out: Path,
@@ -243,6 +260,7 @@ def command(
         prices=prices,
         voice_sample=voice_sample,
         faults=faults,
+        region=region,
         asr=asr,
         text_length=text_length,
         out=out,

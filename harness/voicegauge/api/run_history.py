@@ -1,0 +1,45 @@
+"""Reads the history of a folder of saved runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from voicegauge.api.options import PathLike
+from voicegauge.api.progress import ProgressListener, report_phase
+from voicegauge.bench.history import HistorySettings, RunHistory, read_run_history
+
+
+def read_history(
+    folder: PathLike,
+    *,
+    alpha: float = 0.01,
+    min_slowdown: float = 0.05,
+    min_wer: float = 0.02,
+    progress: ProgressListener | None = None,
+) -> RunHistory:
+    """Follow the metrics of each target over the saved runs of a folder, night by night.
+
+    A night is a calendar day in UTC; its runs are pooled. Runs that differ in provenance, region, suite, load or base
+    URL are never mixed. A regression is reported when two nights in a row have shown it. What was read of a run is kept
+    in `.voicegauge-history.sqlite` in the folder; the file may be deleted at any time.
+
+    >>> history = voicegauge.read_history(saved_run)
+    >>> history.runs, [series.key.metric for series in history.series][:2], history.new_regressions
+    (1, ['total_latency_ms', 'failures'], ())
+
+    Args:
+        folder: the folder that contains the folders of runs, at any depth.
+        alpha: probability that a night without a change raises any alert.
+        min_slowdown: relative changes of times that are smaller are ignored, even if statistically significant.
+        min_wer: changes of error and failure rates that are smaller are ignored (0.02 is two percentage points).
+        progress: receives progress.
+
+    Returns:
+        Series of values by night, changes of levels, changes of prices and contracts, and the runs that were left out.
+
+    Raises:
+        DataError: the folder cannot be read, or contains no finished run.
+    """
+    settings = HistorySettings(alpha=alpha, min_slowdown=min_slowdown, min_rate_change=min_wer)
+    with report_phase(progress or ProgressListener(), "reading runs") as reading:
+        return read_run_history(Path(folder), settings, reading.update)

@@ -1,0 +1,38 @@
+"""Follows metrics over the saved runs of a folder, night by night, and finds when their level changed."""
+
+from voicegauge.bench.history.history_run import HistoryMetric, HistoryRun, HistoryUnit, measure_run
+from voicegauge.bench.history.level_shifts import LevelShift, Noise, find_level_shifts
+from voicegauge.bench.history.metric_series import MetricSeries, NightValue, SeriesKey, build_series
+from voicegauge.bench.history.run_folders import ReportProgress, SkippedRun
+from voicegauge.bench.history.run_history import (
+    HistoryEvent,
+    HistorySettings,
+    LevelChange,
+    RunHistory,
+    find_level_changes,
+    read_run_history,
+)
+from voicegauge.bench.history.store import STORE_FILE_NAME
+
+__all__ = [
+    "STORE_FILE_NAME",
+    "HistoryEvent",
+    "HistoryMetric",
+    "HistoryRun",
+    "HistorySettings",
+    "HistoryUnit",
+    "LevelChange",
+    "LevelShift",
+    "MetricSeries",
+    "NightValue",
+    "Noise",
+    "ReportProgress",
+    "RunHistory",
+    "SeriesKey",
+    "SkippedRun",
+    "build_series",
+    "find_level_changes",
+    "find_level_shifts",
+    "measure_run",
+    "read_run_history",
+]

@@ -1,0 +1,177 @@
+"""Measures the metrics of one run that a history follows: one value for each target and metric."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Literal
+
+import numpy as np
+
+from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS, TargetSamples, compute_target_cost
+from voicegauge.errors import DataError
+from voicegauge.model import Latency, Manifest, Provenance, Record, Run, ScoreSet, TargetRef
+
+HistoryMetric = Literal["total_latency_ms", "ttfa_ms", "wer", "cer", "failures", "usd_per_1m_characters"]
+HistoryUnit = Literal["ms", "rate", "usd"]
+
+MAX_COUNT = 2**53
+"""Largest number of samples, words or characters; a damaged run may claim any number."""
+
+UNIT_BY_METRIC: dict[HistoryMetric, HistoryUnit] = {
+    "total_latency_ms": "ms",
+    "ttfa_ms": "ms",
+    "wer": "rate",
+    "cer": "rate",
+    "failures": "rate",
+    "usd_per_1m_characters": "usd",
+}
+
+
+class HistoryValue(Record, frozen=True, kw_only=True):
+    """One metric of one target in one run."""
+
+    metric: HistoryMetric
+    value: float
+    """Median time in milliseconds, share from 0 to 1, or US dollars per million characters."""
+    n: int
+    """Number of samples; for error rates, of words or characters."""
+    unit: HistoryUnit
+
+
+class HistoryTarget(Record, frozen=True, kw_only=True):
+    """One target of a run: its metrics, and what its contract stated at the time."""
+
+    target: str
+    contract_version: str
+    contract_sha256: str
+    price: str
+    """The documented price in words."""
+    metrics: tuple[HistoryValue, ...]
+
+
+class HistoryRun(Record, frozen=True, kw_only=True):
+    """What a history keeps of one run."""
+
+    path: str
+    """Path of the run's run.json, relative to the folder of the history."""
+    run_id: str
+    created_at: str
+    """Time at which the run was started: UTC, in ISO 8601 format."""
+    provenance: Provenance
+    region: str | None
+    """The region that the run names; `None` if it names none."""
+    setup: str
+    """What has to be equal for runs to be comparable: suite, number of texts, load, base URLs."""
+    scoring: str
+    """ASR engine and normalizer of the error rates; empty if the run was not scored."""
+    voicegauge: str
+    """Version of voicegauge that measured the run."""
+    targets: tuple[HistoryTarget, ...]
+
+    @property
+    def night(self) -> str:
+        """The calendar day, UTC, on which the run was started, such as "2026-11-23"."""
+        return self.created_at[:10]
+
+
+def measure_run(run: Run, path: str) -> HistoryRun:
+    """Measure every target of a run.
+
+    Args:
+        run: the run; warm-up samples are left out, and the newest scores are used.
+        path: path of its run.json, relative to the folder of the history.
+
+    Raises:
+        DataError: the run has no sample or an unusable date, or the scores do not contain every sample of the run.
+    """
+    manifest = run.manifest
+    scores = run.score_sets[-1] if run.score_sets else None
+    if not any(sample.is_measured for sample in run.samples):
+        raise DataError("has no sample: it was stopped too early")
+    return HistoryRun(
+        path=path,
+        run_id=manifest.run_id,
+        created_at=_read_time(manifest.created_at).isoformat(),
+        provenance=manifest.provenance,
+        region=manifest.region,
+        setup=_describe_setup(manifest),
+        scoring=_describe_scoring(scores),
+        voicegauge=manifest.voicegauge,
+        targets=tuple(_measure_target(run, target, scores) for target in manifest.targets),
+    )
+
+
+def _read_time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise DataError(f"created_at is not a date and time: {text!r}") from error
+
+
+def _describe_setup(manifest: Manifest) -> str:
+    suite = manifest.suite
+    parts = [
+        *([manifest.kind] if manifest.kind != "speech" else []),
+        f"{suite.id}/{suite.version} ({suite.sha256[:8]})",
+        f"{suite.texts} texts",
+        f"{manifest.concurrency} in flight"
+        if manifest.requests_per_s is None
+        else f"{manifest.requests_per_s:g} requests/s, {manifest.arrivals}",
+        *(f"{name} at {url}" for name, url in sorted(manifest.base_urls.items())),
+    ]
+    return ", ".join(parts)
+
+
+def _describe_scoring(scores: ScoreSet | None) -> str:
+    if scores is None:
+        return ""
+    settings = "".join(f", {name} {value}" for name, value in sorted(scores.settings.items()))
+    return f"{scores.asr}, {scores.normalizer}{settings}"
+
+
+def _measure_target(run: Run, target: TargetRef, scores: ScoreSet | None) -> HistoryTarget:
+    selected = TargetSamples(run, target.id, scores)
+    failures, samples = selected.count_failures_and_samples()
+    is_streamed = any(sample.streaming is not None for sample in selected.samples)
+    metrics = [
+        _measure_time(selected, "total_latency_ms", lambda latency: latency.total_latency_ms),
+        _measure_time(selected, "ttfa_ms", lambda latency: latency.ttfa_ms) if is_streamed else None,
+        # Without any delivery there is no error rate, only failures.
+        _measure_errors(selected, "wer") if failures < samples else None,
+        _measure_errors(selected, "cer") if failures < samples else None,
+        _build_metric("failures", failures / samples, samples) if samples else None,
+        _measure_price(selected, target),
+    ]
+    return HistoryTarget(
+        target=target.id,
+        contract_version=target.contract_version,
+        contract_sha256=target.contract_sha256,
+        price=target.price.description,
+        metrics=tuple(metric for metric in metrics if metric is not None),
+    )
+
+
+def _build_metric(metric: HistoryMetric, value: float, n: int) -> HistoryValue:
+    if not math.isfinite(value) or n > MAX_COUNT:
+        raise DataError(f"{metric} is not a plausible number")
+    return HistoryValue(metric=metric, value=float(value), n=n, unit=UNIT_BY_METRIC[metric])
+
+
+def _measure_time(
+    samples: TargetSamples, metric: HistoryMetric, select_time: Callable[[Latency], float | None]
+) -> HistoryValue | None:
+    times = [timed.ms for timed in samples.collect_times(select_time)]
+    return _build_metric(metric, float(np.median(times)), len(times)) if times else None
+
+
+def _measure_errors(samples: TargetSamples, metric: Literal["wer", "cer"]) -> HistoryValue | None:
+    counts = samples.count_errors("word" if metric == "wer" else "character")
+    units = sum(count.units for count in counts)
+    return _build_metric(metric, sum(count.errors for count in counts) / units, units) if units else None
+
+
+def _measure_price(samples: TargetSamples, target: TargetRef) -> HistoryValue | None:
+    price = compute_target_cost(target, samples.samples, DEFAULT_TEXT_LENGTH_CHARACTERS).usd_per_1m_characters
+    return None if price is None else _build_metric("usd_per_1m_characters", price, len(samples.samples))

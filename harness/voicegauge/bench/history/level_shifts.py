@@ -1,0 +1,122 @@
+"""Finds the nights from which a metric has another level, as a nightly job would have found them.
+
+Each night, the nights since the last shift are segmented by penalized least squares (PELT: Killick,
+Fearnhead and Eckley 2012, "Optimal detection of changepoints with a linear computational cost"), by
+the implementation of ruptures. Values far from the usual level are clipped first, which bounds the
+influence of a single night (compare Fearnhead and Rigaill 2019, "Changepoint detection in the
+presence of outliers"): it takes two nights in a row to raise an alert. The penalty is the square of
+a quantile of Student's t distribution, because the spread is estimated too: from the differences
+of consecutive nights (Rice 1984), which a shift hardly influences, and an assumed spread as long
+as there are few nights.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from voicegauge.bench.analysis import FloatArray, load_scipy
+from voicegauge.errors import MissingExtraError
+
+MIN_NIGHTS = 8
+"""Smallest number of nights since the last shift from which a new one is found."""
+MIN_NIGHTS_BEFORE = 4
+"""Smallest number of nights at the old level."""
+NIGHTS_IN_A_ROW = 2
+"""Number of nights at the new level before an alert."""
+_ASSUMED_DEGREES_OF_FREEDOM = 3.0
+"""Weight of the assumed spread, in degrees of freedom."""
+_SPLITS_PER_NIGHT = 3.0
+"""Each night a shift is looked for at every earlier night. The tests resemble each other: together they raise as many
+false alerts as about three independent ones, as the benchmark `history` measures."""
+_CLIP_SHARE = 0.85
+"""Values are clipped at this share of the threshold: one night stays below it, two in a row are above."""
+
+
+class LevelShift(NamedTuple):
+    """Indices of nights: the first one at the new level, and the one after which this was known."""
+
+    first: int
+    confirmed: int
+
+
+class Noise(NamedTuple):
+    """What is known about the spread of a series between nights before any is measured."""
+
+    assumed_spread: float
+    """Standard deviation that is assumed until enough nights show it."""
+    min_spread: float
+    """Smallest possible standard deviation: that of the samples of a night."""
+
+
+def find_level_shifts(
+    levels: Sequence[float],
+    sample_counts: Sequence[int],
+    noise: Noise,
+    *,
+    alpha: float,
+    is_relevant: Callable[[range, range], bool],
+) -> list[LevelShift]:
+    """Find the shifts of a series, each with only the nights until its confirmation.
+
+    Args:
+        levels: the level of each night, oldest first, on a scale on which its spread does not depend on the level.
+        sample_counts: number of samples of each night; nights with fewer than usual count as less certain.
+        noise: what is known about the spread.
+        alpha: probability that a night falsely confirms a shift.
+        is_relevant: whether the difference between two ranges of nights matters.
+    """
+    shifts: list[LevelShift] = []
+    values, counts = np.asarray(levels, dtype=np.float64), np.asarray(sample_counts, dtype=np.float64)
+    start = 0
+    for night in range(len(values)):
+        if night + 1 - start < MIN_NIGHTS:
+            continue
+        first = _find_latest_shift(values[: night + 1], counts[: night + 1], start, noise, alpha)
+        if first is not None and is_relevant(range(start, first), range(first, night + 1)):
+            shifts.append(LevelShift(first, night))
+            start = first
+    return shifts
+
+
+def _find_latest_shift(values: FloatArray, counts: FloatArray, start: int, noise: Noise, alpha: float) -> int | None:
+    """Return the index of the first night of the latest segment since `start`; `None` if there is a single one."""
+    spread, degrees_of_freedom = _estimate_spread(values, noise)
+    threshold = _compute_threshold(alpha / _SPLITS_PER_NIGHT, round(degrees_of_freedom))
+    usual_level = np.median(values[start:-NIGHTS_IN_A_ROW])
+    uncertainty = np.sqrt(np.maximum(1.0, np.median(counts[start:]) / np.maximum(counts[start:], 1.0)))
+    scores = np.clip(
+        (values[start:] - usual_level) / (spread * uncertainty), -_CLIP_SHARE * threshold, _CLIP_SHARE * threshold
+    )
+    segmentation = _load_ruptures().KernelCPD(kernel="linear", min_size=NIGHTS_IN_A_ROW).fit(scores.reshape(-1, 1))
+    *shifts, _end = segmentation.predict(pen=threshold**2)
+    return start + int(shifts[-1]) if shifts and shifts[-1] >= MIN_NIGHTS_BEFORE else None
+
+
+def _estimate_spread(values: FloatArray, noise: Noise) -> tuple[float, float]:
+    """Return the standard deviation between nights without a shift, and its degrees of freedom."""
+    differences = np.diff(values)
+    limit = 3 * 1.4826 * np.median(np.abs(differences))  # three standard deviations, estimated robustly
+    variance = float(np.mean(np.clip(differences, -limit, limit) ** 2)) / 2
+    freedom = 0.6 * len(differences)  # neighboring differences share a night
+    total = freedom + _ASSUMED_DEGREES_OF_FREEDOM
+    pooled = (_ASSUMED_DEGREES_OF_FREEDOM * noise.assumed_spread**2 + freedom * variance) / total
+    return max(pooled**0.5, noise.min_spread), total
+
+
+@cache
+def _compute_threshold(alpha: float, degrees_of_freedom: int) -> float:
+    """Return the number of standard deviations that chance exceeds, on either side, with probability `alpha`."""
+    return float(load_scipy("stats").t.isf(alpha / 2, degrees_of_freedom))
+
+
+@cache
+def _load_ruptures() -> Any:
+    try:
+        return importlib.import_module("ruptures")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("ruptures, which finds changes of a history,", "bench") from error

@@ -1,0 +1,126 @@
+"""Reads the runs of a folder into its store: each run once, and again only if its file has changed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from voicegauge.bench.history.history_run import HistoryRun, measure_run
+from voicegauge.bench.history.store import IN_MEMORY, STORE_FILE_NAME, FileState, HistoryStore
+from voicegauge.bench.running import RUN_FILE_NAME, load_run
+from voicegauge.errors import DataError
+from voicegauge.model import Record
+
+ReportProgress = Callable[[int, int], None]
+"""Called with the number of files looked at and the number of all."""
+
+_ERRORS_OF_UNDAMAGED_FILES = {
+    *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN),
+    *(sqlite3.SQLITE_PERM, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR),
+}
+"""The store is in use by another process, or its folder or disk cannot be written."""
+
+
+class SkippedRun(Record, frozen=True, kw_only=True):
+    """A run, or a folder, that is left out of a history."""
+
+    path: str
+    """Path relative to the folder of the history."""
+    reason: str
+
+
+class FolderContent(NamedTuple):
+    """The runs of a folder, and what was left out."""
+
+    runs: list[HistoryRun]
+    """The runs, oldest first."""
+    skipped: list[SkippedRun]
+
+
+def read_runs_below(folder: Path, report_progress: ReportProgress = lambda _done, _total: None) -> FolderContent:
+    """Measure the runs below a folder, or take them from the folder's store.
+
+    A damaged store is deleted and filled again. If the store cannot be written now, every run is read.
+
+    Args:
+        folder: the folder; runs may be at any depth. Links to folders are not followed.
+        report_progress: see `ReportProgress`.
+
+    Raises:
+        DataError: the folder cannot be read.
+    """
+    unreadable: list[SkippedRun] = []
+    files = _find_run_files(folder, unreadable)
+    kept = folder / STORE_FILE_NAME
+    # The second attempt is with a new file. A link may be part of a stranger's repository, and lead anywhere.
+    for store_file in (IN_MEMORY,) if kept.is_symlink() else (kept, kept, IN_MEMORY):
+        try:
+            with HistoryStore(store_file) as store:
+                skipped = _update_store(store, folder, files, report_progress)
+                content = _drop_repeated_runs(store.read_runs())
+        except (sqlite3.Error, msgspec.ValidationError) as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest of an extended code is a detail
+            if code not in _ERRORS_OF_UNDAMAGED_FILES:
+                with contextlib.suppress(OSError):
+                    kept.unlink(missing_ok=True)
+            continue
+        return FolderContent(content.runs, [*unreadable, *skipped, *content.skipped])
+    raise DataError(f"{folder}: SQLite cannot keep its runs, not even in memory")
+
+
+def _find_run_files(folder: Path, unreadable: list[SkippedRun]) -> list[Path]:
+    def note_error(error: OSError) -> None:
+        where = Path(error.filename or folder)
+        if where == folder:
+            raise DataError(f"{folder}: cannot be read: {error.strerror}: give the folder that contains the runs")
+        unreadable.append(SkippedRun(path=str(where.relative_to(folder)), reason=f"cannot be read: {error.strerror}"))
+
+    walk = os.walk(folder, onerror=note_error)
+    return sorted(Path(parent) / RUN_FILE_NAME for parent, _, names in walk if RUN_FILE_NAME in names)
+
+
+def _update_store(
+    store: HistoryStore, folder: Path, files: Sequence[Path], report_progress: ReportProgress
+) -> list[SkippedRun]:
+    """Read the runs that are new or have changed, remove those that are gone, and return those that were left out."""
+    known = store.read_file_states()
+    skipped: list[SkippedRun] = []
+    for done, file in enumerate(files):
+        report_progress(done, len(files))
+        path = str(file.relative_to(folder))
+        try:
+            status = file.stat()
+            state = FileState(status.st_mtime_ns, status.st_size)
+            if known.pop(path, None) != state:
+                store.remove_run(path)
+                store.add_run(_measure_file(file, path), state)
+        except (DataError, OSError) as error:
+            reason = str(error).removeprefix(f"{file}: ")
+            skipped.append(SkippedRun(path=path, reason=reason))
+    for path in known:
+        store.remove_run(path)
+    return skipped
+
+
+def _measure_file(file: Path, path: str) -> HistoryRun:
+    run = load_run(file)
+    if not run.manifest.finished:
+        raise DataError("is not finished: the command that started it resumes it")
+    return measure_run(run, path)
+
+
+def _drop_repeated_runs(runs: Sequence[HistoryRun]) -> FolderContent:
+    """Leave out copies of a run: counted twice, they would look like a second measurement."""
+    first_by_id: dict[str, HistoryRun] = {}
+    skipped = []
+    for run in runs:
+        first = first_by_id.setdefault(f"{run.run_id} {run.created_at}", run)
+        if first is not run:
+            skipped.append(SkippedRun(path=run.path, reason=f"is a copy of {first.path}"))
+    return FolderContent(list(first_by_id.values()), skipped)

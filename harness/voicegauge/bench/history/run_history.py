@@ -1,0 +1,224 @@
+"""Assembles the history of a folder: series by night, changes of levels, and changes of prices and contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from voicegauge.bench.history.history_run import HistoryRun, HistoryTarget
+from voicegauge.bench.history.level_shifts import LevelShift, find_level_shifts
+from voicegauge.bench.history.metric_series import (
+    MetricSeries,
+    NightValue,
+    SeriesKey,
+    build_series,
+    compute_change,
+    compute_level,
+    describe_noise,
+    transform_values,
+)
+from voicegauge.bench.history.run_folders import ReportProgress, SkippedRun, read_runs_below
+from voicegauge.errors import DataError
+from voicegauge.model import Provenance, Record
+
+
+class HistorySettings(Record, frozen=True, kw_only=True):
+    """Statistical settings of a history, and the sizes of a change that matter."""
+
+    alpha: float = 0.01
+    """Probability that a night without a change raises any alert."""
+    min_slowdown: float = 0.05
+    """Smaller relative changes of times are ignored, even if statistically significant."""
+    min_rate_change: float = 0.02
+    """Smaller changes of error and failure rates are ignored; 0.02 is two percentage points."""
+
+
+class LevelChange(Record, frozen=True, kw_only=True):
+    """A metric has had another level since a night; two nights in a row have shown it."""
+
+    key: SeriesKey
+    direction: Literal["regression", "improvement"]
+    first_night: str
+    """The first night at the new level."""
+    confirmed_night: str
+    """The night after which the change was known."""
+    is_new: bool
+    """Whether that is the latest night of the history with this provenance."""
+    before: float
+    """Level of the nights before, in the unit of the metric: median of times, rate over all samples."""
+    after: float
+    """Level from the first night to the confirmation."""
+    change: float
+    """Relative change of times, and the difference of rates."""
+
+
+class HistoryEvent(Record, frozen=True, kw_only=True):
+    """Something other than a measurement changed from one run to the next."""
+
+    night: str
+    provenance: Provenance
+    kind: Literal["price", "contract", "voicegauge"]
+    target: str | None
+    """`None` for another version of voicegauge, which may measure otherwise."""
+    before: str
+    after: str
+    """The price in words; version and digest of the contract; version of voicegauge."""
+
+
+class RunHistory(Record, frozen=True, kw_only=True):
+    """The JSON that `voicegauge history --json` writes."""
+
+    schema: str = "voicegauge/history/1"
+    folder: str
+    settings: HistorySettings
+    runs: int
+    """Number of runs, without those that were left out."""
+    nights: tuple[str, ...]
+    """The nights with a run, oldest first."""
+    regions: tuple[str, ...]
+    """The regions that runs name."""
+    series: tuple[MetricSeries, ...]
+    changes: tuple[LevelChange, ...]
+    """Changes of levels, in the order in which they were confirmed."""
+    events: tuple[HistoryEvent, ...]
+    """Changes of prices, contracts and of voicegauge, oldest first."""
+    skipped: tuple[SkippedRun, ...]
+
+    @property
+    def new_regressions(self) -> tuple[LevelChange, ...]:
+        """The alerts: regressions that the latest night has confirmed."""
+        return tuple(change for change in self.changes if change.is_new and change.direction == "regression")
+
+
+def read_run_history(
+    folder: Path,
+    settings: HistorySettings | None = None,
+    report_progress: ReportProgress = lambda _done, _total: None,
+) -> RunHistory:
+    """Read the runs below a folder, and find what has changed over the nights.
+
+    Args:
+        folder: the folder with the folders of runs.
+        settings: statistical settings.
+        report_progress: see `ReportProgress`.
+
+    Raises:
+        DataError: the folder cannot be read, or contains no usable run.
+    """
+    settings = settings or HistorySettings()
+    runs, skipped = read_runs_below(folder, report_progress)
+    if not runs:
+        reasons = (
+            f"; {len(skipped)} left out, the first one ({skipped[0].path}): {skipped[0].reason}" if skipped else ""
+        )
+        raise DataError(
+            f"{folder}: contains no finished run{reasons}: save some with `voicegauge bench --out {folder}`"
+        )
+    series = build_series(runs)
+    return RunHistory(
+        folder=str(folder),
+        settings=settings,
+        runs=len(runs),
+        nights=tuple(sorted({run.night for run in runs})),
+        regions=tuple(sorted({run.region for run in runs if run.region is not None})),
+        series=tuple(series),
+        changes=tuple(find_level_changes(series, settings)),
+        events=tuple(find_events(runs)),
+        skipped=tuple(skipped),
+    )
+
+
+def find_level_changes(series: Sequence[MetricSeries], settings: HistorySettings) -> list[LevelChange]:
+    """Find the changes of levels of all series; prices are known exactly, so they have events instead.
+
+    The series of one provenance share `settings.alpha`.
+    """
+    judged = [one for one in series if one.key.unit != "usd"]
+    latest_night: dict[Provenance, str] = {}
+    for one in judged:
+        provenance = one.key.provenance
+        latest_night[provenance] = max(latest_night.get(provenance, ""), one.nights[-1].night)
+    changes: list[LevelChange] = []
+    for one in judged:
+        provenance = one.key.provenance
+        alpha = settings.alpha / sum(other.key.provenance == provenance for other in judged)
+        changes += _find_changes_of_series(one, settings, alpha, latest_night[provenance])
+    return sorted(changes, key=lambda change: change.confirmed_night)
+
+
+def _find_changes_of_series(
+    series: MetricSeries, settings: HistorySettings, alpha: float, latest_night: str
+) -> list[LevelChange]:
+    unit, nights = series.key.unit, series.nights
+    min_change = settings.min_rate_change if unit == "rate" else settings.min_slowdown
+
+    def get_levels(before: range, after: range) -> tuple[float, float]:
+        return compute_level(unit, _select(nights, before)), compute_level(unit, _select(nights, after))
+
+    shifts = find_level_shifts(
+        transform_values(unit, nights),
+        [one.n for one in nights],
+        describe_noise(unit, nights),
+        alpha=alpha,
+        is_relevant=lambda before, after: abs(compute_change(unit, *get_levels(before, after))) >= min_change,
+    )
+    starts = [0, *(shift.first for shift in shifts)]
+    return [
+        _build_change(
+            series, shift, get_levels(range(start, shift.first), range(shift.first, shift.confirmed + 1)), latest_night
+        )
+        for start, shift in zip(starts, shifts, strict=False)
+    ]
+
+
+def _select(nights: Sequence[NightValue], selection: range) -> Sequence[NightValue]:
+    return nights[selection.start : selection.stop]
+
+
+def _build_change(
+    series: MetricSeries, shift: LevelShift, levels: tuple[float, float], latest_night: str
+) -> LevelChange:
+    before, after = levels
+    confirmed_night = series.nights[shift.confirmed].night
+    return LevelChange(
+        key=series.key,
+        direction="regression" if after > before else "improvement",
+        first_night=series.nights[shift.first].night,
+        confirmed_night=confirmed_night,
+        is_new=confirmed_night == latest_night,
+        before=before,
+        after=after,
+        change=compute_change(series.key.unit, before, after),
+    )
+
+
+def find_events(runs: Sequence[HistoryRun]) -> list[HistoryEvent]:
+    """Find what changed from one run to the next besides measurements; `runs` are oldest first."""
+    latest: dict[tuple[Provenance, str, str | None], str] = {}
+    events: list[HistoryEvent] = []
+    for run in runs:
+        for kind, target, fact in _list_facts(run):
+            key = run.provenance, kind, target
+            before = latest.get(key, fact)
+            latest[key] = fact
+            if before != fact:
+                events.append(
+                    HistoryEvent(
+                        night=run.night, provenance=run.provenance, kind=kind, target=target, before=before, after=fact
+                    )
+                )
+    return events
+
+
+def _list_facts(run: HistoryRun) -> list[tuple[Literal["price", "contract", "voicegauge"], str | None, str]]:
+    facts: list[tuple[Literal["price", "contract", "voicegauge"], str | None, str]] = [
+        ("voicegauge", None, run.voicegauge)
+    ]
+    for target in run.targets:
+        facts += [("price", target.target, target.price), ("contract", target.target, _describe_contract(target))]
+    return facts
+
+
+def _describe_contract(target: HistoryTarget) -> str:
+    return f"{target.contract_version} ({target.contract_sha256[:8]})"
