@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from voicegauge.errors import MissingExtraError, UnknownNameError, UsageError
-from voicegauge.speech.asr.base import ASR_SAMPLE_RATE_HZ, Samples, compute_short_sha256, read_package_versions
-from voicegauge.speech.asr.whisper import WINDOW_S, compute_max_window_tokens, describe_token_limit, pad_to_window
+from voicegauge.speech.asr.base import Samples, compute_short_sha256, read_package_versions
+from voicegauge.speech.asr.windowed_whisper import WINDOW_S, WindowedWhisper, fits_into_window
 from voicegauge.speech.transcripts import get_base_language
 
 _WEIGHTS_FILE_NAME = "model.bin"
@@ -22,22 +22,13 @@ _REQUIRED_FILES = {
 
 
 @dataclass
-class FasterWhisperAsr:
+class FasterWhisperAsr(WindowedWhisper):
     """A Whisper model in CTranslate2's format."""
 
     name: str
     folder: Path
     sha256: str
     """First hex digits of the SHA-256 of the weights."""
-    closed_vocabulary: bool = False
-    no_speech_threshold: float | None = None
-    """Probability of silence above which a window is not transcribed; `None` disables the check."""
-    tokens_per_s: float | None = None
-    """Number of tokens per second. A window gets at most 12 tokens plus this number per second, which ends repetitions.
-    If `None`, the limit is `MAX_WINDOW_TOKENS`."""
-    whole_windows: bool = False
-    """Whether clips are padded with silence to complete windows, as in training. Otherwise Whisper pads the log-mel
-    spectrogram with zeros, which is louder than silence."""
 
     @property
     def id(self) -> str:
@@ -53,7 +44,7 @@ class FasterWhisperAsr:
             "beam_size": "1",
             "condition_on_previous_text": "False",
             "compute_type": "float32",
-            "max_new_tokens": describe_token_limit(self.tokens_per_s),
+            "max_new_tokens": self.token_limit,
             "timestamps": f"beyond {WINDOW_S} s",
             "no_speech_threshold": str(self.no_speech_threshold),
             "whole_windows": str(self.whole_windows),
@@ -69,7 +60,7 @@ class FasterWhisperAsr:
     def transcribe(self, samples: Samples, language: str) -> str:
         """Transcribe samples at 16 kHz."""
         segments, _ = self._model.transcribe(
-            pad_to_window(samples) if self.whole_windows else samples,
+            self.pad(samples),
             language=get_base_language(language),
             task="transcribe",
             beam_size=1,
@@ -78,15 +69,11 @@ class FasterWhisperAsr:
             compression_ratio_threshold=None,
             log_prob_threshold=None,
             no_speech_threshold=self.no_speech_threshold,
-            max_new_tokens=compute_max_window_tokens(len(samples), self.tokens_per_s),
-            without_timestamps=len(samples) <= WINDOW_S * ASR_SAMPLE_RATE_HZ,
+            max_new_tokens=self.compute_max_tokens(samples),
+            without_timestamps=fits_into_window(samples),
             vad_filter=False,
         )
         return " ".join(segment.text.strip() for segment in segments)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Omit the loaded model, which cannot be pickled."""
-        return {key: value for key, value in vars(self).items() if key != "_model"}
 
     @cached_property
     def _model(self) -> Any:

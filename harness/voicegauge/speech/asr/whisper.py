@@ -11,39 +11,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from voicegauge.errors import UsageError
-from voicegauge.speech.asr.base import ASR_SAMPLE_RATE_HZ, Samples, compute_short_sha256, read_package_versions
+from voicegauge.speech.asr.base import Samples, compute_short_sha256, read_package_versions
 from voicegauge.speech.asr.weights import find_cached_weights, install_weights, require_whisper
+from voicegauge.speech.asr.windowed_whisper import WINDOW_S, WindowedWhisper, fits_into_window
 from voicegauge.speech.transcripts import get_base_language
-
-MAX_WINDOW_TOKENS = 224
-"""Maximum number of tokens per window. This is Whisper's default, half of its text context, and is pinned here."""
-WINDOW_S = 30
-"""Length of Whisper's window in seconds. Audio that fits into a window is transcribed without timestamps. Longer audio
-needs timestamps to find the start of the next window."""
-
-
-def compute_max_window_tokens(samples: int, tokens_per_s: float | None) -> int:
-    """The maximum number of tokens in a window of audio with `samples` samples at 16 kHz."""
-    if tokens_per_s is None:
-        return MAX_WINDOW_TOKENS
-    return min(MAX_WINDOW_TOKENS, 12 + round(tokens_per_s * min(samples / ASR_SAMPLE_RATE_HZ, WINDOW_S)))
-
-
-def describe_token_limit(tokens_per_s: float | None) -> str:
-    """Describe the token limit of a window, for the settings of an engine."""
-    return str(MAX_WINDOW_TOKENS) if tokens_per_s is None else f"12 + {tokens_per_s:g} per second"
-
-
-def pad_to_window(samples: Samples) -> Samples:
-    """Pad `samples` at 16 kHz with silence to a multiple of the window length."""
-    return np.pad(samples, (0, -len(samples) % (WINDOW_S * ASR_SAMPLE_RATE_HZ)))
 
 
 @dataclass
-class WhisperAsr:
+class WhisperAsr(WindowedWhisper):
     """A model of openai-whisper."""
 
     name: str
@@ -52,15 +28,6 @@ class WhisperAsr:
     sha256: str
     """First hex digits of the SHA-256 of the weights."""
     english_only: bool
-    closed_vocabulary: bool = False
-    no_speech_threshold: float | None = None
-    """Probability of silence above which a window is not transcribed; `None` disables the check."""
-    tokens_per_s: float | None = None
-    """Number of tokens per second. A window gets at most 12 tokens plus this number per second, which ends repetitions.
-    If `None`, the limit is `MAX_WINDOW_TOKENS`."""
-    whole_windows: bool = False
-    """Whether clips are padded with silence to complete windows, as in training. Otherwise Whisper pads the log-mel
-    spectrogram with zeros, which is louder than silence."""
 
     @property
     def id(self) -> str:
@@ -75,7 +42,7 @@ class WhisperAsr:
             "fallback": "none",
             "condition_on_previous_text": "False",
             "fp16": "False",
-            "sample_len": describe_token_limit(self.tokens_per_s),
+            "sample_len": self.token_limit,
             "timestamps": f"beyond {WINDOW_S} s",
             "no_speech_threshold": str(self.no_speech_threshold),
             "whole_windows": str(self.whole_windows),
@@ -98,24 +65,20 @@ class WhisperAsr:
 
         torch.set_num_threads(1)  # with more threads, sums are rounded in another order, which can change a word
         result = self._model.transcribe(
-            pad_to_window(samples) if self.whole_windows else samples,
+            self.pad(samples),
             language=get_base_language(language),
             task="transcribe",
             temperature=0.0,
-            sample_len=compute_max_window_tokens(len(samples), self.tokens_per_s),
+            sample_len=self.compute_max_tokens(samples),
             fp16=False,
             condition_on_previous_text=False,
             compression_ratio_threshold=None,
             logprob_threshold=None,
             no_speech_threshold=self.no_speech_threshold,
-            without_timestamps=len(samples) <= WINDOW_S * ASR_SAMPLE_RATE_HZ,
+            without_timestamps=fits_into_window(samples),
             verbose=None,
         )
         return str(result["text"]).strip()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Omit the loaded model, because another process can load it again."""
-        return {key: value for key, value in vars(self).items() if key != "_model"}
 
     @cached_property
     def _model(self) -> Any:

@@ -1,0 +1,57 @@
+"""What the engines that run Whisper have in common: windows of 30 seconds, and the options for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from voicegauge.speech.asr.base import ASR_SAMPLE_RATE_HZ, Samples
+
+MAX_WINDOW_TOKENS = 224
+"""Maximum number of tokens per window. This is Whisper's default, half of its text context, and is pinned here."""
+WINDOW_S = 30
+"""Length of Whisper's window in seconds. Audio that fits into a window is transcribed without timestamps. Longer audio
+needs timestamps to find the start of the next window."""
+
+
+@dataclass(kw_only=True)
+class WindowedWhisper:
+    """The options of a Whisper model that concern its windows."""
+
+    closed_vocabulary: bool = False
+    no_speech_threshold: float | None = None
+    """Probability of silence above which a window is not transcribed; `None` disables the check."""
+    tokens_per_s: float | None = None
+    """Number of tokens per second. A window gets at most 12 tokens plus this number per second, which ends repetitions.
+    If `None`, the limit is `MAX_WINDOW_TOKENS`."""
+    whole_windows: bool = False
+    """Whether clips are padded with silence to complete windows, as in training. Otherwise Whisper pads the log-mel
+    spectrogram with zeros, which is louder than silence."""
+
+    @property
+    def token_limit(self) -> str:
+        """The maximum number of tokens in a window, in words."""
+        return str(MAX_WINDOW_TOKENS) if self.tokens_per_s is None else f"12 + {self.tokens_per_s:g} per second"
+
+    def compute_max_tokens(self, samples: Samples) -> int:
+        """Return the maximum number of tokens in a window of `samples` at 16 kHz."""
+        if self.tokens_per_s is None:
+            return MAX_WINDOW_TOKENS
+        return min(MAX_WINDOW_TOKENS, 12 + round(self.tokens_per_s * min(len(samples) / ASR_SAMPLE_RATE_HZ, WINDOW_S)))
+
+    def pad(self, samples: Samples) -> Samples:
+        """Return `samples` at 16 kHz, padded with silence to complete windows if the options demand it."""
+        if not self.whole_windows:
+            return samples
+        return np.pad(samples, (0, -len(samples) % (WINDOW_S * ASR_SAMPLE_RATE_HZ)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Omit the loaded model: it may not be picklable, and another process can load it again."""
+        return {key: value for key, value in vars(self).items() if key != "_model"}
+
+
+def fits_into_window(samples: Samples) -> bool:
+    """Whether audio at 16 kHz fits into one window."""
+    return len(samples) <= WINDOW_S * ASR_SAMPLE_RATE_HZ
