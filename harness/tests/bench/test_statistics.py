@@ -82,8 +82,17 @@ def test_a_weighted_quantile_is_that_of_repeated_values(
     texts = [text for text in range(7) if weights[text]]
     values = [*values, *((text, 1.0) for text in texts)]
     repeated = [value for text, value in values for _ in range(weights[text])]
-    found = SampledValues(values, range(7)).compute_weighted_quantiles(np.array([weights]), q)
+    found = SampledValues(values, range(7)).compute_weighted_quantiles(np.array([weights], dtype=float), q)
     assert found[0] == pytest.approx(float(np.quantile(repeated, q)))
+
+
+def test_weighted_quantiles_of_many_values_are_those_of_repeating_them() -> None:
+    draw = np.random.default_rng(3)
+    texts, times_ms = draw.integers(0, 30, 3000), np.sort(draw.lognormal(6, 0.5, 3000))
+    (weights,) = resampling.draw_text_weights(30, seed=0)
+    found = SampledValues(list(zip(texts, times_ms, strict=True)), range(30)).compute_weighted_quantiles(weights, 0.95)
+    repeated = [np.repeat(times_ms, row[texts].astype(int)) for row in weights[:50]]
+    assert found[:50] == pytest.approx([np.quantile(one, 0.95) for one in repeated])
 
 
 def test_the_95th_percentile_has_an_upper_bound_from_a_hundred_samples_on() -> None:
@@ -135,7 +144,7 @@ def test_texts_with_different_numbers_of_samples_lose_none() -> None:
 def test_a_table_larger_than_a_batch_gives_the_same_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     values = [(text, float(text)) for text in range(5)]
     expected = estimate_mean(values)
-    monkeypatch.setattr(resampling, "MAX_VALUES_PER_BATCH", 1)
+    monkeypatch.setattr(resampling, "MAX_TEXTS_PER_BATCH", 1)
     assert estimate_mean(values) == expected
 
 

@@ -145,8 +145,8 @@ def find_latest_scores(run: Run) -> ScoreSet | None:
 def _summarize_run(run: Run, characters: int, clips: int) -> RunReport:
     scores = find_latest_scores(run)
     worst = select_worst_clips(run.samples, scores.scores, max_clips=clips) if scores else ()
-    targets = summarize_targets(run, scores, text_length_characters=characters)
     resamples = resample_targets(run, scores)
+    targets = summarize_targets(run, scores, text_length_characters=characters, resamples=resamples)
     measured = MeasuredRun(run.manifest, scores, targets, resamples)
     return RunReport(
         manifest=run.manifest,

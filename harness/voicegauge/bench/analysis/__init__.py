@@ -24,7 +24,7 @@ from voicegauge.bench.analysis.summary import (
     get_median_latency_ms,
     summarize_targets,
 )
-from voicegauge.bench.analysis.target_samples import TargetSamples, resample_targets
+from voicegauge.bench.analysis.target_samples import TargetSamples, group_target_samples, resample_targets
 
 __all__ = [
     "DEFAULT_DRIFT",
@@ -52,6 +52,7 @@ __all__ = [
     "compute_target_cost",
     "get_error_rate",
     "get_median_latency_ms",
+    "group_target_samples",
     "load_scipy",
     "resample_targets",
     "summarize_targets",

@@ -23,7 +23,7 @@ from voicegauge.bench.analysis.drift_spread import (
     compute_text_levels,
 )
 from voicegauge.bench.analysis.metric_changes import EstimatedChange, FailureRateChange
-from voicegauge.bench.analysis.resampling import FloatArray, IntegerArray, SampledValues, resample_texts
+from voicegauge.bench.analysis.resampling import FloatArray, SampledValues, resample_texts
 from voicegauge.bench.analysis.scipy_library import load_scipy
 from voicegauge.bench.analysis.statistics import MIN_TEXTS
 
@@ -208,7 +208,7 @@ def estimate_slow_time_change(
     texts, old, new = selected
     sides = [SampledValues([(timed.text_id, timed.ms) for timed in side.samples], texts) for side in (old, new)]
 
-    def compute_log_ratios(weights: IntegerArray) -> FloatArray:
+    def compute_log_ratios(weights: FloatArray) -> FloatArray:
         before, after = (side.compute_weighted_quantiles(weights, 0.95) for side in sides)
         return np.asarray(np.log(np.maximum(after, MIN_SLOW_TIME_MS) / np.maximum(before, MIN_SLOW_TIME_MS)))
 
@@ -220,7 +220,7 @@ def estimate_slow_time_change(
         note = f"a 95th percentile needs {MIN_COMPARED_P95_SAMPLES} samples on each side"
     elif len(texts) < MIN_TEXTS:
         note = FEW_TEXTS_NOTE
-    elif spread := resample_texts(len(texts), compute_log_ratios, value_count=sum(counts), seed=seed):
+    elif spread := resample_texts(len(texts), compute_log_ratios, seed=seed):
         run_count = sum(bool(samples) for samples in old.runs)
         added = (drift.variance * (1 + 1 / run_count), drift.degrees_of_freedom) if drift else (0.0, 1.0)
         variance, freedom = combine_variances((spread.standard_error**2, len(texts) - 1.0), added)

@@ -13,7 +13,7 @@ from voicegauge.bench.analysis.target_comparison import (
     MetricUnit,
     estimate_changes,
 )
-from voicegauge.bench.analysis.target_samples import TargetSamples
+from voicegauge.bench.analysis.target_samples import group_target_samples
 from voicegauge.errors import DataError
 from voicegauge.model import Provenance, Record, Run, RunKind, ScoreSet
 
@@ -144,16 +144,15 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
     both = [target for target in after if target in before]
     if not both:
         raise DataError("not comparable: the runs have no target in common")
+    *samples_before, samples_after = (
+        group_target_samples(one, scores[index] if scores else None) for index, one in enumerate([*baselines, run])
+    )
     targets = [
         ComparedTarget(
             baseline_ref=before[target],
             run_ref=after[target],
-            baseline=[
-                TargetSamples(one, target, scores[index] if scores else None)
-                for index, one in enumerate(baselines)
-                if any(ref.id == target for ref in one.manifest.targets)
-            ],
-            run=TargetSamples(run, target, scores[-1] if scores else None),
+            baseline=[samples[target] for samples in samples_before if target in samples],
+            run=samples_after[target],
         )
         for target in both
     ]
@@ -189,7 +188,7 @@ def compare_targets(run: Run, baseline_target: str, settings: CompareSettings | 
         raise DataError(f"the run {run.manifest.run_id} has no other target to compare with {baseline_target}")
     _check_has_samples(run)
     scores = run.score_sets[-1] if run.score_sets else None
-    samples = {target: TargetSamples(run, target, scores) for target in refs}
+    samples = group_target_samples(run, scores)
     targets = [
         ComparedTarget(refs[baseline_target], refs[target], [samples[baseline_target]], samples[target], True)
         for target in refs

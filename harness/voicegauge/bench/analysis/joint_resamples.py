@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from voicegauge.bench.analysis.resampling import (
     CONFIDENCE_LEVEL,
     FloatArray,
-    IntegerArray,
     SampledValues,
     ValuesByText,
     draw_text_weights,
@@ -98,8 +97,7 @@ def draw_joint_resamples(targets: Sequence[TargetMeasurements], *, seed: int = 0
     times = [SampledValues(target.times_ms, texts) for target in targets]
     sums = [_sum_errors_by_text(target.errors, texts) for target in targets]
     latency_ms, error_rate = [], []
-    value_count = max(len(texts), *(len(target.times_ms) for target in targets))
-    for weights in draw_text_weights(len(texts), value_count, seed):
+    for weights in draw_text_weights(len(texts), seed):
         latency_ms.append(np.stack([_compute_medians(values, weights) for values in times], axis=1))
         error_rate.append(np.stack([_compute_error_rates(weights @ table) for table in sums], axis=1))
     return JointResamples(np.concatenate(latency_ms), np.concatenate(error_rate))
@@ -151,12 +149,10 @@ def _sum_errors_by_text(errors: ErrorTerms, texts: Sequence[str]) -> FloatArray:
     return sums
 
 
-def _compute_medians(values: SampledValues, weights: IntegerArray) -> FloatArray:
+def _compute_medians(values: SampledValues, weights: FloatArray) -> FloatArray:
     if not len(values.values):
         return np.full(len(weights), np.nan)
-    medians = values.compute_weighted_quantiles(weights, 0.5)
-    medians[weights[:, values.text_numbers].sum(axis=1) == 0] = np.nan
-    return medians
+    return values.compute_weighted_quantiles(weights, 0.5)
 
 
 def _compute_error_rates(sums: FloatArray) -> FloatArray:

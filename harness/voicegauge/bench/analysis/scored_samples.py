@@ -5,25 +5,40 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from voicegauge.errors import DataError
-from voicegauge.model import Sample, Score, ScoreSet
+from voicegauge.model import Run, Sample, Score, ScoreSet
 
 ScoredSamples = Sequence[tuple[Sample, Score]]
 
 
-def pair_samples_with_scores(samples: Sequence[Sample], score_set: ScoreSet) -> ScoredSamples:
-    """Pair each sample of one target with its score; leave out samples in languages that the ASR does not support.
+class ScoresBySample:
+    """The scores of a score set by sample id."""
 
-    Returns:
-        The pairs; none if every sample failed, because an error rate of 100% would not measure any speech.
+    def __init__(self, score_set: ScoreSet) -> None:
+        self._left_out = frozenset(score_set.left_out)
+        self._scores = {score.sample_id: score for score in score_set.scores}
 
-    Raises:
-        DataError: the score set does not contain every sample in a supported language.
-    """
-    scores = {score.sample_id: score for score in score_set.scores}
-    samples = [sample for sample in samples if sample.language not in score_set.left_out]
-    missing = [sample.id for sample in samples if sample.id not in scores]
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise DataError(f"no score for the sample {missing[0]}{more}: score the run again with `voicegauge score`")
-    scored = [(sample, scores[sample.id]) for sample in samples]
-    return [] if all(sample.failure is not None for sample, _ in scored) else scored
+    def pair_with(self, samples: Sequence[Sample]) -> ScoredSamples:
+        """Pair each sample of one target with its score; leave out samples in languages that the ASR does not support.
+
+        Returns:
+            The pairs; none if every sample failed, because an error rate of 100% would not measure any speech.
+
+        Raises:
+            DataError: the score set does not contain every sample in a supported language.
+        """
+        samples = [sample for sample in samples if sample.language not in self._left_out]
+        missing = [sample.id for sample in samples if sample.id not in self._scores]
+        if missing:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise DataError(f"no score for the sample {missing[0]}{more}: score the run again with `voicegauge score`")
+        scored = [(sample, self._scores[sample.id]) for sample in samples]
+        return [] if all(sample.failure is not None for sample, _ in scored) else scored
+
+
+def group_measured_samples(run: Run) -> dict[str, list[Sample]]:
+    """Return the samples of each target of the manifest, without warm-up."""
+    samples: dict[str, list[Sample]] = {target.id: [] for target in run.manifest.targets}
+    for sample in run.samples:
+        if sample.is_measured and sample.target in samples:
+            samples[sample.target].append(sample)
+    return samples

@@ -13,7 +13,6 @@ import numpy as np
 
 from voicegauge.bench.analysis.resampling import (
     FloatArray,
-    IntegerArray,
     ResampledSpread,
     SampledValues,
     ValuesByText,
@@ -72,7 +71,6 @@ def estimate_quantile(values: ValuesByText, fraction: float, *, seed: int = 0) -
     spread = resample_texts(
         sampled.text_count,
         lambda weights: sampled.compute_weighted_quantiles(weights, fraction),
-        value_count=len(values),
         seed=seed,
     )
     estimate = _build_estimate(sampled.compute_quantile(fraction), spread, sampled.text_count, len(values))
@@ -123,7 +121,7 @@ def estimate_ratio_of_sums(terms: Iterable[tuple[Hashable, float, float]], *, se
     table: FloatArray = np.array(list(sums_by_text.values()), dtype=np.float64)
     total = table.sum(axis=0)
 
-    def compute_ratios(weights: IntegerArray) -> FloatArray:
+    def compute_ratios(weights: FloatArray) -> FloatArray:
         return _divide_sums(weights @ table)
 
     estimate = _build_estimate(

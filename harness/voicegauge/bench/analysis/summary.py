@@ -25,7 +25,7 @@ from voicegauge.bench.analysis.joint_resamples import (
     find_indistinguishable_from_lowest,
     find_undominated,
 )
-from voicegauge.bench.analysis.scored_samples import ScoredSamples, pair_samples_with_scores
+from voicegauge.bench.analysis.scored_samples import ScoredSamples, ScoresBySample, group_measured_samples
 from voicegauge.bench.analysis.statistics import (
     Estimate,
     IntervalEstimate,
@@ -195,6 +195,7 @@ def summarize_targets(
     score_set: ScoreSet | None = None,
     *,
     text_length_characters: int = DEFAULT_TEXT_LENGTH_CHARACTERS,
+    resamples: JointResamples | None = None,
     seed: int = 0,
 ) -> tuple[TargetSummary, ...]:
     """Summarize each target of a run, in the order of the manifest.
@@ -203,19 +204,22 @@ def summarize_targets(
         run: the run to summarize; warm-up samples are left out.
         score_set: one of the run's score sets; without a score set, the summaries have no error rates.
         text_length_characters: text length at which the price per million characters is stated.
+        resamples: the result of `resample_targets` for the same arguments, if the caller has it.
         seed: seed of the resampling behind the intervals.
 
     Raises:
         DataError: the score set does not contain every sample of the run.
     """
     summaries = []
+    samples_by_target = group_measured_samples(run)
+    scores = ScoresBySample(score_set) if score_set else None
     for target in run.manifest.targets:
-        samples = [s for s in run.samples if s.target == target.id and s.is_measured]
-        scored = pair_samples_with_scores(samples, score_set) if score_set else []
+        samples = samples_by_target[target.id]
+        scored = scores.pair_with(samples) if scores else []
         summary = _summarize_target(target, samples, scored, run.manifest.provenance, text_length_characters, seed)
         unscored = {s.language for s in samples} & set(score_set.left_out if score_set else ())
         summaries.append(msgspec.structs.replace(summary, unscored_languages=tuple(sorted(unscored))))
-    return _compare_summaries(summaries, resample_targets(run, score_set, seed=seed))
+    return _compare_summaries(summaries, resamples or resample_targets(run, score_set, seed=seed))
 
 
 def _compare_summaries(summaries: Sequence[TargetSummary], resamples: JointResamples) -> tuple[TargetSummary, ...]:

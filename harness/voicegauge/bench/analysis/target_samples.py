@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from voicegauge.bench.analysis.change_estimates import ErrorCount
 from voicegauge.bench.analysis.drift_spread import SessionTimes
 from voicegauge.bench.analysis.joint_resamples import JointResamples, TargetMeasurements, draw_joint_resamples
-from voicegauge.bench.analysis.scored_samples import pair_samples_with_scores
+from voicegauge.bench.analysis.scored_samples import ScoresBySample, group_measured_samples
 from voicegauge.model import Interval, Latency, Run, Sample, ScoreSet
 
 
@@ -31,9 +31,9 @@ def _get_total_latency_ms(latency: Latency) -> float | None:
 class TargetSamples:
     """The samples of one target in one run, without warm-up."""
 
-    def __init__(self, run: Run, target: str, scores: ScoreSet | None) -> None:
-        self.samples = [s for s in run.samples if s.target == target and s.is_measured]
-        self._scored = pair_samples_with_scores(self.samples, scores) if scores else []
+    def __init__(self, samples: Sequence[Sample], scores: ScoresBySample | None) -> None:
+        self.samples = samples
+        self._scored = scores.pair_with(samples) if scores else []
 
     @property
     def has_delivered(self) -> bool:
@@ -81,6 +81,16 @@ class TargetSamples:
         return {text: sum(charged) / len(charged) for text, charged in charges.items()}
 
 
+def group_target_samples(run: Run, score_set: ScoreSet | None) -> dict[str, TargetSamples]:
+    """Return the samples of each target of a run, by target id, with their scores in one of its score sets.
+
+    Raises:
+        DataError: the score set does not contain every sample of the run.
+    """
+    scores = ScoresBySample(score_set) if score_set else None
+    return {target: TargetSamples(samples, scores) for target, samples in group_measured_samples(run).items()}
+
+
 def resample_targets(run: Run, score_set: ScoreSet | None, *, seed: int = 0) -> JointResamples:
     """Resample the texts of a run, for all targets in the order of the manifest.
 
@@ -94,7 +104,7 @@ def resample_targets(run: Run, score_set: ScoreSet | None, *, seed: int = 0) -> 
     Raises:
         DataError: the score set does not contain every sample of the run.
     """
-    targets = [TargetSamples(run, target.id, score_set) for target in run.manifest.targets]
+    targets = list(group_target_samples(run, score_set).values())
     unit: Literal["word", "character"] = (
         "word" if any(target.count_errors("word") for target in targets) else "character"
     )

@@ -9,7 +9,12 @@ from typing import Literal
 
 import numpy as np
 
-from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS, TargetSamples, compute_target_cost
+from voicegauge.bench.analysis import (
+    DEFAULT_TEXT_LENGTH_CHARACTERS,
+    TargetSamples,
+    compute_target_cost,
+    group_target_samples,
+)
 from voicegauge.errors import DataError
 from voicegauge.model import Latency, Manifest, Provenance, Record, Run, ScoreSet, TargetRef
 
@@ -90,6 +95,7 @@ def measure_run(run: Run, path: str) -> HistoryRun:
     scores = run.score_sets[-1] if run.score_sets else None
     if not any(sample.is_measured for sample in run.samples):
         raise DataError("has no sample: it was stopped too early")
+    samples = group_target_samples(run, scores)
     return HistoryRun(
         path=path,
         run_id=manifest.run_id,
@@ -99,7 +105,7 @@ def measure_run(run: Run, path: str) -> HistoryRun:
         setup=_describe_setup(manifest),
         scoring=_describe_scoring(scores),
         voicegauge=manifest.voicegauge,
-        targets=tuple(_measure_target(run, target, scores) for target in manifest.targets),
+        targets=tuple(_measure_target(samples[target.id], target) for target in manifest.targets),
     )
 
 
@@ -131,8 +137,7 @@ def _describe_scoring(scores: ScoreSet | None) -> str:
     return f"{scores.asr}, {scores.normalizer}{settings}"
 
 
-def _measure_target(run: Run, target: TargetRef, scores: ScoreSet | None) -> HistoryTarget:
-    selected = TargetSamples(run, target.id, scores)
+def _measure_target(selected: TargetSamples, target: TargetRef) -> HistoryTarget:
     failures, samples = selected.count_failures_and_samples()
     is_streamed = any(sample.streaming is not None for sample in selected.samples)
     metrics = [

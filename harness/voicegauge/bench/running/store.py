@@ -111,11 +111,13 @@ def load_run(path: Path) -> Run:
     except OSError as error:
         hint = ": give the folder of a run" if isinstance(error, FileNotFoundError) else ""
         raise DataError(f"{file}: cannot be read: {error.strerror}{hint}") from error
-    _check_format_version(file, raw)
     try:
         run = msgspec.json.decode(raw, type=Run)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        _check_format_version(file, raw)
         raise DataError(f"{file}: is a damaged run: {error}") from error
+    if run.manifest.schema_version != RUN_SCHEMA_VERSION:
+        _check_format_version(file, raw)
     if not run.manifest.finished and not run.samples:
         run = _add_journaled_samples(run, read_journal(file.parent))
     return run

@@ -1,0 +1,1 @@
+"""Time and memory of voicegauge with many samples, whole providers and many requests in flight."""

@@ -1,0 +1,219 @@
+"""Writes large simulated runs: files streamed, in one response, and by jobs, with failures, audio and scores.
+
+Latencies are lognormal (sigma 0.5), with a part of the text and a part of the request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from voicegauge.bench.running import save_run
+from voicegauge.model import (
+    AmountPerUnit,
+    AudioFacts,
+    Cost,
+    Failure,
+    Interval,
+    Latency,
+    Manifest,
+    Provenance,
+    RequestPhases,
+    Run,
+    Sample,
+    Score,
+    ScoreSet,
+    Streaming,
+    SuiteRef,
+    TargetPrice,
+    TargetRef,
+)
+from voicegauge.model.run import RUN_SCHEMA_VERSION
+from voicegauge.speech.audio import encode
+
+TARGETS = 20
+TEXTS = 250
+SESSIONS = 4
+POLL_MS = 500.0
+WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "near", "the", "old", "river", "bank"]
+CLIPS = 40
+RATE_HZ = 16_000
+PRICE = TargetPrice(description="simulated", usd=AmountPerUnit(amount=0.01, unit="request"))
+FAILURE = Failure(kind="server_error", message="the server responded with status 500", status=500)
+PHASES = RequestPhases(
+    wait_ms=0.1,
+    dns_ms=None,
+    connect_ms=None,
+    tls_ms=None,
+    send_ms=0.1,
+    server_ms=100.0,
+    transfer_ms=50.0,
+    is_new_connection=False,
+    http_version="HTTP/1.1",
+)
+
+
+def write_run(folder: Path, samples: int, *, targets: int = TARGETS, texts: int = TEXTS, seed: int = 0) -> Path:
+    """Write a run of `samples` samples, and return its folder."""
+    (folder / "audio").mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    clips = _save_clips(folder)
+    repetitions = max(samples // (targets * texts * SESSIONS), 1)
+    text_parts = np.random.default_rng(1).normal(0.0, 0.43, texts)
+    written: list[Sample] = []
+    scores: list[Score] = []
+    for number in range(targets):
+        shape = (SESSIONS, repetitions, texts)
+        times_ms = 400.0 * np.exp(text_parts + rng.normal(0.0, 0.25, shape) + rng.normal(0.0, 0.1, (SESSIONS, 1, 1)))
+        errors = rng.binomial(len(WORDS), 0.05, shape)
+        failed = rng.random(shape) < 0.01
+        for at in np.ndindex(shape):
+            sample = _build_sample(number, at, float(times_ms[at]), clips, has_failed=bool(failed[at]))
+            written.append(sample)
+            scores.append(_build_score(sample, int(errors[at])))
+    score_set = ScoreSet(asr="simulated", asr_reason="simulated", normalizer="simulated/1", scores=tuple(scores))
+    manifest = _build_manifest(targets, texts, repetitions, seed)
+    save_run(folder, Run(manifest=manifest, samples=tuple(written), score_sets=(score_set,)))
+    return folder
+
+
+def _save_clips(folder: Path) -> list[AudioFacts]:
+    rng = np.random.default_rng(3)
+    clips = []
+    for number in range(CLIPS):
+        tone = np.sin(np.arange(RATE_HZ * 2) * (number + 5) / 50) * 0.3 + rng.normal(0, 0.01, RATE_HZ * 2)
+        audio, media_type = encode(tone.astype(np.float32), RATE_HZ, "wav")
+        digest = hashlib.sha256(audio).hexdigest()
+        file = f"audio/{digest}.wav"
+        (folder / file).write_bytes(audio)
+        clips.append(
+            AudioFacts(
+                sha256=digest,
+                file=file,
+                bytes=len(audio),
+                media_type=media_type,
+                container="wav",
+                sample_rate_hz=RATE_HZ,
+                channels=1,
+                audio_s=2.0,
+                leading_silence_s=0.05,
+                speech_onset_s=0.05,
+                rms_dbfs=-14.0,
+            )
+        )
+    return clips
+
+
+def _build_sample(
+    target: int, at: tuple[int, ...], time_ms: float, clips: list[AudioFacts], *, has_failed: bool
+) -> Sample:
+    session, repetition, text = at
+    name = f"simulated/voice-{target}"
+    latency = None if has_failed else _build_latency(target, time_ms)
+    return Sample(
+        id=f"{name}/{session + 1}/{repetition + 1}/text-{text}",
+        target=name,
+        text_id=f"text-{text}",
+        text=" ".join([*WORDS, str(text)]),
+        language="en",
+        category=f"category-{text % 8}",
+        session=session + 1,
+        repetition=repetition + 1,
+        warmup=False,
+        started_at="2026-11-01T00:00:00.000+00:00",
+        attempts=1,
+        polls=3 if target % 3 == 1 else 0,
+        latency=latency,
+        phases=PHASES,
+        streaming=_build_streaming(time_ms) if target % 3 == 2 and not has_failed else None,
+        audio=None if has_failed else clips[text % CLIPS],
+        cost=Cost(price_usd=None if has_failed else 0.01),
+        failure=FAILURE if has_failed else None,
+        max_lag_ms=0.5,
+    )
+
+
+def _build_latency(target: int, time_ms: float) -> Latency:
+    if target % 3 != 1:
+        return Latency(
+            submit_latency_ms=time_ms,
+            ttfb_ms=time_ms * 0.4,
+            ttfa_ms=time_ms * 0.4,
+            ttfs_ms=time_ms * 0.4 + 50,
+            total_latency_ms=time_ms,
+        )
+    completed_ms = time_ms * 20
+    polled_ms = (completed_ms // POLL_MS + 1) * POLL_MS
+    bounds = Interval(low_ms=polled_ms - POLL_MS, high_ms=polled_ms)
+    return Latency(
+        submit_latency_ms=20.0,
+        processing_ms=bounds,
+        completion_ms=bounds,
+        download_ms=30.0,
+        ttfb_ms=polled_ms + 10,
+        ttfa_ms=polled_ms + 10,
+        ttfs_ms=polled_ms + 60,
+        total_latency_ms=polled_ms + 30,
+    )
+
+
+def _build_streaming(time_ms: float) -> Streaming:
+    chunks = tuple((time_ms * (0.4 + 0.06 * number), 6400 * (number + 1)) for number in range(10))
+    return Streaming(
+        chunks=chunks,
+        gap_p50_ms=time_ms * 0.06,
+        gap_max_ms=time_ms * 0.07,
+        first_speech_ms=time_ms * 0.4,
+        underruns=int(time_ms > 900),
+        stalled_ms=max(time_ms - 900, 0.0),
+        worst_deficit_ms=max(time_ms * 0.1 - 30, 0.0),
+    )
+
+
+def _build_score(sample: Sample, errors: int) -> Score:
+    words = sample.text.split()
+    deletions = len(words) if sample.failure else 0
+    substitutions = 0 if sample.failure else errors
+    hypothesis = "" if sample.failure else " ".join(["wrong"] * substitutions + words[substitutions:])
+    return Score(
+        sample_id=sample.id,
+        audio_content="missing" if sample.failure else "speech",
+        unit="word",
+        reference=sample.text,
+        hypothesis=hypothesis,
+        transcript=hypothesis,
+        units=len(words),
+        hits=len(words) - deletions - substitutions,
+        substitutions=substitutions,
+        deletions=deletions,
+        insertions=0,
+    )
+
+
+def _build_manifest(targets: int, texts: int, repetitions: int, seed: int) -> Manifest:
+    return Manifest(
+        schema_version=RUN_SCHEMA_VERSION,
+        run_id=f"simulated-{seed}",
+        created_at=f"2026-11-{seed + 1:02}T00:00:00Z",
+        finished=True,
+        voicegauge="0",
+        provenance=Provenance.EMULATED,
+        suite=SuiteRef(id="simulated", version=1, sha256="5" * 64, texts=texts),
+        targets=tuple(
+            TargetRef(
+                id=f"simulated/voice-{number}",
+                title=f"Voice {number}",
+                contract_version="1",
+                contract_sha256="c" * 64,
+                price=PRICE,
+            )
+            for number in range(targets)
+        ),
+        sessions=SESSIONS,
+        repetitions=repetitions,
+        warmup=0,
+        concurrency=16,
+        seed=seed,
+    )
