@@ -1,6 +1,6 @@
 """Measures the error of one HTTP client. It runs as a script, in the environment of that client.
 
-`timed_client.py CLIENT URL IN_FLIGHT REQUESTS PATH...` prints a JSON object with the errors for each path in
+`timed_client.py CLIENT URL IN_FLIGHT PATH=REQUESTS...` prints a JSON object with the errors for each path in
 milliseconds: the measured time to first byte, from the last byte of the request, less the delay that the server states.
 """
 
@@ -94,7 +94,7 @@ async def open_aiohttp() -> AsyncIterator[Measure]:
 CLIENTS = {"voicegauge": open_voicegauge, "httpx": open_httpx, "aiohttp": open_aiohttp}
 
 
-async def measure_errors(client: str, url: str, in_flight: int, requests: int, paths: list[str]) -> dict[str, Any]:
+async def measure_errors(client: str, url: str, in_flight: int, requests_by_path: dict[str, int]) -> dict[str, Any]:
     """Return the errors by path, after a request on each connection."""
     errors: dict[str, list[float]] = {}
 
@@ -104,7 +104,7 @@ async def measure_errors(client: str, url: str, in_flight: int, requests: int, p
             errors[path].append(measured_ms - stated_ms)
 
     async with CLIENTS[client]() as measure:
-        for path, count in (("warm-up", in_flight), *((path, requests) for path in paths)):
+        for path, count in (("warm-up", in_flight), *requests_by_path.items()):
             errors[path] = []
             remaining = iter(range(count))
             where = "/bytes/5" if path == "warm-up" else path
@@ -116,6 +116,7 @@ async def measure_errors(client: str, url: str, in_flight: int, requests: int, p
 
 
 if __name__ == "__main__":
-    name, base_url, in_flight_text, requests_text, *wanted = sys.argv[1:]
+    name, base_url, in_flight_text, *wanted = sys.argv[1:]
+    counts = {path: int(count) for path, _, count in (one.partition("=") for one in wanted)}
     gc.collect()
-    print(json.dumps(asyncio.run(measure_errors(name, base_url, int(in_flight_text), int(requests_text), wanted))))
+    print(json.dumps(asyncio.run(measure_errors(name, base_url, int(in_flight_text), counts))))
