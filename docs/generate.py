@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from voicegauge.api import (
     AsrEngines,
     Conversion,
+    CostEstimate,
     ListenResult,
     Providers,
     RecordResult,
@@ -88,6 +89,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/check-plan.schema.json": lambda: as_json(record_schema(PricedCheck, "voicegauge check --dry-run --json")),
     "docs/run.schema.json": lambda: as_json(record_schema(Run, "run.json of a run's folder")),
     "docs/bench.schema.json": lambda: as_json(record_schema(BenchResult, "voicegauge bench --json")),
+    "docs/cost.schema.json": lambda: as_json(record_schema(CostEstimate, "voicegauge cost --json")),
     "docs/bench-plan.schema.json": lambda: as_json(record_schema(BenchPlanResult, "voicegauge bench --dry-run --json")),
     "docs/suite.schema.json": lambda: as_json(record_schema(SuiteFile, "a file for voicegauge bench --suite")),
     "docs/texts.schema.json": lambda: as_json(record_schema(TextRow, "a line of a .jsonl file for bench --texts")),

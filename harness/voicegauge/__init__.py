@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from voicegauge import errors
     from voicegauge.api import (
         Conversion,
+        CostEstimate,
         ListenResult,
         LiveOptions,
         LocalServer,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
         convert,
         convert_all,
         emulate,
+        estimate_cost,
         explain_rule,
         find_drift,
         find_official_drift,
@@ -111,6 +113,7 @@ __all__ = [
     "CheckReport",
     "Contract",
     "Conversion",
+    "CostEstimate",
     "DriftReport",
     "Finding",
     "ListenResult",
@@ -150,6 +153,7 @@ __all__ = [
     "convert_all",
     "emulate",
     "errors",
+    "estimate_cost",
     "explain_rule",
     "find_drift",
     "find_official_drift",

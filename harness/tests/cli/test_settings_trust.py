@@ -31,8 +31,8 @@ paths:
 """
 # fmt: off
 HARMLESS = {
-    "against", "all", "alpha", "arrivals", "capability", "case", "category",
-    "clips", "clock", "concurrency", "count", "credits", "drift",
+    "against", "all", "all-plans", "alpha", "arrivals", "capability", "case", "category", "characters-per-month",
+    "clips", "clock", "concurrency", "count", "credits",
     "dry-run", "emulated",
     "fail-on", "fail-under", "fault", "format", "full", "fuzz", "github", "goal", "host", "http2", "ignore", "language",
     "large-uploads", "limit", "listen-port", "mask", "max-calls", "max-wait", "min-slowdown", "min-wer", "mode",

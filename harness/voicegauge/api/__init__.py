@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from voicegauge.api.benchmark_run import benchmark, plan_benchmark
     from voicegauge.api.conformance_check import check, check_job_steps, check_profile, check_request, plan_check
+    from voicegauge.api.cost_estimation import CostEstimate, MonthlyCost, estimate_cost
     from voicegauge.api.drift_detection import find_drift, find_official_drift, propose_contract_patch
     from voicegauge.api.listings import (
         AsrEngines,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
 _NAMES_BY_MODULE = {
     "benchmark_run": ("benchmark", "plan_benchmark"),
     "conformance_check": ("check", "check_job_steps", "check_profile", "check_request", "plan_check"),
+    "cost_estimation": ("CostEstimate", "MonthlyCost", "estimate_cost"),
     "drift_detection": ("find_drift", "find_official_drift", "propose_contract_patch"),
     "listings": (
         "Providers",
@@ -125,9 +127,11 @@ __all__ = [
     "AsrEngines",
     "Conversion",
     "ConvertedFile",
+    "CostEstimate",
     "ListenResult",
     "LiveOptions",
     "LocalServer",
+    "MonthlyCost",
     "Overwrite",
     "ProgressListener",
     "Providers",
@@ -154,6 +158,7 @@ __all__ = [
     "describe_undeletable_resources",
     "download_document",
     "emulate",
+    "estimate_cost",
     "explain_rule",
     "find_drift",
     "find_official_drift",

@@ -30,6 +30,7 @@ COMMANDS = {
     "bench": "Measure latency, cost and intelligibility.",
     "score": "Transcribe a saved run again with another ASR engine.",
     "asr": "List installed speech recognizers; install Whisper's weights.",
+    "cost": "Show what a month costs at your volume, with each account plan.",
     "compare": "Tell regressions from noise between two runs.",
     "report": "Write runs as one self-contained HTML page.",
     "serve": "Run the emulator, or serve recordings, on a local port.",

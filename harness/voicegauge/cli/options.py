@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
+_MULTIPLIERS = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
+_MAX_CHARACTERS = 10**12
+
+
 class FiniteRange(click.FloatRange):
     """A range of finite numbers, which also rejects `nan` and `inf`; `FloatRange` may accept them."""
 
@@ -30,6 +35,20 @@ class FiniteRange(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
         return number
+
+
+class CharacterNumber(click.ParamType[int]):
+    """A number of characters, also written with a multiplier: "2M", "500k", "1,500,000"."""
+
+    name = "number"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return `value` as a whole number of at least 1."""
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMbB]?)", str(value).replace(",", "").replace("_", ""))
+        number = 0.0 if found is None else float(found[1]) * _MULTIPLIERS[found[2].lower()]
+        if not 1 <= number <= _MAX_CHARACTERS or number != int(number):
+            self.fail(f"{str(value)!r} is not a number of characters, such as 2M, 500k or 1500000.", param, ctx)
+        return int(number)
 
 
 class OutputFile(click.Path):
@@ -314,6 +333,29 @@ def add_price_option(command: CommandT) -> CommandT:
         help="Dollars per request. For a PROVIDER: where no price in dollars is documented, or 0 for your own server; "
         "for a TARGET or operation: also instead of the documented price. May be repeated.",
     )(command)
+
+
+def add_credit_rate_option(command: CommandT) -> CommandT:
+    """Add `--credit-rate PROVIDER=USD`, passed to the command as `credit_rates`: dollars per credit by provider."""
+    return click.option(
+        "--credit-rate",
+        "credit_rates",
+        multiple=True,
+        callback=_read_credit_rates,
+        metavar="PROVIDER=USD",
+        help="Dollars that you pay for one credit of PROVIDER, instead of the documented price. May be repeated.",
+    )(command)
+
+
+def _read_credit_rates(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, float]:
+    if not values:
+        return {}
+    from voicegauge.contract import parse_credit_rate
+
+    try:
+        return dict(map(parse_credit_rate, values))
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def _read_prices(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, float]:

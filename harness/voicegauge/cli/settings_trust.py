@@ -17,6 +17,7 @@ UNTRUSTED_REASON_BY_SETTING: Mapping[str, str] = {
     "allow-insecure-http": "it sends your key unencrypted",
     "base-url": "it decides where your key is sent",
     "contracts": "a contract decides which key is sent where",
+    "credit-rate": "a rate that is too low exceeds your budget",
     "dask": "the cluster runs code in this process",
     "from": "it decides which file or URL is read",
     "key-env": "it decides which secret is sent",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,6 +28,16 @@ class Catalogue:
     def select_account_plans(self, plan_names: Collection[str]) -> Catalogue:
         """Return the contracts with the prices of the account plans `plan_names`."""
         return Catalogue(contract.select_account_plans(plan_names) for contract in self._contracts.values())
+
+    def set_credit_prices(self, usd_by_provider: Mapping[str, float]) -> Catalogue:
+        """Return the contracts with other prices of one credit in dollars, by provider.
+
+        Raises:
+            UnknownNameError: no contract has that provider id.
+            UsageError: the provider has no credits.
+        """
+        changed = {name: self.find_provider(name).set_credit_price(usd) for name, usd in usd_by_provider.items()}
+        return Catalogue({**self._contracts, **changed}.values()) if changed else self
 
     @property
     def targets(self) -> dict[str, Target]:

@@ -114,7 +114,8 @@ def _choose_reading(
     if stated.usd is None and not stated.exceeds_plan and known:
         chosen = max(known, key=lambda bill: math.inf if bill.usd is None else bill.usd)
     credits = stated.credits if stated.credits is not None else chosen.credits
-    return chosen._replace(credits=credits, is_disputed=len(price.readings) > 1)
+    with_amount = sum(bill.usd is not None or bill.credits is not None for bill in (stated, *others))
+    return chosen._replace(credits=credits, is_disputed=with_amount > 1)
 
 
 def compute_monthly_bill(

@@ -52,14 +52,27 @@ def parse_price_override(text: str) -> tuple[str, float]:
     Raises:
         UsageError: the text does not have that form, or the amount is not a valid number.
     """
-    target, _, amount = text.partition("=")
+    return _parse_named_amount(text, "NAME=USD, such as acme=0 or acme/voice-1=0.02")
+
+
+def parse_credit_rate(text: str) -> tuple[str, float]:
+    """Parse the price of one credit in dollars that the user sets for a provider: "acme=0.001".
+
+    Raises:
+        UsageError: the text does not have that form, or the amount is not a valid number.
+    """
+    return _parse_named_amount(text, "PROVIDER=USD, such as acme=0.001")
+
+
+def _parse_named_amount(text: str, form: str) -> tuple[str, float]:
+    name, _, amount = text.partition("=")
     try:
         usd = float(amount)
     except ValueError:
         usd = math.nan
-    if not target or not 0 <= usd < math.inf:
-        raise UsageError(f"{text!r}: write NAME=USD, such as acme=0 or acme/voice-1=0.02")
-    return target, usd
+    if not name or not 0 <= usd < math.inf:
+        raise UsageError(f"{text!r}: write {form}")
+    return name, usd
 
 
 def quote_price(

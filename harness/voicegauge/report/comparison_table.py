@@ -6,7 +6,14 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Literal, NamedTuple
 
-from voicegauge.bench.analysis import ErrorRate, Estimate, IntervalEstimate, StreamSummary, TargetSummary
+from voicegauge.bench.analysis import (
+    DEFAULT_MONTHLY_CHARACTERS,
+    ErrorRate,
+    Estimate,
+    IntervalEstimate,
+    StreamSummary,
+    TargetSummary,
+)
 from voicegauge.report.text_format import (
     DASH,
     MISSING,
@@ -19,9 +26,6 @@ from voicegauge.report.text_format import (
 
 PriceUnit = Literal["million", "month"]
 """A price for a million characters, or for the characters of a month."""
-
-DEFAULT_MONTHLY_CHARACTERS = 10_000_000
-"""Number of characters of a month for which prices are stated; the page lets the reader choose another one."""
 
 DECISION_COLUMNS = ("wer", "cer", "latency", "million", "failures", "month", "latency95")
 """Keys of the columns that matter most for a decision, most important first."""

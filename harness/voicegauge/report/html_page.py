@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS, Estimate, TargetSummary, resample_targets
+from voicegauge.bench.analysis import (
+    DEFAULT_MONTHLY_CHARACTERS,
+    DEFAULT_TEXT_LENGTH_CHARACTERS,
+    Estimate,
+    TargetSummary,
+    resample_targets,
+)
 from voicegauge.files import write_file
 from voicegauge.model import Provenance, Run
 from voicegauge.report import text_format
@@ -33,7 +39,6 @@ from voicegauge.report.charts import (
     filter_plottable_targets,
 )
 from voicegauge.report.comparison_table import (
-    DEFAULT_MONTHLY_CHARACTERS,
     SORT_KEYS,
     TableColumn,
     TableRow,

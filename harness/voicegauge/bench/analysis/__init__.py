@@ -8,7 +8,12 @@ from voicegauge.bench.analysis.comparison import (
     compare_runs,
     compare_targets,
 )
-from voicegauge.bench.analysis.cost import DEFAULT_TEXT_LENGTH_CHARACTERS, TargetCost, compute_target_cost
+from voicegauge.bench.analysis.cost import (
+    DEFAULT_MONTHLY_CHARACTERS,
+    DEFAULT_TEXT_LENGTH_CHARACTERS,
+    TargetCost,
+    compute_target_cost,
+)
 from voicegauge.bench.analysis.drift_spread import DEFAULT_DRIFT, MIN_COMPARED_TIME_MS
 from voicegauge.bench.analysis.joint_resamples import DifferenceInterval, JointResamples
 from voicegauge.bench.analysis.resampling import FloatArray
@@ -28,6 +33,7 @@ from voicegauge.bench.analysis.target_samples import TargetSamples, group_target
 
 __all__ = [
     "DEFAULT_DRIFT",
+    "DEFAULT_MONTHLY_CHARACTERS",
     "DEFAULT_TEXT_LENGTH_CHARACTERS",
     "MIN_COMPARED_TIME_MS",
     "CategoryErrorRate",

@@ -16,6 +16,10 @@ length matters because a price per request becomes cheaper per character the lon
 """
 
 
+DEFAULT_MONTHLY_CHARACTERS = 10_000_000
+"""Default number of characters spoken in a month, at which the monthly price is stated."""
+
+
 class CostLine(Record, frozen=True, kw_only=True):
     """The price of a text as a linear function of the text's length.
 

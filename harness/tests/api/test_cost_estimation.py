@@ -1,0 +1,120 @@
+"""What targets cost in a month: plans, own texts, limits of requests, credits, and the command that prints it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import voicegauge
+from voicegauge.cli import run
+from voicegauge.contract import Catalogue
+from voicegauge.errors import UnknownNameError, UsageError
+
+
+def estimate(targets: str, catalogue: Catalogue, **options) -> dict[str | None, float | None]:
+    """Return the cost in dollars by plan."""
+    result = voicegauge.estimate_cost(targets, contracts=catalogue, **options)
+    return {cost.plan: cost.usd for cost in result.costs}
+
+
+def test_each_plan_has_its_cost_and_the_cheapest_depends_on_the_volume(voicegauge_catalogue: Catalogue) -> None:
+    def find_cheapest(characters: int) -> tuple[str | None, ...]:
+        result = voicegauge.estimate_cost(
+            "lmnt/blizzard", characters_per_month=characters, contracts=voicegauge_catalogue
+        )
+        return tuple(cost.plan for cost in result.costs if cost.is_cheapest_plan)
+
+    assert estimate("lmnt/blizzard", voicegauge_catalogue, characters_per_month=1_000_000) == {
+        "free": None,  # 15,000 characters, and no more can be bought
+        "indie": 50.0,
+        "pro": 49.0,
+        "premium": 199.0,
+    }
+    assert [find_cheapest(volume) for volume in (15_000, 900_000, 1_000_000, 9_000_000)] == [
+        ("free",),
+        ("indie",),
+        ("pro",),
+        ("premium",),
+    ]
+    assert estimate("lmnt/blizzard", voicegauge_catalogue, characters_per_month=10, plans=["pro"]) == {"pro": 49.0}
+
+
+def test_the_last_text_of_a_month_may_be_shorter(voicegauge_catalogue: Catalogue) -> None:
+    (cost,) = voicegauge.estimate_cost(
+        "pixazo/xtts-v2", characters_per_month=2_500, text_length=1_000, contracts=voicegauge_catalogue
+    ).costs
+    assert (cost.requests, cost.charged_characters, cost.usd) == (3, 2_500, 0.05)  # 3 x $0.015 = $0.045
+    assert cost.usd_per_1m_characters == pytest.approx(20)
+
+
+def test_own_texts_show_what_the_provider_counts(voicegauge_catalogue: Catalogue, tmp_path: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("今天天气很好。\nGood evening.\n", encoding="utf-8")
+    result = voicegauge.estimate_cost(
+        "azure/neural", characters_per_month=2_000_000, texts=texts, contracts=voicegauge_catalogue
+    )
+    assert result.text_length == 10
+    # 7 and 13 characters, of which 6 count twice: 26 of 20.
+    assert result.costs[0].charged_characters == pytest.approx(2_600_000)
+    assert result.costs[0].usd == 41.6
+
+
+def test_credits_are_converted_at_the_rate_of_the_user(voicegauge_catalogue: Catalogue) -> None:
+    assert estimate("ttsai/kokoro", voicegauge_catalogue, characters_per_month=3_000_000) == {None: None}
+    rates = {"ttsai": 0.00001, "pixelapi": 0.002}
+    assert estimate("ttsai/kokoro", voicegauge_catalogue, characters_per_month=3_000_000, credit_rates=rates) == {
+        None: 60.0
+    }
+    assert estimate("pixelapi/voice-design", voicegauge_catalogue, characters_per_month=5_000, credit_rates=rates) == {
+        None: 0.5
+    }, "50 credits per request are documented in dollars as well, which the rate does not change"
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"credit_rates": {"openai": 1.0}}, UsageError),
+        ({"credit_rates": {"nobody": 1.0}}, UnknownNameError),
+        ({"characters_per_month": 0}, UsageError),
+        ({"text_length": 0}, UsageError),
+        ({"targets": "ttsai/stt-whisper"}, UsageError),
+    ],
+)
+def test_what_cannot_be_computed_is_an_error(voicegauge_catalogue: Catalogue, options, error) -> None:
+    with pytest.raises(error):
+        voicegauge.estimate_cost(**{"targets": "openai/tts-1", "contracts": voicegauge_catalogue, **options})
+
+
+def test_the_command_prints_the_cheapest_plan_and_writes_all(capsys) -> None:
+    volume = ["--characters-per-month", "1M", "--text-length", "300"]
+    assert run(["cost", "lmnt/blizzard", "ttsai/kokoro", *volume]) == 0
+    printed = capsys.readouterr().out
+    assert "$49.00" in printed
+    assert "premium" not in printed
+    assert "--credit-rate ttsai=USD" in printed
+    assert run(["cost", "lmnt/blizzard", *volume, "--json", "-"]) == 0
+    written = json.loads(capsys.readouterr().out)
+    assert [cost["plan"] for cost in written["costs"]] == ["free", "indie", "pro", "premium"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--characters-per-month", "2Q"], "is not a number of characters, such as 2M"),
+        (["--credit-rate", "ttsai"], "write PROVIDER=USD"),
+        (["--texts", "own.txt", "--text-length", "9"], "leave out --text-length"),
+    ],
+)
+def test_a_malformed_option_has_one_line(capsys, arguments, message) -> None:
+    assert run(["cost", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(("text", "number"), [("2M", 2e6), ("1.5k", 1500), ("1,500,000", 1.5e6), ("7", 7), ("1B", 1e9)])
+def test_a_number_of_characters_may_have_a_multiplier(capsys, text, number) -> None:
+    assert run(["cost", "openai/tts-1", "--characters-per-month", text, "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["characters_per_month"] == number

@@ -1,0 +1,186 @@
+"""Computes what targets cost in a month, with each account plan."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from voicegauge.api.options import PathLike
+from voicegauge.api.target_selection import ContractsOrFolders, select_targets, to_catalogue
+from voicegauge.bench.analysis import DEFAULT_MONTHLY_CHARACTERS, DEFAULT_TEXT_LENGTH_CHARACTERS
+from voicegauge.bench.planning import load_own_texts
+from voicegauge.contract import (
+    BaseTarget,
+    MonthlyBill,
+    RequestGroup,
+    Target,
+    UsageBasis,
+    build_request_groups,
+    compute_monthly_bills,
+    describe_price,
+    list_price_sources,
+)
+from voicegauge.errors import UsageError
+from voicegauge.model import Record
+
+MAX_TEXT_LENGTH_CHARACTERS = 1_000_000
+
+
+class MonthlyCost(Record, frozen=True, kw_only=True):
+    """What one target costs in a month with one account plan."""
+
+    target: str
+    plan: str | None
+    """Name of the account plan; `None` if the price has no plans."""
+    is_cheapest_plan: bool
+    """Whether no other plan of the target costs less. If nothing is known in dollars, it is the first plan."""
+    usd: float | None
+    """The fee of the plan and the price of the units beyond those that it includes, in dollars rounded to the cent;
+    `None` if the price is not known in dollars, or if the plan does not allow so much."""
+    fee_usd: float | None
+    """The monthly fee of the plan; `None` if there is no plan, or no document states the fee."""
+    credits: float | None
+    """Credits that the requests use, also those that the fee includes; `None` if no document states a price in
+    credits."""
+    usd_per_1m_characters: float | None
+    """`usd` divided by the number of millions of characters of the texts."""
+    requests: float
+    """Number of requests. A text takes several if a document limits the length of a request."""
+    charged_characters: float
+    """Number of characters as the provider counts them."""
+    exceeds_plan: bool
+    """Whether the plan includes less, and no more can be bought."""
+    basis: UsageBasis
+    """How tokens and seconds are known."""
+    is_disputed: bool
+    """Whether the documents contradict each other. If so, the highest alternative counts."""
+    price: str
+    """The documented price in words."""
+    sources: tuple[str, ...]
+    """Titles and dates of the documents that state the price."""
+
+
+class CostEstimate(Record, frozen=True, kw_only=True):
+    """The JSON that `voicegauge cost --json` writes."""
+
+    schema: str = "voicegauge/cost/1"
+    characters_per_month: int
+    text_length: float
+    """Number of characters of a text; with own texts, their mean length."""
+    costs: tuple[MonthlyCost, ...]
+    """One entry per target and plan, by target."""
+
+
+def estimate_cost(
+    targets: str | Sequence[str] = (),
+    *,
+    characters_per_month: int = DEFAULT_MONTHLY_CHARACTERS,
+    text_length: int = DEFAULT_TEXT_LENGTH_CHARACTERS,
+    texts: PathLike | None = None,
+    plans: Sequence[str] = (),
+    credit_rates: Mapping[str, float] | None = None,
+    contracts: ContractsOrFolders = (),
+) -> CostEstimate:
+    """Compute what targets cost in a month, with each account plan. Nothing is sent.
+
+    >>> estimate = voicegauge.estimate_cost("openai/tts-1", characters_per_month=2_000_000)
+    >>> estimate.costs[0].usd
+    30.0
+
+    Args:
+        targets: names of targets ("acme/voice-1") or providers; by default all targets.
+        characters_per_month: number of characters of all texts of the month, as Python counts them.
+        text_length: number of characters of each text.
+        texts: file with your own texts, as for `benchmark`, which are repeated until they have `characters_per_month`
+            characters; they replace `text_length`, and show how many characters the provider counts.
+        plans: names of account plans; by default every plan that a price has.
+        credit_rates: price of one credit in dollars by provider, instead of the documented one.
+        contracts: loaded contracts, or folders of your own contracts.
+
+    Returns:
+        The cost of each target with each plan.
+
+    Raises:
+        UnknownNameError: a name is not a provider or a target.
+        UsageError: a number is out of range, or a provider with a rate has no credits.
+        DataError: the texts cannot be read.
+        ContractError: a document is not a usable contract.
+    """
+    if characters_per_month < 1 or not 1 <= text_length <= MAX_TEXT_LENGTH_CHARACTERS:
+        raise UsageError(
+            f"a month needs at least 1 character, and a text 1 to {MAX_TEXT_LENGTH_CHARACTERS:,} characters"
+        )
+    catalogue = to_catalogue(contracts).set_credit_prices(credit_rates or {}).select_account_plans(plans)
+    chosen = select_targets(catalogue, targets, None)
+    own_texts = [] if texts is None else [one.text for one in load_own_texts(Path(texts)).texts]
+    costs = [
+        cost
+        for target in chosen
+        for cost in _compute_target_costs(target, characters_per_month, text_length, own_texts, plans)
+    ]
+    return CostEstimate(
+        characters_per_month=characters_per_month,
+        text_length=text_length if not own_texts else sum(map(len, own_texts)) / len(own_texts),
+        costs=tuple(costs),
+    )
+
+
+def _compute_target_costs(
+    target: BaseTarget, characters_per_month: int, text_length: int, own_texts: Sequence[str], plans: Sequence[str]
+) -> list[MonthlyCost]:
+    if not isinstance(target, Target):
+        raise UsageError(f"{target.id} takes audio: name targets that speak")
+    price = target.pricing
+    plan_names = list(price.plan_names) if price is not None else []
+    named: list[str | None] = [*([name for name in plan_names if name in plans] or plan_names)]
+    bills: list[tuple[MonthlyBill, Sequence[RequestGroup]]] = []
+    for name in named or [None]:
+        limits = plans if name is None else [name]
+        groups = _build_groups(target, characters_per_month, text_length, own_texts, limits)
+        bills += [(bill, groups) for bill in compute_monthly_bills(target, groups) if bill.plan == name]
+    known = [bill.usd for bill, _ in bills if bill.usd is not None]
+    cheapest = min(known, default=None)
+    first = next((i for i, (bill, _) in enumerate(bills) if bill.usd == cheapest and not bill.exceeds_plan), 0)
+    return [
+        _build_cost(target, bill, groups, characters_per_month, is_cheapest=index == first)
+        for index, (bill, groups) in enumerate(bills)
+    ]
+
+
+def _build_groups(
+    target: Target, characters_per_month: int, text_length: int, own_texts: Sequence[str], plan_names: Sequence[str]
+) -> tuple[RequestGroup, ...]:
+    if own_texts:
+        times = characters_per_month / sum(map(len, own_texts))
+        return build_request_groups(target, own_texts, times, plan_names)
+    number, rest = divmod(characters_per_month, text_length)
+    # The letters stand for any characters: how many of them are white space or Chinese is not known.
+    whole = build_request_groups(target, ["a" * text_length], number, plan_names)
+    return whole + build_request_groups(target, ["a" * rest], 1, plan_names)
+
+
+def _build_cost(
+    target: Target,
+    bill: MonthlyBill,
+    groups: Sequence[RequestGroup],
+    characters_per_month: int,
+    *,
+    is_cheapest: bool,
+) -> MonthlyCost:
+    return MonthlyCost(
+        target=target.id,
+        plan=bill.plan,
+        is_cheapest_plan=is_cheapest,
+        usd=bill.usd,
+        fee_usd=bill.fee_usd,
+        credits=bill.credits,
+        usd_per_1m_characters=None if bill.usd is None else bill.usd / characters_per_month * 1_000_000,
+        requests=math.fsum(group.requests for group in groups),
+        charged_characters=math.fsum(group.requests * group.characters for group in groups),
+        exceeds_plan=bill.exceeds_plan,
+        basis=bill.basis,
+        is_disputed=bill.is_disputed,
+        price=describe_price(target),
+        sources=list_price_sources(target),
+    )

@@ -1,0 +1,142 @@
+"""`voicegauge cost`: show what targets cost in a month, with each account plan."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from voicegauge.cli.console import MIN_WIDE_COLUMNS, create_console, create_table, show_record
+from voicegauge.cli.options import (
+    CharacterNumber,
+    add_contracts_option,
+    add_credit_rate_option,
+    add_json_option,
+)
+from voicegauge.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from voicegauge.api import CostEstimate, MonthlyCost
+
+NARROW_TARGET_COLUMNS = 41
+"""Largest width of targets with their remarks in a narrow terminal."""
+_REMARK_BY_BASIS = {"exact": "", "estimated_duration": "length of the audio estimated", "upper_bound": "at most"}
+
+
+@click.command("cost")
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.option(
+    "--characters-per-month",
+    type=CharacterNumber(),
+    default="10M",
+    show_default=True,
+    metavar="N",
+    help="Number of characters of all texts of a month: 2M, 500k, 1500000.",
+)
+@click.option(
+    "--text-length",
+    type=click.IntRange(1, 1_000_000),
+    default=500,
+    show_default=True,
+    metavar="N",
+    help="Number of characters of each text.",
+)
+@click.option(
+    "--texts",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Your own texts (.txt, .csv, .jsonl) instead of a length: shows what providers count in them.",
+)
+@click.option("--plan", "plans", multiple=True, metavar="NAME", help="Only account plan NAME. May be repeated.")
+@click.option("--all-plans", is_flag=True, help="Print every plan of a target, not only the cheapest.")
+@add_credit_rate_option
+@add_contracts_option
+@add_json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    *,
+    targets: tuple[str, ...],
+    characters_per_month: int,
+    text_length: int,
+    texts: Path | None,
+    plans: tuple[str, ...],
+    all_plans: bool,
+    credit_rates: dict[str, float],
+    contracts: tuple[Path, ...],
+    json_path: str | None,
+) -> None:
+    """Show what TARGETs cost in a month at your volume; nothing is sent.
+
+    Prices, fees and quotas of plans, rounding and the counting of characters are those of the
+    contracts. Of several plans, the cheapest one is printed. JSON has all of them.
+    """
+    from voicegauge import api
+
+    if texts is not None and ctx.get_parameter_source("text_length") is click.core.ParameterSource.COMMANDLINE:
+        raise UsageError("--texts shows how long your texts are: leave out --text-length")
+    estimate = api.estimate_cost(
+        targets,
+        characters_per_month=characters_per_month,
+        text_length=text_length,
+        texts=texts,
+        plans=plans,
+        credit_rates=credit_rates,
+        contracts=contracts,
+    )
+    show_record(estimate, json_path, lambda: _print_estimate(estimate, all_plans=all_plans))
+
+
+def _print_estimate(estimate: CostEstimate, *, all_plans: bool) -> None:
+    out = create_console()
+    shown = [cost for cost in estimate.costs if all_plans or cost.is_cheapest_plan]
+    is_wide = out.width >= MIN_WIDE_COLUMNS
+    amount_headings = ("per month", "per 1M characters")
+    headings = ("target", "plan", *amount_headings, "") if is_wide else ("target", "plan", *amount_headings)
+    table = create_table(*headings, right_aligned=amount_headings)
+    if not is_wide:
+        table.columns[0].no_wrap, table.columns[0].max_width = False, NARROW_TARGET_COLUMNS
+    for cost in sorted(shown, key=lambda one: math.inf if one.usd is None else one.usd):
+        amounts = (_format_usd(cost.usd), _format_usd(cost.usd_per_1m_characters))
+        remark = _describe_remarks(cost)
+        if is_wide:
+            table.add_row(cost.target, cost.plan or "", *amounts, remark)
+        else:
+            table.add_row(f"{cost.target}\n  {remark}" if remark else cost.target, cost.plan or "", *amounts)
+    out.print(table)
+    out.print(
+        f"{estimate.characters_per_month:,} characters per month, in texts of {estimate.text_length:,.4g} characters"
+    )
+    _print_missing_rates(shown)
+
+
+def _print_missing_rates(costs: Sequence[MonthlyCost]) -> None:
+    providers = sorted({cost.target.partition("/")[0] for cost in costs if _needs_credit_rate(cost)})
+    for provider in providers:
+        create_console().print(
+            f"{provider} charges credits: state what one costs you with --credit-rate {provider}=USD"
+        )
+
+
+def _needs_credit_rate(cost: MonthlyCost) -> bool:
+    return cost.usd is None and cost.credits is not None and not cost.exceeds_plan
+
+
+def _format_usd(usd: float | None) -> str:
+    return "-" if usd is None else f"${usd:,.2f}"
+
+
+def _describe_remarks(cost: MonthlyCost) -> str:
+    remarks = [
+        "more than the plan allows" if cost.exceeds_plan else "",
+        f"{cost.credits:,.0f} credits" if cost.credits is not None else "",
+        f"fee ${cost.fee_usd:,.2f}" if cost.fee_usd else "",
+        _REMARK_BY_BASIS[cost.basis],
+        "disputed" if cost.is_disputed else "",
+    ]
+    return ", ".join(filter(None, remarks))
