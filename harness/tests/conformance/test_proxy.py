@@ -8,8 +8,10 @@ import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
+import brotli
 import httpx
 import pytest
+import zstandard
 
 import voicegauge
 from voicegauge.api import traffic_proxy
@@ -68,6 +70,27 @@ async def test_requests_and_responses_pass_byte_for_byte() -> None:
     assert [line for line in lines if line.startswith(b"set-cookie")] == [b"set-cookie: a=1", b"set-cookie: b=2"]
     assert b"content-encoding: gzip" in lines
     assert not any(line.startswith((b"x-hop", b"date")) for line in lines)
+
+
+@pytest.mark.parametrize(("coding", "compress"), [("br", brotli.compress), ("zstd", zstandard.compress)])
+async def test_bodies_in_encodings_of_browsers_are_judged(coding, compress, tmp_path) -> None:
+    body = compress(b'{"object": 1, "data": []}')
+
+    async def respond(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: {coding}\r\n"
+        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        await writer.drain()
+
+    async with (
+        listening(respond) as url,
+        voicegauge.proxy("openai-compatible", upstream=f"{url}/v1", record=tmp_path) as running,
+    ):
+        request = b"GET /v1/models HTTP/1.1\r\nHost: me\r\nConnection: close\r\n\r\n"
+        response = await exchange_bytes(running.url, request)
+    assert response.endswith(body)
+    assert running.report.not_judged == {}
+    assert "response-schema" in {finding.rule for finding in running.report.report.findings}
+    assert load_har(Path(running.report.recording)).exchanges[0].response.body == b'{"object": 1, "data": []}'
 
 
 async def test_the_target_and_the_headers_reach_the_service_unchanged() -> None:

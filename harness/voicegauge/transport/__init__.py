@@ -3,7 +3,7 @@
 from voicegauge.transport.aws_signing import sign_for_aws
 from voicegauge.transport.blocking import run_in_thread
 from voicegauge.transport.clock import Clock, RealClock, VirtualClock
-from voicegauge.transport.decoding import decode_body
+from voicegauge.transport.decoding import FURTHER_CODINGS, decode_body
 from voicegauge.transport.download import download
 from voicegauge.transport.encoding import encode_body
 from voicegauge.transport.http import Timeouts, Transport, find_proxy, limit_timeouts
@@ -11,6 +11,7 @@ from voicegauge.transport.pools import require_http2
 from voicegauge.transport.streaming import RawHeaders, StreamedRequest, StreamedResponse, StreamingTransport
 
 __all__ = [
+    "FURTHER_CODINGS",
     "Clock",
     "RawHeaders",
     "RealClock",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from importlib.util import find_spec
 
-from voicegauge.errors import OversizeError
+from voicegauge.errors import MissingExtraError, OversizeError
 
 MAX_CONTENT_CODINGS = 2
 """Maximum number of encodings of one body. Servers compress a body once; a proxy may do so a second time."""
@@ -19,14 +20,30 @@ _ANY_HEADER, _RAW = 47, -15
 servers send raw deflate without that header: -15."""
 
 
-def decode_body(body: bytes, content_encoding: str, *, max_bytes: int, host: str) -> bytes:
+def decode_body(
+    body: bytes,
+    content_encoding: str,
+    *,
+    max_bytes: int,
+    host: str,
+    further_codings: Collection[str] = (),
+) -> bytes:
     """Return `body` without its content encoding.
 
     A body that cannot be decoded, or has another encoding than gzip and deflate, is returned unchanged, because it is
     a defect of the provider, which the checks report.
 
+    Args:
+        body: the body.
+        content_encoding: value of the header `Content-Encoding`.
+        max_bytes: maximum size of the decoded body.
+        host: name of the sender, for the message.
+        further_codings: encodings to decode beside gzip and deflate: those of `FURTHER_CODINGS`, which no request of
+            voicegauge accepts, or none.
+
     Raises:
         OversizeError: the decoded body exceeds `max_bytes` bytes.
+        MissingExtraError: the encoding is one of `further_codings`, and what decodes it is not installed.
     """
     codings = [coding.strip().lower() for coding in content_encoding.split(",") if coding.strip()]
     if len(codings) > MAX_CONTENT_CODINGS:
@@ -35,13 +52,61 @@ def decode_body(body: bytes, content_encoding: str, *, max_bytes: int, host: str
     for coding in reversed(codings):
         if coding == "identity":
             continue
-        if coding not in ("gzip", "x-gzip", "deflate"):
+        if coding not in {"gzip", "x-gzip", "deflate", *further_codings}:
             return body
         try:
-            decoded = _inflate(decoded, max_bytes, host)
-        except zlib.error:
+            decoded = _DECODER_BY_CODING.get(coding, _inflate)(decoded, max_bytes, host)
+        except (zlib.error, _UndecodableError):
             return body
     return decoded
+
+
+class _UndecodableError(Exception):
+    """A body is not what the header says."""
+
+
+def _decode_brotli(body: bytes, max_bytes: int, host: str) -> bytes:
+    if find_spec("brotli") is None:
+        raise MissingExtraError("Decompression of br", "compression")
+    import brotli
+
+    decompressor, out, compressed = brotli.Decompressor(), io.BytesIO(), body
+    try:
+        while not decompressor.is_finished():
+            piece = decompressor.process(compressed, output_buffer_limit=_DECOMPRESSED_PIECE_BYTES)
+            if not piece and decompressor.can_accept_more_data():
+                raise _UndecodableError  # it ends early
+            compressed = b""  # the decompressor has kept it
+            _write_piece(out, piece, max_bytes, host)
+    except brotli.error as error:
+        raise _UndecodableError from error
+    return out.getvalue()
+
+
+def _decode_zstd(body: bytes, max_bytes: int, host: str) -> bytes:
+    if find_spec("zstandard") is None:
+        raise MissingExtraError("Decompression of zstd", "compression")
+    import zstandard
+
+    out = io.BytesIO()
+    try:
+        with zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True) as reader:
+            while piece := reader.read(_DECOMPRESSED_PIECE_BYTES):
+                _write_piece(out, piece, max_bytes, host)
+    except zstandard.ZstdError as error:
+        raise _UndecodableError from error
+    return out.getvalue()
+
+
+_DECODER_BY_CODING: Mapping[str, Callable[[bytes, int, str], bytes]] = {"br": _decode_brotli, "zstd": _decode_zstd}
+FURTHER_CODINGS = tuple(_DECODER_BY_CODING)
+"""Encodings that other clients accept, which need the extra `compression`."""
+
+
+def _write_piece(out: io.BytesIO, piece: bytes, max_bytes: int, host: str) -> None:
+    if out.tell() + len(piece) > max_bytes:
+        raise OversizeError(f"{host}: the response decompresses to more than {max_bytes} bytes")
+    out.write(piece)
 
 
 def _inflate(body: bytes, max_bytes: int, host: str) -> bytes:
@@ -59,9 +124,7 @@ def _inflate_members(body: bytes, window_bits: int, max_bytes: int, host: str) -
         if members > MAX_GZIP_MEMBERS:
             raise zlib.error("has too many members")
         for piece, read_up_to in _inflate_member(body, end, window_bits):
-            if out.tell() + len(piece) > max_bytes:
-                raise OversizeError(f"{host}: the response decompresses to more than {max_bytes} bytes")
-            out.write(piece)
+            _write_piece(out, piece, max_bytes, host)
             end = read_up_to
     return out.getvalue()
 

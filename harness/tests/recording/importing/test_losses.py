@@ -109,7 +109,7 @@ def test_a_tape_whose_headers_are_not_pairs_is_not_imported(read: Read) -> None:
     assert (remark.number, remark.imported, remark.message) == (1, False, "its headers are not pairs")
 
 
-def test_a_body_in_an_unsupported_encoding(read: Read) -> None:
+def test_a_body_that_cannot_be_decompressed(read: Read) -> None:
     items = [
         i._replace(response_headers=(JSON, ("content-encoding", "br")), response_body=b"\x1b\x07\x80\xff")
         for i in conversation()

@@ -35,7 +35,7 @@ from voicegauge.emulator import is_emulated
 from voicegauge.errors import DataError, MissingExtraError, StorageError, VoicegaugeError
 from voicegauge.model import DOWNLOAD_OPERATION, Exchange, Finding, Provenance, Request, Response
 from voicegauge.recording import ConversationIndex, UrlCanonicalizer, find_relative_path, mask_credentials
-from voicegauge.transport import decode_body
+from voicegauge.transport import FURTHER_CODINGS, decode_body
 
 MAX_DECODED_BYTES = 64 * 2**20
 """Maximum size of a body after decompression."""
@@ -260,6 +260,7 @@ def _build_exchange(contract: Contract, relayed_exchange: RelayedExchange) -> Ex
     Raises:
         OversizeError: a body decompresses to more than `MAX_DECODED_BYTES`.
         DataError: a body cannot be decompressed.
+        MissingExtraError: what decompresses a body is not installed.
     """
     request = Request(
         method=relayed_exchange.method,
@@ -285,7 +286,9 @@ def _decompress(message: Request | Response, message_name: str) -> bytes:
     encoding = ", ".join(value for key, value in message.headers if key.lower() == "content-encoding")
     if not encoding.strip() or encoding.strip().lower() == "identity" or not message.body:
         return message.body
-    body = decode_body(message.body, encoding, max_bytes=MAX_DECODED_BYTES, host=message_name)
+    body = decode_body(
+        message.body, encoding, max_bytes=MAX_DECODED_BYTES, host=message_name, further_codings=FURTHER_CODINGS
+    )
     if body is message.body:  # a secret in it could not be found
         raise DataError(f"the body of {message_name} is compressed ({encoding[:40]}) and could not be decompressed")
     return body

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from voicegauge.contract import Contract
-from voicegauge.errors import OversizeError
+from voicegauge.errors import MissingExtraError, OversizeError
 from voicegauge.formats import is_json
 from voicegauge.model import DOWNLOAD_OPERATION, Exchange, Headers, Record, Request, Response, header
 from voicegauge.recording.har import assign_groups
@@ -21,10 +21,10 @@ from voicegauge.recording.importing.parsed_interaction import (
     parse_time,
 )
 from voicegauge.recording.redaction import UrlCanonicalizer, find_relative_path, find_used_credentials
-from voicegauge.transport import decode_body
+from voicegauge.transport import FURTHER_CODINGS, decode_body
 
 MAX_BODY_BYTES = 64 * 2**20
-_UNSUPPORTED_ENCODINGS = ("br", "zstd", "compress")
+_RARE_ENCODINGS = (*FURTHER_CODINGS, "compress")
 _STREAM_REMARK = "a stream, flattened: the arrival of its chunks is not in the file"
 
 
@@ -191,13 +191,19 @@ def _decompress(headers: Headers, body: bytes, body_name: str) -> bytes:
     if not body or not encoding:
         return body
     try:
-        decoded = decode_body(body, encoding, max_bytes=MAX_BODY_BYTES, host="the file")
+        decoded = decode_body(
+            body, encoding, max_bytes=MAX_BODY_BYTES, host="the file", further_codings=FURTHER_CODINGS
+        )
     except OversizeError:
         raise NotImportedError(f"its {body_name} decompresses to more than {MAX_BODY_BYTES} bytes") from None
+    except MissingExtraError as error:
+        if _is_decompressed(headers, body):
+            return body
+        raise NotImportedError(f"its {body_name} is compressed with {encoding}: {error}") from None
     encodings = encoding.lower().replace(" ", "").split(",")
-    unsupported = [encoding for encoding in encodings if encoding in _UNSUPPORTED_ENCODINGS]
-    if decoded == body and unsupported and not _is_decompressed(headers, body):
-        raise NotImportedError(f"its {body_name} is compressed with {unsupported[0]}, which is not supported")
+    unreadable = [encoding for encoding in encodings if encoding in _RARE_ENCODINGS]
+    if decoded == body and unreadable and not _is_decompressed(headers, body):
+        raise NotImportedError(f"its {body_name} is compressed with {unreadable[0]} and cannot be decompressed")
     return decoded
 
 
