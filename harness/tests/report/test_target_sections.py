@@ -102,7 +102,7 @@ def test_drift_is_shown_with_the_targets_of_the_provider(page: str) -> None:
 
 
 def test_the_command_reads_saved_results(run: tuple[Path, Run], tmp_path: Path) -> None:
-    files = {"--findings": CHECK, "--drift": DRIFT}
+    files = {"--findings": CHECK, "--changes": DRIFT}
     arguments = []
     for option, record in files.items():
         file = tmp_path / f"{option[2:]}.json"
@@ -134,4 +134,4 @@ def test_a_file_that_is_no_such_result_is_rejected(
 
 
 def test_results_without_a_page_are_rejected(run: tuple[Path, Run], tmp_path: Path) -> None:
-    assert voicegauge(["report", str(run[0]), "--format", "csv", "--drift", str(tmp_path / "x.json")]) == 2
+    assert voicegauge(["report", str(run[0]), "--format", "csv", "--changes", str(tmp_path / "x.json")]) == 2

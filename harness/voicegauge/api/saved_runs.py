@@ -248,7 +248,7 @@ def render_report(
     format: ReportFormat = "html",
     report: BenchReport | None = None,
     findings: Sequence[PathLike] = (),
-    drift: Sequence[PathLike] = (),
+    changes: Sequence[PathLike] = (),
 ) -> str:
     """Render saved runs as a self-contained HTML page, as CSV or as Markdown.
 
@@ -258,7 +258,7 @@ def render_report(
         report: the report returned by `build_report` for the same runs; needed only if `build_report` was called with
             arguments other than its defaults.
         findings: files that `check --json` has written; a page shows each finding with the targets that it concerns.
-        drift: files that `drift --json` has written; a page shows the changes with the targets of the provider.
+        changes: files that `drift --json` has written; a page shows the changes with the targets of the provider.
 
     Returns:
         The content of the page, CSV file or Markdown file.
@@ -266,7 +266,7 @@ def render_report(
     Raises:
         DataError: a run or a result cannot be read.
     """
-    results = load_results(to_paths(findings), to_paths(drift))
+    results = load_results(to_paths(findings), to_paths(changes))
     loaded = [(find_run_folder(path), load_run(path)) for path in to_paths(runs)]
     if format == "csv":
         return render_csv(loaded)

@@ -254,11 +254,23 @@ def _print_spending(terminal: Console, report: CheckReport) -> None:
         )
         terminal.print(f"sent: {count}, as polls, downloads and repeated requests count", style="dim", soft_wrap=True)
     _print_totals(terminal, "spent by kind", spending.by_kind)
-    _print_totals(terminal, "by target", spending.by_target)
+    _print_totals(terminal, "by target", _add_rest(spending.by_target, spending.total))
     equal: dict[SpendingTotal, list[str]] = {}
     for rule, total in spending.by_rule.items():
         equal.setdefault(total, []).append(rule)
     _print_totals(terminal, "by rule", {_join_rules(rules): total for total, rules in equal.items()})
+
+
+def _add_rest(by_target: Mapping[str, SpendingTotal], total: SpendingTotal) -> dict[str, SpendingTotal]:
+    """Return the spending by target with the requests that belong to no target, so that the sum is the total."""
+    from voicegauge.conformance import SpendingTotal
+
+    rest = SpendingTotal(
+        requests=total.requests - sum(one.requests for one in by_target.values()),
+        billable=total.billable - sum(one.billable for one in by_target.values()),
+        usd=round(total.usd - sum(one.usd for one in by_target.values()), 6),
+    )
+    return {**by_target, **({"of no target": rest} if by_target and rest.requests else {})}
 
 
 def _join_rules(rules: list[str]) -> str:

@@ -100,13 +100,22 @@ class RunView(NamedTuple):
     @property
     def topic_labels(self) -> dict[str, str]:
         """Names of the topics of a verdict."""
-        quality = "Accuracy" if self.report.manifest.kind == "transcription" else "Intelligibility"
-        return {"speed": "Speed", "intelligibility": quality, "price": "Price", "reliability": "Reliability"}
+        return {
+            "speed": "Speed",
+            "intelligibility": self.quality_name,
+            "price": "Price",
+            "reliability": "Reliability",
+        }
+
+    @property
+    def quality_name(self) -> str:
+        """What error rates measure: how well speech is understood, or how well the target itself understands it."""
+        return "Accuracy" if self.report.manifest.kind == "transcription" else "Intelligibility"
 
     @property
     def ranking_note(self) -> str:
         """What the default ranking is by."""
-        return describe_weights(self.report.ranking.weights)
+        return describe_weights(self.report.ranking.weights).replace("intelligibility", self.quality_name.lower())
 
     @property
     def is_emulated(self) -> bool:
@@ -292,6 +301,7 @@ def _create_report_environment() -> Environment:
         "ms": text_format.format_ms,
         "number": text_format.format_number,
         "percent": text_format.format_percent,
+        "sentence": text_format.capitalize_sentence,
         "usd": text_format.format_usd,
     }
     jinja.filters |= filters

@@ -61,7 +61,7 @@ def select_worst_clips(
     samples: Sequence[Sample], scores: Sequence[Score], *, max_clips: int = MAX_CLIPS
 ) -> tuple[ScoredClip, ...]:
     """Return up to `max_clips` samples with audio and errors, highest error rates first, a few per target."""
-    by_id = {sample.id: sample for sample in samples if sample.audio and not sample.warmup}
+    by_id = {sample.id: sample for sample in samples if _is_clip(sample)}
     ranked = sorted(
         (score for score in scores if score.errors and score.sample_id in by_id),
         key=lambda score: (-score.error_rate, -score.errors, score.sample_id),
@@ -88,7 +88,7 @@ def select_random_clips(
         exclude: ids of samples that are shown elsewhere; they are selected only if a target has no others.
     """
     by_id = {score.sample_id: score for score in scores}
-    playable = [sample for sample in samples if sample.audio and not sample.warmup and sample.id in by_id]
+    playable = [sample for sample in samples if _is_clip(sample) and sample.id in by_id]
     texts = sorted({sample.text_id for sample in playable})
     random.Random(seed).shuffle(texts)  # noqa: S311 - not for security
     order = {text: number for number, text in enumerate(texts)}
@@ -96,6 +96,11 @@ def select_random_clips(
     for sample in sorted(playable, key=lambda one: (one.id in exclude, order[one.text_id], one.id)):
         chosen.setdefault(sample.target, sample)
     return tuple(_build_clip(sample, by_id[sample.id]) for _, sample in sorted(chosen.items()))
+
+
+def _is_clip(sample: Sample) -> bool:
+    """Whether there is something to listen to: what failed is listed as a failure."""
+    return sample.audio is not None and sample.failure is None and not sample.warmup
 
 
 def _build_clip(sample: Sample, score: Score) -> ScoredClip:

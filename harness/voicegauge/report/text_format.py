@@ -20,6 +20,11 @@ def shorten(text: str, max_characters: int) -> str:
     return line if len(line) <= max_characters else line[: max_characters - 1].rstrip() + "…"
 
 
+def capitalize_sentence(text: str) -> str:
+    """Capitalize the first letter, unless the first word is the id of a target."""
+    return text if "/" in text.partition(" ")[0] else text[:1].upper() + text[1:]
+
+
 def format_number(value: float | None, decimals: int = 0) -> str:
     """Format a number with thousands separators: "1,234"."""
     return MISSING if value is None else f"{value:,.{decimals}f}"

@@ -55,7 +55,7 @@ DEFAULT_PAGE_NAME = "report.html"
     help="Result of `check --json`: the page shows its findings with the targets they concern. May be repeated.",
 )
 @click.option(
-    "--drift",
+    "--changes",
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -71,7 +71,7 @@ def command(
     text_length: int | None,
     clips: int | None,
     findings: tuple[Path, ...],
-    drift: tuple[Path, ...],
+    changes: tuple[Path, ...],
     json_path: str | None,
     open_page: bool,
 ) -> None:
@@ -84,8 +84,8 @@ def command(
     to_stdout = out == "-" or (out is None and report_format != "html")
     if open_page and (report_format != "html" or out == "-"):
         raise UsageError("--open shows a page: choose --format html, and a file with --out")
-    if (findings or drift) and (report_format != "html" or only_json):
-        raise UsageError("--findings and --drift are shown on a page: choose --format html")
+    if (findings or changes) and (report_format != "html" or only_json):
+        raise UsageError("--findings and --changes are shown on a page: choose --format html")
     if json_path == "-" and to_stdout:
         raise UsageError("--json - and the report both write to standard output: give one of them a file")
     reject_outputs_to_same_file(json=json_path, out=out)
@@ -94,7 +94,7 @@ def command(
         write_json(report, json_path)
     if only_json:
         return
-    text = api.render_report(runs, format=report_format, report=report, findings=findings, drift=drift)
+    text = api.render_report(runs, format=report_format, report=report, findings=findings, changes=changes)
     if to_stdout:
         click.echo(text.encode(), nl=False)
         return

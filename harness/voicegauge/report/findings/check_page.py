@@ -7,6 +7,7 @@ from collections import defaultdict
 from voicegauge.conformance import CheckReport, CoverageEntry, export_check_report
 from voicegauge.model import Provenance
 from voicegauge.outputs import ReportedFinding, ResultLevel, RuleDescription
+from voicegauge.printable import format_count
 from voicegauge.report.findings.findings_page import (
     CoverageRow,
     FindingsPage,
@@ -44,7 +45,7 @@ def build_check_page(report: CheckReport, *, strict: bool = False) -> FindingsPa
         eyebrow=f"{sum(report.exchanges.values()):,} exchanges · {report.created_at[:10]}",
         is_emulated=Provenance.EMULATED in report.exchanges and Provenance.LIVE not in report.exchanges,
         cautions=tuple(
-            filter(None, (report.stopped_by, report.notice, report.no_verdict_reason, report.emulator_notice))
+            filter(None, (report.stopped_by, report.notice, _describe_not_judged(report), report.emulator_notice))
         ),
         findings=tuple(_build_finding(one, rules[one.rule], number) for number, one in enumerate(findings)),
         accepted=len(report.accepted),
@@ -61,7 +62,7 @@ def _describe_result(report: CheckReport, findings: list[ReportedFinding]) -> st
     counts = {level: sum(one.level is level for one in findings) for level in ResultLevel}
     count = len(report.contract_operations)
     operations = f"{count:,} operation{'' if count == 1 else 's'}"
-    tried = "" if report.coverage_percent is None else f" {report.coverage_percent:.0f}% of the contracts was tried."
+    tried = _describe_coverage(report.coverage)
     if not findings:
         return f"No finding in {operations}.{tried}"
     parts = [
@@ -74,6 +75,20 @@ def _describe_result(report: CheckReport, findings: list[ReportedFinding]) -> st
         if count
     ]
     return f"{', '.join(parts)} in {operations}.{tried}"
+
+
+def _describe_not_judged(report: CheckReport) -> str:
+    """Return why the check proves nothing about something; the page lists the rest of it."""
+    return (report.no_verdict_reason or "").replace("see --json", "listed below")
+
+
+def _describe_coverage(entries: tuple[CoverageEntry, ...]) -> str:
+    applied = [entry for entry in entries if entry.applies]
+    total = sum(entry.side_count for entry in applied)
+    if not total:
+        return ""
+    tried = sum(entry.tried_side_count for entry in applied)
+    return f" {tried:,} of {format_count(total, 'statement')} of the contracts and rules were tried."
 
 
 def _build_finding(finding: ReportedFinding, rule: RuleDescription, number: int) -> PageFinding:
@@ -102,16 +117,20 @@ def _build_finding(finding: ReportedFinding, rule: RuleDescription, number: int)
 def _summarize_coverage(entries: tuple[CoverageEntry, ...]) -> tuple[CoverageRow, ...]:
     by_operation: dict[str, list[CoverageEntry]] = defaultdict(list)
     for entry in entries:
-        if entry.applies and entry.kind != "rule":
-            by_operation[entry.operation].append(entry)
-    return tuple(
-        CoverageRow(
-            operation=operation,
-            tried=sum(entry.tried_side_count for entry in group),
-            total=sum(2 if entry.kind == "constraint" else 1 for entry in group),
-            missing=tuple(f"{entry.kind} {entry.name}: {entry.reason}" for entry in group if entry.reason)[
-                :_MAX_MISSING
-            ],
-        )
-        for operation, group in sorted(by_operation.items())
+        if entry.applies:
+            by_operation["" if entry.kind == "rule" else entry.operation].append(entry)
+    rules = by_operation.pop("", [])
+    rows = [_build_coverage_row(operation, group) for operation, group in sorted(by_operation.items())]
+    if rules:
+        rows.append(_build_coverage_row("rules", rules))
+    return tuple(rows)
+
+
+def _build_coverage_row(name: str, entries: list[CoverageEntry]) -> CoverageRow:
+    missing = [f"{entry.kind} {entry.name}: {entry.reason}" for entry in entries if entry.reason]
+    return CoverageRow(
+        operation=name,
+        tried=sum(entry.tried_side_count for entry in entries),
+        total=sum(entry.side_count for entry in entries),
+        missing=tuple(missing[:_MAX_MISSING]),
     )

@@ -51,9 +51,10 @@ class PageFinding(NamedTuple):
 
 
 class CoverageRow(NamedTuple):
-    """What was tried of one operation."""
+    """What was tried of one operation, or of the rules."""
 
     operation: str
+    """The operation; "rules" for the rules."""
     tried: int
     total: int
     missing: tuple[str, ...]
