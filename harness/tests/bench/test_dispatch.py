@@ -10,7 +10,14 @@ import pytest
 
 from voicegauge.bench.planning.plan import PlannedSample
 from voicegauge.bench.planning.suite import SuiteText
-from voicegauge.bench.running.dispatch import ArrivalRate, schedule_arrivals, send_closed_loop, send_open_loop
+from voicegauge.bench.running.dispatch import (
+    MAX_LEAD_ROUNDS,
+    ArrivalRate,
+    ProviderLimit,
+    schedule_arrivals,
+    send_closed_loop,
+    send_open_loop,
+)
 from voicegauge.contract import PriceQuote
 from voicegauge.transport import RealClock
 
@@ -51,20 +58,46 @@ async def test_one_target_gets_all_requests_in_flight() -> None:
 
 
 @in_virtual_time
-async def test_a_fast_target_stays_near_a_slow_one_which_is_never_kept_waiting() -> None:
+async def test_no_text_is_a_barrier_and_all_targets_stay_near_the_same_text() -> None:
+    latency_s = {"slow": 60.0, "medium": 5.0, "fast": 0.3}
     ended: Counter[str] = Counter()
     leads: list[int] = []
 
     async def send(planned: PlannedSample, _due_s: float | None) -> None:
-        if planned.target == "fast":
-            leads.append(int(planned.text.id) - ended["slow"])
-        await asyncio.sleep(60 if planned.target == "slow" else 0.3)
+        leads.append(int(planned.text.id) - min(ended.values(), default=0))
+        await asyncio.sleep(latency_s[planned.target])
         ended[planned.target] += 1
 
-    await send_closed_loop(rounds(20, "slow", "fast"), 4, send)
-    assert ended == {"slow": 20, "fast": 20}
-    assert max(leads) <= 4
-    assert asyncio.get_running_loop().time() == pytest.approx(600), "two of 20 at a time, 60 s each"
+    ended.update(dict.fromkeys(latency_s, 0))
+    await send_closed_loop(rounds(100, *latency_s), 8, send)
+    assert ended == dict.fromkeys(latency_s, 100)
+    assert max(leads) <= 8, "at most the requests of the slowest target that are in flight"
+    total_s = 100 * sum(latency_s.values())
+    assert asyncio.get_running_loop().time() == pytest.approx(total_s / 8, abs=60), (
+        "no request in flight is left unused"
+    )
+
+
+@in_virtual_time
+async def test_a_provider_that_accepts_one_request_holds_no_slot_and_the_others_stay_near() -> None:
+    in_flight: Counter[str] = Counter()
+    ended: Counter[str] = Counter()
+    leads: list[int] = []
+
+    async def send(planned: PlannedSample, _due_s: float | None) -> None:
+        in_flight[planned.target] += 1
+        assert in_flight["limited"] <= 1
+        if planned.target == "free":
+            leads.append(int(planned.text.id) - ended["limited"])
+        await asyncio.sleep(3 if planned.target == "limited" else 5)
+        in_flight[planned.target] -= 1
+        ended[planned.target] += 1
+
+    limits = {"limited": ProviderLimit("acme", 1)}
+    await send_closed_loop(rounds(20, "limited", "free"), 4, send, limit_by_target=limits)
+    assert ended == {"limited": 20, "free": 20}
+    assert max(leads) <= MAX_LEAD_ROUNDS + 1
+    assert asyncio.get_running_loop().time() == pytest.approx(60, abs=5), "as long as the limited provider takes"
 
 
 @in_virtual_time

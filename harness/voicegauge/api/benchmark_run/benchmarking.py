@@ -102,7 +102,8 @@ def benchmark(
         sessions: number of passes over the suite, each with new connections.
         repetitions: number of requests for each text per session.
         warmup: number of unmeasured requests per target at the start of a session.
-        concurrency: number of requests in flight; each target has an equal share, and at least one.
+        concurrency: number of requests in flight, of all targets together; slow targets have more of them than fast
+            ones.
         rate: requests per second to each target, however many are in flight; replaces `concurrency`.
         arrivals: whether the requests of a rate have equal intervals or arrive as a Poisson process.
         ramp: search the highest concurrency or rate at which one target meets `goal`, within the budget and the limits

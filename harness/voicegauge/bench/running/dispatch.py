@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from voicegauge.bench.planning import PlannedSample, Round
 from voicegauge.transport import Clock
 
-MIN_LEAD_REQUESTS = 4
-"""Number of requests by which a fast target may be ahead of the slowest one, at least."""
+MAX_LEAD_ROUNDS = 4
+"""Number of rounds by which the other targets may be ahead of a target whose provider accepts no more requests."""
 
 SendSample = Callable[[PlannedSample, float | None], Awaitable[None]]
 """Sends a sample and waits for its end; the second argument is when it was due, in seconds of the clock, if at all."""
@@ -29,69 +30,76 @@ class ArrivalRate(NamedTuple):
     """Whether requests are sent in equal intervals or as a Poisson process."""
 
 
-async def send_closed_loop(rounds: Iterable[Round], concurrency: int, send_sample: SendSample) -> None:
-    """Send all samples, each target with an equal share of `concurrency` requests in flight, and at least one.
+class ProviderLimit(NamedTuple):
+    """A provider, and how many requests it accepts at a time."""
 
-    A target that is ahead of the slowest one by twice its share waits.
+    provider: str
+    max_in_flight: int
+    """At least 1."""
+
+
+async def send_closed_loop(
+    rounds: Iterable[Round],
+    concurrency: int,
+    send_sample: SendSample,
+    *,
+    limit_by_target: Mapping[str, ProviderLimit] | None = None,
+) -> None:
+    """Send all samples in their order, with `concurrency` requests in flight.
+
+    A slow target has more requests in flight than a fast one, so that both are at nearly the same text and nothing
+    waits for the slowest target of a round. While a provider has as many requests in flight as it accepts, the others
+    go on, by `MAX_LEAD_ROUNDS` at most.
 
     Args:
         rounds: the samples.
-        concurrency: number of requests in flight; `send_sample` limits it if there are more targets.
+        concurrency: number of requests in flight.
         send_sample: sends one sample.
+        limit_by_target: the limits of providers, for targets of which the provider has one.
     """
-    queues: dict[str, deque[PlannedSample]] = {}
-    for planned in (one for row in rounds for one in row):
-        queues.setdefault(planned.target, deque()).append(planned)
-    if not queues:
-        return
-    lanes = max(concurrency // len(queues), 1)
-    progress = _Progress({target: len(queue) for target, queue in queues.items()}, max(2 * lanes, MIN_LEAD_REQUESTS))
-
-    async def send_in_turn(target: str) -> None:
-        queue = queues[target]
-        while queue:
-            await progress.wait_for_others(target)
-            if not queue:
-                return
-            planned = queue.popleft()
-            progress.note_started(target)
-            await send_sample(planned, None)
-            await progress.note_ended(target)
-
+    turns = _Turns(rounds, limit_by_target or {})
+    in_flight: dict[asyncio.Task[None], PlannedSample] = {}
     async with asyncio.TaskGroup() as tasks:
-        for _ in range(lanes):
-            for target in queues:
-                tasks.create_task(send_in_turn(target))
+        while turns.has_remaining or in_flight:
+            while len(in_flight) < concurrency and (planned := turns.take_next()) is not None:
+                in_flight[tasks.create_task(_await(send_sample(planned, None)))] = planned
+            ended, _ = await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                turns.note_ended(in_flight.pop(task))
 
 
-class _Progress:
-    """Keeps fast targets from running ahead of slow ones."""
+class _Turns:
+    """The samples that are not sent yet, in their order."""
 
-    def __init__(self, planned_counts: dict[str, int], max_lead_requests: int) -> None:
-        self._planned, self._max_lead = planned_counts, max_lead_requests
-        self._started = dict.fromkeys(planned_counts, 0)
-        self._ended = dict.fromkeys(planned_counts, 0)
-        self._changed = asyncio.Condition()
+    def __init__(self, rounds: Iterable[Round], limit_by_target: Mapping[str, ProviderLimit]) -> None:
+        self._limit_by_target = limit_by_target
+        self._rounds = deque(list(row) for row in rounds if row)
+        self._in_flight: Counter[str] = Counter()
 
-    async def wait_for_others(self, target: str) -> None:
-        """Return when `target` may send its next sample."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._started[target] < self._find_slowest() + self._max_lead)
+    @property
+    def has_remaining(self) -> bool:
+        """Whether there are samples to send."""
+        return bool(self._rounds)
 
-    def note_started(self, target: str) -> None:
-        """Note that `target` sends a sample."""
-        self._started[target] += 1
+    def take_next(self) -> PlannedSample | None:
+        """Return the first sample whose provider accepts a request now; `None` if all of them have to wait."""
+        for row in islice(self._rounds, MAX_LEAD_ROUNDS + 1):
+            for index, planned in enumerate(row):
+                limit = self._limit_by_target.get(planned.target)
+                if limit is not None:
+                    if self._in_flight[limit.provider] >= limit.max_in_flight:
+                        continue
+                    self._in_flight[limit.provider] += 1
+                del row[index]
+                while self._rounds and not self._rounds[0]:
+                    self._rounds.popleft()
+                return planned
+        return None
 
-    async def note_ended(self, target: str) -> None:
-        """Note that a sample of `target` has ended."""
-        self._ended[target] += 1
-        async with self._changed:
-            self._changed.notify_all()
-
-    def _find_slowest(self) -> float:
-        """Return the smallest number of ended samples of the targets that have not ended."""
-        unfinished = (ended for target, ended in self._ended.items() if ended < self._planned[target])
-        return min(unfinished, default=float("inf"))
+    def note_ended(self, planned: PlannedSample) -> None:
+        """Note that the request of a sample has ended."""
+        if (limit := self._limit_by_target.get(planned.target)) is not None:
+            self._in_flight[limit.provider] -= 1
 
 
 async def send_open_loop(

@@ -25,7 +25,13 @@ from voicegauge.bench.planning import (
 )
 from voicegauge.bench.running.access import ProviderAccess, create_provider_semaphores, open_clients
 from voicegauge.bench.running.audio_facts import measure_audio
-from voicegauge.bench.running.dispatch import ArrivalRate, send_closed_loop, send_open_loop
+from voicegauge.bench.running.dispatch import (
+    ArrivalRate,
+    ProviderLimit,
+    SendSample,
+    send_closed_loop,
+    send_open_loop,
+)
 from voicegauge.bench.running.failed_exchanges import FailedExchanges
 from voicegauge.bench.running.journal import JobLeftOpen, SampleFinished, open_journal, read_journal
 from voicegauge.bench.running.latency import find_origin_ms, measure_latency, measure_phases
@@ -89,7 +95,7 @@ class RunConfig:
     access_by_provider: Mapping[str, ProviderAccess]
     """Access to the providers by provider id."""
     concurrency: int = 16
-    """Number of requests in flight, of which each target has an equal share."""
+    """Number of requests in flight, of all targets together."""
     max_cost_usd: float | None = None
     """The budget in dollars; `None` for an emulator, which costs nothing."""
     prices: Mapping[str, float] = field(default_factory=dict)
@@ -308,7 +314,7 @@ class _PlanRunner:
 
             remaining = [row for row in map(self._leave_out_finished, rounds) if row]
             if remaining and not self._samples:  # one text for all targets, to see whether any can be reached
-                await send_closed_loop(remaining[:1], self._config.concurrency, send_sample)
+                await self._send_closed_loop(remaining[:1], send_sample)
                 self._stop_if_unreachable()
                 remaining = remaining[1:]
             rate, seed = self._config.rate, self._config.plan.settings.seed
@@ -322,9 +328,23 @@ class _PlanRunner:
                     seed=seed,
                 )
             elif rate is None:
-                await send_closed_loop(remaining, self._config.concurrency, send_sample)
+                await self._send_closed_loop(remaining, send_sample)
             else:
                 await send_open_loop(remaining, rate, send_sample, clock=self._clock, seed=seed)
+
+    async def _send_closed_loop(self, rounds: Sequence[Round], send_sample: SendSample) -> None:
+        await send_closed_loop(
+            rounds, self._config.concurrency, send_sample, limit_by_target=self._find_provider_limits()
+        )
+
+    def _find_provider_limits(self) -> dict[str, ProviderLimit]:
+        """Return, by target id, the limits of account plans."""
+        limits = {name: access.max_concurrency for name, access in self._config.access_by_provider.items()}
+        return {
+            target.id: ProviderLimit(target.contract.id, limit)
+            for target in self._config.targets.values()
+            if (limit := limits[target.contract.id]) is not None
+        }
 
     async def _collect_sent_samples(self, planned_samples: Sequence[PlannedSample]) -> Sequence[Sample]:
         """Return the samples of one step of a ramp, with the duration of their audio; none if the run is stopped."""
