@@ -12,6 +12,25 @@ from voicegauge.contract.contract_builder import build_contract
 from voicegauge.contract.schemas import Schemas
 from voicegauge.formats import Document, read_document
 
+MINIMAL_CONTRACT = """\
+openapi: 3.1.0
+info: {title: Acme, version: "1"}
+servers: [{url: "https://api.acme.test"}]
+x-provider: {id: acme, title: Acme, key_env: ACME_KEY, sources: {acme.txt: {title: Acme, date: 2026-01-01}}}
+paths:
+  /speak:
+    post:
+      operationId: speak
+      x-speech:
+        request: {text: body#/text}
+        response: {audio: {at: body, delivered: bytes}}
+        targets: {voice-1: {title: Voice one}}
+      requestBody:
+        content: {application/json: {schema: {type: object}}}
+      responses: {"200": {description: Speech, content: {audio/wav: {}}}}
+"""
+"""A contract of one target, acme/voice-1, without a price."""
+
 _validate_openapi = loading.validate_openapi
 _valid: set[str] = set()
 """SHA-256 of the documents that the OpenAPI validator accepted."""

@@ -13,25 +13,9 @@ import pytest
 
 from voicegauge.cli import COMMANDS, run
 
-ROOT = Path(__file__).resolve().parents[3]
+from ..builders.contracts import MINIMAL_CONTRACT
 
-CONTRACT = """\
-openapi: 3.1.0
-info: {title: Acme, version: "1"}
-servers: [{url: "https://api.acme.test"}]
-x-provider: {id: acme, title: Acme, key_env: ACME_KEY, sources: {acme.txt: {title: Acme, date: 2026-01-01}}}
-paths:
-  /speak:
-    post:
-      operationId: speak
-      x-speech:
-        request: {text: body#/text}
-        response: {audio: {at: body, delivered: bytes}}
-        targets: {voice-1: {title: Voice one}}
-      requestBody:
-        content: {application/json: {schema: {type: object}}}
-      responses: {"200": {description: Speech, content: {audio/wav: {}}}}
-"""
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -128,7 +112,7 @@ def test_a_password_in_a_base_url_is_not_repeated(folder: Path, capsys: pytest.C
 
 def test_a_broken_contract_names_file_line_and_reason(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "acme").mkdir()
-    (folder / "acme" / "openapi.yaml").write_text(CONTRACT.replace("delivered: bytes", "delivered: letters"))
+    (folder / "acme" / "openapi.yaml").write_text(MINIMAL_CONTRACT.replace("delivered: bytes", "delivered: letters"))
     assert run(["providers", "--contracts", str(folder)]) == 2
     line = one_line(capsys)
     assert "acme/openapi.yaml:11:" in line
@@ -137,7 +121,7 @@ def test_a_broken_contract_names_file_line_and_reason(folder: Path, capsys: pyte
 
 def test_a_user_contract_is_listed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "acme").mkdir()
-    (folder / "acme" / "openapi.yaml").write_text(CONTRACT)
+    (folder / "acme" / "openapi.yaml").write_text(MINIMAL_CONTRACT)
     assert run(["providers", "--contracts", str(folder), "--json", "-"]) == 0
     listed = {provider["id"]: provider for provider in json.loads(capsys.readouterr().out)["providers"]}
     assert listed["acme"]["targets"][0]["id"] == "acme/voice-1"
@@ -150,7 +134,7 @@ def test_text_of_a_contract_is_printed_unchanged(
 ) -> None:
     """Markup and emoji codes of rich are not interpreted."""
     monkeypatch.setenv("COLUMNS", "200")
-    (folder / "openapi.yaml").write_text(CONTRACT.replace("Voice one", "'Voice [red] [/b] :key:'"))
+    (folder / "openapi.yaml").write_text(MINIMAL_CONTRACT.replace("Voice one", "'Voice [red] [/b] :key:'"))
     assert run(["providers", "--contracts", "openapi.yaml"]) == 0
     assert "Voice [red] [/b] :key:" in capsys.readouterr().out
 
@@ -304,7 +288,7 @@ def test_a_closed_standard_input_is_not_a_terminal(folder: Path) -> None:
 def test_characters_missing_in_the_locale_are_escaped_and_json_is_utf_8(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (folder / "acme.yaml").write_text(CONTRACT.replace("Voice one", "声"), encoding="utf-8")
+    (folder / "acme.yaml").write_text(MINIMAL_CONTRACT.replace("Voice one", "声"), encoding="utf-8")
     monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
     call = "voicegauge providers --contracts acme.yaml --json"
     done = shell(f"{call} a.json && {call} - >b.json", folder)

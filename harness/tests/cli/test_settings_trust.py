@@ -11,24 +11,11 @@ import pytest
 from voicegauge.cli import COMMANDS, _load_command, run
 from voicegauge.cli.settings_trust import PATHS_INSIDE_FOLDER_ONLY, SETTINGS_ONLY_LOWERED, UNTRUSTED_REASON_BY_SETTING
 
-CONTRACT = """\
-openapi: 3.1.0
-info: {title: Acme, version: "1"}
-servers: [{url: "http://api.acme.test"}]
-x-provider: {id: acme, title: Acme, key_env: ACME_KEY, sources: {acme.txt: {title: Acme, date: 2026-01-01}}}
-paths:
-  /speak:
-    post:
-      operationId: speak
-      x-speech:
-        request: {text: body#/text}
-        response: {audio: {at: body, delivered: bytes}}
-        targets: {voice-1: {title: Voice one}}
-      x-pricing: {usd: 0.001, per: request}
-      requestBody:
-        content: {application/json: {schema: {type: object}}}
-      responses: {"200": {description: Speech, content: {audio/wav: {}}}}
-"""
+from ..builders.contracts import MINIMAL_CONTRACT
+
+CONTRACT = MINIMAL_CONTRACT.replace("https://", "http://").replace(
+    "      requestBody:", "      x-pricing: {usd: 0.001, per: request}\n      requestBody:"
+)
 # fmt: off
 HARMLESS = {
     "against", "all", "all-plans", "alpha", "arrivals", "capability", "case", "category", "characters-per-month",
@@ -37,6 +24,7 @@ HARMLESS = {
     "fail-on", "fail-under", "fault", "format", "full", "fuzz", "github", "goal", "host", "http2", "ignore", "language",
     "large-uploads", "limit", "listen-port", "mask", "max-calls", "max-wait", "min-slowdown", "min-wer", "mode",
     "model", "no-report", "official", "operation", "pace", "plan", "port", "profile", "provider", "ramp", "rate",
+    "region",
     "refresh", "repetitions", "seed", "select",
     "sessions", "severity", "strict", "strict-baseline", "text-length", "time-scale",
     "timeout", "to", "voice", "warmup", "webhook-http", "workers",

@@ -16,24 +16,10 @@ from voicegauge.cli.safe_console import SafeConsole
 from voicegauge.errors import DataError
 from voicegauge.files import open_file, read_file, write_file
 
+from ..builders.contracts import MINIMAL_CONTRACT
+
 ESCAPES = "\x1b]0;owned\x07\x1b[31m\x9b2J\u202e"
-CONTRACT = """\
-openapi: 3.1.0
-info: {title: Acme, version: "1"}
-servers: [{url: "https://api.acme.test"}]
-x-provider: {id: acme, title: Acme, key_env: ACME_KEY, sources: {acme.txt: {title: Acme, date: 2026-01-01}}}
-paths:
-  /speak:
-    post:
-      operationId: speak
-      x-speech:
-        request: {text: body#/text}
-        response: {audio: {at: body, delivered: bytes}}
-        targets: {voice-1: {title: "Voice\\e]0;owned\\a\\e[31m\\x9B2J\\u202e"}}
-      requestBody:
-        content: {application/json: {schema: {type: object}}}
-      responses: {"200": {description: Speech, content: {audio/wav: {}}}}
-"""
+CONTRACT = MINIMAL_CONTRACT.replace("Voice one", '"Voice\\e]0;owned\\a\\e[31m\\x9B2J\\u202e"')
 
 
 @pytest.fixture
