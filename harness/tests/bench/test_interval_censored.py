@@ -10,6 +10,7 @@ import pytest
 from voicegauge.bench.analysis.interval_censored import CensoredTime, estimate_censored_quantile
 from voicegauge.bench.analysis.summary import summarize_targets
 from voicegauge.bench.analysis.target_samples import resample_targets
+from voicegauge.client.connection import GOLDEN_RATIO
 from voicegauge.report.verdict import rank_targets
 
 from ..builders.runs import build_run, build_sample, build_target_ref
@@ -29,7 +30,7 @@ def polled(truths_ms: list[float], phases_ms: list[float]) -> list[CensoredTime]
 def test_the_estimate_is_the_one_worked_out_by_hand() -> None:
     """The likelihood p1 (p2+p3)^2 (p1+p2) p3 of these intervals is largest for 1/3, 1/6 and 1/2."""
     times = [CensoredTime(n, low, high) for n, (low, high) in enumerate([(0, 1), (1, 3), (1, 3), (0, 2), (2, 3)])]
-    for fraction, value in ((1 / 3, 1.0), (5 / 12, 1.5), (0.5, 2.0), (0.75, 2.5)):
+    for fraction, value in ((1 / 3, 1.0), (5 / 12, 1.5), (0.6, 2.2), (0.75, 2.5)):
         found = estimate_censored_quantile([*times, *times, *times], fraction)
         assert found is not None
         assert found.value == pytest.approx(value, abs=0.01)
@@ -49,11 +50,12 @@ def test_the_median_of_jobs_of_a_minute_is_found_within_a_percent_by_polls_every
     for seed in range(20):
         rng = random.Random(seed)
         truths_ms = [60_000 * rng.lognormvariate(0, 0.02) for _ in range(100)]
-        found = estimate_censored_quantile(polled(truths_ms, [rng.uniform(0, POLL_MS) for _ in truths_ms]), 0.5)
+        first = rng.random()
+        phases_ms = [POLL_MS * ((first + number * GOLDEN_RATIO) % 1) for number, _ in enumerate(truths_ms)]
+        found = estimate_censored_quantile(polled(truths_ms, phases_ms), 0.5)
         assert found is not None
         errors.append(abs(found.value / statistics.median(truths_ms) - 1))
-    assert statistics.median(errors) < 0.005
-    assert sorted(errors)[-4] < 0.01
+    assert max(errors) < 0.01
 
 
 def test_few_times_have_no_upper_percentile() -> None:

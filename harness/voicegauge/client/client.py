@@ -73,7 +73,7 @@ class Client(ProviderConnection):
             seed: seed of the random jitter in retry waits.
             max_wait_s: maximum time of one delivery in seconds; by default as long as the contract documents.
             traffic_observer: observes every request; `None` for no observer.
-            spreads_polls: whether the first wait of each job is longer by a random part of itself, so that polls of
+            spreads_polls: whether the first wait of each job is longer by another part of itself, so that polls of
                 many equal jobs together tell precisely when these end.
         """
         super().__init__(

@@ -28,6 +28,7 @@ class ApiKeySentinel(enum.Enum):
 
 USE_CLIENT_KEY: Final = ApiKeySentinel.SEND_CLIENT_KEY
 ApiKeyOrSentinel = str | None | Literal[ApiKeySentinel.SEND_CLIENT_KEY]
+GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
 class ProviderConnection:
@@ -59,7 +60,7 @@ class ProviderConnection:
             seed: seed of the random jitter in retry waits.
             max_wait_s: maximum time of one delivery in seconds; by default as long as the contract documents.
             traffic_observer: observes every request; `None` for no observer.
-            spreads_polls: whether the first wait of each job is longer by a random part of itself.
+            spreads_polls: whether the first wait of each job is longer by another part of itself.
 
         Raises:
             UnknownNameError: `base_urls` names a server that the contract does not have.
@@ -72,7 +73,18 @@ class ProviderConnection:
         self._key, self._rate_limiter = key, rate_limiter
         self._authenticator = RequestAuthenticator(contract, transport, self.clock, self._builder.replace_server)
         self.max_wait_s, self.spreads_polls = max_wait_s, spreads_polls
+        self._poll_shift = random.Random(seed).random()  # noqa: S311 - a schedule, not a secret
         self._traffic_observer = traffic_observer
+
+    def choose_poll_shift(self) -> float:
+        """Return the part of itself by which the first wait of the next job is longer: 0 if polls are not spread.
+
+        The parts of any number of consecutive jobs lie evenly between 0 and 1 (multiples of the golden ratio).
+        """
+        if not self.spreads_polls:
+            return 0.0
+        self._poll_shift = (self._poll_shift + GOLDEN_RATIO) % 1
+        return self._poll_shift
 
     @property
     def origins(self) -> frozenset[tuple[str, str, int]]:

@@ -49,9 +49,9 @@ class JobPoller:
         ends_at_s = self._clock.monotonic() + limit_s
         requested_s = 0.0 if poll_immediately else None
         for poll_number, wait_s in enumerate(iterate_poll_waits_s(schedule)):
-            if poll_number == 0 and self._log.connection.spreads_polls:
+            if poll_number == 0:
                 # Ends of equal jobs then lie between polls at different times, which together tell them precisely.
-                wait_s += wait_s * self._log.connection.retry_random.random()
+                wait_s += wait_s * self._log.connection.choose_poll_shift()
             left_s = ends_at_s - self._clock.monotonic()
             if left_s <= 0:
                 break
