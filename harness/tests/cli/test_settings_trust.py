@@ -19,7 +19,7 @@ CONTRACT = MINIMAL_CONTRACT.replace("https://", "http://").replace(
 # fmt: off
 HARMLESS = {
     "against", "all", "all-plans", "alpha", "arrivals", "capability", "case", "category", "characters-per-month",
-    "clips", "clock", "concurrency", "count", "credits",
+    "clips", "clock", "concurrency", "count", "credits", "drift",
     "dry-run", "emulated",
     "fail-on", "fail-under", "fault", "format", "full", "fuzz", "github", "goal", "host", "http2", "ignore", "language",
     "large-uploads", "limit", "listen-port", "mask", "max-calls", "max-wait", "min-slowdown", "min-wer", "mode",
