@@ -117,6 +117,14 @@ async def test_the_target_and_the_headers_reach_the_service_unchanged() -> None:
     ]
 
 
+async def test_a_client_that_uses_it_as_a_forward_proxy_gets_a_reason() -> None:
+    async with voicegauge.proxy("openai", upstream="http://127.0.0.1:1/v1") as running:
+        for target in (b"GET http://a.example/", b"CONNECT a.example:443"):
+            response = await exchange_bytes(running.url, target + b" HTTP/1.1\r\nHost: a.example\r\n\r\n")
+            assert response.startswith(b"HTTP/1.1 400 ")
+            assert b"as the base URL of your client" in response
+
+
 async def test_parts_of_a_response_pass_as_they_arrive() -> None:
     first_received = asyncio.Event()
 

@@ -20,9 +20,9 @@ from voicegauge.conformance.proxy import (
     RelayApp,
     TrafficMonitor,
     Upstream,
+    running_relay,
 )
 from voicegauge.contract import Contract
-from voicegauge.emulator.server import running_app
 from voicegauge.errors import StorageError, UsageError
 from voicegauge.files import check_writable
 from voicegauge.model import Finding
@@ -177,6 +177,6 @@ def _run_proxy(
     )
     app = RelayApp(upstream, CaptureMemory(), monitor)
     # The server stops first; then what has passed is judged.
-    server = running_app(app, host=address[0], port=address[1], adds_date=False, on_shutdown=app.close)
+    server = running_relay(app, host=address[0], port=address[1])
     with monitor.judging(settings), server as url:
         yield RunningProxy(contract, url, upstream, monitor, recording)

@@ -8,7 +8,8 @@ from voicegauge.transport.download import download
 from voicegauge.transport.encoding import encode_body
 from voicegauge.transport.http import Timeouts, Transport, find_proxy, limit_timeouts
 from voicegauge.transport.pools import require_http2
-from voicegauge.transport.streaming import RawHeaders, StreamedRequest, StreamedResponse, StreamingTransport
+from voicegauge.transport.raw_response import RawHeaders
+from voicegauge.transport.streaming import StreamedRequest, StreamedResponse, StreamingTransport
 
 __all__ = [
     "FURTHER_CODINGS",

@@ -14,15 +14,15 @@ from voicegauge.model import Timing
 from voicegauge.transport.http import Timeouts, create_ssl_context, find_proxy, get_http_version, to_transport_error
 from voicegauge.transport.network import NETWORK_OBSERVER
 from voicegauge.transport.pools import HTTPCORE_ERRORS, describe_httpcore_error, open_pool
+from voicegauge.transport.raw_connection import RawPool
+from voicegauge.transport.raw_response import RawHeaders
 from voicegauge.transport.timing import ExchangeTrace
 
-RawHeaders = list[tuple[bytes, bytes]]
-"""Names and values of headers as they are on the connection."""
 STREAMING_TIMEOUTS = Timeouts(connect_s=30.0, write_s=300.0, read_s=3600.0)
 """Limits of passed-on requests. They are long, because the client has its own and closes its connection."""
 
 MAX_CONNECTIONS = 1000
-"""Maximum number of open connections, which is that of the local server."""
+"""Maximum number of open connections through a proxy of the environment, which is that of the local server."""
 
 
 class StreamedRequest(NamedTuple):
@@ -73,8 +73,11 @@ class StreamingTransport:
     """
 
     def __init__(self) -> None:
-        """Prepare without opening connections."""
-        self._pools: dict[str | None, httpcore.AsyncConnectionPool] = {}
+        """Load the certificates, which takes longer than a request; open no connection."""
+        self._ssl_context = create_ssl_context(http2=False)
+        self._pools: dict[str | None, httpcore.AsyncConnectionPool | RawPool] = {}
+        self._proxy_urls: dict[str, str | None] = {}
+        """The proxies that the environment names, by origin."""
 
     async def close(self) -> None:
         """Close every connection."""
@@ -100,7 +103,7 @@ class StreamingTransport:
             ) from error
         NETWORK_OBSERVER.set(trace)
         try:
-            response = await self._find_or_open_pool(find_proxy(request.origin)).handle_async_request(outgoing)
+            response = await self._find_or_open_pool(request.origin).handle_async_request(outgoing)
         except HTTPCORE_ERRORS as error:
             raise to_transport_error(error, host, trace, STREAMING_TIMEOUTS) from error
         try:
@@ -108,13 +111,18 @@ class StreamingTransport:
         finally:
             await response.aclose()
 
-    def _find_or_open_pool(self, proxy_url: str | None) -> httpcore.AsyncConnectionPool:
+    def _find_or_open_pool(self, origin: str) -> httpcore.AsyncConnectionPool | RawPool:
+        if origin not in self._proxy_urls:
+            self._proxy_urls[origin] = find_proxy(origin)
+        proxy_url = self._proxy_urls[origin]
         if proxy_url not in self._pools:
-            context = create_ssl_context(http2=False)
-            self._pools[proxy_url] = open_pool(
-                proxy_url, ssl_context=context, max_connections=MAX_CONNECTIONS, http2=False
-            )
+            self._pools[proxy_url] = self._open_pool(proxy_url)
         return self._pools[proxy_url]
+
+    def _open_pool(self, proxy_url: str | None) -> httpcore.AsyncConnectionPool | RawPool:
+        if proxy_url is None:
+            return RawPool(self._ssl_context)
+        return open_pool(proxy_url, ssl_context=self._ssl_context, max_connections=MAX_CONNECTIONS, http2=False)
 
 
 def _build_request(request: StreamedRequest, trace: ExchangeTrace) -> httpcore.Request:

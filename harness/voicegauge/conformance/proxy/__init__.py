@@ -3,6 +3,7 @@
 from voicegauge.conformance.proxy.captured_bodies import CaptureMemory
 from voicegauge.conformance.proxy.judging import OnFinding, TrafficMonitor
 from voicegauge.conformance.proxy.relay_app import PROXY_HEADER, RelayApp
+from voicegauge.conformance.proxy.relay_server import running_relay
 from voicegauge.conformance.proxy.traffic import JudgeSettings, ProxyReport
 from voicegauge.conformance.proxy.upstream import Upstream
 
@@ -15,4 +16,5 @@ __all__ = [
     "RelayApp",
     "TrafficMonitor",
     "Upstream",
+    "running_relay",
 ]

@@ -82,7 +82,9 @@ class _Relay:
         self._origin, self._target = app.upstream.find_origin_and_target(self._method, self._raw_path, query)
         self._headers = self._build_request_headers()
         self._request_body, self._response_body = CapturedBody(app.memory), CapturedBody(app.memory)
-        self._is_body_received = asyncio.Event()
+        self._watching: asyncio.Task[None] | None = None
+        """Waits until the client leaves, once the request has been received."""
+        self._has_client_left = False
         self._is_handed_on = False
         self._is_reported = False
         """Whether the listener has taken the exchange."""
@@ -91,24 +93,18 @@ class _Relay:
         if not self._raw_path.startswith("/"):
             await self._send_own_response(400, "a reverse proxy: use its URL as the base URL of your client")
             return
-        relaying = asyncio.ensure_future(self._relay())
-        watching = asyncio.ensure_future(self._wait_for_disconnect())
         try:
-            await asyncio.wait({relaying, watching}, return_when=asyncio.FIRST_COMPLETED)
-            if self._is_reported:  # the client has the whole response; cancelling would close the service's connection
-                await asyncio.wait({relaying})
+            await self._relay()
+        except asyncio.CancelledError:
+            if not self._has_client_left:
+                raise
+            self._report_lost("the client closed the connection before the end of the response")
         finally:
-            for task in (relaying, watching):
-                if not task.done():
-                    task.cancel()
-            await asyncio.wait({relaying, watching})
+            if self._watching is not None:
+                self._watching.cancel()
             if not self._is_handed_on:
                 self._request_body.release()
                 self._response_body.release()
-        if relaying.cancelled():
-            self._report_lost("the client closed the connection before the end of the response")
-        elif relaying.exception() is not None:
-            raise relaying.exception() or RuntimeError
 
     def _build_request_headers(self) -> list[tuple[bytes, bytes]]:
         headers = self._scope["headers"]
@@ -117,8 +113,20 @@ class _Relay:
         framing = [(b"transfer-encoding", b"chunked")] if is_chunked else []
         return [(b"host", host), *select_forwarded_headers(headers, is_request=True), *framing]
 
+    def _watch_client(self) -> None:
+        relaying = asyncio.current_task()
+        assert relaying is not None
+        self._watching = asyncio.ensure_future(self._cancel_on_disconnect(relaying))
+
+    async def _cancel_on_disconnect(self, relaying: asyncio.Task[None]) -> None:
+        await self._wait_for_disconnect()
+        if (
+            not self._is_reported
+        ):  # otherwise the client has the whole response, and the service's connection stays open
+            self._has_client_left = True
+            relaying.cancel()
+
     async def _wait_for_disconnect(self) -> None:
-        await self._is_body_received.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
@@ -132,13 +140,13 @@ class _Relay:
             if chunk:
                 self._request_body.add(chunk)
                 yield chunk
-        self._is_body_received.set()
+        self._watch_client()
 
     async def _relay(self) -> None:
         has_body = any(name in {b"content-length", b"transfer-encoding"} for name, _ in self._headers)
         body = self._iterate_request_body() if has_body else None
         if body is None:
-            self._is_body_received.set()
+            self._watch_client()
         request = StreamedRequest(self._method, self._origin, self._target.encode("latin-1"), self._headers, body)
         try:
             async with self._transport.open(request) as response:
@@ -168,7 +176,7 @@ class _Relay:
     def _hand_to_judge(self, response: StreamedResponse, interruption_reason: str | None) -> None:
         """Hand the exchange to the judge; before the last byte is sent, so that a client cannot outrun it."""
         lost = self._request_body.lost_reason or self._response_body.lost_reason
-        if not self._is_body_received.is_set():
+        if self._watching is None:
             lost = "the service responded before the end of the request"
         if lost is not None:
             self._report_lost(lost)
@@ -194,7 +202,7 @@ class _Relay:
     async def _abort(self) -> None:
         """Close the connection to the client before the end of the response, as the service did."""
         self._scope["extensions"][ABORT_EXTENSION]()
-        if self._is_body_received.is_set():
+        if self._watching is not None:
             await self._wait_for_disconnect()  # or uvicorn would log that the response is not complete
 
     async def _send_own_response(self, status: int, message: str) -> None:

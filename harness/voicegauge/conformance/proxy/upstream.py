@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
@@ -23,6 +24,9 @@ _HOP_BY_HOP_HEADERS = frozenset(
 )
 """Headers about one connection, which are not forwarded (RFC 9110, section 7.6.1)."""
 
+MAX_CACHED_PATHS = 1000
+"""Number of methods with paths whose server is kept, because a search takes as long as the rest of a request."""
+
 
 class Upstream:
     """The service behind the proxy: the servers of a contract, or the URL that the user names."""
@@ -36,6 +40,8 @@ class Upstream:
         """
         self._contract = contract
         self._url = url.rstrip("/") if url is not None else None
+        self._servers = sorted(contract.servers.values(), key=lambda server: len(server.url), reverse=True)
+        self._find_server = functools.lru_cache(MAX_CACHED_PATHS)(self._search_server)
 
     @property
     def base_urls(self) -> Mapping[str, str]:
@@ -59,10 +65,9 @@ class Upstream:
             path = path if relative is None else f"{parts.path}{relative}"
         return f"{parts.scheme}://{parts.netloc}", f"{path or '/'}{'?' if query else ''}{query}"
 
-    def _find_server(self, method: str, path: str) -> Server:
+    def _search_server(self, method: str, path: str) -> Server:
         """Return the server that has the requested operation; else one with this path; else the first one."""
-        servers = sorted(self._contract.servers.values(), key=lambda server: len(server.url), reverse=True)
-        with_path = [server for server in servers if _find_relative_path(server, path) is not None]
+        with_path = [server for server in self._servers if _find_relative_path(server, path) is not None]
         for server in with_path:
             match = self._contract.match_operation(method, _find_relative_path(server, path) or "/")
             if match is not None and match[0].server.url == server.url:

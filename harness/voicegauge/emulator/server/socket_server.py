@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -76,6 +77,7 @@ def serve_app(
     client_limits: ClientLimits = DEFAULT_LIMITS,
     adds_date: bool = True,
     on_shutdown: OnShutdown | None = None,
+    protocol_class: type[asyncio.Protocol] | None = None,
 ) -> None:
     """Serve an ASGI application until it is stopped or interrupted.
 
@@ -87,6 +89,7 @@ def serve_app(
         client_limits: limits for slow clients and many connections.
         adds_date: whether a Date header is added to each response.
         on_shutdown: is awaited in the server's event loop after the last response.
+        protocol_class: a protocol of uvicorn in place of the one that applies `client_limits`.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed; the server is stopped.
@@ -110,7 +113,7 @@ def serve_app(
 
     config = uvicorn.Config(
         app,
-        http=create_protocol_class(client_limits),
+        http=protocol_class or create_protocol_class(client_limits),
         ws="none",
         log_config=None,
         access_log=False,
@@ -133,6 +136,7 @@ def running_app(
     client_limits: ClientLimits = DEFAULT_LIMITS,
     adds_date: bool = True,
     on_shutdown: OnShutdown | None = None,
+    protocol_class: type[asyncio.Protocol] | None = None,
 ) -> Iterator[str]:
     """Serve `app` on a local port (by default a free one) in a thread, and yield its root URL.
 
@@ -143,6 +147,7 @@ def running_app(
         client_limits: limits for slow clients and many connections.
         adds_date: whether a Date header is added to each response.
         on_shutdown: is awaited in the server's event loop after the last response.
+        protocol_class: a protocol of uvicorn in place of the one that applies `client_limits`.
 
     Raises:
         UsageError: the port is in use, or the server does not start.
@@ -163,6 +168,7 @@ def running_app(
             "client_limits": client_limits,
             "adds_date": adds_date,
             "on_shutdown": on_shutdown,
+            "protocol_class": protocol_class,
         },
         daemon=True,
     )

@@ -1,0 +1,19 @@
+"""Serves the proxy on a socket."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from voicegauge.conformance.proxy.relay_app import RelayApp
+from voicegauge.emulator.server import running_app
+
+
+def running_relay(app: RelayApp, *, host: str, port: int) -> AbstractContextManager[str]:
+    """Serve `app` in a thread; the value of the context is its root URL. Its connections are closed at the end.
+
+    Raises:
+        UsageError: on entering the context: the port is in use, or the server does not start.
+    """
+    from voicegauge.conformance.proxy.relay_protocol import RelayProtocol  # uvicorn takes long to import
+
+    return running_app(app, host=host, port=port, adds_date=False, on_shutdown=app.close, protocol_class=RelayProtocol)

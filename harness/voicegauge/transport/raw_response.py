@@ -1,0 +1,114 @@
+"""Parses one HTTP/1.1 response while it arrives, with the parser of Node.js (llhttp)."""
+
+from __future__ import annotations
+
+import httpcore
+import httptools
+
+RawHeaders = list[tuple[bytes, bytes]]
+"""Names and values of headers as they are on the connection."""
+MAX_HEAD_BYTES = 100 * 2**10
+"""Maximum size of a status line with its headers, and of what follows the last part of a body."""
+
+
+class IncomingResponse:
+    """What has arrived of the response to one request. Its errors are those of httpcore."""
+
+    def __init__(self, method: bytes) -> None:
+        """Wait for the response to a request with `method`."""
+        self._has_body = method != b"HEAD"
+        self._parser = httptools.HttpResponseParser(self)
+        # A body in chunks may have a length as well, which does not count then (RFC 9112, section 6.3).
+        self._parser.set_dangerous_leniencies(lenient_chunked_length=True)
+        self._parts: list[bytes] = []
+        self._bytes_without_part = 0
+        self._error: httpcore.RemoteProtocolError | None = None
+        self.status = 0
+        """The status; 0 until the headers are complete."""
+        self.headers: RawHeaders = []
+        self.is_complete = False
+        self.keeps_connection = False
+        """Whether another request can be sent on the connection."""
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes that arrived; no bytes are the end of the connection.
+
+        Raises:
+            httpcore.RemoteProtocolError: they are not valid HTTP. What came before them in `data` counts: if there is
+                something of the body, the next call raises.
+        """
+        if self._error is not None:
+            raise self._error
+        if not data:
+            self._end()
+            return
+        self._bytes_without_part += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._refuse(f"the response is not valid HTTP: {error}")
+        except httptools.HttpParserUpgrade:
+            self._refuse("the server switched to another protocol, which was not requested")
+        if self._bytes_without_part > MAX_HEAD_BYTES:
+            self._refuse("the headers are too large")
+
+    def take_parts(self) -> list[bytes]:
+        """Return the parts of the body that arrived since the last call."""
+        parts, self._parts = self._parts, []
+        return parts
+
+    def _end(self) -> None:
+        if not self.status:
+            raise httpcore.RemoteProtocolError("the server closed the connection without a response")
+        has_end = any(
+            name.lower() == b"content-length" or (name.lower() == b"transfer-encoding" and b"chunked" in value.lower())
+            for name, value in self.headers
+        )
+        if has_end:
+            raise httpcore.RemoteProtocolError("the server closed the connection before the end of the body")
+        self.is_complete = True
+
+    def _refuse(self, reason: str) -> None:
+        self.keeps_connection = False
+        if self.is_complete:
+            return
+        self._error = httpcore.RemoteProtocolError(reason)
+        if not self._parts:
+            raise self._error
+
+    def on_message_begin(self) -> None:
+        """Begin a message, for the parser."""
+        if self.is_complete:
+            self.keeps_connection = False  # the server sends what nobody requested
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one header, for the parser."""
+        if not self.status:  # later ones follow the body
+            self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Take the end of the headers, for the parser."""
+        if self.is_complete:
+            return
+        status = self._parser.get_status_code()
+        if status < 200:  # an interim response, such as 100 Continue
+            self.headers.clear()
+            return
+        self.status = status
+        self._bytes_without_part = 0
+        if not self._has_body:
+            self.on_message_complete()
+
+    def on_body(self, part: bytes) -> None:
+        """Take a part of the body, for the parser."""
+        if self.is_complete:
+            self.keeps_connection = False
+            return
+        self._parts.append(part)
+        self._bytes_without_part = 0
+
+    def on_message_complete(self) -> None:
+        """Take the end of the message, for the parser."""
+        if self.status and not self.is_complete:
+            self.is_complete = True
+            self.keeps_connection = self._parser.should_keep_alive()
