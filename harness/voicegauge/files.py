@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tempfile
 import threading
 from pathlib import Path
 from typing import BinaryIO
@@ -70,9 +71,13 @@ def check_writable(path: Path) -> None:
         folder = next(parent for parent in real.parents if parent.exists())
     except (OSError, RuntimeError, ValueError) as error:  # a cycle of links, before Python 3.13
         raise StorageError(f"cannot write {path}: {_describe_error(error)}") from error
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        reason = "is not writable" if folder.is_dir() else "is not a folder"
-        raise StorageError(f"cannot write {path}: {folder} {reason}")
+    if not folder.is_dir():
+        raise StorageError(f"cannot write {path}: {folder} is not a folder")
+    try:
+        # Permissions do not say it all: /proc and a file system that is mounted read-only look writable to root.
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {folder} is not writable") from error
 
 
 def _check_links(path: Path, resolved_path: Path) -> None:

@@ -59,13 +59,16 @@ def start_proxy(upstream) -> Iterator[Start]:
 def test_findings_are_printed_and_the_summary_follows_sigterm(start_proxy, tmp_path: Path) -> None:
     process, url = start_proxy("--json", str(tmp_path / "report.json"))
     body = {**SPEECH, "model": "gpt-4o-mini-tts", "response_format": "pcm", "stream_format": "sse"}
-    assert httpx.post(f"{url}/v1/audio/speech", json=body, headers=KEY, timeout=LIMIT_S).status_code == 200
-    while "error" not in process.stdout.readline():
+    for _ in range(2):
+        assert httpx.post(f"{url}/v1/audio/speech", json=body, headers=KEY, timeout=LIMIT_S).status_code == 200
+    while not (title := process.stdout.readline()).startswith("error "):
         pass  # a finding, while the command runs
     process.send_signal(signal.SIGTERM)
     output = process.communicate(timeout=LIMIT_S)[0]
     assert process.returncode == 1
-    assert "1 requests; EMULATED 1 exchange" in output
+    assert title not in output, "the second one is counted, not printed again"
+    assert f"{title.strip()}  2 times" in output
+    assert "2 requests; EMULATED 2 exchanges" in output
     assert "Traceback" not in output
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["report"]["findings"]

@@ -282,6 +282,22 @@ def test_a_recording_is_never_replaced(tmp_path: Path) -> None:
         voicegauge.proxy("openai", record=tmp_path / "a.har")
 
 
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        pytest.param(
+            "/proc/x", "/proc is not writable", marks=pytest.mark.skipif(not Path("/proc").is_dir(), reason="")
+        ),
+        ("{file}/a.har", "is not a folder"),
+        ("{file}", "is not a folder"),
+    ],
+)
+def test_a_recording_that_cannot_be_written_is_refused_before_anything_listens(place, reason, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=reason):
+        voicegauge.proxy("openai", record=place.format(file=tmp_path / "file"))
+
+
 @pytest.fixture(scope="module")
 def faulty_emulator() -> Iterator[voicegauge.RunningEmulator]:
     faults = ["stream-unknown-event", "wrong-error-shape", "backwards-transition", "other-sample-rate"]

@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 import voicegauge
-from voicegauge.cli.check_tables import print_new_finding
+from voicegauge.cli.check_tables import NewFindingPrinter
 from voicegauge.recording import find_secret
 
 SECRETS_PER_REQUEST = 10
@@ -100,7 +100,7 @@ async def test_two_hundred_secrets_are_in_no_file_and_no_output(serve, tmp_path:
     async with httpx.AsyncClient() as client:
         for first in range(0, REQUESTS, REQUESTS_PER_PROXY):
             running = voicegauge.proxy(
-                "openai", upstream=upstream, record=tmp_path, on_finding=lambda one: print_new_finding(console, one)
+                "openai", upstream=upstream, record=tmp_path, on_finding=NewFindingPrinter(console).print_finding
             )
             async with running as proxied:
                 for number in range(first, first + REQUESTS_PER_PROXY):

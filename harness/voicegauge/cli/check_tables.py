@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_FINDINGS_SHOWN = 3
 """Number of findings printed per rule and operation. More would make the other rules hard to see; --json has all."""
+MAX_NEW_FINDINGS_PRINTED = 1000
+"""Number of different messages printed while traffic passes."""
 MAX_MESSAGES_SHOWN = 12
 """Number of different messages printed per finding; --json has all."""
 MAX_CASES_SHOWN = 3
@@ -71,16 +73,15 @@ def print_report(report: CheckReport) -> None:
     terminal = create_console()
     if report.notice is not None:
         terminal.print(report.notice, style="bold red", soft_wrap=True)
-    ordered = sorted(report.findings, key=lambda f: (_SEVERITY_ORDER.index(f.severity), f.rule, _format_operation(f)))
-    for _, group in groupby(ordered, key=lambda f: (f.severity, f.rule, _format_operation(f))):
-        if report.notice is None:
-            _print_findings_of_rule(terminal, list(group))
-        else:
-            terminal.print(_describe_findings_of_rule(list(group)), soft_wrap=True)
-    if report.notice is not None and report.findings:
+    if report.notice is None:
+        for group in _group_findings(report.findings):
+            _print_findings_of_rule(terminal, group)
+    elif report.findings:
+        print_finding_counts(terminal, report.findings)
         terminal.print("without details, because these may all be consequences (--json has all)\n", style="dim")
-    if ordered:
-        terminal.print(f"why a rule matters: voicegauge explain {ordered[0].rule}", style="dim", soft_wrap=True)
+    if report.findings:
+        first = _group_findings(report.findings)[0][0]
+        terminal.print(f"why a rule matters: voicegauge explain {first.rule}", style="dim", soft_wrap=True)
     if report.emulator_notice is not None:
         terminal.print(report.emulator_notice, soft_wrap=True)
     _print_skipped_cases(terminal, report)
@@ -134,6 +135,12 @@ def format_coverage(report: CheckReport) -> str:
     return f"tried {report.coverage_percent:g}%: {', '.join(parts)} (--json has the rest, with reasons)"
 
 
+def _group_findings(findings: Sequence[Finding]) -> list[list[Finding]]:
+    """Return the findings by severity, rule and operation, the most severe ones first."""
+    ordered = sorted(findings, key=lambda f: (_SEVERITY_ORDER.index(f.severity), f.rule, _format_operation(f)))
+    return [list(group) for _, group in groupby(ordered, key=lambda f: (f.severity, f.rule, _format_operation(f)))]
+
+
 def _format_operation(finding: Finding) -> str:
     return f"{finding.where.provider}/{finding.where.operation or ''}"
 
@@ -165,10 +172,34 @@ def _print_findings_of_rule(terminal: Console, findings: list[Finding]) -> None:
     terminal.print()
 
 
-def print_new_finding(terminal: Console, finding: Finding) -> None:
-    """Print a finding at the moment at which it occurs."""
-    terminal.print(_format_title(finding), soft_wrap=True)
-    _print_finding(terminal, finding)
+class NewFindingPrinter:
+    """Prints findings at the moment at which they occur, each message of a finding once."""
+
+    def __init__(self, terminal: Console) -> None:
+        """Print on `terminal`."""
+        self._terminal = terminal
+        self._printed: set[tuple[str, str]] = set()
+        self._last_group: tuple[str, str, str | None] | None = None
+
+    def print_finding(self, finding: Finding) -> None:
+        """Print a finding, unless it was printed before; what it has in common with the last one is not repeated."""
+        key = (finding.fingerprint, finding.message)
+        if key in self._printed or len(self._printed) >= MAX_NEW_FINDINGS_PRINTED:
+            return
+        self._printed.add(key)
+        group = (finding.rule, _format_operation(finding), finding.reproduce)
+        if group == self._last_group:
+            self._terminal.print(f"  {finding.message}", soft_wrap=True)
+        else:
+            self._last_group = group
+            self._terminal.print(_format_title(finding), soft_wrap=True)
+            _print_finding(self._terminal, finding)
+
+
+def print_finding_counts(terminal: Console, findings: Sequence[Finding]) -> None:
+    """Print one line per rule and operation, with how often it was found."""
+    for group in _group_findings(findings):
+        terminal.print(_describe_findings_of_rule(group), soft_wrap=True)
 
 
 def _print_finding(terminal: Console, finding: Finding) -> None:

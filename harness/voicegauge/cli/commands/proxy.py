@@ -18,6 +18,7 @@ from voicegauge.cli.options import (
     is_base_url,
 )
 from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, NothingMeasuredError
+from voicegauge.printable import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,7 +88,7 @@ def command(
     3 if nothing was judged or something could not be.
     """
     from voicegauge import api
-    from voicegauge.cli.check_tables import print_new_finding
+    from voicegauge.cli.check_tables import NewFindingPrinter
 
     out = create_console(to_stderr=json_path == "-")
     catalogue = api.load_contracts(contracts)
@@ -100,7 +101,7 @@ def command(
         allow_insecure_http=allow_insecure_http,
         port=port,
         host=host,
-        on_finding=lambda finding: print_new_finding(out, finding),
+        on_finding=NewFindingPrinter(out).print_finding,
         on_failure=lambda reason: print_escaped(f"no response of the service: {reason}", to_stderr=True),
     )
     with server as running_proxy:
@@ -145,9 +146,10 @@ def _wait_until_stopped() -> None:
 
 
 def _print_report(out: Console, report: ProxyReport) -> None:
-    from voicegauge.cli.check_tables import format_coverage, format_summary
+    from voicegauge.cli.check_tables import format_coverage, format_summary, print_finding_counts
 
     out.print()
+    print_finding_counts(out, report.report.findings)
     for label, counts in (
         ("no response of the service", report.failed),
         ("passed, not judged", report.not_judged),
@@ -159,11 +161,12 @@ def _print_report(out: Console, report: ProxyReport) -> None:
         out.print(f"passed, not judged: {name}: {reason}", style="yellow", soft_wrap=True)
     if report.recording is not None:
         folder = Path(report.recording).parent
-        out.print(f"recorded {report.recorded} exchanges: {report.recording}", soft_wrap=True)
+        out.print(f"recorded {format_count(report.recorded, 'exchange')}: {report.recording}", soft_wrap=True)
         out.print(f"judge them again: voicegauge check {report.provider} --recordings {folder}", soft_wrap=True)
     if report.report.coverage_percent is not None:
         out.print(format_coverage(report.report), soft_wrap=True)
-    out.print(f"{report.requests} requests; {format_summary(report.report)}", style="bold", soft_wrap=True)
+    requests = format_count(report.requests, "request")
+    out.print(f"{requests}; {format_summary(report.report)}", style="bold", soft_wrap=True)
 
 
 def _print_counts(out: Console, label: str, counts: Mapping[str, int]) -> None:
@@ -181,7 +184,9 @@ def _determine_exit_status(report: ProxyReport, *, fail_on_warnings: bool) -> in
     if report.report.count_findings(*failing):
         return EXIT_FINDINGS
     if not report.report.exchanges:
-        raise NothingMeasuredError(f"none of {report.requests} requests was judged")
+        raise NothingMeasuredError(
+            f"none of {format_count(report.requests, 'request')} was judged" if report.requests else "no request passed"
+        )
     reason = next(iter(report.not_judged), None) or report.report.no_verdict_reason
     if reason is not None:
         raise NothingMeasuredError(f"not everything was judged: {reason}")
