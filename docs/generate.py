@@ -38,7 +38,7 @@ from voicegauge.conformance import PricedPlan as PricedCheck
 from voicegauge.conformance.proxy import ProxyReport
 from voicegauge.contract.extension import build_json_schema
 from voicegauge.drift import DriftReport, OfficialDriftReport
-from voicegauge.model import Run
+from voicegauge.model import SAMPLE_COLUMNS, Run
 from voicegauge.profiles import Profile, ProfileReport
 from voicegauge.report import BenchReport
 
@@ -79,6 +79,49 @@ def readme() -> str:
     return HELP_BLOCK.sub(lambda found: found[1] + help_text + found[2], text)
 
 
+def samples() -> str:
+    """Return the page about tables with one row per sample."""
+    rows = [
+        f"| `{column.name}` | {column.type}{'' if column.can_be_missing else ', always'} | {column.unit} | "
+        f"{column.meaning} |"
+        for column in SAMPLE_COLUMNS
+    ]
+    return SAMPLES_PAGE + "\n".join(["| column | type | unit | meaning |", "|---|---|---|---|", *rows]) + "\n"
+
+
+SAMPLES_PAGE = """\
+<!-- Written by docs/generate.py. -->
+# Tables of samples
+
+A saved run as a table with one row per sample, for pandas, DuckDB, R or a spreadsheet:
+
+```console
+$ voicegauge report runs/* --out samples.parquet
+$ voicegauge report runs/* --out samples.csv
+```
+
+```python
+run = voicegauge.load_run("runs/monday")           # typed records: run.manifest, run.samples, run.score_sets
+frame = run.to_data_frame()                        # pandas
+frame[frame.status == "success"].groupby("target").total_latency_ms.median()
+```
+
+Parquet and data frames need `pip install 'voicegauge[data]'`. Failed samples and warm-up samples have a row as well
+(`status`, `warmup`), and what was not measured is missing. Names and types are stable and do not depend on the values:
+
+| type | Parquet | pandas | CSV |
+|---|---|---|---|
+| text | string | string | text; an apostrophe precedes what a spreadsheet would run as a formula |
+| integer | int64 | Int64 | number |
+| number | double | Float64 | number |
+| boolean | bool | boolean | 0 or 1 |
+| timestamp | timestamp in microseconds, UTC | datetime64, UTC | ISO 8601 |
+
+Fields of a Parquet file have the metadata `unit` and `meaning`. A later version may add columns, also between others.
+Columns marked `always` are never missing. Error rates and transcripts are those of the last scoring.
+
+"""
+
 DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/contract-extension.schema.json": lambda: as_json(build_json_schema()),
     "docs/check.schema.json": lambda: as_json(record_schema(CheckReport, "voicegauge check --json")),
@@ -89,6 +132,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/check-plan.schema.json": lambda: as_json(record_schema(PricedCheck, "voicegauge check --dry-run --json")),
     "docs/run.schema.json": lambda: as_json(record_schema(Run, "run.json of a run's folder")),
     "docs/bench.schema.json": lambda: as_json(record_schema(BenchResult, "voicegauge bench --json")),
+    "docs/samples.md": samples,
     "docs/cost.schema.json": lambda: as_json(record_schema(CostEstimate, "voicegauge cost --json")),
     "docs/bench-plan.schema.json": lambda: as_json(record_schema(BenchPlanResult, "voicegauge bench --dry-run --json")),
     "docs/suite.schema.json": lambda: as_json(record_schema(SuiteFile, "a file for voicegauge bench --suite")),

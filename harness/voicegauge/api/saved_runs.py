@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ from voicegauge.bench.running import find_run_folder, save_run
 from voicegauge.bench.scoring import choose_scoring_asr, score_run
 from voicegauge.errors import UsageError
 from voicegauge.files import write_file
-from voicegauge.model import Provenance, Record, Run, ScoreSet
+from voicegauge.model import Provenance, Record, Run, ScoreSet, write_parquet
 from voicegauge.report import (
     MAX_CLIPS,
     BenchReport,
@@ -36,7 +37,8 @@ from voicegauge.report import (
     summarize_runs,
 )
 
-ReportFormat = Literal["html", "csv", "markdown"]
+TextFormat = Literal["html", "csv", "markdown"]
+ReportFormat = Literal["html", "csv", "markdown", "parquet"]
 
 REQUIRED_DETECTABLE_SLOWDOWN = 0.30
 """Slowdown that a comparison must be able to detect (0.3 is 30%); otherwise the verdict is "underpowered"."""
@@ -65,8 +67,8 @@ def load_run(path: PathLike) -> Run:
         path: the run's folder, or its run.json.
 
     Returns:
-        The manifest, the samples and the scores. If the process that measured the run was killed, the samples are
-        read from the run's journal.
+        The manifest, the samples and the scores; its `to_data_frame()` returns a row per sample. If the process that
+        measured the run was killed, the samples are read from the run's journal.
 
     Raises:
         DataError: the run is missing, is damaged, or has another version of the format.
@@ -245,7 +247,7 @@ def build_report(
 def render_report(
     runs: PathLike | Sequence[PathLike],
     *,
-    format: ReportFormat = "html",
+    format: TextFormat = "html",
     report: BenchReport | None = None,
     findings: Sequence[PathLike] = (),
     changes: Sequence[PathLike] = (),
@@ -290,7 +292,7 @@ def write_report(
     Args:
         runs: folders of runs.
         file: the file to write.
-        format: see `render_report`.
+        format: see `render_report`; "parquet" for one row per sample as a Parquet file, which needs the extra `data`.
         report: see `render_report`.
 
     Returns:
@@ -299,7 +301,13 @@ def write_report(
     Raises:
         DataError: a run cannot be read.
         UsageError: the file cannot be written.
+        MissingExtraError: the extra `data` is not installed.
     """
     path = Path(file)
-    write_file(path, render_report(runs, format=format, report=report).encode())
+    if format == "parquet":
+        content = io.BytesIO()
+        write_parquet((row for run in to_paths(runs) for row in load_run(run).iterate_sample_rows()), content)
+        write_file(path, content.getvalue())
+    else:
+        write_file(path, render_report(runs, format=format, report=report).encode())
     return path

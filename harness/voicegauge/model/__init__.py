@@ -9,6 +9,7 @@ from voicegauge.model.billing import (
     describe_unresolved,
 )
 from voicegauge.model.callback import ReceivedCallback
+from voicegauge.model.data_frame import write_parquet
 from voicegauge.model.exchange import (
     DOWNLOAD_OPERATION,
     BodyExcerpt,
@@ -39,17 +40,20 @@ from voicegauge.model.run import (
     TimingError,
 )
 from voicegauge.model.sample import AudioFacts, Cost, Latency, RequestPhases, Sample, Score, Streaming
+from voicegauge.model.sample_table import SAMPLE_COLUMNS, ColumnValue, SampleColumn, SampleRow
 from voicegauge.model.speech import SpeechRequest, VoiceSample
 
 __all__ = [
     "DOWNLOAD_OPERATION",
     "RUN_SCHEMA_VERSION",
+    "SAMPLE_COLUMNS",
     "AmbiguousRequest",
     "AmountPerUnit",
     "AsrErrorFloor",
     "AudioFacts",
     "BillingStatus",
     "BodyExcerpt",
+    "ColumnValue",
     "Cost",
     "Delivery",
     "Exchange",
@@ -76,6 +80,8 @@ __all__ = [
     "Run",
     "RunKind",
     "Sample",
+    "SampleColumn",
+    "SampleRow",
     "Score",
     "ScoreSet",
     "Severity",
@@ -93,4 +99,5 @@ __all__ = [
     "describe_ambiguous",
     "describe_unresolved",
     "header",
+    "write_parquet",
 ]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
 
 from voicegauge.model.base import Provenance, Record
 from voicegauge.model.billing import AmbiguousRequest, OpenJob
+from voicegauge.model.data_frame import build_data_frame
 from voicegauge.model.ramp import RampResult
 from voicegauge.model.sample import Sample, Score
+from voicegauge.model.sample_table import SampleRow
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RUN_SCHEMA_VERSION = 4
 """Version of the format of run.json; it is increased when a key is renamed or its meaning changes."""
@@ -188,3 +194,30 @@ class Run(Record, frozen=True, kw_only=True):
     """The jobs that were paid for and may still succeed."""
     ramp: RampResult | None = None
     """What `--ramp` found; `None` for a run without it."""
+
+    def iterate_sample_rows(self) -> Iterator[SampleRow]:
+        """Iterate over the samples, in the order in which they were measured, with the scores of the last score set."""
+        manifest = self.manifest
+        scores = self.score_sets[-1] if self.score_sets else None
+        score_by_id = {score.sample_id: score for score in scores.scores} if scores is not None else {}
+        for sample in self.samples:
+            yield SampleRow(
+                run_id=manifest.run_id,
+                provenance=manifest.provenance.value,
+                region=manifest.region,
+                suite=f"{manifest.suite.id}@{manifest.suite.version}",
+                sample=sample,
+                asr=scores.asr if scores is not None else None,
+                score=score_by_id.get(sample.id),
+            )
+
+    def to_data_frame(self) -> pd.DataFrame:
+        """Return a pandas data frame with one row per sample, also for failed ones.
+
+        The columns are those of CSV and Parquet files (docs/samples.md). Types are nullable and do not depend on the
+        values: Int64, Float64, boolean, string, and times in UTC.
+
+        Raises:
+            MissingExtraError: the extra `data` is not installed.
+        """
+        return build_data_frame(self.iterate_sample_rows())

@@ -6,15 +6,14 @@ import csv
 import io
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
-from voicegauge.model import Interval, Provenance, Record, Run, Sample, Score, describe_unresolved
+from voicegauge.model import SAMPLE_COLUMNS, ColumnValue, Provenance, Run, describe_unresolved
 from voicegauge.printable import escape_unprintable
 from voicegauge.report.comparison_table import TableCell, build_comparison_columns, build_comparison_rows
-from voicegauge.report.report_data import BenchReport, RunReport, find_latest_scores
+from voicegauge.report.report_data import BenchReport, RunReport
 from voicegauge.report.text_format import format_ms, format_percent
-
-CsvValue = str | int | float | None
 
 _FORMULA_START_CHARACTERS = ("=", "+", "-", "@", "\t", "\r")
 """Characters that make a spreadsheet evaluate a cell that starts with one of them (OWASP, "CSV injection")."""
@@ -23,94 +22,27 @@ _FORMULA_START_CHARACTERS = ("=", "+", "-", "@", "\t", "\r")
 def render_csv(runs: Sequence[tuple[Path, Run]]) -> str:
     """Render one row per sample with the latest scores of its run; warm-up samples are included and marked.
 
-    Texts that a spreadsheet would evaluate as a formula are prefixed with an apostrophe.
+    The columns are `SAMPLE_COLUMNS`; booleans are 0 and 1. Texts that a spreadsheet would evaluate as a formula are
+    prefixed with an apostrophe.
     """
     out = io.StringIO()
-    writer: csv.DictWriter[str] | None = None
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(column.name for column in SAMPLE_COLUMNS)
     for _, run in runs:
-        scores = find_latest_scores(run)
-        by_id = {score.sample_id: score for score in scores.scores} if scores else {}
-        for sample in run.samples:
-            row = _build_sample_row(run, sample) | _build_score_row(
-                scores.asr if scores else None, by_id.get(sample.id)
-            )
-            if writer is None:
-                writer = csv.DictWriter(out, list(row), lineterminator="\n")
-                writer.writeheader()
-            writer.writerow({key: _escape_csv(value) for key, value in row.items()})
+        for row in run.iterate_sample_rows():
+            writer.writerow(_format_csv_value(column.read(row)) for column in SAMPLE_COLUMNS)
     return out.getvalue()
 
 
-def _escape_csv(value: CsvValue) -> CsvValue:
+def _format_csv_value(value: ColumnValue) -> str | int | float | None:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
     if not isinstance(value, str):
         return value
     text = escape_unprintable(value)
     return f"'{text}" if text.startswith(_FORMULA_START_CHARACTERS) else text
-
-
-def _build_sample_row(run: Run, sample: Sample) -> dict[str, CsvValue]:
-    return {
-        "run_id": run.manifest.run_id,
-        "provenance": run.manifest.provenance.value,
-        "sample_id": sample.id,
-        "target": sample.target,
-        "session": sample.session,
-        "repetition": sample.repetition,
-        "warmup": int(sample.warmup),
-        "text_id": sample.text_id,
-        "language": sample.language,
-        "category": sample.category,
-        "text": sample.text,
-        "started_at": sample.started_at,
-        "attempts": sample.attempts,
-        "polls": sample.polls,
-        "failure": sample.failure.kind if sample.failure else None,
-        "failure_status": sample.failure.status if sample.failure else None,
-        "failure_message": sample.failure.message if sample.failure else None,
-        "is_lost": int(sample.is_lost),
-        **_build_latency_columns(sample),
-        **_build_streaming_columns(sample),
-        **_build_audio_columns(sample),
-        "price_usd": sample.cost.price_usd,
-        "price_credits": sample.cost.price_credits,
-        "charged_usd": sample.cost.charged_usd,
-        "charged_credits": sample.cost.charged_credits,
-        "price_disputed": int(sample.cost.disputed),
-    }
-
-
-def _build_latency_columns(sample: Sample) -> dict[str, CsvValue]:
-    latency = sample.latency
-    names = ("submit_latency_ms", "ttfb_ms", "ttfa_ms", "ttfs_ms", "total_latency_ms", "download_ms")
-    columns = _select_fields(latency, *names)
-    for name in ("queue", "processing", "completion"):
-        bounds: Interval | None = getattr(latency, f"{name}_ms") if latency else None
-        columns[f"{name}_low_ms"] = bounds.low_ms if bounds else None
-        columns[f"{name}_high_ms"] = bounds.high_ms if bounds else None
-    return columns
-
-
-def _build_streaming_columns(sample: Sample) -> dict[str, CsvValue]:
-    names = ("first_event_ms", "first_speech_ms", "gap_p50_ms", "gap_max_ms", "underruns", "stalled_ms")
-    return {f"stream_{name}": value for name, value in _select_fields(sample.streaming, *names).items()}
-
-
-def _build_audio_columns(sample: Sample) -> dict[str, CsvValue]:
-    facts = _select_fields(
-        sample.audio, "sha256", "bytes", "container", "sample_rate_hz", "channels", "leading_silence_s"
-    )
-    audio_s = sample.audio.audio_s if sample.audio else None
-    return {"audio_s": audio_s, **{f"audio_{name}": value for name, value in facts.items()}}
-
-
-def _build_score_row(asr: str | None, score: Score | None) -> dict[str, CsvValue]:
-    counts = ("units", "hits", "substitutions", "deletions", "insertions", "error_rate")
-    texts = ("reference", "hypothesis", "transcript")
-    return {"asr": asr if score else None, **_select_fields(score, "audio_content", "unit", *counts, *texts)}
-
-
-def _select_fields(record: Record | None, *names: str) -> dict[str, CsvValue]:
-    return {name: getattr(record, name) if record else None for name in names}
 
 
 def render_markdown(report: BenchReport) -> str:

@@ -14,7 +14,14 @@ from voicegauge.files import write_file
 if TYPE_CHECKING:
     from voicegauge.api import ReportFormat
 
-FORMAT_BY_SUFFIX: dict[str, ReportFormat] = {".html": "html", ".htm": "html", ".csv": "csv", ".md": "markdown"}
+FORMAT_BY_SUFFIX: dict[str, ReportFormat] = {
+    "": "html",
+    ".html": "html",
+    ".htm": "html",
+    ".csv": "csv",
+    ".md": "markdown",
+    ".parquet": "parquet",
+}
 """Formats by suffix of the output file; they apply if `--format` is not given."""
 DEFAULT_PAGE_NAME = "report.html"
 
@@ -31,8 +38,9 @@ DEFAULT_PAGE_NAME = "report.html"
 @click.option(
     "--format",
     "format_name",
-    type=click.Choice(["html", "csv", "markdown"]),
-    help="A page, one row per sample, or a table.  [default: by the suffix of FILE, else html]",
+    type=click.Choice(["html", "csv", "parquet", "markdown"]),
+    help="A page, one row per sample (docs/samples.md), or a table of targets.  [default: by the suffix of FILE, else "
+    "html]",
 )
 @click.option(
     "--text-length",
@@ -80,26 +88,43 @@ def command(
     from voicegauge.cli.console import print_escaped, write_json
 
     only_json = json_path == "-" and not (out or format_name or open_page)
-    report_format = format_name or FORMAT_BY_SUFFIX.get(Path(out or "").suffix.lower(), "html")
+    report_format = format_name or _find_format(out)
     to_stdout = out == "-" or (out is None and report_format != "html")
     if open_page and (report_format != "html" or out == "-"):
         raise UsageError("--open shows a page: choose --format html, and a file with --out")
+    if to_stdout and report_format == "parquet":
+        raise UsageError("Parquet is not text: name a file with --out FILE.parquet")
     if (findings or changes) and (report_format != "html" or only_json):
         raise UsageError("--findings and --changes are shown on a page: choose --format html")
     if json_path == "-" and to_stdout:
         raise UsageError("--json - and the report both write to standard output: give one of them a file")
     reject_outputs_to_same_file(json=json_path, out=out)
-    report = api.build_report(runs, text_length=text_length, max_clips=clips)
+    has_samples_only = report_format in ("csv", "parquet")
+    report = (
+        None if has_samples_only and not json_path else api.build_report(runs, text_length=text_length, max_clips=clips)
+    )
     if json_path:
         write_json(report, json_path)
     if only_json:
+        return
+    page = Path(out) if out else (runs[0] if runs[0].is_dir() else runs[0].parent) / DEFAULT_PAGE_NAME
+    if report_format == "parquet":
+        api.write_report(runs, page, format=report_format)
+        print_escaped(f"wrote {page}", to_stderr=json_path == "-")
         return
     text = api.render_report(runs, format=report_format, report=report, findings=findings, changes=changes)
     if to_stdout:
         click.echo(text.encode(), nl=False)
         return
-    page = Path(out) if out else (runs[0] if runs[0].is_dir() else runs[0].parent) / DEFAULT_PAGE_NAME
     write_file(page, text.encode())
     print_escaped(f"wrote {page}", to_stderr=json_path == "-")
     if open_page:
         click.launch(page.resolve().as_uri())
+
+
+def _find_format(out: str | None) -> ReportFormat:
+    suffix = Path(out or "").suffix.lower() if out != "-" else ""
+    if suffix not in FORMAT_BY_SUFFIX:
+        known = ", ".join(filter(None, FORMAT_BY_SUFFIX))
+        raise UsageError(f"--out {out}: no format has the suffix {suffix} (known: {known}): choose one with --format")
+    return FORMAT_BY_SUFFIX[suffix]

@@ -1,0 +1,221 @@
+"""Defines the columns of a table with one row per sample, which CSV files, Parquet files and data frames have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple
+
+from voicegauge.model.sample import Sample, Score
+
+ColumnType = Literal["text", "integer", "number", "boolean", "timestamp"]
+"""The type of a column. `timestamp` is a time in UTC with microseconds."""
+ColumnValue = str | int | float | bool | datetime | None
+
+
+class SampleRow(NamedTuple):
+    """One sample with what its run says about it."""
+
+    run_id: str
+    provenance: str
+    region: str | None
+    suite: str
+    sample: Sample
+    asr: str | None
+    """The ASR engine of the scores; `None` if the run was not scored."""
+    score: Score | None
+
+
+class SampleColumn(NamedTuple):
+    """One column of the table."""
+
+    name: str
+    type: ColumnType
+    unit: str
+    """Unit of a number; empty without one."""
+    meaning: str
+    read: Callable[[SampleRow], ColumnValue]
+    can_be_missing: bool = True
+    """Whether the value of a row may be missing."""
+
+
+def _build_column(name: str, column_type: ColumnType, unit: str, meaning: str, path: str) -> SampleColumn:
+    """Return a column with the value at `path`, names of attributes joined by dots."""
+    names = path.split(".")
+
+    def read(row: SampleRow) -> ColumnValue:
+        value: Any = row
+        for attribute in names:
+            if value is None:
+                return None
+            value = getattr(value, attribute)
+        return float(value) if column_type == "number" and value is not None else value
+
+    return SampleColumn(name, column_type, unit, meaning, read)
+
+
+def _build_required_column(name: str, column_type: ColumnType, unit: str, meaning: str, path: str) -> SampleColumn:
+    return _build_column(name, column_type, unit, meaning, path)._replace(can_be_missing=False)
+
+
+def _read_start(row: SampleRow) -> datetime:
+    return datetime.fromisoformat(row.sample.started_at).astimezone(UTC)
+
+
+def _read_status(row: SampleRow) -> str:
+    return "success" if row.sample.failure is None else "failure"
+
+
+_IDENTITY_COLUMNS = (
+    _build_required_column("run_id", "text", "", "Id of the run.", "run_id"),
+    _build_required_column("provenance", "text", "", "`emulated` or `live`: what was measured.", "provenance"),
+    _build_column("region", "text", "", "Where the run was measured from, as `--region` names it.", "region"),
+    _build_required_column("suite", "text", "", "Id and version of the suite: `smoke@1`.", "suite"),
+    _build_required_column("sample_id", "text", "", "Id of the sample, unique in its run.", "sample.id"),
+    _build_required_column("target", "text", "", "The measured target: `<provider>/<name>`.", "sample.target"),
+    _build_required_column("session", "integer", "", "Number of the session.", "sample.session"),
+    _build_required_column("repetition", "integer", "", "Number of the repetition of the text.", "sample.repetition"),
+    _build_required_column(
+        "warmup", "boolean", "", "Whether it is a warm-up sample, which no result counts.", "sample.warmup"
+    ),
+    _build_required_column("text_id", "text", "", "Id of the text in its suite.", "sample.text_id"),
+    _build_required_column("language", "text", "", "Language of the text, as a BCP 47 code.", "sample.language"),
+    _build_required_column("category", "text", "", "Category of the text in its suite.", "sample.category"),
+    _build_required_column("text", "text", "", "The text.", "sample.text"),
+    SampleColumn("started_at", "timestamp", "UTC", "When the request was started.", _read_start, can_be_missing=False),
+    SampleColumn(
+        "status",
+        "text",
+        "",
+        "`success`, or `failure` for a sample without a result; failed samples have a row as well.",
+        _read_status,
+        can_be_missing=False,
+    ),
+    _build_required_column("attempts", "integer", "requests", "Submits, including retries.", "sample.attempts"),
+    _build_required_column("polls", "integer", "requests", "Status requests.", "sample.polls"),
+    _build_column("request_id", "text", "", "The provider's id of the job.", "sample.request_id"),
+    _build_column("failure", "text", "", "Kind of the failure, such as `rate_limited`.", "sample.failure.kind"),
+    _build_column("failure_status", "integer", "", "HTTP status of the failure.", "sample.failure.status"),
+    _build_column("failure_message", "text", "", "What happened.", "sample.failure.message"),
+    _build_required_column(
+        "is_lost", "boolean", "", "Whether it counts as paid although its result is unknown.", "sample.is_lost"
+    ),
+)
+
+_LATENCY_COLUMNS = (
+    ("submit_latency", "Time until the response to the last submit was complete."),
+    ("ttfb", "Time to the first byte of the response with the audio."),
+    ("ttfa", "Time to the first byte of audio."),
+    ("ttfs", "Time to the first audible speech."),
+    ("total_latency", "Time to the last byte of audio, with polls and download."),
+    ("download", "Duration of the download of a job's audio."),
+    ("retries", "Time from the first submit to the last one."),
+    ("delay", "At a fixed rate: how much later than due the first submit was sent."),
+)
+_INTERVAL_COLUMNS = (
+    ("queue", "Time until a job left the queue"),
+    ("processing", "Processing time of a job"),
+    ("completion", "Time until a job ended"),
+)
+_PHASE_COLUMNS = (
+    ("wait", "wait for a free connection"),
+    ("dns", "name lookup"),
+    ("connect", "TCP connect"),
+    ("tls", "TLS handshake"),
+    ("send", "sending the request"),
+    ("server", "from the last byte sent to the first byte received"),
+    ("transfer", "from the first byte received to the last one"),
+)
+
+
+def _build_time_columns() -> Iterable[SampleColumn]:
+    for name, meaning in _LATENCY_COLUMNS:
+        yield _build_column(f"{name}_ms", "number", "ms", meaning, f"sample.latency.{name}_ms")
+    for name, meaning in _INTERVAL_COLUMNS:
+        for bound in ("low", "high"):
+            text = f"{meaning}, {'at least' if bound == 'low' else 'at most'}."
+            yield _build_column(f"{name}_{bound}_ms", "number", "ms", text, f"sample.latency.{name}_ms.{bound}_ms")
+    for name, meaning in _PHASE_COLUMNS:
+        text = f"Phase of the last submit: {meaning}."
+        yield _build_column(f"phase_{name}_ms", "number", "ms", text, f"sample.phases.{name}_ms")
+    yield _build_column(
+        "is_new_connection",
+        "boolean",
+        "",
+        "Whether the last submit opened a connection.",
+        "sample.phases.is_new_connection",
+    )
+    yield _build_column("http_version", "text", "", "HTTP version of the last submit.", "sample.phases.http_version")
+    yield _build_column(
+        "max_lag_ms", "number", "ms", "Longest time for which voicegauge itself was too busy.", "sample.max_lag_ms"
+    )
+    yield _build_required_column(
+        "is_disturbed", "boolean", "", "Whether that may have changed the times.", "sample.is_disturbed"
+    )
+
+
+_STREAM_COLUMNS: tuple[tuple[str, ColumnType, str, str], ...] = (
+    ("first_event_ms", "number", "ms", "Time to the first event of an event stream."),
+    ("first_speech_ms", "number", "ms", "Arrival of the first audible speech."),
+    ("gap_p50_ms", "number", "ms", "Median gap between two chunks."),
+    ("gap_max_ms", "number", "ms", "Longest gap between two chunks."),
+    ("underruns", "integer", "", "How often a player runs out of audio that starts at once."),
+    ("stalled_ms", "number", "ms", "For how long it stalls."),
+    ("worst_deficit_ms", "number", "ms", "Buffer that a player without a stall needs."),
+)
+_RESULT_COLUMNS = (
+    *(
+        _build_column(f"stream_{name}", column_type, unit, meaning, f"sample.streaming.{name}")
+        for name, column_type, unit, meaning in _STREAM_COLUMNS
+    ),
+    _build_column("audio_s", "number", "s", "Duration of the audio.", "sample.audio.audio_s"),
+    _build_column("audio_sha256", "text", "", "SHA-256 of the audio file.", "sample.audio.sha256"),
+    _build_column("audio_bytes", "integer", "bytes", "Size of the audio file.", "sample.audio.bytes"),
+    _build_column("audio_container", "text", "", "Container format, such as `wav`.", "sample.audio.container"),
+    _build_column("audio_sample_rate_hz", "integer", "Hz", "Sample rate.", "sample.audio.sample_rate_hz"),
+    _build_column("audio_channels", "integer", "", "Number of channels.", "sample.audio.channels"),
+    _build_column(
+        "audio_leading_silence_s", "number", "s", "Silence before the speech.", "sample.audio.leading_silence_s"
+    ),
+    _build_column(
+        "audio_speech_onset_s",
+        "number",
+        "s",
+        "Silence before the first 10 ms with an RMS above 0.01.",
+        "sample.audio.speech_onset_s",
+    ),
+    _build_column("price_usd", "number", "USD", "Documented price.", "sample.cost.price_usd"),
+    _build_column("price_credits", "number", "credits", "Documented price in credits.", "sample.cost.price_credits"),
+    _build_column("charged_usd", "number", "USD", "Charge that the provider reported.", "sample.cost.charged_usd"),
+    _build_column(
+        "charged_credits",
+        "number",
+        "credits",
+        "Charge in credits that the provider reported.",
+        "sample.cost.charged_credits",
+    ),
+    _build_required_column(
+        "price_disputed",
+        "boolean",
+        "",
+        "Whether documents contradict each other about the price.",
+        "sample.cost.disputed",
+    ),
+    SampleColumn("asr", "text", "", "ASR engine of the scores.", lambda row: row.asr if row.score else None),
+    _build_column(
+        "audio_content", "text", "", "`speech`, `silence`, `missing` or `undecodable`.", "score.audio_content"
+    ),
+    _build_column("unit", "text", "", "What errors are counted in: `word` or `character`.", "score.unit"),
+    _build_column("units", "integer", "", "Units of the reference.", "score.units"),
+    _build_column("hits", "integer", "", "Units that were recognized.", "score.hits"),
+    _build_column("substitutions", "integer", "", "Units that were replaced.", "score.substitutions"),
+    _build_column("deletions", "integer", "", "Units that are missing.", "score.deletions"),
+    _build_column("insertions", "integer", "", "Units that were added.", "score.insertions"),
+    _build_column("error_rate", "number", "", "Errors divided by units: WER or CER.", "score.error_rate"),
+    _build_column("reference", "text", "", "The normalized text.", "score.reference"),
+    _build_column("hypothesis", "text", "", "The normalized transcript.", "score.hypothesis"),
+    _build_column("transcript", "text", "", "The transcript of the ASR engine.", "score.transcript"),
+)
+
+SAMPLE_COLUMNS: tuple[SampleColumn, ...] = (*_IDENTITY_COLUMNS, *_build_time_columns(), *_RESULT_COLUMNS)
+"""The columns, in order. Names and types are stable: a later version may add columns, also between others."""
