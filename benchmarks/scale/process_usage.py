@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,14 +22,11 @@ class ProcessUsage(NamedTuple):
     wall_s: float
     cpu_s: float
     """CPU time of all processes."""
-    peak_mib_by_process: dict[str, float]
-    """Peak resident memory of each process, the command first."""
-    cpu_s_by_process: dict[str, float]
-
-    @property
-    def peak_mib(self) -> float:
-        """Sum of the peaks, which is at least the peak of the sum."""
-        return sum(self.peak_mib_by_process.values())
+    peak_mib: float
+    """Largest sum of the memory of all processes at one moment, measured every `INTERVAL_S`."""
+    peak_mib_by_program: dict[str, float]
+    """Largest peak of a process of each program, which the system notes."""
+    cpu_s_by_program: dict[str, float]
 
 
 def run_voicegauge(*arguments: str, cwd: Path | None = None) -> ProcessUsage:
@@ -50,12 +48,15 @@ def run_measured(command: list[str], *, cwd: Path | None = None, allowed: tuple[
     start_s = time.monotonic()
     process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     peaks: dict[str, float] = {}
-    cpu_s: dict[str, float] = {}
+    cpu_s: dict[tuple[str, int], float] = {}
+    peak_mib = 0.0
     while True:
-        for pid in [process.pid, *_list_descendants(process.pid)]:
-            if (usage := _read_usage(pid)) is not None:
-                name = "command" if pid == process.pid else f"{usage[0]} {pid}"
-                peaks[name], cpu_s[name] = max(usage[1], peaks.get(name, 0.0)), usage[2]
+        found = {pid: _read_usage(pid) for pid in [process.pid, *_list_descendants(process.pid)]}
+        for pid, usage in found.items():
+            if usage is not None:
+                peaks[usage.program] = max(usage.peak_mib, peaks.get(usage.program, 0.0))
+                cpu_s[usage.program, pid] = usage.cpu_s
+        peak_mib = max(peak_mib, sum(usage.share_mib for usage in found.values() if usage is not None))
         # The status stays unread until the loop has seen the process for the last time.
         if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
             break
@@ -66,7 +67,10 @@ def run_measured(command: list[str], *, cwd: Path | None = None, allowed: tuple[
     wall_s = time.monotonic() - start_s
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return ProcessUsage(wall_s, used_s, peaks, cpu_s)
+    by_program: defaultdict[str, float] = defaultdict(float)
+    for (program, _), used in cpu_s.items():
+        by_program[program] += used
+    return ProcessUsage(wall_s, used_s, peak_mib, peaks, dict(by_program))
 
 
 def _list_descendants(pid: int) -> list[int]:
@@ -78,16 +82,31 @@ def _list_descendants(pid: int) -> list[int]:
     return [pid for child in children for pid in (child, *_list_descendants(child))]
 
 
-def _read_usage(pid: int) -> tuple[str, float, float] | None:
-    """Return the last argument of a process, its peak memory in MiB, and its CPU time in seconds."""
+class _Usage(NamedTuple):
+    program: str
+    peak_mib: float
+    share_mib: float
+    """Resident memory; what several processes share counts in parts."""
+    cpu_s: float
+
+
+def _read_usage(pid: int) -> _Usage | None:
+    """Return what a process uses; `None` if it has ended."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
         arguments = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
         times = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:
         return None
-    peak_kib = next((int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")), None)
-    if peak_kib is None:
+    peak_kib = _find_number(status, "VmHWM:")
+    if peak_kib == 0:
         return None
-    name = next((one.rsplit("/")[-1] for one in reversed(arguments) if "voicegauge" in one or "espeak" in one), "other")
-    return name, peak_kib / 1024, (int(times[11]) + int(times[12])) / TICKS_PER_S
+    program = next((one.rsplit("/")[-1] for one in reversed(arguments) if "voicegauge" in one), "other")
+    return _Usage(
+        program, peak_kib / 1024, _find_number(rollup, "Pss:") / 1024, (int(times[11]) + int(times[12])) / TICKS_PER_S
+    )
+
+
+def _find_number(text: str, name: str) -> int:
+    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith(name)), 0)

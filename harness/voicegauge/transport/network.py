@@ -28,6 +28,8 @@ HAPPY_EYEBALLS_DELAY_S = 0.25
 """Wait before another address is tried at the same time, in seconds (RFC 8305, section 5)."""
 MAX_BUFFERED_BYTES = 2**18
 """Number of unread bytes above which a connection is not read any further, so that a fast server cannot fill memory."""
+MAX_WRITTEN_BYTES = 2**18
+"""Number of bytes that are written at a time: asyncio copies what the operating system does not take at once."""
 
 AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
 
@@ -206,14 +208,16 @@ class _TimedStream(httpcore.AsyncNetworkStream):
         """Send `buffer`, and wait while the operating system takes no more."""
         if not buffer:
             return
-        if self._transport.is_closing():
-            raise httpcore.WriteError("the connection is closed")
         started_s = time.perf_counter()
-        self._transport.write(buffer)
-        if not self._protocol.can_write:
-            with _translate_errors(httpcore.WriteTimeout, httpcore.WriteError):
-                async with asyncio.timeout(timeout):
-                    await self._protocol.wait_until_writable()
+        pieces = memoryview(buffer)
+        for start in range(0, len(buffer), MAX_WRITTEN_BYTES):
+            if self._transport.is_closing():
+                raise httpcore.WriteError("the connection is closed")
+            self._transport.write(pieces[start : start + MAX_WRITTEN_BYTES])
+            if not self._protocol.can_write:
+                with _translate_errors(httpcore.WriteTimeout, httpcore.WriteError):
+                    async with asyncio.timeout(timeout):
+                        await self._protocol.wait_until_writable()
         observer = NETWORK_OBSERVER.get()
         if observer is not None:
             observer.note_sent(started_s, time.perf_counter())
