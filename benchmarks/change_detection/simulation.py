@@ -90,7 +90,7 @@ def simulate_run(services: dict[str, Service], design: Design, rng: np.random.Ge
 def _build_sample(target: str, at: tuple[int, ...], latency_ms: float, has_failed: bool) -> Sample:
     session, repetition, text = at
     return Sample(
-        id=f"{target}/{session}/{repetition}/{text}",
+        id=f"{target}/{session + 1}/{repetition + 1}/{text}",
         target=target,
         text_id=str(text),
         text="",

@@ -118,6 +118,9 @@ def test_an_emulated_benchmark_end_to_end(bench: Bench, tmp_path: Path, capsys: 
         (["--goal", "success>=0.5"], "--goal is for --ramp"),
         (["--ramp", "rate", "--goal", "ttfa<5"], "is not a condition"),
         (["--fault", "no-such-fault"], "no-such-fault"),
+        (["--stop-when-decided"], "name two or more"),
+        (["--stop-when-decided", "--ramp", "rate"], "leave out --stop-when-decided"),
+        (["--margin", "0.2"], "--margin is for --stop-when-decided"),
         (["--retry-ambiguous"], "--retry-ambiguous goes with --live"),
     ],
 )

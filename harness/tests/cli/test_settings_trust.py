@@ -24,8 +24,7 @@ HARMLESS = {
     "fail-on", "fail-under", "fault", "format", "full", "fuzz", "github", "goal", "host", "http2", "ignore", "language",
     "large-uploads", "limit", "listen-port", "mask", "max-calls", "max-wait", "min-slowdown", "min-wer", "mode",
     "model", "no-report", "official", "operation", "pace", "plan", "port", "profile", "provider", "ramp", "rate",
-    "region",
-    "refresh", "repetitions", "seed", "select",
+    "margin", "region", "refresh", "repetitions", "seed", "select", "stop-when-decided",
     "sessions", "severity", "strict", "strict-baseline", "text-length", "time-scale",
     "timeout", "to", "voice", "warmup", "webhook-http", "workers",
 }

@@ -117,6 +117,8 @@ def print_ramp(ramp: RampResult) -> None:
 def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) -> list[str]:
     """Return what limits the precision of the times."""
     lines, error = [], manifest.timing_error
+    if manifest.early_stop is not None:
+        lines.append(manifest.early_stop.describe())
     if manifest.requests_per_s is not None:
         lines.append(f"sent at {manifest.requests_per_s:g} requests/s to each target, {manifest.arrivals} arrivals")
     if error is not None:

@@ -10,6 +10,7 @@ from voicegauge.model.billing import (
 )
 from voicegauge.model.callback import ReceivedCallback
 from voicegauge.model.data_frame import write_parquet
+from voicegauge.model.early_stop import EarlyStop, TargetDecision
 from voicegauge.model.exchange import (
     DOWNLOAD_OPERATION,
     BodyExcerpt,
@@ -56,6 +57,7 @@ __all__ = [
     "ColumnValue",
     "Cost",
     "Delivery",
+    "EarlyStop",
     "Exchange",
     "ExchangeExcerpt",
     "Failure",
@@ -90,6 +92,7 @@ __all__ = [
     "StopReason",
     "Streaming",
     "SuiteRef",
+    "TargetDecision",
     "TargetPrice",
     "TargetRef",
     "Timing",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from voicegauge.model.base import Provenance, Record
 from voicegauge.model.billing import AmbiguousRequest, OpenJob
 from voicegauge.model.data_frame import build_data_frame
+from voicegauge.model.early_stop import EarlyStop
 from voicegauge.model.ramp import RampResult
 from voicegauge.model.sample import Sample, Score
 from voicegauge.model.sample_table import SampleRow
@@ -121,6 +122,8 @@ class Manifest(Record, frozen=True, kw_only=True):
     """Where the run was measured from, as the user named it; `None` if it was not named."""
     environment: dict[str, str] = {}
     """The platform, the processor, and the versions of Python and of libraries."""
+    early_stop: EarlyStop | None = None
+    """What `--stop-when-decided` decided; `None` for a run without it."""
     max_cost_usd: float | None = None
     """The budget in US dollars; `None` for an emulated run."""
     spent_usd: float = 0.0

@@ -40,6 +40,7 @@ from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS
 from voicegauge.bench.load import DEFAULT_GOAL
 from voicegauge.bench.planning import BenchPlanSettings
 from voicegauge.bench.running import StopSignal, begin_run, build_live_access, check_region
+from voicegauge.bench.stopping import DEFAULT_MARGIN
 from voicegauge.errors import UsageError
 
 
@@ -62,6 +63,8 @@ def benchmark(
     ramp: Literal["concurrency", "rate"] | None = None,
     goal: str = DEFAULT_GOAL,
     http2: bool = False,
+    stop_when_decided: bool = False,
+    margin: float = DEFAULT_MARGIN,
     prices: Mapping[str, float] | None = None,
     voice_sample: PathLike | None = None,
     faults: Sequence[str] = (),
@@ -110,6 +113,10 @@ def benchmark(
             of the account's plan. The texts are repeated as often as that takes.
         goal: conditions separated by commas, such as "success>=0.99,ttfa:p95<=500ms,rtf:p95<=1".
         http2: whether to use HTTP/2 with servers that support it.
+        stop_when_decided: end sampling as soon as every target is known to be faster or slower than the first one, or
+            as fast within `margin`, by its total latency. The interval behind that is valid however often it is looked
+            at, with an error of 1% over all targets (`voicegauge.bench.stopping`).
+        margin: relative difference of total latency that does not matter to `stop_when_decided`.
         prices: dollars per request by provider, target or operation; needed if the price is undocumented or disputed.
         voice_sample: audio file or URL for targets that clone a voice; by default a bundled recording.
         faults: ids of faults to inject into the emulator.
@@ -145,7 +152,7 @@ def benchmark(
         raise UsageError("--fault is for the emulator: leave out --live")
     if retry_ambiguous and live is None:
         raise UsageError("--retry-ambiguous is for live runs: add --live")
-    load = LoadOptions(rate, arrivals, ramp, goal, http2)
+    load = LoadOptions(rate, arrivals, ramp, goal, http2, stop_when_decided, margin)
     load.validate()
     check_region(region)
     if live is not None and live.ledger is not None:

@@ -99,7 +99,9 @@ def _save_finished_or_partial_run(
         samples = measure_audio(run_folder, outcome.samples, config.targets, measuring.advance)
     for target, count in count_samples_without_encoding(samples).items():
         listener.notice(f"{target}: no duration of {count} clips: raw samples whose encoding no document states")
-    manifest = msgspec.structs.replace(load_run(run_folder).manifest, finished=is_finished, spent_usd=outcome.spent_usd)
+    manifest = msgspec.structs.replace(
+        load_run(run_folder).manifest, finished=is_finished, spent_usd=outcome.spent_usd, early_stop=outcome.early_stop
+    )
     if outcome.is_emulated:
         # A live run against the emulator's URL: the numbers are the emulator's all the same.
         manifest = msgspec.structs.replace(manifest, provenance=Provenance.EMULATED)

@@ -12,6 +12,7 @@ from voicegauge.api.options import LiveOptions
 from voicegauge.bench.load import DEFAULT_GOAL, parse_goal
 from voicegauge.bench.planning import BenchPlanSettings
 from voicegauge.bench.running import ArrivalRate, RampSettings, RunConfig, open_spaced_transport
+from voicegauge.bench.stopping import DEFAULT_MARGIN, StopRule
 from voicegauge.client import create_rate_limiter, find_account_plans
 from voicegauge.contract import BaseTarget
 from voicegauge.errors import UsageError
@@ -37,6 +38,10 @@ class LoadOptions:
     """What is raised as long as `goal` is met; `None` without a ramp."""
     goal: str = DEFAULT_GOAL
     http2: bool = False
+    stop_when_decided: bool = False
+    """Whether sampling ends when every target is known to differ from the first one, or to be as fast."""
+    margin: float = DEFAULT_MARGIN
+    """Relative difference of total latency that does not matter to `stop_when_decided`."""
 
     def validate(self) -> None:
         """Reject options that contradict each other.
@@ -52,6 +57,12 @@ class LoadOptions:
         if self.ramp is None and self.goal != DEFAULT_GOAL:
             raise UsageError("--goal is for --ramp: add --ramp concurrency or --ramp rate")
         parse_goal(self.goal)
+        if self.stop_when_decided and self.ramp is not None:
+            raise UsageError("--ramp ends by itself: leave out --stop-when-decided")
+        if not (math.isfinite(self.margin) and self.margin > 0):
+            raise UsageError(f"a margin of {self.margin:g} is not possible: give a share above 0, such as 0.1 for 10%")
+        if self.margin != DEFAULT_MARGIN and not self.stop_when_decided:
+            raise UsageError("--margin is for --stop-when-decided: add it")
         if self.http2:
             require_http2()
 
@@ -69,13 +80,15 @@ class LoadOptions:
         return BenchPlanSettings(sessions=1, repetitions=repetitions, warmup=settings.warmup, seed=settings.seed)
 
     def check_target_count(self, target_count: int) -> None:
-        """Reject a ramp of several targets.
+        """Reject a ramp of several targets, and a comparison of a single one.
 
         Raises:
-            UsageError: there are several targets to ramp.
+            UsageError: there are too many or too few targets.
         """
         if self.ramp is not None and target_count > 1:
             raise UsageError(f"--ramp takes one target, not {target_count}: name one")
+        if self.stop_when_decided and target_count < 2:
+            raise UsageError("--stop-when-decided compares targets: name two or more")
 
     def check_rate(self, targets: Collection[BaseTarget], live_options: LiveOptions | None) -> None:
         """Reject a rate that is higher than the plan of the account with a provider allows.
@@ -95,6 +108,10 @@ class LoadOptions:
 
     def configure_run(self, config: RunConfig) -> RunConfig:
         """Return `config` with these options."""
+        if self.stop_when_decided:
+            baseline_target = next(iter(config.targets))
+            rule = StopRule(config.plan.rounds, baseline_target, margin=self.margin)
+            config = dataclasses.replace(config, stop_rule=rule)
         if self.http2:
             config = dataclasses.replace(config, open_transport=_open_http2_transport)
         if self.ramp is not None:

@@ -35,6 +35,7 @@ from voicegauge.bench.planning import (
     validate_requests_can_be_built,
 )
 from voicegauge.bench.scoring import choose_scoring_asr
+from voicegauge.bench.stopping import DEFAULT_MARGIN
 from voicegauge.contract import BaseTarget, Catalogue, Target
 from voicegauge.emulator import validate_fault_names
 from voicegauge.errors import UsageError
@@ -77,6 +78,8 @@ def plan_benchmark(
     ramp: Literal["concurrency", "rate"] | None = None,
     goal: str = DEFAULT_GOAL,
     http2: bool = False,
+    stop_when_decided: bool = False,
+    margin: float = DEFAULT_MARGIN,
     prices: Mapping[str, float] | None = None,
     voice_sample: PathLike | None = None,
     faults: Sequence[str] = (),
@@ -105,6 +108,8 @@ def plan_benchmark(
         ramp: see `benchmark`; the plan of a ramp is the most that it may send.
         goal: see `benchmark`.
         http2: see `benchmark`.
+        stop_when_decided: see `benchmark`; the plan is the most that it may send.
+        margin: see `benchmark`.
         prices: see `benchmark`.
         voice_sample: see `benchmark`.
         faults: see `benchmark`; they are only looked up.
@@ -118,7 +123,7 @@ def plan_benchmark(
         UsageError: arguments contradict each other, a name is not known, a target needs something that is missing, or a
             key would be sent unencrypted to another machine.
     """
-    load = LoadOptions(rate=rate, ramp=ramp, goal=goal, http2=http2)
+    load = LoadOptions(rate=rate, ramp=ramp, goal=goal, http2=http2, stop_when_decided=stop_when_decided, margin=margin)
     load.validate()
     chosen_texts = choose_texts(suite, texts, languages=languages, categories=categories, max_texts=max_texts)
     settings = BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed)

@@ -40,6 +40,7 @@ from voicegauge.bench.running.playback import measure_streaming
 from voicegauge.bench.running.purchases import JournalState
 from voicegauge.bench.running.ramping import RampSettings, send_ramp
 from voicegauge.bench.running.store import save_audio
+from voicegauge.bench.stopping import StopRule
 from voicegauge.client import (
     Client,
     DeliveryInterruptedError,
@@ -59,6 +60,7 @@ from voicegauge.model import (
     BillingStatus,
     Cost,
     Delivery,
+    EarlyStop,
     Failure,
     OpenJob,
     Provenance,
@@ -108,6 +110,8 @@ class RunConfig:
     """Maximum time of one delivery in seconds; `None` for as long as the contract documents."""
     ramp: RampSettings | None = None
     """What a ramp searches; `None` to send the whole plan."""
+    stop_rule: StopRule | None = None
+    """Ends sampling when the targets are known to differ; `None` to send the whole plan."""
     timing_error: TimingError | None = None
     """The measured error of times; `None` if it is not known."""
     region: str | None = None
@@ -152,6 +156,8 @@ class RunOutcome:
     """The jobs that were paid for and may still succeed."""
     ramp: RampResult | None = None
     """What the ramp found; `None` without one."""
+    early_stop: EarlyStop | None = None
+    """What the stop rule decided; `None` without one."""
 
 
 async def run_plan(
@@ -245,6 +251,8 @@ class _PlanRunner:
         if self._config.plan.kind != "speech":  # synthesized now, so that it disturbs no measurement
             self._uploads = await asyncio.to_thread(synthesize_texts, _iterate_texts(self._config.plan))
         self._mark_lost_samples()
+        if self._config.stop_rule is not None:
+            self._config.stop_rule.add_samples(self._samples.values())
         task = asyncio.current_task()
         try:
             with quiet_process():
@@ -266,12 +274,15 @@ class _PlanRunner:
             ambiguous_requests=state.ambiguous_requests,
             open_jobs=tuple(state.open_jobs.values()),
             ramp=self._ramp_result,
+            early_stop=self._config.stop_rule.describe_result(len(self._samples)) if self._config.stop_rule else None,
         )
 
     def _has_sent_plan(self, planned_ids: Sequence[str]) -> bool:
-        """Whether every sample was sent, or as many as a ramp needs."""
+        """Whether every sample was sent, or as many as a ramp or a decision needs."""
         if self._config.ramp is not None:
             return self._ramp_result is not None and self._ramp_result.is_complete
+        if self._is_decided:
+            return True
         return all(name in self._samples for name in planned_ids)
 
     def _find_repeatable_requests(self) -> dict[str, Purchase]:
@@ -372,7 +383,7 @@ class _PlanRunner:
         target = self._config.targets[planned_sample.target]
         # The provider's semaphore first: a task that waits for its provider holds no common slot.
         async with self._provider_slots[target.contract.id], self._slots:
-            if self._stop.requested:
+            if self._stop.requested or self._is_decided:
                 return
             try:
                 await self._measure_sample(planned_sample, target, clients[target.contract.id], due_s)
@@ -436,7 +447,13 @@ class _PlanRunner:
 
     def _add_sample(self, sample: Sample) -> None:
         self._samples[sample.id] = sample
+        if self._config.stop_rule is not None:
+            self._config.stop_rule.add_samples([sample])
         self._on_sample(sample)
+
+    @property
+    def _is_decided(self) -> bool:
+        return self._config.stop_rule is not None and self._config.stop_rule.is_decided
 
     async def _deliver(
         self, planned_sample: PlannedSample, target: BaseTarget, client: Client, price_quote: PriceQuote

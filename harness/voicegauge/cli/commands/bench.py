@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 
 DEFAULT_GOAL = "success>=0.99"
+DEFAULT_MARGIN = 0.10
 
 
 def _check_region(_ctx: click.Context, _param: click.Parameter, region: str | None) -> str | None:
@@ -95,6 +96,19 @@ def _check_region(_ctx: click.Context, _param: click.Parameter, region: str | No
     show_default=True,
     metavar="CONDITIONS",
     help="For --ramp, such as success>=0.99,ttfa:p95<=500ms,rtf:p95<=1.",
+)
+@click.option(
+    "--stop-when-decided",
+    is_flag=True,
+    help="Stop when every target is known to be faster or slower than the first one, or as fast within --margin.",
+)
+@click.option(
+    "--margin",
+    type=FiniteRange(min=0, min_open=True),
+    default=DEFAULT_MARGIN,
+    show_default=True,
+    metavar="SHARE",
+    help="For --stop-when-decided: relative difference of total latency that does not matter.",
 )
 @click.option("--http2", is_flag=True, help="Use HTTP/2 with servers that support it.")
 @click.option(
@@ -165,6 +179,8 @@ def command(
     arrivals: Literal["constant", "poisson"],
     ramp: Literal["concurrency", "rate"] | None,
     goal: str,
+    stop_when_decided: bool,
+    margin: float,
     http2: bool,
     live: bool,
     base_url: dict[str, str],
@@ -231,6 +247,8 @@ def command(
             ramp=ramp,
             goal=goal,
             http2=http2,
+            stop_when_decided=stop_when_decided,
+            margin=margin,
             prices=prices,
             voice_sample=voice_sample,
             faults=faults,
@@ -257,6 +275,8 @@ def command(
         ramp=ramp,
         goal=goal,
         http2=http2,
+        stop_when_decided=stop_when_decided,
+        margin=margin,
         prices=prices,
         voice_sample=voice_sample,
         faults=faults,

@@ -39,6 +39,11 @@ def _list_cautions(run: MeasuredRun) -> tuple[str, ...]:
         cautions.append(
             f"Busy machine: during {disturbed:,} of {samples:,} requests this machine was too busy for precise times."
         )
+    if run.manifest.early_stop is not None:
+        cautions.append(
+            f"Early stop: {run.manifest.early_stop.describe()}. The 95% intervals of a run that stopped early do not "
+            "allow for that."
+        )
     if not run.manifest.finished:
         cautions.append(
             "Interrupted: the run is not complete, because it was stopped or a job is still open. "

@@ -1,0 +1,121 @@
+"""Ends sampling as soon as each target is known to be faster, slower or as fast as the one that it is compared with.
+
+Targets are compared by the total latency of the same text in the same round, so that drift that they share cancels out.
+Pairs count in the order of the plan, so that slow requests are not left out when the last one is looked at.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from voicegauge.bench.planning import Round
+from voicegauge.bench.stopping.difference_sequence import DifferenceSequence
+from voicegauge.model import EarlyStop, Sample, TargetDecision
+
+STOP_ALPHA = 0.01
+"""Probability that any target is falsely said to differ, or to be as fast, however often it is looked at."""
+DEFAULT_MARGIN = 0.10
+"""Relative difference of total latency that does not matter."""
+MAX_LOG_RATIO = math.log(2)
+"""A pair counts as a factor of two at most, so that a single outlier does not widen the interval."""
+
+
+class StopRule:
+    """Compares the targets of a run with its baseline target while samples arrive."""
+
+    def __init__(self, rounds: Sequence[Round], baseline_target: str, *, margin: float = DEFAULT_MARGIN) -> None:
+        """Start without samples.
+
+        Args:
+            rounds: the plan.
+            baseline_target: id of the target that the others are compared with.
+            margin: relative difference of total latency that does not matter; 0.1 is 10%.
+        """
+        self._baseline, self._margin = baseline_target, margin
+        self._planned_requests = sum(map(len, rounds))
+        targets = dict.fromkeys(one.target for row in rounds for one in row if one.target != baseline_target)
+        self._comparisons = [
+            _PairedTarget(target, _pair_samples(rounds, baseline_target, target), STOP_ALPHA / len(targets), margin)
+            for target in targets
+        ]
+        self._log_ms: dict[str, float | None] = {}
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether every comparison is decided, so that nothing more needs to be sent."""
+        return all(comparison.decision is not None for comparison in self._comparisons)
+
+    def add_samples(self, samples: Iterable[Sample]) -> None:
+        """Take account of finished samples; pairs with a failed one are left out."""
+        for sample in samples:
+            total_ms = sample.latency.total_latency_ms if sample.latency and sample.failure is None else None
+            self._log_ms[sample.id] = math.log(total_ms) if total_ms else None
+        for comparison in self._comparisons:
+            comparison.add_known_pairs(self._log_ms)
+
+    def describe_result(self, request_count: int) -> EarlyStop:
+        """Return what is decided after so many requests."""
+        return EarlyStop(
+            baseline_target=self._baseline,
+            margin=self._margin,
+            alpha=STOP_ALPHA,
+            is_stopped=self.is_decided and request_count < self._planned_requests,
+            requests=request_count,
+            planned_requests=self._planned_requests,
+            targets=tuple(comparison.describe() for comparison in self._comparisons),
+        )
+
+
+def _pair_samples(rounds: Sequence[Round], baseline_target: str, target: str) -> list[tuple[str, str]]:
+    """Return the ids of the samples of both targets in each round, without warm-up."""
+    pairs = []
+    for row in rounds:
+        ids = {one.target: one.id for one in row if not one.is_warmup}
+        if baseline_target in ids and target in ids:
+            pairs.append((ids[baseline_target], ids[target]))
+    return pairs
+
+
+class _PairedTarget:
+    """One target beside the baseline target. The first decision stands."""
+
+    def __init__(self, target: str, pairs: list[tuple[str, str]], alpha: float, margin: float) -> None:
+        self._target, self._pairs, self._limit = target, pairs, math.log1p(margin)
+        self._sequence = DifferenceSequence(alpha, tightest_at=len(pairs) // 2)
+        self._next_pair = 0
+        self.decision: str | None = None
+
+    def add_known_pairs(self, log_ms: dict[str, float | None]) -> None:
+        """Add the next pairs of which both samples are known, until there is a decision."""
+        while self.decision is None and self._next_pair < len(self._pairs):
+            before, after = self._pairs[self._next_pair]
+            if before not in log_ms or after not in log_ms:
+                return
+            self._next_pair += 1
+            old, new = log_ms[before], log_ms[after]
+            if old is not None and new is not None:
+                self._sequence.add(min(max(new - old, -MAX_LOG_RATIO), MAX_LOG_RATIO))
+                self.decision = self._decide()
+
+    def _decide(self) -> str | None:
+        interval = self._sequence.compute_interval()
+        if interval is None:
+            return None
+        low, high = interval
+        if low > 0:
+            return "slower"
+        if high < 0:
+            return "faster"
+        return "equal" if -self._limit < low and high < self._limit else None
+
+    def describe(self) -> TargetDecision:
+        interval = self._sequence.compute_interval()
+        return TargetDecision(
+            target=self._target,
+            decision=self.decision,  # type: ignore[arg-type]  # one of the words of `_decide`
+            pairs=self._sequence.count,
+            change=math.expm1(self._sequence.mean) if self._sequence.count else None,
+            low=math.expm1(interval[0]) if interval else None,
+            high=math.expm1(interval[1]) if interval else None,
+        )

@@ -1,0 +1,53 @@
+"""Records of a benchmark that stops when its targets are known to differ or to be equally fast."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from voicegauge.model.base import Record
+
+
+class TargetDecision(Record, frozen=True, kw_only=True):
+    """What is known about the total latency of one target beside the baseline target."""
+
+    target: str
+    decision: Literal["slower", "faster", "equal"] | None
+    """`equal` if any difference is smaller than the margin; `None` if the whole plan did not decide it."""
+    pairs: int
+    """Number of pairs of samples of the same round."""
+    change: float | None
+    """Geometric mean of the ratios less one, where each counts as a factor of two at most; `None` without a pair."""
+    low: float | None
+    """Lower end of the interval of `change` that is valid however often it is looked at; `None` with too few pairs."""
+    high: float | None
+
+
+class EarlyStop(Record, frozen=True, kw_only=True):
+    """Whether and why sampling ended before the end of the plan."""
+
+    baseline_target: str
+    """Target that the others are compared with."""
+    margin: float
+    """Relative difference of total latency that does not matter."""
+    alpha: float
+    """Probability that any decision is false, however often it is looked at."""
+    is_stopped: bool
+    """Whether samples of the plan were not sent because everything was decided."""
+    requests: int
+    """Number of requests that were sent, including warm-up and excluding retries."""
+    planned_requests: int
+    targets: tuple[TargetDecision, ...]
+
+    def describe(self) -> str:
+        """Return in one sentence what was decided, and how many requests that took."""
+        decisions = "; ".join(self._describe_target(one) for one in self.targets)
+        sent = f"after {self.requests:,} of {self.planned_requests:,} requests"
+        state = f"sampling stopped {sent}" if self.is_stopped else f"sampling did not stop early ({sent})"
+        return f"{state}: {decisions} (looked at after every request, {self.alpha:.0%} error)"
+
+    def _describe_target(self, one: TargetDecision) -> str:
+        if one.decision is None:
+            return f"{one.target} is not decided"
+        if one.decision == "equal":
+            return f"{one.target} takes as long as {self.baseline_target}, within {self.margin:.0%}"
+        return f"{one.target} is {one.decision} than {self.baseline_target}"
