@@ -72,11 +72,13 @@ if TYPE_CHECKING:
         render_report,
         replay,
         score,
+        write_badge,
         write_baseline,
         write_findings_page,
         write_junit,
         write_report,
         write_sarif,
+        write_site,
     )
     from voicegauge.bench import BenchPlanResult, BenchResult
     from voicegauge.bench.analysis import RunComparison, TargetSummary
@@ -173,11 +175,13 @@ __all__ = [
     "render_report",
     "replay",
     "score",
+    "write_badge",
     "write_baseline",
     "write_findings_page",
     "write_junit",
     "write_report",
     "write_sarif",
+    "write_site",
 ]
 
 

@@ -80,11 +80,13 @@ NAMES = [
     "render_report",
     "replay",
     "score",
+    "write_badge",
     "write_baseline",
     "write_findings_page",
     "write_junit",
     "write_report",
     "write_sarif",
+    "write_site",
 ]
 HEAVY = {
     "av",

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         apply_baseline,
         format_github_annotations,
         to_exported_report,
+        write_badge,
         write_baseline,
         write_findings_page,
         write_junit,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         render_report,
         score,
         write_report,
+        write_site,
     )
     from voicegauge.api.target_selection import (
         download_document,
@@ -93,7 +95,7 @@ _NAMES_BY_MODULE = {
         "to_exported_report",
         "write_baseline",
         "write_junit",
-        "write_findings_page",
+        "write_badge",
         "write_findings_page",
         "write_sarif",
     ),
@@ -108,6 +110,7 @@ _NAMES_BY_MODULE = {
         "render_report",
         "score",
         "write_report",
+        "write_site",
     ),
     "target_selection": (
         "download_document",
@@ -185,11 +188,13 @@ __all__ = [
     "serve_emulator",
     "serve_replay",
     "to_exported_report",
+    "write_badge",
     "write_baseline",
     "write_findings_page",
     "write_junit",
     "write_report",
     "write_sarif",
+    "write_site",
 ]
 
 

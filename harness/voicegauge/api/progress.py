@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+
+from voicegauge.model import Sample
 
 
 class ProgressListener:
@@ -27,6 +29,16 @@ class ProgressListener:
 
     def phase_ended(self) -> None:
         """The phase is over, or was aborted by an error."""
+
+    def samples_planned(self, count_by_target: Mapping[str, int]) -> None:
+        """A benchmark is about to send requests.
+
+        Args:
+            count_by_target: number of planned samples by target id, with warm-up; 0 if it depends on the results.
+        """
+
+    def sample_finished(self, sample: Sample) -> None:
+        """A sample of a benchmark is finished, now or by an earlier, interrupted call."""
 
     def notice(self, message: str) -> None:
         """One line for the user, such as the cost of a plan, a rate limit, or the run that is resumed."""

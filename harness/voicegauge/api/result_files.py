@@ -89,6 +89,22 @@ def write_findings_page(
     write_file(Path(file), render_findings_page(page).encode())
 
 
+def write_badge(report: CheckReport, file: PathLike, *, strict: bool = False) -> None:
+    """Write the result of a check as an SVG badge: the providers, the findings, and how and when they were found.
+
+    >>> voicegauge.write_badge(voicegauge.check("pixelapi"), f"{folder}/badge.svg")
+
+    Args:
+        report: the report returned by `check`.
+        file: the file to write.
+        strict: whether warnings of a check are failures.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    write_file(Path(file), conformance.render_check_badge(report, strict=strict).encode())
+
+
 def write_sarif(report: CheckReport | DriftReport, file: PathLike, *, repository_folder: PathLike = ".") -> None:
     """Write a report as SARIF 2.1.0, the format that GitHub code scanning reads.
 

@@ -36,6 +36,7 @@ from voicegauge.report import (
     render_page,
     summarize_runs,
 )
+from voicegauge.report import write_site as write_site_of_runs
 
 TextFormat = Literal["html", "csv", "markdown"]
 ReportFormat = Literal["html", "csv", "markdown", "parquet"]
@@ -311,3 +312,42 @@ def write_report(
     else:
         write_file(path, render_report(runs, format=format, report=report).encode())
     return path
+
+
+def write_site(
+    runs: PathLike | Sequence[PathLike],
+    folder: PathLike,
+    *,
+    text_length: int | None = None,
+    max_clips: int | None = None,
+    progress: ProgressListener | None = None,
+) -> Path:
+    """Write saved runs as a static site: an index, a page for each run, and comparisons of consecutive runs.
+
+    >>> voicegauge.write_site(saved_run, f"{folder}/site").name
+    'index.html'
+
+    Args:
+        runs: folders of runs; one that is named twice is written once.
+        folder: the folder of the site. If it contains `history.html`, the index links to it.
+        text_length: number of characters of the text for which prices are stated; by default 500.
+        max_clips: number of the worst clips on the page of each run; by default 24.
+        progress: receives progress.
+
+    Returns:
+        The path of the index.
+
+    Raises:
+        DataError: a run cannot be read.
+        UsageError: a file cannot be written.
+    """
+    folders = dict.fromkeys(find_run_folder(path).resolve() for path in to_paths(runs))
+    loaded = [(path, load_run(path)) for path in folders]
+    with report_phase(progress or ProgressListener(), "writing pages", len(loaded)) as writing:
+        return write_site_of_runs(
+            loaded,
+            Path(folder),
+            characters=text_length or DEFAULT_TEXT_LENGTH_CHARACTERS,
+            clips=max_clips or MAX_CLIPS,
+            on_page=writing.update,
+        )

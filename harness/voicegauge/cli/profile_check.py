@@ -45,7 +45,7 @@ def add_profile_options(command: CommandT) -> CommandT:
             "--badge",
             type=OutputFile(path_type=Path),
             metavar="FILE",
-            help="With --profile: write the score as an SVG badge to FILE.",
+            help="Write the number of findings as an SVG badge to FILE; with --profile, the score.",
         ),
         click.option(
             "--capability",

@@ -21,7 +21,8 @@ class TerminalProgress(ProgressListener):
 
     def phase_started(self, name: str, total: int | None, done: int = 0) -> None:
         """Show a progress bar."""
-        if not sys.stderr.isatty():
+        console = create_console(to_stderr=True)
+        if not sys.stderr.isatty() or console.is_dumb_terminal:
             return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -32,7 +33,7 @@ class TerminalProgress(ProgressListener):
             TimeElapsedColumn(),
             TextColumn("{task.fields[item]}", markup=False),
         )
-        self._bar = Progress(*columns, console=create_console(to_stderr=True), transient=True)
+        self._bar = Progress(*columns, console=console, transient=True)
         self._task = self._bar.add_task(name, total=total, completed=done, item="")
         self._bar.start()
 

@@ -35,6 +35,7 @@ from voicegauge.conformance.reporting import (
     count_coverage_by_kind,
     export_check_report,
     find_common_failure_cause,
+    render_check_badge,
 )
 from voicegauge.conformance.reproduction import Reproduction, build_live_check_arguments
 from voicegauge.conformance.resources import describe_left_resource
@@ -82,6 +83,7 @@ __all__ = [
     "matches_case_pattern",
     "plan_cases",
     "price_plan",
+    "render_check_badge",
     "require_prices",
     "run_check",
     "select_cases",

@@ -1,9 +1,10 @@
-"""Writes findings as JUnit XML, SARIF and GitHub annotations, and builds and reads baselines of accepted findings.
+"""Writes findings as JUnit XML, SARIF, GitHub annotations and badges, and handles baselines of accepted findings.
 
 `ExportedReport` is the common input of all writers. Each command converts its own report to an `ExportedReport`. The
 writers are pure functions that return text.
 """
 
+from voicegauge.outputs.badge import BadgeVerdict, format_badge_svg
 from voicegauge.outputs.baseline import AcceptedFinding, FindingsBaseline, build_baseline, load_baseline
 from voicegauge.outputs.exported_report import (
     ExportedReport,
@@ -20,6 +21,7 @@ from voicegauge.outputs.sarif import format_sarif_json
 
 __all__ = [
     "AcceptedFinding",
+    "BadgeVerdict",
     "ExportedReport",
     "FileLocation",
     "FindingsBaseline",
@@ -29,6 +31,7 @@ __all__ = [
     "RuleDescription",
     "build_baseline",
     "escape_markdown",
+    "format_badge_svg",
     "format_junit_xml",
     "format_sarif_json",
     "format_step_summary",

@@ -4,6 +4,7 @@ from voicegauge.report.csv_markdown import render_csv, render_markdown
 from voicegauge.report.html_page import render_page, write_report
 from voicegauge.report.report_data import BenchReport, summarize_runs
 from voicegauge.report.scored_clips import MAX_CLIPS
+from voicegauge.report.static_site import write_site
 from voicegauge.report.target_checks import SavedResults, load_results
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "render_page",
     "summarize_runs",
     "write_report",
+    "write_site",
 ]

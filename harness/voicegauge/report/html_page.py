@@ -74,6 +74,15 @@ SCRIPTS = ("start.js", "fragment.js", "table.js", "prices.js", "ranking.js", "pl
 """Files of the page's only script, in order; all of them share one scope."""
 
 
+class SiteLinks(NamedTuple):
+    """Other pages of a site that a page links to."""
+
+    index_file: str
+    earlier: str
+    """Empty if there is no earlier run."""
+    later: str
+
+
 class RunView(NamedTuple):
     """One run as the template shows it."""
 
@@ -167,13 +176,20 @@ def write_report(
     return out_path
 
 
-def render_page(report: BenchReport, runs: Sequence[tuple[Path, Run]], *, results: SavedResults = NO_RESULTS) -> str:
+def render_page(
+    report: BenchReport,
+    runs: Sequence[tuple[Path, Run]],
+    *,
+    results: SavedResults = NO_RESULTS,
+    site: SiteLinks | None = None,
+) -> str:
     """Render the HTML page of `report`.
 
     Args:
         report: the data of the report.
         runs: the runs it was computed from, each with its folder, from which the audio is read.
         results: saved results of `check` and `drift`, shown with the targets that they concern.
+        site: links to the other pages of the site that the page is part of; `None` for a page on its own.
     """
     targets = [target for run in report.runs for target in run.targets]
     columns = build_comparison_columns(targets, report.characters)
@@ -196,7 +212,7 @@ def render_page(report: BenchReport, runs: Sequence[tuple[Path, Run]], *, result
         for i, (run, clip_players, (_, saved)) in enumerate(zip(report.runs, players, runs, strict=True))
     ]
     differences = compare_with_first_run([run for _, run in runs], [view.name for view in views])
-    return _render_template(report, views, columns, differences)
+    return _render_template(report, views, columns, differences, site)
 
 
 def _format_run_letter(run_index: int, run_count: int) -> str:
@@ -260,6 +276,7 @@ def _render_template(
     views: Sequence[RunView],
     columns: Sequence[TableColumn],
     differences: Sequence[RunDifference],
+    site: SiteLinks | None,
 ) -> str:
     assets = load_assets(STYLES, SCRIPTS)
     rows = sorted(((view, row) for view in views for row in view.rows), key=lambda pair: get_row_sort_key(pair[1]))
@@ -270,6 +287,7 @@ def _render_template(
         .render(
             report=report,
             views=views,
+            site=site,
             table=rows,
             sorted_by=next((key for key in SORT_KEYS if key in keys), ""),
             columns=columns,

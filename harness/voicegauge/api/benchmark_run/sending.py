@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -156,11 +157,19 @@ def send_requests(
     if journal_state is not None and not journal_state.is_empty:
         done = len(journal_state.finished_samples)
         listener.notice(f"resuming {run_folder}: {done} samples are finished, {len(journal_state.open_jobs)} jobs open")
+    planned = Counter(sample.target for row in config.plan.rounds for sample in row)
+    # A ramp sends as many of them as its search needs.
+    listener.samples_planned(planned if config.ramp is None else dict.fromkeys(planned, 0))
+    for sample in journal_state.finished_samples.values() if journal_state is not None else ():
+        listener.sample_finished(sample)
     with report_phase(listener, "sending requests", config.plan.requests, done) as sending:
+
+        def on_sample(sample: Sample) -> None:
+            listener.sample_finished(sample)
+            sending.advance()
+
         return run_coroutine(
-            _run_until_interrupted(
-                config, run_folder, journal_state, stop_signal, lambda _: sending.advance(), listener
-            )
+            _run_until_interrupted(config, run_folder, journal_state, stop_signal, on_sample, listener)
         )
 
 

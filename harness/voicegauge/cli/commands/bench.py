@@ -218,6 +218,7 @@ def command(
         raise UsageError("--texts replaces the texts of --suite: leave one of them out")
     from voicegauge import api
     from voicegauge.cli.bench_tables import print_plan
+    from voicegauge.cli.live_view import BenchProgress
     from voicegauge.cli.progress import TerminalProgress
 
     permission = build_live_options(
@@ -290,7 +291,7 @@ def command(
         max_wait_s=max_wait,
         # Before the run is marked as finished, so that a process that is killed earlier leaves it to the same command.
         on_result=lambda result: _show_result(result, json_path, live=live),
-        progress=TerminalProgress(),
+        progress=BenchProgress(is_live=live),
     )
     if result.stop_reason == "interrupted":
         ctx.exit(EXIT_INTERRUPTED)

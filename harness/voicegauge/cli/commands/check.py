@@ -177,12 +177,12 @@ def command(
     and info findings never make it fail. On a terminal, the command offers to record stale
     recordings again.
     """
-    del key_env, capabilities, badge  # they go with --profile, and are read there
+    del key_env, capabilities  # they go with --profile, and are read there
     if profile is not None:
         ctx.exit(run_profile_check(ctx))
     _validate_flags(ctx)
     files = OutputFlags(json_path=json_path, **outputs)
-    files.validate()
+    files.validate(badge=badge)
     from voicegauge import api
     from voicegauge.cli.progress import TerminalProgress
 
@@ -220,7 +220,7 @@ def command(
 
     def print_report(report: CheckReport) -> None:
         printed.append(files.apply_baselines(report, failed_writes))
-        _write_outputs(printed[-1], files, write_tests, failed_writes, strict=strict)
+        _write_outputs(printed[-1], files, write_tests, badge, failed_writes, strict=strict)
 
     def check() -> CheckReport:
         return api.check(
@@ -269,7 +269,7 @@ def command(
 def _validate_flags(ctx: click.Context) -> None:
     if ctx.params["emulated"] and ctx.params["live"]:
         raise UsageError("--emulated and --live exclude each other")
-    require_flags(ctx, ("key_env", "capabilities", "badge"), "profile")
+    require_flags(ctx, ("key_env", "capabilities"), "profile")
     require_flags(ctx, ("fuzz", "max_calls", "dry_run", "cases"), "emulated", "live")
     require_flags(
         ctx,
@@ -310,11 +310,12 @@ def _write_outputs(
     report: CheckReport,
     output_flags: OutputFlags,
     tests_folder: Path | None,
+    badge: Path | None,
     failed_writes: FailedWrites,
     *,
     strict: bool,
 ) -> None:
-    from voicegauge.api import to_exported_report
+    from voicegauge.api import to_exported_report, write_badge
     from voicegauge.cli.check_tables import format_summary, print_report
     from voicegauge.outputs import format_step_summary
 
@@ -323,6 +324,9 @@ def _write_outputs(
     if tests_folder is not None:
         with failed_writes.collect():
             _write_tests(report, tests_folder)
+    if badge is not None:
+        with failed_writes.collect():
+            write_badge(report, badge, strict=strict)
     output_flags.write_files(
         report,
         lambda: format_step_summary(to_exported_report(report, strict=strict), format_summary(report)),

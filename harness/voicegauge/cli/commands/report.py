@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.options import OutputFile, add_json_option, reject_outputs_to_same_file
+from voicegauge.cli.options import OutputFile, OutputFolder, add_json_option, reject_outputs_to_same_file
 from voicegauge.errors import UsageError
 from voicegauge.files import write_file
 
@@ -69,6 +69,12 @@ DEFAULT_PAGE_NAME = "report.html"
     metavar="FILE",
     help="Result of `drift --json`: the page shows what changed at the provider of each target. May be repeated.",
 )
+@click.option(
+    "--site",
+    type=OutputFolder(),
+    metavar="DIR",
+    help="Write a static site instead: an index, a page for each RUN, and comparisons of consecutive runs.",
+)
 @add_json_option
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
 def command(
@@ -80,25 +86,25 @@ def command(
     clips: int | None,
     findings: tuple[Path, ...],
     changes: tuple[Path, ...],
+    site: Path | None,
     json_path: str | None,
     open_page: bool,
 ) -> None:
     """Write one or several RUNs as one self-contained HTML page. A RUN is the folder of a saved run or its run.json."""
     from voicegauge import api
-    from voicegauge.cli.console import print_escaped, write_json
+    from voicegauge.cli.console import write_json
+    from voicegauge.cli.progress import TerminalProgress
 
-    only_json = json_path == "-" and not (out or format_name or open_page)
+    if site is not None:
+        if out or format_name or json_path or findings or changes:
+            raise UsageError("--site writes pages of its own: leave out --out, --format, --json, --findings, --changes")
+        page = api.write_site(runs, site, text_length=text_length, max_clips=clips, progress=TerminalProgress())
+        _announce_page(page, open_page=open_page)
+        return
+    only_json = json_path == "-" and not (out or format_name or open_page or findings or changes)
     report_format = format_name or _find_format(out)
-    to_stdout = out == "-" or (out is None and report_format != "html")
-    if open_page and (report_format != "html" or out == "-"):
-        raise UsageError("--open shows a page: choose --format html, and a file with --out")
-    if to_stdout and report_format == "parquet":
-        raise UsageError("Parquet is not text: name a file with --out FILE.parquet")
-    if (findings or changes) and (report_format != "html" or only_json):
-        raise UsageError("--findings and --changes are shown on a page: choose --format html")
-    if json_path == "-" and to_stdout:
-        raise UsageError("--json - and the report both write to standard output: give one of them a file")
-    reject_outputs_to_same_file(json=json_path, out=out)
+    has_results = bool(findings or changes)
+    _reject_contradictions(out, report_format, json_path, open_page=open_page, has_results=has_results)
     has_samples_only = report_format in ("csv", "parquet")
     report = (
         None if has_samples_only and not json_path else api.build_report(runs, text_length=text_length, max_clips=clips)
@@ -110,14 +116,39 @@ def command(
     page = Path(out) if out else (runs[0] if runs[0].is_dir() else runs[0].parent) / DEFAULT_PAGE_NAME
     if report_format == "parquet":
         api.write_report(runs, page, format=report_format)
-        print_escaped(f"wrote {page}", to_stderr=json_path == "-")
+        _announce_page(page, open_page=False, to_stderr=json_path == "-")
         return
     text = api.render_report(runs, format=report_format, report=report, findings=findings, changes=changes)
-    if to_stdout:
+    if _writes_to_stdout(out, report_format):
         click.echo(text.encode(), nl=False)
         return
     write_file(page, text.encode())
-    print_escaped(f"wrote {page}", to_stderr=json_path == "-")
+    _announce_page(page, open_page=open_page, to_stderr=json_path == "-")
+
+
+def _reject_contradictions(
+    out: str | None, report_format: ReportFormat, json_path: str | None, *, open_page: bool, has_results: bool
+) -> None:
+    """Reject options that contradict the format or the file that was chosen."""
+    if open_page and (report_format != "html" or out == "-"):
+        raise UsageError("--open shows a page: choose --format html, and a file with --out")
+    if _writes_to_stdout(out, report_format) and report_format == "parquet":
+        raise UsageError("Parquet is not text: name a file with --out FILE.parquet")
+    if has_results and report_format != "html":
+        raise UsageError("--findings and --changes are shown on a page: choose --format html")
+    if json_path == "-" and _writes_to_stdout(out, report_format):
+        raise UsageError("--json - and the report both write to standard output: give one of them a file")
+    reject_outputs_to_same_file(json=json_path, out=out)
+
+
+def _writes_to_stdout(out: str | None, report_format: ReportFormat) -> bool:
+    return out == "-" or (out is None and report_format != "html")
+
+
+def _announce_page(page: Path, *, open_page: bool, to_stderr: bool = False) -> None:
+    from voicegauge.cli.console import print_escaped
+
+    print_escaped(f"wrote {page}", to_stderr=to_stderr)
     if open_page:
         click.launch(page.resolve().as_uri())
 

@@ -1,5 +1,6 @@
 """Makes the report of a check, applies a baseline to it, and converts it for output formats."""
 
+from voicegauge.conformance.reporting.badge import render_check_badge
 from voicegauge.conformance.reporting.baseline import apply_baseline, build_check_baseline
 from voicegauge.conformance.reporting.coverage import (
     CoverageCounter,
@@ -52,4 +53,5 @@ __all__ = [
     "find_targets_not_judged",
     "group_rejections",
     "merge_findings",
+    "render_check_badge",
 ]

@@ -1,0 +1,186 @@
+"""Shows a running benchmark: per target what is done, failed, its median latency and its cost, and the time left."""
+
+from __future__ import annotations
+
+import bisect
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from voicegauge.cli.console import create_console
+from voicegauge.cli.progress import TerminalProgress
+from voicegauge.model import Sample
+
+if TYPE_CHECKING:
+    from rich.console import Console, Group
+    from rich.live import Live
+
+REFRESHES_PER_S = 1
+"""Drawing takes a few milliseconds, in which no response is noticed, so it is done rarely."""
+PLAIN_LINE_INTERVAL_S = 30.0
+"""Time between two lines where nothing can be drawn: on a pipe, or on a terminal that cannot move its cursor."""
+MAX_ROWS = 20
+"""Number of targets that are shown; those that are complete are left out first."""
+
+
+@dataclass
+class TargetProgress:
+    """What is known about one target so far."""
+
+    planned: int = 0
+    """Number of planned samples; 0 if it is not known."""
+    done: int = 0
+    failed: int = 0
+    spent_usd: float = 0.0
+    latencies_ms: list[float] = field(default_factory=list)
+    """Total latencies of the successful samples, sorted."""
+
+    def add(self, sample: Sample) -> None:
+        """Count a finished sample."""
+        self.done += 1
+        self.failed += sample.failure is not None
+        cost = sample.cost
+        self.spent_usd += (cost.price_usd if cost.charged_usd is None else cost.charged_usd) or 0.0
+        latency_ms = sample.latency.total_latency_ms if sample.latency and not sample.failure else None
+        if latency_ms is not None and not sample.warmup:
+            bisect.insort(self.latencies_ms, latency_ms)
+
+    @property
+    def median_ms(self) -> float | None:
+        """Median total latency so far, in milliseconds."""
+        count = len(self.latencies_ms)
+        if not count:
+            return None
+        return (self.latencies_ms[(count - 1) // 2] + self.latencies_ms[count // 2]) / 2
+
+
+class BenchProgress(TerminalProgress):
+    """Draws a table of the targets while requests are sent; where it cannot, it prints a line now and then."""
+
+    def __init__(self, *, is_live: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin.
+
+        Args:
+            is_live: whether requests cost money, so that the cost is shown.
+            clock: current time in seconds.
+        """
+        super().__init__()
+        self._is_live, self._clock = is_live, clock
+        self._targets: dict[str, TargetProgress] = {}
+        self._table: Live | None = None
+        self._is_sending = False
+        self._started_s = self._printed_s = 0.0
+        self._done_before = 0
+
+    def samples_planned(self, count_by_target: Mapping[str, int]) -> None:
+        """Begin to show the targets."""
+        self._targets = {target: TargetProgress(planned=count) for target, count in count_by_target.items()}
+
+    def sample_finished(self, sample: Sample) -> None:
+        """Count a sample of its target."""
+        self._targets.setdefault(sample.target, TargetProgress()).add(sample)
+        if not self._is_sending:
+            self._done_before += 1  # by an earlier, interrupted call: it says nothing about how fast this one is
+        elif self._table is None and self._clock() - self._printed_s >= PLAIN_LINE_INTERVAL_S:
+            self._printed_s = self._clock()
+            create_console(to_stderr=True).print(self.describe(), soft_wrap=True)
+
+    def phase_started(self, name: str, total: int | None, done: int = 0) -> None:
+        """Draw the table while requests are sent, and a progress bar in other phases."""
+        if not self._targets or self._is_sending:
+            super().phase_started(name, total, done)
+            return
+        self._is_sending = True
+        self._started_s = self._printed_s = self._clock()
+        console = create_console(to_stderr=True)
+        if not sys.stderr.isatty() or console.is_dumb_terminal:
+            return
+        from rich.live import Live
+
+        # As for the bar of other phases, what is drawn is removed at the end, and so is the hidden cursor.
+        self._table = Live(
+            console=console,
+            get_renderable=lambda: self.build_table(console),
+            refresh_per_second=REFRESHES_PER_S,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._table.start()
+
+    def phase_ended(self) -> None:
+        """Remove what was drawn."""
+        if self._is_sending:
+            self._is_sending, self._targets = False, {}
+            if self._table is not None:
+                self._table.stop()
+                self._table = None
+            return
+        super().phase_ended()
+
+    def notice(self, message: str) -> None:
+        """Print a line above what is drawn."""
+        if self._table is None:
+            super().notice(message)
+        else:
+            self._table.console.print(message, soft_wrap=True)
+
+    def describe(self) -> str:
+        """Return the progress in one line."""
+        done, planned = self._count_samples()
+        of_planned = f" of {planned}" if planned else ""
+        failed = sum(target.failed for target in self._targets.values())
+        parts = [f"{done}{of_planned} requests", f"{failed} failed"]
+        if self._is_live:
+            parts.append(f"${sum(target.spent_usd for target in self._targets.values()):.4f} spent")
+        left_s = self._estimate_left_s()
+        if left_s is not None:
+            parts.append(f"about {_format_duration(left_s)} left")
+        return ", ".join(parts)
+
+    def build_table(self, console: Console) -> Group:
+        """Return what is drawn: a row for each target that fits on the screen, and a line about all of them."""
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 2))
+        headings = ["target", "done", "failed", "p50 ms", *(["spent"] if self._is_live else [])]
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        for _ in headings[1:]:
+            table.add_column(justify="right", no_wrap=True)
+        table.add_row(*(Text(heading, style="dim") for heading in headings))
+        max_rows = max(1, min(MAX_ROWS, console.height - 4))
+        unfinished_first = sorted(
+            self._targets.items(), key=lambda item: item[1].planned > 0 and item[1].done >= item[1].planned
+        )
+        for name, target in unfinished_first[:max_rows]:
+            done = f"{target.done}/{target.planned}" if target.planned else str(target.done)
+            failed = Text(str(target.failed), style="red" if target.failed else "")
+            median = "" if target.median_ms is None else f"{target.median_ms:,.0f}"
+            spent = [Text(f"${target.spent_usd:.4f}")] if self._is_live else []
+            table.add_row(Text(name), Text(done), failed, Text(median), *spent)
+        more = len(self._targets) - max_rows
+        lines = [Text(f"and {more} more targets", style="dim")] if more > 0 else []
+        return Group(table, *lines, Text(self.describe(), style="bold", no_wrap=True, overflow="ellipsis"))
+
+    def _count_samples(self) -> tuple[int, int]:
+        """Return how many samples are done, and how many are planned; 0 if that is not known."""
+        planned = [target.planned for target in self._targets.values()]
+        return sum(target.done for target in self._targets.values()), sum(planned) if all(planned) else 0
+
+    def _estimate_left_s(self) -> float | None:
+        done, planned = self._count_samples()
+        done_now = done - self._done_before
+        if not planned or not done_now:
+            return None
+        return (planned - done) * (self._clock() - self._started_s) / done_now
+
+
+def _format_duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    return f"{minutes} min" if minutes >= 10 else f"{minutes} min {rest} s"

@@ -1,0 +1,166 @@
+"""Writes many runs as a static site: an index, a page for each run, and a comparison of consecutive runs."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS
+from voicegauge.files import write_file
+from voicegauge.model import Provenance, Run
+from voicegauge.report.html_page import SiteLinks, render_page
+from voicegauge.report.page_assets import create_template_environment, load_assets
+from voicegauge.report.report_data import RunReport, summarize_runs
+from voicegauge.report.run_comparison import compare_with_first_run
+from voicegauge.report.scored_clips import MAX_CLIPS
+from voicegauge.report.text_format import capitalize_sentence
+
+INDEX_NAME = "index.html"
+HISTORY_NAME = "history.html"
+"""A page that the index links to if it is in the folder of the site."""
+STYLES = ("base.css", "verdict.css", "tables.css", "site.css", "media.css")
+SCRIPTS = ("start.js", "end.js")
+MAX_TARGETS_SHOWN = 6
+MAX_NAME_CHARACTERS = 80
+
+SavedRun = tuple[Path, Run]
+"""A run with its folder."""
+
+
+class ComparisonLink(NamedTuple):
+    """The page that compares a run with the one before it."""
+
+    file: str
+    headline: str
+    """What changed, in a sentence."""
+
+
+class SiteEntry(NamedTuple):
+    """One run in the index."""
+
+    file: str
+    report: RunReport
+    comparison: ComparisonLink | None
+    """`None` for the first run of its kind."""
+
+    @property
+    def headline(self) -> str:
+        """The verdict in a sentence."""
+        return capitalize_sentence(self.report.verdict.headline)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether live services were measured."""
+        return self.report.manifest.provenance is Provenance.LIVE
+
+    @property
+    def shown_targets(self) -> tuple[str, ...]:
+        """The ids of the first targets."""
+        return tuple(target.target for target in self.report.targets[:MAX_TARGETS_SHOWN])
+
+    @property
+    def more_targets(self) -> int:
+        """Number of further targets."""
+        return max(len(self.report.targets) - MAX_TARGETS_SHOWN, 0)
+
+    @property
+    def requests(self) -> int:
+        """Number of measured requests."""
+        return sum(target.samples for target in self.report.targets)
+
+    @property
+    def failures(self) -> int:
+        """Number of measured requests that failed."""
+        return sum(target.failures for target in self.report.targets)
+
+
+def write_site(
+    runs: Sequence[SavedRun],
+    folder: Path,
+    *,
+    characters: int = DEFAULT_TEXT_LENGTH_CHARACTERS,
+    clips: int = MAX_CLIPS,
+    on_page: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Path:
+    """Write `runs` as pages that link to each other and need no network.
+
+    A run is compared with the latest earlier one of the same kind, suite and provenance.
+
+    Args:
+        runs: each run with its folder.
+        folder: the folder of the site, which is created if needed; other files in it are kept.
+        characters: text length at which prices are stated.
+        clips: number of the worst clips on the page of each run.
+        on_page: called with the number of runs that are written and the number of all.
+
+    Returns:
+        The path of the index.
+
+    Raises:
+        DataError: a run's scores do not contain every sample.
+        UsageError: a file cannot be written.
+    """
+    ordered = sorted(runs, key=lambda one: (one[1].manifest.created_at, one[1].manifest.run_id))
+    names = list(_name_pages([run for _, run in ordered]))
+    has_history = (folder / HISTORY_NAME).is_file()
+    latest: dict[tuple[str, ...], int] = {}
+    entries: list[SiteEntry] = []
+    for number, one in enumerate(ordered):
+        links = SiteLinks(
+            index_file=INDEX_NAME,
+            earlier=f"{names[number - 1]}.html" if number else "",
+            later=f"{names[number + 1]}.html" if number + 1 < len(names) else "",
+        )
+        report = summarize_runs([one], characters=characters, clips=clips)
+        write_file(folder / f"{names[number]}.html", render_page(report, [one], site=links).encode())
+        before = latest.get(_get_kind(one[1]))
+        comparison = None
+        if before is not None:
+            comparison = _write_comparison(folder, (ordered[before], one), (names[before], names[number]), characters)
+        latest[_get_kind(one[1])] = number
+        entries.append(SiteEntry(f"{names[number]}.html", report.runs[0], comparison))
+        on_page(number + 1, len(ordered))
+    write_file(folder / INDEX_NAME, _render_index(entries[::-1], has_history=has_history).encode())
+    return folder / INDEX_NAME
+
+
+def _get_kind(run: Run) -> tuple[str, ...]:
+    """Return what two runs must have in common to be compared."""
+    return (run.manifest.kind, run.manifest.suite.sha256, run.manifest.provenance.value)
+
+
+def _name_pages(runs: Sequence[Run]) -> Iterator[str]:
+    """Yield a file name for each run; ids of runs may come from strangers."""
+    used: Counter[str] = Counter()
+    for run in runs:
+        slug = re.sub(r"[^A-Za-z0-9]+", "-", run.manifest.run_id).strip("-")[:MAX_NAME_CHARACTERS] or "run"
+        used[slug.lower()] += 1
+        yield f"run-{slug}" if used[slug.lower()] == 1 else f"run-{slug}--{used[slug.lower()]}"
+
+
+def _write_comparison(
+    folder: Path, pair: tuple[SavedRun, SavedRun], names: tuple[str, str], characters: int
+) -> ComparisonLink:
+    """Write the page that compares two runs; the clips are on the pages of the runs."""
+    file = f"{names[1]}-compared.html"
+    report = summarize_runs(pair, characters=characters, clips=0)
+    links = SiteLinks(index_file=INDEX_NAME, earlier=f"{names[0]}.html", later=f"{names[1]}.html")
+    write_file(folder / file, render_page(report, pair, site=links).encode())
+    difference = compare_with_first_run([run for _, run in pair], ["A", "B"])[0]
+    return ComparisonLink(file, difference.headline.partition(": ")[2])
+
+
+def _render_index(entries: Sequence[SiteEntry], *, has_history: bool) -> str:
+    assets = load_assets(STYLES, SCRIPTS)
+    template = create_template_environment().get_template("site.html.j2")
+    return template.render(
+        entries=entries,
+        history=HISTORY_NAME if has_history else "",
+        is_all_emulated=not any(entry.is_live for entry in entries),
+        style=assets.style,
+        script=assets.script,
+        policy=assets.policy,
+    )
