@@ -32,6 +32,7 @@ COMMANDS = {
     "asr": "List installed speech recognizers; install Whisper's weights.",
     "cost": "Show what a month costs at your volume, with each account plan.",
     "compare": "Tell regressions from noise between two runs.",
+    "history": "Follow saved runs night by night: trends, changes, alerts.",
     "report": "Write runs as one self-contained HTML page.",
     "serve": "Run the emulator, or serve recordings, on a local port.",
     "proxy": "Judge and record what passes between a client and the service.",

@@ -117,10 +117,10 @@ def _measure_file(file: Path, path: str) -> HistoryRun:
 
 def _drop_repeated_runs(runs: Sequence[HistoryRun]) -> FolderContent:
     """Leave out copies of a run: counted twice, they would look like a second measurement."""
-    first_by_id: dict[str, HistoryRun] = {}
+    first_by_content: dict[HistoryRun, HistoryRun] = {}
     skipped = []
     for run in runs:
-        first = first_by_id.setdefault(f"{run.run_id} {run.created_at}", run)
+        first = first_by_content.setdefault(msgspec.structs.replace(run, path=""), run)
         if first is not run:
             skipped.append(SkippedRun(path=run.path, reason=f"is a copy of {first.path}"))
-    return FolderContent(list(first_by_id.values()), skipped)
+    return FolderContent(list(first_by_content.values()), skipped)

@@ -61,6 +61,8 @@ class HistoryEvent(Record, frozen=True, kw_only=True):
     kind: Literal["price", "contract", "voicegauge"]
     target: str | None
     """`None` for another version of voicegauge, which may measure otherwise."""
+    is_new: bool
+    """Whether the night is the latest one of the history with this provenance."""
     before: str
     after: str
     """The price in words; version and digest of the contract; version of voicegauge."""
@@ -89,6 +91,11 @@ class RunHistory(Record, frozen=True, kw_only=True):
     def new_regressions(self) -> tuple[LevelChange, ...]:
         """The alerts: regressions that the latest night has confirmed."""
         return tuple(change for change in self.changes if change.is_new and change.direction == "regression")
+
+    @property
+    def has_new_change(self) -> bool:
+        """Whether anything changed on the latest night: a level, for better or worse, a price or a contract."""
+        return any(change.is_new for change in self.changes) or any(event.is_new for event in self.events)
 
 
 def read_run_history(
@@ -135,16 +142,17 @@ def find_level_changes(series: Sequence[MetricSeries], settings: HistorySettings
     The series of one provenance share `settings.alpha`.
     """
     judged = [one for one in series if one.key.unit != "usd"]
-    latest_night: dict[Provenance, str] = {}
-    for one in judged:
-        provenance = one.key.provenance
-        latest_night[provenance] = max(latest_night.get(provenance, ""), one.nights[-1].night)
+    latest_nights = {one.key.provenance: one.nights[-1].night for one in sorted(judged, key=_get_latest_night)}
     changes: list[LevelChange] = []
     for one in judged:
         provenance = one.key.provenance
         alpha = settings.alpha / sum(other.key.provenance == provenance for other in judged)
-        changes += _find_changes_of_series(one, settings, alpha, latest_night[provenance])
+        changes += _find_changes_of_series(one, settings, alpha, latest_nights[provenance])
     return sorted(changes, key=lambda change: change.confirmed_night)
+
+
+def _get_latest_night(series: MetricSeries) -> str:
+    return series.nights[-1].night
 
 
 def _find_changes_of_series(
@@ -195,6 +203,7 @@ def _build_change(
 
 def find_events(runs: Sequence[HistoryRun]) -> list[HistoryEvent]:
     """Find what changed from one run to the next besides measurements; `runs` are oldest first."""
+    latest_nights = {run.provenance: run.night for run in runs}
     latest: dict[tuple[Provenance, str, str | None], str] = {}
     events: list[HistoryEvent] = []
     for run in runs:
@@ -203,11 +212,16 @@ def find_events(runs: Sequence[HistoryRun]) -> list[HistoryEvent]:
             before = latest.get(key, fact)
             latest[key] = fact
             if before != fact:
-                events.append(
-                    HistoryEvent(
-                        night=run.night, provenance=run.provenance, kind=kind, target=target, before=before, after=fact
-                    )
+                event = HistoryEvent(
+                    night=run.night,
+                    provenance=run.provenance,
+                    kind=kind,
+                    target=target,
+                    is_new=run.night == latest_nights[run.provenance],
+                    before=before,
+                    after=fact,
                 )
+                events.append(event)
     return events
 
 

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from voicegauge.cli import run as voicegauge
+from voicegauge.model import Provenance
+
+from ..builders.nights import CHANGED_NIGHT, made_run, night, save, save_nights
+
+
+@pytest.fixture(scope="module")
+def saved_nights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Nights of which the last two are slower."""
+    folder = tmp_path_factory.mktemp("history")
+    save_nights(folder, CHANGED_NIGHT + 2)
+    return folder
+
+
+def run_history(*words: str | Path) -> int:
+    return voicegauge(["history", *(str(word) for word in words)])
+
+
+def test_an_alert_is_printed_in_80_columns_and_fails(
+    saved_nights: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run_history(saved_nights) == 1
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80
+    assert out.startswith("EMULATED: ")
+    assert re.search(r"  total latency +14   [▁▂▃▄▅▆▇█]{14} +500 ms +8\d\d ms", out)
+    assert f"{night(13)} NEW regression: acme/voice-1: total latency +6" in out
+    assert out.rstrip().endswith(f"1 alert on the latest night, {night(13)}")
+    assert run_history(saved_nights, "--fail-on", "never") == 0
+    assert run_history(saved_nights, "--min-slowdown", "0.9") == 0
+
+
+def test_a_price_fails_if_any_change_does(saved_nights: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(saved_nights, tmp_path / "nights"))
+    for index in range(CHANGED_NIGHT, CHANGED_NIGHT + 2):
+        save(folder / f"{index:02}", made_run(index))
+    assert run_history(folder, "--fail-on", "change") == 0
+    save(folder / "later", made_run(CHANGED_NIGHT + 2, voicegauge="1"))
+    assert run_history(folder) == 0
+    assert run_history(folder, "--fail-on", "change") == 1
+
+
+def test_live_and_emulated_runs_and_regions_are_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(tmp_path / "emulated", made_run(0))
+    for region, latency_ms in (("eu", 200.0), ("us", 900.0)):
+        # The same second in both places: not a copy.
+        save(tmp_path / region, made_run(1, latency_ms, provenance=Provenance.LIVE, region=region))
+    assert run_history(tmp_path, "--json", tmp_path / "out.json") == 0
+    out = capsys.readouterr().out
+    live, _, emulated = out.partition("EMULATED")
+    assert re.search(r"latest value by region +eu +us", live)
+    assert re.search(r"  total latency +204 ms +918 ms", live)
+    assert "region" not in emulated
+    found = json.loads((tmp_path / "out.json").read_bytes())
+    assert (found["schema"], found["regions"], found["runs"]) == ("voicegauge/history/1", ["eu", "us"], 3)
+
+
+def test_damaged_runs_are_named_and_control_characters_escaped(
+    saved_nights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(saved_nights, tmp_path / "nights"))
+    save(folder / "hostile", made_run(20, region="e\x1b[31mu"))
+    (folder / "damaged").mkdir()
+    (folder / "damaged" / "run.json").write_text("{")
+    assert run_history(folder) == 0
+    out = capsys.readouterr().out
+    assert "left out: damaged/run.json: is not a saved run" in out
+    assert "\x1b" not in out
+
+
+def test_a_folder_without_runs_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_history(tmp_path) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert run_history(tmp_path / "missing") == 2
+    assert "cannot be read: No such file or directory: give the folder" in capsys.readouterr().err

@@ -1,0 +1,85 @@
+"""`voicegauge history`: follow saved runs night by night, and find when a level changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from voicegauge.cli.console import show_record
+from voicegauge.cli.options import FiniteRange, add_json_option
+from voicegauge.errors import EXIT_FINDINGS
+
+if TYPE_CHECKING:
+    from voicegauge.bench.history import RunHistory
+
+
+@click.command("history")
+@click.argument("folder", type=click.Path(path_type=Path), default=Path("reports"))
+@click.option(
+    "--alpha",
+    type=FiniteRange(0, 1, min_open=True, max_open=True),
+    default=0.01,
+    show_default=True,
+    help="Probability that a night without a change raises any alert.",
+)
+@click.option(
+    "--min-slowdown",
+    type=FiniteRange(min=0),
+    default=0.05,
+    show_default=True,
+    help="Ignore changes of times smaller than this fraction, even if statistically significant.",
+)
+@click.option(
+    "--min-wer",
+    type=FiniteRange(min=0),
+    default=0.02,
+    show_default=True,
+    help="Ignore changes of error and failure rates smaller than this; 0.02 is two percentage points.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["regression", "change", "never"]),
+    default="regression",
+    show_default=True,
+    help="Exit with status 1 for a regression that the latest night has confirmed, for any change on that night "
+    "(also an improvement, a price or a contract), or never.",
+)
+@add_json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    *,
+    folder: Path,
+    alpha: float,
+    min_slowdown: float,
+    min_wer: float,
+    fail_on: str,
+    json_path: str | None,
+) -> None:
+    """Follow the saved runs in FOLDER night by night, and find when a level changed.
+
+    A night is a calendar day in UTC; its runs are pooled. A change is reported after two nights in
+    a row, at the earliest on the eighth night. Changes of prices and contracts are on the same time
+    line. Live and emulated runs, regions, suites and loads are never mixed.
+
+    What was read of a run is kept in .voicegauge-history.sqlite in FOLDER, which may be deleted.
+    """
+    from voicegauge import api
+    from voicegauge.cli.history_tables import print_history
+    from voicegauge.cli.progress import TerminalProgress
+
+    history = api.read_history(
+        folder, alpha=alpha, min_slowdown=min_slowdown, min_wer=min_wer, progress=TerminalProgress()
+    )
+    show_record(history, json_path, lambda: print_history(history))
+    if _has_failed(history, fail_on):
+        ctx.exit(EXIT_FINDINGS)
+
+
+def _has_failed(history: RunHistory, fail_on: str) -> bool:
+    if fail_on == "change":
+        return history.has_new_change
+    return fail_on == "regression" and bool(history.new_regressions)

@@ -1,0 +1,126 @@
+"""Prints the tables of `voicegauge history`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from voicegauge.bench.history import MetricSeries, RunHistory
+from voicegauge.cli.console import build_emulated_label, create_console, create_table
+from voicegauge.model import Provenance
+from voicegauge.printable import format_count
+from voicegauge.report.history import (
+    METRIC_LABELS,
+    TimelineEntry,
+    build_timeline,
+    find_nights,
+    format_value,
+    list_provenances,
+    list_setups,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+SPARKLINE_NIGHTS = 24
+"""Number of the latest nights that a trend shows."""
+MAX_TIMELINE_ENTRIES = 20
+"""Number of the latest entries of the time line that are printed."""
+MAX_SKIPPED_RUNS = 10
+"""Number of left-out runs that are named."""
+_STYLE_BY_KIND = {"regression": "red", "improvement": "green"}
+
+
+def print_history(history: RunHistory) -> None:
+    """Print trends and the time line, live and emulated runs apart, and what was left out."""
+    out = create_console()
+    for provenance in list_provenances(history):
+        _print_provenance(out, history, provenance)
+    for run in history.skipped[:MAX_SKIPPED_RUNS]:
+        out.print(f"left out: {run.path}: {run.reason}")
+    hidden = len(history.skipped) - MAX_SKIPPED_RUNS
+    if hidden > 0:
+        out.print(f"left out: {hidden} more; --json lists all")
+    alerts = len(history.new_regressions)
+    out.print(
+        format_count(alerts, "alert") + f" on the latest night, {history.nights[-1]}", style="red" if alerts else ""
+    )
+
+
+def _print_provenance(out: Console, history: RunHistory, provenance: Provenance) -> None:
+    nights = find_nights(history, provenance)
+    if provenance is Provenance.LIVE:
+        out.print("LIVE", style="bold")
+    else:
+        out.print(build_emulated_label("these runs measured the emulator, not a provider"))
+    out.print(f"{format_count(len(nights), 'night')}, {nights[0]} to {nights[-1]}")
+    series = [one for one in history.series if one.key.provenance == provenance]
+    setups = list_setups(series)
+    out.print(_build_trends(series, setups))
+    for number, setup in enumerate(setups, 1):
+        out.print(f"setup {number}: {setup}")
+    regions = list(dict.fromkeys(one.key.region for one in series if one.key.region is not None))
+    if len(regions) > 1:
+        out.print(_build_regions(series, regions))
+    _print_timeline(out, build_timeline(history, provenance))
+
+
+def _build_trends(series: Sequence[MetricSeries], setups: Sequence[str]) -> Table:
+    table = create_table(
+        "target, metric", "nights", "trend", "first", "latest", right_aligned=("nights", "first", "latest")
+    )
+    target = None
+    for one in series:
+        key = one.key
+        if key.target != target:
+            table.add_row(key.target)
+            target = key.target
+        region = f" [{key.region}]" if key.region is not None else ""
+        setup = f" ({setups.index(key.setup) + 1})" if len(setups) > 1 else ""
+        values = [night.value for night in one.nights]
+        table.add_row(
+            f"  {METRIC_LABELS[key.metric]}{region}{setup}",
+            str(len(values)),
+            draw_sparkline(values[-SPARKLINE_NIGHTS:]),
+            format_value(key.unit, values[0]),
+            format_value(key.unit, values[-1]),
+        )
+    return table
+
+
+def _build_regions(series: Sequence[MetricSeries], regions: Sequence[str]) -> Table:
+    """Return a table with the latest value of each metric, in a column for each region."""
+    table = create_table("latest value by region", *regions, right_aligned=tuple(regions))
+    by_target: dict[str, dict[str, dict[str, str]]] = {}
+    for one in series:
+        if one.key.region is not None:
+            values = by_target.setdefault(one.key.target, {}).setdefault(METRIC_LABELS[one.key.metric], {})
+            values[one.key.region] = format_value(one.key.unit, one.nights[-1].value)
+    for target, metrics in by_target.items():
+        table.add_row(target)
+        for metric, values in metrics.items():
+            table.add_row(f"  {metric}", *(values.get(region, "") for region in regions))
+    return table
+
+
+def draw_sparkline(values: Sequence[float]) -> str:
+    """Return one block for each value, from the lowest to the highest; a constant series is flat."""
+    low, high = min(values), max(values)
+    steps = len(_BLOCKS) - 1
+    return "".join(_BLOCKS[round((value - low) / (high - low) * steps) if high > low else 0] for value in values)
+
+
+def _print_timeline(out: Console, entries: Sequence[TimelineEntry]) -> None:
+    if not entries:
+        out.print("no change of a level, a price or a contract")
+        return
+    hidden = len(entries) - MAX_TIMELINE_ENTRIES
+    if hidden > 0:
+        out.print(f"{format_count(hidden, 'earlier change')}: see --json or --html")
+    for entry in entries[-MAX_TIMELINE_ENTRIES:]:
+        mark = "NEW " if entry.is_new else ""
+        out.print(
+            f"{entry.night} {mark}{entry.kind}: {entry.subject}: {entry.text}", style=_STYLE_BY_KIND.get(entry.kind)
+        )

@@ -1,0 +1,21 @@
+"""Shows the history of a folder of runs: its time line in words, and a page with charts."""
+
+from voicegauge.report.history.timeline import (
+    METRIC_LABELS,
+    TimelineEntry,
+    build_timeline,
+    find_nights,
+    format_value,
+    list_provenances,
+    list_setups,
+)
+
+__all__ = [
+    "METRIC_LABELS",
+    "TimelineEntry",
+    "build_timeline",
+    "find_nights",
+    "format_value",
+    "list_provenances",
+    "list_setups",
+]

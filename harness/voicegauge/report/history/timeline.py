@@ -1,0 +1,101 @@
+"""Puts changes of levels, prices and contracts on one time line, and formats their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from voicegauge.bench.history import HistoryEvent, HistoryMetric, HistoryUnit, LevelChange, MetricSeries, RunHistory
+from voicegauge.model import Provenance
+from voicegauge.report.text_format import format_ms, format_percent, format_usd
+
+METRIC_LABELS: dict[HistoryMetric, str] = {
+    "total_latency_ms": "total latency",
+    "ttfa_ms": "TTFA",
+    "wer": "WER",
+    "cer": "CER",
+    "failures": "failures",
+    "usd_per_1m_characters": "$/1M characters",
+}
+MAX_CHANGE_SHOWN = 10.0
+"""Relative changes above this are shown as ">+1000%", because the exact factor would add no information."""
+
+
+class TimelineEntry(NamedTuple):
+    """One change on the time line."""
+
+    night: str
+    """The night from which a change was known."""
+    kind: Literal["regression", "improvement", "price", "contract", "voicegauge"]
+    is_new: bool
+    """Whether that is the latest night."""
+    subject: str
+    """Target and metric, or target, with the region."""
+    text: str
+    """What changed, from which value to which."""
+
+
+def build_timeline(history: RunHistory, provenance: Provenance) -> list[TimelineEntry]:
+    """Return the changes of the runs of one provenance, oldest first."""
+    changes = [_describe_change(change) for change in history.changes if change.key.provenance == provenance]
+    events = [_describe_event(event) for event in history.events if event.provenance == provenance]
+    return sorted([*changes, *events], key=lambda entry: entry.night)
+
+
+def find_nights(history: RunHistory, provenance: Provenance) -> list[str]:
+    """Return the nights with a run of this provenance, oldest first."""
+    series = [one for one in history.series if one.key.provenance == provenance]
+    return sorted({value.night for one in series for value in one.nights})
+
+
+def list_provenances(history: RunHistory) -> list[Provenance]:
+    """Return the provenances of the runs, live ones first."""
+    return list(dict.fromkeys(one.key.provenance for one in history.series))
+
+
+def list_setups(series: Sequence[MetricSeries]) -> list[str]:
+    """Return the setups of which targets have series of the same metric, which a table has to tell apart."""
+    by_metric: dict[tuple[str, ...], set[str]] = {}
+    for one in series:
+        by_metric.setdefault((one.key.target, one.key.metric, one.key.region or ""), set()).add(one.key.setup)
+    if all(len(setups) == 1 for setups in by_metric.values()):
+        return []
+    return sorted(set.union(*by_metric.values()))
+
+
+def _describe_change(change: LevelChange) -> TimelineEntry:
+    key = change.key
+    region = f" [{key.region}]" if key.region is not None else ""
+    values = f"{format_value(key.unit, change.before)} to {format_value(key.unit, change.after)}"
+    return TimelineEntry(
+        night=change.confirmed_night,
+        kind=change.direction,
+        is_new=change.is_new,
+        subject=f"{key.target}{region}",
+        text=f"{METRIC_LABELS[key.metric]} {format_change(key.unit, change.change)}, from {values}, "
+        f"since {change.first_night}",
+    )
+
+
+def _describe_event(event: HistoryEvent) -> TimelineEntry:
+    return TimelineEntry(
+        night=event.night,
+        kind=event.kind,
+        is_new=event.is_new,
+        subject=event.target or "voicegauge",
+        text=f"{'version' if event.kind == 'voicegauge' else event.kind} from {event.before} to {event.after}",
+    )
+
+
+def format_value(unit: HistoryUnit, value: float) -> str:
+    """Format a value with its unit: "512 ms", "5.1%", "$15.00"."""
+    if unit == "ms":
+        return f"{format_ms(value)} ms"
+    return f"{format_percent(value)}%" if unit == "rate" else format_usd(value)
+
+
+def format_change(unit: HistoryUnit, change: float) -> str:
+    """Format a change: "+38.2%", and "+5.0 points" of a rate."""
+    if unit == "rate":
+        return f"{100 * change:+.1f} points"
+    return ">+1000%" if change > MAX_CHANGE_SHOWN else f"{change:+.1%}"
