@@ -31,6 +31,8 @@ class BenchResult(Record, frozen=True, kw_only=True):
     """Requests whose price counts as spent although their result is unknown or was not saved."""
     open_jobs: tuple[OpenJob, ...] = ()
     """Jobs that were paid for and may still succeed; the same command polls these jobs again."""
+    baseline_target: str | None = None
+    """Target that the others are compared with; `None` if none was given."""
     ramp: RampResult | None = None
     """The highest load that met the goal of `--ramp`; `None` without it."""
     targets: tuple[TargetSummary, ...]

@@ -236,17 +236,42 @@ def _read_base_urls(_ctx: click.Context, _param: click.Parameter, values: Sequen
     for value in values:
         head, mark, tail = value.partition("=")
         server, url = (head, tail) if mark and "/" not in head else ("", value)
-        if "://" not in url:
-            raise click.BadParameter(
-                "the URL has no http:// or https:// in front: write [SERVER=]http://HOST[:PORT][/PATH]"
-            )
-        if not is_base_url(url):
-            # The message does not repeat the value, because it may contain a password.
-            raise click.BadParameter(
-                "write [SERVER=]http://HOST[:PORT][/PATH], or the same with https, without user, query or fragment"
-            )
-        found[server] = url.rstrip("/")
+        found[server] = _check_base_url(url, "[SERVER=]http://HOST[:PORT][/PATH]")
     return found
+
+
+def _check_base_url(url: str, form: str) -> str:
+    """Return a base URL without a slash at its end; `form` is how it is written."""
+    if "://" not in url:
+        raise click.BadParameter(f"the URL has no http:// or https:// in front: write {form}")
+    if not is_base_url(url):
+        # The message does not repeat the value, because it may contain a password.
+        raise click.BadParameter(f"write {form}, or the same with https, without user, query or fragment")
+    return url.rstrip("/")
+
+
+def add_baseline_options(command: CommandT) -> CommandT:
+    """Add `--against TARGET`, `--against-url URL` and `--against-contract FILE`."""
+    target = click.option(
+        "--against", metavar="TARGET", help="Compare with this target, which is measured in the same run."
+    )
+    url = click.option(
+        "--against-url",
+        callback=_read_other_url,
+        metavar="URL",
+        help="With --live: compare the target with itself at another base URL, in the same run. It gets the key too.",
+    )
+    contract = click.option(
+        "--against-contract",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Compare the target with itself as another version of its contract describes it, in the same run.",
+    )
+    return target(url(contract(command)))
+
+
+def _read_other_url(_ctx: click.Context, _param: click.Parameter, url: str | None) -> str | None:
+    return None if url is None else _check_base_url(url, "http://HOST[:PORT][/PATH]")
 
 
 def is_base_url(url: str) -> bool:

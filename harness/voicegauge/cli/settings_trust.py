@@ -14,6 +14,8 @@ from typing import Any
 import click
 
 UNTRUSTED_REASON_BY_SETTING: Mapping[str, str] = {
+    "against-contract": "a contract decides which key is sent where",
+    "against-url": "it decides where your key is sent",
     "allow-insecure-http": "it sends your key unencrypted",
     "base-url": "it decides where your key is sent",
     "contracts": "a contract decides which key is sent where",

@@ -467,6 +467,10 @@ class Contract:
         """Return this contract with the prices of the plans `plan_names`. Plans of others are ignored."""
         return replace(self, account_plans=frozenset(plan_names)) if plan_names else self
 
+    def rename_provider(self, provider_id: str) -> Contract:
+        """Return this contract with another provider id, so that two versions of it can be measured in one run."""
+        return replace(self, provider=msgspec.structs.replace(self.provider, id=provider_id))
+
     def set_credit_price(self, credit_usd: float) -> Contract:
         """Return this contract with a price of one credit in dollars, instead of the documented one.
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from voicegauge.api.benchmark_run.baseline import BaselineOptions, find_other_version
 from voicegauge.api.benchmark_run.finishing import (
     finish_benchmark,
 )
@@ -22,6 +23,7 @@ from voicegauge.api.benchmark_run.sending import (
     announce_cost,
     calibrate,
     choose_run_to_continue,
+    open_live_access,
     open_services,
     send_requests,
 )
@@ -39,7 +41,7 @@ from voicegauge.bench import BenchResult
 from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS
 from voicegauge.bench.load import DEFAULT_GOAL
 from voicegauge.bench.planning import BenchPlanSettings
-from voicegauge.bench.running import StopSignal, begin_run, build_live_access, check_region
+from voicegauge.bench.running import StopSignal, begin_run, check_region
 from voicegauge.bench.stopping import DEFAULT_MARGIN
 from voicegauge.errors import UsageError
 
@@ -68,6 +70,9 @@ def benchmark(
     prices: Mapping[str, float] | None = None,
     voice_sample: PathLike | None = None,
     faults: Sequence[str] = (),
+    against: str | None = None,
+    against_url: str | None = None,
+    against_contract: PathLike | None = None,
     region: str | None = None,
     asr: str = "auto",
     text_length: int = DEFAULT_TEXT_LENGTH_CHARACTERS,
@@ -120,6 +125,10 @@ def benchmark(
         prices: dollars per request by provider, target or operation; needed if the price is undocumented or disputed.
         voice_sample: audio file or URL for targets that clone a voice; by default a bundled recording.
         faults: ids of faults to inject into the emulator.
+        against: target that the others are compared with; it is measured in the same run, first in each round.
+        against_url: base URL of another server of the only target, which is measured in the same run. The key is sent
+            to it too.
+        against_contract: another version of the contract of the only target, which is measured in the same run.
         region: name of the place that you measure from; `read_history` shows regions side by side.
         asr: ASR engine; see `score` for the values.
         text_length: number of characters of the text for which prices per million characters are stated.
@@ -159,27 +168,28 @@ def benchmark(
         raise UsageError("a benchmark keeps an account of its own, which survives crashes: leave out ledger")
     chosen_texts = choose_texts(suite, texts, languages=languages, categories=categories, max_texts=max_texts)
     settings = BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed)
+    baseline = BaselineOptions(against, against_url, against_contract)
+    baseline.validate(live)
+    names, listener = baseline.list_target_names(to_names(targets)), progress or ProgressListener()
+    catalogue = adapt_to_own_servers(
+        to_catalogue(contracts, live), names, live, ask_servers=True, listener=listener, max_wait_s=max_wait_s
+    )
     planned = plan_requests(
-        catalogue=adapt_to_own_servers(
-            to_catalogue(contracts, live),
-            targets,
-            live,
-            ask_servers=True,
-            listener=progress or ProgressListener(),
-            max_wait_s=max_wait_s,
-        ),
-        target_names=to_names(targets),
+        catalogue=catalogue,
+        target_names=names,
         live_options=live,
         suite=chosen_texts,
         settings=load.choose_plan_settings(settings, len(chosen_texts.texts)),
         prices=prices or {},
         voice_sample=voice_sample,
-        listener=progress or ProgressListener(),
+        listener=listener,
+        other_version=find_other_version(catalogue, names, baseline, live),
+        baseline_target=against,
     )
     validate_load_and_faults(planned, load, faults)
     if live is not None:
         planned.plan.check_budget(live.max_cost_usd if ramp is None else math.inf)  # a ramp stops when it is spent
-        build_live_access(collect_contracts(planned.targets.values()), live.base_urls, live.account_plans)
+        open_live_access(planned)
         delete_leftover_resources(collect_contracts(planned.targets.values()), live, planned.listener)
     unscored_reason = find_reason_not_to_transcribe(asr, planned)
     found = choose_run_to_continue(Path(out), planned, retry_ambiguous=retry_ambiguous)
@@ -188,7 +198,7 @@ def benchmark(
     with open_services(planned, faults, concurrency) as config:
         config = dataclasses.replace(config, retry_ambiguous=retry_ambiguous, max_wait_s=max_wait_s, region=region)
         config = calibrate(load.configure_run(config), planned.listener)
-        folder = begin_run(Path(out), config, found, base_urls=live.base_urls if live is not None else {})
+        folder = begin_run(Path(out), config, found, base_urls=planned.list_base_urls())
         outcome = send_requests(config, folder, found.journal_state if found else None, stop, planned.listener)
     return finish_benchmark(
         planned,

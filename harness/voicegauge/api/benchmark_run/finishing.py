@@ -86,6 +86,7 @@ def finish_benchmark(
     result = _build_result(
         run_folder, run, text_length, scores=scores, report_file=page, stop_message=stopped, stop_reason=stop_reason
     )
+    result = msgspec.structs.replace(result, baseline_target=planned_benchmark.baseline_target)
     if on_result is not None:
         on_result(result)
     save_run(run_folder, run)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from voicegauge.api.benchmark_run.baseline import BaselineOptions, OtherVersion, find_other_version
 from voicegauge.api.benchmark_run.load import LoadOptions
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import announce_key_hosts, announce_replaced_prices
@@ -36,7 +37,7 @@ from voicegauge.bench.planning import (
 )
 from voicegauge.bench.scoring import choose_scoring_asr
 from voicegauge.bench.stopping import DEFAULT_MARGIN
-from voicegauge.contract import BaseTarget, Catalogue, Target
+from voicegauge.contract import BaseTarget, Catalogue, Contract, Target
 from voicegauge.emulator import validate_fault_names
 from voicegauge.errors import UsageError
 from voicegauge.model import Provenance, VoiceSample
@@ -54,6 +55,27 @@ class PlannedBenchmark:
     prices: Mapping[str, float]
     live_options: LiveOptions | None
     listener: ProgressListener
+    other_version: OtherVersion | None = None
+    """The other version of the target that a run is compared with; `None` if there is none."""
+    baseline_target: str | None = None
+    """Id of the target that the others are compared with; `None` if none was given."""
+
+    def list_live_contracts(self) -> list[tuple[Contract, LiveOptions]]:
+        """Return the contract of each provider with the permission to send to it; empty for the emulator."""
+        if self.live_options is None:
+            return []
+        other = self.other_version
+        others = {} if other is None else {other.target.contract.id: other.live_options or self.live_options}
+        contracts = collect_contracts(self.targets.values())
+        return [(contract, others.get(contract.id, self.live_options)) for contract in contracts]
+
+    def list_base_urls(self) -> dict[str, str]:
+        """Return the base URLs that the user set, by "<provider>" or "<provider>/<server>"."""
+        return {
+            f"{contract.id}/{server}".rstrip("/"): url
+            for contract, options in self.list_live_contracts()
+            for server, url in options.base_urls.items()
+        }
 
     @property
     def provenance(self) -> Provenance:
@@ -83,6 +105,9 @@ def plan_benchmark(
     prices: Mapping[str, float] | None = None,
     voice_sample: PathLike | None = None,
     faults: Sequence[str] = (),
+    against: str | None = None,
+    against_url: str | None = None,
+    against_contract: PathLike | None = None,
     seed: int = 0,
     progress: ProgressListener | None = None,
 ) -> BenchPlanResult:
@@ -113,6 +138,9 @@ def plan_benchmark(
         prices: see `benchmark`.
         voice_sample: see `benchmark`.
         faults: see `benchmark`; they are only looked up.
+        against: see `benchmark`.
+        against_url: see `benchmark`.
+        against_contract: see `benchmark`.
         seed: see `benchmark`.
         progress: receives notices, such as where keys would be sent.
 
@@ -127,17 +155,21 @@ def plan_benchmark(
     load.validate()
     chosen_texts = choose_texts(suite, texts, languages=languages, categories=categories, max_texts=max_texts)
     settings = BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed)
+    baseline = BaselineOptions(against, against_url, against_contract)
+    baseline.validate(live)
+    names, listener = baseline.list_target_names(to_names(targets)), progress or ProgressListener()
+    catalogue = adapt_to_own_servers(to_catalogue(contracts, live), names, live, ask_servers=False, listener=listener)
     planned = plan_requests(
-        catalogue=adapt_to_own_servers(
-            to_catalogue(contracts, live), targets, live, ask_servers=False, listener=progress or ProgressListener()
-        ),
-        target_names=to_names(targets),
+        catalogue=catalogue,
+        target_names=names,
         live_options=live,
         suite=chosen_texts,
         settings=load.choose_plan_settings(settings, len(chosen_texts.texts)),
         prices=prices or {},
         voice_sample=voice_sample,
-        listener=progress or ProgressListener(),
+        listener=listener,
+        other_version=find_other_version(catalogue, names, baseline, live),
+        baseline_target=against,
     )
     validate_load_and_faults(planned, load, faults)
     if ramp is not None:
@@ -183,6 +215,8 @@ def plan_requests(
     prices: Mapping[str, float],
     voice_sample: PathLike | None,
     listener: ProgressListener,
+    other_version: OtherVersion | None = None,
+    baseline_target: str | None = None,
 ) -> PlannedBenchmark:
     """Select the targets and plan their requests; nothing is sent.
 
@@ -195,12 +229,21 @@ def plan_requests(
         prices: as in `benchmark`.
         voice_sample: as in `benchmark`.
         listener: receives notices.
+        other_version: another version of the only target.
+        baseline_target: the target that the user named as the baseline.
 
     Raises:
         UsageError: as in `plan_benchmark`.
     """
     chosen = select_targets(catalogue, target_names, live_options)
     prices = resolve_prices(catalogue, prices)
+    base_urls = dict(live_options.base_urls) if live_options is not None else {}
+    if other_version is not None:
+        (target,) = chosen
+        prices = {other_version.target.id: prices[target.id], **prices} if target.id in prices else prices
+        chosen = [other_version.target, target]
+        if other_version.live_options is not None and not other_version.is_same_account:
+            base_urls |= {"against": other_version.live_options.base_urls[""]}
     voice = read_voice_sample(str(voice_sample)) if voice_sample is not None else None
     plan = plan_benchmark_requests(
         suite,
@@ -208,7 +251,7 @@ def plan_requests(
         settings,
         provenance=Provenance.EMULATED if live_options is None else Provenance.LIVE,
         prices=prices,
-        base_urls={} if live_options is None else live_options.base_urls,
+        base_urls=base_urls,
         voice_sample=voice,
     )
     for target_id in plan.unsupported_target_ids:
@@ -222,11 +265,15 @@ def plan_requests(
             listener.notice(
                 f"{target_id} takes a voice sample as a URL, not as a file: the one of its contract is used"
             )
+    if other_version is not None:
+        baseline_target = other_version.target.id
+    planned = PlannedBenchmark(plan, targets, voice, prices, live_options, listener, other_version, baseline_target)
     if live_options is not None:
         require_av()  # it measures when streamed audio can be played
-        announce_key_hosts(collect_contracts(targets.values()), live_options, listener)
+        for contract, options in planned.list_live_contracts():
+            announce_key_hosts([contract], options, listener)
         announce_replaced_prices(collect_contracts(targets.values()), prices, listener)
-    return PlannedBenchmark(plan, targets, voice, prices, live_options, listener)
+    return planned
 
 
 def validate_load_and_faults(planned_benchmark: PlannedBenchmark, load: LoadOptions, faults: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from voicegauge.api.benchmark_run.planning import PlannedBenchmark
@@ -36,6 +36,7 @@ from voicegauge.errors import TransportError, UsageError
 from voicegauge.model import Sample
 from voicegauge.printable import format_count
 
+EMULATED_KEY = "emulated"
 EMULATED_ACCOUNT_CREDITS = 1e9
 """Balance of emulated accounts, larger than what any benchmark spends.
 
@@ -54,14 +55,48 @@ def open_services(planned_benchmark: PlannedBenchmark, faults: Sequence[str], co
             credits=EMULATED_ACCOUNT_CREDITS,
             rate_limits=False,
         )
-        with running_emulator(contracts, settings) as emulator:
-            access = build_emulated_access(contracts, emulator)
+        other = planned_benchmark.other_version
+        usual = [contract for contract in contracts if other is None or contract is not other.target.contract]
+        with ExitStack() as emulators:
+            access = build_emulated_access(usual, emulators.enter_context(running_emulator(usual, settings)))
+            if other is not None:  # it has an emulator of its own, because both documents name the same provider
+                emulator = emulators.enter_context(running_emulator([other.target.contract], settings))
+                url = emulator.base_url(emulator.providers[0])
+                access[other.target.contract.id] = ProviderAccess({"": url}, EMULATED_KEY)
             yield _build_run_config(planned_benchmark, access, concurrency, None)
         return
     live_options = planned_benchmark.live_options
-    access = build_live_access(contracts, live_options.base_urls, live_options.account_plans)
+    access = open_live_access(planned_benchmark)
     announce_rate_limits({provider: one.rate_limiter for provider, one in access.items()}, planned_benchmark.listener)
     yield _build_run_config(planned_benchmark, access, concurrency, live_options.max_cost_usd)
+
+
+def open_live_access(planned_benchmark: PlannedBenchmark) -> dict[str, ProviderAccess]:
+    """Return the access to the live services by provider id, with keys from the environment.
+
+    Two versions of a contract share the limits of the account.
+
+    Raises:
+        MissingKeyError: an API key is not set.
+    """
+    live, other = planned_benchmark.live_options, planned_benchmark.other_version
+    assert live is not None, "a live run has live options"
+    contracts = collect_contracts(planned_benchmark.targets.values())
+    others = [other.target.contract] if other is not None else []
+    usual = [contract for contract in contracts if contract not in others]
+    access = build_live_access(usual, live.base_urls, live.account_plans)
+    if other is None or other.live_options is None:
+        return access
+    access |= build_live_access(others, other.live_options.base_urls, live.account_plans)
+    if not other.is_same_account:
+        return access
+    limiter = next(iter(access.values())).rate_limiter
+    return {
+        provider: dataclasses.replace(
+            one, rate_limiter=limiter, max_concurrency=one.max_concurrency and max(one.max_concurrency // 2, 1)
+        )
+        for provider, one in access.items()
+    }
 
 
 def _build_run_config(

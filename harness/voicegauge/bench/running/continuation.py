@@ -145,7 +145,7 @@ def begin_run(
         runs_folder: folder of the runs.
         config: configuration of the run.
         run_to_continue: the run that is continued; `None` for a new run.
-        base_urls: base URLs set by the user, by the contract's server name or "".
+        base_urls: base URLs set by the user, by "<provider>" or "<provider>/<server>".
 
     Returns:
         The folder of the run.

@@ -40,10 +40,9 @@ def build_manifest(config: RunConfig, run_id: str, created_at: datetime, *, base
         config: plan, targets and access of the run.
         run_id: id of the run, unique among the runs of a folder.
         created_at: current time, with time zone.
-        base_urls: base URLs set by the user, by the contract's server name or "".
+        base_urls: base URLs set by the user, by "<provider>" or "<provider>/<server>".
     """
     plan, settings = config.plan, config.plan.settings
-    provider = next(iter(config.access_by_provider), "")  # --base-url is only accepted with a single provider
     return Manifest(
         schema_version=RUN_SCHEMA_VERSION,
         run_id=run_id,
@@ -62,7 +61,7 @@ def build_manifest(config: RunConfig, run_id: str, created_at: datetime, *, base
         arrivals=config.rate.arrivals if config.rate is not None else "constant",
         timing_error=config.timing_error,
         seed=settings.seed,
-        base_urls={f"{provider}/{server}".rstrip("/"): url for server, url in base_urls.items()},
+        base_urls=dict(base_urls),
         region=config.region,
         environment=describe_environment(),
         max_cost_usd=config.max_cost_usd,

@@ -12,6 +12,7 @@ from voicegauge.cli.options import (
     FiniteRange,
     add_asr_option,
     add_base_url_option,
+    add_baseline_options,
     add_contracts_option,
     add_insecure_http_option,
     add_json_option,
@@ -135,6 +136,7 @@ def _check_region(_ctx: click.Context, _param: click.Parameter, region: str | No
     callback=_check_region,
     help="Name of the place that you measure from, such as eu-central.",
 )
+@add_baseline_options
 @add_asr_option
 @click.option(
     "--text-length",
@@ -193,6 +195,9 @@ def command(
     prices: dict[str, float],
     voice_sample: str | None,
     faults: tuple[str, ...],
+    against: str | None,
+    against_url: str | None,
+    against_contract: Path | None,
     region: str | None,
     asr: str,
     text_length: int,
@@ -210,7 +215,7 @@ def command(
     finished and saved; the same command resumes an interrupted live run. Requests that were
     sent without receiving a result count as spent. They are listed, and never repeated silently.
     """
-    live_only = ("base_url", "allow_insecure_http", "plans", "models", "voices", "retry_ambiguous")
+    live_only = ("base_url", "allow_insecure_http", "plans", "models", "voices", "retry_ambiguous", "against_url")
     require_flags(ctx, live_only, "live")
     if faults and live:
         raise UsageError("--fault is for the emulator: leave out --live")
@@ -253,6 +258,9 @@ def command(
             prices=prices,
             voice_sample=voice_sample,
             faults=faults,
+            against=against,
+            against_url=against_url,
+            against_contract=against_contract,
             seed=seed,
             progress=TerminalProgress(),
         )
@@ -281,6 +289,9 @@ def command(
         prices=prices,
         voice_sample=voice_sample,
         faults=faults,
+        against=against,
+        against_url=against_url,
+        against_contract=against_contract,
         region=region,
         asr=asr,
         text_length=text_length,
@@ -337,6 +348,12 @@ def _print_result(result: BenchResult) -> None:
     for line in _describe_unresolved(result):
         out.print(line, soft_wrap=True, markup=False)
     out.print(f"run:    {result.folder}", soft_wrap=True)
+    if result.baseline_target:
+        out.print(
+            f"compare: voicegauge compare {result.folder} --against {result.baseline_target}",
+            soft_wrap=True,
+            markup=False,
+        )
     if result.report:
         out.print(f"report: {result.report}", soft_wrap=True)
 

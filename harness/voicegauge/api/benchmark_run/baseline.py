@@ -1,0 +1,104 @@
+"""What a benchmark measures its targets beside: another target, another base URL, or another version of the contract.
+
+Both are measured in the same run and take turns, so that drift that they share cancels out of a comparison.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from voicegauge.api.options import LiveOptions, PathLike
+from voicegauge.api.target_selection import select_targets
+from voicegauge.contract import BaseTarget, Catalogue, Contract, load_contract
+from voicegauge.errors import UsageError
+
+
+@dataclass(frozen=True)
+class BaselineOptions:
+    """What the targets of a benchmark are compared with; at most one of these is given."""
+
+    target: str | None = None
+    """A target, which is measured too if it is not named otherwise."""
+    url: str | None = None
+    """Base URL of another server of the only target."""
+    contract: PathLike | None = None
+    """Another version of the contract of the only target."""
+
+    def validate(self, live: LiveOptions | None) -> None:
+        """Reject options that contradict each other.
+
+        Raises:
+            UsageError: several baselines are given, or a base URL without permission to send to it.
+        """
+        if sum(one is not None for one in (self.target, self.url, self.contract)) > 1:
+            raise UsageError("a run has one baseline: give --against, --against-url or --against-contract")
+        if self.url is not None and live is None:
+            raise UsageError("--against-url sends to a live service: add --live")
+
+    def list_target_names(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of the targets to measure, the baseline target first.
+
+        Raises:
+            UsageError: no other target is named.
+        """
+        if self.target is None:
+            return tuple(names)
+        if not set(names) - {self.target}:
+            raise UsageError(f"--against {self.target}: name the targets to compare with it, too")
+        return self.target, *(name for name in names if name != self.target)
+
+
+@dataclass(frozen=True)
+class OtherVersion:
+    """The target of a run at another server, or as another version of the contract describes it."""
+
+    target: BaseTarget
+    live_options: LiveOptions | None
+    """Permission to send to it; `None` for the emulator."""
+    is_same_account: bool
+    """Whether it has the servers, and therefore the limits, of the target that it is compared with."""
+
+
+def find_other_version(
+    catalogue: Catalogue, names: Sequence[str], options: BaselineOptions, live: LiveOptions | None
+) -> OtherVersion | None:
+    """Return the other version of the only target; `None` if no URL and no contract is given.
+
+    Its provider id is that of the target with the host or the version of the contract after an "@".
+
+    Raises:
+        ContractError: the contract is not usable.
+        UsageError: there are several targets, or the other contract does not have the target.
+    """
+    if options.url is None and options.contract is None:
+        return None
+    chosen = select_targets(catalogue, names, live)
+    if len(chosen) != 1:
+        flag = "--against-url" if options.url is not None else "--against-contract"
+        raise UsageError(f"{flag} takes one target, not {len(chosen)}: name one")
+    (target,) = chosen
+    contract = target.contract
+    if options.url is not None:
+        renamed = contract.rename_provider(f"{contract.id}@{urlsplit(options.url).netloc}")
+        other_live = dataclasses.replace(live, base_urls={"": options.url}) if live is not None else None
+        return OtherVersion(_find_target(renamed, target), other_live, is_same_account=False)
+    other = load_contract(Path(str(options.contract)))
+    if other.id != contract.id:
+        raise UsageError(f"--against-contract: {options.contract} is the contract of {other.id}, not of {contract.id}")
+    version = other.version if other.version != contract.version else other.document.sha256[:7]
+    renamed = other.select_account_plans(live.account_plans if live is not None else ())
+    renamed = renamed.rename_provider(f"{contract.id}@{version}")
+    return OtherVersion(_find_target(renamed, target), live, is_same_account=True)
+
+
+def _find_target(contract: Contract, target: BaseTarget) -> BaseTarget:
+    """Return the target of `contract` with the name of `target`."""
+    targets: dict[str, BaseTarget] = {**contract.targets, **contract.audio_input_targets}
+    if target.name not in targets:
+        known = ", ".join(targets)
+        raise UsageError(f"--against-contract: the other contract has no target {target.name!r}; it has {known}")
+    return targets[target.name]
