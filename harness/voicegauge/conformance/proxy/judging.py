@@ -7,6 +7,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,11 @@ from voicegauge.contract import load_contract
 from voicegauge.errors import NothingMeasuredError, UsageError, VoicegaugeError
 from voicegauge.model import Finding
 
+PAUSE_S = 0.02
+"""Time, in seconds, without the end of an exchange after which the judge begins: clients often send the next request
+right after a response."""
+MAX_WAITING_EXCHANGES = 32
+"""Number of exchanges above which the judge does not wait for a pause."""
 MAX_REASONS = 100
 """Maximum number of different reasons and paths that are counted, because a client can send any number of paths."""
 _OTHER_REASONS = "(others)"
@@ -43,25 +49,41 @@ def judge_messages(requests: IO[bytes], results: IO[bytes]) -> None:
         write_message(results, JudgedExchange(error=str(error)))
         return
     write_message(results, JudgedExchange())
-    for relayed_exchange in _read_ahead(requests):
+    for relayed_exchange in _WaitingExchanges(requests).iterate_in_pauses():
         with contextlib.suppress(OSError):
             write_message(results, judge.judge_exchange(relayed_exchange))
     with contextlib.suppress(OSError):
         write_message(results, JudgedExchange(report=judge.build_report()))
 
 
-def _read_ahead(requests: IO[bytes]) -> Iterator[RelayedExchange]:
-    """Yield the exchanges in `requests`, which another thread reads at once, so that none is lost with the proxy."""
-    waiting: queue.SimpleQueue[RelayedExchange | None] = queue.SimpleQueue()
+class _WaitingExchanges:
+    """The exchanges that were not judged yet. A thread reads them at once, so that none is lost with the proxy."""
 
-    def read() -> None:
-        for relayed_exchange in iterate_messages(requests, RelayedExchange):
-            waiting.put(relayed_exchange)
-        waiting.put(None)
+    def __init__(self, requests: IO[bytes]) -> None:
+        self._requests = requests
+        self._queue: queue.SimpleQueue[RelayedExchange | None] = queue.SimpleQueue()
+        self._has_ended = threading.Event()
+        self._arrived_s = 0.0
 
-    threading.Thread(target=read, daemon=True).start()
-    while (relayed_exchange := waiting.get()) is not None:
-        yield relayed_exchange
+    def iterate_in_pauses(self) -> Iterator[RelayedExchange]:
+        """Yield each exchange when the traffic pauses, so that judging does not compete with it for the processor."""
+        threading.Thread(target=self._read, daemon=True).start()
+        while (relayed_exchange := self._queue.get()) is not None:
+            self._wait_for_pause()
+            yield relayed_exchange
+
+    def _read(self) -> None:
+        for relayed_exchange in iterate_messages(self._requests, RelayedExchange):
+            self._arrived_s = time.monotonic()
+            self._queue.put(relayed_exchange)
+        self._has_ended.set()
+        self._queue.put(None)
+
+    def _wait_for_pause(self) -> None:
+        while self._queue.qsize() < MAX_WAITING_EXCHANGES:
+            remaining_s = self._arrived_s + PAUSE_S - time.monotonic()
+            if remaining_s <= 0 or self._has_ended.wait(remaining_s):
+                return
 
 
 @contextlib.contextmanager
