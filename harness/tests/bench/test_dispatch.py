@@ -115,6 +115,21 @@ async def test_at_a_fixed_rate_requests_are_sent_when_they_are_due() -> None:
     assert sent["b"] == pytest.approx([0.25 + 0.5 * n for n in range(10)], abs=1e-6)
 
 
+@in_virtual_time
+async def test_a_fixed_rate_does_not_wait_for_the_rest_of_a_run_that_is_to_end() -> None:
+    """A run of an hour ends soon after Ctrl-C, or after everything is decided."""
+    sent = 0
+
+    async def send(_planned: PlannedSample, _due_s: float | None) -> None:
+        nonlocal sent
+        sent += 1
+
+    await send_open_loop(
+        rounds(3600, "a"), ArrivalRate(1.0), send, clock=RealClock(), seed=0, should_end=lambda: sent == 5
+    )
+    assert (sent, asyncio.get_running_loop().time()) == (5, pytest.approx(5))
+
+
 def test_poisson_arrivals_have_exponential_intervals() -> None:
     due_s = [at_s for at_s, _ in schedule_arrivals(rounds(4000, "a"), ArrivalRate(5.0, "poisson"), seed=1)]
     gaps_s = sorted(after - before for before, after in pairwise(due_s))

@@ -103,7 +103,13 @@ class _Turns:
 
 
 async def send_open_loop(
-    rounds: Iterable[Round], rate: ArrivalRate, send_sample: SendSample, *, clock: Clock, seed: int
+    rounds: Iterable[Round],
+    rate: ArrivalRate,
+    send_sample: SendSample,
+    *,
+    clock: Clock,
+    seed: int,
+    should_end: Callable[[], bool] = lambda: False,
 ) -> None:
     """Send each sample when it is due, however many are in flight.
 
@@ -113,6 +119,7 @@ async def send_open_loop(
         send_sample: sends one sample.
         clock: the clock of the due times.
         seed: seed of the intervals of a Poisson process.
+        should_end: returns whether no further sample is to be sent; asked when one is due.
     """
     schedule = schedule_arrivals([list(row) for row in rounds], rate, seed=seed)
     start_s = clock.monotonic()
@@ -121,6 +128,8 @@ async def send_open_loop(
             wait_s = start_s + after_s - clock.monotonic()
             if wait_s > 0:
                 await clock.sleep(wait_s)
+            if should_end():
+                return
             tasks.create_task(_await(send_sample(planned, start_s + after_s)))
 
 

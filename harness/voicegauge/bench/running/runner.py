@@ -341,7 +341,9 @@ class _PlanRunner:
             elif rate is None:
                 await self._send_closed_loop(remaining, send_sample)
             else:
-                await send_open_loop(remaining, rate, send_sample, clock=self._clock, seed=seed)
+                await send_open_loop(
+                    remaining, rate, send_sample, clock=self._clock, seed=seed, should_end=self._should_end
+                )
 
     async def _send_closed_loop(self, rounds: Sequence[Round], send_sample: SendSample) -> None:
         await send_closed_loop(
@@ -383,7 +385,7 @@ class _PlanRunner:
         target = self._config.targets[planned_sample.target]
         # The provider's semaphore first: a task that waits for its provider holds no common slot.
         async with self._provider_slots[target.contract.id], self._slots:
-            if self._stop.requested or self._is_decided:
+            if self._should_end():
                 return
             try:
                 await self._measure_sample(planned_sample, target, clients[target.contract.id], due_s)
@@ -450,6 +452,10 @@ class _PlanRunner:
         if self._config.stop_rule is not None:
             self._config.stop_rule.add_samples([sample])
         self._on_sample(sample)
+
+    def _should_end(self) -> bool:
+        """Return whether nothing more is sent: the run is to be stopped, or everything is decided."""
+        return self._stop.requested or self._is_decided
 
     @property
     def _is_decided(self) -> bool:
