@@ -128,6 +128,30 @@ def test_a_server_that_does_not_respond_is_given_up_after_the_longest_wait() -> 
             voicegauge.check(NAME, live=options(url), max_wait_s=0.2)
 
 
+@pytest.mark.parametrize(
+    ("target", "names", "message"),
+    [
+        (NAME, {"voices": [""]}, "a name must not be empty"),
+        (NAME, {"models": [" "]}, "a name must not be empty"),
+        ("openai", {"voices": ["nova"]}, "are for a server of your own"),
+    ],
+)
+def test_names_that_cannot_be_used_are_refused_before_anything_is_sent(target, names, message) -> None:
+    with pytest.raises(UsageError, match=message):
+        voicegauge.plan_check(target, live=voicegauge.LiveOptions(**names))
+
+
+def test_without_a_base_url_an_unreachable_server_is_to_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(_client: object) -> None:
+        raise UnreachableError("127.0.0.1:8880: cannot connect", sent=False)
+
+    monkeypatch.setattr("voicegauge.api.target_selection.read_model_and_voice_names", refuse)
+    with pytest.raises(
+        UnreachableError, match="cannot connect: start the server, or name its base URL with --base-url"
+    ):
+        voicegauge.check(NAME, live=voicegauge.LiveOptions())
+
+
 def test_https_to_a_server_without_tls_says_what_to_write() -> None:
     with (
         running_own_server() as url,

@@ -37,7 +37,7 @@ from voicegauge.contract import (
 )
 from voicegauge.contract import propose_contract as propose_contract_of
 from voicegauge.contract import propose_overlay as propose_overlay_of
-from voicegauge.errors import UnknownNameError, UsageError
+from voicegauge.errors import UnknownNameError, UnreachableError, UsageError
 from voicegauge.files import write_file
 from voicegauge.formats import MAX_DOCUMENT_BYTES, Document
 from voicegauge.printable import format_count
@@ -195,7 +195,9 @@ def adapt_to_own_servers(
     if live is None:
         return catalogue
     adapted = {contract.id: contract for contract in catalogue}
-    for contract in collect_contracts(select_targets(catalogue, names, live)):
+    selected = collect_contracts(select_targets(catalogue, names, live))
+    _check_named_models_and_voices(selected, live)
+    for contract in selected:
         if contract.provider.self_hosted is None:
             continue
         server_names = ModelAndVoiceNames()
@@ -214,11 +216,30 @@ def adapt_to_own_servers(
     return Catalogue(adapted.values())
 
 
+def _check_named_models_and_voices(contracts: Sequence[Contract], live: LiveOptions) -> None:
+    """Reject empty names of models and voices, and names without a server that they are for.
+
+    Raises:
+        UsageError: as described above.
+    """
+    named = [*live.models, *live.voices]
+    if not all(name.strip() for name in named):
+        raise UsageError("--model and --voice: a name must not be empty")
+    if named and all(contract.provider.self_hosted is None for contract in contracts):
+        raise UsageError("--model and --voice are for a server of your own, such as openai-compatible: leave them out")
+
+
 async def _ask_server(contract: Contract, live: LiveOptions, max_wait_s: float | None) -> ModelAndVoiceNames:
     async with Transport() as transport:
         key = read_client_key(contract)
         client = Client(contract, transport, base_urls=live.base_urls, key=key, max_wait_s=max_wait_s)
-        return await read_model_and_voice_names(client)
+        try:
+            return await read_model_and_voice_names(client)
+        except UnreachableError as error:
+            if live.base_urls:
+                raise
+            reason = f"{error}: start the server, or name its base URL with --base-url"
+            raise UnreachableError(reason, sent=error.sent) from error
 
 
 def _describe_names(server_names: ModelAndVoiceNames, live: LiveOptions) -> str:
