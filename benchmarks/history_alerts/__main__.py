@@ -135,13 +135,13 @@ def simulate_night(design: Design, changed: Mapping[str, Service], rng: np.rando
 
 
 PLANTED = (
-    PlantedChange(TARGETS[0], "total_latency_ms", 0.40, range(15, 25)),
+    PlantedChange(TARGETS[0], "total_latency_ms", 0.50, range(15, 25)),
     PlantedChange(TARGETS[1], "wer", 0.05, range(25, 40)),
     PlantedChange(TARGETS[2], "failures", 0.08, range(40, 55)),
 )
 SIZES = {
     THREE_SESSIONS: (
-        *(PlantedChange(TARGETS[i], "total_latency_ms", size, range(15, 40)) for i, size in enumerate((0.1, 0.2, 0.3))),
+        *(PlantedChange(TARGETS[i], "total_latency_ms", size, range(15, 40)) for i, size in enumerate((0.2, 0.3, 0.4))),
         *(PlantedChange(TARGETS[3 + i], "wer", size, range(15, 40)) for i, size in enumerate((0.02, 0.03))),
         *(PlantedChange(TARGETS[5 + i], "failures", size, range(15, 40)) for i, size in enumerate((0.03, 0.05))),
     ),

@@ -29,6 +29,7 @@ WITHOUT = {
     "render_report": "shown by write_report",
     "score": "depends on the weights that are installed",
     "write_findings_page": "called like write_junit",
+    "write_history_page": "called like write_junit",
     "write_sarif": "shown by write_junit",
 }
 """Functions without an example, with the reason."""

@@ -83,6 +83,7 @@ NAMES = [
     "write_badge",
     "write_baseline",
     "write_findings_page",
+    "write_history_page",
     "write_junit",
     "write_report",
     "write_sarif",

@@ -5,12 +5,14 @@ import re
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from voicegauge.cli import run as voicegauge
 from voicegauge.model import Provenance
 
 from ..builders.nights import CHANGED_NIGHT, made_run, night, save, save_nights
+from ..builders.runs import build_target_ref
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +35,8 @@ def test_an_alert_is_printed_in_80_columns_and_fails(
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= 80
     assert out.startswith("EMULATED: ")
-    assert re.search(r"  total latency +14   [▁▂▃▄▅▆▇█]{14} +500 ms +8\d\d ms", out)
-    assert f"{night(13)} NEW regression: acme/voice-1: total latency +6" in out
+    assert re.search(r"  total latency p50 +14   [▁▂▃▄▅▆▇█]{14} +500 ms +8\d\d ms", out)
+    assert f"{night(13)} NEW regression: acme/voice-1: total latency p50 +6" in out
     assert out.rstrip().endswith(f"1 alert on the latest night, {night(13)}")
     assert run_history(saved_nights, "--fail-on", "never") == 0
     assert run_history(saved_nights, "--min-slowdown", "0.9") == 0
@@ -59,7 +61,7 @@ def test_live_and_emulated_runs_and_regions_are_apart(tmp_path: Path, capsys: py
     out = capsys.readouterr().out
     live, _, emulated = out.partition("EMULATED")
     assert re.search(r"latest value by region +eu +us", live)
-    assert re.search(r"  total latency +204 ms +918 ms", live)
+    assert re.search(r"  total latency p50 +204 ms +918 ms", live)
     assert "region" not in emulated
     found = json.loads((tmp_path / "out.json").read_bytes())
     assert (found["schema"], found["regions"], found["runs"]) == ("voicegauge/history/1", ["eu", "us"], 3)
@@ -83,3 +85,22 @@ def test_a_folder_without_runs_is_one_line(tmp_path: Path, capsys: pytest.Captur
     assert capsys.readouterr().err.count("\n") == 1
     assert run_history(tmp_path / "missing") == 2
     assert "cannot be read: No such file or directory: give the folder" in capsys.readouterr().err
+
+
+def test_the_page_shows_each_region_and_change_without_a_script(saved_nights: Path, tmp_path: Path) -> None:
+    folder, page = Path(shutil.copytree(saved_nights, tmp_path / "nights")), tmp_path / "page.html"
+    for region in ("eu", "<b>us</b>"):
+        save(folder / region[:2], made_run(13, provenance=Provenance.LIVE, region=region))
+    later = msgspec.structs.replace(build_target_ref(), contract_version="2")
+    save(folder / "later", made_run(14, 800.0, targets=(later,)))
+    assert run_history(folder, "--html", page) == 0
+    html = page.read_text()
+    assert "<script" not in html
+    assert "<b>us" not in html
+    live, emulated = html.split('id="timeline-2"')
+    assert live.index("total latency p50 · &lt;b&gt;us") < live.index("total latency p50 · eu") < live.index("WER ·")
+    assert f"No new regression on the latest night, {night(14)}." in live
+    assert 'class="mark regression"' in emulated
+    assert 'class="mark contract"' in emulated
+    assert emulated.count('class="level"') == 2
+    assert f"{night(13)}: 502 ms, n = 8" in live

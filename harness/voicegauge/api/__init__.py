@@ -44,7 +44,7 @@ if TYPE_CHECKING:
         write_junit,
         write_sarif,
     )
-    from voicegauge.api.run_history import read_history
+    from voicegauge.api.run_history import read_history, write_history_page
     from voicegauge.api.saved_runs import (
         ReportFormat,
         ScoreResult,
@@ -99,7 +99,7 @@ _NAMES_BY_MODULE = {
         "write_findings_page",
         "write_sarif",
     ),
-    "run_history": ("read_history",),
+    "run_history": ("read_history", "write_history_page"),
     "saved_runs": (
         "ReportFormat",
         "ScoreResult",
@@ -191,6 +191,7 @@ __all__ = [
     "write_badge",
     "write_baseline",
     "write_findings_page",
+    "write_history_page",
     "write_junit",
     "write_report",
     "write_sarif",

@@ -1,4 +1,4 @@
-"""Reads the history of a folder of saved runs."""
+"""Reads the history of a folder of saved runs, and writes it as a page."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from voicegauge.api.options import PathLike
 from voicegauge.api.progress import ProgressListener, report_phase
 from voicegauge.bench.history import HistorySettings, RunHistory, read_run_history
+from voicegauge.files import write_file
+from voicegauge.report.history import render_history_page
 
 
 def read_history(
@@ -43,3 +45,21 @@ def read_history(
     settings = HistorySettings(alpha=alpha, min_slowdown=min_slowdown, min_rate_change=min_wer)
     with report_phase(progress or ProgressListener(), "reading runs") as reading:
         return read_run_history(Path(folder), settings, reading.update)
+
+
+def write_history_page(history: RunHistory, file: PathLike) -> Path:
+    """Write a history as one self-contained HTML page, with a chart of each series and the time line.
+
+    Args:
+        history: the history returned by `read_history`.
+        file: the file to write.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    path = Path(file)
+    write_file(path, render_history_page(history).encode())
+    return path

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.console import show_record
-from voicegauge.cli.options import FiniteRange, add_json_option
+from voicegauge.cli.console import print_escaped, show_record
+from voicegauge.cli.options import FiniteRange, OutputFile, add_json_option, reject_outputs_to_same_file
 from voicegauge.errors import EXIT_FINDINGS
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     help="Exit with status 1 for a regression that the latest night has confirmed, for any change on that night "
     "(also an improvement, a price or a contract), or never.",
 )
+@click.option("--html", type=OutputFile(path_type=Path), metavar="FILE", help="Write the history as a page to FILE.")
 @add_json_option
 @click.pass_context
 def command(
@@ -57,6 +58,7 @@ def command(
     min_slowdown: float,
     min_wer: float,
     fail_on: str,
+    html: Path | None,
     json_path: str | None,
 ) -> None:
     """Follow the saved runs in FOLDER night by night, and find when a level changed.
@@ -71,10 +73,14 @@ def command(
     from voicegauge.cli.history_tables import print_history
     from voicegauge.cli.progress import TerminalProgress
 
+    reject_outputs_to_same_file(json=json_path, html=html)
     history = api.read_history(
         folder, alpha=alpha, min_slowdown=min_slowdown, min_wer=min_wer, progress=TerminalProgress()
     )
     show_record(history, json_path, lambda: print_history(history))
+    if html is not None:
+        api.write_history_page(history, html)
+        print_escaped(f"wrote {html}", to_stderr=json_path == "-")
     if _has_failed(history, fail_on):
         ctx.exit(EXIT_FINDINGS)
 

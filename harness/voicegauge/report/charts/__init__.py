@@ -1,6 +1,6 @@
 """Computes the geometry of charts, which templates print as SVG."""
 
-from voicegauge.report.charts.axis_scale import AxisScale
+from voicegauge.report.charts.axis_scale import AxisScale, build_linear_scale, build_point_scale
 from voicegauge.report.charts.error_heatmap import SHADE_STEPS, HeatTable, build_heat_tables
 from voicegauge.report.charts.latency_bars import (
     PHASE_LABELS,
@@ -48,6 +48,8 @@ __all__ = [
     "build_job_states",
     "build_latency_chart",
     "build_latency_curve",
+    "build_linear_scale",
+    "build_point_scale",
     "build_scatter",
     "choose_shared_axes",
     "choose_shared_time_axis",

@@ -1,5 +1,6 @@
 """Shows the history of a folder of runs: its time line in words, and a page with charts."""
 
+from voicegauge.report.history.history_page import render_history_page
 from voicegauge.report.history.timeline import (
     METRIC_LABELS,
     TimelineEntry,
@@ -18,4 +19,5 @@ __all__ = [
     "format_value",
     "list_provenances",
     "list_setups",
+    "render_history_page",
 ]

@@ -10,8 +10,8 @@ from voicegauge.model import Provenance
 from voicegauge.report.text_format import format_ms, format_percent, format_usd
 
 METRIC_LABELS: dict[HistoryMetric, str] = {
-    "total_latency_ms": "total latency",
-    "ttfa_ms": "TTFA",
+    "total_latency_ms": "total latency p50",
+    "ttfa_ms": "TTFA p50",
     "wer": "WER",
     "cer": "CER",
     "failures": "failures",
@@ -37,8 +37,8 @@ class TimelineEntry(NamedTuple):
 
 def build_timeline(history: RunHistory, provenance: Provenance) -> list[TimelineEntry]:
     """Return the changes of the runs of one provenance, oldest first."""
-    changes = [_describe_change(change) for change in history.changes if change.key.provenance == provenance]
-    events = [_describe_event(event) for event in history.events if event.provenance == provenance]
+    changes = [describe_change(change) for change in history.changes if change.key.provenance == provenance]
+    events = [describe_event(event) for event in history.events if event.provenance == provenance]
     return sorted([*changes, *events], key=lambda entry: entry.night)
 
 
@@ -63,7 +63,8 @@ def list_setups(series: Sequence[MetricSeries]) -> list[str]:
     return sorted(set.union(*by_metric.values()))
 
 
-def _describe_change(change: LevelChange) -> TimelineEntry:
+def describe_change(change: LevelChange) -> TimelineEntry:
+    """Return a change of a level as an entry of the time line."""
     key = change.key
     region = f" [{key.region}]" if key.region is not None else ""
     values = f"{format_value(key.unit, change.before)} to {format_value(key.unit, change.after)}"
@@ -77,7 +78,8 @@ def _describe_change(change: LevelChange) -> TimelineEntry:
     )
 
 
-def _describe_event(event: HistoryEvent) -> TimelineEntry:
+def describe_event(event: HistoryEvent) -> TimelineEntry:
+    """Return a change of a price, a contract or voicegauge as an entry of the time line."""
     return TimelineEntry(
         night=event.night,
         kind=event.kind,

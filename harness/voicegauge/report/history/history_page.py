@@ -1,0 +1,122 @@
+"""Renders a history as one HTML page, which needs no other file, no network and no JavaScript."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from voicegauge.bench.history import MetricSeries, RunHistory
+from voicegauge.model import Provenance
+from voicegauge.printable import format_count
+from voicegauge.report.history.time_series_chart import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    RIGHT,
+    TOP,
+    WIDTH,
+    TimeSeriesChart,
+    build_time_series_chart,
+)
+from voicegauge.report.history.timeline import (
+    METRIC_LABELS,
+    TimelineEntry,
+    build_timeline,
+    find_nights,
+    format_value,
+    list_provenances,
+    list_setups,
+)
+from voicegauge.report.page_assets import create_template_environment, load_assets
+
+STYLES = ("base.css", "verdict.css", "tables.css", "charts.css", "history.css", "media.css")
+
+
+class ChartedSeries(NamedTuple):
+    """One series as the page shows it."""
+
+    title: str
+    """Metric and region."""
+    setup: str
+    """Setup; empty if the page has a single one for each metric."""
+    chart: TimeSeriesChart
+    latest: str
+    rows: tuple[tuple[str, str, int, int], ...]
+    """Night, value, number of samples and runs."""
+
+
+class TargetHistory(NamedTuple):
+    """The series of one target; those of the regions follow one another."""
+
+    target: str
+    series: tuple[ChartedSeries, ...]
+
+
+class ProvenanceHistory(NamedTuple):
+    """Live or emulated runs, which are never mixed."""
+
+    is_emulated: bool
+    nights: tuple[str, ...]
+    timeline: tuple[TimelineEntry, ...]
+    """The latest entry first."""
+    targets: tuple[TargetHistory, ...]
+
+
+def render_history_page(history: RunHistory) -> str:
+    """Render the page of a history."""
+    assets = load_assets(STYLES, ())
+    return (
+        create_template_environment()
+        .get_template("history.html.j2")
+        .render(
+            history=history,
+            headline=_build_headline(history),
+            parts=[_build_part(history, provenance) for provenance in list_provenances(history)],
+            size=(WIDTH, HEIGHT),
+            edges=(LEFT, RIGHT, TOP, BOTTOM),
+            style=assets.style,
+            policy=assets.policy,
+        )
+    )
+
+
+def _build_headline(history: RunHistory) -> str:
+    alerts = history.new_regressions
+    if not alerts:
+        return f"No new regression on the latest night, {history.nights[-1]}."
+    targets = ", ".join(dict.fromkeys(change.key.target for change in alerts))
+    return f"{format_count(len(alerts), 'new regression')} on the latest night, {history.nights[-1]}: {targets}."
+
+
+def _build_part(history: RunHistory, provenance: Provenance) -> ProvenanceHistory:
+    series = [one for one in history.series if one.key.provenance == provenance]
+    nights = find_nights(history, provenance)
+    setups = list_setups(series)
+    by_target: dict[str, list[ChartedSeries]] = {}
+    for one in series:
+        by_target.setdefault(one.key.target, []).append(_build_series(history, one, nights, setups))
+    return ProvenanceHistory(
+        is_emulated=provenance is not Provenance.LIVE,
+        nights=tuple(nights),
+        timeline=tuple(reversed(build_timeline(history, provenance))),
+        targets=tuple(TargetHistory(target, tuple(charted)) for target, charted in by_target.items()),
+    )
+
+
+def _build_series(
+    history: RunHistory, series: MetricSeries, nights: Sequence[str], setups: Sequence[str]
+) -> ChartedSeries:
+    key = series.key
+    region = f" · {key.region}" if key.region is not None else ""
+    events = [
+        event for event in history.events if event.provenance == key.provenance and event.target in (key.target, None)
+    ]
+    return ChartedSeries(
+        title=f"{METRIC_LABELS[key.metric]}{region}",
+        setup=key.setup if setups else "",
+        chart=build_time_series_chart(
+            series, [change for change in history.changes if change.key == key], events, nights
+        ),
+        latest=format_value(key.unit, series.nights[-1].value),
+        rows=tuple((one.night, format_value(key.unit, one.value), one.n, one.runs) for one in reversed(series.nights)),
+    )

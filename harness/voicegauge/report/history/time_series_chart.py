@@ -1,0 +1,136 @@
+"""Computes the geometry of the chart of one series over the nights, which the template prints as SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import NamedTuple
+
+from voicegauge.bench.history import HistoryEvent, LevelChange, MetricSeries, NightValue
+from voicegauge.report.charts import AxisScale, build_linear_scale, build_point_scale
+from voicegauge.report.history.timeline import TimelineEntry, describe_change, describe_event, format_value
+
+WIDTH, HEIGHT = 560.0, 190.0
+LEFT, RIGHT, TOP, BOTTOM = 64.0, 548.0, 12.0, 160.0
+"""Edges of the area of the points."""
+MAX_DATES = 5
+"""Approximate number of dates at the axis of nights."""
+
+
+class ChartTick(NamedTuple):
+    """A label at an axis."""
+
+    position: float
+    text: str
+
+
+class ChartPoint(NamedTuple):
+    """One night."""
+
+    x: float
+    y: float
+    description: str
+
+
+class ChartMark(NamedTuple):
+    """A vertical line: a change."""
+
+    x: float
+    entry: TimelineEntry
+
+
+class ChartLevel(NamedTuple):
+    """A horizontal line: the usual value before or after a change."""
+
+    x_start: float
+    x_end: float
+    y: float
+
+
+class TimeSeriesChart(NamedTuple):
+    """The chart of one series."""
+
+    points: tuple[ChartPoint, ...]
+    levels: tuple[ChartLevel, ...]
+    marks: tuple[ChartMark, ...]
+    values: tuple[ChartTick, ...]
+    """Labels of the vertical axis."""
+    dates: tuple[ChartTick, ...]
+
+
+def build_time_series_chart(
+    series: MetricSeries,
+    changes: Sequence[LevelChange],
+    events: Sequence[HistoryEvent],
+    all_nights: Sequence[str],
+) -> TimeSeriesChart:
+    """Place the nights of a series, its changes, and the events of its target.
+
+    Args:
+        series: the series.
+        changes: its changes.
+        events: changes of price, contract and voicegauge that concern it.
+        all_nights: nights of the whole history, so that the charts of a page have the same axis.
+    """
+    unit = series.key.unit
+    scale = _choose_scale(series)
+    first, last = (date.fromisoformat(night).toordinal() for night in (all_nights[0], all_nights[-1]))
+
+    def place_night(night: str) -> float:
+        share = (date.fromisoformat(night).toordinal() - first) / (last - first) if last > first else 0.5
+        return LEFT + share * (RIGHT - LEFT)
+
+    def place_value(value: float) -> float:
+        return BOTTOM - scale.compute_position(value) * (BOTTOM - TOP)
+
+    def describe_night(night: NightValue) -> str:
+        return f"{night.night}: {format_value(unit, night.value)}, n = {night.n}"
+
+    levels = [
+        level
+        for change in changes
+        for level in (
+            ChartLevel(LEFT, place_night(change.first_night), place_value(change.before)),
+            ChartLevel(place_night(change.first_night), RIGHT, place_value(change.after)),
+        )
+    ]
+    marks = [
+        *(ChartMark(place_night(change.first_night), describe_change(change)) for change in changes),
+        *(ChartMark(place_night(event.night), describe_event(event)) for event in events),
+    ]
+    return TimeSeriesChart(
+        points=tuple(
+            ChartPoint(place_night(night.night), place_value(night.value), describe_night(night))
+            for night in series.nights
+        ),
+        levels=_cut_levels(levels),
+        marks=tuple(marks),
+        values=tuple(ChartTick(place_value(tick), format_value(unit, tick)) for tick in scale.ticks),
+        dates=tuple(ChartTick(place_night(night), night) for night in _choose_dates(all_nights)),
+    )
+
+
+def _choose_scale(series: MetricSeries) -> AxisScale:
+    values = [night.value for night in series.nights]
+    return build_point_scale(values) if series.key.unit == "ms" else build_linear_scale(values, tick_count=4)
+
+
+def _cut_levels(levels: Sequence[ChartLevel]) -> tuple[ChartLevel, ...]:
+    """Return the levels in order: each ends where the next change begins, and begins where the last one was."""
+    cut: list[ChartLevel] = []
+    for index in range(0, len(levels), 2):
+        before, after = levels[index], levels[index + 1]
+        if cut:
+            cut[-1] = cut[-1]._replace(x_end=before.x_end)
+        else:
+            cut.append(before)
+        cut.append(after)
+    return tuple(cut)
+
+
+def _choose_dates(nights: Sequence[str]) -> Sequence[str]:
+    """Return a few nights at about equal distances, with the first and the last one."""
+    if len(nights) <= MAX_DATES:
+        return nights
+    step = (len(nights) - 1) / (MAX_DATES - 1)
+    return [nights[round(step * index)] for index in range(MAX_DATES)]
