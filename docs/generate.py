@@ -101,8 +101,8 @@ $ voicegauge report runs/* --out samples.csv
 ```
 
 ```python
-run = voicegauge.load_run("runs/monday")           # typed records: run.manifest, run.samples, run.score_sets
-frame = run.to_data_frame()                        # pandas
+run = voicegauge.load_run("runs/monday")  # typed records: run.manifest, run.samples, run.score_sets
+frame = run.to_data_frame()  # pandas
 frame[frame.status == "success"].groupby("target").total_latency_ms.median()
 ```
 

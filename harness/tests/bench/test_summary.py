@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.analysis.cost import CostLine
+from voicegauge.bench.analysis.cost import CostLine, convert_credits
 from voicegauge.bench.analysis.joint_resamples import find_undominated
 from voicegauge.bench.analysis.summary import TargetSummary, summarize_targets
 from voicegauge.cli.bench_tables import print_summaries
 from voicegauge.errors import DataError
-from voicegauge.model import Cost, Run, Sample, Score, ScoreSet, Streaming
+from voicegauge.model import AmountPerUnit, Cost, Run, Sample, Score, ScoreSet, Streaming, TargetPlan, TargetPrice
 
 from ..builders.runs import FAILED, build_run, build_sample, build_score, build_score_set, build_target_ref, price_per
 
@@ -165,6 +165,59 @@ def test_a_text_beyond_the_limit_takes_several_requests(characters: int, limit: 
     line = CostLine(fixed_usd=0.01, usd_per_character=0.0001, max_characters=limit)
     requests = math.ceil(characters / limit) if limit else 1
     assert line.compute_request_usd(characters) == pytest.approx(requests * 0.01 + characters * 0.0001)
+
+
+PLANS = (
+    TargetPlan(name="free", monthly_fee_usd=0, included=10_000, usd=0, overage=False),
+    TargetPlan(name="small", monthly_fee_usd=10, included=200_000, usd=0.00005),
+    TargetPlan(name="large", monthly_fee_usd=49, included=1_250_000, usd=0.000045),
+    TargetPlan(name="unknown fee", included=9_000_000, usd=0.000001),
+)
+
+
+@pytest.mark.parametrize(
+    ("volume", "plan", "usd"),
+    [
+        (10_000, "free", 0),
+        (10_001, "small", 10),
+        (979_000, "small", 48.95),
+        (981_000, "large", 49),
+        (3_250_000, "large", 139),
+    ],
+)
+def test_the_cheapest_plan_for_the_volume_counts(volume: int, plan: str, usd: float) -> None:
+    price = TargetPrice(description="", usd=AmountPerUnit(amount=0.00005, unit="character"), plans=PLANS)
+    ref = msgspec.structs.replace(build_target_ref(), price=price)
+    (found,) = summarize_targets(build_run((build_sample(1),), targets=(ref,)), monthly_characters=volume)
+    assert (found.cost.plan, found.cost.usd_per_month) == (plan, pytest.approx(usd))
+    assert found.cost.usd_per_1m_characters == pytest.approx(usd / volume * 1e6)
+
+
+def test_minutes_and_requests_of_a_plan_are_counted_as_they_are_charged() -> None:
+    spoken = build_sample(1, words="x" * 50, audio_s=5.0)  # a tenth of a second per character
+    plans = (TargetPlan(name="pro", monthly_fee_usd=5, included=100, usd=0.03),)
+
+    def find_month_usd(unit: str) -> float | None:
+        price = TargetPrice(description="", usd=AmountPerUnit(amount=0.1, unit=unit), plans=plans)
+        ref = msgspec.structs.replace(build_target_ref(), price=price, max_characters=400)
+        made = build_run((spoken,), targets=(ref,))
+        (found,) = summarize_targets(made, text_length_characters=500, monthly_characters=120_000)
+        return found.cost.usd_per_month
+
+    assert find_month_usd("minute") == pytest.approx(5 + (200 - 100) * 0.03)
+    assert find_month_usd("request") == pytest.approx(5 + (480 - 100) * 0.03)  # 240 texts of two requests
+
+
+def test_credits_are_converted_at_the_rate_of_the_user() -> None:
+    price = TargetPrice(description="2 credits / request", credits=AmountPerUnit(amount=2, unit="request"))
+    ref = msgspec.structs.replace(build_target_ref(), price=price)
+    sample = msgspec.structs.replace(build_sample(1), cost=Cost(price_credits=2, charged_credits=3))
+    made = build_run((sample,), targets=(ref,))
+    provider = ref.id.partition("/")[0]
+    assert convert_credits(made, {"another": 1.0}) is made
+    (found,) = summarize_targets(convert_credits(made, {provider: 0.01}), text_length_characters=100)
+    assert (found.cost.usd_per_request, found.cost.charged_usd_per_request) == (0.02, 0.03)
+    assert found.cost.usd_per_1m_characters == pytest.approx(200)
 
 
 def _summarize_pareto(

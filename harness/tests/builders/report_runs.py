@@ -29,6 +29,7 @@ from voicegauge.model import (
     Score,
     ScoreSet,
     SuiteRef,
+    TargetPlan,
     TargetPrice,
     TargetRef,
 )
@@ -89,6 +90,7 @@ class Voice:
     charged_usd: float | None = None
     price: str = "$0.015 / request (document.txt)"
     max_characters: int | None = None
+    plans: tuple[TargetPlan, ...] = ()
 
 
 VOICES = (
@@ -128,6 +130,30 @@ VOICES = (
     ),
     Voice("quay/harbour-mini", "Harbour mini", 760, 0.1, job=False, usd=None, price="not documented"),
 )
+PLANNED = (
+    Voice(
+        "quill/prose",
+        "Prose, by plan",
+        900,
+        0.05,
+        usd=None,
+        usd_per_character=0.00005,
+        plans=(
+            TargetPlan(name="free", monthly_fee_usd=0, included=10_000, usd=0, overage=False),
+            TargetPlan(name="small", monthly_fee_usd=10, included=200_000, usd=0.00005),
+            TargetPlan(name="large", monthly_fee_usd=199, included=5_700_000, usd=0.000035),
+        ),
+    ),
+    Voice(
+        "quill/verse",
+        "Verse, by plan",
+        700,
+        0.07,
+        max_characters=300,
+        plans=(TargetPlan(name="pro", monthly_fee_usd=20, included=1_000, usd=0.01),),
+    ),
+)
+"""Targets with account plans."""
 BROKEN = Voice("quay/harbour-lost", "Harbour, never answers", 30_000, 1.0, failing=1.0)
 
 
@@ -227,6 +253,7 @@ def _target(voice: Voice) -> TargetRef:
         price=TargetPrice(
             description=voice.price,
             usd=_usd(voice),
+            plans=voice.plans,
             disputed=voice.disputed,
             sources=("Pricing page, 2026-11-20",),
         ),

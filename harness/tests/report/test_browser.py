@@ -19,7 +19,7 @@ from voicegauge.report import write_report
 from voicegauge.report.text_format import MISSING, format_usd
 from voicegauge.report.verdict import RankingWeights, rank_targets
 
-from ..builders.report_runs import BROKEN, HOSTILE, LANGUAGES_ALL, VOICES, crowd, hostile_voices, make_run
+from ..builders.report_runs import BROKEN, HOSTILE, LANGUAGES_ALL, PLANNED, VOICES, crowd, hostile_voices, make_run
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -46,6 +46,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     runs = {"emulated": [emulated], "mixed": [live, emulated], "hostile": [hostile], "lone": [lone]}
     runs["broken"] = [make_run(base / "f", (BROKEN,), repetitions=1)]
     runs["crowd"] = [make_run(base / "e", crowd(), repetitions=1)]
+    runs["plans"] = [make_run(base / "g", PLANNED, repetitions=1)]
     return {name: write_report(many, base / f"{name}.html") for name, many in runs.items()}
 
 
@@ -246,6 +247,23 @@ def test_the_chosen_text_length_sets_every_price_as_the_library_does(
             shown += 1
         assert shown == 4 * len(VOICES)  # one has no price, one never answers but has one
         assert f"in texts of {length:,} characters" in page.locator("[data-price-detail]").inner_text()
+        assert trouble == []
+
+
+@pytest.mark.parametrize(("length", "volume"), [(100, 9_000), (500, 2_000_000), (701, 30_000_000)])
+def test_the_chosen_volume_selects_the_cheapest_plan_as_the_library_does(
+    browser: Browser, pages: dict[str, Path], length: int, volume: int
+) -> None:
+    run = load_run(pages["plans"].parent / "g")
+    expected = summarize_targets(run, text_length_characters=length, monthly_characters=volume)
+    with opened(browser, pages["plans"], DESK) as (page, trouble):
+        page.get_by_label("Characters in a text").fill(str(length))
+        page.get_by_label("Characters per month").fill(str(volume))
+        for target in expected:
+            row = page.locator(".comparison tbody tr", has=page.locator(f'[data-value="{target.target}"]'))
+            for unit, usd in (("month", target.cost.usd_per_month), ("million", target.cost.usd_per_1m_characters)):
+                assert row.locator(f'[data-price="{unit}"]').text_content() == format_usd(usd)
+            assert row.locator("[data-plan]").text_content() == target.cost.plan
         assert trouble == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -15,16 +15,18 @@ from voicegauge.api.progress import ProgressListener, report_phase
 from voicegauge.api.target_selection import to_paths
 from voicegauge.bench import running
 from voicegauge.bench.analysis import (
+    DEFAULT_MONTHLY_CHARACTERS,
     DEFAULT_TEXT_LENGTH_CHARACTERS,
     ChangeThreshold,
     CompareSettings,
     RunComparison,
     compare_runs,
+    convert_credits,
 )
 from voicegauge.bench.analysis import compare_targets as compare_targets_of_run
 from voicegauge.bench.running import find_run_folder, save_run
 from voicegauge.bench.scoring import choose_scoring_asr, score_run
-from voicegauge.errors import UsageError
+from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.files import write_file
 from voicegauge.model import Provenance, Record, Run, ScoreSet, write_parquet
 from voicegauge.report import (
@@ -219,7 +221,12 @@ def _build_compare_settings(
 
 
 def build_report(
-    runs: PathLike | Sequence[PathLike], *, text_length: int | None = None, max_clips: int | None = None
+    runs: PathLike | Sequence[PathLike],
+    *,
+    text_length: int | None = None,
+    characters_per_month: int | None = None,
+    credit_rates: Mapping[str, float] | None = None,
+    max_clips: int | None = None,
 ) -> BenchReport:
     """Summarize one or several saved runs.
 
@@ -231,6 +238,9 @@ def build_report(
         runs: folders of runs.
         text_length: number of characters of the text for which prices per million characters are stated; by default
             500.
+        characters_per_month: number of characters of the month for which prices are stated, with the cheapest account
+            plan for them; by default 10 million.
+        credit_rates: price of one credit in dollars by provider, for prices that are documented in credits alone.
         max_clips: number of clips with the highest error rates to list for each run; by default 24.
 
     Returns:
@@ -239,9 +249,16 @@ def build_report(
     Raises:
         DataError: a run cannot be read.
     """
-    loaded = [(find_run_folder(path), load_run(path)) for path in to_paths(runs)]
+    loaded = [(find_run_folder(path), convert_credits(load_run(path), credit_rates or {})) for path in to_paths(runs)]
+    known = {target.id.partition("/")[0] for _, run in loaded for target in run.manifest.targets}
+    for provider in credit_rates or {}:
+        if provider not in known:
+            raise UnknownNameError("provider in the runs", provider, known)
     return summarize_runs(
-        loaded, characters=text_length or DEFAULT_TEXT_LENGTH_CHARACTERS, clips=max_clips or MAX_CLIPS
+        loaded,
+        characters=text_length or DEFAULT_TEXT_LENGTH_CHARACTERS,
+        monthly_characters=characters_per_month or DEFAULT_MONTHLY_CHARACTERS,
+        clips=max_clips or MAX_CLIPS,
     )
 
 
@@ -283,6 +300,8 @@ def write_report(
     *,
     format: ReportFormat = "html",
     report: BenchReport | None = None,
+    findings: Sequence[PathLike] = (),
+    changes: Sequence[PathLike] = (),
 ) -> Path:
     """Write a report of saved runs to a file.
 
@@ -295,6 +314,8 @@ def write_report(
         file: the file to write.
         format: see `render_report`; "parquet" for one row per sample as a Parquet file, which needs the extra `data`.
         report: see `render_report`.
+        findings: see `render_report`.
+        changes: see `render_report`.
 
     Returns:
         The path of the file.
@@ -310,7 +331,8 @@ def write_report(
         write_parquet((row for run in to_paths(runs) for row in load_run(run).iterate_sample_rows()), content)
         write_file(path, content.getvalue())
     else:
-        write_file(path, render_report(runs, format=format, report=report).encode())
+        text = render_report(runs, format=format, report=report, findings=findings, changes=changes)
+        write_file(path, text.encode())
     return path
 
 

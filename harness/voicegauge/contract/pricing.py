@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from voicegauge.contract.contract import BaseTarget, Operation
-from voicegauge.contract.extension import PriceSpec, PriceUnit, PriceUsage
+from voicegauge.contract.extension import CharacterCount, PriceSpec, PriceUnit, PriceUsage
 from voicegauge.errors import UsageError
 
 ASSUMED_SPEECH_CHARACTERS_PER_S = 15.0
@@ -179,16 +179,32 @@ def reports_usage(price: PriceSpec) -> bool:
     return any(usage is not None and (usage.reported or usage.reported_in_event) for usage in usages)
 
 
+class PlanUnitPrice(NamedTuple):
+    """The price of one unit in dollars with one account plan, and what the plan includes."""
+
+    name: str
+    monthly_fee_usd: float | None
+    """`None` if no document states the fee."""
+    included: float | None
+    """Number of units per month that the fee includes."""
+    usd: float
+    """Price of a unit beyond the included ones."""
+    overage: bool
+    """Whether more than the included units can be bought."""
+
+
 class UnitPrice(NamedTuple):
     """The price of one unit."""
 
     amount: float
     unit: CostUnit
+    plans: tuple[PlanUnitPrice, ...] = ()
+    """For a price in dollars: the account plans."""
 
 
 CostUnit = Literal["request", "character", "minute", "estimated_character"]
 """`minute` is a minute of audio. `estimated_character` is a character at the upper bound of a price that depends on
-tokens, seconds of computing or several of these."""
+tokens, seconds of computing or several of these, or on which characters the text has."""
 
 _TextUnit = Literal["request", "character", "minute", "usage"]
 _UNIT_AND_SIZE_BY_PRICE_UNIT: dict[PriceUnit, tuple[float, _TextUnit]] = {
@@ -260,7 +276,12 @@ def compute_unit_prices(target: BaseTarget, characters: int) -> tuple[UnitPrice 
     if price is None:
         return None, None
     currency = target.contract.provider.credits
-    readings = [_PricedReading.compute(one, currency.usd if currency else None, characters) for one in price.readings]
+    credit_usd = currency.usd if currency else None
+    counts_characters_alike = price.count == CharacterCount()
+    readings = [
+        _PricedReading.compute(one, credit_usd, characters, counts_characters_alike=counts_characters_alike)
+        for one in price.readings
+    ]
     return _select_unit_price(readings, "usd"), _select_unit_price(readings, "credits")
 
 
@@ -270,15 +291,30 @@ class _PricedReading(NamedTuple):
     unit: CostUnit
     unit_cost: _UsdAndCredits
     text_cost: _UsdAndCredits
+    plans: tuple[PlanUnitPrice, ...] = ()
 
     @classmethod
-    def compute(cls, price: PriceSpec, credit_usd: float | None, characters: int) -> _PricedReading:
+    def compute(
+        cls, price: PriceSpec, credit_usd: float | None, characters: int, *, counts_characters_alike: bool
+    ) -> _PricedReading:
         text_cost = _compute_cost(price, credit_usd, lambda part: count_units(part, characters, None))
         size, unit = _UNIT_AND_SIZE_BY_PRICE_UNIT[price.per]
-        if unit == "usage" or price.plus:
+        is_rounded = price.step is not None or price.minimum > 0
+        if unit == "usage" or price.plus or (unit == "character" and (is_rounded or not counts_characters_alike)):
             size, unit_cost = max(characters, 1), text_cost
             return cls("estimated_character", _divide_cost(unit_cost, size), text_cost)
-        return cls(unit, _divide_cost(_compute_cost(price, credit_usd, lambda _: 1.0), size), text_cost)
+        unit_cost = _divide_cost(_compute_cost(price, credit_usd, lambda _: 1.0), size)
+        return cls(unit, unit_cost, text_cost, tuple(_iterate_plan_prices(price, credit_usd, size)))
+
+
+def _iterate_plan_prices(price: PriceSpec, credit_usd: float | None, unit_size: float) -> Iterator[PlanUnitPrice]:
+    for name, plan in price.plans.items():
+        usd = plan.usd
+        if usd is None and plan.credits is not None and credit_usd is not None:
+            usd = plan.credits * credit_usd
+        if usd is not None:
+            included = None if plan.included is None else plan.included * unit_size
+            yield PlanUnitPrice(name, plan.monthly_fee_usd, included, usd / unit_size, plan.overage)
 
 
 def _divide_cost(cost: _UsdAndCredits, size: float) -> _UsdAndCredits:
@@ -292,7 +328,7 @@ def _select_unit_price(readings: Sequence[_PricedReading], currency: Literal["us
         return None
     is_stated = known[0] is readings[0]
     chosen = known[0] if is_stated else max(known, key=lambda reading: getattr(reading.text_cost, currency))
-    return UnitPrice(getattr(chosen.unit_cost, currency), chosen.unit)
+    return UnitPrice(getattr(chosen.unit_cost, currency), chosen.unit, chosen.plans if currency == "usd" else ())
 
 
 _LABEL_BY_PRICE_UNIT: dict[PriceUnit, str] = {

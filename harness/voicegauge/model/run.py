@@ -40,7 +40,21 @@ class AmountPerUnit(Record, frozen=True, kw_only=True):
     amount: float
     unit: Literal["request", "character", "minute", "estimated_character"]
     """What the amount is charged for. `minute` is a minute of audio. `estimated_character` is a character at the upper
-    bound of a price that depends on tokens or seconds of computing."""
+    bound of a price that depends on tokens or seconds of computing, or on which characters the text has."""
+
+
+class TargetPlan(Record, frozen=True, kw_only=True):
+    """What a target costs with one account plan, as its contract documented it."""
+
+    name: str
+    monthly_fee_usd: float | None = None
+    """Fee of the plan per month in dollars; `None` if no document states it."""
+    included: float | None = None
+    """Number of units per month that the fee includes, in the unit of the target's price."""
+    usd: float
+    """Price in dollars of a unit beyond the included ones."""
+    overage: bool = True
+    """Whether more than the included units can be bought."""
 
 
 class TargetPrice(Record, frozen=True, kw_only=True):
@@ -52,6 +66,8 @@ class TargetPrice(Record, frozen=True, kw_only=True):
     """The price in US dollars; `None` if no document states one."""
     credits: AmountPerUnit | None = None
     """The price in credits; `None` if no document states one."""
+    plans: tuple[TargetPlan, ...] = ()
+    """The account plans that the price in dollars depends on."""
     disputed: bool = False
     """Whether the documents contradict each other about the price."""
     sources: tuple[str, ...] = ()

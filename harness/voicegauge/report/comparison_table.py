@@ -81,12 +81,15 @@ class TableRow(NamedTuple):
     """For each cell, whether it is the best of this run or is indistinguishable from the best."""
 
 
-def build_comparison_columns(targets: Sequence[TargetSummary], text_length: int) -> tuple[TableColumn, ...]:
+def build_comparison_columns(
+    targets: Sequence[TargetSummary], text_length: int, monthly_characters: int = DEFAULT_MONTHLY_CHARACTERS
+) -> tuple[TableColumn, ...]:
     """Return the columns for which at least one of `targets` has a number, and the column of failures.
 
     Args:
         targets: the targets of all runs in the table.
         text_length: text length at which prices are stated.
+        monthly_characters: number of characters of a month at which prices are stated.
     """
     candidates = (
         TableColumn("wer", "Errors", "WER", "%", -1, lambda t: _build_rate_cell(t.wer), title="Word errors"),
@@ -133,7 +136,13 @@ def build_comparison_columns(targets: Sequence[TargetSummary], text_length: int)
             "million", "Price", "1M chars", f"at {text_length:,}", -1, _build_price_per_million_cell, title="Price"
         ),
         TableColumn(
-            "month", "Price", "per month", "10M characters", -1, _build_price_per_month_cell, title="Per month"
+            "month",
+            "Price",
+            "per month",
+            f"{monthly_characters:,} characters",
+            -1,
+            _build_price_per_month_cell,
+            title="Per month",
         ),
     )
     failures = TableColumn("failures", "", "Failed", "of all", 0, _build_failures_cell, title="Failed")
@@ -320,11 +329,10 @@ def _explain_missing_price(target: TargetSummary) -> TableCell:
 
 
 def _build_price_per_month_cell(target: TargetSummary) -> TableCell:
-    million = target.cost.usd_per_1m_characters
-    if million is None:
+    price, plan = target.cost.usd_per_month, target.cost.plan
+    if price is None:
         return EMPTY_CELL
-    price = million * DEFAULT_MONTHLY_CHARACTERS / 1_000_000
-    return TableCell(format_usd(price), price, _format_disputed_label(target), price_unit="month")
+    return TableCell(format_usd(price), price, plan or _format_disputed_label(target), price_unit="month")
 
 
 def _build_price_per_minute_cell(target: TargetSummary) -> TableCell:

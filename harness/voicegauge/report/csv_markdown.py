@@ -47,11 +47,11 @@ def _format_csv_value(value: ColumnValue) -> str | int | float | None:
 
 def render_markdown(report: BenchReport) -> str:
     """Render the comparison of each run as a table, preceded by its suite, date and ASR engine."""
-    return "\n".join(line for run in report.runs for line in _format_run(run, report.characters))
+    return "\n".join(line for run in report.runs for line in _format_run(run, report))
 
 
-def _format_run(run: RunReport, characters: int) -> list[str]:
-    columns = build_comparison_columns(run.targets, characters)
+def _format_run(run: RunReport, report: BenchReport) -> list[str]:
+    columns = build_comparison_columns(run.targets, report.characters, report.monthly_characters)
     heads = ["Target", *(" ".join(filter(None, (_format_column_head(c.group, c.label), c.unit))) for c in columns)]
     rows = [
         [_escape_markdown(row.summary.target), *(_format_cell(cell) for cell in row.cells)]

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from voicegauge.bench.analysis import (
-    DEFAULT_MONTHLY_CHARACTERS,
     DEFAULT_TEXT_LENGTH_CHARACTERS,
     Estimate,
     TargetSummary,
@@ -192,7 +191,7 @@ def render_page(
         site: links to the other pages of the site that the page is part of; `None` for a page on its own.
     """
     targets = [target for run in report.runs for target in run.targets]
-    columns = build_comparison_columns(targets, report.characters)
+    columns = build_comparison_columns(targets, report.characters, report.monthly_characters)
     players = _load_players(report, [folder for folder, _ in runs])
     axes, time_axis = choose_shared_axes(targets), choose_shared_time_axis(targets)
     is_mixed = len({run.manifest.provenance for run in report.runs}) > 1
@@ -291,7 +290,7 @@ def _render_template(
             table=rows,
             sorted_by=next((key for key in SORT_KEYS if key in keys), ""),
             columns=columns,
-            monthly_characters=DEFAULT_MONTHLY_CHARACTERS,
+            monthly_characters=report.monthly_characters,
             weights=msgspec.structs.asdict(report.runs[0].ranking.weights),
             differences=differences,
             differing_facts=list_differing_facts(report) if differences else (),
@@ -316,6 +315,7 @@ def _create_report_environment() -> Environment:
     filters: dict[str, Callable[..., str]] = {
         "bounds": format_bounds,
         "interval": _format_rate_interval,
+        "json": lambda records: msgspec.json.encode(records).decode(),
         "ms": text_format.format_ms,
         "number": text_format.format_number,
         "percent": text_format.format_percent,

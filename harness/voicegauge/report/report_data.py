@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from voicegauge.bench.analysis import (
+    DEFAULT_MONTHLY_CHARACTERS,
     DEFAULT_TEXT_LENGTH_CHARACTERS,
     TargetSummary,
     resample_targets,
@@ -110,6 +111,8 @@ class BenchReport(Record, frozen=True, kw_only=True):
     """Version of voicegauge that wrote the report; each run's manifest has the version that measured the run."""
     characters: int
     """Number of characters of the text for which prices per million characters are stated."""
+    monthly_characters: int
+    """Number of characters of the month for which prices are stated, with the cheapest account plan for them."""
     runs: tuple[RunReport, ...]
 
     @property
@@ -119,13 +122,18 @@ class BenchReport(Record, frozen=True, kw_only=True):
 
 
 def summarize_runs(
-    runs: Sequence[tuple[Path, Run]], *, characters: int = DEFAULT_TEXT_LENGTH_CHARACTERS, clips: int = MAX_CLIPS
+    runs: Sequence[tuple[Path, Run]],
+    *,
+    characters: int = DEFAULT_TEXT_LENGTH_CHARACTERS,
+    monthly_characters: int = DEFAULT_MONTHLY_CHARACTERS,
+    clips: int = MAX_CLIPS,
 ) -> BenchReport:
     """Compute the data of a report.
 
     Args:
         runs: each run with its folder.
         characters: text length at which prices are stated.
+        monthly_characters: number of characters of a month at which prices are stated.
         clips: number of the worst clips of each run.
 
     Raises:
@@ -133,8 +141,10 @@ def summarize_runs(
     """
     if not runs:
         raise DataError("there is no run to report: give a run's folder or its run.json")
-    reports = tuple(_summarize_run(run, characters, clips) for _, run in runs)
-    return BenchReport(voicegauge=__version__, characters=characters, runs=reports)
+    reports = tuple(_summarize_run(run, characters, monthly_characters, clips) for _, run in runs)
+    return BenchReport(
+        voicegauge=__version__, characters=characters, monthly_characters=monthly_characters, runs=reports
+    )
 
 
 def find_latest_scores(run: Run) -> ScoreSet | None:
@@ -142,11 +152,13 @@ def find_latest_scores(run: Run) -> ScoreSet | None:
     return run.score_sets[-1] if run.score_sets else None
 
 
-def _summarize_run(run: Run, characters: int, clips: int) -> RunReport:
+def _summarize_run(run: Run, characters: int, monthly_characters: int, clips: int) -> RunReport:
     scores = find_latest_scores(run)
     worst = select_worst_clips(run.samples, scores.scores, max_clips=clips) if scores else ()
     resamples = resample_targets(run, scores)
-    targets = summarize_targets(run, scores, text_length_characters=characters, resamples=resamples)
+    targets = summarize_targets(
+        run, scores, text_length_characters=characters, monthly_characters=monthly_characters, resamples=resamples
+    )
     measured = MeasuredRun(run.manifest, scores, targets, resamples)
     return RunReport(
         manifest=run.manifest,

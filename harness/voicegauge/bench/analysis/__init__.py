@@ -13,6 +13,7 @@ from voicegauge.bench.analysis.cost import (
     DEFAULT_TEXT_LENGTH_CHARACTERS,
     TargetCost,
     compute_target_cost,
+    convert_credits,
 )
 from voicegauge.bench.analysis.drift_spread import DEFAULT_DRIFT, MIN_COMPARED_TIME_MS
 from voicegauge.bench.analysis.joint_resamples import DifferenceInterval, JointResamples
@@ -56,6 +57,7 @@ __all__ = [
     "compare_runs",
     "compare_targets",
     "compute_target_cost",
+    "convert_credits",
     "get_error_rate",
     "get_median_latency_ms",
     "group_target_samples",

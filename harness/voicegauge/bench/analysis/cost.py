@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from msgspec.structs import replace
 
 from voicegauge.contract import is_rounded_amount
-from voicegauge.model import AmountPerUnit, Cost, Record, Sample, TargetRef
+from voicegauge.model import AmountPerUnit, Cost, Record, Run, Sample, TargetPlan, TargetRef
 
 DEFAULT_TEXT_LENGTH_CHARACTERS = 500
 """Default text length, in characters, at which the price per million characters is stated.
@@ -20,6 +23,33 @@ DEFAULT_MONTHLY_CHARACTERS = 10_000_000
 """Default number of characters spoken in a month, at which the monthly price is stated."""
 
 
+class PlanCost(Record, frozen=True, kw_only=True):
+    """What a month costs with one account plan."""
+
+    name: str
+    monthly_fee_usd: float
+    included: float
+    """Number of units per month that the fee includes."""
+    unit: Literal["request", "character"]
+    usd_per_unit: float
+    """Price of a unit beyond the included ones."""
+    overage: bool
+    """Whether more than the included units can be bought."""
+
+    def compute_month_usd(self, requests: float, characters: float) -> float | None:
+        """Return the price of a month; `None` if the plan does not allow so much."""
+        beyond = max(0.0, (requests if self.unit == "request" else characters) - self.included)
+        return None if beyond and not self.overage else self.monthly_fee_usd + beyond * self.usd_per_unit
+
+
+class MonthCost(NamedTuple):
+    """The price of the characters of a month."""
+
+    usd: float
+    plan: str | None
+    """The cheapest account plan that allows as much; `None` without plans."""
+
+
 class CostLine(Record, frozen=True, kw_only=True):
     """The price of a text as a linear function of the text's length.
 
@@ -31,15 +61,31 @@ class CostLine(Record, frozen=True, kw_only=True):
     usd_per_character: float
     max_characters: int | None = None
     """Number of characters that one request may have at most; `None` if no document states a limit."""
+    plans: tuple[PlanCost, ...] = ()
+    """The account plans with a documented fee; the cheapest one for a month counts."""
+
+    def count_requests(self, characters: int) -> int:
+        """Return the number of requests that a text with this number of characters takes."""
+        return max(math.ceil(characters / self.max_characters), 1) if self.max_characters else 1
 
     def compute_request_usd(self, characters: int) -> float:
-        """Return the price of a text with this number of characters, split into as many requests as necessary."""
-        requests = math.ceil(characters / self.max_characters) if self.max_characters else 1
-        return self.fixed_usd * max(requests, 1) + self.usd_per_character * characters
+        """Return the price of a text with this number of characters, without what the fee of a plan includes."""
+        return self.fixed_usd * self.count_requests(characters) + self.usd_per_character * characters
 
-    def compute_usd_per_1m_characters(self, text_length_characters: int) -> float:
-        """Return the price of a million characters that are sent as texts with this number of characters."""
-        return self.compute_request_usd(text_length_characters) / text_length_characters * 1_000_000
+    def compute_month(self, text_length_characters: int, monthly_characters: int) -> MonthCost:
+        """Return the price of a month, whose characters are sent as texts with this number of characters."""
+        texts = monthly_characters / text_length_characters
+        requests = texts * self.count_requests(text_length_characters)
+        with_plans = [(plan.compute_month_usd(requests, monthly_characters), plan.name) for plan in self.plans]
+        known = [MonthCost(usd, name) for usd, name in with_plans if usd is not None]
+        without_plan = MonthCost(self.compute_request_usd(text_length_characters) * texts, None)
+        return min(known, key=lambda month: month.usd, default=without_plan)
+
+    def compute_usd_per_1m_characters(
+        self, text_length_characters: int, monthly_characters: int = DEFAULT_MONTHLY_CHARACTERS
+    ) -> float:
+        """Return the price of a million of the characters of a month."""
+        return self.compute_month(text_length_characters, monthly_characters).usd / monthly_characters * 1_000_000
 
 
 class TargetCost(Record, frozen=True, kw_only=True):
@@ -57,12 +103,19 @@ class TargetCost(Record, frozen=True, kw_only=True):
     charge_differs: bool
     """Whether at least one charge differs from the documented price by more than rounding."""
     usd_per_1m_characters: float | None
-    """Price of a million characters, sent as texts of `characters` characters."""
+    """Price of a million characters, sent as texts of `characters` characters, with the cheapest account plan for
+    `monthly_characters`."""
+    usd_per_month: float | None
+    """Price of `monthly_characters` with that plan."""
+    plan: str | None
+    """The cheapest account plan; `None` if no plan with a documented fee is known."""
     usd_per_audio_minute: float | None
     """Price per minute of audio; `None` if the price has another unit or no document states a price."""
     credits_per_audio_minute: float | None
     characters: int
     """Text length at which `usd_per_1m_characters` is stated."""
+    monthly_characters: int
+    """Number of characters of a month at which `usd_per_1m_characters` is stated."""
     line: CostLine | None
     """Price as a function of the text length; see `estimate_cost_line` for when it is `None`."""
     disputed: bool
@@ -74,13 +127,54 @@ class TargetCost(Record, frozen=True, kw_only=True):
     """The documented price in words."""
 
 
+def convert_credits(run: Run, credit_usd_by_provider: Mapping[str, float]) -> Run:
+    """Return a run with prices in dollars where documents state them in credits alone.
+
+    Args:
+        run: a saved run.
+        credit_usd_by_provider: price of one credit in dollars by provider.
+    """
+    rates = {
+        target.id: credit_usd_by_provider[provider]
+        for target in run.manifest.targets
+        if (provider := target.id.partition("/")[0]) in credit_usd_by_provider and target.price.usd is None
+    }
+    if not rates:
+        return run
+    targets = tuple(_convert_target(one, rates[one.id]) if one.id in rates else one for one in run.manifest.targets)
+    samples = tuple(_convert_sample(one, rates[one.target]) if one.target in rates else one for one in run.samples)
+    return replace(run, manifest=replace(run.manifest, targets=targets), samples=samples)
+
+
+def _convert_target(target: TargetRef, credit_usd: float) -> TargetRef:
+    credits = target.price.credits
+    if credits is None:
+        return target
+    usd = replace(credits, amount=credits.amount * credit_usd)
+    description = f"{target.price.description}, at ${credit_usd:g} per credit (--credit-rate)"
+    return replace(target, price=replace(target.price, usd=usd, description=description))
+
+
+def _convert_sample(sample: Sample, credit_usd: float) -> Sample:
+    cost = sample.cost
+    price, charge = (
+        None if amount is None else amount * credit_usd for amount in (cost.price_credits, cost.charged_credits)
+    )
+    return replace(sample, cost=replace(cost, price_usd=price, charged_usd=charge))
+
+
 def get_sample_audio_s(sample: Sample) -> float | None:
     """Return the duration of a successful sample's audio; `None` if there is no audio that could be decoded."""
     return sample.audio.audio_s if sample.audio and not sample.failure else None
 
 
-def compute_target_cost(target: TargetRef, samples: Sequence[Sample], text_length_characters: int) -> TargetCost:
-    """Compute the mean cost of `samples` and the price of texts of `text_length_characters` characters."""
+def compute_target_cost(
+    target: TargetRef,
+    samples: Sequence[Sample],
+    text_length_characters: int,
+    monthly_characters: int = DEFAULT_MONTHLY_CHARACTERS,
+) -> TargetCost:
+    """Compute the mean cost of `samples`, and the price of a month at the stated text length and volume."""
 
     def compute_average_of_samples(select_value: Callable[[Sample], float | None]) -> float | None:
         known = [found for sample in samples if (found := select_value(sample)) is not None]
@@ -88,6 +182,7 @@ def compute_target_cost(target: TargetRef, samples: Sequence[Sample], text_lengt
 
     charged = [s for s in samples if s.cost.charged_usd is not None or s.cost.charged_credits is not None]
     line = estimate_cost_line(target, samples)
+    month = line.compute_month(text_length_characters, monthly_characters) if line else None
     return TargetCost(
         usd_per_request=compute_average_of_samples(lambda s: s.cost.price_usd),
         credits_per_request=compute_average_of_samples(lambda s: s.cost.price_credits),
@@ -95,10 +190,13 @@ def compute_target_cost(target: TargetRef, samples: Sequence[Sample], text_lengt
         charged_credits_per_request=compute_average_of_samples(lambda s: s.cost.charged_credits),
         charged_samples=len(charged),
         charge_differs=any(_charge_differs(s.cost) for s in charged),
-        usd_per_1m_characters=line.compute_usd_per_1m_characters(text_length_characters) if line else None,
+        usd_per_1m_characters=month.usd / monthly_characters * 1_000_000 if month else None,
+        usd_per_month=month.usd if month else None,
+        plan=month.plan if month else None,
         usd_per_audio_minute=_compute_amount_per_audio_minute(target.price.usd),
         credits_per_audio_minute=_compute_amount_per_audio_minute(target.price.credits),
         characters=text_length_characters,
+        monthly_characters=monthly_characters,
         line=line,
         disputed=target.price.disputed,
         price=target.price.description,
@@ -131,7 +229,7 @@ def estimate_cost_line(target: TargetRef, samples: Sequence[Sample]) -> CostLine
     price = target.price.usd
     if price is None:
         return None
-    fixed_usd, usd_per_character = 0.0, 0.0
+    fixed_usd, usd_per_character, units_per_character = 0.0, 0.0, 1.0
     match price.unit:
         case "request":
             fixed_usd = price.amount
@@ -141,11 +239,39 @@ def estimate_cost_line(target: TargetRef, samples: Sequence[Sample]) -> CostLine
             minutes = _estimate_audio_minutes_per_character(samples)
             if minutes is None:
                 return None
-            usd_per_character = price.amount * minutes
+            usd_per_character, units_per_character = price.amount * minutes, minutes
         case "estimated_character":
             measured = _average_usd_per_character(samples)
             usd_per_character = price.amount if measured is None else measured
-    return CostLine(fixed_usd=fixed_usd, usd_per_character=usd_per_character, max_characters=target.max_characters)
+    unit: Literal["request", "character"] = "request" if price.unit == "request" else "character"
+    return CostLine(
+        fixed_usd=fixed_usd,
+        usd_per_character=usd_per_character,
+        max_characters=target.max_characters,
+        plans=tuple(_iterate_plan_costs(target.price.plans, unit, units_per_character)),
+    )
+
+
+def _iterate_plan_costs(
+    plans: Sequence[TargetPlan], unit: Literal["request", "character"], units_per_character: float
+) -> Iterator[PlanCost]:
+    """Yield the plans with a documented fee.
+
+    Args:
+        plans: the account plans.
+        unit: what the plans are charged for; units of another kind are converted to characters.
+        units_per_character: number of those units in a character, such as minutes of audio; 1 for requests.
+    """
+    for plan in plans:
+        if plan.monthly_fee_usd is not None and units_per_character > 0:
+            yield PlanCost(
+                name=plan.name,
+                monthly_fee_usd=plan.monthly_fee_usd,
+                included=(plan.included or 0.0) / units_per_character,
+                unit=unit,
+                usd_per_unit=plan.usd * units_per_character,
+                overage=plan.overage,
+            )
 
 
 def _average_usd_per_character(samples: Sequence[Sample]) -> float | None:

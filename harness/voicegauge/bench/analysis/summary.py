@@ -14,6 +14,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from voicegauge.bench.analysis.cost import (
+    DEFAULT_MONTHLY_CHARACTERS,
     DEFAULT_TEXT_LENGTH_CHARACTERS,
     TargetCost,
     compute_target_cost,
@@ -195,6 +196,7 @@ def summarize_targets(
     score_set: ScoreSet | None = None,
     *,
     text_length_characters: int = DEFAULT_TEXT_LENGTH_CHARACTERS,
+    monthly_characters: int = DEFAULT_MONTHLY_CHARACTERS,
     resamples: JointResamples | None = None,
     seed: int = 0,
 ) -> tuple[TargetSummary, ...]:
@@ -204,6 +206,7 @@ def summarize_targets(
         run: the run to summarize; warm-up samples are left out.
         score_set: one of the run's score sets; without a score set, the summaries have no error rates.
         text_length_characters: text length at which the price per million characters is stated.
+        monthly_characters: number of characters of a month, which decides which account plan is the cheapest.
         resamples: the result of `resample_targets` for the same arguments, if the caller has it.
         seed: seed of the resampling behind the intervals.
 
@@ -216,7 +219,8 @@ def summarize_targets(
     for target in run.manifest.targets:
         samples = samples_by_target[target.id]
         scored = scores.pair_with(samples) if scores else []
-        summary = _summarize_target(target, samples, scored, run.manifest.provenance, text_length_characters, seed)
+        cost = compute_target_cost(target, samples, text_length_characters, monthly_characters)
+        summary = _summarize_target(target, samples, scored, run.manifest.provenance, cost, seed)
         unscored = {s.language for s in samples} & set(score_set.left_out if score_set else ())
         summaries.append(msgspec.structs.replace(summary, unscored_languages=tuple(sorted(unscored))))
     return _compare_summaries(summaries, resamples or resample_targets(run, score_set, seed=seed))
@@ -255,7 +259,7 @@ def _summarize_target(
     samples: Sequence[Sample],
     scored: ScoredSamples,
     provenance: Provenance,
-    text_length_characters: int,
+    cost: TargetCost,
     seed: int,
 ) -> TargetSummary:
     kinds = Counter(s.failure.kind for s in samples if s.failure)
@@ -309,7 +313,7 @@ def _summarize_target(
         cer=compute_error_rate([pair for pair in scored if pair[1].unit == "character"], seed=seed),
         categories=_compute_rates_by_category(scored, seed),
         languages=_compute_rates_by_language(scored, seed),
-        cost=compute_target_cost(target, samples, text_length_characters),
+        cost=cost,
         # Set by `summarize_targets`, which sees all targets.
         pareto=False,
         is_among_fastest=False,

@@ -23,7 +23,17 @@ from voicegauge.contract import (
     quote_price,
 )
 from voicegauge.errors import BudgetError, DataError, UsageError
-from voicegauge.model import AmountPerUnit, Provenance, Record, RunKind, SuiteRef, TargetPrice, TargetRef, VoiceSample
+from voicegauge.model import (
+    AmountPerUnit,
+    Provenance,
+    Record,
+    RunKind,
+    SuiteRef,
+    TargetPlan,
+    TargetPrice,
+    TargetRef,
+    VoiceSample,
+)
 
 
 class BenchPlanSettings(Record, frozen=True, kw_only=True):
@@ -304,6 +314,7 @@ def build_target_ref(target: BaseTarget, user_price_usd: float | None = None) ->
         price=TargetPrice(
             description=_describe_target_price(target, user_price_usd),
             usd=_convert_to_amount_per_unit(dollars),
+            plans=tuple(TargetPlan(**plan._asdict()) for plan in dollars.plans) if dollars is not None else (),
             credits=_convert_to_amount_per_unit(in_credits),
             disputed=quote_price(target, DEFAULT_TEXT_LENGTH_CHARACTERS, user_price_usd=user_price_usd).is_disputed,
             sources=list_price_sources(target) if user_price_usd is None else (),

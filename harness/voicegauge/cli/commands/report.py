@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.options import OutputFile, OutputFolder, add_json_option, reject_outputs_to_same_file
+from voicegauge.cli.options import (
+    CharacterNumber,
+    OutputFile,
+    OutputFolder,
+    add_credit_rate_option,
+    add_json_option,
+    reject_outputs_to_same_file,
+)
 from voicegauge.errors import UsageError
-from voicegauge.files import write_file
 
 if TYPE_CHECKING:
     from voicegauge.api import ReportFormat
@@ -49,6 +55,13 @@ DEFAULT_PAGE_NAME = "report.html"
     help="Text length for which prices per million characters are stated.  [default: 500]",
 )
 @click.option(
+    "--characters-per-month",
+    type=CharacterNumber(),
+    metavar="N",
+    help="Number of characters of the month for which prices are stated, with the cheapest plan: 2M.  [default: 10M]",
+)
+@add_credit_rate_option
+@click.option(
     "--clips",
     type=click.IntRange(min=1),
     metavar="N",
@@ -83,6 +96,8 @@ def command(
     out: str | None,
     format_name: ReportFormat | None,
     text_length: int | None,
+    characters_per_month: int | None,
+    credit_rates: dict[str, float],
     clips: int | None,
     findings: tuple[Path, ...],
     changes: tuple[Path, ...],
@@ -96,8 +111,11 @@ def command(
     from voicegauge.cli.progress import TerminalProgress
 
     if site is not None:
-        if out or format_name or json_path or findings or changes:
-            raise UsageError("--site writes pages of its own: leave out --out, --format, --json, --findings, --changes")
+        if any((out, format_name, json_path, findings, changes, characters_per_month, credit_rates)):
+            raise UsageError(
+                "--site writes pages of its own: leave out --out, --format, --json, --findings, --changes, "
+                "--characters-per-month and --credit-rate"
+            )
         page = api.write_site(runs, site, text_length=text_length, max_clips=clips, progress=TerminalProgress())
         _announce_page(page, open_page=open_page)
         return
@@ -105,24 +123,25 @@ def command(
     report_format = format_name or _find_format(out)
     has_results = bool(findings or changes)
     _reject_contradictions(out, report_format, json_path, open_page=open_page, has_results=has_results)
-    has_samples_only = report_format in ("csv", "parquet")
-    report = (
-        None if has_samples_only and not json_path else api.build_report(runs, text_length=text_length, max_clips=clips)
-    )
+    report = None
+    if json_path or report_format in ("html", "markdown"):
+        report = api.build_report(
+            runs,
+            text_length=text_length,
+            characters_per_month=characters_per_month,
+            credit_rates=credit_rates,
+            max_clips=clips,
+        )
     if json_path:
         write_json(report, json_path)
     if only_json:
         return
-    page = Path(out) if out else (runs[0] if runs[0].is_dir() else runs[0].parent) / DEFAULT_PAGE_NAME
-    if report_format == "parquet":
-        api.write_report(runs, page, format=report_format)
-        _announce_page(page, open_page=False, to_stderr=json_path == "-")
-        return
-    text = api.render_report(runs, format=report_format, report=report, findings=findings, changes=changes)
-    if _writes_to_stdout(out, report_format):
+    if _writes_to_stdout(out, report_format) and report_format != "parquet":
+        text = api.render_report(runs, format=report_format, report=report, findings=findings, changes=changes)
         click.echo(text.encode(), nl=False)
         return
-    write_file(page, text.encode())
+    page = Path(out) if out else (runs[0] if runs[0].is_dir() else runs[0].parent) / DEFAULT_PAGE_NAME
+    api.write_report(runs, page, format=report_format, report=report, findings=findings, changes=changes)
     _announce_page(page, open_page=open_page, to_stderr=json_path == "-")
 
 

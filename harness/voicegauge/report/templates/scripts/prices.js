@@ -5,12 +5,22 @@ const formatUsd = (value) => {
   return "$" + value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
 };
 
-const priceOf = (line, characters) => {
+// The price of a month with an account plan; null if the plan does not allow so much.
+const planPriceOf = (plan, requests, volume) => {
+  const beyond = Math.max(0, (plan.unit === "request" ? requests : volume) - plan.included);
+  return beyond && !plan.overage ? null : { usd: plan.monthly_fee_usd + beyond * plan.usd_per_unit, plan: plan.name };
+};
+
+const priceOf = (line, characters, volume) => {
   if (line?.dataset.fixed === undefined) return null;
   const limit = Number(line.dataset.maxCharacters);
   const requests = limit ? Math.max(1, Math.ceil(characters / limit)) : 1;
   const text = Number(line.dataset.fixed) * requests + Number(line.dataset.character) * characters;
-  return { text, million: (text / characters) * 1e6 };
+  const texts = volume / characters;
+  const plans = JSON.parse(line.dataset.plans ?? "[]").map((plan) => planPriceOf(plan, texts * requests, volume));
+  const [cheapest] = plans.filter(Boolean).sort((a, b) => a.usd - b.usd);
+  const month = cheapest?.usd ?? text * texts;
+  return { text, month, million: (month / volume) * 1e6, plan: cheapest?.plan ?? "" };
 };
 
 const describeCheapest = (priced, characters) => {
@@ -20,14 +30,15 @@ const describeCheapest = (priced, characters) => {
   return next ? `${lead}, and the next, ${next.name}, ${formatUsd(next.usd)}.` : `${lead}.`;
 };
 
-const updateVerdicts = (characters) => {
+const updateVerdicts = (characters, volume) => {
   all("[data-run]").forEach((run) => {
     const detail = one("[data-price-detail] bdi", run), summary = one("[data-price-summary] bdi", run);
     if (!detail) return;
     detail.dataset.usual ??= detail.textContent;
     if (summary) summary.dataset.usual ??= summary.textContent;
-    const priced = all(".ranked [data-fixed]", run).map((row) => ({ name: row.dataset.name, usd: priceOf(row, characters).million }));
-    if (characters === usualAmounts.characters || !priced.length) {
+    const priced = all(".ranked [data-fixed]", run).map((row) => ({ name: row.dataset.name, usd: priceOf(row, characters, volume).million }));
+    const isUsual = characters === usualAmounts.characters && volume === usualAmounts.volume;
+    if (isUsual || !priced.length) {
       detail.textContent = detail.dataset.usual;
       if (summary) summary.textContent = summary.dataset.usual;
       return;
@@ -49,13 +60,14 @@ const updatePrices = (characters, volume) => {
   for (const element of all("[data-characters]")) element.textContent = characters.toLocaleString("en-US");
   for (const element of all("[data-volume]")) element.textContent = volume.toLocaleString("en-US");
   for (const element of all("[data-price]")) {
-    const price = priceOf(element.closest("[data-fixed]"), characters);
+    const price = priceOf(element.closest("[data-fixed]"), characters, volume);
     if (!price) continue;
-    price.month = (price.million * volume) / 1e6;
     const usd = price[element.dataset.price];
     element.textContent = formatUsd(usd);
     const cell = element.closest("[data-value]");
     if (cell) cell.dataset.value = usd;
+    const plan = cell && one("[data-plan] bdi", cell);
+    if (plan) plan.textContent = price.plan;
   }
-  updateVerdicts(characters);
+  updateVerdicts(characters, volume);
 };

@@ -1,11 +1,11 @@
 // Ranks the targets by the reader's weights, in the run and in each resample, as `rank_targets` does.
 const MEASURES = ["speed", "intelligibility", "price"];
 
-const readTarget = (row, characters) => ({
+const readTarget = (row, characters, volume) => ({
   row,
   speed: row.dataset.speed === "" ? null : Number(row.dataset.speed),
   intelligibility: row.dataset.intelligibility === "" ? null : Number(row.dataset.intelligibility),
-  usd: priceOf(row, characters)?.million ?? null,
+  usd: priceOf(row, characters, volume)?.million ?? null,
   speedResamples: row.dataset.speedResamples.split(" ").filter(Boolean).map(Number),
   intelligibilityResamples: row.dataset.intelligibilityResamples.split(" ").filter(Boolean).map(Number),
 });
@@ -36,8 +36,8 @@ const shareFirst = (targets, weights) => {
   }
 };
 
-const rank = (ranking, weights, characters) => {
-  const targets = all("li[data-name]", ranking).map((row) => readTarget(row, characters));
+const rank = (ranking, weights, characters, volume) => {
+  const targets = all("li[data-name]", ranking).map((row) => readTarget(row, characters, volume));
   if (!targets.length) return;
   addPricePoints(targets);
   for (const target of targets) target.points = weigh(target, weights);
@@ -69,6 +69,7 @@ const startNeeds = (form, table) => {
   const read = (name) => form.elements[name].valueAsNumber;
   const usual = Object.fromEntries([...MEASURES, "characters", "volume"].map((name) => [name, form.elements[name].value]));
   usualAmounts.characters = Number(usual.characters);
+  usualAmounts.volume = Number(usual.volume);
   const notes = all("[data-ranking-note]").map((note) => [note, note.textContent]);
   const update = () => {
     const usable = form.checkValidity();
@@ -81,7 +82,7 @@ const startNeeds = (form, table) => {
       input.setAttribute("aria-valuetext", WORDS[weights[measure]]);
     }
     updatePrices(read("characters"), read("volume"));
-    for (const ranking of all("[data-ranking]")) rank(ranking, weights, read("characters"));
+    for (const ranking of all("[data-ranking]")) rank(ranking, weights, read("characters"), read("volume"));
     const changed = MEASURES.some((measure) => form.elements[measure].value !== usual[measure]);
     for (const [note, text] of notes) note.textContent = changed ? "By your weights." : text;
     table.sortAgain();
