@@ -339,7 +339,7 @@ def test_a_job_is_judged_while_it_runs(faulty_emulator, tmp_path) -> None:
         httpx.Client(base_url=running.url, headers=headers) as client,
     ):
         run_job(client)
-    assert_judged_like_the_recording(running.report, tmp_path)
+    assert_judged_like_the_recording(running.report, tmp_path / "a.har")
     groups = {exchange.group for exchange in load_har(tmp_path / "a.har").exchanges}
     assert groups == {"conversation 1"}
 
@@ -373,7 +373,7 @@ def run_job(client: httpx.Client) -> None:
     assert polled["status"] in ("completed", "failed"), polled
 
 
-def assert_judged_like_the_recording(report, folder: Path) -> None:
-    checked = voicegauge.check(report.provider, recordings=[folder])
+def assert_judged_like_the_recording(report, file_or_folder: Path) -> None:
+    checked = voicegauge.check(report.provider, recordings=[file_or_folder])
     expected = {(f.fingerprint, f.severity, f.occurrences) for f in checked.findings if f.provenance == "emulated"}
     assert {(f.fingerprint, f.severity, f.occurrences) for f in report.report.findings} == expected

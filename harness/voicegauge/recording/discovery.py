@@ -12,9 +12,12 @@ from voicegauge.errors import DataError
 from voicegauge.recording.har import Recording, load_har
 
 
-def find_recordings(folder: Path) -> list[Path]:
-    """The sorted paths of the HAR files in `folder` and in its direct sub-folders, of which each provider has one."""
-    return sorted([*folder.glob("*.har"), *folder.glob("*/*.har")])
+def find_recordings(path: Path) -> list[Path]:
+    """The sorted paths of the HAR files in a folder and in its direct sub-folders, of which each provider has one.
+
+    The path of a file is returned as it is.
+    """
+    return sorted([*path.glob("*.har"), *path.glob("*/*.har")]) if path.is_dir() else [path]
 
 
 def find_provider_recordings(provider_id: str, bundled_folder: Path | None = None) -> list[Path]:
@@ -43,7 +46,7 @@ def load_recordings(paths: Iterable[Path], *, group_name_part: str = "") -> list
     """
     recordings = []
     for path in paths:
-        files = find_recordings(path) if path.is_dir() else [path]
+        files = find_recordings(path)
         if not files:
             raise DataError(f"{path}: contains no recording (*.har)")
         recordings += [_filter_groups(load_har(file), group_name_part) for file in files]

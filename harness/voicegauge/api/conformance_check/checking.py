@@ -93,8 +93,8 @@ def check(
         select: ids of the rules to apply; all by default.
         ignore: ids of rules not to apply.
         severities: severities that replace those of the rules, by rule id.
-        recordings: folders of HAR files to check when nothing is sent, instead of the bundled ones and those that
-            `record` wrote to the folder "fixtures" of the working directory.
+        recordings: HAR files, or folders of them, to check if nothing is sent, instead of the bundled ones and those
+            that `record` wrote to the folder "fixtures" of the working directory.
         stale_recordings_fail: whether a recording older than its provider's age limit is an error instead of a
             warning.
         max_calls: maximum number of billable requests; the most informative ones are sent first.
@@ -157,8 +157,8 @@ def check(
     rules = select_rules(tuple(select), tuple(ignore), severities)
     collector = Collector([target.id for target in chosen], seed)
     if not emulated and live is None:
-        folders = [Path(folder) for folder in recordings]
-        check_offline(collect_contracts(chosen), rules, collector, folders, stale_recordings_fail=stale_recordings_fail)
+        paths = [Path(path) for path in recordings]
+        check_offline(collect_contracts(chosen), rules, collector, paths, stale_recordings_fail=stale_recordings_fail)
         return build_report(collector, None, rules)
     plan = plan_cases_to_send(
         chosen,

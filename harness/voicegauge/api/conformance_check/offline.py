@@ -26,7 +26,7 @@ def check_offline(
     """
     check_documented_examples(contracts, rules, collector)
     if recordings:
-        files = [path for folder in recordings for path in find_recordings(folder)]
+        files = [path for file_or_folder in recordings for path in find_recordings(file_or_folder)]
     else:
         bundled_folder = find_bundled_folder("fixtures")
         files = [
@@ -38,6 +38,6 @@ def check_offline(
         ]
     judged = check_recordings(files, contracts, rules, collector, stale_recordings_fail=stale_recordings_fail)
     providers = " or ".join(contract.id for contract in contracts)
-    for folder in recordings:
-        if not any(path.is_relative_to(folder) for path in judged):
-            collector.add_not_judged(str(folder), f"it has no recording (*.har) of {providers}")
+    for file_or_folder in recordings:
+        if not any(path.is_relative_to(file_or_folder) for path in judged):
+            collector.add_not_judged(str(file_or_folder), f"it has no recording (*.har) of {providers}")

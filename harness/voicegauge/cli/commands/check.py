@@ -103,9 +103,9 @@ if TYPE_CHECKING:
 @click.option(
     "--recordings",
     multiple=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Folder of HAR files to check instead of ./fixtures/PROVIDER and the bundled ones. May be repeated.",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="PATH",
+    help="HAR file, or folder of them, to check instead of ./fixtures/PROVIDER and the bundled ones. May be repeated.",
 )
 @add_base_url_option
 @add_insecure_http_option

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import threading
 from pathlib import Path
@@ -160,9 +161,9 @@ def _print_report(out: Console, report: ProxyReport) -> None:
     for name, reason in report.report.unmatched_requests.items():
         out.print(f"passed, not judged: {name}: {reason}", style="yellow", soft_wrap=True)
     if report.recording is not None:
-        folder = Path(report.recording).parent
+        command = shlex.join(["voicegauge", "check", report.provider, "--recordings", report.recording])
         out.print(f"recorded {format_count(report.recorded, 'exchange')}: {report.recording}", soft_wrap=True)
-        out.print(f"judge them again: voicegauge check {report.provider} --recordings {folder}", soft_wrap=True)
+        out.print(f"judge them again: {command}", soft_wrap=True)
     if report.report.coverage_percent is not None:
         out.print(format_coverage(report.report), soft_wrap=True)
     requests = format_count(report.requests, "request")

@@ -122,7 +122,7 @@ def load_recordings(path: Path) -> list[tuple[str, Recording]]:
     Raises:
         DataError: there is no recording, a file is not a recording of voicegauge, or providers differ between files.
     """
-    loaded = [(str(file), load_har(file)) for file in (find_recordings(path) if path.is_dir() else [path])]
+    loaded = [(str(file), load_har(file)) for file in find_recordings(path)]
     if not loaded:
         raise DataError(f"{path}: contains no recording (*.har)")
     providers = sorted({recording.provider for _, recording in loaded})
