@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 import pytest
 
 from voicegauge.checks import RULE_BY_ID
 from voicegauge.cli import run as voicegauge
 from voicegauge.conformance import CheckReport, CoverageEntry
 from voicegauge.drift import ComparedInput, DriftChange, DriftLevel, DriftReport, FilePosition
-from voicegauge.model import Finding, FindingLocation, Provenance, Severity
+from voicegauge.model import Finding, FindingClip, FindingLocation, Provenance, Severity
 from voicegauge.report.findings import build_check_page, build_drift_page, render_findings_page
+from voicegauge.speech.audio import encode
 
 from ..builders.report_runs import HOSTILE
 
@@ -37,6 +39,10 @@ def find(severity: Severity, message: str, number: int = 0, **changes: object) -
         reproduce="curl -X POST https://api.acme.test/speak",
         reading="the pricing page says another thing" if severity is Severity.DISPUTED else None,
     )
+
+
+TONE = np.sin(np.arange(32_000, dtype=np.float32) / 10)
+CLIP = FindingClip(media_type="audio/mpeg", data=encode(TONE, 16_000, "mp3")[0], audio_s=9.5)
 
 
 def report_of(*findings: Finding, **changes: object) -> CheckReport:
@@ -106,6 +112,14 @@ def test_500_findings_are_less_than_a_megabyte() -> None:
     assert len(text.encode()) < 1_000_000
 
 
+def test_a_finding_about_audio_has_a_player() -> None:
+    with_clip = msgspec.structs.replace(find(Severity.ERROR, "too short"), clip=CLIP)
+    page = render_findings_page(build_check_page(report_of(with_clip, find(Severity.WARNING, "silent", 1))))
+    assert page.count("<audio controls") == 1
+    assert "data:audio/mpeg;base64," in page
+    assert "at most the first 5 s; the audio has 9.5 s" in page
+
+
 def test_changes_are_ordered_by_what_breaks_clients() -> None:
     def change(rule: str, level: DriftLevel, message: str) -> DriftChange:
         position = FilePosition(file="old.yaml", pointer="/paths", line=3)
@@ -173,3 +187,24 @@ def test_the_page_is_accessible_fits_and_interprets_nothing(browser: Browser, tm
             assert tab.locator("script").count() == 1
             assert tab.locator("img, iframe, object, embed").count() == 0
     assert trouble == []
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_the_audio_of_findings_plays_one_at_a_time_and_a_link_opens_its_finding(
+    browser: Browser, tmp_path: Path
+) -> None:
+    findings = [msgspec.structs.replace(find(Severity.ERROR, f"too short {i}", i), clip=CLIP) for i in range(25)]
+    page = build_check_page(report_of(*findings))
+    file = tmp_path / "page.html"
+    file.write_text(render_findings_page(page))
+    with browser.new_context(viewport={"width": 360, "height": 640}) as session:
+        tab = session.new_page()
+        tab.goto(f"{file.as_uri()}#{page.findings[20].anchor}")
+        body = tab.locator(f"#{page.findings[20].anchor}")
+        body.wait_for(state="visible", timeout=3_000)
+        playing = tab.evaluate(
+            "async () => { const [a, b] = document.querySelectorAll('audio'); a.muted = b.muted = true;"
+            " await a.play(); await b.play(); return [a.paused, b.paused, b.duration > 0.5]; }"
+        )
+        assert playing == [True, False, True]

@@ -113,10 +113,10 @@ class BenchProgress(TerminalProgress):
     def phase_ended(self) -> None:
         """Remove what was drawn."""
         if self._is_sending:
-            self._is_sending, self._targets = False, {}
             if self._table is not None:
                 self._table.stop()
                 self._table = None
+            self._is_sending, self._targets = False, {}
             return
         super().phase_ended()
 

@@ -23,7 +23,7 @@ from voicegauge.model.exchange import (
     UploadedFile,
     header,
 )
-from voicegauge.model.finding import Finding, FindingLocation
+from voicegauge.model.finding import Finding, FindingClip, FindingLocation
 from voicegauge.model.job import Delivery, Failure, FailureKind, Interval, Job, StateObservation
 from voicegauge.model.ramp import RampResult, RampStep
 from voicegauge.model.run import (
@@ -64,6 +64,7 @@ __all__ = [
     "Failure",
     "FailureKind",
     "Finding",
+    "FindingClip",
     "FindingLocation",
     "Headers",
     "Interval",

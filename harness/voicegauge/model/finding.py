@@ -24,6 +24,16 @@ class FindingLocation(Record, frozen=True, kw_only=True):
     """JSON pointer to the violated statement in `file`."""
 
 
+class FindingClip(Record, frozen=True, kw_only=True):
+    """The beginning of the audio in which a violation was found, as MP3."""
+
+    media_type: str
+    data: bytes
+    """The encoded audio; base64 in JSON."""
+    audio_s: float
+    """Duration of the whole audio in seconds."""
+
+
 class Finding(Record, frozen=True, kw_only=True):
     """One violation of a rule."""
 
@@ -48,6 +58,10 @@ class Finding(Record, frozen=True, kw_only=True):
     messages: dict[str, int] = {}
     """Each different message with its number of occurrences, such as one for each wrong value, in the order in which
     they were found; empty if all occurrences have the same message. At most 100 messages are listed."""
+
+    clip: FindingClip | None = None
+    """The audio of the first occurrence; `None` if the finding is not about audio that can be played, or if the clips
+    of other findings have taken the space."""
 
     @property
     def fingerprint(self) -> str:

@@ -10,6 +10,7 @@ from voicegauge.conformance.reporting.coverage import (
     count_coverage_by_kind,
 )
 from voicegauge.conformance.reporting.export import export_check_report
+from voicegauge.conformance.reporting.finding_clips import FindingClips
 from voicegauge.conformance.reporting.report import (
     CaseResult,
     CheckReport,
@@ -36,6 +37,7 @@ __all__ = [
     "CoverageCounter",
     "CoverageEntry",
     "CoverageTotal",
+    "FindingClips",
     "LeftResource",
     "ResourceSummary",
     "Spending",

@@ -231,7 +231,7 @@ class CaseRunner:
                 self._checker.iterate_findings(subject, case_id=case.id, build_reproduction_command=reproduce)
             )
             self._collector.coverage.add_subject(subject, {finding.rule for finding in of_subject})
-            findings += of_subject
+            findings += self._collector.clips.add_clips(of_subject, subject)
         return findings
 
     def _build_repeat_command(self, case: ConformanceCase, exchange: Exchange) -> str | None:

@@ -13,6 +13,7 @@ from voicegauge.conformance.reporting import (
     CaseResult,
     CheckReport,
     CoverageCounter,
+    FindingClips,
     ResourceSummary,
     SpendingAccount,
     SpendingTotal,
@@ -47,6 +48,7 @@ class Collector:
         self._resources = ResourceSummary()
         self._rejections_without_credit = 0
         self.coverage = CoverageCounter()
+        self.clips = FindingClips()
         self.secrets: set[str] = set()
         """API keys in use, which are masked in every text of the report."""
         self.stopped_by: str | None = None
@@ -60,7 +62,7 @@ class Collector:
         """Apply the rules of `checker` to `subjects`, and add and return the findings."""
         findings: list[Finding] = []
         for subject in subjects:
-            of_subject = list(checker.iterate_findings(subject, case_id=case_id))
+            of_subject = self.clips.add_clips(list(checker.iterate_findings(subject, case_id=case_id)), subject)
             self.coverage.add_subject(subject, {finding.rule for finding in of_subject})
             findings += of_subject
         self._findings += findings

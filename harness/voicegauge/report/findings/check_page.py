@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 from collections import defaultdict
 
 from voicegauge.conformance import CheckReport, CoverageEntry, export_check_report
-from voicegauge.model import Provenance
+from voicegauge.model import FindingClip, Provenance
 from voicegauge.outputs import ReportedFinding, ResultLevel, RuleDescription
 from voicegauge.printable import format_count
 from voicegauge.report.findings.findings_page import (
     CoverageRow,
+    FindingPlayer,
     FindingsPage,
     PageFinding,
     build_anchor,
@@ -37,6 +39,7 @@ def build_check_page(report: CheckReport, *, strict: bool = False) -> FindingsPa
     """
     exported = export_check_report(report, strict=strict)
     rules = {rule.id: rule for rule in exported.rules}
+    players = {(one.fingerprint, one.severity.value): _build_player(one.clip) for one in report.findings if one.clip}
     order = list(_URGENCY_BY_SEVERITY)
     findings = sorted(exported.findings, key=lambda one: (order.index(one.severity), -one.occurrences))
     return FindingsPage(
@@ -47,7 +50,10 @@ def build_check_page(report: CheckReport, *, strict: bool = False) -> FindingsPa
         cautions=tuple(
             filter(None, (report.stopped_by, report.notice, _describe_not_judged(report), report.emulator_notice))
         ),
-        findings=tuple(_build_finding(one, rules[one.rule], number) for number, one in enumerate(findings)),
+        findings=tuple(
+            _build_finding(one, rules[one.rule], number)._replace(player=players.get((one.fingerprint, one.severity)))
+            for number, one in enumerate(findings)
+        ),
         accepted=len(report.accepted),
         coverage=_summarize_coverage(report.coverage),
         skipped=(
@@ -111,6 +117,13 @@ def _build_finding(finding: ReportedFinding, rule: RuleDescription, number: int)
         location=format_location(finding.location),
         lines=read_source_lines(finding.location),
         command=str(seen.get("reproduce") or ""),
+    )
+
+
+def _build_player(clip: FindingClip) -> FindingPlayer:
+    return FindingPlayer(
+        src=f"data:audio/mpeg;base64,{base64.b64encode(clip.data).decode()}",
+        note=f"Re-encoded as MP3, at most the first 5 s; the audio has {clip.audio_s:g} s.",
     )
 
 

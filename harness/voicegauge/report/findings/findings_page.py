@@ -14,7 +14,7 @@ from voicegauge.report.page_assets import create_template_environment, load_asse
 from voicegauge.report.text_format import shorten
 
 STYLES = ("base.css", "verdict.css", "tables.css", "findings.css", "media.css")
-SCRIPTS = ("start.js", "fragment.js", "findings.js")
+SCRIPTS = ("start.js", "fragment.js", "players.js", "findings.js")
 MAX_SHOWN_CHARACTERS = 700
 """Number of characters shown of each text of a finding, so that 500 findings are less than a megabyte."""
 CONTEXT_LINES = 1
@@ -27,6 +27,14 @@ class SourceLine(NamedTuple):
     number: int
     text: str
     is_violated: bool
+
+
+class FindingPlayer(NamedTuple):
+    """Audio in the page."""
+
+    src: str
+    """A `data:` URI."""
+    note: str
 
 
 class PageFinding(NamedTuple):
@@ -48,6 +56,8 @@ class PageFinding(NamedTuple):
     """The violated line of the contract with its neighbours; empty if the file cannot be read."""
     command: str
     """Shell command that shows the finding again; empty if there is none."""
+    player: FindingPlayer | None = None
+    """The audio that the finding is about; `None` if there is none."""
 
 
 class CoverageRow(NamedTuple):
