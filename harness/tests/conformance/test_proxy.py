@@ -15,7 +15,8 @@ import zstandard
 
 import voicegauge
 from voicegauge.api import traffic_proxy
-from voicegauge.conformance.proxy import CaptureMemory
+from voicegauge.conformance.proxy import CaptureMemory, JudgeSettings, traffic_judge
+from voicegauge.conformance.proxy.traffic import RelayedExchange
 from voicegauge.errors import StorageError, UsageError
 from voicegauge.recording import load_har
 
@@ -178,6 +179,47 @@ async def test_redirects_and_server_errors_pass(status) -> None:
     assert (str(response.status_code), response.headers["location"]) == (status[:3], "https://x.example/")
     assert response.content == b"no"
     assert running.report.report.findings
+
+
+async def test_endless_traffic_with_a_finding_keeps_it_once_and_counts_it() -> None:
+    async def respond(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 503 Gone\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    new = []
+    async with (
+        listening(respond) as url,
+        voicegauge.proxy("openai", upstream=url, on_finding=new.append) as running,
+        httpx.AsyncClient() as client,
+    ):
+        for _ in range(3):
+            await client.get(f"{running.url}/v1/models")
+    assert len(new) == len(running.findings) == len({(finding.fingerprint, finding.message) for finding in new})
+    assert {finding.occurrences for finding in running.report.report.findings} == {3}
+
+
+def test_merging_findings_between_exchanges_changes_no_report(monkeypatch) -> None:
+    contract = voicegauge.load_contracts().find_provider("openai")
+    settings = JudgeSettings(contract_path="", base_urls={}, recording_path=None, masked_names=())
+    relayed_exchange = RelayedExchange(
+        method="GET",
+        url="https://api.openai.com/v1/models",
+        request_headers=(),
+        request_body=b"",
+        status=503,
+        response_headers=(),
+        response_body=b"",
+        timing=None,
+    )
+    reports = []
+    for count in (1, 1000):
+        monkeypatch.setattr(traffic_judge, "EXCHANGES_BETWEEN_MERGES", count)
+        judge = traffic_judge.TrafficJudge(contract, settings)
+        for _ in range(3):
+            judge.judge_exchange(relayed_exchange)
+        reports.append(judge.build_report())
+    assert reports[0].findings == reports[1].findings
+    assert {finding.occurrences for finding in reports[0].findings} == {3}
 
 
 async def test_a_finding_is_shown_again_at_the_upstream_without_masked_headers() -> None:

@@ -53,8 +53,11 @@ class RunningProxy:
 
     @property
     def findings(self) -> list[Finding]:
-        """The findings so far, in the order in which they occurred. Judging lags behind the traffic."""
-        return list(self._monitor.findings)
+        """The findings so far, each with its message once, in the order in which they occurred.
+
+        Judging lags behind the traffic.
+        """
+        return list(self._monitor.new_findings.values())
 
     @property
     def unjudged_count(self) -> int:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 MAX_FINDINGS_SHOWN = 3
 """Number of findings printed per rule and operation. More would make the other rules hard to see; --json has all."""
-MAX_NEW_FINDINGS_PRINTED = 1000
-"""Number of different messages printed while traffic passes."""
 MAX_MESSAGES_SHOWN = 12
 """Number of different messages printed per finding; --json has all."""
 MAX_CASES_SHOWN = 3
@@ -173,20 +171,15 @@ def _print_findings_of_rule(terminal: Console, findings: list[Finding]) -> None:
 
 
 class NewFindingPrinter:
-    """Prints findings at the moment at which they occur, each message of a finding once."""
+    """Prints findings at the moment at which they occur."""
 
     def __init__(self, terminal: Console) -> None:
         """Print on `terminal`."""
         self._terminal = terminal
-        self._printed: set[tuple[str, str]] = set()
         self._last_group: tuple[str, str, str | None] | None = None
 
     def print_finding(self, finding: Finding) -> None:
-        """Print a finding, unless it was printed before; what it has in common with the last one is not repeated."""
-        key = (finding.fingerprint, finding.message)
-        if key in self._printed or len(self._printed) >= MAX_NEW_FINDINGS_PRINTED:
-            return
-        self._printed.add(key)
+        """Print a finding; what it has in common with the last one is not repeated."""
         group = (finding.rule, _format_operation(finding), finding.reproduce)
         if group == self._last_group:
             self._terminal.print(f"  {finding.message}", soft_wrap=True)

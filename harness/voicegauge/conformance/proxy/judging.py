@@ -30,6 +30,8 @@ MAX_WAITING_EXCHANGES = 32
 """Number of exchanges above which the judge does not wait for a pause."""
 MAX_REASONS = 100
 """Maximum number of different reasons and paths that are counted, because a client can send any number of paths."""
+MAX_NEW_FINDINGS = 10_000
+"""Maximum number of different findings that are reported while traffic passes; the report counts all."""
 _OTHER_REASONS = "(others)"
 _JUDGE_ENDED_REASON = "the process that judges has ended"
 
@@ -125,8 +127,8 @@ class TrafficMonitor(RelayListener):
         self._sent: deque[tuple[CapturedBody, ...]] = deque()
         """Bodies of the exchanges that the judge has, whose memory is released when it has judged them."""
         self._lock = threading.Lock()
-        self.findings: list[Finding] = []
-        """The findings so far."""
+        self.new_findings: dict[tuple[str, str], Finding] = {}
+        """The first finding with each fingerprint and message, at most `MAX_NEW_FINDINGS`."""
         self.requests = self.recorded = self._handed_on = self._judged = 0
         self.failed: Counter[str] = Counter()
         self.not_judged: Counter[str] = Counter()
@@ -229,8 +231,10 @@ class TrafficMonitor(RelayListener):
                     if reason is not None:
                         _count_reason(counter, reason)
             for finding in judged.findings:
-                self.findings.append(finding)
-                self._on_finding(finding)
+                key = (finding.fingerprint, finding.message)
+                if key not in self.new_findings and len(self.new_findings) < MAX_NEW_FINDINGS:
+                    self.new_findings[key] = finding
+                    self._on_finding(finding)
 
 
 def _count_reason(counter: Counter[str], reason: str, count: int = 1) -> None:

@@ -45,6 +45,8 @@ MAX_OPEN_JOB_BYTES = 64 * 2**20
 """Memory, in bytes, that the bodies of these exchanges take."""
 MAX_POLLS_JUDGED_AGAIN = 50
 """Number of exchanges of a job after which it is judged again only at its end, as judging takes longer with each."""
+EXCHANGES_BETWEEN_MERGES = 1000
+"""Number of exchanges after which equal findings are merged, because traffic may pass for days."""
 MAX_NAME_CHARACTERS = 120
 
 _JobSubject = JobHistory | SpeechDelivery
@@ -208,6 +210,8 @@ class TrafficJudge:
     def _judge_complete(self, exchange: Exchange, job_number: int | None) -> list[Finding]:
         """Judge one exchange, and the job to which it belongs; return the findings that are new."""
         self._count_exchange(exchange)
+        if self._collector.exchange_count % EXCHANGES_BETWEEN_MERGES == 0:
+            self._collector.merge_equal_findings()
         call = parse_call(self._contract, exchange)
         checker = self._choose_checker([exchange])
         job = self._jobs[job_number] if job_number is not None else None

@@ -72,6 +72,13 @@ class Collector:
         """Add findings."""
         self._findings += findings
 
+    def merge_equal_findings(self) -> None:
+        """Count equal findings instead of keeping each one, so that endless traffic does not fill the memory.
+
+        Only for checks without planned cases, whose rejections are grouped at the end.
+        """
+        self._findings = list(merge_findings(self._findings))
+
     def count_exchange(self, provenance: Provenance, provider: str, operation: str) -> None:
         """Count one exchange with an operation."""
         self._exchanges[provenance] += 1
