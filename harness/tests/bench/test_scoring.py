@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from voicegauge.bench.running.store import save_audio
 from voicegauge.bench.scoring.scores import choose_scoring_asr, score_run
-from voicegauge.errors import DataError, UnreachableError
+from voicegauge.errors import DataError, UnreachableError, UsageError
 from voicegauge.model import Failure, Provenance, Run, Sample, ScoreSet
 from voicegauge.speech.asr import SpokenText
 from voicegauge.speech.audio import EncodedAudio, RawAudioFormat, encode
@@ -198,6 +198,27 @@ def test_no_scheduler_at_the_address_is_one_line(
     folder.add(wav(speech()))
     with pytest.raises(UnreachableError, match=r"no Dask scheduler responds at tcp://127\.0\.0\.1:1:"):
         score_run(folder.path, folder.run(), "auto", cluster="tcp://127.0.0.1:1")
+
+
+def test_a_cluster_without_workers_is_one_line(
+    folder: Folder, empty_cache: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distributed import LocalCluster
+
+    monkeypatch.setattr("voicegauge.bench.scoring.transcription.CLUSTER_WORKER_TIMEOUT_S", 0.1)
+    folder.add(wav(speech()))
+    with (
+        LocalCluster(n_workers=0, processes=False, dashboard_address=None, protocol="tcp") as cluster,
+        pytest.raises(UnreachableError, match=r"has no worker: start one with `dask worker tcp://127\.0\.0\.1:\d+`"),
+    ):
+        score_run(folder.path, folder.run(), "auto", cluster=cluster.scheduler_address)
+
+
+@pytest.mark.parametrize("address", ["", "foo", "tcp://:::", "http://127.0.0.1:80", "tcp://127.0.0.1:99999"])
+def test_an_unusable_address_of_a_scheduler_is_one_line(folder: Folder, empty_cache: None, address: str) -> None:
+    folder.add(wav(speech()))
+    with pytest.raises(UsageError, match=r"is not the address of a Dask scheduler: write it like tcp://HOST:8786"):
+        score_run(folder.path, folder.run(), "auto", cluster=address)
 
 
 def test_no_process_is_left_behind_when_the_parent_is_killed() -> None:

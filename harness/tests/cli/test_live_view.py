@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from voicegauge.api import ProgressListener
-from voicegauge.cli.live_view import PLAIN_LINE_INTERVAL_S, BenchProgress
+from voicegauge.cli.live_view import BenchProgress
+from voicegauge.cli.progress import PLAIN_LINE_INTERVAL_S
 from voicegauge.model import Cost, Failure, Latency, Sample
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from voicegauge.cli.console import create_console
-from voicegauge.cli.progress import TerminalProgress
+from voicegauge.cli.progress import PLAIN_LINE_INTERVAL_S, TerminalProgress, format_duration
 from voicegauge.model import Sample
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 REFRESHES_PER_S = 1
 """Drawing takes a few milliseconds, in which no response is noticed, so it is done rarely."""
-PLAIN_LINE_INTERVAL_S = 30.0
-"""Time between two lines where nothing can be drawn: on a pipe, or on a terminal that cannot move its cursor."""
 MAX_ROWS = 20
 """Number of targets that are shown; those that are complete are left out first."""
 
@@ -66,8 +64,8 @@ class BenchProgress(TerminalProgress):
             is_live: whether requests cost money, so that the cost is shown.
             clock: current time in seconds.
         """
-        super().__init__()
-        self._is_live, self._clock = is_live, clock
+        super().__init__(clock=clock)
+        self._is_live = is_live
         self._targets: dict[str, TargetProgress] = {}
         self._table: Live | None = None
         self._is_sending = False
@@ -137,7 +135,7 @@ class BenchProgress(TerminalProgress):
             parts.append(f"${sum(target.spent_usd for target in self._targets.values()):.4f} spent")
         left_s = self._estimate_left_s()
         if left_s is not None:
-            parts.append(f"about {_format_duration(left_s)} left")
+            parts.append(f"about {format_duration(left_s)} left")
         return ", ".join(parts)
 
     def build_table(self, console: Console) -> Group:
@@ -177,10 +175,3 @@ class BenchProgress(TerminalProgress):
         if not planned or not done_now:
             return None
         return (planned - done) * (self._clock() - self._started_s) / done_now
-
-
-def _format_duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    if not minutes:
-        return f"{rest} s"
-    return f"{minutes} min" if minutes >= 10 else f"{minutes} min {rest} s"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from voicegauge.api import ProgressListener
@@ -12,25 +14,44 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
-class TerminalProgress(ProgressListener):
-    """Shows a progress bar if standard error is a terminal, and prints notices in any case."""
+PLAIN_LINE_INTERVAL_S = 30.0
+"""Time between two lines where nothing can be drawn: on a pipe, or on a terminal that cannot move its cursor."""
 
-    def __init__(self) -> None:
+
+class TerminalProgress(ProgressListener):
+    """Shows a progress bar if standard error is a terminal, otherwise a line now and then; prints notices in any case.
+
+    Both tell how long the phase will still take.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
+        self._lines: _ProgressLines | None = None
+        self._clock = clock
 
     def phase_started(self, name: str, total: int | None, done: int = 0) -> None:
         """Show a progress bar."""
         console = create_console(to_stderr=True)
         if not sys.stderr.isatty() or console.is_dumb_terminal:
+            self._lines = _ProgressLines(name, done, self._clock)
             return
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TextColumn("left:"),
+            TimeRemainingColumn(),
             TextColumn("{task.fields[item]}", markup=False),
         )
         self._bar = Progress(*columns, console=console, transient=True)
@@ -41,14 +62,44 @@ class TerminalProgress(ProgressListener):
         """Move the progress bar."""
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done, total=total, item=item_name)
+        elif self._lines is not None and (line := self._lines.describe(done, total)):
+            self.notice(line)
 
     def phase_ended(self) -> None:
         """Remove the progress bar."""
         if self._bar is not None:
             self._bar.stop()
-        self._bar = self._task = None
+        self._bar = self._task = self._lines = None
 
     def notice(self, message: str) -> None:
         """Print a line above the progress bar."""
         out = self._bar.console if self._bar is not None else create_console(to_stderr=True)
         out.print(message, soft_wrap=True)
+
+
+class _ProgressLines:
+    """Describes the progress of a phase every `PLAIN_LINE_INTERVAL_S`."""
+
+    def __init__(self, phase_name: str, done: int, clock: Callable[[], float]) -> None:
+        self._name, self._first_done, self._clock = phase_name, done, clock
+        self._started_s = self._last_s = clock()
+
+    def describe(self, done: int, total: int | None) -> str:
+        """Return the line that is due; empty if none is."""
+        now_s = self._clock()
+        if now_s - self._last_s < PLAIN_LINE_INTERVAL_S:
+            return ""
+        self._last_s = now_s
+        if total is None:
+            return f"{self._name}: {done}"
+        finished = done - self._first_done
+        left_s = (now_s - self._started_s) / finished * (total - done) if finished else None
+        return f"{self._name}: {done} of {total}" + (f", about {format_duration(left_s)} left" if left_s else "")
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration that is estimated, such as "1 min 30 s" or "25 min"."""
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    return f"{minutes} min" if minutes >= 10 else f"{minutes} min {rest} s"

@@ -12,10 +12,8 @@ StopReason = Literal["interrupted", "budget", "unreachable"]
 ("budget"), or the service could not be reached ("unreachable")."""
 
 
-class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An immutable record; decoding fails for unknown fields.
-
-    Records form no cycles, so the garbage collector need not visit them: a large run has a million.
 
     Subclasses repeat `frozen=True, kw_only=True`: msgspec does not inherit `kw_only`, and type checkers do not see that
     it inherits `frozen`.

@@ -107,7 +107,7 @@ class Timing(Record, frozen=True, kw_only=True):
         return self.connect_ms is not None
 
 
-class Exchange(Record, frozen=True, kw_only=True, dict=True, gc=True):  # the parsed bodies are cached in its `__dict__`
+class Exchange(Record, frozen=True, kw_only=True, dict=True):  # the parsed bodies are cached in its `__dict__`
     """One request and its response.
 
     `operation` is the contract's operation id. `timing` is `None` if the exchange was not timed, as in a documented

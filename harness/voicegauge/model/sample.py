@@ -1,4 +1,7 @@
-"""Records of one benchmark sample: its latency, streaming, audio, cost and score."""
+"""Records of one benchmark sample: its latency, streaming, audio, cost and score.
+
+They form no cycles, so the garbage collector need not visit them (`gc=False`): a large run has half a million.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from voicegauge.model.exchange import ExchangeExcerpt
 from voicegauge.model.job import Failure, Interval
 
 
-class RequestPhases(Record, frozen=True, kw_only=True):
+class RequestPhases(Record, frozen=True, kw_only=True, gc=False):
     """How long each phase of the last submit took, in milliseconds, and the connection that it used."""
 
     wait_ms: float
@@ -34,7 +37,7 @@ class RequestPhases(Record, frozen=True, kw_only=True):
     """Such as "HTTP/1.1"; empty if it is not known."""
 
 
-class Latency(Record, frozen=True, kw_only=True):
+class Latency(Record, frozen=True, kw_only=True, gc=False):
     """Times of one sample in milliseconds.
 
     A time "until" an event is counted from the first byte of the first submit, on an open connection; at a fixed rate,
@@ -67,7 +70,7 @@ class Latency(Record, frozen=True, kw_only=True):
     """Time until the last byte of audio, including polling and download."""
 
 
-class Streaming(Record, frozen=True, kw_only=True):
+class Streaming(Record, frozen=True, kw_only=True, gc=False):
     """Arrival of audio that was streamed in the response to the submit, and its simulated playback.
 
     Times are milliseconds from the moment from which the latency of the sample counts.
@@ -93,7 +96,7 @@ class Streaming(Record, frozen=True, kw_only=True):
     does. A player that waits for so long before it starts has no underrun."""
 
 
-class AudioFacts(Record, frozen=True, kw_only=True):
+class AudioFacts(Record, frozen=True, kw_only=True, gc=False):
     """Measurements of one audio file."""
 
     sha256: str
@@ -118,7 +121,7 @@ class AudioFacts(Record, frozen=True, kw_only=True):
     rms_dbfs: float | None = None
 
 
-class Cost(Record, frozen=True, kw_only=True):
+class Cost(Record, frozen=True, kw_only=True, gc=False):
     """The documented price of one sample and the charge that the provider reported."""
 
     price_usd: float | None = None
@@ -129,7 +132,7 @@ class Cost(Record, frozen=True, kw_only=True):
     """Whether the documents contradict each other about the price."""
 
 
-class Sample(Record, frozen=True, kw_only=True):
+class Sample(Record, frozen=True, kw_only=True, gc=False):
     """One measured request of a benchmark, successful or failed."""
 
     id: str
@@ -180,7 +183,7 @@ class Sample(Record, frozen=True, kw_only=True):
         return not self.warmup and not (self.failure is not None and self.failure.kind == "interrupted")
 
 
-class Score(Record, frozen=True, kw_only=True):
+class Score(Record, frozen=True, kw_only=True, gc=False):
     """Transcript and error counts of one sample, determined with one ASR engine and one normalizer."""
 
     sample_id: str

@@ -5,8 +5,10 @@ A sample whose audio cannot be used counts as failed, like a sample without audi
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +38,8 @@ def measure_audio(
 ) -> tuple[Sample, ...]:
     """Return the samples with the measurements of their audio and the time to first audible speech.
 
+    All processors are used.
+
     A sample becomes a failure if its audio cannot be decoded, or is longer than the decoder accepts.
 
     Args:
@@ -47,13 +51,22 @@ def measure_audio(
     Raises:
         DataError: an audio file of the run is missing.
     """
-    by_file: dict[AudioFacts, _MeasuredAudio] = {}
     measured = []
-    for sample in samples:
-        if sample.audio is not None and sample.audio not in by_file:
-            by_file[sample.audio] = _measure_file(run_folder, sample.audio, targets.get(sample.target))
-        measured.append(_add_measurements(sample, by_file[sample.audio]) if sample.audio is not None else sample)
-        on_sample()
+    # Threads are enough to use all processors: the decoders do not hold Python's lock.
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        by_file: dict[AudioFacts, Future[_MeasuredAudio]] = {}
+        samples = tuple(samples)
+        for sample in samples:
+            if sample.audio is not None and sample.audio not in by_file:
+                by_file[sample.audio] = pool.submit(_measure_file, run_folder, sample.audio, targets.get(sample.target))
+        try:
+            for sample in samples:
+                audio = by_file[sample.audio].result() if sample.audio is not None else None
+                measured.append(sample if audio is None else _add_measurements(sample, audio))
+                on_sample()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     return tuple(measured)
 
 

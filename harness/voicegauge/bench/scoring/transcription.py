@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from voicegauge.bench.scoring.spawn_context import IsolatedSpawnContext, exclude_current_folder_from_import_path
 from voicegauge.errors import DataError, MissingExtraError, UnreachableError, UsageError
@@ -25,7 +26,10 @@ from voicegauge.speech.audio import EncodedAudio
 
 MAX_CLIPS_IN_FLIGHT_ON_CLUSTER = 64
 """Maximum number of clips in flight on a cluster: enough for many workers, but not too many for its memory."""
+CLUSTER_PROTOCOLS = ("tcp", "tls", "ws", "wss")
 CLUSTER_CONNECT_TIMEOUT_S = 10.0
+CLUSTER_WORKER_TIMEOUT_S = 10.0
+"""Maximum time until a cluster has a worker; without one, its scheduler would keep the clips for ever."""
 
 TranscriptionProgress = Callable[[int, int], None]
 """Function that is called with the number of clips transcribed so far and the number of all clips."""
@@ -99,7 +103,7 @@ def transcribe_clips(
         DataError: a clip is missing or was changed.
         UsageError: a process was killed or crashed.
         MissingExtraError: a cluster is given, but Dask is not installed.
-        UnreachableError: no scheduler responds at `cluster`.
+        UnreachableError: no scheduler responds at `cluster`, or it has no worker.
     """
     unique = {clip.cache_key: clip for clip in clips}
     cache = TranscriptCache(asr.id, asr.settings)
@@ -111,7 +115,9 @@ def transcribe_clips(
         clip.read()  # reports a damaged file now, not after an hour of transcribing
     if not remaining:
         return transcripts
-    with _open_cluster_pool(cluster) if cluster else _open_process_pool(min(workers, len(remaining))) as pool:
+    with (
+        _open_cluster_pool(cluster) if cluster is not None else _open_process_pool(min(workers, len(remaining))) as pool
+    ):
         for clip, transcription in _transcribe_all(pool, asr, remaining):
             transcripts[clip.cache_key] = transcription
             cache.put(*clip.cache_key, transcription)
@@ -163,13 +169,35 @@ def _open_cluster_pool(address: str) -> Iterator[_TranscriptionPool]:
         from distributed import Client
     except ModuleNotFoundError as error:
         raise MissingExtraError("Dask", "dask") from error
+    _check_cluster_address(address)
     try:
         client: Any = Client(address, timeout=CLUSTER_CONNECT_TIMEOUT_S, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise UnreachableError(f"no Dask scheduler responds at {address}: write it like tcp://HOST:8786") from error
     with client:
+        try:
+            client.wait_for_workers(1, timeout=CLUSTER_WORKER_TIMEOUT_S)
+        except TimeoutError as error:
+            raise UnreachableError(
+                f"the Dask cluster at {address} has no worker: start one with `dask worker {address}`"
+            ) from error
         executor = client.get_executor(pure=False)
         yield _TranscriptionPool(executor, MAX_CLIPS_IN_FLIGHT_ON_CLUSTER, is_remote=True)
+
+
+def _check_cluster_address(address: str) -> None:
+    """Refuse what is not the address of a scheduler; Dask would fail late and at length.
+
+    Raises:
+        UsageError: the address has no host or no port.
+    """
+    try:
+        url = urlsplit(address if "://" in address else f"tcp://{address}")
+        is_complete = bool(url.scheme in CLUSTER_PROTOCOLS and url.hostname and url.port)
+    except ValueError:  # the port is not a number
+        is_complete = False
+    if not is_complete:
+        raise UsageError(f"{address!r} is not the address of a Dask scheduler: write it like tcp://HOST:8786")
 
 
 def _transcribe_all(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -177,6 +178,9 @@ class CaseRunner:
             spent = count_spending(self._contract, self._running.exchanges, usd)
             self._limit.count_case(spent)
             self._collector.add_spending(case, spent, self._running.subject_classes)
+            self._running = _RunningCase()
+            if case.padding is not None:
+                gc.collect()  # cycles, as of exceptions, would keep bodies of a hundred megabytes for minutes
 
     async def judge_case(self, case: ConformanceCase) -> JudgedCase:
         """Send one case, judge the responses and collect the findings.

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from voicegauge.emulator.http import Rejection
-from voicegauge.model import Provenance, UploadedFile
+from voicegauge.model import UploadedFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,8 +89,6 @@ def embedded_asr() -> Asr:
     Raises:
         MissingExtraError: no runtime for the ASR engine is installed.
     """
-    from voicegauge.speech.asr import EMBEDDED_ENGINE, choose_asr
+    from voicegauge.speech.asr import create_embedded_asr
 
-    asr = choose_asr(EMBEDDED_ENGINE, provenance=Provenance.EMULATED, texts=[]).asr
-    assert asr is not None, "an engine requested by name is always returned"
-    return asr
+    return create_embedded_asr(saves_memory=True)

@@ -2,7 +2,7 @@
 
 from voicegauge.speech.asr.base import ASR_SAMPLE_RATE_HZ, Asr
 from voicegauge.speech.asr.cache import TranscriptCache
-from voicegauge.speech.asr.embedded import EMBEDDED_ENGINE, count_unknown_words
+from voicegauge.speech.asr.embedded import EMBEDDED_ENGINE, count_unknown_words, create_embedded_asr
 from voicegauge.speech.asr.faster_whisper import list_cached_models
 from voicegauge.speech.asr.selection import PREFERRED_MODELS, AsrChoice, SpokenText, choose_asr
 from voicegauge.speech.asr.transcription import Transcription, transcribe_audio
@@ -19,6 +19,7 @@ __all__ = [
     "Transcription",
     "choose_asr",
     "count_unknown_words",
+    "create_embedded_asr",
     "find_cached_weights",
     "install_weights",
     "list_cached_models",

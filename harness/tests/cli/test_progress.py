@@ -1,0 +1,31 @@
+"""Progress on standard error that is not a terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from voicegauge.cli.progress import TerminalProgress
+
+
+def test_on_a_pipe_a_line_now_and_then_tells_how_long_a_phase_will_take(capsys: pytest.CaptureFixture[str]) -> None:
+    now_s = 0.0
+    progress = TerminalProgress(clock=lambda: now_s)
+    progress.phase_started("sending requests", 700, done=100)
+    for number in range(600):
+        now_s += 1.0
+        progress.phase_progressed(101 + number, 700)
+    progress.phase_ended()
+    progress.phase_progressed(1, 1)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "sending requests: 130 of 700, about 9 min 30 s left"
+    assert lines[-1] == "sending requests: 700 of 700"
+    assert len(lines) == 20
+
+
+def test_a_phase_without_a_known_total_tells_its_count(capsys: pytest.CaptureFixture[str]) -> None:
+    times_s = iter([0.0, 10.0, 31.0, 32.0])
+    progress = TerminalProgress(clock=lambda: next(times_s))
+    progress.phase_started("transcribing", None)
+    for done in (1, 2, 3):
+        progress.phase_progressed(done, None)
+    assert capsys.readouterr().err == "transcribing: 2\n"
