@@ -208,3 +208,5 @@ def test_the_audio_of_findings_plays_one_at_a_time_and_a_link_opens_its_finding(
             " await a.play(); await b.play(); return [a.paused, b.paused, b.duration > 0.5]; }"
         )
         assert playing == [True, False, True]
+        tab.emulate_media(media="print")
+        assert all(one.bounding_box()["height"] > 100 for one in tab.locator(".finding .body").all())  # type: ignore[index]  # a box

@@ -277,6 +277,9 @@ def _print_spending(terminal: Console, report: CheckReport) -> None:
             f"{spending.total.requests} requests for {len(report.cases)} case{_choose_plural_ending(len(report.cases))}"
         )
         terminal.print(f"sent: {count}, as polls, downloads and repeated requests count", style="dim", soft_wrap=True)
+    if spending.total.billable:
+        billable = f"{spending.total.billable} requests to operations with a price were accepted"
+        terminal.print(f"billable: {billable}; the plan counts those that should be", style="dim", soft_wrap=True)
     _print_totals(terminal, "spent by kind", spending.by_kind)
     _print_totals(terminal, "by target", _add_rest(spending.by_target, spending.total))
     equal: dict[SpendingTotal, list[str]] = {}

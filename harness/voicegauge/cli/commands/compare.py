@@ -197,9 +197,10 @@ def _build_narrow_table(metrics: Sequence[MetricComparison]) -> Table:
 
 
 def _format_interval(metric: MetricComparison) -> str:
-    return (
-        "" if metric.low is None else f"{_format_change(metric, metric.low)} to {_format_change(metric, metric.high)}"
-    )
+    if metric.low is None or metric.high is None:
+        return ""
+    low, high = (_format_change(metric, end) for end in (metric.low, metric.high))
+    return f"{low.removesuffix(' points')} to {high}"
 
 
 def _format_verdict_count(verdict: str, count: int) -> str:
