@@ -160,8 +160,8 @@ SIZES = {
 def main() -> int:
     """Simulate, print the tables, and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m history_alerts", description=__doc__.partition("\n")[0])
-    parser.add_argument("--unchanged", type=int, default=100, help="unchanged histories for each design; 0 for none")
-    parser.add_argument("--changed", type=int, default=200, help="histories with planted changes; 0 for none")
+    parser.add_argument("--unchanged", type=int, default=60, help="unchanged histories for each design; 0 for none")
+    parser.add_argument("--changed", type=int, default=100, help="histories with planted changes; 0 for none")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (default: one per core)")
     options = parser.parse_args()
     within_bounds: list[bool] = []

@@ -202,6 +202,9 @@ def test_a_store_in_use_or_behind_a_link_is_left_alone(nights: Path, monkeypatch
     content = (nights.parent / "elsewhere").read_bytes()
     assert read_run_history(nights) == expected
     assert (nights.parent / "elsewhere").read_bytes() == content
+    (nights / STORE_FILE_NAME).unlink()
+    os.mkfifo(nights / STORE_FILE_NAME)
+    assert read_run_history(nights) == expected
 
 
 def test_unusable_runs_are_named_and_left_out(nights: Path) -> None:

@@ -67,6 +67,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
         ("run/run.json", ["report", "run"]),
         ("run/run.json", ["score", "run"]),
         ("run/run.json", ["compare", "run", "run"]),
+        ("run/run.json", ["history", "."]),
         ("old.har", ["drift", "pixelapi", "old.har"]),
         ("old.yaml", ["drift", "old.yaml", "pixelapi"]),
         ("tape.json", ["convert", "tape.json", "--provider", "pixelapi"]),

@@ -26,6 +26,8 @@ MIN_NIGHTS = 8
 """Smallest number of nights since the last shift from which a new one is found."""
 MIN_NIGHTS_BEFORE = 4
 """Smallest number of nights at the old level."""
+MAX_NIGHTS = 60
+"""Largest number of nights that are segmented, so that the chance of a false alert does not grow with the history."""
 NIGHTS_IN_A_ROW = 2
 """Number of nights at the new level before an alert."""
 _ASSUMED_DEGREES_OF_FREEDOM = 3.0
@@ -33,7 +35,7 @@ _ASSUMED_DEGREES_OF_FREEDOM = 3.0
 _SPLITS_PER_NIGHT = 3.0
 """Each night a shift is looked for at every earlier night. The tests resemble each other: together they raise as many
 false alerts as about three independent ones, as the benchmark `history` measures."""
-_CLIP_SHARE = 0.85
+_CLIP_SHARE = 0.9
 """Values are clipped at this share of the threshold: one night stays below it, two in a row are above."""
 
 
@@ -74,6 +76,7 @@ def find_level_shifts(
     values, counts = np.asarray(levels, dtype=np.float64), np.asarray(sample_counts, dtype=np.float64)
     start = 0
     for night in range(len(values)):
+        start = max(start, night + 1 - MAX_NIGHTS)
         if night + 1 - start < MIN_NIGHTS:
             continue
         first = _find_latest_shift(values[: night + 1], counts[: night + 1], start, noise, alpha)

@@ -14,7 +14,8 @@ import msgspec
 from voicegauge.bench.history.history_run import HistoryRun, measure_run
 from voicegauge.bench.history.store import IN_MEMORY, STORE_FILE_NAME, FileState, HistoryStore
 from voicegauge.bench.running import RUN_FILE_NAME, load_run
-from voicegauge.errors import DataError
+from voicegauge.errors import DataError, StorageError
+from voicegauge.files import check_writable
 from voicegauge.model import Record
 
 ReportProgress = Callable[[int, int], None]
@@ -58,8 +59,8 @@ def read_runs_below(folder: Path, report_progress: ReportProgress = lambda _done
     unreadable: list[SkippedRun] = []
     files = _find_run_files(folder, unreadable)
     kept = folder / STORE_FILE_NAME
-    # The second attempt is with a new file. A link may be part of a stranger's repository, and lead anywhere.
-    for store_file in (IN_MEMORY,) if kept.is_symlink() else (kept, kept, IN_MEMORY):
+    # The second attempt is with a new file.
+    for store_file in (kept, kept, IN_MEMORY) if _is_writable(kept) else (IN_MEMORY,):
         try:
             with HistoryStore(store_file) as store:
                 skipped = _update_store(store, folder, files, report_progress)
@@ -72,6 +73,15 @@ def read_runs_below(folder: Path, report_progress: ReportProgress = lambda _done
             continue
         return FolderContent(content.runs, [*unreadable, *skipped, *content.skipped])
     raise DataError(f"{folder}: SQLite cannot keep its runs, not even in memory")
+
+
+def _is_writable(store_file: Path) -> bool:
+    """Whether the file can be written, and neither it nor its folder is a link that leads elsewhere."""
+    try:
+        check_writable(store_file)
+    except StorageError:
+        return False
+    return True
 
 
 def _find_run_files(folder: Path, unreadable: list[SkippedRun]) -> list[Path]:

@@ -63,6 +63,7 @@ class HistoryStore:
             self._connection.execute("PRAGMA journal_mode = MEMORY")
             self._connection.execute("PRAGMA synchronous = OFF")
             self._connection.execute("PRAGMA foreign_keys = ON")
+            self._connection.execute("PRAGMA trusted_schema = OFF")  # the file may be part of a stranger's repository
             if self._connection.execute("PRAGMA user_version").fetchone() != (STORE_VERSION,):
                 self._create_tables()
         except sqlite3.Error:
