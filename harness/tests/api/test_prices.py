@@ -87,3 +87,27 @@ def test_a_documented_price_is_never_replaced_silently(option, usd, notice, capf
     assert json.loads(out)["spending"]["total"]["usd"] == pytest.approx(usd)
     assert ("--price" in err) == (notice is not None)
     assert (notice or "") in " ".join(err.split())
+
+
+@pytest.mark.parametrize(
+    ("command", "usd_pointer"),
+    [
+        (["check", "--max-calls", "1"], ("spending", "total", "usd")),
+        (["bench", "--limit", "1", "--warmup", "0"], ("usd",)),
+    ],
+)
+def test_credits_are_priced_at_the_rate_of_the_user(command, usd_pointer, capfd) -> None:
+    from voicegauge.cli import run
+
+    def read_usd(rate: str) -> float:
+        name, *others = command
+        assert run([name, "ttsai/tortoise", *others, "--live", "--dry-run", "--json", "-", "--credit-rate", rate]) == 0
+        found = json.loads(capfd.readouterr().out)
+        for key in usd_pointer:
+            found = found[key]
+        return float(found)
+
+    assert read_usd("ttsai=0.002") == pytest.approx(2 * read_usd("ttsai=0.001"))
+    assert read_usd("ttsai=0.001") > 0
+    assert run([command[0], "ttsai/tortoise", "--live", "--dry-run", "--credit-rate", "pixazo=0.001"]) == 2
+    assert "pixazo charges no credits: its prices are in dollars" in capfd.readouterr().err

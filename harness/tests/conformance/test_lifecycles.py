@@ -125,4 +125,7 @@ def test_each_use_of_a_resource_is_reserved_from_the_budget(live, made_by, name)
 def test_a_resource_is_not_created_if_the_price_of_its_use_is_unknown(live) -> None:
     report = live("createUserVoice", ledger=Ledger(1.0))
     assert report.exchanges == {}
-    assert "give it with --price ttsai/kokoro=USD" in report.cases[0].reason
+    assert (
+        "give it with --price ttsai/kokoro=USD, or that of a credit with --credit-rate ttsai=USD"
+        in report.cases[0].reason
+    )

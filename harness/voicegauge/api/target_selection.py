@@ -163,9 +163,16 @@ def download_document(url: str, folder: PathLike = ".") -> Path:
 
 
 def to_catalogue(contracts: ContractsOrFolders, live: LiveOptions | None = None) -> Catalogue:
-    """Return `contracts`, loaded if folders are given, with the prices of the account plans in `live`."""
+    """Return `contracts`, loaded if folders are given, with the account plans and the prices of credits in `live`.
+
+    Raises:
+        UnknownNameError: a price is for an unknown provider.
+        UsageError: a price is for a provider without credits.
+    """
     catalogue = contracts if isinstance(contracts, Catalogue) else load_contracts(contracts)
-    return catalogue.select_account_plans(live.account_plans) if live is not None else catalogue
+    if live is None:
+        return catalogue
+    return catalogue.set_credit_prices(live.credit_rates).select_account_plans(live.account_plans)
 
 
 def adapt_to_own_servers(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -130,6 +130,7 @@ def build_live_options(
     base_url: dict[str, str],
     plans: Sequence[str],
     allow_insecure_http: bool,
+    credit_rates: Mapping[str, float] | None = None,
     models: Sequence[str] = (),
     voices: Sequence[str] = (),
 ) -> LiveOptions | None:
@@ -146,6 +147,7 @@ def build_live_options(
         max_cost_usd=max_cost,
         base_urls=base_url,
         account_plans=plans,
+        credit_rates=credit_rates or {},
         allow_insecure_http=allow_insecure_http,
         models=models,
         voices=voices,
@@ -368,7 +370,7 @@ def add_credit_rate_option(command: CommandT) -> CommandT:
         multiple=True,
         callback=_read_credit_rates,
         metavar="PROVIDER=USD",
-        help="Dollars that you pay for one credit of PROVIDER, instead of the documented price. May be repeated.",
+        help="What one credit of PROVIDER costs you in dollars, instead of the documented price. May be repeated.",
     )(command)
 
 

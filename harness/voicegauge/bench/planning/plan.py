@@ -123,11 +123,13 @@ class BenchPlan(Record, frozen=True, kw_only=True):
             UsageError: a price is unknown.
             BudgetError: the plan costs more than `max_cost_usd`.
         """
-        unknown = [target.target for target in self.quotes if target.usd is None]
+        unknown = [target for target in self.quotes if target.usd is None]
         if unknown:
-            raise UsageError(
-                f"no document states the price of {unknown[0]} in dollars: set it with --price {unknown[0]}=USD"
+            name = unknown[0].target
+            rate = (
+                f", or that of a credit with --credit-rate {name.partition('/')[0]}=USD" if unknown[0].credits else ""
             )
+            raise UsageError(f"no document states the price of {name} in dollars: set it with --price {name}=USD{rate}")
         if self.usd > max_cost_usd:
             raise BudgetError(
                 f"{self.requests} requests cost ${self.usd:.4f}, more than --max-cost {max_cost_usd:g}: "

@@ -14,6 +14,7 @@ from voicegauge.cli.options import (
     add_base_url_option,
     add_baseline_options,
     add_contracts_option,
+    add_credit_rate_option,
     add_insecure_http_option,
     add_json_option,
     add_max_cost_option,
@@ -119,6 +120,7 @@ def _check_region(_ctx: click.Context, _param: click.Parameter, region: str | No
 @add_insecure_http_option
 @add_server_name_options
 @add_plan_option
+@add_credit_rate_option
 @add_max_cost_option
 @add_max_wait_option
 @add_price_option
@@ -190,6 +192,7 @@ def command(
     models: tuple[str, ...],
     voices: tuple[str, ...],
     plans: tuple[str, ...],
+    credit_rates: dict[str, float],
     max_cost: float,
     max_wait: float | None,
     prices: dict[str, float],
@@ -215,7 +218,16 @@ def command(
     finished and saved; the same command resumes an interrupted live run. Requests that were
     sent without receiving a result count as spent. They are listed, and never repeated silently.
     """
-    live_only = ("base_url", "allow_insecure_http", "plans", "models", "voices", "retry_ambiguous", "against_url")
+    live_only = (
+        "base_url",
+        "allow_insecure_http",
+        "plans",
+        "credit_rates",
+        "models",
+        "voices",
+        "retry_ambiguous",
+        "against_url",
+    )
     require_flags(ctx, live_only, "live")
     if faults and live:
         raise UsageError("--fault is for the emulator: leave out --live")
@@ -231,6 +243,7 @@ def command(
         max_cost=max_cost,
         base_url=base_url,
         plans=plans,
+        credit_rates=credit_rates,
         allow_insecure_http=allow_insecure_http,
         models=models,
         voices=voices,

@@ -14,6 +14,7 @@ from voicegauge.cli.options import (
     OutputFolder,
     add_base_url_option,
     add_contracts_option,
+    add_credit_rate_option,
     add_insecure_http_option,
     add_json_option,
     add_max_cost_option,
@@ -119,6 +120,7 @@ if TYPE_CHECKING:
 )
 @add_server_name_options
 @add_plan_option
+@add_credit_rate_option
 @add_max_cost_option
 @add_max_wait_option
 @add_price_option
@@ -160,6 +162,7 @@ def command(
     models: tuple[str, ...],
     voices: tuple[str, ...],
     plans: tuple[str, ...],
+    credit_rates: dict[str, float],
     max_cost: float,
     max_wait: float | None,
     prices: dict[str, float],
@@ -192,6 +195,7 @@ def command(
         max_cost=max_cost,
         base_url=base_url,
         plans=plans,
+        credit_rates=credit_rates,
         allow_insecure_http=allow_insecure_http,
         models=models,
         voices=voices,
@@ -278,6 +282,7 @@ def _validate_flags(ctx: click.Context) -> None:
             "allow_insecure_http",
             "prices",
             "plans",
+            "credit_rates",
             "full",
             "public_url",
             "large_uploads",

@@ -14,6 +14,7 @@ from voicegauge.cli.options import (
     OutputFolder,
     add_base_url_option,
     add_contracts_option,
+    add_credit_rate_option,
     add_insecure_http_option,
     add_json_option,
     add_max_cost_option,
@@ -68,6 +69,7 @@ MAX_FIELDS_SHOWN = 4
 @add_base_url_option
 @add_insecure_http_option
 @add_plan_option
+@add_credit_rate_option
 @add_max_cost_option
 @add_max_wait_option
 @add_price_option
@@ -91,6 +93,7 @@ def command(
     base_url: dict[str, str],
     allow_insecure_http: bool,
     plans: tuple[str, ...],
+    credit_rates: dict[str, float],
     max_cost: float,
     max_wait: float | None,
     prices: dict[str, float],
@@ -106,7 +109,9 @@ def command(
     because responses are saved in DIR/.unfinished until their file is written.
     """
     if not (live and emulated):
-        require_flags(ctx, ("retry_ambiguous", "base_url", "allow_insecure_http", "prices", "plans"), "live")
+        require_flags(
+            ctx, ("retry_ambiguous", "base_url", "allow_insecure_http", "prices", "plans", "credit_rates"), "live"
+        )
     from voicegauge import api
     from voicegauge.cli.progress import TerminalProgress
 
@@ -114,7 +119,12 @@ def command(
         names,
         emulated=emulated,
         live=build_live_options(
-            live=live, max_cost=max_cost, base_url=base_url, plans=plans, allow_insecure_http=allow_insecure_http
+            live=live,
+            max_cost=max_cost,
+            base_url=base_url,
+            plans=plans,
+            allow_insecure_http=allow_insecure_http,
+            credit_rates=credit_rates,
         ),
         contracts=contracts,
         out=out,

@@ -94,5 +94,7 @@ def _compute_highest_price_usd(
     known = [usd for item in priced_items if (usd := compute_price_usd(item, prices, characters, audio_s)) is not None]
     if not known:
         name = build_price_name(priced_items[0])
-        raise UsageError(f"no document states the price of {name} in dollars: give it with --price {name}=USD")
+        contract = priced_items[0].contract
+        rate = f", or that of a credit with --credit-rate {contract.id}=USD" if contract.provider.credits else ""
+        raise UsageError(f"no document states the price of {name} in dollars: give it with --price {name}=USD{rate}")
     return max(known)
