@@ -91,7 +91,7 @@ def test_every_recorded_case_is_replayed(contract) -> None:
     recorded = [recording for recording in RECORDED if recording.provider == contract.id]
     replay = Replay(recorded, [contract])
     groups = {exchange.group for recording in recorded for exchange in recording.exchanges}
-    plan = plan_cases_to_record(targets, is_emulated=True, every_case=True)
+    plan = plan_cases_to_record(targets, is_emulated=True, include_every_case=True)
     cases = tuple(case for case in plan.cases if case.id in groups)
     assert {case.id for case in cases} == groups
     settings = CheckSettings(

@@ -14,7 +14,7 @@ import numpy as np
 from change_detection.simulation import Design, Service, simulate_run
 from scipy.stats import binomtest
 
-from voicegauge.bench.planning import PlannedSample, Round, SuiteText
+from voicegauge.bench.planning import PlannedSample, SampleRound, SuiteText
 from voicegauge.bench.stopping import STOP_ALPHA, StopRule
 from voicegauge.contract import PriceQuote
 from voicegauge.model import EarlyStop, Sample
@@ -24,7 +24,7 @@ DESIGN = Design(texts=100, sessions=4, is_drift_shared=True)
 MARGIN = 0.10
 
 
-def plan_rounds(samples: Sequence[Sample]) -> list[Round]:
+def plan_rounds(samples: Sequence[Sample]) -> list[SampleRound]:
     """Return the plan of which `samples` are the result: one text of both targets after the other."""
     planned = [
         PlannedSample(
@@ -40,7 +40,7 @@ def plan_rounds(samples: Sequence[Sample]) -> list[Round]:
     return list(zip(planned[:half], planned[half:], strict=True))
 
 
-def stop_simulated_run(slowdown: float, seed: int, rounds: list[Round]) -> EarlyStop:
+def stop_simulated_run(slowdown: float, seed: int, rounds: list[SampleRound]) -> EarlyStop:
     """Return what is decided about a target that is slower by `slowdown`."""
     services = {OLD: Service(), NEW: Service(slowdown=slowdown)}
     samples = simulate_run(services, DESIGN, np.random.default_rng(seed)).samples

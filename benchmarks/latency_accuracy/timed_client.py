@@ -25,10 +25,10 @@ Measure = Callable[[str], Awaitable[tuple[float, float]]]
 @asynccontextmanager
 async def open_voicegauge() -> AsyncIterator[Measure]:
     """Yield a function that measures as `voicegauge bench` does."""
-    from voicegauge.bench.running import open_spaced_transport, quiet_process
+    from voicegauge.bench.running import open_spaced_transport, reduce_event_loop_delays
     from voicegauge.model import Request
 
-    with quiet_process():
+    with reduce_event_loop_delays():
         async with open_spaced_transport() as transport:
 
             async def measure(url: str) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from voicegauge.checks import Rule, SpeechDelivery, select_rules
 from voicegauge.client import Client
 from voicegauge.conformance import Collector, ConformanceCase, build_emulator_settings
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
-from voicegauge.conformance.running import CaseRunner, CheckedService, SaveExchanges
+from voicegauge.conformance.running import CaseRunner, CheckedService, ExchangeSaver
 from voicegauge.contract import Contract
 from voicegauge.emulator import EmulatorSettings, Fault, create_app
 from voicegauge.emulator.audio import speech
@@ -213,7 +213,7 @@ async def _checking(
     emulated_contract: Contract,
     settings: EmulatorSettings,
     rules: Mapping[str, Rule],
-    save_exchanges: SaveExchanges,
+    save_exchanges: ExchangeSaver,
     faults: Sequence[Fault] = (),
 ) -> AsyncIterator[Callable[[ConformanceCase], Awaitable[Sequence[Finding]]]]:
     """Yield a function that sends a case to an emulated provider and checks it by the correct contract."""

@@ -34,7 +34,7 @@ from proxy_overhead.server import serve
 MAX_OVERHEAD_MS = 5.0
 PERCENTILES = (50, 99)
 DIRECT, VOICEGAUGE = "direct", "voicegauge proxy"
-START_LIMIT_S = 60.0
+START_TIMEOUT_S = 60.0
 BODY = json.dumps({"model": "tts-1", "voice": "alloy", "input": "Good morning.", "response_format": "wav"}).encode()
 
 
@@ -123,7 +123,7 @@ def running_mitmproxy(program: str, upstream_port: int) -> Iterator[Way]:
     mode = f"reverse:http://127.0.0.1:{upstream_port}"
     process = subprocess.Popen([program, "--quiet", "--mode", mode, "--listen-port", str(port)])
     try:
-        deadline_s = time.monotonic() + START_LIMIT_S
+        deadline_s = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline_s:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
                 break

@@ -54,7 +54,7 @@ async def ramp_server(capacity: int, seed: int) -> tuple[float | None, int]:
         return MeasuredLevel(samples, clock.monotonic() - start_s)
 
     goal = parse_goal(GOAL)
-    found = await search_highest_level(measure, goal, by="concurrency", first_level=1.0, max_level=64.0)
+    found = await search_highest_level(measure, goal, level_unit="concurrency", first_level=1.0, max_level=64.0)
     return found.highest_level, sum(step.requests for step in found.steps)
 
 

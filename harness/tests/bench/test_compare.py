@@ -25,7 +25,7 @@ from voicegauge.bench.analysis.comparison import (
     compare_runs,
     compare_targets,
 )
-from voicegauge.bench.analysis.drift_spread import DriftSource, DriftSpread, SessionTimes, estimate_drift
+from voicegauge.bench.analysis.drift_spread import DriftSource, DriftSpread, SessionTime, estimate_drift
 from voicegauge.bench.analysis.metric_changes import EstimatedChange, compute_student_quantile
 from voicegauge.bench.running.store import save_run
 from voicegauge.cli import run as run_command
@@ -142,10 +142,12 @@ def test_targets_of_one_run_are_paired_so_that_shared_drift_cancels_out() -> Non
 
 
 def test_sessions_in_which_only_one_target_drifts_widen_the_interval() -> None:
-    def draw(drift_of_second: float) -> tuple[list[SessionTimes], list[SessionTimes]]:
-        old = [SessionTimes(str(text), session, 100.0 + text % 7) for session in range(6) for text in range(30)]
+    def draw(drift_of_second: float) -> tuple[list[SessionTime], list[SessionTime]]:
+        old = [SessionTime(str(text), session, 100.0 + text % 7) for session in range(6) for text in range(30)]
         new = [
-            SessionTimes(t.text_id, t.session, t.ms * (1 + drift_of_second * (-1) ** t.session) + int(t.text_id) % 3)
+            SessionTime(
+                t.text_id, t.session, t.time_ms * (1 + drift_of_second * (-1) ** t.session) + int(t.text_id) % 3
+            )
             for t in old
         ]
         return old, new
@@ -452,7 +454,7 @@ def test_error_counts_of_empty_references_are_divided_by_one() -> None:
 
 
 def test_a_time_of_zero_has_a_finite_change() -> None:
-    old, new = (TimedSide([[SessionTimes(str(text), 1, ms) for text in range(6)]]) for ms in (0.0, 1.0))
+    old, new = (TimedSide([[SessionTime(str(text), 1, ms) for text in range(6)]]) for ms in (0.0, 1.0))
     found = estimate_typical_time_change(old, new, NO_DRIFT)
     assert found is not None
     assert found.change == pytest.approx(999)

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from voicegauge.bench.running.journal import (
-    JobLeftOpen,
+    JobLeftOpenEvent,
     JournalEvent,
-    SampleFinished,
+    SampleFinishedEvent,
     SubmitCompletedEvent,
     SubmitNotSentEvent,
     SubmitStartedEvent,
@@ -43,8 +43,8 @@ def named(name: str, failure: Failure | None = None, charged_usd: float | None =
 
 def finished(
     name: str, billing: BillingStatus = ACCEPTED, failure: Failure | None = None, charged_usd: float | None = None
-) -> SampleFinished:
-    return SampleFinished(sample=named(name, failure, charged_usd), billing=billing)
+) -> SampleFinishedEvent:
+    return SampleFinishedEvent(sample=named(name, failure, charged_usd), billing=billing)
 
 
 @pytest.mark.parametrize("durable", [True, False])
@@ -146,7 +146,7 @@ def test_a_reported_charge_replaces_the_price(
 
 
 def test_a_job_whose_status_could_not_be_fetched_stays_open(state) -> None:
-    past = state(started("a"), completed("a", job="j1"), JobLeftOpen(sample=named("a", LOST)))
+    past = state(started("a"), completed("a", job="j1"), JobLeftOpenEvent(sample=named("a", LOST)))
     assert past.finished_samples == {}
     assert (past.open_jobs["a"].job_id, past.open_jobs["a"].reason) == ("j1", "connection reset")
     assert state(finished("a")).open_jobs == {}
@@ -191,13 +191,13 @@ def test_a_run_that_paid_for_nothing_is_known_as_such(state) -> None:
 
 def test_a_run_remembers_that_the_emulator_responded(state) -> None:
     assert not state(started("a")).is_emulated
-    event = SampleFinished(sample=named("a"), billing=ACCEPTED, is_emulated=True)
+    event = SampleFinishedEvent(sample=named("a"), billing=ACCEPTED, is_emulated=True)
     assert state(event).is_emulated
 
 
 @pytest.mark.parametrize("emulated", [[True, False], [False, True]])
 def test_one_response_of_the_emulator_marks_the_run(state, emulated: list[bool]) -> None:
-    left_open = JobLeftOpen(sample=named("a", LOST), is_emulated=emulated[0])
-    ended = SampleFinished(sample=named("a"), billing=ACCEPTED, is_emulated=emulated[1])
+    left_open = JobLeftOpenEvent(sample=named("a", LOST), is_emulated=emulated[0])
+    ended = SampleFinishedEvent(sample=named("a"), billing=ACCEPTED, is_emulated=emulated[1])
     assert state(started("a"), left_open, ended).is_emulated
     assert state(left_open).is_emulated

@@ -50,7 +50,7 @@ def search(capacity: int, *, seed: int = 0, max_level: float = 64.0, goal: str =
             return MeasuredLevel(samples, asyncio.get_running_loop().time() - start_s)
 
         return await search_highest_level(
-            measure, parse_goal(goal), by="concurrency", first_level=1.0, max_level=max_level
+            measure, parse_goal(goal), level_unit="concurrency", first_level=1.0, max_level=max_level
         )
 
     return run_in_virtual_time(ramp())
@@ -80,7 +80,7 @@ def test_a_goal_is_judged_with_retries_and_failures_against_success() -> None:
     assert goal.measure([*good, retried]) == {"success": 0.75, "ttfa:p50": 400.0, "rtf:p95": 0.2}
     assert goal.is_met([*good, retried])
     assert not goal.is_met([*good, retried, build_sample(4, failure=FAILED)])
-    assert goal.count_good([*good, retried, build_sample(5, total_latency_ms=501.0)]) == 3
+    assert goal.count_good_samples([*good, retried, build_sample(5, total_latency_ms=501.0)]) == 3
     assert not goal.is_met([])
 
 

@@ -11,7 +11,7 @@ from voicegauge.bench.planning import BenchPlan, BenchPlanSettings
 from voicegauge.bench.running.continuation import begin_run, find_run_to_continue, find_runs_of_other_plans
 from voicegauge.bench.running.journal import (
     JournalEvent,
-    SampleFinished,
+    SampleFinishedEvent,
     SubmitCompletedEvent,
     SubmitNotSentEvent,
     SubmitStartedEvent,
@@ -103,14 +103,14 @@ def test_a_truncated_journal_keeps_every_complete_line(
     folder = tmp_path_factory.mktemp("cut")
     with open_journal(folder, is_durable=False) as journal:
         for index in range(4):
-            journal.write(SampleFinished(sample=build_sample(index), billing=BillingStatus.ACCEPTED))
+            journal.write(SampleFinishedEvent(sample=build_sample(index), billing=BillingStatus.ACCEPTED))
     raw = journal.path.read_bytes()
     cut = data.draw(st.integers(0, len(raw)))
     journal.path.write_bytes(raw[:cut])
     whole = raw[:cut].count(b"\n")
     assert len(read_journal(folder).finished_samples) == whole
     with open_journal(folder, is_durable=False) as journal:
-        journal.write(SampleFinished(sample=build_sample("more"), billing=BillingStatus.ACCEPTED))
+        journal.write(SampleFinishedEvent(sample=build_sample("more"), billing=BillingStatus.ACCEPTED))
     assert len(read_journal(folder).finished_samples) == whole + 1
 
 
@@ -127,7 +127,7 @@ def test_damage_in_the_middle_is_reported(tmp_path: Path) -> None:
     [
         submitting("a", usd=-1.0),
         SubmitCompletedEvent(id="a", status=200, billing=BillingStatus.ACCEPTED, job_id=None, charged_usd=-1.0),
-        SampleFinished(sample=build_sample("a", cost=Cost(charged_usd=-1.0)), billing=BillingStatus.ACCEPTED),
+        SampleFinishedEvent(sample=build_sample("a", cost=Cost(charged_usd=-1.0)), billing=BillingStatus.ACCEPTED),
     ],
 )
 def test_an_impossible_amount_in_a_journal_is_damage(tmp_path: Path, event: JournalEvent) -> None:
@@ -151,7 +151,7 @@ def test_two_processes_do_not_share_a_journal(tmp_path: Path) -> None:
 def test_a_killed_run_is_read_from_its_journal(tmp_path: Path) -> None:
     save_run(tmp_path, build_run((), finished=False))
     with open_journal(tmp_path, is_durable=False) as journal:
-        journal.write(SampleFinished(sample=build_sample(1), billing=BillingStatus.ACCEPTED))
+        journal.write(SampleFinishedEvent(sample=build_sample(1), billing=BillingStatus.ACCEPTED))
     assert load_run(tmp_path).samples == (build_sample(1),)
 
 
@@ -219,7 +219,7 @@ def test_a_finished_run_with_an_ambiguous_request_is_continued_on_demand(tmp_pat
     folder = save_live_run(tmp_path / "run", submitting("a"), finished=True)
     assert continued(tmp_path) is None
     assert continued(tmp_path, retry_ambiguous=True) == folder
-    settled = (submitting("a"), *PAID, SampleFinished(sample=build_sample("a"), billing=BillingStatus.ACCEPTED))
+    settled = (submitting("a"), *PAID, SampleFinishedEvent(sample=build_sample("a"), billing=BillingStatus.ACCEPTED))
     save_live_run(tmp_path / "run", *settled[1:], finished=True)
     assert continued(tmp_path, retry_ambiguous=True) == folder, "the last request of the sample is the one that counts"
 
@@ -262,7 +262,7 @@ def test_a_paid_run_with_a_damaged_manifest_is_not_silently_bought_again(tmp_pat
         continued(tmp_path)
 
 
-EMULATED = SampleFinished(sample=build_sample("a"), billing=BillingStatus.ACCEPTED, is_emulated=True)
+EMULATED = SampleFinishedEvent(sample=build_sample("a"), billing=BillingStatus.ACCEPTED, is_emulated=True)
 
 
 @pytest.mark.parametrize("events", [(), REJECTED, (*PAID, EMULATED)])

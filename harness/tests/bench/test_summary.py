@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.bench.analysis.cost import CostLine, convert_credits
-from voicegauge.bench.analysis.joint_resamples import find_undominated
+from voicegauge.bench.analysis.joint_resamples import determine_pareto_membership
 from voicegauge.bench.analysis.summary import TargetSummary, summarize_targets
 from voicegauge.cli.bench_tables import print_summaries
 from voicegauge.errors import DataError
@@ -265,7 +265,7 @@ def test_only_targets_of_the_pareto_set_exclude_others() -> None:
     """Target 0 excludes 1, and 1 alone would exclude 2, from which 0 is too far away in errors."""
     faster = np.array([[False, True, True], [False, False, True], [False, False, False]])
     clearer = np.array([[False, False, False], [False, False, False], [True, False, False]])
-    assert find_undominated([faster, clearer]) == [True, False, True]
+    assert determine_pareto_membership([faster, clearer]) == [True, False, True]
 
 
 def test_equal_error_rates_leave_the_choice_to_speed() -> None:

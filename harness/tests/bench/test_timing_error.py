@@ -35,7 +35,7 @@ async def test_a_busy_event_loop_is_noticed_with_its_time() -> None:
     def work_ms(duration_ms: float) -> None:
         loop.now_s += duration_ms / 1000  # type: ignore[attr-defined]  # as if a callback took that long
 
-    async with lag.watching():
+    async with lag.measure_lag():
         await asyncio.sleep(0.1)
         loop.call_later(0.0025, work_ms, 40.0)
         await asyncio.sleep(0.5)

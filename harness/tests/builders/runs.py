@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 
 from voicegauge.bench.analysis.change_estimates import ErrorCount
-from voicegauge.bench.analysis.drift_spread import SessionTimes
+from voicegauge.bench.analysis.drift_spread import SessionTime
 from voicegauge.model import (
     AmountPerUnit,
     AudioFacts,
@@ -146,7 +146,7 @@ def draw_times(
     repetitions: int = 1,
     slower: float = 1.0,
     drift: float = 0.10,
-) -> list[SessionTimes]:
+) -> list[SessionTime]:
     """Lognormal times with one in twenty three times as long, drifting from session to session.
 
     Texts keep their length from run to run; everything else is redrawn for each `seed`.
@@ -159,7 +159,7 @@ def draw_times(
         for _ in range(repetitions):
             for text in range(texts):
                 tail = 3.0 if draw.random() < 0.05 else 1.0
-                made.append(SessionTimes(str(text), session, base[text] * pace * tail * math.exp(draw.gauss(0, 0.25))))
+                made.append(SessionTime(str(text), session, base[text] * pace * tail * math.exp(draw.gauss(0, 0.25))))
     return made
 
 
@@ -186,7 +186,7 @@ def draw_run(
             timed.text_id,
             session=timed.session,
             repetition=1 + index % (repetitions * texts) // texts,
-            total_latency_ms=timed.ms,
+            total_latency_ms=timed.time_ms,
         )
         for index, timed in enumerate(times)
     )

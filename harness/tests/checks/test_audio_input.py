@@ -46,7 +46,11 @@ def taken(
         ),
     )
     return AudioInputCall(
-        audio_target.operation, exchange, audio_target=audio_target, reference_transcript=SAID, response_files=pieces
+        audio_target.operation,
+        exchange,
+        audio_input_target=audio_target,
+        reference_transcript=SAID,
+        response_files=pieces,
     )
 
 
@@ -136,7 +140,11 @@ def test_speed_makes_the_length(ttsai: Contract) -> None:
 def test_audio_that_cannot_be_downloaded_is_reported(ttsai: Contract) -> None:
     call = taken(ttsai.audio_input_targets["translation"], {"original_text": SAID})
     lost = AudioInputCall(
-        call.operation, call.exchange, audio_target=call.audio_target, reference_transcript=SAID, audio_failure="404"
+        call.operation,
+        call.exchange,
+        audio_input_target=call.audio_input_target,
+        reference_transcript=SAID,
+        audio_failure="404",
     )
     assert found(lost) == {"converted-audio"}
 

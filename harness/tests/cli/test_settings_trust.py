@@ -9,7 +9,11 @@ import click
 import pytest
 
 from voicegauge.cli import COMMANDS, _load_command, run
-from voicegauge.cli.settings_trust import PATHS_INSIDE_FOLDER_ONLY, SETTINGS_ONLY_LOWERED, UNTRUSTED_REASON_BY_SETTING
+from voicegauge.cli.settings_trust import (
+    PATH_SETTINGS_LIMITED_TO_FOLDER,
+    SETTINGS_LIMITED_TO_DEFAULT,
+    UNTRUSTED_REASON_BY_SETTING,
+)
 
 from ..builders.contracts import MINIMAL_CONTRACT
 
@@ -52,7 +56,14 @@ def test_every_option_is_either_harmless_or_checked() -> None:
     options = [option for name in COMMANDS for option in _load_command(name).params if isinstance(option, click.Option)]
     names = {max(option.opts, key=len).lstrip("-") for option in options}
     paths = {max(o.opts, key=len).lstrip("-") for o in options if isinstance(o.type, click.Path)}
-    checked = {*UNTRUSTED_REASON_BY_SETTING, *SETTINGS_ONLY_LOWERED, *PATHS_INSIDE_FOLDER_ONLY, *paths, "asr", "live"}
+    checked = {
+        *UNTRUSTED_REASON_BY_SETTING,
+        *SETTINGS_LIMITED_TO_DEFAULT,
+        *PATH_SETTINGS_LIMITED_TO_FOLDER,
+        *paths,
+        "asr",
+        "live",
+    }
     assert names == checked | HARMLESS
     assert not checked & HARMLESS
 

@@ -87,7 +87,7 @@ def check(voicegauge_catalogue: Catalogue) -> Check:
                 is_emulated=True,
                 include_all_billable=True,
                 include_large_uploads=False,
-                whole_providers=whole_providers,
+                fully_checked_providers=whole_providers,
             )
         plan = _PLANS[key]
         chosen = CasePlan(cases=tuple(case for case in plan.cases if only(case)), skipped=plan.skipped)

@@ -78,7 +78,7 @@ def check(
     ttsai: Contract, cases: list[ConformanceCase], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., CheckReport]]:
     """Check some of the cases against an in-process emulator with a perfect recognizer."""
-    monkeypatch.setattr(transcription, "embedded_asr", Parrot)
+    monkeypatch.setattr(transcription, "load_embedded_asr", Parrot)
     transcription._transcript_cache.clear()
 
     def run(only: Callable[[ConformanceCase], bool], *faults: str) -> CheckReport:

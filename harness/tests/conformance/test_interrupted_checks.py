@@ -17,7 +17,7 @@ import pytest
 
 from voicegauge import cli
 from voicegauge.client import Journal, SubmitCompletedEvent, SubmitStartedEvent
-from voicegauge.conformance.case_journal import CaseFinished
+from voicegauge.conformance.case_journal import CaseFinishedEvent
 
 from .conftest import ACME_KEY, Acme
 
@@ -161,7 +161,7 @@ def test_a_lost_connection_is_listed_with_its_price(acme, check) -> None:
     assert all("broke off" in one["reason"] or "lost" in one["reason"] for one in result.report["ambiguous_requests"])
 
 
-@pytest.mark.parametrize("event_type", [SubmitStartedEvent, SubmitCompletedEvent, CaseFinished])
+@pytest.mark.parametrize("event_type", [SubmitStartedEvent, SubmitCompletedEvent, CaseFinishedEvent])
 def test_a_full_disk_stops_the_check_before_it_pays_for_more(acme, check, monkeypatch, event_type) -> None:
     write = Journal.write
 

@@ -69,7 +69,9 @@ def test_an_injected_fault_is_found_by_its_rule(fault, check) -> None:
 @pytest.fixture(scope="module")
 def kokoro():
     [target] = load_catalogue().select_targets(["ttsai/kokoro"])
-    return target, plan_cases([target], is_emulated=False, include_all_billable=True, whole_providers={"ttsai"}).cases
+    return target, plan_cases(
+        [target], is_emulated=False, include_all_billable=True, fully_checked_providers={"ttsai"}
+    ).cases
 
 
 @pytest.fixture

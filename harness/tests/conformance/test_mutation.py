@@ -129,7 +129,10 @@ RESOURCE_FAULTS = (
 async def test_resources_are_used_with_every_value_of_other_fields() -> None:
     contract = CATALOGUE.find_provider("ttsai")
     plan = plan_cases(
-        [contract.find_target_by_name("kokoro")], is_emulated=True, include_all_billable=True, whole_providers={"ttsai"}
+        [contract.find_target_by_name("kokoro")],
+        is_emulated=True,
+        include_all_billable=True,
+        fully_checked_providers={"ttsai"},
     )
     cases = [case for case in plan.cases if case.is_lifecycle]
     mutants_by_id = {

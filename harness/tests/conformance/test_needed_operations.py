@@ -44,7 +44,7 @@ def test_a_plan_for_one_target_has_only_the_operations_that_it_needs(name) -> No
 @pytest.mark.parametrize("target", [*CATALOGUE.targets.values()], ids=lambda target: target.id)
 def test_a_plan_for_one_target_addresses_no_other_target(target) -> None:
     """Not even with the documented requests to other targets of the same operation, which may cost more."""
-    plan = plan_cases([target], is_emulated=False, include_all_billable=True, whole_providers=())
+    plan = plan_cases([target], is_emulated=False, include_all_billable=True, fully_checked_providers=())
     addressed = {
         find_request_target(target.operation, case.request)
         for case in plan.cases

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from voicegauge.client import map_speech_request
 from voicegauge.conformance import CasePlan, build_request_case, plan_cases, price_plan
 from voicegauge.conformance.cases.boundary_values import build_readable_text, list_boundary_values
-from voicegauge.conformance.cases.plan import _COMBINATION_CASES
+from voicegauge.conformance.cases.plan import _COMBINATION_CASES_BY_OPERATION
 from voicegauge.conformance.cases.sample_values import find_sample_value
 from voicegauge.conformance.cases.valid_requests import (
     DEFAULT_TEXT,
@@ -35,7 +35,7 @@ def plan() -> CasePlan:
 
 
 def test_a_plan_is_deterministic_and_rejections_come_first(plan) -> None:
-    _COMBINATION_CASES.clear()
+    _COMBINATION_CASES_BY_OPERATION.clear()
     assert plan == plan_cases(TARGETS, is_emulated=True, include_all_billable=True)
     paid = [case.expected.verdict != "rejected" for case in plan.cases]
     assert paid == sorted(paid)

@@ -37,7 +37,7 @@ def recorded(voicegauge_catalogue, voicegauge_emulator, tmp_path_factory) -> Pat
     folder = tmp_path_factory.mktemp("fixtures")
     targets = voicegauge_catalogue.select_targets(TARGETS)
     contracts = {target.contract.id: target.contract for target in targets}
-    plan = plan_cases_to_record(targets, is_emulated=True, every_case=False)
+    plan = plan_cases_to_record(targets, is_emulated=True, include_every_case=False)
     settings = build_emulator_check_settings(voicegauge_emulator, targets)
     recorder = Recorder(contracts, settings.base_urls)
     collector = Collector([], 0)
@@ -69,7 +69,7 @@ def test_an_operation_id_with_a_slash_names_no_folder(tmp_path) -> None:
 
 def test_every_delivery_is_recorded_and_a_few_rejections_of_each_operation(voicegauge_catalogue) -> None:
     targets = voicegauge_catalogue.select_targets([])
-    plan = plan_cases_to_record(targets, is_emulated=True, every_case=False)
+    plan = plan_cases_to_record(targets, is_emulated=True, include_every_case=False)
     delivered = {
         f"{case.provider}/{case.target_name}"
         for case in plan.cases
@@ -86,7 +86,7 @@ def test_every_delivery_is_recorded_and_a_few_rejections_of_each_operation(voice
     ]
     assert len(kinds) == len(set(kinds))
     assert max(Counter((case.provider, case.operation) for case in refusals).values()) <= 12
-    every = plan_cases_to_record(targets, is_emulated=True, every_case=True)
+    every = plan_cases_to_record(targets, is_emulated=True, include_every_case=True)
     assert len(every.cases) > len(plan.cases)
     assert {case.id for case in plan.cases} <= {case.id for case in every.cases}
 
@@ -98,7 +98,7 @@ def test_a_recording_has_no_findings_and_replays_to_the_same_requests(recorded, 
     assert [f.message for f in collector.build_report().findings if f.severity is not Severity.DISPUTED] == []
 
     targets = voicegauge_catalogue.select_targets(TARGETS)
-    plan = plan_cases_to_record(targets, is_emulated=True, every_case=False)
+    plan = plan_cases_to_record(targets, is_emulated=True, include_every_case=False)
     replay = Replay(load_recordings([recorded]), voicegauge_catalogue)
     again = Collector([], 0)
     with running_app(ReplayApp(replay)) as root:
@@ -163,7 +163,7 @@ def case(voicegauge_catalogue):
     """The plan for one target's file, its contract, and the cases that are due."""
     targets = voicegauge_catalogue.select_targets(["pixazo/xtts-v2"])
     contract = targets[0].contract
-    plan = plan_cases_to_record(targets, is_emulated=True, every_case=False)
+    plan = plan_cases_to_record(targets, is_emulated=True, include_every_case=False)
     path = build_recording_path(plan.cases[0], Path("out"))
 
     def due(old: Recording | None, **options):

@@ -252,7 +252,7 @@ async def _lose_response(contract: Contract, folder: Path, origin: str) -> None:
     tracker = ResourceTracker(
         contract, EMULATED_KEY, ResourceJournal(folder / "acme", compute_account_checksum(EMULATED_KEY))
     )
-    tracker.note_existing(contract.find_operation("createVoice"), [])
+    tracker.record_existing_ids(contract.find_operation("createVoice"), [])
     headers = (("Authorization", f"Bearer {EMULATED_KEY}"), ("Content-Type", "application/json"))
     request = Request(method="POST", url=f"{origin}/acme/voices", headers=headers, body=b'{"name": "short"}')
 

@@ -45,7 +45,7 @@ def test_additions_to_every_mapping_and_list(path: Path, form: str, tmp_path: Pa
     text = path.read_text("utf-8")
     if form != "yaml":
         text = json.dumps(data, indent=2 if form == "json" else None, ensure_ascii=False) + "\n"
-    editor = YamlEditor(text, json_only=form != "yaml")
+    editor = YamlEditor(text, writes_json=form != "yaml")
     for pointer, value in _places(data):
         if isinstance(value, dict):
             editor.add_key(pointer, "added key", VALUE)

@@ -41,7 +41,7 @@ class WaitingAsr:
 
 @pytest.fixture
 def ttsai(monkeypatch: pytest.MonkeyPatch) -> Contract:
-    monkeypatch.setattr(transcription, "embedded_asr", WaitingAsr)
+    monkeypatch.setattr(transcription, "load_embedded_asr", WaitingAsr)
     WaitingAsr.started.clear()
     WaitingAsr.released.set()
     transcription._transcript_cache.clear()

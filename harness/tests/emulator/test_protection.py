@@ -204,7 +204,7 @@ async def test_an_upload_without_an_end_is_rejected_at_the_limit(plain_acme: Con
 @pytest.fixture(scope="module")
 def impatient(plain_acme: Contract) -> Iterator[str]:
     """URL of an emulator that waits a tenth of a second for the next bytes of a request."""
-    limits = ClientLimits(headers_s=0.1, body_pause_s=0.1, body_s=0.2)
+    limits = ClientLimits(headers_timeout_s=0.1, body_pause_timeout_s=0.1, body_timeout_s=0.2)
     with running_app(create_app([plain_acme], EmulatorSettings(clock="per-poll")), client_limits=limits) as url:
         yield url
 
@@ -279,7 +279,7 @@ class _FakeLoop:
 
 def test_time_limits_start_with_a_request_and_end_with_its_last_byte() -> None:
     loop, transport = _FakeLoop(), Mock(is_closing=lambda: False)
-    limits = ClientLimits(headers_s=30, body_pause_s=5, body_s=12)
+    limits = ClientLimits(headers_timeout_s=30, body_pause_timeout_s=5, body_timeout_s=12)
     config = uvicorn.Config(app=Mock(), log_config=None, lifespan="off")
     protocol = create_protocol_class(limits)(config, ServerState(), {}, loop)  # type: ignore[call-arg]
     protocol.connection_made(transport)

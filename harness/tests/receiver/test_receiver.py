@@ -51,7 +51,7 @@ async def test_each_url_has_its_own_webhooks(receiver) -> None:
     mine, other = receiver.create_url(), receiver.create_url()
     assert mine != other
     assert _send(mine, b'{"id": 1}')[0] == _send(other, b"[2]")[0] == 200
-    (callback,) = await receiver.wait_until(mine, _any, timeout_s=5)
+    (callback,) = await receiver.wait_for_callbacks(mine, _any, timeout_s=5)
     assert (callback.request.body, callback.request.method) == (b'{"id": 1}', "POST")
     assert callback.request.url == mine
     assert callback.request.header("content-type") == "application/json"
@@ -204,7 +204,7 @@ def test_a_sender_that_disconnects_within_the_body_is_ignored(receiver) -> None:
 
 @pytest.mark.parametrize("rest", ["Ho", "Host: here\r\nContent-Length: 9\r\n\r\n{"], ids=["headers", "body"])
 def test_slow_senders_are_disconnected(rest: str) -> None:
-    limits = ClientLimits(headers_s=0.05, body_pause_s=0.05, body_s=0.1)
+    limits = ClientLimits(headers_timeout_s=0.05, body_pause_timeout_s=0.05, body_timeout_s=0.1)
     with running_receiver(client_limits=limits) as receiver:
         parts = urlsplit(receiver.create_url())
         with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
@@ -213,7 +213,7 @@ def test_slow_senders_are_disconnected(rest: str) -> None:
 
 
 def test_idle_connections_do_not_lock_out_a_webhook() -> None:
-    with running_receiver(client_limits=ClientLimits(connections=4)) as receiver:
+    with running_receiver(client_limits=ClientLimits(max_connections=4)) as receiver:
         parts = urlsplit(receiver.create_url())
         idle = [socket.create_connection((parts.hostname, parts.port), timeout=10) for _ in range(12)]
         try:

@@ -74,7 +74,7 @@ def asked(exchange: Exchange, **changes) -> Request:
 def states(played: Replay, requests: int, job="job-1") -> list[str]:
     shown = []
     for _ in range(requests):
-        exchange = played.next_exchange("pixazo", poll("", job).request)
+        exchange = played.replay_next_exchange("pixazo", poll("", job).request)
         assert exchange is not None, played.unmatched
         shown.append(json.loads(exchange.response.body)["status"])
     return shown
@@ -136,36 +136,43 @@ def test_a_poll_shows_the_next_state_and_the_last_one_stays(recorded, shown) -> 
 def test_a_replayed_submit_restarts_its_job() -> None:
     played = replay(submit(), *map(poll, ["PROCESSING", "PROCESSING", "COMPLETED"]))
     for _ in range(2):
-        assert played.next_exchange("pixazo", submit().request).response.status == 202
+        assert played.replay_next_exchange("pixazo", submit().request).response.status == 202
         assert states(played, 3) == ["PROCESSING", "COMPLETED", "COMPLETED"]
 
 
 def test_two_jobs_with_one_id_are_distinguished_by_their_submit() -> None:
     played = replay(submit("one"), poll("COMPLETED"), submit("two", group="two"), poll("FAILED", group="two"))
     for text, state in (("two", "FAILED"), ("one", "COMPLETED"), ("two", "FAILED")):
-        assert played.next_exchange("pixazo", submit(text).request) is not None
+        assert played.replay_next_exchange("pixazo", submit(text).request) is not None
         assert states(played, 1) == [state]
 
 
 def test_a_rate_limited_response_and_its_retry_are_replayed_in_order() -> None:
     busy = submit(status=429, answer={"error": "slow down"})
     played = replay(busy, submit())
-    assert [played.next_exchange("pixazo", submit().request).response.status for _ in range(4)] == [429, 202, 202, 202]
+    assert [played.replay_next_exchange("pixazo", submit().request).response.status for _ in range(4)] == [
+        429,
+        202,
+        202,
+        202,
+    ]
 
 
 def test_json_is_compared_by_value() -> None:
     body = b'{ "language":"en",\n "text" : "Good\\u0020morning." }'
     played = replay(submit())
-    assert played.next_exchange("pixazo", asked(submit(), body=body)) is not None
+    assert played.replay_next_exchange("pixazo", asked(submit(), body=body)) is not None
     assert not played.unmatched
     assert (
-        played.next_exchange("pixazo", asked(submit(), body=b'{"text": "Good morning.", "language": "en", "n": 1.0}'))
+        played.replay_next_exchange(
+            "pixazo", asked(submit(), body=b'{"text": "Good morning.", "language": "en", "n": 1.0}')
+        )
         is None
     )
     whole = made("generateXtts", "POST", SUBMIT, {}, body=b'{"speed": 1}', headers=(KEY, JSON))
     played = replay(whole)
-    assert played.next_exchange("pixazo", asked(whole, body=b'{"speed": 1.0}')) is not None
-    assert played.next_exchange("pixazo", asked(whole, body=b'{"speed": true}')) is None
+    assert played.replay_next_exchange("pixazo", asked(whole, body=b'{"speed": 1.0}')) is not None
+    assert played.replay_next_exchange("pixazo", asked(whole, body=b'{"speed": true}')) is None
 
 
 def test_a_key_may_be_any_but_must_be_there() -> None:
@@ -174,7 +181,7 @@ def test_a_key_may_be_any_but_must_be_there() -> None:
     played = replay(none, bad, submit())
     for key, status, said in ((None, 401, "no key"), (BAD_KEY, 401, "bad key"), ("my-own", 202, None)):
         headers = (JSON,) if key is None else (JSON, (KEY[0].lower(), key))
-        answer = played.next_exchange("pixazo", asked(submit(), headers=headers)).response
+        answer = played.replay_next_exchange("pixazo", asked(submit(), headers=headers)).response
         assert (answer.status, json.loads(answer.body).get("error")) == (status, said)
     assert played.unused == []
 
@@ -195,13 +202,13 @@ def test_multipart_is_compared_by_field_file_name_and_hash_not_by_boundary_or_or
     other_boundary = recorded.request.body.replace(b"voicegauge-", b"elsewhere-")
     other_type = recorded.request.header("content-type").replace("voicegauge-", "elsewhere-")
     headers = (("Authorization", "Bearer x"), ("content-type", other_type))
-    assert played.next_exchange(
+    assert played.replay_next_exchange(
         "ttsai", Request(method="POST", url=recorded.request.url, headers=headers, body=other_boundary)
     )
-    assert played.next_exchange("ttsai", form(file=voice, text="hi").request)
+    assert played.replay_next_exchange("ttsai", form(file=voice, text="hi").request)
     for change in ({"filename": "you.wav"}, {"data": b"RIFF"}):
         assert (
-            played.next_exchange("ttsai", form(text="hi", file=msgspec.structs.replace(voice, **change)).request)
+            played.replay_next_exchange("ttsai", form(text="hi", file=msgspec.structs.replace(voice, **change)).request)
             is None
         )
         assert "file file: recorded me.wav, SHA-256" in played.unmatched[-1]
@@ -210,7 +217,7 @@ def test_multipart_is_compared_by_field_file_name_and_hash_not_by_boundary_or_or
 def test_an_unmatched_request_is_reported_with_the_nearest_recorded_one() -> None:
     played = replay(submit(), submit("Another text entirely.", group="two"), *map(poll, ["PROCESSING", "COMPLETED"]))
     body = b'{"text": "Good morning!", "language": "en", "speed": 2}'
-    assert played.next_exchange("pixazo", asked(submit(), body=body)) is None
+    assert played.replay_next_exchange("pixazo", asked(submit(), body=body)) is None
     (message,) = played.unmatched
     assert message == (
         "no recorded request of pixazo matches generateXtts: POST /voice-clone/v1/xtts-v2/generate\n"
@@ -227,7 +234,7 @@ def test_a_key_in_an_unmatched_request_is_not_shown() -> None:
     played = replay(submit())
     headers = ((KEY[0], key), JSON)
     url = f"{SUBMIT}?token={key}"
-    assert played.next_exchange("pixazo", Request(method="POST", url=url, headers=headers, body=body)) is None
+    assert played.replay_next_exchange("pixazo", Request(method="POST", url=url, headers=headers, body=body)) is None
     assert "api_key" in played.unmatched[0]
     assert key not in played.unmatched[0]
     assert "abcdefgh" not in played.unmatched[0]
@@ -237,8 +244,8 @@ def test_what_was_masked_matches_anything_of_its_kind() -> None:
     signed = f"{AUDIO}?Expires=1&Signature=[redacted]"
     played = replay(made("(download)", "GET", signed, b"RIFF", headers=()))
     get = Request(method="GET", url=f"{AUDIO}?Expires=1&Signature=anything%2F")
-    assert played.next_exchange("pixazo", get).response.body == b"RIFF"
-    assert played.next_exchange("pixazo", Request(method="GET", url=f"{AUDIO}?Expires=2&Signature=x")) is None
+    assert played.replay_next_exchange("pixazo", get).response.body == b"RIFF"
+    assert played.replay_next_exchange("pixazo", Request(method="GET", url=f"{AUDIO}?Expires=2&Signature=x")) is None
 
 
 def test_a_recording_without_its_contract_or_without_exchanges_is_rejected() -> None:
@@ -275,8 +282,8 @@ def test_a_request_is_compared_with_few_recorded_ones_however_many_there_are(mon
         return matches(self, recorded)
 
     monkeypatch.setattr(RequestSignature, "matches", count)
-    assert replayed.next_exchange("pixazo", asked(exchanges[150])) == exchanges[150]
-    assert replayed.next_exchange("pixazo", asked(submit("anything 3"))) == masked[3]
+    assert replayed.replay_next_exchange("pixazo", asked(exchanges[150])) == exchanges[150]
+    assert replayed.replay_next_exchange("pixazo", asked(submit("anything 3"))) == masked[3]
     assert len(compared) <= 2 * (1 + len(masked))
 
 

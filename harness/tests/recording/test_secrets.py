@@ -209,8 +209,8 @@ def test_a_text_that_takes_too_long_to_search_is_not_written(tmp_path, body, mon
 
 
 def test_a_long_text_is_masked_in_pieces(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("voicegauge.recording.redaction.body_masking._MIN_PIECE_BYTES", 100)
-    monkeypatch.setattr("voicegauge.recording.redaction.body_masking._MAX_PIECE_BYTES", 501)
+    monkeypatch.setattr("voicegauge.recording.redaction.body_masking._MIN_TEXT_PIECE_BYTES", 100)
+    monkeypatch.setattr("voicegauge.recording.redaction.body_masking._MAX_TEXT_PIECE_BYTES", 501)
     secret = _secret(random.Random(4))
     body = "ü".encode() * 2_000 + f"\nBearer {secret}\n".encode() + b"line\n" * 1_000
     saved = _save(tmp_path / "a.har", _exchange(headers=(("Content-Type", "text/plain"),), answer=body))

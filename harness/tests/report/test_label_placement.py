@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegauge.report.charts.label_placement import (
-    LINE_HEIGHT,
+    LINE_HEIGHT_PX,
     LabeledPoint,
     Rectangle,
     estimate_text_width,
@@ -39,7 +39,7 @@ def test_no_label_covers_another_label_or_a_point_or_leaves_the_frame(
         assert not any(label.box.overlaps(Rectangle(x - r, y - r, x + r, y + r)) for label in labels)
     for label in labels:
         assert label.box.right - label.box.left >= estimate_text_width(label.text) - 1e-6
-        assert label.box.bottom - label.box.top >= LINE_HEIGHT - 1e-6
+        assert label.box.bottom - label.box.top >= LINE_HEIGHT_PX - 1e-6
 
 
 @given(points=points)

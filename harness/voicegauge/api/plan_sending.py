@@ -50,11 +50,11 @@ def require_decoders(contracts: Iterable[Contract]) -> None:
     """
     from voicegauge.speech.audio import require_av
 
-    if any(_needs_av(text) for contract in contracts for text in _iterate_texts(contract.document.data)):
+    if any(_needs_av_decoder(text) for contract in contracts for text in _iterate_texts(contract.document.data)):
         require_av()
 
 
-def _needs_av(text: str) -> bool:
+def _needs_av_decoder(text: str) -> bool:
     from voicegauge.speech.audio import FFMPEG_CONTAINERS, find_container_of_format, find_container_of_media_type
 
     containers = (find_container_of_media_type(text), find_container_of_format(text))
@@ -154,7 +154,7 @@ def announce_earlier_spending(journals: CaseJournals, listener: ProgressListener
 
 
 @contextmanager
-def announce_losses_on_error(journals: CaseJournals, listener: ProgressListener) -> Iterator[None]:
+def announcing_losses_on_error(journals: CaseJournals, listener: ProgressListener) -> Iterator[None]:
     """Tell the listener which requests have no result if an error ends the context, because there is no report then."""
     try:
         yield
@@ -164,7 +164,7 @@ def announce_losses_on_error(journals: CaseJournals, listener: ProgressListener)
         raise
 
 
-def drop_ambiguous_cases(plan: CasePlan, journals: CaseJournals) -> CasePlan:
+def remove_ambiguous_cases(plan: CasePlan, journals: CaseJournals) -> CasePlan:
     """Return the plan without cases that an earlier command may have paid for, which are not sent again."""
     by_provider = journals.journal_by_provider
     cases = tuple(case for case in plan.cases if by_provider[case.provider].find_skip_reason(case) is None)

@@ -47,9 +47,9 @@ class ProgressListener:
 class Phase:
     """The progress of one phase, reported to a listener."""
 
-    def __init__(self, listener: ProgressListener, total: int | None, done: int) -> None:
-        """See `ProgressListener.phase_started` for `total` and `done`."""
-        self._listener, self._total, self._done = listener, total, done
+    def __init__(self, listener: ProgressListener, total_count: int | None, done_count: int) -> None:
+        """See `ProgressListener.phase_started` for `total_count` and `done_count`."""
+        self._listener, self._total, self._done = listener, total_count, done_count
 
     def advance(self, item: object = None) -> None:
         """Count one more finished item. It is reported by its `id`, or as text if it has no such attribute."""

@@ -164,7 +164,7 @@ def compare(
     baselines = [baseline] if isinstance(baseline, (Run, str, os.PathLike)) else list(baseline)
     if not baselines:
         raise UsageError("the baseline has no run: name at least one")
-    return compare_runs([_load(one) for one in baselines], _load(run), settings)
+    return compare_runs([_load_run_if_path(one) for one in baselines], _load_run_if_path(run), settings)
 
 
 def compare_targets(
@@ -196,10 +196,10 @@ def compare_targets(
         DataError: the run cannot be read, has no such target, or no other one.
     """
     settings = _build_compare_settings(alpha, min_slowdown, min_wer, 0.0, seed)
-    return compare_targets_of_run(_load(run), baseline_target, settings)
+    return compare_targets_of_run(_load_run_if_path(run), baseline_target, settings)
 
 
-def _load(run: PathLike | Run) -> Run:
+def _load_run_if_path(run: PathLike | Run) -> Run:
     return run if isinstance(run, Run) else load_run(run)
 
 

@@ -211,7 +211,7 @@ def adapt_to_own_servers(
         if ask_servers:
             if not live.allow_insecure_http:
                 find_key_destinations(contract, live.base_urls).check_encryption()
-            server_names = run_coroutine(_ask_server(contract, live, max_wait_s))
+            server_names = run_coroutine(_read_names_of_server(contract, live, max_wait_s))
         models, voices = tuple(live.models) or server_names.models, tuple(live.voices) or server_names.voices
         adapted[contract.id] = adapt_contract_to_server(
             contract, models=models, voices=voices, missing_operations=server_names.missing_operations
@@ -236,7 +236,7 @@ def _check_named_models_and_voices(contracts: Sequence[Contract], live: LiveOpti
         raise UsageError("--model and --voice are for a server of your own, such as openai-compatible: leave them out")
 
 
-async def _ask_server(contract: Contract, live: LiveOptions, max_wait_s: float | None) -> ModelAndVoiceNames:
+async def _read_names_of_server(contract: Contract, live: LiveOptions, max_wait_s: float | None) -> ModelAndVoiceNames:
     async with Transport() as transport:
         key = read_client_key(contract)
         client = Client(contract, transport, base_urls=live.base_urls, key=key, max_wait_s=max_wait_s)

@@ -14,8 +14,8 @@ from voicegauge.api.target_selection import ContractsOrFolders, select_providers
 from voicegauge.client import find_key_destinations
 from voicegauge.conformance.proxy import (
     CaptureMemory,
+    FindingCallback,
     JudgeSettings,
-    OnFinding,
     ProxyReport,
     RelayApp,
     TrafficMonitor,
@@ -97,7 +97,7 @@ def proxy(
     allow_insecure_http: bool = False,
     port: int = 0,
     host: str = "127.0.0.1",
-    on_finding: OnFinding = lambda _finding: None,
+    on_finding: FindingCallback = lambda _finding: None,
     on_failure: Callable[[str], None] = lambda _reason: None,
 ) -> LocalServer[RunningProxy]:
     """Run a proxy between your own client and a service; requests and responses pass unchanged.

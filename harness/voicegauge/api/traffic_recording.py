@@ -13,10 +13,10 @@ import msgspec
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import (
     announce_earlier_spending,
-    announce_losses_on_error,
+    announcing_losses_on_error,
     build_live_settings,
-    drop_ambiguous_cases,
     open_journals,
+    remove_ambiguous_cases,
     send_plan,
 )
 from voicegauge.api.progress import ProgressListener
@@ -213,14 +213,14 @@ def record(
                 raise
         else:
             listener.notice("nothing is missing or stale; --refresh all records everything again")
-            result = _add_spending(RecordResult(), journals)
+            result = _add_spending_to_result(RecordResult(), journals)
         if on_result is not None:
             on_result(result)
         journals.forget_requests(keep_lost_requests=True)
         return result
 
 
-def _add_spending(result: RecordResult, journals: CaseJournals) -> RecordResult:
+def _add_spending_to_result(result: RecordResult, journals: CaseJournals) -> RecordResult:
     return msgspec.structs.replace(
         result, spent_before_usd=journals.spent_before_usd, ambiguous_requests=journals.ambiguous_requests
     )
@@ -264,7 +264,10 @@ class _RecordingRun:
     def plan_updates(self, refresh: RefreshMode, *, full: bool) -> tuple[list[RecordingUpdate], CasePlan]:
         """Return the recording files to update, and their cases in the order of sending."""
         plan = plan_cases_to_record(
-            self.targets, is_emulated=self.live_options is None, every_case=full, whole_providers=self.whole_providers
+            self.targets,
+            is_emulated=self.live_options is None,
+            include_every_case=full,
+            whole_providers=self.whole_providers,
         )
         paths = {build_recording_path(case, self.fixtures_folder) for case in plan.cases}
         existing = {path: load_har(path) for path in sorted(paths) if path.exists()}
@@ -299,7 +302,7 @@ class _RecordingRun:
             stopped_by=report.stopped_by,
             stop_reason=sent.stop_reason,
         )
-        return _add_spending(result, journals)
+        return _add_spending_to_result(result, journals)
 
     def _send_live(
         self, plan: CasePlan, live_options: LiveOptions, collector: Collector, journals: CaseJournals
@@ -313,7 +316,7 @@ class _RecordingRun:
                 journals.journal_by_provider[case.provider].record_case_finished(case.id)
         announce_earlier_spending(journals, self.listener)
         rest = msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.id not in saved))
-        cost = price_plan(drop_ambiguous_cases(rest, journals), self.targets, self.prices, provenance=Provenance.LIVE)
+        cost = price_plan(remove_ambiguous_cases(rest, journals), self.targets, self.prices, provenance=Provenance.LIVE)
         settings = build_live_settings(
             list(self.contracts.values()),
             live_options,
@@ -326,7 +329,7 @@ class _RecordingRun:
         secrets = _list_key_texts(settings)
         recorder = Recorder(self.contracts, settings.base_urls, replace(unfinished, secrets=secrets))
         settings = replace(settings, save_exchanges=recorder.add_case, max_wait_s=self.max_wait_s)
-        with announce_losses_on_error(journals, self.listener):
+        with announcing_losses_on_error(journals, self.listener):
             stop = send_plan(self.targets, rest, settings, collector, self.listener)
         if recorder.is_emulated_service:
             journals.forget_requests()  # the emulator charges nothing
@@ -371,7 +374,7 @@ class _RecordingRun:
             difference = compare_recordings(update.replaced_recording, exchanges)
             saved: Recording | None = None
             try:
-                if self._may_write(update, difference, overwrite):
+                if self._may_overwrite(update, difference, overwrite):
                     saved = self._save_recording(update, exchanges, received_cases.secrets)
                     redactions.update(saved.redactions)
                 if received_cases.unfinished_recording is not None:
@@ -392,17 +395,17 @@ class _RecordingRun:
             raise failed
         return files, redactions
 
-    def _may_write(
-        self, update: RecordingUpdate, changes: RecordingChanges, overwrite: bool | ConfirmOverwrite
+    def _may_overwrite(
+        self, recording_update: RecordingUpdate, changes: RecordingChanges, overwrite: bool | ConfirmOverwrite
     ) -> bool:
-        if update.replaced_recording is None or isinstance(overwrite, bool):
+        if recording_update.replaced_recording is None or isinstance(overwrite, bool):
             return True  # False was handled before anything was sent
         if not (changes.added or changes.removed or changes.changed):
             return True  # only the times differ
         return overwrite(
             Overwrite(
-                path=update.path,
-                old_provenance=update.replaced_recording.provenance,
+                path=recording_update.path,
+                old_provenance=recording_update.replaced_recording.provenance,
                 new_provenance=self.provenance,
                 changes=changes,
             )

@@ -14,7 +14,7 @@ from voicegauge.model import ReceivedCallback, Record, StopReason
 from voicegauge.receiver import running_receiver
 from voicegauge.version import __version__
 
-CHECK_INTERVAL_S = 0.2
+QUEUE_CHECK_INTERVAL_S = 0.2
 """Interval, in seconds, between checks for Ctrl-C and for the time limit."""
 
 
@@ -97,4 +97,4 @@ def _receive_until_timeout(
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     while deadline is None or time.monotonic() < deadline:
         with contextlib.suppress(queue.Empty):
-            yield callback_queue.get(timeout=CHECK_INTERVAL_S)
+            yield callback_queue.get(timeout=QUEUE_CHECK_INTERVAL_S)

@@ -1,7 +1,7 @@
 """Checks the exchanges of a provider against its contract, with rules that never open a connection."""
 
 from voicegauge.checks.applicability import find_applicable_rules
-from voicegauge.checks.checker import BuildReproductionCommand, Checker, find_dispute
+from voicegauge.checks.checker import Checker, ReproductionCommandBuilder, find_dispute
 from voicegauge.checks.explanations import Explanation, load_explanations
 from voicegauge.checks.registry import RULE_BY_ID, Rule, Violation, register_rule, select_rules
 from voicegauge.checks.rules import read_timestamp  # and registers the rules
@@ -30,7 +30,6 @@ from voicegauge.checks.subjects import (
 __all__ = [
     "RULE_BY_ID",
     "AudioInputCall",
-    "BuildReproductionCommand",
     "Call",
     "Callback",
     "CaseOutcome",
@@ -43,6 +42,7 @@ __all__ = [
     "JobSet",
     "PairRelation",
     "RecordingAge",
+    "ReproductionCommandBuilder",
     "RequestCallbacks",
     "RequestOrigin",
     "ResourceStep",

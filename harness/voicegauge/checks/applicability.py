@@ -14,10 +14,10 @@ from voicegauge.contract.extension import ConversionSpec, ResourceSpec, Transcri
 
 _STATEMENT_PATTERN = re.compile(r"(x-[a-z]+|callbacks|parameters|requestBody|responses|security|webhooks)([./]\S+)?")
 
-Statement = tuple[str, str]
+StatementPath = tuple[str, str]
 """A key of an operation, and the rest of the path below it."""
 
-_STATED_BASES_BY_OPERATION: WeakKeyDictionary[Operation, dict[str, bool]] = WeakKeyDictionary()
+_IS_BASIS_STATED_BY_OPERATION: WeakKeyDictionary[Operation, dict[str, bool]] = WeakKeyDictionary()
 """Whether the contract states a basis for an operation. Each check asks for all rules and operations."""
 
 
@@ -26,18 +26,18 @@ def find_applicable_rules(operation: Operation) -> tuple[Rule, ...]:
 
     A rule that does not apply to an operation never finds anything in its traffic.
     """
-    stated = _STATED_BASES_BY_OPERATION.setdefault(operation, {})
+    stated = _IS_BASIS_STATED_BY_OPERATION.setdefault(operation, {})
     for rule in RULE_BY_ID.values():
         if rule.basis not in stated:
             stated[rule.basis] = any(
-                all(_is_stated(operation, *statement) for statement in statements)
+                all(_is_stated_by_operation(operation, *statement) for statement in statements)
                 for statements in parse_rule_basis(rule.basis)
             )
     return tuple(rule for rule in RULE_BY_ID.values() if stated[rule.basis])
 
 
 @functools.cache
-def parse_rule_basis(basis: str) -> tuple[tuple[Statement, ...], ...]:
+def parse_rule_basis(basis: str) -> tuple[tuple[StatementPath, ...], ...]:
     """Return the alternatives of a basis, each with the statements that it needs.
 
     Alternatives are separated by a comma and a space, statements by " and ".
@@ -50,17 +50,17 @@ def parse_rule_basis(basis: str) -> tuple[tuple[Statement, ...], ...]:
     )
 
 
-def _parse_statement(text: str) -> Statement:
+def _parse_statement(text: str) -> StatementPath:
     found = _STATEMENT_PATTERN.fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r} is not a statement of a contract")
     return found[1], found[2] or ""
 
 
-def _is_stated(operation: Operation, key: str, statement_path: str) -> bool:
+def _is_stated_by_operation(operation: Operation, key: str, statement_path: str) -> bool:
     if key.startswith("x-"):
         names = [name for name in statement_path.split(".") if name]
-        return any(_has_value(value, names) for value in _iterate_extension_values(operation, key))
+        return any(_has_value_at(value, names) for value in _iterate_extension_values(operation, key))
     if key == "responses":
         return _documents_response(operation, statement_path)
     return {
@@ -84,7 +84,7 @@ def _iterate_extension_values(operation: Operation, key: str) -> Iterable[Any]:
         "x-stream": [operation.stream],
         "x-webhook": [operation.webhook],
         "x-job": [operation.job, status.job if status else None],
-        "x-batch": [other.batch for other in contract.operations.values() if _handles_batch(operation, other)],
+        "x-batch": [other.batch for other in contract.operations.values() if _submits_or_polls_batch(operation, other)],
         "x-resource": find_resources(operation),
         "x-chat": [operation.chat],
         "x-transcription": [use] if isinstance(use, TranscriptionSpec) else [],
@@ -94,7 +94,7 @@ def _iterate_extension_values(operation: Operation, key: str) -> Iterable[Any]:
     return [value for value in found[key] if value is not None]
 
 
-def _handles_batch(operation: Operation, submit_operation: Operation) -> bool:
+def _submits_or_polls_batch(operation: Operation, submit_operation: Operation) -> bool:
     """Return whether `operation` submits batches of `submit_operation`, or polls them."""
     job = submit_operation.speech.response.job if submit_operation.speech else None
     return submit_operation.batch is not None and (operation is submit_operation or operation.id == job)
@@ -124,20 +124,20 @@ def _list_price_specs(operation: Operation) -> list[Any]:
     return [operation.pricing, *(target.pricing for target in (*operation.targets, *started))]
 
 
-def _has_value(document_value: Any, path_tokens: list[str]) -> bool:
+def _has_value_at(document_value: Any, path_tokens: list[str]) -> bool:
     """Return whether there is a value under the path `path_tokens`, in which "*" matches any key or item."""
     if not path_tokens:
         return document_value is not None and document_value not in ((), {})
     name, rest = path_tokens[0], path_tokens[1:]
     if name == "*":
         items = document_value.values() if isinstance(document_value, Mapping) else document_value
-        return any(_has_value(item, rest) for item in items)
+        return any(_has_value_at(item, rest) for item in items)
     if isinstance(document_value, Mapping):
-        return name in document_value and _has_value(document_value[name], rest)
+        return name in document_value and _has_value_at(document_value[name], rest)
     if isinstance(document_value, tuple):
-        return any(_has_value(item, path_tokens) for item in document_value)
+        return any(_has_value_at(item, path_tokens) for item in document_value)
     inner = getattr(document_value, name, None)
-    return inner is not None and inner is not False and _has_value(inner, rest)
+    return inner is not None and inner is not False and _has_value_at(inner, rest)
 
 
 def _documents_response(operation: Operation, statement_path: str) -> bool:

@@ -15,18 +15,18 @@ from voicegauge.model import Exchange, Finding, FindingLocation, Provenance, Sev
 
 MAX_EVIDENCE_CHARACTERS = 240
 """Maximum number of characters in the evidence of a finding, which is about three lines of a terminal."""
-_MAX_READ_TO_SHORTEN = 10_000
+_MAX_CHARACTERS_READ_TO_SHORTEN = 10_000
 """Number of characters of a text that are read to shorten it, because a message may quote a body of many megabytes."""
 MAX_MESSAGE_CHARACTERS = 400
 """Maximum number of characters in the message of a finding, which may quote an arbitrarily long value."""
 
 
-_CAUSE_BY_RULE = {"error-shape": "status-undocumented"}
+_CAUSING_RULE_BY_RULE = {"error-shape": "status-undocumented"}
 """Rules whose disputed findings about a response follow from a disputed finding of another rule about it: another
 document has the status with a body of its own."""
 
 
-BuildReproductionCommand = Callable[[Exchange], str | None]
+ReproductionCommandBuilder = Callable[[Exchange], str | None]
 """Returns the shell command that sends the request of an exchange again; `None` if no command can."""
 
 
@@ -36,7 +36,7 @@ class Checker:
 
     provenance: Provenance
     rules: Mapping[str, Rule] = field(default_factory=lambda: RULE_BY_ID)
-    build_reproduction_command: BuildReproductionCommand | None = None
+    build_reproduction_command: ReproductionCommandBuilder | None = None
     """Returns the shell command that shows a finding again."""
     mask_secrets: Callable[[str], str] = str
     """Masks secrets in a text."""
@@ -46,7 +46,7 @@ class Checker:
         subject: CheckSubject,
         *,
         case_id: str | None = None,
-        build_reproduction_command: BuildReproductionCommand | None = None,
+        build_reproduction_command: ReproductionCommandBuilder | None = None,
     ) -> Iterator[Finding]:
         """Apply all rules for the class of `subject` and for its base classes.
 
@@ -62,7 +62,7 @@ class Checker:
                     rule, subject, violation, case_id, build_reproduction_command or self.build_reproduction_command
                 )
                 if finding.severity is Severity.DISPUTED:
-                    if _CAUSE_BY_RULE.get(rule.id) in disputed_rules:
+                    if _CAUSING_RULE_BY_RULE.get(rule.id) in disputed_rules:
                         continue
                     disputed_rules.add(rule.id)
                 yield finding
@@ -85,7 +85,7 @@ class Checker:
         subject: CheckSubject,
         violation: Violation,
         case_id: str | None,
-        build_reproduction_command: BuildReproductionCommand | None,
+        build_reproduction_command: ReproductionCommandBuilder | None,
     ) -> Finding:
         exchange = violation.exchange or subject.exchange
         dispute = find_dispute(rule.id, subject, violation)
@@ -115,10 +115,10 @@ class Checker:
 
     def _quote_masked(self, text: str, max_characters: int) -> str:
         """Return `text` on one line and shortened, with secrets masked, even one that is cut off at the end."""
-        return _shorten(self.mask_secrets(text[:_MAX_READ_TO_SHORTEN]), max_characters)
+        return _shorten_text(self.mask_secrets(text[:_MAX_CHARACTERS_READ_TO_SHORTEN]), max_characters)
 
     def _find_reproduction_command(
-        self, build_reproduction_command: BuildReproductionCommand | None, subject: CheckSubject, exchange: Exchange
+        self, build_reproduction_command: ReproductionCommandBuilder | None, subject: CheckSubject, exchange: Exchange
     ) -> str | None:
         if build_reproduction_command is None or not subject.can_be_sent_again:
             return None
@@ -126,8 +126,8 @@ class Checker:
         return self.mask_secrets(command) if command is not None else None
 
 
-def _shorten(text: str, max_characters: int) -> str:
-    text = text[:_MAX_READ_TO_SHORTEN]
+def _shorten_text(text: str, max_characters: int) -> str:
+    text = text[:_MAX_CHARACTERS_READ_TO_SHORTEN]
     # Control characters in a response could move the cursor of a terminal, or overwrite its output.
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= max_characters else f"{line[: max_characters - 1]}…"
@@ -141,7 +141,7 @@ def find_dispute(rule_id: str, subject: CheckSubject, violation: Violation) -> D
     dispute is limited to a status, media type or schema, the response must match it.
     """
     contract = subject.contract
-    for pointer in (violation.contract_pointer, *subject.dispute_scopes):
+    for pointer in (violation.contract_pointer, *subject.dispute_pointers):
         for dispute, dispute_pointer in contract.iterate_disputes(pointer):
             if rule_id in dispute.rules and _dispute_applies(dispute, dispute_pointer, subject, violation.exchange):
                 return dispute

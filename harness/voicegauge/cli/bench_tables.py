@@ -53,27 +53,27 @@ class _ResultColumn(NamedTuple):
     is_text: bool = False
 
 
-_TOTAL_LATENCY = _ResultColumn("total\nms", lambda one: _format_estimate(one.total_latency_ms))
-_TOTAL_LATENCY_P95 = _ResultColumn(
+_TOTAL_LATENCY_HEADING = _ResultColumn("total\nms", lambda one: _format_estimate(one.total_latency_ms))
+_TOTAL_LATENCY_P95_HEADING = _ResultColumn(
     "p95\nms", lambda one: _format_estimate(one.total_latency_p95_ms, with_interval=False)
 )
-_COMPLETION_TIME = _ResultColumn("job done\nms", lambda one: _format_bounds(one.completion_ms))
-_PRICE_PER_MINUTE = _ResultColumn("cost per\nminute", lambda one: _format_price_per_minute(one.cost))
-_PRICE_PER_MILLION = _ResultColumn("$/1M\nchars", lambda one: _format_price_per_million(one.cost))
+_COMPLETION_TIME_HEADING = _ResultColumn("job done\nms", lambda one: _format_bounds(one.completion_ms))
+_PRICE_PER_MINUTE_HEADING = _ResultColumn("cost per\nminute", lambda one: _format_price_per_minute(one.cost))
+_PRICE_PER_MILLION_HEADING = _ResultColumn("$/1M\nchars", lambda one: _format_price_per_million(one.cost))
 _COLUMNS = (
     _ResultColumn("", lambda one: "*" if one.pareto else " ", is_text=True),
     _ResultColumn("target", lambda one: one.target.replace("/", "/\n", 1), separator="", is_text=True),
     _ResultColumn("ok", lambda one: f"{one.samples - one.failures}/{one.samples}"),
-    _TOTAL_LATENCY,
-    _TOTAL_LATENCY_P95,
-    _COMPLETION_TIME,
+    _TOTAL_LATENCY_HEADING,
+    _TOTAL_LATENCY_P95_HEADING,
+    _COMPLETION_TIME_HEADING,
     _ResultColumn("RTF", lambda one: _format_estimate(one.rtf, digits=2, with_interval=False)),
     _ResultColumn("WER", lambda one: _format_error_rate(one.wer or one.cer, one.unscored_languages)),
     _ResultColumn("cost per\nrequest", lambda one: _format_price_per_request(one.cost)),
-    _PRICE_PER_MINUTE,
-    _PRICE_PER_MILLION,
+    _PRICE_PER_MINUTE_HEADING,
+    _PRICE_PER_MILLION_HEADING,
 )
-_HIDEABLE_COLUMNS = (_COMPLETION_TIME, _PRICE_PER_MILLION, _TOTAL_LATENCY_P95)
+_HIDEABLE_COLUMNS = (_COMPLETION_TIME_HEADING, _PRICE_PER_MILLION_HEADING, _TOTAL_LATENCY_P95_HEADING)
 """Columns that a narrow terminal hides, in the order in which they are hidden."""
 _MAX_UNBROKEN_WIDTH = 12
 """Maximum number of characters of texts that are never wrapped, so that they can be searched for and copied."""
@@ -86,8 +86,8 @@ def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None,
     if provenance is Provenance.EMULATED:
         terminal.print(build_emulated_label("the numbers show that the tool works, not how fast a provider is"))
     by_minute = any(_format_price_per_minute(one.cost) != _NO_VALUE_TEXT for one in summaries)
-    columns = [column for column in _COLUMNS if column is not _PRICE_PER_MINUTE or by_minute]
-    rows, hidden = _fit_table(columns, summaries, terminal)
+    columns = [column for column in _COLUMNS if column is not _PRICE_PER_MINUTE_HEADING or by_minute]
+    rows, hidden = _build_table_that_fits(columns, summaries, terminal)
     terminal.print(rows)
     for line in (*_build_legend(summaries, scores, hidden), *_describe_precision(summaries, manifest)):
         terminal.print(line, soft_wrap=True)
@@ -132,7 +132,7 @@ def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) 
     return lines
 
 
-def _fit_table(
+def _build_table_that_fits(
     columns: Sequence[_ResultColumn], summaries: Sequence[TargetSummary], terminal: Console
 ) -> tuple[Table, Sequence[_ResultColumn]]:
     """Return a table that fits the width of `terminal`, and the columns that had to be hidden."""
@@ -185,9 +185,9 @@ def _build_legend(
         lines.append(
             "* no other target is clearly faster or more intelligible without being clearly worse in the other"
         )
-    if summaries and _PRICE_PER_MILLION not in hidden_columns:
+    if summaries and _PRICE_PER_MILLION_HEADING not in hidden_columns:
         lines.append(f"$/1M chars is for texts of {summaries[0].cost.characters} characters")
-    if any(one.completion_ms for one in summaries) and _COMPLETION_TIME not in hidden_columns:
+    if any(one.completion_ms for one in summaries) and _COMPLETION_TIME_HEADING not in hidden_columns:
         lines.append(
             "job done: lower and upper bound, because status is only seen when polled; total latency includes polling"
         )

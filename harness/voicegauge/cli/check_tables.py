@@ -285,7 +285,7 @@ def _print_spending(terminal: Console, report: CheckReport) -> None:
     equal: dict[SpendingTotal, list[str]] = {}
     for rule, total in spending.by_rule.items():
         equal.setdefault(total, []).append(rule)
-    _print_totals(terminal, "by rule", {_join_rules(rules): total for total, rules in equal.items()})
+    _print_totals(terminal, "by rule", {_format_rule_ids(rules): total for total, rules in equal.items()})
 
 
 def _add_rest(by_target: Mapping[str, SpendingTotal], total: SpendingTotal) -> dict[str, SpendingTotal]:
@@ -300,7 +300,7 @@ def _add_rest(by_target: Mapping[str, SpendingTotal], total: SpendingTotal) -> d
     return {**by_target, **({"of no target": rest} if by_target and rest.requests else {})}
 
 
-def _join_rules(rules: list[str]) -> str:
+def _format_rule_ids(rules: list[str]) -> str:
     more = len(rules) - MAX_RULES_SHOWN
     return " ".join(rules[:MAX_RULES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 

@@ -26,7 +26,7 @@ ASSIGNABLE_SEVERITIES = ("error", "warning", "info")
 """Severities that a user can set. "disputed" is not among them, because it follows from the documents."""
 
 
-class FailedWrites:
+class FailedWriteCollector:
     """Collects the errors of files that cannot be written, so that the result is still printed and the others written.
 
     Each method of `OutputFlags` that writes files takes one, and the command calls `raise_error` at its end.
@@ -86,7 +86,7 @@ class OutputFlags:
             **other_outputs,
         )
 
-    def apply_baselines(self, report: ReportT, failed_writes: FailedWrites) -> ReportT:
+    def apply_baselines(self, report: ReportT, failed_writes: FailedWriteCollector) -> ReportT:
         """Return the report without findings that the given baseline accepts; write a new baseline if requested."""
         from voicegauge import api
 
@@ -101,7 +101,7 @@ class OutputFlags:
         self,
         report: CheckReport | DriftReport,
         format_summary: Callable[[], str],
-        failed_writes: FailedWrites,
+        failed_writes: FailedWriteCollector,
         *,
         strict: bool = False,
         fail_on: DriftLevel | None = None,

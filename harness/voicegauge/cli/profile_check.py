@@ -12,14 +12,14 @@ from click.core import ParameterSource
 from voicegauge.cli.console import create_console, create_table, print_escaped, show_record
 from voicegauge.cli.exit_status import EXIT_STATUS_BY_STOP_REASON
 from voicegauge.cli.options import CommandT, OutputFile, build_live_options, reject_outputs_to_same_file
-from voicegauge.cli.output_options import FailedWrites
+from voicegauge.cli.output_options import FailedWriteCollector
 from voicegauge.errors import EXIT_FINDINGS, EXIT_NOTHING_MEASURED, EXIT_OK, UsageError
 from voicegauge.files import write_file
 
 if TYPE_CHECKING:
     from voicegauge.profiles import ProfileReport, ProfileVerdict, RequirementVerdict
 
-_OPTIONS_WITH_EFFECT = frozenset(
+_PROFILE_CHECK_OPTIONS = frozenset(
     {"profile", "key_env", "capabilities", "html", "badge", "json_path", "emulated", "faults", "live", "base_url"}
     | {"allow_insecure_http", "models", "voices", "max_wait", "seed"}
 )
@@ -114,14 +114,14 @@ def _reject_ineffective_options(ctx: click.Context) -> None:
         raise UsageError("--profile judges a server by its base URL: leave out the targets")
     for option in ctx.command.params:
         is_given = ctx.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
-        if is_given and option.name not in _OPTIONS_WITH_EFFECT:
+        if is_given and option.name not in _PROFILE_CHECK_OPTIONS:
             raise UsageError(f"{option.opts[0]} has no effect with --profile, whose plan is published: leave it out")
 
 
 def _write_outputs(report: ProfileReport, json_path: str | None, html: Path | None, badge: Path | None) -> None:
     from voicegauge.profiles import render_profile_badge, render_profile_page
 
-    failed_writes = FailedWrites()
+    failed_writes = FailedWriteCollector()
     with failed_writes.collect():
         show_record(report, json_path, lambda: _print_report(report))
     for path, render in ((html, render_profile_page), (badge, render_profile_badge)):

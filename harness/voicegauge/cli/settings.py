@@ -98,14 +98,14 @@ def _read_toml(path: Path, label: str) -> dict[str, Any] | None:
 
 
 def collect_command_defaults(
-    command: click.Command, settings: SettingsFile, loaders: Mapping[str, Callable[[], click.Command]]
+    command: click.Command, settings_file: SettingsFile, command_loaders: Mapping[str, Callable[[], click.Command]]
 ) -> dict[str, Any]:
     """Return the settings that apply to `command`, by parameter name.
 
     Args:
         command: the command that was called.
-        settings: the settings file.
-        loaders: functions that import a command, by the command's name.
+        settings_file: the settings file.
+        command_loaders: functions that import a command, by the command's name.
 
     Raises:
         UnknownNameError: a key is neither an option of the commands it applies to nor a command.
@@ -113,10 +113,14 @@ def collect_command_defaults(
             accepted from this file; the message names all of these.
     """
     options = _map_options_by_setting(command)
-    table = _read_command_table(command, settings, loaders)
-    _reject_unknown_names(command, settings, table, loaders)
+    table = _read_command_table(command, settings_file, command_loaders)
+    _reject_unknown_names(command, settings_file, table, command_loaders)
     entries = [
-        *(_SettingEntry(name, value, name) for name, value in settings.values.items() if not isinstance(value, dict)),
+        *(
+            _SettingEntry(name, value, name)
+            for name, value in settings_file.values.items()
+            if not isinstance(value, dict)
+        ),
         *(_SettingEntry(name, value, f"[{command.name}] {name}") for name, value in table.items()),
     ]
     defaults: dict[str, Any] = {}
@@ -130,15 +134,17 @@ def collect_command_defaults(
         if entry.name not in options or entry.name == LIVE_SETTING_NAME:
             continue
         option = options[entry.name]
-        values = _to_flag_values(option, entry.value, f"{settings.label}: {entry.setting_location}")
+        values = _convert_to_flag_values(option, entry.value, f"{settings_file.label}: {entry.setting_location}")
         defaults[str(option.name)] = values
-        if not settings.is_trusted and entry.value is not False:
-            reason = find_untrusted_reason(entry.name, option, values if option.multiple else [values], settings.path)
+        if not settings_file.is_trusted and entry.value is not False:
+            reason = find_untrusted_reason(
+                entry.name, option, values if option.multiple else [values], settings_file.path
+            )
             untrusted |= {entry.name: reason} if reason else {}
     if untrusted:
-        problems.append(describe_untrusted_settings(untrusted, settings.path))
+        problems.append(describe_untrusted_settings(untrusted, settings_file.path))
     if problems:
-        raise UsageError(f"{settings.label}: {'; '.join(problems)}")
+        raise UsageError(f"{settings_file.label}: {'; '.join(problems)}")
     return defaults
 
 
@@ -152,21 +158,21 @@ class _SettingEntry(NamedTuple):
 
 
 def _read_command_table(
-    command: click.Command, settings: SettingsFile, loaders: Mapping[str, Callable[[], click.Command]]
+    command: click.Command, settings_file: SettingsFile, command_loaders: Mapping[str, Callable[[], click.Command]]
 ) -> Mapping[str, Any]:
-    table = settings.values.get(command.name or "", {})
+    table = settings_file.values.get(command.name or "", {})
     if isinstance(table, dict):
         return table
-    if command.name not in _list_all_settings(loaders):
-        raise UsageError(f"{settings.label}: {command.name} must be a table of settings")
+    if command.name not in _list_all_settings(command_loaders):
+        raise UsageError(f"{settings_file.label}: {command.name} must be a table of settings")
     return {}  # `asr` is an option as well as a command
 
 
 def _reject_unknown_names(
     command: click.Command,
-    settings: SettingsFile,
+    settings_file: SettingsFile,
     table: Mapping[str, Any],
-    loaders: Mapping[str, Callable[[], click.Command]],
+    command_loaders: Mapping[str, Callable[[], click.Command]],
 ) -> None:
     """Check that each key is a command, or an option of the commands it applies to.
 
@@ -174,15 +180,17 @@ def _reject_unknown_names(
         UnknownNameError: a key is neither.
     """
     options = _map_options_by_setting(command).keys()
-    for name, value in settings.values.items():
-        if isinstance(value, dict) and name not in loaders:
-            raise UnknownNameError(f"command in {settings.label}", name, loaders)
+    for name, value in settings_file.values.items():
+        if isinstance(value, dict) and name not in command_loaders:
+            raise UnknownNameError(f"command in {settings_file.label}", name, command_loaders)
         if not isinstance(value, dict) and name not in options | {LIVE_SETTING_NAME}:
-            known = _list_all_settings(loaders)
+            known = _list_all_settings(command_loaders)
             if name not in known:
-                raise UnknownNameError(f"setting in {settings.label}", name, known - {LIVE_SETTING_NAME})
+                raise UnknownNameError(f"setting in {settings_file.label}", name, known - {LIVE_SETTING_NAME})
     for name in sorted(table.keys() - options - {LIVE_SETTING_NAME}):
-        raise UnknownNameError(f"setting [{command.name}] in {settings.label}", name, options - {LIVE_SETTING_NAME})
+        raise UnknownNameError(
+            f"setting [{command.name}] in {settings_file.label}", name, options - {LIVE_SETTING_NAME}
+        )
 
 
 def add_value_source_to_message(error: click.BadParameter) -> None:
@@ -199,7 +207,7 @@ def add_value_source_to_message(error: click.BadParameter) -> None:
         error.param_hint = " / ".join(f"'{flag}'" for flag in option.opts)
 
 
-def _to_flag_values(option: click.Option, value: Any, setting_location: str) -> Any:
+def _convert_to_flag_values(option: click.Option, value: Any, setting_location: str) -> Any:
     """Convert a value to what the same flags on the command line would give.
 
     The result is a list if the option may be repeated; a table becomes a list of NAME=VALUE.
@@ -221,9 +229,9 @@ def _is_valid_option_value(option: click.Option, value: Any) -> bool:
     return isinstance(value, str | int | float)
 
 
-def _list_all_settings(loaders: Mapping[str, Callable[[], click.Command]]) -> set[str]:
+def _list_all_settings(command_loaders: Mapping[str, Callable[[], click.Command]]) -> set[str]:
     """Return the names of all options of all commands; this imports every command."""
-    return {flag for make in loaders.values() for flag in _map_options_by_setting(make())}
+    return {flag for make in command_loaders.values() for flag in _map_options_by_setting(make())}
 
 
 def _map_options_by_setting(command: click.Command) -> dict[str, click.Option]:

@@ -32,9 +32,9 @@ UNTRUSTED_REASON_BY_SETTING: Mapping[str, str] = {
     "yes": "it overwrites files",
 }
 """Options that only a trusted file may set, each with the reason."""
-SETTINGS_ONLY_LOWERED = frozenset({"max-cost"})
+SETTINGS_LIMITED_TO_DEFAULT = frozenset({"max-cost"})
 """Numeric options that an untrusted file may set to at most their default."""
-PATHS_INSIDE_FOLDER_ONLY = frozenset({"failures", "suite", "uses", "voice-sample"})
+PATH_SETTINGS_LIMITED_TO_FOLDER = frozenset({"failures", "suite", "uses", "voice-sample"})
 """Options whose value may be a path although their type is text."""
 
 
@@ -50,13 +50,13 @@ def find_untrusted_reason(setting: str, option: click.Option, values: Sequence[A
     reason = UNTRUSTED_REASON_BY_SETTING.get(setting)
     if (
         reason is None
-        and setting in SETTINGS_ONLY_LOWERED
+        and setting in SETTINGS_LIMITED_TO_DEFAULT
         and any(_exceeds_limit(value, option.default) for value in values)
     ):
         reason = f"it raises the limit of {option.default:g}"
     if reason is None and setting == "asr" and any(":" in str(value) for value in values):
         reason = "it may name a file with the weights of a model"
-    if reason is None and (isinstance(option.type, click.Path) or setting in PATHS_INSIDE_FOLDER_ONLY):
+    if reason is None and (isinstance(option.type, click.Path) or setting in PATH_SETTINGS_LIMITED_TO_FOLDER):
         folder = file.parent.resolve()
         outside = (value for value in values if value != "-" and not _is_path_inside(folder, str(value)))
         reason = next((f"{value!r} is outside of this folder" for value in outside), None)

@@ -38,7 +38,7 @@ from voicegauge.files import write_file
 from voicegauge.model import AmbiguousRequest, Record
 
 
-class CaseFinished(Record, frozen=True, kw_only=True, tag_field="event", tag="case_finished"):
+class CaseFinishedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="case_finished"):
     """The responses of a case were judged, and saved if they are recorded."""
 
     id: str
@@ -46,13 +46,13 @@ class CaseFinished(Record, frozen=True, kw_only=True, tag_field="event", tag="ca
     """Why the case has no verdict, in one line; `None` if it has one."""
 
 
-class CaseRepeated(Record, frozen=True, kw_only=True, tag_field="event", tag="case_repeated"):
+class CaseRepeatedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="case_repeated"):
     """A case is sent again, because an earlier command left it without a result."""
 
     id: str
 
 
-CaseEvent = SubmitStartedEvent | SubmitNotSentEvent | SubmitCompletedEvent | CaseFinished | CaseRepeated
+CaseEvent = SubmitStartedEvent | SubmitNotSentEvent | SubmitCompletedEvent | CaseFinishedEvent | CaseRepeatedEvent
 
 
 @dataclass
@@ -61,7 +61,7 @@ class CaseHistory(PurchaseHistory):
 
     is_finished: bool = False
     no_verdict_reason: str | None = None
-    """Value of `CaseFinished.reason`."""
+    """Value of `CaseFinishedEvent.reason`."""
     _attempt_start_index: int = 0
     """Index of the first request since the case began for the last time."""
 
@@ -73,11 +73,11 @@ class CaseHistory(PurchaseHistory):
         self._attempt_start_index = min(self._attempt_start_index, len(self.purchases) - 1)
         self.purchases[-1].is_job_resumable = False
 
-    def note_repetition(self) -> None:
+    def record_repetition(self) -> None:
         """Note that the case begins again, without a result of the requests so far."""
         self._attempt_start_index = len(self.purchases)
 
-    def note_case_finished(self, reason: str | None) -> None:
+    def record_case_finished(self, reason: str | None) -> None:
         """Note that the results of all requests since the case began are known."""
         self.is_finished, self.no_verdict_reason = True, reason
         for purchase in self.purchases[self._attempt_start_index :]:
@@ -108,17 +108,17 @@ class CaseHistory(PurchaseHistory):
                 charged_usd=last.charged_usd,
             )
         if self.is_finished:
-            yield CaseFinished(id=self.sample_or_case_id, reason=self.no_verdict_reason)
+            yield CaseFinishedEvent(id=self.sample_or_case_id, reason=self.no_verdict_reason)
 
 
 def apply_event(event: CaseEvent, histories: dict[str, CaseHistory]) -> None:
     """Note an event of a journal in the histories of the cases, by their ids."""
     history = histories.setdefault(event.id, CaseHistory(event.id))
     match event:
-        case CaseFinished():
-            history.note_case_finished(event.reason)
-        case CaseRepeated():
-            history.note_repetition()
+        case CaseFinishedEvent():
+            history.record_case_finished(event.reason)
+        case CaseRepeatedEvent():
+            history.record_repetition()
         case SubmitStartedEvent() | SubmitNotSentEvent() | SubmitCompletedEvent():
             event.add_to_history(history)
 
@@ -182,13 +182,13 @@ class CaseJournal:
             return None
         if case_id in self._unrepeated:
             self._unrepeated.remove(case_id)
-            self._record(CaseRepeated(id=case_id))
+            self._record(CaseRepeatedEvent(id=case_id))
         return SubmitRecorder(self._record, case_id, price_usd)
 
     def record_case_finished(self, case_id: str, no_verdict_reason: str | None = None) -> None:
-        """Record that a case is finished; see `CaseFinished`. Cases without a billable request are not recorded."""
+        """Record that a case is finished (`CaseFinishedEvent`). Cases without a billable request are not recorded."""
         if case_id in self._histories:
-            self._record(CaseFinished(id=case_id, reason=no_verdict_reason))
+            self._record(CaseFinishedEvent(id=case_id, reason=no_verdict_reason))
 
     def find_repeatable_key(self, case: ConformanceCase) -> str | None:
         """Return the idempotency key with which the lost request of a case is sent again without another charge.

@@ -18,7 +18,7 @@ from voicegauge.conformance.offline import judge_documented_examples
 from voicegauge.conformance.reporting import BillableLimit
 from voicegauge.conformance.reproduction import Reproduction
 from voicegauge.conformance.resources import ResourceCleanup, ResourceJournal, ResourceTracker, compute_account_checksum
-from voicegauge.conformance.running import CaseRunner, CheckedService, Collector, SaveExchanges, open_receiver_for_cases
+from voicegauge.conformance.running import CaseRunner, CheckedService, Collector, ExchangeSaver, open_receiver_for_cases
 from voicegauge.contract import BaseTarget, Contract, Target
 from voicegauge.errors import BudgetError
 from voicegauge.model import Provenance
@@ -50,7 +50,7 @@ class CheckSettings:
     """Creates the clock that a client uses for waiting; `None` for the real clock."""
     max_wait_s: float | None = None
     """Maximum time of one delivery or request in seconds; `None` for as long as the contract documents."""
-    save_exchanges: SaveExchanges | None = None
+    save_exchanges: ExchangeSaver | None = None
     """Called with the exchanges of each case that has a verdict, to record them."""
     receiver: Receiver | None = None
     """Receives callbacks. If it is `None` and a case needs one, a local receiver is started for the emulator."""
@@ -233,7 +233,7 @@ async def _open_service(
     try:
         if folder is not None:
             collector.add_resources(await cleanup.delete_leftover_resources(folder, settings.notify))
-            await cleanup.note_existing_resources(operations, tracker)
+            await cleanup.list_existing_resources(operations, tracker)
         yield service
     finally:
         collector.add_resources(await cleanup.delete_created_resources(tracker))

@@ -76,7 +76,7 @@ def find_status_operation(operation: Operation) -> Operation | None:
 
 
 class SignatureHeaders(NamedTuple):
-    """What the headers of a callback contain besides its body."""
+    """The values of the headers that sign a callback: its signatures, id and timestamp."""
 
     signatures: tuple[str, ...]
     callback_id: str

@@ -30,13 +30,18 @@ _MAX_NAMES_LISTED = 5
 """Largest number of contracts listed in an error message, so that the message stays on one line."""
 
 
-def compare_inputs(old: str, new: str, contracts: Sequence[Path] = (), use_sources: Sequence[str] = ()) -> DriftReport:
+def compare_inputs(
+    old_path_or_provider_id: str,
+    new_path_or_provider_id: str,
+    contracts: Sequence[Path] = (),
+    use_sources: Sequence[str] = (),
+) -> DriftReport:
     """Compare two contracts, two recordings, or a contract with recorded traffic.
 
     Args:
-        old: path of the older contract or recording, or id of a known provider.
-        new: path of the newer contract or recording, or id of a known provider. If traffic is compared with a contract,
-            the traffic is the newer input.
+        old_path_or_provider_id: path of the older contract or recording, or id of a known provider.
+        new_path_or_provider_id: path of the newer contract or recording, or id of a known provider. If traffic is
+            compared with a contract, the traffic is the newer input.
         contracts: folders of contracts in addition to the bundled ones, over which they take precedence.
         use_sources: for two contracts: recordings of a client and files that declare what it uses, or "voicegauge" for
             the client of voicegauge. The levels of the changes are then those that they have for this client.
@@ -47,7 +52,10 @@ def compare_inputs(old: str, new: str, contracts: Sequence[Path] = (), use_sourc
         ContractError: a contract is not valid.
         DataError: a recording cannot be read.
     """
-    (old_kind, old_path), (new_kind, new_path) = _find_input(old, contracts), _find_input(new, contracts)
+    (old_kind, old_path), (new_kind, new_path) = (
+        _find_input(old_path_or_provider_id, contracts),
+        _find_input(new_path_or_provider_id, contracts),
+    )
     if (old_kind, new_kind) not in _COMPARISON_BY_INPUT_KINDS:
         supported = ", ".join(f"a {one} with a {other}" for one, other in _COMPARISON_BY_INPUT_KINDS)
         raise UsageError(f"cannot compare a {old_kind} with a {new_kind}; supported: {supported}")
@@ -58,20 +66,25 @@ def compare_inputs(old: str, new: str, contracts: Sequence[Path] = (), use_sourc
     return _COMPARISON_BY_INPUT_KINDS[old_kind, new_kind](old_path, new_path, contracts)
 
 
-def propose_contract_patch(old: str, new: str, contracts: Sequence[Path] = ()) -> tuple[DriftReport, ContractPatch]:
+def propose_contract_patch(
+    old_path_or_provider_id: str, new_path_or_provider_id: str, contracts: Sequence[Path] = ()
+) -> tuple[DriftReport, ContractPatch]:
     """Compare traffic with its contract, and propose additions to the contract that document what traffic shows.
 
     Args:
-        old: path of the contract, or id of a known provider.
-        new: path of a recording or of a folder of recordings.
+        old_path_or_provider_id: path of the contract, or id of a known provider.
+        new_path_or_provider_id: path of a recording or of a folder of recordings.
         contracts: folders of contracts in addition to the bundled ones, over which they take precedence.
 
     Raises:
-        UsageError: `old` is not a contract, or `new` is not a recording.
+        UsageError: `old_path_or_provider_id` is not a contract, or `new_path_or_provider_id` is not a recording.
         ContractError: the contract is not valid.
         DataError: the recording cannot be read, or was made with another provider.
     """
-    (old_kind, old_path), (new_kind, new_path) = _find_input(old, contracts), _find_input(new, contracts)
+    (old_kind, old_path), (new_kind, new_path) = (
+        _find_input(old_path_or_provider_id, contracts),
+        _find_input(new_path_or_provider_id, contracts),
+    )
     if (old_kind, new_kind) != ("contract", "recording"):
         raise UsageError(
             f"--propose needs a contract and a recording, not a {old_kind} and a {new_kind}: "
@@ -86,7 +99,7 @@ def _find_input(path_or_provider_id: str, contracts: Sequence[Path]) -> tuple[In
     """Return the kind and the path of an input. A path takes precedence over a provider with the same id."""
     path = Path(path_or_provider_id)
     if path.is_dir():
-        return _find_in_folder(path)
+        return _find_input_in_folder(path)
     if path.exists():
         return ("recording" if path.suffix.lower() == ".har" else "contract"), path
     documents = {contract.id: contract.document.path for contract in load_catalogue(contracts)}
@@ -98,7 +111,7 @@ def _find_input(path_or_provider_id: str, contracts: Sequence[Path]) -> tuple[In
     )
 
 
-def _find_in_folder(path: Path) -> tuple[InputKind, Path]:
+def _find_input_in_folder(path: Path) -> tuple[InputKind, Path]:
     if any(path.rglob("*.har")):
         return "recording", path
     documents = find_contract_files(path)

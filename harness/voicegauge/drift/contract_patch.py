@@ -38,7 +38,7 @@ _RULES_WITHOUT_ADDITION = {"observed-disputed-reading", "observed-infrastructure
 _REASON_BY_STATUS = {codes[0]: reason for reason, codes in STATUS_CODES_BY_REASON.items()} | {422: "invalid"}
 _MAX_EXAMPLE_BYTES = 2_000
 """Maximum size of a recorded error that becomes an example."""
-_EXCHANGE_POINTER = re.compile(r"/log/entries/(\d+)")
+_ENTRY_POINTER_PATTERN = re.compile(r"/log/entries/(\d+)")
 
 
 class ContractPatch:
@@ -60,9 +60,9 @@ class ContractPatch:
         base, json_only = find_overlay_base(document.path), document.path.suffix == ".json"
         try:
             self._editor: YamlEditor | OverlayEditor = (
-                YamlEditor(self._text, json_only=json_only)
+                YamlEditor(self._text, writes_json=json_only)
                 if base is None
-                else OverlayEditor(self._text, document, base, json_only=json_only)
+                else OverlayEditor(self._text, document, base, writes_json=json_only)
             )
         except yaml.YAMLError as error:
             raise UsageError(
@@ -107,7 +107,7 @@ class ContractPatch:
     def _find_exchange(self, change: DriftChange) -> RecordedExchange | None:
         if change.new_position is None:
             return None
-        match = _EXCHANGE_POINTER.match(change.new_position.pointer)
+        match = _ENTRY_POINTER_PATTERN.match(change.new_position.pointer)
         if match is None:
             return None
         key = (change.new_position.file, int(match[1]))

@@ -15,19 +15,19 @@ class OverlayEditor:
     It has the methods of `YamlEditor`. Pointers are those of the document to which the overlay was applied.
     """
 
-    def __init__(self, overlay_text: str, document: Document, base: Path, *, json_only: bool = False) -> None:
+    def __init__(self, overlay_text: str, document: Document, base: Path, *, writes_json: bool = False) -> None:
         """Parse an overlay.
 
         Args:
             overlay_text: the text of the overlay, in YAML or JSON.
             document: the document that results from the overlay.
             base: the file that the overlay extends.
-            json_only: whether to write additions as JSON, with quotes and braces.
+            writes_json: whether to write additions as JSON, with quotes and braces.
 
         Raises:
             yaml.YAMLError: the overlay is not valid YAML.
         """
-        self._editor = YamlEditor(overlay_text, json_only=json_only)
+        self._editor = YamlEditor(overlay_text, writes_json=writes_json)
         self._document = document
         self._patchable_files = (document.path, base)
         self._keys_by_pointer: dict[str, dict[str, Any]] = {}
@@ -36,7 +36,7 @@ class OverlayEditor:
 
     def has_value(self, pointer: str) -> bool:
         """Whether the document has a value at `pointer`. References are not followed."""
-        return self._read(pointer) is not MISSING
+        return self._read_value_at(pointer) is not MISSING
 
     def add_key(self, pointer: str, key: str, value: Any) -> None:
         """Add `key: value` to the mapping at `pointer`. Do nothing if the mapping already has the key.
@@ -68,25 +68,25 @@ class OverlayEditor:
         return self._editor.build_text()
 
     def _find_container(self, pointer: str, container_type: type, type_name: str) -> Any:
-        found = self._read(pointer)
+        found = self._read_value_at(pointer)
         if not isinstance(found, container_type):
             raise AdditionNotPossibleError(f"{pointer} is not {type_name}")
         if self._document.find_source_file(pointer)[0].path not in self._patchable_files:
             raise AdditionNotPossibleError(f"{pointer} is in a file to which overlays do not apply")
         return found
 
-    def _read(self, pointer: str) -> Any:
-        return read_pointer(self._document.data, _split(pointer))
+    def _read_value_at(self, pointer: str) -> Any:
+        return read_pointer(self._document.data, _split_pointer(pointer))
 
 
-def _split(pointer: str) -> list[str]:
+def _split_pointer(pointer: str) -> list[str]:
     return [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
 
 
 def _build_json_path(pointer: str) -> str:
     """Return the normalized path (RFC 9535, section 2.7) of the value at a JSON pointer."""
     parts = []
-    for token in _split(pointer):
+    for token in _split_pointer(pointer):
         quoted = token.replace("\\", "\\\\").replace("'", "\\'")
         parts.append(f"['{quoted}']")
     return "".join(("$", *parts))

@@ -126,8 +126,8 @@ def build_change(
     *,
     location: str,
     operation: str | None = None,
-    old: FilePosition | None = None,
-    new: FilePosition | None = None,
+    old_position: FilePosition | None = None,
+    new_position: FilePosition | None = None,
     message_values: Mapping[str, Any] | None = None,
 ) -> DriftChange:
     """Create a change with the level and the description of `rule_id`.
@@ -136,8 +136,8 @@ def build_change(
         rule_id: the id of a rule in `DRIFT_RULE_BY_ID`.
         location: the changed part of the operation.
         operation: the id of the operation; `None` if the change is about the whole API.
-        old: the position in the older input.
-        new: the position in the newer input.
+        old_position: the position in the older input.
+        new_position: the position in the newer input.
         message_values: the values that the report shows, under the keys "old" and "new". They must not contain secrets.
     """
     shown = {side: format_shortened(value) for side, value in (message_values or {}).items()}
@@ -147,8 +147,8 @@ def build_change(
         message=_format_message(DRIFT_RULE_BY_ID[rule_id].description, shown),
         operation=operation,
         location=location,
-        old_position=old,
-        new_position=new,
+        old_position=old_position,
+        new_position=new_position,
         old_value=shown.get("old"),
         new_value=shown.get("new"),
     )
@@ -161,7 +161,7 @@ def _format_message(description: str, value_by_placeholder: Mapping[str, str]) -
 
 
 def build_report(
-    comparison: DriftComparison, old: ComparedInput, new: ComparedInput, changes: Iterable[DriftChange]
+    comparison: DriftComparison, old_input: ComparedInput, new_input: ComparedInput, changes: Iterable[DriftChange]
 ) -> DriftReport:
     """Create a report, worst level first. A change in a component that several operations share is listed once."""
     groups: dict[tuple[Any, ...], list[DriftChange]] = {}
@@ -170,7 +170,9 @@ def build_report(
     merged = [_merge_equal_changes(group) for group in groups.values()]
     levels = list(DriftLevel)
     merged.sort(key=lambda change: levels.index(change.level))
-    return DriftReport(comparison=comparison, old=old, new=new, counts=count_levels(merged), changes=tuple(merged))
+    return DriftReport(
+        comparison=comparison, old=old_input, new=new_input, counts=count_levels(merged), changes=tuple(merged)
+    )
 
 
 def _build_identity_key(change: DriftChange) -> tuple[Any, ...]:
@@ -189,8 +191,8 @@ def count_levels(changes: Iterable[DriftChange]) -> dict[DriftLevel, int]:
     return {level: levels.count(level) for level in DriftLevel}
 
 
-def _merge_equal_changes(group: list[DriftChange]) -> DriftChange:
-    first = group[0]
-    operations = (name for change in group for name in (change.operation, *change.other_operations))
+def _merge_equal_changes(equal_changes: list[DriftChange]) -> DriftChange:
+    first = equal_changes[0]
+    operations = (name for change in equal_changes for name in (change.operation, *change.other_operations))
     others = dict.fromkeys(name for name in operations if name is not None and name != first.operation)
     return msgspec.structs.replace(first, other_operations=tuple(others))

@@ -20,7 +20,7 @@ _MAX_LINE_WIDTH = 120
 """Largest number of characters in a line of an added mapping. A longer mapping is written on several lines."""
 _PLAIN_SCALAR_PATTERN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./ -]*[A-Za-z0-9_./-]|[A-Za-z_]")
 """Matches strings that need no quotes in any YAML version. Others are written as JSON, which is valid YAML."""
-_MERGE_TAG = "tag:yaml.org,2002:merge"
+_YAML_MERGE_TAG = "tag:yaml.org,2002:merge"
 _RESERVED_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"})
 """Words that YAML 1.1 or 1.2 does not read as strings if they have no quotes."""
 
@@ -42,17 +42,17 @@ class AdditionNotPossibleError(Exception):
 class YamlEditor:
     """Collects additions to one document, and applies them."""
 
-    def __init__(self, document_text: str, *, json_only: bool = False) -> None:
+    def __init__(self, document_text: str, *, writes_json: bool = False) -> None:
         """Parse a document.
 
         Args:
             document_text: the text of the document, in YAML or JSON.
-            json_only: whether to write additions as JSON, with quotes and braces.
+            writes_json: whether to write additions as JSON, with quotes and braces.
 
         Raises:
             yaml.YAMLError: the document is not valid YAML.
         """
-        self._source, self._json_only = document_text, json_only
+        self._source, self._json_only = document_text, writes_json
         self._root: Any = yaml.compose(document_text, Loader=YAML_LOADER)
         self._insertions: list[TextInsertion] = []
         self._added: dict[int, set[str]] = {}
@@ -83,13 +83,13 @@ class YamlEditor:
         node = self._find_node(pointer)
         if not isinstance(node, yaml.MappingNode):
             raise AdditionNotPossibleError(f"{pointer} is not a mapping")
-        if key in _list_mapping_entries(node) or not self._note_addition(node, key):
+        if key in _list_mapping_entries(node) or not self._register_addition(node, key):
             return
         if node.flow_style:
-            self._insert_before_bracket(node, self._format_flow({key: value})[1:-1], pointer.count("/"))
+            self._insert_before_bracket(node, self._format_flow_value({key: value})[1:-1], pointer.count("/"))
         else:
             column = node.value[0][0].start_mark.column  # not that of the node, which may begin with its anchor
-            text = "".join(self._format_block(key, value, column))
+            text = "".join(self._format_block_entry(key, value, column))
             self._insertions.append(TextInsertion(self._find_next_line_offset(node), text, pointer.count("/")))
 
     def add_item(self, pointer: str, value: Any) -> None:
@@ -101,8 +101,8 @@ class YamlEditor:
         node = self._find_node(pointer)
         if not isinstance(node, yaml.SequenceNode):
             raise AdditionNotPossibleError(f"{pointer} is not a list")
-        text = self._format_flow(value)
-        if not self._note_addition(node, text):
+        text = self._format_flow_value(value)
+        if not self._register_addition(node, text):
             return
         if node.flow_style:
             self._insert_before_bracket(node, text, pointer.count("/"))
@@ -111,13 +111,15 @@ class YamlEditor:
             margin = self._source[self._source.rfind("\n", 0, first) + 1 : self._source.rfind("-", 0, first)]
             if isinstance(value, Mapping) and len(margin) + len(text) + 2 > _MAX_LINE_WIDTH:
                 column = len(margin) + INDENT_SPACES
-                text = "".join(line for key, item in value.items() for line in self._format_block(key, item, column))
+                text = "".join(
+                    line for key, item in value.items() for line in self._format_block_entry(key, item, column)
+                )
                 text = text.strip()
             self._insertions.append(
                 TextInsertion(self._find_next_line_offset(node), f"{margin}- {text}\n", pointer.count("/"))
             )
 
-    def _note_addition(self, node: Any, text: str) -> bool:
+    def _register_addition(self, node: Any, text: str) -> bool:
         """Remember an addition. Return `False` if the same addition was already made to the node."""
         added = self._added.setdefault(id(node), set())
         if text in added:
@@ -171,27 +173,27 @@ class YamlEditor:
     def _skip_space_backwards(self, offset: int) -> int:
         return len(self._source[:offset].rstrip())
 
-    def _format_block(self, key: str, value: Any, column: int) -> Iterator[str]:
+    def _format_block_entry(self, key: str, value: Any, column: int) -> Iterator[str]:
         """Yield the lines of `key: value`, indented to `column`. A mapping is written on one line if it fits."""
         margin, name = " " * column, self._format_scalar(key)
-        flow = self._format_flow(value)
+        flow = self._format_flow_value(value)
         if not isinstance(value, Mapping) or not value or len(margin) + len(name) + len(flow) + 2 <= _MAX_LINE_WIDTH:
             yield f"{margin}{name}: {flow}\n"
             return
         yield f"{margin}{name}:\n"
         for child_key, child in value.items():
-            yield from self._format_block(child_key, child, column + INDENT_SPACES)
+            yield from self._format_block_entry(child_key, child, column + INDENT_SPACES)
 
-    def _format_flow(self, value: Any) -> str:
+    def _format_flow_value(self, value: Any) -> str:
         """Format a value on one line."""
         if isinstance(value, Mapping):
             return (
                 "{"
-                + ", ".join(f"{self._format_scalar(str(k))}: {self._format_flow(v)}" for k, v in value.items())
+                + ", ".join(f"{self._format_scalar(str(k))}: {self._format_flow_value(v)}" for k, v in value.items())
                 + "}"
             )
         if isinstance(value, Sequence) and not isinstance(value, str):
-            return "[" + ", ".join(self._format_flow(item) for item in value) + "]"
+            return "[" + ", ".join(self._format_flow_value(item) for item in value) + "]"
         return self._format_scalar(value)
 
     def _format_scalar(self, value: Any) -> str:
@@ -207,9 +209,9 @@ class YamlEditor:
 
 def _list_mapping_entries(node: yaml.MappingNode) -> dict[str, Any]:
     """Return the values of a mapping by key. Keys that `<<` merges are included, but do not override its own keys."""
-    entries = {key.value: value for key, value in node.value if key.tag != _MERGE_TAG}
+    entries = {key.value: value for key, value in node.value if key.tag != _YAML_MERGE_TAG}
     for key, value in node.value:
-        if key.tag == _MERGE_TAG:
+        if key.tag == _YAML_MERGE_TAG:
             for merged in value.value if isinstance(value, yaml.SequenceNode) else (value,):
                 entries = {**_list_mapping_entries(merged), **entries}
     return entries

@@ -23,10 +23,10 @@ def format_sarif_json(report: ExportedReport, root: Path) -> str:
     used = {finding.rule for finding in (*report.findings, *report.accepted)}
     rules = [rule for rule in report.rules if rule.id in used]
     index = {rule.id: number for number, rule in enumerate(rules)}
-    results = [_build_result(finding, index, root) for finding in report.findings]
+    results = [_build_sarif_result(finding, index, root) for finding in report.findings]
     for finding in report.accepted:
         suppression = {"kind": "external", "justification": "accepted in the baseline"}
-        results.append({**_build_result(finding, index, root), "suppressions": [suppression]})
+        results.append({**_build_sarif_result(finding, index, root), "suppressions": [suppression]})
     driver = {"name": "voicegauge", "version": __version__, "rules": [_build_rule_descriptor(rule) for rule in rules]}
     run = {
         "tool": {"driver": driver},
@@ -50,7 +50,7 @@ def _build_rule_descriptor(rule: RuleDescription) -> dict[str, Any]:
     }
 
 
-def _build_result(finding: ReportedFinding, index_by_rule: dict[str, int], root: Path) -> dict[str, Any]:
+def _build_sarif_result(finding: ReportedFinding, index_by_rule: dict[str, int], root: Path) -> dict[str, Any]:
     location: dict[str, Any] = {
         "logicalLocations": [{"fullyQualifiedName": finding.subject, "kind": "function"}],
     }

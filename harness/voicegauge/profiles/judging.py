@@ -17,8 +17,8 @@ from voicegauge.profiles.profile_report import (
     RequirementVerdict,
 )
 
-_REJECTION_RULE = "rejects-valid"
-_ACCEPTANCE_RULE = "accepts-invalid"
+_REJECTS_VALID_RULE_ID = "rejects-valid"
+_ACCEPTS_INVALID_RULE_ID = "accepts-invalid"
 
 
 def judge_profile(
@@ -38,8 +38,8 @@ def judge_profile(
     for name in claimed_capabilities:
         if name not in profile.capabilities:
             raise UnknownNameError("capability", name, profile.capabilities)
-    judgement = _Judgement(profile, check_report.cases, claimed_capabilities)
-    results = tuple(map(judgement.judge, profile.requirements))
+    judgement = _ProfileJudge(profile, check_report.cases, claimed_capabilities)
+    results = tuple(map(judgement.judge_requirement, profile.requirements))
     score = _compute_score(results)
     return ProfileReport(
         voicegauge=check_report.voicegauge,
@@ -55,23 +55,23 @@ def judge_profile(
     )
 
 
-class _Judgement:
+class _ProfileJudge:
     """The cases of one check, by which requirements are judged one by one."""
 
     def __init__(self, profile: Profile, cases: Sequence[CaseResult], claimed_capabilities: Collection[str]) -> None:
         self._profile, self._cases, self._claimed = profile, cases, claimed_capabilities
 
-    def judge(self, requirement: Requirement) -> RequirementResult:
+    def judge_requirement(self, requirement: Requirement) -> RequirementResult:
         """Return the result of one requirement."""
         if requirement.level == "not-scored":
             return self._build_result(requirement, "not-scored", reason=requirement.reason)
         is_claimed = requirement.capability in self._claimed
         level: RequirementLevel = "required" if is_claimed else requirement.level
         if requirement.capability is not None:
-            rejected = self._find_rejection(requirement.capability)
+            rejected = self._find_case_rejecting_capability(requirement.capability)
             if rejected is not None:
                 verdict: RequirementVerdict = "failed" if is_claimed else "not-offered"
-                reason = rejected.violations[_REJECTION_RULE]
+                reason = rejected.violations[_REJECTS_VALID_RULE_ID]
                 return self._build_result(requirement, verdict, level=level, reason=reason, cases=(rejected.id,))
         cases = [case for pattern in requirement.cases for case in self._find_cases(pattern)]
         failed = [case for case in cases if _find_broken_rules(case, requirement.rules)]
@@ -98,10 +98,10 @@ class _Judgement:
             cases=tuple(case.id for case in cases),
         )
 
-    def _find_rejection(self, capability: str) -> CaseResult | None:
+    def _find_case_rejecting_capability(self, capability: str) -> CaseResult | None:
         """Return the case that shows that the server does not have a capability; `None` if it may have it."""
         cases = self._find_cases(self._profile.capabilities[capability].shown_by)
-        return next((case for case in cases if _REJECTION_RULE in case.violations), None)
+        return next((case for case in cases if _REJECTS_VALID_RULE_ID in case.violations), None)
 
     def _find_cases(self, pattern: str) -> list[CaseResult]:
         full = f"{self._profile.provider}/{pattern}"
@@ -144,7 +144,7 @@ def _list_violations(case: CaseResult) -> dict[str, str]:
     """Return the violations of a case by rule; a status below 400 does not reject, whatever else it means."""
     if case.status is None or case.status >= 400:
         return case.violations
-    return {_ACCEPTANCE_RULE: f"got status {case.status}, not one from 400 to 499", **case.violations}
+    return {_ACCEPTS_INVALID_RULE_ID: f"got status {case.status}, not one from 400 to 499", **case.violations}
 
 
 def _explain_missing_verdict(case: CaseResult, requirement: Requirement) -> str | None:

@@ -12,13 +12,13 @@ from voicegauge.data import find_profiles_folder
 from voicegauge.errors import UnknownNameError
 from voicegauge.profiles.profile import Profile
 
-_FOLDER = find_profiles_folder()
+_PROFILES_FOLDER = find_profiles_folder()
 _FILE_NAME, _CONTRACT_NAME = "profile.yaml", "openapi.yaml"
 
 
 def list_profiles() -> tuple[str, ...]:
     """Return the ids of all profiles, in alphabetical order."""
-    return tuple(sorted(path.parent.name for path in _FOLDER.glob(f"*/{_FILE_NAME}")))
+    return tuple(sorted(path.parent.name for path in _PROFILES_FOLDER.glob(f"*/{_FILE_NAME}")))
 
 
 @cache
@@ -30,15 +30,15 @@ def load_profile(profile_id: str) -> Profile:
     """
     if profile_id not in list_profiles():
         raise UnknownNameError("profile", profile_id, list_profiles())
-    return msgspec.yaml.decode((_FOLDER / profile_id / _FILE_NAME).read_bytes(), type=Profile)
+    return msgspec.yaml.decode((_PROFILES_FOLDER / profile_id / _FILE_NAME).read_bytes(), type=Profile)
 
 
 def load_profile_contract(profile: Profile) -> Contract:
     """Return the contract from which the plan of `profile` follows."""
-    return load_contract(_FOLDER / profile.id / _CONTRACT_NAME)
+    return load_contract(_PROFILES_FOLDER / profile.id / _CONTRACT_NAME)
 
 
 def compute_profile_digest(profile_id: str) -> str:
     """Return the SHA-256 checksum of the two files of a profile, which never changes after its publication."""
-    folder = _FOLDER / profile_id
+    folder = _PROFILES_FOLDER / profile_id
     return hashlib.sha256((folder / _FILE_NAME).read_bytes() + (folder / _CONTRACT_NAME).read_bytes()).hexdigest()

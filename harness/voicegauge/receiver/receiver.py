@@ -80,30 +80,30 @@ class Receiver:
             for index in range(examined, count):
                 callback = self.callbacks[index]
                 if index not in self._returned and (request_id is None or _contains_id(callback, request_id)):
-                    self._mark_returned(index)
+                    self._mark_callback_returned(index)
                     return callback
             examined = count
             await asyncio.sleep(POLL_INTERVAL_S)
         about = "" if request_id is None else f" about {request_id!r}"
         raise TimedOutError(f"no webhook{about} within {timeout_s:g} s", sent=False)
 
-    def _mark_returned(self, index: int) -> None:
+    def _mark_callback_returned(self, index: int) -> None:
         self._returned.add(index)
         while self._first_pending in self._returned:
             self._returned.remove(self._first_pending)
             self._first_pending += 1
 
-    async def wait_until(
-        self, url: str, is_last: Callable[[ReceivedCallback], bool], *, timeout_s: float
+    async def wait_for_callbacks(
+        self, url: str, is_last_callback: Callable[[ReceivedCallback], bool], *, timeout_s: float
     ) -> list[ReceivedCallback]:
-        """Wait until `is_last` is true for a callback to `url`, or until the timeout. It is called once for each.
+        """Wait until `is_last_callback`, called once per callback, is true for one to `url`, or until the timeout.
 
         Return the callbacks to `url` in both cases.
         """
         examined = 0
         for _ in range(1 + math.ceil(timeout_s / POLL_INTERVAL_S)):
             callbacks = self.list_callbacks_to(url)
-            if any(is_last(callback) for callback in callbacks[examined:]):
+            if any(is_last_callback(callback) for callback in callbacks[examined:]):
                 break
             examined = len(callbacks)
             # The server runs in another event loop, whose events cannot be awaited in this one.

@@ -10,7 +10,9 @@ from voicegauge.errors import UsageError
 from voicegauge.model import ReceivedCallback
 from voicegauge.receiver.receiver import Receiver
 
-_CLIENT_LIMITS = ClientLimits(headers_s=10.0, body_pause_s=10.0, body_s=10.0, connections=64)
+_CLIENT_LIMITS = ClientLimits(
+    headers_timeout_s=10.0, body_pause_timeout_s=10.0, body_timeout_s=10.0, max_connections=64
+)
 """Callbacks are small and few. Behind a tunnel, all connections come from the tunnel's own program on this machine."""
 
 

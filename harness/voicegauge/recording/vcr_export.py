@@ -18,7 +18,7 @@ from voicegauge.recording.redaction import Redactor
 from voicegauge.version import __version__
 
 _YAML_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-_TRANSFER_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+_OMITTED_TRANSFER_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 """Headers that describe the bytes on the wire. They are omitted, because recorded bodies are decoded and complete."""
 
 
@@ -74,7 +74,7 @@ def _build_interaction(exchange: Exchange) -> dict[str, Any]:
         },
         "response": {
             "status": {"code": response.status, "message": _find_reason_phrase(response.status)},
-            "headers": {**_group_headers(response.headers, omitted_names=_TRANSFER_HEADERS), **length},
+            "headers": {**_group_headers(response.headers, omitted_names=_OMITTED_TRANSFER_HEADERS), **length},
             "body": {"string": _decode_if_text(response.body)},
         },
     }

@@ -15,7 +15,7 @@ from voicegauge.report.comparison_table import TableCell, build_comparison_colum
 from voicegauge.report.report_data import BenchReport, RunReport
 from voicegauge.report.text_format import format_ms, format_percent
 
-_FORMULA_START_CHARACTERS = ("=", "+", "-", "@", "\t", "\r")
+_SPREADSHEET_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """Characters that make a spreadsheet evaluate a cell that starts with one of them (OWASP, "CSV injection")."""
 
 
@@ -42,7 +42,7 @@ def _format_csv_value(value: ColumnValue) -> str | int | float | None:
     if not isinstance(value, str):
         return value
     text = escape_unprintable(value)
-    return f"'{text}" if text.startswith(_FORMULA_START_CHARACTERS) else text
+    return f"'{text}" if text.startswith(_SPREADSHEET_FORMULA_STARTS) else text
 
 
 def render_markdown(report: BenchReport) -> str:

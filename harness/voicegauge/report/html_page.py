@@ -64,7 +64,7 @@ from voicegauge.report.verdict import ResampledPoints, resample_points
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-COST_LENGTHS = (100, 1_000, 5_000)
+COST_TEXT_LENGTHS = (100, 1_000, 5_000)
 """Text lengths shown in addition to the chosen one: a sentence or two, a paragraph, an article."""
 FAILURES_SHOWN = 30
 
@@ -198,7 +198,7 @@ def render_page(
     views = [
         _build_run_view(
             run,
-            _format_run_letter(i, len(report.runs)),
+            _build_run_name(i, len(report.runs)),
             columns,
             axes,
             time_axis,
@@ -214,7 +214,7 @@ def render_page(
     return _render_template(report, views, columns, differences, site)
 
 
-def _format_run_letter(run_index: int, run_count: int) -> str:
+def _build_run_name(run_index: int, run_count: int) -> str:
     """Return a letter from A to Z for the first 26 runs and a number for later runs; empty for a single run."""
     if run_count == 1:
         return ""
@@ -259,13 +259,15 @@ def _build_run_view(
         scatters=tuple(build_scatter(numbered, axes, size) for size in sizes),
         latency_chart=build_latency_chart(ordered, time_axis),
         heat_tables=build_heat_tables(ordered),
-        sections=build_target_sections(run, saved, ordered, anchors, _pair_clips(run, players), results),
+        sections=build_target_sections(run, saved, ordered, anchors, _match_clips_with_players(run, players), results),
         ranked=ranked,
         anchors=anchors,
     )
 
 
-def _pair_clips(run: RunReport, players: Sequence[ClipPlayer]) -> tuple[Sequence[PlayableClip], Sequence[PlayableClip]]:
+def _match_clips_with_players(
+    run: RunReport, players: Sequence[ClipPlayer]
+) -> tuple[Sequence[PlayableClip], Sequence[PlayableClip]]:
     pairs = list(zip(_list_clips(run), players, strict=True))
     return pairs[: len(run.worst)], pairs[len(run.worst) :]
 
@@ -297,7 +299,7 @@ def _render_template(
             incomparable=list_incomparable_facts(report),
             facts=_remove_empty_facts(list_key_facts(report)),
             environment=_remove_empty_facts(list_environment_facts(report)),
-            lengths=[length for length in COST_LENGTHS if length != report.characters],
+            lengths=[length for length in COST_TEXT_LENGTHS if length != report.characters],
             phase_labels=PHASE_LABELS,
             shade_steps=SHADE_STEPS,
             style=assets.style,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-_LANGUAGE_TAG = re.compile(r"[a-z]{2}(-[A-Za-z]{2,4})?")
+_LANGUAGE_TAG_PATTERN = re.compile(r"[a-z]{2}(-[A-Za-z]{2,4})?")
 
 
 class PageAssets(NamedTuple):
@@ -57,7 +57,7 @@ def create_template_environment() -> Environment:
         lstrip_blocks=True,
         finalize=_escape_output,
     )
-    jinja.tests["language"] = lambda value: bool(_LANGUAGE_TAG.fullmatch(value))
+    jinja.tests["language"] = lambda value: bool(_LANGUAGE_TAG_PATTERN.fullmatch(value))
     return jinja
 
 

@@ -74,15 +74,15 @@ class RunDifference(NamedTuple):
     """The texts with the largest relative differences in latency."""
 
 
-def compare_with_first_run(runs: Sequence[Run], names: Sequence[str]) -> tuple[RunDifference, ...]:
+def compare_with_first_run(runs: Sequence[Run], run_names: Sequence[str]) -> tuple[RunDifference, ...]:
     """Compare each run but the first with the first one.
 
     Args:
         runs: the runs of a report.
-        names: the letter of each run, in the same order.
+        run_names: the letter of each run, in the same order.
     """
     return tuple(
-        _compare_with_first(runs[0], run, names[0], name) for run, name in zip(runs[1:], names[1:], strict=True)
+        _compare_with_first(runs[0], run, run_names[0], name) for run, name in zip(runs[1:], run_names[1:], strict=True)
     )
 
 
@@ -101,7 +101,7 @@ def _compare_with_first(first_run: Run, run: Run, first_name: str, name: str) ->
     return RunDifference(
         name,
         _describe_comparison(comparison, first_name, name),
-        tuple(_build_row(metric) for metric in ordered),
+        tuple(_build_metric_row(metric) for metric in ordered),
         _compare_texts(first_run, run),
     )
 
@@ -130,7 +130,7 @@ def _describe_change(metric: MetricComparison) -> str:
     return f"{metric.target} {direction} in {_METRIC_NAMES[metric.metric]} ({_format_change(metric)})"
 
 
-def _build_row(metric: MetricComparison) -> MetricRow:
+def _build_metric_row(metric: MetricComparison) -> MetricRow:
     return MetricRow(
         metric,
         _METRIC_NAMES[metric.metric],

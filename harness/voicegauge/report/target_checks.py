@@ -92,7 +92,7 @@ def find_target_checks(results: SavedResults, target_id: str) -> tuple[TargetChe
         if not any(name.startswith(f"{provider}/") for name in (*report.operations, *report.targets)):
             continue
         findings = sorted(
-            (one for one in report.findings if _concerns(one, provider, target_id)),
+            (one for one in report.findings if _is_about_target(one, provider, target_id)),
             key=lambda one: (_SEVERITIES.index(one.severity), one.where.target != target_id),
         )
         found.append(
@@ -109,7 +109,7 @@ def find_target_checks(results: SavedResults, target_id: str) -> tuple[TargetChe
 _SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
 
 
-def _concerns(finding: Finding, provider: str, target_id: str) -> bool:
+def _is_about_target(finding: Finding, provider: str, target_id: str) -> bool:
     return finding.where.provider == provider and finding.where.target in (None, target_id)
 
 

@@ -42,15 +42,15 @@ class _StderrSwitch:
             self._users += 1
             if self._users == 1:
                 with contextlib.suppress(OSError):  # without a standard error there is nothing to redirect
-                    self._redirect()
+                    self._redirect_stderr()
 
     def stop_redirecting(self) -> None:
         with self._lock:
             self._users -= 1
             if self._users == 0:
-                self._restore()
+                self._restore_stderr()
 
-    def _redirect(self) -> None:
+    def _redirect_stderr(self) -> None:
         # The descriptors are kept open: a thread may still hold the replacement of sys.stderr after the end.
         if self._original_fd is None or self._devnull_fd is None:
             self._original_fd, self._devnull_fd = os.dup(_STDERR_FD), os.open(os.devnull, os.O_WRONLY)
@@ -63,7 +63,7 @@ class _StderrSwitch:
         os.dup2(self._devnull_fd, _STDERR_FD)
         self._is_redirected = True
 
-    def _restore(self) -> None:
+    def _restore_stderr(self) -> None:
         if self._original_fd is None or not self._is_redirected:
             return
         self._is_redirected = False

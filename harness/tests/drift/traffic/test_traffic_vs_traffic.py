@@ -69,7 +69,9 @@ def test_changes_come_in_the_order_of_the_conversation(contract: Contract) -> No
         )
         return tuple(RecordedExchange(contract, "x.har", number, one, None, {}) for number, one in enumerate(exchanges))
 
-    found = compare_whole_responses([ConversationPair(conversation(200), conversation(500), is_identical_request=True)])
+    found = compare_whole_responses(
+        [ConversationPair(conversation(200), conversation(500), has_identical_requests=True)]
+    )
     assert [change.operation for change in found] == names
 
 

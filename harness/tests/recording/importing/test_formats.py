@@ -93,8 +93,8 @@ def test_times_of_a_har_file_are_imported_and_replayed(catalogue: Catalogue, tmp
     assert timing.before_send_ms == 35
     assert (timing.ttfb_ms, timing.receive_ms, timing.total_ms) == (400, 50.5, 486.5)
     plan = schedule_response(exchange, 1.0)
-    assert plan.headers_after_s == 0.4
-    assert [round(piece.after_s, 6) for piece in plan.chunks] == [0.4505]
+    assert plan.send_headers_after_s == 0.4
+    assert [round(piece.send_after_s, 6) for piece in plan.chunks] == [0.4505]
 
 
 @pytest.mark.parametrize(

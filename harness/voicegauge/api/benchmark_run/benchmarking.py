@@ -20,8 +20,8 @@ from voicegauge.api.benchmark_run.planning import (
     validate_load_and_faults,
 )
 from voicegauge.api.benchmark_run.sending import (
+    add_timing_error,
     announce_cost,
-    calibrate,
     choose_run_to_continue,
     open_live_access,
     open_services,
@@ -197,7 +197,7 @@ def benchmark(
     announce_cost(planned, found, retry_ambiguous=retry_ambiguous)
     with open_services(planned, faults, concurrency) as config:
         config = dataclasses.replace(config, retry_ambiguous=retry_ambiguous, max_wait_s=max_wait_s, region=region)
-        config = calibrate(load.configure_run(config), planned.listener)
+        config = add_timing_error(load.configure_run(config), planned.listener)
         folder = begin_run(Path(out), config, found, base_urls=planned.list_base_urls())
         outcome = send_requests(config, folder, found.journal_state if found else None, stop, planned.listener)
     return finish_benchmark(

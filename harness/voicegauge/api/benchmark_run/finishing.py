@@ -73,7 +73,7 @@ def finish_benchmark(
         if on_result is not None:
             on_result(result)
         return result
-    _raise_stop_error(run, stop_signal, planned_benchmark.listener)
+    _raise_error_that_stopped_run(run, stop_signal, planned_benchmark.listener)
     scores = _score_saved_run(run_folder, run, asr_spec, planned_benchmark)
     if scores is not None:
         run = msgspec.structs.replace(run, score_sets=(*run.score_sets, scores))
@@ -117,7 +117,7 @@ def _save_finished_or_partial_run(
     return run
 
 
-def _raise_stop_error(run: Run, stop_signal: StopSignal, listener: ProgressListener) -> None:
+def _raise_error_that_stopped_run(run: Run, stop_signal: StopSignal, listener: ProgressListener) -> None:
     """Raise the error that stopped the run, if any.
 
     A spent budget is not raised if something was measured before.

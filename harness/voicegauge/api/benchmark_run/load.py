@@ -124,10 +124,10 @@ def _open_http2_transport() -> Transport:
     return open_spaced_transport(http2=True)
 
 
-def find_max_level(config: RunConfig, by: Literal["concurrency", "rate"]) -> float:
+def find_max_level(config: RunConfig, level_unit: Literal["concurrency", "rate"]) -> float:
     """Return the highest level that a ramp tries: within what the plan of the account allows."""
     (access,) = config.access_by_provider.values()
-    if by == "concurrency":
+    if level_unit == "concurrency":
         return min(float(access.max_concurrency or MAX_RAMP_CONCURRENCY), MAX_RAMP_CONCURRENCY)
     limiter = access.rate_limiter
     return min(limiter.requests_per_minute / 60 if limiter is not None else MAX_RAMP_RATE, MAX_RAMP_RATE)

@@ -28,7 +28,7 @@ from voicegauge.bench.running import (
     build_live_access,
     find_run_to_continue,
     find_runs_of_other_plans,
-    quiet_process,
+    reduce_event_loop_delays,
     run_plan,
 )
 from voicegauge.emulator import EmulatorSettings, running_emulator
@@ -161,10 +161,10 @@ def choose_run_to_continue(
     return found
 
 
-def calibrate(config: RunConfig, listener: ProgressListener) -> RunConfig:
+def add_timing_error(config: RunConfig, listener: ProgressListener) -> RunConfig:
     """Return `config` with the error of times at its concurrency, measured against a server on this machine."""
     try:
-        with quiet_process():
+        with reduce_event_loop_delays():
             error = run_coroutine(measure_timing_error(config.concurrency, config.open_transport))
     except (OSError, TransportError) as reason:
         listener.notice(f"the error of times is not known: {reason}")

@@ -18,9 +18,9 @@ from voicegauge.api.conformance_check.services import (
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import (
     announce_earlier_spending,
-    announce_losses_on_error,
-    drop_ambiguous_cases,
+    announcing_losses_on_error,
     open_journals,
+    remove_ambiguous_cases,
     send_plan,
 )
 from voicegauge.api.progress import ProgressListener
@@ -167,7 +167,7 @@ def check(
         every_valid_request=full or are_targets_free(chosen, prices),
         include_large_uploads=large_uploads,
         include_webhooks=public_url is not None,
-        whole_providers=find_wholly_named_providers(catalogue, targets),
+        fully_checked_providers=find_wholly_named_providers(catalogue, targets),
         case_ids=cases,
     )
     sending = _SendingOptions(
@@ -223,7 +223,7 @@ def _send_and_report(
         if options.failures_folder is not None:
             check_writable(options.failures_folder / "...")
         provenance = determine_provenance(options.live)
-        cost = price_plan(drop_ambiguous_cases(plan, journals), targets, options.prices, provenance=provenance)
+        cost = price_plan(remove_ambiguous_cases(plan, journals), targets, options.prices, provenance=provenance)
         with (
             open_service(
                 targets,
@@ -239,7 +239,7 @@ def _send_and_report(
                 public_url=options.public_url,
             ) as settings,
             open_receiver(options.public_url, options.listen_port) as receiver,
-            announce_losses_on_error(journals, listener),
+            announcing_losses_on_error(journals, listener),
             report_on_full_disk(collector, lambda: build_report(collector, None, rules, journals), options.on_report),
         ):
             settings = replace(

@@ -78,7 +78,7 @@ def plan_check(
         every_valid_request=full or are_targets_free(chosen, prices),
         include_large_uploads=large_uploads,
         include_webhooks=webhooks,
-        whole_providers=find_wholly_named_providers(catalogue, targets),
+        fully_checked_providers=find_wholly_named_providers(catalogue, targets),
         case_ids=cases,
     )
     return price_plan(plan, chosen, prices, provenance=determine_provenance(live))
@@ -97,7 +97,7 @@ def plan_cases_to_send(
     every_valid_request: bool,
     include_large_uploads: bool,
     include_webhooks: bool,
-    whole_providers: Collection[str],
+    fully_checked_providers: Collection[str],
     case_ids: Collection[str] | CasePatterns,
 ) -> CasePlan:
     """Plan every case for the emulator; for a live service, every valid request only if the caller asks for it.
@@ -112,7 +112,7 @@ def plan_cases_to_send(
         max_calls=max_calls,
         include_webhooks=emulated or include_webhooks,
         include_large_uploads=emulated or include_large_uploads or are_chosen,
-        whole_providers=whole_providers,
+        fully_checked_providers=fully_checked_providers,
     )
     if isinstance(case_ids, CasePatterns):
         return case_ids.select(plan)

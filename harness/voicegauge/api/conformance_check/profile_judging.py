@@ -15,7 +15,7 @@ from voicegauge.contract import Catalogue, Contract, load_catalogue, replace_key
 from voicegauge.errors import ContractError, UsageError
 from voicegauge.profiles import ProfileReport, judge_profile, load_profile, load_profile_contract
 
-_EMULATOR = "emulator"
+_EMULATOR_SERVER_NAME = "emulator"
 
 
 def check_profile(
@@ -71,11 +71,13 @@ def check_profile(
         if live is not None and not os.environ.get(key_env):
             raise UsageError(f"--key-env: {key_env} is not set: set it, or leave out --key-env if no key is required")
 
-    def judge(report: CheckReport) -> ProfileReport:
-        server = _EMULATOR if live is None else live.base_urls[""]
+    def judge_report(report: CheckReport) -> ProfileReport:
+        server = _EMULATOR_SERVER_NAME if live is None else live.base_urls[""]
         return judge_profile(chosen, report, server=server, claimed_capabilities=capabilities)
 
-    judge(CheckReport(voicegauge="", created_at="", finished=True, seed=seed, targets=()))  # rejects wrong names early
+    judge_report(
+        CheckReport(voicegauge="", created_at="", finished=True, seed=seed, targets=())
+    )  # rejects wrong names early
     report = check(
         contract.id,
         emulated=emulated,
@@ -85,10 +87,10 @@ def check_profile(
         faults=faults,
         seed=seed,
         max_wait_s=max_wait_s,
-        on_report=None if on_report is None else lambda one: on_report(judge(one)),
+        on_report=None if on_report is None else lambda one: on_report(judge_report(one)),
         progress=progress,
     )
-    return judge(report)
+    return judge_report(report)
 
 
 def _prepare_live_options(live: LiveOptions, contract: Contract) -> LiveOptions:

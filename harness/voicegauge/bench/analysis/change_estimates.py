@@ -17,7 +17,7 @@ import numpy as np
 
 from voicegauge.bench.analysis.drift_spread import (
     DriftSpread,
-    SessionTimes,
+    SessionTime,
     combine_variances,
     compute_session_levels,
     compute_text_levels,
@@ -41,10 +41,10 @@ FEW_TEXTS_NOTE = f"fewer than {MIN_TEXTS} texts on both sides"
 class TimedSide(NamedTuple):
     """The times of one metric on one side of a comparison, as one entry per run."""
 
-    runs: Sequence[Sequence[SessionTimes]]
+    runs: Sequence[Sequence[SessionTime]]
 
     @property
-    def samples(self) -> list[SessionTimes]:
+    def samples(self) -> list[SessionTime]:
         """All times of the side."""
         return [timed for run in self.runs for timed in run]
 
@@ -53,7 +53,9 @@ class TimedSide(NamedTuple):
         return TimedSide([[timed for timed in run if timed.text_id in texts] for run in self.runs])
 
 
-def estimate_typical_time_change(baseline: TimedSide, run: TimedSide, drift: DriftSpread) -> EstimatedChange | None:
+def estimate_typical_time_change(
+    baseline: TimedSide, run: TimedSide, drift_spread: DriftSpread
+) -> EstimatedChange | None:
     """Estimate the relative change of the time of a typical text.
 
     The change is the Hodges-Lehmann estimate over texts of the difference of log times, converted to a ratio.
@@ -61,7 +63,7 @@ def estimate_typical_time_change(baseline: TimedSide, run: TimedSide, drift: Dri
     Args:
         baseline: times of the runs of the baseline.
         run: times of the new run.
-        drift: variance that drift adds to the level of one run.
+        drift_spread: variance that drift adds to the level of one run.
 
     Returns:
         The change; `None` if no text was timed on both sides.
@@ -76,13 +78,13 @@ def estimate_typical_time_change(baseline: TimedSide, run: TimedSide, drift: Dri
         old,
         new,
         estimate_center(shift),
-        (drift.variance * (1 + 1 / run_count), drift.degrees_of_freedom),
+        (drift_spread.variance * (1 + 1 / run_count), drift_spread.degrees_of_freedom),
         text_count=len(texts),
     )
 
 
 def estimate_interleaved_time_change(
-    baseline: Sequence[SessionTimes], run: Sequence[SessionTimes]
+    baseline: Sequence[SessionTime], run: Sequence[SessionTime]
 ) -> EstimatedChange | None:
     """Estimate the relative change between two targets of one run, paired by text and session.
 
@@ -95,27 +97,28 @@ def estimate_interleaved_time_change(
     old, new = ([t for t in side if (t.session, t.text_id) in pairs] for side in (baseline, run))
     texts = sorted({text for _, text in pairs})
     table = compute_session_levels(new, texts) - compute_session_levels(old, texts)
-    drift = _estimate_unshared_drift(table - np.nanmean(table, axis=0)) if len(table) > 1 else (0.0, 1.0)
+    drift = _estimate_session_drift_variance(table - np.nanmean(table, axis=0)) if len(table) > 1 else (0.0, 1.0)
     center, error = estimate_center(table[np.isfinite(table)])
     center_of_pairs = center, error * math.sqrt(_compute_design_effect(table))
     return _build_time_change(TimedSide([old]), TimedSide([new]), center_of_pairs, drift, text_count=len(texts))
 
 
-def _compute_design_effect(table: FloatArray) -> float:
+def _compute_design_effect(differences_by_text: FloatArray) -> float:
     """Return the factor by which pairs of the same text increase the variance of an estimate over all pairs.
 
     It is 1 + (m - 1) r for m sessions, with the intraclass correlation r of ranks (Kish 1965), and 1 if pairs of the
     same text do not resemble each other.
 
     Args:
-        table: differences, with one row per session and one column per text; NaN if a session lacks a text.
+        differences_by_text: differences, with one row per session and one column per text; NaN if a session lacks a
+            text.
     """
     rankdata = load_scipy("stats").rankdata
-    counts = np.isfinite(table).sum(axis=0)
+    counts = np.isfinite(differences_by_text).sum(axis=0)
     size = float(counts.mean())
-    if len(table) < 2 or len(counts) < 2 or counts.sum() <= len(counts):
+    if len(differences_by_text) < 2 or len(counts) < 2 or counts.sum() <= len(counts):
         return 1.0
-    ranks = rankdata(table, axis=None, nan_policy="omit").reshape(table.shape)
+    ranks = rankdata(differences_by_text, axis=None, nan_policy="omit").reshape(differences_by_text.shape)
     means = np.nanmean(ranks, axis=0)
     between = float(np.sum(counts * (means - np.nanmean(ranks)) ** 2)) / (len(counts) - 1)
     within = float(np.nansum((ranks - means) ** 2)) / float(counts.sum() - len(counts))
@@ -123,7 +126,7 @@ def _compute_design_effect(table: FloatArray) -> float:
     return 1 + (size - 1) * max(correlation, 0.0)
 
 
-def _estimate_unshared_drift(deviations: FloatArray) -> tuple[float, float]:
+def _estimate_session_drift_variance(deviations: FloatArray) -> tuple[float, float]:
     """Return the variance of a mean over sessions that is due to sessions, and its degrees of freedom.
 
     It is 0 unless the sessions differ by more than their texts explain (F test at `DRIFT_TEST_LEVEL`): a few sessions
@@ -143,14 +146,19 @@ def _estimate_unshared_drift(deviations: FloatArray) -> tuple[float, float]:
 
 
 def _build_time_change(
-    baseline: TimedSide, run: TimedSide, center: tuple[float, float], drift: tuple[float, float], *, text_count: int
+    baseline: TimedSide,
+    run: TimedSide,
+    center: tuple[float, float],
+    drift_spread: tuple[float, float],
+    *,
+    text_count: int,
 ) -> EstimatedChange:
     """Build a change from the center of the log differences and its standard error, and what drift adds to it."""
-    medians = [float(np.median([timed.ms for timed in side.samples])) for side in (baseline, run)]
+    medians = [float(np.median([timed.time_ms for timed in side.samples])) for side in (baseline, run)]
     difference, standard_error = center
     error, freedom = None, 1.0
     if text_count >= MIN_TEXTS:
-        variance, freedom = combine_variances((standard_error**2, text_count - 1.0), drift)
+        variance, freedom = combine_variances((standard_error**2, text_count - 1.0), drift_spread)
         error = math.sqrt(variance)
     return EstimatedChange(
         baseline_value=medians[0],
@@ -188,14 +196,14 @@ def estimate_center(differences: FloatArray) -> tuple[float, float]:
 
 
 def estimate_slow_time_change(
-    baseline: TimedSide, run: TimedSide, drift: DriftSpread | None, *, seed: int
+    baseline: TimedSide, run: TimedSide, drift_spread: DriftSpread | None, *, seed: int
 ) -> EstimatedChange | None:
     """Estimate the relative change of the 95th percentile over all samples of the texts that both sides have.
 
     Args:
         baseline: times of the runs of the baseline.
         run: times of the new run.
-        drift: variance that drift adds to the level of one run; `None` for two targets of one run.
+        drift_spread: variance that drift adds to the level of one run; `None` for two targets of one run.
         seed: seed of the resampling.
 
     Returns:
@@ -206,7 +214,7 @@ def estimate_slow_time_change(
     if selected is None:
         return None
     texts, old, new = selected
-    sides = [SampledValues([(timed.text_id, timed.ms) for timed in side.samples], texts) for side in (old, new)]
+    sides = [SampledValues([(timed.text_id, timed.time_ms) for timed in side.samples], texts) for side in (old, new)]
 
     def compute_log_ratios(weights: FloatArray) -> FloatArray:
         before, after = (side.compute_weighted_quantiles(weights, 0.95) for side in sides)
@@ -222,7 +230,11 @@ def estimate_slow_time_change(
         note = FEW_TEXTS_NOTE
     elif spread := resample_texts(len(texts), compute_log_ratios, seed=seed):
         run_count = sum(bool(samples) for samples in old.runs)
-        added = (drift.variance * (1 + 1 / run_count), drift.degrees_of_freedom) if drift else (0.0, 1.0)
+        added = (
+            (drift_spread.variance * (1 + 1 / run_count), drift_spread.degrees_of_freedom)
+            if drift_spread
+            else (0.0, 1.0)
+        )
         variance, freedom = combine_variances((spread.standard_error**2, len(texts) - 1.0), added)
         error = math.sqrt(variance)
     return EstimatedChange(
@@ -280,7 +292,7 @@ def estimate_error_rate_change(baseline: Sequence[ErrorCount], run: Sequence[Err
                 )
                 counts[side] += 1
     units_by_side = np.maximum(table[:, :, 2].sum(axis=1), 1.0)
-    influence = _linearize_rates(table, units_by_side)
+    influence = _compute_influence_of_texts(table, units_by_side)
     before, after = (float(rate) for rate in table[:, :, :2].sum(axis=(1, 2)) / units_by_side)
     error = None
     if len(texts) >= MIN_TEXTS:
@@ -297,20 +309,20 @@ def estimate_error_rate_change(baseline: Sequence[ErrorCount], run: Sequence[Err
         difference=after - before,
         standard_error=error,
         degrees_of_freedom=len(texts) - 1.0,
-        predict_standard_error=_predict_error_rate_error(table, units_by_side, influence),
+        predict_standard_error=_create_standard_error_predictor(table, units_by_side, influence),
     )
 
 
-def _linearize_rates(table: FloatArray, units_by_side: FloatArray) -> FloatArray:
+def _compute_influence_of_texts(counts_by_side_and_text: FloatArray, units_by_side: FloatArray) -> FloatArray:
     """Return by how much each text moves the error rate of each side, by side, text, and deliveries or failures."""
-    errors, units = table[:, :, :2], table[:, :, 2:]
+    errors, units = counts_by_side_and_text[:, :, :2], counts_by_side_and_text[:, :, 2:]
     rates = errors.sum(axis=1) / units_by_side[:, None]
     influence: FloatArray = (errors - rates[:, None, :] * units) / units_by_side[:, None, None]
     return influence
 
 
-def _predict_error_rate_error(
-    table: FloatArray, units_by_side: FloatArray, influence: FloatArray
+def _create_standard_error_predictor(
+    counts_by_side_and_text: FloatArray, units_by_side: FloatArray, influence: FloatArray
 ) -> Callable[[float], float]:
     """Return a function that predicts the standard error of a difference of error rates from its size.
 
@@ -320,7 +332,7 @@ def _predict_error_rate_error(
     """
     factor = influence.shape[1] / max(influence.shape[1] - 1, 1)
     delivered_before, delivered_after = influence[0, :, 0], influence[1, :, 0]
-    rates = (table[:, :, 0].sum(axis=1) + 0.5) / units_by_side
+    rates = (counts_by_side_and_text[:, :, 0].sum(axis=1) + 0.5) / units_by_side
     failures = float(np.sum(influence[0, :, 1] ** 2)) * factor
     total = float(np.sum(delivered_before**2)) * factor
     covariance = float(np.sum(delivered_before * delivered_after)) * factor

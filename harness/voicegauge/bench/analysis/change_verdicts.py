@@ -75,14 +75,18 @@ def compute_holm_levels(p_values: Sequence[float | None], alpha: float) -> list[
 
 
 def _judge_change(
-    change: MetricChange, threshold: ChangeThreshold, p_value: float | None, level: float, first_level: float
+    change: MetricChange,
+    threshold: ChangeThreshold,
+    p_value: float | None,
+    significance_level: float,
+    first_significance_level: float,
 ) -> JudgedChange:
-    interval = change.compute_interval(level)
+    interval = change.compute_interval(significance_level)
     return JudgedChange(
         verdict=decide_verdict(change.change, interval, threshold),
         interval=interval,
         p_value=p_value,
-        detectable_change=change.compute_detectable_change(first_level, threshold.min_change),
+        detectable_change=change.compute_detectable_change(first_significance_level, threshold.min_change),
     )
 
 

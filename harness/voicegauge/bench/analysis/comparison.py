@@ -151,8 +151,8 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
         ComparedTarget(
             baseline_ref=before[target],
             run_ref=after[target],
-            baseline=[samples[target] for samples in samples_before if target in samples],
-            run=samples_after[target],
+            baseline_samples=[samples[target] for samples in samples_before if target in samples],
+            run_samples=samples_after[target],
         )
         for target in both
     ]
@@ -223,7 +223,7 @@ def _build_comparison(
         no_audio_in_baseline=tuple(
             dict.fromkeys(target.baseline_ref.id for target in targets if not target.has_delivered_before)
         ),
-        no_audio_in_run=tuple(target.run_ref.id for target in targets if not target.run.has_delivered),
+        no_audio_in_run=tuple(target.run_ref.id for target in targets if not target.run_samples.has_delivered),
     )
 
 

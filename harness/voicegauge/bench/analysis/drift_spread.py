@@ -28,12 +28,12 @@ MIN_COMPARED_TIME_MS = 1e-3
 """Smaller times are replaced by this value before taking the logarithm, which is undefined for 0."""
 
 
-class SessionTimes(NamedTuple):
+class SessionTime(NamedTuple):
     """One measured time with its session and its text; times of the same text are paired."""
 
     text_id: str
     session: int
-    ms: float
+    time_ms: float
 
 
 class DriftSpread(NamedTuple):
@@ -54,7 +54,7 @@ class DriftSource(NamedTuple):
     session_degrees_of_freedom: int
 
 
-def measure_drift(runs: Sequence[Sequence[SessionTimes]]) -> DriftSource:
+def measure_drift(runs: Sequence[Sequence[SessionTime]]) -> DriftSource:
     """Measure how much the level of a target differs between runs, and between sessions of a run."""
     runs = [run for run in runs if run]
     texts = sorted(set.intersection(*({timed.text_id for timed in run} for run in runs))) if runs else []
@@ -72,12 +72,12 @@ def measure_drift(runs: Sequence[Sequence[SessionTimes]]) -> DriftSource:
     return DriftSource(run_variance, len(runs), squares / freedom if freedom else 0.0, freedom)
 
 
-def estimate_drift(target: DriftSource, others: Sequence[DriftSource], assumed_drift: float) -> DriftSpread:
+def estimate_drift(target: DriftSource, other_targets: Sequence[DriftSource], assumed_drift: float) -> DriftSpread:
     """Estimate the variance that drift adds to the level of one run of a target.
 
     Args:
         target: what the baseline shows about the target.
-        others: what it shows about the other targets.
+        other_targets: what it shows about the other targets.
         assumed_drift: spread that is assumed with fewer than `MIN_RUNS` runs.
     """
     freedom = float(max(target.run_count - 1, 0))
@@ -89,7 +89,7 @@ def estimate_drift(target: DriftSource, others: Sequence[DriftSource], assumed_d
             squares += target.session_degrees_of_freedom * target.session_variance
             freedom += target.session_degrees_of_freedom
         return DriftSpread(squares / freedom, freedom)
-    informative = [other for other in others if other.run_count >= MIN_RUNS]
+    informative = [other for other in other_targets if other.run_count >= MIN_RUNS]
     weight = min(PRIOR_DEGREES_OF_FREEDOM, float(sum(other.run_count - 1 for other in informative)))
     typical = float(np.mean([other.run_variance for other in informative])) if informative else 0.0
     variance = (weight * typical + freedom * target.run_variance) / (weight + freedom)
@@ -108,20 +108,20 @@ def combine_variances(first: tuple[float, float], second: tuple[float, float]) -
     return total, total**2 / weights if weights > 0 else min(first[1], second[1])
 
 
-def compute_text_levels(runs: Sequence[Sequence[SessionTimes]], texts: Sequence[str]) -> FloatArray:
+def compute_text_levels(runs: Sequence[Sequence[SessionTime]], texts: Sequence[str]) -> FloatArray:
     """Return the mean over runs and sessions of the log of the median time of each text; NaN for a text without one."""
     run_levels = [_average_sessions(compute_session_levels(run, texts)) for run in runs]
     return _average_sessions(np.array(run_levels).reshape(len(runs), len(texts)))
 
 
-def compute_session_levels(run: Sequence[SessionTimes], texts: Sequence[str]) -> FloatArray:
+def compute_session_levels(run: Sequence[SessionTime], texts: Sequence[str]) -> FloatArray:
     """Return the log of the median time of each text in each session of one run.
 
     Returns:
         One row per session and one column per text; NaN for a text that a session lacks.
     """
     columns = {text: column for column, text in enumerate(texts)}
-    timed = [(one.session, columns[one.text_id], one.ms) for one in run if one.text_id in columns]
+    timed = [(one.session, columns[one.text_id], one.time_ms) for one in run if one.text_id in columns]
     if not timed:
         return np.full((0, len(texts)), math.nan)
     sessions, text_numbers, times_ms = np.array(timed).T

@@ -104,7 +104,7 @@ class _CensoredDistribution:
     def __init__(self, times: Sequence[CensoredTime]) -> None:
         low_ms = np.array([time.low_ms for time in times])
         high_ms = np.maximum([time.high_ms for time in times], low_ms)
-        low_ms, high_ms = _round_outwards(low_ms, high_ms)
+        low_ms, high_ms = _widen_to_distinct_bounds(low_ms, high_ms)
         # A time lies after its lower bound, unless both are equal.
         low_ms = np.where(low_ms < high_ms, np.nextafter(low_ms, np.inf), low_ms)
         ends = np.unique(high_ms)
@@ -142,7 +142,7 @@ class _CensoredDistribution:
         return masses
 
 
-def _round_outwards(low_ms: FloatArray, high_ms: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _widen_to_distinct_bounds(low_ms: FloatArray, high_ms: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the bounds, in milliseconds, widened where needed so that at most `MAX_DISTINCT_BOUNDS` are distinct."""
     bounds = np.unique(np.concatenate((low_ms, high_ms)))
     if len(bounds) <= MAX_DISTINCT_BOUNDS:

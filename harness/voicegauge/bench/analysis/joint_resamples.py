@@ -57,7 +57,7 @@ class JointResamples(NamedTuple):
         """Whether there are enough texts to tell targets apart."""
         return len(self.latency_ms) > 0
 
-    def find_lower(self, values: FloatArray) -> NDArray[np.bool_]:
+    def find_clearly_lower_pairs(self, values: FloatArray) -> NDArray[np.bool_]:
         """Return for each pair (i, j) whether target i is clearly lower than target j: the interval excludes 0.
 
         A target whose samples cover too few of the texts is not clearly lower or higher than any other.
@@ -74,11 +74,11 @@ class JointResamples(NamedTuple):
 
     def estimate_latency_ratio(self, slower: int, faster: int) -> DifferenceInterval | None:
         """Return the interval of the ratio of two targets' latencies; `None` if there are too few texts."""
-        return _find_interval(self.latency_ms[:, slower] / self.latency_ms[:, faster])
+        return _compute_confidence_interval(self.latency_ms[:, slower] / self.latency_ms[:, faster])
 
     def estimate_error_difference(self, worse: int, better: int) -> DifferenceInterval | None:
         """Return the interval of the difference of two error rates; `None` if there are too few texts."""
-        return _find_interval(self.error_rate[:, worse] - self.error_rate[:, better])
+        return _compute_confidence_interval(self.error_rate[:, worse] - self.error_rate[:, better])
 
 
 def draw_joint_resamples(targets: Sequence[TargetMeasurements], *, seed: int = 0) -> JointResamples:
@@ -103,16 +103,16 @@ def draw_joint_resamples(targets: Sequence[TargetMeasurements], *, seed: int = 0
     return JointResamples(np.concatenate(latency_ms), np.concatenate(error_rate))
 
 
-def find_undominated(is_lower: Sequence[NDArray[np.bool_]]) -> list[bool]:
+def determine_pareto_membership(is_clearly_lower_by_measure: Sequence[NDArray[np.bool_]]) -> list[bool]:
     """Return which targets are in the Pareto set.
 
     A target is outside of it if another one in the set is clearly better in one measure and clearly worse in none.
     That the other one is in the set matters, because "not clearly worse" is not transitive.
 
     Args:
-        is_lower: for each measure, the result of `JointResamples.find_lower`.
+        is_clearly_lower_by_measure: for each measure, the result of `JointResamples.find_lower`.
     """
-    is_better = np.any(is_lower, axis=0)
+    is_better = np.any(is_clearly_lower_by_measure, axis=0)
     dominates = is_better & ~is_better.T
     undecided = set(range(len(dominates)))
     in_set: set[int] = set()
@@ -123,18 +123,20 @@ def find_undominated(is_lower: Sequence[NDArray[np.bool_]]) -> list[bool]:
     return [i in in_set for i in range(len(dominates))]
 
 
-def find_indistinguishable_from_lowest(values: Sequence[float | None], is_lower: NDArray[np.bool_]) -> list[bool]:
+def find_indistinguishable_from_lowest(
+    values: Sequence[float | None], is_clearly_lower: NDArray[np.bool_]
+) -> list[bool]:
     """Return which of `values` is the lowest one or not clearly higher than it; a missing value is neither.
 
     Args:
         values: the point estimates.
-        is_lower: the result of `JointResamples.find_lower`.
+        is_clearly_lower: the result of `JointResamples.find_lower`.
     """
     known = [i for i, value in enumerate(values) if value is not None]
     if not known:
         return [False] * len(values)
     lowest = min(known, key=lambda i: values[i] or 0.0)
-    return [value is not None and not is_lower[lowest, i] for i, value in enumerate(values)]
+    return [value is not None and not is_clearly_lower[lowest, i] for i, value in enumerate(values)]
 
 
 def _list_texts(target: TargetMeasurements) -> list[str]:
@@ -160,7 +162,7 @@ def _compute_error_rates(sums: FloatArray) -> FloatArray:
     return rates
 
 
-def _find_interval(values: FloatArray) -> DifferenceInterval | None:
+def _compute_confidence_interval(values: FloatArray) -> DifferenceInterval | None:
     known = values[~np.isnan(values)]
     if not len(known):
         return None

@@ -44,18 +44,22 @@ class MetricChange(ABC):
         """Return the two-sided p-value of "nothing changed"; `None` if there are too few data or nothing to test."""
 
     @abstractmethod
-    def compute_interval(self, tail: float) -> tuple[float, float] | None:
-        """Return the interval of the change with the probability `tail` beyond each end; `None` with too few data."""
+    def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
+        """Return the interval of the change; `None` with too few data.
+
+        Args:
+            tail_probability: the probability that the change lies beyond each end of the interval.
+        """
 
     @abstractmethod
-    def compute_detectable_change(self, tail: float, min_change: float) -> float | None:
+    def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
         """Return the smallest true worsening that is found with probability `POWER`.
 
         The probability is that of the test that is really made, with an estimated standard error, and not that of a
         normal approximation.
 
         Args:
-            tail: probability of a false alarm at which the change is tested, in one direction.
+            tail_probability: probability of a false alarm at which the change is tested, in one direction.
             min_change: smaller measured changes are ignored.
         """
 
@@ -68,14 +72,14 @@ class ExactChange(MetricChange):
         """Return `None`: nothing is estimated."""
         return None
 
-    def compute_interval(self, tail: float) -> tuple[float, float] | None:
+    def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
         """Return the change as both ends."""
-        del tail
+        del tail_probability
         return self.change, self.change
 
-    def compute_detectable_change(self, tail: float, min_change: float) -> float | None:
+    def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
         """Return the size from which a change is not ignored."""
-        del tail
+        del tail_probability
         return min_change
 
 
@@ -106,19 +110,19 @@ class EstimatedChange(MetricChange):
             return 1.0 if self.difference == 0 else 0.0
         return float(2 * t.sf(abs(self.difference) / self.standard_error, self.degrees_of_freedom))
 
-    def compute_interval(self, tail: float) -> tuple[float, float] | None:
+    def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
         """Return the Student t interval."""
         if self.standard_error is None:
             return None
-        margin = compute_student_quantile(tail, self.degrees_of_freedom) * self.standard_error
+        margin = compute_student_quantile(tail_probability, self.degrees_of_freedom) * self.standard_error
         return self._convert_difference(self.difference - margin), self._convert_difference(self.difference + margin)
 
-    def compute_detectable_change(self, tail: float, min_change: float) -> float | None:
+    def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
         """Return the size that is both significant and larger than `min_change` with probability `POWER`."""
         if self.standard_error is None:
             return None
         threshold = math.log1p(min_change) if self.is_logarithmic else min_change
-        critical = compute_student_quantile(tail, self.degrees_of_freedom)
+        critical = compute_student_quantile(tail_probability, self.degrees_of_freedom)
         chi2 = load_scipy("stats").chi2
         spread = np.sqrt(chi2.ppf(ERROR_QUANTILES, self.degrees_of_freedom) / self.degrees_of_freedom)
         # An estimated standard error is too small more often than too large: half of the time it is below this share.
@@ -145,31 +149,35 @@ class EstimatedChange(MetricChange):
 class PolledTimeChange(MetricChange):
     """Change of a time that is known only between two polls.
 
-    The true time lies anywhere between two polls, so the true change lies anywhere between `smallest` and `largest`.
+    The true time lies anywhere between two polls, so the true change lies anywhere between `smallest_change` and
+    `largest_change`.
     """
 
-    smallest: EstimatedChange
+    smallest_change: EstimatedChange
     """Change from the upper bounds of the baseline to the lower bounds of the run."""
-    largest: EstimatedChange
+    largest_change: EstimatedChange
     """Change from the lower bounds of the baseline to the upper bounds of the run."""
 
     def compute_p_value(self) -> float | None:
         """Return the p-value of the bound that is nearest to "nothing changed"."""
-        if self.smallest.difference > 0:
-            return self.smallest.compute_p_value()
-        if self.largest.difference < 0:
-            return self.largest.compute_p_value()
-        return None if self.smallest.standard_error is None else 1.0
+        if self.smallest_change.difference > 0:
+            return self.smallest_change.compute_p_value()
+        if self.largest_change.difference < 0:
+            return self.largest_change.compute_p_value()
+        return None if self.smallest_change.standard_error is None else 1.0
 
-    def compute_interval(self, tail: float) -> tuple[float, float] | None:
+    def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
         """Return the interval from the lower end of the smallest change to the upper end of the largest one."""
-        low, high = self.smallest.compute_interval(tail), self.largest.compute_interval(tail)
+        low, high = (
+            self.smallest_change.compute_interval(tail_probability),
+            self.largest_change.compute_interval(tail_probability),
+        )
         return (low[0], high[1]) if low and high else None
 
-    def compute_detectable_change(self, tail: float, min_change: float) -> float | None:
+    def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
         """Return the size that is found although polls make the smallest possible change smaller than the true one."""
-        size = self.smallest.compute_detectable_change(tail, min_change)
-        return None if size is None else (1 + size) * (1 + self.change) / (1 + self.smallest.change) - 1
+        size = self.smallest_change.compute_detectable_change(tail_probability, min_change)
+        return None if size is None else (1 + size) * (1 + self.change) / (1 + self.smallest_change.change) - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,14 +202,14 @@ class FailureRateChange(MetricChange):
             return float(2 * norm.sf(MAX_NORMAL_QUANTILE))
         return float(2 * norm.sf(brentq(compute_distance, 0.0, MAX_NORMAL_QUANTILE)))
 
-    def compute_interval(self, tail: float) -> tuple[float, float] | None:
+    def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
         """Return the Newcombe interval."""
-        return self._compute_newcombe_interval(_compute_normal_quantile(tail))
+        return self._compute_newcombe_interval(_compute_normal_quantile(tail_probability))
 
-    def compute_detectable_change(self, tail: float, min_change: float) -> float | None:
+    def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
         """Return the size of the change from the baseline's rate with half a failure more."""
         before = (self.baseline_value * self.n_baseline + 0.5) / (self.n_baseline + 1)
-        normal_quantile = _compute_normal_quantile(tail)
+        normal_quantile = _compute_normal_quantile(tail_probability)
         binom = load_scipy("stats").binom
         old_rates = binom.ppf(ERROR_QUANTILES, self.n_baseline, before)[:, None] / self.n_baseline
         _, old_highs = _compute_wilson_interval(old_rates, self.n_baseline, normal_quantile)
@@ -250,11 +258,11 @@ def _compute_normal_probability(normal_quantiles: FloatArray) -> FloatArray:
 
 
 @functools.lru_cache(maxsize=1024)
-def compute_student_quantile(tail: float, degrees_of_freedom: float) -> float:
-    """Return the quantile of the Student t distribution that is exceeded with the probability `tail`."""
-    return float(load_scipy("stats").t.isf(tail, degrees_of_freedom))
+def compute_student_quantile(tail_probability: float, degrees_of_freedom: float) -> float:
+    """Return the quantile of the Student t distribution that is exceeded with the probability `tail_probability`."""
+    return float(load_scipy("stats").t.isf(tail_probability, degrees_of_freedom))
 
 
 @functools.lru_cache(maxsize=1024)
-def _compute_normal_quantile(tail: float) -> float:
-    return float(load_scipy("stats").norm.isf(tail))
+def _compute_normal_quantile(tail_probability: float) -> float:
+    return float(load_scipy("stats").norm.isf(tail_probability))

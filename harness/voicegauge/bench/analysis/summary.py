@@ -23,8 +23,8 @@ from voicegauge.bench.analysis.cost import (
 from voicegauge.bench.analysis.interval_censored import CensoredTime, estimate_censored_quantile
 from voicegauge.bench.analysis.joint_resamples import (
     JointResamples,
+    determine_pareto_membership,
     find_indistinguishable_from_lowest,
-    find_undominated,
 )
 from voicegauge.bench.analysis.scored_samples import ScoredSamples, ScoresBySample, group_measured_samples
 from voicegauge.bench.analysis.statistics import (
@@ -228,8 +228,10 @@ def summarize_targets(
 
 def _compare_summaries(summaries: Sequence[TargetSummary], resamples: JointResamples) -> tuple[TargetSummary, ...]:
     """Fill in what depends on all targets of the run."""
-    faster, clearer = (resamples.find_lower(values) for values in (resamples.latency_ms, resamples.error_rate))
-    in_pareto_set = find_undominated([faster, clearer])
+    faster, clearer = (
+        resamples.find_clearly_lower_pairs(values) for values in (resamples.latency_ms, resamples.error_rate)
+    )
+    in_pareto_set = determine_pareto_membership([faster, clearer])
     fastest = find_indistinguishable_from_lowest([get_median_latency_ms(one) for one in summaries], faster)
     clearest = find_indistinguishable_from_lowest([get_error_rate(one) for one in summaries], clearer)
     return tuple(

@@ -44,16 +44,16 @@ class ComparedTarget(NamedTuple):
 
     baseline_ref: TargetRef
     run_ref: TargetRef
-    baseline: Sequence[TargetSamples]
+    baseline_samples: Sequence[TargetSamples]
     """The target's samples in each run of the baseline."""
-    run: TargetSamples
+    run_samples: TargetSamples
     is_interleaved: bool = False
     """Whether both sides were measured in the same sessions of one run."""
 
     @property
     def has_delivered_before(self) -> bool:
         """Whether any sample of the baseline has usable audio, or a transcript in a run of speech to text."""
-        return any(samples.has_delivered for samples in self.baseline)
+        return any(samples.has_delivered for samples in self.baseline_samples)
 
 
 class ChangedMetric(NamedTuple):
@@ -76,7 +76,9 @@ class DriftEstimator:
         """
         self._assumed_drift = assumed_drift
         self._sources: dict[str, DriftSource] = {
-            target.run_ref.id: measure_drift([run.collect_times(_get_total_latency_ms) for run in target.baseline])
+            target.run_ref.id: measure_drift(
+                [run.collect_times(_get_total_latency_ms) for run in target.baseline_samples]
+            )
             for target in targets
             if not target.is_interleaved
         }
@@ -107,14 +109,14 @@ def _estimate_latency_changes(target: ComparedTarget, drift: DriftEstimator, see
     spread = None if target.is_interleaved else drift.estimate(target)
 
     def collect_sides(select_time: Callable[[Latency], float | None]) -> tuple[TimedSide, TimedSide]:
-        return TimedSide([run.collect_times(select_time) for run in target.baseline]), TimedSide(
-            [target.run.collect_times(select_time)]
+        return TimedSide([run.collect_times(select_time) for run in target.baseline_samples]), TimedSide(
+            [target.run_samples.collect_times(select_time)]
         )
 
-    def estimate_typical(old: TimedSide, new: TimedSide) -> EstimatedChange | None:
+    def estimate_typical(baseline_side: TimedSide, run_side: TimedSide) -> EstimatedChange | None:
         if spread is None:
-            return estimate_interleaved_time_change(old.samples, new.samples)
-        return estimate_typical_time_change(old, new, spread)
+            return estimate_interleaved_time_change(baseline_side.samples, run_side.samples)
+        return estimate_typical_time_change(baseline_side, run_side, spread)
 
     changes: list[tuple[MetricId, MetricChange | None]] = [
         ("submit_latency_ms", estimate_typical(*collect_sides(lambda latency: latency.submit_latency_ms))),
@@ -139,8 +141,8 @@ def _estimate_completion_time_change(
         old_bound: Callable[[Interval], float], new_bound: Callable[[Interval], float]
     ) -> EstimatedChange | None:
         return estimate_typical(
-            TimedSide([run.collect_completion_times(old_bound) for run in target.baseline]),
-            TimedSide([target.run.collect_completion_times(new_bound)]),
+            TimedSide([run.collect_completion_times(old_bound) for run in target.baseline_samples]),
+            TimedSide([target.run_samples.collect_completion_times(new_bound)]),
         )
 
     middle, smallest, largest = (
@@ -157,8 +159,8 @@ def _estimate_completion_time_change(
         n_baseline=middle.n_baseline,
         n_run=middle.n_run,
         note=middle.note or "lower and upper bound: status is only seen when polled",
-        smallest=smallest,
-        largest=largest,
+        smallest_change=smallest,
+        largest_change=largest,
     )
 
 
@@ -176,10 +178,10 @@ def _compute_midpoint(bounds: Interval) -> float:
 
 def _estimate_rate_changes(target: ComparedTarget) -> list[ChangedMetric]:
     def count_errors(unit: Literal["word", "character"]) -> EstimatedChange | None:
-        before = [count for run in target.baseline for count in run.count_errors(unit)]
-        return estimate_error_rate_change(before, target.run.count_errors(unit))
+        before = [count for run in target.baseline_samples for count in run.count_errors(unit)]
+        return estimate_error_rate_change(before, target.run_samples.count_errors(unit))
 
-    failures_before = [run.count_failures_and_samples() for run in target.baseline]
+    failures_before = [run.count_failures_and_samples() for run in target.baseline_samples]
     changes: list[tuple[MetricId, MetricChange | None]] = [
         ("wer", count_errors("word")),
         ("cer", count_errors("character")),
@@ -187,7 +189,7 @@ def _estimate_rate_changes(target: ComparedTarget) -> list[ChangedMetric]:
             "failures",
             estimate_failure_rate_change(
                 (sum(failed for failed, _ in failures_before), sum(count for _, count in failures_before)),
-                target.run.count_failures_and_samples(),
+                target.run_samples.count_failures_and_samples(),
             ),
         ),
     ]
@@ -227,8 +229,8 @@ def _compare_mean_charges(
     target: ComparedTarget, select_charge: Callable[[Sample], float | None]
 ) -> ExactChange | None:
     """Return the change of the mean charge since the newest run of the baseline, for the texts charged in both."""
-    before = target.baseline[-1].compute_mean_charges(select_charge)
-    after = target.run.compute_mean_charges(select_charge)
+    before = target.baseline_samples[-1].compute_mean_charges(select_charge)
+    after = target.run_samples.compute_mean_charges(select_charge)
     common = before.keys() & after.keys()
     if not common:
         return None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from voicegauge.bench.analysis.change_estimates import ErrorCount
-from voicegauge.bench.analysis.drift_spread import SessionTimes
+from voicegauge.bench.analysis.drift_spread import SessionTime
 from voicegauge.bench.analysis.joint_resamples import JointResamples, TargetMeasurements, draw_joint_resamples
 from voicegauge.bench.analysis.scored_samples import ScoresBySample, group_measured_samples
 from voicegauge.model import Interval, Latency, Run, Sample, ScoreSet
@@ -40,15 +40,15 @@ class TargetSamples:
         """Whether any sample has usable audio, or a transcript in a run of speech to text."""
         return any(sample.failure is None for sample in self.samples)
 
-    def collect_times(self, select_time: Callable[[Latency], float | None]) -> list[SessionTimes]:
+    def collect_times(self, select_time: Callable[[Latency], float | None]) -> list[SessionTime]:
         """Return the time that `select_time` selects, for each successful sample that has this time."""
         return [
-            SessionTimes(sample.text_id, sample.session, ms)
+            SessionTime(sample.text_id, sample.session, ms)
             for sample in self.samples
             if sample.failure is None and sample.latency and (ms := select_time(sample.latency)) is not None
         ]
 
-    def collect_completion_times(self, select_bound: Callable[[Interval], float]) -> list[SessionTimes]:
+    def collect_completion_times(self, select_bound: Callable[[Interval], float]) -> list[SessionTime]:
         """Return the bound that `select_bound` selects of the completion time of each job.
 
         No job is complete before its submit is answered, as far as a client can know. Without this bound, the lower
@@ -110,7 +110,7 @@ def resample_targets(run: Run, score_set: ScoreSet | None, *, seed: int = 0) -> 
     )
     measurements = [
         TargetMeasurements(
-            times_ms=[(time.text_id, time.ms) for time in target.collect_times(_get_total_latency_ms)],
+            times_ms=[(time.text_id, time.time_ms) for time in target.collect_times(_get_total_latency_ms)],
             errors=[(count.text_id, count.errors, count.units) for count in target.count_errors(unit)],
         )
         for target in targets

@@ -15,7 +15,7 @@ DELAYS_MS = (0, 5, 50)
 REQUESTS_PER_DELAY = 32
 REQUESTS_IN_FLIGHT_PER_DELAY = 2
 """Requests per delay for each request in flight, if that is more than `REQUESTS_PER_DELAY`."""
-_BODY = b'{"text": "The kettle is on the stove."}'
+_REQUEST_BODY = b'{"text": "The kettle is on the stove."}'
 
 
 async def measure_timing_error(concurrency: int, open_transport: Callable[[], Transport]) -> TimingError:
@@ -43,7 +43,7 @@ async def _measure_errors_ms(transport: Transport, url: str, delays_ms: Sequence
 
     async def send_in_turn() -> None:
         for delay_ms in remaining:
-            request = Request(method="POST", url=f"{url}/bytes/{delay_ms}", body=_BODY)
+            request = Request(method="POST", url=f"{url}/bytes/{delay_ms}", body=_REQUEST_BODY)
             exchange = await transport.send(request, provider="", operation="")
             assert exchange.timing is not None
             errors_ms.append(exchange.timing.ttfb_ms - float(exchange.response.header("x-delay-ms") or 0))

@@ -167,7 +167,7 @@ def _build_metric(metric: HistoryMetric, value: float, n: int) -> HistoryValue:
 def _measure_time(
     samples: TargetSamples, metric: HistoryMetric, select_time: Callable[[Latency], float | None]
 ) -> HistoryValue | None:
-    times = [timed.ms for timed in samples.collect_times(select_time)]
+    times = [timed.time_ms for timed in samples.collect_times(select_time)]
     return _build_metric(metric, float(np.median(times)), len(times)) if times else None
 
 

@@ -11,10 +11,10 @@ from voicegauge.errors import UsageError
 from voicegauge.model import Record, Sample
 
 DEFAULT_GOAL = "success>=0.99"
-_SUCCESS = "success"
-_TIMES = ("ttfb", "ttfa", "total")
-_RTF = "rtf"
-_CONDITION = re.compile(
+_SUCCESS_METRIC = "success"
+_TIME_METRICS = ("ttfb", "ttfa", "total")
+_RTF_METRIC = "rtf"
+_CONDITION_PATTERN = re.compile(
     r"(?P<metric>[a-z]+)(?::p(?P<percentile>\d{1,2}(?:\.\d+)?))?(?P<comparison>>=|<=)(?P<limit>\d+(?:\.\d+)?)(?P<unit>ms|s|%)?"
 )
 
@@ -40,17 +40,17 @@ class Goal(Record, frozen=True, kw_only=True):
 
     def measure(self, samples: Sequence[Sample]) -> dict[str, float | None]:
         """Return the measured value of each condition; `None` if no request succeeded."""
-        return {_name_condition(one): _measure_condition(one, samples) for one in self.conditions}
+        return {_format_condition_name(one): _measure_condition(one, samples) for one in self.conditions}
 
     def is_met(self, samples: Sequence[Sample]) -> bool:
         """Whether `samples` meet every condition."""
-        return all(_meets(one, _measure_condition(one, samples)) for one in self.conditions)
+        return all(_meets_condition(one, _measure_condition(one, samples)) for one in self.conditions)
 
-    def count_good(self, samples: Sequence[Sample]) -> int:
+    def count_good_samples(self, samples: Sequence[Sample]) -> int:
         """Return the number of requests that succeeded at the first attempt and each met the limits of time."""
-        limits = [one for one in self.conditions if one.metric != _SUCCESS]
+        limits = [one for one in self.conditions if one.metric != _SUCCESS_METRIC]
         return sum(
-            is_success(sample) and all(_meets(one, _read_value(one.metric, sample)) for one in limits)
+            is_success(sample) and all(_meets_condition(one, _read_metric_value(one.metric, sample)) for one in limits)
             for sample in samples
         )
 
@@ -69,23 +69,23 @@ def parse_goal(text: str) -> Goal:
 
 
 def _parse_condition(text: str) -> GoalCondition:
-    found = _CONDITION.fullmatch(text.replace(" ", ""))
-    known = (_SUCCESS, *_TIMES, _RTF)
+    found = _CONDITION_PATTERN.fullmatch(text.replace(" ", ""))
+    known = (_SUCCESS_METRIC, *_TIME_METRICS, _RTF_METRIC)
     if found is None or found["metric"] not in known:
         raise UsageError(
             f"--goal: {text!r} is not a condition: write success>=0.99, rtf:p95<=1, or a time such as ttfa:p95<=500ms "
             f"(metrics: {', '.join(known)})"
         )
     metric, unit, limit = found["metric"], found["unit"], float(found["limit"])
-    expected = ">=" if metric == _SUCCESS else "<="
-    units = {_SUCCESS: (None, "%"), _RTF: (None,)}.get(metric, ("ms", "s"))
-    if found["comparison"] != expected or unit not in units or (metric == _SUCCESS and found["percentile"]):
-        example = {_SUCCESS: "success>=0.99", _RTF: "rtf:p95<=1"}.get(metric, f"{metric}:p95<=500ms")
+    expected = ">=" if metric == _SUCCESS_METRIC else "<="
+    units = {_SUCCESS_METRIC: (None, "%"), _RTF_METRIC: (None,)}.get(metric, ("ms", "s"))
+    if found["comparison"] != expected or unit not in units or (metric == _SUCCESS_METRIC and found["percentile"]):
+        example = {_SUCCESS_METRIC: "success>=0.99", _RTF_METRIC: "rtf:p95<=1"}.get(metric, f"{metric}:p95<=500ms")
         raise UsageError(f"--goal: {text!r} cannot be read: write it like {example}")
     factor = {"s": 1000.0, "%": 0.01}.get(unit or "", 1.0)
-    if metric == _SUCCESS and limit * factor > 1:
+    if metric == _SUCCESS_METRIC and limit * factor > 1:
         raise UsageError(f"--goal: {text!r} asks for a share above 1, which is impossible: write it like success>=0.99")
-    percentile = None if metric == _SUCCESS else float(found["percentile"] or 50)
+    percentile = None if metric == _SUCCESS_METRIC else float(found["percentile"] or 50)
     return GoalCondition(metric=metric, percentile=percentile, limit=limit * factor)  # type: ignore[arg-type]  # checked
 
 
@@ -94,18 +94,18 @@ def is_success(sample: Sample) -> bool:
     return sample.failure is None and sample.attempts == 1
 
 
-def _name_condition(condition: GoalCondition) -> str:
+def _format_condition_name(condition: GoalCondition) -> str:
     return condition.metric if condition.percentile is None else f"{condition.metric}:p{condition.percentile:g}"
 
 
-def _meets(condition: GoalCondition, value: float | None) -> bool:
+def _meets_condition(condition: GoalCondition, value: float | None) -> bool:
     if value is None:
         return False
-    return value >= condition.limit if condition.metric == _SUCCESS else value <= condition.limit
+    return value >= condition.limit if condition.metric == _SUCCESS_METRIC else value <= condition.limit
 
 
 def _measure_condition(condition: GoalCondition, samples: Sequence[Sample]) -> float | None:
-    if condition.metric == _SUCCESS:
+    if condition.metric == _SUCCESS_METRIC:
         return sum(map(is_success, samples)) / len(samples) if samples else None
     return (
         None if condition.percentile is None else find_time_percentile(condition.metric, condition.percentile, samples)
@@ -121,16 +121,16 @@ def find_time_percentile(metric: str, percentile: float, samples: Sequence[Sampl
         samples: the samples.
     """
     values = sorted(
-        value for sample in samples if is_success(sample) and (value := _read_value(metric, sample)) is not None
+        value for sample in samples if is_success(sample) and (value := _read_metric_value(metric, sample)) is not None
     )
     return values[max(math.ceil(len(values) * percentile / 100) - 1, 0)] if values else None
 
 
-def _read_value(metric: str, sample: Sample) -> float | None:
+def _read_metric_value(metric: str, sample: Sample) -> float | None:
     latency = sample.latency
     if latency is None:
         return None
-    if metric == _RTF:
+    if metric == _RTF_METRIC:
         audio_s = sample.audio.audio_s if sample.audio is not None else None
         return latency.total_latency_ms / 1000 / audio_s if audio_s and latency.total_latency_ms is not None else None
     return {"ttfb": latency.ttfb_ms, "ttfa": latency.ttfa_ms, "total": latency.total_latency_ms}[metric]

@@ -12,7 +12,7 @@ REQUESTS_PER_STEP = 40
 """Smallest number of requests of one step."""
 REQUESTS_PER_CONCURRENCY = 4
 """Requests of one step for each request in flight, if that is more."""
-RESOLUTION = 0.05
+RELATIVE_LEVEL_RESOLUTION = 0.05
 """Relative distance between the highest level that met the goal and the lowest that missed it, at which to stop."""
 MAX_CONFIRMATIONS = 2
 """Number of steps at one level. A level at which the first step misses the goal gets a second one."""
@@ -25,19 +25,24 @@ class MeasuredLevel(NamedTuple):
     duration_s: float
 
 
-MeasureLevel = Callable[[float, int], Awaitable[MeasuredLevel]]
+LevelMeasurer = Callable[[float, int], Awaitable[MeasuredLevel]]
 """Sends so many requests (second argument) at a level (first argument)."""
 
 
 async def search_highest_level(
-    measure_level: MeasureLevel, goal: Goal, *, by: Literal["concurrency", "rate"], first_level: float, max_level: float
+    measure_level: LevelMeasurer,
+    goal: Goal,
+    *,
+    level_unit: Literal["concurrency", "rate"],
+    first_level: float,
+    max_level: float,
 ) -> RampResult:
     """Search the highest level that meets `goal`.
 
     Args:
         measure_level: sends the requests of one step.
         goal: what the samples of a step must meet.
-        by: what a level is; levels of concurrency are whole numbers.
+        level_unit: what a level is; levels of concurrency are whole numbers.
         first_level: the lowest level.
         max_level: the highest level that may be tried, such as the limit of the account's plan.
     """
@@ -45,31 +50,31 @@ async def search_highest_level(
     met: float | None = None
     missed: float | None = None
     level: float | None = min(first_level, max_level)
-    while level is not None and _has_requests(steps):
-        if await _is_goal_met(measure_level, goal, level, steps, by=by):
+    while level is not None and _was_last_step_sent(steps):
+        if await _is_goal_met(measure_level, goal, level, steps, level_unit=level_unit):
             met = level
         else:
             missed = level
-        level = _choose_next_level(met, missed, max_level, is_whole=by == "concurrency")
+        level = _choose_next_level(met, missed, max_level, is_whole_number=level_unit == "concurrency")
     return RampResult(
-        by=by,
+        by=level_unit,
         goal=goal.text,
         highest_level=met,
         is_limited=met == max_level,
-        is_complete=_has_requests(steps),
+        is_complete=_was_last_step_sent(steps),
         steps=tuple(steps),
     )
 
 
-def _has_requests(steps: Sequence[RampStep]) -> bool:
+def _was_last_step_sent(steps: Sequence[RampStep]) -> bool:
     """Whether the last step sent anything; it does not if the run is stopped."""
     return not steps or steps[-1].requests > 0
 
 
 async def _is_goal_met(
-    measure_level: MeasureLevel, goal: Goal, level: float, steps: list[RampStep], *, by: str
+    measure_level: LevelMeasurer, goal: Goal, level: float, steps: list[RampStep], *, level_unit: str
 ) -> bool:
-    in_flight = level if by == "concurrency" else 0.0
+    in_flight = level if level_unit == "concurrency" else 0.0
     requests = max(REQUESTS_PER_STEP, round(REQUESTS_PER_CONCURRENCY * in_flight))
     for _ in range(MAX_CONFIRMATIONS):
         samples, duration_s = await measure_level(level, requests)
@@ -80,7 +85,7 @@ async def _is_goal_met(
                 requests=len(samples),
                 duration_s=duration_s,
                 requests_per_s=len(samples) / max(duration_s, 1e-9),
-                goodput_per_s=goal.count_good(samples) / max(duration_s, 1e-9),
+                goodput_per_s=goal.count_good_samples(samples) / max(duration_s, 1e-9),
                 success=sum(map(is_success, samples)) / len(samples) if samples else None,
                 ttfa_p95_ms=find_time_percentile("ttfa", 95.0, samples),
                 total_latency_p95_ms=find_time_percentile("total", 95.0, samples),
@@ -93,12 +98,24 @@ async def _is_goal_met(
     return False
 
 
-def _choose_next_level(met: float | None, missed: float | None, max_level: float, *, is_whole: bool) -> float | None:
+def _choose_next_level(
+    highest_met_level: float | None, lowest_missed_level: float | None, max_level: float, *, is_whole_number: bool
+) -> float | None:
     """Return the next level to try; `None` if the search is over."""
-    if missed is None:
-        return None if met is None or met >= max_level else min(met * 2, max_level)
-    if met is None:
+    if lowest_missed_level is None:
+        return (
+            None
+            if highest_met_level is None or highest_met_level >= max_level
+            else min(highest_met_level * 2, max_level)
+        )
+    if highest_met_level is None:
         return None
-    level = float((met + missed) // 2) if is_whole else (met + missed) / 2
-    is_close = missed - met <= (1 if is_whole else RESOLUTION * met)
+    level = (
+        float((highest_met_level + lowest_missed_level) // 2)
+        if is_whole_number
+        else (highest_met_level + lowest_missed_level) / 2
+    )
+    is_close = lowest_missed_level - highest_met_level <= (
+        1 if is_whole_number else RELATIVE_LEVEL_RESOLUTION * highest_met_level
+    )
     return None if is_close else level

@@ -5,7 +5,7 @@ from voicegauge.bench.planning.plan import (
     BenchPlan,
     BenchPlanSettings,
     PlannedSample,
-    Round,
+    SampleRound,
     TargetQuote,
     plan_benchmark_requests,
 )
@@ -25,7 +25,7 @@ __all__ = [
     "BenchPlan",
     "BenchPlanSettings",
     "PlannedSample",
-    "Round",
+    "SampleRound",
     "SpokenUpload",
     "Suite",
     "SuiteFile",

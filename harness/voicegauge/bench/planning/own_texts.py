@@ -41,8 +41,8 @@ class TextRow(Record, frozen=True, kw_only=True):
     category: str | None = None
 
 
-_COLUMNS = TextRow.__struct_fields__
-_NumberedRows = Iterator[tuple[int, TextRow]]
+_COLUMN_NAMES = TextRow.__struct_fields__
+_RowsWithLineNumbers = Iterator[tuple[int, TextRow]]
 """Rows with the numbers of their lines, which count from 1."""
 
 
@@ -57,10 +57,10 @@ def load_own_texts(file: Path, *, default_language: str = "en") -> Suite:
         DataError: the file cannot be read, an id is not unique, or a text is empty, without a word or with control
             characters; the message gives file, line and reason.
     """
-    reader = _READERS.get(file.suffix.lower())
+    reader = _READER_BY_SUFFIX.get(file.suffix.lower())
     if reader is None:
         hint = ": pass a suite with --suite" if file.suffix.lower() in {".yaml", ".yml"} else ""
-        raise DataError(f"{file}: the name of a file with texts ends in {', '.join(_READERS)}{hint}")
+        raise DataError(f"{file}: the name of a file with texts ends in {', '.join(_READER_BY_SUFFIX)}{hint}")
     texts: dict[str, SuiteText] = {}
     for line, row in reader(file, _read_text(file)):
         text = SuiteText(
@@ -104,13 +104,13 @@ def _normalize_line_breaks(text: str) -> str:
     return re.sub(r"\r\n?", "\n", text)
 
 
-def _read_lines(_: Path, content: str) -> _NumberedRows:
+def _read_lines(_: Path, content: str) -> _RowsWithLineNumbers:
     for number, line in enumerate(content.split("\n"), 1):
         if line.strip():
             yield number, TextRow(text=line)
 
 
-def _read_json_lines(file: Path, content: str) -> _NumberedRows:
+def _read_json_lines(file: Path, content: str) -> _RowsWithLineNumbers:
     for number, line in enumerate(content.split("\n"), 1):
         if not line.strip():
             continue
@@ -147,11 +147,11 @@ def _reject_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _explain_schema_error(error: msgspec.ValidationError) -> str:
     reason, _, path = str(error).partition(" - at `$")
     key = path.strip("`.")
-    known = f"; known: {', '.join(_COLUMNS)}" if "unknown field" in reason else ""
+    known = f"; known: {', '.join(_COLUMN_NAMES)}" if "unknown field" in reason else ""
     return (f"{key} " if key else "") + explain_type_error(reason) + known
 
 
-def _read_table(file: Path, content: str) -> _NumberedRows:
+def _read_table(file: Path, content: str) -> _RowsWithLineNumbers:
     header = content.partition("\n")[0]
     delimiter = max(_CSV_DELIMITERS, key=header.count)
     rows = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
@@ -170,8 +170,8 @@ def _read_table(file: Path, content: str) -> _NumberedRows:
 
 
 def _check_column_names(file: Path, names: list[str]) -> None:
-    known = f"the columns are text, and optionally {', '.join(name for name in _COLUMNS if name != 'text')}"
-    unknown = [name for name in names if name not in _COLUMNS]
+    known = f"the columns are text, and optionally {', '.join(name for name in _COLUMN_NAMES if name != 'text')}"
+    unknown = [name for name in names if name not in _COLUMN_NAMES]
     if unknown:
         raise DataError(f"{file}:1: unknown column {unknown[0]!r}: {known}")
     if "text" not in names:
@@ -192,7 +192,7 @@ def _build_table_row(file: Path, line: int, names: list[str], cells: list[str]) 
     return TextRow(text=cells[names.index("text")], **values)
 
 
-_READERS: Mapping[str, Callable[[Path, str], _NumberedRows]] = {
+_READER_BY_SUFFIX: Mapping[str, Callable[[Path, str], _RowsWithLineNumbers]] = {
     ".txt": _read_lines,
     ".csv": _read_table,
     ".jsonl": _read_json_lines,

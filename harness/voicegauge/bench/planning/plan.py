@@ -72,7 +72,7 @@ class PlannedSample(Record, frozen=True, kw_only=True):
         return self.repetition < 1
 
 
-Round = tuple[PlannedSample, ...]
+SampleRound = tuple[PlannedSample, ...]
 """One text for every target that supports its language; the requests of a round are sent concurrently."""
 
 
@@ -97,7 +97,7 @@ class BenchPlan(Record, frozen=True, kw_only=True):
     suite: SuiteRef
     settings: BenchPlanSettings
     targets: tuple[TargetRef, ...]
-    rounds: tuple[Round, ...]
+    rounds: tuple[SampleRound, ...]
     quotes: tuple[TargetQuote, ...]
     kind: RunKind
     unsupported_target_ids: tuple[str, ...]
@@ -236,7 +236,7 @@ def supports_language(target: BaseTarget, language: str) -> bool:
 
 def _plan_session(
     session: int, prices: Mapping[str, Mapping[SuiteText, PriceQuote]], settings: BenchPlanSettings
-) -> Sequence[Round]:
+) -> Sequence[SampleRound]:
     """Plan the rounds of one session.
 
     Args:
@@ -266,7 +266,9 @@ def _plan_session(
     return rounds
 
 
-def _plan_warmup_round(session: int, round_index: int, prices: Mapping[str, Mapping[SuiteText, PriceQuote]]) -> Round:
+def _plan_warmup_round(
+    session: int, round_index: int, prices: Mapping[str, Mapping[SuiteText, PriceQuote]]
+) -> SampleRound:
     """Plan one warm-up request per target; after the last text, the first text is used again."""
     planned = []
     for target_id, by_text in prices.items():
@@ -283,7 +285,7 @@ def _count_characters(target: BaseTarget, text: str) -> int:
     return target.count_charged_characters(text) if isinstance(target, Target) else len(text)
 
 
-def _build_target_quote(target: BaseTarget, rounds: Sequence[Round], user_price_usd: float | None) -> TargetQuote:
+def _build_target_quote(target: BaseTarget, rounds: Sequence[SampleRound], user_price_usd: float | None) -> TargetQuote:
     planned = [one for row in rounds for one in row if one.target == target.id]
     dollars = [one.price.usd for one in planned if one.price.usd is not None]
     credits = [one.price.credits for one in planned if one.price.credits is not None]
@@ -350,7 +352,7 @@ def _compute_plan_sha256(
     provenance: Provenance,
     base_urls: Mapping[str, str],
     voice_sample: VoiceSample | None,
-    rounds: Sequence[Round],
+    rounds: Sequence[SampleRound],
 ) -> str:
     # Prices are left out: they do not change what is sent.
     inputs: dict[str, Any] = {

@@ -38,7 +38,7 @@ def check_text_lengths(
         hint = ", or name your plan with --plan" if is_live and limit == plan_limit else ""
         raise UsageError(
             f"{target.id} takes texts of at most {limit} characters, as its contract says, and would reject "
-            f"{_name_texts(too_long)}: shorten them, or leave out this target{hint}"
+            f"{_format_text_names(too_long)}: shorten them, or leave out this target{hint}"
         )
 
 
@@ -51,12 +51,12 @@ def _find_plan_limit(target: Target, *, is_live: bool) -> int | None:
 
 
 def _find_schema_limit(
-    target: Target, longest: SuiteText, build_request: Callable[[SuiteText], RequestParts]
+    target: Target, longest_text: SuiteText, build_request: Callable[[SuiteText], RequestParts]
 ) -> int | None:
     """Return the largest number of characters that the schema of the body allows; `None` if it allows the longest."""
 
     def list_violated_keywords(characters: int) -> frozenset[str]:
-        parts = build_request(msgspec.structs.replace(longest, text="a" * characters))
+        parts = build_request(msgspec.structs.replace(longest_text, text="a" * characters))
         media = target.operation.request_media.get(parts.media_type or "multipart/form-data")
         return frozenset(media.iterate_violated_keywords(msgspec.to_builtins(parts.body)) if media is not None else ())
 
@@ -66,11 +66,11 @@ def _find_schema_limit(
     def is_too_long(characters: int) -> bool:
         return bool(list_violated_keywords(characters) - shortest)
 
-    if not is_too_long(len(longest.text)):
+    if not is_too_long(len(longest_text.text)):
         return None
-    return bisect.bisect_left(range(1, len(longest.text)), True, key=is_too_long)
+    return bisect.bisect_left(range(1, len(longest_text.text)), True, key=is_too_long)
 
 
-def _name_texts(texts: Sequence[SuiteText]) -> str:
+def _format_text_names(texts: Sequence[SuiteText]) -> str:
     named = ", ".join(f"{one.id} ({len(one.text)})" for one in texts[:_MAX_NAMED_TEXTS])
     return named + (f" and {len(texts) - _MAX_NAMED_TEXTS} more" if len(texts) > _MAX_NAMED_TEXTS else "")

@@ -10,7 +10,7 @@ from voicegauge.bench.running.continuation import (
 )
 from voicegauge.bench.running.dispatch import ArrivalRate
 from voicegauge.bench.running.journal import read_journal
-from voicegauge.bench.running.loop_lag import quiet_process
+from voicegauge.bench.running.loop_lag import reduce_event_loop_delays
 from voicegauge.bench.running.manifest import build_manifest, check_region
 from voicegauge.bench.running.purchases import JournalState
 from voicegauge.bench.running.ramping import RampSettings
@@ -46,8 +46,8 @@ __all__ = [
     "load_run",
     "measure_audio",
     "open_spaced_transport",
-    "quiet_process",
     "read_journal",
+    "reduce_event_loop_delays",
     "run_plan",
     "save_run",
 ]

@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Literal, NamedTuple
 
-from voicegauge.bench.planning import PlannedSample, Round
+from voicegauge.bench.planning import PlannedSample, SampleRound
 from voicegauge.transport import Clock
 
 MAX_LEAD_ROUNDS = 4
 """Number of rounds by which the other targets may be ahead of a target whose provider accepts no more requests."""
 
-SendSample = Callable[[PlannedSample, float | None], Awaitable[None]]
+SampleSender = Callable[[PlannedSample, float | None], Awaitable[None]]
 """Sends a sample and waits for its end; the second argument is when it was due, in seconds of the clock, if at all."""
 
 
@@ -39,9 +39,9 @@ class ProviderLimit(NamedTuple):
 
 
 async def send_closed_loop(
-    rounds: Iterable[Round],
+    rounds: Iterable[SampleRound],
     concurrency: int,
-    send_sample: SendSample,
+    send_sample: SampleSender,
     *,
     limit_by_target: Mapping[str, ProviderLimit] | None = None,
 ) -> None:
@@ -62,16 +62,16 @@ async def send_closed_loop(
     async with asyncio.TaskGroup() as tasks:
         while turns.has_remaining or in_flight:
             while len(in_flight) < concurrency and (planned := turns.take_next()) is not None:
-                in_flight[tasks.create_task(_await(send_sample(planned, None)))] = planned
+                in_flight[tasks.create_task(_await_to_end(send_sample(planned, None)))] = planned
             ended, _ = await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
-                turns.note_ended(in_flight.pop(task))
+                turns.record_ended(in_flight.pop(task))
 
 
 class _Turns:
     """The samples that are not sent yet, in their order."""
 
-    def __init__(self, rounds: Iterable[Round], limit_by_target: Mapping[str, ProviderLimit]) -> None:
+    def __init__(self, rounds: Iterable[SampleRound], limit_by_target: Mapping[str, ProviderLimit]) -> None:
         self._limit_by_target = limit_by_target
         self._rounds = deque(list(row) for row in rounds if row)
         self._in_flight: Counter[str] = Counter()
@@ -96,16 +96,16 @@ class _Turns:
                 return planned
         return None
 
-    def note_ended(self, planned: PlannedSample) -> None:
+    def record_ended(self, planned: PlannedSample) -> None:
         """Note that the request of a sample has ended."""
         if (limit := self._limit_by_target.get(planned.target)) is not None:
             self._in_flight[limit.provider] -= 1
 
 
 async def send_open_loop(
-    rounds: Iterable[Round],
+    rounds: Iterable[SampleRound],
     rate: ArrivalRate,
-    send_sample: SendSample,
+    send_sample: SampleSender,
     *,
     clock: Clock,
     seed: int,
@@ -130,11 +130,11 @@ async def send_open_loop(
                 await clock.sleep(wait_s)
             if should_end():
                 return
-            tasks.create_task(_await(send_sample(planned, start_s + after_s)))
+            tasks.create_task(_await_to_end(send_sample(planned, start_s + after_s)))
 
 
-async def _await(sending: Awaitable[None]) -> None:
-    await sending
+async def _await_to_end(request_awaitable: Awaitable[None]) -> None:
+    await request_awaitable
 
 
 def schedule_arrivals(

@@ -78,19 +78,19 @@ def quote_exchange(exchange: Exchange, redactor: Redactor) -> ExchangeExcerpt | 
     """Quote an exchange without its secrets; `None` if its URL or headers may contain one even after masking."""
     request, response = exchange.request, exchange.response
     request_body, response_body = _limit_body(request), _limit_body(response)
-    masked = _mask(exchange, redactor, request_body, response_body)
+    masked = _mask_secrets(exchange, redactor, request_body, response_body)
     if masked is None:
         request_body = response_body = _LimitedBody(b"", "not quoted: it may contain a secret")
-        masked = _mask(exchange, redactor, request_body, response_body)
+        masked = _mask_secrets(exchange, redactor, request_body, response_body)
     if masked is None:
         return None
     return ExchangeExcerpt(
         method=request.method,
-        url=_cut(masked.request.url, MAX_VALUE_CHARACTERS),
-        request_headers=_cut_headers(masked.request.headers),
+        url=_truncate(masked.request.url, MAX_VALUE_CHARACTERS),
+        request_headers=_truncate_headers(masked.request.headers),
         request_body=_quote_body(masked.request.body, len(request.body), request_body.note),
         status=response.status,
-        response_headers=_cut_headers(masked.response.headers),
+        response_headers=_truncate_headers(masked.response.headers),
         response_body=_quote_body(masked.response.body, len(response.body), response_body.note),
     )
 
@@ -115,7 +115,7 @@ def _limit_body(message: Request | Response) -> _LimitedBody:
     return _LimitedBody(message.body)
 
 
-def _mask(
+def _mask_secrets(
     exchange: Exchange, redactor: Redactor, request_body: _LimitedBody, response_body: _LimitedBody
 ) -> Exchange | None:
     limited = msgspec.structs.replace(
@@ -141,9 +141,11 @@ def _quote_body(masked_body: bytes, size_bytes: int, note: str) -> BodyExcerpt:
     return BodyExcerpt(text=text[:MAX_BODY_CHARACTERS], bytes=size_bytes, note="only the beginning" if is_cut else "")
 
 
-def _cut_headers(headers: Headers) -> Headers:
-    return tuple((_cut(name, 100), _cut(value, MAX_VALUE_CHARACTERS)) for name, value in headers[:MAX_HEADERS])
+def _truncate_headers(headers: Headers) -> Headers:
+    return tuple(
+        (_truncate(name, 100), _truncate(value, MAX_VALUE_CHARACTERS)) for name, value in headers[:MAX_HEADERS]
+    )
 
 
-def _cut(text: str, max_characters: int) -> str:
+def _truncate(text: str, max_characters: int) -> str:
     return text if len(text) <= max_characters else text[:max_characters] + "…"

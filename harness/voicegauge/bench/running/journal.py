@@ -15,7 +15,7 @@ from voicegauge.model import BillingStatus, Record, Sample
 JOURNAL_FILE_NAME = "journal.jsonl"
 
 
-class JobLeftOpen(Record, frozen=True, kw_only=True, tag_field="event", tag="job_left_open"):
+class JobLeftOpenEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="job_left_open"):
     """The status or the result of a job could not be fetched; a later run of the same plan polls it again."""
 
     sample: Sample
@@ -24,7 +24,7 @@ class JobLeftOpen(Record, frozen=True, kw_only=True, tag_field="event", tag="job
     """Whether a response identified itself as coming from voicegauge's emulator."""
 
 
-class SampleFinished(Record, frozen=True, kw_only=True, tag_field="event", tag="sample_finished"):
+class SampleFinishedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="sample_finished"):
     """A sample was finished, successfully or not."""
 
     sample: Sample
@@ -34,7 +34,7 @@ class SampleFinished(Record, frozen=True, kw_only=True, tag_field="event", tag="
     """Whether a response identified itself as coming from voicegauge's emulator."""
 
 
-JournalEvent = SubmitStartedEvent | SubmitNotSentEvent | SubmitCompletedEvent | JobLeftOpen | SampleFinished
+JournalEvent = SubmitStartedEvent | SubmitNotSentEvent | SubmitCompletedEvent | JobLeftOpenEvent | SampleFinishedEvent
 
 
 def open_journal(run_folder: Path, *, is_durable: bool) -> Journal:
@@ -59,11 +59,11 @@ def read_journal(run_folder: Path) -> JournalState:
 
     for event in read_events(run_folder / JOURNAL_FILE_NAME, JournalEvent):
         match event:
-            case JobLeftOpen():
-                get_sample_purchases(event.sample.id).note_job_left_open(event.sample)
+            case JobLeftOpenEvent():
+                get_sample_purchases(event.sample.id).record_job_left_open(event.sample)
                 is_emulated |= event.is_emulated
-            case SampleFinished():
-                get_sample_purchases(event.sample.id).note_sample_finished(event.sample, event.billing)
+            case SampleFinishedEvent():
+                get_sample_purchases(event.sample.id).record_sample_finished(event.sample, event.billing)
                 is_emulated |= event.is_emulated
             case SubmitStartedEvent() | SubmitNotSentEvent() | SubmitCompletedEvent():
                 event.add_to_history(get_sample_purchases(event.id))

@@ -90,9 +90,9 @@ def measure_latency(delivery: Delivery, target: BaseTarget, *, due_ms: float | N
         submit_latency_ms=submit_times.complete_ms,
         retries_ms=submit_times.sent_ms - delay_ms if delivery.attempts > 1 else 0.0,
         delay_ms=None if due_ms is None else delay_ms,
-        queue_ms=job.queue,
-        processing_ms=job.processing,
-        completion_ms=job.completion,
+        queue_ms=job.queue_bounds,
+        processing_ms=job.processing_bounds,
+        completion_ms=job.completion_bounds,
     )
     audio = delivery.exchanges[delivery.audio_exchange_index] if delivery.audio_exchange_index is not None else None
     if audio is None or audio.timing is None:
@@ -131,9 +131,9 @@ def _compute_first_chunk_ms(timing: Timing) -> float:
 
 
 class _JobPhaseBounds(NamedTuple):
-    queue: Interval | None = None
-    processing: Interval | None = None
-    completion: Interval | None = None
+    queue_bounds: Interval | None = None
+    processing_bounds: Interval | None = None
+    completion_bounds: Interval | None = None
 
 
 class _SubmitTimes(NamedTuple):

@@ -33,9 +33,9 @@ class LoopLag:
         return max((lag_ms for noted_s, lag_ms in lags if noted_s - lag_ms / 1000 <= end_s), default=0.0)
 
     @contextlib.asynccontextmanager
-    async def watching(self) -> AsyncIterator[None]:
+    async def measure_lag(self) -> AsyncIterator[None]:
         """Watch the event loop as long as the context lasts."""
-        watcher = asyncio.create_task(self._watch())
+        watcher = asyncio.create_task(self._measure_continuously())
         try:
             yield
         finally:
@@ -43,7 +43,7 @@ class LoopLag:
             with contextlib.suppress(asyncio.CancelledError):
                 await watcher
 
-    async def _watch(self) -> None:
+    async def _measure_continuously(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             due_s = loop.time() + CHECK_INTERVAL_S
@@ -60,7 +60,7 @@ def is_disturbed(max_lag_ms: float, latency_ms: float | None) -> bool:
 
 
 @contextlib.contextmanager
-def quiet_process() -> Iterator[None]:
+def reduce_event_loop_delays() -> Iterator[None]:
     """Keep the garbage collector and other threads from delaying the event loop.
 
     What exists already, such as the contracts, is left out of collections, each of which would take tens of

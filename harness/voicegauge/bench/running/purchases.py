@@ -24,11 +24,11 @@ class SamplePurchases(PurchaseHistory):
         super().record_submit(submitted_at, price_usd, idempotency_key)
         self.finished_sample = self.open_sample = None
 
-    def note_job_left_open(self, sample: Sample) -> None:
+    def record_job_left_open(self, sample: Sample) -> None:
         """Note that the job of the last submit could not be followed to its end."""
         self.open_sample = sample
 
-    def note_sample_finished(self, sample: Sample, billing: BillingStatus) -> None:
+    def record_sample_finished(self, sample: Sample, billing: BillingStatus) -> None:
         """Note the finished sample, and what is known about the charge for its last submit."""
         self.finished_sample, self.open_sample = sample, None
         if self.purchases:

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from voicegauge.bench.load import Goal, MeasuredLevel, search_highest_level
-from voicegauge.bench.planning import PlannedSample, Round
-from voicegauge.bench.running.dispatch import ArrivalRate, SendSample, send_closed_loop, send_open_loop
+from voicegauge.bench.planning import PlannedSample, SampleRound
+from voicegauge.bench.running.dispatch import ArrivalRate, SampleSender, send_closed_loop, send_open_loop
 from voicegauge.model import RampResult, Sample
 from voicegauge.transport import Clock
 
@@ -16,22 +16,22 @@ from voicegauge.transport import Clock
 class RampSettings(NamedTuple):
     """What a ramp searches."""
 
-    by: Literal["concurrency", "rate"]
+    level_unit: Literal["concurrency", "rate"]
     goal: Goal
     max_level: float
     """The highest level that may be tried."""
     arrivals: Literal["constant", "poisson"] = "constant"
 
 
-CollectSamples = Callable[[Sequence[PlannedSample]], Awaitable[Sequence[Sample]]]
+SampleCollector = Callable[[Sequence[PlannedSample]], Awaitable[Sequence[Sample]]]
 """Returns the samples of planned ones that were sent, with the duration of their audio."""
 
 
 async def send_ramp(
-    rounds: Sequence[Round],
+    rounds: Sequence[SampleRound],
     settings: RampSettings,
-    send_sample: SendSample,
-    collect_samples: CollectSamples,
+    send_sample: SampleSender,
+    collect_samples: SampleCollector,
     *,
     clock: Clock,
     seed: int,
@@ -50,9 +50,9 @@ async def send_ramp(
 
     async def measure_level(level: float, requests: int) -> MeasuredLevel:
         step = list(itertools.islice(remaining, requests))
-        step_rounds: list[Round] = [(planned,) for planned in step]
+        step_rounds: list[SampleRound] = [(planned,) for planned in step]
         start_s = clock.monotonic()
-        if settings.by == "concurrency":
+        if settings.level_unit == "concurrency":
             await send_closed_loop(step_rounds, int(level), send_sample)
         else:
             rate = ArrivalRate(level, settings.arrivals)
@@ -60,5 +60,5 @@ async def send_ramp(
         return MeasuredLevel(await collect_samples(step), clock.monotonic() - start_s)
 
     return await search_highest_level(
-        measure_level, settings.goal, by=settings.by, first_level=1.0, max_level=settings.max_level
+        measure_level, settings.goal, level_unit=settings.level_unit, first_level=1.0, max_level=settings.max_level
     )

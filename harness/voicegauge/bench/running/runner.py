@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from voicegauge.bench.planning import (
     BenchPlan,
     PlannedSample,
-    Round,
+    SampleRound,
     SpokenUpload,
     SuiteText,
     build_speech_request,
@@ -28,14 +28,14 @@ from voicegauge.bench.running.audio_facts import measure_audio
 from voicegauge.bench.running.dispatch import (
     ArrivalRate,
     ProviderLimit,
-    SendSample,
+    SampleSender,
     send_closed_loop,
     send_open_loop,
 )
 from voicegauge.bench.running.failed_exchanges import FailedExchanges
-from voicegauge.bench.running.journal import JobLeftOpen, SampleFinished, open_journal, read_journal
+from voicegauge.bench.running.journal import JobLeftOpenEvent, SampleFinishedEvent, open_journal, read_journal
 from voicegauge.bench.running.latency import find_origin_ms, measure_latency, measure_phases
-from voicegauge.bench.running.loop_lag import LoopLag, is_disturbed, quiet_process
+from voicegauge.bench.running.loop_lag import LoopLag, is_disturbed, reduce_event_loop_delays
 from voicegauge.bench.running.playback import measure_streaming
 from voicegauge.bench.running.purchases import JournalState
 from voicegauge.bench.running.ramping import RampSettings, send_ramp
@@ -255,8 +255,8 @@ class _PlanRunner:
             self._config.stop_rule.add_samples(self._samples.values())
         task = asyncio.current_task()
         try:
-            with quiet_process():
-                async with self._loop_lag.watching():
+            with reduce_event_loop_delays():
+                async with self._loop_lag.measure_lag():
                     for _, session in itertools.groupby(rounds, key=lambda row: row[0].session):
                         if not self._stop.requested:
                             await self._run_session(list(session))
@@ -306,7 +306,7 @@ class _PlanRunner:
             if is_lost and planned.id not in self._samples:
                 self._finish_sample(_build_lost_sample(planned, self._earlier_state), BillingStatus.AMBIGUOUS)
 
-    async def _run_session(self, rounds: Sequence[Round]) -> None:
+    async def _run_session(self, rounds: Sequence[SampleRound]) -> None:
         async with self._config.open_transport() as transport:
             clients = open_clients(
                 self._contracts.values(),
@@ -320,10 +320,10 @@ class _PlanRunner:
                 spreads_polls=self._config.plan.provenance is not Provenance.EMULATED,
             )
 
-            async def send_sample(planned: PlannedSample, due_s: float | None) -> None:
-                await self._measure_or_stop(planned, clients, due_s)
+            async def send_sample(planned_sample: PlannedSample, due_s: float | None) -> None:
+                await self._measure_or_stop(planned_sample, clients, due_s)
 
-            remaining = [row for row in map(self._leave_out_finished, rounds) if row]
+            remaining = [row for row in map(self._remove_finished_samples, rounds) if row]
             if remaining and not self._samples:  # one text for all targets, to see whether any can be reached
                 await self._send_closed_loop(remaining[:1], send_sample)
                 self._stop_if_unreachable()
@@ -345,7 +345,7 @@ class _PlanRunner:
                     remaining, rate, send_sample, clock=self._clock, seed=seed, should_end=self._should_end
                 )
 
-    async def _send_closed_loop(self, rounds: Sequence[Round], send_sample: SendSample) -> None:
+    async def _send_closed_loop(self, rounds: Sequence[SampleRound], send_sample: SampleSender) -> None:
         await send_closed_loop(
             rounds, self._config.concurrency, send_sample, limit_by_target=self._find_provider_limits()
         )
@@ -366,7 +366,7 @@ class _PlanRunner:
         sent = [self._samples[planned.id] for planned in planned_samples if planned.id in self._samples]
         return await run_in_thread(measure_audio, self._folder, sent, self._config.targets)
 
-    def _leave_out_finished(self, round_samples: Round) -> Round:
+    def _remove_finished_samples(self, round_samples: SampleRound) -> SampleRound:
         return tuple(planned for planned in round_samples if planned.id not in self._samples)
 
     def _stop_if_unreachable(self) -> None:
@@ -395,17 +395,17 @@ class _PlanRunner:
     async def _measure_sample(
         self, planned_sample: PlannedSample, target: BaseTarget, client: Client, due_s: float | None
     ) -> None:
-        times = _SampleTimes(datetime.now(UTC), asyncio.get_running_loop().time(), self._to_due_ms(due_s))
+        times = _SampleTimes(datetime.now(UTC), asyncio.get_running_loop().time(), self._convert_due_time_to_ms(due_s))
         price = self._quote_sample_price(planned_sample, target)
         try:
-            delivery = await self._deliver(planned_sample, target, client, price)
+            delivery = await self._request_delivery(planned_sample, target, client, price)
         except DeliveryInterruptedError as error:
             if error.delivery.has_open_job:  # what was observed is kept, and the next run polls the job again
                 await self._save_delivery(planned_sample, target, error.delivery, price, times)
             raise
         await self._save_delivery(planned_sample, target, delivery, price, times)
 
-    def _to_due_ms(self, due_s: float | None) -> float | None:
+    def _convert_due_time_to_ms(self, due_s: float | None) -> float | None:
         """Return when a request was due on the clock of `Timing.started_ms`; `None` on another clock."""
         return due_s * 1000 if due_s is not None and self._clock.times_exchanges else None
 
@@ -415,13 +415,15 @@ class _PlanRunner:
         target: BaseTarget,
         delivery: Delivery,
         price_quote: PriceQuote,
-        times: _SampleTimes,
+        sample_times: _SampleTimes,
     ) -> None:
         """Save the audio of a delivery, and write its sample to the journal, in a thread."""
         ended_s = asyncio.get_running_loop().time()
         await asyncio.sleep(0)  # a lag until now is noted in this turn of the loop
-        lag_ms = self._loop_lag.find_max_ms(times.started_s, ended_s)
-        sample = await run_in_thread(self._write_delivery, planned_sample, target, delivery, price_quote, times, lag_ms)
+        lag_ms = self._loop_lag.find_max_ms(sample_times.started_s, ended_s)
+        sample = await run_in_thread(
+            self._write_delivery, planned_sample, target, delivery, price_quote, sample_times, lag_ms
+        )
         self._add_sample(sample)
 
     def _write_delivery(
@@ -430,21 +432,23 @@ class _PlanRunner:
         target: BaseTarget,
         delivery: Delivery,
         price_quote: PriceQuote,
-        times: _SampleTimes,
+        sample_times: _SampleTimes,
         lag_ms: float,
     ) -> Sample:
-        sample = self._build_sample(planned_sample, target, delivery, price_quote, times, lag_ms)
+        sample = self._build_sample(planned_sample, target, delivery, price_quote, sample_times, lag_ms)
         self._emulated |= any(map(is_emulated, delivery.exchanges))
         # The emulator's jobs end with it, and an emulated run is never resumed.
         if delivery.has_open_job and self._config.plan.provenance is not Provenance.EMULATED:
-            self._journal.write(JobLeftOpen(sample=sample, is_emulated=self._emulated))
+            self._journal.write(JobLeftOpenEvent(sample=sample, is_emulated=self._emulated))
             self._left_open.add(sample.id)
         else:
-            self._journal.write(SampleFinished(sample=sample, billing=delivery.billing, is_emulated=self._emulated))
+            self._journal.write(
+                SampleFinishedEvent(sample=sample, billing=delivery.billing, is_emulated=self._emulated)
+            )
         return sample
 
     def _finish_sample(self, sample: Sample, billing: BillingStatus) -> None:
-        self._journal.write(SampleFinished(sample=sample, billing=billing, is_emulated=self._emulated))
+        self._journal.write(SampleFinishedEvent(sample=sample, billing=billing, is_emulated=self._emulated))
         self._add_sample(sample)
 
     def _add_sample(self, sample: Sample) -> None:
@@ -461,7 +465,7 @@ class _PlanRunner:
     def _is_decided(self) -> bool:
         return self._config.stop_rule is not None and self._config.stop_rule.is_decided
 
-    async def _deliver(
+    async def _request_delivery(
         self, planned_sample: PlannedSample, target: BaseTarget, client: Client, price_quote: PriceQuote
     ) -> Delivery:
         job = self._earlier_state.open_jobs.get(planned_sample.id)
@@ -511,18 +515,18 @@ class _PlanRunner:
         target: BaseTarget,
         delivery: Delivery,
         price_quote: PriceQuote,
-        times: _SampleTimes,
+        sample_times: _SampleTimes,
         lag_ms: float,
     ) -> Sample:
         latency, origin_ms = (
-            measure_latency(delivery, target, due_ms=times.due_ms),
-            find_origin_ms(delivery, times.due_ms),
+            measure_latency(delivery, target, due_ms=sample_times.due_ms),
+            find_origin_ms(delivery, sample_times.due_ms),
         )
         total_ms = None if latency is None else latency.total_latency_ms
         is_resumed = planned_sample.id in self._earlier_state.open_jobs
         return Sample(
             **_build_planned_fields(planned_sample),
-            started_at=times.started_at.isoformat(timespec="milliseconds"),
+            started_at=sample_times.started_at.isoformat(timespec="milliseconds"),
             attempts=self._earlier_state.histories[planned_sample.id].attempt_count
             if is_resumed
             else delivery.attempts,

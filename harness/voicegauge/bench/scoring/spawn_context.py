@@ -19,7 +19,7 @@ class _IsolatedProcess(SpawnProcess):
 
     def start(self) -> None:
         """Start the process."""
-        with _hide_main_module():
+        with _hide_main_module_from_children():
             super().start()
 
 
@@ -49,7 +49,7 @@ class IsolatedSpawnContext(SpawnContext):
 
 
 @contextmanager
-def _hide_main_module() -> Iterator[None]:
+def _hide_main_module_from_children() -> Iterator[None]:
     """Replace the main module, while the context lasts, by an empty module that has no file to import."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")

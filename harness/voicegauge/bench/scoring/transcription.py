@@ -248,7 +248,7 @@ def _defer_interrupts() -> Iterator[None]:
         signal.raise_signal(signal.SIGINT)
 
 
-_engine_by_id: dict[str, Asr] = {}
+_asr_engine_by_id: dict[str, Asr] = {}
 """The ASR engines of this process by id; they are kept so that each loads its model once."""
 _transcription_lock = threading.Lock()
 """Lock for transcribing, because a Dask worker has several threads and an ASR engine transcribes one clip at a time."""
@@ -260,5 +260,5 @@ def _transcribe_clip(
     data = audio.read() if isinstance(audio, AudioClip) else audio
     with _transcription_lock:
         return transcribe_audio(
-            _engine_by_id.setdefault(asr_id, asr), EncodedAudio.from_facts(data, audio_facts), language
+            _asr_engine_by_id.setdefault(asr_id, asr), EncodedAudio.from_facts(data, audio_facts), language
         )

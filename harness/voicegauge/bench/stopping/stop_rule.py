@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from voicegauge.bench.planning import Round
+from voicegauge.bench.planning import SampleRound
 from voicegauge.bench.stopping.difference_sequence import DifferenceSequence
 from voicegauge.model import EarlyStop, Sample, TargetDecision
 
@@ -24,7 +24,7 @@ MAX_LOG_RATIO = math.log(2)
 class StopRule:
     """Compares the targets of a run with its baseline target while samples arrive."""
 
-    def __init__(self, rounds: Sequence[Round], baseline_target: str, *, margin: float = DEFAULT_MARGIN) -> None:
+    def __init__(self, rounds: Sequence[SampleRound], baseline_target: str, *, margin: float = DEFAULT_MARGIN) -> None:
         """Start without samples.
 
         Args:
@@ -67,7 +67,7 @@ class StopRule:
         )
 
 
-def _pair_samples(rounds: Sequence[Round], baseline_target: str, target: str) -> list[tuple[str, str]]:
+def _pair_samples(rounds: Sequence[SampleRound], baseline_target: str, target: str) -> list[tuple[str, str]]:
     """Return the ids of the samples of both targets in each round, without warm-up."""
     pairs = []
     for row in rounds:

@@ -12,7 +12,7 @@ _GENERIC_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 """Media types that do not name a format."""
 _BITRATE_TOLERANCE = 0.15
 """Relative difference that is accepted: an encoder with a variable bit rate does not meet its mean in a short file."""
-_AUDIO_BASIS = "x-job.audio, x-speech.response.audio, x-speech.targets.*.audio"
+_AUDIO_RULE_BASIS = "x-job.audio, x-speech.response.audio, x-speech.targets.*.audio"
 
 
 def _get_audio_pointer(speech_delivery: SpeechDelivery) -> str:
@@ -37,7 +37,7 @@ def _detect_text(data: bytes) -> str | None:
     "audio-missing",
     subject_class=SpeechDelivery,
     description="A successful request leads to audio, in the response or at the URL that it names.",
-    basis=_AUDIO_BASIS,
+    basis=_AUDIO_RULE_BASIS,
 )
 def _check_audio_missing(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     failure = speech_delivery.delivery.failure
@@ -59,7 +59,7 @@ def _is_audio_instead_of_stream(speech_delivery: SpeechDelivery) -> bool:
     "audio-not-audio",
     subject_class=SpeechDelivery,
     description="Delivered audio is not HTML, XML or JSON.",
-    basis=_AUDIO_BASIS,
+    basis=_AUDIO_RULE_BASIS,
 )
 def _check_audio_not_audio(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     data = speech_delivery.delivery.audio or b""
@@ -73,7 +73,7 @@ def _check_audio_not_audio(speech_delivery: SpeechDelivery) -> Iterator[Violatio
     "audio-undecodable",
     subject_class=SpeechDelivery,
     description="The audio can be decoded. Raw samples are not judged if no document states their sample rate.",
-    basis=_AUDIO_BASIS,
+    basis=_AUDIO_RULE_BASIS,
 )
 def _check_audio_undecodable(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     data = speech_delivery.delivery.audio or b""
@@ -91,7 +91,7 @@ def _check_audio_undecodable(speech_delivery: SpeechDelivery) -> Iterator[Violat
     "audio-truncated",
     subject_class=SpeechDelivery,
     description="The audio is as long as its container header states.",
-    basis=_AUDIO_BASIS,
+    basis=_AUDIO_RULE_BASIS,
 )
 def _check_audio_truncated(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     decoded = speech_delivery.decoded_audio
@@ -223,7 +223,7 @@ def _cannot_contain_audio(media_type: str, declared_media_type: str) -> bool:
     "audio-media-type",
     subject_class=SpeechDelivery,
     description="The audio matches its declared media type.",
-    basis=_AUDIO_BASIS,
+    basis=_AUDIO_RULE_BASIS,
 )
 def _check_audio_media_type(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import find_container_of_media_type

@@ -28,7 +28,7 @@ RELATIVE_CHARGE_TOLERANCE = 0.02
 
 def _find_transcript(call: AudioInputCall) -> tuple[str, Location] | None:
     """Return the transcript in the response and its location; `None` if the response contains no transcript."""
-    use = call.audio_target.audio_input
+    use = call.audio_input_target.audio_input
     location = use.response.facts.get("transcript") if isinstance(use, ConversionSpec) else use.response.text
     text = call.read_response(location) if location else MISSING
     return (text, location) if isinstance(text, str) and location else None
@@ -67,7 +67,7 @@ def _check_transcript_wrong(call: AudioInputCall) -> Iterator[Violation]:
     basis="x-transcription.response.audio_s",
 )
 def _check_transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
-    use = call.audio_target.transcription
+    use = call.audio_input_target.transcription
     named = call.read_response(use.response.audio_s) if use else MISSING
     if use is None or call.uploaded_audio is None or not _is_number(named):
         return
@@ -83,7 +83,7 @@ def _check_transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
     basis="x-transcription.response.segments",
 )
 def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
-    use = call.audio_target.transcription
+    use = call.audio_input_target.transcription
     listed = call.read_response(use.response.segments) if use else MISSING
     if use is None or call.uploaded_audio is None or not isinstance(listed, list):
         return
@@ -110,7 +110,7 @@ def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
     basis="x-transcription.request.timestamps",
 )
 def _check_transcript_words(call: AudioInputCall) -> Iterator[Violation]:
-    use = call.audio_target.transcription
+    use = call.audio_input_target.transcription
     if use is None or use.response.segment.words is None or call.read_input("timestamps") is not True:
         return
     listed = call.read_response(use.response.segments)
@@ -172,7 +172,7 @@ def _check_converted_format(call: AudioInputCall) -> Iterator[Violation]:
     basis="x-conversion.response.audio, x-conversion.response.stems",
 )
 def _check_converted_length(call: AudioInputCall) -> Iterator[Violation]:
-    use = call.audio_target.conversion
+    use = call.audio_input_target.conversion
     if use is None or use.purpose == "translate" or call.uploaded_audio is None:
         return
     speed = call.read_input("speed")
@@ -190,7 +190,7 @@ def _check_converted_length(call: AudioInputCall) -> Iterator[Violation]:
     basis="x-conversion.response.stems",
 )
 def _check_stems_count(call: AudioInputCall) -> Iterator[Violation]:
-    stems = call.audio_target.conversion.response.stems if call.audio_target.conversion else None
+    stems = call.audio_input_target.conversion.response.stems if call.audio_input_target.conversion else None
     listed = call.read_response(stems.at) if stems else MISSING
     if stems is None or not isinstance(listed, list):
         return
@@ -209,7 +209,7 @@ def _check_stems_count(call: AudioInputCall) -> Iterator[Violation]:
     basis="x-transcription.response.charged and x-pricing, x-conversion.response.charged and x-pricing",
 )
 def _check_charge_per_minute(call: AudioInputCall) -> Iterator[Violation]:
-    price, location = call.audio_target.pricing, call.audio_target.audio_input.response.charged
+    price, location = call.audio_input_target.pricing, call.audio_input_target.audio_input.response.charged
     charged = call.read_response(location)
     if price is None or price.per != "minute" or call.uploaded_audio is None or charged is MISSING:
         return
@@ -224,12 +224,12 @@ def _check_charge_per_minute(call: AudioInputCall) -> Iterator[Violation]:
         low * (1 - RELATIVE_CHARGE_TOLERANCE) <= amount <= high * (1 + RELATIVE_CHARGE_TOLERANCE) for low, high in due
     ):
         return
-    exact = quote_price(call.audio_target, 0, audio_s=call.uploaded_audio.audio_s)
+    exact = quote_price(call.audio_input_target, 0, audio_s=call.uploaded_audio.audio_s)
     documented = exact.credits if unit is not None else exact.usd
     message = f"charged {amount:g} for {call.uploaded_audio.audio_s:.2f} s; documented: {documented or 0:g}"
     own = (
-        f"{call.audio_target.pointer}/pricing"
-        if call.audio_target.target_spec.pricing
+        f"{call.audio_input_target.pointer}/pricing"
+        if call.audio_input_target.target_spec.pricing
         else f"{call.operation.pointer}/x-pricing"
     )
     yield Violation(message, own, location.pointer or None if location is not None else None, f"{location}: {amount:g}")

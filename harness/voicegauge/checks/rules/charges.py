@@ -107,12 +107,12 @@ def _find_charge_location(call: Call) -> Location | None:
     return call.operation.speech.response.charged if call.operation.speech else None
 
 
-def read_amount(value: object) -> float | None:
-    """Return `value` as a finite number, converted from text if necessary; `None` if it is not such a number."""
-    if value is MISSING or isinstance(value, bool):
+def read_amount(json_value: object) -> float | None:
+    """Return `json_value` as a finite number, converted from text if necessary; `None` if it is not such a number."""
+    if json_value is MISSING or isinstance(json_value, bool):
         return None
     try:
-        amount = float(value)  # type: ignore[arg-type]
+        amount = float(json_value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         return None
     return amount if math.isfinite(amount) else None

@@ -45,7 +45,7 @@ def _read_reported_state(call: Call, job_spec: JobSpec) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _find_state(job_spec: JobSpec, state_name: str | None) -> JobState | None:
+def _find_state_spec(job_spec: JobSpec, state_name: str | None) -> JobState | None:
     """Return the documented state of that name; `None` if the response reports no state or another one."""
     return None if state_name is None else job_spec.states.get(state_name)
 
@@ -99,7 +99,7 @@ def _check_required_values(call: Call, job_end: str) -> Iterator[Violation]:
     if job is None:
         return
     name = _read_reported_state(call, job)
-    state = _find_state(job, name)
+    state = _find_state_spec(job, name)
     if name is None or state is None or state.end != job_end:
         return
     for location in state.required:
@@ -127,7 +127,7 @@ def _check_job_output_early(call: Call) -> Iterator[Violation]:
     if call.operation.speech is not None and call.target is None:
         return  # a job of another model, such as one for images, whose output the contract does not describe
     location, name = job.audio.at, _read_reported_state(call, job)
-    state = _find_state(job, name)
+    state = _find_state_spec(job, name)
     if name is None or state is None or state.end is not None or state.partial:
         return
     value = call.read_response(location)
@@ -212,7 +212,7 @@ def read_timestamp(value: Any) -> datetime | None:
 )
 def _check_job_transition_illegal(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
-    for (before, _), (after, call) in pairwise(_list_observed_states(job_history)):
+    for (before, _), (after, call) in pairwise(_list_observed_state_names(job_history)):
         ended = before in job.states and job.states[before].end is not None
         if (
             after in job.states
@@ -234,7 +234,7 @@ def _check_job_transition_illegal(job_history: JobHistory) -> Iterator[Violation
 )
 def _check_job_terminal_changed(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
-    for (before, _), (after, call) in pairwise(_list_observed_states(job_history)):
+    for (before, _), (after, call) in pairwise(_list_observed_state_names(job_history)):
         state = job.states.get(before)
         if state is not None and state.end is not None and after != before:
             at = f"{job_history.status_operation.pointer}/x-job/states/{escape_pointer_token(before)}/end"
@@ -259,7 +259,7 @@ def _check_job_cancel_ignored(job_history: JobHistory) -> Iterator[Violation]:
     continued = False
     for poll in job_history.polls[after:]:
         state = _read_reported_state(poll, job) if poll.is_accepted else None
-        known = _find_state(job, state)
+        known = _find_state_spec(job, state)
         if known is not None and known.end is None:
             continued = True  # only then is it certain that the job had not ended before the cancellation
         elif known is not None and continued and state != job.cancel.state:
@@ -269,7 +269,7 @@ def _check_job_cancel_ignored(job_history: JobHistory) -> Iterator[Violation]:
             return
 
 
-def _list_observed_states(job_history: JobHistory) -> list[tuple[str, Call]]:
+def _list_observed_state_names(job_history: JobHistory) -> list[tuple[str, Call]]:
     """Return the observed states with their calls in the order of observation, without states that are not text."""
     job = job_history.job_spec
     found = [(job_history.submit.read_response(job.submit.state), job_history.submit)]
@@ -303,7 +303,7 @@ def _find_reachable_states(job_spec: JobSpec, start_state: str) -> frozenset[str
 def _check_job_stuck(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
     if job_history.is_timed_out:
-        last = _list_observed_states(job_history)[-1][0] if _list_observed_states(job_history) else "no state"
+        last = _list_observed_state_names(job_history)[-1][0] if _list_observed_state_names(job_history) else "no state"
         message = f"still {last} after {len(job_history.polls)} polls and the documented {job.poll.timeout_s:g} s"
         yield Violation(message, f"{job_history.status_operation.pointer}/x-job/poll")
 
@@ -347,7 +347,7 @@ def _check_job_charge_changed(job_history: JobHistory) -> Iterator[Violation]:
 
 
 def _is_terminal_state(job_spec: JobSpec, state_name: str | None) -> bool:
-    state = _find_state(job_spec, state_name)
+    state = _find_state_spec(job_spec, state_name)
     return state is not None and state.end is not None
 
 

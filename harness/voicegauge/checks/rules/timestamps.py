@@ -10,39 +10,44 @@ from voicegauge.checks.subjects import SpeechDelivery, TimestampLists, read_time
 
 TIMESTAMP_TOLERANCE_S = 0.1
 """Seconds by which speech may end after its audio: encoders trim up to two frames of 1152 samples."""
-_BASIS = "x-speech.response.audio.timestamps, x-speech.targets.*.audio.timestamps, x-stream.audio.timestamps"
+_TIMESTAMP_RULE_BASIS = (
+    "x-speech.response.audio.timestamps, x-speech.targets.*.audio.timestamps, x-stream.audio.timestamps"
+)
 
 
 @register_rule(
     "timestamps-count",
     subject_class=SpeechDelivery,
     description="There are as many times as there are characters or words.",
-    basis=_BASIS,
+    basis=_TIMESTAMP_RULE_BASIS,
 )
 def _check_timestamps_count(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     for lists in read_timestamps(speech_delivery):
-        counts = {"starts": len(lists.starts), **({"ends": len(lists.ends)} if lists.spec.ends is not None else {})}
+        counts = {
+            "starts": len(lists.starts),
+            **({"ends": len(lists.ends)} if lists.timestamps_spec.ends is not None else {}),
+        }
         for name, count in counts.items():
             if count != len(lists.texts):
-                yield Violation(f"{count} {name} for {len(lists.texts)} {lists.spec.unit}s", lists.pointer)
+                yield Violation(f"{count} {name} for {len(lists.texts)} {lists.timestamps_spec.unit}s", lists.pointer)
 
 
 @register_rule(
     "timestamps-order",
     subject_class=SpeechDelivery,
     description="No start is negative or before an earlier one, and nothing ends before it starts.",
-    basis=_BASIS,
+    basis=_TIMESTAMP_RULE_BASIS,
 )
 def _check_timestamps_order(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     for lists in read_timestamps(speech_delivery):
-        problem = _find_disorder(lists)
+        problem = _describe_first_time_out_of_order(lists)
         if problem is not None:
             yield Violation(problem, lists.pointer)
 
 
-def _find_disorder(lists: TimestampLists) -> str | None:
+def _describe_first_time_out_of_order(timestamp_lists: TimestampLists) -> str | None:
     """Return the first time that is out of order, in words; `None` if there is none."""
-    unit, starts_s, ends_s = lists.spec.unit, lists.starts_s, lists.ends_s
+    unit, starts_s, ends_s = timestamp_lists.timestamps_spec.unit, timestamp_lists.starts_s, timestamp_lists.ends_s
     if starts_s and starts_s[0] < 0:
         return f"the first {unit} starts at {starts_s[0]:.3f} s"
     for index, (before, after) in enumerate(pairwise(starts_s)):
@@ -59,7 +64,7 @@ def _find_disorder(lists: TimestampLists) -> str | None:
     "timestamps-duration",
     subject_class=SpeechDelivery,
     description="No character or word is spoken after the end of the audio.",
-    basis=_BASIS,
+    basis=_TIMESTAMP_RULE_BASIS,
 )
 def _check_timestamps_duration(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     decoded = speech_delivery.decoded_audio
@@ -69,7 +74,8 @@ def _check_timestamps_duration(speech_delivery: SpeechDelivery) -> Iterator[Viol
         last_s = max((*lists.starts_s, *lists.ends_s), default=0.0)
         if last_s > decoded.audio_s + TIMESTAMP_TOLERANCE_S:
             yield Violation(
-                f"the last {lists.spec.unit} is spoken until {last_s:.2f} s, the audio has {decoded.audio_s:.2f} s",
+                f"the last {lists.timestamps_spec.unit} is spoken until {last_s:.2f} s, "
+                f"the audio has {decoded.audio_s:.2f} s",
                 lists.pointer,
             )
 
@@ -86,10 +92,12 @@ def _check_timestamps_duration(speech_delivery: SpeechDelivery) -> Iterator[Viol
 def _check_timestamps_text(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     text = speech_delivery.speech_request.text
     for lists in read_timestamps(speech_delivery):
-        if not lists.spec.spells_text:
+        if not lists.timestamps_spec.spells_text:
             continue
-        is_character = lists.spec.unit == "character"
+        is_character = lists.timestamps_spec.unit == "character"
         expected = list(text) if is_character else text.split()
         if "".join(map(str, lists.texts)) != "".join(expected):
             shown = ("" if is_character else " ").join(map(str, lists.texts))
-            yield Violation(f"the {lists.spec.unit}s are not those of the text", lists.pointer, evidence=shown[:200])
+            yield Violation(
+                f"the {lists.timestamps_spec.unit}s are not those of the text", lists.pointer, evidence=shown[:200]
+            )

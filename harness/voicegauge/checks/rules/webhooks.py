@@ -160,10 +160,10 @@ def _check_webhook_plain_http(outcome: CaseOutcome) -> Iterator[Violation]:
     basis="x-webhook.signature",
 )
 def _check_webhook_forged(callbacks: RequestCallbacks) -> Iterator[Violation]:
-    for index, parts in enumerate(callbacks.signed_parts):
+    for index, parts in enumerate(callbacks.signature_headers):
         if not parts.signatures:
             message = f"a callback has no signature in {_get_signature(callbacks).header}"
-        elif callbacks.webhook_secret is not None and not callbacks.is_signature_right(index):
+        elif callbacks.webhook_secret is not None and not callbacks.is_signature_valid(index):
             message = "a callback has a signature that was not made with the secret"
         else:
             continue
@@ -178,7 +178,7 @@ def _check_webhook_forged(callbacks: RequestCallbacks) -> Iterator[Violation]:
     basis="x-webhook.signature",
 )
 def _check_webhook_late(callbacks: RequestCallbacks) -> Iterator[Violation]:
-    for received, parts in zip(callbacks.received_callbacks, callbacks.signed_parts, strict=False):
+    for received, parts in zip(callbacks.received_callbacks, callbacks.signature_headers, strict=False):
         if not parts.timestamp.isdecimal():
             continue
         age_s, tolerance_s = received.received_at - int(parts.timestamp), _get_signature(callbacks).tolerance_s
@@ -197,7 +197,7 @@ def _check_webhook_late(callbacks: RequestCallbacks) -> Iterator[Violation]:
 )
 def _check_webhook_replayed(callbacks: RequestCallbacks) -> Iterator[Violation]:
     seen = set()
-    for parts in callbacks.signed_parts:
+    for parts in callbacks.signature_headers:
         if not (parts.callback_id or parts.timestamp):
             return  # equal callbacks have equal signatures
         if parts in seen:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class AudioInputCall(Call):
     """An accepted call that sent audio to be transcribed or converted, with the audio of its response."""
 
-    audio_target: AudioInputTarget
+    audio_input_target: AudioInputTarget
     reference_transcript: str | None = None
     """The text spoken in the upload; `None` if it is not known, or if the speech is not clean."""
     response_files: tuple[bytes, ...] = ()
@@ -34,7 +34,7 @@ class AudioInputCall(Call):
         return _decode_upload(file.data) if file is not None else None
 
     def _find_uploaded_file(self) -> UploadedFile | None:
-        field = self.audio_target.audio_input.request["audio"].at.tokens[0]
+        field = self.audio_input_target.audio_input.request["audio"].at.tokens[0]
         return self.form.files.get(field) if self.form is not None else None
 
     @functools.cached_property
@@ -44,7 +44,7 @@ class AudioInputCall(Call):
 
     def read_input(self, field_name: AudioInputField) -> Any:
         """Return the provider-neutral value of an input of the request; `None` if the request leaves it out."""
-        mapping = self.audio_target.audio_input.request.get(field_name)
+        mapping = self.audio_input_target.audio_input.request.get(field_name)
         value = self.read_request(mapping.at) if mapping is not None else MISSING
         if mapping is None or value is MISSING:
             return None
@@ -53,7 +53,7 @@ class AudioInputCall(Call):
     @property
     def pointer(self) -> str:
         """JSON pointer to the description of the operation's inputs and results."""
-        key = "x-conversion" if self.audio_target.conversion else "x-transcription"
+        key = "x-conversion" if self.audio_input_target.conversion else "x-transcription"
         return f"{self.operation.pointer}/{key}"
 
 

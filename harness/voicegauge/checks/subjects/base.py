@@ -38,7 +38,7 @@ class CheckSubject:
         return self.operation.contract
 
     @property
-    def dispute_scopes(self) -> tuple[str, ...]:
+    def dispute_pointers(self) -> tuple[str, ...]:
         """JSON pointers into the contract at which a dispute about this subject can be documented."""
         return ()
 

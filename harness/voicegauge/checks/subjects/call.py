@@ -165,7 +165,7 @@ class Call(CheckSubject):
         return None if text is None else parameter.parse_text(text)
 
     @property
-    def dispute_scopes(self) -> tuple[str, ...]:
+    def dispute_pointers(self) -> tuple[str, ...]:
         """JSON pointers to the documented response, the target, the request body and the operation."""
         scopes = [f"{self.operation.pointer}/responses/{self.status}"]
         documented = self.documented_response
@@ -223,9 +223,9 @@ class CallSubject(CheckSubject):
         return self.call.exchange
 
     @property
-    def dispute_scopes(self) -> tuple[str, ...]:
+    def dispute_pointers(self) -> tuple[str, ...]:
         """JSON pointers that are the dispute scopes of the call."""
-        return self.call.dispute_scopes
+        return self.call.dispute_pointers
 
     @property
     def can_be_sent_again(self) -> bool:

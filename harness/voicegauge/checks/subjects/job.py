@@ -47,6 +47,6 @@ class JobHistory(CheckSubject):
         return self.polls[-1].exchange if self.polls else self.submit.exchange
 
     @property
-    def dispute_scopes(self) -> tuple[str, ...]:
+    def dispute_pointers(self) -> tuple[str, ...]:
         """JSON pointers to the description of the job, and the dispute scopes of the submit."""
-        return (f"{self.status_operation.pointer}/x-job", *self.submit.dispute_scopes)
+        return (f"{self.status_operation.pointer}/x-job", *self.submit.dispute_pointers)

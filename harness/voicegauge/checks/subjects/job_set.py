@@ -34,6 +34,6 @@ class JobSet(CheckSubject):
         return self.latest_job.exchange
 
     @property
-    def dispute_scopes(self) -> tuple[str, ...]:
+    def dispute_pointers(self) -> tuple[str, ...]:
         """JSON pointers that are the dispute scopes of the latest job."""
-        return self.latest_job.dispute_scopes
+        return self.latest_job.dispute_pointers

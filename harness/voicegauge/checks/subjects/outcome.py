@@ -38,6 +38,6 @@ class CaseOutcome(CallSubject):
     expected: ExpectedResponse
 
     @property
-    def dispute_scopes(self) -> tuple[str, ...]:
+    def dispute_pointers(self) -> tuple[str, ...]:
         """JSON pointers that are the dispute scopes of the call, and to the statement that the case tests."""
-        return (self.expected.contract_pointer, *super().dispute_scopes)
+        return (self.expected.contract_pointer, *super().dispute_pointers)

@@ -43,6 +43,6 @@ class ResourceStep(CallSubject):
         return self.creating_operation.resource
 
     @property
-    def dispute_scopes(self) -> tuple[str, ...]:
+    def dispute_pointers(self) -> tuple[str, ...]:
         """JSON pointers that are the dispute scopes of the call, and the pointer to the resource."""
-        return (*super().dispute_scopes, f"{self.creating_operation.pointer}/x-resource")
+        return (*super().dispute_pointers, f"{self.creating_operation.pointer}/x-resource")

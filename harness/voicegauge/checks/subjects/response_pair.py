@@ -50,6 +50,6 @@ class ResponsePair(CheckSubject):
         return f"{self.operation.pointer}/x-speech/request/{parameter}"
 
     @property
-    def dispute_scopes(self) -> tuple[str, ...]:
+    def dispute_pointers(self) -> tuple[str, ...]:
         """JSON pointers that are the dispute scopes of the second delivery."""
-        return self.changed_delivery.dispute_scopes
+        return self.changed_delivery.dispute_pointers

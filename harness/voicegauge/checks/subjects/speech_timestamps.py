@@ -14,7 +14,7 @@ from voicegauge.formats import read_pointer_values
 class TimestampLists(NamedTuple):
     """The lists of one documented kind of timestamps. They are as they were received: of any length and type."""
 
-    spec: SpeechTimestamps | EventTimestamps
+    timestamps_spec: SpeechTimestamps | EventTimestamps
     pointer: str
     """JSON pointer to the description of the timestamps in the contract."""
     texts: list[Any]
@@ -30,13 +30,13 @@ class TimestampLists(NamedTuple):
     @property
     def ends_s(self) -> list[float]:
         """The ends that are numbers, in seconds."""
-        if not self.spec.ends_are_durations:
+        if not self.timestamps_spec.ends_are_durations:
             return self._to_seconds(self.ends)
         starts_and_durations = zip(self.starts, self.ends, strict=False)
         return [sum(pair) for pair in map(self._to_seconds, starts_and_durations) if len(pair) == 2]
 
     def _to_seconds(self, values: Iterable[Any]) -> list[float]:
-        scale = 1000 if self.spec.time_unit == "ms" else 1
+        scale = 1000 if self.timestamps_spec.time_unit == "ms" else 1
         return [value / scale for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
 
 

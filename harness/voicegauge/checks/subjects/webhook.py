@@ -44,7 +44,7 @@ class Callback(CheckSubject):
     target: Target | None = None
 
     @property
-    def dispute_scopes(self) -> tuple[str, ...]:
+    def dispute_pointers(self) -> tuple[str, ...]:
         """JSON pointer to the documented body."""
         return (self.documented_body.pointer,)
 
@@ -89,7 +89,7 @@ class RequestCallbacks(CheckSubject):
         return self.submit.exchange if self.submit is not None else self.callback_subjects[0].exchange
 
     @property
-    def dispute_scopes(self) -> tuple[str, ...]:
+    def dispute_pointers(self) -> tuple[str, ...]:
         """JSON pointers to the webhook and the operation."""
         return (f"{self.operation.pointer}/x-webhook", self.operation.pointer)
 
@@ -127,22 +127,22 @@ class RequestCallbacks(CheckSubject):
         return tuple(parse_exchange(callback.exchange).request_json for callback in self.callback_subjects)
 
     @functools.cached_property
-    def signed_parts(self) -> tuple[SignatureHeaders, ...]:
+    def signature_headers(self) -> tuple[SignatureHeaders, ...]:
         """What the headers of each callback contain for its signature; empty if no signature is documented."""
         spec = self.webhook.signature
         if spec is None:
             return ()
         return tuple(read_signature_headers(spec, received.request.header) for received in self.received_callbacks)
 
-    def is_signature_right(self, index: int) -> bool:
-        """Whether the callback at `index` has a signature made with the secret, which must be known."""
-        spec, parts = self.webhook.signature, self.signed_parts[index]
+    def is_signature_valid(self, callback_index: int) -> bool:
+        """Whether the callback at `callback_index` has a signature made with the secret, which must be known."""
+        spec, parts = self.webhook.signature, self.signature_headers[callback_index]
         assert spec is not None, "signed parts exist"
         assert self.webhook_secret is not None, "the caller has checked it"
         right = compute_signature(
             spec,
             self.webhook_secret,
-            self.received_callbacks[index].request.body,
+            self.received_callbacks[callback_index].request.body,
             callback_id=parts.callback_id,
             timestamp=parts.timestamp,
         )

@@ -27,7 +27,7 @@ from voicegauge.cli.options import (
     build_live_options,
     require_flags,
 )
-from voicegauge.cli.output_options import FailedWrites, OutputFlags, add_output_options, add_severity_option
+from voicegauge.cli.output_options import FailedWriteCollector, OutputFlags, add_output_options, add_severity_option
 from voicegauge.cli.profile_check import add_profile_options, run_profile_check
 from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, NothingMeasuredError, UsageError
 from voicegauge.files import write_file
@@ -220,7 +220,7 @@ def command(
         return
 
     printed: list[CheckReport] = []
-    failed_writes = FailedWrites()
+    failed_writes = FailedWriteCollector()
 
     def print_report(report: CheckReport) -> None:
         printed.append(files.apply_baselines(report, failed_writes))
@@ -316,7 +316,7 @@ def _write_outputs(
     output_flags: OutputFlags,
     tests_folder: Path | None,
     badge: Path | None,
-    failed_writes: FailedWrites,
+    failed_writes: FailedWriteCollector,
     *,
     strict: bool,
 ) -> None:

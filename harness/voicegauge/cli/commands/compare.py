@@ -118,11 +118,11 @@ def command(
             runs[:-1], runs[-1], alpha=alpha, min_slowdown=min_slowdown, min_wer=min_wer, drift=drift, seed=seed
         )
     show_record(result, json_path, lambda: _print_comparison(result, show_all=show_all))
-    if _has_failed(result, fail_on):
+    if _has_failing_verdict(result, fail_on):
         ctx.exit(EXIT_FINDINGS)
 
 
-def _has_failed(result: RunComparison, fail_on: str) -> bool:
+def _has_failing_verdict(result: RunComparison, fail_on: str) -> bool:
     if fail_on == "never":
         return False
     verdicts = {"regression"} if fail_on == "regression" else {"regression", "underpowered"}
@@ -142,7 +142,7 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
         + f" (alpha {result.settings.alpha:g})"
     )
     if counts["underpowered"]:
-        out.print(f"underpowered: a relevant change cannot be ruled out; {_suggest_remedy(result)}")
+        out.print(f"underpowered: a relevant change cannot be ruled out; {_suggest_how_to_gain_precision(result)}")
     delivery = "transcript" if result.kind == "transcription" else "audio"
     for run, targets in (("baseline", result.no_audio_in_baseline), ("run", result.no_audio_in_run)):
         for target in targets:
@@ -214,7 +214,7 @@ def _style_verdict(metric: MetricComparison) -> Text:
     return Text(metric.verdict, style=_COLOR_BY_VERDICT[metric.verdict])
 
 
-def _suggest_remedy(result: RunComparison) -> str:
+def _suggest_how_to_gain_precision(result: RunComparison) -> str:
     if any(metric.baseline_target != metric.target for metric in result.metrics):
         return "use more texts, --repetitions and --sessions"
     return (

@@ -10,7 +10,7 @@ import click
 
 from voicegauge.cli.console import create_console, print_escaped, show_record
 from voicegauge.cli.options import OutputFile, add_contracts_option, add_json_option
-from voicegauge.cli.output_options import FailedWrites, OutputFlags, add_output_options
+from voicegauge.cli.output_options import FailedWriteCollector, OutputFlags, add_output_options
 from voicegauge.errors import EXIT_FINDINGS, EXIT_NOTHING_MEASURED, EXIT_OK, UsageError
 from voicegauge.files import write_file
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from voicegauge.drift import ContractPatch, DriftChange, DriftReport, OfficialComparison
 
-_OFFICIAL_USAGE = (
+_OFFICIAL_USAGE_MESSAGE = (
     "--official is combined with --from, --fail-on, --format, --contracts and --json only; --from needs it."
 )
 _STYLE_BY_LEVEL = {"breaking": "bold red", "possibly-breaking": "yellow", "compatible": "dim"}
@@ -101,9 +101,9 @@ def command(
     """
     if official or official_document is not None:
         if not official or propose is not None or uses or any(outputs.values()):
-            raise click.UsageError(_OFFICIAL_USAGE)
+            raise click.UsageError(_OFFICIAL_USAGE_MESSAGE)
         ctx.exit(_compare_official_documents(inputs, official_document, contracts, json_path, format_name, fail_on))
-    old, new = _require_two(inputs)
+    old, new = _require_two_inputs(inputs)
     if propose is not None and uses:
         raise click.UsageError("--uses and --propose cannot be combined: --uses is for two documents.")
     files = OutputFlags(json_path=json_path, **outputs)
@@ -121,7 +121,7 @@ def command(
         diff = patch.build_unified_diff()
         if diff:
             write_file(propose, diff.encode())
-    failed_writes = FailedWrites()
+    failed_writes = FailedWriteCollector()
     report = files.apply_baselines(report, failed_writes)
 
     def print_report() -> None:
@@ -148,7 +148,7 @@ def _reject_existing_patch(file: Path | None) -> None:
         raise UsageError(f"--propose: {file} exists: name another file, or delete it")
 
 
-def _require_two(inputs: tuple[str, ...]) -> tuple[str, str]:
+def _require_two_inputs(inputs: tuple[str, ...]) -> tuple[str, str]:
     if len(inputs) != 2:
         raise click.UsageError("Name two inputs, OLD and NEW, or providers with --official.")
     return inputs[0], inputs[1]
@@ -181,23 +181,23 @@ def _compare_official_documents(
     return EXIT_NOTHING_MEASURED if report.has_unread_document else EXIT_OK
 
 
-def _print_official_comparison(out: Console, comparison: OfficialComparison) -> None:
+def _print_official_comparison(terminal: Console, comparison: OfficialComparison) -> None:
     if comparison.official is None:
-        out.print(f"{comparison.provider}: not compared: {comparison.problem}", style="yellow", soft_wrap=True)
+        terminal.print(f"{comparison.provider}: not compared: {comparison.problem}", style="yellow", soft_wrap=True)
         return
     for word, changes in (("gone", comparison.gone), ("different", comparison.different), ("new", comparison.new)):
         for change in changes:
-            out.print(f"{word} ({change.level.value})  {change.qualified_location}", soft_wrap=True)
-            out.print(f"  {change.message}", soft_wrap=True)
-            out.print(f"  {change.old_position or ''}", style="dim", soft_wrap=True)
+            terminal.print(f"{word} ({change.level.value})  {change.qualified_location}", soft_wrap=True)
+            terminal.print(f"  {change.message}", soft_wrap=True)
+            terminal.print(f"  {change.old_position or ''}", style="dim", soft_wrap=True)
     for name in comparison.undescribed_operations:
-        out.print(f"not in the contract  {name}", style="dim", soft_wrap=True)
+        terminal.print(f"not in the contract  {name}", style="dim", soft_wrap=True)
     official = f"{comparison.official.title} {comparison.official.version}".strip()
     counts = (
         f"{len(comparison.gone)} gone, {len(comparison.different)} different, {len(comparison.new)} new, "
         f"{len(comparison.from_other_sources)} from other sources"
     )
-    out.print(f"{comparison.provider} and {official} ({comparison.url}): {counts}", style="bold", soft_wrap=True)
+    terminal.print(f"{comparison.provider} and {official} ({comparison.url}): {counts}", style="bold", soft_wrap=True)
 
 
 def _print_drift_report(report: DriftReport, manual_changes: Sequence[DriftChange]) -> None:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from voicegauge.contract import OverlayProposal
 
 
-_HEAD_BYTES = 4096
+_SEARCHED_HEAD_BYTES = 4096
 _MAX_LEFT_OUT = 20
-_RECORDING_MARK = re.compile(
+_RECORDING_KEY_PATTERN = re.compile(
     rb"""^[\s{[]*["']?(?:interactions|http_interactions|log|recorded_with)["']?\s*:""", re.MULTILINE
 )
 """Matches the first keys of HAR files and cassettes, whatever their suffix."""
@@ -70,7 +70,7 @@ def command(
         if operations:
             raise UsageError("--operation is for documents: all recorded speech requests are proposed")
         out = out or Path("openapi.yaml")
-        _reject_existing(out)
+        _reject_existing_file(out)
         proposal = api.propose_contract(source, provider=provider, host=host)
     elif host:
         raise UsageError("--host is for recordings: a document names its servers itself")
@@ -79,13 +79,13 @@ def command(
         out = out or document.with_name("overlay.yaml")
         if out.resolve().parent != document.resolve().parent:
             raise UsageError(f"--out: {out} must be in the folder of {document}, which it extends")
-        _reject_existing(out)
+        _reject_existing_file(out)
         proposal = api.propose_overlay(document, provider=provider, operations=operations)
     write_file(out, proposal.overlay.encode())
     show_record(proposal, json_path, lambda: _print_proposal(proposal, out))
 
 
-def _reject_existing(path: Path) -> None:
+def _reject_existing_file(path: Path) -> None:
     if path.exists():
         raise UsageError(f"{path} exists: name another file with --out, or delete it")
 
@@ -97,8 +97,8 @@ def _is_recording(path: Path) -> bool:
     if not path.is_file():
         return False
     with open_file(path) as file:
-        head = file.read(_HEAD_BYTES)
-    return path.suffix.lower() == ".har" or _RECORDING_MARK.search(head) is not None
+        head = file.read(_SEARCHED_HEAD_BYTES)
+    return path.suffix.lower() == ".har" or _RECORDING_KEY_PATTERN.search(head) is not None
 
 
 def _find_document(source: str, folder: Path) -> Path:

@@ -106,7 +106,7 @@ def command(
         on_failure=lambda reason: print_escaped(f"no response of the service: {reason}", to_stderr=True),
     )
     with server as running_proxy:
-        _announce(out, running_proxy)
+        _print_running_proxy(out, running_proxy)
         _wait_until_stopped()
         if running_proxy.unjudged_count:
             print_escaped(f"judging {running_proxy.unjudged_count} more (Ctrl-C leaves them out)", to_stderr=True)
@@ -122,15 +122,15 @@ def _parse_upstream(url: str | None) -> str | None:
     return url
 
 
-def _announce(out: Console, running_proxy: RunningProxy) -> None:
-    out.print(f"proxy at {running_proxy.url} (Ctrl-C to stop)\n", soft_wrap=True)
+def _print_running_proxy(terminal: Console, running_proxy: RunningProxy) -> None:
+    terminal.print(f"proxy at {running_proxy.url} (Ctrl-C to stop)\n", soft_wrap=True)
     for server_url, url in running_proxy.base_urls.items():
-        out.print(f"  {url} in place of {server_url}", soft_wrap=True)
+        terminal.print(f"  {url} in place of {server_url}", soft_wrap=True)
     for url in running_proxy.upstream_urls:
-        out.print(f"  requests with their keys are forwarded to {url}", soft_wrap=True)
-    out.print("  URLs in responses are not changed: a client that follows one leaves the proxy", soft_wrap=True)
+        terminal.print(f"  requests with their keys are forwarded to {url}", soft_wrap=True)
+    terminal.print("  URLs in responses are not changed: a client that follows one leaves the proxy", soft_wrap=True)
     if running_proxy.recording is not None:
-        out.print(f"  recording to {running_proxy.recording}", soft_wrap=True)
+        terminal.print(f"  recording to {running_proxy.recording}", soft_wrap=True)
 
 
 def _wait_until_stopped() -> None:
@@ -146,36 +146,38 @@ def _wait_until_stopped() -> None:
             signal.signal(number, handler)
 
 
-def _print_report(out: Console, report: ProxyReport) -> None:
+def _print_report(terminal: Console, report: ProxyReport) -> None:
     from voicegauge.cli.check_tables import format_coverage, format_summary, print_finding_counts
 
-    out.print()
-    print_finding_counts(out, report.report.findings)
+    terminal.print()
+    print_finding_counts(terminal, report.report.findings)
     for label, counts in (
         ("no response of the service", report.failed),
         ("passed, not judged", report.not_judged),
         ("passed, not in the contract", report.undocumented),
         ("not recorded", report.not_recorded),
     ):
-        _print_counts(out, label, counts)
+        _print_counts(terminal, label, counts)
     for name, reason in report.report.unmatched_requests.items():
-        out.print(f"passed, not judged: {name}: {reason}", style="yellow", soft_wrap=True)
+        terminal.print(f"passed, not judged: {name}: {reason}", style="yellow", soft_wrap=True)
     if report.recording is not None:
         command = shlex.join(["voicegauge", "check", report.provider, "--recordings", report.recording])
-        out.print(f"recorded {format_count(report.recorded, 'exchange')}: {report.recording}", soft_wrap=True)
-        out.print(f"judge them again: {command}", soft_wrap=True)
+        terminal.print(f"recorded {format_count(report.recorded, 'exchange')}: {report.recording}", soft_wrap=True)
+        terminal.print(f"judge them again: {command}", soft_wrap=True)
     if report.report.coverage_percent is not None:
-        out.print(format_coverage(report.report), soft_wrap=True)
+        terminal.print(format_coverage(report.report), soft_wrap=True)
     requests = format_count(report.requests, "request")
-    out.print(f"{requests}; {format_summary(report.report)}", style="bold", soft_wrap=True)
+    terminal.print(f"{requests}; {format_summary(report.report)}", style="bold", soft_wrap=True)
 
 
-def _print_counts(out: Console, label: str, counts: Mapping[str, int]) -> None:
+def _print_counts(terminal: Console, label: str, counts: Mapping[str, int]) -> None:
     shown = list(counts.items())[:MAX_REASONS_SHOWN]
     for reason, count in shown:
-        out.print(f"{label}: {count} x {reason}", style="yellow", soft_wrap=True)
+        terminal.print(f"{label}: {count} x {reason}", style="yellow", soft_wrap=True)
     if len(counts) > len(shown):
-        out.print(f"{label}: {len(counts) - len(shown)} more reasons (--json has all)", style="yellow", soft_wrap=True)
+        terminal.print(
+            f"{label}: {len(counts) - len(shown)} more reasons (--json has all)", style="yellow", soft_wrap=True
+        )
 
 
 def _determine_exit_status(report: ProxyReport, *, fail_on_warnings: bool) -> int:

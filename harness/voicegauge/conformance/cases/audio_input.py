@@ -23,18 +23,20 @@ OptionalFieldValues = dict[AudioInputField, object]
 
 
 def plan_audio_input_cases(
-    operation: Operation, cases: Iterable[ConformanceCase | SkippedCase], default: AudioInputTarget | None = None
+    operation: Operation, cases: Iterable[ConformanceCase | SkippedCase], default_target: AudioInputTarget | None = None
 ) -> Iterator[ConformanceCase | SkippedCase]:
     """Yield `cases` with the target that each addresses, then complete requests to every target of `operation`.
 
     Args:
         operation: an operation with `x-transcription` or `x-conversion`.
         cases: the cases that are planned for every operation with a request body, here for `operation`.
-        default: the target of requests without the constants of any target; by default the first one.
+        default_target: the target of requests without the constants of any target; by default the first one.
     """
     targets = [target for target in operation.contract.audio_input_targets.values() if target.operation is operation]
     for case in cases:
-        yield case if isinstance(case, SkippedCase) else _add_target(case, targets, default or targets[0])
+        yield (
+            case if isinstance(case, SkippedCase) else _set_target_of_case(case, targets, default_target or targets[0])
+        )
     for target in targets:
         for options in _iterate_optional_field_sets(target):
             yield _build_complete_case(target, options)
@@ -64,21 +66,23 @@ def _build_complete_case(target: AudioInputTarget, optional_fields: OptionalFiel
     )
 
 
-def _add_target(case: ConformanceCase, targets: list[AudioInputTarget], default: AudioInputTarget) -> ConformanceCase:
+def _set_target_of_case(
+    case: ConformanceCase, targets: list[AudioInputTarget], default: AudioInputTarget
+) -> ConformanceCase:
     """Return `case` with the target whose constants its request contains, or with `default` if there is none.
 
     If the request uploads the recording for voice cloning, that is replaced by the recording of one sentence, which
     is shorter.
     """
     request = case.request
-    target = next((target for target in targets if _has_constants(request or RequestParts(), target)), default)
+    target = next((target for target in targets if _sends_target_constants(request or RequestParts(), target)), default)
     sentence = choose_recorded_sentence(target)
     if request is not None and find_uploaded_audio(target, case) == load_voice_sample().data:
         request = msgspec.structs.replace(request, body={**request.body, _get_audio_field_name(target): sentence.file})
     return msgspec.structs.replace(case, target_name=target.name, request=request, audio_s=sentence.audio_s)
 
 
-def _has_constants(request: RequestParts, target: AudioInputTarget) -> bool:
+def _sends_target_constants(request: RequestParts, target: AudioInputTarget) -> bool:
     return all(location.read_request(request) == value for location, value in target.target_spec.constants.items())
 
 

@@ -12,9 +12,9 @@ from voicegauge.conformance.cases.boundary_values import BoundaryValue, list_bou
 from voicegauge.conformance.cases.case import (
     ConformanceCase,
     build_case,
-    expect_by_validity,
     expect_invalid,
-    expect_undocumented,
+    expect_outcome_by_validity,
+    expect_undocumented_outcome,
 )
 from voicegauge.conformance.cases.valid_requests import (
     count_charged_characters,
@@ -93,14 +93,14 @@ def _iterate_schema_cases(
     operation: Operation, request: RequestParts, schema: Any, pointer: str, target: Target | None
 ) -> Iterator[ConformanceCase]:
     for boundary in list_boundary_values(operation.contract.schemas, schema, pointer):
-        if _takes_too_long(operation, boundary):
+        if _takes_too_long_to_speak(operation, boundary):
             continue
         case = _build_boundary_case(operation, request, boundary, target)
         if case is not None:
             yield case
 
 
-def _takes_too_long(operation: Operation, boundary: BoundaryValue) -> bool:
+def _takes_too_long_to_speak(operation: Operation, boundary: BoundaryValue) -> bool:
     """Whether a value is left out because a server of the user's own would speak for minutes to show nothing new.
 
     Those are texts that are almost as long as allowed. The longest one is sent as well.
@@ -122,7 +122,7 @@ def plan_optional_field_cases(target: Target, request: RequestParts) -> Iterator
         if (
             not isinstance(request.body, dict)
             or not is_valid_body(operation, same)
-            or _has_unsendable_file(media, request.body)
+            or _has_file_in_unsupported_body(media, request.body)
         ):
             continue
         yield _build_body_case(operation, same, f"the request as {media.name}", media.pointer, target, is_valid=True)
@@ -134,7 +134,7 @@ def plan_optional_field_cases(target: Target, request: RequestParts) -> Iterator
                 yield _build_body_case(operation, changed, description, pointer, target, is_valid=True)
 
 
-def _has_unsendable_file(media_type: MediaType, body: dict[str, Any]) -> bool:
+def _has_file_in_unsupported_body(media_type: MediaType, body: dict[str, Any]) -> bool:
     """Whether `body` contains a file although `media_type` cannot carry files."""
     return media_type.name != "multipart/form-data" and any(isinstance(value, UploadedFile) for value in body.values())
 
@@ -167,7 +167,9 @@ def _build_boundary_case(
     It is certain only if validating the request against the schema agrees with `boundary.is_valid`: a value that
     breaks one branch of `oneOf` may fit another branch.
     """
-    is_free = accepts_any_valid_value(target, boundary) if target is not None else _is_not_an_id(boundary)
+    is_free = (
+        accepts_any_valid_value(target, boundary) if target is not None else _should_accept_any_valid_value(boundary)
+    )
     if not boundary.body_path or (boundary.is_valid and not is_free):
         return None
     try:
@@ -176,14 +178,18 @@ def _build_boundary_case(
         return None
     if changed.body == request.body or is_valid_body(operation, changed) is not boundary.is_valid:
         return None
-    if boundary.keyword == "type" and not boundary.is_valid and not _breaks_type_as_sent(operation, changed, boundary):
+    if (
+        boundary.keyword == "type"
+        and not boundary.is_valid
+        and not _is_invalid_after_encoding(operation, changed, boundary)
+    ):
         return None
     return _build_body_case(
         operation, changed, boundary.description, boundary.schema_pointer, target, is_valid=boundary.is_valid
     )
 
 
-def _breaks_type_as_sent(operation: Operation, request: RequestParts, boundary: BoundaryValue) -> bool:
+def _is_invalid_after_encoding(operation: Operation, request: RequestParts, boundary: BoundaryValue) -> bool:
     """Whether the type of a value is still wrong as it is sent: every field of a form is sent as text."""
     media = operation.request_media[request.media_type or ""]
     if not is_form(media.name):
@@ -192,7 +198,7 @@ def _breaks_type_as_sent(operation: Operation, request: RequestParts, boundary: 
     return any(error.schema_pointer == boundary.schema_pointer for error in errors)
 
 
-def _is_not_an_id(boundary: BoundaryValue) -> bool:
+def _should_accept_any_valid_value(boundary: BoundaryValue) -> bool:
     """Whether an operation without a target should accept any valid value at the path of `boundary`.
 
     A text without a documented bound may have to be an existing id, so it is not certain to be accepted.
@@ -244,21 +250,21 @@ def _iterate_example_cases(
 
     Required parameters, which no example of a body has, are those of `valid_request`.
     """
-    parameters = _keep_required_parameters(operation, valid_request)
+    parameters = _remove_body_and_optional_parameters(operation, valid_request)
     for example in media_type.examples:
         body = _add_sample_files(media_type, example.value)
         request = msgspec.structs.replace(parameters, body=body, media_type=media_type.name)
         if (
             not example.is_inferred
             and is_valid_body(operation, request)
-            and not _names_account_resource(operation, request)
+            and not _refers_to_account_resource(operation, request)
         ):
             description = f"the documented request {example.name!r} ({media_type.name})"
             example_target = find_request_target(operation, request) or target
             yield _build_body_case(operation, request, description, example.pointer, example_target, is_valid=True)
 
 
-def _keep_required_parameters(operation: Operation, request: RequestParts) -> RequestParts:
+def _remove_body_and_optional_parameters(operation: Operation, request: RequestParts) -> RequestParts:
     """Return a request without its body and optional parameters."""
     required = {one.name for one in operation.parameters if one.location == "query" and one.is_required}
     return RequestParts(
@@ -268,7 +274,7 @@ def _keep_required_parameters(operation: Operation, request: RequestParts) -> Re
     )
 
 
-def _names_account_resource(operation: Operation, request: RequestParts) -> bool:
+def _refers_to_account_resource(operation: Operation, request: RequestParts) -> bool:
     """Whether a request names a resource that another operation creates, which only its owner's account can use."""
     uses = (
         use
@@ -310,7 +316,7 @@ def plan_text_cases(target: Target, request: RequestParts) -> Iterator[Conforman
         changed = set_body_value(request, field.at.tokens, field.fill_template(text))
         description = f"a text {kind}"
         if is_valid_body(operation, changed):
-            expected = expect_undocumented(description, pointer)
+            expected = expect_undocumented_outcome(description, pointer)
         else:
             expected = expect_invalid(operation, description, pointer)
         yield build_case(
@@ -333,7 +339,7 @@ def _build_body_case(
 ) -> ConformanceCase:
     return build_case(
         operation,
-        expect_by_validity(operation, description, pointer, is_valid=is_valid),
+        expect_outcome_by_validity(operation, description, pointer, is_valid=is_valid),
         target=target.name if target else None,
         request=request,
         text_characters=count_charged_characters(operation, request),

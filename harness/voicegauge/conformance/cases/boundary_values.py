@@ -79,20 +79,20 @@ def list_boundary_values(
     if not isinstance(schema, dict):
         return
     name = body_path[-1] if body_path else "body"
-    yield from _list_enum_values(schema, pointer, body_path, name)
+    yield from _list_enum_boundary_values(schema, pointer, body_path, name)
     yield from _list_excluded_values(schema, pointer, body_path, name)
     yield from _list_lists_near_max_items(schemas, schema, pointer, body_path, name)
     for json_type in _list_json_types(schema):
-        yield from _LIST_VALUES_BY_TYPE.get(json_type, _list_no_values)(schema, pointer, body_path, name)
+        yield from _LIST_VALUES_BY_TYPE.get(json_type, _return_no_boundary_values)(schema, pointer, body_path, name)
     yield from _list_wrong_type_values(schema, pointer, body_path, name)
     for keyword in ("oneOf", "anyOf", "allOf"):
         for index, branch in enumerate(schema.get(keyword, ())):
             yield from list_boundary_values(schemas, branch, f"{pointer}/{keyword}/{index}", body_path)
     if len(body_path) < MAX_SCHEMA_DEPTH:
-        yield from _list_inner_values(schemas, schema, pointer, body_path)
+        yield from _list_nested_boundary_values(schemas, schema, pointer, body_path)
 
 
-def _list_inner_values(
+def _list_nested_boundary_values(
     schemas: Schemas, schema: dict[str, Any], pointer: str, body_path: tuple[str, ...]
 ) -> Iterator[BoundaryValue]:
     """Yield the boundary values of properties and list items."""
@@ -115,14 +115,14 @@ def _list_json_types(schema: dict[str, Any]) -> list[str]:
     return [types] if isinstance(types, str) else list(types)
 
 
-def _list_no_values(
+def _return_no_boundary_values(
     schema: dict[str, Any], pointer: str, body_path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
     del schema, pointer, body_path, value_name
     yield from ()
 
 
-def _list_enum_values(
+def _list_enum_boundary_values(
     schema: dict[str, Any], pointer: str, body_path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
@@ -162,7 +162,7 @@ def _list_wrong_type_values(
         yield BoundaryValue(body_path, None, f"{value_name} null", f"{pointer}/type", is_valid=False)
 
 
-def _list_string_values(
+def _list_string_boundary_values(
     schema: dict[str, Any], pointer: str, body_path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
     shortest, longest = schema.get("minLength", 0), schema.get("maxLength")
@@ -189,7 +189,7 @@ def _list_string_values(
         yield BoundaryValue(body_path, "no url", f"{value_name} 'no url'", f"{pointer}/format", is_valid=False)
 
 
-def _list_number_values(
+def _list_number_boundary_values(
     schema: dict[str, Any], pointer: str, body_path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
     is_integer = "integer" in _list_json_types(schema) and "number" not in _list_json_types(schema)
@@ -223,7 +223,7 @@ def _list_number_values(
         yield BoundaryValue(body_path, 1.5, f"{value_name} 1.5, not a whole number", f"{pointer}/type", is_valid=False)
 
 
-def _list_boolean_values(
+def _list_boolean_boundary_values(
     schema: dict[str, Any], pointer: str, body_path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
     del schema
@@ -263,9 +263,9 @@ def _list_excluded_values(
 
 
 _LIST_VALUES_BY_TYPE = {
-    "string": _list_string_values,
-    "integer": _list_number_values,
-    "number": _list_number_values,
-    "boolean": _list_boolean_values,
+    "string": _list_string_boundary_values,
+    "integer": _list_number_boundary_values,
+    "number": _list_number_boundary_values,
+    "boolean": _list_boolean_boundary_values,
     "array": _list_empty_lists,
 }

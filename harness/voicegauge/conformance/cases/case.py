@@ -172,7 +172,9 @@ def expect_accepted(description: str, contract_pointer: str) -> ExpectedResponse
     )
 
 
-def expect_undocumented(description: str, contract_pointer: str, statuses: tuple[int, ...] = ()) -> ExpectedResponse:
+def expect_undocumented_outcome(
+    description: str, contract_pointer: str, statuses: tuple[int, ...] = ()
+) -> ExpectedResponse:
     """Return the expected response to a request that may be accepted or rejected, because neither is documented."""
     return ExpectedResponse(
         verdict="either",
@@ -194,7 +196,7 @@ def expect_invalid(operation: Operation, description: str, contract_pointer: str
     )
 
 
-def expect_by_validity(
+def expect_outcome_by_validity(
     operation: Operation, description: str, contract_pointer: str, *, is_valid: bool
 ) -> ExpectedResponse:
     """Return the expected response to a request that tests one statement about requests.
@@ -211,7 +213,7 @@ def expect_by_validity(
     """
     is_annotation = not is_valid and contract_pointer.endswith("/format")
     if is_annotation or not operation.contract.has_normative_source(contract_pointer):
-        return expect_undocumented(description, contract_pointer)
+        return expect_undocumented_outcome(description, contract_pointer)
     if is_valid:
         return expect_accepted(description, contract_pointer)
     return expect_invalid(operation, description, contract_pointer)

@@ -37,7 +37,7 @@ def plan_operation_cases(
         include_billable: whether further billable requests are planned.
     """
     request, all_exist = build_operation_request(operation)
-    request = _address_target(request, target)
+    request = _set_target_constants(request, target)
     if request is None:
         yield SkippedCase(id=build_operation_name(operation), reason="no value is known for a required parameter")
         return
@@ -54,7 +54,7 @@ def plan_operation_cases(
         yield _build_unknown_id_case(operation, request)
 
 
-def _address_target(request: RequestParts | None, target: AudioInputTarget | None) -> RequestParts | None:
+def _set_target_constants(request: RequestParts | None, target: AudioInputTarget | None) -> RequestParts | None:
     """Return `request` with the constants of `target` in its body."""
     if request is None or target is None:
         return request
@@ -92,7 +92,7 @@ def _iterate_valid_and_invalid_cases(
     yield from plan_parameter_cases(operation, request, None)
     yield from plan_body_cases(operation, request, None)
     for media in list(operation.request_media.values())[1:]:
-        other = _address_target(build_minimal_request(operation, media), target)
+        other = _set_target_constants(build_minimal_request(operation, media), target)
         if other is not None:
             expected = expect_accepted(f"a plain request as {media.name}", media.pointer)
             yield build_case(operation, expected, request=other)
@@ -132,7 +132,7 @@ def _iterate_limited_upload_cases(
             yield from plan_upload_cases(operation, request, field, None, is_emulated=is_emulated)
 
 
-def mark_billable(cases: Iterable[ConformanceCase | SkippedCase]) -> Iterator[ConformanceCase | SkippedCase]:
+def mark_billable_cases(cases: Iterable[ConformanceCase | SkippedCase]) -> Iterator[ConformanceCase | SkippedCase]:
     """Yield the `cases` of a billable operation, marked as such.
 
     The first valid request in each media type is sent even in a plan without further billable requests.

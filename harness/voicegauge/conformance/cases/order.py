@@ -32,7 +32,7 @@ class CaseContent(NamedTuple):
     """The content of a request that can be new to the service."""
 
     field_values: Sequence[FieldNameAndValue]
-    value_pairs: Sequence[object]
+    pairs_of_field_values: Sequence[object]
 
 
 def order_cases(cases: Iterable[ConformanceCase], max_calls: int | None = None) -> list[ConformanceCase]:
@@ -54,8 +54,8 @@ def order_cases(cases: Iterable[ConformanceCase], max_calls: int | None = None) 
     targets_with_delivery: set[tuple[str, str | None]] = set()
     for case in cases:
         by_turn[_find_plan_part_number(case, targets_with_delivery)].append(case)
-    pairs, rest = _split_first_pairs(by_turn[3])
-    middle = _spread_pairs(pairs, _order_by_information_gain(by_turn[2]))
+    pairs, rest = _separate_first_delivery_pairs(by_turn[3])
+    middle = _spread_delivery_pairs(pairs, _order_by_information_gain(by_turn[2]))
     ordered = [*by_turn[0], *by_turn[1], *middle, *rest]
     if max_calls is None:
         return ordered
@@ -79,7 +79,9 @@ def _find_plan_part_number(case: ConformanceCase, targets_with_delivery: set[tup
     return 1 if is_first else 3
 
 
-def _split_first_pairs(deliveries: Sequence[ConformanceCase]) -> tuple[list[ConformanceCase], list[ConformanceCase]]:
+def _separate_first_delivery_pairs(
+    deliveries: Sequence[ConformanceCase],
+) -> tuple[list[ConformanceCase], list[ConformanceCase]]:
     """Split `deliveries` into the first one for each operation and changed parameter, and the remaining ones.
 
     All deliveries that change the format are among the remaining ones, because single requests also show what a format
@@ -96,7 +98,7 @@ def _split_first_pairs(deliveries: Sequence[ConformanceCase]) -> tuple[list[Conf
     return first, rest
 
 
-def _spread_pairs(
+def _spread_delivery_pairs(
     paired_deliveries: Sequence[ConformanceCase], single_requests: Sequence[ConformanceCase]
 ) -> list[ConformanceCase]:
     """Return `single_requests` with one of `paired_deliveries` after every `REQUESTS_BETWEEN_PAIRS` billable ones.
@@ -134,14 +136,14 @@ def _order_by_information_gain(cases: Sequence[ConformanceCase]) -> list[Conform
             continue
         ordered.append(cases[index])
         seen.update(contents[index].field_values)
-        seen.update(contents[index].value_pairs)
+        seen.update(contents[index].pairs_of_field_values)
     return ordered
 
 
 def _compute_information_gain(content: CaseContent, sent_content: set[object]) -> int:
     """Return the weighted number of values and pairs of values that are not in `sent_content`."""
     new_values = sum(value not in sent_content for value in content.field_values)
-    return NEW_VALUE_WEIGHT * new_values + sum(pair not in sent_content for pair in content.value_pairs)
+    return NEW_VALUE_WEIGHT * new_values + sum(pair not in sent_content for pair in content.pairs_of_field_values)
 
 
 def _list_field_names(cases: Sequence[ConformanceCase]) -> dict[tuple[str, str], list[str]]:
@@ -163,16 +165,16 @@ def _list_request_fields(request: RequestParts | None) -> dict[str, object]:
 def _list_case_content(case: ConformanceCase, field_names: Sequence[str]) -> CaseContent:
     if case.expected.case_kind == "undocumented":
         # It counts as one pair, so that requests with documented values and pairs of them come first.
-        return CaseContent(field_values=(), value_pairs=((case.operation, case.expected.description),))
+        return CaseContent(field_values=(), pairs_of_field_values=((case.operation, case.expected.description),))
     fields = _list_request_fields(case.request)
     values = [
-        (f"{case.operation}/{name}", _label_value(fields[name]) if name in fields else "left out")
+        (f"{case.operation}/{name}", _format_comparable_value(fields[name]) if name in fields else "left out")
         for name in field_names
     ]
     return CaseContent(values, tuple(itertools.combinations(values, 2)))
 
 
-def _label_value(value: object) -> str:
+def _format_comparable_value(value: object) -> str:
     """Return a text that is equal for values that test the same thing."""
     if isinstance(value, UploadedFile):
         return f"{value.filename} of {len(value.data)} bytes"

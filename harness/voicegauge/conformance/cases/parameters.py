@@ -10,12 +10,12 @@ import msgspec
 
 from voicegauge.client import RequestParts
 from voicegauge.conformance.cases.boundary_values import BoundaryValue, list_boundary_values
-from voicegauge.conformance.cases.case import ConformanceCase, build_case, expect_by_validity
+from voicegauge.conformance.cases.case import ConformanceCase, build_case, expect_outcome_by_validity
 from voicegauge.conformance.cases.sample_values import find_sample_value
 from voicegauge.conformance.cases.valid_requests import build_minimal_request, count_charged_characters
 from voicegauge.contract import MISSING, Operation, Parameter, Target
 
-_UNKNOWN_IDS = ("no-such-id", "0" * 32, "00000000-0000-4000-8000-000000000000", "0")
+_CANDIDATE_UNKNOWN_IDS = ("no-such-id", "0" * 32, "00000000-0000-4000-8000-000000000000", "0")
 """Ids that do not exist. The first one that fits the schema is sent, so that its form is not a reason to reject it."""
 
 
@@ -31,7 +31,7 @@ def plan_parameter_cases(
         for boundary in list_boundary_values(operation.contract.schemas, schema, pointer, (parameter.name,)):
             text = to_parameter_text(boundary.value)
             # The schema decides how the text is read: the text "1.5" may be a valid string.
-            if text is None or not _keeps_boundary_validity(parameter, text, boundary) or _may_be_id(boundary):
+            if text is None or not _keeps_validity_as_text(parameter, text, boundary) or _may_be_id(boundary):
                 continue
             yield _build_parameter_case(operation, _set_parameter(request, parameter, text), boundary, target)
         example = to_parameter_text(parameter.part_data.get("example"))
@@ -67,7 +67,7 @@ def fits_parameter(parameter: Parameter, text: str) -> bool:
     return not parameter.parse_text(text).errors
 
 
-def _keeps_boundary_validity(parameter: Parameter, text: str, boundary: BoundaryValue) -> bool:
+def _keeps_validity_as_text(parameter: Parameter, text: str, boundary: BoundaryValue) -> bool:
     """Whether a value that is sent as text is as valid as `boundary` says, for the same reason."""
     if boundary.is_valid or boundary.keyword != "type":
         return fits_parameter(parameter, text) is boundary.is_valid
@@ -87,7 +87,9 @@ def _build_parameter_case(
 ) -> ConformanceCase:
     return build_case(
         operation,
-        expect_by_validity(operation, boundary.description, boundary.schema_pointer, is_valid=boundary.is_valid),
+        expect_outcome_by_validity(
+            operation, boundary.description, boundary.schema_pointer, is_valid=boundary.is_valid
+        ),
         target=target.name if target else None,
         request=request,
         text_characters=count_charged_characters(operation, request),
@@ -123,5 +125,7 @@ def _find_required_value(operation: Operation, parameter: Parameter) -> tuple[An
         return find_sample_value(operation.contract.schemas, parameter.schema), True
     # The documented id with zeros as digits, for services whose ids have a prefix or a length that no schema states.
     zeros = re.sub("[0-9a-f]", "0", str(parameter.part_data.get("example", "")))
-    unknown = next((text for text in (*_UNKNOWN_IDS, zeros) if text and fits_parameter(parameter, text)), MISSING)
+    unknown = next(
+        (text for text in (*_CANDIDATE_UNKNOWN_IDS, zeros) if text and fits_parameter(parameter, text)), MISSING
+    )
     return unknown, False

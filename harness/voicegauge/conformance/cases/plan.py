@@ -30,7 +30,7 @@ from voicegauge.conformance.cases.case import (
     build_operation_name,
     expect_accepted,
 )
-from voicegauge.conformance.cases.operations import mark_billable, plan_operation_cases
+from voicegauge.conformance.cases.operations import mark_billable_cases, plan_operation_cases
 from voicegauge.conformance.cases.order import order_cases
 from voicegauge.conformance.cases.pairwise import plan_combination_cases
 from voicegauge.conformance.cases.parameters import plan_parameter_cases
@@ -115,7 +115,7 @@ def plan_cases(
     max_calls: int | None = None,
     include_large_uploads: bool | None = None,
     include_webhooks: bool = False,
-    whole_providers: Collection[str] | None = None,
+    fully_checked_providers: Collection[str] | None = None,
 ) -> CasePlan:
     """Plan the cases of `targets`, and of the operations without targets that they need.
 
@@ -129,17 +129,17 @@ def plan_cases(
         max_calls: the maximum number of billable requests. The most informative ones are planned; by default all are.
         include_large_uploads: whether uploads of tens of megabytes are planned; by default only to the emulator.
         include_webhooks: whether requests with a webhook URL are planned.
-        whole_providers: ids of the providers of which every operation is called; by default those whose speech targets
-            are all among `targets`.
+        fully_checked_providers: ids of the providers of which every operation is called; by default those whose speech
+            targets are all among `targets`.
     """
-    left_out = tuple(find_left_out_operations(targets, whole_providers))
+    left_out = tuple(find_left_out_operations(targets, fully_checked_providers))
     allows_large = is_emulated if include_large_uploads is None else include_large_uploads
     cases: dict[str, ConformanceCase] = {}
     skipped: dict[str, SkippedCase] = {}
     items = _iterate_all_cases(
         targets, spoken_text, left_out, is_emulated=is_emulated, include_all_billable=include_all_billable
     )
-    partial = {contract.id for contract in find_partial_contracts(targets, whole_providers)}
+    partial = {contract.id for contract in find_partial_contracts(targets, fully_checked_providers)}
     chosen = {(target.contract.id, target.name) for target in targets}
     if include_webhooks:
         items = add_webhook_cases(items, {target.contract.id: target.contract for target in targets})
@@ -152,7 +152,7 @@ def plan_cases(
             and (item.provider, item.target_name) not in chosen
         ):
             continue  # such as a documented request to another target of the operation
-        elif item.provider in partial and _addresses_other_target(item, targets):
+        elif item.provider in partial and _addresses_unselected_target(item, targets):
             continue  # such as a value of a field that selects another target
         elif not allows_large and item.padding is not None and item.padding.size_bytes > LARGE_UPLOAD_BYTES:
             continue
@@ -173,7 +173,7 @@ def plan_cases(
     )
 
 
-def _addresses_other_target(case: ConformanceCase, targets: Sequence[BaseTarget]) -> bool:
+def _addresses_unselected_target(case: ConformanceCase, targets: Sequence[BaseTarget]) -> bool:
     """Whether the request of a case addresses a target that is not among `targets`."""
     target = next((one for one in targets if one.contract.id == case.provider), None)
     if target is None or case.request is None:
@@ -234,7 +234,7 @@ def _iterate_other_operation_cases(
             if operation.audio_input is not None:
                 yield from plan_audio_input_cases(operation, cases, target)
             elif is_billable(operation):
-                yield from mark_billable(cases)
+                yield from mark_billable_cases(cases)
             else:
                 yield from cases
 
@@ -294,7 +294,7 @@ def _iterate_target_cases(
             description = f"a full delivery with {related.description}"
             yield _build_delivery_case(target, related.speech_request, description, relation=relation)
     if is_emulated:
-        yield from _iterate_failing_deliveries(target, speech)
+        yield from _iterate_failing_delivery_cases(target, speech)
 
 
 def _list_branch_cases(target: Target, request: RequestParts, planned_branches: set[str]) -> list[ConformanceCase]:
@@ -330,14 +330,14 @@ def _iterate_combination_cases(targets: Sequence[Target], spoken_text: str) -> I
     for target in targets:
         by_operation.setdefault((target.contract.id, target.operation.id), []).append(target)
     for of_operation in by_operation.values():
-        planned = _COMBINATION_CASES.setdefault(of_operation[0].operation, {})
+        planned = _COMBINATION_CASES_BY_OPERATION.setdefault(of_operation[0].operation, {})
         key = (*(target.name for target in of_operation), spoken_text)
         if key not in planned:
             planned[key] = _plan_combinations(of_operation, spoken_text)
         yield from planned[key]
 
 
-_COMBINATION_CASES: WeakKeyDictionary[Operation, dict[tuple[str, ...], tuple[ConformanceCase, ...]]] = (
+_COMBINATION_CASES_BY_OPERATION: WeakKeyDictionary[Operation, dict[tuple[str, ...], tuple[ConformanceCase, ...]]] = (
     WeakKeyDictionary()
 )
 """Planned combinations of each operation, by target names and text. They take most of the time of a plan."""
@@ -374,7 +374,7 @@ def _build_delivery_case(
     )
 
 
-def _iterate_failing_deliveries(target: Target, speech_request: SpeechRequest) -> Iterator[ConformanceCase]:
+def _iterate_failing_delivery_cases(target: Target, speech_request: SpeechRequest) -> Iterator[ConformanceCase]:
     """Yield one delivery for each documented failure, with which the emulator ends the delivery on demand."""
     job = target.job_operation.job if target.job_operation else None
     states = job.states if job else {}

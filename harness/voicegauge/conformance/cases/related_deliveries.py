@@ -23,10 +23,10 @@ MIN_SPEED_FACTOR = 1.4
 """Smallest factor between two compared speeds. Smaller ones are lost in the variation between two syntheses."""
 _PREFERRED_SPEEDS = (2.0, 1.5, 0.5)
 """Speeds to try, in this order. Speech is still natural at these speeds, but often not at the bounds of a range."""
-_NEUTRAL_TAGS = ('<prosody rate="medium">', "</prosody>")
+_MARKUP_TAGS_WITHOUT_EFFECT = ('<prosody rate="medium">', "</prosody>")
 """Tags of SSML 1.0 that nest, and that do not change speech at the usual rate (section 3.2.4)."""
-_TAG_COUNT = 4
-_SEEDS_TO_TRY = (12345, 1)
+_MARKUP_TAG_COUNT = 4
+_CANDIDATE_SEEDS = (12345, 1)
 MAX_LANGUAGES_TRIED = 3
 _LATIN_SCRIPT_LANGUAGES = ("en", "fr", "de", "es", "it", "pt", "nl", "pl")
 _OTHER_SCRIPT_LANGUAGES = ("zh", "ja", "ko", "ru", "ar", "hi", "el", "he", "th")
@@ -155,9 +155,12 @@ def _add_markup(target: Target, speech_request: SpeechRequest) -> RelatedDeliver
     escaped = mapping.fill_template(speech_request.text)
     before, _, after = mapping.template.partition("{}")
     inner = escaped[len(before) : len(escaped) - len(after)]
-    marked = f"{before}{_NEUTRAL_TAGS[0] * _TAG_COUNT}{inner}{_NEUTRAL_TAGS[1] * _TAG_COUNT}{after}"
+    opening, closing = (tag * _MARKUP_TAG_COUNT for tag in _MARKUP_TAGS_WITHOUT_EFFECT)
+    marked = f"{before}{opening}{inner}{closing}{after}"
     changed = msgspec.structs.replace(speech_request, extra={**speech_request.extra, str(mapping.at): marked})
-    return RelatedDelivery("markup", changed, None, _NEUTRAL_TAGS[0], f"{_TAG_COUNT} tags that change nothing")
+    return RelatedDelivery(
+        "markup", changed, None, _MARKUP_TAGS_WITHOUT_EFFECT[0], f"{_MARKUP_TAG_COUNT} tags that change nothing"
+    )
 
 
 def _change_language(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
@@ -168,7 +171,7 @@ def _change_language(target: Target, speech_request: SpeechRequest) -> RelatedDe
         others = [
             name
             for name in target.target_spec.languages
-            if _is_other_script(_get_primary_language(name), speech_request.text)
+            if _is_written_in_other_script(_get_primary_language(name), speech_request.text)
         ]
     else:
         others = [
@@ -185,7 +188,7 @@ def _change_language(target: Target, speech_request: SpeechRequest) -> RelatedDe
     return None
 
 
-def _is_other_script(language: str, text: str) -> bool:
+def _is_written_in_other_script(language: str, text: str) -> bool:
     """Whether `text` is in a script in which `language` is not written, so that detection cannot yield `language`."""
     is_latin = sum(character.isascii() for character in text) > len(text) / 2
     return language in (_OTHER_SCRIPT_LANGUAGES if is_latin else _LATIN_SCRIPT_LANGUAGES)
@@ -202,7 +205,7 @@ def _change_seed(target: Target, speech_request: SpeechRequest) -> RelatedDelive
         return None
     default = find_documented_default(target.operation, mapping.at, target.target_spec.media_type)
     base = None if default is MISSING else default
-    for seed in _SEEDS_TO_TRY:
+    for seed in _CANDIDATE_SEEDS:
         changed = msgspec.structs.replace(speech_request, seed=seed)
         if seed != base and _is_valid_request(target, changed):
             return RelatedDelivery("seed", changed, base, seed, f"the seed {seed}")

@@ -38,10 +38,10 @@ def find_sample_value(schemas: Schemas, schema: Any) -> Any:
                 return value
     types = schema.get("type", "object" if "properties" in schema else "string")
     json_type = types if isinstance(types, str) else types[0]
-    return _BUILD_SAMPLE_BY_TYPE.get(json_type, _find_no_sample)(schemas, schema)
+    return _SAMPLE_BUILDER_BY_TYPE.get(json_type, _return_no_sample_value)(schemas, schema)
 
 
-def _find_no_sample(schemas: Schemas, schema: dict[str, Any]) -> Any:
+def _return_no_sample_value(schemas: Schemas, schema: dict[str, Any]) -> Any:
     del schemas, schema
     return MISSING
 
@@ -75,7 +75,7 @@ def _build_sample_object(schemas: Schemas, schema: dict[str, Any]) -> Any:
     return MISSING if MISSING in fields.values() else fields
 
 
-_BUILD_SAMPLE_BY_TYPE = {
+_SAMPLE_BUILDER_BY_TYPE = {
     "string": _build_sample_text,
     "integer": _build_sample_number,
     "number": _build_sample_number,

@@ -15,7 +15,7 @@ from voicegauge.conformance.cases.case import (
     UploadPadding,
     build_case,
     expect_accepted,
-    expect_undocumented,
+    expect_undocumented_outcome,
     find_rejection_statuses,
 )
 from voicegauge.conformance.cases.valid_requests import (
@@ -61,7 +61,7 @@ class UploadVariant(Record, frozen=True, kw_only=True):
     """Whether the recording is within the limit that it tests."""
     padded_size_bytes: int | None = None
     """Size in bytes to which the recording is padded before it is sent; `None` for no padding."""
-    is_ambiguous: bool = False
+    is_limit_unit_ambiguous: bool = False
     """Whether the recording is within only one of the two readings of MB, so that a live service may accept or reject
     it."""
 
@@ -88,7 +88,7 @@ def plan_upload_cases(
         formats=limits.formats,
     )
     for variant in _list_upload_variants(limits, is_voice_sample=operation.speech is not None):
-        if variant.is_ambiguous and not is_emulated:
+        if variant.is_limit_unit_ambiguous and not is_emulated:
             variant = msgspec.structs.replace(variant, limit_key=None, is_valid=False)
         yield _build_upload_case(operation, request, file_field_name, target_id, variant)
 
@@ -125,13 +125,15 @@ def _is_too_large(variant: UploadVariant, limits: UploadLimits) -> bool:
     return limits.max_bytes is not None and len(variant.uploaded_file.data) > limits.max_bytes
 
 
-def _iterate_size_variants(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
+def _iterate_size_variants(decoded_recording: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
     """Yield WAV files of sizes near the limit. They are padded to their size, so that decoding them stays fast."""
     if limits.max_bytes is None:
         return
     surely_valid = int(limits.max_bytes / MB_PER_MIB)
     # The samples take at most half of the smallest file. They have 16 bits, and headers and padding need space.
-    file = _encode_wav(decoded.samples[: max(surely_valid // 4, 1)], decoded.sample_rate_hz, "large.wav")
+    file = _encode_wav(
+        decoded_recording.samples[: max(surely_valid // 4, 1)], decoded_recording.sample_rate_hz, "large.wav"
+    )
     sizes = [(surely_valid, True), (limits.max_bytes, True), (limits.max_bytes + 1, False)]
     for size, is_valid in sizes:
         if is_valid and limits.formats and "wav" not in limits.formats:
@@ -143,12 +145,12 @@ def _iterate_size_variants(decoded: DecodedAudio, limits: UploadLimits) -> Itera
             limit_key="max_bytes",
             is_valid=is_valid,
             padded_size_bytes=size,
-            is_ambiguous=size == limits.max_bytes,
+            is_limit_unit_ambiguous=size == limits.max_bytes,
         )
 
 
 def _iterate_duration_variants(
-    decoded: DecodedAudio, limits: UploadLimits, *, is_voice_sample: bool
+    decoded_recording: DecodedAudio, limits: UploadLimits, *, is_voice_sample: bool
 ) -> Iterator[UploadVariant]:
     durations = [
         (SHORT_RECORDING_S, "min_s" if limits.min_s is not None and limits.min_s > SHORT_RECORDING_S else None, False)
@@ -161,42 +163,49 @@ def _iterate_duration_variants(
         if bound is not None:
             durations += [(bound, name, True), (bound + step, name, True), (bound - step, name, False)]
     for duration_s, limit, is_valid in durations:
-        file = _encode_wav(_repeat_recording(decoded, duration_s), decoded.sample_rate_hz, "voice.wav")
+        file = _encode_wav(
+            _repeat_recording(decoded_recording, duration_s), decoded_recording.sample_rate_hz, "voice.wav"
+        )
         if duration_s > 0 and (limits.max_bytes is None or len(file.data) < limits.max_bytes):
             yield UploadVariant(
                 description=f"a recording of {duration_s:g} s", uploaded_file=file, limit_key=limit, is_valid=is_valid
             )
 
 
-def _repeat_recording(decoded: DecodedAudio, duration_s: float) -> Samples:
+def _repeat_recording(decoded_recording: DecodedAudio, duration_s: float) -> Samples:
     """Return the recording, repeated or cut to last `duration_s` seconds."""
     import numpy as np
 
-    frames = round(duration_s * decoded.sample_rate_hz)
-    return np.tile(decoded.samples, frames // len(decoded.samples) + 1)[:frames]
+    frames = round(duration_s * decoded_recording.sample_rate_hz)
+    return np.tile(decoded_recording.samples, frames // len(decoded_recording.samples) + 1)[:frames]
 
 
-def _iterate_format_variants(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
+def _iterate_format_variants(decoded_recording: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
     """Yield the recording in each documented format, and in one that is not documented."""
     from voicegauge.speech.audio import encode_at_bitrate, find_media_type
 
     documented = {name.lower() for name in limits.formats}
 
-    def encode_as(format_name: str) -> UploadedFile:
-        data = encode_at_bitrate(decoded.samples, decoded.sample_rate_hz, format_name)
+    def encode_recording_as(format_name: str) -> UploadedFile:
+        data = encode_at_bitrate(decoded_recording.samples, decoded_recording.sample_rate_hz, format_name)
         return UploadedFile(filename=f"voice.{format_name}", media_type=find_media_type(format_name), data=data)
 
     for name in ("wav", "mp3", "flac", "ogg", "m4a", "aac", "webm"):
         if name in documented:
             yield UploadVariant(
-                description=f"a recording as {name}", uploaded_file=encode_as(name), limit_key="formats", is_valid=True
+                description=f"a recording as {name}",
+                uploaded_file=encode_recording_as(name),
+                limit_key="formats",
+                is_valid=True,
             )
     other = next(name for name in ("flac", "ogg", "aac", "wav") if name not in documented)
     limit = "formats" if documented else None
-    yield UploadVariant(description=f"a recording as {other}", uploaded_file=encode_as(other), limit_key=limit)
+    yield UploadVariant(
+        description=f"a recording as {other}", uploaded_file=encode_recording_as(other), limit_key=limit
+    )
 
 
-def _iterate_sample_rate_variants(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
+def _iterate_sample_rate_variants(decoded_recording: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
     from voicegauge.speech.audio import resample
 
     minimum = limits.min_sample_rate_hz or 0
@@ -207,7 +216,9 @@ def _iterate_sample_rate_variants(decoded: DecodedAudio, limits: UploadLimits) -
         if rate:
             yield UploadVariant(
                 description=f"a recording of {rate} Hz",
-                uploaded_file=_encode_wav(resample(decoded.samples, decoded.sample_rate_hz, rate), rate, "voice.wav"),
+                uploaded_file=_encode_wav(
+                    resample(decoded_recording.samples, decoded_recording.sample_rate_hz, rate), rate, "voice.wav"
+                ),
                 limit_key="min_sample_rate_hz" if is_limited else None,
                 is_valid=is_valid,
             )
@@ -257,7 +268,7 @@ def _build_expected_response(operation: Operation, file_field_name: str, variant
     if variant.is_valid:
         return expect_accepted(variant.description, pointer)
     if variant.limit_key is None:
-        return expect_undocumented(variant.description, pointer)
+        return expect_undocumented_outcome(variant.description, pointer)
     return ExpectedResponse(
         verdict="rejected",
         statuses=find_rejection_statuses(operation, variant.rejection_reason)

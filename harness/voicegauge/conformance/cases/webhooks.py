@@ -19,7 +19,7 @@ from voicegauge.conformance.cases.valid_requests import add_headers, set_body_va
 from voicegauge.contract import Contract, Location, Operation
 from voicegauge.contract.extension import CallbackTiming, WebhookUrlField
 
-PLAIN_HTTP_URL = "http://webhook.invalid/plain"
+UNENCRYPTED_CALLBACK_URL = "http://webhook.invalid/plain"
 """A webhook URL without TLS. Names in .invalid never resolve (RFC 6761), so no callback is delivered if a service
 accepts the URL by mistake."""
 
@@ -80,7 +80,7 @@ def _build_plain_http_case(
         base_case,
         id=f"{case_name}: {expected.description}",
         expected=expected,
-        request=_build_mapped_request(set_case_value(base_case, location, PLAIN_HTTP_URL), operation),
+        request=_map_speech_to_request(set_case_value(base_case, location, UNENCRYPTED_CALLBACK_URL), operation),
         speech_request=None,
         is_representative=False,
     )
@@ -109,7 +109,7 @@ def set_case_value(case: ConformanceCase, location: Location, value: str) -> Con
     return msgspec.structs.replace(case, request=request)
 
 
-def _build_mapped_request(case: ConformanceCase, operation: Operation) -> RequestParts | None:
+def _map_speech_to_request(case: ConformanceCase, operation: Operation) -> RequestParts | None:
     """Return the request of a case. The request of a delivery is mapped from its speech."""
     if case.speech_request is None:
         return case.request

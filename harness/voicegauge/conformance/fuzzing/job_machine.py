@@ -8,7 +8,7 @@ import hypothesis
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, get_state_machine_test, precondition, rule
 
-from voicegauge.conformance.fuzzing.search import BuildFuzzTest, FuzzEffort, FuzzTest, RuleSearch
+from voicegauge.conformance.fuzzing.search import FuzzEffort, FuzzTest, FuzzTestFactory, RuleSearch
 from voicegauge.conformance.fuzzing.stateful_jobs import MAX_JOBS, StatefulJobs
 from voicegauge.conformance.running import CaseRunner
 from voicegauge.contract import Target
@@ -36,7 +36,7 @@ async def fuzz_jobs(target: Target, runner: CaseRunner, effort: FuzzEffort) -> N
     await search.search_rules(_build_state_machine_test(search, lambda: StatefulJobs(target, runner)))
 
 
-def _build_state_machine_test(search: RuleSearch, make_jobs: Callable[[], StatefulJobs]) -> BuildFuzzTest:
+def _build_state_machine_test(search: RuleSearch, create_stateful_jobs: Callable[[], StatefulJobs]) -> FuzzTestFactory:
     """Return a function that makes a test of random sequences of steps."""
     numbers = st.integers(1, MAX_JOBS)
 
@@ -45,43 +45,43 @@ def _build_state_machine_test(search: RuleSearch, make_jobs: Callable[[], Statef
 
         def __init__(self) -> None:
             super().__init__()
-            self.jobs = make_jobs()
+            self.jobs = create_stateful_jobs()
 
-        def take_numbered_step(self, step_name: str, job_number: int | None = None) -> None:
+        def take_step_with_job(self, step_name: str, job_number: int | None = None) -> None:
             step = step_name if job_number is None else f"{step_name} {min(job_number, self.jobs.job_count)}"
             search.raise_new_errors(search.run_in_event_loop(self.jobs.take_step(step)))
 
         @precondition(lambda self: self.jobs.job_count < MAX_JOBS)
         @rule()
         def submit(self) -> None:
-            self.take_numbered_step("submit")
+            self.take_step_with_job("submit")
 
         @precondition(lambda self: self.jobs.job_count)
         @rule(job_number=numbers)
         def poll(self, job_number: int) -> None:
-            self.take_numbered_step("poll", job_number)
+            self.take_step_with_job("poll", job_number)
 
         @precondition(lambda self: self.jobs.job_count)
         @rule(job_number=numbers)
         def poll_late(self, job_number: int) -> None:
-            self.take_numbered_step("late", job_number)
+            self.take_step_with_job("late", job_number)
 
         @precondition(lambda self: self.jobs.job_count and self.jobs.can_wait_for_expiry)
         @rule(job_number=numbers)
         def poll_expired(self, job_number: int) -> None:
-            self.take_numbered_step("expired", job_number)
+            self.take_step_with_job("expired", job_number)
 
         @precondition(lambda self: self.jobs.job_count and self.jobs.can_cancel)
         @rule(job_number=numbers)
         def cancel(self, job_number: int) -> None:
-            self.take_numbered_step("cancel", job_number)
+            self.take_step_with_job("cancel", job_number)
 
         @precondition(lambda self: self.jobs.job_count and self.jobs.rejects_unknown_ids)
         @rule(job_number=numbers)
         def poll_unknown_id(self, job_number: int) -> None:
-            self.take_numbered_step("unknown", job_number)
+            self.take_step_with_job("unknown", job_number)
 
-    def build_test(settings: hypothesis.settings, seed: int) -> FuzzTest:
+    def build_round_test(settings: hypothesis.settings, seed: int) -> FuzzTest:
         return get_state_machine_test(hypothesis.seed(seed)(JobMachine), settings=settings)
 
-    return build_test
+    return build_round_test

@@ -17,7 +17,7 @@ from voicegauge.conformance.cases import (
     set_body_value,
 )
 from voicegauge.conformance.fuzzing.reproduction import add_request_test
-from voicegauge.conformance.fuzzing.search import BuildFuzzTest, FuzzEffort, FuzzTest, RuleSearch
+from voicegauge.conformance.fuzzing.search import FuzzEffort, FuzzTest, FuzzTestFactory, RuleSearch
 from voicegauge.conformance.fuzzing.strategies import (
     build_invalid_value_strategy,
     build_valid_value_strategy,
@@ -73,19 +73,19 @@ def _build_request_test(
     target: Target,
     runner: CaseRunner,
     search: RuleSearch,
-    requests: st.SearchStrategy[RandomRequest],
-    verdict: ExpectedVerdict,
-) -> BuildFuzzTest:
+    request_strategy: st.SearchStrategy[RandomRequest],
+    expected_verdict: ExpectedVerdict,
+) -> FuzzTestFactory:
     def send_and_judge(random_request: RandomRequest) -> None:
-        case = build_request_case(target, random_request.request, verdict, random_request.description)
+        case = build_request_case(target, random_request.request, expected_verdict, random_request.description)
         judged = search.run_in_event_loop(runner.send_and_judge(case))
         search.raise_new_errors(add_request_test(judged.findings, target, case))
 
-    def build_test(settings: hypothesis.settings, seed: int) -> FuzzTest:
-        test: FuzzTest = settings(hypothesis.seed(seed)(hypothesis.given(requests)(send_and_judge)))
+    def build_round_test(settings: hypothesis.settings, seed: int) -> FuzzTest:
+        test: FuzzTest = settings(hypothesis.seed(seed)(hypothesis.given(request_strategy)(send_and_judge)))
         return test
 
-    return build_test
+    return build_round_test
 
 
 def build_valid_request_strategy(target: Target, request: RequestParts) -> st.SearchStrategy[RandomRequest]:
@@ -153,9 +153,9 @@ def _accepts_any_valid_field(target: Target, field_name: str, schema: Any, point
     )
 
 
-def _set_random_fields(request: RequestParts, fields: dict[str, Any]) -> RandomRequest:
-    changed = msgspec.structs.replace(request, body={**request.body, **fields})
-    return RandomRequest(changed, f"a random valid request ({', '.join(fields) or 'nothing changed'})")
+def _set_random_fields(request: RequestParts, random_fields: dict[str, Any]) -> RandomRequest:
+    changed = msgspec.structs.replace(request, body={**request.body, **random_fields})
+    return RandomRequest(changed, f"a random valid request ({', '.join(random_fields) or 'nothing changed'})")
 
 
 def build_invalid_request_strategy(target: Target, request: RequestParts) -> st.SearchStrategy[RandomRequest]:

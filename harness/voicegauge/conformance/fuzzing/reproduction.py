@@ -65,12 +65,12 @@ def _add_test(finding: Finding, fixture_name: str, fixture_call: str) -> Finding
         f"# {finding.rule}, found by fuzzing ({provenance}): {finding.message}\n"
         f"def test_{name}({fixture_name}):\n    {fixture_call}\n"
     )
-    if len(text) > MAX_TEST_CHARACTERS or not _is_literal_test(text):
+    if len(text) > MAX_TEST_CHARACTERS or not _is_plain_python_test(text):
         return finding
     return msgspec.structs.replace(finding, test=text)
 
 
-def _is_literal_test(text: str) -> bool:
+def _is_plain_python_test(text: str) -> bool:
     """Whether a test can be parsed, and its only call is that of the pytest fixture.
 
     A request with a file cannot be written with literals, because the `repr` of the file is another call.

@@ -30,7 +30,7 @@ requests."""
 ResultT = TypeVar("ResultT")
 FuzzTest = Callable[[], None]
 """Runs all examples of one round."""
-BuildFuzzTest = Callable[[hypothesis.settings, int], FuzzTest]
+FuzzTestFactory = Callable[[hypothesis.settings, int], FuzzTest]
 """Makes the test of one round from Hypothesis settings and a seed."""
 
 
@@ -72,12 +72,12 @@ class RuleSearch:
         self._stopped: VoicegaugeError | None = None
         self._shrinking = 0
 
-    async def search_rules(self, build_test: BuildFuzzTest) -> None:
+    async def search_rules(self, build_round_test: FuzzTestFactory) -> None:
         """Search until no further rule is broken, or for `MAX_SEARCH_ROUNDS` rounds.
 
         Args:
-            build_test: makes a test that calls `send` and `judge`. It must apply the settings after the seed, because
-                `hypothesis.seed` drops the saved failures.
+            build_round_test: makes a test that calls `send` and `judge`. It must apply the settings after the seed,
+                because `hypothesis.seed` drops the saved failures.
 
         Raises:
             BudgetError: the next request costs more than is left in the budget.
@@ -85,17 +85,17 @@ class RuleSearch:
             StorageError: what is paid for could not be saved.
         """
         try:
-            await self._loop.run_in_executor(_hypothesis_threads, self._run_rounds, build_test)
+            await self._loop.run_in_executor(_hypothesis_threads, self._run_rounds, build_round_test)
         except asyncio.CancelledError:
             # A thread cannot be cancelled. It ends when it tries to send the next request.
             self._stopped = NothingMeasuredError("interrupted")
             raise
 
-    def _run_rounds(self, build_test: BuildFuzzTest) -> None:
+    def _run_rounds(self, build_round_test: FuzzTestFactory) -> None:
         for number in range(MAX_SEARCH_ROUNDS):
             self._latest, self._shrinking = [], 0
             try:
-                build_test(self._build_hypothesis_settings(number), self._effort.seed)()
+                build_round_test(self._build_hypothesis_settings(number), self._effort.seed)()
             except (RuleBrokenSignal, Flaky, _SearchEndedSignal):
                 pass  # the findings are in `_latest`: of the smallest example, or of one that did not fail again
             except Unsatisfiable:
@@ -128,19 +128,19 @@ class RuleSearch:
             verbosity=Verbosity.quiet,
         )
 
-    def run_in_event_loop(self, request: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """Run `request` in the event loop and return its result.
+    def run_in_event_loop(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """Run `coroutine` in the event loop and return its result.
 
         If there is no response, the example is rejected. If no further response can be expected, the search ends.
         """
         self._shrinking += bool(self._latest)
         try:
             if self._stopped is not None or self._shrinking > MAX_SHRINKING_EXAMPLES:
-                request.close()
+                coroutine.close()
             else:
-                return asyncio.run_coroutine_threadsafe(request, self._loop).result()
+                return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
         except TransportError as error:
-            if not self._runner.should_give_up(error):
+            if not self._runner.must_stop_after_error(error):
                 hypothesis.reject()
             self._stopped = error
         except (BudgetError, StorageError) as error:

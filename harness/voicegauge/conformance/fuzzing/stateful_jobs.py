@@ -25,7 +25,7 @@ from voicegauge.conformance.cases import (
     ConformanceCase,
     build_valid_speech_request,
     expect_accepted,
-    expect_undocumented,
+    expect_undocumented_outcome,
     find_rejection_statuses,
 )
 from voicegauge.conformance.fuzzing.reproduction import add_job_steps_test
@@ -193,7 +193,7 @@ class StatefulJobs:
     def _now_s(self) -> float:
         return self._service.client.clock.monotonic()
 
-    async def _pause(self, seconds: float) -> None:
+    async def _wait(self, seconds: float) -> None:
         """Wait on the client's clock, and advance the clock of an emulator by the same time."""
         client, control_url = self._service.client, self._service.control_url
         await client.clock.sleep(seconds)
@@ -207,7 +207,7 @@ class StatefulJobs:
             await client.transport.send(request, provider=self._status.contract.id, operation="(clock)")
 
     async def _poll(self, job: _AcceptedJob) -> list[Finding]:
-        await self._pause(self._spec.poll.min_s)
+        await self._wait(self._spec.poll.min_s)
         expected = self._expect_poll_response(job)
 
         def read_subjects(exchange: Exchange) -> Sequence[CheckSubject]:
@@ -241,17 +241,17 @@ class StatefulJobs:
             )
         # The job may have ended long before a poll saw it, even at the submit.
         if limit_s is not None and self._now_s - job.submitted_s > limit_s / LIFETIME_TOLERANCE_FACTOR:
-            return expect_undocumented(description, pointer, self._expired_statuses)
+            return expect_undocumented_outcome(description, pointer, self._expired_statuses)
         return expect_accepted(description, status.pointer)
 
     async def _poll_late(self, job: _AcceptedJob) -> list[Finding]:
-        await self._pause(LATE_POLL_INTERVAL_FACTOR * self._spec.poll.max_s)
+        await self._wait(LATE_POLL_INTERVAL_FACTOR * self._spec.poll.max_s)
         return await self._poll(job)
 
     async def _poll_expired(self, job: _AcceptedJob) -> list[Finding]:
         if self._spec.expires_s is None:
             raise UsageError(f"{self._status.contract.id} does not document how long a job can be polled")
-        await self._pause(LIFETIME_TOLERANCE_FACTOR * self._spec.expires_s)
+        await self._wait(LIFETIME_TOLERANCE_FACTOR * self._spec.expires_s)
         return await self._poll(job)
 
     async def _cancel(self, job: _AcceptedJob) -> list[Finding]:
@@ -262,7 +262,7 @@ class StatefulJobs:
         if name is None:
             raise UsageError(f"{operation.id} does not document which parameter takes the job's id")
         # Whether a job that has ended can still be cancelled is not documented.
-        expected = expect_undocumented("a job is cancelled", operation.pointer)
+        expected = expect_undocumented_outcome("a job is cancelled", operation.pointer)
         case = self._build_case(operation, _build_request_with_parameters(operation, {name: job.id}), expected)
         judged = await self._runner.send_and_judge(case)
         is_accepted = judged.status is not None and judged.status < 300

@@ -90,13 +90,13 @@ def _iterate_request_examples(operation: Operation, *, include_inferred: bool) -
 
 
 def _build_request(operation: Operation, media_type: MediaType, example: Example) -> Request:
-    value = _replace_file_names(media_type, example.value) if is_form(media_type.name) else example.value
+    value = _replace_file_names_by_files(media_type, example.value) if is_form(media_type.name) else example.value
     content_type, body = encode_body(media_type.name, value)
     headers = (("Content-Type", content_type), *operation.required_headers.items())
     return Request(method=operation.method, url=_build_url(operation, None), headers=headers, body=body)
 
 
-def _replace_file_names(media_type: MediaType, form_value: Any) -> Any:
+def _replace_file_names_by_files(media_type: MediaType, form_value: Any) -> Any:
     """Return form fields with an empty file in each file field, where the document shows only a file name."""
     schema = media_type.schema if isinstance(media_type.schema, dict) else {}
     schemas = media_type.schemas

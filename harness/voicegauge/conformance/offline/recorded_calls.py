@@ -18,15 +18,15 @@ MAX_VALUE_CHARACTERS = 60
 _URL_SEPARATORS = re.compile(r"[/?&=#]")
 
 
-class ForeignReason(NamedTuple):
+class ForeignCallReason(NamedTuple):
     """Why a call is not about a target of the contract."""
 
-    noun: str
+    kind_of_calls: str
     explanation: str
 
 
-_REASON_JOB_OF_NO_TARGET = ForeignReason("request", "for a job of no target")
-_REASON_UNDESCRIBED_PATH = ForeignReason("request", "with a path that the contract does not describe")
+_REASON_JOB_OF_NO_TARGET = ForeignCallReason("request", "for a job of no target")
+_REASON_UNDESCRIBED_PATH = ForeignCallReason("request", "with a path that the contract does not describe")
 
 
 class ExchangeIndex:
@@ -59,7 +59,7 @@ class ExchangeIndex:
 
 def find_foreign_calls(
     calls: Sequence[Call], index: ExchangeIndex, case_ids: Collection[str]
-) -> dict[int, ForeignReason]:
+) -> dict[int, ForeignCallReason]:
     """Return why calls are not about a target of the contract, by `id` of the call.
 
     A provider may have other models behind the same paths, such as models for images. Their requests, jobs and
@@ -75,13 +75,13 @@ def find_foreign_calls(
     job_has_target: dict[int, bool] = {}
     for submit in strangers:
         if submit.operation.speech is not None and submit.is_accepted:
-            for call in _iterate_followers(submit, index):
+            for call in _iterate_later_calls_for_job(submit, index):
                 job_has_target[id(call)] = job_has_target.get(id(call), True) and submit.target is not None
     reasons = {id(call): explain_foreign_call(call, job_has_target=job_has_target.get(id(call))) for call in strangers}
     return {number: reason for number, reason in reasons.items() if reason is not None}
 
 
-def explain_foreign_call(call: Call, *, job_has_target: bool | None) -> ForeignReason | None:
+def explain_foreign_call(call: Call, *, job_has_target: bool | None) -> ForeignCallReason | None:
     """Return why a call that was not recorded for a case is not about a target; `None` if it may be about one.
 
     Args:
@@ -96,10 +96,10 @@ def explain_foreign_call(call: Call, *, job_has_target: bool | None) -> ForeignR
         return None
     if _has_undescribed_path(call):
         return _REASON_UNDESCRIBED_PATH
-    return _REASON_JOB_OF_NO_TARGET if call.operation.job is not None and _names_other_constant(call) else None
+    return _REASON_JOB_OF_NO_TARGET if call.operation.job is not None and _sends_other_constant(call) else None
 
 
-def _explain_unmatched_submit(submit: Call) -> ForeignReason:
+def _explain_unmatched_submit(submit: Call) -> ForeignCallReason:
     """Return why a submit addresses no target: the values that no target has."""
     constants = [target.target_spec.constants for target in submit.operation.targets]
     known_by_location = {
@@ -113,10 +113,10 @@ def _explain_unmatched_submit(submit: Call) -> ForeignReason:
         for location, value in values.items()
         if value not in known_by_location[location]
     ]
-    return ForeignReason("submit", f"of no target: {', '.join(parts) or 'values that no target combines'}")
+    return ForeignCallReason("submit", f"of no target: {', '.join(parts) or 'values that no target combines'}")
 
 
-def _iterate_followers(submit: Call, index: ExchangeIndex) -> Iterator[Call]:
+def _iterate_later_calls_for_job(submit: Call, index: ExchangeIndex) -> Iterator[Call]:
     """Yield the calls for the job that a submit started, except the submit."""
     for status in _list_status_operations(submit.operation):
         if status.job is not None:
@@ -141,7 +141,7 @@ def _has_undescribed_path(call: Call) -> bool:
     )
 
 
-def _names_other_constant(call: Call) -> bool:
+def _sends_other_constant(call: Call) -> bool:
     """Whether a status response has, where targets have a constant, a value that none of them has."""
     targets = [
         target

@@ -19,7 +19,7 @@ from voicegauge.client import Origin, build_curl_command
 from voicegauge.conformance.cases import ConformanceCase, explain_missing_verdict, plan_cases
 from voicegauge.conformance.offline.recorded_calls import (
     ExchangeIndex,
-    ForeignReason,
+    ForeignCallReason,
     find_foreign_calls,
 )
 from voicegauge.conformance.reproduction import build_contract_options
@@ -103,9 +103,9 @@ class UnmatchedRequests:
     def __init__(self) -> None:
         """Begin with no request."""
         self._submit_count = self._unmatched_submit_count = 0
-        self._counts: dict[Operation, Counter[ForeignReason]] = {}
+        self._counts: dict[Operation, Counter[ForeignCallReason]] = {}
 
-    def add(self, call: Call, reason: ForeignReason | None) -> None:
+    def add(self, call: Call, reason: ForeignCallReason | None) -> None:
         """Count a request; `reason` is why it is about no target, or `None` if it may be about one."""
         is_submit = call.operation.speech is not None and call.is_accepted
         self._submit_count += is_submit
@@ -114,7 +114,7 @@ class UnmatchedRequests:
         self._unmatched_submit_count += is_submit
         counts = self._counts.setdefault(call.operation, Counter())
         if reason not in counts and len(counts) >= MAX_REASONS:
-            reason = ForeignReason(reason.noun, "of no target for other reasons")
+            reason = ForeignCallReason(reason.kind_of_calls, "of no target for other reasons")
         counts[reason] += 1
 
     def report(self, name: str, contract: Contract, collector: Collector) -> None:
@@ -158,7 +158,7 @@ def _report_foreign_calls(
     unmatched.report(path.name, contract, collector)
 
 
-_CASES_BY_CONTRACT: WeakKeyDictionary[Contract, Mapping[str, ConformanceCase]] = WeakKeyDictionary()
+_CASES_BY_ID_BY_CONTRACT: WeakKeyDictionary[Contract, Mapping[str, ConformanceCase]] = WeakKeyDictionary()
 
 
 def plan_cases_by_id(contract: Contract) -> Mapping[str, ConformanceCase]:
@@ -166,10 +166,10 @@ def plan_cases_by_id(contract: Contract) -> Mapping[str, ConformanceCase]:
 
     They are planned once, because that takes up to a second.
     """
-    cases = _CASES_BY_CONTRACT.get(contract)
+    cases = _CASES_BY_ID_BY_CONTRACT.get(contract)
     if cases is None:
         plan = plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable=True)
-        cases = _CASES_BY_CONTRACT[contract] = {case.id: case for case in plan.cases}
+        cases = _CASES_BY_ID_BY_CONTRACT[contract] = {case.id: case for case in plan.cases}
     return cases
 
 

@@ -32,10 +32,10 @@ MAX_REASONS = 100
 """Maximum number of different reasons and paths that are counted, because a client can send any number of paths."""
 MAX_NEW_FINDINGS = 10_000
 """Maximum number of different findings that are reported while traffic passes; the report counts all."""
-_OTHER_REASONS = "(others)"
+_REMAINING_REASONS_LABEL = "(others)"
 _JUDGE_ENDED_REASON = "the process that judges has ended"
 
-OnFinding = Callable[[Finding], None]
+FindingCallback = Callable[[Finding], None]
 
 
 def judge_messages(requests: IO[bytes], results: IO[bytes]) -> None:
@@ -48,7 +48,7 @@ def judge_messages(requests: IO[bytes], results: IO[bytes]) -> None:
         settings = next(iterate_messages(requests, JudgeSettings))
         judge = TrafficJudge(load_contract(Path(settings.contract_path)), settings)
     except VoicegaugeError as error:
-        write_message(results, JudgedExchange(error=str(error)))
+        write_message(results, JudgedExchange(startup_error=str(error)))
         return
     write_message(results, JudgedExchange())
     for relayed_exchange in _WaitingExchanges(requests).iterate_in_pauses():
@@ -115,7 +115,7 @@ def _run_judge() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
 class TrafficMonitor(RelayListener):
     """Hands what passed to the judge, and collects its results."""
 
-    def __init__(self, on_finding: OnFinding, on_failure: Callable[[str], None]) -> None:
+    def __init__(self, on_finding: FindingCallback, on_failure: Callable[[str], None]) -> None:
         """Prepare.
 
         Args:
@@ -174,8 +174,10 @@ class TrafficMonitor(RelayListener):
         with _run_judge() as (requests, results):
             write_message(requests, settings)
             started = next(iterate_messages(results, JudgedExchange), None)
-            if started is None or started.error is not None:
-                raise UsageError("the process that judges did not start" if started is None else started.error or "")
+            if started is None or started.startup_error is not None:
+                raise UsageError(
+                    "the process that judges did not start" if started is None else started.startup_error or ""
+                )
             sending = threading.Thread(target=self._send, args=(requests,), daemon=True)
             receiving = threading.Thread(target=self._receive, args=(results,), daemon=True)
             sending.start()
@@ -224,9 +226,9 @@ class TrafficMonitor(RelayListener):
                 self._judged += 1
                 self.recorded += judged.is_recorded
                 for counter, reason in (
-                    (self.not_judged, judged.not_judged),
-                    (self.undocumented, judged.undocumented),
-                    (self.not_recorded, judged.not_recorded),
+                    (self.not_judged, judged.not_judged_reason),
+                    (self.undocumented, judged.undocumented_request),
+                    (self.not_recorded, judged.not_recorded_reason),
                 ):
                     if reason is not None:
                         _count_reason(counter, reason)
@@ -239,4 +241,4 @@ class TrafficMonitor(RelayListener):
 
 def _count_reason(counter: Counter[str], reason: str, count: int = 1) -> None:
     if count:
-        counter[reason if reason in counter or len(counter) < MAX_REASONS else _OTHER_REASONS] += count
+        counter[reason if reason in counter or len(counter) < MAX_REASONS else _REMAINING_REASONS_LABEL] += count

@@ -79,7 +79,7 @@ class _Relay:
         self._method = str(scope["method"])
         self._raw_path = scope["raw_path"].decode("latin-1")
         query = scope["query_string"].decode("latin-1")
-        self._origin, self._target = app.upstream.find_origin_and_target(self._method, self._raw_path, query)
+        self._origin, self._target = app.upstream.find_origin_and_request_target(self._method, self._raw_path, query)
         self._headers = self._build_request_headers()
         self._request_body, self._response_body = CapturedBody(app.memory), CapturedBody(app.memory)
         self._watching: asyncio.Task[None] | None = None
@@ -94,11 +94,11 @@ class _Relay:
             await self._send_own_response(400, "a reverse proxy: use its URL as the base URL of your client")
             return
         try:
-            await self._relay()
+            await self._relay_exchange()
         except asyncio.CancelledError:
             if not self._has_client_left:
                 raise
-            self._report_lost("the client closed the connection before the end of the response")
+            self._report_lost_exchange("the client closed the connection before the end of the response")
         finally:
             if self._watching is not None:
                 self._watching.cancel()
@@ -142,7 +142,7 @@ class _Relay:
                 yield chunk
         self._watch_client()
 
-    async def _relay(self) -> None:
+    async def _relay_exchange(self) -> None:
         has_body = any(name in {b"content-length", b"transfer-encoding"} for name, _ in self._headers)
         body = self._iterate_request_body() if has_body else None
         if body is None:
@@ -152,7 +152,7 @@ class _Relay:
             async with self._transport.open(request) as response:
                 await self._relay_response(response)
         except _ClientGoneError:
-            self._report_lost("the client closed the connection before the end of the request")
+            self._report_lost_exchange("the client closed the connection before the end of the request")
         except TransportError as error:
             self._is_reported = True
             self._listener.on_request_failed(str(error))
@@ -168,7 +168,7 @@ class _Relay:
                 await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         except TransportError as error:
             self._hand_to_judge(response, interruption_reason=str(error))
-            await self._abort()
+            await self._abort_response()
             return
         self._hand_to_judge(response, interruption_reason=None)
         await self._send({"type": "http.response.body", "body": b""})
@@ -179,7 +179,7 @@ class _Relay:
         if self._watching is None:
             lost = "the service responded before the end of the request"
         if lost is not None:
-            self._report_lost(lost)
+            self._report_lost_exchange(lost)
             return
         exchange = RelayedExchange(
             method=self._method,
@@ -195,11 +195,11 @@ class _Relay:
         self._is_handed_on = self._is_reported = True
         self._listener.on_exchange(exchange, (self._request_body, self._response_body))
 
-    def _report_lost(self, reason: str) -> None:
+    def _report_lost_exchange(self, reason: str) -> None:
         self._is_reported = True
         self._listener.on_exchange_lost(reason)
 
-    async def _abort(self) -> None:
+    async def _abort_response(self) -> None:
         """Close the connection to the client before the end of the response, as the service did."""
         self._scope["extensions"][ABORT_EXTENSION]()
         if self._watching is not None:

@@ -38,14 +38,14 @@ class JudgedExchange(Record, frozen=True, kw_only=True):
 
     findings: tuple[Finding, ...] = ()
     """Findings that were not reported before."""
-    undocumented: str | None = None
+    undocumented_request: str | None = None
     """Method and path of a request that the contract does not have; `None` if it has."""
     is_recorded: bool = False
-    not_judged: str | None = None
+    not_judged_reason: str | None = None
     """Why the exchange was not judged; `None` if it was."""
-    not_recorded: str | None = None
+    not_recorded_reason: str | None = None
     """Why the exchange was not recorded although a recording is written."""
-    error: str | None = None
+    startup_error: str | None = None
     """Why judging cannot begin: one line."""
     report: CheckReport | None = None
     """The report of all exchanges; only in the last message."""

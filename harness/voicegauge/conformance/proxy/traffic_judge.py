@@ -49,7 +49,7 @@ EXCHANGES_BETWEEN_MERGES = 1000
 """Number of exchanges after which equal findings are merged, because traffic may pass for days."""
 MAX_NAME_CHARACTERS = 120
 
-_JobSubject = JobHistory | SpeechDelivery
+_JobOrDelivery = JobHistory | SpeechDelivery
 
 
 class _JobConversation:
@@ -67,7 +67,7 @@ class _JobConversation:
     def size_bytes(self) -> int:
         return sum(len(exchange.request.body) + len(exchange.response.body) for exchange in self.exchanges)
 
-    def list_subjects(self) -> list[_JobSubject]:
+    def list_subjects(self) -> list[_JobOrDelivery]:
         subjects = iterate_jobs_and_deliveries(self.calls, self.exchanges)
         return [subject for subject in subjects if isinstance(subject, JobHistory | SpeechDelivery)]
 
@@ -90,7 +90,7 @@ class TrafficJudge:
         self._collector.coverage.add_contract(contract, RULE_BY_ID)
         self._recording_path, self._upstream = path, Upstream(contract, settings.base_urls.get(""))
         self._checkers = {
-            provenance: Checker(provenance, RULE_BY_ID, self._build_repeat_command, self._mask)
+            provenance: Checker(provenance, RULE_BY_ID, self._build_repeat_command, self._mask_secrets)
             for provenance in (Provenance.LIVE, Provenance.EMULATED)
         }
         self._unmatched = UnmatchedRequests()
@@ -109,24 +109,27 @@ class TrafficJudge:
                 self._recorder.remove_secrets(new_secrets)
             if operation is None:
                 path = exchange.request.url.partition("?")[0].partition("://")[2].partition("/")[2]
-                name = self._mask(f"{exchange.request.method} /{path}")
-                return JudgedExchange(undocumented=name[:MAX_NAME_CHARACTERS])
+                name = self._mask_secrets(f"{exchange.request.method} /{path}")
+                return JudgedExchange(undocumented_request=name[:MAX_NAME_CHARACTERS])
             exchange = self._redactor.redact(exchange)
         except (VoicegaugeError, ValueError) as error:
-            return JudgedExchange(not_judged=self._mask(str(error)))
+            return JudgedExchange(not_judged_reason=self._mask_secrets(str(error)))
         if relayed_exchange.interruption_reason is not None:
             return self._judge_incomplete(exchange, relayed_exchange.interruption_reason)
         job_number = self._find_or_open_job(exchange)
         if job_number is not None:
             exchange = msgspec.structs.replace(exchange, group=f"conversation {job_number}")
-        not_recorded = self._record(exchange)
+        not_recorded = self._record_if_possible(exchange)
         try:
             findings, not_judged = self._judge_complete(exchange, job_number), None
         except MissingExtraError as error:  # audio that only an optional part can decode
             findings, not_judged = [], str(error)
         is_recorded = self._recorder is not None and not_recorded is None
         return JudgedExchange(
-            findings=tuple(findings), is_recorded=is_recorded, not_recorded=not_recorded, not_judged=not_judged
+            findings=tuple(findings),
+            is_recorded=is_recorded,
+            not_recorded_reason=not_recorded,
+            not_judged_reason=not_judged,
         )
 
     def build_report(self) -> CheckReport:
@@ -137,13 +140,13 @@ class TrafficJudge:
         self._collector.secrets |= self._redactor.secrets.keys()
         return self._collector.build_report()
 
-    def _mask(self, text: str) -> str:
+    def _mask_secrets(self, text: str) -> str:
         return mask_credentials(text, tuple(self._redactor.secrets))
 
     def _build_repeat_command(self, exchange: Exchange) -> str | None:
         """Return the command that sends a request again to where it was forwarded, not to the contract's server."""
         parts = urlsplit(exchange.request.url)
-        origin, target = self._upstream.find_origin_and_target(exchange.request.method, parts.path, parts.query)
+        origin, target = self._upstream.find_origin_and_request_target(exchange.request.method, parts.path, parts.query)
         sent_request = msgspec.structs.replace(exchange.request, url=f"{origin}{target}")
         key_origin = parse_origin(origin)
         return build_repeat_command(
@@ -162,7 +165,7 @@ class TrafficJudge:
             return DOWNLOAD_OPERATION
         return None
 
-    def _record(self, exchange: Exchange) -> str | None:
+    def _record_if_possible(self, exchange: Exchange) -> str | None:
         """Record `exchange`; return the reason if that is not possible."""
         if self._recorder is None:
             return None
@@ -175,12 +178,12 @@ class TrafficJudge:
     def _judge_incomplete(self, exchange: Exchange, reason: str) -> JudgedExchange:
         call = parse_call(self._contract, exchange)
         if call is None:
-            return JudgedExchange(not_judged=reason)
+            return JudgedExchange(not_judged_reason=reason)
         self._count_exchange(exchange)
-        subject = IncompleteResponse(call, self._mask(reason), 1)
+        subject = IncompleteResponse(call, self._mask_secrets(reason), 1)
         findings = self._collector.judge_subjects(self._choose_checker([exchange]), [subject])
         not_recorded = None if self._recorder is None else "the body broke off, which a recording cannot state"
-        return JudgedExchange(findings=tuple(findings), not_recorded=not_recorded)
+        return JudgedExchange(findings=tuple(findings), not_recorded_reason=not_recorded)
 
     def _count_exchange(self, exchange: Exchange) -> None:
         provenance = Provenance.EMULATED if is_emulated(exchange) else Provenance.LIVE

@@ -52,7 +52,9 @@ class TrafficRecorder:
         if not self._has_exchanges or not new_secrets:
             return
         exchanges = load_har(self._har.path).exchanges
-        if not any(find_secret(data, new_secrets) for exchange in exchanges for data in _list_contents(exchange)):
+        if not any(
+            find_secret(data, new_secrets) for exchange in exchanges for data in _list_url_headers_and_bodies(exchange)
+        ):
             return
         redacted = []
         for exchange in exchanges:
@@ -72,6 +74,6 @@ class TrafficRecorder:
         )
 
 
-def _list_contents(exchange: Exchange) -> tuple[bytes, ...]:
+def _list_url_headers_and_bodies(exchange: Exchange) -> tuple[bytes, ...]:
     headers = "\n".join(f"{name}: {value}" for name, value in (*exchange.request.headers, *exchange.response.headers))
     return exchange.request.url.encode(), headers.encode(), exchange.request.body, exchange.response.body

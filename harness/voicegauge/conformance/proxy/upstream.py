@@ -48,7 +48,7 @@ class Upstream:
         """The base URLs in place of the contract's own, by server name, as for `UrlCanonicalizer`."""
         return {} if self._url is None else {"": self._url}
 
-    def find_origin_and_target(self, method: str, path: str, query: str) -> tuple[str, str]:
+    def find_origin_and_request_target(self, method: str, path: str, query: str) -> tuple[str, str]:
         """Return the origin, such as "https://api.example", and the path with the query, to which to forward a request.
 
         Args:

@@ -33,7 +33,7 @@ def plan_cases_to_record(
     targets: Sequence[BaseTarget],
     *,
     is_emulated: bool,
-    every_case: bool,
+    include_every_case: bool,
     whole_providers: Collection[str] | None = None,
 ) -> CasePlan:
     """Plan the cases to record: every delivery, and one rejection of each kind for each operation.
@@ -41,7 +41,8 @@ def plan_cases_to_record(
     Args:
         targets: the targets to record, with the operations without targets that they need.
         is_emulated: whether the emulator is recorded, which rejects a request for a given reason on demand.
-        every_case: whether to record every case of a check, except large uploads and uploads that are within a limit.
+        include_every_case: whether to record every case of a check, except large uploads and uploads that are within a
+            limit.
         whole_providers: see `plan_cases`.
     """
     plan = plan_cases(
@@ -49,12 +50,12 @@ def plan_cases_to_record(
         is_emulated=is_emulated,
         include_all_billable=False,
         spoken_text=SPOKEN_TEXT_IN_RECORDINGS,
-        whole_providers=whole_providers,
+        fully_checked_providers=whole_providers,
     )
     chosen: dict[object, ConformanceCase] = {}
     for case in plan.cases:
         if _count_upload_bytes(case) <= MAX_RECORDED_UPLOAD_BYTES and not _is_upload_within_limit(case):
-            chosen.setdefault(case.id if every_case else _build_similarity_key(case), case)
+            chosen.setdefault(case.id if include_every_case else _build_similarity_key(case), case)
     return msgspec.structs.replace(plan, cases=tuple(chosen.values()))
 
 

@@ -60,7 +60,7 @@ class Constraint:
             values: the values in the request at `value_path`.
         """
         if self.required_name is not None:
-            if self.is_of_parameter:
+            if self.limits_parameter:
                 return "inside" if values else "outside"
             objects = [value for value in values if isinstance(value, dict)]
             if not objects:
@@ -74,7 +74,7 @@ class Constraint:
         return None
 
     @property
-    def is_of_parameter(self) -> bool:
+    def limits_parameter(self) -> bool:
         """Whether it requires the parameter itself, not a member of an object in it."""
         return self.parameter is not None and self.pointer == f"{self.parameter.pointer}/required"
 
@@ -137,7 +137,7 @@ class TriedConstraints:
     @property
     def lacks_parameter(self) -> bool:
         """Whether the requests lack a required parameter."""
-        return any(side == "outside" and constraint.is_of_parameter for constraint, side in self._sides)
+        return any(side == "outside" and constraint.limits_parameter for constraint, side in self._sides)
 
 
 class RequestConstraints:
@@ -155,7 +155,7 @@ class RequestConstraints:
         self._groups = tuple(groups.values())
         self._tried_by_shape: dict[Hashable, TriedConstraints] = {}
 
-    def find_tried(self, request: ConstrainedRequest) -> TriedConstraints:
+    def find_tried_constraints(self, request: ConstrainedRequest) -> TriedConstraints:
         """Return the constraints that `request` tries: the same object for all requests of its shape."""
         shape = request.request_shape
         tried = self._tried_by_shape.get(shape)
@@ -189,7 +189,7 @@ def iterate_constraints(operation: Operation) -> Iterator[Constraint]:
     """Yield the constraints of every request body and parameter of `operation`."""
     for media in operation.request_media.values():
         if media.schema_pointer is not None:
-            for keyword in _walk_schema(operation, media.part_data["schema"], media.schema_pointer, ()):
+            for keyword in _iterate_schema_constraints(operation, media.part_data["schema"], media.schema_pointer, ()):
                 prefix = "body" + "".join(f"/{escape_pointer_token(token)}" for token in keyword.value_path).replace(
                     "/", "#/", 1
                 )
@@ -201,7 +201,7 @@ def iterate_constraints(operation: Operation) -> Iterator[Constraint]:
         if parameter.is_required and parameter.location != "path":
             pointer = f"{parameter.pointer}/required"
             yield Constraint(f"{prefix} required", pointer, (), _ANY, parameter=parameter, required_name=parameter.name)
-        for keyword in _walk_schema(
+        for keyword in _iterate_schema_constraints(
             operation, parameter.part_data.get("schema", {}), f"{parameter.pointer}/schema", ()
         ):
             yield _add_name_prefix(keyword, prefix, parameter=parameter)
@@ -233,7 +233,9 @@ def _add_name_prefix(
     )
 
 
-def _walk_schema(operation: Operation, schema: Any, pointer: str, path: tuple[str, ...]) -> Iterator[Constraint]:
+def _iterate_schema_constraints(
+    operation: Operation, schema: Any, pointer: str, path: tuple[str, ...]
+) -> Iterator[Constraint]:
     schema, pointer = operation.contract.schemas.resolve_reference(schema, pointer)
     if not isinstance(schema, dict):
         return
@@ -244,14 +246,14 @@ def _walk_schema(operation: Operation, schema: Any, pointer: str, path: tuple[st
     for name in schema.get("required", ()):
         yield Constraint("required", f"{pointer}/required", path, _OBJECT, required_name=name)
     for index, part in enumerate(schema.get("allOf", ())):
-        yield from _walk_schema(operation, part, f"{pointer}/allOf/{index}", path)
+        yield from _iterate_schema_constraints(operation, part, f"{pointer}/allOf/{index}", path)
     if len(path) < MAX_SCHEMA_DEPTH:
         for name, inner in schema.get("properties", {}).items():
-            yield from _walk_schema(
+            yield from _iterate_schema_constraints(
                 operation, inner, f"{pointer}/properties/{escape_pointer_token(name)}", (*path, name)
             )
         if isinstance(schema.get("items"), dict):
-            yield from _walk_schema(operation, schema["items"], f"{pointer}/items", (*path, "*"))
+            yield from _iterate_schema_constraints(operation, schema["items"], f"{pointer}/items", (*path, "*"))
 
 
 def _compute_shape(value: Any) -> Any:

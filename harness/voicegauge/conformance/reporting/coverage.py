@@ -134,7 +134,7 @@ class CoverageCounter:
             return
         call = Call(operation, exchange)
         request = ConstrainedRequest(call)
-        tried = get_request_constraints(operation).find_tried(request)
+        tried = get_request_constraints(operation).find_tried_constraints(request)
         self._requests[operation, tried, request.list_violated_pointers()] += 1
         self._responses[operation, call.status] += 1
         self._count_reported_state(call)
@@ -170,15 +170,15 @@ class CoverageCounter:
         for (operation, status), count in self._responses.items():
             documented = operation.find_response(status)
             name = documented.status if documented is not None else str(status)
-            counts.add_tries(documented is not None, "status", operation, name, count)
+            counts.add_tried_requests(documented is not None, "status", operation, name, count)
         for (operation, state), count in self._states.items():
             is_documented = operation.job is not None and state in operation.job.states
-            counts.add_tries(is_documented, "state", operation, state, count)
+            counts.add_tried_requests(is_documented, "state", operation, state, count)
         for (operation, tried, violated_pointers), count in self._requests.items():
             is_valid = not violated_pointers and not tried.lacks_parameter
-            counts.add_tries(is_valid, "operation", operation, operation.id, count)
+            counts.add_tried_requests(is_valid, "operation", operation, operation.id, count)
             for name, is_inside in tried.find_sides(violated_pointers).items():
-                counts.add_tries(is_inside, "constraint", operation, name, count)
+                counts.add_tried_requests(is_inside, "constraint", operation, name, count)
         return counts
 
     def _count_reported_state(self, call: Call) -> None:
@@ -243,7 +243,9 @@ class _SideCounts(NamedTuple):
     inside_counts: Counter[tuple[str, str, str]]
     outside_counts: Counter[tuple[str, str, str]]
 
-    def add_tries(self, is_inside: bool, kind: CoverageKind, operation: Operation, name: str, count: int) -> None:
+    def add_tried_requests(
+        self, is_inside: bool, kind: CoverageKind, operation: Operation, name: str, count: int
+    ) -> None:
         side = self.inside_counts if is_inside else self.outside_counts
         side[kind, _build_full_name(operation), name] += count
 

@@ -146,24 +146,29 @@ def describe_doubtful_statuses(statuses: Mapping[int, int]) -> str | None:
         statuses: number of responses by HTTP status.
     """
     total, first = sum(statuses.values()), next(iter(statuses), 0)
-    if total >= 10 and len(statuses) == 1 and first not in _CAUSES_BY_STATUS and (300 <= first < 400 or first >= 500):
+    if (
+        total >= 10
+        and len(statuses) == 1
+        and first not in _LIKELY_CAUSE_BY_STATUS
+        and (300 <= first < 400 or first >= 500)
+    ):
         cause = "the base URL, because redirects are not followed" if first < 400 else "the server first"
         return f"every response has status {first}: check {cause}"
-    doubtful = {status: count for status, count in sorted(statuses.items()) if status in _CAUSES_BY_STATUS}
+    doubtful = {status: count for status, count in sorted(statuses.items()) if status in _LIKELY_CAUSE_BY_STATUS}
     if total < 10 or sum(doubtful.values()) < 0.9 * total:
         return None
     named = " or ".join(map(str, doubtful))
-    causes = " and ".join(dict.fromkeys(_CAUSES_BY_STATUS[status] for status in doubtful))
+    causes = " and ".join(dict.fromkeys(_LIKELY_CAUSE_BY_STATUS[status] for status in doubtful))
     return f"{sum(doubtful.values())} of {total} responses have status {named}: check {causes} first"
 
 
 def find_common_failure_cause(count_by_status: Mapping[int, int]) -> str | None:
     """Return what is probably wrong ("the key", "the base URL") if all responses have statuses of one such cause."""
-    causes = {_CAUSES_BY_STATUS.get(status) for status in count_by_status}
+    causes = {_LIKELY_CAUSE_BY_STATUS.get(status) for status in count_by_status}
     return causes.pop() if len(causes) == 1 else None
 
 
-_CAUSES_BY_STATUS = {
+_LIKELY_CAUSE_BY_STATUS = {
     401: "the key",
     403: "the key",
     404: "the base URL",
@@ -219,21 +224,21 @@ def group_rejections(
     deliveries: dict[str, list[bool]] = {}
     for case in cases:
         if case.is_delivery and case.target is not None:
-            deliveries.setdefault(case.target, []).append(_REJECTION_RULE in case.violations)
+            deliveries.setdefault(case.target, []).append(_REJECTS_VALID_RULE_ID in case.violations)
     missing = {target for target, are_rejected in deliveries.items() if all(are_rejected)}
     if len(missing) == len(deliveries):  # then nothing works, and the cause may be any
         missing = set()
     where_by_target: dict[str, FindingLocation] = {}
     for finding in findings:
         target = target_by_case_id.get(finding.case or "")
-        if finding.rule == _REJECTION_RULE and target in missing:
+        if finding.rule == _REJECTS_VALID_RULE_ID and target in missing:
             where = where_by_target.setdefault(target, finding.where)
             yield msgspec.structs.replace(finding, where=where)
         else:
             yield finding
 
 
-_REJECTION_RULE = "rejects-valid"
+_REJECTS_VALID_RULE_ID = "rejects-valid"
 
 
 def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -57,7 +57,7 @@ class _RunningTotal:
         return SpendingTotal(requests=self.requests, billable=self.billable, usd=round(self.usd, 6))
 
 
-_RunningTotalByName = defaultdict[str, _RunningTotal]
+_RunningTotalsByName = defaultdict[str, _RunningTotal]
 
 
 class SpendingAccount:
@@ -66,7 +66,7 @@ class SpendingAccount:
     def __init__(self) -> None:
         """Begin without any spending."""
         self._total = _RunningTotal()
-        self._targets, self._operations, self._kinds = (_RunningTotalByName(_RunningTotal) for _ in range(3))
+        self._targets, self._operations, self._kinds = (_RunningTotalsByName(_RunningTotal) for _ in range(3))
         self._subject_classes: defaultdict[frozenset[type[Any]], _RunningTotal] = defaultdict(_RunningTotal)
         """By the set of classes that were judged in a case."""
         self._rules: dict[str, type[Any]] = {}
@@ -102,9 +102,9 @@ class SpendingAccount:
             by_rule=_build_totals(self._sum_by_rule()),
         )
 
-    def _sum_by_rule(self) -> _RunningTotalByName:
+    def _sum_by_rule(self) -> _RunningTotalsByName:
         """Return the spending for the cases with subjects of the class that each rule judges, or of derived classes."""
-        totals = _RunningTotalByName(_RunningTotal)
+        totals = _RunningTotalsByName(_RunningTotal)
         for rule, judged_class in self._rules.items():
             for subject_classes, running in self._subject_classes.items():
                 if any(issubclass(subject_class, judged_class) for subject_class in subject_classes):
@@ -112,7 +112,7 @@ class SpendingAccount:
         return totals
 
 
-def _build_totals(running_totals: _RunningTotalByName) -> dict[str, SpendingTotal]:
+def _build_totals(running_totals: _RunningTotalsByName) -> dict[str, SpendingTotal]:
     return {name: total.rounded_total for name, total in running_totals.items()}
 
 

@@ -9,10 +9,10 @@ from voicegauge.client import Journal
 from voicegauge.conformance.reporting import LeftResource, ResourceSummary
 from voicegauge.conformance.resources.events import (
     RequestedResource,
-    ResourceCreated,
-    ResourceDeleted,
+    ResourceCreatedEvent,
+    ResourceDeletedEvent,
     ResourceHistory,
-    ResourceNotCreated,
+    ResourceNotCreatedEvent,
 )
 from voicegauge.conformance.resources.journal import LeftoverJournal, lock_ended_journals
 from voicegauge.conformance.resources.requests import ResourceRequests
@@ -22,7 +22,7 @@ from voicegauge.contract.extension import ResourceSpec
 from voicegauge.errors import DataError
 
 UNKNOWN_ID_REASON = "its id is not known, because no response contained a usable one"
-WriteDeletionOutcome = Callable[[ResourceCreated | ResourceNotCreated | ResourceDeleted], None]
+DeletionOutcomeWriter = Callable[[ResourceCreatedEvent | ResourceNotCreatedEvent | ResourceDeletedEvent], None]
 """Notes what became of a resource."""
 
 
@@ -38,7 +38,7 @@ class ResourceCleanup:
         """
         self._service, self._contract, self._account = service, service.contract, account_checksum
 
-    async def note_existing_resources(self, operation_ids: Collection[str], tracker: ResourceTracker) -> None:
+    async def list_existing_resources(self, operation_ids: Collection[str], tracker: ResourceTracker) -> None:
         """List the resources that `operation_ids` are going to create, so that new ones can be recognized.
 
         Only resources that can be deleted are listed.
@@ -49,7 +49,7 @@ class ResourceCleanup:
             if operation.id in operation_ids and resource is not None and resource.delete is not None:
                 listed = await requests.list_items(resource)
                 if listed is not None:
-                    tracker.note_existing(operation, [item[resource.id.tokens[-1]] for item in listed])
+                    tracker.record_existing_ids(operation, [item[resource.id.tokens[-1]] for item in listed])
 
     async def delete_leftover_resources(self, journals_folder: Path, notify: Callable[[str], None]) -> ResourceSummary:
         """Delete the resources that earlier runs left on the same servers.
@@ -88,7 +88,7 @@ class ResourceCleanup:
                     left=tuple(self._describe_left_resource(resource, reason) for resource in resources)
                 )
             before = history.deleted
-            left = [one async for one in self._delete_all(history, resources, left_journal.write)]
+            left = [one async for one in self._delete_all_resources(history, resources, left_journal.write)]
             for resource in history.undeleted_resources:
                 if (
                     resource in resources
@@ -96,23 +96,25 @@ class ResourceCleanup:
                     and not self._can_be_found_by_listing(history, resource)
                 ):
                     # It has been reported, and a later run cannot do more.
-                    left_journal.write(ResourceNotCreated(request=resource.request_event.request))
+                    left_journal.write(ResourceNotCreatedEvent(request=resource.request_event.request))
         return ResourceSummary(deleted_of_earlier_runs=history.deleted - before, left=tuple(left))
 
     async def delete_created_resources(self, tracker: ResourceTracker) -> ResourceSummary:
         """Delete the resources that `tracker` knows of, and close its journal."""
         history = tracker.history
-        left = [one async for one in self._delete_all(history, history.undeleted_resources, tracker.write_outcome)]
+        left = [
+            one async for one in self._delete_all_resources(history, history.undeleted_resources, tracker.write_outcome)
+        ]
         tracker.close()
         return ResourceSummary(created=history.created_count, deleted=history.deleted, left=tuple(left))
 
-    async def _delete_all(
-        self, history: ResourceHistory, resources: Sequence[RequestedResource], write_outcome: WriteDeletionOutcome
+    async def _delete_all_resources(
+        self, history: ResourceHistory, resources: Sequence[RequestedResource], write_outcome: DeletionOutcomeWriter
     ) -> AsyncIterator[LeftResource]:
         """Delete `resources`, and yield those that stay in the account."""
         requests = ResourceRequests(self._service)
         for resource in resources:
-            spec = self._find_spec(resource)
+            spec = self._find_resource_spec(resource)
             if spec is None:
                 yield self._describe_left_resource(
                     resource, f"the contract does not describe {resource.request_event.operation} any more"
@@ -127,13 +129,13 @@ class ResourceCleanup:
                 if reason is not None:
                     yield self._describe_left_resource(resource, reason)
 
-    def _find_spec(self, resource: RequestedResource) -> ResourceSpec | None:
+    def _find_resource_spec(self, resource: RequestedResource) -> ResourceSpec | None:
         creating_operation = self._contract.operations.get(resource.request_event.operation)
         return creating_operation.resource if creating_operation is not None else None
 
     def _can_be_found_by_listing(self, history: ResourceHistory, resource: RequestedResource) -> bool:
         """Whether a resource whose id was never received can be found in a list."""
-        spec = self._find_spec(resource)
+        spec = self._find_resource_spec(resource)
         return spec is not None and spec.list is not None and history.has_listed(resource.request_event.operation)
 
     async def _find_and_delete(
@@ -142,7 +144,7 @@ class ResourceCleanup:
         history: ResourceHistory,
         resource: RequestedResource,
         resource_spec: ResourceSpec,
-        write_outcome: WriteDeletionOutcome,
+        write_outcome: DeletionOutcomeWriter,
     ) -> str | None:
         """Delete a resource; return the reason why that failed, or `None` if the resource does not exist any more."""
         number, resource_id = resource.request_event.request, resource.id
@@ -152,19 +154,19 @@ class ResourceCleanup:
                 return f"{UNKNOWN_ID_REASON}, and the list of all could not be read"
             ids = history.find_unknown_ids(resource, listed, resource_spec.id.tokens[-1])
             if not ids:
-                write_outcome(ResourceNotCreated(request=number))
+                write_outcome(ResourceNotCreatedEvent(request=number))
                 return None
             if len(ids) > 1:
                 return f"{UNKNOWN_ID_REASON}; it is one of {', '.join(ids)}"
             resource_id = ids[0]
-            write_outcome(ResourceCreated(request=number, id=resource_id))
+            write_outcome(ResourceCreatedEvent(request=number, id=resource_id))
         reason = await requests.delete_resource(resource_spec, resource_id, resource.request_event.key_use)
         if reason is None:
-            write_outcome(ResourceDeleted(request=number))
+            write_outcome(ResourceDeletedEvent(request=number))
         return reason
 
     def _describe_left_resource(self, resource: RequestedResource, reason: str) -> LeftResource:
-        spec = self._find_spec(resource)
+        spec = self._find_resource_spec(resource)
         return LeftResource(
             operation=f"{self._contract.id}/{resource.request_event.operation}",
             name=spec.name if spec is not None else "resource",

@@ -18,7 +18,7 @@ class JournalAccount(Record, frozen=True, kw_only=True, tag_field="event", tag="
     """The checksum of the API key, from `compute_account_checksum`."""
 
 
-class ResourcesListed(Record, frozen=True, kw_only=True, tag_field="event", tag="listed"):
+class ResourcesListedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="listed"):
     """The resources that existed before the run."""
 
     operation: str
@@ -26,7 +26,7 @@ class ResourcesListed(Record, frozen=True, kw_only=True, tag_field="event", tag=
     ids: tuple[str, ...]
 
 
-class ResourceRequested(Record, frozen=True, kw_only=True, tag_field="event", tag="requested"):
+class ResourceRequestedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="requested"):
     """A request that creates a resource is about to be sent."""
 
     request: int
@@ -43,34 +43,39 @@ class ResourceRequested(Record, frozen=True, kw_only=True, tag_field="event", ta
     """Short values of the request body as text, by which the resource is recognized if its id is not known."""
 
 
-class ResourceCreated(Record, frozen=True, kw_only=True, tag_field="event", tag="created"):
+class ResourceCreatedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="created"):
     """The response to a request contained the id of a new resource."""
 
     request: int
     id: str
 
 
-class ResourceNotCreated(Record, frozen=True, kw_only=True, tag_field="event", tag="not_created"):
+class ResourceNotCreatedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="not_created"):
     """The request was rejected or never sent, or its resource is known from an earlier request."""
 
     request: int
 
 
-class ResourceDeleted(Record, frozen=True, kw_only=True, tag_field="event", tag="deleted"):
+class ResourceDeletedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="deleted"):
     """The resource was deleted."""
 
     request: int
 
 
 ResourceEvent = (
-    JournalAccount | ResourcesListed | ResourceRequested | ResourceCreated | ResourceNotCreated | ResourceDeleted
+    JournalAccount
+    | ResourcesListedEvent
+    | ResourceRequestedEvent
+    | ResourceCreatedEvent
+    | ResourceNotCreatedEvent
+    | ResourceDeletedEvent
 )
 
 
 class RequestedResource(Record, frozen=True, kw_only=True):
     """A resource that a request created, or may have created."""
 
-    request_event: ResourceRequested
+    request_event: ResourceRequestedEvent
     id: str | None = None
     """The id of the resource; `None` if no response contained a usable one: it may not even exist."""
 
@@ -109,17 +114,17 @@ class ResourceHistory:
         match event:
             case JournalAccount():
                 self.account = event.checksum
-            case ResourcesListed():
+            case ResourcesListedEvent():
                 self._listed[event.operation] = event.ids
-            case ResourceRequested():
+            case ResourceRequestedEvent():
                 self._resources[event.request] = RequestedResource(request_event=event)
-            case ResourceCreated():
+            case ResourceCreatedEvent():
                 resource = self._resources[event.request]
                 self._resources[event.request] = msgspec.structs.replace(resource, id=event.id)
                 self._ids.add((resource.request_event.operation, event.id))
-            case ResourceNotCreated():
+            case ResourceNotCreatedEvent():
                 self._resources.pop(event.request, None)
-            case ResourceDeleted():
+            case ResourceDeletedEvent():
                 self.deleted += self._resources.pop(event.request, None) is not None
 
     def has_listed(self, operation: str) -> bool:
@@ -141,10 +146,10 @@ class ResourceHistory:
         """
         operation, fields = resource.request_event.operation, resource.request_event.fields
         unknown = (item for item in listed_items if not self.is_known_resource(operation, item[id_field_name]))
-        return [item[id_field_name] for item in unknown if _agrees_with_request(item, fields)]
+        return [item[id_field_name] for item in unknown if _matches_requested_fields(item, fields)]
 
 
-def _agrees_with_request(listed_item: dict[str, Any], request_fields: dict[str, str]) -> bool:
+def _matches_requested_fields(listed_item: dict[str, Any], request_fields: dict[str, str]) -> bool:
     """Whether a listed resource shares at least one field with a request, and all shared fields are equal."""
     common = request_fields.keys() & listed_item.keys()
     return bool(common) and all(to_comparable_text(listed_item[name]) == request_fields[name] for name in common)

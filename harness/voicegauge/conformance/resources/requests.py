@@ -51,7 +51,7 @@ class ResourceRequests:
             return None
         name = resource.id.tokens[-1]
         body = parse_exchange(exchange).response_json
-        if not _contains_list(body):
+        if not _contains_json_list(body):
             return None  # such as the page of a proxy: nothing follows from it about what exists
         items = [{**item, name: str(item[name])} for item in _iterate_objects_with_id(body, name)]
         secrets = self._service.client.secrets
@@ -80,7 +80,7 @@ class ResourceRequests:
         )
 
     async def _send_deletion(
-        self, operation: Operation, request: RequestParts, key_use: CaseKeyUse, gone_statuses: Sequence[int] = ()
+        self, operation: Operation, request: RequestParts, key_use: CaseKeyUse, statuses_if_deleted: Sequence[int] = ()
     ) -> str | None:
         if self._unreachable is not None:
             return f"the service does not respond: {self._unreachable}"
@@ -92,7 +92,7 @@ class ResourceRequests:
         except (BudgetError, UsageError) as error:
             return str(error)
         status = exchange.response.status
-        is_gone = 200 <= status < 300 or status in gone_statuses
+        is_gone = 200 <= status < 300 or status in statuses_if_deleted
         return None if is_gone else f"{operation.id} responded with status {status}"
 
     async def _send(self, operation: Operation, request: RequestParts, api_key: ApiKeyOrSentinel) -> Exchange:
@@ -119,7 +119,7 @@ class ResourceRequests:
         return exchanges
 
 
-def _contains_list(json_value: Any) -> bool:
+def _contains_json_list(json_value: Any) -> bool:
     """Whether a JSON value is a list, or contains one at any depth of its objects."""
     pending = [json_value]
     while pending:

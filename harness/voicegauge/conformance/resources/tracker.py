@@ -11,13 +11,13 @@ from urllib.parse import unquote, urlsplit
 from voicegauge.client import build_credentials, is_storable_id, list_secrets, remove_credentials, replace_key
 from voicegauge.conformance.cases import CaseKeyUse
 from voicegauge.conformance.resources.events import (
-    ResourceCreated,
-    ResourceDeleted,
+    ResourceCreatedEvent,
+    ResourceDeletedEvent,
     ResourceEvent,
     ResourceHistory,
-    ResourceNotCreated,
-    ResourceRequested,
-    ResourcesListed,
+    ResourceNotCreatedEvent,
+    ResourceRequestedEvent,
+    ResourcesListedEvent,
     to_comparable_text,
 )
 from voicegauge.conformance.resources.journal import ResourceJournal
@@ -29,7 +29,7 @@ from voicegauge.recording import BAD_KEY, find_secret
 MAX_RESPONSE_WAIT_S = 10.0
 """Seconds to wait, after Ctrl-C, for the response to a request that creates a resource. Only the response has the id
 with which the resource can be deleted."""
-MAX_NOTED_FIELD_CHARACTERS = 100
+MAX_RECORDED_FIELD_CHARACTERS = 100
 """Number of characters in the longest value of a request body by which a resource is recognized in a list."""
 
 
@@ -52,10 +52,12 @@ class ResourceTracker:
         self.history = ResourceHistory()
         """What the requests so far created and deleted."""
 
-    def note_existing(self, creating_operation: Operation, ids: Iterable[str]) -> None:
+    def record_existing_ids(self, creating_operation: Operation, ids: Iterable[str]) -> None:
         """Note which resources of the kind that `creating_operation` creates existed before the check."""
         with contextlib.suppress(StorageError):  # the first creation reports that the journal cannot be written
-            self._record_event(creating_operation, ResourcesListed(operation=creating_operation.id, ids=tuple(ids)))
+            self._record_event(
+                creating_operation, ResourcesListedEvent(operation=creating_operation.id, ids=tuple(ids))
+            )
 
     async def observe(
         self, request: Request, operation_id: str, send_request: Callable[[], Awaitable[Exchange]]
@@ -71,7 +73,7 @@ class ResourceTracker:
         creating_operation = self._creators.get(operation_id)
         if creating_operation is None:
             exchange = await send_request()
-            self._note_deletion(exchange)
+            self._record_deletion(exchange)
             return exchange
         creating = asyncio.ensure_future(self._send_creation(creating_operation, request, send_request))
         try:
@@ -89,7 +91,7 @@ class ResourceTracker:
         number, parts = self._requests, urlsplit(request.url)
         self._record_event(
             creating_operation,
-            ResourceRequested(
+            ResourceRequestedEvent(
                 request=number,
                 operation=creating_operation.id,
                 origin=f"{parts.scheme}://{parts.netloc}",
@@ -102,9 +104,9 @@ class ResourceTracker:
             exchange = await send_request()
         except TransportError as error:
             if not error.sent:
-                self._record_response(creating_operation, ResourceNotCreated(request=number))
+                self._record_response(creating_operation, ResourceNotCreatedEvent(request=number))
             raise
-        self._note_creation(creating_operation, number, exchange)
+        self._record_creation(creating_operation, number, exchange)
         return exchange
 
     def _find_key_use(self, creating_operation: Operation, request: Request) -> CaseKeyUse:
@@ -114,10 +116,10 @@ class ResourceTracker:
             return "wrong"
         return "missing" if remove_credentials(request, creating_operation, self._key) == request else "valid"
 
-    def _note_creation(self, creating_operation: Operation, request_number: int, exchange: Exchange) -> None:
+    def _record_creation(self, creating_operation: Operation, request_number: int, exchange: Exchange) -> None:
         assert creating_operation.resource is not None, "only called for operations that create a resource"
         if not 200 <= exchange.response.status < 300:
-            self._record_response(creating_operation, ResourceNotCreated(request=request_number))
+            self._record_response(creating_operation, ResourceNotCreatedEvent(request=request_number))
             return
         resource_id = parse_exchange(exchange).read_text(creating_operation.resource.id)
         if not is_storable_id(resource_id, self._secrets):
@@ -125,11 +127,11 @@ class ResourceTracker:
         if self.history.is_known_resource(
             creating_operation.id, resource_id
         ):  # such as the next message of a conversation
-            self._record_response(creating_operation, ResourceNotCreated(request=request_number))
+            self._record_response(creating_operation, ResourceNotCreatedEvent(request=request_number))
         else:
-            self._record_response(creating_operation, ResourceCreated(request=request_number, id=resource_id))
+            self._record_response(creating_operation, ResourceCreatedEvent(request=request_number, id=resource_id))
 
-    def _note_deletion(self, exchange: Exchange) -> None:
+    def _record_deletion(self, exchange: Exchange) -> None:
         if not 200 <= exchange.response.status < 300:
             return
         parsed = parse_exchange(exchange)
@@ -139,9 +141,9 @@ class ResourceTracker:
             if deletion is None or deletion.operation != exchange.operation or resource.id is None:
                 continue
             if resource.id in _iterate_texts_at(parsed, self._contract.find_operation(deletion.operation), deletion.id):
-                self.write_outcome(ResourceDeleted(request=resource.request_event.request))
+                self.write_outcome(ResourceDeletedEvent(request=resource.request_event.request))
 
-    def write_outcome(self, event: ResourceCreated | ResourceNotCreated | ResourceDeleted) -> None:
+    def write_outcome(self, event: ResourceCreatedEvent | ResourceNotCreatedEvent | ResourceDeletedEvent) -> None:
         """Note what became of a resource; do nothing if its deletion has been observed already."""
         for resource in self.history.undeleted_resources:
             if resource.request_event.request == event.request:
@@ -186,7 +188,7 @@ def _list_short_fields(operation: Operation, request: Request, secrets: Iterable
     return {
         name: text
         for name, text in texts.items()
-        if len(text) <= MAX_NOTED_FIELD_CHARACTERS
+        if len(text) <= MAX_RECORDED_FIELD_CHARACTERS
         and find_secret(f"{name}\n{text}".encode(errors="replace"), secrets) is None
     }
 

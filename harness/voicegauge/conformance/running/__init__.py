@@ -12,7 +12,7 @@ from voicegauge.conformance.running.response_audio import (
     read_speech_request,
     read_streamed_audio,
 )
-from voicegauge.conformance.running.service import CheckedService, SaveExchanges
+from voicegauge.conformance.running.service import CheckedService, ExchangeSaver
 from voicegauge.conformance.running.webhook_session import open_receiver_for_cases
 
 __all__ = [
@@ -21,10 +21,10 @@ __all__ = [
     "CaseRunner",
     "CheckedService",
     "Collector",
+    "ExchangeSaver",
     "JudgedCallback",
     "JudgedCase",
     "PricedPlan",
-    "SaveExchanges",
     "compute_step_price_usd",
     "compute_total_price_usd",
     "open_receiver_for_cases",

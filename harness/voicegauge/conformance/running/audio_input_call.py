@@ -19,7 +19,7 @@ async def fetch_audio_input_call(
         target.operation,
         call.exchange,
         request_origin=call.request_origin,
-        audio_target=target,
+        audio_input_target=target,
         # Other uploads are too long, too short or damaged, so it is not known what a recognizer should find in them.
         reference_transcript=sentence.text if find_uploaded_audio(target, case) == sentence.file.data else None,
         response_files=response_files.audio_files,

@@ -34,10 +34,10 @@ async def follow_batch(
     last_poll: Call | None = None
     async for subject in follow_job(target.operation, request, send_step, client, f"a batch of {BATCH_ITEM_COUNT}"):
         yield subject
-        if isinstance(subject, JobHistory) and subject.polls and _has_ended(subject.polls[-1]):
+        if isinstance(subject, JobHistory) and subject.polls and _is_in_terminal_state(subject.polls[-1]):
             last_poll = subject.polls[-1]
     for item in _list_batch_items(target.operation.batch, last_poll) if last_poll is not None else ():
-        async for item_subject in _follow_item(target.operation, item, send_step):
+        async for item_subject in _follow_batch_item(target.operation, item, send_step):
             yield item_subject
 
 
@@ -87,7 +87,7 @@ async def follow_job(
         yield JobHistory(submit, tuple(polls), status, is_timed_out=timed_out)
 
 
-def _has_ended(poll: Call) -> bool:
+def _is_in_terminal_state(poll: Call) -> bool:
     job = poll.operation.job
     state = job.states.get(str(poll.read_response(job.state))) if job is not None and poll.is_accepted else None
     return state is not None and state.end is not None
@@ -98,7 +98,9 @@ def _list_batch_items(batch_spec: BatchSpec, last_poll: Call) -> list[object]:
     return results if isinstance(results, list) else []
 
 
-async def _follow_item(operation: Operation, batch_item: object, send_step: SendStep) -> AsyncIterator[CheckSubject]:
+async def _follow_batch_item(
+    operation: Operation, batch_item: object, send_step: SendStep
+) -> AsyncIterator[CheckSubject]:
     """Poll one item, which is a job of the operation that takes single requests."""
     assert operation.batch is not None, "only planned for operations with x-batch"
     single = operation.contract.find_operation(operation.batch.item_operation)

@@ -20,24 +20,26 @@ def find_priced_item(contract: Contract, case: ConformanceCase) -> PricedItem | 
     return target or (contract.find_operation(case.operation) if case.is_billable_operation else None)
 
 
-def build_price_name(item: PricedItem) -> str:
+def build_price_name(priced_item: PricedItem) -> str:
     """Return the name that a user gives a price for: <provider>/<target or operation>."""
-    return f"{item.contract.id}/{item.name if isinstance(item, BaseTarget) else item.id}"
+    return f"{priced_item.contract.id}/{priced_item.name if isinstance(priced_item, BaseTarget) else priced_item.id}"
 
 
 def compute_price_usd(
-    item: PricedItem, prices: Mapping[str, float], characters: int, audio_s: float = 0.0
+    priced_item: PricedItem, prices: Mapping[str, float], characters: int, audio_s: float = 0.0
 ) -> float | None:
     """Return the price of one request in dollars; `None` if it is unknown.
 
     Args:
-        item: the target or operation that is charged.
+        priced_item: the target or operation that is charged.
         prices: prices that the user gave, in dollars per request by `build_price_name`. They replace prices in the
             contract.
         characters: number of characters in the text.
         audio_s: duration of the uploaded audio in seconds; 0 if none is uploaded.
     """
-    return quote_price(item, characters, audio_s=audio_s or None, user_price_usd=prices.get(build_price_name(item))).usd
+    return quote_price(
+        priced_item, characters, audio_s=audio_s or None, user_price_usd=prices.get(build_price_name(priced_item))
+    ).usd
 
 
 def compute_case_price_usd(contract: Contract, case: ConformanceCase, prices: Mapping[str, float]) -> float | None:

@@ -117,7 +117,7 @@ class CallbackMonitor:
             state=single.read_state(value),
             findings=findings,
             verdict="failed" if findings else "passed",
-            sender="verified" if _is_sender_verified(together) else "unverified",
+            sender="verified" if _has_valid_signature(together) else "unverified",
         )
 
     def _remove_reported_findings(self, findings: Iterable[Finding], callback_key: Sequence[str]) -> Iterator[Finding]:
@@ -138,10 +138,10 @@ class CallbackMonitor:
         return best if best is not None and (is_only_one or _collect_matching_evidence(best) >= (True, True)) else None
 
 
-def _is_sender_verified(callbacks: RequestCallbacks) -> bool:
+def _has_valid_signature(callbacks: RequestCallbacks) -> bool:
     """Whether the last callback has a right signature that is neither old nor repeated."""
-    signature, parts = callbacks.webhook.signature, callbacks.signed_parts
-    if signature is None or callbacks.webhook_secret is None or not callbacks.is_signature_right(-1):
+    signature, parts = callbacks.webhook.signature, callbacks.signature_headers
+    if signature is None or callbacks.webhook_secret is None or not callbacks.is_signature_valid(-1):
         return False
     if parts[-1].timestamp:
         is_in_time = (
@@ -161,12 +161,12 @@ def _collect_matching_evidence(candidate: RequestCallbacks) -> tuple[bool, bool,
     return (
         isinstance(candidate.read_job_id(value), str),
         candidate.read_phase(value) is not None,
-        _names_a_model_of(candidate.operation, value),
+        _names_model_of_operation(candidate.operation, value),
         next(iter(errors), "none") == "none",
     )
 
 
-def _names_a_model_of(operation: Operation, body: object) -> bool:
+def _names_model_of_operation(operation: Operation, body: object) -> bool:
     """Whether a callback contains the name of a model that the operation serves."""
     status = find_status_operation(operation)
     location = status.job.model if status is not None and status.job is not None else None

@@ -137,30 +137,30 @@ class CaseRunner:
             except StorageError:
                 raise
             except (TransportError, UsageError) as error:
-                self._note_case_finished(case, str(error))
-                if self.should_give_up(error):
+                self._record_case_finished(case, str(error))
+                if self.must_stop_after_error(error):
                     raise
                 self._collector.add_skipped(case, str(error))
                 continue
-            self._note_case_finished(case, judged.no_verdict_reason)
+            self._record_case_finished(case, judged.no_verdict_reason)
             addressed = self._find_addressed_target(case)
             target_id = addressed.id if addressed is not None else None
             self._collector.add_result(case, judged.findings, judged.status, judged.no_verdict_reason, target_id)
             if judged.error is None:
                 self._unreachable_requests = 0
-            elif self.should_give_up(judged.error):
+            elif self.must_stop_after_error(judged.error):
                 raise judged.error
 
     def _find_reason_not_to_repeat(self, case: ConformanceCase) -> str | None:
         """Return why `case` is not sent, because of a request of an earlier command; `None` if it is sent."""
         return self.service.case_journal.find_skip_reason(case) if self.service.case_journal is not None else None
 
-    def _note_case_finished(self, case: ConformanceCase, no_verdict_reason: str | None) -> None:
+    def _record_case_finished(self, case: ConformanceCase, no_verdict_reason: str | None) -> None:
         """Note in the journal that the results of all requests of `case` are known."""
         if self.service.case_journal is not None:
             self.service.case_journal.record_case_finished(case.id, no_verdict_reason)
 
-    def should_give_up(self, error: Exception) -> bool:
+    def must_stop_after_error(self, error: Exception) -> bool:
         """Whether to stop, because `error` and the errors just before it mean that the service does not respond."""
         is_unreachable = isinstance(error, UnreachableError | TimedOutError)
         self._unreachable_requests = self._unreachable_requests + 1 if is_unreachable else 0
@@ -213,9 +213,9 @@ class CaseRunner:
             try:
                 subjects, exchange, skipped = await self._send_call(case)
             except TransportError as error:
-                self._note_case_finished(case, str(error))
+                self._record_case_finished(case, str(error))
                 raise
-            self._note_case_finished(case, skipped)
+            self._record_case_finished(case, skipped)
             self._unreachable_requests = 0
             if read_subjects is not None and skipped is None:
                 subjects = list(read_subjects(exchange))
@@ -335,9 +335,9 @@ class CaseRunner:
         exchanges: list[Exchange] = []
 
         async def send(
-            operation: Operation, request: RequestParts, account: CallingAccount, server: str | None
+            operation: Operation, request: RequestParts, calling_account: CallingAccount, server: str | None
         ) -> Exchange:
-            attempts = await self._sender.send_step(case, operation, request, account, server)
+            attempts = await self._sender.send_step(case, operation, request, calling_account, server)
             exchanges.extend(attempts)
             return attempts[-1]
 

@@ -45,7 +45,7 @@ def iterate_delivery_subjects(
         # If success was only reported after the client had stopped waiting for it, no audio is expected.
         before_end = polls[: len(polls) - len(polls_after_end)]
         yield SpeechDelivery(
-            target, speech_request, delivery, is_successful=_is_audio_ready(submit, before_end, status)
+            target, speech_request, delivery, is_successful=_is_audio_reported_ready(submit, before_end, status)
         )
 
 
@@ -75,7 +75,9 @@ def _iterate_outcomes_of_call(call: Call) -> Iterator[CaseOutcome]:
     yield CaseOutcome(call, expect_accepted(description, call.operation.pointer))
 
 
-def _is_audio_ready(submit_call: Call | None, poll_calls: Sequence[Call], status_operation: Operation | None) -> bool:
+def _is_audio_reported_ready(
+    submit_call: Call | None, poll_calls: Sequence[Call], status_operation: Operation | None
+) -> bool:
     """Whether the service reports that the audio is ready."""
     if status_operation is None or status_operation.job is None:
         return (

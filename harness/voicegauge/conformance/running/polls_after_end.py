@@ -19,7 +19,7 @@ async def poll_after_end(client: Client, target: Target, delivery: Delivery) -> 
     """Repeat the last poll of a job that has ended, and return the exchanges; empty if no poll has seen an end."""
     status = target.job_operation
     polls = [exchange for exchange in delivery.exchanges if status and exchange.operation == status.id]
-    if status is None or status.job is None or not polls or not _has_job_ended(target, delivery):
+    if status is None or status.job is None or not polls or not _has_job_reached_end(target, delivery):
         return []
     repeated = []
     for _ in range(POLLS_AFTER_END):
@@ -31,7 +31,7 @@ async def poll_after_end(client: Client, target: Target, delivery: Delivery) -> 
     return repeated
 
 
-def _has_job_ended(target: Target, delivery: Delivery) -> bool:
+def _has_job_reached_end(target: Target, delivery: Delivery) -> bool:
     """Whether the last state that the client observed is a terminal one."""
     status = target.job_operation
     if status is None or status.job is None or delivery.job is None or not delivery.job.observations:

@@ -12,8 +12,12 @@ from typing import Literal
 from voicegauge.checks import Call, CaseOutcome, CheckSubject, ResourceStep, ResourceStepKind
 from voicegauge.checks.rules import find_resource_item
 from voicegauge.client import RequestParts
-from voicegauge.conformance.cases import build_operation_request, expect_accepted, expect_undocumented
-from voicegauge.conformance.running.resource_requests import build_use_request, build_use_variants, set_resource_id
+from voicegauge.conformance.cases import build_operation_request, expect_accepted, expect_undocumented_outcome
+from voicegauge.conformance.running.resource_requests import (
+    build_resource_use_request,
+    build_resource_use_variants,
+    set_resource_id,
+)
 from voicegauge.contract import Location, Operation
 from voicegauge.contract.extension import ResourceSpec, ResourceUse
 from voicegauge.errors import UsageError
@@ -37,7 +41,7 @@ class ResourceLifecycle:
     """Whether requests can be sent as another account."""
     vary_other_fields: bool = False
     """Value of `ConformanceCase.vary_other_fields`."""
-    last_change: str = "it was created"
+    last_change_description: str = "it was created"
     """The last thing that happened to the resource, for use in descriptions."""
     resource_state: str | None = None
     is_deleted: bool = False
@@ -64,10 +68,10 @@ class ResourceLifecycle:
         self.resource_id, self.resource_state = resource_id, next(iter(self.resource_spec.states), None)
         yield self._build_step(created, "create", "created", self._resource_pointer)
         for account in ("own", "other") if self.has_other_account else ("own",):
-            async for subject in self._list_and_use(account):
+            async for subject in self._list_and_use_resource(account):
                 yield subject
         for index, use in enumerate(self.resource_spec.uses) if self.vary_other_fields else ():
-            async for subject in self._send_use_variants(use, f"{self._resource_pointer}/uses/{index}"):
+            async for subject in self._send_resource_use_variants(use, f"{self._resource_pointer}/uses/{index}"):
                 yield subject
         async for subject in self._set_each_state():
             yield subject
@@ -82,9 +86,9 @@ class ResourceLifecycle:
             yield self._expect_accepted_outcome(call, self._describe_call(call), pointer)
             if not call.is_accepted:
                 return  # the resource keeps its previous state, from which the later transitions are not documented
-            self.resource_state, self.last_change = transition.state, f"it was {transition.state}"
+            self.resource_state, self.last_change_description = transition.state, f"it was {transition.state}"
             yield self._build_step(call, "set", transition.operation, pointer)
-            async for subject in self._list_and_use("own"):
+            async for subject in self._list_and_use_resource("own"):
                 yield subject
 
     async def _delete_resource(self) -> AsyncIterator[CheckSubject]:
@@ -95,8 +99,8 @@ class ResourceLifecycle:
         yield self._expect_accepted_outcome(call, self._describe_call(call))
         if not call.is_accepted:
             return  # the resource still exists, so it may still be listed and used
-        self.is_deleted, self.last_change = True, "it was deleted"
-        async for subject in self._list_and_use("own"):
+        self.is_deleted, self.last_change_description = True, "it was deleted"
+        async for subject in self._list_and_use_resource("own"):
             yield subject
 
     async def _call_with_id(self, operation_id: str, location: Location) -> Call:
@@ -111,14 +115,14 @@ class ResourceLifecycle:
     def _describe_call(self, call: Call) -> str:
         return f"{call.operation.id} for the {self.resource_spec.name}"
 
-    async def _list_and_use(self, account: CallingAccount) -> AsyncIterator[CheckSubject]:
+    async def _list_and_use_resource(self, account: CallingAccount) -> AsyncIterator[CheckSubject]:
         is_foreign = account == "other"
         if self.resource_spec.list is not None:
             operation = self.creating_operation.contract.find_operation(self.resource_spec.list.operation)
             request, _ = build_operation_request(operation)
             call = Call(operation, await self.send_step(operation, request or RequestParts(), account, None))
             yield call
-            yield self._expect_accepted_outcome(call, f"{operation.id} after {self.last_change}")
+            yield self._expect_accepted_outcome(call, f"{operation.id} after {self.last_change_description}")
             item = find_resource_item(call.response_json, self.resource_spec, self.resource_id)
             yield self._build_step(
                 call,
@@ -136,7 +140,7 @@ class ResourceLifecycle:
         self, resource_use: ResourceUse, pointer: str, account: CallingAccount
     ) -> AsyncIterator[CheckSubject]:
         operation = self.creating_operation.contract.find_operation(resource_use.operation)
-        request = build_use_request(operation, resource_use, self.resource_id)
+        request = build_resource_use_request(operation, resource_use, self.resource_id)
         if request is None:
             return
         is_withheld = bool(resource_use.states) and self.resource_state not in resource_use.states
@@ -144,7 +148,7 @@ class ResourceLifecycle:
         exchange = await self.send_step(operation, request, account, resource_use.server)
         call = Call(operation, exchange, request_origin="invalid" if is_rejected else "sent")
         yield call
-        description = f"{operation.id} with the {self.resource_spec.name} after {self.last_change}"
+        description = f"{operation.id} with the {self.resource_spec.name} after {self.last_change_description}"
         # The rules about resource steps judge whether the request was rejected as it should be. Here "either" is
         # expected, so that the rules about outcomes do not report that again, but still report a server error.
         yield (
@@ -156,9 +160,9 @@ class ResourceLifecycle:
             call, "use", operation.id, pointer, is_use_forbidden=is_withheld, is_by_other_account=account == "other"
         )
 
-    async def _send_use_variants(self, resource_use: ResourceUse, pointer: str) -> AsyncIterator[CheckSubject]:
+    async def _send_resource_use_variants(self, resource_use: ResourceUse, pointer: str) -> AsyncIterator[CheckSubject]:
         operation = self.creating_operation.contract.find_operation(resource_use.operation)
-        for variant in build_use_variants(operation, resource_use, self.resource_id):
+        for variant in build_resource_use_variants(operation, resource_use, self.resource_id):
             call = Call(operation, await self.send_step(operation, variant.request, "own", resource_use.server))
             yield call
             description = f"{operation.id} with the {self.resource_spec.name} {variant.description}"
@@ -169,7 +173,7 @@ class ResourceLifecycle:
         return CaseOutcome(call, expect_accepted(description, pointer or self._resource_pointer))
 
     def _expect_either_outcome(self, call: Call, description: str, pointer: str | None = None) -> CaseOutcome:
-        return CaseOutcome(call, expect_undocumented(description, pointer or self._resource_pointer))
+        return CaseOutcome(call, expect_undocumented_outcome(description, pointer or self._resource_pointer))
 
     def _build_step(
         self,
@@ -199,7 +203,7 @@ class ResourceLifecycle:
             creating_operation=self.creating_operation,
             resource_id=self.resource_id,
             step_kind=step_kind,
-            description=f"{action_description}{by_other} after {self.last_change}",
+            description=f"{action_description}{by_other} after {self.last_change_description}",
             contract_pointer=pointer,
             expected_state=self.resource_state,
             listed_item=listed_item,

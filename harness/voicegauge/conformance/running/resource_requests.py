@@ -19,7 +19,7 @@ from voicegauge.contract import MISSING, Location, Operation, Target
 from voicegauge.contract.extension import ResourceUse
 
 
-class UseVariant(NamedTuple):
+class ResourceUseVariant(NamedTuple):
     """A further request that takes the id of a resource."""
 
     description: str
@@ -39,7 +39,9 @@ def set_resource_id(request: RequestParts, location: Location, resource_id: str)
     return msgspec.structs.replace(request, **{location.kind: {**values, location.name: resource_id}})
 
 
-def build_use_request(operation: Operation, resource_use: ResourceUse, resource_id: str) -> RequestParts | None:
+def build_resource_use_request(
+    operation: Operation, resource_use: ResourceUse, resource_id: str
+) -> RequestParts | None:
     """Return a request that names a resource instead of the fields that it replaces; `None` if no request is known."""
     request = _build_request_without_resource(operation)
     if request is None:
@@ -49,23 +51,25 @@ def build_use_request(operation: Operation, resource_use: ResourceUse, resource_
     return set_resource_id(request, resource_use.id, resource_id)
 
 
-def build_use_variants(operation: Operation, resource_use: ResourceUse, resource_id: str) -> Iterator[UseVariant]:
+def build_resource_use_variants(
+    operation: Operation, resource_use: ResourceUse, resource_id: str
+) -> Iterator[ResourceUseVariant]:
     """Yield further speech requests that name a resource. Each value of the other fields occurs in one of them.
 
     The last request names the resource and also contains a field that the resource replaces. It is not documented
     whether that is allowed, so the request only tests that there is no server error.
     """
-    target, request = _find_first_target(operation), build_use_request(operation, resource_use, resource_id)
+    target, request = _find_first_target(operation), build_resource_use_request(operation, resource_use, resource_id)
     with_replaced_fields = _build_request_without_resource(operation)
     if target is None or request is None or with_replaced_fields is None:
         return
     unchanged = {location.tokens[0] for location in (resource_use.id, *resource_use.replaces)}
     for description, variant in build_value_requests((target, request), unchanged):
-        yield UseVariant(f"with {description}", variant, is_valid=True)
+        yield ResourceUseVariant(f"with {description}", variant, is_valid=True)
     if resource_use.replaces:
         fields = " and ".join("/".join(location.tokens) for location in resource_use.replaces)
         variant = set_resource_id(with_replaced_fields, resource_use.id, resource_id)
-        yield UseVariant(f"next to {fields}", variant, is_valid=False)
+        yield ResourceUseVariant(f"next to {fields}", variant, is_valid=False)
 
 
 def _build_request_without_resource(operation: Operation) -> RequestParts | None:

@@ -14,7 +14,7 @@ from voicegauge.contract import Contract
 from voicegauge.model import Exchange, Provenance
 from voicegauge.receiver import Receiver
 
-SaveExchanges = Callable[[ConformanceCase, Sequence[Exchange]], None]
+ExchangeSaver = Callable[[ConformanceCase, Sequence[Exchange]], None]
 """A function that is called with a case and all of its exchanges if the case has a verdict."""
 
 
@@ -29,7 +29,7 @@ class CheckedService(NamedTuple):
     prices: Mapping[str, float] = {}
     """Dollars per request by target id, as set by the user."""
     provenance: Provenance = Provenance.EMULATED
-    save_exchanges: SaveExchanges | None = None
+    save_exchanges: ExchangeSaver | None = None
     receiver: Receiver | None = None
     """The receiver of callbacks; `None` if no callback can be received."""
     control_url: str | None = None

@@ -143,11 +143,11 @@ def _compare_extensions(
             yield from _compare_fact(scope.create_nested_scope(key), fact, keys, before, after)
 
 
-def _read_extension(node: DocumentNode, key: str, record_type: type[Any]) -> _FactVersion:
+def _read_extension(node: DocumentNode, extension_key: str, record_type: type[Any]) -> _FactVersion:
     """Read an extension as plain data, with default values filled in."""
     if node.exists:
         record = convert_record(node.document, node.value, node.pointer, record_type)
-    elif key in _KEYS_WITH_DEFAULT:
+    elif extension_key in _KEYS_WITH_DEFAULT:
         record = record_type()
     else:
         return _FactVersion(MISSING, node)
@@ -192,7 +192,7 @@ def _compare_fact_versions(
     scope: ComparisonScope, fact: ExtensionFact, old_version: _FactVersion, new_version: _FactVersion
 ) -> Iterator[DriftChange]:
     if fact.comparison in ("names", "choices"):
-        yield from _compare_names(scope, fact, old_version, new_version)
+        yield from _compare_name_lists(scope, fact, old_version, new_version)
         return
     difference = _classify_difference(fact.comparison, old_version.value, new_version.value)
     if difference in fact.level_by_difference:
@@ -221,7 +221,7 @@ def _is_scalar(value: Any) -> bool:
     return value is not MISSING and not isinstance(value, dict | list)
 
 
-def _compare_names(
+def _compare_name_lists(
     scope: ComparisonScope, fact: ExtensionFact, old_version: _FactVersion, new_version: _FactVersion
 ) -> Iterator[DriftChange]:
     before, after = _map_names_by_canonical_json(old_version.value), _map_names_by_canonical_json(new_version.value)

@@ -38,7 +38,7 @@ class SchemaFingerprint(NamedTuple):
     """Whether the digest covers the whole schema, because no part of it is deeper than `MAX_FINGERPRINT_DEPTH`."""
 
 
-_Pointers = tuple[str, ...]
+_SchemaPointers = tuple[str, ...]
 """The pointers of schema objects that all apply to the same value. They are used as a cache key."""
 
 
@@ -47,9 +47,9 @@ class SchemaNormalizer:
 
     def __init__(self) -> None:
         """Create a normalizer with empty caches."""
-        self._normalized: dict[_Pointers, NormalizedSchema] = {}
-        self._in_progress: set[_Pointers] = set()
-        self._fingerprints: dict[tuple[_Pointers, int], SchemaFingerprint] = {}
+        self._normalized: dict[_SchemaPointers, NormalizedSchema] = {}
+        self._in_progress: set[_SchemaPointers] = set()
+        self._fingerprints: dict[tuple[_SchemaPointers, int], SchemaFingerprint] = {}
         """Fingerprints by schema and depth. The depth is 0 if a fingerprint covers the whole schema at any depth."""
 
     def normalize(self, applied_schemas: AppliedSchemas, fallback_node: DocumentNode) -> NormalizedSchema:
@@ -132,13 +132,13 @@ class SchemaNormalizer:
     def _compute_fingerprint(self, applied_schemas: AppliedSchemas, depth: int) -> SchemaFingerprint:
         used: list[SchemaFingerprint] = []
 
-        def compute_digest(inner: AppliedSchemas) -> str:
-            used.append(self._get_cached_fingerprint(inner, depth - 1))
+        def compute_digest(inner_schemas: AppliedSchemas) -> str:
+            used.append(self._get_cached_fingerprint(inner_schemas, depth - 1))
             return used[-1].digest.hex()
 
         schema = self.normalize(applied_schemas, applied_schemas[0])
         content = [
-            dict(_make_comparable(name, keyword) for name, keyword in schema.keywords.items()),
+            dict(_normalize_keyword(name, keyword) for name, keyword in schema.keywords.items()),
             schema.is_nullable,
             {
                 name: _order_branches(name, [compute_digest(branch) for branch in branches])
@@ -154,7 +154,7 @@ class SchemaNormalizer:
         return SchemaFingerprint(hashlib.sha256(encode_canonical_json(content)).digest(), covers_all_levels=is_whole)
 
 
-def _list_pointers(applied_schemas: AppliedSchemas) -> _Pointers:
+def _list_pointers(applied_schemas: AppliedSchemas) -> _SchemaPointers:
     return tuple(node.pointer for node in applied_schemas)
 
 
@@ -226,14 +226,16 @@ def _allows_only_null(schema: NormalizedSchema) -> bool:
     return schema.has_no_subschemas and schema.keywords.keys() == {"type"} and schema.allowed_types == frozenset()
 
 
-def _make_comparable(key: str, keyword: DocumentNode) -> tuple[str, object]:
+def _normalize_keyword(keyword_name: str, keyword_node: DocumentNode) -> tuple[str, object]:
     """Return a keyword and its value for a fingerprint. `const` becomes an enum, and unordered lists are sorted."""
-    if key == "type":
-        return key, sorted(set(to_string_list(keyword.value)) - {"null"})
-    if key in ("enum", "required", "const"):
-        values = [keyword.value] if key == "const" else keyword.value
-        return key.replace("const", "enum"), sorted({encode_canonical_json(value).decode() for value in values})
-    return key, keyword.value
+    if keyword_name == "type":
+        return keyword_name, sorted(set(to_string_list(keyword_node.value)) - {"null"})
+    if keyword_name in ("enum", "required", "const"):
+        values = [keyword_node.value] if keyword_name == "const" else keyword_node.value
+        return keyword_name.replace("const", "enum"), sorted(
+            {encode_canonical_json(value).decode() for value in values}
+        )
+    return keyword_name, keyword_node.value
 
 
 def _order_branches(branch_keyword: str, digests: list[str]) -> list[str]:

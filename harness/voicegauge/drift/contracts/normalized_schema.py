@@ -14,8 +14,8 @@ _ValueT = TypeVar("_ValueT")
 AppliedSchemas = tuple[DocumentNode, ...]
 """Schema objects that all apply to the same value. An empty tuple allows any value."""
 
-UPPER_BOUNDS = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties", "maxContains")
-LOWER_BOUNDS = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties", "minContains")
+UPPER_BOUND_KEYWORDS = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties", "maxContains")
+LOWER_BOUND_KEYWORDS = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties", "minContains")
 SCHEMA_LIST_KEYWORDS = ("allOf", "anyOf", "oneOf", "prefixItems")
 """Keywords whose value is a list of schemas."""
 SCHEMA_MAPPING_KEYWORDS = ("properties", "patternProperties", "dependentSchemas")
@@ -26,8 +26,8 @@ SUBSCHEMA_KEYWORDS = (
 )
 """Keywords whose value is a schema."""
 PLAIN_KEYWORDS = (
-    *UPPER_BOUNDS,
-    *LOWER_BOUNDS,
+    *UPPER_BOUND_KEYWORDS,
+    *LOWER_BOUND_KEYWORDS,
     *("type", "format", "enum", "const", "pattern", "multipleOf", "uniqueItems", "default", "required"),
     *("readOnly", "writeOnly", "deprecated", "discriminator", "dependentRequired", "contentMediaType"),
     *("contentEncoding", "nullable", "x-advice", "x-sunset"),
@@ -49,7 +49,7 @@ _VALUE_WITHOUT_EFFECT_BY_KEYWORD: Mapping[str, Any] = {
     "x-advice": {},
 }
 """The value that has the same meaning as leaving out the keyword, by keyword."""
-_NUMERIC_KEYWORDS = (*UPPER_BOUNDS, *LOWER_BOUNDS, "multipleOf")
+_NUMERIC_KEYWORDS = (*UPPER_BOUND_KEYWORDS, *LOWER_BOUND_KEYWORDS, "multipleOf")
 _VALUE_TYPES_BY_KEYWORD: Mapping[str, Any] = {
     **dict.fromkeys(("enum", "required"), list),
     "type": str | list,
@@ -210,55 +210,59 @@ def _is_number(value: Any) -> bool:
 
 
 def merge_schemas(
-    outer: NormalizedSchema,
-    inner: NormalizedSchema,
+    outer_schema: NormalizedSchema,
+    inner_schema: NormalizedSchema,
     *,
     unmergeable: tuple[str, ...] = (*SIBLING_DEPENDENT_KEYWORDS, *INTERDEPENDENT_KEYWORDS),
 ) -> NormalizedSchema | None:
     """Merge two schemas that apply to the same value; `None` if no single schema object can express both.
 
     Args:
-        outer: the schema whose node and annotations are kept.
-        inner: the other schema.
+        outer_schema: the schema whose node and annotations are kept.
+        inner_schema: the other schema.
         unmergeable: keywords that prevent merging if either schema has them.
     """
-    if outer.is_empty:
-        return inner
-    keys = [{*schema.keywords, *schema.single_schemas} for schema in (outer, inner)]
+    if outer_schema.is_empty:
+        return inner_schema
+    keys = [{*schema.keywords, *schema.single_schemas} for schema in (outer_schema, inner_schema)]
     if any(key in keys[0] | keys[1] for key in unmergeable) or all(key & set(INTERDEPENDENT_KEYWORDS) for key in keys):
         return None
-    in_both = (outer.schema_lists.keys() & inner.schema_lists.keys()) | (
-        outer.single_schemas.keys() & inner.single_schemas.keys()
+    in_both = (outer_schema.schema_lists.keys() & inner_schema.schema_lists.keys()) | (
+        outer_schema.single_schemas.keys() & inner_schema.single_schemas.keys()
     )
     if in_both or any(
-        outer.schema_mappings.get(key) and inner.schema_mappings.get(key)
+        outer_schema.schema_mappings.get(key) and inner_schema.schema_mappings.get(key)
         for key in SCHEMA_MAPPING_KEYWORDS
         if key != "properties"
     ):
         return None
-    keywords = _merge_keywords(outer, inner)
+    keywords = _merge_keywords(outer_schema, inner_schema)
     if keywords is None:
         return None
-    mappings = {**outer.schema_mappings, **inner.schema_mappings, "properties": _merge_properties(outer, inner)}
+    mappings = {
+        **outer_schema.schema_mappings,
+        **inner_schema.schema_mappings,
+        "properties": _merge_properties(outer_schema, inner_schema),
+    }
     return NormalizedSchema(
-        outer.node,
+        outer_schema.node,
         keywords,
-        {**outer.schema_lists, **inner.schema_lists},
+        {**outer_schema.schema_lists, **inner_schema.schema_lists},
         _remove_empty_entries(mappings),
-        {**outer.single_schemas, **inner.single_schemas},
+        {**outer_schema.single_schemas, **inner_schema.single_schemas},
     )
 
 
-def _merge_properties(outer: NormalizedSchema, inner: NormalizedSchema) -> dict[str, AppliedSchemas]:
-    properties = dict(outer.properties)
-    for name, applied_schemas in inner.properties.items():
+def _merge_properties(outer_schema: NormalizedSchema, inner_schema: NormalizedSchema) -> dict[str, AppliedSchemas]:
+    properties = dict(outer_schema.properties)
+    for name, applied_schemas in inner_schema.properties.items():
         properties[name] = (*properties.get(name, ()), *applied_schemas)
     return properties
 
 
-def _merge_keywords(outer: NormalizedSchema, inner: NormalizedSchema) -> dict[str, DocumentNode] | None:
-    keywords = dict(outer.keywords)
-    for key, keyword in inner.keywords.items():
+def _merge_keywords(outer_schema: NormalizedSchema, inner_schema: NormalizedSchema) -> dict[str, DocumentNode] | None:
+    keywords = dict(outer_schema.keywords)
+    for key, keyword in inner_schema.keywords.items():
         merged = _merge_keyword(key, keywords[key], keyword) if key in keywords else keyword
         if merged is None:
             return None
@@ -266,19 +270,21 @@ def _merge_keywords(outer: NormalizedSchema, inner: NormalizedSchema) -> dict[st
     return keywords
 
 
-def _merge_keyword(key: str, outer: DocumentNode, inner: DocumentNode) -> DocumentNode | None:
+def _merge_keyword(keyword_name: str, outer_node: DocumentNode, inner_node: DocumentNode) -> DocumentNode | None:
     """Return a keyword with the same meaning as both keywords together; `None` if there is no such keyword."""
-    first, second = outer.value, inner.value
-    if key in ANNOTATION_KEYWORDS or encode_canonical_json(first) == encode_canonical_json(second):
-        return outer
-    if key in UPPER_BOUNDS or key in LOWER_BOUNDS:
-        return replace(outer, value=min(first, second) if key in UPPER_BOUNDS else max(first, second))
+    first, second = outer_node.value, inner_node.value
+    if keyword_name in ANNOTATION_KEYWORDS or encode_canonical_json(first) == encode_canonical_json(second):
+        return outer_node
+    if keyword_name in UPPER_BOUND_KEYWORDS or keyword_name in LOWER_BOUND_KEYWORDS:
+        return replace(
+            outer_node, value=min(first, second) if keyword_name in UPPER_BOUND_KEYWORDS else max(first, second)
+        )
     merged: list[Any] = []
-    if key == "required":
+    if keyword_name == "required":
         merged = [*first, *(name for name in second if name not in first)]
-    elif key == "type":
+    elif keyword_name == "type":
         merged = [name for name in to_string_list(first) if name in to_string_list(second)]
-    elif key == "enum":
+    elif keyword_name == "enum":
         in_second = {encode_canonical_json(value) for value in second}
         merged = [value for value in first if encode_canonical_json(value) in in_second]
-    return replace(outer, value=merged) if merged else None
+    return replace(outer_node, value=merged) if merged else None

@@ -24,12 +24,12 @@ def compare_request_bodies(
     if before.exists and after.exists:
         if _is_body_required(before) != _is_body_required(after):
             prefix = "callback-payload" if scope.is_callback else "request-body"
-            rule = f"{prefix}-became-{_describe_need(after)}"
+            rule = f"{prefix}-became-{_describe_requiredness(after)}"
             yield nested.build_change(rule, before.get_child("required"), after.get_child("required"))
         yield from _compare_media_types(nested, "callback" if scope.is_callback else "request-body", before, after)
     elif after.exists:
         yield nested.build_change(
-            "callback-payload-added" if scope.is_callback else f"request-body-added-{_describe_need(after)}",
+            "callback-payload-added" if scope.is_callback else f"request-body-added-{_describe_requiredness(after)}",
             None,
             after,
         )
@@ -39,11 +39,11 @@ def compare_request_bodies(
         )
 
 
-def _is_body_required(node: DocumentNode | None) -> bool:
-    return node is not None and node.get_value("required") is True
+def _is_body_required(body_node: DocumentNode | None) -> bool:
+    return body_node is not None and body_node.get_value("required") is True
 
 
-def _describe_need(node: DocumentNode) -> str:
+def _describe_requiredness(node: DocumentNode) -> str:
     return "required" if _is_body_required(node) else "optional"
 
 
@@ -155,10 +155,12 @@ def _classify_media_type_relation(old_name: str, new_name: str) -> str:
     return "generalized" if is_more_general else "specialized"
 
 
-def _includes_media_type(general: str, special: str) -> bool:
+def _includes_media_type(general_media_type: str, specific_media_type: str) -> bool:
     """Whether a range such as `audio/*` includes a media type, or JSON a media type that ends in `+json`."""
-    kind, _, subtype = general.partition("/")
-    return fnmatch.fnmatchcase(special, general) or fnmatch.fnmatchcase(special, f"{kind}/*+{subtype}")
+    kind, _, subtype = general_media_type.partition("/")
+    return fnmatch.fnmatchcase(specific_media_type, general_media_type) or fnmatch.fnmatchcase(
+        specific_media_type, f"{kind}/*+{subtype}"
+    )
 
 
 def _compare_headers(scope: ComparisonScope, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
@@ -169,10 +171,10 @@ def _compare_headers(scope: ComparisonScope, old_node: DocumentNode, new_node: D
         if before is None:
             yield nested.build_change("response-header-added", None, after)
         elif after is None:
-            yield nested.build_change(f"{_describe_need(before)}-response-header-removed", before, None)
+            yield nested.build_change(f"{_describe_requiredness(before)}-response-header-removed", before, None)
         else:
             if _is_body_required(before) != _is_body_required(after):
-                yield nested.build_change(f"response-header-became-{_describe_need(after)}", before, after)
+                yield nested.build_change(f"response-header-became-{_describe_requiredness(after)}", before, after)
             text = replace(nested, is_text=True)
             yield from compare_schemas(text, "response-header", before.get_child("schema"), after.get_child("schema"))
 

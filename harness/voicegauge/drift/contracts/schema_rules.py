@@ -37,7 +37,7 @@ class SchemaKind(NamedTuple):
     """The `id_prefix` of the kind that properties and items of such a schema have."""
 
     @property
-    def message(self) -> str:
+    def message_type(self) -> str:
         """The message that contains the schema: "request", "response" or "callback"."""
         return self.id_prefix.partition("-")[0]
 
@@ -120,7 +120,7 @@ class _SchemaAction(NamedTuple):
 _NARROWS, _WIDENS = SchemaChangeEffect.NARROWS, SchemaChangeEffect.WIDENS
 _CHANGES, _NONE = SchemaChangeEffect.CHANGES, SchemaChangeEffect.NONE
 
-_SINGLE_ACTIONS = (
+_STANDALONE_SCHEMA_ACTIONS = (
     _SchemaAction("all-of-added", _NARROWS, "a schema was added to allOf"),
     _SchemaAction("all-of-removed", _WIDENS, "a schema was removed from allOf"),
     _SchemaAction("prefix-items-added", _WIDENS, "an item was added to prefixItems"),
@@ -180,7 +180,7 @@ def _iterate_schema_actions() -> Iterator[_SchemaAction]:
         yield _SchemaAction(f"{name}-removed", _NARROWS, f"a schema was removed from {keyword}")
         yield _SchemaAction(f"{name}-set", _NARROWS, f"the {keyword!r} keyword was added")
         yield _SchemaAction(f"{name}-unset", _WIDENS, f"the {keyword!r} keyword was removed")
-    yield from _SINGLE_ACTIONS
+    yield from _STANDALONE_SCHEMA_ACTIONS
 
 
 _LEVEL_BY_EFFECT = {
@@ -222,21 +222,21 @@ def build_rule_id(schema_kind: SchemaKind, action_suffix: str) -> str:
 def _build_keyword_rules() -> Iterator[DriftRule]:
     for kind in SCHEMA_KIND_BY_ID_PREFIX.values():
         for action in _iterate_schema_actions():
-            if _is_distinguished(kind, action.id_suffix):
+            if _has_own_rule(kind, action.id_suffix):
                 name = build_rule_id(kind, action.id_suffix)
                 level = _determine_level(name, kind, action.effect)
                 yield _build_rule(name, level, f"{kind.label}: {action.description}")
 
 
-def _is_distinguished(kind: SchemaKind, action_suffix: str) -> bool:
+def _has_own_rule(schema_kind: SchemaKind, action_suffix: str) -> bool:
     """Whether the change has a rule of its own for this kind, because oasdiff distinguishes it there."""
     if action_suffix == "type-specialized":
-        return kind.id_prefix not in _SCHEMA_KINDS_WITHOUT_TYPE_SPECIALIZED_RULE
+        return schema_kind.id_prefix not in _SCHEMA_KINDS_WITHOUT_TYPE_SPECIALIZED_RULE
     if action_suffix == "type-compatible":
-        return not kind.id_prefix.startswith("request-parameter")
+        return not schema_kind.id_prefix.startswith("request-parameter")
     if action_suffix == "deprecated-with-sunset":
-        return kind.id_prefix in SCHEMA_KINDS_WITH_SUNSET_RULE
-    return action_suffix != "pattern-generalized" or kind.is_sent_by_client
+        return schema_kind.id_prefix in SCHEMA_KINDS_WITH_SUNSET_RULE
+    return action_suffix != "pattern-generalized" or schema_kind.is_sent_by_client
 
 
 def _determine_level(rule_id: str, schema_kind: SchemaKind, effect: SchemaChangeEffect) -> DriftLevel:
@@ -259,7 +259,7 @@ def _build_property_rules() -> Iterator[DriftRule]:
         yield from (
             _build_sent_property_rules(prefix, noun)
             if kind.is_sent_by_client
-            else _build_received_property_rules(kind.message, noun)
+            else _build_received_property_rules(kind.message_type, noun)
         )
         required, optional = DriftLevel.BREAKING, DriftLevel.COMPATIBLE
         if not kind.is_sent_by_client:
@@ -279,12 +279,12 @@ def _build_sent_property_rules(rule_id_prefix: str, noun: str) -> Iterator[Drift
     yield _build_rule(f"{rule_id_prefix}-became-required-with-default", breaking, description)
 
 
-def _build_received_property_rules(message: str, noun: str) -> Iterator[DriftRule]:
+def _build_received_property_rules(message_type: str, noun: str) -> Iterator[DriftRule]:
     breaking, possibly, compatible = DriftLevel
-    yield _build_rule(f"{message}-required-property-removed", breaking, f"A required {noun} was removed")
-    yield _build_rule(f"{message}-optional-property-removed", possibly, f"An optional {noun} was removed")
-    yield _build_rule(f"{message}-required-property-added", compatible, f"A required {noun} was added")
-    yield _build_rule(f"{message}-optional-property-added", compatible, f"An optional {noun} was added")
+    yield _build_rule(f"{message_type}-required-property-removed", breaking, f"A required {noun} was removed")
+    yield _build_rule(f"{message_type}-optional-property-removed", possibly, f"An optional {noun} was removed")
+    yield _build_rule(f"{message_type}-required-property-added", compatible, f"A required {noun} was added")
+    yield _build_rule(f"{message_type}-optional-property-added", compatible, f"An optional {noun} was added")
 
 
 def _build_access_rules() -> Iterator[DriftRule]:

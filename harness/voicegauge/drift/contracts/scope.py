@@ -24,9 +24,9 @@ class ComparisonScope:
     """Whether the provider sends the request and the client responds."""
     is_text: bool = False
     """Whether values of schemas are sent as text, as in a header, so that any value can also be read as a string."""
-    old_schemas: SchemaNormalizer = field(default_factory=SchemaNormalizer, repr=False)
-    new_schemas: SchemaNormalizer = field(default_factory=SchemaNormalizer, repr=False)
-    unchanged_pairs: set[tuple[str, bool, str, str]] = field(default_factory=set, repr=False)
+    old_normalizer: SchemaNormalizer = field(default_factory=SchemaNormalizer, repr=False)
+    new_normalizer: SchemaNormalizer = field(default_factory=SchemaNormalizer, repr=False)
+    keys_of_unchanged_schema_pairs: set[tuple[str, bool, str, str]] = field(default_factory=set, repr=False)
     """Kind, `is_text` and both pointers of schemas without changes, so that shared components are compared once."""
 
     def create_nested_scope(self, location_suffix: str) -> ComparisonScope:
@@ -48,8 +48,8 @@ class ComparisonScope:
             rule,
             location=self.location.strip() or "operation",
             operation=self.operation,
-            old=None if old_node is None else old_node.position,
-            new=None if new_node is None else new_node.position,
+            old_position=None if old_node is None else old_node.position,
+            new_position=None if new_node is None else new_node.position,
             message_values=values,
         )
 
@@ -60,20 +60,22 @@ class SchemaPair:
 
     scope: ComparisonScope
     schema_kind: SchemaKind
-    old: AppliedSchemas
-    new: AppliedSchemas
-    old_fallback: DocumentNode
-    """The node that is used for the older schema if `old` is empty."""
-    new_fallback: DocumentNode
-    """The node that is used for the newer schema if `new` is empty."""
+    old_schemas: AppliedSchemas
+    new_schemas: AppliedSchemas
+    old_fallback_node: DocumentNode
+    """The node that is used for the older schema if `old_schemas` is empty."""
+    new_fallback_node: DocumentNode
+    """The node that is used for the newer schema if `new_schemas` is empty."""
 
     @property
     def cache_key(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
         """A key that is equal for pairs whose comparison gives the same changes."""
-        old, new = (tuple(node.pointer for node in applied_schemas) for applied_schemas in (self.old, self.new))
+        old, new = (
+            tuple(node.pointer for node in applied_schemas) for applied_schemas in (self.old_schemas, self.new_schemas)
+        )
         return (self.schema_kind.id_prefix, old, new)
 
     def normalize_both(self) -> tuple[NormalizedSchema, NormalizedSchema]:
         """Return both schemas in normalized form."""
-        old = self.scope.old_schemas.normalize(self.old, self.old_fallback)
-        return old, self.scope.new_schemas.normalize(self.new, self.new_fallback)
+        old = self.scope.old_normalizer.normalize(self.old_schemas, self.old_fallback_node)
+        return old, self.scope.new_normalizer.normalize(self.new_schemas, self.new_fallback_node)

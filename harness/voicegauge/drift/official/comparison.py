@@ -124,9 +124,9 @@ def compare_with_official_document(contract: Contract, official: OfficialDocumen
     for change in report.changes:
         if change.rule.startswith(_UNCOMPARED_RULE_PREFIXES):
             continue
-        kind = _classify(change)
-        taken = kind == "new" or _is_taken_from(contract, change.old_position, official.name)
-        changes[kind if taken else "other"].append(_move_to_url(change, url))
+        kind = _classify_difference(change)
+        taken = kind == "new" or _is_taken_from_source(contract, change.old_position, official.name)
+        changes[kind if taken else "other"].append(_replace_file_by_url(change, url))
     undescribed = [
         f"{method.upper()} {operation_path}"
         for operation_path, method in list_likely_speech_operations(document)
@@ -146,14 +146,14 @@ def compare_with_official_document(contract: Contract, official: OfficialDocumen
     )
 
 
-def _classify(change: DriftChange) -> DifferenceKind:
+def _classify_difference(change: DriftChange) -> DifferenceKind:
     words = change.rule.split("-")
     if "added" in words or words[0] == "new":
         return "new"
     return "gone" if {"removed", "unset"} & set(words) else "different"
 
 
-def _is_taken_from(contract: Contract, position: FilePosition | None, source: str) -> bool:
+def _is_taken_from_source(contract: Contract, position: FilePosition | None, source: str) -> bool:
     """Whether `source` states what is at `position`: the nearest enclosing `x-source` names it, and is not inferred."""
     node: Any = contract.document.data
     reference = None
@@ -168,7 +168,7 @@ def _is_taken_from(contract: Contract, position: FilePosition | None, source: st
     return isinstance(reference, dict) and reference.get("document") == source and not reference.get("inferred")
 
 
-def _move_to_url(change: DriftChange, url: str) -> DriftChange:
+def _replace_file_by_url(change: DriftChange, url: str) -> DriftChange:
     """Return the change with the URL of the official document in place of the temporary file."""
     position = change.new_position
     moved = None if position is None else msgspec.structs.replace(position, file=url)

@@ -34,7 +34,7 @@ def build_contradiction(
         "observed-disputed-reading" if is_disputed(recorded_exchange, rule_id, pointer) else rule_id,
         location=location,
         operation=recorded_exchange.operation_id,
-        old=find_contract_position(recorded_exchange.contract, pointer),
-        new=recorded_exchange.find_position(exchange_part),
+        old_position=find_contract_position(recorded_exchange.contract, pointer),
+        new_position=recorded_exchange.find_position(exchange_part),
         message_values={"new": value},
     )

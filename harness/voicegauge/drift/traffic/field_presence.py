@@ -27,7 +27,7 @@ class _FieldCounts(NamedTuple):
     new_object_count: int
 
 
-def compare_field_presence(context: ResponseContext, cases: Sequence[FlattenedCase]) -> Iterator[DriftChange]:
+def compare_field_presence(response_context: ResponseContext, cases: Sequence[FlattenedCase]) -> Iterator[DriftChange]:
     """Yield a change for each field that was removed, is sometimes missing, or was added."""
     counts = _count_fields(cases)
     rules = {path: rule for path, found in counts.items() if (rule := _choose_presence_rule(found)) is not None}
@@ -36,11 +36,11 @@ def compare_field_presence(context: ResponseContext, cases: Sequence[FlattenedCa
             continue  # the change of the parent includes this one
         side = "new" if rule == "recorded-field-new" else "old"
         values = {side: _find_first_value(cases, path, side)}
-        yield build_field_change(context, rule, path, _find_example_exchanges(cases, path), values)
+        yield build_field_change(response_context, rule, path, _find_example_exchanges(cases, path), values)
 
 
 def build_field_change(
-    context: ResponseContext,
+    response_context: ResponseContext,
     rule_id: str,
     path: str,
     example_exchanges: tuple[RecordedExchange, RecordedExchange],
@@ -51,7 +51,7 @@ def build_field_change(
     """Create a change of a field in a body.
 
     Args:
-        context: what the compared responses have in common.
+        response_context: what the compared responses have in common.
         rule_id: the id of the rule.
         path: the path of the field in the body.
         example_exchanges: an older and a newer exchange that show the change.
@@ -61,10 +61,10 @@ def build_field_change(
     old, new = example_exchanges
     return build_change(
         rule_id,
-        location=f"{context.body_location}{path}{exchange_part}",
-        operation=context.operation_id,
-        old=old.find_body_position(path),
-        new=new.find_body_position(path),
+        location=f"{response_context.body_location}{path}{exchange_part}",
+        operation=response_context.operation_id,
+        old_position=old.find_body_position(path),
+        new_position=new.find_body_position(path),
         message_values={side: value for side, value in values.items() if value is not None},
     )
 

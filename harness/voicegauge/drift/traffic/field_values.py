@@ -29,14 +29,14 @@ _SCALAR_TYPES = ("string", "number", "boolean")
 FindDocumentedValues = Callable[[str], frozenset[JsonScalar]]
 """A function that takes the path of a field and returns the values that the contract lists for the field."""
 
-_CaseValues = dict[CaseKey, list[tuple[FlattenedValue, RecordedExchange]]]
+_ValuesWithExchangesByCase = dict[CaseKey, list[tuple[FlattenedValue, RecordedExchange]]]
 
 
 class _FieldValues(NamedTuple):
     """The old and the new values of one field, grouped by case; each with the exchange in which it was found."""
 
-    old_values_by_case: _CaseValues
-    new_values_by_case: _CaseValues
+    old_values_by_case: _ValuesWithExchangesByCase
+    new_values_by_case: _ValuesWithExchangesByCase
 
 
 def _group_values_by_field(cases: Sequence[FlattenedCase]) -> dict[str, _FieldValues]:
@@ -51,7 +51,7 @@ def _group_values_by_field(cases: Sequence[FlattenedCase]) -> dict[str, _FieldVa
     return dict(sorted(found.items()))
 
 
-def compare_field_types(context: ResponseContext, cases: Sequence[FlattenedCase]) -> Iterator[DriftChange]:
+def compare_field_types(response_context: ResponseContext, cases: Sequence[FlattenedCase]) -> Iterator[DriftChange]:
     """Yield a change for each field that has a JSON type that it did not have before."""
     for path, field in _group_values_by_field(cases).items():
         shared = field.old_values_by_case.keys() & field.new_values_by_case.keys()
@@ -71,12 +71,12 @@ def compare_field_types(context: ResponseContext, cases: Sequence[FlattenedCase]
         )
         types = {"old": ", ".join(sorted(before)), "new": ", ".join(sorted(after))}
         yield build_field_change(
-            context, "recorded-type-changed", path, (field.old_values_by_case[case][0][1], new_example), types
+            response_context, "recorded-type-changed", path, (field.old_values_by_case[case][0][1], new_example), types
         )
 
 
 def compare_field_values(
-    context: ResponseContext,
+    response_context: ResponseContext,
     cases: Sequence[FlattenedCase],
     *,
     paths_to_skip: Collection[str],
@@ -85,7 +85,7 @@ def compare_field_values(
     """Yield a change for each field that has new values or lost values, and for each list whose entries changed.
 
     Args:
-        context: what the compared responses have in common.
+        response_context: what the compared responses have in common.
         cases: the flattened bodies of the responses.
         paths_to_skip: the paths of the job state and the charge, which other rules compare.
         find_documented_values: a function that returns the values that the contract lists for the field at a path.
@@ -95,7 +95,7 @@ def compare_field_values(
             continue
         is_list = path.endswith(f"/{ANY_INDEX}")
         if is_list:
-            yield from _compare_list_entries(context, path, field)
+            yield from _compare_list_entries(response_context, path, field)
         for part, (old, new) in _split_field_values(field).items():
             if is_list and not part:
                 continue  # compared as entries above; only parts of URLs in lists are compared here
@@ -109,16 +109,16 @@ def compare_field_values(
                     "new": _format_shown_values(difference.added_values),
                 }
                 yield build_field_change(
-                    context, rule, path, _find_examples(field, difference), values, exchange_part=part
+                    response_context, rule, path, _find_examples(field, difference), values, exchange_part=part
                 )
 
 
-_PartValuesByCase = dict[CaseKey, frozenset[JsonScalar]]
+_ScalarsByCase = dict[CaseKey, frozenset[JsonScalar]]
 
 
-def _split_field_values(field_values: _FieldValues) -> dict[str, tuple[_PartValuesByCase, _PartValuesByCase]]:
+def _split_field_values(field_values: _FieldValues) -> dict[str, tuple[_ScalarsByCase, _ScalarsByCase]]:
     """Return the older and the newer values of each part of a field. A value that is not a URL has only one part."""
-    found: dict[str, tuple[_PartValuesByCase, _PartValuesByCase]] = {}
+    found: dict[str, tuple[_ScalarsByCase, _ScalarsByCase]] = {}
     for index, side in enumerate((field_values.old_values_by_case, field_values.new_values_by_case)):
         for case, values in side.items():
             for flattened, _ in values:
@@ -154,7 +154,9 @@ def _find_examples(
     return before, after
 
 
-def _compare_list_entries(context: ResponseContext, path: str, field_values: _FieldValues) -> Iterator[DriftChange]:
+def _compare_list_entries(
+    response_context: ResponseContext, path: str, field_values: _FieldValues
+) -> Iterator[DriftChange]:
     difference = compare_word_lists(
         _group_entries_by_case(field_values.old_values_by_case), _group_entries_by_case(field_values.new_values_by_case)
     )
@@ -163,19 +165,27 @@ def _compare_list_entries(context: ResponseContext, path: str, field_values: _Fi
     examples = _find_examples(field_values, difference)
     if difference.added_values:
         yield build_field_change(
-            context, "recorded-value-new", path, examples, {"new": _format_shown_values(difference.added_values)}
+            response_context,
+            "recorded-value-new",
+            path,
+            examples,
+            {"new": _format_shown_values(difference.added_values)},
         )
     if difference.removed_values:
         yield build_field_change(
-            context, "recorded-value-gone", path, examples, {"old": _format_shown_values(difference.removed_values)}
+            response_context,
+            "recorded-value-gone",
+            path,
+            examples,
+            {"old": _format_shown_values(difference.removed_values)},
         )
 
 
 def _group_entries_by_case(
     values_by_case: Mapping[CaseKey, list[tuple[FlattenedValue, RecordedExchange]]],
-) -> _PartValuesByCase:
+) -> _ScalarsByCase:
     """Return the entries of a list by conversation, combined for all entries of an outer list."""
-    found: _PartValuesByCase = {}
+    found: _ScalarsByCase = {}
     for case, values in values_by_case.items():
         conversation = case[:1]
         entries = {value.value for value, _ in values if value.json_type in _SCALAR_TYPES}

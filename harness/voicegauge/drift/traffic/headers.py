@@ -19,7 +19,9 @@ CONNECTION_HEADERS = frozenset({"connection", "content-length", "date", "keep-al
 """Names of headers about a single connection or response, which are not part of an API."""
 
 
-def compare_headers(context: ResponseContext, response_pairs: Sequence[PairedResponses]) -> Iterator[DriftChange]:
+def compare_headers(
+    response_context: ResponseContext, response_pairs: Sequence[PairedResponses]
+) -> Iterator[DriftChange]:
     """Yield a change for each header that was removed, was added, or has another value."""
     responses = [
         recorded_exchange for pair in response_pairs for recorded_exchange in (*pair.old_exchanges, *pair.new_exchanges)
@@ -28,16 +30,16 @@ def compare_headers(context: ResponseContext, response_pairs: Sequence[PairedRes
     for name in sorted(names - CONNECTION_HEADERS):
         if is_infrastructure_header(name):
             continue
-        yield from _compare_presence(context, response_pairs, name)
-        yield from _compare_values(context, response_pairs, name)
+        yield from _compare_header_presence(response_context, response_pairs, name)
+        yield from _compare_header_values(response_context, response_pairs, name)
 
 
 def _list_header_names(recorded_exchange: RecordedExchange) -> set[str]:
     return {name.lower() for name, _ in recorded_exchange.exchange.response.headers}
 
 
-def _compare_presence(
-    context: ResponseContext, response_pairs: Sequence[PairedResponses], header_name: str
+def _compare_header_presence(
+    response_context: ResponseContext, response_pairs: Sequence[PairedResponses], header_name: str
 ) -> Iterator[DriftChange]:
     old = [
         header_name in _list_header_names(recorded_exchange)
@@ -50,13 +52,13 @@ def _compare_presence(
         for recorded_exchange in pair.new_exchanges
     ]
     if all(old) and not any(new):
-        yield _build_header_change("recorded-header-gone", context, response_pairs, header_name)
+        yield _build_header_change("recorded-header-gone", response_context, response_pairs, header_name)
     elif any(new) and not any(old):
-        yield _build_header_change("recorded-header-new", context, response_pairs, header_name)
+        yield _build_header_change("recorded-header-new", response_context, response_pairs, header_name)
 
 
-def _compare_values(
-    context: ResponseContext, response_pairs: Sequence[PairedResponses], header_name: str
+def _compare_header_values(
+    response_context: ResponseContext, response_pairs: Sequence[PairedResponses], header_name: str
 ) -> Iterator[DriftChange]:
     if header_name == "content-type" and any(
         _list_media_types(pair.old_exchanges) != _list_media_types(pair.new_exchanges) for pair in response_pairs
@@ -75,7 +77,7 @@ def _compare_values(
     difference = compare_values(old, new)
     if difference is not None and difference.added_values:
         shown = {"old": list(difference.removed_values), "new": list(difference.added_values)}
-        yield _build_header_change("recorded-header-value-new", context, response_pairs, header_name, shown)
+        yield _build_header_change("recorded-header-value-new", response_context, response_pairs, header_name, shown)
 
 
 def _list_media_types(exchanges: Sequence[RecordedExchange]) -> set[str]:
@@ -101,7 +103,7 @@ def _parse_number_or_text(text: str) -> JsonScalar:
 
 def _build_header_change(
     rule_id: str,
-    context: ResponseContext,
+    response_context: ResponseContext,
     response_pairs: Sequence[PairedResponses],
     header_name: str,
     values: dict[str, list[JsonScalar]] | None = None,
@@ -112,9 +114,9 @@ def _build_header_change(
     shown = {side: found[0] if len(found) == 1 else found for side, found in (values or {}).items() if found}
     return build_change(
         rule_id,
-        location=f"{context.status} header.{header_name}",
-        operation=context.operation_id,
-        old=find_header_position(response_pairs[0].old_exchanges[0]),
-        new=find_header_position(response_pairs[0].new_exchanges[0]),
+        location=f"{response_context.status} header.{header_name}",
+        operation=response_context.operation_id,
+        old_position=find_header_position(response_pairs[0].old_exchanges[0]),
+        new_position=find_header_position(response_pairs[0].new_exchanges[0]),
         message_values=shown or None,
     )

@@ -10,33 +10,41 @@ from voicegauge.drift.report import DriftChange, build_change
 from voicegauge.drift.traffic.reading import ConversationPair, RecordedExchange, iterate_job_states
 from voicegauge.formats import Location
 
-_ExchangeByStateOrder = dict[tuple[str, str], RecordedExchange]
+_ExchangeByStatePair = dict[tuple[str, str], RecordedExchange]
 """Pairs of an earlier and a later state of one job, each with an exchange that reports the later state."""
 
 
 def compare_job_states(conversation_pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
     """Yield a change for each new job state, changed order of states, and job that ends in another state."""
     old_states = {
-        state for pair in conversation_pairs for recorded_exchange in pair.old if (state := recorded_exchange.job_state)
+        state
+        for pair in conversation_pairs
+        for recorded_exchange in pair.old_conversation
+        if (state := recorded_exchange.job_state)
     }
     reported: set[str] = set()
     for pair in conversation_pairs:
-        for recorded_exchange, state in iterate_job_states(pair.new):
+        for recorded_exchange, state in iterate_job_states(pair.new_conversation):
             is_documented = recorded_exchange.job_spec is not None and state in recorded_exchange.job_spec.states
             if state not in old_states and not is_documented and state not in reported:
                 reported.add(state)
-                yield _build_job_change("recorded-state-new", pair.old[-1], recorded_exchange, {"new": state})
-        yield from _compare_outcomes(pair, reported)
-    yield from _compare_orders(conversation_pairs)
+                yield _build_job_change(
+                    "recorded-state-new", pair.old_conversation[-1], recorded_exchange, {"new": state}
+                )
+        yield from _compare_final_states(pair, reported)
+    yield from _compare_state_orders(conversation_pairs)
 
 
-def _compare_outcomes(conversation_pair: ConversationPair, reported_states: set[str]) -> Iterator[DriftChange]:
-    old, new = _find_last_report(conversation_pair.old), _find_last_report(conversation_pair.new)
+def _compare_final_states(conversation_pair: ConversationPair, reported_states: set[str]) -> Iterator[DriftChange]:
+    old, new = (
+        _find_exchange_with_final_state(conversation_pair.old_conversation),
+        _find_exchange_with_final_state(conversation_pair.new_conversation),
+    )
     if old is not None and new is not None and old.job_state != new.job_state and new.job_state not in reported_states:
         yield _build_job_change("recorded-outcome-changed", old, new, {"old": old.job_state, "new": new.job_state})
 
 
-def _find_last_report(conversation: Sequence[RecordedExchange]) -> RecordedExchange | None:
+def _find_exchange_with_final_state(conversation: Sequence[RecordedExchange]) -> RecordedExchange | None:
     """Return the exchange that reports the last state of the job; `None` if the job was still in progress.
 
     An undocumented state counts as terminal, because nothing is known about it.
@@ -48,10 +56,10 @@ def _find_last_report(conversation: Sequence[RecordedExchange]) -> RecordedExcha
     return recorded_exchange if state is None or state.end is not None else None
 
 
-def _compare_orders(conversation_pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
+def _compare_state_orders(conversation_pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
     old, new = (
-        _collect_state_orders(pair.old for pair in conversation_pairs),
-        _collect_state_orders(pair.new for pair in conversation_pairs),
+        _collect_state_orders(pair.old_conversation for pair in conversation_pairs),
+        _collect_state_orders(pair.new_conversation for pair in conversation_pairs),
     )
     for (first, second), recorded_exchange in new.items():
         if (second, first) in old and (first, second) not in old and (second, first) not in new:
@@ -59,8 +67,8 @@ def _compare_orders(conversation_pairs: Sequence[ConversationPair]) -> Iterator[
             yield _build_job_change("recorded-state-order-changed", old[second, first], recorded_exchange, values)
 
 
-def _collect_state_orders(conversations: Iterator[Sequence[RecordedExchange]]) -> _ExchangeByStateOrder:
-    found: _ExchangeByStateOrder = {}
+def _collect_state_orders(conversations: Iterator[Sequence[RecordedExchange]]) -> _ExchangeByStatePair:
+    found: _ExchangeByStatePair = {}
     for conversation in conversations:
         for (_, first), (recorded_exchange, second) in combinations(iterate_job_states(conversation), 2):
             if first != second:
@@ -75,8 +83,8 @@ def _build_job_change(
         rule_id,
         location=f"{new_exchange.status} {new_exchange.state_location}",
         operation=new_exchange.operation_id,
-        old=old_exchange.find_position("/response/content/text"),
-        new=new_exchange.find_position("/response/content/text"),
+        old_position=old_exchange.find_position("/response/content/text"),
+        new_position=new_exchange.find_position("/response/content/text"),
         message_values=values,
     )
 
@@ -94,14 +102,14 @@ def find_charge_locations(recorded_exchange: RecordedExchange) -> Iterator[Locat
 def compare_charges(conversation_pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
     """Yield a change for each response to an identical request that reports another charge."""
     for pair in conversation_pairs:
-        if not pair.is_identical_request:
+        if not pair.has_identical_requests:
             continue
         old_charges = {
             (recorded_exchange.operation_id, location, recorded_exchange.job_state): recorded_exchange
-            for recorded_exchange in pair.old
+            for recorded_exchange in pair.old_conversation
             for location in find_charge_locations(recorded_exchange)
         }
-        for new in pair.new:
+        for new in pair.new_conversation:
             for location in find_charge_locations(new):
                 old = old_charges.get((new.operation_id, location, new.job_state))
                 if old is not None:
@@ -117,7 +125,7 @@ def _compare_charge_at(
             "recorded-charge-changed",
             location=f"{new_exchange.status} {location}",
             operation=new_exchange.operation_id,
-            old=old_exchange.find_position("/response/content/text"),
-            new=new_exchange.find_position("/response/content/text"),
+            old_position=old_exchange.find_position("/response/content/text"),
+            new_position=new_exchange.find_position("/response/content/text"),
             message_values={"old": before, "new": after},
         )

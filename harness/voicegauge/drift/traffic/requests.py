@@ -57,7 +57,7 @@ def _build_request_change(recorded_exchange: RecordedExchange, location: str, po
         "observed-request-field-undocumented",
         location=location,
         operation=recorded_exchange.operation_id,
-        old=find_contract_position(recorded_exchange.contract, pointer),
-        new=recorded_exchange.find_position("/request"),
+        old_position=find_contract_position(recorded_exchange.contract, pointer),
+        new_position=recorded_exchange.find_position("/request"),
         message_values={"new": value},
     )

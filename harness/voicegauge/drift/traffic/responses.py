@@ -18,7 +18,7 @@ TEMPORARY_ERROR_STATUSES = (429, 502, 503, 504)
 def compare_whole_responses(conversation_pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
     """Yield the changes of whole responses for each operation in each conversation."""
     for pair in conversation_pairs:
-        old, new = _group_by_operation(pair.old), _group_by_operation(pair.new)
+        old, new = _group_by_operation(pair.old_conversation), _group_by_operation(pair.new_conversation)
         for operation in old:  # not a set, so that changes come in the order of the conversation
             if operation in new:
                 yield from _compare_operation(old[operation], new[operation])
@@ -102,7 +102,7 @@ def _build_response_change(
         rule_id,
         location=location,
         operation=new_exchange.operation_id,
-        old=old_exchange.find_position("/response"),
-        new=new_exchange.find_position("/response"),
+        old_position=old_exchange.find_position("/response"),
+        new_position=new_exchange.find_position("/response"),
         message_values=values or None,
     )

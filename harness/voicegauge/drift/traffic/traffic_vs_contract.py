@@ -57,7 +57,7 @@ def _iterate_changes(traffic: RecordedTraffic) -> Iterator[DriftChange]:
                 "observed-operation-undocumented",
                 location="request",
                 operation=recorded_exchange.operation_id,
-                new=recorded_exchange.find_position(),
+                new_position=recorded_exchange.find_position(),
             )
     yield from _find_infrastructure_headers(traffic)
     for conversation in traffic.conversations:
@@ -77,7 +77,7 @@ def _find_infrastructure_headers(traffic: RecordedTraffic) -> Iterator[DriftChan
         yield build_change(
             "observed-infrastructure-headers",
             location="headers",
-            new=found[0][0].find_position("/response/headers"),
+            new_position=found[0][0].find_position("/response/headers"),
             message_values={"new": sorted({name.lower() for _, name in found})},
         )
 

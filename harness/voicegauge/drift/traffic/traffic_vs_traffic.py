@@ -54,16 +54,16 @@ def _iterate_changes(pairing: ConversationPairing) -> Iterator[DriftChange]:
             "recorded-request-not-repeated",
             location="request",
             operation=first.operation_id,
-            old=first.find_position("/request"),
+            old_position=first.find_position("/request"),
         )
 
 
-def _compare_bodies(context: ResponseContext, responses: list[PairedResponses]) -> Iterator[DriftChange]:
+def _compare_bodies(response_context: ResponseContext, responses: list[PairedResponses]) -> Iterator[DriftChange]:
     cases = flatten_bodies(responses)
     if not cases:
         return
-    yield from compare_field_presence(context, cases)
-    yield from compare_field_types(context, cases)
+    yield from compare_field_presence(response_context, cases)
+    yield from compare_field_types(response_context, cases)
     media_type = responses[0].new_exchanges[0].media_type
 
     def find_documented_values_at(path: str) -> frozenset[JsonScalar]:
@@ -71,7 +71,7 @@ def _compare_bodies(context: ResponseContext, responses: list[PairedResponses]) 
 
     skip = _list_separately_compared_paths(responses)
     yield from compare_field_values(
-        context, cases, paths_to_skip=skip, find_documented_values=find_documented_values_at
+        response_context, cases, paths_to_skip=skip, find_documented_values=find_documented_values_at
     )
 
 
@@ -111,11 +111,11 @@ def _remove_repeated_changes(changes: Iterable[DriftChange]) -> Iterator[DriftCh
         # A gateway adds a header to every response, so the status at the start of the location is ignored.
         header_key = (change.rule, change.location.partition(" ")[2], change.old_value, change.new_value)
         first = headers.get(header_key)
-        headers[header_key] = change if first is None else _add_operation(first, change)
+        headers[header_key] = change if first is None else _add_other_operation(first, change)
     yield from headers.values()
 
 
-def _add_operation(merged_change: DriftChange, repeated_change: DriftChange) -> DriftChange:
+def _add_other_operation(merged_change: DriftChange, repeated_change: DriftChange) -> DriftChange:
     if repeated_change.operation in (None, merged_change.operation, *merged_change.other_operations):
         return merged_change
     return msgspec.structs.replace(

@@ -44,7 +44,7 @@ def _build_uncovered_change(
         rule_id,
         location=location,
         operation=operation.id,
-        old=find_contract_position(operation.contract, pointer),
+        old_position=find_contract_position(operation.contract, pointer),
         message_values=None if value is None else {"old": value},
     )
 

@@ -13,11 +13,11 @@ from voicegauge.drift.report import DriftChange
 from voicegauge.drift.uses.client_uses import ClientUses, OperationUse
 from voicegauge.formats import Location, unescape_pointer_token
 
-_MEDIA_TYPE = r"(?: \([^)]*\))?"
-_BODY_PATTERN = re.compile(
-    rf"(?:(?P<request>request)|(?:[1-5][0-9X]{{2}}|DEFAULT)) body{_MEDIA_TYPE}(?P<pointer>(?:/.*)?)"
+_MEDIA_TYPE_REGEX = r"(?: \([^)]*\))?"
+_BODY_LOCATION_PATTERN = re.compile(
+    rf"(?:(?P<request>request)|(?:[1-5][0-9X]{{2}}|DEFAULT)) body{_MEDIA_TYPE_REGEX}(?P<pointer>(?:/.*)?)"
 )
-_NAMED_PATTERN = re.compile(
+_PARAMETER_OR_HEADER_PATTERN = re.compile(
     r"(?:(?P<status>[1-5][0-9X]{2}|DEFAULT) )?(?P<kind>query|header) (?P<name>[^/]+)(?P<pointer>(?:/.*)?)"
 )
 _ABSENCE_RULE_PATTERN = re.compile(
@@ -33,7 +33,7 @@ class _ChangedPart(NamedTuple):
 
 
 class _Effect(NamedTuple):
-    affects: bool
+    affects_client: bool
     reason: str
 
 
@@ -48,8 +48,8 @@ def judge_changes(changes: Iterable[DriftChange], uses: ClientUses) -> Iterator[
         if effect is None or change.level is DriftLevel.COMPATIBLE:
             yield change
         else:
-            level = change.level if effect.affects else DriftLevel.COMPATIBLE
-            if effect.affects and _REMOVAL_RULE_PATTERN.fullmatch(change.rule):
+            level = change.level if effect.affects_client else DriftLevel.COMPATIBLE
+            if effect.affects_client and _REMOVAL_RULE_PATTERN.fullmatch(change.rule):
                 level = DriftLevel.BREAKING
             yield msgspec.structs.replace(
                 change, level=level, use=effect.reason, message=f"{change.message} ({effect.reason})"
@@ -62,7 +62,7 @@ def _find_effect(change: DriftChange, uses: ClientUses) -> _Effect | None:
         return None
     use = uses.by_operation.get(change.operation)
     if use is None:
-        return _Effect(affects=False, reason="the client does not call this operation")
+        return _Effect(affects_client=False, reason="the client does not call this operation")
     part = _parse_changed_part(change.location)
     if part is None:
         return None
@@ -71,16 +71,16 @@ def _find_effect(change: DriftChange, uses: ClientUses) -> _Effect | None:
     if _ABSENCE_RULE_PATTERN.fullmatch(change.rule):
         return _find_effect_of_absence(use, part.location) if use.knows_requests else None
     effect = _find_effect_on_sender(use, part.location)
-    return effect if effect.affects or use.knows_requests else None
+    return effect if effect.affects_client or use.knows_requests else None
 
 
 def _parse_changed_part(location: str) -> _ChangedPart | None:
     """Return the part of the request or response that a change is about; `None` if it is about something else."""
-    found = _BODY_PATTERN.fullmatch(location)
+    found = _BODY_LOCATION_PATTERN.fullmatch(location)
     if found:
         tokens = [unescape_pointer_token(token) for token in found["pointer"].split("/")[1:]]
         return _ChangedPart(bool(found["request"]), Location("body", tokens=tokens))
-    found = _NAMED_PATTERN.fullmatch(location)
+    found = _PARAMETER_OR_HEADER_PATTERN.fullmatch(location)
     if found is None:
         return None
     return _ChangedPart(not found["status"], Location("query" if found["kind"] == "query" else "header", found["name"]))
@@ -89,16 +89,16 @@ def _parse_changed_part(location: str) -> _ChangedPart | None:
 def _find_effect_on_reader(use: OperationUse, location: Location) -> _Effect:
     found = use.find_read(location)
     if found is None:
-        return _Effect(affects=False, reason="the client does not read it")
-    return _Effect(affects=True, reason=f"the client reads {found[0]}: {found[1]}")
+        return _Effect(affects_client=False, reason="the client does not read it")
+    return _Effect(affects_client=True, reason=f"the client reads {found[0]}: {found[1]}")
 
 
 def _find_effect_on_sender(use: OperationUse, location: Location) -> _Effect:
     for request in use.requests:
         found = request.find_overlap(location)
         if found is not None:
-            return _Effect(affects=True, reason=f"the client sends {found}: {request.source}")
-    return _Effect(affects=False, reason="the client does not send it")
+            return _Effect(affects_client=True, reason=f"the client sends {found}: {request.source}")
+    return _Effect(affects_client=False, reason="the client does not send it")
 
 
 def _find_effect_of_absence(use: OperationUse, location: Location) -> _Effect:
@@ -108,5 +108,5 @@ def _find_effect_of_absence(use: OperationUse, location: Location) -> _Effect:
         if around is not None and request.find_overlap(around) is None:
             continue
         if request.find_overlap(location) is None:
-            return _Effect(affects=True, reason=f"the client does not send it: {request.source}")
-    return _Effect(affects=False, reason="the client does not depend on it")
+            return _Effect(affects_client=True, reason=f"the client does not send it: {request.source}")
+    return _Effect(affects_client=False, reason="the client does not depend on it")

@@ -18,7 +18,7 @@ class SentValues(NamedTuple):
 
     def find_overlap(self, location: Location) -> Location | None:
         """Return the sent value that is at `location`, contains it or is inside of it; `None` if there is none."""
-        return next(iter(_iterate_overlaps(self.locations, location)), None)
+        return next(iter(_iterate_overlapping_locations(self.locations, location)), None)
 
 
 @dataclass
@@ -44,7 +44,7 @@ class OperationUse:
     def find_read(self, location: Location) -> tuple[Location, str] | None:
         """Return a value that the client reads at, inside or around `location`, and where it is declared."""
         declared = self.source_by_read_location or {}
-        found = next(iter(_iterate_overlaps(declared, location)), None)
+        found = next(iter(_iterate_overlapping_locations(declared, location)), None)
         return None if found is None else (found, declared[found])
 
     def add_reads(self, locations: Iterable[Location], source: str) -> None:
@@ -62,13 +62,13 @@ class ClientUses:
     unread_files: list[str] = field(default_factory=list)
     """Files of folders that are not recordings, with the reason. It is not known what they would show."""
 
-    def get_or_add(self, operation: str) -> OperationUse:
+    def get_or_add_operation_use(self, operation: str) -> OperationUse:
         """Return the use of an operation, which is created if it is missing."""
         return self.by_operation.setdefault(operation, OperationUse())
 
 
-def _iterate_overlaps(used: Iterable[Location], location: Location) -> Iterator[Location]:
-    for other in used:
+def _iterate_overlapping_locations(used_locations: Iterable[Location], location: Location) -> Iterator[Location]:
+    for other in used_locations:
         if other.kind != location.kind:
             continue
         if location.is_in_body or location.kind == "query":
@@ -78,9 +78,9 @@ def _iterate_overlaps(used: Iterable[Location], location: Location) -> Iterator[
             yield other
 
 
-def _are_names_equal(used: Location, location: Location) -> bool:
+def _are_names_equal(used_location: Location, location: Location) -> bool:
     # An object in the query is sent as several parameters: filter[name]=a
-    return used.name == location.name or used.name.startswith(f"{location.name}[")
+    return used_location.name == location.name or used_location.name.startswith(f"{location.name}[")
 
 
 def _is_one_inside_other(first: tuple[str, ...], second: tuple[str, ...]) -> bool:

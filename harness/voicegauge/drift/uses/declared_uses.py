@@ -26,14 +26,14 @@ _MAX_NAMES_SHOWN = 8
 
 
 def add_declared_uses(
-    uses: ClientUses, declaration: Document, matcher: OperationMatcher, new_matcher: OperationMatcher
+    uses: ClientUses, declaration: Document, old_matcher: OperationMatcher, new_matcher: OperationMatcher
 ) -> None:
     """Add the uses that a document declares.
 
     Args:
         uses: where the uses are added.
         declaration: the document that declares them.
-        matcher: finds the operations of the older document.
+        old_matcher: finds the operations of the older document.
         new_matcher: finds the operations of the newer document.
 
     Raises:
@@ -52,9 +52,9 @@ def add_declared_uses(
         raise declaration.build_error("/operations", "names no operation: list those that the client calls")
     for name, used in operations.items():
         pointer = f"/operations/{escape_pointer_token(name)}"
-        template = matcher.find_by_name(name)
+        template = old_matcher.find_by_name(name)
         if template is None:
-            known = ", ".join(sorted(known.operation for known in matcher.templates)[:5])
+            known = ", ".join(sorted(known.operation for known in old_matcher.templates)[:5])
             raise declaration.build_error(
                 pointer, f"{name!r} is not an operation of the older document, which has {known}"
             )
@@ -65,29 +65,29 @@ def add_declared_uses(
                 raise declaration.build_error(
                     f"{pointer}/{escape_pointer_token(key)}", f"the key {key!r} is not known here"
                 )
-        versions = _list_versions(template, matcher, new_matcher)
-        _add_operation(uses, template.operation, versions, used or {}, pointer, declaration)
+        versions = _list_operation_versions(template, old_matcher, new_matcher)
+        _add_declared_operation(uses, template.operation, versions, used or {}, pointer, declaration)
 
 
-def _list_versions(
-    template: OperationTemplate, matcher: OperationMatcher, new_matcher: OperationMatcher
+def _list_operation_versions(
+    template: OperationTemplate, old_matcher: OperationMatcher, new_matcher: OperationMatcher
 ) -> list[OperationValues]:
     """Return the values of an operation in the older document, and in the newer one if that has the operation."""
     newer = new_matcher.find_by_name(template.operation) or new_matcher.find_by_name(template.method_and_path)
-    versions = [OperationValues(matcher.document, template)]
+    versions = [OperationValues(old_matcher.document, template)]
     return versions if newer is None else [*versions, OperationValues(new_matcher.document, newer)]
 
 
-def _add_operation(
+def _add_declared_operation(
     uses: ClientUses,
     operation: str,
     versions: Sequence[OperationValues],
-    used: dict[str, Any],
+    declared_values: dict[str, Any],
     pointer: str,
     declaration: Document,
 ) -> None:
-    use = uses.get_or_add(operation)
-    for key, values in used.items():
+    use = uses.get_or_add_operation_use(operation)
+    for key, values in declared_values.items():
         listed = _read_locations(values, f"{pointer}/{key}", declaration)
         for location, item_pointer in listed.items():
             if not any(version.has_location(location, is_request=key == "sends") for version in versions):
@@ -105,7 +105,7 @@ def _add_operation(
 def _describe_unknown_location(
     location: Location, operation: str, versions: Sequence[OperationValues], *, is_request: bool
 ) -> str:
-    listed = [version.list_locations(location, is_request=is_request) for version in versions]
+    listed = [version.list_sibling_locations(location, is_request=is_request) for version in versions]
     known = list(dict.fromkeys(text for texts in listed for text in texts))
     shown = ", ".join(get_close_matches(str(location), known, n=_MAX_NAMES_SHOWN, cutoff=0)) or "nothing there"
     more = ", ..." if len(known) > _MAX_NAMES_SHOWN else ""

@@ -32,7 +32,7 @@ class OperationValues:
     def __init__(self, document: Document, template: OperationTemplate) -> None:
         """Find the operation of `template` in `document`."""
         self._document = document
-        self._path_item = self._resolve(document.data["paths"][template.path])
+        self._path_item = self._resolve_references(document.data["paths"][template.path])
         self._operation = self._path_item[template.method]
         self._path = template.path
 
@@ -44,21 +44,23 @@ class OperationValues:
         if location.is_in_body:
             schemas = self._list_body_schemas(is_request=is_request)
             return any(
-                self._has_value(schema, location.tokens, may_be_open=is_request or status.startswith("2"))
+                self._has_value(schema, location.tokens, may_allow_any_content=is_request or status.startswith("2"))
                 for status, schema in schemas
             )
         if location.kind == "header":
             unlisted = _UNLISTED_REQUEST_HEADERS if is_request else STANDARD_HEADERS
-            names = {name.lower() for name in self._list_names("header", is_request=is_request)} | unlisted
+            names = {name.lower() for name in self._list_parameter_names("header", is_request=is_request)} | unlisted
             return location.name.lower() in names
-        names = set(self._list_names(location.kind, is_request=is_request))
+        names = set(self._list_parameter_names(location.kind, is_request=is_request))
         return location.name.partition("[")[0] in names or location.name in names
 
-    def list_locations(self, beside: Location, *, is_request: bool) -> list[str]:
-        """Return the locations that the document has, of those where `beside` could be."""
-        if not beside.is_in_body:
-            return [f"{beside.kind}.{name}" for name in self._list_names(beside.kind, is_request=is_request)]
-        schemas, tokens = [schema for _, schema in self._list_body_schemas(is_request=is_request)], beside.tokens
+    def list_sibling_locations(self, location: Location, *, is_request: bool) -> list[str]:
+        """Return the locations that the document has, of those where `location` could be."""
+        if not location.is_in_body:
+            return [
+                f"{location.kind}.{name}" for name in self._list_parameter_names(location.kind, is_request=is_request)
+            ]
+        schemas, tokens = [schema for _, schema in self._list_body_schemas(is_request=is_request)], location.tokens
         parent = Location("body")
         for token in tokens[:-1]:
             children = [child for schema in schemas for child in self._list_children(schema, token)]
@@ -72,39 +74,45 @@ class OperationValues:
         """Return the status and the schema of each body; the status of a request is empty."""
         owners = {"": self._operation.get("requestBody")} if is_request else self._get_responses()
         return [
-            (str(status), self._resolve(media).get("schema", _build_default_schema(name)))
+            (str(status), self._resolve_references(media).get("schema", _build_default_schema(name)))
             for status, owner in owners.items()
-            for name, media in _get_mapping(self._resolve(owner), "content").items()
+            for name, media in _get_mapping(self._resolve_references(owner), "content").items()
         ]
 
     def _get_responses(self) -> dict[str, Any]:
         return _get_mapping(self._operation, "responses")
 
-    def _list_names(self, kind: str, *, is_request: bool) -> list[str]:
+    def _list_parameter_names(self, location_kind: str, *, is_request: bool) -> list[str]:
         """Return the names of the parameters or headers of a kind."""
         if not is_request:
             responses = (
-                [self._resolve(response) for response in self._get_responses().values()] if kind == "header" else []
+                [self._resolve_references(response) for response in self._get_responses().values()]
+                if location_kind == "header"
+                else []
             )
             return list(dict.fromkeys(name for response in responses for name in _get_mapping(response, "headers")))
         owners = (self._path_item, self._operation)
-        parameters = [self._resolve(item) for owner in owners for item in _get_list(owner, "parameters")]
+        parameters = [self._resolve_references(item) for owner in owners for item in _get_list(owner, "parameters")]
         components = _get_mapping(self._document.data, "components")
-        schemes = [self._resolve(item) for item in _get_mapping(components, "securitySchemes").values()]
-        names = [str(item["name"]) for item in (*parameters, *schemes) if item.get("in") == kind and "name" in item]
-        return list(dict.fromkeys([*names, *(re.findall(r"\{([^}]*)\}", self._path) if kind == "path" else ())]))
+        schemes = [self._resolve_references(item) for item in _get_mapping(components, "securitySchemes").values()]
+        names = [
+            str(item["name"]) for item in (*parameters, *schemes) if item.get("in") == location_kind and "name" in item
+        ]
+        return list(
+            dict.fromkeys([*names, *(re.findall(r"\{([^}]*)\}", self._path) if location_kind == "path" else ())])
+        )
 
-    def _has_value(self, schema: Any, tokens: Sequence[str], *, may_be_open: bool) -> bool:
+    def _has_value(self, schema: Any, tokens: Sequence[str], *, may_allow_any_content: bool) -> bool:
         if not tokens:
             return True
         children = self._list_children(schema, tokens[0])
-        if any(self._has_value(child, tokens[1:], may_be_open=True) for child in children):
+        if any(self._has_value(child, tokens[1:], may_allow_any_content=True) for child in children):
             return True
-        return may_be_open and not children and self._is_open(schema)
+        return may_allow_any_content and not children and self._allows_any_content(schema)
 
-    def _is_open(self, schema: Any) -> bool:
+    def _allows_any_content(self, schema: Any) -> bool:
         """Whether a schema allows objects or lists, and says nothing about what they contain."""
-        parts = list(self._iterate_parts(schema, set()))
+        parts = list(self._iterate_applied_schemas(schema, set()))
         if any(key in part for part in parts for key in _CHILD_KEYWORDS):
             return False
         stated = [part["type"] for part in parts if "type" in part]
@@ -113,31 +121,31 @@ class OperationValues:
 
     def _list_children(self, schema: Any, token: str) -> list[Any]:
         """Return the schemas of what is below a key or an index."""
-        parts = self._iterate_parts(schema, set())
+        parts = self._iterate_applied_schemas(schema, set())
         return [child for part in parts for child in _iterate_children(part, token)]
 
     def _list_child_names(self, schema: Any) -> Iterator[str]:
-        for part in self._iterate_parts(schema, set()):
+        for part in self._iterate_applied_schemas(schema, set()):
             yield from _get_mapping(part, "properties")
             if "items" in part or "prefixItems" in part:
                 yield EVERY_ITEM
 
-    def _iterate_parts(self, schema: Any, references: set[str]) -> Iterator[dict[str, Any]]:
+    def _iterate_applied_schemas(self, schema: Any, followed_references: set[str]) -> Iterator[dict[str, Any]]:
         """Yield a schema and all those that may apply to the same value."""
         if not isinstance(schema, dict):
             return
         yield schema
         reference = schema.get("$ref")
-        if isinstance(reference, str) and reference not in references:
-            references.add(reference)
-            yield from self._iterate_parts(self._resolve(schema), references)
+        if isinstance(reference, str) and reference not in followed_references:
+            followed_references.add(reference)
+            yield from self._iterate_applied_schemas(self._resolve_references(schema), followed_references)
         for key in _BRANCH_KEYWORDS:
             for branch in _get_list(schema, key):
-                yield from self._iterate_parts(branch, references)
+                yield from self._iterate_applied_schemas(branch, followed_references)
         for key in _CONDITIONAL_KEYWORDS:
-            yield from self._iterate_parts(schema.get(key), references)
+            yield from self._iterate_applied_schemas(schema.get(key), followed_references)
 
-    def _resolve(self, value: Any) -> dict[str, Any]:
+    def _resolve_references(self, value: Any) -> dict[str, Any]:
         """Follow references, and return the mapping that they lead to; an empty one if there is none."""
         seen: set[str] = set()
         while isinstance(value, dict) and isinstance(value.get("$ref"), str):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from voicegauge.drift.uses.client_uses import ClientUses
 from voicegauge.drift.uses.declared_uses import add_declared_uses
-from voicegauge.drift.uses.own_uses import add_own_uses
+from voicegauge.drift.uses.own_uses import add_voicegauge_uses
 from voicegauge.drift.uses.recorded_uses import OperationMatcher, add_recorded_uses
 from voicegauge.errors import ContractError, DataError, UsageError
 from voicegauge.files import open_file
@@ -38,7 +38,7 @@ def load_client_uses(sources: Sequence[str], document: Document, new_document: D
     uses, matcher = ClientUses(), OperationMatcher(document)
     for source in sources:
         if source == OWN_CLIENT:
-            add_own_uses(uses, matcher)
+            add_voicegauge_uses(uses, matcher)
             continue
         path = Path(source)
         if not path.exists():
@@ -49,12 +49,12 @@ def load_client_uses(sources: Sequence[str], document: Document, new_document: D
         declaration = None if path.is_dir() or path.suffix == ".har" else _read_declaration(path)
         if declaration is not None:
             add_declared_uses(uses, declaration, matcher, OperationMatcher(new_document))
-        elif not sum(_add_file(uses, file, matcher, skips_unreadable=path.is_dir()) for file in files):
+        elif not sum(_add_uses_of_file(uses, file, matcher, skips_unreadable=path.is_dir()) for file in files):
             raise UsageError(f"--uses {source}: has no request to an operation of {document.path}")
     return uses
 
 
-def _add_file(uses: ClientUses, file: Path, matcher: OperationMatcher, *, skips_unreadable: bool) -> int:
+def _add_uses_of_file(uses: ClientUses, file: Path, matcher: OperationMatcher, *, skips_unreadable: bool) -> int:
     """Add what a recording shows, and return the number of its requests to the API."""
     try:
         return add_recorded_uses(uses, file, matcher)
@@ -74,7 +74,7 @@ def _read_declaration(path: Path) -> Document | None:
     try:
         document = read_document(path)
     except ContractError:
-        if _is_empty(path):
+        if _is_empty_file(path):
             raise ContractError(path, None, f"is empty: {_DECLARATION_HINT}") from None
         return None  # cassettes may have tags of YAML that declarations cannot have
     if "operations" in document.data:
@@ -84,7 +84,7 @@ def _read_declaration(path: Path) -> Document | None:
     return None
 
 
-def _is_empty(path: Path) -> bool:
+def _is_empty_file(path: Path) -> bool:
     """Whether a file has nothing but comments and the marks of YAML documents."""
     with open_file(path) as file:
         lines = [line.strip() for line in file.read(MAX_DOCUMENT_BYTES).splitlines()]

@@ -105,8 +105,8 @@ def add_recorded_uses(uses: ClientUses, path: Path, matcher: OperationMatcher) -
         if operation is None:
             continue
         count += 1
-        use = uses.get_or_add(operation)
-        locations = _list_locations(recorded.request) if recorded.is_complete else None
+        use = uses.get_or_add_operation_use(operation)
+        locations = _list_sent_locations(recorded.request) if recorded.is_complete else None
         if locations is None:
             use.are_requests_complete = False
         else:
@@ -114,7 +114,7 @@ def add_recorded_uses(uses: ClientUses, path: Path, matcher: OperationMatcher) -
     return count
 
 
-def _list_locations(request: Request) -> frozenset[Location] | None:
+def _list_sent_locations(request: Request) -> frozenset[Location] | None:
     """Return the locations of all values in a request; `None` if its body cannot be read."""
     found = {Location("query", name) for name, _ in parse_qsl(urlsplit(request.url).query, keep_blank_values=True)}
     found |= {Location("header", name.lower()) for name, _ in request.headers}

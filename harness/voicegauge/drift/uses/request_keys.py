@@ -14,7 +14,7 @@ from voicegauge.formats import LocationValues, is_request_location
 ANY_KEY = "*"
 
 
-def iterate_request_keys(record_by_key: Mapping[str, type[Any]]) -> Iterator[tuple[str, ...]]:
+def iterate_request_key_paths(record_by_key: Mapping[str, type[Any]]) -> Iterator[tuple[str, ...]]:
     """Yield the path of each key of the grammar whose value is a location in a request; `ANY_KEY` stands for a name.
 
     A path begins with an `x-` key, and leaves out a last `at`.
@@ -23,24 +23,26 @@ def iterate_request_keys(record_by_key: Mapping[str, type[Any]]) -> Iterator[tup
         record_by_key: the records of the grammar by `x-` key.
     """
     for key, record_type in record_by_key.items():
-        yield from _iterate_keys(record_type, (key,), ())
+        yield from _iterate_key_paths(record_type, (key,), ())
 
 
-def _iterate_keys(hint: Any, keys: tuple[str, ...], parents: tuple[type[Any], ...]) -> Iterator[tuple[str, ...]]:
-    if hint is LocationValues or is_request_location(hint):
+def _iterate_key_paths(
+    type_hint: Any, keys: tuple[str, ...], parent_types: tuple[type[Any], ...]
+) -> Iterator[tuple[str, ...]]:
+    if type_hint is LocationValues or is_request_location(type_hint):
         yield keys[:-1] if keys[-1] == "at" else keys  # a bare location is short for a mapping with `at`
         return
-    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-        if hint not in parents:
-            for name, inner in _get_type_hints(hint).items():
-                yield from _iterate_keys(inner, (*keys, name), (*parents, hint))
+    if isinstance(type_hint, type) and issubclass(type_hint, msgspec.Struct):
+        if type_hint not in parent_types:
+            for name, inner in _get_type_hints(type_hint).items():
+                yield from _iterate_key_paths(inner, (*keys, name), (*parent_types, type_hint))
         return
-    arguments = typing.get_args(hint)
-    if typing.get_origin(hint) is dict:
-        yield from _iterate_keys(arguments[1], (*keys, ANY_KEY), parents)
+    arguments = typing.get_args(type_hint)
+    if typing.get_origin(type_hint) is dict:
+        yield from _iterate_key_paths(arguments[1], (*keys, ANY_KEY), parent_types)
     else:  # items of a list are at the key of the list
         for argument in arguments:
-            yield from _iterate_keys(argument, keys, parents)
+            yield from _iterate_key_paths(argument, keys, parent_types)
 
 
 @functools.cache

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     Samples = NDArray[np.float32]
 
 GENERIC_MEDIA_TYPES = ("application/octet-stream", "binary/octet-stream")
-_MEDIA_RANGES = ("audio/*", "*/*")
-_FFMPEG_FORMATS = ("m4a", "aac", "webm")
+_WILDCARD_MEDIA_RANGES = ("audio/*", "*/*")
+_FORMATS_WRITTEN_BY_FFMPEG = ("m4a", "aac", "webm")
 """Formats that the function `encode` of `speech.audio` cannot write."""
-OUTPUT_FORMATS = frozenset((*AUDIO_FORMATS, *_FFMPEG_FORMATS))
+OUTPUT_FORMATS = frozenset((*AUDIO_FORMATS, *_FORMATS_WRITTEN_BY_FFMPEG))
 """Names of all formats that the emulator writes."""
-_FORMAT_ALIASES = {
+_FORMAT_BY_ALIAS = {
     "pcm": "pcm_s16le",
     "raw": "pcm_s16le",
     "l16": "pcm_s16le",  # RFC 2586 asks for the other byte order, which no speech API uses under this name
@@ -54,7 +54,7 @@ _FORMAT_ALIASES = {
     "webm_opus": "webm",
     "adts": "aac",
 }
-_MEDIA_TYPES = {
+_MEDIA_TYPES_BY_FORMAT = {
     "ogg": ("audio/ogg", "audio/vorbis", "application/ogg"),
     "opus": ("audio/opus", "audio/ogg", "application/ogg"),
     "mulaw": ("audio/basic", "audio/pcmu", "audio/mulaw", "audio/x-mulaw", "audio/ulaw", "audio/x-ulaw"),
@@ -62,7 +62,7 @@ _MEDIA_TYPES = {
     "pcm_s16le": ("audio/pcm", "audio/x-pcm", "audio/l16", "audio/raw"),
 }
 """Media types of the formats that share a container with other formats, most specific first."""
-_ALTERNATIVE_FORMATS = {
+_ALTERNATIVE_BY_FORMAT = {
     "pcm_s16le": "wav",
     "pcm_s16be": "wav",
     "pcm_s24le": "wav",
@@ -80,14 +80,14 @@ _AAC_RATES_HZ = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48
 """Sampling frequencies of AAC (ISO/IEC 14496-3, table 1.18)."""
 
 
-def find_format(name: str) -> str | None:
-    """Return the format that `name`, a field value or a media type, refers to.
+def find_format(format_name_or_media_type: str) -> str | None:
+    """Return the format that `format_name_or_media_type`, a field value or a media type, refers to.
 
     Return `None` if the emulator does not know the format.
     """
-    short_name = name.partition(";")[0].strip().lower().removeprefix("audio/").removeprefix("x-")
+    short_name = format_name_or_media_type.partition(";")[0].strip().lower().removeprefix("audio/").removeprefix("x-")
     for candidate in (short_name, *re.split(r"[_\-.]", short_name)):  # "mp3_44100_128", "riff-24khz-16bit-mono-pcm"
-        candidate = _FORMAT_ALIASES.get(candidate, candidate)
+        candidate = _FORMAT_BY_ALIAS.get(candidate, candidate)
         if candidate in OUTPUT_FORMATS:
             return candidate
     return None
@@ -107,15 +107,15 @@ def choose_media_type(format_name: str, documented_types: Iterable[str]) -> str 
     """
     documented_types = tuple(documented_types)
     actual = find_media_type(format_name)
-    specific = (actual, *_MEDIA_TYPES.get(format_name, ()))
-    if format_name in _MEDIA_TYPES:
-        specific = (*_MEDIA_TYPES[format_name], actual)
+    specific = (actual, *_MEDIA_TYPES_BY_FORMAT.get(format_name, ()))
+    if format_name in _MEDIA_TYPES_BY_FORMAT:
+        specific = (*_MEDIA_TYPES_BY_FORMAT[format_name], actual)
     found = next((name for name in specific if name in documented_types), None)
     if found is None:
         found = next((name for name in documented_types if _is_container_of_format(name, format_name)), None)
     if found is None:
         found = next((name for name in documented_types if find_format(name) == format_name), None)
-    if found is None and any(name in documented_types for name in _MEDIA_RANGES):
+    if found is None and any(name in documented_types for name in _WILDCARD_MEDIA_RANGES):
         found = actual
     if found is None:
         found = next((name for name in documented_types if name in GENERIC_MEDIA_TYPES), None)
@@ -132,7 +132,7 @@ def _is_container_of_format(media_type: str, format_name: str) -> bool:
     container = find_container_of_media_type(media_type)
     if container is None or container != find_container_of_media_type(find_media_type(format_name)):
         return False
-    return not any(media_type in names for other, names in _MEDIA_TYPES.items() if other != format_name)
+    return not any(media_type in names for other, names in _MEDIA_TYPES_BY_FORMAT.items() if other != format_name)
 
 
 def _belongs_to_known_format(media_type: str) -> bool:
@@ -153,7 +153,7 @@ def choose_deliverable_format(format_name: str, documented_types: Iterable[str])
     documented_types = tuple(documented_types)
     if not documented_types or choose_media_type(format_name, documented_types) is not None:
         return format_name
-    other = _ALTERNATIVE_FORMATS.get(format_name)
+    other = _ALTERNATIVE_BY_FORMAT.get(format_name)
     return other if other is not None and choose_media_type(other, documented_types) is not None else format_name
 
 
@@ -165,7 +165,7 @@ def encode_output(samples: Samples, sample_rate_hz: int, format_name: str, bitra
     """
     if format_name == "mp3" and bitrate_kbps is not None:
         return encode_at_bitrate(samples, sample_rate_hz, format_name, bitrate_kbps)
-    if format_name not in _FFMPEG_FORMATS:
+    if format_name not in _FORMATS_WRITTEN_BY_FFMPEG:
         return encode(samples, sample_rate_hz, format_name)[0]
     if format_name != "webm" and sample_rate_hz not in _AAC_RATES_HZ:
         rate = next((known for known in _AAC_RATES_HZ if known > sample_rate_hz), _AAC_RATES_HZ[-1])

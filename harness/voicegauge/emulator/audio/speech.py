@@ -105,7 +105,7 @@ def read_synthesis_request(
     response_audio: ResponseAudio,
     seed: int,
     *,
-    strict: bool = True,
+    rejects_unsupported_values: bool = True,
     read_field: Callable[[ParsedRequest, Target, SpeechField], Any] = read_speech_field,
     reads_markup: bool = True,
 ) -> SynthesisRequest:
@@ -116,7 +116,7 @@ def read_synthesis_request(
         target: the target that the request addresses.
         response_audio: where the response carries the audio; it may also set a fixed format and sample rate.
         seed: the emulator's seed.
-        strict: whether unsupported values are rejected; otherwise defaults replace them.
+        rejects_unsupported_values: whether unsupported values are rejected; otherwise defaults replace them.
         read_field: function that reads a field of the request, as `read_speech_field` does.
         reads_markup: whether the markup of a text is read; otherwise its tags are spoken.
 
@@ -128,10 +128,10 @@ def read_synthesis_request(
     mapping = speech.request["text"]
     if not reads_markup:
         mapping, raw = msgspec.structs.replace(mapping, markup=None, template="{}"), _SYMBOL_PATTERN.sub(" ", str(raw))
-    if strict and mapping.markup is not None and isinstance(raw, str) and not _is_well_formed(raw):
+    if rejects_unsupported_values and mapping.markup is not None and isinstance(raw, str) and not _is_well_formed(raw):
         raise Rejection("invalid", get_mapped_field_name(mapping), "the markup is not well-formed")
     text = strip_unspoken_text(str(raw), mapping, emulation.unspoken_patterns) if isinstance(raw, str) else ""
-    if not text and strict:
+    if not text and rejects_unsupported_values:
         raise Rejection("invalid", get_mapped_field_name(speech.request["text"]), "the text is blank")
     speed = read_field(request, target, "speed")
     voice = read_field(request, target, "voice")
@@ -145,7 +145,13 @@ def read_synthesis_request(
     text = (text or "Nothing.")[:MAX_TEXT_CHARACTERS]
     return SynthesisRequest(
         text=text,
-        language=_choose_language(request, target, text, read_field(request, target, "language"), strict=strict),
+        language=_choose_language(
+            request,
+            target,
+            text,
+            read_field(request, target, "language"),
+            rejects_unsupported_values=rejects_unsupported_values,
+        ),
         voice=emulation.voice or ESPEAK_VARIANTS[zlib.crc32(target.id.encode()) % len(ESPEAK_VARIANTS)],
         words_per_minute=round(emulation.words_per_minute * _limit_speed_factor(speed)),
         pitch=_choose_voice_pitch(emulation.pitch, voice),
@@ -153,7 +159,9 @@ def read_synthesis_request(
         leading_silence_s=emulation.leading_silence_s,
         format=documented_format.codec
         if documented_format is not None
-        else _choose_format(request, target, response_audio, requested_format, strict=strict),
+        else _choose_format(
+            request, target, response_audio, requested_format, rejects_unsupported_values=rejects_unsupported_values
+        ),
         bitrate_kbps=_choose_bitrate_kbps(documented_format),
         seed=seed ^ (seed_word & 0xFFFFFFFF if isinstance(seed_word, int) else 0),
     )
@@ -188,7 +196,7 @@ def _choose_voice_pitch(base_pitch: int, voice: Any) -> int:
 
 
 def _choose_language(
-    request: ParsedRequest, target: Target, text: str, requested_language: Any, *, strict: bool
+    request: ParsedRequest, target: Target, text: str, requested_language: Any, *, rejects_unsupported_values: bool
 ) -> str:
     """Return the language to speak, which is the requested one if espeak-ng speaks it, else a guess from the text.
 
@@ -200,7 +208,7 @@ def _choose_language(
             return requested_language
         slot = target.speech.request["language"]
         if (
-            strict
+            rejects_unsupported_values
             and requested_language not in (*target.target_spec.languages, *slot.map)
             and not is_documented_value(request, slot.at, requested_language)
         ):
@@ -234,7 +242,12 @@ def _choose_bitrate_kbps(documented_format: AudioFormat | None) -> int | None:
 
 
 def _choose_format(
-    request: ParsedRequest, target: Target, response_audio: ResponseAudio, requested_format: Any, *, strict: bool
+    request: ParsedRequest,
+    target: Target,
+    response_audio: ResponseAudio,
+    requested_format: Any,
+    *,
+    rejects_unsupported_values: bool,
 ) -> str:
     """Return the format to deliver: the one that the contract fixes, else the requested one, else the default.
 
@@ -249,7 +262,7 @@ def _choose_format(
     if found is None:
         slot = target.speech.request["format"]
         if (
-            strict
+            rejects_unsupported_values
             and requested_format not in (*target.target_spec.formats, *slot.map)
             and not is_documented_value(request, slot.at, requested_format)
         ):
@@ -377,7 +390,7 @@ class _RecordingFacts(NamedTuple):
     sample_rate_hz: int
 
 
-_recording_facts: OrderedDict[bytes, _RecordingFacts | str] = OrderedDict()
+_cached_recording_facts: OrderedDict[bytes, _RecordingFacts | str] = OrderedDict()
 """Results of `_measure_recording` by the digest of the file, because tests upload the same file repeatedly, and files
 may be too large to keep."""
 
@@ -385,11 +398,11 @@ may be too large to keep."""
 def _measure_recording(data: bytes) -> _RecordingFacts | str:
     """Decode a recording and measure it, or return the reason why it cannot be decoded."""
     digest = hashlib.sha256(data).digest()
-    facts = _recording_facts.get(digest)
+    facts = _cached_recording_facts.get(digest)
     if facts is None:
-        facts = _recording_facts[digest] = _decode_recording(data)
-        while len(_recording_facts) > MAX_CACHED_RECORDING_FACTS:
-            _recording_facts.popitem(last=False)
+        facts = _cached_recording_facts[digest] = _decode_recording(data)
+        while len(_cached_recording_facts) > MAX_CACHED_RECORDING_FACTS:
+            _cached_recording_facts.popitem(last=False)
     return facts
 
 

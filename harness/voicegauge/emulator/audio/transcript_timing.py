@@ -22,7 +22,7 @@ MIN_PAUSE_S = 0.25
 """Shortest silence, in seconds, that ends a phrase."""
 SPEAKER_LABEL = "SPEAKER_00"
 """Speaker label of every segment, because the emulator does not distinguish speakers."""
-_FRAME_S = 0.02
+_FRAME_DURATION_S = 0.02
 _SPEECH_RANGE_DB = 30.0
 """A frame counts as silence if it is quieter than the loudest frame by more than this."""
 
@@ -60,7 +60,7 @@ def _find_voiced_intervals(samples: Samples, rate_hz: int) -> list[tuple[float, 
     """
     import numpy as np
 
-    size = max(1, int(rate_hz * _FRAME_S))
+    size = max(1, int(rate_hz * _FRAME_DURATION_S))
     frames = samples[: len(samples) // size * size].reshape(-1, size)
     power = np.mean(np.square(frames, dtype=np.float64), axis=1) if len(frames) else np.zeros(0)
     loud = np.flatnonzero(power > (power.max() if len(power) else 0.0) * 10 ** (-_SPEECH_RANGE_DB / 10))

@@ -57,10 +57,10 @@ async def transcribe_samples(samples: Samples, rate_hz: int, language: str = ASR
     Raises:
         MissingExtraError: no runtime for the ASR engine is installed.
     """
-    return await asyncio.to_thread(_transcribe, samples, rate_hz, language)
+    return await asyncio.to_thread(_transcribe_uncached, samples, rate_hz, language)
 
 
-def _transcribe(samples: Samples, rate_hz: int, language: str) -> str:
+def _transcribe_uncached(samples: Samples, rate_hz: int, language: str) -> str:
     import numpy as np
 
     from voicegauge.speech.asr import ASR_SAMPLE_RATE_HZ
@@ -71,10 +71,10 @@ def _transcribe(samples: Samples, rate_hz: int, language: str) -> str:
         if key not in _transcript_cache:
             if is_silent(samples, rate_hz):
                 _transcript_cache[key] = ""
-            elif not embedded_asr().supports_language(language):
+            elif not load_embedded_asr().supports_language(language):
                 _transcript_cache[key] = UNSUPPORTED_LANGUAGE_TEXT
             else:
-                _transcript_cache[key] = embedded_asr().transcribe(
+                _transcript_cache[key] = load_embedded_asr().transcribe(
                     resample(samples, rate_hz, ASR_SAMPLE_RATE_HZ), language
                 )
         while len(_transcript_cache) > MAX_CACHED_TRANSCRIPTS:
@@ -83,7 +83,7 @@ def _transcribe(samples: Samples, rate_hz: int, language: str) -> str:
 
 
 @functools.cache
-def embedded_asr() -> Asr:
+def load_embedded_asr() -> Asr:
     """Return the embedded ASR engine, loaded once per process. Tests replace this function.
 
     Raises:

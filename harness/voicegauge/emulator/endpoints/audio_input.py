@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from voicegauge.speech.audio import DecodedAudio
 
 _DEFAULT_SAMPLE_RATE_HZ = 24_000
-_SILENCE_S = 1.0
+_SILENCE_DURATION_S = 1.0
 """Duration of the silence that replaces an undecodable upload if a fault makes the emulator accept the upload."""
 _MAX_SAMPLE_RATE_HZ = 48_000
 """Audio with a higher sample rate is resampled to this one before effects are applied, because not all output formats
@@ -57,10 +57,10 @@ class DecodedUpload(NamedTuple):
 class AudioInputResult(NamedTuple):
     """The result of processing an upload."""
 
-    values: Mapping[Location, Any]
+    values_by_location: Mapping[Location, Any]
     """The values of the response, each under its location."""
     generated_audio: GeneratedAudio | None = None
-    url: str = ""
+    audio_url: str = ""
     """URL of `generated_audio` if the response links to that audio, else empty."""
 
 
@@ -71,7 +71,9 @@ class AudioInputEndpoint:
         """Store generated audio in the downloads of `context`."""
         self._context = context
 
-    async def respond(self, request: ParsedRequest, account: EmulatedAccount, *, strict: bool) -> EmulatedResponse:
+    async def respond(
+        self, request: ParsedRequest, account: EmulatedAccount, *, rejects_unsupported_values: bool
+    ) -> EmulatedResponse:
         """Process the upload and return the result.
 
         Raises:
@@ -81,11 +83,13 @@ class AudioInputEndpoint:
         target = select_audio_input_target(request)
         started = asyncio.get_running_loop().time()
         async with context.upload_lock:
-            upload = await asyncio.to_thread(self._decode_upload, request, target, strict=strict)
+            upload = await asyncio.to_thread(
+                self._decode_upload, request, target, rejects_unsupported_values=rejects_unsupported_values
+            )
             audio_s = upload.decoded_audio.audio_s
             charge = context.job_store.charge_target(account, target, 0, audio_s)
             process = self._transcribe_upload if target.transcription else self._convert_upload
-            result = await process(request, target, upload, strict=strict)
+            result = await process(request, target, upload, rejects_unsupported_values=rejects_unsupported_values)
             del upload
         rng, emulation = context.job_store.create_rng(), target.target_spec.emulation
         processing_ms = emulation.base_ms + emulation.ms_per_audio_s * audio_s
@@ -93,14 +97,16 @@ class AudioInputEndpoint:
         elapsed_s = asyncio.get_running_loop().time() - started
         await context.clock.sleep(processing_s - elapsed_s)  # the real processing time counts towards the emulated one
         return context.response_builder.build_audio_input_response(
-            request, target, result.values, result.generated_audio, result.url, charge
+            request, target, result.values_by_location, result.generated_audio, result.audio_url, charge
         )
 
-    def _decode_upload(self, request: ParsedRequest, target: AudioInputTarget, *, strict: bool) -> DecodedUpload:
+    def _decode_upload(
+        self, request: ParsedRequest, target: AudioInputTarget, *, rejects_unsupported_values: bool
+    ) -> DecodedUpload:
         from voicegauge.speech.audio import UndecodableAudioError, decode
 
         fault_injector = self._context.fault_injector
-        if strict:
+        if rejects_unsupported_values:
             check_audio_uploads(request, fault_injector)
         slot = target.audio_input.request["audio"]
         file = request.read(slot.at)
@@ -110,14 +116,19 @@ class AudioInputEndpoint:
         try:
             return DecodedUpload(file, decode(file.data))
         except UndecodableAudioError as error:
-            if strict and not fault_injector.skips_check("upload-format", request.operation):
+            if rejects_unsupported_values and not fault_injector.skips_check("upload-format", request.operation):
                 raise Rejection("invalid", field, f"{field} is not audio: {error}") from error
-            return DecodedUpload(file, _make_silence())
+            return DecodedUpload(file, _create_silence())
 
     async def _transcribe_upload(
-        self, request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload, *, strict: bool
+        self,
+        request: ParsedRequest,
+        target: AudioInputTarget,
+        upload: DecodedUpload,
+        *,
+        rejects_unsupported_values: bool,
     ) -> AudioInputResult:
-        del strict
+        del rejects_unsupported_values
         use, decoded_audio = target.transcription, upload.decoded_audio
         assert use is not None
         requested = read_audio_field(request, target, "language")
@@ -135,12 +146,19 @@ class AudioInputEndpoint:
         return AudioInputResult({use.response.text: text, **values})
 
     async def _convert_upload(
-        self, request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload, *, strict: bool
+        self,
+        request: ParsedRequest,
+        target: AudioInputTarget,
+        upload: DecodedUpload,
+        *,
+        rejects_unsupported_values: bool,
     ) -> AudioInputResult:
         use = target.conversion
         assert use is not None
         if use.purpose == "translate":
-            return await self._translate_upload(request, target, upload, strict=strict)
+            return await self._translate_upload(
+                request, target, upload, rejects_unsupported_values=rejects_unsupported_values
+            )
         if use.purpose == "analyse":
             facts = await asyncio.to_thread(
                 analyze_music, upload.decoded_audio.samples, upload.decoded_audio.sample_rate_hz
@@ -159,14 +177,19 @@ class AudioInputEndpoint:
         )
 
     async def _translate_upload(
-        self, request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload, *, strict: bool
+        self,
+        request: ParsedRequest,
+        target: AudioInputTarget,
+        upload: DecodedUpload,
+        *,
+        rejects_unsupported_values: bool,
     ) -> AudioInputResult:
         """Return the transcript and a marked pseudo-translation of it, the latter also as speech."""
         use = target.conversion
         assert use is not None
         language = str(read_audio_field(request, target, "language") or ASR_LANGUAGE)
         spoken = language if has_voice_for(language) else ASR_LANGUAGE
-        if strict and spoken != language:
+        if rejects_unsupported_values and spoken != language:
             slot = use.request["language"]
             if language not in slot.map and not is_documented_value(request, slot.at, language):
                 raise Rejection("invalid", get_mapped_field_name(slot), f"the emulator does not speak {language!r}")
@@ -184,7 +207,7 @@ class AudioInputEndpoint:
         synthesis = _build_translation_synthesis_request(text or "Nothing was said.", spoken, name)
         speech = await self._context.downloads.synthesizer.synthesize(synthesis)
         result = self._build_audio_result(request, use.response.audio, GeneratedAudio(speech.data, name), "translate")
-        return result._replace(values=values)
+        return result._replace(values_by_location=values)
 
     async def _separate_stems(
         self, request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload, stem_list: StemList
@@ -223,13 +246,13 @@ class AudioInputEndpoint:
         )
 
 
-def _make_silence() -> DecodedAudio:
+def _create_silence() -> DecodedAudio:
     import numpy as np
 
     from voicegauge.speech.audio import DecodedAudio
 
-    samples = np.zeros(int(_DEFAULT_SAMPLE_RATE_HZ * _SILENCE_S), np.float32)
-    return DecodedAudio(samples, _DEFAULT_SAMPLE_RATE_HZ, 1, "wav", "pcm_16", _SILENCE_S, _SILENCE_S)
+    samples = np.zeros(int(_DEFAULT_SAMPLE_RATE_HZ * _SILENCE_DURATION_S), np.float32)
+    return DecodedAudio(samples, _DEFAULT_SAMPLE_RATE_HZ, 1, "wav", "pcm_16", _SILENCE_DURATION_S, _SILENCE_DURATION_S)
 
 
 def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload) -> GeneratedAudio:

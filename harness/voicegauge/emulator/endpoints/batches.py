@@ -11,7 +11,7 @@ from voicegauge.contract.extension import BatchSpec
 from voicegauge.emulator.endpoints.context import EndpointContext
 from voicegauge.emulator.endpoints.speech import SpeechEndpoint
 from voicegauge.emulator.endpoints.target_selection import find_audio_location
-from voicegauge.emulator.http import ParsedRequest, Rejection, write_at
+from voicegauge.emulator.http import ParsedRequest, Rejection, write_value_at
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.state import EmulatedAccount, EmulatedBatch, EmulatedJob
 
@@ -24,7 +24,7 @@ class BatchEndpoint:
         self._context, self._speech = context, speech_endpoint
 
     async def respond(
-        self, request: ParsedRequest, batch: BatchSpec, account: EmulatedAccount, *, strict: bool
+        self, request: ParsedRequest, batch: BatchSpec, account: EmulatedAccount, *, rejects_unsupported_values: bool
     ) -> EmulatedResponse:
         """Create a job for every item and one for the batch.
 
@@ -33,7 +33,7 @@ class BatchEndpoint:
         """
         job_store = self._context.job_store
         planned = [
-            (item, self._speech.plan_speech(item, account, strict=strict))
+            (item, self._speech.plan_speech(item, account, rejects_unsupported_values=rejects_unsupported_values))
             for item in _split_into_requests(request, batch)
         ]
         charges: list[float | None] = []
@@ -45,7 +45,7 @@ class BatchEndpoint:
         await self._context.clock.sleep(planned[0][1].submit_s)
         charged = zip(planned, charges, strict=True)
         items = [job_store.create_job(item, speech, account, charge) for (item, speech), charge in charged]
-        whole = self._speech.plan_speech(request, account, strict=False)
+        whole = self._speech.plan_speech(request, account, rejects_unsupported_values=False)
         whole = whole._replace(queue_s=0.0, processing_s=max(sum(item.state_durations_s) for item in items))
         job = job_store.create_job(request, whole, account, sum(charge or 0 for charge in charges), batch_items=items)
         balance = self._context.accounts.get_remaining_balance(account, request.operation)
@@ -60,11 +60,11 @@ class BatchEndpoint:
             return response
         for location, count in ((batch.total, len(job.items)), (batch.completed, job.completed_count)):
             if location is not None:
-                response.body = write_at(response.body, location, count)
+                response.body = write_value_at(response.body, location, count)
         if response.kind == "status":
             audio_urls = self._build_audio_urls(response, job)
             results = [dict(_build_item_result(batch, index, item, audio_urls)) for index, item in enumerate(job.items)]
-            response.body = write_at(response.body, batch.results, results)
+            response.body = write_value_at(response.body, batch.results, results)
         return response
 
     def _build_audio_urls(self, response: EmulatedResponse, job: EmulatedBatch) -> dict[str, str]:
@@ -92,7 +92,7 @@ def _split_into_requests(request: ParsedRequest, batch: BatchSpec) -> Iterator[P
     each: Operation = request.operation.contract.find_operation(batch.item_operation)
     media = next(iter(each.request_media.values()))
     for item in items:
-        yield replace(request, operation=each, body=item if isinstance(item, dict) else {}, media=media)
+        yield replace(request, operation=each, body=item if isinstance(item, dict) else {}, documented_media_type=media)
 
 
 def _build_item_result(

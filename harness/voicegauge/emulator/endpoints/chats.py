@@ -20,7 +20,7 @@ from voicegauge.emulator.http import (
     Rejection,
     fill_random_hex,
     find_default_value,
-    write_at,
+    write_value_at,
 )
 from voicegauge.emulator.responses import EmulatedResponse, build_default_body, build_success_response
 from voicegauge.emulator.state import EmulatedAccount
@@ -67,13 +67,13 @@ class ChatEndpoint:
                 conversation = context.resources.create_resource(request, response, account, now, rng)
             conversation.messages.append(message)
             messages = conversation.messages
-            response.body = write_at(response.body, conversation.resource_spec.id, conversation.id)
+            response.body = write_value_at(response.body, conversation.resource_spec.id, conversation.id)
         reply = _compose_reply(messages)
         url = self._add_spoken_reply(request, chat, reply)
         values = ((chat.transcript, message), (chat.reply, reply), (chat.reply_audio.at, url), (chat.charged, charge))
         for location, value in values:
             if location is not None and value is not None:
-                response.body = write_at(response.body, location, value)
+                response.body = write_value_at(response.body, location, value)
         return response
 
     def _add_spoken_reply(self, request: ParsedRequest, chat: ChatSpec, reply: str) -> str:
@@ -121,4 +121,4 @@ def _build_speech_request(
         if slot is not None and isinstance(value, str):
             body = slot.at.write_body(body, value)
     media = next(iter(target.operation.request_media.values()))
-    return replace(request, operation=target.operation, body=body, media=media)
+    return replace(request, operation=target.operation, body=body, documented_media_type=media)

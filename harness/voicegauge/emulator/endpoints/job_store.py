@@ -160,7 +160,7 @@ class JobStore:
         """
         if max_wait_s <= 0:
             return
-        if self._clock.is_per_poll:
+        if self._clock.advances_per_poll:
             for _ in job.state_durations_s:
                 self._clock.advance(POLL_STEP_S)
                 self.update_state(job, is_poll=True)
@@ -225,7 +225,7 @@ class JobStore:
             self.update_state(job)
         self._refundable = [job for job in self._refundable if not job.is_refunded]
 
-    def update_all(self) -> None:
+    def update_all_job_states(self) -> None:
         """Update all jobs to the current time, and make the refunds that are due."""
         for job in self.jobs.values():
             self.update_state(job)

@@ -17,7 +17,7 @@ from voicegauge.emulator.state import POLL_STEP_S, EmulatedAccount
 class JobRole(NamedTuple):
     """The role of an operation that follows a submit."""
 
-    name: Literal["status", "result", "cancel", "download"]
+    action: Literal["status", "result", "cancel", "download"]
     job_spec: JobSpec | None
     """The contract's description of the jobs that the operation refers to; `None` for downloads, which name a file."""
 
@@ -28,9 +28,9 @@ class JobEndpoint:
     def __init__(self, context: EndpointContext, batches: BatchEndpoint) -> None:
         """Find the operations in the contract of `context`; `batches` adds the progress of batches to responses."""
         self._context, self._batches = context, batches
-        self._roles = _find_roles(context.contract)
+        self._roles = _find_job_roles(context.contract)
 
-    def handles(self, operation: Operation) -> bool:
+    def responds_to(self, operation: Operation) -> bool:
         """Whether this endpoint responds to `operation`."""
         return operation.id in self._roles
 
@@ -41,14 +41,14 @@ class JobEndpoint:
             Rejection: the job or file does not exist, or the job has not succeeded yet.
         """
         role = self._roles[request.operation.id]
-        if role.name == "download":
+        if role.action == "download":
             return await self._respond_to_download(request)
-        if role.name == "status":
+        if role.action == "status":
             return self._respond_to_poll(request, account)
         context = self._context
         job = context.job_store.find_job(request, account)
         assert role.job_spec is not None
-        if role.name == "cancel":
+        if role.action == "cancel":
             context.job_store.cancel_job(job, role.job_spec)
             return context.response_builder.build_cancel_response(request, role.job_spec, job)
         if not context.job_store.has_succeeded(job):
@@ -60,7 +60,7 @@ class JobEndpoint:
         context = self._context
         job = context.job_store.find_job(request, account)
         job = context.fault_injector.choose_job(job, context.job_store.jobs.values())
-        if context.clock.is_per_poll:
+        if context.clock.advances_per_poll:
             context.clock.advance(POLL_STEP_S)
         context.job_store.update_state(job, is_poll=True)
         return self._batches.add_progress(context.response_builder.build_status_response(request, job), job)
@@ -74,7 +74,7 @@ class JobEndpoint:
         raise Rejection("not-found", None, "no such file")
 
 
-def _find_roles(contract: Contract) -> Mapping[str, JobRole]:
+def _find_job_roles(contract: Contract) -> Mapping[str, JobRole]:
     roles: dict[str, JobRole] = {}
     for operation in contract.operations.values():
         if operation.job is not None:

@@ -85,9 +85,9 @@ class EmulatedProvider:
             update_state=self.job_store.update_state,
         )
 
-    async def handle(self, incoming_request: IncomingRequest) -> EmulatedResponse:
+    async def respond(self, incoming_request: IncomingRequest) -> EmulatedResponse:
         """Return the response to a request, with faults applied."""
-        if self.accounts.tokens.handles(incoming_request):
+        if self.accounts.tokens.responds_to(incoming_request):
             status, body = self.accounts.tokens.respond(incoming_request, self._clock.now())
             return EmulatedResponse("other" if status == HTTPStatus.OK else "error", status, body, "application/json")
         try:
@@ -98,7 +98,7 @@ class EmulatedProvider:
         is_repeated = False
         try:
             account = self._authenticate(incoming_request, operation)
-            if not self._jobs.handles(operation):  # polls and downloads do not count against the rate limit
+            if not self._jobs.responds_to(operation):  # polls and downloads do not count against the rate limit
                 self.accounts.count_request(account, operation, self._clock.now())
             with self._count_in_flight(account, operation):  # before the first await, so that concurrent requests count
                 is_repeated, response = await self._perform_or_repeat(incoming_request, operation, path, account)
@@ -130,7 +130,7 @@ class EmulatedProvider:
             account.requests_in_flight -= is_counted
 
     def _find_operation(self, incoming_request: IncomingRequest) -> tuple[Operation, dict[str, str]]:
-        for path in self._builder.list_path_candidates(incoming_request.path):
+        for path in self._builder.iterate_paths_to_match(incoming_request.path):
             match = self.contract.match_operation(incoming_request.method, path)
             if match is not None:
                 return match[0], {name: unquote(value) for name, value in match[1].items()}
@@ -177,7 +177,11 @@ class EmulatedProvider:
         strict = not self._fault_injector.skips_check("request", operation)
         ignored_keywords = ("maxItems",) if self._fault_injector.skips_check("items", operation) else ()
         request = parse_request(
-            incoming_request, operation, path_parameters, strict=strict, ignored_keywords=ignored_keywords
+            incoming_request,
+            operation,
+            path_parameters,
+            rejects_unsupported_values=strict,
+            ignored_keywords=ignored_keywords,
         )
         self._request_counts[operation.id] += 1
         reason = self._fault_injector.find_rejection_reason(request, self._request_counts[operation.id])
@@ -189,26 +193,30 @@ class EmulatedProvider:
             async with self._upload_lock:
                 await asyncio.to_thread(check_audio_uploads, request, self._fault_injector)
         self.webhooks.check_webhook_url(request)
-        used = self.resources.find_referenced(request, account)
-        if self.resources.handles(operation):
+        used = self.resources.find_referenced_resources(request, account)
+        if self.resources.responds_to(operation):
             return self.resources.respond(request, account, self._clock.now(), self.job_store.create_rng())
         if operation.chat is not None:
             return await self._chats.respond(request, operation.chat, account, used)
-        return await self._call_endpoint(request, account, strict=strict)
+        return await self._call_endpoint(request, account, rejects_unsupported_values=strict)
 
     async def _call_endpoint(
-        self, request: ParsedRequest, account: EmulatedAccount, *, strict: bool
+        self, request: ParsedRequest, account: EmulatedAccount, *, rejects_unsupported_values: bool
     ) -> EmulatedResponse:
         operation = request.operation
         if operation.audio_input is not None:
-            return await self._audio_inputs.respond(request, account, strict=strict)
+            return await self._audio_inputs.respond(
+                request, account, rejects_unsupported_values=rejects_unsupported_values
+            )
         if operation.batch is not None:
-            return await self._batches.respond(request, operation.batch, account, strict=strict)
+            return await self._batches.respond(
+                request, operation.batch, account, rejects_unsupported_values=rejects_unsupported_values
+            )
         if operation.speech is not None:
-            return await self._speech.respond(request, account, strict=strict)
+            return await self._speech.respond(request, account, rejects_unsupported_values=rejects_unsupported_values)
         if operation.job_target is not None:
             return await self._submits.respond(request, account, operation.job_target)
-        if self._jobs.handles(operation):
+        if self._jobs.responds_to(operation):
             return await self._jobs.respond(request, account)
         return self._builder.build_documented_response(
             request, is_filtered=not self._fault_injector.skips_check("filters", operation)

@@ -18,8 +18,8 @@ from voicegauge.emulator.http import (
     find_default_value,
     format_timestamp,
     has_location,
-    read_at,
-    write_at,
+    read_value_at,
+    write_value_at,
 )
 from voicegauge.emulator.responses import (
     EmulatedResponse,
@@ -68,17 +68,17 @@ class ResourceStore:
         self._contract, self._fault_injector, self._quota = contract, fault_injector, is_quota_enforced
         self._stored: OrderedDict[str, StoredResource] = OrderedDict()
         self._created_count = 0
-        self._roles = dict(_find_roles(contract))
+        self._roles = dict(_find_resource_roles(contract))
 
     def __iter__(self) -> Iterator[StoredResource]:
         """Iterate over the resources of all accounts that are not deleted."""
         return (stored for stored in self._stored.values() if not stored.is_deleted)
 
-    def handles(self, operation: Operation) -> bool:
+    def responds_to(self, operation: Operation) -> bool:
         """Whether `respond` handles `operation`. It does not handle chats, although they create conversations."""
         return operation.id in self._roles and operation.chat is None
 
-    def find_referenced(self, request: ParsedRequest, account: EmulatedAccount) -> list[StoredResource]:
+    def find_referenced_resources(self, request: ParsedRequest, account: EmulatedAccount) -> list[StoredResource]:
         """Return the account's resources that the request refers to by id.
 
         Raises:
@@ -143,9 +143,9 @@ class ResourceStore:
         stored = StoredResource(resource, fill_random_hex(resource.id_format, rng), account, response.body, state)
         self._check_quota(stored)
         body = _copy_body_with_request_values(request, response)
-        body = write_at(body, resource.id, stored.id)
+        body = write_value_at(body, resource.id, stored.id)
         if resource.state is not None:
-            body = write_at(body, resource.state, state)
+            body = write_value_at(body, resource.state, state)
         if isinstance(body.get("id"), int):  # a row number in addition to the documented id
             body["id"] = self._created_count
         if isinstance(body.get("created_at"), str):
@@ -161,10 +161,11 @@ class ResourceStore:
         if not self._quota or listing is None or listing.limit is None:
             return
         example = build_success_response(self._contract.find_operation(listing.operation), "other", build_default_body)
-        most = read_at(example.body, listing.limit)
+        most = read_value_at(example.body, listing.limit)
         if (
             isinstance(most, int)
-            and len(list(self._list_owned(stored_resource.account, stored_resource.resource_spec))) >= most
+            and len(list(self._list_resources_of_account(stored_resource.account, stored_resource.resource_spec)))
+            >= most
         ):
             raise Rejection(
                 "forbidden",
@@ -172,7 +173,7 @@ class ResourceStore:
                 f"the account has reached its limit of {most} of: {stored_resource.resource_spec.name}",
             )
 
-    def _list_owned(
+    def _list_resources_of_account(
         self, account: EmulatedAccount, resource_spec: ResourceSpec, *, include_deleted: bool = False
     ) -> Iterator[StoredResource]:
         mine = (
@@ -206,7 +207,9 @@ class ResourceStore:
     ) -> EmulatedResponse:
         response = build_success_response(request.operation, "other", build_default_body)
         shown = list(
-            self._list_owned(account, resource_spec, include_deleted=self._skips_check("delisting", request.operation))
+            self._list_resources_of_account(
+                account, resource_spec, include_deleted=self._skips_check("delisting", request.operation)
+            )
         )
         name, listing = resource_spec.id.tokens[-1], resource_spec.list
         assert listing is not None
@@ -217,7 +220,7 @@ class ResourceStore:
                 body[key] = [*stock, *(_write_state_into_body(stored) for stored in shown)]
         response.body = body if isinstance(response.body, dict) else body[""]
         if listing.count is not None:
-            response.body = write_at(response.body, listing.count, len(shown))
+            response.body = write_value_at(response.body, listing.count, len(shown))
         if isinstance(response.body, dict) and not self._fault_injector.skips_check("filters", request.operation):
             filter_lists(response.body, request)
         return response
@@ -231,7 +234,7 @@ class ResourceStore:
                 and response.is_json
                 and has_location(response.documented_media_type, response.body, location)
             ):
-                response.body = write_at(response.body, location, value)
+                response.body = write_value_at(response.body, location, value)
         for name, value in stored_resource.body.items():
             if (
                 isinstance(response.body, dict)
@@ -249,7 +252,7 @@ def _list_id_and_state_fields(resource_spec: ResourceSpec) -> set[str]:
 def _write_state_into_body(stored_resource: StoredResource) -> Any:
     body = dict(stored_resource.body)
     return (
-        write_at(body, stored_resource.resource_spec.state, stored_resource.state)
+        write_value_at(body, stored_resource.resource_spec.state, stored_resource.state)
         if stored_resource.resource_spec.state is not None
         else body
     )
@@ -266,7 +269,7 @@ def _copy_body_with_request_values(request: ParsedRequest, response: EmulatedRes
     return body
 
 
-def _find_roles(contract: Contract) -> Iterator[tuple[str, ResourceRole]]:
+def _find_resource_roles(contract: Contract) -> Iterator[tuple[str, ResourceRole]]:
     for operation in contract.operations.values():
         resource = operation.resource
         if resource is None:

@@ -32,8 +32,8 @@ from voicegauge.emulator.http import (
 )
 from voicegauge.emulator.responses import (
     EmulatedResponse,
+    SpeechTimingsGetter,
     StreamPacer,
-    TimeText,
     compute_event_usage,
     find_audio_pacing,
     read_requested_end_event,
@@ -51,14 +51,16 @@ class SpeechEndpoint:
         self._context = context
         self._text_counts: Counter[str] = Counter()
 
-    async def respond(self, request: ParsedRequest, account: EmulatedAccount, *, strict: bool) -> EmulatedResponse:
+    async def respond(
+        self, request: ParsedRequest, account: EmulatedAccount, *, rejects_unsupported_values: bool
+    ) -> EmulatedResponse:
         """Return the speech, or create a job and return the response that accepts it.
 
         Raises:
             Rejection: the request violates a limit, or the balance is too low.
         """
         context = self._context
-        speech = self.plan_speech(request, account, strict=strict)
+        speech = self.plan_speech(request, account, rejects_unsupported_values=rejects_unsupported_values)
         charge = context.job_store.charge_target(account, speech.target, speech.characters)
         if speech.target.response.job is None:
             processing_s = speech.queue_s + speech.processing_s
@@ -67,12 +69,12 @@ class SpeechEndpoint:
             await context.clock.sleep(speech.submit_s + (processing_s if pace is None else 0))
             audio = await context.downloads.synthesize_with_faults(speech.target, speech.synthesis)
             response = self._build_speech_response(request, speech, account, audio.data, charge)
-            time_text = self._build_text_timer(request, speech, audio.audio_s)
+            get_speech_timings = self._build_text_timer(request, speech, audio.audio_s)
             if speech.target.response.audio is not None:
                 for spec in speech.target.response.audio.timestamps:
-                    response.body = write_timings(response.body, spec, time_text(spec.unit))
+                    response.body = write_timings(response.body, spec, get_speech_timings(spec.unit))
             if pace is not None:
-                self._set_up_stream(response, pace, audio.audio_s, processing_s, speech.characters, time_text)
+                self._set_up_stream(response, pace, audio.audio_s, processing_s, speech.characters, get_speech_timings)
             return response
         await context.clock.sleep(speech.submit_s)
         job = context.job_store.create_job(request, speech, account, charge)
@@ -82,7 +84,9 @@ class SpeechEndpoint:
         balance = context.accounts.get_remaining_balance(account, request.operation)
         return context.response_builder.build_submit_response(request, job, balance=balance)
 
-    def plan_speech(self, request: ParsedRequest, account: EmulatedAccount, *, strict: bool) -> PlannedSpeech:
+    def plan_speech(
+        self, request: ParsedRequest, account: EmulatedAccount, *, rejects_unsupported_values: bool
+    ) -> PlannedSpeech:
         """Return what to synthesize for a request, and how long each phase takes.
 
         Raises:
@@ -90,20 +94,20 @@ class SpeechEndpoint:
                 not support the requested synthesis.
         """
         context = self._context
-        target = select_target(request, strict=strict)
+        target = select_target(request, rejects_unsupported_values=rejects_unsupported_values)
         if context.fault_injector.skips_check("response-kind", request.operation):
             target = replace_by_common_audio(target)
         if account.is_keyless and target.needs_key and not context.fault_injector.skips_check("key", request.operation):
             raise Rejection("unauthorized", None, f"{target.name} needs a key")
         location = find_audio_location(target)
-        if strict:
+        if rejects_unsupported_values:
             self._check_text_length(request, target)
         synthesis = read_synthesis_request(
             request,
             target,
             location,
             context.settings.seed,
-            strict=strict,
+            rejects_unsupported_values=rejects_unsupported_values,
             read_field=context.fault_injector.read_speech_field,
             reads_markup=not context.fault_injector.skips_check("markup", request.operation),
         )
@@ -163,18 +167,18 @@ class SpeechEndpoint:
         context.response_builder.write_constants(response, fill_constant_placeholders(target, rng))
         return response
 
-    def _build_text_timer(self, request: ParsedRequest, speech: PlannedSpeech, audio_s: float) -> TimeText:
+    def _build_text_timer(self, request: ParsedRequest, speech: PlannedSpeech, audio_s: float) -> SpeechTimingsGetter:
         """Return a function that times the text of the request, and that faults change."""
         text = read_speech_field(request, speech.target, "text")
         text = speech.target.speech.request["text"].remove_template(text) if isinstance(text, str) else ""
 
-        def time_text(unit: Literal["character", "word"]) -> list[SpeechTiming]:
+        def get_speech_timings(unit: Literal["character", "word"]) -> list[SpeechTiming]:
             timings = build_speech_timings(
                 text, unit, leading_silence_s=speech.synthesis.leading_silence_s, audio_s=audio_s
             )
             return self._context.fault_injector.change_timings(timings, speech.target)
 
-        return time_text
+        return get_speech_timings
 
     def _set_up_stream(
         self,
@@ -183,7 +187,7 @@ class SpeechEndpoint:
         audio_s: float,
         first_audio_delay_s: float,
         characters: int,
-        time_text: TimeText,
+        get_speech_timings: SpeechTimingsGetter,
     ) -> None:
         assert response.request is not None
         assert response.target is not None
@@ -194,7 +198,7 @@ class SpeechEndpoint:
             audio_s=audio_s,
             first_audio_delay_s=first_audio_delay_s,
             audio_pacing=audio_pacing,
-            time_text=time_text,
+            get_speech_timings=get_speech_timings,
             jitter=response.target.target_spec.emulation.jitter,
             rng=self._context.job_store.create_rng(),
             scale_duration=self._context.clock.scale_duration,

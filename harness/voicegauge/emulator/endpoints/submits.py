@@ -10,7 +10,7 @@ from voicegauge.emulator.http import ParsedRequest
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.state import EmulatedAccount
 
-_NO_SPEECH = SynthesisRequest(
+_EMPTY_SYNTHESIS_REQUEST = SynthesisRequest(
     text="",
     language="en",
     voice="",
@@ -45,7 +45,7 @@ class SubmitEndpoint:
             for milliseconds in (emulation.submit_ms, emulation.queue_ms, emulation.base_ms)
         )
         await context.clock.sleep(submit_s)
-        planned = PlannedSpeech(target, _NO_SPEECH, 0, submit_s, queue_s, processing_s)
+        planned = PlannedSpeech(target, _EMPTY_SYNTHESIS_REQUEST, 0, submit_s, queue_s, processing_s)
         job = context.job_store.create_job(request, planned, account, charge)
         balance = context.accounts.get_remaining_balance(account, request.operation)
         return context.response_builder.build_submit_response(request, job, balance=balance)

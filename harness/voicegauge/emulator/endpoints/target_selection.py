@@ -12,26 +12,29 @@ from voicegauge.emulator.audio import SynthesisRequest, read_speech_field
 from voicegauge.emulator.http import ParsedRequest, Rejection
 
 
-def select_target(request: ParsedRequest, *, strict: bool = True) -> Target:
+def select_target(request: ParsedRequest, *, rejects_unsupported_values: bool = True) -> Target:
     """Return the target whose constants, required fields and languages best match the request.
 
     If none matches, it is the first target of the operation.
 
     Raises:
-        Rejection: no target matches, `strict` is set, and the contract documents an error for unknown models.
+        Rejection: no target matches, `rejects_unsupported_values` is set, and the contract documents an error for
+            unknown models.
     """
     targets = [t for t in request.operation.contract.targets.values() if t.operation is request.operation]
-    scored = [(score, target) for target in targets if (score := _score_match(request, target)) is not None]
+    scored = [(score, target) for target in targets if (score := _compute_match_score(request, target)) is not None]
     if scored:
         return max(scored, key=lambda pair: pair[0])[1]
     errors = (media for spec in request.operation.responses.values() for media in spec.media_types.values())
-    if strict and any(example.rejection_reason == "not-found" for media in errors for example in media.examples):
+    if rejects_unsupported_values and any(
+        example.rejection_reason == "not-found" for media in errors for example in media.examples
+    ):
         location = next(location for target in targets for location in target.target_spec.constants)
         raise Rejection("not-found", location.field_name, "no such model")
     return targets[0]
 
 
-def _score_match(request: ParsedRequest, target: Target) -> tuple[int, bool] | None:
+def _compute_match_score(request: ParsedRequest, target: Target) -> tuple[int, bool] | None:
     """Return a score of how well a request matches a target; `None` if it contradicts one of the target's constants."""
     score = 0
     for location, constant in target.target_spec.constants.items():

@@ -16,12 +16,12 @@ from voicegauge.emulator.responses import EmulatedResponse
 _HTML_ERROR_PAGE = (
     b"<!doctype html>\n<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>\n"
 )
-_REMAINING_SHARE = 0.4
+_REMAINING_BYTES_SHARE = 0.4
 """Share of the bytes that remain; it is too small to be explained by a fast speaking rate."""
 _MIN_WORDS_OF_LONG_TEXT = (
     8  # a shorter text is repeated instead, because its first word alone might take as long as the whole text
 )
-_TEXT_REPETITIONS = 8
+_TEXT_REPETITION_COUNT = 8
 
 
 def silence_speech(synthesis: SynthesisRequest) -> SynthesisRequest:
@@ -37,7 +37,7 @@ def change_format(synthesis: SynthesisRequest) -> SynthesisRequest:
 def change_text(synthesis: SynthesisRequest) -> SynthesisRequest:
     """Speak one word of a long text, or a short text several times."""
     words = synthesis.text.split()
-    text = words[0] if len(words) >= _MIN_WORDS_OF_LONG_TEXT else " ".join([synthesis.text] * _TEXT_REPETITIONS)
+    text = words[0] if len(words) >= _MIN_WORDS_OF_LONG_TEXT else " ".join([synthesis.text] * _TEXT_REPETITION_COUNT)
     return msgspec.structs.replace(synthesis, text=text)
 
 
@@ -54,19 +54,19 @@ def lower_bitrate(synthesis: SynthesisRequest) -> SynthesisRequest:
     return msgspec.structs.replace(synthesis, bitrate_kbps=bitrate_kbps // 2) if bitrate_kbps else synthesis
 
 
-def states_sample_rate(target: Target) -> bool:
+def documents_sample_rate(target: Target) -> bool:
     """Whether the contract states the sample rate of a format of the target."""
     return any(known.sample_rate_hz is not None for known in target.speech.formats.values())
 
 
-def states_bitrate(target: Target) -> bool:
+def documents_bitrate(target: Target) -> bool:
     """Whether the contract states the bit rate of a format of the target."""
     return any(known.bitrate_kbps is not None for known in target.speech.formats.values())
 
 
 def truncate_audio(response: EmulatedResponse) -> None:
     """Keep only the beginning of the audio file."""
-    change_audio_bytes(response, lambda audio_bytes: audio_bytes[: int(len(audio_bytes) * _REMAINING_SHARE)])
+    change_audio_bytes(response, lambda audio_bytes: audio_bytes[: int(len(audio_bytes) * _REMAINING_BYTES_SHARE)])
 
 
 def replace_by_html(response: EmulatedResponse) -> None:
@@ -84,16 +84,16 @@ def carries_audio(response: EmulatedResponse) -> bool:
     return response.kind in ("audio", "speech", "result") and isinstance(response.body, bytes) and bool(response.body)
 
 
-def change_audio_bytes(response: EmulatedResponse, change: Callable[[bytes], bytes]) -> None:
+def change_audio_bytes(response: EmulatedResponse, change_bytes: Callable[[bytes], bytes]) -> None:
     """Change the audio of a response, which is its body or base64 in its JSON body."""
     if carries_audio(response):
-        response.body = change(response.body)
+        response.body = change_bytes(response.body)
     elif isinstance(response.target, Target) and response.is_json and response.status < HTTPStatus.MULTIPLE_CHOICES:
         audio = response.target.response.audio
         if audio is not None and audio.delivered == "base64":
             encoded = audio.at.read_body(response.body)
             if isinstance(encoded, str):
-                changed = base64.b64encode(change(base64.b64decode(encoded))).decode()
+                changed = base64.b64encode(change_bytes(base64.b64decode(encoded))).decode()
                 response.body = write_pointer(response.body, audio.at.tokens, changed)
 
 
@@ -108,13 +108,13 @@ FAULTS = (
         id="other-sample-rate",
         description="The audio has half of the sample rate that is documented for its format.",
         change_synthesis=halve_sample_rate,
-        applies_to=states_sample_rate,
+        applies_to=documents_sample_rate,
     ),
     Fault(
         id="other-bit-rate",
         description="MP3 has half of the bit rate that is documented for its format.",
         change_synthesis=lower_bitrate,
-        applies_to=states_bitrate,
+        applies_to=documents_bitrate,
     ),
     Fault(
         id="text-ignored",

@@ -11,7 +11,7 @@ from voicegauge.emulator.faults.fault import Fault
 from voicegauge.emulator.responses import EmulatedResponse, build_default_body
 from voicegauge.formats import read_pointer
 
-_MemberChange = Callable[[Any, str], None]
+_MemberChanger = Callable[[Any, str], None]
 """Function that changes one member of an object so that the object becomes invalid."""
 
 
@@ -23,12 +23,12 @@ def change_field_type(response: EmulatedResponse) -> None:
             12345 if isinstance(parent_object[member_name], str) else {"value": parent_object[member_name]}
         )
 
-    _invalidate(response, change_member)
+    _make_body_invalid(response, change_member)
 
 
 def remove_field(response: EmulatedResponse) -> None:
     """Remove a field."""
-    _invalidate(response, lambda parent, key: parent.pop(key))
+    _make_body_invalid(response, lambda parent, key: parent.pop(key))
 
 
 def rename_field(response: EmulatedResponse) -> None:
@@ -37,7 +37,7 @@ def rename_field(response: EmulatedResponse) -> None:
     def change_member(parent_object: Any, member_name: str) -> None:
         parent_object[f"{member_name}_"] = parent_object.pop(member_name)
 
-    _invalidate(response, change_member)
+    _make_body_invalid(response, change_member)
 
 
 def nullify_field(response: EmulatedResponse) -> None:
@@ -46,10 +46,10 @@ def nullify_field(response: EmulatedResponse) -> None:
     def change_member(parent_object: Any, member_name: str) -> None:
         parent_object[member_name] = None
 
-    _invalidate(response, change_member)
+    _make_body_invalid(response, change_member)
 
 
-def _invalidate(response: EmulatedResponse, change_member: _MemberChange) -> None:
+def _make_body_invalid(response: EmulatedResponse, change_member: _MemberChanger) -> None:
     if response.kind == "error" or response.documented_media_type is None or not response.is_json:
         return
     response.body = make_invalid(
@@ -58,7 +58,7 @@ def _invalidate(response: EmulatedResponse, change_member: _MemberChange) -> Non
 
 
 def make_invalid(
-    media_spec: MediaType, body: Any, change_member: _MemberChange, essential_fields: frozenset[tuple[str, ...]]
+    media_spec: MediaType, body: Any, change_member: _MemberChanger, essential_fields: frozenset[tuple[str, ...]]
 ) -> Any:
     """Return `body` with one field changed: the first one for which the result of `change_member` violates the schema.
 
@@ -95,7 +95,7 @@ def _find_essential_fields(response: EmulatedResponse) -> frozenset[tuple[str, .
     return frozenset(location.tokens for location in locations if location is not None and location.is_in_body)
 
 
-def can_invalidate(change_member: Callable[[EmulatedResponse], None]) -> Callable[[Target], bool]:
+def create_invalidation_predicate(change_member: Callable[[EmulatedResponse], None]) -> Callable[[Target], bool]:
     """Return a predicate that tells whether `change_member` makes some successful response of a target invalid."""
 
     def can_be_invalid(target: Target) -> bool:
@@ -147,25 +147,25 @@ FAULTS = (
         id="wrong-type",
         description="A response field has the wrong JSON type.",
         change_response=change_field_type,
-        applies_to=can_invalidate(change_field_type),
+        applies_to=create_invalidation_predicate(change_field_type),
     ),
     Fault(
         id="missing-field",
         description="A required response field is missing.",
         change_response=remove_field,
-        applies_to=can_invalidate(remove_field),
+        applies_to=create_invalidation_predicate(remove_field),
     ),
     Fault(
         id="renamed-field",
         description="A required response field has a wrong name.",
         change_response=rename_field,
-        applies_to=can_invalidate(rename_field),
+        applies_to=create_invalidation_predicate(rename_field),
     ),
     Fault(
         id="null-field",
         description="A response field that must not be null is null.",
         change_response=nullify_field,
-        applies_to=can_invalidate(nullify_field),
+        applies_to=create_invalidation_predicate(nullify_field),
     ),
     Fault(
         id="wrong-error-shape",

@@ -13,7 +13,7 @@ from voicegauge.emulator.http import ParsedRequest
 from voicegauge.emulator.responses import EmulatedCallback, EmulatedResponse, StreamPiece
 from voicegauge.emulator.state import EmulatedJob
 
-ChangeField = Callable[[ParsedRequest, Target, SpeechField, Any], Any]
+FieldChanger = Callable[[ParsedRequest, Target, SpeechField, Any], Any]
 """Function that returns the value of a speech field, to be used instead of the value in the request or the default."""
 SkippableCheck = Literal[
     "key",
@@ -59,7 +59,7 @@ class Fault:
     """Function that returns the synthesis to perform."""
     change_timings: Callable[[list[SpeechTiming]], list[SpeechTiming]] | None = None
     """Function that returns the times of characters or words to send."""
-    change_field: ChangeField | None = None
+    change_field: FieldChanger | None = None
     """Function that returns the value of a speech field, to be used instead of the value in the request or the
     default."""
     change_stream: Callable[[Operation, list[StreamPiece]], list[StreamPiece]] | None = None

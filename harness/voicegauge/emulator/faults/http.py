@@ -75,23 +75,25 @@ def cut_unauthorized_response(response: EmulatedResponse) -> None:
     response.is_connection_cut = response.is_connection_cut or response.status == HTTPStatus.UNAUTHORIZED
 
 
-def reject_every_second(request: ParsedRequest, request_count: int) -> str | None:
+def reject_every_second_request(request: ParsedRequest, request_count: int) -> str | None:
     """Return the rejection reason "busy" for every second speech request."""
     return "busy" if request.operation.speech is not None and request_count % 2 == 1 else None
 
 
 def fail_at_boundary(request: ParsedRequest, _request_count: int) -> str | None:
     """Return the rejection reason "internal" if a number or the length of a text equals a documented bound."""
-    if not isinstance(request.body, dict) or request.media is None:
+    if not isinstance(request.body, dict) or request.documented_media_type is None:
         return None
     for name, value in request.body.items():
-        for schema in iterate_schemas_at(request.operation.contract.schemas, request.media.schema, [name]):
-            if _equals_bound(schema, value):
+        for schema in iterate_schemas_at(
+            request.operation.contract.schemas, request.documented_media_type.schema, [name]
+        ):
+            if _is_value_at_bound(schema, value):
                 return "internal"
     return None
 
 
-def _equals_bound(schema: dict[str, Any], value: Any) -> bool:
+def _is_value_at_bound(schema: dict[str, Any], value: Any) -> bool:
     if isinstance(value, bool | UploadedFile):
         return False
     if isinstance(value, int | float):
@@ -123,7 +125,7 @@ FAULTS = (
     Fault(
         id="flaky-503",
         description="Every second speech request gets status 503.",
-        find_rejection_reason=reject_every_second,
+        find_rejection_reason=reject_every_second_request,
     ),
     Fault(
         id="unauthorized-cut-off",

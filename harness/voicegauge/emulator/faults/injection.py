@@ -147,9 +147,9 @@ class FaultInjector:
                 callbacks = [changed for one in callbacks for changed in fault.change_callbacks(one)]
         return callbacks
 
-    def skips_check(self, check: SkippableCheck, operation: Operation) -> bool:
+    def skips_check(self, skippable_check: SkippableCheck, operation: Operation) -> bool:
         """Whether a fault disables a check."""
-        return any(fault.skipped_check == check for fault in self._find_applicable_faults(None, operation))
+        return any(fault.skipped_check == skippable_check for fault in self._find_applicable_faults(None, operation))
 
     def sum_delays_s(self, operation: Operation, target: Target | None) -> float:
         """Return the delay, in seconds, that faults add to a response."""

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.extension import JobSpec, PriceUsage
 from voicegauge.emulator.faults.fault import Fault
-from voicegauge.emulator.http import format_timestamp, read_at, write_at
+from voicegauge.emulator.http import format_timestamp, read_value_at, write_value_at
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.state import EmulatedJob, find_failure_states, find_shortest_state_path
 
 UNKNOWN_STATE = "voicegauge-unknown"
-_HOUR_S = 3600.0
+_SECONDS_PER_HOUR = 3600.0
 
 
 def _get_job_spec(target: Target) -> JobSpec | None:
@@ -57,7 +57,7 @@ def end_in_failure(job_spec: JobSpec, state_path: tuple[str, ...]) -> tuple[str,
     return find_shortest_state_path(job_spec, failed) if failed is not None else state_path
 
 
-def can_fail(target: Target) -> bool:
+def can_job_fail(target: Target) -> bool:
     """Whether jobs have a failure state."""
     spec = _get_job_spec(target)
     return spec is not None and bool(find_failure_states(spec))
@@ -83,13 +83,13 @@ def never_end(_job_spec: JobSpec, state_path: tuple[str, ...]) -> tuple[str, ...
 def remove_output(response: EmulatedResponse) -> None:
     """Set everything that a successful status response must carry to null."""
     spec = _find_status_job_spec(response)
-    state = spec.states.get(str(read_at(response.body, spec.state))) if spec is not None else None
+    state = spec.states.get(str(read_value_at(response.body, spec.state))) if spec is not None else None
     if spec is None or state is None or state.end != "success":
         return
     audio = {spec.audio.at} if spec.audio is not None else set()
     for location in {*audio, *state.required} - {spec.completed}:
-        if read_at(response.body, location) is not MISSING:
-            response.body = write_at(response.body, location, None)
+        if read_value_at(response.body, location) is not MISSING:
+            response.body = write_value_at(response.body, location, None)
 
 
 def has_output_in_status(target: Target) -> bool:
@@ -101,9 +101,9 @@ def has_output_in_status(target: Target) -> bool:
 def remove_failure_reason(response: EmulatedResponse) -> None:
     """Set the reason of a failure to null."""
     spec = _find_status_job_spec(response)
-    state = spec.states.get(str(read_at(response.body, spec.state))) if spec is not None else None
+    state = spec.states.get(str(read_value_at(response.body, spec.state))) if spec is not None else None
     if spec is not None and spec.reason is not None and state is not None and state.end == "failure":
-        response.body = write_at(response.body, spec.reason, None)
+        response.body = write_value_at(response.body, spec.reason, None)
 
 
 def has_failure_reason(target: Target) -> bool:
@@ -114,7 +114,7 @@ def has_failure_reason(target: Target) -> bool:
 
 def set_creation_after_end(response: EmulatedResponse) -> None:
     """Report a creation time an hour after the last state change."""
-    _shift_creation_time(response, _HOUR_S)
+    _shift_creation_time(response, _SECONDS_PER_HOUR)
 
 
 def has_timestamps(target: Target) -> bool:
@@ -133,9 +133,9 @@ def _shift_creation_time(response: EmulatedResponse, seconds: float) -> None:
     spec = _find_status_job_spec(response)
     if spec is None or spec.created is None or response.job is None:
         return
-    shown = read_at(response.body, spec.created)
+    shown = read_value_at(response.body, spec.created)
     if shown not in (MISSING, None):
-        response.body = write_at(
+        response.body = write_value_at(
             response.body, spec.created, format_timestamp(response.job.state_times[-1] + seconds, shown)
         )
 
@@ -146,13 +146,13 @@ def has_creation_time(target: Target) -> bool:
     return spec is not None and spec.created is not None
 
 
-def change_id(response: EmulatedResponse) -> None:
+def change_job_id(response: EmulatedResponse) -> None:
     """Change the last digits of the job id in a status response."""
     spec = _find_status_job_spec(response)
     if spec is not None and spec.id is not None:
-        shown = read_at(response.body, spec.id)
+        shown = read_value_at(response.body, spec.id)
         if isinstance(shown, str):
-            response.body = write_at(response.body, spec.id, _change_last_digits(shown))
+            response.body = write_value_at(response.body, spec.id, _change_last_digits(shown))
 
 
 def has_id_in_status(target: Target) -> bool:
@@ -161,13 +161,13 @@ def has_id_in_status(target: Target) -> bool:
     return spec is not None and spec.id is not None and spec.id.is_in_body
 
 
-def change_model(response: EmulatedResponse) -> None:
+def change_job_model(response: EmulatedResponse) -> None:
     """Report another model than the requested one."""
     spec = _find_status_job_spec(response)
     if spec is not None and spec.model is not None:
-        shown = read_at(response.body, spec.model)
+        shown = read_value_at(response.body, spec.model)
         if isinstance(shown, str):
-            response.body = write_at(response.body, spec.model, f"{shown}-lite")
+            response.body = write_value_at(response.body, spec.model, f"{shown}-lite")
 
 
 def has_model_in_status(target: Target) -> bool:
@@ -184,9 +184,9 @@ def change_polling_url(response: EmulatedResponse) -> None:
         return
     spec = _get_job_spec(response.target)
     if spec is not None and spec.submit.url is not None:
-        shown = read_at(response.body, spec.submit.url)
+        shown = read_value_at(response.body, spec.submit.url)
         if isinstance(shown, str):
-            response.body = write_at(
+            response.body = write_value_at(
                 response.body, spec.submit.url, shown.replace(response.job.id, _change_last_digits(response.job.id))
             )
 
@@ -210,9 +210,9 @@ def _change_last_digits(text: str) -> str:
 def report_excess_usage(response: EmulatedResponse) -> None:
     """Report ten times the tokens or seconds that a successful request used."""
     for usage in _list_job_usages(response.target) if response.is_json and response.status < 300 else ():
-        used = read_at(response.body, usage.reported)
+        used = read_value_at(response.body, usage.reported)
         if usage.reported is not None and isinstance(used, int | float) and not isinstance(used, bool):
-            response.body = write_at(response.body, usage.reported, used * 10)
+            response.body = write_value_at(response.body, usage.reported, used * 10)
 
 
 def has_reported_usage(target: Target) -> bool:
@@ -225,7 +225,7 @@ def _list_job_usages(target: Target | None) -> list[PriceUsage]:
     return [part.usage for part in price.parts if part.usage is not None] if price is not None else []
 
 
-def overcharge(original_charge: float) -> float:
+def raise_charge(original_charge: float) -> float:
     """Charge more than twice the price; the added 1 makes prices of 0 wrong as well."""
     return original_charge * 2 + 1
 
@@ -258,13 +258,13 @@ FAULTS = (
         id="terminal-flip",
         description="A job that succeeded is reported as failed later.",
         change_states=fail_after_success,
-        applies_to=can_fail,
+        applies_to=can_job_fail,
     ),
     Fault(
         id="failure-undone",
         description="A job that failed is reported as succeeded later.",
         change_states=succeed_after_failure,
-        applies_to=can_fail,
+        applies_to=can_job_fail,
     ),
     Fault(
         id="stuck-job",
@@ -300,13 +300,13 @@ FAULTS = (
     Fault(
         id="id-changed",
         description="Status responses carry a wrong job id.",
-        change_response=change_id,
+        change_response=change_job_id,
         applies_to=has_id_in_status,
     ),
     Fault(
         id="wrong-model",
         description="Status responses name another model than the requested one.",
-        change_response=change_model,
+        change_response=change_job_model,
         applies_to=has_model_in_status,
     ),
     Fault(
@@ -336,7 +336,7 @@ FAULTS = (
     Fault(
         id="wrong-charge",
         description="The charge is higher than the documented price.",
-        change_charge=overcharge,
+        change_charge=raise_charge,
         applies_to=has_charge,
     ),
     Fault(

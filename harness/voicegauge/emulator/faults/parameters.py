@@ -11,14 +11,14 @@ import msgspec
 from voicegauge.contract import MISSING, Target
 from voicegauge.contract.extension import SpeechField
 from voicegauge.emulator.audio import SynthesisRequest
-from voicegauge.emulator.faults.fault import ChangeField, Fault
+from voicegauge.emulator.faults.fault import Fault, FieldChanger
 from voicegauge.emulator.http import ParsedRequest, find_default_value
 
 _MAX_SPOKEN_CHARACTERS = 60
 """Number of characters that are spoken. It is more than the usual text of a check has, and less than twice as many."""
 
 
-def ignore_field(ignored_field: SpeechField) -> ChangeField:
+def ignore_field(ignored_field: SpeechField) -> FieldChanger:
     """Return a function that replaces the value of a field by its documented default."""
 
     def change_ignored_field(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
@@ -36,7 +36,7 @@ def change_default_format(request: ParsedRequest, target: Target, field: SpeechF
     return "wav" if value != "wav" else "mp3"
 
 
-def has_field(field: SpeechField) -> Callable[[Target], bool]:
+def create_has_field_predicate(field: SpeechField) -> Callable[[Target], bool]:
     """Return a predicate that tells whether requests to a target can have `field`."""
     return lambda target: field in target.speech.request
 
@@ -51,7 +51,7 @@ def offers_several_languages(target: Target) -> bool:
     return "language" in target.speech.request and len(target.target_spec.languages) > 1
 
 
-def offers_format(codec: str) -> Callable[[Target], bool]:
+def create_offers_format_predicate(codec: str) -> Callable[[Target], bool]:
     """Return a predicate that tells whether a target documents several formats, one of them with this codec."""
 
     def applies_to(target: Target) -> bool:
@@ -108,13 +108,13 @@ FAULTS = (
         id="speed-ignored",
         description="The speed parameter has no effect.",
         change_field=ignore_field("speed"),
-        applies_to=has_field("speed"),
+        applies_to=create_has_field_predicate("speed"),
     ),
     Fault(
         id="voice-ignored",
         description="Every voice sounds like the default one.",
         change_field=ignore_field("voice"),
-        applies_to=has_field("voice"),
+        applies_to=create_has_field_predicate("voice"),
     ),
     Fault(
         id="language-ignored",
@@ -126,7 +126,7 @@ FAULTS = (
         id="seed-ignored",
         description="The seed parameter has no effect.",
         change_field=ignore_field("seed"),
-        applies_to=has_field("seed"),
+        applies_to=create_has_field_predicate("seed"),
     ),
     Fault(
         id="seed-not-kept",
@@ -138,19 +138,19 @@ FAULTS = (
         id="format-changes-words",
         description="Other words of about the same duration are spoken in FLAC.",
         change_synthesis=reverse_words_in_flac,
-        applies_to=offers_format("flac"),
+        applies_to=create_offers_format_predicate("flac"),
     ),
     Fault(
         id="format-changes-text",
         description="The text is spoken twice in FLAC.",
         change_synthesis=repeat_text_in_flac,
-        applies_to=offers_format("flac"),
+        applies_to=create_offers_format_predicate("flac"),
     ),
     Fault(
         id="default-format-changed",
         description="A request without a format gets another one than the documented default.",
         change_field=change_default_format,
-        applies_to=has_field("format"),
+        applies_to=create_has_field_predicate("format"),
     ),
     Fault(
         id="long-text-cut",

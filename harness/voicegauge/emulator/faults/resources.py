@@ -9,7 +9,7 @@ from voicegauge.contract.extension import ResourceSpec
 from voicegauge.emulator.faults.fault import Fault
 
 
-def _has_resource(condition: Callable[[ResourceSpec], bool]) -> Callable[[Target], bool]:
+def _create_has_resource_predicate(condition: Callable[[ResourceSpec], bool]) -> Callable[[Target], bool]:
     """Return a predicate that tells whether the contract of a target has a resource that meets `condition`."""
 
     def applies_to(target: Target) -> bool:
@@ -24,24 +24,26 @@ FAULTS = (
         id="uses-deleted",
         description="Deleted resources can still be used.",
         skipped_check="deletion",
-        applies_to=_has_resource(lambda resource: resource.delete is not None),
+        applies_to=_create_has_resource_predicate(lambda resource: resource.delete is not None),
     ),
     Fault(
         id="lists-deleted",
         description="Deleted resources are still listed.",
         skipped_check="delisting",
-        applies_to=_has_resource(lambda resource: resource.delete is not None and resource.list is not None),
+        applies_to=_create_has_resource_predicate(
+            lambda resource: resource.delete is not None and resource.list is not None
+        ),
     ),
     Fault(
         id="ignores-state",
         description="Resources can be used in states that do not allow it.",
         skipped_check="state",
-        applies_to=_has_resource(lambda resource: any(use.states for use in resource.uses)),
+        applies_to=_create_has_resource_predicate(lambda resource: any(use.states for use in resource.uses)),
     ),
     Fault(
         id="shares-accounts",
         description="Resources of other accounts can be used.",
         skipped_check="account",
-        applies_to=_has_resource(lambda _: True),
+        applies_to=_create_has_resource_predicate(lambda _: True),
     ),
 )

@@ -8,9 +8,9 @@ from voicegauge.contract import Operation, Target
 from voicegauge.emulator.faults.fault import Fault
 from voicegauge.emulator.responses import StreamPiece
 
-_STALL_FACTOR = 1.2
+_STALL_TO_MAX_GAP_RATIO = 1.2
 """A stall is longer than the longest documented gap by this factor. It is noticeable but does not slow tests down."""
-_UNKNOWN_EVENT = "heartbeat-v2"
+_UNKNOWN_EVENT_TYPE = "heartbeat-v2"
 
 
 def _find_audio_indices(operation: Operation, pieces: list[StreamPiece]) -> list[int]:
@@ -40,13 +40,15 @@ def stall_stream(operation: Operation, pieces: list[StreamPiece]) -> list[Stream
     spec, at = operation.stream, _find_audio_indices(operation, pieces)
     if spec is None or spec.max_gap_s is None or not at:
         return pieces
-    late = replace(pieces[at[-1]], stall_s=spec.max_gap_s * _STALL_FACTOR)
+    late = replace(pieces[at[-1]], stall_s=spec.max_gap_s * _STALL_TO_MAX_GAP_RATIO)
     return [*pieces[: at[-1]], late, *pieces[at[-1] + 1 :]]
 
 
 def add_unknown_event(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
     """Insert an event of an undocumented type."""
-    return [pieces[0], StreamPiece(0.0, _UNKNOWN_EVENT, {}), *pieces[1:]] if operation.stream is not None else pieces
+    return (
+        [pieces[0], StreamPiece(0.0, _UNKNOWN_EVENT_TYPE, {}), *pieces[1:]] if operation.stream is not None else pieces
+    )
 
 
 def wrap_event_data(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:

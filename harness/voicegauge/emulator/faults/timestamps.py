@@ -7,11 +7,11 @@ from voicegauge.contract.extension import EventTimestamps, SpeechTimestamps
 from voicegauge.emulator.audio import SpeechTiming
 from voicegauge.emulator.faults.fault import Fault
 
-_STRETCH_FACTOR = 1.5
+_TIME_STRETCH_FACTOR = 1.5
 """The last time is then far beyond the end of the audio."""
 
 
-def start_first_last(timings: list[SpeechTiming]) -> list[SpeechTiming]:
+def start_first_unit_last(timings: list[SpeechTiming]) -> list[SpeechTiming]:
     """Give the first character or word the time of the last one."""
     if not timings:
         return timings
@@ -21,7 +21,9 @@ def start_first_last(timings: list[SpeechTiming]) -> list[SpeechTiming]:
 def stretch_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:
     """Multiply all times by the same factor."""
     return [
-        timing._replace(start_s=timing.start_s * _STRETCH_FACTOR, end_s=(timing.end_s or 0.0) * _STRETCH_FACTOR)
+        timing._replace(
+            start_s=timing.start_s * _TIME_STRETCH_FACTOR, end_s=(timing.end_s or 0.0) * _TIME_STRETCH_FACTOR
+        )
         for timing in timings
     ]
 
@@ -31,7 +33,7 @@ def capitalize_text(timings: list[SpeechTiming]) -> list[SpeechTiming]:
     return [timing._replace(text=timing.text.upper()) for timing in timings]
 
 
-def drop_end(timings: list[SpeechTiming]) -> list[SpeechTiming]:
+def drop_last_timing(timings: list[SpeechTiming]) -> list[SpeechTiming]:
     """Leave out the end time of the last timestamp."""
     return [*timings[:-1], *(timing._replace(end_s=None) for timing in timings[-1:])]
 
@@ -56,7 +58,7 @@ FAULTS = (
     Fault(
         id="timestamps-unordered",
         description="The first character or word starts last.",
-        change_timings=start_first_last,
+        change_timings=start_first_unit_last,
         applies_to=has_timestamps,
     ),
     Fault(
@@ -74,7 +76,7 @@ FAULTS = (
     Fault(
         id="timestamps-incomplete",
         description="The end of one character or word is missing.",
-        change_timings=drop_end,
+        change_timings=drop_last_timing,
         applies_to=has_timestamps,
     ),
 )

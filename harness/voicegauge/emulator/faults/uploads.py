@@ -5,7 +5,7 @@ from __future__ import annotations
 from voicegauge.contract import Target
 from voicegauge.contract.extension import ConversionSpec, TranscriptionSpec
 from voicegauge.emulator.faults.fault import Fault
-from voicegauge.emulator.http import read_at, write_at
+from voicegauge.emulator.http import read_value_at, write_value_at
 from voicegauge.emulator.responses import EmulatedResponse
 
 UNRELATED_TRANSCRIPT = "Nobody expected seven purple elephants underneath that telescope."
@@ -17,8 +17,8 @@ def replace_transcript(response: EmulatedResponse) -> None:
     audio_input = response.operation.audio_input if response.operation else None
     if response.kind != "audio-input" or not isinstance(audio_input, TranscriptionSpec):
         return
-    response.body = write_at(response.body, audio_input.response.text, UNRELATED_TRANSCRIPT)
-    segments = read_at(response.body, audio_input.response.segments)
+    response.body = write_value_at(response.body, audio_input.response.text, UNRELATED_TRANSCRIPT)
+    segments = read_value_at(response.body, audio_input.response.segments)
     words = UNRELATED_TRANSCRIPT.split()
     for index, segment in enumerate(segments if isinstance(segments, list) else ()):
         segment[audio_input.response.segment.text] = words[index % len(words)]
@@ -61,12 +61,12 @@ def _has_limited_voice_sample(target: Target) -> bool:
     return slot is not None and slot.at.tokens[0] in target.operation.limits.uploads
 
 
-def has_transcription(target: Target) -> bool:
+def is_transcription_target(target: Target) -> bool:
     """Whether the provider transcribes audio."""
     return any(audio_input.transcription for audio_input in target.contract.audio_input_targets.values())
 
 
-def has_sample_rate_conversion(target: Target) -> bool:
+def is_sample_rate_conversion_target(target: Target) -> bool:
     """Whether the provider converts audio to a requested sample rate."""
     return any(
         audio_input.conversion and "sample_rate" in audio_input.audio_input.request
@@ -91,12 +91,12 @@ FAULTS = (
         id="other-transcript",
         description="The transcript belongs to another recording.",
         change_response=replace_transcript,
-        applies_to=has_transcription,
+        applies_to=is_transcription_target,
     ),
     Fault(
         id="other-rate",
         description="Audio is converted to another sample rate than requested.",
         change_response=change_sample_rate,
-        applies_to=has_sample_rate_conversion,
+        applies_to=is_sample_rate_conversion_target,
     ),
 )

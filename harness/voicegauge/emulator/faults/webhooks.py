@@ -9,12 +9,12 @@ from dataclasses import replace
 from voicegauge.contract import Target, find_callback_body
 from voicegauge.emulator.faults.bodies import make_invalid
 from voicegauge.emulator.faults.fault import Fault
-from voicegauge.emulator.http import format_timestamp, read_at, write_at
+from voicegauge.emulator.http import format_timestamp, read_value_at, write_value_at
 from voicegauge.emulator.responses import EmulatedCallback
 from voicegauge.emulator.state import VIRTUAL_START_TIME_S
 from voicegauge.formats import Location
 
-_DAY_S = 86_400.0
+_SECONDS_PER_DAY = 86_400.0
 
 
 def drop_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
@@ -29,10 +29,10 @@ def repeat_final_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallba
         location = callback.completed_location or Location("body", tokens=("again",))
         yield replace(
             callback,
-            body=write_at(
+            body=write_value_at(
                 copy.deepcopy(callback.body),
                 location,
-                format_timestamp(VIRTUAL_START_TIME_S, read_at(callback.body, location)),
+                format_timestamp(VIRTUAL_START_TIME_S, read_value_at(callback.body, location)),
             ),
         )
 
@@ -47,7 +47,10 @@ def remove_payload_field(callback: EmulatedCallback) -> Iterator[EmulatedCallbac
     yield replace(
         callback,
         body=make_invalid(
-            callback.media, callback.body, lambda parent, key: parent.pop(key), callback.essential_fields
+            callback.documented_media_type,
+            callback.body,
+            lambda parent, key: parent.pop(key),
+            callback.essential_fields,
         ),
     )
 
@@ -59,12 +62,12 @@ def forge_signature(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
 
 def replay_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
     """Send the final callback twice, with the same signature."""
-    yield replace(callback, times=2 if callback.is_final else 1)
+    yield replace(callback, send_count=2 if callback.is_final else 1)
 
 
 def sign_in_the_past(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
     """Sign a day before the callback is sent."""
-    yield replace(callback, signature_age_s=_DAY_S)
+    yield replace(callback, signature_age_s=_SECONDS_PER_DAY)
 
 
 def has_signature(target: Target) -> bool:

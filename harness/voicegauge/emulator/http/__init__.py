@@ -1,7 +1,7 @@
 """Parses requests as the contract documents them, and provides helpers for ids, timestamps and schema values."""
 
-from voicegauge.emulator.http.aws_signatures import has_right_signature
-from voicegauge.emulator.http.body_values import has_location, is_location_documented, read_at, write_at
+from voicegauge.emulator.http.aws_signatures import has_valid_signature
+from voicegauge.emulator.http.body_values import has_location, is_location_documented, read_value_at, write_value_at
 from voicegauge.emulator.http.documented_values import find_default_value, is_documented_value
 from voicegauge.emulator.http.id_formats import (
     DEFAULT_ID_TEMPLATE,
@@ -25,12 +25,12 @@ __all__ = [
     "find_default_value",
     "format_timestamp",
     "has_location",
-    "has_right_signature",
+    "has_valid_signature",
     "is_documented_value",
     "is_location_documented",
     "iterate_schemas_at",
     "iterate_uploaded_files",
     "parse_request",
-    "read_at",
-    "write_at",
+    "read_value_at",
+    "write_value_at",
 ]

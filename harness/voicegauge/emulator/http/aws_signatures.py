@@ -10,16 +10,16 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from voicegauge.contract.extension import AwsSignature
 from voicegauge.emulator.http.request import IncomingRequest
 
-_AUTHORIZATION = re.compile(
+_AUTHORIZATION_PATTERN = re.compile(
     r"AWS4-HMAC-SHA256 Credential=[^/]+/(?P<day>\d{8})/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request, ?"
     r"SignedHeaders=(?P<names>[a-z0-9;-]+), ?Signature=(?P<signature>[0-9a-f]{64})"
 )
 _REQUIRED_HEADERS = {"host", "x-amz-date"}
 
 
-def has_right_signature(incoming_request: IncomingRequest, aws: AwsSignature, secret_key: str) -> bool:
+def has_valid_signature(incoming_request: IncomingRequest, aws: AwsSignature, secret_key: str) -> bool:
     """Whether a request was signed with `secret_key` for the region and service of the contract."""
-    found = _AUTHORIZATION.fullmatch(incoming_request.header("authorization") or "")
+    found = _AUTHORIZATION_PATTERN.fullmatch(incoming_request.header("authorization") or "")
     date = incoming_request.header("x-amz-date") or ""
     if (
         not found

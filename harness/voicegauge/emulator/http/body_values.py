@@ -10,33 +10,33 @@ from voicegauge.emulator.http.schema_values import iterate_schemas_at
 from voicegauge.formats import Location
 
 
-def read_at(body: Any, location: Location | None) -> Any:
+def read_value_at(body: Any, location: Location | None) -> Any:
     """Return the value at `location`; `MISSING` if there is no value, or if `location` is not a body location."""
     return MISSING if location is None else location.read_body(body)
 
 
-def write_at(body: Any, location: Location, value: Any) -> Any:
+def write_value_at(body: Any, location: Location, value: Any) -> Any:
     """Return `body` with `value` at `location`.
 
     Missing parents are created, and a scalar in the place of a parent is replaced.
     """
-    return _write_at_tokens(body, location.tokens, value)
+    return _write_value_at_tokens(body, location.tokens, value)
 
 
-def _write_at_tokens(body: Any, tokens: Sequence[str], value: Any) -> Any:
+def _write_value_at_tokens(body: Any, tokens: Sequence[str], value: Any) -> Any:
     if not tokens:
         return value
     token, rest = tokens[0], tokens[1:]
     if isinstance(body, list) and token.isdecimal():
         index = int(token)
         body.extend(None for _ in range(index + 1 - len(body)))
-        body[index] = _write_at_tokens(body[index], rest, value)
+        body[index] = _write_value_at_tokens(body[index], rest, value)
         return body
     if not isinstance(body, dict):
         if token.isdecimal():
-            return _write_at_tokens([], tokens, value)
+            return _write_value_at_tokens([], tokens, value)
         body = {}
-    body[token] = _write_at_tokens(body.get(token), rest, value)
+    body[token] = _write_value_at_tokens(body.get(token), rest, value)
     return body
 
 

@@ -14,7 +14,7 @@ from voicegauge.formats import Location
 
 def find_default_value(request: ParsedRequest, location: Location) -> Any:
     """Return the documented default of the value at `location`; `MISSING` if none is documented."""
-    return _find_default(request.operation, request.media, location)
+    return _find_default(request.operation, request.documented_media_type, location)
 
 
 @functools.lru_cache(maxsize=256)
@@ -25,7 +25,7 @@ def _find_default(operation: Operation, media_spec: MediaType | None, location: 
 
 def is_documented_value(request: ParsedRequest, location: Location, value: str) -> bool:
     """Whether the schema contains `value` as an enumerated value, a constant, a default or an example."""
-    return value in _collect_documented_values(request.operation, request.media, location)
+    return value in _collect_documented_values(request.operation, request.documented_media_type, location)
 
 
 @functools.lru_cache(maxsize=256)

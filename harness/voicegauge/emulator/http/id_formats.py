@@ -8,16 +8,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 _HEX_PLACEHOLDER = re.compile(r"\{hex(\d+)\}")
-_ISO_TIMESTAMP = re.compile(r"^\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(?:\.(\d+))?(Z|[+-]\d\d:?\d\d)?$")
+_ISO_TIMESTAMP_PATTERN = re.compile(r"^\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(?:\.(\d+))?(Z|[+-]\d\d:?\d\d)?$")
 DEFAULT_ID_TEMPLATE = "{hex8}-{hex4}-4{hex3}-8{hex3}-{hex12}"
 """Template of a version 4 UUID, which is used if the contract states no id format."""
 _MIN_MILLISECOND_TIMESTAMP = 1e11
 """Larger timestamps are in milliseconds, because in seconds since 1970 they would be later than the year 5138."""
 
 
-def create_seeded_random(*parts: object) -> random.Random:
-    """Return a random generator whose sequence depends only on `parts`."""
-    return random.Random(":".join(map(str, parts)))  # noqa: S311 - reproducible ids, not secrets
+def create_seeded_random(*seed_parts: object) -> random.Random:
+    """Return a random generator whose sequence depends only on `seed_parts`."""
+    return random.Random(":".join(map(str, seed_parts)))  # noqa: S311 - reproducible ids, not secrets
 
 
 def fill_random_hex(template: str, rng: random.Random) -> str:
@@ -35,7 +35,7 @@ def format_timestamp(unix_time_s: float, example: Any) -> Any:
     if isinstance(example, int | float) and not isinstance(example, bool):
         value = unix_time_s * 1000 if example > _MIN_MILLISECOND_TIMESTAMP else unix_time_s
         return int(value) if isinstance(example, int) else value
-    found = _ISO_TIMESTAMP.match(example) if isinstance(example, str) else None
+    found = _ISO_TIMESTAMP_PATTERN.match(example) if isinstance(example, str) else None
     separator, fraction, zone = (found[1], found[2], found[3]) if found else ("T", "000", "Z")
     moment = datetime.fromtimestamp(unix_time_s, UTC)
     text = moment.strftime(f"%Y-%m-%d{separator}%H:%M:%S")

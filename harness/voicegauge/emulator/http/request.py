@@ -67,7 +67,7 @@ class ParsedRequest:
     """Headers of the request, with names in lower case."""
     body: Any = MISSING
     """JSON value, or form fields by name; `MISSING` if the request has no body."""
-    media: MediaType | None = None
+    documented_media_type: MediaType | None = None
     """Documented media type that the body has; `None` if there is none."""
 
     def read(self, location: Location) -> Any:

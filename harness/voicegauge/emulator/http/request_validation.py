@@ -21,7 +21,7 @@ from voicegauge.formats import (
 )
 from voicegauge.model import UploadedFile
 
-_REQUIRED_ERROR = re.compile(r'^"(.+)" is a required property')
+_REQUIRED_FIELD_ERROR_PATTERN = re.compile(r'^"(.+)" is a required property')
 
 
 def parse_request(
@@ -29,7 +29,7 @@ def parse_request(
     operation: Operation,
     path_parameters: Mapping[str, str],
     *,
-    strict: bool = True,
+    rejects_unsupported_values: bool = True,
     ignored_keywords: tuple[str, ...] = (),
 ) -> ParsedRequest:
     """Parse `incoming_request` as a request to `operation`, and remove its body.
@@ -38,7 +38,8 @@ def parse_request(
             incoming_request: the request as received.
             operation: the operation it was routed to.
             path_parameters: path parameters as text.
-            strict: whether requests that violate the contract are rejected; unreadable bodies always are.
+            rejects_unsupported_values: whether requests that violate the contract are rejected; unreadable bodies
+                always are.
             ignored_keywords: JSON Schema keywords of the body that are not enforced.
 
     Raises:
@@ -52,21 +53,25 @@ def parse_request(
     for parameter in operation.parameters:
         if parameter.location in sources:
             key = parameter.name.lower() if parameter.location == "header" else parameter.name
-            values[parameter.location].update(_read_parameter(parameter, sources[parameter.location], key, strict))
+            values[parameter.location].update(
+                _read_parameter(parameter, sources[parameter.location], key, rejects_unsupported_values)
+            )
     media, body = _read_body(incoming_request, operation)
     incoming_request.body = b""
-    if strict and media is not None and body is not MISSING:
+    if rejects_unsupported_values and media is not None and body is not MISSING:
         _check_body(media, body, ignored_keywords)
     return ParsedRequest(incoming_request, operation, values["path"], values["query"], values["header"], body, media)
 
 
-def _read_parameter(parameter: Parameter, text_values: Mapping[str, str], key: str, strict: bool) -> dict[str, Any]:
+def _read_parameter(
+    parameter: Parameter, text_values: Mapping[str, str], key: str, rejects_unsupported_values: bool
+) -> dict[str, Any]:
     if key not in text_values:
-        if strict and parameter.is_required:
+        if rejects_unsupported_values and parameter.is_required:
             raise Rejection("invalid", parameter.name, f"{parameter.location} parameter {parameter.name} is missing")
         return {}
     value, errors = parameter.parse_text(text_values[key])
-    if strict and errors:
+    if rejects_unsupported_values and errors:
         raise Rejection("invalid", parameter.name, f"{parameter.name}: {errors[0].message}")
     return {key: value}
 
@@ -147,7 +152,7 @@ def _find_outermost_field(error: SchemaError) -> str | None:
     tokens = [unescape_pointer_token(token) for token in error.pointer.split("/")[1:]]
     if tokens:
         return tokens[0]
-    found = _REQUIRED_ERROR.match(error.message) if error.keyword == "required" else None
+    found = _REQUIRED_FIELD_ERROR_PATTERN.match(error.message) if error.keyword == "required" else None
     return found.group(1) if found else None
 
 

@@ -35,7 +35,7 @@ class _SchemaNode(NamedTuple):
 
 def iterate_schemas_at(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield every schema that applies to the value at `tokens` below `schema`."""
-    for node in _find_nodes(schemas, _resolve_schema(schemas, schema, ""), tokens, 0):
+    for node in _find_schema_nodes(schemas, _resolve_schema(schemas, schema, ""), tokens, 0):
         yield node.schema
 
 
@@ -44,7 +44,7 @@ def _resolve_schema(schemas: Schemas, schema: Any, pointer: str) -> _SchemaNode:
     return _SchemaNode(resolved if isinstance(resolved, dict) else {}, at)
 
 
-def _find_nodes(schemas: Schemas, node: _SchemaNode, tokens: Sequence[str], depth: int) -> Iterator[_SchemaNode]:
+def _find_schema_nodes(schemas: Schemas, node: _SchemaNode, tokens: Sequence[str], depth: int) -> Iterator[_SchemaNode]:
     if depth > _MAX_DEPTH:
         return
     if not tokens:
@@ -52,9 +52,9 @@ def _find_nodes(schemas: Schemas, node: _SchemaNode, tokens: Sequence[str], dept
     else:
         inner = _find_member_schema(schemas, node, tokens[0])
         if inner is not None:
-            yield from _find_nodes(schemas, inner, tokens[1:], depth + 1)
+            yield from _find_schema_nodes(schemas, inner, tokens[1:], depth + 1)
     for branch in _find_branch_schemas(schemas, node):
-        yield from _find_nodes(schemas, branch, tokens, depth + 1)
+        yield from _find_schema_nodes(schemas, branch, tokens, depth + 1)
 
 
 def _find_member_schema(schemas: Schemas, node: _SchemaNode, token: str) -> _SchemaNode | None:
@@ -146,7 +146,7 @@ class SchemaValueBuilder:
     def _complete_members(self, node: _SchemaNode, value: dict[str, Any], depth: int) -> None:
         for name in node.schema.get("required", ()):
             if name not in value:
-                inner = next(_find_nodes(self._schemas, node, [name], 0), _SchemaNode({}, node.pointer))
+                inner = next(_find_schema_nodes(self._schemas, node, [name], 0), _SchemaNode({}, node.pointer))
                 value[name] = self._build_value_at_depth(inner, depth + 1)
         for name in node.schema.get("properties", {}):
             member = _find_member_schema(self._schemas, node, name)

@@ -16,7 +16,7 @@ from voicegauge.emulator.responses.streams import (
     read_requested_end_event,
     send_stream,
 )
-from voicegauge.emulator.responses.timestamps import TimeText, write_timings
+from voicegauge.emulator.responses.timestamps import SpeechTimingsGetter, write_timings
 from voicegauge.emulator.responses.usage import compute_event_usage
 from voicegauge.emulator.responses.webhook_payloads import (
     EmulatedCallback,
@@ -31,9 +31,9 @@ __all__ = [
     "EmulatedCallback",
     "EmulatedResponse",
     "ResponseBuilder",
+    "SpeechTimingsGetter",
     "StreamPacer",
     "StreamPiece",
-    "TimeText",
     "WebhookSubscription",
     "add_documented_headers",
     "build_callback",

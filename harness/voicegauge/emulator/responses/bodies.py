@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from voicegauge.contract import Example, MediaType, Operation, ResponseSpec
 from voicegauge.contract.extension import STATUS_CODES_BY_REASON
-from voicegauge.emulator.http import Rejection, SchemaValueBuilder, write_at
+from voicegauge.emulator.http import Rejection, SchemaValueBuilder, write_value_at
 from voicegauge.emulator.responses.response import EmulatedResponse
 from voicegauge.formats import Location, is_json
 
@@ -180,7 +180,7 @@ def select_body(
         return BodyTemplate(copy.deepcopy(example.value), example)
     value: Any = None
     for location, item in (required_values or {}).items():
-        value = write_at(value, location, item)
+        value = write_value_at(value, location, item)
     builder = SchemaValueBuilder(media_spec.schemas)
     schema, pointer = media_spec.part_data.get("schema", {}), media_spec.schema_pointer or media_spec.pointer
     value = (

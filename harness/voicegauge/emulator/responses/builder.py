@@ -26,7 +26,7 @@ from voicegauge.emulator.http import (
     Rejection,
     has_location,
     is_location_documented,
-    read_at,
+    read_value_at,
 )
 from voicegauge.emulator.responses.bodies import (
     BodyTemplate,
@@ -69,7 +69,7 @@ class ResponseBuilder:
         """Build responses as `contract` documents them."""
         self._contract = contract
 
-    def list_path_candidates(self, path: str) -> Iterator[str]:
+    def iterate_paths_to_match(self, path: str) -> Iterator[str]:
         """Yield the paths to look up in the contract: `path`, then `path` without the path prefix of each server."""
         yield path
         for server in self._contract.servers.values():
@@ -89,7 +89,7 @@ class ResponseBuilder:
             {
                 o.method
                 for o in operations
-                for path in self.list_path_candidates(incoming_request.path)
+                for path in self.iterate_paths_to_match(incoming_request.path)
                 if o.match_path(path) is not None
             }
         )
@@ -159,7 +159,7 @@ class ResponseBuilder:
         answer = target.response
         self.write_constants(response, job.constants)
         if answer.wait is not None:
-            self._write_status(response, request, status.job, job)
+            self._write_status_values(response, request, status.job, job)
         write_values(response, values)
         write_amounts(response, {answer.charged: job.charge, answer.balance: balance})
         return response
@@ -168,11 +168,14 @@ class ResponseBuilder:
         self, request: ParsedRequest, target: Target, example: Example, values: Mapping[Location, Any]
     ) -> tuple[Any, ...] | None:
         """Rank an example by whether its state matches, then by whether it belongs to a request to the same target."""
-        states = [read_at(example.value, location) in (MISSING, value) for location, value in list(values.items())[1:]]
-        documented = request.media.examples if request.media is not None else ()
+        states = [
+            read_value_at(example.value, location) in (MISSING, value) for location, value in list(values.items())[1:]
+        ]
+        documented = request.documented_media_type.examples if request.documented_media_type is not None else ()
         example_request = next((e.value for e in documented if e.name == example.request_example_name), None)
         same = example_request is not None and all(
-            read_at(example_request, location) == value for location, value in target.target_spec.constants.items()
+            read_value_at(example_request, location) == value
+            for location, value in target.target_spec.constants.items()
         )
         return (*states, same)
 
@@ -186,14 +189,14 @@ class ResponseBuilder:
             return select_body(media, lambda example: self._rank_state_example(spec, job, example), values)
 
         response = build_success_response(request.operation, "status", build_template)
-        self._write_status(response, request, spec, job)
+        self._write_status_values(response, request, spec, job)
         return response
 
-    def _write_status(
+    def _write_status_values(
         self, response: EmulatedResponse, request: ParsedRequest, job_spec: JobSpec, job: EmulatedJob
     ) -> None:
         """Write the state of a job, and its audio if the job has succeeded, into a status response."""
-        self._write_job(response, request, job_spec, job)
+        self._write_job_values(response, request, job_spec, job)
         write_values(response, {job_spec.state: job.state})
         if _has_succeeded(job_spec, job) and job_spec.result is None and job_spec.audio is not None:
             url = self.build_audio_url(request.incoming_request.base_url, job_spec.audio, job.id, job.synthesis.format)
@@ -213,16 +216,18 @@ class ResponseBuilder:
         def build_template(media: MediaType) -> BodyTemplate:
             values = {**self._build_job_values(job_spec, job), job_spec.state: job.state, job_spec.submit.id: job.id}
             seed = {place: value for place, value in values.items() if is_location_documented(media, place)}
-            return select_body(media, lambda example: (read_at(example.value, job_spec.state) == job.state,), seed)
+            return select_body(
+                media, lambda example: (read_value_at(example.value, job_spec.state) == job.state,), seed
+            )
 
         response = build_success_response(request.operation, "other", build_template)
-        self._write_job(response, request, job_spec, job)
+        self._write_job_values(response, request, job_spec, job)
         write_values(response, {job_spec.state: job.state, job_spec.submit.id: job.id}, has_location)
         names = [parameter.name for parameter in request.operation.parameters if parameter.location == "path"]
         write_values(response, {Location("body", tokens=(name,)): job.id for name in names}, has_location)
         return response
 
-    def _write_job(
+    def _write_job_values(
         self, response: EmulatedResponse, request: ParsedRequest, job_spec: JobSpec, job: EmulatedJob
     ) -> None:
         """Write the known values of a job into the body at all locations that are documented for them."""
@@ -233,33 +238,33 @@ class ResponseBuilder:
         write_values(response, self._build_job_values(job_spec, job), has_location)
         write_times(response, job_spec, job)
         write_amounts(response, {job_spec.charged: 0.0 if job.is_refunded else job.charge})
-        self._write_urls(response, request, job_spec, job)
+        self._write_job_urls(response, request, job_spec, job)
         state = job_spec.states.get(job.state)
         if state is not None and state.end == "failure" and job_spec.reason is not None:
-            reason = read_at(response.body, job_spec.reason)
+            reason = read_value_at(response.body, job_spec.reason)
             if reason in (MISSING, None, "") and has_location(
                 response.documented_media_type, response.body, job_spec.reason
             ):
                 write_values(response, {job_spec.reason: "the request could not be processed"})
 
-    def _write_urls(
+    def _write_job_urls(
         self, response: EmulatedResponse, request: ParsedRequest, job_spec: JobSpec, job: EmulatedJob
     ) -> None:
         """Replace placeholder URLs, which occur in bodies for states without an example, by URLs of the emulator."""
         made_up = (PLACEHOLDER_URL, "")
         status = job.target.job_operation
         poll, audio = job_spec.submit.url, job_spec.audio
-        if poll is not None and status is not None and read_at(response.body, poll) in made_up:
+        if poll is not None and status is not None and read_value_at(response.body, poll) in made_up:
             write_values(response, {poll: self.build_status_url(request, status, job.id)})
-        if audio is not None and audio.delivered == "url" and read_at(response.body, audio.at) == PLACEHOLDER_URL:
+        if audio is not None and audio.delivered == "url" and read_value_at(response.body, audio.at) == PLACEHOLDER_URL:
             url = self.build_audio_url(request.incoming_request.base_url, audio, job.id, job.synthesis.format)
             write_values(response, {audio.at: url})
 
     def _find_example_ids(self, target: Target, job_spec: JobSpec, response: EmulatedResponse) -> set[str]:
         """Return the job ids in documented examples, to be replaced by the job's id wherever they occur."""
-        found = [read_at(response.body, location) for location in (job_spec.id, job_spec.submit.id)]
+        found = [read_value_at(response.body, location) for location in (job_spec.id, job_spec.submit.id)]
         found += (
-            read_at(example.value, job_spec.submit.id)
+            read_value_at(example.value, job_spec.submit.id)
             for documented in target.operation.responses.values()
             for media in documented.media_types.values()
             for example in media.examples
@@ -275,10 +280,12 @@ class ResponseBuilder:
         return {location: value for location, value in values.items() if location.is_in_body}
 
     def _rank_state_example(self, job_spec: JobSpec, job: EmulatedJob, example: Example) -> tuple[Any, ...] | None:
-        if read_at(example.value, job_spec.state) != job.state:
+        if read_value_at(example.value, job_spec.state) != job.state:
             return None
-        model = job_spec.model is not None and read_at(example.value, job_spec.model) == job.target.target_spec.model
-        shown = read_at(example.value, job_spec.id) if job_spec.id is not None else MISSING
+        model = (
+            job_spec.model is not None and read_value_at(example.value, job_spec.model) == job.target.target_spec.model
+        )
+        shown = read_value_at(example.value, job_spec.id) if job_spec.id is not None else MISSING
         alike = 0
         if isinstance(shown, str):
             alike = next((i for i, (a, b) in enumerate(zip(shown, job.id, strict=False)) if a != b), len(shown))
@@ -293,7 +300,7 @@ class ResponseBuilder:
         url = self.build_audio_url(request.incoming_request.base_url, location, job.id, job.synthesis.format)
         response = build_success_response(request.operation, "result", build_default_body)
         if response.is_json:
-            self._write_job(response, request, status.job, job)
+            self._write_job_values(response, request, status.job, job)
         response.target, response.job, response.request = job.target, job, request
         write_audio(response, location, job.synthesis.format, url, audio_bytes)
         write_usage(response, job.target, len(job.synthesis.text))

@@ -10,7 +10,7 @@ from typing import Any
 from voicegauge.contract import MISSING, MediaType, Target
 from voicegauge.contract.extension import JobSpec, ResponseAudio
 from voicegauge.emulator.audio import choose_media_type, find_format
-from voicegauge.emulator.http import format_timestamp, has_location, iterate_schemas_at, read_at, write_at
+from voicegauge.emulator.http import format_timestamp, has_location, iterate_schemas_at, read_value_at, write_value_at
 from voicegauge.emulator.responses.response import EmulatedResponse
 from voicegauge.emulator.state import EmulatedJob
 from voicegauge.formats import Location
@@ -30,7 +30,7 @@ def write_values(
         if not location.is_in_body or not response.is_json:
             continue
         if location_filter is None or location_filter(response.documented_media_type, response.body, location):
-            response.body = write_at(response.body, location, copy.deepcopy(value))
+            response.body = write_value_at(response.body, location, copy.deepcopy(value))
 
 
 def write_audio(
@@ -76,7 +76,7 @@ def _choose_media_type_value(response: EmulatedResponse, location: Location, for
     for value in documented:
         if find_format(value) == format_name:
             return value
-    shown = read_at(response.body, location)
+    shown = read_value_at(response.body, location)
     is_short_name = isinstance(shown, str) and shown != "" and "/" not in shown
     return FILE_EXTENSIONS.get(format_name, format_name) if is_short_name else find_media_type(format_name)
 
@@ -113,7 +113,7 @@ def _round_like_example(response: EmulatedResponse, location: Location, amount: 
     )
     if any(schema.get("type") == "integer" for schema in schemas):
         return round(amount)
-    shown = read_at(response.body, location)
+    shown = read_value_at(response.body, location)
     exact = round(amount, 6)
     return int(exact) if isinstance(shown, int) and float(exact).is_integer() else exact
 
@@ -128,7 +128,7 @@ def write_times(response: EmulatedResponse, job_spec: JobSpec, job: EmulatedJob)
     for location, at in times.items():
         if location is None or response.documented_media_type is None:
             continue
-        shown = read_at(response.body, location)
+        shown = read_value_at(response.body, location)
         if shown not in (MISSING, None) or location in required:
             style = _find_timestamp_example(response.documented_media_type, location, shown)
             write_values(response, {location: format_timestamp(at, style)})
@@ -138,7 +138,7 @@ def _find_timestamp_example(media_spec: MediaType, location: Location, current_v
     """Return the value whose timestamp format is to be copied: the one in the body, else one in any example."""
     if current_value not in (MISSING, None):
         return current_value
-    values = (read_at(example.value, location) for example in media_spec.examples)
+    values = (read_value_at(example.value, location) for example in media_spec.examples)
     return next((value for value in values if value not in (MISSING, None)), None)
 
 

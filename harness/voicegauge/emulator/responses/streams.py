@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.extension import AudioPacing, StreamSpec
 from voicegauge.emulator.audio import select_timings
-from voicegauge.emulator.http import Rejection, SchemaValueBuilder, write_at
+from voicegauge.emulator.http import Rejection, SchemaValueBuilder, write_value_at
 from voicegauge.emulator.responses.response import EmulatedResponse, StreamPiece
-from voicegauge.emulator.responses.timestamps import TimeText, write_timings
+from voicegauge.emulator.responses.timestamps import SpeechTimingsGetter, write_timings
 from voicegauge.emulator.settings import SCENARIO_HEADER
 from voicegauge.formats import EventLocation, Location
 
@@ -52,7 +52,7 @@ class StreamPacer:
     rng: random.Random
     scale_duration: Callable[[float], float]
     """Function that applies the emulator's time scale to a duration."""
-    time_text: TimeText
+    get_speech_timings: SpeechTimingsGetter
     end_event: str | None = None
     """Type of the event with which the stream must end; `None` if the request does not ask for one."""
     end_values: Mapping[EventLocation, float] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class StreamPacer:
         spec = self.stream_spec
         if spec is None:
             return [StreamPiece(next(waits), audio=chunk) for chunk in self._split_into_chunks(body)]
-        sequence = _EventSequence(self.operation, spec, self.audio_s, self.time_text, self.end_values)
+        sequence = _EventSequence(self.operation, spec, self.audio_s, self.get_speech_timings, self.end_values)
         return list(sequence.build_pieces(self._split_into_chunks(body), waits, self.end_event))
 
     def _split_into_chunks(self, body: bytes) -> list[bytes]:
@@ -87,13 +87,13 @@ class _EventSequence:
         operation: Operation,
         stream_spec: StreamSpec,
         audio_s: float,
-        time_text: TimeText,
+        get_speech_timings: SpeechTimingsGetter,
         end_values: Mapping[EventLocation, float],
     ) -> None:
         self._end_values = end_values
         self._spec, self._at = stream_spec, f"{operation.pointer}/x-stream/events"
         self._audio_s = audio_s
-        self._timings = [(spec, time_text(spec.unit)) for spec in stream_spec.audio.timestamps]
+        self._timings = [(spec, get_speech_timings(spec.unit)) for spec in stream_spec.audio.timestamps]
         self._value_builder = SchemaValueBuilder(operation.contract.schemas, _FAILURE_TEXT)
 
     def build_pieces(
@@ -118,25 +118,25 @@ class _EventSequence:
         if spec.end_marker is not None:
             yield StreamPiece(0.0, text=spec.end_marker)
 
-    def _write_timings_of_chunk(self, piece: StreamPiece, number: int, chunk_count: int) -> None:
+    def _write_timings_of_chunk(self, piece: StreamPiece, chunk_number: int, chunk_count: int) -> None:
         """Write the times of what starts in one chunk, into the event with its audio."""
-        start_s = number / chunk_count * self._audio_s
-        end_s = (number + 1) / chunk_count * self._audio_s if number + 1 < chunk_count else math.inf
+        start_s = chunk_number / chunk_count * self._audio_s
+        end_s = (chunk_number + 1) / chunk_count * self._audio_s if chunk_number + 1 < chunk_count else math.inf
         for spec, timings in self._timings:
             piece.value = write_timings(piece.value, spec, select_timings(timings, start_s, end_s))
 
-    def _build_stream_piece(self, event: str, wait_s: float, audio: bytes = b"", number: int = 0) -> StreamPiece:
+    def _build_stream_piece(self, event: str, wait_s: float, audio: bytes = b"", event_number: int = 0) -> StreamPiece:
         spec, schema = self._spec, self._spec.events[event].schema
         value = None if schema is None else self._value_builder.build_sample_value(schema, f"{self._at}/{event}/schema")
         marker = spec.events[event].has
         if marker is not None and not audio and marker.read(None, b"", value) is MISSING:
-            value = write_at(value, _to_body_location(marker), _FAILURE_TEXT)
+            value = write_value_at(value, _to_body_location(marker), _FAILURE_TEXT)
         if spec.event_type.is_in_data:
-            value = write_at(value, _to_body_location(spec.event_type), event)
+            value = write_value_at(value, _to_body_location(spec.event_type), event)
         if audio and spec.audio.index is not None:
-            value = write_at(value, _to_body_location(spec.audio.index), number)
+            value = write_value_at(value, _to_body_location(spec.audio.index), event_number)
         for location, amount in self._end_values.items() if spec.events[event].end == "success" else ():
-            value = write_at(value, _to_body_location(location), amount)
+            value = write_value_at(value, _to_body_location(location), amount)
         return StreamPiece(wait_s, event, value, audio)
 
 
@@ -172,7 +172,7 @@ def encode_piece(piece: StreamPiece, stream_spec: StreamSpec | None) -> bytes:
         sound = piece.audio.hex() if stream_spec.audio.encoding == "hex" else base64.b64encode(piece.audio).decode()
         sound = f"!{sound}" if piece.is_corrupt else sound
         if stream_spec.audio.at.tokens:
-            value = write_at(value, _to_body_location(stream_spec.audio.at), sound)
+            value = write_value_at(value, _to_body_location(stream_spec.audio.at), sound)
         else:
             text = sound
     if text is None:

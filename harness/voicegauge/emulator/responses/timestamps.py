@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from voicegauge.contract.extension import EventTimestamps, SpeechTimestamps
 from voicegauge.emulator.audio import SpeechTiming
-from voicegauge.emulator.http import write_at
+from voicegauge.emulator.http import write_value_at
 from voicegauge.formats import EVERY_ITEM, Location
 
-TimeText = Callable[[Literal["character", "word"]], Sequence[SpeechTiming]]
+SpeechTimingsGetter = Callable[[Literal["character", "word"]], Sequence[SpeechTiming]]
 """Function that returns when each character or word of the text is spoken."""
 
 
@@ -47,5 +47,5 @@ def _write_values(body: Any, path_tokens: Sequence[str], values: Sequence[Any]) 
     existing = list_location.read_body(body)
     items = existing if isinstance(existing, list) else []
     rest = Location("body", tokens=path_tokens[at + 1 :])
-    filled = [write_at(items[i] if i < len(items) else None, rest, value) for i, value in enumerate(values)]
-    return write_at(body, list_location, filled)
+    filled = [write_value_at(items[i] if i < len(items) else None, rest, value) for i, value in enumerate(values)]
+    return write_value_at(body, list_location, filled)

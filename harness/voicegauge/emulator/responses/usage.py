@@ -10,7 +10,7 @@ from voicegauge.emulator.responses.fields import write_amounts
 from voicegauge.emulator.responses.response import EmulatedResponse
 from voicegauge.formats import EventLocation, Location
 
-_USED_SHARE = 0.5
+_USED_SHARE_OF_BOUND = 0.5
 """Share of the documented upper bound that every emulated request uses. The number is invented."""
 
 
@@ -32,5 +32,5 @@ def _iterate_usages(target: Target, characters: int) -> Iterator[tuple[PriceUsag
     """Yield the used tokens, which are whole numbers, or seconds of each part of the target's price."""
     for part in target.pricing.parts if target.pricing is not None else ():
         if part.usage is not None:
-            used = compute_usage_bound(part.usage, characters) * _USED_SHARE
+            used = compute_usage_bound(part.usage, characters) * _USED_SHARE_OF_BOUND
             yield part.usage, max(round(used), 1) if part.per == "1m_tokens" else round(used, 6)

@@ -7,7 +7,7 @@ from typing import Any
 
 from voicegauge.contract import MISSING, MediaType, Operation, find_callback_body, find_callback_id_location
 from voicegauge.contract.extension import CallbackTiming, JobState, WebhookBody, WebhookUrlField
-from voicegauge.emulator.http import ParsedRequest, format_timestamp, read_at, write_at
+from voicegauge.emulator.http import ParsedRequest, format_timestamp, read_value_at, write_value_at
 from voicegauge.emulator.responses.bodies import build_default_body
 from voicegauge.emulator.responses.builder import ResponseBuilder
 from voicegauge.emulator.responses.response import EmulatedResponse
@@ -20,7 +20,7 @@ class EmulatedCallback:
     """A callback that may be sent in the current state of a job."""
 
     body: Any
-    media: MediaType
+    documented_media_type: MediaType
     """Documented media type of the body."""
     is_final: bool
     """Whether the callback reports the terminal state."""
@@ -34,7 +34,7 @@ class EmulatedCallback:
     """Whether the callback is signed with a wrong secret."""
     signature_age_s: float = 0.0
     """How long before it is sent the callback is said to have been signed, in seconds."""
-    times: int = 1
+    send_count: int = 1
     """How often the same callback is sent, with the same signature."""
 
 
@@ -124,22 +124,22 @@ def _build_callback_body(
     """Return the documented example of a callback with the values of this request."""
     response, job = subscription.response, subscription.job
     draft = build_default_body(media_spec)
-    shown = read_at(draft.value, locations.id)
-    job_id = read_at(response.body, find_callback_id_location(subscription.operation)) if job is None else job.id
-    body = write_at(write_at(draft.value, locations.id, job_id), locations.state, state_word)
-    result = read_at(body, locations.result)
+    shown = read_value_at(draft.value, locations.id)
+    job_id = read_value_at(response.body, find_callback_id_location(subscription.operation)) if job is None else job.id
+    body = write_value_at(write_value_at(draft.value, locations.id, job_id), locations.state, state_word)
+    result = read_value_at(body, locations.result)
     if locations.result is not None and isinstance(result, str):
-        body = write_at(
+        body = write_value_at(
             body, locations.result, _choose_result_url(subscription, result.replace(str(shown), str(job_id)))
         )
     if job is None:
         return body
     values: dict[Location | None, Any] = {locations.charged: _to_integer_if_whole(job.charge)}
     for location, at in ((locations.created, job.created_at_s), (locations.completed, job.state_times[-1])):
-        values[location] = format_timestamp(at, read_at(body, location))
+        values[location] = format_timestamp(at, read_value_at(body, location))
     for location, value in values.items():
         if location is not None and value is not None:
-            body = write_at(body, location, value)
+            body = write_value_at(body, location, value)
     return body
 
 
@@ -152,5 +152,5 @@ def _choose_result_url(subscription: WebhookSubscription, example_url: str) -> s
     """Return `example_url`, or the URL of the first stem if the response lists several files."""
     audio_input = subscription.operation.audio_input
     stems = getattr(getattr(audio_input, "response", None), "stems", None)
-    found = read_at(subscription.response.body, stems.at.child("0", stems.url)) if stems is not None else MISSING
+    found = read_value_at(subscription.response.body, stems.at.child("0", stems.url)) if stems is not None else MISSING
     return found if isinstance(found, str) else example_url

@@ -68,14 +68,14 @@ class _ControlRoutes:
         """Return accounts, jobs, resources and callbacks of every provider, without keys."""
         found = {}
         for name, provider in self._emulated.providers.items():
-            provider.job_store.update_all()
+            provider.job_store.update_all_job_states()
             found[name] = {
                 "accounts": [
                     {
                         "keyless": account.is_keyless,
                         "credits": account.credits,
-                        "spent": account.spent,
-                        "requests_in_window": account.window.request_count,
+                        "spent": account.spent_credits,
+                        "requests_in_window": account.rate_window.request_count,
                         "keyless_characters": account.keyless_characters,
                     }
                     for account in provider.accounts

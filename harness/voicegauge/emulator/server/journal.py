@@ -16,7 +16,7 @@ from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.settings import SCENARIO_HEADER
 
 MAX_JOURNAL_ENTRIES = 10_000
-MASK = "[redacted]"
+MASK_TEXT = "[redacted]"
 MAX_JOURNAL_BYTES = 32 * 1024 * 1024
 """Maximum memory of all entries, as estimated from the sizes of paths, queries and headers."""
 _ENTRY_OVERHEAD_BYTES = 1024
@@ -25,12 +25,14 @@ _PAIR_OVERHEAD_BYTES = 200
 MAX_SECRETS_PER_REQUEST = 20
 """Number of credentials in one request above which nothing of it is shown. No API takes so many, and searching for each
 in every spelling takes a while."""
-_CREDENTIAL_NAME = re.compile("key|token|secret|auth|passw|passphrase|credential|sig|cookie|session", re.IGNORECASE)
+_CREDENTIAL_NAME_PATTERN = re.compile(
+    "key|token|secret|auth|passw|passphrase|credential|sig|cookie|session", re.IGNORECASE
+)
 """Matches the names of documented parameters that may contain a credential."""
 _MIN_SECRET_LENGTH = 8
 """Minimum length of a credential that is masked within other texts. Shorter keys, which only tests use, would match
 parts of ordinary words."""
-_SHOWN_HEADERS = frozenset(
+_UNMASKED_HEADERS = frozenset(
     (
         "accept",
         "accept-charset",
@@ -86,8 +88,8 @@ class RequestJournal:
         self, contract: Contract, incoming_request: IncomingRequest, response: EmulatedResponse, now_s: float
     ) -> None:
         """Add a request; credentials are masked, and its body is not stored."""
-        shown_headers = _find_shown_names(contract, response, "header") | _SHOWN_HEADERS
-        shown_query = _find_shown_names(contract, response, "query")
+        shown_headers = _find_unmasked_names(contract, response, "header") | _UNMASKED_HEADERS
+        shown_query = _find_unmasked_names(contract, response, "query")
         secrets = tuple(sorted(set(_find_secrets(contract, incoming_request))))
         self._add_entry(
             {
@@ -117,7 +119,7 @@ def _estimate_entry_bytes(incoming_request: IncomingRequest) -> int:
     )
 
 
-def _find_shown_names(contract: Contract, response: EmulatedResponse, parameter_location: str) -> frozenset[str]:
+def _find_unmasked_names(contract: Contract, response: EmulatedResponse, parameter_location: str) -> frozenset[str]:
     """Return the lower-case names of documented parameters at `parameter_location`, without those of credentials."""
     if response.operation is None:
         return frozenset()
@@ -126,8 +128,8 @@ def _find_shown_names(contract: Contract, response: EmulatedResponse, parameter_
 
 
 def _is_credential(contract: Contract, name: str) -> bool:
-    return name not in _SHOWN_HEADERS and (
-        name in _find_key_names(contract) or _CREDENTIAL_NAME.search(name) is not None
+    return name not in _UNMASKED_HEADERS and (
+        name in _find_key_names(contract) or _CREDENTIAL_NAME_PATTERN.search(name) is not None
     )
 
 
@@ -148,14 +150,17 @@ def _find_secrets(contract: Contract, incoming_request: IncomingRequest) -> Iter
                 yield part
 
 
-def _mask_values(values: Mapping[str, str], shown_names: Iterable[str], secrets: tuple[str, ...]) -> dict[str, str]:
-    return {name: _mask_text(secrets, value) if name.lower() in shown_names else MASK for name, value in values.items()}
+def _mask_values(values: Mapping[str, str], unmasked_names: Iterable[str], secrets: tuple[str, ...]) -> dict[str, str]:
+    return {
+        name: _mask_text(secrets, value) if name.lower() in unmasked_names else MASK_TEXT
+        for name, value in values.items()
+    }
 
 
 def _mask_text(secrets: tuple[str, ...], text: str) -> str:
     if len(secrets) > MAX_SECRETS_PER_REQUEST:
-        return MASK
-    return _compile_secret_pattern(secrets).sub(MASK, text) if secrets else text
+        return MASK_TEXT
+    return _compile_secret_pattern(secrets).sub(MASK_TEXT, text) if secrets else text
 
 
 @functools.lru_cache(maxsize=256)  # most clients send the same key each time

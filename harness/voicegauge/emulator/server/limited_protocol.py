@@ -49,11 +49,11 @@ class _LimitedProtocolBase(H11Protocol):
         self._has_received = False
         self._body_deadline = 0.0
         self.open_connections[self] = None
-        if len(self.open_connections) > self.client_limits.connections:
+        if len(self.open_connections) > self.client_limits.max_connections:
             surplus = next(one for one in self.open_connections if one is self or not one.has_request_in_progress)
             del self.open_connections[surplus]
             surplus.transport.abort()
-        self._start_timer(self.client_limits.headers_s)
+        self._start_timer(self.client_limits.headers_timeout_s)
 
     @property
     def has_request_in_progress(self) -> bool:
@@ -73,14 +73,14 @@ class _LimitedProtocolBase(H11Protocol):
             if not is_waiting_for_headers or self._reads_body:
                 self._stop_timer()
             if is_waiting_for_headers and self._timer is None:
-                self._start_timer(self.client_limits.headers_s)
+                self._start_timer(self.client_limits.headers_timeout_s)
             self._reads_body = False
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         next_request_bytes, _ = self.conn.trailing_data
         if self.conn.their_state is h11.IDLE and next_request_bytes and self._timer is None:
-            self._start_timer(self.client_limits.headers_s)  # the next request has begun during the response
+            self._start_timer(self.client_limits.headers_timeout_s)  # the next request has begun during the response
 
     def connection_lost(self, error: Exception | None) -> None:
         self.open_connections.pop(self, None)
@@ -91,8 +91,8 @@ class _LimitedProtocolBase(H11Protocol):
         now = self.loop.time()
         if not self._reads_body:
             self._reads_body = True
-            self._body_deadline = now + self.client_limits.body_s
-        self._start_timer(min(self.client_limits.body_pause_s, max(self._body_deadline - now, 0.0)))
+            self._body_deadline = now + self.client_limits.body_timeout_s
+        self._start_timer(min(self.client_limits.body_pause_timeout_s, max(self._body_deadline - now, 0.0)))
 
     def _start_timer(self, timeout_s: float) -> None:
         self._stop_timer()
@@ -108,7 +108,7 @@ class _LimitedProtocolBase(H11Protocol):
         cycle: Any = self.cycle
         if self._reads_body and self.flow.read_paused:
             # The client is not slow: the server has stopped reading until the application takes more of the body.
-            self._start_timer(self.client_limits.body_pause_s)
+            self._start_timer(self.client_limits.body_pause_timeout_s)
             return
         has_responded = self._reads_body and cycle is not None and cycle.response_started
         if self._has_received and not has_responded:

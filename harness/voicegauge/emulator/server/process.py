@@ -18,9 +18,9 @@ from voicegauge.emulator.settings import CONTROL_PREFIX, EmulatorSettings
 from voicegauge.errors import UsageError
 from voicegauge.model import Record
 
-START_LIMIT_S = 60.0
+START_TIMEOUT_S = 60.0
 """Maximum time for the start, which takes about 1 s, but much longer on a busy machine."""
-STOP_LIMIT_S = 10.0
+STOP_TIMEOUT_S = 10.0
 
 
 class EmulatorProcessConfig(Record, frozen=True, kw_only=True):
@@ -117,7 +117,7 @@ def _run_process(config: EmulatorProcessConfig) -> Iterator[EmulatorStartup]:
 def _start_process(process: subprocess.Popen[bytes], config: EmulatorProcessConfig) -> EmulatorStartup:
     assert process.stdin is not None
     assert process.stdout is not None
-    timeout = threading.Timer(START_LIMIT_S, process.kill)
+    timeout = threading.Timer(START_TIMEOUT_S, process.kill)
     timeout.start()
     try:
         process.stdin.write(msgspec.json.encode(config) + b"\n")
@@ -141,7 +141,7 @@ def _stop_process(process: subprocess.Popen[bytes]) -> None:
             if stream is not None:
                 stream.close()
     try:
-        process.wait(STOP_LIMIT_S)
+        process.wait(STOP_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -108,7 +108,7 @@ class EmulatedProviders:
                 return None
             incoming_request = _build_incoming_request(scope, prefix, path, body)
             del body
-            response = await provider.handle(incoming_request)
+            response = await provider.respond(incoming_request)
             self.journal.record_request(provider.contract, incoming_request, response, self.clock.now())
             return response
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from voicegauge.contract import Contract
 from voicegauge.emulator.server.app import create_app
-from voicegauge.emulator.server.client_limits import DEFAULT_LIMITS, ClientLimits
+from voicegauge.emulator.server.client_limits import DEFAULT_CLIENT_LIMITS, ClientLimits
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import UsageError
 from voicegauge.hosts import build_server_url
@@ -20,8 +20,8 @@ OnShutdown = Callable[[], Awaitable[None]]
 CONNECTION_BACKLOG = 2048
 SHUTDOWN_GRACE_S = 1
 """Time, in seconds, within which responses in progress can finish when the server is shut down."""
-START_LIMIT_S = 60.0
-STOP_LIMIT_S = 10.0
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 10.0
 KEEP_ALIVE_S = 75
 """Seconds after which the server closes an idle connection. Clients close idle connections earlier, so that no client
 sends a request on a closing connection."""
@@ -74,7 +74,7 @@ def serve_app(
     bound_socket: socket.socket,
     *,
     on_ready: Callable[[Callable[[], None]], None],
-    client_limits: ClientLimits = DEFAULT_LIMITS,
+    client_limits: ClientLimits = DEFAULT_CLIENT_LIMITS,
     adds_date: bool = True,
     on_shutdown: OnShutdown | None = None,
     protocol_class: type[asyncio.Protocol] | None = None,
@@ -133,7 +133,7 @@ def running_app(
     *,
     port: int = 0,
     host: str = "127.0.0.1",
-    client_limits: ClientLimits = DEFAULT_LIMITS,
+    client_limits: ClientLimits = DEFAULT_CLIENT_LIMITS,
     adds_date: bool = True,
     on_shutdown: OnShutdown | None = None,
     protocol_class: type[asyncio.Protocol] | None = None,
@@ -174,11 +174,11 @@ def running_app(
     )
     thread.start()
     try:
-        if not started.wait(START_LIMIT_S):
+        if not started.wait(START_TIMEOUT_S):
             raise UsageError("the server did not start")
         yield build_server_url(host, bound_socket.getsockname()[1])
     finally:
         for stop in stops:
             stop()
-        thread.join(STOP_LIMIT_S)
+        thread.join(STOP_TIMEOUT_S)
         bound_socket.close()

@@ -28,7 +28,7 @@ class AccessTokens:
         urls = [flow["clientCredentials"].get("tokenUrl", "") for flow in flows if "clientCredentials" in flow]
         self._paths = {_find_path(contract, url) for url in urls}
 
-    def handles(self, incoming_request: IncomingRequest) -> bool:
+    def responds_to(self, incoming_request: IncomingRequest) -> bool:
         """Whether a request is one for a token."""
         return incoming_request.method == "POST" and incoming_request.path in self._paths
 

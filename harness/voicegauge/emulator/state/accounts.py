@@ -11,7 +11,7 @@ from typing import Any
 
 from voicegauge.contract import Contract, Operation
 from voicegauge.contract.extension import LimitsSpec, PlanLimits
-from voicegauge.emulator.http import IncomingRequest, Rejection, has_right_signature
+from voicegauge.emulator.http import IncomingRequest, Rejection, has_valid_signature
 from voicegauge.emulator.settings import EMULATED_SIGNING_KEYS, EmulatorSettings
 from voicegauge.emulator.state.access_tokens import AccessTokens
 
@@ -48,8 +48,8 @@ class EmulatedAccount:
     is_keyless: bool
     credits: float | None
     """The balance in credits; `None` if neither the contract nor the settings state an initial balance."""
-    spent: float = 0.0
-    window: RateWindow = field(default_factory=RateWindow)
+    spent_credits: float = 0.0
+    rate_window: RateWindow = field(default_factory=RateWindow)
     requests_in_flight: int = 0
     last_keyless_day: int = -1
     keyless_characters: int = 0
@@ -57,7 +57,7 @@ class EmulatedAccount:
     def debit(self, amount: float | None) -> None:
         """Subtract `amount` from the balance; a negative amount is a refund."""
         if amount:
-            self.spent += amount
+            self.spent_credits += amount
             if self.credits is not None:
                 self.credits -= amount
 
@@ -105,7 +105,7 @@ class AccountRegistry:
         if key_spec.aws is not None:
             own = os.environ.get(key_spec.env or self._contract.provider.key_env, "").strip()
             keys = (*([own] if own else []), *EMULATED_SIGNING_KEYS)
-            return next((key for key in keys if has_right_signature(incoming_request, key_spec.aws, key)), None)
+            return next((key for key in keys if has_valid_signature(incoming_request, key_spec.aws, key)), None)
         if scheme.get("type") == "oauth2":
             kind, _, token = (incoming_request.header("authorization") or "").partition(" ")
             return self.tokens.find_secret(token.strip(), now_s) if kind.lower() == "bearer" else None
@@ -135,13 +135,13 @@ class AccountRegistry:
                 Rejection: the rate limit or the limit of concurrent requests is exceeded.
         """
         plan = self.find_plan_limits(operation.limits)
-        account.window.start_if_ended(now_s)
+        account.rate_window.start_if_ended(now_s)
         if self._settings.rate_limits:
-            if plan.requests_per_minute is not None and account.window.request_count >= plan.requests_per_minute:
+            if plan.requests_per_minute is not None and account.rate_window.request_count >= plan.requests_per_minute:
                 raise Rejection("rate-limited", None, f"more than {plan.requests_per_minute} requests per minute")
             if plan.concurrent is not None and account.requests_in_flight >= plan.concurrent:
                 raise Rejection("rate-limited", "concurrent", f"more than {plan.concurrent} requests at once")
-        account.window.request_count += 1
+        account.rate_window.request_count += 1
 
     def count_keyless_characters(
         self, account: EmulatedAccount, operation: Operation, character_count: int, now_s: float
@@ -176,7 +176,7 @@ class AccountRegistry:
         The value for "reset" is a Unix time.
         """
         plan = self.find_plan_limits(operation.limits)
-        window = account.window if account is not None else RateWindow()
+        window = account.rate_window if account is not None else RateWindow()
         remaining_s = window.compute_remaining_s(now_s) if window.request_count else int(RATE_WINDOW_S)
         facts = {"retry_after": remaining_s, "reset": math.ceil(now_s + remaining_s)}
         if plan.requests_per_minute is not None:

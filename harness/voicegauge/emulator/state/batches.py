@@ -24,7 +24,7 @@ class EmulatedBatch(EmulatedJob):
         moved_count = math.ceil(len(self.items) / 2)
         for index, item in enumerate(waiting):
             item.update_state(clock, is_poll=is_poll and index < moved_count)
-        if not clock.is_per_poll:
+        if not clock.advances_per_poll:
             return super().update_state(clock, is_poll=is_poll)
         if is_poll and not self.has_ended and all(item.has_ended for item in self.items):
             self.state_times.append(clock.now())

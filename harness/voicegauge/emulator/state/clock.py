@@ -27,7 +27,7 @@ class EmulatedClock:
         return self._kind
 
     @property
-    def is_per_poll(self) -> bool:
+    def advances_per_poll(self) -> bool:
         """Whether jobs move to their next state with each poll instead of with time."""
         return self._kind == "per-poll"
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from voicegauge.emulator.state.accounts import EmulatedAccount
     from voicegauge.emulator.state.clock import EmulatedClock
 
-TERMINAL_STATE_S = 0.5
+TERMINAL_STATE_DURATION_S = 0.5
 """Duration in seconds of a terminal state that another state follows, which only fault injection produces."""
 
 
@@ -50,7 +50,7 @@ class EmulatedJob:
 
         With a "per-poll" clock, the job moves on only if `is_poll` is set.
         """
-        if clock.is_per_poll:
+        if clock.advances_per_poll:
             self.poll_count += is_poll
             while len(self.state_times) <= min(self.poll_count, len(self.state_path) - 1):
                 self.state_times.append(clock.now())
@@ -127,5 +127,5 @@ def compute_state_durations_s(
     )
     between = max(ended - 1, 0)
     found = [queue_s if between else queue_s + processing_s, *[processing_s / between for _ in range(between)]]
-    found += [TERMINAL_STATE_S] * (len(state_path) - 1 - len(found))
+    found += [TERMINAL_STATE_DURATION_S] * (len(state_path) - 1 - len(found))
     return tuple(found[: len(state_path) - 1])

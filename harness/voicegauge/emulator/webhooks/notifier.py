@@ -97,7 +97,7 @@ class WebhookNotifier:
         request, job = response.request, response.job
         if request is None or response.kind == "error":
             return
-        if response.kind == "status" and job is not None and job.id in self._waiting and self._clock.is_per_poll:
+        if response.kind == "status" and job is not None and job.id in self._waiting and self._clock.advances_per_poll:
             await self._send_due_to_subscriber(self._waiting[job.id])
         named = read_webhook_url(request)
         if named is None or response.kind not in ("submit", "audio-input"):
@@ -161,7 +161,7 @@ class WebhookNotifier:
         if is_allowed:
             payload = json.dumps(callback.body, ensure_ascii=False).encode()
             headers = sign_callback(webhook.signature, callback, payload) if webhook.signature is not None else {}
-            for _ in range(callback.times):
+            for _ in range(callback.send_count):
                 status = await send_with_retries(
                     subscription.url, payload, webhook.emulation, self._clock.sleep, headers
                 )

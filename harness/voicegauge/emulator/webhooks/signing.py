@@ -14,17 +14,17 @@ from voicegauge.emulator.settings import EMULATED_WEBHOOK_SECRET
 _WRONG_SECRET = "d3Jvbmctc2VjcmV0"  # noqa: S105 - what a forger would use
 
 
-def sign_callback(spec: WebhookSignature, callback: EmulatedCallback, payload: bytes) -> dict[str, str]:
+def sign_callback(signature_spec: WebhookSignature, callback: EmulatedCallback, payload: bytes) -> dict[str, str]:
     """Return the headers that sign a callback, at the real time: the receiver compares it with its own clock.
 
     The secret comes from the environment. One that is not base64 although it should be is replaced, because the
     receiver reports it.
     """
-    secret = os.environ.get(spec.secret_env, "").strip() or EMULATED_WEBHOOK_SECRET
+    secret = os.environ.get(signature_spec.secret_env, "").strip() or EMULATED_WEBHOOK_SECRET
     callback_id, timestamp = f"msg_{uuid.uuid4().hex}", str(int(time.time() - callback.signature_age_s))
     parts = {"callback_id": callback_id, "timestamp": timestamp}
     try:
-        signature = compute_signature(spec, _WRONG_SECRET if callback.is_forged else secret, payload, **parts)
+        signature = compute_signature(signature_spec, _WRONG_SECRET if callback.is_forged else secret, payload, **parts)
     except ValueError:
-        signature = compute_signature(spec, EMULATED_WEBHOOK_SECRET, payload, **parts)
-    return build_signature_headers(spec, signature, **parts)
+        signature = compute_signature(signature_spec, EMULATED_WEBHOOK_SECRET, payload, **parts)
+    return build_signature_headers(signature_spec, signature, **parts)

@@ -1,6 +1,6 @@
 """Defines recordings, writes and reads them as HAR 1.2 files, and groups their exchanges."""
 
-from voicegauge.recording.har.grouping import ConversationIndex, assign_groups, group_exchanges
+from voicegauge.recording.har.grouping import ConversationIndex, group_exchanges, set_group_names
 from voicegauge.recording.har.growing_har import GrowingHar
 from voicegauge.recording.har.har_reading import load_har
 from voicegauge.recording.har.har_writing import save_har
@@ -10,9 +10,9 @@ __all__ = [
     "ConversationIndex",
     "GrowingHar",
     "Recording",
-    "assign_groups",
     "collect_exchanges_by_group",
     "group_exchanges",
     "load_har",
     "save_har",
+    "set_group_names",
 ]

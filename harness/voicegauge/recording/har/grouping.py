@@ -19,7 +19,7 @@ MIN_ID_CHARACTERS = 6
 chance."""
 MAX_LINK_CHARACTERS = 4096
 """Maximum length of a text in a response that is searched for ids and URLs. A longer one is audio or a document."""
-_SEPARATORS = re.compile(r"[\s/?&=#,;'<>()]+")
+_ID_SEPARATOR_PATTERN = re.compile(r"[\s/?&=#,;'<>()]+")
 """Matches the characters that separate an id from the rest of a URL or a sentence."""
 
 
@@ -45,7 +45,7 @@ def group_exchanges(contract: Contract, exchanges: Sequence[Exchange]) -> list[l
     return groups
 
 
-def assign_groups(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
+def set_group_names(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
     """Yield `exchanges` in order, each with the name of its group; an exchange alone in its group gets no name."""
     names: dict[int, str] = {}
     for conversation_number, group in enumerate(group_exchanges(contract, exchanges), 1):
@@ -73,7 +73,7 @@ class ConversationIndex:
         except UnreadableBodyError:
             return
         for value in values:
-            for link in {value, _parse_url_path(value), *_SEPARATORS.split(value)}:
+            for link in {value, _parse_url_path(value), *_ID_SEPARATOR_PATTERN.split(value)}:
                 if len(link) >= MIN_ID_CHARACTERS:
                     self._numbers[link] = max(conversation_number, self._numbers.get(link, 0))
 

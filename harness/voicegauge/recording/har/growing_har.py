@@ -18,9 +18,9 @@ from voicegauge.recording.har.recording import Recording
 from voicegauge.recording.har.sidecar_files import SidecarWriter, find_sidecar_names, remove_orphaned_sidecars
 from voicegauge.version import __version__
 
-_RESERVED_BYTES = 2**16
+_RESERVED_METADATA_BYTES = 2**16
 """Bytes that are left for the end of the file, which has the metadata."""
-_COPIED_BYTES = 2**20
+_COPY_BLOCK_BYTES = 2**20
 
 
 class GrowingHar:
@@ -77,20 +77,20 @@ class GrowingHar:
         entries = (build_har_entry(exchange, recording.recorded_at, sidecars) for exchange in exchanges)
         content = b",\n".join(map(msgspec.json.encode, entries))
         content = (b",\n" if self._end else self._build_head()) + content
-        if self._end + len(content) > MAX_HAR_BYTES - _RESERVED_BYTES:
+        if self._end + len(content) > MAX_HAR_BYTES - _RESERVED_METADATA_BYTES:
             raise DataError(f"{self.path}: is full: {MAX_HAR_BYTES // 2**20} MiB are the most that can be read again")
         # The sidecar files are written first, so that no HAR file refers to missing files.
         for name, body in sidecars.files.items():
             write_file(self.path.parent / name, body)
         tail = b'\n],"_voicegauge":' + msgspec.json.encode(build_har_metadata(recording)) + b"}}\n"
-        self._append(content, tail)
+        self._append_before_tail(content, tail)
         self._end += len(content)
 
     def _build_head(self) -> bytes:
         creator = msgspec.json.encode(har.HarCreator(name="voicegauge", version=__version__))
         return b'{"log":{"version":"1.2","creator":' + creator + b',"entries":[\n'
 
-    def _append(self, content: bytes, tail: bytes) -> None:
+    def _append_before_tail(self, content: bytes, tail: bytes) -> None:
         if not self._end:
             write_file(self.path, content + tail)
             return
@@ -103,7 +103,7 @@ class GrowingHar:
                 with open_file(real) as source, partial.open("xb") as file:
                     remaining = self._end
                     while remaining:
-                        part = source.read(min(_COPIED_BYTES, remaining))
+                        part = source.read(min(_COPY_BLOCK_BYTES, remaining))
                         if not part:
                             raise StorageError(f"{self.path}: was shortened by another program")
                         file.write(part)

@@ -16,7 +16,7 @@ MAX_SIDECAR_BYTES = 64 * 2**20
 MAX_INLINE_BYTES = 256 * 2**10
 """Maximum size of a body inside the HAR file. Larger bodies are written to sidecar files, so that editors can open the
 HAR file."""
-_SIDECAR_REFERENCE = re.compile(rb'"_file": ?"([0-9a-f]{64}\.[a-z0-9]{1,5})"')
+_SIDECAR_REFERENCE_PATTERN = re.compile(rb'"_file": ?"([0-9a-f]{64}\.[a-z0-9]{1,5})"')
 _EXTENSION_BY_MEDIA_TYPE = {
     "audio/wav": "wav",
     "audio/x-wav": "wav",
@@ -92,7 +92,7 @@ def read_limited(path: Path, limit_bytes: int) -> bytes:
 def find_sidecar_names(har_path: Path) -> set[str]:
     """Names of the sidecar files that a HAR file refers to; empty if the HAR file cannot be read."""
     try:
-        return {found[1].decode() for found in _SIDECAR_REFERENCE.finditer(read_file(har_path))}
+        return {found[1].decode() for found in _SIDECAR_REFERENCE_PATTERN.finditer(read_file(har_path))}
     except OSError:
         return set()
 

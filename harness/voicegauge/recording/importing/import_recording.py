@@ -12,7 +12,7 @@ from voicegauge.contract import Contract
 from voicegauge.errors import MissingExtraError, OversizeError
 from voicegauge.formats import is_json
 from voicegauge.model import DOWNLOAD_OPERATION, Exchange, Headers, Record, Request, Response, header
-from voicegauge.recording.har import assign_groups
+from voicegauge.recording.har import set_group_names
 from voicegauge.recording.importing.file_formats import parse_interaction_file
 from voicegauge.recording.importing.parsed_interaction import (
     NotImportedError,
@@ -25,7 +25,7 @@ from voicegauge.transport import FURTHER_CODINGS, decode_body
 
 MAX_BODY_BYTES = 64 * 2**20
 _RARE_ENCODINGS = (*FURTHER_CODINGS, "compress")
-_STREAM_REMARK = "a stream, flattened: the arrival of its chunks is not in the file"
+_FLATTENED_STREAM_REMARK = "a stream, flattened: the arrival of its chunks is not in the file"
 
 
 class ImportRemark(Record, frozen=True, kw_only=True):
@@ -70,7 +70,7 @@ def import_recording(path: Path, contract: Contract, base_urls: Mapping[str, str
     importer = _InteractionImporter(contract, base_urls or {})
     for interaction in file.interactions:
         importer.add_interaction(interaction)
-    exchanges = tuple(assign_groups(contract, importer.exchanges))
+    exchanges = tuple(set_group_names(contract, importer.exchanges))
     return ImportedRecording(
         format=file.format,
         exchanges=exchanges,
@@ -108,7 +108,7 @@ class _InteractionImporter:
         self.exchanges.append(exchange)
         sent_at = parse_time(exchange.response.header("date"))
         self.times += [time for time in (interaction.recorded_at or sent_at,) if time is not None]
-        for note in (*interaction.notes, *_describe_losses(exchange)):
+        for note in (*interaction.notes, *_describe_missing_parts(exchange)):
             self._add_remark(unparsed_interaction, imported=True, message=note)
 
     def _add_remark(self, unparsed_interaction: UnparsedInteraction, *, imported: bool, message: str) -> None:
@@ -219,12 +219,12 @@ def _is_decompressed(headers: Headers, body: bytes) -> bool:
 _AUDIO_MAGIC_BYTES = (b"RIFF", b"OggS", b"fLaC", b"ID3\x03", b"ID3\x04")
 
 
-def _describe_losses(exchange: Exchange) -> Iterator[str]:
+def _describe_missing_parts(exchange: Exchange) -> Iterator[str]:
     """Yield notes on what the file does not contain of the response."""
     response = exchange.response
     streamed = "chunked" in (response.header("transfer-encoding") or "").lower()
     if response.media_type == "text/event-stream" or (streamed and not is_json(response.media_type)):
-        yield _STREAM_REMARK
+        yield _FLATTENED_STREAM_REMARK
     length = response.header("content-length")
     # Content-Length counts compressed bytes, and a response to HEAD has no body.
     is_comparable = response.header("content-encoding") is None and exchange.request.method != "HEAD"

@@ -39,12 +39,12 @@ class RecordedApi(NamedTuple):
     """The recorded hosts and operations that the document does not describe, with the reason."""
 
 
-class _Call(NamedTuple):
-    path: str
+class _RecordedCall(NamedTuple):
+    path_template: str
     """The path, with parameters in braces."""
     exchange: Exchange
     query: dict[str, str]
-    id_queries: tuple[str, ...]
+    id_query_parameter_names: tuple[str, ...]
     """Names of the query parameters whose value was an id in a response."""
     request_body: Any
     """The JSON value or the form's text fields; `None` if there is neither."""
@@ -66,24 +66,26 @@ def describe_recorded_api(exchanges: Sequence[Exchange], source: str, date: str,
     """
     ids = _collect_ids(exchanges)
     calls = [_read_call(exchange, ids) for exchange in exchanges]
-    audio_urls = {call.exchange.request.url for call in calls if _is_audio(call)}
-    speech = [call for call in calls if _is_speech(call, calls, audio_urls)]
+    audio_urls = {call.exchange.request.url for call in calls if _is_audio_response(call)}
+    speech = [call for call in calls if _is_speech_request(call, calls, audio_urls)]
     if not speech:
         raise DataError(
             f"none of {len(exchanges)} recorded exchanges has a text in the request and audio in the response, or in "
             "that of a job that it started"
         )
     origin = _choose_origin(speech, host)
-    kept_paths = {call.path for call in speech if _get_origin(call) == origin}
+    kept_paths = {call.path_template for call in speech if _get_origin(call) == origin}
     kept_paths |= {
-        call.path
+        call.path_template
         for call in calls
-        if _get_origin(call) == origin and ("{" in call.path or call.id_queries) and not _is_audio(call)
+        if _get_origin(call) == origin
+        and ("{" in call.path_template or call.id_query_parameter_names)
+        and not _is_audio_response(call)
     }
-    by_operation: dict[tuple[str, str], list[_Call]] = defaultdict(list)
+    by_operation: dict[tuple[str, str], list[_RecordedCall]] = defaultdict(list)
     for call in calls:
-        if _get_origin(call) == origin and call.path in kept_paths:
-            by_operation[call.path, call.exchange.request.method.lower()].append(call)
+        if _get_origin(call) == origin and call.path_template in kept_paths:
+            by_operation[call.path_template, call.exchange.request.method.lower()].append(call)
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": urlsplit(origin).netloc, "version": date},
@@ -98,37 +100,37 @@ def describe_recorded_api(exchanges: Sequence[Exchange], source: str, date: str,
             path, method, same, {"document": source, "inferred": True}
         )
     names = dict.fromkeys(
-        _build_operation_id(c.path, c.exchange.request.method) for c in speech if _get_origin(c) == origin
+        _build_operation_id(c.path_template, c.exchange.request.method) for c in speech if _get_origin(c) == origin
     )
-    return RecordedApi(document, tuple(names), tuple(_iterate_left_out(calls, speech, origin, kept_paths)))
+    return RecordedApi(document, tuple(names), tuple(_describe_left_out_calls(calls, speech, origin, kept_paths)))
 
 
-def _choose_origin(speech: Sequence[_Call], host: str) -> str:
+def _choose_origin(speech_calls: Sequence[_RecordedCall], host: str) -> str:
     """Return the origin with the named host; by default that of the first speech request."""
-    origins = dict.fromkeys(map(_get_origin, speech))
+    origins = dict.fromkeys(map(_get_origin, speech_calls))
     for origin in origins:
         if not host or urlsplit(origin).netloc == host:
             return origin
     raise DataError(f"no recorded speech request to {host}; there are some to: {', '.join(origins)}")
 
 
-def _iterate_left_out(
-    calls: Sequence[_Call], speech: Sequence[_Call], described_origin: str, kept_paths: set[str]
+def _describe_left_out_calls(
+    calls: Sequence[_RecordedCall], speech_calls: Sequence[_RecordedCall], described_origin: str, kept_paths: set[str]
 ) -> Iterator[str]:
     """Yield the hosts and operations that are not described, with the number of exchanges except audio downloads."""
-    spoken = {id(call) for call in speech}
-    others = [call for call in calls if id(call) in spoken or not _is_audio(call)]
+    spoken = {id(call) for call in speech_calls}
+    others = [call for call in calls if id(call) in spoken or not _is_audio_response(call)]
     for origin, count in Counter(map(_get_origin, others)).items():
         if origin != described_origin:
             operations = ", ".join(
-                dict.fromkeys(map(_format_operation, (c for c in speech if _get_origin(c) == origin)))
+                dict.fromkeys(map(_format_operation, (c for c in speech_calls if _get_origin(c) == origin)))
             )
             reason = f"only {described_origin} is proposed" + ("; --host proposes another" if operations else "")
             yield f"{origin}: exchanges: {count}; speech: {operations or 'none'}; {reason}"
     local = [call for call in others if _get_origin(call) == described_origin]
-    described = {_format_operation(call) for call in speech if _get_origin(call) == described_origin}
-    texts = {_format_operation(call) for call in local if _has_text(call)} - described
-    unused = {_format_operation(call) for call in local if call.path not in kept_paths} - texts
+    described = {_format_operation(call) for call in speech_calls if _get_origin(call) == described_origin}
+    texts = {_format_operation(call) for call in local if _sends_text_to_speak(call)} - described
+    unused = {_format_operation(call) for call in local if call.path_template not in kept_paths} - texts
     counts = Counter(map(_format_operation, local))
     for name in filter(texts.__contains__, counts):
         reason = "no audio in a response, nor in that of a job whose id is in its URL"
@@ -137,11 +139,11 @@ def _iterate_left_out(
         yield f"{name}: exchanges: {counts[name]}; no text and audio, and no id of a job in the URL"
 
 
-def _format_operation(call: _Call) -> str:
-    return f"{call.exchange.request.method} {call.path}"
+def _format_operation(call: _RecordedCall) -> str:
+    return f"{call.exchange.request.method} {call.path_template}"
 
 
-def _get_origin(call: _Call) -> str:
+def _get_origin(call: _RecordedCall) -> str:
     parts = urlsplit(call.exchange.request.url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
@@ -167,7 +169,7 @@ def _iterate_leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def _read_call(exchange: Exchange, ids: Mapping[str, str]) -> _Call:
+def _read_call(exchange: Exchange, ids: Mapping[str, str]) -> _RecordedCall:
     url = urlsplit(exchange.request.url)
     segments: list[str] = []
     for segment in url.path.split("/"):
@@ -187,7 +189,7 @@ def _read_call(exchange: Exchange, ids: Mapping[str, str]) -> _Call:
             body = None
     response = _read_json_body(exchange.response.headers, exchange.response.body)
     id_queries = tuple(name for name, value in query.items() if value in ids)
-    return _Call("/".join(segments) or "/", exchange, query, id_queries, body, response)
+    return _RecordedCall("/".join(segments) or "/", exchange, query, id_queries, body, response)
 
 
 def _read_json_body(headers: Headers, body: bytes) -> Any:
@@ -201,30 +203,30 @@ def _read_json_body(headers: Headers, body: bytes) -> Any:
         return None
 
 
-def _is_audio(call: _Call) -> bool:
+def _is_audio_response(call: _RecordedCall) -> bool:
     return call.exchange.response.media_type.startswith("audio/") and call.exchange.response.status < 300
 
 
-def _is_speech(call: _Call, calls: Sequence[_Call], audio_urls: set[str]) -> bool:
+def _is_speech_request(call: _RecordedCall, calls: Sequence[_RecordedCall], audio_urls: set[str]) -> bool:
     """Whether a request has a text, and audio is in its response or in that of the job that it started."""
-    if not _has_text(call) or call.exchange.response.status >= 300:
+    if not _sends_text_to_speak(call) or call.exchange.response.status >= 300:
         return False
-    if _is_audio(call) or _names_audio(call, audio_urls):
+    if _is_audio_response(call) or _has_audio_or_its_url(call, audio_urls):
         return True
     leaves = _iterate_leaves(call.response_body)
     ids = {str(value) for name, value in leaves if _ID_FIELD_PATTERN.match(name) and isinstance(value, (str, int))}
     later = [
         other for other in calls if ids & {*urlsplit(other.exchange.request.url).path.split("/"), *other.query.values()}
     ]
-    return any(_is_audio(other) or _names_audio(other, audio_urls) for other in later)
+    return any(_is_audio_response(other) or _has_audio_or_its_url(other, audio_urls) for other in later)
 
 
-def _has_text(call: _Call) -> bool:
+def _sends_text_to_speak(call: _RecordedCall) -> bool:
     names = {name.lower() for name, value in _iterate_leaves({"": call.request_body, **call.query}) if value}
     return bool(names & set(SPEECH_FIELD_NAMES["text"]))
 
 
-def _names_audio(call: _Call, audio_urls: set[str]) -> bool:
+def _has_audio_or_its_url(call: _RecordedCall, audio_urls: set[str]) -> bool:
     """Whether a JSON response has the URL of audio, or audio itself."""
     return any(
         isinstance(value, str)
@@ -250,7 +252,9 @@ def _build_operation_id(path: str, method: str) -> str:
     return method.lower() + "".join(word[:1].upper() + word[1:] for word in words)
 
 
-def _describe_operation(path: str, method: str, calls: Sequence[_Call], source: Mapping[str, Any]) -> dict[str, Any]:
+def _describe_operation(
+    path: str, method: str, calls: Sequence[_RecordedCall], source: Mapping[str, Any]
+) -> dict[str, Any]:
     operation: dict[str, Any] = {"operationId": _build_operation_id(path, method), "x-source": {**source}}
     path_names = re.findall(r"\{([^{}]+)\}", path)
     queries = {
@@ -259,7 +263,7 @@ def _describe_operation(path: str, method: str, calls: Sequence[_Call], source: 
     parameters = [_describe_path_parameter(name, index, path, calls) for index, name in enumerate(path_names)]
     for name, values in queries.items():
         parameter = {"name": name, "in": "query", "schema": _add_recorded_values(name, {"type": "string"}, values)}
-        is_id = len(values) == len(calls) and any(name in call.id_queries for call in calls)
+        is_id = len(values) == len(calls) and any(name in call.id_query_parameter_names for call in calls)
         parameters.append({**parameter, "required": True} if is_id else parameter)
     if parameters:
         operation["parameters"] = parameters
@@ -275,14 +279,14 @@ def _describe_operation(path: str, method: str, calls: Sequence[_Call], source: 
     return operation
 
 
-def _describe_path_parameter(name: str, index: int, path: str, calls: Sequence[_Call]) -> dict[str, Any]:
+def _describe_path_parameter(name: str, index: int, path: str, calls: Sequence[_RecordedCall]) -> dict[str, Any]:
     position = [i for i, segment in enumerate(path.split("/")) if segment.startswith("{")][index]
     values = [urlsplit(call.exchange.request.url).path.split("/")[position] for call in calls]
     schema = _add_recorded_values(name, {"type": "string"}, values)
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-def _describe_response(calls: Sequence[_Call], source: Mapping[str, Any]) -> dict[str, Any]:
+def _describe_response(calls: Sequence[_RecordedCall], source: Mapping[str, Any]) -> dict[str, Any]:
     response: dict[str, Any] = {"description": "Recorded", "x-source": {**source}}
     media_types = dict.fromkeys(call.exchange.response.media_type for call in calls)
     content: dict[str, Any] = {}
@@ -299,7 +303,7 @@ def _infer_object_schema(values: Sequence[Any], *, is_request: bool = False) -> 
     Of the fields that all requests have, those are required without which no speech can be requested.
     """
     schema = infer_schema(values)
-    _add_values_below(schema, values)
+    _add_recorded_values_below(schema, values)
     needed = {*SPEECH_FIELD_NAMES["text"], *SPEECH_FIELD_NAMES["voice"], *MODEL_FIELD_NAMES}
     if not is_request:
         return schema
@@ -310,16 +314,16 @@ def _infer_object_schema(values: Sequence[Any], *, is_request: bool = False) -> 
     return {**schema, "required": required} if required else schema
 
 
-def _add_values_below(schema: dict[str, Any], values: Sequence[Any]) -> None:
+def _add_recorded_values_below(schema: dict[str, Any], values: Sequence[Any]) -> None:
     for name, inner in schema.get("properties", {}).items():
         found = [value[name] for value in values if isinstance(value, dict) and name in value]
         _add_recorded_values(name, inner, found)
-        _add_values_below(inner, found)
+        _add_recorded_values_below(inner, found)
     items = schema.get("items")
     if isinstance(items, dict):
         listed = [item for value in values if isinstance(value, list) for item in value]
         _add_recorded_values("", items, listed)
-        _add_values_below(items, listed)
+        _add_recorded_values_below(items, listed)
 
 
 def _add_recorded_values(name: str, schema: dict[str, Any], values: Sequence[Any]) -> dict[str, Any]:

@@ -13,12 +13,12 @@ from voicegauge.formats import UnreadableBodyError, is_form, is_json, is_utf8, r
 from voicegauge.model import UploadedFile
 from voicegauge.transport import encode_body
 
-MaskText = Callable[[str, str], str]
+TextMasker = Callable[[str, str], str]
 """Function (text, location) -> masked text. The location of a field is a path such as "/auth/tokens/*". The location
 of a plain-text body, or of a key of a JSON object, is empty."""
 
-_MIN_PIECE_BYTES = 2**20
-_MAX_PIECE_BYTES = 4 * 2**20
+_MIN_TEXT_PIECE_BYTES = 2**20
+_MAX_TEXT_PIECE_BYTES = 4 * 2**20
 
 
 def get_bare_media_type(content_type: str) -> str:
@@ -39,7 +39,7 @@ def read_multipart_fields(content_type: str, body: bytes) -> dict[str, str | Upl
     return dict(sorted(fields.items(), key=lambda item: body.find(f'name="{item[0]}"'.encode())))
 
 
-def mask_body(content_type: str, body: bytes, mask_text: MaskText) -> tuple[str, bytes]:
+def mask_body(content_type: str, body: bytes, mask_text: TextMasker) -> tuple[str, bytes]:
     """Pass every text in `body` through `mask_text`; if no text changes, the bytes are returned unchanged.
 
     Returns:
@@ -58,7 +58,7 @@ def mask_body(content_type: str, body: bytes, mask_text: MaskText) -> tuple[str,
     return content_type, _mask_plain_text(body, mask_text)
 
 
-def _mask_plain_text(body: bytes, mask_text: MaskText) -> bytes:
+def _mask_plain_text(body: bytes, mask_text: TextMasker) -> bytes:
     if not is_utf8(body):
         return body
     parts, copied = [], 0
@@ -78,8 +78,8 @@ def _find_text_pieces(body: bytes) -> Iterator[tuple[int, int]]:
     """
     start = 0
     while start < len(body):
-        end = min(start + _MAX_PIECE_BYTES, len(body))
-        line_end = body.find(b"\n", start + _MIN_PIECE_BYTES, end) + 1
+        end = min(start + _MAX_TEXT_PIECE_BYTES, len(body))
+        line_end = body.find(b"\n", start + _MIN_TEXT_PIECE_BYTES, end) + 1
         while end < len(body) and body[end] & 0xC0 == 0x80:  # a byte that continues a character
             end -= 1
         yield start, line_end or end
@@ -90,7 +90,7 @@ def _encode_json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
-def _mask_json(value: Any, location: str, mask_text: MaskText) -> Any:
+def _mask_json(value: Any, location: str, mask_text: TextMasker) -> Any:
     if isinstance(value, str):
         return mask_text(value, location)
     if isinstance(value, list):
@@ -100,7 +100,7 @@ def _mask_json(value: Any, location: str, mask_text: MaskText) -> Any:
     return value
 
 
-def _mask_form(content_type: str, body: bytes, mask_text: MaskText) -> tuple[str, bytes]:
+def _mask_form(content_type: str, body: bytes, mask_text: TextMasker) -> tuple[str, bytes]:
     if get_bare_media_type(content_type) == "application/x-www-form-urlencoded":
         pairs = parse_qsl(body.decode(), keep_blank_values=True)
         masked_pairs = [(name, mask_text(value, f"/{name}")) for name, value in pairs]
@@ -108,11 +108,11 @@ def _mask_form(content_type: str, body: bytes, mask_text: MaskText) -> tuple[str
     fields = read_multipart_fields(content_type, body)
     if fields is None:
         raise UnreadableBodyError("is not a valid multipart body")
-    masked = {name: _mask_part(name, value, mask_text) for name, value in fields.items()}
+    masked = {name: _mask_form_part(name, value, mask_text) for name, value in fields.items()}
     return (content_type, body) if masked == fields else encode_body("multipart/form-data", masked)
 
 
-def _mask_part(name: str, value: str | UploadedFile, mask_text: MaskText) -> str | UploadedFile:
+def _mask_form_part(name: str, value: str | UploadedFile, mask_text: TextMasker) -> str | UploadedFile:
     if isinstance(value, str):
         return mask_text(value, f"/{name}")
     filename = mask_text(value.filename, f"/{name}, file name")

@@ -14,18 +14,22 @@ BAD_KEY = "invalid-voicegauge-key"
 """The key that cases send if they expect it to be rejected. It is not secret and not masked in recordings, so that a
 replay can distinguish it from a valid key."""
 
-_CREDENTIAL_NAMES = (
+_CREDENTIAL_NAME_REGEX = (
     r"[\w.-]*(?:api[_-]?key|access[_-]?key|subscription[_-]?key|private[_-]?key|token|secret"
     r"|(?<!time[_-])(?<!key[_-])signature|password|passphrase|credentials?|authorization)"
 )
 """Names of fields that contain a credential. "time_signature" and "key_signature" describe music and do not match."""
-_CREDENTIAL_QUERY_NAMES = rf"(?:{_CREDENTIAL_NAMES}|key|sig|auth|policy|[\w.-]*key[_-]?(?:pair[_-]?)?id)"
+_CREDENTIAL_QUERY_NAME_REGEX = rf"(?:{_CREDENTIAL_NAME_REGEX}|key|sig|auth|policy|[\w.-]*key[_-]?(?:pair[_-]?)?id)"
 """Names of query parameters that contain a credential. Signed URLs use short names such as "key" and "sig". In bodies
 these have other meanings, such as the "key" of a song."""
-_CREDENTIAL_NAME_PATTERN = re.compile(_CREDENTIAL_NAMES, re.IGNORECASE)
-_CREDENTIAL_QUERY_NAME_PATTERN = re.compile(_CREDENTIAL_QUERY_NAMES, re.IGNORECASE)
-_CREDENTIAL_IN_QUERY = re.compile(rf"([?&;]{_CREDENTIAL_QUERY_NAMES}=)(?!\[redacted\])[^&#\s\"'<>\\]+", re.IGNORECASE)
-_CREDENTIAL_IN_JSON = re.compile(rf"(\"{_CREDENTIAL_NAMES}\"\s*:\s*\")(?!\[redacted\])(?:[^\"\\]|\\.)+", re.IGNORECASE)
+_CREDENTIAL_NAME_PATTERN = re.compile(_CREDENTIAL_NAME_REGEX, re.IGNORECASE)
+_CREDENTIAL_QUERY_NAME_PATTERN = re.compile(_CREDENTIAL_QUERY_NAME_REGEX, re.IGNORECASE)
+_CREDENTIAL_IN_QUERY_PATTERN = re.compile(
+    rf"([?&;]{_CREDENTIAL_QUERY_NAME_REGEX}=)(?!\[redacted\])[^&#\s\"'<>\\]+", re.IGNORECASE
+)
+_CREDENTIAL_IN_JSON_PATTERN = re.compile(
+    rf"(\"{_CREDENTIAL_NAME_REGEX}\"\s*:\s*\")(?!\[redacted\])(?:[^\"\\]|\\.)+", re.IGNORECASE
+)
 _AUTHORIZATION_PATTERN = re.compile(r"\b(Bearer|Basic)\s+(?!\[redacted\])[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 _PREFIXED_KEY_PATTERN = re.compile(
     r"\b(?:(?:sk|pk|rk|xi|gh[opsur]|hf|r8|glpat|xox[abeoprs]|github_pat)[-_][A-Za-z0-9_-]{12,}"
@@ -95,9 +99,9 @@ def _mask_likely_credentials(text: str) -> str:
     # Each pattern requires a certain character or length. Checking for that first is faster.
     text = mask_url_users(text)
     if "=" in text:
-        text = _CREDENTIAL_IN_QUERY.sub(rf"\1{MASK}", text)
+        text = _CREDENTIAL_IN_QUERY_PATTERN.sub(rf"\1{MASK}", text)
     if '"' in text:
-        text = _CREDENTIAL_IN_JSON.sub(rf"\1{MASK}", text)
+        text = _CREDENTIAL_IN_JSON_PATTERN.sub(rf"\1{MASK}", text)
     if len(text) < _MIN_CREDENTIAL_CHARACTERS:
         return text
     text = _PRIVATE_KEY_PATTERN.sub(MASK, text)

@@ -26,9 +26,9 @@ from voicegauge.recording.redaction.credentials import (
 )
 from voicegauge.recording.redaction.secret_search import MIN_DISTINCT_CHARACTERS, find_secret
 
-_AUTH_SCHEME = re.compile(r"[A-Za-z-]{1,20} ")
+_AUTH_SCHEME_PATTERN = re.compile(r"[A-Za-z-]{1,20} ")
 """The scheme before the key in an Authorization header, such as "Bearer " (RFC 9110, section 11.4)."""
-_COMMON_HEADERS = frozenset(
+_HEADERS_WITHOUT_SECRETS = frozenset(
     [
         "accept",
         "accept-encoding",
@@ -56,7 +56,7 @@ _COMMON_HEADERS = frozenset(
     ]
 )
 """Headers whose values are not masked as a whole. Credentials inside these values are still masked."""
-_EMULATOR_HEADERS = "x-voicegauge-"
+_EMULATOR_HEADER_PREFIX = "x-voicegauge-"
 """Prefix of the headers that control the emulator."""
 _CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 _MAX_LOCATION_CHARACTERS = 120
@@ -65,7 +65,7 @@ fields that the provider chose."""
 MAX_TEXT_CHARACTERS = 4 * 2**20
 """Maximum number of characters in one body, header or URL, not counting long runs of base64. A search for credentials
 takes about a second per MiB."""
-_KEY_FIELD_NAME = re.compile("key|token|secret|auth|pass|cred", re.IGNORECASE)
+_KEY_FIELD_NAME_PATTERN = re.compile("key|token|secret|auth|pass|cred", re.IGNORECASE)
 _REMEDY_HINT = "mask the field by its name with --mask, or leave the case out"
 
 
@@ -86,7 +86,9 @@ class Redactor:
         self._masked_queries = [str(s.get("name")) for s in schemes if s.get("in") == "query"]
         self._masked_queries += self._masked_names
         credential_headers = _CREDENTIAL_HEADERS | {str(s.get("name")).lower() for s in schemes}
-        harmless = (_COMMON_HEADERS | _list_documented_headers(contract)) - credential_headers - self._masked_names
+        harmless = (
+            (_HEADERS_WITHOUT_SECRETS | _list_documented_headers(contract)) - credential_headers - self._masked_names
+        )
         self._harmless_headers = {name for name in harmless if not is_credential_name(name)}
         self._redactions: Counter[str] = Counter()
 
@@ -111,7 +113,7 @@ class Redactor:
 
         searched_characters = 0
 
-        def mask(value: str, location: str) -> str:
+        def mask_value(value: str, location: str) -> str:
             nonlocal searched_characters
             searched_characters += _count_searched_characters(value)
             _require_searchable(searched_characters)
@@ -119,7 +121,7 @@ class Redactor:
                 value, location, f"{message_kind} body {location[:_MAX_LOCATION_CHARACTERS]}".strip()
             )
 
-        new_type, new_body = mask_body(content_type, body, mask)
+        new_type, new_body = mask_body(content_type, body, mask_value)
         changed = {"content-type": new_type, "content-length": str(len(new_body))} if new_body != body else {}
         current = ((name, changed.get(name.lower(), value)) for name, value in headers)
         return tuple((name, self._mask_header(message_kind, name.lower(), value)) for name, value in current), new_body
@@ -144,7 +146,7 @@ class Redactor:
         The name of the field must suggest a key, because a short value such as "test" may also be the name of a voice.
         """
         is_short = len(value) < MIN_DISTINCT_CHARACTERS and value in self._secrets
-        return is_short and _KEY_FIELD_NAME.search(field_path.rpartition("/")[2]) is not None
+        return is_short and _KEY_FIELD_NAME_PATTERN.search(field_path.rpartition("/")[2]) is not None
 
     def _is_masked_name(self, name: str) -> bool:
         return is_credential_name(name) or name.lower() in self._masked_names
@@ -163,9 +165,9 @@ class Redactor:
         if BAD_KEY in value:
             return value
         location = f"{message_kind} header {name}"
-        if name in self._harmless_headers or name.startswith(_EMULATOR_HEADERS):
+        if name in self._harmless_headers or name.startswith(_EMULATOR_HEADER_PREFIX):
             return self._count_redaction(value, self._mask_text(value), location)
-        scheme = _AUTH_SCHEME.match(value) if name == "authorization" else None
+        scheme = _AUTH_SCHEME_PATTERN.match(value) if name == "authorization" else None
         return self._count_redaction(value, f"{scheme[0]}{MASK}" if scheme else MASK, location)
 
     # Verification of what masking left

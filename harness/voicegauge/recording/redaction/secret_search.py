@@ -42,13 +42,15 @@ _WHOLE_ESCAPE_PATTERN = re.compile(b"(" + _ESCAPE_PATTERN.pattern.replace(b"([",
 """The same with a single group, as `split` needs it."""
 _BASE64, _HEXADECIMAL = "in base64", "in hexadecimal"
 _BASE64_DIGIT_PATTERN = re.compile(rb"[A-Za-z0-9+/_-]")
-_CREDENTIAL_WORD = rb"(?:keys?|tokens?|secrets?|passwords?|credentials?|signatures?|authori[sz]ation|bearer|basic)"
+_CREDENTIAL_WORD_REGEX = (
+    rb"(?:keys?|tokens?|secrets?|passwords?|credentials?|signatures?|authori[sz]ation|bearer|basic)"
+)
 _CREDENTIAL_WORD_BEFORE_PATTERN = re.compile(
-    rb"%b[\W_]*(?:[a-z]{1,12} +){0,3}[\W_]*\Z" % _CREDENTIAL_WORD, re.IGNORECASE
+    rb"%b[\W_]*(?:[a-z]{1,12} +){0,3}[\W_]*\Z" % _CREDENTIAL_WORD_REGEX, re.IGNORECASE
 )
 _CREDENTIAL_WORD_AFTER_PATTERN = re.compile(
     rb"\W*(?:(?:is|was|as|in|not|no|an?|your|the|valid|invalid|unknown|expired|wrong|api|access|secret)\W+){0,5}%b\b"
-    % _CREDENTIAL_WORD,
+    % _CREDENTIAL_WORD_REGEX,
     re.IGNORECASE,
 )
 
@@ -82,19 +84,19 @@ class _Separators(NamedTuple):
     description: str
     """Description of the spelling."""
     characters: bytes
-    texts: tuple[bytes, ...]
+    long_separators: tuple[bytes, ...]
     """Separators of more than one character."""
     pattern: re.Pattern[bytes]
     """Matches all of them."""
 
     def remove_from(self, data: bytes) -> bytes:
         """Return `data` without the separators, and without backslashes; much faster than with the pattern."""
-        for text in self.texts:
+        for text in self.long_separators:
             data = data.replace(text, b"")
         return data.translate(None, self.characters + b"\\")
 
 
-_SEPARATORS = (
+_SEPARATORS_BY_SPELLING = (
     # MIME (RFC 2045) and PEM have lines of 76 and 64 characters.
     _Separators(_BASE64, b" \t\r\n", (b"\\n", b"\\r", b"\\t"), re.compile(rb"(?:[ \t\r\n]|(?<!\\)\\++[nrt])+")),
     # Bytes are written as in "73:4b", "73 4b", "0x73, 0x4b" or "=73=4B".
@@ -132,12 +134,12 @@ def find_secrets(data: bytes, secrets: Iterable[str]) -> list[SecretMatch]:
 def _search_window(window: bytes, secrets: Sequence[str]) -> Iterator[SecretMatch]:
     """Yield the occurrences of `secrets`: as they are, behind escapes, and with separators between their digits."""
     yield from _find_matches(window, secrets)
-    for separators in _SEPARATORS:
+    for separators in _SEPARATORS_BY_SPELLING:
         yield from _find_separated_matches(window, secrets, separators)
     if not any(sign in window for sign in (b"%", b"\\", b"&")):
         return
     parts = _WHOLE_ESCAPE_PATTERN.split(window)
-    parts[1::2] = map(_unescape, parts[1::2])
+    parts[1::2] = map(_decode_escape, parts[1::2])
     if len(parts) == 1 or next(_find_matches(b"".join(parts), secrets), None) is None:
         return  # nearly always, and faster than with the offsets
     decoded = _decode_escapes(window)
@@ -162,7 +164,7 @@ def replace_secrets(text: str, secrets: Sequence[str], mask: str) -> str:
         return text
     data = text.encode("utf-8", "surrogatepass")
     matches = find_secrets(data, secrets)
-    cut = _find_cut_secret(data, secrets)
+    cut = _find_truncated_secret(data, secrets)
     if cut is not None and not (matches and matches[-1].end > cut):
         matches.append(SecretMatch(cut, len(data), "cut off"))
     if not matches:
@@ -174,7 +176,7 @@ def replace_secrets(text: str, secrets: Sequence[str], mask: str) -> str:
     return b"".join([*parts, data[end:]]).decode("utf-8", "surrogatepass")
 
 
-def _find_cut_secret(data: bytes, secrets: Iterable[str]) -> int | None:
+def _find_truncated_secret(data: bytes, secrets: Iterable[str]) -> int | None:
     """The offset of a secret of which only the beginning is left, because `data` was shortened; `None` if none."""
     starts: list[int] = []
     for secret in secrets:
@@ -204,9 +206,9 @@ def _find_separated_matches(data: bytes, secrets: Iterable[str], separators: _Se
         starts.append(starts[-1] + separator.start() - source_starts[-1])
         source_starts.append(separator.end())
 
-    def get_source_offset(at: int) -> int:
-        index = bisect_right(starts, at) - 1
-        return source_starts[index] + at - starts[index]
+    def get_source_offset(cleaned_offset: int) -> int:
+        index = bisect_right(starts, cleaned_offset) - 1
+        return source_starts[index] + cleaned_offset - starts[index]
 
     for match in matches:
         end = get_source_offset(match.end - 1) + 1
@@ -309,15 +311,15 @@ class _DecodedText(NamedTuple):
     """Bytes with decoded escapes, and the offsets at which the escapes were."""
 
     data: bytes
-    ends: list[int]
+    decoded_ends: list[int]
     """Offset in `data` after each decoded character."""
     source_ends: list[int]
     """Offset in the original bytes after each escape."""
 
     def find_source_offset(self, decoded_offset: int) -> int:
         """Return the offset in the original bytes that corresponds to the offset `decoded_offset` in `data`."""
-        index = bisect_right(self.ends, decoded_offset) - 1
-        return decoded_offset if index < 0 else self.source_ends[index] + decoded_offset - self.ends[index]
+        index = bisect_right(self.decoded_ends, decoded_offset) - 1
+        return decoded_offset if index < 0 else self.source_ends[index] + decoded_offset - self.decoded_ends[index]
 
 
 def _decode_escapes(data: bytes) -> _DecodedText:
@@ -331,14 +333,14 @@ def _decode_escapes(data: bytes) -> _DecodedText:
         out += data[end : escape.start()]
         out.append(code)
         end = escape.end()
-        text.ends.append(len(out))
+        text.decoded_ends.append(len(out))
         text.source_ends.append(end)
     out += data[end:]
     return text._replace(data=bytes(out))
 
 
 @functools.lru_cache(maxsize=4096)
-def _unescape(escape: bytes) -> bytes:
+def _decode_escape(escape: bytes) -> bytes:
     """Return the ASCII character of an escape, or the escape itself if it stands for another character."""
     found = _ESCAPE_PATTERN.match(escape)
     code = _decode_escaped_character(found) if found is not None else 128

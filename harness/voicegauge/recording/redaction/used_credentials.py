@@ -15,7 +15,7 @@ from voicegauge.recording.redaction.credentials import BAD_KEY, MASK, is_credent
 MIN_SECRET_CHARACTERS = 8
 """Number of characters from which a value in the place of a key is a secret. Shorter values, such as "none" or "xxx",
 are placeholders."""
-_KEY_HEADERS = frozenset({"authorization", "proxy-authorization"})
+_AUTHORIZATION_HEADERS = frozenset({"authorization", "proxy-authorization"})
 _COOKIE_HEADERS = frozenset({"cookie", "set-cookie"})
 _COOKIE_ATTRIBUTES = frozenset({"path", "domain", "expires", "max-age", "samesite", "priority"})
 
@@ -51,7 +51,7 @@ def _find_in_headers(headers: Headers, names: set[str]) -> Iterator[str]:
                 if cookie.lower() not in _COOKIE_ATTRIBUTES:
                     yield content
                     yield unquote_plus(content)
-        elif name in _KEY_HEADERS or name in names or is_credential_name(name):
+        elif name in _AUTHORIZATION_HEADERS or name in names or is_credential_name(name):
             scheme, _, token = value.strip().rpartition(" ")
             yield token
             if scheme.lower() == "basic":
@@ -71,12 +71,12 @@ def _read_basic_credentials(token: str) -> Iterator[str]:
 def _find_in_body(content_type: str, body: bytes, names: set[str]) -> list[str]:
     found: list[str] = []
 
-    def collect(value: str, location: str) -> str:
+    def collect_secret(value: str, location: str) -> str:
         if any(is_credential_name(name) or name.lower() in names for name in location.split("/") if name):
             found.append(value)
         return value
 
-    mask_body(content_type, body, collect)
+    mask_body(content_type, body, collect_secret)
     return found
 
 

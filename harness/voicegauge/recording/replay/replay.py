@@ -76,7 +76,7 @@ class Replay:
         """Names of the recorded requests that were never replayed."""
         return [recorded.name for recorded in self.recorded_requests if not recorded.was_replayed]
 
-    def next_exchange(self, provider: str, request: Request, path: str | None = None) -> Exchange | None:
+    def replay_next_exchange(self, provider: str, request: Request, path: str | None = None) -> Exchange | None:
         """Return the next recorded exchange for `request`; `None` if none matches.
 
         The reason why none matches is added to `unmatched`.
@@ -99,7 +99,7 @@ class Replay:
             return None
         # Jobs that were recorded on different days may have the same id, so the job that was submitted last is chosen.
         recorded = max(matching, key=lambda one: self._submit_numbers.get(one.group, 0))
-        exchange = recorded.next_exchange()
+        exchange = recorded.replay_next_exchange()
         operation = self._find_operation(signature)
         if operation is not None and operation.speech is not None:
             self._restart_job(signature, exchange.group)
@@ -112,9 +112,9 @@ class Replay:
         return build_request_signature(contract, request, match[0] if match else None, path)
 
     def _find_matching_requests(self, signature: RequestSignature) -> list[RecordedRequest]:
-        return self._index(signature).find_requests(signature)
+        return self._get_request_index(signature).find_requests(signature)
 
-    def _index(self, signature: RequestSignature) -> RequestIndex:
+    def _get_request_index(self, signature: RequestSignature) -> RequestIndex:
         return self._indexes.get(signature.provider, RequestIndex())
 
     def _find_operation(self, signature: RequestSignature) -> Operation | None:
@@ -125,7 +125,7 @@ class Replay:
         if group is None:
             return
         self._submit_numbers[group] = next(self._counter)
-        for recorded in self._index(signature).list_polls(group):
+        for recorded in self._get_request_index(signature).list_polls(group):
             recorded.replay_count = 0
 
     def _describe_nearest_request(self, signature: RequestSignature, request: Request) -> str:
@@ -133,7 +133,7 @@ class Replay:
         # Without the query, because it may contain a key.
         sent = f"{signature.operation}: {request.method} {urlsplit(request.url).path}"
         headline = f"no recorded request of {signature.provider} matches {sent}"
-        others = list(self._index(signature))
+        others = list(self._get_request_index(signature))
         if not others:
             return f"{headline}; nothing is recorded of {signature.provider}"
         nearest = min(others, key=lambda one: _measure_difference(signature, one.signature))
@@ -144,8 +144,8 @@ class Replay:
         return "\n  ".join([headline, f"the nearest recorded one is {nearest.name}, which differs in:", *lines])
 
 
-def _measure_difference(signature: RequestSignature, recorded: RequestSignature) -> tuple[bool, int]:
-    return signature.operation != recorded.operation, len(signature.describe_differences(recorded))
+def _measure_difference(signature: RequestSignature, recorded_signature: RequestSignature) -> tuple[bool, int]:
+    return signature.operation != recorded_signature.operation, len(signature.describe_differences(recorded_signature))
 
 
 def select_poll_states(operation: Operation, polls: Sequence[Exchange]) -> list[Exchange]:

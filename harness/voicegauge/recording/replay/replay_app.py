@@ -79,7 +79,7 @@ class ReplayApp:
             await self._send_error(send, UNMATCHED_STATUS, self.replay.unmatched[-1])
             return
         schedule = schedule_response(exchange, self._pace)
-        await sleep_until(self._clock, received_at + schedule.headers_after_s)
+        await sleep_until(self._clock, received_at + schedule.send_headers_after_s)
         await _send_response_start(send, exchange.response)
         async for chunk in yield_chunks_on_schedule(schedule, self._clock, received_at):
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -88,7 +88,7 @@ class ReplayApp:
     def _find_exchange(self, request: Request, host: str, path: str) -> Exchange | None:
         contract_of_host = self._hosts.get(host.lower())
         if contract_of_host is not None:
-            return self.replay.next_exchange(contract_of_host.id, request)
+            return self.replay.replay_next_exchange(contract_of_host.id, request)
         provider, _, rest = path.lstrip("/").partition("/")
         contract = self.replay.contracts.get(provider)
         if contract is None:
@@ -99,7 +99,7 @@ class ReplayApp:
             query = urlsplit(request.url).query
             url = f"https://{rest.removeprefix(f'{OTHER_HOSTS_PATH_PREFIX}/')}{'?' if query else ''}{query}"
             request, relative = msgspec.structs.replace(request, url=url), None
-        exchange = self.replay.next_exchange(provider, request, relative)
+        exchange = self.replay.replay_next_exchange(provider, request, relative)
         if exchange is None:
             return None
         response = rewrite_response_urls(exchange.response, self._to_replay_urls(contract, base_url))
@@ -109,7 +109,7 @@ class ReplayApp:
         """Return the exchange of the first provider with a recording of this URL, whose host belongs to no contract."""
         before = len(self.replay.unmatched)
         for provider in self.replay.contracts:
-            exchange = self.replay.next_exchange(provider, request)
+            exchange = self.replay.replay_next_exchange(provider, request)
             if exchange is not None:
                 del self.replay.unmatched[before:]
                 return exchange

@@ -26,7 +26,7 @@ class RecordedRequest:
     was_replayed: bool = False
     """Whether the request was ever replayed."""
 
-    def next_exchange(self) -> Exchange:
+    def replay_next_exchange(self) -> Exchange:
         """Return the next exchange; once all were replayed, return the last one again."""
         self.was_replayed = True
         self.replay_count += 1

@@ -14,7 +14,7 @@ from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form,
 from voicegauge.model import DOWNLOAD_OPERATION, Record, Request, UploadedFile
 from voicegauge.recording.redaction import BAD_KEY, MASK, find_relative_path, get_bare_media_type
 
-_EMULATOR_HEADERS = "x-voicegauge-"
+_EMULATOR_HEADER_PREFIX = "x-voicegauge-"
 """Prefix of the headers that control the emulator."""
 _MAX_VALUE_CHARACTERS = 60
 """Maximum number of characters of a value in the description of a difference; longer values are cut."""
@@ -111,7 +111,7 @@ def _read_header_values(operation: Operation, request: Request) -> Iterator[tupl
     documented = {p.name.lower() for p in operation.parameters if p.location == "header"} - {"authorization"}
     documented -= {name.lower() for kind, name in _list_key_locations(operation.contract) if kind == "header"}
     for name, value in request.headers:
-        if name.lower() in documented or name.lower().startswith(_EMULATOR_HEADERS):
+        if name.lower() in documented or name.lower().startswith(_EMULATOR_HEADER_PREFIX):
             yield f"header {name.lower()}", value
 
 

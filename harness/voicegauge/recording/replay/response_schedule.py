@@ -18,7 +18,7 @@ recorded bodies are already decoded."""
 class TimedChunk(Record, frozen=True, kw_only=True):
     """A part of a body, and the time at which it is sent."""
 
-    after_s: float
+    send_after_s: float
     """Time at which the chunk is sent, in seconds after the request was received completely."""
     data: bytes
 
@@ -26,7 +26,7 @@ class TimedChunk(Record, frozen=True, kw_only=True):
 class ResponseSchedule(Record, frozen=True, kw_only=True):
     """The times at which the headers and the chunks of a response are sent."""
 
-    headers_after_s: float
+    send_headers_after_s: float
     """Time at which the headers are sent, in seconds after the request was received completely."""
     chunks: tuple[TimedChunk, ...]
 
@@ -40,14 +40,14 @@ def schedule_response(exchange: Exchange, pace: float) -> ResponseSchedule:
     """
     timing, body = exchange.timing, exchange.response.body
     if timing is None or pace == 0:
-        return ResponseSchedule(headers_after_s=0.0, chunks=(TimedChunk(after_s=0.0, data=body),))
+        return ResponseSchedule(send_headers_after_s=0.0, chunks=(TimedChunk(send_after_s=0.0, data=body),))
     # Chunks are timed from the start of the call, but the replay starts when the request has been received.
     headers_ms = timing.total_ms - timing.receive_ms
     chunks = tuple(
-        TimedChunk(after_s=pace * (timing.ttfb_ms + max(at_ms - headers_ms, 0.0)) / 1000, data=data)
+        TimedChunk(send_after_s=pace * (timing.ttfb_ms + max(at_ms - headers_ms, 0.0)) / 1000, data=data)
         for at_ms, data in _split_body(body, timing.chunks, timing.total_ms)
     )
-    return ResponseSchedule(headers_after_s=pace * timing.ttfb_ms / 1000, chunks=chunks)
+    return ResponseSchedule(send_headers_after_s=pace * timing.ttfb_ms / 1000, chunks=chunks)
 
 
 def _split_body(body: bytes, chunks: tuple[tuple[float, int], ...], total_ms: float) -> Iterator[tuple[float, bytes]]:
@@ -82,7 +82,7 @@ async def yield_chunks_on_schedule(
     so a late chunk does not delay the following ones.
     """
     for chunk in schedule.chunks:
-        await sleep_until(clock, received_at_s + chunk.after_s)
+        await sleep_until(clock, received_at_s + chunk.send_after_s)
         yield chunk.data
 
 

@@ -30,7 +30,7 @@ class _ScheduledBody(httpx.AsyncByteStream, httpx.SyncByteStream):
 
     def _wait_for_chunks(self) -> Iterator[tuple[float, bytes]]:
         for chunk in self._schedule.chunks:
-            yield max(self._started_at + chunk.after_s - time.perf_counter(), 0.0), chunk.data
+            yield max(self._started_at + chunk.send_after_s - time.perf_counter(), 0.0), chunk.data
 
     def __iter__(self) -> Iterator[bytes]:
         for wait_s, data in self._wait_for_chunks():
@@ -70,7 +70,7 @@ def create_replay_router(replay: Replay, *, pace: float = 0.0) -> respx.MockRout
         host = httpx_request.url.netloc.decode().lower()
         owners = [contract for contract in replay.contracts.values() if host in contract.hosts]
         for contract in owners or replay.contracts.values():
-            exchange = replay.next_exchange(contract.id, request)
+            exchange = replay.replay_next_exchange(contract.id, request)
             if exchange is not None:
                 body = _ScheduledBody(schedule_response(exchange, pace))
                 response_headers = httpx.Headers([*select_replayable_headers(exchange.response)])

@@ -7,14 +7,14 @@ import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
-LINE_HEIGHT = 15.0
+LINE_HEIGHT_PX = 15.0
 """Height in px of a label with a font size of 12 px."""
-POINT_RADIUS = 5.0
-_LABEL_GAP = 4.0
+POINT_RADIUS_PX = 5.0
+_LABEL_GAP_PX = 4.0
 """Distance between a point and its label, in px."""
-_RING_DISTANCES = (0, 12, 24, 38, 54, 72, 92, 116, 144, 176, 212)
+_LABEL_DISTANCES_PX = (0, 12, 24, 38, 54, 72, 92, 116, 144, 176, 212)
 """Distances from the point at which a label is tried, in px; the nearest free one is used."""
-_DIRECTIONS = 16
+_LABEL_DIRECTION_COUNT = 16
 """Number of directions that are tried at each distance."""
 
 
@@ -48,7 +48,7 @@ class LabeledPoint(NamedTuple):
     x: float
     y: float
     text: str
-    radius: float = POINT_RADIUS
+    radius: float = POINT_RADIUS_PX
 
 
 class PointLabel(NamedTuple):
@@ -123,14 +123,14 @@ def _build_point_box(point: LabeledPoint) -> Rectangle:
 def _generate_candidate_boxes(point: LabeledPoint, width: float) -> list[Rectangle]:
     """Return possible boxes for a label, around the point in rings of increasing distance, starting on the right."""
     boxes = []
-    near = point.radius + _LABEL_GAP
-    for distance in _RING_DISTANCES:
-        for direction in range(_DIRECTIONS):
-            angle = math.tau * direction / _DIRECTIONS
+    near = point.radius + _LABEL_GAP_PX
+    for distance in _LABEL_DISTANCES_PX:
+        for direction in range(_LABEL_DIRECTION_COUNT):
+            angle = math.tau * direction / _LABEL_DIRECTION_COUNT
             middle_x = point.x + math.cos(angle) * (near + distance + width / 2)
-            middle_y = point.y + math.sin(angle) * (near + distance + LINE_HEIGHT / 2)
-            left, top = middle_x - width / 2, middle_y - LINE_HEIGHT / 2
-            boxes.append(Rectangle(left, top, left + width, top + LINE_HEIGHT))
+            middle_y = point.y + math.sin(angle) * (near + distance + LINE_HEIGHT_PX / 2)
+            left, top = middle_x - width / 2, middle_y - LINE_HEIGHT_PX / 2
+            boxes.append(Rectangle(left, top, left + width, top + LINE_HEIGHT_PX))
     return boxes
 
 
@@ -139,7 +139,7 @@ def _build_leader_line(point: LabeledPoint, box: Rectangle) -> tuple[float, floa
     near_x = min(max(point.x, box.left), box.right)
     near_y = min(max(point.y, box.top), box.bottom)
     length = math.hypot(near_x - point.x, near_y - point.y)
-    if length <= point.radius + _LABEL_GAP + LINE_HEIGHT / 2:
+    if length <= point.radius + _LABEL_GAP_PX + LINE_HEIGHT_PX / 2:
         return None
     start = point.radius / length
     return (point.x + (near_x - point.x) * start, point.y + (near_y - point.y) * start, near_x, near_y)

@@ -16,7 +16,7 @@ CURVE_WIDTH, CURVE_HEIGHT = 520.0, 220.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 16.0, 10.0, 30.0
 MAX_STEPS = 120
 """Number of steps of a curve; of more values, only as many quantiles are drawn."""
-_COUNTED_MOMENTS = 80
+_MOMENTS_PER_STATE_CHART = 80
 """Number of moments at which the states of the jobs are counted."""
 
 
@@ -77,7 +77,7 @@ def build_job_states(latencies: Sequence[Latency]) -> JobStateChart | None:
         return None
     ends = _collect_state_ends(jobs)
     axis = build_linear_scale(ends["processing-or-completed"])
-    moments = [axis.high * i / _COUNTED_MOMENTS for i in range(_COUNTED_MOMENTS + 1)]
+    moments = [axis.high * i / _MOMENTS_PER_STATE_CHART for i in range(_MOMENTS_PER_STATE_CHART + 1)]
     begins = dict(zip(ends, ([0.0] * len(jobs), *ends.values()), strict=False))
     below = [0.0] * len(moments)
     areas = []
@@ -86,7 +86,7 @@ def build_job_states(latencies: Sequence[Latency]) -> JobStateChart | None:
         if not any(shares):
             continue
         above = [low + share for low, share in zip(below, shares, strict=True)]
-        areas.append(StateArea(phase, _format_area(axis, moments, below, above)))
+        areas.append(StateArea(phase, _format_area_path(axis, moments, below, above)))
         below = above
     return JobStateChart(tuple(areas), _build_time_ticks(axis), _build_share_ticks())
 
@@ -119,15 +119,18 @@ def _find_state_ends(job: Latency) -> tuple[float, ...]:
     )
 
 
-def _format_area(axis: AxisScale, moments: Sequence[float], below: Sequence[float], above: Sequence[float]) -> str:
+def _format_area_path(
+    axis: AxisScale, times_ms: Sequence[float], lower_shares: Sequence[float], upper_shares: Sequence[float]
+) -> str:
     def format_points(shares: Sequence[float], *, is_backwards: bool) -> list[str]:
         points = [
             f"{_compute_x_px(axis, moment):.1f},{_compute_y_px(share):.1f}"
-            for moment, share in zip(moments, shares, strict=True)
+            for moment, share in zip(times_ms, shares, strict=True)
         ]
         return points[::-1] if is_backwards else points
 
-    return f"M{'L'.join([*format_points(above, is_backwards=False), *format_points(below, is_backwards=True)])}Z"
+    points = [*format_points(upper_shares, is_backwards=False), *format_points(lower_shares, is_backwards=True)]
+    return f"M{'L'.join(points)}Z"
 
 
 def _compute_x_px(axis: AxisScale, time_ms: float) -> float:

@@ -28,15 +28,15 @@ def separate_circles(circles: Sequence[PlottedCircle], frame: Rectangle) -> list
         circles: circles at their true positions.
         frame: rectangle that the circles must stay within.
     """
-    moved = [_move_inside(circle, frame) for circle in circles]
+    moved = [_keep_inside_frame(circle, frame) for circle in circles]
     for _ in range(_MAX_ROUNDS):
         has_overlap = False
         for i, j in combinations(range(len(moved)), 2):
             shift = _compute_circle_shift(moved[i], moved[j], i + j)
             if shift is not None:
                 has_overlap = True
-                moved[i] = _move_inside(moved[i], frame, -shift[0], -shift[1])
-                moved[j] = _move_inside(moved[j], frame, *shift)
+                moved[i] = _keep_inside_frame(moved[i], frame, -shift[0], -shift[1])
+                moved[j] = _keep_inside_frame(moved[j], frame, *shift)
         if not has_overlap:
             break
     return moved
@@ -62,7 +62,9 @@ def _compute_circle_shift(
     return math.cos(angle) * missing / 2, math.sin(angle) * missing / 2
 
 
-def _move_inside(circle: PlottedCircle, frame: Rectangle, shift_x: float = 0.0, shift_y: float = 0.0) -> PlottedCircle:
+def _keep_inside_frame(
+    circle: PlottedCircle, frame: Rectangle, shift_x: float = 0.0, shift_y: float = 0.0
+) -> PlottedCircle:
     return PlottedCircle(
         min(max(circle.x + shift_x, frame.left + circle.radius), frame.right - circle.radius),
         min(max(circle.y + shift_y, frame.top + circle.radius), frame.bottom - circle.radius),

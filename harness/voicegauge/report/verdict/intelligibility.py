@@ -8,7 +8,7 @@ from voicegauge.bench.analysis import ErrorRate, TargetSummary
 from voicegauge.report.verdict.phrases import (
     format_error_rate,
     format_percentage_points,
-    name_targets,
+    format_target_names,
 )
 from voicegauge.report.verdict.statements import MeasuredRun, VerdictStatement
 
@@ -61,7 +61,7 @@ def _compare_targets(run: MeasuredRun, rated_targets: list[_RatedTarget], rates_
             " ".join(filter(None, (f"{rates_text}.{interval}", doubt))),
         )
     verb = "makes" if len(equal) == 1 else "make"
-    claim = f"{name_targets(equal, best.summary.target)} {verb} the fewest errors"
+    claim = f"{format_target_names(equal, best.summary.target)} {verb} the fewest errors"
     if doubt:
         claim += ", by less than the ASR's own error"
     return _build_statement(claim, " ".join(filter(None, (f"{rates_text}.{interval}", doubt))))

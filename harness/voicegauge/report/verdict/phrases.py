@@ -16,11 +16,11 @@ def join_words(words: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else ""
 
 
-def name_targets(targets: Sequence[str], first: str) -> str:
-    """Name a few targets, `first` at the start; of many, name only `first` and count the others."""
+def format_target_names(targets: Sequence[str], first_target: str) -> str:
+    """Name a few targets, `first_target` at the start; of many, name only `first_target` and count the others."""
     if len(targets) > MAX_NAMED_TARGETS:
-        return f"{first} and {format_count_with_noun(len(targets) - 1, 'other')}"
-    return join_words([first, *(target for target in targets if target != first)])
+        return f"{first_target} and {format_count_with_noun(len(targets) - 1, 'other')}"
+    return join_words([first_target, *(target for target in targets if target != first_target)])
 
 
 def format_count_with_noun(count: int, singular_noun: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voicegauge.bench.analysis import TargetSummary
 from voicegauge.report.text_format import format_usd
-from voicegauge.report.verdict.phrases import format_count_with_noun, join_words, name_targets
+from voicegauge.report.verdict.phrases import format_count_with_noun, format_target_names, join_words
 from voicegauge.report.verdict.statements import MeasuredRun, VerdictStatement
 
 
@@ -32,13 +32,13 @@ def state_prices(run: MeasuredRun) -> VerdictStatement | None:
         return _build_statement(f"all cost the same{remark}", join_sentences(cheapest, disputed))
     verb = "is" if len(lowest) == 1 else "are"
     return _build_statement(
-        f"{name_targets(lowest, lowest[0])} {verb} the cheapest{remark}", join_sentences(cheapest, disputed)
+        f"{format_target_names(lowest, lowest[0])} {verb} the cheapest{remark}", join_sentences(cheapest, disputed)
     )
 
 
-def describe_cheapest(priced: list[tuple[TargetSummary, float]]) -> str:
+def describe_cheapest(priced_targets: list[tuple[TargetSummary, float]]) -> str:
     """Name the lowest price, and how much more the next one is; the page rewrites it for another text length."""
-    (cheapest, usd), *others = priced
+    (cheapest, usd), *others = priced_targets
     text = f"{cheapest.target} costs {_describe_price(usd)} in texts of {cheapest.cost.characters:,} characters"
     following = next(((target, other) for target, other in others if other > usd), None)
     if following is None:

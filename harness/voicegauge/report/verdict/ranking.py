@@ -70,7 +70,7 @@ def resample_points(targets: Sequence[TargetSummary], resamples: JointResamples)
         targets: all targets of the run, in the order of the columns of `resamples`.
         resamples: the resampled latencies and error rates.
     """
-    columns = _find_delivered(targets)
+    columns = _list_targets_with_deliveries(targets)
     return ResampledPoints(
         targets=tuple(targets[i].target for i in columns),
         speed=_round_points(_compute_ratio_points_of_rows(resamples.latency_ms[:RANKED_RESAMPLES, columns])),
@@ -78,7 +78,7 @@ def resample_points(targets: Sequence[TargetSummary], resamples: JointResamples)
     )
 
 
-def _find_delivered(targets: Sequence[TargetSummary]) -> list[int]:
+def _list_targets_with_deliveries(targets: Sequence[TargetSummary]) -> list[int]:
     return [i for i, target in enumerate(targets) if get_median_latency_ms(target) is not None]
 
 
@@ -97,7 +97,7 @@ def rank_targets(
         weights: how much each measure counts; by default those of `Ranking.weights`.
         has_comparable_errors: whether the error rates of the targets are of the same texts.
     """
-    ranked = [targets[i] for i in _find_delivered(targets)]
+    ranked = [targets[i] for i in _list_targets_with_deliveries(targets)]
     latencies = [get_median_latency_ms(target) for target in ranked]
     errors = [get_error_rate(target) for target in ranked]
     prices = [target.cost.usd_per_1m_characters for target in ranked]

@@ -8,7 +8,10 @@ from voicegauge.bench.analysis import TargetSummary
 from voicegauge.report.verdict.phrases import format_count_with_noun, join_words
 from voicegauge.report.verdict.statements import MeasuredRun, VerdictStatement
 
-_FAILURE_WORDS = {"audio": "with audio that cannot be used", "protocol": "with a response that cannot be understood"}
+_WORDS_BY_FAILURE_KIND = {
+    "audio": "with audio that cannot be used",
+    "protocol": "with a response that cannot be understood",
+}
 """Kinds of failure whose names are not clear in a sentence."""
 
 
@@ -22,10 +25,11 @@ def state_reliability(run: MeasuredRun) -> VerdictStatement:
         return _build_statement("", f"All {samples:,} requests succeeded." if samples > 1 else "The request succeeded.")
     lost = [target.target for target in failing if target.failures == target.samples]
     partly = [target for target in failing if target.failures < target.samples]
-    parts = [*([f"{join_words(lost)} delivered nothing"] if lost else []), *map(_describe_share, partly)]
+    parts = [*([f"{join_words(lost)} delivered nothing"] if lost else []), *map(_describe_failure_share, partly)]
     summary = parts[0] if len(parts) == 1 else f"{format_count_with_noun(len(failing), 'target')} failed requests"
     return _build_statement(
-        summary, ". ".join(f"{_describe_share(target)}: {_describe_kinds(target)}" for target in failing) + "."
+        summary,
+        ". ".join(f"{_describe_failure_share(target)}: {_describe_failure_kinds(target)}" for target in failing) + ".",
     )
 
 
@@ -39,20 +43,20 @@ def describe_total_failure(run: MeasuredRun) -> str:
     if set(kinds) == {"network"}:
         where = "the service" if len({target.target.split("/")[0] for target in run.targets}) == 1 else "the services"
         return f"Nothing was measured: {where} could not be reached."
-    return f"Nothing was measured: every request failed ({_join_kinds(kinds)})."
+    return f"Nothing was measured: every request failed ({_join_failure_kinds(kinds)})."
 
 
-def _describe_share(target: TargetSummary) -> str:
+def _describe_failure_share(target: TargetSummary) -> str:
     return f"{target.target} failed {target.failures} of {format_count_with_noun(target.samples, 'request')}"
 
 
-def _describe_kinds(target: TargetSummary) -> str:
-    return _join_kinds(Counter(target.failure_kinds))
+def _describe_failure_kinds(target: TargetSummary) -> str:
+    return _join_failure_kinds(Counter(target.failure_kinds))
 
 
-def _join_kinds(kinds: Counter[str]) -> str:
+def _join_failure_kinds(kinds: Counter[str]) -> str:
     return ", ".join(
-        f"{count} {_FAILURE_WORDS.get(kind, kind.replace('_', ' '))}" for kind, count in kinds.most_common()
+        f"{count} {_WORDS_BY_FAILURE_KIND.get(kind, kind.replace('_', ' '))}" for kind, count in kinds.most_common()
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voicegauge.bench.analysis import Estimate, TargetSummary
-from voicegauge.report.verdict.phrases import format_count_with_noun, format_factor, format_time, name_targets
+from voicegauge.report.verdict.phrases import format_count_with_noun, format_factor, format_target_names, format_time
 from voicegauge.report.verdict.statements import MeasuredRun, VerdictStatement
 
 
@@ -34,20 +34,20 @@ def state_speed(run: MeasuredRun) -> VerdictStatement | None:
     lead = f"{format_factor(factor)} as fast as {slower[0].target}" if factor else "fastest"
     if len(equal) == 1:
         return _build_statement(f"{best.target} is {lead}{', the next' if len(slower) > 1 else ''}", median)
-    names = name_targets(equal, best.target)
+    names = format_target_names(equal, best.target)
     return _build_statement(
         f"{names} are the fastest",
         f"{names} are indistinguishable. {best.target} is {lead}, the next. {median}",
     )
 
 
-def _describe_times(timed: list[tuple[TargetSummary, Estimate]]) -> str:
-    shown = timed if len(timed) <= 3 else [timed[0], timed[1], timed[-1]]
+def _describe_times(timed_targets: list[tuple[TargetSummary, Estimate]]) -> str:
+    shown = timed_targets if len(timed_targets) <= 3 else [timed_targets[0], timed_targets[1], timed_targets[-1]]
     names = ", ".join(f"{target.target} {format_time(time)}" for target, time in shown)
     return (
         names
-        if len(shown) == len(timed)
-        else f"{names}; {format_count_with_noun(len(timed) - len(shown), 'other')} between"
+        if len(shown) == len(timed_targets)
+        else f"{names}; {format_count_with_noun(len(timed_targets) - len(shown), 'other')} between"
     )
 
 

@@ -19,7 +19,7 @@ class TransformerShape(NamedTuple):
 
     encoder_layers: int
     decoder_layers: int
-    heads: int
+    attention_heads: int
 
 
 def convert_to_ctranslate2(
@@ -41,7 +41,9 @@ def convert_to_ctranslate2(
     """
     from ctranslate2.specs import whisper_spec
 
-    spec: Any = whisper_spec.WhisperSpec(shape.encoder_layers, shape.heads, shape.decoder_layers, shape.heads)
+    spec: Any = whisper_spec.WhisperSpec(
+        shape.encoder_layers, shape.attention_heads, shape.decoder_layers, shape.attention_heads
+    )
     _set_encoder(spec.encoder, weights)
     _set_decoder(spec.decoder, weights)
     spec.register_vocabulary(list(tokens))

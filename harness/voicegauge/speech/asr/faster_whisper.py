@@ -25,15 +25,15 @@ _REQUIRED_FILES = {
 class FasterWhisperAsr(WindowedWhisper):
     """A Whisper model in CTranslate2's format."""
 
-    name: str
+    model_name: str
     folder: Path
-    sha256: str
+    weights_sha256: str
     """First hex digits of the SHA-256 of the weights."""
 
     @property
     def id(self) -> str:
         """Engine, model and digest of the weights, such as "faster-whisper:base.en@8e1a1b2c"."""
-        return f"faster-whisper:{self.name}@{self.sha256}"
+        return f"faster-whisper:{self.model_name}@{self.weights_sha256}"
 
     @property
     def settings(self) -> dict[str, str]:
@@ -47,7 +47,7 @@ class FasterWhisperAsr(WindowedWhisper):
             "max_new_tokens": self.token_limit,
             "timestamps": f"beyond {WINDOW_S} s",
             "no_speech_threshold": str(self.no_speech_threshold),
-            "whole_windows": str(self.whole_windows),
+            "whole_windows": str(self.pads_to_whole_windows),
             "vad_filter": "False",
             "threads": "1",
             **read_package_versions("faster-whisper", "ctranslate2"),

@@ -22,17 +22,17 @@ from voicegauge.speech.transcripts import get_base_language
 class WhisperAsr(WindowedWhisper):
     """A model of openai-whisper."""
 
-    name: str
+    model_name: str
     """The official model name, or the file name of the checkpoint without its suffix."""
     weights: Path
-    sha256: str
+    weights_sha256: str
     """First hex digits of the SHA-256 of the weights."""
-    english_only: bool
+    is_english_only: bool
 
     @property
     def id(self) -> str:
         """Engine, model and digest of the weights, such as "whisper:base.en@25a8566e"."""
-        return f"whisper:{self.name}@{self.sha256}"
+        return f"whisper:{self.model_name}@{self.weights_sha256}"
 
     @property
     def settings(self) -> dict[str, str]:
@@ -45,7 +45,7 @@ class WhisperAsr(WindowedWhisper):
             "sample_len": self.token_limit,
             "timestamps": f"beyond {WINDOW_S} s",
             "no_speech_threshold": str(self.no_speech_threshold),
-            "whole_windows": str(self.whole_windows),
+            "whole_windows": str(self.pads_to_whole_windows),
             "threads": "1",
             **read_package_versions("openai-whisper", "torch"),
         }
@@ -53,7 +53,7 @@ class WhisperAsr(WindowedWhisper):
     def supports_language(self, language: str) -> bool:
         """Whether the checkpoint was trained for `language`."""
         base = get_base_language(language)
-        if base == "en" or self.english_only:
+        if base == "en" or self.is_english_only:
             return base == "en"
         from whisper.tokenizer import LANGUAGES
 

@@ -26,7 +26,7 @@ class WindowedWhisper:
     tokens_per_s: float | None = None
     """Number of tokens per second. A window gets at most 12 tokens plus this number per second, which ends repetitions.
     If `None`, the limit is `MAX_WINDOW_TOKENS`."""
-    whole_windows: bool = False
+    pads_to_whole_windows: bool = False
     """Whether clips are padded with silence to complete windows, as in training. Otherwise Whisper pads the log-mel
     spectrogram with zeros, which is louder than silence."""
 
@@ -43,7 +43,7 @@ class WindowedWhisper:
 
     def pad(self, samples: Samples) -> Samples:
         """Return `samples` at 16 kHz, padded with silence to complete windows if the options demand it."""
-        if not self.whole_windows:
+        if not self.pads_to_whole_windows:
             return samples
         return np.pad(samples, (0, -len(samples) % (WINDOW_S * ASR_SAMPLE_RATE_HZ)))
 

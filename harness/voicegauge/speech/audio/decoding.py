@@ -20,7 +20,13 @@ from voicegauge.speech.audio.containers import (
     open_audio,
     sniff_container,
 )
-from voicegauge.speech.audio.limits import Samples, UndecodableAudioError, check_length, check_shape, clip_to_full_scale
+from voicegauge.speech.audio.limits import (
+    Samples,
+    UndecodableAudioError,
+    check_length,
+    check_sample_rate_and_channels,
+    clip_to_full_scale,
+)
 from voicegauge.speech.audio.sample_buffer import SampleBuffer
 from voicegauge.speech.keyboard_interrupts import defer_keyboard_interrupt
 from voicegauge.speech.stderr_redirect import silence_decoders
@@ -157,7 +163,7 @@ def _decode_raw(data: bytes, declared_format: RawAudioFormat) -> DecodedAudio:
     encoding = _RAW_ENCODINGS.get(declared_format.format)
     if encoding is None:
         raise UndecodableAudioError(f"raw audio of the unknown format {declared_format.format!r}")
-    check_shape(declared_format.sample_rate_hz, declared_format.channels)
+    check_sample_rate_and_channels(declared_format.sample_rate_hz, declared_format.channels)
     try:
         with _forward_sound_file_class()(
             io.BytesIO(data),
@@ -174,7 +180,7 @@ def _decode_raw(data: bytes, declared_format: RawAudioFormat) -> DecodedAudio:
 
 def _read_mono_16_bit(data: bytes, wav: WavData, sample_rate_hz: int) -> DecodedAudio:
     """Read the samples of a WAV file as they are. The result is that of libsndfile, in a tenth of the time."""
-    check_shape(sample_rate_hz, 1)
+    check_sample_rate_and_channels(sample_rate_hz, 1)
     frames = min(wav.declared_bytes or wav.present_bytes, wav.present_bytes) // 2
     check_length(frames, sample_rate_hz)
     if not frames:
@@ -212,7 +218,7 @@ def _forward_sound_file_class() -> Any:
 
 def _read_sound_file(file: Any, data: bytes) -> DecodedAudio:
     rate, channels = int(file.samplerate), int(file.channels)
-    check_shape(rate, channels)
+    check_sample_rate_and_channels(rate, channels)
     samples = _read_samples(file)
     if not len(samples):
         raise UndecodableAudioError(f"{len(data)} bytes of {file.format.lower()} without a single sample")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from voicegauge.speech.audio.av_library import load_av
-from voicegauge.speech.audio.limits import Samples, UndecodableAudioError, check_shape
+from voicegauge.speech.audio.limits import Samples, UndecodableAudioError, check_sample_rate_and_channels
 from voicegauge.speech.audio.sample_buffer import SampleBuffer
 
 FFMPEG_CONTAINERS = frozenset({"m4a", "aac", "webm"})
@@ -64,7 +64,7 @@ def decode_track(data: bytes, *, sample_rate_hz: int | None = None, channels: in
             stream = _find_first_audio_stream(file)
             source_rate, source_channels = int(stream.rate or 0), int(stream.channels)
             codec = str(stream.codec_context.name)
-            check_shape(source_rate, source_channels)
+            check_sample_rate_and_channels(source_rate, source_channels)
             rate, channels = sample_rate_hz or source_rate, channels or min(source_channels, 2)
             buffer = SampleBuffer(rate, channels)
             resampler = av.AudioResampler(format="flt", layout=_CHANNEL_LAYOUTS[channels], rate=rate)

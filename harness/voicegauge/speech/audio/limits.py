@@ -28,7 +28,7 @@ class UndecodableAudioError(ValueError):
     """Raised for bytes that cannot be decoded as audio."""
 
 
-def check_shape(sample_rate_hz: int, channels: int) -> None:
+def check_sample_rate_and_channels(sample_rate_hz: int, channels: int) -> None:
     """Reject a sample rate or a number of channels that no real audio has.
 
     Raises:

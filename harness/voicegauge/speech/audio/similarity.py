@@ -21,8 +21,8 @@ and a text of a check lasts a few seconds."""
 _RATE_HZ = 16_000
 _WINDOW, _HOP, _FFT = 400, 320, 512
 """Samples in a frame, between frames and in a transform: 25 ms every 20 ms, as in speech recognizers."""
-_BAND_COUNT = 20
-_BAND_RANGE_HZ = (100.0, 3800.0)
+_FREQUENCY_BAND_COUNT = 20
+_FREQUENCY_RANGE_HZ = (100.0, 3800.0)
 """The range of telephone speech, which every codec transmits."""
 _MIN_RELATIVE_SPEECH_ENERGY = 1e-3
 """Energy of a frame, relative to the loudest one, below which it is silence before or after the speech."""
@@ -92,8 +92,8 @@ def _compute_features(samples: Samples) -> SpectralFeatures | None:
 def _build_band_weights() -> NDArray[np.float64]:
     """Return triangular weights of shape (frequencies, bands), equally spaced on the mel scale."""
     mels = 2595 * np.log10(1 + np.fft.rfftfreq(_FFT, 1 / _RATE_HZ) / 700)
-    low, high = (2595 * np.log10(1 + hz / 700) for hz in _BAND_RANGE_HZ)
-    edges = np.linspace(low, high, _BAND_COUNT + 2)
+    low, high = (2595 * np.log10(1 + hz / 700) for hz in _FREQUENCY_RANGE_HZ)
+    edges = np.linspace(low, high, _FREQUENCY_BAND_COUNT + 2)
     rising = (mels[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - mels[:, None]) / (edges[2:] - edges[1:-1])
     return np.asarray(np.maximum(0, np.minimum(rising, falling)))
@@ -107,7 +107,7 @@ def _compute_distances(first_samples: SpectralFeatures, second_samples: Spectral
     ):  # by rows, because all differences at once take 20 times more
         differences = second_samples - frame
         np.einsum("ij,ij->i", differences, differences, out=row)
-    return np.asarray(np.sqrt(distances / _BAND_COUNT))
+    return np.asarray(np.sqrt(distances / _FREQUENCY_BAND_COUNT))
 
 
 def _compute_alignment_costs(distances: NDArray[np.float64]) -> list[float]:

@@ -33,7 +33,7 @@ silence in synthetic speech."""
 _NOISE_BLOCK_FRAMES = 2**16
 MAX_TEXT_CHARACTERS = 100_000
 
-_LANGUAGE_ALIASES = {
+_ESPEAK_LANGUAGE_BY_TAG = {
     "en": "en-us",
     "en-gb": "en-gb-x-rp",
     "en-uk": "en-gb-x-rp",
@@ -49,7 +49,7 @@ _LANGUAGE_ALIASES = {
     "in": "id",
 }
 """Common language codes for which espeak-ng uses another code."""
-_SCRIPTS = (
+_LANGUAGES_BY_CHARACTER_RANGE = (
     ("ja", 0x3040, 0x30FF),
     ("ko", 0xAC00, 0xD7AF),
     ("ko", 0x1100, 0x11FF),
@@ -126,7 +126,7 @@ def guess_language(text: str, default: str) -> str:
     counts: dict[str, int] = {}
     for letter in text:
         code = ord(letter)
-        name = next((name for name, low, high in _SCRIPTS if low <= code <= high), None)
+        name = next((name for name, low, high in _LANGUAGES_BY_CHARACTER_RANGE if low <= code <= high), None)
         if name is None and letter.isalpha():
             name = default
         if name is not None:
@@ -139,7 +139,7 @@ def guess_language(text: str, default: str) -> str:
 
 
 def _find_script_language(language: str) -> str:
-    """The language that `_SCRIPTS` names for the script of `language`."""
+    """The language that `_LANGUAGES_BY_CHARACTER_RANGE` names for the script of `language`."""
     shared = {"ru": ("ru", "uk", "bg", "sr", "mk", "be", "kk"), "ar": ("ar", "fa", "ur"), "hi": ("hi", "mr", "ne")}
     base = language.lower().partition("-")[0]
     return next((script for script, languages in shared.items() if base in languages), base)
@@ -204,7 +204,7 @@ def list_voice_variants() -> frozenset[str]:
 def _find_language(language: str) -> str | None:
     known = _read_languages()
     tag = language.lower().replace("_", "-")
-    for name in (_LANGUAGE_ALIASES.get(tag, tag), _get_base_language(tag)):
+    for name in (_ESPEAK_LANGUAGE_BY_TAG.get(tag, tag), _get_base_language(tag)):
         if name in known:
             return known[name]
     return None
@@ -212,7 +212,7 @@ def _find_language(language: str) -> str | None:
 
 def _get_base_language(language_tag: str) -> str:
     base = language_tag.partition("-")[0]
-    return _LANGUAGE_ALIASES.get(base, base)
+    return _ESPEAK_LANGUAGE_BY_TAG.get(base, base)
 
 
 def _build_voice_name(language: str, voice: str | None) -> str:
@@ -245,7 +245,7 @@ class _EspeakProcess:
             try:
                 head, samples = self._send(command)
             except (OSError, EOFError):
-                self._end()
+                self._end_process()
                 head, samples = self._send(command)
         if "error" in head:
             raise ValueError(head["error"])
@@ -262,7 +262,7 @@ class _EspeakProcess:
 
     def _start(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
-            self._end()
+            self._end_process()
             self._process = subprocess.Popen(
                 # -P: imports nothing from the current folder, which may be a stranger's repository.
                 [sys.executable, "-P", "-m", "voicegauge.speech.synthesis.espeak_worker"],
@@ -285,7 +285,7 @@ class _EspeakProcess:
         head: dict[str, Any] = json.loads(line)
         return head
 
-    def _end(self) -> None:
+    def _end_process(self) -> None:
         if self._process is None:
             return
         process, self._process = self._process, None
@@ -300,7 +300,7 @@ class _EspeakProcess:
     def stop(self) -> None:
         """Stop the process."""
         with self._lock:
-            self._end()
+            self._end_process()
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from voicegauge.model import Score
 from voicegauge.speech.transcripts.text_normalizer import ErrorUnit, choose_normalizer
 
-_PARENTHESES_REMOVAL = str.maketrans("()", "  ")
+_PARENTHESES_REMOVAL_TABLE = str.maketrans("()", "  ")
 """Translation table that removes parentheses. Whisper's normalizers omit text in parentheses, although a speaker reads
 it aloud."""
 AudioContent = Literal["speech", "silence", "missing", "undecodable"]
@@ -54,7 +54,7 @@ def score_transcript(
     """
     normalize = choose_normalizer(language)
     transcript = transcript if audio_content == "speech" else ""
-    expected, hypothesis = normalize(reference.translate(_PARENTHESES_REMOVAL)), normalize(transcript)
+    expected, hypothesis = normalize(reference.translate(_PARENTHESES_REMOVAL_TABLE)), normalize(transcript)
     counts = count_errors(expected, hypothesis, normalize.unit)
     return Score(
         sample_id=sample_id,

@@ -28,11 +28,11 @@ class TextNormalizer(NamedTuple):
     """Name and version, such as "whisper-english/1"."""
     unit: ErrorUnit
     """Unit in which errors are counted after the normalization."""
-    apply: Callable[[str], str]
+    normalize: Callable[[str], str]
 
     def __call__(self, text: str) -> str:
         """Normalize `text` to words separated by single spaces, or to characters without spaces."""
-        return self.apply(text)
+        return self.normalize(text)
 
 
 def get_base_language(language_tag: str) -> str:

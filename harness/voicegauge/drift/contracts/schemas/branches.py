@@ -11,7 +11,7 @@ from voicegauge.drift.contracts.schema_rules import RULE_NAME_BY_BRANCH_KEYWORD,
 from voicegauge.drift.contracts.scope import SchemaPair
 from voicegauge.drift.report import DriftChange
 
-_Branches = tuple[AppliedSchemas, ...]
+_BranchSchemas = tuple[AppliedSchemas, ...]
 
 
 class BranchDifferences(NamedTuple):
@@ -33,7 +33,9 @@ class _BranchKeyFunctions(NamedTuple):
     get_new_key: Callable[[AppliedSchemas], Hashable]
 
 
-def match_branches(schema_pair: SchemaPair, old_branches: _Branches, new_branches: _Branches) -> BranchDifferences:
+def match_branches(
+    schema_pair: SchemaPair, old_branches: _BranchSchemas, new_branches: _BranchSchemas
+) -> BranchDifferences:
     """Match equal branches, then branches with the same reference or title, and then the last two if only two remain.
 
     Equal branches are matched first, so that a branch that was only renamed is not reported.
@@ -41,7 +43,7 @@ def match_branches(schema_pair: SchemaPair, old_branches: _Branches, new_branche
     changed: list[tuple[AppliedSchemas, AppliedSchemas]] = []
     old_left, new_left = list(old_branches), list(new_branches)
     by_content = _BranchKeyFunctions(
-        schema_pair.scope.old_schemas.compute_fingerprint, schema_pair.scope.new_schemas.compute_fingerprint
+        schema_pair.scope.old_normalizer.compute_fingerprint, schema_pair.scope.new_normalizer.compute_fingerprint
     )
     for identity in (by_content, _BranchKeyFunctions(_get_branch_name, _get_branch_name)):
         candidates: dict[Hashable, list[AppliedSchemas]] = {}
@@ -80,7 +82,7 @@ def compare_branch_wrapping(
             if key not in wrapped.schema_lists or not wrapped.has_only_branches or single.has_only_branches:
                 continue
             is_wrapped_now = wrapped is new_schema
-            listed = schema_pair.old if is_wrapped_now else schema_pair.new
+            listed = schema_pair.old_schemas if is_wrapped_now else schema_pair.new_schemas
             if key == "oneOf" and not any(has_single_branch(node.resolve_references(), key) for node in listed):
                 action = "wrapped-in-one-of" if is_wrapped_now else "unwrapped-from-one-of"
                 yield schema_pair.scope.build_change(
@@ -89,8 +91,8 @@ def compare_branch_wrapping(
                     new_schema.get_keyword(key),
                 )
                 continue
-            old_branches = (schema_pair.old,) if is_wrapped_now else old_schema.schema_lists[key]
-            new_branches = new_schema.schema_lists[key] if is_wrapped_now else (schema_pair.new,)
+            old_branches = (schema_pair.old_schemas,) if is_wrapped_now else old_schema.schema_lists[key]
+            new_branches = new_schema.schema_lists[key] if is_wrapped_now else (schema_pair.new_schemas,)
             matched_branches = match_branches(schema_pair, old_branches, new_branches)
             yield from _report_branch_changes(schema_pair, key, matched_branches, (old_schema, new_schema), inner_pairs)
 
@@ -114,7 +116,7 @@ def compare_branches(
         yield from _report_branch_changes(schema_pair, key, matched_branches, (old_schema, new_schema), inner_pairs)
 
 
-def _match_by_index(old_branches: _Branches, new_branches: _Branches) -> BranchDifferences:
+def _match_by_index(old_branches: _BranchSchemas, new_branches: _BranchSchemas) -> BranchDifferences:
     """Match the schemas of `prefixItems` by their index."""
     return BranchDifferences(
         list(zip(old_branches, new_branches, strict=False)),  # the longer list has the removed or the added ones

@@ -34,43 +34,45 @@ _RULE_NAMES_BY_FLAG_KEYWORD = {
 
 _KEYWORDS_COMPARED_TOGETHER = ("minContains", "maxContains", "pattern", "deprecated")
 """Keywords that are not compared by value alone."""
-_PATTERNS_OF_EVERY_VALUE = ("", "^", "$", ".*", "^.*", ".*$", "^.*$")
+_PATTERNS_MATCHING_EVERY_VALUE = ("", "^", "$", ".*", "^.*", ".*$", "^.*$")
 """Patterns that match any text on one line."""
 
 
 def compare_keywords(
-    kind: SchemaKind, old_schema: NormalizedSchema, new_schema: NormalizedSchema, *, is_text: bool
+    schema_kind: SchemaKind, old_schema: NormalizedSchema, new_schema: NormalizedSchema, *, is_text: bool
 ) -> Iterator[KeywordChange]:
     """Yield the changes of types, enums and all other keywords with plain values.
 
     Args:
-        kind: the kind of both schemas.
+        schema_kind: the kind of both schemas.
         old_schema: the older schema.
         new_schema: the newer schema.
         is_text: whether the value is sent as text, as in a header.
     """
-    yield from compare_types(kind, old_schema, new_schema, is_text=is_text)
+    yield from compare_types(schema_kind, old_schema, new_schema, is_text=is_text)
     yield from _compare_enums(old_schema, new_schema)
     for key in dict.fromkeys((*old_schema.keywords, *new_schema.keywords)):
         if key not in _KEYWORDS_COMPARED_TOGETHER:
             yield from _compare_keyword(key, old_schema.get_keyword(key), new_schema.get_keyword(key))
-    has_sunset = kind.id_prefix in SCHEMA_KINDS_WITH_SUNSET_RULE and new_schema.get_keyword("x-sunset").exists
+    has_sunset = schema_kind.id_prefix in SCHEMA_KINDS_WITH_SUNSET_RULE and new_schema.get_keyword("x-sunset").exists
     deprecated = "deprecated-with-sunset" if has_sunset else "deprecated"
     yield from compare_flags(
         deprecated, "reactivated", old_schema.get_keyword("deprecated"), new_schema.get_keyword("deprecated")
     )
-    yield from _compare_patterns(kind, old_schema.get_keyword("pattern"), new_schema.get_keyword("pattern"))
+    yield from _compare_patterns(schema_kind, old_schema.get_keyword("pattern"), new_schema.get_keyword("pattern"))
     yield from _compare_contains_bounds(old_schema, new_schema)
 
 
-def _compare_patterns(kind: SchemaKind, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[KeywordChange]:
+def _compare_patterns(
+    schema_kind: SchemaKind, old_node: DocumentNode, new_node: DocumentNode
+) -> Iterator[KeywordChange]:
     """Compare patterns. One that matches every value restricts nothing, as if it was left out."""
-    is_unrestricted = [not node.exists or node.value in _PATTERNS_OF_EVERY_VALUE for node in (old_node, new_node)]
+    is_unrestricted = [not node.exists or node.value in _PATTERNS_MATCHING_EVERY_VALUE for node in (old_node, new_node)]
     if all(is_unrestricted):
         return
     if is_unrestricted[0]:
         yield KeywordChange("pattern-added", old_node, new_node, {"new": new_node.value})
-    elif is_unrestricted[1] and new_node.exists and kind.is_sent_by_client:
+    elif is_unrestricted[1] and new_node.exists and schema_kind.is_sent_by_client:
         yield KeywordChange("pattern-generalized", old_node, new_node, {"old": old_node.value, "new": new_node.value})
     else:
         yield from _compare_values("pattern", old_node, new_node)

@@ -40,12 +40,12 @@ class _PropertyPair:
 
     scope: ComparisonScope
     schema_kind: SchemaKind
-    old: _PropertyVersion
-    new: _PropertyVersion
+    old_property: _PropertyVersion
+    new_property: _PropertyVersion
 
     def build_change(self, rule: str) -> DriftChange:
         """Create a change that is about the property as a whole."""
-        return self.scope.build_change(rule, self.old.node, self.new.node)
+        return self.scope.build_change(rule, self.old_property.node, self.new_property.node)
 
 
 def compare_properties(
@@ -67,7 +67,7 @@ def _read_property_version(
 ) -> _PropertyVersion:
     applied_schemas = parent_schema.properties.get(name, ())
     node = applied_schemas[0] if applied_schemas else parent_schema.node.get_child("properties").get_child(name)
-    schema = (scope.new_schemas if is_newer else scope.old_schemas).normalize(applied_schemas, node)
+    schema = (scope.new_normalizer if is_newer else scope.old_normalizer).normalize(applied_schemas, node)
     return _PropertyVersion(
         applied_schemas=applied_schemas,
         node=node,
@@ -79,7 +79,7 @@ def _read_property_version(
 
 
 def _compare_property(pair: _PropertyPair, inner_pairs: list[SchemaPair]) -> Iterator[DriftChange]:
-    old, new, kind = pair.old, pair.new, pair.schema_kind
+    old, new, kind = pair.old_property, pair.new_property, pair.schema_kind
     # A property that both versions require exists in both, even if only one version describes it.
     if bool(old.applied_schemas) != bool(new.applied_schemas) and not (old.is_required and new.is_required):
         if not old.is_omitted_from_body and not new.is_omitted_from_body:
@@ -106,7 +106,7 @@ def _compare_property(pair: _PropertyPair, inner_pairs: list[SchemaPair]) -> Ite
 
 def _choose_added_rule(schema_kind: SchemaKind, new_property: _PropertyVersion) -> str:
     if not schema_kind.is_sent_by_client:
-        return f"{schema_kind.message}-{new_property.required_or_optional}-property-added"
+        return f"{schema_kind.message_type}-{new_property.required_or_optional}-property-added"
     has_default = new_property.is_required and "default" in new_property.schema.keywords
     return f"new-{new_property.required_or_optional}-{schema_kind.id_prefix}" + ("-with-default" if has_default else "")
 
@@ -115,12 +115,12 @@ def _choose_removed_rule(schema_kind: SchemaKind, old_property: _PropertyVersion
     return (
         f"{schema_kind.id_prefix}-removed"
         if schema_kind.is_sent_by_client
-        else f"{schema_kind.message}-{old_property.required_or_optional}-property-removed"
+        else f"{schema_kind.message_type}-{old_property.required_or_optional}-property-removed"
     )
 
 
 def _compare_requiredness(pair: _PropertyPair) -> Iterator[DriftChange]:
-    old, new = pair.old, pair.new
+    old, new = pair.old_property, pair.new_property
     if old.is_required == new.is_required:
         return
     rule = f"{pair.schema_kind.id_prefix}-became-{new.required_or_optional}"
@@ -132,8 +132,10 @@ def _compare_requiredness(pair: _PropertyPair) -> Iterator[DriftChange]:
 def _compare_read_write_access(pair: _PropertyPair) -> Iterator[DriftChange]:
     """Compare `readOnly` and `writeOnly`."""
     for keyword, name in (("readOnly", "read-only"), ("writeOnly", "write-only")):
-        old, new = pair.old.schema.get_keyword(keyword), pair.new.schema.get_keyword(keyword)
+        old, new = pair.old_property.schema.get_keyword(keyword), pair.new_property.schema.get_keyword(keyword)
         for change in compare_flags(f"became-{name}", f"became-not-{name}", old, new):
             yield pair.scope.build_change(
-                f"{pair.schema_kind.message}-{pair.new.required_or_optional}-property-{change.action_suffix}", old, new
+                f"{pair.schema_kind.message_type}-{pair.new_property.required_or_optional}-property-{change.action_suffix}",
+                old,
+                new,
             )

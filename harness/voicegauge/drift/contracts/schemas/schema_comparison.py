@@ -12,7 +12,7 @@ from voicegauge.drift.contracts.schemas.branches import compare_branch_wrapping,
 from voicegauge.drift.contracts.schemas.keywords import compare_keywords
 from voicegauge.drift.contracts.schemas.properties import compare_properties
 from voicegauge.drift.contracts.schemas.subschemas import compare_subschemas
-from voicegauge.drift.contracts.schemas.types import are_disjoint
+from voicegauge.drift.contracts.schemas.types import are_type_sets_disjoint
 from voicegauge.drift.contracts.scope import ComparisonScope, SchemaPair
 from voicegauge.drift.report import DriftChange
 
@@ -34,7 +34,7 @@ def compare_schemas(
         _find_component_pointer(old_node),
         _find_component_pointer(new_node),
     )
-    if cache_key in scope.unchanged_pairs:
+    if cache_key in scope.keys_of_unchanged_schema_pairs:
         return
     first = SchemaPair(
         scope,
@@ -56,7 +56,7 @@ def compare_schemas(
             yield change
         stack.extend(reversed(inner_pairs))
     if not has_changed:
-        scope.unchanged_pairs.add(cache_key)
+        scope.keys_of_unchanged_schema_pairs.add(cache_key)
 
 
 def _find_component_pointer(node: DocumentNode) -> str:
@@ -74,10 +74,13 @@ def _compare_pair(schema_pair: SchemaPair, inner_pairs: list[SchemaPair]) -> Ite
         return
     for change in compare_keywords(schema_pair.schema_kind, old, new, is_text=schema_pair.scope.is_text):
         yield schema_pair.scope.build_change(
-            build_rule_id(schema_pair.schema_kind, change.action_suffix), change.old, change.new, **change.values
+            build_rule_id(schema_pair.schema_kind, change.action_suffix),
+            change.old_node,
+            change.new_node,
+            **change.message_values,
         )
-    accepts_anything = schema_pair.schema_kind.is_sent_by_client and not schema_pair.new
-    if accepts_anything or are_disjoint(old, new):
+    accepts_anything = schema_pair.schema_kind.is_sent_by_client and not schema_pair.new_schemas
+    if accepts_anything or are_type_sets_disjoint(old, new):
         return
     yield from compare_properties(schema_pair, old, new, inner_pairs)
     yield from _compare_additional_properties(schema_pair, old, new)

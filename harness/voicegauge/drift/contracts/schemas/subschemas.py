@@ -85,4 +85,6 @@ def _build_inner_pair(
 
 def _is_different(schema_pair: SchemaPair, old_schemas: AppliedSchemas, new_schemas: AppliedSchemas) -> bool:
     scope = schema_pair.scope
-    return scope.old_schemas.compute_fingerprint(old_schemas) != scope.new_schemas.compute_fingerprint(new_schemas)
+    return scope.old_normalizer.compute_fingerprint(old_schemas) != scope.new_normalizer.compute_fingerprint(
+        new_schemas
+    )

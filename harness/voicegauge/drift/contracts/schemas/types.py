@@ -15,13 +15,13 @@ class KeywordChange(NamedTuple):
 
     action_suffix: str
     """The part of the rule id that follows the kind of the schema."""
-    old: DocumentNode
-    new: DocumentNode
-    values: Mapping[str, Any]
+    old_node: DocumentNode
+    new_node: DocumentNode
+    message_values: Mapping[str, Any]
     """The values that the report shows, under the keys "old" and "new"."""
 
 
-_SetRelation = Literal["same", "wider", "narrower", "other"]
+_ValueSetRelation = Literal["same", "wider", "narrower", "other"]
 """How the set of values that the newer schema allows relates to the set that the older schema allows."""
 _INCLUDED_FORMATS_BY_FORMAT = {
     "double": {"float"},
@@ -33,12 +33,12 @@ _INCLUDED_FORMATS_BY_FORMAT = {
 
 
 def compare_types(
-    kind: SchemaKind, old_schema: NormalizedSchema, new_schema: NormalizedSchema, *, is_text: bool
+    schema_kind: SchemaKind, old_schema: NormalizedSchema, new_schema: NormalizedSchema, *, is_text: bool
 ) -> Iterator[KeywordChange]:
     """Yield the changes of nullability, types and formats.
 
     Args:
-        kind: the kind of both schemas.
+        schema_kind: the kind of both schemas.
         old_schema: the older schema.
         new_schema: the newer schema.
         is_text: whether the value is sent as text, as in a header, so that any value can also be read as a string.
@@ -58,10 +58,15 @@ def compare_types(
     changed = (
         nodes if types.relation != "same" else (old_schema.get_keyword("format"), new_schema.get_keyword("format"))
     )
-    if types.old and types.new and types.relation != "same" and any(_is_branch_list(node) for node in nodes):
-        yield KeywordChange(_choose_list_action(kind, types), *changed, values)
+    if (
+        types.old_types
+        and types.new_types
+        and types.relation != "same"
+        and any(_is_branch_list(node) for node in nodes)
+    ):
+        yield KeywordChange(_choose_list_action(schema_kind, types), *changed, values)
     else:
-        yield KeywordChange(_choose_type_action(kind, types, formats, is_text=is_text), *changed, values)
+        yield KeywordChange(_choose_type_action(schema_kind, types, formats, is_text=is_text), *changed, values)
 
 
 def _is_branch_list(node: DocumentNode) -> bool:
@@ -72,48 +77,56 @@ def _is_branch_list(node: DocumentNode) -> bool:
 class _TypeChange(NamedTuple):
     """The types that are allowed before and after a change; `None` if any type is."""
 
-    old: frozenset[str] | None
-    new: frozenset[str] | None
+    old_types: frozenset[str] | None
+    new_types: frozenset[str] | None
 
     @property
-    def relation(self) -> _SetRelation:
-        return _compare_type_sets(self.old, self.new)
+    def relation(self) -> _ValueSetRelation:
+        return _compare_type_sets(self.old_types, self.new_types)
 
 
-def _choose_list_action(kind: SchemaKind, types: _TypeChange) -> str:
+def _choose_list_action(schema_kind: SchemaKind, type_change: _TypeChange) -> str:
     """Choose the worse of the actions if types were both added and removed."""
-    old, new = types.old or frozenset(), types.new or frozenset()
-    is_narrowed = bool(old - new) if kind.is_sent_by_client else not new - old
+    old, new = type_change.old_types or frozenset(), type_change.new_types or frozenset()
+    is_narrowed = bool(old - new) if schema_kind.is_sent_by_client else not new - old
     return "list-of-types-narrowed" if is_narrowed else "list-of-types-widened"
 
 
-def _choose_type_action(kind: SchemaKind, types: _TypeChange, formats: _SetRelation, *, is_text: bool) -> str:
+def _choose_type_action(
+    schema_kind: SchemaKind, type_change: _TypeChange, format_relation: _ValueSetRelation, *, is_text: bool
+) -> str:
     """Return the end of the rule id for a change of types, formats or both, as oasdiff classifies them."""
-    is_breaking = _breaks_reader(kind, types, formats, is_text=is_text)
-    if kind.id_prefix == "request-parameter-property":
+    is_breaking = _breaks_reader(schema_kind, type_change, format_relation, is_text=is_text)
+    if schema_kind.id_prefix == "request-parameter-property":
         # How an object in a parameter is sent is not known, as text or for example as JSON.
-        if is_breaking != _breaks_reader(kind, types, formats, is_text=not is_text):
+        if is_breaking != _breaks_reader(schema_kind, type_change, format_relation, is_text=not is_text):
             return "type-changed"
         return "type-specialized" if is_breaking else "type-generalized"
-    if kind.is_sent_by_client:
-        is_text_only = types.relation in ("narrower", "other") and kind.id_prefix != "request-parameter"
+    if schema_kind.is_sent_by_client:
+        is_text_only = type_change.relation in ("narrower", "other") and schema_kind.id_prefix != "request-parameter"
         return "type-changed" if is_breaking else "type-compatible" if is_text_only else "type-generalized"
     if is_breaking:
-        return "type-generalized" if types.relation == "wider" and types.new is not None else "type-changed"
-    return "type-compatible" if types.relation in ("wider", "other") else "type-specialized"
+        return (
+            "type-generalized"
+            if type_change.relation == "wider" and type_change.new_types is not None
+            else "type-changed"
+        )
+    return "type-compatible" if type_change.relation in ("wider", "other") else "type-specialized"
 
 
-def _breaks_reader(kind: SchemaKind, types: _TypeChange, formats: _SetRelation, *, is_text: bool) -> bool:
+def _breaks_reader(
+    schema_kind: SchemaKind, type_change: _TypeChange, format_relation: _ValueSetRelation, *, is_text: bool
+) -> bool:
     """Whether the reader of the value, the provider or the client, may get a value that it does not expect."""
-    read_types = types.new if kind.is_sent_by_client else types.old
-    harmless: _SetRelation = "wider" if kind.is_sent_by_client else "narrower"
-    if types.relation != "same" and read_types is None:
+    read_types = type_change.new_types if schema_kind.is_sent_by_client else type_change.old_types
+    harmless: _ValueSetRelation = "wider" if schema_kind.is_sent_by_client else "narrower"
+    if type_change.relation != "same" and read_types is None:
         return False
-    is_readable = types.relation in ("same", harmless) or (is_text and "string" in (read_types or ()))
-    return not is_readable or formats not in ("same", harmless)
+    is_readable = type_change.relation in ("same", harmless) or (is_text and "string" in (read_types or ()))
+    return not is_readable or format_relation not in ("same", harmless)
 
 
-def are_disjoint(old_schema: NormalizedSchema, new_schema: NormalizedSchema) -> bool:
+def are_type_sets_disjoint(old_schema: NormalizedSchema, new_schema: NormalizedSchema) -> bool:
     """Whether the schemas have no type in common. If so, comparing other keywords would not help a reader."""
     old_types, new_types = _find_effective_types(old_schema), _find_effective_types(new_schema)
     if not old_types or not new_types:
@@ -143,7 +156,7 @@ def _get_json_type(value: Any) -> str:
     return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
 
 
-def _compare_type_sets(old_types: frozenset[str] | None, new_types: frozenset[str] | None) -> _SetRelation:
+def _compare_type_sets(old_types: frozenset[str] | None, new_types: frozenset[str] | None) -> _ValueSetRelation:
     if old_types == new_types:
         return "same"
     if old_types is None or new_types is None:
@@ -157,7 +170,7 @@ def _are_types_included(smaller_set: frozenset[str], larger_set: frozenset[str])
     return all(name in larger_set or (name == "integer" and "number" in larger_set) for name in smaller_set)
 
 
-def _compare_formats(old_node: DocumentNode, new_node: DocumentNode) -> _SetRelation:
+def _compare_formats(old_node: DocumentNode, new_node: DocumentNode) -> _ValueSetRelation:
     if old_node.value == new_node.value:
         return "same"
     if not isinstance(new_node.value, str):

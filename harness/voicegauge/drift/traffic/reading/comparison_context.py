@@ -45,7 +45,10 @@ def group_by_context(conversation_pairs: Sequence[ConversationPair]) -> dict[Res
     """Group the responses of all pairs by context. A context that only one conversation of a pair has is left out."""
     groups: dict[ResponseContext, list[PairedResponses]] = defaultdict(list)
     for number, pair in enumerate(conversation_pairs):
-        old, new = _group_exchanges_by_context(pair.old), _group_exchanges_by_context(pair.new)
+        old, new = (
+            _group_exchanges_by_context(pair.old_conversation),
+            _group_exchanges_by_context(pair.new_conversation),
+        )
         for context in old.keys() & new.keys():
             groups[context].append(PairedResponses(str(number), tuple(old[context]), tuple(new[context])))
     return dict(

@@ -59,17 +59,17 @@ def get_json_type(value: Any) -> str:
 
 def flatten_json(value: Any, entry_keys: EntryKeyFieldsByPath) -> Iterator[FlattenedValue | FlattenedObject]:
     """Yield every object and every value in a JSON body."""
-    yield from _flatten(value, "", "", entry_keys)
+    yield from _flatten_value(value, "", "", entry_keys)
 
 
-def _flatten(
+def _flatten_value(
     value: Any, path: str, entry_identity: str, entry_keys: EntryKeyFieldsByPath
 ) -> Iterator[FlattenedValue | FlattenedObject]:
     if isinstance(value, dict):
         yield FlattenedObject(path, entry_identity, tuple(value))
         yield FlattenedValue(path, entry_identity, "object", None)
         for name, child in value.items():
-            yield from _flatten(child, f"{path}/{escape_pointer_token(name)}", entry_identity, entry_keys)
+            yield from _flatten_value(child, f"{path}/{escape_pointer_token(name)}", entry_identity, entry_keys)
     elif isinstance(value, list):
         yield FlattenedValue(path, entry_identity, "array", None)
         fields = entry_keys.get(path)
@@ -77,7 +77,7 @@ def _flatten(
             identity = _build_entry_identity(child, index, fields)
             if fields is not None:
                 yield FlattenedValue(f"{path}/{ANY_INDEX}", entry_identity, "string", identity)
-            yield from _flatten(child, f"{path}/{ANY_INDEX}", f"{entry_identity}/{identity}", entry_keys)
+            yield from _flatten_value(child, f"{path}/{ANY_INDEX}", f"{entry_identity}/{identity}", entry_keys)
     else:
         yield FlattenedValue(path, entry_identity, get_json_type(value), value)
 

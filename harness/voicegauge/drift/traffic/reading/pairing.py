@@ -18,9 +18,9 @@ Conversation = tuple[RecordedExchange, ...]
 class ConversationPair(NamedTuple):
     """A conversation of the older recording, and the matching conversation of the newer recording."""
 
-    old: Conversation
-    new: Conversation
-    is_identical_request: bool
+    old_conversation: Conversation
+    new_conversation: Conversation
+    has_identical_requests: bool
     """Whether the first requests of both conversations have equal values."""
 
 
@@ -32,7 +32,7 @@ class ConversationPairing(NamedTuple):
     """Conversations of the older recording whose first request is not in the newer recording."""
 
 
-_RequestValueByName = dict[str, str]
+_RequestValueByLocation = dict[str, str]
 """The values of a request, by their location in the request."""
 
 
@@ -41,13 +41,13 @@ def pair_conversations(old_traffic: RecordedTraffic, new_traffic: RecordedTraffi
     pairing = ConversationPairing([], [])
     new_conversations = _group_by_operation(new_traffic)
     for operation, conversations in _group_by_operation(old_traffic).items():
-        _pair_operation(conversations, new_conversations.get(operation, []), pairing)
+        _pair_conversations_of_operation(conversations, new_conversations.get(operation, []), pairing)
     return pairing
 
 
-def _pair_operation(
-    old_requests: list[tuple[_RequestValueByName, Conversation]],
-    new_requests: list[tuple[_RequestValueByName, Conversation]],
+def _pair_conversations_of_operation(
+    old_requests: list[tuple[_RequestValueByLocation, Conversation]],
+    new_requests: list[tuple[_RequestValueByLocation, Conversation]],
     pairing: ConversationPairing,
 ) -> None:
     """Add the matches of one operation to `pairing`, and remove matched conversations from `new_requests`."""
@@ -59,26 +59,26 @@ def _pair_operation(
             continue
         new_requests.remove(match)
         repeated.append(values)
-        pairing.matched_pairs.append(ConversationPair(conversation, match[1], is_identical_request=True))
+        pairing.matched_pairs.append(ConversationPair(conversation, match[1], has_identical_requests=True))
     for values, conversation in unmatched:
         best = max(new_requests, key=lambda candidate: _compute_similarity(values, candidate[0]), default=None)
         if best is not None and _compute_similarity(values, best[0]) >= MIN_REQUEST_SIMILARITY:
             new_requests.remove(best)
             repeated.append(values)
-            pairing.matched_pairs.append(ConversationPair(conversation, best[1], is_identical_request=False))
+            pairing.matched_pairs.append(ConversationPair(conversation, best[1], has_identical_requests=False))
         elif values not in repeated:  # fewer repetitions of a request are not a change of the API
             pairing.unmatched_conversations.append(conversation)
 
 
-def _group_by_operation(traffic: RecordedTraffic) -> dict[str, list[tuple[_RequestValueByName, Conversation]]]:
-    conversations: dict[str, list[tuple[_RequestValueByName, Conversation]]] = defaultdict(list)
+def _group_by_operation(traffic: RecordedTraffic) -> dict[str, list[tuple[_RequestValueByLocation, Conversation]]]:
+    conversations: dict[str, list[tuple[_RequestValueByLocation, Conversation]]] = defaultdict(list)
     for conversation in traffic.conversations:
         first = conversation[0]
         conversations[first.operation_id].append((first.request_signature.content, conversation))
     return conversations
 
 
-def _compute_similarity(old_values: _RequestValueByName, new_values: _RequestValueByName) -> float:
+def _compute_similarity(old_values: _RequestValueByLocation, new_values: _RequestValueByLocation) -> float:
     """Return the similarity of two requests, from 0 to 1. A different value counts half as much as an equal value."""
     names = old_values.keys() | new_values.keys()
     if any(

@@ -40,7 +40,7 @@ _ASR_OPTIONS: dict[str, Any] = {
     "closed_vocabulary": True,
     "no_speech_threshold": NO_SPEECH_THRESHOLD,
     "tokens_per_s": MAX_TOKENS_PER_S,
-    "whole_windows": True,
+    "pads_to_whole_windows": True,
 }
 _EMBEDDING_WEIGHT_NAME = "decoder.token_embedding.weight"
 _TOKEN_IDS_SUPPRESSED_AT_START = (220, 50256)
@@ -85,7 +85,7 @@ def create_embedded_whisper() -> WhisperAsr:
         UsageError: the cache folder cannot be written.
     """
     path = _find_or_create_in_cache(f"{_compute_sha256()}.pt", _save_checkpoint)
-    return WhisperAsr(EMBEDDED_ENGINE, path, _compute_sha256(), english_only=True, **_ASR_OPTIONS)
+    return WhisperAsr(EMBEDDED_ENGINE, path, _compute_sha256(), is_english_only=True, **_ASR_OPTIONS)
 
 
 def create_embedded_faster_whisper() -> FasterWhisperAsr:
