@@ -196,7 +196,6 @@ def test_the_document_is_downloaded(contracts: str, url: str) -> None:
     [
         ("{url}/page", "is a web page"),
         ("http://acme.test/openapi.json", "not encrypted"),
-        ("nowhere.json", "nowhere.json"),
     ],
 )
 def test_a_document_that_cannot_be_read_is_said(contracts: str, url: str, capsys, official, problem) -> None:
@@ -233,6 +232,7 @@ def test_a_document_of_a_stranger_reads_no_files_of_this_machine(contracts: str,
         (["--official", "acm"], "acme"),
         (["--official", "pixazo"], "no source of the contract has an openapi_url: name the document with --from"),
         (["--official", "--from", "a.json"], "name that provider"),
+        (["--official", "acme", "--from", "nowhere.json"], "nowhere.json is not a file"),
         (["acme", "--from", "a.json"], "--from needs it"),
         (["--official", "--propose", "a.diff"], "--official is combined with"),
         (["--official", "--junit", "a.xml"], "--official is combined with"),

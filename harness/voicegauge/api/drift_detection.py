@@ -88,11 +88,13 @@ def find_official_drift(
 
     Raises:
         UsageError: a provider is unknown or its contract names no official document, or `official` is given without
-            exactly one provider.
+            exactly one provider or is not a file.
         ContractError: a contract cannot be used.
     """
     if official is not None and len(providers) != 1:
         raise UsageError("an official document can be given for one provider only: name that provider")
+    if official is not None and "://" not in str(official) and not Path(official).is_file():
+        raise UsageError(f"{official} is not a file: name the downloaded document, or its https URL")
     catalogue = load_contracts(contracts)
     selected = [catalogue.find_provider(name) for name in dict.fromkeys(providers)] or list(catalogue)
     comparisons = []
