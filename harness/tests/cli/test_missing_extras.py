@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from voicegauge.bench.analysis.scipy_library import load_scipy
+from voicegauge.bench.history.level_shifts import load_ruptures
 from voicegauge.cli import run
 from voicegauge.errors import MissingExtraError
 
@@ -51,10 +52,12 @@ def test_documents_are_checked_without_extras() -> None:
     assert run(["check", "pixazo"]) == 0
 
 
-def test_a_comparison_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_comparison_and_a_history_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(name: str) -> None:
         raise ModuleNotFoundError(name)
 
     monkeypatch.setattr(importlib, "import_module", fail)
     with pytest.raises(MissingExtraError, match=r"voicegauge\[bench\]"):
         load_scipy("stats")
+    with pytest.raises(MissingExtraError, match=r"ruptures, .*voicegauge\[bench\]"):
+        load_ruptures.__wrapped__()

@@ -95,7 +95,7 @@ def _find_latest_shift(values: FloatArray, counts: FloatArray, start: int, noise
     scores = np.clip(
         (values[start:] - usual_level) / (spread * uncertainty), -_CLIP_SHARE * threshold, _CLIP_SHARE * threshold
     )
-    segmentation = _load_ruptures().KernelCPD(kernel="linear", min_size=NIGHTS_IN_A_ROW).fit(scores.reshape(-1, 1))
+    segmentation = load_ruptures().KernelCPD(kernel="linear", min_size=NIGHTS_IN_A_ROW).fit(scores.reshape(-1, 1))
     *shifts, _end = segmentation.predict(pen=threshold**2)
     return start + int(shifts[-1]) if shifts and shifts[-1] >= MIN_NIGHTS_BEFORE else None
 
@@ -118,7 +118,12 @@ def _compute_threshold(alpha: float, degrees_of_freedom: int) -> float:
 
 
 @cache
-def _load_ruptures() -> Any:
+def load_ruptures() -> Any:
+    """Import ruptures.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
     try:
         return importlib.import_module("ruptures")
     except ModuleNotFoundError as error:
