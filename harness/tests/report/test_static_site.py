@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -13,6 +14,9 @@ from voicegauge.cli import run as voicegauge
 from voicegauge.model import Provenance
 
 from ..builders.report_runs import HOSTILE, VOICES, make_run
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 def make_dated_run(folder: Path, date: str, run_id: str, **settings: object) -> Path:
@@ -79,3 +83,27 @@ def test_a_site_excludes_the_options_of_a_single_page(
 ) -> None:
     assert voicegauge(["report", "run", "--site", str(tmp_path), "--format", "csv"]) == 2
     assert "--site writes pages of its own" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_the_site_is_accessible_fits_and_can_be_walked_through(browser: Browser, site: Path) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    trouble: list[str] = []
+    for width, scheme in ((360, "light"), (1024, "dark")):
+        with browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme) as session:  # type: ignore[arg-type]  # a scheme
+            tab = session.new_page()
+            tab.on("console", lambda message: trouble.append(message.text))
+            tab.on("pageerror", lambda error: trouble.append(str(error)))
+            tab.goto((site / "index.html").as_uri())
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width
+            found = Axe().run(tab)
+            assert found.violations_count == 0, found.generate_report()
+            tab.get_by_role("link", name="2026-11-22").click()
+            tab.get_by_role("link", name="Later").click()
+            assert "run-third" in tab.url
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width
+            tab.get_by_role("link", name="All runs").click()
+            assert tab.url.endswith("index.html")
+    assert trouble == []

@@ -22,7 +22,6 @@ INDEX_NAME = "index.html"
 HISTORY_NAME = "history.html"
 """A page that the index links to if it is in the folder of the site."""
 STYLES = ("base.css", "verdict.css", "tables.css", "site.css", "media.css")
-SCRIPTS = ("start.js", "end.js")
 MAX_TARGETS_SHOWN = 6
 MAX_NAME_CHARACTERS = 80
 
@@ -154,13 +153,12 @@ def _write_comparison(
 
 
 def _render_index(entries: Sequence[SiteEntry], *, has_history: bool) -> str:
-    assets = load_assets(STYLES, SCRIPTS)
+    assets = load_assets(STYLES, ())
     template = create_template_environment().get_template("site.html.j2")
     return template.render(
         entries=entries,
         history=HISTORY_NAME if has_history else "",
         is_all_emulated=not any(entry.is_live for entry in entries),
         style=assets.style,
-        script=assets.script,
         policy=assets.policy,
     )
