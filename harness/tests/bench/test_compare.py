@@ -261,6 +261,23 @@ def test_a_change_of_errors_is_less_certain_the_larger_it_is() -> None:
     assert unchanged.predict_standard_error(0.0) == pytest.approx(unchanged.standard_error, rel=0.1)
 
 
+def test_failures_of_one_night_beside_ten_are_no_regression_more_often_than_the_level_says() -> None:
+    """The interval alone excludes 0 in 0.8% at a level of 0.2%."""
+    old_weights, new_weights = (
+        [math.comb(count, failed) * 0.01**failed * 0.99 ** (count - failed) for failed in range(limit)]
+        for count, limit in ((1200, 28), (120, 12))
+    )
+    false_alarms = 0.0
+    for old, old_weight in enumerate(old_weights):
+        for new, new_weight in enumerate(new_weights):
+            if new / 120 - old / 1200 >= 0.02:
+                change = estimate_failure_rate_change((old, 1200), (new, 120))
+                assert change is not None
+                ends = change.compute_interval(0.002)
+                false_alarms += old_weight * new_weight * (ends is not None and ends[0] > 0)
+    assert false_alarms < 0.002
+
+
 def test_error_rates_without_an_error_are_not_known_exactly() -> None:
     none = [ErrorCount(str(text), 0, 10) for text in range(40)]
     found = estimate_error_rate_change(none, none)
