@@ -88,7 +88,7 @@ def _find_similar(name: str, choices: Sequence[str]) -> list[str]:
     """Return the most similar names, the best one first. A target may be named by its part after the slash alone."""
     by_key = {choice.casefold(): choice for choice in choices}
     near = difflib.get_close_matches(name.casefold(), by_key, n=_MAX_SIMILAR_NAMES)
-    found = [choice for choice in choices if choice.partition("/")[2] == name] + [by_key[key] for key in near]
+    found = [choice for choice in choices if choice.endswith(f"/{name}")] + [by_key[key] for key in near]
     return list(dict.fromkeys(found))[:_MAX_SIMILAR_NAMES]
 
 

@@ -67,6 +67,8 @@ def test_an_unknown_name_among_many_is_a_short_message() -> None:
     for name, meant in (("tts-1", "openai/tts-1"), ("OpenAI", "openai")):
         with pytest.raises(UnknownNameError, match=f"did you mean {meant}\\?"):
             catalogue.select_targets([name])
+    with pytest.raises(UnknownNameError, match="unknown target '': `voicegauge providers` lists all"):
+        catalogue.select_targets([""])
 
 
 def test_one_folder_does_not_define_a_provider_twice(folder, acme) -> None:
