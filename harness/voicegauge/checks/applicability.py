@@ -15,10 +15,10 @@ from voicegauge.contract.extension import ConversionSpec, ResourceSpec, Transcri
 _STATEMENT_PATTERN = re.compile(r"(x-[a-z]+|callbacks|parameters|requestBody|responses|security|webhooks)([./]\S+)?")
 
 StatementPath = tuple[str, str]
-"""A key of an operation, and the rest of the path below it."""
+"""A statement that a rule needs: a key of an operation, and the path below that key."""
 
 _IS_BASIS_STATED_BY_OPERATION: WeakKeyDictionary[Operation, dict[str, bool]] = WeakKeyDictionary()
-"""Whether the contract states a basis for an operation. Each check asks for all rules and operations."""
+"""Whether the contract states each basis of a rule, by operation; cached, since each check asks for all of them."""
 
 
 def find_applicable_rules(operation: Operation) -> tuple[Rule, ...]:

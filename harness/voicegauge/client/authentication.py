@@ -99,7 +99,7 @@ class RequestAuthenticator:
         return text is not None and self._tokens.pop(text, None) is not None
 
     def hide(self, exchange: Exchange, request: Request) -> Exchange:
-        """Return `exchange` with `request`, as it was built, and without the tokens that its response repeats."""
+        """Return `exchange` with `request`, as it was before a token was added, and without tokens in its response."""
         headers, body = exchange.response.headers, exchange.response.body
         for text, token in self._tokens.items():
             headers = tuple((name, value.replace(token.access_token, text)) for name, value in headers)

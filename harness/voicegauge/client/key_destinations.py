@@ -23,7 +23,7 @@ class KeyDestinations(NamedTuple):
     is_key_set: bool
 
     def describe(self) -> str:
-        """Return one line: the provider, the environment variable of its key, the servers, and an own contract."""
+        """Return one line: the provider, the variable of its key, the servers, and a contract of the user's own."""
         variable = " and ".join(self.contract.key_variables)
         key = f"sends the key in {variable} to" if self.is_key_set else f"sends no key ({variable} is not set) to"
         source = "" if is_bundled(self.contract.document.path) else f", as {self.contract.document.path} says"

@@ -147,7 +147,7 @@ def _reject_unsafe_replacement(user_contract: Contract, bundled_contract: Contra
     """Check that a replacement of a bundled contract sends the same key to the same servers.
 
     Raises:
-        ContractError: it does not: a user who names the provider would not expect that.
+        ContractError: the replacement sends the key elsewhere, which a user who names the provider would not expect.
     """
     servers = _list_server_origins(user_contract) - _list_server_origins(bundled_contract)
     if servers:

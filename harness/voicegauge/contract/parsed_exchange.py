@@ -60,7 +60,7 @@ class RequestBody:
 
     @functools.cached_property
     def _is_valid(self) -> bool:
-        """Whether there is no body that violates the documented schema. Rules and coverage ask, so it is found once."""
+        """Whether the body fits its documented schema; true without a body or a schema. Cached for its callers."""
         return self.media is None or self.value is MISSING or self.media.is_valid(self.value)
 
     @functools.cached_property
@@ -87,7 +87,7 @@ class ParsedExchange:
     __slots__ = ("_values", "exchange")
 
     def __init__(self, exchange: Exchange) -> None:
-        """Refer to `exchange`."""
+        """Prepare to parse `exchange`; nothing is parsed yet."""
         self.exchange = exchange
         # `Exchange` is a frozen record with a `__dict__`: what is stored there is neither compared nor serialized. The
         # values do not refer back to the exchange: a cycle would keep every body until the next garbage collection.

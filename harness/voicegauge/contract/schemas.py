@@ -176,7 +176,7 @@ def describe_unusable_reference(document: Document, pointer: str, reference: str
 
 
 def _describe_error(message: str, pointer: str, instance: Any) -> str:
-    """Return the validator's message, with the value at `pointer` instead of its mark."""
+    """Return the validator's message, with the value at `pointer` in place of the placeholder."""
     if _VALUE_PLACEHOLDER not in message:
         return message
     value = read_pointer(instance, [unescape_pointer_token(token) for token in pointer.split("/")[1:]])

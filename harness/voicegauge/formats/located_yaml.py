@@ -89,7 +89,7 @@ class Document:
         self.lines, self._parts = lines, parts or {}
 
     def with_data(self, data: dict[str, Any]) -> Document:
-        """Return the document with other data, whose values are said to be where those of this document are."""
+        """Return a document with other `data`, in which each JSON pointer has the same position as in this document."""
         return Document(self.path, data, self.lines, self.sha256, self._parts)
 
     @property

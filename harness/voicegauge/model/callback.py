@@ -12,7 +12,7 @@ class ReceivedCallback(Record, frozen=True, kw_only=True):
     received_at: float
     """Unix time, in seconds, at which the request had been received completely."""
     received_at_ms: float
-    """The same moment on the monotonic clock that `Timing.started_ms` uses, in milliseconds."""
+    """Time at which the request had been received, in milliseconds on the monotonic clock of `Timing.started_ms`."""
     request: Request
     """The request, with the public URL. Each request to a provider should name a webhook URL of its own, so that
     callbacks can be matched to requests."""

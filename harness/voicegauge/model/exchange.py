@@ -76,7 +76,7 @@ class Timing(Record, frozen=True, kw_only=True):
     started_at: float
     """Unix time, in seconds, at which the call began."""
     started_ms: float
-    """The same moment on the monotonic clock, in milliseconds, so that the exchanges of one run can be ordered."""
+    """Time at which the call began on the monotonic clock, in milliseconds, to order the exchanges of one run."""
     wait_ms: float
     """Time spent waiting for a free connection of the pool."""
     dns_ms: float | None = None

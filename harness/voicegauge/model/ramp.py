@@ -21,9 +21,9 @@ class RampStep(Record, frozen=True, kw_only=True):
     success: float | None
     """Share of requests that succeeded at the first attempt; `None` if none was sent."""
     ttfa_p95_ms: float | None
-    """95th percentile of the time to first audio of these requests; `None` if none succeeded."""
+    """95th percentile of the time to first audio of the successful requests, in ms; `None` if none succeeded."""
     total_latency_p95_ms: float | None
-    """95th percentile of their total latency; `None` if none succeeded."""
+    """95th percentile of the total latency of the successful requests, in ms; `None` if none succeeded."""
     values: dict[str, float | None]
     """What was measured for each condition of the goal."""
     is_met: bool

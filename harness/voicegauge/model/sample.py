@@ -34,7 +34,7 @@ class RequestPhases(Record, frozen=True, kw_only=True, gc=False):
     is_new_connection: bool
     """Whether a connection was opened for the request."""
     http_version: str
-    """Such as "HTTP/1.1"; empty if it is not known."""
+    """HTTP version of the connection, such as "HTTP/1.1"; empty if it is not known."""
 
 
 class Latency(Record, frozen=True, kw_only=True, gc=False):
@@ -90,7 +90,7 @@ class Streaming(Record, frozen=True, kw_only=True, gc=False):
     underruns: int | None = None
     """Number of times that a player runs out of audio if it starts to play as soon as the first audio arrives."""
     stalled_ms: float | None = None
-    """Total time for which this player stalls because it has run out of audio."""
+    """Total time in milliseconds for which a player that starts with the first audio stalls without audio."""
     worst_deficit_ms: float | None = None
     """Longest time by which audio arrives after the moment at which a player that never stalls would play it; 0 if none
     does. A player that waits for so long before it starts has no underrun."""
@@ -173,7 +173,7 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
     """Longest time for which voicegauge itself was too busy to notice anything while the sample was in progress;
     `None` if it was not watched."""
     is_disturbed: bool = False
-    """Whether that was more than 10 ms and more than 1% of the total latency."""
+    """Whether voicegauge itself was too busy for more than 10 ms and more than 1% of the total latency."""
     is_lost: bool = False
     """Whether the price of the request counts as spent although the result is unknown or was not saved."""
 

@@ -35,7 +35,7 @@ class StreamedRequest(NamedTuple):
     """Path and query, which are sent as they are."""
     headers: RawHeaders
     body: AsyncIterator[bytes] | None
-    """`None` if the request has no body. The headers name its length, or "Transfer-Encoding: chunked"."""
+    """The parts of the body; `None` without a body. Headers have its length, or "Transfer-Encoding: chunked"."""
 
 
 class StreamedResponse:

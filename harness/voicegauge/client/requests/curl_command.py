@@ -36,7 +36,7 @@ providers do."""
 _HTTP_TOKEN_PATTERN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A method or the name of a header (RFC 9110, section 5.6.2)."""
 _SAFE_FORM_VALUE_PATTERN = re.compile(r"[\w.\[\]-][\w. \[\]-]*", re.ASCII)
-"""A name of a field or file that means itself in an argument of curl's `-F`."""
+"""Matches a name of a field or file without characters that have a meaning in an argument of curl's `-F`."""
 _MEDIA_TYPE_PATTERN = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
 _FILE_SUFFIX_PATTERN = re.compile(r"\.\w{1,8}", re.ASCII)
 _SINGLE_QUOTED_PATTERN = re.compile(r'[\\"$`!]')

@@ -26,7 +26,7 @@ class ClientKey(str):
 
     __slots__ = ("values_by_variable",)
     values_by_variable: Mapping[str, str]
-    """What the other variables of the contract's security schemes contain."""
+    """Values of the other environment variables that the contract's security schemes name, by variable."""
 
     def __new__(cls, key: str, values_by_variable: Mapping[str, str]) -> Self:
         """Create the key."""
@@ -66,7 +66,7 @@ def list_secrets(key: str | None) -> tuple[str, ...]:
 
 
 def read_values_by_variable(contract: Contract, key: str) -> dict[str, str]:
-    """Return what each variable of the contract contains. A value that `key` does not come with is the key itself."""
+    """Return the value of each environment variable of the contract; the key itself where `key` has no other value."""
     others = key.values_by_variable if isinstance(key, ClientKey) else {}
     return {contract.provider.key_env: str(key)} | {
         variable: others.get(variable, str(key)) for variable in contract.key_variables[1:]

@@ -42,7 +42,7 @@ MAX_DECODED_BYTES = 64 * 2**20
 MAX_OPEN_JOBS = 200
 """Maximum number of jobs whose exchanges are kept. The oldest one is then judged as it is."""
 MAX_OPEN_JOB_BYTES = 64 * 2**20
-"""Memory, in bytes, that the bodies of these exchanges take."""
+"""Maximum memory, in bytes, that the bodies of the exchanges of open jobs take."""
 MAX_POLLS_JUDGED_AGAIN = 50
 """Number of exchanges of a job after which it is judged again only at its end, as judging takes longer with each."""
 EXCHANGES_BETWEEN_MERGES = 1000

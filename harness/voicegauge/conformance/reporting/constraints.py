@@ -75,7 +75,7 @@ class Constraint:
 
     @property
     def limits_parameter(self) -> bool:
-        """Whether it requires the parameter itself, not a member of an object in it."""
+        """Whether the constraint requires the parameter itself, not a member of an object in it."""
         return self.parameter is not None and self.pointer == f"{self.parameter.pointer}/required"
 
 

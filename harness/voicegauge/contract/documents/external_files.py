@@ -57,7 +57,7 @@ def _iterate_references(value: Any) -> list[str]:
 
 
 class _FileEmbedder:
-    """The files that were read so far, numbered in the order of their first reference."""
+    """Reads each file that a document refers to once, and numbers the files in the order of their first reference."""
 
     def __init__(self, document: Document) -> None:
         self.files: dict[str, Any] = {}
@@ -65,7 +65,7 @@ class _FileEmbedder:
         self._root_of_file = {document.path.resolve(): ""}
 
     def rewrite_references(self, value: Any, document: Document, root_pointer: str, pointer: str) -> Any:
-        """Return a copy of `value`, which stands in `document`, whose references lead into the whole.
+        """Return a copy of `value`, a part of `document`, whose references point into the combined document.
 
         Args:
             value: the value, as plain data.
@@ -98,7 +98,7 @@ class _FileEmbedder:
         return reference if at is None else f"#{at}{fragment}"
 
     def _embed_file(self, path: Path) -> str | None:
-        """Read a file, unless it was read before; return the JSON pointer of its content in the whole."""
+        """Read a file, unless it was read before; return the JSON pointer of its content in the combined document."""
         known = path.resolve()
         if known in self._root_of_file:
             return self._root_of_file[known]

@@ -36,7 +36,7 @@ class JobProposal(NamedTuple):
     yaml_lines: tuple[str, ...]
     """Lines of YAML below `update`, without indentation."""
     todo: tuple[str, ...]
-    """What the document does not state."""
+    """What the document does not state, so that a person has to complete it."""
 
 
 def find_job(document: Document, path: str, submit_fields: Mapping[str, ProposedField]) -> JobProposal | None:

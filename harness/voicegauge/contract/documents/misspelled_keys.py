@@ -11,9 +11,10 @@ _KNOWN_EXTENSION_KEYS = sorted(
     EXTENSION_KEYS | {"x-advice", "x-rejection-reason", "x-request", "x-key", "x-name", "x-files"}
 )
 _SIMILAR_KEYS_OF_OTHERS = frozenset(("x-webhooks",))
-"""Redoc's key for webhooks in OpenAPI 3.0."""
+"""Keys of other tools that are not misspellings of ours, such as Redoc's key for webhooks in OpenAPI 3.0."""
 _MIN_SIMILARITY = 0.87
-"""As `difflib` measures it: one or two letters are missing, added or wrong."""
+"""Similarity, from 0 to 1 as `difflib` measures it, from which a key counts as a misspelling: one or two letters are
+missing, added or wrong."""
 
 
 def reject_misspelled_keys(document: Document) -> None:

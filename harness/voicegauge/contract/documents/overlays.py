@@ -94,7 +94,7 @@ def _parse_overlay(overlay: Document) -> _Overlay:
 
 
 class _ComposedDocument:
-    """A document to which actions are applied, and which part of it came from where."""
+    """The document that results from the actions of an overlay, with the file from which each part comes."""
 
     def __init__(self, overlay: Document, base: Document) -> None:
         self._overlay = overlay
@@ -174,7 +174,7 @@ class _ComposedDocument:
 
 
 def _build_removal_sort_key(location: tuple[int | str, ...]) -> list[tuple[bool, int, str]]:
-    """Order locations so that, from the last to the first, no removal moves or contains one that follows."""
+    """Return a sort key: values removed from the last location to the first leave the other locations unchanged."""
     return [(isinstance(t, str), t if isinstance(t, int) else 0, str(t)) for t in location]
 
 

@@ -28,7 +28,7 @@ _ALWAYS_COPIED_KEYS = (
 
 
 def select_described_operations(document: Document) -> dict[str, Any]:
-    """Return the document with the operations alone that have an `x-` key of ours, or that such operations name.
+    """Return the document with only the operations that have one of our `x-` keys, or that such operations name.
 
     The rest of the result is what these operations refer to; everything keeps its JSON pointer.
     """

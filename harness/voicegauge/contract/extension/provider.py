@@ -14,7 +14,7 @@ MAX_NAMES = 1_000
 """Number of names in a server's list that are read."""
 MAX_NAME_CHARACTERS = 200
 _USABLE_NAME = re.compile(r"\w[\w .+@/-]*")
-"""A name as it is. Lists also have patterns such as "clone:<id>", which are not names."""
+"""Matches an item of a list that is a name. Lists also have patterns such as "clone:<id>", which are not names."""
 
 
 class CreditSpec(Record, frozen=True, kw_only=True):

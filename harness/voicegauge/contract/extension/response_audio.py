@@ -56,7 +56,7 @@ class AudioFormat(Record, frozen=True, kw_only=True):
 
 
 class TimestampKind(Record, frozen=True, kw_only=True):
-    """What timestamps are about."""
+    """Whether timestamps are of characters or words, in which unit of time, and how they relate to the text."""
 
     unit: Literal["character", "word"]
     time_unit: Literal["s", "ms"] = "s"

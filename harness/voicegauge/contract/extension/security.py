@@ -13,7 +13,7 @@ EnvironmentVariable = Annotated[str, Meta(pattern=r"^[A-Z_][A-Z0-9_]*$(?!\n)")]
 
 
 class AwsSignature(Record, frozen=True, kw_only=True):
-    """What AWS Signature Version 4 signs besides the request."""
+    """The region and the service for which AWS Signature Version 4 signs requests."""
 
     region: str
     service: str

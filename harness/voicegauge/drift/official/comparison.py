@@ -29,9 +29,9 @@ class OfficialDocument(NamedTuple):
     """The official document from which a contract was written."""
 
     name: str
-    """Its name in `x-provider.sources`."""
+    """Name of the document in `x-provider.sources`."""
     url: str
-    """URL or path that it is read from."""
+    """URL or path from which the document is read."""
 
 
 class OfficialComparison(Record, frozen=True, kw_only=True):
@@ -60,7 +60,7 @@ class OfficialComparison(Record, frozen=True, kw_only=True):
 
     @property
     def differences(self) -> tuple[DriftChange, ...]:
-        """All but what the contract has from other sources."""
+        """The new, gone and different changes; without what the contract states from other sources."""
         return (*self.gone, *self.different, *self.new)
 
 

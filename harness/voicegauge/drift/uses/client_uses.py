@@ -14,7 +14,7 @@ class SentValues(NamedTuple):
 
     locations: frozenset[Location]
     source: str
-    """Where they are stated: "uses.yaml:5", or "client.har, request 3"."""
+    """Where the values are stated: "uses.yaml:5", or "client.har, request 3"."""
 
     def find_overlap(self, location: Location) -> Location | None:
         """Return the sent value that is at `location`, contains it or is inside of it; `None` if there is none."""

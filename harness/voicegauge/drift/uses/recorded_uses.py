@@ -24,7 +24,7 @@ from voicegauge.recording.importing import read_requests
 
 _HTTP_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 MAX_DEPTH = 50
-"""Levels of a body below which values are not distinguished."""
+"""Number of levels of a body whose values are distinguished; deeper values count as part of their parent."""
 
 
 class OperationTemplate(NamedTuple):

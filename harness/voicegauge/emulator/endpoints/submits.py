@@ -21,7 +21,7 @@ _EMPTY_SYNTHESIS_REQUEST = SynthesisRequest(
     format="wav",
     seed=0,
 )
-"""What a job without audio would speak. It is never synthesized."""
+"""Stands for the synthesis of a job without audio. It is never performed."""
 
 
 class SubmitEndpoint:
