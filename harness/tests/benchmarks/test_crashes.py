@@ -98,11 +98,11 @@ async def test_kills_during_a_submit_with_an_idempotency_key_are_one_charge(tmp_
 
 async def test_random_faults_and_kills_never_exceed_the_budget(tmp_path: Path, contract: Contract) -> None:
     plan, kills = plan_benchmark(contract), 0
-    for seed in range(20):
+    for seed in range(8):  # `python -m crashes` simulates a thousand
         run = await simulate(seed, tmp_path / str(seed), contract, plan)
         assert run.verdict.problems == (), seed
         kills += len(run.killed_in)
-    assert kills > 20
+    assert kills > 8
 
 
 async def test_the_verdict_sees_what_is_bought_twice(
@@ -117,7 +117,10 @@ async def test_the_verdict_sees_what_is_bought_twice(
         await user.run_command(kill_at=step)
         await user.run_command()
         problems += judge_run(user.out, plan, user.provider.charges, user.max_cost_usd, simulated_speech).problems
-    assert any("was charged 2 times, 0 of them on demand" in problem for problem in problems)
+        if any("was charged 2 times, 0 of them on demand" in problem for problem in problems):
+            break
+    else:
+        pytest.fail(f"not found after a kill at any step: {problems}")
 
 
 def test_faults_are_chosen_by_their_probability() -> None:

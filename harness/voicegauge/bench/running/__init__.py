@@ -8,7 +8,7 @@ from voicegauge.bench.running.continuation import (
     find_run_to_continue,
     find_runs_of_other_plans,
 )
-from voicegauge.bench.running.dispatch import ArrivalRate
+from voicegauge.bench.running.dispatch import ArrivalRate, send_closed_loop
 from voicegauge.bench.running.journal import read_journal
 from voicegauge.bench.running.loop_lag import reduce_event_loop_delays
 from voicegauge.bench.running.manifest import build_manifest, check_region
@@ -50,4 +50,5 @@ __all__ = [
     "reduce_event_loop_delays",
     "run_plan",
     "save_run",
+    "send_closed_loop",
 ]

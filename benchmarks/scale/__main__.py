@@ -1,0 +1,143 @@
+"""Prints time and memory of voicegauge at scale, next to their limits: `PYTHONPATH=benchmarks python -m scale`.
+
+Large runs are simulated, and `compare` and `report` read them in processes of their own; parsing the same files as JSON
+is the physical limit next to them. `check --emulated` is measured with its emulator, the scheduling of requests with
+latencies that take no time, and scoring in this process. Ends with exit status 1 if a limit is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from scale.large_run import WORDS, write_run
+from scale.process_usage import ProcessUsage, run_measured, run_voicegauge
+from scale.scheduling import STANDARD_TARGETS, STANDARD_TEXTS, list_latencies_s, simulate_run
+from voicegauge.speech.transcripts import score_transcript
+
+PARSE_JSON = "import sys, msgspec; [msgspec.json.decode(open(path, 'rb').read()) for path in sys.argv[1:]]"
+SHAPES = {"20 targets, 250 texts": (20, 250), "1 target, 500 texts": (1, 500)}
+
+
+class Row(NamedTuple):
+    """One line of the table."""
+
+    measured: str
+    value: float
+    unit: str
+    limit: float
+    note: str = ""
+
+
+def measure_large_runs(samples: int) -> Iterator[Row]:
+    """Measure `compare` and `report` of runs with so many samples, and parsing the same files as JSON."""
+    for shape, (targets, texts) in SHAPES.items():
+        with tempfile.TemporaryDirectory() as scratch:
+            runs = [
+                write_run(Path(scratch) / str(seed), samples, targets=targets, texts=texts, seed=seed)
+                for seed in (0, 1)
+            ]
+            compared = run_voicegauge("compare", *map(str, runs))
+            reported = run_voicegauge("report", str(runs[0]), "--out", str(Path(scratch) / "report.html"))
+            files = [str(runs[index] / "run.json") for index in (0, 1, 0)]
+            parsed = run_measured([sys.executable, "-c", PARSE_JSON, *files])
+        cpu_s = compared.cpu_s + reported.cpu_s
+        yield Row(
+            f"compare and report, {samples:,} samples, {shape}",
+            cpu_s,
+            "s of CPU",
+            20.0,
+            f"{compared.cpu_s:.1f} + {reported.cpu_s:.1f}; wall {compared.wall_s + reported.wall_s:.1f} s; "
+            f"{cpu_s / parsed.cpu_s:.1f} times parsing these files as JSON",
+        )
+        peak_mib = max(find_peak(compared), find_peak(reported))
+        yield Row(f"peak memory of them, {shape}", peak_mib, "MiB", 1.5e9 / 2**20)
+
+
+def find_peak(usage: ProcessUsage) -> float:
+    """Return the largest peak of a process, in MiB."""
+    return max(usage.peak_mib_by_program.values())
+
+
+def measure_checks(providers: list[str]) -> Iterator[Row]:
+    """Measure `check --emulated` of whole providers, with the emulator."""
+    for provider in providers:
+        with tempfile.TemporaryDirectory() as scratch:
+            usage = run_voicegauge("check", provider, "--emulated", cwd=Path(scratch))
+        peaks = ", ".join(
+            f"{name} {mib:.0f}" for name, mib in usage.peak_mib_by_program.items() if name.startswith("voicegauge")
+        )
+        yield Row(
+            f"check {provider} --emulated, all processes at one moment",
+            usage.peak_mib,
+            "MiB",
+            500e6 / 2**20,
+            f"peaks: {peaks}; {usage.cpu_s:.1f} s of CPU in {usage.wall_s:.1f} s",
+        )
+
+
+def measure_scheduling() -> Iterator[Row]:
+    """Simulate the standard suite and a single target, with 1 and 16 requests in flight."""
+    latencies_s = list_latencies_s(STANDARD_TARGETS)
+    ideal_s = sum(latencies_s) * STANDARD_TEXTS / 16
+    took_s = simulate_run(latencies_s, STANDARD_TEXTS, 16)
+    one_at_a_time_s = max(latencies_s) * STANDARD_TEXTS
+    yield Row(
+        "2,877 samples, 16 in flight, to the sum of latencies divided by 16",
+        took_s / ideal_s,
+        "times",
+        1.05,
+        f"{took_s:.0f} s; with a barrier after each text at least {one_at_a_time_s:.0f} s",
+    )
+    alone = [simulate_run([1.0], 512, concurrency) for concurrency in (1, 16)]
+    yield Row("one target, 16 in flight, to 1 in flight", alone[1] / alone[0], "times", 1 / 15.9)
+
+
+def measure_scoring(transcripts: int) -> Iterator[Row]:
+    """Measure how long counting the errors of transcripts takes."""
+    text = " ".join(WORDS)
+    start_s = time.process_time()
+    for number in range(transcripts):
+        score_transcript(
+            sample_id=str(number), reference=f"{text} {number}.", transcript=f"{text} {number % 7}", language="en"
+        )
+    yield Row(f"scoring {transcripts:,} transcripts", time.process_time() - start_s, "s of CPU", 5.0)
+
+
+def main() -> int:
+    """Measure, print the table, and return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=int, default=100_000)
+    parser.add_argument("--providers", nargs="*", default=["pixazo", "openai", "ttsai"])
+    parser.add_argument("--only", choices=("runs", "checks", "scheduling", "scoring"), action="append")
+    arguments = parser.parse_args()
+    parts = {
+        "scheduling": measure_scheduling,
+        "scoring": lambda: measure_scoring(10_000),
+        "runs": lambda: measure_large_runs(arguments.samples),
+        "checks": lambda: measure_checks(arguments.providers),
+    }
+    print(f"load average {os.getloadavg()[0]:.1f}, {os.cpu_count()} processors\n")
+    print("| measured | value | limit | | |\n|---|--:|--:|---|---|")
+    is_within = True
+    for name, measure in parts.items():
+        if arguments.only and name not in arguments.only:
+            continue
+        for row in measure():
+            is_within &= row.value <= row.limit
+            verdict = "within" if row.value <= row.limit else "MISSED"
+            print(
+                f"| {row.measured} | {row.value:.3g} {row.unit} | {row.limit:.3g} | {verdict} | {row.note} |",
+                flush=True,
+            )
+    return 0 if is_within else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
