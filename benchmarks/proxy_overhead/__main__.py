@@ -6,7 +6,8 @@ judges and records each one) and through mitmproxy (which only forwards, as `mit
 turn, so that a busy machine slows all of them down. The overhead is the difference of the same percentile of proxied
 and direct requests. The CPU time is that of the process through which requests pass, and for voicegauge also of the one
 that judges; it hardly depends on other work of the machine. The server, the client and each proxy are processes of
-their own. mitmproxy is installed into an environment of its own with `--mitmproxy PROGRAM`.
+their own. On a busy machine, `--real-time` (Linux, root) lets them run before all other work, but not the process that
+judges. mitmproxy is installed into an environment of its own with `--mitmproxy PROGRAM`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
@@ -157,6 +159,12 @@ def measure(ways: dict[str, Way], in_flight: int, rounds: int, per_round: int) -
     }
 
 
+def run_before_other_work(process: int) -> None:
+    """Give all threads of a process real-time priority."""
+    for thread in Path(f"/proc/{process}/task").iterdir():
+        os.sched_setscheduler(int(thread.name), os.SCHED_RR, os.sched_param(1))
+
+
 def print_row(in_flight: int, name: str, measured: Measurement, direct_ms: list[float]) -> float:
     """Print one row of the table, and return the overhead at the last percentile."""
     found_ms = [percentile(measured.durations_ms, percent) for percent in PERCENTILES]
@@ -174,10 +182,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mitmproxy", metavar="PROGRAM", help="path of mitmdump")
     parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--real-time", action="store_true", help="run before other work of the machine")
     options = parser.parse_args()
     failed = False
     with contextlib.ExitStack() as stack:
-        upstream = stack.enter_context(running_process(serve)).port
+        server = stack.enter_context(running_process(serve))
+        upstream = server.port
         ways = {
             DIRECT: Way(upstream),
             "relay of bytes": stack.enter_context(running_process(relay_bytes, upstream)),
@@ -185,6 +195,14 @@ def main() -> int:
         }
         if options.mitmproxy:
             ways["mitmproxy"] = stack.enter_context(running_mitmproxy(options.mitmproxy, upstream))
+        if options.real_time:
+            asyncio.run(send_requests(ways[VOICEGAUGE].port, 8, 8))  # so that its threads exist
+            for process in (
+                os.getpid(),
+                server.processes[0],
+                *(way.processes[0] for way in ways.values() if way.processes),
+            ):
+                run_before_other_work(process)
         print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
         print("| in flight | way | requests | p50 ms | p99 ms | p50 added | p99 added | CPU ms | judge's CPU ms |")
         print("|---|---|---|---|---|---|---|---|---|")

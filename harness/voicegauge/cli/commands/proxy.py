@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shlex
 import signal
 import threading
@@ -107,6 +108,7 @@ def command(
     )
     with server as running_proxy:
         _print_running_proxy(out, running_proxy)
+        gc.freeze()  # or a collection of all that was loaded could stop the traffic for tens of milliseconds
         _wait_until_stopped()
         if running_proxy.unjudged_count:
             print_escaped(f"judging {running_proxy.unjudged_count} more (Ctrl-C leaves them out)", to_stderr=True)

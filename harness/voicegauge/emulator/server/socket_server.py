@@ -89,7 +89,8 @@ def serve_app(
         client_limits: limits for slow clients and many connections.
         adds_date: whether a Date header is added to each response.
         on_shutdown: is awaited in the server's event loop after the last response.
-        protocol_class: a protocol of uvicorn in place of the one that applies `client_limits`.
+        protocol_class: a protocol of uvicorn in place of the one that applies `client_limits`. Headers such as
+            X-Forwarded-Proto have no effect then.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed; the server is stopped.
@@ -120,6 +121,7 @@ def serve_app(
         lifespan="off",
         date_header=adds_date,
         server_header=False,  # each response sets its own
+        proxy_headers=protocol_class is None,
         backlog=CONNECTION_BACKLOG,
         timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
         timeout_keep_alive=KEEP_ALIVE_S,
@@ -147,7 +149,8 @@ def running_app(
         client_limits: limits for slow clients and many connections.
         adds_date: whether a Date header is added to each response.
         on_shutdown: is awaited in the server's event loop after the last response.
-        protocol_class: a protocol of uvicorn in place of the one that applies `client_limits`.
+        protocol_class: a protocol of uvicorn in place of the one that applies `client_limits`. Headers such as
+            X-Forwarded-Proto have no effect then.
 
     Raises:
         UsageError: the port is in use, or the server does not start.
