@@ -49,6 +49,19 @@ def test_the_last_text_of_a_month_may_be_shorter(voicegauge_catalogue: Catalogue
     assert cost.usd_per_1m_characters == pytest.approx(20)
 
 
+@pytest.mark.parametrize(
+    ("volume", "requests"), [(2_000, 2), (2_001, 3), (400, 1)], ids=["whole texts", "a rest", "less than a text"]
+)
+def test_any_volume_is_sent_in_whole_texts_and_a_rest(
+    voicegauge_catalogue: Catalogue, volume: int, requests: int
+) -> None:
+    for target in ("cartesia/sonic-3.5", "openai/tts-1"):  # without a limit of the text, and with one
+        costs = voicegauge.estimate_cost(
+            target, characters_per_month=volume, text_length=1_000, contracts=voicegauge_catalogue
+        ).costs
+        assert {(cost.requests, cost.charged_characters) for cost in costs} == {(requests, volume)}
+
+
 def test_own_texts_show_what_the_provider_counts(voicegauge_catalogue: Catalogue, tmp_path: Path) -> None:
     texts = tmp_path / "texts.txt"
     texts.write_text("今天天气很好。\nGood evening.\n", encoding="utf-8")

@@ -45,7 +45,7 @@ def build_request_groups(
 
     Args:
         target: the requested target.
-        texts: texts to speak.
+        texts: texts to speak; empty ones are left out.
         times: number of times that each text is spoken in a month.
         plan_names: names of the account plans whose limits apply.
     """
@@ -53,6 +53,7 @@ def build_request_groups(
     return tuple(
         RequestGroup(times, target.count_charged_characters(text[start : start + (limit or len(text))]))
         for text in texts
+        if text
         for start in range(0, len(text), limit or len(text))
     )
 
