@@ -262,7 +262,7 @@ async def test_a_submit_that_may_have_been_paid_for_is_not_sent_again(contract):
         client = Client(loaded, transport, base_urls={"": base}, key=KEY, clock=VirtualClock(), ledger=ledger)
         delivery = await client.speak(loaded.find_target_by_name("one"), HELLO)
     assert delivery.failure.kind == "network"
-    assert "may have been charged" in delivery.failure.message_type
+    assert "may have been charged" in delivery.failure.message
     assert len(connections) == delivery.attempts == 1
     assert (ledger.spent_usd, ledger.reserved_usd) == (0.01, 0)
 

@@ -30,7 +30,7 @@ async def test_an_undocumented_state_ends_the_wait_on_request(contract, script, 
         client = Client(contract(), transport, base_urls={"": base}, key=KEY, clock=VirtualClock())
         delivery = await client.speak(contract().find_target_by_name("one"), HELLO, stop_at_undocumented_state=True)
     assert delivery.failure.kind == "protocol"
-    assert delivery.failure.message_type == "the job is in state 'dreaming', which the contract does not document"
+    assert delivery.failure.message == "the job is in state 'dreaming', which the contract does not document"
     assert script.routes == ["POST /speech", "GET /jobs/j1"]
     assert delivery.has_open_job
 
@@ -138,10 +138,10 @@ async def test_the_message_says_what_was_seen_last(contract, script, status, nam
     async with serving(script) as base, Transport() as transport:
         client = Client(contract(), transport, base_urls={"": base}, key=KEY, max_wait_s=50)
         delivery = await client.speak(contract().find_target_by_name("one"), HELLO)
-    assert message in delivery.failure.message_type
+    assert message in delivery.failure.message
     assert delivery.has_open_job
-    if "job not done" in delivery.failure.message_type:
-        assert delivery.failure.message_type.endswith("; before that, state 'working'")
+    if "job not done" in delivery.failure.message:
+        assert delivery.failure.message.endswith("; before that, state 'working'")
 
 
 def fast_polls(document):
@@ -178,7 +178,7 @@ async def test_redirects_do_not_outlast_the_deadline(contract, max_wait_s):
         delivery = await client.speak(contract().find_target_by_name("one"), HELLO)
     limit_s = max_wait_s or 60 + MAX_TRANSFER_S
     assert delivery.failure.kind == "timeout"
-    assert f"a delivery may take {limit_s:g} s" in delivery.failure.message_type
+    assert f"a delivery may take {limit_s:g} s" in delivery.failure.message
     assert len(called) == -(-limit_s // SLOW_S)
     assert clock.monotonic() < limit_s + SLOW_S
 
@@ -209,10 +209,7 @@ async def test_a_job_whose_submit_took_all_the_time_is_not_polled(contract):
 
     async with _slow_service(contract, respond, max_wait_s=SLOW_S) as (client, _, called):
         delivery = await client.speak(contract().find_target_by_name("one"), HELLO)
-    assert (
-        delivery.failure.message_type
-        == "job not done after 0 s (a delivery may take 100 s), last seen: no poll was sent"
-    )
+    assert delivery.failure.message == "job not done after 0 s (a delivery may take 100 s), last seen: no poll was sent"
     assert (called, delivery.has_open_job) == (["/speech"], True)
 
 
@@ -240,7 +237,7 @@ async def test_a_wait_that_takes_too_long_is_not_followed_by_a_submit(contract, 
         base_urls = {"": await serve(script)}
         client = Client(contract(), transport, base_urls=base_urls, key=KEY, clock=LateClock(), max_wait_s=3)
         delivery = await client.speak(contract().find_target_by_name("one"), HELLO)
-    assert delivery.failure.message_type == "no time is left for the next request; a delivery may take 3 s"
+    assert delivery.failure.message == "no time is left for the next request; a delivery may take 3 s"
     assert (delivery.failure.kind, delivery.billing, len(script.requests)) == ("timeout", BillingStatus.REJECTED, 1)
 
 
@@ -252,7 +249,7 @@ async def test_retries_do_not_outlast_the_deadline(contract, max_wait_s, limit_s
     async with _slow_service(contract, respond, max_wait_s=max_wait_s) as (client, clock, called):
         delivery = await client.speak(contract().find_target_by_name("sync"), HELLO)
     limit = f"a delivery may take {limit_s:g} s, and the next attempt is due in 110 s"
-    assert delivery.failure.message_type == f"HTTP 503: busy; {limit}"
+    assert delivery.failure.message == f"HTTP 503: busy; {limit}"
     assert (len(called), clock.monotonic()) == (2, 310)
     assert delivery.billing is BillingStatus.REJECTED
 
@@ -295,7 +292,7 @@ async def test_a_service_that_drips_is_cut_off(contract, script, serve, status, 
         client = Client(loaded, transport, base_urls={"": base}, key=KEY, max_wait_s=0.3)
         delivery = await client.speak(loaded.find_target_by_name(target), HELLO)
     assert delivery.failure.kind == "timeout"
-    assert "bytes of the body received" in delivery.failure.message_type
+    assert "bytes of the body received" in delivery.failure.message
     assert script.routes[-1] in routes
 
 
@@ -319,6 +316,6 @@ async def test_an_interrupted_delivery_has_what_was_observed(contract, script, s
     delivery = caught.value.delivery
     assert {state.state for state in delivery.job.observations} == {"queued", "working"}
     assert delivery.failure.kind == "interrupted"
-    assert delivery.failure.message_type.endswith("last seen: state 'working'")
+    assert delivery.failure.message.endswith("last seen: state 'working'")
     assert delivery.has_open_job
     assert len(delivery.exchanges) >= 3
