@@ -57,7 +57,7 @@ async def test_a_run_that_is_killed_at_any_step_is_continued(
     assert all(sample.failure is None for sample in unbroken.samples)
     killed_in: Counter[str] = Counter()
     # How many steps a run has depends on the threads that write its journal.
-    for step in (*range(1, MIN_STEPS), "before saving", "while scoring"):
+    for step in (*range(1, MIN_STEPS), "after SubmitStarted", "before saving", "while scoring"):
         user = user_of(tmp_path / str(step), contract, plan)
         if await user.run_command(kill_at=step) is not None:
             continue  # the run has fewer steps
