@@ -110,7 +110,7 @@ def determine_pareto_membership(is_clearly_lower_by_measure: Sequence[NDArray[np
     That the other one is in the set matters, because "not clearly worse" is not transitive.
 
     Args:
-        is_clearly_lower_by_measure: for each measure, the result of `JointResamples.find_lower`.
+        is_clearly_lower_by_measure: for each measure, the result of `JointResamples.find_clearly_lower_pairs`.
     """
     is_better = np.any(is_clearly_lower_by_measure, axis=0)
     dominates = is_better & ~is_better.T
@@ -130,7 +130,7 @@ def find_indistinguishable_from_lowest(
 
     Args:
         values: the point estimates.
-        is_clearly_lower: the result of `JointResamples.find_lower`.
+        is_clearly_lower: the result of `JointResamples.find_clearly_lower_pairs`.
     """
     known = [i for i, value in enumerate(values) if value is not None]
     if not known:
