@@ -85,7 +85,7 @@ def test_verdicts_follow_the_total_latency_that_tables_show() -> None:
     summaries = summarize_targets(run)
     assert [summary.is_among_fastest for summary in summaries] == [True, False]
     ranking = rank_targets(summaries, resample_targets(run, None))
-    assert [(ranked.target, ranked.speed, ranked.first_share) for ranked in ranking.targets] == [
+    assert [(ranked.target, ranked.speed, ranked.share_ranked_first) for ranked in ranking.targets] == [
         ("acme/direct", 100.0, 1.0),
         ("acme/job", 45.0, 0.0),
     ]

@@ -27,7 +27,7 @@ def test_a_search_that_is_stopped_sends_nothing_more() -> None:
             assert go_on.wait(10)
             search.run_in_event_loop(question())
 
-        running = asyncio.create_task(search.search_rules(lambda *_: draw))
+        running = asyncio.create_task(search.search_violations(lambda *_: draw))
         assert await asyncio.to_thread(drawing.wait, 10)
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -216,9 +216,9 @@ def test_weights_rank_the_targets_as_the_library_does(browser: Browser, pages: d
             points = [MISSING if one.points is None else f"{one.points:.0f}" for one in expected]
             assert shown.locator("[data-points]").all_inner_texts() == points
             shares = [
-                f"first in {math.floor(one.first_share * 100 + 0.5 + 1e-9)}%"
+                f"first in {math.floor(one.share_ranked_first * 100 + 0.5 + 1e-9)}%"
                 for one in expected
-                if one.first_share is not None
+                if one.share_ranked_first is not None
             ]
             assert shown.locator("[data-share]").all_inner_texts()[: len(shares)] == shares
         assert trouble == []

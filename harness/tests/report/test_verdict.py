@@ -134,7 +134,7 @@ def test_a_rate_of_requests_replaces_the_concurrency(tmp_path: Path) -> None:
 def test_too_few_texts_are_not_compared(tmp_path: Path) -> None:
     verdict, ranking = summarize(make_run(tmp_path, (FAST, SLOW), repetitions=3, texts=4))
     assert "too few texts to compare speed; too few texts to compare intelligibility" in verdict.headline
-    assert [one.first_share for one in ranking.targets] == [None, None]
+    assert [one.share_ranked_first for one in ranking.targets] == [None, None]
 
 
 def test_speech_to_text_is_about_accuracy_and_transcripts(tmp_path: Path) -> None:
@@ -160,9 +160,9 @@ def test_the_ranking_has_points_and_the_share_of_resamples_in_which_a_target_is_
     slow = ranking.targets[2]
     assert slow.speed == pytest.approx(100 / 3, abs=3)
     assert slow.price == pytest.approx(50)
-    shares = [one.first_share or 0.0 for one in ranking.targets]
+    shares = [one.share_ranked_first or 0.0 for one in ranking.targets]
     assert sum(shares) == pytest.approx(1)
-    assert slow.first_share == 0
+    assert slow.share_ranked_first == 0
     assert all(0.02 < share < 0.98 for share in shares[:2])
 
 

@@ -35,11 +35,14 @@ class ConvertedFile(Record, frozen=True, kw_only=True):
     format: str
     """Description of the file's original format."""
     written: str
+    """Path of the file that was written."""
     provenance: Provenance
     recorded_at: str
     """Time of recording: UTC, ISO 8601."""
     exchanges: int
+    """Number of exchanges that were written."""
     left_out: int
+    """Number of exchanges that were left out."""
     remarks: tuple[ImportRemark, ...]
     """Remarks about content that could not be converted, or only in part."""
     redactions: dict[str, int]

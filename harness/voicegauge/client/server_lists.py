@@ -28,7 +28,7 @@ class ModelAndVoiceNames(NamedTuple):
     models: tuple[str, ...] = ()
     voices: tuple[str, ...] = ()
     missing_operations: tuple[str, ...] = ()
-    """Ids of the operations for lists of voices that the server does not have."""
+    """Ids of the operations that would list voices but that the server does not have."""
 
 
 async def read_model_and_voice_names(connection: ProviderConnection) -> ModelAndVoiceNames:
@@ -49,7 +49,7 @@ async def read_model_and_voice_names(connection: ProviderConnection) -> ModelAnd
             statuses.add(exchange.response.status)
             names_by_operation[server_list.operation] = _read_names_from_exchange(exchange, server_list)
     if statuses & {401, 403}:
-        _raise_key_error(connection, min(statuses & {401, 403}))
+        _raise_rejected_api_key(connection, min(statuses & {401, 403}))
     if not any(names_by_operation.values()):  # a server with a web page may answer every path with it
         await _check_base_url(connection)
     models = names_by_operation.get(spec.models.operation, ()) if spec.models is not None else ()
@@ -91,7 +91,7 @@ def _read_names_from_exchange(exchange: Exchange, server_list: ServerList) -> tu
     return server_list.read_names(parse_exchange(exchange).response_json) if is_success else ()
 
 
-def _raise_key_error(connection: ProviderConnection, status: int) -> None:
+def _raise_rejected_api_key(connection: ProviderConnection, status: int) -> None:
     contract = connection.contract
     if connection.key is None:
         raise MissingKeyError(contract.id, contract.provider.key_env)

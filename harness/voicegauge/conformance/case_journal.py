@@ -307,7 +307,7 @@ class CaseJournals:
 
     @property
     def spent_before_usd(self) -> float:
-        """Dollars that were or may have been charged to earlier commands without a printed result."""
+        """Dollars that were or may have been spent by earlier commands that ended before they printed a result."""
         return sum(one.spent_before_usd for one in self._journals.values())
 
     @property

@@ -103,7 +103,7 @@ def _count_max_nodes(body: bytes, start: int, end: int) -> int:
 
 
 def _count_wide_text_bytes(body: bytes) -> int:
-    """Return the total size of the texts in a JSON body that have characters outside of ASCII, or such escapes."""
+    r"""Return the total size of the strings in a JSON body that contain non-ASCII characters or `\u` escapes."""
     if body.isascii() and b"\\u" not in body:
         return 0
     texts = (text[0] for text in _JSON_TEXT_PATTERN.finditer(body))

@@ -80,14 +80,14 @@ class Receiver:
             for index in range(examined, count):
                 callback = self.callbacks[index]
                 if index not in self._returned and (request_id is None or _contains_id(callback, request_id)):
-                    self._mark_callback_returned(index)
+                    self._mark_callback_delivered(index)
                     return callback
             examined = count
             await asyncio.sleep(POLL_INTERVAL_S)
         about = "" if request_id is None else f" about {request_id!r}"
         raise TimedOutError(f"no webhook{about} within {timeout_s:g} s", sent=False)
 
-    def _mark_callback_returned(self, index: int) -> None:
+    def _mark_callback_delivered(self, index: int) -> None:
         self._returned.add(index)
         while self._first_pending in self._returned:
             self._returned.remove(self._first_pending)

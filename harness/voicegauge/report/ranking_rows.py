@@ -62,9 +62,9 @@ def build_ranked_rows(
 def _describe_share(ranked_target: RankedTarget) -> str:
     if ranked_target.points is None:
         return "not ranked: a number is missing"
-    if ranked_target.first_share is None:
+    if ranked_target.share_ranked_first is None:
         return "too few texts"
-    return f"first in {math.floor(ranked_target.first_share * 100 + 0.5 + 1e-9)}%"
+    return f"first in {math.floor(ranked_target.share_ranked_first * 100 + 0.5 + 1e-9)}%"
 
 
 def _format_points(points: float | None) -> str:

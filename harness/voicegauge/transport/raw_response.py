@@ -82,7 +82,7 @@ class IncomingResponse:
             self.keeps_connection = False  # the server sends what nobody requested
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header, for the parser."""
+        """Store one header; the parser calls this for each."""
         if not self.status:  # later ones follow the body
             self.headers.append((name, value))
 

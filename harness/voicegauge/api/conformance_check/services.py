@@ -47,7 +47,8 @@ def open_service(
 ) -> Iterator[CheckSettings]:
     """Yield the settings for sending to a running emulator, a new one, or the live service.
 
-    `requested_names` are the checked providers and targets; with `None`, no cases are planned that could be repeated.
+    `requested_names` are the checked providers and targets; findings build the command that
+    repeats a case from them. With `None`, findings have no command.
     """
     if faults and emulated is not True:
         raise UsageError("faults are injected into an emulator that the check starts: pass emulated=True")

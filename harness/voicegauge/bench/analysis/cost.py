@@ -141,12 +141,12 @@ def convert_credits(run: Run, credit_usd_by_provider: Mapping[str, float]) -> Ru
     }
     if not rates:
         return run
-    targets = tuple(_convert_target(one, rates[one.id]) if one.id in rates else one for one in run.manifest.targets)
-    samples = tuple(_convert_sample(one, rates[one.target]) if one.target in rates else one for one in run.samples)
+    targets = tuple(_add_usd_price(one, rates[one.id]) if one.id in rates else one for one in run.manifest.targets)
+    samples = tuple(_add_usd_cost(one, rates[one.target]) if one.target in rates else one for one in run.samples)
     return replace(run, manifest=replace(run.manifest, targets=targets), samples=samples)
 
 
-def _convert_target(target: TargetRef, credit_usd: float) -> TargetRef:
+def _add_usd_price(target: TargetRef, credit_usd: float) -> TargetRef:
     credits = target.price.credits
     if credits is None:
         return target
@@ -155,7 +155,7 @@ def _convert_target(target: TargetRef, credit_usd: float) -> TargetRef:
     return replace(target, price=replace(target.price, usd=usd, description=description))
 
 
-def _convert_sample(sample: Sample, credit_usd: float) -> Sample:
+def _add_usd_cost(sample: Sample, credit_usd: float) -> Sample:
     cost = sample.cost
     price, charge = (
         None if amount is None else amount * credit_usd for amount in (cost.price_credits, cost.charged_credits)

@@ -253,7 +253,10 @@ class FailureRateChange(MetricChange):
 
 
 def _compute_mid_p_values(old_counts: FloatArray, new_counts: FloatArray, n_old: int, n_new: int) -> FloatArray:
-    """Return the probabilities of as many new failures given the sum, half of that of exactly as many left out."""
+    """Return one-sided mid-p values of Fisher's exact test.
+
+    That is the probability of more new failures than counted, plus half that of exactly as many, given all failures.
+    """
     hypergeom = load_scipy("stats").hypergeom
     drawn = n_old + n_new, old_counts + new_counts, n_new
     values: FloatArray = hypergeom.sf(new_counts, *drawn) + hypergeom.pmf(new_counts, *drawn) / 2

@@ -374,7 +374,7 @@ def _print_result(result: BenchResult) -> None:
 MAX_DISTURBED_SHARE = 0.2
 """Share of disturbed samples above which the times of a run mean nothing."""
 MIN_JUDGED_SAMPLES = 20
-"""Number of samples from which that share is judged; a single disturbance is a large share of a few samples."""
+"""Number of samples from which `MAX_DISTURBED_SHARE` applies: one disturbance is a large share of a few samples."""
 
 
 def _check_precision(result: BenchResult) -> None:

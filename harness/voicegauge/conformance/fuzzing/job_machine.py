@@ -33,7 +33,7 @@ async def fuzz_jobs(target: Target, runner: CaseRunner, effort: FuzzEffort) -> N
     sequences = -(-effort.example_count // EXPECTED_REQUESTS_PER_SEQUENCE)  # rounded up
     fewer = FuzzEffort(sequences, effort.seed, effort.failures_folder)
     search = RuleSearch(runner, fewer.copy_with_failures_subfolder(target.operation.id, "jobs"))
-    await search.search_rules(_build_state_machine_test(search, lambda: StatefulJobs(target, runner)))
+    await search.search_violations(_build_state_machine_test(search, lambda: StatefulJobs(target, runner)))
 
 
 def _build_state_machine_test(search: RuleSearch, create_stateful_jobs: Callable[[], StatefulJobs]) -> FuzzTestFactory:

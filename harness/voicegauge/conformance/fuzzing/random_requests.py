@@ -66,7 +66,7 @@ async def fuzz_target(target: Target, runner: CaseRunner, collector: Collector, 
         kinds.append(("rejected", build_invalid_request_strategy(target, request)))
     for verdict, requests in kinds:
         search = RuleSearch(runner, effort.copy_with_failures_subfolder(target.operation.id, verdict))
-        await search.search_rules(_build_request_test(target, runner, search, requests, verdict))
+        await search.search_violations(_build_request_test(target, runner, search, requests, verdict))
 
 
 def _build_request_test(

@@ -72,7 +72,7 @@ class RuleSearch:
         self._stopped: VoicegaugeError | None = None
         self._shrinking = 0
 
-    async def search_rules(self, build_round_test: FuzzTestFactory) -> None:
+    async def search_violations(self, build_round_test: FuzzTestFactory) -> None:
         """Search until no further rule is broken, or for `MAX_SEARCH_ROUNDS` rounds.
 
         Args:
@@ -129,9 +129,9 @@ class RuleSearch:
         )
 
     def run_in_event_loop(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """Run `coroutine` in the event loop and return its result.
+        """Send by running `coroutine` in the thread of the event loop, and return its result.
 
-        If there is no response, the example is rejected. If no further response can be expected, the search ends.
+        Without a response, Hypothesis discards the example. If no further response can be expected, the search ends.
         """
         self._shrinking += bool(self._latest)
         try:

@@ -217,7 +217,7 @@ def _find_field_by_name(fields: Mapping[str, ProposedField], names: Sequence[str
 
 
 def _find_response_audio_yaml(schemas: Schemas, operation_data: Mapping[str, Any]) -> str:
-    """Return the value of `x-speech.response.audio`; empty if no response has audio that a request gets at once."""
+    """Return the YAML of `x-speech.response.audio`; empty if no 2xx response carries audio itself."""
     responses = operation_data.get("responses")
     for status, response in responses.items() if isinstance(responses, dict) else ():
         content = schemas.resolve_reference(response)[0].get("content", {}) if str(status).startswith("2") else {}

@@ -65,11 +65,11 @@ def compare_parameters(
             yield from _compare_parameter(scope.create_nested_scope(after.location), before, after)
         elif before is not None:
             yield scope.create_nested_scope(before.location).build_change(
-                _choose_removed_rule(scope, before), before.node, None
+                _choose_rule_of_removal(scope, before), before.node, None
             )
         elif after is not None:
             yield scope.create_nested_scope(after.location).build_change(
-                _choose_added_rule(scope, after), None, after.node
+                _choose_rule_of_addition(scope, after), None, after.node
             )
 
 
@@ -90,13 +90,13 @@ def _list_parameters(
     return found
 
 
-def _choose_removed_rule(scope: ComparisonScope, parameter: _ParameterVersion) -> str:
+def _choose_rule_of_removal(scope: ComparisonScope, parameter: _ParameterVersion) -> str:
     if scope.is_callback:
         return "callback-parameter-removed"
     return "request-parameter-removed-with-deprecation" if parameter.is_deprecated else "request-parameter-removed"
 
 
-def _choose_added_rule(scope: ComparisonScope, parameter: _ParameterVersion) -> str:
+def _choose_rule_of_addition(scope: ComparisonScope, parameter: _ParameterVersion) -> str:
     if scope.is_callback:
         return "callback-parameter-added"
     if parameter.node.get_value("in") == "path":

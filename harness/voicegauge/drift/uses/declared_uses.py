@@ -81,7 +81,7 @@ def _list_operation_versions(
 def _add_declared_operation(
     uses: ClientUses,
     operation: str,
-    versions: Sequence[OperationValues],
+    operation_versions: Sequence[OperationValues],
     declared_values: dict[str, Any],
     pointer: str,
     declaration: Document,
@@ -90,8 +90,8 @@ def _add_declared_operation(
     for key, values in declared_values.items():
         listed = _read_locations(values, f"{pointer}/{key}", declaration)
         for location, item_pointer in listed.items():
-            if not any(version.has_location(location, is_request=key == "sends") for version in versions):
-                problem = _describe_unknown_location(location, operation, versions, is_request=key == "sends")
+            if not any(version.has_location(location, is_request=key == "sends") for version in operation_versions):
+                problem = _describe_unknown_location(location, operation, operation_versions, is_request=key == "sends")
                 raise declaration.build_error(item_pointer, problem)
         if key == "sends":
             source = f"{declaration.path}:{declaration.find_line(f'{pointer}/sends')}"
@@ -103,9 +103,9 @@ def _add_declared_operation(
 
 
 def _describe_unknown_location(
-    location: Location, operation: str, versions: Sequence[OperationValues], *, is_request: bool
+    location: Location, operation: str, operation_versions: Sequence[OperationValues], *, is_request: bool
 ) -> str:
-    listed = [version.list_sibling_locations(location, is_request=is_request) for version in versions]
+    listed = [version.list_sibling_locations(location, is_request=is_request) for version in operation_versions]
     known = list(dict.fromkeys(text for texts in listed for text in texts))
     shown = ", ".join(get_close_matches(str(location), known, n=_MAX_NAMES_SHOWN, cutoff=0)) or "nothing there"
     more = ", ..." if len(known) > _MAX_NAMES_SHOWN else ""

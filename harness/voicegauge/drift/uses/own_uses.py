@@ -40,7 +40,10 @@ def add_voicegauge_uses(uses: ClientUses, matcher: OperationMatcher) -> None:
 
 
 def _iterate_stated_locations(value: Any, keys: tuple[str, ...]) -> Iterator[_StatedLocation]:
-    """Yield the locations in a part of a document. `keys` lead to it from an `x-` key on; outside, they are empty."""
+    """Yield the locations that `x-` keys state in a part of a document.
+
+    `keys` is the path of the part from the `x-` key that contains it; empty outside of `x-` keys.
+    """
     if isinstance(value, dict):
         for key, item in value.items():
             inner_keys = (*keys, key) if keys or key.startswith("x-") else ()

@@ -71,7 +71,7 @@ class EmulatedResponse:
 
     @property
     def is_json(self) -> bool:
-        """Whether `body` is a JSON value, or a text."""
+        """Whether `body` is a JSON value or a text rather than bytes."""
         return not isinstance(self.body, bytes)
 
     def encode_payload(self) -> bytes:

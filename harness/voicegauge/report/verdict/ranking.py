@@ -37,7 +37,7 @@ class RankedTarget(Record, frozen=True, kw_only=True):
     target: str
     points: float | None
     """Weighted mean of the points for speed, intelligibility and price."""
-    first_share: float | None
+    share_ranked_first: float | None
     """Share of resamples in which the target is first; `None` if there are too few texts, or it has no points."""
     speed: float | None
     """Points for the median total latency: 50 for twice that of the fastest target."""
@@ -112,7 +112,7 @@ def rank_targets(
         RankedTarget(
             target=target.target,
             points=_compute_weighted_mean([measure[i] for measure in points], weights),
-            first_share=shares[i],
+            share_ranked_first=shares[i],
             speed=points[0][i],
             intelligibility=points[1][i],
             price=points[2][i],

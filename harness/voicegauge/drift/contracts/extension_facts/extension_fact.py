@@ -28,10 +28,10 @@ _DESCRIPTION_BY_DIFFERENCE = {
     "removed": "was removed",
     "changed": "was changed",
 }
-"""The words that rule descriptions use for each difference, by the end of the rule id."""
+"""The words that rule descriptions use for each difference. The key is the last word of the rule id."""
 
 _DESCRIPTION_BY_FLAG_DIFFERENCE = {"began": "now", "ended": "no longer"}
-"""The words that replace `{}` in the description of a flag, by the end of the rule id."""
+"""The words that replace `{}` in the description of a flag. The key is the last word of the rule id."""
 
 
 class ExtensionFact(NamedTuple):

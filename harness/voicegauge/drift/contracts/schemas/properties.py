@@ -84,7 +84,7 @@ def _compare_property(pair: _PropertyPair, inner_pairs: list[SchemaPair]) -> Ite
     if bool(old.applied_schemas) != bool(new.applied_schemas) and not (old.is_required and new.is_required):
         if not old.is_omitted_from_body and not new.is_omitted_from_body:
             yield pair.build_change(
-                _choose_added_rule(kind, new) if new.applied_schemas else _choose_removed_rule(kind, old)
+                _choose_rule_of_addition(kind, new) if new.applied_schemas else _choose_rule_of_removal(kind, old)
             )
         return
     yield from _compare_read_write_access(pair)
@@ -97,21 +97,21 @@ def _compare_property(pair: _PropertyPair, inner_pairs: list[SchemaPair]) -> Ite
     elif (
         kind.is_sent_by_client and not new.is_omitted_from_body and new.is_required
     ):  # it was read-only, and must now be sent
-        yield pair.build_change(_choose_added_rule(kind, new))
+        yield pair.build_change(_choose_rule_of_addition(kind, new))
     elif (
         not kind.is_sent_by_client and not old.is_omitted_from_body
     ):  # it became write-only, so that responses no longer have it
-        yield pair.build_change(_choose_removed_rule(kind, old))
+        yield pair.build_change(_choose_rule_of_removal(kind, old))
 
 
-def _choose_added_rule(schema_kind: SchemaKind, new_property: _PropertyVersion) -> str:
+def _choose_rule_of_addition(schema_kind: SchemaKind, new_property: _PropertyVersion) -> str:
     if not schema_kind.is_sent_by_client:
         return f"{schema_kind.message_type}-{new_property.required_or_optional}-property-added"
     has_default = new_property.is_required and "default" in new_property.schema.keywords
     return f"new-{new_property.required_or_optional}-{schema_kind.id_prefix}" + ("-with-default" if has_default else "")
 
 
-def _choose_removed_rule(schema_kind: SchemaKind, old_property: _PropertyVersion) -> str:
+def _choose_rule_of_removal(schema_kind: SchemaKind, old_property: _PropertyVersion) -> str:
     return (
         f"{schema_kind.id_prefix}-removed"
         if schema_kind.is_sent_by_client
