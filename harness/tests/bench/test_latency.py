@@ -230,7 +230,7 @@ def test_timestamps_of_the_provider_narrow_the_bounds_if_they_agree(
     poll = exchange("status", 300.0)
     poll = msgspec.structs.replace(poll, response=msgspec.structs.replace(poll.response, body=body))
     assert delivery.job is not None
-    last = msgspec.structs.replace(delivery.job.observations[-1], exchange=2)
+    last = msgspec.structs.replace(delivery.job.observations[-1], exchange_index=2)
     job = msgspec.structs.replace(delivery.job, observations=(*delivery.job.observations[:-1], last))
     found = measure_latency(
         msgspec.structs.replace(delivery, exchanges=(*delivery.exchanges, poll), job=job), timestamped
@@ -246,7 +246,7 @@ def test_a_job_left_the_queue_before_the_end_that_its_timestamps_state(timestamp
     body = msgspec.json.encode({"state": "done", **times})
     poll = msgspec.structs.replace(poll, response=msgspec.structs.replace(poll.response, body=body))
     assert delivery.job is not None
-    last = msgspec.structs.replace(delivery.job.observations[-1], exchange=2)
+    last = msgspec.structs.replace(delivery.job.observations[-1], exchange_index=2)
     job = msgspec.structs.replace(delivery.job, observations=(delivery.job.observations[0], last))
     found = measure_latency(
         msgspec.structs.replace(delivery, exchanges=(*delivery.exchanges, poll), job=job), timestamped
