@@ -41,6 +41,27 @@ def test_each_plan_has_its_cost_and_the_cheapest_depends_on_the_volume(voicegaug
     assert estimate("lmnt/blizzard", voicegauge_catalogue, characters_per_month=10, plans=["pro"]) == {"pro": 49.0}
 
 
+def test_of_several_named_plans_the_cheapest_is_found_and_each_has_its_own_price(
+    voicegauge_catalogue: Catalogue,
+) -> None:
+    costs = voicegauge.estimate_cost(
+        "lmnt/blizzard", characters_per_month=1_000_000, plans=["indie", "pro"], contracts=voicegauge_catalogue
+    ).costs
+    assert [(cost.plan, cost.usd, cost.is_cheapest_plan) for cost in costs] == [
+        ("indie", 50.0, False),
+        ("pro", 49.0, True),
+    ]
+    assert [cost.price for cost in costs] == ["$0.05 / 1,000 characters", "$0.045 / 1,000 characters"]
+
+
+@pytest.mark.parametrize("command", [["cost"], ["bench", "--live", "--dry-run"], ["check", "--live", "--dry-run"]])
+def test_an_unknown_plan_has_one_line_with_the_known_plans(capsys, command) -> None:
+    assert run([*command, "lmnt/blizzard", "--plan", "Pro"]) == 2
+    error = capsys.readouterr().err
+    assert error.endswith("unknown plan 'Pro': did you mean pro? known: free, indie, premium, pro\n")
+    assert error.count("\n") == 1
+
+
 def test_the_last_text_of_a_month_may_be_shorter(voicegauge_catalogue: Catalogue) -> None:
     (cost,) = voicegauge.estimate_cost(
         "pixazo/xtts-v2", characters_per_month=2_500, text_length=1_000, contracts=voicegauge_catalogue

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from voicegauge.api.options import PathLike
-from voicegauge.api.target_selection import ContractsOrFolders, select_targets, to_catalogue
+from voicegauge.api.target_selection import ContractsOrFolders, collect_contracts, select_targets, to_catalogue
 from voicegauge.bench.analysis import DEFAULT_MONTHLY_CHARACTERS, DEFAULT_TEXT_LENGTH_CHARACTERS
 from voicegauge.bench.planning import load_own_texts
+from voicegauge.client import find_account_plans
 from voicegauge.contract import (
     BaseTarget,
     MonthlyBill,
@@ -56,7 +57,7 @@ class MonthlyCost(Record, frozen=True, kw_only=True):
     is_disputed: bool
     """Whether the documents contradict each other. If so, the highest alternative counts."""
     price: str
-    """The documented price in words."""
+    """The documented price with that plan in words."""
     sources: tuple[str, ...]
     """Titles and dates of the documents that state the price."""
 
@@ -94,7 +95,7 @@ def estimate_cost(
         text_length: number of characters of each text.
         texts: file with your own texts, as for `benchmark`, which are repeated until they have `characters_per_month`
             characters; they replace `text_length`, and show how many characters the provider counts.
-        plans: names of account plans; by default every plan that a price has.
+        plans: names of account plans that are compared; by default every plan that a price has.
         credit_rates: price of one credit in dollars by provider, instead of the documented one.
         contracts: loaded contracts, or folders of your own contracts.
 
@@ -102,7 +103,7 @@ def estimate_cost(
         The cost of each target with each plan.
 
     Raises:
-        UnknownNameError: a name is not a provider or a target.
+        UnknownNameError: a name is not a provider, a target or an account plan.
         UsageError: a number is out of range, or a provider with a rate has no credits.
         DataError: the texts cannot be read.
         ContractError: a document is not a usable contract.
@@ -111,8 +112,9 @@ def estimate_cost(
         raise UsageError(
             f"a month needs at least 1 character, and a text 1 to {MAX_TEXT_LENGTH_CHARACTERS:,} characters"
         )
-    catalogue = to_catalogue(contracts).set_credit_prices(credit_rates or {}).select_account_plans(plans)
+    catalogue = to_catalogue(contracts).set_credit_prices(credit_rates or {})
     chosen = select_targets(catalogue, targets, None)
+    find_account_plans(collect_contracts(chosen), plans)  # raises for unknown names
     own_texts = [] if texts is None else [one.text for one in load_own_texts(Path(texts)).texts]
     costs = [
         cost
@@ -181,6 +183,6 @@ def _build_cost(
         exceeds_plan=bill.exceeds_plan,
         basis=bill.basis,
         is_disputed=bill.is_disputed,
-        price=describe_price(target),
+        price=describe_price(target, () if bill.plan is None else (bill.plan,)),
         sources=list_price_sources(target),
     )

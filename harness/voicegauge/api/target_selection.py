@@ -18,6 +18,7 @@ from voicegauge.api.progress import ProgressListener
 from voicegauge.client import (
     Client,
     ModelAndVoiceNames,
+    find_account_plans,
     find_key_destinations,
     read_client_key,
     read_model_and_voice_names,
@@ -280,21 +281,23 @@ def select_providers(catalogue: Catalogue, names: str | Sequence[str]) -> list[C
 
 
 def select_targets(catalogue: Catalogue, names: str | Sequence[str], live: LiveOptions | None) -> list[BaseTarget]:
-    """Return the named targets, after checking that the caller's base URLs belong to them.
+    """Return the named targets, after checking that the caller's base URLs and account plans belong to them.
 
     Args:
         catalogue: the known contracts.
         names: providers ("acme") or targets ("acme/voice-1"); all targets if empty.
-        live: options whose base URLs are compared with the servers in the contract; `None` if nothing is sent to a
-            live service.
+        live: options whose base URLs and account plans are compared with those in the contracts; `None` if nothing is
+            sent to a live service.
 
     Raises:
-        UnknownNameError: a name is not a provider or a target.
+        UnknownNameError: a name is not a provider or a target, or none of their providers has an account plan.
         UsageError: the base URLs are for several providers, or for an unknown server.
     """
     targets = catalogue.select_targets(to_names(names))
     if live is not None:
-        check_base_urls(live.base_urls, collect_contracts(targets))
+        contracts = collect_contracts(targets)
+        check_base_urls(live.base_urls, contracts)
+        find_account_plans(contracts, live.account_plans)  # raises for unknown names
     return targets
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
@@ -342,11 +342,16 @@ _LABEL_BY_PRICE_UNIT: dict[PriceUnit, str] = {
 }
 
 
-def describe_price(target: BaseTarget | Operation) -> str:
-    """Return the price as text, including disputed alternatives: "$0.015 / request"."""
-    price = target.pricing
-    if price is None:
+def describe_price(target: BaseTarget | Operation, plan_names: Collection[str] = ()) -> str:
+    """Return the price as text, including disputed alternatives: "$0.015 / request".
+
+    Args:
+        target: the target or the operation that is requested.
+        plan_names: names of account plans; without them, the plans with which the contract was loaded count.
+    """
+    if target.pricing is None:
         return "not documented"
+    price = target.pricing.select_plan(plan_names)
     currency = target.contract.provider.credits
     dollars = _format_amounts(price.readings, lambda part: part.usd, "$", "")
     credits = _format_amounts(

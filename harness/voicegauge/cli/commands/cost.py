@@ -51,7 +51,9 @@ _REMARK_BY_BASIS = {"exact": "", "estimated_duration": "length of the audio esti
     metavar="FILE",
     help="Your own texts (.txt, .csv, .jsonl) instead of a length: shows what providers count in them.",
 )
-@click.option("--plan", "plans", multiple=True, metavar="NAME", help="Only account plan NAME. May be repeated.")
+@click.option(
+    "--plan", "plans", multiple=True, metavar="NAME", help="Account plan NAME instead of all. May be repeated."
+)
 @click.option("--all-plans", is_flag=True, help="Print every plan of a target, not only the cheapest.")
 @add_credit_rate_option
 @add_contracts_option

@@ -53,7 +53,7 @@ def find_account_plans(contracts: Iterable[Contract], plan_names: Collection[str
         UnknownNameError: no contract has a plan of a given name.
     """
     limits = {contract.id: contract.limits for contract in contracts}
-    known = [name for spec in limits.values() for name in spec.plans]
+    known = {name for spec in limits.values() for name in spec.plans}
     for name in plan_names:
         if name not in known:
             raise UnknownNameError("plan", name, known)
