@@ -52,6 +52,16 @@ def test_a_price_fails_if_any_change_does(saved_nights: Path, tmp_path: Path) ->
     assert run_history(folder, "--fail-on", "change") == 1
 
 
+def test_too_few_nights_are_not_reported_as_no_regression(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for index in range(3):
+        save(tmp_path / str(index), made_run(index))
+    assert run_history(tmp_path, "--html", tmp_path / "page.html") == 0
+    assert "nothing can be judged before night 8" in capsys.readouterr().out
+    html = (tmp_path / "page.html").read_text()
+    assert "Nothing can be judged before night 8" in html
+    assert "No new regression" not in html
+
+
 def test_live_and_emulated_runs_and_regions_are_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(tmp_path / "emulated", made_run(0))
     for region, latency_ms in (("eu", 200.0), ("us", 900.0)):

@@ -196,6 +196,12 @@ def test_large_amounts_are_described_with_separators(priced) -> None:
     )
 
 
+def test_one_price_beside_a_document_without_any_is_not_disputed(priced) -> None:
+    target = priced("{per: request, source: {document: acme.md}, alternatives: [{per: request, usd: 2}]}")
+    assert quote_price(target, 500) == (2, None, False)
+    assert list_price_sources(target) == ()  # acme.md states no amount
+
+
 def test_the_documents_that_state_a_price_are_named_once(priced) -> None:
     stated = "{per: request, usd: 1, source: {document: acme.md}, alternatives: [{per: request, usd: 2"
     assert list_price_sources(priced(f"{stated}, source: {{document: acme.md}}}}]}}")) == (

@@ -89,7 +89,21 @@ def test_missing_and_disputed_prices_are_named(tmp_path: Path) -> None:
 
 def test_a_cheapest_target_with_a_disputed_price_says_so_in_the_headline(tmp_path: Path) -> None:
     verdict, _ = summarize(make_run(tmp_path, (FAST, VOICES[5]), repetitions=1))
-    assert "acme/fast is the cheapest (a price is disputed)" in verdict.headline
+    assert "acme/fast is the cheapest (the price of pebble/stone is disputed)" in verdict.headline
+
+
+def test_a_price_that_only_a_third_party_states_is_not_a_dispute(tmp_path: Path) -> None:
+    folder, run = make_run(tmp_path, (FAST, SLOW), repetitions=1)
+    first = run.manifest.targets[0]
+    targets = (
+        msgspec.structs.replace(first, price=msgspec.structs.replace(first.price, stated_by_provider=False)),
+        *run.manifest.targets[1:],
+    )
+    manifest = msgspec.structs.replace(run.manifest, targets=targets)
+    verdict, _ = summarize((folder, msgspec.structs.replace(run, manifest=manifest)))
+    assert "acme/fast is the cheapest" in verdict.headline
+    assert "isputed" not in verdict.headline + details(verdict)["price"]
+    assert "does not bind it: acme/fast." in details(verdict)["price"]
 
 
 def test_runs_without_results_are_described_in_their_own_words(tmp_path: Path) -> None:

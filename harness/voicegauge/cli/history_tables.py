@@ -11,6 +11,7 @@ from voicegauge.model import Provenance
 from voicegauge.printable import format_count
 from voicegauge.report.history import (
     METRIC_LABELS,
+    NOT_JUDGED,
     TimelineEntry,
     build_timeline,
     find_nights,
@@ -43,6 +44,9 @@ def print_history(history: RunHistory) -> None:
     hidden = len(history.skipped) - MAX_SKIPPED_RUNS
     if hidden > 0:
         out.print(f"left out: {hidden} more; --json lists all")
+    if not history.is_judged:
+        out.print(NOT_JUDGED)
+        return
     alerts = len(history.new_regressions)
     out.print(
         format_count(alerts, "alert") + f" on the latest night, {history.nights[-1]}", style="red" if alerts else ""

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from voicegauge.contract.contract import BaseTarget, Operation
-from voicegauge.contract.extension import CharacterCount, PriceSpec, PriceUnit, PriceUsage
+from voicegauge.contract.extension import CharacterCount, PriceSpec, PriceUnit, PriceUsage, SourceDocument
 from voicegauge.errors import UsageError
 
 ASSUMED_SPEECH_CHARACTERS_PER_S = 15.0
@@ -102,8 +102,9 @@ def quote_price(
     credits = _choose_first_or_highest(stated.credits, [other.credits for other in others])
     if user_price_usd is not None:
         return PriceQuote(user_price_usd, credits, is_disputed=False)
+    with_amount = sum(one.usd is not None or one.credits is not None for one in (stated, *others))
     return PriceQuote(
-        _choose_first_or_highest(stated.usd, [other.usd for other in others]), credits, is_disputed=bool(others)
+        _choose_first_or_highest(stated.usd, [other.usd for other in others]), credits, is_disputed=with_amount > 1
     )
 
 
@@ -369,12 +370,26 @@ def describe_price(target: BaseTarget | Operation, plan_names: Collection[str] =
 
 def list_price_sources(target: BaseTarget) -> tuple[str, ...]:
     """Return the titles and dates of the documents that state the price, without duplicates."""
+    return tuple(dict.fromkeys(f"{document.title}, {document.date}" for document in _list_price_documents(target)))
+
+
+def is_stated_by_provider(target: BaseTarget) -> bool:
+    """Whether a document that binds the provider states an amount; also if no document is named."""
+    documents = _list_price_documents(target)
+    return not documents or any(document.normative for document in documents)
+
+
+def _list_price_documents(target: BaseTarget) -> list[SourceDocument]:
+    """List the documents of the readings with an amount. A reading without one only says that none is stated."""
     price = target.pricing
     if price is None:
-        return ()
-    documents = target.contract.provider.sources
-    named = (documents[p.source.document] for p in price.readings if p.source)
-    return tuple(dict.fromkeys(f"{document.title}, {document.date}" for document in named))
+        return []
+    sources = target.contract.provider.sources
+    return [sources[one.source.document] for one in price.readings if one.source and _has_amount(one)]
+
+
+def _has_amount(reading: PriceSpec) -> bool:
+    return any(part.usd is not None or part.credits is not None or part.plans for part in reading.parts)
 
 
 def _format_amounts(

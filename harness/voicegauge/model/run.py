@@ -70,6 +70,9 @@ class TargetPrice(Record, frozen=True, kw_only=True):
     """The account plans that the price in dollars depends on."""
     disputed: bool = False
     """Whether the documents contradict each other about the price."""
+    stated_by_provider: bool = True
+    """Whether a document that binds the provider states the price, or the user; `False` if only others do, such as
+    third parties or client libraries."""
     sources: tuple[str, ...] = ()
     """Titles and dates of the documents that state the price."""
 

@@ -290,6 +290,7 @@ def _render_template(
             views=views,
             site=site,
             table=rows,
+            has_best=any(any(row.best) for _, row in rows),
             sorted_by=next((key for key in SORT_KEYS if key in keys), ""),
             columns=columns,
             monthly_characters=report.monthly_characters,

@@ -123,6 +123,8 @@ class TargetCost(Record, frozen=True, kw_only=True):
 
     If so, the user's own price is shown, or else the highest documented one.
     """
+    stated_by_provider: bool
+    """Whether a document that binds the provider states the price, or the user; `False` for one of a third party."""
     price: str
     """The documented price in words."""
 
@@ -199,6 +201,7 @@ def compute_target_cost(
         monthly_characters=monthly_characters,
         line=line,
         disputed=target.price.disputed,
+        stated_by_provider=target.price.stated_by_provider,
         price=target.price.description,
     )
 

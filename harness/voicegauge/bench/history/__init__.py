@@ -1,7 +1,7 @@
 """Follows metrics over the saved runs of a folder, night by night, and finds when their level changed."""
 
 from voicegauge.bench.history.history_run import HistoryMetric, HistoryRun, HistoryUnit, measure_run
-from voicegauge.bench.history.level_shifts import LevelShift, Noise, find_level_shifts
+from voicegauge.bench.history.level_shifts import MIN_NIGHTS, LevelShift, Noise, find_level_shifts
 from voicegauge.bench.history.metric_series import MetricSeries, NightValue, SeriesKey, build_series
 from voicegauge.bench.history.run_folders import ReportProgress, SkippedRun
 from voicegauge.bench.history.run_history import (
@@ -15,6 +15,7 @@ from voicegauge.bench.history.run_history import (
 from voicegauge.bench.history.store import STORE_FILE_NAME
 
 __all__ = [
+    "MIN_NIGHTS",
     "STORE_FILE_NAME",
     "HistoryEvent",
     "HistoryMetric",

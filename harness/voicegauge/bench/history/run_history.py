@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from voicegauge.bench.history.history_run import HistoryRun, HistoryTarget
-from voicegauge.bench.history.level_shifts import LevelShift, find_level_shifts
+from voicegauge.bench.history.level_shifts import MIN_NIGHTS, LevelShift, find_level_shifts
 from voicegauge.bench.history.metric_series import (
     MetricSeries,
     NightValue,
@@ -91,6 +91,11 @@ class RunHistory(Record, frozen=True, kw_only=True):
     def new_regressions(self) -> tuple[LevelChange, ...]:
         """The alerts: regressions that the latest night has confirmed."""
         return tuple(change for change in self.changes if change.is_new and change.direction == "regression")
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether any series is long enough for a change of its level to be found."""
+        return any(len(one.nights) >= MIN_NIGHTS for one in self.series if one.key.unit != "usd")
 
     @property
     def has_new_change(self) -> bool:

@@ -19,6 +19,7 @@ from voicegauge.contract import (
     UnitPrice,
     compute_unit_prices,
     describe_price,
+    is_stated_by_provider,
     list_price_sources,
     quote_price,
 )
@@ -321,6 +322,7 @@ def build_target_ref(target: BaseTarget, user_price_usd: float | None = None) ->
             plans=tuple(TargetPlan(**plan._asdict()) for plan in dollars.plans) if dollars is not None else (),
             credits=_convert_to_amount_per_unit(in_credits),
             disputed=quote_price(target, DEFAULT_TEXT_LENGTH_CHARACTERS, user_price_usd=user_price_usd).is_disputed,
+            stated_by_provider=user_price_usd is not None or is_stated_by_provider(target),
             sources=list_price_sources(target) if user_price_usd is None else (),
         ),
         max_characters=_find_max_characters(target),

@@ -102,7 +102,7 @@ def _build_finding(finding: ReportedFinding, rule: RuleDescription, number: int)
     summary, _, basis = rule.help.partition("\n\nBased on: ")
     facts = (
         ("Expected and received", finding.message),
-        ("Received", seen.get("evidence")),
+        ("Evidence", seen.get("evidence")),
         ("Where in the traffic", seen.get("pointer")),
         ("The other reading", seen.get("reading")),
         ("Case", seen.get("case")),

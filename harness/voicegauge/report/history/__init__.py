@@ -1,6 +1,6 @@
 """Shows the history of a folder of runs: its time line in words, and a page with charts."""
 
-from voicegauge.report.history.history_page import render_history_page
+from voicegauge.report.history.history_page import NOT_JUDGED, render_history_page
 from voicegauge.report.history.timeline import (
     METRIC_LABELS,
     TimelineEntry,
@@ -13,6 +13,7 @@ from voicegauge.report.history.timeline import (
 
 __all__ = [
     "METRIC_LABELS",
+    "NOT_JUDGED",
     "TimelineEntry",
     "build_timeline",
     "find_nights",

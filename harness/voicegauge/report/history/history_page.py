@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from voicegauge.bench.history import MetricSeries, RunHistory
+from voicegauge.bench.history import MIN_NIGHTS, MetricSeries, RunHistory
 from voicegauge.model import Provenance
 from voicegauge.printable import format_count
 from voicegauge.report.history.time_series_chart import (
@@ -28,7 +28,10 @@ from voicegauge.report.history.timeline import (
     list_setups,
 )
 from voicegauge.report.page_assets import create_template_environment, load_assets
+from voicegauge.report.text_format import capitalize_sentence
 
+NOT_JUDGED = f"nothing can be judged before night {MIN_NIGHTS}, counted for each series on its own"
+"""What is said instead of the number of regressions while there are too few nights."""
 STYLES = ("base.css", "verdict.css", "tables.css", "charts.css", "history.css", "media.css")
 
 
@@ -82,6 +85,8 @@ def render_history_page(history: RunHistory) -> str:
 
 def _build_headline(history: RunHistory) -> str:
     alerts = history.new_regressions
+    if not history.is_judged:
+        return capitalize_sentence(f"{NOT_JUDGED}.")
     if not alerts:
         return f"No new regression on the latest night, {history.nights[-1]}."
     targets = ", ".join(dict.fromkeys(change.key.target for change in alerts))

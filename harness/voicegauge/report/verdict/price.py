@@ -16,23 +16,25 @@ def state_prices(run: MeasuredRun) -> VerdictStatement | None:
     priced = [(target, usd) for target in delivered if (usd := target.cost.usd_per_1m_characters) is not None]
     priced.sort(key=lambda pair: pair[1])
     reasons = _describe_missing_prices([target for target in delivered if target.cost.usd_per_1m_characters is None])
-    disputed = _describe_disputes([target for target in delivered if target.cost.disputed])
+    remarks = join_sentences(
+        _describe_disputes([target for target in delivered if target.cost.disputed]),
+        _describe_prices_of_others([target for target in delivered if not target.cost.stated_by_provider]),
+    )
     if not priced:
-        return _build_statement("no price in dollars", join_sentences(f"{reasons.capitalize()}", disputed))
+        return _build_statement("no price in dollars", join_sentences(f"{reasons.capitalize()}", remarks))
     cheapest = describe_cheapest(priced)
     if reasons:
         among = f"Of the {format_count_with_noun(len(priced), 'target')} with a price in dollars, {cheapest}"
-        return _build_statement(f"prices not comparable: {reasons}", join_sentences(among, disputed))
-    has_dispute = any(target.cost.disputed for target, _ in priced)
-    remark = " (a price is disputed)" if has_dispute else ""
+        return _build_statement(f"prices not comparable: {reasons}", join_sentences(among, remarks))
+    remark = _format_disputed_remark([target.target for target, _ in priced if target.cost.disputed])
     if len(priced) == 1:
-        return _build_statement(f"{_describe_price(priced[0][1])}{remark}", join_sentences(cheapest, disputed))
+        return _build_statement(f"{_describe_price(priced[0][1])}{remark}", join_sentences(cheapest, remarks))
     lowest = [target.target for target, usd in priced if usd == priced[0][1]]
     if len(lowest) == len(priced):
-        return _build_statement(f"all cost the same{remark}", join_sentences(cheapest, disputed))
+        return _build_statement(f"all cost the same{remark}", join_sentences(cheapest, remarks))
     verb = "is" if len(lowest) == 1 else "are"
     return _build_statement(
-        f"{format_target_names(lowest, lowest[0])} {verb} the cheapest{remark}", join_sentences(cheapest, disputed)
+        f"{format_target_names(lowest, lowest[0])} {verb} the cheapest{remark}", join_sentences(cheapest, remarks)
     )
 
 
@@ -79,6 +81,20 @@ def _describe_disputes(targets: list[TargetSummary]) -> str:
         f"Disputed, because the provider's documents contradict each other: {names}. "
         "Your own price counts if you gave one, or else the highest documented one"
     )
+
+
+def _describe_prices_of_others(targets: list[TargetSummary]) -> str:
+    if not targets:
+        return ""
+    names = join_words([target.target for target in targets])
+    return f"No document of the provider states a price, only another one that does not bind it: {names}"
+
+
+def _format_disputed_remark(names: list[str]) -> str:
+    if not names:
+        return ""
+    noun, verb = ("price", "is") if len(names) == 1 else ("prices", "are")
+    return f" (the {noun} of {format_target_names(names, names[0])} {verb} disputed)"
 
 
 def _build_statement(summary: str, detail: str) -> VerdictStatement:
