@@ -100,3 +100,8 @@ def test_baselines_that_cannot_be_measured_are_refused_before_anything_is_sent(
     assert voicegauge([*words, *given]) == 2
     assert reason in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_baseline_is_one_target(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert voicegauge([*words, "acme/now", "--against", "acme", "--dry-run"]) == 2
+    assert capsys.readouterr().err == "voicegauge: --against acme: name one target, such as acme/NAME\n"

@@ -139,6 +139,14 @@ def test_text_of_a_contract_is_printed_unchanged(
     assert "Voice [red] [/b] :key:" in capsys.readouterr().out
 
 
+def test_a_contract_without_examples_and_recordings_is_not_judged(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "acme.yaml").write_text(MINIMAL_CONTRACT)
+    assert run(["check", "acme", "--contracts", "acme.yaml"]) == 3
+    assert "nothing was judged of acme: its document has no examples" in capsys.readouterr().err
+
+
 def test_settings_come_from_the_file_and_flags_win(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "voicegauge.toml").write_text('[providers]\njson = "out.json"\n')
     assert run(["providers"]) == 0

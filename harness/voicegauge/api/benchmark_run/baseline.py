@@ -43,10 +43,12 @@ class BaselineOptions:
         """Return the names of the targets to measure, the baseline target first.
 
         Raises:
-            UsageError: no other target is named.
+            UsageError: the baseline is a whole provider, or no other target is named.
         """
         if self.target is None:
             return tuple(names)
+        if "/" not in self.target:
+            raise UsageError(f"--against {self.target}: name one target, such as {self.target}/NAME")
         if not set(names) - {self.target}:
             raise UsageError(f"--against {self.target}: name the targets to compare with it, too")
         return self.target, *(name for name in names if name != self.target)

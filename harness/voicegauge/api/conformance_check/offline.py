@@ -41,3 +41,7 @@ def check_offline(
     for file_or_folder in recordings:
         if not any(path.is_relative_to(file_or_folder) for path in judged):
             collector.add_not_judged(str(file_or_folder), f"it has no recording (*.har) of {providers}")
+    if not recordings and not collector.exchange_count:
+        collector.add_not_judged(
+            providers, "its document has no examples, and it has no recordings; send requests with --emulated or --live"
+        )
