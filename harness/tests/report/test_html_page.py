@@ -188,7 +188,16 @@ def test_two_runs_are_compared_with_verdicts_texts_and_what_differed(tmp_path: P
     assert "Run B against run A: north/aurora worse in total latency" in text
     assert re.search(r"total latency.*\+1[0-9]{2}%", text, re.DOTALL)
     assert "3.14.0" in text
+    assert "2 facts differ between the runs" in text
+    assert "Seed" in text
     assert "Texts that differ most in latency" in text
+
+
+def test_a_highlight_is_explained_only_where_there_is_one(typical: str, tmp_path: Path) -> None:
+    assert "Highlighted</span> in a column" in typical
+    alone = page_of(make_run(tmp_path, VOICES[:1], repetitions=1))
+    assert "Highlighted" not in alone
+    assert "No target stands out in any column." in alone
 
 
 def test_runs_that_cannot_be_compared_say_why(tmp_path: Path) -> None:

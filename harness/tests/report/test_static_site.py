@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from voicegauge.bench.running import save_run
+from voicegauge.bench.running import load_run, save_run
 from voicegauge.cli import run as voicegauge
-from voicegauge.model import Provenance
+from voicegauge.model import Failure, Provenance
+from voicegauge.report import write_site
 
 from ..builders.report_runs import HOSTILE, VOICES, make_run
 
@@ -67,6 +68,22 @@ def test_a_run_is_compared_with_the_one_before_it_of_its_own_kind(site: Path) ->
     compared = (site / "run-second-compared.html").read_text()
     assert "Run B against run A" in compared
     assert "<audio" not in compared or compared.count("<audio") <= 4  # the clips are on the pages of the runs
+
+
+def test_a_run_without_a_success_says_so_and_is_not_compared(tmp_path: Path) -> None:
+    runs = [make_dated_run(tmp_path / name, f"2026-11-2{day}", name) for day, name in enumerate(("a", "b", "c"))]
+    folder, failed = runs[1], load_run(runs[1])
+    samples = tuple(
+        msgspec.structs.replace(one, failure=Failure(kind="network", message="status 500")) for one in failed.samples
+    )
+    manifest = msgspec.structs.replace(failed.manifest, finished=False)
+    save_run(folder, msgspec.structs.replace(failed, manifest=manifest, samples=samples))
+    write_site([(run, load_run(run)) for run in runs], tmp_path / "site", clips=0)
+    index = (tmp_path / "site" / "index.html").read_text()
+    assert "nothing succeeded" in index
+    assert "interrupted" not in index
+    assert [page.name for page in (tmp_path / "site").glob("*-compared.html")] == ["run-c-compared.html"]
+    assert "run-a.html" in list_links(tmp_path / "site" / "run-c-compared.html")
 
 
 def test_pages_link_to_their_neighbours_and_ids_of_runs_name_no_other_folder(site: Path) -> None:

@@ -292,7 +292,8 @@ def _check_different(baselines: Sequence[Run], run: Run) -> None:
 
 def _check_has_samples(run: Run) -> None:
     if not any(sample.is_measured for sample in run.samples):
-        raise DataError(f"not comparable: the run {run.manifest.run_id} has no sample: it was stopped too early")
+        reason = "nothing succeeded" if any(sample.failure for sample in run.samples) else "it was stopped too early"
+        raise DataError(f"not comparable: the run {run.manifest.run_id} has no sample: {reason}")
 
 
 def _find_common_scores(runs: Sequence[Run]) -> list[ScoreSet] | None:

@@ -94,7 +94,8 @@ def measure_run(run: Run, path: str) -> HistoryRun:
     manifest = run.manifest
     scores = run.score_sets[-1] if run.score_sets else None
     if not any(sample.is_measured for sample in run.samples):
-        raise DataError("has no sample: it was stopped too early")
+        reason = "nothing succeeded" if any(sample.failure for sample in run.samples) else "it was stopped too early"
+        raise DataError(f"has no sample: {reason}")
     samples = group_target_samples(run, scores)
     return HistoryRun(
         path=path,

@@ -43,7 +43,7 @@ class SiteEntry(NamedTuple):
     file: str
     report: RunReport
     comparison: ComparisonLink | None
-    """`None` for the first run of its kind."""
+    """`None` for the first run of its kind, and for a run without results."""
 
     @property
     def headline(self) -> str:
@@ -71,6 +71,11 @@ class SiteEntry(NamedTuple):
         return sum(target.samples for target in self.report.targets)
 
     @property
+    def has_results(self) -> bool:
+        """Whether any measured request succeeded."""
+        return self.requests > self.failures
+
+    @property
     def failures(self) -> int:
         """Number of measured requests that failed."""
         return sum(target.failures for target in self.report.targets)
@@ -86,7 +91,7 @@ def write_site(
 ) -> Path:
     """Write `runs` as pages that link to each other and need no network.
 
-    A run is compared with the latest earlier one of the same kind, suite and provenance.
+    A run with results is compared with the latest earlier one with results, of the same kind, suite and provenance.
 
     Args:
         runs: each run with its folder.
@@ -115,12 +120,15 @@ def write_site(
         )
         report = summarize_runs([one], characters=characters, clips=clips)
         write_file(folder / f"{names[number]}.html", render_page(report, [one], site=links).encode())
-        before = latest.get(_get_kind(one[1]))
-        comparison = None
-        if before is not None:
-            comparison = _write_comparison(folder, (ordered[before], one), (names[before], names[number]), characters)
-        latest[_get_kind(one[1])] = number
-        entries.append(SiteEntry(f"{names[number]}.html", report.runs[0], comparison))
+        entry = SiteEntry(f"{names[number]}.html", report.runs[0], None)
+        if entry.has_results:
+            before = latest.get(_get_kind(one[1]))
+            if before is not None:
+                pair = (ordered[before], one)
+                comparison = _write_comparison(folder, pair, (names[before], names[number]), characters)
+                entry = entry._replace(comparison=comparison)
+            latest[_get_kind(one[1])] = number
+        entries.append(entry)
         on_page(number + 1, len(ordered))
     write_file(folder / INDEX_NAME, _render_index(entries[::-1], has_history=has_history).encode())
     return folder / INDEX_NAME
