@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -112,7 +113,14 @@ def test_credits_are_converted_at_the_rate_of_the_user(voicegauge_catalogue: Cat
         ({"credit_rates": {"openai": 1.0}}, UsageError),
         ({"credit_rates": {"nobody": 1.0}}, UnknownNameError),
         ({"characters_per_month": 0}, UsageError),
+        ({"characters_per_month": "2M"}, UsageError),
+        ({"characters_per_month": math.nan}, UsageError),
+        ({"characters_per_month": 10**13}, UsageError),
         ({"text_length": 0}, UsageError),
+        ({"text_length": "500"}, UsageError),
+        ({"credit_rates": {"ttsai": 1e300}}, UsageError),
+        ({"credit_rates": {"ttsai": math.nan}}, UsageError),
+        ({"credit_rates": {"ttsai": "0.1"}}, UsageError),
         ({"targets": "ttsai/stt-whisper"}, UsageError),
     ],
 )
@@ -137,7 +145,9 @@ def test_the_command_prints_the_cheapest_plan_and_writes_all(capsys) -> None:
     ("arguments", "message"),
     [
         (["--characters-per-month", "2Q"], "is not a number of characters, such as 2M"),
+        (["--characters-per-month", "1000000000000000"], "is more than 1,000,000,000,000 characters"),
         (["--credit-rate", "ttsai"], "write PROVIDER=USD"),
+        (["--credit-rate", "ttsai=1e300"], "price of a credit of ttsai: is not from $0 to $1,000"),
         (["--texts", "own.txt", "--text-length", "9"], "leave out --text-length"),
     ],
 )
@@ -146,6 +156,18 @@ def test_a_malformed_option_has_one_line(capsys, arguments, message) -> None:
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("volume", "length", "line"),
+    [
+        ("2M", "1000000", "2,000,000 characters per month, in texts of 1,000,000 characters"),
+        ("2", "1", "2 characters per month, in texts of 1 character"),
+    ],
+)
+def test_the_command_states_the_length_of_the_texts(capsys, volume, length, line) -> None:
+    assert run(["cost", "openai/tts-1", "--characters-per-month", volume, "--text-length", length]) == 0
+    assert capsys.readouterr().out.rstrip().endswith(line)
 
 
 @pytest.mark.parametrize(("text", "number"), [("2M", 2e6), ("1.5k", 1500), ("1,500,000", 1.5e6), ("7", 7), ("1B", 1e9)])

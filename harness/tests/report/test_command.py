@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from voicegauge import build_report
 from voicegauge.cli import run as voicegauge
+from voicegauge.errors import UsageError
 
 from ..builders.report_runs import VOICES, make_run
 from ..builders.small_disk import small_disk
@@ -101,6 +103,8 @@ def test_the_monthly_volume_is_stated(folder: Path, capsys: pytest.CaptureFixtur
     assert "per month 2,000,000 characters" in capsys.readouterr().out
     assert voicegauge(["report", str(folder), "--json", "-", "--credit-rate", "nobody=0.1"]) == 2
     assert "unknown provider in the runs 'nobody'" in capsys.readouterr().err
+    with pytest.raises(UsageError, match=r"price of a credit of nobody: is not from \$0 to \$1,000"):
+        build_report(folder, credit_rates={"nobody": 1e300})
 
 
 def test_a_run_that_cannot_be_reported_is_one_line_and_exit_2(

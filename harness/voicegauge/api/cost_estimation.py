@@ -8,7 +8,7 @@ from pathlib import Path
 
 from voicegauge.api.options import PathLike
 from voicegauge.api.target_selection import ContractsOrFolders, collect_contracts, select_targets, to_catalogue
-from voicegauge.bench.analysis import DEFAULT_MONTHLY_CHARACTERS, DEFAULT_TEXT_LENGTH_CHARACTERS
+from voicegauge.bench.analysis import DEFAULT_MONTHLY_CHARACTERS, DEFAULT_TEXT_LENGTH_CHARACTERS, MAX_MONTHLY_CHARACTERS
 from voicegauge.bench.planning import load_own_texts
 from voicegauge.client import find_account_plans
 from voicegauge.contract import (
@@ -108,10 +108,8 @@ def estimate_cost(
         DataError: the texts cannot be read.
         ContractError: a document is not a usable contract.
     """
-    if characters_per_month < 1 or not 1 <= text_length <= MAX_TEXT_LENGTH_CHARACTERS:
-        raise UsageError(
-            f"a month needs at least 1 character, and a text 1 to {MAX_TEXT_LENGTH_CHARACTERS:,} characters"
-        )
+    _check_character_count("characters of a month", characters_per_month, MAX_MONTHLY_CHARACTERS)
+    _check_character_count("characters of a text", text_length, MAX_TEXT_LENGTH_CHARACTERS)
     catalogue = to_catalogue(contracts).set_credit_prices(credit_rates or {})
     chosen = select_targets(catalogue, targets, None)
     find_account_plans(collect_contracts(chosen), plans)  # raises for unknown names
@@ -126,6 +124,11 @@ def estimate_cost(
         text_length=text_length if not own_texts else sum(map(len, own_texts)) / len(own_texts),
         costs=tuple(costs),
     )
+
+
+def _check_character_count(subject: str, count: int, max_count: int) -> None:
+    if not isinstance(count, int) or not 1 <= count <= max_count:
+        raise UsageError(f"{subject}: {count!r} is not a whole number from 1 to {max_count:,}")
 
 
 def _compute_target_costs(

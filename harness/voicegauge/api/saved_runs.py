@@ -26,6 +26,7 @@ from voicegauge.bench.analysis import (
 from voicegauge.bench.analysis import compare_targets as compare_targets_of_run
 from voicegauge.bench.running import find_run_folder, save_run
 from voicegauge.bench.scoring import choose_scoring_asr, score_run
+from voicegauge.contract import check_credit_price
 from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.files import write_file
 from voicegauge.model import Provenance, Record, Run, ScoreSet, write_parquet
@@ -248,7 +249,11 @@ def build_report(
 
     Raises:
         DataError: a run cannot be read.
+        UnknownNameError: no run has a target of a provider in `credit_rates`.
+        UsageError: the price of a credit is out of range.
     """
+    for provider, usd in (credit_rates or {}).items():
+        check_credit_price(provider, usd)
     loaded = [(find_run_folder(path), convert_credits(load_run(path), credit_rates or {})) for path in to_paths(runs)]
     known = {target.id.partition("/")[0] for _, run in loaded for target in run.manifest.targets}
     for provider in credit_rates or {}:

@@ -23,7 +23,6 @@ CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
 _MULTIPLIERS = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
-_MAX_CHARACTERS = 10**12
 
 
 class FiniteRange(click.FloatRange):
@@ -43,10 +42,14 @@ class CharacterNumber(click.ParamType[int]):
     name = "number"
 
     def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return `value` as a whole number of at least 1."""
+        """Return `value` as a whole number of at least 1 and at most `MAX_MONTHLY_CHARACTERS`."""
+        from voicegauge.bench.analysis import MAX_MONTHLY_CHARACTERS
+
         found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMbB]?)", str(value).replace(",", "").replace("_", ""))
         number = 0.0 if found is None else float(found[1]) * _MULTIPLIERS[found[2].lower()]
-        if not 1 <= number <= _MAX_CHARACTERS or number != int(number):
+        if number > MAX_MONTHLY_CHARACTERS:
+            self.fail(f"{str(value)!r} is more than {MAX_MONTHLY_CHARACTERS:,} characters.", param, ctx)
+        if number < 1 or number != int(number):
             self.fail(f"{str(value)!r} is not a number of characters, such as 2M, 500k or 1500000.", param, ctx)
         return int(number)
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract, Target
 from voicegauge.contract.documents import find_contract_files
 from voicegauge.contract.loading import load_contract
+from voicegauge.contract.pricing import check_credit_price
 from voicegauge.data import find_bundled_folder
 from voicegauge.errors import ContractError, UnknownNameError, UsageError
 
@@ -34,8 +35,10 @@ class Catalogue:
 
         Raises:
             UnknownNameError: no contract has that provider id.
-            UsageError: the provider has no credits.
+            UsageError: the provider has no credits, or a price is not a number from 0 to `MAX_CREDIT_USD`.
         """
+        for name, usd in usd_by_provider.items():
+            check_credit_price(name, usd)
         changed = {name: self.find_provider(name).set_credit_price(usd) for name, usd in usd_by_provider.items()}
         return Catalogue({**self._contracts, **changed}.values()) if changed else self
 

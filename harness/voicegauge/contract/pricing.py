@@ -15,6 +15,8 @@ ASSUMED_SPEECH_CHARACTERS_PER_S = 15.0
 """Estimated number of characters spoken per second, for prices per minute of audio. English is spoken at about 150
 words, or 900 characters, per minute."""
 
+MAX_CREDIT_USD = 1_000
+"""Highest price of one credit in dollars that the user may set, so that a mistyped number is noticed."""
 
 EXACT_AMOUNT_TOLERANCE = 1e-6
 """Relative tolerance for equal amounts, because sums of decimal fractions are not exact in binary floating point."""
@@ -59,9 +61,21 @@ def parse_credit_rate(text: str) -> tuple[str, float]:
     """Parse the price of one credit in dollars that the user sets for a provider: "acme=0.001".
 
     Raises:
-        UsageError: the text does not have that form, or the amount is not a valid number.
+        UsageError: the text does not have that form, or the amount is not a valid price of a credit.
     """
-    return _parse_named_amount(text, "PROVIDER=USD, such as acme=0.001")
+    provider_id, credit_usd = _parse_named_amount(text, "PROVIDER=USD, such as acme=0.001")
+    check_credit_price(provider_id, credit_usd)
+    return provider_id, credit_usd
+
+
+def check_credit_price(provider_id: str, credit_usd: float) -> None:
+    """Check the price of one credit in dollars that the user sets for a provider.
+
+    Raises:
+        UsageError: it is not a number from 0 to `MAX_CREDIT_USD`.
+    """
+    if not isinstance(credit_usd, int | float) or not 0 <= credit_usd <= MAX_CREDIT_USD:
+        raise UsageError(f"price of a credit of {provider_id}: is not from $0 to ${MAX_CREDIT_USD:,}")
 
 
 def _parse_named_amount(text: str, form: str) -> tuple[str, float]:

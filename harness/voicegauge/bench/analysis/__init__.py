@@ -11,6 +11,7 @@ from voicegauge.bench.analysis.comparison import (
 from voicegauge.bench.analysis.cost import (
     DEFAULT_MONTHLY_CHARACTERS,
     DEFAULT_TEXT_LENGTH_CHARACTERS,
+    MAX_MONTHLY_CHARACTERS,
     TargetCost,
     compute_target_cost,
     convert_credits,
@@ -36,6 +37,7 @@ __all__ = [
     "DEFAULT_DRIFT",
     "DEFAULT_MONTHLY_CHARACTERS",
     "DEFAULT_TEXT_LENGTH_CHARACTERS",
+    "MAX_MONTHLY_CHARACTERS",
     "MIN_COMPARED_TIME_MS",
     "CategoryErrorRate",
     "ChangeThreshold",

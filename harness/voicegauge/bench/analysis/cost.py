@@ -21,6 +21,8 @@ length matters because a price per request becomes cheaper per character the lon
 
 DEFAULT_MONTHLY_CHARACTERS = 10_000_000
 """Default number of characters spoken in a month, at which the monthly price is stated."""
+MAX_MONTHLY_CHARACTERS = 10**12
+"""Highest number of characters of a month for which a price is computed."""
 
 
 class PlanCost(Record, frozen=True, kw_only=True):

@@ -112,9 +112,15 @@ def _print_estimate(estimate: CostEstimate, *, all_plans: bool) -> None:
             table.add_row(f"{cost.target}\n  {remark}" if remark else cost.target, cost.plan or "", *amounts)
     out.print(table)
     out.print(
-        f"{estimate.characters_per_month:,} characters per month, in texts of {estimate.text_length:,.4g} characters"
+        f"{_format_characters(estimate.characters_per_month)} per month, "
+        f"in texts of {_format_characters(estimate.text_length)}"
     )
     _print_missing_rates(shown)
+
+
+def _format_characters(count: float) -> str:
+    number = f"{count:,.1f}".removesuffix(".0")
+    return f"{number} character{'' if number == '1' else 's'}"
 
 
 def _print_missing_rates(costs: Sequence[MonthlyCost]) -> None:
