@@ -96,6 +96,7 @@ SAMPLES_PAGE = """\
 A saved run as a table with one row per sample, for pandas, DuckDB, R or a spreadsheet:
 
 ```console
+$ voicegauge bench pixelapi --out runs
 $ voicegauge report runs/* --out samples.parquet
 $ voicegauge report runs/* --out samples.csv
 ```
@@ -103,7 +104,7 @@ $ voicegauge report runs/* --out samples.csv
 ```python
 run = voicegauge.load_run("runs/monday")  # typed records: run.manifest, run.samples, run.score_sets
 frame = run.to_data_frame()  # pandas
-frame[frame.status == "success"].groupby("target").total_latency_ms.median()
+frame[(frame.status == "success") & ~frame.warmup].groupby("target").total_latency_ms.median()
 ```
 
 Parquet and data frames need `pip install 'voicegauge[data]'`. Failed samples and warm-up samples have a row as well
