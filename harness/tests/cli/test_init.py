@@ -132,6 +132,28 @@ def test_a_response_without_audio_in_the_document_gets_a_media_type_to_review(do
     assert voicegauge.check(["acme"], emulated=True, contracts=[overlay]).findings == ()
 
 
+@pytest.mark.parametrize("is_reference", [False, True], ids=["inline", "reference"])
+def test_media_types_that_the_document_states_are_not_asked_for(document: Path, *, is_reference: bool) -> None:
+    audio = "{description: audio, content: {audio/mpeg: {}, audio/wav: {}}}"
+    used = "{$ref: '#/components/responses/Audio'}" if is_reference else audio
+    shared = f"components:\n  responses: {{Audio: {audio}}}"
+    document.write_text(
+        DOCUMENT.replace("{description: audio, content: {audio/mpeg: {}}}", used)
+        .replace("components:", shared)
+        .replace("[mp3, wav]", "[mp3_44100_64, mp3_44100_128, wav]")
+    )
+    proposal = voicegauge.propose_overlay(document)
+    assert "audio/*" not in proposal.overlay
+    assert [line for line in proposal.todo if "media types" in line] == []
+
+
+def test_media_types_of_other_formats_than_the_stated_ones_are_asked_for(document: Path) -> None:
+    path = "/tts/{voice_id}/stream"
+    proposal = voicegauge.propose_overlay(document)
+    assert 'responses: {"200": {content: {audio/*: {}}}, ' in proposal.overlay
+    assert f"the media types of other formats of {path}: the document states audio/mpeg only" in proposal.todo
+
+
 def test_operation_ids_that_are_used_twice_are_replaced(document: Path) -> None:
     twice = (
         DOCUMENT.replace("/speech-to-text", "/v2/speak")

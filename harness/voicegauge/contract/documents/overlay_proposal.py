@@ -50,6 +50,7 @@ _AUDIO_MEDIA_TYPE_PATTERN = re.compile(r"['\"]audio/")
 _SPEECH_METHODS = ("post", "put", "get")
 _PROVIDER_ID_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]*")
 _KEY_HEADER_PATTERN = re.compile(r"api-?key|auth|token", re.IGNORECASE)
+_FORMAT_DETAIL_PATTERN = re.compile(r"[_.-]")
 _IGNORED_TITLE_WORD_PATTERN = re.compile(r"\b(api|docs|documentation|reference|rest|specification)\b", re.IGNORECASE)
 _MAX_MODELS = 10
 _SPEECH_PATH_PATTERN = re.compile(r"speak|speech|tts|synthes", re.IGNORECASE)
@@ -91,6 +92,8 @@ class _CandidateOperation(NamedTuple):
     """The fields of the request by location."""
     audio_yaml: str
     """The value of `x-speech.response.audio`; empty if the document describes no audio."""
+    audio_media_types: frozenset[str]
+    """The media types of audio that the first successful response has."""
     job: JobProposal | None = None
     """The job that the operation starts; `None` if it responds with audio."""
 
@@ -182,7 +185,9 @@ def _find_candidates(document: Document, operations: Sequence[str]) -> Iterator[
         if _find_field(fields, "text") is not None:
             audio = _find_response_audio_yaml(Schemas(part), node[method])
             started = {} if audio else list_response_fields(Schemas(part), node[method])
-            yield _CandidateOperation(path, method, node[method], fields, audio, find_job(document, path, started))
+            media_types = _list_audio_media_types(Schemas(part), node[method])
+            job = find_job(document, path, started)
+            yield _CandidateOperation(path, method, node[method], fields, audio, media_types, job)
     if error is not None and (operations or not is_any_valid):
         raise error
 
@@ -216,12 +221,41 @@ def _find_field_by_name(fields: Mapping[str, ProposedField], names: Sequence[str
     return None
 
 
-def _find_response_audio_yaml(schemas: Schemas, operation_data: Mapping[str, Any]) -> str:
-    """Return the YAML of `x-speech.response.audio`; empty if no 2xx response carries audio itself."""
+def _iterate_success_contents(schemas: Schemas, operation_data: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the contents of the 2xx responses by media type."""
     responses = operation_data.get("responses")
     for status, response in responses.items() if isinstance(responses, dict) else ():
-        content = schemas.resolve_reference(response)[0].get("content", {}) if str(status).startswith("2") else {}
-        if any(name.startswith("audio/") or name == "application/octet-stream" for name in content):
+        if str(status).startswith("2"):
+            yield schemas.resolve_reference(response)[0].get("content", {})
+
+
+def _is_audio_media_type(name: str) -> bool:
+    return name.startswith("audio/") or name == "application/octet-stream"
+
+
+def _list_audio_media_types(schemas: Schemas, operation_data: Mapping[str, Any]) -> frozenset[str]:
+    content = next(_iterate_success_contents(schemas, operation_data), {})
+    return frozenset(name for name in content if _is_audio_media_type(name))
+
+
+def _has_media_type_per_format(media_types: Collection[str], format_field: ProposedField) -> bool:
+    """Whether as many media types are documented as formats, where `mp3_44100_64` and `mp3_44100_128` are one format.
+
+    A range and `application/octet-stream` stand for all formats. If the formats are not listed, two media types are
+    enough, because the document then distinguishes them.
+    """
+    if {"audio/*", "application/octet-stream"} & {*media_types}:
+        return True
+    enum = format_field.schema.get("enum")
+    names = [value for value in enum if isinstance(value, str)] if isinstance(enum, list) else []
+    format_count = len({_FORMAT_DETAIL_PATTERN.split(name.lower())[0] for name in names})
+    return len(media_types) >= (format_count or 2)
+
+
+def _find_response_audio_yaml(schemas: Schemas, operation_data: Mapping[str, Any]) -> str:
+    """Return the YAML of `x-speech.response.audio`; empty if no 2xx response carries audio itself."""
+    for content in _iterate_success_contents(schemas, operation_data):
+        if any(map(_is_audio_media_type, content)):
             return _AUDIO_BODY_YAML
         for name, media in content.items():
             if "json" in name and (
@@ -377,7 +411,7 @@ class _OverlayWriter:
         yield f"  - target: {_build_operation_selector(candidate.path, candidate.method)}"
         yield "    update:"
         yield from self._iterate_operation_id_lines(candidate)
-        yield from self._iterate_response_lines(candidate, has_format="format" in mapped)
+        yield from self._iterate_response_lines(candidate, mapped.get("format"))
         yield "      # x-pricing: {per: 1k_characters, usd: TODO}"
         yield "      x-speech:"
         yield f"        request: {{{request}}}"
@@ -413,15 +447,17 @@ class _OverlayWriter:
     def _get_status_operation_id(self, job: JobProposal) -> str:
         return str(job.operation.get("operationId") or _convert_to_identifier(f"get {job.path}"))
 
-    def _iterate_response_lines(self, candidate: _CandidateOperation, *, has_format: bool) -> Iterator[str]:
+    def _iterate_response_lines(
+        self, candidate: _CandidateOperation, format_field: ProposedField | None
+    ) -> Iterator[str]:
         """Yield the line `responses: ...`, with what the document lacks, and note it.
 
         Args:
             candidate: the operation.
-            has_format: whether a request can choose the format of the audio.
+            format_field: the field with which a request chooses the format of the audio.
         """
         documented_responses = candidate.operation_data.get("responses", {})
-        missing = list(self._iterate_missing_audio_lines(candidate, documented_responses, has_format=has_format))
+        missing = list(self._iterate_missing_audio_lines(candidate, documented_responses, format_field))
         rejections = []
         if not {"400", "422", "4XX", "default"} & documented_responses.keys():
             rejections.append('"400": {description: The request is invalid}')
@@ -434,23 +470,28 @@ class _OverlayWriter:
             yield f"      responses: {{{', '.join(missing + rejections)}}}  # TODO: not in the document"
 
     def _iterate_missing_audio_lines(
-        self, candidate: _CandidateOperation, documented_responses: Mapping[str, Any], *, has_format: bool
+        self,
+        candidate: _CandidateOperation,
+        documented_responses: Mapping[str, Any],
+        format_field: ProposedField | None,
     ) -> Iterator[str]:
-        """Yield a success response with audio of any media type, if the document has none or only one media type."""
-        success = next((status for status in documented_responses if str(status).startswith("2")), "200")
-        content = documented_responses.get(success, {}).get("content", {})
+        """Yield a success response with audio of any media type, if the document lacks audio or media types."""
         if candidate.job is not None:
             return
         if not candidate.audio_yaml:
             self._todo.append(f"the audio in the response of {candidate.path}, which the document does not describe")
         elif (
             candidate.audio_yaml == _AUDIO_BODY_YAML
-            and has_format
-            and not {"audio/*", "application/octet-stream"} & content.keys()
+            and format_field is not None
+            and not _has_media_type_per_format(candidate.audio_media_types, format_field)
         ):
-            self._todo.append(f"the media types of other formats of {candidate.path}")
+            declared = " and ".join(sorted(candidate.audio_media_types))
+            self._todo.append(
+                f"the media types of other formats of {candidate.path}: the document states {declared} only"
+            )
         else:
             return
+        success = next((status for status in documented_responses if str(status).startswith("2")), "200")
         yield f"{json.dumps(str(success))}: {{content: {{audio/*: {{}}}}}}"
 
     def _iterate_operation_id_lines(self, candidate: _CandidateOperation) -> Iterator[str]:
