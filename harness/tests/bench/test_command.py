@@ -315,7 +315,9 @@ def test_when_every_request_fails_nothing_was_measured(
     words = bench("acme/job", *QUICK, "--fault", "failed-without-reason")
     assert "every request failed" in complaint(words, capsys, 3)
     (folder,) = (tmp_path / "runs").iterdir()
-    assert [sample.failure is None for sample in load_run(folder).samples] == [False] * 3
+    run = load_run(folder)
+    assert [sample.failure is None for sample in run.samples] == [False] * 3
+    assert run.manifest.faults == ("failed-without-reason",)
 
 
 @pytest.mark.slow
@@ -329,6 +331,7 @@ def test_two_runs_are_compared_and_a_regression_is_exit_1(
     assert voicegauge(["compare", str(good), str(bad), "--json", "-"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert found["schema"] == "voicegauge/compare/3"
+    assert found["run"]["faults"] == ["failed-without-reason@acme/job"]
     regressed = {(v["target"], v["metric"]) for v in found["metrics"] if v["verdict"] == "regression"}
     assert ("acme/job", "failures") in regressed
     assert voicegauge(["compare", str(good), str(good)]) == 0

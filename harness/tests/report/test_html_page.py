@@ -193,6 +193,20 @@ def test_two_runs_are_compared_with_verdicts_texts_and_what_differed(tmp_path: P
     assert "Texts that differ most in latency" in text
 
 
+def test_injected_faults_are_named_beside_emulated_and_among_what_differed(tmp_path: Path) -> None:
+    usual = make_run(tmp_path / "a", VOICES[:2], repetitions=1, texts=3)
+    folder, run = usual
+    manifest = msgspec.structs.replace(run.manifest, faults=("flaky-503", "slow"))
+    faulty = folder, msgspec.structs.replace(run, manifest=manifest)
+    page = page_of(usual, faulty)
+    assert page.count('class="chip faults"') == 1
+    assert "Faults were injected on purpose into run B: <bdi>flaky-503, slow</bdi>." in page
+    assert "1 fact differs between the runs" in page
+    assert "Injected faults" in page[page.index('class="verdict runs"') :].partition("</section>")[0]
+    assert render_markdown(summarize_runs([faulty])).startswith("### EMULATED, with faults flaky-503, slow: ")
+    assert "Injected faults" not in page_of(usual)
+
+
 def test_a_highlight_is_explained_only_where_there_is_one(typical: str, tmp_path: Path) -> None:
     assert "Highlighted</span> in a column" in typical
     alone = page_of(make_run(tmp_path, VOICES[:1], repetitions=1))

@@ -84,7 +84,10 @@ def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None,
     provenance = manifest.provenance
     terminal = create_console()
     if provenance is Provenance.EMULATED:
-        terminal.print(build_emulated_label("the numbers show that the tool works, not how fast a provider is"))
+        faults = f" (faults injected: {', '.join(manifest.faults)})" if manifest.faults else ""
+        terminal.print(
+            build_emulated_label(f"the numbers show that the tool works, not how fast a provider is{faults}")
+        )
     by_minute = any(_format_price_per_minute(one.cost) != _NO_VALUE_TEXT for one in summaries)
     columns = [column for column in _COLUMNS if column is not _PRICE_PER_MINUTE_HEADING or by_minute]
     rows, hidden = _build_table_that_fits(columns, summaries, terminal)

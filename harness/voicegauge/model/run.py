@@ -137,6 +137,8 @@ class Manifest(Record, frozen=True, kw_only=True):
     seed: int
     base_urls: dict[str, str] = {}
     """Base URLs set by the user. Each key is "<provider>" or "<provider>/<server>"."""
+    faults: tuple[str, ...] = ()
+    """Ids of the faults that were injected into the emulator, sorted."""
     region: str | None = None
     """Where the run was measured from, as the user named it; `None` if it was not named."""
     environment: dict[str, str] = {}

@@ -118,7 +118,8 @@ def _format_column_head(group: str, label: str) -> str:
 
 def _format_heading(run: RunReport) -> str:
     manifest = run.manifest
-    prefix = "" if manifest.provenance == "live" else f"{manifest.provenance.upper()}: "
+    faults = f", with faults {_escape_markdown(', '.join(manifest.faults))}" if manifest.faults else ""
+    prefix = "" if manifest.provenance == "live" else f"{manifest.provenance.upper()}{faults}: "
     return f"{prefix}voicegauge {_escape_markdown(manifest.suite.id)}, {_escape_markdown(manifest.created_at)}"
 
 

@@ -63,6 +63,7 @@ def list_key_facts(report: BenchReport) -> tuple[RunFact, ...]:
             "Normalizer": lambda r: r.scoring.normalizer if r.scoring else "",
             "Not scored": _describe_left_out,
             "Scored earlier by": lambda r: ", ".join(r.scoring.others) if r.scoring else "",
+            "Injected faults": lambda r: ", ".join(r.manifest.faults),
             "Region": lambda r: r.manifest.region or "",
             "Base URLs": lambda r: ", ".join(f"{k}: {v}" for k, v in r.manifest.base_urls.items()),
             "Spent": _format_spent,

@@ -63,7 +63,8 @@ def open_services(planned_benchmark: PlannedBenchmark, faults: Sequence[str], co
                 emulator = emulators.enter_context(running_emulator([other.target.contract], settings))
                 url = emulator.base_url(emulator.providers[0])
                 access[other.target.contract.id] = ProviderAccess({"": url}, EMULATED_KEY)
-            yield _build_run_config(planned_benchmark, access, concurrency, None)
+            config = _build_run_config(planned_benchmark, access, concurrency, None)
+            yield dataclasses.replace(config, faults=settings.faults)
         return
     live_options = planned_benchmark.live_options
     access = open_live_access(planned_benchmark)

@@ -47,6 +47,8 @@ class ComparedRun(Record, frozen=True, kw_only=True):
     run_id: str
     created_at: str
     finished: bool
+    faults: tuple[str, ...] = ()
+    """Ids of the faults that were injected into the emulator, sorted."""
     sessions: int
     samples: int
     """Number of samples, not counting warm-up samples."""
@@ -260,6 +262,7 @@ def _build_compared_run(run: Run) -> ComparedRun:
         run_id=run.manifest.run_id,
         created_at=run.manifest.created_at,
         finished=run.manifest.finished,
+        faults=run.manifest.faults,
         sessions=run.manifest.sessions,
         samples=sum(sample.is_measured for sample in run.samples),
     )

@@ -68,7 +68,7 @@ class HistoryRun(Record, frozen=True, kw_only=True):
     region: str | None
     """The region that the run names; `None` if it names none."""
     setup: str
-    """What has to be equal for runs to be comparable: suite, number of texts, load, base URLs."""
+    """What has to be equal for runs to be comparable: suite, number of texts, load, faults, base URLs."""
     scoring: str
     """ASR engine and normalizer of the error rates; empty if the run was not scored."""
     voicegauge: str
@@ -126,6 +126,7 @@ def _describe_setup(manifest: Manifest) -> str:
         f"{manifest.concurrency} in flight"
         if manifest.requests_per_s is None
         else f"{manifest.requests_per_s:g} requests/s, {manifest.arrivals}",
+        *([f"faults {' + '.join(manifest.faults)}"] if manifest.faults else []),
         *(f"{name} at {url}" for name, url in sorted(manifest.base_urls.items())),
     ]
     return ", ".join(parts)

@@ -62,6 +62,7 @@ def build_manifest(config: RunConfig, run_id: str, created_at: datetime, *, base
         timing_error=config.timing_error,
         seed=settings.seed,
         base_urls=dict(base_urls),
+        faults=tuple(sorted(set(config.faults))),
         region=config.region,
         environment=describe_environment(),
         max_cost_usd=config.max_cost_usd,

@@ -116,6 +116,8 @@ class RunConfig:
     """The measured error of times; `None` if it is not known."""
     region: str | None = None
     """Where the run is measured from, as the user named it; `None` if it is not named."""
+    faults: tuple[str, ...] = ()
+    """Ids of the faults that the emulator injects."""
     rate: ArrivalRate | None = None
     """Rate at which requests are sent, however many are in flight; `None` to send one when an earlier one ends."""
     open_transport: Callable[[], Transport] = open_spaced_transport

@@ -133,6 +133,8 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
     out = create_console()
     if result.provenance == "emulated":
         out.print(build_emulated_label("the runs measured the emulator, not a provider"))
+        for line in _describe_faults(result):
+            out.print(line, markup=False)
     shown = [metric for metric in result.metrics if show_all or metric.verdict in ("regression", "improvement")]
     if shown:
         out.print(_build_wide_table(shown) if out.width >= MIN_WIDE_COLUMNS else _build_narrow_table(shown))
@@ -151,6 +153,14 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
         out.print(f"not in the run: {target}")
     for target in result.only_in_run:
         out.print(f"not in the baseline: {target}")
+
+
+def _describe_faults(result: RunComparison) -> list[str]:
+    """Return which faults were injected into each run; empty if there were none."""
+    runs = {run.run_id: run.faults for run in (*result.baseline, result.run)}
+    if not any(runs.values()):
+        return []
+    return [f"injected faults: {', '.join(faults) or 'none'}: {run_id}" for run_id, faults in runs.items()]
 
 
 def _build_wide_table(metrics: Sequence[MetricComparison]) -> Table:

@@ -91,7 +91,8 @@ def write_site(
 ) -> Path:
     """Write `runs` as pages that link to each other and need no network.
 
-    A run with results is compared with the latest earlier one with results, of the same kind, suite and provenance.
+    A run with results is compared with the latest earlier one with results, of the same kind, suite, provenance and
+    faults.
 
     Args:
         runs: each run with its folder.
@@ -136,7 +137,7 @@ def write_site(
 
 def _get_kind(run: Run) -> tuple[str, ...]:
     """Return what two runs must have in common to be compared."""
-    return (run.manifest.kind, run.manifest.suite.sha256, run.manifest.provenance.value)
+    return (run.manifest.kind, run.manifest.suite.sha256, run.manifest.provenance.value, *run.manifest.faults)
 
 
 def _name_pages(runs: Sequence[Run]) -> Iterator[str]:
