@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 import voicegauge
-from voicegauge.api import traffic_proxy
+from voicegauge.api.traffic import running_proxy
 from voicegauge.conformance.proxy import CaptureMemory, JudgeSettings, traffic_judge
 from voicegauge.conformance.proxy.traffic import RelayedExchange
 from voicegauge.errors import StorageError, UsageError
@@ -269,7 +269,7 @@ async def test_a_client_that_leaves_ends_the_request_to_the_service() -> None:
 
 
 async def test_a_body_above_the_limit_passes_and_is_not_judged(monkeypatch) -> None:
-    monkeypatch.setattr(traffic_proxy, "CaptureMemory", lambda: CaptureMemory(1000, 10_000))
+    monkeypatch.setattr(running_proxy, "CaptureMemory", lambda: CaptureMemory(1000, 10_000))
 
     async def respond(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + b"x" * 5000)
@@ -282,7 +282,7 @@ async def test_a_body_above_the_limit_passes_and_is_not_judged(monkeypatch) -> N
 
 async def test_a_hundred_requests_at_once_within_the_common_memory(monkeypatch) -> None:
     memory = CaptureMemory(1000, 5000)
-    monkeypatch.setattr(traffic_proxy, "CaptureMemory", lambda: memory)
+    monkeypatch.setattr(running_proxy, "CaptureMemory", lambda: memory)
 
     async def respond(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: audio/wav\r\nContent-Length: 900\r\n\r\n" + b"x" * 900)

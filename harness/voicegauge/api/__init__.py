@@ -28,12 +28,6 @@ if TYPE_CHECKING:
     from voicegauge.api.options import LiveOptions
     from voicegauge.api.plan_sending import describe_plan, describe_undeletable_resources
     from voicegauge.api.progress import ProgressListener
-    from voicegauge.api.recording_conversion import (
-        Conversion,
-        ConvertedFile,
-        convert,
-        convert_all,
-    )
     from voicegauge.api.result_files import (
         apply_baseline,
         format_github_annotations,
@@ -44,7 +38,6 @@ if TYPE_CHECKING:
         write_junit,
         write_sarif,
     )
-    from voicegauge.api.run_history import read_history, write_history_page
     from voicegauge.api.saved_runs import (
         ReportFormat,
         ScoreResult,
@@ -52,8 +45,10 @@ if TYPE_CHECKING:
         compare,
         compare_targets,
         load_run,
+        read_history,
         render_report,
         score,
+        write_history_page,
         write_report,
         write_site,
     )
@@ -64,9 +59,20 @@ if TYPE_CHECKING:
         propose_overlay,
         select_providers,
     )
-    from voicegauge.api.traffic_proxy import RunningProxy, proxy
-    from voicegauge.api.traffic_recording import Overwrite, RecordedFile, RecordResult, record
-    from voicegauge.api.webhook_listening import ListenResult, listen
+    from voicegauge.api.traffic import (
+        Conversion,
+        ConvertedFile,
+        ListenResult,
+        Overwrite,
+        RecordedFile,
+        RecordResult,
+        RunningProxy,
+        convert,
+        convert_all,
+        listen,
+        proxy,
+        record,
+    )
 
 _NAMES_BY_MODULE = {
     "benchmark_run": ("benchmark", "plan_benchmark"),
@@ -88,7 +94,6 @@ _NAMES_BY_MODULE = {
     "options": ("LiveOptions",),
     "plan_sending": ("describe_undeletable_resources", "describe_plan"),
     "progress": ("ProgressListener",),
-    "recording_conversion": ("Conversion", "ConvertedFile", "convert", "convert_all"),
     "result_files": (
         "apply_baseline",
         "format_github_annotations",
@@ -99,7 +104,6 @@ _NAMES_BY_MODULE = {
         "write_findings_page",
         "write_sarif",
     ),
-    "run_history": ("read_history", "write_history_page"),
     "saved_runs": (
         "ReportFormat",
         "ScoreResult",
@@ -107,8 +111,10 @@ _NAMES_BY_MODULE = {
         "compare",
         "compare_targets",
         "load_run",
+        "read_history",
         "render_report",
         "score",
+        "write_history_page",
         "write_report",
         "write_site",
     ),
@@ -119,9 +125,20 @@ _NAMES_BY_MODULE = {
         "propose_overlay",
         "select_providers",
     ),
-    "traffic_proxy": ("RunningProxy", "proxy"),
-    "traffic_recording": ("Overwrite", "RecordResult", "RecordedFile", "record"),
-    "webhook_listening": ("ListenResult", "listen"),
+    "traffic": (
+        "Conversion",
+        "ConvertedFile",
+        "ListenResult",
+        "Overwrite",
+        "RecordResult",
+        "RecordedFile",
+        "RunningProxy",
+        "convert",
+        "convert_all",
+        "listen",
+        "proxy",
+        "record",
+    ),
 }
 _MODULE_BY_NAME = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}
 """Modules of the exported names, by name."""

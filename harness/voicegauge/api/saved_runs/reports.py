@@ -1,0 +1,191 @@
+"""Summarizes saved runs, and writes them as reports and static sites."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from voicegauge.api.options import PathLike
+from voicegauge.api.progress import ProgressListener, report_phase
+from voicegauge.api.saved_runs.loading import load_run
+from voicegauge.api.target_selection import to_paths
+from voicegauge.bench.analysis import DEFAULT_MONTHLY_CHARACTERS, DEFAULT_TEXT_LENGTH_CHARACTERS, convert_credits
+from voicegauge.bench.running import find_run_folder
+from voicegauge.contract import check_credit_price
+from voicegauge.errors import UnknownNameError
+from voicegauge.files import write_file
+from voicegauge.model import write_parquet
+from voicegauge.report import (
+    MAX_CLIPS,
+    BenchReport,
+    load_results,
+    render_csv,
+    render_markdown,
+    render_page,
+    summarize_runs,
+)
+from voicegauge.report import write_site as write_site_of_runs
+
+TextFormat = Literal["html", "csv", "markdown"]
+ReportFormat = Literal["html", "csv", "markdown", "parquet"]
+
+
+def build_report(
+    runs: PathLike | Sequence[PathLike],
+    *,
+    text_length: int | None = None,
+    characters_per_month: int | None = None,
+    credit_rates: Mapping[str, float] | None = None,
+    max_clips: int | None = None,
+) -> BenchReport:
+    """Summarize one or several saved runs.
+
+    >>> report = voicegauge.build_report(saved_run)
+    >>> [target.target for target in report.runs[0].targets]
+    ['pixelapi/voice-design']
+
+    Args:
+        runs: folders of runs.
+        text_length: number of characters of the text for which prices per million characters are stated; by default
+            500.
+        characters_per_month: number of characters of the month for which prices are stated, with the cheapest account
+            plan for them; by default 10 million.
+        credit_rates: price of one credit in dollars by provider, for prices that are documented in credits alone.
+        max_clips: number of clips with the highest error rates to list for each run; by default 24.
+
+    Returns:
+        All numbers that a report shows.
+
+    Raises:
+        DataError: a run cannot be read.
+        UnknownNameError: no run has a target of a provider in `credit_rates`.
+        UsageError: the price of a credit is out of range.
+    """
+    for provider, usd in (credit_rates or {}).items():
+        check_credit_price(provider, usd)
+    loaded = [(find_run_folder(path), convert_credits(load_run(path), credit_rates or {})) for path in to_paths(runs)]
+    known = {target.id.partition("/")[0] for _, run in loaded for target in run.manifest.targets}
+    for provider in credit_rates or {}:
+        if provider not in known:
+            raise UnknownNameError("provider in the runs", provider, known)
+    return summarize_runs(
+        loaded,
+        characters=text_length or DEFAULT_TEXT_LENGTH_CHARACTERS,
+        monthly_characters=characters_per_month or DEFAULT_MONTHLY_CHARACTERS,
+        clips=max_clips or MAX_CLIPS,
+    )
+
+
+def render_report(
+    runs: PathLike | Sequence[PathLike],
+    *,
+    format: TextFormat = "html",
+    report: BenchReport | None = None,
+    findings: Sequence[PathLike] = (),
+    changes: Sequence[PathLike] = (),
+) -> str:
+    """Render saved runs as a self-contained HTML page, as CSV or as Markdown.
+
+    Args:
+        runs: folders of runs.
+        format: "html" for a page with players, "csv" for one row per sample, "markdown" for a table.
+        report: the report returned by `build_report` for the same runs; needed only if `build_report` was called with
+            arguments other than its defaults.
+        findings: files that `check --json` has written; a page shows each finding with the targets that it concerns.
+        changes: files that `drift --json` has written; a page shows the changes with the targets of the provider.
+
+    Returns:
+        The content of the page, CSV file or Markdown file.
+
+    Raises:
+        DataError: a run or a result cannot be read.
+    """
+    results = load_results(to_paths(findings), to_paths(changes))
+    loaded = [(find_run_folder(path), load_run(path)) for path in to_paths(runs)]
+    if format == "csv":
+        return render_csv(loaded)
+    gathered = report or build_report(runs)
+    return render_markdown(gathered) if format == "markdown" else render_page(gathered, loaded, results=results)
+
+
+def write_report(
+    runs: PathLike | Sequence[PathLike],
+    file: PathLike,
+    *,
+    format: ReportFormat = "html",
+    report: BenchReport | None = None,
+    findings: Sequence[PathLike] = (),
+    changes: Sequence[PathLike] = (),
+) -> Path:
+    """Write a report of saved runs to a file.
+
+    >>> page = voicegauge.write_report(saved_run, f"{folder}/page.html")
+    >>> page.suffix
+    '.html'
+
+    Args:
+        runs: folders of runs.
+        file: the file to write.
+        format: see `render_report`; "parquet" for one row per sample as a Parquet file, which needs the extra `data`.
+        report: see `render_report`.
+        findings: see `render_report`.
+        changes: see `render_report`.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        DataError: a run cannot be read.
+        UsageError: the file cannot be written.
+        MissingExtraError: the extra `data` is not installed.
+    """
+    path = Path(file)
+    if format == "parquet":
+        content = io.BytesIO()
+        write_parquet((row for run in to_paths(runs) for row in load_run(run).iterate_sample_rows()), content)
+        write_file(path, content.getvalue())
+    else:
+        text = render_report(runs, format=format, report=report, findings=findings, changes=changes)
+        write_file(path, text.encode())
+    return path
+
+
+def write_site(
+    runs: PathLike | Sequence[PathLike],
+    folder: PathLike,
+    *,
+    text_length: int | None = None,
+    max_clips: int | None = None,
+    progress: ProgressListener | None = None,
+) -> Path:
+    """Write saved runs as a static site: an index, a page for each run, and comparisons of consecutive runs.
+
+    >>> voicegauge.write_site(saved_run, f"{folder}/site").name
+    'index.html'
+
+    Args:
+        runs: folders of runs; one that is named twice is written once.
+        folder: the folder of the site. If it contains `history.html`, the index links to it.
+        text_length: number of characters of the text for which prices are stated; by default 500.
+        max_clips: number of the worst clips on the page of each run; by default 24.
+        progress: receives progress.
+
+    Returns:
+        The path of the index.
+
+    Raises:
+        DataError: a run cannot be read.
+        UsageError: a file cannot be written.
+    """
+    folders = dict.fromkeys(find_run_folder(path).resolve() for path in to_paths(runs))
+    loaded = [(path, load_run(path)) for path in folders]
+    with report_phase(progress or ProgressListener(), "writing pages", len(loaded)) as writing:
+        return write_site_of_runs(
+            loaded,
+            Path(folder),
+            characters=text_length or DEFAULT_TEXT_LENGTH_CHARACTERS,
+            clips=max_clips or MAX_CLIPS,
+            on_page=writing.update,
+        )

@@ -1,0 +1,72 @@
+"""Transcribes saved runs and counts the errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from voicegauge.api.options import PathLike
+from voicegauge.api.progress import ProgressListener, report_phase
+from voicegauge.api.saved_runs.loading import load_run
+from voicegauge.bench.running import find_run_folder, save_run
+from voicegauge.bench.scoring import choose_scoring_asr, score_run
+from voicegauge.errors import UsageError
+from voicegauge.model import Provenance, Record, Run, ScoreSet
+
+
+class ScoreResult(Record, frozen=True, kw_only=True):
+    """The JSON that `voicegauge score --json` writes."""
+
+    schema: str = "voicegauge/score/2"
+    run: str
+    """Path of the run's folder."""
+    provenance: Provenance
+    scores: ScoreSet
+
+
+def score(
+    run: PathLike,
+    *,
+    asr: str = "auto",
+    workers: int | None = None,
+    cluster: str | None = None,
+    progress: ProgressListener | None = None,
+) -> ScoreResult:
+    """Transcribe a saved run and count the errors; the scores are saved in the run.
+
+    Args:
+        run: the run's folder, or its run.json.
+        asr: "auto", "whisper[:MODEL|FILE]", "faster-whisper[:MODEL|FOLDER]", "embedded" or "none". "auto" takes
+            Whisper if its official weights are installed, otherwise faster-whisper if that is installed, otherwise,
+            for emulated runs only, the small bundled model.
+        workers: number of processes that transcribe; by default one per processor, at most 4.
+        cluster: address of a Dask scheduler whose workers transcribe instead.
+        progress: receives progress.
+
+    Returns:
+        The scores of every sample.
+
+    Raises:
+        UsageError: no engine can transcribe the run.
+        DataError: the run cannot be read, or an audio file of the run is missing or was changed.
+        UnreachableError: no scheduler responds at `cluster`.
+    """
+    path = Path(run)
+    saved, folder = load_run(path), find_run_folder(path)
+    with report_phase(progress or ProgressListener(), "transcribing") as transcribing:
+        scores = score_run(folder, saved, asr, workers=workers, cluster=cluster, progress=transcribing.update)
+    if scores is None:
+        raise UsageError(f"nothing was transcribed: {choose_scoring_asr(asr, saved.manifest.provenance, ()).reason}")
+    if not scores.scores:
+        raise UsageError(f"{folder}: {_explain_unscored_run(saved, scores)}")
+    # Scores of the same engine are replaced; the latest scores come last, where summaries look for them.
+    others = tuple(one for one in saved.score_sets if (one.asr, one.normalizer) != (scores.asr, scores.normalizer))
+    save_run(folder, msgspec.structs.replace(saved, score_sets=(*others, scores)))
+    return ScoreResult(run=str(folder), provenance=saved.manifest.provenance, scores=scores)
+
+
+def _explain_unscored_run(run: Run, scores: ScoreSet) -> str:
+    if scores.left_out:
+        return f"{scores.asr} knows none of its languages ({', '.join(scores.left_out)}): choose another --asr"
+    return "it has no samples to score" + ("" if run.samples else ": it was stopped before the first one")
