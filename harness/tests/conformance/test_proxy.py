@@ -268,6 +268,23 @@ async def test_a_client_that_leaves_ends_the_request_to_the_service() -> None:
     assert list(running.report.not_judged) == ["the client closed the connection before the end of the response"]
 
 
+@pytest.mark.parametrize(("method", "statuses"), [("GET", [200, 200]), ("POST", [200, 502])])
+async def test_a_connection_that_the_service_closes_as_the_next_request_arrives(method, statuses) -> None:
+    connections = 0
+
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        if connections == 1:
+            await reader.readuntil(b"\r\n\r\n")
+
+    async with proxied(respond) as running, httpx.AsyncClient() as client:
+        responses = [await client.request(method, f"{running.url}/v1/models") for _ in range(2)]
+    assert [response.status_code for response in responses] == statuses
+    assert connections == statuses.count(200), "only what has no effect is sent again"
+
+
 async def test_a_body_above_the_limit_passes_and_is_not_judged(monkeypatch) -> None:
     monkeypatch.setattr(running_proxy, "CaptureMemory", lambda: CaptureMemory(1000, 10_000))
 

@@ -20,13 +20,18 @@ from voicegauge.transport.raw_response import IncomingResponse
 
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
 _READ_BYTES = 2**18
+_SAFE_METHODS = (b"GET", b"HEAD", b"OPTIONS")
 
 Server = tuple[bytes, bytes, int]
 """Scheme, host and port."""
 
 
 class RawPool:
-    """Open connections by the server to which they lead. A request is never sent twice."""
+    """Open connections by the server to which they lead.
+
+    A request is sent twice only if its method is safe (RFC 9110, section 9.2.1), and the server closed a connection
+    that it had kept open, without a byte of a response.
+    """
 
     def __init__(self, ssl_context: ssl.SSLContext) -> None:
         """Prepare without opening connections."""
@@ -41,13 +46,15 @@ class RawPool:
             raise httpcore.UnsupportedProtocol(f"the URL begins with {url.scheme.decode('latin-1')}://")
         server = (url.scheme, url.host, url.port or _DEFAULT_PORTS[url.scheme])
         head = _encode_head(request)
-        connection = await self._take_idle(server) or await self._connect(server, request)
+        idle_connection = await self._take_idle(server)
+        connection = idle_connection or await self._connect(server, request)
         try:
-            await connection.send(head, request)
-            response = await connection.receive_headers(request)
-        except BaseException:
-            await connection.close()
-            raise
+            response = await connection.exchange_headers(head, request)
+        except (httpcore.ReadError, httpcore.RemoteProtocolError):
+            if idle_connection is None or idle_connection.has_received or request.method not in _SAFE_METHODS:
+                raise
+            connection = await self._connect(server, request)
+            response = await connection.exchange_headers(head, request)
         return httpcore.Response(
             response.status,
             headers=response.headers,
@@ -98,6 +105,8 @@ class _RawConnection:
         self.server, self._stream = server, stream
         self._response: IncomingResponse | None = None
         self._used_at_s = 0.0
+        self.has_received = False
+        """Whether anything of the last response arrived."""
 
     @property
     def is_usable(self) -> bool:
@@ -110,10 +119,18 @@ class _RawConnection:
     async def close(self) -> None:
         await self._stream.aclose()
 
-    async def send(self, head: bytes, request: httpcore.Request) -> None:
-        """Send a request, and each part of its body when it is there."""
+    async def exchange_headers(self, head: bytes, request: httpcore.Request) -> IncomingResponse:
+        """Send a request, and wait for the headers of its response. An error closes the connection."""
+        self._response, self.has_received = IncomingResponse(request.method), False
+        try:
+            await self._send(head, request)
+            return await self._receive_headers(request, self._response)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _send(self, head: bytes, request: httpcore.Request) -> None:
         trace, timeout_s = request.extensions["trace"], request.extensions["timeout"]["write"]
-        self._response = IncomingResponse(request.method)
         await trace("http11.send_request_headers.started", {})
         try:
             await self._stream.write(head, timeout_s)
@@ -130,19 +147,19 @@ class _RawConnection:
         if is_chunked:
             await self._stream.write(b"0\r\n\r\n", timeout_s)
 
-    async def receive_headers(self, request: httpcore.Request) -> IncomingResponse:
-        """Wait for the headers of the response."""
-        assert self._response is not None
-        while not self._response.status:
+    async def _receive_headers(self, request: httpcore.Request, response: IncomingResponse) -> IncomingResponse:
+        while not response.status:
             await self.receive_more(request)
         await request.extensions["trace"]("http11.receive_response_headers.complete", {})
         await request.extensions["trace"]("http11.receive_response_body.started", {})
-        return self._response
+        return response
 
     async def receive_more(self, request: httpcore.Request) -> None:
         """Wait for more of the response."""
         assert self._response is not None
-        self._response.feed(await self._stream.read(_READ_BYTES, request.extensions["timeout"]["read"]))
+        data = await self._stream.read(_READ_BYTES, request.extensions["timeout"]["read"])
+        self.has_received = self.has_received or bool(data)
+        self._response.feed(data)
         self._used_at_s = time.monotonic()
 
 
