@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from voicegauge.model import AmbiguousRequest, AmountPerUnit, Failure, Provenance, Run, TargetPrice
-from voicegauge.report import render_markdown, summarize_runs
+from voicegauge.report import render_markdown, render_page, summarize_runs
 from voicegauge.report.charts.label_placement import Rectangle
 from voicegauge.report.charts.point_separation import PlottedCircle, separate_circles
 from voicegauge.report.run_facts import list_key_facts
 from voicegauge.report.verdict import Ranking, RunVerdict
+from voicegauge.report.verdict.ranking import RANKED_RESAMPLES
 
 from ..builders.report_runs import BROKEN, LANGUAGES_ALL, VOICES, Voice, make_run
 
@@ -59,6 +61,21 @@ def test_a_difference_below_the_asr_errors_is_not_claimed_without_saying_so(tmp_
     verdict, _ = summarize(make_run(tmp_path / "b", (clear, Voice("acme/bad", "Bad", 500, 0.3)), repetitions=4))
     assert "acme/clear makes the fewest errors;" in verdict.headline
     assert "ASR" not in details(verdict)["intelligibility"]
+
+
+def test_differences_below_the_asr_errors_do_not_separate_targets_in_the_ranking(tmp_path: Path) -> None:
+    fast, clear = Voice("acme/fast", "Fast", 490, 0.035), Voice("acme/clear", "Clear", 500, 0.0)
+    run = make_run(tmp_path, (clear, fast), repetitions=4)
+    report = summarize_runs([run])
+    ranking = report.runs[0].ranking
+    assert [one.intelligibility for one in ranking.targets] == [100, 100]
+    assert (ranking.has_tied_errors, ranking.weights.intelligibility) == (True, 0)
+    page = render_page(report, [run])
+    assert "Intelligibility does not separate these targets" in page
+    assert set(re.findall(r'data-intelligibility-resamples="([\d ]+)"', page)) == {" ".join(["100"] * RANKED_RESAMPLES)}
+    _, ranking = summarize(make_run(tmp_path / "b", (clear, Voice("acme/bad", "Bad", 500, 0.3)), repetitions=4))
+    assert not ranking.has_tied_errors
+    assert ranking.targets[0].target == "acme/clear"
 
 
 def test_equal_error_rates_have_no_difference(tmp_path: Path) -> None:

@@ -123,7 +123,17 @@ class RunView(NamedTuple):
     @property
     def ranking_note(self) -> str:
         """What the default ranking is by."""
-        return describe_weights(self.report.ranking.weights).replace("intelligibility", self.quality_name.lower())
+        return describe_weights(self.report.ranking).replace("intelligibility", self.quality_name.lower())
+
+    @property
+    def tie_note(self) -> str:
+        """Why error rates give all targets the same points, whatever their weight; empty if they do not."""
+        if not self.report.ranking.has_tied_errors:
+            return ""
+        return (
+            f"{self.quality_name} does not separate these targets: the ASR engine's own error rate is at least as "
+            "large as every difference between them, so all of them have 100 points for it."
+        )
 
     @property
     def is_emulated(self) -> bool:
@@ -204,7 +214,11 @@ def render_page(
             time_axis,
             clip_players,
             saved=saved,
-            points=resample_points(run.targets, resample_targets(saved, find_latest_scores(saved))),
+            points=resample_points(
+                run.targets,
+                resample_targets(saved, find_latest_scores(saved)),
+                has_tied_errors=run.ranking.has_tied_errors,
+            ),
             is_mixed=is_mixed,
             results=results,
         )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from voicegauge.bench.analysis import FloatArray, TargetCost, TargetSummary
 from voicegauge.report.text_format import MISSING
-from voicegauge.report.verdict import RankedTarget, Ranking, RankingWeights, ResampledPoints
+from voicegauge.report.verdict import RankedTarget, Ranking, ResampledPoints
 
 MAX_SLUG_LENGTH = 60
 
@@ -81,11 +81,12 @@ def sort_by_number(targets: Sequence[TargetSummary], ranked: Sequence[RankedRow]
     return [summaries[row.target] for row in ranked]
 
 
-def describe_weights(weights: RankingWeights) -> str:
-    """Name the criteria of a ranking: "By speed and intelligibility"."""
+def describe_weights(ranking: Ranking) -> str:
+    """Name the criteria of a ranking: "By speed and intelligibility"; tied error rates are not mentioned."""
     names = ("speed", "intelligibility", "price")
-    used = [name for name in names if getattr(weights, name)]
-    left_out = [name for name in names if not getattr(weights, name)]
+    used = [name for name in names if getattr(ranking.weights, name)]
+    tied = ["intelligibility"] if ranking.has_tied_errors else []
+    left_out = [name for name in names if name not in (*used, *tied)]
     text = f"By {_join_words(used)}, equally." if len(used) > 1 else f"By {_join_words(used)}."
     return (
         f"{text} {_join_words(left_out).capitalize()}: not comparable for all targets, so not counted."

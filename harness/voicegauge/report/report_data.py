@@ -33,7 +33,14 @@ from voicegauge.model import (
 )
 from voicegauge.report.scored_clips import MAX_CLIPS, ScoredClip, select_random_clips, select_worst_clips
 from voicegauge.report.text_format import shorten
-from voicegauge.report.verdict import MeasuredRun, Ranking, RunVerdict, rank_targets, state_verdict
+from voicegauge.report.verdict import (
+    MeasuredRun,
+    Ranking,
+    RunVerdict,
+    has_errors_within_asr_floor,
+    rank_targets,
+    state_verdict,
+)
 from voicegauge.version import __version__
 
 MAX_MESSAGE_LENGTH = 300
@@ -172,7 +179,12 @@ def _summarize_run(run: Run, characters: int, monthly_characters: int, clips: in
         if scores
         else (),
         verdict=state_verdict(measured),
-        ranking=rank_targets(targets, resamples, has_comparable_errors=not measured.has_uneven_languages),
+        ranking=rank_targets(
+            targets,
+            resamples,
+            has_comparable_errors=not measured.has_uneven_languages,
+            has_tied_errors=has_errors_within_asr_floor(measured),
+        ),
         has_uneven_languages=measured.has_uneven_languages,
         ambiguous_requests=run.ambiguous_requests,
         open_jobs=run.open_jobs,

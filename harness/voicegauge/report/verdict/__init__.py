@@ -1,5 +1,6 @@
 """States in words what the numbers of a run say, and ranks its targets."""
 
+from voicegauge.report.verdict.intelligibility import has_errors_within_asr_floor
 from voicegauge.report.verdict.ranking import (
     RankedTarget,
     Ranking,
@@ -19,6 +20,7 @@ __all__ = [
     "ResampledPoints",
     "RunVerdict",
     "VerdictStatement",
+    "has_errors_within_asr_floor",
     "rank_targets",
     "resample_points",
     "state_verdict",

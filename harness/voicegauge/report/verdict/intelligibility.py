@@ -67,6 +67,11 @@ def _compare_targets(run: MeasuredRun, rated_targets: list[_RatedTarget], rates_
     return _build_statement(claim, " ".join(filter(None, (f"{rates_text}.{interval}", doubt))))
 
 
+def has_errors_within_asr_floor(run: MeasuredRun) -> bool:
+    """Whether the ASR engine's own error rate is at least as large as every difference between targets."""
+    return bool(describe_asr_doubt(run))
+
+
 def describe_asr_doubt(run: MeasuredRun) -> str:
     """Say that the ASR engine's own errors exceed the differences between targets; empty if they do not."""
     rated_targets = _select_rated_targets(run)

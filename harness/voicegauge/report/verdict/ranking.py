@@ -42,7 +42,7 @@ class RankedTarget(Record, frozen=True, kw_only=True):
     speed: float | None
     """Points for the median total latency: 50 for twice that of the fastest target."""
     intelligibility: float | None
-    """Points for the error rate: 5 less for each percentage point above the lowest one."""
+    """Points for the error rate: 5 less for each percentage point above the lowest one, unless `has_tied_errors`."""
     price: float | None
     """Points for the price in dollars: 50 for twice that of the cheapest target."""
 
@@ -51,8 +51,12 @@ class Ranking(Record, frozen=True, kw_only=True):
     """The targets of a run that delivered something, best first; those without points are last."""
 
     weights: RankingWeights
-    """The default weights: equal for every measure that all of the targets have, otherwise 0."""
+    """The default weights: equal for every measure that all of the targets have and that can tell them apart, otherwise
+    0."""
     targets: tuple[RankedTarget, ...]
+    has_tied_errors: bool = False
+    """Whether the ASR engine's own error rate is at least as large as every difference between targets: then they all
+    have the same points for the error rate."""
 
 
 class ResampledPoints(NamedTuple):
@@ -63,18 +67,24 @@ class ResampledPoints(NamedTuple):
     intelligibility: FloatArray
 
 
-def resample_points(targets: Sequence[TargetSummary], resamples: JointResamples) -> ResampledPoints:
+def resample_points(
+    targets: Sequence[TargetSummary], resamples: JointResamples, *, has_tied_errors: bool = False
+) -> ResampledPoints:
     """Compute the points of each resample; a missing value counts as 0 points.
 
     Args:
         targets: all targets of the run, in the order of the columns of `resamples`.
         resamples: the resampled latencies and error rates.
+        has_tied_errors: as in `Ranking`.
     """
     columns = _list_targets_with_deliveries(targets)
+    error_points = _compute_error_points_of_rows(resamples.error_rate[:RANKED_RESAMPLES, columns])
+    if has_tied_errors:
+        error_points = np.where(np.isnan(error_points), np.nan, MAX_POINTS)
     return ResampledPoints(
         targets=tuple(targets[i].target for i in columns),
         speed=_round_points(_compute_ratio_points_of_rows(resamples.latency_ms[:RANKED_RESAMPLES, columns])),
-        intelligibility=_round_points(_compute_error_points_of_rows(resamples.error_rate[:RANKED_RESAMPLES, columns])),
+        intelligibility=_round_points(error_points),
     )
 
 
@@ -88,6 +98,7 @@ def rank_targets(
     *,
     weights: RankingWeights | None = None,
     has_comparable_errors: bool = True,
+    has_tied_errors: bool = False,
 ) -> Ranking:
     """Rank the targets of one run.
 
@@ -96,6 +107,7 @@ def rank_targets(
         resamples: the resampled latencies and error rates.
         weights: how much each measure counts; by default those of `Ranking.weights`.
         has_comparable_errors: whether the error rates of the targets are of the same texts.
+        has_tied_errors: as in `Ranking`.
     """
     ranked = [targets[i] for i in _list_targets_with_deliveries(targets)]
     latencies = [get_median_latency_ms(target) for target in ranked]
@@ -103,11 +115,15 @@ def rank_targets(
     prices = [target.cost.usd_per_1m_characters for target in ranked]
     weights = weights or RankingWeights(
         speed=1.0,
-        intelligibility=float(has_comparable_errors and None not in errors and bool(errors)),
+        intelligibility=float(has_comparable_errors and not has_tied_errors and None not in errors and bool(errors)),
         price=float(None not in prices and bool(prices)),
     )
-    points = [_compute_ratio_points(latencies), _compute_error_points(errors), _compute_ratio_points(prices)]
-    shares = _compute_first_shares(points, resample_points(targets, resamples), weights)
+    error_points = _compute_error_points(errors)
+    if has_tied_errors:
+        error_points = [None if value is None else MAX_POINTS for value in error_points]
+    points = [_compute_ratio_points(latencies), error_points, _compute_ratio_points(prices)]
+    resampled = resample_points(targets, resamples, has_tied_errors=has_tied_errors)
+    shares = _compute_first_shares(points, resampled, weights)
     found = [
         RankedTarget(
             target=target.target,
@@ -120,7 +136,7 @@ def rank_targets(
         for i, target in enumerate(ranked)
     ]
     found.sort(key=lambda one: (one.points is None, -(one.points or 0.0), one.target))
-    return Ranking(weights=weights, targets=tuple(found))
+    return Ranking(weights=weights, targets=tuple(found), has_tied_errors=has_tied_errors)
 
 
 def _compute_ratio_points(values: Sequence[float | None]) -> list[float | None]:
