@@ -52,7 +52,7 @@ def stop_simulated_run(slowdown: float, seed: int, rounds: list[SampleRound]) ->
             rule.add_samples([sample])
         if rule.is_decided:
             break
-    return rule.describe_result(sent)
+    return rule.build_early_stop(sent)
 
 
 def is_wrong(decision: str | None, slowdown: float) -> bool:

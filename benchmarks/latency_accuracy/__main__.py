@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from voicegauge.bench.calibration import measure_timing_error, running_loopback_server
+from voicegauge.bench.calibration import measure_timing_error, run_loopback_server
 from voicegauge.bench.running import open_spaced_transport, reduce_event_loop_delays
 
 CLIENT_FILE = Path(__file__).with_name("timed_client.py")
@@ -72,7 +72,7 @@ def main() -> int:
     problems: list[str] = []
     print("| in flight | path | " + " | ".join(f"{name} p50 | p99" for name in pythons) + " |")
     print("|--:|---|" + "--:|" * 2 * len(pythons))
-    with running_loopback_server() as url:
+    with run_loopback_server() as url:
         for in_flight in (1, 16):
             errors: dict[str, dict[str, list[float]]] = {name: {path: [] for path in PATHS} for name in pythons}
             for _ in range(arguments.rounds):

@@ -10,7 +10,7 @@ import pytest
 
 from voicegauge.bench.analysis.change_estimates import (
     ErrorCount,
-    TimedSide,
+    SideTimes,
     estimate_center,
     estimate_error_rate_change,
     estimate_failure_rate_change,
@@ -25,7 +25,7 @@ from voicegauge.bench.analysis.comparison import (
     compare_runs,
     compare_targets,
 )
-from voicegauge.bench.analysis.drift_spread import DriftSource, DriftSpread, SessionTime, estimate_drift
+from voicegauge.bench.analysis.drift_spread import DriftSpread, MeasuredDrift, SessionTime, estimate_drift
 from voicegauge.bench.analysis.metric_changes import EstimatedChange, compute_student_quantile
 from voicegauge.bench.running.store import save_run
 from voicegauge.cli import run as run_command
@@ -100,17 +100,17 @@ def test_a_run_cannot_stand_for_several_nights() -> None:
 
 
 def test_sessions_that_differ_more_than_assumed_widen_the_interval() -> None:
-    calm, wild = DriftSource(0.0, 1, 0.001, 9), DriftSource(0.0, 1, 0.09, 9)
+    calm, wild = MeasuredDrift(0.0, 1, 0.001, 9), MeasuredDrift(0.0, 1, 0.09, 9)
     assert estimate_drift(calm, [], 0.1) == DriftSpread(pytest.approx(0.01), 10)
     assert estimate_drift(wild, [], 0.1).variance == pytest.approx((10 * 0.01 + 9 * 0.09) / 19)
 
 
 def test_five_runs_replace_the_assumed_drift_and_other_targets_moderate_it() -> None:
-    own, erratic = DriftSource(0.0001, 5, 0.0, 0), DriftSource(0.01, 11, 0.0, 0)
+    own, erratic = MeasuredDrift(0.0001, 5, 0.0, 0), MeasuredDrift(0.01, 11, 0.0, 0)
     assert estimate_drift(own, [], 0.5) == DriftSpread(pytest.approx(0.0001), 4)
     moderated = estimate_drift(own, [erratic], 0.5)
     assert moderated == DriftSpread(pytest.approx((10 * 0.01 + 4 * 0.0001) / 14), 14)
-    few = estimate_drift(DriftSource(0.04, 4, 0.0, 0), [erratic], 0.1)
+    few = estimate_drift(MeasuredDrift(0.04, 4, 0.0, 0), [erratic], 0.1)
     assert few == DriftSpread(pytest.approx((10 * 0.01 + 3 * 0.04) / 13), 13)
 
 
@@ -471,7 +471,7 @@ def test_error_counts_of_empty_references_are_divided_by_one() -> None:
 
 
 def test_a_time_of_zero_has_a_finite_change() -> None:
-    old, new = (TimedSide([[SessionTime(str(text), 1, ms) for text in range(6)]]) for ms in (0.0, 1.0))
+    old, new = (SideTimes([[SessionTime(str(text), 1, ms) for text in range(6)]]) for ms in (0.0, 1.0))
     found = estimate_typical_time_change(old, new, NO_DRIFT)
     assert found is not None
     assert found.change == pytest.approx(999)

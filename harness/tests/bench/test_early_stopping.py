@@ -12,7 +12,7 @@ from voicegauge.bench.planning import BenchPlanSettings, PlannedSample, SuiteTex
 from voicegauge.bench.planning.suite import Suite
 from voicegauge.bench.running.runner import run_plan
 from voicegauge.bench.running.store import save_run
-from voicegauge.bench.stopping import DifferenceSequence, StopRule
+from voicegauge.bench.stopping import ConfidenceSequence, StopRule
 from voicegauge.cli import run as voicegauge
 from voicegauge.contract import PriceQuote, Target
 from voicegauge.emulator import EmulatorSettings, create_app
@@ -56,13 +56,13 @@ def watch(ratio: float, *, count: int = 400, seed: int = 0, margin: float = 0.1)
         rule.add_samples([sampled(old, 300 * rng.lognormal(0, 0.2)), sampled(new, 300 * ratio * rng.lognormal(0, 0.2))])
         if rule.is_decided:
             break
-    return rule.describe_result(sent)
+    return rule.build_early_stop(sent)
 
 
 def test_the_interval_hardly_ever_excludes_the_mean_although_it_is_looked_at_after_every_observation() -> None:
     missed = 0
     for seed in range(100):
-        sequence, misses = DifferenceSequence(0.05, tightest_at=100), False
+        sequence, misses = ConfidenceSequence(0.05, tightest_at=100), False
         for observation in np.random.default_rng(seed).normal(1.0, 3.0, 200):
             sequence.add(float(observation))
             interval = sequence.compute_interval()
@@ -99,9 +99,9 @@ def test_pairs_count_in_the_order_of_the_plan_and_without_failures() -> None:
     slow, failed, *fast = rounds
     rule.add_samples([sampled(failed[0], 100.0), sampled(failed[1], 100.0, failure=FAILED)])
     rule.add_samples(sampled(one, ms) for row in fast for one, ms in zip(row, (100.0, 200.0), strict=True))
-    assert rule.describe_result(79).targets[0].pairs == 0
+    assert rule.build_early_stop(79).targets[0].pairs == 0
     rule.add_samples(sampled(one, 100.0) for one in slow)
-    assert rule.describe_result(80).targets[0].pairs >= 20
+    assert rule.build_early_stop(80).targets[0].pairs >= 20
     assert rule.is_decided
 
 

@@ -15,8 +15,8 @@ from voicegauge.bench.history import (
     STORE_FILE_NAME,
     HistorySettings,
     LevelShift,
-    Noise,
     RunHistory,
+    SpreadAssumption,
     find_level_shifts,
     read_run_history,
 )
@@ -79,11 +79,13 @@ def test_a_single_wild_night_never_raises_an_alert_and_two_do() -> None:
     levels[20] = 9.0
 
     def find(values: list[float]) -> list[LevelShift]:
-        return find_level_shifts(values, [50] * len(values), Noise(0.1, 0.0), alpha=0.001, is_relevant=lambda *_: True)
+        return find_level_shifts(
+            values, [50] * len(values), SpreadAssumption(0.1, 0.0), alpha=0.001, is_relevant=lambda *_: True
+        )
 
     assert find(levels) == []
     levels[21:] = [9.0] * 9
-    assert find(levels) == [LevelShift(first=20, confirmed=21)]
+    assert find(levels) == [LevelShift(first_index=20, confirmed_index=21)]
 
 
 def test_unchanged_nights_rarely_raise_an_alert() -> None:
@@ -91,7 +93,11 @@ def test_unchanged_nights_rarely_raise_an_alert() -> None:
     draw = np.random.default_rng(5)
     found = [
         find_level_shifts(
-            list(draw.normal(6, 0.1, 50)), [50] * 50, Noise(0.1, 0.0), alpha=0.01, is_relevant=lambda *_: True
+            list(draw.normal(6, 0.1, 50)),
+            [50] * 50,
+            SpreadAssumption(0.1, 0.0),
+            alpha=0.01,
+            is_relevant=lambda *_: True,
         )
         for _ in range(30)
     ]

@@ -27,7 +27,7 @@ from voicegauge.bench.planning import (
     BenchPlan,
     BenchPlanSettings,
     Suite,
-    find_targets_with_own_sample,
+    find_targets_needing_sample_url,
     load_own_texts,
     load_suite,
     needs_voice_sample,
@@ -261,7 +261,7 @@ def plan_requests(
     if voice is not None and not any(isinstance(one, Target) and needs_voice_sample(one) for one in targets.values()):
         listener.notice("the voice sample is not used: none of the targets clones a voice")
     if voice is not None and voice.data is not None:
-        for target_id in find_targets_with_own_sample(one for one in targets.values() if isinstance(one, Target)):
+        for target_id in find_targets_needing_sample_url(one for one in targets.values() if isinstance(one, Target)):
             listener.notice(
                 f"{target_id} takes a voice sample as a URL, not as a file: the one of its contract is used"
             )

@@ -29,32 +29,34 @@ from voicegauge.bench.analysis.statistics import MIN_TEXTS
 
 MIN_COMPARED_P95_SAMPLES = 200
 """Number of samples that each side needs for a comparison of 95th percentiles; ten samples then lie above it."""
-MIN_SLOW_TIME_MS = 1e-3
-"""Smaller 95th percentiles are replaced by this value before taking the logarithm, which is undefined for 0."""
-MAX_PAIRED_TEXTS = 1000
-"""Number of differences of which all pairs are averaged."""
+MIN_COMPARED_P95_MS = 1e-3
+"""Lower limit in milliseconds: smaller 95th percentiles are replaced by it before taking the logarithm, which is
+undefined for 0."""
+MAX_PAIRED_DIFFERENCES = 1000
+"""Largest number of differences of which `estimate_center` averages all pairs; more differences are split into
+parts."""
 DRIFT_TEST_LEVEL = 0.01
-"""Probability with which sessions seem to differ between two targets although they do not."""
+"""Significance level of the F test: probability that sessions seem to differ although they do not."""
 FEW_TEXTS_NOTE = f"fewer than {MIN_TEXTS} texts on both sides"
 
 
-class TimedSide(NamedTuple):
-    """The times of one metric on one side of a comparison, as one entry per run."""
+class SideTimes(NamedTuple):
+    """The times of one metric on one side of a comparison. `runs` has the times of each run."""
 
     runs: Sequence[Sequence[SessionTime]]
 
     @property
     def samples(self) -> list[SessionTime]:
-        """All times of the side."""
+        """The times of all runs of the side."""
         return [timed for run in self.runs for timed in run]
 
-    def select_texts(self, texts: set[str]) -> TimedSide:
-        """Return the side with the times of `texts` only."""
-        return TimedSide([[timed for timed in run if timed.text_id in texts] for run in self.runs])
+    def select_texts(self, texts: set[str]) -> SideTimes:
+        """Return this side with only the times of `texts`, which are ids of texts."""
+        return SideTimes([[timed for timed in run if timed.text_id in texts] for run in self.runs])
 
 
 def estimate_typical_time_change(
-    baseline: TimedSide, run: TimedSide, drift_spread: DriftSpread
+    baseline: SideTimes, run: SideTimes, drift_spread: DriftSpread
 ) -> EstimatedChange | None:
     """Estimate the relative change of the time of a typical text.
 
@@ -100,11 +102,11 @@ def estimate_interleaved_time_change(
     drift = _estimate_session_drift_variance(table - np.nanmean(table, axis=0)) if len(table) > 1 else (0.0, 1.0)
     center, error = estimate_center(table[np.isfinite(table)])
     center_of_pairs = center, error * math.sqrt(_compute_design_effect(table))
-    return _build_time_change(TimedSide([old]), TimedSide([new]), center_of_pairs, drift, text_count=len(texts))
+    return _build_time_change(SideTimes([old]), SideTimes([new]), center_of_pairs, drift, text_count=len(texts))
 
 
 def _compute_design_effect(differences_by_text: FloatArray) -> float:
-    """Return the factor by which pairs of the same text increase the variance of an estimate over all pairs.
+    """Return the factor by which the resemblance of pairs of one text increases the variance of an estimate.
 
     It is 1 + (m - 1) r for m sessions, with the intraclass correlation r of ranks (Kish 1965), and 1 if pairs of the
     same text do not resemble each other.
@@ -146,14 +148,22 @@ def _estimate_session_drift_variance(deviations: FloatArray) -> tuple[float, flo
 
 
 def _build_time_change(
-    baseline: TimedSide,
-    run: TimedSide,
+    baseline: SideTimes,
+    run: SideTimes,
     center: tuple[float, float],
     drift_spread: tuple[float, float],
     *,
     text_count: int,
 ) -> EstimatedChange:
-    """Build a change from the center of the log differences and its standard error, and what drift adds to it."""
+    """Return the change of a time, with the standard error that results from the texts and from drift.
+
+    Args:
+        baseline: times of the baseline.
+        run: times of the new run.
+        center: center of the differences of log times, and its standard error.
+        drift_spread: variance that drift adds to the center, and its degrees of freedom.
+        text_count: number of texts that both sides have.
+    """
     medians = [float(np.median([timed.time_ms for timed in side.samples])) for side in (baseline, run)]
     difference, standard_error = center
     error, freedom = None, 1.0
@@ -177,13 +187,14 @@ def _build_time_change(
 def estimate_center(differences: FloatArray) -> tuple[float, float]:
     """Return the Hodges-Lehmann estimate of the center of paired differences, and its standard error.
 
-    The estimate is the median of the averages of all pairs (Walsh averages); outliers hardly move it. The standard
+    The estimate is the median of the averages of all pairs (Walsh averages), which outliers hardly change. The standard
     error is half the width of the Wilcoxon interval at one standard error of a normal distribution (Hodges and Lehmann
-    1963). Of more than `MAX_PAIRED_TEXTS` differences, the mean of the estimates of parts is returned.
+    1963). More than `MAX_PAIRED_DIFFERENCES` differences are split into parts, and the mean of the parts' estimates is
+    returned.
     """
-    if len(differences) > MAX_PAIRED_TEXTS:
+    if len(differences) > MAX_PAIRED_DIFFERENCES:
         parts = np.array_split(
-            np.random.default_rng(0).permutation(differences), math.ceil(len(differences) / MAX_PAIRED_TEXTS)
+            np.random.default_rng(0).permutation(differences), math.ceil(len(differences) / MAX_PAIRED_DIFFERENCES)
         )
         centers, errors = np.array([estimate_center(part) for part in parts]).T
         return float(centers.mean()), float(np.sqrt(np.sum(errors**2)) / len(parts))
@@ -196,7 +207,7 @@ def estimate_center(differences: FloatArray) -> tuple[float, float]:
 
 
 def estimate_slow_time_change(
-    baseline: TimedSide, run: TimedSide, drift_spread: DriftSpread | None, *, seed: int
+    baseline: SideTimes, run: SideTimes, drift_spread: DriftSpread | None, *, seed: int
 ) -> EstimatedChange | None:
     """Estimate the relative change of the 95th percentile over all samples of the texts that both sides have.
 
@@ -218,10 +229,10 @@ def estimate_slow_time_change(
 
     def compute_log_ratios(weights: FloatArray) -> FloatArray:
         before, after = (side.compute_weighted_quantiles(weights, 0.95) for side in sides)
-        return np.asarray(np.log(np.maximum(after, MIN_SLOW_TIME_MS) / np.maximum(before, MIN_SLOW_TIME_MS)))
+        return np.asarray(np.log(np.maximum(after, MIN_COMPARED_P95_MS) / np.maximum(before, MIN_COMPARED_P95_MS)))
 
     before, after = (side.compute_quantile(0.95) for side in sides)
-    difference = math.log(max(after, MIN_SLOW_TIME_MS) / max(before, MIN_SLOW_TIME_MS))
+    difference = math.log(max(after, MIN_COMPARED_P95_MS) / max(before, MIN_COMPARED_P95_MS))
     counts = len(old.samples), len(new.samples)
     error, freedom, note = None, 1.0, ""
     if min(counts) < MIN_COMPARED_P95_SAMPLES:
@@ -251,8 +262,8 @@ def estimate_slow_time_change(
     )
 
 
-def _select_common_texts(baseline: TimedSide, run: TimedSide) -> tuple[list[str], TimedSide, TimedSide] | None:
-    """Return the texts that both sides have, and both sides with these texts only; `None` if there are none."""
+def _select_common_texts(baseline: SideTimes, run: SideTimes) -> tuple[list[str], SideTimes, SideTimes] | None:
+    """Return the ids of the texts on both sides, and both sides with these texts only; `None` if there are none."""
     texts = {timed.text_id for timed in baseline.samples} & {timed.text_id for timed in run.samples}
     return (sorted(texts), baseline.select_texts(texts), run.select_texts(texts)) if texts else None
 
@@ -314,7 +325,10 @@ def estimate_error_rate_change(baseline: Sequence[ErrorCount], run: Sequence[Err
 
 
 def _compute_influence_of_texts(counts_by_side_and_text: FloatArray, units_by_side: FloatArray) -> FloatArray:
-    """Return by how much each text moves the error rate of each side, by side, text, and deliveries or failures."""
+    """Return by how much each text moves the error rate of each side.
+
+    The shape is (sides, texts, 2): the last axis has the errors of deliveries, then those of failures.
+    """
     errors, units = counts_by_side_and_text[:, :, :2], counts_by_side_and_text[:, :, 2:]
     rates = errors.sum(axis=1) / units_by_side[:, None]
     influence: FloatArray = (errors - rates[:, None, :] * units) / units_by_side[:, None, None]
@@ -324,11 +338,11 @@ def _compute_influence_of_texts(counts_by_side_and_text: FloatArray, units_by_si
 def _create_standard_error_predictor(
     counts_by_side_and_text: FloatArray, units_by_side: FloatArray, influence: FloatArray
 ) -> Callable[[float], float]:
-    """Return a function that predicts the standard error of a difference of error rates from its size.
+    """Return a function that predicts the standard error of a difference of error rates, given the difference.
 
-    With more errors, the difference is less certain. In texts that are delivered, errors are assumed to grow in
-    proportion, and their chance part with the number of errors (as that of Poisson counts); failures stay as they are.
-    The part of the variance that belongs to the texts, not to chance, is the covariance of the two sides.
+    The more errors there are, the less certain the difference is. The errors in delivered texts are assumed to grow in
+    proportion to the error rate, and their random variation as that of Poisson counts; failures do not change. The part
+    of the variance that is due to the texts and not to chance is the covariance of the two sides.
     """
     factor = influence.shape[1] / max(influence.shape[1] - 1, 1)
     delivered_before, delivered_after = influence[0, :, 0], influence[1, :, 0]

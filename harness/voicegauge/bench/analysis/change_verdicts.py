@@ -19,7 +19,7 @@ ChangeVerdict = Literal["regression", "improvement", "no evidence", "underpowere
 
 
 class ChangeThreshold(Record, frozen=True, kw_only=True):
-    """Sizes of a change that matter.
+    """The smallest changes of one metric that matter.
 
     They are relative for times and prices, and differences for rates (0.02 is two percentage points).
     """
@@ -27,11 +27,11 @@ class ChangeThreshold(Record, frozen=True, kw_only=True):
     min_change: float
     """A smaller change is never a regression, even if statistically significant."""
     detectable_change: float
-    """Runs whose interval cannot exclude a change of this size are underpowered."""
+    """A comparison is underpowered if its interval cannot exclude a change of this size."""
 
 
 class JudgedChange(NamedTuple):
-    """Verdict on a change, with the numbers behind it."""
+    """The verdict on a change, with the statistics that led to it."""
 
     verdict: ChangeVerdict
     interval: tuple[float, float] | None
@@ -45,7 +45,7 @@ def judge_changes(changes: Sequence[tuple[MetricChange, ChangeThreshold]], alpha
     """Judge all changes of a comparison together, for metrics of which lower is better.
 
     Args:
-        changes: each change with the sizes that matter.
+        changes: each change with the smallest changes that matter.
         alpha: probability that any of them is falsely called a regression.
     """
     p_values = [change.compute_p_value() for change, _ in changes]
@@ -91,7 +91,13 @@ def _judge_change(
 
 
 def decide_verdict(change: float, interval: tuple[float, float] | None, threshold: ChangeThreshold) -> ChangeVerdict:
-    """Return the verdict on a change with its interval; `None` for the interval if there are too few data."""
+    """Return the verdict on a change.
+
+    Args:
+        change: the estimated change.
+        interval: lower and upper end of its confidence interval; `None` if there are too few data.
+        threshold: the smallest changes that matter.
+    """
     if interval is None:
         return "underpowered"
     low, high = interval

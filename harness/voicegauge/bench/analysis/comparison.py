@@ -19,7 +19,7 @@ from voicegauge.model import Provenance, Record, Run, RunKind, ScoreSet
 
 
 class CompareSettings(Record, frozen=True, kw_only=True):
-    """Statistical settings of a comparison, and the sizes of a change that matter."""
+    """Statistical settings of a comparison, and the smallest changes that matter."""
 
     alpha: float = 0.01
     """Probability that any metric of any target is falsely called a regression."""
@@ -33,7 +33,7 @@ class CompareSettings(Record, frozen=True, kw_only=True):
     seed: int = 0
 
     def get_threshold(self, metric: MetricId) -> ChangeThreshold:
-        """Return the sizes of a change of `metric` that matter."""
+        """Return the smallest changes of `metric` that matter."""
         if metric in ("wer", "cer"):
             return self.error_rate
         if metric in ("price", "charged"):
@@ -42,7 +42,7 @@ class CompareSettings(Record, frozen=True, kw_only=True):
 
 
 class ComparedRun(Record, frozen=True, kw_only=True):
-    """One of the compared runs."""
+    """Identity and size of one of the compared runs."""
 
     run_id: str
     created_at: str
@@ -64,9 +64,9 @@ class MetricComparison(Record, frozen=True, kw_only=True):
     unit: MetricUnit
     verdict: ChangeVerdict
     baseline: float
-    """The metric of the baseline, in `unit`."""
+    """Value of the metric in the baseline, in `unit`."""
     run: float
-    """The metric of the compared run, in `unit`."""
+    """Value of the metric in the compared run, in `unit`."""
     change: float
     """Change from the baseline to the run.
 
@@ -79,7 +79,8 @@ class MetricComparison(Record, frozen=True, kw_only=True):
     """
     high: float | None
     p_value: float | None
-    """Two-sided p-value of "nothing changed" before the correction; `None` for too few data, or an exact change."""
+    """Two-sided p-value of "nothing changed" before the correction; `None` if there are too few data, or if the change
+    is known exactly."""
     detectable_change: float | None
     """Smallest true worsening that would have been called a regression in 80% of cases, in the unit of `change`;
     `None` if there are too few data."""
@@ -105,16 +106,17 @@ class RunComparison(Record, frozen=True, kw_only=True):
     """ASR engine whose scores were compared; `None` if a run has no scores."""
     metrics: tuple[MetricComparison, ...]
     only_in_baseline: tuple[str, ...]
-    """Targets that only the baseline measured."""
+    """Ids of the targets that only the baseline measured."""
     only_in_run: tuple[str, ...]
-    """Targets that only the run measured."""
+    """Ids of the targets that only the run measured."""
     no_audio_in_baseline: tuple[str, ...]
-    """Targets in both runs without usable audio in the baseline, or without a transcript in a run of speech to text.
+    """Ids of targets in both runs without usable audio (for speech to text: without a transcript) in the baseline.
 
-    They have no error rate there, so none is compared.
+    They have no error rate there, so their error rates are not compared.
     """
     no_audio_in_run: tuple[str, ...]
-    """Targets in both runs without usable audio, or without a transcript, in the run; no error rate is compared."""
+    """Ids of targets in both runs without usable audio (for speech to text: without a transcript) in the run; their
+    error rates are not compared."""
 
     @property
     def regressions(self) -> tuple[MetricComparison, ...]:
@@ -287,7 +289,7 @@ def _check_comparable(baseline: Run, run: Run) -> None:
 
 
 def _check_different(baselines: Sequence[Run], run: Run) -> None:
-    """Refuse a run that is given twice: as several nights, it would make the spread between nights too small."""
+    """Raise an error if a run is given twice: as several nights, it would make the spread between nights too small."""
     ids = [one.manifest.run_id for one in (*baselines, *([run] if len(baselines) > 1 else []))]
     if repeated := next((one for one in ids if ids.count(one) > 1), None):
         raise DataError(f"not comparable: the run {repeated} is given twice")

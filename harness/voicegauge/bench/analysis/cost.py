@@ -26,30 +26,30 @@ MAX_MONTHLY_CHARACTERS = 10**12
 
 
 class PlanCost(Record, frozen=True, kw_only=True):
-    """What a month costs with one account plan."""
+    """The fee, included units and unit price of one account plan, from which the price of a month follows."""
 
     name: str
     monthly_fee_usd: float
     included: float
-    """Number of units per month that the fee includes."""
+    """Number of units per month that the fee pays for."""
     unit: Literal["request", "character"]
     usd_per_unit: float
-    """Price of a unit beyond the included ones."""
+    """Price in US dollars of a unit beyond the included ones."""
     overage: bool
-    """Whether more than the included units can be bought."""
+    """Whether units beyond the included ones can be bought."""
 
     def compute_month_usd(self, requests: float, characters: float) -> float | None:
-        """Return the price of a month; `None` if the plan does not allow so much."""
+        """Return the price of a month in US dollars; `None` if it needs more units than the plan allows."""
         beyond = max(0.0, (requests if self.unit == "request" else characters) - self.included)
         return None if beyond and not self.overage else self.monthly_fee_usd + beyond * self.usd_per_unit
 
 
 class MonthCost(NamedTuple):
-    """The price of the characters of a month."""
+    """The price of a month in US dollars, and the account plan with which it is reached."""
 
     usd: float
     plan: str | None
-    """The cheapest account plan that allows as much; `None` without plans."""
+    """Name of the cheapest account plan that allows the month's volume; `None` if the price has no plans."""
 
 
 class CostLine(Record, frozen=True, kw_only=True):
@@ -59,7 +59,7 @@ class CostLine(Record, frozen=True, kw_only=True):
     """
 
     fixed_usd: float
-    """Fixed price of each request, in addition to the price for its length."""
+    """Fixed price of each request in US dollars, in addition to the price for its length."""
     usd_per_character: float
     max_characters: int | None = None
     """Number of characters that one request may have at most; `None` if no document states a limit."""
@@ -71,11 +71,15 @@ class CostLine(Record, frozen=True, kw_only=True):
         return max(math.ceil(characters / self.max_characters), 1) if self.max_characters else 1
 
     def compute_request_usd(self, characters: int) -> float:
-        """Return the price of a text with this number of characters, without what the fee of a plan includes."""
+        """Return the price in US dollars of a text; units that a plan includes are not deducted.
+
+        Args:
+            characters: number of characters of the text.
+        """
         return self.fixed_usd * self.count_requests(characters) + self.usd_per_character * characters
 
     def compute_month(self, text_length_characters: int, monthly_characters: int) -> MonthCost:
-        """Return the price of a month, whose characters are sent as texts with this number of characters."""
+        """Return the price of a month with `monthly_characters`, sent in texts of `text_length_characters`."""
         texts = monthly_characters / text_length_characters
         requests = texts * self.count_requests(text_length_characters)
         with_plans = [(plan.compute_month_usd(requests, monthly_characters), plan.name) for plan in self.plans]
@@ -86,7 +90,7 @@ class CostLine(Record, frozen=True, kw_only=True):
     def compute_usd_per_1m_characters(
         self, text_length_characters: int, monthly_characters: int = DEFAULT_MONTHLY_CHARACTERS
     ) -> float:
-        """Return the price of a million of the characters of a month."""
+        """Return the price in US dollars per million characters in a month with `monthly_characters`."""
         return self.compute_month(text_length_characters, monthly_characters).usd / monthly_characters * 1_000_000
 
 
@@ -94,30 +98,30 @@ class TargetCost(Record, frozen=True, kw_only=True):
     """Mean cost of a target's requests, and its prices in comparable units."""
 
     usd_per_request: float | None
-    """Mean documented price of the samples in dollars; `None` if no document states a price."""
+    """Mean documented price of the samples in US dollars; `None` if no document states a price."""
     credits_per_request: float | None
     """Mean documented price of the samples in the provider's own credits."""
     charged_usd_per_request: float | None
-    """Mean charge that the provider reported; `None` if it reported no charge."""
+    """Mean charge in US dollars that the provider reported; `None` if it reported no charge."""
     charged_credits_per_request: float | None
     charged_samples: int
     """Number of samples for which the provider reported a charge."""
     charge_differs: bool
     """Whether at least one charge differs from the documented price by more than rounding."""
     usd_per_1m_characters: float | None
-    """Price of a million characters, sent as texts of `characters` characters, with the cheapest account plan for
-    `monthly_characters`."""
+    """Price in US dollars of a million characters, sent as texts of `characters` characters, with the cheapest account
+    plan for `monthly_characters`."""
     usd_per_month: float | None
-    """Price of `monthly_characters` with that plan."""
+    """Price in US dollars of `monthly_characters`, with the same account plan."""
     plan: str | None
-    """The cheapest account plan; `None` if no plan with a documented fee is known."""
+    """Name of the cheapest account plan; `None` if no plan with a documented fee is known."""
     usd_per_audio_minute: float | None
-    """Price per minute of audio; `None` if the price has another unit or no document states a price."""
+    """Price in US dollars per minute of audio; `None` if the price has another unit or no document states a price."""
     credits_per_audio_minute: float | None
     characters: int
     """Text length at which `usd_per_1m_characters` is stated."""
     monthly_characters: int
-    """Number of characters of a month at which `usd_per_1m_characters` is stated."""
+    """Number of characters of the month for which `usd_per_month` and `usd_per_1m_characters` are stated."""
     line: CostLine | None
     """Price as a function of the text length; see `estimate_cost_line` for when it is `None`."""
     disputed: bool
@@ -126,9 +130,10 @@ class TargetCost(Record, frozen=True, kw_only=True):
     If so, the user's own price is shown, or else the highest documented one.
     """
     stated_by_provider: bool
-    """Whether a document that binds the provider states the price, or the user; `False` for one of a third party."""
+    """Whether the price is stated by a document that binds the provider, or by the user; `False` if only third parties
+    state it."""
     price: str
-    """The documented price in words."""
+    """The documented price as text, such as "$0.015 / request"."""
 
 
 def convert_credits(run: Run, credit_usd_by_provider: Mapping[str, float]) -> Run:
@@ -168,7 +173,7 @@ def _add_usd_cost(sample: Sample, credit_usd: float) -> Sample:
 
 
 def get_sample_audio_s(sample: Sample) -> float | None:
-    """Return the duration of a successful sample's audio; `None` if there is no audio that could be decoded."""
+    """Return the duration of a successful sample's audio in seconds; `None` if no audio could be decoded."""
     return sample.audio.audio_s if sample.audio and not sample.failure else None
 
 
@@ -280,7 +285,7 @@ def _iterate_plan_costs(
 
 
 def _average_usd_per_character(samples: Sequence[Sample]) -> float | None:
-    """Return the price per character of the measured samples; `None` if no sample has a price."""
+    """Return the price per character of the samples in US dollars; `None` if no sample has a price."""
     prices = [(len(s.text), s.cost.price_usd) for s in samples if s.cost.price_usd is not None]
     characters = sum(length for length, _ in prices)
     return math.fsum(price for _, price in prices) / characters if characters else None

@@ -25,7 +25,8 @@ PRIOR_DEGREES_OF_FREEDOM = 10.0
 MIN_RUNS = 5
 """Smallest number of baseline runs whose measured spread replaces the assumed one."""
 MIN_COMPARED_TIME_MS = 1e-3
-"""Smaller times are replaced by this value before taking the logarithm, which is undefined for 0."""
+"""Lower limit in milliseconds: smaller times are replaced by it before taking the logarithm, which is undefined for
+0."""
 
 
 class SessionTime(NamedTuple):
@@ -43,8 +44,8 @@ class DriftSpread(NamedTuple):
     degrees_of_freedom: float
 
 
-class DriftSource(NamedTuple):
-    """What the runs of a baseline show about the drift of one target."""
+class MeasuredDrift(NamedTuple):
+    """The drift of one target, as far as the runs of a baseline show it, in variances of the logarithm of times."""
 
     run_variance: float
     """Variance of the level between runs; 0 for a single run."""
@@ -54,12 +55,12 @@ class DriftSource(NamedTuple):
     session_degrees_of_freedom: int
 
 
-def measure_drift(runs: Sequence[Sequence[SessionTime]]) -> DriftSource:
+def measure_drift(runs: Sequence[Sequence[SessionTime]]) -> MeasuredDrift:
     """Measure how much the level of a target differs between runs, and between sessions of a run."""
     runs = [run for run in runs if run]
     texts = sorted(set.intersection(*({timed.text_id for timed in run} for run in runs))) if runs else []
     if not texts:
-        return DriftSource(0.0, len(runs), 0.0, 0)
+        return MeasuredDrift(0.0, len(runs), 0.0, 0)
     levels = np.array([compute_text_levels([run], texts) for run in runs])
     deviations = np.nanmedian(levels - np.nanmean(levels, axis=0), axis=1)
     run_variance = float(np.sum(deviations**2)) / (len(runs) - 1) if len(runs) > 1 else 0.0
@@ -69,15 +70,15 @@ def measure_drift(runs: Sequence[Sequence[SessionTime]]) -> DriftSource:
         if len(table) > 1:
             squares += float(np.sum(np.nanmedian(table - np.nanmean(table, axis=0), axis=1) ** 2))
             freedom += len(table) - 1
-    return DriftSource(run_variance, len(runs), squares / freedom if freedom else 0.0, freedom)
+    return MeasuredDrift(run_variance, len(runs), squares / freedom if freedom else 0.0, freedom)
 
 
-def estimate_drift(target: DriftSource, other_targets: Sequence[DriftSource], assumed_drift: float) -> DriftSpread:
+def estimate_drift(target: MeasuredDrift, other_targets: Sequence[MeasuredDrift], assumed_drift: float) -> DriftSpread:
     """Estimate the variance that drift adds to the level of one run of a target.
 
     Args:
-        target: what the baseline shows about the target.
-        other_targets: what it shows about the other targets.
+        target: the drift of the target that the baseline shows.
+        other_targets: the drift of the other targets that the baseline shows.
         assumed_drift: spread that is assumed with fewer than `MIN_RUNS` runs.
     """
     freedom = float(max(target.run_count - 1, 0))
@@ -109,7 +110,7 @@ def combine_variances(first: tuple[float, float], second: tuple[float, float]) -
 
 
 def compute_text_levels(runs: Sequence[Sequence[SessionTime]], texts: Sequence[str]) -> FloatArray:
-    """Return the mean over runs and sessions of the log of the median time of each text; NaN for a text without one."""
+    """Return the mean over runs and sessions of the log of the median time of each text; NaN if it was never timed."""
     run_levels = [_average_sessions(compute_session_levels(run, texts)) for run in runs]
     return _average_sessions(np.array(run_levels).reshape(len(runs), len(texts)))
 
@@ -136,7 +137,7 @@ def compute_session_levels(run: Sequence[SessionTime], texts: Sequence[str]) -> 
 
 
 def _average_sessions(levels: FloatArray) -> FloatArray:
-    """Return the mean of each column without its NaN; NaN for a column without a number."""
+    """Return the mean of each column, ignoring NaN; NaN for a column that contains only NaN."""
     is_known = np.isfinite(levels)
     counts = is_known.sum(axis=0)
     sums = np.where(is_known, levels, 0.0).sum(axis=0)

@@ -1,8 +1,8 @@
 """Estimates quantiles of times that are known only between two bounds, such as the end of a polled job.
 
-The nonparametric maximum-likelihood estimator of the distribution (Turnbull 1976, "The empirical distribution function
-with arbitrarily grouped, censored and truncated data"), found by its self-consistency iteration. lifelines has it too,
-but brings pandas, matplotlib and autograd, and takes a second to import.
+The distribution is estimated by nonparametric maximum likelihood (Turnbull 1976, "The empirical distribution function
+with arbitrarily grouped, censored and truncated data"), by the self-consistency iteration of that paper. lifelines has
+it too, but brings pandas, matplotlib and autograd, and takes a second to import.
 
 This estimator puts all probability into a few short intervals, so that its median varies much from one set of polls to
 the next. The median is therefore that of the same iteration with smoothing in each step (Silverman, Jones, Wilson and
@@ -24,14 +24,14 @@ from voicegauge.bench.analysis.statistics import MIN_P95_BOUND_SAMPLES, MIN_TEXT
 
 MAX_ITERATIONS = 400
 MIN_MASS_CHANGE = 1e-6
-"""Change of the probability of an interval below which the iteration ends."""
+"""The iteration ends when the probability of no interval changes by more than this."""
 SMOOTHING_SHARE = 0.2
 """Standard deviation of the smoothing, as a share of the typical distance of two polls."""
 CELLS_PER_INTERVAL = 20
-"""Number of cells, in each of which the smoothed probability is constant, between two polls."""
+"""Number of cells between two polls; the smoothed probability is constant in each cell."""
 SMOOTHING_ITERATIONS = 200
 MAX_DISTINCT_BOUNDS = 400
-"""Number of bounds above which they are rounded outwards to so many values."""
+"""Largest number of distinct bounds; if there are more, intervals are widened until so few remain."""
 
 
 class CensoredTime(NamedTuple):
@@ -50,7 +50,7 @@ def estimate_censored_quantile(times: Sequence[CensoredTime], fraction: float) -
         fraction: 0.5 for the median.
 
     Returns:
-        The estimate; `None` if less than one time is expected above an upper quantile.
+        The estimate; `None` for an upper quantile above which less than one time is expected.
     """
     is_upper_tail = fraction > 0.9
     if not times or (fraction > 0.5 and len(times) * (1 - fraction) < 1 - 1e-9):
@@ -71,7 +71,7 @@ def estimate_censored_quantile(times: Sequence[CensoredTime], fraction: float) -
 
 
 def estimate_smoothed_median(times: Sequence[CensoredTime]) -> float:
-    """Return the median by the smoothed iteration; the ordinary median if most times are known exactly."""
+    """Return the median in ms by the smoothed iteration; the ordinary median if most times are known exactly."""
     bounds = np.array([(time.low_ms, max(time.high_ms, time.low_ms)) for time in times])
     width = float(np.median(bounds[:, 1] - bounds[:, 0]))
     if width == 0:
@@ -99,7 +99,7 @@ def estimate_smoothed_median(times: Sequence[CensoredTime]) -> float:
 
 
 class _CensoredDistribution:
-    """The innermost intervals of censored times, which alone can have a probability."""
+    """The estimated distribution of censored times: its probability lies in the innermost intervals only."""
 
     def __init__(self, times: Sequence[CensoredTime]) -> None:
         low_ms = np.array([time.low_ms for time in times])
@@ -121,7 +121,7 @@ class _CensoredDistribution:
         self._masses = self._fit()
 
     def find_quantile(self, fraction: float) -> float:
-        """Return a quantile, interpolated within its innermost interval."""
+        """Return a quantile in milliseconds, interpolated linearly within its innermost interval."""
         totals = np.cumsum(self._masses)
         index = min(int(np.searchsorted(totals, fraction - 1e-9)), len(totals) - 1)
         mass = float(self._masses[index])

@@ -25,10 +25,11 @@ MIN_SHARED_TEXTS = 5
 """Smallest number of texts from which differences between targets are estimated."""
 
 MAX_MISSING_SHARE = 0.01
-"""Share of resamples without any sample of a target from which the target is not compared: it has too few texts."""
+"""A target is not compared if at least this share of the resamples contains none of its samples: it has too few
+texts."""
 
-ErrorTerms = Sequence[tuple[str, float, float]]
-"""Tuples of a text id, a number of errors and a number of units."""
+SampleErrorCounts = Sequence[tuple[str, float, float]]
+"""One tuple for each sample: a text id, a number of errors and a number of units."""
 
 
 class DifferenceInterval(NamedTuple):
@@ -39,14 +40,14 @@ class DifferenceInterval(NamedTuple):
 
 
 class TargetMeasurements(NamedTuple):
-    """What was measured of one target."""
+    """Total latencies and error counts of one target, each with the id of its text."""
 
     times_ms: ValuesByText
-    errors: ErrorTerms
+    errors: SampleErrorCounts
 
 
 class JointResamples(NamedTuple):
-    """Statistics of each resample (rows) and target (columns); not a number where a resample has no sample of it."""
+    """Statistics of each resample (rows) and target (columns); NaN if a resample contains no sample of a target."""
 
     latency_ms: FloatArray
     """Median total latency in ms."""
@@ -54,13 +55,17 @@ class JointResamples(NamedTuple):
 
     @property
     def has_intervals(self) -> bool:
-        """Whether there are enough texts to tell targets apart."""
+        """Whether there are enough texts to estimate differences between targets."""
         return len(self.latency_ms) > 0
 
     def find_clearly_lower_pairs(self, values: FloatArray) -> NDArray[np.bool_]:
-        """Return for each pair (i, j) whether target i is clearly lower than target j: the interval excludes 0.
+        """Return a square matrix whose element (i, j) tells whether target i is clearly lower than target j.
 
-        A target whose samples cover too few of the texts is not clearly lower or higher than any other.
+        It is clearly lower if the interval of the difference excludes 0. A target whose samples cover too few of the
+        texts is not clearly lower or higher than any other.
+
+        Args:
+            values: one of the statistics, such as `latency_ms`.
         """
         count = values.shape[1]
         lower = np.zeros((count, count), dtype=np.bool_)
@@ -104,10 +109,10 @@ def draw_joint_resamples(targets: Sequence[TargetMeasurements], *, seed: int = 0
 
 
 def determine_pareto_membership(is_clearly_lower_by_measure: Sequence[NDArray[np.bool_]]) -> list[bool]:
-    """Return which targets are in the Pareto set.
+    """Return for each target whether it is in the Pareto set.
 
-    A target is outside of it if another one in the set is clearly better in one measure and clearly worse in none.
-    That the other one is in the set matters, because "not clearly worse" is not transitive.
+    A target is outside of it if another one in the set is clearly better in one measure and clearly worse in none. That
+    the other one is in the set matters, because "not clearly worse" is not transitive.
 
     Args:
         is_clearly_lower_by_measure: for each measure, the result of `JointResamples.find_clearly_lower_pairs`.
@@ -126,7 +131,7 @@ def determine_pareto_membership(is_clearly_lower_by_measure: Sequence[NDArray[np
 def find_indistinguishable_from_lowest(
     values: Sequence[float | None], is_clearly_lower: NDArray[np.bool_]
 ) -> list[bool]:
-    """Return which of `values` is the lowest one or not clearly higher than it; a missing value is neither.
+    """Return for each of `values` whether it is the lowest or not clearly higher than it; `False` for a missing value.
 
     Args:
         values: the point estimates.
@@ -143,7 +148,7 @@ def _list_texts(target: TargetMeasurements) -> list[str]:
     return [str(text) for text, *_ in (*target.times_ms, *target.errors)]
 
 
-def _sum_errors_by_text(errors: ErrorTerms, texts: Sequence[str]) -> FloatArray:
+def _sum_errors_by_text(errors: SampleErrorCounts, texts: Sequence[str]) -> FloatArray:
     numbers = {text: number for number, text in enumerate(texts)}
     sums = np.zeros((len(texts), 2))
     for text, count, units in errors:

@@ -17,7 +17,7 @@ POWER = 0.80
 """Probability with which a change of the smallest detectable size is found."""
 POWER_TOLERANCE = 0.002
 """Relative precision of the smallest detectable change."""
-ERROR_QUANTILES = (np.arange(64) + 0.5) / 64
+EVALUATED_PROBABILITIES = (np.arange(64) + 0.5) / 64
 """Probabilities at which the distribution of an estimate is evaluated to compute the power of a test."""
 MAX_NORMAL_QUANTILE = 8.0
 """Quantile of the normal distribution beyond which all p-values count as equal (below 1e-15)."""
@@ -25,7 +25,7 @@ MAX_NORMAL_QUANTILE = 8.0
 
 @dataclass(frozen=True, kw_only=True)
 class MetricChange(ABC):
-    """One metric on two sides.
+    """The change of one metric between the two sides of a comparison.
 
     `change` is relative for times and prices, and a difference for rates (0.02 is two percentage points).
     """
@@ -45,7 +45,7 @@ class MetricChange(ABC):
 
     @abstractmethod
     def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
-        """Return the interval of the change; `None` with too few data.
+        """Return the lower and the upper end of the interval of the change; `None` with too few data.
 
         Args:
             tail_probability: the probability that the change lies beyond each end of the interval.
@@ -55,8 +55,8 @@ class MetricChange(ABC):
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
         """Return the smallest true worsening that is found with probability `POWER`.
 
-        The probability is that of the test that is really made, with an estimated standard error, and not that of a
-        normal approximation.
+        That probability is computed for the test that is made, with an estimated standard error, and not for a normal
+        approximation.
 
         Args:
             tail_probability: probability of a false alarm at which the change is tested, in one direction.
@@ -69,16 +69,16 @@ class ExactChange(MetricChange):
     """A change that is known exactly, such as that of a price."""
 
     def compute_p_value(self) -> float | None:
-        """Return `None`: nothing is estimated."""
+        """Return `None`, because nothing is estimated."""
         return None
 
     def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
-        """Return the change as both ends."""
+        """Return the change as both ends of the interval."""
         del tail_probability
         return self.change, self.change
 
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
-        """Return the size from which a change is not ignored."""
+        """Return `min_change`: every exact change of at least this size is found."""
         del tail_probability
         return min_change
 
@@ -92,14 +92,14 @@ class EstimatedChange(MetricChange):
     """
 
     difference: float
-    """Difference of the logarithms of times; otherwise the change itself."""
+    """Estimated difference: for times that of their logarithms, otherwise the change itself."""
     standard_error: float | None
     """Standard error of `difference`; `None` if there are too few data."""
     degrees_of_freedom: float = 1.0
     is_logarithmic: bool = False
     predict_standard_error: Callable[[float], float] | None = None
-    """Returns the standard error that `difference` would have if it were as large as the argument; `None` if the
-    standard error does not depend on the size."""
+    """Function that returns the standard error of a difference that is as large as its argument; `None` if the standard
+    error does not depend on the size."""
 
     def compute_p_value(self) -> float | None:
         """Return the two-sided p-value of Student's t test."""
@@ -111,20 +111,20 @@ class EstimatedChange(MetricChange):
         return float(2 * t.sf(abs(self.difference) / self.standard_error, self.degrees_of_freedom))
 
     def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
-        """Return the Student t interval."""
+        """Return the interval of Student's t distribution."""
         if self.standard_error is None:
             return None
         margin = compute_student_quantile(tail_probability, self.degrees_of_freedom) * self.standard_error
         return self._convert_difference(self.difference - margin), self._convert_difference(self.difference + margin)
 
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
-        """Return the size that is both significant and larger than `min_change` with probability `POWER`."""
+        """Return the true worsening whose estimate is significant and exceeds `min_change` with probability `POWER`."""
         if self.standard_error is None:
             return None
         threshold = math.log1p(min_change) if self.is_logarithmic else min_change
         critical = compute_student_quantile(tail_probability, self.degrees_of_freedom)
         chi2 = load_scipy("stats").chi2
-        spread = np.sqrt(chi2.ppf(ERROR_QUANTILES, self.degrees_of_freedom) / self.degrees_of_freedom)
+        spread = np.sqrt(chi2.ppf(EVALUATED_PROBABILITIES, self.degrees_of_freedom) / self.degrees_of_freedom)
         # An estimated standard error is too small more often than too large: half of the time it is below this share.
         typical_share = math.sqrt(float(chi2.median(self.degrees_of_freedom)) / self.degrees_of_freedom)
 
@@ -159,7 +159,7 @@ class PolledTimeChange(MetricChange):
     """Change from the lower bounds of the baseline to the upper bounds of the run."""
 
     def compute_p_value(self) -> float | None:
-        """Return the p-value of the bound that is nearest to "nothing changed"."""
+        """Return the p-value of the smallest or the largest change, whichever is nearer to "nothing changed"."""
         if self.smallest_change.difference > 0:
             return self.smallest_change.compute_p_value()
         if self.largest_change.difference < 0:
@@ -167,7 +167,7 @@ class PolledTimeChange(MetricChange):
         return None if self.smallest_change.standard_error is None else 1.0
 
     def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
-        """Return the interval from the lower end of the smallest change to the upper end of the largest one."""
+        """Return the interval from the lower end of the smallest change to the upper end of the largest change."""
         low, high = (
             self.smallest_change.compute_interval(tail_probability),
             self.largest_change.compute_interval(tail_probability),
@@ -175,7 +175,7 @@ class PolledTimeChange(MetricChange):
         return (low[0], high[1]) if low and high else None
 
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
-        """Return the size that is found although polls make the smallest possible change smaller than the true one."""
+        """Return the true worsening of which the smallest possible value is found with probability `POWER`."""
         size = self.smallest_change.compute_detectable_change(tail_probability, min_change)
         return None if size is None else (1 + size) * (1 + self.change) / (1 + self.smallest_change.change) - 1
 
@@ -191,7 +191,7 @@ class FailureRateChange(MetricChange):
     """
 
     def compute_p_value(self) -> float | None:
-        """Return the larger p-value of both tests."""
+        """Return the larger of two p-values: that of Newcombe's interval and that of Fisher's exact test."""
         return 1.0 if self.change == 0 else max(self._compute_newcombe_p_value(), 2 * self._compute_mid_p_value())
 
     def _compute_mid_p_value(self) -> float:
@@ -202,7 +202,7 @@ class FailureRateChange(MetricChange):
         return float(_compute_mid_p_values(np.array(counts[1]), np.array(counts[0]), self.n_run, self.n_baseline))
 
     def _compute_newcombe_p_value(self) -> float:
-        """Return the probability for which the interval just reaches 0."""
+        """Return the two-sided p-value for which an end of Newcombe's interval is 0."""
         brentq, norm = load_scipy("optimize").brentq, load_scipy("stats").norm
 
         def compute_distance(normal_quantile: float) -> float:
@@ -214,18 +214,18 @@ class FailureRateChange(MetricChange):
         return float(2 * norm.sf(brentq(compute_distance, 0.0, MAX_NORMAL_QUANTILE)))
 
     def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
-        """Return the Newcombe interval, with 0 as an end if it excludes 0 and the exact test is not significant."""
+        """Return Newcombe's interval, extended to 0 if it excludes 0 but the exact test is not significant."""
         low, high = self._compute_newcombe_interval(_compute_normal_quantile(tail_probability))
         if (low > 0 or high < 0) and self._compute_mid_p_value() >= tail_probability:
             return min(low, 0.0), max(high, 0.0)
         return low, high
 
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
-        """Return the size of the change from the baseline's rate with half a failure more."""
+        """Return the worsening that is found, from a baseline's rate with half a failure more (it may have none)."""
         before = (self.baseline_value * self.n_baseline + 0.5) / (self.n_baseline + 1)
         normal_quantile = _compute_normal_quantile(tail_probability)
         binom = load_scipy("stats").binom
-        old_counts = binom.ppf(ERROR_QUANTILES, self.n_baseline, before)
+        old_counts = binom.ppf(EVALUATED_PROBABILITIES, self.n_baseline, before)
         significant_counts = _find_significant_counts(old_counts, self.n_baseline, self.n_run, tail_probability)[
             :, None
         ]
@@ -233,7 +233,7 @@ class FailureRateChange(MetricChange):
         _, old_highs = _compute_wilson_interval(old_rates, self.n_baseline, normal_quantile)
 
         def compute_power(size: float) -> float:
-            new_counts = binom.ppf(ERROR_QUANTILES, self.n_run, min(before + size, 1.0))[None, :]
+            new_counts = binom.ppf(EVALUATED_PROBABILITIES, self.n_run, min(before + size, 1.0))[None, :]
             new_rates = new_counts / self.n_run
             new_lows, _ = _compute_wilson_interval(new_rates, self.n_run, normal_quantile)
             changes = new_rates - old_rates
@@ -255,7 +255,8 @@ class FailureRateChange(MetricChange):
 def _compute_mid_p_values(old_counts: FloatArray, new_counts: FloatArray, n_old: int, n_new: int) -> FloatArray:
     """Return one-sided mid-p values of Fisher's exact test.
 
-    That is the probability of more new failures than counted, plus half that of exactly as many, given all failures.
+    That is the probability of more new failures than were counted, plus half of the probability of exactly as many, if
+    the total number of failures is fixed.
     """
     hypergeom = load_scipy("stats").hypergeom
     drawn = n_old + n_new, old_counts + new_counts, n_new
@@ -264,7 +265,7 @@ def _compute_mid_p_values(old_counts: FloatArray, new_counts: FloatArray, n_old:
 
 
 def _find_significant_counts(old_counts: FloatArray, n_old: int, n_new: int, tail_probability: float) -> FloatArray:
-    """Return the smallest number of new failures that is significant, for each number of old ones."""
+    """Return, for each number of old failures, the smallest number of new failures that is significant."""
     distinct, positions = np.unique(old_counts, return_inverse=True)
     low, high = np.zeros_like(distinct), np.full_like(distinct, n_new)
     while (high - low > 1).any():
@@ -276,7 +277,7 @@ def _find_significant_counts(old_counts: FloatArray, n_old: int, n_new: int, tai
 
 
 def _find_size_with_power(compute_power: Callable[[float], float], first_size: float, max_size: float = 1e3) -> float:
-    """Return the size at which `compute_power`, which grows with the size, reaches `POWER`; `max_size` at most."""
+    """Return the size, at most `max_size`, at which `compute_power`, which grows with the size, reaches `POWER`."""
     low, high = 0.0, first_size
     while compute_power(high) < POWER and high < max_size:
         low, high = high, high * 2

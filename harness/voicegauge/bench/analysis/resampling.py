@@ -29,13 +29,14 @@ CONFIDENCE_LEVEL = 0.95
 RESAMPLE_COUNT = 2000
 """Number of resamples. With it, the ends of a 95% interval differ by less than 2% of its width between seeds."""
 MIN_RESAMPLE_COUNT = 400
-"""Number of resamples of many texts; the standard error then differs by 4% between seeds."""
+"""Smallest number of resamples, used for many texts; the standard error then differs by 4% between seeds."""
 MAX_RESAMPLED_TEXTS = 8_000_000
-"""Number of texts in all resamples from which fewer resamples are drawn, down to `MIN_RESAMPLE_COUNT`."""
+"""Largest number of texts in all resamples together; with more texts, fewer resamples are drawn, down to
+`MIN_RESAMPLE_COUNT`."""
 MAX_TEXTS_PER_BATCH = 1_000_000
 """Number of texts resampled at a time, which limits memory to about 30 MB."""
 MAX_BLOCKS = 1000
-"""Maximum number of blocks in which a quantile is looked for."""
+"""Largest number of blocks into which the sorted values are divided to find a quantile."""
 
 
 class ResampledSpread(NamedTuple):
@@ -68,7 +69,7 @@ class SampledValues:
         return float(np.quantile(self.values, fraction))
 
     def compute_weighted_quantiles(self, text_weights: FloatArray, fraction: float) -> FloatArray:
-        """Return the quantile of each resample; not a number for a resample that contains none of the values.
+        """Return the quantile of each resample; NaN for a resample that contains none of the values.
 
         Args:
             text_weights: one row per resample with the number of times that it contains each text.
@@ -106,7 +107,7 @@ class SampledValues:
     def _find_values(
         self, text_weights: FloatArray, counts_to_block_end: FloatArray, ranks: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Return the value at a rank of each resample, and how many values the resample has up to it."""
+        """Return the value at a rank of each resample, and the number of values that the resample has up to it."""
         size, last = self._block_size, len(self.values) - 1
         block_count = counts_to_block_end.shape[1]
         blocks = np.minimum((counts_to_block_end <= ranks[:, None]).sum(axis=1), block_count - 1)
@@ -121,7 +122,7 @@ class SampledValues:
         return self.values[np.minimum(blocks * size + offsets, last)], counts[rows, offsets]
 
     def compute_sums(self) -> FloatArray:
-        """Return for each text the sum of its values and their number."""
+        """Return, for each text, the sum of its values and their number."""
         sums = np.bincount(self.text_numbers, weights=self.values, minlength=self.text_count)
         return np.stack((sums, np.bincount(self.text_numbers, minlength=self.text_count)), axis=1)
 
@@ -152,7 +153,10 @@ def resample_texts(
 
 
 def draw_text_weights(text_count: int, seed: int) -> Iterator[FloatArray]:
-    """Yield batches of resamples; the resamples do not depend on the size of the batches."""
+    """Yield resamples in batches: one row per resample with the number of times that it contains each text.
+
+    The resamples do not depend on the size of the batches.
+    """
     count = max(MIN_RESAMPLE_COUNT, min(RESAMPLE_COUNT, MAX_RESAMPLED_TEXTS // text_count))
     batch = max(1, MAX_TEXTS_PER_BATCH // text_count)
     if count <= batch:

@@ -107,9 +107,9 @@ class StreamSummary(Record, frozen=True, kw_only=True):
     c50: Estimate | None
     """Share of streams whose audio is never more than 50 ms late for a player that starts at once (C50)."""
     c100: Estimate | None
-    """The same for 100 ms."""
+    """Share of streams whose audio is never more than 100 ms late for such a player (C100)."""
     c200: Estimate | None
-    """The same for 200 ms."""
+    """Share of streams whose audio is never more than 200 ms late for such a player (C200)."""
 
 
 class TargetSummary(Record, frozen=True, kw_only=True):
@@ -139,14 +139,15 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     completion_ms: IntervalEstimate | None
     """Lower and upper bounds of the time from the submit to the completion of a job."""
     completion_p50_ms: Estimate | None
-    """Median of that time, by the nonparametric maximum-likelihood estimator for times between two polls (Turnbull)."""
+    """Median completion time, by the nonparametric maximum-likelihood estimator for times between two polls
+    (Turnbull)."""
     completion_p90_ms: Estimate | None
-    """Its 90th percentile, by the same estimator."""
+    """90th percentile of the completion time, by the same estimator."""
     ready_ms: Estimate | None
     """Time until the last byte of audio without waiting for a poll: like `total_latency_ms`, but for a job estimated
     from its completion and download."""
     ready_p95_ms: Estimate | None
-    """95th percentile of that time."""
+    """95th percentile of the time described at `ready_ms`."""
     download_ms: Estimate | None
     """Duration of the request that downloaded the audio of a job."""
     ttfb_ms: Estimate | None
@@ -181,14 +182,16 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     """Languages of samples that have no error rate because the ASR engine does not support them."""
     cost: TargetCost
     pareto: bool
-    """Whether no other target of the Pareto set is clearly better in latency or errors and clearly worse in neither.
+    """Whether the target is in the Pareto set: no other target of the set is clearly better in latency or errors and
+    clearly worse in neither.
 
     Clearly better: the 95% interval of the difference, computed text by text, excludes 0.
     """
     is_among_fastest: bool
-    """Whether the target has the lowest median total latency of the run, or is not clearly slower than that."""
+    """Whether the target has the lowest median total latency of the run, or is not clearly slower than the one that
+    has."""
     is_among_most_intelligible: bool
-    """Whether the target has the lowest error rate of the run, or is not clearly worse than that."""
+    """Whether the target has the lowest error rate of the run, or is not clearly worse than the one that has."""
 
 
 def summarize_targets(
@@ -218,16 +221,16 @@ def summarize_targets(
     scores = ScoresBySample(score_set) if score_set else None
     for target in run.manifest.targets:
         samples = samples_by_target[target.id]
-        scored = scores.pair_with(samples) if scores else []
+        scored_samples = scores.pair_with(samples) if scores else []
         cost = compute_target_cost(target, samples, text_length_characters, monthly_characters)
-        summary = _summarize_target(target, samples, scored, run.manifest.provenance, cost, seed)
+        summary = _summarize_target(target, samples, scored_samples, run.manifest.provenance, cost, seed)
         unscored = {s.language for s in samples} & set(score_set.left_out if score_set else ())
         summaries.append(msgspec.structs.replace(summary, unscored_languages=tuple(sorted(unscored))))
-    return _compare_summaries(summaries, resamples or resample_targets(run, score_set, seed=seed))
+    return _add_comparison_fields(summaries, resamples or resample_targets(run, score_set, seed=seed))
 
 
-def _compare_summaries(summaries: Sequence[TargetSummary], resamples: JointResamples) -> tuple[TargetSummary, ...]:
-    """Fill in what depends on all targets of the run."""
+def _add_comparison_fields(summaries: Sequence[TargetSummary], resamples: JointResamples) -> tuple[TargetSummary, ...]:
+    """Return the summaries with the fields that depend on the other targets of the run, such as `pareto`."""
     faster, clearer = (
         resamples.find_clearly_lower_pairs(values) for values in (resamples.latency_ms, resamples.error_rate)
     )
@@ -251,7 +254,7 @@ def get_median_latency_ms(summary: TargetSummary) -> float | None:
 
 
 def get_error_rate(summary: TargetSummary) -> float | None:
-    """Return the word error rate of a target, or else its character error rate; `None` if nothing was scored."""
+    """Return the word error rate of a target, otherwise its character error rate; `None` if nothing was scored."""
     rate = summary.wer or summary.cer
     return rate.corpus.value if rate else None
 
@@ -259,7 +262,7 @@ def get_error_rate(summary: TargetSummary) -> float | None:
 def _summarize_target(
     target: TargetRef,
     samples: Sequence[Sample],
-    scored: ScoredSamples,
+    scored_samples: ScoredSamples,
     provenance: Provenance,
     cost: TargetCost,
     seed: int,
@@ -311,10 +314,10 @@ def _summarize_target(
         audio_s=estimate_median_value(get_sample_audio_s),
         rtf=_estimate_quantile_of_times(_collect_real_time_factors(ready), 0.5, seed),
         characters_per_s=estimate_median_value(_compute_characters_per_s),
-        wer=compute_error_rate([pair for pair in scored if pair[1].unit == "word"], seed=seed),
-        cer=compute_error_rate([pair for pair in scored if pair[1].unit == "character"], seed=seed),
-        categories=_compute_rates_by_category(scored, seed),
-        languages=_compute_rates_by_language(scored, seed),
+        wer=compute_error_rate([pair for pair in scored_samples if pair[1].unit == "word"], seed=seed),
+        cer=compute_error_rate([pair for pair in scored_samples if pair[1].unit == "character"], seed=seed),
+        categories=_compute_rates_by_category(scored_samples, seed),
+        languages=_compute_rates_by_language(scored_samples, seed),
         cost=cost,
         # Set by `summarize_targets`, which sees all targets.
         pareto=False,
@@ -363,18 +366,18 @@ def _select_time(sample: Sample, select_time: Callable[[Latency], float | None])
 
 
 def get_total_latency_ms(sample: Sample) -> float | None:
-    """Return the total latency of a successful sample."""
+    """Return the total latency of a successful sample in milliseconds."""
     return _select_time(sample, lambda latency: latency.total_latency_ms)
 
 
 def _find_ready_time(sample: Sample) -> CensoredTime | None:
-    """Return the bounds of the time until the audio of a successful sample could be complete."""
+    """Return the bounds, in ms, of the time after which the audio of a successful sample could be complete."""
     bounds = find_ready_bounds(sample.latency) if sample.latency is not None and sample.failure is None else None
     return CensoredTime(sample.text_id, bounds.low_ms, bounds.high_ms) if bounds is not None else None
 
 
 def _collect_real_time_factors(ready_times: Iterable[tuple[Sample, CensoredTime]]) -> list[CensoredTime]:
-    """Return the bounds of the real-time factor of each sample with audio."""
+    """Return the lower and the upper bound of the real-time factor of each sample with audio."""
     return [
         CensoredTime(time.text_id, time.low_ms / 1000 / audio_s, time.high_ms / 1000 / audio_s)
         for sample, time in ready_times
@@ -383,7 +386,7 @@ def _collect_real_time_factors(ready_times: Iterable[tuple[Sample, CensoredTime]
 
 
 def _estimate_quantile_of_times(times: Sequence[CensoredTime], fraction: float, seed: int) -> Estimate | None:
-    """Estimate a quantile, by resampling if all times are known exactly."""
+    """Estimate a quantile of times; by resampling if all times are known exactly, else from their bounds."""
     if all(time.low_ms == time.high_ms for time in times):
         return estimate_quantile([(time.text_id, time.high_ms) for time in times], fraction, seed=seed)
     return estimate_censored_quantile(times, fraction)

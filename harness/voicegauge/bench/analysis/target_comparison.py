@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from voicegauge.bench.analysis.change_estimates import (
-    TimedSide,
+    SideTimes,
     estimate_error_rate_change,
     estimate_failure_rate_change,
     estimate_interleaved_time_change,
@@ -18,7 +18,7 @@ from voicegauge.bench.analysis.change_estimates import (
     estimate_typical_time_change,
 )
 from voicegauge.bench.analysis.cost import DEFAULT_TEXT_LENGTH_CHARACTERS
-from voicegauge.bench.analysis.drift_spread import DriftSource, DriftSpread, estimate_drift, measure_drift
+from voicegauge.bench.analysis.drift_spread import DriftSpread, MeasuredDrift, estimate_drift, measure_drift
 from voicegauge.bench.analysis.metric_changes import EstimatedChange, ExactChange, MetricChange, PolledTimeChange
 from voicegauge.bench.analysis.target_samples import TargetSamples
 from voicegauge.contract import ASSUMED_SPEECH_CHARACTERS_PER_S
@@ -75,7 +75,7 @@ class DriftEstimator:
             assumed_drift: spread that is assumed if the baseline has few runs.
         """
         self._assumed_drift = assumed_drift
-        self._sources: dict[str, DriftSource] = {
+        self._sources: dict[str, MeasuredDrift] = {
             target.run_ref.id: measure_drift(
                 [run.collect_times(_get_total_latency_ms) for run in target.baseline_samples]
             )
@@ -108,12 +108,12 @@ def estimate_changes(target: ComparedTarget, drift: DriftEstimator, *, seed: int
 def _estimate_latency_changes(target: ComparedTarget, drift: DriftEstimator, seed: int) -> list[ChangedMetric]:
     spread = None if target.is_interleaved else drift.estimate(target)
 
-    def collect_sides(select_time: Callable[[Latency], float | None]) -> tuple[TimedSide, TimedSide]:
-        return TimedSide([run.collect_times(select_time) for run in target.baseline_samples]), TimedSide(
+    def collect_sides(select_time: Callable[[Latency], float | None]) -> tuple[SideTimes, SideTimes]:
+        return SideTimes([run.collect_times(select_time) for run in target.baseline_samples]), SideTimes(
             [target.run_samples.collect_times(select_time)]
         )
 
-    def estimate_typical(baseline_side: TimedSide, run_side: TimedSide) -> EstimatedChange | None:
+    def estimate_typical(baseline_side: SideTimes, run_side: SideTimes) -> EstimatedChange | None:
         if spread is None:
             return estimate_interleaved_time_change(baseline_side.samples, run_side.samples)
         return estimate_typical_time_change(baseline_side, run_side, spread)
@@ -133,16 +133,16 @@ def _get_total_latency_ms(latency: Latency) -> float | None:
 
 
 def _estimate_completion_time_change(
-    target: ComparedTarget, estimate_typical: Callable[[TimedSide, TimedSide], EstimatedChange | None]
+    target: ComparedTarget, estimate_typical: Callable[[SideTimes, SideTimes], EstimatedChange | None]
 ) -> MetricChange | None:
-    """Return the change of the completion time of jobs, with an interval that allows for the imprecision of polling."""
+    """Return the change of the completion time of jobs, whose interval includes the imprecision of polling."""
 
     def estimate_bound_change(
         old_bound: Callable[[Interval], float], new_bound: Callable[[Interval], float]
     ) -> EstimatedChange | None:
         return estimate_typical(
-            TimedSide([run.collect_completion_times(old_bound) for run in target.baseline_samples]),
-            TimedSide([target.run_samples.collect_completion_times(new_bound)]),
+            SideTimes([run.collect_completion_times(old_bound) for run in target.baseline_samples]),
+            SideTimes([target.run_samples.collect_completion_times(new_bound)]),
         )
 
     middle, smallest, largest = (
@@ -217,7 +217,7 @@ def _compare_prices_and_charges(target: ComparedTarget) -> list[ChangedMetric]:
 
 
 def _estimate_text_price(amount_per_unit: AmountPerUnit | None) -> float | None:
-    """Return the price of a text of default length; the duration of its audio is estimated."""
+    """Return the price of a text of the default length; the duration of its audio is estimated."""
     if amount_per_unit is None:
         return None
     minutes = DEFAULT_TEXT_LENGTH_CHARACTERS / ASSUMED_SPEECH_CHARACTERS_PER_S / 60

@@ -1,4 +1,4 @@
-"""Selects from the samples of one target in one run what is compared."""
+"""Selects the times, errors, failures and charges that are compared from the samples of one target in one run."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from voicegauge.model import Interval, Latency, Run, Sample, ScoreSet
 
 
 def find_ready_bounds(latency: Latency) -> Interval | None:
-    """Return the bounds of the time until the audio could be complete; `None` without audio.
+    """Return the bounds, in ms, of the time after which the audio could be complete; `None` without audio.
 
-    For a job, this is its completion and the download, without the wait for the poll that noticed the completion.
+    For a job, that is after its completion and the download, without the wait for the poll that noticed the completion.
     """
     total_ms, completion, download_ms = latency.total_latency_ms, latency.completion_ms, latency.download_ms or 0.0
     if total_ms is None or completion is None:
@@ -41,7 +41,7 @@ class TargetSamples:
         return any(sample.failure is None for sample in self.samples)
 
     def collect_times(self, select_time: Callable[[Latency], float | None]) -> list[SessionTime]:
-        """Return the time that `select_time` selects, for each successful sample that has this time."""
+        """Return a time for each successful sample that has it; `select_time` reads it from the latency."""
         return [
             SessionTime(sample.text_id, sample.session, ms)
             for sample in self.samples
@@ -49,10 +49,10 @@ class TargetSamples:
         ]
 
     def collect_completion_times(self, select_bound: Callable[[Interval], float]) -> list[SessionTime]:
-        """Return the bound that `select_bound` selects of the completion time of each job.
+        """Return one bound of the completion time of each job; `select_bound` chooses the lower or the upper one.
 
-        No job is complete before its submit is answered, as far as a client can know. Without this bound, the lower
-        bound of a job that is complete at the first poll would be 0, of which there is no logarithm.
+        As far as a client can know, no job is complete before the response to its submit. Without this limit, the lower
+        bound of a job that is complete at the first poll would be 0, which has no logarithm.
         """
         return self.collect_times(
             lambda latency: (
@@ -61,7 +61,7 @@ class TargetSamples:
         )
 
     def count_errors(self, unit: Literal["word", "character"]) -> list[ErrorCount]:
-        """Return the errors of samples counted in `unit`, including failed samples; empty if every sample failed."""
+        """Return the errors of the samples counted in `unit`, including failed ones; empty if every sample failed."""
         return [
             ErrorCount(sample.text_id, score.errors, score.units, sample.failure is not None)
             for sample, score in self._scored

@@ -13,7 +13,7 @@ LOOPBACK_SERVER_FILE = Path(__file__).with_name("loopback_server.py")
 
 
 @contextmanager
-def running_loopback_server() -> Iterator[str]:
+def run_loopback_server() -> Iterator[str]:
     """Yield the base URL of a server that runs as long as the context.
 
     Raises:

@@ -14,20 +14,20 @@ import sys
 import time
 
 STREAMED_CHUNK = b"\0" * 3200
-"""Audio of 100 ms at 16 kHz."""
+"""Each chunk of a stream: 100 ms of silent 16-bit audio at 16 kHz."""
 CHUNKS_AFTER_THE_FIRST = 4
 CHUNK_INTERVAL_S = 0.01
 
 
-class DelayedResponses(asyncio.Protocol):
-    """One connection. Requests have a Content-Length or no body."""
+class DelayedResponseProtocol(asyncio.Protocol):
+    """Protocol of one connection, whose requests must have a Content-Length or no body."""
 
     def __init__(self) -> None:
         self._received = b""
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport for the responses."""
+        """Store the transport, to which responses are written."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
@@ -84,7 +84,7 @@ def _encode_chunk(data: bytes) -> bytes:
 
 
 async def _serve() -> None:
-    server = await asyncio.get_running_loop().create_server(DelayedResponses, "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(DelayedResponseProtocol, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - the parent process reads it
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 

@@ -7,14 +7,14 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 
-from voicegauge.bench.calibration.loopback import running_loopback_server
+from voicegauge.bench.calibration.loopback import run_loopback_server
 from voicegauge.model import Request, TimingError
 from voicegauge.transport import Transport
 
 DELAYS_MS = (0, 5, 50)
 REQUESTS_PER_DELAY = 32
-REQUESTS_IN_FLIGHT_PER_DELAY = 2
-"""Requests per delay for each request in flight, if that is more than `REQUESTS_PER_DELAY`."""
+REQUESTS_PER_DELAY_AND_CONCURRENCY = 2
+"""The number of requests for each delay is at least this multiple of the number of requests in flight."""
 _REQUEST_BODY = b'{"text": "The kettle is on the stove."}'
 
 
@@ -29,10 +29,10 @@ async def measure_timing_error(concurrency: int, open_transport: Callable[[], Tr
         OSError: the server cannot be started.
         TransportError: the server does not respond.
     """
-    with running_loopback_server() as url:
+    with run_loopback_server() as url:
         async with open_transport() as transport:
             await _measure_errors_ms(transport, url, [0] * concurrency, concurrency)  # opens the connections
-            count = max(REQUESTS_PER_DELAY, REQUESTS_IN_FLIGHT_PER_DELAY * concurrency)
+            count = max(REQUESTS_PER_DELAY, REQUESTS_PER_DELAY_AND_CONCURRENCY * concurrency)
             delays_ms = list(itertools.chain.from_iterable([delay_ms] * count for delay_ms in DELAYS_MS))
             errors_ms = await _measure_errors_ms(transport, url, delays_ms, concurrency)
     return summarize_errors(errors_ms, concurrency)

@@ -1,7 +1,7 @@
 """Follows metrics over the saved runs of a folder, night by night, and finds when their level changed."""
 
 from voicegauge.bench.history.history_run import HistoryMetric, HistoryRun, HistoryUnit, measure_run
-from voicegauge.bench.history.level_shifts import MIN_NIGHTS, LevelShift, Noise, find_level_shifts
+from voicegauge.bench.history.level_shifts import MIN_NIGHTS, LevelShift, SpreadAssumption, find_level_shifts
 from voicegauge.bench.history.metric_series import MetricSeries, NightValue, SeriesKey, build_series
 from voicegauge.bench.history.run_folders import ReportProgress, SkippedRun
 from voicegauge.bench.history.run_history import (
@@ -26,11 +26,11 @@ __all__ = [
     "LevelShift",
     "MetricSeries",
     "NightValue",
-    "Noise",
     "ReportProgress",
     "RunHistory",
     "SeriesKey",
     "SkippedRun",
+    "SpreadAssumption",
     "build_series",
     "find_level_changes",
     "find_level_shifts",

@@ -52,12 +52,12 @@ class HistoryTarget(Record, frozen=True, kw_only=True):
     contract_version: str
     contract_sha256: str
     price: str
-    """The documented price in words."""
+    """The documented price as text, such as "$0.015 / request"."""
     metrics: tuple[HistoryValue, ...]
 
 
 class HistoryRun(Record, frozen=True, kw_only=True):
-    """What a history keeps of one run."""
+    """The metrics of one run, and the facts that decide with which other runs they can be compared."""
 
     path: str
     """Path of the run's run.json, relative to the folder of the history."""
@@ -68,9 +68,9 @@ class HistoryRun(Record, frozen=True, kw_only=True):
     region: str | None
     """The region that the run names; `None` if it names none."""
     setup: str
-    """What has to be equal for runs to be comparable: suite, number of texts, load, faults, base URLs."""
+    """Suite, number of texts, load, faults and base URLs as text; runs are comparable only if it is equal."""
     scoring: str
-    """ASR engine and normalizer of the error rates; empty if the run was not scored."""
+    """ASR engine and normalizer of the error rates as text; empty if the run was not scored."""
     voicegauge: str
     """Version of voicegauge that measured the run."""
     targets: tuple[HistoryTarget, ...]
@@ -82,7 +82,7 @@ class HistoryRun(Record, frozen=True, kw_only=True):
 
 
 def measure_run(run: Run, path: str) -> HistoryRun:
-    """Measure every target of a run.
+    """Return the metrics of every target of a run.
 
     Args:
         run: the run; warm-up samples are left out, and the newest scores are used.
@@ -139,17 +139,17 @@ def _describe_scoring(scores: ScoreSet | None) -> str:
     return f"{scores.asr}, {scores.normalizer}{settings}"
 
 
-def _measure_target(selected: TargetSamples, target: TargetRef) -> HistoryTarget:
-    failures, samples = selected.count_failures_and_samples()
-    is_streamed = any(sample.streaming is not None for sample in selected.samples)
+def _measure_target(target_samples: TargetSamples, target: TargetRef) -> HistoryTarget:
+    failures, samples = target_samples.count_failures_and_samples()
+    is_streamed = any(sample.streaming is not None for sample in target_samples.samples)
     metrics = [
-        _measure_time(selected, "total_latency_ms", lambda latency: latency.total_latency_ms),
-        _measure_time(selected, "ttfa_ms", lambda latency: latency.ttfa_ms) if is_streamed else None,
+        _measure_time(target_samples, "total_latency_ms", lambda latency: latency.total_latency_ms),
+        _measure_time(target_samples, "ttfa_ms", lambda latency: latency.ttfa_ms) if is_streamed else None,
         # Without any delivery there is no error rate, only failures.
-        _measure_errors(selected, "wer") if failures < samples else None,
-        _measure_errors(selected, "cer") if failures < samples else None,
+        _measure_errors(target_samples, "wer") if failures < samples else None,
+        _measure_errors(target_samples, "cer") if failures < samples else None,
         _build_metric("failures", failures / samples, samples) if samples else None,
-        _measure_price(selected, target),
+        _measure_price(target_samples, target),
     ]
     return HistoryTarget(
         target=target.id,

@@ -32,22 +32,23 @@ NIGHTS_IN_A_ROW = 2
 """Number of nights at the new level before an alert."""
 _ASSUMED_DEGREES_OF_FREEDOM = 3.0
 """Weight of the assumed spread, in degrees of freedom."""
-_SPLITS_PER_NIGHT = 3.0
-"""Each night a shift is looked for at every earlier night. The tests resemble each other: together they raise as many
-false alerts as about three independent ones, as the benchmark `history` measures."""
+_INDEPENDENT_TESTS_PER_NIGHT = 3.0
+"""Number of independent tests that each night counts as. A shift is looked for at every earlier night, but the tests
+resemble each other: together they raise as many false alerts as about three independent ones, as the benchmark
+`history` measures."""
 _CLIP_SHARE = 0.9
-"""Values are clipped at this share of the threshold: one night stays below it, two in a row are above."""
+"""Values are clipped at this share of the threshold, so that one night stays below it and two in a row exceed it."""
 
 
 class LevelShift(NamedTuple):
-    """Indices of nights: the first one at the new level, and the one after which this was known."""
+    """A lasting change of the level of a series, located by two indices of nights."""
 
-    first: int
-    confirmed: int
+    first_index: int
+    confirmed_index: int
 
 
-class Noise(NamedTuple):
-    """What is known about the spread of a series between nights before any is measured."""
+class SpreadAssumption(NamedTuple):
+    """What is assumed about the spread of a series between nights before enough nights are measured."""
 
     assumed_spread: float
     """Standard deviation that is assumed until enough nights show it."""
@@ -58,19 +59,19 @@ class Noise(NamedTuple):
 def find_level_shifts(
     levels: Sequence[float],
     sample_counts: Sequence[int],
-    noise: Noise,
+    spread_assumption: SpreadAssumption,
     *,
     alpha: float,
     is_relevant: Callable[[range, range], bool],
 ) -> list[LevelShift]:
-    """Find the shifts of a series, each with only the nights until its confirmation.
+    """Return the shifts of a series; each is found from the nights up to its confirmation only.
 
     Args:
         levels: the level of each night, oldest first, on a scale on which its spread does not depend on the level.
         sample_counts: number of samples of each night; nights with fewer than usual count as less certain.
-        noise: what is known about the spread.
+        spread_assumption: what is assumed about the spread.
         alpha: probability that a night falsely confirms a shift.
-        is_relevant: whether the difference between two ranges of nights matters.
+        is_relevant: returns whether the difference between two ranges of nights is large enough to matter.
     """
     shifts: list[LevelShift] = []
     values, counts = np.asarray(levels, dtype=np.float64), np.asarray(sample_counts, dtype=np.float64)
@@ -79,17 +80,19 @@ def find_level_shifts(
         start = max(start, night + 1 - MAX_NIGHTS)
         if night + 1 - start < MIN_NIGHTS:
             continue
-        first = _find_latest_shift(values[: night + 1], counts[: night + 1], start, noise, alpha)
-        if first is not None and is_relevant(range(start, first), range(first, night + 1)):
-            shifts.append(LevelShift(first, night))
-            start = first
+        first_index = _find_latest_shift(values[: night + 1], counts[: night + 1], start, spread_assumption, alpha)
+        if first_index is not None and is_relevant(range(start, first_index), range(first_index, night + 1)):
+            shifts.append(LevelShift(first_index, night))
+            start = first_index
     return shifts
 
 
-def _find_latest_shift(values: FloatArray, counts: FloatArray, start: int, noise: Noise, alpha: float) -> int | None:
-    """Return the index of the first night of the latest segment since `start`; `None` if there is a single one."""
-    spread, degrees_of_freedom = _estimate_spread(values, noise)
-    threshold = _compute_threshold(alpha / _SPLITS_PER_NIGHT, round(degrees_of_freedom))
+def _find_latest_shift(
+    values: FloatArray, counts: FloatArray, start: int, spread_assumption: SpreadAssumption, alpha: float
+) -> int | None:
+    """Return the index of the first night of the latest segment since `start`; `None` if there is only one segment."""
+    spread, degrees_of_freedom = _estimate_spread(values, spread_assumption)
+    threshold = _compute_threshold(alpha / _INDEPENDENT_TESTS_PER_NIGHT, round(degrees_of_freedom))
     usual_level = np.median(values[start:-NIGHTS_IN_A_ROW])
     uncertainty = np.sqrt(np.maximum(1.0, np.median(counts[start:]) / np.maximum(counts[start:], 1.0)))
     scores = np.clip(
@@ -100,29 +103,29 @@ def _find_latest_shift(values: FloatArray, counts: FloatArray, start: int, noise
     return start + int(shifts[-1]) if shifts and shifts[-1] >= MIN_NIGHTS_BEFORE else None
 
 
-def _estimate_spread(values: FloatArray, noise: Noise) -> tuple[float, float]:
+def _estimate_spread(values: FloatArray, spread_assumption: SpreadAssumption) -> tuple[float, float]:
     """Return the standard deviation between nights without a shift, and its degrees of freedom."""
     differences = np.diff(values)
     limit = 3 * 1.4826 * np.median(np.abs(differences))  # three standard deviations, estimated robustly
     variance = float(np.mean(np.clip(differences, -limit, limit) ** 2)) / 2
     freedom = 0.6 * len(differences)  # neighboring differences share a night
     total = freedom + _ASSUMED_DEGREES_OF_FREEDOM
-    pooled = (_ASSUMED_DEGREES_OF_FREEDOM * noise.assumed_spread**2 + freedom * variance) / total
-    return max(pooled**0.5, noise.min_spread), total
+    pooled = (_ASSUMED_DEGREES_OF_FREEDOM * spread_assumption.assumed_spread**2 + freedom * variance) / total
+    return max(pooled**0.5, spread_assumption.min_spread), total
 
 
 @cache
 def _compute_threshold(alpha: float, degrees_of_freedom: int) -> float:
-    """Return the number of standard deviations that chance exceeds, on either side, with probability `alpha`."""
+    """Return the number of standard deviations that chance exceeds, in either direction, with probability `alpha`."""
     return float(load_scipy("stats").t.isf(alpha / 2, degrees_of_freedom))
 
 
 @cache
 def load_ruptures() -> Any:
-    """Import ruptures.
+    """Import and return the module ruptures.
 
     Raises:
-        MissingExtraError: it is not installed.
+        MissingExtraError: ruptures is not installed.
     """
     try:
         return importlib.import_module("ruptures")

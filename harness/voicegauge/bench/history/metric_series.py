@@ -9,25 +9,25 @@ import numpy as np
 
 from voicegauge.bench.analysis import DEFAULT_DRIFT, MIN_COMPARED_TIME_MS
 from voicegauge.bench.history.history_run import HistoryMetric, HistoryRun, HistoryUnit, HistoryValue
-from voicegauge.bench.history.level_shifts import Noise
+from voicegauge.bench.history.level_shifts import SpreadAssumption
 from voicegauge.model import Provenance, Record
 
 
 class NightValue(Record, frozen=True, kw_only=True):
-    """A metric on one night."""
+    """The value of one metric of one target on one night."""
 
     night: str
     """Calendar day, UTC, on which the runs were started, such as "2026-11-23"."""
     value: float
-    """Several runs are pooled: times as their geometric mean, weighted by the number of samples, rates over all
-    samples, and of prices the latest one."""
+    """The value. If a night has several runs, times are averaged geometrically, weighted by the number of samples,
+    rates are computed over all samples, and of prices the latest one counts."""
     n: int
     """Number of samples; for error rates, of words or characters."""
     runs: int
 
 
 class SeriesKey(Record, frozen=True, kw_only=True):
-    """What the nights of a series have in common. Runs that differ in it are never mixed."""
+    """The properties that all values of a series share; runs that differ in one of them are never mixed."""
 
     provenance: Provenance
     target: str
@@ -47,26 +47,30 @@ class MetricSeries(Record, frozen=True, kw_only=True):
 
 
 def build_series(runs: Iterable[HistoryRun]) -> list[MetricSeries]:
-    """Group the metrics of runs, oldest first, into series, sorted by provenance, target, metric, region and setup."""
+    """Group the metrics of runs into series, sorted by the fields of their keys.
+
+    Args:
+        runs: the runs, oldest first.
+    """
     grouped: dict[SeriesKey, dict[str, list[HistoryValue]]] = {}
     for run in runs:
         for target in run.targets:
-            for measured in target.metrics:
-                key = _build_key(run, target.target, measured)
-                grouped.setdefault(key, {}).setdefault(run.night, []).append(measured)
+            for history_value in target.metrics:
+                key = _build_key(run, target.target, history_value)
+                grouped.setdefault(key, {}).setdefault(run.night, []).append(history_value)
     return [
         MetricSeries(key=key, nights=tuple(_pool_runs(night, found) for night, found in sorted(nights.items())))
         for key, nights in sorted(grouped.items(), key=lambda item: _get_sort_key(item[0]))
     ]
 
 
-def _build_key(run: HistoryRun, target: str, measured: HistoryValue) -> SeriesKey:
-    is_scored = measured.metric in ("wer", "cer")
+def _build_key(run: HistoryRun, target: str, history_value: HistoryValue) -> SeriesKey:
+    is_scored = history_value.metric in ("wer", "cer")
     return SeriesKey(
         provenance=run.provenance,
         target=target,
-        metric=measured.metric,
-        unit=measured.unit,
+        metric=history_value.metric,
+        unit=history_value.unit,
         region=run.region,
         setup=f"{run.setup}, {run.scoring}" if is_scored else run.setup,
     )
@@ -77,13 +81,15 @@ def _get_sort_key(key: SeriesKey) -> tuple[object, ...]:
     return key.provenance != Provenance.LIVE, key.target, metrics.index(key.metric), key.region or "", key.setup
 
 
-def _pool_runs(night: str, measured: Sequence[HistoryValue]) -> NightValue:
-    values = [(one.value, one.n) for one in measured]
-    pooled = measured[-1].value if measured[0].unit == "usd" else _pool(measured[0].unit, values)
+def _pool_runs(night: str, history_values: Sequence[HistoryValue]) -> NightValue:
+    values = [(one.value, one.n) for one in history_values]
+    pooled = (
+        history_values[-1].value if history_values[0].unit == "usd" else _pool_values(history_values[0].unit, values)
+    )
     return NightValue(night=night, value=pooled, n=sum(n for _, n in values), runs=len(values))
 
 
-def _pool(unit: HistoryUnit, values: Sequence[tuple[float, int]]) -> float:
+def _pool_values(unit: HistoryUnit, values: Sequence[tuple[float, int]]) -> float:
     total = sum(n for _, n in values)
     if unit == "rate":
         return sum(value * n for value, n in values) / total
@@ -91,31 +97,31 @@ def _pool(unit: HistoryUnit, values: Sequence[tuple[float, int]]) -> float:
 
 
 def compute_level(unit: HistoryUnit, nights: Sequence[NightValue]) -> float:
-    """Return the usual value of nights: the median of times, or the rate over all samples."""
+    """Return the level of a series over `nights`: the median of times, or the rate over all samples."""
     if unit == "rate":
-        return _pool(unit, [(one.value, one.n) for one in nights])
+        return _pool_values(unit, [(one.value, one.n) for one in nights])
     return float(np.median([one.value for one in nights]))
 
 
 def compute_change(unit: HistoryUnit, before: float, after: float) -> float:
-    """Return a change between two levels: relative for times, the difference for rates."""
+    """Return the change from the level `before` to the level `after`: relative for times, the difference for rates."""
     return after - before if unit == "rate" else after / max(before, MIN_COMPARED_TIME_MS) - 1
 
 
 def transform_values(unit: HistoryUnit, nights: Sequence[NightValue]) -> list[float]:
-    """Return the values on a scale on which their spread does not depend on the level.
+    """Return the values of `nights` on a scale on which their spread does not depend on the level.
 
-    Logarithms of times; for rates, the arc sine of Anscombe (1948, "The transformation of Poisson, binomial and
-    negative-binomial data"), which is also defined for nights without any error.
+    These are logarithms of times; for rates, the arc sine of Anscombe (1948, "The transformation of Poisson, binomial
+    and negative-binomial data"), which is also defined for nights without any error.
     """
     if unit != "rate":
         return [math.log(max(one.value, MIN_COMPARED_TIME_MS)) for one in nights]
     return [math.asin(math.sqrt(min((one.value * one.n + 0.375) / (one.n + 0.75), 1.0))) for one in nights]
 
 
-def describe_noise(unit: HistoryUnit, nights: Sequence[NightValue]) -> Noise:
-    """Return the spread of transformed values that is assumed before any is measured."""
+def assume_spread(unit: HistoryUnit, nights: Sequence[NightValue]) -> SpreadAssumption:
+    """Return what is assumed about the spread of the transformed values before enough nights are measured."""
     if unit != "rate":
-        return Noise(DEFAULT_DRIFT, 0.0)
+        return SpreadAssumption(DEFAULT_DRIFT, 0.0)
     sampling_spread = 0.5 / math.sqrt(float(np.median([max(one.n, 1) for one in nights])))
-    return Noise(sampling_spread, sampling_spread)
+    return SpreadAssumption(sampling_spread, sampling_spread)

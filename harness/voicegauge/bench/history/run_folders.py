@@ -12,20 +12,21 @@ from typing import NamedTuple
 import msgspec
 
 from voicegauge.bench.history.history_run import HistoryRun, measure_run
-from voicegauge.bench.history.store import IN_MEMORY, STORE_FILE_NAME, FileState, HistoryStore
+from voicegauge.bench.history.store import IN_MEMORY_PATH, STORE_FILE_NAME, FileState, HistoryStore
 from voicegauge.bench.running import RUN_FILE_NAME, load_run
 from voicegauge.errors import DataError, StorageError
 from voicegauge.files import check_writable
 from voicegauge.model import Record
 
 ReportProgress = Callable[[int, int], None]
-"""Called with the number of files looked at and the number of all."""
+"""Function that is called with the number of files read so far and the number of all files."""
 
 _ERRORS_OF_UNDAMAGED_FILES = {
     *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN),
     *(sqlite3.SQLITE_PERM, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR),
 }
-"""The store is in use by another process, or its folder or disk cannot be written."""
+"""SQLite error codes that do not mean that the store is damaged: another process uses it, or its folder or disk cannot
+be written."""
 
 
 class SkippedRun(Record, frozen=True, kw_only=True):
@@ -36,16 +37,16 @@ class SkippedRun(Record, frozen=True, kw_only=True):
     reason: str
 
 
-class FolderContent(NamedTuple):
-    """The runs of a folder, and what was left out."""
+class RunsInFolder(NamedTuple):
+    """The runs of a folder, and the runs and folders in it that were left out."""
 
     runs: list[HistoryRun]
     """The runs, oldest first."""
     skipped: list[SkippedRun]
 
 
-def read_runs_below(folder: Path, report_progress: ReportProgress = lambda _done, _total: None) -> FolderContent:
-    """Measure the runs below a folder, or take them from the folder's store.
+def read_runs_in_folder(folder: Path, report_progress: ReportProgress = lambda _done, _total: None) -> RunsInFolder:
+    """Return the runs in a folder; a run that the folder's store has is not read again.
 
     A damaged store is deleted and filled again. If the store cannot be written now, every run is read.
 
@@ -60,7 +61,7 @@ def read_runs_below(folder: Path, report_progress: ReportProgress = lambda _done
     files = _find_run_files(folder, unreadable)
     kept = folder / STORE_FILE_NAME
     # The second attempt is with a new file.
-    for store_file in (kept, kept, IN_MEMORY) if _is_writable(kept) else (IN_MEMORY,):
+    for store_file in (kept, kept, IN_MEMORY_PATH) if _is_writable(kept) else (IN_MEMORY_PATH,):
         try:
             with HistoryStore(store_file) as store:
                 skipped = _update_store(store, folder, files, report_progress)
@@ -71,12 +72,12 @@ def read_runs_below(folder: Path, report_progress: ReportProgress = lambda _done
                 with contextlib.suppress(OSError):
                     kept.unlink(missing_ok=True)
             continue
-        return FolderContent(content.runs, [*unreadable, *skipped, *content.skipped])
+        return RunsInFolder(content.runs, [*unreadable, *skipped, *content.skipped])
     raise DataError(f"{folder}: SQLite cannot keep its runs, not even in memory")
 
 
 def _is_writable(store_file: Path) -> bool:
-    """Whether the file can be written, and neither it nor its folder is a link that leads elsewhere."""
+    """Whether the file can be written, and neither the file nor its folder is a link that leads elsewhere."""
     try:
         check_writable(store_file)
     except StorageError:
@@ -98,7 +99,7 @@ def _find_run_files(folder: Path, unreadable: list[SkippedRun]) -> list[Path]:
 def _update_store(
     store: HistoryStore, folder: Path, files: Sequence[Path], report_progress: ReportProgress
 ) -> list[SkippedRun]:
-    """Read the runs that are new or have changed, remove those that are gone, and return those that were left out."""
+    """Add new and changed runs to the store, remove runs whose file is gone, and return the runs that were left out."""
     known = store.read_file_states()
     skipped: list[SkippedRun] = []
     for done, file in enumerate(files):
@@ -125,12 +126,12 @@ def _measure_file(file: Path, path: str) -> HistoryRun:
     return measure_run(run, path)
 
 
-def _drop_repeated_runs(runs: Sequence[HistoryRun]) -> FolderContent:
-    """Leave out copies of a run: counted twice, they would look like a second measurement."""
+def _drop_repeated_runs(runs: Sequence[HistoryRun]) -> RunsInFolder:
+    """Return the runs without copies: a run that is counted twice would look like a second measurement."""
     first_by_content: dict[HistoryRun, HistoryRun] = {}
     skipped = []
     for run in runs:
         first = first_by_content.setdefault(msgspec.structs.replace(run, path=""), run)
         if first is not run:
             skipped.append(SkippedRun(path=run.path, reason=f"is a copy of {first.path}"))
-    return FolderContent(list(first_by_content.values()), skipped)
+    return RunsInFolder(list(first_by_content.values()), skipped)

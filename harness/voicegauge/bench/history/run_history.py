@@ -12,30 +12,30 @@ from voicegauge.bench.history.metric_series import (
     MetricSeries,
     NightValue,
     SeriesKey,
+    assume_spread,
     build_series,
     compute_change,
     compute_level,
-    describe_noise,
     transform_values,
 )
-from voicegauge.bench.history.run_folders import ReportProgress, SkippedRun, read_runs_below
+from voicegauge.bench.history.run_folders import ReportProgress, SkippedRun, read_runs_in_folder
 from voicegauge.errors import DataError
 from voicegauge.model import Provenance, Record
 
 
 class HistorySettings(Record, frozen=True, kw_only=True):
-    """Statistical settings of a history, and the sizes of a change that matter."""
+    """Statistical settings of a history, and the smallest changes that matter."""
 
     alpha: float = 0.01
     """Probability that a night without a change raises any alert."""
     min_slowdown: float = 0.05
-    """Smaller relative changes of times are ignored, even if statistically significant."""
+    """Smallest relative change of a time that matters (0.1 is 10%); smaller ones are ignored, even if significant."""
     min_rate_change: float = 0.02
-    """Smaller changes of error and failure rates are ignored; 0.02 is two percentage points."""
+    """Smallest change of an error or failure rate that matters; 0.02 is two percentage points."""
 
 
 class LevelChange(Record, frozen=True, kw_only=True):
-    """A metric has had another level since a night; two nights in a row have shown it."""
+    """A change of the level of a metric from one night on, confirmed by two nights in a row."""
 
     key: SeriesKey
     direction: Literal["regression", "improvement"]
@@ -44,32 +44,32 @@ class LevelChange(Record, frozen=True, kw_only=True):
     confirmed_night: str
     """The night after which the change was known."""
     is_new: bool
-    """Whether that is the latest night of the history with this provenance."""
+    """Whether `confirmed_night` is the latest night of the history with this provenance."""
     before: float
-    """Level of the nights before, in the unit of the metric: median of times, rate over all samples."""
+    """Level of the nights before the change, in the unit of the metric: median of times, rate over all samples."""
     after: float
-    """Level from the first night to the confirmation."""
+    """Level from the first night of the change to its confirmation."""
     change: float
-    """Relative change of times, and the difference of rates."""
+    """Change of the level: relative for times, the difference for rates."""
 
 
 class HistoryEvent(Record, frozen=True, kw_only=True):
-    """Something other than a measurement changed from one run to the next."""
+    """A change from one run to the next that is not a measurement: of a price, a contract, or voicegauge itself."""
 
     night: str
     provenance: Provenance
     kind: Literal["price", "contract", "voicegauge"]
     target: str | None
-    """`None` for another version of voicegauge, which may measure otherwise."""
+    """Id of the target; `None` for another version of voicegauge, which may measure in another way."""
     is_new: bool
     """Whether the night is the latest one of the history with this provenance."""
     before: str
     after: str
-    """The price in words; version and digest of the contract; version of voicegauge."""
+    """The new value: the price in words; version and digest of the contract; or the version of voicegauge."""
 
 
 class RunHistory(Record, frozen=True, kw_only=True):
-    """The JSON that `voicegauge history --json` writes."""
+    """The history of a folder of runs: the JSON that `voicegauge history --json` writes."""
 
     schema: str = "voicegauge/history/1"
     folder: str
@@ -119,7 +119,7 @@ def read_run_history(
         DataError: the folder cannot be read, or contains no usable run.
     """
     settings = settings or HistorySettings()
-    runs, skipped = read_runs_below(folder, report_progress)
+    runs, skipped = read_runs_in_folder(folder, report_progress)
     if not runs:
         reasons = (
             f"; {len(skipped)} left out, the first one ({skipped[0].path}): {skipped[0].reason}" if skipped else ""
@@ -142,7 +142,7 @@ def read_run_history(
 
 
 def find_level_changes(series: Sequence[MetricSeries], settings: HistorySettings) -> list[LevelChange]:
-    """Find the changes of levels of all series; prices are known exactly, so they have events instead.
+    """Return the changes of levels of all series. Prices are known exactly, so they have events instead.
 
     The series of one provenance share `settings.alpha`.
     """
@@ -167,37 +167,40 @@ def _find_changes_of_series(
     min_change = settings.min_rate_change if unit == "rate" else settings.min_slowdown
 
     def get_levels(before: range, after: range) -> tuple[float, float]:
-        return compute_level(unit, _select(nights, before)), compute_level(unit, _select(nights, after))
+        return compute_level(unit, _select_nights(nights, before)), compute_level(unit, _select_nights(nights, after))
 
     shifts = find_level_shifts(
         transform_values(unit, nights),
         [one.n for one in nights],
-        describe_noise(unit, nights),
+        assume_spread(unit, nights),
         alpha=alpha,
         is_relevant=lambda before, after: abs(compute_change(unit, *get_levels(before, after))) >= min_change,
     )
-    starts = [0, *(shift.first for shift in shifts)]
+    starts = [0, *(shift.first_index for shift in shifts)]
     return [
         _build_change(
-            series, shift, get_levels(range(start, shift.first), range(shift.first, shift.confirmed + 1)), latest_night
+            series,
+            shift,
+            get_levels(range(start, shift.first_index), range(shift.first_index, shift.confirmed_index + 1)),
+            latest_night,
         )
         for start, shift in zip(starts, shifts, strict=False)
     ]
 
 
-def _select(nights: Sequence[NightValue], selection: range) -> Sequence[NightValue]:
-    return nights[selection.start : selection.stop]
+def _select_nights(nights: Sequence[NightValue], night_range: range) -> Sequence[NightValue]:
+    return nights[night_range.start : night_range.stop]
 
 
 def _build_change(
     series: MetricSeries, shift: LevelShift, levels: tuple[float, float], latest_night: str
 ) -> LevelChange:
     before, after = levels
-    confirmed_night = series.nights[shift.confirmed].night
+    confirmed_night = series.nights[shift.confirmed_index].night
     return LevelChange(
         key=series.key,
         direction="regression" if after > before else "improvement",
-        first_night=series.nights[shift.first].night,
+        first_night=series.nights[shift.first_index].night,
         confirmed_night=confirmed_night,
         is_new=confirmed_night == latest_night,
         before=before,
@@ -207,7 +210,7 @@ def _build_change(
 
 
 def find_events(runs: Sequence[HistoryRun]) -> list[HistoryEvent]:
-    """Find what changed from one run to the next besides measurements; `runs` are oldest first."""
+    """Return the changes of prices, contracts and voicegauge from one run to the next; `runs` are oldest first."""
     latest_nights = {run.provenance: run.night for run in runs}
     latest: dict[tuple[Provenance, str, str | None], str] = {}
     events: list[HistoryEvent] = []

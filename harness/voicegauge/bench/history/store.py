@@ -1,4 +1,4 @@
-"""Keeps what a history reads from runs in an SQLite file, which can be rebuilt from the runs at any time.
+"""Stores what a history needs from runs in an SQLite file, which can be rebuilt from the runs at any time.
 
 A run is read once: its row has the modification time and the size of its run.json.
 """
@@ -15,12 +15,12 @@ from voicegauge.bench.history.history_run import HistoryRun, HistoryTarget, Hist
 
 STORE_FILE_NAME = ".voicegauge-history.sqlite"
 STORE_VERSION = 1
-"""Version of the tables and of what is measured; it is increased when either changes."""
-IN_MEMORY = Path(":memory:")
-"""The path of a store that is not kept."""
+"""Version of the tables and of what is measured; it is increased when either of them changes."""
+IN_MEMORY_PATH = Path(":memory:")
+"""Path that makes SQLite keep a store in memory instead of a file."""
 LOCK_TIMEOUT_S = 2.0
 
-_TABLES = """
+_CREATE_TABLES_SQL = """
 CREATE TABLE runs (
   path TEXT PRIMARY KEY, modified_ns INTEGER NOT NULL, size_bytes INTEGER NOT NULL, run_id TEXT NOT NULL,
   created_at TEXT NOT NULL, provenance TEXT NOT NULL, region TEXT, setup TEXT NOT NULL, scoring TEXT NOT NULL,
@@ -39,14 +39,14 @@ CREATE TABLE metrics (
 
 
 class FileState(NamedTuple):
-    """Modification time and size of a file; if one differs, the file has changed."""
+    """Modification time and size of a file; if either differs, the file has changed."""
 
     modified_ns: int
     size_bytes: int
 
 
 class HistoryStore:
-    """The runs of a folder that were read so far; to be used in `with`.
+    """The stored runs of a folder, a context manager that opens and closes the SQLite file.
 
     Every method raises `sqlite3.Error` if the file cannot be used.
     """
@@ -78,15 +78,17 @@ class HistoryStore:
 
     def _create_tables(self) -> None:
         dropped = "".join(f"DROP TABLE IF EXISTS {table};" for table in ("metrics", "targets", "runs"))
-        self._connection.executescript(f"BEGIN;{dropped}{_TABLES}PRAGMA user_version = {STORE_VERSION};COMMIT;")
+        self._connection.executescript(
+            f"BEGIN;{dropped}{_CREATE_TABLES_SQL}PRAGMA user_version = {STORE_VERSION};COMMIT;"
+        )
 
     def read_file_states(self) -> dict[str, FileState]:
-        """Return the state that the file of each stored run had when it was read, by path."""
+        """Return the state of each stored run's file at the time when it was read, by path."""
         rows = self._connection.execute("SELECT path, modified_ns, size_bytes FROM runs")
         return {path: FileState(modified_ns, size_bytes) for path, modified_ns, size_bytes in rows}
 
     def add_run(self, run: HistoryRun, state: FileState) -> None:
-        """Store a run in place of an earlier one with the same path."""
+        """Store a run; it replaces an earlier one with the same path."""
         with self._connection:
             self._connection.execute("DELETE FROM runs WHERE path = ?", (run.path,))
             self._connection.execute(

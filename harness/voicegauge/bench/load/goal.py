@@ -23,12 +23,12 @@ class GoalCondition(Record, frozen=True, kw_only=True):
     """One condition of a goal."""
 
     metric: Literal["success", "ttfb", "ttfa", "total", "rtf"]
-    """`success` is the share of requests that succeed at the first attempt, so that a 429 counts against it; the others
-    are times and the real-time factor of requests that succeed."""
+    """What the condition limits. `success` is the share of requests that succeed at the first attempt, so that a 429
+    counts against it; the others are times and the real-time factor of requests that succeed."""
     percentile: float | None
-    """The percentile that the limit is for; `None` for `success`."""
+    """The percentile that must stay within the limit; `None` for `success`."""
     limit: float
-    """A share, milliseconds, or a factor."""
+    """The limit: a share for `success`, a factor for `rtf`, otherwise milliseconds."""
 
 
 class Goal(Record, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ class Goal(Record, frozen=True, kw_only=True):
     conditions: tuple[GoalCondition, ...]
 
     def measure(self, samples: Sequence[Sample]) -> dict[str, float | None]:
-        """Return the measured value of each condition; `None` if no request succeeded."""
+        """Return the measured value of each condition, by its text; `None` as the value if no request succeeded."""
         return {_format_condition_name(one): _measure_condition(one, samples) for one in self.conditions}
 
     def is_met(self, samples: Sequence[Sample]) -> bool:
@@ -47,10 +47,11 @@ class Goal(Record, frozen=True, kw_only=True):
         return all(_meets_condition(one, _measure_condition(one, samples)) for one in self.conditions)
 
     def count_good_samples(self, samples: Sequence[Sample]) -> int:
-        """Return the number of requests that succeeded at the first attempt and each met the limits of time."""
+        """Return the number of requests that succeeded at the first attempt and met every limit on their own times."""
         limits = [one for one in self.conditions if one.metric != _SUCCESS_METRIC]
         return sum(
-            is_success(sample) and all(_meets_condition(one, _read_metric_value(one.metric, sample)) for one in limits)
+            succeeded_at_first_attempt(sample)
+            and all(_meets_condition(one, _read_metric_value(one.metric, sample)) for one in limits)
             for sample in samples
         )
 
@@ -89,7 +90,7 @@ def _parse_condition(text: str) -> GoalCondition:
     return GoalCondition(metric=metric, percentile=percentile, limit=limit * factor)  # type: ignore[arg-type]  # checked
 
 
-def is_success(sample: Sample) -> bool:
+def succeeded_at_first_attempt(sample: Sample) -> bool:
     """Whether a request succeeded at the first attempt: a rejection that a retry overcomes shows too much load."""
     return sample.failure is None and sample.attempts == 1
 
@@ -106,14 +107,14 @@ def _meets_condition(condition: GoalCondition, value: float | None) -> bool:
 
 def _measure_condition(condition: GoalCondition, samples: Sequence[Sample]) -> float | None:
     if condition.metric == _SUCCESS_METRIC:
-        return sum(map(is_success, samples)) / len(samples) if samples else None
+        return sum(map(succeeded_at_first_attempt, samples)) / len(samples) if samples else None
     return (
         None if condition.percentile is None else find_time_percentile(condition.metric, condition.percentile, samples)
     )
 
 
 def find_time_percentile(metric: str, percentile: float, samples: Sequence[Sample]) -> float | None:
-    """Return the percentile, as the nearest rank, of a time or factor of the requests that succeeded; `None` for none.
+    """Return a percentile, as the nearest rank, of a time or factor of the requests that succeeded; `None` if none did.
 
     Args:
         metric: a metric of goals other than `success`.
@@ -121,7 +122,9 @@ def find_time_percentile(metric: str, percentile: float, samples: Sequence[Sampl
         samples: the samples.
     """
     values = sorted(
-        value for sample in samples if is_success(sample) and (value := _read_metric_value(metric, sample)) is not None
+        value
+        for sample in samples
+        if succeeded_at_first_attempt(sample) and (value := _read_metric_value(metric, sample)) is not None
     )
     return values[max(math.ceil(len(values) * percentile / 100) - 1, 0)] if values else None
 

@@ -5,28 +5,28 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, NamedTuple
 
-from voicegauge.bench.load.goal import Goal, find_time_percentile, is_success
+from voicegauge.bench.load.goal import Goal, find_time_percentile, succeeded_at_first_attempt
 from voicegauge.model import RampResult, RampStep, Sample
 
-REQUESTS_PER_STEP = 40
+MIN_REQUESTS_PER_STEP = 40
 """Smallest number of requests of one step."""
-REQUESTS_PER_CONCURRENCY = 4
-"""Requests of one step for each request in flight, if that is more."""
+STEP_REQUESTS_PER_CONCURRENCY = 4
+"""A step sends this number of requests per request in flight, if that exceeds `MIN_REQUESTS_PER_STEP`."""
 RELATIVE_LEVEL_RESOLUTION = 0.05
 """Relative distance between the highest level that met the goal and the lowest that missed it, at which to stop."""
-MAX_CONFIRMATIONS = 2
-"""Number of steps at one level. A level at which the first step misses the goal gets a second one."""
+MAX_STEPS_PER_LEVEL = 2
+"""Largest number of steps at one level. If the first step at a level misses the goal, a second one decides."""
 
 
 class MeasuredLevel(NamedTuple):
-    """The samples of one step."""
+    """The samples of one step, and its duration in seconds."""
 
     samples: Sequence[Sample]
     duration_s: float
 
 
 LevelMeasurer = Callable[[float, int], Awaitable[MeasuredLevel]]
-"""Sends so many requests (second argument) at a level (first argument)."""
+"""Function (level, number of requests) that sends so many requests at a level and returns their samples."""
 
 
 async def search_highest_level(
@@ -37,12 +37,12 @@ async def search_highest_level(
     first_level: float,
     max_level: float,
 ) -> RampResult:
-    """Search the highest level that meets `goal`.
+    """Search the highest level that meets `goal`, and return the steps of the search.
 
     Args:
         measure_level: sends the requests of one step.
         goal: what the samples of a step must meet.
-        level_unit: what a level is; levels of concurrency are whole numbers.
+        level_unit: what a level counts; levels of concurrency are whole numbers.
         first_level: the lowest level.
         max_level: the highest level that may be tried, such as the limit of the account's plan.
     """
@@ -67,7 +67,7 @@ async def search_highest_level(
 
 
 def _was_last_step_sent(steps: Sequence[RampStep]) -> bool:
-    """Whether the last step sent anything; it does not if the run is stopped."""
+    """Whether the last step sent any request; it sends none if the run was stopped."""
     return not steps or steps[-1].requests > 0
 
 
@@ -75,8 +75,8 @@ async def _is_goal_met(
     measure_level: LevelMeasurer, goal: Goal, level: float, steps: list[RampStep], *, level_unit: str
 ) -> bool:
     in_flight = level if level_unit == "concurrency" else 0.0
-    requests = max(REQUESTS_PER_STEP, round(REQUESTS_PER_CONCURRENCY * in_flight))
-    for _ in range(MAX_CONFIRMATIONS):
+    requests = max(MIN_REQUESTS_PER_STEP, round(STEP_REQUESTS_PER_CONCURRENCY * in_flight))
+    for _ in range(MAX_STEPS_PER_LEVEL):
         samples, duration_s = await measure_level(level, requests)
         is_met = bool(samples) and goal.is_met(samples)
         steps.append(
@@ -86,7 +86,7 @@ async def _is_goal_met(
                 duration_s=duration_s,
                 requests_per_s=len(samples) / max(duration_s, 1e-9),
                 goodput_per_s=goal.count_good_samples(samples) / max(duration_s, 1e-9),
-                success=sum(map(is_success, samples)) / len(samples) if samples else None,
+                success=sum(map(succeeded_at_first_attempt, samples)) / len(samples) if samples else None,
                 ttfa_p95_ms=find_time_percentile("ttfa", 95.0, samples),
                 total_latency_p95_ms=find_time_percentile("total", 95.0, samples),
                 values=goal.measure(samples),

@@ -26,7 +26,7 @@ from voicegauge.files import read_file
 from voicegauge.formats import MAX_DOCUMENT_BYTES, explain_type_error
 from voicegauge.model import Record
 
-OWN_CATEGORY = "own"
+CATEGORY_OF_OWN_TEXTS = "own"
 """Category of texts that name none."""
 _CSV_DELIMITERS = (",", ";", "\t")
 """Delimiters of columns. Spreadsheets write semicolons where the comma is the decimal mark."""
@@ -66,7 +66,7 @@ def load_own_texts(file: Path, *, default_language: str = "en") -> Suite:
         text = SuiteText(
             id=row.id or f"line-{line}",
             text=_normalize_line_breaks(row.text).strip(),
-            category=row.category or OWN_CATEGORY,
+            category=row.category or CATEGORY_OF_OWN_TEXTS,
             language=row.language or default_language,
         )
         if not set(text.id) <= ID_CHARACTERS:

@@ -64,7 +64,7 @@ class PlannedSample(Record, frozen=True, kw_only=True):
 
     @property
     def id(self) -> str:
-        """The id of the sample."""
+        """The id of the sample: "<target>/<session>/<repetition>/<text id>"."""
         return f"{self.target}/{self.session}/{self.repetition}/{self.text.id}"
 
     @property
@@ -74,7 +74,7 @@ class PlannedSample(Record, frozen=True, kw_only=True):
 
 
 SampleRound = tuple[PlannedSample, ...]
-"""One text for every target that supports its language; the requests of a round are sent concurrently."""
+"""The requests for one text, one for each target that supports its language; they are sent concurrently."""
 
 
 class TargetQuote(Record, frozen=True, kw_only=True):
@@ -84,10 +84,10 @@ class TargetQuote(Record, frozen=True, kw_only=True):
     requests: int
     characters: int
     usd: float | None
-    """Expected cost in dollars; `None` if no document states a price and the user gave none."""
+    """Expected cost in US dollars; `None` if no document states a price and the user gave none."""
     credits: float | None
     price: str
-    """The documented price in words."""
+    """The documented price as text, such as "$0.015 / request"."""
     disputed: bool
     """Whether the documents contradict each other about the price."""
 
@@ -339,7 +339,10 @@ def _convert_to_amount_per_unit(unit_price: UnitPrice | None) -> AmountPerUnit |
 
 
 def _find_max_characters(target: BaseTarget) -> int | None:
-    """Return the documented limit of the account's plan, by default of the first one, which new accounts have."""
+    """Return the largest number of characters of a text that the account's plan allows; `None` without a limit.
+
+    If the plan is not named, that of new accounts is used, which is the first one in the contract.
+    """
     if not isinstance(target, Target):
         return None
     plan_names = target.contract.account_plans.intersection(target.operation.limits.plans)

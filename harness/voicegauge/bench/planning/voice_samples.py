@@ -78,8 +78,8 @@ def needs_voice_sample(target: Target) -> bool:
     return not {"voice_sample_url", "voice_sample_upload"}.isdisjoint(target.target_spec.required_fields)
 
 
-def find_targets_with_own_sample(targets: Iterable[Target]) -> tuple[str, ...]:
-    """Return the ids of the targets that clone a voice from a URL only, for which a file cannot be used."""
+def find_targets_needing_sample_url(targets: Iterable[Target]) -> tuple[str, ...]:
+    """Return the ids of the targets that need the URL of a voice sample, because a file cannot be uploaded to them."""
     return tuple(
         target.id
         for target in targets

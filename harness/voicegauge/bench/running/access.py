@@ -1,4 +1,4 @@
-"""Collects addresses, API keys and rate limits of the providers of a run, and opens clients with them."""
+"""Collects addresses, API keys and rate limits of the providers of a run, and opens clients that use them."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def measure_audio(
 
 
 _MAX_TEXT_BYTES = 1024
-"""Number of bytes of a body that are inspected to tell text from audio samples."""
+"""Number of bytes at the start of a body that are inspected to tell text from audio samples."""
 
 
 class _MeasuredAudio(NamedTuple):

@@ -73,7 +73,7 @@ def find_run_to_continue(runs_folder: Path, plan: BenchPlan, *, retry_ambiguous:
 
 
 def find_runs_of_other_plans(runs_folder: Path, plan: BenchPlan) -> list[Path]:
-    """Return the unfinished live runs in `runs_folder` with its suite and targets but other settings or contracts."""
+    """Return the unfinished live runs that have the suite and targets of `plan`, but other settings or contracts."""
     found = []
     for file in sorted(runs_folder.glob(f"*/{RUN_FILE_NAME}")):
         manifest = load_manifest_outline(file)

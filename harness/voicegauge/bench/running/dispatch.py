@@ -19,7 +19,8 @@ MAX_LEAD_ROUNDS = 4
 """Number of rounds by which the other targets may be ahead of a target whose provider accepts no more requests."""
 
 SampleSender = Callable[[PlannedSample, float | None], Awaitable[None]]
-"""Sends a sample and waits for its end; the second argument is when it was due, in seconds of the clock, if at all."""
+"""Function (planned sample, due time) that sends a sample and waits for its end. The due time is in seconds of the
+clock; `None` if the sample is not due at a fixed time."""
 
 
 class ArrivalRate(NamedTuple):
@@ -35,7 +36,7 @@ class ProviderLimit(NamedTuple):
 
     provider: str
     max_in_flight: int
-    """At least 1."""
+    """Number of requests that the provider accepts at a time; at least 1."""
 
 
 async def send_closed_loop(
@@ -57,7 +58,7 @@ async def send_closed_loop(
         send_sample: sends one sample.
         limit_by_target: the limits of providers, for targets of which the provider has one.
     """
-    turns = _Turns(rounds, limit_by_target or {})
+    turns = _SampleQueue(rounds, limit_by_target or {})
     in_flight: dict[asyncio.Task[None], PlannedSample] = {}
     async with asyncio.TaskGroup() as tasks:
         while turns.has_remaining or in_flight:
@@ -65,11 +66,11 @@ async def send_closed_loop(
                 in_flight[tasks.create_task(_await_to_end(send_sample(planned, None)))] = planned
             ended, _ = await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
-                turns.record_ended(in_flight.pop(task))
+                turns.record_end(in_flight.pop(task))
 
 
-class _Turns:
-    """The samples that are not sent yet, in their order."""
+class _SampleQueue:
+    """A queue of the samples that are not sent yet, which observes the limits of providers."""
 
     def __init__(self, rounds: Iterable[SampleRound], limit_by_target: Mapping[str, ProviderLimit]) -> None:
         self._limit_by_target = limit_by_target
@@ -96,8 +97,8 @@ class _Turns:
                 return planned
         return None
 
-    def record_ended(self, planned: PlannedSample) -> None:
-        """Note that the request of a sample has ended."""
+    def record_end(self, planned: PlannedSample) -> None:
+        """Note that the request of a sample has ended, so that its provider accepts another one."""
         if (limit := self._limit_by_target.get(planned.target)) is not None:
             self._in_flight[limit.provider] -= 1
 
@@ -140,7 +141,7 @@ async def _await_to_end(request_awaitable: Awaitable[None]) -> None:
 def schedule_arrivals(
     rounds: Sequence[Sequence[PlannedSample]], rate: ArrivalRate, *, seed: int
 ) -> list[tuple[float, PlannedSample]]:
-    """Return when each sample is due, in seconds from the start, in the order of time.
+    """Return each sample with the time at which it is due, in seconds from the start, in ascending order.
 
     The targets begin one after the other, spread over the first interval.
     """

@@ -44,10 +44,10 @@ class FailedExchanges:
         }
 
     def quote_first(self, target: BaseTarget, delivery: Delivery) -> ExchangeExcerpt | None:
-        """Quote the exchange in which a delivery failed.
+        """Return the exchange in which a delivery failed, as an excerpt.
 
-        `None` if the delivery did not fail, has no exchange, may contain a secret even after masking, or failed for
-        a cause of which an exchange is quoted already.
+        It is `None` if the delivery did not fail, has no exchange, may contain a secret even after masking, or failed
+        for a cause of which an exchange is quoted already.
         """
         exchange = _find_failed_exchange(delivery)
         if exchange is None:
@@ -77,10 +77,10 @@ def _find_failed_exchange(delivery: Delivery) -> Exchange | None:
 def quote_exchange(exchange: Exchange, redactor: Redactor) -> ExchangeExcerpt | None:
     """Quote an exchange without its secrets; `None` if its URL or headers may contain one even after masking."""
     request, response = exchange.request, exchange.response
-    request_body, response_body = _limit_body(request), _limit_body(response)
+    request_body, response_body = _build_quotable_body(request), _build_quotable_body(response)
     masked = _mask_secrets(exchange, redactor, request_body, response_body)
     if masked is None:
-        request_body = response_body = _LimitedBody(b"", "not quoted: it may contain a secret")
+        request_body = response_body = _QuotableBody(b"", "not quoted: it may contain a secret")
         masked = _mask_secrets(exchange, redactor, request_body, response_body)
     if masked is None:
         return None
@@ -95,28 +95,28 @@ def quote_exchange(exchange: Exchange, redactor: Redactor) -> ExchangeExcerpt | 
     )
 
 
-class _LimitedBody(NamedTuple):
-    """What is masked of a body, and why it is not all of it."""
+class _QuotableBody(NamedTuple):
+    """The part of a body that is masked and quoted, and a note on why it is not the whole body."""
 
     content: bytes
     note: str = ""
 
 
-def _limit_body(message: Request | Response) -> _LimitedBody:
+def _build_quotable_body(message: Request | Response) -> _QuotableBody:
     if not message.body:
-        return _LimitedBody(b"")
+        return _QuotableBody(b"")
     if len(message.body) > MAX_MASKED_BODY_BYTES:
         media_type = get_bare_media_type(message.header("content-type") or "")
         # The beginning of a JSON document or a form cannot be read, so its secrets would not be found by name.
         if is_json(media_type) or is_form(media_type):
-            return _LimitedBody(b"", "not quoted: too large to be searched for secrets")
+            return _QuotableBody(b"", "not quoted: too large to be searched for secrets")
         start = message.body[:MAX_MASKED_BODY_BYTES].decode(errors="ignore").encode()
-        return _LimitedBody(start if is_utf8(message.body) else b"", "" if is_utf8(message.body) else "binary")
-    return _LimitedBody(message.body)
+        return _QuotableBody(start if is_utf8(message.body) else b"", "" if is_utf8(message.body) else "binary")
+    return _QuotableBody(message.body)
 
 
 def _mask_secrets(
-    exchange: Exchange, redactor: Redactor, request_body: _LimitedBody, response_body: _LimitedBody
+    exchange: Exchange, redactor: Redactor, request_body: _QuotableBody, response_body: _QuotableBody
 ) -> Exchange | None:
     limited = msgspec.structs.replace(
         exchange,

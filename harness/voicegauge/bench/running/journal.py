@@ -1,4 +1,4 @@
-"""Reads and writes the journal of a run: its submits, and these events of its samples.
+"""Reads and writes the journal of a run. It has events of submits, and these events of samples.
 
 {"event": "job_left_open", "sample": {...}}      its status could not be fetched: the next run polls it
 {"event": "sample_finished", "sample": {...}, "billing": "accepted"}

@@ -44,7 +44,7 @@ def find_submit_timing(delivery: Delivery) -> Timing | None:
 
 
 def measure_phases(delivery: Delivery) -> RequestPhases | None:
-    """Return the phases of the last submit; `None` if it was not timed."""
+    """Return the durations of the phases of the last submit; `None` if it was not timed."""
     timing = find_submit_timing(delivery)
     if timing is None:
         return None
@@ -143,7 +143,7 @@ class _SubmitTimes(NamedTuple):
     first_byte_ms: float
     complete_ms: float
     delay_ms: float
-    """How much later than that moment the first submit was sent."""
+    """How much later than that moment the first submit was sent, in milliseconds."""
 
 
 def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_times: _SubmitTimes) -> _JobPhaseBounds:

@@ -13,7 +13,8 @@ CHECK_INTERVAL_S = 0.005
 MAX_LAG_MS = 10.0
 """Lag of the event loop above which a sample is marked as disturbed."""
 MAX_LAG_SHARE = 0.01
-"""The same as a share of the sample's latency, because an hour of a job contains some lag without consequences."""
+"""Lag of the event loop, as a share of the sample's latency, above which a sample is marked as disturbed: during a job
+of an hour, some lag has no consequences."""
 MIN_RECORDED_LAG_MS = 1.0
 SWITCH_INTERVAL_S = 0.0005
 """Time for which a thread may keep the interpreter while the event loop waits; Python's default is ten times that."""

@@ -14,7 +14,7 @@ from voicegauge.transport import Clock
 
 
 class RampSettings(NamedTuple):
-    """What a ramp searches."""
+    """What a ramp raises, the goal that must be met, and the highest level that it tries."""
 
     level_unit: Literal["concurrency", "rate"]
     goal: Goal
@@ -24,7 +24,8 @@ class RampSettings(NamedTuple):
 
 
 SampleCollector = Callable[[Sequence[PlannedSample]], Awaitable[Sequence[Sample]]]
-"""Returns the samples of planned ones that were sent, with the duration of their audio."""
+"""Function that takes planned samples and returns the samples of those that were sent, with the duration of their
+audio."""
 
 
 async def send_ramp(
@@ -36,11 +37,11 @@ async def send_ramp(
     clock: Clock,
     seed: int,
 ) -> RampResult:
-    """Search the highest level that meets the goal, with as many samples of `rounds` as that takes.
+    """Search the highest level that meets the goal, with as many samples of `rounds` as the search takes.
 
     Args:
         rounds: the samples.
-        settings: what is searched.
+        settings: what the ramp raises, and the goal.
         send_sample: sends one sample.
         collect_samples: returns the samples of one step.
         clock: the clock of durations.

@@ -109,7 +109,7 @@ class RunConfig:
     max_wait_s: float | None = None
     """Maximum time of one delivery in seconds; `None` for as long as the contract documents."""
     ramp: RampSettings | None = None
-    """What a ramp searches; `None` to send the whole plan."""
+    """Settings of a ramp, which stops at the level that it searches; `None` to send the whole plan."""
     stop_rule: StopRule | None = None
     """Ends sampling when the targets are known to differ; `None` to send the whole plan."""
     timing_error: TimingError | None = None
@@ -157,9 +157,9 @@ class RunOutcome:
     open_jobs: tuple[OpenJob, ...] = ()
     """The jobs that were paid for and may still succeed."""
     ramp: RampResult | None = None
-    """What the ramp found; `None` without one."""
+    """Result of the ramp; `None` if the run has none."""
     early_stop: EarlyStop | None = None
-    """What the stop rule decided; `None` without one."""
+    """What the stop rule decided; `None` if the run has no stop rule."""
 
 
 async def run_plan(
@@ -276,11 +276,11 @@ class _PlanRunner:
             ambiguous_requests=state.ambiguous_requests,
             open_jobs=tuple(state.open_jobs.values()),
             ramp=self._ramp_result,
-            early_stop=self._config.stop_rule.describe_result(len(self._samples)) if self._config.stop_rule else None,
+            early_stop=self._config.stop_rule.build_early_stop(len(self._samples)) if self._config.stop_rule else None,
         )
 
     def _has_sent_plan(self, planned_ids: Sequence[str]) -> bool:
-        """Whether every sample was sent, or as many as a ramp or a decision needs."""
+        """Whether every sample was sent, or as many as the ramp or the stop rule needs."""
         if self._config.ramp is not None:
             return self._ramp_result is not None and self._ramp_result.is_complete
         if self._is_decided:
@@ -408,7 +408,7 @@ class _PlanRunner:
         await self._save_delivery(planned_sample, target, delivery, price, times)
 
     def _convert_due_time_to_ms(self, due_s: float | None) -> float | None:
-        """Return when a request was due on the clock of `Timing.started_ms`; `None` on another clock."""
+        """Convert the time at which a request was due to the clock of `Timing.started_ms`; `None` on another clock."""
         return due_s * 1000 if due_s is not None and self._clock.times_exchanges else None
 
     async def _save_delivery(
@@ -460,7 +460,7 @@ class _PlanRunner:
         self._on_sample(sample)
 
     def _should_end(self) -> bool:
-        """Return whether nothing more is sent: the run is to be stopped, or everything is decided."""
+        """Return whether no more requests are sent: the run is to be stopped, or everything is decided."""
         return self._stop.requested or self._is_decided
 
     @property
@@ -568,13 +568,13 @@ class _PlanRunner:
 
 
 class _SampleTimes(NamedTuple):
-    """When a sample was started."""
+    """The times at which a sample was started and at which it was due."""
 
     started_at: datetime
     started_s: float
-    """The same moment in the time of the event loop."""
+    """Time at which the sample was started, in seconds of the event loop's clock."""
     due_ms: float | None
-    """When it was due, on the clock of `Timing.started_ms`; `None` if it had no fixed time."""
+    """Time at which the sample was due, on the clock of `Timing.started_ms`; `None` if it had no fixed time."""
 
 
 def _build_planned_fields(planned_sample: PlannedSample) -> dict[str, Any]:

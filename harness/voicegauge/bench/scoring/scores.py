@@ -122,7 +122,7 @@ def _list_normalizer_ids(samples: Sequence[Sample]) -> str:
 
 
 def _score_own_transcripts(samples: Sequence[Sample]) -> ScoreSet:
-    """Score speech to text; each target has written its transcripts itself."""
+    """Score a run of speech to text, in which each target has written its transcripts itself."""
 
     def read_own_transcription(sample: Sample) -> Transcription:
         if sample.transcript is None:

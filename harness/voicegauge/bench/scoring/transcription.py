@@ -150,7 +150,7 @@ def _open_process_pool(workers: int) -> Iterator[_TranscriptionPool]:
 
 
 def _prepare_worker() -> None:
-    """Prepare a process that transcribes."""
+    """Silence the decoders of a new worker process, and let it exit if its parent exits."""
     suppress_decoder_stderr()
     threading.Thread(target=_exit_when_parent_exits, daemon=True).start()
 
@@ -186,7 +186,7 @@ def _open_cluster_pool(address: str) -> Iterator[_TranscriptionPool]:
 
 
 def _check_cluster_address(address: str) -> None:
-    """Refuse what is not the address of a scheduler; Dask would fail late and at length.
+    """Check that `address` can be that of a scheduler; with another one, Dask would fail late and with a long message.
 
     Raises:
         UsageError: the address has no host or no port.

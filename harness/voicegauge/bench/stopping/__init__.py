@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voicegauge.bench.stopping.difference_sequence import DifferenceSequence
+from voicegauge.bench.stopping.confidence_sequence import ConfidenceSequence
 from voicegauge.bench.stopping.stop_rule import DEFAULT_MARGIN, STOP_ALPHA, StopRule
 
-__all__ = ["DEFAULT_MARGIN", "STOP_ALPHA", "DifferenceSequence", "StopRule"]
+__all__ = ["DEFAULT_MARGIN", "STOP_ALPHA", "ConfidenceSequence", "StopRule"]

@@ -10,15 +10,16 @@ import math
 from collections.abc import Iterable, Sequence
 
 from voicegauge.bench.planning import SampleRound
-from voicegauge.bench.stopping.difference_sequence import DifferenceSequence
+from voicegauge.bench.stopping.confidence_sequence import ConfidenceSequence
 from voicegauge.model import EarlyStop, Sample, TargetDecision
 
 STOP_ALPHA = 0.01
 """Probability that any target is falsely said to differ, or to be as fast, however often it is looked at."""
 DEFAULT_MARGIN = 0.10
-"""Relative difference of total latency that does not matter."""
+"""Default relative difference of total latency that does not matter; 0.1 is 10%."""
 MAX_LOG_RATIO = math.log(2)
-"""A pair counts as a factor of two at most, so that a single outlier does not widen the interval."""
+"""Largest absolute log ratio of a pair; larger ones are clipped, so that a single outlier does not widen the
+interval."""
 
 
 class StopRule:
@@ -36,10 +37,10 @@ class StopRule:
         self._planned_requests = sum(map(len, rounds))
         targets = dict.fromkeys(one.target for row in rounds for one in row if one.target != baseline_target)
         self._comparisons = [
-            _PairedTarget(target, _pair_samples(rounds, baseline_target, target), STOP_ALPHA / len(targets), margin)
+            _TargetComparison(target, _pair_samples(rounds, baseline_target, target), STOP_ALPHA / len(targets), margin)
             for target in targets
         ]
-        self._log_ms: dict[str, float | None] = {}
+        self._log_latency_by_sample: dict[str, float | None] = {}
 
     @property
     def is_decided(self) -> bool:
@@ -47,15 +48,15 @@ class StopRule:
         return all(comparison.decision is not None for comparison in self._comparisons)
 
     def add_samples(self, samples: Iterable[Sample]) -> None:
-        """Take account of finished samples; pairs with a failed one are left out."""
+        """Compare finished samples with those of the baseline target; pairs with a failed sample are left out."""
         for sample in samples:
             total_ms = sample.latency.total_latency_ms if sample.latency and sample.failure is None else None
-            self._log_ms[sample.id] = math.log(total_ms) if total_ms else None
+            self._log_latency_by_sample[sample.id] = math.log(total_ms) if total_ms else None
         for comparison in self._comparisons:
-            comparison.add_known_pairs(self._log_ms)
+            comparison.add_known_pairs(self._log_latency_by_sample)
 
-    def describe_result(self, request_count: int) -> EarlyStop:
-        """Return what is decided after so many requests."""
+    def build_early_stop(self, request_count: int) -> EarlyStop:
+        """Return what is decided after `request_count` requests."""
         return EarlyStop(
             baseline_target=self._baseline,
             margin=self._margin,
@@ -68,7 +69,7 @@ class StopRule:
 
 
 def _pair_samples(rounds: Sequence[SampleRound], baseline_target: str, target: str) -> list[tuple[str, str]]:
-    """Return the ids of the samples of both targets in each round, without warm-up."""
+    """Return, for each round, the ids of the samples of the baseline target and of the target, without warm-up."""
     pairs = []
     for row in rounds:
         ids = {one.target: one.id for one in row if not one.is_warmup}
@@ -77,23 +78,28 @@ def _pair_samples(rounds: Sequence[SampleRound], baseline_target: str, target: s
     return pairs
 
 
-class _PairedTarget:
-    """One target beside the baseline target. The first decision stands."""
+class _TargetComparison:
+    """Compares one target with the baseline target; the first decision is final."""
 
     def __init__(self, target: str, pairs: list[tuple[str, str]], alpha: float, margin: float) -> None:
         self._target, self._pairs, self._limit = target, pairs, math.log1p(margin)
-        self._sequence = DifferenceSequence(alpha, tightest_at=len(pairs) // 2)
+        self._sequence = ConfidenceSequence(alpha, tightest_at=len(pairs) // 2)
         self._next_pair = 0
         self.decision: str | None = None
 
-    def add_known_pairs(self, log_ms: dict[str, float | None]) -> None:
-        """Add the next pairs of which both samples are known, until there is a decision."""
+    def add_known_pairs(self, log_latency_by_sample: dict[str, float | None]) -> None:
+        """Add the next pairs of which both samples are finished, until there is a decision.
+
+        Args:
+            log_latency_by_sample: logarithm of the total latency in milliseconds by sample id; `None` for a failed
+                sample.
+        """
         while self.decision is None and self._next_pair < len(self._pairs):
             before, after = self._pairs[self._next_pair]
-            if before not in log_ms or after not in log_ms:
+            if before not in log_latency_by_sample or after not in log_latency_by_sample:
                 return
             self._next_pair += 1
-            old, new = log_ms[before], log_ms[after]
+            old, new = log_latency_by_sample[before], log_latency_by_sample[after]
             if old is not None and new is not None:
                 self._sequence.add(min(max(new - old, -MAX_LOG_RATIO), MAX_LOG_RATIO))
                 self.decision = self._decide()

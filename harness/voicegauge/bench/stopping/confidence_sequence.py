@@ -1,9 +1,9 @@
-"""An interval of a mean that stays valid however often it is looked at while data arrive.
+"""Computes an interval of a mean that stays valid however often it is looked at while data arrive.
 
 It is the asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform central limit
-theory and asymptotic confidence sequences" (Annals of Statistics 52(6), 2024, theorem 2.2): with a probability of
-1 - alpha, the mean lies in the interval after every number of observations, so that sampling may stop because of what
-the interval shows. An interval for a fixed number of observations does not allow that.
+theory and asymptotic confidence sequences" (Annals of Statistics 52(6), 2024, theorem 2.2): with a probability of 1 -
+alpha, the mean lies in the interval after every number of observations, so that sampling may stop because of what the
+interval shows. An interval for a fixed number of observations does not allow that.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from __future__ import annotations
 import math
 
 MIN_OBSERVATIONS = 20
-"""Number of observations from which there is an interval; it is an asymptotic one."""
+"""Smallest number of observations for which an interval is computed, because it is an asymptotic one."""
 
 
-class DifferenceSequence:
-    """Interval of the mean of the observations so far."""
+class ConfidenceSequence:
+    """A confidence sequence: an interval of the mean of the observations so far."""
 
     def __init__(self, alpha: float, tightest_at: int) -> None:
         """Start without observations.
