@@ -10,14 +10,14 @@ from voicegauge.contract.documents.assembly import (
     read_contract_document,
     read_openapi_document,
 )
-from voicegauge.contract.documents.contract_proposal import propose_contract
 from voicegauge.contract.documents.openapi_validation import validate_openapi
-from voicegauge.contract.documents.overlay_proposal import (
+from voicegauge.contract.documents.proposals import (
     MODEL_FIELD_NAMES,
     SPEECH_FIELD_NAMES,
     OverlayProposal,
     ProposedOperation,
     list_likely_speech_operations,
+    propose_contract,
     propose_overlay,
 )
 

@@ -7,8 +7,9 @@ from collections.abc import Collection, Sequence
 import msgspec
 import yaml
 
-from voicegauge.contract.documents.overlay_proposal import OverlayProposal, propose_overlay
 from voicegauge.contract.documents.overlays import apply_overlay
+from voicegauge.contract.documents.proposals.overlay_proposal import propose_overlay
+from voicegauge.contract.documents.proposals.overlay_writer import OverlayProposal
 from voicegauge.formats import YAML_LOADER, Document
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from voicegauge.contract.documents.proposed_fields import (
+from voicegauge.contract.documents.proposals.proposed_fields import (
     ProposedField,
     find_audio_property,
     list_body_fields,

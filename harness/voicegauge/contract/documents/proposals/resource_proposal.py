@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from voicegauge.contract.documents.job_proposal import list_response_fields
+from voicegauge.contract.documents.proposals.job_proposal import list_response_fields
 from voicegauge.contract.documents.selection import read_operations, select_operations
 from voicegauge.contract.schemas import Schemas
 from voicegauge.errors import ContractError
