@@ -306,7 +306,7 @@ def test_an_error_in_a_document_without_line_breaks_has_the_json_pointer(tmp_pat
 
 def test_a_syntax_error_has_the_column(tmp_path: Path) -> None:
     (tmp_path / "openapi.json").write_text('{"openapi": "3.1.0", "paths": }}')
-    with pytest.raises(ContractError, match=r"openapi.json:1: is not valid YAML: .* \(column 32\)"):
+    with pytest.raises(ContractError, match=r"openapi.json:1: is not valid JSON: .* \(column 32\)"):
         load_contract(tmp_path / "openapi.json")
 
 

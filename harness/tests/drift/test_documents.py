@@ -156,6 +156,11 @@ def test_a_schema_with_exponentially_many_paths_is_compared_in_time(drift: Drift
             "leads back to itself without an end",
         ),
         ("- a list\n", "must be a mapping"),
+        ("openapi: 3.1.0\n", "describes no API"),
+        ("openapi: 3.1.0\npaths: {/a: 5}\n", "/paths/~1a must be a mapping, not a number"),
+        ("openapi: 3.1.0\npaths: {/a: {post: 5}}\n", "/paths/~1a/post must be a mapping, not a number"),
+        ("openapi: 3.1.0\npaths: {/a: {get: {parameters: {a: {}}}}}\n", "must be a list, not a mapping"),
+        ("openapi: 3.1.0\npaths: {/a: {get: {responses: {200: {content: text}}}}}\n", "not a text"),
     ],
 )
 def test_an_invalid_document_is_rejected_with_the_line(write: Write, text: str, reason: str) -> None:

@@ -168,7 +168,9 @@ def url(tmp_path: Path) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = json.dumps(OFFICIAL).encode() if self.path == "/openapi.json" else b"<!doctype html>"
+            body = {"/openapi.json": json.dumps(OFFICIAL).encode(), "/broken.json": b'{"openapi":\n}}'}.get(
+                self.path, b"<!doctype html>"
+            )
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -194,16 +196,45 @@ def test_the_document_is_downloaded(contracts: str, url: str) -> None:
 @pytest.mark.parametrize(
     ("official", "problem"),
     [
-        ("{url}/page", "is a web page"),
+        ("{url}/page", "{url}/page: is a web page"),
+        ("{url}/broken.json", "{url}/broken.json:2: is not valid JSON"),
         ("http://acme.test/openapi.json", "not encrypted"),
     ],
 )
-def test_a_document_that_cannot_be_read_is_said(contracts: str, url: str, capsys, official, problem) -> None:
+def test_a_url_of_the_user_that_cannot_be_used_is_an_error(contracts: str, url: str, capsys, official, problem) -> None:
     place = official.format(url=url)
-    assert run(["drift", "--official", "acme", "--contracts", contracts, "--from", place]) == 3
-    out = capsys.readouterr().out
-    assert "acme: not compared: " in out
-    assert problem in out
+    assert run(["drift", "--official", "acme", "--contracts", contracts, "--from", place]) == 2
+    error = capsys.readouterr().err
+    assert problem.format(url=url) in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("openapi: 3.1.0", "has no operations"),
+        ("openapi: 3.1.0\npaths:\n  /speak:\n    post: 5", "4: is not valid OpenAPI: /paths/~1speak/post must be a"),
+        ("openapi: 3.1.0\npaths:\n  /speak: {post: [", "is not valid YAML"),
+    ],
+)
+def test_a_file_of_the_user_that_cannot_be_used_is_an_error(
+    contracts: str, tmp_path: Path, capsys, text, problem
+) -> None:
+    place = tmp_path / "official.yaml"
+    place.write_text(text, encoding="utf-8")
+    assert run(["drift", "--official", "acme", "--contracts", contracts, "--from", str(place)]) == 2
+    error = capsys.readouterr().err
+    assert f"{place}:" in error
+    assert problem in error
+    assert error.count("\n") == 1
+
+
+def test_a_document_that_a_contract_names_and_that_cannot_be_used_is_said(contracts: str, url: str, capsys) -> None:
+    path = Path(contracts, "acme", "openapi.yaml")
+    at = "/x-provider/sources/openapi.json/openapi_url"
+    path.write_text(json.dumps(edited(CONTRACT, put(at, f"{url}/broken.json"))), encoding="utf-8")
+    assert run(["drift", "--official", "acme", "--contracts", contracts]) == 3
+    assert f"acme: not compared: {url}/broken.json:2: is not valid JSON" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -220,10 +251,10 @@ def test_a_document_of_a_stranger_reads_no_files_of_this_machine(contracts: str,
     (tmp_path / "secret.json").write_text(json.dumps(secret), encoding="utf-8")
     (tmp_path / "hostile.json").write_text(json.dumps(hostile), encoding="utf-8")
     place = str(tmp_path / "hostile.json")
-    assert run(["drift", "--official", "acme", "--contracts", contracts, "--from", place, "--json", "-"]) == 3
-    out = capsys.readouterr().out
-    assert "hunter2" not in out
-    assert json.loads(out)["comparisons"][0]["problem"] is not None
+    assert run(["drift", "--official", "acme", "--contracts", contracts, "--from", place, "--json", "-"]) == 2
+    out, err = capsys.readouterr()
+    assert "hunter2" not in out + err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from voicegauge.drift import (
     OfficialDocument,
     OfficialDriftReport,
 )
-from voicegauge.errors import UsageError, VoicegaugeError
+from voicegauge.errors import ContractError, UsageError, VoicegaugeError
 
 
 def find_drift(
@@ -84,12 +84,14 @@ def find_official_drift(
         contracts: folders of your own contracts.
 
     Returns:
-        One comparison for each contract. A document that cannot be read is the `problem` of its comparison.
+        One comparison for each contract. A document that a contract names and that cannot be used is the `problem` of
+        its comparison.
 
     Raises:
         UsageError: a provider is unknown or its contract names no official document, or `official` is given without
-            exactly one provider or is not a file.
-        ContractError: a contract cannot be used.
+            exactly one provider, is not a file, or is a URL that cannot be used.
+        ContractError: a contract or `official` cannot be used.
+        TransportError: `official` cannot be downloaded.
     """
     if official is not None and len(providers) != 1:
         raise UsageError("an official document can be given for one provider only: name that provider")
@@ -101,7 +103,8 @@ def find_official_drift(
     for contract in selected:
         document = drift.find_official_document(contract, None if official is None else str(official))
         if document is not None:
-            comparisons.append(_compare_with_document(contract, document))
+            compare = _compare_with_named_document if official is None else _compare_with_document
+            comparisons.append(compare(contract, document))
         elif providers:
             raise UsageError(
                 f"{contract.id}: no source of the contract has an openapi_url: name the document with --from"
@@ -110,17 +113,28 @@ def find_official_drift(
 
 
 def _compare_with_document(contract: Contract, document: OfficialDocument) -> OfficialComparison:
-    place = document.url
-    try:
-        with tempfile.TemporaryDirectory(prefix="voicegauge-") as folder:
-            path = download_document(place, folder) if "://" in place else Path(place)
+    if "://" not in document.url:
+        return drift.compare_with_official_document(contract, document, Path(document.url))
+    with tempfile.TemporaryDirectory(prefix="voicegauge-") as folder:
+        path = download_document(document.url, folder)
+        try:
             return drift.compare_with_official_document(contract, document, path)
+        except ContractError as error:
+            if error.path != path:
+                raise
+            raise ContractError(document.url, error.line, error.reason) from error
+
+
+def _compare_with_named_document(contract: Contract, document: OfficialDocument) -> OfficialComparison:
+    """Compare a contract with the document that it names; if that cannot be used, the result says why."""
+    try:
+        return _compare_with_document(contract, document)
     except VoicegaugeError as error:
         info = contract.document.data.get("info", {})
         return OfficialComparison(
             provider=contract.id,
             source=document.name,
-            url=place,
+            url=document.url,
             contract=ComparedInput(
                 file=str(contract.document.path),
                 title=str(info.get("title", "")),

@@ -284,7 +284,7 @@ def read_document(path: Path) -> Document:
     """Read a YAML document, or a JSON document if the file's suffix is .json.
 
     Raises:
-        ContractError: the file cannot be read, is not valid YAML, is not a mapping, or exceeds a limit of size,
+        ContractError: the file cannot be read, is not valid YAML or JSON, is not a mapping, or exceeds a limit of size,
             depth or expanded aliases.
     """
     try:
@@ -302,7 +302,9 @@ def read_document(path: Path) -> Document:
         mark = getattr(error, "problem_mark", None)
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
         where = f" (column {mark.column + 1})" if mark else ""
-        raise ContractError(path, mark.line + 1 if mark else None, f"is not valid YAML: {reason}{where}") from error
+        language = "JSON" if path.suffix == ".json" else "YAML"
+        line = mark.line + 1 if mark else None
+        raise ContractError(path, line, f"is not valid {language}: {reason}{where}") from error
     if not isinstance(data, dict):
         raise ContractError(path, 1, "must be a mapping: keys with values")
     return Document(path, data, builder.lines, hashlib.sha256(raw).hexdigest())

@@ -97,7 +97,8 @@ def command(
 
     With --official, each contract is compared with the document that it was written from,
     in the operations that it describes: what is new, gone or different there. What a contract
-    has from other sources is listed apart. The exit status is 3 if a document cannot be read.
+    has from other sources is listed apart. The exit status is 3 if a document that a contract
+    names cannot be used; a document of --from that cannot be used is an error.
     """
     if official or official_document is not None:
         if not official or propose is not None or uses or any(outputs.values()):

@@ -9,11 +9,13 @@ import msgspec
 
 from voicegauge.contract import read_openapi_document
 from voicegauge.drift.contracts.document_node import DocumentNode
+from voicegauge.drift.contracts.document_shape import check_document_shape
 from voicegauge.drift.contracts.extension_comparison import compare_document_extensions
 from voicegauge.drift.contracts.operations import (
     OperationKey,
     compare_operations,
     compare_servers,
+    has_operations,
     select_operations,
 )
 from voicegauge.drift.contracts.scope import ComparisonScope
@@ -39,6 +41,8 @@ def compare_contracts(old_path: Path, new_path: Path, use_sources: Sequence[str]
             nothing, or contains an extension that is not valid.
     """
     old_document, new_document = (_require_openapi_3(read_openapi_document(path)) for path in (old_path, new_path))
+    for document in (old_document, new_document):
+        check_document_shape(document)
     changes = _compare_documents(
         DocumentNode(old_document, "", old_document.data), DocumentNode(new_document, "", new_document.data)
     )
@@ -61,12 +65,16 @@ def compare_described_operations(
         operations: the operations that are compared.
 
     Raises:
-        ContractError: a document is not an OpenAPI 3 document, or contains a reference that points to nothing.
+        ContractError: a document is not an OpenAPI 3 document, has no operations, is not valid where it describes
+            `operations`, or contains a reference that points to nothing.
     """
+    if not has_operations(_require_openapi_3(official)):
+        raise official.build_error("/paths", "has no operations: name the provider's own OpenAPI document")
     old_document, new_document = (
         select_operations(_require_openapi_3(document), operations)
         for document in (read_openapi_document(contract), official)
     )
+    check_document_shape(new_document)
     changes = _compare_documents(
         DocumentNode(old_document, "", old_document.data), DocumentNode(new_document, "", new_document.data)
     )

@@ -48,6 +48,12 @@ def build_operation_key(path: str, method: str) -> OperationKey:
     return re.sub(r"\{[^}]*\}", "{}", path), method
 
 
+def has_operations(document: Document) -> bool:
+    """Whether a document describes an operation, or refers to a path item elsewhere."""
+    path_items = (document.data.get("paths") or {}).values()
+    return any(name in (*HTTP_METHODS, "$ref") for item in path_items if isinstance(item, dict) for name in item)
+
+
 def select_operations(document: Document, operations: Collection[OperationKey]) -> Document:
     """Return the document with only the named operations, and without webhooks."""
     paths = {

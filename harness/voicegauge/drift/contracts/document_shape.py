@@ -1,0 +1,74 @@
+"""Checks that the parts of an OpenAPI document that a comparison reads are mappings and lists where they must be.
+
+This is less than validity, because documents of strangers are rarely valid in every detail.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from voicegauge.drift.contracts.operations import HTTP_METHODS
+from voicegauge.errors import ContractError
+from voicegauge.formats import Document, escape_pointer_token
+
+_Shape = dict[str, Any] | list[Any]
+"""A mapping with the shapes of its keys, where "*" is every other key; or a list with the shape of its items."""
+_ANY_MAPPING: _Shape = {}
+_CONTENT: _Shape = {"*": _ANY_MAPPING}
+_RESPONSE: _Shape = {"headers": {"*": _ANY_MAPPING}, "content": _CONTENT, "links": {"*": _ANY_MAPPING}}
+_OPERATION: _Shape = {
+    "parameters": [_ANY_MAPPING],
+    "requestBody": {"content": _CONTENT},
+    "responses": {"*": _RESPONSE},
+    "callbacks": {"*": _ANY_MAPPING},
+    "servers": [_ANY_MAPPING],
+    "security": [_ANY_MAPPING],
+}
+_PATH_ITEM: _Shape = {
+    "parameters": [_ANY_MAPPING],
+    "servers": [_ANY_MAPPING],
+    **dict.fromkeys(HTTP_METHODS, _OPERATION),
+}
+_DOCUMENT: _Shape = {
+    "info": _ANY_MAPPING,
+    "servers": [_ANY_MAPPING],
+    "security": [_ANY_MAPPING],
+    "paths": {"*": _PATH_ITEM},
+    "webhooks": {"*": _PATH_ITEM},
+    "components": {"*": _ANY_MAPPING, "securitySchemes": {"*": _ANY_MAPPING}},
+}
+
+
+def check_document_shape(document: Document) -> None:
+    """Check that the parts of a document of OpenAPI 3 are mappings and lists as required.
+
+    `null` counts as absent. References are not followed.
+
+    Raises:
+        ContractError: a part is something else, or the document has neither paths nor webhooks nor components.
+    """
+    if all(document.data.get(key) is None for key in ("paths", "webhooks", "components")):
+        raise document.build_error("", "describes no API: it has neither 'paths' nor 'webhooks' nor 'components'")
+    _check_shape(document, "", document.data, _DOCUMENT)
+
+
+def _check_shape(document: Document, pointer: str, value: Any, shape: _Shape) -> None:
+    if value is None:
+        return
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            raise _build_error(document, pointer, value, "a list")
+        for index, item in enumerate(value):
+            _check_shape(document, f"{pointer}/{index}", item, shape[0])
+        return
+    if not isinstance(value, dict):
+        raise _build_error(document, pointer, value, "a mapping")
+    for key, item in value.items() if shape else ():
+        nested = shape.get(key, None if key.startswith("x-") else shape.get("*"))
+        if nested is not None:
+            _check_shape(document, f"{pointer}/{escape_pointer_token(key)}", item, nested)
+
+
+def _build_error(document: Document, pointer: str, value: Any, expected: str) -> ContractError:
+    kind = {bool: "a boolean", str: "a text", dict: "a mapping", list: "a list"}.get(type(value), "a number")
+    return document.build_error(pointer, f"is not valid OpenAPI: {pointer} must be {expected}, not {kind}")
