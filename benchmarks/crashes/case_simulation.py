@@ -17,7 +17,7 @@ from unittest import mock
 import msgspec
 
 from crashes.provider import RandomFaults, StandInProvider
-from crashes.simulation import MAX_COMMANDS, Killer, SimulatedRun, simulated_speech
+from crashes.simulation import MAX_COMMANDS, Killer, SimulatedRun, report_all_but_kills, simulated_speech
 from crashes.verdict import ROUNDING_USD, RunVerdict
 from voicegauge.client import Journal, Ledger, PurchaseAccount, read_events
 from voicegauge.conformance import CaseJournals, CasePlan, CheckSettings, Collector, check_service, plan_cases
@@ -65,6 +65,7 @@ class SimulatedCaseUser:
     ) -> CaseOutcome | None:
         """Run the command once, killed at the step `kill_at`; return `None` if it was killed."""
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(report_all_but_kills)
         running: asyncio.Task[CaseOutcome] | None = None
 
         def die() -> None:

@@ -95,6 +95,12 @@ class Killer:
             yield
 
 
+def report_all_but_kills(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Report an exception that no task waited for, unless it is the kill of a simulated process."""
+    if not isinstance(context.get("exception"), Killed):
+        loop.default_exception_handler(context)
+
+
 def simulated_speech(text: str) -> bytes:
     """Return bytes that stand for the audio of `text`; a simulated run is not decoded."""
     return b"RIFF\0\0\0\0WAVE" + hashlib.sha256(text.encode()).digest()
@@ -136,6 +142,7 @@ class SimulatedUser:
             How it ended; `None` if it was killed.
         """
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(report_all_but_kills)
         command: asyncio.Task[CommandEnd] | None = None
 
         def die() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from voicegauge.bench.calibration import measure_timing_error
 from voicegauge.bench.calibration.timing_error import DELAYS_MS, summarize_errors
-from voicegauge.bench.running.loop_lag import LoopLag, is_disturbed
+from voicegauge.bench.running.loop_lag import LoopLag, _has_frozen_objects, is_disturbed, reduce_event_loop_delays
 from voicegauge.cli import run as voicegauge
 from voicegauge.transport import Transport
 
@@ -49,6 +50,14 @@ async def test_a_busy_event_loop_is_noticed_with_its_time() -> None:
 )
 def test_a_lag_is_judged_by_the_latency(lag_ms: float, latency_ms: float, *, disturbed: bool) -> None:
     assert is_disturbed(lag_ms, latency_ms) is disturbed
+
+
+def test_a_process_that_has_frozen_its_objects_keeps_them_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicegauge.bench.running.loop_lag._has_frozen_objects", _has_frozen_objects)
+    frozen_count = gc.get_freeze_count()
+    with reduce_event_loop_delays():
+        pass
+    assert gc.get_freeze_count() >= frozen_count > 0
 
 
 def test_the_error_of_times_is_printed_and_saved(

@@ -18,6 +18,8 @@ of an hour, some lag has no consequences."""
 MIN_RECORDED_LAG_MS = 1.0
 SWITCH_INTERVAL_S = 0.0005
 """Time for which a thread may keep the interpreter while the event loop waits; Python's default is ten times that."""
+_MAX_OBJECTS_FROZEN_BY_PYTHON = 10_000
+"""Number of objects that may be frozen in a process that has frozen none itself: Python 3.12 freezes some hundred."""
 
 
 class LoopLag:
@@ -65,14 +67,23 @@ def reduce_event_loop_delays() -> Iterator[None]:
     """Keep the garbage collector and other threads from delaying the event loop.
 
     What exists already, such as the contracts, is left out of collections, each of which would take tens of
-    milliseconds.
+    milliseconds. In a process that has frozen its objects itself they stay frozen, and no more are added, because
+    only all objects together can be unfrozen.
     """
     switch_interval_s = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    gc.collect()
-    gc.freeze()
+    freezes_objects = not _has_frozen_objects()
+    if freezes_objects:
+        gc.collect()
+        gc.freeze()
     try:
         yield
     finally:
-        gc.unfreeze()
+        if freezes_objects:
+            gc.unfreeze()
         sys.setswitchinterval(switch_interval_s)
+
+
+def _has_frozen_objects() -> bool:
+    """Whether this process has exempted objects from garbage collection."""
+    return gc.get_freeze_count() > _MAX_OBJECTS_FROZEN_BY_PYTHON
