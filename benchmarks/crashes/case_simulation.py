@@ -119,7 +119,7 @@ class SimulatedCaseUser:
                 journals.spent_before_usd + collector.build_report().spent_usd, journals.ambiguous_requests
             )
             killer.step("after the report")
-            journals.forget_requests(keep_lost_requests=is_recording)
+            journals.forget_requests(keep_ambiguous_requests=is_recording)
             return outcome
 
 
@@ -217,7 +217,7 @@ async def simulate_cases(
     while commands < MAX_COMMANDS:
         commands += 1
         kill_at = dice.randint(1, 80) if len(user.killed_in) < kills else None
-        retry_ambiguous = bool(user.account.lost_ids) and dice.random() < 0.2
+        retry_ambiguous = bool(user.account.ids_with_ambiguous_last_request) and dice.random() < 0.2
         demands += retry_ambiguous
         outcome = await user.run_command(kill_at=kill_at, retry_ambiguous=retry_ambiguous)
         ledger_usd = outcome.spent_usd if outcome is not None else user.account.spent_usd

@@ -198,7 +198,7 @@ def _possible_phases(benchmark: RealBenchmark, run: KilledRun) -> Sequence[str]:
     state = read_journal(folder)
     started, finished = (
         len(state.histories),
-        len(state.finished_samples) + len(state.lost_ids - state.finished_samples.keys()),
+        len(state.finished_samples) + len(state.ids_with_ambiguous_last_request - state.finished_samples.keys()),
     )
     phases = ["scoring"] * benchmark.is_scored + ["resuming"]
     if started < benchmark.plan.requests:

@@ -241,7 +241,7 @@ async def simulate(seed: int, out: Path, contract: Contract, plan: BenchPlan) ->
         with_losses = find_run_to_continue(out, plan, retry_ambiguous=True)
         retry_ambiguous = with_losses is not None and dice.random() < 0.2
         if with_losses is not None and retry_ambiguous:
-            demanded.update(with_losses.journal_state.lost_ids)
+            demanded.update(with_losses.journal_state.ids_with_ambiguous_last_request)
         end = await user.run_command(kill_at=kill_at, retry_ambiguous=retry_ambiguous)
         verdict = judge_run(out, plan, provider.charges, budget_usd, simulated_speech, demanded)
         if verdict.problems or (end is not None and (end.outcome.is_complete or end.out_of_budget)):

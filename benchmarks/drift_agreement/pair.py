@@ -23,11 +23,11 @@ class DocumentPair(NamedTuple):
 
 def put(pointer: str, value: Json) -> Edit:
     """Return an edit that puts `value` at a JSON pointer, in which "~1" stands for "/"; "-" appends to a list."""
-    *tokens, last = (token.replace("~1", "/") for token in pointer.split("/")[1:])
+    *pointer_tokens, last = (token.replace("~1", "/") for token in pointer.split("/")[1:])
 
     def edit(document: dict[str, Json]) -> None:
         parent: Json = document
-        for token in tokens:
+        for token in pointer_tokens:
             parent = parent[int(token)] if isinstance(parent, list) else parent.setdefault(token, {})
         if value is REMOVED:
             del parent[int(last) if isinstance(parent, list) else last]

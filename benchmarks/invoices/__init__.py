@@ -69,7 +69,7 @@ class InvoiceCase(Record, frozen=True, kw_only=True):
         plans = [self.plan] if self.plan is not None else []
         contract = catalogue.find_provider(self.target.partition("/")[0]).select_account_plans(plans)
         if self.credit_usd is not None:
-            contract = contract.set_credit_price(self.credit_usd)
+            contract = contract.replace_credit_price(self.credit_usd)
         target = contract.find_target_by_name(self.target.partition("/")[2])
         groups = [
             RequestGroup(

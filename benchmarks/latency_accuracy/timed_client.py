@@ -71,12 +71,12 @@ async def open_aiohttp() -> AsyncIterator[Measure]:
 
     sent_s: ContextVar[list[float]] = ContextVar("sent_s")
 
-    async def note_sent(*_event: Any) -> None:
+    async def note_bytes_sent(*_event: Any) -> None:
         sent_s.get()[:] = [time.perf_counter()]
 
     events = aiohttp.TraceConfig()
-    events.on_request_headers_sent.append(note_sent)
-    events.on_request_chunk_sent.append(note_sent)
+    events.on_request_headers_sent.append(note_bytes_sent)
+    events.on_request_chunk_sent.append(note_bytes_sent)
     connector = aiohttp.TCPConnector(limit=64)
     async with aiohttp.ClientSession(connector=connector, trace_configs=[events], auto_decompress=False) as session:
 

@@ -127,13 +127,13 @@ def charge_mutants(target: Target) -> Iterator[Mutant]:
 
 
 def _charge_more_per_poll(place: Location, operation: str) -> Callable[[EmulatedResponse], None]:
-    tokens = place.tokens
+    pointer_tokens = place.pointer_tokens
 
     def apply(reply: EmulatedResponse) -> None:
         if reply.operation is not None and reply.operation.id == operation and reply.is_json and reply.status < 300:
-            amount = read_pointer(reply.body, tokens)
+            amount = read_pointer(reply.body, pointer_tokens)
             if isinstance(amount, int | float):
-                reply.body = write_pointer(reply.body, tokens, amount + 7)
+                reply.body = write_pointer(reply.body, pointer_tokens, amount + 7)
 
     return apply
 

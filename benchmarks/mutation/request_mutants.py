@@ -200,7 +200,7 @@ def _subject_fields(operation: Operation) -> set[str]:
     places += [operation.batch.items] if operation.batch else []
     places += [operation.audio_input.request["audio"].at] if operation.audio_input else []
     places += [operation.chat.text] if operation.chat else []
-    return {place.tokens[0] for place in places if place.kind == "body" and place.tokens}
+    return {place.pointer_tokens[0] for place in places if place.kind == "body" and place.pointer_tokens}
 
 
 def _requires_id(operation: Operation) -> bool:
@@ -292,7 +292,7 @@ def _listed_formats(operation: Operation, field: Field) -> set[Any] | None:
     """
     assert operation.speech is not None, "only speech operations have faults of two parameters"
     mapping = operation.speech.request.get("format")
-    if mapping is None or field.name not in (mapping.at.name, *mapping.at.tokens):
+    if mapping is None or field.name not in (mapping.at.name, *mapping.at.pointer_tokens):
         return None
     listed = {name for target in operation.speech.targets.values() for name in target.formats}
     return {value for name in listed if isinstance(value := mapping.map.get(name, name), str)} or None

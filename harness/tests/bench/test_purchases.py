@@ -89,7 +89,7 @@ def test_what_was_paid_for_is_known_after_a_kill(state) -> None:
     assert {name: (job.job_id, job.reason) for name, job in past.open_jobs.items()} == {
         "under way": ("j1", "voicegauge was stopped before the job had ended")
     }
-    assert past.lost_ids == {"unknown", "unsaved"}
+    assert past.ids_with_ambiguous_last_request == {"unknown", "unsaved"}
     assert past.spent_usd == pytest.approx(4 * 0.01)
     assert past.may_have_been_charged
     assert not past.is_empty
@@ -107,10 +107,10 @@ def test_every_ambiguous_request_of_one_sample_is_spent_and_listed(state) -> Non
 
 
 def test_a_sample_that_is_bought_again_is_no_longer_finished_nor_lost(state) -> None:
-    assert state(started("a"), finished("a", AMBIGUOUS, LOST)).lost_ids == {"a"}
+    assert state(started("a"), finished("a", AMBIGUOUS, LOST)).ids_with_ambiguous_last_request == {"a"}
     past = state(started("a"), completed("a", job="j1"))
     assert past.finished_samples == {}
-    assert past.lost_ids == frozenset()
+    assert past.ids_with_ambiguous_last_request == frozenset()
     assert set(past.open_jobs) == {"a"}
     past = state(finished("a"))
     assert set(past.finished_samples) == {"a"}
@@ -121,7 +121,7 @@ def test_a_sample_that_is_bought_again_is_no_longer_finished_nor_lost(state) -> 
 def test_a_server_error_is_spent_and_ambiguous(state) -> None:
     past = state(started("a"), completed("a", AMBIGUOUS), finished("a", AMBIGUOUS, LOST))
     assert past.spent_usd == pytest.approx(0.01)
-    assert past.lost_ids == {"a"}
+    assert past.ids_with_ambiguous_last_request == {"a"}
 
 
 @pytest.mark.parametrize(

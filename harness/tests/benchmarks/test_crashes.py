@@ -109,7 +109,7 @@ async def test_the_verdict_sees_what_is_bought_twice(
     tmp_path: Path, contract: Contract, plan: BenchPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The judge is not blind: a run that forgets its ambiguous requests is found."""
-    monkeypatch.setattr("voicegauge.bench.running.purchases.JournalState.lost_ids", frozenset())
+    monkeypatch.setattr("voicegauge.bench.running.purchases.JournalState.ids_with_ambiguous_last_request", frozenset())
     problems: list[str] = []
     for step in range(1, 40):
         user = user_of(tmp_path / str(step), contract, plan)

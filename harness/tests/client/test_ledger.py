@@ -14,12 +14,12 @@ from voicegauge.errors import BudgetError
 def test_what_is_reserved_is_settled_or_released_once():
     ledger = Ledger(1.0)
     first, second = ledger.reserve(0.4), ledger.reserve(0.6)
-    assert (ledger.spent_usd, ledger.reserved_usd, ledger.left_usd) == (0, 1.0, 0)
+    assert (ledger.spent_usd, ledger.reserved_usd, ledger.remaining_usd) == (0, 1.0, 0)
     first.settle(may_be_charged=True, charged_usd=0.1)
     first.settle(may_be_charged=True, charged_usd=0.1)
     first.settle(may_be_charged=False)
     second.settle(may_be_charged=False)
-    assert (ledger.spent_usd, ledger.reserved_usd, ledger.left_usd) == (0.1, 0, 0.9)
+    assert (ledger.spent_usd, ledger.reserved_usd, ledger.remaining_usd) == (0.1, 0, 0.9)
 
 
 def test_a_reservation_without_a_reported_charge_costs_its_price():
@@ -32,7 +32,7 @@ def test_a_hundred_cents_are_a_dollar():
     ledger = Ledger(1.0)
     for _ in range(100):
         ledger.reserve(0.01).settle(may_be_charged=True)
-    assert ledger.left_usd == 0
+    assert ledger.remaining_usd == 0
     with pytest.raises(BudgetError, match=r"costs \$0\.01, but of the budget of \$1 \$1 are spent: raise --max-cost"):
         ledger.reserve(0.01)
 
@@ -47,10 +47,11 @@ def test_a_price_is_rounded_up_to_a_millionth_of_a_dollar(usd, reserved_usd):
 
 
 @pytest.mark.parametrize(
-    ("budget_usd", "left_usd"), [(0.000123, 0.000123), (1.9e-6, 1e-6), (4e-7, 0.0), (0.9994e-6, 0.0), (0.9996e-6, 1e-6)]
+    ("budget_usd", "remaining_usd"),
+    [(0.000123, 0.000123), (1.9e-6, 1e-6), (4e-7, 0.0), (0.9994e-6, 0.0), (0.9996e-6, 1e-6)],
 )
-def test_a_budget_is_rounded_down_to_a_millionth_of_a_dollar(budget_usd, left_usd):
-    assert Ledger(budget_usd).left_usd == left_usd
+def test_a_budget_is_rounded_down_to_a_millionth_of_a_dollar(budget_usd, remaining_usd):
+    assert Ledger(budget_usd).remaining_usd == remaining_usd
 
 
 def test_what_is_reserved_is_named_if_the_budget_is_not_enough():
@@ -80,7 +81,7 @@ def test_without_a_budget_nothing_is_rejected():
     ledger = Ledger()
     ledger.reserve(1e6).settle(may_be_charged=True)
     assert ledger.spent_usd == 1e6
-    assert ledger.left_usd == math.inf
+    assert ledger.remaining_usd == math.inf
 
 
 @pytest.mark.parametrize("usd", [-1.0, math.nan, math.inf])

@@ -63,7 +63,7 @@ def history(*billings):
     made = PurchaseHistory("a")
     for index, billing in enumerate(billings):
         made.record_submit(str(index), 0.25)
-        made.note_response(200, billing, None, None)
+        made.record_response(200, billing, None, None)
     return made
 
 
@@ -86,15 +86,15 @@ def test_attempts_end_at_a_submit_that_may_be_charged(billings, count):
 
 def test_notes_before_the_first_submit_change_nothing():
     made = PurchaseHistory("a")
-    made.record_not_sent()
-    made.note_response(200, ACCEPTED, "j1", 1.0)
-    assert (made.purchases, made.is_lost, made.ambiguous_requests) == ([], False, [])
+    made.record_submit_not_sent()
+    made.record_response(200, ACCEPTED, "j1", 1.0)
+    assert (made.purchases, made.is_last_request_ambiguous, made.ambiguous_requests) == ([], False, [])
 
 
 def test_a_repetition_with_the_same_key_is_one_submit():
     made = PurchaseHistory("a")
     made.record_submit("1", 0.25, "key 1")
-    made.note_response(202, ACCEPTED, "j1", 0.125)
+    made.record_response(202, ACCEPTED, "j1", 0.125)
     made.purchases[0].is_settled, made.purchases[0].unsettled_reason = True, "lost"
     made.record_submit("2", 0.25, "key 1")
     (purchase,) = made.purchases
@@ -130,5 +130,5 @@ def test_only_a_request_with_a_price_is_ambiguous(price_usd: float | None, lost:
     history = PurchaseHistory("one")
     history.record_submit("2026-01-01T00:00:00+00:00", price_usd)
     account = PurchaseAccount({"one": history})
-    assert account.lost_ids == lost
+    assert account.ids_with_ambiguous_last_request == lost
     assert {one.id for one in account.ambiguous_requests} == lost

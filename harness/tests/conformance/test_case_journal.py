@@ -126,11 +126,11 @@ def test_what_was_printed_is_forgotten_except_for_what_a_recording_lost(open_jou
             pay(journal, name, status, billing)
         journal.record_case_finished("saved")
         journal.record_case_finished("failed")  # its response was recorded; only its charge is unknown
-        journal.forget_requests(keep_lost_requests=keep_lost)
+        journal.forget_requests(keep_ambiguous_requests=keep_lost)
         again = open_journal()
         assert again.lost_before == ({"lost"} if keep_lost else frozenset())
         assert again.spent_before_usd == pytest.approx(0.01 if keep_lost else 0.0)
-        again.forget_requests(keep_lost_requests=False)
+        again.forget_requests(keep_ambiguous_requests=False)
 
 
 def test_a_recording_does_not_pay_again_for_a_case_without_a_verdict(open_journal) -> None:

@@ -113,7 +113,7 @@ def test_spending_that_cannot_be_written_is_not_lost(tmp_path) -> None:
             reservation.settle(may_be_charged=False)
         with pytest.raises(StorageError, match="large"):
             ledger.reserve(0.01)
-        assert ledger.left_usd == pytest.approx(0.1)
+        assert ledger.remaining_usd == pytest.approx(0.1)
     assert budget.spent_usd == 0.9
 
 

@@ -15,7 +15,7 @@ from voicegauge.formats.bodies import (
     MAX_JSON_BYTES,
     MAX_JSON_DEPTH,
     MAX_JSON_NODES,
-    MAX_WIDE_TEXT_BYTES,
+    MAX_NON_ASCII_TEXT_BYTES,
     UnreadableBodyError,
     is_utf8,
     read_form,
@@ -88,14 +88,14 @@ def test_json_above_the_size_limit_is_rejected() -> None:
 
 @pytest.mark.parametrize("wide", ["é".encode(), b"\\ud83d\\ude00"])
 def test_a_long_text_that_would_take_four_times_its_size_is_rejected(wide) -> None:
-    plain = b'"' + b"a" * MAX_WIDE_TEXT_BYTES + b'"'
+    plain = b'"' + b"a" * MAX_NON_ASCII_TEXT_BYTES + b'"'
     assert read_json(b"[" + plain + b',"' + wide + b'"]')[1] == json.loads(b'"' + wide + b'"')
     with pytest.raises(UnreadableBodyError, match="more than 4 MiB of texts with characters outside of ASCII"):
         read_json(b"[" + plain[:-1] + wide + b'"]')
 
 
 def test_a_long_text_with_escaped_slashes_is_accepted() -> None:
-    text = "ab/" * MAX_WIDE_TEXT_BYTES
+    text = "ab/" * MAX_NON_ASCII_TEXT_BYTES
     assert read_json(json.dumps(text).replace("/", "\\/").encode()) == text
 
 

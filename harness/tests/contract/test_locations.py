@@ -19,11 +19,11 @@ _json = st.recursive(
 _tokens = st.lists(st.text(max_size=3) | st.integers(0, 12).map(str), max_size=5)
 
 
-@given(tokens=_tokens.filter(bool))
-def test_a_body_location_has_its_keys(tokens) -> None:
-    text = "body#" + "".join(f"/{escape_pointer_token(token)}" for token in tokens)
+@given(pointer_tokens=_tokens.filter(bool))
+def test_a_body_location_has_its_keys(pointer_tokens) -> None:
+    text = "body#" + "".join(f"/{escape_pointer_token(token)}" for token in pointer_tokens)
     location = parse_location(text)
-    assert (location.kind, location.tokens, str(location)) == ("body", tuple(tokens), text)
+    assert (location.kind, location.pointer_tokens, str(location)) == ("body", tuple(pointer_tokens), text)
 
 
 @given(kind=st.sampled_from(["query", "path", "header"]), name=st.text(min_size=1))
@@ -43,15 +43,15 @@ def test_anything_else_is_not_a_location(text) -> None:
         parse_location(text)
 
 
-@given(root=_json, tokens=_tokens, new=_json)
-def test_a_written_value_is_read(root, tokens, new) -> None:
+@given(root=_json, pointer_tokens=_tokens, new=_json)
+def test_a_written_value_is_read(root, pointer_tokens, new) -> None:
     before = copy.deepcopy(root)
     try:
-        written = write_pointer(root, tokens, new)
+        written = write_pointer(root, pointer_tokens, new)
     except ValueError:
-        assert read_pointer(before, tokens) is MISSING
+        assert read_pointer(before, pointer_tokens) is MISSING
     else:
-        assert read_pointer(written, tokens) == new
+        assert read_pointer(written, pointer_tokens) == new
 
 
 def test_missing_lists_and_mappings_are_created() -> None:

@@ -83,7 +83,7 @@ def test_keys_next_to_a_reference_override_it(words) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tokens", "listed"),
+    ("pointer_tokens", "listed"),
     [
         (["speed"], True),
         (["velocity"], False),
@@ -93,9 +93,9 @@ def test_keys_next_to_a_reference_override_it(words) -> None:
         (["open", "anything", "0"], True),
     ],
 )
-def test_a_location_is_documented_or_not(words, tokens, listed) -> None:
+def test_a_location_is_documented_or_not(words, pointer_tokens, listed) -> None:
     contract, schema = words
-    assert allows_location(contract.schemas, schema, tokens) is listed
+    assert allows_location(contract.schemas, schema, pointer_tokens) is listed
 
 
 def test_disputes_are_found_innermost_first(acme, load) -> None:

@@ -49,9 +49,9 @@ def put(pointer: str, value: Any) -> Edit:
     """Put `value` at `pointer`, "~1" standing for "/"; "-" appends to a list."""
 
     def edit(document: dict[str, Any]) -> None:
-        *tokens, last = (token.replace("~1", "/") for token in pointer.split("/")[1:])
+        *pointer_tokens, last = (token.replace("~1", "/") for token in pointer.split("/")[1:])
         place: Any = document
-        for token in tokens:
+        for token in pointer_tokens:
             place = place[int(token)] if isinstance(place, list) else place.setdefault(token, {})
         if value is REMOVED:
             del place[int(last) if isinstance(place, list) else last]

@@ -77,7 +77,7 @@ class Variant(NamedTuple):
         speech = self.operation.speech
         for word, value in (("text", TEXT), ("language", "en")):
             slot = speech.request.get(word) if speech is not None else None  # type: ignore[call-overload]
-            if slot is not None and slot.at.tokens == (name,):
+            if slot is not None and slot.at.pointer_tokens == (name,):
                 return slot.template.replace("{}", slot.map.get(value, value))
         value = printed.get(name, MISSING)
         return find_sample_value(self.media.schemas, schema) if value is MISSING and self.media else value

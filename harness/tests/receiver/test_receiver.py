@@ -92,11 +92,11 @@ async def test_next_callback_waits_for_the_id_and_returns_each_callback_once(rec
     url = receiver.create_url()
     for body in ({"id": "a"}, {"job": {"ids": ["x", "b"]}}, {"id": "b", "again": True}):
         _send(f"{url}/anything/at/all", json.dumps(body).encode())
-    assert json.loads((await receiver.next_callback("b")).request.body) == {"job": {"ids": ["x", "b"]}}
-    assert json.loads((await receiver.next_callback("b")).request.body) == {"id": "b", "again": True}
-    assert json.loads((await receiver.next_callback("a")).request.body) == {"id": "a"}
+    assert json.loads((await receiver.wait_for_next_callback("b")).request.body) == {"job": {"ids": ["x", "b"]}}
+    assert json.loads((await receiver.wait_for_next_callback("b")).request.body) == {"id": "b", "again": True}
+    assert json.loads((await receiver.wait_for_next_callback("a")).request.body) == {"id": "a"}
     with pytest.raises(TimedOutError, match=r"no webhook about 'b' within 0\.05 s"):
-        await receiver.next_callback("b", timeout_s=0.05)
+        await receiver.wait_for_next_callback("b", timeout_s=0.05)
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def estimate_cost(
     """
     _check_character_count("characters of a month", characters_per_month, MAX_MONTHLY_CHARACTERS)
     _check_character_count("characters of a text", text_length, MAX_TEXT_LENGTH_CHARACTERS)
-    catalogue = to_catalogue(contracts).set_credit_prices(credit_rates or {})
+    catalogue = to_catalogue(contracts).replace_credit_prices(credit_rates or {})
     chosen = select_targets(catalogue, targets, None)
     find_account_plans(collect_contracts(chosen), plans)  # raises for unknown names
     own_texts = [] if texts is None else [one.text for one in load_own_texts(Path(texts)).texts]

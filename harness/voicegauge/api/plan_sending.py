@@ -189,10 +189,10 @@ def check_budget(
     listener.notice(f"{describe_plan(plan)}{limit}")
     if plan.undeletable:
         listener.notice(describe_undeletable_resources(plan))
-    left_usd = live_options.max_cost_usd - spent_before_usd
+    remaining_usd = live_options.max_cost_usd - spent_before_usd
     # The tolerance is a thousandth of the smallest amount in the ledger, for rounding errors of sums.
-    if live_options.ledger is None and plan.usd > left_usd + 1e-9:
-        fits = f"; --max-calls {plan.count_affordable_calls(left_usd)} fits" if can_limit_calls else ""
+    if live_options.ledger is None and plan.usd > remaining_usd + 1e-9:
+        fits = f"; --max-calls {plan.count_affordable_calls(remaining_usd)} fits" if can_limit_calls else ""
         before = f" less ${spent_before_usd:.4g} that an earlier command has spent" if spent_before_usd else ""
         limit = f"--max-cost {live_options.max_cost_usd:g}{before}"
         raise BudgetError(f"the plan costs about ${plan.usd:.4g}, more than {limit}{fits}")

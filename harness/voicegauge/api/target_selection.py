@@ -173,7 +173,7 @@ def to_catalogue(contracts: ContractsOrFolders, live: LiveOptions | None = None)
     catalogue = contracts if isinstance(contracts, Catalogue) else load_contracts(contracts)
     if live is None:
         return catalogue
-    return catalogue.set_credit_prices(live.credit_rates).select_account_plans(live.account_plans)
+    return catalogue.replace_credit_prices(live.credit_rates).select_account_plans(live.account_plans)
 
 
 def adapt_to_own_servers(

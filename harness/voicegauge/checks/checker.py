@@ -21,7 +21,7 @@ MAX_MESSAGE_CHARACTERS = 400
 """Maximum number of characters in the message of a finding, which may quote an arbitrarily long value."""
 
 
-_CAUSING_RULE_BY_RULE = {"error-shape": "status-undocumented"}
+_CAUSE_RULE_ID_BY_RULE_ID = {"error-shape": "status-undocumented"}
 """Rules whose disputed findings about a response follow from a disputed finding of another rule about it: another
 document has the status with a body of its own."""
 
@@ -62,7 +62,7 @@ class Checker:
                     rule, subject, violation, case_id, build_reproduction_command or self.build_reproduction_command
                 )
                 if finding.severity is Severity.DISPUTED:
-                    if _CAUSING_RULE_BY_RULE.get(rule.id) in disputed_rules:
+                    if _CAUSE_RULE_ID_BY_RULE_ID.get(rule.id) in disputed_rules:
                         continue
                     disputed_rules.add(rule.id)
                 yield finding
@@ -166,9 +166,9 @@ def _dispute_applies(dispute: Dispute, dispute_pointer: str, subject: CheckSubje
 
 def _iterate_dispute_schema_pointers(subject: CheckSubject, dispute_pointer: str, dispute: Dispute) -> Iterable[str]:
     """Yield JSON pointers to the schema of the dispute, whose references are resolved at its place in the contract."""
-    tokens = [unescape_pointer_token(token) for token in dispute_pointer.split("/")[1:]]
+    pointer_tokens = [unescape_pointer_token(token) for token in dispute_pointer.split("/")[1:]]
     for key in ("x-source", "source"):
-        listed = read_pointer(subject.contract.document.data, [*tokens, key, "disputed"])
+        listed = read_pointer(subject.contract.document.data, [*pointer_tokens, key, "disputed"])
         if isinstance(listed, list):
             for index, entry in enumerate(listed):
                 if entry.get("schema") == dispute.schema and entry.get("claim") == dispute.claim:

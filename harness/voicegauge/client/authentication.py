@@ -22,7 +22,7 @@ from voicegauge.model import Exchange, Request, Response
 from voicegauge.recording import BAD_KEY, mask_credentials
 from voicegauge.transport import Clock, Transport, sign_for_aws
 
-EXPIRY_MARGIN_S = 30.0
+TOKEN_EXPIRY_MARGIN_S = 30.0
 """Seconds before the end of its validity from which a token is not used any more."""
 TOKEN_OPERATION = "(access token)"  # noqa: S105 - an operation of no contract
 
@@ -157,4 +157,4 @@ def _read_token(response: Response, now_s: float) -> _Token | None:
     if isinstance(valid_s, str) and valid_s.isdecimal():  # some services quote the number
         valid_s = float(valid_s)
     is_number = isinstance(valid_s, int | float) and not isinstance(valid_s, bool)
-    return _Token(text, now_s + max(float(valid_s) - EXPIRY_MARGIN_S, 0.0) if is_number else float("inf"))
+    return _Token(text, now_s + max(float(valid_s) - TOKEN_EXPIRY_MARGIN_S, 0.0) if is_number else float("inf"))

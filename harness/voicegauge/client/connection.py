@@ -73,18 +73,18 @@ class ProviderConnection:
         self._key, self._rate_limiter = key, rate_limiter
         self._authenticator = RequestAuthenticator(contract, transport, self.clock, self._builder.replace_server)
         self.max_wait_s, self.spreads_polls = max_wait_s, spreads_polls
-        self._poll_shift = random.Random(seed).random()  # noqa: S311 - a schedule, not a secret
+        self._first_poll_delay_fraction = random.Random(seed).random()  # noqa: S311 - a schedule, not a secret
         self._traffic_observer = traffic_observer
 
-    def choose_poll_shift(self) -> float:
+    def choose_first_poll_delay_fraction(self) -> float:
         """Return the part of itself by which the first wait of the next job is longer: 0 if polls are not spread.
 
         The parts of any number of consecutive jobs lie evenly between 0 and 1 (multiples of the golden ratio).
         """
         if not self.spreads_polls:
             return 0.0
-        self._poll_shift = (self._poll_shift + GOLDEN_RATIO) % 1
-        return self._poll_shift
+        self._first_poll_delay_fraction = (self._first_poll_delay_fraction + GOLDEN_RATIO) % 1
+        return self._first_poll_delay_fraction
 
     @property
     def origins(self) -> frozenset[tuple[str, str, int]]:
@@ -189,7 +189,7 @@ class ProviderConnection:
                 provider=self.contract.id,
                 operation=operation_id,
                 pinned_address=pinned_address,
-                ends_stream=detector,
+                detect_stream_end=detector,
                 max_total_s=max_total_s,
             )
         except TransportError as error:

@@ -16,7 +16,7 @@ from voicegauge.contract.extension import ServerList
 from voicegauge.errors import MissingKeyError, TransportError, UsageError
 from voicegauge.model import Exchange, Request
 
-MAX_LIST_S = 10.0
+SERVER_LIST_TIMEOUT_S = 10.0
 """Maximum time of one list in seconds. A server that needs longer is used with the names of the contract."""
 
 _WEB_PAGE_EVIDENCE = "HTML"
@@ -82,7 +82,9 @@ async def _request_server_list(connection: ProviderConnection, server_list: Serv
 
 
 async def _send_within_time_limit(connection: ProviderConnection, request: Request, operation: Operation) -> Exchange:
-    max_total_s = MAX_LIST_S if connection.max_wait_s is None else min(MAX_LIST_S, connection.max_wait_s)
+    max_total_s = (
+        SERVER_LIST_TIMEOUT_S if connection.max_wait_s is None else min(SERVER_LIST_TIMEOUT_S, connection.max_wait_s)
+    )
     return await connection.send(request, operation.id, max_total_s=max_total_s)
 
 

@@ -162,7 +162,7 @@ class CaseJournal:
                 raise
         self.spent_before_usd = self._account.spent_usd
         """Dollars that were or may have been charged to earlier commands."""
-        self.lost_before = self._account.lost_ids
+        self.lost_before = self._account.ids_with_ambiguous_last_request
         """Ids of the cases with an ambiguous request of an earlier command."""
         self._unrepeated = set(self.lost_before)
         self._finished_before = {name for name, one in self._histories.items() if one.is_finished}
@@ -224,13 +224,17 @@ class CaseJournal:
             return f"an interrupted command paid for it: {history.no_verdict_reason}"
         return None
 
-    def forget_requests(self, *, keep_lost_requests: bool) -> None:
+    def forget_requests(self, *, keep_ambiguous_requests: bool) -> None:
         """Forget the requests, because their result was printed.
 
         Args:
-            keep_lost_requests: whether to remember the ambiguous ones until they are bought again.
+            keep_ambiguous_requests: whether to remember the ambiguous ones until they are bought again.
         """
-        lost = [one for one in self._histories.values() if keep_lost_requests and one.is_lost and not one.has_verdict]
+        lost = [
+            one
+            for one in self._histories.values()
+            if keep_ambiguous_requests and one.is_last_request_ambiguous and not one.has_verdict
+        ]
         kept = [event for one in lost for event in one.iterate_events()]
         self.close()
         if self._path is None:
@@ -320,10 +324,10 @@ class CaseJournals:
         """The ambiguous requests of this command and of earlier ones, by provider and time."""
         return tuple(request for one in self._journals.values() for request in one.ambiguous_requests)
 
-    def forget_requests(self, *, keep_lost_requests: bool = False) -> None:
+    def forget_requests(self, *, keep_ambiguous_requests: bool = False) -> None:
         """Forget the requests, because their result was printed; see `CaseJournal.forget_requests`."""
         for one in self._journals.values():
-            one.forget_requests(keep_lost_requests=keep_lost_requests)
+            one.forget_requests(keep_ambiguous_requests=keep_ambiguous_requests)
 
     def close(self) -> None:
         """Close the files."""

@@ -106,4 +106,4 @@ def _is_location_required(target: BaseTarget, location: Location) -> bool:
         return any((p.location, p.name, p.is_required) == (location.kind, location.name, True) for p in parameters)
     media = target.operation.request_media.values()
     schemas = [one.schema for one in media if isinstance(one.schema, dict)]
-    return bool(schemas) and all(location.tokens[0] in schema.get("required", ()) for schema in schemas)
+    return bool(schemas) and all(location.pointer_tokens[0] in schema.get("required", ()) for schema in schemas)

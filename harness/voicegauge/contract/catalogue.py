@@ -30,7 +30,7 @@ class Catalogue:
         """Return the contracts with the prices of the account plans `plan_names`."""
         return Catalogue(contract.select_account_plans(plan_names) for contract in self._contracts.values())
 
-    def set_credit_prices(self, usd_by_provider: Mapping[str, float]) -> Catalogue:
+    def replace_credit_prices(self, usd_by_provider: Mapping[str, float]) -> Catalogue:
         """Return the contracts with other prices of one credit in dollars, by provider.
 
         Raises:
@@ -39,7 +39,7 @@ class Catalogue:
         """
         for name, usd in usd_by_provider.items():
             check_credit_price(name, usd)
-        changed = {name: self.find_provider(name).set_credit_price(usd) for name, usd in usd_by_provider.items()}
+        changed = {name: self.find_provider(name).replace_credit_price(usd) for name, usd in usd_by_provider.items()}
         return Catalogue({**self._contracts, **changed}.values()) if changed else self
 
     @property

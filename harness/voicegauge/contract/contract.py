@@ -371,7 +371,7 @@ class Target(BaseTarget):
         for media in self.operation.request_media.values():
             branch = self.find_request_branch(media)
             schemas = [media.schema] if branch is None else [media.schema, branch[0]]
-            limits = [find_max_length(media.schemas, schema, at.tokens) for schema in schemas]
+            limits = [find_max_length(media.schemas, schema, at.pointer_tokens) for schema in schemas]
             found.append(min((limit for limit in limits if limit is not None), default=None))
         return None if None in found else max((limit for limit in found if limit is not None), default=None)
 
@@ -387,7 +387,9 @@ class Target(BaseTarget):
 
         Return `None` if the constants select no branch: the schema is the same for all targets of the operation.
         """
-        constants = {place.tokens: value for place, value in self.target_spec.constants.items() if place.is_in_body}
+        constants = {
+            place.pointer_tokens: value for place, value in self.target_spec.constants.items() if place.is_in_body
+        }
         if media_type.schema_pointer is None:
             return None
         schema = media_type.part_data["schema"]
@@ -471,7 +473,7 @@ class Contract:
         """Return this contract with another provider id, so that two versions of it can be measured in one run."""
         return replace(self, provider=msgspec.structs.replace(self.provider, id=provider_id))
 
-    def set_credit_price(self, credit_usd: float) -> Contract:
+    def replace_credit_price(self, credit_usd: float) -> Contract:
         """Return this contract with a price of one credit in dollars, instead of the documented one.
 
         Raises:
@@ -602,10 +604,10 @@ class Contract:
         The source is the `x-source` of that part or of the closest part around it. That of an operation does not count:
         a user who calls an operation that only a client library documents expects it to work.
         """
-        tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
-        first = OPERATION_POINTER_DEPTH + 1 if tokens[:1] == ["paths"] else 0
-        for end in range(len(tokens), first - 1, -1):
-            part = read_pointer(self.document.data, tokens[:end])
+        pointer_tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
+        first = OPERATION_POINTER_DEPTH + 1 if pointer_tokens[:1] == ["paths"] else 0
+        for end in range(len(pointer_tokens), first - 1, -1):
+            part = read_pointer(self.document.data, pointer_tokens[:end])
             source = part.get("x-source") if isinstance(part, dict) else None
             if source is not None:
                 document = self.provider.sources.get(source.get("document", ""))
@@ -617,9 +619,9 @@ class Contract:
 
         Each dispute is followed by the JSON pointer to the part that the dispute is about.
         """
-        tokens = pointer.split("/")
-        for end in range(len(tokens), 0, -1):
-            ancestor = "/".join(tokens[:end])
+        pointer_tokens = pointer.split("/")
+        for end in range(len(pointer_tokens), 0, -1):
+            ancestor = "/".join(pointer_tokens[:end])
             for dispute in self._disputes_by_pointer.get(ancestor, ()):
                 yield dispute, ancestor
 

@@ -133,7 +133,7 @@ def _choose_model(target: dict[str, Any], location: str, models: Sequence[str]) 
 
 def _limit_field_to_names(data: dict[str, Any], operation: Operation, location: Location, names: Sequence[str]) -> None:
     """Allow only `names` in the field at `location`."""
-    schemas, field = operation.schemas, location.tokens[-1]
+    schemas, field = operation.schemas, location.pointer_tokens[-1]
     for media in operation.request_media.values():
         body_schema, pointer = schemas.resolve_reference(media.part_data.get("schema", {}), f"{media.pointer}/schema")
         if field not in body_schema.get("properties", {}):
@@ -149,7 +149,7 @@ def _limit_field_to_names(data: dict[str, Any], operation: Operation, location: 
 
 def _correct_examples(data: dict[str, Any], operation: Operation, location: Location, names: Sequence[str]) -> None:
     """Replace what documented requests have in the field at `location` if it is not among `names`."""
-    field = location.tokens[-1]
+    field = location.pointer_tokens[-1]
     for media in operation.request_media.values():
         for example in _read_at_pointer(data, media.pointer).get("examples", {}).values():
             value = example.get("value")

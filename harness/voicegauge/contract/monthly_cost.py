@@ -19,7 +19,7 @@ _FLOAT_ERROR_DIGITS = 9
 UsageBasis = Literal["exact", "estimated_duration", "upper_bound"]
 """How a number of units is known: from the text or from measurements, from an estimated duration of the audio, or as
 the documented upper bound of tokens or compute seconds."""
-_BASES: tuple[UsageBasis, ...] = ("exact", "estimated_duration", "upper_bound")
+_USAGE_BASES_FROM_BEST_TO_WORST: tuple[UsageBasis, ...] = ("exact", "estimated_duration", "upper_bound")
 
 
 class RequestGroup(NamedTuple):
@@ -157,7 +157,10 @@ def compute_monthly_bill(
         usd=round_to_cents(math.fsum([*fees, *known_usd])) if is_known else None,
         credits=math.fsum(known_credits) if len(known_credits) == len(credits) else None,
         exceeds_plan=exceeds_plan,
-        basis=max((_find_basis(part, group) for part in price.parts for group in groups), key=_BASES.index),
+        basis=max(
+            (_find_basis(part, group) for part in price.parts for group in groups),
+            key=_USAGE_BASES_FROM_BEST_TO_WORST.index,
+        ),
         is_disputed=False,
     )
 

@@ -73,31 +73,33 @@ def _find_path_of_error(value: Any, record_type: type[Any], message: str, error_
     steps = _PATH_STEP_PATTERN.findall(path[1]) if path else []
     if error_path.startswith("`key` in"):
         steps.append(("", "", "..."))
-    tokens: list[str] = []
+    pointer_tokens: list[str] = []
     for name, index, _any in steps:
-        token = name or index or _find_failing_key(value, record_type, message, tokens)
+        token = name or index or _find_failing_key(value, record_type, message, pointer_tokens)
         if token is None:
             break
-        tokens.append(token)
-    return tokens
+        pointer_tokens.append(token)
+    return pointer_tokens
 
 
-def _find_failing_key(value: Any, record_type: type[Any], message: str, tokens: list[str]) -> str | None:
-    mapping = read_pointer(value, tokens)
+def _find_failing_key(value: Any, record_type: type[Any], message: str, pointer_tokens: list[str]) -> str | None:
+    mapping = read_pointer(value, pointer_tokens)
     for key in mapping if isinstance(mapping, dict) else ():
         try:
-            msgspec.convert(_replace_at(value, tokens, {key: mapping[key]}), record_type, dec_hook=decode_location)
+            msgspec.convert(
+                _replace_at(value, pointer_tokens, {key: mapping[key]}), record_type, dec_hook=decode_location
+            )
         except msgspec.ValidationError as error:
             if str(error) == message:
                 return str(key)
     return None
 
 
-def _replace_at(value: Any, tokens: list[str], new_value: Any) -> Any:
-    """Return a copy of `value` with `new_value` at `tokens`."""
-    if not tokens:
+def _replace_at(value: Any, pointer_tokens: list[str], new_value: Any) -> Any:
+    """Return a copy of `value` with `new_value` at `pointer_tokens`."""
+    if not pointer_tokens:
         return new_value
-    token, rest = tokens[0], tokens[1:]
+    token, rest = pointer_tokens[0], pointer_tokens[1:]
     inner = read_pointer(value, [token])
     assert inner is not MISSING, "msgspec reports existing paths"
     if isinstance(value, list):

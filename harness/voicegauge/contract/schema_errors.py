@@ -61,14 +61,18 @@ def omit_consequences_of_missing_keys(
 def _is_consequence_of_missing_keys(
     error: SchemaError, instance: Any, read_schema: SchemaReader, missing_keys: MissingKeys
 ) -> bool:
-    tokens = _split_pointer(error.schema_pointer)
-    for index, keyword in enumerate(tokens):
-        if keyword != "then" or tokens[index - 1 : index] == ["properties"]:
+    pointer_tokens = _split_pointer(error.schema_pointer)
+    for index, keyword in enumerate(pointer_tokens):
+        if keyword != "then" or pointer_tokens[index - 1 : index] == ["properties"]:
             continue
-        depth = tokens[index:].count("properties")  # levels from the object with the condition to the wrong value
+        depth = pointer_tokens[index:].count(
+            "properties"
+        )  # levels from the object with the condition to the wrong value
         path = error.pointer.split("/")
         pointer = "/".join(path[: len(path) - depth])
-        if _lacks_key(read_schema([*tokens[:index], "if"]), _read_at_pointer(instance, pointer), pointer, missing_keys):
+        if _lacks_key(
+            read_schema([*pointer_tokens[:index], "if"]), _read_at_pointer(instance, pointer), pointer, missing_keys
+        ):
             return True
     return False
 

@@ -10,32 +10,32 @@ from voicegauge.contract.schemas import Schemas
 from voicegauge.formats import EVERY_ITEM, MISSING
 
 
-def allows_location(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> bool:
-    """Whether the schema documents a value at the keys and indices `tokens`, or at least does not exclude it.
+def allows_location(schemas: Schemas, schema: Any, pointer_tokens: Sequence[str]) -> bool:
+    """Whether the schema documents a value at the keys and indices `pointer_tokens`, or at least does not exclude it.
 
     `False` is returned only if the schema lists properties and none of them is on the path to that value.
     """
-    return _lists_location(schemas, schema, tokens) is not False
+    return _lists_location(schemas, schema, pointer_tokens) is not False
 
 
-def _lists_location(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> bool | None:
+def _lists_location(schemas: Schemas, schema: Any, pointer_tokens: Sequence[str]) -> bool | None:
     """Whether the schema lists the location; `None` if the schema lists no properties or items."""
-    if not tokens:
+    if not pointer_tokens:
         return True
     schema, _ = schemas.resolve_reference(schema)
     if not isinstance(schema, dict):
         return None
-    properties, token = schema.get("properties"), tokens[0]
+    properties, token = schema.get("properties"), pointer_tokens[0]
     found: list[bool | None] = []
     if isinstance(properties, dict):
         is_listed = token in properties
-        found.append(is_listed and _lists_location(schemas, properties[token], tokens[1:]) is not False)
+        found.append(is_listed and _lists_location(schemas, properties[token], pointer_tokens[1:]) is not False)
     elif (token.isdecimal() or token == EVERY_ITEM) and "items" in schema:
-        found.append(_lists_location(schemas, schema["items"], tokens[1:]))
+        found.append(_lists_location(schemas, schema["items"], pointer_tokens[1:]))
     for key in ("allOf", "anyOf", "oneOf"):
-        found += [_lists_location(schemas, branch, tokens) for branch in schema.get(key, ())]
+        found += [_lists_location(schemas, branch, pointer_tokens) for branch in schema.get(key, ())]
     for key in ("then", "else"):
-        found.append(_lists_location(schemas, schema.get(key), tokens))
+        found.append(_lists_location(schemas, schema.get(key), pointer_tokens))
     return True if True in found else False if False in found else None
 
 
@@ -57,50 +57,55 @@ def find_matching_branch(
     schema, pointer = schemas.resolve_reference(schema, pointer)
     for keyword in ("oneOf", "anyOf"):
         for index, branch in enumerate(schema.get(keyword, ()) if isinstance(schema, dict) else ()):
-            choices = [(list_choices(schemas, branch, tokens), value) for tokens, value in constants.items()]
+            choices = [
+                (list_choices(schemas, branch, pointer_tokens), value) for pointer_tokens, value in constants.items()
+            ]
             listed = [value in values for values, value in choices if values is not None]
             if listed and all(listed):
                 return schemas.resolve_reference(branch, f"{pointer}/{keyword}/{index}")
     return None
 
 
-def list_choices(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> list[Any] | None:
-    """Return the values of `const` or `enum` at `tokens`; `None` if any value is allowed there.
+def list_choices(schemas: Schemas, schema: Any, pointer_tokens: Sequence[str]) -> list[Any] | None:
+    """Return the values of `const` or `enum` at `pointer_tokens`; `None` if any value is allowed there.
 
     Of several lists, as in `allOf`, the values in all of them are returned. `oneOf` and `anyOf` are not looked into.
     """
     common: list[Any] | None = None
-    for choices in _iterate_choices(schemas, schema, tokens):
+    for choices in _iterate_choices(schemas, schema, pointer_tokens):
         common = choices if common is None else [value for value in common if value in choices]
     return common
 
 
-def _iterate_choices(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> Iterator[list[Any]]:
+def _iterate_choices(schemas: Schemas, schema: Any, pointer_tokens: Sequence[str]) -> Iterator[list[Any]]:
     schema = schemas.resolve_reference(schema)[0]
     if not isinstance(schema, dict):
         return
     for branch in schema.get("allOf", ()):
-        yield from _iterate_choices(schemas, branch, tokens)
-    if tokens:
+        yield from _iterate_choices(schemas, branch, pointer_tokens)
+    if pointer_tokens:
         properties = schema.get("properties")
         if isinstance(properties, dict):
-            yield from _iterate_choices(schemas, properties.get(tokens[0]), tokens[1:])
+            yield from _iterate_choices(schemas, properties.get(pointer_tokens[0]), pointer_tokens[1:])
     elif "const" in schema:
         yield [schema["const"]]
     elif isinstance(schema.get("enum"), list):
         yield schema["enum"]
 
 
-def find_max_length(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> int | None:
-    """Return the lowest `maxLength` of a text at `tokens`; `None` if there is none. `oneOf` and `anyOf` are ignored."""
+def find_max_length(schemas: Schemas, schema: Any, pointer_tokens: Sequence[str]) -> int | None:
+    """Return the lowest `maxLength` that the schema states for the text at a path; `None` if it states none.
+
+    `pointer_tokens` are the keys and indices of the path. Limits inside `oneOf` and `anyOf` are ignored.
+    """
     schema = schemas.resolve_reference(schema)[0]
     if not isinstance(schema, dict):
         return None
-    found = [find_max_length(schemas, branch, tokens) for branch in schema.get("allOf", ())]
-    if tokens:
+    found = [find_max_length(schemas, branch, pointer_tokens) for branch in schema.get("allOf", ())]
+    if pointer_tokens:
         properties = schema.get("properties")
-        inner = properties.get(tokens[0]) if isinstance(properties, dict) else schema.get("items")
-        found.append(find_max_length(schemas, inner, tokens[1:]))
+        inner = properties.get(pointer_tokens[0]) if isinstance(properties, dict) else schema.get("items")
+        found.append(find_max_length(schemas, inner, pointer_tokens[1:]))
     else:
         found.append(schema.get("maxLength"))
     return min((length for length in found if length is not None), default=None)

@@ -32,9 +32,9 @@ MAX_REASON_CHARACTERS = 200
 """Maximum length of a reason, because the validator's message may quote the whole schema."""
 
 
-def format_json_pointer(tokens: list[str | int]) -> str:
+def format_json_pointer(pointer_tokens: list[str | int]) -> str:
     """Return the JSON pointer (RFC 6901) for a list of keys and indices."""
-    return "".join(f"/{escape_pointer_token(str(token))}" for token in tokens)
+    return "".join(f"/{escape_pointer_token(str(token))}" for token in pointer_tokens)
 
 
 class Schemas:
@@ -75,9 +75,9 @@ class Schemas:
         Raises:
             ContractError: a keyword has a wrong value, or a pattern or a reference is wrong.
         """
-        tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
+        pointer_tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
         try:
-            jsonschema_rs.meta.validate(read_pointer(self.document.data, tokens))
+            jsonschema_rs.meta.validate(read_pointer(self.document.data, pointer_tokens))
         except jsonschema_rs.ValidationError as error:
             at = f"{pointer}{format_json_pointer(error.instance_path)}"
             raise self.document.build_error(at, f"is not a valid JSON Schema 2020-12: {error.message}") from error
@@ -109,8 +109,8 @@ class Schemas:
             self._iterate_all_errors(pointer, instance), instance, self._read_schema
         )
 
-    def _read_schema(self, tokens: list[str]) -> Any:
-        return self.resolve_reference(read_pointer(self.document.data, tokens))[0]
+    def _read_schema(self, pointer_tokens: list[str]) -> Any:
+        return self.resolve_reference(read_pointer(self.document.data, pointer_tokens))[0]
 
     def _iterate_all_errors(self, pointer: str, instance: Any) -> Iterator[SchemaError]:
         for error in self._get_validator(pointer).iter_errors(instance):

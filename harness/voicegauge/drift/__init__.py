@@ -14,7 +14,7 @@ from voicegauge.drift.official import (
 )
 from voicegauge.drift.registry import DRIFT_RULE_BY_ID, DriftComparison, DriftLevel, DriftRule
 from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, FilePosition
-from voicegauge.drift.to_results import export_drift_report
+from voicegauge.drift.result_export import export_drift_report
 
 __all__ = [
     "DRIFT_RULE_BY_ID",

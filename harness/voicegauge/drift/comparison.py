@@ -34,7 +34,7 @@ def compare_inputs(
     old_path_or_provider_id: str,
     new_path_or_provider_id: str,
     contracts: Sequence[Path] = (),
-    use_sources: Sequence[str] = (),
+    client_use_sources: Sequence[str] = (),
 ) -> DriftReport:
     """Compare two contracts, two recordings, or a contract with recorded traffic.
 
@@ -43,8 +43,9 @@ def compare_inputs(
         new_path_or_provider_id: path of the newer contract or recording, or id of a known provider. If traffic is
             compared with a contract, the traffic is the newer input.
         contracts: folders of contracts in addition to the bundled ones, over which they take precedence.
-        use_sources: for two contracts: recordings of a client and files that declare what it uses, or "voicegauge" for
-            the client of voicegauge. The levels of the changes are then those that they have for this client.
+        client_use_sources: for two contracts: recordings of a client and files that declare what it uses, or
+            "voicegauge" for the client of voicegauge. The levels of the changes are then those that they have for this
+            client.
 
     Raises:
         UsageError: an input is neither a contract nor a recording, the two cannot be compared with each other, or uses
@@ -59,10 +60,10 @@ def compare_inputs(
     if (old_kind, new_kind) not in _COMPARISON_BY_INPUT_KINDS:
         supported = ", ".join(f"a {one} with a {other}" for one, other in _COMPARISON_BY_INPUT_KINDS)
         raise UsageError(f"cannot compare a {old_kind} with a {new_kind}; supported: {supported}")
-    if use_sources:
+    if client_use_sources:
         if (old_kind, new_kind) != ("contract", "contract"):
             raise UsageError(f"--uses needs two contracts to compare, not a {old_kind} and a {new_kind}")
-        return compare_contracts(old_path, new_path, use_sources)
+        return compare_contracts(old_path, new_path, client_use_sources)
     return _COMPARISON_BY_INPUT_KINDS[old_kind, new_kind](old_path, new_path, contracts)
 
 

@@ -35,10 +35,10 @@ _PATCHABLE_RULES = {
 """Ids of the rules whose changes can be documented by an addition to the contract."""
 _RULES_WITHOUT_ADDITION = {"observed-disputed-reading", "observed-infrastructure-headers"}
 """Ids of the rules whose changes do not belong into the contract."""
-_REASON_BY_STATUS = {codes[0]: reason for reason, codes in STATUS_CODES_BY_REASON.items()} | {422: "invalid"}
+_REJECTION_REASON_BY_STATUS = {codes[0]: reason for reason, codes in STATUS_CODES_BY_REASON.items()} | {422: "invalid"}
 _MAX_EXAMPLE_BYTES = 2_000
 """Maximum size of a recorded error that becomes an example."""
-_ENTRY_POINTER_PATTERN = re.compile(r"/log/entries/(\d+)")
+_HAR_ENTRY_POINTER_PATTERN = re.compile(r"/log/entries/(\d+)")
 
 
 class ContractPatch:
@@ -107,7 +107,7 @@ class ContractPatch:
     def _find_exchange(self, change: DriftChange) -> RecordedExchange | None:
         if change.new_position is None:
             return None
-        match = _ENTRY_POINTER_PATTERN.match(change.new_position.pointer)
+        match = _HAR_ENTRY_POINTER_PATTERN.match(change.new_position.pointer)
         if match is None:
             return None
         key = (change.new_position.file, int(match[1]))
@@ -129,23 +129,25 @@ class ContractPatch:
             return True
         if change.rule == "observed-value-undocumented":
             return self._add_enum_value(change, recorded_exchange)
-        tokens = [unescape_pointer_token(token) for token in change.location.partition("#")[2].split("/")[1:]]
-        values = self._values_by_field.get((pointer, tokens[-1])) or list_body_values(same, tokens)
+        pointer_tokens = [unescape_pointer_token(token) for token in change.location.partition("#")[2].split("/")[1:]]
+        values = self._values_by_field.get((pointer, pointer_tokens[-1])) or list_body_values(same, pointer_tokens)
         if not values:
             return False
         schema = {**infer_schema(values), "x-source": self._build_source_reference()}
-        self._editor.add_key(f"{pointer}/properties", tokens[-1], schema)
+        self._editor.add_key(f"{pointer}/properties", pointer_tokens[-1], schema)
         return True
 
-    def collect_values(self, changes: Sequence[DriftChange]) -> None:
+    def collect_undocumented_values(self, changes: Sequence[DriftChange]) -> None:
         """Collect the values of each undocumented field in all operations that share its schema."""
         for change in changes:
             recorded_exchange = self._find_exchange(change)
             if change.rule != "observed-field-undocumented" or recorded_exchange is None or change.old_position is None:
                 continue
-            tokens = [unescape_pointer_token(token) for token in change.location.partition("#")[2].split("/")[1:]]
-            values = list_body_values(list_same_responses(self._traffic, recorded_exchange), tokens)
-            self._values_by_field.setdefault((change.old_position.pointer, tokens[-1]), []).extend(values)
+            pointer_tokens = [
+                unescape_pointer_token(token) for token in change.location.partition("#")[2].split("/")[1:]
+            ]
+            values = list_body_values(list_same_responses(self._traffic, recorded_exchange), pointer_tokens)
+            self._values_by_field.setdefault((change.old_position.pointer, pointer_tokens[-1]), []).extend(values)
 
     def _add_header(self, name: str, exchanges: Sequence[RecordedExchange], pointer: str) -> None:
         values = {key.lower(): texts for key, texts in list_header_values(exchanges).items()}
@@ -194,7 +196,7 @@ class ContractPatch:
     def _add_error_example(self, content: dict[str, Any], exchanges: Sequence[RecordedExchange]) -> None:
         """Add the first recorded error whose status tells why the request was rejected, so that it is emulated."""
         for one in exchanges:
-            response, reason = one.exchange.response, _REASON_BY_STATUS.get(one.status)
+            response, reason = one.exchange.response, _REJECTION_REASON_BY_STATUS.get(one.status)
             if reason and one.json_body is not MISSING and len(response.body) <= _MAX_EXAMPLE_BYTES:
                 example = {"x-rejection-reason": reason, "value": one.json_body}
                 content[response.media_type]["examples"] = {"recorded": example}
@@ -222,7 +224,7 @@ def build_contract_patch(traffic: RecordedTraffic, report: DriftReport) -> Contr
         report: the report of comparing the traffic with its contract.
     """
     patch = ContractPatch(traffic)
-    patch.collect_values(report.changes)
+    patch.collect_undocumented_values(report.changes)
     for change in report.changes:
         if change.rule.startswith("observed-") and change.rule not in _RULES_WITHOUT_ADDITION:
             patch.add_change(change)
@@ -237,6 +239,8 @@ def _build_media_type(exchanges: Sequence[RecordedExchange], media_type: str) ->
 def _find_observed_value(change: DriftChange, recorded_exchange: RecordedExchange) -> Any:
     """Return the value of the response that a change is about. If there are several such values, return the first."""
     assert change.new_position is not None
-    tokens = [unescape_pointer_token(token) for token in change.new_position.pointer.partition("#")[2].split("/")[1:]]
-    values = list_body_values([recorded_exchange], tokens)
+    pointer_tokens = [
+        unescape_pointer_token(token) for token in change.new_position.pointer.partition("#")[2].split("/")[1:]
+    ]
+    values = list_body_values([recorded_exchange], pointer_tokens)
     return values[0] if values else MISSING

@@ -38,18 +38,18 @@ def list_header_values(exchanges: Sequence[RecordedExchange]) -> dict[str, list[
     return values
 
 
-def list_body_values(exchanges: Sequence[RecordedExchange], tokens: Sequence[str]) -> list[Any]:
+def list_body_values(exchanges: Sequence[RecordedExchange], pointer_tokens: Sequence[str]) -> list[Any]:
     """Return the values at a path in the response bodies. `ANY_INDEX` means every index of a list."""
-    return [value for one in exchanges for value in _iterate_values(one.json_body, tokens)]
+    return [value for one in exchanges for value in _iterate_values(one.json_body, pointer_tokens)]
 
 
-def _iterate_values(value: Any, tokens: Sequence[str]) -> Iterator[Any]:
-    if not tokens:
+def _iterate_values(value: Any, pointer_tokens: Sequence[str]) -> Iterator[Any]:
+    if not pointer_tokens:
         yield value
-    elif tokens[0] == ANY_INDEX and isinstance(value, list):
+    elif pointer_tokens[0] == ANY_INDEX and isinstance(value, list):
         for item in value:
-            yield from _iterate_values(item, tokens[1:])
-    elif isinstance(value, dict) and tokens[0] in value:
-        yield from _iterate_values(value[tokens[0]], tokens[1:])
-    elif isinstance(value, list) and tokens[0].isdecimal() and int(tokens[0]) < len(value):
-        yield from _iterate_values(value[int(tokens[0])], tokens[1:])
+            yield from _iterate_values(item, pointer_tokens[1:])
+    elif isinstance(value, dict) and pointer_tokens[0] in value:
+        yield from _iterate_values(value[pointer_tokens[0]], pointer_tokens[1:])
+    elif isinstance(value, list) and pointer_tokens[0].isdecimal() and int(pointer_tokens[0]) < len(value):
+        yield from _iterate_values(value[int(pointer_tokens[0])], pointer_tokens[1:])

@@ -71,7 +71,7 @@ class OverlayEditor:
         found = self._read_value_at(pointer)
         if not isinstance(found, container_type):
             raise AdditionNotPossibleError(f"{pointer} is not {type_name}")
-        if self._document.find_source_file(pointer)[0].path not in self._patchable_files:
+        if self._document.find_containing_document(pointer)[0].path not in self._patchable_files:
             raise AdditionNotPossibleError(f"{pointer} is in a file to which overlays do not apply")
         return found
 

@@ -17,7 +17,7 @@ from voicegauge.model import UploadedFile
 
 MAX_JSON_BYTES = 32 * 2**20
 """Maximum size of a JSON body: eight minutes of 16-bit speech at 24 kHz in base64."""
-MAX_WIDE_TEXT_BYTES = 4 * 2**20
+MAX_NON_ASCII_TEXT_BYTES = 4 * 2**20
 """Maximum size of the texts in a JSON body that have characters outside of ASCII, as such or as "\\u" escapes, because
 such a text may take four times as much memory when it is parsed. Real transcripts have some hundred kilobytes."""
 MAX_JSON_DEPTH = 64
@@ -55,16 +55,19 @@ def read_json(json_bytes: bytes) -> Any:
 
     Raises:
         UnreadableBodyError: the body is not valid JSON in UTF-8, or exceeds `MAX_JSON_BYTES`, `MAX_JSON_DEPTH`,
-            `MAX_JSON_NODES` or `MAX_WIDE_TEXT_BYTES`. NaN, Infinity and unpaired surrogates, which cannot be encoded as
-            UTF-8 again (RFC 8259, section 8.2), are not valid.
+            `MAX_JSON_NODES` or `MAX_NON_ASCII_TEXT_BYTES`. NaN, Infinity and unpaired surrogates, which cannot be
+            encoded as UTF-8 again (RFC 8259, section 8.2), are not valid.
     """
     if len(json_bytes) > MAX_JSON_BYTES:
         raise UnreadableBodyError(f"is larger than {MAX_JSON_BYTES // 2**20} MiB, the limit for JSON")
     # Each value takes at least one byte, so most bodies need not be counted.
     if len(json_bytes) > MAX_JSON_NODES and count_json_nodes(json_bytes, MAX_JSON_NODES) > MAX_JSON_NODES:
         raise UnreadableBodyError(f"has more than {MAX_JSON_NODES:,} values, the limit for JSON")
-    if len(json_bytes) > MAX_WIDE_TEXT_BYTES and _count_wide_text_bytes(json_bytes) > MAX_WIDE_TEXT_BYTES:
-        limit = f"{MAX_WIDE_TEXT_BYTES // 2**20} MiB"
+    if (
+        len(json_bytes) > MAX_NON_ASCII_TEXT_BYTES
+        and _count_non_ascii_text_bytes(json_bytes) > MAX_NON_ASCII_TEXT_BYTES
+    ):
+        limit = f"{MAX_NON_ASCII_TEXT_BYTES // 2**20} MiB"
         raise UnreadableBodyError(f"has more than {limit} of texts with characters outside of ASCII")
     try:
         value = msgspec.json.decode(json_bytes.removeprefix(_BYTE_ORDER_MARK))
@@ -102,7 +105,7 @@ def _count_max_nodes(body: bytes, start: int, end: int) -> int:
     return sum(body.count(sign, start, end) for sign in (b",", b":", b"[", b"{"))
 
 
-def _count_wide_text_bytes(body: bytes) -> int:
+def _count_non_ascii_text_bytes(body: bytes) -> int:
     r"""Return the total size of the strings in a JSON body that contain non-ASCII characters or `\u` escapes."""
     if body.isascii() and b"\\u" not in body:
         return 0

@@ -99,7 +99,7 @@ class Document:
 
     def find_position(self, pointer: str) -> SourcePosition:
         """Return file and line of the value at `pointer`, or of its nearest ancestor in the document."""
-        part, at = self.find_source_file(pointer)
+        part, at = self.find_containing_document(pointer)
         return SourcePosition(part.path, part.lines.get(at))
 
     def find_line(self, pointer: str) -> int | None:
@@ -111,17 +111,17 @@ class Document:
 
         If the file has so many values in a line that the line does not help, the reason begins with the JSON pointer.
         """
-        part, at = self.find_source_file(pointer)
+        part, at = self.find_containing_document(pointer)
         shown = f"{at}: " if at and part.has_long_lines else ""
         return ContractError(*self.find_position(pointer), f"{shown}{' '.join(reason.split())}")
 
-    def find_source_file(self, pointer: str) -> tuple[Document, str]:
+    def find_containing_document(self, pointer: str) -> tuple[Document, str]:
         """Return the document of one file that has the value at `pointer`, and the value's pointer in it."""
         rest = ""
         while pointer not in self.lines:
             if pointer in self._parts:
                 part, at = self._parts[pointer]
-                return part.find_source_file(at + rest)
+                return part.find_containing_document(at + rest)
             if not pointer:
                 break
             pointer, _, token = pointer.rpartition("/")

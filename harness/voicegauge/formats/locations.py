@@ -89,24 +89,24 @@ class _LocationBase:
 class Location(_LocationBase):
     """Where a value is in a request or a response. Make a location with `parse_location`."""
 
-    __slots__ = ("kind", "name", "tokens")
+    __slots__ = ("kind", "name", "pointer_tokens")
     kind: LocationKind
     """The part of the message that has the value."""
     name: str
     """The parameter's or header's name; empty for a body."""
-    tokens: tuple[str, ...]
+    pointer_tokens: tuple[str, ...]
     """Keys and list indices into a body, outermost first."""
 
-    def __init__(self, kind: LocationKind, name: str = "", tokens: Sequence[str] = ()) -> None:
+    def __init__(self, kind: LocationKind, name: str = "", pointer_tokens: Sequence[str] = ()) -> None:
         """Make a location from the `name` of a parameter or header, or from the keys and indices of a body value."""
-        self.kind, self.name, self.tokens = kind, name, tuple(tokens)
-        pointer = "".join(f"/{escape_pointer_token(token)}" for token in tokens)
+        self.kind, self.name, self.pointer_tokens = kind, name, tuple(pointer_tokens)
+        pointer = "".join(f"/{escape_pointer_token(token)}" for token in pointer_tokens)
         self._text = f"{kind}.{name}" if kind != "body" else f"body#{pointer}" if pointer else "body"
 
     @property
     def field_name(self) -> str:
         """Name of the outermost body field, or of the parameter or header. Error messages use this name."""
-        return self.tokens[0] if self.tokens else self.name
+        return self.pointer_tokens[0] if self.pointer_tokens else self.name
 
     @property
     def is_in_body(self) -> bool:
@@ -118,18 +118,18 @@ class Location(_LocationBase):
         """The JSON pointer into the body; empty for the whole body."""
         return self._text.removeprefix("body").removeprefix("#") if self.kind == "body" else ""
 
-    def child(self, *tokens: str) -> Location:
+    def child(self, *pointer_tokens: str) -> Location:
         """Return the location of a value inside the value at this location of a body."""
-        return Location("body", tokens=(*self.tokens, *tokens))
+        return Location("body", pointer_tokens=(*self.pointer_tokens, *pointer_tokens))
 
     def read_body(self, body: Any) -> Any:
         """Return the value in a parsed body; `MISSING` if there is no value, or if the location is not in a body."""
-        return read_pointer(body, self.tokens) if self.kind == "body" else MISSING
+        return read_pointer(body, self.pointer_tokens) if self.kind == "body" else MISSING
 
     def read_request(self, request: RequestValues) -> Any:
         """Return the value in a request; `MISSING` if there is no value."""
         if self.kind == "body":
-            return read_pointer(request.body, self.tokens)
+            return read_pointer(request.body, self.pointer_tokens)
         if self.kind == "header":
             return _read_header(request.headers, self.name)
         values = request.path if self.kind == "path" else request.query
@@ -157,22 +157,27 @@ class Location(_LocationBase):
         """
         if self.kind != "body":
             raise ValueError(f"{self} is not in the body")
-        return write_pointer(body, self.tokens, value)
+        return write_pointer(body, self.pointer_tokens, value)
 
 
 @final
 class EventLocation(_LocationBase):
     """Where a value is in a server-sent event. Make a location with `parse_event_location`."""
 
-    __slots__ = ("kind", "tokens")
+    __slots__ = ("kind", "pointer_tokens")
     kind: Literal["event", "data"]
-    tokens: tuple[str, ...]
+    pointer_tokens: tuple[str, ...]
     """Keys and list indices into the data, outermost first."""
 
-    def __init__(self, kind: Literal["event", "data"], tokens: Sequence[str] = ()) -> None:
-        """Make a location of the event type ("event"), or of the value at `tokens` in the event's data ("data")."""
-        self.kind, self.tokens = kind, tuple(tokens)
-        pointer = "".join(f"/{escape_pointer_token(token)}" for token in tokens)
+    def __init__(self, kind: Literal["event", "data"], pointer_tokens: Sequence[str] = ()) -> None:
+        """Make a location of the event type, or of a value in the event's data.
+
+        Args:
+            kind: "event" for the event type, "data" for a value in the data.
+            pointer_tokens: keys and list indices into the data; empty for the whole data.
+        """
+        self.kind, self.pointer_tokens = kind, tuple(pointer_tokens)
+        pointer = "".join(f"/{escape_pointer_token(token)}" for token in pointer_tokens)
         self._text = f"{kind}#{pointer}" if pointer else kind
 
     @property
@@ -190,7 +195,7 @@ class EventLocation(_LocationBase):
         """
         if self.kind == "event":
             return MISSING if event_type is None else event_type
-        return read_pointer(json_value, self.tokens) if self.tokens else data_bytes.decode()
+        return read_pointer(json_value, self.pointer_tokens) if self.pointer_tokens else data_bytes.decode()
 
 
 _IS_REQUEST_LOCATION_KEY = "is_in_request"
@@ -261,9 +266,9 @@ def parse_location(text: str) -> Location:
     if text == "body":
         return Location("body")
     if text.startswith("body#"):
-        tokens = _split_pointer(text.removeprefix("body#"))
-        if tokens is not None:
-            return Location("body", tokens=tokens)
+        pointer_tokens = _split_pointer(text.removeprefix("body#"))
+        if pointer_tokens is not None:
+            return Location("body", pointer_tokens=pointer_tokens)
     kind, _, name = text.partition(".")
     if kind in ("query", "path", "header") and name:
         return Location(cast("LocationKind", kind), name)
@@ -281,10 +286,10 @@ def parse_event_location(text: str) -> EventLocation:
     """
     if text in ("event", "data"):
         return EventLocation(cast('Literal["event", "data"]', text))
-    tokens = _split_pointer(text.removeprefix("data#")) if text.startswith("data#") else None
-    if tokens is None:
+    pointer_tokens = _split_pointer(text.removeprefix("data#")) if text.startswith("data#") else None
+    if pointer_tokens is None:
         raise ValueError(f"{text!r} is not a valid location in an event: write event, data or data#/pointer")
-    return EventLocation("data", tokens)
+    return EventLocation("data", pointer_tokens)
 
 
 def decode_location(location_class: type[_LocationT], value: Any) -> _LocationT:
@@ -321,9 +326,9 @@ def encode_location(value: Any) -> Any:
     raise NotImplementedError(f"{type(value)} is not a location")  # how a msgspec hook declines a type
 
 
-def read_pointer(root: Any, tokens: Sequence[str]) -> Any:
-    """Return the value at the keys and indices `tokens` inside `root`; `MISSING` if there is no such value."""
-    for token in tokens:
+def read_pointer(root: Any, pointer_tokens: Sequence[str]) -> Any:
+    """Return the value at the keys and indices `pointer_tokens` inside `root`; `MISSING` if there is no such value."""
+    for token in pointer_tokens:
         if isinstance(root, dict) and token in root:
             root = root[token]
         elif isinstance(root, list) and _INDEX_PATTERN.fullmatch(token) and int(token) < len(root):
@@ -333,32 +338,32 @@ def read_pointer(root: Any, tokens: Sequence[str]) -> Any:
     return root
 
 
-def read_pointer_values(root: Any, tokens: Sequence[str]) -> list[Any]:
-    """Return the values at `tokens`, in which `EVERY_ITEM` stands for each item of a list.
+def read_pointer_values(root: Any, pointer_tokens: Sequence[str]) -> list[Any]:
+    """Return the values at `pointer_tokens`, in which `EVERY_ITEM` stands for each item of a list.
 
     An item without such a value adds nothing. There are no values if a list is missing.
     """
-    if EVERY_ITEM not in tokens:
-        value = read_pointer(root, tokens)
+    if EVERY_ITEM not in pointer_tokens:
+        value = read_pointer(root, pointer_tokens)
         return [] if value is MISSING else [value]
-    index = list(tokens).index(EVERY_ITEM)
-    items = read_pointer(root, tokens[:index])
+    index = list(pointer_tokens).index(EVERY_ITEM)
+    items = read_pointer(root, pointer_tokens[:index])
     if not isinstance(items, list):
         return []
-    return [value for item in items for value in read_pointer_values(item, tokens[index + 1 :])]
+    return [value for item in items for value in read_pointer_values(item, pointer_tokens[index + 1 :])]
 
 
-def write_pointer(root: Any, tokens: Sequence[str], new_value: Any) -> Any:
-    """Return `root` with `new_value` at the keys and indices `tokens`. Mappings and lists on the way are created.
+def write_pointer(root: Any, pointer_tokens: Sequence[str], new_value: Any) -> Any:
+    """Write `new_value` at the keys and indices `pointer_tokens` inside `root`, and return the changed `root`.
 
-    If `root` is a mapping or a list, it is changed in place.
+    Mappings and lists on the way are created. If `root` is a mapping or a list, it is changed in place.
 
     Raises:
-        ValueError: `tokens` lead inside a text or a number, or a token for a list is not an index.
+        ValueError: `pointer_tokens` lead inside a text or a number, or a token for a list is not an index.
     """
-    if not tokens:
+    if not pointer_tokens:
         return new_value
-    token, rest = tokens[0], tokens[1:]
+    token, rest = pointer_tokens[0], pointer_tokens[1:]
     if root is None:
         root = [] if _INDEX_PATTERN.fullmatch(token) else {}
     if isinstance(root, list):

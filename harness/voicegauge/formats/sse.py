@@ -70,7 +70,7 @@ class MessageParser:
         if self._read + len(self._buffer) + len(chunk) > MAX_STREAM_BYTES:
             raise UnreadableBodyError(f"is an event stream of more than {MAX_STREAM_BYTES} bytes")
         self._buffer += chunk
-        if self._at_start and not self._skip_bom():
+        if self._at_start and not self._skip_byte_order_mark():
             return []
         found: list[Message] = []
         start = 0
@@ -93,7 +93,7 @@ class MessageParser:
         if self._size + added_bytes > MAX_MESSAGE_BYTES:
             raise UnreadableBodyError(f"has a message of more than {MAX_MESSAGE_BYTES} bytes")
 
-    def _skip_bom(self) -> bool:
+    def _skip_byte_order_mark(self) -> bool:
         """Remove a byte order mark; return `False` while more bytes are needed to recognize it."""
         if len(self._buffer) < len(_BYTE_ORDER_MARK) and _BYTE_ORDER_MARK.startswith(self._buffer):
             return False

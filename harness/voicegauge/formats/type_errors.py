@@ -25,7 +25,7 @@ _TYPE_NAME_BY_CLASS = {
     str: "str",
 }
 _BOUND_PHRASE_BY_SIGN: Mapping[str, str] = {">=": "at least", ">": "more than", "<=": "at most", "<": "less than"}
-_REWORDINGS: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
+_PLAIN_WORDING_BY_PATTERN: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
     (
         r"Expected `([^`]+)`, got `([^`]+)`",
         lambda found: f"must be {_format_type_names(found[1])}, not {_format_type_names(found[2])}",
@@ -48,7 +48,7 @@ _REWORDINGS: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
 
 def explain_type_error(reason: str) -> str:
     """Return msgspec's `reason` in plain words; a reason that is not known stays as it is."""
-    for pattern, reword in _REWORDINGS:
+    for pattern, reword in _PLAIN_WORDING_BY_PATTERN:
         found = re.fullmatch(pattern, reason)
         if found:
             return reword(found)

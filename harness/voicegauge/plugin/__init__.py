@@ -20,7 +20,7 @@ runs your client on recordings, and fails for requests that are not recorded and
 
     async def test_my_webhooks(voicegauge_webhooks):
         job = my_client.submit("Good morning.", webhook=voicegauge_webhooks.create_url())
-        callback = await voicegauge_webhooks.next_callback(job.id)
+        callback = await voicegauge_webhooks.wait_for_next_callback(job.id)
 
 receives what a provider, or the emulator, sends to a URL of this machine.
 
@@ -215,8 +215,8 @@ def voicegauge_client(
 def voicegauge_webhooks() -> Iterator[Receiver]:
     """A receiver of webhooks on this machine.
 
-    `create_url()` returns a new URL, and requests to any other URL get 404. `await next_callback(id)` returns the next
-    callback about a job; it waits for ten seconds, or for `timeout_s`. `callbacks` lists all callbacks.
+    `create_url()` returns a new URL, and requests to any other URL get 404. `await wait_for_next_callback(id)` returns
+    the next callback about a job; it waits for ten seconds, or for `timeout_s`. `callbacks` lists all callbacks.
     """
     from voicegauge.receiver import running_receiver
 

@@ -40,9 +40,9 @@ class Receiver:
         self._body_memory = BodyMemory()
         self._on_callback = on_callback or (lambda _callback: None)
         self._returned: set[int] = set()
-        """Indices from `_first_pending` on of the callbacks that `next_callback` has returned."""
+        """Indices from `_first_pending` on of the callbacks that `wait_for_next_callback` has returned."""
         self._first_pending = 0
-        """Index of the first callback that `next_callback` has not returned."""
+        """Index of the first callback that `wait_for_next_callback` has not returned."""
 
     @property
     def callbacks(self) -> list[ReceivedCallback]:
@@ -62,7 +62,7 @@ class Receiver:
         token = self._store.find_token(urlsplit(url).path)
         return [] if token is None else self._store.list_callbacks(token)
 
-    async def next_callback(
+    async def wait_for_next_callback(
         self, request_id: str | None = None, *, timeout_s: float = DEFAULT_TIMEOUT_S
     ) -> ReceivedCallback:
         """Wait for the next callback that this method has not returned yet.
@@ -80,14 +80,14 @@ class Receiver:
             for index in range(examined, count):
                 callback = self.callbacks[index]
                 if index not in self._returned and (request_id is None or _contains_id(callback, request_id)):
-                    self._mark_callback_delivered(index)
+                    self._mark_callback_returned(index)
                     return callback
             examined = count
             await asyncio.sleep(POLL_INTERVAL_S)
         about = "" if request_id is None else f" about {request_id!r}"
         raise TimedOutError(f"no webhook{about} within {timeout_s:g} s", sent=False)
 
-    def _mark_callback_delivered(self, index: int) -> None:
+    def _mark_callback_returned(self, index: int) -> None:
         self._returned.add(index)
         while self._first_pending in self._returned:
             self._returned.remove(self._first_pending)

@@ -12,7 +12,7 @@ from typing import Protocol
 class Clock(Protocol):
     """A monotonic clock that can be waited on."""
 
-    times_exchanges: bool
+    measures_exchange_times: bool
     """Whether `Timing` is measured on this clock."""
 
     def monotonic(self) -> float:
@@ -27,7 +27,7 @@ class Clock(Protocol):
 class RealClock:
     """The machine's monotonic clock."""
 
-    times_exchanges = True
+    measures_exchange_times = True
 
     def monotonic(self) -> float:
         """Return the seconds of `time.perf_counter`."""
@@ -45,7 +45,7 @@ class VirtualClock:
     sleep in seconds, so that a test can check a schedule of waits.
     """
 
-    times_exchanges = False
+    measures_exchange_times = False
 
     def __init__(self, start: float = 0.0) -> None:
         """Start at `start` seconds."""

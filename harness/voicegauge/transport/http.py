@@ -156,7 +156,7 @@ class Transport:
         provider: str,
         operation: str,
         pinned_address: str | None = None,
-        ends_stream: Callable[[bytes], bool] | None = None,
+        detect_stream_end: Callable[[bytes], bool] | None = None,
         max_total_s: float | None = None,
     ) -> Exchange:
         """Send `request` and read the whole response, whatever the status of the response.
@@ -167,8 +167,9 @@ class Transport:
             operation: operation id to store in the exchange.
             pinned_address: IP address to connect to instead of resolving the host name. TLS and the Host header still
                 use the name.
-            ends_stream: is called with each chunk of an event stream and returns whether the stream is complete. The
-                connection is then read for at most `STREAM_LINGER_S` more. It is not called in process.
+            detect_stream_end: is called with each chunk of an event stream and returns whether the stream is complete.
+                The connection is then read for at most `STREAM_LINGER_S` seconds more. It is not called for requests
+                to an application in this process.
             max_total_s: limit for the whole exchange in seconds, if it is shorter than that of the transport.
 
         Raises:
@@ -188,7 +189,9 @@ class Transport:
                 if self._app is not None:
                     response, timing = await self._send_to_app(request, host), None
                 else:
-                    response, timing = await self._send_to_host(request, url, host, trace, pinned_address, ends_stream)
+                    response, timing = await self._send_to_host(
+                        request, url, host, trace, pinned_address, detect_stream_end
+                    )
         except TimeoutError:
             message = f"{host}: {trace.phase}: not done after {total_s:.3g} s in total{trace.received_body_description}"
             raise TimedOutError(message, sent=trace.is_sent or self.in_process) from None
@@ -217,7 +220,7 @@ class Transport:
         host: str,
         trace: ExchangeTrace,
         pinned_address: str | None,
-        ends_stream: Callable[[bytes], bool] | None,
+        detect_stream_end: Callable[[bytes], bool] | None,
     ) -> tuple[Response, Timing | None]:
         outgoing = self._build_httpx_request(request, url, trace, pinned_address)
         proxy = None if pinned_address is not None else find_proxy(request.url)
@@ -226,7 +229,9 @@ class Transport:
         response = await pool.handle_async_request(outgoing)
         headers = _decode_headers(response.headers)
         try:
-            body = await self._read_body(response, trace, host, ends_stream if _is_streamed_response(headers) else None)
+            body = await self._read_body(
+                response, trace, host, detect_stream_end if _is_streamed_response(headers) else None
+            )
         except (httpcore.ReadError, httpcore.RemoteProtocolError) as error:
             message = str(to_transport_error(error, host, trace, self._timeouts))
             raise IncompleteResponseError(message, response.status, headers) from error
@@ -245,7 +250,7 @@ class Transport:
         response: httpcore.Response,
         trace: ExchangeTrace,
         host: str,
-        ends_stream: Callable[[bytes], bool] | None,
+        detect_stream_end: Callable[[bytes], bool] | None,
     ) -> bytes:
         """Read the body without decoding it, and time the chunks of the body."""
         body = io.BytesIO()  # not a list: a body sent byte by byte would take 40 times its size
@@ -257,7 +262,7 @@ class Transport:
                     if body.tell() + len(chunk) > self._max_body_bytes:
                         raise OversizeError(f"{host}: the response is larger than {self._max_body_bytes} bytes")
                     body.write(chunk)
-                    if ends_stream is not None and ends_stream(chunk) and not ended:
+                    if detect_stream_end is not None and detect_stream_end(chunk) and not ended:
                         ended = True
                         linger.reschedule(asyncio.get_running_loop().time() + STREAM_LINGER_S)
         return body.getvalue()

@@ -37,15 +37,15 @@ AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
 class NetworkObserver(Protocol):
     """Notes what the connection of a request does. All times are those of `time.perf_counter`."""
 
-    def note_resolved(self, started_s: float, ended_s: float) -> None:
+    def note_name_resolution(self, started_s: float, ended_s: float) -> None:
         """Note that a host name was resolved."""
         ...
 
-    def note_sent(self, started_s: float, ended_s: float) -> None:
+    def note_bytes_sent(self, started_s: float, ended_s: float) -> None:
         """Note that bytes were passed to the operating system."""
         ...
 
-    def note_received(self, arrived_s: float) -> None:
+    def note_bytes_received(self, arrived_s: float) -> None:
         """Note that the request's task reads bytes that arrived at `arrived_s`."""
         ...
 
@@ -95,7 +95,7 @@ async def _resolve_host(host: str, port: int) -> Sequence[AddressInfo]:
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     observer = NETWORK_OBSERVER.get()
     if observer is not None:
-        observer.note_resolved(started_s, time.perf_counter())
+        observer.note_name_resolution(started_s, time.perf_counter())
     return found
 
 
@@ -130,17 +130,17 @@ class _StreamProtocol(asyncio.Protocol):
         _wake_waiter(self._reader)
 
     def eof_received(self) -> bool:
-        self._mark_ended()
+        self._mark_stream_ended()
         _wake_waiter(self._reader)
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._mark_ended()
+        self._mark_stream_ended()
         self.error, self._can_write = error, True
         _wake_waiter(self._reader)
         _wake_waiter(self._writer)
 
-    def _mark_ended(self) -> None:
+    def _mark_stream_ended(self) -> None:
         if not self.is_ended:
             self.is_ended, self.ended_s = True, time.perf_counter()
 
@@ -201,7 +201,7 @@ class _TimedStream(httpcore.AsyncNetworkStream):
         data, arrived_s = protocol.pop_received_bytes(max_bytes) if protocol.received else (b"", protocol.ended_s)
         observer = NETWORK_OBSERVER.get()
         if observer is not None:
-            observer.note_received(arrived_s)
+            observer.note_bytes_received(arrived_s)
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -220,7 +220,7 @@ class _TimedStream(httpcore.AsyncNetworkStream):
                         await self._protocol.wait_until_writable()
         observer = NETWORK_OBSERVER.get()
         if observer is not None:
-            observer.note_sent(started_s, time.perf_counter())
+            observer.note_bytes_sent(started_s, time.perf_counter())
 
     async def aclose(self) -> None:
         """Close the connection without waiting for the other side."""
@@ -241,7 +241,7 @@ class _TimedStream(httpcore.AsyncNetworkStream):
                     )
         except BaseException as error:
             self._transport.abort()
-            if _shows_no_tls(error):
+            if _is_caused_by_missing_tls(error):
                 raise httpcore.ConnectError(_NO_TLS_MESSAGE) from error
             raise
         if transport is None:
@@ -260,7 +260,7 @@ class _TimedStream(httpcore.AsyncNetworkStream):
         return self._transport.get_extra_info(info)
 
 
-def _shows_no_tls(error: BaseException) -> bool:
+def _is_caused_by_missing_tls(error: BaseException) -> bool:
     """Whether an error of a TLS handshake means that the server does not speak TLS."""
     cause = error.__cause__
     if isinstance(cause, ssl.SSLError):

@@ -16,7 +16,7 @@ import httpcore
 
 from voicegauge.transport.network import TimedBackend
 from voicegauge.transport.pools import KEEP_ALIVE_S
-from voicegauge.transport.raw_response import IncomingResponse
+from voicegauge.transport.raw_response import ResponseParser
 
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
 _READ_BYTES = 2**18
@@ -46,7 +46,7 @@ class RawPool:
             raise httpcore.UnsupportedProtocol(f"the URL begins with {url.scheme.decode('latin-1')}://")
         server = (url.scheme, url.host, url.port or _DEFAULT_PORTS[url.scheme])
         head = _encode_head(request)
-        idle_connection = await self._take_idle(server)
+        idle_connection = await self._take_idle_connection(server)
         connection = idle_connection or await self._connect(server, request)
         try:
             response = await connection.exchange_headers(head, request)
@@ -69,7 +69,7 @@ class RawPool:
                 await connection.close()
         self._idle.clear()
 
-    async def _take_idle(self, server: Server) -> _RawConnection | None:
+    async def _take_idle_connection(self, server: Server) -> _RawConnection | None:
         connections = self._idle[server]
         while connections:
             connection = connections.pop()
@@ -78,7 +78,7 @@ class RawPool:
             await connection.close()
         return None
 
-    async def give_back(self, connection: _RawConnection) -> None:
+    async def return_connection(self, connection: _RawConnection) -> None:
         """Keep a connection for the next request, or close it."""
         if connection.is_usable:
             self._idle[connection.server].append(connection)
@@ -103,7 +103,7 @@ class _RawConnection:
 
     def __init__(self, server: Server, stream: httpcore.AsyncNetworkStream) -> None:
         self.server, self._stream = server, stream
-        self._response: IncomingResponse | None = None
+        self._response: ResponseParser | None = None
         self._used_at_s = 0.0
         self.has_received = False
         """Whether anything of the last response arrived."""
@@ -119,9 +119,9 @@ class _RawConnection:
     async def close(self) -> None:
         await self._stream.aclose()
 
-    async def exchange_headers(self, head: bytes, request: httpcore.Request) -> IncomingResponse:
+    async def exchange_headers(self, head: bytes, request: httpcore.Request) -> ResponseParser:
         """Send a request, and wait for the headers of its response. An error closes the connection."""
-        self._response, self.has_received = IncomingResponse(request.method), False
+        self._response, self.has_received = ResponseParser(request.method), False
         try:
             await self._send(head, request)
             return await self._receive_headers(request, self._response)
@@ -147,7 +147,7 @@ class _RawConnection:
         if is_chunked:
             await self._stream.write(b"0\r\n\r\n", timeout_s)
 
-    async def _receive_headers(self, request: httpcore.Request, response: IncomingResponse) -> IncomingResponse:
+    async def _receive_headers(self, request: httpcore.Request, response: ResponseParser) -> ResponseParser:
         while not response.status:
             await self.receive_more(request)
         await request.extensions["trace"]("http11.receive_response_headers.complete", {})
@@ -167,13 +167,13 @@ class _RawBody:
     """The body of a response that is being received."""
 
     def __init__(
-        self, pool: RawPool, connection: _RawConnection, request: httpcore.Request, response: IncomingResponse
+        self, pool: RawPool, connection: _RawConnection, request: httpcore.Request, response: ResponseParser
     ) -> None:
         self._pool, self._connection, self._request, self._response = pool, connection, request, response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while True:
-            for part in self._response.take_parts():
+            for part in self._response.take_body_parts():
                 yield part
             if self._response.is_complete:
                 return
@@ -181,7 +181,7 @@ class _RawBody:
 
     async def aclose(self) -> None:
         """Keep the connection for another request if the body has been received; otherwise close it."""
-        await self._pool.give_back(self._connection)
+        await self._pool.return_connection(self._connection)
 
 
 def _encode_head(request: httpcore.Request) -> bytes:

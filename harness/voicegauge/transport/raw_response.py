@@ -11,7 +11,7 @@ MAX_HEAD_BYTES = 100 * 2**10
 """Maximum size of a status line with its headers, and of what follows the last part of a body."""
 
 
-class IncomingResponse:
+class ResponseParser:
     """What has arrived of the response to one request. Its errors are those of httpcore."""
 
     def __init__(self, method: bytes) -> None:
@@ -52,7 +52,7 @@ class IncomingResponse:
         if self._bytes_without_part > MAX_HEAD_BYTES:
             self._refuse("the headers are too large")
 
-    def take_parts(self) -> list[bytes]:
+    def take_body_parts(self) -> list[bytes]:
         """Return the parts of the body that arrived since the last call."""
         parts, self._parts = self._parts, []
         return parts

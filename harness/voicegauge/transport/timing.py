@@ -68,18 +68,18 @@ class ExchangeTrace:
             self._is_http2 = protocol == _HTTP2_VERSION
             self._first_sent_s = self._last_sent_s = self._first_received_s = None
 
-    def note_resolved(self, started_s: float, ended_s: float) -> None:
+    def note_name_resolution(self, started_s: float, ended_s: float) -> None:
         """Note that a host name was resolved."""
         self._is_resolved = True
         self._resolved_s += ended_s - started_s
 
-    def note_sent(self, started_s: float, ended_s: float) -> None:
+    def note_bytes_sent(self, started_s: float, ended_s: float) -> None:
         """Note that bytes were passed to the operating system."""
         if self._first_sent_s is None:
             self._first_sent_s = started_s
         self._last_sent_s = ended_s
 
-    def note_received(self, arrived_s: float) -> None:
+    def note_bytes_received(self, arrived_s: float) -> None:
         """Note that bytes which arrived at `arrived_s` are read now, or that the stream ended then."""
         if self._first_received_s is None:
             self._first_received_s = arrived_s

@@ -141,12 +141,12 @@ def type_changed(contract: Contract, exchanges: Exchanges, rng: random.Random) -
 @_injection
 def null_now(contract: Contract, exchanges: Exchanges, rng: random.Random) -> Injected:
     found = type_changed(contract, exchanges, rng)
-    tokens = found.location.split("/")
+    pointer_tokens = found.location.split("/")
 
     def empty(value: Any) -> Any:
-        held = read_pointer(value, tokens)
+        held = read_pointer(value, pointer_tokens)
         if isinstance(held, dict) and "value" in held:
-            write_pointer(value, tokens, None)
+            write_pointer(value, pointer_tokens, None)
         return value
 
     changed = [e for e, old in zip(found.exchanges, exchanges, strict=True) if e is not old]
@@ -210,14 +210,14 @@ def _job_responses(contract: Contract, exchanges: Exchanges) -> Iterator[tuple[i
         if operation.speech and operation.speech.response.job:
             place = contract.find_operation(operation.speech.response.job).job.submit.state  # type: ignore[union-attr]
         if place is not None:
-            yield index, e, place.tokens
+            yield index, e, place.pointer_tokens
 
 
 @_injection
 def state_renamed(contract: Contract, exchanges: Exchanges, rng: random.Random) -> Injected:
     responses = list(_job_responses(contract, exchanges))
-    _, one, tokens = _choose(responses, rng)
-    state = read_pointer(json.loads(one.response.body), tokens)
+    _, one, pointer_tokens = _choose(responses, rng)
+    state = read_pointer(json.loads(one.response.body), pointer_tokens)
     changed = list(exchanges)
     for index, e, place in responses:
         value = json.loads(e.response.body)
@@ -350,10 +350,10 @@ def charge_changed(contract: Contract, exchanges: Exchanges, rng: random.Random)
         places += [operation.job.charged] if operation.job else []
         value = json.loads(e.response.body)
         for place in filter(None, places):
-            tokens = place.tokens
-            held = read_pointer(value, tokens)
+            pointer_tokens = place.pointer_tokens
+            held = read_pointer(value, pointer_tokens)
             if isinstance(held, int | float):
-                changed[index], found = with_json(e, write_pointer(value, tokens, held * 2)), True
+                changed[index], found = with_json(e, write_pointer(value, pointer_tokens, held * 2)), True
     if not found:
         raise NotApplicableError
     return Injected(tuple(changed), "recorded-charge-changed", "body")

@@ -132,9 +132,9 @@ def announce_cost(
         )
         return
     unpaid = run_to_continue.journal_state.find_unpaid_samples(plan, retry_ambiguous=retry_ambiguous)
-    left_usd = sum(one.price.usd or 0.0 for one in unpaid)
+    remaining_usd = sum(one.price.usd or 0.0 for one in unpaid)
     planned_benchmark.listener.notice(
-        f"LIVE: {len(unpaid)} of {plan.requests} requests to {providers} are left, ${left_usd:.4f}; "
+        f"LIVE: {len(unpaid)} of {plan.requests} requests to {providers} are left, ${remaining_usd:.4f}; "
         f"${run_to_continue.journal_state.spent_usd:.4f} are spent already, {limit}"
     )
 

@@ -208,7 +208,7 @@ def record(
                 result = recording.send_and_write(updates, plan, overwrite, journals)
             except DataError:
                 journals.forget_requests(
-                    keep_lost_requests=True
+                    keep_ambiguous_requests=True
                 )  # everything was sent and counted; the error says what is not written
                 raise
         else:
@@ -216,7 +216,7 @@ def record(
             result = _add_spending_to_result(RecordResult(), journals)
         if on_result is not None:
             on_result(result)
-        journals.forget_requests(keep_lost_requests=True)
+        journals.forget_requests(keep_ambiguous_requests=True)
         return result
 
 
@@ -337,7 +337,7 @@ class _RecordingRun:
         cause = _find_cause_of_rejections(rest, collector)
         if cause is not None:
             unfinished.remove_cases(rest.cases)
-            journals.forget_requests(keep_lost_requests=True)
+            journals.forget_requests(keep_ambiguous_requests=True)
             raise UsageError(cause)
         exchanges_by_case = {**saved, **recorder.groups}
         return _ReceivedCases(

@@ -66,7 +66,7 @@ def check_voice_sample(sample: VoiceSample, targets: Iterable[Target]) -> None:
         slot = target.speech.request.get("voice_sample_upload")
         if sample.data is None or slot is None or "voice_sample_upload" not in target.target_spec.required_fields:
             continue
-        field = slot.at.tokens[0]
+        field = slot.at.pointer_tokens[0]
         limits = target.operation.limits.uploads.get(field)
         for key, reason in _iterate_violated_limits(sample.data, limits) if limits else ():
             place = target.contract.document.find_position(_find_limit_pointer(target, field, key))
@@ -116,5 +116,5 @@ def _find_limit_pointer(target: Target, field: str, key: str) -> str:
     """Return where the limit is in the document: at the operation, or at the root for all operations."""
     suffix = f"/x-limits/uploads/{escape_pointer_token(field)}/{key}"
     own = f"{target.operation.pointer}{suffix}"
-    tokens = [unescape_pointer_token(token) for token in own.split("/")[1:]]
-    return suffix if read_pointer(target.contract.document.data, tokens) is MISSING else own
+    pointer_tokens = [unescape_pointer_token(token) for token in own.split("/")[1:]]
+    return suffix if read_pointer(target.contract.document.data, pointer_tokens) is MISSING else own

@@ -154,7 +154,7 @@ def _find_default_audio_format(target: Target) -> AudioFormat | None:
     if audio_format is None or rate is None:
         return audio_format
     default_rate = find_documented_default(target.operation, rate.at, target.target_spec.media_type)
-    return audio_format.at_sample_rate(target.target_spec.constants.get(rate.at, default_rate))
+    return audio_format.replace_sample_rate(target.target_spec.constants.get(rate.at, default_rate))
 
 
 def _find_response_audio(target: BaseTarget | None) -> ResponseAudio | None:

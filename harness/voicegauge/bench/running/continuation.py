@@ -67,7 +67,7 @@ def find_run_to_continue(runs_folder: Path, plan: BenchPlan, *, retry_ambiguous:
             if manifest.finished:
                 continue
             raise DataError(f"{error}; move {file.parent} away to pay for the whole benchmark again") from error
-        if state.lost_ids if retry_ambiguous else state.is_empty or state.may_have_been_charged:
+        if state.ids_with_ambiguous_last_request if retry_ambiguous else state.is_empty or state.may_have_been_charged:
             return RunToContinue(file.parent, state)
     return None
 

@@ -75,8 +75,8 @@ class JournalState(PurchaseAccount[SamplePurchases]):
             plan: the plan of the run.
             retry_ambiguous: whether samples without a result of their last request are bought again.
         """
-        paid = {*self.finished_samples, *self.open_jobs, *self.lost_ids}
-        paid -= self.lost_ids if retry_ambiguous else frozenset()
+        paid = {*self.finished_samples, *self.open_jobs, *self.ids_with_ambiguous_last_request}
+        paid -= self.ids_with_ambiguous_last_request if retry_ambiguous else frozenset()
         return [planned for row in plan.rounds for planned in row if planned.id not in paid]
 
     @functools.cached_property

@@ -214,7 +214,9 @@ class _PlanRunner:
             earlier_journal_state,
         )
         self._stop, self._on_sample = stop_signal, on_sample
-        is_bought_again = earlier_journal_state.lost_ids if config.retry_ambiguous else frozenset[str]()
+        is_bought_again = (
+            earlier_journal_state.ids_with_ambiguous_last_request if config.retry_ambiguous else frozenset[str]()
+        )
         self._samples = {
             name: one for name, one in earlier_journal_state.finished_samples.items() if name not in is_bought_again
         }
@@ -289,7 +291,10 @@ class _PlanRunner:
 
     def _find_repeatable_requests(self) -> dict[str, Purchase]:
         """Return the last requests, by sample id, that can be sent again without being charged again."""
-        last = {name: self._earlier_state.histories[name].purchases[-1] for name in self._earlier_state.lost_ids}
+        last = {
+            name: self._earlier_state.histories[name].purchases[-1]
+            for name in self._earlier_state.ids_with_ambiguous_last_request
+        }
         targets = {one.id: self._config.targets[one.target] for row in self._config.plan.rounds for one in row}
         now = datetime.now(UTC)
         return {
@@ -304,7 +309,9 @@ class _PlanRunner:
         if self._config.retry_ambiguous:
             return
         for planned in itertools.chain.from_iterable(self._config.plan.rounds):
-            is_lost = planned.id in self._earlier_state.lost_ids and planned.id not in self._repeatable
+            is_lost = (
+                planned.id in self._earlier_state.ids_with_ambiguous_last_request and planned.id not in self._repeatable
+            )
             if is_lost and planned.id not in self._samples:
                 self._finish_sample(_build_lost_sample(planned, self._earlier_state), BillingStatus.AMBIGUOUS)
 
@@ -409,7 +416,7 @@ class _PlanRunner:
 
     def _convert_due_time_to_ms(self, due_s: float | None) -> float | None:
         """Convert the time at which a request was due to the clock of `Timing.started_ms`; `None` on another clock."""
-        return due_s * 1000 if due_s is not None and self._clock.times_exchanges else None
+        return due_s * 1000 if due_s is not None and self._clock.measures_exchange_times else None
 
     async def _save_delivery(
         self,

@@ -15,7 +15,7 @@ from voicegauge.formats import Location
 
 def find_resource_item(json_value: Any, resource: ResourceSpec, resource_id: str) -> dict[str, Any] | None:
     """Return the JSON object with the id of a resource at any depth of `json_value`; `None` if there is none."""
-    name = resource.id.tokens[-1]
+    name = resource.id.pointer_tokens[-1]
     pending = [json_value]
     while pending:
         found = pending.pop()
@@ -153,7 +153,7 @@ def _check_resource_state_wrong(resource_step: ResourceStep) -> Iterator[Violati
         or resource_step.step_kind == "use"
     ):
         return
-    name = resource_step.resource.state.tokens[-1]
+    name = resource_step.resource.state.pointer_tokens[-1]
     reported = (
         (resource_step.listed_item or {}).get(name, MISSING)
         if resource_step.step_kind == "list"

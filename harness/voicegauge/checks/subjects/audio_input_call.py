@@ -34,7 +34,7 @@ class AudioInputCall(Call):
         return _decode_upload(file.data) if file is not None else None
 
     def _find_uploaded_file(self) -> UploadedFile | None:
-        field = self.audio_input_target.audio_input.request["audio"].at.tokens[0]
+        field = self.audio_input_target.audio_input.request["audio"].at.pointer_tokens[0]
         return self.form.files.get(field) if self.form is not None else None
 
     @functools.cached_property

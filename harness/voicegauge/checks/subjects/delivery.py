@@ -90,7 +90,7 @@ class SpeechDelivery(CheckSubject):
         """What the contract states about the requested format, or about the default format if none was requested."""
         is_requested = isinstance(self._requested_value, str | dict)
         found = self.target.find_audio_format(self._requested_value if is_requested else self._default_value)
-        return None if found is None else found.at_sample_rate(self._sample_rate)
+        return None if found is None else found.replace_sample_rate(self._sample_rate)
 
     @property
     def _sample_rate(self) -> object:

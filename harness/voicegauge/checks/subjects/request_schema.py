@@ -26,7 +26,7 @@ def find_request_schema(operation: Operation, location: Location, media_type: st
     documented = operation.request_media
     media = documented.get(media_type or "") or next(iter(documented.values()), None)
     schema = media.schema if media is not None else None
-    for token in location.tokens:
+    for token in location.pointer_tokens:
         schema = operation.contract.schemas.resolve_reference(_find_member_schema(schema, token))[0]
     return schema if isinstance(schema, dict) else {}
 

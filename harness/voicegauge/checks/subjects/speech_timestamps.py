@@ -61,7 +61,9 @@ def read_timestamps(speech_delivery: SpeechDelivery) -> Iterator[TimestampLists]
         roots = [event.value for event in events if event.event_type == stream_spec.audio.event]
     for index, spec in enumerate(specs):
         texts, starts, ends = (
-            [value for root in roots for value in read_pointer_values(root, location.tokens)] if location else []
+            [value for root in roots for value in read_pointer_values(root, location.pointer_tokens)]
+            if location
+            else []
             for location in (spec.texts, spec.starts, spec.ends)
         )
         if texts or starts or ends:

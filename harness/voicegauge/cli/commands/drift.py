@@ -116,7 +116,7 @@ def command(
     patch: ContractPatch | None = None
     diff = ""
     if propose is None:
-        report = api.find_drift(old, new, contracts=contracts, uses=uses)
+        report = api.find_drift(old, new, contracts=contracts, client_use_sources=uses)
     else:
         report, patch = api.propose_contract_patch(old, new, contracts=contracts)
         diff = patch.build_unified_diff()

@@ -27,7 +27,7 @@ class Deadline:
         self._ends_at_s = self._clock.monotonic() + self.limit_s
 
     @property
-    def left_s(self) -> float:
+    def remaining_s(self) -> float:
         """Number of seconds until the deadline; 0 after it."""
         return max(self._ends_at_s - self._clock.monotonic(), 0.0)
 
@@ -45,7 +45,7 @@ class Deadline:
         Raises:
             DeliveryFailedError: the delivery would exceed its deadline.
         """
-        if self.left_s > needed_s:
+        if self.remaining_s > needed_s:
             return
         wait = f", and the next attempt is due in {needed_s:.3g} s" if needed_s else ""
         message = f"{reason}; a delivery may take {self.limit_s:g} s{wait}"

@@ -198,7 +198,7 @@ class DeliveryTask:
         if self._first_sent_ms is None:
             opening_ms = timing.before_send_ms if timing is not None else 0.0
             self._first_sent_ms = (called_ms if timing is None else timing.started_ms) + opening_ms
-            if self._clock.times_exchanges:
+            if self._clock.measures_exchange_times:
                 self._started_s = self._first_sent_ms / 1000
 
     async def _wait_for_rate_limit(self) -> None:

@@ -41,7 +41,7 @@ class ExchangeLog:
             request,
             operation_id,
             pinned_address=ip_address,
-            max_total_s=max(self.deadline.left_s, MIN_TIME_FOR_EXCHANGE_S),
+            max_total_s=max(self.deadline.remaining_s, MIN_TIME_FOR_EXCHANGE_S),
         )
         self.exchanges.append(exchange)
         return parse_exchange(exchange)

@@ -43,7 +43,11 @@ def evaluate_expression(exchange: ParsedExchange, expression: Any) -> Any:
         return _read_request_value(exchange, source, rest)
     if source == "header.":
         return exchange.read_response(Location("header", rest))
-    return exchange.read_response(Location("body", tokens=_parse_pointer_tokens(rest))) if source == "body" else MISSING
+    return (
+        exchange.read_response(Location("body", pointer_tokens=_parse_pointer_tokens(rest)))
+        if source == "body"
+        else MISSING
+    )
 
 
 def _read_request_value(exchange: ParsedExchange, parameter_location: str, parameter_name: str) -> Any:

@@ -44,19 +44,19 @@ class JobPoller:
             DeliveryFailedError: the job failed, did not end in time, or is in an undocumented state.
         """
         schedule = self._job.job_spec.poll
-        is_documented = schedule.timeout_s <= self._deadline.left_s
-        limit_s = min(schedule.timeout_s, self._deadline.left_s)
+        is_documented = schedule.timeout_s <= self._deadline.remaining_s
+        limit_s = min(schedule.timeout_s, self._deadline.remaining_s)
         ends_at_s = self._clock.monotonic() + limit_s
         requested_s = 0.0 if poll_immediately else None
         for poll_number, wait_s in enumerate(iterate_poll_waits_s(schedule)):
             if poll_number == 0:
                 # Ends of equal jobs then lie between polls at different times, which together tell them precisely.
-                wait_s += wait_s * self._log.connection.choose_poll_shift()
-            left_s = ends_at_s - self._clock.monotonic()
-            if left_s <= 0:
+                wait_s += wait_s * self._log.connection.choose_first_poll_delay_fraction()
+            remaining_s = ends_at_s - self._clock.monotonic()
+            if remaining_s <= 0:
                 break
-            await self._clock.sleep(min(wait_s if requested_s is None else requested_s, left_s))
-            if not self._deadline.left_s:
+            await self._clock.sleep(min(wait_s if requested_s is None else requested_s, remaining_s))
+            if not self._deadline.remaining_s:
                 break
             poll, is_done = await self._poll_once(status_request)
             if poll is not None and is_done:
@@ -73,7 +73,7 @@ class JobPoller:
             return poll, False
         self._failed_polls = 0
         timing, received_ms = poll.exchange.timing, self._elapsed_ms
-        if timing is not None and self._clock.times_exchanges:
+        if timing is not None and self._clock.measures_exchange_times:
             # The service states what it knew when it received the request, at the earliest, or began to respond.
             requested_ms = timing.started_ms + timing.before_send_ms - self._started_s * 1000
             received_ms = timing.started_ms + timing.total_ms - timing.receive_ms - self._started_s * 1000

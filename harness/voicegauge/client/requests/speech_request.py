@@ -164,7 +164,7 @@ class _RequestPartsBuilder:
             self._parameters[location.kind][location.name] = value
             return
         try:
-            self._body = write_pointer(self._body, location.tokens, value)
+            self._body = write_pointer(self._body, location.pointer_tokens, value)
         except (TypeError, ValueError, AttributeError):
             reason = "a value on the way is neither a mapping nor a list"
             raise UsageError(f"{self._target.id}: cannot write to {location}: {reason}") from None

@@ -57,7 +57,7 @@ class SubmitNotSentEvent(Record, frozen=True, kw_only=True, tag_field="event", t
 
     def add_to_history(self, history: PurchaseHistory) -> None:
         """Note the event in the history of its sample or case."""
-        history.record_not_sent()
+        history.record_submit_not_sent()
 
 
 class SubmitCompletedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_completed"):
@@ -75,7 +75,7 @@ class SubmitCompletedEvent(Record, frozen=True, kw_only=True, tag_field="event",
 
     def add_to_history(self, history: PurchaseHistory) -> None:
         """Note the event in the history of its sample or case."""
-        history.note_response(self.status, self.billing, self.job_id, self.charged_usd)
+        history.record_response(self.status, self.billing, self.job_id, self.charged_usd)
 
 
 SubmitEvent = SubmitStartedEvent | SubmitNotSentEvent | SubmitCompletedEvent

@@ -68,7 +68,7 @@ class Ledger:
         return self._reserved / MICRO_USD
 
     @property
-    def left_usd(self) -> float:
+    def remaining_usd(self) -> float:
         """The amount that can still be reserved, in dollars; infinite without a budget."""
         return math.inf if self._limit is None else (self._limit - self._spent - self._reserved) / MICRO_USD
 

@@ -110,19 +110,19 @@ class PurchaseHistory:
         else:
             self.purchases.append(Purchase(submitted_at, price_usd, idempotency_key=idempotency_key))
 
-    def record_not_sent(self) -> None:
+    def record_submit_not_sent(self) -> None:
         """Note that the last submit never left this machine."""
         if self.purchases:
             self.purchases[-1].billing = BillingStatus.NOT_SENT
 
-    def note_response(self, status: int, billing: BillingStatus, job: str | None, charged_usd: float | None) -> None:
+    def record_response(self, status: int, billing: BillingStatus, job: str | None, charged_usd: float | None) -> None:
         """Note the response to the last submit."""
         if self.purchases:
             last = self.purchases[-1]
             last.status, last.billing, last.job_id, last.charged_usd = status, billing, job, charged_usd
 
     @property
-    def is_lost(self) -> bool:
+    def is_last_request_ambiguous(self) -> bool:
         """Whether the last request for the sample or case is ambiguous."""
         return bool(self.purchases) and self.purchases[-1].is_ambiguous
 
@@ -159,9 +159,9 @@ class PurchaseAccount(Generic[HistoryT]):
         self.histories: Mapping[str, HistoryT] = {} if histories is None else histories
 
     @functools.cached_property
-    def lost_ids(self) -> frozenset[str]:
+    def ids_with_ambiguous_last_request(self) -> frozenset[str]:
         """Ids of the samples or cases, finished or not, whose last request is ambiguous."""
-        return frozenset(name for name, one in self.histories.items() if one.is_lost)
+        return frozenset(name for name, one in self.histories.items() if one.is_last_request_ambiguous)
 
     @functools.cached_property
     def ambiguous_requests(self) -> tuple[AmbiguousRequest, ...]:

@@ -35,9 +35,9 @@ class RateLimiter:
         """Wait until one more request may be sent, and count that request."""
         async with self._queue:
             if len(self._times) == self._times.maxlen:
-                left_s = self._times[0] + RATE_LIMIT_WINDOW_S - self._clock.monotonic()
-                if left_s > 0:
-                    await self._clock.sleep(left_s)
+                remaining_s = self._times[0] + RATE_LIMIT_WINDOW_S - self._clock.monotonic()
+                if remaining_s > 0:
+                    await self._clock.sleep(remaining_s)
             self._times.append(self._clock.monotonic())
 
 

@@ -101,4 +101,4 @@ def find_uploaded_audio(target: AudioInputTarget, case: ConformanceCase) -> byte
 
 
 def _get_audio_field_name(target: AudioInputTarget) -> str:
-    return target.audio_input.request["audio"].at.tokens[0]
+    return target.audio_input.request["audio"].at.pointer_tokens[0]

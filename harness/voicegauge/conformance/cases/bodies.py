@@ -107,8 +107,8 @@ def _takes_too_long_to_speak(operation: Operation, boundary: BoundaryValue) -> b
     """
     if operation.contract.provider.self_hosted is None or boundary.keyword != "maxLength" or not boundary.is_valid:
         return False
-    tokens = [unescape_pointer_token(token) for token in boundary.schema_pointer.split("/")[1:]]
-    limit = read_pointer(operation.contract.document.data, tokens)
+    pointer_tokens = [unescape_pointer_token(token) for token in boundary.schema_pointer.split("/")[1:]]
+    limit = read_pointer(operation.contract.document.data, pointer_tokens)
     return isinstance(limit, int) and _LONG_TEXT_CHARACTERS < limit != len(boundary.value)
 
 
@@ -149,7 +149,7 @@ def _list_optional_fields(target: Target, request: RequestParts, media_type: Med
         *(target.speech.request[word].at for word in target.target_spec.required_fields),
         target.speech.request["text"].at,
     ]
-    fixed = {location.tokens[0] for location in identifying if location.kind == "body"}
+    fixed = {location.pointer_tokens[0] for location in identifying if location.kind == "body"}
     properties = media_type.schema.get("properties", {}) if isinstance(media_type.schema, dict) else {}
     schemas = {name: target.contract.schemas.resolve_reference(schema)[0] for name, schema in properties.items()}
     return [
@@ -213,11 +213,11 @@ def accepts_any_valid_value(target: Target, boundary: BoundaryValue) -> bool:
     or of the constants of the target. It also need not accept a text that is longer than `MAX_SENT_TEXT_CHARACTERS`,
     or longer than the smallest account plan allows.
     """
-    if any(location.tokens == boundary.body_path for location in target.target_spec.constants):
+    if any(location.pointer_tokens == boundary.body_path for location in target.target_spec.constants):
         return False
     if boundary.keyword in ("enum", "const") or not isinstance(boundary.value, str):
         return True
-    paths = {word: field.at.tokens for word, field in target.speech.request.items()}
+    paths = {word: field.at.pointer_tokens for word, field in target.speech.request.items()}
     if boundary.body_path == paths.get("text"):
         if target.speech.request["text"].markup is not None:
             return False  # a text of a certain length need not be well-formed
@@ -313,7 +313,7 @@ def plan_text_cases(target: Target, request: RequestParts) -> Iterator[Conforman
         return
     pointer = f"{operation.pointer}/x-speech/request/text"
     for kind, text in UNUSUAL_TEXTS.items():
-        changed = set_body_value(request, field.at.tokens, field.fill_template(text))
+        changed = set_body_value(request, field.at.pointer_tokens, field.fill_template(text))
         description = f"a text {kind}"
         if is_valid_body(operation, changed):
             expected = expect_undocumented_outcome(description, pointer)

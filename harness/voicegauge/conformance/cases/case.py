@@ -94,7 +94,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     """The API key that is sent."""
     is_lifecycle: bool = False
     """Whether `request` creates a resource or a batch, which the check then follows to its end."""
-    vary_other_fields: bool = False
+    varies_other_fields: bool = False
     """Whether a lifecycle also uses the resource together with each value of the other fields of the operations that
     accept its id."""
     relation: CaseRelation | None = None

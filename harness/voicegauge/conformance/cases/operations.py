@@ -60,7 +60,7 @@ def _set_target_constants(request: RequestParts | None, target: AudioInputTarget
         return request
     for location, value in target.target_spec.constants.items():
         if location.is_in_body:
-            request = set_body_value(request, location.tokens, value)
+            request = set_body_value(request, location.pointer_tokens, value)
     return request
 
 
@@ -99,11 +99,11 @@ def _iterate_valid_and_invalid_cases(
             for case in plan_body_cases(operation, other, None):
                 yield msgspec.structs.replace(case, id=f"{case.id} ({media.name})")
     yield from _iterate_limited_upload_cases(operation, request, is_emulated=is_emulated)
-    lifecycle = _build_lifecycle_case(operation, vary_other_fields=include_billable)
+    lifecycle = _build_lifecycle_case(operation, varies_other_fields=include_billable)
     yield from [lifecycle] if lifecycle is not None else []
 
 
-def _build_lifecycle_case(operation: Operation, *, vary_other_fields: bool) -> ConformanceCase | None:
+def _build_lifecycle_case(operation: Operation, *, varies_other_fields: bool) -> ConformanceCase | None:
     """Return the case that follows the resource that `operation` creates, or the job without audio that it starts.
 
     The result is `None` if the operation does neither, or if no valid request to it is known. Only the first
@@ -111,7 +111,7 @@ def _build_lifecycle_case(operation: Operation, *, vary_other_fields: bool) -> C
 
     Args:
         operation: the operation that may create a resource.
-        vary_other_fields: value of `ConformanceCase.vary_other_fields`.
+        varies_other_fields: value of `ConformanceCase.vary_other_fields`.
     """
     resource, request = operation.resource, build_minimal_request(operation)
     if request is not None and operation.submit is not None:
@@ -120,7 +120,7 @@ def _build_lifecycle_case(operation: Operation, *, vary_other_fields: bool) -> C
     if resource is None or request is None:
         return None
     expected = expect_accepted(f"the lifecycle of a {resource.name}", f"{operation.pointer}/x-resource")
-    return build_case(operation, expected, request=request, is_lifecycle=True, vary_other_fields=vary_other_fields)
+    return build_case(operation, expected, request=request, is_lifecycle=True, varies_other_fields=varies_other_fields)
 
 
 def _iterate_limited_upload_cases(

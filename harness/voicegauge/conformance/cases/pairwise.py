@@ -257,7 +257,7 @@ def _list_pairwise_body_fields(requests: Sequence[TargetRequest], media_type: Me
 def _list_identifying_fields(target: Target) -> set[str]:
     """Return the names of the body fields by which a request addresses `target`."""
     needed = [field.at for word, field in target.speech.request.items() if word in target.target_spec.required_fields]
-    return {location.tokens[0] for location in (*needed, *target.target_spec.constants) if location.is_in_body}
+    return {location.pointer_tokens[0] for location in (*needed, *target.target_spec.constants) if location.is_in_body}
 
 
 def _list_documented_values(start_request: TargetRequest, media_type: MediaType, field_name: str) -> list[Any]:
@@ -269,7 +269,7 @@ def _list_documented_values(start_request: TargetRequest, media_type: MediaType,
     schema, _ = media_type.schemas.resolve_reference(media_type.schema.get("properties", {}).get(field_name, {}))
     creators = target.contract.operations.values()
     ids = {
-        use.id.tokens
+        use.id.pointer_tokens
         for creating_operation in creators
         for use in creating_operation.iterate_uses_of_created_resource(target.operation)
         if use.id.kind == "body"
@@ -278,7 +278,7 @@ def _list_documented_values(start_request: TargetRequest, media_type: MediaType,
         return []
     language = target.speech.request.get("language")
     found: list[Any] = [request.body[field_name]] if field_name in request.body else []
-    if language is not None and language.at.tokens == (field_name,):
+    if language is not None and language.at.pointer_tokens == (field_name,):
         found += [language.map.get(code, code) for code in target.target_spec.languages]
     for example in media_type.examples:
         example_target = find_request_target(target.operation, RequestParts(body=example.value))
@@ -329,7 +329,7 @@ def _is_location_of(location: Location, field: PairwiseField) -> bool:
     """Whether `location` is that of `field`."""
     if field.location == "query":
         return location.kind == "query" and location.name == field.name
-    return location.tokens == (field.name,)
+    return location.pointer_tokens == (field.name,)
 
 
 def _build_combination_case(

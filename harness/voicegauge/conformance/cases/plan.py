@@ -271,7 +271,9 @@ def _iterate_target_cases(
     upload = target.speech.request.get("voice_sample_upload")
     if upload is not None and "voice_sample_upload" in target.target_spec.required_fields:
         # The ids of upload cases name the operation, so the plan keeps those of the first target with an upload.
-        yield from plan_upload_cases(operation, request, upload.at.tokens[0], target.name, is_emulated=is_emulated)
+        yield from plan_upload_cases(
+            operation, request, upload.at.pointer_tokens[0], target.name, is_emulated=is_emulated
+        )
     plain = _build_delivery_case(target, speech, "a full delivery")
     yield plain
     if include_all_billable:
@@ -313,7 +315,7 @@ def _build_batch_case(target: Target, request: RequestParts) -> ConformanceCase 
     if operation.batch is None:
         return None
     items = operation.batch.items
-    batch = set_body_value(request, items.tokens, [items.child("0").read_body(request.body)] * BATCH_ITEM_COUNT)
+    batch = set_body_value(request, items.pointer_tokens, [items.child("0").read_body(request.body)] * BATCH_ITEM_COUNT)
     return build_case(
         operation,
         expect_accepted(f"a batch of {BATCH_ITEM_COUNT}, polled to its end", f"{operation.pointer}/x-batch"),

@@ -119,7 +119,9 @@ def _change_voice(target: Target, speech_request: SpeechRequest) -> RelatedDeliv
 def _iterate_voices_in_examples(target: Target, voice_location: Location) -> Iterator[Any]:
     """Yield the voices in the documented requests of the contract that address the model of `target`."""
     constants = {
-        location.tokens[-1]: value for location, value in target.target_spec.constants.items() if location.tokens
+        location.pointer_tokens[-1]: value
+        for location, value in target.target_spec.constants.items()
+        if location.pointer_tokens
     }
     if voice_location.kind != "body" or not constants:
         return
@@ -127,8 +129,8 @@ def _iterate_voices_in_examples(target: Target, voice_location: Location) -> Ite
         for media in operation.request_media.values():
             for example in media.examples:
                 for item in _iterate_nested_objects(example.value):
-                    if voice_location.tokens[-1] in item and constants.items() <= item.items():
-                        yield item[voice_location.tokens[-1]]
+                    if voice_location.pointer_tokens[-1] in item and constants.items() <= item.items():
+                        yield item[voice_location.pointer_tokens[-1]]
 
 
 def _iterate_nested_objects(json_value: Any) -> Iterator[dict[str, Any]]:

@@ -158,9 +158,9 @@ def count_charged_characters(operation: Operation, request: RequestParts) -> int
     texts = [text.read_body(request.body)]
     if operation.batch is not None:
         # The documented location of the text is the one in the first item: <list>/0/<field>.
-        depth = len(operation.batch.items.tokens) + 1
+        depth = len(operation.batch.items.pointer_tokens) + 1
         items = operation.batch.items.read_body(request.body)
-        texts = [read_pointer(item, text.tokens[depth:]) for item in items] if isinstance(items, list) else []
+        texts = [read_pointer(item, text.pointer_tokens[depth:]) for item in items] if isinstance(items, list) else []
     return sum(
         len(text) if target is None else target.count_charged_characters(text, is_sent=True)
         for text in texts

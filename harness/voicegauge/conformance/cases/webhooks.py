@@ -103,7 +103,7 @@ def set_case_value(case: ConformanceCase, location: Location, value: str) -> Con
     if location.kind == "header":
         request = add_headers(case.request, {location.name: value})
     elif location.kind == "body":
-        request = set_body_value(case.request, location.tokens, value)
+        request = set_body_value(case.request, location.pointer_tokens, value)
     else:
         request = msgspec.structs.replace(case.request, query={**case.request.query, location.name: value})
     return msgspec.structs.replace(case, request=request)

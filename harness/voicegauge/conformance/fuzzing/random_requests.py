@@ -104,7 +104,7 @@ def build_valid_request_strategy(target: Target, request: RequestParts) -> st.Se
     free: dict[str, st.SearchStrategy[Any]] = {}
     root = schemas.resolve_reference(media.part_data.get("schema", {}), media.schema_pointer or "")[1]
     for name, schema in media.schema.get("properties", {}).items():
-        if text.at.tokens == (name,):
+        if text.at.pointer_tokens == (name,):
             free[name] = _build_spoken_text_strategy(text, build_valid_value_strategy(schemas, schema))
         elif _accepts_any_valid_field(target, name, schema, f"{root}/properties/{escape_pointer_token(name)}"):
             free[name] = build_valid_value_strategy(schemas, schema)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from voicegauge.conformance.proxy.captured_bodies import CapturedBody, CaptureMemory
 from voicegauge.conformance.proxy.traffic import RelayedExchange
 from voicegauge.conformance.proxy.upstream import Upstream, select_forwarded_headers
-from voicegauge.emulator.server import ABORT_EXTENSION
+from voicegauge.emulator.server import ABORT_EXTENSION_KEY
 from voicegauge.errors import TimedOutError, TransportError
 from voicegauge.model import Headers
 from voicegauge.transport import StreamedRequest, StreamedResponse, StreamingTransport
@@ -201,7 +201,7 @@ class _Relay:
 
     async def _abort_response(self) -> None:
         """Close the connection to the client before the end of the response, as the service did."""
-        self._scope["extensions"][ABORT_EXTENSION]()
+        self._scope["extensions"][ABORT_EXTENSION_KEY]()
         if self._watching is not None:
             await self._wait_for_disconnect()  # or uvicorn would log that the response is not complete
 

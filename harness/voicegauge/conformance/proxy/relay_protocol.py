@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from voicegauge.emulator.server import ABORT_EXTENSION
+from voicegauge.emulator.server import ABORT_EXTENSION_KEY
 
 
 class RelayProtocol(HttpToolsProtocol):
@@ -21,4 +21,4 @@ class RelayProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         path, _, query = target.partition(b"?")
         self.scope["raw_path"], self.scope["query_string"] = path, query
-        self.scope["extensions"] = {ABORT_EXTENSION: self.transport.close}  # type: ignore[dict-item]
+        self.scope["extensions"] = {ABORT_EXTENSION_KEY: self.transport.close}  # type: ignore[dict-item]

@@ -49,7 +49,7 @@ class ResourceCleanup:
             if operation.id in operation_ids and resource is not None and resource.delete is not None:
                 listed = await requests.list_items(resource)
                 if listed is not None:
-                    tracker.record_existing_ids(operation, [item[resource.id.tokens[-1]] for item in listed])
+                    tracker.record_existing_ids(operation, [item[resource.id.pointer_tokens[-1]] for item in listed])
 
     async def delete_leftover_resources(self, journals_folder: Path, notify: Callable[[str], None]) -> ResourceSummary:
         """Delete the resources that earlier runs left on the same servers.
@@ -152,7 +152,7 @@ class ResourceCleanup:
             listed = await requests.list_items(resource_spec)
             if listed is None:
                 return f"{UNKNOWN_ID_REASON}, and the list of all could not be read"
-            ids = history.find_unknown_ids(resource, listed, resource_spec.id.tokens[-1])
+            ids = history.find_unknown_ids(resource, listed, resource_spec.id.pointer_tokens[-1])
             if not ids:
                 write_outcome(ResourceNotCreatedEvent(request=number))
                 return None

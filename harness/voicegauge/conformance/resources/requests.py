@@ -49,7 +49,7 @@ class ResourceRequests:
             return None
         if not 200 <= exchange.response.status < 300:
             return None
-        name = resource.id.tokens[-1]
+        name = resource.id.pointer_tokens[-1]
         body = parse_exchange(exchange).response_json
         if not _contains_json_list(body):
             return None  # such as the page of a proxy: nothing follows from it about what exists

@@ -354,7 +354,7 @@ class CaseRunner:
                 operation,
                 send,
                 has_other_account=self.service.is_emulated,
-                vary_other_fields=case.vary_other_fields,
+                varies_other_fields=case.varies_other_fields,
             ).iterate_subjects(case.request)
         subjects: list[CheckSubject] = []
         try:

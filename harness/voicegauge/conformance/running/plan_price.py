@@ -66,12 +66,12 @@ class PricedPlan(Record, frozen=True, kw_only=True):
 
     def count_affordable_calls(self, budget_usd: float) -> int:
         """Return how many billable requests a budget pays for if they are sent in order."""
-        left_usd, count = budget_usd, 0
+        remaining_usd, count = budget_usd, 0
         for case in self.cases:
             if case.is_billable:
-                left_usd -= case.usd or 0.0
+                remaining_usd -= case.usd or 0.0
                 # Rounding errors may add up to less than 1e-9, a thousandth of the smallest amount in the ledger.
-                if left_usd < -1e-9:
+                if remaining_usd < -1e-9:
                     break
                 count += 1
         return count

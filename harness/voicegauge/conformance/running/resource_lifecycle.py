@@ -39,7 +39,7 @@ class ResourceLifecycle:
     send_step: SendStep
     has_other_account: bool
     """Whether requests can be sent as another account."""
-    vary_other_fields: bool = False
+    varies_other_fields: bool = False
     """Value of `ConformanceCase.vary_other_fields`."""
     last_change_description: str = "it was created"
     """The last thing that happened to the resource, for use in descriptions."""
@@ -70,7 +70,7 @@ class ResourceLifecycle:
         for account in ("own", "other") if self.has_other_account else ("own",):
             async for subject in self._list_and_use_resource(account):
                 yield subject
-        for index, use in enumerate(self.resource_spec.uses) if self.vary_other_fields else ():
+        for index, use in enumerate(self.resource_spec.uses) if self.varies_other_fields else ():
             async for subject in self._send_resource_use_variants(use, f"{self._resource_pointer}/uses/{index}"):
                 yield subject
         async for subject in self._set_each_state():

@@ -32,7 +32,7 @@ class ResourceUseVariant(NamedTuple):
 def set_resource_id(request: RequestParts, location: Location, resource_id: str) -> RequestParts:
     """Return `request` with the id of a resource at `location`."""
     if location.kind == "body":
-        return set_body_value(request, location.tokens, resource_id)
+        return set_body_value(request, location.pointer_tokens, resource_id)
     if location.kind == "header":
         return msgspec.structs.replace(request, headers={**request.headers, location.name: resource_id})
     values = request.path if location.kind == "path" else request.query
@@ -47,7 +47,7 @@ def build_resource_use_request(
     if request is None:
         return None
     for location in resource_use.replaces:
-        request = set_body_value(request, location.tokens, MISSING)
+        request = set_body_value(request, location.pointer_tokens, MISSING)
     return set_resource_id(request, resource_use.id, resource_id)
 
 
@@ -63,11 +63,11 @@ def build_resource_use_variants(
     with_replaced_fields = _build_request_without_resource(operation)
     if target is None or request is None or with_replaced_fields is None:
         return
-    unchanged = {location.tokens[0] for location in (resource_use.id, *resource_use.replaces)}
+    unchanged = {location.pointer_tokens[0] for location in (resource_use.id, *resource_use.replaces)}
     for description, variant in build_value_requests((target, request), unchanged):
         yield ResourceUseVariant(f"with {description}", variant, is_valid=True)
     if resource_use.replaces:
-        fields = " and ".join("/".join(location.tokens) for location in resource_use.replaces)
+        fields = " and ".join("/".join(location.pointer_tokens) for location in resource_use.replaces)
         variant = set_resource_id(with_replaced_fields, resource_use.id, resource_id)
         yield ResourceUseVariant(f"next to {fields}", variant, is_valid=False)
 

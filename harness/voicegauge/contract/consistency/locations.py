@@ -46,7 +46,7 @@ def check_response_location(operation: Operation, pointer: str, location: Locati
     if location is None:
         return
     check_location_kind(operation, pointer, location, ("body", "header"))
-    if location.is_in_body and location.tokens:
+    if location.is_in_body and location.pointer_tokens:
         successes = [r for status, r in operation.responses.items() if status.startswith("2")]
         media = [media for response in successes for media in response.media_types.values()]
         _check_location_is_documented(operation, pointer, location, media, "response")
@@ -58,7 +58,7 @@ def check_list_location(operation: Operation, pointer: str, location: Location |
     Raises:
         ContractError: it has none, or several.
     """
-    if location is not None and location.tokens.count(EVERY_ITEM) != 1:
+    if location is not None and location.pointer_tokens.count(EVERY_ITEM) != 1:
         raise operation.contract.document.build_error(
             pointer, f"{str(location)!r} must have one /*, for the items of a list"
         )
@@ -84,7 +84,7 @@ def _check_location_is_documented(
     structured = [m for m in media_types if is_json(m.name) or is_form(m.name) or m.name == "*/*"]
     if location == Location("body"):
         structured += [m for m in media_types if is_text(m.name)]
-    if not any(allows_location(m.schemas, m.schema, location.tokens) for m in structured):
+    if not any(allows_location(m.schemas, m.schema, location.pointer_tokens) for m in structured):
         reason = f"{str(location)!r} is not in the documented {message_part} of {operation.id}"
         raise operation.contract.document.build_error(pointer, reason)
 

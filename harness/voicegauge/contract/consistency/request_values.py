@@ -47,7 +47,7 @@ def _iterate_choices(operation: Operation, location: Location, media_type: str |
         return
     for name, media in operation.request_media.items():
         if name == media_type or (media_type is None and (is_json(name) or is_form(name) or name == "*/*")):
-            yield list_choices(schemas, media.schema, location.tokens)
+            yield list_choices(schemas, media.schema, location.pointer_tokens)
 
 
 def _is_documented_choice(value: Any, choices: list[Any]) -> bool:

@@ -79,9 +79,9 @@ def check_batch(operation: Operation, batch: BatchSpec) -> None:
         )
     check_request_location(operation, f"{pointer}/items", batch.items)
     # `x-speech.request` of a batch has the locations in its first item.
-    first_item = (*batch.items.tokens, "0")
+    first_item = (*batch.items.pointer_tokens, "0")
     locations = [mapping.at for mapping in operation.speech.request.values()]
-    outside = [location for location in locations if location.tokens[: len(first_item)] != first_item]
+    outside = [location for location in locations if location.pointer_tokens[: len(first_item)] != first_item]
     if outside:
         raise contract.document.build_error(
             pointer, f"{str(outside[0])!r} is not inside the first item of {batch.items}"

@@ -11,7 +11,7 @@ from voicegauge.contract.extension import CharacterCount, PriceSpec, SourceRefer
 from voicegauge.contract.record_reader import convert_record
 from voicegauge.formats import escape_pointer_token
 
-_COUNT_REASON = "count belongs to the price itself: it applies to all of its parts and alternatives"
+_MISPLACED_COUNT_REASON = "count belongs to the price itself: it applies to all of its parts and alternatives"
 _SOURCE_DOCUMENT_POINTER_PATTERN = re.compile(r"/(x-source|source|disputed/\d+)$")
 
 
@@ -46,7 +46,7 @@ def check_price(contract: Contract, pointer: str, price: PriceSpec | None) -> No
         raise contract.document.build_error(pointer, "a price needs usd, credits or alternatives that have them")
     for index, reading in enumerate(price.alternatives):
         if reading.count != CharacterCount():
-            raise contract.document.build_error(f"{pointer}/alternatives/{index}/count", _COUNT_REASON)
+            raise contract.document.build_error(f"{pointer}/alternatives/{index}/count", _MISPLACED_COUNT_REASON)
         _check_price_parts(contract, f"{pointer}/alternatives/{index}", reading)
     _check_price_parts(contract, pointer, price)
 
@@ -74,7 +74,7 @@ def _check_price_parts(contract: Contract, pointer: str, price: PriceSpec) -> No
     for index, part in enumerate(price.plus):
         at = f"{pointer}/plus/{index}"
         if part.count != CharacterCount():
-            raise contract.document.build_error(f"{at}/count", _COUNT_REASON)
+            raise contract.document.build_error(f"{at}/count", _MISPLACED_COUNT_REASON)
         if part.plus or part.alternatives:
             raise contract.document.build_error(at, "a part of a price has neither plus nor alternatives of its own")
         if (part.usd is None, part.credits is None) != (price.usd is None, price.credits is None):

@@ -101,12 +101,12 @@ def _check_event_location(
     operation: Operation, stream_spec: StreamSpec, event_name: str, pointer: str, location: EventLocation
 ) -> None:
     """Check that the schema of the event's data allows the location."""
-    if not location.tokens:
+    if not location.pointer_tokens:
         return
     schema = stream_spec.events[event_name].schema
     if schema is None:
         reason = f"{str(location)!r} leads into the data of {event_name!r}, which has no schema"
         raise operation.contract.document.build_error(pointer, reason)
-    if not allows_location(operation.schemas, schema, location.tokens):
+    if not allows_location(operation.schemas, schema, location.pointer_tokens):
         reason = f"{str(location)!r} is not in the schema of the event {event_name!r}"
         raise operation.contract.document.build_error(pointer, reason)

@@ -68,7 +68,9 @@ def _check_callback_body(
         location: Location | None = getattr(body_locations, key)
         if location is None:
             continue
-        if not location.tokens or not allows_location(documented_body.schemas, documented_body.schema, location.tokens):
+        if not location.pointer_tokens or not allows_location(
+            documented_body.schemas, documented_body.schema, location.pointer_tokens
+        ):
             reason = f"{str(location)!r} is not in the documented body of {callback}"
             raise document.build_error(f"{pointer}/{key}", reason)
     check_response_location(operation, f"{pointer}/submit_id", body_locations.submit_id)

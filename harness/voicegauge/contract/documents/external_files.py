@@ -118,9 +118,9 @@ class _FileEmbedder:
     def put_path_item(self, data: dict[str, Any], path: str, reference: str) -> None:
         """Put the path item that `reference` leads to in place of the reference."""
         pointer = unquote(reference[1:])
-        tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
-        item = read_pointer({EMBEDDED_FILES_KEY: self.files}, tokens)
+        pointer_tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
+        item = read_pointer({EMBEDDED_FILES_KEY: self.files}, pointer_tokens)
         if item is not MISSING:
-            file = f"/{EMBEDDED_FILES_KEY}/{tokens[1]}"
+            file = f"/{EMBEDDED_FILES_KEY}/{pointer_tokens[1]}"
             data["paths"][path] = item
             self.parts[f"/paths/{escape_pointer_token(path)}"] = (self.parts[file][0], pointer[len(file) :])

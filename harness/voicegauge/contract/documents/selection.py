@@ -92,10 +92,10 @@ def _add_referenced_parts(selected_data: dict[str, Any], document_data: dict[str
         if reference in seen:
             continue
         seen.add(reference)
-        tokens = [unescape_pointer_token(token) for token in unquote(reference[2:]).split("/")]
-        value = read_pointer(document_data, tokens)
+        pointer_tokens = [unescape_pointer_token(token) for token in unquote(reference[2:]).split("/")]
+        value = read_pointer(document_data, pointer_tokens)
         if value is not MISSING:  # a reference to nothing is reported with its line when references are checked
-            _copy_value_at(selected_data, document_data, tokens)
+            _copy_value_at(selected_data, document_data, pointer_tokens)
             pending += _iterate_references(value)
 
 
@@ -110,11 +110,11 @@ def _iterate_references(value: Any) -> Iterator[str]:
         yield from _iterate_references(item)
 
 
-def _copy_value_at(selected_data: dict[str, Any], document_data: dict[str, Any], tokens: list[str]) -> None:
-    """Copy the value at `tokens` from `document_data` to `selected_data`; in a list, with the whole list."""
-    for index, token in enumerate(tokens):
+def _copy_value_at(selected_data: dict[str, Any], document_data: dict[str, Any], pointer_tokens: list[str]) -> None:
+    """Copy the value at `pointer_tokens` from `document_data` to `selected_data`; in a list, with the whole list."""
+    for index, token in enumerate(pointer_tokens):
         following = document_data[token]
-        is_last = index == len(tokens) - 1
+        is_last = index == len(pointer_tokens) - 1
         if is_last or not isinstance(following, dict):
             selected_data[token] = following
             return

@@ -46,7 +46,7 @@ class AudioFormat(Record, frozen=True, kw_only=True):
     channels: PositiveInt = 1
     """Number of channels of raw samples."""
 
-    def at_sample_rate(self, value: object) -> AudioFormat:
+    def replace_sample_rate(self, value: object) -> AudioFormat:
         """Return the format at the sample rate that a request names in hertz; unchanged if `value` is not one."""
         try:
             sample_rate_hz = int(float(value)) if isinstance(value, str | int | float) else 0

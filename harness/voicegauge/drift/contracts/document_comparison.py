@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 
 from voicegauge.contract import read_openapi_document
+from voicegauge.drift.client_uses import judge_changes, load_client_uses
+from voicegauge.drift.contracts.compared_part import ComparedPart
 from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.document_shape import check_document_shape
 from voicegauge.drift.contracts.extension_comparison import compare_document_extensions
@@ -18,21 +20,19 @@ from voicegauge.drift.contracts.operations import (
     has_operations,
     select_operations,
 )
-from voicegauge.drift.contracts.scope import ComparisonScope
 from voicegauge.drift.contracts.security import compare_security_schemes
 from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, build_report
-from voicegauge.drift.uses import judge_changes, load_client_uses
 from voicegauge.formats import Document
 
 
-def compare_contracts(old_path: Path, new_path: Path, use_sources: Sequence[str] = ()) -> DriftReport:
+def compare_contracts(old_path: Path, new_path: Path, client_use_sources: Sequence[str] = ()) -> DriftReport:
     """Compare two OpenAPI 3 documents, including their `x-` extensions if both are voicegauge contracts.
 
     Args:
         old_path: the path of the older document.
         new_path: the path of the newer document.
-        use_sources: recordings of a client and files that declare what it uses; the levels of the changes are then
-            those that they have for this client.
+        client_use_sources: recordings of a client and files that declare what it uses; the levels of the changes are
+            then those that they have for this client.
 
     Raises:
         UsageError: a source of uses does not exist, or has nothing about the API.
@@ -47,8 +47,8 @@ def compare_contracts(old_path: Path, new_path: Path, use_sources: Sequence[str]
         DocumentNode(old_document, "", old_document.data), DocumentNode(new_document, "", new_document.data)
     )
     unread_uses: tuple[str, ...] = ()
-    if use_sources:
-        uses = load_client_uses(use_sources, old_document, new_document)
+    if client_use_sources:
+        uses = load_client_uses(client_use_sources, old_document, new_document)
         changes, unread_uses = judge_changes(changes, uses), tuple(uses.unread_files)
     inputs = _build_compared_input(old_document), _build_compared_input(new_document)
     return msgspec.structs.replace(build_report("contracts", *inputs, changes), unread_uses=unread_uses)
@@ -105,10 +105,10 @@ def _build_compared_input(document: Document) -> ComparedInput:
 
 
 def _compare_documents(old_root: DocumentNode, new_root: DocumentNode) -> Iterator[DriftChange]:
-    scope = ComparisonScope()
-    yield from compare_document_extensions(scope, old_root, new_root)
+    compared_part = ComparedPart()
+    yield from compare_document_extensions(compared_part, old_root, new_root)
     yield from compare_servers(
-        scope.create_nested_scope("servers"), old_root.get_child("servers"), new_root.get_child("servers")
+        compared_part.create_nested_part("servers"), old_root.get_child("servers"), new_root.get_child("servers")
     )
-    yield from compare_security_schemes(scope, old_root, new_root)
-    yield from compare_operations(scope, old_root, new_root)
+    yield from compare_security_schemes(compared_part, old_root, new_root)
+    yield from compare_operations(compared_part, old_root, new_root)

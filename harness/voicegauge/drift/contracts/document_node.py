@@ -81,8 +81,8 @@ class DocumentNode:
                 self.pointer, describe_unusable_reference(self.document, self.pointer, text)
             )
         text = unquote(text)  # a URI fragment (RFC 6901, section 6): {braces} of paths come percent-encoded
-        tokens = [unescape_pointer_token(token) for token in text[2:].split("/")]
-        value = read_pointer(self.document.data, tokens)
+        pointer_tokens = [unescape_pointer_token(token) for token in text[2:].split("/")]
+        value = read_pointer(self.document.data, pointer_tokens)
         if value is MISSING:
             raise self.document.build_error(self.pointer, f"$ref {text!r} leads nowhere")
         return DocumentNode(self.document, text[1:], value)

@@ -25,6 +25,7 @@ from voicegauge.contract.extension import (
     TranscriptionSpec,
     WebhookSpec,
 )
+from voicegauge.drift.contracts.compared_part import ComparedPart
 from voicegauge.drift.contracts.document_node import DocumentNode, encode_canonical_json, is_same_json
 from voicegauge.drift.contracts.extension_facts import (
     BATCH_FACTS,
@@ -46,7 +47,6 @@ from voicegauge.drift.contracts.extension_facts import (
     FactComparison,
 )
 from voicegauge.drift.contracts.schemas import compare_schemas
-from voicegauge.drift.contracts.scope import ComparisonScope
 from voicegauge.drift.report import DriftChange
 from voicegauge.formats import MISSING, encode_location
 
@@ -89,7 +89,7 @@ class _FactVersion(NamedTuple):
 
 
 def compare_operation_extensions(
-    scope: ComparisonScope,
+    compared_part: ComparedPart,
     old_node: DocumentNode,
     new_node: DocumentNode,
     document_roots: tuple[DocumentNode, DocumentNode],
@@ -100,13 +100,13 @@ def compare_operation_extensions(
         ContractError: an extension is not valid.
     """
     if all(root.get_child("x-provider").exists for root in document_roots):
-        yield from _compare_extensions(scope, old_node, new_node, _OPERATION_EXTENSIONS)
+        yield from _compare_extensions(compared_part, old_node, new_node, _OPERATION_EXTENSIONS)
         streams = (node.get_child("x-stream").resolve_references() for node in (old_node, new_node))
-        yield from _compare_event_schemas(scope.create_nested_scope("x-stream"), *streams)
+        yield from _compare_event_schemas(compared_part.create_nested_part("x-stream"), *streams)
 
 
 def compare_document_extensions(
-    scope: ComparisonScope, old_node: DocumentNode, new_node: DocumentNode
+    compared_part: ComparedPart, old_node: DocumentNode, new_node: DocumentNode
 ) -> Iterator[DriftChange]:
     """Yield every change of a document's own extensions, or nothing if either document is not a voicegauge contract.
 
@@ -114,19 +114,22 @@ def compare_document_extensions(
         ContractError: an extension is not valid.
     """
     if old_node.get_child("x-provider").exists and new_node.get_child("x-provider").exists:
-        yield from _compare_extensions(scope, old_node, new_node, _DOCUMENT_EXTENSIONS)
+        yield from _compare_extensions(compared_part, old_node, new_node, _DOCUMENT_EXTENSIONS)
         old_schemes, new_schemes = (
             node.get_child("components").get_child("securitySchemes") for node in (old_node, new_node)
         )
         for name, scheme in old_schemes.iterate_children():
             schemes = (scheme.resolve_references(), new_schemes.get_child(name).resolve_references())
             if schemes[1].exists:
-                nested = scope.create_nested_scope(f"security scheme {name} ")
+                nested = compared_part.create_nested_part(f"security scheme {name} ")
                 yield from _compare_extensions(nested, *schemes, _SECURITY_SCHEME_EXTENSIONS)
 
 
 def _compare_extensions(
-    scope: ComparisonScope, old_node: DocumentNode, new_node: DocumentNode, facts_by_extension_key: _FactsByExtensionKey
+    compared_part: ComparedPart,
+    old_node: DocumentNode,
+    new_node: DocumentNode,
+    facts_by_extension_key: _FactsByExtensionKey,
 ) -> Iterator[DriftChange]:
     for key, (record_type, facts) in facts_by_extension_key.items():
         if MISSING is old_node.get_value(key, MISSING) is new_node.get_value(key, MISSING):
@@ -140,7 +143,7 @@ def _compare_extensions(
             continue
         for fact in facts:
             keys = fact.fact_path.split("/") if fact.fact_path else []
-            yield from _compare_fact(scope.create_nested_scope(key), fact, keys, before, after)
+            yield from _compare_fact(compared_part.create_nested_part(key), fact, keys, before, after)
 
 
 def _read_extension(node: DocumentNode, extension_key: str, record_type: type[Any]) -> _FactVersion:
@@ -155,7 +158,7 @@ def _read_extension(node: DocumentNode, extension_key: str, record_type: type[An
 
 
 def _compare_event_schemas(
-    scope: ComparisonScope, old_node: DocumentNode, new_node: DocumentNode
+    compared_part: ComparedPart, old_node: DocumentNode, new_node: DocumentNode
 ) -> Iterator[DriftChange]:
     """Compare the schemas of the events that both streams have. They are compared like parts of a response body."""
     new_events = new_node.get_child("events")
@@ -163,12 +166,12 @@ def _compare_event_schemas(
         before, after = event.get_child("schema"), new_events.get_child(name).get_child("schema")
         if before.exists and after.exists:
             yield from compare_schemas(
-                scope.create_nested_scope(f"/events/{name}/schema"), "response-property", before, after
+                compared_part.create_nested_part(f"/events/{name}/schema"), "response-property", before, after
             )
 
 
 def _compare_fact(
-    scope: ComparisonScope,
+    compared_part: ComparedPart,
     fact: ExtensionFact,
     remaining_keys: list[str],
     old_version: _FactVersion,
@@ -176,7 +179,7 @@ def _compare_fact(
 ) -> Iterator[DriftChange]:
     """Follow the remaining `remaining_keys` of a fact's path. The key `*` means every key that both versions have."""
     if not remaining_keys:
-        yield from _compare_fact_versions(scope, fact, old_version, new_version)
+        yield from _compare_fact_versions(compared_part, fact, old_version, new_version)
         return
     key, remaining = remaining_keys[0], remaining_keys[1:]
     if not (isinstance(old_version.value, dict) and isinstance(new_version.value, dict)):
@@ -185,14 +188,14 @@ def _compare_fact(
         before, after = old_version.get_child(name), new_version.get_child(name)
         if remaining and MISSING in (before.value, after.value):
             continue  # the row for the parent reports that it was added or removed
-        yield from _compare_fact(scope.create_nested_scope(f"/{name}"), fact, remaining, before, after)
+        yield from _compare_fact(compared_part.create_nested_part(f"/{name}"), fact, remaining, before, after)
 
 
 def _compare_fact_versions(
-    scope: ComparisonScope, fact: ExtensionFact, old_version: _FactVersion, new_version: _FactVersion
+    compared_part: ComparedPart, fact: ExtensionFact, old_version: _FactVersion, new_version: _FactVersion
 ) -> Iterator[DriftChange]:
     if fact.comparison in ("names", "choices"):
-        yield from _compare_name_lists(scope, fact, old_version, new_version)
+        yield from _compare_name_lists(compared_part, fact, old_version, new_version)
         return
     difference = _classify_difference(fact.comparison, old_version.value, new_version.value)
     if difference in fact.level_by_difference:
@@ -201,7 +204,9 @@ def _compare_fact_versions(
             for side, version in (("old", old_version), ("new", new_version))
             if _is_scalar(version.value)
         }
-        yield scope.build_change(f"{fact.id_prefix}-{difference}", old_version.node, new_version.node, **shown)
+        yield compared_part.build_change(
+            f"{fact.rule_id_prefix}-{difference}", old_version.node, new_version.node, **shown
+        )
 
 
 def _classify_difference(comparison: FactComparison, old_value: Any, new_value: Any) -> str:
@@ -222,19 +227,25 @@ def _is_scalar(value: Any) -> bool:
 
 
 def _compare_name_lists(
-    scope: ComparisonScope, fact: ExtensionFact, old_version: _FactVersion, new_version: _FactVersion
+    compared_part: ComparedPart, fact: ExtensionFact, old_version: _FactVersion, new_version: _FactVersion
 ) -> Iterator[DriftChange]:
     before, after = _map_names_by_canonical_json(old_version.value), _map_names_by_canonical_json(new_version.value)
     if fact.comparison == "choices" and bool(before) != bool(after):
         difference, side = ("set", "new") if after else ("unset", "old")
         values = {side: list((after or before).values())}
-        yield scope.build_change(f"{fact.id_prefix}-{difference}", old_version.node, new_version.node, **values)
+        yield compared_part.build_change(
+            f"{fact.rule_id_prefix}-{difference}", old_version.node, new_version.node, **values
+        )
         return
     for key in dict.fromkeys((*before, *after)):
         if key not in after:
-            yield scope.build_change(f"{fact.id_prefix}-removed", old_version.node, new_version.node, old=before[key])
+            yield compared_part.build_change(
+                f"{fact.rule_id_prefix}-removed", old_version.node, new_version.node, old=before[key]
+            )
         elif key not in before:
-            yield scope.build_change(f"{fact.id_prefix}-added", old_version.node, new_version.node, new=after[key])
+            yield compared_part.build_change(
+                f"{fact.rule_id_prefix}-added", old_version.node, new_version.node, new=after[key]
+            )
 
 
 def _map_names_by_canonical_json(value: Any) -> dict[bytes, Any]:

@@ -43,10 +43,10 @@ _FACT_TABLES = (
 
 
 def build_rules() -> Iterable[DriftRule]:
-    """Return all rules for extensions. Facts with the same `id_prefix` share their rules."""
+    """Return all rules for extensions. Facts with the same `rule_id_prefix` share their rules."""
     found = {}
     for fact in (fact for table in _FACT_TABLES for fact in table):
         for difference, level in fact.level_by_difference.items():
-            rule_id = f"{fact.id_prefix}-{difference}"
+            rule_id = f"{fact.rule_id_prefix}-{difference}"
             found[rule_id] = DriftRule(rule_id, level, fact.describe_difference(difference), "contracts")
     return found.values()

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
+from voicegauge.drift.contracts.compared_part import ComparedPart
 from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.schemas import compare_schemas
-from voicegauge.drift.contracts.scope import ComparisonScope
 from voicegauge.drift.registry import DriftLevel
 from voicegauge.drift.report import DriftChange
 
@@ -55,21 +55,21 @@ class _ParameterVersion(NamedTuple):
 
 
 def compare_parameters(
-    scope: ComparisonScope, old_owners: ParameterOwners, new_owners: ParameterOwners
+    compared_part: ComparedPart, old_parameter_owners: ParameterOwners, new_parameter_owners: ParameterOwners
 ) -> Iterator[DriftChange]:
     """Yield every change of the parameters, including those of the path item."""
-    old_parameters, new_parameters = _list_parameters(*old_owners), _list_parameters(*new_owners)
+    old_parameters, new_parameters = _list_parameters(*old_parameter_owners), _list_parameters(*new_parameter_owners)
     for key in dict.fromkeys((*old_parameters, *new_parameters)):
         before, after = old_parameters.get(key), new_parameters.get(key)
         if before is not None and after is not None:
-            yield from _compare_parameter(scope.create_nested_scope(after.location), before, after)
+            yield from _compare_parameter(compared_part.create_nested_part(after.location), before, after)
         elif before is not None:
-            yield scope.create_nested_scope(before.location).build_change(
-                _choose_rule_of_removal(scope, before), before.node, None
+            yield compared_part.create_nested_part(before.location).build_change(
+                _choose_rule_of_removal(compared_part, before), before.node, None
             )
         elif after is not None:
-            yield scope.create_nested_scope(after.location).build_change(
-                _choose_rule_of_addition(scope, after), None, after.node
+            yield compared_part.create_nested_part(after.location).build_change(
+                _choose_rule_of_addition(compared_part, after), None, after.node
             )
 
 
@@ -90,14 +90,14 @@ def _list_parameters(
     return found
 
 
-def _choose_rule_of_removal(scope: ComparisonScope, parameter: _ParameterVersion) -> str:
-    if scope.is_callback:
+def _choose_rule_of_removal(compared_part: ComparedPart, parameter: _ParameterVersion) -> str:
+    if compared_part.is_callback:
         return "callback-parameter-removed"
     return "request-parameter-removed-with-deprecation" if parameter.is_deprecated else "request-parameter-removed"
 
 
-def _choose_rule_of_addition(scope: ComparisonScope, parameter: _ParameterVersion) -> str:
-    if scope.is_callback:
+def _choose_rule_of_addition(compared_part: ComparedPart, parameter: _ParameterVersion) -> str:
+    if compared_part.is_callback:
         return "callback-parameter-added"
     if parameter.node.get_value("in") == "path":
         return "new-request-path-parameter"
@@ -108,44 +108,46 @@ def _choose_rule_of_addition(scope: ComparisonScope, parameter: _ParameterVersio
 
 
 def _compare_parameter(
-    scope: ComparisonScope, old_parameter: _ParameterVersion, new_parameter: _ParameterVersion
+    compared_part: ComparedPart, old_parameter: _ParameterVersion, new_parameter: _ParameterVersion
 ) -> Iterator[DriftChange]:
-    kind = "callback-parameter" if scope.is_callback else "request-parameter"
-    if old_parameter.is_required != new_parameter.is_required and not scope.is_callback:
+    kind = "callback-parameter" if compared_part.is_callback else "request-parameter"
+    if old_parameter.is_required != new_parameter.is_required and not compared_part.is_callback:
         need = "required" if new_parameter.is_required else "optional"
-        yield scope.build_change(
+        yield compared_part.build_change(
             f"{kind}-became-{need}", old_parameter.node.get_child("required"), new_parameter.node.get_child("required")
         )
     if old_parameter.is_deprecated != new_parameter.is_deprecated:
         action = "deprecated" if new_parameter.is_deprecated else "reactivated"
-        yield scope.build_change(
+        yield compared_part.build_change(
             f"{kind}-{action}", old_parameter.node.get_child("deprecated"), new_parameter.node.get_child("deprecated")
         )
-    if old_parameter.style_and_explode != new_parameter.style_and_explode and not scope.is_callback:
-        yield scope.build_change(
+    if old_parameter.style_and_explode != new_parameter.style_and_explode and not compared_part.is_callback:
+        yield compared_part.build_change(
             "request-parameter-style-changed",
             old_parameter.node,
             new_parameter.node,
             old=old_parameter.style_and_explode,
             new=new_parameter.style_and_explode,
         )
-    scope = replace(scope, is_text=not new_parameter.node.get_child("content").exists)
+    compared_part = replace(compared_part, is_text=not new_parameter.node.get_child("content").exists)
     changes = [
         change
-        for change in compare_schemas(scope, kind, old_parameter.schema, new_parameter.schema)
+        for change in compare_schemas(compared_part, kind, old_parameter.schema, new_parameter.schema)
         if not (change.rule in _DEFAULT_VALUE_RULES and old_parameter.is_required and new_parameter.is_required)
     ]
     narrowing = _TYPE_RULES & {change.rule for change in changes}
-    accepts_one_value = bool(narrowing) and _accepts_one_value(scope, old_parameter, new_parameter)
+    accepts_one_value = bool(narrowing) and _accepts_one_value(compared_part, old_parameter, new_parameter)
     for change in changes:
         if accepts_one_value and change.rule in _TYPE_RULES:
-            yield scope.build_change("request-parameter-type-generalized", old_parameter.schema, new_parameter.schema)
+            yield compared_part.build_change(
+                "request-parameter-type-generalized", old_parameter.schema, new_parameter.schema
+            )
         else:
             yield change
 
 
 def _accepts_one_value(
-    scope: ComparisonScope, old_parameter: _ParameterVersion, new_parameter: _ParameterVersion
+    compared_part: ComparedPart, old_parameter: _ParameterVersion, new_parameter: _ParameterVersion
 ) -> bool:
     """Whether a single value became a list in which each value is sent as `name=value`, as the single value was."""
     schema = new_parameter.schema.resolve_references()
@@ -153,7 +155,7 @@ def _accepts_one_value(
     is_list = types == "array" or (isinstance(types, list) and all(one in ("array", "null") for one in types))
     if not is_list or new_parameter.style_and_explode != ("form", True):
         return False
-    item_changes = compare_schemas(scope, "request-parameter", old_parameter.schema, schema.get_child("items"))
+    item_changes = compare_schemas(compared_part, "request-parameter", old_parameter.schema, schema.get_child("items"))
     return all(
         change.level is DriftLevel.COMPATIBLE or change.rule == "request-parameter-became-not-nullable"
         for change in item_changes

@@ -27,50 +27,70 @@ class SchemaChangeEffect(Enum):
 class SchemaKind(NamedTuple):
     """A kind of schema in an OpenAPI document. The kind depends on where the schema is used."""
 
-    id_prefix: str
+    rule_id_prefix: str
     """Start of the ids of the rules for this kind."""
     label: str
     """Subject of the descriptions of the rules for this kind."""
     is_sent_by_client: bool
     """Whether the client sends the value rather than receives it."""
-    property_kind: str
-    """The `id_prefix` of the kind that properties and items of such a schema have."""
+    property_rule_id_prefix: str
+    """The `rule_id_prefix` of the kind that properties and items of such a schema have."""
 
     @property
     def message_type(self) -> str:
         """The message that contains the schema: "request", "response" or "callback"."""
-        return self.id_prefix.partition("-")[0]
+        return self.rule_id_prefix.partition("-")[0]
 
 
-SCHEMA_KIND_BY_ID_PREFIX = {
-    kind.id_prefix: kind
+SCHEMA_KIND_BY_RULE_ID_PREFIX = {
+    kind.rule_id_prefix: kind
     for kind in (
-        SchemaKind("request-body", "Request body", is_sent_by_client=True, property_kind="request-property"),
-        SchemaKind("request-property", "Request property", is_sent_by_client=True, property_kind="request-property"),
+        SchemaKind("request-body", "Request body", is_sent_by_client=True, property_rule_id_prefix="request-property"),
         SchemaKind(
-            "request-parameter", "Request parameter", is_sent_by_client=True, property_kind="request-parameter-property"
+            "request-property", "Request property", is_sent_by_client=True, property_rule_id_prefix="request-property"
+        ),
+        SchemaKind(
+            "request-parameter",
+            "Request parameter",
+            is_sent_by_client=True,
+            property_rule_id_prefix="request-parameter-property",
         ),
         SchemaKind(
             "request-parameter-property",
             "Property of a request parameter",
             is_sent_by_client=True,
-            property_kind="request-parameter-property",
-        ),
-        SchemaKind("response-body", "Response body", is_sent_by_client=False, property_kind="response-property"),
-        SchemaKind(
-            "response-property", "Response property", is_sent_by_client=False, property_kind="response-property"
-        ),
-        SchemaKind("response-header", "Response header", is_sent_by_client=False, property_kind="response-property"),
-        SchemaKind("callback-body", "Callback body", is_sent_by_client=False, property_kind="callback-property"),
-        SchemaKind(
-            "callback-property", "Callback property", is_sent_by_client=False, property_kind="callback-property"
+            property_rule_id_prefix="request-parameter-property",
         ),
         SchemaKind(
-            "callback-parameter", "Callback parameter", is_sent_by_client=False, property_kind="callback-property"
+            "response-body", "Response body", is_sent_by_client=False, property_rule_id_prefix="response-property"
+        ),
+        SchemaKind(
+            "response-property",
+            "Response property",
+            is_sent_by_client=False,
+            property_rule_id_prefix="response-property",
+        ),
+        SchemaKind(
+            "response-header", "Response header", is_sent_by_client=False, property_rule_id_prefix="response-property"
+        ),
+        SchemaKind(
+            "callback-body", "Callback body", is_sent_by_client=False, property_rule_id_prefix="callback-property"
+        ),
+        SchemaKind(
+            "callback-property",
+            "Callback property",
+            is_sent_by_client=False,
+            property_rule_id_prefix="callback-property",
+        ),
+        SchemaKind(
+            "callback-parameter",
+            "Callback parameter",
+            is_sent_by_client=False,
+            property_rule_id_prefix="callback-property",
         ),
     )
 }
-"""All kinds of schemas by `id_prefix`."""
+"""All kinds of schemas by `rule_id_prefix`."""
 
 RULE_NAME_BY_BOUND_KEYWORD = {
     "maximum": "max",
@@ -109,10 +129,10 @@ RULE_NAME_BY_BRANCH_KEYWORD = {"oneOf": "one-of", "anyOf": "any-of", "allOf": "a
 """Keywords whose value is a list of schemas, with their names in rule ids."""
 
 
-class _SchemaAction(NamedTuple):
+class _SchemaChange(NamedTuple):
     """A change of a schema that has a rule for every kind of schema."""
 
-    id_suffix: str
+    rule_id_suffix: str
     effect: SchemaChangeEffect
     description: str
 
@@ -120,67 +140,67 @@ class _SchemaAction(NamedTuple):
 _NARROWS, _WIDENS = SchemaChangeEffect.NARROWS, SchemaChangeEffect.WIDENS
 _CHANGES, _NONE = SchemaChangeEffect.CHANGES, SchemaChangeEffect.NONE
 
-_STANDALONE_SCHEMA_ACTIONS = (
-    _SchemaAction("all-of-added", _NARROWS, "a schema was added to allOf"),
-    _SchemaAction("all-of-removed", _WIDENS, "a schema was removed from allOf"),
-    _SchemaAction("prefix-items-added", _WIDENS, "an item was added to prefixItems"),
-    _SchemaAction("prefix-items-removed", _NARROWS, "an item was removed from prefixItems"),
-    _SchemaAction("wrapped-in-one-of", _CHANGES, "the schema was replaced by a oneOf that contains it"),
-    _SchemaAction("unwrapped-from-one-of", _CHANGES, "oneOf was replaced by a single schema"),
-    _SchemaAction("type-generalized", _WIDENS, "the type or format allows more values"),
-    _SchemaAction("type-specialized", _NARROWS, "the type or format allows fewer values"),
-    _SchemaAction("type-changed", _CHANGES, "the type or format was changed"),
-    _SchemaAction("type-compatible", _NONE, "the type was changed, but every value is sent as text"),
-    _SchemaAction("list-of-types-widened", _WIDENS, "a type was added to the allowed types"),
-    _SchemaAction("list-of-types-narrowed", _NARROWS, "a type was removed from the allowed types"),
-    _SchemaAction("became-nullable", _WIDENS, "null is now allowed"),
-    _SchemaAction("became-not-nullable", _NARROWS, "null is no longer allowed"),
-    _SchemaAction("enum-value-added", _WIDENS, "values were added to the enum"),
-    _SchemaAction("enum-value-removed", _NARROWS, "values were removed from the enum"),
-    _SchemaAction("became-enum", _NARROWS, "the values were restricted to an enum"),
-    _SchemaAction("enum-unset", _WIDENS, "the values are no longer restricted to an enum"),
-    _SchemaAction("pattern-generalized", _WIDENS, "the pattern now matches every value"),
-    _SchemaAction("unique-items-set", _NARROWS, "items must now be unique"),
-    _SchemaAction("unique-items-unset", _WIDENS, "items no longer have to be unique"),
-    _SchemaAction("additional-properties-forbidden", _NARROWS, "additional properties are no longer allowed"),
-    _SchemaAction("additional-properties-allowed", _WIDENS, "additional properties are now allowed"),
-    _SchemaAction("content-media-type-changed", _CHANGES, "contentMediaType was changed"),
-    _SchemaAction("content-encoding-changed", _CHANGES, "contentEncoding was changed"),
-    _SchemaAction("default-value-added", _NONE, "a default value was added"),
-    _SchemaAction("default-value-removed", _NONE, "the default value was removed"),
-    _SchemaAction("default-value-changed", _NONE, "the default value was changed"),
-    _SchemaAction("discriminator-added", _NONE, "a discriminator was added"),
-    _SchemaAction("discriminator-removed", _NONE, "the discriminator was removed"),
-    _SchemaAction("discriminator-property-name-changed", _NONE, "the discriminator uses another property"),
-    _SchemaAction("discriminator-mapping-added", _NONE, "a value was added to the mapping of the discriminator"),
-    _SchemaAction("discriminator-mapping-deleted", _NONE, "a value was removed from the mapping of the discriminator"),
-    _SchemaAction("discriminator-mapping-changed", _NONE, "the discriminator maps a value to another schema"),
-    _SchemaAction("deprecated", _NONE, "it was deprecated"),
-    _SchemaAction("deprecated-with-sunset", _NONE, "it was deprecated, with a date of removal"),
-    _SchemaAction("reactivated", _NONE, "it is no longer deprecated"),
-    _SchemaAction("advice-changed", _NONE, "the documented advice (x-advice) was changed"),
+_OTHER_SCHEMA_CHANGES = (
+    _SchemaChange("all-of-added", _NARROWS, "a schema was added to allOf"),
+    _SchemaChange("all-of-removed", _WIDENS, "a schema was removed from allOf"),
+    _SchemaChange("prefix-items-added", _WIDENS, "an item was added to prefixItems"),
+    _SchemaChange("prefix-items-removed", _NARROWS, "an item was removed from prefixItems"),
+    _SchemaChange("wrapped-in-one-of", _CHANGES, "the schema was replaced by a oneOf that contains it"),
+    _SchemaChange("unwrapped-from-one-of", _CHANGES, "oneOf was replaced by a single schema"),
+    _SchemaChange("type-generalized", _WIDENS, "the type or format allows more values"),
+    _SchemaChange("type-specialized", _NARROWS, "the type or format allows fewer values"),
+    _SchemaChange("type-changed", _CHANGES, "the type or format was changed"),
+    _SchemaChange("type-compatible", _NONE, "the type was changed, but every value is sent as text"),
+    _SchemaChange("list-of-types-widened", _WIDENS, "a type was added to the allowed types"),
+    _SchemaChange("list-of-types-narrowed", _NARROWS, "a type was removed from the allowed types"),
+    _SchemaChange("became-nullable", _WIDENS, "null is now allowed"),
+    _SchemaChange("became-not-nullable", _NARROWS, "null is no longer allowed"),
+    _SchemaChange("enum-value-added", _WIDENS, "values were added to the enum"),
+    _SchemaChange("enum-value-removed", _NARROWS, "values were removed from the enum"),
+    _SchemaChange("became-enum", _NARROWS, "the values were restricted to an enum"),
+    _SchemaChange("enum-unset", _WIDENS, "the values are no longer restricted to an enum"),
+    _SchemaChange("pattern-generalized", _WIDENS, "the pattern now matches every value"),
+    _SchemaChange("unique-items-set", _NARROWS, "items must now be unique"),
+    _SchemaChange("unique-items-unset", _WIDENS, "items no longer have to be unique"),
+    _SchemaChange("additional-properties-forbidden", _NARROWS, "additional properties are no longer allowed"),
+    _SchemaChange("additional-properties-allowed", _WIDENS, "additional properties are now allowed"),
+    _SchemaChange("content-media-type-changed", _CHANGES, "contentMediaType was changed"),
+    _SchemaChange("content-encoding-changed", _CHANGES, "contentEncoding was changed"),
+    _SchemaChange("default-value-added", _NONE, "a default value was added"),
+    _SchemaChange("default-value-removed", _NONE, "the default value was removed"),
+    _SchemaChange("default-value-changed", _NONE, "the default value was changed"),
+    _SchemaChange("discriminator-added", _NONE, "a discriminator was added"),
+    _SchemaChange("discriminator-removed", _NONE, "the discriminator was removed"),
+    _SchemaChange("discriminator-property-name-changed", _NONE, "the discriminator uses another property"),
+    _SchemaChange("discriminator-mapping-added", _NONE, "a value was added to the mapping of the discriminator"),
+    _SchemaChange("discriminator-mapping-deleted", _NONE, "a value was removed from the mapping of the discriminator"),
+    _SchemaChange("discriminator-mapping-changed", _NONE, "the discriminator maps a value to another schema"),
+    _SchemaChange("deprecated", _NONE, "it was deprecated"),
+    _SchemaChange("deprecated-with-sunset", _NONE, "it was deprecated, with a date of removal"),
+    _SchemaChange("reactivated", _NONE, "it is no longer deprecated"),
+    _SchemaChange("advice-changed", _NONE, "the documented advice (x-advice) was changed"),
 )
 
 
-def _iterate_schema_actions() -> Iterator[_SchemaAction]:
+def _iterate_schema_changes() -> Iterator[_SchemaChange]:
     for keyword, name in RULE_NAME_BY_BOUND_KEYWORD.items():
         is_upper = keyword.lower().startswith(("max", "exclusivemax"))
         raising, lowering = (_WIDENS, _NARROWS) if is_upper else (_NARROWS, _WIDENS)
-        yield _SchemaAction(f"{name}-increased", raising, f"{keyword} was increased")
-        yield _SchemaAction(f"{name}-decreased", lowering, f"{keyword} was decreased")
+        yield _SchemaChange(f"{name}-increased", raising, f"{keyword} was increased")
+        yield _SchemaChange(f"{name}-decreased", lowering, f"{keyword} was decreased")
         if keyword != "minContains":  # it has a default, so that it is never without a value
-            yield _SchemaAction(f"{name}-set", _NARROWS, f"{keyword} was added")
-            yield _SchemaAction(f"{name}-unset", _WIDENS, f"{keyword} was removed")
+            yield _SchemaChange(f"{name}-set", _NARROWS, f"{keyword} was added")
+            yield _SchemaChange(f"{name}-unset", _WIDENS, f"{keyword} was removed")
     for keyword, name in RULE_NAME_BY_ASSERTION_KEYWORD.items():
-        yield _SchemaAction(f"{name}-added", _NARROWS, f"the {keyword!r} keyword was added")
-        yield _SchemaAction(f"{name}-removed", _WIDENS, f"the {keyword!r} keyword was removed")
-        yield _SchemaAction(f"{name}-changed", _CHANGES, f"the {keyword!r} keyword was changed")
+        yield _SchemaChange(f"{name}-added", _NARROWS, f"the {keyword!r} keyword was added")
+        yield _SchemaChange(f"{name}-removed", _WIDENS, f"the {keyword!r} keyword was removed")
+        yield _SchemaChange(f"{name}-changed", _CHANGES, f"the {keyword!r} keyword was changed")
     for keyword, name in (("oneOf", "one-of"), ("anyOf", "any-of")):
-        yield _SchemaAction(f"{name}-added", _WIDENS, f"a schema was added to {keyword}")
-        yield _SchemaAction(f"{name}-removed", _NARROWS, f"a schema was removed from {keyword}")
-        yield _SchemaAction(f"{name}-set", _NARROWS, f"the {keyword!r} keyword was added")
-        yield _SchemaAction(f"{name}-unset", _WIDENS, f"the {keyword!r} keyword was removed")
-    yield from _STANDALONE_SCHEMA_ACTIONS
+        yield _SchemaChange(f"{name}-added", _WIDENS, f"a schema was added to {keyword}")
+        yield _SchemaChange(f"{name}-removed", _NARROWS, f"a schema was removed from {keyword}")
+        yield _SchemaChange(f"{name}-set", _NARROWS, f"the {keyword!r} keyword was added")
+        yield _SchemaChange(f"{name}-unset", _WIDENS, f"the {keyword!r} keyword was removed")
+    yield from _OTHER_SCHEMA_CHANGES
 
 
 _LEVEL_BY_EFFECT = {
@@ -208,35 +228,35 @@ _SCHEMA_KINDS_WITHOUT_TYPE_SPECIALIZED_RULE = ("request-body", "request-property
 """Kinds for which oasdiff reports fewer allowed types as type-changed."""
 
 
-def build_rule_id(schema_kind: SchemaKind, action_suffix: str) -> str:
+def build_rule_id(schema_kind: SchemaKind, rule_id_suffix: str) -> str:
     """Return the id of the rule for a change of a schema.
 
     Args:
         schema_kind: the kind of the schema.
-        action_suffix: the end of the rule id that describes the change, such as "max-increased".
+        rule_id_suffix: the end of the rule id that describes the change, such as "max-increased".
     """
-    name = f"{schema_kind.id_prefix}-{action_suffix}"
+    name = f"{schema_kind.rule_id_prefix}-{rule_id_suffix}"
     return _OASDIFF_ID_BY_RULE_ID.get(name, name)
 
 
 def _build_keyword_rules() -> Iterator[DriftRule]:
-    for kind in SCHEMA_KIND_BY_ID_PREFIX.values():
-        for action in _iterate_schema_actions():
-            if _has_own_rule(kind, action.id_suffix):
-                name = build_rule_id(kind, action.id_suffix)
+    for kind in SCHEMA_KIND_BY_RULE_ID_PREFIX.values():
+        for action in _iterate_schema_changes():
+            if _has_own_rule(kind, action.rule_id_suffix):
+                name = build_rule_id(kind, action.rule_id_suffix)
                 level = _determine_level(name, kind, action.effect)
                 yield _build_rule(name, level, f"{kind.label}: {action.description}")
 
 
-def _has_own_rule(schema_kind: SchemaKind, action_suffix: str) -> bool:
+def _has_own_rule(schema_kind: SchemaKind, rule_id_suffix: str) -> bool:
     """Whether the change has a rule of its own for this kind, because oasdiff distinguishes it there."""
-    if action_suffix == "type-specialized":
-        return schema_kind.id_prefix not in _SCHEMA_KINDS_WITHOUT_TYPE_SPECIALIZED_RULE
-    if action_suffix == "type-compatible":
-        return not schema_kind.id_prefix.startswith("request-parameter")
-    if action_suffix == "deprecated-with-sunset":
-        return schema_kind.id_prefix in SCHEMA_KINDS_WITH_SUNSET_RULE
-    return action_suffix != "pattern-generalized" or schema_kind.is_sent_by_client
+    if rule_id_suffix == "type-specialized":
+        return schema_kind.rule_id_prefix not in _SCHEMA_KINDS_WITHOUT_TYPE_SPECIALIZED_RULE
+    if rule_id_suffix == "type-compatible":
+        return not schema_kind.rule_id_prefix.startswith("request-parameter")
+    if rule_id_suffix == "deprecated-with-sunset":
+        return schema_kind.rule_id_prefix in SCHEMA_KINDS_WITH_SUNSET_RULE
+    return rule_id_suffix != "pattern-generalized" or schema_kind.is_sent_by_client
 
 
 def _determine_level(rule_id: str, schema_kind: SchemaKind, effect: SchemaChangeEffect) -> DriftLevel:
@@ -254,8 +274,8 @@ def _build_rule(rule_id: str, level: DriftLevel, description: str) -> DriftRule:
 
 def _build_property_rules() -> Iterator[DriftRule]:
     """Yield the rules for properties that are added, removed, or become required or optional."""
-    for kind in (kind for kind in SCHEMA_KIND_BY_ID_PREFIX.values() if kind.id_prefix.endswith("-property")):
-        prefix, noun = kind.id_prefix, kind.label.lower()
+    for kind in (kind for kind in SCHEMA_KIND_BY_RULE_ID_PREFIX.values() if kind.rule_id_prefix.endswith("-property")):
+        prefix, noun = kind.rule_id_prefix, kind.label.lower()
         yield from (
             _build_sent_property_rules(prefix, noun)
             if kind.is_sent_by_client

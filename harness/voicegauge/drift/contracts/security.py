@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from voicegauge.drift.contracts.compared_part import ComparedPart
 from voicegauge.drift.contracts.document_node import DocumentNode, encode_canonical_json
-from voicegauge.drift.contracts.scope import ComparisonScope
 from voicegauge.drift.report import DriftChange
 
 _CREDENTIAL_KEYWORDS = ("in", "name", "scheme")
@@ -23,12 +23,12 @@ class _SecurityRequirement(NamedTuple):
     """The required OAuth scopes by security scheme."""
 
 
-_Requirements = dict[frozenset[bytes], _SecurityRequirement]
+_SecurityAlternatives = dict[frozenset[bytes], _SecurityRequirement]
 """The alternatives by their security schemes. An empty set of schemes allows requests without authentication."""
 
 
 def compare_security(
-    scope: ComparisonScope, operation_nodes: NodePair, document_roots: NodePair
+    compared_part: ComparedPart, operation_nodes: NodePair, document_roots: NodePair
 ) -> Iterator[DriftChange]:
     """Yield the changes of the authentication methods of an operation. The document's `security` is the default."""
     has_own = [operation.get_child("security").exists for operation in operation_nodes]
@@ -40,7 +40,7 @@ def compare_security(
     old, new = (
         _read_requirements(node, root, document_roots) for node, root in zip(nodes, document_roots, strict=True)
     )
-    nested = scope.create_nested_scope("security")
+    nested = compared_part.create_nested_part("security")
     if _allows_requests_without_key(old) != _allows_requests_without_key(new):
         rule = "security-became-optional" if _allows_requests_without_key(new) else "security-became-required"
         yield nested.build_change(rule, nodes[0], nodes[1])
@@ -49,24 +49,29 @@ def compare_security(
     yield from _compare_requirements(nested, prefix, old, new)
 
 
-def _allows_requests_without_key(requirements: _Requirements) -> bool:
+def _allows_requests_without_key(requirements: _SecurityAlternatives) -> bool:
     return not requirements or frozenset() in requirements
 
 
 def _compare_requirements(
-    scope: ComparisonScope, rule_id_prefix: str, old_requirements: _Requirements, new_requirements: _Requirements
+    compared_part: ComparedPart,
+    rule_id_prefix: str,
+    old_requirements: _SecurityAlternatives,
+    new_requirements: _SecurityAlternatives,
 ) -> Iterator[DriftChange]:
     for key in dict.fromkeys((*old_requirements, *new_requirements)):
         if key and key not in new_requirements:
-            yield scope.build_change(f"{rule_id_prefix}-removed", old_requirements[key].node, None)
+            yield compared_part.build_change(f"{rule_id_prefix}-removed", old_requirements[key].node, None)
         elif key and key not in old_requirements:
-            yield scope.build_change(f"{rule_id_prefix}-added", None, new_requirements[key].node)
+            yield compared_part.build_change(f"{rule_id_prefix}-added", None, new_requirements[key].node)
         elif key:
-            yield from _compare_scopes(scope, rule_id_prefix, old_requirements[key], new_requirements[key])
+            yield from _compare_oauth_scopes(
+                compared_part, rule_id_prefix, old_requirements[key], new_requirements[key]
+            )
 
 
-def _compare_scopes(
-    scope: ComparisonScope,
+def _compare_oauth_scopes(
+    compared_part: ComparedPart,
     rule_id_prefix: str,
     old_requirement: _SecurityRequirement,
     new_requirement: _SecurityRequirement,
@@ -75,16 +80,16 @@ def _compare_scopes(
         after = new_requirement.scopes_by_scheme[scheme]
         for name in dict.fromkeys((*before, *after)):
             if name not in after:
-                yield scope.build_change(
+                yield compared_part.build_change(
                     f"{rule_id_prefix}-scope-removed", old_requirement.node, new_requirement.node, old=name
                 )
             elif name not in before:
-                yield scope.build_change(
+                yield compared_part.build_change(
                     f"{rule_id_prefix}-scope-added", old_requirement.node, new_requirement.node, new=name
                 )
 
 
-def _read_requirements(security: DocumentNode, root: DocumentNode, document_roots: NodePair) -> _Requirements:
+def _read_requirements(security: DocumentNode, root: DocumentNode, document_roots: NodePair) -> _SecurityAlternatives:
     requirements = {}
     for _, alternative in security.iterate_children():
         scopes = {
@@ -121,7 +126,7 @@ def _encode_scheme_content(scheme: DocumentNode) -> bytes:
 
 
 def compare_security_schemes(
-    scope: ComparisonScope, old_node: DocumentNode, new_node: DocumentNode
+    compared_part: ComparedPart, old_node: DocumentNode, new_node: DocumentNode
 ) -> Iterator[DriftChange]:
     """Yield the changes of security schemes, except for those that were only renamed."""
     old_schemes, new_schemes = _list_security_schemes(old_node), _list_security_schemes(new_node)
@@ -129,7 +134,7 @@ def compare_security_schemes(
         {_encode_scheme_content(node) for node in schemes.values()} for schemes in (old_schemes, new_schemes)
     )
     for name in dict.fromkeys((*old_schemes, *new_schemes)):
-        nested = scope.create_nested_scope(f"security scheme {name}")
+        nested = compared_part.create_nested_part(f"security scheme {name}")
         if name not in new_schemes:
             if _encode_scheme_content(old_schemes[name]) not in new_contents:
                 yield nested.build_change("api-security-component-removed", old_schemes[name], None)
@@ -140,10 +145,12 @@ def compare_security_schemes(
             yield from _compare_scheme(nested, old_schemes[name], new_schemes[name])
 
 
-def _compare_scheme(scope: ComparisonScope, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
+def _compare_scheme(
+    compared_part: ComparedPart, old_node: DocumentNode, new_node: DocumentNode
+) -> Iterator[DriftChange]:
     if old_node.get_value("type") != new_node.get_value("type"):
         values = {"old": old_node.get_value("type"), "new": new_node.get_value("type")}
-        yield scope.build_change(
+        yield compared_part.build_change(
             "api-security-component-type-changed", old_node.get_child("type"), new_node.get_child("type"), **values
         )
     before, after = (
@@ -151,11 +158,11 @@ def _compare_scheme(scope: ComparisonScope, old_node: DocumentNode, new_node: Do
     )
     if before != after:
         values = {"old": _describe_credential(before), "new": _describe_credential(after)}
-        yield scope.build_change("api-security-component-location-changed", old_node, new_node, **values)
+        yield compared_part.build_change("api-security-component-location-changed", old_node, new_node, **values)
     old_flows, new_flows = (dict(node.get_child("flows").iterate_children()) for node in (old_node, new_node))
     for name, flow in old_flows.items():
         if name in new_flows:
-            yield from _compare_flow(scope, flow, new_flows[name])
+            yield from _compare_oauth_flow(compared_part, flow, new_flows[name])
 
 
 def _get_credential_value(keyword: str, scheme: DocumentNode) -> str:
@@ -168,16 +175,22 @@ def _describe_credential(value_by_keyword: dict[str, str]) -> str:
     return " ".join(value for value in value_by_keyword.values() if value)
 
 
-def _compare_flow(scope: ComparisonScope, old_node: DocumentNode, new_node: DocumentNode) -> Iterator[DriftChange]:
+def _compare_oauth_flow(
+    compared_part: ComparedPart, old_node: DocumentNode, new_node: DocumentNode
+) -> Iterator[DriftChange]:
     for key, name in (("authorizationUrl", "oauth-url"), ("tokenUrl", "oauth-token-url")):
         before, after = old_node.get_child(key), new_node.get_child(key)
         values = {"old": old_node.get_value(key), "new": new_node.get_value(key)}
         if values["old"] != values["new"]:
-            yield scope.build_change(f"api-security-component-{name}-changed", before, after, **values)
+            yield compared_part.build_change(f"api-security-component-{name}-changed", before, after, **values)
     old_scopes, new_scopes = old_node.get_child("scopes"), new_node.get_child("scopes")
     before_names, after_names = (dict(node.iterate_children()) for node in (old_scopes, new_scopes))
     for name in dict.fromkeys((*before_names, *after_names)):
         if name not in after_names:
-            yield scope.build_change("api-security-component-oauth-scope-removed", old_scopes, new_scopes, old=name)
+            yield compared_part.build_change(
+                "api-security-component-oauth-scope-removed", old_scopes, new_scopes, old=name
+            )
         elif name not in before_names:
-            yield scope.build_change("api-security-component-oauth-scope-added", old_scopes, new_scopes, new=name)
+            yield compared_part.build_change(
+                "api-security-component-oauth-scope-added", old_scopes, new_scopes, new=name
+            )

@@ -80,24 +80,24 @@ class OfficialDriftReport(Record, frozen=True, kw_only=True):
         return any(one.problem is not None for one in self.comparisons)
 
 
-def find_official_document(contract: Contract, place: str | None = None) -> OfficialDocument | None:
+def find_official_document(contract: Contract, path_or_url: str | None = None) -> OfficialDocument | None:
     """Return the source of the contract that is an OpenAPI document, and where to read it; `None` if none is known.
 
     Args:
         contract: the contract.
-        place: file or URL of the document that the user has. If no source has the URL of an OpenAPI document, it is
-            taken for the source of most operations of the contract.
+        path_or_url: file or URL of the document, instead of the URL that the contract states. If no source of the
+            contract has the URL of an OpenAPI document, the document counts as the source that most operations name.
     """
     sources = contract.provider.sources
     for name, source in sources.items():
         if source.openapi_url is not None:
-            return OfficialDocument(name, place or source.openapi_url)
-    if place is None or not sources:
+            return OfficialDocument(name, path_or_url or source.openapi_url)
+    if path_or_url is None or not sources:
         return None
     path_items = contract.document.data.get("paths", {}).values()
     operations = [path_item[method] for path_item in path_items for method in path_item if method in HTTP_METHODS]
     counts = Counter(operation.get("x-source", {}).get("document") for operation in operations)
-    return OfficialDocument(max(sources, key=lambda name: counts[name]), place)
+    return OfficialDocument(max(sources, key=lambda name: counts[name]), path_or_url)
 
 
 def compare_with_official_document(contract: Contract, official: OfficialDocument, path: Path) -> OfficialComparison:

@@ -53,15 +53,15 @@ def compare_body_with_schema(recorded_exchange: RecordedExchange, media_type: Me
 
 
 def _build_error_change(recorded_exchange: RecordedExchange, error: SchemaError) -> Iterator[DriftChange]:
-    tokens = [unescape_pointer_token(token) for token in error.pointer.split("/")[1:]]
-    value = read_pointer(recorded_exchange.json_body, tokens)
+    pointer_tokens = [unescape_pointer_token(token) for token in error.pointer.split("/")[1:]]
+    value = read_pointer(recorded_exchange.json_body, pointer_tokens)
     rule = _choose_rule(recorded_exchange, error, value)
     if isinstance(value, str) and MASK in value and rule != "observed-type-undocumented":
         return  # only the type of a redacted value is known: the value was a string
     yield build_contradiction(
         recorded_exchange,
         rule,
-        f"{recorded_exchange.status} body#{_generalize_path(recorded_exchange.json_body, tokens)}",
+        f"{recorded_exchange.status} body#{_generalize_path(recorded_exchange.json_body, pointer_tokens)}",
         pointer=error.schema_pointer,
         exchange_part=f"/response/content/text#{error.pointer}",
         value=error.message if rule == "observed-field-missing" else value,
@@ -82,8 +82,8 @@ def _choose_rule(recorded_exchange: RecordedExchange, error: SchemaError, value:
 
 
 def _find_schemas_at(recorded_exchange: RecordedExchange, pointer: str) -> list[LocatedSchema]:
-    tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
-    schema = read_pointer(recorded_exchange.contract.document.data, tokens)
+    pointer_tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
+    schema = read_pointer(recorded_exchange.contract.document.data, pointer_tokens)
     return [] if schema is MISSING else find_applicable_schemas(recorded_exchange.contract.schemas, schema, pointer)
 
 
@@ -97,10 +97,10 @@ def _has_type(value: Any, type_names: set[str]) -> bool:
     return name in type_names or (name == "number" and "integer" in type_names)
 
 
-def _generalize_path(value: Any, tokens: list[str]) -> str:
-    """Return the path of `tokens`, in which `*` replaces list indices: the same error in each entry is one change."""
+def _generalize_path(value: Any, pointer_tokens: list[str]) -> str:
+    """Return the path of a value with `*` in place of list indices, so that an error in all items is one change."""
     path = ""
-    for index, token in enumerate(tokens):
-        parent = read_pointer(value, tokens[:index])
+    for index, token in enumerate(pointer_tokens):
+        parent = read_pointer(value, pointer_tokens[:index])
         path += f"/{ANY_INDEX}" if isinstance(parent, list) else f"/{escape_pointer_token(token)}"
     return path

@@ -67,9 +67,9 @@ def _covers_contradiction(dispute: Dispute, recorded_exchange: RecordedExchange,
 def _list_schema_pointers(contract: Contract, dispute: Dispute, location: str) -> list[str]:
     """Return the pointers to the schema of a dispute. References in a schema can be resolved only by its position."""
     found = []
-    tokens = [unescape_pointer_token(token) for token in location.split("/")[1:]]
+    pointer_tokens = [unescape_pointer_token(token) for token in location.split("/")[1:]]
     for key in ("x-source", "source"):
-        entries = read_pointer(contract.document.data, [*tokens, key, "disputed"])
+        entries = read_pointer(contract.document.data, [*pointer_tokens, key, "disputed"])
         for index, entry in enumerate(entries if isinstance(entries, list) else ()):
             if entry.get("claim") == dispute.claim and entry.get("schema") == dispute.schema:
                 found.append(f"{location}/{key}/disputed/{index}/schema")

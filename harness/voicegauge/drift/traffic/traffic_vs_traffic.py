@@ -88,10 +88,10 @@ def _list_separately_compared_paths(responses: Iterable[PairedResponses]) -> set
 
 def _find_documented_scalars(media_type: MediaType, path: str) -> frozenset[JsonScalar]:
     """Return the scalar values that schemas and examples document for the field at `path`."""
-    tokens = [unescape_pointer_token(token) for token in path.split("/")[1:]]
-    found = find_documented_values(media_type, tokens)
+    pointer_tokens = [unescape_pointer_token(token) for token in path.split("/")[1:]]
+    found = find_documented_values(media_type, pointer_tokens)
     for example in media_type.examples:
-        value = read_pointer(example.value, ["0" if token == ANY_INDEX else token for token in tokens])
+        value = read_pointer(example.value, ["0" if token == ANY_INDEX else token for token in pointer_tokens])
         if value is not MISSING and get_json_type(value) in ("string", "number", "boolean"):
             found.add(value)
     return frozenset(found)

@@ -140,7 +140,7 @@ def read_synthesis_request(
     documented_format = _find_documented_format(request, target, requested_format)
     rate = response_audio.sample_rate_hz or emulation.sample_rate_hz
     if documented_format is not None:
-        documented_format = documented_format.at_sample_rate(read_field(request, target, "sample_rate"))
+        documented_format = documented_format.replace_sample_rate(read_field(request, target, "sample_rate"))
         rate = min(max(documented_format.sample_rate_hz or rate, MIN_SAMPLE_RATE_HZ), MAX_SAMPLE_RATE_HZ)
     text = (text or "Nothing.")[:MAX_TEXT_CHARACTERS]
     return SynthesisRequest(

@@ -85,10 +85,10 @@ def _split_into_requests(request: ParsedRequest, batch: BatchSpec) -> Iterator[P
     Raises:
         Rejection: the items are not a list, or there are none.
     """
-    tokens = batch.items.tokens
-    items = read_pointer(request.body, tokens)
+    pointer_tokens = batch.items.pointer_tokens
+    items = read_pointer(request.body, pointer_tokens)
     if not isinstance(items, list) or not items:
-        raise Rejection("invalid", tokens[0], f"{tokens[0]} must be a list of requests")
+        raise Rejection("invalid", pointer_tokens[0], f"{pointer_tokens[0]} must be a list of requests")
     each: Operation = request.operation.contract.find_operation(batch.item_operation)
     media = next(iter(each.request_media.values()))
     for item in items:

@@ -97,7 +97,7 @@ def _read_spoken_message(request: ParsedRequest, chat: ChatSpec) -> UploadedFile
 def _read_text_message(request: ParsedRequest, chat: ChatSpec) -> str:
     text = request.read(chat.text)
     if not isinstance(text, str) or not text.strip():
-        raise Rejection("invalid", chat.text.tokens[-1], "the message is empty")
+        raise Rejection("invalid", chat.text.pointer_tokens[-1], "the message is empty")
     return text
 
 

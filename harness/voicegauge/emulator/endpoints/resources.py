@@ -211,7 +211,7 @@ class ResourceStore:
                 account, resource_spec, include_deleted=self._skips_check("delisting", request.operation)
             )
         )
-        name, listing = resource_spec.id.tokens[-1], resource_spec.list
+        name, listing = resource_spec.id.pointer_tokens[-1], resource_spec.list
         assert listing is not None
         body = response.body if isinstance(response.body, dict) else {"": response.body}
         for key, items in body.items():
@@ -246,7 +246,7 @@ class ResourceStore:
 
 
 def _list_id_and_state_fields(resource_spec: ResourceSpec) -> set[str]:
-    return {location.tokens[-1] for location in (resource_spec.id, resource_spec.state) if location is not None}
+    return {location.pointer_tokens[-1] for location in (resource_spec.id, resource_spec.state) if location is not None}
 
 
 def _write_state_into_body(stored_resource: StoredResource) -> Any:
@@ -262,8 +262,8 @@ def _copy_body_with_request_values(request: ParsedRequest, response: EmulatedRes
     """Return the example body, with the request's values (or defaults) in the fields that have the same names."""
     body = dict(response.body)
     for name in body:
-        value = request.read(Location("body", tokens=(name,)))
-        value = find_default_value(request, Location("body", tokens=(name,))) if value is MISSING else value
+        value = request.read(Location("body", pointer_tokens=(name,)))
+        value = find_default_value(request, Location("body", pointer_tokens=(name,))) if value is MISSING else value
         if isinstance(value, str | int | float):
             body[name] = value
     return body

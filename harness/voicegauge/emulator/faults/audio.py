@@ -94,7 +94,7 @@ def change_audio_bytes(response: EmulatedResponse, change_bytes: Callable[[bytes
             encoded = audio.at.read_body(response.body)
             if isinstance(encoded, str):
                 changed = base64.b64encode(change_bytes(base64.b64decode(encoded))).decode()
-                response.body = write_pointer(response.body, audio.at.tokens, changed)
+                response.body = write_pointer(response.body, audio.at.pointer_tokens, changed)
 
 
 FAULTS = (

@@ -92,7 +92,7 @@ def _find_essential_fields(response: EmulatedResponse) -> frozenset[tuple[str, .
         return frozenset()
     locations = [spec.id, spec.state, spec.submit.id, spec.submit.state, spec.submit.url]
     locations += [spec.audio.at] if spec.audio is not None else []
-    return frozenset(location.tokens for location in locations if location is not None and location.is_in_body)
+    return frozenset(location.pointer_tokens for location in locations if location is not None and location.is_in_body)
 
 
 def create_invalidation_predicate(change_member: Callable[[EmulatedResponse], None]) -> Callable[[Target], bool]:

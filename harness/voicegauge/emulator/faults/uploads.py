@@ -58,7 +58,7 @@ def has_format_limit(target: Target) -> bool:
 
 def _has_limited_voice_sample(target: Target) -> bool:
     slot = target.speech.request.get("voice_sample_upload")
-    return slot is not None and slot.at.tokens[0] in target.operation.limits.uploads
+    return slot is not None and slot.at.pointer_tokens[0] in target.operation.limits.uploads
 
 
 def is_transcription_target(target: Target) -> bool:

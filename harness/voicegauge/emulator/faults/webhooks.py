@@ -26,7 +26,7 @@ def repeat_final_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallba
     """Send the final callback twice, the second time with another completion time."""
     yield callback
     if callback.is_final:
-        location = callback.completed_location or Location("body", tokens=("again",))
+        location = callback.completed_location or Location("body", pointer_tokens=("again",))
         yield replace(
             callback,
             body=write_value_at(

@@ -20,13 +20,13 @@ def write_value_at(body: Any, location: Location, value: Any) -> Any:
 
     Missing parents are created, and a scalar in the place of a parent is replaced.
     """
-    return _write_value_at_tokens(body, location.tokens, value)
+    return _write_value_at_tokens(body, location.pointer_tokens, value)
 
 
-def _write_value_at_tokens(body: Any, tokens: Sequence[str], value: Any) -> Any:
-    if not tokens:
+def _write_value_at_tokens(body: Any, pointer_tokens: Sequence[str], value: Any) -> Any:
+    if not pointer_tokens:
         return value
-    token, rest = tokens[0], tokens[1:]
+    token, rest = pointer_tokens[0], pointer_tokens[1:]
     if isinstance(body, list) and token.isdecimal():
         index = int(token)
         body.extend(None for _ in range(index + 1 - len(body)))
@@ -34,7 +34,7 @@ def _write_value_at_tokens(body: Any, tokens: Sequence[str], value: Any) -> Any:
         return body
     if not isinstance(body, dict):
         if token.isdecimal():
-            return _write_value_at_tokens([], tokens, value)
+            return _write_value_at_tokens([], pointer_tokens, value)
         body = {}
     body[token] = _write_value_at_tokens(body.get(token), rest, value)
     return body
@@ -44,11 +44,11 @@ def has_location(media_spec: MediaType | None, body: Any, location: Location) ->
     """Whether `body` has a value at `location`, or its documented schema allows one there."""
     if media_spec is None or not location.is_in_body:
         return False
-    return read_pointer(body, location.tokens) is not MISSING or is_location_documented(media_spec, location)
+    return read_pointer(body, location.pointer_tokens) is not MISSING or is_location_documented(media_spec, location)
 
 
 def is_location_documented(media_spec: MediaType, location: Location) -> bool:
     """Whether the documented schema of `media_spec` allows a value at a location in the body."""
     if not location.is_in_body:
         return False
-    return next(iterate_schemas_at(media_spec.schemas, media_spec.schema, location.tokens), None) is not None
+    return next(iterate_schemas_at(media_spec.schemas, media_spec.schema, location.pointer_tokens), None) is not None

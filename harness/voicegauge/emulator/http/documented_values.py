@@ -47,7 +47,7 @@ def _find_schemas(operation: Operation, media_spec: MediaType | None, location: 
         return (
             ()
             if media_spec is None
-            else iterate_schemas_at(operation.contract.schemas, media_spec.schema, location.tokens)
+            else iterate_schemas_at(operation.contract.schemas, media_spec.schema, location.pointer_tokens)
         )
     return _find_parameter_schemas(operation, location)
 

@@ -149,9 +149,9 @@ def _substitute_file(media_spec: MediaType, name: str, value: Any) -> Any:
 
 def _find_outermost_field(error: SchemaError) -> str | None:
     """Return the outermost field that a schema error is about, because documented errors name that field."""
-    tokens = [unescape_pointer_token(token) for token in error.pointer.split("/")[1:]]
-    if tokens:
-        return tokens[0]
+    pointer_tokens = [unescape_pointer_token(token) for token in error.pointer.split("/")[1:]]
+    if pointer_tokens:
+        return pointer_tokens[0]
     found = _REQUIRED_FIELD_ERROR_PATTERN.match(error.message) if error.keyword == "required" else None
     return found.group(1) if found else None
 

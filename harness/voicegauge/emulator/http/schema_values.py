@@ -33,9 +33,9 @@ class _SchemaNode(NamedTuple):
     pointer: str
 
 
-def iterate_schemas_at(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield every schema that applies to the value at `tokens` below `schema`."""
-    for node in _find_schema_nodes(schemas, _resolve_schema(schemas, schema, ""), tokens, 0):
+def iterate_schemas_at(schemas: Schemas, schema: Any, pointer_tokens: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield every schema that applies to the value at `pointer_tokens` below `schema`."""
+    for node in _find_schema_nodes(schemas, _resolve_schema(schemas, schema, ""), pointer_tokens, 0):
         yield node.schema
 
 
@@ -44,17 +44,19 @@ def _resolve_schema(schemas: Schemas, schema: Any, pointer: str) -> _SchemaNode:
     return _SchemaNode(resolved if isinstance(resolved, dict) else {}, at)
 
 
-def _find_schema_nodes(schemas: Schemas, node: _SchemaNode, tokens: Sequence[str], depth: int) -> Iterator[_SchemaNode]:
+def _find_schema_nodes(
+    schemas: Schemas, node: _SchemaNode, pointer_tokens: Sequence[str], depth: int
+) -> Iterator[_SchemaNode]:
     if depth > _MAX_DEPTH:
         return
-    if not tokens:
+    if not pointer_tokens:
         yield node
     else:
-        inner = _find_member_schema(schemas, node, tokens[0])
+        inner = _find_member_schema(schemas, node, pointer_tokens[0])
         if inner is not None:
-            yield from _find_schema_nodes(schemas, inner, tokens[1:], depth + 1)
+            yield from _find_schema_nodes(schemas, inner, pointer_tokens[1:], depth + 1)
     for branch in _find_branch_schemas(schemas, node):
-        yield from _find_schema_nodes(schemas, branch, tokens, depth + 1)
+        yield from _find_schema_nodes(schemas, branch, pointer_tokens, depth + 1)
 
 
 def _find_member_schema(schemas: Schemas, node: _SchemaNode, token: str) -> _SchemaNode | None:

@@ -122,9 +122,9 @@ class ResponseBuilder:
             if has_not_found_response(operation) and not is_documented_id(operation, parameter_name, value):
                 raise Rejection("not-found", parameter_name, f"no example has the {parameter_name} {value!r:.80}")
 
-        def build_template(media: MediaType) -> BodyTemplate:
+        def build_template(media_spec: MediaType) -> BodyTemplate:
             return select_body(
-                media, lambda example: [has_object_with_value(example.value, value) for value in ids.values()]
+                media_spec, lambda example: [has_object_with_value(example.value, value) for value in ids.values()]
             )
 
         response = build_success_response(operation, "other", build_template)
@@ -147,9 +147,9 @@ class ResponseBuilder:
         if locations.state is not None:
             values[locations.state] = job.state
 
-        def build_template(media: MediaType) -> BodyTemplate:
+        def build_template(media_spec: MediaType) -> BodyTemplate:
             return select_body(
-                media, lambda example: self._rank_submit_example(request, target, example, values), values
+                media_spec, lambda example: self._rank_submit_example(request, target, example, values), values
             )
 
         response = build_success_response(operation, "submit", build_template)
@@ -184,9 +184,9 @@ class ResponseBuilder:
         spec = request.operation.job
         assert spec is not None
 
-        def build_template(media: MediaType) -> BodyTemplate:
+        def build_template(media_spec: MediaType) -> BodyTemplate:
             values = {**self._build_job_values(spec, job), spec.state: job.state}
-            return select_body(media, lambda example: self._rank_state_example(spec, job, example), values)
+            return select_body(media_spec, lambda example: self._rank_state_example(spec, job, example), values)
 
         response = build_success_response(request.operation, "status", build_template)
         self._write_status_values(response, request, spec, job)
@@ -213,18 +213,18 @@ class ResponseBuilder:
             job: the job, which is already canceled unless it had ended before.
         """
 
-        def build_template(media: MediaType) -> BodyTemplate:
+        def build_template(media_spec: MediaType) -> BodyTemplate:
             values = {**self._build_job_values(job_spec, job), job_spec.state: job.state, job_spec.submit.id: job.id}
-            seed = {place: value for place, value in values.items() if is_location_documented(media, place)}
+            seed = {place: value for place, value in values.items() if is_location_documented(media_spec, place)}
             return select_body(
-                media, lambda example: (read_value_at(example.value, job_spec.state) == job.state,), seed
+                media_spec, lambda example: (read_value_at(example.value, job_spec.state) == job.state,), seed
             )
 
         response = build_success_response(request.operation, "other", build_template)
         self._write_job_values(response, request, job_spec, job)
         write_values(response, {job_spec.state: job.state, job_spec.submit.id: job.id}, has_location)
         names = [parameter.name for parameter in request.operation.parameters if parameter.location == "path"]
-        write_values(response, {Location("body", tokens=(name,)): job.id for name in names}, has_location)
+        write_values(response, {Location("body", pointer_tokens=(name,)): job.id for name in names}, has_location)
         return response
 
     def _write_job_values(
@@ -266,8 +266,8 @@ class ResponseBuilder:
         found += (
             read_value_at(example.value, job_spec.submit.id)
             for documented in target.operation.responses.values()
-            for media in documented.media_types.values()
-            for example in media.examples
+            for media_spec in documented.media_types.values()
+            for example in media_spec.examples
         )
         return {shown for shown in found if isinstance(shown, str) and shown}
 

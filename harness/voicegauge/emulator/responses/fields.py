@@ -85,7 +85,7 @@ def _list_enumerated_texts(response: EmulatedResponse, location: Location) -> It
     if response.documented_media_type is None:
         return
     for schema in iterate_schemas_at(
-        response.documented_media_type.schemas, response.documented_media_type.schema, location.tokens
+        response.documented_media_type.schemas, response.documented_media_type.schema, location.pointer_tokens
     ):
         yield from (value for value in (*schema.get("enum", ()), schema.get("const")) if isinstance(value, str))
 
@@ -109,7 +109,7 @@ def _round_like_example(response: EmulatedResponse, location: Location, amount: 
     """
     assert response.documented_media_type is not None
     schemas = iterate_schemas_at(
-        response.documented_media_type.schemas, response.documented_media_type.schema, location.tokens
+        response.documented_media_type.schemas, response.documented_media_type.schema, location.pointer_tokens
     )
     if any(schema.get("type") == "integer" for schema in schemas):
         return round(amount)

@@ -160,7 +160,7 @@ def _find_shortest_event_path(stream_spec: StreamSpec, start_event: str, end_eve
 
 def _to_body_location(location: EventLocation) -> Location:
     """Convert a location in an event's data to one in a body, so that the functions for bodies can write to it."""
-    return Location("body", tokens=location.tokens)
+    return Location("body", pointer_tokens=location.pointer_tokens)
 
 
 def encode_piece(piece: StreamPiece, stream_spec: StreamSpec | None) -> bytes:
@@ -171,7 +171,7 @@ def encode_piece(piece: StreamPiece, stream_spec: StreamSpec | None) -> bytes:
     if piece.audio:
         sound = piece.audio.hex() if stream_spec.audio.encoding == "hex" else base64.b64encode(piece.audio).decode()
         sound = f"!{sound}" if piece.is_corrupt else sound
-        if stream_spec.audio.at.tokens:
+        if stream_spec.audio.at.pointer_tokens:
             value = write_value_at(value, _to_body_location(stream_spec.audio.at), sound)
         else:
             text = sound

@@ -19,14 +19,14 @@ def write_timings(
 ) -> Any:
     """Return `body` with the times at the locations that the contract documents."""
     scale = 1000 if timestamps_spec.time_unit == "ms" else 1
-    body = _write_values(body, timestamps_spec.texts.tokens, [timing.text for timing in timings])
+    body = _write_values(body, timestamps_spec.texts.pointer_tokens, [timing.text for timing in timings])
     body = _write_values(
-        body, timestamps_spec.starts.tokens, [_round_time(timing.start_s * scale) for timing in timings]
+        body, timestamps_spec.starts.pointer_tokens, [_round_time(timing.start_s * scale) for timing in timings]
     )
     if timestamps_spec.ends is not None:
         body = _write_values(
             body,
-            timestamps_spec.ends.tokens,
+            timestamps_spec.ends.pointer_tokens,
             [
                 _round_time((timing.end_s - (timing.start_s if timestamps_spec.ends_are_durations else 0)) * scale)
                 for timing in timings
@@ -43,9 +43,9 @@ def _round_time(time_value: float) -> float:
 def _write_values(body: Any, path_tokens: Sequence[str], values: Sequence[Any]) -> Any:
     """Return `body` with each value at `path_tokens`, whose "*" stands for the index of the value."""
     at = path_tokens.index(EVERY_ITEM)
-    list_location = Location("body", tokens=path_tokens[:at])
+    list_location = Location("body", pointer_tokens=path_tokens[:at])
     existing = list_location.read_body(body)
     items = existing if isinstance(existing, list) else []
-    rest = Location("body", tokens=path_tokens[at + 1 :])
+    rest = Location("body", pointer_tokens=path_tokens[at + 1 :])
     filled = [write_value_at(items[i] if i < len(items) else None, rest, value) for i, value in enumerate(values)]
     return write_value_at(body, list_location, filled)

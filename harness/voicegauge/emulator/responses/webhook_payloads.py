@@ -112,7 +112,7 @@ def build_callback(
         essential_fields = (status.job.id or Location("body"), status.job.state)
         completed = status.job.completed
     base_url = subscription.request.incoming_request.base_url
-    keys = frozenset(location.tokens for location in essential_fields)
+    keys = frozenset(location.pointer_tokens for location in essential_fields)
     return EmulatedCallback(
         response_builder.replace_server_urls(body, base_url), media, is_final, is_due, keys, completed
     )

@@ -2,13 +2,13 @@
 
 from voicegauge.emulator.server.app import create_app
 from voicegauge.emulator.server.body_memory import BodyMemory
-from voicegauge.emulator.server.client_limits import ABORT_EXTENSION, ClientLimits
+from voicegauge.emulator.server.client_limits import ABORT_EXTENSION_KEY, ClientLimits
 from voicegauge.emulator.server.process import EmulatorProcessConfig, EmulatorStartup, RunningEmulator, running_emulator
 from voicegauge.emulator.server.request_bodies import are_headers_too_large, read_body
 from voicegauge.emulator.server.socket_server import bind_socket, running_app, serve, serve_app
 
 __all__ = [
-    "ABORT_EXTENSION",
+    "ABORT_EXTENSION_KEY",
     "BodyMemory",
     "ClientLimits",
     "EmulatorProcessConfig",

@@ -22,6 +22,6 @@ class ClientLimits(NamedTuple):
 
 DEFAULT_CLIENT_LIMITS = ClientLimits()
 
-ABORT_EXTENSION = "voicegauge.abort"
+ABORT_EXTENSION_KEY = "voicegauge.abort"
 """Key in `scope["extensions"]` of a function that closes the connection after what was sent, although the response is
 not complete. An application could only raise an exception instead, which uvicorn logs."""

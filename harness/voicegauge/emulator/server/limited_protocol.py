@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from voicegauge.emulator.server.client_limits import ABORT_EXTENSION, ClientLimits
+from voicegauge.emulator.server.client_limits import ABORT_EXTENSION_KEY, ClientLimits
 
 _TIMEOUT_RESPONSE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
@@ -37,7 +37,7 @@ class _LimitedProtocolBase(H11Protocol):
         application = self.app
 
         async def call_with_abort(scope: Any, receive: Any, send: Any) -> None:
-            scope["extensions"] = {ABORT_EXTENSION: self.transport.close}
+            scope["extensions"] = {ABORT_EXTENSION_KEY: self.transport.close}
             await application(scope, receive, send)
 
         self.app = call_with_abort

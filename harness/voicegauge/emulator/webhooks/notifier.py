@@ -77,7 +77,7 @@ class WebhookNotifier:
             return
         location, url = named
         assert request.operation.webhook is not None
-        field = location.at.tokens[-1] if location.at.tokens else location.at.name
+        field = location.at.pointer_tokens[-1] if location.at.pointer_tokens else location.at.name
         try:
             parts = urlsplit(url)
         except ValueError as error:

@@ -39,7 +39,7 @@ class ExtensionFact(NamedTuple):
 
     fact_path: str
     """Path in the record, in which `*` means every key: "states/*/charged". Empty for the extension as a whole."""
-    id_prefix: str
+    rule_id_prefix: str
     """Start of the ids of the rules for this fact."""
     subject: str
     """Subject of the rule descriptions. For a flag, the whole sentence, with `{}` in place of "now" or "no longer"."""

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator
 from typing import NamedTuple
 
+from voicegauge.drift.contracts.compared_part import SchemaPair
 from voicegauge.drift.contracts.normalization import SchemaFingerprint
 from voicegauge.drift.contracts.normalized_schema import AppliedSchemas, NormalizedSchema, has_single_branch
-from voicegauge.drift.contracts.schema_rules import RULE_NAME_BY_BRANCH_KEYWORD, SCHEMA_KIND_BY_ID_PREFIX, build_rule_id
-from voicegauge.drift.contracts.scope import SchemaPair
+from voicegauge.drift.contracts.schema_rules import (
+    RULE_NAME_BY_BRANCH_KEYWORD,
+    SCHEMA_KIND_BY_RULE_ID_PREFIX,
+    build_rule_id,
+)
 from voicegauge.drift.report import DriftChange
 
 _BranchSchemas = tuple[AppliedSchemas, ...]
@@ -43,7 +47,8 @@ def match_branches(
     changed: list[tuple[AppliedSchemas, AppliedSchemas]] = []
     old_left, new_left = list(old_branches), list(new_branches)
     by_content = _BranchKeyFunctions(
-        schema_pair.scope.old_normalizer.compute_fingerprint, schema_pair.scope.new_normalizer.compute_fingerprint
+        schema_pair.compared_part.old_normalizer.compute_fingerprint,
+        schema_pair.compared_part.new_normalizer.compute_fingerprint,
     )
     for identity in (by_content, _BranchKeyFunctions(_get_branch_name, _get_branch_name)):
         candidates: dict[Hashable, list[AppliedSchemas]] = {}
@@ -85,7 +90,7 @@ def compare_branch_wrapping(
             listed = schema_pair.old_schemas if is_wrapped_now else schema_pair.new_schemas
             if key == "oneOf" and not any(has_single_branch(node.resolve_references(), key) for node in listed):
                 action = "wrapped-in-one-of" if is_wrapped_now else "unwrapped-from-one-of"
-                yield schema_pair.scope.build_change(
+                yield schema_pair.compared_part.build_change(
                     build_rule_id(schema_pair.schema_kind, action),
                     old_schema.get_keyword(key),
                     new_schema.get_keyword(key),
@@ -107,7 +112,7 @@ def compare_branches(
             matched_branches = _match_by_index(old_branches, new_branches)
         elif bool(old_branches) != bool(new_branches) and key != "allOf":
             action = f"{RULE_NAME_BY_BRANCH_KEYWORD[key]}-{'set' if new_branches else 'unset'}"
-            yield schema_pair.scope.build_change(
+            yield schema_pair.compared_part.build_change(
                 build_rule_id(schema_pair.schema_kind, action), old_schema.get_keyword(key), new_schema.get_keyword(key)
             )
             continue
@@ -134,21 +139,25 @@ def _report_branch_changes(
 ) -> Iterator[DriftChange]:
     old, new = schemas
     for branch in matched_branches.removed_branches:
-        yield schema_pair.scope.build_change(
+        yield schema_pair.compared_part.build_change(
             build_rule_id(schema_pair.schema_kind, f"{RULE_NAME_BY_BRANCH_KEYWORD[branch_keyword]}-removed"),
             branch[0],
             new.get_keyword(branch_keyword),
         )
     for branch in matched_branches.added_branches:
-        yield schema_pair.scope.build_change(
+        yield schema_pair.compared_part.build_change(
             build_rule_id(schema_pair.schema_kind, f"{RULE_NAME_BY_BRANCH_KEYWORD[branch_keyword]}-added"),
             old.get_keyword(branch_keyword),
             branch[0],
         )
     is_item = branch_keyword == "prefixItems"
-    kind = SCHEMA_KIND_BY_ID_PREFIX[schema_pair.schema_kind.property_kind] if is_item else schema_pair.schema_kind
-    scope = schema_pair.scope.create_nested_scope("/*") if is_item else schema_pair.scope
+    kind = (
+        SCHEMA_KIND_BY_RULE_ID_PREFIX[schema_pair.schema_kind.property_rule_id_prefix]
+        if is_item
+        else schema_pair.schema_kind
+    )
+    compared_part = schema_pair.compared_part.create_nested_part("/*") if is_item else schema_pair.compared_part
     inner_pairs.extend(
-        SchemaPair(scope, kind, before, after, before[0], after[0])
+        SchemaPair(compared_part, kind, before, after, before[0], after[0])
         for before, after in matched_branches.changed_branches
     )

@@ -54,7 +54,9 @@ def compare_keywords(
     for key in dict.fromkeys((*old_schema.keywords, *new_schema.keywords)):
         if key not in _KEYWORDS_COMPARED_TOGETHER:
             yield from _compare_keyword(key, old_schema.get_keyword(key), new_schema.get_keyword(key))
-    has_sunset = schema_kind.id_prefix in SCHEMA_KINDS_WITH_SUNSET_RULE and new_schema.get_keyword("x-sunset").exists
+    has_sunset = (
+        schema_kind.rule_id_prefix in SCHEMA_KINDS_WITH_SUNSET_RULE and new_schema.get_keyword("x-sunset").exists
+    )
     deprecated = "deprecated-with-sunset" if has_sunset else "deprecated"
     yield from compare_flags(
         deprecated, "reactivated", old_schema.get_keyword("deprecated"), new_schema.get_keyword("deprecated")
@@ -99,7 +101,7 @@ def _compare_keyword(keyword: str, old_node: DocumentNode, new_node: DocumentNod
         yield from _compare_values(_RULE_NAME_BY_VALUE_KEYWORD[keyword], old_node, new_node)
     elif keyword in _RULE_NAME_BY_CHANGE_ONLY_KEYWORD:
         action = f"{_RULE_NAME_BY_CHANGE_ONLY_KEYWORD[keyword]}-changed"
-        yield from (change._replace(action_suffix=action) for change in _compare_values("", old_node, new_node))
+        yield from (change._replace(rule_id_suffix=action) for change in _compare_values("", old_node, new_node))
     elif keyword in _RULE_NAMES_BY_FLAG_KEYWORD:
         yield from compare_flags(*_RULE_NAMES_BY_FLAG_KEYWORD[keyword], old_node, new_node)
     elif keyword == "discriminator":
@@ -132,19 +134,19 @@ def _compare_values(rule_name: str, old_node: DocumentNode, new_node: DocumentNo
 
 
 def compare_flags(
-    action_if_became_true: str, action_if_became_false: str, old_node: DocumentNode, new_node: DocumentNode
+    rule_id_suffix_if_true: str, rule_id_suffix_if_false: str, old_node: DocumentNode, new_node: DocumentNode
 ) -> Iterator[KeywordChange]:
     """Yield a change if the value of a boolean keyword changed. A missing keyword counts as false.
 
     Args:
-        action_if_became_true: the end of the rule id if the keyword became true.
-        action_if_became_false: the end of the rule id if the keyword became false.
+        rule_id_suffix_if_true: the end of the rule id if the keyword became true.
+        rule_id_suffix_if_false: the end of the rule id if the keyword became false.
         old_node: the keyword of the older schema.
         new_node: the keyword of the newer schema.
     """
     if (old_node.value is True) != (new_node.value is True):
         yield KeywordChange(
-            action_if_became_true if new_node.value is True else action_if_became_false, old_node, new_node, {}
+            rule_id_suffix_if_true if new_node.value is True else rule_id_suffix_if_false, old_node, new_node, {}
         )
 
 
@@ -185,10 +187,10 @@ def _compare_discriminators(old_node: DocumentNode, new_node: DocumentNode) -> I
         yield from _compare_values("discriminator", old_node, new_node)
         return
     for change in _compare_values("", old_node.get_child("propertyName"), new_node.get_child("propertyName")):
-        yield change._replace(action_suffix="discriminator-property-name-changed")
+        yield change._replace(rule_id_suffix="discriminator-property-name-changed")
     old_mapping, new_mapping = old_node.get_child("mapping"), new_node.get_child("mapping")
     for key in dict.fromkeys([key for node in (old_mapping, new_mapping) for key, _ in node.iterate_children()]):
         for change in _compare_values("discriminator-mapping", old_mapping.get_child(key), new_mapping.get_child(key)):
             yield change._replace(
-                action_suffix=change.action_suffix.replace("-removed", "-deleted")
+                rule_id_suffix=change.rule_id_suffix.replace("-removed", "-deleted")
             )  # oasdiff's word here

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from voicegauge.drift.contracts.compared_part import ComparedPart, SchemaPair
 from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.normalized_schema import AppliedSchemas, NormalizedSchema
-from voicegauge.drift.contracts.schema_rules import SCHEMA_KIND_BY_ID_PREFIX, SchemaKind
+from voicegauge.drift.contracts.schema_rules import SCHEMA_KIND_BY_RULE_ID_PREFIX, SchemaKind
 from voicegauge.drift.contracts.schemas.keywords import compare_flags
-from voicegauge.drift.contracts.scope import ComparisonScope, SchemaPair
 from voicegauge.drift.report import DriftChange
 from voicegauge.formats import escape_pointer_token
 
@@ -38,36 +38,38 @@ class _PropertyVersion:
 class _PropertyPair:
     """A property as the older and as the newer schema describe it."""
 
-    scope: ComparisonScope
+    compared_part: ComparedPart
     schema_kind: SchemaKind
     old_property: _PropertyVersion
     new_property: _PropertyVersion
 
     def build_change(self, rule: str) -> DriftChange:
         """Create a change that is about the property as a whole."""
-        return self.scope.build_change(rule, self.old_property.node, self.new_property.node)
+        return self.compared_part.build_change(rule, self.old_property.node, self.new_property.node)
 
 
 def compare_properties(
     pair: SchemaPair, old_schema: NormalizedSchema, new_schema: NormalizedSchema, inner_pairs: list[SchemaPair]
 ) -> Iterator[DriftChange]:
     """Yield the changes of properties as a whole. Append the schemas of properties in both to `inner_pairs`."""
-    kind = SCHEMA_KIND_BY_ID_PREFIX[pair.schema_kind.property_kind]
+    kind = SCHEMA_KIND_BY_RULE_ID_PREFIX[pair.schema_kind.property_rule_id_prefix]
     for name in dict.fromkeys(
         (*old_schema.properties, *new_schema.properties, *old_schema.required_names, *new_schema.required_names)
     ):
-        scope = pair.scope.create_nested_scope(f"/{escape_pointer_token(name)}")
-        before = _read_property_version(scope, kind, old_schema, name, is_newer=False)
-        after = _read_property_version(scope, kind, new_schema, name, is_newer=True)
-        yield from _compare_property(_PropertyPair(scope, kind, before, after), inner_pairs)
+        compared_part = pair.compared_part.create_nested_part(f"/{escape_pointer_token(name)}")
+        before = _read_property_version(compared_part, kind, old_schema, name, is_newer=False)
+        after = _read_property_version(compared_part, kind, new_schema, name, is_newer=True)
+        yield from _compare_property(_PropertyPair(compared_part, kind, before, after), inner_pairs)
 
 
 def _read_property_version(
-    scope: ComparisonScope, schema_kind: SchemaKind, parent_schema: NormalizedSchema, name: str, *, is_newer: bool
+    compared_part: ComparedPart, schema_kind: SchemaKind, parent_schema: NormalizedSchema, name: str, *, is_newer: bool
 ) -> _PropertyVersion:
     applied_schemas = parent_schema.properties.get(name, ())
     node = applied_schemas[0] if applied_schemas else parent_schema.node.get_child("properties").get_child(name)
-    schema = (scope.new_normalizer if is_newer else scope.old_normalizer).normalize(applied_schemas, node)
+    schema = (compared_part.new_normalizer if is_newer else compared_part.old_normalizer).normalize(
+        applied_schemas, node
+    )
     return _PropertyVersion(
         applied_schemas=applied_schemas,
         node=node,
@@ -92,7 +94,7 @@ def _compare_property(pair: _PropertyPair, inner_pairs: list[SchemaPair]) -> Ite
         yield from _compare_requiredness(pair)
         if old.applied_schemas or new.applied_schemas:
             inner_pairs.append(
-                SchemaPair(pair.scope, kind, old.applied_schemas, new.applied_schemas, old.node, new.node)
+                SchemaPair(pair.compared_part, kind, old.applied_schemas, new.applied_schemas, old.node, new.node)
             )
     elif (
         kind.is_sent_by_client and not new.is_omitted_from_body and new.is_required
@@ -108,12 +110,14 @@ def _choose_rule_of_addition(schema_kind: SchemaKind, new_property: _PropertyVer
     if not schema_kind.is_sent_by_client:
         return f"{schema_kind.message_type}-{new_property.required_or_optional}-property-added"
     has_default = new_property.is_required and "default" in new_property.schema.keywords
-    return f"new-{new_property.required_or_optional}-{schema_kind.id_prefix}" + ("-with-default" if has_default else "")
+    return f"new-{new_property.required_or_optional}-{schema_kind.rule_id_prefix}" + (
+        "-with-default" if has_default else ""
+    )
 
 
 def _choose_rule_of_removal(schema_kind: SchemaKind, old_property: _PropertyVersion) -> str:
     return (
-        f"{schema_kind.id_prefix}-removed"
+        f"{schema_kind.rule_id_prefix}-removed"
         if schema_kind.is_sent_by_client
         else f"{schema_kind.message_type}-{old_property.required_or_optional}-property-removed"
     )
@@ -123,10 +127,10 @@ def _compare_requiredness(pair: _PropertyPair) -> Iterator[DriftChange]:
     old, new = pair.old_property, pair.new_property
     if old.is_required == new.is_required:
         return
-    rule = f"{pair.schema_kind.id_prefix}-became-{new.required_or_optional}"
+    rule = f"{pair.schema_kind.rule_id_prefix}-became-{new.required_or_optional}"
     if pair.schema_kind.is_sent_by_client and new.is_required and "default" in new.schema.keywords:
         rule += "-with-default"
-    yield pair.scope.build_change(rule, old.required_node, new.required_node)
+    yield pair.compared_part.build_change(rule, old.required_node, new.required_node)
 
 
 def _compare_read_write_access(pair: _PropertyPair) -> Iterator[DriftChange]:
@@ -134,8 +138,8 @@ def _compare_read_write_access(pair: _PropertyPair) -> Iterator[DriftChange]:
     for keyword, name in (("readOnly", "read-only"), ("writeOnly", "write-only")):
         old, new = pair.old_property.schema.get_keyword(keyword), pair.new_property.schema.get_keyword(keyword)
         for change in compare_flags(f"became-{name}", f"became-not-{name}", old, new):
-            yield pair.scope.build_change(
-                f"{pair.schema_kind.message_type}-{pair.new_property.required_or_optional}-property-{change.action_suffix}",
+            yield pair.compared_part.build_change(
+                f"{pair.schema_kind.message_type}-{pair.new_property.required_or_optional}-property-{change.rule_id_suffix}",
                 old,
                 new,
             )

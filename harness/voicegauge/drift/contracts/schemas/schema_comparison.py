@@ -5,40 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from voicegauge.drift.contracts.compared_part import ComparedPart, SchemaPair
 from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.normalized_schema import NormalizedSchema
-from voicegauge.drift.contracts.schema_rules import SCHEMA_KIND_BY_ID_PREFIX, build_rule_id
+from voicegauge.drift.contracts.schema_rules import SCHEMA_KIND_BY_RULE_ID_PREFIX, build_rule_id
 from voicegauge.drift.contracts.schemas.branches import compare_branch_wrapping, compare_branches
 from voicegauge.drift.contracts.schemas.keywords import compare_keywords
 from voicegauge.drift.contracts.schemas.properties import compare_properties
 from voicegauge.drift.contracts.schemas.subschemas import compare_subschemas
 from voicegauge.drift.contracts.schemas.types import are_type_sets_disjoint
-from voicegauge.drift.contracts.scope import ComparisonScope, SchemaPair
 from voicegauge.drift.report import DriftChange
 
 
 def compare_schemas(
-    scope: ComparisonScope, schema_kind_prefix: str, old_node: DocumentNode, new_node: DocumentNode
+    compared_part: ComparedPart, rule_id_prefix: str, old_node: DocumentNode, new_node: DocumentNode
 ) -> Iterator[DriftChange]:
     """Yield every change between the schemas at two nodes. A missing schema counts as one that allows any value.
 
     Args:
-        scope: the scope of the part of the operation that contains the schemas.
-        schema_kind_prefix: the kind of the schemas, a key of `SCHEMA_KIND_BY_ID_PREFIX`.
+        compared_part: the scope of the part of the operation that contains the schemas.
+        rule_id_prefix: the kind of the schemas, a key of `SCHEMA_KIND_BY_RULE_ID_PREFIX`.
         old_node: the node of the older schema.
         new_node: the node of the newer schema.
     """
     cache_key = (
-        schema_kind_prefix,
-        scope.is_text,
+        rule_id_prefix,
+        compared_part.is_text,
         _find_component_pointer(old_node),
         _find_component_pointer(new_node),
     )
-    if cache_key in scope.keys_of_unchanged_schema_pairs:
+    if cache_key in compared_part.keys_of_unchanged_schema_pairs:
         return
     first = SchemaPair(
-        scope,
-        SCHEMA_KIND_BY_ID_PREFIX[schema_kind_prefix],
+        compared_part,
+        SCHEMA_KIND_BY_RULE_ID_PREFIX[rule_id_prefix],
         (old_node,) if old_node.exists else (),
         (new_node,) if new_node.exists else (),
         old_node,
@@ -56,7 +56,7 @@ def compare_schemas(
             yield change
         stack.extend(reversed(inner_pairs))
     if not has_changed:
-        scope.keys_of_unchanged_schema_pairs.add(cache_key)
+        compared_part.keys_of_unchanged_schema_pairs.add(cache_key)
 
 
 def _find_component_pointer(node: DocumentNode) -> str:
@@ -72,9 +72,9 @@ def _compare_pair(schema_pair: SchemaPair, inner_pairs: list[SchemaPair]) -> Ite
     if wrapping or inner_pairs:
         yield from wrapping
         return
-    for change in compare_keywords(schema_pair.schema_kind, old, new, is_text=schema_pair.scope.is_text):
-        yield schema_pair.scope.build_change(
-            build_rule_id(schema_pair.schema_kind, change.action_suffix),
+    for change in compare_keywords(schema_pair.schema_kind, old, new, is_text=schema_pair.compared_part.is_text):
+        yield schema_pair.compared_part.build_change(
+            build_rule_id(schema_pair.schema_kind, change.rule_id_suffix),
             change.old_node,
             change.new_node,
             **change.message_values,
@@ -99,14 +99,14 @@ def _compare_additional_properties(
             else "additional-properties-allowed"
         )
         nodes = (schema.node.get_child("additionalProperties") for schema in (old_schema, new_schema))
-        yield schema_pair.scope.build_change(build_rule_id(schema_pair.schema_kind, action), *nodes)
+        yield schema_pair.compared_part.build_change(build_rule_id(schema_pair.schema_kind, action), *nodes)
 
 
 def _iterate_item_pairs(
     schema_pair: SchemaPair, old_schema: NormalizedSchema, new_schema: NormalizedSchema
 ) -> Iterator[SchemaPair]:
     """Yield the pairs of schemas of items and of additional properties, which are compared like properties."""
-    kind = SCHEMA_KIND_BY_ID_PREFIX[schema_pair.schema_kind.property_kind]
+    kind = SCHEMA_KIND_BY_RULE_ID_PREFIX[schema_pair.schema_kind.property_rule_id_prefix]
     for keyword in ("items", "additionalProperties"):
         before, after = old_schema.single_schemas.get(keyword, ()), new_schema.single_schemas.get(keyword, ())
         is_comparable = keyword == "items" or not (
@@ -114,7 +114,7 @@ def _iterate_item_pairs(
         )
         if (before or after) and is_comparable:
             nodes = (old_schema.node.get_child(keyword), new_schema.node.get_child(keyword))
-            yield SchemaPair(schema_pair.scope.create_nested_scope("/*"), kind, before, after, *nodes)
+            yield SchemaPair(schema_pair.compared_part.create_nested_part("/*"), kind, before, after, *nodes)
 
 
 def _forbids_additional_properties(schema: NormalizedSchema) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from voicegauge.drift.contracts.compared_part import SchemaPair
 from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.normalized_schema import AppliedSchemas, NormalizedSchema
 from voicegauge.drift.contracts.schema_rules import (
     RULE_NAME_BY_ASSERTION_KEYWORD,
-    SCHEMA_KIND_BY_ID_PREFIX,
+    SCHEMA_KIND_BY_RULE_ID_PREFIX,
     build_rule_id,
 )
-from voicegauge.drift.contracts.scope import SchemaPair
 from voicegauge.drift.report import DriftChange
 
 _KEYWORDS_FOR_THE_SAME_VALUE = ("then", "else", "dependentSchemas")
@@ -48,7 +48,9 @@ def compare_subschemas(
             ):
                 inner_pairs.append(_build_inner_pair(schema_pair, keyword, (before[key], after[key]), nodes))
             elif action != "changed" or _is_different(schema_pair, before[key], after[key]):
-                yield schema_pair.scope.build_change(build_rule_id(schema_pair.schema_kind, f"{name}-{action}"), *nodes)
+                yield schema_pair.compared_part.build_change(
+                    build_rule_id(schema_pair.schema_kind, f"{name}-{action}"), *nodes
+                )
 
 
 def _map_subschemas(keyword: str, schema: NormalizedSchema) -> dict[str, AppliedSchemas]:
@@ -75,16 +77,16 @@ def _build_inner_pair(
     schema_pair: SchemaPair, keyword: str, schemas: tuple[AppliedSchemas, AppliedSchemas], nodes: list[DocumentNode]
 ) -> SchemaPair:
     """Return the pair of subschemas. Those for values inside of the value are compared like properties."""
-    scope, kind = schema_pair.scope, schema_pair.schema_kind
+    compared_part, kind = schema_pair.compared_part, schema_pair.schema_kind
     if keyword not in _KEYWORDS_FOR_THE_SAME_VALUE:
-        kind = SCHEMA_KIND_BY_ID_PREFIX[kind.property_kind]
+        kind = SCHEMA_KIND_BY_RULE_ID_PREFIX[kind.property_rule_id_prefix]
     if keyword in _KEYWORDS_FOR_ITEMS:
-        scope = scope.create_nested_scope("/*")
-    return SchemaPair(scope, kind, *schemas, *nodes)
+        compared_part = compared_part.create_nested_part("/*")
+    return SchemaPair(compared_part, kind, *schemas, *nodes)
 
 
 def _is_different(schema_pair: SchemaPair, old_schemas: AppliedSchemas, new_schemas: AppliedSchemas) -> bool:
-    scope = schema_pair.scope
-    return scope.old_normalizer.compute_fingerprint(old_schemas) != scope.new_normalizer.compute_fingerprint(
-        new_schemas
-    )
+    compared_part = schema_pair.compared_part
+    return compared_part.old_normalizer.compute_fingerprint(
+        old_schemas
+    ) != compared_part.new_normalizer.compute_fingerprint(new_schemas)

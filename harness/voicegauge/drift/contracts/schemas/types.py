@@ -13,7 +13,7 @@ from voicegauge.drift.contracts.schema_rules import SchemaKind
 class KeywordChange(NamedTuple):
     """A change of one keyword."""
 
-    action_suffix: str
+    rule_id_suffix: str
     """The part of the rule id that follows the kind of the schema."""
     old_node: DocumentNode
     new_node: DocumentNode
@@ -64,9 +64,9 @@ def compare_types(
         and types.relation != "same"
         and any(_is_branch_list(node) for node in nodes)
     ):
-        yield KeywordChange(_choose_list_action(schema_kind, types), *changed, values)
+        yield KeywordChange(_choose_type_list_rule_suffix(schema_kind, types), *changed, values)
     else:
-        yield KeywordChange(_choose_type_action(schema_kind, types, formats, is_text=is_text), *changed, values)
+        yield KeywordChange(_choose_type_rule_suffix(schema_kind, types, formats, is_text=is_text), *changed, values)
 
 
 def _is_branch_list(node: DocumentNode) -> bool:
@@ -85,25 +85,27 @@ class _TypeChange(NamedTuple):
         return _compare_type_sets(self.old_types, self.new_types)
 
 
-def _choose_list_action(schema_kind: SchemaKind, type_change: _TypeChange) -> str:
+def _choose_type_list_rule_suffix(schema_kind: SchemaKind, type_change: _TypeChange) -> str:
     """Choose the worse of the actions if types were both added and removed."""
     old, new = type_change.old_types or frozenset(), type_change.new_types or frozenset()
     is_narrowed = bool(old - new) if schema_kind.is_sent_by_client else not new - old
     return "list-of-types-narrowed" if is_narrowed else "list-of-types-widened"
 
 
-def _choose_type_action(
+def _choose_type_rule_suffix(
     schema_kind: SchemaKind, type_change: _TypeChange, format_relation: _ValueSetRelation, *, is_text: bool
 ) -> str:
     """Return the end of the rule id for a change of types, formats or both, as oasdiff classifies them."""
     is_breaking = _breaks_reader(schema_kind, type_change, format_relation, is_text=is_text)
-    if schema_kind.id_prefix == "request-parameter-property":
+    if schema_kind.rule_id_prefix == "request-parameter-property":
         # How an object in a parameter is sent is not known, as text or for example as JSON.
         if is_breaking != _breaks_reader(schema_kind, type_change, format_relation, is_text=not is_text):
             return "type-changed"
         return "type-specialized" if is_breaking else "type-generalized"
     if schema_kind.is_sent_by_client:
-        is_text_only = type_change.relation in ("narrower", "other") and schema_kind.id_prefix != "request-parameter"
+        is_text_only = (
+            type_change.relation in ("narrower", "other") and schema_kind.rule_id_prefix != "request-parameter"
+        )
         return "type-changed" if is_breaking else "type-compatible" if is_text_only else "type-generalized"
     if is_breaking:
         return (

@@ -11,8 +11,8 @@ from voicegauge.drift.traffic.reading.flatten import (
     EntryKeyFieldsByPath,
     FlattenedObject,
     FlattenedValue,
+    find_entry_key_fields,
     flatten_json,
-    learn_entry_keys,
 )
 from voicegauge.drift.traffic.reading.pairing import ConversationPair
 from voicegauge.drift.traffic.reading.recorded_traffic import RecordedExchange
@@ -86,15 +86,15 @@ class FlattenedCase(NamedTuple):
 
 def flatten_bodies(response_pairs: Sequence[PairedResponses]) -> list[FlattenedCase]:
     """Flatten the JSON bodies of the responses in one context. Responses without JSON are left out."""
-    entry_keys = learn_entry_keys(
+    entry_key_fields = find_entry_key_fields(
         _list_json_bodies(pair.old_exchanges for pair in response_pairs),
         _list_json_bodies(pair.new_exchanges for pair in response_pairs),
     )
     cases = (
         FlattenedCase(
             pair.case_name,
-            _flatten_bodies_of(pair.old_exchanges, entry_keys),
-            _flatten_bodies_of(pair.new_exchanges, entry_keys),
+            _flatten_bodies_of(pair.old_exchanges, entry_key_fields),
+            _flatten_bodies_of(pair.new_exchanges, entry_key_fields),
         )
         for pair in response_pairs
     )
@@ -110,16 +110,18 @@ def _list_json_bodies(exchange_groups: Iterator[tuple[RecordedExchange, ...]]) -
     ]
 
 
-def _flatten_bodies_of(exchanges: Sequence[RecordedExchange], entry_keys: EntryKeyFieldsByPath) -> list[FlattenedBody]:
+def _flatten_bodies_of(
+    exchanges: Sequence[RecordedExchange], entry_key_fields: EntryKeyFieldsByPath
+) -> list[FlattenedBody]:
     return [
-        _flatten_body(recorded_exchange, entry_keys)
+        _flatten_body(recorded_exchange, entry_key_fields)
         for recorded_exchange in exchanges
         if recorded_exchange.json_body is not MISSING
     ]
 
 
-def _flatten_body(recorded_exchange: RecordedExchange, entry_keys: EntryKeyFieldsByPath) -> FlattenedBody:
-    flattened = list(flatten_json(recorded_exchange.json_body, entry_keys))
+def _flatten_body(recorded_exchange: RecordedExchange, entry_key_fields: EntryKeyFieldsByPath) -> FlattenedBody:
+    flattened = list(flatten_json(recorded_exchange.json_body, entry_key_fields))
     return FlattenedBody(
         recorded_exchange,
         [part for part in flattened if isinstance(part, FlattenedValue)],

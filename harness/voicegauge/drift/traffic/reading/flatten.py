@@ -57,27 +57,27 @@ def get_json_type(value: Any) -> str:
     return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
 
 
-def flatten_json(value: Any, entry_keys: EntryKeyFieldsByPath) -> Iterator[FlattenedValue | FlattenedObject]:
+def flatten_json(value: Any, entry_key_fields: EntryKeyFieldsByPath) -> Iterator[FlattenedValue | FlattenedObject]:
     """Yield every object and every value in a JSON body."""
-    yield from _flatten_value(value, "", "", entry_keys)
+    yield from _flatten_value(value, "", "", entry_key_fields)
 
 
 def _flatten_value(
-    value: Any, path: str, entry_identity: str, entry_keys: EntryKeyFieldsByPath
+    value: Any, path: str, entry_identity: str, entry_key_fields: EntryKeyFieldsByPath
 ) -> Iterator[FlattenedValue | FlattenedObject]:
     if isinstance(value, dict):
         yield FlattenedObject(path, entry_identity, tuple(value))
         yield FlattenedValue(path, entry_identity, "object", None)
         for name, child in value.items():
-            yield from _flatten_value(child, f"{path}/{escape_pointer_token(name)}", entry_identity, entry_keys)
+            yield from _flatten_value(child, f"{path}/{escape_pointer_token(name)}", entry_identity, entry_key_fields)
     elif isinstance(value, list):
         yield FlattenedValue(path, entry_identity, "array", None)
-        fields = entry_keys.get(path)
+        fields = entry_key_fields.get(path)
         for index, child in enumerate(value):
             identity = _build_entry_identity(child, index, fields)
             if fields is not None:
                 yield FlattenedValue(f"{path}/{ANY_INDEX}", entry_identity, "string", identity)
-            yield from _flatten_value(child, f"{path}/{ANY_INDEX}", f"{entry_identity}/{identity}", entry_keys)
+            yield from _flatten_value(child, f"{path}/{ANY_INDEX}", f"{entry_identity}/{identity}", entry_key_fields)
     else:
         yield FlattenedValue(path, entry_identity, get_json_type(value), value)
 
@@ -89,7 +89,7 @@ def _build_entry_identity(entry: Any, index: int, key_fields: tuple[str, ...] | 
     return str(index) if isinstance(entry, list) else ANY_INDEX
 
 
-def learn_entry_keys(old_bodies: Iterable[Any], new_bodies: Iterable[Any]) -> dict[str, tuple[str, ...]]:
+def find_entry_key_fields(old_bodies: Iterable[Any], new_bodies: Iterable[Any]) -> dict[str, tuple[str, ...]]:
     """Find the fields that identify the entries of each list of objects.
 
     For each list, the result is the first field for which three conditions hold: every entry has the field, the values

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from voicegauge.drift.client_uses.client_uses import ClientUses, OperationUse
 from voicegauge.drift.registry import DriftLevel
 from voicegauge.drift.report import DriftChange
-from voicegauge.drift.uses.client_uses import ClientUses, OperationUse
 from voicegauge.formats import Location, unescape_pointer_token
 
 _MEDIA_TYPE_REGEX = r"(?: \([^)]*\))?"
@@ -37,14 +37,14 @@ class _Effect(NamedTuple):
     reason: str
 
 
-def judge_changes(changes: Iterable[DriftChange], uses: ClientUses) -> Iterator[DriftChange]:
+def judge_changes(changes: Iterable[DriftChange], client_uses: ClientUses) -> Iterator[DriftChange]:
     """Yield the changes with the level that they have for one client.
 
     A change of something that the client does not use becomes compatible. One that removes a value that the client
     reads becomes breaking. Where the use is not known, the level stays.
     """
     for change in changes:
-        effect = _find_effect(change, uses)
+        effect = _find_effect(change, client_uses)
         if effect is None or change.level is DriftLevel.COMPATIBLE:
             yield change
         else:
@@ -56,55 +56,55 @@ def judge_changes(changes: Iterable[DriftChange], uses: ClientUses) -> Iterator[
             )
 
 
-def _find_effect(change: DriftChange, uses: ClientUses) -> _Effect | None:
+def _find_effect(change: DriftChange, client_uses: ClientUses) -> _Effect | None:
     """Return the effect of a change on the client; `None` if it is not known, or if it affects every client."""
     if change.operation is None:
         return None
-    use = uses.by_operation.get(change.operation)
-    if use is None:
+    operation_use = client_uses.by_operation.get(change.operation)
+    if operation_use is None:
         return _Effect(affects_client=False, reason="the client does not call this operation")
     part = _parse_changed_part(change.location)
     if part is None:
         return None
     if not part.is_request:
-        return _find_effect_on_reader(use, part.location) if use.knows_reads else None
+        return _find_effect_on_reader(operation_use, part.location) if operation_use.are_reads_known else None
     if _ABSENCE_RULE_PATTERN.fullmatch(change.rule):
-        return _find_effect_of_absence(use, part.location) if use.knows_requests else None
-    effect = _find_effect_on_sender(use, part.location)
-    return effect if effect.affects_client or use.knows_requests else None
+        return _find_effect_of_absence(operation_use, part.location) if operation_use.are_requests_known else None
+    effect = _find_effect_on_sender(operation_use, part.location)
+    return effect if effect.affects_client or operation_use.are_requests_known else None
 
 
 def _parse_changed_part(location: str) -> _ChangedPart | None:
     """Return the part of the request or response that a change is about; `None` if it is about something else."""
     found = _BODY_LOCATION_PATTERN.fullmatch(location)
     if found:
-        tokens = [unescape_pointer_token(token) for token in found["pointer"].split("/")[1:]]
-        return _ChangedPart(bool(found["request"]), Location("body", tokens=tokens))
+        pointer_tokens = [unescape_pointer_token(token) for token in found["pointer"].split("/")[1:]]
+        return _ChangedPart(bool(found["request"]), Location("body", pointer_tokens=pointer_tokens))
     found = _PARAMETER_OR_HEADER_PATTERN.fullmatch(location)
     if found is None:
         return None
     return _ChangedPart(not found["status"], Location("query" if found["kind"] == "query" else "header", found["name"]))
 
 
-def _find_effect_on_reader(use: OperationUse, location: Location) -> _Effect:
-    found = use.find_read(location)
+def _find_effect_on_reader(operation_use: OperationUse, location: Location) -> _Effect:
+    found = operation_use.find_read_location(location)
     if found is None:
         return _Effect(affects_client=False, reason="the client does not read it")
     return _Effect(affects_client=True, reason=f"the client reads {found[0]}: {found[1]}")
 
 
-def _find_effect_on_sender(use: OperationUse, location: Location) -> _Effect:
-    for request in use.requests:
+def _find_effect_on_sender(operation_use: OperationUse, location: Location) -> _Effect:
+    for request in operation_use.requests:
         found = request.find_overlap(location)
         if found is not None:
             return _Effect(affects_client=True, reason=f"the client sends {found}: {request.source}")
     return _Effect(affects_client=False, reason="the client does not send it")
 
 
-def _find_effect_of_absence(use: OperationUse, location: Location) -> _Effect:
+def _find_effect_of_absence(operation_use: OperationUse, location: Location) -> _Effect:
     """Return the effect if a value must be sent now. It affects requests that have the object around it, but not it."""
-    around = Location("body", tokens=location.tokens[:-1]) if location.tokens else None
-    for request in use.requests:
+    around = Location("body", pointer_tokens=location.pointer_tokens[:-1]) if location.pointer_tokens else None
+    for request in operation_use.requests:
         if around is not None and request.find_overlap(around) is None:
             continue
         if request.find_overlap(location) is None:

@@ -13,7 +13,7 @@ from voicegauge.drift.report import DriftChange, build_change
 
 
 @dataclass(frozen=True)
-class ComparisonScope:
+class ComparedPart:
     """A part of an operation that is compared in both documents."""
 
     operation: str | None = None
@@ -29,7 +29,7 @@ class ComparisonScope:
     keys_of_unchanged_schema_pairs: set[tuple[str, bool, str, str]] = field(default_factory=set, repr=False)
     """Kind, `is_text` and both pointers of schemas without changes, so that shared components are compared once."""
 
-    def create_nested_scope(self, location_suffix: str) -> ComparisonScope:
+    def create_nested_part(self, location_suffix: str) -> ComparedPart:
         """Return the scope of a part of this scope, with `location_suffix` appended to the location."""
         return replace(self, location=f"{self.location}{location_suffix}")
 
@@ -58,7 +58,7 @@ class ComparisonScope:
 class SchemaPair:
     """Two schemas to compare, and where they are used."""
 
-    scope: ComparisonScope
+    compared_part: ComparedPart
     schema_kind: SchemaKind
     old_schemas: AppliedSchemas
     new_schemas: AppliedSchemas
@@ -73,9 +73,9 @@ class SchemaPair:
         old, new = (
             tuple(node.pointer for node in applied_schemas) for applied_schemas in (self.old_schemas, self.new_schemas)
         )
-        return (self.schema_kind.id_prefix, old, new)
+        return (self.schema_kind.rule_id_prefix, old, new)
 
     def normalize_both(self) -> tuple[NormalizedSchema, NormalizedSchema]:
         """Return both schemas in normalized form."""
-        old = self.scope.old_normalizer.normalize(self.old_schemas, self.old_fallback_node)
-        return old, self.scope.new_normalizer.normalize(self.new_schemas, self.new_fallback_node)
+        old = self.compared_part.old_normalizer.normalize(self.old_schemas, self.old_fallback_node)
+        return old, self.compared_part.new_normalizer.normalize(self.new_schemas, self.new_fallback_node)

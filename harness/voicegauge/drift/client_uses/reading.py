@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from voicegauge.drift.uses.client_uses import ClientUses
-from voicegauge.drift.uses.declared_uses import add_declared_uses
-from voicegauge.drift.uses.own_uses import add_voicegauge_uses
-from voicegauge.drift.uses.recorded_uses import OperationMatcher, add_recorded_uses
+from voicegauge.drift.client_uses.client_uses import ClientUses
+from voicegauge.drift.client_uses.declared_uses import add_declared_uses
+from voicegauge.drift.client_uses.recorded_uses import OperationMatcher, add_recorded_uses
+from voicegauge.drift.client_uses.voicegauge_uses import add_voicegauge_uses
 from voicegauge.errors import ContractError, DataError, UsageError
 from voicegauge.files import open_file
 from voicegauge.formats import MAX_DOCUMENT_BYTES, Document, read_document
 
-OWN_CLIENT = "voicegauge"
+VOICEGAUGE_CLIENT = "voicegauge"
 """Stands for the client of voicegauge, which sends and reads what the `x-` keys of the contract name."""
 _DECLARATION_SUFFIXES = (".yaml", ".yml")
 _DECLARATION_HINT = "declare below operations what the client sends and reads, or name a recording"
@@ -26,7 +26,7 @@ def load_client_uses(sources: Sequence[str], document: Document, new_document: D
     """Read what a client uses of an API.
 
     Args:
-        sources: recordings of the client or folders of them, YAML files that declare uses, or `OWN_CLIENT`.
+        sources: recordings of the client or folders of them, YAML files that declare uses, or `VOICEGAUGE_CLIENT`.
         document: the OpenAPI document that the client was written for.
         new_document: the newer document. A client may use what only this document has.
 
@@ -35,10 +35,10 @@ def load_client_uses(sources: Sequence[str], document: Document, new_document: D
         ContractError: a file declares something that neither document has, or declares nothing.
         DataError: a recording that is named cannot be read; one in a folder is listed in `unread_files`.
     """
-    uses, matcher = ClientUses(), OperationMatcher(document)
+    client_uses, matcher = ClientUses(), OperationMatcher(document)
     for source in sources:
-        if source == OWN_CLIENT:
-            add_voicegauge_uses(uses, matcher)
+        if source == VOICEGAUGE_CLIENT:
+            add_voicegauge_uses(client_uses, matcher)
             continue
         path = Path(source)
         if not path.exists():
@@ -48,20 +48,20 @@ def load_client_uses(sources: Sequence[str], document: Document, new_document: D
             raise UsageError(f"--uses {source}: contains no recording")
         declaration = None if path.is_dir() or path.suffix == ".har" else _read_declaration(path)
         if declaration is not None:
-            add_declared_uses(uses, declaration, matcher, OperationMatcher(new_document))
-        elif not sum(_add_uses_of_file(uses, file, matcher, skips_unreadable=path.is_dir()) for file in files):
+            add_declared_uses(client_uses, declaration, matcher, OperationMatcher(new_document))
+        elif not sum(_add_uses_of_file(client_uses, file, matcher, skips_unreadable=path.is_dir()) for file in files):
             raise UsageError(f"--uses {source}: has no request to an operation of {document.path}")
-    return uses
+    return client_uses
 
 
-def _add_uses_of_file(uses: ClientUses, file: Path, matcher: OperationMatcher, *, skips_unreadable: bool) -> int:
+def _add_uses_of_file(client_uses: ClientUses, file: Path, matcher: OperationMatcher, *, skips_unreadable: bool) -> int:
     """Add what a recording shows, and return the number of its requests to the API."""
     try:
-        return add_recorded_uses(uses, file, matcher)
+        return add_recorded_uses(client_uses, file, matcher)
     except DataError as error:
         if not skips_unreadable:
             raise
-        uses.unread_files.append(str(error))
+        client_uses.unread_files.append(str(error))
         return 0
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
-from voicegauge.drift.uses.client_uses import ClientUses, SentValues
+from voicegauge.drift.client_uses.client_uses import ClientUses, SentValues
 from voicegauge.formats import (
     EVERY_ITEM,
     Document,
@@ -93,7 +93,7 @@ def _build_template_pattern(template: str) -> str:
     return "[^/]+".join(re.escape(part) for part in parts)
 
 
-def add_recorded_uses(uses: ClientUses, path: Path, matcher: OperationMatcher) -> int:
+def add_recorded_uses(client_uses: ClientUses, path: Path, matcher: OperationMatcher) -> int:
     """Add what a recording shows, and return the number of its requests to operations of the API.
 
     Raises:
@@ -105,7 +105,7 @@ def add_recorded_uses(uses: ClientUses, path: Path, matcher: OperationMatcher) -
         if operation is None:
             continue
         count += 1
-        use = uses.get_or_add_operation_use(operation)
+        use = client_uses.get_or_add_operation_use(operation)
         locations = _list_sent_locations(recorded.request) if recorded.is_complete else None
         if locations is None:
             use.are_requests_complete = False
@@ -122,10 +122,13 @@ def _list_sent_locations(request: Request) -> frozenset[Location] | None:
         return frozenset(found)
     try:
         if is_json(request.media_type):
-            found |= {Location("body", tokens=tokens) for tokens in _iterate_leaves(read_json(request.body), ())}
+            found |= {
+                Location("body", pointer_tokens=pointer_tokens)
+                for pointer_tokens in _iterate_leaves(read_json(request.body), ())
+            }
         elif is_form(request.media_type):
             form = read_form(request.header("content-type") or "", request.body)
-            found |= {Location("body", tokens=[name]) for name in (*form.fields, *form.files)}
+            found |= {Location("body", pointer_tokens=[name]) for name in (*form.fields, *form.files)}
         else:
             found.add(Location("body"))
     except UnreadableBodyError:
@@ -133,12 +136,12 @@ def _list_sent_locations(request: Request) -> frozenset[Location] | None:
     return frozenset(found)
 
 
-def _iterate_leaves(value: Any, tokens: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    if isinstance(value, dict) and value and len(tokens) < MAX_DEPTH:
+def _iterate_leaves(value: Any, pointer_tokens: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    if isinstance(value, dict) and value and len(pointer_tokens) < MAX_DEPTH:
         for key, item in value.items():
-            yield from _iterate_leaves(item, (*tokens, key))
-    elif isinstance(value, list) and value and len(tokens) < MAX_DEPTH:
+            yield from _iterate_leaves(item, (*pointer_tokens, key))
+    elif isinstance(value, list) and value and len(pointer_tokens) < MAX_DEPTH:
         for item in value:
-            yield from _iterate_leaves(item, (*tokens, EVERY_ITEM))
+            yield from _iterate_leaves(item, (*pointer_tokens, EVERY_ITEM))
     else:
-        yield tokens
+        yield pointer_tokens

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import Any
 
-from voicegauge.drift.uses.client_uses import ClientUses, SentValues
-from voicegauge.drift.uses.operation_values import OperationValues
-from voicegauge.drift.uses.recorded_uses import OperationMatcher, OperationTemplate
+from voicegauge.drift.client_uses.client_uses import ClientUses, SentValues
+from voicegauge.drift.client_uses.operation_values import OperationValues
+from voicegauge.drift.client_uses.recorded_uses import OperationMatcher, OperationTemplate
 from voicegauge.formats import Document, Location, escape_pointer_token, parse_location
 
 _DECLARATION_KEYS = ("sends", "reads")
@@ -26,12 +26,12 @@ _MAX_NAMES_SHOWN = 8
 
 
 def add_declared_uses(
-    uses: ClientUses, declaration: Document, old_matcher: OperationMatcher, new_matcher: OperationMatcher
+    client_uses: ClientUses, declaration: Document, old_matcher: OperationMatcher, new_matcher: OperationMatcher
 ) -> None:
     """Add the uses that a document declares.
 
     Args:
-        uses: where the uses are added.
+        client_uses: where the uses are added.
         declaration: the document that declares them.
         old_matcher: finds the operations of the older document.
         new_matcher: finds the operations of the newer document.
@@ -66,7 +66,7 @@ def add_declared_uses(
                     f"{pointer}/{escape_pointer_token(key)}", f"the key {key!r} is not known here"
                 )
         versions = _list_operation_versions(template, old_matcher, new_matcher)
-        _add_declared_operation(uses, template.operation, versions, used or {}, pointer, declaration)
+        _add_declared_operation(client_uses, template.operation, versions, used or {}, pointer, declaration)
 
 
 def _list_operation_versions(
@@ -79,14 +79,14 @@ def _list_operation_versions(
 
 
 def _add_declared_operation(
-    uses: ClientUses,
+    client_uses: ClientUses,
     operation: str,
     operation_versions: Sequence[OperationValues],
     declared_values: dict[str, Any],
     pointer: str,
     declaration: Document,
 ) -> None:
-    use = uses.get_or_add_operation_use(operation)
+    use = client_uses.get_or_add_operation_use(operation)
     for key, values in declared_values.items():
         listed = _read_locations(values, f"{pointer}/{key}", declaration)
         for location, item_pointer in listed.items():

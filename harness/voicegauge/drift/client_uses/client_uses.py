@@ -32,16 +32,16 @@ class OperationUse:
     """Where each value that the client reads is declared; `None` if it is not known what the client reads."""
 
     @property
-    def knows_requests(self) -> bool:
+    def are_requests_known(self) -> bool:
         """Whether it is known what the client sends."""
         return bool(self.requests) and self.are_requests_complete
 
     @property
-    def knows_reads(self) -> bool:
+    def are_reads_known(self) -> bool:
         """Whether it is known what the client reads."""
         return self.source_by_read_location is not None
 
-    def find_read(self, location: Location) -> tuple[Location, str] | None:
+    def find_read_location(self, location: Location) -> tuple[Location, str] | None:
         """Return a value that the client reads at, inside or around `location`, and where it is declared."""
         declared = self.source_by_read_location or {}
         found = next(iter(_iterate_overlapping_locations(declared, location)), None)
@@ -72,7 +72,9 @@ def _iterate_overlapping_locations(used_locations: Iterable[Location], location:
         if other.kind != location.kind:
             continue
         if location.is_in_body or location.kind == "query":
-            if _are_names_equal(other, location) and _is_one_inside_other(other.tokens, location.tokens):
+            if _are_names_equal(other, location) and _is_one_inside_other(
+                other.pointer_tokens, location.pointer_tokens
+            ):
                 yield other
         elif other.name.lower() == location.name.lower():
             yield other

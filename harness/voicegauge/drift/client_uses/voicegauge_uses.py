@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from voicegauge.contract.extension import OPERATION_RECORDS, ROOT_RECORDS
-from voicegauge.drift.uses.client_uses import ClientUses, SentValues
-from voicegauge.drift.uses.recorded_uses import OperationMatcher
-from voicegauge.drift.uses.request_keys import ANY_KEY, iterate_request_key_paths
+from voicegauge.drift.client_uses.client_uses import ClientUses, SentValues
+from voicegauge.drift.client_uses.recorded_uses import OperationMatcher
+from voicegauge.drift.client_uses.request_keys import ANY_KEY, iterate_request_key_paths
 from voicegauge.formats import Location, parse_location
 
 _REQUEST_KEYS = tuple(dict.fromkeys(iterate_request_key_paths({**OPERATION_RECORDS, **ROOT_RECORDS})))
@@ -20,7 +20,7 @@ class _StatedLocation(NamedTuple):
     is_in_request: bool
 
 
-def add_voicegauge_uses(uses: ClientUses, matcher: OperationMatcher) -> None:
+def add_voicegauge_uses(client_uses: ClientUses, matcher: OperationMatcher) -> None:
     """Add what voicegauge sends and reads. As one operation may state locations of another, each counts for all.
 
     It also sends values that no `x-` key names, such as required ones, so that it is not known what it does not send.
@@ -33,7 +33,7 @@ def add_voicegauge_uses(uses: ClientUses, matcher: OperationMatcher) -> None:
     for template in matcher.templates:
         operation: Any = document.data["paths"][template.path][template.method]
         if any(key.startswith("x-") for key in operation):
-            use = uses.get_or_add_operation_use(template.operation)
+            use = client_uses.get_or_add_operation_use(template.operation)
             use.add_reads(read, source)
             use.requests.append(SentValues(sent, source))
             use.are_requests_complete = False

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import unquote
 
+from voicegauge.drift.client_uses.recorded_uses import OperationTemplate
 from voicegauge.drift.general_headers import STANDARD_HEADERS
-from voicegauge.drift.uses.recorded_uses import OperationTemplate
 from voicegauge.formats import (
     EVERY_ITEM,
     Document,
@@ -44,7 +44,9 @@ class OperationValues:
         if location.is_in_body:
             schemas = self._list_body_schemas(is_request=is_request)
             return any(
-                self._has_value(schema, location.tokens, may_allow_any_content=is_request or status.startswith("2"))
+                self._has_value(
+                    schema, location.pointer_tokens, may_allow_any_content=is_request or status.startswith("2")
+                )
                 for status, schema in schemas
             )
         if location.kind == "header":
@@ -60,9 +62,12 @@ class OperationValues:
             return [
                 f"{location.kind}.{name}" for name in self._list_parameter_names(location.kind, is_request=is_request)
             ]
-        schemas, tokens = [schema for _, schema in self._list_body_schemas(is_request=is_request)], location.tokens
+        schemas, pointer_tokens = (
+            [schema for _, schema in self._list_body_schemas(is_request=is_request)],
+            location.pointer_tokens,
+        )
         parent = Location("body")
-        for token in tokens[:-1]:
+        for token in pointer_tokens[:-1]:
             children = [child for schema in schemas for child in self._list_children(schema, token)]
             if not children:
                 break
@@ -102,11 +107,11 @@ class OperationValues:
             dict.fromkeys([*names, *(re.findall(r"\{([^}]*)\}", self._path) if location_kind == "path" else ())])
         )
 
-    def _has_value(self, schema: Any, tokens: Sequence[str], *, may_allow_any_content: bool) -> bool:
-        if not tokens:
+    def _has_value(self, schema: Any, pointer_tokens: Sequence[str], *, may_allow_any_content: bool) -> bool:
+        if not pointer_tokens:
             return True
-        children = self._list_children(schema, tokens[0])
-        if any(self._has_value(child, tokens[1:], may_allow_any_content=True) for child in children):
+        children = self._list_children(schema, pointer_tokens[0])
+        if any(self._has_value(child, pointer_tokens[1:], may_allow_any_content=True) for child in children):
             return True
         return may_allow_any_content and not children and self._allows_any_content(schema)
 
@@ -153,8 +158,8 @@ class OperationValues:
             if reference in seen or not reference.startswith("#/"):
                 return {}
             seen.add(reference)
-            tokens = [unescape_pointer_token(token) for token in unquote(reference)[2:].split("/")]
-            value = read_pointer(self._document.data, tokens)
+            pointer_tokens = [unescape_pointer_token(token) for token in unquote(reference)[2:].split("/")]
+            value = read_pointer(self._document.data, pointer_tokens)
         return value if isinstance(value, dict) else {}
 
 
