@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from voicegauge.bench.analysis.summary import summarize_targets
 from voicegauge.cli.bench_tables import print_summaries
-from voicegauge.model import Cost
+from voicegauge.model import Cost, TargetPlan
 
-from ..builders.runs import build_run, build_sample, build_score_set, build_target_ref
+from ..builders.runs import build_run, build_sample, build_score_set, build_target_ref, price_per
 
 SHORT, LONG = "acme/one", "pebble/a-name-of-some-length"
 ROOM = 1_000
@@ -67,6 +68,27 @@ def test_a_narrow_table_cuts_no_figure_and_names_what_it_leaves_out(printed: Pri
     assert lost - {"$/1M", "p95"} == {spare[name] for name in names}
     assert [part in table.split() for part in LONG.replace("/", "/ ").split()] == [True, True]
     assert SHORT in table.split(), "a short name is never broken"
+
+
+def test_prices_that_may_not_hold_are_marked_with_a_footnote(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(ROOM))
+    plan = TargetPlan(name="pro", monthly_fee_usd=10, included=0, usd=1.25)
+    prices = {
+        SHORT: msgspec.structs.replace(price_per("request", 1.25), disputed=True),
+        LONG: msgspec.structs.replace(price_per("request", 1.25), stated_by_provider=False, plans=(plan,)),
+    }
+    made = build_run(
+        tuple(build_sample(target=name, cost=Cost(price_usd=1.25)) for name in prices),
+        targets=tuple(build_target_ref(name, price=price) for name, price in prices.items()),
+    )
+    print_summaries(summarize_targets(made), None, made.manifest)
+    out = capsys.readouterr().out
+    assert "$1.2500†" in next(line for line in out.splitlines() if SHORT in line).split()
+    assert {"$1.2500§", "2501.00§‡"} <= set(next(line for line in out.splitlines() if LONG in line).split())
+    assert "† disputed: the provider's documents contradict each other" in out
+    assert f"‡ with the cheapest account plan for 10,000,000 characters per month: {LONG} pro" in out
 
 
 @pytest.mark.parametrize("width", [80, 90, 100, 110])

@@ -23,6 +23,7 @@ def test_providers_breaks_no_word_of_a_price(capsys: pytest.CaptureFixture[str])
     assert max(map(len, lines)) <= 80
     text = " ".join(line[46:].strip() for line in lines)
     assert "$16 / 1,000,000 characters" in re.sub(r"\s+", " ", text)
+    assert any(line.startswith(" ttsai/stt-whisper") for line in lines)  # speech to text is listed too
 
 
 def test_compare_shows_both_values_and_the_change(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:

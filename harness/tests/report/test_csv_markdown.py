@@ -13,7 +13,7 @@ from voicegauge.model import Provenance, Run
 from voicegauge.report import BenchReport, render_csv, render_markdown, summarize_runs
 from voicegauge.report.csv_markdown import _escape_markdown
 
-from ..builders.report_runs import BROKEN, HOSTILE, VOICES, hostile_voices, make_run
+from ..builders.report_runs import BROKEN, HOSTILE, PLANNED, VOICES, hostile_voices, make_run
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,15 @@ def test_markdown_is_one_table_per_run_with_its_provenance(typical: tuple[Path, 
     assert len(table) == 2 + 5
     assert len({line.count("|") for line in table}) == 1
     assert "closed vocabulary" in first
+
+
+def test_markdown_explains_disputed_prices_and_account_plans(tmp_path: Path) -> None:
+    text = render_markdown(summarize_runs([make_run(tmp_path, (PLANNED[0], VOICES[5]), repetitions=1)]))
+    cells = next(line for line in text.splitlines() if line.startswith("| quill/prose")).split(" | ")
+    assert sum("(large)" in cell for cell in cells) == 2  # per million characters and per month
+    assert "Prices per 1M characters and per month are with the cheapest account plan for 10,000,000" in text
+    assert "(disputed)" in text
+    assert "disputed: the provider's documents contradict each other" in text
 
 
 @given(st.one_of(st.sampled_from(HOSTILE), st.text()))

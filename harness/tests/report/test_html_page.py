@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from voicegauge.errors import DataError, UsageError
-from voicegauge.model import Failure, Provenance, Run
+from voicegauge.model import AmountPerUnit, Failure, Provenance, Run
 from voicegauge.report import render_markdown, render_page, summarize_runs, write_report
 
 from ..builders.report_runs import BROKEN, HOSTILE, LANGUAGES_ALL, VOICES, Voice, make_run
@@ -129,6 +129,29 @@ def test_a_run_without_clips_says_why(tmp_path: Path) -> None:
         samples=tuple(replace(sample, audio=None, transcript="words") for sample in run.samples),
     )
     assert "Speech to text delivers no audio, so there is nothing to play." in page_of((folder, transcripts))
+
+
+def test_prices_of_speech_to_text_are_per_minute_and_hour_of_audio(tmp_path: Path) -> None:
+    by_minute = AmountPerUnit(amount=0.006, unit="minute")
+    folder, run = make_run(tmp_path, VOICES[:2], repetitions=1)
+    replace = msgspec.structs.replace
+    first, second = run.manifest.targets
+    targets = replace(first, price=replace(first.price, usd=by_minute)), second
+    samples = tuple(
+        replace(sample, audio=sample.audio and replace(sample.audio, audio_s=30.0), transcript="words")
+        for sample in run.samples
+    )
+    made = replace(run, manifest=replace(run.manifest, kind="transcription", targets=targets), samples=samples)
+    page = page_of((folder, made))
+    text = Skeleton(page[page.index("<main>") : page.index('<section id="meaning"')]).text
+    assert "$0.0060 for a minute of audio" in text
+    assert "million characters" not in text
+    assert "1M characters" not in text
+    cost = page[page.index('<section id="cost"') : page.index('<section id="failures"')]
+    assert set(re.findall(r"<td>(\$[\d.]+)</td>", cost)) >= {"$0.0060", "$0.3600", "$0.0160", "$0.9600"}
+    columns = re.findall(r'<th scope="col" data-key="(\w+)"(?![^>]*class="more")', page)
+    assert "minute" in columns
+    assert re.findall(r'data-usd="([\d.]+)"', page)
 
 
 def test_failures_are_counted_with_their_messages(tmp_path: Path) -> None:

@@ -8,12 +8,22 @@ import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 from voicegauge import checks, drift
 from voicegauge.api.options import PathLike
 from voicegauge.api.progress import ProgressListener, report_phase
 from voicegauge.api.target_selection import ContractsOrFolders, to_catalogue
-from voicegauge.contract import Catalogue, Contract, Operation, Target, describe_price, is_bundled, walk_objects
+from voicegauge.contract import (
+    AudioInputTarget,
+    Catalogue,
+    Contract,
+    Operation,
+    Target,
+    describe_price,
+    is_bundled,
+    walk_objects,
+)
 from voicegauge.emulator import FAULTS
 from voicegauge.emulator.endpoints import describe_emulation
 from voicegauge.errors import UsageError
@@ -26,8 +36,10 @@ class TargetRow(Record, frozen=True, kw_only=True):
     id: str
     title: str
     operation: str
+    takes: Literal["text", "audio"]
+    """What is sent to the target: text to speak, or audio to transcribe or convert."""
     response: str
-    """What the target answers with: "job" or "audio"."""
+    """What the target answers with: "job", "audio" or "transcript"."""
     price: str
     languages: tuple[str, ...]
     formats: tuple[str, ...]
@@ -308,7 +320,10 @@ def _build_provider_row(contract: Contract) -> ProviderRow:
         key_env=contract.provider.key_env,
         key_set=all(map(os.environ.get, contract.key_variables)),
         operations=tuple(map(_build_operation_row, contract.operations.values())),
-        targets=tuple(map(_build_target_row, contract.targets.values())),
+        targets=(
+            *map(_build_target_row, contract.targets.values()),
+            *map(_build_audio_input_row, contract.audio_input_targets.values()),
+        ),
     )
 
 
@@ -317,11 +332,26 @@ def _build_target_row(target: Target) -> TargetRow:
         id=target.id,
         title=target.target_spec.title,
         operation=target.operation.id,
+        takes="text",
         response="job" if target.response.job else "audio",
         price=describe_price(target),
         languages=target.target_spec.languages,
         formats=target.target_spec.formats,
         needs=target.target_spec.required_fields,
+    )
+
+
+def _build_audio_input_row(target: AudioInputTarget) -> TargetRow:
+    return TargetRow(
+        id=target.id,
+        title=target.target_spec.title,
+        operation=target.operation.id,
+        takes="audio",
+        response="transcript" if target.transcription is not None else "audio",
+        price=describe_price(target),
+        languages=target.target_spec.languages,
+        formats=(),
+        needs=(),
     )
 
 

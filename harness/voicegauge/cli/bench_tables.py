@@ -89,7 +89,11 @@ def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None,
             build_emulated_label(f"the numbers show that the tool works, not how fast a provider is{faults}")
         )
     by_minute = any(_format_price_per_minute(one.cost) != _NO_VALUE_TEXT for one in summaries)
-    columns = [column for column in _COLUMNS if column is not _PRICE_PER_MINUTE_HEADING or by_minute]
+    absent = [
+        *([] if by_minute else [_PRICE_PER_MINUTE_HEADING]),
+        *([_PRICE_PER_MILLION_HEADING] if summaries and all(one.cost.takes_audio for one in summaries) else []),
+    ]
+    columns = [column for column in _COLUMNS if column not in absent]
     rows, hidden = _build_table_that_fits(columns, summaries, terminal)
     terminal.print(rows)
     for line in (*_build_legend(summaries, scores, hidden), *_describe_precision(summaries, manifest)):
@@ -188,8 +192,12 @@ def _build_legend(
         lines.append(
             "* no other target is clearly faster or more intelligible without being clearly worse in the other"
         )
-    if summaries and _PRICE_PER_MILLION_HEADING not in hidden_columns:
+    shows_million = _PRICE_PER_MILLION_HEADING not in hidden_columns and not all(
+        one.cost.takes_audio for one in summaries
+    )
+    if shows_million:
         lines.append(f"$/1M chars is for texts of {summaries[0].cost.characters} characters")
+    lines += _build_price_notes(summaries, with_plans=shows_million)
     if any(one.completion_ms for one in summaries) and _COMPLETION_TIME_HEADING not in hidden_columns:
         lines.append(
             "job done: lower and upper bound, because status is only seen when polled; total latency includes polling"
@@ -209,6 +217,35 @@ def _build_legend(
             kinds = ", ".join(f"{count} {kind}" for kind, count in one.failure_kinds.items())
             lines.append(Text.assemble((one.target, "red"), f": {one.failures} of {one.samples} failed ({kinds})"))
     return lines
+
+
+_DISPUTED_MARK, _THIRD_PARTY_MARK, _PLAN_MARK = "†", "§", "‡"
+
+
+def _build_price_notes(summaries: Sequence[TargetSummary], *, with_plans: bool) -> list[str]:
+    """Return what the marks of prices mean, for those that occur."""
+    notes = []
+    if any(one.cost.disputed for one in summaries):
+        notes.append(
+            f"{_DISPUTED_MARK} disputed: the provider's documents contradict each other; your own price counts, "
+            "or else the highest documented one"
+        )
+    if any(not one.cost.stated_by_provider for one in summaries):
+        notes.append(
+            f"{_THIRD_PARTY_MARK} no document of the provider states this price, only one that does not bind it"
+        )
+    plans = [f"{one.target} {one.cost.plan}" for one in summaries if one.cost.plan] if with_plans else []
+    if plans:
+        volume = summaries[0].cost.monthly_characters
+        notes.append(
+            f"{_PLAN_MARK} with the cheapest account plan for {volume:,} characters per month: {', '.join(plans)}"
+        )
+    return notes
+
+
+def _mark_price(cost: TargetCost) -> str:
+    """Return the marks of a price that may not hold."""
+    return (_DISPUTED_MARK if cost.disputed else "") + ("" if cost.stated_by_provider else _THIRD_PARTY_MARK)
 
 
 def _describe_vocabulary(scores: ScoreSet) -> str | Text:
@@ -245,19 +282,25 @@ def _format_bounds(bounds: IntervalEstimate | None) -> str:
 
 def _format_price_per_request(cost: TargetCost) -> str:
     if cost.usd_per_request is not None:
-        return f"${cost.usd_per_request:.4f}"
-    return _NO_VALUE_TEXT if cost.credits_per_request is None else f"{cost.credits_per_request:.0f}\ncredits"
+        return f"${cost.usd_per_request:.4f}{_mark_price(cost)}"
+    if cost.credits_per_request is None:
+        return _NO_VALUE_TEXT
+    return f"{cost.credits_per_request:.0f}\ncredits{_mark_price(cost)}"
 
 
 def _format_price_per_minute(cost: TargetCost) -> str:
     """Return the price per minute of audio as text; `_NO_VALUE_TEXT` if the target is not priced by duration."""
     if cost.usd_per_audio_minute is not None:
-        return f"${cost.usd_per_audio_minute:.4f}"
-    return _NO_VALUE_TEXT if cost.credits_per_audio_minute is None else f"{cost.credits_per_audio_minute:.0f}\ncredits"
+        return f"${cost.usd_per_audio_minute:.4f}{_mark_price(cost)}"
+    if cost.credits_per_audio_minute is None:
+        return _NO_VALUE_TEXT
+    return f"{cost.credits_per_audio_minute:.0f}\ncredits{_mark_price(cost)}"
 
 
 def _format_price_per_million(cost: TargetCost) -> str:
-    return _NO_VALUE_TEXT if cost.usd_per_1m_characters is None else f"{cost.usd_per_1m_characters:.2f}"
+    if cost.usd_per_1m_characters is None:
+        return _NO_VALUE_TEXT
+    return f"{cost.usd_per_1m_characters:.2f}{_mark_price(cost)}{_PLAN_MARK if cost.plan else ''}"
 
 
 def _format_error_rate(rate: ErrorRate | None, unscored_languages: Sequence[str]) -> str:

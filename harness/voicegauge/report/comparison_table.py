@@ -28,7 +28,8 @@ PriceUnit = Literal["million", "month"]
 """A price for a million characters, or for the characters of a month."""
 
 DECISION_COLUMNS = ("wer", "cer", "latency", "million", "failures", "month", "latency95")
-"""Keys of the columns that matter most for a decision, most important first."""
+"""Keys of the columns that matter most for a decision, most important first; for targets that take audio, "minute"
+comes before "million"."""
 MAX_DECISION_COLUMNS = 6
 """Number of columns that the page shows at first; the others are shown on demand, and in print."""
 
@@ -48,6 +49,8 @@ class TableCell(NamedTuple):
     high: float | None = None
     price_unit: PriceUnit | None = None
     """Unit of a price that depends on the length of the text, so that the page can recompute it."""
+    plan: str = ""
+    """Name of the account plan that a price is with; empty if it does not depend on one."""
 
 
 EMPTY_CELL = TableCell(MISSING, None)
@@ -149,7 +152,10 @@ def build_comparison_columns(
     columns = [c for c in candidates if any(c.read(t) != EMPTY_CELL for t in targets)]
     columns.append(failures)
     previous_groups = ["", *(column.group for column in columns)]
-    keys = [key for key in DECISION_COLUMNS if key in {column.key for column in columns}][:MAX_DECISION_COLUMNS]
+    order = list(DECISION_COLUMNS)
+    if any(target.cost.takes_audio for target in targets):
+        order.insert(order.index("million"), "minute")
+    keys = [key for key in order if key in {column.key for column in columns}][:MAX_DECISION_COLUMNS]
     return tuple(
         column._replace(starts_group=column.group != group, is_for_decision=column.key in keys)
         for column, group in zip(columns, previous_groups, strict=False)
@@ -316,12 +322,14 @@ def _build_price_per_million_cell(target: TargetSummary) -> TableCell:
     price = target.cost.usd_per_1m_characters
     if price is None:
         return _explain_missing_price(target)
-    return TableCell(format_usd(price), price, _format_disputed_label(target), price_unit="million")
+    return TableCell(
+        format_usd(price), price, _format_disputed_label(target), price_unit="million", plan=target.cost.plan or ""
+    )
 
 
 def _explain_missing_price(target: TargetSummary) -> TableCell:
     cost = target.cost
-    if not target.samples:
+    if not target.samples or cost.takes_audio:
         return EMPTY_CELL
     if cost.credits_per_request is not None:
         return TableCell(MISSING, None, "charges credits")
@@ -332,7 +340,7 @@ def _build_price_per_month_cell(target: TargetSummary) -> TableCell:
     price, plan = target.cost.usd_per_month, target.cost.plan
     if price is None:
         return EMPTY_CELL
-    return TableCell(format_usd(price), price, plan or _format_disputed_label(target), price_unit="month")
+    return TableCell(format_usd(price), price, _format_disputed_label(target), price_unit="month", plan=plan or "")
 
 
 def _build_price_per_minute_cell(target: TargetSummary) -> TableCell:

@@ -71,9 +71,21 @@ def _format_run(run: RunReport, report: BenchReport) -> list[str]:
         _format_table_line(["---", *("---:" for _ in columns)]),
         *(_format_table_line(cells) for cells in rows),
         "",
+        *_format_price_notes(run, report.monthly_characters),
         *_format_ramp(run),
         *_format_unresolved_requests(run),
     ]
+
+
+def _format_price_notes(run: RunReport, monthly_characters: int) -> list[str]:
+    """Return what the remarks beside prices mean, as Markdown paragraphs; empty without remarks."""
+    notes = []
+    if any(target.cost.disputed for target in run.targets):
+        notes += ["disputed: the provider's documents contradict each other about the price.", ""]
+    if any(target.cost.plan for target in run.targets):
+        plans = f"with the cheapest account plan for {monthly_characters:,} characters per month, which is named."
+        notes += [f"Prices per 1M characters and per month are {plans}", ""]
+    return notes
 
 
 def _format_ramp(run: RunReport) -> list[str]:
@@ -133,7 +145,8 @@ def _format_scoring(run: RunReport) -> str:
 
 
 def _format_cell(cell: TableCell) -> str:
-    text = f"{cell.text} ({cell.detail})" if cell.detail else cell.text
+    remarks = ", ".join(filter(None, (_escape_markdown(cell.plan), cell.detail)))
+    text = f"{cell.text} ({remarks})" if remarks else cell.text
     return text.replace("$", "&#36;")  # GitHub renders text between two dollar signs as math
 
 

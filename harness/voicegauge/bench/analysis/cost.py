@@ -116,7 +116,10 @@ class TargetCost(Record, frozen=True, kw_only=True):
     plan: str | None
     """Name of the cheapest account plan; `None` if no plan with a documented fee is known."""
     usd_per_audio_minute: float | None
-    """Price in US dollars per minute of audio; `None` if the price has another unit or no document states a price."""
+    """Price in US dollars per minute of audio; `None` if the price has another unit or no document states a price.
+
+    For a target that takes audio, a price in another unit is divided by the minutes of audio of the samples.
+    """
     credits_per_audio_minute: float | None
     characters: int
     """Text length at which `usd_per_1m_characters` is stated."""
@@ -134,6 +137,17 @@ class TargetCost(Record, frozen=True, kw_only=True):
     state it."""
     price: str
     """The documented price as text, such as "$0.015 / request"."""
+    takes_audio: bool = False
+    """Whether the target takes audio, as speech to text does: its prices are stated per minute of audio, and those per
+    character, per month and of account plans are `None`."""
+
+    @property
+    def compared_usd(self) -> float | None:
+        """The price in dollars by which targets are compared; `None` if it is not known.
+
+        It is per minute of audio if the target takes audio, or else per million characters.
+        """
+        return self.usd_per_audio_minute if self.takes_audio else self.usd_per_1m_characters
 
 
 def convert_credits(run: Run, credit_usd_by_provider: Mapping[str, float]) -> Run:
@@ -182,15 +196,32 @@ def compute_target_cost(
     samples: Sequence[Sample],
     text_length_characters: int,
     monthly_characters: int = DEFAULT_MONTHLY_CHARACTERS,
+    *,
+    takes_audio: bool = False,
 ) -> TargetCost:
-    """Compute the mean cost of `samples`, and the price of a month at the stated text length and volume."""
+    """Compute the cost of a target from the costs of its samples.
+
+    Args:
+        target: the target with its price.
+        samples: samples of the target.
+        text_length_characters: text length at which the price per million characters is stated.
+        monthly_characters: number of characters of a month.
+        takes_audio: whether audio is sent to the target.
+    """
 
     def compute_average_of_samples(select_value: Callable[[Sample], float | None]) -> float | None:
         known = [found for sample in samples if (found := select_value(sample)) is not None]
         return sum(known) / len(known) if known else None
 
+    def compute_amount_per_minute(
+        price: AmountPerUnit | None, select_amount: Callable[[Cost], float | None]
+    ) -> float | None:
+        if price is not None and price.unit == "minute":
+            return price.amount
+        return _average_amount_per_audio_minute(samples, select_amount) if takes_audio else None
+
     charged = [s for s in samples if s.cost.charged_usd is not None or s.cost.charged_credits is not None]
-    line = estimate_cost_line(target, samples)
+    line = None if takes_audio else estimate_cost_line(target, samples)
     month = line.compute_month(text_length_characters, monthly_characters) if line else None
     return TargetCost(
         usd_per_request=compute_average_of_samples(lambda s: s.cost.price_usd),
@@ -202,19 +233,29 @@ def compute_target_cost(
         usd_per_1m_characters=month.usd / monthly_characters * 1_000_000 if month else None,
         usd_per_month=month.usd if month else None,
         plan=month.plan if month else None,
-        usd_per_audio_minute=_compute_amount_per_audio_minute(target.price.usd),
-        credits_per_audio_minute=_compute_amount_per_audio_minute(target.price.credits),
+        usd_per_audio_minute=compute_amount_per_minute(target.price.usd, lambda cost: cost.price_usd),
+        credits_per_audio_minute=compute_amount_per_minute(target.price.credits, lambda cost: cost.price_credits),
         characters=text_length_characters,
         monthly_characters=monthly_characters,
         line=line,
         disputed=target.price.disputed,
         stated_by_provider=target.price.stated_by_provider,
         price=target.price.description,
+        takes_audio=takes_audio,
     )
 
 
-def _compute_amount_per_audio_minute(price: AmountPerUnit | None) -> float | None:
-    return price.amount if price is not None and price.unit == "minute" else None
+def _average_amount_per_audio_minute(
+    samples: Sequence[Sample], select_amount: Callable[[Cost], float | None]
+) -> float | None:
+    """Return the prices of the samples divided by the minutes of their audio; `None` if either is not known."""
+    pairs = [
+        (amount, audio_s)
+        for sample in samples
+        if (audio_s := get_sample_audio_s(sample)) is not None and (amount := select_amount(sample.cost)) is not None
+    ]
+    minutes = sum(audio_s for _, audio_s in pairs) / 60
+    return math.fsum(amount for amount, _ in pairs) / minutes if minutes else None
 
 
 def _charge_differs(cost: Cost) -> bool:

@@ -222,7 +222,13 @@ def summarize_targets(
     for target in run.manifest.targets:
         samples = samples_by_target[target.id]
         scored_samples = scores.pair_with(samples) if scores else []
-        cost = compute_target_cost(target, samples, text_length_characters, monthly_characters)
+        cost = compute_target_cost(
+            target,
+            samples,
+            text_length_characters,
+            monthly_characters,
+            takes_audio=run.manifest.kind != "speech",
+        )
         summary = _summarize_target(target, samples, scored_samples, run.manifest.provenance, cost, seed)
         unscored = {s.language for s in samples} & set(score_set.left_out if score_set else ())
         summaries.append(msgspec.structs.replace(summary, unscored_languages=tuple(sorted(unscored))))

@@ -30,6 +30,7 @@ def command(contracts: tuple[Path, ...], json_path: str | None) -> None:
     show_record(result, json_path, lambda: _print_providers(result))
 
 
+_HEADING_BY_INPUT = {"text": "target", "audio": "target that takes audio"}
 NARROW_TARGET_COLUMNS = 44
 """Largest width of the names of targets in a narrow terminal, so that prices keep at least as much."""
 
@@ -37,26 +38,27 @@ NARROW_TARGET_COLUMNS = 44
 def _print_providers(result: Providers) -> None:
     out = create_console()
     is_wide = out.width >= MIN_WIDE_COLUMNS
-    out.print(_build_target_table(result, is_wide=is_wide))
+    for takes in ("text", "audio"):
+        table = _build_target_table(result, takes, is_wide=is_wide)
+        if table.row_count:
+            out.print(table)
     out.print(_build_operation_table(result, is_wide=is_wide))
     out.print(_build_key_table(result))
 
 
-def _build_target_table(result: Providers, *, is_wide: bool) -> Table:
+def _build_target_table(result: Providers, takes: str, *, is_wide: bool) -> Table:
+    heading = _HEADING_BY_INPUT[takes]
     if is_wide:
-        table = create_table(
-            "target", "what it is", "responds with", "price", "languages", right_aligned=("languages",)
-        )
+        table = create_table(heading, "what it is", "responds with", "price", "languages", right_aligned=("languages",))
     else:
-        table = create_table("target", "price")
+        table = create_table(heading, "price")
         table.columns[0].max_width = NARROW_TARGET_COLUMNS
-    for provider in result.providers:
-        for row in provider.targets:
-            languages = str(len(row.languages)) if row.languages else "not documented"
-            if is_wide:
-                table.add_row(row.id, row.title, row.response, row.price, languages)
-            else:
-                table.add_row(f"{row.id}\n  {row.title}\n  languages: {languages}", row.price)
+    for row in (row for provider in result.providers for row in provider.targets if row.takes == takes):
+        languages = str(len(row.languages)) if row.languages else "not documented"
+        if is_wide:
+            table.add_row(row.id, row.title, row.response, row.price, languages)
+        else:
+            table.add_row(f"{row.id}\n  {row.title}\n  languages: {languages}", row.price)
     return table
 
 

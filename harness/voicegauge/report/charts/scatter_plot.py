@@ -111,7 +111,7 @@ def build_scatter(
     """
     width, height = size
     frame = Rectangle(_LEFT, _TOP, width - _RIGHT, height - _BOTTOM)
-    radii = compute_radii([target.cost.usd_per_1m_characters for target in targets])
+    radii = compute_radii([target.cost.compared_usd for target in targets])
     true_points = [
         _build_point(target, time, rate, frame, axes)._replace(
             radius=radii[targets.index(target)], number=targets.index(target) + 1
@@ -155,7 +155,7 @@ def _build_point(
         y=y,
         true_x=x,
         true_y=y,
-        has_price=target.cost.usd_per_1m_characters is not None,
+        has_price=target.cost.compared_usd is not None,
         name=escape_unprintable(shorten(target.target, MAX_LABEL_LENGTH)),
         is_pareto_optimal=target.pareto,
         description=f"{target.target}: {format_number(time.value)} ms, {format_number(rate.value * 100, 1)}%",

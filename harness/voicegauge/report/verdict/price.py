@@ -13,9 +13,9 @@ def state_prices(run: MeasuredRun) -> VerdictStatement | None:
     delivered = run.delivered
     if not delivered:
         return None
-    priced = [(target, usd) for target in delivered if (usd := target.cost.usd_per_1m_characters) is not None]
+    priced = [(target, usd) for target in delivered if (usd := target.cost.compared_usd) is not None]
     priced.sort(key=lambda pair: pair[1])
-    reasons = _describe_missing_prices([target for target in delivered if target.cost.usd_per_1m_characters is None])
+    reasons = _describe_missing_prices([target for target in delivered if target.cost.compared_usd is None])
     remarks = join_sentences(
         _describe_disputes([target for target in delivered if target.cost.disputed]),
         _describe_prices_of_others([target for target in delivered if not target.cost.stated_by_provider]),
@@ -28,7 +28,7 @@ def state_prices(run: MeasuredRun) -> VerdictStatement | None:
         return _build_statement(f"prices not comparable: {reasons}", join_sentences(among, remarks))
     remark = _format_disputed_remark([target.target for target, _ in priced if target.cost.disputed])
     if len(priced) == 1:
-        return _build_statement(f"{_describe_price(priced[0][1])}{remark}", join_sentences(cheapest, remarks))
+        return _build_statement(f"{_describe_price(*priced[0])}{remark}", join_sentences(cheapest, remarks))
     lowest = [target.target for target, usd in priced if usd == priced[0][1]]
     if len(lowest) == len(priced):
         return _build_statement(f"all cost the same{remark}", join_sentences(cheapest, remarks))
@@ -41,7 +41,9 @@ def state_prices(run: MeasuredRun) -> VerdictStatement | None:
 def describe_cheapest(priced_targets: list[tuple[TargetSummary, float]]) -> str:
     """Name the lowest price, and how much more the next one is; the page rewrites it for another text length."""
     (cheapest, usd), *others = priced_targets
-    text = f"{cheapest.target} costs {_describe_price(usd)} in texts of {cheapest.cost.characters:,} characters"
+    text = f"{cheapest.target} costs {_describe_price(cheapest, usd)}"
+    if not cheapest.cost.takes_audio:
+        text += f" in texts of {cheapest.cost.characters:,} characters"
     following = next(((target, other) for target, other in others if other > usd), None)
     if following is None:
         return text
@@ -54,8 +56,8 @@ def join_sentences(*sentences: str) -> str:
     return " ".join(f"{text.rstrip('.')}." for text in sentences if text)
 
 
-def _describe_price(usd: float) -> str:
-    return f"{format_usd(usd)} for a million characters"
+def _describe_price(target: TargetSummary, usd: float) -> str:
+    return f"{format_usd(usd)} for a {'minute of audio' if target.cost.takes_audio else 'million characters'}"
 
 
 def _describe_missing_prices(targets: list[TargetSummary]) -> str:

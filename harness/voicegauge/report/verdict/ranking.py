@@ -112,7 +112,7 @@ def rank_targets(
     ranked = [targets[i] for i in _list_targets_with_deliveries(targets)]
     latencies = [get_median_latency_ms(target) for target in ranked]
     errors = [get_error_rate(target) for target in ranked]
-    prices = [target.cost.usd_per_1m_characters for target in ranked]
+    prices = [target.cost.compared_usd for target in ranked]
     weights = weights or RankingWeights(
         speed=1.0,
         intelligibility=float(has_comparable_errors and not has_tied_errors and None not in errors and bool(errors)),
