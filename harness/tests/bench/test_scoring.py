@@ -194,7 +194,7 @@ def test_a_dask_cluster_transcribes_as_this_machine_does(folder: Folder, monkeyp
 def test_no_scheduler_at_the_address_is_one_line(
     folder: Folder, empty_cache: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voicegauge.bench.scoring.transcription.CLUSTER_CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("voicegauge.bench.scoring.dask_cluster.CLUSTER_CONNECT_TIMEOUT_S", 0.2)
     folder.add(wav(speech()))
     with pytest.raises(UnreachableError, match=r"no Dask scheduler responds at tcp://127\.0\.0\.1:1:"):
         score_run(folder.path, folder.run(), "auto", cluster="tcp://127.0.0.1:1")
@@ -205,7 +205,7 @@ def test_a_cluster_without_workers_is_one_line(
 ) -> None:
     from distributed import LocalCluster
 
-    monkeypatch.setattr("voicegauge.bench.scoring.transcription.CLUSTER_WORKER_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("voicegauge.bench.scoring.dask_cluster.CLUSTER_WORKER_TIMEOUT_S", 0.1)
     folder.add(wav(speech()))
     with (
         LocalCluster(n_workers=0, processes=False, dashboard_address=None, protocol="tcp") as cluster,

@@ -3,20 +3,16 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 
-from voicegauge.bench.running.store import save_audio
 from voicegauge.bench.scoring.scores import score_run
 from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.model import Provenance
 from voicegauge.speech.asr import Asr, AsrChoice, SpokenText, choose_asr
-from voicegauge.speech.asr.base import ASR_SAMPLE_RATE_HZ, compute_short_sha256
-from voicegauge.speech.audio import EncodedAudio, encode
+from voicegauge.speech.asr.base import compute_short_sha256
 
-from ..builders.runs import build_run, build_sample
-from .tiny_whisper import TEXTS, sound
+from .tiny_whisper import TEXTS, save_run_of_sounds, sound
 
 TEXT = [SpokenText("en", "The kettle is on the stove.")]
 
@@ -186,13 +182,8 @@ def test_a_converted_folder_must_hold_its_tokenizer(converted: Path, tmp_path: P
 
 
 def test_a_run_is_scored_in_worker_processes(converted: Path, bare: Path, own_processes: None) -> None:
-    spec, samples = f"faster-whisper:{converted}", []  # openai-whisper: bench/test_scoring.py
-    for name, text in TEXTS.items():
-        audio, media_type = encode(sound(name), ASR_SAMPLE_RATE_HZ, "wav")
-        _, file = save_audio(bare, audio)
-        measured = EncodedAudio(audio, media_type=media_type).measure_facts(file)
-        samples.append(msgspec.structs.replace(build_sample(name, words=text), audio=measured))
-    found = score_run(bare, build_run(tuple(samples)), spec, workers=2)
+    spec = f"faster-whisper:{converted}"  # openai-whisper: bench/test_scoring.py
+    found = score_run(bare, save_run_of_sounds(bare, list(TEXTS)), spec, workers=2)
     assert found is not None
     assert [score.errors for score in found.scores] == [0, 0]
     assert [score.transcript for score in found.scores] == [text.strip() for text in TEXTS.values()]

@@ -6,13 +6,20 @@ It is a real one: openai-whisper's own classes, vocabulary and file format, with
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from voicegauge.bench.running.store import save_audio
+from voicegauge.model import Run
 from voicegauge.speech.asr import ctranslate2_conversion
+from voicegauge.speech.audio import EncodedAudio, encode
+
+from ..builders.runs import build_run, build_sample
 
 RATE_HZ = 16_000
 TEXTS = {"low": " The kettle is on the stove.", "high": " Nobody answered the phone."}
@@ -26,22 +33,58 @@ def sound(name: str, *, seed: int = 0, seconds: float = 2.0) -> NDArray[np.float
     return (tone + 0.002 * np.random.default_rng(seed).standard_normal(len(time))).astype(np.float32)
 
 
+def save_run_of_sounds(folder: Path, names: Sequence[str]) -> Run:
+    """Save the audio of a run in which each text is spoken as its sound."""
+    samples = []
+    for index, name in enumerate(names):
+        audio, media_type = encode(sound(name, seed=index), RATE_HZ, "wav")
+        _, file = save_audio(folder, audio)
+        facts = EncodedAudio(audio, media_type=media_type).measure_facts(file)
+        samples.append(msgspec.structs.replace(build_sample(f"{name}-{index}", words=TEXTS[name]), audio=facts))
+    return build_run(tuple(samples))
+
+
 def make_checkpoint(path: Path, *, vocabulary: int = 51864) -> Path:
     """Fit a checkpoint to `TEXTS` and save it as openai-whisper's `load_model` reads it."""
+    model = _create_model(vocabulary)
+    _fit_decoder(model)
+    return _save(model, path)
+
+
+def make_random_checkpoint(path: Path) -> Path:
+    """Save a model with random weights, whose words depend on the sound and on all earlier words."""
+    import torch
+
+    model = _create_model(51864)
+    with torch.no_grad():
+        # Otherwise the tied embedding repeats the last word, whatever the sound is.
+        model.decoder.positional_embedding.mul_(10)
+        model.decoder.token_embedding.weight.mul_(0.1)
+        for block in model.decoder.blocks:
+            for weight in block.cross_attn.parameters():
+                weight.mul_(10)
+    return _save(model, path)
+
+
+def _create_model(vocabulary: int) -> Any:
     import torch
     from whisper.model import ModelDimensions, Whisper
 
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    dims = ModelDimensions(80, 1500, WIDTH, HEADS, 1, vocabulary, CONTEXT, WIDTH, HEADS, 1)
-    model = Whisper(dims)
+    model = Whisper(ModelDimensions(80, 1500, WIDTH, HEADS, 1, vocabulary, CONTEXT, WIDTH, HEADS, 1))
     with torch.no_grad():
         model.decoder.positional_embedding.normal_(std=0.1)  # whisper leaves it uninitialised
         # A random encoder hears well enough once the sound outweighs the positions.
         model.encoder.conv1.weight.mul_(8)
         model.encoder.conv2.weight.mul_(8)
-    _fit_decoder(model)
-    torch.save({"dims": vars(dims), "model_state_dict": model.state_dict()}, path)
+    return model
+
+
+def _save(model: Any, path: Path) -> Path:
+    import torch
+
+    torch.save({"dims": vars(model.dims), "model_state_dict": model.state_dict()}, path)
     return path
 
 

@@ -40,8 +40,9 @@ def score(
         asr: "auto", "whisper[:MODEL|FILE]", "faster-whisper[:MODEL|FOLDER]", "embedded" or "none". "auto" takes
             Whisper if its official weights are installed, otherwise faster-whisper if that is installed, otherwise,
             for emulated runs only, the small bundled model.
-        workers: number of processes that transcribe; by default one per processor, at most 4.
-        cluster: address of a Dask scheduler whose workers transcribe instead.
+        workers: number of processes that transcribe; by default one per processor, at most 4, and one with a GPU.
+        cluster: address of a Dask scheduler whose workers transcribe instead; official Whisper models use only workers
+            with a GPU, if there are any.
         progress: receives progress.
 
     Returns:

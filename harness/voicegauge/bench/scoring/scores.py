@@ -17,6 +17,7 @@ from voicegauge.bench.scoring.transcription import (
     TranscriptionProgress,
     TranscriptionsByCacheKey,
     build_transcript_cache_key,
+    choose_device,
     transcribe_clips,
 )
 from voicegauge.errors import DataError, MissingExtraError
@@ -69,7 +70,8 @@ def score_run(
         run: the run to score. Samples in a language that the ASR engine does not support get no
             score; `ScoreSet.left_out` lists these languages.
         asr_spec: value of the --asr option; see `speech.asr.choose_asr`.
-        workers: number of processes; by default one per processor, at most `MAX_TRANSCRIBING_PROCESSES`.
+        workers: number of processes; by default one per processor, at most `MAX_TRANSCRIBING_PROCESSES`, and one if
+            this machine has a GPU that the ASR engine can use.
         cluster: address of a Dask scheduler whose workers transcribe instead.
         progress: called after each clip.
 
@@ -88,6 +90,7 @@ def score_run(
     asr, reason = choose_scoring_asr(asr_spec, run.manifest.provenance, texts)
     if asr is None:
         return None
+    asr = choose_device(asr, cluster)
     languages = sorted({text.language for text in texts})
     left_out = tuple(language for language in languages if not asr.supports_language(language))
     supported = [sample for sample in samples if sample.language not in left_out]
@@ -100,7 +103,7 @@ def score_run(
         transcripts = transcribe_clips(
             asr,
             clips,
-            workers=workers or min(os.cpu_count() or 1, MAX_TRANSCRIBING_PROCESSES),
+            workers=workers or _choose_worker_count(asr),
             cluster=cluster,
             progress=progress,
         )
@@ -115,6 +118,11 @@ def score_run(
         scores=tuple(_score_sample(sample, transcripts) for sample in supported),
         floor=_measure_error_floor(references, transcripts),
     )
+
+
+def _choose_worker_count(asr: Asr) -> int:
+    """Return one process for a GPU, whose memory each process would fill with a model of its own."""
+    return 1 if asr.clips_per_batch > 1 else min(os.cpu_count() or 1, MAX_TRANSCRIBING_PROCESSES)
 
 
 def _list_normalizer_ids(samples: Sequence[Sample]) -> str:

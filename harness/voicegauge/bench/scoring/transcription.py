@@ -8,29 +8,32 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import NamedTuple
 
+from voicegauge.bench.scoring.dask_cluster import connect_to_cluster, find_gpu_workers
 from voicegauge.bench.scoring.spawn_context import IsolatedSpawnContext, exclude_current_folder_from_import_path
-from voicegauge.errors import DataError, MissingExtraError, UnreachableError, UsageError
+from voicegauge.errors import DataError, UsageError
 from voicegauge.files import read_file
 from voicegauge.model import AudioFacts
 from voicegauge.speech import suppress_decoder_stderr
-from voicegauge.speech.asr import Asr, TranscriptCache, Transcription, transcribe_audio
+from voicegauge.speech.asr import (
+    Asr,
+    TranscriptCache,
+    Transcription,
+    is_gpu_available,
+    move_to_gpu,
+    transcribe_audio_batch,
+)
 from voicegauge.speech.audio import EncodedAudio
 
 MAX_CLIPS_IN_FLIGHT_ON_CLUSTER = 64
 """Maximum number of clips in flight on a cluster: enough for many workers, but not too many for its memory."""
-CLUSTER_PROTOCOLS = ("tcp", "tls", "ws", "wss")
-CLUSTER_CONNECT_TIMEOUT_S = 10.0
-CLUSTER_WORKER_TIMEOUT_S = 10.0
-"""Maximum time until a cluster has a worker; without one, its scheduler would keep the clips for ever."""
-
 TranscriptionProgress = Callable[[int, int], None]
 """Function that is called with the number of clips transcribed so far and the number of all clips."""
 
@@ -82,6 +85,21 @@ TranscriptionsByCacheKey = dict[TranscriptCacheKey, Transcription]
 """Transcriptions by `AudioClip.cache_key`."""
 
 
+def choose_device(asr: Asr, cluster: str | None) -> Asr:
+    """Return `asr` on a GPU if it can use one and this machine, or a worker of the cluster, has one; else `asr`.
+
+    Raises:
+        VoicegaugeError: the cluster cannot be used; see `connect_to_cluster`.
+    """
+    on_gpu = move_to_gpu(asr)
+    if on_gpu is asr:
+        return asr
+    if cluster is None:
+        return on_gpu if is_gpu_available() else asr
+    with connect_to_cluster(cluster) as client:
+        return on_gpu if find_gpu_workers(client) else asr
+
+
 def transcribe_clips(
     asr: Asr,
     clips: Iterable[AudioClip],
@@ -97,7 +115,7 @@ def transcribe_clips(
         clips: audio files; files with equal content are transcribed once.
         workers: number of processes on this machine.
         cluster: address of a Dask scheduler whose workers are used instead.
-        progress: called after each clip.
+        progress: called after each group of clips: after each clip without a GPU.
 
     Raises:
         DataError: a clip is missing or was changed.
@@ -115,12 +133,12 @@ def transcribe_clips(
         clip.read()  # reports a damaged file now, not after an hour of transcribing
     if not remaining:
         return transcripts
-    with (
-        _open_cluster_pool(cluster) if cluster is not None else _open_process_pool(min(workers, len(remaining))) as pool
-    ):
-        for clip, transcription in _transcribe_all(pool, asr, remaining):
-            transcripts[clip.cache_key] = transcription
-            cache.put(*clip.cache_key, transcription)
+    groups = list(_group_clips(remaining, asr.clips_per_batch))
+    with _open_process_pool(min(workers, len(groups))) if cluster is None else _open_cluster_pool(asr, cluster) as pool:
+        for clips_of_group, transcriptions in _transcribe_all(pool, asr, groups):
+            for clip, transcription in zip(clips_of_group, transcriptions, strict=True):
+                transcripts[clip.cache_key] = transcription
+                cache.put(*clip.cache_key, transcription)
             if progress:
                 progress(len(transcripts), len(unique))
     return transcripts
@@ -128,8 +146,8 @@ def transcribe_clips(
 
 class _TranscriptionPool(NamedTuple):
     executor: Executor
-    max_clips_in_flight: int
-    """Maximum number of clips in flight."""
+    max_groups_in_flight: int
+    """Maximum number of groups of clips in flight."""
     is_remote: bool
     """Whether the pool's processes run on other machines and cannot read this machine's files."""
 
@@ -164,55 +182,38 @@ def _exit_when_parent_exits() -> None:
 
 
 @contextlib.contextmanager
-def _open_cluster_pool(address: str) -> Iterator[_TranscriptionPool]:
-    try:
-        from distributed import Client
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("Dask", "dask") from error
-    _check_cluster_address(address)
-    try:
-        client: Any = Client(address, timeout=CLUSTER_CONNECT_TIMEOUT_S, set_as_default=False)  # type: ignore[no-untyped-call]
-    except (OSError, ValueError) as error:
-        raise UnreachableError(f"no Dask scheduler responds at {address}: write it like tcp://HOST:8786") from error
-    with client:
-        try:
-            client.wait_for_workers(1, timeout=CLUSTER_WORKER_TIMEOUT_S)
-        except TimeoutError as error:
-            raise UnreachableError(
-                f"the Dask cluster at {address} has no worker: start one with `dask worker {address}`"
-            ) from error
-        executor = client.get_executor(pure=False)
-        yield _TranscriptionPool(executor, MAX_CLIPS_IN_FLIGHT_ON_CLUSTER, is_remote=True)
+def _open_cluster_pool(asr: Asr, address: str) -> Iterator[_TranscriptionPool]:
+    with connect_to_cluster(address) as client:
+        options, groups_in_flight = {}, MAX_CLIPS_IN_FLIGHT_ON_CLUSTER
+        if asr.clips_per_batch > 1:  # all on GPUs, so that one run has transcripts of one kind of device
+            gpu_workers = find_gpu_workers(client)
+            options["workers"] = gpu_workers
+            groups_in_flight = max(2 * len(gpu_workers), groups_in_flight // asr.clips_per_batch)
+        yield _TranscriptionPool(client.get_executor(pure=False, **options), groups_in_flight, is_remote=True)
 
 
-def _check_cluster_address(address: str) -> None:
-    """Check that `address` can be that of a scheduler; with another one, Dask would fail late and with a long message.
-
-    Raises:
-        UsageError: the address has no host or no port.
-    """
-    try:
-        url = urlsplit(address if "://" in address else f"tcp://{address}")
-        is_complete = bool(url.scheme in CLUSTER_PROTOCOLS and url.hostname and url.port)
-    except ValueError:  # the port is not a number
-        is_complete = False
-    if not is_complete:
-        raise UsageError(f"{address!r} is not the address of a Dask scheduler: write it like tcp://HOST:8786")
+def _group_clips(clips: Iterable[AudioClip], clips_per_group: int) -> Iterator[Sequence[AudioClip]]:
+    """Yield groups of clips in the same language."""
+    clips_by_language = defaultdict(list)
+    for clip in clips:
+        clips_by_language[clip.language].append(clip)
+    for clips_of_language in clips_by_language.values():
+        for start in range(0, len(clips_of_language), clips_per_group):
+            yield clips_of_language[start : start + clips_per_group]
 
 
 def _transcribe_all(
-    pool: _TranscriptionPool, asr: Asr, clips: Iterable[AudioClip]
-) -> Iterator[tuple[AudioClip, Transcription]]:
-    """Yield clips with their transcriptions as they are finished; the pool limits the number of clips in flight."""
-    asr_id, waiting = asr.id, iter(clips)
-    in_flight: dict[Future[Transcription], AudioClip] = {}
+    pool: _TranscriptionPool, asr: Asr, groups: Iterable[Sequence[AudioClip]]
+) -> Iterator[tuple[Sequence[AudioClip], list[Transcription]]]:
+    """Yield groups of clips with their transcriptions as they are finished; the pool limits the groups in flight."""
+    asr_id, waiting = asr.id, iter(groups)
+    in_flight: dict[Future[list[Transcription]], Sequence[AudioClip]] = {}
     while True:
         with _start_processes_ignoring_interrupts():
-            for clip in islice(waiting, pool.max_clips_in_flight - len(in_flight)):
-                audio = clip.read() if pool.is_remote else clip
-                in_flight[
-                    pool.executor.submit(_transcribe_clip, asr_id, asr, audio, clip.audio_facts, clip.language)
-                ] = clip
+            for group in islice(waiting, pool.max_groups_in_flight - len(in_flight)):
+                files = [clip.read() if pool.is_remote else clip for clip in group]
+                facts = [clip.audio_facts for clip in group]
+                in_flight[pool.executor.submit(_transcribe_group, asr_id, asr, files, facts, group[0].language)] = group
         if not in_flight:
             return
         for done in wait(in_flight, return_when=FIRST_COMPLETED).done:
@@ -248,17 +249,17 @@ def _defer_interrupts() -> Iterator[None]:
         signal.raise_signal(signal.SIGINT)
 
 
-_asr_engine_by_id: dict[str, Asr] = {}
-"""The ASR engines of this process by id; they are kept so that each loads its model once."""
+_asr_engine_by_key: dict[tuple[str, int], Asr] = {}
+"""The ASR engines of this process by id and batch size; they are kept so that each loads its model once."""
 _transcription_lock = threading.Lock()
-"""Lock for transcribing, because a Dask worker has several threads and an ASR engine transcribes one clip at a time."""
+"""Lock for transcribing, because a Dask worker has several threads and an engine transcribes one group at a time."""
 
 
-def _transcribe_clip(
-    asr_id: str, asr: Asr, audio: AudioClip | bytes, audio_facts: AudioFacts, language: str
-) -> Transcription:
-    data = audio.read() if isinstance(audio, AudioClip) else audio
+def _transcribe_group(
+    asr_id: str, asr: Asr, files: Sequence[AudioClip | bytes], audio_facts: Sequence[AudioFacts], language: str
+) -> list[Transcription]:
+    contents = [file.read() if isinstance(file, AudioClip) else file for file in files]
+    audios = [EncodedAudio.from_facts(data, facts) for data, facts in zip(contents, audio_facts, strict=True)]
     with _transcription_lock:
-        return transcribe_audio(
-            _asr_engine_by_id.setdefault(asr_id, asr), EncodedAudio.from_facts(data, audio_facts), language
-        )
+        engine = _asr_engine_by_key.setdefault((asr_id, asr.clips_per_batch), asr)
+        return transcribe_audio_batch(engine, audios, language)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     "--workers",
     type=click.IntRange(1, 64),
     metavar="N",
-    help="Processes that transcribe, without --dask.  [default: one per processor, at most 4]",
+    help="Processes that transcribe, without --dask.  [default: one per processor, at most 4; one with a GPU]",
 )
 @click.option(
     "--dask",
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     envvar="VOICEGAUGE_DASK",
     show_envvar=True,
     metavar="ADDRESS",
-    help="Transcribe on a Dask cluster, such as tcp://HOST:8786, whose workers have voicegauge and the weights.",
+    help="Transcribe on a Dask cluster, such as tcp://HOST:8786, whose workers have voicegauge and the weights. "
+    "Official Whisper models use only workers with a GPU, if there are any.",
 )
 @add_json_option
 def command(run: Path, asr: str, workers: int | None, cluster: str | None, json_path: str | None) -> None:

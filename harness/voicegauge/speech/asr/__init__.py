@@ -5,8 +5,9 @@ from voicegauge.speech.asr.cache import TranscriptCache
 from voicegauge.speech.asr.embedded import EMBEDDED_ENGINE, count_unknown_words, create_embedded_asr
 from voicegauge.speech.asr.faster_whisper import list_cached_models
 from voicegauge.speech.asr.selection import PREFERRED_MODELS, AsrChoice, SpokenText, choose_asr
-from voicegauge.speech.asr.transcription import Transcription, transcribe_audio
+from voicegauge.speech.asr.transcription import Transcription, transcribe_audio_batch
 from voicegauge.speech.asr.weights import find_cached_weights, install_weights
+from voicegauge.speech.asr.whisper import is_gpu_available, move_to_gpu
 
 __all__ = [
     "ASR_SAMPLE_RATE_HZ",
@@ -22,6 +23,8 @@ __all__ = [
     "create_embedded_asr",
     "find_cached_weights",
     "install_weights",
+    "is_gpu_available",
     "list_cached_models",
-    "transcribe_audio",
+    "move_to_gpu",
+    "transcribe_audio_batch",
 ]

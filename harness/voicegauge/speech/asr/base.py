@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Protocol
@@ -45,6 +45,13 @@ class Asr(Protocol):
 
     def transcribe(self, samples: Samples, language: str) -> str:
         """Transcribe mono samples of shape (frames,) at `ASR_SAMPLE_RATE_HZ`, full scale at 1.0."""
+
+    @property
+    def clips_per_batch(self) -> int:
+        """Number of clips that are best transcribed at once; 1 for an engine that runs on the processor."""
+
+    def transcribe_batch(self, clips: Sequence[Samples], language: str) -> list[str]:
+        """Transcribe clips in one language, each as `transcribe` does."""
 
 
 def compute_short_sha256(*paths: Path) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from voicegauge.speech.asr.base import ASR_SAMPLE_RATE_HZ, Asr
+from voicegauge.speech.asr.base import ASR_SAMPLE_RATE_HZ, Asr, Samples
 from voicegauge.speech.audio import EncodedAudio, resample
 from voicegauge.speech.transcripts import AudioContent
 
@@ -21,15 +22,21 @@ class Transcription(NamedTuple):
     """The recognized text. It is empty if `content` is not "speech"."""
 
 
-def transcribe_audio(asr: Asr, audio: EncodedAudio, language: str) -> Transcription:
-    """Decode `audio`, resample it and transcribe it.
+def transcribe_audio_batch(asr: Asr, audios: Sequence[EncodedAudio], language: str) -> list[Transcription]:
+    """Decode each of `audios`, resample it and transcribe all that contain speech at once.
 
     Silence is not passed to the recognizer, because speech recognizers make up words for it.
     """
-    decoded = audio.decoded
-    if decoded is None:
-        return Transcription("undecodable", "")
-    if audio.is_silent:
-        return Transcription("silence", "")
-    samples = resample(decoded.samples, decoded.sample_rate_hz, ASR_SAMPLE_RATE_HZ)
-    return Transcription("speech", asr.transcribe(samples, language))
+    transcriptions: list[Transcription] = []
+    clips: dict[int, Samples] = {}
+    for index, audio in enumerate(audios):
+        if audio.decoded is None:
+            transcriptions.append(Transcription("undecodable", ""))
+        elif audio.is_silent:
+            transcriptions.append(Transcription("silence", ""))
+        else:
+            transcriptions.append(Transcription("speech", ""))
+            clips[index] = resample(audio.decoded.samples, audio.decoded.sample_rate_hz, ASR_SAMPLE_RATE_HZ)
+    for index, transcript in zip(clips, asr.transcribe_batch(list(clips.values()), language), strict=True):
+        transcriptions[index] = Transcription("speech", transcript)
+    return transcriptions

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +19,7 @@ needs timestamps to find the start of the next window."""
 
 
 @dataclass(kw_only=True)
-class WindowedWhisper:
+class WindowedWhisper(ABC):
     """The options of a Whisper model that concern its windows."""
 
     closed_vocabulary: bool = False
@@ -46,6 +48,19 @@ class WindowedWhisper:
         if not self.pads_to_whole_windows:
             return samples
         return np.pad(samples, (0, -len(samples) % (WINDOW_S * ASR_SAMPLE_RATE_HZ)))
+
+    @property
+    def clips_per_batch(self) -> int:
+        """Number of clips that are transcribed at once."""
+        return 1
+
+    @abstractmethod
+    def transcribe(self, samples: Samples, language: str) -> str:
+        """Transcribe samples at 16 kHz."""
+
+    def transcribe_batch(self, clips: Sequence[Samples], language: str) -> list[str]:
+        """Transcribe clips at 16 kHz one after another."""
+        return [self.transcribe(samples, language) for samples in clips]
 
     def __getstate__(self) -> dict[str, Any]:
         """Omit the loaded model: it may not be picklable, and another process can load it again."""
