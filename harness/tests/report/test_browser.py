@@ -16,7 +16,7 @@ from voicegauge.bench.analysis.cost import CostLine
 from voicegauge.bench.running import load_run
 from voicegauge.model import Provenance
 from voicegauge.report import write_report
-from voicegauge.report.text_format import MISSING, format_usd
+from voicegauge.report.text_format import MISSING_TEXT, format_usd
 from voicegauge.report.verdict import RankingWeights, rank_targets
 
 from ..builders.report_runs import BROKEN, HOSTILE, LANGUAGES_ALL, PLANNED, VOICES, crowd, hostile_voices, make_run
@@ -213,7 +213,7 @@ def test_weights_rank_the_targets_as_the_library_does(browser: Browser, pages: d
                 page.get_by_role("slider", name=label).fill(str(weight))
             weights = RankingWeights(speed=speed, intelligibility=intelligibility, price=price)
             expected = rank_targets(targets, resamples, weights=weights).targets
-            points = [MISSING if one.points is None else f"{one.points:.0f}" for one in expected]
+            points = [MISSING_TEXT if one.points is None else f"{one.points:.0f}" for one in expected]
             assert shown.locator("[data-points]").all_inner_texts() == points
             shares = [
                 f"first in {math.floor(one.share_ranked_first * 100 + 0.5 + 1e-9)}%"

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from voicegauge.model import Interval, Latency
-from voicegauge.report.charts import build_job_states, build_latency_curve
+from voicegauge.report.charts import build_job_state_chart, build_latency_curve
 
 
 def heights(path: str) -> list[float]:
@@ -31,7 +31,7 @@ def test_every_job_is_in_one_state_until_it_is_complete() -> None:
         ),
         Latency(submit_latency_ms=50.0, completion_ms=Interval(low_ms=0.0, high_ms=1_000.0)),
     ]
-    chart = build_job_states(jobs)
+    chart = build_job_state_chart(jobs)
     assert chart
     assert [area.phase for area in chart.areas] == [
         "processing-or-completed",
@@ -43,4 +43,4 @@ def test_every_job_is_in_one_state_until_it_is_complete() -> None:
     top = chart.y_ticks[-1].position_px
     outline = chart.areas[-1].path  # the sum of all states
     assert heights(outline)[:80] == [pytest.approx(top, abs=0.1)] * 80
-    assert build_job_states([Latency(submit_latency_ms=1.0)]) is None
+    assert build_job_state_chart([Latency(submit_latency_ms=1.0)]) is None

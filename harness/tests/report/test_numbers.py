@@ -12,10 +12,22 @@ from voicegauge.bench.analysis.summary import TargetSummary
 from voicegauge.model import Streaming
 from voicegauge.report import summarize_runs
 from voicegauge.report.charts.latency_bars import build_latency_chart, choose_shared_time_axis
-from voicegauge.report.charts.scatter_plot import NARROW_PLOT_SIZE, WIDE_PLOT_SIZE, build_scatter, choose_shared_axes
+from voicegauge.report.charts.scatter_plot import (
+    NARROW_PLOT_SIZE,
+    WIDE_PLOT_SIZE,
+    build_scatter_plot,
+    choose_shared_axes,
+)
 from voicegauge.report.comparison_table import build_comparison_columns, build_comparison_rows, count_columns_by_group
 from voicegauge.report.run_facts import list_incomparable_facts
-from voicegauge.report.text_format import DASH, MISSING, format_interval, format_ms, format_percent, format_usd
+from voicegauge.report.text_format import (
+    MISSING_TEXT,
+    RANGE_DASH,
+    format_interval,
+    format_ms,
+    format_percent,
+    format_usd,
+)
 
 from ..builders.report_runs import BROKEN, LANGUAGES_ALL, VOICES, Voice, crowd, make_run
 
@@ -31,7 +43,7 @@ def test_each_cell_is_the_summarys_number_with_its_interval(targets: tuple[Targe
     keys = [column.key for column in shown]
     for row in build_comparison_rows(targets, shown):
         cells, summary = dict(zip(keys, row.cells, strict=True)), row.summary
-        assert cells["wer"].text == (MISSING if summary.wer is None else format_percent(summary.wer.corpus.value))
+        assert cells["wer"].text == (MISSING_TEXT if summary.wer is None else format_percent(summary.wer.corpus.value))
         assert cells["failures"].text == f"{summary.failures}/{summary.samples}"
         if summary.total_latency_ms:
             assert cells["latency"].text == format_ms(summary.total_latency_ms.value)
@@ -61,13 +73,13 @@ def test_targets_with_overlapping_intervals_are_marked_together(tmp_path: Path) 
     found = summarize_runs([make_run(tmp_path, (*twins, slow), repetitions=3)]).runs[0].targets
     shown = build_comparison_columns(found, 500)
     at = [column.key for column in shown].index("latency")
-    assert {row.summary.target: row.best[at] for row in build_comparison_rows(found, shown)} == {
+    assert {row.summary.target: row.best_cells[at] for row in build_comparison_rows(found, shown)} == {
         "a/0": True,
         "a/1": True,
         "a/slow": False,
     }
     million = [column.key for column in shown].index("million")
-    assert not any(row.best[million] for row in build_comparison_rows(found, shown))  # all cost the same
+    assert not any(row.best_cells[million] for row in build_comparison_rows(found, shown))  # all cost the same
 
 
 def test_runs_under_different_asrs_are_not_comparable(tmp_path: Path) -> None:
@@ -82,7 +94,7 @@ def test_runs_under_different_asrs_are_not_comparable(tmp_path: Path) -> None:
 def test_every_measured_target_is_drawn_and_the_pareto_set_is_named(
     targets: tuple[TargetSummary, ...], size: tuple[float, float]
 ) -> None:
-    picture = build_scatter(targets, choose_shared_axes(targets), size)
+    picture = build_scatter_plot(targets, choose_shared_axes(targets), size)
     assert len(picture.points) == len(VOICES)  # the one that never answered has no time
     assert size == NARROW_PLOT_SIZE or all(mark.label for mark in picture.points if mark.is_pareto_optimal)
     assert sorted(mark.number for mark in picture.points) == list(range(1, len(VOICES) + 1))
@@ -95,7 +107,7 @@ def test_every_measured_target_is_drawn_and_the_pareto_set_is_named(
 def test_a_crowd_of_twenty_is_drawn_with_the_best_named(tmp_path: Path) -> None:
     found = summarize_runs([make_run(tmp_path, crowd(20), repetitions=2)]).runs[0].targets
     for size in (WIDE_PLOT_SIZE, NARROW_PLOT_SIZE):
-        picture = build_scatter(found, choose_shared_axes(found), size)
+        picture = build_scatter_plot(found, choose_shared_axes(found), size)
         assert sorted(mark.number for mark in picture.points) == list(range(1, 21))
         assert size == NARROW_PLOT_SIZE or all(mark.label for mark in picture.points if mark.is_pareto_optimal)
 
@@ -105,9 +117,9 @@ def test_bars_run_from_zero_to_the_total_latency_without_a_gap(targets: tuple[Ta
     for bar in build_latency_chart(targets, axis).bars:
         end = 0.0
         for segment in bar.segments:
-            assert segment.left == pytest.approx(end)
-            assert segment.width > 0
-            end = segment.left + segment.width
+            assert segment.left_percent == pytest.approx(end)
+            assert segment.width_percent > 0
+            end = segment.left_percent + segment.width_percent
         assert bar.target.total_latency_ms
         assert end == pytest.approx(100 * axis.compute_position(bar.target.total_latency_ms.value))
 
@@ -117,8 +129,10 @@ def test_the_time_between_two_polls_is_a_segment_of_its_own(targets: tuple[Targe
     bar = next(bar for bar in build_latency_chart(targets, axis).bars if bar.target.completion_ms)
     open_ = next(s for s in bar.segments if s.phase == "processing-or-completed")
     assert bar.target.completion_ms
-    assert open_.left == pytest.approx(100 * axis.compute_position(bar.target.completion_ms.low.value))
-    assert open_.left + open_.width == pytest.approx(100 * axis.compute_position(bar.target.completion_ms.high.value))
+    assert open_.left_percent == pytest.approx(100 * axis.compute_position(bar.target.completion_ms.low.value))
+    assert open_.left_percent + open_.width_percent == pytest.approx(
+        100 * axis.compute_position(bar.target.completion_ms.high.value)
+    )
     direct = next(bar for bar in build_latency_chart(targets, axis).bars if not bar.target.completion_ms)
     assert [s.phase for s in direct.segments] == ["first-byte", "download"]
 
@@ -134,13 +148,13 @@ def test_languages_counted_in_characters_are_never_pooled_with_words(tmp_path: P
     [(None, None, ""), (390.0, 452.0, "390 452"), (390.0, None, "390 ?"), (3.21, 1_234.0, "3.2 1,234")],
 )
 def test_an_unknown_end_of_an_interval_is_a_question_mark(low: float | None, high: float | None, said: str) -> None:
-    assert format_interval(Estimate(value=400, low=low, high=high, n=3)) == said.replace(" ", DASH)
+    assert format_interval(Estimate(value=400, low=low, high=high, n=3)) == said.replace(" ", RANGE_DASH)
 
 
 @pytest.mark.parametrize(
     ("price", "said"),
     [
-        (None, DASH),
+        (None, RANGE_DASH),
         (0.0, "$0.0000"),
         (0.000031, "$0.000031"),
         (0.00099, "$0.00099"),
@@ -169,7 +183,7 @@ def test_streams_have_columns_of_their_own(tmp_path: Path) -> None:
         cells = dict(zip(keys, row.cells, strict=True))
         texts = tuple(cells[key].text for key in ("speech", "gap", "gapmax", "underrun"))
         streams = row.summary.target == VOICES[0].id
-        assert texts == (("310", "21", "43", "1.00") if streams else (MISSING,) * 4)
+        assert texts == (("310", "21", "43", "1.00") if streams else (MISSING_TEXT,) * 4)
         assert ("77 ms stalled" in cells["underrun"].detail) == streams
     assert "Streams" not in dict(
         count_columns_by_group(build_comparison_columns(summarize_runs([(folder, run)]).runs[0].targets, 500))

@@ -56,25 +56,25 @@ def test_a_small_file_is_embedded_unchanged_and_a_large_one_as_mp3(tmp_path: Pat
     small = clip_with(folder, clip, encode(tone(1), 22_050, "wav")[0], "audio/wav")
     large = clip_with(folder, clip, encode(tone(9), 22_050, "wav")[0], "audio/wav")
     kept, smaller = load_players([(folder, small), (folder, large)])
-    assert (kept.src or "").startswith("data:audio/wav;base64,")
+    assert (kept.data_uri or "").startswith("data:audio/wav;base64,")
     assert kept.note == ""
-    assert (smaller.src or "").startswith("data:audio/mpeg;base64,")
+    assert (smaller.data_uri or "").startswith("data:audio/mpeg;base64,")
     assert "measured as wav" in smaller.note
-    assert len(smaller.src or "") < large.audio.bytes / 2
+    assert len(smaller.data_uri or "") < large.audio.bytes / 2
 
 
 def test_the_declared_media_type_is_ignored(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, VOICES[:1], repetitions=2)
     lied = clip_with(folder, worst(run)[0], encode(tone(1), 22_050, "flac")[0], 'text/html"><script>')
     (player,) = load_players([(folder, lied)])
-    assert (player.src or "").startswith("data:audio/flac;base64,")
+    assert (player.data_uri or "").startswith("data:audio/flac;base64,")
 
 
 def test_audio_beyond_the_limit_is_left_out_and_named(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, VOICES[:1], repetitions=2)
     clip = clip_with(folder, worst(run)[0], encode(tone(1), 22_050, "wav")[0], "audio/wav")
     found = load_players([(folder, clip)] * 4, limit_bytes=2 * clip.audio.bytes)
-    assert [player.src is not None for player in found] == [True, True, False, False]
+    assert [player.data_uri is not None for player in found] == [True, True, False, False]
     assert clip.audio.file in found[3].note
 
 
@@ -89,7 +89,7 @@ def test_only_the_measured_file_of_the_runs_own_folder_is_read(tmp_path: Path) -
     other = replace(clip.audio, sha256="0" * 64)
     gone = replace(clip.audio, file="audio/gone.wav")
     found = load_players([(folder, replace(clip, audio=audio)) for audio in (outside, linked, other, gone)])
-    assert [player.src for player in found] == [None] * 4
+    assert [player.data_uri for player in found] == [None] * 4
     assert all("missing from the run's folder" in player.note for player in found)
 
 
@@ -97,7 +97,7 @@ def test_audio_that_could_not_be_decoded_has_a_note(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, VOICES[:1], repetitions=2)
     junk = clip_with(folder, worst(run)[0], b"RIFF\0\0\0\0WAVEjunk", "audio/wav")
     (player,) = load_players([(folder, junk)])
-    assert player.src is None
+    assert player.data_uri is None
     assert "could not be decoded" in player.note
 
 
@@ -116,5 +116,5 @@ def test_a_player_has_the_measured_audio(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, VOICES[:1], repetitions=2)
     clip = worst(run)[0]
     (player,) = load_players([(folder, clip)])
-    played = decode(base64.b64decode((player.src or "").split(",")[1]))
+    played = decode(base64.b64decode((player.data_uri or "").split(",")[1]))
     assert abs(played.audio_s - (clip.audio.audio_s or 0)) < 0.2

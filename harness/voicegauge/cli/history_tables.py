@@ -11,13 +11,13 @@ from voicegauge.model import Provenance
 from voicegauge.printable import format_count
 from voicegauge.report.history import (
     METRIC_LABELS,
-    NOT_JUDGED,
+    NOT_JUDGED_TEXT,
     TimelineEntry,
     build_timeline,
     find_nights,
     format_value,
     list_provenances,
-    list_setups,
+    list_setups_to_show,
 )
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def print_history(history: RunHistory) -> None:
     if hidden > 0:
         out.print(f"left out: {hidden} more; --json lists all")
     if not history.is_judged:
-        out.print(NOT_JUDGED)
+        out.print(NOT_JUDGED_TEXT)
         return
     alerts = len(history.new_regressions)
     out.print(
@@ -61,7 +61,7 @@ def _print_provenance(out: Console, history: RunHistory, provenance: Provenance)
         out.print(build_emulated_label("these runs measured the emulator, not a provider"))
     out.print(f"{format_count(len(nights), 'night')}, {nights[0]} to {nights[-1]}")
     series = [one for one in history.series if one.key.provenance == provenance]
-    setups = list_setups(series)
+    setups = list_setups_to_show(series)
     out.print(_build_trends(series, setups))
     for number, setup in enumerate(setups, 1):
         out.print(f"setup {number}: {setup}")

@@ -15,8 +15,8 @@ from voicegauge.bench.analysis import (
     TargetSummary,
 )
 from voicegauge.report.text_format import (
-    DASH,
-    MISSING,
+    MISSING_TEXT,
+    RANGE_DASH,
     format_interval,
     format_ms,
     format_number,
@@ -25,9 +25,9 @@ from voicegauge.report.text_format import (
 )
 
 PriceUnit = Literal["million", "month"]
-"""A price for a million characters, or for the characters of a month."""
+"""What a price is for: a million characters, or all characters of a month."""
 
-DECISION_COLUMNS = ("wer", "cer", "latency", "million", "failures", "month", "latency95")
+DECISION_COLUMN_KEYS = ("wer", "cer", "latency", "million", "failures", "month", "latency95")
 """Keys of the columns that matter most for a decision, most important first; for targets that take audio, "minute"
 comes before "million"."""
 MAX_DECISION_COLUMNS = 6
@@ -35,7 +35,7 @@ MAX_DECISION_COLUMNS = 6
 
 
 class TableCell(NamedTuple):
-    """One number of the table."""
+    """One formatted number of the table."""
 
     text: str
     sort_value: float | None
@@ -53,7 +53,7 @@ class TableCell(NamedTuple):
     """Name of the account plan that a price is with; empty if it does not depend on one."""
 
 
-EMPTY_CELL = TableCell(MISSING, None)
+EMPTY_CELL = TableCell(MISSING_TEXT, None)
 
 
 class TableColumn(NamedTuple):
@@ -66,7 +66,7 @@ class TableColumn(NamedTuple):
     unit: str
     better_direction: int
     """-1 if less is better, 1 if more is better, 0 if neither is better."""
-    read: Callable[[TargetSummary], TableCell]
+    build_cell: Callable[[TargetSummary], TableCell]
     starts_group: bool = False
     """Whether the column is the first one of its group."""
     title: str = ""
@@ -80,8 +80,8 @@ class TableRow(NamedTuple):
 
     summary: TargetSummary
     cells: tuple[TableCell, ...]
-    best: tuple[bool, ...]
-    """For each cell, whether it is the best of this run or is indistinguishable from the best."""
+    best_cells: tuple[bool, ...]
+    """For each cell, whether it is the best of its run or is indistinguishable from the best."""
 
 
 def build_comparison_columns(
@@ -149,10 +149,10 @@ def build_comparison_columns(
         ),
     )
     failures = TableColumn("failures", "", "Failed", "of all", 0, _build_failures_cell, title="Failed")
-    columns = [c for c in candidates if any(c.read(t) != EMPTY_CELL for t in targets)]
+    columns = [c for c in candidates if any(c.build_cell(t) != EMPTY_CELL for t in targets)]
     columns.append(failures)
     previous_groups = ["", *(column.group for column in columns)]
-    order = list(DECISION_COLUMNS)
+    order = list(DECISION_COLUMN_KEYS)
     if any(target.cost.takes_audio for target in targets):
         order.insert(order.index("million"), "minute")
     keys = [key for key in order if key in {column.key for column in columns}][:MAX_DECISION_COLUMNS]
@@ -169,7 +169,7 @@ def count_columns_by_group(columns: Sequence[TableColumn]) -> tuple[tuple[str, i
 
 def build_comparison_rows(targets: Sequence[TargetSummary], columns: Sequence[TableColumn]) -> tuple[TableRow, ...]:
     """Return one row per target of one run, sorted by `get_row_sort_key`."""
-    table = [(target, tuple(column.read(target) for column in columns)) for target in targets]
+    table = [(target, tuple(column.build_cell(target) for column in columns)) for target in targets]
     best = [
         _find_best_targets(targets, column.key)
         or _find_best_cells([cells[i] for _, cells in table], column.better_direction)
@@ -196,7 +196,7 @@ def get_row_sort_key(row: TableRow) -> tuple[float, float, float, str]:
 
 
 def _find_best_targets(targets: Sequence[TargetSummary], key: str) -> list[bool]:
-    """Return which targets are best in errors or latency, which were compared text by text; none for other columns.
+    """Return which targets have the best errors or latency, which were compared text by text; none for other columns.
 
     If these are all targets, none is marked.
     """
@@ -211,7 +211,7 @@ def _find_best_targets(targets: Sequence[TargetSummary], key: str) -> list[bool]
 
 
 def _find_best_cells(cells: Sequence[TableCell], better_direction: int) -> list[bool]:
-    """Return which cells to mark: the best one, and those whose interval overlaps that of the best.
+    """Return which cells are marked: the best one, and those whose interval overlaps that of the best.
 
     If these are all cells, none is marked.
     """
@@ -295,10 +295,10 @@ def _describe_samples(estimate: Estimate) -> str:
 
 
 def format_bounds(bounds: IntervalEstimate | None) -> str:
-    """Format the lower and upper bound of a time that is known only to lie between two polls."""
+    """Format the lower and upper bound, in ms, of a time that is known only to lie between two polls."""
     if bounds is None:
-        return MISSING
-    return f"{format_ms(bounds.low.value)}{DASH}{format_ms(bounds.high.value)}"
+        return MISSING_TEXT
+    return f"{format_ms(bounds.low.value)}{RANGE_DASH}{format_ms(bounds.high.value)}"
 
 
 def _build_processing_cell(target: TargetSummary) -> TableCell:
@@ -332,8 +332,8 @@ def _explain_missing_price(target: TargetSummary) -> TableCell:
     if not target.samples or cost.takes_audio:
         return EMPTY_CELL
     if cost.credits_per_request is not None:
-        return TableCell(MISSING, None, "charges credits")
-    return TableCell(MISSING, None, "no price documented") if cost.usd_per_request is None else EMPTY_CELL
+        return TableCell(MISSING_TEXT, None, "charges credits")
+    return TableCell(MISSING_TEXT, None, "no price documented") if cost.usd_per_request is None else EMPTY_CELL
 
 
 def _build_price_per_month_cell(target: TargetSummary) -> TableCell:

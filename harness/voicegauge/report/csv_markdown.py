@@ -89,7 +89,7 @@ def _format_price_notes(run: RunReport, monthly_characters: int) -> list[str]:
 
 
 def _format_ramp(run: RunReport) -> list[str]:
-    """Return what a ramp found, and its steps as a Markdown table; empty without a ramp."""
+    """Return the result of a ramp in a sentence, and its steps as a Markdown table; empty without a ramp."""
     if run.ramp is None:
         return []
     heads = [run.ramp.unit, "Requests", "Success", "TTFA p95 ms", "Total p95 ms", "Goodput/s", "Goal"]

@@ -23,16 +23,16 @@ from voicegauge.report.charts import (
     CURVE_WIDTH,
     NARROW_PLOT_SIZE,
     PHASE_LABELS,
-    SHADE_STEPS,
+    SHADE_THRESHOLDS,
     WIDE_PLOT_SIZE,
     AxisScale,
     HeatTable,
     LatencyChart,
-    Scatter,
     ScatterAxes,
+    ScatterPlot,
     build_heat_tables,
     build_latency_chart,
-    build_scatter,
+    build_scatter_plot,
     choose_shared_axes,
     choose_shared_time_axis,
     filter_plottable_targets,
@@ -47,7 +47,13 @@ from voicegauge.report.comparison_table import (
     get_row_sort_key,
 )
 from voicegauge.report.page_assets import create_template_environment, load_assets
-from voicegauge.report.ranking_rows import RankedRow, build_anchors, build_ranked_rows, describe_weights, sort_by_number
+from voicegauge.report.ranking_rows import (
+    RankedRow,
+    build_anchors,
+    build_ranked_rows,
+    describe_weights,
+    sort_by_ranking_number,
+)
 from voicegauge.report.report_data import BenchReport, RunReport, find_latest_scores, summarize_runs
 from voicegauge.report.run_comparison import RunDifference, compare_with_first_run, list_differing_facts
 from voicegauge.report.run_facts import (
@@ -74,12 +80,12 @@ SCRIPTS = ("start.js", "fragment.js", "table.js", "prices.js", "ranking.js", "pl
 
 
 class SiteLinks(NamedTuple):
-    """Other pages of a site that a page links to."""
+    """File names of other pages of a site, to which the page of a run links."""
 
     index_file: str
-    earlier: str
-    """Empty if there is no earlier run."""
-    later: str
+    earlier_run_file: str
+    """Page of the run before this one; empty if there is none."""
+    later_run_file: str
 
 
 class RunView(NamedTuple):
@@ -90,18 +96,18 @@ class RunView(NamedTuple):
     is_mixed: bool
     """Whether the report has both emulated and live runs, so that each row is marked."""
     report: RunReport
-    rows: tuple[TableRow, ...]
-    scatters: tuple[Scatter, ...]
-    """Scatter plots for a wide and a narrow screen; empty if no target has both a latency and an error rate."""
+    table_rows: tuple[TableRow, ...]
+    scatter_plots: tuple[ScatterPlot, ...]
+    """The scatter plot for a wide and for a narrow screen; empty if no target has both a latency and an error rate."""
     latency_chart: LatencyChart
     heat_tables: tuple[HeatTable, ...]
-    sections: tuple[TargetSection, ...]
-    ranked: tuple[RankedRow, ...]
+    target_sections: tuple[TargetSection, ...]
+    ranked_rows: tuple[RankedRow, ...]
     anchors: dict[str, str]
-    """Ids of the sections of the targets in the page."""
+    """Id in the page of each target's section, by target id."""
 
     @property
-    def slug(self) -> str:
+    def id_suffix(self) -> str:
         """Suffix of ids in the page that belong to the run; empty if the report has a single run."""
         return f"-{self.name.lower()}" if self.name else ""
 
@@ -117,12 +123,12 @@ class RunView(NamedTuple):
 
     @property
     def quality_name(self) -> str:
-        """What error rates measure: how well speech is understood, or how well the target itself understands it."""
+        """Word for what error rates measure: "Accuracy" if the target itself transcribes, else "Intelligibility"."""
         return "Accuracy" if self.report.manifest.kind == "transcription" else "Intelligibility"
 
     @property
     def ranking_note(self) -> str:
-        """What the default ranking is by."""
+        """The criteria of the default ranking in words."""
         return describe_weights(self.report.ranking).replace("intelligibility", self.quality_name.lower())
 
     @property
@@ -161,7 +167,7 @@ class RunView(NamedTuple):
     @property
     def ordered_targets(self) -> tuple[TargetSummary, ...]:
         """The targets in the order of the comparison table."""
-        return tuple(row.summary for row in self.rows)
+        return tuple(row.summary for row in self.table_rows)
 
 
 def write_report(
@@ -236,7 +242,7 @@ def _build_run_name(run_index: int, run_count: int) -> str:
 
 
 def _load_players(report: BenchReport, folders: Sequence[Path]) -> list[list[ClipPlayer]]:
-    """Return the players of each run, of its worst clips and then its random ones; all runs share one size limit."""
+    """Return the players of each run, first of its worst clips, then of its random ones; all share one size limit."""
     clips = [(folder, clip) for run, folder in zip(report.runs, folders, strict=True) for clip in _list_clips(run)]
     players = iter(load_players(clips))
     return [[next(players) for _ in _list_clips(run)] for run in report.runs]
@@ -263,18 +269,20 @@ def _build_run_view(
     rows = build_comparison_rows(run.targets, columns)
     anchors = build_anchors([target.target for target in run.targets], name)
     ranked = build_ranked_rows(run.ranking, run.targets, points, anchors)
-    numbered = sort_by_number(run.targets, ranked)
+    numbered = sort_by_ranking_number(run.targets, ranked)
     ordered = [row.summary for row in rows]
     return RunView(
         name=name,
         is_mixed=is_mixed,
         report=run,
-        rows=rows,
-        scatters=tuple(build_scatter(numbered, axes, size) for size in sizes),
+        table_rows=rows,
+        scatter_plots=tuple(build_scatter_plot(numbered, axes, size) for size in sizes),
         latency_chart=build_latency_chart(ordered, time_axis),
         heat_tables=build_heat_tables(ordered),
-        sections=build_target_sections(run, saved, ordered, anchors, _match_clips_with_players(run, players), results),
-        ranked=ranked,
+        target_sections=build_target_sections(
+            run, saved, ordered, anchors, _match_clips_with_players(run, players), results
+        ),
+        ranked_rows=ranked,
         anchors=anchors,
     )
 
@@ -294,7 +302,9 @@ def _render_template(
     site: SiteLinks | None,
 ) -> str:
     assets = load_assets(STYLES, SCRIPTS)
-    rows = sorted(((view, row) for view in views for row in view.rows), key=lambda pair: get_row_sort_key(pair[1]))
+    rows = sorted(
+        ((view, row) for view in views for row in view.table_rows), key=lambda pair: get_row_sort_key(pair[1])
+    )
     keys = {column.key for column in columns}
     return (
         _create_report_environment()
@@ -304,7 +314,7 @@ def _render_template(
             views=views,
             site=site,
             table=rows,
-            has_best=any(any(row.best) for _, row in rows),
+            has_best=any(any(row.best_cells) for _, row in rows),
             sorted_by=next((key for key in SORT_KEYS if key in keys), ""),
             columns=columns,
             monthly_characters=report.monthly_characters,
@@ -316,7 +326,7 @@ def _render_template(
             environment=_remove_empty_facts(list_environment_facts(report)),
             lengths=[length for length in COST_TEXT_LENGTHS if length != report.characters],
             phase_labels=PHASE_LABELS,
-            shade_steps=SHADE_STEPS,
+            shade_thresholds=SHADE_THRESHOLDS,
             style=assets.style,
             script=assets.script,
             policy=assets.policy,

@@ -1,4 +1,4 @@
-"""Templates, styles and scripts of pages, and the policy that allows nothing else in them."""
+"""Loads templates, styles and scripts of pages, and builds the policy that allows no others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PageAssets(NamedTuple):
 
 
 def load_assets(styles: Sequence[str], scripts: Sequence[str]) -> PageAssets:
-    """Join style sheets and scripts, each into one.
+    """Join the style sheets of a page into one, and its scripts into one.
 
     Args:
         styles: names of files in `templates/styles`, in order.
@@ -62,7 +62,7 @@ def create_template_environment() -> Environment:
 
 
 def _escape_output(value: Any) -> Any:
-    """Escape unprintable characters in everything that the template prints."""
+    """Escape unprintable characters in a value that a template prints."""
     # Not subclasses: `Markup` is our own style and script, whose digest must not change.
     return escape_unprintable(value) if type(value) is str else value
 
@@ -73,7 +73,7 @@ def _read_assets(folder: str, names: Sequence[str]) -> str:
 
 
 def _build_content_security_policy(style: str, script: str) -> str:
-    """Return a policy that allows our own style and script by their digest, audio in the page, and nothing else."""
+    """Return a policy that allows `style` and `script` by their digests, audio in the page, and nothing else."""
     return (
         f"default-src 'none'; style-src '{_compute_csp_digest(style)}'; script-src '{_compute_csp_digest(script)}'; "
         "img-src data:; media-src data:; base-uri 'none'; form-action 'none'"

@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from voicegauge.bench.analysis import FloatArray, TargetCost, TargetSummary
-from voicegauge.report.text_format import MISSING
+from voicegauge.report.text_format import MISSING_TEXT
 from voicegauge.report.verdict import RankedTarget, Ranking, ResampledPoints
 
 MAX_SLUG_LENGTH = 60
 
 
 class RankedRow(NamedTuple):
-    """One target of the ranking."""
+    """The row of one target in the ranking, as the page shows it."""
 
     number: int
-    """Position by the default weights; it identifies the target in the plot."""
+    """Position in the ranking by the default weights; the plot shows it in the target's circle."""
     target: str
     anchor: str
     cost: TargetCost
@@ -26,7 +26,7 @@ class RankedRow(NamedTuple):
     points_value: float
     share_text: str
     speed: str
-    """Points for speed; empty if there are none."""
+    """Points for speed as text; empty if the target has none."""
     intelligibility: str
     speed_resamples: str
     """Points for speed in each resample, joined by spaces."""
@@ -47,7 +47,7 @@ def build_ranked_rows(
                 target=ranked.target,
                 anchor=anchors[ranked.target],
                 cost=costs[ranked.target],
-                points_text=MISSING if ranked.points is None else f"{ranked.points:.0f}",
+                points_text=MISSING_TEXT if ranked.points is None else f"{ranked.points:.0f}",
                 points_value=round(ranked.points or 0.0, 1),
                 share_text=_describe_share(ranked),
                 speed=_format_points(ranked.speed),
@@ -75,14 +75,14 @@ def _join_points(points: FloatArray, column: int) -> str:
     return " ".join(str(int(value)) for value in points[:, column])
 
 
-def sort_by_number(targets: Sequence[TargetSummary], ranked: Sequence[RankedRow]) -> list[TargetSummary]:
-    """Return the targets that delivered something, in the order of their numbers."""
+def sort_by_ranking_number(targets: Sequence[TargetSummary], ranked: Sequence[RankedRow]) -> list[TargetSummary]:
+    """Return the targets that delivered something, in the order of the ranking by the default weights."""
     summaries = {target.target: target for target in targets}
     return [summaries[row.target] for row in ranked]
 
 
 def describe_weights(ranking: Ranking) -> str:
-    """Name the criteria of a ranking: "By speed and intelligibility"; tied error rates are not mentioned."""
+    """Return the criteria of a ranking as a phrase: "By speed and intelligibility"."""
     names = ("speed", "intelligibility", "price")
     used = [name for name in names if getattr(ranking.weights, name)]
     tied = ["intelligibility"] if ranking.has_tied_errors else []

@@ -59,13 +59,13 @@ class ScoringInfo(Record, frozen=True, kw_only=True):
     closed_vocabulary: bool
     """Whether the ASR has a small vocabulary made for the bundled suites, so that its error rates are too low."""
     known_words: KnownWords | None = None
-    """For a closed vocabulary: how many words of the texts the ASR engine knows."""
+    """For a closed vocabulary: how many words of the texts the ASR engine knows; otherwise `None`."""
     floor: tuple[AsrErrorFloor, ...]
     """The ASR engine's own errors on reference speech, by language."""
     left_out: tuple[str, ...]
     """Languages that the ASR engine does not support; samples in these languages have no error rate."""
     others: tuple[str, ...]
-    """ASR engines that scored this run earlier; their scores are in the run's file."""
+    """ASR engines with which this run was scored earlier; their scores are in the run's file."""
 
 
 class FailureGroup(Record, frozen=True, kw_only=True):
@@ -93,11 +93,11 @@ class RunReport(Record, frozen=True, kw_only=True):
     failures: tuple[FailureGroup, ...]
     """Groups of failures, most frequent first."""
     worst: tuple[ScoredClip, ...]
-    """Clips with the highest error rates, worst first, a few per target."""
+    """The clips with the highest error rates, worst first; a few per target."""
     random: tuple[ScoredClip, ...]
-    """One clip of each target that was not chosen for its errors: the same text where possible."""
+    """One clip of each target that was not chosen for its errors; the same text for all targets where possible."""
     verdict: RunVerdict
-    """What the numbers say, in words."""
+    """Statements about the numbers, in words."""
     ranking: Ranking
     """The targets by weighted points for speed, intelligibility and price."""
     has_uneven_languages: bool
@@ -107,11 +107,11 @@ class RunReport(Record, frozen=True, kw_only=True):
     open_jobs: tuple[OpenJob, ...] = ()
     """The jobs that were paid for and may still succeed."""
     ramp: RampResult | None = None
-    """What `--ramp` found; `None` for a run without it."""
+    """Result of `--ramp`; `None` for a run without it."""
 
 
 class BenchReport(Record, frozen=True, kw_only=True):
-    """Results of one or more runs, next to each other."""
+    """Results of one or more runs side by side."""
 
     schema: str = "voicegauge/report/3"
     voicegauge: str
@@ -135,7 +135,7 @@ def summarize_runs(
     monthly_characters: int = DEFAULT_MONTHLY_CHARACTERS,
     clips: int = MAX_CLIPS,
 ) -> BenchReport:
-    """Compute the data of a report.
+    """Return the data of a report.
 
     Args:
         runs: each run with its folder.

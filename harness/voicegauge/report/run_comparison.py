@@ -1,4 +1,4 @@
-"""Compares the runs of a report with the first one: verdicts, differences per text, and what else differed."""
+"""Compares the runs of a report with the first one: verdicts, differences of single texts, and differing facts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from voicegauge.model import Run
 from voicegauge.printable import format_count
 from voicegauge.report.report_data import BenchReport
 from voicegauge.report.run_facts import RunFact, list_environment_facts, list_key_facts
-from voicegauge.report.text_format import DASH, format_ms, format_percent, format_usd, shorten
+from voicegauge.report.text_format import RANGE_DASH, format_ms, format_percent, format_usd, shorten
 
 MAX_TEXTS_SHOWN = 10
 """Number of texts with the largest differences that are shown for two runs."""
@@ -38,7 +38,7 @@ _UNINFORMATIVE_FACT_NAMES = frozenset({"Run", "Started", "Finished", "Plan, SHA-
 
 
 class MetricRow(NamedTuple):
-    """One metric of one target in two runs."""
+    """One metric of one target in two runs, formatted for a table."""
 
     comparison: MetricComparison
     metric: str
@@ -63,7 +63,7 @@ class TextDifference(NamedTuple):
 
 
 class RunDifference(NamedTuple):
-    """One run compared with the first run of the report."""
+    """The differences of one run from the first run of the report."""
 
     name: str
     headline: str
@@ -75,7 +75,7 @@ class RunDifference(NamedTuple):
 
 
 def compare_with_first_run(runs: Sequence[Run], run_names: Sequence[str]) -> tuple[RunDifference, ...]:
-    """Compare each run but the first with the first one.
+    """Return the differences of each run, except the first, from the first one.
 
     Args:
         runs: the runs of a report.
@@ -87,7 +87,7 @@ def compare_with_first_run(runs: Sequence[Run], run_names: Sequence[str]) -> tup
 
 
 def list_differing_facts(report: BenchReport) -> tuple[RunFact, ...]:
-    """Return the facts that differ between the runs and may explain why their numbers do."""
+    """Return the facts that differ between the runs and may explain why their numbers differ."""
     facts = (*list_key_facts(report), *list_environment_facts(report))
     return tuple(fact for fact in facts if fact.name not in _UNINFORMATIVE_FACT_NAMES and len(set(fact.values)) > 1)
 
@@ -156,7 +156,7 @@ def _format_change(metric: MetricComparison) -> str:
     change = f"{metric.change * 100:+.{decimals}f}{unit}"
     if metric.low is None or metric.high is None:
         return change
-    return f"{change}, {metric.low * 100:+.{decimals}f}{DASH}{metric.high * 100:+.{decimals}f}"
+    return f"{change}, {metric.low * 100:+.{decimals}f}{RANGE_DASH}{metric.high * 100:+.{decimals}f}"
 
 
 def _compare_texts(first_run: Run, run: Run) -> tuple[TextDifference, ...]:
@@ -172,7 +172,7 @@ def _compare_texts(first_run: Run, run: Run) -> tuple[TextDifference, ...]:
 
 
 def _collect_latencies(run: Run) -> dict[tuple[str, str], float]:
-    """Return the median total latency of each target and text."""
+    """Return the median total latency in ms, by target and text."""
     times: dict[tuple[str, str], list[float]] = defaultdict(list)
     for sample in run.samples:
         latency = sample.latency

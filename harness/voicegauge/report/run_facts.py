@@ -33,7 +33,7 @@ _RUN_KIND_NOTES: dict[RunKind, str] = {
 
 
 def list_key_facts(report: BenchReport) -> tuple[RunFact, ...]:
-    """Return the facts that state what was run and how it was scored."""
+    """Return the facts about what was run and how it was scored."""
     return _read_facts(
         report,
         {
@@ -72,7 +72,7 @@ def list_key_facts(report: BenchReport) -> tuple[RunFact, ...]:
 
 
 def list_environment_facts(report: BenchReport) -> tuple[RunFact, ...]:
-    """Return where the runs were measured, and the digests that show whether two runs are comparable."""
+    """Return the facts about where the runs were measured, and digests that show whether two runs are comparable."""
     names = dict.fromkeys(name for run in report.runs for name in run.manifest.environment)
     readers: dict[str, Callable[[RunReport], str]] = {"voicegauge": lambda r: r.manifest.voicegauge}
     for name in names:
@@ -87,7 +87,7 @@ def _read_environment_value(name: str, run: RunReport) -> str:
 
 
 def list_incomparable_facts(report: BenchReport) -> tuple[str, ...]:
-    """Return the names of what differs between the runs and influences error rates; empty for comparable runs."""
+    """Return the names of facts that differ between the runs and influence error rates; empty for comparable runs."""
     readers: dict[str, Callable[[RunReport], str]] = {
         "kind of target": lambda r: r.manifest.kind,
         "suite": lambda r: r.manifest.suite.sha256,

@@ -44,14 +44,14 @@ class ScoredClip(Record, frozen=True, kw_only=True):
     units: int
     unit: Literal["word", "character"]
     diff: tuple[DiffSegment, ...]
-    """Alignment of the normalized text and the normalized transcript."""
+    """Alignment of the normalized text with the normalized transcript."""
     audio: AudioFacts
 
 
 class ClipPlayer(NamedTuple):
-    """Audio of a clip in the page, or the reason why the audio is missing."""
+    """The audio of a clip in the page, or the reason why it is missing."""
 
-    src: str | None
+    data_uri: str | None
     """A `data:` URI with the audio; `None` if there is no audio."""
     note: str
     """What was changed in the audio or why it is missing; empty if it is the provider's own bytes."""
@@ -61,7 +61,7 @@ def select_worst_clips(
     samples: Sequence[Sample], scores: Sequence[Score], *, max_clips: int = MAX_CLIPS
 ) -> tuple[ScoredClip, ...]:
     """Return up to `max_clips` samples with audio and errors, highest error rates first, a few per target."""
-    by_id = {sample.id: sample for sample in samples if _is_clip(sample)}
+    by_id = {sample.id: sample for sample in samples if _has_playable_audio(sample)}
     ranked = sorted(
         (score for score in scores if score.errors and score.sample_id in by_id),
         key=lambda score: (-score.error_rate, -score.errors, score.sample_id),
@@ -79,7 +79,7 @@ def select_worst_clips(
 def select_random_clips(
     samples: Sequence[Sample], scores: Sequence[Score], *, seed: int, exclude: Collection[str] = ()
 ) -> tuple[ScoredClip, ...]:
-    """Return one clip per target: each speaks the same random text, or if it failed for that text another one.
+    """Return one clip per target, of the same random text; if a target failed for that text, of another one.
 
     Args:
         samples: the samples of a run.
@@ -88,7 +88,7 @@ def select_random_clips(
         exclude: ids of samples that are shown elsewhere; they are selected only if a target has no others.
     """
     by_id = {score.sample_id: score for score in scores}
-    playable = [sample for sample in samples if _is_clip(sample) and sample.id in by_id]
+    playable = [sample for sample in samples if _has_playable_audio(sample) and sample.id in by_id]
     texts = sorted({sample.text_id for sample in playable})
     random.Random(seed).shuffle(texts)  # noqa: S311 - not for security
     order = {text: number for number, text in enumerate(texts)}
@@ -98,8 +98,8 @@ def select_random_clips(
     return tuple(_build_clip(sample, by_id[sample.id]) for _, sample in sorted(chosen.items()))
 
 
-def _is_clip(sample: Sample) -> bool:
-    """Whether there is something to listen to: what failed is listed as a failure."""
+def _has_playable_audio(sample: Sample) -> bool:
+    """Whether the sample succeeded and has audio; a failed sample is listed as a failure instead."""
     return sample.audio is not None and sample.failure is None and not sample.warmup
 
 
@@ -125,7 +125,7 @@ def _build_clip(sample: Sample, score: Score) -> ScoredClip:
 def load_players(
     clips: Iterable[tuple[Path, ScoredClip]], *, limit_bytes: int = MAX_PAGE_AUDIO_BYTES
 ) -> list[ClipPlayer]:
-    """Read the audio of each clip from its run's folder, until `limit_bytes` of audio are used up.
+    """Return a player for each clip, with its audio until `limit_bytes` of audio are used up.
 
     Args:
         clips: each clip with the folder of its run.
@@ -140,7 +140,7 @@ def load_players(
 
 
 def _load_player(folder: Path, facts: AudioFacts, limit_bytes: int) -> tuple[ClipPlayer, int]:
-    """Return the player of one clip, and the size of its audio."""
+    """Return the player of one clip, and the size of its audio in bytes."""
     if facts.container is None or facts.audio_s is None:
         return ClipPlayer(None, "The audio could not be decoded, so there is nothing to play."), 0
     content = _read_measured_file(folder, facts)

@@ -1,4 +1,4 @@
-"""Finds, in results of `check` and `drift`, what concerns one target of a benchmark."""
+"""Finds the findings of `check` and the changes of `drift` that concern one target of a benchmark."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from voicegauge.model import Finding, Provenance, Severity
 
 ResultT = TypeVar("ResultT", CheckReport, DriftReport)
 
-MAX_LINES = 20
-"""Number of findings, and of changes, that are listed for each target."""
+MAX_LISTED = 20
+"""Largest number of findings, and of changes, that are listed for each target."""
 
 
 class SavedResults(NamedTuple):
@@ -31,24 +31,24 @@ NO_RESULTS = SavedResults()
 
 
 class TargetCheck(NamedTuple):
-    """What one check says about one target."""
+    """The findings of one check that concern one target."""
 
     date: str
     is_emulated: bool
     findings: tuple[Finding, ...]
     """Findings about the target or its whole provider, most severe first."""
-    more: int
+    unlisted_count: int
     """Number of findings that are not listed."""
 
 
 class TargetDrift(NamedTuple):
-    """What one comparison says about the provider of a target."""
+    """The changes of one comparison that concern the provider of a target."""
 
     old: str
     new: str
     changes: tuple[DriftChange, ...]
     """The changes, worst first."""
-    more: int
+    unlisted_count: int
     """Number of changes that are not listed."""
 
 
@@ -65,7 +65,7 @@ def load_results(check_files: Sequence[Path], drift_files: Sequence[Path]) -> Sa
 
 
 class _SchemaOutline(msgspec.Struct):
-    """The key by which a result of another command or version is recognized."""
+    """The `schema` of a JSON file, which names the command and version that wrote it."""
 
     schema: str = ""
 
@@ -85,7 +85,7 @@ def _load_result(file: Path, result_type: type[ResultT], command: str) -> Result
 
 
 def find_target_checks(results: SavedResults, target_id: str) -> tuple[TargetCheck, ...]:
-    """Return what each check says about a target, without checks that sent nothing to its provider."""
+    """Return the findings of each check about a target, without checks that sent nothing to its provider."""
     provider = target_id.partition("/")[0]
     found = []
     for report in results.checks:
@@ -99,8 +99,8 @@ def find_target_checks(results: SavedResults, target_id: str) -> tuple[TargetChe
             TargetCheck(
                 date=report.created_at[:10],
                 is_emulated=Provenance.EMULATED in report.exchanges,
-                findings=tuple(findings[:MAX_LINES]),
-                more=max(len(findings) - MAX_LINES, 0),
+                findings=tuple(findings[:MAX_LISTED]),
+                unlisted_count=max(len(findings) - MAX_LISTED, 0),
             )
         )
     return tuple(found)
@@ -114,15 +114,15 @@ def _is_about_target(finding: Finding, provider: str, target_id: str) -> bool:
 
 
 def find_target_drifts(results: SavedResults, target_id: str) -> tuple[TargetDrift, ...]:
-    """Return what each comparison says about the provider of a target."""
+    """Return the changes of each comparison about the provider of a target."""
     provider = target_id.partition("/")[0]
     levels = list(DriftLevel)
     return tuple(
         TargetDrift(
             old=report.old.version or report.old.file,
             new=report.new.version or report.new.file,
-            changes=tuple(sorted(report.changes, key=lambda one: levels.index(one.level))[:MAX_LINES]),
-            more=max(len(report.changes) - MAX_LINES, 0),
+            changes=tuple(sorted(report.changes, key=lambda one: levels.index(one.level))[:MAX_LISTED]),
+            unlisted_count=max(len(report.changes) - MAX_LISTED, 0),
         )
         for report in results.drifts
         if provider in (report.old.provider, report.new.provider)

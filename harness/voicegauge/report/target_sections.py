@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from voicegauge.bench.analysis import CategoryErrorRate, IntervalEstimate, LanguageErrorRate, TargetSummary
 from voicegauge.model import BodyExcerpt, ExchangeExcerpt, FailureKind, Headers, Run, TargetRef
-from voicegauge.report.charts import JobStateChart, LatencyCurve, build_job_states, build_latency_curve
+from voicegauge.report.charts import JobStateChart, LatencyCurve, build_job_state_chart, build_latency_curve
 from voicegauge.report.comparison_table import format_bounds
 from voicegauge.report.report_data import FailureGroup, RunReport
 from voicegauge.report.scored_clips import ClipPlayer, ScoredClip
@@ -42,42 +42,42 @@ class ErrorRow(NamedTuple):
 
 
 class QuotedExchange(NamedTuple):
-    """One exchange as text: the first line, the headers and the body of each message."""
+    """One exchange as text. Each message has its first line, its headers and its body."""
 
-    sent: str
-    received: str
+    request_text: str
+    response_text: str
 
 
 class FailureCause(NamedTuple):
-    """Failures of one target with the same kind and status."""
+    """The failures of one target that have the same kind and status."""
 
     kind: FailureKind
     status: int | None
     failure_count: int
     messages: tuple[FailureGroup, ...]
     """The most frequent messages."""
-    more_messages: int
+    unlisted_message_count: int
     """Number of further messages."""
     exchange: QuotedExchange | None
 
 
 class TargetSection(NamedTuple):
-    """What the page shows of one target."""
+    """The content of the page's section about one target."""
 
     anchor: str
     summary: TargetSummary
-    ref: TargetRef
-    curve: LatencyCurve | None
-    states: JobStateChart | None
-    phases: tuple[PhaseTime, ...]
-    errors: tuple[ErrorRow, ...]
-    worst: tuple[PlayableClip, ...]
-    random: tuple[PlayableClip, ...]
-    failures: tuple[FailureCause, ...]
+    target_ref: TargetRef
+    latency_curve: LatencyCurve | None
+    job_state_chart: JobStateChart | None
+    phase_times: tuple[PhaseTime, ...]
+    error_rows: tuple[ErrorRow, ...]
+    worst_clips: tuple[PlayableClip, ...]
+    random_clips: tuple[PlayableClip, ...]
+    failure_causes: tuple[FailureCause, ...]
     checks: tuple[TargetCheck, ...]
-    """What saved conformance checks say about the target."""
+    """The findings of saved conformance checks about the target."""
     drifts: tuple[TargetDrift, ...]
-    """What changed at its provider, according to saved comparisons."""
+    """The changes at the target's provider, according to saved comparisons."""
 
 
 def build_target_sections(
@@ -102,9 +102,9 @@ def build_target_sections(
     refs = {ref.id: ref for ref in run.manifest.targets}
     return tuple(
         _build_section(target, refs[target.target], run, anchors[target.target])._replace(
-            worst=tuple(pair for pair in worst if pair[0].target == target.target),
-            random=tuple(pair for pair in random if pair[0].target == target.target),
-            failures=_group_by_cause([failure for failure in report.failures if failure.target == target.target]),
+            worst_clips=tuple(pair for pair in worst if pair[0].target == target.target),
+            random_clips=tuple(pair for pair in random if pair[0].target == target.target),
+            failure_causes=_group_by_cause([failure for failure in report.failures if failure.target == target.target]),
             checks=find_target_checks(results, target.target),
             drifts=find_target_drifts(results, target.target),
         )
@@ -122,14 +122,14 @@ def _build_section(target: TargetSummary, ref: TargetRef, run: Run, anchor: str)
     return TargetSection(
         anchor=anchor,
         summary=target,
-        ref=ref,
-        curve=build_latency_curve(totals),
-        states=build_job_states(latencies),
-        phases=_list_phases(target),
-        errors=_list_errors(target),
-        worst=(),
-        random=(),
-        failures=(),
+        target_ref=ref,
+        latency_curve=build_latency_curve(totals),
+        job_state_chart=build_job_state_chart(latencies),
+        phase_times=_list_phases(target),
+        error_rows=_list_errors(target),
+        worst_clips=(),
+        random_clips=(),
+        failure_causes=(),
         checks=(),
         drifts=(),
     )
@@ -145,7 +145,7 @@ def _group_by_cause(failures: Sequence[FailureGroup]) -> tuple[FailureCause, ...
             status=status,
             failure_count=sum(failure.count for failure in group),
             messages=tuple(group[:MAX_MESSAGES_PER_CAUSE]),
-            more_messages=max(len(group) - MAX_MESSAGES_PER_CAUSE, 0),
+            unlisted_message_count=max(len(group) - MAX_MESSAGES_PER_CAUSE, 0),
             exchange=next((_quote_exchange(failure.exchange) for failure in group if failure.exchange), None),
         )
         for (kind, status), group in by_cause.items()

@@ -6,11 +6,11 @@ import math
 
 from voicegauge.bench.analysis import Estimate
 
-DASH = "\N{EN DASH}"
+RANGE_DASH = "\N{EN DASH}"
 """Character between the ends of an interval."""
-MISSING = DASH
+MISSING_TEXT = RANGE_DASH
 """Text shown instead of a missing number."""
-UNKNOWN_END = "?"
+UNKNOWN_END_TEXT = "?"
 """Text shown instead of an end of an interval for which there are too few samples."""
 
 
@@ -21,13 +21,13 @@ def shorten(text: str, max_characters: int) -> str:
 
 
 def capitalize_sentence(text: str) -> str:
-    """Capitalize the first letter, unless the first word is the id of a target."""
+    """Capitalize the first letter of a sentence, unless its first word is the id of a target."""
     return text if "/" in text.partition(" ")[0] else text[:1].upper() + text[1:]
 
 
 def format_number(value: float | None, decimals: int = 0) -> str:
     """Format a number with thousands separators: "1,234"."""
-    return MISSING if value is None else f"{value:,.{decimals}f}"
+    return MISSING_TEXT if value is None else f"{value:,.{decimals}f}"
 
 
 def format_ms(value: float | None) -> str:
@@ -54,7 +54,7 @@ def format_usd(value: float | None) -> str:
     A price too small for four decimals gets two significant digits, so that only a price of zero is shown as zero.
     """
     if value is None:
-        return MISSING
+        return MISSING_TEXT
     if 0 < value < 0.001:
         return f"${value:.{1 - math.floor(math.log10(value))}f}"
     return f"${value:,.2f}" if value >= 1 else f"${value:.4f}"
@@ -73,7 +73,7 @@ def format_interval(estimate: Estimate, scale: float = 1, decimals: int | None =
 
     def format_end(interval_end: float | None) -> str:
         if interval_end is None:
-            return UNKNOWN_END
+            return UNKNOWN_END_TEXT
         return format_ms(interval_end * scale) if decimals is None else format_number(interval_end * scale, decimals)
 
-    return f"{format_end(estimate.low)}{DASH}{format_end(estimate.high)}"
+    return f"{format_end(estimate.low)}{RANGE_DASH}{format_end(estimate.high)}"

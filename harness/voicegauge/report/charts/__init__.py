@@ -1,7 +1,7 @@
 """Computes the geometry of charts, which templates print as SVG."""
 
 from voicegauge.report.charts.axis_scale import AxisScale, build_linear_scale, build_point_scale
-from voicegauge.report.charts.error_heatmap import SHADE_STEPS, HeatTable, build_heat_tables
+from voicegauge.report.charts.error_heatmap import SHADE_THRESHOLDS, HeatTable, build_heat_tables
 from voicegauge.report.charts.latency_bars import (
     PHASE_LABELS,
     LatencyChart,
@@ -13,7 +13,7 @@ from voicegauge.report.charts.latency_distribution import (
     CURVE_WIDTH,
     JobStateChart,
     LatencyCurve,
-    build_job_states,
+    build_job_state_chart,
     build_latency_curve,
 )
 from voicegauge.report.charts.scatter_plot import (
@@ -21,9 +21,9 @@ from voicegauge.report.charts.scatter_plot import (
     MIN_RADIUS,
     NARROW_PLOT_SIZE,
     WIDE_PLOT_SIZE,
-    Scatter,
     ScatterAxes,
-    build_scatter,
+    ScatterPlot,
+    build_scatter_plot,
     choose_shared_axes,
     filter_plottable_targets,
 )
@@ -35,22 +35,22 @@ __all__ = [
     "MIN_RADIUS",
     "NARROW_PLOT_SIZE",
     "PHASE_LABELS",
-    "SHADE_STEPS",
+    "SHADE_THRESHOLDS",
     "WIDE_PLOT_SIZE",
     "AxisScale",
     "HeatTable",
     "JobStateChart",
     "LatencyChart",
     "LatencyCurve",
-    "Scatter",
     "ScatterAxes",
+    "ScatterPlot",
     "build_heat_tables",
-    "build_job_states",
+    "build_job_state_chart",
     "build_latency_chart",
     "build_latency_curve",
     "build_linear_scale",
     "build_point_scale",
-    "build_scatter",
+    "build_scatter_plot",
     "choose_shared_axes",
     "choose_shared_time_axis",
     "filter_plottable_targets",

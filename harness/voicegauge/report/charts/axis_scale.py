@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-LOG_SPREAD = 8.0
+MIN_LOG_AXIS_RATIO = 8.0
 """Ratio of the largest to the smallest value above which an axis is logarithmic, so that small values stay apart."""
 
 
@@ -19,7 +19,7 @@ class AxisScale(NamedTuple):
     is_logarithmic: bool = False
 
     def compute_position(self, value: float) -> float:
-        """Return the position of `value`, from 0 at `low` to 1 at `high`; clipped to the axis."""
+        """Return the position of `value` along the axis, from 0 at `low` to 1 at `high`; other values are clipped."""
         value = min(max(value, self.low), self.high)
         if self.is_logarithmic:
             return math.log(value / self.low) / math.log(self.high / self.low)
@@ -63,7 +63,7 @@ def build_point_scale(values: Iterable[float]) -> AxisScale:
     positive = [value for value in values if value > 0]
     if not positive:
         return build_linear_scale(())
-    is_wide = max(positive) / min(positive) >= LOG_SPREAD
+    is_wide = max(positive) / min(positive) >= MIN_LOG_AXIS_RATIO
     return build_log_scale(positive) if is_wide else build_linear_scale(positive, lowest_value=min(positive))
 
 

@@ -6,22 +6,22 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from voicegauge.bench.analysis import ErrorRate, TargetSummary
-from voicegauge.report.text_format import MISSING, format_interval, format_percent
+from voicegauge.report.text_format import MISSING_TEXT, format_interval, format_percent
 
-SHADE_STEPS = (0.02, 0.05, 0.1, 0.2, 0.4)
-"""Error rates at which the shade of a cell changes, from barely noticeable to unintelligible."""
+SHADE_THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.4)
+"""Error rates from which a cell has the next darker shade, from barely noticeable to unintelligible."""
 
 
 class HeatCell(NamedTuple):
-    """One error rate."""
+    """The error rate of one target in one column, formatted."""
 
-    text: str
-    detail: str
-    """The formatted interval of the error rate."""
+    rate_text: str
+    interval_text: str
+    """The interval of the error rate; empty without one."""
     shade: int | None
-    """Shade of the cell, from 0 to `len(SHADE_STEPS)`; `None` if nothing was scored."""
-    note: str
-    """Tooltip of the cell: number of units and texts."""
+    """Number of the shade, from 0 to `len(SHADE_THRESHOLDS)`; `None` if nothing was scored."""
+    tooltip: str
+    """Numbers of units and texts from which the error rate was computed."""
 
 
 class HeatTable(NamedTuple):
@@ -29,15 +29,15 @@ class HeatTable(NamedTuple):
 
     title: str
     columns: tuple[str, ...]
-    units: tuple[str, ...]
+    unit_labels: tuple[str, ...]
     """"WER" or "CER" for each column."""
     rows: tuple[tuple[TargetSummary, tuple[HeatCell, ...]], ...]
 
 
 def build_heat_tables(targets: Sequence[TargetSummary]) -> tuple[HeatTable, ...]:
-    """Build a table by language if there are several languages.
+    """Return a table by language if there are several languages, and tables by category.
 
-    For each language with several categories, also build a table by category.
+    There is a table by category for each language with several categories.
     """
     languages = list(dict.fromkeys(s.language for t in targets for s in t.categories))
     tables = [_build_table_by_language(targets, languages)] if len(languages) > 1 else []
@@ -71,14 +71,14 @@ def _build_heat_table(
     return HeatTable(
         title=title,
         columns=tuple(columns),
-        units=tuple(unit(column) for column in columns),
+        unit_labels=tuple(unit(column) for column in columns),
         rows=tuple((t, tuple(_build_heat_cell(rates.get((t.target, column))) for column in columns)) for t in targets),
     )
 
 
 def _build_heat_cell(rate: ErrorRate | None) -> HeatCell:
     if rate is None:
-        return HeatCell(MISSING, "", None, "not scored")
-    shade = sum(rate.corpus.value >= step for step in SHADE_STEPS)
+        return HeatCell(MISSING_TEXT, "", None, "not scored")
+    shade = sum(rate.corpus.value >= step for step in SHADE_THRESHOLDS)
     note = f"{rate.units} {rate.unit}s in {rate.texts} texts"
     return HeatCell(format_percent(rate.corpus.value), format_interval(rate.corpus, 100, 1), shade, note)

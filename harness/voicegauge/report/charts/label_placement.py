@@ -43,7 +43,7 @@ class Rectangle(NamedTuple):
 
 
 class LabeledPoint(NamedTuple):
-    """A point and the text of its label; all in px."""
+    """A point of a plot, the text of its label, and its radius; lengths are in px."""
 
     x: float
     y: float

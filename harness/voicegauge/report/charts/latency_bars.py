@@ -34,28 +34,28 @@ PHASE_LABELS: dict[LatencyPhase, str] = {
 
 
 class LatencySegment(NamedTuple):
-    """One phase of a bar; `left` and `width` are percentages of the axis."""
+    """One phase of a bar; `left_percent` and `width_percent` are percentages of the axis."""
 
     phase: LatencyPhase
-    left: float
-    width: float
+    left_percent: float
+    width_percent: float
 
 
 class LatencyBar(NamedTuple):
-    """One target's median durations of the phases of a request, as segments of a bar."""
+    """A bar of one target, whose segments are the median durations of the phases of a request."""
 
     target: TargetSummary
     segments: tuple[LatencySegment, ...]
 
 
 class LatencyChart(NamedTuple):
-    """Bars on a common axis."""
+    """Bars that share an axis."""
 
     bars: tuple[LatencyBar, ...]
     ticks: tuple[tuple[float, str], ...]
     """Position of each tick in percent of the axis, and the tick's label."""
     phases: tuple[LatencyPhase, ...]
-    """The phases that occur in the bars, for the legend."""
+    """The phases that occur in the bars; the legend shows only these."""
 
 
 def choose_shared_time_axis(targets: Sequence[TargetSummary]) -> AxisScale:

@@ -15,7 +15,7 @@ CURVE_WIDTH, CURVE_HEIGHT = 520.0, 220.0
 """Size of both charts, in px."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 16.0, 10.0, 30.0
 MAX_STEPS = 120
-"""Number of steps of a curve; of more values, only as many quantiles are drawn."""
+"""Largest number of steps of a curve; of more values, as many quantiles are drawn."""
 _MOMENTS_PER_STATE_CHART = 80
 """Number of moments at which the states of the jobs are counted."""
 
@@ -36,7 +36,7 @@ class LatencyCurve(NamedTuple):
 
 
 class StateArea(NamedTuple):
-    """The share of jobs in one state at each time, as an SVG path; stacked on the areas before it."""
+    """The share of jobs in one state over time, as an SVG path; it is stacked on the areas before it."""
 
     phase: LatencyPhase
     path: str
@@ -67,8 +67,8 @@ def build_latency_curve(latencies_ms: Sequence[float]) -> LatencyCurve | None:
     return LatencyCurve(path, _build_time_ticks(axis), _build_share_ticks())
 
 
-def build_job_states(latencies: Sequence[Latency]) -> JobStateChart | None:
-    """Return the states of jobs over time; `None` if no sample is a job.
+def build_job_state_chart(latencies: Sequence[Latency]) -> JobStateChart | None:
+    """Return the chart of the states of jobs over time; `None` if no sample is a job.
 
     A job's state is known only when it is polled, so that between two polls it may be in either of two states.
     """
@@ -92,7 +92,7 @@ def build_job_states(latencies: Sequence[Latency]) -> JobStateChart | None:
 
 
 def _collect_state_ends(jobs: Sequence[Latency]) -> dict[LatencyPhase, list[float]]:
-    """Return for each state, in order of time, when it ended in each job, in ms after the start; sorted."""
+    """Return for each state, in order of time, the sorted times at which it ended in the jobs, ms from the start."""
     ends: dict[LatencyPhase, list[float]] = {
         "submit": [],
         "queue": [],

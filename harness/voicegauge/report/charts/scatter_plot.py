@@ -19,7 +19,7 @@ MIN_RADIUS, MAX_RADIUS = 9.0, 15.0
 """Radius of the circle of a target without a price, and of the most expensive one, in px."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 14.0, 14.0, 44.0
 """Margins of the plot, in px, which leave room for tick labels and axis names."""
-_TICK_LABEL_WIDTH = 56
+_TICK_LABEL_WIDTH_PX = 56
 """Horizontal room for a tick label, in px: about 48 of text and a gap."""
 WIDE_PLOT_SIZE = (560.0, 470.0)
 NARROW_PLOT_SIZE = (340.0, 400.0)
@@ -39,7 +39,7 @@ class ScatterPoint(NamedTuple):
 
     x: float
     y: float
-    """Center of the circle, which is moved away from `true_x` and `true_y` if circles would overlap."""
+    """Vertical center of the circle; `x` and `y` differ from `true_x` and `true_y` if circles would overlap."""
     true_x: float
     true_y: float
     has_price: bool
@@ -53,7 +53,7 @@ class ScatterPoint(NamedTuple):
     y_whisker: tuple[float, float] | None
     """Ends of the interval of the error rate; `None` if an end is missing."""
     radius: float = MIN_RADIUS
-    """The larger, the higher the price."""
+    """Radius of the circle; the higher the price, the larger it is."""
     number: int = 0
     """Position of the target in the ranking, written in the circle."""
     label: PointLabel | None = None
@@ -64,7 +64,7 @@ class ScatterPoint(NamedTuple):
         return math.hypot(self.x - self.true_x, self.y - self.true_y) > 3
 
 
-class Scatter(NamedTuple):
+class ScatterPlot(NamedTuple):
     """A scatter plot of `width` by `height` px."""
 
     width: float
@@ -80,7 +80,7 @@ class Scatter(NamedTuple):
 
 
 class ScatterAxes(NamedTuple):
-    """Axes shared by the plots of several runs, so that they can be compared by eye."""
+    """The axes for latency and error rate, shared by the plots of several runs so that they can be compared by eye."""
 
     x: AxisScale
     y: AxisScale
@@ -99,9 +99,9 @@ def choose_shared_axes(targets: Sequence[TargetSummary]) -> ScatterAxes:
     return ScatterAxes(build_point_scale(times), build_linear_scale(rates))
 
 
-def build_scatter(
+def build_scatter_plot(
     targets: Sequence[TargetSummary], axes: ScatterAxes, size: tuple[float, float] = WIDE_PLOT_SIZE
-) -> Scatter:
+) -> ScatterPlot:
     """Lay out the plot of `targets`; targets in the Pareto set are labeled first.
 
     Args:
@@ -130,7 +130,7 @@ def build_scatter(
         important_count=sum(point.is_pareto_optimal for point in points) if width >= WIDE_PLOT_SIZE[0] else 0,
         avoided_lines=_find_lines_to_avoid(points, front),
     )
-    return Scatter(
+    return ScatterPlot(
         width=width,
         height=height,
         frame=frame,
@@ -165,9 +165,9 @@ def _build_point(
 
 
 def compute_radii(prices: Sequence[float | None]) -> list[float]:
-    """Return the radius in px of each price; the area above the smallest circle is proportional to the price.
+    """Return the radius in px for each price; the area in excess of the smallest circle is proportional to the price.
 
-    The page computes the same for another text length.
+    The script of the page computes the same for another text length.
     """
     highest = max((price for price in prices if price is not None), default=0.0)
     return [
@@ -186,7 +186,7 @@ def _compute_y_position(frame: Rectangle, axes: ScatterAxes, value: float) -> fl
 
 def _build_x_ticks(frame: Rectangle, axes: ScatterAxes) -> tuple[AxisTick, ...]:
     """Return the ticks of the x axis; if there is not enough room for all, only every n-th one."""
-    step = -(-len(axes.x.ticks) * _TICK_LABEL_WIDTH // int(frame.right - frame.left)) or 1  # rounded up
+    step = -(-len(axes.x.ticks) * _TICK_LABEL_WIDTH_PX // int(frame.right - frame.left)) or 1  # rounded up
     return tuple(
         AxisTick(_compute_x_position(frame, axes, value), format_duration(value)) for value in axes.x.ticks[::step]
     )

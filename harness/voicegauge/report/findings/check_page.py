@@ -25,9 +25,9 @@ _URGENCY_BY_SEVERITY = {
     "disputed": "Decide: the documents contradict each other",
     "info": "Good to know",
 }
-"""Groups of findings by severity, in the order of what to do first."""
-_MAX_MISSING = 12
-"""Number of statements that are listed as not tried for each operation."""
+"""Titles of the groups of findings by severity; the most urgent group comes first."""
+_MAX_UNTRIED_SHOWN = 12
+"""Largest number of statements of one operation that are listed as not tried."""
 
 
 def build_check_page(report: CheckReport, *, strict: bool = False) -> FindingsPage:
@@ -45,18 +45,20 @@ def build_check_page(report: CheckReport, *, strict: bool = False) -> FindingsPa
     return FindingsPage(
         title=f"Check of {', '.join(report.targets[:3])}{' and others' if len(report.targets) > 3 else ''}",
         headline=_describe_result(report, findings),
-        eyebrow=f"{sum(report.exchanges.values()):,} exchanges · {report.created_at[:10]}",
+        subtitle=f"{sum(report.exchanges.values()):,} exchanges · {report.created_at[:10]}",
         is_emulated=Provenance.EMULATED in report.exchanges and Provenance.LIVE not in report.exchanges,
         cautions=tuple(
-            filter(None, (report.stopped_by, report.notice, _describe_not_judged(report), report.emulator_notice))
+            filter(
+                None, (report.stopped_by, report.notice, _describe_missing_judgements(report), report.emulator_notice)
+            )
         ),
         findings=tuple(
             _build_finding(one, rules[one.rule], number)._replace(player=players.get((one.fingerprint, one.severity)))
             for number, one in enumerate(findings)
         ),
-        accepted=len(report.accepted),
+        accepted_count=len(report.accepted),
         coverage=_summarize_coverage(report.coverage),
-        skipped=(
+        unjudged=(
             *report.not_judged.items(),
             *report.unmatched_requests.items(),
             *((case.id, case.reason or "no verdict") for case in report.cases if case.verdict == "skipped"),
@@ -83,8 +85,8 @@ def _describe_result(report: CheckReport, findings: list[ReportedFinding]) -> st
     return f"{', '.join(parts)} in {operations}.{tried}"
 
 
-def _describe_not_judged(report: CheckReport) -> str:
-    """Return why the check proves nothing about something; the page lists the rest of it."""
+def _describe_missing_judgements(report: CheckReport) -> str:
+    """Return a sentence about the inputs that the check judged nothing of; the page lists the rest of them."""
     return (report.no_verdict_reason or "").replace("see --json", "listed below")
 
 
@@ -115,14 +117,14 @@ def _build_finding(finding: ReportedFinding, rule: RuleDescription, number: int)
         basis=basis,
         facts=tuple((label, str(text)) for label, text in facts if text),
         location=format_location(finding.location),
-        lines=read_source_lines(finding.location),
+        source_lines=read_source_lines(finding.location),
         command=str(seen.get("reproduce") or ""),
     )
 
 
 def _build_player(clip: FindingClip) -> FindingPlayer:
     return FindingPlayer(
-        src=f"data:audio/mpeg;base64,{base64.b64encode(clip.data).decode()}",
+        data_uri=f"data:audio/mpeg;base64,{base64.b64encode(clip.data).decode()}",
         note=f"Re-encoded as MP3, at most the first 5 s; the audio has {clip.audio_s:g} s.",
     )
 
@@ -143,7 +145,7 @@ def _build_coverage_row(name: str, entries: list[CoverageEntry]) -> CoverageRow:
     missing = [f"{entry.kind} {entry.name}: {entry.reason}" for entry in entries if entry.reason]
     return CoverageRow(
         operation=name,
-        tried=sum(entry.tried_side_count for entry in entries),
-        total=sum(entry.side_count for entry in entries),
-        missing=tuple(missing[:_MAX_MISSING]),
+        tried_count=sum(entry.tried_side_count for entry in entries),
+        total_count=sum(entry.side_count for entry in entries),
+        untried=tuple(missing[:_MAX_UNTRIED_SHOWN]),
     )

@@ -31,13 +31,13 @@ def build_drift_page(report: DriftReport, *, fail_on: DriftLevel = DriftLevel.BR
     return FindingsPage(
         title=f"Changes of {report.name}",
         headline=_describe_result(report),
-        eyebrow=f"{report.old.file} ({report.old.version}) → {report.new.file} ({report.new.version})",
+        subtitle=f"{report.old.file} ({report.old.version}) → {report.new.file} ({report.new.version})",
         is_emulated=False,
         cautions=(),
         findings=tuple(_build_change(one, rules[one.rule], number) for number, one in enumerate(exported.findings)),
-        accepted=len(report.accepted),
+        accepted_count=len(report.accepted),
         coverage=(),
-        skipped=(),
+        unjudged=(),
     )
 
 
@@ -65,6 +65,6 @@ def _build_change(finding: ReportedFinding, rule: RuleDescription, number: int) 
         basis="",
         facts=tuple((label, str(text)) for label, text in facts if text),
         location=format_location(finding.location),
-        lines=read_source_lines(finding.location),
+        source_lines=read_source_lines(finding.location),
         command="",
     )

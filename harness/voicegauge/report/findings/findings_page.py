@@ -1,4 +1,4 @@
-"""The page of findings: what to do first, each finding with its requirement and evidence, and what was tried."""
+"""Renders the page of findings: what to do first, each finding with its evidence, and what was tried."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONTEXT_LINES = 1
 
 
 class SourceLine(NamedTuple):
-    """One line of a contract."""
+    """One line of a contract, and whether it is the violated one."""
 
     number: int
     text: str
@@ -30,10 +30,10 @@ class SourceLine(NamedTuple):
 
 
 class FindingPlayer(NamedTuple):
-    """Audio in the page."""
+    """Audio that the page can play, with a note on what was changed in it."""
 
-    src: str
-    """A `data:` URI."""
+    data_uri: str
+    """The audio as a `data:` URI."""
     note: str
 
 
@@ -43,16 +43,16 @@ class PageFinding(NamedTuple):
     anchor: str
     finding: ReportedFinding
     urgency: str
-    """Group of the finding, such as "Fix first"."""
+    """Title of the group in which the page shows the finding, such as "Fix first"."""
     requirement: str
-    """The sentence that the rule requires."""
+    """The sentence that states what the rule requires."""
     basis: str
     """The document or standard on which the rule is based; empty if the requirement says it."""
     facts: tuple[tuple[str, str], ...]
-    """Labels and texts, such as expected and received, or the older and the newer value."""
+    """Pairs of a label and a text, such as expected and received, or the older and the newer value."""
     location: str
     """File and line of the violated statement; empty if there is none."""
-    lines: tuple[SourceLine, ...]
+    source_lines: tuple[SourceLine, ...]
     """The violated line of the contract with its neighbours; empty if the file cannot be read."""
     command: str
     """Shell command that shows the finding again; empty if there is none."""
@@ -61,30 +61,30 @@ class PageFinding(NamedTuple):
 
 
 class CoverageRow(NamedTuple):
-    """What was tried of one operation, or of the rules."""
+    """How much of one operation was tried, or how many of the rules."""
 
     operation: str
-    """The operation; "rules" for the rules."""
-    tried: int
-    total: int
-    missing: tuple[str, ...]
-    """What was not tried, with the reason."""
+    """Id of the operation; "rules" for the row about the rules."""
+    tried_count: int
+    total_count: int
+    untried: tuple[str, ...]
+    """The statements that were not tried, each with the reason."""
 
 
 class FindingsPage(NamedTuple):
-    """Everything that the page shows."""
+    """The content of the page."""
 
     title: str
     headline: str
     """The result in a sentence."""
-    eyebrow: str
+    subtitle: str
     is_emulated: bool
     cautions: tuple[str, ...]
     findings: tuple[PageFinding, ...]
-    accepted: int
-    """Number of findings that a baseline accepts."""
+    accepted_count: int
+    """Number of findings that are left out because a baseline accepts them."""
     coverage: tuple[CoverageRow, ...]
-    skipped: tuple[tuple[str, str], ...]
+    unjudged: tuple[tuple[str, str], ...]
     """Cases and inputs that were not judged, each with its reason."""
 
 
@@ -105,19 +105,19 @@ def _shorten_text(text: str) -> str:
 
 
 def format_location(location: FileLocation | None) -> str:
-    """Return a file and its line as compilers print them; relative if the file is below the working folder."""
+    """Return a location as "file:line"; the path is relative if the file is below the working folder."""
     if location is None:
         return ""
     return str(FileLocation(file=location.relative_to(Path.cwd()) or location.file, line=location.line))
 
 
 def build_anchor(finding: ReportedFinding, number: int) -> str:
-    """Return the id of a finding's block, which stays the same from run to run."""
+    """Return the id in the page of a finding's block; it stays the same from run to run."""
     return f"finding-{finding.fingerprint or number}"
 
 
 def read_source_lines(location: FileLocation | None) -> tuple[SourceLine, ...]:
-    """Return the violated line of a file and its neighbours; none if the file cannot be read."""
+    """Return the violated line of a file and its neighbours; empty if the file cannot be read."""
     if location is None or location.line is None:
         return ()
     lines = _read_lines(location.file)
@@ -129,7 +129,7 @@ def read_source_lines(location: FileLocation | None) -> tuple[SourceLine, ...]:
 
 
 def shorten_line(text: str) -> str:
-    """Cut a line of a file but keep its indentation."""
+    """Shorten a line of a file, but keep its indentation."""
     indentation = text[: len(text) - len(text.lstrip())].expandtabs(2)
     return indentation + shorten(text, 160)
 

@@ -25,48 +25,48 @@ from voicegauge.report.history.timeline import (
     find_nights,
     format_value,
     list_provenances,
-    list_setups,
+    list_setups_to_show,
 )
 from voicegauge.report.page_assets import create_template_environment, load_assets
 from voicegauge.report.text_format import capitalize_sentence
 
-NOT_JUDGED = f"nothing can be judged before night {MIN_NIGHTS}, counted for each series on its own"
-"""What is said instead of the number of regressions while there are too few nights."""
+NOT_JUDGED_TEXT = f"nothing can be judged before night {MIN_NIGHTS}, counted for each series on its own"
+"""Text shown instead of the number of regressions while there are too few nights."""
 STYLES = ("base.css", "verdict.css", "tables.css", "charts.css", "history.css", "media.css")
 
 
 class ChartedSeries(NamedTuple):
-    """One series as the page shows it."""
+    """The chart and the table of one series."""
 
     title: str
-    """Metric and region."""
+    """Names of the metric and of the region, if the runs name one."""
     setup: str
-    """Setup; empty if the page has a single one for each metric."""
+    """Setup of the runs; empty if each metric of the page has only one setup."""
     chart: TimeSeriesChart
-    latest: str
-    rows: tuple[tuple[str, str, int, int], ...]
-    """Night, value, number of samples and runs."""
+    latest_text: str
+    table_rows: tuple[tuple[str, str, int, int], ...]
+    """For each night, the latest first: night, value, number of samples, number of runs."""
 
 
 class TargetHistory(NamedTuple):
-    """The series of one target; those of the regions follow one another."""
+    """The series of one target, in which the regions of a metric follow one another."""
 
     target: str
     series: tuple[ChartedSeries, ...]
 
 
 class ProvenanceHistory(NamedTuple):
-    """Live or emulated runs, which are never mixed."""
+    """The history of the live runs or of the emulated ones, which are never mixed."""
 
     is_emulated: bool
     nights: tuple[str, ...]
     timeline: tuple[TimelineEntry, ...]
-    """The latest entry first."""
+    """The changes, the latest first."""
     targets: tuple[TargetHistory, ...]
 
 
 def render_history_page(history: RunHistory) -> str:
-    """Render the page of a history."""
+    """Return the page of a history as HTML."""
     assets = load_assets(STYLES, ())
     return (
         create_template_environment()
@@ -74,7 +74,7 @@ def render_history_page(history: RunHistory) -> str:
         .render(
             history=history,
             headline=_build_headline(history),
-            parts=[_build_part(history, provenance) for provenance in list_provenances(history)],
+            parts=[_build_provenance_history(history, provenance) for provenance in list_provenances(history)],
             size=(WIDTH, HEIGHT),
             edges=(LEFT, RIGHT, TOP, BOTTOM),
             style=assets.style,
@@ -86,20 +86,20 @@ def render_history_page(history: RunHistory) -> str:
 def _build_headline(history: RunHistory) -> str:
     alerts = history.new_regressions
     if not history.is_judged:
-        return capitalize_sentence(f"{NOT_JUDGED}.")
+        return capitalize_sentence(f"{NOT_JUDGED_TEXT}.")
     if not alerts:
         return f"No new regression on the latest night, {history.nights[-1]}."
     targets = ", ".join(dict.fromkeys(change.key.target for change in alerts))
     return f"{format_count(len(alerts), 'new regression')} on the latest night, {history.nights[-1]}: {targets}."
 
 
-def _build_part(history: RunHistory, provenance: Provenance) -> ProvenanceHistory:
+def _build_provenance_history(history: RunHistory, provenance: Provenance) -> ProvenanceHistory:
     series = [one for one in history.series if one.key.provenance == provenance]
     nights = find_nights(history, provenance)
-    setups = list_setups(series)
+    setups = list_setups_to_show(series)
     by_target: dict[str, list[ChartedSeries]] = {}
     for one in series:
-        by_target.setdefault(one.key.target, []).append(_build_series(history, one, nights, setups))
+        by_target.setdefault(one.key.target, []).append(_build_charted_series(history, one, nights, setups))
     return ProvenanceHistory(
         is_emulated=provenance is not Provenance.LIVE,
         nights=tuple(nights),
@@ -108,7 +108,7 @@ def _build_part(history: RunHistory, provenance: Provenance) -> ProvenanceHistor
     )
 
 
-def _build_series(
+def _build_charted_series(
     history: RunHistory, series: MetricSeries, nights: Sequence[str], setups: Sequence[str]
 ) -> ChartedSeries:
     key = series.key
@@ -122,6 +122,8 @@ def _build_series(
         chart=build_time_series_chart(
             series, [change for change in history.changes if change.key == key], events, nights
         ),
-        latest=format_value(key.unit, series.nights[-1].value),
-        rows=tuple((one.night, format_value(key.unit, one.value), one.n, one.runs) for one in reversed(series.nights)),
+        latest_text=format_value(key.unit, series.nights[-1].value),
+        table_rows=tuple(
+            (one.night, format_value(key.unit, one.value), one.n, one.runs) for one in reversed(series.nights)
+        ),
     )

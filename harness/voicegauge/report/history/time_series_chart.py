@@ -14,18 +14,18 @@ WIDTH, HEIGHT = 560.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 64.0, 548.0, 12.0, 160.0
 """Edges of the area of the points."""
 MAX_DATES = 5
-"""Approximate number of dates at the axis of nights."""
+"""Largest number of dates below the axis of nights."""
 
 
 class ChartTick(NamedTuple):
-    """A label at an axis."""
+    """A label of an axis, with its position along the axis."""
 
-    position: float
+    position_px: float
     text: str
 
 
 class ChartPoint(NamedTuple):
-    """One night."""
+    """The value of one night as a point, in px, with a text that describes it."""
 
     x: float
     y: float
@@ -33,14 +33,14 @@ class ChartPoint(NamedTuple):
 
 
 class ChartMark(NamedTuple):
-    """A vertical line: a change."""
+    """A vertical line at the night of a change, at `x` px."""
 
     x: float
     entry: TimelineEntry
 
 
 class ChartLevel(NamedTuple):
-    """A horizontal line: the usual value before or after a change."""
+    """A horizontal line at the level before or after a change, in px."""
 
     x_start: float
     x_end: float
@@ -48,14 +48,14 @@ class ChartLevel(NamedTuple):
 
 
 class TimeSeriesChart(NamedTuple):
-    """The chart of one series."""
+    """The points, lines and labels of the chart of one series."""
 
     points: tuple[ChartPoint, ...]
     levels: tuple[ChartLevel, ...]
     marks: tuple[ChartMark, ...]
-    values: tuple[ChartTick, ...]
+    value_ticks: tuple[ChartTick, ...]
     """Labels of the vertical axis."""
-    dates: tuple[ChartTick, ...]
+    date_ticks: tuple[ChartTick, ...]
 
 
 def build_time_series_chart(
@@ -64,11 +64,11 @@ def build_time_series_chart(
     events: Sequence[HistoryEvent],
     all_nights: Sequence[str],
 ) -> TimeSeriesChart:
-    """Place the nights of a series, its changes, and the events of its target.
+    """Return the chart of a series with its changes and the events of its target.
 
     Args:
         series: the series.
-        changes: its changes.
+        changes: the changes of the level of the series.
         events: changes of price, contract and voicegauge that concern it.
         all_nights: nights of the whole history, so that the charts of a page have the same axis.
     """
@@ -103,10 +103,10 @@ def build_time_series_chart(
             ChartPoint(place_night(night.night), place_value(night.value), describe_night(night))
             for night in series.nights
         ),
-        levels=_cut_levels(levels),
+        levels=_join_levels(levels),
         marks=tuple(marks),
-        values=tuple(ChartTick(place_value(tick), format_value(unit, tick)) for tick in scale.ticks),
-        dates=tuple(ChartTick(place_night(night), night) for night in _choose_dates(all_nights)),
+        value_ticks=tuple(ChartTick(place_value(tick), format_value(unit, tick)) for tick in scale.ticks),
+        date_ticks=tuple(ChartTick(place_night(night), night) for night in _choose_dates(all_nights)),
     )
 
 
@@ -115,8 +115,12 @@ def _choose_scale(series: MetricSeries) -> AxisScale:
     return build_point_scale(values) if series.key.unit == "ms" else build_linear_scale(values, tick_count=4)
 
 
-def _cut_levels(levels: Sequence[ChartLevel]) -> tuple[ChartLevel, ...]:
-    """Return the levels in order: each ends where the next change begins, and begins where the last one was."""
+def _join_levels(levels: Sequence[ChartLevel]) -> tuple[ChartLevel, ...]:
+    """Return the levels without overlaps: each one ends where the next one begins.
+
+    Args:
+        levels: for each change, the level before it and the level after it.
+    """
     cut: list[ChartLevel] = []
     for index in range(0, len(levels), 2):
         before, after = levels[index], levels[index + 1]
@@ -129,7 +133,7 @@ def _cut_levels(levels: Sequence[ChartLevel]) -> tuple[ChartLevel, ...]:
 
 
 def _choose_dates(nights: Sequence[str]) -> Sequence[str]:
-    """Return a few nights at about equal distances, with the first and the last one."""
+    """Return up to `MAX_DATES` nights at about equal distances, among them the first and the last one."""
     if len(nights) <= MAX_DATES:
         return nights
     step = (len(nights) - 1) / (MAX_DATES - 1)

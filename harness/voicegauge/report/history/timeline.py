@@ -25,14 +25,14 @@ class TimelineEntry(NamedTuple):
     """One change on the time line."""
 
     night: str
-    """The night from which a change was known."""
+    """The night after which the change was known."""
     kind: Literal["regression", "improvement", "price", "contract", "voicegauge"]
     is_new: bool
-    """Whether that is the latest night."""
+    """Whether `night` is the latest night of the history."""
     subject: str
-    """Target and metric, or target, with the region."""
+    """Target and metric, or only the target, with the region."""
     text: str
-    """What changed, from which value to which."""
+    """What changed, with the values before and after."""
 
 
 def build_timeline(history: RunHistory, provenance: Provenance) -> list[TimelineEntry]:
@@ -53,8 +53,11 @@ def list_provenances(history: RunHistory) -> list[Provenance]:
     return list(dict.fromkeys(one.key.provenance for one in history.series))
 
 
-def list_setups(series: Sequence[MetricSeries]) -> list[str]:
-    """Return the setups of which targets have series of the same metric, which a table has to tell apart."""
+def list_setups_to_show(series: Sequence[MetricSeries]) -> list[str]:
+    """Return the setups of all series if any target has one metric in several setups; otherwise nothing.
+
+    A table has to name the setups then, because it has several rows for the metric.
+    """
     by_metric: dict[tuple[str, ...], set[str]] = {}
     for one in series:
         by_metric.setdefault((one.key.target, one.key.metric, one.key.region or ""), set()).add(one.key.setup)
@@ -64,7 +67,7 @@ def list_setups(series: Sequence[MetricSeries]) -> list[str]:
 
 
 def describe_change(change: LevelChange) -> TimelineEntry:
-    """Return a change of a level as an entry of the time line."""
+    """Convert a change of a level to an entry of the time line."""
     key = change.key
     region = f" [{key.region}]" if key.region is not None else ""
     values = f"{format_value(key.unit, change.before)} to {format_value(key.unit, change.after)}"
@@ -79,7 +82,7 @@ def describe_change(change: LevelChange) -> TimelineEntry:
 
 
 def describe_event(event: HistoryEvent) -> TimelineEntry:
-    """Return a change of a price, a contract or voicegauge as an entry of the time line."""
+    """Convert a change of a price, a contract or voicegauge to an entry of the time line."""
     return TimelineEntry(
         night=event.night,
         kind=event.kind,

@@ -18,9 +18,9 @@ from voicegauge.report.run_comparison import compare_with_first_run
 from voicegauge.report.scored_clips import MAX_CLIPS
 from voicegauge.report.text_format import capitalize_sentence
 
-INDEX_NAME = "index.html"
-HISTORY_NAME = "history.html"
-"""A page that the index links to if it is in the folder of the site."""
+INDEX_FILE_NAME = "index.html"
+HISTORY_FILE_NAME = "history.html"
+"""File name of the page of a history; the index links to it if it is in the folder of the site."""
 STYLES = ("base.css", "verdict.css", "tables.css", "site.css", "media.css")
 MAX_TARGETS_SHOWN = 6
 MAX_NAME_CHARACTERS = 80
@@ -30,7 +30,7 @@ SavedRun = tuple[Path, Run]
 
 
 class ComparisonLink(NamedTuple):
-    """The page that compares a run with the one before it."""
+    """A link to the page that compares a run with the one before it."""
 
     file: str
     headline: str
@@ -38,12 +38,13 @@ class ComparisonLink(NamedTuple):
 
 
 class SiteEntry(NamedTuple):
-    """One run in the index."""
+    """The entry of one run in the index."""
 
     file: str
     report: RunReport
     comparison: ComparisonLink | None
-    """`None` for the first run of its kind, and for a run without results."""
+    """Link to the comparison with the run before; `None` for the first run of its kind, and for a run without
+    results."""
 
     @property
     def headline(self) -> str:
@@ -57,12 +58,12 @@ class SiteEntry(NamedTuple):
 
     @property
     def shown_targets(self) -> tuple[str, ...]:
-        """The ids of the first targets."""
+        """Ids of the targets that the entry names."""
         return tuple(target.target for target in self.report.targets[:MAX_TARGETS_SHOWN])
 
     @property
-    def more_targets(self) -> int:
-        """Number of further targets."""
+    def hidden_target_count(self) -> int:
+        """Number of targets that the entry does not name."""
         return max(len(self.report.targets) - MAX_TARGETS_SHOWN, 0)
 
     @property
@@ -109,39 +110,39 @@ def write_site(
         UsageError: a file cannot be written.
     """
     ordered = sorted(runs, key=lambda one: (one[1].manifest.created_at, one[1].manifest.run_id))
-    names = list(_name_pages([run for _, run in ordered]))
-    has_history = (folder / HISTORY_NAME).is_file()
+    names = list(_choose_page_names([run for _, run in ordered]))
+    has_history = (folder / HISTORY_FILE_NAME).is_file()
     latest: dict[tuple[str, ...], int] = {}
     entries: list[SiteEntry] = []
     for number, one in enumerate(ordered):
         links = SiteLinks(
-            index_file=INDEX_NAME,
-            earlier=f"{names[number - 1]}.html" if number else "",
-            later=f"{names[number + 1]}.html" if number + 1 < len(names) else "",
+            index_file=INDEX_FILE_NAME,
+            earlier_run_file=f"{names[number - 1]}.html" if number else "",
+            later_run_file=f"{names[number + 1]}.html" if number + 1 < len(names) else "",
         )
         report = summarize_runs([one], characters=characters, clips=clips)
         write_file(folder / f"{names[number]}.html", render_page(report, [one], site=links).encode())
         entry = SiteEntry(f"{names[number]}.html", report.runs[0], None)
         if entry.has_results:
-            before = latest.get(_get_kind(one[1]))
+            before = latest.get(_get_comparison_key(one[1]))
             if before is not None:
                 pair = (ordered[before], one)
                 comparison = _write_comparison(folder, pair, (names[before], names[number]), characters)
                 entry = entry._replace(comparison=comparison)
-            latest[_get_kind(one[1])] = number
+            latest[_get_comparison_key(one[1])] = number
         entries.append(entry)
         on_page(number + 1, len(ordered))
-    write_file(folder / INDEX_NAME, _render_index(entries[::-1], has_history=has_history).encode())
-    return folder / INDEX_NAME
+    write_file(folder / INDEX_FILE_NAME, _render_index(entries[::-1], has_history=has_history).encode())
+    return folder / INDEX_FILE_NAME
 
 
-def _get_kind(run: Run) -> tuple[str, ...]:
-    """Return what two runs must have in common to be compared."""
+def _get_comparison_key(run: Run) -> tuple[str, ...]:
+    """Return the properties in which two runs must be equal to be compared."""
     return (run.manifest.kind, run.manifest.suite.sha256, run.manifest.provenance.value, *run.manifest.faults)
 
 
-def _name_pages(runs: Sequence[Run]) -> Iterator[str]:
-    """Yield a file name for each run; ids of runs may come from strangers."""
+def _choose_page_names(runs: Sequence[Run]) -> Iterator[str]:
+    """Yield a file name for the page of each run; ids of runs may come from strangers."""
     used: Counter[str] = Counter()
     for run in runs:
         slug = re.sub(r"[^A-Za-z0-9]+", "-", run.manifest.run_id).strip("-")[:MAX_NAME_CHARACTERS] or "run"
@@ -155,7 +156,9 @@ def _write_comparison(
     """Write the page that compares two runs; the clips are on the pages of the runs."""
     file = f"{names[1]}-compared.html"
     report = summarize_runs(pair, characters=characters, clips=0)
-    links = SiteLinks(index_file=INDEX_NAME, earlier=f"{names[0]}.html", later=f"{names[1]}.html")
+    links = SiteLinks(
+        index_file=INDEX_FILE_NAME, earlier_run_file=f"{names[0]}.html", later_run_file=f"{names[1]}.html"
+    )
     write_file(folder / file, render_page(report, pair, site=links).encode())
     difference = compare_with_first_run([run for _, run in pair], ["A", "B"])[0]
     return ComparisonLink(file, difference.headline.partition(": ")[2])
@@ -166,7 +169,7 @@ def _render_index(entries: Sequence[SiteEntry], *, has_history: bool) -> str:
     template = create_template_environment().get_template("site.html.j2")
     return template.render(
         entries=entries,
-        history=HISTORY_NAME if has_history else "",
+        history=HISTORY_FILE_NAME if has_history else "",
         is_all_emulated=not any(entry.is_live for entry in entries),
         style=assets.style,
         policy=assets.policy,

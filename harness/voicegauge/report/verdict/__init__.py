@@ -1,4 +1,4 @@
-"""States in words what the numbers of a run say, and ranks its targets."""
+"""States the results of a run in words, and ranks its targets."""
 
 from voicegauge.report.verdict.intelligibility import has_errors_within_asr_floor
 from voicegauge.report.verdict.ranking import (

@@ -1,4 +1,4 @@
-"""States whether the targets differ in recognition errors, and whether the ASR engine could tell."""
+"""States whether the targets differ in recognition errors, and whether the ASR engine is accurate enough to show it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _RatedTarget(NamedTuple):
 
 def state_intelligibility(run: MeasuredRun) -> VerdictStatement | None:
     """Return the statement on error rates; `None` if nothing was delivered that could be scored."""
-    if not run.delivered:
+    if not run.targets_with_deliveries:
         return None
     rated_targets = _select_rated_targets(run)
     if not rated_targets:

@@ -1,4 +1,4 @@
-"""Phrases of numbers, intervals and lists of targets, for sentences."""
+"""Formats numbers, intervals and lists of targets as phrases for sentences."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from voicegauge.bench.analysis import DifferenceInterval, Estimate
 from voicegauge.report.text_format import format_interval, format_ms, format_percent
 
 MAX_NAMED_TARGETS = 3
-"""Largest number of targets that a sentence names; of more, it names one and counts the others."""
+"""Largest number of targets that a sentence names; if there are more, it names one and counts the others."""
 
 
 def join_words(words: Sequence[str]) -> str:
@@ -17,7 +17,7 @@ def join_words(words: Sequence[str]) -> str:
 
 
 def format_target_names(targets: Sequence[str], first_target: str) -> str:
-    """Name a few targets, `first_target` at the start; of many, name only `first_target` and count the others."""
+    """Return the names of a few targets, beginning with `first_target`; of many, only that name and a count."""
     if len(targets) > MAX_NAMED_TARGETS:
         return f"{first_target} and {format_count_with_noun(len(targets) - 1, 'other')}"
     return join_words([first_target, *(target for target in targets if target != first_target)])
@@ -29,7 +29,7 @@ def format_count_with_noun(count: int, singular_noun: str) -> str:
 
 
 def format_factor(interval: DifferenceInterval) -> str:
-    """Format how many times: "1.8 to 2.1 times"."""
+    """Format an interval of a factor: "1.8 to 2.1 times"."""
     low, high = (_format_one_factor(end) for end in interval)
     if low == "1.00":
         return f"up to {high} times"

@@ -10,7 +10,7 @@ from voicegauge.report.verdict.statements import MeasuredRun, VerdictStatement
 
 def state_prices(run: MeasuredRun) -> VerdictStatement | None:
     """Return the statement on prices; `None` if nothing was delivered."""
-    delivered = run.delivered
+    delivered = run.targets_with_deliveries
     if not delivered:
         return None
     priced = [(target, usd) for target in delivered if (usd := target.cost.compared_usd) is not None]
@@ -39,7 +39,7 @@ def state_prices(run: MeasuredRun) -> VerdictStatement | None:
 
 
 def describe_cheapest(priced_targets: list[tuple[TargetSummary, float]]) -> str:
-    """Name the lowest price, and how much more the next one is; the page rewrites it for another text length."""
+    """Return a phrase with the lowest price and the distance to the next one; the page rewrites it."""
     (cheapest, usd), *others = priced_targets
     text = f"{cheapest.target} costs {_describe_price(cheapest, usd)}"
     if not cheapest.cost.takes_audio:

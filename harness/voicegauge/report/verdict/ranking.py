@@ -24,7 +24,7 @@ RANKED_RESAMPLES = 200
 
 
 class RankingWeights(Record, frozen=True, kw_only=True):
-    """How much each measure counts, relative to the others."""
+    """The weight of each measure, relative to the others."""
 
     speed: float = 1.0
     intelligibility: float = 1.0
@@ -38,7 +38,7 @@ class RankedTarget(Record, frozen=True, kw_only=True):
     points: float | None
     """Weighted mean of the points for speed, intelligibility and price."""
     share_ranked_first: float | None
-    """Share of resamples in which the target is first; `None` if there are too few texts, or it has no points."""
+    """Share of resamples in which the target ranks first; `None` if there are too few texts, or it has no points."""
     speed: float | None
     """Points for the median total latency: 50 for twice that of the fastest target."""
     intelligibility: float | None
@@ -48,7 +48,7 @@ class RankedTarget(Record, frozen=True, kw_only=True):
 
 
 class Ranking(Record, frozen=True, kw_only=True):
-    """The targets of a run that delivered something, best first; those without points are last."""
+    """The ranking of a run: the targets that delivered something, best first; those without points are last."""
 
     weights: RankingWeights
     """The default weights: equal for every measure that all of the targets have and that can tell them apart, otherwise
@@ -183,7 +183,7 @@ def _compute_weighted_mean(points: Sequence[float | None], weights: RankingWeigh
 def _compute_first_shares(
     points: Sequence[Sequence[float | None]], resampled: ResampledPoints, weights: RankingWeights
 ) -> list[float | None]:
-    """Return for each target the share of resamples in which it is first; equal targets divide a resample."""
+    """Return the share of resamples in which each target ranks first; targets with equal points divide a resample."""
     count = len(points[0])
     is_ranked = [_compute_weighted_mean([measure[i] for measure in points], weights) is not None for i in range(count)]
     if not len(resampled.speed) or not any(is_ranked):

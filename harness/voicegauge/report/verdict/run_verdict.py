@@ -10,8 +10,8 @@ from voicegauge.report.verdict.statements import MeasuredRun, RunVerdict, Verdic
 
 
 def state_verdict(run: MeasuredRun) -> RunVerdict:
-    """Return what the numbers of `run` say, each claim with its uncertainty."""
-    if not run.delivered:
+    """Return statements on the numbers of `run`, each with its uncertainty."""
+    if not run.targets_with_deliveries:
         return RunVerdict(
             headline=describe_total_failure(run), statements=(state_reliability(run),), cautions=_list_cautions(run)
         )
@@ -27,15 +27,15 @@ def join_headline(statements: tuple[VerdictStatement, ...]) -> str:
 
 def _list_cautions(run: MeasuredRun) -> tuple[str, ...]:
     cautions = []
-    if run.delivered and run.scores and run.scores.closed_vocabulary:
+    if run.targets_with_deliveries and run.scores and run.scores.closed_vocabulary:
         known = run.scores.known_words or "unusable on your own texts"
         cautions.append(
             f"Closed vocabulary: a small ASR made for the bundled suites counted the errors; {known}. "
             "Compare its error rates with each other, not with published ones."
         )
-    disturbed = sum(target.disturbed_samples for target in run.delivered)
+    disturbed = sum(target.disturbed_samples for target in run.targets_with_deliveries)
     if disturbed:
-        samples = sum(target.samples for target in run.delivered)
+        samples = sum(target.samples for target in run.targets_with_deliveries)
         cautions.append(
             f"Busy machine: during {disturbed:,} of {samples:,} requests this machine was too busy for precise times."
         )

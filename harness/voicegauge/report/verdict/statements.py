@@ -1,4 +1,4 @@
-"""Records of a verdict, and what it is computed from."""
+"""Defines the records of a verdict, and the numbers from which it is computed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from voicegauge.model import Manifest, Record, ScoreSet
 
 
 class VerdictStatement(Record, frozen=True, kw_only=True):
-    """One part of a verdict."""
+    """One part of a verdict, such as the one on speed."""
 
     topic: Literal["speed", "intelligibility", "price", "reliability"]
     summary: str
@@ -20,17 +20,17 @@ class VerdictStatement(Record, frozen=True, kw_only=True):
 
 
 class RunVerdict(Record, frozen=True, kw_only=True):
-    """What the numbers of a run say, in words."""
+    """The results of one run in words."""
 
     headline: str
-    """One sentence."""
+    """The most important results in one sentence."""
     statements: tuple[VerdictStatement, ...]
     cautions: tuple[str, ...]
     """Sentences that say why the verdict may not hold, or what it does not cover."""
 
 
 class MeasuredRun(NamedTuple):
-    """The numbers of one run."""
+    """The numbers of one run from which its verdict is computed."""
 
     manifest: Manifest
     scores: ScoreSet | None
@@ -45,7 +45,7 @@ class MeasuredRun(NamedTuple):
         return len(set(filter(None, languages))) > 1
 
     @property
-    def delivered(self) -> list[TargetSummary]:
+    def targets_with_deliveries(self) -> list[TargetSummary]:
         """The targets of which at least one request succeeded."""
         return [target for target in self.targets if target.failures < target.samples]
 
