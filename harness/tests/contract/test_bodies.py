@@ -16,12 +16,14 @@ from voicegauge.formats.bodies import (
     MAX_JSON_DEPTH,
     MAX_JSON_NODES,
     MAX_NON_ASCII_TEXT_BYTES,
+    MultipartReader,
     UnreadableBodyError,
     is_utf8,
     read_form,
     read_json,
 )
 from voicegauge.formats.json_excerpts import quote_json
+from voicegauge.model import MappedFile
 
 MULTIPART = 'multipart/form-data; boundary="b"'
 
@@ -163,6 +165,21 @@ def test_any_bytes_are_a_form_or_rejected(body, content_type) -> None:
         except UnreadableBodyError:
             continue
         assert all(isinstance(text, str) for text in form.fields.values())
+
+
+def test_a_large_file_of_a_form_in_pieces_is_on_disk() -> None:
+    small, large = bytes(range(256)), bytes(range(256)) * 40
+    body = part("small", small, '; filename="a"') + part("text", b"t") + part("large", large, '; filename="b"')
+    reader = MultipartReader(MULTIPART, max_memory_bytes=len(small))
+    for piece in (body[start : start + 100] for start in range(0, len(body), 100)):
+        reader.write(piece)
+    reader.write(b"--b--\r\n")
+    form = reader.finish()
+    assert form.fields == {"text": "t"}
+    assert form.files["small"].data == small
+    mapped = form.files["large"]
+    assert isinstance(mapped, MappedFile)
+    assert mapped.content[:] == large
 
 
 def test_a_malformed_multipart_body_prints_nothing(monkeypatch, capsys) -> None:

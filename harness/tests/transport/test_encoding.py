@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from voicegauge.errors import UsageError
 from voicegauge.formats.bodies import read_form
-from voicegauge.model import UploadedFile
-from voicegauge.transport import encode_body
+from voicegauge.model import Request, UploadedFile
+from voicegauge.transport import encode_body, find_padding
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 names = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8)
@@ -41,6 +41,18 @@ def test_multipart_reads_back_and_equal_forms_are_equal_bytes(fields):
     form = read_form(content_type, body)
     assert {**form.fields, **form.files} == fields
     assert encode_body("multipart/form-data", dict(fields)) == (content_type, body)
+
+
+def test_the_padding_of_a_file_follows_its_data():
+    fields = {"before": "a", "file": UploadedFile(filename="f", media_type="b/c", data=b"x", padding_bytes=300_000)}
+    content_type, body = encode_body("multipart/form-data", {**fields, "after": "d"})
+    padding = find_padding(content_type, {**fields, "after": "d"})
+    request = Request(method="POST", url="http://p", body=body, padding=padding)
+    form = read_form(content_type, request.sent_body)
+    assert form.fields == {"before": "a", "after": "d"}
+    assert form.files["file"].data == b"x" + bytes(300_000)
+    assert request.sent_body_bytes == len(request.sent_body)
+    assert max(map(len, request.iterate_sent_pieces())) < 300_000
 
 
 @pytest.mark.parametrize(("value", "text"), [(2.5, "2.5"), (True, "true"), (3, "3"), ([1, "a"], '[1,"a"]')])

@@ -14,7 +14,7 @@ import h2.events
 import pytest
 
 from voicegauge.errors import OversizeError, TransportError, UnreachableError, UsageError
-from voicegauge.model import Exchange, Request
+from voicegauge.model import BodyPadding, Exchange, Request
 from voicegauge.transport import Timeouts, Transport, find_proxy
 
 
@@ -52,6 +52,31 @@ async def test_the_request_goes_out_as_it_is(listen):
         exchange = await transport.send(request, provider="p", operation="o")
     assert exchange.request == request
     assert seen == [b"abc"]
+
+
+@pytest.mark.parametrize("in_process", [False, True])
+async def test_the_padding_of_a_body_is_sent_and_not_kept(serve, in_process):
+    received = bytearray()
+    lengths = []
+
+    async def app(scope, receive, send):
+        lengths.append(dict(scope["headers"])[b"content-length"])
+        more = True
+        while more:
+            message = await receive()
+            received.extend(message["body"])
+            more = message["more_body"]
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    url = "http://p" if in_process else await serve(app)
+    padding = BodyPadding(offset=1, size_bytes=600_000)
+    async with Transport(app=app if in_process else None) as transport:
+        request = Request(method="POST", url=url, body=b"ab", padding=padding)
+        exchange = await transport.send(request, provider="p", operation="o")
+    assert received == b"a" + bytes(600_000) + b"b"
+    assert lengths == [b"600002"]
+    assert exchange.request.body == b"ab"
 
 
 async def test_nothing_is_added_to_a_request_but_what_http_needs():

@@ -3,6 +3,7 @@
 from voicegauge.formats.bodies import (
     MAX_JSON_NODES,
     Form,
+    MultipartReader,
     UnreadableBodyError,
     count_json_nodes,
     decode_base64,
@@ -65,6 +66,7 @@ __all__ = [
     "LocationValues",
     "Message",
     "MessageParser",
+    "MultipartReader",
     "RequestLocation",
     "RequestValues",
     "SourcePosition",

@@ -7,13 +7,16 @@ import codecs
 import functools
 import io
 import logging
+import mmap
 import re
-from typing import Any, NamedTuple
+import tempfile
+from collections.abc import Callable
+from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from voicegauge.model import UploadedFile
+from voicegauge.model import MappedFile, UploadedFile
 
 MAX_JSON_BYTES = 32 * 2**20
 """Maximum size of a JSON body: eight minutes of 16-bit speech at 24 kHz in base64."""
@@ -199,7 +202,9 @@ def read_form(content_type: str, body: bytes) -> Form:
         except ValueError as error:
             raise UnreadableBodyError(f"is not a valid form: {error}") from error
         return Form(dict(pairs), {})
-    return _read_multipart(content_type, body)
+    reader = MultipartReader(content_type)
+    reader.write(body)
+    return reader.finish()
 
 
 logging.getLogger("python_multipart").addHandler(logging.NullHandler())
@@ -214,62 +219,114 @@ def _parse_header_options(value: bytes | str) -> dict[bytes, bytes]:
     return parse_options_header(value)[1]
 
 
-def _read_multipart(content_type: str, body: bytes) -> Form:
-    from python_multipart.exceptions import FormParserError
+class MultipartReader:
+    """Parses a multipart form piece by piece, so that a large body need not be in memory."""
 
-    boundary = _parse_header_options(content_type).get(b"boundary")
-    if not boundary:
-        raise UnreadableBodyError("is multipart, but its Content-Type has no boundary")
-    form = Form({}, {})
-    try:
-        _parse_parts(boundary, body, form)
-    except (FormParserError, UnicodeDecodeError) as error:
-        raise UnreadableBodyError(f"is not a valid multipart body: {error}") from error
-    return form
+    def __init__(self, content_type: str, *, max_memory_bytes: int | None = None) -> None:
+        """Start to read a body.
 
+        Args:
+            content_type: the Content-Type of the body.
+            max_memory_bytes: size above which a part is written to a temporary file, and becomes a `MappedFile`; `None`
+                to keep every part in memory.
+        """
+        self._max_memory_bytes = max_memory_bytes
+        self._form = Form({}, {})
+        self._error: UnreadableBodyError | None = None
+        self._headers: dict[str, bytes] = {}
+        self._name, self._value = bytearray(), bytearray()
+        self._data: io.BytesIO | BinaryIO = io.BytesIO()  # returns its content without a copy
+        self._part_count = 0
+        boundary = _parse_header_options(content_type).get(b"boundary")
+        if boundary:
+            self._parser = self._create_parser(boundary)
+        else:
+            self._error = UnreadableBodyError("is multipart, but its Content-Type has no boundary")
 
-def _parse_parts(boundary: bytes, body: bytes, form: Form) -> None:
-    from python_multipart.multipart import MultipartParser
+    def write(self, piece: bytes) -> None:
+        """Parse the next piece of the body. After an error, which `finish` raises, pieces are ignored."""
+        if self._error is None:
+            self._parse(lambda: self._parser.write(piece))
 
-    headers: dict[str, bytes] = {}
-    name, value = bytearray(), bytearray()
-    data = io.BytesIO()  # returns the content of a part without a copy
-    parts = 0
+    def finish(self) -> Form:
+        """Return the form, once the whole body was written, and forget it.
 
-    def store_header() -> None:
-        headers[name.decode().lower()] = bytes(value)
-        name.clear()
-        value.clear()
+        Raises:
+            UnreadableBodyError: the body is not a valid form.
+        """
+        if self._error is None:
+            self._parse(self._parser.finalize)
+        if self._error is not None:
+            raise self._error
+        form, self._form = self._form, Form({}, {})  # the parser refers to this reader, so it may exist for long
+        return form
 
-    def store_data(chunk: bytes, start: int, end: int) -> None:
-        data.write(memoryview(chunk)[start:end])  # a slice of bytes would be a copy of many megabytes
+    def _parse(self, parse: Callable[[], Any]) -> None:
+        from python_multipart.exceptions import FormParserError
 
-    def store_part() -> None:
-        nonlocal parts, data
-        parts += 1
-        if parts > MAX_FORM_PARTS:
+        try:
+            parse()
+        except UnreadableBodyError as error:
+            self._error = error
+        except (FormParserError, UnicodeDecodeError) as error:
+            self._error = UnreadableBodyError(f"is not a valid multipart body: {error}")
+        if self._error is not None:
+            self._form = Form({}, {})
+            self.close()
+
+    def close(self) -> None:
+        """Drop the part of which not everything was written, and its temporary file."""
+        self._data.close()
+        self._data = io.BytesIO()
+
+    def _create_parser(self, boundary: bytes) -> Any:
+        from python_multipart.multipart import MultipartParser
+
+        return MultipartParser(
+            boundary,
+            callbacks={
+                "on_header_field": lambda chunk, start, end: self._name.extend(chunk[start:end]),
+                "on_header_value": lambda chunk, start, end: self._value.extend(chunk[start:end]),
+                "on_header_end": self._store_header,
+                "on_part_data": self._store_data,
+                "on_part_end": self._store_part,
+            },
+        )
+
+    def _store_header(self) -> None:
+        self._headers[self._name.decode().lower()] = bytes(self._value)
+        self._name.clear()
+        self._value.clear()
+
+    def _store_data(self, chunk: bytes, start: int, end: int) -> None:
+        self._data.write(memoryview(chunk)[start:end])  # a slice of bytes would be a copy of many megabytes
+        is_large = self._max_memory_bytes is not None and self._data.tell() > self._max_memory_bytes
+        if is_large and isinstance(self._data, io.BytesIO):
+            file = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
+            file.write(self._data.getbuffer())
+            self._data = file
+
+    def _store_part(self) -> None:
+        self._part_count += 1
+        if self._part_count > MAX_FORM_PARTS:
             raise UnreadableBodyError(f"has more than {MAX_FORM_PARTS} parts")
-        options = _parse_header_options(headers.get("content-disposition", b""))
+        options = _parse_header_options(self._headers.get("content-disposition", b""))
         field = options.get(b"name", b"").decode()
         if b"filename" in options:
-            media_type = headers.get("content-type", b"application/octet-stream").decode()
-            form.files[field] = UploadedFile(
-                filename=options[b"filename"].decode(), media_type=media_type, data=data.getvalue()
-            )
+            media_type = self._headers.get("content-type", b"application/octet-stream").decode()
+            self._form.files[field] = self._build_file(options[b"filename"].decode(), media_type)
         else:
-            form.fields[field] = data.getvalue().decode()
-        headers.clear()
-        data = io.BytesIO()
+            self._form.fields[field] = self._read_part().decode()
+        self._headers.clear()
+        self.close()
 
-    parser = MultipartParser(
-        boundary,
-        callbacks={
-            "on_header_field": lambda chunk, start, end: name.extend(chunk[start:end]),
-            "on_header_value": lambda chunk, start, end: value.extend(chunk[start:end]),
-            "on_header_end": store_header,
-            "on_part_data": store_data,
-            "on_part_end": store_part,
-        },
-    )
-    parser.write(body)
-    parser.finalize()
+    def _build_file(self, name: str, media_type: str) -> UploadedFile:
+        if isinstance(self._data, io.BytesIO):
+            return UploadedFile(filename=name, media_type=media_type, data=self._data.getvalue())
+        self._data.flush()
+        mapped = mmap.mmap(self._data.fileno(), 0, access=mmap.ACCESS_READ)
+        return MappedFile(filename=name, media_type=media_type, data=b"", mapped=mapped)
+
+    def _read_part(self) -> bytes:
+        self._data.seek(0)
+        return self._data.read()

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import mmap
+from collections.abc import Iterator
 
 from voicegauge.model.base import Record
 
 DOWNLOAD_OPERATION = "(download)"
 """Used as the operation id of an exchange that downloaded audio from a URL which no document describes."""
+MAX_PADDING_PIECE_BYTES = 2**18
+"""Number of zeros of a padded body that are sent at a time."""
+FileContent = bytes | mmap.mmap
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -27,6 +33,14 @@ def _remove_media_type_parameters(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
+class BodyPadding(Record, frozen=True, kw_only=True):
+    """Zeros inside of a request body that are created while it is sent, so that a large upload takes no memory."""
+
+    offset: int
+    """Number of bytes of `Request.body` before the zeros."""
+    size_bytes: int
+
+
 class Request(Record, frozen=True, kw_only=True):
     """An HTTP request as it is sent."""
 
@@ -34,6 +48,30 @@ class Request(Record, frozen=True, kw_only=True):
     url: str
     headers: Headers = ()
     body: bytes = b""
+    """The body, without its padding."""
+    padding: BodyPadding | None = None
+    """The padding of a large upload, which `sent_body` includes; `None` for a body that is sent as it is."""
+
+    @property
+    def sent_body_bytes(self) -> int:
+        """Size of the body as it is sent, with its padding."""
+        return len(self.body) + (self.padding.size_bytes if self.padding is not None else 0)
+
+    @property
+    def sent_body(self) -> bytes:
+        """The whole body as it is sent, which may take a hundred megabytes."""
+        return b"".join(self.iterate_sent_pieces()) if self.padding is not None else self.body
+
+    def iterate_sent_pieces(self) -> Iterator[bytes]:
+        """Yield the body as it is sent, in pieces: no zeros longer than `MAX_PADDING_PIECE_BYTES` exist at one time."""
+        if self.padding is None:
+            yield self.body
+            return
+        yield self.body[: self.padding.offset]
+        whole_pieces, rest_bytes = divmod(self.padding.size_bytes, MAX_PADDING_PIECE_BYTES)
+        yield from itertools.repeat(bytes(MAX_PADDING_PIECE_BYTES), whole_pieces)
+        yield bytes(rest_bytes)
+        yield self.body[self.padding.offset :]
 
     def header(self, name: str) -> str | None:
         """The first value of the header `name`, ignoring case; `None` if the header is absent."""
@@ -68,6 +106,24 @@ class UploadedFile(Record, frozen=True, kw_only=True):
     filename: str
     media_type: str
     data: bytes
+    padding_bytes: int = 0
+    """Number of zeros that are sent after `data`."""
+
+    @property
+    def content(self) -> FileContent:
+        """The bytes of the file, without its padding."""
+        return self.data
+
+
+class MappedFile(UploadedFile, frozen=True, kw_only=True):
+    """A large file of a multipart body that was received, on disk; `data` is empty."""
+
+    mapped: mmap.mmap
+
+    @property
+    def content(self) -> FileContent:
+        """The bytes of the file, which take no memory as long as they are not read."""
+        return self.mapped
 
 
 class Timing(Record, frozen=True, kw_only=True):

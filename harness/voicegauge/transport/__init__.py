@@ -5,7 +5,7 @@ from voicegauge.transport.blocking import run_in_thread
 from voicegauge.transport.clock import Clock, RealClock, VirtualClock
 from voicegauge.transport.decoding import FURTHER_CODINGS, decode_body
 from voicegauge.transport.download import download
-from voicegauge.transport.encoding import encode_body
+from voicegauge.transport.encoding import encode_body, find_padding
 from voicegauge.transport.http import Timeouts, Transport, find_proxy, limit_timeouts
 from voicegauge.transport.pools import require_http2
 from voicegauge.transport.raw_response import RawHeaders
@@ -25,6 +25,7 @@ __all__ = [
     "decode_body",
     "download",
     "encode_body",
+    "find_padding",
     "find_proxy",
     "limit_timeouts",
     "require_http2",

@@ -20,7 +20,7 @@ def sign_for_aws(request: Request, *, access_key_id: str, secret_key: str, regio
     except ImportError:
         raise MissingExtraError("signing requests for AWS", "aws") from None
     kept = [(name, value) for name, value in request.headers if name.lower() != "authorization"]
-    unsigned = httpx.Request(request.method, request.url, headers=kept, content=request.body)
+    unsigned = httpx.Request(request.method, request.url, headers=kept, content=request.sent_body)
     names_before = {name.lower() for name, _ in kept}
     signed = next(AWS4Auth(access_key_id, secret_key, region, service).auth_flow(unsigned))
     new_names = ("x-amz-date", "x-amz-content-sha256", "authorization")

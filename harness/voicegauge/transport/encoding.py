@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import httpx
 
 from voicegauge.errors import UsageError
-from voicegauge.model import UploadedFile
+from voicegauge.model import BodyPadding, UploadedFile
 
 
 def encode_body(media_type: str, body: Any) -> tuple[str, bytes]:
@@ -20,8 +20,8 @@ def encode_body(media_type: str, body: Any) -> tuple[str, bytes]:
     Args:
         media_type: "application/json", "multipart/form-data" (a boundary is added if there is none),
             "application/x-www-form-urlencoded" or any other media type.
-        body: a JSON value; for forms a dict of fields, in multipart also with `UploadedFile` values; text for any
-            other media type. Bytes are sent unchanged.
+        body: a JSON value; for forms a dict of fields, in multipart also with `UploadedFile` values, without their
+            padding; text for any other media type. Bytes are sent unchanged.
 
     Raises:
         UsageError: `body` cannot be encoded as `media_type`.
@@ -40,6 +40,23 @@ def encode_body(media_type: str, body: Any) -> tuple[str, bytes]:
     if isinstance(body, UploadedFile):
         return body.media_type, body.data
     raise UsageError(f"cannot encode {type(body).__name__} as {media_type}")
+
+
+def find_padding(content_type: str, body: Any) -> BodyPadding | None:
+    """Return where the padding of an uploaded file belongs in the encoded body; `None` if no file is padded.
+
+    Args:
+        content_type: the Content-Type that `encode_body` returned for `body`.
+        body: the fields of a form, at most one of which is a padded file.
+    """
+    fields = body if isinstance(body, dict) else {}
+    names = list(fields)
+    for index, name in enumerate(names):
+        if isinstance(fields[name], UploadedFile) and fields[name].padding_bytes:
+            _, up_to_file = _encode_multipart(content_type, {known: fields[known] for known in names[: index + 1]})
+            end = _encode_multipart(content_type, {})[1]
+            return BodyPadding(offset=len(up_to_file) - len(b"\r\n") - len(end), size_bytes=fields[name].padding_bytes)
+    return None
 
 
 def _encode_utf8(text: str) -> bytes:

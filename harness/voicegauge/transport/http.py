@@ -7,7 +7,7 @@ import contextlib
 import functools
 import io
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -287,17 +287,30 @@ class Transport:
                 extensions["sni_hostname"] = url.host
                 url = url.copy_with(host=pinned_address)
             built = httpx.Request(request.method, url, headers=headers, content=request.body or None)
+            if request.padding is not None:
+                built.headers["Content-Length"] = str(request.sent_body_bytes)
             return httpcore.Request(
                 built.method,
                 httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
                 headers=built.headers.raw,
-                content=request.body or None,
+                content=_PaddedBody(request) if request.padding is not None else request.body or None,
                 extensions=extensions,
             )
         except (ValueError, httpx.InvalidURL) as error:
             raise UnreachableError(
                 f"the request cannot be sent: {describe_httpcore_error(error)}", sent=False
             ) from error
+
+
+class _PaddedBody:
+    """The body of a request with padding, which may be sent more than once if a connection turns out to be closed."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._request.iterate_sent_pieces():
+            yield piece
 
 
 def _decode_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -22,7 +22,7 @@ async def call_app(app: Any, request: Request, max_bytes: int) -> AsgiResponsePa
 
     Args:
         app: an ASGI 3 application; exceptions of the application propagate.
-        request: the request, with a valid URL; its body is sent in one message.
+        request: the request, with a valid URL.
         max_bytes: maximum size of the response body in bytes.
 
     Raises:
@@ -31,11 +31,14 @@ async def call_app(app: Any, request: Request, max_bytes: int) -> AsgiResponsePa
     """
     url = _build_url_scope(request.url)
     response = _ResponseCollector(url.host, max_bytes)
-    messages = [{"type": "http.request", "body": request.body, "more_body": False}]
+    pieces = request.iterate_sent_pieces()
+    next_piece: bytes | None = next(pieces)
 
     async def receive() -> dict[str, Any]:
-        if messages:
-            return messages.pop()
+        nonlocal next_piece
+        if next_piece is not None:
+            piece, next_piece = next_piece, next(pieces, None)
+            return {"type": "http.request", "body": piece, "more_body": next_piece is not None}
         await response.complete.wait()  # a second receive() waits for the client to disconnect
         return {"type": "http.disconnect"}
 
@@ -104,7 +107,7 @@ def _build_scope(request: Request, url: _UrlScope) -> dict[str, Any]:
     if not any(name == b"host" for name, _ in headers):
         headers.insert(0, (b"host", url.host_header))
     if request.body:
-        headers.append((b"content-length", b"%d" % len(request.body)))
+        headers.append((b"content-length", b"%d" % request.sent_body_bytes))
     return {
         "type": "http",
         "asgi": {"version": "3.0"},

@@ -98,8 +98,8 @@ def build_curl_command(
     replacer = _KeyReplacer(contract, key, write_variable)
 
     def save_file_without_key(content: bytes, suffix: str) -> Path:
-        if len(content) > MAX_SAVED_FILE_BYTES or find_secret(content, list_secrets(key)) is not None:
-            raise UsageError("the body is too large to be saved, or contains the key")
+        if find_secret(content, list_secrets(key)) is not None:
+            raise UsageError("the body contains the key")
         return save_file(content, suffix)
 
     try:
@@ -271,9 +271,11 @@ def _build_body_arguments(request: Request, save_file: SaveFile) -> _BodyArgumen
     """Return arguments for the body of `request`: inline text, a form with its files, or the whole body as a file.
 
     Raises:
-        UsageError: a file cannot be saved.
+        UsageError: a file cannot be saved, or the body is larger than `MAX_SAVED_FILE_BYTES`.
     """
-    body, content_type = request.body, request.header("content-type") or ""
+    if request.sent_body_bytes > MAX_SAVED_FILE_BYTES:
+        raise UsageError("the body is too large to be saved")
+    body, content_type = request.sent_body, request.header("content-type") or ""
     if not body:
         return _BodyArguments([])
     if content_type.startswith("multipart/form-data"):

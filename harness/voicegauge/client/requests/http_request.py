@@ -12,7 +12,7 @@ from voicegauge.client.requests.speech_request import RequestParts, choose_media
 from voicegauge.contract import Contract, Operation
 from voicegauge.errors import UsageError
 from voicegauge.model import Request
-from voicegauge.transport import encode_body
+from voicegauge.transport import encode_body, find_padding
 from voicegauge.version import __version__
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -117,9 +117,10 @@ class RequestBuilder:
         """
         headers = dict(self._headers)
         media_type = request_parts.media_type or choose_media_type(operation, request_parts.body)
-        body = b""
+        body, padding = b"", None
         if request_parts.body is not None and media_type is not None:
             content_type, body = encode_body(media_type, request_parts.body)
+            padding = find_padding(content_type, request_parts.body)
             headers["Content-Type"] = content_type
         _replace_headers(
             headers, {name: _format_parameter_value(value) for name, value in request_parts.headers.items()}
@@ -140,7 +141,9 @@ class RequestBuilder:
                     _replace_headers(headers, {credential.name: credential.value})
         if query:
             target += ("&" if "?" in target else "?") + _urlencode(query)
-        return Request(method=operation.method, url=target, headers=_require_valid_headers(headers), body=body)
+        return Request(
+            method=operation.method, url=target, headers=_require_valid_headers(headers), body=body, padding=padding
+        )
 
 
 def _to_list(value: Any) -> list[Any]:

@@ -280,23 +280,21 @@ def _build_expected_response(operation: Operation, file_field_name: str, variant
 
 
 def build_padded_request(case: ConformanceCase) -> RequestParts | None:
-    """Return the request of a case with the uploaded file padded to its planned size; `None` if it has no request.
-
-    The file is padded just before the request is sent, because a plan with padded uploads of a hundred megabytes would
-    fill the memory.
-    """
+    """Return the request of a case with the uploaded file padded to its planned size; `None` if it has no request."""
     if case.padding is None or case.request is None:
         return case.request
     file: UploadedFile = case.request.body[case.padding.field_name]
-    padded = msgspec.structs.replace(file, data=_pad_wav(file.data, case.padding.size_bytes))
+    padded = _pad_wav(file, case.padding.size_bytes)
     return msgspec.structs.replace(case.request, body={**case.request.body, case.padding.field_name: padded})
 
 
-def _pad_wav(wav: bytes, size_bytes: int) -> bytes:
-    """Return `wav` padded to `size_bytes` by a JUNK chunk of zeros after the samples, which every RIFF reader skips."""
+def _pad_wav(file: UploadedFile, size_bytes: int) -> UploadedFile:
+    """Return a WAV padded to `size_bytes` by a JUNK chunk of zeros after the samples, which every RIFF reader skips."""
+    wav = file.data
     # Neither length includes the 8 bytes of its own chunk header.
     riff_length, junk_length = (
         (size_bytes - 8).to_bytes(4, "little"),
         (size_bytes - len(wav) - 8).to_bytes(4, "little"),
     )
-    return b"".join((wav[:4], riff_length, wav[8:], b"JUNK", junk_length)).ljust(size_bytes, b"\0")
+    data = b"".join((wav[:4], riff_length, wav[8:], b"JUNK", junk_length))
+    return msgspec.structs.replace(file, data=data, padding_bytes=size_bytes - len(data))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -179,8 +178,6 @@ class CaseRunner:
             self._limit.count_case(spent)
             self._collector.add_spending(case, spent, self._running.subject_classes)
             self._running = _RunningCase()
-            if case.padding is not None:
-                gc.collect()  # cycles, as of exceptions, would keep bodies of a hundred megabytes for minutes
 
     async def judge_case(self, case: ConformanceCase) -> JudgedCase:
         """Send one case, judge the responses and collect the findings.

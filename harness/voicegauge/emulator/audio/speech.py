@@ -18,7 +18,7 @@ from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.extension import AudioFormat, FieldMapping, ResponseAudio, SpeechField
 from voicegauge.emulator.audio.output_formats import choose_deliverable_format, encode_output, find_format
 from voicegauge.emulator.http import ParsedRequest, Rejection, find_default_value, is_documented_value
-from voicegauge.model import Record, UploadedFile
+from voicegauge.model import FileContent, Record, UploadedFile
 from voicegauge.speech.audio import DEFAULT_BITRATE_KBPS
 from voicegauge.speech.synthesis import MAX_TEXT_CHARACTERS, guess_language, has_voice_for, list_voice_variants
 
@@ -395,8 +395,10 @@ _cached_recording_facts: OrderedDict[bytes, _RecordingFacts | str] = OrderedDict
 may be too large to keep."""
 
 
-def _measure_recording(data: bytes) -> _RecordingFacts | str:
+def _measure_recording(data: FileContent) -> _RecordingFacts | str:
     """Decode a recording and measure it, or return the reason why it cannot be decoded."""
+    if not isinstance(data, bytes):
+        return _decode_recording(data)  # the digest would read all of a large file into memory
     digest = hashlib.sha256(data).digest()
     facts = _cached_recording_facts.get(digest)
     if facts is None:
@@ -406,7 +408,7 @@ def _measure_recording(data: bytes) -> _RecordingFacts | str:
     return facts
 
 
-def _decode_recording(data: bytes) -> _RecordingFacts | str:
+def _decode_recording(data: FileContent) -> _RecordingFacts | str:
     from voicegauge.speech.audio import UndecodableAudioError, decode
 
     try:
@@ -422,11 +424,11 @@ def check_audio_upload(file: UploadedFile, field: str, upload_limits: Any) -> No
     Raises:
         Rejection: the file is too large, not audio, too short or too long, or its format or sample rate is not allowed.
     """
-    if upload_limits.max_bytes is not None and len(file.data) > upload_limits.max_bytes:
+    if upload_limits.max_bytes is not None and len(file.content) > upload_limits.max_bytes:
         raise Rejection("too-large", field, f"{field} is larger than {upload_limits.max_bytes} bytes")
     if not (upload_limits.formats or upload_limits.min_s or upload_limits.max_s or upload_limits.min_sample_rate_hz):
         return
-    audio = _measure_recording(file.data)
+    audio = _measure_recording(file.content)
     if isinstance(audio, str):
         raise Rejection("invalid", field, f"{field} is not audio: {audio}")
     if upload_limits.formats and audio.container not in [name.lower() for name in upload_limits.formats]:

@@ -45,7 +45,7 @@ async def transcribe_upload(recording: UploadedFile, field: str, language: str =
     from voicegauge.speech.audio import UndecodableAudioError, decode
 
     try:
-        audio = await asyncio.to_thread(decode, recording.data)
+        audio = await asyncio.to_thread(decode, recording.content)
     except UndecodableAudioError as error:
         raise Rejection("invalid", field, f"{field} is not audio: {error}") from error
     return await transcribe_samples(audio.samples, audio.sample_rate_hz, language)

@@ -114,7 +114,7 @@ class AudioInputEndpoint:
         if not isinstance(file, UploadedFile):
             raise Rejection("invalid", field, f"{field} is not a file")
         try:
-            return DecodedUpload(file, decode(file.data))
+            return DecodedUpload(file, decode(file.content))
         except UndecodableAudioError as error:
             if rejects_unsupported_values and not fault_injector.skips_check("upload-format", request.operation):
                 raise Rejection("invalid", field, f"{field} is not audio: {error}") from error
@@ -271,9 +271,9 @@ def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: 
         return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) else None
 
     rate, channels, kbps = read_number("sample_rate"), read_number("channels"), read_number("bitrate")
-    if use.purpose == "convert" and upload.file.data:
+    if use.purpose == "convert" and upload.file.content:
         try:
-            return GeneratedAudio(transcode(upload.file.data, TranscodingSettings(name, rate, channels, kbps)), name)
+            return GeneratedAudio(transcode(upload.file.content, TranscodingSettings(name, rate, channels, kbps)), name)
         except ValueError as error:  # includes PyAV's ArgumentError, raised for an unsupported sample rate
             raise Rejection("invalid", None, f"{name} cannot be written with these settings: {error}") from error
     speed = read_audio_field(request, target, "speed")

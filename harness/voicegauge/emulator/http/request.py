@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from voicegauge.contract import MISSING, MediaType, Operation
-from voicegauge.formats import Location
+from voicegauge.formats import Location, MultipartReader
 
 
 class Rejection(Exception):  # noqa: N818 - part of normal operation: it selects the error response
@@ -36,19 +36,18 @@ class IncomingRequest:
     headers: Mapping[str, str]
     """Headers of the request, with names in lower case."""
     body: bytes
-    """Body of the request; empty once it was parsed, because an upload takes much memory."""
+    """Body of the request; empty once it was parsed, because an upload takes much memory, and if it is a form that was
+    parsed while it was received."""
     base_url: str
     """The provider's URL in this emulator, such as "http://host:port/provider", built from the Host header."""
     client_address: str
     """Network address of the client."""
     raw_query: str = ""
     """The query as it was received, with its percent-escapes."""
-    body_bytes: int = field(init=False)
+    body_bytes: int = 0
     """Size of the body that was received."""
-
-    def __post_init__(self) -> None:
-        """Store the size of the body."""
-        self.body_bytes = len(self.body)
+    form_reader: MultipartReader | None = None
+    """Has the form that was parsed while it was received; `None` for any other body, and once the body was parsed."""
 
     def header(self, name: str) -> str | None:
         """Return the header `name`, ignoring case."""

@@ -10,6 +10,7 @@ from voicegauge.contract import MISSING, MediaType, Operation, Parameter, Schema
 from voicegauge.emulator.http.request import IncomingRequest, ParsedRequest, Rejection
 from voicegauge.emulator.http.schema_values import iterate_schemas_at
 from voicegauge.formats import (
+    Form,
     UnreadableBodyError,
     is_form,
     is_json,
@@ -57,7 +58,7 @@ def parse_request(
                 _read_parameter(parameter, sources[parameter.location], key, rejects_unsupported_values)
             )
     media, body = _read_body(incoming_request, operation)
-    incoming_request.body = b""
+    incoming_request.body, incoming_request.form_reader = b"", None
     if rejects_unsupported_values and media is not None and body is not MISSING:
         _check_body(media, body, ignored_keywords)
     return ParsedRequest(incoming_request, operation, values["path"], values["query"], values["header"], body, media)
@@ -80,7 +81,7 @@ def _read_body(incoming_request: IncomingRequest, operation: Operation) -> tuple
     documented = operation.request_media
     if not documented:
         return None, MISSING
-    if not incoming_request.body:
+    if not incoming_request.body_bytes:
         if _is_body_required(operation):
             raise Rejection("invalid", _find_first_required_field(documented), "the request has no body")
         return None, MISSING
@@ -93,7 +94,7 @@ def _read_body(incoming_request: IncomingRequest, operation: Operation) -> tuple
         if is_json(media.name):
             return media, read_json(incoming_request.body)
         if is_form(media.name):
-            return media, _parse_form(media, content_type, incoming_request.body)
+            return media, _parse_form(media, _read_form(incoming_request))
         if is_text(media.name):
             return media, read_text(incoming_request.body)
     except UnreadableBodyError as error:
@@ -114,8 +115,13 @@ def _is_body_required(operation: Operation) -> bool:
     return bool(body.get("required", False))
 
 
-def _parse_form(media_spec: MediaType, content_type: str, body: bytes) -> dict[str, Any]:
-    form = read_form(content_type, body)
+def _read_form(incoming_request: IncomingRequest) -> Form:
+    if incoming_request.form_reader is not None:
+        return incoming_request.form_reader.finish()
+    return read_form(incoming_request.header("content-type") or "", incoming_request.body)
+
+
+def _parse_form(media_spec: MediaType, form: Form) -> dict[str, Any]:
     schemas = media_spec.schemas
     values: dict[str, Any] = {}
     for name, text in form.fields.items():

@@ -18,7 +18,7 @@ from voicegauge.emulator.http import IncomingRequest
 from voicegauge.emulator.responses import EmulatedResponse, send_stream
 from voicegauge.emulator.server.body_memory import BodyMemory
 from voicegauge.emulator.server.journal import RequestJournal
-from voicegauge.emulator.server.request_bodies import find_body_limit, read_body
+from voicegauge.emulator.server.request_bodies import ReceivedBody, receive_request_body
 from voicegauge.emulator.settings import SERVER_HEADER, EmulatorSettings
 from voicegauge.emulator.state import EmulatedClock
 
@@ -103,7 +103,7 @@ class EmulatedProviders:
         with (
             self._body_memory.open_share() as share
         ):  # not while the response is sent, for which the client may take hours
-            body = await read_body(scope, receive, find_body_limit(scope), share)
+            body = await receive_request_body(scope, receive, share)
             if body is None:
                 return None
             incoming_request = _build_incoming_request(scope, prefix, path, body)
@@ -119,7 +119,7 @@ def read_raw_path(scope: MutableMapping[str, Any]) -> str:
     return encoded_path.partition(b"?")[0].decode("latin-1") if encoded_path is not None else str(scope["path"])
 
 
-def _build_incoming_request(scope: Scope, prefix: str, path: str, body: bytes) -> IncomingRequest:
+def _build_incoming_request(scope: Scope, prefix: str, path: str, body: ReceivedBody) -> IncomingRequest:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     forwarded = headers.get("x-forwarded-for", "").split(",")[0].strip()
     host = headers.get("host") or _format_server_host(scope)
@@ -128,7 +128,9 @@ def _build_incoming_request(scope: Scope, prefix: str, path: str, body: bytes) -
         path=path,
         query=dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
         headers=headers,
-        body=body,
+        body=body.content,
+        form_reader=body.form_reader,
+        body_bytes=body.size_bytes,
         base_url=f"{scope['scheme']}://{host}{prefix}",
         raw_query=scope["query_string"].decode("latin-1"),
         client_address=forwarded or (scope["client"][0] if scope.get("client") else "unknown"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from voicegauge.emulator.server.body_memory import BodyShare
+from voicegauge.formats import MultipartReader
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 MAX_UPLOAD_BYTES = 104 * 1024 * 1024
 """Maximum size of an upload. It exceeds every documented upload limit, the highest of which is 100 MiB, so that checks
 can test those limits."""
+MAX_UPLOAD_MEMORY_BYTES = 4 * 1024 * 1024
+"""Size of an upload above which it is on disk, in a temporary file without a name."""
 MAX_TEXT_BYTES = 16 * 1024 * 1024
 """Maximum size of JSON and URL-encoded forms. All documented texts are much shorter, and parsed JSON needs many times
 its size in memory."""
@@ -39,8 +43,52 @@ def find_body_limit(scope: Scope) -> int:
     return MAX_TEXT_BYTES if is_text else MAX_UPLOAD_BYTES
 
 
+class ReceivedBody(NamedTuple):
+    """The body of a request to a provider."""
+
+    content: bytes
+    """The body; empty if it was parsed while it arrived."""
+    form_reader: MultipartReader | None
+    """Has the form that was parsed while it arrived; `None` for any other body."""
+    size_bytes: int
+
+
+async def receive_request_body(scope: Scope, receive: Receive, share: BodyShare) -> ReceivedBody | None:
+    """Return the body of a request to a provider; `None` if it is larger than the limit. See `receive_body`."""
+    content, form_reader = io.BytesIO(), _create_form_reader(scope)
+    store_piece = content.write if form_reader is None else form_reader.write
+    try:
+        size_bytes = await receive_body(scope, receive, find_body_limit(scope), share, store_piece)
+    finally:
+        if form_reader is not None:
+            form_reader.close()
+    return None if size_bytes is None else ReceivedBody(content.getvalue(), form_reader, size_bytes)
+
+
+def _create_form_reader(scope: Scope) -> MultipartReader | None:
+    """Return what parses the body of a request while it arrives; `None` if the body must be read as a whole.
+
+    That is every body except multipart forms, and forms that are signed as a whole.
+    """
+    headers = dict(scope["headers"])
+    content_type, authorization = headers.get(b"content-type", b""), headers.get(b"authorization", b"")
+    is_form = content_type.partition(b";")[0].strip().lower() == b"multipart/form-data"
+    if not is_form or authorization.startswith(b"AWS4-"):
+        return None
+    return MultipartReader(content_type.decode("latin-1"), max_memory_bytes=MAX_UPLOAD_MEMORY_BYTES)
+
+
 async def read_body(scope: Scope, receive: Receive, max_bytes: int, share: BodyShare) -> bytes | None:
-    """Return the request body; `None` if it has more than `max_bytes` bytes.
+    """Return the request body; `None` if it has more than `max_bytes` bytes. See `receive_body`."""
+    body = io.BytesIO()  # returns its content without a copy
+    size = await receive_body(scope, receive, max_bytes, share, body.write)
+    return None if size is None else body.getvalue()
+
+
+async def receive_body(
+    scope: Scope, receive: Receive, max_bytes: int, share: BodyShare, store_piece: Callable[[bytes], object]
+) -> int | None:
+    """Pass each piece of the request body to `store_piece` and return its size; `None` if it exceeds `max_bytes` bytes.
 
     The rest of such a body is not read, so the response must close the connection. While other requests take all
     memory, nothing is read.
@@ -51,17 +99,18 @@ async def read_body(scope: Scope, receive: Receive, max_bytes: int, share: BodyS
     content_length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
     if content_length.isdigit() and int(content_length) > max_bytes:
         return None
-    body, more = io.BytesIO(), True  # returns its content without a copy
+    size_bytes, more = 0, True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ConnectionError
         part, more = message.get("body", b""), message.get("more_body", False)
-        if body.tell() + len(part) > max_bytes:
+        size_bytes += len(part)
+        if size_bytes > max_bytes:
             return None
-        await share.grow_to(body.tell() + len(part))
-        body.write(part)
-    return body.getvalue()
+        await share.grow_to(size_bytes)
+        store_piece(part)
+    return size_bytes
 
 
 def replay_body(body: bytes, receive: Receive) -> Receive:

@@ -105,7 +105,7 @@ class Redactor:
 
     def mask_request(self, request: Request) -> Request:
         """Mask everything in `request` that is, or looks like, a secret."""
-        headers, body = self._mask_message("request", request.headers, request.body)
+        headers, body = self._mask_message("request", request.headers, request.sent_body)
         return Request(method=request.method, url=self._mask_url(request.url), headers=headers, body=body)
 
     def _mask_message(self, message_kind: str, headers: Headers, body: bytes) -> tuple[Headers, bytes]:

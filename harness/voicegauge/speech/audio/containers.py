@@ -7,6 +7,8 @@ import struct
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from voicegauge.model import FileContent
+
 _CONTAINER_BY_MEDIA_TYPE = {
     "audio/wav": "wav",
     "audio/wave": "wav",
@@ -73,7 +75,7 @@ def find_container_of_media_type(media_type: str | None) -> str | None:
     return _CONTAINER_BY_MEDIA_TYPE.get((media_type or "").split(";")[0].strip().lower())
 
 
-def sniff_container(data: bytes) -> str | None:
+def sniff_container(data: FileContent) -> str | None:
     """Detect the container from the first bytes; `None` if it is unknown.
 
     The names are those of `find_container_of_media_type`. Raw PCM is never detected, because it has no header.
@@ -85,17 +87,17 @@ def sniff_container(data: bytes) -> str | None:
     if data[4:8] == b"ftyp":
         return "m4a"
     for magic, container in _CONTAINER_BY_MAGIC_BYTES.items():
-        if data.startswith(magic):
+        if data[: len(magic)] == magic:
             return container
     return _sniff_mpeg(data)
 
 
-def is_weak_detection(data: bytes) -> bool:
+def is_weak_detection(data: FileContent) -> bool:
     """Whether `sniff_container` recognizes `data` only by some bits, which samples without a header may also have."""
     return _sniff_mpeg(data) is not None
 
 
-def _sniff_mpeg(data: bytes) -> str | None:
+def _sniff_mpeg(data: FileContent) -> str | None:
     # An MPEG audio frame starts with eleven set bits, an ADTS frame with twelve. Layer 0 is AAC.
     # MPEG version 1, bit rate 15 and sample rate 3 are reserved values (ISO/IEC 11172-3, 2.4.2.3).
     if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE0 != 0xE0:
@@ -107,7 +109,7 @@ def _sniff_mpeg(data: bytes) -> str | None:
     return "mp3" if layer == 1 and version != 1 and bitrate != 15 and rate != 3 else None
 
 
-def find_wav_data(data: bytes) -> WavData | None:
+def find_wav_data(data: FileContent) -> WavData | None:
     """Find the samples of a WAV file; `None` if `data` is not a WAV file or has no data chunk."""
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         return None
@@ -144,7 +146,7 @@ class _PatchedReader(_AudioReader):
     Changing the bytes themselves would copy the whole file.
     """
 
-    def __init__(self, data: bytes, patches: Mapping[int, bytes]) -> None:
+    def __init__(self, data: FileContent, patches: Mapping[int, bytes]) -> None:
         super().__init__(data)
         self._patches = patches
 
@@ -159,7 +161,7 @@ class _PatchedReader(_AudioReader):
         return size
 
 
-def open_audio(data: bytes) -> io.BytesIO:
+def open_audio(data: FileContent) -> io.BytesIO:
     """Open encoded audio as a file. The header of a streamed WAV file appears to declare the real length."""
     found = find_wav_data(data)
     if found is None or found.declared_bytes is not None or not found.present_bytes:
@@ -168,13 +170,13 @@ def open_audio(data: bytes) -> io.BytesIO:
     return _PatchedReader(data, {at: struct.pack("<I", size) for at, size in sizes.items()})
 
 
-def is_streamed_flac(data: bytes) -> bool:
+def is_streamed_flac(data: FileContent) -> bool:
     """Whether `data` is FLAC whose header states that the number of samples is unknown (RFC 9639, section 8.2)."""
     # The number has 36 bits and follows the sample rate, channels and sample size in the STREAMINFO block.
     return data[:4] == b"fLaC" and len(data) > 26 and not (data[21] & 0x0F or any(data[22:26]))
 
 
-def declares_length(data: bytes, container: str) -> bool:
+def declares_length(data: FileContent, container: str) -> bool:
     """Whether the number of frames that libsndfile reports is declared by the file.
 
     This is the case for FLAC (STREAMINFO block) and for MP3 with a Xing or Info header. For other files, libsndfile

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from voicegauge.model import Record
+from voicegauge.model import FileContent, Record
 from voicegauge.speech.audio import ffmpeg
 from voicegauge.speech.audio.containers import (
     WavData,
@@ -95,7 +95,7 @@ _RAW_ENCODINGS = {
 
 
 @defer_keyboard_interrupt()
-def decode(data: bytes, *, declared_format: RawAudioFormat | None = None) -> DecodedAudio:
+def decode(data: FileContent, *, declared_format: RawAudioFormat | None = None) -> DecodedAudio:
     """Decode a file, or raw samples of a declared format, to mono samples.
 
     If `data` has a header, the header is used rather than `declared_format`. There is one exception: raw samples may
@@ -122,7 +122,7 @@ def decode(data: bytes, *, declared_format: RawAudioFormat | None = None) -> Dec
         return _decode_raw(data, declared_format)
 
 
-def _decode_container(data: bytes, container: str | None) -> DecodedAudio:
+def _decode_container(data: FileContent, container: str | None) -> DecodedAudio:
     import soundfile
 
     wav = find_wav_data(data)
@@ -141,7 +141,7 @@ def _decode_container(data: bytes, container: str | None) -> DecodedAudio:
         raise UndecodableAudioError(f"{len(data)} bytes: {reason}") from error
 
 
-def _decode_by_ffmpeg(data: bytes, container: str) -> DecodedAudio:
+def _decode_by_ffmpeg(data: FileContent, container: str) -> DecodedAudio:
     try:
         track = ffmpeg.decode_track(data, channels=1)
     except UndecodableAudioError as error:
@@ -157,7 +157,7 @@ def _decode_by_ffmpeg(data: bytes, container: str) -> DecodedAudio:
     )
 
 
-def _decode_raw(data: bytes, declared_format: RawAudioFormat) -> DecodedAudio:
+def _decode_raw(data: FileContent, declared_format: RawAudioFormat) -> DecodedAudio:
     import soundfile
 
     encoding = _RAW_ENCODINGS.get(declared_format.format)
@@ -178,7 +178,7 @@ def _decode_raw(data: bytes, declared_format: RawAudioFormat) -> DecodedAudio:
         raise UndecodableAudioError(f"{len(data)} bytes: not samples of {declared_format.format}") from error
 
 
-def _read_mono_16_bit(data: bytes, wav: WavData, sample_rate_hz: int) -> DecodedAudio:
+def _read_mono_16_bit(data: FileContent, wav: WavData, sample_rate_hz: int) -> DecodedAudio:
     """Read the samples of a WAV file as they are. The result is that of libsndfile, in a tenth of the time."""
     check_sample_rate_and_channels(sample_rate_hz, 1)
     frames = min(wav.declared_bytes or wav.present_bytes, wav.present_bytes) // 2
@@ -216,7 +216,7 @@ def _forward_sound_file_class() -> Any:
     return ForwardSoundFile
 
 
-def _read_sound_file(file: Any, data: bytes) -> DecodedAudio:
+def _read_sound_file(file: Any, data: FileContent) -> DecodedAudio:
     rate, channels = int(file.samplerate), int(file.channels)
     check_sample_rate_and_channels(rate, channels)
     samples = _read_samples(file)
@@ -253,7 +253,7 @@ def _read_samples(file: Any) -> Samples:
     return buffer.get_samples()[:, 0]
 
 
-def _read_declared_s(file: Any, data: bytes, container: str, frames: int) -> float | None:
+def _read_declared_s(file: Any, data: FileContent, container: str, frames: int) -> float | None:
     wav = find_wav_data(data)
     if wav is not None:
         return _compute_declared_s(wav, frames, file.samplerate)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from voicegauge.model import FileContent
 from voicegauge.speech.audio.av_library import load_av
 from voicegauge.speech.audio.limits import Samples, UndecodableAudioError, check_sample_rate_and_channels
 from voicegauge.speech.audio.sample_buffer import SampleBuffer
@@ -44,7 +45,7 @@ class AudioTrack(NamedTuple):
     codec: str
 
 
-def decode_track(data: bytes, *, sample_rate_hz: int | None = None, channels: int | None = None) -> AudioTrack:
+def decode_track(data: FileContent, *, sample_rate_hz: int | None = None, channels: int | None = None) -> AudioTrack:
     """Decode the first audio track of a file. If the file is damaged, the part before the damage is decoded.
 
     Args:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from voicegauge.model import FileContent
 from voicegauge.speech.audio.encoding import encode_at_bitrate
 from voicegauge.speech.audio.ffmpeg import decode_track
 from voicegauge.speech.audio.limits import Samples, UndecodableAudioError
@@ -24,7 +25,7 @@ class TranscodingSettings(NamedTuple):
     """Bit rate of a lossy format; `DEFAULT_BITRATE_KBPS` if `None`."""
 
 
-def transcode(data: bytes, settings: TranscodingSettings) -> bytes:
+def transcode(data: FileContent, settings: TranscodingSettings) -> bytes:
     """Convert encoded audio to `settings`.
 
     Raises:
@@ -35,7 +36,9 @@ def transcode(data: bytes, settings: TranscodingSettings) -> bytes:
     return encode_at_bitrate(samples, rate, settings.format, settings.bitrate_kbps)
 
 
-def read_channels(data: bytes, sample_rate_hz: int | None = None, channels: int | None = None) -> tuple[Samples, int]:
+def read_channels(
+    data: FileContent, sample_rate_hz: int | None = None, channels: int | None = None
+) -> tuple[Samples, int]:
     """Decode without mixing the channels to mono.
 
     Args:
