@@ -214,6 +214,7 @@ def test_two_runs_are_compared_with_verdicts_texts_and_what_differed(tmp_path: P
     assert "2 facts differ between the runs" in text
     assert "Seed" in text
     assert "Texts that differ most in latency" in text
+    assert "the typical difference of the same text on both sides" in text
 
 
 def test_injected_faults_are_named_beside_emulated_and_among_what_differed(tmp_path: Path) -> None:

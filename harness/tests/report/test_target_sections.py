@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,7 @@ import pytest
 from voicegauge.cli import run as voicegauge
 from voicegauge.conformance import CheckReport
 from voicegauge.drift import ComparedInput, DriftChange, DriftLevel, DriftReport
-from voicegauge.model import Finding, FindingLocation, Provenance, Run, Severity
+from voicegauge.model import Finding, FindingLocation, Interval, Provenance, Run, Severity
 from voicegauge.report import SavedResults, render_page, summarize_runs
 
 from ..builders.report_runs import BROKEN, HOSTILE, VOICES, make_run
@@ -74,6 +75,35 @@ def section(page: str, target: str) -> str:
     start = page.index(f'<div id="target-{target}"')
     end = page.find('<details class="target', start)
     return page[start:end]
+
+
+def test_the_times_of_a_streamed_target_are_in_the_order_of_a_request(page: str) -> None:
+    def list_times(target: str) -> list[str]:
+        body = section(page, target)
+        start = body.index("Where the time goes")
+        return re.findall(r"<dt>([^<]+)</dt>", body[start : body.index("</dl>", start)])
+
+    ends = ["Everything, median", "Everything, 95th percentile"]
+    assert list_times("pebble-skip")[:3] == ["First byte of audio", "First audible speech", ends[0]]
+    jobs = list_times("north-aurora")
+    assert jobs[0] == "Submit answered"
+    assert jobs.index("Job complete") < jobs.index("First byte of audio")
+
+
+def test_the_wait_between_the_end_of_a_job_and_the_poll_has_a_name(run: tuple[Path, Run]) -> None:
+    """The provider's timestamps say when the job ended, which was long before the poll that saw it."""
+    folder, usual = run
+    replace = msgspec.structs.replace
+    samples = tuple(
+        replace(one, latency=replace(one.latency, completion_ms=Interval(low_ms=900, high_ms=1_000)))
+        if one.latency and one.latency.completion_ms
+        else one
+        for one in usual.samples
+    )
+    early = (folder, replace(usual, samples=samples))
+    page = render_page(summarize_runs([early]), [early])
+    assert "wait for the poll that saw the end" in page
+    assert "unattributed" not in page
 
 
 def test_each_cause_of_failure_has_one_exchange_with_nothing_interpreted(page: str, run: tuple[Path, Run]) -> None:

@@ -176,6 +176,16 @@ def test_speech_to_text_is_about_accuracy_and_transcripts(tmp_path: Path) -> Non
     assert "until the transcript was complete" in details(verdict)["speed"]
 
 
+def test_one_count_says_how_often_the_machine_was_busy(tmp_path: Path) -> None:
+    folder, run = make_run(tmp_path, (FAST, BROKEN), repetitions=1)
+    busy = tuple(msgspec.structs.replace(one, is_disturbed=True) for one in run.samples)
+    report = summarize_runs([(folder, msgspec.structs.replace(run, samples=busy))])
+    said = "during 16 of 16 samples this machine was too busy"
+    assert any(said in caution for caution in report.runs[0].verdict.cautions)
+    (times,) = next(fact.values for fact in list_key_facts(report) if fact.name == "Error of times")
+    assert said in times
+
+
 def test_different_texts_are_not_compared(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, (FAST, SLOW), languages=LANGUAGES_ALL, repetitions=1)
     english = tuple(s for s in run.samples if s.language == "en" or s.target == FAST.id)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from voicegauge.bench.analysis import ErrorRate, Estimate, IntervalEstimate, StreamSummary, TargetCost, TargetSummary
+from voicegauge.bench.analysis import (
+    ErrorRate,
+    Estimate,
+    IntervalEstimate,
+    StreamSummary,
+    TargetCost,
+    TargetSummary,
+    describe_disturbed_samples,
+)
 from voicegauge.cli.console import build_emulated_label, create_console, create_table
 from voicegauge.model import Manifest, Provenance, RampResult, ScoreSet
 from voicegauge.printable import format_count
@@ -133,9 +141,8 @@ def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) 
             f"error of times: {error.p50_ms:.2f} ms (median), {error.p99_ms:.2f} ms (p99), "
             f"at a server on this machine, {error.concurrency} requests in flight"
         )
-    disturbed, samples = sum(one.disturbed_samples for one in summaries), sum(one.samples for one in summaries)
-    if disturbed:
-        lines.append(f"during {disturbed} of {samples} samples this machine was too busy for precise times")
+    if busy := describe_disturbed_samples(summaries):
+        lines.append(busy)
     return lines
 
 

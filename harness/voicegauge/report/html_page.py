@@ -11,6 +11,7 @@ import msgspec
 
 from voicegauge.bench.analysis import (
     DEFAULT_TEXT_LENGTH_CHARACTERS,
+    PAIRED_CHANGE_NOTE,
     Estimate,
     TargetSummary,
     resample_targets,
@@ -320,6 +321,7 @@ def _render_template(
             monthly_characters=report.monthly_characters,
             weights=msgspec.structs.asdict(report.runs[0].ranking.weights),
             differences=differences,
+            paired_change_note=PAIRED_CHANGE_NOTE,
             differing_facts=list_differing_facts(report) if differences else (),
             incomparable=list_incomparable_facts(report),
             facts=_remove_empty_facts(list_key_facts(report)),

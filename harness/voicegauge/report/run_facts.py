@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from voicegauge.bench.analysis import describe_disturbed_samples
 from voicegauge.model import Provenance, RunKind
 from voicegauge.printable import format_count
 from voicegauge.report.report_data import BenchReport, RunReport
@@ -104,8 +105,8 @@ def _read_facts(report: BenchReport, readers: dict[str, Callable[[RunReport], st
 
 def _format_timing_error(run: RunReport) -> str:
     error = run.manifest.timing_error
-    disturbed = sum(target.disturbed_samples for target in run.targets)
-    note = f"; voicegauge was too busy during {disturbed:,} samples" if disturbed else ""
+    busy = describe_disturbed_samples(run.targets)
+    note = f"; {busy}" if busy else ""
     if error is None:
         return f"not measured{note}"
     measured = f"{error.p50_ms:.2f} ms (median), {error.p99_ms:.2f} ms (p99), at a server on the same machine"

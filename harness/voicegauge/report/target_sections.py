@@ -167,8 +167,13 @@ def _format_message(first_line: str, headers: Headers, body: BodyExcerpt) -> str
 
 
 def _list_phases(target: TargetSummary) -> tuple[PhaseTime, ...]:
+    """Return the times of a target in the order of a request.
+
+    Where the response to the submit is the audio itself, its end is the end of everything, after the first audio.
+    """
+    is_direct = target.completion_ms is None and target.download_ms is None
     times = {
-        "Submit answered": target.submit_latency_ms,
+        "Submit answered": None if is_direct else target.submit_latency_ms,
         "Waiting in the queue": target.queue_ms,
         "Processing": target.processing_ms,
         "Job complete": target.completion_ms,

@@ -2,6 +2,7 @@
 
 from voicegauge.bench.analysis.change_verdicts import ChangeThreshold, ChangeVerdict
 from voicegauge.bench.analysis.comparison import (
+    PAIRED_CHANGE_NOTE,
     CompareSettings,
     MetricComparison,
     RunComparison,
@@ -27,6 +28,7 @@ from voicegauge.bench.analysis.summary import (
     LanguageErrorRate,
     StreamSummary,
     TargetSummary,
+    describe_disturbed_samples,
     get_error_rate,
     get_median_latency_ms,
     summarize_targets,
@@ -39,6 +41,7 @@ __all__ = [
     "DEFAULT_TEXT_LENGTH_CHARACTERS",
     "MAX_MONTHLY_CHARACTERS",
     "MIN_COMPARED_TIME_MS",
+    "PAIRED_CHANGE_NOTE",
     "CategoryErrorRate",
     "ChangeThreshold",
     "ChangeVerdict",
@@ -60,6 +63,7 @@ __all__ = [
     "compare_targets",
     "compute_target_cost",
     "convert_credits",
+    "describe_disturbed_samples",
     "get_error_rate",
     "get_median_latency_ms",
     "group_target_samples",

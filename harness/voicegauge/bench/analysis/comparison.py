@@ -17,6 +17,12 @@ from voicegauge.bench.analysis.target_samples import group_target_samples
 from voicegauge.errors import DataError
 from voicegauge.model import Provenance, Record, Run, RunKind, ScoreSet
 
+PAIRED_CHANGE_NOTE = (
+    "A change of a time is the typical difference of the same text on both sides (the median over pairs of texts), so "
+    "it need not be the ratio of the two medians beside it."
+)
+"""Why a change does not follow from the two values beside it."""
+
 
 class CompareSettings(Record, frozen=True, kw_only=True):
     """Statistical settings of a comparison, and the smallest changes that matter."""

@@ -254,6 +254,15 @@ def _add_comparison_fields(summaries: Sequence[TargetSummary], resamples: JointR
     )
 
 
+def describe_disturbed_samples(summaries: Sequence[TargetSummary]) -> str:
+    """Say of how many samples of all targets, failed ones included, the times are not precise; empty for none."""
+    disturbed = sum(one.disturbed_samples for one in summaries)
+    samples = sum(one.samples for one in summaries)
+    if not disturbed:
+        return ""
+    return f"during {disturbed:,} of {samples:,} samples this machine was too busy for precise times"
+
+
 def get_median_latency_ms(summary: TargetSummary) -> float | None:
     """Return the median total latency of a target in ms, as tables show it; `None` if it delivered nothing."""
     return summary.total_latency_ms.value if summary.total_latency_ms else None

@@ -135,9 +135,13 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
         out.print(build_emulated_label("the runs measured the emulator, not a provider"))
         for line in _describe_faults(result):
             out.print(line, markup=False)
+    from voicegauge.bench.analysis import PAIRED_CHANGE_NOTE
+
     shown = [metric for metric in result.metrics if show_all or metric.verdict in ("regression", "improvement")]
     if shown:
         out.print(_build_wide_table(shown) if out.width >= MIN_WIDE_COLUMNS else _build_narrow_table(shown))
+        if any(metric.unit == "ms" for metric in shown):
+            out.print(PAIRED_CHANGE_NOTE)
     counts = {verdict: sum(metric.verdict == verdict for metric in result.metrics) for verdict in _COLOR_BY_VERDICT}
     out.print(
         ", ".join(_format_verdict_count(verdict, count) for verdict, count in counts.items())

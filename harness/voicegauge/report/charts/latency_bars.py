@@ -16,7 +16,7 @@ LatencyPhase = Literal[
     "queue-or-processing",
     "processing",
     "processing-or-completed",
-    "unattributed",
+    "poll-wait",
     "download",
 ]
 
@@ -27,7 +27,7 @@ PHASE_LABELS: dict[LatencyPhase, str] = {
     "queue-or-processing": "queue or processing: between two polls",
     "processing": "processing time",
     "processing-or-completed": "processing or completed: between two polls",
-    "unattributed": "unattributed: medians of the phases need not add up",
+    "poll-wait": "wait for the poll that saw the end",
     "download": "download",
 }
 """Names of the phases in the legend, in the order of a request's phases."""
@@ -101,6 +101,7 @@ def _compute_phase_ends(target: TargetSummary) -> list[tuple[LatencyPhase, float
     ends.append(("processing", target.completion_ms.low.value))
     ends.append(("processing-or-completed", target.completion_ms.high.value))
     download_ms = target.download_ms.value if target.download_ms else 0.0
-    ends.append(("unattributed", target.total_latency_ms.value - download_ms))
+    # The provider's timestamps may show that the job ended long before the poll.
+    ends.append(("poll-wait", target.total_latency_ms.value - download_ms))
     ends.append(("download", target.total_latency_ms.value))
     return ends

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from voicegauge.bench.analysis import describe_disturbed_samples
 from voicegauge.report.verdict.intelligibility import state_intelligibility
 from voicegauge.report.verdict.price import state_prices
 from voicegauge.report.verdict.reliability import describe_total_failure, state_reliability
@@ -33,12 +34,8 @@ def _list_cautions(run: MeasuredRun) -> tuple[str, ...]:
             f"Closed vocabulary: a small ASR made for the bundled suites counted the errors; {known}. "
             "Compare its error rates with each other, not with published ones."
         )
-    disturbed = sum(target.disturbed_samples for target in run.targets_with_deliveries)
-    if disturbed:
-        samples = sum(target.samples for target in run.targets_with_deliveries)
-        cautions.append(
-            f"Busy machine: during {disturbed:,} of {samples:,} requests this machine was too busy for precise times."
-        )
+    if run.targets_with_deliveries and (busy := describe_disturbed_samples(run.targets)):
+        cautions.append(f"Busy machine: {busy}.")
     if run.manifest.early_stop is not None:
         cautions.append(
             f"Early stop: {run.manifest.early_stop.describe()}. The 95% intervals of a run that stopped early do not "
