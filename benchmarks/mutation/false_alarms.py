@@ -96,7 +96,9 @@ async def check_correct_provider(
         # One runner for both halves of a pair: it remembers the delivery that others are compared with.
         lanes.append(CaseRunner(service, CHECKED_RULES, collector).run_cases(_sample_pairs(cases, rng)))
         jobs = [target for target in contract.targets.values() if target.job_operation is not None]
-        await asyncio.gather(*lanes, _run_jobs(CaseRunner(service, CHECKED_RULES, collector), rng.choice(jobs), rng))
+        if jobs:
+            lanes.append(_run_jobs(CaseRunner(service, CHECKED_RULES, collector), rng.choice(jobs), rng))
+        await asyncio.gather(*lanes)
     return collector.build_report().findings
 
 
