@@ -54,9 +54,9 @@ def describe_rules() -> str:
         parts += [
             f"## {rule_id}",
             f"{one.description} Severity: {one.severity}.",
-            _escape(one.why),
-            f"- **Keeps it:** {_escape(one.keeps or '')}",
-            f"- **Breaks it:** {_escape(one.breaks or '')}",
+            _escape(one.importance),
+            f"- **Keeps it:** {_escape(one.conforming_example or '')}",
+            f"- **Breaks it:** {_escape(one.violating_example or '')}",
             f"- **Reads:** `{one.basis}`",
             _fence(f"$ {one.command}", "console") if one.command else "",
         ]

@@ -56,9 +56,9 @@ def test_requests_have_models_and_voices_of_the_server_or_of_the_user() -> None:
             (options(f"{url}/v1"), "tiny", "zoe"),
             (options(f"{url}/v1", models=["big"], voices=["ann"]), "big", "ann"),
         ):
-            report = voicegauge.check(NAME, live=live, cases=[f"{NAME}/speech: a full delivery"])
+            report = voicegauge.check(NAME, live=live, case_ids=[f"{NAME}/speech: a full delivery"])
             command = next(finding.reproduce for finding in report.findings if finding.reproduce)
-            case = voicegauge.plan_check(NAME, live=live, cases=[f"{NAME}/speech: a full delivery"])
+            case = voicegauge.plan_check(NAME, live=live, case_ids=[f"{NAME}/speech: a full delivery"])
             assert case.spending.total.usd == 0
             shown = f"--model {model} --voice {voice}" if model == "big" else "--case"
             assert shown in command
@@ -76,7 +76,7 @@ def test_the_emulator_has_only_the_voices_that_it_lists() -> None:
         f"{NAME}/createSpeech: voice 'no-such-value', not one of its values",
     )
     with voicegauge.emulate(NAME, time_scale=0.05) as emulator:
-        report = voicegauge.check(NAME, live=options(emulator.base_url(NAME)), cases=[listed, unlisted])
+        report = voicegauge.check(NAME, live=options(emulator.base_url(NAME)), case_ids=[listed, unlisted])
     assert list(report.findings) == []
 
 
@@ -117,7 +117,7 @@ def test_a_required_key_is_found_out_by_asking(monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(UsageError, match="rejects the key in OPENAI_COMPATIBLE_API_KEY with status 401"):
             voicegauge.check(NAME, live=options(f"{url}/v1"))
         monkeypatch.setenv("OPENAI_COMPATIBLE_API_KEY", "k-123456")
-        report = voicegauge.check(NAME, live=options(f"{url}/v1"), cases=[f"{NAME}/speech: a full delivery"])
+        report = voicegauge.check(NAME, live=options(f"{url}/v1"), case_ids=[f"{NAME}/speech: a full delivery"])
     assert report.exchanges
 
 
@@ -171,7 +171,7 @@ def test_names_of_the_user_are_not_said_to_be_listed(named: dict[str, list[str]]
     notices = Notices()
     with running_own_server(voices=["zoe", "max"]) as url:
         live = options(f"{url}/v1", **named)
-        voicegauge.check(NAME, live=live, cases=[f"{NAME}/speech: a full delivery"], progress=notices)
+        voicegauge.check(NAME, live=live, case_ids=[f"{NAME}/speech: a full delivery"], progress=notices)
     assert f"{NAME}: {notice}" in notices.lines
 
 
@@ -179,7 +179,7 @@ def test_a_fault_without_an_effect_is_said_to_have_none() -> None:
     notices = Notices()
     for fault in ("webhook-never", "speed-ignored"):
         case = f"{NAME}/createSpeech: input left out"
-        voicegauge.check(NAME, emulated=True, faults=[fault], cases=[case], progress=notices)
+        voicegauge.check(NAME, emulated=True, faults=[fault], case_ids=[case], progress=notices)
     lines = [line for line in notices.lines if "has no effect here" in line]
     assert lines == ["the fault webhook-never has no effect here: Callbacks are never sent."]
 

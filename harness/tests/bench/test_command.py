@@ -330,7 +330,7 @@ def test_two_runs_are_compared_and_a_regression_is_exit_1(
     capsys.readouterr()
     assert voicegauge(["compare", str(good), str(bad), "--json", "-"]) == 1
     found = json.loads(capsys.readouterr().out)
-    assert found["schema"] == "voicegauge/compare/3"
+    assert found["schema"] == "voicegauge/compare/4"
     assert found["run"]["faults"] == ["failed-without-reason@acme/job"]
     regressed = {(v["target"], v["metric"]) for v in found["metrics"] if v["verdict"] == "regression"}
     assert ("acme/job", "failures") in regressed

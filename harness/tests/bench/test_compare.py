@@ -330,7 +330,7 @@ def test_times_are_of_the_texts_that_both_runs_have() -> None:
     )
     for found in (compare_runs(whole, lacking), compare_runs(lacking, whole)):
         shown = verdicts(found)["total_latency_ms"]
-        assert (shown.baseline, shown.run, shown.change) == (200.0, 200.0, 0.0)
+        assert (shown.baseline_value, shown.run_value, shown.change) == (200.0, 200.0, 0.0)
         assert (shown.n_baseline, shown.n_run) == (3, 3)
 
 
@@ -342,7 +342,7 @@ def failing(count: int) -> Run:
 def test_failures_count_as_failures_and_as_deleted_words() -> None:
     found = compare_runs(failing(0), failing(30))
     assert {verdict.metric for verdict in found.regressions} == {"failures", "wer"}
-    assert verdicts(found)["wer"].run == pytest.approx(0.3)
+    assert verdicts(found)["wer"].run_value == pytest.approx(0.3)
     assert verdicts(compare_runs(failing(0), failing(0)))["failures"].verdict == "no evidence"
     assert verdicts(compare_runs(failing(30), failing(0)))["failures"].verdict == "improvement"
 
@@ -484,7 +484,7 @@ def test_charges_are_compared_as_means_of_the_common_texts() -> None:
         )
 
     found = verdicts(compare_runs(charged(10, 20), charged(10, 30, 500)))["charged"]
-    assert (found.baseline, found.run, found.note) == (15.0, 20.0, "mean of 2 texts")
+    assert (found.baseline_value, found.run_value, found.note) == (15.0, 20.0, "mean of 2 texts")
 
 
 def save_runs(folder: Path, *runs: Run) -> list[str]:

@@ -89,7 +89,7 @@ async def test_bodies_in_encodings_of_browsers_are_judged(coding, compress, tmp_
         request = b"GET /v1/models HTTP/1.1\r\nHost: me\r\nConnection: close\r\n\r\n"
         response = await exchange_bytes(running.url, request)
     assert response.endswith(body)
-    assert running.report.not_judged == {}
+    assert running.report.unjudged_count_by_reason == {}
     assert "response-schema" in {finding.rule for finding in running.report.report.findings}
     assert load_har(Path(running.report.recording)).exchanges[0].response.body == b'{"object": 1, "data": []}'
 
@@ -250,7 +250,7 @@ async def test_a_service_that_sends_endless_headers_is_cut_off() -> None:
         response = await client.get(f"{running.url}/v1/models")
     assert response.status_code == 502
     assert response.headers["x-voicegauge-proxy"] == "error"
-    assert sum(running.report.failed.values()) == 1
+    assert sum(running.report.failure_count_by_reason.values()) == 1
 
 
 async def test_a_client_that_leaves_ends_the_request_to_the_service() -> None:
@@ -265,7 +265,9 @@ async def test_a_client_that_leaves_ends_the_request_to_the_service() -> None:
         async with httpx.AsyncClient() as client, client.stream("GET", f"{running.url}/v1/models") as response:
             assert await anext(response.aiter_raw()) == b"RIFF"
         await asyncio.wait_for(closed.wait(), 30)
-    assert list(running.report.not_judged) == ["the client closed the connection before the end of the response"]
+    assert list(running.report.unjudged_count_by_reason) == [
+        "the client closed the connection before the end of the response"
+    ]
 
 
 @pytest.mark.parametrize(("method", "statuses"), [("GET", [200, 200]), ("POST", [200, 502])])
@@ -294,7 +296,7 @@ async def test_a_body_above_the_limit_passes_and_is_not_judged(monkeypatch) -> N
 
     async with proxied(respond) as running, httpx.AsyncClient() as client:
         assert len((await client.get(f"{running.url}/v1/models")).content) == 5000
-    assert running.report.not_judged == {"a body is larger than 1000 bytes": 1}
+    assert running.report.unjudged_count_by_reason == {"a body is larger than 1000 bytes": 1}
 
 
 async def test_a_hundred_requests_at_once_within_the_common_memory(monkeypatch) -> None:
@@ -309,7 +311,7 @@ async def test_a_hundred_requests_at_once_within_the_common_memory(monkeypatch) 
     async with proxied(respond) as running, httpx.AsyncClient(limits=limits, timeout=60) as client:
         responses = await asyncio.gather(*(client.get(f"{running.url}/v1/models") for _ in range(100)))
     assert {len(response.content) for response in responses} == {900}
-    assert running.report.requests == 100
+    assert running.report.request_count == 100
     assert memory.reserve(5000), "all memory is free again"
 
 
@@ -322,7 +324,7 @@ async def test_why_a_service_does_not_respond_is_reported_when_it_happens_and_on
         for _ in range(2):
             assert (await client.get(f"{running.url}/v1/models")).status_code == 502
         (reason,) = reasons
-    assert running.report.failed == {reason: 2}
+    assert running.report.failure_count_by_reason == {reason: 2}
 
 
 def test_a_proxy_does_not_forward_to_itself() -> None:
@@ -383,7 +385,7 @@ def test_the_openai_client_and_its_recording(faulty_emulator, tmp_path) -> None:
         with pytest.raises(openai.BadRequestError):
             client.audio.speech.create(**{**SPEECH, "voice": "nobody"})
     report = running.report
-    assert (report.requests, report.recorded, report.not_judged) == (3, 3, {})
+    assert (report.request_count, report.recorded_count, report.unjudged_count_by_reason) == (3, 3, {})
     assert printed
     assert_judged_like_the_recording(report, tmp_path)
     assert load_har(Path(report.recording)).exchanges[0].request.url == "https://api.openai.com/v1/audio/speech"

@@ -60,5 +60,5 @@ def test_speech_to_a_file_as_a_stream_and_an_error(node_folder, tmp_path) -> Non
     assert result["events"] > 2
     assert decode((tmp_path / "speech.wav").read_bytes()).audio_s > 1
     report = proxied.report
-    assert (report.requests, report.recorded, report.not_judged) == (3, 3, {})
+    assert (report.request_count, report.recorded_count, report.unjudged_count_by_reason) == (3, 3, {})
     assert not report.report.count_findings("error")

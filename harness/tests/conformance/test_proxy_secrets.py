@@ -107,7 +107,7 @@ async def test_two_hundred_secrets_are_in_no_file_and_no_output(serve, tmp_path:
                     response = await client.send(build_request(proxied.url, number, all_secrets[number]))
                     assert response.status_code == 401
             reports.append(proxied.report)
-    assert sum(report.recorded for report in reports) >= REQUESTS / 2
+    assert sum(report.recorded_count for report in reports) >= REQUESTS / 2
     written = read_files(tmp_path)
     written["the reports"] = msgspec.json.encode(reports)
     written["the output"] = "".join(capsys.readouterr()).encode()
@@ -129,5 +129,5 @@ async def test_a_credential_is_removed_from_what_was_written_before(serve, tmp_p
     async with voicegauge.proxy("openai", upstream=f"{url}/v1", record=path) as proxied, httpx.AsyncClient() as client:
         await client.get(f"{proxied.url}/v1/models")
         await client.get(f"{proxied.url}/v1/models", headers={"Authorization": f"Bearer {secret}"})
-    assert proxied.report.recorded == 2
+    assert proxied.report.recorded_count == 2
     assert secret.encode() not in path.read_bytes()

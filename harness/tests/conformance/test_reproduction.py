@@ -70,7 +70,7 @@ def test_a_curl_line_shows_the_finding_of_an_emulated_check_again(monkeypatch, t
     monkeypatch.setenv("VOICEGAUGE_CACHE", str(tmp_path))
     fault = "accepts-invalid"
     case = "pixelapi/generateSpeech: text of 0 characters"
-    report = check("pixelapi", emulated=True, faults=[fault], cases=[case])
+    report = check("pixelapi", emulated=True, faults=[fault], case_ids=[case])
     (finding,) = [finding for finding in report.findings if finding.rule == "accepts-invalid"]
     with emulator_by(report.emulator_command) as port:
         line = finding.reproduce.replace(str(EMULATOR_PORT), str(port))
@@ -85,7 +85,7 @@ def test_a_curl_line_uploads_a_file_that_exists(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("VOICEGAUGE_CACHE", str(tmp_path / "a cache"))
     monkeypatch.delenv("TTSAI_API_KEY", raising=False)
     case = "ttsai/cloneVoice: format 'MP3', a value in capital letters"
-    report = check("ttsai/clone-chatterbox", emulated=True, faults=["accepts-invalid"], cases=[case])
+    report = check("ttsai/clone-chatterbox", emulated=True, faults=["accepts-invalid"], case_ids=[case])
     (finding,) = [finding for finding in report.findings if finding.rule == "accepts-invalid"]
     (saved,) = (tmp_path / "a cache" / "requests").iterdir()
     assert saved.read_bytes() == load_voice_sample().data
@@ -112,7 +112,7 @@ def test_a_curl_line_shows_the_finding_of_a_live_check_again(acme, acme_contract
 
 def test_a_finding_about_several_requests_is_shown_again_by_its_case(capfd) -> None:
     case = "pixelapi/voice-design: a full delivery"
-    report = check("pixelapi/voice-design", emulated=True, faults=["terminal-flip"], cases=[case])
+    report = check("pixelapi/voice-design", emulated=True, faults=["terminal-flip"], case_ids=[case])
     (finding,) = [finding for finding in report.findings if finding.rule == "job-terminal-changed"]
     assert finding.reproduce == (
         f"voicegauge check pixelapi/voice-design --emulated --fault terminal-flip --case '{case}'"
@@ -123,7 +123,7 @@ def test_a_finding_about_several_requests_is_shown_again_by_its_case(capfd) -> N
 
 def test_a_comparison_is_shown_again_with_both_deliveries(capfd) -> None:
     case = "ttsai/kokoro: a full delivery with speed 2"
-    report = check("ttsai/kokoro", emulated=True, faults=["speed-ignored"], cases=[case], seed=3)
+    report = check("ttsai/kokoro", emulated=True, faults=["speed-ignored"], case_ids=[case], seed=3)
     (finding,) = [finding for finding in report.findings if finding.rule == "speed-ignored"]
     assert "--seed 3" in finding.reproduce
     assert [one["message"] for one in run_again(finding.reproduce, capfd)] == [finding.message]

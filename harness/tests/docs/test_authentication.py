@@ -85,7 +85,7 @@ def test_each_fault_of_signatures_is_found(load_example: LoadExample, fault: str
         emulated=True,
         contracts=[load_example("acme with signed webhooks").document.path],
         faults=[fault] if fault else [],
-        cases=["acme/swift: a webhook at body#/webhook"],
+        case_ids=["acme/swift: a webhook at body#/webhook"],
     )
     found = {finding.rule for finding in report.findings if finding.rule.startswith("webhook-")}
     assert found - {"webhook-duplicate"} == ({rule} if rule else set())

@@ -112,13 +112,13 @@ def find_differences(compare: Command, *edits: Any) -> dict[str, list[str]]:
     status, out, err = compare(*edits, options=("--json", "-"))
     assert status in (0, 1), err
     (comparison,) = json.loads(out)["comparisons"]
-    kinds = ("gone", "different", "new", "from_other_sources")
+    kinds = ("removals", "changed_values", "additions", "changes_from_other_sources")
     return {kind: [change["location"] for change in comparison[kind]] for kind in kinds if comparison[kind]}
 
 
 def test_facts_of_other_sources_and_other_operations_are_no_differences(compare: Command) -> None:
     other = ["request body/text", "401"]
-    assert find_differences(compare) == {"from_other_sources": other}
+    assert find_differences(compare) == {"changes_from_other_sources": other}
     status, out, _ = compare()
     assert status == 0
     assert "not in the contract  POST /speak-stream" in out
@@ -128,26 +128,28 @@ def test_facts_of_other_sources_and_other_operations_are_no_differences(compare:
 @pytest.mark.parametrize(
     ("edit", "kind", "location", "statuses"),
     [
-        (put(f"{BODY}/properties/format/enum", ["mp3"]), "gone", "request body/format", (1, 1)),
-        (put(f"{BODY}/properties/format", REMOVED), "gone", "request body/format", (0, 1)),
-        (put(f"{BODY}/properties/format/type", "integer"), "different", "request body/format", (1, 1)),
-        (put(f"{BODY}/required", ["text", "format"]), "different", "request body/format", (1, 1)),
-        (put(f"{BODY}/properties/speed", {"type": "number"}), "new", "request body/speed", (0, 1)),
-        (put(SPEAK, REMOVED), "gone", "operation", (1, 1)),
+        (put(f"{BODY}/properties/format/enum", ["mp3"]), "removals", "request body/format", (1, 1)),
+        (put(f"{BODY}/properties/format", REMOVED), "removals", "request body/format", (0, 1)),
+        (put(f"{BODY}/properties/format/type", "integer"), "changed_values", "request body/format", (1, 1)),
+        (put(f"{BODY}/required", ["text", "format"]), "changed_values", "request body/format", (1, 1)),
+        (put(f"{BODY}/properties/speed", {"type": "number"}), "additions", "request body/speed", (0, 1)),
+        (put(SPEAK, REMOVED), "removals", "operation", (1, 1)),
     ],
     ids=["enum-value", "field", "type", "required", "new-field", "operation"],
 )
 def test_a_change_of_the_document_is_found(compare: Command, edit: Any, kind, location, statuses) -> None:
     found = find_differences(compare, edit)
     assert location in found[kind]
-    assert compare(edit, options=("--fail-on", "possibly-breaking"))[0] == (1 if statuses[0] or kind == "gone" else 0)
+    assert compare(edit, options=("--fail-on", "possibly-breaking"))[0] == (
+        1 if statuses[0] or kind == "removals" else 0
+    )
     assert compare(edit, options=("--fail-on", "compatible"))[0] == statuses[1]
 
 
 def test_the_markdown_has_no_paths_of_the_machine_and_no_markup_of_the_document(compare: Command, tmp_path) -> None:
     evil = put("/info/title", "@team <img src=x> | `a`")
     _, out, _ = compare(evil, put(f"{BODY}/properties/format/enum", ["mp3"]), options=("--format", "markdown"))
-    assert "### Gone: the official document no longer has it" in out
+    assert "### Removed: the official document no longer has it" in out
     assert "acme/openapi.yaml:" in out
     assert "<img" not in out
     assert "@team" not in out
@@ -158,8 +160,8 @@ def test_a_document_of_the_user_is_compared_with_a_contract_that_names_no_url(co
     path = Path(contracts, "acme", "openapi.yaml")
     path.write_text(json.dumps(edited(CONTRACT, put("/x-provider/sources", sources)), indent=1), encoding="utf-8")
     assert run(["drift", "--official", "acme", "--contracts", contracts]) == 2
-    assert find_differences(compare) == {"from_other_sources": ["request body/text", "401"]}
-    assert find_differences(compare, put(f"{BODY}/properties/format", REMOVED))["gone"] == ["request body/format"]
+    assert find_differences(compare) == {"changes_from_other_sources": ["request body/text", "401"]}
+    assert find_differences(compare, put(f"{BODY}/properties/format", REMOVED))["removals"] == ["request body/format"]
 
 
 @pytest.fixture
@@ -188,8 +190,8 @@ def url(tmp_path: Path) -> Iterator[str]:
 def test_the_document_is_downloaded(contracts: str, url: str) -> None:
     report = voicegauge.find_official_drift(["acme"], official=f"{url}/openapi.json", contracts=[contracts])
     (comparison,) = report.comparisons
-    assert comparison.official is not None
-    assert (comparison.official.version, comparison.official.file) == ("7", f"{url}/openapi.json")
+    assert comparison.official_document is not None
+    assert (comparison.official_document.version, comparison.official_document.file) == ("7", f"{url}/openapi.json")
     assert comparison.differences == ()
 
 

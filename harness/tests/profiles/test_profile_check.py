@@ -51,7 +51,7 @@ def test_a_server_is_judged_by_one_command(tmp_path: Path, capsys: pytest.Captur
         status = run_cli(["check", "--profile", ID, "--base-url", f"{url}/v1", *options])
     assert status == 1
     result = json.loads(json_path.read_text())
-    assert result["schema"] == "voicegauge/profile-check/1"
+    assert result["schema"] == "voicegauge/profile-check/2"
     assert (result["profile"], result["verdict"], result["server"]) == (ID, "failed", f"{url}/v1")
     verdicts = {one["id"]: one["verdict"] for one in result["requirements"]}
     assert verdicts["speech-created"] == verdicts["input-missing"] == verdicts["models-list"] == "passed"

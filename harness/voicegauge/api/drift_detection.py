@@ -133,7 +133,7 @@ def _compare_with_named_document(contract: Contract, document: OfficialDocument)
         info = contract.document.data.get("info", {})
         return OfficialComparison(
             provider=contract.id,
-            source=document.name,
+            source_name=document.name,
             url=document.url,
             contract=ComparedInput(
                 file=str(contract.document.path),

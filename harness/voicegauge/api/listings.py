@@ -129,19 +129,19 @@ class RuleList(Record, frozen=True, kw_only=True):
 class RuleExplanation(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge explain RULE --json` writes."""
 
-    schema: str = "voicegauge/explain/1"
+    schema: str = "voicegauge/explain/2"
     id: str
     severity: str
     """Severity of a violation ("error"), or level of a change ("breaking")."""
     description: str
     """One sentence about what is true of the API if the rule finds nothing; for `drift`, what changed."""
-    why: str
+    importance: str
     """What goes wrong for a client if the rule is broken; for `drift`, what the level means."""
     basis: str | None = None
     """Parts of a contract that the rule reads; `None` for a rule of `drift`, like the following fields."""
-    keeps: str | None = None
+    conforming_example: str | None = None
     """An example that keeps the rule."""
-    breaks: str | None = None
+    violating_example: str | None = None
     """An example that breaks the rule."""
     command: str | None = None
     """A command that shows a violation at the emulator; `None` if none of its faults breaks the rule."""
@@ -210,7 +210,7 @@ def list_rules(words: Sequence[str] = ()) -> RuleList:
 def explain_rule(rule_id: str) -> RuleExplanation:
     """Explain one rule of `check` or `drift`.
 
-    >>> voicegauge.explain_rule("audio-silent").why
+    >>> voicegauge.explain_rule("audio-silent").importance
     'The file plays, the request was charged, and nobody hears anything.'
 
     Raises:
@@ -222,7 +222,7 @@ def explain_rule(rule_id: str) -> RuleExplanation:
             id=rule_id,
             severity=change.level.value,
             description=change.description,
-            why=_MEANING_BY_DRIFT_LEVEL[change.level],
+            importance=_MEANING_BY_DRIFT_LEVEL[change.level],
         )
     if rule_id not in checks.RULE_BY_ID:
         near = difflib.get_close_matches(rule_id, [*checks.RULE_BY_ID, *drift.DRIFT_RULE_BY_ID], n=3)
@@ -233,10 +233,10 @@ def explain_rule(rule_id: str) -> RuleExplanation:
         id=rule_id,
         severity=rule.severity.value,
         description=rule.description,
-        why=explanation.why,
+        importance=explanation.importance,
         basis=rule.basis,
-        keeps=explanation.keeps,
-        breaks=explanation.breaks,
+        conforming_example=explanation.conforming_example,
+        violating_example=explanation.violating_example,
         command=_build_fault_command(rule_id, explanation),
     )
 

@@ -1,4 +1,4 @@
-"""Reads what a user should know about each rule beside its description, from `explanations.yaml`."""
+"""Reads the explanations of rules from `explanations.yaml`: why each rule matters, with examples."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ EXPLANATIONS_FILE = Path(__file__).parent / "explanations.yaml"
 class Explanation(Record, frozen=True, kw_only=True):
     """Why a rule matters, with an example of each outcome."""
 
-    why: str
+    importance: str
     """What goes wrong for a client if the rule is broken."""
-    keeps: str
-    """An example that keeps the rule."""
-    breaks: str
-    """An example that breaks the rule."""
+    conforming_example: str
+    """An example of traffic that follows the rule."""
+    violating_example: str
+    """An example of traffic that breaks the rule."""
     fault: str | None = None
     """Id of the emulator's fault that breaks the rule; `None` if no fault breaks this rule alone."""
     target: str | None = None

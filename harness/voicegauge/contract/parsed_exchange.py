@@ -51,7 +51,7 @@ class RequestBody:
 
     def __init__(self, media_type: MediaType | None, value: Any) -> None:
         """Combine the documented media type with the value of the body."""
-        self.media = media_type
+        self.media_type = media_type
         """The documented media type; `None` if the request has another one."""
         self.value = value
         """The JSON value; form fields are converted to the types of their schema. `MISSING` if there is no body or it
@@ -61,21 +61,21 @@ class RequestBody:
     @functools.cached_property
     def _is_valid(self) -> bool:
         """Whether the body fits its documented schema; true without a body or a schema. Cached for its callers."""
-        return self.media is None or self.value is MISSING or self.media.is_valid(self.value)
+        return self.media_type is None or self.value is MISSING or self.media_type.is_valid(self.value)
 
     @functools.cached_property
     def errors(self) -> tuple[SchemaError, ...]:
         """The violations of the documented schema, at most `MAX_SCHEMA_ERRORS`."""
-        if self.media is None or self._is_valid:
+        if self.media_type is None or self._is_valid:
             return ()
-        return tuple(itertools.islice(self.media.iterate_errors(self.value), MAX_SCHEMA_ERRORS))
+        return tuple(itertools.islice(self.media_type.iterate_errors(self.value), MAX_SCHEMA_ERRORS))
 
     @functools.cached_property
     def violated_keywords(self) -> frozenset[str]:
         """JSON pointers to the violated keywords of the schema, of the first `MAX_SCHEMA_ERRORS` violations."""
-        if self.media is None or self._is_valid:
+        if self.media_type is None or self._is_valid:
             return frozenset()
-        return frozenset(itertools.islice(self.media.iterate_violated_keywords(self.value), MAX_SCHEMA_ERRORS))
+        return frozenset(itertools.islice(self.media_type.iterate_violated_keywords(self.value), MAX_SCHEMA_ERRORS))
 
 
 class ParsedExchange:

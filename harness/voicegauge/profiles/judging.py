@@ -100,7 +100,7 @@ class _ProfileJudge:
 
     def _find_case_rejecting_capability(self, capability: str) -> CaseResult | None:
         """Return the case that shows that the server does not have a capability; `None` if it may have it."""
-        cases = self._find_cases(self._profile.capabilities[capability].shown_by)
+        cases = self._find_cases(self._profile.capabilities[capability].rejected_case)
         return next((case for case in cases if _REJECTS_VALID_RULE_ID in case.violations), None)
 
     def _find_cases(self, pattern: str) -> list[CaseResult]:
@@ -128,7 +128,7 @@ class _ProfileJudge:
             source_title=document.title,
             source_url=document.url,
             source_date=document.date,
-            source_at=requirement.source.at,
+            source_section=requirement.source.section,
             reason=reason,
             rules=rules,
             cases=cases,
@@ -152,7 +152,7 @@ def _explain_missing_verdict(case: CaseResult, requirement: Requirement) -> str 
 
     Only for cases in which no rule of the requirement is broken.
     """
-    missing = _find_broken_rules(case, requirement.needs)
+    missing = _find_broken_rules(case, requirement.prerequisite_rules)
     return _list_violations(case)[missing[0]] if missing else case.reason
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from voicegauge.model import Record
 
 RequirementLevel = Literal["required", "optional", "not-scored"]
@@ -25,16 +27,19 @@ class SourceDocumentReference(Record, frozen=True, kw_only=True):
 
     document: str
     """Name in `Profile.sources`."""
-    at: str
-    """The part of the document."""
+    section: str = msgspec.field(name="at")
+    """The part of the document that states the requirement: `at` in `profile.yaml`."""
 
 
 class Capability(Record, frozen=True, kw_only=True):
     """Something that a server need not have."""
 
     title: str
-    shown_by: str
-    """The case whose rejection means that the server does not have the capability, without the provider."""
+    rejected_case: str = msgspec.field(name="shown_by")
+    """Id, without the provider, of the case whose rejection shows that the server does not have the capability.
+
+    The key in `profile.yaml` is `shown_by`.
+    """
 
 
 class Requirement(Record, frozen=True, kw_only=True):
@@ -52,9 +57,9 @@ class Requirement(Record, frozen=True, kw_only=True):
     """Ids of the planned cases that try the requirement, without the provider; `*` stands for any text."""
     rules: tuple[str, ...] = ()
     """Ids of the rules that the requirement consists of: it fails if one of them has a finding in one of the cases."""
-    needs: tuple[str, ...] = ()
-    """Ids of the rules without which nothing can be said: a case in which one of them has a finding does not judge the
-    requirement."""
+    prerequisite_rules: tuple[str, ...] = msgspec.field(default=(), name="needs")
+    """Ids of rules that a case must follow to judge the requirement: a case in which one of them has a finding gives no
+    verdict. The key in `profile.yaml` is `needs`."""
     judged_by: Literal["all", "any"] = "all"
     """Whether all of the cases must have a verdict for the requirement to pass, or one is enough."""
 
@@ -77,5 +82,5 @@ class Profile(Record, frozen=True, kw_only=True):
     def case_patterns(self) -> tuple[str, ...]:
         """Ids of all cases of the plan, with the provider; `*` stands for any text."""
         of_requirements = [pattern for requirement in self.requirements for pattern in requirement.cases]
-        shown_by = [capability.shown_by for capability in self.capabilities.values()]
-        return tuple(dict.fromkeys(f"{self.provider}/{pattern}" for pattern in [*of_requirements, *shown_by]))
+        of_capabilities = [capability.rejected_case for capability in self.capabilities.values()]
+        return tuple(dict.fromkeys(f"{self.provider}/{pattern}" for pattern in [*of_requirements, *of_capabilities]))

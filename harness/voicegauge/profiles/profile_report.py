@@ -29,8 +29,8 @@ class RequirementResult(Record, frozen=True, kw_only=True):
     source_url: str
     source_date: str
     """The day on which the document was read, in ISO 8601 format."""
-    source_at: str
-    """The part of the document."""
+    source_section: str
+    """The part of the document that states the requirement, such as "POST /audio/speech, response 200"."""
     reason: str | None = None
     """What failed, in the words of the finding; or why the requirement was not judged or is not scored."""
     rules: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ class ProfileScore(Record, frozen=True, kw_only=True):
 class ProfileReport(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge check --profile --json` writes."""
 
-    schema: str = "voicegauge/profile-check/1"
+    schema: str = "voicegauge/profile-check/2"
     voicegauge: str
     profile: str
     profile_title: str

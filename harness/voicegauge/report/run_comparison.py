@@ -134,8 +134,8 @@ def _build_metric_row(metric: MetricComparison) -> MetricRow:
     return MetricRow(
         metric,
         _METRIC_NAMES[metric.metric],
-        _format_value(metric, metric.baseline),
-        _format_value(metric, metric.run),
+        _format_value(metric, metric.baseline_value),
+        _format_value(metric, metric.run_value),
         _format_change(metric),
     )
 

@@ -58,12 +58,12 @@ def check(
     recordings: Sequence[PathLike] = (),
     stale_recordings_fail: bool = False,
     max_calls: int | None = None,
-    full: bool = False,
+    every_valid_request: bool = False,
     large_uploads: bool = False,
     fuzz: int = 0,
-    failures: PathLike | None = None,
+    failures_folder: PathLike | None = None,
     faults: Sequence[str] = (),
-    cases: Sequence[str] | CasePatterns = (),
+    case_ids: Sequence[str] | CasePatterns = (),
     prices: Mapping[str, float] | None = None,
     public_url: str | None = None,
     listen_port: int = DEFAULT_LISTEN_PORT,
@@ -98,14 +98,14 @@ def check(
         stale_recordings_fail: whether a recording older than its provider's age limit is an error instead of a
             warning.
         max_calls: maximum number of billable requests; the most informative ones are sent first.
-        full: whether to send every valid request of the plan to a live service; by default one delivery per target,
-            and every valid request if none costs anything.
+        every_valid_request: whether to send every valid request of the plan to a live service. By default one delivery
+            per target is sent, and every valid request if none costs anything.
         large_uploads: whether to upload tens of megabytes to a live service; the emulator always gets such uploads.
         fuzz: number of random requests per operation, in addition to the plan.
-        failures: folder in which failing random requests are saved, so that the next check tries them first; by
+        failures_folder: folder in which failing random requests are saved, so that the next check tries them first; by
             default they are not saved.
         faults: ids of faults to inject into the emulator.
-        cases: ids of the only cases to send, of all that can be planned, or patterns of them; by default the whole
+        case_ids: ids of the only cases to send, of all that can be planned, or patterns of them; by default the whole
             plan is sent.
         prices: dollars per request by provider, target or operation; needed if the price is undocumented or disputed.
         public_url: https URL of a tunnel to `listen_port`; needed to check webhooks of live services.
@@ -139,11 +139,11 @@ def check(
         live=live is not None,
         sending_options={
             "max_calls": max_calls,
-            "full": full,
+            "every_valid_request": every_valid_request,
             "fuzz": fuzz,
             "faults": faults,
             "public_url": public_url,
-            "cases": cases,
+            "case_ids": case_ids,
         },
         recordings=recordings,
     )
@@ -164,11 +164,11 @@ def check(
         chosen,
         emulated=bool(emulated),
         max_calls=max_calls,
-        every_valid_request=full or are_targets_free(chosen, prices),
+        every_valid_request=every_valid_request or are_targets_free(chosen, prices),
         include_large_uploads=large_uploads,
         include_webhooks=public_url is not None,
         fully_checked_providers=find_wholly_named_providers(catalogue, targets),
-        case_ids=cases,
+        case_ids=case_ids,
     )
     sending = _SendingOptions(
         emulated=emulated,
@@ -177,8 +177,8 @@ def check(
         faults=faults,
         seed=seed,
         fuzz=fuzz,
-        failures_folder=Path(failures) if failures is not None else None,
-        requested_names=None if isinstance(cases, CasePatterns) else to_names(targets),
+        failures_folder=Path(failures_folder) if failures_folder is not None else None,
+        requested_names=None if isinstance(case_ids, CasePatterns) else to_names(targets),
         public_url=public_url,
         listen_port=listen_port,
         max_wait_s=max_wait_s,

@@ -29,10 +29,10 @@ def plan_check(
     live: LiveOptions | None = None,
     contracts: ContractsOrFolders = (),
     max_calls: int | None = None,
-    full: bool = False,
+    every_valid_request: bool = False,
     large_uploads: bool = False,
     webhooks: bool = False,
-    cases: Sequence[str] = (),
+    case_ids: Sequence[str] = (),
     prices: Mapping[str, float] | None = None,
     progress: ProgressListener | None = None,
 ) -> PricedPlan:
@@ -48,10 +48,10 @@ def plan_check(
         live: plan for the live service; the budget in this argument is ignored.
         contracts: see `check`.
         max_calls: see `check`.
-        full: see `check`.
+        every_valid_request: see `check`.
         large_uploads: see `check`.
         webhooks: whether requests that name a webhook URL are planned for a live service.
-        cases: see `check`.
+        case_ids: see `check`.
         prices: see `check`.
         progress: receives notices, such as where keys would be sent.
 
@@ -75,11 +75,11 @@ def plan_check(
         chosen,
         emulated=emulated,
         max_calls=max_calls,
-        every_valid_request=full or are_targets_free(chosen, prices),
+        every_valid_request=every_valid_request or are_targets_free(chosen, prices),
         include_large_uploads=large_uploads,
         include_webhooks=webhooks,
         fully_checked_providers=find_wholly_named_providers(catalogue, targets),
-        case_ids=cases,
+        case_ids=case_ids,
     )
     return price_plan(plan, chosen, prices, provenance=determine_provenance(live))
 

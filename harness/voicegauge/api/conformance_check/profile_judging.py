@@ -83,7 +83,7 @@ def check_profile(
         emulated=emulated,
         live=live,
         contracts=Catalogue([contract]),
-        cases=CasePatterns(patterns=chosen.case_patterns),
+        case_ids=CasePatterns(patterns=chosen.case_patterns),
         faults=faults,
         seed=seed,
         max_wait_s=max_wait_s,

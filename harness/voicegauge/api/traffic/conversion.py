@@ -34,14 +34,14 @@ class ConvertedFile(Record, frozen=True, kw_only=True):
     file: str
     format: str
     """Description of the file's original format."""
-    written: str
+    output_path: str
     """Path of the file that was written."""
     provenance: Provenance
     recorded_at: str
     """Time of recording: UTC, ISO 8601."""
-    exchanges: int
+    exchange_count: int
     """Number of exchanges that were written."""
-    left_out: int
+    left_out_count: int
     """Number of exchanges that were left out."""
     remarks: tuple[ImportRemark, ...]
     """Remarks about content that could not be converted, or only in part."""
@@ -58,7 +58,7 @@ class UnconvertedFile(Record, frozen=True, kw_only=True):
 
     file: str
     reason: str
-    left_out: int = 0
+    left_out_count: int = 0
     """Number of requests in the file, none of which could be converted; 0 if the file could not be read as a whole."""
 
 
@@ -76,7 +76,7 @@ class RejectedRequests(Record, frozen=True, kw_only=True):
 class Conversion(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge convert --json` writes."""
 
-    schema: str = "voicegauge/convert/2"
+    schema: str = "voicegauge/convert/3"
     files: tuple[ConvertedFile, ...]
     unconverted: tuple[UnconvertedFile, ...] = ()
     """The files of which nothing was converted, with the reason."""
@@ -162,7 +162,7 @@ def convert_all(
                 raise
             rejected = error.remarks if isinstance(error, _NothingConvertedError) else ()
             reason = str(error).removeprefix(f"{file}: ")
-            unconverted.append(UnconvertedFile(file=str(file), reason=reason, left_out=len(rejected)))
+            unconverted.append(UnconvertedFile(file=str(file), reason=reason, left_out_count=len(rejected)))
             remarks += [(str(file), remark) for remark in rejected]
             continue
         converted.append(one)
@@ -316,11 +316,11 @@ def _build_converted_file(
     return ConvertedFile(
         file=str(file),
         format=format,
-        written=str(out_file),
+        output_path=str(out_file),
         provenance=recording.provenance,
         recorded_at=recording.recorded_at,
-        exchanges=len(recording.exchanges),
-        left_out=sum(not remark.imported for remark in remarks),
+        exchange_count=len(recording.exchanges),
+        left_out_count=sum(not remark.imported for remark in remarks),
         remarks=remarks,
         redactions=recording.redactions,
     )

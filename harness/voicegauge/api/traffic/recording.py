@@ -123,7 +123,7 @@ def record(
     contracts: ContractsOrFolders = (),
     out: PathLike = RECORDINGS_FOLDER_NAME,
     refresh: RefreshMode = "stale",
-    full: bool = False,
+    every_rejection: bool = False,
     mask: Sequence[str] = (),
     overwrite: bool | ConfirmOverwrite = False,
     prices: Mapping[str, float] | None = None,
@@ -149,7 +149,7 @@ def record(
         contracts: loaded contracts, or folders of your own.
         out: folder of recordings, with one file OUT/PROVIDER/TARGET.har per target.
         refresh: "stale" to record only missing and stale cases, "all" to record every case.
-        full: whether to record every rejection that a check plans instead of one of each kind.
+        every_rejection: whether to record every rejection that a check plans instead of one of each kind.
         mask: further names of fields, parameters and headers whose values are masked.
         overwrite: whether existing files may be replaced, or a function that decides this for each file whose content
             changes. If it is false and a file would be replaced, an error is raised before anything is sent.
@@ -194,7 +194,7 @@ def record(
         max_wait_s=max_wait_s,
         listener=listener,
     )
-    updates, plan = recording.plan_updates(refresh, full=full)
+    updates, plan = recording.plan_updates(refresh, every_rejection=every_rejection)
     replaced = [update.path for update in updates if update.replaced_recording is not None]
     if replaced and overwrite is False:
         count = f"{len(replaced)} recording{'s' if len(replaced) > 1 else ''}, {replaced[0]} the first"
@@ -261,12 +261,12 @@ class _RecordingRun:
     def provenance(self) -> Provenance:
         return Provenance.EMULATED if self.live_options is None else Provenance.RECORDED
 
-    def plan_updates(self, refresh: RefreshMode, *, full: bool) -> tuple[list[RecordingUpdate], CasePlan]:
+    def plan_updates(self, refresh: RefreshMode, *, every_rejection: bool) -> tuple[list[RecordingUpdate], CasePlan]:
         """Return the recording files to update, and their cases in the order of sending."""
         plan = plan_cases_to_record(
             self.targets,
             is_emulated=self.live_options is None,
-            include_every_case=full,
+            include_every_case=every_rejection,
             whole_providers=self.whole_providers,
         )
         paths = {build_recording_path(case, self.fixtures_folder) for case in plan.cases}

@@ -75,14 +75,14 @@ class RunningProxy:
         return ProxyReport(
             voicegauge=__version__,
             provider=self._contract.id,
-            upstream=self.upstream_urls,
-            requests=monitor.requests,
-            failed=dict(monitor.failed),
-            not_judged=dict(monitor.not_judged),
-            undocumented=dict(monitor.undocumented),
-            recording=str(self.recording) if self.recording is not None and monitor.recorded else None,
-            recorded=monitor.recorded,
-            not_recorded=dict(monitor.not_recorded),
+            upstream_urls=self.upstream_urls,
+            request_count=monitor.request_count,
+            failure_count_by_reason=dict(monitor.failure_count_by_reason),
+            unjudged_count_by_reason=dict(monitor.unjudged_count_by_reason),
+            undocumented_count_by_request=dict(monitor.undocumented_count_by_request),
+            recording=str(self.recording) if self.recording is not None and monitor.recorded_count else None,
+            recorded_count=monitor.recorded_count,
+            unrecorded_count_by_reason=dict(monitor.unrecorded_count_by_reason),
             report=monitor.require_report(),
         )
 

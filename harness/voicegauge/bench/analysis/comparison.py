@@ -69,9 +69,9 @@ class MetricComparison(Record, frozen=True, kw_only=True):
     metric: MetricId
     unit: MetricUnit
     verdict: ChangeVerdict
-    baseline: float
+    baseline_value: float
     """Value of the metric in the baseline, in `unit`."""
-    run: float
+    run_value: float
     """Value of the metric in the compared run, in `unit`."""
     change: float
     """Change from the baseline to the run.
@@ -99,7 +99,7 @@ class MetricComparison(Record, frozen=True, kw_only=True):
 class RunComparison(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge compare --json` writes."""
 
-    schema: str = "voicegauge/compare/3"
+    schema: str = "voicegauge/compare/4"
     provenance: Provenance
     kind: RunKind
     """What the runs measured: speech, transcription or conversion."""
@@ -250,8 +250,8 @@ def _compare_metrics(targets: Sequence[ComparedTarget], settings: CompareSetting
             metric=metric.id,
             unit=metric.unit,
             verdict=judgement.verdict,
-            baseline=metric.change.baseline_value,
-            run=metric.change.run_value,
+            baseline_value=metric.change.baseline_value,
+            run_value=metric.change.run_value,
             change=metric.change.change,
             low=judgement.interval[0] if judgement.interval else None,
             high=judgement.interval[1] if judgement.interval else None,

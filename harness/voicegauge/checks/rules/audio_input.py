@@ -54,7 +54,7 @@ def _check_transcript_wrong(call: AudioInputCall) -> Iterator[Violation]:
         message = f"word error rate {scored.error_rate:.0%} against the spoken text"
         yield Violation(
             message,
-            f"{call.pointer}/response",
+            f"{call.description_pointer}/response",
             location.pointer,
             f"transcript: {text!r}; reference: {call.reference_transcript!r}",
         )
@@ -73,7 +73,9 @@ def _check_transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
         return
     if not _is_close_in_length(named, call.uploaded_audio.audio_s):
         message = f"the response states {named:g} s, but {call.uploaded_audio.audio_s:.2f} s were sent"
-        yield Violation(message, f"{call.pointer}/response/audio_s", str(use.response.audio_s).partition("#")[2])
+        yield Violation(
+            message, f"{call.description_pointer}/response/audio_s", str(use.response.audio_s).partition("#")[2]
+        )
 
 
 @register_rule(
@@ -88,7 +90,7 @@ def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
     if use is None or call.uploaded_audio is None or not isinstance(listed, list):
         return
     keys, before = use.response.segment, 0.0
-    at, pointer = f"{call.pointer}/response/segments", str(use.response.segments).partition("#")[2]
+    at, pointer = f"{call.description_pointer}/response/segments", str(use.response.segments).partition("#")[2]
     for index, segment in enumerate(listed):
         start, end = (segment.get(key) if isinstance(segment, dict) else None for key in (keys.start, keys.end))
         if not _is_number(start) or not _is_number(end):
@@ -116,7 +118,9 @@ def _check_transcript_words(call: AudioInputCall) -> Iterator[Violation]:
     listed = call.read_response(use.response.segments)
     segments = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
     if segments and not any(item.get(use.response.segment.words) for item in segments):
-        yield Violation("word timestamps were requested, but no segment has any", f"{call.pointer}/request/timestamps")
+        yield Violation(
+            "word timestamps were requested, but no segment has any", f"{call.description_pointer}/request/timestamps"
+        )
 
 
 @register_rule(
@@ -130,19 +134,21 @@ def _check_converted_audio(call: AudioInputCall) -> Iterator[Violation]:
 
     if call.audio_failure is not None:
         yield Violation(
-            f"accepted, but the audio cannot be downloaded: {call.audio_failure}", f"{call.pointer}/response"
+            f"accepted, but the audio cannot be downloaded: {call.audio_failure}",
+            f"{call.description_pointer}/response",
         )
     for index, audio in enumerate(call.response_audio):
         if audio is None:
             yield Violation(
-                f"file {index + 1} of {len(call.response_audio)} cannot be decoded", f"{call.pointer}/response"
+                f"file {index + 1} of {len(call.response_audio)} cannot be decoded",
+                f"{call.description_pointer}/response",
             )
     decoded = [audio for audio in call.response_audio if audio is not None]
     sent = call.uploaded_audio
     if sent is None or is_silent(sent.samples, sent.sample_rate_hz) or not decoded:
         return
     if all(is_silent(audio.samples, audio.sample_rate_hz) for audio in decoded):
-        yield Violation("the result is silent, but the upload is not", f"{call.pointer}/response")
+        yield Violation("the result is silent, but the upload is not", f"{call.description_pointer}/response")
 
 
 @register_rule(
@@ -162,7 +168,9 @@ def _check_converted_format(call: AudioInputCall) -> Iterator[Violation]:
         for audio in call.response_audio:
             actual = getattr(audio, attribute, None)
             if requested is not None and actual is not None and str(requested) != str(actual):
-                yield Violation(f"requested {word} {requested}, got {actual}", f"{call.pointer}/request/{word}")
+                yield Violation(
+                    f"requested {word} {requested}, got {actual}", f"{call.description_pointer}/request/{word}"
+                )
 
 
 @register_rule(
@@ -179,7 +187,11 @@ def _check_converted_length(call: AudioInputCall) -> Iterator[Violation]:
     expected = call.uploaded_audio.audio_s / (speed if _is_number(speed) and speed > 0 else 1.0)
     for audio in call.response_audio:
         if audio is not None and not _is_close_in_length(audio.audio_s, expected):
-            at = f"{call.pointer}/request/speed" if speed is not None else f"{call.pointer}/response"
+            at = (
+                f"{call.description_pointer}/request/speed"
+                if speed is not None
+                else f"{call.description_pointer}/response"
+            )
             yield Violation(f"expected {expected:.2f} s, got {audio.audio_s:.2f} s", at)
 
 
@@ -196,10 +208,14 @@ def _check_stems_count(call: AudioInputCall) -> Iterator[Violation]:
         return
     requested, pointer = call.read_input("stems"), stems.at.pointer
     if _is_number(requested) and len(listed) != requested:
-        yield Violation(f"requested {requested:g} stems, got {len(listed)}", f"{call.pointer}/request/stems", pointer)
+        yield Violation(
+            f"requested {requested:g} stems, got {len(listed)}", f"{call.description_pointer}/request/stems", pointer
+        )
     names = [item.get(stems.name) for item in listed if isinstance(item, dict)]
     if len(set(map(str, names))) < len(names):
-        yield Violation(f"stems share a name: {', '.join(map(str, names))}", f"{call.pointer}/response/stems", pointer)
+        yield Violation(
+            f"stems share a name: {', '.join(map(str, names))}", f"{call.description_pointer}/response/stems", pointer
+        )
 
 
 @register_rule(

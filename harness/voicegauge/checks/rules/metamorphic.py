@@ -113,7 +113,7 @@ def _check_speed_ignored(response_pair: ResponsePair) -> Iterator[Violation]:
             f"at speed {response_pair.changed_value:g} the text takes {durations.changed_s:.2f} s, "
             f"at speed {response_pair.base_value:g} {durations.base_s:.2f} s: {measured:.2f} times as fast "
             f"instead of {factor:g} times",
-            response_pair.pointer,
+            response_pair.parameter_pointer,
         )
 
 
@@ -126,7 +126,8 @@ def _report_same_audio(response_pair: ResponsePair) -> Iterator[Violation]:
         )
         other = json.dumps(response_pair.changed_value, ensure_ascii=False)
         yield Violation(
-            f"{response_pair.relation} {other} gives the same audio as {one}, sample by sample", response_pair.pointer
+            f"{response_pair.relation} {other} gives the same audio as {one}, sample by sample",
+            response_pair.parameter_pointer,
         )
 
 
@@ -184,7 +185,9 @@ def _check_seed_not_reproducible(response_pair: ResponsePair) -> Iterator[Violat
         difference = "the waveform is another one"
     else:
         return
-    yield Violation(f"when the seed {response_pair.changed_value} is sent again, {difference}", response_pair.pointer)
+    yield Violation(
+        f"when the seed {response_pair.changed_value} is sent again, {difference}", response_pair.parameter_pointer
+    )
 
 
 @register_rule(
@@ -205,7 +208,7 @@ def _check_format_changes_speech(response_pair: ResponsePair) -> Iterator[Violat
         yield Violation(
             f"the text takes {durations.changed_s:.2f} s as {response_pair.changed_value}, "
             f"but {durations.base_s:.2f} s {one}",
-            response_pair.pointer,
+            response_pair.parameter_pointer,
         )
         return
     mismatch = _measure_speech_mismatch(response_pair)
@@ -213,7 +216,7 @@ def _check_format_changes_speech(response_pair: ResponsePair) -> Iterator[Violat
         yield Violation(
             f"other words are spoken as {response_pair.changed_value} than {one}: their spectra cannot be aligned "
             f"(mismatch {mismatch:.2f}, at most {MAX_SPEECH_MISMATCH:g} for the same words)",
-            response_pair.pointer,
+            response_pair.parameter_pointer,
         )
 
 
@@ -238,7 +241,7 @@ def _check_markup_spoken(response_pair: ResponsePair) -> Iterator[Violation]:
         yield Violation(
             f"the text takes {durations.base_s:.2f} s, "
             f"but {durations.changed_s:.2f} s within {response_pair.changed_value}",
-            response_pair.pointer,
+            response_pair.parameter_pointer,
         )
 
 
@@ -253,6 +256,6 @@ def _check_long_text_cut(response_pair: ResponsePair) -> Iterator[Violation]:
     if durations is not None and durations.changed_s < MIN_REPEATED_TEXT_DURATION_RATIO * durations.base_s:
         yield Violation(
             f"the text takes {durations.base_s:.2f} s, but only {durations.changed_s:.2f} s when it is sent twice",
-            response_pair.pointer,
+            response_pair.parameter_pointer,
             evidence=response_pair.changed_delivery.speech_request.text,
         )

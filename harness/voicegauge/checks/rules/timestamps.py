@@ -29,7 +29,9 @@ def _check_timestamps_count(speech_delivery: SpeechDelivery) -> Iterator[Violati
         }
         for name, count in counts.items():
             if count != len(lists.texts):
-                yield Violation(f"{count} {name} for {len(lists.texts)} {lists.timestamps_spec.unit}s", lists.pointer)
+                yield Violation(
+                    f"{count} {name} for {len(lists.texts)} {lists.timestamps_spec.unit}s", lists.description_pointer
+                )
 
 
 @register_rule(
@@ -42,7 +44,7 @@ def _check_timestamps_order(speech_delivery: SpeechDelivery) -> Iterator[Violati
     for lists in read_timestamps(speech_delivery):
         problem = _describe_first_time_out_of_order(lists)
         if problem is not None:
-            yield Violation(problem, lists.pointer)
+            yield Violation(problem, lists.description_pointer)
 
 
 def _describe_first_time_out_of_order(timestamp_lists: TimestampLists) -> str | None:
@@ -76,7 +78,7 @@ def _check_timestamps_duration(speech_delivery: SpeechDelivery) -> Iterator[Viol
             yield Violation(
                 f"the last {lists.timestamps_spec.unit} is spoken until {last_s:.2f} s, "
                 f"the audio has {decoded.audio_s:.2f} s",
-                lists.pointer,
+                lists.description_pointer,
             )
 
 
@@ -99,5 +101,7 @@ def _check_timestamps_text(speech_delivery: SpeechDelivery) -> Iterator[Violatio
         if "".join(map(str, lists.texts)) != "".join(expected):
             shown = ("" if is_character else " ").join(map(str, lists.texts))
             yield Violation(
-                f"the {lists.timestamps_spec.unit}s are not those of the text", lists.pointer, evidence=shown[:200]
+                f"the {lists.timestamps_spec.unit}s are not those of the text",
+                lists.description_pointer,
+                evidence=shown[:200],
             )

@@ -51,7 +51,7 @@ class AudioInputCall(Call):
         return mapping.find_neutral_value(value)
 
     @property
-    def pointer(self) -> str:
+    def description_pointer(self) -> str:
         """JSON pointer to the description of the operation's inputs and results."""
         key = "x-conversion" if self.audio_input_target.conversion else "x-transcription"
         return f"{self.operation.pointer}/{key}"

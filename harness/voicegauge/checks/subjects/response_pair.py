@@ -44,7 +44,7 @@ class ResponsePair(CheckSubject):
         return submit.exchange if submit is not None else self.changed_delivery.exchange
 
     @property
-    def pointer(self) -> str:
+    def parameter_pointer(self) -> str:
         """JSON pointer to the parameter in the contract."""
         parameter = {"repetition": "seed", "markup": "text"}.get(self.relation, self.relation)
         return f"{self.operation.pointer}/x-speech/request/{parameter}"

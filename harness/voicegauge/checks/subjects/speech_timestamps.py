@@ -15,7 +15,7 @@ class TimestampLists(NamedTuple):
     """The lists of one documented kind of timestamps. They are as they were received: of any length and type."""
 
     timestamps_spec: SpeechTimestamps | EventTimestamps
-    pointer: str
+    description_pointer: str
     """JSON pointer to the description of the timestamps in the contract."""
     texts: list[Any]
     starts: list[Any]

@@ -184,8 +184,8 @@ def _build_wide_table(metrics: Sequence[MetricComparison]) -> Table:
         table.add_row(
             metric.target,
             metric.metric,
-            _format_value(metric, metric.baseline),
-            _format_value(metric, metric.run),
+            _format_value(metric, metric.baseline_value),
+            _format_value(metric, metric.run_value),
             _format_change(metric, metric.change),
             _format_interval(metric),
             _style_verdict(metric),
@@ -203,7 +203,7 @@ def _build_narrow_table(metrics: Sequence[MetricComparison]) -> Table:
     for metric in metrics:
         table.add_row(
             f"{metric.target}\n  {metric.metric}",
-            f"{_format_value(metric, metric.baseline)}\n{_format_value(metric, metric.run)}",
+            f"{_format_value(metric, metric.baseline_value)}\n{_format_value(metric, metric.run_value)}",
             f"{_format_change(metric, metric.change)}\n{_format_interval(metric)}",
             _style_verdict(metric),
         )

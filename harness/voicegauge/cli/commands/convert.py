@@ -95,9 +95,9 @@ def _print_converted_file(converted: ConvertedFile) -> None:
         more = f" and {group.count - 1} more" if group.count > 1 else ""
         out.print(f"{converted.file}: {position}{more}: left out: {group.reason}", soft_wrap=True)
     masked = ", ".join(f"{location} ({count})" for location, count in converted.redactions.items())
-    lost = f", {converted.left_out} left out" if converted.left_out else ""
-    counts = f"{format_count(converted.exchanges, 'exchange')}{lost}"
-    out.print(f"{converted.file}: {converted.format}: {counts} -> {converted.written}", soft_wrap=True)
+    lost = f", {converted.left_out_count} left out" if converted.left_out_count else ""
+    counts = f"{format_count(converted.exchange_count, 'exchange')}{lost}"
+    out.print(f"{converted.file}: {converted.format}: {counts} -> {converted.output_path}", soft_wrap=True)
     if masked:
         out.print(f"{converted.file}: masked: {masked}", soft_wrap=True)
 
@@ -108,12 +108,12 @@ def _print_summary(conversion: Conversion) -> None:
         return
     out = create_console()
     for one in conversion.unconverted:
-        if not one.left_out:
+        if not one.left_out_count:
             out.print(f"{one.file}: not converted: {one.reason}", soft_wrap=True)
     for group in conversion.rejected:
         host = group.host or "unknown host"
         out.print(f"left out: {host} ({group.count}): {group.reason}; first {group.first}", soft_wrap=True)
-    exchanges = sum(file.exchanges for file in conversion.files)
+    exchanges = sum(file.exchange_count for file in conversion.files)
     left_out = sum(group.count for group in conversion.rejected)
     unconverted = f", {len(conversion.unconverted)} not" if conversion.unconverted else ""
     files = format_count(len(conversion.files), "file")

@@ -183,20 +183,24 @@ def _compare_official_documents(
 
 
 def _print_official_comparison(terminal: Console, comparison: OfficialComparison) -> None:
-    if comparison.official is None:
+    if comparison.official_document is None:
         terminal.print(f"{comparison.provider}: not compared: {comparison.problem}", style="yellow", soft_wrap=True)
         return
-    for word, changes in (("gone", comparison.gone), ("different", comparison.different), ("new", comparison.new)):
+    for word, changes in (
+        ("removed", comparison.removals),
+        ("changed", comparison.changed_values),
+        ("added", comparison.additions),
+    ):
         for change in changes:
             terminal.print(f"{word} ({change.level.value})  {change.qualified_location}", soft_wrap=True)
             terminal.print(f"  {change.message}", soft_wrap=True)
             terminal.print(f"  {change.old_position or ''}", style="dim", soft_wrap=True)
     for name in comparison.undescribed_operations:
         terminal.print(f"not in the contract  {name}", style="dim", soft_wrap=True)
-    official = f"{comparison.official.title} {comparison.official.version}".strip()
+    official = f"{comparison.official_document.title} {comparison.official_document.version}".strip()
     counts = (
-        f"{len(comparison.gone)} gone, {len(comparison.different)} different, {len(comparison.new)} new, "
-        f"{len(comparison.from_other_sources)} from other sources"
+        f"{len(comparison.removals)} removed, {len(comparison.changed_values)} changed, "
+        f"{len(comparison.additions)} added, {len(comparison.changes_from_other_sources)} from other sources"
     )
     terminal.print(f"{comparison.provider} and {official} ({comparison.url}): {counts}", style="bold", soft_wrap=True)
 

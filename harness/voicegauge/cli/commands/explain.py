@@ -45,9 +45,9 @@ def _print_explanation(explanation: RuleExplanation) -> None:
     rows.add_column(no_wrap=True, style="bold")
     rows.add_column(overflow="fold")
     lines = {
-        "why": explanation.why,
-        "keeps it": explanation.keeps,
-        "breaks it": explanation.breaks,
+        "why": explanation.importance,
+        "keeps it": explanation.conforming_example,
+        "breaks it": explanation.violating_example,
         "reads": explanation.basis,
     }
     for label, text in lines.items():

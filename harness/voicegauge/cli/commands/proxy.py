@@ -154,21 +154,23 @@ def _print_report(terminal: Console, report: ProxyReport) -> None:
     terminal.print()
     print_finding_counts(terminal, report.report.findings)
     for label, counts in (
-        ("no response of the service", report.failed),
-        ("passed, not judged", report.not_judged),
-        ("passed, not in the contract", report.undocumented),
-        ("not recorded", report.not_recorded),
+        ("no response of the service", report.failure_count_by_reason),
+        ("passed, not judged", report.unjudged_count_by_reason),
+        ("passed, not in the contract", report.undocumented_count_by_request),
+        ("not recorded", report.unrecorded_count_by_reason),
     ):
         _print_counts(terminal, label, counts)
     for name, reason in report.report.unmatched_requests.items():
         terminal.print(f"passed, not judged: {name}: {reason}", style="yellow", soft_wrap=True)
     if report.recording is not None:
         command = shlex.join(["voicegauge", "check", report.provider, "--recordings", report.recording])
-        terminal.print(f"recorded {format_count(report.recorded, 'exchange')}: {report.recording}", soft_wrap=True)
+        terminal.print(
+            f"recorded {format_count(report.recorded_count, 'exchange')}: {report.recording}", soft_wrap=True
+        )
         terminal.print(f"judge them again: {command}", soft_wrap=True)
     if report.report.coverage_percent is not None:
         terminal.print(format_coverage(report.report), soft_wrap=True)
-    requests = format_count(report.requests, "request")
+    requests = format_count(report.request_count, "request")
     terminal.print(f"{requests}; {format_summary(report.report)}", style="bold", soft_wrap=True)
 
 
@@ -190,9 +192,11 @@ def _determine_exit_status(report: ProxyReport, *, fail_on_warnings: bool) -> in
         return EXIT_FINDINGS
     if not report.report.exchanges:
         raise NothingMeasuredError(
-            f"none of {format_count(report.requests, 'request')} was judged" if report.requests else "no request passed"
+            f"none of {format_count(report.request_count, 'request')} was judged"
+            if report.request_count
+            else "no request passed"
         )
-    reason = next(iter(report.not_judged), None) or report.report.no_verdict_reason
+    reason = next(iter(report.unjudged_count_by_reason), None) or report.report.no_verdict_reason
     if reason is not None:
         raise NothingMeasuredError(f"not everything was judged: {reason}")
     return EXIT_OK

@@ -129,7 +129,7 @@ def command(
         contracts=contracts,
         out=out,
         refresh=refresh,
-        full=full,
+        every_rejection=full,
         mask=mask,
         overwrite=True if yes else _confirm_overwrite if sys.stdin.isatty() else False,
         prices=prices,

@@ -129,11 +129,11 @@ class TrafficMonitor(RelayListener):
         self._lock = threading.Lock()
         self.new_findings: dict[tuple[str, str], Finding] = {}
         """The first finding with each fingerprint and message, at most `MAX_NEW_FINDINGS`."""
-        self.requests = self.recorded = self._handed_on = self._judged = 0
-        self.failed: Counter[str] = Counter()
-        self.not_judged: Counter[str] = Counter()
-        self.undocumented: Counter[str] = Counter()
-        self.not_recorded: Counter[str] = Counter()
+        self.request_count = self.recorded_count = self._handed_on = self._judged = 0
+        self.failure_count_by_reason: Counter[str] = Counter()
+        self.unjudged_count_by_reason: Counter[str] = Counter()
+        self.undocumented_count_by_request: Counter[str] = Counter()
+        self.unrecorded_count_by_reason: Counter[str] = Counter()
         self.report: CheckReport | None = None
         """The report of the judge; `None` until the end."""
 
@@ -145,22 +145,22 @@ class TrafficMonitor(RelayListener):
     def on_exchange(self, exchange: RelayedExchange, captured_bodies: tuple[CapturedBody, ...]) -> None:
         """Queue a complete exchange."""
         with self._lock:
-            self.requests += 1
+            self.request_count += 1
             self._handed_on += 1
         self._queue.put((exchange, captured_bodies))
 
     def on_exchange_lost(self, reason: str) -> None:
         """Count an exchange that passed and cannot be judged."""
         with self._lock:
-            self.requests += 1
-            _count_reason(self.not_judged, reason)
+            self.request_count += 1
+            _count_reason(self.unjudged_count_by_reason, reason)
 
     def on_request_failed(self, reason: str) -> None:
         """Count a request without a response of the service."""
         with self._lock:
-            self.requests += 1
-            _count_reason(self.failed, reason)
-            is_new = self.failed[reason] == 1
+            self.request_count += 1
+            _count_reason(self.failure_count_by_reason, reason)
+            is_new = self.failure_count_by_reason[reason] == 1
         if is_new:
             self._on_failure(reason)
 
@@ -188,7 +188,7 @@ class TrafficMonitor(RelayListener):
                 self._queue.put(None)
                 sending.join()
                 receiving.join()
-                _count_reason(self.not_judged, _JUDGE_ENDED_REASON, self.unjudged_count)
+                _count_reason(self.unjudged_count_by_reason, _JUDGE_ENDED_REASON, self.unjudged_count)
 
     def require_report(self) -> CheckReport:
         """Return the report of the judge.
@@ -224,11 +224,11 @@ class TrafficMonitor(RelayListener):
                 body.release()
             with self._lock:
                 self._judged += 1
-                self.recorded += judged.is_recorded
+                self.recorded_count += judged.is_recorded
                 for counter, reason in (
-                    (self.not_judged, judged.not_judged_reason),
-                    (self.undocumented, judged.undocumented_request),
-                    (self.not_recorded, judged.not_recorded_reason),
+                    (self.unjudged_count_by_reason, judged.not_judged_reason),
+                    (self.undocumented_count_by_request, judged.undocumented_request),
+                    (self.unrecorded_count_by_reason, judged.not_recorded_reason),
                 ):
                     if reason is not None:
                         _count_reason(counter, reason)

@@ -54,24 +54,24 @@ class JudgedExchange(Record, frozen=True, kw_only=True):
 class ProxyReport(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge proxy --json` writes when it ends."""
 
-    schema: str = "voicegauge/proxy/1"
+    schema: str = "voicegauge/proxy/2"
     voicegauge: str
     provider: str
-    upstream: tuple[str, ...]
+    upstream_urls: tuple[str, ...]
     """The base URLs to which requests were forwarded."""
-    requests: int
+    request_count: int
     """Number of requests that clients sent."""
-    failed: dict[str, int] = {}
-    """Requests without a response of the service, by reason. The client got status 502 from the proxy."""
-    not_judged: dict[str, int] = {}
-    """Requests that passed but were not judged, by reason, such as a body above the limit."""
-    undocumented: dict[str, int] = {}
-    """Requests that the contract does not have, by method and path. They passed and were not judged."""
+    failure_count_by_reason: dict[str, int] = {}
+    """Number of requests without a response of the service, by reason. The client got status 502 from the proxy."""
+    unjudged_count_by_reason: dict[str, int] = {}
+    """Number of requests that passed but were not judged, by reason, such as a body above the limit."""
+    undocumented_count_by_request: dict[str, int] = {}
+    """Number of requests that the contract does not have, by method and path. They passed and were not judged."""
     recording: str | None = None
-    """The recording that was written; `None` if none was."""
-    recorded: int = 0
+    """Path of the recording that was written; `None` if none was."""
+    recorded_count: int = 0
     """Number of exchanges in the recording."""
-    not_recorded: dict[str, int] = {}
-    """Exchanges that were not recorded, by reason, such as a text in them that looks like a credential."""
+    unrecorded_count_by_reason: dict[str, int] = {}
+    """Number of exchanges that were not recorded, by reason, such as a text in them that looks like a credential."""
     report: CheckReport
     """The findings, as in `voicegauge check --json`. Texts in it are redacted."""

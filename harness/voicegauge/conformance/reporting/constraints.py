@@ -105,7 +105,7 @@ class ConstrainedRequest:
         """Return pointers to the violated keywords; a missing or unreadable body violates `requestBody`."""
         call, body = self.call, self.call.request_body
         violated = body.violated_keywords
-        if (body.media is None or body.value is MISSING) and (
+        if (body.media_type is None or body.value is MISSING) and (
             call.exchange.request.body or _requires_body(call.operation)
         ):
             violated |= {f"{call.operation.pointer}/requestBody"}

@@ -75,8 +75,8 @@ class _RunningCase:
     """The exchanges and subjects of one case so far, while it runs."""
 
     exchanges: list[Exchange] = field(default_factory=list)
-    calls: list[Call] = field(default_factory=list)
-    """Those of the exchanges that were judged, as calls."""
+    judged_calls: list[Call] = field(default_factory=list)
+    """The exchanges that were judged, as calls."""
     subject_classes: set[type] = field(default_factory=set)
     """Classes of the subjects that were judged."""
 
@@ -227,7 +227,7 @@ class CaseRunner:
         reproduce = functools.partial(self._build_repeat_command, case)
         for subject in subjects:
             self._running.subject_classes.add(type(subject))
-            self._running.calls += [subject] if isinstance(subject, Call) else []
+            self._running.judged_calls += [subject] if isinstance(subject, Call) else []
             of_subject = list(
                 self._checker.iterate_findings(subject, case_id=case.id, build_reproduction_command=reproduce)
             )
@@ -380,7 +380,7 @@ class CaseRunner:
         session = WebhookSession(case, self.service.receiver, is_emulated=self.service.is_emulated)
         judged = await self.judge_case(session.case)
         callbacks = await session.collect_callbacks(
-            self._contract.find_operation(case.operation), self._running.calls, self._client.max_wait_s
+            self._contract.find_operation(case.operation), self._running.judged_calls, self._client.max_wait_s
         )
         if callbacks is None:
             return judged

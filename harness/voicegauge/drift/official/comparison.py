@@ -1,4 +1,4 @@
-"""Finds what is new, gone or different in an official document, compared with the contract that was written from it.
+"""Finds what was added, removed or changed in an official document since the contract was written from it.
 
 A contract describes a part of the official document, and has facts from other sources. Only the operations of the
 contract are compared, and facts that the contract takes from elsewhere do not count as differences.
@@ -19,10 +19,14 @@ from voicegauge.drift.report import ComparedInput, DriftChange, FilePosition
 from voicegauge.formats import read_document, unescape_pointer_token
 from voicegauge.model import Record
 
-DifferenceKind = Literal["new", "gone", "different"]
+DifferenceKind = Literal["addition", "removal", "changed value"]
 
 _UNCOMPARED_RULE_PREFIXES = ("api-tag-", "api-operation-id-", "api-security-", "api-global-security-", "security-")
-"""Names that no client sends, and keys: official documents rarely state how a key is sent, and contracts always do."""
+"""Starts of the ids of rules whose changes are ignored.
+
+They are about tags and operation ids, which no client sends, and about keys: official documents rarely state how a key
+is sent, and contracts always do.
+"""
 
 
 class OfficialDocument(NamedTuple):
@@ -35,39 +39,39 @@ class OfficialDocument(NamedTuple):
 
 
 class OfficialComparison(Record, frozen=True, kw_only=True):
-    """What is different between one contract and the official document of its provider."""
+    """The differences between one contract and the official document of its provider."""
 
     provider: str
-    source: str
+    source_name: str
     """Name of the official document in `x-provider.sources`."""
     url: str
     """URL or path that the document was read from."""
     contract: ComparedInput
-    official: ComparedInput | None = None
+    official_document: ComparedInput | None = None
     """The official document; `None` if it could not be read."""
     problem: str | None = None
-    """Why the document could not be read."""
+    """Why the document could not be read; `None` if it was read."""
     undescribed_operations: tuple[str, ...] = ()
     """Operations of the official document that may produce speech and that the contract does not describe."""
-    new: tuple[DriftChange, ...] = ()
-    """What the official document has and the contract does not, in the operations of the contract."""
-    gone: tuple[DriftChange, ...] = ()
-    """What the contract takes from the official document, which no longer has it."""
-    different: tuple[DriftChange, ...] = ()
-    """What the contract takes from the official document, which now states something else."""
-    from_other_sources: tuple[DriftChange, ...] = ()
-    """What the contract states from other sources or infers, and the official document does not state."""
+    additions: tuple[DriftChange, ...] = ()
+    """What the official document states about the operations of the contract, and the contract does not."""
+    removals: tuple[DriftChange, ...] = ()
+    """What the contract states with the official document as its source, and the document no longer states."""
+    changed_values: tuple[DriftChange, ...] = ()
+    """What the contract states with the official document as its source, and the document now states differently."""
+    changes_from_other_sources: tuple[DriftChange, ...] = ()
+    """What the contract states from other sources or infers, and the official document lacks or contradicts."""
 
     @property
     def differences(self) -> tuple[DriftChange, ...]:
-        """The new, gone and different changes; without what the contract states from other sources."""
-        return (*self.gone, *self.different, *self.new)
+        """All removals, changed values and additions, without `changes_from_other_sources`."""
+        return (*self.removals, *self.changed_values, *self.additions)
 
 
 class OfficialDriftReport(Record, frozen=True, kw_only=True):
     """The result of `voicegauge drift --official`, as `--json` writes it."""
 
-    schema: str = "voicegauge/official-drift/1"
+    schema: str = "voicegauge/official-drift/2"
     comparisons: tuple[OfficialComparison, ...]
 
     def has_difference_at_least(self, level: DriftLevel) -> bool:
@@ -100,32 +104,34 @@ def find_official_document(contract: Contract, path_or_url: str | None = None) -
     return OfficialDocument(max(sources, key=lambda name: counts[name]), path_or_url)
 
 
-def compare_with_official_document(contract: Contract, official: OfficialDocument, path: Path) -> OfficialComparison:
+def compare_with_official_document(
+    contract: Contract, official_document: OfficialDocument, path: Path
+) -> OfficialComparison:
     """Compare the operations of `contract` with those of its official document.
 
     Args:
         contract: the contract.
-        official: the source of the contract that the document is.
-        path: the file that the document was saved in; reports show `official.url` instead.
+        official_document: name and URL of the official document.
+        path: the file in which the document was saved; reports show the URL instead of it.
 
     Raises:
         ContractError: the document cannot be read, or is not an OpenAPI 3 document.
     """
-    url = official.url
+    url = official_document.url
     described = _list_operation_keys(contract.document.data)
     document = read_document(path)  # without the files that it refers to
     report = compare_described_operations(contract.document.path, document, described)
     changes: dict[DifferenceKind | Literal["other"], list[DriftChange]] = {
-        "new": [],
-        "gone": [],
-        "different": [],
+        "addition": [],
+        "removal": [],
+        "changed value": [],
         "other": [],
     }
     for change in report.changes:
         if change.rule.startswith(_UNCOMPARED_RULE_PREFIXES):
             continue
         kind = _classify_difference(change)
-        taken = kind == "new" or _is_taken_from_source(contract, change.old_position, official.name)
+        taken = kind == "addition" or _is_taken_from_source(contract, change.old_position, official_document.name)
         changes[kind if taken else "other"].append(_replace_file_by_url(change, url))
     undescribed = [
         f"{method.upper()} {operation_path}"
@@ -134,23 +140,23 @@ def compare_with_official_document(contract: Contract, official: OfficialDocumen
     ]
     return OfficialComparison(
         provider=contract.id,
-        source=official.name,
+        source_name=official_document.name,
         url=url,
         contract=report.old,
-        official=msgspec.structs.replace(report.new, file=url),
+        official_document=msgspec.structs.replace(report.new, file=url),
         undescribed_operations=tuple(undescribed),
-        new=tuple(changes["new"]),
-        gone=tuple(changes["gone"]),
-        different=tuple(changes["different"]),
-        from_other_sources=tuple(changes["other"]),
+        additions=tuple(changes["addition"]),
+        removals=tuple(changes["removal"]),
+        changed_values=tuple(changes["changed value"]),
+        changes_from_other_sources=tuple(changes["other"]),
     )
 
 
 def _classify_difference(change: DriftChange) -> DifferenceKind:
     words = change.rule.split("-")
     if "added" in words or words[0] == "new":
-        return "new"
-    return "gone" if {"removed", "unset"} & set(words) else "different"
+        return "addition"
+    return "removal" if {"removed", "unset"} & set(words) else "changed value"
 
 
 def _is_taken_from_source(contract: Contract, position: FilePosition | None, source: str) -> bool:

@@ -28,24 +28,25 @@ def render_official_markdown(report: OfficialDriftReport) -> str:
 
 def _render_comparison(comparison: OfficialComparison) -> Iterator[str]:
     yield from (f"## {escape_markdown(comparison.provider)}", "")
-    if comparison.official is None:
+    if comparison.official_document is None:
         yield from (f"Not compared: {escape_markdown(comparison.problem or '')}", "")
         return
-    title, version = (escape_markdown(text) for text in (comparison.official.title, comparison.official.version))
+    document = comparison.official_document
+    title, version = (escape_markdown(text) for text in (document.title, document.version))
     counts = (
-        f"{len(comparison.gone)} gone, {len(comparison.different)} different, {len(comparison.new)} new, "
-        f"{len(comparison.from_other_sources)} from other sources"
+        f"{len(comparison.removals)} removed, {len(comparison.changed_values)} changed, "
+        f"{len(comparison.additions)} added, {len(comparison.changes_from_other_sources)} from other sources"
     )
     yield from (f"{title} {version} ({escape_markdown(comparison.url)}): {counts}.", "")
-    yield from _render_table("Gone: the official document no longer has it", comparison.gone)
-    yield from _render_table("Different: the official document states something else", comparison.different)
-    yield from _render_table("New: the contract does not have it", comparison.new)
+    yield from _render_table("Removed: the official document no longer has it", comparison.removals)
+    yield from _render_table("Changed: the official document states something else", comparison.changed_values)
+    yield from _render_table("Added: the contract does not have it", comparison.additions)
     if comparison.undescribed_operations:
         operations = ", ".join(escape_markdown(name) for name in comparison.undescribed_operations)
         yield from (f"Operations that may produce speech and are not in the contract: {operations}.", "")
-    if comparison.from_other_sources:
+    if comparison.changes_from_other_sources:
         yield from ("<details>", "<summary>Stated by the contract from other sources</summary>", "")
-        yield from _render_table("", comparison.from_other_sources)
+        yield from _render_table("", comparison.changes_from_other_sources)
         yield from ("</details>", "")
 
 
