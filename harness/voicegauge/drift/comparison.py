@@ -25,7 +25,8 @@ _COMPARISON_BY_INPUT_KINDS: dict[tuple[InputKind, InputKind], Callable[[Path, Pa
     ("contract", "recording"): lambda old, new, _: compare_recording_with_contract(old, new),
     ("recording", "recording"): compare_recording_files,
 }
-"""Comparison functions by the kinds of the older and the newer input. Their last argument is the contract folders."""
+"""The comparison function for each pair of kinds: of the older and of the newer input. The third argument of a function
+is the contract folders."""
 _MAX_NAMES_LISTED = 5
 """Largest number of contracts listed in an error message, so that the message stays on one line."""
 

@@ -32,10 +32,11 @@ _PATCHABLE_RULES = {
     "observed-field-undocumented",
     "observed-value-undocumented",
 }
-"""Ids of the rules whose changes can be documented by an addition to the contract."""
+"""Ids of the rules whose changes an addition to the contract can document."""
 _RULES_WITHOUT_ADDITION = {"observed-disputed-reading", "observed-infrastructure-headers"}
-"""Ids of the rules whose changes do not belong into the contract."""
+"""Ids of the rules whose changes need no addition to the contract, because they do not belong in it."""
 _REJECTION_REASON_BY_STATUS = {codes[0]: reason for reason, codes in STATUS_CODES_BY_REASON.items()} | {422: "invalid"}
+"""The rejection reason (`x-rejection-reason`) of a recorded error, by its HTTP status."""
 _MAX_EXAMPLE_BYTES = 2_000
 """Maximum size of a recorded error that becomes an example."""
 _HAR_ENTRY_POINTER_PATTERN = re.compile(r"/log/entries/(\d+)")
@@ -78,7 +79,10 @@ class ContractPatch:
         """Changes that no addition can document. A person has to decide about them."""
 
     def add_change(self, change: DriftChange) -> None:
-        """Add what documents `change` to the patch. If nothing can document it, add it to `unpatched_changes`."""
+        """Add what documents `change` to the patch.
+
+        If no addition can document it, append it to `unpatched_changes`.
+        """
         recorded_exchange = self._find_exchange(change)
         if change.rule not in _PATCHABLE_RULES or recorded_exchange is None or recorded_exchange.operation is None:
             self.unpatched_changes.append(change)
@@ -114,7 +118,7 @@ class ContractPatch:
         return next((one for one in self._traffic.exchanges if (one.file, one.entry_index) == key), None)
 
     def _add_documentation(self, change: DriftChange, recorded_exchange: RecordedExchange) -> bool:
-        """Add what documents a change. Return `False` if no addition can document it."""
+        """Add to the contract what documents a change. Return `False` if no addition can document it."""
         assert change.old_position is not None
         pointer, same = change.old_position.pointer, list_same_responses(self._traffic, recorded_exchange)
         if change.rule == "observed-status-undocumented":
@@ -138,7 +142,7 @@ class ContractPatch:
         return True
 
     def collect_undocumented_values(self, changes: Sequence[DriftChange]) -> None:
-        """Collect the values of each undocumented field in all operations that share its schema."""
+        """Collect the recorded values of each undocumented field, from all operations that share the field's schema."""
         for change in changes:
             recorded_exchange = self._find_exchange(change)
             if change.rule != "observed-field-undocumented" or recorded_exchange is None or change.old_position is None:
@@ -206,7 +210,7 @@ class ContractPatch:
         return {"document": self._source_name, "inferred": True}
 
     def _add_source(self) -> None:
-        """Add the recording to the sources of the contract, because the additions refer to it."""
+        """Add the recording to the sources that the contract lists, because the additions name it as their source."""
         compared = self._traffic.compared_input
         source = {"title": f"Recorded traffic ({compared.title})", "date": (compared.version or "1970-01-01")[:10]}
         self._editor.add_key("/x-provider/sources", self._source_name, source)

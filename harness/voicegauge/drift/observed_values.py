@@ -1,4 +1,4 @@
-"""Collects what all recordings show about one part of a contract, so that a proposed addition fits all of them."""
+"""Collects the values of all recordings at one place of a response, so that a proposed addition fits all of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from voicegauge.drift.traffic.reading import ANY_INDEX, RecordedExchange, Record
 
 
 def list_same_responses(traffic: RecordedTraffic, recorded_exchange: RecordedExchange) -> list[RecordedExchange]:
-    """Return the exchanges whose response has the same documented description, or the same undocumented status."""
+    """Return the exchanges whose responses have the same documented description or the same undocumented status."""
     return [other for other in traffic.exchanges if _get_response_key(other) == _get_response_key(recorded_exchange)]
 
 

@@ -1,4 +1,7 @@
-"""Adds to a document by appending actions to the overlay that describes it; the official document stays as it is."""
+"""Adds values to a document that an overlay extends, by appending actions to the overlay.
+
+The official document stays unchanged.
+"""
 
 from __future__ import annotations
 

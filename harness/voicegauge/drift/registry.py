@@ -39,7 +39,7 @@ class DriftRule(NamedTuple):
     id: str
     level: DriftLevel
     description: str
-    """One sentence about the newer input, without a period at the end: "A field was removed"."""
+    """One sentence about what the newer input has or lacks, without a period at the end: "A field was removed"."""
     comparison: DriftComparison
 
 

@@ -36,7 +36,7 @@ class ComparedInput(Record, frozen=True, kw_only=True):
     file: str
     title: str
     version: str
-    """The version of the document, or the dates on which the traffic was recorded."""
+    """The version that the document states, or the dates on which the traffic was recorded."""
     provider: str | None = None
     """Id of the provider; `None` if the document names none."""
 
@@ -63,7 +63,8 @@ class DriftChange(Record, frozen=True, kw_only=True):
     other_operations: tuple[str, ...] = ()
     """Ids of other operations with the same change, for example because they share the changed component."""
     use: str | None = None
-    """How a client uses the changed part, or that it does not; `None` if that is not known or makes no difference."""
+    """How one client uses the changed part, in words, or that it does not use it; `None` if that is unknown or does not
+    matter."""
 
     @property
     def fingerprint(self) -> str:
@@ -73,7 +74,7 @@ class DriftChange(Record, frozen=True, kw_only=True):
 
     @property
     def qualified_location(self) -> str:
-        """The operations and the changed part: "speak and 2 more: request body/text"."""
+        """The operations and the changed part in one text: "speak and 2 more: request body/text"."""
         more = f" and {len(self.other_operations)} more" if self.other_operations else ""
         location = self.location.replace("~1", "/").replace("~0", "~")  # as in a JSON pointer
         return f"{self.operation}{more}: {location}" if self.operation else location
@@ -100,7 +101,7 @@ class DriftReport(Record, frozen=True, kw_only=True):
     unused_baseline: tuple[str, ...] = ()
     """One line for each baseline entry that no longer matches any change."""
     unread_uses: tuple[str, ...] = ()
-    """One line for each file below a folder of `--uses` that is not a recording, with the reason."""
+    """One line, with the reason, for each file below a folder of `--uses` that could not be read as a recording."""
 
     @property
     def name(self) -> str:
@@ -163,7 +164,7 @@ def _format_message(description: str, value_by_placeholder: Mapping[str, str]) -
 def build_report(
     comparison: DriftComparison, old_input: ComparedInput, new_input: ComparedInput, changes: Iterable[DriftChange]
 ) -> DriftReport:
-    """Create a report, worst level first. A change in a component that several operations share is listed once."""
+    """Create a report with the worst changes first. A change of a component that operations share is listed once."""
     groups: dict[tuple[Any, ...], list[DriftChange]] = {}
     for change in changes:
         groups.setdefault(_build_identity_key(change), []).append(change)
@@ -176,7 +177,7 @@ def build_report(
 
 
 def _build_identity_key(change: DriftChange) -> tuple[Any, ...]:
-    """Return a key that is equal for changes that are the same change, found in several operations."""
+    """Return a key that is equal for the same change found in several operations."""
     if change.old_position is None and change.new_position is None:
         return (change.rule, change.operation, change.location, change.old_value, change.new_value)
     return (

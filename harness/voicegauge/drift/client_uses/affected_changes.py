@@ -1,4 +1,4 @@
-"""Lowers or raises the level of each change by what one client sends and reads."""
+"""Lowers or raises the level of each change, depending on what one client sends and reads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _PARAMETER_OR_HEADER_PATTERN = re.compile(
 _ABSENCE_RULE_PATTERN = re.compile(
     r"new-required-.*|.*-became-required(-with-default)?|request-parameter-default-value-.*|request-body-added-required"
 )
-"""Rules that affect a client that does not send the value; all others affect one that does."""
+"""Matches the ids of rules whose changes affect clients that do not send a value, such as a new required field. All
+other changes affect clients that send or read the value."""
 _REMOVAL_RULE_PATTERN = re.compile(r"response-.*-property-removed|(required|optional)-response-header-removed")
 
 
@@ -40,8 +41,8 @@ class _Effect(NamedTuple):
 def judge_changes(changes: Iterable[DriftChange], client_uses: ClientUses) -> Iterator[DriftChange]:
     """Yield the changes with the level that they have for one client.
 
-    A change of something that the client does not use becomes compatible. One that removes a value that the client
-    reads becomes breaking. Where the use is not known, the level stays.
+    A change of something that the client does not use becomes compatible. A change that removes a value which the
+    client reads becomes breaking. A change keeps its level if it is not known whether the client uses the changed part.
     """
     for change in changes:
         effect = _find_effect(change, client_uses)
@@ -102,7 +103,10 @@ def _find_effect_on_sender(operation_use: OperationUse, location: Location) -> _
 
 
 def _find_effect_of_absence(operation_use: OperationUse, location: Location) -> _Effect:
-    """Return the effect if a value must be sent now. It affects requests that have the object around it, but not it."""
+    """Return the effect of a value that must be sent now on a client.
+
+    Only requests that have the object around the value, but not the value, are affected.
+    """
     around = Location("body", pointer_tokens=location.pointer_tokens[:-1]) if location.pointer_tokens else None
     for request in operation_use.requests:
         if around is not None and request.find_overlap(around) is None:

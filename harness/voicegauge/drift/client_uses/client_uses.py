@@ -17,17 +17,17 @@ class SentValues(NamedTuple):
     """Where the values are stated: "uses.yaml:5", or "client.har, request 3"."""
 
     def find_overlap(self, location: Location) -> Location | None:
-        """Return the sent value that is at `location`, contains it or is inside of it; `None` if there is none."""
+        """Return a sent value that is at, around or inside `location`; `None` if there is none."""
         return next(iter(_iterate_overlapping_locations(self.locations, location)), None)
 
 
 @dataclass
 class OperationUse:
-    """What the client sends to one operation, and what it reads of its responses."""
+    """What the client sends to one operation, and what it reads of the operation's responses."""
 
     requests: list[SentValues] = field(default_factory=list)
     are_requests_complete: bool = True
-    """Whether `requests` has everything that the client sends."""
+    """Whether the client sends nothing that is not in `requests`."""
     source_by_read_location: dict[Location, str] | None = None
     """Where each value that the client reads is declared; `None` if it is not known what the client reads."""
 
@@ -42,7 +42,10 @@ class OperationUse:
         return self.source_by_read_location is not None
 
     def find_read_location(self, location: Location) -> tuple[Location, str] | None:
-        """Return a value that the client reads at, inside or around `location`, and where it is declared."""
+        """Return the location of a value that the client reads, and where it is declared; `None` if there is none.
+
+        The value is at, around or inside `location`.
+        """
         declared = self.source_by_read_location or {}
         found = next(iter(_iterate_overlapping_locations(declared, location)), None)
         return None if found is None else (found, declared[found])
@@ -55,12 +58,12 @@ class OperationUse:
 
 @dataclass
 class ClientUses:
-    """What one client uses of an API. An operation that it does not have is not called by the client."""
+    """What one client uses of an API. The client does not call operations that are not in it."""
 
     by_operation: dict[str, OperationUse] = field(default_factory=dict)
     """Uses by the `operationId`, or by method and path of an operation without one: "GET /voices"."""
     unread_files: list[str] = field(default_factory=list)
-    """Files of folders that are not recordings, with the reason. It is not known what they would show."""
+    """Files of folders that are not recordings, each with the reason. They might show more uses."""
 
     def get_or_add_operation_use(self, operation: str) -> OperationUse:
         """Return the use of an operation, which is created if it is missing."""

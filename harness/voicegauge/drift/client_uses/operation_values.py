@@ -37,9 +37,10 @@ class OperationValues:
         self._path = template.path
 
     def has_location(self, location: Location, *, is_request: bool) -> bool:
-        """Whether the document has the location, or leaves open what is there, as with an object without properties.
+        """Whether the document has a value at the location, or does not say which values are there.
 
-        The bodies of errors are often left open. They do not count as having everything.
+        A document does not say it if it has an object without listed properties. The bodies of errors are often such
+        objects; they do not count as having every value.
         """
         if location.is_in_body:
             schemas = self._list_body_schemas(is_request=is_request)
@@ -57,7 +58,10 @@ class OperationValues:
         return location.name.partition("[")[0] in names or location.name in names
 
     def list_sibling_locations(self, location: Location, *, is_request: bool) -> list[str]:
-        """Return the locations that the document has, of those where `location` could be."""
+        """Return the documented locations beside `location`: fields of the same object, or other parameters.
+
+        If the document does not have the object, the fields of its nearest documented parent are returned.
+        """
         if not location.is_in_body:
             return [
                 f"{location.kind}.{name}" for name in self._list_parameter_names(location.kind, is_request=is_request)
@@ -164,7 +168,7 @@ class OperationValues:
 
 
 def _build_default_schema(media_type: str) -> dict[str, Any]:
-    """Return what applies to a body without a schema: only some media types have values inside."""
+    """Return the schema of a body without a documented one: any value for JSON and forms, a text for other types."""
     has_values = media_type == "*/*" or is_json(media_type) or is_form(media_type)
     return {} if has_values else {"type": "string"}
 
@@ -187,7 +191,7 @@ def _iterate_children(schema: dict[str, Any], token: str) -> Iterator[Any]:
 
 
 def _is_match(pattern: str, name: str) -> bool:
-    """Whether a name matches a pattern of the document; also if the pattern is not one of Python."""
+    """Whether a name matches a pattern of the document. A pattern that Python cannot read matches every name."""
     try:
         return re.search(pattern, name) is not None
     except re.error:

@@ -14,7 +14,7 @@ from voicegauge.files import open_file
 from voicegauge.formats import MAX_DOCUMENT_BYTES, Document, read_document
 
 VOICEGAUGE_CLIENT = "voicegauge"
-"""Stands for the client of voicegauge, which sends and reads what the `x-` keys of the contract name."""
+"""A source that stands for the client of voicegauge, which sends and reads what the `x-` keys of the contract name."""
 _DECLARATION_SUFFIXES = (".yaml", ".yml")
 _DECLARATION_HINT = "declare below operations what the client sends and reads, or name a recording"
 _RECORDING_KEYS = {"interactions", "http_interactions", "log"}
@@ -55,7 +55,7 @@ def load_client_uses(sources: Sequence[str], document: Document, new_document: D
 
 
 def _add_uses_of_file(client_uses: ClientUses, file: Path, matcher: OperationMatcher, *, skips_unreadable: bool) -> int:
-    """Add what a recording shows, and return the number of its requests to the API."""
+    """Add what the client sends in a recording, and return the number of its requests to the API."""
     try:
         return add_recorded_uses(client_uses, file, matcher)
     except DataError as error:

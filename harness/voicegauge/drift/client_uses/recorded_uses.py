@@ -28,7 +28,7 @@ MAX_DEPTH = 50
 
 
 class OperationTemplate(NamedTuple):
-    """An operation of an OpenAPI document, and the URLs at which it is reached."""
+    """An operation of an OpenAPI document, with a pattern of the URLs that call it."""
 
     operation: str
     """The `operationId`, or method and path of an operation without one."""
@@ -83,7 +83,7 @@ def _iterate_templates(document: dict[str, Any]) -> Iterator[OperationTemplate]:
 
 
 def _build_server_pattern(server: dict[str, Any]) -> str:
-    """Return a pattern for the URL of a server; a URL without a host may have any."""
+    """Return a pattern for the URL of a server. A server URL without a host matches any host."""
     url = str(server.get("url", "/")).rstrip("/")
     return _build_template_pattern(url) if "//" in url else "[a-z]+://[^/]+" + _build_template_pattern(url)
 
@@ -94,7 +94,7 @@ def _build_template_pattern(template: str) -> str:
 
 
 def add_recorded_uses(client_uses: ClientUses, path: Path, matcher: OperationMatcher) -> int:
-    """Add what a recording shows, and return the number of its requests to operations of the API.
+    """Add what the client sends in a recording, and return the number of its requests to operations of the API.
 
     Raises:
         DataError: the recording cannot be read.

@@ -1,4 +1,4 @@
-"""Finds the keys of the grammar whose locations are in requests."""
+"""Finds the keys of the contract grammar whose values are locations in requests."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ ANY_KEY = "*"
 
 
 def iterate_request_key_paths(record_by_key: Mapping[str, type[Any]]) -> Iterator[tuple[str, ...]]:
-    """Yield the path of each key of the grammar whose value is a location in a request; `ANY_KEY` stands for a name.
+    """Yield the path of each key of the contract grammar whose value is a location in a request.
 
-    A path begins with an `x-` key, and leaves out a last `at`.
+    A path begins with an `x-` key. `ANY_KEY` in it stands for any name, and a final key `at` is left out.
 
     Args:
         record_by_key: the records of the grammar by `x-` key.

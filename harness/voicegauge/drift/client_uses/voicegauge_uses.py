@@ -1,4 +1,4 @@
-"""Finds what voicegauge itself sends and reads: the locations that the `x-` keys of a contract name."""
+"""Finds what voicegauge itself sends and reads, from the locations that the `x-` keys of a contract name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from voicegauge.drift.client_uses.request_keys import ANY_KEY, iterate_request_k
 from voicegauge.formats import Location, parse_location
 
 _REQUEST_KEYS = tuple(dict.fromkeys(iterate_request_key_paths({**OPERATION_RECORDS, **ROOT_RECORDS})))
-"""The keys below which a contract names locations in requests, from an `x-` key on. All others are in responses."""
+"""Paths of the keys, starting with an `x-` key, under which a contract names locations in requests. Locations under any
+other key are in responses."""
 
 
 class _StatedLocation(NamedTuple):
@@ -21,9 +22,11 @@ class _StatedLocation(NamedTuple):
 
 
 def add_voicegauge_uses(client_uses: ClientUses, matcher: OperationMatcher) -> None:
-    """Add what voicegauge sends and reads. As one operation may state locations of another, each counts for all.
+    """Add what voicegauge sends to and reads from each operation that has an `x-` key.
 
-    It also sends values that no `x-` key names, such as required ones, so that it is not known what it does not send.
+    A location counts for all of these operations, because an `x-` key of one operation may name locations of another.
+    The requests count as incomplete, because voicegauge also sends values that no `x-` key names, such as required
+    ones.
     """
     document = matcher.document
     stated = set(_iterate_stated_locations(document.data, ()))
@@ -42,7 +45,7 @@ def add_voicegauge_uses(client_uses: ClientUses, matcher: OperationMatcher) -> N
 def _iterate_stated_locations(value: Any, keys: tuple[str, ...]) -> Iterator[_StatedLocation]:
     """Yield the locations that `x-` keys state in a part of a document.
 
-    `keys` is the path of the part from the `x-` key that contains it; empty outside of `x-` keys.
+    `keys` are the keys that lead from an `x-` key to the part, the `x-` key first; empty if the part is in no `x-` key.
     """
     if isinstance(value, dict):
         for key, item in value.items():

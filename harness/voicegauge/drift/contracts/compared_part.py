@@ -1,4 +1,4 @@
-"""Keeps track of the part of two documents that is being compared, and creates changes of that part."""
+"""Describes the part of two documents that is being compared, and creates changes that name this part."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from voicegauge.drift.report import DriftChange, build_change
 
 @dataclass(frozen=True)
 class ComparedPart:
-    """A part of an operation that is compared in both documents."""
+    """The part of an operation, or of the whole API, that is being compared in both documents."""
 
     operation: str | None = None
-    """The `operationId`, or the method and the path of an operation without one."""
+    """The `operationId`, or the method and the path of an operation without one; `None` for the whole API."""
     location: str = ""
-    """The part of the operation: "request body#/text"."""
+    """The part of the operation: "request body#/text". Empty for the operation as a whole."""
     is_callback: bool = False
     """Whether the provider sends the request and the client responds."""
     is_text: bool = False
@@ -27,16 +27,17 @@ class ComparedPart:
     old_normalizer: SchemaNormalizer = field(default_factory=SchemaNormalizer, repr=False)
     new_normalizer: SchemaNormalizer = field(default_factory=SchemaNormalizer, repr=False)
     keys_of_unchanged_schema_pairs: set[tuple[str, bool, str, str]] = field(default_factory=set, repr=False)
-    """Kind, `is_text` and both pointers of schemas without changes, so that shared components are compared once."""
+    """Keys of the pairs of schemas that were compared without finding a change, so that components which several
+    operations share are compared once. A key has the kind of the schema, `is_text` and both pointers."""
 
     def create_nested_part(self, location_suffix: str) -> ComparedPart:
-        """Return the scope of a part of this scope, with `location_suffix` appended to the location."""
+        """Return a part inside this one, whose location ends with `location_suffix`."""
         return replace(self, location=f"{self.location}{location_suffix}")
 
     def build_change(
         self, rule: str, old_node: DocumentNode | None, new_node: DocumentNode | None, /, **values: Any
     ) -> DriftChange:
-        """Create a change of the part that this scope describes.
+        """Create a change of this part.
 
         Args:
             rule: the id of the rule.

@@ -57,7 +57,7 @@ def compare_contracts(old_path: Path, new_path: Path, client_use_sources: Sequen
 def compare_described_operations(
     contract: Path, official: Document, operations: Collection[OperationKey]
 ) -> DriftReport:
-    """Compare only some operations of a contract with a document of a stranger.
+    """Compare some operations of a contract with the same operations of an official document.
 
     Args:
         contract: the path of the contract.

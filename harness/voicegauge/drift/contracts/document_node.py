@@ -14,12 +14,13 @@ from voicegauge.drift.report import FilePosition
 from voicegauge.formats import MISSING, Document, escape_pointer_token, read_pointer, unescape_pointer_token
 
 MAX_REFERENCES_FOLLOWED = 100
-"""Largest number of references in a row. Real documents have fewer, so more are most likely a circle."""
+"""Largest number of references that are followed one after the other. Real documents have fewer; more are most likely a
+cycle."""
 
 
 @dataclass(frozen=True)
 class DocumentNode:
-    """A JSON pointer into a document, with the value there; `value` is `MISSING` if the document has no such value."""
+    """A JSON pointer into a document, and the value there, which is `MISSING` if the document has no such value."""
 
     document: Document = field(repr=False, compare=False)
     pointer: str
@@ -32,7 +33,10 @@ class DocumentNode:
 
     @property
     def position(self) -> FilePosition:
-        """The position in the file. If the value is missing, the line is that of the nearest parent that exists."""
+        """The file and line of the value.
+
+        If the value is missing, the line is that of the nearest parent that exists.
+        """
         position = self.document.find_position(self.pointer)
         return FilePosition(file=str(position.path), line=position.line, pointer=self.pointer)
 
@@ -70,7 +74,7 @@ class DocumentNode:
         raise self.document.build_error(self.pointer, "the references from here lead in a circle")
 
     def find_reference_target(self) -> DocumentNode:
-        """Return the node to which this node points; the value of this node is the text of a `$ref`.
+        """Return the node that a reference points to. The value of this node is the text of a `$ref`.
 
         Raises:
             ContractError: the reference points to nothing or out of the document.

@@ -51,7 +51,7 @@ from voicegauge.drift.report import DriftChange
 from voicegauge.formats import MISSING, encode_location
 
 _FactsByExtensionKey = Mapping[str, tuple[type[Any], Sequence[ExtensionFact]]]
-"""For each `x-` key: the class of its record, and the facts that are compared."""
+"""For each `x-` key: the class of the record that its value is read as, and the facts that are compared."""
 
 _OPERATION_EXTENSIONS: _FactsByExtensionKey = {
     "x-speech": (SpeechSpec, SPEECH_FACTS),
@@ -73,7 +73,8 @@ _DOCUMENT_EXTENSIONS: _FactsByExtensionKey = {
     "x-limits": (LimitsSpec, LIMITS_FACTS),
 }
 _KEYS_WITH_DEFAULT = ("x-limits", "x-key")
-"""Keys that mean the same as an empty one if they are missing: adding a part of one is a change of that part."""
+"""Extension keys that may be left out: a missing key is compared as one without entries, so that each entry that only
+one contract has is a change of its own."""
 _SECURITY_SCHEME_EXTENSIONS: _FactsByExtensionKey = {"x-key": (KeySpec, KEY_FACTS)}
 
 
@@ -177,7 +178,10 @@ def _compare_fact(
     old_version: _FactVersion,
     new_version: _FactVersion,
 ) -> Iterator[DriftChange]:
-    """Follow the remaining `remaining_keys` of a fact's path. The key `*` means every key that both versions have."""
+    """Compare a fact at the keys of its path that are left.
+
+    The key `*` stands for every key that both contracts have.
+    """
     if not remaining_keys:
         yield from _compare_fact_versions(compared_part, fact, old_version, new_version)
         return
@@ -210,7 +214,7 @@ def _compare_fact_versions(
 
 
 def _classify_difference(comparison: FactComparison, old_value: Any, new_value: Any) -> str:
-    """Return the end of the id of the rule that reports the difference; empty if there is no difference."""
+    """Return the end of the id of the rule that reports the difference between two values; empty if they are equal."""
     if comparison == "flag":  # a flag that is not documented is false
         return "" if (old_value is True) == (new_value is True) else "began" if new_value is True else "ended"
     if old_value is MISSING or new_value is MISSING:

@@ -43,7 +43,7 @@ _FACT_TABLES = (
 
 
 def build_rules() -> Iterable[DriftRule]:
-    """Return all rules for extensions. Facts with the same `rule_id_prefix` share their rules."""
+    """Return all rules about extensions. Facts with the same `rule_id_prefix` share their rules."""
     found = {}
     for fact in (fact for table in _FACT_TABLES for fact in table):
         for difference, level in fact.level_by_difference.items():

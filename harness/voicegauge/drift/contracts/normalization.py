@@ -92,7 +92,11 @@ class SchemaNormalizer:
         return _convert_nullable(schema)
 
     def _simplify_branches(self, schema: NormalizedSchema, branch_keyword: str) -> NormalizedSchema:
-        """Replace a null branch by `nullable`, a single branch by its keywords, and branches of types by one `type`."""
+        """Replace branches by keywords that mean the same.
+
+        A branch that allows only null becomes `nullable`, a single branch becomes its keywords, and branches that only
+        have a type become one list of types.
+        """
         branches = schema.schema_lists[branch_keyword]
         is_recursive = any(_list_pointers(branch) in self._in_progress for branch in branches)
         if len(self._in_progress) > MAX_SCHEMA_NESTING or is_recursive:
@@ -159,7 +163,7 @@ def _list_pointers(applied_schemas: AppliedSchemas) -> _SchemaPointers:
 
 
 def _iterate_schema_objects(applied_schemas: AppliedSchemas) -> Iterator[NormalizedSchema]:
-    """Yield all schema objects that apply: those given, what their references point to, and the parts of `allOf`.
+    """Yield all schema objects that apply: `applied_schemas`, what their references point to, and parts of `allOf`.
 
     Raises:
         ContractError: a schema leads back to itself, so that it has no end.
@@ -206,7 +210,7 @@ def _convert_nullable(schema: NormalizedSchema) -> NormalizedSchema:
 
 
 def _is_any_nullable(branches: list[NormalizedSchema]) -> bool | None:
-    """Whether null is valid in any branch; `None` if no branch is known to allow null but some may allow it."""
+    """Return whether any branch allows null; `None` if no branch surely allows it and some branch may allow it."""
     nullability = {branch.is_nullable for branch in branches}
     return True if True in nullability else None if None in nullability else False
 

@@ -36,9 +36,10 @@ PLAIN_KEYWORDS = (
 ANNOTATION_KEYWORDS = ("readOnly", "writeOnly", "deprecated", "default", "x-advice", "x-sunset")
 """Keywords that describe a property but do not restrict its values. In a merge, the outer schema's value is kept."""
 SIBLING_DEPENDENT_KEYWORDS = ("additionalProperties", "unevaluatedProperties", "unevaluatedItems")
-"""Keywords whose effect depends on the properties or items next to them, so that merging would change them."""
+"""Keywords whose effect depends on other keywords of the same schema object, such as `additionalProperties` on
+`properties`, so that merging two schema objects would change what they mean."""
 INTERDEPENDENT_KEYWORDS = ("if", "then", "else", "not", "contains", "minContains", "maxContains")
-"""Keywords that affect each other in a schema object. Those of two schema objects must therefore not be mixed."""
+"""Keywords that change each other's effect, so that those of two schema objects cannot be put into one."""
 
 _VALUE_WITHOUT_EFFECT_BY_KEYWORD: Mapping[str, Any] = {
     **dict.fromkeys(("minLength", "minItems", "minProperties"), 0),
@@ -180,7 +181,7 @@ def _remove_empty_entries(mapping: Mapping[str, _ValueT]) -> dict[str, _ValueT]:
 
 
 def has_single_branch(node: DocumentNode, key: str) -> bool:
-    """Whether `key` is an `anyOf` or `oneOf` with one branch, which then always applies."""
+    """Whether the schema has `key`, an `anyOf` or `oneOf`, with only one branch, which then always applies."""
     value = node.get_value(key)
     return key in ("anyOf", "oneOf") and isinstance(value, list) and len(value) == 1
 

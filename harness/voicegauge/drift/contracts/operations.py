@@ -35,16 +35,20 @@ class DocumentOperation(NamedTuple):
 
     @property
     def parameter_owners(self) -> ParameterOwners:
-        """The path, the path item and the operation itself. All of them may define parameters of the operation."""
+        """The path, the path item and the operation, all three of which may define parameters of the operation."""
         return self.path, self.path_item, self.node
 
 
 OperationKey = tuple[str, str]
-"""The path, without the names of its parameters, and the method."""
+"""What identifies an operation in both documents: its path, in which the names of parameters are left out, and its
+method."""
 
 
 def build_operation_key(path: str, method: str) -> OperationKey:
-    """Return what identifies an operation; without names of path parameters, which do not change its URLs."""
+    """Return the path without the names of its parameters, and the method: they identify an operation.
+
+    Names of path parameters are left out because they do not change the URLs of an operation.
+    """
     return re.sub(r"\{[^}]*\}", "{}", path), method
 
 
@@ -195,7 +199,7 @@ def _find_own_servers(operation: DocumentOperation) -> DocumentNode | None:
 def compare_servers(
     compared_part: ComparedPart, old_node: DocumentNode, new_node: DocumentNode
 ) -> Iterator[DriftChange]:
-    """Yield a change for each server URL that was added or removed."""
+    """Yield a change for each server URL that only one of the two nodes lists."""
     old_servers, new_servers = _map_servers_by_url(old_node), _map_servers_by_url(new_node)
     for url, node in old_servers.items():
         if url not in new_servers:

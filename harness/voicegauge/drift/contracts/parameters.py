@@ -22,7 +22,7 @@ _TYPE_RULES = {"request-parameter-type-changed", "request-parameter-list-of-type
 """Rules about a type that no longer includes the older values."""
 
 ParameterOwners = tuple[str, DocumentNode, DocumentNode]
-"""The path, the path item and the operation."""
+"""A path, its path item and an operation, all three of which may define parameters of the operation."""
 
 
 class _ParameterVersion(NamedTuple):
@@ -149,7 +149,7 @@ def _compare_parameter(
 def _accepts_one_value(
     compared_part: ComparedPart, old_parameter: _ParameterVersion, new_parameter: _ParameterVersion
 ) -> bool:
-    """Whether a single value became a list in which each value is sent as `name=value`, as the single value was."""
+    """Whether a parameter became a list that also accepts the older form: a single `name=value`."""
     schema = new_parameter.schema.resolve_references()
     types = schema.get_value("type")
     is_list = types == "array" or (isinstance(types, list) and all(one in ("array", "null") for one in types))

@@ -130,7 +130,7 @@ RULE_NAME_BY_BRANCH_KEYWORD = {"oneOf": "one-of", "anyOf": "any-of", "allOf": "a
 
 
 class _SchemaChange(NamedTuple):
-    """A change of a schema that has a rule for every kind of schema."""
+    """A kind of change of a schema, for which each kind of schema has a rule."""
 
     rule_id_suffix: str
     effect: SchemaChangeEffect
@@ -207,7 +207,7 @@ _LEVEL_BY_EFFECT = {
     True: {_NARROWS: DriftLevel.BREAKING, _WIDENS: DriftLevel.COMPATIBLE},
     False: {_NARROWS: DriftLevel.COMPATIBLE, _WIDENS: DriftLevel.BREAKING},
 }
-"""Levels of changes. The outer key says whether the client sends the value, the inner key is the effect."""
+"""Levels of changes, by whether the client sends the value and then by the effect of the change."""
 _LEVEL_EXCEPTIONS = (
     (r"request-.*-(max|min)(-length|-items|-properties|-contains)?-set", DriftLevel.POSSIBLY_BREAKING),
     (r"request-.*-pattern-changed", DriftLevel.POSSIBLY_BREAKING),
@@ -219,13 +219,15 @@ _LEVEL_EXCEPTIONS = (
     (r"request-parameter-default-value-.*", DriftLevel.BREAKING),
     (r"request-parameter-property-type-changed", DriftLevel.POSSIBLY_BREAKING),
 )
-"""Exceptions from `_LEVEL_BY_EFFECT`, for rules of oasdiff and similar rules. A pattern matches a whole rule id."""
+"""Patterns of rule ids whose level differs from `_LEVEL_BY_EFFECT`, because oasdiff gives such rules this level. A
+pattern matches a whole rule id."""
 _OASDIFF_ID_BY_RULE_ID = {"response-body-enum-value-removed": "response-mediatype-enum-value-removed"}
-"""Ids of oasdiff that do not follow the pattern of its other ids, by the id that the pattern would give."""
+"""Rule ids that oasdiff spells differently from what the names of the schema kind and the change would give."""
 SCHEMA_KINDS_WITH_SUNSET_RULE = ("request-property", "response-property")
-"""Kinds for which a deprecation with a date of removal (`x-sunset`) has a rule of its own."""
+"""Kinds of schemas that have a rule for a deprecation with a date of removal (`x-sunset`)."""
 _SCHEMA_KINDS_WITHOUT_TYPE_SPECIALIZED_RULE = ("request-body", "request-property", "request-parameter")
-"""Kinds for which oasdiff reports fewer allowed types as type-changed."""
+"""Kinds of schemas without a rule of their own for fewer allowed types: as in oasdiff, the rule `type-changed` reports
+them."""
 
 
 def build_rule_id(schema_kind: SchemaKind, rule_id_suffix: str) -> str:
@@ -249,7 +251,7 @@ def _build_keyword_rules() -> Iterator[DriftRule]:
 
 
 def _has_own_rule(schema_kind: SchemaKind, rule_id_suffix: str) -> bool:
-    """Whether the change has a rule of its own for this kind, because oasdiff distinguishes it there."""
+    """Whether a kind of schema has a rule for this change. oasdiff has some rules for certain kinds only."""
     if rule_id_suffix == "type-specialized":
         return schema_kind.rule_id_prefix not in _SCHEMA_KINDS_WITHOUT_TYPE_SPECIALIZED_RULE
     if rule_id_suffix == "type-compatible":

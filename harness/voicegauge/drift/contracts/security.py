@@ -24,7 +24,8 @@ class _SecurityRequirement(NamedTuple):
 
 
 _SecurityAlternatives = dict[frozenset[bytes], _SecurityRequirement]
-"""The alternatives by their security schemes. An empty set of schemes allows requests without authentication."""
+"""The alternatives that a `security` list offers, by the set of security schemes that each requires. The empty set
+stands for requests without authentication."""
 
 
 def compare_security(
@@ -103,7 +104,7 @@ def _read_requirements(security: DocumentNode, root: DocumentNode, document_root
 
 
 def _identify_scheme(name: str, root: DocumentNode, document_roots: NodePair) -> bytes:
-    """Identify a security scheme by its name if both documents have that name, otherwise by its content.
+    """Return the name of a security scheme if both documents have that name, otherwise its content.
 
     Therefore, a scheme that was only renamed is not reported as a change.
     """

@@ -1,4 +1,4 @@
-"""Compares what a contract takes from a provider's official document with the current version of that document."""
+"""Compares contracts with the current versions of the official documents from which they were written."""
 
 from voicegauge.drift.official.comparison import (
     OfficialComparison,

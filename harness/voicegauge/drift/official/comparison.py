@@ -80,7 +80,7 @@ class OfficialDriftReport(Record, frozen=True, kw_only=True):
 
     @property
     def has_unread_document(self) -> bool:
-        """Whether a document could not be read."""
+        """Whether an official document could not be read."""
         return any(one.problem is not None for one in self.comparisons)
 
 
@@ -160,7 +160,7 @@ def _classify_difference(change: DriftChange) -> DifferenceKind:
 
 
 def _is_taken_from_source(contract: Contract, position: FilePosition | None, source: str) -> bool:
-    """Whether `source` states what is at `position`: the nearest enclosing `x-source` names it, and is not inferred."""
+    """Whether the nearest `x-source` around `position` names `source`, and not as inferred."""
     node: Any = contract.document.data
     reference = None
     for token in (position.pointer if position is not None else "").split("/")[1:]:

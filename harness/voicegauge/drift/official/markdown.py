@@ -10,13 +10,14 @@ from voicegauge.drift.report import DriftChange
 from voicegauge.outputs import escape_markdown
 
 MAX_ROWS_PER_SECTION = 40
-"""Largest number of rows, so that the summary of all contracts fits into an issue. JSON has all differences."""
+"""Largest number of differences per table, so that the summary of all contracts fits into an issue. JSON has all of
+them."""
 
 
 def render_official_markdown(report: OfficialDriftReport) -> str:
-    """Render one section for each contract. What the contract has from other sources is collapsed.
+    """Render one section for each contract. Differences from other sources are in a collapsed part.
 
-    The text has no dates and no lines of the official documents, so that it only changes if the differences do.
+    The text has no dates and no line numbers of the official documents, so that it changes only if the differences do.
     """
     lines = ["# Contracts and official documents", ""]
     for comparison in report.comparisons:

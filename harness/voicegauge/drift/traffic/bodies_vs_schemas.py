@@ -25,7 +25,8 @@ from voicegauge.recording import MASK
 _MAX_SCHEMA_ERRORS = 20
 """Largest number of schema errors reported per body, because every entry of a long list may have the same error."""
 _PROPERTY_KEYWORDS = ("additionalProperties", "unevaluatedProperties", "patternProperties", "false")
-"""Keywords whose schema errors are not reported, because undocumented fields are reported instead."""
+"""Keywords that reject properties. Their schema errors are left out, because undocumented fields are reported instead.
+"""
 _RULE_BY_KEYWORD = {
     "type": "observed-type-undocumented",
     "enum": "observed-value-undocumented",

@@ -20,7 +20,9 @@ def find_contract_position(contract: Contract, pointer: str) -> FilePosition:
 def build_contradiction(
     recorded_exchange: RecordedExchange, rule_id: str, location: str, *, pointer: str, exchange_part: str, value: Any
 ) -> DriftChange:
-    """Create a change for a contradiction. If the contract records it as disputed, use the rule for disputed readings.
+    """Create a change for traffic that contradicts its contract.
+
+    If the contract records both readings as disputed, the rule for disputed readings is used.
 
     Args:
         recorded_exchange: the exchange that contradicts the contract.

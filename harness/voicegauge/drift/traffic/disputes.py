@@ -1,4 +1,4 @@
-"""Finds out whether a contradiction is disputed: the contract records that another document agrees with the traffic."""
+"""Finds out whether a contradiction is disputed: whether another document in the contract agrees with the traffic."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _CHECK_RULES_BY_DRIFT_RULE = {
     "observed-state-undocumented": ("job-state-unknown",),
     "observed-transition-undocumented": ("job-transition-illegal",),
 }
-"""The equivalent check rules of each drift rule. They are needed because disputes name check rules."""
+"""Ids of the equivalent check rules for each drift rule, because disputes in contracts name check rules."""
 _BODY_CHECK_RULES = ("response-schema", "error-shape", "job-completed-without-output")
 
 
 def is_disputed(recorded_exchange: RecordedExchange, rule_id: str, pointer: str) -> bool:
-    """Whether a recorded dispute covers what `rule_id` reports.
+    """Whether the contract has a dispute about what the drift rule `rule_id` reports.
 
     Args:
         recorded_exchange: the exchange that contradicts the contract.

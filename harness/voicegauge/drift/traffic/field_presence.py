@@ -18,7 +18,7 @@ from voicegauge.formats import escape_pointer_token
 
 
 class _FieldCounts(NamedTuple):
-    """Number of times that one field is present in one case, in the older and in the newer recording."""
+    """How often one field occurs in the responses of one case, in the older and in the newer recording."""
 
     old_field_count: int
     old_object_count: int

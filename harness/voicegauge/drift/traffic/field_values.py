@@ -27,13 +27,13 @@ _MIN_VALUES_NEVER_NULL = 4
 _SCALAR_TYPES = ("string", "number", "boolean")
 
 FindDocumentedValues = Callable[[str], frozenset[JsonScalar]]
-"""A function that takes the path of a field and returns the values that the contract lists for the field."""
+"""A function that takes the path of a field and returns the values that the contract lists for it."""
 
 _ValuesWithExchangesByCase = dict[CaseKey, list[tuple[FlattenedValue, RecordedExchange]]]
 
 
 class _FieldValues(NamedTuple):
-    """The old and the new values of one field, grouped by case; each with the exchange in which it was found."""
+    """The older and the newer values of one field by case, each with the exchange in which it was found."""
 
     old_values_by_case: _ValuesWithExchangesByCase
     new_values_by_case: _ValuesWithExchangesByCase
@@ -117,7 +117,7 @@ _ScalarsByCase = dict[CaseKey, frozenset[JsonScalar]]
 
 
 def _split_field_values(field_values: _FieldValues) -> dict[str, tuple[_ScalarsByCase, _ScalarsByCase]]:
-    """Return the older and the newer values of each part of a field. A value that is not a URL has only one part."""
+    """Return the values of each part of a field. A URL has several parts, any other value has one."""
     found: dict[str, tuple[_ScalarsByCase, _ScalarsByCase]] = {}
     for index, side in enumerate((field_values.old_values_by_case, field_values.new_values_by_case)):
         for case, values in side.items():

@@ -22,7 +22,7 @@ CONNECTION_HEADERS = frozenset({"connection", "content-length", "date", "keep-al
 def compare_headers(
     response_context: ResponseContext, response_pairs: Sequence[PairedResponses]
 ) -> Iterator[DriftChange]:
-    """Yield a change for each header that was removed, was added, or has another value."""
+    """Yield a change for each header that was added or removed, or whose values changed."""
     responses = [
         recorded_exchange for pair in response_pairs for recorded_exchange in (*pair.old_exchanges, *pair.new_exchanges)
     ]

@@ -11,7 +11,7 @@ from voicegauge.drift.traffic.reading import ConversationPair, RecordedExchange,
 from voicegauge.formats import Location
 
 _ExchangeByStatePair = dict[tuple[str, str], RecordedExchange]
-"""Pairs of an earlier and a later state of one job, each with an exchange that reports the later state."""
+"""For each pair of successive states of a job: an exchange that reports the later one."""
 
 
 def compare_job_states(conversation_pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
@@ -45,7 +45,7 @@ def _compare_final_states(conversation_pair: ConversationPair, reported_states: 
 
 
 def _find_exchange_with_final_state(conversation: Sequence[RecordedExchange]) -> RecordedExchange | None:
-    """Return the exchange that reports the last state of the job; `None` if the job was still in progress.
+    """Return the exchange that reports the terminal state of a job; `None` if the recording ends before the job.
 
     An undocumented state counts as terminal, because nothing is known about it.
     """

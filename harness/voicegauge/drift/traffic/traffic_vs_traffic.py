@@ -31,7 +31,7 @@ from voicegauge.formats import read_pointer, unescape_pointer_token
 
 
 def compare_traffic(old_traffic: RecordedTraffic, new_traffic: RecordedTraffic) -> DriftReport:
-    """Compare the traffic of one provider with older traffic. Both are interpreted with the same contract.
+    """Compare the newer traffic of one provider with older traffic, both interpreted with the same contract.
 
     Requests are matched by operation and by their values. Values of responses are compared only if the provider defines
     them. Ids, times, signed URLs and counters are left out; they are recognized because they change with every request.

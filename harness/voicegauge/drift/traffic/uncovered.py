@@ -22,7 +22,10 @@ from voicegauge.recording import MASK
 
 
 def find_uncovered_parts(traffic: RecordedTraffic) -> Iterator[DriftChange]:
-    """Yield a change for each operation, status, media type, header, field, value and job state that is not covered."""
+    """Yield a change for each documented part that traffic does not show.
+
+    Parts are operations, statuses, media types, headers, fields, values and job states.
+    """
     by_operation: dict[str, list[RecordedExchange]] = defaultdict(list)
     for recorded_exchange in traffic.exchanges:
         by_operation[recorded_exchange.operation_id].append(recorded_exchange)

@@ -1,8 +1,8 @@
-"""The facts of each `x-` extension that two contracts are compared by, in tables with one row per fact.
+"""Tables of the facts that are compared for each `x-` extension of two contracts, with one row per fact.
 
 A row names a value in the record of an extension (`voicegauge.contract.extension`), how two such values are compared,
-and the level of each kind of difference. Values without a row are not compared: these are titles, sources and
-everything that only the emulator uses.
+and the level of each kind of difference. Values without a row are not compared: titles, sources and everything that
+only the emulator uses.
 """
 
 from voicegauge.drift.contracts.extension_facts.audio_and_price_facts import PRICING_FACTS

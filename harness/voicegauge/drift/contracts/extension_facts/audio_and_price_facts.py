@@ -18,7 +18,7 @@ from voicegauge.drift.contracts.extension_facts.extension_fact import (
 
 
 def build_price_facts(fact_path: str) -> tuple[ExtensionFact, ...]:
-    """Return the facts of the price at `fact_path` in a record; an empty path means the record itself."""
+    """Return the facts about a price. `fact_path` is the path of the price in a record; empty for the record itself."""
     prefix = f"{fact_path}/" if fact_path else ""
     return (
         build_presence_fact(fact_path, "price", "The price", (P, P)),
@@ -82,7 +82,7 @@ def build_price_facts(fact_path: str) -> tuple[ExtensionFact, ...]:
 
 
 def build_audio_facts(fact_path: str, rule_id_prefix: str) -> tuple[ExtensionFact, ...]:
-    """Return the facts of the audio at `fact_path` in a record; `rule_id_prefix` begins the ids of their rules."""
+    """Return the facts about audio at `fact_path` in a record; the ids of their rules begin with `rule_id_prefix`."""
     return (
         build_required_value_fact(f"{fact_path}/at", f"{rule_id_prefix}-place", "The location of the audio", B),
         build_required_value_fact(

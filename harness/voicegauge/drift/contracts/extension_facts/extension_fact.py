@@ -35,7 +35,7 @@ _DESCRIPTION_BY_FLAG_DIFFERENCE = {"began": "now", "ended": "no longer"}
 
 
 class ExtensionFact(NamedTuple):
-    """A fact that an extension can document, and the rules for changes of the fact."""
+    """A value that an extension can have, and the rules that report its changes."""
 
     fact_path: str
     """Path in the record, in which `*` means every key: "states/*/charged". Empty for the extension as a whole."""
@@ -57,7 +57,10 @@ class ExtensionFact(NamedTuple):
 def build_optional_number_fact(
     fact_path: str, rule_id_prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel, DriftLevel, DriftLevel]
 ) -> ExtensionFact:
-    """Describe a number that may be undocumented. Levels: increased, decreased, documented, no longer documented."""
+    """Return a fact about a number that may be missing.
+
+    `levels` are those of the changes, in this order: increased, decreased, newly documented, no longer documented.
+    """
     differences = ("increased", "decreased", "set", "unset")
     return ExtensionFact(fact_path, rule_id_prefix, subject, "number", dict(zip(differences, levels, strict=True)))
 
@@ -65,7 +68,7 @@ def build_optional_number_fact(
 def build_number_fact(
     fact_path: str, rule_id_prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel]
 ) -> ExtensionFact:
-    """Describe a number that always has a value. Levels: increased, decreased."""
+    """Return a fact about a number that is never missing. `levels` are those of an increase and of a decrease."""
     differences = ("increased", "decreased")
     return ExtensionFact(fact_path, rule_id_prefix, subject, "number", dict(zip(differences, levels, strict=True)))
 
@@ -73,7 +76,7 @@ def build_number_fact(
 def build_optional_value_fact(
     fact_path: str, rule_id_prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel, DriftLevel]
 ) -> ExtensionFact:
-    """Describe an optional value. Levels: added, removed, changed."""
+    """Return a fact about a value that may be missing. `levels` are those of adding, removing and changing it."""
     differences = ("added", "removed", "changed")
     return ExtensionFact(fact_path, rule_id_prefix, subject, "value", dict(zip(differences, levels, strict=True)))
 
@@ -81,14 +84,17 @@ def build_optional_value_fact(
 def build_required_value_fact(
     fact_path: str, rule_id_prefix: str, subject: str, level_if_changed: DriftLevel
 ) -> ExtensionFact:
-    """Describe a value that is always documented, or whose presence another row compares."""
+    """Return a fact about a value of which only changes are reported, because it cannot be added or removed alone."""
     return ExtensionFact(fact_path, rule_id_prefix, subject, "value", {"changed": level_if_changed})
 
 
 def build_presence_fact(
     fact_path: str, rule_id_prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel]
 ) -> ExtensionFact:
-    """Describe a part whose content other rows compare. Levels: added, removed."""
+    """Return a fact about whether an object exists. `levels` are those of adding and of removing the object.
+
+    Other facts compare the content of the object.
+    """
     return ExtensionFact(
         fact_path, rule_id_prefix, subject, "value", dict(zip(("added", "removed"), levels, strict=True))
     )
@@ -97,14 +103,14 @@ def build_presence_fact(
 def build_names_fact(
     fact_path: str, rule_id_prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel]
 ) -> ExtensionFact:
-    """Describe a list, or the keys of a mapping. Levels: a name was added, a name was removed."""
+    """Return a fact about a list of names or the keys of an object. `levels` are those of a new and a removed name."""
     return ExtensionFact(
         fact_path, rule_id_prefix, subject, "names", dict(zip(("added", "removed"), levels, strict=True))
     )
 
 
 def build_choices_fact(fact_path: str, rule_id_prefix: str, subject: str) -> ExtensionFact:
-    """Describe the values that a client may choose from. A document may list no values."""
+    """Return a fact about the values among which a client may choose. An empty list means that none are documented."""
     return ExtensionFact(
         fact_path, rule_id_prefix, subject, "choices", {"added": C, "removed": B, "set": P, "unset": P}
     )
@@ -113,7 +119,7 @@ def build_choices_fact(fact_path: str, rule_id_prefix: str, subject: str) -> Ext
 def build_flag_fact(
     fact_path: str, rule_id_prefix: str, sentence: str, levels: tuple[DriftLevel, DriftLevel]
 ) -> ExtensionFact:
-    """Describe a flag. Levels: the flag became true, the flag became false."""
+    """Return a fact about a boolean. `levels` are those of becoming true and of becoming false."""
     return ExtensionFact(
         fact_path, rule_id_prefix, sentence, "flag", dict(zip(("began", "ended"), levels, strict=True))
     )

@@ -28,9 +28,9 @@ class BranchDifferences(NamedTuple):
 
 
 class _BranchKeyFunctions(NamedTuple):
-    """Functions that return the same key for the same branch in the older and the newer document.
+    """Two functions that return equal keys for a branch of the older document and for the same branch of the newer one.
 
-    An empty key identifies no branch.
+    An empty key means that the branch cannot be recognized.
     """
 
     get_old_key: Callable[[AppliedSchemas], Hashable]
@@ -40,9 +40,10 @@ class _BranchKeyFunctions(NamedTuple):
 def match_branches(
     schema_pair: SchemaPair, old_branches: _BranchSchemas, new_branches: _BranchSchemas
 ) -> BranchDifferences:
-    """Match equal branches, then branches with the same reference or title, and then the last two if only two remain.
+    """Match the branches of two lists, and return what differs.
 
-    Equal branches are matched first, so that a branch that was only renamed is not reported.
+    Equal branches are matched first, so that a branch that was only renamed is not reported. Then branches with the
+    same reference or title are matched, and then the last two if only two remain.
     """
     changed: list[tuple[AppliedSchemas, AppliedSchemas]] = []
     old_left, new_left = list(old_branches), list(new_branches)

@@ -33,7 +33,7 @@ _RULE_NAMES_BY_FLAG_KEYWORD = {
 """Boolean keywords, each with the ends of the rule ids for becoming true and for becoming false."""
 
 _KEYWORDS_COMPARED_TOGETHER = ("minContains", "maxContains", "pattern", "deprecated")
-"""Keywords that are not compared by value alone."""
+"""Keywords that functions of their own compare, because their values alone do not show what a change means."""
 _PATTERNS_MATCHING_EVERY_VALUE = ("", "^", "$", ".*", "^.*", ".*$", "^.*$")
 """Patterns that match any text on one line."""
 
@@ -68,7 +68,7 @@ def compare_keywords(
 def _compare_patterns(
     schema_kind: SchemaKind, old_node: DocumentNode, new_node: DocumentNode
 ) -> Iterator[KeywordChange]:
-    """Compare patterns. One that matches every value restricts nothing, as if it was left out."""
+    """Compare two `pattern` keywords. A pattern that matches every value counts as a missing one."""
     is_unrestricted = [not node.exists or node.value in _PATTERNS_MATCHING_EVERY_VALUE for node in (old_node, new_node)]
     if all(is_unrestricted):
         return
@@ -81,7 +81,10 @@ def _compare_patterns(
 
 
 def _compare_contains_bounds(old_schema: NormalizedSchema, new_schema: NormalizedSchema) -> Iterator[KeywordChange]:
-    """Compare the bounds of `contains`, which have no meaning without it. One item is required by default."""
+    """Compare `minContains` and `maxContains`, which have a meaning only beside `contains`.
+
+    By default, one item is required.
+    """
     if "contains" not in old_schema.single_schemas or "contains" not in new_schema.single_schemas:
         return
     least = [

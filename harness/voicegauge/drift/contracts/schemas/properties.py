@@ -19,7 +19,8 @@ class _PropertyVersion:
     """A property in the older or the newer schema."""
 
     applied_schemas: AppliedSchemas
-    """The schemas that `properties` has for it, several if `allOf` combines objects; empty if it is not listed."""
+    """The schemas of the property. There are several if `allOf` combines objects, and none if `properties` does not
+    list it."""
     node: DocumentNode
     schema: NormalizedSchema
     is_required: bool
@@ -51,7 +52,7 @@ class _PropertyPair:
 def compare_properties(
     pair: SchemaPair, old_schema: NormalizedSchema, new_schema: NormalizedSchema, inner_pairs: list[SchemaPair]
 ) -> Iterator[DriftChange]:
-    """Yield the changes of properties as a whole. Append the schemas of properties in both to `inner_pairs`."""
+    """Yield added, removed, required and optional properties; append the schemas of common ones to `inner_pairs`."""
     kind = SCHEMA_KIND_BY_RULE_ID_PREFIX[pair.schema_kind.property_rule_id_prefix]
     for name in dict.fromkeys(
         (*old_schema.properties, *new_schema.properties, *old_schema.required_names, *new_schema.required_names)

@@ -25,8 +25,9 @@ def compare_subschemas(
 ) -> Iterator[DriftChange]:
     """Yield a change for each subschema that was added or removed, and append the others to `inner_pairs`.
 
-    `not` and `if` are compared as a whole: below `not`, what allows more values forbids them, and a change below `if`
-    may do either. So may one below `contains` if `maxContains` limits the items that fit. Nothing is inside of `false`.
+    Three kinds of subschemas are only compared as a whole, because allowing more values inside them does not simply
+    allow more values outside: those of `not`, where the effect is the opposite, those of `if`, and those of `contains`
+    beside `maxContains`. The subschema `false` has nothing inside.
     """
     used = {
         *old_schema.schema_mappings,
@@ -76,7 +77,10 @@ def _can_compare_inside(
 def _build_inner_pair(
     schema_pair: SchemaPair, keyword: str, schemas: tuple[AppliedSchemas, AppliedSchemas], nodes: list[DocumentNode]
 ) -> SchemaPair:
-    """Return the pair of subschemas. Those for values inside of the value are compared like properties."""
+    """Return the pair of subschemas to compare.
+
+    Subschemas for items or unnamed properties are compared like properties.
+    """
     compared_part, kind = schema_pair.compared_part, schema_pair.schema_kind
     if keyword not in _KEYWORDS_FOR_THE_SAME_VALUE:
         kind = SCHEMA_KIND_BY_RULE_ID_PREFIX[kind.property_rule_id_prefix]

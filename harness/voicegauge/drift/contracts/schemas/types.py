@@ -22,7 +22,8 @@ class KeywordChange(NamedTuple):
 
 
 _ValueSetRelation = Literal["same", "wider", "narrower", "other"]
-"""How the set of values that the newer schema allows relates to the set that the older schema allows."""
+"""Whether the newer schema allows the same values as the older one, more (`wider`), fewer (`narrower`), or some more
+and some fewer (`other`)."""
 _INCLUDED_FORMATS_BY_FORMAT = {
     "double": {"float"},
     "int64": {"int32"},
@@ -70,7 +71,7 @@ def compare_types(
 
 
 def _is_branch_list(node: DocumentNode) -> bool:
-    """Whether the types come from a `oneOf` or `anyOf` of plain types, which normalization made a list of types."""
+    """Whether a list of types was written as a `oneOf` or `anyOf` of plain types, which normalization replaced."""
     return node.pointer.endswith(("/anyOf", "/oneOf"))
 
 
@@ -119,7 +120,7 @@ def _choose_type_rule_suffix(
 def _breaks_reader(
     schema_kind: SchemaKind, type_change: _TypeChange, format_relation: _ValueSetRelation, *, is_text: bool
 ) -> bool:
-    """Whether the reader of the value, the provider or the client, may get a value that it does not expect."""
+    """Whether the receiver of the value (the provider or the client) may get a value that it does not expect."""
     read_types = type_change.new_types if schema_kind.is_sent_by_client else type_change.old_types
     harmless: _ValueSetRelation = "wider" if schema_kind.is_sent_by_client else "narrower"
     if type_change.relation != "same" and read_types is None:

@@ -1,4 +1,4 @@
-"""Prepares recordings for comparison: matches requests, flattens bodies, and tells stable values from others."""
+"""Prepares recordings for comparison: matches requests, flattens bodies, and recognizes values that always differ."""
 
 from voicegauge.drift.traffic.reading.comparison_context import (
     FlattenedBody,

@@ -19,7 +19,7 @@ from voicegauge.drift.traffic.reading.recorded_traffic import RecordedExchange
 
 
 class ResponseContext(NamedTuple):
-    """What two responses must have in common to be compared."""
+    """What responses must have in common to be compared: operation, status and job state."""
 
     operation_id: str
     status: int
@@ -33,7 +33,7 @@ class ResponseContext(NamedTuple):
 
 
 class PairedResponses(NamedTuple):
-    """The responses of one pair of conversations in one context: at least one older and one newer response."""
+    """The responses of two matching conversations in one context: at least one older and one newer response."""
 
     case_name: str
     """Id of the pair of conversations."""

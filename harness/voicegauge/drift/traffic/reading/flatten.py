@@ -23,12 +23,12 @@ JsonScalar = str | float | bool | None
 
 
 class FlattenedValue(NamedTuple):
-    """A scalar in a JSON body, or an object or list without its content."""
+    """A text, number, boolean or null in a JSON body, or an object or list without its content."""
 
     path: str
     """JSON pointer in which `*` replaces list indices."""
     entry_identity: str
-    """Id of the list entries that contain the value; empty if the value is not in a list."""
+    """Identifies the list entries that contain the value, by key fields or index; empty if the value is in no list."""
     json_type: str
     """JSON type of the value. Integers have the type "number"."""
     value: JsonScalar
@@ -43,7 +43,7 @@ class FlattenedObject(NamedTuple):
 
 
 EntryKeyFieldsByPath = Mapping[str, tuple[str, ...]]
-"""The one or two fields whose values identify the entries of a list of objects, by the path of the list."""
+"""For the path of each list of objects: the one or two fields whose values identify an entry."""
 
 
 def get_json_type(value: Any) -> str:
@@ -83,7 +83,10 @@ def _flatten_value(
 
 
 def _build_entry_identity(entry: Any, index: int, key_fields: tuple[str, ...] | None) -> str:
-    """Return an id of a list entry: the values of its key fields, or the index. Scalars of a list have the same id."""
+    """Return what identifies a list entry: the values of its key fields, or its index.
+
+    Entries that are not objects all have the same identity.
+    """
     if isinstance(entry, dict):
         return ", ".join(str(entry.get(field)) for field in key_fields) if key_fields else str(index)
     return str(index) if isinstance(entry, list) else ANY_INDEX
@@ -92,7 +95,7 @@ def _build_entry_identity(entry: Any, index: int, key_fields: tuple[str, ...] | 
 def find_entry_key_fields(old_bodies: Iterable[Any], new_bodies: Iterable[Any]) -> dict[str, tuple[str, ...]]:
     """Find the fields that identify the entries of each list of objects.
 
-    For each list, the result is the first field for which three conditions hold: every entry has the field, the values
+    For each list, the result is the first field for which three conditions hold: every entry has the field, its values
     differ between the entries, and at least half of the values are in both recordings. If there is no such field, pairs
     of fields are tried.
 

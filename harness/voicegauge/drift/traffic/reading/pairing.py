@@ -8,9 +8,10 @@ from typing import NamedTuple
 from voicegauge.drift.traffic.reading.recorded_traffic import RecordedExchange, RecordedTraffic
 
 MIN_REQUEST_SIMILARITY = 0.5
-"""Smallest similarity of two requests that count as the same case, with another text or id."""
+"""Smallest similarity, from 0 to 1, of two requests that count as the same case although a text or id differs."""
 _DECISIVE_VALUE_NAME_PREFIXES = ("key", "header x-voicegauge-")
-"""Names of values that distinguish cases on purpose, such as a wrong key. Requests with other values never match."""
+"""Starts of the names of values that distinguish cases on purpose, such as a wrong key: requests in which they differ
+never match."""
 
 Conversation = tuple[RecordedExchange, ...]
 

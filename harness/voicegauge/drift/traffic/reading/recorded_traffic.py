@@ -71,7 +71,7 @@ class RecordedExchange:
 
     @property
     def request_signature(self) -> RequestSignature:
-        """The values of the request, in a form that does not depend on their encoding."""
+        """The decoded values of the request, which are equal for equal requests in different encodings."""
         return build_request_signature(self.contract, self.exchange.request, self.operation)
 
     def read_response(self, location: Location | None) -> Any:
@@ -113,7 +113,7 @@ class RecordedTraffic:
     compared_input: ComparedInput
     exchanges: tuple[RecordedExchange, ...]
     conversations: tuple[tuple[RecordedExchange, ...], ...] = field(repr=False)
-    """The exchanges in groups. A submit, its polls and its download are in one group."""
+    """The exchanges in groups: a submit, its polls and its download form one group."""
 
 
 def load_recordings(path: Path) -> list[tuple[str, Recording]]:

@@ -18,12 +18,13 @@ from voicegauge.drift.traffic.reading.flatten import JsonScalar
 from voicegauge.recording import MASK
 
 CaseKey = tuple[str, ...]
-"""Id of a conversation and, if a value is in a list, of the list entry. It is the same in both recordings."""
+"""Identifies the same value in both recordings: the id of the conversation and, for a value in a list, the entry's
+identity."""
 ValuesByCase = Mapping[CaseKey, frozenset[JsonScalar]]
 """The values of one field in each case."""
 
 _EPOCH_SECONDS_RANGE = (1_000_000_000, 5_000_000_000)
-"""Smallest and largest number that is taken for a Unix time, in 2001 and 2128."""
+"""Smallest and largest number that counts as a Unix time in seconds; the years are 2001 to 2128."""
 _EPOCH_MILLISECONDS_RANGE = (_EPOCH_SECONDS_RANGE[0] * 1000, _EPOCH_SECONDS_RANGE[1] * 1000)
 _DATE_PATTERN = re.compile(r"\d{4}-\d\d-\d\d|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} ")
 """Matches the start of an ISO 8601 date or of an HTTP date (RFC 9110, section 5.6.7)."""
@@ -37,7 +38,9 @@ class ValueDifference(NamedTuple):
 
 
 def split_value(value: JsonScalar) -> Iterator[tuple[str, JsonScalar]]:
-    """Split a URL into host, path and parameters, because some of them may be stable. Other values have one part.
+    """Split a URL into host, path and parameters, because only some of them may stay the same.
+
+    Any other value is one part.
 
     Yields:
         The name and the value of each part. The name is empty if the value is not a URL.
@@ -63,10 +66,11 @@ def split_value(value: JsonScalar) -> Iterator[tuple[str, JsonScalar]]:
 def compare_values(
     old_values: ValuesByCase, new_values: ValuesByCase, *, documented_values: frozenset[JsonScalar] = frozenset()
 ) -> ValueDifference | None:
-    """Compare the values of one field. Return `None` if nothing changed or if the values belong to single requests.
+    """Compare the values of one field in two recordings.
 
-    Values count as defined by the provider if at least half of the cases have equal values in both recordings, or if
-    several cases of one recording share the values.
+    The result is `None` if nothing changed or if each request has a value of its own, such as an id. Values count as
+    defined by the provider if at least half of the cases have equal values in both recordings, or if several cases of
+    one recording share the values.
 
     Args:
         old_values: the values in the older recording.
@@ -111,7 +115,7 @@ def _is_redacted(value: JsonScalar) -> bool:
 
 
 def _is_volatile(values_by_case: ValuesByCase) -> bool:
-    """Whether a single case has several values, or the values steadily increase or decrease from case to case."""
+    """Whether the value differs within a case, or only increases or only decreases from case to case."""
     if any(len(values) > 1 for values in values_by_case.values()):
         return True
     numbers = [value for values in values_by_case.values() for value in values]
@@ -139,7 +143,10 @@ def _are_values_shared(values_by_case: ValuesByCase, values: frozenset[JsonScala
 
 
 def compare_word_lists(old_values: ValuesByCase, new_values: ValuesByCase) -> ValueDifference | None:
-    """Compare the entries of lists of scalars. Return `None` if they are equal or if fewer than half are shared."""
+    """Compare lists of texts or numbers.
+
+    Return `None` if they are equal, or if fewer than half of the entries are shared.
+    """
     shared = old_values.keys() & new_values.keys()
     before, after = (
         frozenset(value for case in shared for value in side[case] if not _is_redacted(value))
