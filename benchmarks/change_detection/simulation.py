@@ -7,6 +7,7 @@ Words are misrecognized independently, at a rate that differs between texts.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,8 +82,15 @@ def simulate_run(services: dict[str, Service], design: Design, rng: np.random.Ge
             at = session, repetition, text
             sample = _build_sample(target, at, float(latencies_ms[at]), bool(failed[at]))
             samples.append(sample)
-            scores.append(_build_score(sample, int(errors[at])))
-    manifest = _build_manifest(tuple(services), design, night)
+            scores.append(build_score(sample, int(errors[at]), units=WORDS_PER_TEXT))
+    manifest = build_manifest(
+        services,
+        texts=design.texts,
+        sessions=design.sessions,
+        repetitions=design.repetitions,
+        concurrency=1,
+        night=night,
+    )
     score_set = ScoreSet(asr="simulated", asr_reason="simulated", normalizer="simulated/1", scores=tuple(scores))
     return Run(manifest=manifest, samples=tuple(samples), score_sets=(score_set,))
 
@@ -111,8 +119,9 @@ def _build_sample(target: str, at: tuple[int, ...], latency_ms: float, has_faile
     )
 
 
-def _build_score(sample: Sample, errors: int) -> Score:
-    deletions = WORDS_PER_TEXT if sample.failure else 0
+def build_score(sample: Sample, errors: int, *, units: int) -> Score:
+    """Return a score of `units` words, `errors` of which are substituted; all are deleted if the request failed."""
+    deletions = units if sample.failure else 0
     substitutions = 0 if sample.failure else errors
     return Score(
         sample_id=sample.id,
@@ -121,15 +130,18 @@ def _build_score(sample: Sample, errors: int) -> Score:
         reference="",
         hypothesis="",
         transcript="",
-        units=WORDS_PER_TEXT,
-        hits=WORDS_PER_TEXT - deletions - substitutions,
+        units=units,
+        hits=units - deletions - substitutions,
         substitutions=substitutions,
         deletions=deletions,
         insertions=0,
     )
 
 
-def _build_manifest(targets: tuple[str, ...], design: Design, night: int) -> Manifest:
+def build_manifest(
+    targets: Iterable[str], *, texts: int, sessions: int, repetitions: int, concurrency: int, night: int
+) -> Manifest:
+    """Return the manifest of a finished, emulated run."""
     return Manifest(
         schema_version=RUN_SCHEMA_VERSION,
         run_id=f"night-{night}",
@@ -137,14 +149,14 @@ def _build_manifest(targets: tuple[str, ...], design: Design, night: int) -> Man
         finished=True,
         voicegauge="0",
         provenance=Provenance.EMULATED,
-        suite=SuiteRef(id="simulated", version=1, sha256="5" * 64, texts=design.texts),
+        suite=SuiteRef(id="simulated", version=1, sha256="5" * 64, texts=texts),
         targets=tuple(
             TargetRef(id=target, title=target, contract_version="1", contract_sha256="c" * 64, price=PRICE)
             for target in targets
         ),
-        sessions=design.sessions,
-        repetitions=design.repetitions,
+        sessions=sessions,
+        repetitions=repetitions,
         warmup=0,
-        concurrency=1,
+        concurrency=concurrency,
         seed=0,
     )

@@ -8,29 +8,24 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import msgspec
 import numpy as np
+from change_detection.simulation import build_manifest, build_score
 
 from voicegauge.bench.running import save_run
 from voicegauge.model import (
-    AmountPerUnit,
     AudioFacts,
     Cost,
     Failure,
     Interval,
     Latency,
-    Manifest,
-    Provenance,
     RequestPhases,
     Run,
     Sample,
     Score,
     ScoreSet,
     Streaming,
-    SuiteRef,
-    TargetPrice,
-    TargetRef,
 )
-from voicegauge.model.run import RUN_SCHEMA_VERSION
 from voicegauge.speech.audio import encode
 
 TARGETS = 20
@@ -40,7 +35,6 @@ POLL_MS = 500.0
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "near", "the", "old", "river", "bank"]
 CLIPS = 40
 RATE_HZ = 16_000
-PRICE = TargetPrice(description="simulated", usd=AmountPerUnit(amount=0.01, unit="request"))
 FAILURE = Failure(kind="server_error", message="the server responded with status 500", status=500)
 PHASES = RequestPhases(
     wait_ms=0.1,
@@ -74,7 +68,14 @@ def write_run(folder: Path, samples: int, *, targets: int = TARGETS, texts: int 
             written.append(sample)
             scores.append(_build_score(sample, int(errors[at])))
     score_set = ScoreSet(asr="simulated", asr_reason="simulated", normalizer="simulated/1", scores=tuple(scores))
-    manifest = _build_manifest(targets, texts, repetitions, seed)
+    manifest = build_manifest(
+        (f"simulated/voice-{number}" for number in range(targets)),
+        texts=texts,
+        sessions=SESSIONS,
+        repetitions=repetitions,
+        concurrency=16,
+        night=seed,
+    )
     save_run(folder, Run(manifest=manifest, samples=tuple(written), score_sets=(score_set,)))
     return folder
 
@@ -174,46 +175,6 @@ def _build_streaming(time_ms: float) -> Streaming:
 
 def _build_score(sample: Sample, errors: int) -> Score:
     words = sample.text.split()
-    deletions = len(words) if sample.failure else 0
-    substitutions = 0 if sample.failure else errors
-    hypothesis = "" if sample.failure else " ".join(["wrong"] * substitutions + words[substitutions:])
-    return Score(
-        sample_id=sample.id,
-        audio_content="missing" if sample.failure else "speech",
-        unit="word",
-        reference=sample.text,
-        hypothesis=hypothesis,
-        transcript=hypothesis,
-        units=len(words),
-        hits=len(words) - deletions - substitutions,
-        substitutions=substitutions,
-        deletions=deletions,
-        insertions=0,
-    )
-
-
-def _build_manifest(targets: int, texts: int, repetitions: int, seed: int) -> Manifest:
-    return Manifest(
-        schema_version=RUN_SCHEMA_VERSION,
-        run_id=f"simulated-{seed}",
-        created_at=f"2026-11-{seed + 1:02}T00:00:00Z",
-        finished=True,
-        voicegauge="0",
-        provenance=Provenance.EMULATED,
-        suite=SuiteRef(id="simulated", version=1, sha256="5" * 64, texts=texts),
-        targets=tuple(
-            TargetRef(
-                id=f"simulated/voice-{number}",
-                title=f"Voice {number}",
-                contract_version="1",
-                contract_sha256="c" * 64,
-                price=PRICE,
-            )
-            for number in range(targets)
-        ),
-        sessions=SESSIONS,
-        repetitions=repetitions,
-        warmup=0,
-        concurrency=16,
-        seed=seed,
-    )
+    score = build_score(sample, errors, units=len(words))
+    hypothesis = "" if sample.failure else " ".join(["wrong"] * errors + words[errors:])
+    return msgspec.structs.replace(score, reference=sample.text, hypothesis=hypothesis, transcript=hypothesis)

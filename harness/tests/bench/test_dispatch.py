@@ -9,7 +9,6 @@ from itertools import pairwise
 import pytest
 
 from voicegauge.bench.planning.plan import PlannedSample
-from voicegauge.bench.planning.suite import SuiteText
 from voicegauge.bench.running.dispatch import (
     MAX_LEAD_ROUNDS,
     ArrivalRate,
@@ -18,26 +17,10 @@ from voicegauge.bench.running.dispatch import (
     send_closed_loop,
     send_open_loop,
 )
-from voicegauge.contract import PriceQuote
 from voicegauge.transport import RealClock
 
+from ..builders.rounds import build_rounds
 from ..builders.virtual_time import in_virtual_time
-
-
-def rounds(texts: int, *targets: str) -> list[tuple[PlannedSample, ...]]:
-    return [
-        tuple(
-            PlannedSample(
-                target=target,
-                text=SuiteText(id=str(number), category="plain", text="Hello.", language="en"),
-                session=1,
-                repetition=1,
-                price=PriceQuote(None, None, False),
-            )
-            for target in targets
-        )
-        for number in range(texts)
-    ]
 
 
 @in_virtual_time
@@ -52,7 +35,7 @@ async def test_one_target_gets_all_requests_in_flight() -> None:
         await asyncio.sleep(1)
         in_flight -= 1
 
-    await send_closed_loop(rounds(64, "a"), 16, send)
+    await send_closed_loop(build_rounds(64, "a"), 16, send)
     assert most == 16
     assert asyncio.get_running_loop().time() == pytest.approx(4)
 
@@ -69,7 +52,7 @@ async def test_no_text_is_a_barrier_and_all_targets_stay_near_the_same_text() ->
         ended[planned.target] += 1
 
     ended.update(dict.fromkeys(latency_s, 0))
-    await send_closed_loop(rounds(100, *latency_s), 8, send)
+    await send_closed_loop(build_rounds(100, *latency_s), 8, send)
     assert ended == dict.fromkeys(latency_s, 100)
     assert max(leads) <= 8, "at most the requests of the slowest target that are in flight"
     total_s = 100 * sum(latency_s.values())
@@ -94,7 +77,7 @@ async def test_a_provider_that_accepts_one_request_holds_no_slot_and_the_others_
         ended[planned.target] += 1
 
     limits = {"limited": ProviderLimit("acme", 1)}
-    await send_closed_loop(rounds(20, "limited", "free"), 4, send, limit_by_target=limits)
+    await send_closed_loop(build_rounds(20, "limited", "free"), 4, send, limit_by_target=limits)
     assert ended == {"limited": 20, "free": 20}
     assert max(leads) <= MAX_LEAD_ROUNDS + 1
     assert asyncio.get_running_loop().time() == pytest.approx(60, abs=5), "as long as the limited provider takes"
@@ -110,7 +93,7 @@ async def test_at_a_fixed_rate_requests_are_sent_when_they_are_due() -> None:
         sent[planned.target].append(now_s)
         await asyncio.sleep(100)
 
-    await send_open_loop(rounds(10, "a", "b"), ArrivalRate(2.0), send, clock=RealClock(), seed=0)
+    await send_open_loop(build_rounds(10, "a", "b"), ArrivalRate(2.0), send, clock=RealClock(), seed=0)
     assert sent["a"] == pytest.approx([0.5 * n for n in range(10)], abs=1e-6)
     assert sent["b"] == pytest.approx([0.25 + 0.5 * n for n in range(10)], abs=1e-6)
 
@@ -125,13 +108,13 @@ async def test_a_fixed_rate_does_not_wait_for_the_rest_of_a_run_that_is_to_end()
         sent += 1
 
     await send_open_loop(
-        rounds(3600, "a"), ArrivalRate(1.0), send, clock=RealClock(), seed=0, should_end=lambda: sent == 5
+        build_rounds(3600, "a"), ArrivalRate(1.0), send, clock=RealClock(), seed=0, should_end=lambda: sent == 5
     )
     assert (sent, asyncio.get_running_loop().time()) == (5, pytest.approx(5))
 
 
 def test_poisson_arrivals_have_exponential_intervals() -> None:
-    due_s = [at_s for at_s, _ in schedule_arrivals(rounds(4000, "a"), ArrivalRate(5.0, "poisson"), seed=1)]
+    due_s = [at_s for at_s, _ in schedule_arrivals(build_rounds(4000, "a"), ArrivalRate(5.0, "poisson"), seed=1)]
     gaps_s = sorted(after - before for before, after in pairwise(due_s))
     assert sum(gaps_s) / len(gaps_s) == pytest.approx(0.2, rel=0.05)
     assert gaps_s[len(gaps_s) // 2] == pytest.approx(0.1386, rel=0.06), "the median is ln 2 of the mean"

@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from voicegauge.bench.planning import BenchPlanSettings, PlannedSample, SuiteText
+from voicegauge.bench.planning import BenchPlanSettings, PlannedSample
 from voicegauge.bench.planning.suite import Suite
 from voicegauge.bench.running.runner import run_plan
 from voicegauge.bench.running.store import save_run
 from voicegauge.bench.stopping import ConfidenceSequence, StopRule
 from voicegauge.cli import run as voicegauge
-from voicegauge.contract import PriceQuote, Target
+from voicegauge.contract import Target
 from voicegauge.emulator import EmulatorSettings, create_app
 from voicegauge.model import EarlyStop, Sample
 
+from ..builders.rounds import build_rounds
 from ..builders.runs import FAILED, build_manifest, build_run, build_sample
 from ..builders.servers import serving
 from ..builders.virtual_time import in_virtual_time
@@ -26,30 +27,13 @@ from .test_runner import order
 OLD, NEW = "acme/old", "acme/new"
 
 
-def plan(count: int) -> list[tuple[PlannedSample, ...]]:
-    """Rounds of one text for both targets."""
-    return [
-        tuple(
-            PlannedSample(
-                target=target,
-                text=SuiteText(id=str(text), text="x", category="plain", language="en"),
-                session=1,
-                repetition=1,
-                price=PriceQuote(0.01, None, False),
-            )
-            for target in (OLD, NEW)
-        )
-        for text in range(count)
-    ]
-
-
 def sampled(planned: PlannedSample, ms: float, **more: object) -> Sample:
     return build_sample(planned.text.id, target=planned.target, total_latency_ms=ms, **more)  # type: ignore[arg-type]
 
 
 def watch(ratio: float, *, count: int = 400, seed: int = 0, margin: float = 0.1) -> EarlyStop:
     """Show samples of both targets to a rule until it has decided."""
-    rounds, rng = plan(count), np.random.default_rng(seed)
+    rounds, rng = build_rounds(count, OLD, NEW), np.random.default_rng(seed)
     rule, sent = StopRule(rounds, OLD, margin=margin), 0
     for old, new in rounds:
         sent += 2
@@ -94,7 +78,7 @@ def test_what_the_plan_does_not_decide_is_said() -> None:
 
 def test_pairs_count_in_the_order_of_the_plan_and_without_failures() -> None:
     """Fast pairs that overtake a slow one must not be looked at before it."""
-    rounds = plan(40)
+    rounds = build_rounds(40, OLD, NEW, price_usd=0.01)
     rule = StopRule(rounds, OLD)
     slow, failed, *fast = rounds
     rule.add_samples([sampled(failed[0], 100.0), sampled(failed[1], 100.0, failure=FAILED)])

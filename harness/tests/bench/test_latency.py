@@ -72,9 +72,9 @@ def polled(*seen: tuple[str, float, float], target: str = "acme/job") -> Deliver
     )
 
 
-def test_audio_in_the_response_is_timed_from_the_submit(targets: dict[str, Target]) -> None:
-    answer = exchange("now", 0.0, total=100.0, receive=60.0, first=45.0, media="audio/wav")
-    delivery = Delivery(
+def delivered_by(answer: Exchange) -> Delivery:
+    """A delivery whose audio is in the response to the only request."""
+    return Delivery(
         target="acme/now",
         exchanges=(answer,),
         attempts=1,
@@ -82,6 +82,11 @@ def test_audio_in_the_response_is_timed_from_the_submit(targets: dict[str, Targe
         audio_exchange_index=0,
         submit_exchange_index=0,
     )
+
+
+def test_audio_in_the_response_is_timed_from_the_submit(targets: dict[str, Target]) -> None:
+    answer = exchange("now", 0.0, total=100.0, receive=60.0, first=45.0, media="audio/wav")
+    delivery = delivered_by(answer)
     found = measure_latency(delivery, targets["acme/now"])
     assert found is not None
     assert (found.submit_latency_ms, found.ttfb_ms, found.ttfa_ms, found.total_latency_ms) == (100.0, 40.0, 45.0, 100.0)
@@ -111,14 +116,7 @@ def test_opening_a_connection_is_no_latency(targets: dict[str, Target]) -> None:
     answer = exchange("now", 0.0, total=100.0, receive=60.0, first=45.0, media="audio/wav")
     assert answer.timing is not None
     opened = msgspec.structs.replace(answer.timing, wait_ms=2.0, connect_ms=8.0, tls_ms=20.0, before_send_ms=30.0)
-    delivery = Delivery(
-        target="acme/now",
-        exchanges=(msgspec.structs.replace(answer, timing=opened),),
-        attempts=1,
-        audio=b"RIFF",
-        audio_exchange_index=0,
-        submit_exchange_index=0,
-    )
+    delivery = delivered_by(msgspec.structs.replace(answer, timing=opened))
     found, phases = measure_latency(delivery, targets["acme/now"]), measure_phases(delivery)
     assert found is not None
     assert (found.ttfb_ms, found.ttfa_ms, found.total_latency_ms) == (10.0, 15.0, 70.0)
@@ -128,14 +126,7 @@ def test_opening_a_connection_is_no_latency(targets: dict[str, Target]) -> None:
 
 def test_audio_inside_json_arrives_with_the_last_byte(targets: dict[str, Target]) -> None:
     answer = exchange("now", 0.0, total=100.0, receive=60.0, first=45.0, media="application/json")
-    delivery = Delivery(
-        target="acme/now",
-        exchanges=(answer,),
-        attempts=1,
-        audio=b"RIFF",
-        audio_exchange_index=0,
-        submit_exchange_index=0,
-    )
+    delivery = delivered_by(answer)
     found = measure_latency(delivery, targets["acme/now"])
     assert found is not None
     assert (found.ttfb_ms, found.ttfa_ms) == (40.0, 100.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from voicegauge.conformance import (
     CasePlan,
@@ -16,7 +17,7 @@ from voicegauge.conformance import (
     plan_cases,
     run_check,
 )
-from voicegauge.contract import Contract, Target
+from voicegauge.contract import BaseTarget, Contract, Target
 from voicegauge.emulator import RunningEmulator, create_app
 
 
@@ -31,11 +32,36 @@ def check_in_process(
     checked = list(targets or contract.targets.values())
     plan = plan_cases(checked, is_emulated=True, include_all_billable=include_all_billable)
     plan = CasePlan(cases=tuple(filter(keep_case, plan.cases)), skipped=plan.skipped)
-    emulator = RunningEmulator("127.0.0.1", 1, (contract.id,))  # never asked: requests go to the app
-    settings = dataclasses.replace(
-        build_emulator_check_settings(emulator, checked, requested_names=[contract.id]),
-        emulator_app=create_app([contract], build_emulator_settings(faults=faults)),
-    )
-    collector = Collector([target.id for target in checked], 0)
-    run_check(collector, check_service(checked, plan, settings, collector))
+    return check_plan_in_process(checked, plan, names=[contract.id], faults=faults)
+
+
+def check_plan_in_process(
+    targets: Sequence[BaseTarget],
+    plan: CasePlan,
+    *,
+    names: Sequence[str],
+    faults: Sequence[str] = (),
+    seed: int = 0,
+    emulator: RunningEmulator | None = None,
+    **settings_changes: Any,
+) -> CheckReport:
+    """Send a plan to an emulator in this process, which has the given faults, or to a running one.
+
+    Args:
+        targets: the checked targets.
+        plan: the cases to send.
+        names: the providers and targets that a user would name.
+        faults: faults of the emulator in this process.
+        seed: seed of everything random.
+        emulator: a running emulator, which is used instead.
+        settings_changes: further arguments of `build_emulator_check_settings`.
+    """
+    running = emulator or RunningEmulator("127.0.0.1", 1, ())  # never asked: requests go to the app
+    settings = build_emulator_check_settings(running, targets, seed=seed, requested_names=names, **settings_changes)
+    if emulator is None:
+        contracts = {target.contract.id: target.contract for target in targets}
+        app = create_app(contracts.values(), build_emulator_settings(seed=seed, faults=faults))
+        settings = dataclasses.replace(settings, emulator_app=app)
+    collector = Collector([target.id for target in targets], seed)
+    run_check(collector, check_service(targets, plan, settings, collector))
     return collector.build_report()

@@ -13,16 +13,11 @@ from voicegauge.checks import Call, Checker
 from voicegauge.contract import Contract, load_contract
 from voicegauge.model import Exchange, Finding, Provenance, Request, Response
 
-DOCUMENT = """
-openapi: 3.1.0
-info: {title: Acme speech, version: "1"}
-servers: [{url: "https://api.acme.example"}]
-security: [{bearer: []}]
-x-provider:
-  id: acme
-  title: Acme
-  key_env: ACME_API_KEY
-  sources: {acme.txt: {title: Acme, date: 2026-01-01}, old.txt: {title: Older, date: 2025-01-01}}
+from ..builders.acme import YAML_PREAMBLE
+
+DOCUMENT = (
+    YAML_PREAMBLE.replace("2026-01-01}}", "2026-01-01}, old.txt: {title: Older, date: 2025-01-01}}")
+    + """\
   credits: {name: credits}
 paths:
   /speak:
@@ -107,6 +102,7 @@ components:
   schemas:
     Error: {type: object, required: [error], properties: {error: {type: string}}}
 """
+)
 WITHOUT_AUDIO = (
     DOCUMENT[: DOCUMENT.index("      x-speech:")]
     + "      x-submit: {job: status}\n"

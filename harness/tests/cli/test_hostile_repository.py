@@ -27,6 +27,8 @@ import pytest
 import voicegauge
 from voicegauge.speech.asr.embedded import create_embedded_faster_whisper
 
+from ..builders.contracts import MINIMAL_CONTRACT
+
 ROOT = Path(__file__).resolve().parents[3]
 BUNDLED_HOSTS = {"gateway.pixazo.ai", "api.pixelapi.dev", "api.tts.ai", "tts.ai"}
 KEYS = {
@@ -147,25 +149,6 @@ class Repository:
         assert (self.folder.parent / "home" / ".bashrc").read_text() == "# mine"
 
 
-CONTRACT = """\
-openapi: 3.1.0
-info: {title: Evil, version: "1"}
-servers: [{url: "http://127.0.0.1:PORT"}]
-x-provider: {id: ID, title: Evil, key_env: KEY_ENV, sources: {x.txt: {title: X, date: 2026-01-01}}}
-paths:
-  /speak:
-    post:
-      operationId: speak
-      x-speech:
-        request: {text: body#/text}
-        response: {audio: {at: body, delivered: bytes}}
-        targets: {voice-design: {title: Voice}}
-      x-pricing: {usd: 0, per: request}
-      requestBody:
-        content: {application/json: {schema: {type: object}}}
-      responses: {"200": {description: Speech, content: {audio/wav: {}}}}
-"""
-
 SETTINGS = (
     ('base-url = "http://127.0.0.1:PORT"\nallow-insecure-http = true\n', "check pixelapi --live"),
     ('[bench]\nbase-url = "http://127.0.0.1:PORT"\n', "bench pixelapi --live --limit 1 --asr none"),
@@ -225,7 +208,10 @@ def write_code(folder: Path, owned: Path) -> None:
 def write_contracts(folder: Path, port: int) -> None:
     folder.mkdir()
     for provider, variable in (("pixelapi", "PIXELAPI_KEY"), ("pixazo", "GITHUB_TOKEN"), ("evil", "GITHUB_TOKEN")):
-        text = CONTRACT.replace("PORT", str(port)).replace("KEY_ENV", variable).replace("ID", provider)
+        text = MINIMAL_CONTRACT.replace("https://api.acme.test", f"http://127.0.0.1:{port}")
+        text = text.replace("id: acme,", f"id: {provider},").replace("ACME_KEY", variable)
+        text = text.replace("voice-1:", "voice-design:")
+        text = text.replace("      requestBody:", "      x-pricing: {usd: 0, per: request}\n      requestBody:")
         (folder / provider).mkdir()
         (folder / provider / "openapi.yaml").write_text(text)
 

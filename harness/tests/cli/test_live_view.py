@@ -11,7 +11,9 @@ from rich.console import Console
 from voicegauge.api import ProgressListener
 from voicegauge.cli.live_view import BenchProgress
 from voicegauge.cli.progress import PLAIN_LINE_INTERVAL_S
-from voicegauge.model import Cost, Failure, Latency, Sample
+from voicegauge.model import Cost, Failure, Sample
+
+from ..builders.runs import build_sample
 
 
 class Terminal(io.StringIO):
@@ -30,24 +32,9 @@ class Clock:
         return self.now_s
 
 
-def build_sample(target: str, total_ms: float | None = None, *, usd: float | None = None) -> Sample:
-    return Sample(
-        id=f"{target}/1/1/one",
-        target=target,
-        text_id="one",
-        text="One.",
-        language="en",
-        category="plain",
-        session=1,
-        repetition=1,
-        warmup=False,
-        started_at="2026-11-23T09:00:00Z",
-        attempts=1,
-        polls=0,
-        latency=None if total_ms is None else Latency(submit_latency_ms=1, total_latency_ms=total_ms),
-        cost=Cost(price_usd=usd),
-        failure=Failure(kind="rejected", message="no") if total_ms is None else None,
-    )
+def finish_sample(target: str, total_ms: float | None = None, *, usd: float | None = None) -> Sample:
+    failure = Failure(kind="rejected", message="no") if total_ms is None else None
+    return build_sample(target=target, total_latency_ms=total_ms, failure=failure, cost=Cost(price_usd=usd))
 
 
 def begin(progress: ProgressListener) -> None:
@@ -74,9 +61,9 @@ def progress(clock: Clock) -> BenchProgress:
 def test_the_table_has_counts_median_cost_and_the_time_left(progress: BenchProgress, clock: Clock) -> None:
     begin(progress)
     clock.now_s += 10
-    progress.sample_finished(build_sample("acme/one", 300, usd=0.5))
-    progress.sample_finished(build_sample("acme/one"))
-    progress.sample_finished(build_sample("acme/one", 100, usd=0.25))
+    progress.sample_finished(finish_sample("acme/one", 300, usd=0.5))
+    progress.sample_finished(finish_sample("acme/one"))
+    progress.sample_finished(finish_sample("acme/one", 100, usd=0.25))
     lines = [line.split() for line in render(progress).splitlines()]
     assert lines[1] == ["acme/two", "0/1", "0", "$0.0000"]  # what is complete comes last
     assert lines[2] == ["acme/one", "3/3", "1", "200", "$0.7500"]
@@ -87,7 +74,7 @@ def test_an_emulated_run_has_no_cost_and_a_ramp_no_time_left(clock: Clock) -> No
     progress = BenchProgress(is_live=False, clock=clock)
     progress.samples_planned({"acme/one": 0})
     progress.phase_started("sending requests", None)
-    progress.sample_finished(build_sample("acme/one", 300, usd=0.5))
+    progress.sample_finished(finish_sample("acme/one", 300, usd=0.5))
     assert progress.describe() == "1 requests, 0 failed"
     assert "spent" not in render(progress)
 
@@ -96,11 +83,11 @@ def test_what_an_interrupted_run_had_finished_says_nothing_about_the_speed(
     progress: BenchProgress, clock: Clock
 ) -> None:
     progress.samples_planned({"acme/one": 4})
-    progress.sample_finished(build_sample("acme/one", 300))
+    progress.sample_finished(finish_sample("acme/one", 300))
     progress.phase_started("sending requests", 4, 1)
     assert progress.describe() == "1 of 4 requests, 0 failed, $0.0000 spent"
     clock.now_s += 60
-    progress.sample_finished(build_sample("acme/one", 300))
+    progress.sample_finished(finish_sample("acme/one", 300))
     assert progress.describe().endswith("about 2 min 0 s left")
 
 
@@ -121,11 +108,11 @@ def test_a_line_now_and_then_where_nothing_can_be_drawn(
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setenv("TERM", term)
     begin(progress)
-    progress.sample_finished(build_sample("acme/one", 300))
+    progress.sample_finished(finish_sample("acme/one", 300))
     assert stream.getvalue() == ""
     clock.now_s += PLAIN_LINE_INTERVAL_S
-    progress.sample_finished(build_sample("acme/one", 300))
-    progress.sample_finished(build_sample("acme/one", 300))
+    progress.sample_finished(finish_sample("acme/one", 300))
+    progress.sample_finished(finish_sample("acme/one", 300))
     progress.phase_ended()
     assert stream.getvalue() == "2 of 4 requests, 0 failed, $0.0000 spent, about 30 s left\n"
 
@@ -138,7 +125,7 @@ def test_the_cursor_comes_back_and_no_color_is_used_if_unwanted(
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
     begin(progress)
-    progress.sample_finished(build_sample("acme/one"))
+    progress.sample_finished(finish_sample("acme/one"))
     progress.notice("stopping when the requests in flight are finished")
     progress.phase_ended()
     shown = stream.getvalue()

@@ -16,10 +16,11 @@ import pytest
 
 from voicegauge.bench.running.store import load_run, save_audio, save_run
 from voicegauge.cli import run as run_cli
-from voicegauge.model import Manifest, Provenance, Run, Sample, ScoreSet, SuiteRef
-from voicegauge.model.run import RUN_SCHEMA_VERSION
+from voicegauge.model import Provenance, Run, Sample, ScoreSet
 from voicegauge.speech.audio import EncodedAudio, encode
 from voicegauge.speech.synthesis.espeak import synthesize
+
+from ..builders.runs import build_run, build_sample
 
 TEXTS = ("The box was thrown beside the parked truck.", "The kettle is on the stove.")
 
@@ -30,42 +31,13 @@ def spoken(folder: Path, text: str, index: int) -> Sample:
     )
     audio, media_type = encode(samples, 16_000, "wav")
     _, file = save_audio(folder, audio)
-    return Sample(
-        id=f"acme/voice-1/{index}/1/{index}",
-        target="acme/voice-1",
-        text_id=str(index),
-        text=text,
-        language="en",
-        category="plain",
-        session=1,
-        repetition=1,
-        warmup=False,
-        started_at="2026-11-21T00:00:00Z",
-        attempts=1,
-        polls=0,
-        audio=EncodedAudio(audio, media_type=media_type).measure_facts(file),
-    )
+    facts = EncodedAudio(audio, media_type=media_type).measure_facts(file)
+    return msgspec.structs.replace(build_sample(index, words=text), audio=facts)
 
 
 def made_run(folder: Path, count: int, provenance: Provenance = Provenance.EMULATED) -> Run:
-    return Run(
-        manifest=Manifest(
-            schema_version=RUN_SCHEMA_VERSION,
-            run_id="made",
-            created_at="2026-11-21T00:00:00Z",
-            finished=True,
-            voicegauge="0",
-            provenance=provenance,
-            suite=SuiteRef(id="made", version=1, sha256="5" * 64, texts=2),
-            targets=(),
-            sessions=1,
-            repetitions=1,
-            warmup=0,
-            concurrency=1,
-            seed=0,
-        ),
-        samples=tuple(spoken(folder, TEXTS[index % 2], index) for index in range(count)),
-    )
+    samples = tuple(spoken(folder, TEXTS[index % 2], index) for index in range(count))
+    return build_run(samples, provenance=provenance, targets=())
 
 
 @pytest.fixture

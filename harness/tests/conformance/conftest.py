@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 import socket
 import threading
@@ -20,22 +19,13 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from voicegauge.checks import RULE_BY_ID
-from voicegauge.conformance import (
-    CasePlan,
-    CheckReport,
-    Collector,
-    ConformanceCase,
-    build_emulator_check_settings,
-    build_emulator_settings,
-    check_service,
-    plan_cases,
-    run_check,
-)
+from voicegauge.conformance import CasePlan, CheckReport, ConformanceCase, build_emulator_settings, plan_cases
 from voicegauge.contract import Catalogue
-from voicegauge.emulator import RunningEmulator, create_app, running_emulator
+from voicegauge.emulator import RunningEmulator, running_emulator
 from voicegauge.speech.audio import encode
 
 from ..builders.acme import YAML_PREAMBLE
+from ..builders.in_process_check import check_plan_in_process
 
 Check = Callable[..., CheckReport]
 _PLANS: dict[tuple[object, ...], CasePlan] = {}
@@ -91,20 +81,19 @@ def check(voicegauge_catalogue: Catalogue) -> Check:
             )
         plan = _PLANS[key]
         chosen = CasePlan(cases=tuple(case for case in plan.cases if only(case)), skipped=plan.skipped)
-        running = emulator or RunningEmulator("127.0.0.1", 1, ())
         misplaced: set[str] = set()
-        rules = watch_applicability(RULE_BY_ID, misplaced)
-        settings = build_emulator_check_settings(
-            running, targets, fuzz_request_count=fuzz, seed=seed, requested_names=names, rules=rules
+        report = check_plan_in_process(
+            targets,
+            chosen,
+            names=names,
+            faults=faults,
+            seed=seed,
+            emulator=emulator,
+            fuzz_request_count=fuzz,
+            rules=watch_applicability(RULE_BY_ID, misplaced),
         )
-        if emulator is None:
-            contracts = {target.contract.id: target.contract for target in targets}
-            app = create_app(contracts.values(), build_emulator_settings(seed=seed, faults=faults))
-            settings = dataclasses.replace(settings, emulator_app=app)
-        collector = Collector(names, seed)
-        run_check(collector, check_service(targets, chosen, settings, collector))
         assert misplaced == set(), "rules have findings where they do not apply"
-        return collector.build_report()
+        return report
 
     return run
 

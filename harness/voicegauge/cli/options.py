@@ -365,35 +365,64 @@ def add_price_option(command: CommandT) -> CommandT:
     )(command)
 
 
+def add_change_limit_options(*, alpha: str, slowdowns: str, error_rates: str) -> Callable[[CommandT], CommandT]:
+    """Return a decorator that adds `--alpha`, `--min-slowdown` and `--min-wer`: which changes count.
+
+    Args:
+        alpha: help of `--alpha`: the probability of which false alarm it is.
+        slowdowns: what `--min-slowdown` ignores, in the plural.
+        error_rates: what `--min-wer` ignores, in the plural.
+    """
+
+    def add_options(command: CommandT) -> CommandT:
+        for option in (
+            click.option(
+                "--min-wer",
+                type=FiniteRange(min=0),
+                default=0.02,
+                show_default=True,
+                help=f"Ignore {error_rates} smaller than this; 0.02 is two percentage points.",
+            ),
+            click.option(
+                "--min-slowdown",
+                type=FiniteRange(min=0),
+                default=0.05,
+                show_default=True,
+                help=f"Ignore {slowdowns} smaller than this fraction, even if statistically significant.",
+            ),
+            click.option(
+                "--alpha",
+                type=FiniteRange(0, 1, min_open=True, max_open=True),
+                default=0.01,
+                show_default=True,
+                help=alpha,
+            ),
+        ):
+            option(command)
+        return command
+
+    return add_options
+
+
 def add_credit_rate_option(command: CommandT) -> CommandT:
     """Add `--credit-rate PROVIDER=USD`, passed to the command as `credit_rates`: dollars per credit by provider."""
     return click.option(
         "--credit-rate",
         "credit_rates",
         multiple=True,
-        callback=_read_credit_rates,
+        callback=_read_prices,
         metavar="PROVIDER=USD",
         help="What one credit of PROVIDER costs you in dollars, instead of the documented price. May be repeated.",
     )(command)
 
 
-def _read_credit_rates(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, float]:
+def _read_prices(_ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> dict[str, float]:
+    """Return the dollars by name that `--price` or `--credit-rate` states."""
     if not values:
         return {}
-    from voicegauge.contract import parse_credit_rate
+    from voicegauge.contract import parse_credit_rate, parse_price_override
 
     try:
-        return dict(map(parse_credit_rate, values))
-    except UsageError as error:
-        raise click.BadParameter(str(error)) from error
-
-
-def _read_prices(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, float]:
-    if not values:
-        return {}
-    from voicegauge.contract import parse_price_override
-
-    try:
-        return dict(map(parse_price_override, values))
+        return dict(map(parse_price_override if param.name == "prices" else parse_credit_rate, values))
     except UsageError as error:
         raise click.BadParameter(str(error)) from error

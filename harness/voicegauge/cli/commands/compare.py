@@ -14,7 +14,7 @@ from voicegauge.cli.console import (
     create_table,
     show_record,
 )
-from voicegauge.cli.options import FiniteRange, add_json_option, add_seed_option
+from voicegauge.cli.options import FiniteRange, add_change_limit_options, add_json_option, add_seed_option
 from voicegauge.errors import EXIT_FINDINGS, UsageError
 from voicegauge.printable import format_count
 
@@ -38,26 +38,10 @@ MAX_CHANGE_SHOWN = 10
     metavar="TARGET",
     help="Compare the other targets of one RUN with TARGET, paired by text and session.",
 )
-@click.option(
-    "--alpha",
-    type=FiniteRange(0, 1, min_open=True, max_open=True),
-    default=0.01,
-    show_default=True,
-    help="Probability that any metric of any target is falsely called a regression.",
-)
-@click.option(
-    "--min-slowdown",
-    type=FiniteRange(min=0),
-    default=0.05,
-    show_default=True,
-    help="Ignore slowdowns smaller than this fraction, even if statistically significant.",
-)
-@click.option(
-    "--min-wer",
-    type=FiniteRange(min=0),
-    default=0.02,
-    show_default=True,
-    help="Ignore differences of error rates smaller than this; 0.02 is two percentage points.",
+@add_change_limit_options(
+    alpha="Probability that any metric of any target is falsely called a regression.",
+    slowdowns="slowdowns",
+    error_rates="differences of error rates",
 )
 @click.option(
     "--drift",

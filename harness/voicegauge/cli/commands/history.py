@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from voicegauge.cli.console import print_escaped, show_record
-from voicegauge.cli.options import FiniteRange, OutputFile, add_json_option, reject_outputs_to_same_file
+from voicegauge.cli.options import (
+    OutputFile,
+    add_change_limit_options,
+    add_json_option,
+    reject_outputs_to_same_file,
+)
 from voicegauge.errors import EXIT_FINDINGS
 
 if TYPE_CHECKING:
@@ -17,26 +22,10 @@ if TYPE_CHECKING:
 
 @click.command("history")
 @click.argument("folder", type=click.Path(path_type=Path), default=Path("reports"))
-@click.option(
-    "--alpha",
-    type=FiniteRange(0, 1, min_open=True, max_open=True),
-    default=0.01,
-    show_default=True,
-    help="Probability that a night without a change raises any alert.",
-)
-@click.option(
-    "--min-slowdown",
-    type=FiniteRange(min=0),
-    default=0.05,
-    show_default=True,
-    help="Ignore changes of times smaller than this fraction, even if statistically significant.",
-)
-@click.option(
-    "--min-wer",
-    type=FiniteRange(min=0),
-    default=0.02,
-    show_default=True,
-    help="Ignore changes of error and failure rates smaller than this; 0.02 is two percentage points.",
+@add_change_limit_options(
+    alpha="Probability that a night without a change raises any alert.",
+    slowdowns="changes of times",
+    error_rates="changes of error and failure rates",
 )
 @click.option(
     "--fail-on",

@@ -78,6 +78,13 @@ one contract has is a change of its own."""
 _SECURITY_SCHEME_EXTENSIONS: _FactsByExtensionKey = {"x-key": (KeySpec, KEY_FACTS)}
 
 
+def list_facts() -> Iterator[ExtensionFact]:
+    """Yield the facts of all extensions; those of an extension that is in two places twice."""
+    for extensions in (_DOCUMENT_EXTENSIONS, _SECURITY_SCHEME_EXTENSIONS, _OPERATION_EXTENSIONS):
+        for _, facts in extensions.values():
+            yield from facts
+
+
 class _FactVersion(NamedTuple):
     """The value of a fact in the older or the newer contract; `MISSING` if the contract does not document the fact."""
 

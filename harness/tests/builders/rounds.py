@@ -1,0 +1,24 @@
+"""Planned samples, round by round."""
+
+from __future__ import annotations
+
+from voicegauge.bench.planning.plan import PlannedSample
+from voicegauge.bench.planning.suite import SuiteText
+from voicegauge.contract import PriceQuote
+
+
+def build_rounds(texts: int, *targets: str, price_usd: float | None = None) -> list[tuple[PlannedSample, ...]]:
+    """Rounds of one text for each target."""
+    return [
+        tuple(
+            PlannedSample(
+                target=target,
+                text=SuiteText(id=str(number), category="plain", text="Hello.", language="en"),
+                session=1,
+                repetition=1,
+                price=PriceQuote(price_usd, None, False),
+            )
+            for target in targets
+        )
+        for number in range(texts)
+    ]
