@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from voicegauge.checks import SpeechDelivery
+from voicegauge.checks import SpeechDelivery, select_rules
 from voicegauge.checks.rules.speech_duration import compute_plausible_duration_range_s
 from voicegauge.model import Delivery, Exchange, Failure, Request, Response, SpeechRequest
 from voicegauge.speech.audio import encode
@@ -80,6 +80,9 @@ def test_raw_samples_of_an_undocumented_encoding_are_not_judged(delivered, rules
         (b"\x00\x01\x02" * 100, {}, "audio-undecodable"),
         (_wav()[: RATE * 2], {}, "audio-truncated"),
         (_wav(), {"format": "mp3"}, "audio-format"),
+        (_wav(), {"format": "mp3", "media_type": "audio/mpeg", "content_type": "audio/mpeg"}, "audio-format"),
+        (_wav(), {"format": "pcm", "media_type": "audio/pcm", "content_type": "audio/pcm"}, "audio-media-type"),
+        (_wav(), {"format": "wav", "media_type": "audio/mpeg"}, "audio-media-type"),
         (_wav(), {"media_type": "audio/mpeg"}, "audio-media-type"),
         (_wav(), {"content_type": "audio/mpeg"}, "audio-media-type"),
         (_wav(), {"media_type": "text/plain"}, "audio-media-type"),
@@ -91,6 +94,23 @@ def test_raw_samples_of_an_undocumented_encoding_are_not_judged(delivered, rules
 )
 def test_each_wrong_audio_is_found_under_its_rule(delivered, rules_of, audio, more, rule) -> None:
     assert rules_of(delivered(audio, **more)) == {rule}
+
+
+@pytest.mark.parametrize(("declared", "is_effect"), [("mpeg", True), ("ogg", True), ("wav", False)])
+def test_a_wrong_media_type_of_a_wrong_format_is_part_of_one_finding(
+    delivered, judge, declared: str, is_effect: bool
+) -> None:
+    media_type = f"audio/{declared}"
+    (finding,) = judge(delivered(_wav(), format="mp3", media_type=media_type, content_type=media_type))
+    expected = {"audio-media-type": f"declared as {media_type}, but it is wav"} if is_effect else {}
+    assert (finding.rule, finding.effects) == ("audio-format", expected)
+
+
+def test_an_effect_is_a_finding_if_its_cause_is_not_judged(delivered, judge) -> None:
+    subject = delivered(_wav(), format="mp3", media_type="audio/mpeg", content_type="audio/mpeg")
+    assert {one.rule for one in judge(subject, rules=select_rules(ignored_patterns=("audio-format",)))} == {
+        "audio-media-type"
+    }
 
 
 @pytest.mark.parametrize(

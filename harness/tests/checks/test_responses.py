@@ -5,9 +5,9 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from voicegauge.checks import Call
+from voicegauge.checks import Call, CaseOutcome, Checker, ExpectedResponse, select_rules
 from voicegauge.contract import Contract
-from voicegauge.model import Request, Severity
+from voicegauge.model import Provenance, Request, Severity
 
 from ..builders.contracts import load_trusted
 from .conftest import BASE
@@ -41,6 +41,20 @@ def test_a_response_as_documented_has_no_findings(submit, rules_of) -> None:
 )
 def test_each_defect_is_found_by_its_rule(submit, rules_of, answer, more, rule) -> None:
     assert rules_of(submit(answer, **more)) == {rule}
+
+
+@pytest.mark.parametrize(
+    ("ignored_rules", "rules"),
+    [((), {"server-error"}), (("server-error",), {"status-undocumented", "error-shape"})],
+)
+def test_a_server_error_with_an_undocumented_status_is_one_finding(submit, acme, ignored_rules, rules) -> None:
+    call = submit(b"oops", status=500, headers={"Content-Type": "text/plain"})
+    expected = ExpectedResponse(verdict="rejected", case_kind="invalid", description="blank", contract_pointer="/paths")
+    checker = Checker(Provenance.LIVE, rules=select_rules(ignored_patterns=ignored_rules))
+    found = dict(checker.iterate_findings_by_subject([call, CaseOutcome(call, expected)]))
+    assert {finding.rule for findings in found.values() for finding in findings} == rules
+    ((_, findings),) = checker.iterate_findings_by_subject([call])
+    assert {finding.rule for finding in findings} == {"status-undocumented", "error-shape"}
 
 
 def test_a_rejected_or_intentionally_invalid_request_is_not_a_finding(submit, rules_of) -> None:

@@ -52,7 +52,7 @@ FOUND_BY: dict[str, tuple[str, set[str]]] = {
     "long-text-cut": ("long-text-cut", set()),
     "truncated-audio": ("audio-truncated", {"audio-length", "audio-undecodable"}),
     "html-as-audio": ("audio-not-audio", set()),
-    "server-error-at-boundary": ("server-error", {"status-undocumented"}),
+    "server-error-at-boundary": ("server-error", set()),
     "flaky-503": ("status-undocumented", set()),
     "ignored-key": ("auth-not-enforced", {"wrong-error-status", "charge-wrong"}),
     "accepts-invalid": ("accepts-invalid", {"server-error", "audio-silent", "wrong-error-status"}),

@@ -23,7 +23,7 @@ def _leaves_format_out(case) -> bool:
 
 @pytest.mark.parametrize(
     ("fault", "rule"),
-    [("wrong-format", "audio-media-type"), ("html-as-audio", "audio-not-audio"), ("silent-audio", "audio-silent")],
+    [("wrong-format", "audio-format"), ("html-as-audio", "audio-not-audio"), ("silent-audio", "audio-silent")],
 )
 def test_a_fault_of_audio_is_found_in_single_responses(check, fault, rule) -> None:
     report = check(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from voicegauge.checks.registry import RULE_BY_ID, Rule, Violation
-from voicegauge.checks.subjects import Call, CheckSubject
+from voicegauge.checks.subjects import Call, CaseOutcome, CheckSubject
 from voicegauge.contract import MISSING
 from voicegauge.contract.extension import Dispute
 from voicegauge.formats import read_pointer, unescape_pointer_token
@@ -24,7 +26,7 @@ MAX_MESSAGE_CHARACTERS = 400
 _CAUSE_RULE_ID_BY_RULE_ID = {"error-shape": "status-undocumented"}
 """Rules whose disputed findings about a response follow from a disputed finding of another rule about it: another
 document has the status with a body of its own."""
-
+_RULES_ABOUT_UNDOCUMENTED_STATUSES = ("status-undocumented", "error-shape")
 
 ReproductionCommandBuilder = Callable[[Exchange], str | None]
 """Returns the shell command that sends the request of an exchange again; `None` if no command can."""
@@ -50,12 +52,15 @@ class Checker:
     ) -> Iterator[Finding]:
         """Apply all rules for the class of `subject` and for its base classes.
 
+        A violation that is an effect of another one is part of the finding of its cause.
+
         Args:
             subject: the subject to which the rules are applied.
             case_id: id of the planned case that the subject belongs to; `None` if there is no planned case.
             build_reproduction_command: replaces the checker's own function.
         """
         disputed_rules: set[str] = set()
+        findings: list[Finding] = []
         for rule in self._find_rules_for_class(type(subject)):
             for violation in rule.check(subject):
                 finding = self._build_finding(
@@ -65,7 +70,44 @@ class Checker:
                     if _CAUSE_RULE_ID_BY_RULE_ID.get(rule.id) in disputed_rules:
                         continue
                     disputed_rules.add(rule.id)
-                yield finding
+                index = _find_cause_index(findings, violation.cause, finding.severity)
+                if index is None:
+                    findings.append(finding)
+                else:
+                    effects = {**findings[index].effects, rule.id: finding.message}
+                    findings[index] = msgspec.structs.replace(findings[index], effects=effects)
+        yield from findings
+
+    def iterate_findings_by_subject(
+        self,
+        subjects: Iterable[CheckSubject],
+        *,
+        case_id: str | None = None,
+        build_reproduction_command: ReproductionCommandBuilder | None = None,
+    ) -> Iterator[tuple[CheckSubject, list[Finding]]]:
+        """Yield each of the subjects of one case with its findings, so that one cause is one finding.
+
+        An unexpected server error whose status is not documented is reported by server-error alone.
+
+        Args:
+            subjects: the subjects; the same call may be part of several of them.
+            case_id: see `iterate_findings`.
+            build_reproduction_command: see `iterate_findings`.
+        """
+        subjects = list(subjects)
+        failed_calls = {
+            outcome.call
+            for outcome in subjects
+            if isinstance(outcome, CaseOutcome) and outcome.is_server_error and "server-error" in self.rules
+        }
+        for subject in subjects:
+            findings = self.iterate_findings(
+                subject, case_id=case_id, build_reproduction_command=build_reproduction_command
+            )
+            if isinstance(subject, Call) and subject in failed_calls and subject.documented_response is None:
+                yield subject, [f for f in findings if f.rule not in _RULES_ABOUT_UNDOCUMENTED_STATUSES]
+            else:
+                yield subject, list(findings)
 
     @functools.cached_property
     def _rules_by_class(self) -> dict[type[CheckSubject], tuple[Rule, ...]]:
@@ -124,6 +166,11 @@ class Checker:
             return None
         command = build_reproduction_command(exchange)
         return self.mask_secrets(command) if command is not None else None
+
+
+def _find_cause_index(findings: Sequence[Finding], rule_id: str | None, severity: Severity) -> int | None:
+    """Return the index of the finding of a rule with the same severity; `None` if there is none."""
+    return next((i for i, one in enumerate(findings) if (one.rule, one.severity) == (rule_id, severity)), None)
 
 
 def _shorten_text(text: str, max_characters: int) -> str:

@@ -37,6 +37,8 @@ class Violation(NamedTuple):
     """An excerpt of the exchange that shows the violation; the checker shortens and masks it."""
     exchange: Exchange | None = None
     """The exchange that shows the violation; `None` if it is the exchange of the subject."""
+    cause: str | None = None
+    """Id of the rule whose violation by the same subject has this one as an effect; `None` without such a cause."""
 
 
 @dataclass(frozen=True)

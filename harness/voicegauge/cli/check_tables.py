@@ -202,6 +202,7 @@ def _print_finding(terminal: Console, finding: Finding) -> None:
     lines = [
         *(("", f"{message}  ({count} times)" if count > 1 else message) for message, count in shown),
         ("... and ", f"{hidden} more messages (--json has all)" if hidden else ""),
+        *(("also ", f"{rule}: {message}") for rule, message in finding.effects.items()),
         ("at ", _format_location(finding)),
         ("case ", finding.case),
         ("seen ", finding.evidence),

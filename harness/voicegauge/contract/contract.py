@@ -330,6 +330,13 @@ class Target(BaseTarget):
             else msgspec.structs.replace(response, audio=self.target_spec.audio)
         )
 
+    @functools.cached_property
+    def selecting_constants(self) -> dict[Location, Any]:
+        """The constants that select the target, because not all targets of its operation have them."""
+        others = [spec.constants for spec in self.speech.targets.values()]
+        constants = self.target_spec.constants
+        return {at: value for at, value in constants.items() if any(other.get(at) != value for other in others)}
+
     @property
     def response_audio(self) -> ResponseAudio | None:
         """Where and how responses have the audio: the response to the request, or to a poll of its job."""

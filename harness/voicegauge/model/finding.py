@@ -58,10 +58,16 @@ class Finding(Record, frozen=True, kw_only=True):
     messages: dict[str, int] = {}
     """Each different message with its number of occurrences, such as one for each wrong value, in the order in which
     they were found; empty if all occurrences have the same message. At most 100 messages are listed."""
-
+    effects: dict[str, str] = {}
+    """Messages of violations of other rules that have the same cause and are not reported apart, by rule id."""
     clip: FindingClip | None = None
     """The audio of the first occurrence; `None` if the finding is not about audio that can be played, or if the clips
     of other findings have taken the space."""
+
+    @property
+    def violated_rules(self) -> tuple[str, ...]:
+        """Ids of the rule and of those whose violations are effects."""
+        return (self.rule, *self.effects)
 
     @property
     def fingerprint(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from voicegauge.checks.registry import Violation, register_rule
 from voicegauge.checks.rules.speech_duration import compute_plausible_duration_range_s
@@ -111,37 +112,70 @@ def _check_audio_truncated(speech_delivery: SpeechDelivery) -> Iterator[Violatio
     ),
 )
 def _check_audio_format(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
-    from voicegauge.speech.audio import AUDIO_FORMATS, find_codec_of_format, find_container_of_format
-
-    decoded, documented = speech_delivery.decoded_audio, speech_delivery.documented_audio
-    if decoded is None and not _is_declared_raw(speech_delivery):
+    decoded, expected = speech_delivery.decoded_audio, _find_expected_format(speech_delivery)
+    if expected is None or (decoded is None and not _is_declared_raw(speech_delivery)):
         return
-    requested = speech_delivery.requested_format
-    fixed = documented.format if documented is not None and requested is None else None
-    named = requested or fixed or speech_delivery.default_format
-    meaning = speech_delivery.audio_format if fixed is None else None
-    wanted = meaning.codec if meaning is not None else named or ""
-    container, codec = find_container_of_format(wanted), find_codec_of_format(wanted)
-    if container is None or (meaning is None and wanted not in AUDIO_FORMATS):
-        return  # "aac" alone may mean a stream or a file
+    at = _get_audio_pointer(speech_delivery) if expected.is_fixed else _get_format_pointer(speech_delivery)
     if decoded is None:
-        if container != "RAW":
+        if expected.container != "pcm":
             yield Violation(
-                f"expected {wanted}, got raw samples: {speech_delivery.delivery.media_type}",
-                _get_audio_pointer(speech_delivery) if fixed else _get_format_pointer(speech_delivery),
+                f"expected {expected.format}, got raw samples: {speech_delivery.delivery.media_type}",
+                at,
                 evidence=_quote_audio_start(speech_delivery),
             )
         return
-    is_other_codec = codec is not None and meaning is not None and decoded.codec != codec
-    if decoded.container != container or is_other_codec:
-        found = decoded.codec if decoded.container == container else decoded.container
-        is_default = requested is None and fixed is None
-        named_wanted = wanted if named in (None, wanted) else f"{wanted} for {named}"
+    is_other_codec = expected.codec is not None and decoded.codec != expected.codec
+    if decoded.container != expected.container or is_other_codec:
+        found = decoded.codec if decoded.container == expected.container else decoded.container
         yield Violation(
-            f"expected {named_wanted}{', the documented default,' if is_default else ','} got {found}",
-            _get_audio_pointer(speech_delivery) if fixed else _get_format_pointer(speech_delivery),
+            f"expected {expected.description}{', the documented default,' if expected.is_default else ','} got {found}",
+            at,
             evidence=_quote_audio_start(speech_delivery),
         )
+
+
+class _ExpectedFormat(NamedTuple):
+    """The format that delivered audio must have."""
+
+    format: str
+    description: str
+    """The format, with the provider's name of it."""
+    container: str
+    codec: str | None
+    """The codec that is documented for the provider's name; `None` if none is."""
+    is_fixed: bool
+    """Whether the contract states one format for all requests."""
+    is_default: bool
+    """Whether the request left out the format, so that the documented default counts."""
+
+
+def _find_expected_format(speech_delivery: SpeechDelivery) -> _ExpectedFormat | None:
+    """Return the format that the audio must have; `None` if no document states it."""
+    from voicegauge.speech.audio import AUDIO_FORMATS, find_codec_of_format, find_container_of_format
+
+    documented, requested = speech_delivery.documented_audio, speech_delivery.requested_format
+    fixed = documented.format if documented is not None and requested is None else None
+    named = requested or fixed or speech_delivery.default_format
+    meaning = speech_delivery.audio_format if fixed is None else None
+    expected = meaning.codec if meaning is not None else named or ""
+    container = find_container_of_format(expected)
+    if container is None or (meaning is None and expected not in AUDIO_FORMATS):
+        return None  # "aac" alone may mean a stream or a file
+    return _ExpectedFormat(
+        format=expected,
+        description=expected if named in (None, expected) else f"{expected} for {named}",
+        container=container,
+        codec=find_codec_of_format(expected) if meaning is not None else None,
+        is_fixed=bool(fixed),
+        is_default=requested is None and fixed is None,
+    )
+
+
+def _find_cause(speech_delivery: SpeechDelivery) -> str | None:
+    """Return audio-format if it reports another container than expected, whose effects other rules report."""
+    decoded, expected = speech_delivery.decoded_audio, _find_expected_format(speech_delivery)
+    is_right = decoded is None or expected is None or decoded.container == expected.container
+    return None if is_right else "audio-format"
 
 
 def _is_declared_raw(speech_delivery: SpeechDelivery) -> bool:
@@ -179,6 +213,7 @@ def _check_audio_sample_rate(speech_delivery: SpeechDelivery) -> Iterator[Violat
             f"expected {documented.sample_rate_hz} Hz{_describe_format(speech_delivery)}, "
             f"got {decoded.sample_rate_hz} Hz",
             _get_format_pointer(speech_delivery),
+            cause=_find_cause(speech_delivery),
         )
 
 
@@ -236,7 +271,10 @@ def _check_audio_media_type(speech_delivery: SpeechDelivery) -> Iterator[Violati
         named = find_container_of_media_type(media_type)
         if named is not None and named != container:
             yield Violation(
-                f"declared as {media_type}, but it is {container}", at, evidence=_quote_audio_start(speech_delivery)
+                f"declared as {media_type}, but it is {container}",
+                at,
+                evidence=_quote_audio_start(speech_delivery),
+                cause=_find_cause(speech_delivery),
             )
         elif named is None and _cannot_contain_audio(media_type, declared):
             yield Violation(f"declared as {media_type}, which is not an audio media type", at)

@@ -16,10 +16,9 @@ from voicegauge.checks.subjects import CaseOutcome
     basis="responses",
 )
 def _check_server_error(outcome: CaseOutcome) -> Iterator[Violation]:
-    status = outcome.call.status
-    if status >= 500 and status not in outcome.expected.statuses:
+    if outcome.is_server_error:
         yield Violation(
-            f"{outcome.expected.description}: got status {status}",
+            f"{outcome.expected.description}: got status {outcome.call.status}",
             outcome.expected.contract_pointer,
             evidence=quote_text_body(outcome.call),
         )

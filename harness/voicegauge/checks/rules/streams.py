@@ -51,7 +51,7 @@ def _check_response_kind_ignored(call: Call) -> Iterator[Violation]:
         return
     media_type = call.exchange.response.media_type
     if call.is_stream != (audio.delivered == "stream"):
-        fields = ", ".join(f"{location} {value!r}" for location, value in target.target_spec.constants.items())
+        fields = ", ".join(f"{location} {value!r}" for location, value in target.selecting_constants.items())
         expected = f"expected {'a stream of events' if audio.delivered == 'stream' else 'audio alone'}"
         yield Violation(
             f"{expected} for {fields or 'a request without a selecting field'}, got {media_type or 'no media type'}",

@@ -41,3 +41,8 @@ class CaseOutcome(CallSubject):
     def dispute_pointers(self) -> tuple[str, ...]:
         """JSON pointers that are the dispute scopes of the call, and to the statement that the case tests."""
         return (self.expected.contract_pointer, *super().dispute_pointers)
+
+    @property
+    def is_server_error(self) -> bool:
+        """Whether the response is a server error that was not expected."""
+        return self.call.status >= 500 and self.call.status not in self.expected.statuses

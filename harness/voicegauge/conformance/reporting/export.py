@@ -45,6 +45,7 @@ def export_check_report(report: CheckReport, *, strict: bool = False) -> Exporte
 def _build_reported_finding(finding: Finding, failing_severities: tuple[Severity, ...]) -> ReportedFinding:
     where = finding.where
     details = (
+        *(("also ", f"{rule}: {message}") for rule, message in finding.effects.items()),
         ("case ", finding.case),
         ("seen ", finding.evidence),
         ("disputed: ", finding.reading),
@@ -75,6 +76,7 @@ def _build_reported_finding(finding: Finding, failing_severities: tuple[Severity
             "case": finding.case,
             "evidence": finding.evidence,
             "messages": finding.messages or None,
+            "effects": finding.effects or None,
             "reading": finding.reading,
             "reproduce": finding.reproduce,
         },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from voicegauge.conformance.reporting.coverage import CoverageEntry
 from voicegauge.conformance.reporting.resources import ResourceSummary
 from voicegauge.conformance.reporting.spending import Spending
+from voicegauge.contract import Target
 from voicegauge.model import (
     DOWNLOAD_OPERATION,
     AmbiguousRequest,
@@ -209,9 +210,11 @@ def describe_empty_account(rejected: int) -> str | None:
 
 
 def group_rejections(
-    findings: Iterable[Finding], cases: Iterable[CaseResult], target_by_case_id: Mapping[str, str]
+    findings: Iterable[Finding], cases: Sequence[CaseResult], target_by_case_id: Mapping[str, Target]
 ) -> Iterator[Finding]:
-    """Yield `findings`, with the rejections of a target that the service does not have at one place in the contract.
+    """Yield `findings`, with the rejections of a target that the service does not have as one finding.
+
+    Its message names the fields that select the target.
 
     A target is one that the service does not have if all of its deliveries are rejected. Other requests that address
     it are then rejected for the same cause, whatever statement of the contract they try.
@@ -219,7 +222,7 @@ def group_rejections(
     Args:
         findings: findings in the order in which they were found.
         cases: results of the cases.
-        target_by_case_id: ids of the targets that the requests of the cases address.
+        target_by_case_id: the targets that the requests of the cases address.
     """
     deliveries: dict[str, list[bool]] = {}
     for case in cases:
@@ -229,11 +232,14 @@ def group_rejections(
     if len(missing) == len(deliveries):  # then nothing works, and the cause may be any
         missing = set()
     where_by_target: dict[str, FindingLocation] = {}
+    status_by_case_id = {case.id: case.status for case in cases}
     for finding in findings:
         target = target_by_case_id.get(finding.case or "")
-        if finding.rule == _REJECTS_VALID_RULE_ID and target in missing:
-            where = where_by_target.setdefault(target, finding.where)
-            yield msgspec.structs.replace(finding, where=where)
+        if finding.rule == _REJECTS_VALID_RULE_ID and target is not None and target.id in missing:
+            where = where_by_target.setdefault(target.id, finding.where)
+            fields = ", ".join(f"{at} {value!r}" for at, value in target.selecting_constants.items())
+            rejection = f"requests with {fields}: rejected with {status_by_case_id.get(finding.case or '')}"
+            yield msgspec.structs.replace(finding, where=where, message=rejection if fields else finding.message)
         else:
             yield finding
 
@@ -263,4 +269,5 @@ def _add_occurrence(merged_finding: Finding, other_finding: Finding) -> Finding:
         merged_finding,
         occurrences=merged_finding.occurrences + other_finding.occurrences,
         messages=messages if len(messages) > 1 else {},
+        effects={**other_finding.effects, **merged_finding.effects},
     )

@@ -142,9 +142,8 @@ class CaseRunner:
                 self._collector.add_skipped(case, str(error))
                 continue
             self._record_case_finished(case, judged.no_verdict_reason)
-            addressed = self._find_addressed_target(case)
-            target_id = addressed.id if addressed is not None else None
-            self._collector.add_result(case, judged.findings, judged.status, judged.no_verdict_reason, target_id)
+            target = self._find_addressed_target(case)
+            self._collector.add_result(case, judged.findings, judged.status, judged.no_verdict_reason, target)
             if judged.error is None:
                 self._unreachable_requests = 0
             elif self.must_stop_after_error(judged.error):
@@ -225,13 +224,12 @@ class CaseRunner:
     def _judge_subjects(self, subjects: Iterable[CheckSubject], case: ConformanceCase) -> list[Finding]:
         findings: list[Finding] = []
         reproduce = functools.partial(self._build_repeat_command, case)
-        for subject in subjects:
+        for subject, of_subject in self._checker.iterate_findings_by_subject(
+            subjects, case_id=case.id, build_reproduction_command=reproduce
+        ):
             self._running.subject_classes.add(type(subject))
             self._running.judged_calls += [subject] if isinstance(subject, Call) else []
-            of_subject = list(
-                self._checker.iterate_findings(subject, case_id=case.id, build_reproduction_command=reproduce)
-            )
-            self._collector.coverage.add_subject(subject, {finding.rule for finding in of_subject})
+            self._collector.coverage.add_subject(subject, {rule for one in of_subject for rule in one.violated_rules})
             findings += self._collector.clips.add_clips(of_subject, subject)
         return findings
 

@@ -24,6 +24,7 @@ from voicegauge.conformance.reporting import (
     group_rejections,
     merge_findings,
 )
+from voicegauge.contract import Target
 from voicegauge.model import Finding, Provenance, Severity
 from voicegauge.recording import mask_record
 from voicegauge.version import __version__
@@ -38,7 +39,7 @@ class Collector:
         self._created_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._findings: list[Finding] = []
         self._cases: list[CaseResult] = []
-        self._target_by_case_id: dict[str, str] = {}
+        self._target_by_case_id: dict[str, Target] = {}
         self._operations: dict[str, None] = {}
         self._exchanges: Counter[Provenance] = Counter()
         self._account = SpendingAccount()
@@ -61,9 +62,9 @@ class Collector:
     ) -> list[Finding]:
         """Apply the rules of `checker` to `subjects`, and add and return the findings."""
         findings: list[Finding] = []
-        for subject in subjects:
-            of_subject = self.clips.add_clips(list(checker.iterate_findings(subject, case_id=case_id)), subject)
-            self.coverage.add_subject(subject, {finding.rule for finding in of_subject})
+        for subject, found in checker.iterate_findings_by_subject(subjects, case_id=case_id):
+            of_subject = self.clips.add_clips(found, subject)
+            self.coverage.add_subject(subject, {rule for one in of_subject for rule in one.violated_rules})
             findings += of_subject
         self._findings += findings
         return findings
@@ -104,7 +105,7 @@ class Collector:
         findings: Iterable[Finding],
         status: int | None,
         reason: str | None = None,
-        target_id: str | None = None,
+        target: Target | None = None,
     ) -> None:
         """Add the result of a case.
 
@@ -114,14 +115,16 @@ class Collector:
             status: HTTP status of the response that was judged.
             reason: why not everything could be judged; `None` if everything was. If there is a reason but no error and
                 no warning, the case has no verdict.
-            target_id: id of the target that the request addresses; `None` if it addresses none.
+            target: the target that the request addresses; `None` if it addresses none.
         """
-        if target_id is not None:
-            self._target_by_case_id[case.id] = target_id
+        if target is not None:
+            self._target_by_case_id[case.id] = target
         violations: dict[str, str] = {}
         for finding in findings:
             if finding.severity in (Severity.ERROR, Severity.WARNING):
                 violations.setdefault(finding.rule, finding.message)
+                for rule, message in finding.effects.items():
+                    violations.setdefault(rule, f"{message} (follows from {finding.rule}: {finding.message})")
         verdict = "failed" if violations else "passed" if reason is None else "skipped"
         self._cases.append(_build_case_result(case, verdict, status, reason, violations))
 
