@@ -40,7 +40,7 @@ from voicegauge.errors import VoicegaugeError
 from voicegauge.formats import UnreadableBodyError, read_form, read_json
 from voicegauge.outputs import load_baseline
 from voicegauge.recording import Replay, load_har
-from voicegauge.report import render_csv, render_markdown, render_page, summarize_runs
+from voicegauge.report import analyze_runs, render_csv, render_markdown, render_page
 from voicegauge.speech.audio import (
     AUDIO_FORMATS,
     DecodedAudio,
@@ -374,10 +374,10 @@ def _read_run(data: bytes, folder: Path) -> None:
 
 def _use_run(folder: Path) -> None:
     run = load_run(folder)
-    report = summarize_runs([(folder, run)])
-    render_markdown(report)
+    analyzed = analyze_runs([(folder, run)])
+    render_markdown(analyzed.report)
     render_csv([(folder, run)])
-    render_page(report, [(folder, run)])
+    render_page(analyzed)
 
 
 def _unfinished_run() -> bytes:

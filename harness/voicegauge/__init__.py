@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         RunningProxy,
         RunningReplay,
         ScoreResult,
+        analyze_runs,
         apply_baseline,
         benchmark,
         build_report,
@@ -90,7 +91,7 @@ if TYPE_CHECKING:
     from voicegauge.emulator import RunningEmulator
     from voicegauge.errors import VoicegaugeError
     from voicegauge.model import Finding, Provenance, Run, Severity
-    from voicegauge.report import BenchReport
+    from voicegauge.report import AnalyzedRuns, BenchReport
 
 
 _NAMES_BY_MODULE = {
@@ -103,12 +104,13 @@ _NAMES_BY_MODULE = {
     "voicegauge.emulator": ("RunningEmulator",),
     "voicegauge.errors": ("VoicegaugeError",),
     "voicegauge.model": ("Finding", "Provenance", "Run", "Severity"),
-    "voicegauge.report": ("BenchReport",),
+    "voicegauge.report": ("AnalyzedRuns", "BenchReport"),
 }
 _MODULE_BY_NAME = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}
 """Modules of the exported names that are not imported from `voicegauge.api`, by name."""
 
 __all__ = [
+    "AnalyzedRuns",
     "BenchPlanResult",
     "BenchReport",
     "BenchResult",
@@ -143,6 +145,7 @@ __all__ = [
     "TargetSummary",
     "VoicegaugeError",
     "__version__",
+    "analyze_runs",
     "apply_baseline",
     "benchmark",
     "build_report",

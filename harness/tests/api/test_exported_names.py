@@ -13,6 +13,7 @@ import voicegauge
 from voicegauge import api
 
 NAMES = [
+    "AnalyzedRuns",
     "BenchPlanResult",
     "BenchReport",
     "BenchResult",
@@ -47,6 +48,7 @@ NAMES = [
     "TargetSummary",
     "VoicegaugeError",
     "__version__",
+    "analyze_runs",
     "apply_baseline",
     "benchmark",
     "build_report",

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from voicegauge import build_report
+from voicegauge.api.saved_runs import reports
 from voicegauge.cli import run as voicegauge
 from voicegauge.errors import UsageError
+from voicegauge.report import report_data
 
 from ..builders.report_runs import VOICES, make_run
 from ..builders.small_disk import small_disk
@@ -141,3 +144,25 @@ def test_a_full_disk_leaves_the_old_page_and_no_half_of_a_new_one(
     assert capsys.readouterr().err == f"voicegauge: cannot write {page}: File too large\n"
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
     assert page.read_text() == "the old one"
+
+
+def test_a_run_is_read_and_resampled_once_for_several_outputs(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def count_calls(module: ModuleType, name: str) -> None:
+        function = getattr(module, name)
+
+        def call(*arguments: object, **named_arguments: object) -> object:
+            calls.append(name)
+            return function(*arguments, **named_arguments)
+
+        monkeypatch.setattr(module, name, call)
+
+    count_calls(reports, "load_run")
+    count_calls(report_data, "resample_targets")
+    page, numbers = tmp_path / "page.html", tmp_path / "report.json"
+    assert voicegauge(["report", str(folder), "--out", str(page), "--json", str(numbers)]) == 0
+    assert sorted(calls) == ["load_run", "resample_targets"]
+    assert json.loads(numbers.read_text())["runs"][0]["ranking"]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegauge.model import Provenance, Run
-from voicegauge.report import BenchReport, render_csv, render_markdown, summarize_runs
+from voicegauge.report import BenchReport, analyze_runs, render_csv, render_markdown
 from voicegauge.report.csv_markdown import _escape_markdown
 
 from ..builders.report_runs import BROKEN, HOSTILE, PLANNED, VOICES, hostile_voices, make_run
@@ -49,7 +49,7 @@ def test_csv_holds_no_formula_and_no_control_character(tmp_path: Path) -> None:
 
 
 def test_json_is_the_complete_report_with_its_schema(typical: tuple[Path, Run]) -> None:
-    report = summarize_runs([typical])
+    report = analyze_runs([typical]).report
     text = msgspec.json.encode(report)
     assert report.schema == "voicegauge/report/3"
     assert msgspec.json.decode(text, type=BenchReport) == report
@@ -58,7 +58,7 @@ def test_json_is_the_complete_report_with_its_schema(typical: tuple[Path, Run]) 
 
 def test_markdown_is_one_table_per_run_with_its_provenance(typical: tuple[Path, Run], tmp_path: Path) -> None:
     live = make_run(tmp_path, VOICES[:1], repetitions=1, provenance=Provenance.LIVE)
-    text = render_markdown(summarize_runs([typical, live]))
+    text = render_markdown(analyze_runs([typical, live]).report)
     first, second = text.split("### ")[1:]
     assert first.startswith("EMULATED: ")
     assert "EMULATED" not in second
@@ -69,7 +69,7 @@ def test_markdown_is_one_table_per_run_with_its_provenance(typical: tuple[Path, 
 
 
 def test_markdown_explains_disputed_prices_and_account_plans(tmp_path: Path) -> None:
-    text = render_markdown(summarize_runs([make_run(tmp_path, (PLANNED[0], VOICES[5]), repetitions=1)]))
+    text = render_markdown(analyze_runs([make_run(tmp_path, (PLANNED[0], VOICES[5]), repetitions=1)]).report)
     cells = next(line for line in text.splitlines() if line.startswith("| quill/prose")).split(" | ")
     assert sum("(large)" in cell for cell in cells) == 2  # per million characters and per month
     assert "Prices per 1M characters and per month are with the cheapest account plan for 10,000,000" in text
@@ -86,7 +86,7 @@ def test_no_text_becomes_markup_in_markdown(text: str) -> None:
 
 
 def test_rows_keep_their_cells_whatever_a_target_is_called(tmp_path: Path) -> None:
-    text = render_markdown(summarize_runs([make_run(tmp_path, hostile_voices(), repetitions=1)]))
+    text = render_markdown(analyze_runs([make_run(tmp_path, hostile_voices(), repetitions=1)]).report)
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 2 + len(HOSTILE)
     assert len({line.count("|") for line in table}) == 1

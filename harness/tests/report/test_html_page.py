@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model import AmountPerUnit, Failure, Provenance, Run
-from voicegauge.report import render_markdown, render_page, summarize_runs, write_report
+from voicegauge.report import analyze_runs, render_markdown, render_page, write_report
 
 from ..builders.report_runs import BROKEN, HOSTILE, LANGUAGES_ALL, VOICES, Voice, make_run
 
@@ -39,7 +39,7 @@ class Skeleton(HTMLParser):
 
 
 def page_of(*runs: tuple[Path, Run]) -> str:
-    return render_page(summarize_runs(runs), runs)
+    return render_page(analyze_runs(runs))
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,7 @@ def test_targets_with_different_texts_are_marked_as_not_comparable(tmp_path: Pat
     for made, uneven in (((folder, run), False), (fewer, True)):
         assert ("Not the same texts." in page_of(made)) is uneven
         assert (
-            "The targets were not measured in the same languages." in render_markdown(summarize_runs([made]))
+            "The targets were not measured in the same languages." in render_markdown(analyze_runs([made]).report)
         ) is uneven
 
 
@@ -227,7 +227,7 @@ def test_injected_faults_are_named_beside_emulated_and_among_what_differed(tmp_p
     assert "Faults were injected on purpose into run B: <bdi>flaky-503, slow</bdi>." in page
     assert "1 fact differs between the runs" in page
     assert "Injected faults" in page[page.index('class="verdict runs"') :].partition("</section>")[0]
-    assert render_markdown(summarize_runs([faulty])).startswith("### EMULATED, with faults flaky-503, slow: ")
+    assert render_markdown(analyze_runs([faulty]).report).startswith("### EMULATED, with faults flaky-503, slow: ")
     assert "Injected faults" not in page_of(usual)
 
 

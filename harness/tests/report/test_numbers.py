@@ -10,7 +10,7 @@ import pytest
 from voicegauge.bench.analysis.statistics import Estimate
 from voicegauge.bench.analysis.summary import TargetSummary
 from voicegauge.model import Streaming
-from voicegauge.report import summarize_runs
+from voicegauge.report import analyze_runs
 from voicegauge.report.charts.latency_bars import build_latency_chart, choose_shared_time_axis
 from voicegauge.report.charts.scatter_plot import (
     NARROW_PLOT_SIZE,
@@ -35,7 +35,7 @@ from ..builders.report_runs import BROKEN, LANGUAGES_ALL, VOICES, Voice, crowd, 
 @pytest.fixture(scope="module")
 def targets(tmp_path_factory: pytest.TempPathFactory) -> tuple[TargetSummary, ...]:
     run = make_run(tmp_path_factory.mktemp("run"), (*VOICES, BROKEN), repetitions=3)
-    return summarize_runs([run]).runs[0].targets
+    return analyze_runs([run]).report.runs[0].targets
 
 
 def test_each_cell_is_the_summarys_number_with_its_interval(targets: tuple[TargetSummary, ...]) -> None:
@@ -70,7 +70,7 @@ def test_columns_without_any_number_are_left_out_and_groups_span_the_rest(target
 def test_targets_with_overlapping_intervals_are_marked_together(tmp_path: Path) -> None:
     twins = tuple(Voice(f"a/{i}", "twin", 1_000, 0.05) for i in range(2))
     slow = Voice("a/slow", "slow", 9_000, 0.05)
-    found = summarize_runs([make_run(tmp_path, (*twins, slow), repetitions=3)]).runs[0].targets
+    found = analyze_runs([make_run(tmp_path, (*twins, slow), repetitions=3)]).report.runs[0].targets
     shown = build_comparison_columns(found, 500)
     at = [column.key for column in shown].index("latency")
     assert {row.summary.target: row.best_cells[at] for row in build_comparison_rows(found, shown)} == {
@@ -86,8 +86,8 @@ def test_runs_under_different_asrs_are_not_comparable(tmp_path: Path) -> None:
     one = make_run(tmp_path / "a", VOICES[:1], repetitions=1)
     same = make_run(tmp_path / "b", VOICES[:1], repetitions=1, seed=9)
     other = make_run(tmp_path / "c", VOICES[:1], repetitions=1, closed=False)
-    assert list_incomparable_facts(summarize_runs([one, same])) == ()
-    assert list_incomparable_facts(summarize_runs([one, other])) == ("ASR engine",)
+    assert list_incomparable_facts(analyze_runs([one, same]).report) == ()
+    assert list_incomparable_facts(analyze_runs([one, other]).report) == ("ASR engine",)
 
 
 @pytest.mark.parametrize("size", [WIDE_PLOT_SIZE, NARROW_PLOT_SIZE])
@@ -105,7 +105,7 @@ def test_every_measured_target_is_drawn_and_the_pareto_set_is_named(
 
 
 def test_a_crowd_of_twenty_is_drawn_with_the_best_named(tmp_path: Path) -> None:
-    found = summarize_runs([make_run(tmp_path, crowd(20), repetitions=2)]).runs[0].targets
+    found = analyze_runs([make_run(tmp_path, crowd(20), repetitions=2)]).report.runs[0].targets
     for size in (WIDE_PLOT_SIZE, NARROW_PLOT_SIZE):
         picture = build_scatter_plot(found, choose_shared_axes(found), size)
         assert sorted(mark.number for mark in picture.points) == list(range(1, 21))
@@ -138,7 +138,9 @@ def test_the_time_between_two_polls_is_a_segment_of_its_own(targets: tuple[Targe
 
 
 def test_languages_counted_in_characters_are_never_pooled_with_words(tmp_path: Path) -> None:
-    found = summarize_runs([make_run(tmp_path, VOICES[:2], languages=LANGUAGES_ALL, repetitions=2)]).runs[0].targets
+    found = (
+        analyze_runs([make_run(tmp_path, VOICES[:2], languages=LANGUAGES_ALL, repetitions=2)]).report.runs[0].targets
+    )
     shown = build_comparison_columns(found, 500)
     assert [column.key for column in shown][:2] == ["wer", "cer"]
 
@@ -175,7 +177,7 @@ def test_streams_have_columns_of_their_own(tmp_path: Path) -> None:
         msgspec.structs.replace(s, streaming=stream) if s.target == VOICES[0].id and not s.failure else s
         for s in run.samples
     ]
-    summaries = summarize_runs([(folder, msgspec.structs.replace(run, samples=tuple(samples)))]).runs[0].targets
+    summaries = analyze_runs([(folder, msgspec.structs.replace(run, samples=tuple(samples)))]).report.runs[0].targets
     shown = build_comparison_columns(summaries, 500)
     assert ("Streams", 4) in count_columns_by_group(shown)
     keys = [column.key for column in shown]
@@ -186,5 +188,5 @@ def test_streams_have_columns_of_their_own(tmp_path: Path) -> None:
         assert texts == (("310", "21", "43", "1.00") if streams else (MISSING_TEXT,) * 4)
         assert ("77 ms stalled" in cells["underrun"].detail) == streams
     assert "Streams" not in dict(
-        count_columns_by_group(build_comparison_columns(summarize_runs([(folder, run)]).runs[0].targets, 500))
+        count_columns_by_group(build_comparison_columns(analyze_runs([(folder, run)]).report.runs[0].targets, 500))
     )

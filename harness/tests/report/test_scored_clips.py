@@ -7,7 +7,7 @@ import numpy as np
 
 from voicegauge.bench.running.store import save_audio
 from voicegauge.model import Run
-from voicegauge.report import render_page, summarize_runs
+from voicegauge.report import analyze_runs, render_page
 from voicegauge.report.scored_clips import MAX_CLIPS, MAX_CLIPS_PER_TARGET, ScoredClip, load_players, select_worst_clips
 from voicegauge.speech.audio import EncodedAudio, decode, encode
 
@@ -105,7 +105,7 @@ def test_a_page_is_rendered_without_the_audio(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, VOICES[:2], repetitions=2)
     for file in (folder / "audio").iterdir():
         file.unlink()
-    page = render_page(summarize_runs([(folder, run)]), [(folder, run)])
+    page = render_page(analyze_runs([(folder, run)]))
     assert "<audio" not in page
     assert "missing from the run&#39;s folder" in page
 

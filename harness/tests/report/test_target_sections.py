@@ -13,7 +13,7 @@ from voicegauge.cli import run as voicegauge
 from voicegauge.conformance import CheckReport
 from voicegauge.drift import ComparedInput, DriftChange, DriftLevel, DriftReport
 from voicegauge.model import Finding, FindingLocation, Interval, Provenance, Run, Severity
-from voicegauge.report import SavedResults, render_page, summarize_runs
+from voicegauge.report import SavedResults, analyze_runs, render_page
 
 from ..builders.report_runs import BROKEN, HOSTILE, VOICES, make_run
 
@@ -68,7 +68,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
 
 @pytest.fixture(scope="module")
 def page(run: tuple[Path, Run]) -> str:
-    return render_page(summarize_runs([run]), [run], results=SavedResults((CHECK,), (DRIFT,)))
+    return render_page(analyze_runs([run]), results=SavedResults((CHECK,), (DRIFT,)))
 
 
 def section(page: str, target: str) -> str:
@@ -101,7 +101,7 @@ def test_the_wait_between_the_end_of_a_job_and_the_poll_has_a_name(run: tuple[Pa
         for one in usual.samples
     )
     early = (folder, replace(usual, samples=samples))
-    page = render_page(summarize_runs([early]), [early])
+    page = render_page(analyze_runs([early]))
     assert "wait for the poll that saw the end" in page
     assert "unattributed" not in page
 

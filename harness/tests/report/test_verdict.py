@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from voicegauge.model import AmbiguousRequest, AmountPerUnit, Failure, Provenance, Run, TargetPrice
-from voicegauge.report import render_markdown, render_page, summarize_runs
+from voicegauge.report import analyze_runs, render_markdown, render_page
 from voicegauge.report.charts.label_placement import Rectangle
 from voicegauge.report.charts.point_separation import PlottedCircle, separate_circles
 from voicegauge.report.run_facts import list_key_facts
@@ -23,7 +23,7 @@ SLOW = Voice("acme/slow", "Slow", 1_500, 0.05, job=False, usd=0.02)
 
 
 def summarize(run: tuple[Path, Run]) -> tuple[RunVerdict, Ranking]:
-    report = summarize_runs([run]).runs[0]
+    report = analyze_runs([run]).report.runs[0]
     return report.verdict, report.ranking
 
 
@@ -66,11 +66,11 @@ def test_a_difference_below_the_asr_errors_is_not_claimed_without_saying_so(tmp_
 def test_differences_below_the_asr_errors_do_not_separate_targets_in_the_ranking(tmp_path: Path) -> None:
     fast, clear = Voice("acme/fast", "Fast", 490, 0.035), Voice("acme/clear", "Clear", 500, 0.0)
     run = make_run(tmp_path, (clear, fast), repetitions=4)
-    report = summarize_runs([run])
-    ranking = report.runs[0].ranking
+    analyzed = analyze_runs([run])
+    ranking = analyzed.report.runs[0].ranking
     assert [one.intelligibility for one in ranking.targets] == [100, 100]
     assert (ranking.has_tied_errors, ranking.weights.intelligibility) == (True, 0)
-    page = render_page(report, [run])
+    page = render_page(analyzed)
     assert "Intelligibility does not separate these targets" in page
     assert set(re.findall(r'data-intelligibility-resamples="([\d ]+)"', page)) == {" ".join(["100"] * RANKED_RESAMPLES)}
     _, ranking = summarize(make_run(tmp_path / "b", (clear, Voice("acme/bad", "Bad", 500, 0.3)), repetitions=4))
@@ -144,7 +144,7 @@ def test_a_run_without_samples_says_nothing_of_success_prices_or_payment(tmp_pat
     folder, run = make_run(tmp_path, (FAST,), repetitions=1)
     lost = AmbiguousRequest(id="acme/fast/1", sent_at="2026-01-01T00:00:00Z", usd=None, reason="stopped")
     killed = msgspec.structs.replace(run, samples=(), score_sets=(), ambiguous_requests=(lost,))
-    page = render_markdown(summarize_runs([(folder, killed)]))
+    page = render_markdown(analyze_runs([(folder, killed)]).report)
     assert "No request was measured." in page
     assert "sent to the emulator, without a saved result: acme/fast/1" in page
     for claim in ("succeeded", "no price documented", "0/0", "may have been charged", "retry"):
@@ -156,7 +156,7 @@ def test_a_rate_of_requests_replaces_the_concurrency(tmp_path: Path) -> None:
     manifest = msgspec.structs.replace(run.manifest, requests_per_s=5.0, arrivals="poisson")
     facts = {
         f.name: f.values
-        for f in list_key_facts(summarize_runs([(folder, msgspec.structs.replace(run, manifest=manifest))]))
+        for f in list_key_facts(analyze_runs([(folder, msgspec.structs.replace(run, manifest=manifest))]).report)
     }
     assert facts["Rate"] == ("5 requests/s to each target, poisson arrivals",)
     assert facts["Concurrency"] == ("",)
@@ -179,7 +179,7 @@ def test_speech_to_text_is_about_accuracy_and_transcripts(tmp_path: Path) -> Non
 def test_one_count_says_how_often_the_machine_was_busy(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, (FAST, BROKEN), repetitions=1)
     busy = tuple(msgspec.structs.replace(one, is_disturbed=True) for one in run.samples)
-    report = summarize_runs([(folder, msgspec.structs.replace(run, samples=busy))])
+    report = analyze_runs([(folder, msgspec.structs.replace(run, samples=busy))]).report
     said = "during 16 of 16 samples this machine was too busy"
     assert any(said in caution for caution in report.runs[0].verdict.cautions)
     (times,) = next(fact.values for fact in list_key_facts(report) if fact.name == "Error of times")

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from voicegauge.api.saved_runs import (
         ReportFormat,
         ScoreResult,
+        analyze_runs,
         build_report,
         compare,
         compare_targets,
@@ -107,6 +108,7 @@ _NAMES_BY_MODULE = {
     "saved_runs": (
         "ReportFormat",
         "ScoreResult",
+        "analyze_runs",
         "build_report",
         "compare",
         "compare_targets",
@@ -163,6 +165,7 @@ __all__ = [
     "RunningProxy",
     "RunningReplay",
     "ScoreResult",
+    "analyze_runs",
     "apply_baseline",
     "benchmark",
     "build_report",

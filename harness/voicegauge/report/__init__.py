@@ -2,20 +2,21 @@
 
 from voicegauge.report.csv_markdown import render_csv, render_markdown
 from voicegauge.report.html_page import render_page, write_report
-from voicegauge.report.report_data import BenchReport, summarize_runs
+from voicegauge.report.report_data import AnalyzedRuns, BenchReport, analyze_runs
 from voicegauge.report.scored_clips import MAX_CLIPS
 from voicegauge.report.static_site import write_site
 from voicegauge.report.target_checks import SavedResults, load_results
 
 __all__ = [
     "MAX_CLIPS",
+    "AnalyzedRuns",
     "BenchReport",
     "SavedResults",
+    "analyze_runs",
     "load_results",
     "render_csv",
     "render_markdown",
     "render_page",
-    "summarize_runs",
     "write_report",
     "write_site",
 ]

@@ -14,7 +14,6 @@ from voicegauge.bench.analysis import (
     PAIRED_CHANGE_NOTE,
     Estimate,
     TargetSummary,
-    resample_targets,
 )
 from voicegauge.files import write_file
 from voicegauge.model import Provenance, Run
@@ -55,7 +54,7 @@ from voicegauge.report.ranking_rows import (
     describe_weights,
     sort_by_ranking_number,
 )
-from voicegauge.report.report_data import BenchReport, RunReport, find_latest_scores, summarize_runs
+from voicegauge.report.report_data import AnalyzedRuns, BenchReport, RunReport, analyze_runs
 from voicegauge.report.run_comparison import RunDifference, compare_with_first_run, list_differing_facts
 from voicegauge.report.run_facts import (
     RunFact,
@@ -188,28 +187,27 @@ def write_report(
         DataError: there are no runs, or a run's scores do not contain every sample.
         UsageError: the file cannot be written.
     """
-    write_file(out_path, render_page(summarize_runs(runs, characters=characters), runs).encode())
+    write_file(out_path, render_page(analyze_runs(runs, characters=characters)).encode())
     return out_path
 
 
 def render_page(
-    report: BenchReport,
-    runs: Sequence[tuple[Path, Run]],
+    analyzed: AnalyzedRuns,
     *,
     results: SavedResults = NO_RESULTS,
     site: SiteLinks | None = None,
 ) -> str:
-    """Render the HTML page of `report`.
+    """Render the HTML page of a report.
 
     Args:
-        report: the data of the report.
-        runs: the runs it was computed from, each with its folder, from which the audio is read.
+        analyzed: the runs and the data of the report; audio is read from the folders of the runs.
         results: saved results of `check` and `drift`, shown with the targets that they concern.
         site: links to the other pages of the site that the page is part of; `None` for a page on its own.
     """
+    report = analyzed.report
     targets = [target for run in report.runs for target in run.targets]
     columns = build_comparison_columns(targets, report.characters, report.monthly_characters)
-    players = _load_players(report, [folder for folder, _ in runs])
+    players = _load_players(report, [folder for folder, _ in analyzed.runs])
     axes, time_axis = choose_shared_axes(targets), choose_shared_time_axis(targets)
     is_mixed = len({run.manifest.provenance for run in report.runs}) > 1
     views = [
@@ -223,15 +221,17 @@ def render_page(
             saved=saved,
             points=resample_points(
                 run.targets,
-                resample_targets(saved, find_latest_scores(saved)),
+                resamples,
                 has_tied_errors=run.ranking.has_tied_errors,
             ),
             is_mixed=is_mixed,
             results=results,
         )
-        for i, (run, clip_players, (_, saved)) in enumerate(zip(report.runs, players, runs, strict=True))
+        for i, (run, clip_players, (_, saved), resamples) in enumerate(
+            zip(report.runs, players, analyzed.runs, analyzed.resamples, strict=True)
+        )
     ]
-    differences = compare_with_first_run([run for _, run in runs], [view.name for view in views])
+    differences = compare_with_first_run([run for _, run in analyzed.runs], [view.name for view in views])
     return _render_template(report, views, columns, differences, site)
 
 

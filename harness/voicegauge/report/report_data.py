@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from voicegauge.bench.analysis import (
     DEFAULT_MONTHLY_CHARACTERS,
     DEFAULT_TEXT_LENGTH_CHARACTERS,
+    JointResamples,
     TargetSummary,
     resample_targets,
     summarize_targets,
@@ -128,14 +130,24 @@ class BenchReport(Record, frozen=True, kw_only=True):
         return any(run.manifest.provenance is not Provenance.LIVE for run in self.runs)
 
 
-def summarize_runs(
+class AnalyzedRuns(NamedTuple):
+    """Saved runs, and what was computed from them."""
+
+    runs: Sequence[tuple[Path, Run]]
+    """Each run with its folder."""
+    report: BenchReport
+    resamples: Sequence[JointResamples]
+    """The resamples of each run, from which the page computes its rankings."""
+
+
+def analyze_runs(
     runs: Sequence[tuple[Path, Run]],
     *,
     characters: int = DEFAULT_TEXT_LENGTH_CHARACTERS,
     monthly_characters: int = DEFAULT_MONTHLY_CHARACTERS,
     clips: int = MAX_CLIPS,
-) -> BenchReport:
-    """Return the data of a report.
+) -> AnalyzedRuns:
+    """Compute the data of a report.
 
     Args:
         runs: each run with its folder.
@@ -148,10 +160,17 @@ def summarize_runs(
     """
     if not runs:
         raise DataError("there is no run to report: give a run's folder or its run.json")
-    reports = tuple(_summarize_run(run, characters, monthly_characters, clips) for _, run in runs)
-    return BenchReport(
-        voicegauge=__version__, characters=characters, monthly_characters=monthly_characters, runs=reports
+    resamples = [resample_targets(run, find_latest_scores(run)) for _, run in runs]
+    report = BenchReport(
+        voicegauge=__version__,
+        characters=characters,
+        monthly_characters=monthly_characters,
+        runs=tuple(
+            _summarize_run(run, resampled, characters, monthly_characters, clips)
+            for (_, run), resampled in zip(runs, resamples, strict=True)
+        ),
     )
+    return AnalyzedRuns(runs, report, resamples)
 
 
 def find_latest_scores(run: Run) -> ScoreSet | None:
@@ -159,10 +178,11 @@ def find_latest_scores(run: Run) -> ScoreSet | None:
     return run.score_sets[-1] if run.score_sets else None
 
 
-def _summarize_run(run: Run, characters: int, monthly_characters: int, clips: int) -> RunReport:
+def _summarize_run(
+    run: Run, resamples: JointResamples, characters: int, monthly_characters: int, clips: int
+) -> RunReport:
     scores = find_latest_scores(run)
     worst = select_worst_clips(run.samples, scores.scores, max_clips=clips) if scores else ()
-    resamples = resample_targets(run, scores)
     targets = summarize_targets(
         run, scores, text_length_characters=characters, monthly_characters=monthly_characters, resamples=resamples
     )

@@ -16,20 +16,68 @@ from voicegauge.bench.running import find_run_folder
 from voicegauge.contract import check_credit_price
 from voicegauge.errors import UnknownNameError
 from voicegauge.files import write_file
-from voicegauge.model import write_parquet
+from voicegauge.model import Run, write_parquet
 from voicegauge.report import (
     MAX_CLIPS,
+    AnalyzedRuns,
     BenchReport,
     load_results,
     render_csv,
     render_markdown,
     render_page,
-    summarize_runs,
 )
+from voicegauge.report import analyze_runs as analyze_saved_runs
 from voicegauge.report import write_site as write_site_of_runs
 
 TextFormat = Literal["html", "csv", "markdown"]
 ReportFormat = Literal["html", "csv", "markdown", "parquet"]
+
+
+def analyze_runs(
+    runs: PathLike | Sequence[PathLike],
+    *,
+    text_length: int | None = None,
+    characters_per_month: int | None = None,
+    credit_rates: Mapping[str, float] | None = None,
+    max_clips: int | None = None,
+) -> AnalyzedRuns:
+    """Load one or several saved runs and summarize them, once for several outputs.
+
+    >>> analyzed = voicegauge.analyze_runs(saved_run, text_length=200)
+    >>> voicegauge.write_report(analyzed, f"{folder}/short-texts.html").name
+    'short-texts.html'
+
+    Args:
+        runs: folders of runs.
+        text_length: number of characters of the text for which prices per million characters are stated; by default
+            500.
+        characters_per_month: number of characters of the month for which prices are stated, with the cheapest account
+            plan for them; by default 10 million.
+        credit_rates: price of one credit in dollars by provider, for prices that are documented in credits alone.
+        max_clips: number of clips with the highest error rates to list for each run; by default 24.
+
+    Returns:
+        The runs, with prices in dollars where `credit_rates` has the price of a credit, and in `report` all numbers
+        that a report shows.
+
+    Raises:
+        DataError: a run cannot be read.
+        UnknownNameError: no run has a target of a provider in `credit_rates`.
+        UsageError: the price of a credit is out of range.
+    """
+    for provider, usd in (credit_rates or {}).items():
+        check_credit_price(provider, usd)
+    loaded = [(folder, convert_credits(run, credit_rates or {})) for folder, run in _load_runs(runs)]
+    known = {target.id.partition("/")[0] for _, run in loaded for target in run.manifest.targets}
+    for provider in credit_rates or {}:
+        if provider not in known:
+            raise UnknownNameError("provider in the runs", provider, known)
+    return analyze_saved_runs(
+        loaded,
+        characters=text_length or DEFAULT_TEXT_LENGTH_CHARACTERS,
+        monthly_characters=characters_per_month or DEFAULT_MONTHLY_CHARACTERS,
+        clips=max_clips or MAX_CLIPS,
+    )
 
 
 def build_report(
@@ -48,12 +96,10 @@ def build_report(
 
     Args:
         runs: folders of runs.
-        text_length: number of characters of the text for which prices per million characters are stated; by default
-            500.
-        characters_per_month: number of characters of the month for which prices are stated, with the cheapest account
-            plan for them; by default 10 million.
-        credit_rates: price of one credit in dollars by provider, for prices that are documented in credits alone.
-        max_clips: number of clips with the highest error rates to list for each run; by default 24.
+        text_length: see `analyze_runs`.
+        characters_per_month: see `analyze_runs`.
+        credit_rates: see `analyze_runs`.
+        max_clips: see `analyze_runs`.
 
     Returns:
         All numbers that a report shows.
@@ -63,36 +109,28 @@ def build_report(
         UnknownNameError: no run has a target of a provider in `credit_rates`.
         UsageError: the price of a credit is out of range.
     """
-    for provider, usd in (credit_rates or {}).items():
-        check_credit_price(provider, usd)
-    loaded = [(find_run_folder(path), convert_credits(load_run(path), credit_rates or {})) for path in to_paths(runs)]
-    known = {target.id.partition("/")[0] for _, run in loaded for target in run.manifest.targets}
-    for provider in credit_rates or {}:
-        if provider not in known:
-            raise UnknownNameError("provider in the runs", provider, known)
-    return summarize_runs(
-        loaded,
-        characters=text_length or DEFAULT_TEXT_LENGTH_CHARACTERS,
-        monthly_characters=characters_per_month or DEFAULT_MONTHLY_CHARACTERS,
-        clips=max_clips or MAX_CLIPS,
-    )
+    return analyze_runs(
+        runs,
+        text_length=text_length,
+        characters_per_month=characters_per_month,
+        credit_rates=credit_rates,
+        max_clips=max_clips,
+    ).report
 
 
 def render_report(
-    runs: PathLike | Sequence[PathLike],
+    runs: PathLike | Sequence[PathLike] | AnalyzedRuns,
     *,
     format: TextFormat = "html",
-    report: BenchReport | None = None,
     findings: Sequence[PathLike] = (),
     changes: Sequence[PathLike] = (),
 ) -> str:
     """Render saved runs as a self-contained HTML page, as CSV or as Markdown.
 
     Args:
-        runs: folders of runs.
+        runs: folders of runs; or the result of `analyze_runs`, which is not computed again then and may have been made
+            with settings of its own.
         format: "html" for a page with players, "csv" for one row per sample, "markdown" for a table.
-        report: the report returned by `build_report` for the same runs; needed only if `build_report` was called with
-            arguments other than its defaults.
         findings: files that `check --json` has written; a page shows each finding with the targets that it concerns.
         changes: files that `drift --json` has written; a page shows the changes with the targets of the provider.
 
@@ -103,19 +141,24 @@ def render_report(
         DataError: a run or a result cannot be read.
     """
     results = load_results(to_paths(findings), to_paths(changes))
-    loaded = [(find_run_folder(path), load_run(path)) for path in to_paths(runs)]
     if format == "csv":
-        return render_csv(loaded)
-    gathered = report or build_report(runs)
-    return render_markdown(gathered) if format == "markdown" else render_page(gathered, loaded, results=results)
+        return render_csv(_load_runs(runs))
+    analyzed = runs if isinstance(runs, AnalyzedRuns) else analyze_runs(runs)
+    return render_markdown(analyzed.report) if format == "markdown" else render_page(analyzed, results=results)
+
+
+def _load_runs(runs: PathLike | Sequence[PathLike] | AnalyzedRuns) -> Sequence[tuple[Path, Run]]:
+    """Return each run with its folder."""
+    if isinstance(runs, AnalyzedRuns):
+        return runs.runs
+    return [(find_run_folder(path), load_run(path)) for path in to_paths(runs)]
 
 
 def write_report(
-    runs: PathLike | Sequence[PathLike],
+    runs: PathLike | Sequence[PathLike] | AnalyzedRuns,
     file: PathLike,
     *,
     format: ReportFormat = "html",
-    report: BenchReport | None = None,
     findings: Sequence[PathLike] = (),
     changes: Sequence[PathLike] = (),
 ) -> Path:
@@ -126,10 +169,9 @@ def write_report(
     '.html'
 
     Args:
-        runs: folders of runs.
+        runs: see `render_report`.
         file: the file to write.
         format: see `render_report`; "parquet" for one row per sample as a Parquet file, which needs the extra `data`.
-        report: see `render_report`.
         findings: see `render_report`.
         changes: see `render_report`.
 
@@ -144,10 +186,10 @@ def write_report(
     path = Path(file)
     if format == "parquet":
         content = io.BytesIO()
-        write_parquet((row for run in to_paths(runs) for row in load_run(run).iterate_sample_rows()), content)
+        write_parquet((row for _, run in _load_runs(runs) for row in run.iterate_sample_rows()), content)
         write_file(path, content.getvalue())
     else:
-        text = render_report(runs, format=format, report=report, findings=findings, changes=changes)
+        text = render_report(runs, format=format, findings=findings, changes=changes)
         write_file(path, text.encode())
     return path
 

@@ -52,11 +52,11 @@ class IntervalEstimate(Record, frozen=True, kw_only=True):
     high: Estimate
 
 
-def estimate_quantile(values: ValuesByText, fraction: float, *, seed: int = 0) -> Estimate | None:
+def estimate_quantile(values: ValuesByText | SampledValues, fraction: float, *, seed: int = 0) -> Estimate | None:
     """Estimate a quantile of `values`, linearly interpolated.
 
     Args:
-        values: pairs of a text id and a value.
+        values: pairs of a text id and a value; or values that were sorted before, for several estimates.
         fraction: 0.5 for the median.
         seed: seed of the resampling.
 
@@ -65,9 +65,9 @@ def estimate_quantile(values: ValuesByText, fraction: float, *, seed: int = 0) -
         `MIN_P95_SAMPLES` values. With fewer than `MIN_P95_BOUND_SAMPLES`, the interval has no upper end.
     """
     is_upper_tail = fraction > 0.9
-    if not values or (is_upper_tail and len(values) < MIN_P95_SAMPLES):
+    if not len(values) or (is_upper_tail and len(values) < MIN_P95_SAMPLES):
         return None
-    sampled = SampledValues(values)
+    sampled = values if isinstance(values, SampledValues) else SampledValues(values)
     spread = resample_texts(
         sampled.text_count,
         lambda weights: sampled.compute_weighted_quantiles(weights, fraction),
@@ -80,16 +80,16 @@ def estimate_quantile(values: ValuesByText, fraction: float, *, seed: int = 0) -
     return estimate
 
 
-def estimate_median(values: ValuesByText, *, seed: int = 0) -> Estimate | None:
+def estimate_median(values: ValuesByText | SampledValues, *, seed: int = 0) -> Estimate | None:
     """Estimate the median of `values`; `None` if there are no values."""
     return estimate_quantile(values, 0.5, seed=seed)
 
 
-def estimate_mean(values: ValuesByText, *, seed: int = 0) -> Estimate | None:
+def estimate_mean(values: ValuesByText | SampledValues, *, seed: int = 0) -> Estimate | None:
     """Estimate the arithmetic mean of `values`; `None` if there are no values."""
-    if not values:
+    if not len(values):
         return None
-    sampled = SampledValues(values)
+    sampled = values if isinstance(values, SampledValues) else SampledValues(values)
     sums = sampled.compute_sums()
     spread = resample_texts(sampled.text_count, lambda weights: _divide_sums(weights @ sums), seed=seed)
     return _build_estimate(float(sampled.values.mean()), spread, sampled.text_count, len(values))

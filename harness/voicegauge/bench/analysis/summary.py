@@ -26,6 +26,7 @@ from voicegauge.bench.analysis.joint_resamples import (
     determine_pareto_membership,
     find_indistinguishable_from_lowest,
 )
+from voicegauge.bench.analysis.resampling import SampledValues
 from voicegauge.bench.analysis.scored_samples import ScoredSamples, ScoresBySample, group_measured_samples
 from voicegauge.bench.analysis.statistics import (
     Estimate,
@@ -283,23 +284,35 @@ def _summarize_target(
     seed: int,
 ) -> TargetSummary:
     kinds = Counter(s.failure.kind for s in samples if s.failure)
+    latencies = [(s.text_id, s.latency) for s in samples if s.failure is None and s.latency is not None]
     ready = [(sample, time) for sample in samples if (time := _find_ready_time(sample)) is not None]
     completions = [
-        CensoredTime(sample.text_id, interval.low_ms, interval.high_ms)
-        for sample in samples
-        if not sample.failure and sample.latency and (interval := sample.latency.completion_ms) is not None
+        CensoredTime(text, interval.low_ms, interval.high_ms)
+        for text, latency in latencies
+        if (interval := latency.completion_ms) is not None
     ]
+    totals = SampledValues(_select_times_by_text(latencies, _get_total_latency_ms))
+    total_ms, total_p95_ms = (estimate_quantile(totals, fraction, seed=seed) for fraction in (0.5, 0.95))
 
     def estimate_median_value(select_value: Callable[[Sample], float | None]) -> Estimate | None:
         return estimate_median(_select_values_by_text(samples, select_value), seed=seed)
 
     def estimate_median_time(select_time: Callable[[Latency], float | None]) -> Estimate | None:
-        return estimate_median_value(lambda sample: _select_time(sample, select_time))
+        return estimate_median(_select_times_by_text(latencies, select_time), seed=seed)
 
     def estimate_median_bounds(select_interval: Callable[[Latency], Interval | None]) -> IntervalEstimate | None:
-        low = estimate_median_time(lambda latency: i.low_ms if (i := select_interval(latency)) else None)
-        high = estimate_median_time(lambda latency: i.high_ms if (i := select_interval(latency)) else None)
+        bounds = [(text, found) for text, latency in latencies if (found := select_interval(latency)) is not None]
+        low = estimate_median([(text, interval.low_ms) for text, interval in bounds], seed=seed)
+        high = estimate_median([(text, interval.high_ms) for text, interval in bounds], seed=seed)
         return IntervalEstimate(low=low, high=high) if low and high else None
+
+    wer, cer = (
+        compute_error_rate([pair for pair in scored_samples if pair[1].unit == unit], seed=seed)
+        for unit in ("word", "character")
+    )
+
+    def estimate_ready_time(fraction: float) -> Estimate | None:
+        return _estimate_quantile_of_times([time for _, time in ready], fraction, seed)
 
     return TargetSummary(
         target=target.id,
@@ -316,23 +329,24 @@ def _summarize_target(
         completion_ms=estimate_median_bounds(lambda latency: latency.completion_ms),
         completion_p50_ms=estimate_censored_quantile(completions, 0.5),
         completion_p90_ms=estimate_censored_quantile(completions, 0.9),
-        ready_ms=_estimate_quantile_of_times([time for _, time in ready], 0.5, seed),
-        ready_p95_ms=_estimate_quantile_of_times([time for _, time in ready], 0.95, seed),
+        # Without jobs, audio is ready when it has arrived.
+        ready_ms=estimate_ready_time(0.5) if completions else total_ms,
+        ready_p95_ms=estimate_ready_time(0.95) if completions else total_p95_ms,
         download_ms=estimate_median_time(lambda latency: latency.download_ms),
         ttfb_ms=estimate_median_time(lambda latency: latency.ttfb_ms),
         ttfa_ms=estimate_median_time(lambda latency: latency.ttfa_ms),
         speech_onset_s=estimate_median_value(lambda one: one.audio.speech_onset_s if one.audio else None),
         ttfs_ms=estimate_median_time(lambda latency: latency.ttfs_ms),
-        total_latency_ms=estimate_median_time(lambda latency: latency.total_latency_ms),
-        total_latency_p95_ms=estimate_quantile(_select_values_by_text(samples, get_total_latency_ms), 0.95, seed=seed),
+        total_latency_ms=total_ms,
+        total_latency_p95_ms=total_p95_ms,
         streaming=_summarize_streaming(samples, seed),
         audio_s=estimate_median_value(get_sample_audio_s),
         rtf=_estimate_quantile_of_times(_collect_real_time_factors(ready), 0.5, seed),
         characters_per_s=estimate_median_value(_compute_characters_per_s),
-        wer=compute_error_rate([pair for pair in scored_samples if pair[1].unit == "word"], seed=seed),
-        cer=compute_error_rate([pair for pair in scored_samples if pair[1].unit == "character"], seed=seed),
+        wer=wer,
+        cer=cer,
         categories=_compute_rates_by_category(scored_samples, seed),
-        languages=_compute_rates_by_language(scored_samples, seed),
+        languages=_compute_rates_by_language(scored_samples, wer, cer, seed),
         cost=cost,
         # Set by `summarize_targets`, which sees all targets.
         pareto=False,
@@ -374,15 +388,14 @@ def _select_values_by_text(
     return [(sample.text_id, found) for sample in samples if (found := select_value(sample)) is not None]
 
 
-def _select_time(sample: Sample, select_time: Callable[[Latency], float | None]) -> float | None:
-    if sample.failure is not None or sample.latency is None:
-        return None
-    return select_time(sample.latency)
+def _select_times_by_text(
+    latencies: Iterable[tuple[str, Latency]], select_time: Callable[[Latency], float | None]
+) -> list[tuple[str, float]]:
+    return [(text, found) for text, latency in latencies if (found := select_time(latency)) is not None]
 
 
-def get_total_latency_ms(sample: Sample) -> float | None:
-    """Return the total latency of a successful sample in milliseconds."""
-    return _select_time(sample, lambda latency: latency.total_latency_ms)
+def _get_total_latency_ms(latency: Latency) -> float | None:
+    return latency.total_latency_ms
 
 
 def _find_ready_time(sample: Sample) -> CensoredTime | None:
@@ -408,14 +421,14 @@ def _estimate_quantile_of_times(times: Sequence[CensoredTime], fraction: float, 
 
 
 def _compute_characters_per_s(sample: Sample) -> float | None:
-    latency_ms = get_total_latency_ms(sample)
+    latency_ms = sample.latency.total_latency_ms if sample.failure is None and sample.latency else None
     return len(sample.text) * 1000 / latency_ms if latency_ms else None
 
 
 def compute_error_rate(scored_samples: ScoredSamples, *, seed: int = 0) -> ErrorRate | None:
     """Compute the error rate of samples that are counted in the same unit; `None` if there are no samples."""
     corpus = estimate_ratio_of_sums(((s.text_id, score.errors, score.units) for s, score in scored_samples), seed=seed)
-    rates = [(s.text_id, score.error_rate) for s, score in scored_samples]
+    rates = SampledValues([(s.text_id, score.error_rate) for s, score in scored_samples])
     median_rate, mean_rate = estimate_median(rates, seed=seed), estimate_mean(rates, seed=seed)
     if not (corpus and median_rate and mean_rate):
         return None
@@ -442,11 +455,16 @@ def _compute_rates_by_category(scored_samples: ScoredSamples, seed: int) -> tupl
     )
 
 
-def _compute_rates_by_language(scored_samples: ScoredSamples, seed: int) -> tuple[LanguageErrorRate, ...]:
+def _compute_rates_by_language(
+    scored_samples: ScoredSamples, wer: ErrorRate | None, cer: ErrorRate | None, seed: int
+) -> tuple[LanguageErrorRate, ...]:
+    groups = _group_scored_samples(scored_samples, lambda sample: sample.language)
+    # All samples of a single language were counted in one unit, so its rate is known already.
+    known = (wer or cer) if len(groups) == 1 and not (wer and cer) else None
     return tuple(
         LanguageErrorRate(language=language, rate=rate)
-        for language, group in _group_scored_samples(scored_samples, lambda sample: sample.language).items()
-        if (rate := compute_error_rate(group, seed=seed))
+        for language, group in groups.items()
+        if (rate := known or compute_error_rate(group, seed=seed))
     )
 
 

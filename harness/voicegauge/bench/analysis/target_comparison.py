@@ -76,9 +76,7 @@ class DriftEstimator:
         """
         self._assumed_drift = assumed_drift
         self._sources: dict[str, MeasuredDrift] = {
-            target.run_ref.id: measure_drift(
-                [run.collect_times(_get_total_latency_ms) for run in target.baseline_samples]
-            )
+            target.run_ref.id: measure_drift([run.total_times for run in target.baseline_samples])
             for target in targets
             if not target.is_interleaved
         }
@@ -118,18 +116,18 @@ def _estimate_latency_changes(target: ComparedTarget, drift: DriftEstimator, see
             return estimate_interleaved_time_change(baseline_side.samples, run_side.samples)
         return estimate_typical_time_change(baseline_side, run_side, spread)
 
+    totals = (
+        SideTimes([run.total_times for run in target.baseline_samples]),
+        SideTimes([target.run_samples.total_times]),
+    )
     changes: list[tuple[MetricId, MetricChange | None]] = [
         ("submit_latency_ms", estimate_typical(*collect_sides(lambda latency: latency.submit_latency_ms))),
         ("ttfa_ms", estimate_typical(*collect_sides(lambda latency: latency.ttfa_ms))),
         ("completion_ms", _estimate_completion_time_change(target, estimate_typical)),
-        ("total_latency_ms", estimate_typical(*collect_sides(_get_total_latency_ms))),
-        ("total_latency_p95_ms", estimate_slow_time_change(*collect_sides(_get_total_latency_ms), spread, seed=seed)),
+        ("total_latency_ms", estimate_typical(*totals)),
+        ("total_latency_p95_ms", estimate_slow_time_change(*totals, spread, seed=seed)),
     ]
     return [ChangedMetric(metric, "ms", change) for metric, change in changes if change is not None]
-
-
-def _get_total_latency_ms(latency: Latency) -> float | None:
-    return latency.total_latency_ms
 
 
 def _estimate_completion_time_change(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Literal
 
 from voicegauge.bench.analysis.change_estimates import ErrorCount
@@ -24,10 +25,6 @@ def find_ready_bounds(latency: Latency) -> Interval | None:
     return Interval(low_ms=low_ms, high_ms=high_ms)
 
 
-def _get_total_latency_ms(latency: Latency) -> float | None:
-    return latency.total_latency_ms
-
-
 class TargetSamples:
     """The samples of one target in one run, without warm-up."""
 
@@ -40,12 +37,22 @@ class TargetSamples:
         """Whether any sample has usable audio, or a transcript in a run of speech to text."""
         return any(sample.failure is None for sample in self.samples)
 
+    @cached_property
+    def _latencies(self) -> list[tuple[str, int, Latency]]:
+        """Text id, session and latency of each successful sample."""
+        return [(s.text_id, s.session, s.latency) for s in self.samples if s.failure is None and s.latency]
+
+    @cached_property
+    def total_times(self) -> list[SessionTime]:
+        """The total latency of each successful sample that has one."""
+        return self.collect_times(lambda latency: latency.total_latency_ms)
+
     def collect_times(self, select_time: Callable[[Latency], float | None]) -> list[SessionTime]:
         """Return a time for each successful sample that has it; `select_time` reads it from the latency."""
         return [
-            SessionTime(sample.text_id, sample.session, ms)
-            for sample in self.samples
-            if sample.failure is None and sample.latency and (ms := select_time(sample.latency)) is not None
+            SessionTime(text, session, ms)
+            for text, session, latency in self._latencies
+            if (ms := select_time(latency)) is not None
         ]
 
     def collect_completion_times(self, select_bound: Callable[[Interval], float]) -> list[SessionTime]:
@@ -54,11 +61,11 @@ class TargetSamples:
         As far as a client can know, no job is complete before the response to its submit. Without this limit, the lower
         bound of a job that is complete at the first poll would be 0, which has no logarithm.
         """
-        return self.collect_times(
-            lambda latency: (
-                max(select_bound(latency.completion_ms), latency.submit_latency_ms) if latency.completion_ms else None
-            )
-        )
+        return [
+            SessionTime(text, session, max(select_bound(latency.completion_ms), latency.submit_latency_ms))
+            for text, session, latency in self._latencies
+            if latency.completion_ms
+        ]
 
     def count_errors(self, unit: Literal["word", "character"]) -> list[ErrorCount]:
         """Return the errors of the samples counted in `unit`, including failed ones; empty if every sample failed."""
@@ -105,14 +112,14 @@ def resample_targets(run: Run, score_set: ScoreSet | None, *, seed: int = 0) -> 
         DataError: the score set does not contain every sample of the run.
     """
     targets = list(group_target_samples(run, score_set).values())
-    unit: Literal["word", "character"] = (
-        "word" if any(target.count_errors("word") for target in targets) else "character"
-    )
+    errors = [target.count_errors("word") for target in targets]
+    if not any(errors):
+        errors = [target.count_errors("character") for target in targets]
     measurements = [
         TargetMeasurements(
-            times_ms=[(time.text_id, time.time_ms) for time in target.collect_times(_get_total_latency_ms)],
-            errors=[(count.text_id, count.errors, count.units) for count in target.count_errors(unit)],
+            times_ms=[(time.text_id, time.time_ms) for time in target.total_times],
+            errors=[(count.text_id, count.errors, count.units) for count in counts],
         )
-        for target in targets
+        for target, counts in zip(targets, errors, strict=True)
     ]
     return draw_joint_resamples(measurements, seed=seed)

@@ -18,7 +18,10 @@ from voicegauge.cli.options import (
 from voicegauge.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from voicegauge.api import ReportFormat
+    from voicegauge.report import AnalyzedRuns
 
 FORMAT_BY_SUFFIX: dict[str, ReportFormat] = {
     "": "html",
@@ -123,25 +126,27 @@ def command(
     report_format = format_name or _find_format(out)
     has_results = bool(findings or changes)
     _reject_contradictions(out, report_format, json_path, open_page=open_page, has_results=has_results)
-    report = None
+    sources: Sequence[Path] | AnalyzedRuns = runs
     if json_path or report_format in ("html", "markdown"):
-        report = api.build_report(
+        analyzed = api.analyze_runs(
             runs,
             text_length=text_length,
             characters_per_month=characters_per_month,
             credit_rates=credit_rates,
             max_clips=clips,
         )
-    if json_path:
-        write_json(report, json_path)
+        if json_path:
+            write_json(analyzed.report, json_path)
+        if report_format in ("html", "markdown"):
+            sources = analyzed
     if only_json:
         return
     if _writes_to_stdout(out, report_format) and report_format != "parquet":
-        text = api.render_report(runs, format=report_format, report=report, findings=findings, changes=changes)
+        text = api.render_report(sources, format=report_format, findings=findings, changes=changes)
         click.echo(text.encode(), nl=False)
         return
     page = Path(out) if out else (runs[0] if runs[0].is_dir() else runs[0].parent) / DEFAULT_PAGE_NAME
-    api.write_report(runs, page, format=report_format, report=report, findings=findings, changes=changes)
+    api.write_report(sources, page, format=report_format, findings=findings, changes=changes)
     _announce_page(page, open_page=open_page, to_stderr=json_path == "-")
 
 

@@ -13,7 +13,7 @@ from voicegauge.files import write_file
 from voicegauge.model import Provenance, Run
 from voicegauge.report.html_page import SiteLinks, render_page
 from voicegauge.report.page_assets import create_template_environment, load_assets
-from voicegauge.report.report_data import RunReport, summarize_runs
+from voicegauge.report.report_data import RunReport, analyze_runs
 from voicegauge.report.run_comparison import compare_with_first_run
 from voicegauge.report.scored_clips import MAX_CLIPS
 from voicegauge.report.text_format import capitalize_sentence
@@ -120,9 +120,9 @@ def write_site(
             earlier_run_file=f"{names[number - 1]}.html" if number else "",
             later_run_file=f"{names[number + 1]}.html" if number + 1 < len(names) else "",
         )
-        report = summarize_runs([one], characters=characters, clips=clips)
-        write_file(folder / f"{names[number]}.html", render_page(report, [one], site=links).encode())
-        entry = SiteEntry(f"{names[number]}.html", report.runs[0], None)
+        analyzed = analyze_runs([one], characters=characters, clips=clips)
+        write_file(folder / f"{names[number]}.html", render_page(analyzed, site=links).encode())
+        entry = SiteEntry(f"{names[number]}.html", analyzed.report.runs[0], None)
         if entry.has_results:
             before = latest.get(_get_comparison_key(one[1]))
             if before is not None:
@@ -155,11 +155,11 @@ def _write_comparison(
 ) -> ComparisonLink:
     """Write the page that compares two runs; the clips are on the pages of the runs."""
     file = f"{names[1]}-compared.html"
-    report = summarize_runs(pair, characters=characters, clips=0)
+    analyzed = analyze_runs(pair, characters=characters, clips=0)
     links = SiteLinks(
         index_file=INDEX_FILE_NAME, earlier_run_file=f"{names[0]}.html", later_run_file=f"{names[1]}.html"
     )
-    write_file(folder / file, render_page(report, pair, site=links).encode())
+    write_file(folder / file, render_page(analyzed, site=links).encode())
     difference = compare_with_first_run([run for _, run in pair], ["A", "B"])[0]
     return ComparisonLink(file, difference.headline.partition(": ")[2])
 
