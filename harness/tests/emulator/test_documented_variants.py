@@ -225,6 +225,24 @@ async def test_a_cancellation_reports_the_cancelled_job(start: Any, has_example:
             assert body["detail"] == f"{job} was cancelled"
 
 
+async def test_a_cancellation_after_the_end_is_the_status_of_the_ended_job(start: Any) -> None:
+    def edit(document: dict[str, Any]) -> None:
+        one_state = {"then": {"required": ["audio"]}, "if": {"properties": {"state": {"const": "done"}}}}
+        _status(document)["schema"]["allOf"] = [one_state]
+        example = {"value": {"id": "job_11111111", "state": "void"}}
+        content = {"schema": _status(document)["schema"], "examples": {"void": example}}
+        cancel = document["paths"]["/jobs/{job_id}"]["delete"]["responses"]
+        cancel["200"] = {"description": "the job", "content": {"application/json": content}}
+        del cancel["204"]
+
+    api = await start(edit=edit)
+    first, second = [(await api.submit()).json()["id"] for _ in range(2)]
+    await api.states(second, 3)
+    bodies = [(await api.send("DELETE", f"/jobs/{job}")).json() for job in (first, second)]
+    assert [(body["id"], body["state"]) for body in bodies] == [(first, "void"), (second, "done")]
+    assert bodies[1]["audio"].startswith(api.url)
+
+
 async def test_states_without_an_example_link_to_the_emulator(start: Any) -> None:
     def edit(document: dict[str, Any]) -> None:
         schema = _status(document)["schema"]

@@ -39,7 +39,7 @@ def _build_error_by_status(operation: Operation, rejection: Rejection) -> Emulat
     usual = STATUS_CODES_BY_REASON.get(rejection.reason, (400,))
     status = next((code for code in usual if str(code) in operation.responses), usual[0])
     spec = operation.find_response(status)
-    media = _find_json_media(spec)
+    media = find_json_media(spec)
     if media is None:
         value = _build_undocumented_error_body(operation, rejection) if spec is None else b""
         return _build_error(operation, rejection, status, spec, None, value)
@@ -111,13 +111,14 @@ def _build_minimal_body(media_spec: MediaType, text: str) -> Any:
 def _build_undocumented_error_body(operation: Operation, rejection: Rejection) -> Any:
     """Return a body for an undocumented error, with the structure of another error that is documented."""
     for response in operation.responses.values():
-        media = _find_json_media(response)
+        media = find_json_media(response)
         if media is not None and not response.status.startswith("2"):
             return _build_minimal_body(media, rejection.detail)
     return {"error": rejection.detail}
 
 
-def _find_json_media(response: ResponseSpec | None) -> MediaType | None:
+def find_json_media(response: ResponseSpec | None) -> MediaType | None:
+    """Return the documented JSON body of a response; `None` if it has none."""
     if response is None:
         return None
     return next((media for media in response.media_types.values() if is_json(media.name)), None)
@@ -129,7 +130,7 @@ def build_success_response(
     """Return the first documented success response; if its media type is JSON, `build_body` builds the body."""
     spec = operation.success_response
     status = int(spec.status) if spec.status.isdecimal() else 200
-    media = _find_json_media(spec)
+    media = find_json_media(spec)
     if media is not None:
         return EmulatedResponse(
             response_kind,

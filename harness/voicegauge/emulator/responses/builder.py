@@ -33,6 +33,7 @@ from voicegauge.emulator.responses.bodies import (
     build_default_body,
     build_error_response,
     build_success_response,
+    find_json_media,
     replace_url_prefixes,
     select_body,
 )
@@ -212,15 +213,23 @@ class ResponseBuilder:
             job_spec: the contract's description of the jobs.
             job: the job, which is already canceled unless it had ended before.
         """
+        status_media = _find_media_with_other_states(request.operation, job_spec, job)
 
         def build_template(media_spec: MediaType) -> BodyTemplate:
             values = {**self._build_job_values(job_spec, job), job_spec.state: job.state, job_spec.submit.id: job.id}
+            if status_media is not None:
+                return select_body(
+                    status_media, lambda example: self._rank_state_example(job_spec, job, example), values
+                )
             seed = {place: value for place, value in values.items() if is_location_documented(media_spec, place)}
             return select_body(
                 media_spec, lambda example: (read_value_at(example.value, job_spec.state) == job.state,), seed
             )
 
         response = build_success_response(request.operation, "other", build_template)
+        if status_media is not None:
+            self._write_status_values(response, request, job_spec, job)
+            return response
         self._write_job_values(response, request, job_spec, job)
         write_values(response, {job_spec.state: job.state, job_spec.submit.id: job.id}, has_location)
         names = [parameter.name for parameter in request.operation.parameters if parameter.location == "path"]
@@ -392,6 +401,23 @@ class ResponseBuilder:
             value = media_id if index == 0 else f"output.{ending}"
             path = path.replace(f"{{{name}}}", quote_url(value, safe=""))
         return base_url + path
+
+
+def _find_media_with_other_states(operation: Operation, job_spec: JobSpec, job: EmulatedJob) -> MediaType | None:
+    """Return the JSON body of the status operation, if `operation` documents the same body but not the job's state.
+
+    A cancellation is usually documented with one example, of a canceled job; a job that had ended before has other
+    fields, which only the examples of its status show.
+    """
+    status_operation = job.target.job_operation
+    media = find_json_media(operation.success_response)
+    if status_operation is None or media is None or "schema" not in media.part_data:
+        return None
+    status_media = find_json_media(status_operation.success_response)
+    if status_media is None or status_media.part_data.get("schema") != media.part_data["schema"]:
+        return None
+    has_example = any(read_value_at(example.value, job_spec.state) == job.state for example in media.examples)
+    return None if has_example else status_media
 
 
 def _has_succeeded(job_spec: JobSpec, job: EmulatedJob) -> bool:
