@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import socket
-import threading
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 import voicegauge
+from voicegauge.conformance import CheckReport
+from voicegauge.emulator.server import running_app
 from voicegauge.model import Severity
 from voicegauge.speech.audio import encode
 
@@ -79,42 +79,41 @@ def _find_problem(body: Any) -> str | None:
     return next((name for name, value in body.items() if name in checks and not checks[name](value)), None)
 
 
-@pytest.fixture
-def own_server() -> Iterator[OwnServer]:
+@contextlib.contextmanager
+def serve_own() -> Iterator[OwnServer]:
     own = OwnServer()
     routes = [
         Route("/v1/audio/speech", own.speak, methods=["POST"]),
         Route("/v1/models", own.list_models, methods=["GET"]),
     ]
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="critical", ws="none", lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    own.url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
-    yield own
-    server.should_exit = True
-    thread.join(10)
-    listening.close()
+    with running_app(Starlette(routes=routes), port=0) as url:
+        own.url = f"{url}/v1"
+        yield own
 
 
-@pytest.fixture
-def check_own_server(own_server, monkeypatch) -> Callable[[str], dict[str, Severity]]:
-    """Check one target; return the severity of each rule with a finding."""
-    monkeypatch.delenv("OPENAI_COMPATIBLE_API_KEY", raising=False)
-
-    def check(target: str) -> dict[str, Severity]:
-        live = voicegauge.LiveOptions(max_cost_usd=0, base_urls={"": own_server.url})
-        report = voicegauge.check(target, live=live, max_calls=20)
-        assert report.spent_usd == 0
-        return {finding.rule: finding.severity for finding in report.findings}
-
-    return check
+def check_own_server(own_server: OwnServer, **limits: float) -> CheckReport:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("OPENAI_COMPATIBLE_API_KEY", raising=False)
+        live = voicegauge.LiveOptions(base_urls={"": own_server.url}, **limits)
+        report = voicegauge.check("openai-compatible", live=live, max_calls=20)
+    assert report.spent_usd == 0
+    assert own_server.authorizations == {None}
+    return report
 
 
-def test_one_cause_is_one_finding(own_server, monkeypatch) -> None:
-    monkeypatch.delenv("OPENAI_COMPATIBLE_API_KEY", raising=False)
-    live = voicegauge.LiveOptions(base_urls={"": own_server.url})
-    report = voicegauge.check("openai-compatible", live=live, max_calls=20)
+def group_severities(report: CheckReport) -> dict[str, Severity]:
+    """Return the severity of each rule with a finding."""
+    return {finding.rule: finding.severity for finding in report.findings}
+
+
+@pytest.fixture(scope="module")
+def report() -> CheckReport:
+    """A check of a server that rejects some formats and streams, without a limit of costs."""
+    with serve_own() as own_server:
+        return check_own_server(own_server)
+
+
+def test_one_cause_is_one_finding(report) -> None:
     rejections = [finding for finding in report.findings if finding.rule == "rejects-valid"]
     (of_streams,) = (finding for finding in rejections if "'sse'" in finding.message)
     assert of_streams.case == "openai-compatible/speech-sse: a full delivery"
@@ -124,15 +123,16 @@ def test_one_cause_is_one_finding(own_server, monkeypatch) -> None:
     assert disputed.rule == "status-undocumented"
 
 
-def test_what_a_server_does_otherwise_is_found(own_server, check_own_server) -> None:
-    own_server.ignores_all_but_the_text = True
-    findings = check_own_server("openai-compatible")
+def test_what_a_server_does_otherwise_is_found() -> None:
+    with serve_own() as own_server:
+        own_server.ignores_all_but_the_text = True
+        findings = group_severities(check_own_server(own_server, max_cost_usd=0))
     errors = {rule for rule, severity in findings.items() if severity is Severity.ERROR}
     assert errors == {"audio-format", "speed-ignored", "voice-ignored", "response-kind-ignored"}
 
 
-def test_formats_and_streams_that_a_server_rejects_are_found(own_server, check_own_server) -> None:
-    findings = check_own_server("openai-compatible")
+def test_formats_and_streams_that_a_server_rejects_are_found(report) -> None:
+    findings = group_severities(report)
     errors = {rule for rule, severity in findings.items() if severity is Severity.ERROR}
     assert errors == {"rejects-valid"}
     assert {rule for rule, severity in findings.items() if severity is Severity.DISPUTED} <= {
@@ -141,4 +141,3 @@ def test_formats_and_streams_that_a_server_rejects_are_found(own_server, check_o
         "error-shape",
         "rejects-valid",
     }
-    assert own_server.authorizations == {None}
