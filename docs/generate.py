@@ -17,11 +17,11 @@ import msgspec
 from click.testing import CliRunner
 
 from voicegauge.api import (
-    AsrEngines,
+    AsrEngineList,
     Conversion,
     CostEstimate,
     ListenResult,
-    Providers,
+    ProviderList,
     RecordResult,
     RuleExplanation,
     RuleList,
@@ -139,13 +139,13 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/suite.schema.json": lambda: as_json(record_schema(SuiteFile, "a file for voicegauge bench --suite")),
     "docs/texts.schema.json": lambda: as_json(record_schema(TextRow, "a line of a .jsonl file for bench --texts")),
     "docs/score.schema.json": lambda: as_json(record_schema(ScoreResult, "voicegauge score --json")),
-    "docs/asr.schema.json": lambda: as_json(record_schema(AsrEngines, "voicegauge asr list --json")),
+    "docs/asr.schema.json": lambda: as_json(record_schema(AsrEngineList, "voicegauge asr list --json")),
     "docs/compare.schema.json": lambda: as_json(record_schema(RunComparison, "voicegauge compare --json")),
     "docs/history.schema.json": lambda: as_json(record_schema(RunHistory, "voicegauge history --json")),
     "docs/report.schema.json": lambda: as_json(record_schema(BenchReport, "voicegauge report --json")),
     "docs/record.schema.json": lambda: as_json(record_schema(RecordResult, "voicegauge record --json")),
     "docs/convert.schema.json": lambda: as_json(record_schema(Conversion, "voicegauge convert --json")),
-    "docs/providers.schema.json": lambda: as_json(record_schema(Providers, "voicegauge providers --json")),
+    "docs/providers.schema.json": lambda: as_json(record_schema(ProviderList, "voicegauge providers --json")),
     "docs/listen.schema.json": lambda: as_json(record_schema(ListenResult, "voicegauge listen --json")),
     "docs/drift.schema.json": lambda: as_json(record_schema(DriftReport, "voicegauge drift --json")),
     "docs/official-drift.schema.json": lambda: as_json(

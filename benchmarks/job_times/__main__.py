@@ -83,7 +83,7 @@ def read_bounds(delivery: Delivery, text_id: int) -> CensoredTime:
     """Return the last time at which the job was not done, and the first at which it was."""
     assert delivery.job is not None, delivery.failure
     *_, before, done = delivery.job.observations
-    return CensoredTime(text_id, before.requested_ms, done.at_ms)
+    return CensoredTime(text_id, before.requested_ms, done.response_began_ms)
 
 
 def main() -> int:

@@ -35,7 +35,7 @@ async def open_voicegauge() -> AsyncIterator[Measure]:
                 request = Request(method="POST", url=url, headers=tuple(HEADERS.items()), body=BODY)
                 exchange = await transport.send(request, provider="", operation="")
                 assert exchange.timing is not None
-                return exchange.timing.ttfb_ms, float(exchange.response.header("x-delay-ms") or 0)
+                return exchange.timing.ttfb_ms, float(exchange.response.find_header("x-delay-ms") or 0)
 
             yield measure
 

@@ -1,4 +1,4 @@
-"""The `voicegauge` command, also as `python -m voicegauge`."""
+"""Runs the `voicegauge` command, also as `python -m voicegauge`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes text fit to print on a terminal or to put in a report: text of strangers (files, responses, names), counts."""
+"""Makes untrusted text safe to print on a terminal or in a report, and formats counts."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""The version of this package, which records and user agents name."""
+"""Defines the version of this package, which saved records and the User-Agent header state."""
 
 __version__ = "0.1.0"

@@ -31,7 +31,7 @@ NAMES = [
     "PricedPlan",
     "ProgressListener",
     "Provenance",
-    "Providers",
+    "ProviderList",
     "RecordResult",
     "RecordedFile",
     "RuleExplanation",

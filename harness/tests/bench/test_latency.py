@@ -26,7 +26,7 @@ def timestamped(tmp_path_factory: pytest.TempPathFactory) -> Target:
 
 def exchange(
     operation: str,
-    at_ms: float,
+    response_began_ms: float,
     *,
     total: float = 30.0,
     receive: float = 10.0,
@@ -35,7 +35,7 @@ def exchange(
 ) -> Exchange:
     timing = Timing(
         started_at=0.0,
-        started_ms=1000.0 + at_ms,
+        started_ms=1000.0 + response_began_ms,
         wait_ms=0.0,
         connect_ms=None,
         tls_ms=None,
@@ -59,7 +59,8 @@ def polled(*seen: tuple[str, float, float], target: str = "acme/job") -> Deliver
     """A job that was seen in the states `seen`: (state, asked, answered), the submit's answer first."""
     exchanges = [exchange("submit", 0.0), exchange("audio", seen[-1][2], total=40.0, first=25.0, media="audio/wav")]
     observations = tuple(
-        StateObservation(state=state, requested_ms=asked, at_ms=at, exchange_index=0) for state, asked, at in seen
+        StateObservation(state=state, requested_ms=asked, response_began_ms=at, exchange_index=0)
+        for state, asked, at in seen
     )
     return Delivery(
         target=target,

@@ -234,7 +234,7 @@ def test_a_stuck_job_names_its_last_state(history, judge) -> None:
 
 def test_a_state_that_is_too_long_says_for_how_long(history, judge) -> None:
     times = ((0.0, 500.0), (30_000.0, 31_000.0), (60_500.0, 61_000.0), (70_500.0, 71_000.0))
-    seen = tuple(StateObservation(state="new", requested_ms=a, at_ms=b, exchange_index=0) for a, b in times)
+    seen = tuple(StateObservation(state="new", requested_ms=a, response_began_ms=b, exchange_index=0) for a, b in times)
     assert judge(history(BUSY, observations=seen[:-1])) == [], "for at least 60 s, as documented"
     expected = "new for at least 70.0 s; at most 60 s are documented"
     found = [said(finding) for finding in judge(history(BUSY, observations=seen))]

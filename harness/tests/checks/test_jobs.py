@@ -68,7 +68,7 @@ def _seen(*states):
     """States seen by requests ten seconds apart, each with a response after one second."""
     return tuple(
         StateObservation(
-            state=state, requested_ms=10_000.0 * index, at_ms=10_000.0 * index + 1_000, exchange_index=index
+            state=state, requested_ms=10_000.0 * index, response_began_ms=10_000.0 * index + 1_000, exchange_index=index
         )
         for index, state in enumerate(states)
     )

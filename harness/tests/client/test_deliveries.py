@@ -25,7 +25,7 @@ async def test_a_job_is_submitted_polled_and_fetched(speak, script, status):
     assert delivery.media_type == "audio/wav"
     assert script.routes == ["POST /speech", *["GET /jobs/j1"] * 3, "GET /files/a.wav"]
     assert clock.sleeps == [1, 2, 4]
-    assert [(s.state, s.requested_ms, s.at_ms, s.exchange_index) for s in delivery.job.observations] == [
+    assert [(s.state, s.requested_ms, s.response_began_ms, s.exchange_index) for s in delivery.job.observations] == [
         ("queued", 0, 0, 0),
         ("queued", 1000, 1000, 1),
         ("working", 3000, 3000, 2),

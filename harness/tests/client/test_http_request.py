@@ -37,10 +37,10 @@ def test_url_body_and_headers(client):
     assert request.method == "POST"
     assert request.url == "https://api.acme.test/speech?q=a%20b&q=true&n=1"
     assert json.loads(request.body) == {"text": "hé"}
-    assert request.header("content-type") == "application/json"
-    assert request.header("x-client") == "mine"
+    assert request.find_header("content-type") == "application/json"
+    assert request.find_header("x-client") == "mine"
     assert [name.lower() for name, _ in request.headers].count("x-client") == 1
-    assert request.header("user-agent").startswith("voicegauge/")
+    assert request.find_header("user-agent").startswith("voicegauge/")
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_url_body_and_headers(client):
 )
 def test_the_key_goes_where_the_scheme_wants_it(client, scheme, name, value):
     request = build(client(schemes(**scheme), key="k:y"))
-    assert request.header(name) == value
+    assert request.find_header(name) == value
 
 
 def test_the_key_can_go_into_the_query(client):
@@ -69,9 +69,9 @@ def test_no_key_another_key_and_an_operation_that_takes_none(client):
 
     one = client(open_status)
     operation = one.contract.find_operation("submit")
-    assert one.build_request(operation, RequestParts(), key=None).header("x-key") is None
-    assert one.build_request(operation, RequestParts(), key="other").header("x-key") == "other"
-    assert build(one, "status", path={"job_id": "1"}).header("x-key") is None
+    assert one.build_request(operation, RequestParts(), key=None).find_header("x-key") is None
+    assert one.build_request(operation, RequestParts(), key="other").find_header("x-key") == "other"
+    assert build(one, "status", path={"job_id": "1"}).find_header("x-key") is None
 
 
 @pytest.mark.parametrize(
@@ -95,11 +95,11 @@ def test_a_base_url_takes_the_servers_place_and_its_key(client):
     for base_urls in ({"": "http://127.0.0.1:9/acme/"}, {"api": "http://127.0.0.1:9/acme"}):
         one = client(base_urls=base_urls)
         assert build(one).url == "http://127.0.0.1:9/acme/speech"
-        assert build(one).header("x-key") == "k-123456"
+        assert build(one).find_header("x-key") == "k-123456"
         elsewhere = one.build_request(
             one.contract.find_operation("submit"), RequestParts(), url="https://api.acme.test/speech"
         )
-        assert elsewhere.header("x-key") is None
+        assert elsewhere.find_header("x-key") is None
 
 
 def test_unusable_base_urls_are_one_line(client):
@@ -142,7 +142,7 @@ def test_a_body_where_none_is_documented_is_rejected(client):
 def test_a_form_is_written_by_its_media_type(client):
     upload = UploadedFile(filename="a.wav", media_type="audio/wav", data=b"\xff")
     request = build(client(), "say", body={"input": "hi", "file": upload})
-    form = read_form(request.header("content-type"), request.body)
+    form = read_form(request.find_header("content-type"), request.body)
     assert form.fields == {"input": "hi"}
     assert form.files == {"file": upload}
 

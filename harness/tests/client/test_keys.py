@@ -32,14 +32,14 @@ def build(client, **choice):
 
 def test_both_values_are_sent_and_secret(client):
     request = build(client)
-    assert request.header("X-User") == "user-7"
+    assert request.find_header("X-User") == "user-7"
     assert request.url.endswith("/speech?token=Key%20k-secret-1")
     assert client.secrets == list_secrets(client.key) == ("k-secret-1", "user-7")
 
 
 def test_a_wrong_key_comes_from_the_same_user(client):
     request = build(client, key="wrong")
-    assert request.header("X-User") == "user-7"
+    assert request.find_header("X-User") == "user-7"
     assert request.url.endswith("?token=Key%20wrong")
 
 
@@ -59,5 +59,5 @@ def test_curl_reads_both_variables(client):
 
 def test_credentials_are_removed_from_headers_and_query(client):
     request = remove_credentials(build(client), client.contract.find_operation("submit"), client.key)
-    assert request.header("X-User") is None
+    assert request.find_header("X-User") is None
     assert request.url.endswith("/speech")

@@ -44,7 +44,7 @@ def rules_of(target):
             _status_exchange(target.job_operation if index else target.operation, s) for index, s in enumerate(states)
         )
         seen = StateObservation(
-            state=states[-1], at_ms=after_s * 1000, requested_ms=0.0, exchange_index=len(states) - 1
+            state=states[-1], response_began_ms=after_s * 1000, requested_ms=0.0, exchange_index=len(states) - 1
         )
         delivery = Delivery(
             target=target.id,

@@ -84,7 +84,7 @@ async def test_bodies_in_encodings_of_browsers_are_judged(coding, compress, tmp_
 
     async with (
         listening(respond) as url,
-        voicegauge.proxy("openai-compatible", upstream=f"{url}/v1", record=tmp_path) as running,
+        voicegauge.proxy("openai-compatible", upstream=f"{url}/v1", recording_path=tmp_path) as running,
     ):
         request = b"GET /v1/models HTTP/1.1\r\nHost: me\r\nConnection: close\r\n\r\n"
         response = await exchange_bytes(running.url, request)
@@ -340,7 +340,7 @@ def test_a_key_is_not_forwarded_over_plain_http() -> None:
 def test_a_recording_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "a.har").write_text("{}")
     with pytest.raises(StorageError, match="exists"):
-        voicegauge.proxy("openai", record=tmp_path / "a.har")
+        voicegauge.proxy("openai", recording_path=tmp_path / "a.har")
 
 
 @pytest.mark.parametrize(
@@ -356,7 +356,7 @@ def test_a_recording_is_never_replaced(tmp_path: Path) -> None:
 def test_a_recording_that_cannot_be_written_is_refused_before_anything_listens(place, reason, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match=reason):
-        voicegauge.proxy("openai", record=place.format(file=tmp_path / "file"))
+        voicegauge.proxy("openai", recording_path=place.format(file=tmp_path / "file"))
 
 
 @pytest.fixture(scope="module")
@@ -372,7 +372,7 @@ def test_the_openai_client_and_its_recording(faulty_emulator, tmp_path) -> None:
     printed = []
     with (
         voicegauge.proxy(
-            "openai", upstream=faulty_emulator.base_url("openai"), record=tmp_path, on_finding=printed.append
+            "openai", upstream=faulty_emulator.base_url("openai"), recording_path=tmp_path, on_finding=printed.append
         ) as running,
         openai.OpenAI(api_key="sk-test-0123456789", base_url=f"{running.url}/v1", max_retries=0) as client,
     ):
@@ -396,7 +396,7 @@ def test_a_job_is_judged_while_it_runs(faulty_emulator, tmp_path) -> None:
     url = faulty_emulator.base_url("pixelapi")
     headers = {"Authorization": "Bearer pk-0123456789"}
     with (
-        voicegauge.proxy("pixelapi", upstream=url, record=tmp_path / "a.har") as running,
+        voicegauge.proxy("pixelapi", upstream=url, recording_path=tmp_path / "a.har") as running,
         httpx.Client(base_url=running.url, headers=headers) as client,
     ):
         run_job(client)
@@ -412,7 +412,7 @@ async def test_requests_of_no_target_are_not_judged_like_in_a_recording(tmp_path
 
     async with (
         listening(respond) as url,
-        voicegauge.proxy("openai", upstream=f"{url}/v1", record=tmp_path) as running,
+        voicegauge.proxy("openai", upstream=f"{url}/v1", recording_path=tmp_path) as running,
         httpx.AsyncClient() as client,
     ):
         await client.post(f"{running.url}/v1/audio/speech", json={**SPEECH, "model": "painter"}, headers=KEY)

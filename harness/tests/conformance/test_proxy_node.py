@@ -44,7 +44,7 @@ def node_folder(tmp_path_factory) -> Path:
 def test_speech_to_a_file_as_a_stream_and_an_error(node_folder, tmp_path) -> None:
     with (
         voicegauge.emulate("openai", time_scale=0.05) as emulator,
-        voicegauge.proxy("openai", upstream=emulator.base_url("openai"), record=tmp_path) as proxied,
+        voicegauge.proxy("openai", upstream=emulator.base_url("openai"), recording_path=tmp_path) as proxied,
     ):
         done = subprocess.run(
             ["node", SCRIPT.name, f"{proxied.url}/v1", str(tmp_path / "speech.wav")],

@@ -100,7 +100,10 @@ async def test_two_hundred_secrets_are_in_no_file_and_no_output(serve, tmp_path:
     async with httpx.AsyncClient() as client:
         for first in range(0, REQUESTS, REQUESTS_PER_PROXY):
             running = voicegauge.proxy(
-                "openai", upstream=upstream, record=tmp_path, on_finding=NewFindingPrinter(console).print_finding
+                "openai",
+                upstream=upstream,
+                recording_path=tmp_path,
+                on_finding=NewFindingPrinter(console).print_finding,
             )
             async with running as proxied:
                 for number in range(first, first + REQUESTS_PER_PROXY):
@@ -126,7 +129,10 @@ async def test_a_credential_is_removed_from_what_was_written_before(serve, tmp_p
 
     url = await serve(respond)
     path = tmp_path / "a.har"
-    async with voicegauge.proxy("openai", upstream=f"{url}/v1", record=path) as proxied, httpx.AsyncClient() as client:
+    async with (
+        voicegauge.proxy("openai", upstream=f"{url}/v1", recording_path=path) as proxied,
+        httpx.AsyncClient() as client,
+    ):
         await client.get(f"{proxied.url}/v1/models")
         await client.get(f"{proxied.url}/v1/models", headers={"Authorization": f"Bearer {secret}"})
     assert proxied.report.recorded_count == 2

@@ -66,7 +66,7 @@ async def test_callbacks_follow_the_requested_mode_and_have_the_status_body(rece
     payloads = _payloads(receiver, url)
     assert [payload["status"] for payload in payloads] == states
     assert payloads[-1] == polled[-1]
-    assert receiver.list_callbacks_to(url)[0].request.header("content-type") == "application/json"
+    assert receiver.list_callbacks_to(url)[0].request.find_header("content-type") == "application/json"
 
 
 async def test_a_failed_job_is_reported_with_its_reason(receiver) -> None:

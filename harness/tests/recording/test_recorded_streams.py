@@ -63,7 +63,7 @@ def test_a_recording_keeps_body_and_times(saved, spoken) -> None:
 
 def test_a_replay_streams_at_its_pace(saved, spoken) -> None:
     replay = Replay([load_har(saved)], [TTSAI])
-    with running_app(ReplayApp(replay, pace=1.0)) as url:
+    with running_app(ReplayApp(replay, pause_factor=1.0)) as url:
         again = _speak(f"{url}/ttsai")
     assert again.audio == spoken.audio
     recorded, played = _streaming(spoken), _streaming(again)
@@ -76,7 +76,7 @@ def test_a_replay_streams_at_its_pace(saved, spoken) -> None:
 def test_a_replay_without_pace_never_waits(pace, saved, spoken) -> None:
     """By the replay's own clock: how many pieces a socket makes of what is sent at once is the system's affair."""
     clock = VirtualClock()
-    with running_app(ReplayApp(Replay([load_har(saved)], [TTSAI]), pace=pace, clock=clock)) as url:
+    with running_app(ReplayApp(Replay([load_har(saved)], [TTSAI]), pause_factor=pace, clock=clock)) as url:
         again = _speak(f"{url}/ttsai")
     assert again.audio == spoken.audio
     assert bool(clock.sleeps) == bool(pace)

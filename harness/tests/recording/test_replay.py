@@ -93,7 +93,7 @@ def test_five_hundred_polling_schedules_finish() -> None:
 
     async def ask(life: Sequence[str], count: int, rng: random.Random) -> list[str]:
         clock, shown = VirtualClock(), []
-        app = ReplayApp(replay(submit(), *map(poll, life)), clock=clock, pace=rng.choice([0, 0.1, 1, 3]))
+        app = ReplayApp(replay(submit(), *map(poll, life)), clock=clock, pause_factor=rng.choice([0, 0.1, 1, 3]))
         async with Transport(app=app) as transport:
             await transport.send(submit().request, provider="pixazo", operation="generateXtts")
             for _ in range(count):
@@ -200,7 +200,7 @@ def test_multipart_is_compared_by_field_file_name_and_hash_not_by_boundary_or_or
     recorded = form(text="hi", file=voice)
     played = Replay([recording(recorded, contract=TTSAI)], [TTSAI])
     other_boundary = recorded.request.body.replace(b"voicegauge-", b"elsewhere-")
-    other_type = recorded.request.header("content-type").replace("voicegauge-", "elsewhere-")
+    other_type = recorded.request.find_header("content-type").replace("voicegauge-", "elsewhere-")
     headers = (("Authorization", "Bearer x"), ("content-type", other_type))
     assert played.replay_next_exchange(
         "ttsai", Request(method="POST", url=recorded.request.url, headers=headers, body=other_boundary)

@@ -134,14 +134,14 @@ async def test_streams_are_replayed_at_the_recorded_times(pace: float) -> None:
         assert gaps == pytest.approx([pace * gap for gap in gaps_ms], abs=1e-3)
 
     async with serving(
-        ReplayApp(replay(*(streamed(gaps, name=name) for name, gaps in STREAMS.items())), pace=pace)
+        ReplayApp(replay(*(streamed(gaps, name=name) for name, gaps in STREAMS.items())), pause_factor=pace)
     ) as root:
         await asyncio.gather(*(check(root, name) for name in STREAMS))
 
 
 @in_virtual_time
 async def test_pace_zero_omits_every_pause() -> None:
-    async with serving(ReplayApp(replay(streamed([2_000, 60_000])), pace=0)) as root:
+    async with serving(ReplayApp(replay(streamed([2_000, 60_000])), pause_factor=0)) as root:
         headers, came, _ = await arrivals_ms(f"{root}/pixazo/_at/cdn.example/stream")
     assert (headers, came[-1][0]) == (0, 0)
 
@@ -155,7 +155,7 @@ def test_a_busy_machine_may_give_the_server_priority() -> None:
 async def test_a_body_that_was_compressed_is_split_in_proportion(serve) -> None:
     recorded = streamed([0, 1, 1, 1], piece=500)
     longer = msgspec.structs.replace(recorded.response, body=b"x" * 5_000)
-    base = await serve(ReplayApp(replay(msgspec.structs.replace(recorded, response=longer)), pace=1))
+    base = await serve(ReplayApp(replay(msgspec.structs.replace(recorded, response=longer)), pause_factor=1))
     _, _, body = await arrivals_ms(f"{base}/pixazo/_at/cdn.example/stream")
     assert body == b"x" * 5_000
 
@@ -223,7 +223,7 @@ def test_an_httpx_client_is_replayed_through_respx() -> None:
 
 @in_virtual_time
 async def test_streams_keep_their_pace_through_respx() -> None:
-    with create_replay_router(replay(streamed([0, 60, 60])), pace=1.0):
+    with create_replay_router(replay(streamed([0, 60, 60])), pause_factor=1.0):
         async with httpx.AsyncClient() as client, client.stream("GET", "https://cdn.example/stream") as answer:
             came = [time.perf_counter() async for _ in answer.aiter_raw()]
     assert [at - came[0] for at in came] == pytest.approx([0, 0.06, 0.12])
@@ -236,7 +236,7 @@ def test_without_respx_the_extra_is_named(monkeypatch) -> None:
 
 
 async def test_concurrent_requests(serve) -> None:
-    base = await serve(ReplayApp(replay(streamed([0, 5, 5])), pace=1))
+    base = await serve(ReplayApp(replay(streamed([0, 5, 5])), pause_factor=1))
     async with httpx.AsyncClient(trust_env=False) as client:
         url = f"{base}/pixazo/_at/cdn.example/stream"
         answers = await asyncio.gather(*(client.get(url) for _ in range(20)))

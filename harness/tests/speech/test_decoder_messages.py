@@ -19,7 +19,7 @@ from voicegauge import cli
 from voicegauge.contract import load_catalogue
 from voicegauge.model import Exchange, Provenance, Request, Response
 from voicegauge.recording import save_har
-from voicegauge.speech import silence_decoders
+from voicegauge.speech import discard_decoder_messages
 from voicegauge.speech.audio import EncodedAudio, UndecodableAudioError, decode, encode_at_bitrate, read_channels
 
 RATE_HZ = 24_000
@@ -119,14 +119,14 @@ def test_threads_share_the_redirection(capfd: pytest.CaptureFixture[str]) -> Non
     inside, leave = threading.Event(), threading.Event()
 
     def wait() -> None:
-        with silence_decoders():
+        with discard_decoder_messages():
             inside.set()
             leave.wait()
 
     thread = threading.Thread(target=wait)
     thread.start()
     inside.wait()
-    with silence_decoders():
+    with discard_decoder_messages():
         os.write(2, b"both\n")
     os.write(2, b"one is still inside\n")
     leave.set()

@@ -1,4 +1,4 @@
-"""The functions behind the commands: they plan, send, check, measure and save, and return records; they print nothing.
+"""Functions that do what the commands do, from planning to saving. They return records and print nothing.
 
 `voicegauge` exports most of them. Modules are imported on first use, so that importing this package is fast.
 """
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from voicegauge.api.cost_estimation import CostEstimate, MonthlyCost, estimate_cost
     from voicegauge.api.drift_detection import find_drift, find_official_drift, propose_contract_patch
     from voicegauge.api.listings import (
-        AsrEngines,
-        Providers,
+        AsrEngineList,
+        ProviderList,
         RuleExplanation,
         RuleList,
         explain_rule,
@@ -81,8 +81,8 @@ _NAMES_BY_MODULE = {
     "cost_estimation": ("CostEstimate", "MonthlyCost", "estimate_cost"),
     "drift_detection": ("find_drift", "find_official_drift", "propose_contract_patch"),
     "listings": (
-        "Providers",
-        "AsrEngines",
+        "ProviderList",
+        "AsrEngineList",
         "RuleExplanation",
         "RuleList",
         "explain_rule",
@@ -146,7 +146,7 @@ _MODULE_BY_NAME = {name: module for module, names in _NAMES_BY_MODULE.items() fo
 """Modules of the exported names, by name."""
 
 __all__ = [
-    "AsrEngines",
+    "AsrEngineList",
     "Conversion",
     "ConvertedFile",
     "CostEstimate",
@@ -156,7 +156,7 @@ __all__ = [
     "MonthlyCost",
     "Overwrite",
     "ProgressListener",
-    "Providers",
+    "ProviderList",
     "RecordResult",
     "RecordedFile",
     "ReportFormat",

@@ -29,7 +29,7 @@ MAX_TEXT_LENGTH_CHARACTERS = 1_000_000
 
 
 class MonthlyCost(Record, frozen=True, kw_only=True):
-    """What one target costs in a month with one account plan."""
+    """The cost of one target in a month with one account plan."""
 
     target: str
     plan: str | None
@@ -51,11 +51,11 @@ class MonthlyCost(Record, frozen=True, kw_only=True):
     charged_characters: float
     """Number of characters as the provider counts them."""
     exceeds_plan: bool
-    """Whether the plan includes less, and no more can be bought."""
+    """Whether the month needs more than the plan includes, and no more can be bought."""
     basis: UsageBasis
     """How tokens and seconds are known."""
     is_disputed: bool
-    """Whether the documents contradict each other. If so, the highest alternative counts."""
+    """Whether the documents contradict each other about the price. If so, the highest alternative counts."""
     price: str
     """The documented price with that plan in words."""
     sources: tuple[str, ...]

@@ -39,7 +39,7 @@ class TargetRow(Record, frozen=True, kw_only=True):
     takes: Literal["text", "audio"]
     """What is sent to the target: text to speak, or audio to transcribe or convert."""
     response: str
-    """What the target answers with: "job", "audio" or "transcript"."""
+    """What the target responds with: "job" or "audio"."""
     price: str
     languages: tuple[str, ...]
     formats: tuple[str, ...]
@@ -81,7 +81,7 @@ class ProviderRow(Record, frozen=True, kw_only=True):
     targets: tuple[TargetRow, ...]
 
 
-class Providers(Record, frozen=True, kw_only=True):
+class ProviderList(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge providers --json` writes."""
 
     schema: str = "voicegauge/providers/2"
@@ -140,9 +140,9 @@ class RuleExplanation(Record, frozen=True, kw_only=True):
     basis: str | None = None
     """Parts of a contract that the rule reads; `None` for a rule of `drift`, like the following fields."""
     conforming_example: str | None = None
-    """An example that keeps the rule."""
+    """An example of traffic that keeps the rule."""
     violating_example: str | None = None
-    """An example that breaks the rule."""
+    """An example of traffic that breaks the rule."""
     command: str | None = None
     """A command that shows a violation at the emulator; `None` if none of its faults breaks the rule."""
 
@@ -151,13 +151,13 @@ class AsrEngineRow(Record, frozen=True, kw_only=True):
     """One ASR engine that can transcribe on this machine."""
 
     spec: str
-    """The value for `--asr`."""
+    """The value of `--asr` that selects the engine."""
     description: str
     judges_live: bool
     """Whether `--asr auto` uses it for live services."""
 
 
-class AsrEngines(Record, frozen=True, kw_only=True):
+class AsrEngineList(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge asr list --json` writes."""
 
     schema: str = "voicegauge/asr/2"
@@ -166,7 +166,7 @@ class AsrEngines(Record, frozen=True, kw_only=True):
     """Extras of voicegauge that are not installed and would add more engines."""
 
 
-def list_providers(contracts: ContractsOrFolders = ()) -> Providers:
+def list_providers(contracts: ContractsOrFolders = ()) -> ProviderList:
     """List providers with their targets, prices and operations, and whether their keys are set.
 
     >>> "deepgram" in {provider.id for provider in voicegauge.list_providers().providers}
@@ -185,7 +185,7 @@ def list_providers(contracts: ContractsOrFolders = ()) -> Providers:
     listed = list(to_catalogue(contracts))
     if contracts and not isinstance(contracts, Catalogue):
         listed = [contract for contract in listed if not is_bundled(contract.document.path)]
-    return Providers(providers=tuple(map(_build_provider_row, listed)))
+    return ProviderList(providers=tuple(map(_build_provider_row, listed)))
 
 
 def list_rules(words: Sequence[str] = ()) -> RuleList:
@@ -249,7 +249,7 @@ def _build_fault_command(rule_id: str, explanation: checks.Explanation) -> str |
 
 
 def _find_faulty_target(fault_id: str, rule_id: str) -> str:
-    """Return the first target, of the provider with the fewest operations, whose fault the rule can find."""
+    """Return the first target in which the rule finds the fault, of the provider with the fewest operations."""
     contracts = sorted(to_catalogue(()), key=lambda contract: len(contract.operations))
     targets = [target for contract in contracts for target in contract.targets.values()]
     faulty = [target for target in targets if FAULTS[fault_id].applies_to(target)]
@@ -261,7 +261,7 @@ def _is_rule_applied(rule_id: str, target: Target) -> bool:
     return any(rule.id == rule_id for operation in operations for rule in checks.find_applicable_rules(operation))
 
 
-def list_asr_engines() -> AsrEngines:
+def list_asr_engines() -> AsrEngineList:
     """List the ASR engines that can transcribe on this machine without a download.
 
     Returns:
@@ -285,7 +285,7 @@ def list_asr_engines() -> AsrEngines:
     if len(missing) < 2:  # the embedded weights run on either engine
         text = "a small bundled Whisper, for emulated English speech"
         installed.append(AsrEngineRow(spec=EMBEDDED_ENGINE, description=text, judges_live=False))
-    return AsrEngines(installed=tuple(installed), missing=tuple(missing))
+    return AsrEngineList(installed=tuple(installed), missing=tuple(missing))
 
 
 def install_weights(model: str, source: PathLike | None = None, *, progress: ProgressListener | None = None) -> Path:

@@ -27,7 +27,7 @@ class LocalServer(Generic[ServerT]):
     """A server on this machine, for a `with` or an `async with` block."""
 
     def __init__(self, context: AbstractContextManager[ServerT]) -> None:
-        """Wrap `context`, which starts the server on entry and stops it on exit."""
+        """Store `context`, a context manager that starts the server on entry and stops it on exit."""
         self._context = context
 
     def __enter__(self) -> ServerT:
@@ -168,7 +168,7 @@ def replay(
 def _serve_loaded_replay(
     loaded_replay: Replay, pause_factor: float, port: int, on_unmatched: OnUnmatchedRequest | None
 ) -> Iterator[RunningReplay]:
-    with running_app(ReplayApp(loaded_replay, pace=pause_factor, on_unmatched=on_unmatched), port=port) as url:
+    with running_app(ReplayApp(loaded_replay, pause_factor=pause_factor, on_unmatched=on_unmatched), port=port) as url:
         yield RunningReplay(loaded_replay, url)
 
 
@@ -252,7 +252,7 @@ def serve_replay(
     ids = {contract.id for contract in contracts}
     recordings = [recording for recording in load_recordings(to_paths(paths)) if recording.provider in ids]
     recorded = Replay(recordings, contracts)
-    app = ReplayApp(recorded, pace=pause_factor, on_unmatched=on_unmatched)
+    app = ReplayApp(recorded, pause_factor=pause_factor, on_unmatched=on_unmatched)
     with _bind_until_interrupted(host, port) as (bound, url):
         if pause_factor > 0:
             enable_realtime_scheduling()

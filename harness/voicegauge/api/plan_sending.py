@@ -39,7 +39,7 @@ from voicegauge.model import Provenance, StopReason, describe_ambiguous
 from voicegauge.printable import format_count
 
 RESOURCE_JOURNAL_FOLDER_NAME = "resources"
-"""Folder of the journals of created resources, in the state folder."""
+"""Name of the folder, in the state folder, with the journals of created resources."""
 
 
 def require_decoders(contracts: Iterable[Contract]) -> None:
@@ -62,7 +62,7 @@ def _needs_av_decoder(text: str) -> bool:
 
 
 def _iterate_texts(value: Any) -> Iterator[str]:
-    """Yield every key and every text in the data of a document."""
+    """Yield every text in the data of a document, including keys."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
@@ -154,7 +154,7 @@ def announce_earlier_spending(journals: CaseJournals, listener: ProgressListener
 
 
 @contextmanager
-def announcing_losses_on_error(journals: CaseJournals, listener: ProgressListener) -> Iterator[None]:
+def announce_losses_on_error(journals: CaseJournals, listener: ProgressListener) -> Iterator[None]:
     """Tell the listener which requests have no result if an error ends the context, because there is no report then."""
     try:
         yield
@@ -165,7 +165,7 @@ def announcing_losses_on_error(journals: CaseJournals, listener: ProgressListene
 
 
 def remove_ambiguous_cases(plan: CasePlan, journals: CaseJournals) -> CasePlan:
-    """Return the plan without cases that an earlier command may have paid for, which are not sent again."""
+    """Return the plan without the cases that an earlier command may have paid for; these are not sent again."""
     by_provider = journals.journal_by_provider
     cases = tuple(case for case in plan.cases if by_provider[case.provider].find_skip_reason(case) is None)
     return msgspec.structs.replace(plan, cases=cases)
@@ -211,7 +211,7 @@ def describe_plan(plan: PricedPlan) -> str:
 
 
 def describe_undeletable_resources(plan: PricedPlan) -> str:
-    """Describe in one line what a plan leaves in the account, because no document says how to delete it."""
+    """Return one line about resources that a plan leaves in the account because no document says how to delete them."""
     parts = [
         f"{one.name} ({one.operation}, {one.requests} request{'s' if one.requests > 1 else ''})"
         for one in plan.undeletable

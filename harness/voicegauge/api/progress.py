@@ -16,7 +16,7 @@ class ProgressListener:
     """
 
     def phase_started(self, name: str, total: int | None, done: int = 0) -> None:
-        """A phase begins, for example "sending requests".
+        """Called when a phase begins, for example "sending requests".
 
         Args:
             name: name of the phase.
@@ -25,23 +25,23 @@ class ProgressListener:
         """
 
     def phase_progressed(self, done: int, total: int | None, item_name: str = "") -> None:
-        """`done` of `total` items of the phase are finished; `item_name` names the latest one."""
+        """Called when `done` of `total` items of the phase are finished; `item_name` names the latest one."""
 
     def phase_ended(self) -> None:
-        """The phase is over, or was aborted by an error."""
+        """Called when the phase is over, or was aborted by an error."""
 
     def samples_planned(self, count_by_target: Mapping[str, int]) -> None:
-        """A benchmark is about to send requests.
+        """Called when a benchmark is about to send requests.
 
         Args:
             count_by_target: number of planned samples by target id, with warm-up; 0 if it depends on the results.
         """
 
     def sample_finished(self, sample: Sample) -> None:
-        """A sample of a benchmark is finished, now or by an earlier, interrupted call."""
+        """Called when a sample of a benchmark is finished, now or by an earlier, interrupted call."""
 
     def notice(self, message: str) -> None:
-        """One line for the user, such as the cost of a plan, a rate limit, or the run that is resumed."""
+        """Called with one line for the user, such as the cost of a plan, a rate limit, or the run that is resumed."""
 
 
 class Phase:

@@ -315,7 +315,7 @@ def select_speech_target(catalogue: Catalogue, name: str, live: LiveOptions | No
 
 
 def find_wholly_named_providers(catalogue: Catalogue, names: str | Sequence[str]) -> frozenset[str]:
-    """Return the ids of the providers that are named as a whole; without names, of all of them."""
+    """Return the ids of the providers that are named as a whole, not by a target; without names, of all providers."""
     chosen = to_names(names)
     return frozenset(contract.id for contract in catalogue if not chosen or contract.id in chosen)
 

@@ -1,4 +1,4 @@
-"""The command line. Each command has its own module, which is imported when the command is called."""
+"""Defines the command line. Each command has its own module, which is imported when the command is called."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _load_command(command_name: str) -> click.Command:
     return command
 
 
-_LOADERS = {command_name: functools.partial(_load_command, command_name) for command_name in COMMANDS}
+_LOADER_BY_COMMAND = {command_name: functools.partial(_load_command, command_name) for command_name in COMMANDS}
 
 
 class LazyGroup(click.Group):
@@ -71,7 +71,7 @@ class LazyGroup(click.Group):
         settings = load_settings(named) if named else find_settings(Path.cwd())
         if settings is not None:
             ctx.meta[SETTINGS_FILE_CONTEXT_KEY] = settings
-            ctx.default_map = {cmd_name: collect_command_defaults(command, settings, _LOADERS)}
+            ctx.default_map = {cmd_name: collect_command_defaults(command, settings, _LOADER_BY_COMMAND)}
         return command
 
     def resolve_command(

@@ -130,7 +130,7 @@ def print_ramp(ramp: RampResult) -> None:
 
 
 def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) -> list[str]:
-    """Return what limits the precision of the times."""
+    """Return a sentence about what limits the precision of the times."""
     lines, error = [], manifest.timing_error
     if manifest.early_stop is not None:
         lines.append(manifest.early_stop.describe())

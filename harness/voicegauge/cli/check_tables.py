@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from voicegauge.conformance import CheckReport, PricedPlan, ResourceSummary, SpendingTotal
 
 MAX_FINDINGS_SHOWN = 3
-"""Number of findings printed per rule and operation. More would make the other rules hard to see; --json has all."""
+"""Largest number of findings printed per rule and operation. More would make the other rules hard to see; --json has
+all."""
 MAX_MESSAGES_SHOWN = 12
 """Number of different messages printed per finding; --json has all."""
 MAX_CASES_SHOWN = 3
-"""Number of cases named for each reason; --json has all."""
+"""Largest number of skipped cases named for each reason; --json has all."""
 MAX_RESOURCES_SHOWN = 20
-"""Number of resources named that stay in the account; --json has all."""
+"""Largest number of resources named that stay in the account; --json has all."""
 MAX_RULES_SHOWN = 3
-"""Number of rules named in a group of rules with equal spending, which they have if they inspect the same exchanges."""
+"""Largest number of rules named in a group with equal spending. Rules that inspect the same exchanges have equal
+spending."""
 _PLURAL_BY_NOUN = {"operation": "operations", "status": "statuses", "state": "states", "rule": "rules"}
 _SEVERITY_ORDER = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
 _STYLE_BY_SEVERITY = {
@@ -174,7 +176,7 @@ class NewFindingPrinter:
     """Prints findings at the moment at which they occur."""
 
     def __init__(self, terminal: Console) -> None:
-        """Print on `terminal`."""
+        """Create a printer that prints on `terminal`."""
         self._terminal = terminal
         self._last_group: tuple[str, str, str | None] | None = None
 
@@ -282,15 +284,15 @@ def _print_spending(terminal: Console, report: CheckReport) -> None:
         billable = f"{spending.total.billable} requests to operations with a price were accepted"
         terminal.print(f"billable: {billable}; the plan counts those that should be", style="dim", soft_wrap=True)
     _print_totals(terminal, "spent by kind", spending.by_kind)
-    _print_totals(terminal, "by target", _add_rest(spending.by_target, spending.total))
+    _print_totals(terminal, "by target", _add_untargeted_spending(spending.by_target, spending.total))
     equal: dict[SpendingTotal, list[str]] = {}
     for rule, total in spending.by_rule.items():
         equal.setdefault(total, []).append(rule)
     _print_totals(terminal, "by rule", {_format_rule_ids(rules): total for total, rules in equal.items()})
 
 
-def _add_rest(by_target: Mapping[str, SpendingTotal], total: SpendingTotal) -> dict[str, SpendingTotal]:
-    """Return the spending by target with the requests that belong to no target, so that the sum is the total."""
+def _add_untargeted_spending(by_target: Mapping[str, SpendingTotal], total: SpendingTotal) -> dict[str, SpendingTotal]:
+    """Return the spending by target with a row for requests that belong to no target, so that the sum is the total."""
     from voicegauge.conformance import SpendingTotal
 
     rest = SpendingTotal(

@@ -1,4 +1,4 @@
-"""Exit statuses of runs that ended early; the others are in `voicegauge.errors`."""
+"""Defines exit statuses of runs that ended early; the others are in `voicegauge.errors`."""
 
 from __future__ import annotations
 

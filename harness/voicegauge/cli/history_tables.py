@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-_BLOCKS = "▁▂▃▄▅▆▇█"
+_SPARKLINE_BLOCKS = "▁▂▃▄▅▆▇█"
 SPARKLINE_NIGHTS = 24
-"""Number of the latest nights that a trend shows."""
+"""Number of nights, the latest ones, that a trend shows."""
 MAX_TIMELINE_ENTRIES = 20
-"""Number of the latest entries of the time line that are printed."""
+"""Largest number of entries of the time line that are printed, the latest ones."""
 MAX_SKIPPED_RUNS = 10
-"""Number of left-out runs that are named."""
+"""Largest number of left-out runs that are named."""
 _STYLE_BY_KIND = {"regression": "red", "improvement": "green"}
 
 
@@ -62,16 +62,16 @@ def _print_provenance(out: Console, history: RunHistory, provenance: Provenance)
     out.print(f"{format_count(len(nights), 'night')}, {nights[0]} to {nights[-1]}")
     series = [one for one in history.series if one.key.provenance == provenance]
     setups = list_setups_to_show(series)
-    out.print(_build_trends(series, setups))
+    out.print(_build_trend_table(series, setups))
     for number, setup in enumerate(setups, 1):
         out.print(f"setup {number}: {setup}")
     regions = list(dict.fromkeys(one.key.region for one in series if one.key.region is not None))
     if len(regions) > 1:
-        out.print(_build_regions(series, regions))
+        out.print(_build_region_table(series, regions))
     _print_timeline(out, build_timeline(history, provenance))
 
 
-def _build_trends(series: Sequence[MetricSeries], setups: Sequence[str]) -> Table:
+def _build_trend_table(series: Sequence[MetricSeries], setups: Sequence[str]) -> Table:
     table = create_table(
         "target, metric", "nights", "trend", "first", "latest", right_aligned=("nights", "first", "latest")
     )
@@ -94,7 +94,7 @@ def _build_trends(series: Sequence[MetricSeries], setups: Sequence[str]) -> Tabl
     return table
 
 
-def _build_regions(series: Sequence[MetricSeries], regions: Sequence[str]) -> Table:
+def _build_region_table(series: Sequence[MetricSeries], regions: Sequence[str]) -> Table:
     """Return a table with the latest value of each metric, in a column for each region."""
     table = create_table("latest value by region", *regions, right_aligned=tuple(regions))
     by_target: dict[str, dict[str, dict[str, str]]] = {}
@@ -110,10 +110,12 @@ def _build_regions(series: Sequence[MetricSeries], regions: Sequence[str]) -> Ta
 
 
 def draw_sparkline(values: Sequence[float]) -> str:
-    """Return one block for each value, from the lowest to the highest; a constant series is flat."""
+    """Return one block character for each value, whose height is between the lowest and the highest value."""
     low, high = min(values), max(values)
-    steps = len(_BLOCKS) - 1
-    return "".join(_BLOCKS[round((value - low) / (high - low) * steps) if high > low else 0] for value in values)
+    steps = len(_SPARKLINE_BLOCKS) - 1
+    return "".join(
+        _SPARKLINE_BLOCKS[round((value - low) / (high - low) * steps) if high > low else 0] for value in values
+    )
 
 
 def _print_timeline(out: Console, entries: Sequence[TimelineEntry]) -> None:

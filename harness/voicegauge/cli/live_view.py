@@ -1,4 +1,4 @@
-"""Shows a running benchmark: per target what is done, failed, its median latency and its cost, and the time left."""
+"""Shows a running benchmark: finished and failed samples, median latency and cost of each target, and the time left."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 REFRESHES_PER_S = 1
-"""Drawing takes a few milliseconds, in which no response is noticed, so it is done rarely."""
+"""Number of times per second that the table is drawn. Drawing takes a few milliseconds, in which no response is
+noticed, so it is done rarely."""
 MAX_ROWS = 20
 """Number of targets that are shown; those that are complete are left out first."""
 
 
 @dataclass
 class TargetProgress:
-    """What is known about one target so far."""
+    """The finished samples of one target so far."""
 
     planned: int = 0
     """Number of planned samples; 0 if it is not known."""
@@ -47,7 +48,7 @@ class TargetProgress:
 
     @property
     def median_ms(self) -> float | None:
-        """Median total latency so far, in milliseconds."""
+        """Median total latency of the finished samples, in milliseconds."""
         count = len(self.latencies_ms)
         if not count:
             return None
@@ -55,10 +56,10 @@ class TargetProgress:
 
 
 class BenchProgress(TerminalProgress):
-    """Draws a table of the targets while requests are sent; where it cannot, it prints a line now and then."""
+    """Draws a table of the targets while requests are sent; if it cannot draw, it prints a line from time to time."""
 
     def __init__(self, *, is_live: bool, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin.
+        """Create a listener that has drawn nothing yet.
 
         Args:
             is_live: whether requests cost money, so that the cost is shown.
@@ -109,7 +110,7 @@ class BenchProgress(TerminalProgress):
         self._table.start()
 
     def phase_ended(self) -> None:
-        """Remove what was drawn."""
+        """Remove the table or the progress bar."""
         if self._is_sending:
             if self._table is not None:
                 self._table.stop()
@@ -119,7 +120,7 @@ class BenchProgress(TerminalProgress):
         super().phase_ended()
 
     def notice(self, message: str) -> None:
-        """Print a line above what is drawn."""
+        """Print a line above the table or the progress bar."""
         if self._table is None:
             super().notice(message)
         else:
@@ -139,7 +140,7 @@ class BenchProgress(TerminalProgress):
         return ", ".join(parts)
 
     def build_table(self, console: Console) -> Group:
-        """Return what is drawn: a row for each target that fits on the screen, and a line about all of them."""
+        """Return the table: a row for each target that fits on the screen, and a line about all of them."""
         from rich.console import Group
         from rich.table import Table
         from rich.text import Text

@@ -246,7 +246,7 @@ def _read_base_urls(_ctx: click.Context, _param: click.Parameter, values: Sequen
 
 
 def _check_base_url(url: str, form: str) -> str:
-    """Return a base URL without a slash at its end; `form` is how it is written."""
+    """Return a base URL without a slash at its end; `form` is how the option is written, for the message."""
     if "://" not in url:
         raise click.BadParameter(f"the URL has no http:// or https:// in front: write {form}")
     if not is_base_url(url):

@@ -33,7 +33,7 @@ class FailedWriteCollector:
     """
 
     def __init__(self) -> None:
-        """Begin without an error."""
+        """Create a collector without errors."""
         self._messages: list[str] = []
 
     @contextmanager

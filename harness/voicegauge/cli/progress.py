@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 
 PLAIN_LINE_INTERVAL_S = 30.0
-"""Time between two lines where nothing can be drawn: on a pipe, or on a terminal that cannot move its cursor."""
+"""Time in seconds between two lines where nothing can be drawn: on a pipe, or on a terminal that cannot move its
+cursor."""
 
 
 class TerminalProgress(ProgressListener):
-    """Shows a progress bar if standard error is a terminal, otherwise a line now and then; prints notices in any case.
+    """Prints notices, and shows a progress bar, or if standard error is not a terminal, a line from time to time.
 
-    Both tell how long the phase will still take.
+    Both say how long the phase will still take.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -85,7 +86,7 @@ class _ProgressLines:
         self._started_s = self._last_s = clock()
 
     def describe(self, done: int, total: int | None) -> str:
-        """Return the line that is due; empty if none is."""
+        """Return the next line if it is time for one, otherwise an empty text."""
         now_s = self._clock()
         if now_s - self._last_s < PLAIN_LINE_INTERVAL_S:
             return ""

@@ -33,7 +33,7 @@ LIVE_SETTING_NAME = "live"
 _LIVE_REJECTION_MESSAGE = "live cannot be set in a file, because it costs money: write --live on the command line"
 
 SETTINGS_FILE_CONTEXT_KEY = "voicegauge.settings_file"
-"""Key of the `SettingsFile` in `click.Context.meta`, where there is one."""
+"""Key under which `click.Context.meta` has the `SettingsFile`, if there is one."""
 MAX_SETTINGS_BYTES = 2**20
 
 
@@ -47,7 +47,7 @@ class SettingsFile(NamedTuple):
 
     @property
     def label(self) -> str:
-        """The file in messages: as the user named it, or its name in the current folder."""
+        """Name of the file in messages: as the user named it, or its name in the current folder."""
         return str(self.path) if self.is_trusted else self.path.name
 
 
@@ -154,7 +154,7 @@ class _SettingEntry(NamedTuple):
     name: str
     value: Any
     setting_location: str
-    """Table and name in messages."""
+    """Name of the table and of the setting, for messages."""
 
 
 def _read_command_table(

@@ -110,7 +110,7 @@ class RequestAuthenticator:
         return msgspec.structs.replace(exchange, request=request, response=response)
 
     def _find_placeholder_text(self, request: Request) -> str | None:
-        value = request.header("authorization") or ""
+        value = request.find_header("authorization") or ""
         return next((text for text in self._uses if value.endswith(f" {text}")), None)
 
     async def _request_token(self, scheme: ComputedCredentialScheme, client_id: str, secret: str) -> _Token:

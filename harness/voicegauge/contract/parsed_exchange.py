@@ -224,7 +224,7 @@ def _parse_form(request: Request) -> Form | None:
     if not request.body or not is_form(request.media_type):
         return None
     try:
-        return read_form(request.header("content-type") or "", request.body)
+        return read_form(request.find_header("content-type") or "", request.body)
     except UnreadableBodyError:
         return None
 

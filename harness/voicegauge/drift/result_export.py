@@ -32,7 +32,9 @@ def export_drift_report(report: DriftReport, fail_on: DriftLevel = DriftLevel.BR
             _build_reported_finding(change, name, fails_command=change.level.is_at_least(fail_on))
             for change in report.changes
         ),
-        accepted=tuple(_build_reported_finding(change, name, fails_command=False) for change in report.accepted),
+        accepted_findings=tuple(
+            _build_reported_finding(change, name, fails_command=False) for change in report.accepted
+        ),
         cases=() if report.changes else (unchanged,),
         rules=tuple(
             RuleDescription(

@@ -50,4 +50,4 @@ def is_emulated(exchange: Exchange) -> bool:
 
     Such an exchange never counts as recorded, even if it came through a proxy or a custom base URL.
     """
-    return exchange.response.header("server") == SERVER_HEADER
+    return exchange.response.find_header("server") == SERVER_HEADER

@@ -27,7 +27,7 @@ import msgspec
 
 from voicegauge.formats.located_yaml import escape_pointer_token, unescape_pointer_token
 from voicegauge.formats.type_errors import describe_type
-from voicegauge.model import Headers, header
+from voicegauge.model import Headers, find_header
 
 LocationKind = Literal["body", "query", "path", "header"]
 MISSING: Any = object()
@@ -143,7 +143,7 @@ class Location(_LocationBase):
             headers: the response's headers.
         """
         if self.kind == "header":
-            value = header(headers, self.name)
+            value = find_header(headers, self.name)
             return MISSING if value is None else value
         return self.read_body(body)
 

@@ -24,7 +24,7 @@ from voicegauge.model.exchange import (
     Response,
     Timing,
     UploadedFile,
-    header,
+    find_header,
 )
 from voicegauge.model.finding import Finding, FindingClip, FindingLocation
 from voicegauge.model.job import Delivery, Failure, FailureKind, Interval, Job, StateObservation
@@ -110,6 +110,6 @@ __all__ = [
     "VoiceSample",
     "describe_ambiguous",
     "describe_unresolved",
-    "header",
+    "find_header",
     "write_parquet",
 ]

@@ -14,7 +14,7 @@ class BillingStatus(StrEnum):
     """What is known about whether the provider charges for a request."""
 
     NOT_SENT = "not_sent"
-    """The request was not sent."""
+    """The request was not sent, so it cannot be charged."""
     REJECTED = "rejected"
     """The provider did not perform the request, or it documents that requests with this outcome are free."""
     AMBIGUOUS = "ambiguous"
@@ -41,7 +41,7 @@ class AmbiguousRequest(Record, frozen=True, kw_only=True):
     reason: str
     """One line that explains why the result is unknown or was not saved."""
     bought_again: bool = False
-    """Whether the request was sent again later because the user asked for it."""
+    """Whether the request was sent again later because the user asked for that."""
 
 
 class OpenJob(Record, frozen=True, kw_only=True):

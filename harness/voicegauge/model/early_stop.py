@@ -8,17 +8,20 @@ from voicegauge.model.base import Record
 
 
 class TargetDecision(Record, frozen=True, kw_only=True):
-    """What is known about the total latency of one target beside the baseline target."""
+    """What the samples so far show about the total latency of one target compared with the baseline target."""
 
     target: str
     decision: Literal["slower", "faster", "equal"] | None
-    """`equal` if any difference is smaller than the margin; `None` if the whole plan did not decide it."""
+    """`faster`, `slower`, or `equal` if any difference is smaller than the margin; `None` if the samples did not decide
+    it."""
     pairs: int
-    """Number of pairs of samples of the same round."""
+    """Number of compared pairs of samples; both samples of a pair are of the same round."""
     change: float | None
-    """Geometric mean of the ratios less one, where each counts as a factor of two at most; `None` without a pair."""
+    """Geometric mean of the ratios of the pairs, less one; each ratio counts as a factor of two at most; `None` without
+    a pair."""
     low: float | None
-    """Lower end of the interval of `change` that is valid however often it is looked at; `None` with too few pairs."""
+    """Lower end of the interval of `change`, which is valid however often it is looked at; `None` with too few
+    pairs."""
     high: float | None
 
 

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from voicegauge.model.base import Record
 
 DOWNLOAD_OPERATION = "(download)"
-"""Used as the operation id of an exchange that downloaded audio from a URL which no document describes."""
+"""Operation id of exchanges that download audio from a URL which no document describes."""
 MAX_PADDING_PIECE_BYTES = 2**18
 """Number of zeros of a padded body that are sent at a time."""
 FileContent = bytes | mmap.mmap
 Headers = tuple[tuple[str, str], ...]
 
 
-def header(headers: Headers, name: str) -> str | None:
+def find_header(headers: Headers, name: str) -> str | None:
     """The first value of the header `name`, ignoring case; `None` if the header is absent."""
     wanted, length = name.lower(), len(name)
     for key, value in headers:
@@ -73,14 +73,14 @@ class Request(Record, frozen=True, kw_only=True):
         yield bytes(rest_bytes)
         yield self.body[self.padding.offset :]
 
-    def header(self, name: str) -> str | None:
+    def find_header(self, name: str) -> str | None:
         """The first value of the header `name`, ignoring case; `None` if the header is absent."""
-        return header(self.headers, name)
+        return find_header(self.headers, name)
 
     @property
     def media_type(self) -> str:
         """The content type without its parameters, in lower case; empty if the request has none."""
-        return _remove_media_type_parameters(self.header("content-type") or "")
+        return _remove_media_type_parameters(self.find_header("content-type") or "")
 
 
 class Response(Record, frozen=True, kw_only=True):
@@ -90,14 +90,14 @@ class Response(Record, frozen=True, kw_only=True):
     headers: Headers = ()
     body: bytes = b""
 
-    def header(self, name: str) -> str | None:
+    def find_header(self, name: str) -> str | None:
         """The first value of the header `name`, ignoring case; `None` if the header is absent."""
-        return header(self.headers, name)
+        return find_header(self.headers, name)
 
     @property
     def media_type(self) -> str:
         """The content type without its parameters, in lower case; empty if the response has none."""
-        return _remove_media_type_parameters(self.header("content-type") or "")
+        return _remove_media_type_parameters(self.find_header("content-type") or "")
 
 
 class UploadedFile(Record, frozen=True, kw_only=True):
@@ -181,12 +181,12 @@ class Exchange(Record, frozen=True, kw_only=True, dict=True):  # the parsed bodi
 
 
 class BodyExcerpt(Record, frozen=True, kw_only=True):
-    """The beginning of a body without secrets."""
+    """The beginning of a body, without secrets."""
 
     text: str
     """The beginning as text; empty if the body is binary or may contain a secret."""
     bytes: int
-    """Size of the whole body."""
+    """Size of the whole body in bytes."""
     note: str = ""
     """Why the text is not the whole body; empty if it is."""
 

@@ -9,7 +9,7 @@ from voicegauge.model.base import Provenance, Record, Severity
 
 
 class FindingLocation(Record, frozen=True, kw_only=True):
-    """What a finding is about: the provider and operation, and the positions in the traffic and in the contract."""
+    """Where a finding occurred: the provider and operation, and the positions in the traffic and in the contract."""
 
     provider: str
     operation: str | None = None
@@ -61,8 +61,8 @@ class Finding(Record, frozen=True, kw_only=True):
     effects: dict[str, str] = {}
     """Messages of violations of other rules that have the same cause and are not reported apart, by rule id."""
     clip: FindingClip | None = None
-    """The audio of the first occurrence; `None` if the finding is not about audio that can be played, or if the clips
-    of other findings have taken the space."""
+    """The audio of the first occurrence; `None` if the finding is not about audio that can be played, or if there is no
+    more room because of the clips of other findings."""
 
     @property
     def violated_rules(self) -> tuple[str, ...]:

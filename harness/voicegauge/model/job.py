@@ -20,8 +20,8 @@ FailureKind = Literal[
     "audio",
     "interrupted",
 ]
-"""Kinds of failure. `failed`: the job ended in failure. `protocol`: a response could not be understood. `audio`: the
-received audio cannot be used. `interrupted`: voicegauge was stopped before the result was saved."""
+"""Kinds of failure: `failed` if the job ended in failure, `protocol` if a response could not be understood, `audio` if
+the received audio cannot be used, `interrupted` if voicegauge was stopped before the result was saved."""
 
 
 class Interval(Record, frozen=True, kw_only=True):
@@ -35,7 +35,7 @@ class StateObservation(Record, frozen=True, kw_only=True):
     """A job state that a response reported."""
 
     state: str
-    at_ms: float
+    response_began_ms: float
     """Time at which the response began to arrive, in milliseconds after the first submit request was sent."""
     requested_ms: float
     """Time at which the request was sent, in milliseconds after the first submit request was sent."""

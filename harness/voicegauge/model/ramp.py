@@ -8,14 +8,14 @@ from voicegauge.model.base import Record
 
 
 class RampStep(Record, frozen=True, kw_only=True):
-    """Requests at one level of load."""
+    """The results of the requests at one level of load."""
 
     level: float
-    """Requests in flight, or requests per second."""
+    """The load: requests in flight, or requests per second."""
     requests: int
     duration_s: float
     requests_per_s: float
-    """Throughput: all requests divided by the duration."""
+    """Throughput: number of all requests divided by the duration of the step."""
     goodput_per_s: float
     """Requests per second that succeeded and met the limits of time of the goal."""
     success: float | None
@@ -25,31 +25,31 @@ class RampStep(Record, frozen=True, kw_only=True):
     total_latency_p95_ms: float | None
     """95th percentile of the total latency of the successful requests, in ms; `None` if none succeeded."""
     values: dict[str, float | None]
-    """What was measured for each condition of the goal."""
+    """The measured value of each condition of the goal."""
     is_met: bool
 
 
 class RampResult(Record, frozen=True, kw_only=True):
-    """The steps of a ramp and what they found."""
+    """The steps of a ramp, and the highest level of load that met the goal."""
 
     by: Literal["concurrency", "rate"]
     goal: str
-    """The goal as the user gave it."""
+    """The goal, as the user wrote it."""
     highest_level: float | None
     """The highest level that met the goal; `None` if the lowest one missed it."""
     is_limited: bool
-    """Whether the highest level that may be tried met the goal, so that the target may bear more."""
+    """Whether even the highest level that may be tried met the goal, so that the target may bear more load."""
     is_complete: bool
-    """Whether the search ended by itself. It ends early if the budget is spent, or the user stops it."""
+    """Whether the search came to its end. It ends early if the budget is spent, or if the user stops it."""
     steps: tuple[RampStep, ...]
 
     @property
     def unit(self) -> str:
-        """What a level counts, in words."""
+        """What a level counts, such as "requests/s"."""
         return "in flight" if self.by == "concurrency" else "requests/s"
 
     def describe(self) -> str:
-        """Return what the ramp found, in one line.
+        """Return the result of the ramp in one line.
 
         >>> found = RampResult(by="rate", goal="rtf<=1", highest_level=8, is_limited=False, is_complete=True, steps=())
         >>> found.describe()

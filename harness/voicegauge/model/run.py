@@ -44,17 +44,17 @@ class AmountPerUnit(Record, frozen=True, kw_only=True):
 
 
 class TargetPlan(Record, frozen=True, kw_only=True):
-    """What a target costs with one account plan, as its contract documented it."""
+    """The price of a target with one account plan, as its contract documented it."""
 
     name: str
     monthly_fee_usd: float | None = None
     """Fee of the plan per month in dollars; `None` if no document states it."""
     included: float | None = None
-    """Number of units per month that the fee includes, in the unit of the target's price."""
+    """Number of units per month that the fee pays for, in the unit of the target's price."""
     usd: float
-    """Price in dollars of a unit beyond the included ones."""
+    """Price in US dollars of a unit beyond the included ones."""
     overage: bool = True
-    """Whether more than the included units can be bought."""
+    """Whether units beyond the included ones can be bought."""
 
 
 class TargetPrice(Record, frozen=True, kw_only=True):
@@ -71,8 +71,8 @@ class TargetPrice(Record, frozen=True, kw_only=True):
     disputed: bool = False
     """Whether the documents contradict each other about the price."""
     stated_by_provider: bool = True
-    """Whether a document that binds the provider states the price, or the user; `False` if only others do, such as
-    third parties or client libraries."""
+    """Whether the price is stated by a document that binds the provider, or by the user; `False` if only others state
+    it, such as third parties or client libraries."""
     sources: tuple[str, ...] = ()
     """Titles and dates of the documents that state the price."""
 
@@ -92,9 +92,9 @@ class TargetRef(Record, frozen=True, kw_only=True):
 
 
 class TimingError(Record, frozen=True, kw_only=True):
-    """By how much the times to first byte of a run may be wrong, without the provider and the network.
+    """The error of the times to first byte of a run, which is not due to the provider or the network.
 
-    Measured at the start of the run with requests to a server on this machine that states its own delays.
+    It is measured at the start of the run with requests to a server on this machine that states its own delays.
     """
 
     concurrency: int
@@ -144,7 +144,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     environment: dict[str, str] = {}
     """The platform, the processor, and the versions of Python and of libraries."""
     early_stop: EarlyStop | None = None
-    """What `--stop-when-decided` decided; `None` for a run without it."""
+    """Result of `--stop-when-decided`; `None` for a run without it."""
     max_cost_usd: float | None = None
     """The budget in US dollars; `None` for an emulated run."""
     spent_usd: float = 0.0
@@ -168,7 +168,7 @@ class AsrErrorFloor(Record, frozen=True, kw_only=True):
 
 
 class KnownWords(Record, frozen=True, kw_only=True):
-    """How much of the texts an ASR engine with a closed vocabulary can recognize."""
+    """The number of words of the texts that an ASR engine with a closed vocabulary can recognize."""
 
     words: int
     """Number of words in the texts, each text once."""
@@ -176,7 +176,7 @@ class KnownWords(Record, frozen=True, kw_only=True):
     """Number of these words that the engine does not know, and therefore never recognizes."""
 
     def __str__(self) -> str:
-        """The count in words, and what follows for error rates."""
+        """Return the numbers in words, with their consequence for error rates."""
         if self.unknown:
             return f"{self.unknown} of {self.words} words unknown: do not interpret these error rates"
         return f"all {self.words} words known: lower error rates than with an ASR engine that knows every word"
@@ -217,7 +217,7 @@ class Run(Record, frozen=True, kw_only=True):
     open_jobs: tuple[OpenJob, ...] = ()
     """The jobs that were paid for and may still succeed."""
     ramp: RampResult | None = None
-    """What `--ramp` found; `None` for a run without it."""
+    """Result of `--ramp`; `None` for a run without it."""
 
     def iterate_sample_rows(self) -> Iterator[SampleRow]:
         """Iterate over the samples, in the order in which they were measured, with the scores of the last score set."""

@@ -1,6 +1,7 @@
 """Records of one benchmark sample: its latency, streaming, audio, cost and score.
 
-They form no cycles, so the garbage collector need not visit them (`gc=False`): a large run has half a million.
+The records form no reference cycles, so the garbage collector need not visit them (`gc=False`): a large run has half a
+million.
 """
 
 from __future__ import annotations
@@ -18,19 +19,19 @@ class RequestPhases(Record, frozen=True, kw_only=True, gc=False):
     """How long each phase of the last submit took, in milliseconds, and the connection that it used."""
 
     wait_ms: float
-    """Wait for a free connection."""
+    """Duration of the wait for a free connection."""
     dns_ms: float | None
-    """Name lookup; `None` on a reused connection, and for a URL with an IP address."""
+    """Duration of the name lookup; `None` on a reused connection, and for a URL with an IP address."""
     connect_ms: float | None
-    """TCP connect; `None` on a reused connection."""
+    """Duration of the TCP connect; `None` on a reused connection."""
     tls_ms: float | None
-    """TLS handshake; `None` on a reused connection, and with plain HTTP."""
+    """Duration of the TLS handshake; `None` on a reused connection, and with plain HTTP."""
     send_ms: float
-    """Sending the request."""
+    """Duration of sending the request."""
     server_ms: float
-    """From the last byte of the request to the first byte of the response."""
+    """Time from the last byte of the request to the first byte of the response."""
     transfer_ms: float
-    """From the first byte of the response to the last one."""
+    """Time from the first byte of the response to the last one."""
     is_new_connection: bool
     """Whether a connection was opened for the request."""
     http_version: str
@@ -49,7 +50,8 @@ class Latency(Record, frozen=True, kw_only=True, gc=False):
     retries_ms: float = 0.0
     """Time from the first submit to the last one, which was not rejected; 0 without retries."""
     delay_ms: float | None = None
-    """At a fixed rate, how much later than it was due the first submit was sent; otherwise `None`."""
+    """At a fixed rate, the time from the moment at which the first submit was due until it was sent; otherwise
+    `None`."""
     queue_ms: Interval | None = None
     """Lower and upper bound of the time until a job left the queue, which lies between two polls; `None` if the
     contract documents no queue state."""
@@ -92,8 +94,8 @@ class Streaming(Record, frozen=True, kw_only=True, gc=False):
     stalled_ms: float | None = None
     """Total time in milliseconds for which a player that starts with the first audio stalls without audio."""
     worst_deficit_ms: float | None = None
-    """Longest time by which audio arrives after the moment at which a player that never stalls would play it; 0 if none
-    does. A player that waits for so long before it starts has no underrun."""
+    """Longest time by which audio arrives too late for a player that never stalls; 0 if none does. A player that waits
+    for so long before it starts has no underrun."""
 
 
 class AudioFacts(Record, frozen=True, kw_only=True, gc=False):

@@ -14,7 +14,7 @@ ColumnValue = str | int | float | bool | datetime | None
 
 
 class SampleRow(NamedTuple):
-    """One sample with what its run says about it."""
+    """One sample with the facts about its run that the table shows."""
 
     run_id: str
     provenance: str
@@ -32,7 +32,7 @@ class SampleColumn(NamedTuple):
     name: str
     type: ColumnType
     unit: str
-    """Unit of a number; empty without one."""
+    """Unit of the numbers in the column; empty for other values."""
     meaning: str
     read: Callable[[SampleRow], ColumnValue]
     can_be_missing: bool = True
@@ -40,7 +40,7 @@ class SampleColumn(NamedTuple):
 
 
 def _build_column(name: str, column_type: ColumnType, unit: str, meaning: str, path: str) -> SampleColumn:
-    """Return a column with the value at `path`, names of attributes joined by dots."""
+    """Return a column whose value is read from a row at `path`, names of attributes joined by dots."""
     names = path.split(".")
 
     def read(row: SampleRow) -> ColumnValue:

@@ -28,4 +28,4 @@ class SpeechRequest(Record, frozen=True, kw_only=True):
     speed: float | None = None
     seed: int | None = None
     extra: dict[str, Any] = {}
-    """Further values to send. Each key is the location of a value, as in {"body#/temperature": 0.7}."""
+    """Further values to send, by their location in the request: {"body#/temperature": 0.7}."""

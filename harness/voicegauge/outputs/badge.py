@@ -10,9 +10,9 @@ from voicegauge.printable import escape_unprintable
 BadgeVerdict = Literal["passed", "failed", "not-judged"]
 
 _COLOR_BY_VERDICT: dict[BadgeVerdict, str] = {"passed": "#256f3a", "failed": "#9a1b1b", "not-judged": "#55606b"}
-"""White text has a contrast of at least 5:1 on each of them."""
+"""Background colors; white text has a contrast of at least 5:1 on each of them."""
 _CHARACTER_WIDTH = 6.6
-"""Width of a character of 11 pixels in Verdana, on average."""
+"""Average width in pixels of a character of Verdana with a size of 11 pixels."""
 _PADDING = 12
 
 

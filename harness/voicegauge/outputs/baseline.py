@@ -1,4 +1,4 @@
-"""Baselines: findings that a team knows and accepts, so that a command reports only new ones."""
+"""Reads and writes baselines: findings that a team knows and accepts, so that a command reports only new ones."""
 
 from __future__ import annotations
 

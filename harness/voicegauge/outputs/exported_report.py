@@ -24,7 +24,7 @@ class FileLocation(Record, frozen=True, kw_only=True):
 
     file: str
     line: int | None = None
-    """Line number, counted from 1; `None` if the location is the whole file."""
+    """Line number, counted from 1; `None` if the location is the file as a whole."""
 
     def __str__(self) -> str:
         """Format the location as compilers do: "file:line", or only the file if there is no line."""
@@ -108,12 +108,12 @@ class ExportedReport(Record, frozen=True, kw_only=True):
 
     created_at: str
     """The time at which the report was created: UTC in ISO 8601."""
-    finished: bool = True
-    """Whether the run was completed rather than interrupted."""
+    is_finished: bool = True
+    """Whether the run ended by itself and was not interrupted."""
     findings: tuple[ReportedFinding, ...]
     """Findings that no baseline accepts, most severe first."""
-    accepted: tuple[ReportedFinding, ...] = ()
-    """Findings that a baseline accepts. They are not in `findings`."""
+    accepted_findings: tuple[ReportedFinding, ...] = ()
+    """Findings that a baseline accepts; `findings` does not contain them."""
     cases: tuple[JUnitCase, ...] = ()
     rules: tuple[RuleDescription, ...]
-    """All rules that `findings` and `accepted` refer to. Other rules may be listed too."""
+    """All rules that `findings` and `accepted_findings` refer to. Other rules may be listed too."""

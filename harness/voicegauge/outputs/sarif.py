@@ -20,11 +20,11 @@ def format_sarif_json(report: ExportedReport, root: Path) -> str:
         report: the report with the findings and rules.
         root: the folder to which file paths are made relative, normally the checkout.
     """
-    used = {finding.rule for finding in (*report.findings, *report.accepted)}
+    used = {finding.rule for finding in (*report.findings, *report.accepted_findings)}
     rules = [rule for rule in report.rules if rule.id in used]
     index = {rule.id: number for number, rule in enumerate(rules)}
     results = [_build_sarif_result(finding, index, root) for finding in report.findings]
-    for finding in report.accepted:
+    for finding in report.accepted_findings:
         suppression = {"kind": "external", "justification": "accepted in the baseline"}
         results.append({**_build_sarif_result(finding, index, root), "suppressions": [suppression]})
     driver = {"name": "voicegauge", "version": __version__, "rules": [_build_rule_descriptor(rule) for rule in rules]}
@@ -32,7 +32,7 @@ def format_sarif_json(report: ExportedReport, root: Path) -> str:
         "tool": {"driver": driver},
         "invocations": [
             # SARIF's date-time has the suffix Z, not +00:00 (section 3.9).
-            {"executionSuccessful": report.finished, "startTimeUtc": report.created_at.replace("+00:00", "Z")}
+            {"executionSuccessful": report.is_finished, "startTimeUtc": report.created_at.replace("+00:00", "Z")}
         ],
         "columnKind": "unicodeCodePoints",
         "results": results,

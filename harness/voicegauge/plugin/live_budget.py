@@ -17,7 +17,7 @@ _WORKER_INPUT_KEY = "voicegauge_budget"
 
 
 class _OpenBudget(NamedTuple):
-    """The budget of a test run, which holds the lock until its end."""
+    """The budget file of a test run, which is locked until the run ends."""
 
     file: Path
     lock: TextIO
@@ -70,9 +70,9 @@ def find_budget(config: pytest.Config) -> SharedBudget:
 
 
 def close_budget(config: pytest.Config) -> None:
-    """Forget what was spent, because the results were printed; without a budget, do nothing.
+    """Delete the record of what was spent, because the results were printed; without a budget, do nothing.
 
-    What killed runs have spent is only forgotten at the end of a run that has spent something itself.
+    What killed runs have spent is only deleted at the end of a run that has spent something itself.
     """
     budget = config.stash.get(_OPEN_BUDGET_KEY, None)
     if budget is None:

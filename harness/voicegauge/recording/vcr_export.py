@@ -59,7 +59,9 @@ def save_vcr_cassette(
     document = f"# Written by voicegauge {__version__}: {about}\n{text}".encode()
     redactor.check_bytes(str(path), "the file", document)
     write_file(path, document)
-    return msgspec.structs.replace(recording, exchanges=tuple(masked), redactions=redactor.sort_redactions())
+    return msgspec.structs.replace(
+        recording, exchanges=tuple(masked), redactions=redactor.count_redactions_by_location()
+    )
 
 
 def _build_interaction(exchange: Exchange) -> dict[str, Any]:

@@ -34,7 +34,7 @@ async def download(url: str, *, max_bytes: int) -> Response:
             _check_url(url, is_redirect=url is not requested, was_secure=requested.startswith("https://"))
             request = Request(method="GET", url=url, headers=(("Accept", "*/*"), ("Accept-Encoding", "gzip")))
             response = (await transport.send(request, provider="", operation="")).response
-            location = response.header("location")
+            location = response.find_header("location")
             if response.status in _REDIRECT_STATUSES and location:
                 url = urljoin(url, location)
                 continue

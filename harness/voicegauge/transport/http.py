@@ -23,7 +23,7 @@ from voicegauge.errors import (
     UnreachableError,
 )
 from voicegauge.hosts import is_loopback
-from voicegauge.model import Exchange, Headers, Record, Request, Response, Timing, header
+from voicegauge.model import Exchange, Headers, Record, Request, Response, Timing, find_header
 from voicegauge.transport.decoding import decode_body
 from voicegauge.transport.in_process import call_app
 from voicegauge.transport.network import NETWORK_OBSERVER
@@ -325,8 +325,8 @@ def get_http_version(response: httpcore.Response) -> str:
 
 def _is_streamed_response(headers: Headers) -> bool:
     """Whether the response is an event stream without compression, whose chunks can be read as they arrive."""
-    media_type = header(headers, "content-type") or ""
-    return media_type.lower().startswith("text/event-stream") and header(headers, "content-encoding") is None
+    media_type = find_header(headers, "content-type") or ""
+    return media_type.lower().startswith("text/event-stream") and find_header(headers, "content-encoding") is None
 
 
 @functools.lru_cache(maxsize=256)

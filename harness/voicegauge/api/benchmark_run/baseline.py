@@ -1,4 +1,4 @@
-"""What a benchmark measures its targets beside: another target, another base URL, or another version of the contract.
+"""Options for what a benchmark compares its targets with: another target, base URL or version of the contract.
 
 Both are measured in the same run and take turns, so that drift that they share cancels out of a comparison.
 """
@@ -19,10 +19,10 @@ from voicegauge.errors import UsageError
 
 @dataclass(frozen=True)
 class BaselineOptions:
-    """What the targets of a benchmark are compared with; at most one of these is given."""
+    """What the targets of a benchmark are compared with; at most one of the fields is given."""
 
     target: str | None = None
-    """A target, which is measured too if it is not named otherwise."""
+    """Id of a target, which is measured too if it is not named otherwise."""
     url: str | None = None
     """Base URL of another server of the only target."""
     contract: PathLike | None = None
@@ -55,19 +55,20 @@ class BaselineOptions:
 
 
 @dataclass(frozen=True)
-class OtherVersion:
-    """The target of a run at another server, or as another version of the contract describes it."""
+class TargetVariant:
+    """The target of a run on another server, or as another version of the contract describes it."""
 
     target: BaseTarget
     live_options: LiveOptions | None
-    """Permission to send to it; `None` for the emulator."""
+    """Permission to send to the variant; `None` for the emulator."""
     is_same_account: bool
-    """Whether it has the servers, and therefore the limits, of the target that it is compared with."""
+    """Whether the variant has the servers, and therefore the limits of the account, of the target it is compared
+    with."""
 
 
-def find_other_version(
+def find_target_variant(
     catalogue: Catalogue, names: Sequence[str], options: BaselineOptions, live: LiveOptions | None
-) -> OtherVersion | None:
+) -> TargetVariant | None:
     """Return the other version of the only target; `None` if no URL and no contract is given.
 
     Its provider id is that of the target with the host or the version of the contract after an "@".
@@ -87,14 +88,14 @@ def find_other_version(
     if options.url is not None:
         renamed = contract.rename_provider(f"{contract.id}@{urlsplit(options.url).netloc}")
         other_live = dataclasses.replace(live, base_urls={"": options.url}) if live is not None else None
-        return OtherVersion(_find_target(renamed, target), other_live, is_same_account=False)
+        return TargetVariant(_find_target(renamed, target), other_live, is_same_account=False)
     other = load_contract(Path(str(options.contract)))
     if other.id != contract.id:
         raise UsageError(f"--against-contract: {options.contract} is the contract of {other.id}, not of {contract.id}")
     version = other.version if other.version != contract.version else other.document.sha256[:7]
     renamed = other.select_account_plans(live.account_plans if live is not None else ())
     renamed = renamed.rename_provider(f"{contract.id}@{version}")
-    return OtherVersion(_find_target(renamed, target), live, is_same_account=True)
+    return TargetVariant(_find_target(renamed, target), live, is_same_account=True)
 
 
 def _find_target(contract: Contract, target: BaseTarget) -> BaseTarget:

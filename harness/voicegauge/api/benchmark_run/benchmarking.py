@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from voicegauge.api.benchmark_run.baseline import BaselineOptions, find_other_version
+from voicegauge.api.benchmark_run.baseline import BaselineOptions, find_target_variant
 from voicegauge.api.benchmark_run.finishing import (
     finish_benchmark,
 )
@@ -183,7 +183,7 @@ def benchmark(
         prices=prices or {},
         voice_sample=voice_sample,
         listener=listener,
-        other_version=find_other_version(catalogue, names, baseline, live),
+        target_variant=find_target_variant(catalogue, names, baseline, live),
         baseline_target=against,
     )
     validate_load_and_faults(planned, load, faults)

@@ -29,13 +29,13 @@ MAX_RAMP_REQUESTS = 4000
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """How requests are sent."""
+    """Options that decide when and how fast the requests of a benchmark are sent."""
 
     rate: float | None = None
     """Requests per second to each target; `None` to send one when an earlier one ends."""
     arrivals: Literal["constant", "poisson"] = "constant"
     ramp: Literal["concurrency", "rate"] | None = None
-    """What is raised as long as `goal` is met; `None` without a ramp."""
+    """The load that a ramp raises as long as `goal` is met: `concurrency` or `rate`; `None` without a ramp."""
     goal: str = DEFAULT_GOAL
     http2: bool = False
     stop_when_decided: bool = False
@@ -107,7 +107,7 @@ class LoadOptions:
                 _check_provider_rate(self.rate, provider, count, limiter.requests_per_minute)
 
     def configure_run(self, config: RunConfig) -> RunConfig:
-        """Return `config` with these options."""
+        """Return a copy of `config` with these options."""
         if self.stop_when_decided:
             baseline_target = next(iter(config.targets))
             rule = StopRule(config.plan.rounds, baseline_target, margin=self.margin)
@@ -125,7 +125,7 @@ def _open_http2_transport() -> Transport:
 
 
 def find_max_level(config: RunConfig, level_unit: Literal["concurrency", "rate"]) -> float:
-    """Return the highest level that a ramp tries: within what the plan of the account allows."""
+    """Return the highest level that a ramp tries, which the plan of the account may limit."""
     (access,) = config.access_by_provider.values()
     if level_unit == "concurrency":
         return min(float(access.max_concurrency or MAX_RAMP_CONCURRENCY), MAX_RAMP_CONCURRENCY)

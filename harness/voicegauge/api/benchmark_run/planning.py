@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from voicegauge.api.benchmark_run.baseline import BaselineOptions, OtherVersion, find_other_version
+from voicegauge.api.benchmark_run.baseline import BaselineOptions, TargetVariant, find_target_variant
 from voicegauge.api.benchmark_run.load import LoadOptions
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import announce_key_hosts, announce_replaced_prices
@@ -47,7 +47,7 @@ from voicegauge.speech.audio import require_av
 
 @dataclass(frozen=True)
 class PlannedBenchmark:
-    """A benchmark plan with everything that is needed to carry it out."""
+    """A benchmark plan with everything that is needed to run it."""
 
     plan: BenchPlan
     targets: Mapping[str, BaseTarget]
@@ -55,7 +55,7 @@ class PlannedBenchmark:
     prices: Mapping[str, float]
     live_options: LiveOptions | None
     listener: ProgressListener
-    other_version: OtherVersion | None = None
+    target_variant: TargetVariant | None = None
     """The other version of the target that a run is compared with; `None` if there is none."""
     baseline_target: str | None = None
     """Id of the target that the others are compared with; `None` if none was given."""
@@ -64,7 +64,7 @@ class PlannedBenchmark:
         """Return the contract of each provider with the permission to send to it; empty for the emulator."""
         if self.live_options is None:
             return []
-        other = self.other_version
+        other = self.target_variant
         others = {} if other is None else {other.target.contract.id: other.live_options or self.live_options}
         contracts = collect_contracts(self.targets.values())
         return [(contract, others.get(contract.id, self.live_options)) for contract in contracts]
@@ -168,7 +168,7 @@ def plan_benchmark(
         prices=prices or {},
         voice_sample=voice_sample,
         listener=listener,
-        other_version=find_other_version(catalogue, names, baseline, live),
+        target_variant=find_target_variant(catalogue, names, baseline, live),
         baseline_target=against,
     )
     validate_load_and_faults(planned, load, faults)
@@ -215,7 +215,7 @@ def plan_requests(
     prices: Mapping[str, float],
     voice_sample: PathLike | None,
     listener: ProgressListener,
-    other_version: OtherVersion | None = None,
+    target_variant: TargetVariant | None = None,
     baseline_target: str | None = None,
 ) -> PlannedBenchmark:
     """Select the targets and plan their requests; nothing is sent.
@@ -229,7 +229,7 @@ def plan_requests(
         prices: as in `benchmark`.
         voice_sample: as in `benchmark`.
         listener: receives notices.
-        other_version: another version of the only target.
+        target_variant: another version of the only target.
         baseline_target: the target that the user named as the baseline.
 
     Raises:
@@ -238,12 +238,12 @@ def plan_requests(
     chosen = select_targets(catalogue, target_names, live_options)
     prices = resolve_prices(catalogue, prices)
     base_urls = dict(live_options.base_urls) if live_options is not None else {}
-    if other_version is not None:
+    if target_variant is not None:
         (target,) = chosen
-        prices = {other_version.target.id: prices[target.id], **prices} if target.id in prices else prices
-        chosen = [other_version.target, target]
-        if other_version.live_options is not None and not other_version.is_same_account:
-            base_urls |= {"against": other_version.live_options.base_urls[""]}
+        prices = {target_variant.target.id: prices[target.id], **prices} if target.id in prices else prices
+        chosen = [target_variant.target, target]
+        if target_variant.live_options is not None and not target_variant.is_same_account:
+            base_urls |= {"against": target_variant.live_options.base_urls[""]}
     voice = read_voice_sample(str(voice_sample)) if voice_sample is not None else None
     plan = plan_benchmark_requests(
         suite,
@@ -265,9 +265,9 @@ def plan_requests(
             listener.notice(
                 f"{target_id} takes a voice sample as a URL, not as a file: the one of its contract is used"
             )
-    if other_version is not None:
-        baseline_target = other_version.target.id
-    planned = PlannedBenchmark(plan, targets, voice, prices, live_options, listener, other_version, baseline_target)
+    if target_variant is not None:
+        baseline_target = target_variant.target.id
+    planned = PlannedBenchmark(plan, targets, voice, prices, live_options, listener, target_variant, baseline_target)
     if live_options is not None:
         require_av()  # it measures when streamed audio can be played
         for contract, options in planned.list_live_contracts():

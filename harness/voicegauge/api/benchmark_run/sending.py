@@ -55,7 +55,7 @@ def open_services(planned_benchmark: PlannedBenchmark, faults: Sequence[str], co
             credits=EMULATED_ACCOUNT_CREDITS,
             rate_limits=False,
         )
-        other = planned_benchmark.other_version
+        other = planned_benchmark.target_variant
         usual = [contract for contract in contracts if other is None or contract is not other.target.contract]
         with ExitStack() as emulators:
             access = build_emulated_access(usual, emulators.enter_context(running_emulator(usual, settings)))
@@ -80,7 +80,7 @@ def open_live_access(planned_benchmark: PlannedBenchmark) -> dict[str, ProviderA
     Raises:
         MissingKeyError: an API key is not set.
     """
-    live, other = planned_benchmark.live_options, planned_benchmark.other_version
+    live, other = planned_benchmark.live_options, planned_benchmark.target_variant
     assert live is not None, "a live run has live options"
     contracts = collect_contracts(planned_benchmark.targets.values())
     others = [other.target.contract] if other is not None else []

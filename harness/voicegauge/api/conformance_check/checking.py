@@ -8,7 +8,7 @@ from pathlib import Path
 
 from voicegauge.api.conformance_check.offline import check_offline
 from voicegauge.api.conformance_check.planning import are_targets_free, determine_provenance, plan_cases_to_send
-from voicegauge.api.conformance_check.reports import build_report, finish_check, report_on_full_disk
+from voicegauge.api.conformance_check.reports import build_report, finish_check, report_before_storage_error
 from voicegauge.api.conformance_check.services import (
     announce_ineffective_faults,
     choose_journal_folder,
@@ -18,7 +18,7 @@ from voicegauge.api.conformance_check.services import (
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import (
     announce_earlier_spending,
-    announcing_losses_on_error,
+    announce_losses_on_error,
     open_journals,
     remove_ambiguous_cases,
     send_plan,
@@ -239,8 +239,10 @@ def _send_and_report(
                 public_url=options.public_url,
             ) as settings,
             open_receiver(options.public_url, options.listen_port) as receiver,
-            announcing_losses_on_error(journals, listener),
-            report_on_full_disk(collector, lambda: build_report(collector, None, rules, journals), options.on_report),
+            announce_losses_on_error(journals, listener),
+            report_before_storage_error(
+                collector, lambda: build_report(collector, None, rules, journals), options.on_report
+            ),
         ):
             settings = replace(
                 settings,

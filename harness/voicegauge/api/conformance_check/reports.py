@@ -1,4 +1,4 @@
-"""Builds the report of a check, also of one that is broken off."""
+"""Builds the report of a check, even if the check ended early."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def finish_check(
     journals: CaseJournals,
     on_report: Callable[[CheckReport], None] | None,
 ) -> CheckReport:
-    """Return the report after passing it on; only then is it forgotten what the check has paid for."""
+    """Return the report after passing it to `on_report`; only then is the record of the check's spending deleted."""
     report = build_report(collector, stop_reason, rules, journals)
     if on_report is not None:
         on_report(report)
@@ -29,10 +29,10 @@ def finish_check(
 
 
 @contextmanager
-def report_on_full_disk(
+def report_before_storage_error(
     collector: Collector, build_report: Callable[[], CheckReport], on_report: Callable[[CheckReport], None] | None
 ) -> Iterator[None]:
-    """Report what was judged so far if what is paid for cannot be saved; the error is raised afterwards."""
+    """Pass the report so far to `on_report` if spending cannot be saved in the context; then the error is raised."""
     try:
         yield
     except StorageError as error:
@@ -48,7 +48,7 @@ def build_report(
     rules: Mapping[str, Rule] = RULE_BY_ID,
     journals: CaseJournals | None = None,
 ) -> CheckReport:
-    """Return the report with what only the caller knows: why the check ended, and what earlier commands have spent."""
+    """Return the report, including why the check ended and what earlier commands have spent."""
     applied = () if rules.keys() == RULE_BY_ID.keys() else tuple(rules)
     return msgspec.structs.replace(
         collector.build_report(),

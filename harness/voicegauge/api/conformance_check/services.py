@@ -79,7 +79,7 @@ def open_service(
 def announce_ineffective_faults(
     targets: Sequence[BaseTarget], faults: Sequence[str], listener: ProgressListener
 ) -> None:
-    """Say which of `faults` cannot change anything at `targets`, so that finding nothing proves nothing about them."""
+    """Tell the listener which of `faults` have no effect on `targets`, so that a check cannot find them."""
     for name in faults:
         fault, _, place = name.partition("@")
         reached = [target for target in targets if place in ("", target.contract.id, target.id)]

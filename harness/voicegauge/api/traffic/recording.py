@@ -13,7 +13,7 @@ import msgspec
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import (
     announce_earlier_spending,
-    announcing_losses_on_error,
+    announce_losses_on_error,
     build_live_settings,
     open_journals,
     remove_ambiguous_cases,
@@ -329,7 +329,7 @@ class _RecordingRun:
         secrets = _list_key_texts(settings)
         recorder = Recorder(self.contracts, settings.base_urls, replace(unfinished, secrets=secrets))
         settings = replace(settings, save_exchanges=recorder.add_case, max_wait_s=self.max_wait_s)
-        with announcing_losses_on_error(journals, self.listener):
+        with announce_losses_on_error(journals, self.listener):
             stop = send_plan(self.targets, rest, settings, collector, self.listener)
         if recorder.is_emulated_service:
             journals.forget_requests()  # the emulator charges nothing

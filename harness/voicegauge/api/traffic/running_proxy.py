@@ -91,7 +91,7 @@ def proxy(
     provider: str,
     *,
     upstream: str | None = None,
-    record: PathLike | None = None,
+    recording_path: PathLike | None = None,
     contracts: ContractsOrFolders = (),
     names_to_mask: Sequence[str] = (),
     allow_insecure_http: bool = False,
@@ -114,8 +114,8 @@ def proxy(
     Args:
         provider: id of the provider.
         upstream: base URL of the service in place of those of the contract, such as that of an emulator.
-        record: HAR file to write, or the folder in which a new one is created. It is complete after each exchange, and
-            has no secrets.
+        recording_path: HAR file to write, or the folder in which a new one is created. It is complete after each
+            exchange, and has no secrets.
         contracts: loaded contracts, or folders of your own.
         names_to_mask: names of further fields, parameters and headers to redact.
         allow_insecure_http: whether requests with their keys may be sent to another machine over plain http.
@@ -143,13 +143,13 @@ def proxy(
         raise UsageError(
             f"keys would be sent unencrypted to {unencrypted[0]}: use https, or pass --allow-insecure-http"
         )
-    path = _choose_recording(Path(record), contract) if record is not None else None
+    path = _choose_recording_path(Path(recording_path), contract) if recording_path is not None else None
     return LocalServer(
         _run_proxy(contract, service, path, tuple(names_to_mask), (host, port), TrafficMonitor(on_finding, on_failure))
     )
 
 
-def _choose_recording(path: Path, contract: Contract) -> Path:
+def _choose_recording_path(path: Path, contract: Contract) -> Path:
     """Return the HAR file to write: `path` if it ends in .har, otherwise a new file in the folder `path`.
 
     Raises:

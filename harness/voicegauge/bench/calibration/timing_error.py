@@ -46,7 +46,7 @@ async def _measure_errors_ms(transport: Transport, url: str, delays_ms: Sequence
             request = Request(method="POST", url=f"{url}/bytes/{delay_ms}", body=_REQUEST_BODY)
             exchange = await transport.send(request, provider="", operation="")
             assert exchange.timing is not None
-            errors_ms.append(exchange.timing.ttfb_ms - float(exchange.response.header("x-delay-ms") or 0))
+            errors_ms.append(exchange.timing.ttfb_ms - float(exchange.response.find_header("x-delay-ms") or 0))
 
     async with asyncio.TaskGroup() as tasks:
         for _ in range(concurrency):

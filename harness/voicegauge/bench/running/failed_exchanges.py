@@ -106,7 +106,7 @@ def _build_quotable_body(message: Request | Response) -> _QuotableBody:
     if not message.body:
         return _QuotableBody(b"")
     if len(message.body) > MAX_MASKED_BODY_BYTES:
-        media_type = get_bare_media_type(message.header("content-type") or "")
+        media_type = get_bare_media_type(message.find_header("content-type") or "")
         # The beginning of a JSON document or a form cannot be read, so its secrets would not be found by name.
         if is_json(media_type) or is_form(media_type):
             return _QuotableBody(b"", "not quoted: too large to be searched for secrets")

@@ -225,5 +225,5 @@ def _compute_entry_bounds(
     """
     delay_ms, earliest_ms = submit_times.delay_ms, submit_times.sent_ms
     low_ms = observations[observation_index - 1].requested_ms + delay_ms if observation_index else earliest_ms
-    high_ms = observations[observation_index].at_ms + delay_ms
+    high_ms = observations[observation_index].response_began_ms + delay_ms
     return Interval(low_ms=min(max(low_ms, earliest_ms), high_ms), high_ms=high_ms)

@@ -42,7 +42,7 @@ def measure_streaming(delivery: Delivery, target: BaseTarget, *, origin_ms: floa
     if spec.delivered == "stream" and target.operation.stream is not None:
         return _measure_event_stream(exchange, target.operation.stream, origin_ms)
     # A provider that knows the length has finished the audio before it sends the first byte.
-    is_streamed = spec.delivered == "bytes" and exchange.response.header("content-length") is None
+    is_streamed = spec.delivered == "bytes" and exchange.response.find_header("content-length") is None
     return _merge_chunks(_read_body_arrivals(exchange, origin_ms)) if is_streamed else None
 
 

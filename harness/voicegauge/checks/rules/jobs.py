@@ -318,7 +318,7 @@ def _check_job_state_too_long(job_history: JobHistory) -> Iterator[Violation]:
     for name, same in groupby(job_history.observations, key=lambda sighting: sighting.state):
         state, seen = job_history.job_spec.states.get(name), list(same)
         # A lower bound, because the state was seen in the first response, and still after the last request was sent.
-        duration_s = (seen[-1].requested_ms - seen[0].at_ms) / 1000
+        duration_s = (seen[-1].requested_ms - seen[0].response_began_ms) / 1000
         if state is not None and state.end is None and state.max_s is not None and duration_s > state.max_s:
             at = f"{job_history.status_operation.pointer}/x-job/states/{escape_pointer_token(name)}/max_s"
             yield Violation(f"{name} for at least {duration_s:.1f} s; at most {state.max_s:g} s are documented", at)

@@ -238,7 +238,11 @@ def _iterate_documented_headers(call: Call) -> Iterable[tuple[str, Parameter]]:
 )
 def _check_header_missing(call: Call) -> Iterator[Violation]:
     for name, header in _iterate_documented_headers(call):
-        if header.is_required and name.lower() != RETRY_AFTER_HEADER and call.exchange.response.header(name) is None:
+        if (
+            header.is_required
+            and name.lower() != RETRY_AFTER_HEADER
+            and call.exchange.response.find_header(name) is None
+        ):
             yield Violation(f"status {call.status} without the header {name}", header.pointer)
 
 
@@ -250,7 +254,7 @@ def _check_header_missing(call: Call) -> Iterator[Violation]:
 )
 def _check_retry_after_missing(call: Call) -> Iterator[Violation]:
     for name, header in _iterate_documented_headers(call):
-        if name.lower() == RETRY_AFTER_HEADER and call.exchange.response.header(name) is None:
+        if name.lower() == RETRY_AFTER_HEADER and call.exchange.response.find_header(name) is None:
             yield Violation(f"status {call.status} without {name}", header.pointer)
 
 
@@ -262,7 +266,7 @@ def _check_retry_after_missing(call: Call) -> Iterator[Violation]:
 )
 def _check_header_schema(call: Call) -> Iterator[Violation]:
     for name, header in _iterate_documented_headers(call):
-        text = call.exchange.response.header(name)
+        text = call.exchange.response.find_header(name)
         if text is None:
             continue
         for error in header.parse_text(text).errors:

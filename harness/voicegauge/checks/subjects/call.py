@@ -157,7 +157,7 @@ class Call(CheckSubject):
         if parameter.location == "cookie":
             return None
         if parameter.location == "header":
-            text = self.exchange.request.header(parameter.name)
+            text = self.exchange.request.find_header(parameter.name)
         else:
             text = (self.path_parameters if parameter.location == "path" else self.parsed_exchange.query).get(
                 parameter.name

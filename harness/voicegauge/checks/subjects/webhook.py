@@ -132,7 +132,7 @@ class RequestCallbacks(CheckSubject):
         spec = self.webhook.signature
         if spec is None:
             return ()
-        return tuple(read_signature_headers(spec, received.request.header) for received in self.received_callbacks)
+        return tuple(read_signature_headers(spec, received.request.find_header) for received in self.received_callbacks)
 
     def is_signature_valid(self, callback_index: int) -> bool:
         """Whether the callback at `callback_index` has a signature made with the secret, which must be known."""

@@ -11,7 +11,7 @@ from voicegauge.cli.console import print_escaped, show_record
 from voicegauge.cli.options import add_json_option
 
 if TYPE_CHECKING:
-    from voicegauge.api import AsrEngines
+    from voicegauge.api import AsrEngineList
 
 
 @click.group("asr")
@@ -29,7 +29,7 @@ def list_installed(json_path: str | None) -> None:
     show_record(result, json_path, lambda: _print_engines(result))
 
 
-def _print_engines(result: AsrEngines) -> None:
+def _print_engines(result: AsrEngineList) -> None:
     from voicegauge.cli.console import create_console, create_table
 
     rows = create_table("--asr", "what it is", "used for live services")

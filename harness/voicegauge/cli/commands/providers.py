@@ -13,7 +13,7 @@ from voicegauge.cli.options import add_contracts_option, add_json_option
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from voicegauge.api import Providers
+    from voicegauge.api import ProviderList
 
 
 @click.command("providers")
@@ -35,7 +35,7 @@ NARROW_TARGET_COLUMNS = 44
 """Largest width of the names of targets in a narrow terminal, so that prices keep at least as much."""
 
 
-def _print_providers(result: Providers) -> None:
+def _print_providers(result: ProviderList) -> None:
     out = create_console()
     is_wide = out.width >= MIN_WIDE_COLUMNS
     for takes in ("text", "audio"):
@@ -46,7 +46,7 @@ def _print_providers(result: Providers) -> None:
     out.print(_build_key_table(result))
 
 
-def _build_target_table(result: Providers, takes: str, *, is_wide: bool) -> Table:
+def _build_target_table(result: ProviderList, takes: str, *, is_wide: bool) -> Table:
     heading = _HEADING_BY_INPUT[takes]
     if is_wide:
         table = create_table(heading, "what it is", "responds with", "price", "languages", right_aligned=("languages",))
@@ -62,7 +62,7 @@ def _build_target_table(result: Providers, takes: str, *, is_wide: bool) -> Tabl
     return table
 
 
-def _build_operation_table(result: Providers, *, is_wide: bool) -> Table:
+def _build_operation_table(result: ProviderList, *, is_wide: bool) -> Table:
     headings = ("operation", "", "the emulator", "rules") if is_wide else ("operation", "the emulator", "rules")
     table = create_table(*headings, right_aligned=("rules",))
     for provider in result.providers:
@@ -74,7 +74,7 @@ def _build_operation_table(result: Providers, *, is_wide: bool) -> Table:
     return table
 
 
-def _build_key_table(result: Providers) -> Table:
+def _build_key_table(result: ProviderList) -> Table:
     from rich.text import Text
 
     table = create_table("provider", "contract of", "operations", "key", "", right_aligned=("operations",))

@@ -97,7 +97,7 @@ def command(
     server = api.proxy(
         provider,
         upstream=upstream,
-        record=record,
+        recording_path=record,
         contracts=catalogue,
         names_to_mask=mask,
         allow_insecure_http=allow_insecure_http,

@@ -133,7 +133,7 @@ class _AudioDownload:
             request, addresses = self._build_request(url), await self._resolve_addresses(url)
             exchange = await self._log.send_with_retries(request, self._find_operation_id(url), addresses)
             response = exchange.exchange.response
-            redirect = response.header("location")
+            redirect = response.find_header("location")
             if response.status in _REDIRECT_STATUSES and redirect:
                 url = _resolve_url(url, redirect)
                 continue

@@ -189,7 +189,7 @@ class JobTracker:
         self._observations.append(
             StateObservation(
                 state=self._connection.mask_secrets(state)[:MAX_STATE_CHARACTERS],
-                at_ms=received_ms,
+                response_began_ms=received_ms,
                 requested_ms=requested_ms,
                 exchange_index=exchange_index,
             )

@@ -53,7 +53,7 @@ def evaluate_expression(exchange: ParsedExchange, expression: Any) -> Any:
 def _read_request_value(exchange: ParsedExchange, parameter_location: str, parameter_name: str) -> Any:
     request = exchange.exchange.request
     if parameter_location == "header.":
-        value = request.header(parameter_name)
+        value = request.find_header(parameter_name)
         return MISSING if value is None else value
     if parameter_location == "query.":
         return exchange.query.get(parameter_name, MISSING)

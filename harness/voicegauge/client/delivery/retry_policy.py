@@ -28,7 +28,7 @@ def get_retry_after_s(response: Response, *, now_unix_s: float | None = None) ->
         response: the response whose header is read.
         now_unix_s: Unix time in seconds; the current time by default.
     """
-    value = response.header("retry-after")
+    value = response.find_header("retry-after")
     if value is None:
         return None
     try:

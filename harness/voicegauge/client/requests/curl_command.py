@@ -110,7 +110,7 @@ def build_curl_command(
     parts += ["--globoff"] if re.search(r"[][{}]", request.url) else []
     parts.append(_quote_for_shell(replacer.replace_in_url(request.url), replacer.replacements))
     parts += _build_header_arguments(request, replacer, sets_content_type=body.sets_content_type)
-    if body.arguments and not body.sets_content_type and request.header("content-type") is None:
+    if body.arguments and not body.sets_content_type and request.find_header("content-type") is None:
         parts += ["-H", "Content-Type:"]  # curl would send one that the request did not have
     return " ".join([*parts, *body.arguments])
 
@@ -275,7 +275,7 @@ def _build_body_arguments(request: Request, save_file: SaveFile) -> _BodyArgumen
     """
     if request.sent_body_bytes > MAX_SAVED_FILE_BYTES:
         raise UsageError("the body is too large to be saved")
-    body, content_type = request.sent_body, request.header("content-type") or ""
+    body, content_type = request.sent_body, request.find_header("content-type") or ""
     if not body:
         return _BodyArguments([])
     if content_type.startswith("multipart/form-data"):

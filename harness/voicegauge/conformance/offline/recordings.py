@@ -310,9 +310,11 @@ def _build_state_observations(
         state = call.read_response(job_spec.state if index else job_spec.submit.state)
         requested_ms = timing.started_ms - start.started_ms
         if call.is_accepted and isinstance(state, str):
-            at_ms = requested_ms + timing.total_ms
+            response_began_ms = requested_ms + timing.total_ms
             observations.append(
-                StateObservation(state=state, at_ms=at_ms, requested_ms=requested_ms, exchange_index=index)
+                StateObservation(
+                    state=state, response_began_ms=response_began_ms, requested_ms=requested_ms, exchange_index=index
+                )
             )
     return tuple(observations)
 

@@ -35,7 +35,7 @@ class SessionRedactor:
     @property
     def redactions(self) -> dict[str, int]:
         """Number of masked values by location."""
-        total = self._earlier_redactions + Counter(self._redactor.sort_redactions())
+        total = self._earlier_redactions + Counter(self._redactor.count_redactions_by_location())
         return dict(sorted(total.items()))
 
     def learn_credentials(self, exchange: Exchange) -> list[str]:
@@ -50,7 +50,7 @@ class SessionRedactor:
         if len(self.secrets) + len(found) > MAX_SECRETS:
             raise DataError(f"clients used more than {MAX_SECRETS} different keys, tokens and cookies")
         self.secrets |= dict.fromkeys(found)
-        self._earlier_redactions.update(self._redactor.sort_redactions())
+        self._earlier_redactions.update(self._redactor.count_redactions_by_location())
         self._redactor = Redactor(self._contract, tuple(self.secrets), self._masked_names)
         return found
 

@@ -34,9 +34,9 @@ def export_check_report(report: CheckReport, *, strict: bool = False) -> Exporte
     ordered = sorted(report.findings, key=lambda finding: list(RESULT_LEVEL_BY_SEVERITY).index(finding.severity))
     return ExportedReport(
         created_at=report.created_at,
-        finished=report.finished,
+        is_finished=report.finished,
         findings=tuple(_build_reported_finding(finding, failing) for finding in ordered),
-        accepted=tuple(_build_reported_finding(finding, ()) for finding in report.accepted),
+        accepted_findings=tuple(_build_reported_finding(finding, ()) for finding in report.accepted),
         cases=tuple(_iterate_junit_cases(report)),
         rules=tuple(map(_describe_rule, RULE_BY_ID.values())),
     )

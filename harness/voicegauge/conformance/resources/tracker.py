@@ -201,6 +201,6 @@ def _iterate_texts_at(parsed_exchange: ParsedExchange, operation: Operation, loc
     elif location.kind == "query":
         yield parsed_exchange.query.get(location.name, "")
     elif location.kind == "header":
-        yield request.header(location.name) or ""
+        yield request.find_header(location.name) or ""
     else:
         yield str(location.read_body(parsed_exchange.read_request_body(operation).value))

@@ -177,5 +177,5 @@ def _names_model_of_operation(operation: Operation, body: object) -> bool:
 
 
 def _determine_provenance(received_callback: ReceivedCallback) -> Provenance:
-    is_emulated = received_callback.request.header("user-agent") == SERVER_HEADER
+    is_emulated = received_callback.request.find_header("user-agent") == SERVER_HEADER
     return Provenance.EMULATED if is_emulated else Provenance.LIVE

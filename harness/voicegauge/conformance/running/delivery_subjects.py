@@ -58,7 +58,7 @@ def _has_exceeded_documented_time(observations: Sequence[StateObservation], stat
         return False
     last = observations[-1]
     state = status_operation.job.states.get(last.state)
-    return last.at_ms >= status_operation.job.poll.timeout_s * 1000 and (state is None or state.end is None)
+    return last.response_began_ms >= status_operation.job.poll.timeout_s * 1000 and (state is None or state.end is None)
 
 
 def _find_submit_call(target: Target, delivery: Delivery) -> Call | None:

@@ -127,7 +127,7 @@ def _list_sent_locations(request: Request) -> frozenset[Location] | None:
                 for pointer_tokens in _iterate_leaves(read_json(request.body), ())
             }
         elif is_form(request.media_type):
-            form = read_form(request.header("content-type") or "", request.body)
+            form = read_form(request.find_header("content-type") or "", request.body)
             found |= {Location("body", pointer_tokens=[name]) for name in (*form.fields, *form.files)}
         else:
             found.add(Location("body"))

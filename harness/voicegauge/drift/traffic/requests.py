@@ -23,7 +23,7 @@ def find_undocumented_request_parts(recorded_exchange: RecordedExchange) -> Iter
     for name, value in parse_qsl(urlsplit(recorded_exchange.exchange.request.url).query, keep_blank_values=True):
         if name not in documented:
             yield _build_request_change(recorded_exchange, f"query.{name}", operation.pointer, value)
-    content_type = recorded_exchange.exchange.request.header("content-type") or ""
+    content_type = recorded_exchange.exchange.request.find_header("content-type") or ""
     media_type = operation.request_media.get(get_bare_media_type(content_type))
     if media_type is None:
         return
@@ -45,7 +45,7 @@ def _read_body(recorded_exchange: RecordedExchange, media_type: MediaType) -> An
         if is_json(media_type.name):
             return read_json(request.body)
         if is_form(media_type.name):
-            form = read_form(request.header("content-type") or "", request.body)
+            form = read_form(request.find_header("content-type") or "", request.body)
             return {**form.fields, **dict.fromkeys(form.files, "(a file)")}
     except UnreadableBodyError:
         pass

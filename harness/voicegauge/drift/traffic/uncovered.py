@@ -76,7 +76,7 @@ def _find_uncovered_headers(
     operation: Operation, response_spec: ResponseSpec, exchanges: Sequence[RecordedExchange]
 ) -> Iterator[DriftChange]:
     for name, header in response_spec.headers.items():
-        if all(recorded_exchange.exchange.response.header(name) is None for recorded_exchange in exchanges):
+        if all(recorded_exchange.exchange.response.find_header(name) is None for recorded_exchange in exchanges):
             location = f"{response_spec.status} header.{name}"
             yield _build_uncovered_change("documented-header-not-recorded", operation, location, header.pointer, name)
 

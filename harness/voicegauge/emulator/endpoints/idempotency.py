@@ -53,7 +53,7 @@ class IdempotentResponses:
 
 
 def _read_key(request: IncomingRequest, operation: Operation, account: EmulatedAccount) -> _ResponseKey | None:
-    value = request.header(operation.idempotency.header) if operation.idempotency is not None else None
+    value = request.find_header(operation.idempotency.header) if operation.idempotency is not None else None
     return (account.name, operation.id, value) if value else None
 
 

@@ -128,7 +128,7 @@ class JobStore:
         assert target.job_operation is not None
         spec = target.job_operation.job
         assert spec is not None
-        scenario = (request.incoming_request.header(SCENARIO_HEADER) or "").strip()
+        scenario = (request.incoming_request.find_header(SCENARIO_HEADER) or "").strip()
         end = scenario.removeprefix(STATE_SCENARIO_PREFIX) if scenario.startswith(STATE_SCENARIO_PREFIX) else None
         if end is not None and end not in spec.states:
             raise Rejection("invalid", None, f"{SCENARIO_HEADER}: this job has no state {end!r}")

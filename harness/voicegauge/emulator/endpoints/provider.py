@@ -142,7 +142,7 @@ class EmulatedProvider:
         Raises:
             Rejection: the key is missing or rejected, or the scenario header asks for a rejection.
         """
-        scenario = (incoming_request.header(SCENARIO_HEADER) or "").strip()
+        scenario = (incoming_request.find_header(SCENARIO_HEADER) or "").strip()
         reason, _, field = scenario.partition(":")
         if reason in STATUS_CODES_BY_REASON:
             raise Rejection(reason, field or None, f"requested by {SCENARIO_HEADER}")

@@ -204,7 +204,7 @@ class SpeechEndpoint:
             scale_duration=self._context.clock.scale_duration,
             end_values=compute_event_usage(response.target, characters),
             end_event=read_requested_end_event(
-                response.target.stream, (response.request.incoming_request.header(SCENARIO_HEADER) or "").strip()
+                response.target.stream, (response.request.incoming_request.find_header(SCENARIO_HEADER) or "").strip()
             ),
         )
         response.split_into_pieces = pacer.split_into_pieces

@@ -19,8 +19,8 @@ _REQUIRED_HEADERS = {"host", "x-amz-date"}
 
 def has_valid_signature(incoming_request: IncomingRequest, aws: AwsSignature, secret_key: str) -> bool:
     """Whether a request was signed with `secret_key` for the region and service of the contract."""
-    found = _AUTHORIZATION_PATTERN.fullmatch(incoming_request.header("authorization") or "")
-    date = incoming_request.header("x-amz-date") or ""
+    found = _AUTHORIZATION_PATTERN.fullmatch(incoming_request.find_header("authorization") or "")
+    date = incoming_request.find_header("x-amz-date") or ""
     if (
         not found
         or (found["region"], found["service"]) != (aws.region, aws.service)
@@ -29,10 +29,10 @@ def has_valid_signature(incoming_request: IncomingRequest, aws: AwsSignature, se
         return False
     names = found["names"].split(";")
     payload_digest = hashlib.sha256(incoming_request.body).hexdigest()
-    is_other_body = incoming_request.header("x-amz-content-sha256") not in (None, payload_digest)
+    is_other_body = incoming_request.find_header("x-amz-content-sha256") not in (None, payload_digest)
     if is_other_body or not date.startswith(found["day"]) or not set(names) >= _REQUIRED_HEADERS:
         return False
-    headers = "".join(f"{name}:{' '.join((incoming_request.header(name) or '').split())}\n" for name in names)
+    headers = "".join(f"{name}:{' '.join((incoming_request.find_header(name) or '').split())}\n" for name in names)
     path = urlsplit(incoming_request.base_url).path + incoming_request.path
     canonical = "\n".join(
         (

@@ -49,7 +49,7 @@ class IncomingRequest:
     form_reader: MultipartReader | None = None
     """Has the form that was parsed while it was received; `None` for any other body, and once the body was parsed."""
 
-    def header(self, name: str) -> str | None:
+    def find_header(self, name: str) -> str | None:
         """Return the header `name`, ignoring case."""
         return self.headers.get(name.lower())
 

@@ -85,7 +85,7 @@ def _read_body(incoming_request: IncomingRequest, operation: Operation) -> tuple
         if _is_body_required(operation):
             raise Rejection("invalid", _find_first_required_field(documented), "the request has no body")
         return None, MISSING
-    content_type = incoming_request.header("content-type") or ""
+    content_type = incoming_request.find_header("content-type") or ""
     name = content_type.split(";")[0].strip().lower()
     media = documented.get(name) or next((m for m in documented.values() if is_json(name) and is_json(m.name)), None)
     if media is None:
@@ -118,7 +118,7 @@ def _is_body_required(operation: Operation) -> bool:
 def _read_form(incoming_request: IncomingRequest) -> Form:
     if incoming_request.form_reader is not None:
         return incoming_request.form_reader.finish()
-    return read_form(incoming_request.header("content-type") or "", incoming_request.body)
+    return read_form(incoming_request.find_header("content-type") or "", incoming_request.body)
 
 
 def _parse_form(media_spec: MediaType, form: Form) -> dict[str, Any]:

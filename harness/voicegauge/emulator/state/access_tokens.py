@@ -60,7 +60,7 @@ def _find_path(contract: Contract, url: str) -> str:
 
 def _read_client_secret(incoming_request: IncomingRequest, fields: Mapping[str, str]) -> str | None:
     """Return the secret from Basic authentication or from the form; `None` without an id or a secret."""
-    kind, _, encoded = (incoming_request.header("authorization") or "").partition(" ")
+    kind, _, encoded = (incoming_request.find_header("authorization") or "").partition(" ")
     client_id, secret = fields.get("client_id", ""), fields.get("client_secret", "")
     if kind.lower() == "basic":
         try:

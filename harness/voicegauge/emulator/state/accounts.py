@@ -107,7 +107,7 @@ class AccountRegistry:
             keys = (*([own] if own else []), *EMULATED_SIGNING_KEYS)
             return next((key for key in keys if has_valid_signature(incoming_request, key_spec.aws, key)), None)
         if scheme.get("type") == "oauth2":
-            kind, _, token = (incoming_request.header("authorization") or "").partition(" ")
+            kind, _, token = (incoming_request.find_header("authorization") or "").partition(" ")
             return self.tokens.find_secret(token.strip(), now_s) if kind.lower() == "bearer" else None
         return _read_sent_key(scheme, key_spec.prefix, incoming_request)
 
@@ -195,7 +195,7 @@ def _read_sent_key(scheme: Mapping[str, Any], prefix: str, incoming_request: Inc
     if scheme.get("type") == "apiKey":
         value = _read_credential(str(scheme.get("in")), str(scheme.get("name", "")), incoming_request) or ""
         return value.removeprefix(prefix).strip() or None if value.startswith(prefix) else None
-    kind, _, token = (incoming_request.header("authorization") or "").partition(" ")
+    kind, _, token = (incoming_request.find_header("authorization") or "").partition(" ")
     return token.strip() or None if kind.lower() == str(scheme.get("scheme", "bearer")).lower() else None
 
 
@@ -204,8 +204,8 @@ def _read_credential(location: str, name: str, incoming_request: IncomingRequest
         return incoming_request.query.get(name)
     if location == "cookie":
         try:
-            cookies = SimpleCookie(incoming_request.header("cookie") or "")
+            cookies = SimpleCookie(incoming_request.find_header("cookie") or "")
         except CookieError:
             return None
         return cookies[name].value if name in cookies else None
-    return incoming_request.header(name)
+    return incoming_request.find_header(name)

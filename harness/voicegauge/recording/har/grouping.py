@@ -15,10 +15,10 @@ from voicegauge.model import Exchange
 from voicegauge.recording.redaction import find_relative_path
 
 MIN_ID_CHARACTERS = 6
-"""Number of characters that an id needs to link exchanges. A shorter one, such as "1", occurs in any response by
+"""Smallest number of characters of an id that links exchanges. A shorter one, such as "1", occurs in any response by
 chance."""
 MAX_LINK_CHARACTERS = 4096
-"""Maximum length of a text in a response that is searched for ids and URLs. A longer one is audio or a document."""
+"""Longest text in a response that is searched for ids and URLs. A longer one is audio or a document."""
 _ID_SEPARATOR_PATTERN = re.compile(r"[\s/?&=#,;'<>()]+")
 """Matches the characters that separate an id from the rest of a URL or a sentence."""
 
@@ -59,7 +59,7 @@ class ConversationIndex:
     """Finds the conversation to which a request belongs: the latest one with a response that has its URL or its id."""
 
     def __init__(self, contract: Contract) -> None:
-        """Begin without a conversation."""
+        """Create an index without conversations."""
         self._contract = contract
         self._numbers: dict[str, int] = {}
         """The latest conversation with each id and URL in its JSON responses."""
@@ -78,7 +78,7 @@ class ConversationIndex:
                     self._numbers[link] = max(conversation_number, self._numbers.get(link, 0))
 
     def find_conversation(self, exchange: Exchange) -> int | None:
-        """Return the number of the latest conversation with a link of this request; `None` if there is none."""
+        """Return the number of the latest conversation that has a link of this request; `None` if there is none."""
         links = _find_links(self._contract, exchange)
         return max((self._numbers[link] for link in links if link in self._numbers), default=None)
 
@@ -88,7 +88,7 @@ class ConversationIndex:
 
 
 def _iterate_texts(value: Any) -> Iterator[str]:
-    """Yield every text and number in a JSON value, as text."""
+    """Yield every text in a JSON value, and every number as text."""
     if isinstance(value, str):
         if len(value) <= MAX_LINK_CHARACTERS:
             yield value
@@ -107,7 +107,7 @@ def _parse_url_path(text: str) -> str:
 
 
 def _find_links(contract: Contract, exchange: Exchange) -> Iterator[str]:
-    """Yield URLs and ids of this request; the client must have found at least one of them in an earlier response."""
+    """Yield those URLs and ids in a request that a client can only know from an earlier response."""
     url = exchange.request.url
     operation = contract.operations.get(exchange.operation)
     if operation is None:  # a download, whose URL was in a response of the job

@@ -122,7 +122,7 @@ class HarEntry(HarStruct, frozen=True, kw_only=True):
     operation: str = field(name="_operation")
     group: str | None = field(default=None, name="_group")
     timing: Timing | None = field(default=None, name="_timing")
-    """The full measurement with the arrival time of each chunk, which `timings` cannot represent. `None` if nothing was
+    """The full measurement with the arrival time of each chunk, which `timings` cannot contain; `None` if nothing was
     measured."""
 
 
@@ -162,7 +162,7 @@ class HarFile(HarStruct, frozen=True, kw_only=True):
     log: HarLog
 
 
-def to_har_timings(timing: Timing | None) -> HarTimings:
+def convert_to_har_timings(timing: Timing | None) -> HarTimings:
     """Convert a measurement to the phases that HAR defines."""
     if timing is None:
         return HarTimings()

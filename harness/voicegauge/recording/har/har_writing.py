@@ -63,7 +63,7 @@ def save_har(
         contract_sha256=contract.document.sha256,
         recorded_at=when.astimezone(dt.UTC).isoformat(timespec="seconds"),
         exchanges=masked,
-        redactions=redactor.sort_redactions(),
+        redactions=redactor.count_redactions_by_location(),
     )
     for number, exchange in enumerate(masked, 1):
         redactor.check_exchange(str(path), number, exchange)
@@ -113,7 +113,7 @@ def build_har_entry(exchange: Exchange, recorded_at: str, sidecars: SidecarWrite
         time=timing.total_ms if timing else 0,
         request=_build_har_request(exchange.request, sidecars),
         response=_build_har_response(exchange.response, sidecars),
-        timings=har.to_har_timings(timing),
+        timings=har.convert_to_har_timings(timing),
         provider=exchange.provider,
         operation=exchange.operation,
         group=exchange.group,
@@ -135,7 +135,7 @@ def _build_har_request(request: Request, sidecars: SidecarWriter) -> har.HarRequ
 
 def _build_har_post_data(request: Request, sidecars: SidecarWriter) -> har.HarPostData:
     """Convert a multipart body to fields if encoding these restores the exact bytes; store any other body as it is."""
-    mime_type = request.header("content-type") or ""
+    mime_type = request.find_header("content-type") or ""
     fields = read_multipart_fields(mime_type, request.body)
     if fields and encode_body(mime_type, fields) == (mime_type, request.body):
         params = tuple(_build_har_param(name, value, sidecars) for name, value in fields.items())
@@ -153,12 +153,12 @@ def _build_har_param(name: str, value: str | UploadedFile, sidecars: SidecarWrit
 
 def _build_har_response(response: Response, sidecars: SidecarWriter) -> har.HarResponse:
     text, name = sidecars.store_body(response.body, response.media_type)
-    mime_type = response.header("content-type") or ""
+    mime_type = response.find_header("content-type") or ""
     return har.HarResponse(
         status=response.status,
         headers=_build_har_pairs(response.headers),
         content=har.HarContent(size=len(response.body), mime_type=mime_type, text=text, file=name),
-        redirect_url=response.header("location") or "",
+        redirect_url=response.find_header("location") or "",
         body_size=len(response.body),
     )
 

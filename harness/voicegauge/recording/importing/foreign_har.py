@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from voicegauge.errors import UsageError
-from voicegauge.model import Headers, Timing, UploadedFile, header
+from voicegauge.model import Headers, Timing, UploadedFile, find_header
 from voicegauge.recording.importing.parsed_interaction import (
     InteractionFile,
     NotImportedError,
@@ -75,7 +75,7 @@ def _parse_interaction(har_entry: Any) -> ParsedInteraction:
     response_headers = _add_content_type(_parse_headers(response.get("headers")), content.get("mimeType"))
     post = require_mapping(request.get("postData") or {}, "postData")
     request_headers = _add_content_type(_parse_headers(request.get("headers")), post.get("mimeType"))
-    content_type, body, notes = _decode_request_body(post, header(request_headers, "content-type") or "", request)
+    content_type, body, notes = _decode_request_body(post, find_header(request_headers, "content-type") or "", request)
     if content_type:
         request_headers = tuple(p for p in request_headers if p[0].lower() != "content-type")
         request_headers = (*request_headers, ("Content-Type", content_type))
@@ -86,7 +86,9 @@ def _parse_interaction(har_entry: Any) -> ParsedInteraction:
         request_body=body,
         status=status,
         response_headers=response_headers,
-        response_body=_decode_response_body(content, response, status, header(response_headers, "content-type") or ""),
+        response_body=_decode_response_body(
+            content, response, status, find_header(response_headers, "content-type") or ""
+        ),
         recorded_at=parse_time(entry.get("startedDateTime")),
         timing=_parse_timing(parse_time(entry.get("startedDateTime")), entry.get("timings")),
         notes=notes,
@@ -141,7 +143,7 @@ def _parse_headers(header_list: Any) -> Headers:
 
 
 def _add_content_type(headers: Headers, media_type: Any) -> Headers:
-    if header(headers, "content-type") or not isinstance(media_type, str) or media_type in ("", "x-unknown"):
+    if find_header(headers, "content-type") or not isinstance(media_type, str) or media_type in ("", "x-unknown"):
         return headers
     return (*headers, ("Content-Type", media_type))
 
@@ -183,7 +185,7 @@ def _parse_size(size_value: Any) -> int:
 def _decode_request_body(
     post_data: Mapping[str, Any], content_type: str, request: Mapping[str, Any]
 ) -> tuple[str | None, bytes, tuple[str, ...]]:
-    """Return (a new content type if the body had to be encoded again, the body, notes on what is missing)."""
+    """Return the content type (a new one if the body had to be encoded again), the body, and notes on missing parts."""
     text, params = post_data.get("text"), post_data.get("params")
     if text:
         is_base64 = post_data.get("encoding") == "base64"

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from voicegauge.model import Headers, header
+from voicegauge.model import Headers, find_header
 from voicegauge.recording.importing.parsed_interaction import (
     InteractionFile,
     NotImportedError,
@@ -85,7 +85,7 @@ def _decode_response_body(response: Mapping[str, Any]) -> bytes:
     headers = _parse_headers(response.get("headers"))
     if body in (None, ""):
         # Tapes omit bodies that are not text, so an empty body is only trusted if the status or the headers confirm it.
-        length = header(headers, "content-length")
+        length = find_header(headers, "content-length")
         if response.get("status") in (204, 304) or length == "0":
             return b""
         raise NotImportedError("its response body is not in the file")

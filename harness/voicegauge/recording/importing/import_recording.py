@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from voicegauge.contract import Contract
 from voicegauge.errors import MissingExtraError, OversizeError
 from voicegauge.formats import is_json
-from voicegauge.model import DOWNLOAD_OPERATION, Exchange, Headers, Record, Request, Response, header
+from voicegauge.model import DOWNLOAD_OPERATION, Exchange, Headers, Record, Request, Response, find_header
 from voicegauge.recording.har import set_group_names
 from voicegauge.recording.importing.file_formats import parse_interaction_file
 from voicegauge.recording.importing.parsed_interaction import (
@@ -106,7 +106,7 @@ class _InteractionImporter:
             self._add_remark(unparsed_interaction, imported=False, message=str(reason))
             return
         self.exchanges.append(exchange)
-        sent_at = parse_time(exchange.response.header("date"))
+        sent_at = parse_time(exchange.response.find_header("date"))
         self.times += [time for time in (interaction.recorded_at or sent_at,) if time is not None]
         for note in (*interaction.notes, *_describe_missing_parts(exchange)):
             self._add_remark(unparsed_interaction, imported=True, message=note)
@@ -116,7 +116,7 @@ class _InteractionImporter:
         self.remarks.append(ImportRemark(number=self._number, request=request, imported=imported, message=message))
 
     def _convert_to_exchange(self, interaction: ParsedInteraction) -> Exchange:
-        exchange = to_exchange(interaction, self._contract.id)
+        exchange = convert_to_exchange(interaction, self._contract.id)
         exchange = self._canonicalizer.rewrite_exchange(exchange)
         return Exchange(
             provider=self._contract.id,
@@ -149,14 +149,14 @@ class _InteractionImporter:
         forms = (plain, plain.replace(b"/", b"\\/"), plain.replace(b"&", b"\\u0026"))
         for exchange in self.exchanges:
             response = exchange.response
-            if response.header("location") == url:
+            if response.find_header("location") == url:
                 return True
             if is_json(response.media_type) and any(form in response.body for form in forms):
                 return True
         return False
 
 
-def to_exchange(interaction: ParsedInteraction, provider: str = "") -> Exchange:
+def convert_to_exchange(interaction: ParsedInteraction, provider: str = "") -> Exchange:
     """Return an interaction as an exchange with decompressed bodies, whose operation is not known yet.
 
     Raises:
@@ -187,7 +187,7 @@ def _remove_default_port(url: str) -> str:
 
 def _decompress(headers: Headers, body: bytes, body_name: str) -> bytes:
     """Decompress `body` if the tool stored it compressed."""
-    encoding = header(headers, "content-encoding") or ""
+    encoding = find_header(headers, "content-encoding") or ""
     if not body or not encoding:
         return body
     try:
@@ -212,7 +212,7 @@ def _is_decompressed(headers: Headers, body: bytes) -> bool:
     try:
         body.decode()
     except UnicodeDecodeError:
-        return (header(headers, "content-type") or "").startswith("audio/") and body[:4] in _AUDIO_MAGIC_BYTES
+        return (find_header(headers, "content-type") or "").startswith("audio/") and body[:4] in _AUDIO_MAGIC_BYTES
     return True
 
 
@@ -222,11 +222,11 @@ _AUDIO_MAGIC_BYTES = (b"RIFF", b"OggS", b"fLaC", b"ID3\x03", b"ID3\x04")
 def _describe_missing_parts(exchange: Exchange) -> Iterator[str]:
     """Yield notes on what the file does not contain of the response."""
     response = exchange.response
-    streamed = "chunked" in (response.header("transfer-encoding") or "").lower()
+    streamed = "chunked" in (response.find_header("transfer-encoding") or "").lower()
     if response.media_type == "text/event-stream" or (streamed and not is_json(response.media_type)):
         yield _FLATTENED_STREAM_REMARK
-    length = response.header("content-length")
+    length = response.find_header("content-length")
     # Content-Length counts compressed bytes, and a response to HEAD has no body.
-    is_comparable = response.header("content-encoding") is None and exchange.request.method != "HEAD"
+    is_comparable = response.find_header("content-encoding") is None and exchange.request.method != "HEAD"
     if is_comparable and length is not None and length.isdecimal() and int(length) > len(response.body):
         yield f"the response body is truncated: {len(response.body)} of {length} bytes are in the file"

@@ -149,7 +149,7 @@ def _get_origin(call: _RecordedCall) -> str:
 
 
 def _collect_ids(exchanges: Sequence[Exchange]) -> dict[str, str]:
-    """Return the values of fields such as `job_id` in JSON responses, with their names."""
+    """Return the ids in JSON responses (the values of fields such as `job_id`), each with the name of its field."""
     found: dict[str, str] = {}
     for exchange in exchanges:
         for name, value in _iterate_leaves(_read_json_body(exchange.response.headers, exchange.response.body)):
@@ -184,7 +184,7 @@ def _read_call(exchange: Exchange, ids: Mapping[str, str]) -> _RecordedCall:
     body = _read_json_body(request.headers, request.body)
     if body is None and is_form(request.media_type):
         try:
-            body = dict(read_form(request.header("content-type") or "", request.body).fields)
+            body = dict(read_form(request.find_header("content-type") or "", request.body).fields)
         except UnreadableBodyError:
             body = None
     response = _read_json_body(exchange.response.headers, exchange.response.body)
@@ -208,7 +208,7 @@ def _is_audio_response(call: _RecordedCall) -> bool:
 
 
 def _is_speech_request(call: _RecordedCall, calls: Sequence[_RecordedCall], audio_urls: set[str]) -> bool:
-    """Whether a request has a text, and audio is in its response or in that of the job that it started."""
+    """Whether a request has a text, and its response or that of the job that it started has audio."""
     if not _sends_text_to_speak(call) or call.exchange.response.status >= 300:
         return False
     if _is_audio_response(call) or _has_audio_or_its_url(call, audio_urls):

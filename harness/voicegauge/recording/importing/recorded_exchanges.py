@@ -10,7 +10,7 @@ from voicegauge.errors import DataError
 from voicegauge.model import Exchange
 from voicegauge.recording.har import load_har
 from voicegauge.recording.importing.file_formats import is_recording, parse_interaction_file
-from voicegauge.recording.importing.import_recording import to_exchange
+from voicegauge.recording.importing.import_recording import convert_to_exchange
 from voicegauge.recording.importing.parsed_interaction import NotImportedError
 
 MAX_FILES = 1000
@@ -61,7 +61,7 @@ def _read_file(path: Path) -> RecordedExchanges:
     reasons: Counter[str] = Counter()
     for interaction in parse_interaction_file(path).interactions:
         try:
-            exchanges.append(to_exchange(interaction.parse()))
+            exchanges.append(convert_to_exchange(interaction.parse()))
         except NotImportedError as error:
             reasons[str(error)] += 1
     return RecordedExchanges(exchanges, [f"{path}: exchanges: {count}; {why}" for why, count in reasons.items()])

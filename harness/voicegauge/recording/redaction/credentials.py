@@ -11,8 +11,8 @@ from voicegauge.recording.redaction.secret_search import replace_secrets
 
 MASK = "[redacted]"
 BAD_KEY = "invalid-voicegauge-key"
-"""The key that cases send if they expect it to be rejected. It is not secret and not masked in recordings, so that a
-replay can distinguish it from a valid key."""
+"""The key that cases send if they expect a rejection. It is not secret and not masked in recordings, so that a replay
+can distinguish it from a valid key."""
 
 _CREDENTIAL_NAME_REGEX = (
     r"[\w.-]*(?:api[_-]?key|access[_-]?key|subscription[_-]?key|private[_-]?key|token|secret"
@@ -54,7 +54,7 @@ MAX_BASE64_RUN_CHARACTERS = 16_384
 """Number of characters above which a run of base64 is audio. The longest credentials are JSON Web Tokens with
 certificates, which have a few thousand."""
 _LONG_BASE64_RUN_PATTERN = re.compile(rf"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_=-]{{{MAX_BASE64_RUN_CHARACTERS + 1},}}+")
-"""The look-behind and the possessive quantifier keep the search linear."""
+"""Matches a long run of base64. The look-behind and the possessive quantifier keep the search linear."""
 _MIN_CREDENTIAL_CHARACTERS = 14
 """Number of characters in the shortest credential that is recognized by its form: "Bearer" and eight characters."""
 _MIN_ENTROPY_BITS = 4.2

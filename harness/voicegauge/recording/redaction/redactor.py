@@ -92,8 +92,8 @@ class Redactor:
         self._harmless_headers = {name for name in harmless if not is_credential_name(name)}
         self._redactions: Counter[str] = Counter()
 
-    def sort_redactions(self) -> dict[str, int]:
-        """Number of masked values by location, sorted by location."""
+    def count_redactions_by_location(self) -> dict[str, int]:
+        """Return the number of masked values by location, sorted by location."""
         return dict(sorted(self._redactions.items()))
 
     def mask_exchange(self, exchange: Exchange) -> Exchange:
@@ -201,7 +201,7 @@ class Redactor:
             self._check_random_text(file, f"{location_text} {location[:_MAX_LOCATION_CHARACTERS]}".strip(), value)
             return value
 
-        mask_body(message.header("content-type") or "", message.body, check_text)
+        mask_body(message.find_header("content-type") or "", message.body, check_text)
 
     def _check_random_text(self, file: str, location_text: str, value: str) -> None:
         if looks_random(value):

@@ -38,8 +38,8 @@ _CHARACTERS_BY_HTML_NAME = {
     for name, text in html.entities.html5.items()
     if len(text) == 1 and text.isascii()
 }
-_WHOLE_ESCAPE_PATTERN = re.compile(b"(" + _ESCAPE_PATTERN.pattern.replace(b"([", b"(?:[") + b")")
-"""The same with a single group, as `split` needs it."""
+_ESCAPE_SPLIT_PATTERN = re.compile(b"(" + _ESCAPE_PATTERN.pattern.replace(b"([", b"(?:[") + b")")
+"""Matches an escape as `_ESCAPE_PATTERN` does, but with a single group around it, as `split` needs it."""
 _BASE64, _HEXADECIMAL = "in base64", "in hexadecimal"
 _BASE64_DIGIT_PATTERN = re.compile(rb"[A-Za-z0-9+/_-]")
 _CREDENTIAL_WORD_REGEX = (
@@ -70,7 +70,7 @@ class _Spelling(NamedTuple):
     description: str
     """How the secret is written, in words: "as plain text", "in base64", ..."""
     data: bytes
-    is_any_case: bool
+    ignores_case: bool
     """Whether letters match in either case. If so, `data` is in lower case."""
     shares_first_digit: bool = False
     """Whether the base64 digit before `data` encodes some bits of the secret's first character."""
@@ -82,15 +82,15 @@ class _Separators(NamedTuple):
     """The separators that may stand between the digits of a secret in one spelling, such as line breaks in base64."""
 
     description: str
-    """Description of the spelling."""
+    """The spelling in words, as in `_Spelling.description`."""
     characters: bytes
     long_separators: tuple[bytes, ...]
     """Separators of more than one character."""
     pattern: re.Pattern[bytes]
-    """Matches all of them."""
+    """Pattern that matches one or more of the separators."""
 
     def remove_from(self, data: bytes) -> bytes:
-        """Return `data` without the separators, and without backslashes; much faster than with the pattern."""
+        """Return `data` without the separators and backslashes, much faster than `pattern` would remove them."""
         for text in self.long_separators:
             data = data.replace(text, b"")
         return data.translate(None, self.characters + b"\\")
@@ -132,13 +132,13 @@ def find_secrets(data: bytes, secrets: Iterable[str]) -> list[SecretMatch]:
 
 
 def _search_window(window: bytes, secrets: Sequence[str]) -> Iterator[SecretMatch]:
-    """Yield the occurrences of `secrets`: as they are, behind escapes, and with separators between their digits."""
+    """Yield the occurrences of `secrets`: as plain text, behind escapes, and with separators between digits."""
     yield from _find_matches(window, secrets)
     for separators in _SEPARATORS_BY_SPELLING:
         yield from _find_separated_matches(window, secrets, separators)
     if not any(sign in window for sign in (b"%", b"\\", b"&")):
         return
-    parts = _WHOLE_ESCAPE_PATTERN.split(window)
+    parts = _ESCAPE_SPLIT_PATTERN.split(window)
     parts[1::2] = map(_decode_escape, parts[1::2])
     if len(parts) == 1 or next(_find_matches(b"".join(parts), secrets), None) is None:
         return  # nearly always, and faster than with the offsets
@@ -184,7 +184,7 @@ def _find_truncated_secret(data: bytes, secrets: Iterable[str]) -> int | None:
             continue
         for spelling in _list_spellings(secret):
             tail = data[-len(spelling.data) + 1 :]
-            tail = tail.lower() if spelling.is_any_case else tail
+            tail = tail.lower() if spelling.ignores_case else tail
             start = tail.find(spelling.data[: len(spelling.data) // 3])
             while start >= 0 and not spelling.data.startswith(tail[start:]):
                 start = tail.find(spelling.data[: len(spelling.data) // 3], start + 1)
@@ -223,7 +223,7 @@ def _find_matches(data: bytes, secrets: Iterable[str], description: str | None =
         for spelling in _list_spellings(secret):
             if description not in (None, spelling.description):
                 continue
-            searched = lowered if spelling.is_any_case else data
+            searched = lowered if spelling.ignores_case else data
             start = searched.find(spelling.data)
             while start >= 0:
                 end = start + len(spelling.data)
@@ -262,16 +262,16 @@ def _list_spellings(secret: str) -> tuple[_Spelling, ...]:
     )
     unique: dict[tuple[bytes, bool], _Spelling] = {}
     for spelling in found:
-        unique.setdefault((spelling.data, spelling.is_any_case), spelling)
+        unique.setdefault((spelling.data, spelling.ignores_case), spelling)
     return tuple(unique.values())
 
 
 def _generate_short_secret_spellings(secret: str) -> Iterator[_Spelling]:
     value = secret.encode("utf-8", "surrogatepass")
     # Other letter cases are not searched for, because they may be ordinary words, such as "Test".
-    yield _Spelling("as plain text", value, is_any_case=False)
+    yield _Spelling("as plain text", value, ignores_case=False)
     yield _build_any_case_spelling(_HEXADECIMAL, value.hex())
-    yield _Spelling(_BASE64, base64.b64encode(value).rstrip(b"="), is_any_case=False)
+    yield _Spelling(_BASE64, base64.b64encode(value).rstrip(b"="), ignores_case=False)
 
 
 def _generate_long_secret_spellings(secret: str) -> Iterator[_Spelling]:
@@ -290,11 +290,11 @@ def _generate_long_secret_spellings(secret: str) -> Iterator[_Spelling]:
         yield _build_any_case_spelling(_HEXADECIMAL, value.hex())
         yield from _generate_base64_spellings(value)
         for name in ("utf-16-le", "utf-16-be"):
-            yield _Spelling("in UTF-16", variant.encode(name, "surrogatepass").lower(), is_any_case=True)
+            yield _Spelling("in UTF-16", variant.encode(name, "surrogatepass").lower(), ignores_case=True)
 
 
 def _build_any_case_spelling(description: str, text: str) -> _Spelling:
-    return _Spelling(description, text.encode("utf-8", "surrogatepass").lower(), is_any_case=True)
+    return _Spelling(description, text.encode("utf-8", "surrogatepass").lower(), ignores_case=True)
 
 
 def _generate_base64_spellings(secret: bytes) -> Iterator[_Spelling]:
@@ -308,7 +308,7 @@ def _generate_base64_spellings(secret: bytes) -> Iterator[_Spelling]:
 
 
 class _DecodedText(NamedTuple):
-    """Bytes with decoded escapes, and the offsets at which the escapes were."""
+    """Bytes in which escapes are decoded, and the offsets of these escapes."""
 
     data: bytes
     decoded_ends: list[int]

@@ -35,8 +35,8 @@ def find_used_credentials(contract: Contract, exchange: Exchange) -> list[str]:
         if name.lower() in names or is_credential_name(name, allow_short_names=True):
             found.append(value)
     for content_type, body in (
-        (request.header("content-type") or "", request.body),
-        (response.header("content-type") or "", response.body),
+        (request.find_header("content-type") or "", request.body),
+        (response.find_header("content-type") or "", response.body),
     ):
         found += _find_in_body(content_type, body, names)
     return list(dict.fromkeys(filter(_is_secret, found)))

@@ -165,7 +165,7 @@ def _read_poll_state(operation: Operation, poll: Exchange) -> tuple[int, str]:
     """The status code and the job state of a response; if the response contains no state, its whole body instead."""
     assert operation.job is not None
     location = operation.job.state
-    state: object = poll.response.header(location.name) if location.kind == "header" else MISSING
+    state: object = poll.response.find_header(location.name) if location.kind == "header" else MISSING
     if location.kind == "body":
         try:
             state = location.read_body(read_json(poll.response.body))

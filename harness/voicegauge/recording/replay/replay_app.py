@@ -48,7 +48,7 @@ class ReplayApp:
         self,
         replay: Replay,
         *,
-        pace: float = 0.0,
+        pause_factor: float = 0.0,
         clock: Clock | None = None,
         on_unmatched: Callable[[str], None] | None = None,
     ) -> None:
@@ -56,11 +56,11 @@ class ReplayApp:
 
         Args:
             replay: the recorded exchanges.
-            pace: factor for the recorded pauses; 0 omits them.
+            pause_factor: factor for the recorded pauses; 0 omits them.
             clock: clock for the pauses; the real clock if `None`.
             on_unmatched: called with a description of every request that was not recorded.
         """
-        self.replay, self._pace, self._clock = replay, pace, clock or RealClock()
+        self.replay, self._pause_factor, self._clock = replay, pause_factor, clock or RealClock()
         self._on_unmatched = on_unmatched or (lambda _message: None)
         self._hosts = {host: contract for contract in replay.contracts.values() for host in contract.hosts}
 
@@ -78,7 +78,7 @@ class ReplayApp:
         if exchange is None:
             await self._send_error(send, UNMATCHED_STATUS, self.replay.unmatched[-1])
             return
-        schedule = schedule_response(exchange, self._pace)
+        schedule = schedule_response(exchange, self._pause_factor)
         await sleep_until(self._clock, received_at + schedule.send_headers_after_s)
         await _send_response_start(send, exchange.response)
         async for chunk in yield_chunks_on_schedule(schedule, self._clock, received_at):
@@ -102,11 +102,11 @@ class ReplayApp:
         exchange = self.replay.replay_next_exchange(provider, request, relative)
         if exchange is None:
             return None
-        response = rewrite_response_urls(exchange.response, self._to_replay_urls(contract, base_url))
+        response = rewrite_response_urls(exchange.response, self._rewrite_to_replay_urls(contract, base_url))
         return msgspec.structs.replace(exchange, response=response)
 
     def _find_download(self, request: Request) -> Exchange | None:
-        """Return the exchange of the first provider with a recording of this URL, whose host belongs to no contract."""
+        """Return the exchange of the first provider that has recorded this URL, whose host belongs to no contract."""
         before = len(self.replay.unmatched)
         for provider in self.replay.contracts:
             exchange = self.replay.replay_next_exchange(provider, request)
@@ -116,7 +116,7 @@ class ReplayApp:
         del self.replay.unmatched[before + 1 :]  # one report per request, not one per provider
         return None
 
-    def _to_replay_urls(self, contract: Contract, base_url: str) -> UrlRewriter:
+    def _rewrite_to_replay_urls(self, contract: Contract, base_url: str) -> UrlRewriter:
         replacements: dict[str, Callable[[str], str]] = {}
         for recorded in self.replay.recorded_requests:
             # Only a download has a "url". It begins with the host if this belongs to no server of the contract.

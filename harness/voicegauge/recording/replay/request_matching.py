@@ -27,7 +27,8 @@ class RequestSignature(Record, frozen=True, kw_only=True):
     operation: str
     """Id of the operation in the contract; `DOWNLOAD_OPERATION` for a URL that matches no operation."""
     content: dict[str, str]
-    """The compared values by name, such as "path id", "query page", "body /text", "file voice" or "key"."""
+    """The compared values by their place in the request, such as "path id", "query page", "body /text", "file voice" or
+    "key"."""
 
     def matches(self, recorded_signature: RequestSignature) -> bool:
         """Whether this request equals `recorded_signature`. A masked part of a recorded value matches any text."""
@@ -128,7 +129,7 @@ def _classify_key(contract: Contract, request: Request) -> str:
     """Return "none" without a key, "bad" for the deliberately invalid key, and "sent" for any other key."""
     query = dict(parse_qsl(urlsplit(request.url).query))
     locations = _list_key_locations(contract)
-    values = [query.get(name) if kind == "query" else request.header(name) for kind, name in locations]
+    values = [query.get(name) if kind == "query" else request.find_header(name) for kind, name in locations]
     sent = [value for value in values if value]
     if not sent:
         return "none"
@@ -138,7 +139,7 @@ def _classify_key(contract: Contract, request: Request) -> str:
 def _read_body_values(request: Request) -> Iterator[tuple[str, str]]:
     if not request.body:
         return
-    content_type = request.header("content-type") or ""
+    content_type = request.find_header("content-type") or ""
     media_type = get_bare_media_type(content_type)
     yield "media type", media_type
     try:

@@ -11,8 +11,8 @@ from voicegauge.transport import Clock
 _CONNECTION_HEADERS = frozenset(
     {"connection", "content-encoding", "content-length", "date", "keep-alive", "trailer", "transfer-encoding"}
 )
-"""Headers that describe the recorded connection. They are not sent again, because the replaying server sets its own and
-recorded bodies are already decoded."""
+"""Headers that describe the recorded connection. They are not sent again, because the server of the replay sets its
+own, and recorded bodies are already decoded."""
 
 
 class TimedChunk(Record, frozen=True, kw_only=True):
@@ -31,23 +31,23 @@ class ResponseSchedule(Record, frozen=True, kw_only=True):
     chunks: tuple[TimedChunk, ...]
 
 
-def schedule_response(exchange: Exchange, pace: float) -> ResponseSchedule:
+def schedule_response(exchange: Exchange, pause_factor: float) -> ResponseSchedule:
     """Scale the recorded times of a response.
 
     Args:
         exchange: the recorded exchange. If it has no timing, its response is sent at once.
-        pace: factor for all recorded times. 1 means as recorded, 0.1 ten times as fast, and 0 without pauses.
+        pause_factor: factor for all recorded times. 1 means as recorded, 0.1 ten times as fast, and 0 without pauses.
     """
     timing, body = exchange.timing, exchange.response.body
-    if timing is None or pace == 0:
+    if timing is None or pause_factor == 0:
         return ResponseSchedule(send_headers_after_s=0.0, chunks=(TimedChunk(send_after_s=0.0, data=body),))
     # Chunks are timed from the start of the call, but the replay starts when the request has been received.
     headers_ms = timing.total_ms - timing.receive_ms
     chunks = tuple(
-        TimedChunk(send_after_s=pace * (timing.ttfb_ms + max(at_ms - headers_ms, 0.0)) / 1000, data=data)
+        TimedChunk(send_after_s=pause_factor * (timing.ttfb_ms + max(at_ms - headers_ms, 0.0)) / 1000, data=data)
         for at_ms, data in _split_body(body, timing.chunks, timing.total_ms)
     )
-    return ResponseSchedule(send_headers_after_s=pace * timing.ttfb_ms / 1000, chunks=chunks)
+    return ResponseSchedule(send_headers_after_s=pause_factor * timing.ttfb_ms / 1000, chunks=chunks)
 
 
 def _split_body(body: bytes, chunks: tuple[tuple[float, int], ...], total_ms: float) -> Iterator[tuple[float, bytes]]:

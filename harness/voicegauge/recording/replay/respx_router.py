@@ -43,7 +43,7 @@ class _ScheduledBody(httpx.AsyncByteStream, httpx.SyncByteStream):
             yield data
 
 
-def create_replay_router(replay: Replay, *, pace: float = 0.0) -> respx.MockRouter:
+def create_replay_router(replay: Replay, *, pause_factor: float = 0.0) -> respx.MockRouter:
     """Create a respx router that responds to every httpx request with a response from `replay`.
 
     The router is a context manager. The client must send its requests to the contract's servers, or to URLs that
@@ -51,7 +51,7 @@ def create_replay_router(replay: Replay, *, pace: float = 0.0) -> respx.MockRout
 
     Args:
         replay: the recorded exchanges.
-        pace: factor for the recorded pauses between the chunks of a body; 0 omits them.
+        pause_factor: factor for the recorded pauses between the chunks of a body; 0 omits them.
 
     Raises:
         MissingExtraError: respx is not installed.
@@ -72,7 +72,7 @@ def create_replay_router(replay: Replay, *, pace: float = 0.0) -> respx.MockRout
         for contract in owners or replay.contracts.values():
             exchange = replay.replay_next_exchange(contract.id, request)
             if exchange is not None:
-                body = _ScheduledBody(schedule_response(exchange, pace))
+                body = _ScheduledBody(schedule_response(exchange, pause_factor))
                 response_headers = httpx.Headers([*select_replayable_headers(exchange.response)])
                 return httpx.Response(exchange.response.status, headers=response_headers, stream=body)
         raise UnmatchedRequestError(replay.unmatched[-1])

@@ -19,7 +19,7 @@ ProgressCallback = Callable[[int, int], None]
 _BLOCK_BYTES = 1 << 20
 _TIMEOUT_S = 30.0
 _MODEL_ALIASES = {"large": "large-v3", "turbo": "large-v3-turbo"}
-"""Names under which weights are saved, for models whose own name differs."""
+"""Names of the files in which weights are saved, for models whose own name differs."""
 
 
 class OfficialWeights(NamedTuple):

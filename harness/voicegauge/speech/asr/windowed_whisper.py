@@ -1,4 +1,4 @@
-"""What the engines that run Whisper have in common: windows of 30 seconds, and the options for them."""
+"""Defines the windows of 30 seconds in which all engines that run Whisper transcribe, and the options for them."""
 
 from __future__ import annotations
 

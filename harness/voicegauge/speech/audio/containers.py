@@ -61,7 +61,7 @@ class WavData(NamedTuple):
     declared_bytes: int | None
     """Declared size of the samples in bytes; `None` if the file was streamed and declares no real size."""
     present_bytes: int
-    """Number of bytes in the file from the start of the samples."""
+    """Number of bytes that the file contains from the start of the samples to its end."""
     mono_16_bit_rate_hz: int | None
     """Sample rate if the samples are 16-bit integers in one channel, as speech usually is; `None` for others."""
 
@@ -93,7 +93,7 @@ def sniff_container(data: FileContent) -> str | None:
 
 
 def is_weak_detection(data: FileContent) -> bool:
-    """Whether `sniff_container` recognizes `data` only by some bits, which samples without a header may also have."""
+    """Whether `sniff_container` recognizes `data` only by a few bits, which raw samples may have by chance."""
     return _sniff_mpeg(data) is not None
 
 

@@ -29,7 +29,7 @@ from voicegauge.speech.audio.limits import (
 )
 from voicegauge.speech.audio.sample_buffer import SampleBuffer
 from voicegauge.speech.keyboard_interrupts import defer_keyboard_interrupt
-from voicegauge.speech.stderr_redirect import silence_decoders
+from voicegauge.speech.stderr_redirect import discard_decoder_messages
 
 _FRAMES_PER_BLOCK = 4096
 """Number of frames that are decoded at a time. If a block is damaged, the blocks before it are returned."""
@@ -43,7 +43,7 @@ _TRUNCATION_TOLERANCE_S = 0.05
 """Seconds by which a file may be shorter than declared. Encoders pad and trim by up to two frames of 1152 samples,
 which are 0.048 s at 48 kHz."""
 _SNDFILE_CONTAINERS = {"WAVEX": "wav", "RF64": "wav", "RAW": "pcm"}
-"""libsndfile's names of containers for which this package uses other names, and these names."""
+"""This package's names of containers, by libsndfile's names where these differ."""
 
 
 class RawAudioFormat(Record, frozen=True, kw_only=True):
@@ -132,7 +132,7 @@ def _decode_container(data: FileContent, container: str | None) -> DecodedAudio:
     if container is not None and (container in ffmpeg.FFMPEG_CONTAINERS or is_streamed_flac(data)):
         return _decode_by_ffmpeg(data, container)
     # Only the MP3 decoder, libmpg123, prints messages. libsndfile may also recognize MP3 by later bytes.
-    silence = silence_decoders() if container in ("mp3", None) else contextlib.nullcontext()
+    silence = discard_decoder_messages() if container in ("mp3", None) else contextlib.nullcontext()
     try:
         with silence, _forward_sound_file_class()(open_audio(data)) as file:
             return _read_sound_file(file, data)
@@ -179,7 +179,7 @@ def _decode_raw(data: FileContent, declared_format: RawAudioFormat) -> DecodedAu
 
 
 def _read_mono_16_bit(data: FileContent, wav: WavData, sample_rate_hz: int) -> DecodedAudio:
-    """Read the samples of a WAV file as they are. The result is that of libsndfile, in a tenth of the time."""
+    """Read the samples of a WAV file without libsndfile: the result is the same, in a tenth of the time."""
     check_sample_rate_and_channels(sample_rate_hz, 1)
     frames = min(wav.declared_bytes or wav.present_bytes, wav.present_bytes) // 2
     check_length(frames, sample_rate_hz)

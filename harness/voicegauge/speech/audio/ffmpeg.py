@@ -21,10 +21,10 @@ _CHANNEL_LAYOUTS = {1: "mono", 2: "stereo"}
 _AAC_FRAME_SAMPLES = 1024
 """Number of samples per frame that AAC requires. The other encoders accept any number."""
 _BIT_EXACT_OPTIONS = {"fflags": "+bitexact"}
-"""Without this flag the WebM muxer writes its version and a random segment UID, so that equal samples
-give different bytes."""
+"""Options that make equal samples give equal bytes. Without them, the WebM muxer writes its version and a random
+segment UID."""
 _MP3_OPTIONS = {"reservoir": "0"}
-"""Disables the bit reservoir. Below 32 kHz, LAME overfills it, so that decoders report errors."""
+"""Options that disable the bit reservoir. Below 32 kHz, LAME overfills it, so that decoders report errors."""
 
 
 class FfmpegFormat(NamedTuple):
@@ -117,7 +117,7 @@ def _resample_blocks(frames: Iterator[Any], resampler: Any) -> Iterator[Samples]
 
 
 def _is_resampled(frame: Any, resampler: Any) -> bool:
-    """Whether a frame has mono samples as the resampler would return them. The resampler takes most of the time."""
+    """Whether a frame has mono samples as the resampler would return them, so that it need not run (it is slow)."""
     shape = frame.layout.name, frame.sample_rate, frame.format.packed.name
     return bool(shape == ("mono", resampler.rate, resampler.format.name) and resampler.layout.name == "mono")
 

@@ -17,7 +17,8 @@ SILENCE_DBFS = -50.0
 """Level below which a frame is silent. Active speech is commonly at -26 dBov (ITU-T P.56, as used with P.800), the weak
 parts of speech are about 20 dB lower, and the noise floor of 16-bit audio is near -96 dBFS."""
 SPEECH_RANGE_DB = 30.0
-"""Range of levels below the loudest frame. A quieter frame is background noise, not the start of speech."""
+"""Number of decibels below the loudest frame. A frame with a lower level is background noise, not the start of
+speech."""
 MIN_SPEECH_S = 0.1
 """Minimum duration of speech. Even the shortest word is longer than this, and shorter sounds are clicks."""
 ONSET_RMS = 0.01

@@ -36,7 +36,7 @@ SpectralFeatures = NDArray[np.float64]
 def measure_speech_mismatch(
     first_samples: Samples, first_rate_hz: int, second_samples: Samples, second_rate_hz: int
 ) -> float | None:
-    """Return how badly the words of two recordings fit, whatever the speaking rate.
+    """Return how much the spoken words of two recordings differ, whatever the speaking rate.
 
     The result is 0 for equal recordings. With synthesized voices it was at most 0.6 for the same words, even by another
     voice, and at least 0.8 for other words, even if they were the same words in reverse order.

@@ -63,8 +63,8 @@ _LANGUAGES_BY_CHARACTER_RANGE = (
     ("el", 0x0370, 0x03FF),
     ("ru", 0x0400, 0x04FF),
 )
-"""(language, first code point, last code point) of each script. Kana come first, because the other characters of
-Japanese are also used in Chinese."""
+"""Tuples (language, first code point, last code point), one for each script. Kana come first, because the other
+characters of Japanese are also used in Chinese."""
 
 
 def synthesize(
@@ -187,7 +187,7 @@ def _find_data_folder() -> Path:
 
 @functools.cache
 def _read_languages() -> dict[str, str]:
-    """espeak-ng's names of languages, by the same names in lower case."""
+    """espeak-ng's names of languages, by these names in lower case."""
     return {path.name.lower(): path.name for path in (_find_data_folder() / "lang").rglob("*") if path.is_file()}
 
 

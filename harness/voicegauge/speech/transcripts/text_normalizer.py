@@ -22,7 +22,7 @@ the words of these languages into consonants."""
 
 
 class TextNormalizer(NamedTuple):
-    """A function that normalizes text, with its id and the unit in which errors are counted afterwards."""
+    """A function that normalizes text, with its id and the unit in which errors of normalized text are counted."""
 
     id: str
     """Name and version, such as "whisper-english/1"."""
