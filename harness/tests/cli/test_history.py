@@ -62,13 +62,18 @@ def test_too_few_nights_are_not_reported_as_no_regression(tmp_path: Path, capsys
     assert "No new regression" not in html
 
 
-def test_runs_with_different_faults_are_separate_series(tmp_path: Path) -> None:
+def test_runs_with_different_faults_are_separate_series(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for index, faults in enumerate(((), ("flaky-503",))):
         save(tmp_path / str(index), made_run(index, faults=faults))
     assert run_history(tmp_path, "--json", tmp_path / "out.json") == 0
     series = json.loads((tmp_path / "out.json").read_bytes())["series"]
     by_faults = [sum("faults flaky-503" in one["key"]["setup"] for one in series), len(series)]
     assert by_faults == [len(series) // 2, len(series)]
+    capsys.readouterr()
+    (tmp_path / "0" / "run.json").unlink()
+    assert run_history(tmp_path) == 0
+    assert "setup 1: " in (out := capsys.readouterr().out)  # faults are named also if all runs have them
+    assert "faults flaky-503" in " ".join(out.split())
 
 
 def test_live_and_emulated_runs_and_regions_are_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -288,12 +288,47 @@ def test_a_link_to_a_target_opens_its_section(browser: Browser, pages: dict[str,
             assert trouble == []
 
 
-def test_every_point_has_a_number_at_every_width(browser: Browser, pages: dict[str, Path]) -> None:
-    for size, kind in ((SMALL_PHONE, "narrow"), (DESK, "wide")):
-        with opened(browser, pages["crowd"], size) as (page, _):
-            numbers = page.locator(f".scatter.{kind} .number")
-            assert sorted(map(int, numbers.all_text_contents())) == list(range(1, 21))
-            assert all(number.is_visible() for number in numbers.all())
+@pytest.mark.parametrize("width", [360, 1024, 1440])
+@pytest.mark.parametrize("name", ["emulated", "crowd"])
+def test_every_point_has_a_name_and_no_text_of_the_plot_is_cut(
+    browser: Browser, pages: dict[str, Path], name: str, width: int
+) -> None:
+    with opened(browser, pages[name], (width, 900)) as (page, _):
+        plot = page.locator(".scatter:visible")
+        assert plot.count() == 1
+        named = [
+            *plot.locator(".label text").all_text_contents(),
+            *page.locator(".names:visible bdi").all_inner_texts(),
+        ]
+        assert sorted(named) == sorted(page.locator(".ranked a").all_inner_texts())
+        outside = plot.evaluate(
+            "svg => { const frame = svg.getBoundingClientRect();"
+            " const isOutside = box => box.left < frame.left - 1 || box.right > frame.right + 1;"
+            " return [...svg.querySelectorAll('text')].filter(one => isOutside(one.getBoundingClientRect()))"
+            ".map(one => one.textContent); }"
+        )
+        assert outside == []
+
+
+def test_numbers_in_the_plot_are_ranks_by_the_weights_of_the_reader(browser: Browser, pages: dict[str, Path]) -> None:
+    with opened(browser, pages["crowd"], DESK) as (page, trouble):
+
+        def read_ranks() -> dict[str, str]:
+            rows = page.locator(".ranked li")
+            assert rows.locator(".number").all_inner_texts() == [str(i + 1) for i in range(20)]
+            shown = {}
+            for place, number in rows.evaluate_all("rows => rows.map((row, i) => [row.dataset.place, String(i + 1)])"):
+                shown[place] = number
+                assert page.locator(f'.scatter.wide text[data-number="{place}"]').text_content() == number
+            return shown
+
+        usual = read_ranks()
+        assert all(place == number for place, number in usual.items())
+        page.get_by_role("slider", name="Speed").fill("0")
+        assert read_ranks() != usual
+        listed = page.locator(".names:visible .number").all_inner_texts()
+        assert listed == sorted(listed, key=int)
+        assert trouble == []
 
 
 def test_a_page_of_40_targets_with_500_samples_each_is_small_and_soon_usable(browser: Browser, tmp_path: Path) -> None:

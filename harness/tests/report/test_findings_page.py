@@ -170,7 +170,10 @@ def test_the_page_is_accessible_fits_and_interprets_nothing(browser: Browser, tm
         find(severity, text, i) for i, text in enumerate(HOSTILE) for severity in (Severity.ERROR, Severity.INFO)
     ]
     file = tmp_path / "page.html"
-    file.write_text(render_findings_page(build_check_page(report_of(*findings, notice=HOSTILE[0]))))
+    reasons = {"acme/one": f"the service never sent it: {HOSTILE[1]}"}
+    coverage = (CoverageEntry(kind="status", operation="acme/speakWithALongName", name="429", reason="never sent"),)
+    report = report_of(*findings, notice=HOSTILE[0], coverage=coverage, not_judged=reasons)
+    file.write_text(render_findings_page(build_check_page(report)))
     trouble: list[str] = []
     for scheme in ("light", "dark"):
         with browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme) as session:
@@ -180,6 +183,8 @@ def test_the_page_is_accessible_fits_and_interprets_nothing(browser: Browser, tm
             tab.goto(file.as_uri())
             tab.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
             assert tab.evaluate("document.documentElement.scrollWidth") <= width
+            for table in tab.locator(".scroll").all():
+                assert table.evaluate("one => one.scrollWidth - one.clientWidth") <= 0
             found = Axe().run(tab)
             assert found.violations_count == 0, found.generate_report()
             tab.get_by_label("Filter findings").fill("alert(1)")

@@ -186,6 +186,17 @@ def test_one_count_says_how_often_the_machine_was_busy(tmp_path: Path) -> None:
     assert said in times
 
 
+def test_of_many_targets_three_are_named_and_the_others_are_counted_with_a_link(tmp_path: Path) -> None:
+    lost = tuple(Voice(f"quay/lost-{i}", "Lost", 500, 1.0, failing=1.0) for i in range(6))
+    run = make_run(tmp_path, (FAST, *lost), repetitions=1, texts=3)
+    analyzed = analyze_runs([run])
+    verdict = analyzed.report.runs[0].verdict
+    assert "quay/lost-0, quay/lost-1, quay/lost-2 and 3 others delivered nothing" in verdict.headline
+    assert details(verdict)["reliability"].count("quay/lost-") == 3
+    assert details(verdict)["reliability"].endswith("3 others failed 6 requests.")
+    assert 'quay/lost-2 and <a href="#comparison">3 others</a> delivered nothing' in render_page(analyzed)
+
+
 def test_different_texts_are_not_compared(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, (FAST, SLOW), languages=LANGUAGES_ALL, repetitions=1)
     english = tuple(s for s in run.samples if s.language == "en" or s.target == FAST.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from voicegauge.bench.analysis import (
 )
 from voicegauge.files import write_file
 from voicegauge.model import Provenance, Run
+from voicegauge.printable import escape_unprintable
 from voicegauge.report import text_format
 from voicegauge.report.charts import (
     CURVE_HEIGHT,
@@ -69,10 +71,12 @@ from voicegauge.report.verdict import ResampledPoints, resample_points
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 COST_TEXT_LENGTHS = (100, 1_000, 5_000)
 """Text lengths shown in addition to the chosen one: a sentence or two, a paragraph, an article."""
 FAILURES_SHOWN = 30
+_UNNAMED_TARGETS_PATTERN = re.compile(r"(?<= and )(\d[\d,]* others?)\b")
 
 STYLES = ("base.css", "verdict.css", "tables.css", "charts.css", "targets.css", "clips.css", "media.css")
 SCRIPTS = ("start.js", "fragment.js", "table.js", "prices.js", "ranking.js", "players.js", "end.js")
@@ -344,6 +348,7 @@ def _create_report_environment() -> Environment:
     filters: dict[str, Callable[..., str]] = {
         "bounds": format_bounds,
         "interval": _format_rate_interval,
+        "link_others": _link_others,
         "json": lambda records: msgspec.json.encode(records).decode(),
         "ms": text_format.format_ms,
         "number": text_format.format_number,
@@ -353,6 +358,16 @@ def _create_report_environment() -> Environment:
     }
     jinja.filters |= filters
     return jinja
+
+
+def _link_others(text: str) -> Markup:
+    """Escape a sentence, and let the count of targets that it does not name ("and 66 others") lead to the table."""
+    from markupsafe import Markup, escape
+
+    before, *unnamed = _UNNAMED_TARGETS_PATTERN.split(escape_unprintable(text), maxsplit=1)
+    if not unnamed:
+        return escape(before)
+    return escape(before) + Markup('<a href="#comparison">{}</a>').format(unnamed[0]) + unnamed[1]
 
 
 def _format_rate_interval(estimate: Estimate) -> str:

@@ -1,6 +1,12 @@
 """Follows metrics over the saved runs of a folder, night by night, and finds when their level changed."""
 
-from voicegauge.bench.history.history_run import HistoryMetric, HistoryRun, HistoryUnit, measure_run
+from voicegauge.bench.history.history_run import (
+    HistoryMetric,
+    HistoryRun,
+    HistoryUnit,
+    has_injected_faults,
+    measure_run,
+)
 from voicegauge.bench.history.level_shifts import MIN_NIGHTS, LevelShift, SpreadAssumption, find_level_shifts
 from voicegauge.bench.history.metric_series import MetricSeries, NightValue, SeriesKey, build_series
 from voicegauge.bench.history.run_folders import ReportProgress, SkippedRun
@@ -34,6 +40,7 @@ __all__ = [
     "build_series",
     "find_level_changes",
     "find_level_shifts",
+    "has_injected_faults",
     "measure_run",
     "read_run_history",
 ]

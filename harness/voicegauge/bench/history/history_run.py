@@ -21,6 +21,7 @@ from voicegauge.model import Latency, Manifest, Provenance, Record, Run, ScoreSe
 HistoryMetric = Literal["total_latency_ms", "ttfa_ms", "wer", "cer", "failures", "usd_per_1m_characters"]
 HistoryUnit = Literal["ms", "rate", "usd"]
 
+_FAULTS_PREFIX = "faults "
 MAX_COUNT = 2**53
 """Largest number of samples, words or characters; a damaged run may claim any number."""
 
@@ -117,6 +118,11 @@ def _read_time(text: str) -> datetime:
         raise DataError(f"created_at is not a date and time: {text!r}") from error
 
 
+def has_injected_faults(setup: str) -> bool:
+    """Whether `HistoryRun.setup` names faults that were injected into the emulator."""
+    return any(part.startswith(_FAULTS_PREFIX) for part in setup.split(", "))
+
+
 def _describe_setup(manifest: Manifest) -> str:
     suite = manifest.suite
     parts = [
@@ -126,7 +132,7 @@ def _describe_setup(manifest: Manifest) -> str:
         f"{manifest.concurrency} in flight"
         if manifest.requests_per_s is None
         else f"{manifest.requests_per_s:g} requests/s, {manifest.arrivals}",
-        *([f"faults {' + '.join(manifest.faults)}"] if manifest.faults else []),
+        *([f"{_FAULTS_PREFIX}{' + '.join(manifest.faults)}"] if manifest.faults else []),
         *(f"{name} at {url}" for name, url in sorted(manifest.base_urls.items())),
     ]
     return ", ".join(parts)

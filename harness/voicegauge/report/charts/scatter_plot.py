@@ -15,6 +15,8 @@ from voicegauge.report.charts.point_separation import PlottedCircle, separate_ci
 from voicegauge.report.text_format import format_duration, format_number, shorten
 
 MAX_LABEL_LENGTH = 30
+MAX_LEADER_LINES = 12
+"""Number of points up to which each name that is away from its point has a line to it; more lines would be a tangle."""
 MIN_RADIUS, MAX_RADIUS = 9.0, 15.0
 """Radius of the circle of a target without a price, and of the most expensive one, in px."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 14.0, 14.0, 44.0
@@ -78,6 +80,11 @@ class ScatterPlot(NamedTuple):
     pareto_front_path: str
     """Border of the area that the Pareto set dominates, as an SVG path; empty for fewer than two points."""
 
+    @property
+    def unlabeled_points(self) -> list[ScatterPoint]:
+        """The points without room for a label, in the order of their numbers; their names are listed below the plot."""
+        return sorted((point for point in self.points if point.label is None), key=lambda point: point.number)
+
 
 class ScatterAxes(NamedTuple):
     """The axes for latency and error rate, shared by the plots of several runs so that they can be compared by eye."""
@@ -126,8 +133,7 @@ def build_scatter_plot(
         [LabeledPoint(point.x, point.y, point.name, point.radius) for point in points],
         frame,
         order,
-        # On a narrow screen the numbers in the circles are clearer than names far from them.
-        important_count=sum(point.is_pareto_optimal for point in points) if width >= WIDE_PLOT_SIZE[0] else 0,
+        important_count=_count_leader_lines(points, width),
         avoided_lines=_find_lines_to_avoid(points, front),
     )
     return ScatterPlot(
@@ -140,6 +146,16 @@ def build_scatter_plot(
         points=tuple(point._replace(label=label) for point, label in zip(points, labels, strict=True)),
         pareto_front_path=_format_svg_path(front),
     )
+
+
+def _count_leader_lines(points: Sequence[ScatterPoint], width: float) -> int:
+    """Return how many labels may be away from their point: all of a few points, or else those of the Pareto set.
+
+    On a narrow screen the numbers in the circles are clearer than names far from them.
+    """
+    if width < WIDE_PLOT_SIZE[0]:
+        return 0
+    return len(points) if len(points) <= MAX_LEADER_LINES else sum(point.is_pareto_optimal for point in points)
 
 
 def _build_point(

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from voicegauge.bench.history import HistoryEvent, HistoryMetric, HistoryUnit, LevelChange, MetricSeries, RunHistory
+from voicegauge.bench.history import (
+    HistoryEvent,
+    HistoryMetric,
+    HistoryUnit,
+    LevelChange,
+    MetricSeries,
+    RunHistory,
+    has_injected_faults,
+)
 from voicegauge.model import Provenance
 from voicegauge.report.text_format import format_ms, format_percent, format_usd
 
@@ -54,14 +62,15 @@ def list_provenances(history: RunHistory) -> list[Provenance]:
 
 
 def list_setups_to_show(series: Sequence[MetricSeries]) -> list[str]:
-    """Return the setups of all series if any target has one metric in several setups; otherwise nothing.
+    """Return the setups of all series if any target has one metric in several setups, or if any setup has faults.
 
-    A table has to name the setups then, because it has several rows for the metric.
+    A table has to name the setups then, because it has several rows for the metric, or because injected faults explain
+    its numbers. Otherwise nothing is returned.
     """
     by_metric: dict[tuple[str, ...], set[str]] = {}
     for one in series:
         by_metric.setdefault((one.key.target, one.key.metric, one.key.region or ""), set()).add(one.key.setup)
-    if all(len(setups) == 1 for setups in by_metric.values()):
+    if all(len(setups) == 1 and not any(map(has_injected_faults, setups)) for setups in by_metric.values()):
         return []
     return sorted(set.union(*by_metric.values()))
 

@@ -8,7 +8,7 @@ from voicegauge.bench.analysis import DifferenceInterval, Estimate
 from voicegauge.report.text_format import format_interval, format_ms, format_percent
 
 MAX_NAMED_TARGETS = 3
-"""Largest number of targets that a sentence names; if there are more, it names one and counts the others."""
+"""Largest number of targets that a sentence names; if there are more, it counts the others."""
 
 
 def join_words(words: Sequence[str]) -> str:
@@ -17,10 +17,12 @@ def join_words(words: Sequence[str]) -> str:
 
 
 def format_target_names(targets: Sequence[str], first_target: str) -> str:
-    """Return the names of a few targets, beginning with `first_target`; of many, only that name and a count."""
-    if len(targets) > MAX_NAMED_TARGETS:
-        return f"{first_target} and {format_count_with_noun(len(targets) - 1, 'other')}"
-    return join_words([first_target, *(target for target in targets if target != first_target)])
+    """Return the names of at most three targets, beginning with `first_target`, and the number of the others."""
+    names = [first_target, *(target for target in targets if target != first_target)]
+    others = len(names) - MAX_NAMED_TARGETS
+    if others > 0:
+        return f"{', '.join(names[:MAX_NAMED_TARGETS])} and {format_count_with_noun(others, 'other')}"
+    return join_words(names)
 
 
 def format_count_with_noun(count: int, singular_noun: str) -> str:

@@ -78,7 +78,7 @@ def _describe_missing_prices(targets: list[TargetSummary]) -> str:
 def _describe_disputes(targets: list[TargetSummary]) -> str:
     if not targets:
         return ""
-    names = join_words([target.target for target in targets])
+    names = format_target_names([target.target for target in targets], targets[0].target)
     return (
         f"Disputed, because the provider's documents contradict each other: {names}. "
         "Your own price counts if you gave one, or else the highest documented one"
@@ -88,7 +88,7 @@ def _describe_disputes(targets: list[TargetSummary]) -> str:
 def _describe_prices_of_others(targets: list[TargetSummary]) -> str:
     if not targets:
         return ""
-    names = join_words([target.target for target in targets])
+    names = format_target_names([target.target for target in targets], targets[0].target)
     return f"No document of the provider states a price, only another one that does not bind it: {names}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from voicegauge.bench.analysis import TargetSummary
-from voicegauge.report.verdict.phrases import format_count_with_noun, join_words
+from voicegauge.report.verdict.phrases import MAX_NAMED_TARGETS, format_count_with_noun, format_target_names
 from voicegauge.report.verdict.statements import MeasuredRun, VerdictStatement
 
 _WORDS_BY_FAILURE_KIND = {
@@ -25,12 +25,16 @@ def state_reliability(run: MeasuredRun) -> VerdictStatement:
         return _build_statement("", f"All {samples:,} requests succeeded." if samples > 1 else "The request succeeded.")
     lost = [target.target for target in failing if target.failures == target.samples]
     partly = [target for target in failing if target.failures < target.samples]
-    parts = [*([f"{join_words(lost)} delivered nothing"] if lost else []), *map(_describe_failure_share, partly)]
+    lost_names = f"{format_target_names(lost, lost[0])} delivered nothing" if lost else ""
+    parts = [*filter(None, [lost_names]), *map(_describe_failure_share, partly)]
     summary = parts[0] if len(parts) == 1 else f"{format_count_with_noun(len(failing), 'target')} failed requests"
-    return _build_statement(
-        summary,
-        ". ".join(f"{_describe_failure_share(target)}: {_describe_failure_kinds(target)}" for target in failing) + ".",
-    )
+    failing.sort(key=lambda target: -target.failures / target.samples)
+    named, others = failing[:MAX_NAMED_TARGETS], failing[MAX_NAMED_TARGETS:]
+    sentences = [f"{_describe_failure_share(target)}: {_describe_failure_kinds(target)}" for target in named]
+    if others:
+        requests = format_count_with_noun(sum(target.failures for target in others), "request")
+        sentences.append(f"{format_count_with_noun(len(others), 'other')} failed {requests}")
+    return _build_statement(summary, ". ".join(sentences) + ".")
 
 
 def describe_total_failure(run: MeasuredRun) -> str:

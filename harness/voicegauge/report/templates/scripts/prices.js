@@ -30,6 +30,12 @@ const describeCheapest = (priced, characters) => {
   return next ? `${lead}, and the next, ${next.name}, ${formatUsd(next.usd)}.` : `${lead}.`;
 };
 
+// At most three names, as `format_target_names` does.
+const joinNames = (names) => {
+  if (names.length > 3) return `${names.slice(0, 3).join(", ")} and ${names.length - 3} other${names.length > 4 ? "s" : ""}`;
+  return [names.slice(0, -1).join(", "), names.at(-1)].filter(Boolean).join(" and ");
+};
+
 const updateVerdicts = (characters, volume) => {
   all("[data-run]").forEach((run) => {
     const detail = one("[data-price-detail] bdi", run), summary = one("[data-price-summary] bdi", run);
@@ -49,7 +55,7 @@ const updateVerdicts = (characters, volume) => {
       const lowest = Math.min(...priced.map(({ usd }) => usd));
       const names = priced.filter(({ usd }) => usd <= lowest * 1.000001).map(({ name }) => name);
       const remark = summary.dataset.usual.split(" the cheapest")[1];
-      summary.textContent = `${names.join(" and ")} ${names.length > 1 ? "are" : "is"} the cheapest${remark}`;
+      summary.textContent = `${joinNames(names)} ${names.length > 1 ? "are" : "is"} the cheapest${remark}`;
     }
   });
 };

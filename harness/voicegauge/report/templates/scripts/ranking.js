@@ -51,16 +51,22 @@ const rank = (ranking, weights, characters, volume) => {
     one("[data-share]", row).textContent = points === null ? "not ranked: a number is missing" : share;
   }
   one("ol", ranking).append(...targets.map(({ row }) => row));
-  resizePoints(ranking.closest("[data-run]"), targets);
+  updatePoints(ranking.closest("[data-run]"), targets);
 };
 
-// The size of a circle in the plot is its price.
-const resizePoints = (plot, targets) => {
+// The number in a circle of the plot is its rank, and the size its price. `data-place` is the rank by the default weights.
+const updatePoints = (plot, targets) => {
   const highest = Math.max(0, ...targets.map(({ usd }) => usd ?? 0));
-  for (const { row, usd } of targets) {
-    for (const circle of all(`[data-point="${one(".number", row).textContent}"]`, plot)) {
+  targets.forEach(({ row, usd }, index) => {
+    const place = row.dataset.place;
+    for (const number of all(`[data-number="${place}"]`, plot)) number.textContent = index + 1;
+    for (const circle of all(`[data-point="${place}"]`, plot)) {
       circle.setAttribute("r", usd && highest ? 9 + 6 * Math.sqrt(usd / highest) : 9);
     }
+  });
+  for (const names of all("[data-names]", plot)) {
+    const rankOf = (name) => Number(one("[data-number]", name).textContent);
+    names.append(...[...names.children].sort((a, b) => rankOf(a) - rankOf(b)));
   }
 };
 
