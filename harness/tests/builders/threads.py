@@ -21,12 +21,12 @@ from voicegauge.emulator.server import EmulatorProcessConfig, EmulatorStartup, p
 from voicegauge.errors import UsageError, VoicegaugeError
 
 _run_process, _process_pool = process._run_process, transcription._open_process_pool
-_run_judge = judging._run_judge
+_run_judge_process = judging._run_judge_process
 
 
 def use_threads(patch: pytest.MonkeyPatch) -> None:
     """Run emulators, ASR engines and the judges of proxies in threads."""
-    patch.setattr(judging, "_run_judge", _run_judge_thread)
+    patch.setattr(judging, "_run_judge_process", _run_judge_thread)
     patch.setattr(judging, "load_contract", lambda path: _load_once(path, path.stat().st_mtime_ns, path.stat().st_size))
     patch.setattr(process, "_run_process", _run_emulator)
     patch.setattr(transcription, "_open_process_pool", _thread_pool)
@@ -34,7 +34,7 @@ def use_threads(patch: pytest.MonkeyPatch) -> None:
 
 def use_processes(patch: pytest.MonkeyPatch) -> None:
     """Run them in processes of their own again, as they do for users."""
-    patch.setattr(judging, "_run_judge", _run_judge)
+    patch.setattr(judging, "_run_judge_process", _run_judge_process)
     patch.setattr(process, "_run_process", _run_process)
     patch.setattr(transcription, "_open_process_pool", _process_pool)
 

@@ -1,4 +1,4 @@
-"""The rules that apply to an operation: those whose basis the contract states."""
+"""Finds the rules that apply to an operation: those for which the contract states what they check."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from voicegauge.contract.extension import ConversionSpec, ResourceSpec, Transcri
 _STATEMENT_PATTERN = re.compile(r"(x-[a-z]+|callbacks|parameters|requestBody|responses|security|webhooks)([./]\S+)?")
 
 StatementPath = tuple[str, str]
-"""A statement that a rule needs: a key of an operation, and the path below that key."""
+"""A statement of the contract that a rule needs: a key of an operation, and the path of the statement below that key.
+"""
 
 _IS_BASIS_STATED_BY_OPERATION: WeakKeyDictionary[Operation, dict[str, bool]] = WeakKeyDictionary()
-"""Whether the contract states each basis of a rule, by operation; cached, since each check asks for all of them."""
+"""For each operation and each basis of a rule, whether the contract states that basis. It is cached, because each check
+asks for all of them."""
 
 
 def find_applicable_rules(operation: Operation) -> tuple[Rule, ...]:
-    """Return the rules whose basis the contract states for `operation`, or for the job it is part of.
+    """Return the rules that can find something in traffic of `operation`, or of the job that it is part of.
 
-    A rule that does not apply to an operation never finds anything in its traffic.
+    These are the rules for which the contract states what they need (`Rule.basis`).
     """
     stated = _IS_BASIS_STATED_BY_OPERATION.setdefault(operation, {})
     for rule in RULE_BY_ID.values():
@@ -38,7 +40,7 @@ def find_applicable_rules(operation: Operation) -> tuple[Rule, ...]:
 
 @functools.cache
 def parse_rule_basis(basis: str) -> tuple[tuple[StatementPath, ...], ...]:
-    """Return the alternatives of a basis, each with the statements that it needs.
+    """Return the alternatives of a rule's basis, each with the statements that the contract must have.
 
     Alternatives are separated by a comma and a space, statements by " and ".
 
@@ -95,7 +97,7 @@ def _iterate_extension_values(operation: Operation, key: str) -> Iterable[Any]:
 
 
 def _submits_or_polls_batch(operation: Operation, submit_operation: Operation) -> bool:
-    """Return whether `operation` submits batches of `submit_operation`, or polls them."""
+    """Whether `operation` submits batches of requests to `submit_operation`, or polls such batches."""
     job = submit_operation.speech.response.job if submit_operation.speech else None
     return submit_operation.batch is not None and (operation is submit_operation or operation.id == job)
 
@@ -125,7 +127,7 @@ def _list_price_specs(operation: Operation) -> list[Any]:
 
 
 def _has_value_at(document_value: Any, path_tokens: list[str]) -> bool:
-    """Return whether there is a value under the path `path_tokens`, in which "*" matches any key or item."""
+    """Whether a document value has a value under the path `path_tokens`, in which "*" matches any key or item."""
     if not path_tokens:
         return document_value is not None and document_value not in ((), {})
     name, rest = path_tokens[0], path_tokens[1:]
@@ -141,7 +143,7 @@ def _has_value_at(document_value: Any, path_tokens: list[str]) -> bool:
 
 
 def _documents_response(operation: Operation, statement_path: str) -> bool:
-    """Return whether a response for one of the statuses has the part in "/<statuses>/<part>/..."."""
+    """Whether a response with one of the statuses has the part that a path "/<statuses>/<part>/..." names."""
     statuses, part, name = (*statement_path.split("/")[1:4], "*", "*", "*")[:3]
     matching = [
         r for status, r in operation.responses.items() if any(_matches_status(status, s) for s in statuses.split(","))

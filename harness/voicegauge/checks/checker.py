@@ -24,9 +24,10 @@ MAX_MESSAGE_CHARACTERS = 400
 
 
 _CAUSE_RULE_ID_BY_RULE_ID = {"error-shape": "status-undocumented"}
-"""Rules whose disputed findings about a response follow from a disputed finding of another rule about it: another
-document has the status with a body of its own."""
+"""For a rule, another rule: a disputed finding of the first is left out if the other has a disputed finding about the
+same response, because both have one cause. For example, another document may give a status a body of its own."""
 _RULES_ABOUT_UNDOCUMENTED_STATUSES = ("status-undocumented", "error-shape")
+
 
 ReproductionCommandBuilder = Callable[[Exchange], str | None]
 """Returns the shell command that sends the request of an exchange again; `None` if no command can."""
@@ -50,7 +51,7 @@ class Checker:
         case_id: str | None = None,
         build_reproduction_command: ReproductionCommandBuilder | None = None,
     ) -> Iterator[Finding]:
-        """Apply all rules for the class of `subject` and for its base classes.
+        """Yield the findings of all rules for the class of `subject` and for its base classes.
 
         A violation that is an effect of another one is part of the finding of its cause.
 
@@ -111,7 +112,7 @@ class Checker:
 
     @functools.cached_property
     def _rules_by_class(self) -> dict[type[CheckSubject], tuple[Rule, ...]]:
-        """The rules for each class of subjects that was judged so far, and for its base classes."""
+        """The rules for each class of subjects that was judged so far, including the rules for its base classes."""
         return {}
 
     def _find_rules_for_class(self, subject_class: type[CheckSubject]) -> tuple[Rule, ...]:
@@ -183,9 +184,9 @@ def _shorten_text(text: str, max_characters: int) -> str:
 def find_dispute(rule_id: str, subject: CheckSubject, violation: Violation) -> Dispute | None:
     """Return the dispute that allows the behavior that `violation` reports; `None` if there is none.
 
-    A dispute documents another reading of the documents. It must name the rule, and must be documented at the violated
-    statement, at a part of the contract that contains this statement, or at one of the subject's dispute scopes. If the
-    dispute is limited to a status, media type or schema, the response must match it.
+    A dispute states that documents contradict each other. It must name the rule, and must be recorded at the violated
+    statement, at a part of the contract that contains this statement, or at one of the subject's `dispute_pointers`. If
+    the dispute is limited to a status, media type or schema, the response must match it.
     """
     contract = subject.contract
     for pointer in (violation.contract_pointer, *subject.dispute_pointers):
@@ -212,7 +213,7 @@ def _dispute_applies(dispute: Dispute, dispute_pointer: str, subject: CheckSubje
 
 
 def _iterate_dispute_schema_pointers(subject: CheckSubject, dispute_pointer: str, dispute: Dispute) -> Iterable[str]:
-    """Yield JSON pointers to the schema of the dispute, whose references are resolved at its place in the contract."""
+    """Yield JSON pointers to the schema of the dispute, at which references in the schema can be resolved."""
     pointer_tokens = [unescape_pointer_token(token) for token in dispute_pointer.split("/")[1:]]
     for key in ("x-source", "source"):
         listed = read_pointer(subject.contract.document.data, [*pointer_tokens, key, "disputed"])

@@ -50,7 +50,7 @@ class Rule:
     description: str
     """A sentence that is true if the rule finds no violation."""
     basis: str
-    """The parts of a contract without which the rule finds nothing: alternatives separated by commas, each with one or
+    """The parts of a contract that the rule needs to find anything: alternatives separated by commas, each with one or
     more parts joined by "and". `find_applicable_rules` reads them."""
     subject_class: type[Any]
     check: Callable[[Any], Iterator[Violation]]

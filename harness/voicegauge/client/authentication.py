@@ -1,7 +1,7 @@
-"""Computes the credentials that cannot be in a request before it is sent: OAuth 2 access tokens and AWS signatures.
+"""Computes credentials at the moment when a request is sent: OAuth 2 access tokens and AWS signatures.
 
-A request is built with a text that stands for the credential. It stays in the exchange, so no token and no signature is
-ever recorded, printed or written.
+A request is built with a placeholder text instead of such a credential. The exchange keeps the placeholder, so no token
+and no signature is ever recorded, printed or written.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from voicegauge.recording import BAD_KEY, mask_credentials
 from voicegauge.transport import Clock, Transport, sign_for_aws
 
 TOKEN_EXPIRY_MARGIN_S = 30.0
-"""Seconds before the end of its validity from which a token is not used any more."""
+"""Number of seconds before its end of validity at which a token is not used any more."""
 TOKEN_OPERATION = "(access token)"  # noqa: S105 - an operation of no contract
 
 
@@ -54,7 +54,10 @@ class RequestAuthenticator:
         self._lock = asyncio.Lock()
 
     def choose_credential_text(self, operation: Operation, key: str) -> str:
-        """Return the text to send in place of `key`: the key itself, unless the credential is computed."""
+        """Return the text to put into a request in place of `key`.
+
+        It is the key itself, or a placeholder if the credential is computed when the request is sent.
+        """
         scheme = self._contract.find_computed_credential_scheme(operation)
         if scheme is None or (scheme.token_url is not None and key == BAD_KEY):
             return key
@@ -66,7 +69,7 @@ class RequestAuthenticator:
         return text
 
     async def authenticate(self, request: Request) -> Request:
-        """Return the request to send: with a token or a signature if it needs one.
+        """Return the request to send, in which a token or signature replaces the placeholder, if there is one.
 
         Raises:
             UsageError: the credentials for a token were rejected.
@@ -94,12 +97,12 @@ class RequestAuthenticator:
         return msgspec.structs.replace(request, headers=headers)
 
     def forget_token(self, request: Request) -> bool:
-        """Forget the token of a request that was rejected, and return whether there was one."""
+        """Forget the token that a rejected request had; return whether it had one."""
         text = self._find_placeholder_text(request)
         return text is not None and self._tokens.pop(text, None) is not None
 
-    def hide(self, exchange: Exchange, request: Request) -> Exchange:
-        """Return `exchange` with `request`, as it was before a token was added, and without tokens in its response."""
+    def hide_credentials(self, exchange: Exchange, request: Request) -> Exchange:
+        """Return `exchange` without tokens: with `request`, which has the placeholder, and with a masked response."""
         headers, body = exchange.response.headers, exchange.response.body
         for text, token in self._tokens.items():
             headers = tuple((name, value.replace(token.access_token, text)) for name, value in headers)

@@ -1,4 +1,4 @@
-"""The client sends requests for speech and requests with audio input to one provider, within a budget."""
+"""A client of one provider, which sends requests for speech and requests with audio, within a budget."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from voicegauge.transport import Clock, Transport
 
 
 class RequestToRepeat(NamedTuple):
-    """An ambiguous request of an earlier process that is sent again with its idempotency key."""
+    """An ambiguous request of an earlier process, which is sent again with the same idempotency key."""
 
     idempotency_key: str
     reservation: Reservation | None
-    """Its price, held since this process began; `None` to reserve the price."""
+    """The price of the request, which this process has reserved already; `None` to reserve it now."""
 
 
 class Client(ProviderConnection):
@@ -227,7 +227,7 @@ class Client(ProviderConnection):
         request_to_repeat: RequestToRepeat | None,
         priced_request: PricedRequest | None,
     ) -> Iterator[Settlement]:
-        """Yield the settlement of a request, with the reservation of the request that it repeats or a new one."""
+        """Yield the settlement of a request, which settles the reservation of the repeated request or a new one."""
         is_held = request_to_repeat is not None and request_to_repeat.reservation is not None
         reservation = (
             request_to_repeat.reservation

@@ -21,7 +21,7 @@ from voicegauge.transport import Clock, RealClock, Transport
 
 
 class ApiKeySentinel(enum.Enum):
-    """Marks that the client's own key is to be sent, because `None` means to send no key."""
+    """Stands for the client's own key where `None` means to send no key."""
 
     SEND_CLIENT_KEY = enum.auto()
 
@@ -29,6 +29,7 @@ class ApiKeySentinel(enum.Enum):
 USE_CLIENT_KEY: Final = ApiKeySentinel.SEND_CLIENT_KEY
 ApiKeyOrSentinel = str | None | Literal[ApiKeySentinel.SEND_CLIENT_KEY]
 GOLDEN_RATIO = (5**0.5 - 1) / 2
+"""Its multiples are spread evenly between 0 and 1 if only their decimals count."""
 
 
 class ProviderConnection:
@@ -77,9 +78,10 @@ class ProviderConnection:
         self._traffic_observer = traffic_observer
 
     def choose_first_poll_delay_fraction(self) -> float:
-        """Return the part of itself by which the first wait of the next job is longer: 0 if polls are not spread.
+        """Return the fraction of itself by which the first wait of the next job is extended.
 
-        The parts of any number of consecutive jobs lie evenly between 0 and 1 (multiples of the golden ratio).
+        The result is from 0 to 1, and 0 if polls are not spread. The fractions of any number of consecutive jobs lie
+        evenly between 0 and 1 (multiples of the golden ratio), so that their polls do not coincide.
         """
         if not self.spreads_polls:
             return 0.0
@@ -196,7 +198,7 @@ class ProviderConnection:
             # The message may quote a response that breaks the protocol. Without the cause, which quotes it too.
             error.args = (self.mask_secrets(str(error)),)
             raise error from None
-        exchange = self._authenticator.hide(exchange, request)
+        exchange = self._authenticator.hide_credentials(exchange, request)
         if detector is not None:
             detector.share_events(exchange)
         return exchange

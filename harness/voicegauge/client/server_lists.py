@@ -17,13 +17,14 @@ from voicegauge.errors import MissingKeyError, TransportError, UsageError
 from voicegauge.model import Exchange, Request
 
 SERVER_LIST_TIMEOUT_S = 10.0
-"""Maximum time of one list in seconds. A server that needs longer is used with the names of the contract."""
+"""Maximum time, in seconds, of a request for a list of models or voices. If a server needs longer, the names in the
+contract are used."""
 
 _WEB_PAGE_EVIDENCE = "HTML"
 
 
 class ModelAndVoiceNames(NamedTuple):
-    """What a server says that it has; a list is empty if the server does not say it."""
+    """The models and voices that a server lists. They are empty if the server does not list them."""
 
     models: tuple[str, ...] = ()
     voices: tuple[str, ...] = ()
@@ -101,7 +102,7 @@ def _raise_rejected_api_key(connection: ProviderConnection, status: int) -> None
 
 
 async def _check_base_url(connection: ProviderConnection) -> None:
-    """Check that a server of which no list was read has the speech operation, by a request without text.
+    """Check, by a request without text, that a server without readable lists has the speech operation.
 
     Raises:
         UsageError: it does not; the message has the base URL under which it does.
@@ -124,7 +125,7 @@ async def _check_base_url(connection: ProviderConnection) -> None:
 
 
 async def _find_missing_api_evidence(connection: ProviderConnection, url: str, operation: Operation) -> str | None:
-    """Return how a server shows that it has no API at `url`: by a status, or by a web page; `None` if it has one."""
+    """Return what shows that a server has no API at `url`: its status, or a web page; `None` if it has an API."""
     request = connection.build_request(operation, RequestParts(), url=url)
     request = msgspec.structs.replace(
         request, body=b"{}", headers=(*request.headers, ("Content-Type", "application/json"))

@@ -8,7 +8,7 @@ from voicegauge.model import Exchange
 
 
 class StreamEndDetector:
-    """Reads one streamed response. It is called with each chunk."""
+    """Reads one streamed response, chunk by chunk, to detect its end."""
 
     def __init__(self, stream_spec: StreamSpec) -> None:
         """Read events as `stream_spec` describes them."""
@@ -21,9 +21,9 @@ class StreamEndDetector:
         return self._reader.is_complete or self._reader.error is not None
 
     def share_events(self, exchange: Exchange) -> None:
-        """Share the parsed events with later readers of `exchange`.
+        """Store the parsed events with `exchange`, so that later readers do not parse them again.
 
-        Nothing is shared if chunks were not seen, because the exchange was in process or compressed.
+        Nothing is stored if the detector did not get the chunks, because the exchange was in process or compressed.
         """
         if self._size_bytes == len(exchange.response.body):
             self._reader.finish()

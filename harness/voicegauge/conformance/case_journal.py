@@ -74,7 +74,7 @@ class CaseHistory(PurchaseHistory):
         self.purchases[-1].is_job_resumable = False
 
     def record_repetition(self) -> None:
-        """Note that the case begins again, without a result of the requests so far."""
+        """Note that the case is sent again because its earlier requests have no result."""
         self._attempt_start_index = len(self.purchases)
 
     def record_case_finished(self, reason: str | None) -> None:
@@ -87,11 +87,11 @@ class CaseHistory(PurchaseHistory):
 
     @property
     def has_verdict(self) -> bool:
-        """Whether the responses were judged, so that of an ambiguous request only the charge is unknown."""
+        """Whether the responses of the case were judged; of an ambiguous request, only the charge is then unknown."""
         return self.is_finished and self.no_verdict_reason is None
 
     def iterate_events(self) -> Iterable[CaseEvent]:
-        """Yield the events from which the last request follows."""
+        """Yield the events from which the state of the last request can be restored."""
         last = self.purchases[-1]
         yield SubmitStartedEvent(
             id=self.sample_or_case_id,

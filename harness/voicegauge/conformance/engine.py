@@ -188,7 +188,9 @@ def _open_transport(settings: CheckSettings) -> Transport:
 
 
 async def delete_leftover_resources(contracts: Sequence[Contract], settings: CheckSettings) -> None:
-    """Delete what killed checks left at the servers of `contracts`, and notify about it; send nothing if that is empty.
+    """Delete the resources that killed checks left at the servers of `contracts`, and notify about them.
+
+    Nothing is sent if there are none.
 
     Raises:
         UsageError: a base URL is not valid.

@@ -1,4 +1,4 @@
-"""Writes the shell commands that show a finding again: one request by curl, several by `voicegauge check --case`."""
+"""Builds the shell commands that show a finding again: curl for one request, `voicegauge check --case` for several."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def build_emulator_command(emulator: RunningEmulator, contracts: Iterable[Contra
     options += ["--credits", f"{settings.credits:g}"] if settings.credits is not None else []
     options += ["--plan", settings.plan] if settings.plan is not None else []
     options += ["--webhook-http"] if settings.webhook_http else []
-    options += _repeat_option("--fault", settings.faults)
+    options += _build_repeated_option("--fault", settings.faults)
     return shlex.join(["voicegauge", "serve", *(c.id for c in contracts), *options, *build_contract_options(contracts)])
 
 
@@ -85,7 +85,7 @@ def build_emulated_check_arguments(
         seed: seed of everything random.
     """
     seeds = ("--seed", str(seed)) if seed else ()
-    faults = _repeat_option("--fault", emulator.settings.faults)
+    faults = _build_repeated_option("--fault", emulator.settings.faults)
     return (*names, "--emulated", *faults, *seeds, *build_contract_options(contracts))
 
 
@@ -115,10 +115,10 @@ def build_live_check_arguments(
         voices: names of its voices that the user gave.
     """
     urls = [f"{server}={url}" if server else url for server, url in base_urls.items()]
-    options = [*_repeat_option("--base-url", urls), *_repeat_option("--plan", account_plans)]
-    options += _repeat_option("--price", (f"{name}={usd:g}" for name, usd in prices.items()))
+    options = [*_build_repeated_option("--base-url", urls), *_build_repeated_option("--plan", account_plans)]
+    options += _build_repeated_option("--price", (f"{name}={usd:g}" for name, usd in prices.items()))
     options += ["--public-url", public_url] if public_url is not None else []
-    options += [*_repeat_option("--model", models), *_repeat_option("--voice", voices)]
+    options += [*_build_repeated_option("--model", models), *_build_repeated_option("--voice", voices)]
     options += ["--allow-insecure-http"] if allow_insecure_http else []
     return (*names, "--live", *options, *build_contract_options(contracts))
 
@@ -126,8 +126,8 @@ def build_live_check_arguments(
 def build_contract_options(contracts: Iterable[Contract]) -> list[str]:
     """Return options that load those of `contracts` that are not bundled."""
     own = (str(contract.document.path) for contract in contracts if not is_bundled(contract.document.path))
-    return _repeat_option("--contracts", own)
+    return _build_repeated_option("--contracts", own)
 
 
-def _repeat_option(option: str, values: Iterable[str]) -> list[str]:
+def _build_repeated_option(option: str, values: Iterable[str]) -> list[str]:
     return [word for value in values for word in (option, value)]

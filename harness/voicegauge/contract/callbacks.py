@@ -1,4 +1,4 @@
-"""Reads what an `x-webhook` documents: the callback, the location of its id, its status operation and signature."""
+"""Reads from an `x-webhook` what a callback contains, where its id is, and how it is signed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def find_callback_body(operation: Operation) -> MediaType:
 
 
 def _iterate_callback_bodies(operation: Operation) -> Iterator[tuple[str, MediaType]]:
-    """Yield each JSON body in `callbacks` and `webhooks`, after the operation id of its callback."""
+    """Yield the operation id and each JSON body of the documented callbacks, from `callbacks` and `webhooks`."""
     for name, node in operation.part_data.get("callbacks", {}).items():
         items, items_pointer = operation.schemas.resolve_reference(
             node, f"{operation.pointer}/callbacks/{escape_pointer_token(name)}"
@@ -58,7 +58,7 @@ def _iterate_posted_bodies(
 
 
 def find_callback_id_location(operation: Operation) -> Location:
-    """Return the location, in the response to the request, of the id that callbacks repeat."""
+    """Return the location of the id that callbacks repeat, in the response to the request that caused them."""
     webhook = operation.webhook
     assert webhook is not None, "only called for operations with x-webhook"
     if webhook.body is not None and webhook.body.submit_id is not None:

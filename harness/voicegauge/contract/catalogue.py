@@ -16,7 +16,7 @@ from voicegauge.errors import ContractError, UnknownNameError, UsageError
 
 
 class Catalogue:
-    """Contracts by provider id."""
+    """The available contracts, by provider id."""
 
     def __init__(self, contracts: Iterable[Contract]) -> None:
         """Collect contracts. If several have the same provider id, the last one counts."""
@@ -27,11 +27,11 @@ class Catalogue:
         return iter(self._contracts[name] for name in sorted(self._contracts))
 
     def select_account_plans(self, plan_names: Collection[str]) -> Catalogue:
-        """Return the contracts with the prices of the account plans `plan_names`."""
+        """Return a catalogue whose prices are those of the account plans `plan_names`."""
         return Catalogue(contract.select_account_plans(plan_names) for contract in self._contracts.values())
 
     def replace_credit_prices(self, usd_by_provider: Mapping[str, float]) -> Catalogue:
-        """Return the contracts with other prices of one credit in dollars, by provider.
+        """Return a catalogue with other prices of one credit in dollars, by provider.
 
         Raises:
             UnknownNameError: no contract has that provider id.

@@ -143,7 +143,7 @@ class Operation(ContractPart):
 
     @property
     def needs_existing_id(self) -> bool:
-        """Whether each request names something that exists, such as a job: it has a required parameter of any value."""
+        """Whether each request must name something that exists, such as a job, by a required parameter of any value."""
         return any(
             parameter.is_required and not {"enum", "const", "default"} & parameter.schema.keys()
             for parameter in self.parameters
@@ -152,7 +152,10 @@ class Operation(ContractPart):
 
     @property
     def response_audio_variants(self) -> Iterator[ResponseAudio]:
-        """How responses carry audio: as `x-speech` states, and as single targets select it; empty without speech."""
+        """The ways in which responses can carry audio: that of `x-speech`, and those that single targets select.
+
+        It is empty for an operation without `x-speech`.
+        """
         if self.speech is not None:
             audios = (self.speech.response.audio, *(target.audio for target in self.speech.targets.values()))
             yield from (audio for audio in audios if audio is not None)
@@ -416,11 +419,11 @@ class Target(BaseTarget):
 
 @dataclass(frozen=True, eq=False)
 class JobTarget(Target):
-    """Stands for the target of a job whose result is not audio. It has no fields of speech and is not benchmarked."""
+    """The target of an operation that starts a job without audio. It has no speech fields and is not benchmarked."""
 
     @functools.cached_property
     def speech(self) -> SpeechSpec:
-        """A response with the job, to a request without fields."""
+        """An `x-speech` without request fields, whose response is the job."""
         assert self.operation.submit is not None, "only an operation with x-submit has a job without audio"
         return SpeechSpec(request={}, response=SpeechResponse(job=self.operation.submit.job), targets={})
 
@@ -468,7 +471,8 @@ class Contract:
     key_specs: Mapping[str, KeySpec] = field(repr=False)
     """The `x-key` of each security scheme, by the name of the scheme."""
     read_operations: Callable[[Contract], Iterator[Operation]] = field(repr=False)
-    """Reads the operations of the document. It is called after the contract exists, because operations refer to it."""
+    """A function that reads the operations of the document. It is called after the contract was created, because
+    operations refer to it."""
     account_plans: frozenset[str] = frozenset()
     """Names of the account's plans, whose prices apply; if it is empty, the highest documented prices apply."""
 
@@ -596,7 +600,7 @@ class Contract:
     def match_operation(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
         """Return the operation for a method and a path, and the path parameters; `None` if no operation matches.
 
-        A path without parameters takes precedence, as OpenAPI specifies (section 4.8.8.2).
+        A path template without parameters takes precedence, as OpenAPI specifies (section 4.8.8.2).
         """
         found = [
             (operation, parameters)
@@ -606,10 +610,11 @@ class Contract:
         return min(found, key=lambda pair: len(pair[1]), default=None)
 
     def has_normative_source(self, pointer: str) -> bool:
-        """Whether a normative document states the part of a request at `pointer`; also if no source is given.
+        """Whether a normative document states the part of a request at `pointer`.
 
-        The source is the `x-source` of that part or of the closest part around it. That of an operation does not count:
-        a user who calls an operation that only a client library documents expects it to work.
+        If no source is given, it counts as normative. The source is the `x-source` of that part or of the closest part
+        around it. That of an operation does not count: a user who calls an operation that only a client library
+        documents expects it to work.
         """
         pointer_tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
         first = OPERATION_POINTER_DEPTH + 1 if pointer_tokens[:1] == ["paths"] else 0

@@ -33,13 +33,13 @@ from voicegauge.contract.schemas import Schemas
 from voicegauge.formats import Document, escape_pointer_token
 
 _HEADERS_DESCRIBED_ELSEWHERE = ("accept", "authorization", "content-type")
-"""Headers that media types and security schemes describe."""
+"""Headers that OpenAPI describes by media types and security schemes instead of parameters."""
 HTTP_METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 _SpecT = TypeVar("_SpecT")
 
 
 class _PathItem(NamedTuple):
-    """An entry of `paths`, after its reference was resolved."""
+    """A path with its path item, whose reference was resolved."""
 
     path: str
     pointer: str

@@ -40,7 +40,7 @@ class Example:
     name: str
     value: Any
     rejection_reason: str | None
-    """Why the request was rejected (`x-rejection-reason`), perhaps with the field at fault: "invalid:text"."""
+    """Why the request was rejected (`x-rejection-reason`), optionally with the field that caused it: "invalid:text"."""
     request_example_name: str | None
     """The name of the request example to which this example is the response (`x-request`)."""
     pointer: str
@@ -117,7 +117,10 @@ class Parameter(ContractPart):
 
     @functools.cached_property
     def parse_text(self) -> Callable[[str], ParsedText]:
-        """A function that parses and validates the text of the parameter or header, and remembers frequent texts."""
+        """A function that converts the text of the parameter or header to its type and validates it.
+
+        Frequent texts are cached.
+        """
         return functools.lru_cache(MAX_CACHED_PARSED_TEXTS)(self._parse_text)
 
     def _parse_text(self, text: str) -> ParsedText:

@@ -1,4 +1,4 @@
-"""Iterates over the objects of a document, but skips values that are only data."""
+"""Iterates over the objects of a document. Values that are plain data, such as examples, are skipped."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ _NAME_MAPPING_KEYS = frozenset(
         EMBEDDED_FILES_KEY,
     )
 )
-"""Keys whose values map names to objects. The names are not keywords: a property may be called `default`."""
+"""Keys whose values map names to objects, such as `properties`. The names are not keywords: a property may be called
+`default`."""
 _DATA_KEYS = frozenset({"const", "constants", "default", "enum", "example", "map", "mapping", "value", "x-advice"})
 """Keys whose values are the provider's data, not parts of the document."""
 

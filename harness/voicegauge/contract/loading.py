@@ -16,7 +16,7 @@ from voicegauge.data import find_bundled_folder, find_profiles_folder
 from voicegauge.formats import Location, escape_pointer_token, read_pointer, unescape_pointer_token
 
 MAX_CHECKED_VOICES = 4
-"""Number of voices of a server of the user's own that are used. Some have hundreds, which would make a check long."""
+"""Number of voices of a user's own server that are used. Some servers have hundreds, which would make a check long."""
 
 
 def load_contract(path: Path) -> Contract:
@@ -68,7 +68,7 @@ def adapt_contract_to_server(
     for operation in contract.operations.values():
         if operation.speech is None or spec is None:
             continue
-        for target in _read_at_pointer(data, operation.pointer)["x-speech"]["targets"].values():
+        for target in _read_value_at_pointer(data, operation.pointer)["x-speech"]["targets"].values():
             if spec.models is not None and models:
                 _choose_model(target, str(spec.models.sets), models)
             if voices and target.get("voice") not in voices:
@@ -139,7 +139,7 @@ def _limit_field_to_names(data: dict[str, Any], operation: Operation, location: 
         if field not in body_schema.get("properties", {}):
             continue
         pointer = f"{pointer}/properties/{escape_pointer_token(field)}"
-        schema = _read_at_pointer(data, schemas.resolve_reference(body_schema["properties"][field], pointer)[1])
+        schema = _read_value_at_pointer(data, schemas.resolve_reference(body_schema["properties"][field], pointer)[1])
         schema["enum"] = list(names)
         document = next(iter(operation.contract.provider.sources))
         schema["x-source"] = {"document": document, "inferred": True, "note": "The server's own list."}
@@ -151,11 +151,11 @@ def _correct_examples(data: dict[str, Any], operation: Operation, location: Loca
     """Replace what documented requests have in the field at `location` if it is not among `names`."""
     field = location.pointer_tokens[-1]
     for media in operation.request_media.values():
-        for example in _read_at_pointer(data, media.pointer).get("examples", {}).values():
+        for example in _read_value_at_pointer(data, media.pointer).get("examples", {}).values():
             value = example.get("value")
             if isinstance(value, dict) and value.get(field) not in (None, *names):
                 value[field] = names[0]
 
 
-def _read_at_pointer(data: dict[str, Any], pointer: str) -> Any:
+def _read_value_at_pointer(data: dict[str, Any], pointer: str) -> Any:
     return read_pointer(data, [unescape_pointer_token(token) for token in pointer.split("/")[1:]])

@@ -11,15 +11,16 @@ from voicegauge.contract.contract import BaseTarget, Target
 from voicegauge.contract.extension import TEXT_UNITS, PriceSpec
 from voicegauge.contract.pricing import count_units, get_unit_size, round_up_quantity
 
-_CENT = Decimal("0.01")
+_CENT_USD = Decimal("0.01")
 _FLOAT_ERROR_DIGITS = 9
 """Decimals to which an amount in dollars is exact although it was added up in binary floating point."""
 
 
 UsageBasis = Literal["exact", "estimated_duration", "upper_bound"]
-"""How a number of units is known: from the text or from measurements, from an estimated duration of the audio, or as
-the documented upper bound of tokens or compute seconds."""
+"""How the number of charged units is known: exactly, from an estimated duration of the audio, or only as a documented
+upper bound."""
 _USAGE_BASES_FROM_BEST_TO_WORST: tuple[UsageBasis, ...] = ("exact", "estimated_duration", "upper_bound")
+"""All values of `UsageBasis`, the most certain one first."""
 
 
 class RequestGroup(NamedTuple):
@@ -80,7 +81,7 @@ class MonthlyBill(NamedTuple):
 
 def round_to_cents(usd: float) -> float:
     """Round an amount to whole cents as invoices do: half a cent is rounded up."""
-    return float(Decimal(repr(round(usd, _FLOAT_ERROR_DIGITS))).quantize(_CENT, ROUND_HALF_UP))
+    return float(Decimal(repr(round(usd, _FLOAT_ERROR_DIGITS))).quantize(_CENT_USD, ROUND_HALF_UP))
 
 
 def compute_monthly_bills(target: BaseTarget, groups: Sequence[RequestGroup]) -> tuple[MonthlyBill, ...]:
@@ -102,10 +103,10 @@ def compute_monthly_bills(target: BaseTarget, groups: Sequence[RequestGroup]) ->
     credit_usd = currency.usd if currency else None
     own_plans = [name for name in price.plan_names if name in target.contract.account_plans]
     plan_names: list[str | None] = [*(own_plans or price.plan_names)] or [None]
-    return tuple(_choose_reading(price, groups, name, credit_usd) for name in plan_names)
+    return tuple(_choose_price_reading(price, groups, name, credit_usd) for name in plan_names)
 
 
-def _choose_reading(
+def _choose_price_reading(
     price: PriceSpec, groups: Sequence[RequestGroup], plan_name: str | None, credit_usd: float | None
 ) -> MonthlyBill:
     """Return the bill by the price itself if it has an amount in dollars, else the highest one of its alternatives."""
@@ -122,7 +123,7 @@ def _choose_reading(
 def compute_monthly_bill(
     price: PriceSpec, groups: Sequence[RequestGroup], plan_name: str | None = None, credit_usd: float | None = None
 ) -> MonthlyBill:
-    """Return the bill of a month by one reading of a price.
+    """Return the bill of a month by one reading of a disputed price, or by the only reading.
 
     Args:
         price: the price; its alternatives are ignored.
@@ -158,7 +159,7 @@ def compute_monthly_bill(
         credits=math.fsum(known_credits) if len(known_credits) == len(credits) else None,
         exceeds_plan=exceeds_plan,
         basis=max(
-            (_find_basis(part, group) for part in price.parts for group in groups),
+            (_determine_usage_basis(part, group) for part in price.parts for group in groups),
             key=_USAGE_BASES_FROM_BEST_TO_WORST.index,
         ),
         is_disputed=False,
@@ -173,7 +174,7 @@ def _count_group_units(part: PriceSpec, group: RequestGroup) -> float:
     return count_units(part, group.characters, group.audio_s)
 
 
-def _find_basis(part: PriceSpec, group: RequestGroup) -> UsageBasis:
+def _determine_usage_basis(part: PriceSpec, group: RequestGroup) -> UsageBasis:
     if part.per in TEXT_UNITS:
         return "exact"
     if part.per in ("second", "minute") and group.audio_s is not None:

@@ -1,6 +1,6 @@
 """Parses each body of an exchange at most once.
 
-Client, checks and benchmarks read the same responses. `parse_exchange` gives all of them the same values.
+Client, checks and benchmarks read the same responses; `parse_exchange` gives all of them the same parsed values.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ MAX_PLAUSIBLE_CHARGE = 1e9
 """Largest charge that is read from a response, in dollars or credits. A larger number is not a plausible charge."""
 
 MAX_SCHEMA_ERRORS = 1_000
-"""Violations that are read of one request body: each item of a long list can violate the same keyword."""
+"""Maximum number of schema violations that are listed for one request body, because each item of a long list can have
+one."""
 
 
 def parse_exchange(exchange: Exchange) -> ParsedExchange:
@@ -47,10 +48,10 @@ def parse_exchange(exchange: Exchange) -> ParsedExchange:
 
 
 class RequestBody:
-    """A request body read by the documented media type of an operation."""
+    """A request body, with the media type of the operation's documentation by which it was read."""
 
     def __init__(self, media_type: MediaType | None, value: Any) -> None:
-        """Combine the documented media type with the value of the body."""
+        """Store the documented media type (`None` if the request has another one) and the parsed value."""
         self.media_type = media_type
         """The documented media type; `None` if the request has another one."""
         self.value = value
@@ -115,16 +116,16 @@ class ParsedExchange:
 
     @property
     def _response_json_or_error(self) -> JsonOrError:
-        return self._parse_once("response_json", lambda: _parse_json(self.exchange.response.body))
+        return self._get_or_parse("response_json", lambda: _parse_json(self.exchange.response.body))
 
     @property
     def _request_json_or_error(self) -> JsonOrError:
-        return self._parse_once("request_json", lambda: _parse_json(self.exchange.request.body))
+        return self._get_or_parse("request_json", lambda: _parse_json(self.exchange.request.body))
 
     @property
     def request_form(self) -> Form | None:
         """The form in the request body; `None` if the body is not a readable form."""
-        return self._parse_once("request_form", lambda: _parse_form(self.exchange.request))
+        return self._get_or_parse("request_form", lambda: _parse_form(self.exchange.request))
 
     def read_request_body(self, operation: Operation) -> RequestBody:
         """Return the request body, read by the documentation of `operation`."""
@@ -151,9 +152,9 @@ class ParsedExchange:
     def query(self) -> dict[str, str]:
         """The query parameters of the request. If a parameter is repeated, its last value counts."""
         url = self.exchange.request.url
-        return self._parse_once("query", lambda: dict(parse_qsl(urlsplit(url).query, keep_blank_values=True)))
+        return self._get_or_parse("query", lambda: dict(parse_qsl(urlsplit(url).query, keep_blank_values=True)))
 
-    def _parse_once(self, cache_key: str, parse: Callable[[], ParsedT]) -> ParsedT:
+    def _get_or_parse(self, cache_key: str, parse: Callable[[], ParsedT]) -> ParsedT:
         if cache_key not in self._values:
             self._values[cache_key] = parse()
         value: ParsedT = self._values[cache_key]

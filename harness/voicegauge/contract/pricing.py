@@ -130,7 +130,7 @@ def _choose_first_or_highest(first_amount: float | None, alternative_amounts: li
     )
 
 
-class _UsdAndCredits(NamedTuple):
+class _CostInUsdAndCredits(NamedTuple):
     usd: float | None
     credits: float | None
 
@@ -139,10 +139,12 @@ def _compute_cost(
     price: PriceSpec,
     credit_usd: float | None,
     count_units: Callable[[PriceSpec], float],
-) -> _UsdAndCredits:
+) -> _CostInUsdAndCredits:
     """Return the cost in dollars and credits. A price in credits alone is converted with the price of one credit."""
     costs = [_compute_part_cost(part, credit_usd, count_units(part)) for part in price.parts]
-    return _UsdAndCredits(_sum_if_known([cost.usd for cost in costs]), _sum_if_known([cost.credits for cost in costs]))
+    return _CostInUsdAndCredits(
+        _sum_if_known([cost.usd for cost in costs]), _sum_if_known([cost.credits for cost in costs])
+    )
 
 
 def _sum_if_known(amounts: Sequence[float | None]) -> float | None:
@@ -150,13 +152,13 @@ def _sum_if_known(amounts: Sequence[float | None]) -> float | None:
     return math.fsum(known) if len(known) == len(amounts) else None
 
 
-def _compute_part_cost(part: PriceSpec, credit_usd: float | None, unit_count: float) -> _UsdAndCredits:
+def _compute_part_cost(part: PriceSpec, credit_usd: float | None, unit_count: float) -> _CostInUsdAndCredits:
     credits = None if part.credits is None else part.credits * unit_count
     if part.usd is not None:
-        return _UsdAndCredits(part.usd * unit_count, credits)
+        return _CostInUsdAndCredits(part.usd * unit_count, credits)
     if part.credits == 0:  # free, even if the price of a credit is unknown
-        return _UsdAndCredits(0.0, 0.0)
-    return _UsdAndCredits(None if credits is None or credit_usd is None else credits * credit_usd, credits)
+        return _CostInUsdAndCredits(0.0, 0.0)
+    return _CostInUsdAndCredits(None if credits is None or credit_usd is None else credits * credit_usd, credits)
 
 
 def compute_reported_cost(
@@ -179,7 +181,7 @@ def compute_reported_cost(
             counts[id(part)] = round_up_quantity(part, reported) / get_unit_size(part)
         elif part.per == "request":
             counts[id(part)] = 1.0
-        elif part.depends_on_text_alone and characters is not None:
+        elif part.depends_only_on_text and characters is not None:
             counts[id(part)] = count_units(part, characters, None)
         else:
             return None
@@ -255,7 +257,7 @@ def round_up_quantity(part: PriceSpec, quantity: float) -> float:
 
 
 def count_units(price: PriceSpec, characters: int, audio_s: float | None) -> float:
-    """Return the number of units that a request is charged for, at most if it depends on the response.
+    """Return the number of units that a request is charged for; the upper bound if it depends on the response.
 
     Args:
         price: a part of a price.
@@ -304,8 +306,8 @@ class _PricedReading(NamedTuple):
     """One reading of a price: its unit, what one unit costs, and what a text costs."""
 
     unit: CostUnit
-    unit_cost: _UsdAndCredits
-    text_cost: _UsdAndCredits
+    unit_cost: _CostInUsdAndCredits
+    text_cost: _CostInUsdAndCredits
     plans: tuple[PlanUnitPrice, ...] = ()
 
     @classmethod
@@ -332,8 +334,8 @@ def _iterate_plan_prices(price: PriceSpec, credit_usd: float | None, unit_size: 
             yield PlanUnitPrice(name, plan.monthly_fee_usd, included, usd / unit_size, plan.overage)
 
 
-def _divide_cost(cost: _UsdAndCredits, size: float) -> _UsdAndCredits:
-    return _UsdAndCredits(*(None if amount is None else amount / size for amount in cost))
+def _divide_cost(cost: _CostInUsdAndCredits, size: float) -> _CostInUsdAndCredits:
+    return _CostInUsdAndCredits(*(None if amount is None else amount / size for amount in cost))
 
 
 def _select_unit_price(readings: Sequence[_PricedReading], currency: Literal["usd", "credits"]) -> UnitPrice | None:
@@ -388,21 +390,21 @@ def list_price_sources(target: BaseTarget) -> tuple[str, ...]:
 
 
 def is_stated_by_provider(target: BaseTarget) -> bool:
-    """Whether a document that binds the provider states an amount; also if no document is named."""
+    """Whether a normative document states an amount of the price. A price without a named document counts as such."""
     documents = _list_price_documents(target)
     return not documents or any(document.normative for document in documents)
 
 
 def _list_price_documents(target: BaseTarget) -> list[SourceDocument]:
-    """List the documents of the readings with an amount. A reading without one only says that none is stated."""
+    """List the documents that state an amount of the price."""
     price = target.pricing
     if price is None:
         return []
     sources = target.contract.provider.sources
-    return [sources[one.source.document] for one in price.readings if one.source and _has_amount(one)]
+    return [sources[one.source.document] for one in price.readings if one.source and _states_amount(one)]
 
 
-def _has_amount(reading: PriceSpec) -> bool:
+def _states_amount(reading: PriceSpec) -> bool:
     return any(part.usd is not None or part.credits is not None or part.plans for part in reading.parts)
 
 

@@ -87,7 +87,7 @@ def _find_failing_key(value: Any, record_type: type[Any], message: str, pointer_
     for key in mapping if isinstance(mapping, dict) else ():
         try:
             msgspec.convert(
-                _replace_at(value, pointer_tokens, {key: mapping[key]}), record_type, dec_hook=decode_location
+                _copy_with_value_at(value, pointer_tokens, {key: mapping[key]}), record_type, dec_hook=decode_location
             )
         except msgspec.ValidationError as error:
             if str(error) == message:
@@ -95,7 +95,7 @@ def _find_failing_key(value: Any, record_type: type[Any], message: str, pointer_
     return None
 
 
-def _replace_at(value: Any, pointer_tokens: list[str], new_value: Any) -> Any:
+def _copy_with_value_at(value: Any, pointer_tokens: list[str], new_value: Any) -> Any:
     """Return a copy of `value` with `new_value` at `pointer_tokens`."""
     if not pointer_tokens:
         return new_value
@@ -103,5 +103,7 @@ def _replace_at(value: Any, pointer_tokens: list[str], new_value: Any) -> Any:
     inner = read_pointer(value, [token])
     assert inner is not MISSING, "msgspec reports existing paths"
     if isinstance(value, list):
-        return [_replace_at(inner, rest, new_value) if str(i) == token else item for i, item in enumerate(value)]
-    return {**value, token: _replace_at(inner, rest, new_value)}
+        return [
+            _copy_with_value_at(inner, rest, new_value) if str(i) == token else item for i, item in enumerate(value)
+        ]
+    return {**value, token: _copy_with_value_at(inner, rest, new_value)}

@@ -1,4 +1,4 @@
-"""Defines the errors of a validation, and leaves out those that only repeat a missing key.
+"""Defines schema errors, and leaves out those that only follow from a missing key.
 
 A condition such as `if: {properties: {state: {const: done}}}` holds for every object without `state`, because
 `properties` says nothing about keys that are absent. If `state` is required, its absence is an error. What `then`
@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 from voicegauge.formats import MISSING, escape_pointer_token, read_pointer, unescape_pointer_token
 
 MAX_HELD_BACK_ERRORS = 1_000
-"""Maximum number of errors below `then` that are kept until all other errors are known."""
+"""Maximum number of errors below `then` that are kept in memory until it is known whether they are left out."""
 SchemaReader = Callable[[list[str]], Any]
-"""Returns the schema at the tokens of a JSON pointer, with its reference resolved."""
+"""A function that returns the schema at the keys of a JSON pointer, with its reference resolved."""
 MissingKeys = set[tuple[str, str]]
-"""The pointer to each object in the instance that lacks a required key, with the key."""
+"""Pairs of the JSON pointer to an object and a required key that the object lacks."""
 
 
 class SchemaError(NamedTuple):
@@ -48,9 +48,9 @@ def omit_consequences_of_missing_keys(
             delayed.append(error)
             continue
         if error.keyword == "required":
-            names = read_schema(_split_pointer(error.schema_pointer))
+            names = read_schema(_split_json_pointer(error.schema_pointer))
             missing |= {
-                (error.pointer, name) for name in names if name not in _read_at_pointer(instance, error.pointer)
+                (error.pointer, name) for name in names if name not in _read_value_at_pointer(instance, error.pointer)
             }
         yield error
     for error in delayed:
@@ -61,7 +61,7 @@ def omit_consequences_of_missing_keys(
 def _is_consequence_of_missing_keys(
     error: SchemaError, instance: Any, read_schema: SchemaReader, missing_keys: MissingKeys
 ) -> bool:
-    pointer_tokens = _split_pointer(error.schema_pointer)
+    pointer_tokens = _split_json_pointer(error.schema_pointer)
     for index, keyword in enumerate(pointer_tokens):
         if keyword != "then" or pointer_tokens[index - 1 : index] == ["properties"]:
             continue
@@ -70,31 +70,36 @@ def _is_consequence_of_missing_keys(
         )  # levels from the object with the condition to the wrong value
         path = error.pointer.split("/")
         pointer = "/".join(path[: len(path) - depth])
-        if _lacks_key(
-            read_schema([*pointer_tokens[:index], "if"]), _read_at_pointer(instance, pointer), pointer, missing_keys
+        if _is_about_missing_key(
+            read_schema([*pointer_tokens[:index], "if"]),
+            _read_value_at_pointer(instance, pointer),
+            pointer,
+            missing_keys,
         ):
             return True
     return False
 
 
-def _lacks_key(condition: Any, value: Any, pointer: str, missing_keys: MissingKeys) -> bool:
+def _is_about_missing_key(condition: Any, value: Any, pointer: str, missing_keys: MissingKeys) -> bool:
     """Whether `condition` is about a key that `value`, the instance at `pointer`, lacks although it is required."""
     if not isinstance(condition, dict) or not isinstance(value, dict):
         return False
-    if any(_lacks_key(part, value, pointer, missing_keys) for part in condition.get("allOf", ())):
+    if any(_is_about_missing_key(part, value, pointer, missing_keys) for part in condition.get("allOf", ())):
         return True
     for name, inner in condition.get("properties", {}).items():
         if (pointer, name) in missing_keys:
             return True
-        if name in value and _lacks_key(inner, value[name], f"{pointer}/{escape_pointer_token(name)}", missing_keys):
+        if name in value and _is_about_missing_key(
+            inner, value[name], f"{pointer}/{escape_pointer_token(name)}", missing_keys
+        ):
             return True
     return False
 
 
-def _split_pointer(pointer: str) -> list[str]:
+def _split_json_pointer(pointer: str) -> list[str]:
     return [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
 
 
-def _read_at_pointer(instance: Any, pointer: str) -> Any:
-    value = read_pointer(instance, _split_pointer(pointer))
+def _read_value_at_pointer(instance: Any, pointer: str) -> Any:
+    value = read_pointer(instance, _split_json_pointer(pointer))
     return {} if value is MISSING else value

@@ -1,4 +1,4 @@
-"""Answers whether a schema allows a value at a location, and parses a text as the type that a schema documents."""
+"""Tells whether a schema allows a value at a location, and converts a text to the type that a schema documents."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def allows_location(schemas: Schemas, schema: Any, pointer_tokens: Sequence[str]
 
     `False` is returned only if the schema lists properties and none of them is on the path to that value.
     """
-    return _lists_location(schemas, schema, pointer_tokens) is not False
+    return _is_location_listed(schemas, schema, pointer_tokens) is not False
 
 
-def _lists_location(schemas: Schemas, schema: Any, pointer_tokens: Sequence[str]) -> bool | None:
-    """Whether the schema lists the location; `None` if the schema lists no properties or items."""
+def _is_location_listed(schemas: Schemas, schema: Any, pointer_tokens: Sequence[str]) -> bool | None:
+    """Whether the schema lists the location; `None` if the schema lists neither properties nor items."""
     if not pointer_tokens:
         return True
     schema, _ = schemas.resolve_reference(schema)
@@ -29,13 +29,13 @@ def _lists_location(schemas: Schemas, schema: Any, pointer_tokens: Sequence[str]
     found: list[bool | None] = []
     if isinstance(properties, dict):
         is_listed = token in properties
-        found.append(is_listed and _lists_location(schemas, properties[token], pointer_tokens[1:]) is not False)
+        found.append(is_listed and _is_location_listed(schemas, properties[token], pointer_tokens[1:]) is not False)
     elif (token.isdecimal() or token == EVERY_ITEM) and "items" in schema:
-        found.append(_lists_location(schemas, schema["items"], pointer_tokens[1:]))
+        found.append(_is_location_listed(schemas, schema["items"], pointer_tokens[1:]))
     for key in ("allOf", "anyOf", "oneOf"):
-        found += [_lists_location(schemas, branch, pointer_tokens) for branch in schema.get(key, ())]
+        found += [_is_location_listed(schemas, branch, pointer_tokens) for branch in schema.get(key, ())]
     for key in ("then", "else"):
-        found.append(_lists_location(schemas, schema.get(key), pointer_tokens))
+        found.append(_is_location_listed(schemas, schema.get(key), pointer_tokens))
     return True if True in found else False if False in found else None
 
 

@@ -24,10 +24,11 @@ from voicegauge.formats import (
 _REGEX_OPTIONS = jsonschema_rs.RegexOptions()
 """Selects the regex engine without backtracking, so that a malicious string in traffic cannot stall a check."""
 _VALUE_PLACEHOLDER = "\0"
-"""What the validator writes into messages instead of a value, which may have megabytes. No message contains it."""
+"""Text that the validator writes into messages in place of a value, which may have megabytes. No other message contains
+it."""
 MAX_VALUE_CHARACTERS_SHOWN = 10_000
-"""Length to which a value is cut before secrets in the message are masked. Masking shortens the message, so this is far
-more than what is shown in the end."""
+"""Number of characters of a value that are kept before secrets are masked. It is far more than a message shows in the
+end, because masking shortens the text."""
 MAX_REASON_CHARACTERS = 200
 """Maximum length of a reason, because the validator's message may quote the whole schema."""
 

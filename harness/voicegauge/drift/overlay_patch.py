@@ -79,17 +79,17 @@ class OverlayEditor:
         return found
 
     def _read_value_at(self, pointer: str) -> Any:
-        return read_pointer(self._document.data, _split_pointer(pointer))
+        return read_pointer(self._document.data, _split_json_pointer(pointer))
 
 
-def _split_pointer(pointer: str) -> list[str]:
+def _split_json_pointer(pointer: str) -> list[str]:
     return [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
 
 
 def _build_json_path(pointer: str) -> str:
     """Return the normalized path (RFC 9535, section 2.7) of the value at a JSON pointer."""
     parts = []
-    for token in _split_pointer(pointer):
+    for token in _split_json_pointer(pointer):
         quoted = token.replace("\\", "\\\\").replace("'", "\\'")
         parts.append(f"['{quoted}']")
     return "".join(("$", *parts))

@@ -1,7 +1,7 @@
 """HTTP server that behaves as contracts document, over a real socket and with synthesized speech.
 
-The emulator imports neither the client nor the checks. It interprets contracts independently, so that a
-wrong interpretation on one side shows up as a disagreement between the two.
+The emulator imports neither the client nor the checks. It interprets contracts independently of them, so that a wrong
+interpretation shows up as a disagreement.
 """
 
 from __future__ import annotations

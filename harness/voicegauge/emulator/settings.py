@@ -42,7 +42,7 @@ class EmulatorSettings(Record, frozen=True, kw_only=True):
     webhook_hosts: tuple[str, ...] = ()
     """Hosts other than this machine that callbacks may be sent to; callbacks to any other host are dropped."""
     rate_limits: bool = True
-    """Whether rate and concurrency limits are enforced. Rate-limit headers are sent in either case."""
+    """Whether rate and concurrency limits are enforced. Headers with rate limits are sent in either case."""
 
 
 def is_emulated(exchange: Exchange) -> bool:

@@ -19,7 +19,7 @@ import msgspec
 from voicegauge.model import MappedFile, UploadedFile
 
 MAX_JSON_BYTES = 32 * 2**20
-"""Maximum size of a JSON body: eight minutes of 16-bit speech at 24 kHz in base64."""
+"""Maximum size of a JSON body: enough for eight minutes of 16-bit speech at 24 kHz in base64."""
 MAX_NON_ASCII_TEXT_BYTES = 4 * 2**20
 """Maximum size of the texts in a JSON body that have characters outside of ASCII, as such or as "\\u" escapes, because
 such a text may take four times as much memory when it is parsed. Real transcripts have some hundred kilobytes."""
@@ -45,6 +45,7 @@ class Form(NamedTuple):
 
 
 _DECODED_PIECE_BYTES = 2**20
+"""Number of bytes that are decoded at a time, to limit the memory."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _JSON_TEXT_PATTERN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 """Matches a text in JSON. Quantifiers are possessive, so that matching neither backtracks nor uses memory for each
@@ -174,12 +175,12 @@ def is_form(media_type: str) -> bool:
 
 
 def is_text(media_type: str) -> bool:
-    """Whether a body of a media type is one text: plain text, or XML such as SSML."""
+    """Whether a body of this media type is a single text: plain text, or XML such as SSML."""
     return media_type == "text/plain" or media_type.endswith(("/xml", "+xml"))
 
 
 def read_text(body: bytes) -> str:
-    """Decode a body that is one text.
+    """Decode a body that is a single text in UTF-8.
 
     Raises:
         UnreadableBodyError: the body is not UTF-8.

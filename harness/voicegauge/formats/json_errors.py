@@ -8,7 +8,7 @@ _ERROR_PATTERN = re.compile(r"JSON is malformed: (?P<reason>.*) \(byte (?P<offse
 
 
 def describe_json_error(error: Exception, json_bytes: bytes) -> str:
-    """Return the line and the reason for which bytes are not JSON: ":3: is not valid JSON: invalid character, ...".
+    """Return the line and the reason why bytes are not valid JSON: ":3: is not valid JSON: invalid character, ...".
 
     Args:
         error: the error that msgspec raised.

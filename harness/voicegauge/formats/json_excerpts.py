@@ -8,9 +8,9 @@ from typing import Any
 
 
 def quote_json(value: Any, max_characters: int, *, is_compact: bool = False) -> str:
-    """Return the first `max_characters` of a value's JSON text.
+    """Return the first `max_characters` characters of a value's JSON text.
 
-    Nothing marks the cut, so that a secret which is cut off can still be recognized at the end.
+    No ellipsis marks the cut, so that a secret that is cut off at the end can still be recognized.
 
     Args:
         value: a JSON value.

@@ -89,12 +89,12 @@ class Document:
         self.lines, self._parts = lines, parts or {}
 
     def with_data(self, data: dict[str, Any]) -> Document:
-        """Return a document with other `data`, in which each JSON pointer has the same position as in this document."""
+        """Return a document that has other `data`, but the same positions of JSON pointers as this one."""
         return Document(self.path, data, self.lines, self.sha256, self._parts)
 
     @property
     def is_composed(self) -> bool:
-        """Whether the document consists of several files."""
+        """Whether the document consists of parts from several files."""
         return bool(self._parts)
 
     def find_position(self, pointer: str) -> SourcePosition:
@@ -116,7 +116,7 @@ class Document:
         return ContractError(*self.find_position(pointer), f"{shown}{' '.join(reason.split())}")
 
     def find_containing_document(self, pointer: str) -> tuple[Document, str]:
-        """Return the document of one file that has the value at `pointer`, and the value's pointer in it."""
+        """Return the document of the single file that has the value at `pointer`, and the value's pointer in it."""
         rest = ""
         while pointer not in self.lines:
             if pointer in self._parts:

@@ -63,7 +63,7 @@ class RequestValues(Protocol):
 
 
 class _LocationBase:
-    """Base class of the locations, which are compared, hashed and printed in the form that contracts use."""
+    """Base class of locations, which are compared, hashed and printed as contracts write them."""
 
     __slots__ = ("_text",)
     _text: str
@@ -200,7 +200,8 @@ class EventLocation(_LocationBase):
 
 _IS_REQUEST_LOCATION_KEY = "is_in_request"
 RequestLocation = Annotated[Location, msgspec.Meta(extra={_IS_REQUEST_LOCATION_KEY: True})]
-"""The type of a location in a request, in the grammar of contracts, where a plain `Location` is one in a response."""
+"""Type of a record field whose value is a location in a request. In the grammar of contracts, a plain `Location` is in
+a response."""
 
 
 def is_request_location(type_hint: Any) -> bool:
@@ -249,7 +250,7 @@ def _read_header(headers: Mapping[str, Any], name: str) -> Any:
     return next((value for key, value in headers.items() if key.lower() == wanted), MISSING)
 
 
-def _split_pointer(pointer: str) -> tuple[str, ...] | None:
+def _split_json_pointer(pointer: str) -> tuple[str, ...] | None:
     """Return the keys of a JSON pointer; `None` if the pointer is not valid."""
     if not pointer.startswith("/") or _INVALID_ESCAPE_PATTERN.search(pointer):
         return None
@@ -266,7 +267,7 @@ def parse_location(text: str) -> Location:
     if text == "body":
         return Location("body")
     if text.startswith("body#"):
-        pointer_tokens = _split_pointer(text.removeprefix("body#"))
+        pointer_tokens = _split_json_pointer(text.removeprefix("body#"))
         if pointer_tokens is not None:
             return Location("body", pointer_tokens=pointer_tokens)
     kind, _, name = text.partition(".")
@@ -286,7 +287,7 @@ def parse_event_location(text: str) -> EventLocation:
     """
     if text in ("event", "data"):
         return EventLocation(cast('Literal["event", "data"]', text))
-    pointer_tokens = _split_pointer(text.removeprefix("data#")) if text.startswith("data#") else None
+    pointer_tokens = _split_json_pointer(text.removeprefix("data#")) if text.startswith("data#") else None
     if pointer_tokens is None:
         raise ValueError(f"{text!r} is not a valid location in an event: write event, data or data#/pointer")
     return EventLocation("data", pointer_tokens)

@@ -86,7 +86,7 @@ class MessageParser:
         return found
 
     def finish(self) -> list[Message]:
-        """Return no message: one that ends without an empty line is incomplete, as the standard specifies."""
+        """Return an empty list: a message without an empty line after it is incomplete, as the standard specifies."""
         return []
 
     def _check_size(self, added_bytes: int) -> None:

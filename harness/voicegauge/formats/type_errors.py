@@ -1,4 +1,4 @@
-"""Says in plain words why data does not fit a record; msgspec's messages name types of Python and its own."""
+"""Rewords why data does not fit a record, because msgspec's messages use names of Python types."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _PLAIN_WORDING_BY_PATTERN: tuple[tuple[str, Callable[[re.Match[str]], str]], ...
 
 
 def explain_type_error(reason: str) -> str:
-    """Return msgspec's `reason` in plain words; a reason that is not known stays as it is."""
+    """Return msgspec's `reason` in plain words. A reason of an unknown form is returned unchanged."""
     for pattern, reword in _PLAIN_WORDING_BY_PATTERN:
         found = re.fullmatch(pattern, reason)
         if found:

@@ -1,7 +1,7 @@
-"""Profiles: published lists of requirements by which any server that claims an API is judged.
+"""Judges servers by profiles: published lists of requirements for any server that claims to have an API.
 
 A profile is a folder of this package with `profile.yaml`, the requirements, and `openapi.yaml`, the contract from which
-its plan follows. Neither changes after its publication, so that a result can be compared with an earlier one.
+the cases are planned. Neither changes after its publication, so that a result can be compared with an earlier one.
 """
 
 from voicegauge.profiles.badge import render_profile_badge

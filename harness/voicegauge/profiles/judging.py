@@ -1,4 +1,4 @@
-"""Judges the requirements of a profile by the results of its planned cases."""
+"""Judges the requirements of a profile by the results of planned cases."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def judge_profile(
 
 
 class _ProfileJudge:
-    """The cases of one check, by which requirements are judged one by one."""
+    """Judges the requirements of a profile one by one, by the cases of one check."""
 
     def __init__(self, profile: Profile, cases: Sequence[CaseResult], claimed_capabilities: Collection[str]) -> None:
         self._profile, self._cases, self._claimed = profile, cases, claimed_capabilities
@@ -150,7 +150,7 @@ def _list_violations(case: CaseResult) -> dict[str, str]:
 def _explain_missing_verdict(case: CaseResult, requirement: Requirement) -> str | None:
     """Return why a case gives no verdict on a requirement; `None` if the requirement passed in the case.
 
-    Only for cases in which no rule of the requirement is broken.
+    It must be called only for cases that break no rule of the requirement.
     """
     missing = _find_broken_rules(case, requirement.prerequisite_rules)
     return _list_violations(case)[missing[0]] if missing else case.reason

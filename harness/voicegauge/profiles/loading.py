@@ -34,7 +34,7 @@ def load_profile(profile_id: str) -> Profile:
 
 
 def load_profile_contract(profile: Profile) -> Contract:
-    """Return the contract from which the plan of `profile` follows."""
+    """Return the contract from which the cases of `profile` are planned."""
     return load_contract(_PROFILES_FOLDER / profile.id / _CONTRACT_NAME)
 
 

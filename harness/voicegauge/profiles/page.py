@@ -30,7 +30,7 @@ _LABEL_BY_VERDICT: dict[RequirementVerdict, str] = {
 
 
 def render_profile_page(report: ProfileReport) -> str:
-    """Return a page that contains everything it needs, without JavaScript."""
+    """Return the result as an HTML page in one file, without JavaScript."""
     order = list(_LABEL_BY_VERDICT)
     sections = [
         (

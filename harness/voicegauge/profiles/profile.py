@@ -9,8 +9,8 @@ import msgspec
 from voicegauge.model import Record
 
 RequirementLevel = Literal["required", "optional", "not-scored"]
-"""`required` counts in the score; `optional` is judged, but counts only if the user says that the server has the
-capability; `not-scored` is not judged, for a stated reason."""
+"""`required`: counts in the score. `optional`: is judged, but counts only if the user says that the server has the
+capability. `not-scored`: is not judged, for a stated reason."""
 
 
 class ProfileDocument(Record, frozen=True, kw_only=True):
@@ -23,7 +23,7 @@ class ProfileDocument(Record, frozen=True, kw_only=True):
 
 
 class SourceDocumentReference(Record, frozen=True, kw_only=True):
-    """Where a public document states a requirement."""
+    """The public document, and the part of it, that states a requirement."""
 
     document: str
     """Name in `Profile.sources`."""
@@ -32,7 +32,7 @@ class SourceDocumentReference(Record, frozen=True, kw_only=True):
 
 
 class Capability(Record, frozen=True, kw_only=True):
-    """Something that a server need not have."""
+    """An optional ability of a server, such as streaming."""
 
     title: str
     rejected_case: str = msgspec.field(name="shown_by")
@@ -61,7 +61,8 @@ class Requirement(Record, frozen=True, kw_only=True):
     """Ids of rules that a case must follow to judge the requirement: a case in which one of them has a finding gives no
     verdict. The key in `profile.yaml` is `needs`."""
     judged_by: Literal["all", "any"] = "all"
-    """Whether all of the cases must have a verdict for the requirement to pass, or one is enough."""
+    """`all`: the requirement passes only if each of its cases has a verdict. `any`: one case with a verdict is enough.
+    """
 
 
 class Profile(Record, frozen=True, kw_only=True):

@@ -32,7 +32,7 @@ class RequirementResult(Record, frozen=True, kw_only=True):
     source_section: str
     """The part of the document that states the requirement, such as "POST /audio/speech, response 200"."""
     reason: str | None = None
-    """What failed, in the words of the finding; or why the requirement was not judged or is not scored."""
+    """The message of the finding if the requirement failed, or why it was not judged or is not scored."""
     rules: tuple[str, ...] = ()
     """Ids of the rules that failed."""
     cases: tuple[str, ...] = ()
@@ -85,4 +85,4 @@ class ProfileReport(Record, frozen=True, kw_only=True):
     score: ProfileScore
     requirements: tuple[RequirementResult, ...]
     check: CheckReport
-    """The whole result of the planned cases."""
+    """The report of the check whose cases judged the requirements."""

@@ -1,4 +1,4 @@
-"""Webhook receiver: a small server that accepts the callbacks of providers.
+"""A small HTTP server that receives webhook callbacks of providers.
 
 Checks, `voicegauge listen` and tests use the receiver. It responds to every accepted callback with an empty 200.
 Because a tunnel can make the receiver public, it accepts callbacks only at URLs that nobody can guess, never reveals

@@ -96,9 +96,9 @@ class Receiver:
     async def wait_for_callbacks(
         self, url: str, is_last_callback: Callable[[ReceivedCallback], bool], *, timeout_s: float
     ) -> list[ReceivedCallback]:
-        """Wait until `is_last_callback`, called once per callback, is true for one to `url`, or until the timeout.
+        """Wait for callbacks to `url` until one is the last, or until the timeout; return all of them in both cases.
 
-        Return the callbacks to `url` in both cases.
+        `is_last_callback` is called once with each callback.
         """
         examined = 0
         for _ in range(1 + math.ceil(timeout_s / POLL_INTERVAL_S)):

@@ -13,7 +13,8 @@ MAX_TOTAL_BYTES = 64 * 1024 * 1024
 MAX_CALLBACKS_PER_URL = 1000
 """Maximum number of callbacks to the URL of one request. A job of an hour that reports every five seconds sends 720."""
 MAX_BYTES_PER_URL = 4 * 1024 * 1024
-"""Maximum memory of the callbacks to the URL of one request, so that no sender can use up the space of others."""
+"""Maximum memory, in bytes, of the callbacks to the URL of one request, so that no sender can use up the memory of
+others."""
 _TOKEN_BYTES = 16
 _CALLBACK_BYTES = 1024
 _HEADER_BYTES = 200
@@ -65,7 +66,7 @@ class CallbackStore:
         return token
 
     def find_token(self, path: str) -> str | None:
-        """Return the token that is a segment of `path`; `None` if there is none."""
+        """Return the known token that is a segment of `path`; `None` if there is none."""
         return next((segment for segment in path.split("/") if segment in self._inboxes), None)
 
     def list_callbacks(self, token: str) -> list[ReceivedCallback]:

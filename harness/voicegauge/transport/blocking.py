@@ -1,4 +1,4 @@
-"""Runs calls that block, such as writes to disk, beside the event loop that times requests."""
+"""Runs blocking calls, such as writes to disk, in a thread, so that they do not delay the timing of requests."""
 
 from __future__ import annotations
 

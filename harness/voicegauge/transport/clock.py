@@ -1,4 +1,4 @@
-"""Clocks for waits: the real one, and a virtual one that does not wait."""
+"""Clocks with which code waits: the real one, and a virtual one whose waits take no time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Clock(Protocol):
     """A monotonic clock that can be waited on."""
 
     measures_exchange_times: bool
-    """Whether `Timing` is measured on this clock."""
+    """Whether the times in `Timing` are times of this clock."""
 
     def monotonic(self) -> float:
         """Return seconds since an arbitrary, fixed moment. The value never decreases."""
@@ -30,7 +30,7 @@ class RealClock:
     measures_exchange_times = True
 
     def monotonic(self) -> float:
-        """Return the seconds of `time.perf_counter`."""
+        """Return the time in seconds, as `time.perf_counter` does."""
         return time.perf_counter()
 
     async def sleep(self, seconds: float) -> None:

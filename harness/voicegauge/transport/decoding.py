@@ -62,7 +62,7 @@ def decode_body(
 
 
 class _UndecodableError(Exception):
-    """A body is not what the header says."""
+    """Raised if a body does not have the content encoding that its header names."""
 
 
 def _decode_brotli(body: bytes, max_bytes: int, host: str) -> bytes:
@@ -77,7 +77,7 @@ def _decode_brotli(body: bytes, max_bytes: int, host: str) -> bytes:
             if not piece and decompressor.can_accept_more_data():
                 raise _UndecodableError  # it ends early
             compressed = b""  # the decompressor has kept it
-            _write_piece(out, piece, max_bytes, host)
+            _append_piece(out, piece, max_bytes, host)
     except brotli.error as error:
         raise _UndecodableError from error
     return out.getvalue()
@@ -92,7 +92,7 @@ def _decode_zstd(body: bytes, max_bytes: int, host: str) -> bytes:
     try:
         with zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True) as reader:
             while piece := reader.read(_DECOMPRESSED_PIECE_BYTES):
-                _write_piece(out, piece, max_bytes, host)
+                _append_piece(out, piece, max_bytes, host)
     except zstandard.ZstdError as error:
         raise _UndecodableError from error
     return out.getvalue()
@@ -100,10 +100,11 @@ def _decode_zstd(body: bytes, max_bytes: int, host: str) -> bytes:
 
 _DECODER_BY_CODING: Mapping[str, Callable[[bytes, int, str], bytes]] = {"br": _decode_brotli, "zstd": _decode_zstd}
 FURTHER_CODINGS = tuple(_DECODER_BY_CODING)
-"""Encodings that other clients accept, which need the extra `compression`."""
+"""Content encodings that no request of voicegauge accepts, but that other clients accept. Decoding them needs the extra
+`compression`."""
 
 
-def _write_piece(out: io.BytesIO, piece: bytes, max_bytes: int, host: str) -> None:
+def _append_piece(out: io.BytesIO, piece: bytes, max_bytes: int, host: str) -> None:
     if out.tell() + len(piece) > max_bytes:
         raise OversizeError(f"{host}: the response decompresses to more than {max_bytes} bytes")
     out.write(piece)
@@ -111,25 +112,25 @@ def _write_piece(out: io.BytesIO, piece: bytes, max_bytes: int, host: str) -> No
 
 def _inflate(body: bytes, max_bytes: int, host: str) -> bytes:
     try:
-        return _inflate_members(body, _ANY_HEADER, max_bytes, host)
+        return _decompress_gzip_members(body, _ANY_HEADER, max_bytes, host)
     except zlib.error:
-        return _inflate_members(body, _RAW, max_bytes, host)
+        return _decompress_gzip_members(body, _RAW, max_bytes, host)
 
 
-def _inflate_members(body: bytes, window_bits: int, max_bytes: int, host: str) -> bytes:
+def _decompress_gzip_members(body: bytes, window_bits: int, max_bytes: int, host: str) -> bytes:
     """Decompress all members and return their concatenated contents."""
     out, end, members = io.BytesIO(), 0, 0
     while end < len(body):
         members += 1
         if members > MAX_GZIP_MEMBERS:
             raise zlib.error("has too many members")
-        for piece, read_up_to in _inflate_member(body, end, window_bits):
-            _write_piece(out, piece, max_bytes, host)
+        for piece, read_up_to in _decompress_gzip_member(body, end, window_bits):
+            _append_piece(out, piece, max_bytes, host)
             end = read_up_to
     return out.getvalue()
 
 
-def _inflate_member(body: bytes, start: int, window_bits: int) -> Iterator[tuple[bytes, int]]:
+def _decompress_gzip_member(body: bytes, start: int, window_bits: int) -> Iterator[tuple[bytes, int]]:
     """Yield pieces of the member at `start`, each with the offset in `body` up to which it was decompressed."""
     inflater, end = zlib.decompressobj(window_bits), start
     while not inflater.eof:

@@ -31,7 +31,7 @@ async def download(url: str, *, max_bytes: int) -> Response:
     requested = url
     async with Transport(timeouts=_TIMEOUTS, max_body_bytes=max_bytes) as transport:
         for _ in range(MAX_REDIRECTS + 1):
-            _check_url(url, is_redirect=url is not requested, was_secure=requested.startswith("https://"))
+            _require_allowed_url(url, is_redirect=url is not requested, was_secure=requested.startswith("https://"))
             request = Request(method="GET", url=url, headers=(("Accept", "*/*"), ("Accept-Encoding", "gzip")))
             response = (await transport.send(request, provider="", operation="")).response
             location = response.find_header("location")
@@ -39,12 +39,12 @@ async def download(url: str, *, max_bytes: int) -> Response:
                 url = urljoin(url, location)
                 continue
             if response.status != 200:
-                raise UsageError(f"{_shorten(url)}: the server responds with status {response.status}")
+                raise UsageError(f"{_remove_query(url)}: the server responds with status {response.status}")
             return response
-    raise UsageError(f"{_shorten(requested)}: more than {MAX_REDIRECTS} redirects")
+    raise UsageError(f"{_remove_query(requested)}: more than {MAX_REDIRECTS} redirects")
 
 
-def _check_url(url: str, *, is_redirect: bool, was_secure: bool) -> None:
+def _require_allowed_url(url: str, *, is_redirect: bool, was_secure: bool) -> None:
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -52,13 +52,13 @@ def _check_url(url: str, *, is_redirect: bool, was_secure: bool) -> None:
         host = ""
     source = "it is redirected to" if is_redirect else "the URL"
     if not host or parts.scheme not in ("http", "https"):
-        raise UsageError(f"{source} {_shorten(url)!r}, which is not an https URL")
+        raise UsageError(f"{source} {_remove_query(url)!r}, which is not an https URL")
     if parts.username is not None or parts.password is not None:
         raise UsageError(f"{source} of {host} has a user name or password: remove it")
     if parts.scheme == "http" and (was_secure or not is_loopback(host)):
-        raise UsageError(f"{source} {_shorten(url)!r} is not encrypted: use https")
+        raise UsageError(f"{source} {_remove_query(url)!r} is not encrypted: use https")
 
 
-def _shorten(url: str) -> str:
+def _remove_query(url: str) -> str:
     """Return the URL without its query, which may contain a key."""
     return url.partition("?")[0][:_MAX_SHOWN_CHARACTERS]

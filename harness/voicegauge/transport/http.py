@@ -53,7 +53,7 @@ class Timeouts(Record, frozen=True, kw_only=True):
 
 
 def limit_timeouts(max_total_s: float | None) -> Timeouts:
-    """Return the default time limits, but at most `max_total_s` seconds per exchange; `None` changes nothing."""
+    """Return the default time limits, with at most `max_total_s` seconds per exchange; `None` keeps the default."""
     return Timeouts() if max_total_s is None else Timeouts(total_s=min(max_total_s, Timeouts().total_s))
 
 
@@ -196,7 +196,7 @@ class Transport:
             message = f"{host}: {trace.phase}: not done after {total_s:.3g} s in total{trace.received_body_description}"
             raise TimedOutError(message, sent=trace.is_sent or self.in_process) from None
         except HTTPCORE_ERRORS as error:
-            raise to_transport_error(error, host, trace, self._timeouts) from error
+            raise build_transport_error(error, host, trace, self._timeouts) from error
         return Exchange(provider=provider, operation=operation, request=request, response=response, timing=timing)
 
     async def _wait_for_send_interval(self) -> None:
@@ -233,7 +233,7 @@ class Transport:
                 response, trace, host, detect_stream_end if _is_streamed_response(headers) else None
             )
         except (httpcore.ReadError, httpcore.RemoteProtocolError) as error:
-            message = str(to_transport_error(error, host, trace, self._timeouts))
+            message = str(build_transport_error(error, host, trace, self._timeouts))
             raise IncompleteResponseError(message, response.status, headers) from error
         finally:
             await response.aclose()
@@ -341,7 +341,7 @@ def _parse_url(url: str) -> httpx.URL:
     return parsed
 
 
-def to_transport_error(error: Exception, host: str, trace: ExchangeTrace, timeouts: Timeouts) -> TransportError:
+def build_transport_error(error: Exception, host: str, trace: ExchangeTrace, timeouts: Timeouts) -> TransportError:
     """Return the `TransportError` for an exception of httpcore.
 
     Its message is one line with the host and the phase, but without the URL, which may contain a key.

@@ -29,7 +29,7 @@ async def call_app(app: Any, request: Request, max_bytes: int) -> AsgiResponsePa
         UnreachableError: the application returns before its response is complete, or a header cannot be encoded.
         OversizeError: the response body exceeds `max_bytes`.
     """
-    url = _build_url_scope(request.url)
+    url = _build_url_scope_fields(request.url)
     response = _ResponseCollector(url.host, max_bytes)
     pieces = request.iterate_sent_pieces()
     next_piece: bytes | None = next(pieces)
@@ -77,8 +77,8 @@ def _encode_header(header: tuple[str, str]) -> tuple[bytes, bytes]:
     return header[0].lower().encode("latin-1"), header[1].encode("latin-1")
 
 
-class _UrlScope(NamedTuple):
-    """The parts of an ASGI scope that depend on the URL alone."""
+class _UrlScopeFields(NamedTuple):
+    """The fields of an ASGI scope that depend on the URL alone."""
 
     host: str
     host_header: bytes
@@ -86,7 +86,7 @@ class _UrlScope(NamedTuple):
 
 
 @functools.lru_cache(maxsize=256)
-def _build_url_scope(url: str) -> _UrlScope:
+def _build_url_scope_fields(url: str) -> _UrlScopeFields:
     """Parse a URL. The result is cached, because the requests of a run share a small number of URLs."""
     parsed = httpx.URL(url)
     scope = {
@@ -96,10 +96,10 @@ def _build_url_scope(url: str) -> _UrlScope:
         "query_string": parsed.query,
         "server": (parsed.host, parsed.port),
     }
-    return _UrlScope(parsed.host, parsed.netloc, scope)
+    return _UrlScopeFields(parsed.host, parsed.netloc, scope)
 
 
-def _build_scope(request: Request, url: _UrlScope) -> dict[str, Any]:
+def _build_scope(request: Request, url: _UrlScopeFields) -> dict[str, Any]:
     try:
         headers = list(map(_encode_header, request.headers))
     except UnicodeEncodeError as error:

@@ -1,8 +1,8 @@
 """Network streams for httpcore that note when each byte is sent and received.
 
-httpcore notices a response only when the task of the request runs, which is late by the work of all other tasks that
-are ready: milliseconds with a dozen requests in flight. These streams note the time in the callbacks of the event loop,
-which handle all sockets before any task runs.
+httpcore notices a response only when the task of the request runs. If other tasks are ready, that is late: by
+milliseconds with a dozen requests in flight. These streams note the time in the callbacks of the event loop, which
+handle all sockets before any task runs.
 """
 
 # ruff: noqa: ASYNC109 - httpcore passes time limits to its streams
@@ -35,7 +35,7 @@ AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
 
 
 class NetworkObserver(Protocol):
-    """Notes what the connection of a request does. All times are those of `time.perf_counter`."""
+    """Is notified of what the connection of a request does. All times are those of `time.perf_counter`."""
 
     def note_name_resolution(self, started_s: float, ended_s: float) -> None:
         """Note that a host name was resolved."""
@@ -105,7 +105,7 @@ class _ReceivedBytes(NamedTuple):
 
 
 class _StreamProtocol(asyncio.Protocol):
-    """Buffers what arrives, with its time."""
+    """An asyncio protocol that buffers received bytes, each chunk with the time at which it arrived."""
 
     def __init__(self) -> None:
         self.received: deque[_ReceivedBytes] = deque()

@@ -26,7 +26,7 @@ HTTPCORE_ERRORS = (
     httpcore.UnsupportedProtocol,
     ssl.SSLError,
 )
-"""The exceptions of a request that fails."""
+"""The exceptions that httpcore raises if a request fails."""
 
 
 def open_pool(

@@ -1,7 +1,7 @@
-"""Connections that pass bodies on as they arrive, in the place of httpcore's pool.
+"""A connection pool that can replace httpcore's, and that passes bodies on as they arrive.
 
-They speak HTTP/1.1 without anything in between, and take a tenth of the CPU time of httpcore's connections, which was
-most of what a proxy added to each request.
+Its connections speak HTTP/1.1 and take a tenth of the CPU time of httpcore's connections, which was most of what a
+proxy added to each request.
 """
 
 from __future__ import annotations
@@ -27,11 +27,7 @@ Server = tuple[bytes, bytes, int]
 
 
 class RawPool:
-    """Open connections by the server to which they lead.
-
-    A request is sent twice only if its method is safe (RFC 9110, section 9.2.1), and the server closed a connection
-    that it had kept open, without a byte of a response.
-    """
+    """A pool of open connections, by the server to which they lead."""
 
     def __init__(self, ssl_context: ssl.SSLContext) -> None:
         """Prepare without opening connections."""
@@ -79,7 +75,7 @@ class RawPool:
         return None
 
     async def return_connection(self, connection: _RawConnection) -> None:
-        """Keep a connection for the next request, or close it."""
+        """Keep an idle connection for the next request, or close it if it cannot be reused."""
         if connection.is_usable:
             self._idle[connection.server].append(connection)
         else:

@@ -6,16 +6,16 @@ import httpcore
 import httptools
 
 RawHeaders = list[tuple[bytes, bytes]]
-"""Names and values of headers as they are on the connection."""
+"""Names and values of headers, unchanged as they were received."""
 MAX_HEAD_BYTES = 100 * 2**10
-"""Maximum size of a status line with its headers, and of what follows the last part of a body."""
+"""Maximum size of a status line with its headers, and of the trailer after a chunked body."""
 
 
 class ResponseParser:
-    """What has arrived of the response to one request. Its errors are those of httpcore."""
+    """Parses the response to one request while it arrives. Raises the same errors as httpcore."""
 
     def __init__(self, method: bytes) -> None:
-        """Wait for the response to a request with `method`."""
+        """Prepare to parse the response to a request with `method`."""
         self._has_body = method != b"HEAD"
         self._parser = httptools.HttpResponseParser(self)
         # A body in chunks may have a length as well, which does not count then (RFC 9112, section 6.3).
@@ -31,7 +31,7 @@ class ResponseParser:
         """Whether another request can be sent on the connection."""
 
     def feed(self, data: bytes) -> None:
-        """Take bytes that arrived; no bytes are the end of the connection.
+        """Parse bytes that arrived; empty bytes mean that the connection has ended.
 
         Raises:
             httpcore.RemoteProtocolError: they are not valid HTTP. What came before them in `data` counts: if there is
@@ -40,24 +40,24 @@ class ResponseParser:
         if self._error is not None:
             raise self._error
         if not data:
-            self._end()
+            self._handle_connection_end()
             return
         self._bytes_without_part += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self._refuse(f"the response is not valid HTTP: {error}")
+            self._reject_response(f"the response is not valid HTTP: {error}")
         except httptools.HttpParserUpgrade:
-            self._refuse("the server switched to another protocol, which was not requested")
+            self._reject_response("the server switched to another protocol, which was not requested")
         if self._bytes_without_part > MAX_HEAD_BYTES:
-            self._refuse("the headers are too large")
+            self._reject_response("the headers are too large")
 
     def take_body_parts(self) -> list[bytes]:
-        """Return the parts of the body that arrived since the last call."""
+        """Return the parts of the body that were parsed since the last call."""
         parts, self._parts = self._parts, []
         return parts
 
-    def _end(self) -> None:
+    def _handle_connection_end(self) -> None:
         if not self.status:
             raise httpcore.RemoteProtocolError("the server closed the connection without a response")
         has_end = any(
@@ -68,7 +68,7 @@ class ResponseParser:
             raise httpcore.RemoteProtocolError("the server closed the connection before the end of the body")
         self.is_complete = True
 
-    def _refuse(self, reason: str) -> None:
+    def _reject_response(self, reason: str) -> None:
         self.keeps_connection = False
         if self.is_complete:
             return
@@ -77,17 +77,17 @@ class ResponseParser:
             raise self._error
 
     def on_message_begin(self) -> None:
-        """Begin a message, for the parser."""
+        """Note the start of a message. The parser calls this method."""
         if self.is_complete:
             self.keeps_connection = False  # the server sends what nobody requested
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Store one header; the parser calls this for each."""
+        """Store a header. The parser calls this method for each header."""
         if not self.status:  # later ones follow the body
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Take the end of the headers, for the parser."""
+        """Note the end of the headers. The parser calls this method."""
         if self.is_complete:
             return
         status = self._parser.get_status_code()
@@ -100,7 +100,7 @@ class ResponseParser:
             self.on_message_complete()
 
     def on_body(self, part: bytes) -> None:
-        """Take a part of the body, for the parser."""
+        """Store a part of the body. The parser calls this method."""
         if self.is_complete:
             self.keeps_connection = False
             return
@@ -108,7 +108,7 @@ class ResponseParser:
         self._bytes_without_part = 0
 
     def on_message_complete(self) -> None:
-        """Take the end of the message, for the parser."""
+        """Note the end of the message. The parser calls this method."""
         if self.status and not self.is_complete:
             self.is_complete = True
             self.keeps_connection = self._parser.should_keep_alive()

@@ -11,7 +11,7 @@ import httpcore
 
 from voicegauge.errors import UnreachableError
 from voicegauge.model import Timing
-from voicegauge.transport.http import Timeouts, create_ssl_context, find_proxy, get_http_version, to_transport_error
+from voicegauge.transport.http import Timeouts, build_transport_error, create_ssl_context, find_proxy, get_http_version
 from voicegauge.transport.network import NETWORK_OBSERVER
 from voicegauge.transport.pools import HTTPCORE_ERRORS, describe_httpcore_error, open_pool
 from voicegauge.transport.raw_connection import RawPool
@@ -19,7 +19,8 @@ from voicegauge.transport.raw_response import RawHeaders
 from voicegauge.transport.timing import ExchangeTrace
 
 STREAMING_TIMEOUTS = Timeouts(connect_s=30.0, write_s=300.0, read_s=3600.0)
-"""Limits of passed-on requests. They are long, because the client has its own and closes its connection."""
+"""Time limits of forwarded requests. They are long, because the client has limits of its own and closes its connection.
+"""
 
 MAX_CONNECTIONS = 1000
 """Maximum number of open connections through a proxy of the environment, which is that of the local server."""
@@ -35,7 +36,7 @@ class StreamedRequest(NamedTuple):
     """Path and query, which are sent as they are."""
     headers: RawHeaders
     body: AsyncIterator[bytes] | None
-    """The parts of the body; `None` without a body. Headers have its length, or "Transfer-Encoding: chunked"."""
+    """The parts of the body; `None` without a body. The headers state its length, or "Transfer-Encoding: chunked"."""
 
 
 class StreamedResponse:
@@ -58,7 +59,7 @@ class StreamedResponse:
                 self._trace.record_chunk(len(part))
                 yield part
         except HTTPCORE_ERRORS as error:
-            raise to_transport_error(error, self._host, self._trace, STREAMING_TIMEOUTS) from error
+            raise build_transport_error(error, self._host, self._trace, STREAMING_TIMEOUTS) from error
 
     def build_timing(self) -> Timing | None:
         """Return the timing of the exchange, in which the body ends with what arrived last."""
@@ -105,7 +106,7 @@ class StreamingTransport:
         try:
             response = await self._find_or_open_pool(request.origin).handle_async_request(outgoing)
         except HTTPCORE_ERRORS as error:
-            raise to_transport_error(error, host, trace, STREAMING_TIMEOUTS) from error
+            raise build_transport_error(error, host, trace, STREAMING_TIMEOUTS) from error
         try:
             yield StreamedResponse(response, trace, host)
         finally:

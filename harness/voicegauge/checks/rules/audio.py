@@ -49,7 +49,7 @@ def _check_audio_missing(speech_delivery: SpeechDelivery) -> Iterator[Violation]
 
 
 def _is_audio_instead_of_stream(speech_delivery: SpeechDelivery) -> bool:
-    """Whether the response is not the stream that a request field selects, which response-kind-ignored reports."""
+    """Whether audio came although the request selects a stream, which the rule response-kind-ignored reports."""
     submit, audio = speech_delivery.submit, speech_delivery.target.response.audio
     kinds = {variant.delivered for variant in speech_delivery.operation.response_audio_variants}
     is_stream_selected = audio is not None and audio.delivered == "stream" and len(kinds) > 1
@@ -179,7 +179,7 @@ def _find_cause(speech_delivery: SpeechDelivery) -> str | None:
 
 
 def _is_declared_raw(speech_delivery: SpeechDelivery) -> bool:
-    """Whether the response says that the audio consists of raw samples, which only its Content-Type can show."""
+    """Whether the Content-Type of the response says that the audio consists of raw samples."""
     from voicegauge.speech.audio import find_container_of_media_type
 
     return bool(speech_delivery.delivery.audio) and (

@@ -1,4 +1,4 @@
-"""The rules about charges: a provider charges the documented price, and no more usage than it documents."""
+"""Rules about charges: a provider charges the documented price, and no more usage than the documented bound."""
 
 from __future__ import annotations
 
@@ -125,9 +125,9 @@ def _is_free_call(call: Call) -> bool:
 
 
 def _iterate_documented_amounts(submit: Call, target: Target) -> Iterator[tuple[str, float, float]]:
-    """Yield each right amount as (JSON pointer to the price, exact amount, amount rounded up).
+    """Yield each correct charge: the JSON pointer to its price, the exact amount, and the amount rounded up.
 
-    Providers round up to a whole credit or cent. There is one amount for the text as it was sent, and another one for
+    Providers round up to a whole credit or cent. There is one charge for the text as it was sent, and another one for
     the text without the parts that the contract's template adds.
     """
     price, pointer = target.pricing, _build_pricing_pointer(target)
@@ -154,7 +154,7 @@ def _iterate_documented_amounts(submit: Call, target: Target) -> Iterator[tuple[
 
 def _compute_documented_price(target: Target, price: PriceSpec, characters: int) -> float | None:
     """Return the documented price for a number of characters, in the provider's currency."""
-    if not price.depends_on_text_alone:
+    if not price.depends_only_on_text:
         return None  # tokens and seconds are not known from the request
     priced = replace(target, target_spec=msgspec.structs.replace(target.target_spec, pricing=price))
     quoted = quote_price(priced, characters)

@@ -17,11 +17,11 @@ from voicegauge.formats import Location, escape_pointer_token
 from voicegauge.model import Severity
 
 MAX_UNIX_S = 1e11
-"""Largest Unix time that is read as seconds. Larger ones are read as milliseconds. This value is in the year 5138 if
-read as seconds, and in 1973 if read as milliseconds."""
+"""Largest Unix time that is read as seconds; larger numbers are read as milliseconds. As seconds, this value is in the
+year 5138, as milliseconds, in 1973."""
 CLOCK_SLACK_S = 1.0
-"""Tolerance in seconds for timestamps. They may be rounded up or down to whole seconds, so equal times can differ by up
-to a second."""
+"""Tolerance in seconds when timestamps are compared. They may be rounded to whole seconds, so the timestamps of one
+moment can differ by up to a second."""
 
 
 def _find_reporting_operation(call: Call) -> Operation:

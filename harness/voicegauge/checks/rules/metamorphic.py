@@ -1,6 +1,6 @@
-"""Metamorphic rules: how the audio must change if one parameter of the request is changed.
+"""Rules that compare two deliveries whose requests differ in one parameter: how the audio must differ then.
 
-These rules need no reference for right audio. Synthesis is not deterministic in general, so no rule requires equal
+Such metamorphic rules need no reference audio. Synthesis is not deterministic in general, so no rule requires equal
 audio, unless a document promises it. Durations are compared with wide bounds: repeated syntheses of one text by a
 neural voice differ in duration by a few percent, and rarely by a fifth. The difference between an ignored parameter and
 a working one is much larger.
@@ -34,7 +34,8 @@ less; two syntheses with different random numbers are not correlated."""
 SEED_DURATION_TOLERANCE_S = 0.05
 """Tolerance in seconds for the durations of audio from the same seed, because encoders may pad by a frame."""
 MIN_REPEATED_TEXT_DURATION_RATIO = 1.3
-"""Smallest ratio of the duration of a text sent twice to the duration of the text. It is about 2 if all is spoken."""
+"""Smallest ratio of the duration of a text that contains another text twice to the duration of that text. The ratio is
+about 2 if all is spoken."""
 MIN_AUDIBLE_S = 0.5
 """Shortest audible speech, in seconds, whose duration is compared. In shorter speech, edges and pauses dominate."""
 

@@ -1,4 +1,4 @@
-"""Rules about one exchange: status, headers and body must be as the contract documents."""
+"""Rules about one exchange: its status, headers and body must be as the contract documents them."""
 
 from __future__ import annotations
 

@@ -9,7 +9,8 @@ from voicegauge.checks.registry import Violation, register_rule
 from voicegauge.checks.subjects import SpeechDelivery, TimestampLists, read_timestamps
 
 TIMESTAMP_TOLERANCE_S = 0.1
-"""Seconds by which speech may end after its audio: encoders trim up to two frames of 1152 samples."""
+"""Number of seconds by which the last timestamp may be after the end of the audio, because encoders trim up to two
+frames of 1152 samples."""
 _TIMESTAMP_RULE_BASIS = (
     "x-speech.response.audio.timestamps, x-speech.targets.*.audio.timestamps, x-stream.audio.timestamps"
 )

@@ -1,4 +1,4 @@
-"""Defines what rules are applied to: calls, jobs, deliveries, webhooks, audio inputs, resources and recordings."""
+"""Defines the subjects that rules judge: calls, jobs, deliveries, webhooks, audio inputs, resources and recordings."""
 
 from voicegauge.checks.subjects.audio_input_call import AudioInputCall
 from voicegauge.checks.subjects.base import CheckSubject

@@ -43,7 +43,7 @@ class AudioInputCall(Call):
         return tuple(_decode_audio(data) for data in self.response_files)
 
     def read_input(self, field_name: AudioInputField) -> Any:
-        """Return the provider-neutral value of an input of the request; `None` if the request leaves it out."""
+        """Return the provider-neutral value of a field of the request; `None` if the request omits the field."""
         mapping = self.audio_input_target.audio_input.request.get(field_name)
         value = self.read_request(mapping.at) if mapping is not None else MISSING
         if mapping is None or value is MISSING:
@@ -52,7 +52,7 @@ class AudioInputCall(Call):
 
     @property
     def description_pointer(self) -> str:
-        """JSON pointer to the description of the operation's inputs and results."""
+        """JSON pointer to the `x-transcription` or `x-conversion` of the operation."""
         key = "x-conversion" if self.audio_input_target.conversion else "x-transcription"
         return f"{self.operation.pointer}/{key}"
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class CheckSubject:
-    """Something that rules are applied to, with the parts that every finding names.
+    """Base class of everything that rules judge, with what every finding names.
 
     Subjects are views: they read exchanges as the contract describes them, and never raise an error because of what a
     provider sent.
@@ -30,7 +30,7 @@ class CheckSubject:
 
         @property
         def target(self) -> Target | None:
-            """The requested model or mode, if it is known."""
+            """The requested model or mode of the provider; `None` if it is not known."""
 
     @property
     def contract(self) -> Contract:
@@ -39,7 +39,7 @@ class CheckSubject:
 
     @property
     def dispute_pointers(self) -> tuple[str, ...]:
-        """JSON pointers into the contract at which a dispute about this subject can be documented."""
+        """JSON pointers to the parts of the contract at which a dispute about this subject can be recorded."""
         return ()
 
     @property

@@ -203,7 +203,7 @@ class _RequestValues:
 
 @dataclass(frozen=True, eq=False)
 class CallSubject(CheckSubject):
-    """A subject about one call. Its operation, target, exchange and dispute scopes are those of the call."""
+    """A subject about one call, from which it has its operation, target, exchange and dispute pointers."""
 
     call: Call
 
@@ -224,7 +224,7 @@ class CallSubject(CheckSubject):
 
     @property
     def dispute_pointers(self) -> tuple[str, ...]:
-        """JSON pointers that are the dispute scopes of the call."""
+        """The dispute pointers of the call."""
         return self.call.dispute_pointers
 
     @property

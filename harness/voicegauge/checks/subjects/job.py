@@ -21,7 +21,7 @@ class JobHistory(CheckSubject):
     is_timed_out: bool = False
     """Whether no terminal state was seen within the time that the contract allows."""
     observations: tuple[StateObservation, ...] = ()
-    """The states with the times at which they were seen; empty if times were not measured."""
+    """The observed states with the times at which polls observed them; empty if times were not measured."""
     polls_before_cancel: int | None = None
     """Number of polls before the cancellation was accepted; `None` if the job was not cancelled."""
 
@@ -48,5 +48,5 @@ class JobHistory(CheckSubject):
 
     @property
     def dispute_pointers(self) -> tuple[str, ...]:
-        """JSON pointers to the description of the job, and the dispute scopes of the submit."""
+        """The pointer to the `x-job`, and the dispute pointers of the submit."""
         return (f"{self.status_operation.pointer}/x-job", *self.submit.dispute_pointers)

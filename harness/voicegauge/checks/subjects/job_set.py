@@ -12,7 +12,7 @@ from voicegauge.model import Exchange
 
 @dataclass(frozen=True, eq=False)
 class JobSet(CheckSubject):
-    """Jobs of one account that were in progress at the same time, each with what was seen of it so far."""
+    """Jobs of one account that were in progress at the same time, each with the exchanges about it so far."""
 
     jobs: tuple[JobHistory, ...]
     latest_job: JobHistory
@@ -35,5 +35,5 @@ class JobSet(CheckSubject):
 
     @property
     def dispute_pointers(self) -> tuple[str, ...]:
-        """JSON pointers that are the dispute scopes of the latest job."""
+        """The dispute pointers of the latest job."""
         return self.latest_job.dispute_pointers

@@ -39,7 +39,7 @@ class CaseOutcome(CallSubject):
 
     @property
     def dispute_pointers(self) -> tuple[str, ...]:
-        """JSON pointers that are the dispute scopes of the call, and to the statement that the case tests."""
+        """The dispute pointers of the call, and the pointer to the statement that the case tests."""
         return (self.expected.contract_pointer, *super().dispute_pointers)
 
     @property

@@ -44,5 +44,5 @@ class ResourceStep(CallSubject):
 
     @property
     def dispute_pointers(self) -> tuple[str, ...]:
-        """JSON pointers that are the dispute scopes of the call, and the pointer to the resource."""
+        """The dispute pointers of the call, and the pointer to the `x-resource`."""
         return (*super().dispute_pointers, f"{self.creating_operation.pointer}/x-resource")

@@ -51,5 +51,5 @@ class ResponsePair(CheckSubject):
 
     @property
     def dispute_pointers(self) -> tuple[str, ...]:
-        """JSON pointers that are the dispute scopes of the second delivery."""
+        """The dispute pointers of the second delivery."""
         return self.changed_delivery.dispute_pointers

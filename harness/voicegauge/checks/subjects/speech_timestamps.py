@@ -25,17 +25,17 @@ class TimestampLists(NamedTuple):
     @property
     def starts_s(self) -> list[float]:
         """The starts that are numbers, in seconds."""
-        return self._to_seconds(self.starts)
+        return self._convert_to_seconds(self.starts)
 
     @property
     def ends_s(self) -> list[float]:
         """The ends that are numbers, in seconds."""
         if not self.timestamps_spec.ends_are_durations:
-            return self._to_seconds(self.ends)
+            return self._convert_to_seconds(self.ends)
         starts_and_durations = zip(self.starts, self.ends, strict=False)
-        return [sum(pair) for pair in map(self._to_seconds, starts_and_durations) if len(pair) == 2]
+        return [sum(pair) for pair in map(self._convert_to_seconds, starts_and_durations) if len(pair) == 2]
 
-    def _to_seconds(self, values: Iterable[Any]) -> list[float]:
+    def _convert_to_seconds(self, values: Iterable[Any]) -> list[float]:
         scale = 1000 if self.timestamps_spec.time_unit == "ms" else 1
         return [value / scale for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
 

@@ -28,7 +28,7 @@ from voicegauge.formats import Location
 from voicegauge.model import Exchange, ReceivedCallback, Response
 
 JobPhase = Literal["success", "failure", "going"]
-"""The phase that a job state belongs to: how the job ended, or `going` if it has not ended."""
+"""Whether a job state means that the job is still `going`, or how it ended."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Callback(CheckSubject):
     """One request of a provider to a webhook URL, with its documented body."""
 
     documented_body: MediaType
-    """The documented body."""
+    """The body of the callback as the contract documents it."""
     exchange: Exchange
     operation: Operation
     """An operation whose requests cause the callback. For a webhook that belongs to no operation, any operation of the
@@ -100,7 +100,7 @@ class RequestCallbacks(CheckSubject):
 
     @functools.cached_property
     def documented_body(self) -> MediaType:
-        """The documented body."""
+        """The body of the callbacks as the contract documents it."""
         return find_callback_body(self.operation)
 
     @functools.cached_property
@@ -192,7 +192,7 @@ class RequestCallbacks(CheckSubject):
 
     @property
     def final_state(self) -> tuple[str, JobPhase] | None:
-        """The final state and its phase, as the response to the submit or a poll reported it; `None` if not seen."""
+        """The terminal state that the submit or a poll reported, with its phase; `None` if none was reported."""
         if find_status_operation(self.operation) is None:
             return ("success", "success") if self.submit is not None and self.submit.is_accepted else None
         return next(((state, phase) for _, state, phase in self.iterate_polled_states() if phase != "going"), None)

@@ -144,7 +144,7 @@ class _AudioDownload:
         raise _build_protocol_failure(f"the URL of the audio redirects more than {MAX_REDIRECTS} times")
 
     def _find_operation_id(self, url: str) -> str:
-        """Return the documented download if `url` has its path. A provider may name any other URL as well."""
+        """Return the id of the documented download if `url` has its path, else `DOWNLOAD_OPERATION`."""
         operation = self._download_operation
         is_documented = operation is not None and operation.match_path_end(urlsplit(url).path) is not None
         return operation.id if operation is not None and is_documented else DOWNLOAD_OPERATION

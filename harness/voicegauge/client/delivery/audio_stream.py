@@ -1,4 +1,4 @@
-"""Joins the audio in the events of a streamed response."""
+"""Joins the audio of the events of a streamed response to one file."""
 
 from __future__ import annotations
 

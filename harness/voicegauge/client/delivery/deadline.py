@@ -12,7 +12,7 @@ retries and a download."""
 
 
 class Deadline:
-    """The moment at which a delivery ends, on the clock of its client. No request is sent after that moment."""
+    """The time at which a delivery must end, on the clock of its client. No request is sent later."""
 
     def __init__(self, connection: ProviderConnection, *, max_job_s: float = 0.0) -> None:
         """Start the time limit.

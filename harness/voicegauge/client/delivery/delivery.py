@@ -29,7 +29,8 @@ MAX_CANCEL_S = 5.0
 
 
 _WHOLE_BODY_AUDIO = ResponseAudio(at=Location("body"), delivered="bytes")
-"""Audio in the response to a submit. Some providers return cached or short audio at once, instead of a job."""
+"""How audio is read from the response to a submit that is itself audio: some providers return cached or short audio at
+once, instead of a job."""
 
 
 class ReceivedTranscript(NamedTuple):
@@ -88,7 +89,7 @@ class DeliveryTask:
         self._first_sent_ms: float | None = None
 
     async def submit_and_deliver(self, request: Request, idempotency_key: str | None = None) -> Delivery:
-        """Submit `request`, which has the given idempotency key if any, and return its delivery."""
+        """Send `request`, with its idempotency key if it has one, and return its delivery."""
         return await self._run_steps_to_delivery(self._submit_and_fetch(request, idempotency_key))
 
     async def resume_job(self, job_id: str) -> Delivery:
@@ -194,7 +195,7 @@ class DeliveryTask:
             raise
 
     def _record_first_send_time(self, called_ms: float, timing: Timing | None = None) -> None:
-        """Note when the first attempt was sent; without a response, this is when it was called."""
+        """Note when the first attempt was sent. Without a response, that is the time at which sending was called."""
         if self._first_sent_ms is None:
             opening_ms = timing.before_send_ms if timing is not None else 0.0
             self._first_sent_ms = (called_ms if timing is None else timing.started_ms) + opening_ms
@@ -295,7 +296,7 @@ class DeliveryTask:
 
     @property
     def _last_exchange_index(self) -> int:
-        """Index of the last exchange."""
+        """Index of the last exchange, counted from 0."""
         return self._log.last_index
 
     def _build_interrupted_delivery(self) -> Delivery:

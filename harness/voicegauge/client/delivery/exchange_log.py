@@ -32,7 +32,7 @@ class ExchangeLog:
 
     @property
     def last_index(self) -> int:
-        """Index of the last exchange."""
+        """Index of the last exchange, counted from 0."""
         return len(self.exchanges) - 1
 
     async def send(self, request: Request, operation_id: str, ip_address: str | None = None) -> ParsedExchange:
@@ -91,7 +91,7 @@ class ExchangeLog:
         await self.connection.clock.sleep(seconds)
 
     def is_temporary_status(self, status: int) -> bool:
-        """Whether a later attempt may get another status.
+        """Whether a request with this status may get another status if it is sent again later.
 
         408, 425 and 429 ask for a later attempt (RFC 9110, section 15.5.9; RFC 8470; RFC 6585), as do server errors
         except 501, because a method that is not implemented stays so (RFC 9110, section 15.6.2).

@@ -1,4 +1,4 @@
-"""Tracks one job while it is polled: its id, the states seen, and whether the job has ended."""
+"""Tracks one job while it is polled: its id, its reported states, and whether it has ended."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_STATE_CHARACTERS = 100
 
 
 class JobTracker:
-    """Follows one job with the status operation of the job's target."""
+    """Keeps what is known about one job, and builds the requests about it."""
 
     def __init__(
         self, connection: ProviderConnection, target: BaseTarget, status_operation: Operation, settlement: Settlement
@@ -42,17 +42,17 @@ class JobTracker:
 
     @property
     def last_state(self) -> str | None:
-        """The state seen last."""
+        """The state that was reported last; `None` if none was."""
         return self._observations[-1].state if self._observations else None
 
     @property
     def undocumented_state(self) -> str | None:
-        """The state observed last, if the contract does not name it."""
+        """The state that was reported last if the contract does not name it, else `None`."""
         return None if self.last_state is None or self.last_state in self.job_spec.states else self.last_state
 
     @property
     def can_be_resumed(self) -> bool:
-        """Whether the id alone is enough to poll the job.
+        """Whether a later command can poll the job by its id alone.
 
         A URL from a response is not saved, because it may contain a token.
         """
@@ -62,13 +62,13 @@ class JobTracker:
             return False
 
     def build_job_record(self) -> Job | None:
-        """Return what was seen of the job; `None` if nothing was seen."""
+        """Return the id and the reported states of the job; `None` if there is neither."""
         if self.id is None and not self._observations:
             return None
         return Job(id=self.id, status_operation=self.status_operation.id, observations=tuple(self._observations))
 
     def read_job_id(self, submit_exchange: ParsedExchange) -> None:
-        """Take the job id from the response to the submit, if it has a usable one.
+        """Read the job id from the response to the submit, if it has a usable one.
 
         An id that contains the key is not usable: it would be saved, so that the job can be resumed.
         """

@@ -1,4 +1,4 @@
-"""Takes the parameters of a follow-up request (status, result, cancellation) from a response.
+"""Reads the parameters of a follow-up request (status, result, cancellation) from a response.
 
 The links in the contract document which value of the response is used for which parameter.
 """

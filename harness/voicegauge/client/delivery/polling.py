@@ -11,9 +11,11 @@ from voicegauge.errors import TransportError
 from voicegauge.model import Failure, Request
 
 MAX_FAILED_POLLS = 5
-"""Number of consecutive polls that may fail. A charged job is not given up because of a short network outage."""
+"""Number of consecutive polls that may fail. A job that costs money is not given up because of a short network outage.
+"""
 MIN_TIME_FOR_POLL_S = 0.2
-"""Lower bound for a requested wait in seconds. `Retry-After: 0` must not turn polling into a flood of requests."""
+"""Shortest wait, in seconds, that `Retry-After` can request: `Retry-After: 0` must not turn polling into a flood of
+requests."""
 
 
 class JobPoller:

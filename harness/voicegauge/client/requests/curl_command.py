@@ -69,7 +69,7 @@ def build_curl_command(
     default_key: str | None = None,
     save_file: SaveFile = save_file_in_cache,
 ) -> str | None:
-    """Return the shell command that sends `request` again; `None` if no command can.
+    """Return the shell command that sends `request` again; `None` if no curl command can.
 
     Args:
         request: the request as it was sent.
@@ -161,7 +161,7 @@ def _quote_for_shell(text: str, replacements: Collection[str]) -> str:
 
 
 class _KeyReplacer:
-    """Replaces the key, and what is sent along with it, by environment variables, or masks them."""
+    """Replaces the key, and other credentials that are sent with it, by environment variables, or masks them."""
 
     def __init__(self, contract: Contract, key: str | None, write_variable: Callable[[str], str]) -> None:
         self._main_variable = contract.provider.key_env

@@ -128,7 +128,7 @@ class RequestBuilder:
         query = [
             (name, _format_parameter_value(item))
             for name, value in request_parts.query.items()
-            for item in _to_list(value)
+            for item in _convert_to_list(value)
         ]
         target = url or self.build_url(operation, request_parts.path)
         if key is not None and parse_origin(target) in self.origins:
@@ -140,13 +140,13 @@ class RequestBuilder:
                 else:
                     _replace_headers(headers, {credential.name: credential.value})
         if query:
-            target += ("&" if "?" in target else "?") + _urlencode(query)
+            target += ("&" if "?" in target else "?") + _encode_query(query)
         return Request(
             method=operation.method, url=target, headers=_require_valid_headers(headers), body=body, padding=padding
         )
 
 
-def _to_list(value: Any) -> list[Any]:
+def _convert_to_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
@@ -159,7 +159,7 @@ def _format_parameter_value(value: Any) -> str:
     return str(value)
 
 
-def _urlencode(query_pairs: list[tuple[str, str]]) -> str:
+def _encode_query(query_pairs: list[tuple[str, str]]) -> str:
     try:
         return urlencode(query_pairs, quote_via=quote)
     except UnicodeEncodeError as error:

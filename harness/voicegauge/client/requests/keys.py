@@ -17,7 +17,7 @@ from voicegauge.errors import MissingKeyError, UsageError
 from voicegauge.model import Request
 
 COMPUTED_CREDENTIAL = "computed-when-sent"
-"""Beginning of the text that stands for an access token or a signature until the request is sent."""
+"""Beginning of the placeholder for an access token or a signature, which replace it when the request is sent."""
 AWS_SCHEME = "AWS4-HMAC-SHA256"
 
 
@@ -74,7 +74,7 @@ def read_values_by_variable(contract: Contract, key: str) -> dict[str, str]:
 
 
 def replace_key(key: str | None, new_key: str) -> str:
-    """Return `new_key` with what is sent along with `key`."""
+    """Return `new_key` with the other values that are sent along with `key`, such as a user id."""
     return ClientKey(new_key, key.values_by_variable) if isinstance(key, ClientKey) else new_key
 
 
@@ -90,7 +90,7 @@ class Credential(NamedTuple):
 def build_credentials(operation: Operation, key: str) -> tuple[Credential, ...]:
     """Return the credentials for the first documented security requirement of `operation` that uses a key.
 
-    A value that is sent along with the key, but that the key does not come with, is the key itself.
+    If `key` lacks a value that is sent along with it, that value is the key itself.
     """
     return _build_credentials(operation, tuple(read_values_by_variable(operation.contract, key).items()))
 

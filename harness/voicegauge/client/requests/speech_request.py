@@ -25,7 +25,7 @@ _ADVICE_BY_MISSING_FIELD: dict[SpeechField, str] = {
 
 
 class RequestParts(Record, frozen=True, kw_only=True):
-    """The values of one request by location, before the URL and the key are added and the body is encoded."""
+    """The values of one request by location. The URL, the key and the encoded body are not part of it."""
 
     path: dict[str, Any] = {}
     query: dict[str, Any] = {}

@@ -82,7 +82,7 @@ SubmitEvent = SubmitStartedEvent | SubmitNotSentEvent | SubmitCompletedEvent
 
 
 class SubmitRecorder:
-    """A `PaymentObserver` that records each submit for one sample or case."""
+    """A `PaymentObserver` that writes the events of each submit for one sample or case."""
 
     def __init__(
         self, record_event: Callable[[SubmitEvent], None], sample_or_case_id: str, price_usd: float | None

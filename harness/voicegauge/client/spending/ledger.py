@@ -10,7 +10,7 @@ MICRO_USD = 1_000_000
 """Amounts are whole millionths of a dollar, because sums of binary floats would drift from the budget."""
 
 
-def _to_microdollars(usd: float) -> int:
+def _convert_to_microdollars(usd: float) -> int:
     """Convert dollars to millionths and round up, so that a reservation is never smaller than the price."""
     if not math.isfinite(usd) or usd < 0:
         raise ValueError(f"{usd} is not a valid price: it must be a finite number of dollars, zero or more")
@@ -37,7 +37,7 @@ class Reservation:
             return
         self._is_open = False
         spent = self._micro_usd if may_be_charged else 0
-        spent = spent if charged_usd is None else _to_microdollars(charged_usd)
+        spent = spent if charged_usd is None else _convert_to_microdollars(charged_usd)
         self._ledger.change_amounts(-self._micro_usd, spent)
 
 
@@ -55,7 +55,7 @@ class Ledger:
             spent_usd: the part of the budget in dollars that an interrupted run has spent already.
         """
         self._limit = None if max_cost_usd is None else math.floor(round(max_cost_usd * MICRO_USD, 3))
-        self._spent, self._reserved = _to_microdollars(spent_usd), 0
+        self._spent, self._reserved = _convert_to_microdollars(spent_usd), 0
 
     @property
     def spent_usd(self) -> float:
@@ -78,7 +78,7 @@ class Ledger:
         Raises:
             BudgetError: less than `amount_usd` is left.
         """
-        micro_usd = _to_microdollars(amount_usd)
+        micro_usd = _convert_to_microdollars(amount_usd)
         if self._limit is not None and self._spent + self._reserved + micro_usd > self._limit:
             held = f", ${self.reserved_usd:g} reserved for requests in progress" if self._reserved else ""
             raise BudgetError(
@@ -90,11 +90,14 @@ class Ledger:
 
     def reserve_unconditionally(self, amount_usd: float) -> Reservation:
         """Hold an amount for a request that an earlier process sent, even if it exceeds the budget."""
-        micro_usd = _to_microdollars(amount_usd)
+        micro_usd = _convert_to_microdollars(amount_usd)
         self.change_amounts(micro_usd, 0)
         return Reservation(self, micro_usd)
 
     def change_amounts(self, reserved_change_micro_usd: int, spent_change_micro_usd: int) -> None:
-        """Change what is reserved and what is spent by so many millionths of a dollar; called by `Reservation` too."""
+        """Add to the reserved and to the spent amount, in millionths of a dollar; negative amounts are subtracted.
+
+        `Reservation` calls this method as well.
+        """
         self._reserved += reserved_change_micro_usd
         self._spent += spent_change_micro_usd

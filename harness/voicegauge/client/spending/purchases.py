@@ -1,4 +1,4 @@
-"""Tracks the submits that a journal lists: what each cost and whether it brought a result."""
+"""Reads from a journal what each submit cost and whether it brought a result."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class PurchaseHistory:
 
     @property
     def is_last_request_ambiguous(self) -> bool:
-        """Whether the last request for the sample or case is ambiguous."""
+        """Whether the last request for the sample or case may have been charged although its result is unknown."""
         return bool(self.purchases) and self.purchases[-1].is_ambiguous
 
     @property
@@ -160,7 +160,7 @@ class PurchaseAccount(Generic[HistoryT]):
 
     @functools.cached_property
     def ids_with_ambiguous_last_request(self) -> frozenset[str]:
-        """Ids of the samples or cases, finished or not, whose last request is ambiguous."""
+        """Ids of the samples or cases whose last request is ambiguous, whether they are finished or not."""
         return frozenset(name for name, one in self.histories.items() if one.is_last_request_ambiguous)
 
     @functools.cached_property
@@ -190,5 +190,5 @@ class PurchaseAccount(Generic[HistoryT]):
 
     @property
     def may_have_been_charged(self) -> bool:
-        """Whether a request may have been charged, so that sending everything again would pay for it again."""
+        """Whether any request may have been charged, so that sending all of them again would pay for it twice."""
         return any(purchase.billing.may_be_charged for one in self.histories.values() for purchase in one.purchases)

@@ -39,7 +39,10 @@ def classify_billing_status(status: int, retry_policy: RetryPolicy) -> BillingSt
 
 
 def should_send_again(status: int, retry_policy: RetryPolicy) -> bool:
-    """Whether a billable request is sent again after a response: a retry is documented, and it cannot be charged."""
+    """Whether to send a billable request again after a response.
+
+    The contract must document a retry for the status, and a request with that status must not be charged.
+    """
     return status in retry_policy.statuses and not classify_billing_status(status, retry_policy).may_be_charged
 
 

@@ -17,12 +17,12 @@ from voicegauge.conformance.cases.case import (
     expect_undocumented_outcome,
 )
 from voicegauge.conformance.cases.valid_requests import (
+    convert_to_json_body,
     count_charged_characters,
     is_file_field,
     is_valid_body,
     load_voice_sample,
     set_body_value,
-    to_json_body,
 )
 from voicegauge.conformance.target_matching import find_request_target
 from voicegauge.contract import MISSING, MediaType, Operation, Target
@@ -93,14 +93,14 @@ def _iterate_schema_cases(
     operation: Operation, request: RequestParts, schema: Any, pointer: str, target: Target | None
 ) -> Iterator[ConformanceCase]:
     for boundary in list_boundary_values(operation.contract.schemas, schema, pointer):
-        if _takes_too_long_to_speak(operation, boundary):
+        if _is_too_long_to_speak(operation, boundary):
             continue
         case = _build_boundary_case(operation, request, boundary, target)
         if case is not None:
             yield case
 
 
-def _takes_too_long_to_speak(operation: Operation, boundary: BoundaryValue) -> bool:
+def _is_too_long_to_speak(operation: Operation, boundary: BoundaryValue) -> bool:
     """Whether a value is left out because a server of the user's own would speak for minutes to show nothing new.
 
     Those are texts that are almost as long as allowed. The longest one is sent as well.
@@ -194,7 +194,7 @@ def _is_invalid_after_encoding(operation: Operation, request: RequestParts, boun
     media = operation.request_media[request.media_type or ""]
     if not is_form(media.name):
         return True
-    errors = media.iterate_errors(to_json_body(media, request.body))
+    errors = media.iterate_errors(convert_to_json_body(media, request.body))
     return any(error.schema_pointer == boundary.schema_pointer for error in errors)
 
 
@@ -209,9 +209,9 @@ def _should_accept_any_valid_value(boundary: BoundaryValue) -> bool:
 def accepts_any_valid_value(target: Target, boundary: BoundaryValue) -> bool:
     """Whether `target` should accept any value that fits the schema at the path of `boundary`.
 
-    It need not accept any value of a field that names something that must exist (a voice, a model, a URL to fetch),
-    or of the constants of the target. It also need not accept a text that is longer than `MAX_SENT_TEXT_CHARACTERS`,
-    or longer than the smallest account plan allows.
+    It need not accept any value of a field that names something that must exist (a voice, a model, a URL to fetch), or
+    of the constants of the target. It also need not accept a text that is longer than `MAX_SENT_TEXT_CHARACTERS`, or
+    longer than the smallest account plan allows.
     """
     if any(location.pointer_tokens == boundary.body_path for location in target.target_spec.constants):
         return False

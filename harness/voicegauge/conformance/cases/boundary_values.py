@@ -22,7 +22,7 @@ MAX_TEXT_CHARACTERS = 200_000
 MAX_LIST_ITEMS = 1_000
 """Number of items in the longest list."""
 MAX_SCHEMA_DEPTH = 3
-"""Number of nested levels of objects and lists inside a body whose values are varied."""
+"""Number of levels of nested objects and lists in a body whose values are varied."""
 _MAX_EXACT_INTEGER = 2**53
 """Largest integer up to which every integer is exact as a float of 64 bits."""
 _FILLER_SENTENCE = "The quick brown fox jumps over the lazy dog. "

@@ -43,7 +43,7 @@ from creation to its end. The other kinds are explained at `ExpectedResponse.cas
 
 
 CaseKeyUse = Literal["valid", "missing", "wrong"]
-"""The API key of a request: the user's, none, or one that no account has."""
+"""Which API key a request has: the user's (`valid`), none (`missing`), or one that no account has (`wrong`)."""
 
 
 class UploadPadding(Record, frozen=True, kw_only=True):

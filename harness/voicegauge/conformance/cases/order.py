@@ -25,11 +25,11 @@ request shows more than one at the beginning of a plan, and less than one after 
 TEXT_LENGTH_STEP_CHARACTERS = 250
 """Number of characters by which the lengths of two texts must differ for the texts to count as different values."""
 FieldNameAndValue = tuple[str, str]
-"""Name of a field, and a label for its value or for its absence."""
+"""Name of a field, and a text that identifies its value or says that the field is missing."""
 
 
 class CaseContent(NamedTuple):
-    """The content of a request that can be new to the service."""
+    """The values of a request that no earlier request may have had."""
 
     field_values: Sequence[FieldNameAndValue]
     pairs_of_field_values: Sequence[object]

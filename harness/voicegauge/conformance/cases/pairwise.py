@@ -17,7 +17,7 @@ from voicegauge.client import RequestParts
 from voicegauge.conformance.cases.bodies import accepts_any_valid_value
 from voicegauge.conformance.cases.boundary_values import BoundaryValue
 from voicegauge.conformance.cases.case import ConformanceCase, build_case, expect_accepted
-from voicegauge.conformance.cases.parameters import fits_parameter, takes_webhook_url, to_parameter_text
+from voicegauge.conformance.cases.parameters import convert_to_parameter_text, fits_parameter, takes_webhook_url
 from voicegauge.conformance.cases.sample_values import find_sample_value
 from voicegauge.conformance.cases.valid_requests import count_charged_characters, is_file_field, is_valid_body
 from voicegauge.conformance.target_matching import find_request_target
@@ -41,7 +41,7 @@ class PairwiseField(NamedTuple):
 
 MAX_COMBINED_VALUES = 24
 """Number of values of one field that are combined with the values of others. A long list, such as the voices of a
-service, would multiply the requests; each of its values is still tried on its own."""
+service, would multiply the requests; each of its other values is sent in one request."""
 
 TargetRequest = tuple[Target, RequestParts]
 """A target, and a valid request to it whose values are changed."""
@@ -220,7 +220,7 @@ def _list_pairwise_parameters(target: Target) -> Iterator[PairwiseField]:
         ):
             continue
         documented = _list_schema_values(parameter.schema) or [parameter.part_data.get("example")]
-        texts = [text for text in map(to_parameter_text, documented) if text is not None]
+        texts = [text for text in map(convert_to_parameter_text, documented) if text is not None]
         if texts and all(fits_parameter(parameter, text) for text in texts):
             yield PairwiseField(parameter.name, (*texts, MISSING), pointer, "query")
 
@@ -326,7 +326,7 @@ def is_supported_value(target: Target, field: PairwiseField, value: Any) -> bool
 
 
 def _is_location_of(location: Location, field: PairwiseField) -> bool:
-    """Whether `location` is that of `field`."""
+    """Whether `location` is where the values of `field` are sent."""
     if field.location == "query":
         return location.kind == "query" and location.name == field.name
     return location.pointer_tokens == (field.name,)

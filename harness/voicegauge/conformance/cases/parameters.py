@@ -29,12 +29,12 @@ def plan_parameter_cases(
         pointer = f"{parameter.pointer}/schema"
         schema = parameter.part_data.get("schema", {})
         for boundary in list_boundary_values(operation.contract.schemas, schema, pointer, (parameter.name,)):
-            text = to_parameter_text(boundary.value)
+            text = convert_to_parameter_text(boundary.value)
             # The schema decides how the text is read: the text "1.5" may be a valid string.
-            if text is None or not _keeps_validity_as_text(parameter, text, boundary) or _may_be_id(boundary):
+            if text is None or not _has_same_validity_as_text(parameter, text, boundary) or _may_be_id(boundary):
                 continue
             yield _build_parameter_case(operation, _set_parameter(request, parameter, text), boundary, target)
-        example = to_parameter_text(parameter.part_data.get("example"))
+        example = convert_to_parameter_text(parameter.part_data.get("example"))
         if example is not None and not parameter.is_required and not takes_webhook_url(operation, parameter):
             description = f"{parameter.name} {example!r}, as documented"
             boundary = BoundaryValue((parameter.name,), example, description, pointer, is_valid=True)
@@ -52,7 +52,7 @@ def _may_be_id(boundary: BoundaryValue) -> bool:
     return boundary.is_valid and isinstance(boundary.value, str) and boundary.keyword not in ("enum", "const")
 
 
-def to_parameter_text(value: Any) -> str | None:
+def convert_to_parameter_text(value: Any) -> str | None:
     """Return the text that is sent for the value of a parameter; `None` if the value cannot be sent as text."""
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -67,7 +67,7 @@ def fits_parameter(parameter: Parameter, text: str) -> bool:
     return not parameter.parse_text(text).errors
 
 
-def _keeps_validity_as_text(parameter: Parameter, text: str, boundary: BoundaryValue) -> bool:
+def _has_same_validity_as_text(parameter: Parameter, text: str, boundary: BoundaryValue) -> bool:
     """Whether a value that is sent as text is as valid as `boundary` says, for the same reason."""
     if boundary.is_valid or boundary.keyword != "type":
         return fits_parameter(parameter, text) is boundary.is_valid

@@ -36,8 +36,11 @@ if TYPE_CHECKING:
     Samples = NDArray[np.float32]
 
 MB_PER_MIB = 2**20 / 10**6
-"""Number of megabytes in a mebibyte. A limit in MB may be meant in MiB. A file is certainly too large only if it
-exceeds both readings, and certainly small enough only if it exceeds neither."""
+"""Number of megabytes in a mebibyte.
+
+A limit in MB may be meant in MiB. A file is certainly too large only if it exceeds both readings, and certainly small
+enough only if it exceeds neither.
+"""
 SHORT_RECORDING_S = 0.5
 """A duration in seconds that is far below any documented minimum."""
 LONG_RECORDING_S = 90

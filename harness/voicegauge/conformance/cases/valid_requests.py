@@ -58,7 +58,7 @@ def _is_allowed_text(target: Target, speech: SpeechRequest) -> bool:
     request, location = map_speech_request(target, speech), target.speech.request["text"].at
     if location.is_in_body:
         media = target.operation.request_media.get(request.media_type or "")
-        errors = media.iterate_errors(to_json_body(media, request.body)) if media is not None else ()
+        errors = media.iterate_errors(convert_to_json_body(media, request.body)) if media is not None else ()
         return all(error.pointer != location.pointer for error in errors)
     value = str(location.read_request(request))
     return not any(
@@ -212,7 +212,7 @@ def _find_missing_fields(operation: Operation, request: RequestParts) -> dict[st
     return values
 
 
-def to_json_body(media_type: MediaType, body: Any) -> Any:
+def convert_to_json_body(media_type: MediaType, body: Any) -> Any:
     """Return the JSON value of a body to which the schema is applied.
 
     Form fields are texts, so they are converted to the types in the schema. A file becomes a string with one character
@@ -241,7 +241,7 @@ def _format_field_text(value: Any) -> str:
 def is_valid_body(operation: Operation, request: RequestParts) -> bool:
     """Whether the body of `request` fits the documented schema."""
     media = operation.request_media.get(request.media_type or "")
-    return media is None or media.is_valid(to_json_body(media, request.body))
+    return media is None or media.is_valid(convert_to_json_body(media, request.body))
 
 
 def set_body_value(request: RequestParts, body_path: tuple[str, ...], value: Any) -> RequestParts:

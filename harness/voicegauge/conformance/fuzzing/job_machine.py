@@ -14,7 +14,7 @@ from voicegauge.conformance.running import CaseRunner
 from voicegauge.contract import Target
 
 EXPECTED_REQUESTS_PER_SEQUENCE = 4
-"""Number of random requests that count as much effort as one sequence of many steps."""
+"""Number of random requests that take as much effort as one sequence of steps."""
 
 
 async def fuzz_jobs(target: Target, runner: CaseRunner, effort: FuzzEffort) -> None:

@@ -29,9 +29,9 @@ _hypothesis_threads = concurrent.futures.ThreadPoolExecutor(thread_name_prefix="
 requests."""
 ResultT = TypeVar("ResultT")
 FuzzTest = Callable[[], None]
-"""Runs all examples of one round."""
+"""A function that runs all examples of one round."""
 FuzzTestFactory = Callable[[hypothesis.settings, int], FuzzTest]
-"""Makes the test of one round from Hypothesis settings and a seed."""
+"""A function that makes the test of one round from Hypothesis settings and a seed."""
 
 
 class _SearchEndedSignal(BaseException):
@@ -129,9 +129,10 @@ class RuleSearch:
         )
 
     def run_in_event_loop(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """Send by running `coroutine` in the thread of the event loop, and return its result.
+        """Run `coroutine` in the thread of the event loop, and return its result.
 
-        Without a response, Hypothesis discards the example. If no further response can be expected, the search ends.
+        If there is no response, Hypothesis discards the example. If no further response can be expected, the search
+        ends.
         """
         self._shrinking += bool(self._latest)
         try:
@@ -150,7 +151,7 @@ class RuleSearch:
         raise _SearchEndedSignal
 
     def raise_new_errors(self, findings: Sequence[Finding]) -> None:
-        """Keep the errors in `findings` that no earlier round has found.
+        """Remember the errors in `findings` that no earlier round has found, and stop the example if there is one.
 
         Raises:
             RuleBrokenSignal: there is at least one such error.

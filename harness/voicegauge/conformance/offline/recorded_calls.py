@@ -1,4 +1,4 @@
-"""Finds what belongs together in a recording, and which calls are not about any target of the contract."""
+"""Finds the calls of a recording that belong together, and the calls that address no target of the contract."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def _has_undescribed_path(call: Call) -> bool:
 
 
 def _sends_other_constant(call: Call) -> bool:
-    """Whether a status response has, where targets have a constant, a value that none of them has."""
+    """Whether a status response has, at the location of a constant of targets, a value that no target has."""
     targets = [
         target
         for target in call.operation.contract.targets.values()

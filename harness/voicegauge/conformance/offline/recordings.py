@@ -98,7 +98,7 @@ def check_recordings(
 
 
 class UnmatchedRequests:
-    """Counts requests that are about no target of the contract, by operation and reason."""
+    """Counts the requests that address no target of the contract, by operation and reason."""
 
     def __init__(self) -> None:
         """Begin with no request."""
@@ -118,9 +118,9 @@ class UnmatchedRequests:
         counts[reason] += 1
 
     def report(self, name: str, contract: Contract, collector: Collector) -> None:
-        """Report the requests of a recording, or of the traffic, with this name.
+        """Report the counted requests of a recording, or of proxied traffic, to the collector.
 
-        If all of its submits are about no target, nothing of it was judged.
+        If no submit addresses a target, nothing was judged.
         """
         is_judged = self._unmatched_submit_count < self._submit_count
         for operation, counts in self._counts.items():
@@ -355,7 +355,7 @@ def _build_speech_delivery(submit_call: Call, polls: Sequence[Call], index: Exch
 
 
 def _find_audio_exchange(call_with_audio: Call, response_audio: ResponseAudio, index: ExchangeIndex) -> Exchange | None:
-    """Return the exchange whose body is or has the audio; `None` if there is none."""
+    """Return the exchange whose response body is or contains the audio; `None` if there is none."""
     if response_audio.delivered in ("stream", "base64"):
         return call_with_audio.exchange
     if response_audio.delivered == "bytes":

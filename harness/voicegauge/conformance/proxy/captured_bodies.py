@@ -13,7 +13,7 @@ MAX_TOTAL_BYTES = 128 * 2**20
 
 
 class CaptureMemory:
-    """The memory for copies of bodies. It may be used from several threads."""
+    """The limited memory for copies of bodies. It may be used from several threads."""
 
     def __init__(self, max_body_bytes: int = MAX_JUDGED_BYTES, max_bytes: int = MAX_TOTAL_BYTES) -> None:
         """Start with `max_bytes` of free memory."""
@@ -30,7 +30,7 @@ class CaptureMemory:
             return True
 
     def release(self, size_bytes: int) -> None:
-        """Give memory back."""
+        """Free `size_bytes` of memory."""
         with self._lock:
             self._free_bytes += size_bytes
 
@@ -60,15 +60,15 @@ class CapturedBody:
             self.size_bytes += len(chunk)
 
     def read(self) -> bytes:
-        """Return the body."""
+        """Return the copied bytes."""
         return self._content.getvalue()
 
     def discard(self) -> None:
-        """Forget the body, which another process has now; its memory stays reserved."""
+        """Drop the content, because another process has a copy now; its memory stays reserved."""
         self._content = io.BytesIO()
 
     def release(self) -> None:
-        """Give the memory back."""
+        """Free the memory of the copy."""
         self.discard()
         self._memory.release(self.size_bytes)
         self.size_bytes = 0

@@ -24,7 +24,7 @@ from voicegauge.errors import NothingMeasuredError, UsageError, VoicegaugeError
 from voicegauge.model import Finding
 
 PAUSE_S = 0.02
-"""Time, in seconds, without the end of an exchange after which the judge begins: clients often send the next request
+"""Time in seconds without a new exchange after which the judge begins, because clients often send the next request
 right after a response."""
 MAX_WAITING_EXCHANGES = 32
 """Number of exchanges above which the judge does not wait for a pause."""
@@ -89,7 +89,7 @@ class _WaitingExchanges:
 
 
 @contextlib.contextmanager
-def _run_judge() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+def _run_judge_process() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
     """Run `judge_messages` in a process, and yield the streams of its requests and results.
 
     The process ends when the stream of its requests is closed, also if this process is killed.
@@ -113,10 +113,10 @@ def _run_judge() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
 
 
 class TrafficMonitor(RelayListener):
-    """Hands what passed to the judge, and collects its results."""
+    """Sends the exchanges that passed to the process that judges them, and collects its results."""
 
     def __init__(self, on_finding: FindingCallback, on_failure: Callable[[str], None]) -> None:
-        """Prepare.
+        """Prepare to judge traffic; `judging` starts the process.
 
         Args:
             on_finding: called in another thread with each new finding.
@@ -166,12 +166,14 @@ class TrafficMonitor(RelayListener):
 
     @contextlib.contextmanager
     def judging(self, settings: JudgeSettings) -> Iterator[None]:
-        """Judge what passes within the context. At its end, the rest is judged; Ctrl-C leaves it out.
+        """Judge the exchanges that pass while the context is active.
+
+        When it ends, the remaining exchanges are judged; Ctrl-C skips them.
 
         Raises:
             VoicegaugeError: judging cannot begin.
         """
-        with _run_judge() as (requests, results):
+        with _run_judge_process() as (requests, results):
             write_message(requests, settings)
             started = next(iterate_messages(results, JudgedExchange), None)
             if started is None or started.startup_error is not None:

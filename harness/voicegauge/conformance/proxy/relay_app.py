@@ -23,16 +23,19 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class RelayListener:
-    """Gets each relayed exchange, or why there is none. Its methods are called in the event loop and must not block."""
+    """Is notified of each relayed exchange, or of the reason why there is none.
+
+    Its methods are called in the event loop and must not block.
+    """
 
     def on_exchange(self, exchange: RelayedExchange, captured_bodies: tuple[CapturedBody, ...]) -> None:
-        """Take a complete exchange, and release the memory of `captured_bodies` when it was judged."""
+        """Handle a complete exchange, and release the memory of `captured_bodies` when it was judged."""
 
     def on_exchange_lost(self, reason: str) -> None:
-        """Take the reason why an exchange that passed cannot be judged."""
+        """Handle an exchange that passed but cannot be judged, for the stated reason."""
 
     def on_request_failed(self, reason: str) -> None:
-        """Take the reason why there was no response of the service."""
+        """Handle a request to which the service did not respond, for the stated reason."""
 
 
 class _ClientGoneError(Exception):
@@ -70,7 +73,7 @@ class _AsgiRequest(NamedTuple):
 
 
 class _Relay:
-    """One request with its response."""
+    """Forwards one request and passes its response back."""
 
     def __init__(self, app: RelayApp, request: _AsgiRequest) -> None:
         self._listener, self._transport = app.listener, app.transport
@@ -174,7 +177,7 @@ class _Relay:
         await self._send({"type": "http.response.body", "body": b""})
 
     def _hand_to_judge(self, response: StreamedResponse, interruption_reason: str | None) -> None:
-        """Hand the exchange to the judge; before the last byte is sent, so that a client cannot outrun it."""
+        """Pass the exchange to the listener, before the client gets the last byte and may send the next request."""
         lost = self._request_body.lost_reason or self._response_body.lost_reason
         if self._watching is None:
             lost = "the service responded before the end of the request"

@@ -1,4 +1,4 @@
-"""Redacts exchanges one by one, with every credential that was used since the beginning."""
+"""Redacts exchanges one by one: each is searched for every credential that was used so far."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records of what passed through the proxy, and of what was found in it."""
+"""Defines the records of exchanges that passed through the proxy, and of the results of judging them."""
 
 from __future__ import annotations
 

@@ -44,7 +44,8 @@ MAX_OPEN_JOBS = 200
 MAX_OPEN_JOB_BYTES = 64 * 2**20
 """Maximum memory, in bytes, that the bodies of the exchanges of open jobs take."""
 MAX_POLLS_JUDGED_AGAIN = 50
-"""Number of exchanges of a job after which it is judged again only at its end, as judging takes longer with each."""
+"""Number of exchanges of a job up to which it is judged again after each of them. A longer job is judged only at its
+end, because judging takes longer with each exchange."""
 EXCHANGES_BETWEEN_MERGES = 1000
 """Number of exchanges after which equal findings are merged, because traffic may pass for days."""
 MAX_NAME_CHARACTERS = 120

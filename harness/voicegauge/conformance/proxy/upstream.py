@@ -25,7 +25,8 @@ _HOP_BY_HOP_HEADERS = frozenset(
 """Headers about one connection, which are not forwarded (RFC 9110, section 7.6.1)."""
 
 MAX_CACHED_PATHS = 1000
-"""Number of methods with paths whose server is kept, because a search takes as long as the rest of a request."""
+"""Number of pairs of method and path for which the server is cached, because finding it takes as long as the rest of a
+request."""
 
 
 class Upstream:
@@ -41,7 +42,7 @@ class Upstream:
         self._contract = contract
         self._url = url.rstrip("/") if url is not None else None
         self._servers = sorted(contract.servers.values(), key=lambda server: len(server.url), reverse=True)
-        self._find_server = functools.lru_cache(MAX_CACHED_PATHS)(self._search_server)
+        self._find_server = functools.lru_cache(MAX_CACHED_PATHS)(self._find_server_uncached)
 
     @property
     def base_urls(self) -> Mapping[str, str]:
@@ -65,8 +66,11 @@ class Upstream:
             path = path if relative is None else f"{parts.path}{relative}"
         return f"{parts.scheme}://{parts.netloc}", f"{path or '/'}{'?' if query else ''}{query}"
 
-    def _search_server(self, method: str, path: str) -> Server:
-        """Return the server that has the requested operation; else one with this path; else the first one."""
+    def _find_server_uncached(self, method: str, path: str) -> Server:
+        """Return the server of the requested operation.
+
+        If no operation matches, it is the first server with a matching base path, or else the first server.
+        """
         with_path = [server for server in self._servers if _find_relative_path(server, path) is not None]
         for server in with_path:
             match = self._contract.match_operation(method, _find_relative_path(server, path) or "/")

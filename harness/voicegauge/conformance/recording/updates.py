@@ -69,7 +69,10 @@ def _build_similarity_key(case: ConformanceCase) -> object:
 
 
 def _is_upload_within_limit(case: ConformanceCase) -> bool:
-    """Whether `case` uploads a file just within a documented limit, whose response is like that to a plain upload."""
+    """Whether `case` uploads a file just within a documented limit.
+
+    The response is then like that to any other upload.
+    """
     return case.expected.verdict == "accepted" and "/x-limits/" in case.expected.contract_pointer
 
 

@@ -8,7 +8,7 @@ from voicegauge.outputs import BadgeVerdict, format_badge_svg
 from voicegauge.printable import format_count
 
 _MAX_PROVIDERS = 3
-"""Number of providers that a badge names."""
+"""Maximum number of providers that a badge names."""
 
 
 def render_check_badge(report: CheckReport, *, strict: bool = False) -> str:

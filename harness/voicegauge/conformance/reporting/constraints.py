@@ -1,7 +1,7 @@
-"""The constraints that a contract states for requests, and whether a request is inside or outside of each.
+"""Lists the constraints that a contract states for requests, and tells which of them a request satisfies or violates.
 
 Every exchange of a check is compared with all constraints of its operation. Which of them a request tries depends only
-on the names and types in it, its shape, so that is found out once per shape.
+on its shape, that is the names and types in it, so that is found out once per shape.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ anyOf and not are not listed: which of them a value should match is not known.""
 
 
 ConstraintSide = Literal["inside", "outside", "outside if violated"]
-"""Where a request is. `outside if violated`: the errors of schema validation decide, because values are limited."""
+"""`inside`: the request satisfies the constraint. `outside`: it violates the constraint. `outside if violated`: the
+errors of schema validation decide."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,10 @@ class Constraint:
     required_name: str | None = None
     """For `required`: the name that must be present in the object at `value_path`, or the parameter itself."""
 
-    def find_side(self, values: Sequence[Any]) -> ConstraintSide | None:
-        """Return on which side of the constraint a request is; `None` if the request has no value that it limits.
+    def determine_side(self, values: Sequence[Any]) -> ConstraintSide | None:
+        """Return whether a request is inside or outside of the constraint.
+
+        Return `None` if the request has no value that the constraint limits.
 
         Args:
             values: the values in the request at `value_path`.
@@ -122,8 +125,8 @@ class TriedConstraints:
         """Store each constraint with the side of these requests."""
         self._sides = tuple(constraints_and_sides)
 
-    def find_sides(self, violated_pointers: Collection[str]) -> dict[str, bool]:
-        """Return the names of the constraints, and whether a request is inside each.
+    def determine_sides(self, violated_pointers: Collection[str]) -> dict[str, bool]:
+        """Return, for the name of each constraint, whether a request is inside of it.
 
         Args:
             violated_pointers: JSON pointers to the keywords that the request violates.
@@ -169,7 +172,7 @@ class RequestConstraints:
         for group in self._groups:
             found = _read_values(request.read_root(group[0]), group[0].value_path)
             for constraint in group:
-                side = constraint.find_side(found)
+                side = constraint.determine_side(found)
                 if side is not None:
                     yield constraint, side
 

@@ -36,7 +36,7 @@ _REASON_WITHOUT_SUBJECT: dict[type, str] = {
     ResourceStep: "no resource or batch was followed",
     SpeechDelivery: "no delivery was judged",
 }
-"""The reason why the rules for a class of subjects judged nothing."""
+"""For each class of subjects: the reason to state for its rules if a check had no such subject."""
 CoverageKind = Literal["operation", "status", "state", "constraint", "rule"]
 
 
@@ -49,11 +49,11 @@ class CoverageEntry(Record, frozen=True, kw_only=True):
     name: str
     """A status, a state, "<location> <keyword>" of a constraint, or the id of a rule."""
     inside: int = 0
-    """Requests to the operation, or to the constraint, that are valid; responses with the status; polls that saw the
-    state; subjects that follow the rule."""
+    """Number of times that the statement was tried from inside: valid requests to the operation or constraint,
+    responses with the status, polls that saw the state, or subjects that follow the rule."""
     outside: int = 0
-    """Requests that are not valid; responses with a status, and polls with a state, that is not documented; subjects
-    that break the rule."""
+    """Number of times that the statement was tried from outside: invalid requests, responses or polls with an
+    undocumented status or state, or subjects that break the rule."""
     applies: bool = True
     """False for a rule that cannot be applied to the provider, and for statuses and states that are not documented:
     they do not count in the percentage."""
@@ -82,7 +82,7 @@ class CoverageTotal(NamedTuple):
 
 
 def compute_coverage_percent(entries: Iterable[CoverageEntry]) -> float | None:
-    """Return the tried share of everything that applies, in percent; `None` if nothing applies."""
+    """Return the share of what applies that was tried, in percent; `None` if nothing applies."""
     applied = [entry for entry in entries if entry.applies]
     side_count = sum(entry.side_count for entry in applied)
     return round(100 * sum(entry.tried_side_count for entry in applied) / side_count, 1) if side_count else None
@@ -177,7 +177,7 @@ class CoverageCounter:
         for (operation, tried, violated_pointers), count in self._requests.items():
             is_valid = not violated_pointers and not tried.lacks_parameter
             counts.add_tried_requests(is_valid, "operation", operation, operation.id, count)
-            for name, is_inside in tried.find_sides(violated_pointers).items():
+            for name, is_inside in tried.determine_sides(violated_pointers).items():
                 counts.add_tried_requests(is_inside, "constraint", operation, name, count)
         return counts
 

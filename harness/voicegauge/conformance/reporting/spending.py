@@ -14,7 +14,7 @@ from voicegauge.model import Exchange, Record
 
 
 class SpendingTotal(Record, frozen=True, kw_only=True):
-    """Number and price of a set of requests."""
+    """The number of a set of requests, and what they cost."""
 
     requests: int = 0
     """Number of requests with a response, including free ones."""

@@ -23,7 +23,7 @@ from voicegauge.errors import DataError
 
 UNKNOWN_ID_REASON = "its id is not known, because no response contained a usable one"
 DeletionOutcomeWriter = Callable[[ResourceCreatedEvent | ResourceNotCreatedEvent | ResourceDeletedEvent], None]
-"""Notes what became of a resource."""
+"""A function that writes to the journal what became of a resource."""
 
 
 class ResourceCleanup:

@@ -1,4 +1,4 @@
-"""Defines the events of creating and deleting resources, and what they add up to."""
+"""Defines the events of creating and deleting resources, and derives from them which resources exist."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class ResourceHistory:
         return (operation, resource_id) in self._ids or resource_id in self._listed.get(operation, ())
 
     def apply_event(self, event: ResourceEvent) -> None:
-        """Note what happened."""
+        """Update the history with an event."""
         match event:
             case JournalAccount():
                 self.account = event.checksum
@@ -152,9 +152,11 @@ class ResourceHistory:
 def _matches_requested_fields(listed_item: dict[str, Any], request_fields: dict[str, str]) -> bool:
     """Whether a listed resource shares at least one field with a request, and all shared fields are equal."""
     common = request_fields.keys() & listed_item.keys()
-    return bool(common) and all(to_comparable_text(listed_item[name]) == request_fields[name] for name in common)
+    return bool(common) and all(
+        convert_to_comparable_text(listed_item[name]) == request_fields[name] for name in common
+    )
 
 
-def to_comparable_text(value: Any) -> str:
+def convert_to_comparable_text(value: Any) -> str:
     """Return the text by which a value in a request is compared with one in a list. A form contains text anyway."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -18,7 +18,7 @@ from voicegauge.conformance.resources.events import (
     ResourceNotCreatedEvent,
     ResourceRequestedEvent,
     ResourcesListedEvent,
-    to_comparable_text,
+    convert_to_comparable_text,
 )
 from voicegauge.conformance.resources.journal import ResourceJournal
 from voicegauge.contract import Contract, Location, Operation, ParsedExchange, parse_exchange
@@ -34,7 +34,7 @@ MAX_RECORDED_FIELD_CHARACTERS = 100
 
 
 class ResourceTracker:
-    """Observes the requests of one client, and knows which resources they left in the account."""
+    """Observes the requests of one client, and notes the resources that they create and delete."""
 
     def __init__(self, contract: Contract, key: str | None, journal: ResourceJournal | None) -> None:
         """Start with no resources.
@@ -184,7 +184,7 @@ def _list_short_fields(operation: Operation, request: Request, secrets: Iterable
     exchange = Exchange(provider="", operation=operation.id, request=request, response=Response(status=0))
     body = parse_exchange(exchange).read_request_body(operation).value
     values = body.items() if isinstance(body, dict) else ()
-    texts = {name: to_comparable_text(value) for name, value in values if isinstance(value, str | int | float)}
+    texts = {name: convert_to_comparable_text(value) for name, value in values if isinstance(value, str | int | float)}
     return {
         name: text
         for name, text in texts.items()

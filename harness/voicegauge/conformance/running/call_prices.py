@@ -75,7 +75,9 @@ def compute_step_price_usd(operation: Operation, request: RequestParts, prices: 
 
 
 def require_use_prices(creating_operation: Operation, prices: Mapping[str, float]) -> None:
-    """Check that every use of a resource has a price, before the resource is created and could be left behind.
+    """Check that every request that uses a new resource has a known price.
+
+    This is checked before the resource is created, because it could be left behind otherwise.
 
     Raises:
         UsageError: the price of a use is unknown.

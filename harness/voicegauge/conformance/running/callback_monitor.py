@@ -1,4 +1,4 @@
-"""Judges callbacks when they arrive, without the requests that contain their URLs."""
+"""Judges callbacks when they arrive, for a receiver that does not see the requests with the webhook URLs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class JudgedCallback(Record, frozen=True, kw_only=True):
 
 
 class _RecentCallbacks:
-    """The callbacks about one id that later ones are compared with.
+    """The earlier callbacks about one id with which later ones are compared.
 
     Only the latest callback and the latest one about the end matter to the rules. So the time and memory to judge a
     callback do not grow with the number of callbacks before it.
@@ -152,9 +152,9 @@ def _has_valid_signature(callbacks: RequestCallbacks) -> bool:
 
 
 def _collect_matching_evidence(candidate: RequestCallbacks) -> tuple[bool, bool, bool, bool]:
-    """Return the evidence that a callback belongs to an operation, strongest first.
+    """Return whether each sign that a callback belongs to an operation is present, strongest sign first.
 
-    These are: whether it has an id and a documented state, names a model of the operation, and has a valid body.
+    The signs are: an id and a documented state, the name of a model of the operation, and a valid body.
     """
     value = candidate.callback_bodies[0]
     errors = candidate.documented_body.iterate_errors(value) if value is not MISSING else iter((None,))

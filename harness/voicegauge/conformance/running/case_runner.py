@@ -72,7 +72,7 @@ class JudgedCase(NamedTuple):
 
 @dataclass
 class _RunningCase:
-    """The exchanges and subjects of one case so far, while it runs."""
+    """The exchanges and judged subjects of a case while it runs."""
 
     exchanges: list[Exchange] = field(default_factory=list)
     judged_calls: list[Call] = field(default_factory=list)

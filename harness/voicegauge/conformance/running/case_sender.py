@@ -1,4 +1,4 @@
-"""Sends the requests of cases, and keeps the account of what they may cost."""
+"""Sends the requests of cases, and reserves what they may cost."""
 
 from __future__ import annotations
 
@@ -172,12 +172,15 @@ class CaseSender:
         return journal.create_observer(case.id, price_usd) if journal is not None else None
 
     def _find_repeatable_key(self, case: ConformanceCase) -> str | None:
-        """Return the idempotency key of the earlier request that `case` repeats; `None` if it repeats none."""
+        """Return the idempotency key with which `case` repeats an earlier request; `None` if it repeats none."""
         journal = self._service.case_journal
         return journal.find_repeatable_key(case) if journal is not None else None
 
     def _build_priced_request(self, case: ConformanceCase, target: Target | None) -> PricedRequest | None:
-        """Return what the reported usage of a case is charged as; `None` if the user gave the price of a request."""
+        """Return what determines the charge for a case from the reported usage.
+
+        Return `None` if the user stated the price of a request.
+        """
         if target is None or target.id in self._service.prices:
             return None
         return PricedRequest(target, case.text_characters)

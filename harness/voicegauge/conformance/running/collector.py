@@ -129,7 +129,7 @@ class Collector:
         self._cases.append(_build_case_result(case, verdict, status, reason, violations))
 
     def add_not_judged(self, recording_or_folder: str, reason: str) -> None:
-        """Add a recording or a folder that should have been judged but was not."""
+        """Add a recording or a folder that should have been judged but was not, with the reason."""
         self._not_judged[recording_or_folder] = reason
 
     def add_unmatched_requests(self, name: str, reason: str) -> None:

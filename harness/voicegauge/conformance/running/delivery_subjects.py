@@ -50,7 +50,7 @@ def iterate_delivery_subjects(
 
 
 def _has_exceeded_documented_time(observations: Sequence[StateObservation], status_operation: Operation) -> bool:
-    """Whether a job was seen unfinished after the documented maximum time.
+    """Whether a job was observed unfinished after the documented maximum time.
 
     A wait that ended for another reason, such as a shorter limit of the user, shows nothing about the job.
     """

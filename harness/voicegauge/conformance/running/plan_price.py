@@ -27,7 +27,7 @@ class PricedCase(Record, frozen=True, kw_only=True):
 
 
 class UndeletableResource(Record, frozen=True, kw_only=True):
-    """Resources that the requests to one operation create, and that cannot be deleted."""
+    """A kind of resource that the requests to one operation create, and that cannot be deleted."""
 
     operation: str
     """The operation that creates them: <provider>/<operation>."""

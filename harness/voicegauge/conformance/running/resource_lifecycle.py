@@ -24,10 +24,13 @@ from voicegauge.errors import UsageError
 from voicegauge.model import Exchange
 
 CallingAccount = Literal["own", "other"]
-"""`own` for the account that created the resource, or `other` for another account."""
+"""Which account sends a request: `own`, the one that created the resource, or `other`."""
 SendStep = Callable[[Operation, RequestParts, CallingAccount, str | None], Awaitable[Exchange]]
-"""Sends a request and returns the exchange. The last two arguments are the account that sends the request, and the name
-of the server, or `None` for the operation's own server."""
+"""A function that sends a request of a lifecycle and returns the exchange.
+
+Its last two arguments are the account that sends the request, and the name of the server, or `None` for the operation's
+own server.
+"""
 
 
 @dataclass
@@ -42,7 +45,7 @@ class ResourceLifecycle:
     varies_other_fields: bool = False
     """Value of `ConformanceCase.vary_other_fields`."""
     last_change_description: str = "it was created"
-    """The last thing that happened to the resource, for use in descriptions."""
+    """What last happened to the resource, in words, for the descriptions of steps."""
     resource_state: str | None = None
     is_deleted: bool = False
     resource_id: str = field(default="", init=False)

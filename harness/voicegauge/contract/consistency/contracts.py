@@ -20,7 +20,7 @@ from voicegauge.contract.contract import Contract, Operation
 
 
 def check_consistency(contract: Contract) -> None:
-    """Check that the parts of a contract fit together.
+    """Check that what each part of a contract states about other parts is true.
 
     Raises:
         ContractError: a part does not fit; the message has the line of the first such part.

@@ -15,7 +15,7 @@ from voicegauge.contract.consistency.locations import (
 )
 from voicegauge.contract.consistency.request_values import check_request_value
 from voicegauge.contract.contract import Operation, Target
-from voicegauge.contract.extension import HEADERLESS_CODECS, FieldMapping, SpeechField, SpeechResponse, SpeechSpec
+from voicegauge.contract.extension import RAW_SAMPLE_CODECS, FieldMapping, SpeechField, SpeechResponse, SpeechSpec
 from voicegauge.formats import Location, escape_pointer_token
 
 _FIELDS_WITH_DEFAULTS: tuple[SpeechField, ...] = (
@@ -58,7 +58,7 @@ def _check_formats(operation: Operation, speech: SpeechSpec, pointer: str) -> No
         raise document.build_error(pointer, "x-speech.formats needs a location for format in x-speech.request")
     for name, audio_format in speech.formats.items():
         at = f"{pointer}/{escape_pointer_token(name)}"
-        if audio_format.codec in HEADERLESS_CODECS and audio_format.sample_rate_hz is None:
+        if audio_format.codec in RAW_SAMPLE_CODECS and audio_format.sample_rate_hz is None:
             raise document.build_error(at, f"raw audio ({audio_format.codec}) needs its sample_rate_hz")
         if audio_format.bitrate_kbps is not None and audio_format.codec != "mp3":
             raise document.build_error(
@@ -138,7 +138,10 @@ def check_target(target: Target) -> None:
 
 
 def _check_voices(target: Target) -> None:
-    """Check that the document allows the voices of a target. What a map or a template makes of one is not checked."""
+    """Check that the document allows the voices of a target as they are sent.
+
+    A voice that a `map` or a template of the field changes before it is sent is not checked.
+    """
     spec, mapping = target.target_spec, target.speech.request.get("voice")
     voices = {f"voices/{escape_pointer_token(language)}": voice for language, voice in spec.voices.items()}
     for key, voice in {"voice": spec.voice, **voices}.items():

@@ -17,7 +17,7 @@ class GraphNode(Protocol):
 
     @property
     def end(self) -> str | None:
-        """How a terminal node ends: "success" or "failure"."""
+        """How a terminal node ends: "success" or "failure"; `None` if the node is not terminal."""
 
 
 def check_state_graph(

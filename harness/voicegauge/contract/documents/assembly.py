@@ -26,9 +26,10 @@ it."""
 
 
 def read_openapi_document(path: Path) -> Document:
-    """Read an OpenAPI document; if `path` is an overlay, the operations that it describes of the document it extends.
+    """Read an OpenAPI document, with the other files that it refers to.
 
-    References to other files lead into the result.
+    If `path` is an overlay, the result is the document that it extends, with only the operations that the overlay
+    describes. References to other files lead into the result.
 
     Raises:
         ContractError: a file cannot be read, a value is marked TODO, or the overlay is not valid, has a misspelled key

@@ -1,4 +1,4 @@
-"""Finds keys that were meant to be ours: OpenAPI allows any `x-` key, so that a misspelled one would be ignored."""
+"""Finds misspelled `x-` keys of voicegauge: OpenAPI allows any `x-` key, so that they would be ignored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ missing, added or wrong."""
 
 
 def reject_misspelled_keys(document: Document) -> None:
-    """Check that no `x-` key is almost one of ours. Keys of other vendors are allowed.
+    """Check that no `x-` key is almost spelled like one of voicegauge's. Other keys of other vendors are allowed.
 
     Raises:
         ContractError: one is; the message has its line.

@@ -1,4 +1,4 @@
-"""Brings documents of all supported versions of OpenAPI into one form, whose schemas are JSON Schema 2020-12.
+"""Converts documents of all supported versions of OpenAPI to one form, with schemas of JSON Schema 2020-12.
 
 The differences of 3.0 and 3.1: https://learn.openapis.org/upgrading/v3.0-to-v3.1.html
 """

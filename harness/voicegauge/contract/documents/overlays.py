@@ -94,7 +94,7 @@ def _parse_overlay(overlay: Document) -> _Overlay:
 
 
 class _ComposedDocument:
-    """The document that results from the actions of an overlay, with the file from which each part comes."""
+    """A document to which the actions of an overlay are applied, and the file from which each of its parts comes."""
 
     def __init__(self, overlay: Document, base: Document) -> None:
         self._overlay = overlay

@@ -9,9 +9,10 @@ from voicegauge.contract.document_walk import EXTENSION_KEYS
 from voicegauge.formats import Document, escape_pointer_token
 
 TODO = "TODO"
-"""Marks in a proposed contract what its user has to complete; part of the output, not a task of this module."""
+"""The mark in a proposed contract for what its author has to complete. It is part of the output, not a task in this
+module."""
 TODO_URL = f"https://{TODO}.example"
-"""Stands for the URL of a server that no document names."""
+"""Placeholder for the URL of a server that no document states."""
 _KEYS_WITH_TODO_MARKS = EXTENSION_KEYS | {"servers"}
 
 

@@ -55,7 +55,7 @@ from voicegauge.contract.extension.resources import (
     ResourceUse,
 )
 from voicegauge.contract.extension.response_audio import (
-    HEADERLESS_CODECS,
+    RAW_SAMPLE_CODECS,
     AudioCodec,
     AudioFormat,
     EventTimestamps,
@@ -85,8 +85,8 @@ from voicegauge.contract.extension.webhooks import (
 )
 
 __all__ = [
-    "HEADERLESS_CODECS",
     "OPERATION_RECORDS",
+    "RAW_SAMPLE_CODECS",
     "ROOT_RECORDS",
     "STATUS_CODES_BY_REASON",
     "TEXT_UNITS",

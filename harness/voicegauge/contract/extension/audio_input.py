@@ -40,7 +40,7 @@ AudioFact = Literal[
     "camelot",
     "compatible_keys",
 ]
-"""Facts about the audio that a response may contain besides the converted audio."""
+"""Names of properties of the uploaded audio that a response may state besides converted audio."""
 ConversionPurpose = Literal["voice", "translate", "style", "enhance", "separate", "dereverb", "analyse", "convert"]
 """What a conversion changes, in this order: the voice, the language, the speaking style, the noise, the mix (into
 stems), the echo, nothing (the conversion only analyzes the audio), or the format."""
@@ -87,7 +87,7 @@ class TranscriptSegment(Record, frozen=True, kw_only=True):
 
 
 class TranscriptResponse(Record, frozen=True, kw_only=True):
-    """The response of a transcription: where the transcript and facts about it are."""
+    """Locations of the transcript and of what else the response to a transcription states."""
 
     text: Location
     language: Location | None = None
@@ -126,7 +126,7 @@ class ConversionResponse(Record, frozen=True, kw_only=True):
     audio: ResponseAudio | None = None
     stems: StemList | None = None
     facts: dict[AudioFact, Location] = {}
-    """Location of each fact."""
+    """Location of each stated property of the audio."""
     charged: Location | None = None
     """Location of the charge. The charge is in credits, or in dollars if the provider has no credits."""
 

@@ -68,6 +68,7 @@ class JobSpec(Record, frozen=True, kw_only=True):
     id: Location | None = None
     """Location of the job id in the status response; `None` if the response does not repeat the id."""
     state: Location
+    """Location of the state in the status response."""
     states: dict[str, JobState]
     """The states by name, in chronological order. A job starts in the first one."""
     audio: ResponseAudio | None = None
@@ -76,11 +77,17 @@ class JobSpec(Record, frozen=True, kw_only=True):
     result: str | None = None
     """Id of the operation that fetches the result; `None` if the status response has the result."""
     reason: Location | None = None
+    """Location of the reason of a failure in the status response."""
     model: Location | None = None
+    """Location of the name of the model in the status response."""
     created: Location | None = None
+    """Location of the time at which the job was created, in the status response."""
     updated: Location | None = None
+    """Location of the time of the last change, in the status response."""
     completed: Location | None = None
+    """Location of the time at which the job ended, in the status response."""
     charged: Location | None = None
+    """Location of the charge in the status response."""
     poll: PollSchedule = PollSchedule()
     cancel: JobCancellation | None = None
     expires_s: float | None = None

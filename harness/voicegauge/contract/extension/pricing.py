@@ -24,7 +24,7 @@ _HAN_NAME_PREFIXES = ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH")
 
 
 class PriceUsage(Record, frozen=True, kw_only=True):
-    """How many tokens or seconds a request uses. Neither is known before the response."""
+    """How many tokens or seconds a request uses, which is not known before the response."""
 
     max_per_request: NonNegativeFloat = 0.0
     """Upper bound for a request without text, in tokens or seconds."""
@@ -61,16 +61,16 @@ class CharacterCount(Record, frozen=True, kw_only=True):
             has_markup: whether the text is in a markup language, such as SSML, so that it may have tags.
         """
         if has_markup:
-            text = _TAG_PATTERN.sub(self._keep_charged_tag, text)
+            text = _TAG_PATTERN.sub(self._remove_uncharged_tag, text)
         if not self.whitespace:
             text = "".join(text.split())
         length = len(text.encode(errors="surrogatepass")) if self.unit == "utf8_byte" else len(text)
-        return length if self.doubled is None else length + sum(map(self._counts_twice, text))
+        return length if self.doubled is None else length + sum(map(self._is_counted_twice, text))
 
-    def _keep_charged_tag(self, tag: re.Match[str]) -> str:
+    def _remove_uncharged_tag(self, tag: re.Match[str]) -> str:
         return tag[0] if self.tags and tag[1] not in self.free_tags else ""
 
-    def _counts_twice(self, character: str) -> bool:
+    def _is_counted_twice(self, character: str) -> bool:
         if self.doubled == "wide":
             return unicodedata.east_asian_width(character) in ("W", "F")
         return unicodedata.name(character, "").startswith(_HAN_NAME_PREFIXES)
@@ -87,7 +87,7 @@ class PlanPrice(Record, frozen=True, kw_only=True):
     monthly_fee_usd: NonNegativeFloat | None = None
     """The fee of the plan per month, in dollars; `None` if no document states it."""
     overage: bool = True
-    """Whether more units than the included ones can be bought, at the price of the plan."""
+    """Whether units beyond the included ones can be bought, at the price of the plan."""
     source: SourceReference | None = None
 
 
@@ -108,7 +108,7 @@ class PriceSpec(Record, frozen=True, kw_only=True):
     usage: PriceUsage | None = None
     """The tokens or seconds that a request uses; required for tokens and compute seconds."""
     plus: tuple[PriceSpec, ...] = ()
-    """Further parts of the price, which are added: output tokens in addition to input tokens."""
+    """Further parts of the price that are added to this one, such as output tokens to input tokens."""
     plans: dict[str, PlanPrice] = {}
     """Prices by account plan (`x-limits.plans`). Without a named plan, `usd` and `credits` count, so no plan has a
     higher price."""
@@ -118,12 +118,12 @@ class PriceSpec(Record, frozen=True, kw_only=True):
 
     @property
     def parts(self) -> tuple[PriceSpec, ...]:
-        """The parts that are added: this one, and those in `plus`."""
+        """All parts of the price, whose sum is charged: this one and those in `plus`."""
         return (self, *self.plus)
 
     @property
     def readings(self) -> tuple[PriceSpec, ...]:
-        """This price, and those that other documents state instead."""
+        """This price and its alternatives: the prices that contradicting documents state."""
         return (self, *self.alternatives)
 
     @property
@@ -132,8 +132,8 @@ class PriceSpec(Record, frozen=True, kw_only=True):
         return tuple(dict.fromkeys(name for one in self.readings for part in one.parts for name in part.plans))
 
     @property
-    def depends_on_text_alone(self) -> bool:
-        """Whether the amount can be computed from the text of the request."""
+    def depends_only_on_text(self) -> bool:
+        """Whether the price can be computed from the text of the request, before the response."""
         return all(part.per in TEXT_UNITS for part in self.parts)
 
     def select_plan(self, plan_names: Collection[str]) -> PriceSpec:

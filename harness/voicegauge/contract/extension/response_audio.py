@@ -29,7 +29,7 @@ AudioCodec = Literal[
     "alaw",
 ]
 """Names of formats. `opus` and `ogg` (Vorbis) are in Ogg, `aac` is in ADTS. The last seven have no header."""
-HEADERLESS_CODECS: frozenset[str] = frozenset(
+RAW_SAMPLE_CODECS: frozenset[str] = frozenset(
     ("pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_f32le", "pcm_u8", "mulaw", "alaw")
 )
 """Formats of raw samples: only the contract can state their sample rate."""
@@ -92,6 +92,7 @@ class ResponseAudio(Record, frozen=True, kw_only=True):
     """Audio in a response."""
 
     at: Location
+    """Location of the audio in the response: the body, a base64 text in it, or a URL."""
     delivered: Literal["bytes", "url", "base64", "stream"]
     """How the audio is delivered. `stream` means in events, as the operation's `x-stream` describes."""
     media_type: Location | None = None

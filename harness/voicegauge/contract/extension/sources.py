@@ -12,7 +12,7 @@ NonNegativeFloat = Annotated[float, Meta(ge=0)]
 """An amount of money, in dollars or credits."""
 PositiveFloat = Annotated[float, Meta(gt=0)]
 PositiveInt = Annotated[int, Meta(ge=1)]
-"""A limit. It is at least 1, because a limit that allows nothing would make no sense."""
+"""A number of at least 1. Limits have this type, because a limit of 0 would allow nothing."""
 
 
 class Dispute(Record, frozen=True, kw_only=True):

@@ -103,7 +103,8 @@ class AudioPacing(Record, frozen=True, kw_only=True):
     chunk_s: PositiveFloat = 0.25
     """Duration of the audio in a chunk, in seconds."""
     speed: PositiveFloat = 4.0
-    """Speed of the delivery relative to real time. Above 1 a player never stalls."""
+    """Speed at which the audio is sent, relative to real time. Above 1, a player that plays while it receives never
+    stalls."""
 
 
 class SpeechEmulation(Record, frozen=True, kw_only=True):

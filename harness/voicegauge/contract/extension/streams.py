@@ -19,6 +19,7 @@ class EventSpec(Record, frozen=True, kw_only=True):
     next: tuple[str, ...] = ()
     """Event types that may follow directly."""
     end: Literal["success", "failure"] | None = None
+    """How an event that ends the stream ends it: "success" or "failure"; `None` for any other event."""
     schema: dict[str, Any] | None = None
     """JSON Schema of the data, usually a `$ref`; `None` if the data is not JSON."""
     has: EventLocation | None = None

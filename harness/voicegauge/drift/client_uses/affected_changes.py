@@ -61,7 +61,7 @@ def _find_effect(change: DriftChange, client_uses: ClientUses) -> _Effect | None
     """Return the effect of a change on the client; `None` if it is not known, or if it affects every client."""
     if change.operation is None:
         return None
-    operation_use = client_uses.by_operation.get(change.operation)
+    operation_use = client_uses.use_by_operation.get(change.operation)
     if operation_use is None:
         return _Effect(affects_client=False, reason="the client does not call this operation")
     part = _parse_changed_part(change.location)

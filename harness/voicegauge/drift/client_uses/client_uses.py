@@ -50,7 +50,7 @@ class OperationUse:
         found = next(iter(_iterate_overlapping_locations(declared, location)), None)
         return None if found is None else (found, declared[found])
 
-    def add_reads(self, locations: Iterable[Location], source: str) -> None:
+    def add_read_locations(self, locations: Iterable[Location], source: str) -> None:
         """Add values that the client reads."""
         known = self.source_by_read_location
         self.source_by_read_location = {**dict.fromkeys(locations, source), **(known or {})}
@@ -60,14 +60,14 @@ class OperationUse:
 class ClientUses:
     """What one client uses of an API. The client does not call operations that are not in it."""
 
-    by_operation: dict[str, OperationUse] = field(default_factory=dict)
+    use_by_operation: dict[str, OperationUse] = field(default_factory=dict)
     """Uses by the `operationId`, or by method and path of an operation without one: "GET /voices"."""
     unread_files: list[str] = field(default_factory=list)
     """Files of folders that are not recordings, each with the reason. They might show more uses."""
 
-    def get_or_add_operation_use(self, operation: str) -> OperationUse:
+    def find_or_add_operation_use(self, operation: str) -> OperationUse:
         """Return the use of an operation, which is created if it is missing."""
-        return self.by_operation.setdefault(operation, OperationUse())
+        return self.use_by_operation.setdefault(operation, OperationUse())
 
 
 def _iterate_overlapping_locations(used_locations: Iterable[Location], location: Location) -> Iterator[Location]:

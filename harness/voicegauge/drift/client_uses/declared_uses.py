@@ -86,7 +86,7 @@ def _add_declared_operation(
     pointer: str,
     declaration: Document,
 ) -> None:
-    use = client_uses.get_or_add_operation_use(operation)
+    use = client_uses.find_or_add_operation_use(operation)
     for key, values in declared_values.items():
         listed = _read_locations(values, f"{pointer}/{key}", declaration)
         for location, item_pointer in listed.items():
@@ -97,9 +97,9 @@ def _add_declared_operation(
             source = f"{declaration.path}:{declaration.find_line(f'{pointer}/sends')}"
             use.requests.append(SentValues(frozenset(listed), source))
         else:
-            use.add_reads((), "")
+            use.add_read_locations((), "")
             for location, item_pointer in listed.items():
-                use.add_reads([location], f"{declaration.path}:{declaration.find_line(item_pointer)}")
+                use.add_read_locations([location], f"{declaration.path}:{declaration.find_line(item_pointer)}")
 
 
 def _describe_unknown_location(

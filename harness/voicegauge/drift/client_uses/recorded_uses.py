@@ -105,7 +105,7 @@ def add_recorded_uses(client_uses: ClientUses, path: Path, matcher: OperationMat
         if operation is None:
             continue
         count += 1
-        use = client_uses.get_or_add_operation_use(operation)
+        use = client_uses.find_or_add_operation_use(operation)
         locations = _list_sent_locations(recorded.request) if recorded.is_complete else None
         if locations is None:
             use.are_requests_complete = False
@@ -124,7 +124,7 @@ def _list_sent_locations(request: Request) -> frozenset[Location] | None:
         if is_json(request.media_type):
             found |= {
                 Location("body", pointer_tokens=pointer_tokens)
-                for pointer_tokens in _iterate_leaves(read_json(request.body), ())
+                for pointer_tokens in _iterate_leaf_paths(read_json(request.body), ())
             }
         elif is_form(request.media_type):
             form = read_form(request.find_header("content-type") or "", request.body)
@@ -136,12 +136,12 @@ def _list_sent_locations(request: Request) -> frozenset[Location] | None:
     return frozenset(found)
 
 
-def _iterate_leaves(value: Any, pointer_tokens: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _iterate_leaf_paths(value: Any, pointer_tokens: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     if isinstance(value, dict) and value and len(pointer_tokens) < MAX_DEPTH:
         for key, item in value.items():
-            yield from _iterate_leaves(item, (*pointer_tokens, key))
+            yield from _iterate_leaf_paths(item, (*pointer_tokens, key))
     elif isinstance(value, list) and value and len(pointer_tokens) < MAX_DEPTH:
         for item in value:
-            yield from _iterate_leaves(item, (*pointer_tokens, EVERY_ITEM))
+            yield from _iterate_leaf_paths(item, (*pointer_tokens, EVERY_ITEM))
     else:
         yield pointer_tokens

@@ -36,8 +36,8 @@ def add_voicegauge_uses(client_uses: ClientUses, matcher: OperationMatcher) -> N
     for template in matcher.templates:
         operation: Any = document.data["paths"][template.path][template.method]
         if any(key.startswith("x-") for key in operation):
-            use = client_uses.get_or_add_operation_use(template.operation)
-            use.add_reads(read, source)
+            use = client_uses.find_or_add_operation_use(template.operation)
+            use.add_read_locations(read, source)
             use.requests.append(SentValues(sent, source))
             use.are_requests_complete = False
 

@@ -18,10 +18,10 @@ from voicegauge.drift.contracts.normalized_schema import (
     SIBLING_DEPENDENT_KEYWORDS,
     AppliedSchemas,
     NormalizedSchema,
+    convert_to_string_list,
     has_single_branch,
     merge_schemas,
     read_schema,
-    to_string_list,
 )
 
 MAX_SCHEMA_NESTING = 60
@@ -222,7 +222,9 @@ def _list_plain_types(branches: list[NormalizedSchema], branch_keyword: str) -> 
     """
     if not all(branch.has_no_subschemas and branch.keywords.keys() == {"type"} for branch in branches):
         return []
-    types = list(dict.fromkeys(name for branch in branches for name in to_string_list(branch.keywords["type"].value)))
+    types = list(
+        dict.fromkeys(name for branch in branches for name in convert_to_string_list(branch.keywords["type"].value))
+    )
     return [] if branch_keyword == "oneOf" and {"integer", "number"} <= set(types) else types
 
 
@@ -233,7 +235,7 @@ def _allows_only_null(schema: NormalizedSchema) -> bool:
 def _normalize_keyword(keyword_name: str, keyword_node: DocumentNode) -> tuple[str, object]:
     """Return a keyword and its value for a fingerprint. `const` becomes an enum, and unordered lists are sorted."""
     if keyword_name == "type":
-        return keyword_name, sorted(set(to_string_list(keyword_node.value)) - {"null"})
+        return keyword_name, sorted(set(convert_to_string_list(keyword_node.value)) - {"null"})
     if keyword_name in ("enum", "required", "const"):
         values = [keyword_node.value] if keyword_name == "const" else keyword_node.value
         return keyword_name.replace("const", "enum"), sorted(

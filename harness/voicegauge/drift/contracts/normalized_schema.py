@@ -90,7 +90,7 @@ class NormalizedSchema:
     def allowed_types(self) -> frozenset[str] | None:
         """The allowed types except null; `None` if the schema has no `type`."""
         keyword = self.keywords.get("type")
-        return None if keyword is None else frozenset(to_string_list(keyword.value)) - {"null"}
+        return None if keyword is None else frozenset(convert_to_string_list(keyword.value)) - {"null"}
 
     @property
     def allowed_values(self) -> list[Any] | None:
@@ -108,7 +108,7 @@ class NormalizedSchema:
             return self.nullable
         if types is None and values is None:
             return None
-        return (types is None or "null" in to_string_list(self.keywords["type"].value)) and (
+        return (types is None or "null" in convert_to_string_list(self.keywords["type"].value)) and (
             values is None or None in values
         )
 
@@ -116,7 +116,7 @@ class NormalizedSchema:
     def required_names(self) -> list[str]:
         """The names of the required properties, including those that `properties` does not list."""
         keyword = self.keywords.get("required")
-        return [] if keyword is None else to_string_list(keyword.value)
+        return [] if keyword is None else convert_to_string_list(keyword.value)
 
     def is_property_required(self, name: str) -> bool:
         """Whether the property `name` is required."""
@@ -142,7 +142,7 @@ class NormalizedSchema:
         return self.has_no_subschemas and not self.keywords
 
 
-def to_string_list(value: Any) -> list[str]:
+def convert_to_string_list(value: Any) -> list[str]:
     """Return a string or a list of strings as a list. `type` may be either, and `required` is a list."""
     return [value] if isinstance(value, str) else [item for item in value if isinstance(item, str)]
 
@@ -284,7 +284,7 @@ def _merge_keyword(keyword_name: str, outer_node: DocumentNode, inner_node: Docu
     if keyword_name == "required":
         merged = [*first, *(name for name in second if name not in first)]
     elif keyword_name == "type":
-        merged = [name for name in to_string_list(first) if name in to_string_list(second)]
+        merged = [name for name in convert_to_string_list(first) if name in convert_to_string_list(second)]
     elif keyword_name == "enum":
         in_second = {encode_canonical_json(value) for value in second}
         merged = [value for value in first if encode_canonical_json(value) in in_second]

@@ -146,7 +146,7 @@ def _estimate_tempo_bpm(samples: Samples, rate_hz: int) -> float:
 
 @functools.cache
 def _build_camelot_wheel() -> dict[tuple[int, str], tuple[int, str]]:
-    """Return the number and letter of each key on the Camelot wheel; the keys of the dictionary are (root, scale).
+    """Return the number and letter of each musical key on the Camelot wheel, by (root, scale).
 
     Each step of a fifth adds one to the number.
     """

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 GENERIC_MEDIA_TYPES = ("application/octet-stream", "binary/octet-stream")
 _WILDCARD_MEDIA_RANGES = ("audio/*", "*/*")
 _FORMATS_WRITTEN_BY_FFMPEG = ("m4a", "aac", "webm")
-"""Formats that the function `encode` of `speech.audio` cannot write."""
+"""Formats that only FFmpeg writes, because `speech.audio.encode` does not support them."""
 OUTPUT_FORMATS = frozenset((*AUDIO_FORMATS, *_FORMATS_WRITTEN_BY_FFMPEG))
 """Names of all formats that the emulator writes."""
 _FORMAT_BY_ALIAS = {
@@ -81,7 +81,7 @@ _AAC_RATES_HZ = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48
 
 
 def find_format(format_name_or_media_type: str) -> str | None:
-    """Return the format that `format_name_or_media_type`, a field value or a media type, refers to.
+    """Return the format that a value of the format field, or a media type, names.
 
     Return `None` if the emulator does not know the format.
     """

@@ -40,7 +40,7 @@ MAX_CACHED_RECORDING_FACTS = 64
 _SYMBOL_PATTERN = re.compile(r"[<>/=\"]")
 """Characters of tags, which a voice does not speak."""
 _ANY_MEDIA_TYPE = "*/*"
-"""The Accept header that HTTP clients send if the caller names none."""
+"""Value of the Accept header of clients whose caller names no media type."""
 AUTOMATIC_LANGUAGE = "auto"
 """Value of language fields that asks the provider to detect the language."""
 FALLBACK_LANGUAGE = "en"
@@ -305,7 +305,7 @@ def _choose_default_format(target: Target) -> str:
 
 
 def check_emulation_settings(target: Target) -> None:
-    """Check that the emulator can do what the contract asks for in `emulation` of a target.
+    """Check that the emulator supports what the contract states in `emulation` of a target.
 
     Raises:
         ContractError: a voice or format is unknown, or a pattern is invalid; the message names the line.
@@ -342,7 +342,7 @@ class SpeechSynthesizer:
         self._cache: OrderedDict[SynthesisRequest, SynthesizedSpeech] = OrderedDict()
 
     async def synthesize(self, synthesis: SynthesisRequest) -> SynthesizedSpeech:
-        """Return encoded speech, from the cache or synthesized in a thread.
+        """Return encoded speech from the cache, or synthesize it in a thread.
 
         Raises:
             MissingExtraError: the emulator's voices are not installed.

@@ -1,4 +1,4 @@
-"""Responds to the kinds of operations: speech, streams, jobs, batches, chats, audio input and resources."""
+"""Responds to requests: speech, streams, jobs, batches, chats, audio input and resources."""
 
 from voicegauge.emulator.endpoints.descriptions import describe_emulation
 from voicegauge.emulator.endpoints.provider import EmulatedProvider

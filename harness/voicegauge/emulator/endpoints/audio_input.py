@@ -116,7 +116,7 @@ class AudioInputEndpoint:
         try:
             return DecodedUpload(file, decode(file.content))
         except UndecodableAudioError as error:
-            if rejects_unsupported_values and not fault_injector.skips_check("upload-format", request.operation):
+            if rejects_unsupported_values and not fault_injector.is_check_skipped("upload-format", request.operation):
                 raise Rejection("invalid", field, f"{field} is not audio: {error}") from error
             return DecodedUpload(file, _create_silence())
 
@@ -256,7 +256,9 @@ def _create_silence() -> DecodedAudio:
 
 
 def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload) -> GeneratedAudio:
-    """Return the converted upload. The purpose "convert" is a real conversion; other purposes apply audible effects.
+    """Return the converted upload.
+
+    Only the purpose "convert" is a real conversion, to another format; for other purposes, audible effects are applied.
 
     Raises:
         Rejection: the output format does not support the requested sample rate, channels or bitrate.

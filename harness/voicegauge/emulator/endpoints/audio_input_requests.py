@@ -55,8 +55,8 @@ def check_audio_uploads(request: ParsedRequest, fault_injector: FaultInjector) -
 def _select_enforced_limits(
     limits: UploadLimits, request: ParsedRequest, fault_injector: FaultInjector
 ) -> UploadLimits:
-    if fault_injector.skips_check("upload-size", request.operation):
+    if fault_injector.is_check_skipped("upload-size", request.operation):
         limits = msgspec.structs.replace(limits, max_bytes=None)
-    if fault_injector.skips_check("upload-format", request.operation):
+    if fault_injector.is_check_skipped("upload-format", request.operation):
         limits = msgspec.structs.replace(limits, formats=())
     return limits

@@ -34,13 +34,13 @@ class BatchEndpoint:
         job_store = self._context.job_store
         planned = [
             (item, self._speech.plan_speech(item, account, rejects_unsupported_values=rejects_unsupported_values))
-            for item in _split_into_requests(request, batch)
+            for item in _split_batch_into_requests(request, batch)
         ]
         charges: list[float | None] = []
         try:
             charges += (job_store.charge_target(account, speech.target, speech.characters) for _, speech in planned)
         except Rejection:
-            account.debit(-sum(charge or 0 for charge in charges))
+            account.subtract_from_balance(-sum(charge or 0 for charge in charges))
             raise
         await self._context.clock.sleep(planned[0][1].submit_s)
         charged = zip(planned, charges, strict=True)
@@ -54,7 +54,7 @@ class BatchEndpoint:
         )
 
     def add_progress(self, response: EmulatedResponse, job: EmulatedJob) -> EmulatedResponse:
-        """Add counts and item results to `response` if `job` is a batch; otherwise return it unchanged."""
+        """Add the counts and results of the items to `response` if `job` is a batch."""
         batch = job.target.operation.batch
         if batch is None or not isinstance(job, EmulatedBatch):
             return response
@@ -79,7 +79,7 @@ class BatchEndpoint:
         }
 
 
-def _split_into_requests(request: ParsedRequest, batch: BatchSpec) -> Iterator[ParsedRequest]:
+def _split_batch_into_requests(request: ParsedRequest, batch: BatchSpec) -> Iterator[ParsedRequest]:
     """Yield each item of a batch as a request of its own.
 
     Raises:

@@ -50,7 +50,7 @@ def _describe_audio_input(operation: Operation) -> str | None:
 
 
 def _describe_follow_up(operation: Operation) -> str | None:
-    """Describe operations on jobs and files that earlier requests created."""
+    """Describe an operation on jobs or files that earlier requests created."""
     if operation.job is not None:
         return "returns the state of a job and the location of its audio"
     for other in operation.contract.operations.values():

@@ -14,15 +14,16 @@ from voicegauge.emulator.state import EmulatedAccount
 MAX_REMEMBERED_RESPONSES = 1_000
 """Number of responses; older ones are forgotten, so that memory stays bounded."""
 
-_ResponseKey = tuple[str, str, str]
+_AccountOperationAndKey = tuple[str, str, str]
+"""The name of the account, the id of the operation and the idempotency key of a request."""
 
 
 class IdempotentResponses:
-    """The accepted responses of one provider to requests with an idempotency key, as `x-idempotency` documents."""
+    """The accepted responses of one provider to requests with an idempotency key (`x-idempotency`)."""
 
     def __init__(self) -> None:
         """Start without responses."""
-        self._responses: dict[_ResponseKey, tuple[float, EmulatedResponse]] = {}
+        self._responses: dict[_AccountOperationAndKey, tuple[float, EmulatedResponse]] = {}
 
     def find_response(
         self, request: IncomingRequest, operation: Operation, account: EmulatedAccount, now_s: float
@@ -52,7 +53,9 @@ class IdempotentResponses:
             del self._responses[next(iter(self._responses))]
 
 
-def _read_key(request: IncomingRequest, operation: Operation, account: EmulatedAccount) -> _ResponseKey | None:
+def _read_key(
+    request: IncomingRequest, operation: Operation, account: EmulatedAccount
+) -> _AccountOperationAndKey | None:
     value = request.find_header(operation.idempotency.header) if operation.idempotency is not None else None
     return (account.name, operation.id, value) if value else None
 

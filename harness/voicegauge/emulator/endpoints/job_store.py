@@ -108,7 +108,7 @@ class JobStore:
         if account.credits is not None and account.credits < amount:
             raise Rejection("no-credit", None, f"{amount:g} needed, {account.credits:g} left")
         amount = change_amount(amount)
-        account.debit(amount)
+        account.subtract_from_balance(amount)
         return amount
 
     def create_job(
@@ -156,7 +156,7 @@ class JobStore:
     async def wait_for_end(self, job: EmulatedJob, max_wait_s: float) -> None:
         """Wait until a job has ended, at most for `max_wait_s` seconds.
 
-        With a clock that moves with each poll, a job ends at once; with a virtual clock, nothing waits.
+        With a clock that moves with each poll, the job ends at once. With a virtual clock, this does not wait.
         """
         if max_wait_s <= 0:
             return
@@ -169,7 +169,10 @@ class JobStore:
         self.update_state(job)
 
     def create_rng(self) -> random.Random:
-        """Return a new random generator. In every run with the same seed, the n-th call returns an equal generator."""
+        """Return a new random generator.
+
+        In every run with the same seed, the n-th call returns an equal generator.
+        """
         self._ids += 1
         return create_seeded_random(self._settings.seed, self._contract.id, self._ids)
 
@@ -181,7 +184,7 @@ class JobStore:
         """
         for value in (*request.path.values(), *request.query.values()):
             job = self.jobs.get(str(value))
-            anyones = not request.operation.needs_key or self._fault_injector.skips_check("key", request.operation)
+            anyones = not request.operation.needs_key or self._fault_injector.is_check_skipped("key", request.operation)
             if job is not None and (anyones or job.account is account):
                 self._check_expiry(job)
                 return job
@@ -194,7 +197,7 @@ class JobStore:
             status is None
             or spec is None
             or spec.expires_s is None
-            or self._fault_injector.skips_check("expiry", status)
+            or self._fault_injector.is_check_skipped("expiry", status)
         ):
             return
         self.update_state(job)
@@ -205,7 +208,9 @@ class JobStore:
     def cancel_job(self, job: EmulatedJob, job_spec: JobSpec) -> None:
         """Cancel a job, unless it has ended or a fault prevents cancellation."""
         self.update_state(job)
-        if job_spec.cancel is not None and not self._fault_injector.skips_check("cancelling", job.target.operation):
+        if job_spec.cancel is not None and not self._fault_injector.is_check_skipped(
+            "cancelling", job.target.operation
+        ):
             job.cancel(job_spec.cancel.state, job_spec, self._clock.now())
         self.update_state(job)
 
@@ -216,7 +221,7 @@ class JobStore:
         spec = operation.job.states.get(state) if operation and operation.job else None
         if spec is not None and spec.end == "failure" and spec.charged is False and not job.is_refunded:
             job.is_refunded = True
-            job.account.debit(-job.charge if job.charge else None)
+            job.account.subtract_from_balance(-job.charge if job.charge else None)
         return state
 
     def _update_refundable_jobs(self) -> None:
@@ -231,7 +236,7 @@ class JobStore:
             self.update_state(job)
 
     def has_succeeded(self, job: EmulatedJob) -> bool:
-        """Whether a job has succeeded by now."""
+        """Whether a job has ended in success."""
         operation = job.target.job_operation
         state = self.update_state(job)
         known = operation.job.states.get(state) if operation and operation.job else None

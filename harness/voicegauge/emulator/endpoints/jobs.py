@@ -15,7 +15,7 @@ from voicegauge.emulator.state import POLL_STEP_S, EmulatedAccount
 
 
 class JobRole(NamedTuple):
-    """The role of an operation that follows a submit."""
+    """What an operation does with jobs that an earlier request started."""
 
     action: Literal["status", "result", "cancel", "download"]
     job_spec: JobSpec | None

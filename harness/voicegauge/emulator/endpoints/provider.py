@@ -146,7 +146,7 @@ class EmulatedProvider:
         reason, _, field = scenario.partition(":")
         if reason in STATUS_CODES_BY_REASON:
             raise Rejection(reason, field or None, f"requested by {SCENARIO_HEADER}")
-        is_enforced = not self._fault_injector.skips_check("key", operation)
+        is_enforced = not self._fault_injector.is_check_skipped("key", operation)
         return self.accounts.identify_account(
             incoming_request, operation, self._clock.now(), is_key_enforced=is_enforced
         )
@@ -158,7 +158,7 @@ class EmulatedProvider:
         path_parameters: Mapping[str, str],
         account: EmulatedAccount,
     ) -> tuple[bool, EmulatedResponse]:
-        """Return whether the request repeats one with the same idempotency key, and its response."""
+        """Return whether the request repeats an earlier one with the same idempotency key, and the response to it."""
         now = self._clock.now()
         earlier = self._idempotent_responses.find_response(incoming_request, operation, account, now)
         if earlier is not None:
@@ -174,8 +174,8 @@ class EmulatedProvider:
         path_parameters: Mapping[str, str],
         account: EmulatedAccount,
     ) -> EmulatedResponse:
-        strict = not self._fault_injector.skips_check("request", operation)
-        ignored_keywords = ("maxItems",) if self._fault_injector.skips_check("items", operation) else ()
+        strict = not self._fault_injector.is_check_skipped("request", operation)
+        ignored_keywords = ("maxItems",) if self._fault_injector.is_check_skipped("items", operation) else ()
         request = parse_request(
             incoming_request,
             operation,
@@ -219,5 +219,5 @@ class EmulatedProvider:
         if self._jobs.responds_to(operation):
             return await self._jobs.respond(request, account)
         return self._builder.build_documented_response(
-            request, is_filtered=not self._fault_injector.skips_check("filters", operation)
+            request, is_filtered=not self._fault_injector.is_check_skipped("filters", operation)
         )

@@ -50,14 +50,14 @@ class StoredResource:
 
 
 class ResourceRole(NamedTuple):
-    """The role of an operation in the lifecycle of a resource."""
+    """What an operation does with resources."""
 
     action: Literal["create", "list", "delete", "set"]
     resource_spec: ResourceSpec
     id_location: Location | None = None
     """Location of the resource id in the request; `None` if requests contain no id."""
     new_state: str | None = None
-    """State that the operation sets; `None` if it sets none."""
+    """State to which the operation changes the resource; `None` if it changes none."""
 
 
 class ResourceStore:
@@ -91,7 +91,11 @@ class ResourceStore:
                 if resource_id is MISSING or resource_id is None or maker.resource is None:
                     continue
                 stored = self._find_stored_resource(maker.resource, resource_id, account, request.operation, use.id)
-                if use.states and stored.state not in use.states and not self._skips_check("state", request.operation):
+                if (
+                    use.states
+                    and stored.state not in use.states
+                    and not self._is_check_skipped("state", request.operation)
+                ):
                     raise Rejection(
                         "invalid", use.id.field_name, f"the {stored.resource_spec.name} {stored.id} is {stored.state}"
                     )
@@ -193,14 +197,16 @@ class ResourceStore:
     ) -> StoredResource:
         stored = self._stored.get(str(resource_id))
         if stored is not None and stored.resource_spec is resource_spec:
-            own = stored.account is account or self._skips_check("account", operation)
-            there = not stored.is_deleted or self._skips_check("deletion", operation)
+            own = stored.account is account or self._is_check_skipped("account", operation)
+            there = not stored.is_deleted or self._is_check_skipped("deletion", operation)
             if own and there:
                 return stored
         raise Rejection("not-found", id_location.field_name, f"there is no {resource_spec.name} {resource_id!r:.80}")
 
-    def _skips_check(self, check: Literal["account", "deletion", "delisting", "state"], operation: Operation) -> bool:
-        return self._fault_injector.skips_check(check, operation)
+    def _is_check_skipped(
+        self, check: Literal["account", "deletion", "delisting", "state"], operation: Operation
+    ) -> bool:
+        return self._fault_injector.is_check_skipped(check, operation)
 
     def _build_list_response(
         self, request: ParsedRequest, account: EmulatedAccount, resource_spec: ResourceSpec
@@ -208,7 +214,7 @@ class ResourceStore:
         response = build_success_response(request.operation, "other", build_default_body)
         shown = list(
             self._list_resources_of_account(
-                account, resource_spec, include_deleted=self._skips_check("delisting", request.operation)
+                account, resource_spec, include_deleted=self._is_check_skipped("delisting", request.operation)
             )
         )
         name, listing = resource_spec.id.pointer_tokens[-1], resource_spec.list
@@ -221,7 +227,7 @@ class ResourceStore:
         response.body = body if isinstance(response.body, dict) else body[""]
         if listing.count is not None:
             response.body = write_value_at(response.body, listing.count, len(shown))
-        if isinstance(response.body, dict) and not self._fault_injector.skips_check("filters", request.operation):
+        if isinstance(response.body, dict) and not self._fault_injector.is_check_skipped("filters", request.operation):
             filter_lists(response.body, request)
         return response
 

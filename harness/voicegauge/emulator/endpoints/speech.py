@@ -95,9 +95,13 @@ class SpeechEndpoint:
         """
         context = self._context
         target = select_target(request, rejects_unsupported_values=rejects_unsupported_values)
-        if context.fault_injector.skips_check("response-kind", request.operation):
+        if context.fault_injector.is_check_skipped("response-kind", request.operation):
             target = replace_by_common_audio(target)
-        if account.is_keyless and target.needs_key and not context.fault_injector.skips_check("key", request.operation):
+        if (
+            account.is_keyless
+            and target.needs_key
+            and not context.fault_injector.is_check_skipped("key", request.operation)
+        ):
             raise Rejection("unauthorized", None, f"{target.name} needs a key")
         location = find_audio_location(target)
         if rejects_unsupported_values:
@@ -109,7 +113,7 @@ class SpeechEndpoint:
             context.settings.seed,
             rejects_unsupported_values=rejects_unsupported_values,
             read_field=context.fault_injector.read_speech_field,
-            reads_markup=not context.fault_injector.skips_check("markup", request.operation),
+            reads_markup=not context.fault_injector.is_check_skipped("markup", request.operation),
         )
         characters = count_billable_characters(request, target, synthesis)
         context.accounts.count_keyless_characters(account, request.operation, characters, context.clock.now())

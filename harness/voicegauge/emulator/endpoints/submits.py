@@ -21,7 +21,7 @@ _EMPTY_SYNTHESIS_REQUEST = SynthesisRequest(
     format="wav",
     seed=0,
 )
-"""Stands for the synthesis of a job without audio. It is never performed."""
+"""Placeholder for the synthesis request of a job without audio. It is never synthesized."""
 
 
 class SubmitEndpoint:

@@ -22,7 +22,9 @@ def select_target(request: ParsedRequest, *, rejects_unsupported_values: bool = 
             unknown models.
     """
     targets = [t for t in request.operation.contract.targets.values() if t.operation is request.operation]
-    scored = [(score, target) for target in targets if (score := _compute_match_score(request, target)) is not None]
+    scored = [
+        (score, target) for target in targets if (score := _compute_target_match_score(request, target)) is not None
+    ]
     if scored:
         return max(scored, key=lambda pair: pair[0])[1]
     errors = (media for spec in request.operation.responses.values() for media in spec.media_types.values())
@@ -34,7 +36,7 @@ def select_target(request: ParsedRequest, *, rejects_unsupported_values: bool = 
     return targets[0]
 
 
-def _compute_match_score(request: ParsedRequest, target: Target) -> tuple[int, bool] | None:
+def _compute_target_match_score(request: ParsedRequest, target: Target) -> tuple[int, bool] | None:
     """Return a score of how well a request matches a target; `None` if it contradicts one of the target's constants."""
     score = 0
     for location, constant in target.target_spec.constants.items():
@@ -49,7 +51,7 @@ def _compute_match_score(request: ParsedRequest, target: Target) -> tuple[int, b
 
 
 def replace_by_common_audio(target: Target) -> Target:
-    """Return `target` without its own `audio`, so that its responses are those of the operation's other targets."""
+    """Return `target` without its own `audio`: its responses are then like those of the operation's other targets."""
     spec = msgspec.structs.replace(target.target_spec, audio=None)
     return target if target.target_spec.audio is None else dataclasses.replace(target, target_spec=spec)
 

@@ -30,7 +30,7 @@ def silence_speech(synthesis: SynthesisRequest) -> SynthesisRequest:
 
 
 def change_format(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Encode the audio in another format than declared."""
+    """Encode the audio in another format than the Content-Type declares."""
     return msgspec.structs.replace(synthesis, format="flac" if synthesis.format != "flac" else "wav")
 
 
@@ -42,14 +42,14 @@ def change_text(synthesis: SynthesisRequest) -> SynthesisRequest:
 
 
 def halve_sample_rate(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Deliver half of the sample rate, or a rate near it that MP3 has."""
+    """Encode the audio at half of its sample rate, or at a rate near that which MP3 supports."""
     rates = {48000: 24000, 44100: 22050, 32000: 16000, 24000: 16000, 22050: 16000}
     rate = rates.get(synthesis.sample_rate_hz, synthesis.sample_rate_hz // 2)
     return msgspec.structs.replace(synthesis, sample_rate_hz=rate)
 
 
 def lower_bitrate(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Deliver MP3 with half of its bit rate."""
+    """Encode MP3 with half of the documented bit rate."""
     bitrate_kbps = synthesis.bitrate_kbps
     return msgspec.structs.replace(synthesis, bitrate_kbps=bitrate_kbps // 2) if bitrate_kbps else synthesis
 
@@ -70,7 +70,7 @@ def truncate_audio(response: EmulatedResponse) -> None:
 
 
 def replace_by_html(response: EmulatedResponse) -> None:
-    """Send an HTML error page under the media type of audio."""
+    """Send an HTML error page with the media type of audio."""
     if carries_audio(response) and response.split_into_pieces is not None:
         response.body = _HTML_ERROR_PAGE
     elif carries_audio(response):

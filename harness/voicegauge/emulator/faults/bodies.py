@@ -96,7 +96,7 @@ def _find_essential_fields(response: EmulatedResponse) -> frozenset[tuple[str, .
 
 
 def create_invalidation_predicate(change_member: Callable[[EmulatedResponse], None]) -> Callable[[Target], bool]:
-    """Return a predicate that tells whether `change_member` makes some successful response of a target invalid."""
+    """Return a function that tells whether `change_member` can make a successful response of a target invalid."""
 
     def can_be_invalid(target: Target) -> bool:
         operations = [target.operation, *([target.job_operation] if target.job_operation else [])]

@@ -1,4 +1,4 @@
-"""The catalog of faults; those of one topic stand beside the functions that inject them."""
+"""The catalog of all faults. The faults of one topic are defined beside the functions that inject them."""
 
 from __future__ import annotations
 

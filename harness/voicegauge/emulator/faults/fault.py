@@ -1,4 +1,4 @@
-"""A mistake that a provider might make, and what the emulator does differently because of it."""
+"""Defines faults: mistakes that a provider might make, each as functions that change what the emulator does."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ class FaultInjector:
                 callbacks = [changed for one in callbacks for changed in fault.change_callbacks(one)]
         return callbacks
 
-    def skips_check(self, skippable_check: SkippableCheck, operation: Operation) -> bool:
+    def is_check_skipped(self, skippable_check: SkippableCheck, operation: Operation) -> bool:
         """Whether a fault disables a check."""
         return any(fault.skipped_check == skippable_check for fault in self._find_applicable_faults(None, operation))
 

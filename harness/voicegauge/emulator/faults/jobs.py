@@ -52,7 +52,7 @@ def succeed_after_failure(job_spec: JobSpec, _state_path: tuple[str, ...]) -> tu
 
 
 def end_in_failure(job_spec: JobSpec, state_path: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the shortest sequence of states that ends in a failure."""
+    """Make the job end in failure, by the shortest sequence of states that ends in one."""
     failed = next(iter(find_failure_states(job_spec)), None)
     return find_shortest_state_path(job_spec, failed) if failed is not None else state_path
 
@@ -226,7 +226,7 @@ def _list_job_usages(target: Target | None) -> list[PriceUsage]:
 
 
 def raise_charge(original_charge: float) -> float:
-    """Charge more than twice the price; the added 1 makes prices of 0 wrong as well."""
+    """Charge more than twice the price. The added 1 makes a price of 0 wrong as well."""
     return original_charge * 2 + 1
 
 

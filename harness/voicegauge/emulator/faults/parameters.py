@@ -19,7 +19,7 @@ _MAX_SPOKEN_CHARACTERS = 60
 
 
 def ignore_field(ignored_field: SpeechField) -> FieldChanger:
-    """Return a function that replaces the value of a field by its documented default."""
+    """Return a function that makes the emulator ignore a field: it replaces the value by the documented default."""
 
     def change_ignored_field(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
         mapping = target.speech.request.get(field)
@@ -75,7 +75,7 @@ def reverse_words_in_flac(synthesis: SynthesisRequest) -> SynthesisRequest:
 
 
 def vary_each_synthesis() -> Callable[[SynthesisRequest], SynthesisRequest]:
-    """Return a function that speaks every second time a little faster, as a synthesis without a fixed seed varies."""
+    """Return a function that makes every second synthesis a little faster, as without a fixed seed."""
     counter = itertools.count()
 
     def vary(synthesis: SynthesisRequest) -> SynthesisRequest:

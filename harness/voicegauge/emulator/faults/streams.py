@@ -9,7 +9,7 @@ from voicegauge.emulator.faults.fault import Fault
 from voicegauge.emulator.responses import StreamPiece
 
 _STALL_TO_MAX_GAP_RATIO = 1.2
-"""A stall is longer than the longest documented gap by this factor. It is noticeable but does not slow tests down."""
+"""Ratio of an injected stall to the longest documented gap. The stall is noticeable but does not slow tests down."""
 _UNKNOWN_EVENT_TYPE = "heartbeat-v2"
 
 

@@ -8,7 +8,7 @@ from voicegauge.emulator.audio import SpeechTiming
 from voicegauge.emulator.faults.fault import Fault
 
 _TIME_STRETCH_FACTOR = 1.5
-"""The last time is then far beyond the end of the audio."""
+"""Factor by which times are stretched. It moves the last time far beyond the end of the audio."""
 
 
 def start_first_unit_last(timings: list[SpeechTiming]) -> list[SpeechTiming]:

@@ -16,7 +16,7 @@ def read_value_at(body: Any, location: Location | None) -> Any:
 
 
 def write_value_at(body: Any, location: Location, value: Any) -> Any:
-    """Return `body` with `value` at `location`.
+    """Write `value` at `location` of `body`, and return the changed body.
 
     Missing parents are created, and a scalar in the place of a parent is replaced.
     """

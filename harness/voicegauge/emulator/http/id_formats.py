@@ -12,7 +12,7 @@ _ISO_TIMESTAMP_PATTERN = re.compile(r"^\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(?:\.(
 DEFAULT_ID_TEMPLATE = "{hex8}-{hex4}-4{hex3}-8{hex3}-{hex12}"
 """Template of a version 4 UUID, which is used if the contract states no id format."""
 _MIN_MILLISECOND_TIMESTAMP = 1e11
-"""Larger timestamps are in milliseconds, because in seconds since 1970 they would be later than the year 5138."""
+"""Smallest number that is taken for a Unix time in milliseconds. As seconds, it would be after the year 5138."""
 
 
 def create_seeded_random(*seed_parts: object) -> random.Random:

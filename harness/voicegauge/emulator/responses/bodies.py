@@ -15,7 +15,7 @@ from voicegauge.formats import Location, is_json
 
 
 class BodyTemplate(NamedTuple):
-    """A response body to fill in, which is a copy of an example if the contract has one."""
+    """A response body whose values are still to be filled in: a copy of an example, if the contract has one."""
 
     value: Any
     example: Example | None

@@ -38,7 +38,7 @@ from voicegauge.emulator.responses.bodies import (
     select_body,
 )
 from voicegauge.emulator.responses.documented_ids import (
-    fill_from_documented_item,
+    fill_body_from_documented_item,
     has_not_found_response,
     has_object_with_value,
     is_documented_id,
@@ -130,7 +130,7 @@ class ResponseBuilder:
 
         response = build_success_response(operation, "other", build_template)
         if isinstance(response.body, dict) and ids:
-            response.body = fill_from_documented_item(operation, response.body, ids)
+            response.body = fill_body_from_documented_item(operation, response.body, ids)
         if isinstance(response.body, dict) and is_filtered:
             filter_lists(response.body, request)
         return response

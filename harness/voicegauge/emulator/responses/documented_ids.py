@@ -87,11 +87,13 @@ def _find_objects(value: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def has_object_with_value(value: Any, searched_value: str) -> bool:
-    """Whether an example contains an object with the value `searched_value`."""
+    """Whether any example contains an object with a field of the value `searched_value`."""
     return any(str(member) == searched_value for item in _find_objects(value) for member in item.values())
 
 
-def fill_from_documented_item(operation: Operation, body: dict[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
+def fill_body_from_documented_item(
+    operation: Operation, body: dict[str, Any], ids: Mapping[str, str]
+) -> dict[str, Any]:
     """Return `body` with the values of the documented object that has the requested id, such as an item of a list.
 
     Only fields that `body` has are changed.

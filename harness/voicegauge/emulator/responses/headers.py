@@ -10,7 +10,7 @@ from voicegauge.emulator.http import SchemaValueBuilder
 from voicegauge.emulator.responses.response import EmulatedResponse
 
 _MIN_UNIX_TIME = 1_000_000_000
-"""A reset header with an example or a minimum of at least this value contains a Unix time, any other contains the
+"""Smallest example or minimum of a reset header that is taken for a Unix time. With a smaller one, the header has the
 number of seconds to wait."""
 BUSY_RETRY_AFTER_S = 1  # short, so that clients that honor Retry-After do not slow down tests
 

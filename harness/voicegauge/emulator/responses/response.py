@@ -34,7 +34,7 @@ class StreamPiece:
     stall_s: float = 0.0
     """Extra delay in seconds. It also happens if the clock is not real, because clients must be able to measure it."""
     is_corrupt: bool = False
-    """Whether the audio is encoded incorrectly."""
+    """Whether the audio is encoded wrongly on purpose."""
 
 
 @dataclass
@@ -50,7 +50,7 @@ class EmulatedResponse:
     spec: ResponseSpec | None = None
     """The documented response on which this response is based; `None` if it is undocumented."""
     documented_media_type: MediaType | None = None
-    """The documented media type of the body; `None` if it is undocumented."""
+    """The documented media type of the body; `None` if the contract does not document it."""
     operation: Operation | None = None
     target: Target | None = None
     job: EmulatedJob | None = None

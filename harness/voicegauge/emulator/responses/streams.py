@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 STATE_SCENARIO_PREFIX = "state:"
 """Prefix of scenario header values that name the final state of a job or the final event of a stream."""
 _CHUNK_UNIT_BYTES = 12
-"""Chunk sizes are multiples of this, so that a chunk contains whole samples of every raw format, and whole groups of
-base64 (3 bytes)."""
+"""Number of bytes of which chunk sizes are multiples, so that a chunk has whole samples of every raw format, and whole
+groups of base64 (3 bytes)."""
 _FAILURE_TEXT = "the text could not be spoken"
 
 
@@ -130,13 +130,13 @@ class _EventSequence:
         value = None if schema is None else self._value_builder.build_sample_value(schema, f"{self._at}/{event}/schema")
         marker = spec.events[event].has
         if marker is not None and not audio and marker.read(None, b"", value) is MISSING:
-            value = write_value_at(value, _to_body_location(marker), _FAILURE_TEXT)
+            value = write_value_at(value, _convert_to_body_location(marker), _FAILURE_TEXT)
         if spec.event_type.is_in_data:
-            value = write_value_at(value, _to_body_location(spec.event_type), event)
+            value = write_value_at(value, _convert_to_body_location(spec.event_type), event)
         if audio and spec.audio.index is not None:
-            value = write_value_at(value, _to_body_location(spec.audio.index), event_number)
+            value = write_value_at(value, _convert_to_body_location(spec.audio.index), event_number)
         for location, amount in self._end_values.items() if spec.events[event].end == "success" else ():
-            value = write_value_at(value, _to_body_location(location), amount)
+            value = write_value_at(value, _convert_to_body_location(location), amount)
         return StreamPiece(wait_s, event, value, audio)
 
 
@@ -158,7 +158,7 @@ def _find_shortest_event_path(stream_spec: StreamSpec, start_event: str, end_eve
     return [start_event]
 
 
-def _to_body_location(location: EventLocation) -> Location:
+def _convert_to_body_location(location: EventLocation) -> Location:
     """Convert a location in an event's data to one in a body, so that the functions for bodies can write to it."""
     return Location("body", pointer_tokens=location.pointer_tokens)
 
@@ -172,7 +172,7 @@ def encode_piece(piece: StreamPiece, stream_spec: StreamSpec | None) -> bytes:
         sound = piece.audio.hex() if stream_spec.audio.encoding == "hex" else base64.b64encode(piece.audio).decode()
         sound = f"!{sound}" if piece.is_corrupt else sound
         if stream_spec.audio.at.pointer_tokens:
-            value = write_value_at(value, _to_body_location(stream_spec.audio.at), sound)
+            value = write_value_at(value, _convert_to_body_location(stream_spec.audio.at), sound)
         else:
             text = sound
     if text is None:

@@ -25,7 +25,8 @@ class EmulatedCallback:
     is_final: bool
     """Whether the callback reports the terminal state."""
     is_due: bool
-    """Whether the callback is sent. Non-final callbacks are sent only to subscribers that asked for progress."""
+    """Whether the subscriber asked for this callback. Callbacks before the end are sent only to subscribers that asked
+    for progress."""
     essential_fields: frozenset[tuple[str, ...]] = frozenset()
     """Paths of the fields that identify the job and its state; faults avoid breaking them."""
     completed_location: Location | None = None
@@ -33,14 +34,14 @@ class EmulatedCallback:
     is_forged: bool = False
     """Whether the callback is signed with a wrong secret."""
     signature_age_s: float = 0.0
-    """How long before it is sent the callback is said to have been signed, in seconds."""
+    """Number of seconds between the signed time and the actual sending."""
     send_count: int = 1
     """How often the same callback is sent, with the same signature."""
 
 
 @dataclass
 class WebhookSubscription:
-    """A request that named a webhook URL, and so subscribed to callbacks."""
+    """A request that named a webhook URL, and therefore gets callbacks."""
 
     url: str
     timing: CallbackTiming
@@ -134,7 +135,7 @@ def _build_callback_body(
         )
     if job is None:
         return body
-    values: dict[Location | None, Any] = {locations.charged: _to_integer_if_whole(job.charge)}
+    values: dict[Location | None, Any] = {locations.charged: _convert_to_integer_if_whole(job.charge)}
     for location, at in ((locations.created, job.created_at_s), (locations.completed, job.state_times[-1])):
         values[location] = format_timestamp(at, read_value_at(body, location))
     for location, value in values.items():
@@ -143,7 +144,7 @@ def _build_callback_body(
     return body
 
 
-def _to_integer_if_whole(amount: float | None) -> float | None:
+def _convert_to_integer_if_whole(amount: float | None) -> float | None:
     """Return `amount` as an integer if it has no fraction, as documented examples do."""
     return int(amount) if amount is not None and float(amount).is_integer() else amount
 

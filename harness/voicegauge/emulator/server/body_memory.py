@@ -28,7 +28,7 @@ class BodyMemory:
 
     @contextmanager
     def open_share(self) -> Iterator[BodyShare]:
-        """Give one request its share, which is free again when the context ends."""
+        """Yield a share of the memory for one request, which is freed when the context ends."""
         share = BodyShare(self)
         try:
             yield share
@@ -55,7 +55,7 @@ class BodyMemory:
 
 
 class BodyShare:
-    """The part of the memory that one request has."""
+    """The memory that the body of one request has reserved."""
 
     def __init__(self, memory: BodyMemory) -> None:
         """Start with a share of 0 bytes."""

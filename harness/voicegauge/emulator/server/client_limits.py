@@ -23,5 +23,5 @@ class ClientLimits(NamedTuple):
 DEFAULT_CLIENT_LIMITS = ClientLimits()
 
 ABORT_EXTENSION_KEY = "voicegauge.abort"
-"""Key in `scope["extensions"]` of a function that closes the connection after what was sent, although the response is
-not complete. An application could only raise an exception instead, which uvicorn logs."""
+"""Key in `scope["extensions"]` of a function that closes the connection before the response is complete. Without it, an
+application could only raise an exception, which uvicorn logs."""

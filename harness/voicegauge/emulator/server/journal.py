@@ -21,7 +21,7 @@ MAX_JOURNAL_BYTES = 32 * 1024 * 1024
 """Maximum memory of all entries, as estimated from the sizes of paths, queries and headers."""
 _ENTRY_OVERHEAD_BYTES = 1024
 _PAIR_OVERHEAD_BYTES = 200
-"""Memory that an entry, and each of its headers and query parameters, takes in addition to its texts."""
+"""Memory, in bytes, that each header or query parameter of an entry takes in addition to its texts."""
 MAX_SECRETS_PER_REQUEST = 20
 """Number of credentials in one request above which nothing of it is shown. No API takes so many, and searching for each
 in every spelling takes a while."""

@@ -34,7 +34,7 @@ class EmulatorProcessConfig(Record, frozen=True, kw_only=True):
 
 
 class EmulatorStartup(Record, frozen=True, kw_only=True):
-    """Report of the subprocess once it serves or has failed: one line of JSON on its standard output."""
+    """Message of the subprocess after it has started or failed: one line of JSON on its standard output."""
 
     port: int = 0
     providers: tuple[str, ...] = ()

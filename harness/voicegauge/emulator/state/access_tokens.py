@@ -26,7 +26,7 @@ class AccessTokens:
         """The client secret and the end of validity by token."""
         flows = [scheme.get("flows", {}) for scheme in contract.security_schemes.values()]
         urls = [flow["clientCredentials"].get("tokenUrl", "") for flow in flows if "clientCredentials" in flow]
-        self._paths = {_find_path(contract, url) for url in urls}
+        self._paths = {_find_path_below_server(contract, url) for url in urls}
 
     def responds_to(self, incoming_request: IncomingRequest) -> bool:
         """Whether a request is one for a token."""
@@ -52,8 +52,8 @@ class AccessTokens:
         return secret if now_s < ends_at_s else None
 
 
-def _find_path(contract: Contract, url: str) -> str:
-    """Return the path of a URL below the server of the contract that it is on."""
+def _find_path_below_server(contract: Contract, url: str) -> str:
+    """Return the path of `url` below the base URL of the server that it is on; its whole path if it is on none."""
     bases = [server.url for server in contract.servers.values() if f"{url}/".startswith(f"{server.url}/")]
     return urlsplit(url).path if not bases else url.removeprefix(max(bases, key=len))
 

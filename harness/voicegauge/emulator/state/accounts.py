@@ -54,7 +54,7 @@ class EmulatedAccount:
     last_keyless_day: int = -1
     keyless_characters: int = 0
 
-    def debit(self, amount: float | None) -> None:
+    def subtract_from_balance(self, amount: float | None) -> None:
         """Subtract `amount` from the balance; a negative amount is a refund."""
         if amount:
             self.spent_credits += amount

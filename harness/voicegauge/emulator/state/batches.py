@@ -1,4 +1,4 @@
-"""Defines batches, which are jobs that consist of other jobs."""
+"""Defines batches: jobs whose items are jobs."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class EmulatedClock:
 
     @property
     def kind(self) -> str:
-        """The clock mode, one of the values of `EmulatorSettings.clock`."""
+        """The mode of the clock: "real", "virtual" or "per-poll"."""
         return self._kind
 
     @property

@@ -36,7 +36,7 @@ MIN_WAIT_S = 0.01  # with a time scale of 0, checks would otherwise block the ev
 
 @dataclass(frozen=True)
 class SentCallback:
-    """The outcome of one callback."""
+    """A callback that was due, and what became of it."""
 
     job: str | None
     final: bool
@@ -85,7 +85,9 @@ class WebhookNotifier:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Rejection("invalid", field, f"{field} is not an absolute URL with http or https")
         is_local_http_allowed = self._settings.webhook_http and is_loopback(parts.hostname)
-        is_http_allowed = is_local_http_allowed or self._fault_injector.skips_check("webhook-https", request.operation)
+        is_http_allowed = is_local_http_allowed or self._fault_injector.is_check_skipped(
+            "webhook-https", request.operation
+        )
         if request.operation.webhook.https_only and parts.scheme == "http" and not is_http_allowed:
             raise Rejection("invalid", field, f"{field} must be an https URL")
 

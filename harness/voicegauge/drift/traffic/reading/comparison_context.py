@@ -93,8 +93,8 @@ def flatten_bodies(response_pairs: Sequence[PairedResponses]) -> list[FlattenedC
     cases = (
         FlattenedCase(
             pair.case_name,
-            _flatten_bodies_of(pair.old_exchanges, entry_key_fields),
-            _flatten_bodies_of(pair.new_exchanges, entry_key_fields),
+            _flatten_bodies_of_exchanges(pair.old_exchanges, entry_key_fields),
+            _flatten_bodies_of_exchanges(pair.new_exchanges, entry_key_fields),
         )
         for pair in response_pairs
     )
@@ -110,7 +110,7 @@ def _list_json_bodies(exchange_groups: Iterator[tuple[RecordedExchange, ...]]) -
     ]
 
 
-def _flatten_bodies_of(
+def _flatten_bodies_of_exchanges(
     exchanges: Sequence[RecordedExchange], entry_key_fields: EntryKeyFieldsByPath
 ) -> list[FlattenedBody]:
     return [
