@@ -321,37 +321,40 @@ def _build_provider_row(contract: Contract) -> ProviderRow:
         key_set=all(map(os.environ.get, contract.key_variables)),
         operations=tuple(map(_build_operation_row, contract.operations.values())),
         targets=(
-            *map(_build_target_row, contract.targets.values()),
+            *map(_build_speech_row, contract.targets.values()),
             *map(_build_audio_input_row, contract.audio_input_targets.values()),
         ),
     )
 
 
-def _build_target_row(target: Target) -> TargetRow:
-    return TargetRow(
-        id=target.id,
-        title=target.target_spec.title,
-        operation=target.operation.id,
-        takes="text",
-        response="job" if target.response.job else "audio",
-        price=describe_price(target),
-        languages=target.target_spec.languages,
-        formats=target.target_spec.formats,
-        needs=target.target_spec.required_fields,
-    )
+def _build_speech_row(target: Target) -> TargetRow:
+    needs = target.target_spec.required_fields
+    response = "job" if target.response.job else "audio"
+    return _build_target_row(target, "text", response, formats=target.target_spec.formats, needs=needs)
 
 
 def _build_audio_input_row(target: AudioInputTarget) -> TargetRow:
+    return _build_target_row(target, "audio", "transcript" if target.transcription is not None else "audio")
+
+
+def _build_target_row(
+    target: Target | AudioInputTarget,
+    takes: Literal["text", "audio"],
+    response: str,
+    *,
+    formats: tuple[str, ...] = (),
+    needs: tuple[str, ...] = (),
+) -> TargetRow:
     return TargetRow(
         id=target.id,
         title=target.target_spec.title,
         operation=target.operation.id,
-        takes="audio",
-        response="transcript" if target.transcription is not None else "audio",
+        takes=takes,
+        response=response,
         price=describe_price(target),
         languages=target.target_spec.languages,
-        formats=(),
-        needs=(),
+        formats=formats,
+        needs=needs,
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from voicegauge.api.traffic.conversion import Conversion, ConvertedFile, convert, convert_all
-from voicegauge.api.traffic.recording import Overwrite, RecordedFile, RecordResult, record
+from voicegauge.api.traffic.record_result import Overwrite, RecordedFile, RecordResult
+from voicegauge.api.traffic.recording import record
 from voicegauge.api.traffic.running_proxy import RunningProxy, proxy
 from voicegauge.api.traffic.webhook_listening import ListenResult, listen
 

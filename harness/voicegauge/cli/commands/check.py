@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -200,61 +201,44 @@ def command(
         models=models,
         voices=voices,
     )
+    plan_options: dict[str, Any] = {
+        "emulated": emulated,
+        "live": permission,
+        "contracts": catalogue,
+        "max_calls": max_calls,
+        "every_valid_request": full,
+        "large_uploads": large_uploads,
+        "case_ids": cases,
+        "prices": prices,
+        "progress": TerminalProgress(),
+    }
     if dry_run:
-        plan = api.plan_check(
-            names,
-            emulated=emulated,
-            live=permission,
-            contracts=catalogue,
-            max_calls=max_calls,
-            every_valid_request=full,
-            large_uploads=large_uploads,
-            webhooks=public_url is not None,
-            case_ids=cases,
-            prices=prices,
-            progress=TerminalProgress(),
-        )
         from voicegauge.cli.check_tables import print_plan
 
+        plan = api.plan_check(names, webhooks=public_url is not None, **plan_options)
         show_record(plan, json_path, lambda: print_plan(plan))
         return
-
-    printed: list[CheckReport] = []
-    failed_writes = FailedWriteCollector()
-
-    def print_report(report: CheckReport) -> None:
-        printed.append(files.apply_baselines(report, failed_writes))
-        _write_outputs(printed[-1], files, write_tests, badge, failed_writes, strict=strict)
-
-    def check() -> CheckReport:
-        return api.check(
-            names,
-            emulated=emulated,
-            live=permission,
-            contracts=catalogue,
-            select=select,
-            ignore=ignore,
-            severities=severities,
-            recordings=recordings,
-            stale_recordings_fail=bool(os.environ.get("CI")),
-            max_calls=max_calls,
-            every_valid_request=full,
-            large_uploads=large_uploads,
-            fuzz=fuzz,
-            failures_folder=_choose_failures_folder(failures),
-            faults=faults,
-            case_ids=cases,
-            prices=prices,
-            public_url=public_url,
-            listen_port=listen_port,
-            seed=seed,
-            retry_ambiguous=retry_ambiguous,
-            # Before a live check counts as ended, so that what it has spent is not forgotten if it is killed earlier.
-            on_report=print_report if live else None,
-            max_wait_s=max_wait,
-            progress=TerminalProgress(),
-        )
-
+    printer = _ReportPrinter(files, write_tests, badge, strict=strict)
+    check = functools.partial(
+        api.check,
+        names,
+        select=select,
+        ignore=ignore,
+        severities=severities,
+        recordings=recordings,
+        stale_recordings_fail=bool(os.environ.get("CI")),
+        fuzz=fuzz,
+        failures_folder=_choose_failures_folder(failures),
+        faults=faults,
+        public_url=public_url,
+        listen_port=listen_port,
+        seed=seed,
+        retry_ambiguous=retry_ambiguous,
+        # Before a live check counts as ended, so that what it has spent is not forgotten if it is killed earlier.
+        on_report=printer.print_report if live else None,
+        max_wait_s=max_wait,
+        **plan_options,
+    )
     report = check()
     if not emulated and not live and json_path != "-":
         from voicegauge.cli.stale_recordings import offer_recording
@@ -262,10 +246,7 @@ def command(
         offered_commands: set[str] = set()
         while offer_recording(report, offered_commands, max_cost_usd=max_cost):
             report = check()
-    if not printed:
-        print_report(report)
-    failed_writes.raise_error()
-    report = printed[-1]
+    report = printer.finish(report)
     status = _determine_exit_status(report, fail_on_warnings=strict)
     ctx.exit(status or _determine_exit_status_by_limits(report, fail_under, strict_baseline=strict_baseline))
 
@@ -311,33 +292,50 @@ def _choose_failures_folder(folder_name: str | None) -> Path | None:
     return None if folder_name == "none" else Path(folder_name)
 
 
-def _write_outputs(
-    report: CheckReport,
-    output_flags: OutputFlags,
-    tests_folder: Path | None,
-    badge: Path | None,
-    failed_writes: FailedWriteCollector,
-    *,
-    strict: bool,
-) -> None:
-    from voicegauge.api import to_exported_report, write_badge
-    from voicegauge.cli.check_tables import format_summary, print_report
-    from voicegauge.outputs import format_step_summary
+class _ReportPrinter:
+    """Prints the report of a check once, and writes the files that the user asked for."""
 
-    with failed_writes.collect():
-        show_record(report, output_flags.json_path, lambda: print_report(report))
-    if tests_folder is not None:
-        with failed_writes.collect():
-            _write_tests(report, tests_folder)
-    if badge is not None:
-        with failed_writes.collect():
-            write_badge(report, badge, strict=strict)
-    output_flags.write_files(
-        report,
-        lambda: format_step_summary(to_exported_report(report, strict=strict), format_summary(report)),
-        failed_writes,
-        strict=strict,
-    )
+    def __init__(self, flags: OutputFlags, tests_folder: Path | None, badge: Path | None, *, strict: bool) -> None:
+        self._flags, self._tests_folder, self._badge, self._strict = flags, tests_folder, badge, strict
+        self._failed_writes = FailedWriteCollector()
+        self._printed_report: CheckReport | None = None
+
+    def print_report(self, report: CheckReport) -> None:
+        """Print a report without the findings of the baseline, and write the files."""
+        self._printed_report = self._flags.apply_baselines(report, self._failed_writes)
+        self._write_outputs(self._printed_report)
+
+    def finish(self, report: CheckReport) -> CheckReport:
+        """Print the report if that was not done, and return it as it was printed.
+
+        Raises:
+            VoicegaugeError: a file could not be written.
+        """
+        if self._printed_report is None:
+            self.print_report(report)
+        self._failed_writes.raise_error()
+        assert self._printed_report is not None
+        return self._printed_report
+
+    def _write_outputs(self, report: CheckReport) -> None:
+        from voicegauge.api import to_exported_report, write_badge
+        from voicegauge.cli.check_tables import format_summary, print_report
+        from voicegauge.outputs import format_step_summary
+
+        with self._failed_writes.collect():
+            show_record(report, self._flags.json_path, lambda: print_report(report))
+        if self._tests_folder is not None:
+            with self._failed_writes.collect():
+                _write_tests(report, self._tests_folder)
+        if self._badge is not None:
+            with self._failed_writes.collect():
+                write_badge(report, self._badge, strict=self._strict)
+        self._flags.write_files(
+            report,
+            lambda: format_step_summary(to_exported_report(report, strict=self._strict), format_summary(report)),
+            self._failed_writes,
+            strict=self._strict,
+        )
 
 
 def _write_tests(report: CheckReport, folder: Path) -> None:

@@ -142,31 +142,17 @@ def change_content_type(response: EmulatedResponse) -> None:
         response.media_type = "text/plain"
 
 
+def _create_field_fault(fault_id: str, description: str, change_response: Callable[[EmulatedResponse], None]) -> Fault:
+    """Return a fault that applies to a target if the changed response violates its schema."""
+    predicate = create_invalidation_predicate(change_response)
+    return Fault(id=fault_id, description=description, change_response=change_response, applies_to=predicate)
+
+
 FAULTS = (
-    Fault(
-        id="wrong-type",
-        description="A response field has the wrong JSON type.",
-        change_response=change_field_type,
-        applies_to=create_invalidation_predicate(change_field_type),
-    ),
-    Fault(
-        id="missing-field",
-        description="A required response field is missing.",
-        change_response=remove_field,
-        applies_to=create_invalidation_predicate(remove_field),
-    ),
-    Fault(
-        id="renamed-field",
-        description="A required response field has a wrong name.",
-        change_response=rename_field,
-        applies_to=create_invalidation_predicate(rename_field),
-    ),
-    Fault(
-        id="null-field",
-        description="A response field that must not be null is null.",
-        change_response=nullify_field,
-        applies_to=create_invalidation_predicate(nullify_field),
-    ),
+    _create_field_fault("wrong-type", "A response field has the wrong JSON type.", change_field_type),
+    _create_field_fault("missing-field", "A required response field is missing.", remove_field),
+    _create_field_fault("renamed-field", "A required response field has a wrong name.", rename_field),
+    _create_field_fault("null-field", "A response field that must not be null is null.", nullify_field),
     Fault(
         id="wrong-error-shape",
         description="Error bodies do not have the documented shape.",

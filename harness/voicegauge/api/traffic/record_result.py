@@ -1,0 +1,61 @@
+"""What `record` returns, and what it asks before it replaces a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from voicegauge.conformance import ResourceSummary
+from voicegauge.model import AmbiguousRequest, Provenance, Record, StopReason
+from voicegauge.recording import RecordingChanges
+
+
+class RecordedFile(Record, frozen=True, kw_only=True):
+    """One recording file that was to be written."""
+
+    path: str
+    provenance: Provenance
+    cases: int
+    """Number of cases that were recorded by this call; the file may contain more."""
+    exchanges: int
+    changes: RecordingChanges
+    """Differences from the file that existed before."""
+    written: bool
+
+
+class RecordResult(Record, frozen=True, kw_only=True):
+    """The JSON that `voicegauge record --json` writes."""
+
+    schema: str = "voicegauge/record/2"
+    files: tuple[RecordedFile, ...] = ()
+    redactions: dict[str, int] = {}
+    """Number of masked secrets by location."""
+    skipped: dict[str, str] = {}
+    """Reasons why cases were not recorded, by case."""
+    findings: int = 0
+    """Number of findings in the recorded exchanges, without disputed ones."""
+    resources: ResourceSummary = ResourceSummary()
+    """The resources that were created in the account, such as saved voices, and those that are left there."""
+    spent_usd: float = 0.0
+    spent_before_usd: float = 0.0
+    """Dollars that were or may have been charged to earlier recordings into the same folder which were killed, or whose
+    ambiguous requests were not sent again. They count towards the budget and are not in `spent_usd`."""
+    ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
+    """Requests, also of such earlier recordings, whose price counts as spent although their result is not known."""
+    stopped_by: str | None = None
+    """What stopped the recording early, in one line; `None` if it ran to its end."""
+    stop_reason: StopReason | None = None
+    """The kind of event that stopped the recording early; `None` if it ran to its end."""
+
+
+class Overwrite(Record, frozen=True, kw_only=True):
+    """A recording file that is about to be replaced by a file with different content."""
+
+    path: Path
+    old_provenance: Provenance
+    new_provenance: Provenance
+    changes: RecordingChanges
+
+
+ConfirmOverwrite = Callable[[Overwrite], bool]
+"""Function that decides whether a recording file is replaced."""

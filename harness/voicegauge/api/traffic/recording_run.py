@@ -1,0 +1,276 @@
+"""Plans one call of `record`, sends its cases and writes its files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from voicegauge.api.options import LiveOptions
+from voicegauge.api.plan_sending import (
+    announce_earlier_spending,
+    announce_losses_on_error,
+    build_live_settings,
+    remove_ambiguous_cases,
+    send_plan,
+)
+from voicegauge.api.progress import ProgressListener
+from voicegauge.api.traffic.record_result import ConfirmOverwrite, Overwrite, RecordedFile, RecordResult
+from voicegauge.client import list_secrets
+from voicegauge.conformance import (
+    CaseJournals,
+    CasePlan,
+    CheckSettings,
+    Collector,
+    build_emulator_check_settings,
+    build_emulator_settings,
+    find_common_failure_cause,
+    price_plan,
+)
+from voicegauge.conformance.recording import (
+    Recorder,
+    RecordingUpdate,
+    RefreshMode,
+    RefreshPolicy,
+    UnfinishedRecording,
+    build_recording_path,
+    plan_cases_to_record,
+)
+from voicegauge.contract import BaseTarget, Contract
+from voicegauge.emulator import running_emulator
+from voicegauge.errors import DataError, UsageError
+from voicegauge.model import Exchange, Provenance, StopReason
+from voicegauge.recording import Recording, RecordingChanges, compare_recordings, load_har, save_har
+
+
+@dataclass(frozen=True)
+class _ReceivedCases:
+    """The received exchanges of all cases, before they are written to files."""
+
+    exchanges_by_case: Mapping[str, Sequence[Exchange]]
+    """Exchanges by case id."""
+    secrets: Sequence[str]
+    stop_reason: StopReason | None
+    unfinished_recording: UnfinishedRecording | None = None
+    """Where exchanges are saved until their file is written.
+
+    `None` for the emulator, which costs nothing, so that an interrupted recording can start again.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingRun:
+    """One call of `record`."""
+
+    targets: Sequence[BaseTarget]
+    contracts: Mapping[str, Contract]
+    whole_providers: Collection[str]
+    """Ids of the providers of which every operation is recorded."""
+    live_options: LiveOptions | None
+    fixtures_folder: Path
+    names_to_mask: Sequence[str]
+    prices: Mapping[str, float]
+    seed: int
+    max_wait_s: float | None
+    listener: ProgressListener
+
+    @property
+    def provenance(self) -> Provenance:
+        """The provenance of the files that are written."""
+        return Provenance.EMULATED if self.live_options is None else Provenance.RECORDED
+
+    def plan_updates(self, refresh: RefreshMode, *, every_rejection: bool) -> tuple[list[RecordingUpdate], CasePlan]:
+        """Return the recording files to update, and their cases in the order of sending."""
+        plan = plan_cases_to_record(
+            self.targets,
+            is_emulated=self.live_options is None,
+            include_every_case=every_rejection,
+            whole_providers=self.whole_providers,
+        )
+        paths = {build_recording_path(case, self.fixtures_folder) for case in plan.cases}
+        existing = {path: load_har(path) for path in sorted(paths) if path.exists()}
+        refreshing = RefreshPolicy(self.contracts, self.provenance, refresh, datetime.now(UTC))
+        updates = refreshing.plan_updates(plan, self.fixtures_folder, existing)
+        due = {case.id: case for update in updates for case in update.cases_to_record}
+        in_order = {case.id: case for case in plan.cases if case.id in due} | due
+        return updates, msgspec.structs.replace(plan, cases=tuple(in_order.values()))
+
+    def send_and_write(
+        self,
+        updates: Sequence[RecordingUpdate],
+        plan: CasePlan,
+        overwrite: bool | ConfirmOverwrite,
+        journals: CaseJournals,
+    ) -> RecordResult:
+        """Send the plan and write the files; without `updates`, say that nothing is missing.
+
+        Raises:
+            DataError: a file could not be written; all others were.
+        """
+        if not updates:
+            self.listener.notice("nothing is missing or stale; --refresh all records everything again")
+            return _add_spending_to_result(RecordResult(), journals)
+        collector = Collector([target.id for target in self.targets], self.seed)
+        if self.live_options is None:
+            sent = self._send_to_emulator(plan, collector)
+        else:
+            sent = self._send_live(plan, self.live_options, collector, journals)
+        report = collector.build_report()
+        files, redactions = self._write_files(updates, sent, overwrite)
+        result = RecordResult(
+            files=tuple(files),
+            redactions=dict(sorted(redactions.items())),
+            skipped={case.id: case.reason or "" for case in report.cases if case.verdict == "skipped"},
+            findings=sum(finding.severity != "disputed" for finding in report.findings),
+            resources=report.resources,
+            spent_usd=report.spent_usd,
+            stopped_by=report.stopped_by,
+            stop_reason=sent.stop_reason,
+        )
+        return _add_spending_to_result(result, journals)
+
+    def _send_live(
+        self, plan: CasePlan, live_options: LiveOptions, collector: Collector, journals: CaseJournals
+    ) -> _ReceivedCases:
+        unfinished = UnfinishedRecording(self.fixtures_folder, self.contracts, names_to_mask=self.names_to_mask)
+        saved = unfinished.load_cases(plan.cases, datetime.now(UTC))
+        if saved:
+            self.listener.notice(f"resuming an interrupted recording: {len(saved)} cases are already recorded")
+        for case in plan.cases:
+            if case.id in saved:
+                journals.journal_by_provider[case.provider].record_case_finished(case.id)
+        announce_earlier_spending(journals, self.listener)
+        rest = msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.id not in saved))
+        cost = price_plan(remove_ambiguous_cases(rest, journals), self.targets, self.prices, provenance=Provenance.LIVE)
+        settings = build_live_settings(
+            list(self.contracts.values()),
+            live_options,
+            prices=self.prices,
+            seed=self.seed,
+            listener=self.listener,
+            plan=cost,
+            journals=journals,
+        )
+        secrets = _list_key_texts(settings)
+        recorder = Recorder(self.contracts, settings.base_urls, replace(unfinished, secrets=secrets))
+        settings = replace(settings, save_exchanges=recorder.add_case, max_wait_s=self.max_wait_s)
+        with announce_losses_on_error(journals, self.listener):
+            stop = send_plan(self.targets, rest, settings, collector, self.listener)
+        if recorder.is_emulated_service:
+            journals.forget_requests()  # the emulator charges nothing
+            raise UsageError("it is the emulator that responded: nothing is written; record it with --emulated")
+        cause = _find_cause_of_rejections(rest, collector)
+        if cause is not None:
+            unfinished.remove_cases(rest.cases)
+            journals.forget_requests(keep_ambiguous_requests=True)
+            raise UsageError(cause)
+        exchanges_by_case = {**saved, **recorder.groups}
+        return _ReceivedCases(
+            {case.id: exchanges_by_case[case.id] for case in plan.cases if case.id in exchanges_by_case},
+            secrets,
+            stop,
+            unfinished,
+        )
+
+    def _send_to_emulator(self, plan: CasePlan, collector: Collector) -> _ReceivedCases:
+        with running_emulator(self.contracts.values(), build_emulator_settings(seed=self.seed)) as emulator:
+            settings = build_emulator_check_settings(emulator, self.targets, seed=self.seed)
+            recorder = Recorder(self.contracts, settings.base_urls)
+            stop = send_plan(
+                self.targets,
+                plan,
+                replace(settings, save_exchanges=recorder.add_case, max_wait_s=self.max_wait_s),
+                collector,
+                self.listener,
+            )
+        return _ReceivedCases(recorder.groups, _list_key_texts(settings), stop)
+
+    def _write_files(
+        self, updates: Sequence[RecordingUpdate], received_cases: _ReceivedCases, overwrite: bool | ConfirmOverwrite
+    ) -> tuple[list[RecordedFile], Counter[str]]:
+        """Write every file that can be written; then raise the first error, if any."""
+        redactions: Counter[str] = Counter()
+        files, failed = [], None
+        for update in updates:
+            cases = sum(case.id in received_cases.exchanges_by_case for case in update.cases_to_record)
+            if not cases:
+                continue
+            exchanges = update.merge_exchanges(received_cases.exchanges_by_case)
+            difference = compare_recordings(update.replaced_recording, exchanges)
+            saved: Recording | None = None
+            try:
+                if self._may_overwrite(update, difference, overwrite):
+                    saved = self._save_recording(update, exchanges, received_cases.secrets)
+                    redactions.update(saved.redactions)
+                if received_cases.unfinished_recording is not None:
+                    received_cases.unfinished_recording.remove_cases(update.cases_to_record)
+            except DataError as error:
+                failed = failed or error
+            files.append(
+                RecordedFile(
+                    path=str(update.path),
+                    provenance=self.provenance,
+                    cases=cases,
+                    exchanges=len(exchanges),
+                    changes=difference,
+                    written=saved is not None,
+                )
+            )
+        if failed is not None:
+            raise failed
+        return files, redactions
+
+    def _may_overwrite(
+        self, recording_update: RecordingUpdate, changes: RecordingChanges, overwrite: bool | ConfirmOverwrite
+    ) -> bool:
+        if recording_update.replaced_recording is None or isinstance(overwrite, bool):
+            return True  # False was handled before anything was sent
+        if not (changes.added or changes.removed or changes.changed):
+            return True  # only the times differ
+        return overwrite(
+            Overwrite(
+                path=recording_update.path,
+                old_provenance=recording_update.replaced_recording.provenance,
+                new_provenance=self.provenance,
+                changes=changes,
+            )
+        )
+
+    def _save_recording(
+        self, update: RecordingUpdate, exchanges: Sequence[Exchange], secrets: Sequence[str]
+    ) -> Recording:
+        return save_har(
+            update.path,
+            exchanges,
+            provenance=self.provenance,
+            contract=self.contracts[update.provider],
+            secrets=secrets,
+            masked_names=self.names_to_mask,
+        )
+
+
+def _find_cause_of_rejections(plan: CasePlan, collector: Collector) -> str | None:
+    """Return why nothing was recorded if the service rejected everything as with a wrong URL or key, else `None`."""
+    if not any(case.kind in ("delivery", "valid") for case in plan.cases):
+        return None  # requests that are meant to be rejected
+    statuses = Counter(collector.coverage.response_count_by_status)
+    cause = find_common_failure_cause(statuses)
+    if cause is None:
+        return None
+    listed = " or ".join(map(str, sorted(statuses)))
+    responses = "the only response has" if statuses.total() == 1 else f"all {statuses.total()} responses have"
+    return f"{responses} status {listed}: check {cause}; nothing was recorded"
+
+
+def _list_key_texts(settings: CheckSettings) -> list[str]:
+    return [text for key in settings.key_by_provider.values() for text in list_secrets(key)]
+
+
+def _add_spending_to_result(result: RecordResult, journals: CaseJournals) -> RecordResult:
+    return msgspec.structs.replace(
+        result, spent_before_usd=journals.spent_before_usd, ambiguous_requests=journals.ambiguous_requests
+    )
