@@ -103,6 +103,6 @@ def test_every_recorded_case_is_replayed(contract) -> None:
     # At its end a check deletes what its cases created; a recording contains the requests of its cases only.
     left_ids = [resource.id for resource in report.resources.left if resource.id is not None]
     unmatched = [message for message in replay.unmatched if not any(name in message for name in left_ids)]
-    assert (unmatched, replay.unused) == ([], [])
+    assert (unmatched, replay.unused_requests) == ([], [])
     assert {case.verdict for case in report.cases} == {"passed"}
     assert [finding.message for finding in report.findings if finding.severity is not Severity.DISPUTED] == []

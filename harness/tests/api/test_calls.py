@@ -29,11 +29,11 @@ class Recorder(voicegauge.ProgressListener):
         self.notices: list[str] = []
         self.ended = 0
 
-    def phase_started(self, name: str, total: int | None, done: int = 0) -> None:
-        self.phases.append(f"{name} {total}")
+    def phase_started(self, name: str, total_count: int | None, done_count: int = 0) -> None:
+        self.phases.append(f"{name} {total_count}")
 
-    def phase_progressed(self, done: int, total: int | None, item: str = "") -> None:
-        self.done.append(done)
+    def phase_progressed(self, done_count: int, total_count: int | None, item_name: str = "") -> None:
+        self.done.append(done_count)
 
     def phase_ended(self) -> None:
         self.ended += 1

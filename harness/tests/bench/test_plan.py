@@ -51,7 +51,7 @@ def test_every_sample_has_a_unique_id_and_sessions_do_not_mix(
 ) -> None:
     made = plan(suite, targets, settings)
     ids = [one.id for row in made.rounds for one in row]
-    assert len(ids) == len(set(ids)) == made.requests == sum(line.requests for line in made.quotes)
+    assert len(ids) == len(set(ids)) == made.requests == sum(line.requests for line in made.target_costs)
     sessions = [row[0].session for row in made.rounds]
     assert sessions == sorted(sessions)
 
@@ -99,7 +99,7 @@ def test_everything_that_decides_what_is_sent_is_in_the_digest(
 
 def test_the_plan_is_priced_by_request_and_by_character(suite: Suite, targets: dict[str, Target]) -> None:
     made = plan(suite.select_texts(languages=["en"]), targets, BenchPlanSettings(warmup=0))
-    quoted = {line.target: line for line in made.quotes}
+    quoted = {line.target: line for line in made.target_costs}
     characters = sum(len(text.text) for text in suite.texts if text.language == "en")
     assert quoted["acme/job"].usd == pytest.approx(0.03)
     assert quoted["acme/now"].usd == pytest.approx(characters * 0.1 / 1000)

@@ -161,7 +161,7 @@ def plan(sha256: str = "same", targets: tuple[str, ...] = (TARGET,)) -> BenchPla
         settings=BenchPlanSettings(),
         targets=tuple(build_target_ref(name) for name in targets),
         rounds=(),
-        quotes=(),
+        target_costs=(),
         kind="speech",
         unsupported_target_ids=(),
         provenance=Provenance.LIVE,

@@ -10,7 +10,7 @@ from voicegauge.cli.progress import TerminalProgress
 def test_on_a_pipe_a_line_now_and_then_tells_how_long_a_phase_will_take(capsys: pytest.CaptureFixture[str]) -> None:
     now_s = 0.0
     progress = TerminalProgress(clock=lambda: now_s)
-    progress.phase_started("sending requests", 700, done=100)
+    progress.phase_started("sending requests", 700, done_count=100)
     for number in range(600):
         now_s += 1.0
         progress.phase_progressed(101 + number, 700)

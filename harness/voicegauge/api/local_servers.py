@@ -66,7 +66,7 @@ class RunningReplay:
     @property
     def unused_requests(self) -> list[str]:
         """Descriptions of the recorded requests that the client has not sent."""
-        return self.replay.unused
+        return self.replay.unused_requests
 
 
 def emulate(

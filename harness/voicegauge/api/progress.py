@@ -15,17 +15,17 @@ class ProgressListener:
     that runs the function's event loop.
     """
 
-    def phase_started(self, name: str, total: int | None, done: int = 0) -> None:
+    def phase_started(self, name: str, total_count: int | None, done_count: int = 0) -> None:
         """Called when a phase begins, for example "sending requests".
 
         Args:
             name: name of the phase.
-            total: number of items; `None` if it is not known yet.
-            done: number of items that an earlier, interrupted call has finished.
+            total_count: number of items; `None` if it is not known yet.
+            done_count: number of items that an earlier, interrupted call has finished.
         """
 
-    def phase_progressed(self, done: int, total: int | None, item_name: str = "") -> None:
-        """Called when `done` of `total` items of the phase are finished; `item_name` names the latest one."""
+    def phase_progressed(self, done_count: int, total_count: int | None, item_name: str = "") -> None:
+        """Called when `done_count` of `total_count` items are finished; `item_name` names the latest one."""
 
     def phase_ended(self) -> None:
         """Called when the phase is over, or was aborted by an error."""
@@ -49,27 +49,31 @@ class Phase:
 
     def __init__(self, listener: ProgressListener, total_count: int | None, done_count: int) -> None:
         """See `ProgressListener.phase_started` for `total_count` and `done_count`."""
-        self._listener, self._total, self._done = listener, total_count, done_count
+        self._listener, self._total_count, self._done_count = listener, total_count, done_count
 
     def advance(self, item: object = None) -> None:
         """Count one more finished item. It is reported by its `id`, or as text if it has no such attribute."""
-        self._done += 1
-        self._listener.phase_progressed(self._done, self._total, "" if item is None else str(getattr(item, "id", item)))
+        self._done_count += 1
+        self._listener.phase_progressed(
+            self._done_count, self._total_count, "" if item is None else str(getattr(item, "id", item))
+        )
 
-    def update(self, done: int, total: int) -> None:
+    def update(self, done_count: int, total_count: int) -> None:
         """Set the number of finished items and of all items."""
-        self._done, self._total = done, total
-        self._listener.phase_progressed(done, total)
+        self._done_count, self._total_count = done_count, total_count
+        self._listener.phase_progressed(done_count, total_count)
 
 
 @contextmanager
-def report_phase(listener: ProgressListener, name: str, total: int | None = None, done: int = 0) -> Iterator[Phase]:
+def report_phase(
+    listener: ProgressListener, name: str, total_count: int | None = None, done_count: int = 0
+) -> Iterator[Phase]:
     """Report a phase to `listener` while the context lasts.
 
     See `ProgressListener.phase_started` for the arguments.
     """
-    listener.phase_started(name, total, done)
+    listener.phase_started(name, total_count, done_count)
     try:
-        yield Phase(listener, total, done)
+        yield Phase(listener, total_count, done_count)
     finally:
         listener.phase_ended()

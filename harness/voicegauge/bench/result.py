@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voicegauge.bench.analysis import TargetSummary
-from voicegauge.bench.planning import BenchPlan, BenchPlanSettings, TargetQuote
+from voicegauge.bench.planning import BenchPlan, BenchPlanSettings, PlannedTargetCost
 from voicegauge.model import AmbiguousRequest, Manifest, OpenJob, Provenance, RampResult, Record, StopReason, SuiteRef
 
 
@@ -48,7 +48,7 @@ class BenchPlanResult(Record, frozen=True, kw_only=True):
     requests: int
     usd: float
     """Total cost in dollars over the targets with a known price."""
-    targets: tuple[TargetQuote, ...]
+    targets: tuple[PlannedTargetCost, ...]
     left_out: tuple[str, ...]
     """Ids of the targets that support no language of the suite."""
 
@@ -61,6 +61,6 @@ def summarize_bench_plan(plan: BenchPlan) -> BenchPlanResult:
         settings=plan.settings,
         requests=plan.requests,
         usd=plan.usd,
-        targets=plan.quotes,
+        targets=plan.target_costs,
         left_out=plan.unsupported_target_ids,
     )

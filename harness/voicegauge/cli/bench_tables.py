@@ -32,7 +32,7 @@ def print_plan(plan: BenchPlanResult) -> None:
     """Print the number of requests and characters and the cost of each target."""
     terminal = create_console()
     rows = create_table(
-        "target", "requests", "characters", "price", "cost", right_aligned=("requests", "characters", "cost")
+        "target", "requests", "characters", "price", "cost", right_aligned_columns=("requests", "characters", "cost")
     )
     for line in plan.targets:
         cost = f"${line.usd:.4f}" if line.usd is not None else "not known in dollars"
@@ -113,7 +113,7 @@ def print_ramp(ramp: RampResult) -> None:
     terminal = create_console()
     names = [name for name in (ramp.steps[0].values if ramp.steps else ()) if name != "success"]
     headings = (ramp.unit, "requests", "throughput/s", "goodput/s", "success", "total p95 ms", *names)
-    rows = create_table(*headings, "goal", right_aligned=headings)
+    rows = create_table(*headings, "goal", right_aligned_columns=headings)
     for step in ramp.steps:
         rows.add_row(
             f"{step.level:g}",
@@ -164,7 +164,7 @@ def _build_table_that_fits(
 def _build_table(columns: Sequence[_ResultColumn], summaries: Sequence[TargetSummary], *, wrap_cells: bool) -> Table:
     headings = [column.heading if wrap_cells else column.heading.replace("\n", " ") for column in columns]
     numbers = [heading for heading, column in zip(headings, columns, strict=True) if not column.is_text]
-    rows = create_table(*headings, right_aligned=tuple(numbers))
+    rows = create_table(*headings, right_aligned_columns=tuple(numbers))
     for row in zip(*(_build_column_cells(column, summaries, wrap_cells=wrap_cells) for column in columns), strict=True):
         rows.add_row(*row)
     return rows

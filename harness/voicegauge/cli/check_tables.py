@@ -44,7 +44,7 @@ def print_plan(plan: PricedPlan) -> None:
     from voicegauge.api import describe_plan, describe_undeletable_resources
 
     terminal = create_console()
-    rows = create_table("case", "expected", "cost", right_aligned=("cost",))
+    rows = create_table("case", "expected", "cost", right_aligned_columns=("cost",))
     for case in plan.cases:
         rows.add_row(case.id, case.expects, _format_price(case.usd) if case.is_billable else "free")
     terminal.print(rows)

@@ -53,15 +53,17 @@ def print_escaped(text: str, *, to_stderr: bool = False, with_newline: bool = Tr
     click.echo(escape_unprintable(text), err=to_stderr, nl=with_newline)
 
 
-def create_table(*column_headings: str, right_aligned: tuple[str, ...] = ()) -> Table:
-    """Return an empty table. Cells of the first column are not wrapped; `right_aligned` names columns of numbers."""
+def create_table(*column_headings: str, right_aligned_columns: tuple[str, ...] = ()) -> Table:
+    """Return an empty table whose first column is not wrapped; `right_aligned_columns` are columns of numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     rows = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in column_headings:
         first = name == column_headings[0]
-        rows.add_column(name, justify="right" if name in right_aligned else "left", overflow="fold", no_wrap=first)
+        rows.add_column(
+            name, justify="right" if name in right_aligned_columns else "left", overflow="fold", no_wrap=first
+        )
     return rows
 
 

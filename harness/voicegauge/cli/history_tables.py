@@ -36,44 +36,44 @@ _STYLE_BY_KIND = {"regression": "red", "improvement": "green"}
 
 def print_history(history: RunHistory) -> None:
     """Print trends and the time line, live and emulated runs apart, and what was left out."""
-    out = create_console()
+    console = create_console()
     for provenance in list_provenances(history):
-        _print_provenance(out, history, provenance)
+        _print_provenance(console, history, provenance)
     for run in history.skipped[:MAX_SKIPPED_RUNS]:
-        out.print(f"left out: {run.path}: {run.reason}")
+        console.print(f"left out: {run.path}: {run.reason}")
     hidden = len(history.skipped) - MAX_SKIPPED_RUNS
     if hidden > 0:
-        out.print(f"left out: {hidden} more; --json lists all")
+        console.print(f"left out: {hidden} more; --json lists all")
     if not history.is_judged:
-        out.print(NOT_JUDGED_TEXT)
+        console.print(NOT_JUDGED_TEXT)
         return
     alerts = len(history.new_regressions)
-    out.print(
+    console.print(
         format_count(alerts, "alert") + f" on the latest night, {history.nights[-1]}", style="red" if alerts else ""
     )
 
 
-def _print_provenance(out: Console, history: RunHistory, provenance: Provenance) -> None:
+def _print_provenance(console: Console, history: RunHistory, provenance: Provenance) -> None:
     nights = find_nights(history, provenance)
     if provenance is Provenance.LIVE:
-        out.print("LIVE", style="bold")
+        console.print("LIVE", style="bold")
     else:
-        out.print(build_emulated_label("these runs measured the emulator, not a provider"))
-    out.print(f"{format_count(len(nights), 'night')}, {nights[0]} to {nights[-1]}")
+        console.print(build_emulated_label("these runs measured the emulator, not a provider"))
+    console.print(f"{format_count(len(nights), 'night')}, {nights[0]} to {nights[-1]}")
     series = [one for one in history.series if one.key.provenance == provenance]
     setups = list_setups_to_show(series)
-    out.print(_build_trend_table(series, setups))
+    console.print(_build_trend_table(series, setups))
     for number, setup in enumerate(setups, 1):
-        out.print(f"setup {number}: {setup}")
+        console.print(f"setup {number}: {setup}")
     regions = list(dict.fromkeys(one.key.region for one in series if one.key.region is not None))
     if len(regions) > 1:
-        out.print(_build_region_table(series, regions))
-    _print_timeline(out, build_timeline(history, provenance))
+        console.print(_build_region_table(series, regions))
+    _print_timeline(console, build_timeline(history, provenance))
 
 
 def _build_trend_table(series: Sequence[MetricSeries], setups: Sequence[str]) -> Table:
     table = create_table(
-        "target, metric", "nights", "trend", "first", "latest", right_aligned=("nights", "first", "latest")
+        "target, metric", "nights", "trend", "first", "latest", right_aligned_columns=("nights", "first", "latest")
     )
     target = None
     for one in series:
@@ -96,7 +96,7 @@ def _build_trend_table(series: Sequence[MetricSeries], setups: Sequence[str]) ->
 
 def _build_region_table(series: Sequence[MetricSeries], regions: Sequence[str]) -> Table:
     """Return a table with the latest value of each metric, in a column for each region."""
-    table = create_table("latest value by region", *regions, right_aligned=tuple(regions))
+    table = create_table("latest value by region", *regions, right_aligned_columns=tuple(regions))
     by_target: dict[str, dict[str, dict[str, str]]] = {}
     for one in series:
         if one.key.region is not None:
@@ -118,15 +118,15 @@ def draw_sparkline(values: Sequence[float]) -> str:
     )
 
 
-def _print_timeline(out: Console, entries: Sequence[TimelineEntry]) -> None:
+def _print_timeline(console: Console, entries: Sequence[TimelineEntry]) -> None:
     if not entries:
-        out.print("no change of a level, a price or a contract")
+        console.print("no change of a level, a price or a contract")
         return
     hidden = len(entries) - MAX_TIMELINE_ENTRIES
     if hidden > 0:
-        out.print(f"{format_count(hidden, 'earlier change')}: see --json or --html")
+        console.print(f"{format_count(hidden, 'earlier change')}: see --json or --html")
     for entry in entries[-MAX_TIMELINE_ENTRIES:]:
         mark = "NEW " if entry.is_new else ""
-        out.print(
+        console.print(
             f"{entry.night} {mark}{entry.kind}: {entry.subject}: {entry.text}", style=_STYLE_BY_KIND.get(entry.kind)
         )

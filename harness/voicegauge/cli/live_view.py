@@ -28,18 +28,18 @@ MAX_ROWS = 20
 class TargetProgress:
     """The finished samples of one target so far."""
 
-    planned: int = 0
+    planned_count: int = 0
     """Number of planned samples; 0 if it is not known."""
-    done: int = 0
-    failed: int = 0
+    done_count: int = 0
+    failed_count: int = 0
     spent_usd: float = 0.0
     latencies_ms: list[float] = field(default_factory=list)
     """Total latencies of the successful samples, sorted."""
 
     def add(self, sample: Sample) -> None:
         """Count a finished sample."""
-        self.done += 1
-        self.failed += sample.failure is not None
+        self.done_count += 1
+        self.failed_count += sample.failure is not None
         cost = sample.cost
         self.spent_usd += (cost.price_usd if cost.charged_usd is None else cost.charged_usd) or 0.0
         latency_ms = sample.latency.total_latency_ms if sample.latency and not sample.failure else None
@@ -75,7 +75,7 @@ class BenchProgress(TerminalProgress):
 
     def samples_planned(self, count_by_target: Mapping[str, int]) -> None:
         """Begin to show the targets."""
-        self._targets = {target: TargetProgress(planned=count) for target, count in count_by_target.items()}
+        self._targets = {target: TargetProgress(planned_count=count) for target, count in count_by_target.items()}
 
     def sample_finished(self, sample: Sample) -> None:
         """Count a sample of its target."""
@@ -86,10 +86,10 @@ class BenchProgress(TerminalProgress):
             self._printed_s = self._clock()
             create_console(to_stderr=True).print(self.describe(), soft_wrap=True)
 
-    def phase_started(self, name: str, total: int | None, done: int = 0) -> None:
+    def phase_started(self, name: str, total_count: int | None, done_count: int = 0) -> None:
         """Draw the table while requests are sent, and a progress bar in other phases."""
         if not self._targets or self._is_sending:
-            super().phase_started(name, total, done)
+            super().phase_started(name, total_count, done_count)
             return
         self._is_sending = True
         self._started_s = self._printed_s = self._clock()
@@ -130,7 +130,7 @@ class BenchProgress(TerminalProgress):
         """Return the progress in one line."""
         done, planned = self._count_samples()
         of_planned = f" of {planned}" if planned else ""
-        failed = sum(target.failed for target in self._targets.values())
+        failed = sum(target.failed_count for target in self._targets.values())
         parts = [f"{done}{of_planned} requests", f"{failed} failed"]
         if self._is_live:
             parts.append(f"${sum(target.spent_usd for target in self._targets.values()):.4f} spent")
@@ -153,11 +153,12 @@ class BenchProgress(TerminalProgress):
         table.add_row(*(Text(heading, style="dim") for heading in headings))
         max_rows = max(1, min(MAX_ROWS, console.height - 4))
         unfinished_first = sorted(
-            self._targets.items(), key=lambda item: item[1].planned > 0 and item[1].done >= item[1].planned
+            self._targets.items(),
+            key=lambda item: item[1].planned_count > 0 and item[1].done_count >= item[1].planned_count,
         )
         for name, target in unfinished_first[:max_rows]:
-            done = f"{target.done}/{target.planned}" if target.planned else str(target.done)
-            failed = Text(str(target.failed), style="red" if target.failed else "")
+            done = f"{target.done_count}/{target.planned_count}" if target.planned_count else str(target.done_count)
+            failed = Text(str(target.failed_count), style="red" if target.failed_count else "")
             median = "" if target.median_ms is None else f"{target.median_ms:,.0f}"
             spent = [Text(f"${target.spent_usd:.4f}")] if self._is_live else []
             table.add_row(Text(name), Text(done), failed, Text(median), *spent)
@@ -167,8 +168,8 @@ class BenchProgress(TerminalProgress):
 
     def _count_samples(self) -> tuple[int, int]:
         """Return how many samples are done, and how many are planned; 0 if that is not known."""
-        planned = [target.planned for target in self._targets.values()]
-        return sum(target.done for target in self._targets.values()), sum(planned) if all(planned) else 0
+        planned = [target.planned_count for target in self._targets.values()]
+        return sum(target.done_count for target in self._targets.values()), sum(planned) if all(planned) else 0
 
     def _estimate_left_s(self) -> float | None:
         done, planned = self._count_samples()

@@ -31,11 +31,11 @@ class TerminalProgress(ProgressListener):
         self._lines: _ProgressLines | None = None
         self._clock = clock
 
-    def phase_started(self, name: str, total: int | None, done: int = 0) -> None:
+    def phase_started(self, name: str, total_count: int | None, done_count: int = 0) -> None:
         """Show a progress bar."""
         console = create_console(to_stderr=True)
         if not sys.stderr.isatty() or console.is_dumb_terminal:
-            self._lines = _ProgressLines(name, done, self._clock)
+            self._lines = _ProgressLines(name, done_count, self._clock)
             return
         from rich.progress import (
             BarColumn,
@@ -56,14 +56,14 @@ class TerminalProgress(ProgressListener):
             TextColumn("{task.fields[item]}", markup=False),
         )
         self._bar = Progress(*columns, console=console, transient=True)
-        self._task = self._bar.add_task(name, total=total, completed=done, item="")
+        self._task = self._bar.add_task(name, total=total_count, completed=done_count, item="")
         self._bar.start()
 
-    def phase_progressed(self, done: int, total: int | None, item_name: str = "") -> None:
+    def phase_progressed(self, done_count: int, total_count: int | None, item_name: str = "") -> None:
         """Move the progress bar."""
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done, total=total, item=item_name)
-        elif self._lines is not None and (line := self._lines.describe(done, total)):
+            self._bar.update(self._task, completed=done_count, total=total_count, item=item_name)
+        elif self._lines is not None and (line := self._lines.describe(done_count, total_count)):
             self.notice(line)
 
     def phase_ended(self) -> None:
@@ -81,21 +81,23 @@ class TerminalProgress(ProgressListener):
 class _ProgressLines:
     """Describes the progress of a phase every `PLAIN_LINE_INTERVAL_S`."""
 
-    def __init__(self, phase_name: str, done: int, clock: Callable[[], float]) -> None:
-        self._name, self._first_done, self._clock = phase_name, done, clock
+    def __init__(self, phase_name: str, done_count: int, clock: Callable[[], float]) -> None:
+        self._name, self._first_done_count, self._clock = phase_name, done_count, clock
         self._started_s = self._last_s = clock()
 
-    def describe(self, done: int, total: int | None) -> str:
+    def describe(self, done_count: int, total_count: int | None) -> str:
         """Return the next line if it is time for one, otherwise an empty text."""
         now_s = self._clock()
         if now_s - self._last_s < PLAIN_LINE_INTERVAL_S:
             return ""
         self._last_s = now_s
-        if total is None:
-            return f"{self._name}: {done}"
-        finished = done - self._first_done
-        left_s = (now_s - self._started_s) / finished * (total - done) if finished else None
-        return f"{self._name}: {done} of {total}" + (f", about {format_duration(left_s)} left" if left_s else "")
+        if total_count is None:
+            return f"{self._name}: {done_count}"
+        finished = done_count - self._first_done_count
+        left_s = (now_s - self._started_s) / finished * (total_count - done_count) if finished else None
+        return f"{self._name}: {done_count} of {total_count}" + (
+            f", about {format_duration(left_s)} left" if left_s else ""
+        )
 
 
 def format_duration(seconds: float) -> str:

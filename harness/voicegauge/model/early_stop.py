@@ -48,9 +48,9 @@ class EarlyStop(Record, frozen=True, kw_only=True):
         state = f"sampling stopped {sent}" if self.is_stopped else f"sampling did not stop early ({sent})"
         return f"{state}: {decisions} (looked at after every request, {self.alpha:.0%} error)"
 
-    def _describe_target(self, one: TargetDecision) -> str:
-        if one.decision is None:
-            return f"{one.target} is not decided"
-        if one.decision == "equal":
-            return f"{one.target} takes as long as {self.baseline_target}, within {self.margin:.0%}"
-        return f"{one.target} is {one.decision} than {self.baseline_target}"
+    def _describe_target(self, target_decision: TargetDecision) -> str:
+        if target_decision.decision is None:
+            return f"{target_decision.target} is not decided"
+        if target_decision.decision == "equal":
+            return f"{target_decision.target} takes as long as {self.baseline_target}, within {self.margin:.0%}"
+        return f"{target_decision.target} is {target_decision.decision} than {self.baseline_target}"

@@ -58,11 +58,11 @@ def _build_required_column(name: str, column_type: ColumnType, unit: str, meanin
     return _build_column(name, column_type, unit, meaning, path)._replace(can_be_missing=False)
 
 
-def _read_start(row: SampleRow) -> datetime:
+def _read_start_time(row: SampleRow) -> datetime:
     return datetime.fromisoformat(row.sample.started_at).astimezone(UTC)
 
 
-def _read_status(row: SampleRow) -> str:
+def _read_failure_status(row: SampleRow) -> str:
     return "success" if row.sample.failure is None else "failure"
 
 
@@ -82,13 +82,15 @@ _IDENTITY_COLUMNS = (
     _build_required_column("language", "text", "", "Language of the text, as a BCP 47 code.", "sample.language"),
     _build_required_column("category", "text", "", "Category of the text in its suite.", "sample.category"),
     _build_required_column("text", "text", "", "The text.", "sample.text"),
-    SampleColumn("started_at", "timestamp", "UTC", "When the request was started.", _read_start, can_be_missing=False),
+    SampleColumn(
+        "started_at", "timestamp", "UTC", "When the request was started.", _read_start_time, can_be_missing=False
+    ),
     SampleColumn(
         "status",
         "text",
         "",
         "`success`, or `failure` for a sample without a result; failed samples have a row as well.",
-        _read_status,
+        _read_failure_status,
         can_be_missing=False,
     ),
     _build_required_column("attempts", "integer", "requests", "Submits, including retries.", "sample.attempts"),

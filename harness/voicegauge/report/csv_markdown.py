@@ -160,5 +160,5 @@ def _escape_markdown(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>#|~@&$])", _format_character_reference, line)
 
 
-def _format_character_reference(found: re.Match[str]) -> str:
-    return f"&#{ord(found[1])};"
+def _format_character_reference(match: re.Match[str]) -> str:
+    return f"&#{ord(match[1])};"

@@ -222,8 +222,8 @@ def render_page(
             axes,
             time_axis,
             clip_players,
-            saved=saved,
-            points=resample_points(
+            saved_run=saved,
+            resampled_points=resample_points(
                 run.targets,
                 resamples,
                 has_tied_errors=run.ranking.has_tied_errors,
@@ -265,15 +265,15 @@ def _build_run_view(
     time_axis: AxisScale,
     players: Sequence[ClipPlayer],
     *,
-    saved: Run,
-    points: ResampledPoints,
+    saved_run: Run,
+    resampled_points: ResampledPoints,
     is_mixed: bool,
     results: SavedResults,
 ) -> RunView:
     sizes = (WIDE_PLOT_SIZE, NARROW_PLOT_SIZE) if filter_plottable_targets(run.targets) else ()
     rows = build_comparison_rows(run.targets, columns)
     anchors = build_anchors([target.target for target in run.targets], name)
-    ranked = build_ranked_rows(run.ranking, run.targets, points, anchors)
+    ranked = build_ranked_rows(run.ranking, run.targets, resampled_points, anchors)
     numbered = sort_by_ranking_number(run.targets, ranked)
     ordered = [row.summary for row in rows]
     return RunView(
@@ -285,7 +285,7 @@ def _build_run_view(
         latency_chart=build_latency_chart(ordered, time_axis),
         heat_tables=build_heat_tables(ordered),
         target_sections=build_target_sections(
-            run, saved, ordered, anchors, _match_clips_with_players(run, players), results
+            run, saved_run, ordered, anchors, _match_clips_with_players(run, players), results
         ),
         ranked_rows=ranked,
         anchors=anchors,

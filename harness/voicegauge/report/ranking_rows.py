@@ -75,10 +75,10 @@ def _join_points(points: FloatArray, column: int) -> str:
     return " ".join(str(int(value)) for value in points[:, column])
 
 
-def sort_by_ranking_number(targets: Sequence[TargetSummary], ranked: Sequence[RankedRow]) -> list[TargetSummary]:
+def sort_by_ranking_number(targets: Sequence[TargetSummary], ranked_rows: Sequence[RankedRow]) -> list[TargetSummary]:
     """Return the targets that delivered something, in the order of the ranking by the default weights."""
     summaries = {target.target: target for target in targets}
-    return [summaries[row.target] for row in ranked]
+    return [summaries[row.target] for row in ranked_rows]
 
 
 def describe_weights(ranking: Ranking) -> str:

@@ -68,9 +68,9 @@ class RunDifference(NamedTuple):
     name: str
     headline: str
     """What changed, in a sentence; or why the runs are not comparable."""
-    rows: tuple[MetricRow, ...]
+    metric_rows: tuple[MetricRow, ...]
     """Metrics with a verdict other than "no evidence" first."""
-    texts: tuple[TextDifference, ...]
+    text_differences: tuple[TextDifference, ...]
     """The texts with the largest relative differences in latency."""
 
 

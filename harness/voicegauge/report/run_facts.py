@@ -62,7 +62,7 @@ def list_key_facts(report: BenchReport) -> tuple[RunFact, ...]:
                 ", ".join(f"{k} {v}" for k, v in r.scoring.settings.items()) if r.scoring else ""
             ),
             "Normalizer": lambda r: r.scoring.normalizer if r.scoring else "",
-            "Not scored": _describe_left_out,
+            "Not scored": _format_unscored_languages,
             "Scored earlier by": lambda r: ", ".join(r.scoring.others) if r.scoring else "",
             "Injected faults": lambda r: ", ".join(r.manifest.faults),
             "Region": lambda r: r.manifest.region or "",
@@ -141,7 +141,7 @@ def _describe_vocabulary(run: RunReport) -> str:
     return "open"
 
 
-def _describe_left_out(run: RunReport) -> str:
+def _format_unscored_languages(run: RunReport) -> str:
     if run.scoring is None or not run.scoring.left_out:
         return ""
     return f"{', '.join(run.scoring.left_out)}: languages that the ASR engine does not support"

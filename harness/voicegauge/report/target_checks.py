@@ -16,7 +16,7 @@ from voicegauge.model import Finding, Provenance, Severity
 
 ResultT = TypeVar("ResultT", CheckReport, DriftReport)
 
-MAX_LISTED = 20
+MAX_LISTED_ITEMS = 20
 """Largest number of findings, and of changes, that are listed for each target."""
 
 
@@ -44,8 +44,8 @@ class TargetCheck(NamedTuple):
 class TargetDrift(NamedTuple):
     """The changes of one comparison that concern the provider of a target."""
 
-    old: str
-    new: str
+    old_document: str
+    new_document: str
     changes: tuple[DriftChange, ...]
     """The changes, worst first."""
     unlisted_count: int
@@ -99,8 +99,8 @@ def find_target_checks(results: SavedResults, target_id: str) -> tuple[TargetChe
             TargetCheck(
                 date=report.created_at[:10],
                 is_emulated=Provenance.EMULATED in report.exchanges,
-                findings=tuple(findings[:MAX_LISTED]),
-                unlisted_count=max(len(findings) - MAX_LISTED, 0),
+                findings=tuple(findings[:MAX_LISTED_ITEMS]),
+                unlisted_count=max(len(findings) - MAX_LISTED_ITEMS, 0),
             )
         )
     return tuple(found)
@@ -119,10 +119,10 @@ def find_target_drifts(results: SavedResults, target_id: str) -> tuple[TargetDri
     levels = list(DriftLevel)
     return tuple(
         TargetDrift(
-            old=report.old.version or report.old.file,
-            new=report.new.version or report.new.file,
-            changes=tuple(sorted(report.changes, key=lambda one: levels.index(one.level))[:MAX_LISTED]),
-            unlisted_count=max(len(report.changes) - MAX_LISTED, 0),
+            old_document=report.old.version or report.old.file,
+            new_document=report.new.version or report.new.file,
+            changes=tuple(sorted(report.changes, key=lambda one: levels.index(one.level))[:MAX_LISTED_ITEMS]),
+            unlisted_count=max(len(report.changes) - MAX_LISTED_ITEMS, 0),
         )
         for report in results.drifts
         if provider in (report.old.provider, report.new.provider)

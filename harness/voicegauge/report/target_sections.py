@@ -112,7 +112,7 @@ def build_target_sections(
     )
 
 
-def _build_section(target: TargetSummary, ref: TargetRef, run: Run, anchor: str) -> TargetSection:
+def _build_section(target: TargetSummary, target_ref: TargetRef, run: Run, anchor: str) -> TargetSection:
     latencies = [
         sample.latency
         for sample in run.samples
@@ -122,7 +122,7 @@ def _build_section(target: TargetSummary, ref: TargetRef, run: Run, anchor: str)
     return TargetSection(
         anchor=anchor,
         summary=target,
-        target_ref=ref,
+        target_ref=target_ref,
         latency_curve=build_latency_curve(totals),
         job_state_chart=build_job_state_chart(latencies),
         phase_times=_list_phases(target),

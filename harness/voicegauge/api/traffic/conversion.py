@@ -233,12 +233,12 @@ class _Converter:
         if self.provider is None:
             raise UsageError(f"{file}: name the provider that was recorded with --provider")
         contract = self.catalogue.find_provider(self.provider)
-        imported = import_recording(file, contract, dict(self.base_urls))
-        if not imported.exchanges:
-            reasons = "; ".join(dict.fromkeys(remark.message for remark in imported.remarks)) or "it is empty"
-            message = f"{file}: {imported.format}, but nothing in it can be imported: {reasons}"
-            raise _NothingConvertedError(message, imported.remarks)
-        return self._convert_foreign_recording(file, written, imported, contract)
+        imported_recording = import_recording(file, contract, dict(self.base_urls))
+        if not imported_recording.exchanges:
+            reasons = "; ".join(dict.fromkeys(remark.message for remark in imported_recording.remarks)) or "it is empty"
+            message = f"{file}: {imported_recording.format}, but nothing in it can be imported_recording: {reasons}"
+            raise _NothingConvertedError(message, imported_recording.remarks)
+        return self._convert_foreign_recording(file, written, imported_recording, contract)
 
     def _convert_own_recording(self, file: Path, out_file: Path) -> ConvertedFile:
         recording = load_har(file)
@@ -255,15 +255,15 @@ class _Converter:
         return _build_converted_file(file, "a recording of voicegauge", out_file, recording, ())
 
     def _convert_foreign_recording(
-        self, file: Path, out_file: Path, imported: ImportedRecording, contract: Contract
+        self, file: Path, out_file: Path, imported_recording: ImportedRecording, contract: Contract
     ) -> ConvertedFile:
-        recorded_at, remarks = _read_recording_time(file, imported)
-        keys = (*_find_keys_to_mask(contract), *imported.secrets)
-        provenance = _determine_provenance(imported)
+        recorded_at, remarks = _read_recording_time(file, imported_recording)
+        keys = (*_find_keys_to_mask(contract), *imported_recording.secrets)
+        provenance = _determine_provenance(imported_recording)
         if self.output_format == "har":
             recording = save_har(
                 out_file,
-                imported.exchanges,
+                imported_recording.exchanges,
                 provenance=provenance,
                 contract=contract,
                 secrets=keys,
@@ -277,35 +277,37 @@ class _Converter:
                 contract_version=contract.version,
                 contract_sha256=contract.document.sha256,
                 recorded_at=recorded_at.astimezone(dt.UTC).isoformat(timespec="seconds"),
-                exchanges=imported.exchanges,
+                exchanges=imported_recording.exchanges,
             )
             recording = save_vcr_cassette(
                 out_file, read, contract=contract, secrets=keys, masked_names=self.names_to_mask
             )
-        return _build_converted_file(file, imported.format, out_file, recording, remarks)
+        return _build_converted_file(file, imported_recording.format, out_file, recording, remarks)
 
 
 def _find_keys_to_mask(contract: Contract) -> tuple[str, ...]:
     return tuple(value for variable in contract.key_variables if (value := os.environ.get(variable)))
 
 
-def _determine_provenance(imported: ImportedRecording) -> Provenance:
+def _determine_provenance(imported_recording: ImportedRecording) -> Provenance:
     """Return `EMULATED` if the responses came from the emulator, whichever tool recorded them."""
-    emulated = any(map(is_emulated, imported.exchanges))
+    emulated = any(map(is_emulated, imported_recording.exchanges))
     return Provenance.EMULATED if emulated else Provenance.RECORDED
 
 
-def _read_recording_time(file: Path, imported: ImportedRecording) -> tuple[dt.datetime, tuple[ImportRemark, ...]]:
+def _read_recording_time(
+    file: Path, imported_recording: ImportedRecording
+) -> tuple[dt.datetime, tuple[ImportRemark, ...]]:
     """Return the time of recording, and remarks.
 
     If the content of the file does not state the time, it is the file's modification time, and a remark says so.
     """
-    if imported.recorded_at is not None:
-        return imported.recorded_at, imported.remarks
+    if imported_recording.recorded_at is not None:
+        return imported_recording.recorded_at, imported_recording.remarks
     when = dt.datetime.fromtimestamp(file.stat().st_mtime, dt.UTC)
     message = "the file does not hold a time of recording: its modification time is used, so its age may be wrong"
     return when, (
-        *imported.remarks,
+        *imported_recording.remarks,
         ImportRemark(number=0, request="the whole file", imported=True, message=message),
     )
 

@@ -97,16 +97,16 @@ def estimate_drift(target: MeasuredDrift, other_targets: Sequence[MeasuredDrift]
     return DriftSpread(variance, weight + freedom)
 
 
-def combine_variances(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
+def combine_variances(first_variance: tuple[float, float], second_variance: tuple[float, float]) -> tuple[float, float]:
     """Return the sum of two independent estimated variances and its degrees of freedom (Satterthwaite 1946).
 
     Args:
-        first: variance and its degrees of freedom.
-        second: variance and its degrees of freedom.
+        first_variance: variance and its degrees of freedom.
+        second_variance: variance and its degrees of freedom.
     """
-    total = first[0] + second[0]
-    weights = sum(variance**2 / freedom for variance, freedom in (first, second))
-    return total, total**2 / weights if weights > 0 else min(first[1], second[1])
+    total = first_variance[0] + second_variance[0]
+    weights = sum(variance**2 / freedom for variance, freedom in (first_variance, second_variance))
+    return total, total**2 / weights if weights > 0 else min(first_variance[1], second_variance[1])
 
 
 def compute_text_levels(runs: Sequence[Sequence[SessionTime]], texts: Sequence[str]) -> FloatArray:

@@ -166,10 +166,10 @@ def _measure_target(target_samples: TargetSamples, target: TargetRef) -> History
     )
 
 
-def _build_metric(metric: HistoryMetric, value: float, n: int) -> HistoryValue:
-    if not math.isfinite(value) or n > MAX_COUNT:
+def _build_metric(metric: HistoryMetric, value: float, sample_count: int) -> HistoryValue:
+    if not math.isfinite(value) or sample_count > MAX_COUNT:
         raise DataError(f"{metric} is not a plausible number")
-    return HistoryValue(metric=metric, value=float(value), n=n, unit=UNIT_BY_METRIC[metric])
+    return HistoryValue(metric=metric, value=float(value), n=sample_count, unit=UNIT_BY_METRIC[metric])
 
 
 def _measure_time(

@@ -42,7 +42,7 @@ class RunsInFolder(NamedTuple):
 
     runs: list[HistoryRun]
     """The runs, oldest first."""
-    skipped: list[SkippedRun]
+    skipped_runs: list[SkippedRun]
 
 
 def read_runs_in_folder(folder: Path, report_progress: ReportProgress = lambda _done, _total: None) -> RunsInFolder:
@@ -72,7 +72,7 @@ def read_runs_in_folder(folder: Path, report_progress: ReportProgress = lambda _
                 with contextlib.suppress(OSError):
                     kept.unlink(missing_ok=True)
             continue
-        return RunsInFolder(content.runs, [*unreadable, *skipped, *content.skipped])
+        return RunsInFolder(content.runs, [*unreadable, *skipped, *content.skipped_runs])
     raise DataError(f"{folder}: SQLite cannot keep its runs, not even in memory")
 
 

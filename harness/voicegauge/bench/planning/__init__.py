@@ -5,8 +5,8 @@ from voicegauge.bench.planning.plan import (
     BenchPlan,
     BenchPlanSettings,
     PlannedSample,
+    PlannedTargetCost,
     SampleRound,
-    TargetQuote,
     plan_benchmark_requests,
 )
 from voicegauge.bench.planning.speech_requests import (
@@ -25,12 +25,12 @@ __all__ = [
     "BenchPlan",
     "BenchPlanSettings",
     "PlannedSample",
+    "PlannedTargetCost",
     "SampleRound",
     "SpokenUpload",
     "Suite",
     "SuiteFile",
     "SuiteText",
-    "TargetQuote",
     "TextRow",
     "build_speech_request",
     "find_targets_needing_sample_url",

@@ -77,7 +77,7 @@ SampleRound = tuple[PlannedSample, ...]
 """The requests for one text, one for each target that supports its language; they are sent concurrently."""
 
 
-class TargetQuote(Record, frozen=True, kw_only=True):
+class PlannedTargetCost(Record, frozen=True, kw_only=True):
     """Expected requests and cost of one target."""
 
     target: str
@@ -99,7 +99,7 @@ class BenchPlan(Record, frozen=True, kw_only=True):
     settings: BenchPlanSettings
     targets: tuple[TargetRef, ...]
     rounds: tuple[SampleRound, ...]
-    quotes: tuple[TargetQuote, ...]
+    target_costs: tuple[PlannedTargetCost, ...]
     kind: RunKind
     unsupported_target_ids: tuple[str, ...]
     """Ids of the targets that support no language of the suite."""
@@ -115,7 +115,7 @@ class BenchPlan(Record, frozen=True, kw_only=True):
     @property
     def usd(self) -> float:
         """Total of the known prices in dollars."""
-        return sum(target.usd or 0.0 for target in self.quotes)
+        return sum(target.usd or 0.0 for target in self.target_costs)
 
     def check_budget(self, max_cost_usd: float) -> None:
         """Reject a plan that costs more than the budget, before anything is sent.
@@ -124,7 +124,7 @@ class BenchPlan(Record, frozen=True, kw_only=True):
             UsageError: a price is unknown.
             BudgetError: the plan costs more than `max_cost_usd`.
         """
-        unknown = [target for target in self.quotes if target.usd is None]
+        unknown = [target for target in self.target_costs if target.usd is None]
         if unknown:
             name = unknown[0].target
             rate = (
@@ -186,7 +186,7 @@ def plan_benchmark_requests(
         settings=settings,
         targets=tuple(build_target_ref(target, prices.get(target.id)) for target in able),
         rounds=rounds,
-        quotes=tuple(_build_target_quote(target, rounds, prices.get(target.id)) for target in able),
+        target_costs=tuple(_build_planned_target_cost(target, rounds, prices.get(target.id)) for target in able),
         unsupported_target_ids=tuple(target.id for target in targets if target not in able),
         provenance=provenance,
         sha256=_compute_plan_sha256(
@@ -286,11 +286,13 @@ def _count_characters(target: BaseTarget, text: str) -> int:
     return target.count_charged_characters(text) if isinstance(target, Target) else len(text)
 
 
-def _build_target_quote(target: BaseTarget, rounds: Sequence[SampleRound], user_price_usd: float | None) -> TargetQuote:
+def _build_planned_target_cost(
+    target: BaseTarget, rounds: Sequence[SampleRound], user_price_usd: float | None
+) -> PlannedTargetCost:
     planned = [one for row in rounds for one in row if one.target == target.id]
     dollars = [one.price.usd for one in planned if one.price.usd is not None]
     credits = [one.price.credits for one in planned if one.price.credits is not None]
-    return TargetQuote(
+    return PlannedTargetCost(
         target=target.id,
         requests=len(planned),
         characters=sum(len(one.text.text) for one in planned),

@@ -112,9 +112,9 @@ def _has_allowed_format(audio: DecodedAudio, limits: UploadLimits) -> bool:
     return audio.container in allowed | containers or None in containers
 
 
-def _find_limit_pointer(target: Target, field: str, key: str) -> str:
+def _find_limit_pointer(target: Target, upload_field: str, limit_key: str) -> str:
     """Return where the limit is in the document: at the operation, or at the root for all operations."""
-    suffix = f"/x-limits/uploads/{escape_pointer_token(field)}/{key}"
+    suffix = f"/x-limits/uploads/{escape_pointer_token(upload_field)}/{limit_key}"
     own = f"{target.operation.pointer}{suffix}"
     pointer_tokens = [unescape_pointer_token(token) for token in own.split("/")[1:]]
     return suffix if read_pointer(target.contract.document.data, pointer_tokens) is MISSING else own

@@ -97,9 +97,9 @@ class _SampleQueue:
                 return planned
         return None
 
-    def record_end(self, planned: PlannedSample) -> None:
+    def record_end(self, planned_sample: PlannedSample) -> None:
         """Note that the request of a sample has ended, so that its provider accepts another one."""
-        if (limit := self._limit_by_target.get(planned.target)) is not None:
+        if (limit := self._limit_by_target.get(planned_sample.target)) is not None:
             self._in_flight[limit.provider] -= 1
 
 

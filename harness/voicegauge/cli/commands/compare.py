@@ -162,7 +162,7 @@ def _build_wide_table(metrics: Sequence[MetricComparison]) -> Table:
         "verdict",
         "detectable",
         "",
-        right_aligned=("baseline", "run", "detectable"),
+        right_aligned_columns=("baseline", "run", "detectable"),
     )
     for metric in metrics:
         table.add_row(
@@ -182,7 +182,7 @@ def _build_wide_table(metrics: Sequence[MetricComparison]) -> Table:
 def _build_narrow_table(metrics: Sequence[MetricComparison]) -> Table:
     """Return a table with two facts in each cell, without the detectable change and notes."""
     table = create_table(
-        "target, metric", "baseline, run", "change, interval", "verdict", right_aligned=("baseline, run",)
+        "target, metric", "baseline, run", "change, interval", "verdict", right_aligned_columns=("baseline, run",)
     )
     for metric in metrics:
         table.add_row(

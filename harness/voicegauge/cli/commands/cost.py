@@ -100,7 +100,7 @@ def _print_estimate(estimate: CostEstimate, *, all_plans: bool) -> None:
     is_wide = out.width >= MIN_WIDE_COLUMNS
     amount_headings = ("per month", "per 1M characters")
     headings = ("target", "plan", *amount_headings, "") if is_wide else ("target", "plan", *amount_headings)
-    table = create_table(*headings, right_aligned=amount_headings)
+    table = create_table(*headings, right_aligned_columns=amount_headings)
     if not is_wide:
         table.columns[0].no_wrap, table.columns[0].max_width = False, NARROW_TARGET_COLUMNS
     for cost in sorted(shown, key=lambda one: math.inf if one.usd is None else one.usd):

@@ -49,7 +49,9 @@ def _print_providers(result: ProviderList) -> None:
 def _build_target_table(result: ProviderList, takes: str, *, is_wide: bool) -> Table:
     heading = _HEADING_BY_INPUT[takes]
     if is_wide:
-        table = create_table(heading, "what it is", "responds with", "price", "languages", right_aligned=("languages",))
+        table = create_table(
+            heading, "what it is", "responds with", "price", "languages", right_aligned_columns=("languages",)
+        )
     else:
         table = create_table(heading, "price")
         table.columns[0].max_width = NARROW_TARGET_COLUMNS
@@ -64,7 +66,7 @@ def _build_target_table(result: ProviderList, takes: str, *, is_wide: bool) -> T
 
 def _build_operation_table(result: ProviderList, *, is_wide: bool) -> Table:
     headings = ("operation", "", "the emulator", "rules") if is_wide else ("operation", "the emulator", "rules")
-    table = create_table(*headings, right_aligned=("rules",))
+    table = create_table(*headings, right_aligned_columns=("rules",))
     for provider in result.providers:
         for operation in provider.operations:
             name = f"{provider.id}/{operation.id}"
@@ -77,7 +79,7 @@ def _build_operation_table(result: ProviderList, *, is_wide: bool) -> Table:
 def _build_key_table(result: ProviderList) -> Table:
     from rich.text import Text
 
-    table = create_table("provider", "contract of", "operations", "key", "", right_aligned=("operations",))
+    table = create_table("provider", "contract of", "operations", "key", "", right_aligned_columns=("operations",))
     for provider in result.providers:
         state = Text("set", style="green") if provider.key_set else "not set"
         table.add_row(provider.id, provider.version, str(len(provider.operations)), provider.key_env, state)

@@ -103,17 +103,17 @@ class _InteractionImporter:
             interaction = unparsed_interaction.parse()
             exchange = self._convert_to_exchange(interaction)
         except NotImportedError as reason:
-            self._add_remark(unparsed_interaction, imported=False, message=str(reason))
+            self._add_remark(unparsed_interaction, is_imported=False, message=str(reason))
             return
         self.exchanges.append(exchange)
         sent_at = parse_time(exchange.response.find_header("date"))
         self.times += [time for time in (interaction.recorded_at or sent_at,) if time is not None]
         for note in (*interaction.notes, *_describe_missing_parts(exchange)):
-            self._add_remark(unparsed_interaction, imported=True, message=note)
+            self._add_remark(unparsed_interaction, is_imported=True, message=note)
 
-    def _add_remark(self, unparsed_interaction: UnparsedInteraction, *, imported: bool, message: str) -> None:
+    def _add_remark(self, unparsed_interaction: UnparsedInteraction, *, is_imported: bool, message: str) -> None:
         request = f"{unparsed_interaction.method[:20]} {unparsed_interaction.url.partition('?')[0][:200]}"
-        self.remarks.append(ImportRemark(number=self._number, request=request, imported=imported, message=message))
+        self.remarks.append(ImportRemark(number=self._number, request=request, imported=is_imported, message=message))
 
     def _convert_to_exchange(self, interaction: ParsedInteraction) -> Exchange:
         exchange = convert_to_exchange(interaction, self._contract.id)

@@ -29,7 +29,10 @@ def find_used_credentials(contract: Contract, exchange: Exchange) -> list[str]:
     """
     names = {str(scheme.get("name")).lower() for scheme in contract.security_schemes.values() if scheme.get("name")}
     request, response = exchange.request, exchange.response
-    found = [*_find_in_headers(request.headers, names), *_find_in_headers(response.headers, names)]
+    found = [
+        *_find_credentials_in_headers(request.headers, names),
+        *_find_credentials_in_headers(response.headers, names),
+    ]
     query = urlsplit(request.url).query
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name.lower() in names or is_credential_name(name, allow_short_names=True):
@@ -38,11 +41,11 @@ def find_used_credentials(contract: Contract, exchange: Exchange) -> list[str]:
         (request.find_header("content-type") or "", request.body),
         (response.find_header("content-type") or "", response.body),
     ):
-        found += _find_in_body(content_type, body, names)
+        found += _find_credentials_in_body(content_type, body, names)
     return list(dict.fromkeys(filter(_is_secret, found)))
 
 
-def _find_in_headers(headers: Headers, names: set[str]) -> Iterator[str]:
+def _find_credentials_in_headers(headers: Headers, names: set[str]) -> Iterator[str]:
     for header_name, value in headers:
         name = header_name.lower()
         if name in _COOKIE_HEADERS:
@@ -68,7 +71,7 @@ def _read_basic_credentials(token: str) -> Iterator[str]:
     yield user
 
 
-def _find_in_body(content_type: str, body: bytes, names: set[str]) -> list[str]:
+def _find_credentials_in_body(content_type: str, body: bytes, names: set[str]) -> list[str]:
     found: list[str] = []
 
     def collect_secret(value: str, location: str) -> str:

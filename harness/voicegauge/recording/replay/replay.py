@@ -72,7 +72,7 @@ class Replay:
         return list(itertools.chain.from_iterable(self._indexes.values()))
 
     @property
-    def unused(self) -> list[str]:
+    def unused_requests(self) -> list[str]:
         """Names of the recorded requests that were never replayed."""
         return [recorded.name for recorded in self.recorded_requests if not recorded.was_replayed]
 

@@ -126,8 +126,8 @@ def write_site(
         if entry.has_results:
             before = latest.get(_get_comparison_key(one[1]))
             if before is not None:
-                pair = (ordered[before], one)
-                comparison = _write_comparison(folder, pair, (names[before], names[number]), characters)
+                run_pair = (ordered[before], one)
+                comparison = _write_comparison(folder, run_pair, (names[before], names[number]), characters)
                 entry = entry._replace(comparison=comparison)
             latest[_get_comparison_key(one[1])] = number
         entries.append(entry)
@@ -151,16 +151,16 @@ def _choose_page_names(runs: Sequence[Run]) -> Iterator[str]:
 
 
 def _write_comparison(
-    folder: Path, pair: tuple[SavedRun, SavedRun], names: tuple[str, str], characters: int
+    folder: Path, run_pair: tuple[SavedRun, SavedRun], names: tuple[str, str], characters: int
 ) -> ComparisonLink:
     """Write the page that compares two runs; the clips are on the pages of the runs."""
     file = f"{names[1]}-compared.html"
-    analyzed = analyze_runs(pair, characters=characters, clips=0)
+    analyzed = analyze_runs(run_pair, characters=characters, clips=0)
     links = SiteLinks(
         index_file=INDEX_FILE_NAME, earlier_run_file=f"{names[0]}.html", later_run_file=f"{names[1]}.html"
     )
     write_file(folder / file, render_page(analyzed, site=links).encode())
-    difference = compare_with_first_run([run for _, run in pair], ["A", "B"])[0]
+    difference = compare_with_first_run([run for _, run in run_pair], ["A", "B"])[0]
     return ComparisonLink(file, difference.headline.partition(": ")[2])
 
 

@@ -122,8 +122,8 @@ def rank_targets(
     if has_tied_errors:
         error_points = [None if value is None else MAX_POINTS for value in error_points]
     points = [_compute_ratio_points(latencies), error_points, _compute_ratio_points(prices)]
-    resampled = resample_points(targets, resamples, has_tied_errors=has_tied_errors)
-    shares = _compute_first_shares(points, resampled, weights)
+    resampled_points = resample_points(targets, resamples, has_tied_errors=has_tied_errors)
+    shares = _compute_first_shares(points, resampled_points, weights)
     found = [
         RankedTarget(
             target=target.target,
@@ -181,16 +181,18 @@ def _compute_weighted_mean(points: Sequence[float | None], weights: RankingWeigh
 
 
 def _compute_first_shares(
-    points: Sequence[Sequence[float | None]], resampled: ResampledPoints, weights: RankingWeights
+    points: Sequence[Sequence[float | None]], resampled_points: ResampledPoints, weights: RankingWeights
 ) -> list[float | None]:
     """Return the share of resamples in which each target ranks first; targets with equal points divide a resample."""
     count = len(points[0])
     is_ranked = [_compute_weighted_mean([measure[i] for measure in points], weights) is not None for i in range(count)]
-    if not len(resampled.speed) or not any(is_ranked):
+    if not len(resampled_points.speed) or not any(is_ranked):
         return [None] * count
     prices = np.array([_round_price_points(value) for value in points[2]])
     totals = (
-        weights.speed * resampled.speed + weights.intelligibility * resampled.intelligibility + weights.price * prices
+        weights.speed * resampled_points.speed
+        + weights.intelligibility * resampled_points.intelligibility
+        + weights.price * prices
     )
     totals[:, [not ranked for ranked in is_ranked]] = -np.inf
     is_first = totals >= totals.max(axis=1, keepdims=True) - 1e-9

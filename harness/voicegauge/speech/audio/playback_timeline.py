@@ -54,14 +54,14 @@ class PlaybackTimeline:
         return min(seconds, self._audio_s)
 
 
-def build_playback_timeline(data: bytes, decoded: DecodedAudio) -> PlaybackTimeline:
-    """Compute the timeline of the encoded file `data`, from which `decoded` was decoded.
+def build_playback_timeline(data: bytes, decoded_audio: DecodedAudio) -> PlaybackTimeline:
+    """Compute the timeline of the encoded file `data`, from which `decoded_audio` was decoded.
 
     Compressed audio is played packet by packet. FFmpeg finds the packets. If it finds fewer than two, or more than
     `_MAX_PACKETS`, playable time is assumed to be proportional to received bytes.
     """
-    size_bytes, audio_s = len(data), decoded.audio_s
-    if decoded.container in _UNCOMPRESSED_CONTAINERS:
+    size_bytes, audio_s = len(data), decoded_audio.audio_s
+    if decoded_audio.container in _UNCOMPRESSED_CONTAINERS:
         found = find_wav_data(data)
         return PlaybackTimeline(
             [(found.size_offset + 4 if found else 0, 0.0), (size_bytes, audio_s)],
