@@ -121,6 +121,23 @@ def test_a_skipped_or_unplanned_case_is_not_judged_and_does_not_count() -> None:
         assert score.required_passed == score.required_judged == score.required - 1
 
 
+def test_one_busy_response_is_not_judged_and_more_are_a_server_error() -> None:
+    def judge_busy(*names: str) -> ProfileReport:
+        cases = [CaseResult(id=name, operation="", verdict="passed") for name in PROFILE.case_patterns]
+        busy = {"status": 503, "reason": "busy (503)", "violations": {"status-undocumented": "got status 503"}}
+        cases = [msgspec.structs.replace(one, **(busy if one.id.endswith(names) else {})) for one in cases]
+        report = CheckReport(voicegauge="1", created_at="", finished=True, seed=0, targets=(), cases=tuple(cases))
+        return judge_profile(PROFILE, report, server="http://127.0.0.1:1/v1")
+
+    once = judge_busy("createSpeech: speed 0.25")
+    assert find_ids(once, "not-judged") == {"speed-slowest"}
+    (requirement,) = (one for one in once.requirements if one.id == "speed-slowest")
+    assert requirement.reason == "busy (503)"
+    twice = judge_busy("createSpeech: speed 0.25", "createSpeech: speed 4")
+    assert {"speed-slowest", "speed-fastest"} <= find_ids(twice, "failed")
+    assert {one.reason for one in twice.requirements if one.id == "speed-fastest"} == {"got status 503 in 2 cases"}
+
+
 def test_one_rejection_is_enough_to_judge_the_shape_of_errors() -> None:
     accepted = {"accepts-invalid": "accepted with 200"}
     assert "error-shape" in find_ids(judge(**{"createSpeech: speed 4.01": dict(accepted)}), "passed")

@@ -316,7 +316,9 @@ def _print_totals(terminal: Console, label: str, totals: Mapping[str, SpendingTo
 
 def _describe_total(total: SpendingTotal) -> str:
     dollars = f" {_format_price(total.usd)}" if total.usd else ""
-    return f"{total.requests} ({total.billable} billable{dollars})"
+    return (
+        f"{total.requests} ({total.billable} billable{dollars})" if total.billable or dollars else str(total.requests)
+    )
 
 
 def _format_price(usd: float | None) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from http import HTTPStatus
 
-from voicegauge.conformance import CaseResult, CheckReport, matches_case_pattern
+import msgspec
+
+from voicegauge.conformance import CaseResult, CheckReport, explain_inconclusive_status, matches_case_pattern
 from voicegauge.errors import UnknownNameError
 from voicegauge.profiles.loading import compute_profile_digest
 from voicegauge.profiles.profile import Profile, Requirement, RequirementLevel
@@ -19,6 +22,7 @@ from voicegauge.profiles.profile_report import (
 
 _REJECTS_VALID_RULE_ID = "rejects-valid"
 _ACCEPTS_INVALID_RULE_ID = "accepts-invalid"
+_SERVER_ERROR_RULE_ID = "server-error"
 
 
 def judge_profile(
@@ -59,7 +63,8 @@ class _ProfileJudge:
     """Judges the requirements of a profile one by one, by the cases of one check."""
 
     def __init__(self, profile: Profile, cases: Sequence[CaseResult], claimed_capabilities: Collection[str]) -> None:
-        self._profile, self._cases, self._claimed = profile, cases, claimed_capabilities
+        self._profile, self._claimed = profile, claimed_capabilities
+        self._cases = _replace_violations_of_busy_servers(cases)
 
     def judge_requirement(self, requirement: Requirement) -> RequirementResult:
         """Return the result of one requirement."""
@@ -133,6 +138,25 @@ class _ProfileJudge:
             rules=rules,
             cases=cases,
         )
+
+
+def _replace_violations_of_busy_servers(cases: Sequence[CaseResult]) -> list[CaseResult]:
+    """Return the cases without violations where the server only said that it is busy.
+
+    If it did so with 503 in more than one case, these cases have a server error.
+    """
+    replaced = list(cases)
+    busy = [i for i, case in enumerate(cases) if case.reason and case.status and _is_inconclusive(case.status)]
+    unavailable = [i for i in busy if cases[i].status == HTTPStatus.SERVICE_UNAVAILABLE]
+    for index in busy:
+        is_repeated = index in unavailable and len(unavailable) > 1
+        violations = {_SERVER_ERROR_RULE_ID: f"got status 503 in {len(unavailable)} cases"} if is_repeated else {}
+        replaced[index] = msgspec.structs.replace(cases[index], violations=violations)
+    return replaced
+
+
+def _is_inconclusive(status: int) -> bool:
+    return explain_inconclusive_status(status) is not None
 
 
 def _find_broken_rules(case: CaseResult, rules: Sequence[str]) -> list[str]:

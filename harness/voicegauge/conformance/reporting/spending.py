@@ -19,7 +19,7 @@ class SpendingTotal(Record, frozen=True, kw_only=True):
     requests: int = 0
     """Number of requests with a response, including free ones."""
     billable: int = 0
-    """Number of accepted requests to operations with a price."""
+    """Number of accepted requests to operations with a price; 0 at a live service whose price is 0."""
     usd: float = 0.0
     """Dollars charged to the budget; 0 at the emulator."""
 

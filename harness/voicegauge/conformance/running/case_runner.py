@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import NamedTuple
 
+import msgspec
+
 from voicegauge.checks import (
     Call,
     CaseOutcome,
@@ -29,7 +31,7 @@ from voicegauge.conformance.cases import (
 from voicegauge.conformance.reporting import BillableLimit, count_spending
 from voicegauge.conformance.running.audio_input_call import fetch_audio_input_call
 from voicegauge.conformance.running.batch_lifecycle import follow_batch, follow_job
-from voicegauge.conformance.running.call_prices import require_use_prices
+from voicegauge.conformance.running.call_prices import compute_price_usd, find_priced_item, require_use_prices
 from voicegauge.conformance.running.case_sender import CaseSender
 from voicegauge.conformance.running.collector import Collector
 from voicegauge.conformance.running.delivery_subjects import iterate_delivery_subjects
@@ -175,8 +177,17 @@ class CaseRunner:
             usd = ledger.spent_usd - before_usd if ledger is not None else 0.0
             spent = count_spending(self._contract, self._running.exchanges, usd)
             self._limit.count_case(spent)
+            if self._is_free(case):
+                spent = msgspec.structs.replace(spent, billable=0)
             self._collector.add_spending(case, spent, self._running.subject_classes)
             self._running = _RunningCase()
+
+    def _is_free(self, case: ConformanceCase) -> bool:
+        """Whether the price of a live request is known to be 0, as that of a server of the user's own."""
+        item = find_priced_item(self._contract, case)
+        if self.service.is_emulated or item is None:
+            return False
+        return compute_price_usd(item, self.service.prices, case.text_characters, case.audio_s) == 0
 
     async def judge_case(self, case: ConformanceCase) -> JudgedCase:
         """Send one case, judge the responses and collect the findings.

@@ -98,7 +98,8 @@ def price_plan(
             usd = 0.0  # a rejected request is free
         elif item is not None and usd is None:
             unpriced[build_price_name(item)] = None
-        account.add_case(case, SpendingTotal(requests=1, billable=int(case.is_billable), usd=usd or 0.0))
+        is_charged = case.is_billable and usd != 0
+        account.add_case(case, SpendingTotal(requests=1, billable=int(is_charged), usd=usd or 0.0))
         expects = case.expected.verdict
         cases.append(PricedCase(id=case.id, kind=case.kind, expects=expects, is_billable=case.is_billable, usd=usd))
     return PricedPlan(
