@@ -5,18 +5,27 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
 
+from voicegauge.bench.load import ramp as ramp_module
 from voicegauge.bench.load.goal import parse_goal
 from voicegauge.bench.load.ramp import MeasuredLevel, search_highest_level
+from voicegauge.bench.planning.plan import PlannedSample
+from voicegauge.bench.running.ramping import RampSettings, send_ramp
 from voicegauge.cli import run as voicegauge
 from voicegauge.emulator import RunningEmulator
 from voicegauge.errors import UsageError
-from voicegauge.model import Failure, RampResult, Sample
+from voicegauge.model import Failure, Latency, RampResult, Sample
+from voicegauge.transport import RealClock
 
+from ..builders.rounds import build_rounds
 from ..builders.runs import FAILED, build_sample
 from ..builders.virtual_time import run_in_virtual_time
 
@@ -73,6 +82,65 @@ def test_a_ramp_ends_at_the_highest_allowed_level_and_at_a_missed_first_one() ->
     assert (slow.highest_level, [step.is_met for step in slow.steps]) == (None, [False, False])
 
 
+def ramp_with_slow_sender(
+    level_unit: Literal["concurrency", "rate"], *, sent_per_s: float = 1e9, capacity: int = 1000
+) -> RampResult:
+    """Ramp a server that needs 1 s, from a machine that sends at most so many requests per second."""
+
+    async def ramp() -> RampResult:
+        samples: dict[str, Sample] = {}
+        next_send_s, busy = 0.0, 0
+
+        async def send(planned: PlannedSample, due_s: float | None) -> None:
+            nonlocal next_send_s, busy
+            turn_s = max(next_send_s, time.monotonic())
+            next_send_s = turn_s + 1 / sent_per_s
+            await asyncio.sleep(turn_s - time.monotonic())
+            delay_s = None if due_s is None else time.monotonic() - due_s
+            busy += 1
+            is_rejected = busy > capacity
+            await asyncio.sleep(1.0)
+            busy -= 1
+            latency = Latency(
+                submit_latency_ms=1000, total_latency_ms=1000, delay_ms=None if delay_s is None else delay_s * 1000
+            )
+            sample = build_sample(planned.text.id, target="a", failure=TOO_MANY if is_rejected else None)
+            samples[planned.id] = msgspec.structs.replace(sample, latency=latency)
+
+        async def collect(planned_samples: Sequence[PlannedSample]) -> Sequence[Sample]:
+            await asyncio.sleep(100)  # measuring the audio
+            return [samples[planned.id] for planned in planned_samples]
+
+        settings = RampSettings(level_unit, parse_goal("success>=0.99"), 64.0)
+        return await send_ramp(build_rounds(4000, "a"), settings, send, collect, clock=RealClock(), seed=0)
+
+    return run_in_virtual_time(ramp())
+
+
+@pytest.mark.parametrize("level_unit", ["concurrency", "rate"])
+def test_a_load_that_this_machine_did_not_send_is_not_reached(level_unit: Literal["concurrency", "rate"]) -> None:
+    found = ramp_with_slow_sender(level_unit, sent_per_s=10.0)
+    assert found.highest_level is not None
+    assert 9.0 <= found.highest_level <= 10.6
+    assert not found.is_limited
+    invalid = [step for step in found.steps if step.level == 16.0]
+    assert [(step.is_valid, step.is_met) for step in invalid] == [(False, False)] * 2
+    assert invalid[0].sent_share == pytest.approx(10 / 16, abs=0.05)
+    assert invalid[0].verdict.startswith("invalid: 6")
+    assert re.search(r"; this machine sent only \d\d% of .*, so the target may bear more$", found.describe())
+
+
+@pytest.mark.parametrize("level_unit", ["concurrency", "rate"])
+def test_a_load_that_was_sent_is_valid_and_timed_without_measuring_its_audio(
+    level_unit: Literal["concurrency", "rate"],
+) -> None:
+    found = ramp_with_slow_sender(level_unit, capacity=8)
+    assert found.highest_level == pytest.approx(8, rel=0.06)
+    assert all(step.is_valid and step.sent_share == pytest.approx(1) for step in found.steps)
+    assert found.steps[0].requests_per_s == pytest.approx(1, rel=0.03)
+    assert "machine" not in found.describe()
+
+
 def test_a_goal_is_judged_with_retries_and_failures_against_success() -> None:
     goal = parse_goal("success>=75%, ttfa:p50<=0.5s, rtf:p95<=1")
     good = [build_sample(n, total_latency_ms=400.0, audio_s=2.0) for n in range(3)]
@@ -112,6 +180,7 @@ def test_a_ramp_of_a_target_prints_its_steps_and_stays_within_the_budget(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("ACME_KEY", "sk-acme-0123456789")
+    monkeypatch.setattr(ramp_module, "MIN_SENT_SHARE", 0.0)  # however busy this machine is
     result = tmp_path / "result.json"
     words = ["bench", "acme/now", "--contracts", str(contracts_folder), "--suite", str(suite_file), "--asr", "none"]
     words += ["--ramp", "concurrency", "--out", str(tmp_path / "runs"), "--json", str(result)]

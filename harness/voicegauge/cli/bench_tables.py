@@ -123,7 +123,7 @@ def print_ramp(ramp: RampResult) -> None:
             _NO_VALUE_TEXT if step.success is None else f"{step.success:.1%}",
             _NO_VALUE_TEXT if step.total_latency_p95_ms is None else f"{step.total_latency_p95_ms:.0f}",
             *(_NO_VALUE_TEXT if (value := step.values[name]) is None else f"{value:.4g}" for name in names),
-            "met" if step.is_met else "missed",
+            step.verdict,
         )
     terminal.print(rows)
     terminal.print(ramp.describe(), soft_wrap=True, markup=False)

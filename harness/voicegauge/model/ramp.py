@@ -27,6 +27,19 @@ class RampStep(Record, frozen=True, kw_only=True):
     values: dict[str, float | None]
     """The measured value of each condition of the goal."""
     is_met: bool
+    """Whether the goal was met at this level, which it is not in an invalid step."""
+    sent_share: float | None = None
+    """How much of the planned load this machine sent: of the rate, or of the requests in flight, at most 1; `None` if
+    it is not known."""
+    is_valid: bool = True
+    """Whether the planned load was sent, so that the step says something about it."""
+
+    @property
+    def verdict(self) -> str:
+        """Whether the goal was met, or why the step does not tell, in words."""
+        if not self.is_valid and self.sent_share is not None:
+            return f"invalid: {self.sent_share:.0%} of the load sent"
+        return "met" if self.is_met else "missed"
 
 
 class RampResult(Record, frozen=True, kw_only=True):
@@ -56,7 +69,22 @@ class RampResult(Record, frozen=True, kw_only=True):
         '8 requests/s meet rtf<=1'
         """
         unfinished = "" if self.is_complete else "; the search was stopped before its end"
+        invalid = self._find_invalid_bound()
         if self.highest_level is None:
-            return f"no load meets {self.goal}{unfinished}"
-        limit = ", the highest that may be tried," if self.is_limited else ""
-        return f"{self.highest_level:g} {self.unit}{limit} meet {self.goal}{unfinished}"
+            found = f"no load meets {self.goal}" if invalid is None else f"no load is known to meet {self.goal}"
+        else:
+            limit = ", the highest that may be tried," if self.is_limited else ""
+            found = f"{self.highest_level:g} {self.unit}{limit} meet {self.goal}"
+        if invalid is None or invalid.sent_share is None:
+            return found + unfinished
+        sent = f"this machine sent only {invalid.sent_share:.0%} of {invalid.level:g} {self.unit}"
+        return f"{found}; {sent}, so the target may bear more{unfinished}"
+
+    def _find_invalid_bound(self) -> RampStep | None:
+        """Return the last step at the lowest level that did not meet the goal if it is invalid, else `None`."""
+        bound: RampStep | None = None
+        for step in self.steps:
+            if not step.is_met and step.requests and (bound is None or step.level <= bound.level):
+                bound = step
+        is_met_later = bound is not None and self.highest_level is not None and bound.level <= self.highest_level
+        return None if bound is None or bound.is_valid or is_met_later else bound

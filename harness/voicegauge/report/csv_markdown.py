@@ -101,7 +101,7 @@ def _format_ramp(run: RunReport) -> list[str]:
             format_ms(step.ttfa_p95_ms),
             format_ms(step.total_latency_p95_ms),
             f"{step.goodput_per_s:.3g}",
-            "met" if step.is_met else "missed",
+            step.verdict,
         ]
         for step in run.ramp.steps
     ]

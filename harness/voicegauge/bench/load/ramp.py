@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, NamedTuple
 
 from voicegauge.bench.load.goal import Goal, find_time_percentile, succeeded_at_first_attempt
+from voicegauge.bench.load.sent_share import MIN_SENT_SHARE
 from voicegauge.model import RampResult, RampStep, Sample
 
 MIN_REQUESTS_PER_STEP = 40
@@ -15,14 +16,17 @@ STEP_REQUESTS_PER_CONCURRENCY = 4
 RELATIVE_LEVEL_RESOLUTION = 0.05
 """Relative distance between the highest level that met the goal and the lowest that missed it, at which to stop."""
 MAX_STEPS_PER_LEVEL = 2
-"""Largest number of steps at one level. If the first step at a level misses the goal, a second one decides."""
+"""Largest number of steps at one level. If the first step at a level misses the goal or is invalid, a second one
+decides."""
 
 
 class MeasuredLevel(NamedTuple):
-    """The samples of one step, and its duration in seconds."""
+    """What one step measured."""
 
     samples: Sequence[Sample]
     duration_s: float
+    sent_share: float | None = None
+    """Share of the planned load that this machine sent; `None` if it is not known."""
 
 
 LevelMeasurer = Callable[[float, int], Awaitable[MeasuredLevel]]
@@ -77,8 +81,9 @@ async def _is_goal_met(
     in_flight = level if level_unit == "concurrency" else 0.0
     requests = max(MIN_REQUESTS_PER_STEP, round(STEP_REQUESTS_PER_CONCURRENCY * in_flight))
     for _ in range(MAX_STEPS_PER_LEVEL):
-        samples, duration_s = await measure_level(level, requests)
-        is_met = bool(samples) and goal.is_met(samples)
+        samples, duration_s, sent_share = await measure_level(level, requests)
+        is_valid = sent_share is None or sent_share >= MIN_SENT_SHARE
+        is_met = is_valid and bool(samples) and goal.is_met(samples)
         steps.append(
             RampStep(
                 level=level,
@@ -91,6 +96,8 @@ async def _is_goal_met(
                 total_latency_p95_ms=find_time_percentile("total", 95.0, samples),
                 values=goal.measure(samples),
                 is_met=is_met,
+                sent_share=sent_share,
+                is_valid=is_valid,
             )
         )
         if is_met or not samples:

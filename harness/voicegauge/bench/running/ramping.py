@@ -6,7 +6,13 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from voicegauge.bench.load import Goal, MeasuredLevel, search_highest_level
+from voicegauge.bench.load import (
+    Goal,
+    MeasuredLevel,
+    compute_closed_loop_share,
+    compute_open_loop_share,
+    search_highest_level,
+)
 from voicegauge.bench.planning import PlannedSample, SampleRound
 from voicegauge.bench.running.dispatch import ArrivalRate, SampleSender, send_closed_loop, send_open_loop
 from voicegauge.model import RampResult, Sample
@@ -52,13 +58,29 @@ async def send_ramp(
     async def measure_level(level: float, requests: int) -> MeasuredLevel:
         step = list(itertools.islice(remaining, requests))
         step_rounds: list[SampleRound] = [(planned,) for planned in step]
+        due_s_by_id: dict[str, float] = {}
+        occupied_s_by_id: dict[str, float] = {}
+
+        async def send_and_note_times(planned: PlannedSample, due_s: float | None) -> None:
+            sending_started_s = clock.monotonic()
+            await send_sample(planned, due_s)
+            occupied_s_by_id[planned.id] = clock.monotonic() - sending_started_s
+            due_s_by_id[planned.id] = sending_started_s if due_s is None else due_s
+
         start_s = clock.monotonic()
         if settings.level_unit == "concurrency":
-            await send_closed_loop(step_rounds, int(level), send_sample)
+            await send_closed_loop(step_rounds, int(level), send_and_note_times)
         else:
             rate = ArrivalRate(level, settings.arrivals)
-            await send_open_loop(step_rounds, rate, send_sample, clock=clock, seed=seed)
-        return MeasuredLevel(await collect_samples(step), clock.monotonic() - start_s)
+            await send_open_loop(step_rounds, rate, send_and_note_times, clock=clock, seed=seed)
+        duration_s = clock.monotonic() - start_s
+        samples = await collect_samples(step)
+        if settings.level_unit == "concurrency":
+            occupied_s = [occupied_s_by_id[sample.id] for sample in samples]
+            sent_share = compute_closed_loop_share(samples, occupied_s, int(level))
+        else:
+            sent_share = compute_open_loop_share([due_s_by_id[sample.id] for sample in samples], samples)
+        return MeasuredLevel(samples, duration_s, sent_share)
 
     return await search_highest_level(
         measure_level, settings.goal, level_unit=settings.level_unit, first_level=1.0, max_level=settings.max_level

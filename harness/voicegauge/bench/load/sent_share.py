@@ -1,0 +1,63 @@
+"""Computes how much of the planned load this machine sent, because a busy one sends less than planned."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+
+from voicegauge.model import Sample
+
+MIN_SENT_SHARE = 0.95
+"""Share of the planned load below which a step of a ramp is invalid: it says nothing about the planned load."""
+
+
+def compute_closed_loop_share(samples: Sequence[Sample], occupied_s: Sequence[float], concurrency: int) -> float | None:
+    """Return the share of the planned concurrency that was in flight.
+
+    Each of the places for requests in flight is occupied from the decision to send a request until its result is saved;
+    during the latency of the request it is in flight. The first request of each place is left out, as those cannot all
+    begin at once.
+
+    Args:
+        samples: the samples of one step, in the order in which they were sent.
+        occupied_s: for each of them, how long its place was occupied, in seconds.
+        concurrency: number of places.
+
+    Returns:
+        The share, at most 1; `None` if it is not known, because the time of a request is not.
+    """
+    latencies_s = [_get_duration_s(sample) for sample in samples[concurrency:]]
+    total_s = sum(occupied_s[concurrency:])
+    if None in latencies_s or total_s <= 0:
+        return None
+    return min(sum(latency_s for latency_s in latencies_s if latency_s is not None) / total_s, 1.0)
+
+
+def _get_duration_s(sample: Sample) -> float | None:
+    latency = sample.latency
+    if latency is None:
+        return None
+    return (latency.submit_latency_ms if latency.total_latency_ms is None else latency.total_latency_ms) / 1000
+
+
+def compute_open_loop_share(due_s: Iterable[float], samples: Iterable[Sample]) -> float | None:
+    """Return the share of the planned rate at which requests were sent.
+
+    A rate is the slope of a line through the times of the requests, so that a single late one changes little.
+
+    Args:
+        due_s: when each sample was due, in seconds.
+        samples: the samples, in the same order.
+
+    Returns:
+        The share, at most 1; `None` if it is not known, because fewer than three requests were timed.
+    """
+    due_and_sent = [
+        (due, due + sample.latency.delay_ms / 1000)
+        for due, sample in zip(due_s, samples, strict=True)
+        if sample.latency is not None and sample.latency.delay_ms is not None
+    ]
+    if len(due_and_sent) < 3 or len({due for due, _ in due_and_sent}) < 2:
+        return None
+    slope = statistics.linear_regression(*zip(*due_and_sent, strict=True)).slope
+    return min(1 / slope, 1.0) if slope > 0 else 1.0
