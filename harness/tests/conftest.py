@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import os
 import signal
@@ -15,6 +16,7 @@ import certifi
 import pytest
 from hypothesis import HealthCheck, settings
 
+from voicegauge.emulator.audio import speech
 from voicegauge.model import TimingError
 
 from .builders import saved_voices as saved_voices_module
@@ -36,6 +38,7 @@ sys.dont_write_bytecode = False
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Serve = Callable[[Any], Awaitable[str]]
+MAX_CACHED_AUDIO_FILES = 1_000
 
 
 def pytest_collection_finish() -> None:
@@ -72,6 +75,15 @@ def times_are_calibrated_in_one_test_only() -> Iterator[None]:
         patch.setattr("voicegauge.bench.running.runner.is_disturbed", lambda _lag_ms, _latency_ms: False)
         # They are frozen since the tests were collected, and counting a million of them takes 20 ms.
         patch.setattr("voicegauge.bench.running.loop_lag._has_frozen_objects", lambda: True)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def speech_is_synthesized_once() -> Iterator[None]:
+    """Emulators keep what they synthesize until the end of all tests: a minute of speech is encoded in a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        render_once = functools.lru_cache(maxsize=MAX_CACHED_AUDIO_FILES)(speech.render_speech.__wrapped__)
+        patch.setattr(speech, "render_speech", render_once)
         yield
 
 

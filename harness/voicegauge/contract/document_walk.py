@@ -41,22 +41,26 @@ def walk_objects(data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     pending: list[tuple[str, Any, bool]] = [("", data, False)]
     while pending:
         pointer, value, has_names = pending.pop()
-        if isinstance(value, dict) and not has_names:
+        if not has_names and isinstance(value, dict):
             yield pointer, value
-        pending += reversed(list(_iterate_inner_values(pointer, value, keys_are_names=has_names)))
+        inner = _list_inner_values(pointer, value, keys_are_names=has_names)
+        inner.reverse()
+        pending += inner
 
 
-def _iterate_inner_values(pointer: str, value: Any, *, keys_are_names: bool) -> Iterator[tuple[str, Any, bool]]:
-    """Yield the mappings and lists directly in `value` with their pointers, and whether their keys are names."""
+def _list_inner_values(pointer: str, value: Any, *, keys_are_names: bool) -> list[tuple[str, Any, bool]]:
+    """Return the mappings and lists directly in `value` with their pointers, and whether their keys are names."""
     if isinstance(value, list):
-        for index, item in enumerate(value):
-            if isinstance(item, (dict, list)):
-                yield f"{pointer}/{index}", item, False
-        return
-    for key, item in value.items() if isinstance(value, dict) else ():
-        if isinstance(item, (dict, list)) and (keys_are_names or not _is_provider_data(key, item)):
-            is_name_mapping = not keys_are_names and key in _NAME_MAPPING_KEYS and isinstance(item, dict)
-            yield f"{pointer}/{escape_pointer_token(key)}", item, is_name_mapping
+        return [(f"{pointer}/{i}", item, False) for i, item in enumerate(value) if isinstance(item, (dict, list))]
+    return [
+        (
+            f"{pointer}/{escape_pointer_token(key)}",
+            item,
+            not keys_are_names and key in _NAME_MAPPING_KEYS and isinstance(item, dict),
+        )
+        for key, item in (value.items() if isinstance(value, dict) else ())
+        if isinstance(item, (dict, list)) and (keys_are_names or not _is_provider_data(key, item))
+    ]
 
 
 def _is_provider_data(key: str, item: Any) -> bool:

@@ -39,6 +39,7 @@ YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 and the Python loader accept different documents."""
 _INTEGER_PATTERN = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT_PATTERN = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_FIRST_CHARACTERS_OF_NUMBERS = frozenset("+-.0123456789")
 _SURROGATE_PAIR_PATTERN = re.compile(
     rb"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
 )
@@ -49,7 +50,7 @@ _SUPPORTED_TAGS = ("!", *(f"{_TAG_PREFIX}{name}" for name in ("str", "int", "flo
 
 def escape_pointer_token(key: str) -> str:
     """Escape a key as a reference token of a JSON pointer (RFC 6901)."""
-    return key.replace("~", "~0").replace("/", "~1")
+    return key.replace("~", "~0").replace("/", "~1") if "/" in key or "~" in key else key
 
 
 def unescape_pointer_token(token: str) -> str:
@@ -174,7 +175,8 @@ class _DocumentBuilder:
         return ContractError(self._path, _get_line(event), reason)
 
     def _build_value(self, event: _Event, pointer: str, depth: int) -> _ParsedValue:
-        self.lines.setdefault(pointer, _get_line(event))
+        if pointer not in self.lines:  # the line of a mapping's value is that of its key
+            self.lines[pointer] = _get_line(event)
         if isinstance(event, yaml.AliasEvent):
             return self._resolve_alias(event)
         if event.tag is not None and event.tag not in _SUPPORTED_TAGS:
@@ -253,6 +255,8 @@ class _DocumentBuilder:
             return text
         if text in _YAML_CONSTANTS:
             return _YAML_CONSTANTS[text]
+        if tag is None and text[0] not in _FIRST_CHARACTERS_OF_NUMBERS:
+            return text
         try:
             value: Any = text
             if _INTEGER_PATTERN.fullmatch(text):

@@ -12,7 +12,11 @@ from voicegauge.formats import Document
 
 _COMPONENT_REFERENCE_PATTERN = re.compile(r"#/components/schemas/[^/]+")
 _SCHEMA_POINTER_PATTERN = re.compile(r"/schema(?:/|$)|^/components/schemas/")
-_COMBINING_KEYWORDS = frozenset(("$ref", "allOf", "anyOf", "oneOf"))
+_SUBSCHEMA_KEYWORDS = ("if", "then", "else", "not")
+_SUBSCHEMA_LIST_KEYWORDS = ("allOf", "anyOf", "oneOf")
+_APPLYING_KEYWORDS = frozenset(("$ref", *_SUBSCHEMA_KEYWORDS, *_SUBSCHEMA_LIST_KEYWORDS))
+"""Keywords whose schemas apply to the same instance as the schema that has them."""
+_COMBINING_KEYWORDS = frozenset(("$ref", *_SUBSCHEMA_LIST_KEYWORDS))
 """Keywords beside which a default is not checked: in official documents it may fit none or two of the alternatives,
 which does no harm."""
 _PARAMETER_POINTER_PATTERN = re.compile(r"/parameters/\d+$")
@@ -27,9 +31,10 @@ def check_references(schemas: Schemas, document: Document) -> None:
     leads_to: dict[str, list[str]] = {}
     operation_ids: set[str] = set()
     for pointer, node in walk_objects(document.data):
-        leads_to[pointer] = _list_applied_subschemas(pointer, node)
-        if isinstance(node.get("$ref"), str):
-            leads_to[pointer].append(_check_reference(schemas, document, pointer, node["$ref"]))
+        if not _APPLYING_KEYWORDS.isdisjoint(node):
+            leads_to[pointer] = _list_applied_subschemas(pointer, node)
+            if isinstance(node.get("$ref"), str):
+                leads_to[pointer].append(_check_reference(schemas, document, pointer, node["$ref"]))
         name = node.get("operationId") if "responses" in node else None
         if isinstance(name, str):
             if name in operation_ids:
@@ -45,8 +50,8 @@ def check_references(schemas: Schemas, document: Document) -> None:
 
 def _list_applied_subschemas(pointer: str, schema: dict[str, Any]) -> list[str]:
     """Return the pointers of the subschemas of `schema` that apply to the same instance as `schema` itself."""
-    found = [f"{pointer}/{key}" for key in ("if", "then", "else", "not") if key in schema]
-    for key in ("allOf", "anyOf", "oneOf"):
+    found = [f"{pointer}/{key}" for key in _SUBSCHEMA_KEYWORDS if key in schema]
+    for key in _SUBSCHEMA_LIST_KEYWORDS:
         branches = schema.get(key)
         found += [f"{pointer}/{key}/{i}" for i in range(len(branches) if isinstance(branches, list) else 0)]
     return found

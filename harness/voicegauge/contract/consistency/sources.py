@@ -28,7 +28,7 @@ def check_sources(contract: Contract) -> None:
         if "x-advice" in node and not isinstance(node["x-advice"], dict):
             raise document.build_error(f"{pointer}/x-advice", "x-advice must be a mapping of JSON Schema keywords")
         named = node.get("document")
-        if _SOURCE_DOCUMENT_POINTER_PATTERN.search(pointer) and isinstance(named, str) and named not in sources:
+        if isinstance(named, str) and named not in sources and _SOURCE_DOCUMENT_POINTER_PATTERN.search(pointer):
             known = ", ".join(sources)
             raise document.build_error(f"{pointer}/document", f"{named!r} is not among x-provider.sources: {known}")
 
