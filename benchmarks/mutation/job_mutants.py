@@ -14,7 +14,7 @@ from voicegauge.emulator import FAULTS, Fault
 from voicegauge.emulator.audio import SynthesisRequest
 from voicegauge.emulator.faults.audio import carries_audio, change_audio_bytes
 from voicegauge.emulator.responses import EmulatedResponse
-from voicegauge.emulator.state import find_shortest_state_path
+from voicegauge.emulator.state import find_shortest_state_sequence
 from voicegauge.formats import Location
 
 UNKNOWN = "paused-by-mutation"
@@ -42,7 +42,7 @@ def job_mutants(operation: Operation) -> Iterator[Mutant]:
     job = operation.job
     if job is None:
         return
-    path = find_shortest_state_path(job)
+    path = find_shortest_state_sequence(job)
     for kind, description, rules, states in _paths(job, path):
         yield Mutant(
             kind=kind,
@@ -80,7 +80,7 @@ def _paths(job: JobSpec, path: tuple[str, ...]) -> Iterator[FaultyPath]:
             again = (*path[: index + 1], *path[: index + 1], *path[index:])
             yield "transition repeated", f"everything up to {after} twice", TRANSITION_RULES, again
     for end in ends:
-        way = find_shortest_state_path(job, end)
+        way = find_shortest_state_sequence(job, end)
         for other in job.states:
             if other != end:
                 kind = "terminal flip" if other in ends else "transition added"

@@ -223,26 +223,26 @@ async def _open_service(
     """
     account = compute_account_checksum(settings.key_by_provider.get(contract.id))
     folder = settings.get_journal_folder(contract)
-    tracker = ResourceTracker(
+    resource_tracker = ResourceTracker(
         contract,
         settings.key_by_provider.get(contract.id),
         ResourceJournal(folder, account) if folder is not None else None,
     )
-    service = _create_service(contract, transport, settings, tracker)
+    service = _create_service(contract, transport, settings, resource_tracker)
     if not service.is_emulated:
         collector.secrets.update(service.client.secrets)
     cleanup = ResourceCleanup(service, account)
     try:
         if folder is not None:
             collector.add_resources(await cleanup.delete_leftover_resources(folder, settings.notify))
-            await cleanup.list_existing_resources(operations, tracker)
+            await cleanup.list_existing_resources(operations, resource_tracker)
         yield service
     finally:
-        collector.add_resources(await cleanup.delete_created_resources(tracker))
+        collector.add_resources(await cleanup.delete_created_resources(resource_tracker))
 
 
 def _create_service(
-    contract: Contract, transport: Transport, settings: CheckSettings, tracker: ResourceTracker | None
+    contract: Contract, transport: Transport, settings: CheckSettings, resource_tracker: ResourceTracker | None
 ) -> CheckedService:
     client = Client(
         contract,
@@ -254,7 +254,7 @@ def _create_service(
         rate_limiter=settings.rate_limiters.get(contract.id),
         seed=settings.seed,
         max_wait_s=settings.max_wait_s,
-        traffic_observer=tracker,
+        traffic_observer=resource_tracker,
     )
     return CheckedService(
         contract,

@@ -63,26 +63,26 @@ def adapt_contract_to_server(
     """
     named = {target.target_spec.voice for target in contract.targets.values()}
     voices = sorted(voices, key=lambda voice: voice not in named)[:MAX_CHECKED_VOICES]
-    data = copy.deepcopy(contract.document.data)
+    document_data = copy.deepcopy(contract.document.data)
     spec = contract.provider.self_hosted
     for operation in contract.operations.values():
         if operation.speech is None or spec is None:
             continue
-        for target in _read_value_at_pointer(data, operation.pointer)["x-speech"]["targets"].values():
+        for target in _read_value_at_pointer(document_data, operation.pointer)["x-speech"]["targets"].values():
             if spec.models is not None and models:
                 _choose_model(target, str(spec.models.sets), models)
             if voices and target.get("voice") not in voices:
                 target["voice"] = voices[0]
         if spec.models is not None and models:
-            _correct_examples(data, operation, spec.models.sets, models)
+            _correct_examples(document_data, operation, spec.models.sets, models)
         if spec.voices and voices:
-            _limit_field_to_names(data, operation, spec.voices[0].sets, voices)
+            _limit_field_to_names(document_data, operation, spec.voices[0].sets, voices)
     for name in missing_operations:
         path, method = (unescape_pointer_token(token) for token in contract.operations[name].pointer.split("/")[2:])
-        del data["paths"][path][method]
+        del document_data["paths"][path][method]
     if spec is not None:
-        _remove_lists_without_operation(data, missing_operations)
-    document = contract.document.with_data(data)
+        _remove_lists_without_operation(document_data, missing_operations)
+    document = contract.document.with_data(document_data)
     schemas = Schemas(document)
     adapted = build_contract(document, schemas)
     check_consistency(adapted)
@@ -95,9 +95,9 @@ def replace_key_variable(contract: Contract, variable_name: str) -> Contract:
     Raises:
         ContractError: `variable_name` is not the name of an environment variable.
     """
-    data = copy.deepcopy(contract.document.data)
-    data["x-provider"]["key_env"] = variable_name
-    document = contract.document.with_data(data)
+    document_data = copy.deepcopy(contract.document.data)
+    document_data["x-provider"]["key_env"] = variable_name
+    document = contract.document.with_data(document_data)
     return build_contract(document, Schemas(document))
 
 
@@ -120,8 +120,8 @@ def limit_to_listed_voices(contract: Contract) -> Contract:
     return adapt_contract_to_server(contract, models=(), voices=tuple(dict.fromkeys(voices))) if voices else contract
 
 
-def _remove_lists_without_operation(data: dict[str, Any], missing_operations: Sequence[str]) -> None:
-    lists = data["x-provider"]["self_hosted"]
+def _remove_lists_without_operation(document_data: dict[str, Any], missing_operations: Sequence[str]) -> None:
+    lists = document_data["x-provider"]["self_hosted"]
     lists["voices"] = [one for one in lists.get("voices", []) if one["operation"] not in missing_operations]
 
 
@@ -131,7 +131,9 @@ def _choose_model(target: dict[str, Any], location: str, models: Sequence[str]) 
         constants[location] = models[0]
 
 
-def _limit_field_to_names(data: dict[str, Any], operation: Operation, location: Location, names: Sequence[str]) -> None:
+def _limit_field_to_names(
+    document_data: dict[str, Any], operation: Operation, location: Location, names: Sequence[str]
+) -> None:
     """Allow only `names` in the field at `location`."""
     schemas, field = operation.schemas, location.pointer_tokens[-1]
     for media in operation.request_media.values():
@@ -139,23 +141,27 @@ def _limit_field_to_names(data: dict[str, Any], operation: Operation, location: 
         if field not in body_schema.get("properties", {}):
             continue
         pointer = f"{pointer}/properties/{escape_pointer_token(field)}"
-        schema = _read_value_at_pointer(data, schemas.resolve_reference(body_schema["properties"][field], pointer)[1])
+        schema = _read_value_at_pointer(
+            document_data, schemas.resolve_reference(body_schema["properties"][field], pointer)[1]
+        )
         schema["enum"] = list(names)
         document = next(iter(operation.contract.provider.sources))
         schema["x-source"] = {"document": document, "inferred": True, "note": "The server's own list."}
         schema.pop("examples", None)
-    _correct_examples(data, operation, location, names)
+    _correct_examples(document_data, operation, location, names)
 
 
-def _correct_examples(data: dict[str, Any], operation: Operation, location: Location, names: Sequence[str]) -> None:
+def _correct_examples(
+    document_data: dict[str, Any], operation: Operation, location: Location, names: Sequence[str]
+) -> None:
     """Replace what documented requests have in the field at `location` if it is not among `names`."""
     field = location.pointer_tokens[-1]
     for media in operation.request_media.values():
-        for example in _read_value_at_pointer(data, media.pointer).get("examples", {}).values():
+        for example in _read_value_at_pointer(document_data, media.pointer).get("examples", {}).values():
             value = example.get("value")
             if isinstance(value, dict) and value.get(field) not in (None, *names):
                 value[field] = names[0]
 
 
-def _read_value_at_pointer(data: dict[str, Any], pointer: str) -> Any:
-    return read_pointer(data, [unescape_pointer_token(token) for token in pointer.split("/")[1:]])
+def _read_value_at_pointer(document_data: dict[str, Any], pointer: str) -> Any:
+    return read_pointer(document_data, [unescape_pointer_token(token) for token in pointer.split("/")[1:]])

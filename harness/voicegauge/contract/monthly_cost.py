@@ -84,14 +84,14 @@ def round_to_cents(usd: float) -> float:
     return float(Decimal(repr(round(usd, _FLOAT_ERROR_DIGITS))).quantize(_CENT_USD, ROUND_HALF_UP))
 
 
-def compute_monthly_bills(target: BaseTarget, groups: Sequence[RequestGroup]) -> tuple[MonthlyBill, ...]:
+def compute_monthly_bills(target: BaseTarget, request_groups: Sequence[RequestGroup]) -> tuple[MonthlyBill, ...]:
     """Return the bill of a month for each account plan of the price, or a single one without plans.
 
     If the contract was loaded with account plans, and the price has one of them, it is the only one.
 
     Args:
         target: the requested target.
-        groups: the requests of the month.
+        request_groups: the requests of the month.
 
     Returns:
         The bills in the order in which the contract lists the plans; empty if no price is documented.
@@ -103,14 +103,16 @@ def compute_monthly_bills(target: BaseTarget, groups: Sequence[RequestGroup]) ->
     credit_usd = currency.usd if currency else None
     own_plans = [name for name in price.plan_names if name in target.contract.account_plans]
     plan_names: list[str | None] = [*(own_plans or price.plan_names)] or [None]
-    return tuple(_choose_price_reading(price, groups, name, credit_usd) for name in plan_names)
+    return tuple(_choose_price_reading(price, request_groups, name, credit_usd) for name in plan_names)
 
 
 def _choose_price_reading(
-    price: PriceSpec, groups: Sequence[RequestGroup], plan_name: str | None, credit_usd: float | None
+    price: PriceSpec, request_groups: Sequence[RequestGroup], plan_name: str | None, credit_usd: float | None
 ) -> MonthlyBill:
     """Return the bill by the price itself if it has an amount in dollars, else the highest one of its alternatives."""
-    stated, *others = (compute_monthly_bill(reading, groups, plan_name, credit_usd) for reading in price.readings)
+    stated, *others = (
+        compute_monthly_bill(reading, request_groups, plan_name, credit_usd) for reading in price.readings
+    )
     known = [bill for bill in others if bill.usd is not None or bill.exceeds_plan]
     chosen = stated
     if stated.usd is None and not stated.exceeds_plan and known:
@@ -121,13 +123,16 @@ def _choose_price_reading(
 
 
 def compute_monthly_bill(
-    price: PriceSpec, groups: Sequence[RequestGroup], plan_name: str | None = None, credit_usd: float | None = None
+    price: PriceSpec,
+    request_groups: Sequence[RequestGroup],
+    plan_name: str | None = None,
+    credit_usd: float | None = None,
 ) -> MonthlyBill:
     """Return the bill of a month by one reading of a disputed price, or by the only reading.
 
     Args:
         price: the price; its alternatives are ignored.
-        groups: the requests of the month.
+        request_groups: the requests of the month.
         plan_name: name of the account plan. Parts of the price without an entry for it have the usual price.
         credit_usd: price of one credit in dollars; `None` if it is unknown.
     """
@@ -135,10 +140,12 @@ def compute_monthly_bill(
     dollars: list[float | None] = []
     credits: list[float | None] = []
     exceeds_plan = False
-    for part in price.parts:
-        units = math.fsum(group.requests * _count_group_units(part, group) for group in groups)
-        plan = part.plans.get(plan_name) if plan_name is not None else None
-        unit_usd, unit_credits = (part.usd, part.credits) if plan is None else (plan.usd, plan.credits)
+    for price_part in price.parts:
+        units = math.fsum(
+            request_group.requests * _count_group_units(price_part, request_group) for request_group in request_groups
+        )
+        plan = price_part.plans.get(plan_name) if plan_name is not None else None
+        unit_usd, unit_credits = (price_part.usd, price_part.credits) if plan is None else (plan.usd, plan.credits)
         credits.append(None if unit_credits is None else unit_credits * units)
         if unit_usd is None and unit_credits is not None:
             unit_usd = 0.0 if unit_credits == 0 else None if credit_usd is None else unit_credits * credit_usd
@@ -159,26 +166,30 @@ def compute_monthly_bill(
         credits=math.fsum(known_credits) if len(known_credits) == len(credits) else None,
         exceeds_plan=exceeds_plan,
         basis=max(
-            (_determine_usage_basis(part, group) for part in price.parts for group in groups),
+            (
+                _determine_usage_basis(price_part, request_group)
+                for price_part in price.parts
+                for request_group in request_groups
+            ),
             key=_USAGE_BASES_FROM_BEST_TO_WORST.index,
         ),
         is_disputed=False,
     )
 
 
-def _count_group_units(part: PriceSpec, group: RequestGroup) -> float:
+def _count_group_units(price_part: PriceSpec, request_group: RequestGroup) -> float:
     """Return the number of units that one request of the group is charged for."""
-    used = group.usage.get(part.label or "") if part.usage is not None else None
+    used = request_group.usage.get(price_part.label or "") if price_part.usage is not None else None
     if used is not None:
-        return round_up_quantity(part, used) / get_unit_size(part)
-    return count_units(part, group.characters, group.audio_s)
+        return round_up_quantity(price_part, used) / get_unit_size(price_part)
+    return count_units(price_part, request_group.characters, request_group.audio_s)
 
 
-def _determine_usage_basis(part: PriceSpec, group: RequestGroup) -> UsageBasis:
-    if part.per in TEXT_UNITS:
+def _determine_usage_basis(price_part: PriceSpec, request_group: RequestGroup) -> UsageBasis:
+    if price_part.per in TEXT_UNITS:
         return "exact"
-    if part.per in ("second", "minute") and group.audio_s is not None:
+    if price_part.per in ("second", "minute") and request_group.audio_s is not None:
         return "exact"
-    if part.usage is None:
+    if price_part.usage is None:
         return "estimated_duration"
-    return "exact" if (part.label or "") in group.usage else "upper_bound"
+    return "exact" if (price_part.label or "") in request_group.usage else "upper_bound"

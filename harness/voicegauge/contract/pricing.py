@@ -111,7 +111,8 @@ def quote_price(
     credit_usd = currency.usd if currency else None
     prices = price.readings
     stated, *others = (
-        _compute_cost(one, credit_usd, lambda part: count_units(part, characters, audio_s)) for one in prices
+        _compute_cost(one, credit_usd, lambda price_part: count_units(price_part, characters, audio_s))
+        for one in prices
     )
     credits = _choose_first_or_highest(stated.credits, [other.credits for other in others])
     if user_price_usd is not None:
@@ -141,7 +142,7 @@ def _compute_cost(
     count_units: Callable[[PriceSpec], float],
 ) -> _CostInUsdAndCredits:
     """Return the cost in dollars and credits. A price in credits alone is converted with the price of one credit."""
-    costs = [_compute_part_cost(part, credit_usd, count_units(part)) for part in price.parts]
+    costs = [_compute_part_cost(price_part, credit_usd, count_units(price_part)) for price_part in price.parts]
     return _CostInUsdAndCredits(
         _sum_if_known([cost.usd for cost in costs]), _sum_if_known([cost.credits for cost in costs])
     )
@@ -152,11 +153,11 @@ def _sum_if_known(amounts: Sequence[float | None]) -> float | None:
     return math.fsum(known) if len(known) == len(amounts) else None
 
 
-def _compute_part_cost(part: PriceSpec, credit_usd: float | None, unit_count: float) -> _CostInUsdAndCredits:
-    credits = None if part.credits is None else part.credits * unit_count
-    if part.usd is not None:
-        return _CostInUsdAndCredits(part.usd * unit_count, credits)
-    if part.credits == 0:  # free, even if the price of a credit is unknown
+def _compute_part_cost(price_part: PriceSpec, credit_usd: float | None, unit_count: float) -> _CostInUsdAndCredits:
+    credits = None if price_part.credits is None else price_part.credits * unit_count
+    if price_part.usd is not None:
+        return _CostInUsdAndCredits(price_part.usd * unit_count, credits)
+    if price_part.credits == 0:  # free, even if the price of a credit is unknown
         return _CostInUsdAndCredits(0.0, 0.0)
     return _CostInUsdAndCredits(None if credits is None or credit_usd is None else credits * credit_usd, credits)
 
@@ -175,24 +176,24 @@ def compute_reported_cost(
     if price is None or not reports_usage(price):
         return None
     counts: dict[int, float] = {}
-    for part in price.parts:
-        reported = read_usage(part.usage) if part.usage is not None else None
+    for price_part in price.parts:
+        reported = read_usage(price_part.usage) if price_part.usage is not None else None
         if reported is not None:
-            counts[id(part)] = round_up_quantity(part, reported) / get_unit_size(part)
-        elif part.per == "request":
-            counts[id(part)] = 1.0
-        elif part.depends_only_on_text and characters is not None:
-            counts[id(part)] = count_units(part, characters, None)
+            counts[id(price_part)] = round_up_quantity(price_part, reported) / get_unit_size(price_part)
+        elif price_part.per == "request":
+            counts[id(price_part)] = 1.0
+        elif price_part.depends_only_on_text and characters is not None:
+            counts[id(price_part)] = count_units(price_part, characters, None)
         else:
             return None
     currency = target.contract.provider.credits
-    cost = _compute_cost(price, currency.usd if currency else None, lambda part: counts[id(part)])
+    cost = _compute_cost(price, currency.usd if currency else None, lambda price_part: counts[id(price_part)])
     return PriceQuote(cost.usd, cost.credits, is_disputed=False)
 
 
 def reports_usage(price: PriceSpec) -> bool:
     """Whether responses report how many tokens or seconds of a part of the price were used."""
-    usages = (part.usage for part in price.parts)
+    usages = (price_part.usage for price_part in price.parts)
     return any(usage is not None and (usage.reported or usage.reported_in_event) for usage in usages)
 
 
@@ -245,15 +246,19 @@ _QUANTITY_BY_PRICE_UNIT: dict[PriceUnit, float] = {
 """Number of characters, tokens or seconds in one unit."""
 
 
-def get_unit_size(part: PriceSpec) -> float:
+def get_unit_size(price_part: PriceSpec) -> float:
     """Return how many characters, tokens or seconds one unit of the price has; 1 for a price per request."""
-    return _QUANTITY_BY_PRICE_UNIT[part.per]
+    return _QUANTITY_BY_PRICE_UNIT[price_part.per]
 
 
-def round_up_quantity(part: PriceSpec, quantity: float) -> float:
+def round_up_quantity(price_part: PriceSpec, quantity: float) -> float:
     """Return what a request with `quantity` characters, tokens or seconds is charged for, in the same unit."""
-    rounded = quantity if part.step is None else math.ceil(quantity / part.step - EXACT_AMOUNT_TOLERANCE) * part.step
-    return max(rounded, part.minimum)
+    rounded = (
+        quantity
+        if price_part.step is None
+        else math.ceil(quantity / price_part.step - EXACT_AMOUNT_TOLERANCE) * price_part.step
+    )
+    return max(rounded, price_part.minimum)
 
 
 def count_units(price: PriceSpec, characters: int, audio_s: float | None) -> float:
@@ -314,7 +319,7 @@ class _PricedReading(NamedTuple):
     def compute(
         cls, price: PriceSpec, credit_usd: float | None, characters: int, *, counts_characters_alike: bool
     ) -> _PricedReading:
-        text_cost = _compute_cost(price, credit_usd, lambda part: count_units(part, characters, None))
+        text_cost = _compute_cost(price, credit_usd, lambda price_part: count_units(price_part, characters, None))
         size, unit = _UNIT_AND_SIZE_BY_PRICE_UNIT[price.per]
         is_rounded = price.step is not None or price.minimum > 0
         if unit == "usage" or price.plus or (unit == "character" and (is_rounded or not counts_characters_alike)):
@@ -370,16 +375,16 @@ def describe_price(target: BaseTarget | Operation, plan_names: Collection[str] =
         return "not documented"
     price = target.pricing.select_plan(plan_names)
     currency = target.contract.provider.credits
-    dollars = _format_amounts(price.readings, lambda part: part.usd, "$", "")
+    dollars = _format_amounts(price.readings, lambda price_part: price_part.usd, "$", "")
     credits = _format_amounts(
-        price.readings, lambda part: part.credits, "", f" {currency.name if currency else 'credits'}"
+        price.readings, lambda price_part: price_part.credits, "", f" {currency.name if currency else 'credits'}"
     )
     text = ", ".join(filter(None, (dollars, credits)))
     has_cheaper_plan = any(
-        (plan.usd, plan.credits) != (part.usd, part.credits)
+        (plan.usd, plan.credits) != (price_part.usd, price_part.credits)
         for reading in price.readings
-        for part in reading.parts
-        for plan in part.plans.values()
+        for price_part in reading.parts
+        for plan in price_part.plans.values()
     )
     return f"{text} (at most; depends on --plan)" if has_cheaper_plan else text
 
@@ -405,7 +410,9 @@ def _list_price_documents(target: BaseTarget) -> list[SourceDocument]:
 
 
 def _states_amount(reading: PriceSpec) -> bool:
-    return any(part.usd is not None or part.credits is not None or part.plans for part in reading.parts)
+    return any(
+        price_part.usd is not None or price_part.credits is not None or price_part.plans for price_part in reading.parts
+    )
 
 
 def _format_amounts(
@@ -413,22 +420,24 @@ def _format_amounts(
 ) -> str:
     """Format amounts of one currency, such as "$0.01 or $0.03 / request (disputed)"; "" if there are no amounts."""
 
-    def format_part(part: PriceSpec) -> str:
-        return f"{prefix}{get_amount(part):,.12g}"
+    def format_part(price_part: PriceSpec) -> str:
+        return f"{prefix}{get_amount(price_part):,.12g}"
 
     by_unit: dict[str, dict[str, None]] = {}
     for reading in readings:
-        if all(get_amount(part) is not None for part in reading.parts):
-            added = "".join(f" + {format_part(part)}{suffix} / {_describe_unit(part)}" for part in reading.plus)
+        if all(get_amount(price_part) is not None for price_part in reading.parts):
+            added = "".join(
+                f" + {format_part(price_part)}{suffix} / {_describe_unit(price_part)}" for price_part in reading.plus
+            )
             by_unit.setdefault(f"{_describe_unit(reading)}{added}", {})[format_part(reading)] = None
     texts = [f"{' or '.join(prices)}{suffix} / {unit}" for unit, prices in by_unit.items()]
     disputed = sum(len(prices) for prices in by_unit.values()) > 1
     return " or ".join(texts) + (" (disputed)" if disputed else "")
 
 
-def _describe_unit(part: PriceSpec) -> str:
-    unit = _LABEL_BY_PRICE_UNIT[part.per]
-    return unit if part.label is None else f"{unit} ({part.label})"
+def _describe_unit(price_part: PriceSpec) -> str:
+    unit = _LABEL_BY_PRICE_UNIT[price_part.per]
+    return unit if price_part.label is None else f"{unit} ({price_part.label})"
 
 
 def is_billable(operation: Operation) -> bool:
@@ -436,4 +445,9 @@ def is_billable(operation: Operation) -> bool:
     if operation.speech is not None:
         return True
     prices = [operation.pricing, *(target.pricing for target in operation.targets)]
-    return any(bool(part.usd or part.credits or part.alternatives) for price in prices if price for part in price.parts)
+    return any(
+        bool(price_part.usd or price_part.credits or price_part.alternatives)
+        for price in prices
+        if price
+        for price_part in price.parts
+    )

@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """A monotonic clock that can be waited on."""
+    """A monotonic clock on which tasks can sleep."""
 
     measures_exchange_times: bool
     """Whether the times in `Timing` are times of this clock."""

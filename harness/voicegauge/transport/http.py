@@ -99,7 +99,7 @@ class Transport:
         send_interval_s: float = 0.0,
         http2: bool = False,
     ) -> None:
-        """Configure the transport; connections are opened by `send`.
+        """Configure the transport. Connections are opened when requests are sent.
 
         Args:
             timeouts: time limits of each phase and of the whole exchange.

@@ -184,7 +184,7 @@ def _wake_waiter(waiter: asyncio.Future[None] | None) -> None:
 
 
 class _TimedStream(httpcore.AsyncNetworkStream):
-    """One connection, of which one task reads at a time."""
+    """The stream of one connection for httpcore. Only one task reads from it at a time."""
 
     def __init__(self, transport: asyncio.Transport, protocol: _StreamProtocol) -> None:
         self._transport, self._protocol = transport, protocol

@@ -37,7 +37,8 @@ MIN_REPEATED_TEXT_DURATION_RATIO = 1.3
 """Smallest ratio of the duration of a text that contains another text twice to the duration of that text. The ratio is
 about 2 if all is spoken."""
 MIN_AUDIBLE_S = 0.5
-"""Shortest audible speech, in seconds, whose duration is compared. In shorter speech, edges and pauses dominate."""
+"""Duration in seconds from which audible speech is compared. In shorter speech, pauses and the silence at both ends
+matter too much."""
 
 
 class _AudibleDurations(NamedTuple):

@@ -28,7 +28,7 @@ class FetchedAudio(NamedTuple):
     audio_files: tuple[bytes, ...]
     """The audio files in the order of the response; empty for a transcript or an analysis."""
     exchanges: tuple[Exchange, ...]
-    """The exchanges of the downloads."""
+    """The exchanges that downloaded the files."""
     failure: Failure | None = None
     """The reason why a file could not be downloaded; the files before that file are present."""
 

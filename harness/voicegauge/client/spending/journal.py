@@ -33,7 +33,7 @@ _NonNegativeUsd = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class SubmitStartedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_started"):
-    """A submit is about to be sent; from now on it may have been paid for."""
+    """Written before a submit is sent: from then on, the submit may have to be paid for."""
 
     id: str
     """Id of the sample or case that the submit is for."""
@@ -50,7 +50,7 @@ class SubmitStartedEvent(Record, frozen=True, kw_only=True, tag_field="event", t
 
 
 class SubmitNotSentEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_not_sent"):
-    """The request of the last submit never left this machine."""
+    """Written if the request of the last submit was not sent, because there was no connection."""
 
     id: str
     """Id of the sample or case."""
@@ -61,7 +61,7 @@ class SubmitNotSentEvent(Record, frozen=True, kw_only=True, tag_field="event", t
 
 
 class SubmitCompletedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_completed"):
-    """The response to a submit was received."""
+    """Written after the response to a submit was received."""
 
     id: str
     """Id of the sample or case."""

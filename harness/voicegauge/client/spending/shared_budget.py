@@ -21,12 +21,12 @@ from voicegauge.model import Record
 
 
 class AmountsChangedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="amounts_changed"):
-    """The amounts of a ledger have changed by so many millionths of a dollar."""
+    """The reserved and the spent amount of a ledger have changed."""
 
     reserved_micro_usd: int
-    """Change of what is held for requests in progress."""
+    """Change of the reserved amount, in millionths of a dollar; negative if a reservation ended."""
     spent_micro_usd: int
-    """Change of what is spent."""
+    """Change of the spent amount, in millionths of a dollar."""
 
 
 class SharedBudget:

@@ -92,24 +92,28 @@ def plan_branch_cases(target: Target, request: RequestParts, branch: tuple[Any, 
 def _iterate_schema_cases(
     operation: Operation, request: RequestParts, schema: Any, pointer: str, target: Target | None
 ) -> Iterator[ConformanceCase]:
-    for boundary in list_boundary_values(operation.contract.schemas, schema, pointer):
-        if _is_too_long_to_speak(operation, boundary):
+    for boundary_value in list_boundary_values(operation.contract.schemas, schema, pointer):
+        if _is_too_long_to_speak(operation, boundary_value):
             continue
-        case = _build_boundary_case(operation, request, boundary, target)
+        case = _build_boundary_case(operation, request, boundary_value, target)
         if case is not None:
             yield case
 
 
-def _is_too_long_to_speak(operation: Operation, boundary: BoundaryValue) -> bool:
+def _is_too_long_to_speak(operation: Operation, boundary_value: BoundaryValue) -> bool:
     """Whether a value is left out because a server of the user's own would speak for minutes to show nothing new.
 
     Those are texts that are almost as long as allowed. The longest one is sent as well.
     """
-    if operation.contract.provider.self_hosted is None or boundary.keyword != "maxLength" or not boundary.is_valid:
+    if (
+        operation.contract.provider.self_hosted is None
+        or boundary_value.keyword != "maxLength"
+        or not boundary_value.is_valid
+    ):
         return False
-    pointer_tokens = [unescape_pointer_token(token) for token in boundary.schema_pointer.split("/")[1:]]
+    pointer_tokens = [unescape_pointer_token(token) for token in boundary_value.schema_pointer.split("/")[1:]]
     limit = read_pointer(operation.contract.document.data, pointer_tokens)
-    return isinstance(limit, int) and _LONG_TEXT_CHARACTERS < limit != len(boundary.value)
+    return isinstance(limit, int) and _LONG_TEXT_CHARACTERS < limit != len(boundary_value.value)
 
 
 def plan_optional_field_cases(target: Target, request: RequestParts) -> Iterator[ConformanceCase]:
@@ -160,70 +164,79 @@ def _list_optional_fields(target: Target, request: RequestParts, media_type: Med
 
 
 def _build_boundary_case(
-    operation: Operation, request: RequestParts, boundary: BoundaryValue, target: Target | None
+    operation: Operation, request: RequestParts, boundary_value: BoundaryValue, target: Target | None
 ) -> ConformanceCase | None:
     """Return the case of a boundary value; `None` if it is not certain whether the request should be accepted.
 
-    It is certain only if validating the request against the schema agrees with `boundary.is_valid`: a value that
+    It is certain only if validating the request against the schema agrees with `boundary_value.is_valid`: a value that
     breaks one branch of `oneOf` may fit another branch.
     """
     is_free = (
-        accepts_any_valid_value(target, boundary) if target is not None else _should_accept_any_valid_value(boundary)
+        accepts_any_valid_value(target, boundary_value)
+        if target is not None
+        else _should_accept_any_valid_value(boundary_value)
     )
-    if not boundary.body_path or (boundary.is_valid and not is_free):
+    if not boundary_value.body_path or (boundary_value.is_valid and not is_free):
         return None
     try:
-        changed = set_body_value(request, boundary.body_path, boundary.value)
+        changed = set_body_value(request, boundary_value.body_path, boundary_value.value)
     except ValueError:  # inside an object of one branch, where the request has the text of another branch
         return None
-    if changed.body == request.body or is_valid_body(operation, changed) is not boundary.is_valid:
+    if changed.body == request.body or is_valid_body(operation, changed) is not boundary_value.is_valid:
         return None
     if (
-        boundary.keyword == "type"
-        and not boundary.is_valid
-        and not _is_invalid_after_encoding(operation, changed, boundary)
+        boundary_value.keyword == "type"
+        and not boundary_value.is_valid
+        and not _is_invalid_after_encoding(operation, changed, boundary_value)
     ):
         return None
     return _build_body_case(
-        operation, changed, boundary.description, boundary.schema_pointer, target, is_valid=boundary.is_valid
+        operation,
+        changed,
+        boundary_value.description,
+        boundary_value.schema_pointer,
+        target,
+        is_valid=boundary_value.is_valid,
     )
 
 
-def _is_invalid_after_encoding(operation: Operation, request: RequestParts, boundary: BoundaryValue) -> bool:
+def _is_invalid_after_encoding(operation: Operation, request: RequestParts, boundary_value: BoundaryValue) -> bool:
     """Whether the type of a value is still wrong as it is sent: every field of a form is sent as text."""
     media = operation.request_media[request.media_type or ""]
     if not is_form(media.name):
         return True
     errors = media.iterate_errors(convert_to_json_body(media, request.body))
-    return any(error.schema_pointer == boundary.schema_pointer for error in errors)
+    return any(error.schema_pointer == boundary_value.schema_pointer for error in errors)
 
 
-def _should_accept_any_valid_value(boundary: BoundaryValue) -> bool:
-    """Whether an operation without a target should accept any valid value at the path of `boundary`.
+def _should_accept_any_valid_value(boundary_value: BoundaryValue) -> bool:
+    """Whether an operation without a target should accept any valid value at the path of `boundary_value`.
 
     A text without a documented bound may have to be an existing id, so it is not certain to be accepted.
     """
-    return not isinstance(boundary.value, str) or boundary.keyword in ("enum", "const", "maxLength")
+    return not isinstance(boundary_value.value, str) or boundary_value.keyword in ("enum", "const", "maxLength")
 
 
-def accepts_any_valid_value(target: Target, boundary: BoundaryValue) -> bool:
-    """Whether `target` should accept any value that fits the schema at the path of `boundary`.
+def accepts_any_valid_value(target: Target, boundary_value: BoundaryValue) -> bool:
+    """Whether `target` should accept any value that fits the schema at the path of `boundary_value`.
 
     It need not accept any value of a field that names something that must exist (a voice, a model, a URL to fetch), or
     of the constants of the target. It also need not accept a text that is longer than `MAX_SENT_TEXT_CHARACTERS`, or
     longer than the smallest account plan allows.
     """
-    if any(location.pointer_tokens == boundary.body_path for location in target.target_spec.constants):
+    if any(location.pointer_tokens == boundary_value.body_path for location in target.target_spec.constants):
         return False
-    if boundary.keyword in ("enum", "const") or not isinstance(boundary.value, str):
+    if boundary_value.keyword in ("enum", "const") or not isinstance(boundary_value.value, str):
         return True
     paths = {word: field.at.pointer_tokens for word, field in target.speech.request.items()}
-    if boundary.body_path == paths.get("text"):
+    if boundary_value.body_path == paths.get("text"):
         if target.speech.request["text"].markup is not None:
             return False  # a text of a certain length need not be well-formed
         limits = [plan.text_characters for plan in target.operation.limits.plans.values()]
-        return len(boundary.value) <= min([MAX_SENT_TEXT_CHARACTERS, *(limit for limit in limits if limit is not None)])
-    return boundary.body_path == paths.get("voice_description")
+        return len(boundary_value.value) <= min(
+            [MAX_SENT_TEXT_CHARACTERS, *(limit for limit in limits if limit is not None)]
+        )
+    return boundary_value.body_path == paths.get("voice_description")
 
 
 def _iterate_missing_field_cases(

@@ -99,13 +99,15 @@ def _list_nested_boundary_values(
     for key, inner in schema.get("properties", {}).items():
         inner_path = (*body_path, key)
         is_required = key in schema.get("required", ())
-        for boundary in list_boundary_values(
+        for boundary_value in list_boundary_values(
             schemas, inner, f"{pointer}/properties/{escape_pointer_token(key)}", inner_path
         ):
             # A service may treat null as an optional field left out. No document forbids that, so it is not tested.
-            is_null_of_optional = boundary.value is None and boundary.body_path == inner_path and not is_required
-            if boundary.is_valid or not is_null_of_optional:
-                yield boundary
+            is_null_of_optional = (
+                boundary_value.value is None and boundary_value.body_path == inner_path and not is_required
+            )
+            if boundary_value.is_valid or not is_null_of_optional:
+                yield boundary_value
     if isinstance(schema.get("items"), dict):
         yield from list_boundary_values(schemas, schema["items"], f"{pointer}/items", (*body_path, "0"))
 

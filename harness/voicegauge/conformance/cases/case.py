@@ -50,7 +50,7 @@ class UploadPadding(Record, frozen=True, kw_only=True):
     """The size to which an uploaded WAV is padded just before it is sent."""
 
     field_name: str
-    """The form field that carries the file."""
+    """Name of the form field that has the file."""
     size_bytes: int
     """Size of the file as sent, in bytes."""
 

@@ -28,17 +28,21 @@ def plan_parameter_cases(
             continue
         pointer = f"{parameter.pointer}/schema"
         schema = parameter.part_data.get("schema", {})
-        for boundary in list_boundary_values(operation.contract.schemas, schema, pointer, (parameter.name,)):
-            text = convert_to_parameter_text(boundary.value)
+        for boundary_value in list_boundary_values(operation.contract.schemas, schema, pointer, (parameter.name,)):
+            text = convert_to_parameter_text(boundary_value.value)
             # The schema decides how the text is read: the text "1.5" may be a valid string.
-            if text is None or not _has_same_validity_as_text(parameter, text, boundary) or _may_be_id(boundary):
+            if (
+                text is None
+                or not _has_same_validity_as_text(parameter, text, boundary_value)
+                or _may_be_id(boundary_value)
+            ):
                 continue
-            yield _build_parameter_case(operation, _set_parameter(request, parameter, text), boundary, target)
+            yield _build_parameter_case(operation, _set_parameter(request, parameter, text), boundary_value, target)
         example = convert_to_parameter_text(parameter.part_data.get("example"))
         if example is not None and not parameter.is_required and not takes_webhook_url(operation, parameter):
             description = f"{parameter.name} {example!r}, as documented"
-            boundary = BoundaryValue((parameter.name,), example, description, pointer, is_valid=True)
-            yield _build_parameter_case(operation, _set_parameter(request, parameter, example), boundary, target)
+            boundary_value = BoundaryValue((parameter.name,), example, description, pointer, is_valid=True)
+            yield _build_parameter_case(operation, _set_parameter(request, parameter, example), boundary_value, target)
 
 
 def takes_webhook_url(operation: Operation, parameter: Parameter) -> bool:
@@ -47,9 +51,13 @@ def takes_webhook_url(operation: Operation, parameter: Parameter) -> bool:
     return any((url.at.kind, url.at.name) == (parameter.location, parameter.name) for url in urls)
 
 
-def _may_be_id(boundary: BoundaryValue) -> bool:
+def _may_be_id(boundary_value: BoundaryValue) -> bool:
     """Whether a valid text may have to name an existing resource or a reachable URL, because no enum lists it."""
-    return boundary.is_valid and isinstance(boundary.value, str) and boundary.keyword not in ("enum", "const")
+    return (
+        boundary_value.is_valid
+        and isinstance(boundary_value.value, str)
+        and boundary_value.keyword not in ("enum", "const")
+    )
 
 
 def convert_to_parameter_text(value: Any) -> str | None:
@@ -67,11 +75,11 @@ def fits_parameter(parameter: Parameter, text: str) -> bool:
     return not parameter.parse_text(text).errors
 
 
-def _has_same_validity_as_text(parameter: Parameter, text: str, boundary: BoundaryValue) -> bool:
-    """Whether a value that is sent as text is as valid as `boundary` says, for the same reason."""
-    if boundary.is_valid or boundary.keyword != "type":
-        return fits_parameter(parameter, text) is boundary.is_valid
-    return any(error.schema_pointer == boundary.schema_pointer for error in parameter.parse_text(text).errors)
+def _has_same_validity_as_text(parameter: Parameter, text: str, boundary_value: BoundaryValue) -> bool:
+    """Whether a value that is sent as text is as valid as `boundary_value` says, for the same reason."""
+    if boundary_value.is_valid or boundary_value.keyword != "type":
+        return fits_parameter(parameter, text) is boundary_value.is_valid
+    return any(error.schema_pointer == boundary_value.schema_pointer for error in parameter.parse_text(text).errors)
 
 
 def _set_parameter(request: RequestParts, parameter: Parameter, parameter_text: str) -> RequestParts:
@@ -83,12 +91,12 @@ def _set_parameter(request: RequestParts, parameter: Parameter, parameter_text: 
 
 
 def _build_parameter_case(
-    operation: Operation, request: RequestParts, boundary: BoundaryValue, target: Target | None
+    operation: Operation, request: RequestParts, boundary_value: BoundaryValue, target: Target | None
 ) -> ConformanceCase:
     return build_case(
         operation,
         expect_outcome_by_validity(
-            operation, boundary.description, boundary.schema_pointer, is_valid=boundary.is_valid
+            operation, boundary_value.description, boundary_value.schema_pointer, is_valid=boundary_value.is_valid
         ),
         target=target.name if target else None,
         request=request,

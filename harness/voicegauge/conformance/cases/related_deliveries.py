@@ -52,7 +52,10 @@ class RelatedDelivery(NamedTuple):
 
 
 def plan_related_deliveries(target: Target, speech_request: SpeechRequest) -> Iterator[RelatedDelivery]:
-    """Yield the deliveries to compare with the plain delivery of a request, those that show most faults first."""
+    """Yield the deliveries that are compared with the plain delivery of a request.
+
+    Those that show most faults come first.
+    """
     for found in (
         _change_speed(target, speech_request),
         _change_voice(target, speech_request),

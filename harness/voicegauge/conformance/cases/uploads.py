@@ -81,23 +81,23 @@ def plan_upload_cases(
         target_id: name of the target of the request.
         is_emulated: whether the emulator responds, which reads MB as the contract does.
     """
-    limits = operation.limits.uploads.get(file_field_name) or UploadLimits()
+    upload_limits = operation.limits.uploads.get(file_field_name) or UploadLimits()
     # Only the limits that the variants depend on are kept, so that operations with equal ones share cached recordings.
-    limits = UploadLimits(
-        max_bytes=limits.max_bytes,
-        min_s=limits.min_s,
-        max_s=limits.max_s,
-        min_sample_rate_hz=limits.min_sample_rate_hz,
-        formats=limits.formats,
+    upload_limits = UploadLimits(
+        max_bytes=upload_limits.max_bytes,
+        min_s=upload_limits.min_s,
+        max_s=upload_limits.max_s,
+        min_sample_rate_hz=upload_limits.min_sample_rate_hz,
+        formats=upload_limits.formats,
     )
-    for variant in _list_upload_variants(limits, is_voice_sample=operation.speech is not None):
-        if variant.is_limit_unit_ambiguous and not is_emulated:
-            variant = msgspec.structs.replace(variant, limit_key=None, is_valid=False)
-        yield _build_upload_case(operation, request, file_field_name, target_id, variant)
+    for upload_variant in _list_upload_variants(upload_limits, is_voice_sample=operation.speech is not None):
+        if upload_variant.is_limit_unit_ambiguous and not is_emulated:
+            upload_variant = msgspec.structs.replace(upload_variant, limit_key=None, is_valid=False)
+        yield _build_upload_case(operation, request, file_field_name, target_id, upload_variant)
 
 
 @functools.lru_cache(maxsize=32)
-def _list_upload_variants(limits: UploadLimits, *, is_voice_sample: bool) -> tuple[UploadVariant, ...]:
+def _list_upload_variants(upload_limits: UploadLimits, *, is_voice_sample: bool) -> tuple[UploadVariant, ...]:
     """Return the recordings for one set of limits.
 
     Kinds of recordings that no document mentions are only tried for cloning voices. For other uploads they would prove
@@ -108,38 +108,40 @@ def _list_upload_variants(limits: UploadLimits, *, is_voice_sample: bool) -> tup
     voice = (load_voice_sample().data or b"") if is_voice_sample else load_spoken_sentence().file.data
     decoded = decode(voice)
     variants = [
-        *_iterate_size_variants(decoded, limits),
-        *_iterate_duration_variants(decoded, limits, is_voice_sample=is_voice_sample),
-        *_iterate_format_variants(decoded, limits),
-        *_iterate_sample_rate_variants(decoded, limits),
-        _build_text_file_variant(limits),
+        *_iterate_size_variants(decoded, upload_limits),
+        *_iterate_duration_variants(decoded, upload_limits, is_voice_sample=is_voice_sample),
+        *_iterate_format_variants(decoded, upload_limits),
+        *_iterate_sample_rate_variants(decoded, upload_limits),
+        _build_text_file_variant(upload_limits),
         _build_empty_file_variant(),
     ]
     truncated = UploadedFile(filename="voice.mp3", media_type="audio/mpeg", data=voice[: len(voice) * 2 // 3])
     variants.append(UploadVariant(description="a truncated recording", uploaded_file=truncated))
-    chosen = (variant for variant in variants if is_voice_sample or variant.limit_key is not None)
+    chosen = (upload_variant for upload_variant in variants if is_voice_sample or upload_variant.limit_key is not None)
     return tuple(
-        variant for variant in chosen if variant.limit_key == "max_bytes" or not _is_too_large(variant, limits)
+        upload_variant
+        for upload_variant in chosen
+        if upload_variant.limit_key == "max_bytes" or not _is_too_large(upload_variant, upload_limits)
     )
 
 
-def _is_too_large(variant: UploadVariant, limits: UploadLimits) -> bool:
+def _is_too_large(upload_variant: UploadVariant, upload_limits: UploadLimits) -> bool:
     """Whether a file exceeds the size limit. It is then rejected for its size, so it cannot test another limit."""
-    return limits.max_bytes is not None and len(variant.uploaded_file.data) > limits.max_bytes
+    return upload_limits.max_bytes is not None and len(upload_variant.uploaded_file.data) > upload_limits.max_bytes
 
 
-def _iterate_size_variants(decoded_recording: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
+def _iterate_size_variants(decoded_recording: DecodedAudio, upload_limits: UploadLimits) -> Iterator[UploadVariant]:
     """Yield WAV files of sizes near the limit. They are padded to their size, so that decoding them stays fast."""
-    if limits.max_bytes is None:
+    if upload_limits.max_bytes is None:
         return
-    surely_valid = int(limits.max_bytes / MB_PER_MIB)
+    surely_valid = int(upload_limits.max_bytes / MB_PER_MIB)
     # The samples take at most half of the smallest file. They have 16 bits, and headers and padding need space.
     file = _encode_wav(
         decoded_recording.samples[: max(surely_valid // 4, 1)], decoded_recording.sample_rate_hz, "large.wav"
     )
-    sizes = [(surely_valid, True), (limits.max_bytes, True), (limits.max_bytes + 1, False)]
+    sizes = [(surely_valid, True), (upload_limits.max_bytes, True), (upload_limits.max_bytes + 1, False)]
     for size, is_valid in sizes:
-        if is_valid and limits.formats and "wav" not in limits.formats:
+        if is_valid and upload_limits.formats and "wav" not in upload_limits.formats:
             continue
         yield UploadVariant(
             description=f"a recording of {size} bytes",
@@ -148,28 +150,39 @@ def _iterate_size_variants(decoded_recording: DecodedAudio, limits: UploadLimits
             limit_key="max_bytes",
             is_valid=is_valid,
             padded_size_bytes=size,
-            is_limit_unit_ambiguous=size == limits.max_bytes,
+            is_limit_unit_ambiguous=size == upload_limits.max_bytes,
         )
 
 
 def _iterate_duration_variants(
-    decoded_recording: DecodedAudio, limits: UploadLimits, *, is_voice_sample: bool
+    decoded_recording: DecodedAudio, upload_limits: UploadLimits, *, is_voice_sample: bool
 ) -> Iterator[UploadVariant]:
     durations = [
-        (SHORT_RECORDING_S, "min_s" if limits.min_s is not None and limits.min_s > SHORT_RECORDING_S else None, False)
+        (
+            SHORT_RECORDING_S,
+            "min_s" if upload_limits.min_s is not None and upload_limits.min_s > SHORT_RECORDING_S else None,
+            False,
+        )
     ]
     if is_voice_sample:
         durations.append(
-            (LONG_RECORDING_S, "max_s" if limits.max_s is not None and limits.max_s < LONG_RECORDING_S else None, False)
+            (
+                LONG_RECORDING_S,
+                "max_s" if upload_limits.max_s is not None and upload_limits.max_s < LONG_RECORDING_S else None,
+                False,
+            )
         )
-    for name, bound, step in (("min_s", limits.min_s, DURATION_STEP_S), ("max_s", limits.max_s, -DURATION_STEP_S)):
+    for name, bound, step in (
+        ("min_s", upload_limits.min_s, DURATION_STEP_S),
+        ("max_s", upload_limits.max_s, -DURATION_STEP_S),
+    ):
         if bound is not None:
             durations += [(bound, name, True), (bound + step, name, True), (bound - step, name, False)]
     for duration_s, limit, is_valid in durations:
         file = _encode_wav(
             _repeat_recording(decoded_recording, duration_s), decoded_recording.sample_rate_hz, "voice.wav"
         )
-        if duration_s > 0 and (limits.max_bytes is None or len(file.data) < limits.max_bytes):
+        if duration_s > 0 and (upload_limits.max_bytes is None or len(file.data) < upload_limits.max_bytes):
             yield UploadVariant(
                 description=f"a recording of {duration_s:g} s", uploaded_file=file, limit_key=limit, is_valid=is_valid
             )
@@ -183,11 +196,11 @@ def _repeat_recording(decoded_recording: DecodedAudio, duration_s: float) -> Sam
     return np.tile(decoded_recording.samples, frames // len(decoded_recording.samples) + 1)[:frames]
 
 
-def _iterate_format_variants(decoded_recording: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
+def _iterate_format_variants(decoded_recording: DecodedAudio, upload_limits: UploadLimits) -> Iterator[UploadVariant]:
     """Yield the recording in each documented format, and in one that is not documented."""
     from voicegauge.speech.audio import encode_at_bitrate, find_media_type
 
-    documented = {name.lower() for name in limits.formats}
+    documented = {name.lower() for name in upload_limits.formats}
 
     def encode_recording_as(format_name: str) -> UploadedFile:
         data = encode_at_bitrate(decoded_recording.samples, decoded_recording.sample_rate_hz, format_name)
@@ -208,10 +221,12 @@ def _iterate_format_variants(decoded_recording: DecodedAudio, limits: UploadLimi
     )
 
 
-def _iterate_sample_rate_variants(decoded_recording: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
+def _iterate_sample_rate_variants(
+    decoded_recording: DecodedAudio, upload_limits: UploadLimits
+) -> Iterator[UploadVariant]:
     from voicegauge.speech.audio import resample
 
-    minimum = limits.min_sample_rate_hz or 0
+    minimum = upload_limits.min_sample_rate_hz or 0
     for rate, is_limited, is_valid in (
         (LOW_SAMPLE_RATE_HZ, minimum > LOW_SAMPLE_RATE_HZ, False),
         (minimum, True, True),
@@ -227,9 +242,9 @@ def _iterate_sample_rate_variants(decoded_recording: DecodedAudio, limits: Uploa
             )
 
 
-def _build_text_file_variant(limits: UploadLimits) -> UploadVariant:
+def _build_text_file_variant(upload_limits: UploadLimits) -> UploadVariant:
     text = UploadedFile(filename="voice.txt", media_type="text/plain", data=b"This is not a recording.\n" * 100)
-    limit = "formats" if limits.formats else None
+    limit = "formats" if upload_limits.formats else None
     return UploadVariant(description="a text instead of a recording", uploaded_file=text, limit_key=limit)
 
 
@@ -246,38 +261,44 @@ def _encode_wav(samples: Samples, rate_hz: int, file_name: str) -> UploadedFile:
 
 
 def _build_upload_case(
-    operation: Operation, request: RequestParts, file_field_name: str, target_id: str | None, variant: UploadVariant
+    operation: Operation,
+    request: RequestParts,
+    file_field_name: str,
+    target_id: str | None,
+    upload_variant: UploadVariant,
 ) -> ConformanceCase:
-    body = {**request.body, file_field_name: variant.uploaded_file}
+    body = {**request.body, file_field_name: upload_variant.uploaded_file}
     return build_case(
         operation,
-        _build_expected_response(operation, file_field_name, variant),
+        _build_expected_response(operation, file_field_name, upload_variant),
         target=target_id,
         request=msgspec.structs.replace(request, body=body),
         text_characters=count_charged_characters(operation, request),
-        padding=UploadPadding(field_name=file_field_name, size_bytes=variant.padded_size_bytes)
-        if variant.padded_size_bytes is not None
+        padding=UploadPadding(field_name=file_field_name, size_bytes=upload_variant.padded_size_bytes)
+        if upload_variant.padded_size_bytes is not None
         else None,
     )
 
 
-def _build_expected_response(operation: Operation, file_field_name: str, variant: UploadVariant) -> ExpectedResponse:
-    if variant.limit_key is None:
+def _build_expected_response(
+    operation: Operation, file_field_name: str, upload_variant: UploadVariant
+) -> ExpectedResponse:
+    if upload_variant.limit_key is None:
         pointer = f"{operation.pointer}/requestBody"
     else:
         # Limits are stated at the operation or, for all operations, at the root of the document.
-        limits = f"{operation.pointer}/x-limits" if "x-limits" in operation.part_data else "/x-limits"
-        pointer = f"{limits}/uploads/{file_field_name}/{variant.limit_key}"
-    if variant.is_valid:
-        return expect_accepted(variant.description, pointer)
-    if variant.limit_key is None:
-        return expect_undocumented_outcome(variant.description, pointer)
+        upload_limits = f"{operation.pointer}/x-limits" if "x-limits" in operation.part_data else "/x-limits"
+        pointer = f"{upload_limits}/uploads/{file_field_name}/{upload_variant.limit_key}"
+    if upload_variant.is_valid:
+        return expect_accepted(upload_variant.description, pointer)
+    if upload_variant.limit_key is None:
+        return expect_undocumented_outcome(upload_variant.description, pointer)
     return ExpectedResponse(
         verdict="rejected",
-        statuses=find_rejection_statuses(operation, variant.rejection_reason)
+        statuses=find_rejection_statuses(operation, upload_variant.rejection_reason)
         or find_rejection_statuses(operation, "invalid"),
         case_kind="invalid",
-        description=variant.description,
+        description=upload_variant.description,
         contract_pointer=pointer,
     )
 

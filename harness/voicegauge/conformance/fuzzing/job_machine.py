@@ -17,26 +17,30 @@ EXPECTED_REQUESTS_PER_SEQUENCE = 4
 """Number of random requests that take as much effort as one sequence of steps."""
 
 
-async def fuzz_jobs(target: Target, runner: CaseRunner, effort: FuzzEffort) -> None:
+async def fuzz_jobs(target: Target, case_runner: CaseRunner, fuzz_effort: FuzzEffort) -> None:
     """Search for an order of steps that breaks a rule, and add findings to the runner's collector.
 
     Args:
         target: a target with jobs.
-        runner: the runner that sends and judges requests, and reserves the price of each submit.
-        effort: how long to search, and where failing sequences are saved. One sequence counts as
+        case_runner: the runner that sends and judges requests, and reserves the price of each submit.
+        fuzz_effort: how long to search, and where failing sequences are saved. One sequence counts as
             `EXPECTED_REQUESTS_PER_SEQUENCE` requests.
 
     Raises:
         BudgetError: the next submit costs more than is left in the budget.
         TransportError: the service cannot be reached.
     """
-    sequences = -(-effort.example_count // EXPECTED_REQUESTS_PER_SEQUENCE)  # rounded up
-    fewer = FuzzEffort(sequences, effort.seed, effort.failures_folder)
-    search = RuleSearch(runner, fewer.copy_with_failures_subfolder(target.operation.id, "jobs"))
-    await search.search_violations(_build_state_machine_test(search, lambda: StatefulJobs(target, runner)))
+    sequences = -(-fuzz_effort.example_count // EXPECTED_REQUESTS_PER_SEQUENCE)  # rounded up
+    fewer = FuzzEffort(sequences, fuzz_effort.seed, fuzz_effort.failures_folder)
+    rule_search = RuleSearch(case_runner, fewer.copy_with_failures_subfolder(target.operation.id, "jobs"))
+    await rule_search.search_violations(
+        _build_state_machine_test(rule_search, lambda: StatefulJobs(target, case_runner))
+    )
 
 
-def _build_state_machine_test(search: RuleSearch, create_stateful_jobs: Callable[[], StatefulJobs]) -> FuzzTestFactory:
+def _build_state_machine_test(
+    rule_search: RuleSearch, create_stateful_jobs: Callable[[], StatefulJobs]
+) -> FuzzTestFactory:
     """Return a function that makes a test of random sequences of steps."""
     numbers = st.integers(1, MAX_JOBS)
 
@@ -49,7 +53,7 @@ def _build_state_machine_test(search: RuleSearch, create_stateful_jobs: Callable
 
         def take_step_with_job(self, step_name: str, job_number: int | None = None) -> None:
             step = step_name if job_number is None else f"{step_name} {min(job_number, self.jobs.job_count)}"
-            search.raise_new_errors(search.run_in_event_loop(self.jobs.take_step(step)))
+            rule_search.raise_new_errors(rule_search.run_in_event_loop(self.jobs.take_step(step)))
 
         @precondition(lambda self: self.jobs.job_count < MAX_JOBS)
         @rule()

@@ -41,14 +41,15 @@ class RandomRequest(NamedTuple):
         return self.description
 
 
-async def fuzz_target(target: Target, runner: CaseRunner, collector: Collector, effort: FuzzEffort) -> None:
+async def fuzz_target(target: Target, case_runner: CaseRunner, collector: Collector, fuzz_effort: FuzzEffort) -> None:
     """Send random requests to the operation of `target`, and add findings to the runner's collector.
 
     Args:
         target: the target. Its constants and the fields that it needs are not changed.
-        runner: the runner that sends and judges requests.
+        case_runner: the runner that sends and judges requests.
         collector: the collector to which the target is added as not judged if it cannot be fuzzed.
-        effort: how long to search for valid requests that are rejected, and as long for invalid ones that are accepted.
+        fuzz_effort: how long to search for valid requests that are rejected, and as long for invalid ones that are
+            accepted.
 
     Raises:
         BudgetError: the next request costs more than is left in the budget.
@@ -65,21 +66,21 @@ async def fuzz_target(target: Target, runner: CaseRunner, collector: Collector, 
     if isinstance(request.body, dict):  # a body that is one text cannot have another type
         kinds.append(("rejected", build_invalid_request_strategy(target, request)))
     for verdict, requests in kinds:
-        search = RuleSearch(runner, effort.copy_with_failures_subfolder(target.operation.id, verdict))
-        await search.search_violations(_build_request_test(target, runner, search, requests, verdict))
+        rule_search = RuleSearch(case_runner, fuzz_effort.copy_with_failures_subfolder(target.operation.id, verdict))
+        await rule_search.search_violations(_build_request_test(target, case_runner, rule_search, requests, verdict))
 
 
 def _build_request_test(
     target: Target,
-    runner: CaseRunner,
-    search: RuleSearch,
+    case_runner: CaseRunner,
+    rule_search: RuleSearch,
     request_strategy: st.SearchStrategy[RandomRequest],
     expected_verdict: ExpectedVerdict,
 ) -> FuzzTestFactory:
     def send_and_judge(random_request: RandomRequest) -> None:
         case = build_request_case(target, random_request.request, expected_verdict, random_request.description)
-        judged = search.run_in_event_loop(runner.send_and_judge(case))
-        search.raise_new_errors(add_request_test(judged.findings, target, case))
+        judged = rule_search.run_in_event_loop(case_runner.send_and_judge(case))
+        rule_search.raise_new_errors(add_request_test(judged.findings, target, case))
 
     def build_round_test(settings: hypothesis.settings, seed: int) -> FuzzTest:
         test: FuzzTest = settings(hypothesis.seed(seed)(hypothesis.given(request_strategy)(send_and_judge)))

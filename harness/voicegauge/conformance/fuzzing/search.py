@@ -63,9 +63,9 @@ class FuzzEffort:
 class RuleSearch:
     """One search. It runs in its own thread, because Hypothesis is synchronous and the client is not."""
 
-    def __init__(self, runner: CaseRunner, effort: FuzzEffort) -> None:
-        """Prepare a search. Call this in the event loop that sends requests; `runner` collects the findings."""
-        self._runner, self._effort = runner, effort
+    def __init__(self, case_runner: CaseRunner, fuzz_effort: FuzzEffort) -> None:
+        """Prepare a search. Call this in the event loop that sends requests; `case_runner` collects the findings."""
+        self._runner, self._effort = case_runner, fuzz_effort
         self._loop = asyncio.get_running_loop()
         self._known: set[tuple[str, int | None]] = set()
         self._latest: list[Finding] = []

@@ -66,7 +66,7 @@ class _AcceptedJob:
 class StatefulJobs:
     """Takes steps with the jobs of one target, and judges each together with everything seen before."""
 
-    def __init__(self, target: Target, runner: CaseRunner) -> None:
+    def __init__(self, target: Target, case_runner: CaseRunner) -> None:
         """Begin without jobs.
 
         Raises:
@@ -75,7 +75,7 @@ class StatefulJobs:
         status = target.job_operation
         if status is None or status.job is None:
             raise UsageError(f"{target.id} has no jobs: it responds with audio")
-        self._target, self._runner, self._service = target, runner, runner.service
+        self._target, self._runner, self._service = target, case_runner, case_runner.service
         self._status: Operation = status
         self._spec: JobSpec = status.job
         self._jobs: list[_AcceptedJob] = []

@@ -136,40 +136,40 @@ def build_invalid_value_strategy(contract: Contract, schema: Any, pointer: str) 
     other parts from the same strategy, which never helps here.
     """
     planned = [
-        boundary
-        for boundary in list_boundary_values(contract.schemas, schema, pointer)
-        if boundary.body_path and not boundary.is_valid and boundary.keyword != "format"
-        if contract.has_normative_source(boundary.schema_pointer)
+        boundary_value
+        for boundary_value in list_boundary_values(contract.schemas, schema, pointer)
+        if boundary_value.body_path and not boundary_value.is_valid and boundary_value.keyword != "format"
+        if contract.has_normative_source(boundary_value.schema_pointer)
     ]
     if not planned:
         return st.nothing()
-    beyond = [_build_strategy_beyond_boundary(boundary) for boundary in planned]
+    beyond = [_build_strategy_beyond_boundary(boundary_value) for boundary_value in planned]
     indexes = st.integers(0, len(planned) - 1)
 
     @st.composite
     def draw_value(draw: st.DrawFn) -> BoundaryValue:
         index = draw(indexes)
-        boundary, others = planned[index], beyond[index]
+        boundary_value, others = planned[index], beyond[index]
         if others is None:
-            return boundary
+            return boundary_value
         value = draw(others)
-        description = f"{boundary.body_path[-1]} {value!r:.60}, past {boundary.keyword}"
-        return boundary._replace(value=value, description=description)
+        description = f"{boundary_value.body_path[-1]} {value!r:.60}, past {boundary_value.keyword}"
+        return boundary_value._replace(value=value, description=description)
 
     return draw_value()
 
 
-def _build_strategy_beyond_boundary(boundary: BoundaryValue) -> st.SearchStrategy[Any] | None:
+def _build_strategy_beyond_boundary(boundary_value: BoundaryValue) -> st.SearchStrategy[Any] | None:
     """Return other values that break the same keyword; `None` if only the boundary value certainly breaks it."""
-    if boundary.keyword in ("minimum", "exclusiveMinimum"):
-        return st.integers(max_value=int(boundary.value), min_value=-MAX_RANDOM_NUMBER)
-    if boundary.keyword in ("maximum", "exclusiveMaximum"):
-        return st.integers(min_value=int(boundary.value) + 1, max_value=MAX_RANDOM_NUMBER)
-    if boundary.keyword == "enum":
-        return _WORD_STRATEGY if isinstance(boundary.value, str) else None
-    if boundary.keyword == "maxLength":
-        return st.integers(len(boundary.value), len(boundary.value) + 50).map(lambda n: "a" * n)
-    return _build_strategy_for_same_type(boundary.value) if boundary.keyword == "type" else None
+    if boundary_value.keyword in ("minimum", "exclusiveMinimum"):
+        return st.integers(max_value=int(boundary_value.value), min_value=-MAX_RANDOM_NUMBER)
+    if boundary_value.keyword in ("maximum", "exclusiveMaximum"):
+        return st.integers(min_value=int(boundary_value.value) + 1, max_value=MAX_RANDOM_NUMBER)
+    if boundary_value.keyword == "enum":
+        return _WORD_STRATEGY if isinstance(boundary_value.value, str) else None
+    if boundary_value.keyword == "maxLength":
+        return st.integers(len(boundary_value.value), len(boundary_value.value) + 50).map(lambda n: "a" * n)
+    return _build_strategy_for_same_type(boundary_value.value) if boundary_value.keyword == "type" else None
 
 
 def _build_strategy_for_same_type(value: Any) -> st.SearchStrategy[Any] | None:

@@ -30,8 +30,8 @@ from voicegauge.errors import DataError, MissingExtraError
 from voicegauge.model import Delivery, Exchange, Finding, Provenance, Severity, StateObservation
 from voicegauge.recording import Recording, compute_age_days, load_har
 
-MAX_REASONS = 5
-"""Maximum number of different reasons why requests to one operation are about no target."""
+MAX_DISTINCT_REASONS = 5
+"""Maximum number of different reasons that are reported why requests to one operation address no target."""
 MAX_TARGETS_NAMED = 3
 """Maximum number of targets that such a reason names."""
 
@@ -113,7 +113,7 @@ class UnmatchedRequests:
             return
         self._unmatched_submit_count += is_submit
         counts = self._counts.setdefault(call.operation, Counter())
-        if reason not in counts and len(counts) >= MAX_REASONS:
+        if reason not in counts and len(counts) >= MAX_DISTINCT_REASONS:
             reason = ForeignCallReason(reason.kind_of_calls, "of no target for other reasons")
         counts[reason] += 1
 

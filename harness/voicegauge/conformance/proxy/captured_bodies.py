@@ -22,7 +22,7 @@ class CaptureMemory:
         self._lock = threading.Lock()
 
     def reserve(self, size_bytes: int) -> bool:
-        """Take `size_bytes` of memory; return false if there is not enough."""
+        """Reserve `size_bytes` of memory, and return whether there was enough."""
         with self._lock:
             if size_bytes > self._free_bytes:
                 return False

@@ -28,7 +28,7 @@ PAUSE_S = 0.02
 right after a response."""
 MAX_WAITING_EXCHANGES = 32
 """Number of exchanges above which the judge does not wait for a pause."""
-MAX_REASONS = 100
+MAX_DISTINCT_REASONS = 100
 """Maximum number of different reasons and paths that are counted, because a client can send any number of paths."""
 MAX_NEW_FINDINGS = 10_000
 """Maximum number of different findings that are reported while traffic passes; the report counts all."""
@@ -243,4 +243,6 @@ class TrafficMonitor(RelayListener):
 
 def _count_reason(counter: Counter[str], reason: str, count: int = 1) -> None:
     if count:
-        counter[reason if reason in counter or len(counter) < MAX_REASONS else _REMAINING_REASONS_LABEL] += count
+        counter[reason if reason in counter or len(counter) < MAX_DISTINCT_REASONS else _REMAINING_REASONS_LABEL] += (
+            count
+        )

@@ -23,7 +23,7 @@ class Recorder:
         base_urls: Mapping[str, Mapping[str, str]],
         unfinished: UnfinishedRecording | None = None,
     ) -> None:
-        """Prepare to record.
+        """Prepare to record the exchanges of cases.
 
         Args:
             contracts: contracts by provider id.

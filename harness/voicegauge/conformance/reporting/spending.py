@@ -93,7 +93,7 @@ class SpendingAccount:
             total.add_spending(case_spending)
 
     def build_spending(self) -> Spending:
-        """Return the spending so far."""
+        """Return the sums of what was added so far."""
         return Spending(
             total=self._total.rounded_total,
             by_target=_build_totals(self._targets),

@@ -38,7 +38,7 @@ class ResourceCleanup:
         """
         self._service, self._contract, self._account = service, service.contract, account_checksum
 
-    async def list_existing_resources(self, operation_ids: Collection[str], tracker: ResourceTracker) -> None:
+    async def list_existing_resources(self, operation_ids: Collection[str], resource_tracker: ResourceTracker) -> None:
         """List the resources that `operation_ids` are going to create, so that new ones can be recognized.
 
         Only resources that can be deleted are listed.
@@ -49,7 +49,9 @@ class ResourceCleanup:
             if operation.id in operation_ids and resource is not None and resource.delete is not None:
                 listed = await requests.list_items(resource)
                 if listed is not None:
-                    tracker.record_existing_ids(operation, [item[resource.id.pointer_tokens[-1]] for item in listed])
+                    resource_tracker.record_existing_ids(
+                        operation, [item[resource.id.pointer_tokens[-1]] for item in listed]
+                    )
 
     async def delete_leftover_resources(self, journals_folder: Path, notify: Callable[[str], None]) -> ResourceSummary:
         """Delete the resources that earlier runs left on the same servers.
@@ -99,13 +101,16 @@ class ResourceCleanup:
                     left_journal.write(ResourceNotCreatedEvent(request=resource.request_event.request))
         return ResourceSummary(deleted_of_earlier_runs=history.deleted - before, left=tuple(left))
 
-    async def delete_created_resources(self, tracker: ResourceTracker) -> ResourceSummary:
-        """Delete the resources that `tracker` knows of, and close its journal."""
-        history = tracker.history
+    async def delete_created_resources(self, resource_tracker: ResourceTracker) -> ResourceSummary:
+        """Delete the resources that `resource_tracker` knows of, and close its journal."""
+        history = resource_tracker.history
         left = [
-            one async for one in self._delete_all_resources(history, history.undeleted_resources, tracker.write_outcome)
+            one
+            async for one in self._delete_all_resources(
+                history, history.undeleted_resources, resource_tracker.write_outcome
+            )
         ]
-        tracker.close()
+        resource_tracker.close()
         return ResourceSummary(created=history.created_count, deleted=history.deleted, left=tuple(left))
 
     async def _delete_all_resources(

@@ -146,11 +146,11 @@ class Collector:
         self._resources += summary
 
     def add_skipped(self, case: ConformanceCase, reason: str, status: int | None = None) -> None:
-        """Add a case that has no verdict."""
+        """Add the result of a case that has no verdict, with the reason."""
         self._cases.append(_build_case_result(case, "skipped", status, reason))
 
     def add_skipped_without_case(self, result_id: str, reason: str) -> None:
-        """Add something that could not be planned."""
+        """Add a skipped result for something that could not be planned as a case, with the reason."""
         self._cases.append(CaseResult(id=result_id, operation="", verdict="skipped", reason=reason))
 
     @property

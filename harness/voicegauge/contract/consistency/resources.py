@@ -11,31 +11,31 @@ from voicegauge.contract.contract import Operation
 from voicegauge.contract.extension import BatchSpec, ChatSpec, ResourceListing, ResourceSpec, ResourceUse
 
 
-def check_resource(operation: Operation, resource: ResourceSpec) -> None:
+def check_resource(operation: Operation, resource_spec: ResourceSpec) -> None:
     """Check the `x-resource` of the operation that creates the resource.
 
     Raises:
-        ContractError: `resource` names an operation, location or state that is not documented.
+        ContractError: `resource_spec` names an operation, location or state that is not documented.
     """
     contract, pointer = operation.contract, f"{operation.pointer}/x-resource"
-    check_response_location(operation, f"{pointer}/id", resource.id)
-    check_response_location(operation, f"{pointer}/state", resource.state)
-    if (resource.state is None) != (not resource.states):
+    check_response_location(operation, f"{pointer}/id", resource_spec.id)
+    check_response_location(operation, f"{pointer}/state", resource_spec.state)
+    if (resource_spec.state is None) != (not resource_spec.states):
         raise contract.document.build_error(pointer, "x-resource needs both state and states, or neither")
-    if resource.list is not None:
-        _check_listing(operation, f"{pointer}/list", resource.list)
-    if resource.delete is not None:
-        check_operation_id(operation, f"{pointer}/delete/operation", resource.delete.operation)
+    if resource_spec.list is not None:
+        _check_listing(operation, f"{pointer}/list", resource_spec.list)
+    if resource_spec.delete is not None:
+        check_operation_id(operation, f"{pointer}/delete/operation", resource_spec.delete.operation)
         check_request_location(
-            contract.find_operation(resource.delete.operation), f"{pointer}/delete/id", resource.delete.id
+            contract.find_operation(resource_spec.delete.operation), f"{pointer}/delete/id", resource_spec.delete.id
         )
-    for index, transition in enumerate(resource.transitions):
+    for index, transition in enumerate(resource_spec.transitions):
         transition_pointer = f"{pointer}/transitions/{index}"
         check_operation_id(operation, f"{transition_pointer}/operation", transition.operation)
         check_request_location(contract.find_operation(transition.operation), f"{transition_pointer}/id", transition.id)
-        _check_state(operation, f"{transition_pointer}/state", transition.state, resource)
-    for index, use in enumerate(resource.uses):
-        _check_resource_use(operation, f"{pointer}/uses/{index}", use, resource)
+        _check_state(operation, f"{transition_pointer}/state", transition.state, resource_spec)
+    for index, use in enumerate(resource_spec.uses):
+        _check_resource_use(operation, f"{pointer}/uses/{index}", use, resource_spec)
 
 
 def _check_listing(operation: Operation, pointer: str, listing: ResourceListing) -> None:
@@ -45,13 +45,15 @@ def _check_listing(operation: Operation, pointer: str, listing: ResourceListing)
     check_response_location(lister, f"{pointer}/limit", listing.limit)
 
 
-def _check_resource_use(operation: Operation, pointer: str, resource_use: ResourceUse, resource: ResourceSpec) -> None:
+def _check_resource_use(
+    operation: Operation, pointer: str, resource_use: ResourceUse, resource_spec: ResourceSpec
+) -> None:
     contract = operation.contract
     check_operation_id(operation, f"{pointer}/operation", resource_use.operation)
     for location in (resource_use.id, *resource_use.replaces):
         check_request_location(contract.find_operation(resource_use.operation), f"{pointer}/id", location)
     for state in resource_use.states:
-        _check_state(operation, f"{pointer}/states", state, resource)
+        _check_state(operation, f"{pointer}/states", state, resource_spec)
     if resource_use.server is not None and resource_use.server not in contract.servers:
         known = ", ".join(contract.servers)
         raise contract.document.build_error(
@@ -59,13 +61,13 @@ def _check_resource_use(operation: Operation, pointer: str, resource_use: Resour
         )
 
 
-def _check_state(operation: Operation, pointer: str, state: str, resource: ResourceSpec) -> None:
-    if state not in resource.states:
-        known = ", ".join(resource.states) or "none"
+def _check_state(operation: Operation, pointer: str, state: str, resource_spec: ResourceSpec) -> None:
+    if state not in resource_spec.states:
+        known = ", ".join(resource_spec.states) or "none"
         raise operation.contract.document.build_error(pointer, f"{state!r} is not among x-resource.states: {known}")
 
 
-def check_batch(operation: Operation, batch: BatchSpec) -> None:
+def check_batch(operation: Operation, batch_spec: BatchSpec) -> None:
     """Check the `x-batch` of an operation.
 
     Raises:
@@ -77,40 +79,40 @@ def check_batch(operation: Operation, batch: BatchSpec) -> None:
         raise contract.document.build_error(
             pointer, "x-batch needs an x-speech whose response is a job on the same operation"
         )
-    check_request_location(operation, f"{pointer}/items", batch.items)
+    check_request_location(operation, f"{pointer}/items", batch_spec.items)
     # `x-speech.request` of a batch has the locations in its first item.
-    first_item = (*batch.items.pointer_tokens, "0")
+    first_item = (*batch_spec.items.pointer_tokens, "0")
     locations = [mapping.at for mapping in operation.speech.request.values()]
     outside = [location for location in locations if location.pointer_tokens[: len(first_item)] != first_item]
     if outside:
         raise contract.document.build_error(
-            pointer, f"{str(outside[0])!r} is not inside the first item of {batch.items}"
+            pointer, f"{str(outside[0])!r} is not inside the first item of {batch_spec.items}"
         )
-    check_operation_id(operation, f"{pointer}/item_operation", batch.item_operation)
-    item_operation = contract.find_operation(batch.item_operation)
+    check_operation_id(operation, f"{pointer}/item_operation", batch_spec.item_operation)
+    item_operation = contract.find_operation(batch_spec.item_operation)
     if item_operation.speech is None or item_operation.speech.response.job is None:
-        reason = f"{batch.item_operation!r} must respond with a job, as each item of the batch becomes one"
+        reason = f"{batch_spec.item_operation!r} must respond with a job, as each item of the batch becomes one"
         raise contract.document.build_error(f"{pointer}/item_operation", reason)
-    check_response_location(contract.find_operation(job), f"{pointer}/results", batch.results)
-    for location in (batch.total, batch.completed):
+    check_response_location(contract.find_operation(job), f"{pointer}/results", batch_spec.results)
+    for location in (batch_spec.total, batch_spec.completed):
         check_response_location(operation, pointer, location)
         check_response_location(contract.find_operation(job), pointer, location)
 
 
-def check_chat(operation: Operation, chat: ChatSpec) -> None:
+def check_chat(operation: Operation, chat_spec: ChatSpec) -> None:
     """Check the `x-chat` of an operation.
 
     Raises:
-        ContractError: `chat` names a location, operation or target that is not documented.
+        ContractError: `chat_spec` names a location, operation or target that is not documented.
     """
     pointer = f"{operation.pointer}/x-chat"
     for key in ("text", "audio", "voice"):
-        if (location := getattr(chat, key)) is not None:
+        if (location := getattr(chat_spec, key)) is not None:
             check_request_location(operation, f"{pointer}/{key}", location)
     for key in ("transcript", "reply", "charged"):
-        check_response_location(operation, f"{pointer}/{key}", getattr(chat, key))
-    check_response_location(operation, f"{pointer}/reply_audio/at", chat.reply_audio.at)
-    check_operation_id(operation, f"{pointer}/reply_audio/download", chat.reply_audio.download)
-    if chat.emulation_target not in operation.contract.targets:
-        reason = f"{chat.emulation_target!r} is not a target of this document"
+        check_response_location(operation, f"{pointer}/{key}", getattr(chat_spec, key))
+    check_response_location(operation, f"{pointer}/reply_audio/at", chat_spec.reply_audio.at)
+    check_operation_id(operation, f"{pointer}/reply_audio/download", chat_spec.reply_audio.download)
+    if chat_spec.emulation_target not in operation.contract.targets:
+        reason = f"{chat_spec.emulation_target!r} is not a target of this document"
         raise operation.contract.document.build_error(f"{pointer}/emulation_target", reason)

@@ -63,25 +63,25 @@ def check_usage_locations(target: BaseTarget) -> None:
     own = target.target_spec.pricing
     pointer = f"{target.pointer}/pricing" if own is not None else f"{target.operation.pointer}/x-pricing"
     price = own or target.operation.pricing
-    for index, part in enumerate(price.parts if price is not None else ()):
-        if part.usage is not None:
+    for index, price_part in enumerate(price.parts if price is not None else ()):
+        if price_part.usage is not None:
             at = f"{pointer}/plus/{index - 1}" if index else pointer
-            check_response_location(reporting, f"{at}/usage/reported", part.usage.reported)
+            check_response_location(reporting, f"{at}/usage/reported", price_part.usage.reported)
 
 
 def _check_price_parts(contract: Contract, pointer: str, price: PriceSpec) -> None:
     _check_price_part(contract, pointer, price)
-    for index, part in enumerate(price.plus):
+    for index, price_part in enumerate(price.plus):
         at = f"{pointer}/plus/{index}"
-        if part.count != CharacterCount():
+        if price_part.count != CharacterCount():
             raise contract.document.build_error(f"{at}/count", _MISPLACED_COUNT_REASON)
-        if part.plus or part.alternatives:
+        if price_part.plus or price_part.alternatives:
             raise contract.document.build_error(at, "a part of a price has neither plus nor alternatives of its own")
-        if (part.usd is None, part.credits is None) != (price.usd is None, price.credits is None):
+        if (price_part.usd is None, price_part.credits is None) != (price.usd is None, price.credits is None):
             raise contract.document.build_error(
                 at, "all parts of a price have the same currencies: usd, credits or both"
             )
-        _check_price_part(contract, at, part)
+        _check_price_part(contract, at, price_part)
 
 
 def _check_price_part(contract: Contract, pointer: str, price_part: PriceSpec) -> None:
@@ -103,8 +103,8 @@ def _check_price_part(contract: Contract, pointer: str, price_part: PriceSpec) -
         _check_plan(contract, f"{pointer}/plans/{escape_pointer_token(name)}", name, price_part)
 
 
-def _check_plan(contract: Contract, at: str, name: str, part: PriceSpec) -> None:
-    document, plan = contract.document, part.plans[name]
+def _check_plan(contract: Contract, at: str, name: str, price_part: PriceSpec) -> None:
+    document, plan = contract.document, price_part.plans[name]
     limits = (contract.limits, *(operation.limits for operation in contract.operations.values()))
     plans = dict.fromkeys(name for one in limits for name in one.plans)
     if name not in plans:
@@ -112,7 +112,7 @@ def _check_plan(contract: Contract, at: str, name: str, part: PriceSpec) -> None
     if not plan.overage and plan.included is None:
         raise document.build_error(f"{at}/overage", "a plan without overage needs included, the units of a month")
     for currency in ("usd", "credits"):
-        amount, highest = getattr(plan, currency), getattr(part, currency)
+        amount, highest = getattr(plan, currency), getattr(price_part, currency)
         if (amount is None) != (highest is None):
             raise document.build_error(at, f"the price of a plan has the same currencies as the price: {currency}")
         if amount is not None and amount > highest:

@@ -27,18 +27,18 @@ _FIELDS_WITH_DEFAULTS: tuple[SpeechField, ...] = (
 )
 
 
-def check_speech(operation: Operation, speech: SpeechSpec) -> None:
+def check_speech(operation: Operation, speech_spec: SpeechSpec) -> None:
     """Check the fields and the response of `x-speech`.
 
     Raises:
         ContractError: a location is not documented, or no location is given for the text or the audio.
     """
     contract, pointer = operation.contract, f"{operation.pointer}/x-speech"
-    if "text" not in speech.request:
+    if "text" not in speech_spec.request:
         raise contract.document.build_error(f"{pointer}/request", "x-speech.request must have a location for text")
-    _check_field_mappings(operation, f"{pointer}/request", speech.request)
-    _check_formats(operation, speech, f"{pointer}/formats")
-    response = speech.response
+    _check_field_mappings(operation, f"{pointer}/request", speech_spec.request)
+    _check_formats(operation, speech_spec, f"{pointer}/formats")
+    response = speech_spec.response
     if (response.job is None) == (response.audio is None):
         raise contract.document.build_error(f"{pointer}/response", "x-speech.response must have either job or audio")
     if response.job is not None and check_submit(operation, f"{pointer}/response/job", response.job).audio is None:
@@ -51,12 +51,12 @@ def check_speech(operation: Operation, speech: SpeechSpec) -> None:
     check_response_location(operation, f"{pointer}/response/balance", response.balance)
 
 
-def _check_formats(operation: Operation, speech: SpeechSpec, pointer: str) -> None:
+def _check_formats(operation: Operation, speech_spec: SpeechSpec, pointer: str) -> None:
     """Check that the formats have a field, that raw samples have a sample rate, and that only MP3 has a bit rate."""
-    document, mapping = operation.contract.document, speech.request.get("format")
-    if speech.formats and mapping is None:
+    document, mapping = operation.contract.document, speech_spec.request.get("format")
+    if speech_spec.formats and mapping is None:
         raise document.build_error(pointer, "x-speech.formats needs a location for format in x-speech.request")
-    for name, audio_format in speech.formats.items():
+    for name, audio_format in speech_spec.formats.items():
         at = f"{pointer}/{escape_pointer_token(name)}"
         if audio_format.codec in RAW_SAMPLE_CODECS and audio_format.sample_rate_hz is None:
             raise document.build_error(at, f"raw audio ({audio_format.codec}) needs its sample_rate_hz")

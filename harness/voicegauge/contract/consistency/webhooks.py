@@ -11,16 +11,16 @@ from voicegauge.contract.schema_values import allows_location
 from voicegauge.formats import Location
 
 
-def check_webhook(operation: Operation, webhook: WebhookSpec) -> None:
+def check_webhook(operation: Operation, webhook_spec: WebhookSpec) -> None:
     """Check the `x-webhook` of an operation.
 
     Raises:
         ContractError: a location is not documented, or callbacks cannot be matched to their request.
     """
     document, pointer = operation.contract.document, f"{operation.pointer}/x-webhook"
-    if not webhook.url:
+    if not webhook_spec.url:
         raise document.build_error(pointer, "x-webhook.url must have at least one location in the request")
-    for index, url in enumerate(webhook.url):
+    for index, url in enumerate(webhook_spec.url):
         field_pointer = f"{pointer}/url/{index}"
         check_request_location(operation, f"{field_pointer}/at", url.at)
         if url.mode is not None:
@@ -30,15 +30,15 @@ def check_webhook(operation: Operation, webhook: WebhookSpec) -> None:
                 raise document.build_error(
                     f"{field_pointer}/mode/default", f"{url.mode.default!r} is not among values: {known}"
                 )
-    if webhook.signature is not None:
-        _check_signature(operation, webhook.signature)
+    if webhook_spec.signature is not None:
+        _check_signature(operation, webhook_spec.signature)
     media = find_callback_body(operation)
     status = find_status_operation(operation)
-    if webhook.body is not None:
-        _check_callback_body(operation, media, webhook.body, webhook.callback)
+    if webhook_spec.body is not None:
+        _check_callback_body(operation, media, webhook_spec.body, webhook_spec.callback)
     elif status is None or status.job is None or status.job.id is None:
         raise document.build_error(pointer, "x-webhook needs a body: no status response has an id")
-    if status is None and (webhook.body is None or webhook.body.submit_id is None):
+    if status is None and (webhook_spec.body is None or webhook_spec.body.submit_id is None):
         raise document.build_error(
             f"{pointer}/body", "x-webhook.body needs submit_id: the location of the id in the response"
         )

@@ -1,4 +1,4 @@
-"""Defines the source documents of facts, and contradictions between documents."""
+"""Defines the records for the sources of facts: documents, references to them, and disputes between them."""
 
 from __future__ import annotations
 

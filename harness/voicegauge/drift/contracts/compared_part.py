@@ -64,9 +64,9 @@ class SchemaPair:
     old_schemas: AppliedSchemas
     new_schemas: AppliedSchemas
     old_fallback_node: DocumentNode
-    """The node that is used for the older schema if `old_schemas` is empty."""
+    """The node at which changes are reported for the older schema if `old_schemas` is empty."""
     new_fallback_node: DocumentNode
-    """The node that is used for the newer schema if `new_schemas` is empty."""
+    """The node at which changes are reported for the newer schema if `new_schemas` is empty."""
 
     @property
     def cache_key(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:

@@ -100,14 +100,14 @@ def compare_operation_extensions(
     compared_part: ComparedPart,
     old_node: DocumentNode,
     new_node: DocumentNode,
-    document_roots: tuple[DocumentNode, DocumentNode],
+    old_and_new_root: tuple[DocumentNode, DocumentNode],
 ) -> Iterator[DriftChange]:
     """Yield every change of an operation's extensions, or nothing if either document is not a voicegauge contract.
 
     Raises:
         ContractError: an extension is not valid.
     """
-    if all(root.get_child("x-provider").exists for root in document_roots):
+    if all(root.get_child("x-provider").exists for root in old_and_new_root):
         yield from _compare_extensions(compared_part, old_node, new_node, _OPERATION_EXTENSIONS)
         streams = (node.get_child("x-stream").resolve_references() for node in (old_node, new_node))
         yield from _compare_event_schemas(compared_part.create_nested_part("x-stream"), *streams)

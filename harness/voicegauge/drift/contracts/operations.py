@@ -114,19 +114,19 @@ def _compare_operation(
     compared_part: ComparedPart,
     old_operation: DocumentOperation,
     new_operation: DocumentOperation,
-    document_roots: tuple[DocumentNode, DocumentNode],
+    old_and_new_root: tuple[DocumentNode, DocumentNode],
 ) -> Iterator[DriftChange]:
     yield from _compare_deprecation(compared_part, old_operation.node, new_operation.node)
     yield from _compare_operation_ids(
         compared_part, old_operation.node.get_child("operationId"), new_operation.node.get_child("operationId")
     )
     yield from _compare_tags(compared_part, old_operation.node, new_operation.node)
-    yield from _compare_own_servers(compared_part, old_operation, new_operation, document_roots)
-    yield from compare_security(compared_part, (old_operation.node, new_operation.node), document_roots)
+    yield from _compare_own_servers(compared_part, old_operation, new_operation, old_and_new_root)
+    yield from compare_security(compared_part, (old_operation.node, new_operation.node), old_and_new_root)
     yield from compare_parameters(compared_part, old_operation.parameter_owners, new_operation.parameter_owners)
     yield from compare_request_bodies(compared_part, old_operation.node, new_operation.node)
     yield from compare_responses(compared_part, old_operation.node, new_operation.node)
-    yield from compare_operation_extensions(compared_part, old_operation.node, new_operation.node, document_roots)
+    yield from compare_operation_extensions(compared_part, old_operation.node, new_operation.node, old_and_new_root)
     yield from _compare_provider_requests(
         compared_part,
         "callback",
@@ -177,15 +177,15 @@ def _compare_own_servers(
     compared_part: ComparedPart,
     old_operation: DocumentOperation,
     new_operation: DocumentOperation,
-    document_roots: tuple[DocumentNode, DocumentNode],
+    old_and_new_root: tuple[DocumentNode, DocumentNode],
 ) -> Iterator[DriftChange]:
     """Compare the servers of two operations if either has its own. Servers of the document are compared elsewhere."""
     old_servers, new_servers = _find_own_servers(old_operation), _find_own_servers(new_operation)
     if old_servers is not None or new_servers is not None:
         yield from compare_servers(
             compared_part,
-            old_servers or document_roots[0].get_child("servers"),
-            new_servers or document_roots[1].get_child("servers"),
+            old_servers or old_and_new_root[0].get_child("servers"),
+            new_servers or old_and_new_root[1].get_child("servers"),
         )
 
 

@@ -29,17 +29,17 @@ stands for requests without authentication."""
 
 
 def compare_security(
-    compared_part: ComparedPart, operation_nodes: NodePair, document_roots: NodePair
+    compared_part: ComparedPart, old_and_new_operation: NodePair, old_and_new_root: NodePair
 ) -> Iterator[DriftChange]:
     """Yield the changes of the authentication methods of an operation. The document's `security` is the default."""
-    has_own = [operation.get_child("security").exists for operation in operation_nodes]
+    has_own = [operation.get_child("security").exists for operation in old_and_new_operation]
     prefix = "api-security" if any(has_own) else "api-global-security"
     nodes = [
         (operation if own else root).get_child("security")
-        for operation, root, own in zip(operation_nodes, document_roots, has_own, strict=True)
+        for operation, root, own in zip(old_and_new_operation, old_and_new_root, has_own, strict=True)
     ]
     old, new = (
-        _read_requirements(node, root, document_roots) for node, root in zip(nodes, document_roots, strict=True)
+        _read_requirements(node, root, old_and_new_root) for node, root in zip(nodes, old_and_new_root, strict=True)
     )
     nested = compared_part.create_nested_part("security")
     if _allows_requests_without_key(old) != _allows_requests_without_key(new):
@@ -90,11 +90,11 @@ def _compare_oauth_scopes(
                 )
 
 
-def _read_requirements(security: DocumentNode, root: DocumentNode, document_roots: NodePair) -> _SecurityAlternatives:
+def _read_requirements(security: DocumentNode, root: DocumentNode, old_and_new_root: NodePair) -> _SecurityAlternatives:
     requirements = {}
     for _, alternative in security.iterate_children():
         scopes = {
-            _identify_scheme(name, root, document_roots): [
+            _identify_scheme(name, root, old_and_new_root): [
                 str(scope.value) for _, scope in scope_list.iterate_children()
             ]
             for name, scope_list in alternative.iterate_children()
@@ -103,12 +103,12 @@ def _read_requirements(security: DocumentNode, root: DocumentNode, document_root
     return requirements
 
 
-def _identify_scheme(name: str, root: DocumentNode, document_roots: NodePair) -> bytes:
+def _identify_scheme(name: str, root: DocumentNode, old_and_new_root: NodePair) -> bytes:
     """Return the name of a security scheme if both documents have that name, otherwise its content.
 
     Therefore, a scheme that was only renamed is not reported as a change.
     """
-    if all(name in _list_security_schemes(document) for document in document_roots):
+    if all(name in _list_security_schemes(document) for document in old_and_new_root):
         return name.encode()
     scheme = _list_security_schemes(root).get(name)
     return _encode_scheme_content(scheme) if scheme is not None else name.encode()

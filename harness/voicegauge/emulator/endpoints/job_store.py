@@ -28,7 +28,7 @@ from voicegauge.emulator.state import (
     EmulatedClock,
     EmulatedJob,
     compute_state_durations_s,
-    find_shortest_state_path,
+    find_shortest_state_sequence,
 )
 from voicegauge.formats import Location
 
@@ -132,14 +132,14 @@ class JobStore:
         end = scenario.removeprefix(STATE_SCENARIO_PREFIX) if scenario.startswith(STATE_SCENARIO_PREFIX) else None
         if end is not None and end not in spec.states:
             raise Rejection("invalid", None, f"{SCENARIO_HEADER}: this job has no state {end!r}")
-        path = self._fault_injector.change_states(spec, find_shortest_state_path(spec, end), target)
+        path = self._fault_injector.change_states(spec, find_shortest_state_sequence(spec, end), target)
         rng = self.create_rng()
         job = (EmulatedJob if batch_items is None else functools.partial(EmulatedBatch, items=batch_items))(
             id=fill_random_hex(target.target_spec.emulation.id_format or DEFAULT_ID_TEMPLATE, rng),
             target=target,
             account=account,
             synthesis=speech.synthesis,
-            state_path=path,
+            state_sequence=path,
             state_durations_s=compute_state_durations_s(spec, path, speech.queue_s, speech.processing_s),
             created_at_s=self._clock.now(),
             charge=charge,

@@ -100,7 +100,9 @@ class EmulatedProvider:
             account = self._authenticate(incoming_request, operation)
             if not self._jobs.responds_to(operation):  # polls and downloads do not count against the rate limit
                 self.accounts.count_request(account, operation, self._clock.now())
-            with self._count_in_flight(account, operation):  # before the first await, so that concurrent requests count
+            with self._count_concurrent_request(
+                account, operation
+            ):  # before the first await, so that concurrent requests count
                 is_repeated, response = await self._perform_or_repeat(incoming_request, operation, path, account)
         except Rejection as rejection:
             response = build_error_response(operation, rejection)
@@ -120,7 +122,7 @@ class EmulatedProvider:
         return response
 
     @contextlib.contextmanager
-    def _count_in_flight(self, account: EmulatedAccount, operation: Operation) -> Iterator[None]:
+    def _count_concurrent_request(self, account: EmulatedAccount, operation: Operation) -> Iterator[None]:
         """Count a speech or audio input request toward the limit of concurrent requests while the context lasts."""
         is_counted = operation.speech is not None or operation.audio_input is not None
         account.requests_in_flight += is_counted

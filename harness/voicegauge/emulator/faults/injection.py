@@ -40,18 +40,20 @@ class _InjectedFault:
 class FaultInjector:
     """Applies the configured faults to requests, jobs and responses."""
 
-    def __init__(self, names: Sequence[str], contracts: Iterable[Contract], extra_faults: Sequence[Fault] = ()) -> None:
+    def __init__(
+        self, fault_names: Sequence[str], contracts: Iterable[Contract], extra_faults: Sequence[Fault] = ()
+    ) -> None:
         """Resolve fault names.
 
         Args:
-            names: names of faults, in the form that `EmulatorSettings.faults` documents.
+            fault_names: names of faults, in the form that `EmulatorSettings.faults` documents.
             contracts: contracts of the emulated providers.
             extra_faults: faults that apply everywhere, in addition to the named ones.
 
         Raises:
             UnknownNameError: a name contains an unknown fault, provider, target or operation.
         """
-        self.names = tuple(names)
+        self.names = tuple(fault_names)
         by_id = {contract.id: contract for contract in contracts}
         self._injected = [_parse_fault_name(name, by_id) for name in self.names] + [
             _InjectedFault(fault) for fault in extra_faults
@@ -81,12 +83,12 @@ class FaultInjector:
                 pieces = fault.change_stream(response.operation, pieces)
         return pieces
 
-    def change_states(self, job_spec: JobSpec, state_path: tuple[str, ...], target: Target) -> tuple[str, ...]:
-        """Return the states that a job passes through instead of `state_path`."""
+    def change_states(self, job_spec: JobSpec, state_sequence: tuple[str, ...], target: Target) -> tuple[str, ...]:
+        """Return the states that a job passes through instead of `state_sequence`."""
         for fault in self._find_applicable_faults(target, target.operation, target.job_operation):
             if fault.change_states is not None:
-                state_path = fault.change_states(job_spec, state_path)
-        return state_path
+                state_sequence = fault.change_states(job_spec, state_sequence)
+        return state_sequence
 
     def choose_job(self, job: EmulatedJob, jobs: Iterable[EmulatedJob]) -> EmulatedJob:
         """Return the job that a status response reports instead of `job`."""
@@ -156,14 +158,14 @@ class FaultInjector:
         return sum(fault.delay_s for fault in self._find_applicable_faults(target, operation))
 
 
-def validate_fault_names(names: Iterable[str], contracts: Iterable[Contract]) -> None:
+def validate_fault_names(fault_names: Iterable[str], contracts: Iterable[Contract]) -> None:
     """Reject names of faults that cannot be injected into the providers of `contracts`.
 
     Raises:
         UnknownNameError: a name contains an unknown fault, provider, target or operation.
     """
     by_id = {contract.id: contract for contract in contracts}
-    for name in names:
+    for name in fault_names:
         _parse_fault_name(name, by_id)
 
 

@@ -9,7 +9,7 @@ from voicegauge.contract.extension import JobSpec, PriceUsage
 from voicegauge.emulator.faults.fault import Fault
 from voicegauge.emulator.http import format_timestamp, read_value_at, write_value_at
 from voicegauge.emulator.responses import EmulatedResponse
-from voicegauge.emulator.state import EmulatedJob, find_failure_states, find_shortest_state_path
+from voicegauge.emulator.state import EmulatedJob, find_failure_states, find_shortest_state_sequence
 
 UNKNOWN_STATE = "voicegauge-unknown"
 _SECONDS_PER_HOUR = 3600.0
@@ -24,37 +24,39 @@ def _find_status_job_spec(response: EmulatedResponse) -> JobSpec | None:
     return operation.job if response.kind == "status" and operation is not None else None
 
 
-def add_unknown_state(_job_spec: JobSpec, state_path: tuple[str, ...]) -> tuple[str, ...]:
+def add_unknown_state(_job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
     """Insert an undocumented state before the last one."""
-    return (*state_path[:-1], UNKNOWN_STATE, state_path[-1])
+    return (*state_sequence[:-1], UNKNOWN_STATE, state_sequence[-1])
 
 
-def repeat_states(_job_spec: JobSpec, state_path: tuple[str, ...]) -> tuple[str, ...]:
+def repeat_states(_job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
     """Repeat all states before the last one."""
-    return (*state_path[:-1], *state_path[:-1], state_path[-1]) if len(state_path) > 2 else state_path
+    return (
+        (*state_sequence[:-1], *state_sequence[:-1], state_sequence[-1]) if len(state_sequence) > 2 else state_sequence
+    )
 
 
 def can_repeat_states(target: Target) -> bool:
     """Whether jobs have at least two states before the terminal one."""
     spec = _get_job_spec(target)
-    return spec is not None and len(find_shortest_state_path(spec)) > 2
+    return spec is not None and len(find_shortest_state_sequence(spec)) > 2
 
 
-def fail_after_success(job_spec: JobSpec, state_path: tuple[str, ...]) -> tuple[str, ...]:
+def fail_after_success(job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
     """Add a failure after the success."""
-    return (*find_shortest_state_path(job_spec), next(iter(find_failure_states(job_spec)), state_path[-1]))
+    return (*find_shortest_state_sequence(job_spec), next(iter(find_failure_states(job_spec)), state_sequence[-1]))
 
 
 def succeed_after_failure(job_spec: JobSpec, _state_path: tuple[str, ...]) -> tuple[str, ...]:
     """Insert a failure before the success."""
-    success = find_shortest_state_path(job_spec)
+    success = find_shortest_state_sequence(job_spec)
     return (*success[:-1], next(iter(find_failure_states(job_spec)), success[-1]), success[-1])
 
 
-def end_in_failure(job_spec: JobSpec, state_path: tuple[str, ...]) -> tuple[str, ...]:
+def end_in_failure(job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
     """Make the job end in failure, by the shortest sequence of states that ends in one."""
     failed = next(iter(find_failure_states(job_spec)), None)
-    return find_shortest_state_path(job_spec, failed) if failed is not None else state_path
+    return find_shortest_state_sequence(job_spec, failed) if failed is not None else state_sequence
 
 
 def can_job_fail(target: Target) -> bool:
@@ -75,9 +77,9 @@ def has_expiry(target: Target) -> bool:
     return spec is not None and spec.expires_s is not None
 
 
-def never_end(_job_spec: JobSpec, state_path: tuple[str, ...]) -> tuple[str, ...]:
+def never_end(_job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
     """Remove the last state, so that the job never ends."""
-    return state_path[:-1] or state_path
+    return state_sequence[:-1] or state_sequence
 
 
 def remove_output(response: EmulatedResponse) -> None:

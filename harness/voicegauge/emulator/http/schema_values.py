@@ -80,9 +80,9 @@ def _find_branch_schemas(schemas: Schemas, node: _SchemaNode) -> Iterator[_Schem
 class SchemaValueBuilder:
     """Builds and completes values according to the schemas of one document."""
 
-    def __init__(self, schemas: Schemas, text: str = "") -> None:
-        """Use `text` for strings that the schema does not restrict further."""
-        self._schemas, self._text = schemas, text
+    def __init__(self, schemas: Schemas, default_text: str = "") -> None:
+        """Use `default_text` for strings that the schema does not restrict further."""
+        self._schemas, self._text = schemas, default_text
 
     def build_sample_value(self, schema: Any, pointer: str) -> Any:
         """Return a minimal value that is valid under `schema`, which is at `pointer` of the document."""
@@ -113,8 +113,8 @@ class SchemaValueBuilder:
 
     def _build_scalar_value(self, schema: Mapping[str, Any], json_type: str) -> Any:
         if json_type == "string":
-            text = _SAMPLES_BY_FORMAT.get(schema.get("format", ""), self._text)
-            return text.ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength")]
+            default_text = _SAMPLES_BY_FORMAT.get(schema.get("format", ""), self._text)
+            return default_text.ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength")]
         if json_type in ("integer", "number"):
             return schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1)
         return False if json_type == "boolean" else None

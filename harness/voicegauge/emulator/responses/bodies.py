@@ -28,9 +28,9 @@ def build_error_response(operation: Operation, rejection: Rejection) -> Emulated
     """
     found = _find_error_by_reason(operation, rejection.reason, rejection.field)
     if found is not None:
-        spec, media, example = found
+        spec, media_spec, example = found
         status = int(spec.status) if spec.status.isdecimal() else _choose_status_in_class(rejection.reason, spec.status)
-        return _build_error(operation, rejection, status, spec, media, copy.deepcopy(example.value))
+        return _build_error(operation, rejection, status, spec, media_spec, copy.deepcopy(example.value))
     return _build_error_by_status(operation, rejection)
 
 
@@ -39,13 +39,13 @@ def _build_error_by_status(operation: Operation, rejection: Rejection) -> Emulat
     usual = STATUS_CODES_BY_REASON.get(rejection.reason, (400,))
     status = next((code for code in usual if str(code) in operation.responses), usual[0])
     spec = operation.find_response(status)
-    media = find_json_media(spec)
-    if media is None:
+    media_spec = find_json_media(spec)
+    if media_spec is None:
         value = _build_undocumented_error_body(operation, rejection) if spec is None else b""
         return _build_error(operation, rejection, status, spec, None, value)
-    unmarked = next((example for example in media.examples if example.rejection_reason is None), None)
-    value = copy.deepcopy(unmarked.value) if unmarked else _build_minimal_body(media, rejection.detail)
-    return _build_error(operation, rejection, status, spec, media, value)
+    unmarked = next((example for example in media_spec.examples if example.rejection_reason is None), None)
+    value = copy.deepcopy(unmarked.value) if unmarked else _build_minimal_body(media_spec, rejection.detail)
+    return _build_error(operation, rejection, status, spec, media_spec, value)
 
 
 @functools.lru_cache(maxsize=256)
@@ -68,9 +68,11 @@ def _find_errors_by_reason(
     for when in conditions:
         for status, spec in sorted(operation.responses.items(), key=lambda item: item[0] not in usual):
             if not status.startswith("2"):
-                for media in spec.media_types.values():
+                for media_spec in spec.media_types.values():
                     yield from (
-                        (spec, media, example) for example in media.examples if example.rejection_reason == when
+                        (spec, media_spec, example)
+                        for example in media_spec.examples
+                        if example.rejection_reason == when
                     )
 
 
@@ -111,9 +113,9 @@ def _build_minimal_body(media_spec: MediaType, text: str) -> Any:
 def _build_undocumented_error_body(operation: Operation, rejection: Rejection) -> Any:
     """Return a body for an undocumented error, with the structure of another error that is documented."""
     for response in operation.responses.values():
-        media = find_json_media(response)
-        if media is not None and not response.status.startswith("2"):
-            return _build_minimal_body(media, rejection.detail)
+        media_spec = find_json_media(response)
+        if media_spec is not None and not response.status.startswith("2"):
+            return _build_minimal_body(media_spec, rejection.detail)
     return {"error": rejection.detail}
 
 
@@ -121,7 +123,7 @@ def find_json_media(response: ResponseSpec | None) -> MediaType | None:
     """Return the documented JSON body of a response; `None` if it has none."""
     if response is None:
         return None
-    return next((media for media in response.media_types.values() if is_json(media.name)), None)
+    return next((media_spec for media_spec in response.media_types.values() if is_json(media_spec.name)), None)
 
 
 def build_success_response(
@@ -130,15 +132,15 @@ def build_success_response(
     """Return the first documented success response; if its media type is JSON, `build_body` builds the body."""
     spec = operation.success_response
     status = int(spec.status) if spec.status.isdecimal() else 200
-    media = find_json_media(spec)
-    if media is not None:
+    media_spec = find_json_media(spec)
+    if media_spec is not None:
         return EmulatedResponse(
             response_kind,
             status,
-            build_body(media).value,
-            media.name,
+            build_body(media_spec).value,
+            media_spec.name,
             spec=spec,
-            documented_media_type=media,
+            documented_media_type=media_spec,
             operation=operation,
         )
     other = next(iter(spec.media_types.values()), None)

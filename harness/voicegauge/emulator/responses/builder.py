@@ -410,13 +410,13 @@ def _find_media_with_other_states(operation: Operation, job_spec: JobSpec, job: 
     fields, which only the examples of its status show.
     """
     status_operation = job.target.job_operation
-    media = find_json_media(operation.success_response)
-    if status_operation is None or media is None or "schema" not in media.part_data:
+    media_spec = find_json_media(operation.success_response)
+    if status_operation is None or media_spec is None or "schema" not in media_spec.part_data:
         return None
     status_media = find_json_media(status_operation.success_response)
-    if status_media is None or status_media.part_data.get("schema") != media.part_data["schema"]:
+    if status_media is None or status_media.part_data.get("schema") != media_spec.part_data["schema"]:
         return None
-    has_example = any(read_value_at(example.value, job_spec.state) == job.state for example in media.examples)
+    has_example = any(read_value_at(example.value, job_spec.state) == job.state for example in media_spec.examples)
     return None if has_example else status_media
 
 

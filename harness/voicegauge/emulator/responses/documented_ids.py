@@ -29,8 +29,8 @@ def has_not_found_response(operation: Operation) -> bool:
     return "404" in operation.responses or any(
         example.rejection_reason is not None and example.rejection_reason.partition(":")[0] == "not-found"
         for response in operation.responses.values()
-        for media in response.media_types.values()
-        for example in media.examples
+        for media_spec in response.media_types.values()
+        for example in media_spec.examples
     )
 
 
@@ -73,8 +73,8 @@ def _collect_example_objects(contract: Contract) -> tuple[Mapping[str, Any], ...
         for operation in contract.operations.values()
         for status, response in operation.responses.items()
         if status.startswith("2")
-        for media in response.media_types.values()
-        for example in media.examples
+        for media_spec in response.media_types.values()
+        for example in media_spec.examples
         for item in _find_objects(example.value)
     )
 

@@ -92,7 +92,7 @@ def build_callback(
     webhook, job = subscription.operation.webhook, subscription.job
     assert webhook is not None
     is_final = job is None or (job_state is not None and job_state.end is not None)
-    media = find_callback_body(subscription.operation)
+    media_spec = find_callback_body(subscription.operation)
     is_due = is_final or subscription.timing == "progress"
     if webhook.body is not None:
         failed = job is not None and job_state is not None and job_state.end == "failure"
@@ -100,7 +100,7 @@ def build_callback(
         state_word = next((state_word for state_word, meaning in webhook.body.states.items() if meaning == means), None)
         if state_word is None or not is_final:
             return None
-        body = _build_callback_body(subscription, media, webhook.body, state_word)
+        body = _build_callback_body(subscription, media_spec, webhook.body, state_word)
         essential_fields = (webhook.body.id, webhook.body.state)
         completed = webhook.body.completed
     else:
@@ -115,7 +115,7 @@ def build_callback(
     base_url = subscription.request.incoming_request.base_url
     keys = frozenset(location.pointer_tokens for location in essential_fields)
     return EmulatedCallback(
-        response_builder.replace_server_urls(body, base_url), media, is_final, is_due, keys, completed
+        response_builder.replace_server_urls(body, base_url), media_spec, is_final, is_due, keys, completed
     )
 
 

@@ -8,7 +8,7 @@ from voicegauge.emulator.state.jobs import (
     EmulatedJob,
     compute_state_durations_s,
     find_failure_states,
-    find_shortest_state_path,
+    find_shortest_state_sequence,
 )
 
 __all__ = [
@@ -23,5 +23,5 @@ __all__ = [
     "GeneratedAudio",
     "compute_state_durations_s",
     "find_failure_states",
-    "find_shortest_state_path",
+    "find_shortest_state_sequence",
 ]

@@ -28,8 +28,8 @@ class EmulatedJob:
     target: Target
     account: EmulatedAccount
     synthesis: SynthesisRequest
-    state_path: tuple[str, ...]
-    """The states that the job passes through, in order; the job stays in the last one."""
+    state_sequence: tuple[str, ...]
+    """The states that the job passes through, in order. The job stays in the last one."""
     state_durations_s: tuple[float, ...]
     """Duration of each state except the last, in seconds."""
     created_at_s: float
@@ -52,14 +52,14 @@ class EmulatedJob:
         """
         if clock.advances_per_poll:
             self.poll_count += is_poll
-            while len(self.state_times) <= min(self.poll_count, len(self.state_path) - 1):
+            while len(self.state_times) <= min(self.poll_count, len(self.state_sequence) - 1):
                 self.state_times.append(clock.now())
         else:
             self._enter_states_until(clock.now())
         return self.state
 
     def _enter_states_until(self, now_s: float) -> None:
-        while len(self.state_times) < len(self.state_path):
+        while len(self.state_times) < len(self.state_sequence):
             following = self.state_times[-1] + self.state_durations_s[len(self.state_times) - 1]
             if following > now_s:
                 return
@@ -69,27 +69,30 @@ class EmulatedJob:
         """Enter the terminal state `state`, unless the job has ended."""
         known = job_spec.states.get(self.state)
         if known is not None and known.end is None:
-            past = self.state_path[: len(self.state_times)]
-            self.state_path, self.state_durations_s = (*past, state), (*self.state_durations_s[: len(past) - 1], 0.0)
+            past = self.state_sequence[: len(self.state_times)]
+            self.state_sequence, self.state_durations_s = (
+                (*past, state),
+                (*self.state_durations_s[: len(past) - 1], 0.0),
+            )
             self.state_times.append(now_s)
 
     def find_end_time(self, job_spec: JobSpec) -> float | None:
         """Return the Unix time at which the job entered a terminal state; `None` if it has entered none."""
-        known = (job_spec.states.get(name) for name in self.state_path)
+        known = (job_spec.states.get(name) for name in self.state_sequence)
         return next((at for at, state in zip(self.state_times, known, strict=False) if state and state.end), None)
 
     @property
     def has_ended(self) -> bool:
         """Whether the job has entered its last state."""
-        return len(self.state_times) == len(self.state_path)
+        return len(self.state_times) == len(self.state_sequence)
 
     @property
     def state(self) -> str:
         """The state at the last update."""
-        return self.state_path[len(self.state_times) - 1]
+        return self.state_sequence[len(self.state_times) - 1]
 
 
-def find_shortest_state_path(job_spec: JobSpec, end_state: str | None = None) -> tuple[str, ...]:
+def find_shortest_state_sequence(job_spec: JobSpec, end_state: str | None = None) -> tuple[str, ...]:
     """Return the shortest sequence of states from the initial one to `end_state`, by default to any successful state.
 
     If there is no such sequence, only the initial state is returned.
@@ -114,18 +117,18 @@ def find_failure_states(job_spec: JobSpec) -> Mapping[str, JobState]:
 
 
 def compute_state_durations_s(
-    job_spec: JobSpec, state_path: tuple[str, ...], queue_s: float, processing_s: float
+    job_spec: JobSpec, state_sequence: tuple[str, ...], queue_s: float, processing_s: float
 ) -> tuple[float, ...]:
-    """Return the duration in seconds of each state of `state_path` except the last.
+    """Return the duration in seconds of each state of `state_sequence` except the last.
 
     The initial state gets the queue time; the states between the initial and the terminal one share the
     processing time. If there are no states between them, the initial one gets both times.
     """
     ended = next(
-        (i for i, name in enumerate(state_path) if name in job_spec.states and job_spec.states[name].end),
-        len(state_path) - 1,
+        (i for i, name in enumerate(state_sequence) if name in job_spec.states and job_spec.states[name].end),
+        len(state_sequence) - 1,
     )
     between = max(ended - 1, 0)
     found = [queue_s if between else queue_s + processing_s, *[processing_s / between for _ in range(between)]]
-    found += [TERMINAL_STATE_DURATION_S] * (len(state_path) - 1 - len(found))
-    return tuple(found[: len(state_path) - 1])
+    found += [TERMINAL_STATE_DURATION_S] * (len(state_sequence) - 1 - len(found))
+    return tuple(found[: len(state_sequence) - 1])

@@ -41,9 +41,9 @@ def propose_overlay(
     if provider and not _PROVIDER_ID_PATTERN.fullmatch(provider):
         raise UsageError(f"{provider!r} is not a provider id: use small letters, digits and hyphens")
     check_openapi_version(document)
-    candidates = list(find_speech_operations(document, operations))
-    found = [c for c in candidates if c.audio_yaml or c.job] or [
-        c for c in candidates if operations or _SPEECH_PATH_PATTERN.search(c.path)
+    candidate_operations = list(find_speech_operations(document, operations))
+    found = [c for c in candidate_operations if c.audio_yaml or c.job] or [
+        c for c in candidate_operations if operations or _SPEECH_PATH_PATTERN.search(c.path)
     ]
     if not found:
         wanted = f" among {', '.join(operations)}" if operations else ""

@@ -69,18 +69,18 @@ class OverlayWriter:
         self._used_operation_ids: set[str] = set()
         self._described_jobs: set[str] = set()
 
-    def write(self, candidates: Sequence[SpeechOperation]) -> OverlayProposal:
-        """Write the overlay that makes each of `candidates` a speech operation."""
-        lines = [*self._build_head_lines(), *self._build_root_lines(_find_key_header(candidates))]
+    def write(self, candidate_operations: Sequence[SpeechOperation]) -> OverlayProposal:
+        """Write the overlay that makes each of `candidate_operations` a speech operation."""
+        lines = [*self._build_head_lines(), *self._build_root_lines(_find_key_header(candidate_operations))]
         operations = []
-        for candidate in candidates:
-            targets = list(self._iterate_target_lines(candidate))
-            lines += self._iterate_operation_lines(candidate, targets)
-            pointer = f"/paths/{escape_pointer_token(candidate.path)}/{candidate.method}"
+        for candidate_operation in candidate_operations:
+            targets = list(self._iterate_target_lines(candidate_operation))
+            lines += self._iterate_operation_lines(candidate_operation, targets)
+            pointer = f"/paths/{escape_pointer_token(candidate_operation.path)}/{candidate_operation.method}"
             operations.append(
                 ProposedOperation(
-                    id=str(candidate.operation_data.get("operationId", "")),
-                    request=f"{candidate.method.upper()} {candidate.path}",
+                    id=str(candidate_operation.operation_data.get("operationId", "")),
+                    request=f"{candidate_operation.method.upper()} {candidate_operation.path}",
                     line=self._document.find_line(pointer),
                     targets=tuple(name for name, _ in targets),
                 )
@@ -141,28 +141,32 @@ class OverlayWriter:
             lines.append(f"    update: {{{scheme if isinstance(components, dict) else f'components: {{{scheme}}}'}}}")
         return lines
 
-    def _iterate_operation_lines(self, candidate: SpeechOperation, targets: list[tuple[str, str]]) -> Iterator[str]:
+    def _iterate_operation_lines(
+        self, candidate_operation: SpeechOperation, targets: list[tuple[str, str]]
+    ) -> Iterator[str]:
         mapped = {
-            name: field for name in SPEECH_FIELD_NAMES if (field := find_speech_field(candidate.request_fields, name))
+            name: field
+            for name in SPEECH_FIELD_NAMES
+            if (field := find_speech_field(candidate_operation.request_fields, name))
         }
         request = ", ".join(f"{name}: {quote_yaml(field.location)}" for name, field in mapped.items())
-        yield f"  - target: {_build_operation_selector(candidate.path, candidate.method)}"
+        yield f"  - target: {_build_operation_selector(candidate_operation.path, candidate_operation.method)}"
         yield "    update:"
-        yield from self._iterate_operation_id_lines(candidate)
-        yield from self._iterate_response_lines(candidate, mapped.get("format"))
+        yield from self._iterate_operation_id_lines(candidate_operation)
+        yield from self._iterate_response_lines(candidate_operation, mapped.get("format"))
         yield "      # x-pricing: {per: 1k_characters, usd: TODO}"
         yield "      x-speech:"
         yield f"        request: {{{request}}}"
-        if candidate.job is not None:
-            yield f"        response: {{job: {quote_yaml(self._get_status_operation_id(candidate.job))}}}"
+        if candidate_operation.job is not None:
+            yield f"        response: {{job: {quote_yaml(self._get_status_operation_id(candidate_operation.job))}}}"
         else:
-            audio = candidate.audio_yaml or AUDIO_BODY_YAML
-            yield f"        response: {{audio: {audio}}}{'' if candidate.audio_yaml else '  # TODO'}"
+            audio = candidate_operation.audio_yaml or AUDIO_BODY_YAML
+            yield f"        response: {{audio: {audio}}}{'' if candidate_operation.audio_yaml else '  # TODO'}"
         yield "        targets:"
         yield from (f"          {quote_yaml(name)}: {text}" for name, text in targets)
-        if candidate.job is not None and candidate.job.path not in self._described_jobs:
-            self._described_jobs.add(candidate.job.path)
-            yield from self._iterate_job_lines(candidate.job)
+        if candidate_operation.job is not None and candidate_operation.job.path not in self._described_jobs:
+            self._described_jobs.add(candidate_operation.job.path)
+            yield from self._iterate_job_lines(candidate_operation.job)
 
     def _iterate_job_lines(self, job: JobProposal) -> Iterator[str]:
         yield f"  - target: {_build_operation_selector(job.path, 'get')}"
@@ -185,15 +189,17 @@ class OverlayWriter:
     def _get_status_operation_id(self, job: JobProposal) -> str:
         return str(job.operation.get("operationId") or convert_to_identifier(f"get {job.path}"))
 
-    def _iterate_response_lines(self, candidate: SpeechOperation, format_field: ProposedField | None) -> Iterator[str]:
+    def _iterate_response_lines(
+        self, candidate_operation: SpeechOperation, format_field: ProposedField | None
+    ) -> Iterator[str]:
         """Yield the line `responses: ...`, with what the document lacks, and note it.
 
         Args:
-            candidate: the operation.
+            candidate_operation: the operation.
             format_field: the field with which a request chooses the format of the audio.
         """
-        documented_responses = candidate.operation_data.get("responses", {})
-        missing = list(self._iterate_missing_audio_lines(candidate, documented_responses, format_field))
+        documented_responses = candidate_operation.operation_data.get("responses", {})
+        missing = list(self._iterate_missing_audio_lines(candidate_operation, documented_responses, format_field))
         rejections = []
         if not {"400", "422", "4XX", "default"} & documented_responses.keys():
             rejections.append('"400": {description: The request is invalid}')
@@ -201,67 +207,79 @@ class OverlayWriter:
             rejections.append('"401": {description: The key is unknown}')
         if rejections:
             statuses = " and ".join(text[1:4] for text in rejections)
-            self._todo.append(f"the rejections of {candidate.path}: the document states none with status {statuses}")
+            self._todo.append(
+                f"the rejections of {candidate_operation.path}: the document states none with status {statuses}"
+            )
         if missing or rejections:
             yield f"      responses: {{{', '.join(missing + rejections)}}}  # TODO: not in the document"
 
     def _iterate_missing_audio_lines(
         self,
-        candidate: SpeechOperation,
+        candidate_operation: SpeechOperation,
         documented_responses: Mapping[str, Any],
         format_field: ProposedField | None,
     ) -> Iterator[str]:
         """Yield a success response with audio of any media type, if the document lacks audio or media types."""
-        if candidate.job is not None:
+        if candidate_operation.job is not None:
             return
-        if not candidate.audio_yaml:
-            self._todo.append(f"the audio in the response of {candidate.path}, which the document does not describe")
-        elif (
-            candidate.audio_yaml == AUDIO_BODY_YAML
-            and format_field is not None
-            and not _has_media_type_per_format(candidate.audio_media_types, format_field)
-        ):
-            declared = " and ".join(sorted(candidate.audio_media_types))
+        if not candidate_operation.audio_yaml:
             self._todo.append(
-                f"the media types of other formats of {candidate.path}: the document states {declared} only"
+                f"the audio in the response of {candidate_operation.path}, which the document does not describe"
+            )
+        elif (
+            candidate_operation.audio_yaml == AUDIO_BODY_YAML
+            and format_field is not None
+            and not _has_media_type_per_format(candidate_operation.audio_media_types, format_field)
+        ):
+            declared = " and ".join(sorted(candidate_operation.audio_media_types))
+            self._todo.append(
+                f"the media types of other formats of {candidate_operation.path}: the document states {declared} only"
             )
         else:
             return
         success = next((status for status in documented_responses if str(status).startswith("2")), "200")
         yield f"{json.dumps(str(success))}: {{content: {{audio/*: {{}}}}}}"
 
-    def _iterate_operation_id_lines(self, candidate: SpeechOperation) -> Iterator[str]:
+    def _iterate_operation_id_lines(self, candidate_operation: SpeechOperation) -> Iterator[str]:
         """Yield the line `operationId: ...`, if the document has no id or another proposed operation has the same."""
-        name = str(candidate.operation_data.get("operationId") or "")
+        name = str(candidate_operation.operation_data.get("operationId") or "")
         if not name or name in self._used_operation_ids:
-            name = convert_to_identifier(f"{candidate.method} {candidate.path}")
+            name = convert_to_identifier(f"{candidate_operation.method} {candidate_operation.path}")
             yield f"      operationId: {quote_yaml(name)}"
         self._used_operation_ids.add(name)
 
-    def _iterate_target_lines(self, candidate: SpeechOperation) -> Iterator[tuple[str, str]]:
+    def _iterate_target_lines(self, candidate_operation: SpeechOperation) -> Iterator[tuple[str, str]]:
         """Yield a target for each documented model; one target if no models are documented."""
-        model = find_field_by_name(candidate.request_fields, MODEL_FIELD_NAMES)
-        voice = find_speech_field(candidate.request_fields, "voice")
-        voice_text = self._build_voice_yaml(candidate, voice) if voice is not None and voice.is_required else ""
+        model = find_field_by_name(candidate_operation.request_fields, MODEL_FIELD_NAMES)
+        voice = find_speech_field(candidate_operation.request_fields, "voice")
+        voice_text = (
+            self._build_voice_yaml(candidate_operation, voice) if voice is not None and voice.is_required else ""
+        )
         enum = model.schema.get("enum") if model is not None else None
         models = [m for m in enum if isinstance(m, str)] if isinstance(enum, list) else []
         if len(models) > _MAX_MODELS:
-            self._todo.append(f"{len(models) - _MAX_MODELS} more models of {candidate.path}, each as a target")
+            self._todo.append(
+                f"{len(models) - _MAX_MODELS} more models of {candidate_operation.path}, each as a target"
+            )
         if model is not None and not models and model.is_required:
             models = [_find_example_text(model.schema) or TODO]
-            self._todo.append(f"the models of {candidate.path}")
+            self._todo.append(f"the models of {candidate_operation.path}")
         names: list[str | None] = [*models[:_MAX_MODELS]] or [None]
         for name in names:
-            own_name = convert_to_identifier(name) if name and name != TODO else derive_name_from_path(candidate.path)
+            own_name = (
+                convert_to_identifier(name)
+                if name and name != TODO
+                else derive_name_from_path(candidate_operation.path)
+            )
             target = self._choose_unused_target_name(own_name)
-            title = name or candidate.path
+            title = name or candidate_operation.path
             constants = f", constants: {{{quote_yaml(model.location)}: {quote_yaml(name)}}}" if model and name else ""
             yield target, f"{{title: {quote_yaml(title)}{constants}{voice_text}}}"
 
-    def _build_voice_yaml(self, candidate: SpeechOperation, voice_field: ProposedField) -> str:
+    def _build_voice_yaml(self, candidate_operation: SpeechOperation, voice_field: ProposedField) -> str:
         value = _find_example_text(voice_field.schema)
         if value is None:
-            self._todo.append(f"a voice of {candidate.path}")
+            self._todo.append(f"a voice of {candidate_operation.path}")
         return f", voice: {quote_yaml(value or TODO)}"
 
     def _choose_unused_target_name(self, name: str) -> str:
@@ -278,11 +296,11 @@ def _format_today() -> str:
     return datetime.now(UTC).date().isoformat()
 
 
-def _find_key_header(candidates: Sequence[SpeechOperation]) -> str | None:
+def _find_key_header(candidate_operations: Sequence[SpeechOperation]) -> str | None:
     """Return the header parameter that the key is sent in, if the document describes it as a parameter."""
     names = [
         location.removeprefix("header.")
-        for c in candidates
+        for c in candidate_operations
         for location in c.request_fields
         if location.startswith("header.")
     ]

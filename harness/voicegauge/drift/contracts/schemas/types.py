@@ -14,7 +14,7 @@ class KeywordChange(NamedTuple):
     """A change of one keyword."""
 
     rule_id_suffix: str
-    """The part of the rule id that follows the kind of the schema."""
+    """The part of the rule id after the kind of the schema, such as "max-increased"."""
     old_node: DocumentNode
     new_node: DocumentNode
     message_values: Mapping[str, Any]
