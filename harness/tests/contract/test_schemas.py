@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from voicegauge.contract import SchemaError, parse_text_value
-from voicegauge.contract.schema_values import allows_location
+from voicegauge.contract.schemas import allows_location
 
 EXTRA = """    Words:
       x-source: {document: acme.md}

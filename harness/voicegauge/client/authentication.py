@@ -15,7 +15,8 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from voicegauge.client.requests import COMPUTED_CREDENTIAL, read_values_by_variable
-from voicegauge.contract import ComputedCredentialScheme, Contract, Operation
+from voicegauge.contract import Contract, Operation
+from voicegauge.contract.extension import KeySpec
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats import UnreadableBodyError, read_json
 from voicegauge.model import Exchange, Request, Response
@@ -25,6 +26,16 @@ from voicegauge.transport import Clock, Transport, sign_for_aws
 TOKEN_EXPIRY_MARGIN_S = 30.0
 """Number of seconds before its end of validity at which a token is not used any more."""
 TOKEN_OPERATION = "(access token)"  # noqa: S105 - an operation of no contract
+
+
+class _ComputedCredentialScheme(NamedTuple):
+    """A security scheme whose credential is computed from the key: an access token, or a signature."""
+
+    name: str
+    key_spec: KeySpec
+    token_url: str | None
+    """URL of the OAuth 2 tokens; `None` if requests are signed."""
+    scopes: tuple[str, ...]
 
 
 class _Token(NamedTuple):
@@ -48,7 +59,7 @@ class RequestAuthenticator:
         """
         self._contract, self._transport, self._clock = contract, transport, clock
         self._replace_server = replace_server
-        self._uses: dict[str, tuple[str, ComputedCredentialScheme]] = {}
+        self._uses: dict[str, tuple[str, _ComputedCredentialScheme]] = {}
         """Key and scheme by the text that stands for the credential."""
         self._tokens: dict[str, _Token] = {}
         self._lock = asyncio.Lock()
@@ -58,7 +69,7 @@ class RequestAuthenticator:
 
         It is the key itself, or a placeholder if the credential is computed when the request is sent.
         """
-        scheme = self._contract.find_computed_credential_scheme(operation)
+        scheme = _find_computed_credential_scheme(operation)
         if scheme is None or (scheme.token_url is not None and key == BAD_KEY):
             return key
         for text, use in self._uses.items():
@@ -116,7 +127,7 @@ class RequestAuthenticator:
         value = request.find_header("authorization") or ""
         return next((text for text in self._uses if value.endswith(f" {text}")), None)
 
-    async def _request_token(self, scheme: ComputedCredentialScheme, client_id: str, secret: str) -> _Token:
+    async def _request_token(self, scheme: _ComputedCredentialScheme, client_id: str, secret: str) -> _Token:
         assert scheme.token_url is not None, "only called for OAuth 2"
         url = self._replace_server(scheme.token_url)
         pair = f"{quote(client_id, safe='')}:{quote(secret, safe='')}"  # RFC 6749, section 2.3.1
@@ -161,3 +172,17 @@ def _read_token(response: Response, now_s: float) -> _Token | None:
         valid_s = float(valid_s)
     is_number = isinstance(valid_s, int | float) and not isinstance(valid_s, bool)
     return _Token(text, now_s + max(float(valid_s) - TOKEN_EXPIRY_MARGIN_S, 0.0) if is_number else float("inf"))
+
+
+def _find_computed_credential_scheme(operation: Operation) -> _ComputedCredentialScheme | None:
+    """Return the scheme of the first security requirement with a key whose credential is computed for each request.
+
+    Return `None` if the key itself is sent.
+    """
+    requirement = next((requirement for requirement in operation.security if requirement), {})
+    for name in requirement:
+        key, scheme = operation.contract.key_specs[name], operation.contract.security_schemes[name]
+        token_url = scheme.get("flows", {}).get("clientCredentials", {}).get("tokenUrl")
+        if key.aws is not None or (scheme.get("type") == "oauth2" and token_url):
+            return _ComputedCredentialScheme(name, key, token_url, tuple(requirement[name]))
+    return None

@@ -13,11 +13,9 @@ from voicegauge.contract.catalogue import Catalogue, load_catalogue
 from voicegauge.contract.contract import (
     AudioInputTarget,
     BaseTarget,
-    ComputedCredentialScheme,
     Contract,
     JobTarget,
     Operation,
-    PathMatch,
     Server,
     Target,
 )
@@ -53,6 +51,7 @@ from voicegauge.contract.monthly_cost import (
     round_to_cents,
 )
 from voicegauge.contract.parsed_exchange import ParsedExchange, RequestBody, parse_exchange
+from voicegauge.contract.path_template import PathMatch
 from voicegauge.contract.pricing import (
     ASSUMED_SPEECH_CHARACTERS_PER_S,
     CostUnit,
@@ -73,9 +72,7 @@ from voicegauge.contract.pricing import (
     reports_usage,
 )
 from voicegauge.contract.record_reader import convert_record
-from voicegauge.contract.schema_errors import SchemaError
-from voicegauge.contract.schema_values import parse_text_value
-from voicegauge.contract.schemas import Schemas, describe_unusable_reference
+from voicegauge.contract.schemas import SchemaError, Schemas, describe_unusable_reference, parse_text_value
 from voicegauge.formats import MISSING, Location, parse_location, read_pointer, write_pointer
 
 __all__ = [
@@ -86,7 +83,6 @@ __all__ = [
     "AudioInputTarget",
     "BaseTarget",
     "Catalogue",
-    "ComputedCredentialScheme",
     "Contract",
     "CostUnit",
     "EventStreamParser",

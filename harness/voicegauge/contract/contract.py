@@ -6,17 +6,16 @@ The classes are defined in one module because they refer to each other.
 from __future__ import annotations
 
 import functools
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, TypeVar
-from urllib.parse import unquote, urlsplit
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
+from voicegauge.contract.contract_sources import ContractSources
 from voicegauge.contract.document_parts import ContractPart, MediaType, Parameter, ResponseSpec, read_media_types
-from voicegauge.contract.document_walk import walk_objects
 from voicegauge.contract.extension import (
     AudioFormat,
     AudioInputTargetSpec,
@@ -42,10 +41,10 @@ from voicegauge.contract.extension import (
     TranscriptionSpec,
     WebhookSpec,
 )
-from voicegauge.contract.schema_values import find_matching_branch, find_max_length
-from voicegauge.contract.schemas import Schemas
+from voicegauge.contract.path_template import PathMatch, PathTemplate
+from voicegauge.contract.schemas import Schemas, find_matching_branch, find_max_length
 from voicegauge.errors import UnknownNameError, UsageError
-from voicegauge.formats import MISSING, Document, Location, escape_pointer_token, read_pointer, unescape_pointer_token
+from voicegauge.formats import MISSING, Document, Location, escape_pointer_token
 
 AudioInputSpec = TranscriptionSpec | ConversionSpec
 _NamedItemT = TypeVar("_NamedItemT")
@@ -59,29 +58,6 @@ class Server:
     """Name of the server: `x-name` in the document, by default the host."""
     url: str
     """Absolute base URL, without a slash at the end."""
-
-
-OPERATION_POINTER_DEPTH = 3
-"""Number of tokens in the JSON pointer to an operation: /paths/<path>/<method>."""
-
-
-class PathMatch(NamedTuple):
-    """The path of a URL, split at the beginning of an operation's path."""
-
-    base_path: str
-    """The path of the base URL."""
-    path_parameters: dict[str, str]
-    """The values of the path parameters, with percent-encoding decoded."""
-
-
-class ComputedCredentialScheme(NamedTuple):
-    """A security scheme whose credential is computed from the key: an access token, or a signature."""
-
-    name: str
-    key_spec: KeySpec
-    token_url: str | None
-    """URL of the OAuth 2 tokens; `None` if requests are signed."""
-    scopes: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,33 +209,16 @@ class Operation(ContractPart):
         raise self.contract.document.build_error(self.pointer, f"{self.id} documents no 2xx response")
 
     @functools.cached_property
-    def _path_pattern(self) -> re.Pattern[str]:
-        # Groups are numbered, because a parameter's name need not be a valid group name.
-        parts = re.split(r"(\{[^}]+\})", self.path)
-        pattern = "".join(
-            f"(?P<p{index}>[^/]+)" if part.startswith("{") else re.escape(part) for index, part in enumerate(parts)
-        )
-        return re.compile(f"^{pattern}$")
-
-    @functools.cached_property
-    def _path_parameter_names(self) -> list[str]:
-        return re.findall(r"\{([^}]+)\}", self.path)
+    def _path_template(self) -> PathTemplate:
+        return PathTemplate(self.path)
 
     def match_path(self, path: str) -> dict[str, str] | None:
         """Return the path parameters if `path` matches the path template; `None` if it does not."""
-        found = self._path_pattern.match(path)
-        if not found:
-            return None
-        return dict(zip(self._path_parameter_names, found.groups(), strict=True))
+        return self._path_template.match(path)
 
     def match_path_end(self, path: str) -> PathMatch | None:
         """Match the end of `path`, because its beginning may belong to any base URL; `None` if no end matches."""
-        # A parameter is one segment, so every URL of the operation ends with the same number of segments.
-        prefix, *segments = path.rsplit("/", self.path.count("/"))
-        parameters = self.match_path("/" + "/".join(segments))
-        if parameters is None:
-            return None
-        return PathMatch(prefix, {name: unquote(value) for name, value in parameters.items()})
+        return self._path_template.match_end(path)
 
 
 @dataclass(frozen=True, eq=False)
@@ -554,19 +513,6 @@ class Contract:
         others = (name for key in self.key_specs.values() for name in (key.env, key.id_env) if name is not None)
         return tuple(dict.fromkeys((self.provider.key_env, *others)))
 
-    def find_computed_credential_scheme(self, operation: Operation) -> ComputedCredentialScheme | None:
-        """Return the scheme of the first security requirement with a key whose credential is computed for each request.
-
-        Return `None` if the key itself is sent.
-        """
-        requirement = next((requirement for requirement in operation.security if requirement), {})
-        for name in requirement:
-            key, scheme = self.key_specs[name], self.security_schemes[name]
-            token_url = scheme.get("flows", {}).get("clientCredentials", {}).get("tokenUrl")
-            if key.aws is not None or (scheme.get("type") == "oauth2" and token_url):
-                return ComputedCredentialScheme(name, key, token_url, tuple(requirement[name]))
-        return None
-
     def _find_by_name(self, item_kind: str, name: str, named_items: Mapping[str, _NamedItemT]) -> _NamedItemT:
         try:
             return named_items[name]
@@ -609,40 +555,17 @@ class Contract:
         ]
         return min(found, key=lambda pair: len(pair[1]), default=None)
 
-    def has_normative_source(self, pointer: str) -> bool:
-        """Whether a normative document states the part of a request at `pointer`.
+    @functools.cached_property
+    def _sources(self) -> ContractSources:
+        return ContractSources(self.document.data, self.provider.sources)
 
-        If no source is given, it counts as normative. The source is the `x-source` of that part or of the closest part
-        around it. That of an operation does not count: a user who calls an operation that only a client library
-        documents expects it to work.
-        """
-        pointer_tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
-        first = OPERATION_POINTER_DEPTH + 1 if pointer_tokens[:1] == ["paths"] else 0
-        for end in range(len(pointer_tokens), first - 1, -1):
-            part = read_pointer(self.document.data, pointer_tokens[:end])
-            source = part.get("x-source") if isinstance(part, dict) else None
-            if source is not None:
-                document = self.provider.sources.get(source.get("document", ""))
-                return document is None or document.normative
-        return True
+    def has_normative_source(self, pointer: str) -> bool:
+        """Whether a normative document states the part of a request at `pointer`; also if no source is given."""
+        return self._sources.has_normative_source(pointer)
 
     def iterate_disputes(self, pointer: str) -> Iterator[tuple[Dispute, str]]:
         """Yield the recorded disputes about the part at `pointer` or a part around it, innermost first.
 
         Each dispute is followed by the JSON pointer to the part that the dispute is about.
         """
-        pointer_tokens = pointer.split("/")
-        for end in range(len(pointer_tokens), 0, -1):
-            ancestor = "/".join(pointer_tokens[:end])
-            for dispute in self._disputes_by_pointer.get(ancestor, ()):
-                yield dispute, ancestor
-
-    @functools.cached_property
-    def _disputes_by_pointer(self) -> Mapping[str, tuple[Dispute, ...]]:
-        found: dict[str, tuple[Dispute, ...]] = {}
-        for pointer, node in walk_objects(self.document.data):
-            for key in ("x-source", "source"):
-                source = node.get(key)
-                if isinstance(source, dict) and source.get("disputed"):
-                    found[pointer] = msgspec.convert(source["disputed"], tuple[Dispute, ...])
-        return found
+        return self._sources.iterate_disputes(pointer)

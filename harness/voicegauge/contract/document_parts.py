@@ -7,9 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from voicegauge.contract.schema_errors import SchemaError
-from voicegauge.contract.schema_values import parse_text_value
-from voicegauge.contract.schemas import Schemas
+from voicegauge.contract.schemas import SchemaError, Schemas, parse_text_value
 from voicegauge.formats import escape_pointer_token
 
 MAX_CACHED_PARSED_TEXTS = 256

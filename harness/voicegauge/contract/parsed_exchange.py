@@ -15,8 +15,7 @@ from voicegauge.contract.contract import Operation
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.event_streams import EventStreamParser, parse_event_stream
 from voicegauge.contract.extension import PriceUsage, StreamSpec
-from voicegauge.contract.schema_errors import SchemaError
-from voicegauge.contract.schema_values import parse_text_value
+from voicegauge.contract.schemas import SchemaError, parse_text_value
 from voicegauge.formats import (
     EVENT_STREAM_MEDIA_TYPE,
     MISSING,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from voicegauge.contract.contract import Operation
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.extension import ResponseAudio
-from voicegauge.contract.schema_values import allows_location
+from voicegauge.contract.schemas import allows_location
 from voicegauge.formats import EVERY_ITEM, EventLocation, Location, LocationKind, is_form, is_json, is_text
 
 _RAW_SAMPLE_FORMATS = ("pcm", "mulaw", "alaw", "ulaw")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from voicegauge.contract.contract import Operation
-from voicegauge.contract.schema_values import list_choices
+from voicegauge.contract.schemas import list_choices
 from voicegauge.formats import Location, is_form, is_json, quote_json
 
 _MAX_SHOWN_CHARACTERS = 200

@@ -6,7 +6,7 @@ from voicegauge.contract.consistency.locations import check_list_location
 from voicegauge.contract.consistency.state_graph import check_state_graph
 from voicegauge.contract.contract import Operation
 from voicegauge.contract.extension import StreamSpec
-from voicegauge.contract.schema_values import allows_location
+from voicegauge.contract.schemas import allows_location
 from voicegauge.formats import EventLocation, escape_pointer_token
 
 

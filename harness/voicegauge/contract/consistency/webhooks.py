@@ -7,7 +7,7 @@ from voicegauge.contract.consistency.locations import check_request_location, ch
 from voicegauge.contract.contract import Operation
 from voicegauge.contract.document_parts import MediaType
 from voicegauge.contract.extension import WebhookBody, WebhookSignature, WebhookSpec
-from voicegauge.contract.schema_values import allows_location
+from voicegauge.contract.schemas import allows_location
 from voicegauge.formats import Location
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from voicegauge.contract.schemas import Schemas
+from voicegauge.contract.schemas.document_schemas import Schemas
 from voicegauge.formats import EVERY_ITEM, MISSING
 
 

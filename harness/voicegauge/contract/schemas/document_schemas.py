@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote
 
 import jsonschema_rs
 
-from voicegauge.contract.schema_errors import SchemaError, omit_consequences_of_missing_keys
+from voicegauge.contract.schemas.schema_errors import SchemaError, omit_consequences_of_missing_keys
 from voicegauge.errors import ContractError
 from voicegauge.formats import (
     MISSING,
