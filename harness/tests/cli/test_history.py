@@ -76,6 +76,15 @@ def test_runs_with_different_faults_are_separate_series(tmp_path: Path, capsys: 
     assert "faults flaky-503" in " ".join(out.split())
 
 
+def test_speech_to_text_has_no_price_by_characters(tmp_path: Path) -> None:
+    for index, kind in enumerate(("speech", "transcription")):
+        save(tmp_path / str(index), made_run(index, kind=kind))
+    assert run_history(tmp_path, "--json", tmp_path / "out.json") == 0
+    keys = [one["key"] for one in json.loads((tmp_path / "out.json").read_bytes())["series"]]
+    priced = [key["setup"].startswith("transcription") for key in keys if key["metric"] == "usd_per_1m_characters"]
+    assert priced == [False]
+
+
 def test_live_and_emulated_runs_and_regions_are_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save(tmp_path / "emulated", made_run(0))
     for region, latency_ms in (("eu", 200.0), ("us", 900.0)):

@@ -107,7 +107,10 @@ def measure_run(run: Run, path: str) -> HistoryRun:
         setup=_describe_setup(manifest),
         scoring=_describe_scoring(scores),
         voicegauge=manifest.voicegauge,
-        targets=tuple(_measure_target(samples[target.id], target) for target in manifest.targets),
+        targets=tuple(
+            _measure_target(samples[target.id], target, takes_audio=manifest.kind != "speech")
+            for target in manifest.targets
+        ),
     )
 
 
@@ -145,7 +148,7 @@ def _describe_scoring(scores: ScoreSet | None) -> str:
     return f"{scores.asr}, {scores.normalizer}{settings}"
 
 
-def _measure_target(target_samples: TargetSamples, target: TargetRef) -> HistoryTarget:
+def _measure_target(target_samples: TargetSamples, target: TargetRef, *, takes_audio: bool) -> HistoryTarget:
     failures, samples = target_samples.count_failures_and_samples()
     is_streamed = any(sample.streaming is not None for sample in target_samples.samples)
     metrics = [
@@ -155,7 +158,8 @@ def _measure_target(target_samples: TargetSamples, target: TargetRef) -> History
         _measure_errors(target_samples, "wer") if failures < samples else None,
         _measure_errors(target_samples, "cer") if failures < samples else None,
         _build_metric("failures", failures / samples, samples) if samples else None,
-        _measure_price(target_samples, target),
+        # Targets that take audio are not priced by characters; a changed price is an event all the same.
+        None if takes_audio else _measure_price(target_samples, target),
     ]
     return HistoryTarget(
         target=target.id,
