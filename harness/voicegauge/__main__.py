@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NoReturn
 
 EXIT_STATUS_INTERRUPTED = 130
-"""What a shell reports for a program ended by Ctrl-C. Not imported from `errors`: Ctrl-C may come during imports."""
+"""Exit status that a shell reports for a program ended by Ctrl-C. Not imported from `errors`: Ctrl-C may come during
+imports."""
 
 
 def main() -> NoReturn:

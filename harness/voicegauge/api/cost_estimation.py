@@ -38,7 +38,7 @@ class MonthlyCost(Record, frozen=True, kw_only=True):
     """Whether no other plan of the target costs less. If nothing is known in dollars, it is the first plan."""
     usd: float | None
     """The fee of the plan and the price of the units beyond those that it includes, in dollars rounded to the cent;
-    `None` if the price is not known in dollars, or if the plan does not allow so much."""
+    `None` if the price is not known in dollars, or if the plan does not allow this volume."""
     fee_usd: float | None
     """The monthly fee of the plan; `None` if there is no plan, or no document states the fee."""
     credits: float | None
@@ -57,7 +57,7 @@ class MonthlyCost(Record, frozen=True, kw_only=True):
     is_disputed: bool
     """Whether the documents contradict each other about the price. If so, the highest alternative counts."""
     price: str
-    """The documented price with that plan in words."""
+    """The documented price with the account plan, in words."""
     sources: tuple[str, ...]
     """Titles and dates of the documents that state the price."""
 

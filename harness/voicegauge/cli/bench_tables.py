@@ -109,7 +109,7 @@ def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None,
 
 
 def print_ramp(ramp: RampResult) -> None:
-    """Print the steps of a ramp and what it found."""
+    """Print the steps of a ramp and its result."""
     terminal = create_console()
     names = [name for name in (ramp.steps[0].values if ramp.steps else ()) if name != "success"]
     headings = (ramp.unit, "requests", "throughput/s", "goodput/s", "success", "total p95 ms", *names)

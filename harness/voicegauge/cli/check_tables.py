@@ -181,7 +181,7 @@ class NewFindingPrinter:
         self._last_group: tuple[str, str, str | None] | None = None
 
     def print_finding(self, finding: Finding) -> None:
-        """Print a finding; what it has in common with the last one is not repeated."""
+        """Print a finding, without the lines that it shares with the finding printed before."""
         group = (finding.rule, _format_operation(finding), finding.reproduce)
         if group == self._last_group:
             self._terminal.print(f"  {finding.message}", soft_wrap=True)

@@ -74,7 +74,7 @@ class BenchProgress(TerminalProgress):
         self._done_before = 0
 
     def samples_planned(self, count_by_target: Mapping[str, int]) -> None:
-        """Begin to show the targets."""
+        """Store the targets and their numbers of samples, which the table shows from now on."""
         self._targets = {target: TargetProgress(planned_count=count) for target, count in count_by_target.items()}
 
     def sample_finished(self, sample: Sample) -> None:

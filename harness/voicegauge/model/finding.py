@@ -66,7 +66,7 @@ class Finding(Record, frozen=True, kw_only=True):
 
     @property
     def violated_rules(self) -> tuple[str, ...]:
-        """Ids of the rule and of those whose violations are effects."""
+        """Ids of the rule of the finding, and of the rules whose violations follow from the same cause."""
         return (self.rule, *self.effects)
 
     @property

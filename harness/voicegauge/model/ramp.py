@@ -58,7 +58,7 @@ class RampResult(Record, frozen=True, kw_only=True):
 
     @property
     def unit(self) -> str:
-        """What a level counts, such as "requests/s"."""
+        """Unit of a level in words, such as "requests/s"."""
         return "in flight" if self.by == "concurrency" else "requests/s"
 
     def describe(self) -> str:

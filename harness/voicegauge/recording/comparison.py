@@ -20,7 +20,7 @@ class RecordingChanges(Record, frozen=True, kw_only=True):
     changed: int = 0
     same: int = 0
     fields: tuple[str, ...] = ()
-    """What differs in the changed exchanges, such as "getStatus response /status"; most frequent differences first."""
+    """The fields that differ in the changed exchanges, such as "getStatus response /status"; most frequent first."""
 
 
 def compare_recordings(old_recording: Recording | None, new_exchanges: Sequence[Exchange]) -> RecordingChanges:

@@ -67,7 +67,7 @@ class RunDifference(NamedTuple):
 
     name: str
     headline: str
-    """What changed, in a sentence; or why the runs are not comparable."""
+    """The changes in one sentence; or the reason why the runs are not comparable."""
     metric_rows: tuple[MetricRow, ...]
     """Metrics with a verdict other than "no evidence" first."""
     text_differences: tuple[TextDifference, ...]

@@ -1,4 +1,4 @@
-"""What `record` returns, and what it asks before it replaces a file."""
+"""Defines the result of `record`, and what the caller is asked before a file is replaced."""
 
 from __future__ import annotations
 

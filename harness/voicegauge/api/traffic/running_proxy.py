@@ -30,7 +30,7 @@ from voicegauge.version import __version__
 
 
 class RunningProxy:
-    """A running proxy, and what it has found so far."""
+    """A running proxy with its URLs, and its findings so far."""
 
     def __init__(
         self, contract: Contract, url: str, upstream: Upstream, monitor: TrafficMonitor, recording: Path | None

@@ -108,9 +108,9 @@ class StreamSummary(Record, frozen=True, kw_only=True):
     c50: Estimate | None
     """Share of streams whose audio is never more than 50 ms late for a player that starts at once (C50)."""
     c100: Estimate | None
-    """Share of streams whose audio is never more than 100 ms late for such a player (C100)."""
+    """Share of streams whose audio is never more than 100 ms late for a player that starts at once (C100)."""
     c200: Estimate | None
-    """Share of streams whose audio is never more than 200 ms late for such a player (C200)."""
+    """Share of streams whose audio is never more than 200 ms late for a player that starts at once (C200)."""
 
 
 class TargetSummary(Record, frozen=True, kw_only=True):
@@ -256,7 +256,10 @@ def _add_comparison_fields(summaries: Sequence[TargetSummary], resamples: JointR
 
 
 def describe_disturbed_samples(summaries: Sequence[TargetSummary]) -> str:
-    """Say of how many samples of all targets, failed ones included, the times are not precise; empty for none."""
+    """Return a sentence with the number of samples whose times are not precise; empty if there are none.
+
+    Samples of all targets count, also failed ones.
+    """
     disturbed = sum(one.disturbed_samples for one in summaries)
     samples = sum(one.samples for one in summaries)
     if not disturbed:

@@ -23,8 +23,8 @@ class GoalCondition(Record, frozen=True, kw_only=True):
     """One condition of a goal."""
 
     metric: Literal["success", "ttfb", "ttfa", "total", "rtf"]
-    """What the condition limits. `success` is the share of requests that succeed at the first attempt, so that a 429
-    counts against it; the others are times and the real-time factor of requests that succeed."""
+    """The metric that the condition limits. `success` is the share of requests that succeed at the first attempt, so
+    that a 429 counts against it; the others are times and the real-time factor of requests that succeed."""
     percentile: float | None
     """The percentile that must stay within the limit; `None` for `success`."""
     limit: float

@@ -143,7 +143,7 @@ def _find_documented_raw_format(target: BaseTarget | None) -> RawAudioFormat | N
 
 
 def _find_default_audio_format(target: Target) -> AudioFormat | None:
-    """Return what the contract states about the target's format, or about the documented default without one."""
+    """Return what the contract states about the format of the target, or about the default format if it names none."""
     mapping = target.speech.request.get("format")
     if mapping is None:
         return None

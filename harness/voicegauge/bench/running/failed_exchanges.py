@@ -26,10 +26,10 @@ MAX_VALUE_CHARACTERS = 500
 
 
 class FailedExchanges:
-    """Chooses and quotes the exchanges of one run; it may be used by several threads."""
+    """Chooses which failed exchanges of a run a report quotes, and quotes them; it may be used by several threads."""
 
     def __init__(self, key_by_provider: Mapping[str, str | None], earlier_samples: Iterable[Sample]) -> None:
-        """Begin a run.
+        """Prepare to quote exchanges of a run.
 
         Args:
             key_by_provider: API keys in use, which are masked wherever they appear.

@@ -58,7 +58,7 @@ class JournalState(PurchaseAccount[SamplePurchases]):
     """State of a run, as read from its journal."""
 
     def __init__(self, histories: Mapping[str, SamplePurchases] | None = None, *, is_emulated: bool = False) -> None:
-        """Keep the purchases by sample id."""
+        """Store the purchases, which are given by sample id."""
         super().__init__(histories)
         self.is_emulated = is_emulated
         """A response identified itself as one of voicegauge's emulator."""

@@ -18,7 +18,7 @@ class ConfidenceSequence:
     """A confidence sequence: an interval of the mean of the observations so far."""
 
     def __init__(self, alpha: float, tightest_at: int) -> None:
-        """Start without observations.
+        """Create a sequence that has no observations yet.
 
         Args:
             alpha: probability that the interval ever excludes the true mean.

@@ -26,7 +26,7 @@ class StopRule:
     """Compares the targets of a run with its baseline target while samples arrive."""
 
     def __init__(self, rounds: Sequence[SampleRound], baseline_target: str, *, margin: float = DEFAULT_MARGIN) -> None:
-        """Start without samples.
+        """Create a rule that has no samples yet.
 
         Args:
             rounds: the plan.

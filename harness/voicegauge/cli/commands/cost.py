@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from voicegauge.api import CostEstimate, MonthlyCost
 
 NARROW_TARGET_COLUMNS = 41
-"""Largest width of targets with their remarks in a narrow terminal."""
+"""Largest width of the names of targets and their remarks in a narrow terminal, in columns."""
 _REMARK_BY_BASIS = {"exact": "", "estimated_duration": "length of the audio estimated", "upper_bound": "at most"}
 
 

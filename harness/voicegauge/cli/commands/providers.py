@@ -32,7 +32,8 @@ def command(contracts: tuple[Path, ...], json_path: str | None) -> None:
 
 _HEADING_BY_INPUT = {"text": "target", "audio": "target that takes audio"}
 NARROW_TARGET_COLUMNS = 44
-"""Largest width of the names of targets in a narrow terminal, so that prices keep at least as much."""
+"""Largest width of the names of targets in a narrow terminal, in columns, so that prices have at least the same
+width."""
 
 
 def _print_providers(result: ProviderList) -> None:

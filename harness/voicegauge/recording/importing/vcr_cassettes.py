@@ -46,8 +46,8 @@ def parse_vcr_cassette(data: Any) -> InteractionFile | None:
     return None
 
 
-def _iterate_interactions(items: list[Any]) -> Iterator[UnparsedInteraction]:
-    for item in items:
+def _iterate_interactions(raw_interactions: list[Any]) -> Iterator[UnparsedInteraction]:
+    for item in raw_interactions:
         request = item.get("request") if isinstance(item, dict) else None
         request = request if isinstance(request, dict) else {}
         method = str(request.get("method", "?")).lstrip(":").upper()  # a Ruby symbol begins with a colon

@@ -73,7 +73,7 @@ class Redactor:
     """Masks secrets in the exchanges of one provider, and rejects exchanges in which a secret remains."""
 
     def __init__(self, contract: Contract, secrets: Sequence[str] = (), masked_names: Iterable[str] = ()) -> None:
-        """Prepare for one contract. Headers and query parameters of the contract's security schemes are always masked.
+        """Create a redactor for one provider. Headers and query parameters of its security schemes are always masked.
 
         Args:
             contract: contract of the provider. Headers that it documents are not masked.

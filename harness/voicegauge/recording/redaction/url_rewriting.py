@@ -69,7 +69,7 @@ class UrlCanonicalizer:
     """
 
     def __init__(self, contract: Contract, base_urls: Mapping[str, str]) -> None:
-        """Prepare for one contract.
+        """Create a canonicalizer for the traffic of one provider.
 
         Args:
             contract: contract of the provider.

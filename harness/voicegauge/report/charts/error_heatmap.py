@@ -17,7 +17,7 @@ class HeatCell(NamedTuple):
 
     rate_text: str
     interval_text: str
-    """The interval of the error rate; empty without one."""
+    """The interval of the error rate as text; empty if there is none."""
     shade: int | None
     """Number of the shade, from 0 to `len(SHADE_THRESHOLDS)`; `None` if nothing was scored."""
     tooltip: str

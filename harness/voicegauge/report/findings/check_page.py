@@ -31,7 +31,7 @@ _MAX_UNTRIED_SHOWN = 12
 
 
 def build_check_page(report: CheckReport, *, strict: bool = False) -> FindingsPage:
-    """Return the page of a check.
+    """Return the content of the page about a check.
 
     Args:
         report: the report of the check.

@@ -20,7 +20,7 @@ _URGENCY_BY_LEVEL = {
 
 
 def build_drift_page(report: DriftReport, *, fail_on: DriftLevel = DriftLevel.BREAKING) -> FindingsPage:
-    """Return the page of a comparison.
+    """Return the content of the page about a comparison by `drift`.
 
     Args:
         report: the report of the comparison.

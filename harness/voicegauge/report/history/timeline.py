@@ -40,7 +40,7 @@ class TimelineEntry(NamedTuple):
     subject: str
     """Target and metric, or only the target, with the region."""
     text: str
-    """What changed, with the values before and after."""
+    """The change in words, with the values before and after."""
 
 
 def build_timeline(history: RunHistory, provenance: Provenance) -> list[TimelineEntry]:

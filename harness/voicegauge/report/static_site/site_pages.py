@@ -34,7 +34,7 @@ class ComparisonLink(NamedTuple):
 
     file: str
     headline: str
-    """What changed, in a sentence."""
+    """The changes in one sentence."""
 
 
 class SiteEntry(NamedTuple):

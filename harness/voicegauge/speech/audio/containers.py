@@ -42,10 +42,10 @@ _CONTAINER_BY_MEDIA_TYPE = {
     "audio/pcma": "pcm",
 }
 _CONTAINER_BY_MAGIC_BYTES = {b"fLaC": "flac", b"OggS": "ogg", b"\x1a\x45\xdf\xa3": "webm", b"ID3": "mp3"}
-_PLACEHOLDER_LENGTH = 0x7F000000
-"""Length in a WAV header from which it is a placeholder, as is 0. Programs write a placeholder if they cannot seek back
-to fill in the real length: 0x7FFF0000, 0x7FFFF000 (SoX), 0x7FFFFFFF, 0xFFFFFFFF and others. No real response has two
-gigabytes."""
+_MIN_PLACEHOLDER_BYTES = 0x7F000000
+"""Smallest length in a WAV header, in bytes, that is a placeholder; 0 is one too. Programs write a placeholder if they
+cannot seek back to fill in the real length: 0x7FFF0000, 0x7FFFF000 (SoX), 0x7FFFFFFF, 0xFFFFFFFF and others. No real
+response has two gigabytes."""
 _MAX_WAV_CHUNKS = 64
 """Maximum number of chunks of a WAV file that are searched for the samples. Real files have fewer than ten chunks."""
 
@@ -119,7 +119,7 @@ def find_wav_data(data: FileContent) -> WavData | None:
             return None
         (size,) = struct.unpack_from("<I", data, at + 4)
         if data[at : at + 4] == b"data":
-            declared = size if 0 < size < _PLACEHOLDER_LENGTH else None
+            declared = size if 0 < size < _MIN_PLACEHOLDER_BYTES else None
             return WavData(at + 4, declared, len(data) - at - 8, rate_hz)
         if data[at : at + 4] == b"fmt " and at + 24 <= len(data):
             encoding, channels, rate, _, frame_bytes, sample_bits = struct.unpack_from("<HHIIHH", data, at + 8)
