@@ -106,7 +106,7 @@ def test_unchanged_nights_rarely_raise_an_alert() -> None:
 
 def test_runs_of_one_night_are_pooled_by_their_samples(tmp_path: Path) -> None:
     early, late = made_run(0), made_run(0, run_id="late", created_at=f"{night(0)}T23:30:00-01:00")
-    failing = tuple(build_sample(text, failure=FAILED) for text in range(2))
+    failing = tuple(build_sample(text, session=9, failure=FAILED) for text in range(2))
     save(tmp_path / "a", build_run((*early.samples, *failing), run_id="early", created_at=early.manifest.created_at))
     save(tmp_path / "b", made_run(0, 1000.0, run_id="other"))
     save(tmp_path / "c", late)
@@ -227,7 +227,7 @@ def test_unusable_runs_are_named_and_left_out(nights: Path) -> None:
     assert reasons["copy"] == "is a copy of 00/run.json"
     assert "not a saved run" in reasons["damaged"]
     assert "not finished" in reasons["unfinished"]
-    assert reasons["undated"].startswith("created_at is not a date")
+    assert reasons["undated"].startswith("is a damaged run: manifest.created_at is not a date")
 
 
 def test_a_folder_without_runs_is_one_line(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -328,3 +330,31 @@ def test_a_run_names_its_region_and_is_resumed_in_no_other(tmp_path: Path) -> No
 def test_a_region_is_a_short_name(region: str) -> None:
     with pytest.raises(UsageError, match="cannot be used: name it with at most 40 characters"):
         check_region(region)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda run: run["samples"][0]["cost"].update(price_usd=1e308), r"samples\[0\].cost.price_usd"),
+        (lambda run: run["samples"][0]["cost"].update(price_usd=-1), r"samples\[0\].cost.price_usd"),
+        (lambda run: run["samples"][1].update(polls=10**30), r"samples\[1\].polls"),
+        (lambda run: run["samples"][1]["latency"].update(total_latency_ms=-1), r"samples\[1\].*total_latency_ms"),
+        (lambda run: run["samples"][1].update(id=run["samples"][0]["id"]), "two samples have the id 'acme/"),
+        (lambda run: run["samples"][1].update(started_at="9999-12-31T23:59:60Z"), "started_at of the sample 'acme/"),
+        (lambda run: run["manifest"].update(created_at="yesterday"), "manifest.created_at .*'yesterday'"),
+        (lambda run: run["manifest"]["targets"].append(run["manifest"]["targets"][0]), "manifest.targets has '.*twice"),
+        (lambda run: run["score_sets"][0]["scores"].append(run["score_sets"][0]["scores"][0]), "two scores of the"),
+    ],
+)
+def test_impossible_values_are_named_with_their_place(
+    tmp_path: Path, change: Callable[[dict[str, Any]], None], says: str
+) -> None:
+    samples = (build_sample(1, done=(1.0, 2.0)), build_sample(2, done=(1.0, 2.0)))
+    path = save_run(tmp_path, build_run(samples, score_sets=(build_score_set(samples, lambda _: 1),)))
+    document = json.loads(path.read_bytes())
+    change(document)
+    path.write_text(json.dumps(document))
+    with pytest.raises(DataError, match=says) as caught:
+        load_run(tmp_path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from voicegauge import build_report
+from voicegauge import build_report, load_run
 from voicegauge.api.saved_runs import reports
 from voicegauge.cli import run as voicegauge
 from voicegauge.errors import UsageError
@@ -166,3 +167,16 @@ def test_a_run_is_read_and_resampled_once_for_several_outputs(
     assert voicegauge(["report", str(folder), "--out", str(page), "--json", str(numbers)]) == 0
     assert sorted(calls) == ["load_run", "resample_targets"]
     assert json.loads(numbers.read_text())["runs"][0]["ranking"]
+
+
+def test_a_run_that_is_given_twice_is_not_counted_twice(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    for other, says in ((folder / "run.json", "is given twice"), (copy, f"is a copy of {folder}")):
+        for options in ([], ["--out", str(tmp_path / "samples.parquet")], ["--format", "csv"]):
+            assert voicegauge(["report", str(folder), str(other), *options]) == 2
+            assert says in " ".join(capsys.readouterr().err.split())
+    with pytest.raises(UsageError, match="load_run takes the path"):
+        load_run(None)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
 """Frozen, typed records that all packages share: exchanges, findings, jobs, samples and runs."""
 
-from voicegauge.model.base import Provenance, Record, Severity, StopReason
+from voicegauge.model.base import MAX_NUMBER, Provenance, Record, Severity, StopReason
 from voicegauge.model.billing import (
     AmbiguousRequest,
     BillingStatus,
@@ -50,6 +50,7 @@ from voicegauge.model.speech import SpeechRequest, VoiceSample
 
 __all__ = [
     "DOWNLOAD_OPERATION",
+    "MAX_NUMBER",
     "RUN_SCHEMA_VERSION",
     "SAMPLE_COLUMNS",
     "AmbiguousRequest",

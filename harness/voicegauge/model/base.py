@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 StopReason = Literal["interrupted", "budget", "unreachable"]
 """Why a check, a recording or a benchmark stopped early: Ctrl-C was pressed ("interrupted"), the budget was used up
 ("budget"), or the service could not be reached ("unreachable")."""
+
+
+MAX_NUMBER = 1e15
+"""Largest magnitude of a number in a saved run; sums and products of such numbers are still finite."""
+Number = Annotated[float, Meta(ge=-MAX_NUMBER, le=MAX_NUMBER)]
+"""A number in a saved run."""
+NonNegativeNumber = Annotated[float, Meta(ge=0, le=MAX_NUMBER)]
+"""A number in a saved run that cannot be negative: a time that was waited for, a price, a size."""
+SignedCount = Annotated[int, Meta(ge=-(2**53), le=2**53)]
+"""A whole number in a saved run, which JSON parsers of every language read exactly."""
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+"""A number of things."""
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from voicegauge.model.base import Record
+from voicegauge.model.base import NonNegativeNumber, Record
 
 
 class BillingStatus(StrEnum):
@@ -35,7 +35,7 @@ class AmbiguousRequest(Record, frozen=True, kw_only=True):
     """Id of the sample or test case that the request was sent for."""
     sent_at: str
     """Time at which the request was sent: UTC, in ISO 8601 format."""
-    usd: float | None
+    usd: NonNegativeNumber | None
     """The price that counts as spent, in US dollars; `None` if the price is unknown, which happens only with an
     emulator."""
     reason: str
@@ -53,7 +53,7 @@ class OpenJob(Record, frozen=True, kw_only=True):
     """The provider's id of the job."""
     sent_at: str
     """Time at which the request was sent: UTC, in ISO 8601 format."""
-    usd: float | None
+    usd: NonNegativeNumber | None
     """The price that counts as spent, in US dollars; `None` if the price is unknown, which happens only with an
     emulator."""
     reason: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from voicegauge.model.base import Record
+from voicegauge.model.base import Count, NonNegativeNumber, Number, Record
 
 
 class TargetDecision(Record, frozen=True, kw_only=True):
@@ -14,15 +14,15 @@ class TargetDecision(Record, frozen=True, kw_only=True):
     decision: Literal["slower", "faster", "equal"] | None
     """`faster`, `slower`, or `equal` if any difference is smaller than the margin; `None` if the samples did not decide
     it."""
-    pairs: int
+    pairs: Count
     """Number of compared pairs of samples; both samples of a pair are of the same round."""
-    change: float | None
+    change: Number | None
     """Geometric mean of the ratios of the pairs, less one; each ratio counts as a factor of two at most; `None` without
     a pair."""
-    low: float | None
+    low: Number | None
     """Lower end of the interval of `change`, which is valid however often it is looked at; `None` with too few
     pairs."""
-    high: float | None
+    high: Number | None
 
 
 class EarlyStop(Record, frozen=True, kw_only=True):
@@ -32,13 +32,13 @@ class EarlyStop(Record, frozen=True, kw_only=True):
     """Target that the others are compared with."""
     margin: float
     """Relative difference of total latency that does not matter."""
-    alpha: float
+    alpha: NonNegativeNumber
     """Probability that any decision is false, however often it is looked at."""
     is_stopped: bool
     """Whether samples of the plan were not sent because everything was decided."""
-    requests: int
+    requests: Count
     """Number of requests that were sent, including warm-up and excluding retries."""
-    planned_requests: int
+    planned_requests: Count
     targets: tuple[TargetDecision, ...]
 
     def describe(self) -> str:

@@ -7,7 +7,7 @@ import itertools
 import mmap
 from collections.abc import Iterator
 
-from voicegauge.model.base import Record
+from voicegauge.model.base import Count, Record
 
 DOWNLOAD_OPERATION = "(download)"
 """Operation id of exchanges that download audio from a URL which no document describes."""
@@ -185,7 +185,7 @@ class BodyExcerpt(Record, frozen=True, kw_only=True):
 
     text: str
     """The beginning as text; empty if the body is binary or may contain a secret."""
-    bytes: int
+    bytes: Count
     """Size of the whole body in bytes."""
     note: str = ""
     """Why the text is not the whole body; empty if it is."""
@@ -198,6 +198,6 @@ class ExchangeExcerpt(Record, frozen=True, kw_only=True):
     url: str
     request_headers: Headers
     request_body: BodyExcerpt
-    status: int
+    status: Count
     response_headers: Headers
     response_body: BodyExcerpt

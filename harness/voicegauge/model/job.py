@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from voicegauge.model.base import Record
+from voicegauge.model.base import Count, NonNegativeNumber, Number, Record
 from voicegauge.model.billing import BillingStatus
 from voicegauge.model.exchange import Exchange
 
@@ -27,8 +27,8 @@ the received audio cannot be used, `interrupted` if voicegauge was stopped befor
 class Interval(Record, frozen=True, kw_only=True):
     """Lower and upper bound, in milliseconds, of a time that polling cannot determine exactly."""
 
-    low_ms: float
-    high_ms: float
+    low_ms: Number
+    high_ms: NonNegativeNumber
 
 
 class StateObservation(Record, frozen=True, kw_only=True):
@@ -56,7 +56,7 @@ class Failure(Record, frozen=True, kw_only=True):
 
     kind: FailureKind
     message: str
-    status: int | None = None
+    status: Count | None = None
     """The HTTP status that caused the failure; `None` if the failure has another cause."""
 
 

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 from typing import Literal
 
-from voicegauge.model.base import Record
+from voicegauge.model.base import Count, NonNegativeNumber, Number, Record
 
 
 class RampStep(Record, frozen=True, kw_only=True):
     """The results of the requests at one level of load."""
 
-    level: float
+    level: NonNegativeNumber
     """The load: requests in flight, or requests per second."""
-    requests: int
-    duration_s: float
-    requests_per_s: float
+    requests: Count
+    duration_s: NonNegativeNumber
+    requests_per_s: NonNegativeNumber
     """Throughput: number of all requests divided by the duration of the step."""
-    goodput_per_s: float
+    goodput_per_s: NonNegativeNumber
     """Requests per second that succeeded and met the limits of time of the goal."""
-    success: float | None
+    success: NonNegativeNumber | None
     """Share of requests that succeeded at the first attempt; `None` if none was sent."""
-    ttfa_p95_ms: float | None
+    ttfa_p95_ms: NonNegativeNumber | None
     """95th percentile of the time to first audio of the successful requests, in ms; `None` if none succeeded."""
-    total_latency_p95_ms: float | None
+    total_latency_p95_ms: NonNegativeNumber | None
     """95th percentile of the total latency of the successful requests, in ms; `None` if none succeeded."""
-    values: dict[str, float | None]
+    values: dict[str, Number | None]
     """The measured value of each condition of the goal."""
     is_met: bool
     """Whether the goal was met at this level, which it is not in an invalid step."""
-    sent_share: float | None = None
+    sent_share: NonNegativeNumber | None = None
     """How much of the planned load this machine sent: of the rate, or of the requests in flight, at most 1; `None` if
     it is not known."""
     is_valid: bool = True
@@ -48,7 +48,7 @@ class RampResult(Record, frozen=True, kw_only=True):
     by: Literal["concurrency", "rate"]
     goal: str
     """The goal, as the user wrote it."""
-    highest_level: float | None
+    highest_level: NonNegativeNumber | None
     """The highest level that met the goal; `None` if the lowest one missed it."""
     is_limited: bool
     """Whether even the highest level that may be tried met the goal, so that the target may bear more load."""

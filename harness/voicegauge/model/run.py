@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
-from voicegauge.model.base import Provenance, Record
+from voicegauge.model.base import Count, NonNegativeNumber, Provenance, Record, SignedCount
 from voicegauge.model.billing import AmbiguousRequest, OpenJob
 from voicegauge.model.data_frame import build_data_frame
 from voicegauge.model.early_stop import EarlyStop
@@ -27,17 +27,17 @@ class SuiteRef(Record, frozen=True, kw_only=True):
     """The suite that a run measured."""
 
     id: str
-    version: int
+    version: Count
     sha256: str
     """SHA-256 of the suite file; runs with different digests are not comparable."""
-    texts: int
+    texts: Count
     """Number of texts that remain after --language, --category and --limit are applied."""
 
 
 class AmountPerUnit(Record, frozen=True, kw_only=True):
     """A price for one unit of a request, in dollars or in the provider's credits."""
 
-    amount: float
+    amount: NonNegativeNumber
     unit: Literal["request", "character", "minute", "estimated_character"]
     """What the amount is charged for. `minute` is a minute of audio. `estimated_character` is a character at the upper
     bound of a price that depends on tokens or seconds of computing, or on which characters the text has."""
@@ -47,11 +47,11 @@ class TargetPlan(Record, frozen=True, kw_only=True):
     """The price of a target with one account plan, as its contract documented it."""
 
     name: str
-    monthly_fee_usd: float | None = None
+    monthly_fee_usd: NonNegativeNumber | None = None
     """Fee of the plan per month in dollars; `None` if no document states it."""
-    included: float | None = None
+    included: NonNegativeNumber | None = None
     """Number of units per month that the fee pays for, in the unit of the target's price."""
-    usd: float
+    usd: NonNegativeNumber
     """Price in US dollars of a unit beyond the included ones."""
     overage: bool = True
     """Whether units beyond the included ones can be bought."""
@@ -85,7 +85,7 @@ class TargetRef(Record, frozen=True, kw_only=True):
     contract_version: str
     contract_sha256: str
     price: TargetPrice
-    max_characters: int | None = None
+    max_characters: Count | None = None
     """Maximum number of characters in the text of one request; `None` if no document states a limit."""
     languages: tuple[str, ...] = ()
     """Languages that the target supports; empty if no document lists them."""
@@ -97,19 +97,19 @@ class TimingError(Record, frozen=True, kw_only=True):
     It is measured at the start of the run with requests to a server on this machine that states its own delays.
     """
 
-    concurrency: int
+    concurrency: Count
     """Number of requests in flight."""
-    requests: int
-    p50_ms: float
+    requests: Count
+    p50_ms: NonNegativeNumber
     """Median of the absolute errors in milliseconds."""
-    p99_ms: float
+    p99_ms: NonNegativeNumber
     """99th percentile of the absolute errors, in milliseconds."""
 
 
 class Manifest(Record, frozen=True, kw_only=True):
     """Everything needed to interpret a run or to repeat it."""
 
-    schema_version: int
+    schema_version: Count
     run_id: str
     created_at: str
     """Time at which the run was started: UTC, in ISO 8601 format."""
@@ -122,11 +122,11 @@ class Manifest(Record, frozen=True, kw_only=True):
     suite: SuiteRef
     kind: RunKind = "speech"
     targets: tuple[TargetRef, ...]
-    sessions: int
-    repetitions: int
-    warmup: int
+    sessions: Count
+    repetitions: Count
+    warmup: Count
     """Number of warm-up requests per target and session; they are excluded from every result."""
-    concurrency: int
+    concurrency: Count
     """Maximum number of requests that are in progress at the same time."""
     requests_per_s: float | None = None
     """Rate at which requests were sent to each target; `None` if a request was sent when an earlier one had ended."""
@@ -134,7 +134,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     """Whether the requests of a fixed rate had equal intervals."""
     timing_error: TimingError | None = None
     """The error of the run's times; `None` if it could not be measured."""
-    seed: int
+    seed: SignedCount
     base_urls: dict[str, str] = {}
     """Base URLs set by the user. Each key is "<provider>" or "<provider>/<server>"."""
     faults: tuple[str, ...] = ()
@@ -147,7 +147,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     """Result of `--stop-when-decided`; `None` for a run without it."""
     max_cost_usd: float | None = None
     """The budget in US dollars; `None` for an emulated run."""
-    spent_usd: float = 0.0
+    spent_usd: NonNegativeNumber = 0.0
     """Sum of everything that was or may have been charged, in US dollars, including open jobs and ambiguous
     requests."""
     plan_sha256: str = ""
@@ -161,18 +161,18 @@ class AsrErrorFloor(Record, frozen=True, kw_only=True):
     language: str
     unit: str
     """The unit in which errors are counted: `word` or `character`."""
-    units: int
+    units: Count
     """Number of units in the reference texts."""
-    errors: int
-    texts: int
+    errors: Count
+    texts: Count
 
 
 class KnownWords(Record, frozen=True, kw_only=True):
     """The number of words of the texts that an ASR engine with a closed vocabulary can recognize."""
 
-    words: int
+    words: Count
     """Number of words in the texts, each text once."""
-    unknown: int
+    unknown: Count
     """Number of these words that the engine does not know, and therefore never recognizes."""
 
     def __str__(self) -> str:

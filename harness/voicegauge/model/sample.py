@@ -6,11 +6,9 @@ million.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from msgspec import Meta
-
-from voicegauge.model.base import Record
+from voicegauge.model.base import Count, NonNegativeNumber, Number, Record
 from voicegauge.model.exchange import ExchangeExcerpt
 from voicegauge.model.job import Failure, Interval
 
@@ -18,19 +16,19 @@ from voicegauge.model.job import Failure, Interval
 class RequestPhases(Record, frozen=True, kw_only=True, gc=False):
     """How long each phase of the last submit took, in milliseconds, and the connection that it used."""
 
-    wait_ms: float
+    wait_ms: Number
     """Duration of the wait for a free connection."""
-    dns_ms: float | None
+    dns_ms: Number | None
     """Duration of the name lookup; `None` on a reused connection, and for a URL with an IP address."""
-    connect_ms: float | None
+    connect_ms: Number | None
     """Duration of the TCP connect; `None` on a reused connection."""
-    tls_ms: float | None
+    tls_ms: Number | None
     """Duration of the TLS handshake; `None` on a reused connection, and with plain HTTP."""
-    send_ms: float
+    send_ms: Number
     """Duration of sending the request."""
-    server_ms: float
+    server_ms: Number
     """Time from the last byte of the request to the first byte of the response."""
-    transfer_ms: float
+    transfer_ms: Number
     """Time from the first byte of the response to the last one."""
     is_new_connection: bool
     """Whether a connection was opened for the request."""
@@ -45,11 +43,11 @@ class Latency(Record, frozen=True, kw_only=True, gc=False):
     from the moment at which the submit was due. Retries and the waits between them count.
     """
 
-    submit_latency_ms: float
+    submit_latency_ms: NonNegativeNumber
     """Time until the response to the last submit was complete."""
-    retries_ms: float = 0.0
+    retries_ms: Number = 0.0
     """Time from the first submit to the last one, which was not rejected; 0 without retries."""
-    delay_ms: float | None = None
+    delay_ms: Number | None = None
     """At a fixed rate, the time from the moment at which the first submit was due until it was sent; otherwise
     `None`."""
     queue_ms: Interval | None = None
@@ -60,15 +58,15 @@ class Latency(Record, frozen=True, kw_only=True, gc=False):
     completion_ms: Interval | None = None
     """Lower and upper bound of the time until a job ended, because the end lies between the last poll that reported it
     as unfinished and the first that reported its final state."""
-    download_ms: float | None = None
+    download_ms: NonNegativeNumber | None = None
     """Duration of the request that downloaded the audio of a job."""
-    ttfb_ms: float | None = None
+    ttfb_ms: NonNegativeNumber | None = None
     """Time until the first byte of the response that carries the audio."""
-    ttfa_ms: float | None = None
+    ttfa_ms: NonNegativeNumber | None = None
     """Time until the first byte of audio data, not counting a file header."""
-    ttfs_ms: float | None = None
+    ttfs_ms: NonNegativeNumber | None = None
     """Time to first audible speech: `ttfa_ms` plus the leading silence, plus any stall of a player before it."""
-    total_latency_ms: float | None = None
+    total_latency_ms: NonNegativeNumber | None = None
     """Time until the last byte of audio, including polling and download."""
 
 
@@ -78,22 +76,22 @@ class Streaming(Record, frozen=True, kw_only=True, gc=False):
     Times are milliseconds from the moment from which the latency of the sample counts.
     """
 
-    first_event_ms: float | None = None
+    first_event_ms: Number | None = None
     """Time until the first event of an event stream; `None` for a plain byte stream."""
-    chunks: tuple[tuple[float, int], ...]
+    chunks: tuple[tuple[Number, Count], ...]
     """For each chunk, its arrival time and the number of audio bytes received so far. Chunks that arrive within a
     millisecond are merged."""
-    gap_p50_ms: float | None = None
+    gap_p50_ms: Number | None = None
     """Median gap between two chunks; `None` if there is only one chunk."""
-    gap_max_ms: float | None = None
+    gap_max_ms: Number | None = None
     """Longest gap between two chunks; `None` if there is only one chunk."""
-    first_speech_ms: float | None = None
+    first_speech_ms: Number | None = None
     """Arrival time of the first audible speech, without the playing time of the silence before it."""
-    underruns: int | None = None
+    underruns: Count | None = None
     """Number of times that a player runs out of audio if it starts to play as soon as the first audio arrives."""
-    stalled_ms: float | None = None
+    stalled_ms: Number | None = None
     """Total time in milliseconds for which a player that starts with the first audio stalls without audio."""
-    worst_deficit_ms: float | None = None
+    worst_deficit_ms: Number | None = None
     """Longest time by which audio arrives too late for a player that never stalls; 0 if none does. A player that waits
     for so long before it starts has no underrun."""
 
@@ -104,32 +102,32 @@ class AudioFacts(Record, frozen=True, kw_only=True, gc=False):
     sha256: str
     file: str
     """Path of the file, relative to the run's folder."""
-    bytes: int
+    bytes: Count
     media_type: str | None
     """The media type that the provider declared for the audio."""
     container: str | None
     """Container format, such as "wav", "mp3", "flac" or "ogg"; `None` if the audio could not be decoded."""
-    sample_rate_hz: int | None = None
-    channels: int | None = None
+    sample_rate_hz: Count | None = None
+    channels: Count | None = None
     raw_format: str | None = None
     """Encoding of audio without a header, such as "pcm_s16le" or "mulaw", as the contract declares it."""
-    audio_s: float | None = None
+    audio_s: NonNegativeNumber | None = None
     """Duration of the audio in seconds."""
-    leading_silence_s: float | None = None
+    leading_silence_s: Number | None = None
     """Duration before the first audible speech, ignoring clicks and background noise."""
-    speech_onset_s: float | None = None
+    speech_onset_s: Number | None = None
     """Duration before the first 10 ms whose RMS is above 0.01, which is how coval defines the first audible speech;
     `None` if there is no such frame. With `ttfa_ms`, the round trip, it makes the time to first audible speech."""
-    rms_dbfs: float | None = None
+    rms_dbfs: Number | None = None
 
 
 class Cost(Record, frozen=True, kw_only=True, gc=False):
     """The documented price of one sample and the charge that the provider reported."""
 
-    price_usd: float | None = None
-    price_credits: float | None = None
-    charged_usd: Annotated[float, Meta(ge=0)] | None = None
-    charged_credits: float | None = None
+    price_usd: NonNegativeNumber | None = None
+    price_credits: NonNegativeNumber | None = None
+    charged_usd: NonNegativeNumber | None = None
+    charged_credits: NonNegativeNumber | None = None
     disputed: bool = False
     """Whether the documents contradict each other about the price."""
 
@@ -145,15 +143,15 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
     language: str
     category: str
     """Category of the text in its suite."""
-    session: int
-    repetition: int
+    session: Count
+    repetition: Count
     warmup: bool
     """Whether this is a warm-up sample; those are excluded from every result."""
     started_at: str
     """Time at which the request was started: UTC, in ISO 8601 format."""
-    attempts: int
+    attempts: Count
     """Number of submit requests that were sent, including retries."""
-    polls: int
+    polls: Count
     """Number of status requests that were sent."""
     request_id: str | None = None
     """The provider's id of the job."""
@@ -171,7 +169,7 @@ class Sample(Record, frozen=True, kw_only=True, gc=False):
     failed_exchange: ExchangeExcerpt | None = None
     """The exchange in which the delivery failed. It is kept for one sample of each target, kind of failure and
     status."""
-    max_lag_ms: float | None = None
+    max_lag_ms: Number | None = None
     """Longest time for which voicegauge itself was too busy to notice anything while the sample was in progress;
     `None` if it was not watched."""
     is_disturbed: bool = False
@@ -199,12 +197,12 @@ class Score(Record, frozen=True, kw_only=True, gc=False):
     """The transcript after normalization."""
     transcript: str
     """The transcript as the ASR engine returned it, before normalization."""
-    units: int
+    units: Count
     """Number of units in `reference`."""
-    hits: int
-    substitutions: int
-    deletions: int
-    insertions: int
+    hits: Count
+    substitutions: Count
+    deletions: Count
+    insertions: Count
 
     @property
     def errors(self) -> int:

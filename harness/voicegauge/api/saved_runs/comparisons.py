@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from voicegauge.api.options import PathLike
-from voicegauge.api.saved_runs.loading import load_run
+from voicegauge.api.saved_runs.loading import load_run, pause_garbage_collection
 from voicegauge.bench.analysis import ChangeThreshold, CompareSettings, RunComparison, compare_runs
 from voicegauge.bench.analysis import compare_targets as compare_targets_of_run
 from voicegauge.errors import UsageError
@@ -18,6 +18,7 @@ REQUIRED_DETECTABLE_ERROR_RATE = 0.05
 """Difference of error rates that a comparison must be able to detect; otherwise the verdict is "underpowered"."""
 
 
+@pause_garbage_collection()
 def compare(
     baseline: PathLike | Run | Sequence[PathLike | Run],
     run: PathLike | Run,
@@ -59,6 +60,7 @@ def compare(
     return compare_runs([_load_run_if_path(one) for one in baselines], _load_run_if_path(run), settings)
 
 
+@pause_garbage_collection()
 def compare_targets(
     run: PathLike | Run,
     baseline_target: str,

@@ -9,12 +9,12 @@ from typing import Literal
 
 from voicegauge.api.options import PathLike
 from voicegauge.api.progress import ProgressListener, report_phase
-from voicegauge.api.saved_runs.loading import load_run
+from voicegauge.api.saved_runs.loading import load_run, pause_garbage_collection
 from voicegauge.api.target_selection import to_paths
 from voicegauge.bench.analysis import DEFAULT_MONTHLY_CHARACTERS, DEFAULT_TEXT_LENGTH_CHARACTERS, convert_credits
 from voicegauge.bench.running import find_run_folder
 from voicegauge.contract import check_credit_price
-from voicegauge.errors import UnknownNameError
+from voicegauge.errors import DataError, UnknownNameError
 from voicegauge.files import write_file
 from voicegauge.model import Run, write_parquet
 from voicegauge.report import (
@@ -33,6 +33,7 @@ TextFormat = Literal["html", "csv", "markdown"]
 ReportFormat = Literal["html", "csv", "markdown", "parquet"]
 
 
+@pause_garbage_collection()
 def analyze_runs(
     runs: PathLike | Sequence[PathLike],
     *,
@@ -61,7 +62,7 @@ def analyze_runs(
         that a report shows.
 
     Raises:
-        DataError: a run cannot be read.
+        DataError: a run cannot be read, or is given twice.
         UnknownNameError: no run has a target of a provider in `credit_rates`.
         UsageError: the price of a credit is out of range.
     """
@@ -105,7 +106,7 @@ def build_report(
         All numbers that a report shows.
 
     Raises:
-        DataError: a run cannot be read.
+        DataError: a run cannot be read, or is given twice.
         UnknownNameError: no run has a target of a provider in `credit_rates`.
         UsageError: the price of a credit is out of range.
     """
@@ -118,6 +119,7 @@ def build_report(
     ).report
 
 
+@pause_garbage_collection()
 def render_report(
     runs: PathLike | Sequence[PathLike] | AnalyzedRuns,
     *,
@@ -151,7 +153,17 @@ def _load_runs(runs: PathLike | Sequence[PathLike] | AnalyzedRuns) -> Sequence[t
     """Return each run with its folder."""
     if isinstance(runs, AnalyzedRuns):
         return runs.runs
-    return [(find_run_folder(path), load_run(path)) for path in to_paths(runs)]
+    loaded = [(find_run_folder(path), load_run(path)) for path in to_paths(runs)]
+    _reject_repeated(loaded)
+    return loaded
+
+
+def _reject_repeated(runs: Sequence[tuple[Path, Run]]) -> None:
+    for number, (folder, run) in enumerate(runs):
+        first = next((other for other, same in runs[:number] if same.manifest == run.manifest and same == run), None)
+        if first is not None:
+            copied = "is given twice" if first.resolve() == folder.resolve() else f"is a copy of {first}"
+            raise DataError(f"{folder}: {copied}: name each run once")
 
 
 def write_report(
@@ -222,7 +234,7 @@ def write_site(
         UsageError: a file cannot be written.
     """
     folders = dict.fromkeys(find_run_folder(path).resolve() for path in to_paths(runs))
-    loaded = [(path, load_run(path)) for path in folders]
+    loaded = _load_runs(list(folders))
     with report_phase(progress or ProgressListener(), "writing pages", len(loaded)) as writing:
         return write_site_of_runs(
             loaded,

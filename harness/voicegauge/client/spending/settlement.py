@@ -20,7 +20,7 @@ from voicegauge.contract import BaseTarget, Operation, ParsedExchange, compute_r
 from voicegauge.contract.extension import CreditSpec, RetryPolicy
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats import Location
-from voicegauge.model import BillingStatus, Exchange
+from voicegauge.model import MAX_NUMBER, BillingStatus, Exchange
 
 
 def classify_billing_status(status: int, retry_policy: RetryPolicy) -> BillingStatus:
@@ -95,9 +95,11 @@ class Settlement:
             exchange: the exchange whose response is read.
             location: where the response has the charge, as the contract documents; `None` if it has none.
             credits: the provider's credits; `None` if it charges dollars.
+
+        An impossible amount is ignored.
         """
         amount = exchange.read_number(location)
-        if amount is None:
+        if amount is None or not _is_possible(amount):
             return
         if credits is None:
             self.charged_usd, self.charged_credits = amount, None
@@ -112,8 +114,13 @@ class Settlement:
         target, characters = self._priced_request
         stream_spec = target.operation.stream
         cost = compute_reported_cost(target, characters, lambda usage: exchange.read_usage(usage, stream_spec))
-        if cost is not None:
+        if cost is not None and all(one is None or _is_possible(one) for one in (cost.usd, cost.credits)):
             self.charged_usd, self.charged_credits = cost.usd, cost.credits
+
+
+def _is_possible(charge: float) -> bool:
+    """Whether a saved run can contain a charge in dollars or credits that a provider reported."""
+    return 0 <= charge <= MAX_NUMBER
 
 
 class PaymentObserver(Protocol):
