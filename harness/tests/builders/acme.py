@@ -239,7 +239,11 @@ DOCUMENT: dict[str, Any] = {
                 },
                 "x-pricing": {"per": "1k_characters", "credits": 100},
                 "parameters": [
-                    {"name": "format", "in": "query", "schema": {"enum": ["wav", "mp3", "ogg", "opus", "flac"]}},
+                    {
+                        "name": "format",
+                        "in": "query",
+                        "schema": {"enum": ["wav", "mp3", "ogg", "opus", "flac"], "default": "mp3"},
+                    },
                     {"name": "lang", "in": "query", "schema": {"type": "string"}},
                 ],
                 "requestBody": {

@@ -139,6 +139,7 @@ async def test_the_default_format_has_the_documented_media_type(start: Any) -> N
         now = document["paths"]["/now"]["post"]
         now["responses"]["200"]["content"] = {"audio/flac": {}}
         del now["x-speech"]["targets"]["now"]["emulation"]
+        del now["parameters"][0]["schema"]["default"]
 
     api = await start(edit=repair)
     response = await api.send("POST", "/now", data={"text": "Hello there"})

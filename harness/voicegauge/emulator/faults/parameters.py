@@ -12,7 +12,7 @@ from voicegauge.contract import MISSING, Target
 from voicegauge.contract.extension import SpeechField
 from voicegauge.emulator.audio import SynthesisRequest
 from voicegauge.emulator.faults.fault import Fault, FieldChanger
-from voicegauge.emulator.http import ParsedRequest, find_default_value
+from voicegauge.emulator.http import ParsedRequest, find_default_value, has_default_value
 
 _MAX_SPOKEN_CHARACTERS = 60
 """Number of characters that are spoken. It is more than the usual text of a check has, and less than twice as many."""
@@ -33,7 +33,15 @@ def change_default_format(request: ParsedRequest, target: Target, field: SpeechF
     mapping = target.speech.request.get(field)
     if field != "format" or mapping is None or request.read(mapping.at) not in (MISSING, None):
         return value
-    return "wav" if value != "wav" else "mp3"
+    documented_format = target.find_audio_format(mapping.map.get(value, value)) if isinstance(value, str) else None
+    codec = documented_format.codec if documented_format is not None else value
+    return "wav" if codec != "wav" else "mp3"
+
+
+def has_default_format(target: Target) -> bool:
+    """Whether a target documents the format of requests that name none."""
+    mapping = target.speech.request.get("format")
+    return mapping is not None and has_default_value(target.operation, mapping.at)
 
 
 def create_has_field_predicate(field: SpeechField) -> Callable[[Target], bool]:
@@ -150,7 +158,7 @@ FAULTS = (
         id="default-format-changed",
         description="A request without a format gets another one than the documented default.",
         change_field=change_default_format,
-        applies_to=create_has_field_predicate("format"),
+        applies_to=has_default_format,
     ),
     Fault(
         id="long-text-cut",

@@ -2,7 +2,7 @@
 
 from voicegauge.emulator.http.aws_signatures import has_valid_signature
 from voicegauge.emulator.http.body_values import has_location, is_location_documented, read_value_at, write_value_at
-from voicegauge.emulator.http.documented_values import find_default_value, is_documented_value
+from voicegauge.emulator.http.documented_values import find_default_value, has_default_value, is_documented_value
 from voicegauge.emulator.http.id_formats import (
     DEFAULT_ID_TEMPLATE,
     create_seeded_random,
@@ -24,6 +24,7 @@ __all__ = [
     "fill_random_hex",
     "find_default_value",
     "format_timestamp",
+    "has_default_value",
     "has_location",
     "has_valid_signature",
     "is_documented_value",

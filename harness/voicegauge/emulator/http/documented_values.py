@@ -17,6 +17,12 @@ def find_default_value(request: ParsedRequest, location: Location) -> Any:
     return _find_default(request.operation, request.documented_media_type, location)
 
 
+def has_default_value(operation: Operation, location: Location) -> bool:
+    """Whether a default of the value at `location` is documented, for any media type of requests."""
+    bodies = (None, *operation.request_media.values())
+    return any(_find_default(operation, media_spec, location) is not MISSING for media_spec in bodies)
+
+
 @functools.lru_cache(maxsize=256)
 def _find_default(operation: Operation, media_spec: MediaType | None, location: Location) -> Any:
     found = _find_schemas(operation, media_spec, location)
