@@ -22,8 +22,8 @@ _DEFAULT_PORTS = {b"http": 80, b"https": 443}
 _READ_BYTES = 2**18
 _SAFE_METHODS = (b"GET", b"HEAD", b"OPTIONS")
 
-Server = tuple[bytes, bytes, int]
-"""Scheme, host and port."""
+ServerAddress = tuple[bytes, bytes, int]
+"""Scheme, host and port of a server."""
 
 
 class RawPool:
@@ -33,7 +33,7 @@ class RawPool:
         """Prepare without opening connections."""
         self._ssl_context = ssl_context
         self._backend = TimedBackend()
-        self._idle: defaultdict[Server, list[_RawConnection]] = defaultdict(list)
+        self._idle: defaultdict[ServerAddress, list[_RawConnection]] = defaultdict(list)
 
     async def handle_async_request(self, request: httpcore.Request) -> httpcore.Response:
         """Send `request`, and return its response once the headers have arrived."""
@@ -65,7 +65,7 @@ class RawPool:
                 await connection.close()
         self._idle.clear()
 
-    async def _take_idle_connection(self, server: Server) -> _RawConnection | None:
+    async def _take_idle_connection(self, server: ServerAddress) -> _RawConnection | None:
         connections = self._idle[server]
         while connections:
             connection = connections.pop()
@@ -81,7 +81,7 @@ class RawPool:
         else:
             await connection.close()
 
-    async def _connect(self, server: Server, request: httpcore.Request) -> _RawConnection:
+    async def _connect(self, server: ServerAddress, request: httpcore.Request) -> _RawConnection:
         scheme, host, port = server[0], server[1].decode("ascii"), server[2]
         trace, timeout_s = request.extensions["trace"], request.extensions["timeout"]["connect"]
         await trace("connection.connect_tcp.started", {})
@@ -97,7 +97,7 @@ class RawPool:
 class _RawConnection:
     """One open connection, for one request at a time."""
 
-    def __init__(self, server: Server, stream: httpcore.AsyncNetworkStream) -> None:
+    def __init__(self, server: ServerAddress, stream: httpcore.AsyncNetworkStream) -> None:
         self.server, self._stream = server, stream
         self._response: ResponseParser | None = None
         self._used_at_s = 0.0
@@ -145,13 +145,13 @@ class _RawConnection:
 
     async def _receive_headers(self, request: httpcore.Request, response: ResponseParser) -> ResponseParser:
         while not response.status:
-            await self.receive_more(request)
+            await self.receive_more_bytes(request)
         await request.extensions["trace"]("http11.receive_response_headers.complete", {})
         await request.extensions["trace"]("http11.receive_response_body.started", {})
         return response
 
-    async def receive_more(self, request: httpcore.Request) -> None:
-        """Wait for more of the response."""
+    async def receive_more_bytes(self, request: httpcore.Request) -> None:
+        """Receive and parse more bytes of the response."""
         assert self._response is not None
         data = await self._stream.read(_READ_BYTES, request.extensions["timeout"]["read"])
         self.has_received = self.has_received or bool(data)
@@ -173,7 +173,7 @@ class _RawBody:
                 yield part
             if self._response.is_complete:
                 return
-            await self._connection.receive_more(self._request)
+            await self._connection.receive_more_bytes(self._request)
 
     async def aclose(self) -> None:
         """Keep the connection for another request if the body has been received; otherwise close it."""

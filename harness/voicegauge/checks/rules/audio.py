@@ -121,7 +121,7 @@ def _check_audio_format(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
             yield Violation(
                 f"expected {expected.format}, got raw samples: {speech_delivery.delivery.media_type}",
                 at,
-                evidence=_quote_audio_start(speech_delivery),
+                evidence=_quote_first_audio_bytes(speech_delivery),
             )
         return
     is_other_codec = expected.codec is not None and decoded.codec != expected.codec
@@ -130,7 +130,7 @@ def _check_audio_format(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
         yield Violation(
             f"expected {expected.description}{', the documented default,' if expected.is_default else ','} got {found}",
             at,
-            evidence=_quote_audio_start(speech_delivery),
+            evidence=_quote_first_audio_bytes(speech_delivery),
         )
 
 
@@ -273,7 +273,7 @@ def _check_audio_media_type(speech_delivery: SpeechDelivery) -> Iterator[Violati
             yield Violation(
                 f"declared as {media_type}, but it is {container}",
                 at,
-                evidence=_quote_audio_start(speech_delivery),
+                evidence=_quote_first_audio_bytes(speech_delivery),
                 cause=_find_cause(speech_delivery),
             )
         elif named is None and _cannot_contain_audio(media_type, declared):
@@ -322,7 +322,7 @@ def _check_audio_length(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
         yield Violation(message, at, evidence=text)
 
 
-def _quote_audio_start(speech_delivery: SpeechDelivery) -> str:
+def _quote_first_audio_bytes(speech_delivery: SpeechDelivery) -> str:
     data = speech_delivery.delivery.audio or b""
     return f"{_format_first_bytes(data)}, Content-Type: {speech_delivery.exchange.response.media_type or 'none'}"
 

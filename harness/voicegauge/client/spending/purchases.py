@@ -83,7 +83,7 @@ class Purchase:
         return f"the service may have performed the request before it failed (HTTP {self.status})"
 
     def add_to_ledger(self, ledger: Ledger) -> None:
-        """Add the cost of the submit to `ledger`, with the same rule as when it was sent."""
+        """Add what the submit cost to `ledger`, by the rule that applies to requests of this process."""
         ledger.reserve_unconditionally(self.price_usd or 0.0).settle(
             may_be_charged=self.billing.may_be_charged, charged_usd=self.charged_usd
         )

@@ -45,7 +45,7 @@ def _build_state_machine_test(
     numbers = st.integers(1, MAX_JOBS)
 
     class JobMachine(RuleBasedStateMachine):
-        """The steps as rules of Hypothesis. The names of the rules appear in the saved failures."""
+        """A state machine of Hypothesis. Each of its rules takes a step, and its name appears in saved failures."""
 
         def __init__(self) -> None:
             super().__init__()

@@ -74,11 +74,14 @@ class CoverageEntry(Record, frozen=True, kw_only=True):
 
 
 class CoverageTotal(NamedTuple):
-    """The number of entries of one kind."""
+    """How many entries of one kind there are, and how many of them were tried."""
 
     inside: int
+    """Number of entries that were tried from inside."""
     outside: int
+    """Number of entries that were tried from outside."""
     total: int
+    """Number of all entries that apply."""
 
 
 def compute_coverage_percent(entries: Iterable[CoverageEntry]) -> float | None:

@@ -157,7 +157,7 @@ class ResourceCleanup:
             listed = await requests.list_items(resource_spec)
             if listed is None:
                 return f"{UNKNOWN_ID_REASON}, and the list of all could not be read"
-            ids = history.find_unknown_ids(resource, listed, resource_spec.id.pointer_tokens[-1])
+            ids = history.find_candidate_ids(resource, listed, resource_spec.id.pointer_tokens[-1])
             if not ids:
                 write_outcome(ResourceNotCreatedEvent(request=number))
                 return None

@@ -131,10 +131,10 @@ class ResourceHistory:
         """Whether it is known which resources of `operation` existed before the run."""
         return operation in self._listed
 
-    def find_unknown_ids(
+    def find_candidate_ids(
         self, resource: RequestedResource, listed_items: Iterable[dict[str, Any]], id_field_name: str
     ) -> list[str]:
-        """Return the ids of listed resources that may be one whose id was never received.
+        """Return the ids of listed resources that may be a resource whose own id was never received.
 
         Such a resource did not exist before the run, is not known from another request, and has the values that were
         requested.

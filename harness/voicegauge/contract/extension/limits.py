@@ -14,7 +14,9 @@ class PlanLimits(Record, frozen=True, kw_only=True):
 
     requests_per_minute: PositiveInt | None = None
     concurrent: PositiveInt | None = None
+    """Maximum number of requests in progress at the same time."""
     text_characters: PositiveInt | None = None
+    """Maximum number of characters in the text of one request."""
     source: SourceReference | None = None
 
 

@@ -95,8 +95,11 @@ class PriceSpec(Record, frozen=True, kw_only=True):
     """`x-pricing` on an operation, or `pricing` of a target."""
 
     per: PriceUnit
+    """The unit that the price is for."""
     usd: NonNegativeFloat | None = None
+    """Price of one unit in dollars; `None` if no document states it."""
     credits: NonNegativeFloat | None = None
+    """Price of one unit in credits; `None` if no document states it."""
     label: str | None = None
     """What this part of a price is for, such as "input"."""
     count: CharacterCount = CharacterCount()

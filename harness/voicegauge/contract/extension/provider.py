@@ -35,8 +35,11 @@ class RetryPolicy(Record, frozen=True, kw_only=True):
     """HTTP statuses after which a request is sent again. A server error other than 503 may have been charged, so a
     billable request is not sent again after it."""
     initial_delay_s: float = 1.0
+    """Time in seconds before the first retry."""
     factor: float = 2.0
+    """Factor by which the delay grows after each attempt."""
     max_delay_s: float = 30.0
+    """Maximum time in seconds before a retry."""
     max_attempts: int = 4
     """Maximum number of attempts, including the first one."""
     source: SourceReference | None = None

@@ -89,7 +89,7 @@ class SpeechResponse(Record, frozen=True, kw_only=True):
     job: str | None = None
     """Id of the status operation; `None` if the response is audio."""
     wait: WaitPreference | None = None
-    """How a request asks for the ended job in the response; `None` if that is not documented."""
+    """How a request can ask for a response after the end of its job; `None` if no document states it."""
     audio: ResponseAudio | None = None
     charged: Location | None = None
     """Location of the charge. The charge is in credits, or in dollars if the provider has no credits."""
@@ -116,9 +116,13 @@ class SpeechEmulation(Record, frozen=True, kw_only=True):
     pitch: int = 50
     """Pitch of the espeak-ng voice, from 0 to 99."""
     submit_ms: float = 30.0
+    """Time in milliseconds until the response to a submit."""
     queue_ms: float = 200.0
+    """Time in milliseconds that a job waits before it is processed."""
     base_ms: float = 300.0
+    """Processing time in milliseconds, without the time per character."""
     ms_per_character: float = 4.0
+    """Processing time in milliseconds for each character of the text, in addition to `base_ms`."""
     jitter: float = 0.15
     """Standard deviation of the logarithm of each duration."""
     sample_rate_hz: int = 24000

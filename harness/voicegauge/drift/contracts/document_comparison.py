@@ -55,24 +55,25 @@ def compare_contracts(old_path: Path, new_path: Path, client_use_sources: Sequen
 
 
 def compare_described_operations(
-    contract: Path, official: Document, operations: Collection[OperationKey]
+    contract: Path, official_document: Document, operations: Collection[OperationKey]
 ) -> DriftReport:
     """Compare some operations of a contract with the same operations of an official document.
 
     Args:
         contract: the path of the contract.
-        official: the document. References to other files are errors, so that it cannot show files of this machine.
+        official_document: the document. References to other files are errors, so that it cannot show files of this
+            machine.
         operations: the operations that are compared.
 
     Raises:
         ContractError: a document is not an OpenAPI 3 document, has no operations, is not valid where it describes
             `operations`, or contains a reference that points to nothing.
     """
-    if not has_operations(_require_openapi_3(official)):
-        raise official.build_error("/paths", "has no operations: name the provider's own OpenAPI document")
+    if not has_operations(_require_openapi_3(official_document)):
+        raise official_document.build_error("/paths", "has no operations: name the provider's own OpenAPI document")
     old_document, new_document = (
         select_operations(_require_openapi_3(document), operations)
-        for document in (read_openapi_document(contract), official)
+        for document in (read_openapi_document(contract), official_document)
     )
     check_document_shape(new_document)
     changes = _compare_documents(

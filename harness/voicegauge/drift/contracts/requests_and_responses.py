@@ -123,7 +123,10 @@ def _compare_body_schemas(
 
 
 def _list_media_types(node: DocumentNode) -> dict[str, DocumentNode]:
-    """Return media types by name, in lower case and without spaces, because neither has a meaning (RFC 9110, 8.3.1)."""
+    """Return the media types by name, in lower case and without spaces.
+
+    Neither case nor spaces have a meaning in media types (RFC 9110, section 8.3.1).
+    """
     return {"".join(name.lower().split()): media for name, media in node.get_child("content").iterate_children()}
 
 

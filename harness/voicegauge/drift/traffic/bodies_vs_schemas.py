@@ -27,7 +27,7 @@ _MAX_SCHEMA_ERRORS = 20
 _PROPERTY_KEYWORDS = ("additionalProperties", "unevaluatedProperties", "patternProperties", "false")
 """Keywords that reject properties. Their schema errors are left out, because undocumented fields are reported instead.
 """
-_RULE_BY_KEYWORD = {
+_RULE_ID_BY_KEYWORD = {
     "type": "observed-type-undocumented",
     "enum": "observed-value-undocumented",
     "const": "observed-value-undocumented",
@@ -71,8 +71,8 @@ def _build_error_change(recorded_exchange: RecordedExchange, error: SchemaError)
 
 def _choose_rule(recorded_exchange: RecordedExchange, error: SchemaError, value: Any) -> str:
     """Return the id of the rule for a schema error. An error of anyOf or oneOf is a type, a value or a range error."""
-    if error.keyword in _RULE_BY_KEYWORD:
-        return _RULE_BY_KEYWORD[error.keyword]
+    if error.keyword in _RULE_ID_BY_KEYWORD:
+        return _RULE_ID_BY_KEYWORD[error.keyword]
     if error.keyword not in ("anyOf", "oneOf"):
         return "observed-value-out-of-bounds"
     schemas = _find_schemas_at(recorded_exchange, error.schema_pointer.rpartition("/")[0])

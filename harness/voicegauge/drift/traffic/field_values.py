@@ -17,8 +17,8 @@ from voicegauge.drift.traffic.reading import (
     RecordedExchange,
     ResponseContext,
     ValueDifference,
+    compare_scalar_lists,
     compare_values,
-    compare_word_lists,
     split_value,
 )
 
@@ -157,7 +157,7 @@ def _find_examples(
 def _compare_list_entries(
     response_context: ResponseContext, path: str, field_values: _FieldValues
 ) -> Iterator[DriftChange]:
-    difference = compare_word_lists(
+    difference = compare_scalar_lists(
         _group_entries_by_case(field_values.old_values_by_case), _group_entries_by_case(field_values.new_values_by_case)
     )
     if difference is None:

@@ -33,8 +33,8 @@ def capitalize_text(timings: list[SpeechTiming]) -> list[SpeechTiming]:
     return [timing._replace(text=timing.text.upper()) for timing in timings]
 
 
-def drop_last_timing(timings: list[SpeechTiming]) -> list[SpeechTiming]:
-    """Leave out the end time of the last timestamp."""
+def drop_last_end_time(timings: list[SpeechTiming]) -> list[SpeechTiming]:
+    """Leave out the end time of the last character or word."""
     return [*timings[:-1], *(timing._replace(end_s=None) for timing in timings[-1:])]
 
 
@@ -76,7 +76,7 @@ FAULTS = (
     Fault(
         id="timestamps-incomplete",
         description="The end of one character or word is missing.",
-        change_timings=drop_last_timing,
+        change_timings=drop_last_end_time,
         applies_to=has_timestamps,
     ),
 )

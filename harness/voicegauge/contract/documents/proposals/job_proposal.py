@@ -55,7 +55,7 @@ def find_job(document: Document, path: str, submit_fields: Mapping[str, Proposed
         return None
     found = []
     for (status_path, method), status_operation in read_operations(document.data):
-        parameters = _PATH_PARAMETER_PATTERN.findall(status_path) or _list_required_queries(status_operation)
+        parameters = _PATH_PARAMETER_PATTERN.findall(status_path) or _list_required_query_parameters(status_operation)
         shared = _count_shared_segments(path, status_path)
         is_same_id = any(_get_last_name(one.location) == parameters[0] != "id" for one in ids) if parameters else False
         if method == "get" and len(parameters) == 1 and (shared or is_same_id):
@@ -86,7 +86,7 @@ def find_job(document: Document, path: str, submit_fields: Mapping[str, Proposed
     return JobProposal(status_path, operation, lines, tuple(todo))
 
 
-def _list_required_queries(operation: Mapping[str, Any]) -> list[str]:
+def _list_required_query_parameters(operation: Mapping[str, Any]) -> list[str]:
     """Return the names of the required query parameters that an operation has itself, without references."""
     parameters = operation.get("parameters")
     listed = [one for one in parameters if isinstance(one, dict)] if isinstance(parameters, list) else []

@@ -192,7 +192,7 @@ class OverlayWriter:
     def _iterate_response_lines(
         self, candidate_operation: SpeechOperation, format_field: ProposedField | None
     ) -> Iterator[str]:
-        """Yield the line `responses: ...`, with what the document lacks, and note it.
+        """Yield a line with the responses that the document lacks, if any, and add them to what has to be completed.
 
         Args:
             candidate_operation: the operation.

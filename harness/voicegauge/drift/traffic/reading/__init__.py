@@ -36,8 +36,8 @@ from voicegauge.drift.traffic.reading.recorded_traffic import (
 from voicegauge.drift.traffic.reading.stability import (
     CaseKey,
     ValueDifference,
+    compare_scalar_lists,
     compare_values,
-    compare_word_lists,
     split_value,
 )
 
@@ -57,8 +57,8 @@ __all__ = [
     "ResponseContext",
     "UndocumentedProperty",
     "ValueDifference",
+    "compare_scalar_lists",
     "compare_values",
-    "compare_word_lists",
     "find_applicable_schemas",
     "find_body_schemas",
     "find_documented_values",

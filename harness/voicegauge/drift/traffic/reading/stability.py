@@ -142,7 +142,7 @@ def _are_values_shared(values_by_case: ValuesByCase, values: frozenset[JsonScala
     return sum(count > 1 for count in counts.values()) >= len(counts) / 2
 
 
-def compare_word_lists(old_values: ValuesByCase, new_values: ValuesByCase) -> ValueDifference | None:
+def compare_scalar_lists(old_values: ValuesByCase, new_values: ValuesByCase) -> ValueDifference | None:
     """Compare lists of texts or numbers.
 
     Return `None` if they are equal, or if fewer than half of the entries are shared.
