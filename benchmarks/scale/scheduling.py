@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import selectors
 
+from voicegauge.bench.load import send_closed_loop
 from voicegauge.bench.planning import PlannedSample, SampleRound, SuiteText
-from voicegauge.bench.running import send_closed_loop
 from voicegauge.contract import PriceQuote
 
 STANDARD_TARGETS, STANDARD_TEXTS = 21, 137

@@ -12,7 +12,8 @@ from voicegauge.bench.planning.plan import BenchPlan, BenchPlanSettings, determi
 from voicegauge.bench.planning.suite import Suite, load_suite
 from voicegauge.bench.running.access import build_emulated_access
 from voicegauge.bench.running.audio_facts import measure_audio
-from voicegauge.bench.running.runner import RunConfig, RunOutcome, run_plan
+from voicegauge.bench.running.run_config import RunConfig, RunOutcome
+from voicegauge.bench.running.runner import run_plan
 from voicegauge.bench.scoring.scores import OWN_TRANSCRIPTS_LABEL, score_run
 from voicegauge.contract import AudioInputTarget, BaseTarget, Catalogue
 from voicegauge.contract.pricing import quote_price

@@ -8,8 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from voicegauge.bench.planning.plan import PlannedSample
-from voicegauge.bench.running.dispatch import (
+from voicegauge.bench.load.dispatch import (
     MAX_LEAD_ROUNDS,
     ArrivalRate,
     ProviderLimit,
@@ -17,6 +16,7 @@ from voicegauge.bench.running.dispatch import (
     send_closed_loop,
     send_open_loop,
 )
+from voicegauge.bench.planning.plan import PlannedSample
 from voicegauge.transport import RealClock
 
 from ..builders.rounds import build_rounds

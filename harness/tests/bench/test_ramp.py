@@ -17,8 +17,8 @@ import pytest
 from voicegauge.bench.load import ramp as ramp_module
 from voicegauge.bench.load.goal import parse_goal
 from voicegauge.bench.load.ramp import MeasuredLevel, search_highest_level
+from voicegauge.bench.load.ramping import RampSettings, send_ramp
 from voicegauge.bench.planning.plan import PlannedSample
-from voicegauge.bench.running.ramping import RampSettings, send_ramp
 from voicegauge.cli import run as voicegauge
 from voicegauge.emulator import RunningEmulator
 from voicegauge.errors import UsageError

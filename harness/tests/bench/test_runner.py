@@ -16,7 +16,8 @@ from voicegauge.bench.planning.suite import Suite
 from voicegauge.bench.running.access import ProviderAccess, build_emulated_access
 from voicegauge.bench.running.audio_facts import measure_audio
 from voicegauge.bench.running.journal import read_journal
-from voicegauge.bench.running.runner import RunConfig, RunOutcome, StopSignal, run_plan
+from voicegauge.bench.running.run_config import RunConfig, RunOutcome, StopSignal
+from voicegauge.bench.running.runner import run_plan
 from voicegauge.contract import Target
 from voicegauge.emulator import EmulatorSettings, RunningEmulator, create_app
 from voicegauge.errors import BudgetError, NothingMeasuredError, UsageError

@@ -21,7 +21,7 @@ from voicegauge.bench.running.journal import (
     read_journal,
 )
 from voicegauge.bench.running.manifest import check_region
-from voicegauge.bench.running.runner import RunConfig
+from voicegauge.bench.running.run_config import RunConfig
 from voicegauge.bench.running.store import (
     create_run_folder,
     find_run_folder,

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from voicegauge.api.options import LiveOptions
-from voicegauge.bench.load import DEFAULT_GOAL, parse_goal
+from voicegauge.bench.load import DEFAULT_GOAL, ArrivalRate, RampSettings, parse_goal
 from voicegauge.bench.planning import BenchPlanSettings
-from voicegauge.bench.running import ArrivalRate, RampSettings, RunConfig, open_spaced_transport
+from voicegauge.bench.running import RunConfig, open_spaced_transport
 from voicegauge.bench.stopping import DEFAULT_MARGIN, StopRule
 from voicegauge.client import create_rate_limiter, find_account_plans
 from voicegauge.contract import BaseTarget

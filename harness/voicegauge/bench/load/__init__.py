@@ -1,19 +1,25 @@
-"""Searches how much load a target bears: goals for samples, and a ramp of concurrency or rate."""
+"""Decides when requests are sent: closed and open loops, goals for samples, and a ramp of concurrency or rate."""
 
 from __future__ import annotations
 
+from voicegauge.bench.load.dispatch import ArrivalRate, ProviderLimit, SampleSender, send_closed_loop, send_open_loop
 from voicegauge.bench.load.goal import DEFAULT_GOAL, Goal, GoalCondition, parse_goal
 from voicegauge.bench.load.ramp import MeasuredLevel, search_highest_level
-from voicegauge.bench.load.sent_share import MIN_SENT_SHARE, compute_closed_loop_share, compute_open_loop_share
+from voicegauge.bench.load.ramping import RampSettings, SampleCollector, send_ramp
 
 __all__ = [
     "DEFAULT_GOAL",
-    "MIN_SENT_SHARE",
+    "ArrivalRate",
     "Goal",
     "GoalCondition",
     "MeasuredLevel",
-    "compute_closed_loop_share",
-    "compute_open_loop_share",
+    "ProviderLimit",
+    "RampSettings",
+    "SampleCollector",
+    "SampleSender",
     "parse_goal",
     "search_highest_level",
+    "send_closed_loop",
+    "send_open_loop",
+    "send_ramp",
 ]

@@ -8,13 +8,12 @@ from voicegauge.bench.running.continuation import (
     find_run_to_continue,
     find_runs_of_other_plans,
 )
-from voicegauge.bench.running.dispatch import ArrivalRate, send_closed_loop
 from voicegauge.bench.running.journal import read_journal
 from voicegauge.bench.running.loop_lag import reduce_event_loop_delays
 from voicegauge.bench.running.manifest import build_manifest, check_region
 from voicegauge.bench.running.purchases import JournalState
-from voicegauge.bench.running.ramping import RampSettings
-from voicegauge.bench.running.runner import RunConfig, RunOutcome, StopSignal, open_spaced_transport, run_plan
+from voicegauge.bench.running.run_config import RunConfig, RunOutcome, StopSignal, open_spaced_transport
+from voicegauge.bench.running.runner import run_plan
 from voicegauge.bench.running.store import (
     RUN_FILE_NAME,
     create_run_folder,
@@ -25,10 +24,8 @@ from voicegauge.bench.running.store import (
 
 __all__ = [
     "RUN_FILE_NAME",
-    "ArrivalRate",
     "JournalState",
     "ProviderAccess",
-    "RampSettings",
     "RunConfig",
     "RunOutcome",
     "RunToContinue",
@@ -50,5 +47,4 @@ __all__ = [
     "reduce_event_loop_delays",
     "run_plan",
     "save_run",
-    "send_closed_loop",
 ]

@@ -13,7 +13,7 @@ from voicegauge.bench.planning import BenchPlan
 from voicegauge.bench.running.journal import JOURNAL_FILE_NAME, read_journal
 from voicegauge.bench.running.manifest import build_manifest
 from voicegauge.bench.running.purchases import JournalState
-from voicegauge.bench.running.runner import RunConfig
+from voicegauge.bench.running.run_config import RunConfig
 from voicegauge.bench.running.store import (
     RUN_FILE_NAME,
     ManifestOutline,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from importlib import metadata
 
-from voicegauge.bench.running.runner import RunConfig
+from voicegauge.bench.running.run_config import RunConfig
 from voicegauge.errors import UsageError
 from voicegauge.model import RUN_SCHEMA_VERSION, Manifest
 from voicegauge.version import __version__

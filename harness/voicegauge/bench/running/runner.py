@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from voicegauge.bench.planning import (
     BenchPlan,
@@ -23,24 +21,16 @@ from voicegauge.bench.planning import (
     build_speech_request,
     synthesize_texts,
 )
-from voicegauge.bench.running.access import ProviderAccess, create_provider_semaphores, open_clients
+from voicegauge.bench.running.access import create_provider_semaphores, open_clients
 from voicegauge.bench.running.audio_facts import measure_audio
-from voicegauge.bench.running.dispatch import (
-    ArrivalRate,
-    ProviderLimit,
-    SampleSender,
-    send_closed_loop,
-    send_open_loop,
-)
 from voicegauge.bench.running.failed_exchanges import FailedExchanges
 from voicegauge.bench.running.journal import JobLeftOpenEvent, SampleFinishedEvent, open_journal, read_journal
-from voicegauge.bench.running.latency import find_origin_ms, measure_latency, measure_phases
-from voicegauge.bench.running.loop_lag import LoopLag, is_disturbed, reduce_event_loop_delays
-from voicegauge.bench.running.playback import measure_streaming
+from voicegauge.bench.running.loop_lag import LoopLag, reduce_event_loop_delays
 from voicegauge.bench.running.purchases import JournalState
-from voicegauge.bench.running.ramping import RampSettings, send_ramp
+from voicegauge.bench.running.run_config import MAX_IN_FLIGHT_AT_FIXED_RATE, RunConfig, RunOutcome, StopSignal
+from voicegauge.bench.running.sample_building import SampleTimes, build_lost_sample, build_sample
+from voicegauge.bench.running.session_rounds import send_rounds, send_with_concurrency
 from voicegauge.bench.running.store import save_audio
-from voicegauge.bench.stopping import StopRule
 from voicegauge.client import (
     Client,
     DeliveryInterruptedError,
@@ -51,115 +41,18 @@ from voicegauge.client import (
     Reservation,
     SubmitRecorder,
 )
-from voicegauge.contract import AudioInputTarget, BaseTarget, PriceQuote, Target, quote_price, reports_usage
+from voicegauge.contract import AudioInputTarget, BaseTarget, PriceQuote, Target, quote_price
 from voicegauge.emulator import is_emulated
 from voicegauge.errors import NothingMeasuredError, VoicegaugeError
 from voicegauge.model import (
-    AmbiguousRequest,
     AudioFacts,
     BillingStatus,
-    Cost,
     Delivery,
-    EarlyStop,
-    Failure,
-    OpenJob,
     Provenance,
     RampResult,
     Sample,
-    TimingError,
-    VoiceSample,
 )
-from voicegauge.transport import Clock, RealClock, Transport, run_in_thread
-
-SEND_INTERVAL_S = 0.002
-"""Minimum time between two requests in seconds: sending one takes a millisecond of work, during which the response to
-another would be noticed late."""
-MAX_IN_FLIGHT_AT_FIXED_RATE = 512
-"""Number of requests in flight above which a run at a fixed rate sends no more until one ends."""
-
-
-def open_spaced_transport(*, http2: bool = False) -> Transport:
-    """Open the connections of a benchmark, whose requests begin at least `SEND_INTERVAL_S` apart.
-
-    Raises:
-        MissingExtraError: HTTP/2 is requested and not installed.
-    """
-    return Transport(send_interval_s=SEND_INTERVAL_S, max_connections=MAX_IN_FLIGHT_AT_FIXED_RATE, http2=http2)
-
-
-@dataclass(frozen=True)
-class RunConfig:
-    """A benchmark plan with the targets, access and limits needed to run it."""
-
-    plan: BenchPlan
-    targets: Mapping[str, BaseTarget]
-    """The targets by target id."""
-    access_by_provider: Mapping[str, ProviderAccess]
-    """Access to the providers by provider id."""
-    concurrency: int = 16
-    """Number of requests in flight, of all targets together."""
-    max_cost_usd: float | None = None
-    """The budget in dollars; `None` for an emulator, which costs nothing."""
-    prices: Mapping[str, float] = field(default_factory=dict)
-    """The user's own prices in dollars per request, by target id."""
-    voice_sample: VoiceSample | None = None
-    """The user's own voice sample; `None` to use the bundled one."""
-    retry_ambiguous: bool = False
-    """Whether samples of a resumed run are bought again if their last request was ambiguous."""
-    max_wait_s: float | None = None
-    """Maximum time of one delivery in seconds; `None` for as long as the contract documents."""
-    ramp: RampSettings | None = None
-    """Settings of a ramp, which stops at the level that it searches; `None` to send the whole plan."""
-    stop_rule: StopRule | None = None
-    """Ends sampling when the targets are known to differ; `None` to send the whole plan."""
-    timing_error: TimingError | None = None
-    """The measured error of times; `None` if it is not known."""
-    region: str | None = None
-    """Where the run is measured from, as the user named it; `None` if it is not named."""
-    faults: tuple[str, ...] = ()
-    """Ids of the faults that the emulator injects."""
-    rate: ArrivalRate | None = None
-    """Rate at which requests are sent, however many are in flight; `None` to send one when an earlier one ends."""
-    open_transport: Callable[[], Transport] = open_spaced_transport
-    """Function that opens the connections of one session."""
-    clock: Clock | None = None
-    """Clock for waits between polls and retries; by default the real clock."""
-
-
-class StopSignal:
-    """A request to end a run early: no new HTTP request is sent, and the ones in flight are completed."""
-
-    def __init__(self) -> None:
-        self.requested = False
-        self.error: VoicegaugeError | None = None
-        """The error that is the reason to stop; `None` if the user stopped the run."""
-
-    def request_stop(self, error: VoicegaugeError | None = None) -> None:
-        """Request the stop. If it is requested several times, the first error is reported."""
-        self.error = self.error or error
-        self.requested = True
-
-
-@dataclass(frozen=True)
-class RunOutcome:
-    """The samples of a run, whether they are all that was planned, and what was paid for them."""
-
-    samples: tuple[Sample, ...]
-    """The samples in the order of the plan, including those of an interrupted run that was resumed."""
-    spent_usd: float
-    """Dollars that were or may have been charged, according to the journal; 0 if the run has no budget."""
-    is_complete: bool
-    """Whether every planned sample is measured or lost, and no job is open."""
-    is_emulated: bool = False
-    """Whether a response identified itself as coming from voicegauge's emulator."""
-    ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
-    """Requests whose price counts as spent although their result is unknown or was not saved."""
-    open_jobs: tuple[OpenJob, ...] = ()
-    """The jobs that were paid for and may still succeed."""
-    ramp: RampResult | None = None
-    """Result of the ramp; `None` if the run has none."""
-    early_stop: EarlyStop | None = None
-    """What the stop rule decided; `None` if the run has no stop rule."""
+from voicegauge.transport import RealClock, run_in_thread
 
 
 async def run_plan(
@@ -313,7 +206,7 @@ class _PlanRunner:
                 planned.id in self._earlier_state.ids_with_ambiguous_last_request and planned.id not in self._repeatable
             )
             if is_lost and planned.id not in self._samples:
-                self._finish_sample(_build_lost_sample(planned, self._earlier_state), BillingStatus.AMBIGUOUS)
+                self._finish_sample(build_lost_sample(planned, self._earlier_state), BillingStatus.AMBIGUOUS)
 
     async def _run_session(self, rounds: Sequence[SampleRound]) -> None:
         async with self._config.open_transport() as transport:
@@ -334,39 +227,17 @@ class _PlanRunner:
 
             remaining = [row for row in map(self._remove_finished_samples, rounds) if row]
             if remaining and not self._samples:  # one text for all targets, to see whether any can be reached
-                await self._send_closed_loop(remaining[:1], send_sample)
+                await send_with_concurrency(remaining[:1], self._config, send_sample)
                 self._stop_if_unreachable()
                 remaining = remaining[1:]
-            rate, seed = self._config.rate, self._config.plan.settings.seed
-            if self._config.ramp is not None:
-                self._ramp_result = await send_ramp(
-                    remaining,
-                    self._config.ramp,
-                    send_sample,
-                    self._collect_sent_samples,
-                    clock=self._clock,
-                    seed=seed,
-                )
-            elif rate is None:
-                await self._send_closed_loop(remaining, send_sample)
-            else:
-                await send_open_loop(
-                    remaining, rate, send_sample, clock=self._clock, seed=seed, should_end=self._should_end
-                )
-
-    async def _send_closed_loop(self, rounds: Sequence[SampleRound], send_sample: SampleSender) -> None:
-        await send_closed_loop(
-            rounds, self._config.concurrency, send_sample, limit_by_target=self._find_provider_limits()
-        )
-
-    def _find_provider_limits(self) -> dict[str, ProviderLimit]:
-        """Return, by target id, the limits of account plans."""
-        limits = {name: access.max_concurrency for name, access in self._config.access_by_provider.items()}
-        return {
-            target.id: ProviderLimit(target.contract.id, limit)
-            for target in self._config.targets.values()
-            if (limit := limits[target.contract.id]) is not None
-        }
+            self._ramp_result = await send_rounds(
+                remaining,
+                self._config,
+                send_sample,
+                self._collect_sent_samples,
+                clock=self._clock,
+                should_end=self._should_end,
+            )
 
     async def _collect_sent_samples(self, planned_samples: Sequence[PlannedSample]) -> Sequence[Sample]:
         """Return the samples of one step of a ramp, with the duration of their audio; none if the run is stopped."""
@@ -404,7 +275,7 @@ class _PlanRunner:
     async def _measure_sample(
         self, planned_sample: PlannedSample, target: BaseTarget, client: Client, due_s: float | None
     ) -> None:
-        times = _SampleTimes(datetime.now(UTC), asyncio.get_running_loop().time(), self._convert_due_time_to_ms(due_s))
+        times = SampleTimes(datetime.now(UTC), asyncio.get_running_loop().time(), self._convert_due_time_to_ms(due_s))
         price = self._quote_sample_price(planned_sample, target)
         try:
             delivery = await self._request_delivery(planned_sample, target, client, price)
@@ -424,7 +295,7 @@ class _PlanRunner:
         target: BaseTarget,
         delivery: Delivery,
         price_quote: PriceQuote,
-        sample_times: _SampleTimes,
+        sample_times: SampleTimes,
     ) -> None:
         """Save the audio of a delivery, and write its sample to the journal, in a thread."""
         ended_s = asyncio.get_running_loop().time()
@@ -441,10 +312,22 @@ class _PlanRunner:
         target: BaseTarget,
         delivery: Delivery,
         price_quote: PriceQuote,
-        sample_times: _SampleTimes,
+        sample_times: SampleTimes,
         lag_ms: float,
     ) -> Sample:
-        sample = self._build_sample(planned_sample, target, delivery, price_quote, sample_times, lag_ms)
+        earlier = self._earlier_state
+        is_resumed = planned_sample.id in earlier.open_jobs
+        sample = build_sample(
+            planned_sample,
+            target,
+            delivery,
+            price_quote,
+            sample_times,
+            attempts=earlier.histories[planned_sample.id].attempt_count if is_resumed else delivery.attempts,
+            lag_ms=lag_ms,
+            audio=self._save_audio(planned_sample, delivery),
+            failed_exchange=self._failed_exchanges.quote_first(target, delivery),
+        )
         self._emulated |= any(map(is_emulated, delivery.exchanges))
         # The emulator's jobs end with it, and an emulated run is never resumed.
         if delivery.has_open_job and self._config.plan.provenance is not Provenance.EMULATED:
@@ -518,42 +401,6 @@ class _PlanRunner:
             return None
         return RequestToRepeat(purchase.idempotency_key, self._held.get(planned_sample.id))
 
-    def _build_sample(
-        self,
-        planned_sample: PlannedSample,
-        target: BaseTarget,
-        delivery: Delivery,
-        price_quote: PriceQuote,
-        sample_times: _SampleTimes,
-        lag_ms: float,
-    ) -> Sample:
-        latency, origin_ms = (
-            measure_latency(delivery, target, due_ms=sample_times.due_ms),
-            find_origin_ms(delivery, sample_times.due_ms),
-        )
-        total_ms = None if latency is None else latency.total_latency_ms
-        is_resumed = planned_sample.id in self._earlier_state.open_jobs
-        return Sample(
-            **_build_planned_fields(planned_sample),
-            started_at=sample_times.started_at.isoformat(timespec="milliseconds"),
-            attempts=self._earlier_state.histories[planned_sample.id].attempt_count
-            if is_resumed
-            else delivery.attempts,
-            polls=_count_polls(delivery),
-            request_id=delivery.job.id if delivery.job else None,
-            latency=latency,
-            phases=measure_phases(delivery),
-            streaming=None if origin_ms is None else measure_streaming(delivery, target, origin_ms=origin_ms),
-            max_lag_ms=lag_ms,
-            is_disturbed=is_disturbed(lag_ms, total_ms),
-            audio=self._save_audio(planned_sample, delivery),
-            transcript=delivery.text,
-            cost=_build_cost(price_quote, delivery, target),
-            failure=delivery.failure,
-            failed_exchange=self._failed_exchanges.quote_first(target, delivery),
-            is_lost=delivery.billing is BillingStatus.AMBIGUOUS,
-        )
-
     def _save_audio(self, planned_sample: PlannedSample, delivery: Delivery) -> AudioFacts | None:
         """Save the received audio, or the sent audio if a transcript was received; it is measured after the run."""
         data, media_type = delivery.audio, delivery.media_type
@@ -574,68 +421,5 @@ class _PlanRunner:
         return quote_price(target, len(planned_sample.text.text), audio_s=upload.audio_s, user_price_usd=usd)
 
 
-class _SampleTimes(NamedTuple):
-    """The times at which a sample was started and at which it was due."""
-
-    started_at: datetime
-    started_s: float
-    """Time at which the sample was started, in seconds of the event loop's clock."""
-    due_ms: float | None
-    """Time at which the sample was due, on the clock of `Timing.started_ms`; `None` if it had no fixed time."""
-
-
-def _build_planned_fields(planned_sample: PlannedSample) -> dict[str, Any]:
-    """Return the fields of a sample that the plan determines."""
-    return {
-        "id": planned_sample.id,
-        "target": planned_sample.target,
-        "text_id": planned_sample.text.id,
-        "text": planned_sample.text.text,
-        "language": planned_sample.text.language,
-        "category": planned_sample.text.category,
-        "session": planned_sample.session,
-        "repetition": planned_sample.repetition,
-        "warmup": planned_sample.is_warmup,
-    }
-
-
-def _build_lost_sample(planned_sample: PlannedSample, earlier_journal_state: JournalState) -> Sample:
-    """Return a failed sample for a request whose result was not saved because voicegauge was stopped."""
-    purchases = earlier_journal_state.histories[planned_sample.id]
-    last = purchases.purchases[-1]
-    return Sample(
-        **_build_planned_fields(planned_sample),
-        started_at=last.submitted_at,
-        attempts=purchases.attempt_count,
-        polls=0,
-        cost=Cost(charged_usd=last.charged_usd, disputed=planned_sample.price.is_disputed),
-        failure=Failure(kind="interrupted", message=last.ambiguous_reason, status=last.status),
-        is_lost=True,
-    )
-
-
-def _build_cost(price_quote: PriceQuote, delivery: Delivery, target: BaseTarget) -> Cost:
-    """Return the price if something was delivered, and in any case the charge that the provider reported, if any.
-
-    A planned price that depends on tokens or seconds is an upper bound, so the price of the reported usage replaces it.
-    """
-    is_delivered = delivery.failure is None
-    if target.pricing is not None and reports_usage(target.pricing) and delivery.charged_usd is not None:
-        price_quote = PriceQuote(delivery.charged_usd, delivery.charged_credits, price_quote.is_disputed)
-    return Cost(
-        price_usd=price_quote.usd if is_delivered else None,
-        price_credits=price_quote.credits if is_delivered else None,
-        charged_usd=delivery.charged_usd,
-        charged_credits=delivery.charged_credits,
-        disputed=price_quote.is_disputed,
-    )
-
-
 def _iterate_texts(plan: BenchPlan) -> Iterable[SuiteText]:
     return (planned.text for row in plan.rounds for planned in row)
-
-
-def _count_polls(delivery: Delivery) -> int:
-    if delivery.job is None:
-        return 0
-    return sum(exchange.operation == delivery.job.status_operation for exchange in delivery.exchanges)
