@@ -2,7 +2,6 @@
 
 from voicegauge.drift.baseline import apply_baseline, build_drift_baseline
 from voicegauge.drift.comparison import compare_inputs, propose_contract_patch
-from voicegauge.drift.contract_patch import ContractPatch
 from voicegauge.drift.markdown import render_markdown
 from voicegauge.drift.official import (
     OfficialComparison,
@@ -12,6 +11,7 @@ from voicegauge.drift.official import (
     find_official_document,
     render_official_markdown,
 )
+from voicegauge.drift.patches import ContractPatch
 from voicegauge.drift.registry import DRIFT_RULE_BY_ID, DriftComparison, DriftLevel, DriftRule
 from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, FilePosition
 from voicegauge.drift.result_export import export_drift_report

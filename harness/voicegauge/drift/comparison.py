@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from voicegauge.contract import find_contract_files, load_catalogue, load_contract
-from voicegauge.drift.contract_patch import ContractPatch, build_contract_patch
 from voicegauge.drift.contracts import compare_contracts
+from voicegauge.drift.patches import ContractPatch, build_contract_patch
 from voicegauge.drift.report import DriftReport
 from voicegauge.drift.traffic import (
     compare_recording_files,

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from voicegauge.cli import cli
 from voicegauge.contract import Contract, load_contract
 from voicegauge.drift import ContractPatch
-from voicegauge.drift.contract_patch import build_contract_patch
+from voicegauge.drift.patches.contract_patch import build_contract_patch
 from voicegauge.drift.traffic import compare_traffic_with_contract
 from voicegauge.model import Exchange, Provenance
 from voicegauge.recording import save_har

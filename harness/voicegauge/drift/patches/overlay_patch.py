@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from voicegauge.drift.yaml_patch import AdditionNotPossibleError, YamlEditor
+from voicegauge.drift.patches.yaml_patch import AdditionNotPossibleError, YamlEditor
 from voicegauge.formats import MISSING, Document, read_pointer, unescape_pointer_token
 
 

@@ -12,16 +12,16 @@ import yaml
 from voicegauge.contract import MISSING, find_overlay_base
 from voicegauge.contract.extension import STATUS_CODES_BY_REASON
 from voicegauge.drift.general_headers import STANDARD_HEADERS, is_infrastructure_header
-from voicegauge.drift.observed_values import (
+from voicegauge.drift.patches.observed_values import (
     list_body_values,
     list_header_values,
     list_json_bodies,
     list_same_responses,
 )
-from voicegauge.drift.overlay_patch import OverlayEditor
+from voicegauge.drift.patches.overlay_patch import OverlayEditor
+from voicegauge.drift.patches.yaml_patch import AdditionNotPossibleError, YamlEditor
 from voicegauge.drift.report import DriftChange, DriftReport
 from voicegauge.drift.traffic.reading import RecordedExchange, RecordedTraffic
-from voicegauge.drift.yaml_patch import AdditionNotPossibleError, YamlEditor
 from voicegauge.errors import UsageError
 from voicegauge.formats import infer_schema, is_json, unescape_pointer_token
 

@@ -1,0 +1,5 @@
+"""Proposes additions to a contract that document what traffic has and the contract does not state."""
+
+from voicegauge.drift.patches.contract_patch import ContractPatch, build_contract_patch
+
+__all__ = ["ContractPatch", "build_contract_patch"]
