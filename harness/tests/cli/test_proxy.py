@@ -74,6 +74,16 @@ def test_findings_are_printed_and_the_summary_follows_sigterm(start_proxy, tmp_p
     assert report["report"]["findings"]
 
 
+def test_a_request_that_the_contract_does_not_have_leaves_the_traffic_not_judged(start_proxy) -> None:
+    process, url = start_proxy()
+    assert httpx.post(f"{url}/v1/audio/speech", json=SPEECH, headers=KEY, timeout=LIMIT_S).status_code == 200
+    httpx.get(f"{url}/v1/nowhere", headers=KEY, timeout=LIMIT_S)
+    process.send_signal(signal.SIGTERM)
+    output = process.communicate(timeout=LIMIT_S)[0]
+    assert process.returncode == 3
+    assert "not everything was judged: GET /v1/nowhere is not in the contract" in output
+
+
 def test_ctrl_c_during_a_stream_ends_the_command(start_proxy, tmp_path: Path) -> None:
     process, url = start_proxy("--record", str(tmp_path))
     assert httpx.post(f"{url}/v1/audio/speech", json=SPEECH, headers=KEY, timeout=LIMIT_S).status_code == 200

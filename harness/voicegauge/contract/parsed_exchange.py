@@ -19,6 +19,7 @@ from voicegauge.contract.schemas import SchemaError, parse_text_value
 from voicegauge.formats import (
     EVENT_STREAM_MEDIA_TYPE,
     MISSING,
+    BodyLimitError,
     Form,
     Location,
     UnreadableBodyError,
@@ -31,7 +32,7 @@ from voicegauge.formats import (
 from voicegauge.model import Exchange, Request
 
 ParsedT = TypeVar("ParsedT")
-JsonOrError = tuple[Any, str | None]
+JsonOrError = tuple[Any, UnreadableBodyError | None]
 """A JSON value and `None`, or `MISSING` and the reason why there is no value."""
 MAX_PLAUSIBLE_CHARGE = 1e9
 """Largest charge that is read from a response, in dollars or credits. A larger number is not a plausible charge."""
@@ -100,8 +101,14 @@ class ParsedExchange:
 
     @property
     def response_json_error(self) -> str | None:
-        """The reason why the response body is not JSON; `None` if it is JSON."""
-        return self._response_json_or_error[1]
+        """The reason why the response body cannot be read as JSON; `None` if it can."""
+        return _format_error(self._response_json_or_error[1])
+
+    @property
+    def exceeded_json_limit(self) -> str | None:
+        """The limit of voicegauge that the response body exceeds, so that it is not read; `None` if it exceeds none."""
+        error = self._response_json_or_error[1]
+        return str(error) if isinstance(error, BodyLimitError) else None
 
     @property
     def request_json(self) -> Any:
@@ -111,7 +118,7 @@ class ParsedExchange:
     @property
     def request_json_error(self) -> str | None:
         """The reason why the request body is not JSON; `None` if it is JSON."""
-        return self._request_json_or_error[1]
+        return _format_error(self._request_json_or_error[1])
 
     @property
     def _response_json_or_error(self) -> JsonOrError:
@@ -243,4 +250,8 @@ def _parse_json(body: bytes) -> JsonOrError:
     try:
         return read_json(body), None
     except UnreadableBodyError as error:
-        return MISSING, str(error)
+        return MISSING, error.with_traceback(None)
+
+
+def _format_error(error: UnreadableBodyError | None) -> str | None:
+    return None if error is None else str(error)

@@ -2,6 +2,7 @@
 
 from voicegauge.formats.bodies import (
     MAX_JSON_NODES,
+    BodyLimitError,
     Form,
     MultipartReader,
     UnreadableBodyError,
@@ -57,6 +58,7 @@ __all__ = [
     "MAX_JSON_NODES",
     "MISSING",
     "YAML_LOADER",
+    "BodyLimitError",
     "Document",
     "EventLocation",
     "Form",

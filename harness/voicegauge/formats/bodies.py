@@ -37,6 +37,10 @@ class UnreadableBodyError(ValueError):
     """Raised when a body does not have the format of its media type."""
 
 
+class BodyLimitError(UnreadableBodyError):
+    """Raised when a body exceeds a limit of voicegauge, so that it may be valid but is not read."""
+
+
 class Form(NamedTuple):
     """The text fields and files of a form, by name."""
 
@@ -58,28 +62,31 @@ def read_json(json_bytes: bytes) -> Any:
     """Parse a JSON body. The size of the body and the number of values in it are checked before any value is created.
 
     Raises:
-        UnreadableBodyError: the body is not valid JSON in UTF-8, or exceeds `MAX_JSON_BYTES`, `MAX_JSON_DEPTH`,
-            `MAX_JSON_NODES` or `MAX_NON_ASCII_TEXT_BYTES`. NaN, Infinity and unpaired surrogates, which cannot be
+        BodyLimitError: the body exceeds `MAX_JSON_BYTES`, `MAX_JSON_DEPTH`, `MAX_JSON_NODES` or
+            `MAX_NON_ASCII_TEXT_BYTES`.
+        UnreadableBodyError: the body is not valid JSON in UTF-8. NaN, Infinity and unpaired surrogates, which cannot be
             encoded as UTF-8 again (RFC 8259, section 8.2), are not valid.
     """
     if len(json_bytes) > MAX_JSON_BYTES:
-        raise UnreadableBodyError(f"is larger than {MAX_JSON_BYTES // 2**20} MiB, the limit for JSON")
+        raise BodyLimitError(f"is larger than {MAX_JSON_BYTES // 2**20} MiB, the limit for JSON")
     # Each value takes at least one byte, so most bodies need not be counted.
     if len(json_bytes) > MAX_JSON_NODES and count_json_nodes(json_bytes, MAX_JSON_NODES) > MAX_JSON_NODES:
-        raise UnreadableBodyError(f"has more than {MAX_JSON_NODES:,} values, the limit for JSON")
+        raise BodyLimitError(f"has more than {MAX_JSON_NODES:,} values, the limit for JSON")
     if (
         len(json_bytes) > MAX_NON_ASCII_TEXT_BYTES
         and _count_non_ascii_text_bytes(json_bytes) > MAX_NON_ASCII_TEXT_BYTES
     ):
         limit = f"{MAX_NON_ASCII_TEXT_BYTES // 2**20} MiB"
-        raise UnreadableBodyError(f"has more than {limit} of texts with characters outside of ASCII")
+        raise BodyLimitError(f"has more than {limit} of texts with characters outside of ASCII")
     try:
         value = msgspec.json.decode(json_bytes.removeprefix(_BYTE_ORDER_MARK))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except RecursionError as error:
+        raise BodyLimitError(f"is nested deeper than {MAX_JSON_DEPTH}") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise UnreadableBodyError(_describe_invalid_json(json_bytes, error)) from error
     # Walking the value is slow; a body with fewer opening brackets cannot be too deep.
     if json_bytes.count(b"{") + json_bytes.count(b"[") >= MAX_JSON_DEPTH and _measure_depth(value) > MAX_JSON_DEPTH:
-        raise UnreadableBodyError(f"is nested deeper than {MAX_JSON_DEPTH}")
+        raise BodyLimitError(f"is nested deeper than {MAX_JSON_DEPTH}")
     return value
 
 
@@ -118,8 +125,6 @@ def _count_non_ascii_text_bytes(body: bytes) -> int:
 
 
 def _describe_invalid_json(body: bytes, error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return f"is nested deeper than {MAX_JSON_DEPTH}"
     # Searches for patterns are slow, and a body that is not JSON may be minutes of audio.
     constant = _INVALID_CONSTANT_PATTERN.search(body) if b"NaN" in body or b"Infinity" in body else None
     if constant is not None:

@@ -88,8 +88,16 @@ class Call(CheckSubject):
 
     @property
     def json_error(self) -> str | None:
-        """The reason why a response body that should be JSON cannot be parsed; `None` if there is no such error."""
-        return self.parsed_exchange.response_json_error if self._has_json else None
+        """The reason why a response body that should be JSON is not; `None` if it is, or if it is not read."""
+        if not self._has_json or self.parsed_exchange.exceeded_json_limit is not None:
+            return None
+        return self.parsed_exchange.response_json_error
+
+    @property
+    def unread_body_reason(self) -> str | None:
+        """Why a JSON body of the response was not judged: it exceeds a limit of voicegauge; `None` if it was."""
+        limit = self.parsed_exchange.exceeded_json_limit if self._has_json else None
+        return None if limit is None else f"the body of the response {limit}, the limit of voicegauge"
 
     @property
     def _has_json(self) -> bool:

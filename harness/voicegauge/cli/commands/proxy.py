@@ -87,7 +87,8 @@ def command(
     Set the URL that is printed first as the base URL of your client. Requests and responses
     pass unchanged and part by part. Findings are printed as they occur, and a summary at the
     end (Ctrl-C). The exit status is 1 if there are errors (with --strict, also warnings), and
-    3 if nothing was judged or something could not be.
+    3 if nothing was judged or something could not be, such as a request that the contract
+    does not have.
     """
     from voicegauge import api
     from voicegauge.cli.check_tables import NewFindingPrinter
@@ -197,6 +198,8 @@ def _determine_exit_status(report: ProxyReport, *, fail_on_warnings: bool) -> in
             else "no request passed"
         )
     reason = next(iter(report.unjudged_count_by_reason), None) or report.report.no_verdict_reason
+    if reason is None and report.undocumented_count_by_request:
+        reason = f"{next(iter(report.undocumented_count_by_request))} is not in the contract"
     if reason is not None:
         raise NothingMeasuredError(f"not everything was judged: {reason}")
     return EXIT_OK

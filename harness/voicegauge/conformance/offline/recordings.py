@@ -75,6 +75,8 @@ def check_recordings(
                 cases[contract.id] = plan_cases_by_id(contract)
             subjects = list(iterate_recording_subjects(contract, recording, cases[contract.id]))
             collector.judge_subjects(checker, subjects, case_id=path.name)
+            for reason in {one.unread_body_reason for one in subjects if isinstance(one, Call)} - {None}:
+                collector.add_not_judged(f"{contract.id}/{path.name}", str(reason))
         except MissingExtraError as error:  # audio that only an optional part can decode
             collector.add_not_judged(f"recordings of {contract.id}", str(error))
             continue

@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 import msgspec
 
 from voicegauge.checks import RULE_BY_ID, Call, Checker, IncompleteResponse, JobHistory, SpeechDelivery
-from voicegauge.client import parse_origin
 from voicegauge.conformance.offline import (
     UnmatchedRequests,
     build_repeat_command,
@@ -122,7 +121,9 @@ class TrafficJudge:
             exchange = msgspec.structs.replace(exchange, group=f"conversation {job_number}")
         not_recorded = self._record_if_possible(exchange)
         try:
-            findings, not_judged = self._judge_complete(exchange, job_number), None
+            findings = self._judge_complete(exchange, job_number)
+            call = parse_call(self._contract, exchange)
+            not_judged = call.unread_body_reason if call is not None else None
         except MissingExtraError as error:  # audio that only an optional part can decode
             findings, not_judged = [], str(error)
         is_recorded = self._recorder is not None and not_recorded is None
@@ -145,16 +146,14 @@ class TrafficJudge:
         return mask_credentials(text, tuple(self._redactor.secrets))
 
     def _build_repeat_command(self, exchange: Exchange) -> str | None:
-        """Return the command that sends a request again to where it was forwarded, not to the contract's server."""
+        """Return the command that sends a request again to where it was forwarded, without the key at `--upstream`."""
         parts = urlsplit(exchange.request.url)
         origin, target = self._upstream.find_origin_and_request_target(exchange.request.method, parts.path, parts.query)
         sent_request = msgspec.structs.replace(exchange.request, url=f"{origin}{target}")
-        key_origin = parse_origin(origin)
         return build_repeat_command(
             self._contract,
             self._recording_path,
             msgspec.structs.replace(exchange, request=sent_request),
-            key_origins=() if key_origin is None else (key_origin,),
         )
 
     def _find_operation_id(self, exchange: Exchange) -> str | None:

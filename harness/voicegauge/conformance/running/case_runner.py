@@ -317,6 +317,7 @@ class CaseRunner:
         audio_input = self._contract.audio_input_targets.get(case.target_name or "")
         if audio_input is not None and call.is_accepted:
             call, fetched = await fetch_audio_input_call(self._client, audio_input, case, call)
+        skipped = skipped or call.unread_body_reason
         self._add_exchanges(case, [*retried, exchange, *fetched], skipped)
         subjects: list[CheckSubject] = [Call(operation, earlier, target, request_origin=origin) for earlier in retried]
         subjects += [call] if skipped else [call, CaseOutcome(call, case.expected)]
