@@ -8,7 +8,7 @@ from voicegauge.model import AmbiguousRequest, Manifest, OpenJob, Provenance, Ra
 
 
 class BenchResult(Record, frozen=True, kw_only=True):
-    """Result of a benchmark."""
+    """The JSON that `voicegauge bench --json` writes."""
 
     schema: str = "voicegauge/bench/3"
     provenance: Provenance

@@ -38,7 +38,7 @@ def print_history(history: RunHistory) -> None:
     """Print trends and the time line, live and emulated runs apart, and what was left out."""
     console = create_console()
     for provenance in list_provenances(history):
-        _print_provenance(console, history, provenance)
+        _print_history_of_provenance(console, history, provenance)
     for run in history.skipped[:MAX_SKIPPED_RUNS]:
         console.print(f"left out: {run.path}: {run.reason}")
     hidden = len(history.skipped) - MAX_SKIPPED_RUNS
@@ -53,7 +53,7 @@ def print_history(history: RunHistory) -> None:
     )
 
 
-def _print_provenance(console: Console, history: RunHistory, provenance: Provenance) -> None:
+def _print_history_of_provenance(console: Console, history: RunHistory, provenance: Provenance) -> None:
     nights = find_nights(history, provenance)
     if provenance is Provenance.LIVE:
         console.print("LIVE", style="bold")

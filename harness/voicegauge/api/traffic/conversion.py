@@ -90,7 +90,7 @@ def convert(
     provider: str | None = None,
     to: RecordingFormat = "har",
     out: PathLike = ".",
-    mask: Sequence[str] = (),
+    names_to_mask: Sequence[str] = (),
     base_urls: Mapping[str, str] | None = None,
     contracts: ContractsOrFolders = (),
 ) -> ConvertedFile:
@@ -102,7 +102,7 @@ def convert(
         provider: id of the recorded provider; needed for files of other tools.
         to: "har", or "vcr" for a cassette that vcrpy reads.
         out: folder to write to; the file keeps its name with another suffix.
-        mask: further names of fields, parameters and headers whose values are masked.
+        names_to_mask: further names of fields, parameters and headers whose values are masked.
         base_urls: URLs at which the provider was recorded if they differ from the contract's servers, by server name.
         contracts: loaded contracts, or folders of your own.
 
@@ -113,7 +113,7 @@ def convert(
         UsageError: the output file exists already, or the provider must be named.
         DataError: the file cannot be converted.
     """
-    return _Converter(to_catalogue(contracts), provider, to, Path(out), mask, base_urls or {}).convert(
+    return _Converter(to_catalogue(contracts), provider, to, Path(out), names_to_mask, base_urls or {}).convert(
         Path(file), Path(file).stem
     )
 
@@ -124,7 +124,7 @@ def convert_all(
     provider: str | None = None,
     to: RecordingFormat = "har",
     out: PathLike = ".",
-    mask: Sequence[str] = (),
+    names_to_mask: Sequence[str] = (),
     base_urls: Mapping[str, str] | None = None,
     contracts: ContractsOrFolders = (),
     on_file: Callable[[ConvertedFile], None] | None = None,
@@ -137,7 +137,7 @@ def convert_all(
         provider: id of the recorded provider; needed for files of other tools.
         to: "har", or "vcr" for a cassette that vcrpy reads.
         out: folder to write to.
-        mask: further names of fields, parameters and headers whose values are masked.
+        names_to_mask: further names of fields, parameters and headers whose values are masked.
         base_urls: URLs at which the provider was recorded if they differ from the contract's servers, by server name.
         contracts: loaded contracts, or folders of your own.
         on_file: called after each file that was converted.
@@ -149,7 +149,7 @@ def convert_all(
         UsageError: there is only one file, whose output exists already, or the provider must be named.
         DataError: there is only one file, and it cannot be converted; or a folder has no file that may be a recording.
     """
-    converter = _Converter(to_catalogue(contracts), provider, to, Path(out), mask, base_urls or {})
+    converter = _Converter(to_catalogue(contracts), provider, to, Path(out), names_to_mask, base_urls or {})
     inputs = [one for path in paths for one in _list_input_files(Path(path))]
     converted: list[ConvertedFile] = []
     unconverted: list[UnconvertedFile] = []

@@ -38,10 +38,11 @@ class RecordResult(Record, frozen=True, kw_only=True):
     """The resources that were created in the account, such as saved voices, and those that are left there."""
     spent_usd: float = 0.0
     spent_before_usd: float = 0.0
-    """Dollars that were or may have been charged to earlier recordings into the same folder which were killed, or whose
-    ambiguous requests were not sent again. They count towards the budget and are not in `spent_usd`."""
+    """Dollars that earlier recordings into the same folder may have cost, if they were killed or left ambiguous
+    requests. They count towards the budget and are not in `spent_usd`."""
     ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
-    """Requests, also of such earlier recordings, whose price counts as spent although their result is not known."""
+    """Requests whose price counts as spent although their result is not known; also those of earlier recordings into
+    the same folder."""
     stopped_by: str | None = None
     """What stopped the recording early, in one line; `None` if it ran to its end."""
     stop_reason: StopReason | None = None

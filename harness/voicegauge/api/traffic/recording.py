@@ -32,7 +32,7 @@ def record(
     out: PathLike = RECORDINGS_FOLDER_NAME,
     refresh: RefreshMode = "stale",
     every_rejection: bool = False,
-    mask: Sequence[str] = (),
+    names_to_mask: Sequence[str] = (),
     overwrite: bool | ConfirmOverwrite = False,
     prices: Mapping[str, float] | None = None,
     seed: int = 0,
@@ -58,7 +58,7 @@ def record(
         out: folder of recordings, with one file OUT/PROVIDER/TARGET.har per target.
         refresh: "stale" to record only missing and stale cases, "all" to record every case.
         every_rejection: whether to record every rejection that a check plans instead of one of each kind.
-        mask: further names of fields, parameters and headers whose values are masked.
+        names_to_mask: further names of fields, parameters and headers whose values are masked.
         overwrite: whether existing files may be replaced, or a function that decides this for each file whose content
             changes. If it is false and a file would be replaced, an error is raised before anything is sent.
         prices: dollars per request by provider, target or operation; needed if the price is undocumented or disputed.
@@ -96,7 +96,7 @@ def record(
         whole_providers=find_wholly_named_providers(catalogue, targets),
         live_options=live,
         fixtures_folder=Path(out),
-        names_to_mask=tuple(mask),
+        names_to_mask=tuple(names_to_mask),
         prices=resolve_prices(catalogue, prices),
         seed=seed,
         max_wait_s=max_wait_s,

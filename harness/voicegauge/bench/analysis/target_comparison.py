@@ -76,7 +76,7 @@ class DriftEstimator:
         """
         self._assumed_drift = assumed_drift
         self._sources: dict[str, MeasuredDrift] = {
-            target.run_ref.id: measure_drift([run.total_times for run in target.baseline_samples])
+            target.run_ref.id: measure_drift([run.total_latencies for run in target.baseline_samples])
             for target in targets
             if not target.is_interleaved
         }
@@ -117,8 +117,8 @@ def _estimate_latency_changes(target: ComparedTarget, drift: DriftEstimator, see
         return estimate_typical_time_change(baseline_side, run_side, spread)
 
     totals = (
-        SideTimes([run.total_times for run in target.baseline_samples]),
-        SideTimes([target.run_samples.total_times]),
+        SideTimes([run.total_latencies for run in target.baseline_samples]),
+        SideTimes([target.run_samples.total_latencies]),
     )
     changes: list[tuple[MetricId, MetricChange | None]] = [
         ("submit_latency_ms", estimate_typical(*collect_sides(lambda latency: latency.submit_latency_ms))),

@@ -43,7 +43,7 @@ class TargetSamples:
         return [(s.text_id, s.session, s.latency) for s in self.samples if s.failure is None and s.latency]
 
     @cached_property
-    def total_times(self) -> list[SessionTime]:
+    def total_latencies(self) -> list[SessionTime]:
         """The total latency of each successful sample that has one."""
         return self.collect_times(lambda latency: latency.total_latency_ms)
 
@@ -117,7 +117,7 @@ def resample_targets(run: Run, score_set: ScoreSet | None, *, seed: int = 0) -> 
         errors = [target.count_errors("character") for target in targets]
     measurements = [
         TargetMeasurements(
-            times_ms=[(time.text_id, time.time_ms) for time in target.total_times],
+            times_ms=[(time.text_id, time.time_ms) for time in target.total_latencies],
             errors=[(count.text_id, count.errors, count.units) for count in counts],
         )
         for target, counts in zip(targets, errors, strict=True)

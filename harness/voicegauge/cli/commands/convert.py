@@ -69,7 +69,7 @@ def command(
         provider=provider,
         to=to_format,
         out=out,
-        mask=mask,
+        names_to_mask=mask,
         base_urls=base_url,
         contracts=contracts,
         on_file=_print_converted_file if prints else None,

@@ -130,7 +130,7 @@ def command(
         out=out,
         refresh=refresh,
         every_rejection=full,
-        mask=mask,
+        names_to_mask=mask,
         overwrite=True if yes else _confirm_overwrite if sys.stdin.isatty() else False,
         prices=prices,
         seed=seed,

@@ -36,7 +36,7 @@ class LatencyCurve(NamedTuple):
 
 
 class StateArea(NamedTuple):
-    """The share of jobs in one state over time, as an SVG path; it is stacked on the areas before it."""
+    """The share of jobs in the state `phase` over time, as an SVG path stacked on the areas before it."""
 
     phase: LatencyPhase
     path: str

@@ -14,7 +14,7 @@ from voicegauge.speech.audio.limits import Samples, UndecodableAudioError
 
 
 class TranscodingSettings(NamedTuple):
-    """The properties of converted audio. `None` keeps the sample rate, and the channels up to two."""
+    """The format of converted audio. `None` keeps the sample rate of the source, and its channels, but at most two."""
 
     format: str
     """Name of a format that `encode_at_bitrate` can write."""
