@@ -109,6 +109,13 @@ def test_a_cheapest_target_with_a_disputed_price_says_so_in_the_headline(tmp_pat
     assert "acme/fast is the cheapest (the price of pebble/stone is disputed)" in verdict.headline
 
 
+def test_of_many_disputed_prices_those_that_are_compared_are_named(tmp_path: Path) -> None:
+    costly = tuple(Voice(f"acme/costly-{i}", "Costly", 500, 0.05, usd=0.5, disputed=True) for i in range(4))
+    cheap = Voice("acme/cheap", "Cheap", 500, 0.05, usd=0.01, disputed=True)
+    verdict, _ = summarize(make_run(tmp_path, (*costly, cheap), repetitions=1, texts=3))
+    assert "contradict each other: acme/cheap, acme/costly-0, acme/costly-1 and 2 others." in details(verdict)["price"]
+
+
 def test_a_price_that_only_a_third_party_states_is_not_a_dispute(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, (FAST, SLOW), repetitions=1)
     first = run.manifest.targets[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from voicegauge.bench.analysis import TargetSummary
 from voicegauge.report.text_format import format_usd
 from voicegauge.report.verdict.phrases import format_count_with_noun, format_target_names, join_words
@@ -10,11 +12,11 @@ from voicegauge.report.verdict.statements import MeasuredRun, VerdictStatement
 
 def state_prices(run: MeasuredRun) -> VerdictStatement | None:
     """Return the statement on prices; `None` if nothing was delivered."""
-    delivered = run.targets_with_deliveries
+    # By price: of many disputed prices, those that the statement compares are named.
+    delivered = sorted(run.targets_with_deliveries, key=_get_price_or_infinity)
     if not delivered:
         return None
     priced = [(target, usd) for target in delivered if (usd := target.cost.compared_usd) is not None]
-    priced.sort(key=lambda pair: pair[1])
     reasons = _describe_missing_prices([target for target in delivered if target.cost.compared_usd is None])
     remarks = join_sentences(
         _describe_disputes([target for target in delivered if target.cost.disputed]),
@@ -36,6 +38,10 @@ def state_prices(run: MeasuredRun) -> VerdictStatement | None:
     return _build_statement(
         f"{format_target_names(lowest, lowest[0])} {verb} the cheapest{remark}", join_sentences(cheapest, remarks)
     )
+
+
+def _get_price_or_infinity(target: TargetSummary) -> float:
+    return math.inf if target.cost.compared_usd is None else target.cost.compared_usd
 
 
 def describe_cheapest(priced_targets: list[tuple[TargetSummary, float]]) -> str:
