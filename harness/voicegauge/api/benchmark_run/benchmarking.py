@@ -8,16 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from voicegauge.api.benchmark_run.baseline import BaselineOptions, find_target_variant
+from voicegauge.api.benchmark_run.baseline import BaselineOptions
 from voicegauge.api.benchmark_run.finishing import (
     finish_benchmark,
 )
 from voicegauge.api.benchmark_run.load import LoadOptions
 from voicegauge.api.benchmark_run.planning import (
-    choose_texts,
+    PlanningOptions,
+    TextChoice,
+    choose_and_plan,
     find_reason_not_to_transcribe,
-    plan_requests,
-    validate_load_and_faults,
 )
 from voicegauge.api.benchmark_run.sending import (
     add_timing_error,
@@ -30,13 +30,7 @@ from voicegauge.api.benchmark_run.sending import (
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import delete_leftover_resources
 from voicegauge.api.progress import ProgressListener
-from voicegauge.api.target_selection import (
-    ContractsOrFolders,
-    adapt_to_own_servers,
-    collect_contracts,
-    to_catalogue,
-    to_names,
-)
+from voicegauge.api.target_selection import ContractsOrFolders, collect_contracts
 from voicegauge.bench import BenchResult
 from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS
 from voicegauge.bench.load import DEFAULT_GOAL
@@ -161,32 +155,27 @@ def benchmark(
         raise UsageError("--fault is for the emulator: leave out --live")
     if retry_ambiguous and live is None:
         raise UsageError("--retry-ambiguous is for live runs: add --live")
-    load = LoadOptions(rate, arrivals, ramp, goal, http2, stop_when_decided, margin)
-    load.validate()
     check_region(region)
     if live is not None and live.ledger is not None:
         raise UsageError("a benchmark keeps an account of its own, which survives crashes: leave out ledger")
-    chosen_texts = choose_texts(suite, texts, languages=languages, categories=categories, max_texts=max_texts)
-    settings = BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed)
-    baseline = BaselineOptions(against, against_url, against_contract)
-    baseline.validate(live)
-    names, listener = baseline.list_target_names(to_names(targets)), progress or ProgressListener()
-    catalogue = adapt_to_own_servers(
-        to_catalogue(contracts, live), names, live, ask_servers=True, listener=listener, max_wait_s=max_wait_s
+    load = LoadOptions(rate, arrivals, ramp, goal, http2, stop_when_decided, margin)
+    planned = choose_and_plan(
+        PlanningOptions(
+            targets=targets,
+            live=live,
+            contracts=contracts,
+            texts=TextChoice(suite, texts, languages, categories, max_texts),
+            settings=BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed),
+            load=load,
+            prices=prices or {},
+            voice_sample=voice_sample,
+            faults=faults,
+            baseline=BaselineOptions(against, against_url, against_contract),
+            listener=progress or ProgressListener(),
+        ),
+        ask_servers=True,
+        max_wait_s=max_wait_s,
     )
-    planned = plan_requests(
-        catalogue=catalogue,
-        target_names=names,
-        live_options=live,
-        suite=chosen_texts,
-        settings=load.choose_plan_settings(settings, len(chosen_texts.texts)),
-        prices=prices or {},
-        voice_sample=voice_sample,
-        listener=listener,
-        target_variant=find_target_variant(catalogue, names, baseline, live),
-        baseline_target=against,
-    )
-    validate_load_and_faults(planned, load, faults)
     if live is not None:
         planned.plan.check_budget(live.max_cost_usd if ramp is None else math.inf)  # a ramp stops when it is spent
         open_live_access(planned)

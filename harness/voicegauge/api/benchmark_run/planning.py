@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from voicegauge.api.benchmark_run.baseline import BaselineOptions, TargetVariant, find_target_variant
 from voicegauge.api.benchmark_run.load import LoadOptions
@@ -152,29 +152,95 @@ def plan_benchmark(
             key would be sent unencrypted to another machine.
     """
     load = LoadOptions(rate=rate, ramp=ramp, goal=goal, http2=http2, stop_when_decided=stop_when_decided, margin=margin)
+    planned = choose_and_plan(
+        PlanningOptions(
+            targets=targets,
+            live=live,
+            contracts=contracts,
+            texts=TextChoice(suite, texts, languages, categories, max_texts),
+            settings=BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed),
+            load=load,
+            prices=prices or {},
+            voice_sample=voice_sample,
+            faults=faults,
+            baseline=BaselineOptions(against, against_url, against_contract),
+            listener=progress or ProgressListener(),
+        ),
+        ask_servers=False,
+    )
+    if ramp is not None:
+        planned.listener.notice("a ramp ends when its search does: this is the most that it may send")
+    return summarize_bench_plan(planned.plan)
+
+
+class TextChoice(NamedTuple):
+    """The arguments of `benchmark` that choose the texts."""
+
+    suite: str
+    texts: PathLike | None
+    languages: Sequence[str]
+    categories: Sequence[str]
+    max_texts: int | None
+
+
+class PlanningOptions(NamedTuple):
+    """The arguments of `benchmark` that decide what is sent."""
+
+    targets: str | Sequence[str]
+    live: LiveOptions | None
+    contracts: ContractsOrFolders
+    texts: TextChoice
+    settings: BenchPlanSettings
+    load: LoadOptions
+    prices: Mapping[str, float]
+    voice_sample: PathLike | None
+    faults: Sequence[str]
+    baseline: BaselineOptions
+    listener: ProgressListener
+
+
+def choose_and_plan(
+    options: PlanningOptions, *, ask_servers: bool, max_wait_s: float | None = None
+) -> PlannedBenchmark:
+    """Choose texts and targets, and plan their requests; nothing that costs money is sent.
+
+    Args:
+        options: what is chosen.
+        ask_servers: whether own servers are asked for their models and voices.
+        max_wait_s: maximum time of such a request in seconds.
+
+    Raises:
+        UsageError: as described at `plan_benchmark`.
+        DataError: a file cannot be read.
+    """
+    live, load, baseline = options.live, options.load, options.baseline
     load.validate()
+    suite, texts, languages, categories, max_texts = options.texts
     chosen_texts = choose_texts(suite, texts, languages=languages, categories=categories, max_texts=max_texts)
-    settings = BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed)
-    baseline = BaselineOptions(against, against_url, against_contract)
     baseline.validate(live)
-    names, listener = baseline.list_target_names(to_names(targets)), progress or ProgressListener()
-    catalogue = adapt_to_own_servers(to_catalogue(contracts, live), names, live, ask_servers=False, listener=listener)
+    names = baseline.list_target_names(to_names(options.targets))
+    catalogue = adapt_to_own_servers(
+        to_catalogue(options.contracts, live),
+        names,
+        live,
+        ask_servers=ask_servers,
+        listener=options.listener,
+        max_wait_s=max_wait_s,
+    )
     planned = plan_requests(
         catalogue=catalogue,
         target_names=names,
         live_options=live,
         suite=chosen_texts,
-        settings=load.choose_plan_settings(settings, len(chosen_texts.texts)),
-        prices=prices or {},
-        voice_sample=voice_sample,
-        listener=listener,
+        settings=load.choose_plan_settings(options.settings, len(chosen_texts.texts)),
+        prices=options.prices,
+        voice_sample=options.voice_sample,
+        listener=options.listener,
         target_variant=find_target_variant(catalogue, names, baseline, live),
-        baseline_target=against,
+        baseline_target=baseline.target,
     )
-    validate_load_and_faults(planned, load, faults)
-    if ramp is not None:
-        planned.listener.notice("a ramp ends when its search does: this is the most that it may send")
-    return summarize_bench_plan(planned.plan)
+    validate_load_and_faults(planned, load, options.faults)
+    return planned
 
 
 def choose_texts(
