@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import importlib
+import io
 import re
 import shutil
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
+import msgspec
 import numpy as np
 from crashes.provider import StandInProvider
 from crashes.simulation import SimulatedUser, load_stand_in_contract, plan_benchmark, simulated_speech
@@ -38,6 +40,7 @@ from voicegauge.conformance import CaseJournals, plan_cases
 from voicegauge.contract import Catalogue, Contract, EventStreamParser, load_catalogue, load_contract
 from voicegauge.errors import VoicegaugeError
 from voicegauge.formats import UnreadableBodyError, read_form, read_json
+from voicegauge.model import Run, write_parquet
 from voicegauge.outputs import load_baseline
 from voicegauge.recording import Replay, load_har
 from voicegauge.report import analyze_runs, render_csv, render_markdown, render_page
@@ -372,12 +375,20 @@ def _read_run(data: bytes, folder: Path) -> None:
     _use_run(folder)
 
 
+@functools.cache
+def _original_run() -> Run:
+    return msgspec.json.decode(_saved_run()[0], type=Run)
+
+
 def _use_run(folder: Path) -> None:
     run = load_run(folder)
     analyzed = analyze_runs([(folder, run)])
     render_markdown(analyzed.report)
     render_csv([(folder, run)])
     render_page(analyzed)
+    write_parquet(run.iterate_sample_rows(), io.BytesIO())
+    voicegauge.read_history(folder)
+    voicegauge.compare(_original_run(), run)
 
 
 def _unfinished_run() -> bytes:

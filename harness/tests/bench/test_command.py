@@ -113,6 +113,8 @@ def test_an_emulated_benchmark_end_to_end(bench: Bench, tmp_path: Path, capsys: 
         (["--rate", "nan"], "not a finite number"),
         (["--rate", "inf"], "not a finite number"),
         (["--ramp", "rate", "--rate", "5"], "leave out --rate"),
+        (["--ramp", "rate", "--concurrency", "4"], "leave out --concurrency"),
+        (["--arrivals", "poisson"], "add --rate or --ramp rate"),
         (["--ramp", "rate", "--sessions", "2"], "leave out --sessions"),
         (["--ramp", "rate", "acme/job"], "--ramp takes one target"),
         (["--goal", "success>=0.5"], "--goal is for --ramp"),

@@ -226,7 +226,7 @@ def test_unusable_runs_are_named_and_left_out(nights: Path) -> None:
     assert set(reasons) == {"damaged", "unfinished", "empty", "undated", "copy"}
     assert reasons["copy"] == "is a copy of 00/run.json"
     assert "not a saved run" in reasons["damaged"]
-    assert "not finished" in reasons["unfinished"]
+    assert reasons["unfinished"] == "is not finished: an emulated run is not resumed, measure it again"
     assert reasons["undated"].startswith("is a damaged run: manifest.created_at is not a date")
 
 

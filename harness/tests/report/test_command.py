@@ -180,3 +180,36 @@ def test_a_run_that_is_given_twice_is_not_counted_twice(
             assert says in " ".join(capsys.readouterr().err.split())
     with pytest.raises(UsageError, match="load_run takes the path"):
         load_run(None)  # type: ignore[arg-type]
+
+
+def test_a_format_that_contradicts_the_file_name_is_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "samples.csv"
+    assert voicegauge(["report", str(folder), "--out", str(out), "--format", "parquet"]) == 2
+    assert "contradicts --format parquet" in " ".join(capsys.readouterr().err.split())
+    assert not out.exists()
+    assert voicegauge(["report", str(folder), "--out", str(tmp_path / "samples.txt"), "--format", "csv"]) == 0
+
+
+def test_runs_of_different_regions_are_not_compared_in_silence(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    far = tmp_path / "far"
+    shutil.copytree(folder, far)
+    run = json.loads((far / "run.json").read_text())
+    run["manifest"].update(region="ap-south", run_id="far")
+    (far / "run.json").write_text(json.dumps(run))
+    assert voicegauge(["compare", str(folder), str(far)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "measured from different regions, which alone can change times:" in said
+    assert "far: ap-south" in said
+    assert voicegauge(["compare", str(folder), str(far), "--json", "-"]) == 0
+    compared = json.loads(capsys.readouterr().out)
+    assert (compared["baseline"][0]["region"], compared["run"]["region"]) == (None, "ap-south")
+    assert voicegauge(["report", str(folder), str(far), "--out", "-"]) == 0
+    assert "measured from different regions: no named region and ap-south" in capsys.readouterr().out
+    site = tmp_path / "site"
+    assert voicegauge(["report", str(folder), str(far), "--site", str(site)]) == 0
+    assert not list(site.glob("*-compared.html"))
+    assert "from <bdi>ap-south</bdi>" in (site / "index.html").read_text()

@@ -112,8 +112,10 @@ def _describe_comparison(comparison: RunComparison, first_name: str, name: str) 
         for verdict in ("regression", "improvement")
     }
     lead = f"Run {name} against run {first_name}"
+    regions = [one.region or "no named region" for one in (comparison.baseline[0], comparison.run)]
+    warning = f" They were measured from different regions: {regions[0]} and {regions[1]}." * (regions[0] != regions[1])
     if not any(found.values()):
-        return f"{lead}: no clear change in {len(comparison.metrics)} metrics."
+        return f"{lead}: no clear change in {len(comparison.metrics)} metrics.{warning}"
     for many in found.values():
         many.sort(key=lambda metric: metric.metric != "total_latency_ms")
     shown = [metric for many in found.values() for metric in many[:3]]
@@ -122,7 +124,7 @@ def _describe_comparison(comparison: RunComparison, first_name: str, name: str) 
     more = sum(len(many) - 3 for many in found.values() if len(many) > 3)
     if more:
         parts.append(f"and {format_count(more, 'more change')}")
-    return f"{lead}: {'; '.join(parts)}."
+    return f"{lead}: {'; '.join(parts)}.{warning}"
 
 
 def _describe_change(metric: MetricComparison) -> str:

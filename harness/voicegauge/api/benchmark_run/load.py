@@ -54,6 +54,8 @@ class LoadOptions:
             raise UsageError(f"a rate of {self.rate:g} requests per second cannot be sent: give a positive number")
         if self.ramp is not None and self.rate is not None:
             raise UsageError("--ramp chooses the load itself: leave out --rate")
+        if self.arrivals != "constant" and self.rate is None and self.ramp != "rate":
+            raise UsageError("--arrivals is for requests at a rate: add --rate or --ramp rate")
         if self.ramp is None and self.goal != DEFAULT_GOAL:
             raise UsageError("--goal is for --ramp: add --ramp concurrency or --ramp rate")
         parse_goal(self.goal)

@@ -55,6 +55,8 @@ class ComparedRun(Record, frozen=True, kw_only=True):
     finished: bool
     faults: tuple[str, ...] = ()
     """Ids of the faults that were injected into the emulator, sorted."""
+    region: str | None = None
+    """Where the run was measured from, as the user named it; `None` if it was not named."""
     sessions: int
     samples: int
     """Number of samples, not counting warm-up samples."""
@@ -271,6 +273,7 @@ def _build_compared_run(run: Run) -> ComparedRun:
         created_at=run.manifest.created_at,
         finished=run.manifest.finished,
         faults=run.manifest.faults,
+        region=run.manifest.region,
         sessions=run.manifest.sessions,
         samples=sum(sample.is_measured for sample in run.samples),
     )

@@ -16,7 +16,7 @@ from voicegauge.bench.history.store import IN_MEMORY_PATH, STORE_FILE_NAME, File
 from voicegauge.bench.running import RUN_FILE_NAME, load_run
 from voicegauge.errors import DataError, StorageError
 from voicegauge.files import check_writable
-from voicegauge.model import Record
+from voicegauge.model import Provenance, Record
 
 ReportProgress = Callable[[int, int], None]
 """Function that is called with the number of files read so far and the number of all files."""
@@ -122,7 +122,11 @@ def _update_store(
 def _measure_file(file: Path, path: str) -> HistoryRun:
     run = load_run(file)
     if not run.manifest.finished:
-        raise DataError("is not finished: the command that started it resumes it")
+        is_live = run.manifest.provenance is Provenance.LIVE
+        hint = (
+            "the command that started it resumes it" if is_live else "an emulated run is not resumed, measure it again"
+        )
+        raise DataError(f"is not finished: {hint}")
     return measure_run(run, path)
 
 

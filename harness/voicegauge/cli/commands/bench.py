@@ -231,6 +231,10 @@ def command(
     require_flags(ctx, live_only, "live")
     if faults and live:
         raise UsageError("--fault is for the emulator: leave out --live")
+    if arrivals == "poisson" and rate is None and ramp != "rate":  # also with --dry-run
+        raise UsageError("--arrivals is for requests at a rate: add --rate or --ramp rate")
+    if ramp is not None and ctx.get_parameter_source("concurrency") is click.core.ParameterSource.COMMANDLINE:
+        raise UsageError("--ramp chooses the load itself: leave out --concurrency")
     if texts is not None and ctx.get_parameter_source("suite") is click.core.ParameterSource.COMMANDLINE:
         raise UsageError("--texts replaces the texts of --suite: leave one of them out")
     from voicegauge import api

@@ -117,8 +117,8 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
     out = create_console()
     if result.provenance == "emulated":
         out.print(build_emulated_label("the runs measured the emulator, not a provider"))
-        for line in _describe_faults(result):
-            out.print(line, markup=False)
+    for line in (*_describe_faults(result), *_describe_regions(result)):
+        out.print(line, markup=False)
     from voicegauge.bench.analysis import PAIRED_CHANGE_NOTE
 
     shown = [metric for metric in result.metrics if show_all or metric.verdict in ("regression", "improvement")]
@@ -141,6 +141,15 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
         out.print(f"not in the run: {target}")
     for target in result.only_in_run:
         out.print(f"not in the baseline: {target}")
+
+
+def _describe_regions(result: RunComparison) -> list[str]:
+    """Return a warning with the region of each run if they differ; empty if they do not."""
+    runs = {run.run_id: run.region for run in (*result.baseline, result.run)}
+    if len(set(runs.values())) == 1:
+        return []
+    regions = (f"  {run_id}: {region or 'not named'}" for run_id, region in runs.items())
+    return ["measured from different regions, which alone can change times:", *regions]
 
 
 def _describe_faults(result: RunComparison) -> list[str]:

@@ -91,10 +91,12 @@ def command(
         credit_rates=credit_rates,
         contracts=contracts,
     )
-    show_record(estimate, json_path, lambda: _print_estimate(estimate, all_plans=all_plans))
+    show_record(
+        estimate, json_path, lambda: _print_estimate(estimate, all_plans=all_plans, has_texts=texts is not None)
+    )
 
 
-def _print_estimate(estimate: CostEstimate, *, all_plans: bool) -> None:
+def _print_estimate(estimate: CostEstimate, *, all_plans: bool, has_texts: bool) -> None:
     out = create_console()
     shown = [cost for cost in estimate.costs if all_plans or cost.is_cheapest_plan]
     is_wide = out.width >= MIN_WIDE_COLUMNS
@@ -105,7 +107,7 @@ def _print_estimate(estimate: CostEstimate, *, all_plans: bool) -> None:
         table.columns[0].no_wrap, table.columns[0].max_width = False, NARROW_TARGET_COLUMNS
     for cost in sorted(shown, key=lambda one: math.inf if one.usd is None else one.usd):
         amounts = (_format_usd(cost.usd), _format_usd(cost.usd_per_1m_characters))
-        remark = _describe_remarks(cost)
+        remark = _describe_remarks(cost, has_texts=has_texts)
         if is_wide:
             table.add_row(cost.target, cost.plan or "", *amounts, remark)
         else:
@@ -139,8 +141,9 @@ def _format_usd(usd: float | None) -> str:
     return "-" if usd is None else f"${usd:,.2f}"
 
 
-def _describe_remarks(cost: MonthlyCost) -> str:
+def _describe_remarks(cost: MonthlyCost, *, has_texts: bool) -> str:
     remarks = [
+        f"counts {_format_characters(round(cost.charged_characters))}" if has_texts else "",
         "more than the plan allows" if cost.exceeds_plan else "",
         f"{cost.credits:,.0f} credits" if cost.credits is not None else "",
         f"fee ${cost.fee_usd:,.2f}" if cost.fee_usd else "",

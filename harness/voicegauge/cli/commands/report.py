@@ -154,6 +154,9 @@ def _reject_contradictions(
     out: str | None, report_format: ReportFormat, json_path: str | None, *, open_page: bool, has_results: bool
 ) -> None:
     """Reject options that contradict the format or the file that was chosen."""
+    suffix = Path(out or "").suffix.lower()
+    if suffix and FORMAT_BY_SUFFIX.get(suffix, report_format) != report_format:
+        raise UsageError(f"--out {out} contradicts --format {report_format}: leave out --format, or rename the file")
     if open_page and (report_format != "html" or out == "-"):
         raise UsageError("--open shows a page: choose --format html, and a file with --out")
     if _writes_to_stdout(out, report_format) and report_format == "parquet":

@@ -92,8 +92,8 @@ def write_site(
 ) -> Path:
     """Write `runs` as pages that link to each other and need no network.
 
-    A run with results is compared with the latest earlier one with results, of the same kind, suite, provenance and
-    faults.
+    A run with results is compared with the latest earlier one with results, of the same kind, suite, provenance,
+    region and faults.
 
     Args:
         runs: each run with its folder.
@@ -138,7 +138,8 @@ def write_site(
 
 def _get_comparison_key(run: Run) -> tuple[str, ...]:
     """Return the properties in which two runs must be equal to be compared."""
-    return (run.manifest.kind, run.manifest.suite.sha256, run.manifest.provenance.value, *run.manifest.faults)
+    manifest = run.manifest
+    return (manifest.kind, manifest.suite.sha256, manifest.provenance.value, manifest.region or "", *manifest.faults)
 
 
 def _choose_page_names(runs: Sequence[Run]) -> Iterator[str]:
