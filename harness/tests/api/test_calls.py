@@ -53,7 +53,7 @@ async def test_a_function_can_be_called_in_a_thread_of_an_event_loop() -> None:
 
 
 def _health(url: str) -> str:
-    with urllib.request.urlopen(f"{url}/_emulator/health", timeout=10) as response:  # noqa: S310 - loopback
+    with urllib.request.urlopen(f"{url}/_emulator/health", timeout=60) as response:  # noqa: S310 - loopback
         return str(json.load(response)["status"])
 
 

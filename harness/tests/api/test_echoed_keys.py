@@ -186,7 +186,7 @@ def serving(responses: dict[str, bytes], requests: list[str]) -> Iterator[str]:
         thread.start()
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         listening.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
+        thread.join(60)
 
 
 def _serve(listening: socket.socket, responses: dict[str, bytes], requests: list[str]) -> None:

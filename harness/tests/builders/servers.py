@@ -38,7 +38,11 @@ async def serving(app: Any) -> AsyncIterator[str]:
 
 @contextlib.asynccontextmanager
 async def listening(handler: Handler) -> AsyncIterator[str]:
-    """Serve connections with `handler`, which is called after the head of a request was read; yields the base URL."""
+    """Serve connections with `handler`, which is called after the head of a request was read; yields the base URL.
+
+    What `handler` leaves unread is read after its response: a connection that is closed with unread bytes is reset, and
+    the client may then lose the response.
+    """
     connections: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -48,6 +52,10 @@ async def listening(handler: Handler) -> AsyncIterator[str]:
         try:
             await reader.readuntil(b"\r\n\r\n")
             await handler(reader, writer)
+            if not writer.is_closing():
+                writer.write_eof()
+                while await reader.read(2**16):
+                    pass
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:

@@ -77,7 +77,7 @@ class Listener:
 
     def wait_for_webhook(self) -> None:
         """Wait until the next webhook is printed."""
-        assert self._printed.acquire(timeout=30)
+        assert self._printed.acquire(timeout=60)
 
     @staticmethod
     def press_ctrl_c() -> None:
@@ -105,7 +105,7 @@ def _listening(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 def _post(url: str, value: object, status: int = 200) -> None:
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=60)
     body = value if isinstance(value, bytes) else json.dumps(value).encode()
     connection.request("POST", parts.path, body, {"Content-Type": "application/json"})
     assert connection.getresponse().status == status
@@ -191,7 +191,7 @@ def test_ctrl_c_ends_the_process_with_the_verdict_so_far() -> None:
         assert process.stdout is not None
         assert "passed" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.mark.parametrize("limits", [[], ["--count", "1"], ["--timeout", "60"]])

@@ -221,7 +221,7 @@ def acme() -> Iterator[Acme]:
     provider.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     yield provider
     server.should_exit = True
-    thread.join(10)
+    thread.join(60)
     listening.close()
 
 

@@ -55,14 +55,14 @@ def emulator_by(command: str) -> Iterator[int]:
         while True:
             assert process.poll() is None, "the emulator does not start"
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/_emulator/health", timeout=10).close()
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/_emulator/health", timeout=60).close()
                 break
             except OSError:
                 time.sleep(0.02)
         yield port
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 @needs_curl

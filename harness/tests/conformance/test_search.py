@@ -24,7 +24,7 @@ def test_a_search_that_is_stopped_sends_nothing_more() -> None:
 
         def draw() -> None:
             drawing.set()
-            assert go_on.wait(10)
+            assert go_on.wait(60)
             search.run_in_event_loop(question())
 
         running = asyncio.create_task(search.search_violations(lambda *_: draw))

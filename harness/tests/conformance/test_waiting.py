@@ -111,7 +111,7 @@ def service() -> Iterator[JobService]:
     jobs.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     yield jobs
     server.should_exit = True
-    thread.join(10)
+    thread.join(60)
     listening.close()
 
 

@@ -23,7 +23,7 @@ from voicegauge.errors import UsageError
 
 def _is_serving(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=2).status_code == 200
+        return httpx.get(url, timeout=30).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -78,7 +78,7 @@ def test_it_exits_silently_if_its_parent_ends_during_startup(plain_acme: Contrac
         process.stdout.close()
         process.stdin.write(msgspec.json.encode(config) + b"\n")
         process.stdin.close()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         assert process.stderr.read() == b""
 
 
@@ -124,7 +124,7 @@ def test_ctrl_c_ends_serve_without_a_traceback(plain_acme: Contract) -> None:
         url = next(word for word in first.split() if word.startswith("http"))
         assert httpx.get(f"{url}/_emulator/health").json()["providers"] == ["acme"]
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=20)
+        process.wait(timeout=60)
         out, err = process.stdout.read(), process.stderr.read()  # communicate() loses what readline() had taken in
     assert (process.returncode, err) == (0, "")
     assert "export ACME_KEY" in out

@@ -101,7 +101,7 @@ async def test_with_a_real_clock_callbacks_are_sent_in_the_background(receiver) 
     url = receiver.create_url()
     async with emulator(clock="real", time_scale=0.05) as client:
         assert (await _submit(client, url)).status_code == 202
-        (came,) = await receiver.wait_for_callbacks(url, lambda _: True, timeout_s=10)
+        (came,) = await receiver.wait_for_callbacks(url, lambda _: True, timeout_s=60)
     assert json.loads(came.request.body)["status"] == "COMPLETED"
 
 

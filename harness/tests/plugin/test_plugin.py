@@ -23,7 +23,7 @@ WEBHOOK = """
 
     def test_my_webhooks(voicegauge_webhooks):
         body = b'{"id": "job-1"}'
-        urllib.request.urlopen(urllib.request.Request(voicegauge_webhooks.create_url(), body), timeout=10).close()
+        urllib.request.urlopen(urllib.request.Request(voicegauge_webhooks.create_url(), body), timeout=60).close()
         came = asyncio.run(voicegauge_webhooks.wait_for_next_callback("job-1"))
         assert came.request.body == body
 """

@@ -34,7 +34,7 @@ def _send(
     url: str, body: bytes = b"{}", method: str = "POST", headers: dict[str, str] | None = None
 ) -> tuple[int, dict[str, str], bytes]:
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=60)
     try:
         connection.request(method, parts.path, body, {"Content-Type": "application/json", **(headers or {})})
         response = connection.getresponse()
@@ -51,7 +51,7 @@ async def test_each_url_has_its_own_webhooks(receiver) -> None:
     mine, other = receiver.create_url(), receiver.create_url()
     assert mine != other
     assert _send(mine, b'{"id": 1}')[0] == _send(other, b"[2]")[0] == 200
-    (callback,) = await receiver.wait_for_callbacks(mine, _any, timeout_s=5)
+    (callback,) = await receiver.wait_for_callbacks(mine, _any, timeout_s=60)
     assert (callback.request.body, callback.request.method) == (b'{"id": 1}', "POST")
     assert callback.request.url == mine
     assert callback.request.find_header("content-type") == "application/json"
@@ -83,7 +83,7 @@ def test_requests_to_any_other_path_get_404_and_are_not_stored(receiver, method)
 def test_the_body_of_a_request_to_another_path_is_not_awaited(receiver) -> None:
     parts = urlsplit(receiver.base_url)
     head = b"POST /guess HTTP/1.1\r\nHost: here\r\nContent-Length: 1000000\r\n\r\n"
-    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+    with socket.create_connection((parts.hostname, parts.port), timeout=60) as connection:
         connection.sendall(head)
         assert connection.recv(100).startswith(b"HTTP/1.1 404 ")
 
@@ -126,7 +126,7 @@ def test_a_large_body_is_rejected_before_it_has_arrived(receiver, framing: str) 
     parts = urlsplit(receiver.create_url())
     head = f"POST {parts.path} HTTP/1.1\r\nHost: here\r\n{framing}\r\n\r\n"
     chunks = b"100001\r\n" + bytes(MAX_BODY_BYTES + 1) if "chunked" in framing else b""
-    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+    with socket.create_connection((parts.hostname, parts.port), timeout=60) as connection:
         connection.sendall(head.encode() + chunks)
         assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
 
@@ -207,7 +207,7 @@ def test_slow_senders_are_disconnected(rest: str) -> None:
     limits = ClientLimits(headers_timeout_s=0.05, body_pause_timeout_s=0.05, body_timeout_s=0.1)
     with running_receiver(client_limits=limits) as receiver:
         parts = urlsplit(receiver.create_url())
-        with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+        with socket.create_connection((parts.hostname, parts.port), timeout=60) as connection:
             connection.sendall(f"POST {parts.path} HTTP/1.1\r\n{rest}".encode())
             assert connection.recv(100).startswith(b"HTTP/1.1 408 ")
 
@@ -215,7 +215,7 @@ def test_slow_senders_are_disconnected(rest: str) -> None:
 def test_idle_connections_do_not_lock_out_a_webhook() -> None:
     with running_receiver(client_limits=ClientLimits(max_connections=4)) as receiver:
         parts = urlsplit(receiver.create_url())
-        idle = [socket.create_connection((parts.hostname, parts.port), timeout=10) for _ in range(12)]
+        idle = [socket.create_connection((parts.hostname, parts.port), timeout=60) for _ in range(12)]
         try:
             idle[-1].sendall(b"POST / HTTP/1.1\r\nX-Slow: ")
             assert _send(receiver.create_url())[0] == 200

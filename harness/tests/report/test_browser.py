@@ -282,7 +282,7 @@ def test_a_link_to_a_target_opens_its_section(browser: Browser, pages: dict[str,
             page.goto("about:blank")
             page.goto(pages["emulated"].as_uri() + link)
             body = page.locator("#target-pebble-stone")
-            body.wait_for(state="visible", timeout=3_000)
+            body.wait_for(state="visible", timeout=60_000)
             assert body.evaluate("one => Math.abs(one.getBoundingClientRect().top) < 400")
             assert page.locator("#target-north-aurora").is_hidden()
             assert trouble == []

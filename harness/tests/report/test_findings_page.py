@@ -207,7 +207,7 @@ def test_the_audio_of_findings_plays_one_at_a_time_and_a_link_opens_its_finding(
         tab = session.new_page()
         tab.goto(f"{file.as_uri()}#{page.findings[20].anchor}")
         body = tab.locator(f"#{page.findings[20].anchor}")
-        body.wait_for(state="visible", timeout=3_000)
+        body.wait_for(state="visible", timeout=60_000)
         playing = tab.evaluate(
             "async () => { const [a, b] = document.querySelectorAll('audio'); a.muted = b.muted = true;"
             " await a.play(); await b.play(); return [a.paused, b.paused, b.duration > 0.5]; }"

@@ -1,7 +1,11 @@
 """Runs a benchmark plan: accesses the providers, sends and times the requests, and writes the journal and the run."""
 
 from voicegauge.bench.running.access import ProviderAccess, build_emulated_access, build_live_access
-from voicegauge.bench.running.audio_facts import count_samples_without_encoding, measure_audio
+from voicegauge.bench.running.audio_facts import (
+    count_samples_without_encoding,
+    describe_replaced_formats,
+    measure_audio,
+)
 from voicegauge.bench.running.continuation import (
     RunToContinue,
     begin_run,
@@ -37,6 +41,7 @@ __all__ = [
     "check_region",
     "count_samples_without_encoding",
     "create_run_folder",
+    "describe_replaced_formats",
     "find_run_folder",
     "find_run_to_continue",
     "find_runs_of_other_plans",

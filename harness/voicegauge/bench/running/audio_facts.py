@@ -25,6 +25,7 @@ from voicegauge.speech.audio import (
     EncodedAudio,
     PlaybackTimeline,
     RawAudioFormat,
+    find_container_of_format,
     find_container_of_media_type,
     sniff_container,
 )
@@ -109,6 +110,21 @@ def _has_unknown_encoding(media_type: str | None, data: bytes) -> bool:
 def count_samples_without_encoding(samples: Iterable[Sample]) -> dict[str, int]:
     """Return, by target, the number of samples whose audio was not decoded because its encoding is not known."""
     return dict(Counter(one.target for one in samples if one.audio and not one.failure and one.audio.audio_s is None))
+
+
+def describe_replaced_formats(samples: Iterable[Sample], targets: Mapping[str, BaseTarget]) -> dict[str, str]:
+    """Describe, by target, the clips that have another container than that of the requested or documented format."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for sample in samples:
+        target, facts = targets.get(sample.target), sample.audio
+        documented = _find_default_audio_format(target) if isinstance(target, Target) else None
+        expected = find_container_of_format(documented.codec) if documented is not None else None
+        if facts is not None and facts.container and expected is not None and facts.container != expected:
+            counts[sample.target, expected, facts.container] += 1
+    clips: dict[str, list[str]] = {}
+    for (name, expected, container), count in counts.items():
+        clips.setdefault(name, []).append(f"{count} {'clip' if count == 1 else 'clips'} of {container}, not {expected}")
+    return {name: ", ".join(texts) for name, texts in clips.items()}
 
 
 def _add_measurements(sample: Sample, measured_audio: _MeasuredAudio) -> Sample:
