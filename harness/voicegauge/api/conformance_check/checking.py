@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from voicegauge.api.conformance_check.offline import check_offline
-from voicegauge.api.conformance_check.planning import are_targets_free, determine_provenance, plan_cases_to_send
-from voicegauge.api.conformance_check.reports import build_report, finish_check, report_before_storage_error
+from voicegauge.api.conformance_check.planning import are_targets_free, plan_cases_to_send
+from voicegauge.api.conformance_check.reports import build_report
+from voicegauge.api.conformance_check.sending import SendingOptions, send_and_report
 from voicegauge.api.conformance_check.services import (
     announce_ineffective_faults,
-    choose_journal_folder,
-    open_receiver,
-    open_service,
 )
 from voicegauge.api.options import LiveOptions, PathLike
-from voicegauge.api.plan_sending import (
-    announce_earlier_spending,
-    announce_losses_on_error,
-    open_journals,
-    remove_ambiguous_cases,
-    send_plan,
-)
 from voicegauge.api.progress import ProgressListener
 from voicegauge.api.target_selection import (
     ContractsOrFolders,
@@ -34,12 +24,10 @@ from voicegauge.api.target_selection import (
     to_catalogue,
     to_names,
 )
-from voicegauge.checks import Rule, select_rules
-from voicegauge.conformance import CasePatterns, CasePlan, CheckReport, Collector, price_plan
-from voicegauge.contract import BaseTarget
+from voicegauge.checks import select_rules
+from voicegauge.conformance import CasePatterns, CheckReport, Collector
 from voicegauge.emulator import RunningEmulator
 from voicegauge.errors import UsageError
-from voicegauge.files import check_writable
 from voicegauge.model import Severity
 
 DEFAULT_LISTEN_PORT = 8090
@@ -170,7 +158,7 @@ def check(
         fully_checked_providers=find_wholly_named_providers(catalogue, targets),
         case_ids=case_ids,
     )
-    sending = _SendingOptions(
+    sending = SendingOptions(
         emulated=emulated,
         live=live,
         prices=prices,
@@ -185,75 +173,7 @@ def check(
         retry_ambiguous=retry_ambiguous,
         on_report=on_report,
     )
-    return _send_and_report(chosen, plan, rules, sending, collector, listener)
-
-
-@dataclass(frozen=True)
-class _SendingOptions:
-    """The arguments of `check` that say how its requests are sent."""
-
-    emulated: bool | RunningEmulator
-    live: LiveOptions | None
-    prices: Mapping[str, float]
-    faults: Sequence[str]
-    seed: int
-    fuzz: int
-    failures_folder: Path | None
-    requested_names: tuple[str, ...] | None
-    """The targets and providers that the user named; `None` if cases were chosen by patterns."""
-    public_url: str | None
-    listen_port: int
-    max_wait_s: float | None
-    retry_ambiguous: bool
-    on_report: Callable[[CheckReport], None] | None
-
-
-def _send_and_report(
-    targets: Sequence[BaseTarget],
-    plan: CasePlan,
-    rules: Mapping[str, Rule],
-    options: _SendingOptions,
-    collector: Collector,
-    listener: ProgressListener,
-) -> CheckReport:
-    """Send a plan, and keep an account of a live check in a journal until the report has been delivered."""
-    folder = choose_journal_folder(targets, options.live)
-    with open_journals(folder, collect_contracts(targets), retry_ambiguous=options.retry_ambiguous) as journals:
-        announce_earlier_spending(journals, listener)
-        if options.failures_folder is not None:
-            check_writable(options.failures_folder / "...")
-        provenance = determine_provenance(options.live)
-        cost = price_plan(remove_ambiguous_cases(plan, journals), targets, options.prices, provenance=provenance)
-        with (
-            open_service(
-                targets,
-                options.emulated,
-                options.live,
-                prices=options.prices,
-                faults=options.faults,
-                seed=options.seed,
-                listener=listener,
-                plan=cost,
-                journals=journals,
-                requested_names=options.requested_names,
-                public_url=options.public_url,
-            ) as settings,
-            open_receiver(options.public_url, options.listen_port) as receiver,
-            announce_losses_on_error(journals, listener),
-            report_before_storage_error(
-                collector, lambda: build_report(collector, None, rules, journals), options.on_report
-            ),
-        ):
-            settings = replace(
-                settings,
-                rules=rules,
-                fuzz_request_count=options.fuzz,
-                failures_folder=options.failures_folder,
-                receiver=receiver,
-                max_wait_s=options.max_wait_s,
-            )
-            stop_reason = send_plan(targets, plan, settings, collector, listener)
-        return finish_check(collector, stop_reason, rules, journals, options.on_report)
+    return send_and_report(chosen, plan, rules, sending, collector, listener)
 
 
 def _reject_ineffective_arguments(
