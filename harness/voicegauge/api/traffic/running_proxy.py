@@ -105,7 +105,7 @@ def proxy(
     >>> with voicegauge.emulate("pixelapi") as emulator:
     ...     with voicegauge.proxy("pixelapi", upstream=emulator.base_url("pixelapi")) as proxied:
     ...         proxied.base_urls["https://api.pixelapi.dev"] == f"{proxied.url}"
-    ...     proxied.report.requests
+    ...     proxied.report.request_count
     True
     0
 
