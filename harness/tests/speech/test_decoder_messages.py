@@ -90,11 +90,11 @@ def test_a_check_of_recordings_with_a_damaged_mp3_prints_only_its_own_lines(
 
 SCRIPT = """
 import os, sys
-from voicegauge.speech import silence_decoders
-with silence_decoders():
+from voicegauge.speech import discard_decoder_messages
+with discard_decoder_messages():
     os.write(2, b"a C library\\n")
     print("Python", file=sys.stderr)
-    with silence_decoders():
+    with discard_decoder_messages():
         os.write(2, b"again\\n")
     os.write(2, b"still inside\\n")
 print("afterwards", file=sys.stderr)
@@ -109,7 +109,8 @@ def test_only_c_libraries_are_silenced_and_only_within_the_block() -> None:
 
 def test_a_process_without_standard_error_can_decode() -> None:
     script = (
-        "import os; os.close(2); from voicegauge.speech import silence_decoders\nwith silence_decoders(): print('ok')"
+        "import os; os.close(2); from voicegauge.speech import discard_decoder_messages\n"
+        "with discard_decoder_messages(): print('ok')"
     )
     done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True)
     assert done.stdout == "ok\n"
