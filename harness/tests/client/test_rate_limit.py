@@ -75,7 +75,7 @@ async def test_submits_wait_for_the_minute_polls_and_times_do_not(contract, scri
         for _ in range(3):
             job_script(script, base, status, "queued", "working")
             deliveries.append(await client.speak(loaded.find_target_by_name("one"), HELLO))
-            begun.append(clock.monotonic() - deliveries[-1].job.observations[-1].at_ms / 1000)
+            begun.append(clock.monotonic() - deliveries[-1].job.observations[-1].response_began_ms / 1000)
     assert begun == [0, 7, 60]
     assert [[sighting.requested_ms for sighting in one.job.observations] for one in deliveries] == [
         [0, 1000, 3000, 7000]
