@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from voicegauge.client import map_speech_request
 from voicegauge.conformance import plan_cases
 from voicegauge.contract import load_catalogue
 
@@ -37,6 +38,15 @@ def test_each_parameter_of_a_target_is_compared_with_its_plain_delivery(name, pa
 def test_a_speed_is_compared_with_its_documented_default() -> None:
     _, related = _related("ttsai/kokoro")
     assert (related["speed"].relation.base_value, related["speed"].relation.changed_value) == (1.0, 2.0)
+
+
+def test_the_default_format_is_delivered_if_the_audio_is_a_file_to_download() -> None:
+    cases, _ = _related("murf/gen2")
+    (case,) = [case for case in cases if case.id.endswith("with the default format")]
+    assert (case.relation.base_value, case.relation.changed_value) == ("WAV", "WAV")
+    sent = map_speech_request(CATALOGUE.select_targets(["murf/gen2"])[0], case.speech_request)
+    assert sent.body.keys() == {"modelVersion", "text", "voiceId", "locale"}
+    assert not [case for case in _related("murf/falcon")[0] if "default format" in case.id], "other cases show it"
 
 
 def test_a_language_is_compared_only_with_one_that_the_text_cannot_be_taken_for() -> None:

@@ -25,6 +25,8 @@ class SpeechRequest(Record, frozen=True, kw_only=True):
     voice_sample: VoiceSample | None = None
     language: str | None = None
     format: str | None = None
+    leaves_out_format: bool = False
+    """Whether the format that is usual for the target is not sent either, so that the provider's default applies."""
     speed: float | None = None
     seed: int | None = None
     extra: dict[str, Any] = {}

@@ -89,7 +89,7 @@ def _collect_speech_fields(target: Target, speech_request: SpeechRequest) -> dic
         "voice_description": spec.voice_description,
         "voice_sample_url": spec.voice_sample_url if speech_request.voice_sample is None else None,
         "language": spec.language,
-        "format": spec.format,
+        "format": None if speech_request.leaves_out_format else spec.format,
     }
     for name, value in defaults.items():
         if given.get(name) is None and name in target.speech.request:

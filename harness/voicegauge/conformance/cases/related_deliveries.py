@@ -60,6 +60,7 @@ def plan_related_deliveries(target: Target, speech_request: SpeechRequest) -> It
         _change_speed(target, speech_request),
         _change_voice(target, speech_request),
         _repeat_text(target, speech_request),
+        _leave_out_format(target, speech_request),
         _add_markup(target, speech_request),
         _change_language(target, speech_request),
         _change_seed(target, speech_request),
@@ -150,6 +151,22 @@ def _repeat_text(target: Target, speech_request: SpeechRequest) -> RelatedDelive
     del target
     twice = f"{speech_request.text} {speech_request.text}"
     return RelatedDelivery("text", msgspec.structs.replace(speech_request, text=twice), 1, 2, "the text twice")
+
+
+def _leave_out_format(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
+    """Return the delivery in the documented default format of a target whose other requests name a format.
+
+    It is needed for audio at a URL: the cases that combine fields leave out the format too, but download nothing.
+    """
+    mapping, response_audio = target.speech.request.get("format"), target.response_audio
+    used = speech_request.format or target.target_spec.format
+    if mapping is None or used is None or response_audio is None or response_audio.delivered != "url":
+        return None
+    default = find_documented_default(target.operation, mapping.at, target.target_spec.media_type)
+    if default is MISSING:
+        return None
+    changed = msgspec.structs.replace(speech_request, format=None, leaves_out_format=True)
+    return RelatedDelivery("format", changed, used, default, "the default format")
 
 
 def _add_markup(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
