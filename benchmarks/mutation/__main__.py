@@ -16,6 +16,7 @@ from voicegauge.contract import Contract, load_catalogue
 
 REASONS = (
     ("maxLength 100001", "the text gives more audio than a response may have, so there is no verdict"),
+    ("maxLength 14999", "a text of more than 10,000 characters, ten minutes of speech, is never sent as valid"),
     ("maxLength 99999", "a text of more than 10,000 characters, ten minutes of speech, is never sent as valid"),
     ("streamSpeech: voice is required", "a saved voice is documented only for queued speech"),
     ("streamSpeech: fails where voice is missing", "a saved voice is documented only for queued speech"),
@@ -39,6 +40,9 @@ REASONS = (
     ("createSpeech: model is required", "whether an own server has a default model is not documented"),
     ("createSpeech: voice is required", "whether an own server has a default voice is not documented"),
     ("fails where voice is missing", "whether an own server has a default voice is not documented"),
+    ("model_id rejects", "no target names this version of a model"),
+    ("language is", "a language that the target does not list is not combined with other parameters"),
+    ("ref_audio is sent", "a voice sample is sent only to targets that require one"),
     ("version is optional", "a request without a version addresses no model"),
     ("has status 400", "both statuses are documented for the request"),
 )

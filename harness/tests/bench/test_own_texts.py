@@ -129,7 +129,7 @@ def test_a_silent_voice_sample_is_refused_and_one_that_nobody_uses_is_named(tmp_
     listener.notice = notices.append  # type: ignore[method-assign]  # records what a user reads
     sample = _write(tmp_path, "tone.wav", _audio(6))
     voicegauge.plan_benchmark("ttsai/kokoro", voice_sample=sample, progress=listener)
-    assert notices == ["the voice sample is not used: none of the targets clones a voice"]
+    assert notices == ["the voice sample is not used: none of the targets requires one"]
 
 
 @pytest.mark.parametrize(

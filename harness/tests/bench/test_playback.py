@@ -147,8 +147,8 @@ def test_a_response_with_a_content_length_is_not_a_stream(header, ttsai) -> None
 def test_playback_stalls_when_the_buffer_is_empty(chunks, stalls, audible, arrived, deficit) -> None:
     played = simulate_playback([(float(at), seconds) for at, seconds in chunks], 0.25)
     assert played.stalls_ms == pytest.approx(stalls)
-    assert played.requested_position_played_ms == pytest.approx(audible)
-    assert played.requested_position_arrived_ms == arrived
+    assert played.requested_position_played_at_ms == pytest.approx(audible)
+    assert played.requested_position_arrived_at_ms == arrived
     assert played.worst_deficit_ms == pytest.approx(deficit)
 
 
@@ -163,7 +163,7 @@ def test_faster_arrival_never_increases_stalls(arrivals, factor) -> None:
     fast = simulate_playback([(at / factor, seconds) for at, seconds in arrivals], 0.0)
     assert sum(fast.stalls_ms) <= sum(slow.stalls_ms) + len(arrivals)
     assert all(stall > 0 for stall in slow.stalls_ms)
-    assert slow.requested_position_played_ms >= slow.requested_position_arrived_ms
+    assert slow.requested_position_played_at_ms >= slow.requested_position_arrived_at_ms
 
 
 @given(ARRIVALS)

@@ -94,7 +94,7 @@ class Document:
         return Document(self.path, data, self.lines, self.sha256, self._parts)
 
     @property
-    def is_composed(self) -> bool:
+    def has_several_files(self) -> bool:
         """Whether the document consists of parts from several files."""
         return bool(self._parts)
 

@@ -62,7 +62,7 @@ class StreamedResponse:
             raise build_transport_error(error, self._host, self._trace, STREAMING_TIMEOUTS) from error
 
     def build_timing(self) -> Timing | None:
-        """Return the timing of the exchange, in which the body ends with what arrived last."""
+        """Return the timing of the exchange so far, as if the body were complete; `None` before the headers arrived."""
         return self._trace.build_timing(get_http_version(self._response))
 
 

@@ -105,7 +105,7 @@ class ExchangeTrace:
             self._chunks[-1] = (at_ms, self._chunks[-1][1] + size_bytes)
 
     def build_timing(self, http_version: str) -> Timing | None:
-        """Return the timing, in which the body ends with what arrived last; `None` if there were no events."""
+        """Return the timing so far, as if the body were complete; `None` before the headers arrived."""
         events, started_s = self._event_times_s, self._started_s
         headers_s = events.get("receive_response_headers.complete")
         if self._first_event_s is None or headers_s is None:

@@ -325,7 +325,7 @@ def plan_requests(
     targets = {target.id: target for target in chosen if target.id not in plan.unsupported_target_ids}
     validate_requests_can_be_built(plan, targets, voice)
     if voice is not None and not any(isinstance(one, Target) and needs_voice_sample(one) for one in targets.values()):
-        listener.notice("the voice sample is not used: none of the targets clones a voice")
+        listener.notice("the voice sample is not used: none of the targets requires one")
     if voice is not None and voice.data is not None:
         for target_id in find_targets_needing_sample_url(one for one in targets.values() if isinstance(one, Target)):
             listener.notice(

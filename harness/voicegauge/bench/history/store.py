@@ -83,7 +83,7 @@ class HistoryStore:
         )
 
     def read_file_states(self) -> dict[str, FileState]:
-        """Return the state of each stored run's file at the time when it was read, by path."""
+        """Return the size and modification time that the file of each run had when the run was stored, by path."""
         rows = self._connection.execute("SELECT path, modified_ns, size_bytes FROM runs")
         return {path: FileState(modified_ns, size_bytes) for path, modified_ns, size_bytes in rows}
 

@@ -74,7 +74,7 @@ def check_voice_sample(sample: VoiceSample, targets: Iterable[Target]) -> None:
 
 
 def needs_voice_sample(target: Target) -> bool:
-    """Whether `target` clones a voice."""
+    """Whether every request to `target` must contain a voice sample."""
     return not {"voice_sample_url", "voice_sample_upload"}.isdisjoint(target.target_spec.required_fields)
 
 

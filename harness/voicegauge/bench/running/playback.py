@@ -104,9 +104,9 @@ class SimulatedPlayback(NamedTuple):
 
     stalls_ms: tuple[float, ...]
     """Duration of each buffer underrun."""
-    requested_position_played_ms: float
+    requested_position_played_at_ms: float
     """Time at which the given moment of the audio is played."""
-    requested_position_arrived_ms: float
+    requested_position_arrived_at_ms: float
     """Time at which the given moment of the audio has arrived."""
     worst_deficit_ms: float
     """Longest time by which audio arrives too late for a player that never stalls."""
@@ -165,9 +165,9 @@ def add_playback_measurements(
     )
     measured = msgspec.structs.replace(
         streaming,
-        first_speech_ms=playback.requested_position_arrived_ms,
+        first_speech_ms=playback.requested_position_arrived_at_ms,
         underruns=len(playback.stalls_ms),
         stalled_ms=sum(playback.stalls_ms),
         worst_deficit_ms=playback.worst_deficit_ms,
     )
-    return measured, playback.requested_position_played_ms
+    return measured, playback.requested_position_played_at_ms

@@ -39,9 +39,9 @@ class PairwiseField(NamedTuple):
     """The documented values of each target, by target name; `None` if any value that fits the schema is valid."""
 
 
-MAX_COMBINED_VALUES = 33
-"""Number of values of one field that are combined with the values of others: most lists of languages. A longer list,
-such as the voices of a service, would multiply the requests; each of its other values is sent in one request."""
+MAX_COMBINED_VALUES = 24
+"""Number of values of one field that are combined with the values of others. A long list, such as the voices of a
+service, would multiply the requests; each of its other values is sent in one request."""
 
 TargetRequest = tuple[Target, RequestParts]
 """A target, and a valid request to it whose values are changed."""

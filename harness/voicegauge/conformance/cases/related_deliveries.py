@@ -24,7 +24,7 @@ MIN_SPEED_FACTOR = 1.4
 _PREFERRED_SPEEDS = (2.0, 1.5, 0.5)
 """Speeds to try, in this order. Speech is still natural at these speeds, but often not at the bounds of a range."""
 _MARKUP_TAGS_WITHOUT_EFFECT = ('<prosody rate="medium">', "</prosody>")
-"""Tags of SSML 1.0 that nest, and that do not change speech at the usual rate (section 3.2.4)."""
+"""An opening and a closing tag of SSML 1.0 that can be nested, and ask for the normal speaking rate (section 3.2.4)."""
 _MARKUP_TAG_COUNT = 4
 _CANDIDATE_SEEDS = (12345, 1)
 MAX_LANGUAGES_TRIED = 3

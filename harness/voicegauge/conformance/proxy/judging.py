@@ -15,7 +15,7 @@ from typing import IO
 
 from voicegauge.conformance.proxy.captured_bodies import CapturedBody
 from voicegauge.conformance.proxy.messages import iterate_messages, write_message
-from voicegauge.conformance.proxy.relay_app import RelayListener
+from voicegauge.conformance.proxy.relay_app import RelayObserver
 from voicegauge.conformance.proxy.traffic import JudgedExchange, JudgeSettings, RelayedExchange
 from voicegauge.conformance.proxy.traffic_judge import TrafficJudge
 from voicegauge.conformance.reporting import CheckReport
@@ -112,7 +112,7 @@ def _run_judge_process() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
         process.wait()
 
 
-class TrafficMonitor(RelayListener):
+class TrafficMonitor(RelayObserver):
     """Sends the exchanges that passed to the process that judges them, and collects its results."""
 
     def __init__(self, on_finding: FindingCallback, on_failure: Callable[[str], None]) -> None:

@@ -22,7 +22,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-class RelayListener:
+class RelayObserver:
     """Is notified of each relayed exchange, or of the reason why there is none.
 
     Its methods are called in the event loop and must not block.
@@ -45,7 +45,7 @@ class _ClientGoneError(Exception):
 class RelayApp:
     """An ASGI application that forwards each request to the service behind it."""
 
-    def __init__(self, upstream: Upstream, memory: CaptureMemory, listener: RelayListener) -> None:
+    def __init__(self, upstream: Upstream, memory: CaptureMemory, listener: RelayObserver) -> None:
         """Create the application.
 
         Args:

@@ -16,7 +16,7 @@ _GENERIC_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 _WORD_PATTERN = re.compile(r"[^\W\d_]{1,15}")
 _MIN_ORDINARY_WORDS = 3
 """Smallest number of words whose duration can be estimated. A shorter text may be spelled, or spoken very slowly."""
-_MIN_ORDINARY_CHARACTER_SHARE = 0.7
+_MIN_SHARE_OF_CHARACTERS_IN_WORDS = 0.7
 """Smallest share of a text's characters that are in ordinary words, for its duration to be estimated. Some voices read
 digits, markup and emoji aloud, and others leave them out."""
 
@@ -97,7 +97,7 @@ def is_ordinary_text(text: str) -> bool:
     if "<" in text or not unicodedata.is_normalized("NFKC", text):  # markup, or mathematical letters
         return False
     words = _WORD_PATTERN.findall(text)
-    return len(words) >= _MIN_ORDINARY_WORDS and sum(map(len, words)) >= _MIN_ORDINARY_CHARACTER_SHARE * len(
+    return len(words) >= _MIN_ORDINARY_WORDS and sum(map(len, words)) >= _MIN_SHARE_OF_CHARACTERS_IN_WORDS * len(
         text.replace(" ", "")
     )
 

@@ -15,7 +15,7 @@ class ResourceListing(Record, frozen=True, kw_only=True):
     count: Location | None = None
     """Location of the number of resources in the response."""
     limit: Location | None = None
-    """Location of the maximum number of resources in the response."""
+    """Where the response states how many resources the account may have."""
     has_stock: bool = False
     """Whether the list also has what the provider offers to every account, such as stock voices."""
 

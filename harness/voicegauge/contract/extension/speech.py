@@ -150,7 +150,7 @@ class TargetSpec(Record, frozen=True, kw_only=True):
     request: dict[SpeechField, FieldMapping | None] = {}
     """Fields whose location differs from that in `x-speech.request`; null for a field that this target lacks."""
     model: str | None = None
-    """Name of the model in responses, at `x-job.model`; `None` if no document states it."""
+    """Name of the model that responses have at the location in `x-job.model`; `None` if no document states it."""
     constants: LocationValues = field(default_factory=LocationValues)
     """Values that every request contains, by location: {"body#/model": kokoro}."""
     voice: str | None = None

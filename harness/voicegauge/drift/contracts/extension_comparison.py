@@ -79,7 +79,7 @@ _SECURITY_SCHEME_EXTENSIONS: _FactsByExtensionKey = {"x-key": (KeySpec, KEY_FACT
 
 
 def list_facts() -> Iterator[ExtensionFact]:
-    """Yield the facts of all extensions; those of an extension that is in two places twice."""
+    """Yield the facts of all extensions, those of an extension that may be in two places of a document twice."""
     for extensions in (_DOCUMENT_EXTENSIONS, _SECURITY_SCHEME_EXTENSIONS, _OPERATION_EXTENSIONS):
         for _, facts in extensions.values():
             yield from facts

@@ -61,7 +61,7 @@ class SynthesisRequest(Record, frozen=True, kw_only=True):
     """Name of the audio format, as `find_format` returns it."""
     seed: int
     bitrate_kbps: int | None = None
-    """Bit rate of MP3; `None` means the usual one."""
+    """Bit rate of MP3; `None` means the default of the encoder. Other formats have none."""
     is_silent: bool = False
 
 

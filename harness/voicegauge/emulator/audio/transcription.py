@@ -1,4 +1,4 @@
-"""Transcribes uploaded recordings with the embedded ASR engine."""
+"""Transcribes uploaded audio with the embedded ASR engine."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ ASR_LANGUAGE = "en"
 """The only language of the embedded engine, which is also reported as the detected language."""
 UNSUPPORTED_LANGUAGE_TEXT = "EMULATED: the ASR engine of the emulator supports only English"
 MAX_CACHED_TRANSCRIPTS = 256
-"""Number of cached transcripts. They are cached because a check uploads the same recording many times."""
+"""Number of cached transcripts. They are cached because a check uploads the same file many times."""
 _transcript_cache: OrderedDict[str, str] = OrderedDict()
 _cache_lock = threading.Lock()
 """Protects the cache and the engine, which is not thread-safe."""
 
 
-async def transcribe_upload(recording: UploadedFile, field: str, language: str = ASR_LANGUAGE) -> str:
-    """Transcribe an uploaded recording.
+async def transcribe_upload(upload: UploadedFile, field: str, language: str = ASR_LANGUAGE) -> str:
+    """Transcribe an uploaded audio file.
 
     Args:
-        recording: audio in any format that can be decoded.
+        upload: audio in any format that can be decoded.
         field: the name of the upload's form field, which the rejection mentions.
         language: the code of the spoken language, such as "en".
 
@@ -45,7 +45,7 @@ async def transcribe_upload(recording: UploadedFile, field: str, language: str =
     from voicegauge.speech.audio import UndecodableAudioError, decode
 
     try:
-        audio = await asyncio.to_thread(decode, recording.content)
+        audio = await asyncio.to_thread(decode, upload.content)
     except UndecodableAudioError as error:
         raise Rejection("invalid", field, f"{field} is not audio: {error}") from error
     return await transcribe_samples(audio.samples, audio.sample_rate_hz, language)

@@ -37,7 +37,7 @@ from voicegauge.emulator.responses import (
     compute_event_usage,
     find_audio_pacing,
     read_requested_end_event,
-    write_timings,
+    write_timestamps,
 )
 from voicegauge.emulator.settings import SCENARIO_HEADER
 from voicegauge.emulator.state import EmulatedAccount
@@ -72,7 +72,7 @@ class SpeechEndpoint:
             get_speech_timings = self._build_text_timer(request, speech, audio.audio_s)
             if speech.target.response.audio is not None:
                 for spec in speech.target.response.audio.timestamps:
-                    response.body = write_timings(response.body, spec, get_speech_timings(spec.unit))
+                    response.body = write_timestamps(response.body, spec, get_speech_timings(spec.unit))
             if pace is not None:
                 self._set_up_stream(response, pace, audio.audio_s, processing_s, speech.characters, get_speech_timings)
             return response
@@ -122,7 +122,7 @@ class SpeechEndpoint:
         )
 
     def _draw_phase_durations_s(
-        self, target: Target, synthesis: SynthesisRequest, characters: int
+        self, target: Target, synthesis: SynthesisRequest, character_count: int
     ) -> tuple[float, float, float]:
         """Return the submit, queue and processing time in seconds.
 
@@ -133,7 +133,7 @@ class SpeechEndpoint:
         self._text_counts[text_key] += 1
         # Seeded by text and repetition, so that durations do not depend on the order of concurrent requests.
         rng = create_seeded_random(self._context.settings.seed, text_key, self._text_counts[text_key])
-        processing_ms = emulation.base_ms + emulation.ms_per_character * characters
+        processing_ms = emulation.base_ms + emulation.ms_per_character * character_count
         submit_s, queue_s, processing_s = (
             self._context.clock.scale_duration(milliseconds / 1000 * rng.lognormvariate(0, emulation.jitter))
             for milliseconds in (emulation.submit_ms, emulation.queue_ms, processing_ms)

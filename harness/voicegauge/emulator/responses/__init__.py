@@ -16,7 +16,7 @@ from voicegauge.emulator.responses.streams import (
     read_requested_end_event,
     send_stream,
 )
-from voicegauge.emulator.responses.timestamps import SpeechTimingsGetter, write_timings
+from voicegauge.emulator.responses.timestamps import SpeechTimingsGetter, write_timestamps
 from voicegauge.emulator.responses.usage import compute_event_usage
 from voicegauge.emulator.responses.webhook_payloads import (
     EmulatedCallback,
@@ -47,5 +47,5 @@ __all__ = [
     "read_requested_end_event",
     "read_webhook_url",
     "send_stream",
-    "write_timings",
+    "write_timestamps",
 ]

@@ -20,7 +20,7 @@ from voicegauge.contract.extension import AudioPacing, StreamSpec
 from voicegauge.emulator.audio import select_timings
 from voicegauge.emulator.http import Rejection, SchemaValueBuilder, write_value_at
 from voicegauge.emulator.responses.response import EmulatedResponse, StreamPiece
-from voicegauge.emulator.responses.timestamps import SpeechTimingsGetter, write_timings
+from voicegauge.emulator.responses.timestamps import SpeechTimingsGetter, write_timestamps
 from voicegauge.emulator.settings import SCENARIO_HEADER
 from voicegauge.formats import EventLocation, Location
 
@@ -123,7 +123,7 @@ class _EventSequence:
         start_s = chunk_number / chunk_count * self._audio_s
         end_s = (chunk_number + 1) / chunk_count * self._audio_s if chunk_number + 1 < chunk_count else math.inf
         for spec, timings in self._timings:
-            piece.value = write_timings(piece.value, spec, select_timings(timings, start_s, end_s))
+            piece.value = write_timestamps(piece.value, spec, select_timings(timings, start_s, end_s))
 
     def _build_stream_piece(self, event: str, wait_s: float, audio: bytes = b"", event_number: int = 0) -> StreamPiece:
         spec, schema = self._spec, self._spec.events[event].schema

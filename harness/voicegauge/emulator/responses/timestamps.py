@@ -14,7 +14,7 @@ SpeechTimingsGetter = Callable[[Literal["character", "word"]], Sequence[SpeechTi
 """Function that returns when each character or word of the text is spoken."""
 
 
-def write_timings(
+def write_timestamps(
     body: Any, timestamps_spec: SpeechTimestamps | EventTimestamps, timings: Sequence[SpeechTiming]
 ) -> Any:
     """Return `body` with the times at the locations that the contract documents."""

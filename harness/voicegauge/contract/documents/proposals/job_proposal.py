@@ -146,7 +146,7 @@ def _iterate_state_lines(state_fields: Sequence[ProposedField], path: str, todo:
 
 
 def _list_stated_values(field: ProposedField) -> list[str]:
-    """Return the values that a document names for a field: all of them, or else examples."""
+    """Return the texts that the schema of a field enumerates, or its examples if it enumerates nothing."""
     stated = field.schema.get("enum") or field.schema.get("examples")
     return [value for value in stated if isinstance(value, str)] if isinstance(stated, list) else []
 
