@@ -373,6 +373,7 @@ def _saved_run() -> tuple[bytes, bytes]:
 def _read_run(data: bytes, folder: Path) -> None:
     _write(folder, "run.json", data)
     _use_run(folder)
+    voicegauge.read_history(folder)
 
 
 @functools.cache
@@ -387,7 +388,6 @@ def _use_run(folder: Path) -> None:
     render_csv([(folder, run)])
     render_page(analyzed)
     write_parquet(run.iterate_sample_rows(), io.BytesIO())
-    voicegauge.read_history(folder)
     voicegauge.compare(_original_run(), run)
 
 

@@ -61,8 +61,12 @@ def test_types_do_not_depend_on_the_samples(saved: tuple[Path, Run], samples: st
 
 
 def test_csv_and_parquet_have_what_the_data_frame_has(saved: tuple[Path, Run], tmp_path: Path) -> None:
+    later = msgspec.structs.replace(saved[1].manifest, run_id="later")
+    save_run(tmp_path / "later", msgspec.structs.replace(saved[1], manifest=later))
     for name in ("samples.csv", "samples.parquet"):
-        assert voicegauge_command(["report", str(saved[0]), str(saved[0]), "--out", str(tmp_path / name)]) == 0
+        assert (
+            voicegauge_command(["report", str(saved[0]), str(tmp_path / "later"), "--out", str(tmp_path / name)]) == 0
+        )
     frame = saved[1].to_data_frame()
     table = pyarrow.parquet.read_table(tmp_path / "samples.parquet")
     assert table.num_rows == 2 * len(frame)
