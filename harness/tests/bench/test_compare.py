@@ -212,13 +212,13 @@ def test_the_interval_of_failures_is_that_of_newcombe(
     assert ends[1] == pytest.approx(0.0, abs=1e-6)
 
 
-@pytest.mark.parametrize(("degrees_of_freedom", "min_change"), [(4, 0.0), (9, 0.0), (200, 0.0), (9, 4.5)])
+@pytest.mark.parametrize(("degrees_of_freedom", "min_change"), [(4, 0.0), (9, 0.0), (200, 0.0), (9, 0.045)])
 def test_a_change_as_large_as_is_stated_as_detectable_is_found_in_80_percent(
     degrees_of_freedom: int, min_change: float
 ) -> None:
-    """The true standard error is 1; a test only has an estimate of it."""
+    """The true standard error is 0.01; a test only has an estimate of it."""
     rng = np.random.default_rng(0)
-    errors = np.sqrt(rng.chisquare(degrees_of_freedom, 4000) / degrees_of_freedom)
+    errors = 0.01 * np.sqrt(rng.chisquare(degrees_of_freedom, 4000) / degrees_of_freedom)
 
     def estimate(difference: float, error: float) -> EstimatedChange:
         return EstimatedChange(
@@ -229,8 +229,18 @@ def test_a_change_as_large_as_is_stated_as_detectable_is_found_in_80_percent(
     stated = [estimate(0.0, error).compute_detectable_change(0.002, min_change) for error in errors[:100]]
     size = float(np.median([one for one in stated if one is not None]))
     critical = compute_student_quantile(0.002, degrees_of_freedom)
-    found = rng.normal(size, 1.0, 4000) > np.maximum(critical * errors, min_change)
+    found = rng.normal(size, 0.01, 4000) > np.maximum(critical * errors, min_change)
     assert np.mean(found) == pytest.approx(0.80, abs=0.04)
+
+
+def test_no_change_is_stated_as_detectable_if_none_would_be_found() -> None:
+    rates = [ErrorCount(str(text), int(text == 0), 12) for text in range(8)]
+    change = estimate_error_rate_change(rates, rates)
+    assert change is not None
+    assert change.compute_detectable_change(1e-4, 0.02) is None
+    failures = estimate_failure_rate_change((0, 3), (0, 3))
+    assert failures is not None
+    assert failures.compute_detectable_change(0.002, 0.02) is None
 
 
 @pytest.mark.parametrize("count", [60, 600])

@@ -17,6 +17,8 @@ POWER = 0.80
 """Probability with which a change of the smallest detectable size is found."""
 POWER_TOLERANCE = 0.002
 """Relative precision of the smallest detectable change."""
+MAX_DETECTABLE_SLOWDOWN = 10.0
+"""Largest relative slowdown that is stated as the smallest detectable one; 10 is 1000%."""
 EVALUATED_PROBABILITIES = (np.arange(64) + 0.5) / 64
 """Probabilities at which the distribution of an estimate is evaluated to compute the power of a test."""
 MAX_NORMAL_QUANTILE = 8.0
@@ -118,7 +120,10 @@ class EstimatedChange(MetricChange):
         return self._convert_difference(self.difference - margin), self._convert_difference(self.difference + margin)
 
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
-        """Return the true worsening whose estimate is significant and exceeds `min_change` with probability `POWER`."""
+        """Return the true worsening whose estimate is significant and exceeds `min_change` with probability `POWER`.
+
+        `None` if not even a slowdown by `MAX_DETECTABLE_SLOWDOWN`, or a rate that is higher by 1, would be found.
+        """
         if self.standard_error is None:
             return None
         threshold = math.log1p(min_change) if self.is_logarithmic else min_change
@@ -135,7 +140,9 @@ class EstimatedChange(MetricChange):
             limits = np.maximum(critical * error * spread, threshold)
             return float(np.mean(_compute_normal_probability((difference - limits) / error)))
 
-        return self._convert_difference(_find_size_with_power(compute_power, threshold or 1e-3))
+        largest = math.log1p(MAX_DETECTABLE_SLOWDOWN) if self.is_logarithmic else 1.0
+        size = _find_size_with_power(compute_power, threshold or 1e-3, largest)
+        return None if size is None else self._convert_difference(size)
 
     def _predict_standard_error(self, difference: float) -> float:
         assert self.standard_error is not None
@@ -221,7 +228,10 @@ class FailureRateChange(MetricChange):
         return low, high
 
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
-        """Return the worsening that is found, from a baseline's rate with half a failure more (it may have none)."""
+        """Return the worsening that is found, from a baseline's rate with half a failure more (it may have none).
+
+        `None` if not even a failure of all requests would be found.
+        """
         before = (self.baseline_value * self.n_baseline + 0.5) / (self.n_baseline + 1)
         normal_quantile = _compute_normal_quantile(tail_probability)
         binom = load_scipy("stats").binom
@@ -240,7 +250,7 @@ class FailureRateChange(MetricChange):
             lows = changes - np.hypot(new_rates - new_lows, old_highs - old_rates)
             return float(np.mean((lows > 0) & (changes >= min_change) & (new_counts >= significant_counts)))
 
-        return min(_find_size_with_power(compute_power, max(min_change, 1e-3), max_size=1.0), 1.0)
+        return _find_size_with_power(compute_power, max(min_change, 1e-3), 1.0)
 
     def _compute_newcombe_interval(self, normal_quantile: float) -> tuple[float, float]:
         before, after = self.baseline_value, self.run_value
@@ -276,15 +286,17 @@ def _find_significant_counts(old_counts: FloatArray, n_old: int, n_new: int, tai
     return found
 
 
-def _find_size_with_power(compute_power: Callable[[float], float], first_size: float, max_size: float = 1e3) -> float:
-    """Return the size, at most `max_size`, at which `compute_power`, which grows with the size, reaches `POWER`."""
-    low, high = 0.0, first_size
-    while compute_power(high) < POWER and high < max_size:
-        low, high = high, high * 2
+def _find_size_with_power(compute_power: Callable[[float], float], first_size: float, max_size: float) -> float | None:
+    """Return the size at which `compute_power`, which grows with the size, reaches `POWER`; `None` above `max_size`."""
+    low, high = 0.0, min(first_size, max_size)
+    while compute_power(high) < POWER:
+        if high >= max_size:
+            return None
+        low, high = high, min(high * 2, max_size)
     while high - low > POWER_TOLERANCE * high:
         middle = (low + high) / 2
         low, high = (low, middle) if compute_power(middle) >= POWER else (middle, high)
-    return min(high, max_size)
+    return high
 
 
 def _compute_wilson_interval(rates: FloatArray, count: int, normal_quantile: float) -> tuple[FloatArray, FloatArray]:

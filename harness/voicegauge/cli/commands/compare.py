@@ -55,7 +55,7 @@ MAX_CHANGE_SHOWN = 10
     type=click.Choice(["regression", "underpowered", "never"]),
     default="regression",
     show_default=True,
-    help="Exit with status 1 for a regression, also if a relevant change cannot be ruled out, or never.",
+    help="Exit with status 1 for a regression, also if a large change cannot be ruled out, or never.",
 )
 @click.option("--all", "show_all", is_flag=True, help="Print every verdict, not only regressions and improvements.")
 @add_seed_option
@@ -132,7 +132,7 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
         + f" (alpha {result.settings.alpha:g})"
     )
     if counts["underpowered"]:
-        out.print(f"underpowered: a relevant change cannot be ruled out; {_suggest_how_to_gain_precision(result)}")
+        out.print(f"underpowered: a large change cannot be ruled out; {_suggest_how_to_gain_precision(result)}")
     delivery = "transcript" if result.kind == "transcription" else "audio"
     for run, targets in (("baseline", result.no_audio_in_baseline), ("run", result.no_audio_in_run)):
         for target in targets:
