@@ -1,4 +1,7 @@
-"""`voicegauge init`: an overlay is proposed for an official document, which stays as it is."""
+"""`voicegauge init`: an overlay is proposed for an official document, which stays as it is.
+
+TODO is the mark that a proposal has where the document is silent: the tests expect it, nothing here is unfinished.
+"""
 
 from __future__ import annotations
 

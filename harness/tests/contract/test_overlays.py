@@ -1,4 +1,7 @@
-"""OpenAPI Overlays on a provider's official document, which stays as it is."""
+"""OpenAPI Overlays on a provider's official document, which stays as it is.
+
+TODO is the mark that `voicegauge init` leaves in a proposal; an overlay that still has one is rejected.
+"""
 
 from __future__ import annotations
 
