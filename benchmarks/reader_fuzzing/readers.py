@@ -384,11 +384,12 @@ def _original_run() -> Run:
 def _use_run(folder: Path) -> None:
     run = load_run(folder)
     analyzed = analyze_runs([(folder, run)])
-    render_markdown(analyzed.report)
+    render_markdown(analyzed)
     render_csv([(folder, run)])
     render_page(analyzed)
     write_parquet(run.iterate_sample_rows(), io.BytesIO())
-    voicegauge.compare(_original_run(), run)
+    if run.manifest.run_id != _original_run().manifest.run_id:  # a run is not compared with itself
+        voicegauge.compare(_original_run(), run)
 
 
 def _unfinished_run() -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import inspect
+import json
 import shutil
 import subprocess
 import sys
@@ -44,15 +45,28 @@ def saved_run(tmp_path_factory: pytest.TempPathFactory) -> str:
     return result.folder
 
 
+@pytest.fixture(scope="module")
+def later_run(saved_run: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("later") / "run"
+    shutil.copytree(saved_run, folder)
+    run = json.loads((folder / "run.json").read_text())
+    run["manifest"]["run_id"] = "later"
+    (folder / "run.json").write_text(json.dumps(run))
+    return str(folder)
+
+
 def test_every_function_has_an_example_or_a_reason() -> None:
     assert {*EXAMPLES, *WITHOUT} == set(FUNCTIONS)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_the_example_is_true(name: str, saved_run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example_is_true(
+    name: str, saved_run: str, later_run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     recordings = Path(__file__).resolve().parents[3] / "fixtures" / "pixelapi"
-    names = {"voicegauge": voicegauge, "saved_run": saved_run, "folder": str(tmp_path), "recordings": recordings}
+    names = {"voicegauge": voicegauge, "saved_run": saved_run, "later_run": later_run}
+    names |= {"folder": str(tmp_path), "recordings": recordings}
     found = doctest.DocTestFinder(recurse=False).find(getattr(voicegauge, name), name, globs=names)
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
     output: list[str] = []

@@ -92,11 +92,16 @@ def test_ten_nights_as_a_baseline_find_a_slowdown_of_30_percent() -> None:
 
 def test_a_run_cannot_stand_for_several_nights() -> None:
     night, other, new = (draw_run(seed) for seed in (0, 1, 2))
-    with pytest.raises(DataError, match="drawn-0 is given twice"):
-        compare_runs([night, other, night], new)
-    with pytest.raises(DataError, match="drawn-2 is given twice"):
-        compare_runs([night, new], new)
-    assert len(compare_runs([night, other], new).baseline) == 2
+    scored_again = msgspec.structs.replace(new, score_sets=())
+    for baseline, repeated in (
+        ([night, other, night], "drawn-0"),
+        ([night, new], "drawn-2"),
+        ([scored_again], "drawn-2"),
+    ):
+        with pytest.raises(DataError, match=f"the run {repeated} is given twice"):
+            compare_runs(baseline, new)
+    namesake = msgspec.structs.replace(other, manifest=night.manifest)  # started at the same second elsewhere
+    assert len(compare_runs([night, namesake], new).baseline) == 2
 
 
 def test_sessions_that_differ_more_than_assumed_widen_the_interval() -> None:
@@ -304,9 +309,14 @@ def test_a_significant_but_small_change_is_not_a_regression() -> None:
     assert verdicts(found)["total_latency_ms"].verdict == "no evidence"
 
 
-def test_a_run_compared_with_itself_shows_no_change() -> None:
+def later(run: Run) -> Run:
+    """A run with other samples of the same numbers."""
+    return msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, run_id="later"))
+
+
+def test_equal_runs_show_no_change() -> None:
     made = draw_run(1, sessions=6, texts=60)
-    found = compare_runs(made, made)
+    found = compare_runs(made, later(made))
     assert {verdict.verdict for verdict in found.metrics} <= {"no evidence", "underpowered"}
     assert all(verdict.change == 0 for verdict in found.metrics)
     assert found.regressions == ()
@@ -353,7 +363,7 @@ def test_failures_count_as_failures_and_as_deleted_words() -> None:
     found = compare_runs(failing(0), failing(30))
     assert {verdict.metric for verdict in found.regressions} == {"failures", "wer"}
     assert verdicts(found)["wer"].run_value == pytest.approx(0.3)
-    assert verdicts(compare_runs(failing(0), failing(0)))["failures"].verdict == "no evidence"
+    assert verdicts(compare_runs(failing(0), later(failing(0))))["failures"].verdict == "no evidence"
     assert verdicts(compare_runs(failing(30), failing(0)))["failures"].verdict == "improvement"
 
 
@@ -364,11 +374,11 @@ def test_a_target_without_audio_has_no_error_rate_to_compare() -> None:
         ((working, broken), ((), (TARGET,))),
         ((broken, broken), ((TARGET,), (TARGET,))),
     ):
-        found = compare_runs(*pair)
+        found = compare_runs(pair[0], later(pair[1]))
         assert "wer" not in verdicts(found)
         assert (found.no_audio_in_baseline, found.no_audio_in_run) == sides
     assert verdicts(compare_runs(working, broken))["failures"].verdict == "regression"
-    found = compare_runs(working, working)
+    found = compare_runs(working, later(working))
     assert (found.no_audio_in_baseline, found.no_audio_in_run) == ((), ())
 
 
@@ -402,9 +412,9 @@ def test_a_longer_poll_interval_is_not_a_regression() -> None:
 
 def test_a_higher_price_is_a_regression_even_with_one_sample() -> None:
     expensive = build_run((build_sample(1),), targets=(build_target_ref(usd=0.02),))
-    found = verdicts(compare_runs(build_run((build_sample(1),)), expensive))["price"]
+    found = verdicts(compare_runs(build_run((build_sample(1),)), later(expensive)))["price"]
     assert (found.verdict, found.change) == ("regression", 1.0)
-    assert verdicts(compare_runs(expensive, build_run((build_sample(1),))))["price"].verdict == "improvement"
+    assert verdicts(compare_runs(expensive, later(build_run((build_sample(1),)))))["price"].verdict == "improvement"
 
 
 @pytest.mark.parametrize("unit", ["request", "character", "minute"])
@@ -413,7 +423,7 @@ def test_a_price_in_credits_is_compared_for_every_unit(unit: str) -> None:
         build_run((build_sample(1),), targets=(build_target_ref(price=price_per(unit, credits=credits)),))
         for credits in (1000.0, 2000.0)
     )
-    found = verdicts(compare_runs(cheap, expensive))["price"]
+    found = verdicts(compare_runs(cheap, later(expensive)))["price"]
     assert (found.verdict, found.unit, found.change) == ("regression", "credits", pytest.approx(1.0))
 
 
@@ -422,7 +432,7 @@ def test_a_larger_charge_for_the_same_texts_is_a_regression() -> None:
         return build_run((build_sample(1, cost=Cost(charged_credits=credits)),))
 
     assert verdicts(compare_runs(charged(10), charged(20)))["charged"].verdict == "regression"
-    assert verdicts(compare_runs(charged(10), charged(10)))["charged"].verdict == "no evidence"
+    assert verdicts(compare_runs(charged(10), later(charged(10))))["charged"].verdict == "no evidence"
 
 
 @pytest.mark.parametrize(
@@ -436,7 +446,7 @@ def test_a_larger_charge_for_the_same_texts_is_a_regression() -> None:
 )
 def test_runs_that_are_not_comparable_are_rejected(change: dict[str, object], says: str) -> None:
     with pytest.raises(DataError, match=f"not comparable: .*{says}"):
-        compare_runs(build_run((build_sample(1),)), build_run((build_sample(1),), **change))
+        compare_runs(build_run((build_sample(1),)), later(build_run((build_sample(1),), **change)))
 
 
 @pytest.mark.parametrize("change", [{"asr": "other"}, {"normalizer": "made/2"}, {"settings": {"beam": "5"}}])
@@ -445,20 +455,56 @@ def test_scores_of_another_engine_normalizer_or_setting_are_rejected(change: dic
     scores = build_score_set(samples, lambda _: 1)
     other = msgspec.structs.replace(scores, **change)
     with pytest.raises(DataError, match="voicegauge score"):
-        compare_runs(build_run(samples, score_sets=(scores,)), build_run(samples, score_sets=(other,)))
+        compare_runs(build_run(samples, score_sets=(scores,)), later(build_run(samples, score_sets=(other,))))
+
+
+def test_runs_of_different_texts_say_how_many_they_have_in_common(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few, many = (draw_run(seed, texts=texts) for seed, texts in ((1, 4), (2, 40)))
+    found = compare_runs(few, many)
+    assert (found.common_texts, found.texts_only_in_baseline, found.texts_only_in_run) == (4, 0, 36)
+    assert compare_runs(few, draw_run(3, texts=4)).describe_text_overlap() == ""
+    folders = save_runs(tmp_path, few, many)
+    assert run_command(["compare", *folders]) == 0
+    assert (
+        "only 4 common texts; 36 texts are in one run only (0 in the baseline, 36 in the run)"
+        in capsys.readouterr().out
+    )
+    for format_name in ("markdown", "html"):
+        assert run_command(["report", *folders, "--format", format_name, "--out", "-"]) == 0
+        assert "only 4 common texts; 36 texts are in one run only" in capsys.readouterr().out
+    with pytest.raises(DataError, match="no text in common"):
+        compare_runs(build_run((build_sample("a"),)), build_run((build_sample("b"),)))
+
+
+def test_on_a_pipe_no_word_of_a_verdict_is_broken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = "acme/" + "long-name-of-a-target-" * 4
+    runs = (
+        build_run(
+            tuple(build_sample(text, target=target, done=(900.0, 1000.0)) for text in range(20)),
+            targets=(build_target_ref(target),),
+            run_id=run_id,
+        )
+        for run_id in ("early", "late")
+    )
+    run_command(["compare", "--all", "--fail-on", "never", *save_runs(tmp_path, *runs)])
+    rows = [line for line in capsys.readouterr().out.splitlines() if target in line]
+    metrics = ["submit_latency_ms", "ttfa_ms", "completion_ms", "total_latency_ms", "total_latency_p95_ms"]
+    assert [row.split()[1] for row in rows] == [*metrics, "failures", "price"]
 
 
 def test_of_several_score_sets_the_common_one_is_compared() -> None:
     samples: tuple[Sample, ...] = tuple(build_sample(i) for i in range(10))
     one, other = build_score_set(samples, lambda _: 1, asr="one"), build_score_set(samples, lambda _: 2, asr="other")
-    found = compare_runs(build_run(samples, score_sets=(one, other)), build_run(samples, score_sets=(one,)))
+    found = compare_runs(build_run(samples, score_sets=(one, other)), later(build_run(samples, score_sets=(one,))))
     assert found.asr == "one"
     assert verdicts(found)["wer"].change == 0
 
 
 def test_targets_of_one_run_alone_are_named() -> None:
     both = (build_target_ref(), build_target_ref("acme/old"))
-    found = compare_runs(build_run((build_sample(1),), targets=both), build_run((build_sample(1),)))
+    found = compare_runs(build_run((build_sample(1),), targets=both), later(build_run((build_sample(1),))))
     assert (found.only_in_baseline, found.only_in_run) == (("acme/old",), ())
 
 
@@ -539,6 +585,8 @@ def test_compare_against_a_target_of_the_same_run(tmp_path: Path, capsys: pytest
         (["{0}", "--against", "acme/other"], "has no target 'acme/other'"),
         (["{0}", "--against", TARGET], "no other target"),
         (["{0}", "nowhere"], "nowhere"),
+        (["{0}", "{0}/../0/run.json"], "the run drawn-1 is given twice"),
+        (["{0}", "{1}", "{1}"], "the run drawn-2 is given twice"),
     ],
 )
 def test_arguments_of_compare_that_do_not_fit_are_rejected_in_one_line(

@@ -58,7 +58,7 @@ def test_json_is_the_complete_report_with_its_schema(typical: tuple[Path, Run]) 
 
 def test_markdown_is_one_table_per_run_with_its_provenance(typical: tuple[Path, Run], tmp_path: Path) -> None:
     live = make_run(tmp_path, VOICES[:1], repetitions=1, provenance=Provenance.LIVE)
-    text = render_markdown(analyze_runs([typical, live]).report)
+    text = render_markdown(analyze_runs([typical, live]))
     first, second = text.split("### ")[1:]
     assert first.startswith("EMULATED: ")
     assert "EMULATED" not in second
@@ -69,7 +69,7 @@ def test_markdown_is_one_table_per_run_with_its_provenance(typical: tuple[Path, 
 
 
 def test_markdown_explains_disputed_prices_and_account_plans(tmp_path: Path) -> None:
-    text = render_markdown(analyze_runs([make_run(tmp_path, (PLANNED[0], VOICES[5]), repetitions=1)]).report)
+    text = render_markdown(analyze_runs([make_run(tmp_path, (PLANNED[0], VOICES[5]), repetitions=1)]))
     cells = next(line for line in text.splitlines() if line.startswith("| quill/prose")).split(" | ")
     assert sum("(large)" in cell for cell in cells) == 2  # per million characters and per month
     assert "Prices per 1M characters and per month are with the cheapest account plan for 10,000,000" in text
@@ -86,7 +86,7 @@ def test_no_text_becomes_markup_in_markdown(text: str) -> None:
 
 
 def test_rows_keep_their_cells_whatever_a_target_is_called(tmp_path: Path) -> None:
-    text = render_markdown(analyze_runs([make_run(tmp_path, hostile_voices(), repetitions=1)]).report)
+    text = render_markdown(analyze_runs([make_run(tmp_path, hostile_voices(), repetitions=1)]))
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 2 + len(HOSTILE)
     assert len({line.count("|") for line in table}) == 1

@@ -174,7 +174,7 @@ def test_targets_with_different_texts_are_marked_as_not_comparable(tmp_path: Pat
     for made, uneven in (((folder, run), False), (fewer, True)):
         assert ("Not the same texts." in page_of(made)) is uneven
         assert (
-            "The targets were not measured in the same languages." in render_markdown(analyze_runs([made]).report)
+            "The targets were not measured in the same languages." in render_markdown(analyze_runs([made]))
         ) is uneven
 
 
@@ -227,7 +227,7 @@ def test_injected_faults_are_named_beside_emulated_and_among_what_differed(tmp_p
     assert "Faults were injected on purpose into run B: <bdi>flaky-503, slow</bdi>." in page
     assert "1 fact differs between the runs" in page
     assert "Injected faults" in page[page.index('class="verdict runs"') :].partition("</section>")[0]
-    assert render_markdown(analyze_runs([faulty]).report).startswith("### EMULATED, with faults flaky-503, slow: ")
+    assert render_markdown(analyze_runs([faulty])).startswith("### EMULATED, with faults flaky-503, slow: ")
     assert "Injected faults" not in page_of(usual)
 
 
@@ -240,7 +240,7 @@ def test_a_highlight_is_explained_only_where_there_is_one(typical: str, tmp_path
 
 def test_runs_that_cannot_be_compared_say_why(tmp_path: Path) -> None:
     live = make_run(tmp_path / "a", VOICES[:2], provenance=Provenance.LIVE, repetitions=1, closed=False)
-    emulated = make_run(tmp_path / "b", VOICES[:2], repetitions=1)
+    emulated = make_run(tmp_path / "b", VOICES[:2], repetitions=2)
     page = page_of(live, emulated)
     assert "Run B and run A: not comparable: the baseline is live, the run is emulated." in page
 

@@ -151,7 +151,7 @@ def test_a_run_without_samples_says_nothing_of_success_prices_or_payment(tmp_pat
     folder, run = make_run(tmp_path, (FAST,), repetitions=1)
     lost = AmbiguousRequest(id="acme/fast/1", sent_at="2026-01-01T00:00:00Z", usd=None, reason="stopped")
     killed = msgspec.structs.replace(run, samples=(), score_sets=(), ambiguous_requests=(lost,))
-    page = render_markdown(analyze_runs([(folder, killed)]).report)
+    page = render_markdown(analyze_runs([(folder, killed)]))
     assert "No request was measured." in page
     assert "sent to the emulator, without a saved result: acme/fast/1" in page
     for claim in ("succeeded", "no price documented", "0/0", "may have been charged", "retry"):

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 PIPE_WIDTH_COLUMNS = 160
-"""Width of tables, in columns, if the output is not a terminal; wide enough that no table row is wrapped."""
-
-
+"""Width of lines, in columns, if the output is not a terminal."""
+MAX_PIPE_TABLE_COLUMNS = 10_000
+"""Largest width of a table, in columns, if the output is not a terminal."""
 MIN_WIDE_COLUMNS = 120
 """Width of a terminal from which each fact has a column of its own; a narrower one has two facts in two lines."""
 
@@ -65,6 +65,18 @@ def create_table(*column_headings: str, right_aligned_columns: tuple[str, ...] =
             name, justify="right" if name in right_aligned_columns else "left", overflow="fold", no_wrap=first
         )
     return rows
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table; on a pipe as wide as it needs to be, so that no word is broken, unless COLUMNS sets the width."""
+    from rich.measure import Measurement
+
+    width = console.width
+    if not console.file.isatty() and not os.environ.get("COLUMNS"):
+        options = console.options.update(max_width=MAX_PIPE_TABLE_COLUMNS)
+        console.width = max(width, Measurement.get(console, options, table).maximum)
+    console.print(table)
+    console.width = width
 
 
 def build_emulated_label(explanation: str) -> Text:

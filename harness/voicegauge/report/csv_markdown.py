@@ -12,7 +12,8 @@ from pathlib import Path
 from voicegauge.model import SAMPLE_COLUMNS, ColumnValue, Provenance, Run, describe_unresolved
 from voicegauge.printable import escape_unprintable
 from voicegauge.report.comparison_table import TableCell, build_comparison_columns, build_comparison_rows
-from voicegauge.report.report_data import BenchReport, RunReport
+from voicegauge.report.report_data import AnalyzedRuns, BenchReport, RunReport
+from voicegauge.report.run_comparison import compare_with_first_run, name_runs
 from voicegauge.report.text_format import format_ms, format_percent
 
 _SPREADSHEET_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -45,9 +46,24 @@ def _format_csv_value(value: ColumnValue) -> str | int | float | None:
     return f"'{text}" if text.startswith(_SPREADSHEET_FORMULA_STARTS) else text
 
 
-def render_markdown(report: BenchReport) -> str:
-    """Render the comparison of each run as a table, preceded by its suite, date and ASR engine."""
-    return "\n".join(line for run in report.runs for line in _format_run(run, report))
+def render_markdown(analyzed: AnalyzedRuns) -> str:
+    """Render each run as a table of its targets, preceded by its suite, date and ASR engine.
+
+    Of several runs, the differences of the others from the first one are stated before the tables.
+    """
+    report = analyzed.report
+    tables = [line for run in report.runs for line in _format_run(run, report)]
+    return "\n".join([*_format_differences([run for _, run in analyzed.runs]), *tables])
+
+
+def _format_differences(runs: Sequence[Run]) -> list[str]:
+    """Return a Markdown list of the differences between runs, which are lettered in their order; empty for one run."""
+    if len(runs) == 1:
+        return []
+    names = name_runs(len(runs))
+    lettered = ", ".join(f"{name}: {run.manifest.run_id}" for name, run in zip(names, runs, strict=True))
+    differences = compare_with_first_run(runs, names)
+    return [_escape_markdown(lettered), "", *(f"- {_escape_markdown(one.headline)}" for one in differences), ""]
 
 
 def _format_run(run: RunReport, report: BenchReport) -> list[str]:

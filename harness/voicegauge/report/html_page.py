@@ -57,7 +57,7 @@ from voicegauge.report.ranking_rows import (
     sort_by_ranking_number,
 )
 from voicegauge.report.report_data import AnalyzedRuns, BenchReport, RunReport, analyze_runs
-from voicegauge.report.run_comparison import RunDifference, compare_with_first_run, list_differing_facts
+from voicegauge.report.run_comparison import RunDifference, compare_with_first_run, list_differing_facts, name_runs
 from voicegauge.report.run_facts import (
     RunFact,
     list_environment_facts,
@@ -214,10 +214,11 @@ def render_page(
     players = _load_players(report, [folder for folder, _ in analyzed.runs])
     axes, time_axis = choose_shared_axes(targets), choose_shared_time_axis(targets)
     is_mixed = len({run.manifest.provenance for run in report.runs}) > 1
+    names = name_runs(len(report.runs)) if len(report.runs) > 1 else [""]
     views = [
         _build_run_view(
             run,
-            _build_run_name(i, len(report.runs)),
+            name,
             columns,
             axes,
             time_axis,
@@ -231,19 +232,12 @@ def render_page(
             is_mixed=is_mixed,
             results=results,
         )
-        for i, (run, clip_players, (_, saved), resamples) in enumerate(
-            zip(report.runs, players, analyzed.runs, analyzed.resamples, strict=True)
+        for name, run, clip_players, (_, saved), resamples in zip(
+            names, report.runs, players, analyzed.runs, analyzed.resamples, strict=True
         )
     ]
-    differences = compare_with_first_run([run for _, run in analyzed.runs], [view.name for view in views])
+    differences = compare_with_first_run([run for _, run in analyzed.runs], names)
     return _render_template(report, views, columns, differences, site)
-
-
-def _build_run_name(run_index: int, run_count: int) -> str:
-    """Return a letter from A to Z for the first 26 runs and a number for later runs; empty for a single run."""
-    if run_count == 1:
-        return ""
-    return chr(ord("A") + run_index) if run_index < 26 else str(run_index + 1)
 
 
 def _load_players(report: BenchReport, folders: Sequence[Path]) -> list[list[ClipPlayer]]:

@@ -74,6 +74,11 @@ class RunDifference(NamedTuple):
     """The texts with the largest relative differences in latency."""
 
 
+def name_runs(run_count: int) -> list[str]:
+    """Return a letter from A to Z for the first 26 runs of a report, and a number for later runs."""
+    return [chr(ord("A") + index) if index < 26 else str(index + 1) for index in range(run_count)]
+
+
 def compare_with_first_run(runs: Sequence[Run], run_names: Sequence[str]) -> tuple[RunDifference, ...]:
     """Return the differences of each run, except the first, from the first one.
 
@@ -114,6 +119,8 @@ def _describe_comparison(comparison: RunComparison, first_name: str, name: str) 
     lead = f"Run {name} against run {first_name}"
     regions = [one.region or "no named region" for one in (comparison.baseline[0], comparison.run)]
     warning = f" They were measured from different regions: {regions[0]} and {regions[1]}." * (regions[0] != regions[1])
+    if overlap := comparison.describe_text_overlap():
+        warning += f" They have {overlap}."
     if not any(found.values()):
         return f"{lead}: no clear change in {len(comparison.metrics)} metrics.{warning}"
     for many in found.values():

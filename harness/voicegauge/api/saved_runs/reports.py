@@ -146,7 +146,7 @@ def render_report(
     if format == "csv":
         return render_csv(_load_runs(runs))
     analyzed = runs if isinstance(runs, AnalyzedRuns) else analyze_runs(runs)
-    return render_markdown(analyzed.report) if format == "markdown" else render_page(analyzed, results=results)
+    return render_markdown(analyzed) if format == "markdown" else render_page(analyzed, results=results)
 
 
 def _load_runs(runs: PathLike | Sequence[PathLike] | AnalyzedRuns) -> Sequence[tuple[Path, Run]]:

@@ -16,6 +16,7 @@ from voicegauge.bench.analysis.target_comparison import (
 from voicegauge.bench.analysis.target_samples import group_target_samples
 from voicegauge.errors import DataError
 from voicegauge.model import Provenance, Record, Run, RunKind, ScoreSet
+from voicegauge.printable import format_count
 
 PAIRED_CHANGE_NOTE = (
     "A change of a time is the typical difference of the same text on both sides (the median over pairs of texts), so "
@@ -117,6 +118,12 @@ class RunComparison(Record, frozen=True, kw_only=True):
     """Ids of the targets that only the baseline measured."""
     only_in_run: tuple[str, ...]
     """Ids of the targets that only the run measured."""
+    common_texts: int
+    """Number of texts that both the baseline and the run measured; times, errors and charges are compared on them."""
+    texts_only_in_baseline: int
+    """Number of texts that only the baseline measured."""
+    texts_only_in_run: int
+    """Number of texts that only the run measured."""
     no_audio_in_baseline: tuple[str, ...]
     """Ids of targets in both runs without usable audio (for speech to text: without a transcript) in the baseline.
 
@@ -131,6 +138,15 @@ class RunComparison(Record, frozen=True, kw_only=True):
         """The metrics that regressed."""
         return tuple(metric for metric in self.metrics if metric.verdict == "regression")
 
+    def describe_text_overlap(self) -> str:
+        """Return how many texts both sides have, in words; empty if both have the same texts."""
+        alone = self.texts_only_in_baseline + self.texts_only_in_run
+        if not alone:
+            return ""
+        only = "1 text is" if alone == 1 else f"{alone} texts are"
+        sides = f"{self.texts_only_in_baseline} in the baseline, {self.texts_only_in_run} in the run"
+        return f"only {format_count(self.common_texts, 'common text')}; {only} in one run only ({sides})"
+
 
 def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSettings | None = None) -> RunComparison:
     """Compare `run` with a baseline.
@@ -143,11 +159,11 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
 
     Raises:
         DataError: the runs are not comparable: they differ in suite, provenance, ASR engine, normalizer
-            or concurrency, have no target in common, or one of several is given twice.
+            or concurrency, have no target or no text in common, or a run is given twice.
     """
     settings = settings or CompareSettings()
     baselines = sorted([baseline] if isinstance(baseline, Run) else baseline, key=lambda one: one.manifest.created_at)
-    _check_different(baselines, run)
+    _check_different([*baselines, run])
     for one in baselines:
         _check_comparable(one, run)
     scores = _find_common_scores([*baselines, run])
@@ -221,6 +237,12 @@ def _build_comparison(
     only_in_baseline: tuple[str, ...],
     only_in_run: tuple[str, ...],
 ) -> RunComparison:
+    old_texts = {text for target in targets for one in target.baseline_samples for text in one.text_ids}
+    new_texts = {text for target in targets for text in target.run_samples.text_ids}
+    if not old_texts & new_texts:
+        raise DataError(
+            "not comparable: the runs have no text in common: give both the same --limit, --language and --category"
+        )
     return RunComparison(
         provenance=run.manifest.provenance,
         kind=run.manifest.kind,
@@ -232,6 +254,9 @@ def _build_comparison(
         metrics=tuple(_compare_metrics(targets, settings)),
         only_in_baseline=only_in_baseline,
         only_in_run=only_in_run,
+        common_texts=len(old_texts & new_texts),
+        texts_only_in_baseline=len(old_texts - new_texts),
+        texts_only_in_run=len(new_texts - old_texts),
         no_audio_in_baseline=tuple(
             dict.fromkeys(target.baseline_ref.id for target in targets if not target.has_delivered_before)
         ),
@@ -297,11 +322,16 @@ def _check_comparable(baseline: Run, run: Run) -> None:
         )
 
 
-def _check_different(baselines: Sequence[Run], run: Run) -> None:
-    """Raise an error if a run is given twice: as several nights, it would make the spread between nights too small."""
-    ids = [one.manifest.run_id for one in (*baselines, *([run] if len(baselines) > 1 else []))]
-    if repeated := next((one for one in ids if ids.count(one) > 1), None):
-        raise DataError(f"not comparable: the run {repeated} is given twice")
+def _check_different(runs: Sequence[Run]) -> None:
+    """Raise an error if a run is given twice.
+
+    Compared with itself it shows no change, and as several nights it would make the spread between nights too small.
+    A copy counts as the same run, also after it was scored again; two machines may name different runs equally.
+    """
+    for number, run in enumerate(runs):
+        for other in runs[:number]:
+            if other.manifest.run_id == run.manifest.run_id and other.samples == run.samples:
+                raise DataError(f"not comparable: the run {run.manifest.run_id} is given twice: name different runs")
 
 
 def _check_has_samples(run: Run) -> None:

@@ -38,6 +38,11 @@ class TargetSamples:
         return any(sample.failure is None for sample in self.samples)
 
     @cached_property
+    def text_ids(self) -> frozenset[str]:
+        """Ids of the texts of all samples, also of failed ones."""
+        return frozenset(sample.text_id for sample in self.samples)
+
+    @cached_property
     def _latencies(self) -> list[tuple[str, int, Latency]]:
         """Text id, session and latency of each successful sample."""
         return [(s.text_id, s.session, s.latency) for s in self.samples if s.failure is None and s.latency]

@@ -12,6 +12,7 @@ from voicegauge.cli.console import (
     build_emulated_label,
     create_console,
     create_table,
+    print_table,
     show_record,
 )
 from voicegauge.cli.options import FiniteRange, add_change_limit_options, add_json_option, add_seed_option
@@ -81,7 +82,7 @@ def command(
     The arguments are folders of saved runs: one or several of the baseline, and the new one.
     A metric has a regression if it became worse by enough to matter and by more than chance
     explains, with a correction for the number of metrics. Runs that differ in suite,
-    provenance, ASR engine or normalizer are rejected.
+    provenance, ASR engine or normalizer are rejected, and so is a run that is given twice.
 
     With --against, the targets of a single run are compared. They were measured in turn, so
     that much smaller differences are found than between runs of different days.
@@ -123,7 +124,7 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
 
     shown = [metric for metric in result.metrics if show_all or metric.verdict in ("regression", "improvement")]
     if shown:
-        out.print(_build_wide_table(shown) if out.width >= MIN_WIDE_COLUMNS else _build_narrow_table(shown))
+        print_table(out, _build_wide_table(shown) if out.width >= MIN_WIDE_COLUMNS else _build_narrow_table(shown))
         if any(metric.unit == "ms" for metric in shown):
             out.print(PAIRED_CHANGE_NOTE)
     counts = {verdict: sum(metric.verdict == verdict for metric in result.metrics) for verdict in _COLOR_BY_VERDICT}
@@ -131,16 +132,23 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
         ", ".join(_format_verdict_count(verdict, count) for verdict, count in counts.items())
         + f" (alpha {result.settings.alpha:g})"
     )
+    if overlap := result.describe_text_overlap():
+        out.print(overlap)
     if counts["underpowered"]:
         out.print(f"underpowered: a large change cannot be ruled out; {_suggest_how_to_gain_precision(result)}")
+    for line in _describe_missing_results(result):
+        out.print(line)
+
+
+def _describe_missing_results(result: RunComparison) -> list[str]:
+    """Return what could not be compared because only one side has it, one line each."""
     delivery = "transcript" if result.kind == "transcription" else "audio"
-    for run, targets in (("baseline", result.no_audio_in_baseline), ("run", result.no_audio_in_run)):
-        for target in targets:
-            out.print(f"no {delivery} in the {run}, so no error rate: {target}")
-    for target in result.only_in_baseline:
-        out.print(f"not in the run: {target}")
-    for target in result.only_in_run:
-        out.print(f"not in the baseline: {target}")
+    return [
+        *(f"no {delivery} in the baseline, so no error rate: {target}" for target in result.no_audio_in_baseline),
+        *(f"no {delivery} in the run, so no error rate: {target}" for target in result.no_audio_in_run),
+        *(f"not in the run: {target}" for target in result.only_in_baseline),
+        *(f"not in the baseline: {target}" for target in result.only_in_run),
+    ]
 
 
 def _describe_regions(result: RunComparison) -> list[str]:

@@ -14,7 +14,7 @@ from voicegauge.model import Provenance, Run
 from voicegauge.report.html_page import SiteLinks, render_page
 from voicegauge.report.page_assets import create_template_environment, load_assets
 from voicegauge.report.report_data import RunReport, analyze_runs
-from voicegauge.report.run_comparison import compare_with_first_run
+from voicegauge.report.run_comparison import compare_with_first_run, name_runs
 from voicegauge.report.scored_clips import MAX_CLIPS
 from voicegauge.report.text_format import capitalize_sentence
 
@@ -161,7 +161,7 @@ def _write_comparison(
         index_file=INDEX_FILE_NAME, earlier_run_file=f"{names[0]}.html", later_run_file=f"{names[1]}.html"
     )
     write_file(folder / file, render_page(analyzed, site=links).encode())
-    difference = compare_with_first_run([run for _, run in run_pair], ["A", "B"])[0]
+    difference = compare_with_first_run([run for _, run in run_pair], name_runs(2))[0]
     return ComparisonLink(file, difference.headline.partition(": ")[2])
 
 
