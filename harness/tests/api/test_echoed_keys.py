@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from voicegauge.cli import run
-from voicegauge.recording import find_secret
+from voicegauge.recording import find_secret_spelling
 
 KEY = "vG9kQz7-WmT4xP2rLs8Yb1"
 SPELLINGS = [
@@ -245,10 +245,10 @@ def test_an_echoed_key_is_never_written_or_printed(contracts, tmp_path, capfd, m
     refusals = ("is not written: exchange 1", "check the key; nothing was recorded")
     assert status in {0, 1, 3} or (command == "record" and any(part in printed for part in refusals)), printed
     assert requests
-    assert find_secret(printed.encode(), [KEY]) is None, printed
+    assert find_secret_spelling(printed.encode(), [KEY]) is None, printed
     leaks = [path for path in (tmp_path / "work").rglob("*") if path.is_file() and has_key(path)]
     assert not leaks, leaks[0].read_bytes()
 
 
 def has_key(path: Path) -> bool:
-    return find_secret(path.name.encode() + b"\n" + path.read_bytes(), [KEY]) is not None
+    return find_secret_spelling(path.name.encode() + b"\n" + path.read_bytes(), [KEY]) is not None

@@ -116,7 +116,7 @@ def test_times_count_from_the_first_submit_and_from_when_it_was_due(targets: dic
 def test_opening_a_connection_is_no_latency(targets: dict[str, Target]) -> None:
     answer = exchange("now", 0.0, total=100.0, receive=60.0, first=45.0, media="audio/wav")
     assert answer.timing is not None
-    opened = msgspec.structs.replace(answer.timing, wait_ms=2.0, connect_ms=8.0, tls_ms=20.0, before_send_ms=30.0)
+    opened = msgspec.structs.replace(answer.timing, wait_ms=2.0, connect_ms=8.0, tls_ms=20.0, delay_before_send_ms=30.0)
     delivery = delivered_by(msgspec.structs.replace(answer, timing=opened))
     found, phases = measure_latency(delivery, targets["acme/now"]), measure_phases(delivery)
     assert found is not None

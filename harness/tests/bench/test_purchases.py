@@ -99,7 +99,7 @@ def test_every_ambiguous_request_of_one_sample_is_spent_and_listed(state) -> Non
     """A later request of the same sample does not replace the price of an earlier one."""
     past = state(started("a", at="1"), started("a", at="2"), started("a", at="3"))
     assert past.spent_usd == pytest.approx(0.03)
-    assert [(one.id, one.sent_at, one.usd, one.bought_again) for one in past.ambiguous_requests] == [
+    assert [(one.id, one.sent_at, one.counted_usd, one.bought_again) for one in past.ambiguous_requests] == [
         ("a", "1", 0.01, True),
         ("a", "2", 0.01, True),
         ("a", "3", 0.01, False),
@@ -140,7 +140,7 @@ def test_a_reported_charge_replaces_the_price(
 ) -> None:
     open_job = state(started("a"), completed("a", job="j1", charged_usd=at_submit))
     assert open_job.spent_usd == pytest.approx(0.01 if at_submit is None else at_submit)
-    assert open_job.open_jobs["a"].usd == (0.01 if at_submit is None else at_submit)
+    assert open_job.open_jobs["a"].counted_usd == (0.01 if at_submit is None else at_submit)
     failure = LOST if billing is REJECTED else None
     assert state(finished("a", billing, failure, at_end)).spent_usd == pytest.approx(spent_usd)
 

@@ -287,7 +287,7 @@ def test_a_killed_run_lists_what_is_unresolved(tmp_path: Path) -> None:
     job = SubmitCompletedEvent(id="b", status=202, billing=BillingStatus.ACCEPTED, job_id="j1")
     save_live_run(tmp_path, submitting("a"), submitting("b"), job)
     loaded = load_run(tmp_path)
-    assert [(one.id, one.usd) for one in loaded.ambiguous_requests] == [("a", 0.01)]
+    assert [(one.id, one.counted_usd) for one in loaded.ambiguous_requests] == [("a", 0.01)]
     assert [(one.sample_id, one.job_id) for one in loaded.open_jobs] == [("b", "j1")]
 
 

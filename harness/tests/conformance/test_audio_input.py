@@ -52,7 +52,7 @@ FOUND_BY: dict[str, tuple[str, Callable[[ConformanceCase], bool]]] = {
 class Parrot:
     """A recognizer that knows the text of the one recording."""
 
-    id, closed_vocabulary, settings = "parrot", True, {}
+    id, has_closed_vocabulary, settings = "parrot", True, {}
 
     def supports_language(self, language: str) -> bool:
         return language == "en"

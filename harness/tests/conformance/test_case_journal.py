@@ -83,7 +83,7 @@ def test_a_case_without_a_known_result_is_not_sent_again(open_journal, status, b
     assert again.lost_before == {"one"}
     assert reason in (again.find_skip_reason(case("one")) or "")
     assert "may have been charged $0.0100" in (again.find_skip_reason(case("one")) or "")
-    assert [(one.usd, one.bought_again) for one in again.ambiguous_requests] == [(0.01, False)]
+    assert [(one.counted_usd, one.bought_again) for one in again.ambiguous_requests] == [(0.01, False)]
     again.close()
     on_demand = open_journal(retry_ambiguous=True)
     assert on_demand.find_skip_reason(case("one")) is None

@@ -17,7 +17,7 @@ from rich.console import Console
 
 import voicegauge
 from voicegauge.cli.check_tables import NewFindingPrinter
-from voicegauge.recording import find_secret
+from voicegauge.recording import find_secret_spelling
 
 SECRETS_PER_REQUEST = 10
 REQUESTS = 20
@@ -117,7 +117,9 @@ async def test_two_hundred_secrets_are_in_no_file_and_no_output(serve, tmp_path:
     for number, secrets in enumerate(all_secrets):
         for place, secret in enumerate(secrets):
             for name, content in written.items():
-                assert find_secret(content, [secret]) is None, f"secret {place} of request {number} is in {name}"
+                assert find_secret_spelling(content, [secret]) is None, (
+                    f"secret {place} of request {number} is in {name}"
+                )
 
 
 async def test_a_credential_is_removed_from_what_was_written_before(serve, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from voicegauge import cli
 from voicegauge.model import Provenance
-from voicegauge.recording import find_provider_recordings, find_secret, load_har
+from voicegauge.recording import find_provider_recordings, find_secret_spelling, load_har
 
 from .conftest import ACME_KEY
 
@@ -101,7 +101,7 @@ def test_a_live_service_is_recorded_within_its_budget_and_without_its_key(live, 
     assert result["spent_usd"] == pytest.approx(0.001)
     assert acme.keys.count(f"Bearer {ACME_KEY}") > 0
     for path in (tmp_path / "fixtures").rglob("*.*"):
-        assert find_secret(path.read_bytes(), [ACME_KEY]) is None
+        assert find_secret_spelling(path.read_bytes(), [ACME_KEY]) is None
     requests = len(acme.keys)
     assert live()[0] == 0
     assert len(acme.keys) == requests

@@ -38,7 +38,7 @@ from voicegauge.contract import Contract, load_contract
 from voicegauge.emulator import RunningEmulator, create_app, running_emulator
 from voicegauge.errors import StorageError, UnreachableError
 from voicegauge.model import Exchange, Provenance, Request, Response
-from voicegauge.recording import find_secret
+from voicegauge.recording import find_secret_spelling
 from voicegauge.transport import VirtualClock
 
 
@@ -408,7 +408,7 @@ async def test_an_unusable_id_is_not_stored(contract, tmp_path, resource_id) -> 
     tracker.close()
     [path] = tmp_path.rglob("*.jsonl")
     assert resource_id not in path.read_text()
-    assert find_secret(path.read_bytes(), [EMULATED_KEY]) is None
+    assert find_secret_spelling(path.read_bytes(), [EMULATED_KEY]) is None
     [resource] = tracker.history.undeleted_resources
     assert (resource.id, resource.request_event.fields) == (None, {"text": "short"})
 
@@ -420,7 +420,7 @@ def test_an_unusable_id_of_an_existing_resource_is_not_stored(service, tmp_path,
     service.check(resource_journals_folder=tmp_path)
     [path] = tmp_path.rglob("*.jsonl")
     assert resource_id not in path.read_text()
-    assert find_secret(path.read_bytes(), [EMULATED_KEY]) is None
+    assert find_secret_spelling(path.read_bytes(), [EMULATED_KEY]) is None
 
 
 @pytest.mark.parametrize(
@@ -440,7 +440,7 @@ def test_a_resource_stays_known_if_the_list_cannot_be_read(service, tmp_path, bo
     assert service.deletions == 0
     [path] = tmp_path.rglob("*.jsonl")
     assert "not_created" not in path.read_text()
-    assert find_secret(path.read_bytes(), [EMULATED_KEY]) is None
+    assert find_secret_spelling(path.read_bytes(), [EMULATED_KEY]) is None
 
 
 # An interruption

@@ -16,7 +16,7 @@ import pytest
 from voicegauge import cli
 from voicegauge.errors import EXIT_NOTHING_MEASURED, EXIT_OK, StorageError
 from voicegauge.model import Exchange
-from voicegauge.recording import Recording, find_secret, load_har
+from voicegauge.recording import Recording, find_secret_spelling, load_har
 
 from .conftest import ACME_KEY, Acme
 
@@ -56,7 +56,7 @@ def test_a_killed_recording_continues_where_it_stopped(
     parts = list(killed.rglob("*.part"))
     assert len(parts) == ANSWERED
     for path in killed.rglob("*.*"):
-        assert path.is_dir() or find_secret(path.read_bytes(), [ACME_KEY]) is None
+        assert path.is_dir() or find_secret_spelling(path.read_bytes(), [ACME_KEY]) is None
     requests = len(acme.keys)
     assert cli.run([*arguments, str(killed)]) == EXIT_OK
     printed = capfd.readouterr()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from voicegauge.recording import MASK, find_secret, mask_credentials, mask_record
+from voicegauge.recording import MASK, find_secret_spelling, mask_credentials, mask_record
 
 keys = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=40)
 around = st.binary(max_size=20)
@@ -19,28 +19,28 @@ around = st.binary(max_size=20)
 def test_a_secret_is_found_in_every_form(key, before, after):
     raw = key.encode()
     for form in (raw, quote(key, safe="").encode(), quote_plus(key).encode(), json.dumps(key)[1:-1].encode()):
-        assert find_secret(before + form + after, [key])
+        assert find_secret_spelling(before + form + after, [key])
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
-        assert find_secret(encode(before + raw + after), [key]) is not None
+        assert find_secret_spelling(encode(before + raw + after), [key]) is not None
 
 
 @given(key=keys, data=st.binary(max_size=200))
 def test_data_without_secrets_is_accepted(key, data):
     assume(key.encode()[:4] not in data)
     assume(base64.b64encode(key.encode())[2:6] not in data)
-    if find_secret(data, [key]) is not None:
+    if find_secret_spelling(data, [key]) is not None:
         assert quote(key, safe="").encode() in data or base64.b64encode(key.encode())[4:8] in data
 
 
 def test_empty_data_contains_no_secret():
-    assert find_secret(b"anything", []) is None
-    assert find_secret(b"anything", [""]) is None
+    assert find_secret_spelling(b"anything", []) is None
+    assert find_secret_spelling(b"anything", [""]) is None
 
 
 @given(key=keys, text=st.text(max_size=20))
 def test_a_known_secret_is_masked(key, text):
     assume(key not in MASK)  # what stands in its place may not hold it
-    assert find_secret(mask_credentials(f"{text}{key} {quote(key, safe='')}", [key]).encode(), [key]) is None
+    assert find_secret_spelling(mask_credentials(f"{text}{key} {quote(key, safe='')}", [key]).encode(), [key]) is None
 
 
 @pytest.mark.parametrize(

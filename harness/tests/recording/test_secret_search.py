@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.recording import MASK, find_secret, mask_credentials
+from voicegauge.recording import MASK, find_secret_spelling, mask_credentials
 from voicegauge.recording.redaction.secret_search import find_secrets
 
 KEY = "sK9/x+Qe-7aZ_2mWv"
@@ -71,7 +71,7 @@ def test_every_spelling_is_masked_and_nothing_else(spelling) -> None:
     assert masked.startswith("Zürich 😀 ")
     assert masked.endswith(" end")
     assert MASK in masked
-    assert find_secret(masked.encode(), [KEY]) is None
+    assert find_secret_spelling(masked.encode(), [KEY]) is None
     assert len(masked) - len(f"Zürich 😀 {MASK} end") <= 8  # base64 digits and quotes that also encode other bytes
 
 
@@ -86,7 +86,7 @@ def test_a_key_of_any_characters_is_masked(key, spelling, before, after) -> None
     if spelling != "plain" and len(set("%\\&") & set(key)):
         return  # unescaping what the key itself contains gives another text
     masked = mask_credentials(before + SPELLINGS[spelling](key) + after, [key])
-    assert find_secret(masked.encode(errors="surrogatepass"), [key]) is None
+    assert find_secret_spelling(masked.encode(errors="surrogatepass"), [key]) is None
 
 
 def test_occurrences_are_reported_in_order_with_their_offsets() -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from voicegauge.contract import load_catalogue
 from voicegauge.errors import DataError
 from voicegauge.model import Exchange, Provenance, Request, Response, UploadedFile
-from voicegauge.recording import MASK, Recording, find_secret, save_har
+from voicegauge.recording import MASK, Recording, find_secret_spelling, save_har
 from voicegauge.recording.redaction.credentials import is_credential_name
 from voicegauge.transport import encode_body
 
@@ -162,7 +162,7 @@ def test_two_hundred_secrets_in_every_place_are_in_no_file(tmp_path) -> None:
             assert _written(folder) == b""
             stopped[place] += 1
         else:
-            assert find_secret(_written(folder), [secret]) is None, place
+            assert find_secret_spelling(_written(folder), [secret]) is None, place
             assert sum(saved.redactions.values()) > 0, place
             redactions.update(saved.redactions)
             masked[place] += 1
@@ -179,7 +179,7 @@ def test_all_secrets_in_one_file(tmp_path) -> None:
     rng = random.Random(1)
     secrets = {place: _secret(rng) for place in LIKELY}
     saved = _save(tmp_path / "a.har", *(make(secrets[place]) for place, make in LIKELY.items()))
-    assert find_secret(_written(tmp_path), secrets.values()) is None
+    assert find_secret_spelling(_written(tmp_path), secrets.values()) is None
     assert sum(saved.redactions.values()) >= len(LIKELY)
     assert json.loads((tmp_path / "a.har").read_text())["log"]["_voicegauge"]["scrubbed"] == saved.redactions
 
@@ -197,7 +197,7 @@ def test_what_looks_like_a_credential_and_cannot_be_masked_stops_the_write(tmp_p
 def test_masking_a_named_field_allows_the_write(tmp_path, place) -> None:
     secret = _secret(random.Random(place))
     saved = _save(tmp_path / "a.har", HIDDEN[place](secret), masked_names=["X"])
-    assert find_secret(_written(tmp_path), [secret]) is None
+    assert find_secret_spelling(_written(tmp_path), [secret]) is None
     assert sum(saved.redactions.values()) == 1
 
 
@@ -229,7 +229,7 @@ def test_a_key_of_any_characters_is_masked_or_stops_the_write(tmp_path_factory, 
     except DataError:
         assert _written(folder) == b""
     else:
-        assert find_secret(_written(folder), [key]) is None
+        assert find_secret_spelling(_written(folder), [key]) is None
 
 
 def test_masking_preserves_the_structure(tmp_path) -> None:

@@ -149,7 +149,7 @@ def test_runs_without_results_are_described_in_their_own_words(tmp_path: Path) -
 
 def test_a_run_without_samples_says_nothing_of_success_prices_or_payment(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, (FAST,), repetitions=1)
-    lost = AmbiguousRequest(id="acme/fast/1", sent_at="2026-01-01T00:00:00Z", usd=None, reason="stopped")
+    lost = AmbiguousRequest(id="acme/fast/1", sent_at="2026-01-01T00:00:00Z", counted_usd=None, reason="stopped")
     killed = msgspec.structs.replace(run, samples=(), score_sets=(), ambiguous_requests=(lost,))
     page = render_markdown(analyze_runs([(folder, killed)]))
     assert "No request was measured." in page

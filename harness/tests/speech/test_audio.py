@@ -94,7 +94,7 @@ def test_a_streamed_wav_is_read_to_its_end(length: int) -> None:
     struct.pack_into("<I", data, 40, length)
     found = decode(bytes(data))
     assert found.audio_s == pytest.approx(2.0)
-    assert found.declared_s is None
+    assert found.declared_duration_s is None
     assert not found.is_truncated
 
 
@@ -104,7 +104,7 @@ def test_a_streamed_flac_is_read_to_its_end() -> None:
     data[22:26] = bytes(4)
     found = decode(bytes(data))
     assert found.audio_s == pytest.approx(2.0)
-    assert (found.container, found.codec, found.declared_s) == ("flac", "flac", None)
+    assert (found.container, found.codec, found.declared_duration_s) == ("flac", "flac", None)
     assert np.abs(found.samples - decode(encode(tone(), RATE, "flac")[0]).samples).max() < 1e-4
 
 
@@ -113,7 +113,7 @@ def test_a_truncated_file_is_marked_as_truncated(name: str) -> None:
     data, _ = encode(tone(10.0), RATE, name)
     found = decode(data[: len(data) // 2])
     assert found.is_truncated
-    assert found.declared_s == pytest.approx(10.0, abs=0.01)
+    assert found.declared_duration_s == pytest.approx(10.0, abs=0.01)
     assert 3.0 < found.audio_s < 6.5
 
 
@@ -136,9 +136,9 @@ def test_mono_16_bit_wav_is_read_as_libsndfile_reads_it(samples: bytes, declared
     found = decode(data)
     assert np.array_equal(found.samples, expected)
     assert (found.sample_rate_hz, found.channels, found.container, found.codec) == (rate, 1, "wav", "pcm_16")
-    assert (found.declared_s is None) is (declared == 0)
+    assert (found.declared_duration_s is None) is (declared == 0)
     if declared and len(present) % 2 == 0:
-        assert found.declared_s == pytest.approx(declared / 2 / RATE)
+        assert found.declared_duration_s == pytest.approx(declared / 2 / RATE)
 
 
 def test_channels_are_averaged() -> None:

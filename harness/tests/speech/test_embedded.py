@@ -129,7 +129,7 @@ def test_earlier_transcriptions_do_not_matter(asr: Asr) -> None:
 
 
 def test_it_declares_its_closed_vocabulary(asr: Asr) -> None:
-    assert asr.closed_vocabulary
+    assert asr.has_closed_vocabulary
     assert asr.id.partition("@")[0].endswith(":embedded")
     assert [asr.supports_language(language) for language in ("en-GB", "de")] == [True, False]
 

@@ -66,7 +66,7 @@ def test_everything_that_decides_a_transcript_is_stated(spec: str) -> None:
     asr = asr_of(spec)
     assert asr.settings["temperature"] == "0.0"
     assert asr.settings["condition_on_previous_text"] == "False"
-    assert not asr.closed_vocabulary
+    assert not asr.has_closed_vocabulary
     assert spec.partition(":")[0] in asr.settings or "openai-whisper" in asr.settings
 
 
@@ -122,7 +122,7 @@ def test_auto_takes_faster_whisper_from_the_hubs_cache(bare: Path, converted: Pa
 def test_without_weights_an_emulated_run_gets_the_embedded_one(bare: Path) -> None:
     asr, reason = choose("auto")
     assert asr is not None
-    assert asr.closed_vocabulary
+    assert asr.has_closed_vocabulary
     assert reason == "no official weights of Whisper are installed, and the run is emulated"
 
 

@@ -296,7 +296,7 @@ async def test_a_tls_handshake_is_timed_apart_and_a_warm_connection_has_none(tls
         url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         cold, warm = await get(transport, url), await get(transport, url)
     assert cold.timing.tls_ms > 0
-    assert cold.timing.before_send_ms >= cold.timing.connect_ms + cold.timing.tls_ms
+    assert cold.timing.delay_before_send_ms >= cold.timing.connect_ms + cold.timing.tls_ms
     assert (warm.timing.connect_ms, warm.timing.tls_ms) == (None, None)
     assert len(warm.response.body) == 2**20
 

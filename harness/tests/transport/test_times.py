@@ -45,7 +45,7 @@ async def test_the_split_of_an_exchange_is_what_the_server_did() -> None:
     assert timing.dns_ms is None, "the URL has an IP address"
     assert timing.is_new_connection
     assert timing.http_version == "HTTP/1.1"
-    assert timing.before_send_ms == pytest.approx(timing.wait_ms + timing.connect_ms, abs=EXACTLY)
+    assert timing.delay_before_send_ms == pytest.approx(timing.wait_ms + timing.connect_ms, abs=EXACTLY)
     assert [size for _, size in timing.chunks] == [4, 4, 4]
     gaps = [b - a for (a, _), (b, _) in zip(timing.chunks, timing.chunks[1:], strict=False)]
     assert gaps == [pytest.approx(100, abs=EXACTLY)] * 2

@@ -42,7 +42,7 @@ from voicegauge.errors import UnknownNameError, UnreachableError, UsageError
 from voicegauge.files import write_file
 from voicegauge.formats import MAX_DOCUMENT_BYTES, Document
 from voicegauge.printable import format_count
-from voicegauge.recording.importing import describe_recorded_api, read_recorded_exchanges
+from voicegauge.recording.importing import build_recorded_api, read_recorded_exchanges
 from voicegauge.transport import Transport, download
 
 _MAX_NAME_CHARACTERS = 100
@@ -112,7 +112,7 @@ def propose_contract(recordings: PathLike, *, provider: str = "", host: str = ""
     """
     path = Path(recordings).resolve()
     recorded = read_recorded_exchanges(path)
-    api = describe_recorded_api(recorded.exchanges, path.name, datetime.now(UTC).date().isoformat(), host)
+    api = build_recorded_api(recorded.exchanges, path.name, datetime.now(UTC).date().isoformat(), host)
     digest = hashlib.sha256(msgspec.json.encode(api.document)).hexdigest()
     document = Document(path, api.document, {}, digest)
     proposal = propose_contract_of(
@@ -124,7 +124,7 @@ def propose_contract(recordings: PathLike, *, provider: str = "", host: str = ""
         for name in api.speech_operations
         if name not in proposed
     ]
-    return msgspec.structs.replace(proposal, left_out=(*recorded.left_out, *api.left_out, *undescribed))
+    return msgspec.structs.replace(proposal, left_out=(*recorded.unread_items, *api.undescribed_calls, *undescribed))
 
 
 def _list_bundled_ids() -> frozenset[str]:

@@ -34,7 +34,7 @@ _MAX_NAMES_LISTED = 5
 def compare_inputs(
     old_path_or_provider_id: str,
     new_path_or_provider_id: str,
-    contracts: Sequence[Path] = (),
+    contract_folders: Sequence[Path] = (),
     client_use_sources: Sequence[str] = (),
 ) -> DriftReport:
     """Compare two contracts, two recordings, or a contract with recorded traffic.
@@ -43,7 +43,7 @@ def compare_inputs(
         old_path_or_provider_id: path of the older contract or recording, or id of a known provider.
         new_path_or_provider_id: path of the newer contract or recording, or id of a known provider. If traffic is
             compared with a contract, the traffic is the newer input.
-        contracts: folders of contracts in addition to the bundled ones, over which they take precedence.
+        contract_folders: folders of contracts in addition to the bundled ones, over which they take precedence.
         client_use_sources: for two contracts: recordings of a client and files that declare what it uses, or
             "voicegauge" for the client of voicegauge. The levels of the changes are then those that they have for this
             client.
@@ -55,8 +55,8 @@ def compare_inputs(
         DataError: a recording cannot be read.
     """
     (old_kind, old_path), (new_kind, new_path) = (
-        _find_input(old_path_or_provider_id, contracts),
-        _find_input(new_path_or_provider_id, contracts),
+        _find_input(old_path_or_provider_id, contract_folders),
+        _find_input(new_path_or_provider_id, contract_folders),
     )
     if (old_kind, new_kind) not in _COMPARISON_BY_INPUT_KINDS:
         supported = ", ".join(f"a {one} with a {other}" for one, other in _COMPARISON_BY_INPUT_KINDS)
@@ -65,18 +65,18 @@ def compare_inputs(
         if (old_kind, new_kind) != ("contract", "contract"):
             raise UsageError(f"--uses needs two contracts to compare, not a {old_kind} and a {new_kind}")
         return compare_contracts(old_path, new_path, client_use_sources)
-    return _COMPARISON_BY_INPUT_KINDS[old_kind, new_kind](old_path, new_path, contracts)
+    return _COMPARISON_BY_INPUT_KINDS[old_kind, new_kind](old_path, new_path, contract_folders)
 
 
 def propose_contract_patch(
-    old_path_or_provider_id: str, new_path_or_provider_id: str, contracts: Sequence[Path] = ()
+    old_path_or_provider_id: str, new_path_or_provider_id: str, contract_folders: Sequence[Path] = ()
 ) -> tuple[DriftReport, ContractPatch]:
     """Compare traffic with its contract, and propose additions to the contract that document what traffic shows.
 
     Args:
         old_path_or_provider_id: path of the contract, or id of a known provider.
         new_path_or_provider_id: path of a recording or of a folder of recordings.
-        contracts: folders of contracts in addition to the bundled ones, over which they take precedence.
+        contract_folders: folders of contracts in addition to the bundled ones, over which they take precedence.
 
     Raises:
         UsageError: `old_path_or_provider_id` is not a contract, or `new_path_or_provider_id` is not a recording.
@@ -84,8 +84,8 @@ def propose_contract_patch(
         DataError: the recording cannot be read, or was made with another provider.
     """
     (old_kind, old_path), (new_kind, new_path) = (
-        _find_input(old_path_or_provider_id, contracts),
-        _find_input(new_path_or_provider_id, contracts),
+        _find_input(old_path_or_provider_id, contract_folders),
+        _find_input(new_path_or_provider_id, contract_folders),
     )
     if (old_kind, new_kind) != ("contract", "recording"):
         raise UsageError(
@@ -97,14 +97,14 @@ def propose_contract_patch(
     return report, build_contract_patch(traffic, report)
 
 
-def _find_input(path_or_provider_id: str, contracts: Sequence[Path]) -> tuple[InputKind, Path]:
+def _find_input(path_or_provider_id: str, contract_folders: Sequence[Path]) -> tuple[InputKind, Path]:
     """Return the kind and the path of an input. A path takes precedence over a provider with the same id."""
     path = Path(path_or_provider_id)
     if path.is_dir():
         return _find_input_in_folder(path)
     if path.exists():
         return ("recording" if path.suffix.lower() == ".har" else "contract"), path
-    documents = {contract.id: contract.document.path for contract in load_catalogue(contracts)}
+    documents = {contract.id: contract.document.path for contract in load_catalogue(contract_folders)}
     if path_or_provider_id in documents:
         known = documents[path_or_provider_id]
         return "contract", known.relative_to(Path.cwd()) if known.is_relative_to(Path.cwd()) else known

@@ -27,10 +27,10 @@ class DriftLevel(StrEnum):
     COMPATIBLE = "compatible"
     """Every client that worked still works."""
 
-    def is_at_least(self, other: DriftLevel) -> bool:
-        """Whether this level is as bad as `other` or worse."""
+    def is_at_least_as_bad_as(self, other_level: DriftLevel) -> bool:
+        """Whether this level is as bad as `other_level` or worse."""
         levels = list(DriftLevel)
-        return levels.index(self) <= levels.index(other)
+        return levels.index(self) <= levels.index(other_level)
 
 
 class DriftRule(NamedTuple):

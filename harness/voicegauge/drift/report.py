@@ -110,7 +110,7 @@ class DriftReport(Record, frozen=True, kw_only=True):
 
     def has_change_at_least(self, level: DriftLevel) -> bool:
         """Whether any change is as bad as `level` or worse."""
-        return any(change.level.is_at_least(level) for change in self.changes)
+        return any(change.level.is_at_least_as_bad_as(level) for change in self.changes)
 
 
 def format_shortened(value: Any) -> str:

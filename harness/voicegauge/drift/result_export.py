@@ -24,16 +24,16 @@ def export_drift_report(report: DriftReport, fail_on: DriftLevel = DriftLevel.BR
         report: the drift report.
         fail_on: the level from which changes count as failures. Worse levels count too.
     """
-    name = report.name
-    unchanged = JUnitCase(suite=name, subject=name, name="nothing has changed")
+    suite_name = report.name
+    unchanged = JUnitCase(suite=suite_name, subject=suite_name, name="nothing has changed")
     return ExportedReport(
         created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         findings=tuple(
-            _build_reported_finding(change, name, fails_command=change.level.is_at_least(fail_on))
+            _build_reported_finding(change, suite_name, fails_command=change.level.is_at_least_as_bad_as(fail_on))
             for change in report.changes
         ),
         accepted_findings=tuple(
-            _build_reported_finding(change, name, fails_command=False) for change in report.accepted
+            _build_reported_finding(change, suite_name, fails_command=False) for change in report.accepted
         ),
         cases=() if report.changes else (unchanged,),
         rules=tuple(
@@ -48,7 +48,7 @@ def export_drift_report(report: DriftReport, fail_on: DriftLevel = DriftLevel.BR
     )
 
 
-def _build_reported_finding(change: DriftChange, name: str, *, fails_command: bool) -> ReportedFinding:
+def _build_reported_finding(change: DriftChange, suite_name: str, *, fails_command: bool) -> ReportedFinding:
     # A position with a line comes first, because annotations need a line. Contracts have lines, recordings do not.
     positions = [position for position in (change.new_position, change.old_position) if position is not None]
     positions.sort(key=lambda position: position.line is None)
@@ -58,7 +58,7 @@ def _build_reported_finding(change: DriftChange, name: str, *, fails_command: bo
         level=RESULT_LEVEL_BY_DRIFT_LEVEL[change.level],
         severity=change.level.value,
         message=f"{change.qualified_location}: {change.message}",
-        suite=name,
+        suite=suite_name,
         operation=change.operation,
         location=_build_file_location(first),
         related_location=_build_file_location(second),

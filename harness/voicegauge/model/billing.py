@@ -35,9 +35,9 @@ class AmbiguousRequest(Record, frozen=True, kw_only=True):
     """Id of the sample or test case that the request was sent for."""
     sent_at: str
     """Time at which the request was sent: UTC, in ISO 8601 format."""
-    usd: NonNegativeNumber | None
-    """The price that counts as spent, in US dollars; `None` if the price is unknown, which happens only with an
-    emulator."""
+    counted_usd: NonNegativeNumber | None = msgspec.field(name="usd")
+    """The amount in US dollars that counts as spent: the reported charge, or else the price. `None` if neither is
+    known, which happens only with an emulator."""
     reason: str
     """One line that explains why the result is unknown or was not saved."""
     bought_again: bool = False
@@ -53,9 +53,9 @@ class OpenJob(Record, frozen=True, kw_only=True):
     """The provider's id of the job."""
     sent_at: str
     """Time at which the request was sent: UTC, in ISO 8601 format."""
-    usd: NonNegativeNumber | None
-    """The price that counts as spent, in US dollars; `None` if the price is unknown, which happens only with an
-    emulator."""
+    counted_usd: NonNegativeNumber | None = msgspec.field(name="usd")
+    """The amount in US dollars that counts as spent: the reported charge, or else the price. `None` if neither is
+    known, which happens only with an emulator."""
     reason: str
     """One line that explains why voicegauge stopped polling before the job ended."""
 
@@ -63,7 +63,7 @@ class OpenJob(Record, frozen=True, kw_only=True):
 def describe_ambiguous(ambiguous_requests: Sequence[AmbiguousRequest]) -> list[str]:
     """Return one line for each request that may have been charged without a result."""
     return [
-        f"may have been charged, without a result: {one.id}{_format_price(one.usd)}: {one.reason}"
+        f"may have been charged, without a result: {one.id}{_format_price(one.counted_usd)}: {one.reason}"
         f"{' (bought again)' if one.bought_again else ''}"
         for one in ambiguous_requests
     ]
@@ -74,7 +74,8 @@ def describe_unresolved(
 ) -> list[str]:
     """Return one line for each request that was paid for without a result, and lines that say what to do about them.
 
-    >>> lost = AmbiguousRequest(id="acme/a/1/1/one", sent_at="2026-01-01T00:00:00Z", usd=0.01, reason="timed out")
+    >>> sent_at = "2026-01-01T00:00:00Z"
+    >>> lost = AmbiguousRequest(id="acme/a/1/1/one", sent_at=sent_at, counted_usd=0.01, reason="timed out")
     >>> for line in describe_unresolved([lost]): print(line)
     may have been charged, without a result: acme/a/1/1/one, $0.0100: timed out
     the same command with --retry-ambiguous pays for it again
@@ -89,7 +90,8 @@ def describe_unresolved(
     if count:
         lines.append(f"the same command with --retry-ambiguous pays for {'it' if count == 1 else 'them'} again")
     lines += [
-        f"still open: {one.sample_id}, job {one.job_id}{_format_price(one.usd)}: {one.reason}" for one in open_jobs
+        f"still open: {one.sample_id}, job {one.job_id}{_format_price(one.counted_usd)}: {one.reason}"
+        for one in open_jobs
     ]
     if open_jobs:
         lines.append(f"the same command polls {'it' if len(open_jobs) == 1 else 'them'} again")

@@ -7,6 +7,8 @@ import itertools
 import mmap
 from collections.abc import Iterator
 
+import msgspec
+
 from voicegauge.model.base import Count, Record
 
 DOWNLOAD_OPERATION = "(download)"
@@ -141,7 +143,7 @@ class Timing(Record, frozen=True, kw_only=True):
     """Duration of the TCP connect; `None` if an open connection was reused."""
     tls_ms: float | None
     """Duration of the TLS handshake; `None` if an open connection was reused, and with plain HTTP."""
-    before_send_ms: float = 0.0
+    delay_before_send_ms: float = msgspec.field(default=0.0, name="before_send_ms")
     """Time from the call to the first byte of the request: the wait for a connection, and opening it."""
     send_ms: float
     """Time spent writing the request."""

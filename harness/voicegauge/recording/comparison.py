@@ -7,24 +7,29 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
+
 from voicegauge.formats import UnreadableBodyError, read_json
 from voicegauge.model import Exchange, Record
 from voicegauge.recording.har import Recording, collect_exchanges_by_group
 
 
 class RecordingChanges(Record, frozen=True, kw_only=True):
-    """Numbers of exchanges that were added, removed, changed or left the same when a recording was replaced."""
+    """How many exchanges of a recording were added, removed, changed or left unchanged when it was replaced."""
 
-    added: int = 0
-    removed: int = 0
-    changed: int = 0
-    same: int = 0
-    fields: tuple[str, ...] = ()
+    added_count: int = msgspec.field(default=0, name="added")
+    removed_count: int = msgspec.field(default=0, name="removed")
+    changed_count: int = msgspec.field(default=0, name="changed")
+    unchanged_count: int = msgspec.field(default=0, name="same")
+    differing_fields: tuple[str, ...] = msgspec.field(default=(), name="fields")
     """The fields that differ in the changed exchanges, such as "getStatus response /status"; most frequent first."""
 
 
 def compare_recordings(old_recording: Recording | None, new_exchanges: Sequence[Exchange]) -> RecordingChanges:
-    """Compare the exchanges of each group one by one; if `old_recording` is `None`, every exchange counts as added."""
+    """Compare the exchanges of each group in their order.
+
+    Every exchange counts as added if `old_recording` is `None`.
+    """
     before, after = (
         collect_exchanges_by_group(old_recording.exchanges if old_recording is not None else ()),
         collect_exchanges_by_group(new_exchanges),
@@ -40,7 +45,13 @@ def compare_recordings(old_recording: Recording | None, new_exchanges: Sequence[
             changed, same = changed + bool(differing), same + (not differing)
             field_counts.update(differing)
     fields = tuple(sorted(field_counts, key=lambda field: (-field_counts[field], field)))
-    return RecordingChanges(added=added, removed=removed, changed=changed, same=same, fields=fields)
+    return RecordingChanges(
+        added_count=added,
+        removed_count=removed,
+        changed_count=changed,
+        unchanged_count=same,
+        differing_fields=fields,
+    )
 
 
 def _list_differing_fields(old_exchange: Exchange, new_exchange: Exchange) -> Iterator[str]:

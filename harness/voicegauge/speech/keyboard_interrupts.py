@@ -24,7 +24,7 @@ def defer_keyboard_interrupt() -> Iterator[None]:
         return
     interrupted = False
 
-    def remember_interrupt(*_: object) -> None:
+    def remember_interrupt(*_signal_arguments: object) -> None:
         nonlocal interrupted
         interrupted = True
 

@@ -70,17 +70,17 @@ def _decode_brotli(body: bytes, max_bytes: int, host: str) -> bytes:
         raise MissingExtraError("Decompression of br", "compression")
     import brotli
 
-    decompressor, out, compressed = brotli.Decompressor(), io.BytesIO(), body
+    decompressor, output, compressed = brotli.Decompressor(), io.BytesIO(), body
     try:
         while not decompressor.is_finished():
             piece = decompressor.process(compressed, output_buffer_limit=_DECOMPRESSED_PIECE_BYTES)
             if not piece and decompressor.can_accept_more_data():
                 raise _UndecodableError  # it ends early
             compressed = b""  # the decompressor has kept it
-            _append_piece(out, piece, max_bytes, host)
+            _append_piece(output, piece, max_bytes, host)
     except brotli.error as error:
         raise _UndecodableError from error
-    return out.getvalue()
+    return output.getvalue()
 
 
 def _decode_zstd(body: bytes, max_bytes: int, host: str) -> bytes:
@@ -88,14 +88,14 @@ def _decode_zstd(body: bytes, max_bytes: int, host: str) -> bytes:
         raise MissingExtraError("Decompression of zstd", "compression")
     import zstandard
 
-    out = io.BytesIO()
+    output = io.BytesIO()
     try:
         with zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True) as reader:
             while piece := reader.read(_DECOMPRESSED_PIECE_BYTES):
-                _append_piece(out, piece, max_bytes, host)
+                _append_piece(output, piece, max_bytes, host)
     except zstandard.ZstdError as error:
         raise _UndecodableError from error
-    return out.getvalue()
+    return output.getvalue()
 
 
 _DECODER_BY_CODING: Mapping[str, Callable[[bytes, int, str], bytes]] = {"br": _decode_brotli, "zstd": _decode_zstd}
@@ -104,10 +104,10 @@ FURTHER_CODINGS = tuple(_DECODER_BY_CODING)
 `compression`."""
 
 
-def _append_piece(out: io.BytesIO, piece: bytes, max_bytes: int, host: str) -> None:
-    if out.tell() + len(piece) > max_bytes:
+def _append_piece(output: io.BytesIO, piece: bytes, max_bytes: int, host: str) -> None:
+    if output.tell() + len(piece) > max_bytes:
         raise OversizeError(f"{host}: the response decompresses to more than {max_bytes} bytes")
-    out.write(piece)
+    output.write(piece)
 
 
 def _inflate(body: bytes, max_bytes: int, host: str) -> bytes:
@@ -119,15 +119,15 @@ def _inflate(body: bytes, max_bytes: int, host: str) -> bytes:
 
 def _decompress_gzip_members(body: bytes, window_bits: int, max_bytes: int, host: str) -> bytes:
     """Decompress all members and return their concatenated contents."""
-    out, end, members = io.BytesIO(), 0, 0
+    output, end, members = io.BytesIO(), 0, 0
     while end < len(body):
         members += 1
         if members > MAX_GZIP_MEMBERS:
             raise zlib.error("has too many members")
         for piece, read_up_to in _decompress_gzip_member(body, end, window_bits):
-            _append_piece(out, piece, max_bytes, host)
+            _append_piece(output, piece, max_bytes, host)
             end = read_up_to
-    return out.getvalue()
+    return output.getvalue()
 
 
 def _decompress_gzip_member(body: bytes, start: int, window_bits: int) -> Iterator[tuple[bytes, int]]:

@@ -194,7 +194,7 @@ class Transport:
                     )
         except TimeoutError:
             message = f"{host}: {trace.phase}: not done after {total_s:.3g} s in total{trace.received_body_description}"
-            raise TimedOutError(message, sent=trace.is_sent or self.in_process) from None
+            raise TimedOutError(message, sent=trace.may_have_been_sent or self.in_process) from None
         except HTTPCORE_ERRORS as error:
             raise build_transport_error(error, host, trace, self._timeouts) from error
         return Exchange(provider=provider, operation=operation, request=request, response=response, timing=timing)
@@ -353,7 +353,7 @@ def build_transport_error(error: Exception, host: str, trace: ExchangeTrace, tim
             httpcore.WriteTimeout: timeouts.write_s,
             httpcore.PoolTimeout: timeouts.pool_s,
         }.get(type(error), timeouts.total_s)
-        sent = trace.is_sent and not isinstance(error, httpcore.ConnectTimeout | httpcore.PoolTimeout)
+        sent = trace.may_have_been_sent and not isinstance(error, httpcore.ConnectTimeout | httpcore.PoolTimeout)
         return TimedOutError(
             f"{host}: {trace.phase}: nothing for {seconds:g} s{trace.received_body_description}", sent=sent
         )
@@ -364,5 +364,5 @@ def build_transport_error(error: Exception, host: str, trace: ExchangeTrace, tim
     if isinstance(error, httpcore.ProxyError):  # the request is sent only after the proxy has connected
         return UnreachableError(f"{host}: the proxy does not connect: {describe_httpcore_error(error)}", sent=False)
     return UnreachableError(
-        f"{host}: {trace.phase}: connection lost: {describe_httpcore_error(error)}", sent=trace.is_sent
+        f"{host}: {trace.phase}: connection lost: {describe_httpcore_error(error)}", sent=trace.may_have_been_sent
     )

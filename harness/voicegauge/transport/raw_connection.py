@@ -45,12 +45,12 @@ class RawPool:
         idle_connection = await self._take_idle_connection(server)
         connection = idle_connection or await self._connect(server, request)
         try:
-            response = await connection.exchange_headers(head, request)
+            response = await connection.send_and_receive_headers(head, request)
         except (httpcore.ReadError, httpcore.RemoteProtocolError):
             if idle_connection is None or idle_connection.has_received or request.method not in _SAFE_METHODS:
                 raise
             connection = await self._connect(server, request)
-            response = await connection.exchange_headers(head, request)
+            response = await connection.send_and_receive_headers(head, request)
         return httpcore.Response(
             response.status,
             headers=response.headers,
@@ -115,7 +115,7 @@ class _RawConnection:
     async def close(self) -> None:
         await self._stream.aclose()
 
-    async def exchange_headers(self, head: bytes, request: httpcore.Request) -> ResponseParser:
+    async def send_and_receive_headers(self, head: bytes, request: httpcore.Request) -> ResponseParser:
         """Send a request, and wait for the headers of its response. An error closes the connection."""
         self._response, self.has_received = ResponseParser(request.method), False
         try:

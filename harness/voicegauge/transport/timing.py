@@ -86,7 +86,7 @@ class ExchangeTrace:
         self._last_received_s = arrived_s
 
     @property
-    def is_sent(self) -> bool:
+    def may_have_been_sent(self) -> bool:
         """Whether any part of the request may have been sent."""
         return "send_request_headers.started" in self._event_times_s
 
@@ -127,7 +127,7 @@ class ExchangeTrace:
             dns_ms=self._resolved_s * 1000 if self._is_resolved else None,
             connect_ms=self._measure_phase_ms("connect_tcp", excluded_s=self._resolved_s),
             tls_ms=self._measure_phase_ms("start_tls"),
-            before_send_ms=(send_started_s - started_s) * 1000,
+            delay_before_send_ms=(send_started_s - started_s) * 1000,
             send_ms=max(sent_s - send_started_s, 0.0) * 1000,
             ttfb_ms=max(first_byte_s - sent_s, 0.0) * 1000,
             receive_ms=(end_s - first_byte_s) * 1000,

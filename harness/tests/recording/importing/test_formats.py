@@ -90,7 +90,7 @@ def test_times_of_a_har_file_are_imported_and_replayed(catalogue: Catalogue, tmp
     assert timing is not None
     assert timing.started_at == 1_772_355_600
     assert (timing.wait_ms, timing.dns_ms, timing.connect_ms, timing.tls_ms, timing.send_ms) == (2, 3, 10, 20, 1)
-    assert timing.before_send_ms == 35
+    assert timing.delay_before_send_ms == 35
     assert (timing.ttfb_ms, timing.receive_ms, timing.total_ms) == (400, 50.5, 486.5)
     plan = schedule_response(exchange, 1.0)
     assert plan.send_headers_after_s == 0.4

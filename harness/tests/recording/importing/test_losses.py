@@ -60,7 +60,7 @@ def test_each_interaction_that_cannot_be_imported_gets_a_remark(
     imported = _har(read, 1, change, **content)
     (remark,) = imported.remarks
     assert message in remark.message
-    assert (remark.number, remark.imported) == (2, False)
+    assert (remark.number, remark.is_imported) == (2, False)
     assert len(imported.exchanges) == 3
 
 
@@ -75,7 +75,7 @@ def test_an_incomplete_interaction_is_imported_with_a_remark(read: Read) -> None
         entry["response"]["headers"].append({"name": "transfer-encoding", "value": "chunked"})
 
     (remark,) = _har(read, 3, stream).remarks
-    assert remark.imported
+    assert remark.is_imported
     assert "stream, flattened" in remark.message
 
 
@@ -99,14 +99,14 @@ def test_a_tape_without_its_audio_and_one_without_its_request(read: Read) -> Non
     items[0]["init"].pop("body")
     items[3]["response"]["body"] = ""
     imported = read("tapes.json", json.dumps(tapes))
-    assert [(r.number, r.imported) for r in imported.remarks] == [(1, True), (4, False)]
+    assert [(r.number, r.is_imported) for r in imported.remarks] == [(1, True), (4, False)]
 
 
 def test_a_tape_whose_headers_are_not_pairs_is_not_imported(read: Read) -> None:
     tapes = json.loads(FORMATS["tapes"].write(conversation()))
     next(iter(tapes.values()))["init"]["headers"] = [["accept"]]
     (remark,) = read("tapes.json", json.dumps(tapes)).remarks
-    assert (remark.number, remark.imported, remark.message) == (1, False, "its headers are not pairs")
+    assert (remark.number, remark.is_imported, remark.message) == (1, False, "its headers are not pairs")
 
 
 def test_a_body_that_cannot_be_decompressed(read: Read) -> None:
@@ -190,4 +190,4 @@ def test_invalid_interactions_are_skipped_one_by_one(read: Read) -> None:
     ]
     imported = read("cassette.yaml", yaml.safe_dump({"interactions": [*odd, good], "version": 1}))
     assert len(imported.exchanges) == 1
-    assert len([r for r in imported.remarks if not r.imported]) == len(odd)
+    assert len([r for r in imported.remarks if not r.is_imported]) == len(odd)

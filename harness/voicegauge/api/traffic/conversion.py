@@ -196,7 +196,7 @@ def _group_rejected_requests(remarks: Iterable[tuple[str, ImportRemark]]) -> tup
     """Group remarks, each with its file, by host and reason, the most frequent group first."""
     groups: dict[tuple[str, str], list[str]] = {}
     for file, remark in remarks:
-        if not remark.imported:
+        if not remark.is_imported:
             host = _find_host(remark.request)
             reason = _ID_IN_PATH_PATTERN.sub("{}", remark.message)
             groups.setdefault((host, reason), []).append(f"{file}: {remark.number} ({remark.request})")
@@ -308,7 +308,7 @@ def _read_recording_time(
     message = "the file does not hold a time of recording: its modification time is used, so its age may be wrong"
     return when, (
         *imported_recording.remarks,
-        ImportRemark(number=0, request="the whole file", imported=True, message=message),
+        ImportRemark(number=0, request="the whole file", is_imported=True, message=message),
     )
 
 
@@ -322,7 +322,7 @@ def _build_converted_file(
         provenance=recording.provenance,
         recorded_at=recording.recorded_at,
         exchange_count=len(recording.exchanges),
-        left_out_count=sum(not remark.imported for remark in remarks),
+        left_out_count=sum(not remark.is_imported for remark in remarks),
         remarks=remarks,
         redactions=recording.redactions,
     )

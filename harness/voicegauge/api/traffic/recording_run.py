@@ -229,7 +229,7 @@ class RecordingRun:
     ) -> bool:
         if recording_update.replaced_recording is None or isinstance(overwrite, bool):
             return True  # False was handled before anything was sent
-        if not (changes.added or changes.removed or changes.changed):
+        if not (changes.added_count or changes.removed_count or changes.changed_count):
             return True  # only the times differ
         return overwrite(
             Overwrite(

@@ -119,7 +119,7 @@ def measure_latency(delivery: Delivery, target: BaseTarget, *, due_ms: float | N
 
 
 def _get_sent_ms(timing: Timing) -> float:
-    return timing.started_ms + timing.before_send_ms
+    return timing.started_ms + timing.delay_before_send_ms
 
 
 def _compute_first_byte_ms(timing: Timing) -> float:

@@ -49,7 +49,7 @@ class SamplePurchases(PurchaseHistory):
             sample_id=self.sample_or_case_id,
             job_id=last.job_id,
             sent_at=last.submitted_at,
-            usd=last.counted_usd,
+            counted_usd=last.counted_usd,
             reason=reason,
         )
 

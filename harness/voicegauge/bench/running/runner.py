@@ -125,7 +125,7 @@ class _PlanRunner:
         self._held: dict[str, Reservation] = {}
         if config.max_cost_usd is not None:
             # Held before anything new is reserved: these are paid for, whenever it is their turn.
-            pending = {name: job.usd for name, job in earlier_journal_state.open_jobs.items()}
+            pending = {name: job.counted_usd for name, job in earlier_journal_state.open_jobs.items()}
             pending |= {name: purchase.counted_usd for name, purchase in self._repeatable.items()}
             self._ledger = Ledger(config.max_cost_usd, spent_usd=earlier_journal_state.sum_spent_usd_excluding(pending))
             self._held = {name: self._ledger.reserve_unconditionally(usd or 0.0) for name, usd in pending.items()}

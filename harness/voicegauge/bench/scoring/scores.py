@@ -113,8 +113,8 @@ def score_run(
         normalizer=_list_normalizer_ids(supported),
         settings=_describe_scoring_settings(asr),
         left_out=left_out,
-        closed_vocabulary=asr.closed_vocabulary,
-        known_words=count_unknown_words({one.text for one in supported}) if asr.closed_vocabulary else None,
+        closed_vocabulary=asr.has_closed_vocabulary,
+        known_words=count_unknown_words({one.text for one in supported}) if asr.has_closed_vocabulary else None,
         scores=tuple(_score_sample(sample, transcripts) for sample in supported),
         floor=_measure_error_floor(references, transcripts),
     )
@@ -201,7 +201,7 @@ def _score_transcription(sample: Sample, transcription: Transcription) -> Score:
         reference=sample.text,
         transcript=transcription.transcript,
         language=sample.language,
-        audio_content=transcription.content,
+        audio_content=transcription.audio_content,
     )
 
 
@@ -218,7 +218,7 @@ def _measure_error_floor(
                 reference=text.text,
                 transcript=transcription.transcript,
                 language=text.language,
-                audio_content=transcription.content,
+                audio_content=transcription.audio_content,
             )
         )
     return tuple(

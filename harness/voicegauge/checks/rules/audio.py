@@ -98,7 +98,8 @@ def _check_audio_truncated(speech_delivery: SpeechDelivery) -> Iterator[Violatio
     decoded = speech_delivery.decoded_audio
     if decoded is not None and decoded.is_truncated:
         message = (
-            f"the {decoded.container} header states {decoded.declared_s:.2f} s, the audio has {decoded.audio_s:.2f} s"
+            f"the {decoded.container} header states {decoded.declared_duration_s:.2f} s, "
+            f"the audio has {decoded.audio_s:.2f} s"
         )
         yield Violation(message, _get_audio_pointer(speech_delivery))
 

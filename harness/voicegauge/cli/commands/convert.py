@@ -87,7 +87,7 @@ def command(
 def _print_converted_file(converted: ConvertedFile) -> None:
     out = create_console()
     for remark in converted.remarks:
-        if remark.imported:
+        if remark.is_imported:
             position = f"{remark.number} ({remark.request})" if remark.number else remark.request
             out.print(f"{converted.file}: {position}: {remark.message}", soft_wrap=True)
     for group in converted.group_rejected_requests():

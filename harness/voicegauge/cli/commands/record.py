@@ -152,11 +152,14 @@ def _confirm_overwrite(overwrite: Overwrite) -> bool:
 
 
 def _describe_changes(changes: RecordingChanges) -> str:
-    counts = f"{changes.added} added, {changes.removed} removed, {changes.changed} changed, {changes.same} the same"
-    if not changes.fields:
+    counts = (
+        f"{changes.added_count} added, {changes.removed_count} removed, {changes.changed_count} changed, "
+        f"{changes.unchanged_count} the same"
+    )
+    if not changes.differing_fields:
         return counts
-    more = len(changes.fields) - MAX_FIELDS_SHOWN
-    shown = ", ".join(changes.fields[:MAX_FIELDS_SHOWN])
+    more = len(changes.differing_fields) - MAX_FIELDS_SHOWN
+    shown = ", ".join(changes.differing_fields[:MAX_FIELDS_SHOWN])
     return f"{counts}; changed: {shown}{f' and {more} more' if more > 0 else ''}"
 
 

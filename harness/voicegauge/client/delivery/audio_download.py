@@ -16,7 +16,7 @@ from voicegauge.contract.extension import ResponseAudio
 from voicegauge.errors import UnreachableError
 from voicegauge.formats import decode_base64
 from voicegauge.model import DOWNLOAD_OPERATION, Failure, Request
-from voicegauge.recording import find_secret
+from voicegauge.recording import find_secret_spelling
 from voicegauge.transport import find_proxy
 
 MAX_REDIRECTS = 5
@@ -83,7 +83,7 @@ async def fetch_audio(
     if not audio.data:
         raise _build_protocol_failure(f"the audio of {operation.id} is empty")
     # Audio is saved as it is. An emulator in this process has not been sent a key.
-    if not exchange_log.connection.transport.in_process and find_secret(audio.data, secrets) is not None:
+    if not exchange_log.connection.transport.in_process and find_secret_spelling(audio.data, secrets) is not None:
         raise _build_protocol_failure(f"the audio of {operation.id} contains the API key, so it is not saved")
     return audio
 

@@ -160,11 +160,11 @@ class DeliveryTask:
             self._settlement.note_sending()
             if self._attempts == 1:
                 self._started_s = self._clock.monotonic()
-            called_ms = time.perf_counter() * 1000
+            call_time_ms = time.perf_counter() * 1000
             try:
                 submit = await self._log.send(request, self._target.operation.id)
             except TransportError as error:
-                self._record_first_send_time(called_ms)
+                self._record_first_send_time(call_time_ms)
                 self._settlement.note_failure(error)
                 is_not_sent = self._settlement.status is BillingStatus.NOT_SENT
                 if self._observer is not None and is_not_sent:
@@ -175,7 +175,7 @@ class DeliveryTask:
                     ) from error
                 await self._log.wait(wait, self._connection.mask_secrets(str(error)))
                 continue
-            self._record_first_send_time(called_ms, submit.exchange.timing)
+            self._record_first_send_time(call_time_ms, submit.exchange.timing)
             if await self._record_submit_response(submit):
                 return submit
             rejection = build_rejection_failure(submit.exchange.response, self._connection.secrets)
@@ -194,11 +194,11 @@ class DeliveryTask:
             await run_in_thread(self._observer.on_submit_not_sent)
             raise
 
-    def _record_first_send_time(self, called_ms: float, timing: Timing | None = None) -> None:
+    def _record_first_send_time(self, call_time_ms: float, timing: Timing | None = None) -> None:
         """Note when the first attempt was sent. Without a response, that is the time at which sending was called."""
         if self._first_sent_ms is None:
-            opening_ms = timing.before_send_ms if timing is not None else 0.0
-            self._first_sent_ms = (called_ms if timing is None else timing.started_ms) + opening_ms
+            opening_ms = timing.delay_before_send_ms if timing is not None else 0.0
+            self._first_sent_ms = (call_time_ms if timing is None else timing.started_ms) + opening_ms
             if self._clock.measures_exchange_times:
                 self._started_s = self._first_sent_ms / 1000
 
@@ -249,7 +249,7 @@ class DeliveryTask:
         poller = JobPoller(
             self._log,
             job_tracker,
-            started_s=self._started_s,
+            submitted_at_s=self._started_s,
             stop_at_undocumented_state=self._stop_at_undocumented_state,
         )
         return await poller.poll_until_done(status_request, poll_immediately=poll_immediately)

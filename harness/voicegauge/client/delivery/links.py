@@ -11,7 +11,7 @@ from typing import Any, TypeGuard
 
 from voicegauge.contract import MISSING, Operation, ParsedExchange, read_pointer
 from voicegauge.formats import Location, is_json, unescape_pointer_token
-from voicegauge.recording import find_secret
+from voicegauge.recording import find_secret_spelling
 
 _RUNTIME_EXPRESSION_PATTERN = re.compile(
     r"^\$(?P<side>request|response)\.(?P<source>body|header\.|query\.|path\.)(?P<rest>.*)$"
@@ -28,7 +28,7 @@ def is_usable_id(json_value: Any) -> bool:
 
 def is_storable_id(json_value: Any, secrets: Iterable[str]) -> TypeGuard[str]:
     """Whether `json_value` can be an id and contains no secret, so that it can be saved and printed."""
-    return is_usable_id(json_value) and find_secret(json_value.encode(), secrets) is None
+    return is_usable_id(json_value) and find_secret_spelling(json_value.encode(), secrets) is None
 
 
 def evaluate_expression(exchange: ParsedExchange, expression: Any) -> Any:

@@ -13,7 +13,7 @@ from voicegauge.model import Failure, Request
 MAX_FAILED_POLLS = 5
 """Number of consecutive polls that may fail. A job that costs money is not given up because of a short network outage.
 """
-MIN_TIME_FOR_POLL_S = 0.2
+MIN_REQUESTED_WAIT_S = 0.2
 """Shortest wait, in seconds, that `Retry-After` can request: `Retry-After: 0` must not turn polling into a flood of
 requests."""
 
@@ -22,18 +22,24 @@ class JobPoller:
     """Polls one job with its status operation. An instance is used once."""
 
     def __init__(
-        self, exchange_log: ExchangeLog, job_tracker: JobTracker, *, started_s: float, stop_at_undocumented_state: bool
+        self,
+        exchange_log: ExchangeLog,
+        job_tracker: JobTracker,
+        *,
+        submitted_at_s: float,
+        stop_at_undocumented_state: bool,
     ) -> None:
         """Prepare to poll.
 
         Args:
             exchange_log: sends and keeps the status requests.
             job_tracker: gets the observed states.
-            started_s: time of the submit on the clock of the client, from which observations are timed.
+            submitted_at_s: time of the submit on the clock of the client, in seconds; all times of the job are relative
+                to it.
             stop_at_undocumented_state: whether a state that the contract does not name ends the wait. Otherwise it is
                 waited for the end of the job, because the provider may have added the state.
         """
-        self._log, self._job, self._started_s = exchange_log, job_tracker, started_s
+        self._log, self._job, self._started_s = exchange_log, job_tracker, submitted_at_s
         self._stop_at_undocumented_state = stop_at_undocumented_state
         self._clock, self._deadline = exchange_log.connection.clock, exchange_log.deadline
         self._failed_polls = 0
@@ -77,7 +83,7 @@ class JobPoller:
         timing, received_ms = poll.exchange.timing, self._elapsed_ms
         if timing is not None and self._clock.measures_exchange_times:
             # The service states what it knew when it received the request, at the earliest, or began to respond.
-            requested_ms = timing.started_ms + timing.before_send_ms - self._started_s * 1000
+            requested_ms = timing.started_ms + timing.delay_before_send_ms - self._started_s * 1000
             received_ms = timing.started_ms + timing.total_ms - timing.receive_ms - self._started_s * 1000
         is_done = self._job.record_poll_response(
             poll, requested_ms=requested_ms, received_ms=received_ms, exchange_index=self._log.last_index
@@ -128,7 +134,7 @@ class JobPoller:
             requested_s = self._log.get_requested_wait_s(poll_exchange, requested_s, "polling the job")
         elif requested_s > MAX_RETRY_AFTER_S:
             return None
-        return max(requested_s, min(MIN_TIME_FOR_POLL_S, self._job.job_spec.poll.min_s))
+        return max(requested_s, min(MIN_REQUESTED_WAIT_S, self._job.job_spec.poll.min_s))
 
     def _build_timeout_error(self, limit_s: float, *, is_documented: bool) -> DeliveryFailedError:
         origin = "the contract's limit" if is_documented else f"a delivery may take {self._deadline.limit_s:g} s"

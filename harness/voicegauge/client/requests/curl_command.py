@@ -24,7 +24,7 @@ from voicegauge.errors import UsageError
 from voicegauge.files import write_file
 from voicegauge.formats import Form, UnreadableBodyError, is_json, read_form, read_json
 from voicegauge.model import Request
-from voicegauge.recording import MASK, find_secret
+from voicegauge.recording import MASK, find_secret_spelling
 
 MAX_INLINE_CHARACTERS = 4_000
 """Maximum length of a body or field in a command. A longer one is in a file, so that a finding stays readable."""
@@ -98,7 +98,7 @@ def build_curl_command(
     replacer = _KeyReplacer(contract, key, write_variable)
 
     def save_file_without_key(content: bytes, suffix: str) -> Path:
-        if find_secret(content, list_secrets(key)) is not None:
+        if find_secret_spelling(content, list_secrets(key)) is not None:
             raise UsageError("the body contains the key")
         return save_file(content, suffix)
 

@@ -115,11 +115,13 @@ class PurchaseHistory:
         if self.purchases:
             self.purchases[-1].billing = BillingStatus.NOT_SENT
 
-    def record_response(self, status: int, billing: BillingStatus, job: str | None, charged_usd: float | None) -> None:
+    def record_response(
+        self, status: int, billing: BillingStatus, job_id: str | None, charged_usd: float | None
+    ) -> None:
         """Note the response to the last submit."""
         if self.purchases:
             last = self.purchases[-1]
-            last.status, last.billing, last.job_id, last.charged_usd = status, billing, job, charged_usd
+            last.status, last.billing, last.job_id, last.charged_usd = status, billing, job_id, charged_usd
 
     @property
     def is_last_request_ambiguous(self) -> bool:
@@ -139,7 +141,7 @@ class PurchaseHistory:
             AmbiguousRequest(
                 id=self.sample_or_case_id,
                 sent_at=one.submitted_at,
-                usd=one.counted_usd,
+                counted_usd=one.counted_usd,
                 reason=one.ambiguous_reason,
                 bought_again=index < len(self.purchases) - 1,
             )

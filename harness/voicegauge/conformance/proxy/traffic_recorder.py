@@ -12,7 +12,7 @@ from voicegauge.contract import Contract
 from voicegauge.emulator import is_emulated
 from voicegauge.errors import DataError
 from voicegauge.model import Exchange, Provenance
-from voicegauge.recording import GrowingHar, Recording, find_secret, load_har
+from voicegauge.recording import GrowingHar, Recording, find_secret_spelling, load_har
 
 
 class TrafficRecorder:
@@ -53,7 +53,9 @@ class TrafficRecorder:
             return
         exchanges = load_har(self._har.path).exchanges
         if not any(
-            find_secret(data, new_secrets) for exchange in exchanges for data in _list_url_headers_and_bodies(exchange)
+            find_secret_spelling(data, new_secrets)
+            for exchange in exchanges
+            for data in _list_url_headers_and_bodies(exchange)
         ):
             return
         redacted = []

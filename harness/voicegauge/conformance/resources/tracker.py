@@ -24,7 +24,7 @@ from voicegauge.conformance.resources.journal import ResourceJournal
 from voicegauge.contract import Contract, Location, Operation, ParsedExchange, parse_exchange
 from voicegauge.errors import StorageError, TransportError
 from voicegauge.model import Exchange, Request, Response
-from voicegauge.recording import BAD_KEY, find_secret
+from voicegauge.recording import BAD_KEY, find_secret_spelling
 
 MAX_RESPONSE_WAIT_S = 10.0
 """Seconds to wait, after Ctrl-C, for the response to a request that creates a resource. Only the response has the id
@@ -189,7 +189,7 @@ def _list_short_fields(operation: Operation, request: Request, secrets: Iterable
         name: text
         for name, text in texts.items()
         if len(text) <= MAX_RECORDED_FIELD_CHARACTERS
-        and find_secret(f"{name}\n{text}".encode(errors="replace"), secrets) is None
+        and find_secret_spelling(f"{name}\n{text}".encode(errors="replace"), secrets) is None
     }
 
 

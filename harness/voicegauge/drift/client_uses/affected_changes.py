@@ -20,7 +20,7 @@ _BODY_LOCATION_PATTERN = re.compile(
 _PARAMETER_OR_HEADER_PATTERN = re.compile(
     r"(?:(?P<status>[1-5][0-9X]{2}|DEFAULT) )?(?P<kind>query|header) (?P<name>[^/]+)(?P<pointer>(?:/.*)?)"
 )
-_ABSENCE_RULE_PATTERN = re.compile(
+_UNSENT_VALUE_RULE_PATTERN = re.compile(
     r"new-required-.*|.*-became-required(-with-default)?|request-parameter-default-value-.*|request-body-added-required"
 )
 """Matches the ids of rules whose changes affect clients that do not send a value, such as a new required field. All
@@ -69,8 +69,10 @@ def _find_effect(change: DriftChange, client_uses: ClientUses) -> _Effect | None
         return None
     if not part.is_request:
         return _find_effect_on_reader(operation_use, part.location) if operation_use.are_reads_known else None
-    if _ABSENCE_RULE_PATTERN.fullmatch(change.rule):
-        return _find_effect_of_absence(operation_use, part.location) if operation_use.are_requests_known else None
+    if _UNSENT_VALUE_RULE_PATTERN.fullmatch(change.rule):
+        return (
+            _find_effect_of_required_value(operation_use, part.location) if operation_use.are_requests_known else None
+        )
     effect = _find_effect_on_sender(operation_use, part.location)
     return effect if effect.affects_client or operation_use.are_requests_known else None
 
@@ -102,7 +104,7 @@ def _find_effect_on_sender(operation_use: OperationUse, location: Location) -> _
     return _Effect(affects_client=False, reason="the client does not send it")
 
 
-def _find_effect_of_absence(operation_use: OperationUse, location: Location) -> _Effect:
+def _find_effect_of_required_value(operation_use: OperationUse, location: Location) -> _Effect:
     """Return the effect of a value that must be sent now on a client.
 
     Only requests that have the object around the value, but not the value, are affected.

@@ -29,12 +29,12 @@ _CONDITIONAL_KEYWORDS = ("then", "else")
 class OperationValues:
     """The values in the requests and responses of one operation of one document."""
 
-    def __init__(self, document: Document, template: OperationTemplate) -> None:
-        """Find the operation of `template` in `document`."""
+    def __init__(self, document: Document, operation_template: OperationTemplate) -> None:
+        """Find the operation of `operation_template` in `document`."""
         self._document = document
-        self._path_item = self._resolve_references(document.data["paths"][template.path])
-        self._operation = self._path_item[template.method]
-        self._path = template.path
+        self._path_item = self._resolve_references(document.data["paths"][operation_template.path])
+        self._operation = self._path_item[operation_template.method]
+        self._path = operation_template.path
 
     def has_location(self, location: Location, *, is_request: bool) -> bool:
         """Whether the document has a value at the location, or does not say which values are there.

@@ -14,15 +14,15 @@ from voicegauge.formats import LocationValues, is_request_location
 ANY_KEY = "*"
 
 
-def iterate_request_key_paths(record_by_key: Mapping[str, type[Any]]) -> Iterator[tuple[str, ...]]:
+def iterate_request_key_paths(record_type_by_key: Mapping[str, type[Any]]) -> Iterator[tuple[str, ...]]:
     """Yield the path of each key of the contract grammar whose value is a location in a request.
 
     A path begins with an `x-` key. `ANY_KEY` in it stands for any name, and a final key `at` is left out.
 
     Args:
-        record_by_key: the records of the grammar by `x-` key.
+        record_type_by_key: the record types of the grammar by `x-` key.
     """
-    for key, record_type in record_by_key.items():
+    for key, record_type in record_type_by_key.items():
         yield from _iterate_key_paths(record_type, (key,), ())
 
 

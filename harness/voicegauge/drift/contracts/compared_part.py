@@ -35,23 +35,23 @@ class ComparedPart:
         return replace(self, location=f"{self.location}{location_suffix}")
 
     def build_change(
-        self, rule: str, old_node: DocumentNode | None, new_node: DocumentNode | None, /, **values: Any
+        self, rule_id: str, old_node: DocumentNode | None, new_node: DocumentNode | None, /, **message_values: Any
     ) -> DriftChange:
         """Create a change of this part.
 
         Args:
-            rule: the id of the rule.
+            rule_id: the id of the rule.
             old_node: the older node; `None` if the part was added as a whole.
             new_node: the newer node; `None` if the part was removed as a whole.
-            values: the values that the report shows, named `old_node` and `new_node`.
+            message_values: the values that the report shows, under the names "old" and "new".
         """
         return build_change(
-            rule,
+            rule_id,
             location=self.location.strip() or "operation",
             operation=self.operation,
             old_position=None if old_node is None else old_node.position,
             new_position=None if new_node is None else new_node.position,
-            message_values=values,
+            message_values=message_values,
         )
 
 

@@ -35,7 +35,7 @@ def compare_contracts(old_path: Path, new_path: Path, client_use_sources: Sequen
             then those that they have for this client.
 
     Raises:
-        UsageError: a source of uses does not exist, or has nothing about the API.
+        UsageError: an item of `client_use_sources` does not exist, or has no request to the API.
         DataError: a recording of the client cannot be read.
         ContractError: a document cannot be read, is not an OpenAPI 3 document, contains a reference that points to
             nothing, or contains an extension that is not valid.
@@ -55,14 +55,14 @@ def compare_contracts(old_path: Path, new_path: Path, client_use_sources: Sequen
 
 
 def compare_described_operations(
-    contract: Path, official_document: Document, operations: Collection[OperationKey]
+    contract_path: Path, official_document: Document, operations: Collection[OperationKey]
 ) -> DriftReport:
     """Compare some operations of a contract with the same operations of an official document.
 
     Args:
-        contract: the path of the contract.
-        official_document: the document. References to other files are errors, so that it cannot show files of this
-            machine.
+        contract_path: the path of the contract.
+        official_document: the official document. References to other files are errors, so that the document cannot
+            disclose files of this machine.
         operations: the operations that are compared.
 
     Raises:
@@ -73,7 +73,7 @@ def compare_described_operations(
         raise official_document.build_error("/paths", "has no operations: name the provider's own OpenAPI document")
     old_document, new_document = (
         select_operations(_require_openapi_3(document), operations)
-        for document in (read_openapi_document(contract), official_document)
+        for document in (read_openapi_document(contract_path), official_document)
     )
     check_document_shape(new_document)
     changes = _compare_documents(

@@ -13,29 +13,33 @@ from voicegauge.formats import Document, escape_pointer_token
 
 _Shape = dict[str, Any] | list[Any]
 """A mapping with the shapes of its keys, where "*" is every other key; or a list with the shape of its items."""
-_ANY_MAPPING: _Shape = {}
-_CONTENT: _Shape = {"*": _ANY_MAPPING}
-_RESPONSE: _Shape = {"headers": {"*": _ANY_MAPPING}, "content": _CONTENT, "links": {"*": _ANY_MAPPING}}
-_OPERATION: _Shape = {
-    "parameters": [_ANY_MAPPING],
-    "requestBody": {"content": _CONTENT},
-    "responses": {"*": _RESPONSE},
-    "callbacks": {"*": _ANY_MAPPING},
-    "servers": [_ANY_MAPPING],
-    "security": [_ANY_MAPPING],
+_ANY_MAPPING_SHAPE: _Shape = {}
+_CONTENT_SHAPE: _Shape = {"*": _ANY_MAPPING_SHAPE}
+_RESPONSE_SHAPE: _Shape = {
+    "headers": {"*": _ANY_MAPPING_SHAPE},
+    "content": _CONTENT_SHAPE,
+    "links": {"*": _ANY_MAPPING_SHAPE},
 }
-_PATH_ITEM: _Shape = {
-    "parameters": [_ANY_MAPPING],
-    "servers": [_ANY_MAPPING],
-    **dict.fromkeys(HTTP_METHODS, _OPERATION),
+_OPERATION_SHAPE: _Shape = {
+    "parameters": [_ANY_MAPPING_SHAPE],
+    "requestBody": {"content": _CONTENT_SHAPE},
+    "responses": {"*": _RESPONSE_SHAPE},
+    "callbacks": {"*": _ANY_MAPPING_SHAPE},
+    "servers": [_ANY_MAPPING_SHAPE],
+    "security": [_ANY_MAPPING_SHAPE],
 }
-_DOCUMENT: _Shape = {
-    "info": _ANY_MAPPING,
-    "servers": [_ANY_MAPPING],
-    "security": [_ANY_MAPPING],
-    "paths": {"*": _PATH_ITEM},
-    "webhooks": {"*": _PATH_ITEM},
-    "components": {"*": _ANY_MAPPING, "securitySchemes": {"*": _ANY_MAPPING}},
+_PATH_ITEM_SHAPE: _Shape = {
+    "parameters": [_ANY_MAPPING_SHAPE],
+    "servers": [_ANY_MAPPING_SHAPE],
+    **dict.fromkeys(HTTP_METHODS, _OPERATION_SHAPE),
+}
+_DOCUMENT_SHAPE: _Shape = {
+    "info": _ANY_MAPPING_SHAPE,
+    "servers": [_ANY_MAPPING_SHAPE],
+    "security": [_ANY_MAPPING_SHAPE],
+    "paths": {"*": _PATH_ITEM_SHAPE},
+    "webhooks": {"*": _PATH_ITEM_SHAPE},
+    "components": {"*": _ANY_MAPPING_SHAPE, "securitySchemes": {"*": _ANY_MAPPING_SHAPE}},
 }
 
 
@@ -49,7 +53,7 @@ def check_document_shape(document: Document) -> None:
     """
     if all(document.data.get(key) is None for key in ("paths", "webhooks", "components")):
         raise document.build_error("", "describes no API: it has neither 'paths' nor 'webhooks' nor 'components'")
-    _check_shape(document, "", document.data, _DOCUMENT)
+    _check_shape(document, "", document.data, _DOCUMENT_SHAPE)
 
 
 def _check_shape(document: Document, pointer: str, value: Any, shape: _Shape) -> None:

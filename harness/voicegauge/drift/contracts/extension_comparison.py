@@ -78,7 +78,7 @@ one contract has is a change of its own."""
 _SECURITY_SCHEME_EXTENSIONS: _FactsByExtensionKey = {"x-key": (KeySpec, KEY_FACTS)}
 
 
-def list_facts() -> Iterator[ExtensionFact]:
+def iterate_facts() -> Iterator[ExtensionFact]:
     """Yield the facts of all extensions, those of an extension that may be in two places of a document twice."""
     for extensions in (_DOCUMENT_EXTENSIONS, _SECURITY_SCHEME_EXTENSIONS, _OPERATION_EXTENSIONS):
         for _, facts in extensions.values():

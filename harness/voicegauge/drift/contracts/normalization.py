@@ -82,7 +82,7 @@ class SchemaNormalizer:
                 schema = merged
         # If a single fragment is left, its keywords such as `not` cannot be mixed up with those of another fragment.
         if len(unmerged) == 1:
-            merged = merge_schemas(schema, read_schema(unmerged[0][0]), unmergeable=SIBLING_DEPENDENT_KEYWORDS)
+            merged = merge_schemas(schema, read_schema(unmerged[0][0]), unmergeable_keywords=SIBLING_DEPENDENT_KEYWORDS)
             schema, unmerged = (merged, []) if merged else (schema, unmerged)
         if unmerged:
             schema = replace(schema, schema_lists={**schema.schema_lists, "allOf": tuple(unmerged)})
@@ -103,21 +103,21 @@ class SchemaNormalizer:
             return schema
         normalized = {branch: self.normalize(branch, branch[0]) for branch in branches}
         non_null = tuple(branch for branch in branches if not _allows_only_null(normalized[branch]))
-        other_lists = {name: value for name, value in schema.schema_lists.items() if name != branch_keyword}
+        other_schema_lists = {name: value for name, value in schema.schema_lists.items() if name != branch_keyword}
         has_null = len(non_null) < len(branches)
         if has_null and not schema.has_only_branches:
             return schema
         nullable = True if has_null else _is_any_nullable(list(normalized.values()))
         if len(non_null) == 1:
-            merged = _merge_single_branch(schema, other_lists, normalized[non_null[0]])
+            merged = _merge_single_branch(schema, other_schema_lists, normalized[non_null[0]])
             if merged is not None:
                 return replace(merged, nullable=nullable if schema.has_only_branches else None)
         types = _list_plain_types([normalized[branch] for branch in non_null], branch_keyword)
         if types and "type" not in schema.keywords:
             keyword = replace(schema.node.get_child(branch_keyword), value=types)
             keywords = {**schema.keywords, "type": keyword}
-            return replace(schema, keywords=keywords, schema_lists=other_lists, nullable=nullable)
-        return replace(schema, schema_lists={**other_lists, branch_keyword: non_null}, nullable=nullable)
+            return replace(schema, keywords=keywords, schema_lists=other_schema_lists, nullable=nullable)
+        return replace(schema, schema_lists={**other_schema_lists, branch_keyword: non_null}, nullable=nullable)
 
     def compute_fingerprint(self, applied_schemas: AppliedSchemas) -> SchemaFingerprint:
         """Return a fingerprint that is equal for equivalent schemas. It covers a limited depth of subschemas."""
@@ -190,10 +190,10 @@ def _iterate_schema_objects(applied_schemas: AppliedSchemas) -> Iterator[Normali
 
 
 def _merge_single_branch(
-    schema: NormalizedSchema, other_lists: dict[str, tuple[AppliedSchemas, ...]], branch: NormalizedSchema
+    schema: NormalizedSchema, other_schema_lists: dict[str, tuple[AppliedSchemas, ...]], branch: NormalizedSchema
 ) -> NormalizedSchema | None:
     """Merge `schema` with its only branch, or return `None` if they cannot be merged. Annotations of `schema` win."""
-    merged = merge_schemas(replace(schema, schema_lists=other_lists), branch)
+    merged = merge_schemas(replace(schema, schema_lists=other_schema_lists), branch)
     if merged is None:
         return None
     annotations = {name: keyword for name, keyword in schema.keywords.items() if name in ANNOTATION_KEYWORDS}

@@ -214,19 +214,21 @@ def merge_schemas(
     outer_schema: NormalizedSchema,
     inner_schema: NormalizedSchema,
     *,
-    unmergeable: tuple[str, ...] = (*SIBLING_DEPENDENT_KEYWORDS, *INTERDEPENDENT_KEYWORDS),
+    unmergeable_keywords: tuple[str, ...] = (*SIBLING_DEPENDENT_KEYWORDS, *INTERDEPENDENT_KEYWORDS),
 ) -> NormalizedSchema | None:
     """Merge two schemas that apply to the same value; `None` if no single schema object can express both.
 
     Args:
         outer_schema: the schema whose node and annotations are kept.
         inner_schema: the other schema.
-        unmergeable: keywords that prevent merging if either schema has them.
+        unmergeable_keywords: keywords that prevent merging if either schema has them.
     """
     if outer_schema.is_empty:
         return inner_schema
     keys = [{*schema.keywords, *schema.single_schemas} for schema in (outer_schema, inner_schema)]
-    if any(key in keys[0] | keys[1] for key in unmergeable) or all(key & set(INTERDEPENDENT_KEYWORDS) for key in keys):
+    if any(key in keys[0] | keys[1] for key in unmergeable_keywords) or all(
+        key & set(INTERDEPENDENT_KEYWORDS) for key in keys
+    ):
         return None
     in_both = (outer_schema.schema_lists.keys() & inner_schema.schema_lists.keys()) | (
         outer_schema.single_schemas.keys() & inner_schema.single_schemas.keys()

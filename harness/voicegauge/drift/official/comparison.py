@@ -76,7 +76,7 @@ class OfficialDriftReport(Record, frozen=True, kw_only=True):
 
     def has_difference_at_least(self, level: DriftLevel) -> bool:
         """Whether any difference is as bad as `level` or worse for clients."""
-        return any(change.level.is_at_least(level) for one in self.comparisons for change in one.differences)
+        return any(change.level.is_at_least_as_bad_as(level) for one in self.comparisons for change in one.differences)
 
     @property
     def has_unread_document(self) -> bool:

@@ -14,9 +14,9 @@ from voicegauge.contract.extension import STATUS_CODES_BY_REASON
 from voicegauge.drift.general_headers import STANDARD_HEADERS, is_infrastructure_header
 from voicegauge.drift.patches.observed_values import (
     list_body_values,
+    list_exchanges_with_same_response,
     list_header_values,
     list_json_bodies,
-    list_same_responses,
 )
 from voicegauge.drift.patches.overlay_patch import OverlayEditor
 from voicegauge.drift.patches.yaml_patch import AdditionNotPossibleError, YamlEditor
@@ -120,7 +120,7 @@ class ContractPatch:
     def _add_documentation(self, change: DriftChange, recorded_exchange: RecordedExchange) -> bool:
         """Add to the contract what documents a change. Return `False` if no addition can document it."""
         assert change.old_position is not None
-        pointer, same = change.old_position.pointer, list_same_responses(self._traffic, recorded_exchange)
+        pointer, same = change.old_position.pointer, list_exchanges_with_same_response(self._traffic, recorded_exchange)
         if change.rule == "observed-status-undocumented":
             self._editor.add_key(pointer, str(recorded_exchange.status), self._build_response(same))
             return True
@@ -150,7 +150,9 @@ class ContractPatch:
             pointer_tokens = [
                 unescape_pointer_token(token) for token in change.location.partition("#")[2].split("/")[1:]
             ]
-            values = list_body_values(list_same_responses(self._traffic, recorded_exchange), pointer_tokens)
+            values = list_body_values(
+                list_exchanges_with_same_response(self._traffic, recorded_exchange), pointer_tokens
+            )
             self._values_by_field.setdefault((change.old_position.pointer, pointer_tokens[-1]), []).extend(values)
 
     def _add_header(self, name: str, exchanges: Sequence[RecordedExchange], pointer: str) -> None:

@@ -9,7 +9,9 @@ from voicegauge.contract import MISSING
 from voicegauge.drift.traffic.reading import ANY_INDEX, RecordedExchange, RecordedTraffic
 
 
-def list_same_responses(traffic: RecordedTraffic, recorded_exchange: RecordedExchange) -> list[RecordedExchange]:
+def list_exchanges_with_same_response(
+    traffic: RecordedTraffic, recorded_exchange: RecordedExchange
+) -> list[RecordedExchange]:
     """Return the exchanges whose responses have the same documented description or the same undocumented status."""
     return [other for other in traffic.exchanges if _get_response_key(other) == _get_response_key(recorded_exchange)]
 

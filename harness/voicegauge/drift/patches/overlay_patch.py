@@ -18,13 +18,13 @@ class OverlayEditor:
     It has the methods of `YamlEditor`. Pointers are those of the document to which the overlay was applied.
     """
 
-    def __init__(self, overlay_text: str, document: Document, base: Path, *, writes_json: bool = False) -> None:
+    def __init__(self, overlay_text: str, document: Document, base_file: Path, *, writes_json: bool = False) -> None:
         """Parse an overlay.
 
         Args:
             overlay_text: the text of the overlay, in YAML or JSON.
             document: the document that results from the overlay.
-            base: the file that the overlay extends.
+            base_file: the file that the overlay extends.
             writes_json: whether to write additions as JSON, with quotes and braces.
 
         Raises:
@@ -32,7 +32,7 @@ class OverlayEditor:
         """
         self._editor = YamlEditor(overlay_text, writes_json=writes_json)
         self._document = document
-        self._patchable_files = (document.path, base)
+        self._patchable_files = (document.path, base_file)
         self._keys_by_pointer: dict[str, dict[str, Any]] = {}
         self._items_by_pointer: dict[str, list[Any]] = {}
         self._are_written = False

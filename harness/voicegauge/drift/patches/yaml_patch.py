@@ -83,7 +83,7 @@ class YamlEditor:
         node = self._find_node(pointer)
         if not isinstance(node, yaml.MappingNode):
             raise AdditionNotPossibleError(f"{pointer} is not a mapping")
-        if key in _list_mapping_entries(node) or not self._register_addition(node, key):
+        if key in _map_values_by_key(node) or not self._register_addition(node, key):
             return
         if node.flow_style:
             self._insert_before_bracket(node, self._format_flow_value({key: value})[1:-1], pointer.count("/"))
@@ -139,7 +139,7 @@ class YamlEditor:
         node = self._root
         for token in map(unescape_pointer_token, pointer.split("/")[1:]):
             if isinstance(node, yaml.MappingNode):
-                node = _list_mapping_entries(node).get(token)
+                node = _map_values_by_key(node).get(token)
             elif isinstance(node, yaml.SequenceNode) and token.isdecimal() and int(token) < len(node.value):
                 node = node.value[int(token)]
             else:
@@ -207,11 +207,11 @@ class YamlEditor:
         return json.dumps(value, ensure_ascii=has_control_characters)
 
 
-def _list_mapping_entries(node: yaml.MappingNode) -> dict[str, Any]:
+def _map_values_by_key(node: yaml.MappingNode) -> dict[str, Any]:
     """Return the values of a mapping by key. Keys that `<<` merges are included, but do not override its own keys."""
     entries = {key.value: value for key, value in node.value if key.tag != _YAML_MERGE_TAG}
     for key, value in node.value:
         if key.tag == _YAML_MERGE_TAG:
             for merged in value.value if isinstance(value, yaml.SequenceNode) else (value,):
-                entries = {**_list_mapping_entries(merged), **entries}
+                entries = {**_map_values_by_key(merged), **entries}
     return entries

@@ -46,7 +46,7 @@ def build_field_change(
     example_exchanges: tuple[RecordedExchange, RecordedExchange],
     values: Mapping[str, Any],
     *,
-    exchange_part: str = "",
+    url_part: str = "",
 ) -> DriftChange:
     """Create a change of a field in a body.
 
@@ -56,12 +56,12 @@ def build_field_change(
         path: the path of the field in the body.
         example_exchanges: an older and a newer exchange that show the change.
         values: the values that the report shows, under the keys "old" and "new". The value `None` is left out.
-        exchange_part: the part of a URL that changed; empty if the value is not a URL.
+        url_part: the part of a URL that changed; empty if the value is not a URL.
     """
     old, new = example_exchanges
     return build_change(
         rule_id,
-        location=f"{response_context.body_location}{path}{exchange_part}",
+        location=f"{response_context.body_location}{path}{url_part}",
         operation=response_context.operation_id,
         old_position=old.find_body_position(path),
         new_position=new.find_body_position(path),

@@ -19,7 +19,7 @@ from voicegauge.drift.traffic.reading import (
     ValueDifference,
     compare_scalar_lists,
     compare_values,
-    split_value,
+    split_url_into_parts,
 )
 
 _MIN_VALUES_NEVER_NULL = 4
@@ -109,7 +109,7 @@ def compare_field_values(
                     "new": _format_shown_values(difference.added_values),
                 }
                 yield build_field_change(
-                    response_context, rule, path, _find_examples(field, difference), values, exchange_part=part
+                    response_context, rule, path, _find_examples(field, difference), values, url_part=part
                 )
 
 
@@ -123,7 +123,7 @@ def _split_field_values(field_values: _FieldValues) -> dict[str, tuple[_ScalarsB
         for case, values in side.items():
             for flattened, _ in values:
                 if flattened.json_type in _SCALAR_TYPES:
-                    for part, value in split_value(flattened.value):
+                    for part, value in split_url_into_parts(flattened.value):
                         by_case = found.setdefault(part, ({}, {}))[index]
                         by_case[case] = by_case.get(case, frozenset()) | {value}
     return found

@@ -26,34 +26,34 @@ def load_traffic(contract: Contract, path: Path) -> RecordedTraffic:
     return read_traffic(contract, str(path), load_recordings(path))
 
 
-def compare_recording_with_contract(contract: Path, recording: Path) -> DriftReport:
+def compare_recording_with_contract(contract_path: Path, recording_path: Path) -> DriftReport:
     """Compare recorded traffic with its contract.
 
     Args:
-        contract: the path of the contract.
-        recording: the path of a recording or of a folder of recordings.
+        contract_path: the path of the contract.
+        recording_path: the path of a recording or of a folder of recordings.
 
     Raises:
         ContractError: the contract is not valid.
         DataError: the recording cannot be read, or was made with another provider.
     """
-    return compare_traffic_with_contract(load_traffic(load_contract(contract), recording))
+    return compare_traffic_with_contract(load_traffic(load_contract(contract_path), recording_path))
 
 
-def compare_recording_files(old_path: Path, new_path: Path, contracts: Sequence[Path] = ()) -> DriftReport:
+def compare_recording_files(old_path: Path, new_path: Path, contract_folders: Sequence[Path] = ()) -> DriftReport:
     """Compare two recordings of one provider.
 
     Args:
         old_path: the path of the older recording or of a folder of recordings.
         new_path: the path of the newer recording or of a folder of recordings.
-        contracts: folders of contracts in addition to the bundled ones.
+        contract_folders: folders of contracts in addition to the bundled ones.
 
     Raises:
         DataError: a recording cannot be read, or its provider has no contract.
     """
     recordings = load_recordings(old_path)
     provider = recordings[0][1].provider
-    known = {contract.id: contract for contract in load_catalogue(contracts)}
+    known = {contract.id: contract for contract in load_catalogue(contract_folders)}
     if provider not in known:
         raise DataError(
             f"{old_path}: is a recording of {provider}, which has no known contract: name its folder with --contracts"

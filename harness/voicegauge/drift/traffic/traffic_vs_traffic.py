@@ -23,7 +23,7 @@ from voicegauge.drift.traffic.reading import (
     find_documented_values,
     flatten_bodies,
     get_json_type,
-    group_by_context,
+    group_responses_by_context,
     pair_conversations,
 )
 from voicegauge.drift.traffic.responses import compare_whole_responses
@@ -45,7 +45,7 @@ def _iterate_changes(pairing: ConversationPairing) -> Iterator[DriftChange]:
     yield from compare_whole_responses(pairing.matched_pairs)
     yield from compare_job_states(pairing.matched_pairs)
     yield from compare_charges(pairing.matched_pairs)
-    for context, responses in group_by_context(pairing.matched_pairs).items():
+    for context, responses in group_responses_by_context(pairing.matched_pairs).items():
         yield from compare_headers(context, responses)
         yield from _compare_bodies(context, responses)
     for conversation in pairing.unmatched_conversations:

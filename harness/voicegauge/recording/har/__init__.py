@@ -1,6 +1,6 @@
 """Defines recordings, writes and reads them as HAR 1.2 files, and groups their exchanges."""
 
-from voicegauge.recording.har.grouping import ConversationIndex, group_exchanges, set_group_names
+from voicegauge.recording.har.grouping import ConversationIndex, group_exchanges, iterate_with_group_names
 from voicegauge.recording.har.growing_har import GrowingHar
 from voicegauge.recording.har.har_reading import load_har
 from voicegauge.recording.har.har_writing import save_har
@@ -12,7 +12,7 @@ __all__ = [
     "Recording",
     "collect_exchanges_by_group",
     "group_exchanges",
+    "iterate_with_group_names",
     "load_har",
     "save_har",
-    "set_group_names",
 ]

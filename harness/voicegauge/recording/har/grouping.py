@@ -45,7 +45,7 @@ def group_exchanges(contract: Contract, exchanges: Sequence[Exchange]) -> list[l
     return groups
 
 
-def set_group_names(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
+def iterate_with_group_names(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
     """Yield `exchanges` in order, each with the name of its group; an exchange alone in its group gets no name."""
     names: dict[int, str] = {}
     for conversation_number, group in enumerate(group_exchanges(contract, exchanges), 1):

@@ -11,7 +11,7 @@ from voicegauge.formats import describe_json_error
 from voicegauge.model import Exchange, Headers, Request, Response, UploadedFile
 from voicegauge.recording.har import har_structs as har
 from voicegauge.recording.har.recording import Recording
-from voicegauge.recording.har.sidecar_files import SidecarReader, read_limited
+from voicegauge.recording.har.sidecar_files import SidecarReader, read_file_within_limit
 from voicegauge.transport import encode_body
 
 MAX_HAR_BYTES = 64 * 2**20
@@ -24,7 +24,7 @@ def load_har(path: Path) -> Recording:
         DataError: the file cannot be read, is not a recording of voicegauge, or has an unsupported HAR or schema
             version. Also raised if a sidecar file of the recording is missing or was changed.
     """
-    raw = read_limited(path, MAX_HAR_BYTES)
+    raw = read_file_within_limit(path, MAX_HAR_BYTES)
     try:
         log = msgspec.json.decode(raw, type=har.HarFile).log
     except msgspec.ValidationError as error:

@@ -66,26 +66,26 @@ class SidecarReader:
             return text.encode()
         if name not in self._bodies:
             path = self._har_path.parent / name
-            body = read_limited(path, MAX_SIDECAR_BYTES)
+            body = read_file_within_limit(path, MAX_SIDECAR_BYTES)
             if hashlib.sha256(body).hexdigest() != name.partition(".")[0]:
                 raise DataError(f"{path}: was changed since {self._har_path.name} was recorded: its SHA-256 differs")
             self._bodies[name] = body
         return self._bodies[name]
 
 
-def read_limited(path: Path, limit_bytes: int) -> bytes:
-    """Read a file of at most `limit_bytes`.
+def read_file_within_limit(path: Path, max_bytes: int) -> bytes:
+    """Read a file of at most `max_bytes`.
 
     Raises:
-        DataError: the file cannot be read, or is larger than `limit_bytes`.
+        DataError: the file cannot be read, or is larger than `max_bytes`.
     """
     try:
         with open_file(path) as file:
-            raw = file.read(limit_bytes + 1)
+            raw = file.read(max_bytes + 1)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(raw) > limit_bytes:
-        raise DataError(f"{path}: is larger than {limit_bytes} bytes")
+    if len(raw) > max_bytes:
+        raise DataError(f"{path}: is larger than {max_bytes} bytes")
     return raw
 
 

@@ -2,7 +2,7 @@
 
 from voicegauge.recording.importing.file_formats import is_recording
 from voicegauge.recording.importing.import_recording import ImportedRecording, ImportRemark, import_recording
-from voicegauge.recording.importing.recorded_document import RecordedApi, describe_recorded_api
+from voicegauge.recording.importing.recorded_document import RecordedApi, build_recorded_api
 from voicegauge.recording.importing.recorded_exchanges import read_recorded_exchanges
 from voicegauge.recording.importing.recorded_requests import ImportedRequest, read_requests
 
@@ -11,7 +11,7 @@ __all__ = [
     "ImportedRecording",
     "ImportedRequest",
     "RecordedApi",
-    "describe_recorded_api",
+    "build_recorded_api",
     "import_recording",
     "is_recording",
     "read_recorded_exchanges",

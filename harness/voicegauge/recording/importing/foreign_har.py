@@ -34,9 +34,12 @@ MAX_PHASE_MS = 86_400_000
 _TEXT_MEDIA_TYPES = ("json", "text/", "xml", "javascript", "urlencoded")
 
 
-def parse_har(data: Any) -> InteractionFile | None:
-    """Return the interactions of a HAR file in the order in which they started; `None` if `data` is not a HAR file."""
-    log = data.get("log") if isinstance(data, dict) else None
+def parse_har(file_content: Any) -> InteractionFile | None:
+    """Return the interactions of a HAR file in the order in which they started; `None` if it is not a HAR file.
+
+    `file_content` is the parsed JSON of the file.
+    """
+    log = file_content.get("log") if isinstance(file_content, dict) else None
     entries = log.get("entries") if isinstance(log, dict) else None
     if not isinstance(entries, list):
         return None
@@ -110,7 +113,7 @@ def _parse_timing(started_at: dt.datetime | None, phases: Any) -> Timing | None:
     if wait is None or receive is None or not wait + receive:
         return None
     connect_ms = None if dns is None and connect is None else max((connect or 0.0) - (tls or 0.0), 0.0)
-    before_send_ms = sum((blocked or 0.0, dns or 0.0, connect_ms or 0.0, tls or 0.0))
+    delay_before_send_ms = sum((blocked or 0.0, dns or 0.0, connect_ms or 0.0, tls or 0.0))
     return Timing(
         started_at=started_at.timestamp(),
         started_ms=started_at.timestamp() * 1000,
@@ -118,11 +121,11 @@ def _parse_timing(started_at: dt.datetime | None, phases: Any) -> Timing | None:
         dns_ms=dns,
         connect_ms=connect_ms,
         tls_ms=tls,
-        before_send_ms=before_send_ms,
+        delay_before_send_ms=delay_before_send_ms,
         send_ms=send or 0.0,
         ttfb_ms=wait,
         receive_ms=receive,
-        total_ms=before_send_ms + (send or 0.0) + wait + receive,
+        total_ms=delay_before_send_ms + (send or 0.0) + wait + receive,
     )
 
 

@@ -27,11 +27,11 @@ from voicegauge.recording.importing.parsed_interaction import (
 )
 
 
-def parse_huggingface_tapes(data: Any) -> InteractionFile | None:
-    """Return the interactions of a file of tapes, or of a single tape; `None` if `data` is neither."""
-    if not isinstance(data, dict) or not data:
+def parse_huggingface_tapes(file_content: Any) -> InteractionFile | None:
+    """Return the interactions of a file of tapes, or of a single tape; `None` if the parsed file is neither."""
+    if not isinstance(file_content, dict) or not file_content:
         return None
-    tapes = [data] if _is_tape(data) else list(data.values())
+    tapes = [file_content] if _is_tape(file_content) else list(file_content.values())
     return (
         InteractionFile("tapes of huggingface.js", _iterate_interactions(tapes)) if all(map(_is_tape, tapes)) else None
     )

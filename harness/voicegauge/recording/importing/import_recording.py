@@ -8,11 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
+
 from voicegauge.contract import Contract
 from voicegauge.errors import MissingExtraError, OversizeError
 from voicegauge.formats import is_json
 from voicegauge.model import DOWNLOAD_OPERATION, Exchange, Headers, Record, Request, Response, find_header
-from voicegauge.recording.har import set_group_names
+from voicegauge.recording.har import iterate_with_group_names
 from voicegauge.recording.importing.file_formats import parse_interaction_file
 from voicegauge.recording.importing.parsed_interaction import (
     NotImportedError,
@@ -35,7 +37,7 @@ class ImportRemark(Record, frozen=True, kw_only=True):
     """Position of the interaction in the file, counted from 1."""
     request: str
     """Method and URL of the request. The query is omitted, because it may contain a key."""
-    imported: bool
+    is_imported: bool = msgspec.field(name="imported")
     """Whether the interaction was imported."""
     message: str
 
@@ -70,7 +72,7 @@ def import_recording(path: Path, contract: Contract, base_urls: Mapping[str, str
     importer = _InteractionImporter(contract, base_urls or {})
     for interaction in file.interactions:
         importer.add_interaction(interaction)
-    exchanges = tuple(set_group_names(contract, importer.exchanges))
+    exchanges = tuple(iterate_with_group_names(contract, importer.exchanges))
     return ImportedRecording(
         format=file.format,
         exchanges=exchanges,
@@ -113,7 +115,9 @@ class _InteractionImporter:
 
     def _add_remark(self, unparsed_interaction: UnparsedInteraction, *, is_imported: bool, message: str) -> None:
         request = f"{unparsed_interaction.method[:20]} {unparsed_interaction.url.partition('?')[0][:200]}"
-        self.remarks.append(ImportRemark(number=self._number, request=request, imported=is_imported, message=message))
+        self.remarks.append(
+            ImportRemark(number=self._number, request=request, is_imported=is_imported, message=message)
+        )
 
     def _convert_to_exchange(self, interaction: ParsedInteraction) -> Exchange:
         exchange = convert_to_exchange(interaction, self._contract.id)

@@ -35,7 +35,7 @@ class RecordedApi(NamedTuple):
     document: dict[str, Any]
     speech_operations: tuple[str, ...]
     """Ids of the operations that were recorded to produce speech."""
-    left_out: tuple[str, ...]
+    undescribed_calls: tuple[str, ...]
     """The recorded hosts and operations that the document does not describe, with the reason."""
 
 
@@ -52,13 +52,13 @@ class _RecordedCall(NamedTuple):
     """The JSON value; `None` if the response is not JSON."""
 
 
-def describe_recorded_api(exchanges: Sequence[Exchange], source: str, date: str, host: str = "") -> RecordedApi:
-    """Describe the requests that produced speech, and those that took an id from a response to them.
+def build_recorded_api(exchanges: Sequence[Exchange], source_name: str, date: str, host: str = "") -> RecordedApi:
+    """Build a document of the requests that produced speech, and of those that took an id from one of their responses.
 
     Args:
         exchanges: all exchanges, in order.
-        source: name of the recordings, which the document gives as its source.
-        date: the version of the document.
+        source_name: name of the recordings, which the document states as its source.
+        date: the date that becomes the version of the document.
         host: the host to describe, with its port if it has one; by default that of the first speech request.
 
     Raises:
@@ -96,13 +96,13 @@ def describe_recorded_api(exchanges: Sequence[Exchange], source: str, date: str,
     if scheme is not None:
         document |= {"security": [{"key": []}], "components": {"securitySchemes": {"key": scheme}}}
     for (path, method), same in by_operation.items():
-        document["paths"].setdefault(path, {})[method] = _describe_operation(
-            path, method, same, {"document": source, "inferred": True}
+        document["paths"].setdefault(path, {})[method] = _build_operation(
+            path, method, same, {"document": source_name, "inferred": True}
         )
     names = dict.fromkeys(
         _build_operation_id(c.path_template, c.exchange.request.method) for c in speech if _get_origin(c) == origin
     )
-    return RecordedApi(document, tuple(names), tuple(_describe_left_out_calls(calls, speech, origin, kept_paths)))
+    return RecordedApi(document, tuple(names), tuple(_list_undescribed_calls(calls, speech, origin, kept_paths)))
 
 
 def _choose_origin(speech_calls: Sequence[_RecordedCall], host: str) -> str:
@@ -114,7 +114,7 @@ def _choose_origin(speech_calls: Sequence[_RecordedCall], host: str) -> str:
     raise DataError(f"no recorded speech request to {host}; there are some to: {', '.join(origins)}")
 
 
-def _describe_left_out_calls(
+def _list_undescribed_calls(
     calls: Sequence[_RecordedCall], speech_calls: Sequence[_RecordedCall], described_origin: str, kept_paths: set[str]
 ) -> Iterator[str]:
     """Yield the hosts and operations that are not described, with the number of exchanges except audio downloads."""
@@ -211,14 +211,14 @@ def _is_speech_request(call: _RecordedCall, calls: Sequence[_RecordedCall], audi
     """Whether a request has a text, and its response or that of the job that it started has audio."""
     if not _sends_text_to_speak(call) or call.exchange.response.status >= 300:
         return False
-    if _is_audio_response(call) or _has_audio_or_its_url(call, audio_urls):
+    if _is_audio_response(call) or _has_audio_or_audio_url(call, audio_urls):
         return True
     leaves = _iterate_leaves(call.response_body)
     ids = {str(value) for name, value in leaves if _ID_FIELD_PATTERN.match(name) and isinstance(value, (str, int))}
     later = [
         other for other in calls if ids & {*urlsplit(other.exchange.request.url).path.split("/"), *other.query.values()}
     ]
-    return any(_is_audio_response(other) or _has_audio_or_its_url(other, audio_urls) for other in later)
+    return any(_is_audio_response(other) or _has_audio_or_audio_url(other, audio_urls) for other in later)
 
 
 def _sends_text_to_speak(call: _RecordedCall) -> bool:
@@ -226,7 +226,7 @@ def _sends_text_to_speak(call: _RecordedCall) -> bool:
     return bool(names & set(SPEECH_FIELD_NAMES["text"]))
 
 
-def _has_audio_or_its_url(call: _RecordedCall, audio_urls: set[str]) -> bool:
+def _has_audio_or_audio_url(call: _RecordedCall, audio_urls: set[str]) -> bool:
     """Whether a JSON response has the URL of audio, or audio itself."""
     return any(
         isinstance(value, str)
@@ -252,7 +252,7 @@ def _build_operation_id(path: str, method: str) -> str:
     return method.lower() + "".join(word[:1].upper() + word[1:] for word in words)
 
 
-def _describe_operation(
+def _build_operation(
     path: str, method: str, calls: Sequence[_RecordedCall], source: Mapping[str, Any]
 ) -> dict[str, Any]:
     operation: dict[str, Any] = {"operationId": _build_operation_id(path, method), "x-source": {**source}}
@@ -260,7 +260,7 @@ def _describe_operation(
     queries = {
         name: [call.query[name] for call in calls if name in call.query] for call in calls for name in call.query
     }
-    parameters = [_describe_path_parameter(name, index, path, calls) for index, name in enumerate(path_names)]
+    parameters = [_build_path_parameter(name, index, path, calls) for index, name in enumerate(path_names)]
     for name, values in queries.items():
         parameter = {"name": name, "in": "query", "schema": _add_recorded_values(name, {"type": "string"}, values)}
         is_id = len(values) == len(calls) and any(name in call.id_query_parameter_names for call in calls)
@@ -275,18 +275,18 @@ def _describe_operation(
     operation["responses"] = {}
     for status in sorted({call.exchange.response.status for call in calls}):
         same = [call for call in calls if call.exchange.response.status == status]
-        operation["responses"][str(status)] = _describe_response(same, source)
+        operation["responses"][str(status)] = _build_response(same, source)
     return operation
 
 
-def _describe_path_parameter(name: str, index: int, path: str, calls: Sequence[_RecordedCall]) -> dict[str, Any]:
+def _build_path_parameter(name: str, index: int, path: str, calls: Sequence[_RecordedCall]) -> dict[str, Any]:
     position = [i for i, segment in enumerate(path.split("/")) if segment.startswith("{")][index]
     values = [urlsplit(call.exchange.request.url).path.split("/")[position] for call in calls]
     schema = _add_recorded_values(name, {"type": "string"}, values)
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-def _describe_response(calls: Sequence[_RecordedCall], source: Mapping[str, Any]) -> dict[str, Any]:
+def _build_response(calls: Sequence[_RecordedCall], source: Mapping[str, Any]) -> dict[str, Any]:
     response: dict[str, Any] = {"description": "Recorded", "x-source": {**source}}
     media_types = dict.fromkeys(call.exchange.response.media_type for call in calls)
     content: dict[str, Any] = {}

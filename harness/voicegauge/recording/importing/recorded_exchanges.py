@@ -15,14 +15,14 @@ from voicegauge.recording.importing.parsed_interaction import NotImportedError
 
 MAX_FILES = 1000
 """Maximum number of files of a folder."""
-_SUFFIXES = (".har", ".json", ".yaml", ".yml")
+_RECORDING_SUFFIXES = (".har", ".json", ".yaml", ".yml")
 
 
 class RecordedExchanges(NamedTuple):
     """The exchanges of recordings, in order. They are not redacted."""
 
     exchanges: list[Exchange]
-    left_out: list[str]
+    unread_items: list[str]
     """The files and interactions that could not be read, with the reason."""
 
 
@@ -36,22 +36,22 @@ def read_recorded_exchanges(path: Path) -> RecordedExchanges:
     """
     if not path.is_dir():
         return _read_file(path)
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES and file.is_file())
+    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _RECORDING_SUFFIXES and file.is_file())
     if len(files) > MAX_FILES:
         raise DataError(f"{path}: has more than {MAX_FILES} files: name a folder with fewer")
     exchanges: list[Exchange] = []
-    left_out: list[str] = []
+    unread_items: list[str] = []
     for file in files:
         try:
             recorded = _read_file(file)
         except DataError as error:
-            left_out.append(str(error))
+            unread_items.append(str(error))
             continue
         exchanges += recorded.exchanges
-        left_out += recorded.left_out
+        unread_items += recorded.unread_items
     if not exchanges:
         raise DataError(f"{path}: contains no recording: expected HAR files or cassettes with exchanges")
-    return RecordedExchanges(exchanges, left_out)
+    return RecordedExchanges(exchanges, unread_items)
 
 
 def _read_file(path: Path) -> RecordedExchanges:

@@ -35,14 +35,18 @@ _MAX_LIST_DEPTH = 4
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
-def parse_vcr_cassette(data: Any) -> InteractionFile | None:
-    """Return the interactions of a VCR cassette; `None` if `data` is not a VCR cassette."""
-    if isinstance(data, dict) and isinstance(data.get("http_interactions"), list):
-        return InteractionFile("a cassette of VCR", _iterate_interactions(data["http_interactions"]))
-    if isinstance(data, dict) and isinstance(data.get("interactions"), list):
-        return InteractionFile("a cassette of vcrpy", _iterate_interactions(data["interactions"]))
-    if isinstance(data, list) and data and all(isinstance(item, dict) and "request" in item for item in data):
-        return InteractionFile("a cassette of an old VCR", _iterate_interactions(data))
+def parse_vcr_cassette(file_content: Any) -> InteractionFile | None:
+    """Return the interactions of a VCR cassette; `None` if `file_content`, the parsed file, is not a VCR cassette."""
+    if isinstance(file_content, dict) and isinstance(file_content.get("http_interactions"), list):
+        return InteractionFile("a cassette of VCR", _iterate_interactions(file_content["http_interactions"]))
+    if isinstance(file_content, dict) and isinstance(file_content.get("interactions"), list):
+        return InteractionFile("a cassette of vcrpy", _iterate_interactions(file_content["interactions"]))
+    if (
+        isinstance(file_content, list)
+        and file_content
+        and all(isinstance(item, dict) and "request" in item for item in file_content)
+    ):
+        return InteractionFile("a cassette of an old VCR", _iterate_interactions(file_content))
     return None
 
 

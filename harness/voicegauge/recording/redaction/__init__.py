@@ -4,7 +4,7 @@ from voicegauge.recording.redaction.body_masking import get_bare_media_type, mas
 from voicegauge.recording.redaction.credentials import BAD_KEY, MASK, mask_credentials
 from voicegauge.recording.redaction.record_masking import mask_record
 from voicegauge.recording.redaction.redactor import Redactor
-from voicegauge.recording.redaction.secret_search import find_secret
+from voicegauge.recording.redaction.secret_search import find_secret_spelling
 from voicegauge.recording.redaction.url_rewriting import (
     OTHER_HOSTS_PATH_PREFIX,
     UrlCanonicalizer,
@@ -24,7 +24,7 @@ __all__ = [
     "UrlRewriter",
     "build_url_rewriter",
     "find_relative_path",
-    "find_secret",
+    "find_secret_spelling",
     "find_used_credentials",
     "get_bare_media_type",
     "mask_body",

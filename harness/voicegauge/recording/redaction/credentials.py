@@ -144,7 +144,7 @@ def looks_random(text: str) -> bool:
     return -sum(n / len(text) * math.log2(n / len(text)) for n in counts) >= _MIN_ENTROPY_BITS
 
 
-def find_credential(data: bytes) -> str | None:
+def find_credential_kind(data: bytes) -> str | None:
     """The kind of credential that occurs in `data`, such as "a private key"; `None` if `data` contains no credential.
 
     Credentials in binary data, such as the tags of an audio file, are found as well.

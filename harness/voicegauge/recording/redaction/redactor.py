@@ -17,14 +17,14 @@ from voicegauge.recording.redaction.credentials import (
     BAD_KEY,
     MASK,
     MAX_BASE64_RUN_CHARACTERS,
-    find_credential,
+    find_credential_kind,
     is_credential_name,
     looks_random,
     mask_credentials,
     mask_parameter,
     split_at_base64_runs,
 )
-from voicegauge.recording.redaction.secret_search import MIN_DISTINCT_CHARACTERS, find_secret
+from voicegauge.recording.redaction.secret_search import MIN_DISTINCT_CHARACTERS, find_secret_spelling
 
 _AUTH_SCHEME_PATTERN = re.compile(r"[A-Za-z-]{1,20} ")
 """The scheme before the key in an Authorization header, such as "Bearer " (RFC 9110, section 11.4)."""
@@ -172,11 +172,11 @@ class Redactor:
 
     # Verification of what masking left
 
-    def check_exchange(self, file: str, exchange_number: int, exchange: Exchange) -> None:
+    def check_exchange(self, file_name: str, exchange_number: int, exchange: Exchange) -> None:
         """Verify that nothing in a masked exchange is, or looks like, a credential.
 
         Args:
-            file: name of the file that is about to be written, for the message.
+            file_name: name of the file that is about to be written, for the message.
             exchange_number: position of the exchange in the file, counted from 1.
             exchange: the exchange after masking.
 
@@ -185,42 +185,42 @@ class Redactor:
         """
         where = f"exchange {exchange_number} ({exchange.operation})"
         request, response = exchange.request, exchange.response
-        self.check_bytes(file, f"{where}, URL", request.url.encode())
+        self.check_bytes(file_name, f"{where}, URL", request.url.encode())
         for key, value in parse_qsl(request.url.partition("?")[2]):
-            self._check_random_text(file, f"{where}, query parameter {key}", value)
+            self._check_random_text(file_name, f"{where}, query parameter {key}", value)
         for side, message in (("request", request), ("response", response)):
             for key, value in message.headers:
-                self.check_bytes(file, f"{where}, {side} header {key}", f"{key}: {value}".encode())
-                self._check_random_text(file, f"{where}, {side} header {key}", value)
-            self._check_body(file, f"{where}, {side} body", message)
+                self.check_bytes(file_name, f"{where}, {side} header {key}", f"{key}: {value}".encode())
+                self._check_random_text(file_name, f"{where}, {side} header {key}", value)
+            self._check_body(file_name, f"{where}, {side} body", message)
 
-    def _check_body(self, file: str, location_text: str, message: Request | Response) -> None:
-        self.check_bytes(file, location_text, message.body)
+    def _check_body(self, file_name: str, location_text: str, message: Request | Response) -> None:
+        self.check_bytes(file_name, location_text, message.body)
 
         def check_text(value: str, location: str) -> str:
-            self._check_random_text(file, f"{location_text} {location[:_MAX_LOCATION_CHARACTERS]}".strip(), value)
+            self._check_random_text(file_name, f"{location_text} {location[:_MAX_LOCATION_CHARACTERS]}".strip(), value)
             return value
 
         mask_body(message.find_header("content-type") or "", message.body, check_text)
 
-    def _check_random_text(self, file: str, location_text: str, value: str) -> None:
+    def _check_random_text(self, file_name: str, location_text: str, value: str) -> None:
         if looks_random(value):
             raise DataError(
-                f"{file} is not written: {location_text} holds what looks like a credential; {_REMEDY_HINT}"
+                f"{file_name} is not written: {location_text} holds what looks like a credential; {_REMEDY_HINT}"
             )
 
-    def check_bytes(self, file: str, location_text: str, data: bytes) -> None:
+    def check_bytes(self, file_name: str, location_text: str, data: bytes) -> None:
         """Verify that `data` contains no known secret in any encoding, and no text with the form of a credential.
 
         Raises:
             DataError: `data` contains a secret or such a text. The message contains `location_text`.
         """
-        encoding = find_secret(data, self._secrets)
+        encoding = find_secret_spelling(data, self._secrets)
         if encoding is not None:
-            raise DataError(f"{file} is not written: {location_text} holds a key ({encoding})")
-        kind = find_credential(data)
+            raise DataError(f"{file_name} is not written: {location_text} holds a key ({encoding})")
+        kind = find_credential_kind(data)
         if kind is not None:
-            raise DataError(f"{file} is not written: {location_text} holds what looks like {kind}; {_REMEDY_HINT}")
+            raise DataError(f"{file_name} is not written: {location_text} holds what looks like {kind}; {_REMEDY_HINT}")
 
 
 def _count_searched_characters(text: str) -> int:
@@ -231,8 +231,8 @@ def _count_searched_characters(text: str) -> int:
     )
 
 
-def _require_searchable(characters: int) -> None:
-    if characters > MAX_TEXT_CHARACTERS:
+def _require_searchable(character_count: int) -> None:
+    if character_count > MAX_TEXT_CHARACTERS:
         size = f"{MAX_TEXT_CHARACTERS // 2**20} MiB"
         raise DataError(f"the recording is not written: a text of more than {size} has to be searched for credentials")
 

@@ -148,7 +148,7 @@ def _search_window(window: bytes, secrets: Sequence[str]) -> Iterator[SecretMatc
         yield SecretMatch(start, end, f"{match.spelling}, with escapes")
 
 
-def find_secret(data: bytes, secrets: Iterable[str]) -> str | None:
+def find_secret_spelling(data: bytes, secrets: Iterable[str]) -> str | None:
     """The spelling of the first secret that is found in `data`, such as "in base64"; `None` if none occurs."""
     found = find_secrets(data, secrets)
     return found[0].spelling if found else None

@@ -35,9 +35,9 @@ def build_url_rewriter(replacements: Mapping[str, Callable[[str], str]]) -> UrlR
     either = "|".join(f"({re.escape(url).replace('/', chr(92) * 2 + '?/')})" for url in base_urls)
     pattern = re.compile(f"(?:{either}){_PATH_PATTERN}")
 
-    def replace(found: re.Match[str]) -> str:
-        index = next(i for i, group in enumerate(found.groups()) if group is not None)
-        path = found[len(base_urls) + 1]
+    def replace(url_match: re.Match[str]) -> str:
+        index = next(i for i, group in enumerate(url_match.groups()) if group is not None)
+        path = url_match[len(base_urls) + 1]
         return replacements[base_urls[index]](path.replace("\\/", "/"))
 
     return lambda text: pattern.sub(replace, text)
@@ -83,17 +83,17 @@ class UrlCanonicalizer:
         replacements: dict[str, Callable[[str], str]] = {}
         for name, url in base_urls.items():
             server_url = contract.find_server(name).url if name else default
-            replacements[url.rstrip("/")] = self._build_server_rewriter(server_url, by_operation=not name)
+            replacements[url.rstrip("/")] = self._build_server_rewriter(server_url, uses_operation_server=not name)
             parts, server = urlsplit(url), urlsplit(server_url)
             # Responses may contain URLs outside the base path, such as downloads. These keep their path.
             origin = f"{parts.scheme}://{parts.netloc}"
             server_origin = f"{server.scheme}://{server.netloc}"
-            replacements.setdefault(origin, self._build_server_rewriter(server_origin, by_operation=False))
+            replacements.setdefault(origin, self._build_server_rewriter(server_origin, uses_operation_server=False))
         self._rewrite = build_url_rewriter(replacements)
 
-    def _build_server_rewriter(self, server_url: str, *, by_operation: bool) -> Callable[[str], str]:
+    def _build_server_rewriter(self, server_url: str, *, uses_operation_server: bool) -> Callable[[str], str]:
         def build_url(path: str) -> str:
-            match = self._contract.match_operation("GET", path) if by_operation and path else None
+            match = self._contract.match_operation("GET", path) if uses_operation_server and path else None
             return f"{match[0].server.url if match else server_url}{path}"
 
         return build_url

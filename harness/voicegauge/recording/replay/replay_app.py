@@ -120,7 +120,7 @@ class ReplayApp:
         replacements: dict[str, Callable[[str], str]] = {}
         for recorded in self.replay.recorded_requests:
             # Only a download has a "url". It begins with the host if this belongs to no server of the contract.
-            host = recorded.signature.content.get("url", "").partition("/")[0]
+            host = recorded.signature.compared_values.get("url", "").partition("/")[0]
             if recorded.signature.provider == contract.id and host:
                 for scheme in ("http", "https"):
                     replacements[f"{scheme}://{host}"] = _build_url_prepender(

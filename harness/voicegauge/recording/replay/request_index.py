@@ -57,7 +57,7 @@ class RequestIndex:
 
         Polls of different groups are kept apart, because job ids may repeat.
         """
-        masked = frozenset(name for name, value in signature.content.items() if MASK in value)
+        masked = frozenset(name for name, value in signature.compared_values.items() if MASK in value)
         key = _build_key(signature, masked)
         for number in self._by_key.get(key, ()):
             recorded = self._requests[number]
@@ -83,5 +83,5 @@ class RequestIndex:
 
 def _build_key(signature: RequestSignature, masked_names: frozenset[str]) -> _RequestKey:
     """Return a key that is equal for requests that differ in the values of `masked_names` alone."""
-    values = frozenset(item for item in signature.content.items() if item[0] not in masked_names)
-    return signature.operation, masked_names.intersection(signature.content), values
+    values = frozenset(item for item in signature.compared_values.items() if item[0] not in masked_names)
+    return signature.operation, masked_names.intersection(signature.compared_values), values

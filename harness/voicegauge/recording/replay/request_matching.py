@@ -26,7 +26,7 @@ class RequestSignature(Record, frozen=True, kw_only=True):
     provider: str
     operation: str
     """Id of the operation in the contract; `DOWNLOAD_OPERATION` for a URL that matches no operation."""
-    content: dict[str, str]
+    compared_values: dict[str, str]
     """The compared values by their place in the request, such as "path id", "query page", "body /text", "file voice" or
     "key"."""
 
@@ -34,8 +34,9 @@ class RequestSignature(Record, frozen=True, kw_only=True):
         """Whether this request equals `recorded_signature`. A masked part of a recorded value matches any text."""
         if (self.provider, self.operation) != (recorded_signature.provider, recorded_signature.operation):
             return False
-        return self.content.keys() == recorded_signature.content.keys() and not self.describe_differences(
-            recorded_signature
+        return (
+            self.compared_values.keys() == recorded_signature.compared_values.keys()
+            and not self.describe_differences(recorded_signature)
         )
 
     def describe_differences(self, recorded_signature: RequestSignature) -> list[str]:
@@ -43,8 +44,8 @@ class RequestSignature(Record, frozen=True, kw_only=True):
         lines = []
         if self.operation != recorded_signature.operation:
             lines.append(f"operation: recorded {recorded_signature.operation}, sent {self.operation}")
-        for name in {**recorded_signature.content, **self.content}:
-            before, now = recorded_signature.content.get(name), self.content.get(name)
+        for name in {**recorded_signature.compared_values, **self.compared_values}:
+            before, now = recorded_signature.compared_values.get(name), self.compared_values.get(name)
             if before is None or now is None or not _is_same_value(before, now):
                 lines.append(f"{name}: {_describe_value('recorded', before)}, {_describe_value('sent', now)}")
         return lines
@@ -80,19 +81,21 @@ def build_request_signature(
     if operation is None:
         parts = urlsplit(request.url)
         url = path if path is not None else f"{parts.netloc}{parts.path}"
-        content = {
+        compared_values = {
             "method": request.method.upper(),
             "url": url,
             **dict(_read_query_values(contract, request, include_keys=True)),
         }
-        return RequestSignature(provider=contract.id, operation=DOWNLOAD_OPERATION, content=content)
+        return RequestSignature(provider=contract.id, operation=DOWNLOAD_OPERATION, compared_values=compared_values)
     match = operation.match_path_end(path or urlsplit(request.url).path)
-    content = {f"path {name}": value for name, value in match.path_parameters.items()} if match is not None else {}
-    content |= _read_query_values(contract, request)
-    content |= _read_header_values(operation, request)
-    content["key"] = _classify_key(contract, request)
-    content |= _read_body_values(request)
-    return RequestSignature(provider=contract.id, operation=operation.id, content=content)
+    compared_values = (
+        {f"path {name}": value for name, value in match.path_parameters.items()} if match is not None else {}
+    )
+    compared_values |= _read_query_values(contract, request)
+    compared_values |= _read_header_values(operation, request)
+    compared_values["key"] = _classify_key(contract, request)
+    compared_values |= _read_body_values(request)
+    return RequestSignature(provider=contract.id, operation=operation.id, compared_values=compared_values)
 
 
 def _read_query_values(

@@ -30,10 +30,10 @@ class Asr(Protocol):
         """Engine, model and the first hex digits of the SHA-256 of the weights, such as "whisper:base.en@ed3a0b6b"."""
 
     @property
-    def closed_vocabulary(self) -> bool:
+    def has_closed_vocabulary(self) -> bool:
         """Whether the engine knows only a small number of words.
 
-        They include the words of the bundled suites, so the error rate that is measured with the engine is too low.
+        These include the words of the bundled suites, so error rates that are measured with the engine are too low.
         """
 
     @property

@@ -58,7 +58,7 @@ class TranscriptCache:
         with contextlib.suppress(sqlite3.Error, OSError), self._open_connection() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO transcription VALUES (?, ?, ?)",
-                (self._build_key(audio_key, language), transcription.content, transcription.transcript),
+                (self._build_key(audio_key, language), transcription.audio_content, transcription.transcript),
             )
 
     def _build_key(self, audio_key: str, language: str) -> str:

@@ -44,7 +44,7 @@ class FasterWhisperAsr(WindowedWhisper):
             "beam_size": "1",
             "condition_on_previous_text": "False",
             "compute_type": "float32",
-            "max_new_tokens": self.token_limit,
+            "max_new_tokens": self.token_limit_text,
             "timestamps": f"beyond {WINDOW_S} s",
             "no_speech_threshold": str(self.no_speech_threshold),
             "whole_windows": str(self.pads_to_whole_windows),

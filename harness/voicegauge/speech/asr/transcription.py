@@ -17,19 +17,19 @@ transcripts are no longer used."""
 class Transcription(NamedTuple):
     """The transcript of a piece of audio, or the reason why there is no transcript."""
 
-    content: AudioContent
+    audio_content: AudioContent
     transcript: str
-    """The recognized text. It is empty if `content` is not "speech"."""
+    """The recognized text. It is empty if `audio_content` is not "speech"."""
 
 
-def transcribe_audio_batch(asr: Asr, audios: Sequence[EncodedAudio], language: str) -> list[Transcription]:
-    """Decode each of `audios`, resample it and transcribe all that contain speech at once.
+def transcribe_audio_batch(asr: Asr, audio_clips: Sequence[EncodedAudio], language: str) -> list[Transcription]:
+    """Decode each of `audio_clips`, resample it and transcribe all that contain speech at once.
 
     Silence is not passed to the recognizer, because speech recognizers make up words for it.
     """
     transcriptions: list[Transcription] = []
     clips: dict[int, Samples] = {}
-    for index, audio in enumerate(audios):
+    for index, audio in enumerate(audio_clips):
         if audio.decoded is None:
             transcriptions.append(Transcription("undecodable", ""))
         elif audio.is_silent:

@@ -100,7 +100,9 @@ def download_weights(weights: OfficialWeights, path: Path, progress: ProgressCal
     """
     try:
         with urllib.request.urlopen(weights.url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - a URL of openai-whisper
-            return _save_verified(weights, response, int(response.headers.get("Content-Length") or 0), path, progress)
+            return _save_verified_weights(
+                weights, response, int(response.headers.get("Content-Length") or 0), path, progress
+            )
     except OSError as error:
         reason = getattr(error, "reason", None) or error.strerror or error
         raise UsageError(
@@ -118,16 +120,16 @@ def copy_weights(weights: OfficialWeights, source: Path, path: Path, progress: P
     """
     try:
         with open_file(source) as file:
-            return _save_verified(weights, file, source.stat().st_size, path, progress)
+            return _save_verified_weights(weights, file, source.stat().st_size, path, progress)
     except OSError as error:
         raise UsageError(f"{error.filename or source}: {error.strerror}") from error
 
 
-def _save_verified(
+def _save_verified_weights(
     weights: OfficialWeights, source: BinaryIO, total_bytes: int, path: Path, progress: ProgressCallback | None
 ) -> Path:
     sha256, received = hashlib.sha256(), 0
-    with _use_partial_path(path) as partial:
+    with _open_partial_path(path) as partial:
         with partial.open("wb") as file:
             while block := source.read(_BLOCK_BYTES):
                 file.write(block)
@@ -145,7 +147,7 @@ def _save_verified(
 
 
 @contextlib.contextmanager
-def _use_partial_path(path: Path) -> Iterator[Path]:
+def _open_partial_path(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     try:

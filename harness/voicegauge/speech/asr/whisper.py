@@ -57,7 +57,7 @@ class WhisperAsr(WindowedWhisper):
             "fallback": "none",
             "condition_on_previous_text": "False",
             "fp16": "False",
-            "sample_len": self.token_limit,
+            "sample_len": self.token_limit_text,
             "timestamps": f"beyond {WINDOW_S} s",
             "no_speech_threshold": str(self.no_speech_threshold),
             "whole_windows": str(self.pads_to_whole_windows),
@@ -147,7 +147,7 @@ def is_gpu_available() -> bool:
 
 def move_to_gpu(asr: Asr) -> Asr:
     """Return `asr` on a GPU; `asr` itself if it cannot run on one or does not gain from it."""
-    if isinstance(asr, WhisperAsr) and not asr.closed_vocabulary:
+    if isinstance(asr, WhisperAsr) and not asr.has_closed_vocabulary:
         return replace(asr, uses_gpu=True)
     return asr
 

@@ -8,7 +8,7 @@ from typing import Any
 from voicegauge.speech.asr.base import Samples
 from voicegauge.speech.asr.windowed_whisper import fits_into_window
 
-MIN_BATCH_SAMPLES = 160
+MIN_CLIP_SAMPLES = 160
 """Number of samples in a frame of the spectrogram. `whisper.transcribe` returns no text for a shorter clip."""
 
 
@@ -17,7 +17,7 @@ def can_be_batched(samples: Samples) -> bool:
 
     A longer clip than one window cannot, because the end of a transcript decides where the next window begins.
     """
-    return len(samples) >= MIN_BATCH_SAMPLES and fits_into_window(samples)
+    return len(samples) >= MIN_CLIP_SAMPLES and fits_into_window(samples)
 
 
 def decode_windows(

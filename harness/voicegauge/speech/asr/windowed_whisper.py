@@ -22,7 +22,7 @@ needs timestamps to find the start of the next window."""
 class WindowedWhisper(ABC):
     """The options of a Whisper model that concern its windows."""
 
-    closed_vocabulary: bool = False
+    has_closed_vocabulary: bool = False
     no_speech_threshold: float | None = None
     """Probability of silence above which a window is not transcribed; `None` disables the check."""
     tokens_per_s: float | None = None
@@ -33,7 +33,7 @@ class WindowedWhisper(ABC):
     spectrogram with zeros, which is louder than silence."""
 
     @property
-    def token_limit(self) -> str:
+    def token_limit_text(self) -> str:
         """The maximum number of tokens in a window, in words."""
         return str(MAX_WINDOW_TOKENS) if self.tokens_per_s is None else f"12 + {self.tokens_per_s:g} per second"
 

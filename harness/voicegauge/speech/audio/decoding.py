@@ -69,13 +69,15 @@ class DecodedAudio(NamedTuple):
     """Name of the codec, such as "pcm_16", "mpeg_layer_iii", "vorbis" or "opus"."""
     audio_s: float
     """Duration of the decoded samples, in seconds."""
-    declared_s: float | None
+    declared_duration_s: float | None
     """Duration that the container declares, in seconds; `None` if it declares no duration, as in a stream."""
 
     @property
     def is_truncated(self) -> bool:
         """Whether the file is shorter than its container declares."""
-        return self.declared_s is not None and self.declared_s - self.audio_s > _TRUNCATION_TOLERANCE_S
+        return (
+            self.declared_duration_s is not None and self.declared_duration_s - self.audio_s > _TRUNCATION_TOLERANCE_S
+        )
 
 
 class _SampleEncoding(NamedTuple):
@@ -134,7 +136,7 @@ def _decode_container(data: FileContent, container: str | None) -> DecodedAudio:
     # Only the MP3 decoder, libmpg123, prints messages. libsndfile may also recognize MP3 by later bytes.
     silence = discard_decoder_messages() if container in ("mp3", None) else contextlib.nullcontext()
     try:
-        with silence, _forward_sound_file_class()(open_audio(data)) as file:
+        with silence, _build_forward_sound_file_class()(open_audio(data)) as file:
             return _read_sound_file(file, data)
     except (soundfile.SoundFileError, TypeError, OSError, OverflowError) as error:
         reason = f"{container} that cannot be read" if container else "not a known audio container"
@@ -153,7 +155,7 @@ def _decode_by_ffmpeg(data: FileContent, container: str) -> DecodedAudio:
         container=container,
         codec=track.codec,
         audio_s=len(track.samples) / track.sample_rate_hz,
-        declared_s=None,
+        declared_duration_s=None,
     )
 
 
@@ -165,7 +167,7 @@ def _decode_raw(data: FileContent, declared_format: RawAudioFormat) -> DecodedAu
         raise UndecodableAudioError(f"raw audio of the unknown format {declared_format.format!r}")
     check_sample_rate_and_channels(declared_format.sample_rate_hz, declared_format.channels)
     try:
-        with _forward_sound_file_class()(
+        with _build_forward_sound_file_class()(
             io.BytesIO(data),
             samplerate=declared_format.sample_rate_hz,
             channels=declared_format.channels,
@@ -193,12 +195,12 @@ def _read_mono_16_bit(data: FileContent, wav: WavData, sample_rate_hz: int) -> D
         container="wav",
         codec="pcm_16",
         audio_s=frames / sample_rate_hz,
-        declared_s=_compute_declared_s(wav, frames, sample_rate_hz),
+        declared_duration_s=_compute_declared_duration_s(wav, frames, sample_rate_hz),
     )
 
 
 @functools.cache
-def _forward_sound_file_class() -> Any:
+def _build_forward_sound_file_class() -> Any:
     import soundfile
 
     class ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc] # soundfile has no types
@@ -230,7 +232,7 @@ def _read_sound_file(file: Any, data: FileContent) -> DecodedAudio:
         container=container,
         codec=file.subtype.lower(),
         audio_s=len(samples) / rate,
-        declared_s=_read_declared_s(file, data, container, len(samples)),
+        declared_duration_s=_read_declared_duration_s(file, data, container, len(samples)),
     )
 
 
@@ -253,16 +255,16 @@ def _read_samples(file: Any) -> Samples:
     return buffer.get_samples()[:, 0]
 
 
-def _read_declared_s(file: Any, data: FileContent, container: str, frames: int) -> float | None:
+def _read_declared_duration_s(file: Any, data: FileContent, container: str, frames: int) -> float | None:
     wav = find_wav_data(data)
     if wav is not None:
-        return _compute_declared_s(wav, frames, file.samplerate)
+        return _compute_declared_duration_s(wav, frames, file.samplerate)
     if declares_length(data, container) and file.frames > 0:
         return float(file.frames / file.samplerate)
     return None
 
 
-def _compute_declared_s(wav: WavData, frames: int, sample_rate_hz: int) -> float | None:
+def _compute_declared_duration_s(wav: WavData, frames: int, sample_rate_hz: int) -> float | None:
     if wav.declared_bytes is None or not wav.present_bytes:
         return None
     # Only `frames` are present. All have one size, so bytes are proportional to seconds.

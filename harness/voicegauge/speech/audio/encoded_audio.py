@@ -48,7 +48,7 @@ class EncodedAudio:
         return hashlib.sha256(self.data).hexdigest()
 
     @cached_property
-    def _decoding(self) -> DecodedAudio | UndecodableAudioError:
+    def _decoding_result(self) -> DecodedAudio | UndecodableAudioError:
         try:
             return decode(self.data, declared_format=self.raw_format)
         except UndecodableAudioError as error:
@@ -57,12 +57,12 @@ class EncodedAudio:
     @property
     def decoded(self) -> DecodedAudio | None:
         """The decoded samples; `None` if the audio cannot be decoded."""
-        return None if isinstance(self._decoding, UndecodableAudioError) else self._decoding
+        return None if isinstance(self._decoding_result, UndecodableAudioError) else self._decoding_result
 
     @property
     def decode_error(self) -> str | None:
         """The reason why the audio cannot be decoded; `None` if it can be decoded."""
-        return str(self._decoding) if isinstance(self._decoding, UndecodableAudioError) else None
+        return str(self._decoding_result) if isinstance(self._decoding_result, UndecodableAudioError) else None
 
     @cached_property
     def is_silent(self) -> bool:

@@ -99,13 +99,13 @@ def _build_band_weights() -> NDArray[np.float64]:
     return np.asarray(np.maximum(0, np.minimum(rising, falling)))
 
 
-def _compute_distances(first_samples: SpectralFeatures, second_samples: SpectralFeatures) -> NDArray[np.float64]:
-    """Return the distance between every frame of `first_samples` and every frame of `second_samples`."""
-    distances = np.empty((len(first_samples), len(second_samples)))
+def _compute_distances(first_features: SpectralFeatures, second_features: SpectralFeatures) -> NDArray[np.float64]:
+    """Return the distance between every frame of `first_features` and every frame of `second_features`."""
+    distances = np.empty((len(first_features), len(second_features)))
     for row, frame in zip(
-        distances, first_samples, strict=True
+        distances, first_features, strict=True
     ):  # by rows, because all differences at once take 20 times more
-        differences = second_samples - frame
+        differences = second_features - frame
         np.einsum("ij,ij->i", differences, differences, out=row)
     return np.asarray(np.sqrt(distances / _FREQUENCY_BAND_COUNT))
 

@@ -30,7 +30,7 @@ class _PropertyVersion:
     """Whether messages leave out the property. Requests omit read-only properties, responses omit write-only ones."""
 
     @property
-    def required_or_optional(self) -> str:
+    def requiredness(self) -> str:
         """The word "required" or "optional", which rule ids contain."""
         return "required" if self.is_required else "optional"
 
@@ -44,20 +44,23 @@ class _PropertyPair:
     old_property: _PropertyVersion
     new_property: _PropertyVersion
 
-    def build_change(self, rule: str) -> DriftChange:
+    def build_change(self, rule_id: str) -> DriftChange:
         """Create a change that is about the property as a whole."""
-        return self.compared_part.build_change(rule, self.old_property.node, self.new_property.node)
+        return self.compared_part.build_change(rule_id, self.old_property.node, self.new_property.node)
 
 
 def compare_properties(
-    pair: SchemaPair, old_schema: NormalizedSchema, new_schema: NormalizedSchema, inner_pairs: list[SchemaPair]
+    schema_pair: SchemaPair, old_schema: NormalizedSchema, new_schema: NormalizedSchema, inner_pairs: list[SchemaPair]
 ) -> Iterator[DriftChange]:
-    """Yield added, removed, required and optional properties; append the schemas of common ones to `inner_pairs`."""
-    kind = SCHEMA_KIND_BY_RULE_ID_PREFIX[pair.schema_kind.property_rule_id_prefix]
+    """Yield a change for each property that was added or removed, or that became required or optional.
+
+    The schemas of the properties that exist in both versions are appended to `inner_pairs`.
+    """
+    kind = SCHEMA_KIND_BY_RULE_ID_PREFIX[schema_pair.schema_kind.property_rule_id_prefix]
     for name in dict.fromkeys(
         (*old_schema.properties, *new_schema.properties, *old_schema.required_names, *new_schema.required_names)
     ):
-        compared_part = pair.compared_part.create_nested_part(f"/{escape_pointer_token(name)}")
+        compared_part = schema_pair.compared_part.create_nested_part(f"/{escape_pointer_token(name)}")
         before = _read_property_version(compared_part, kind, old_schema, name, is_newer=False)
         after = _read_property_version(compared_part, kind, new_schema, name, is_newer=True)
         yield from _compare_property(_PropertyPair(compared_part, kind, before, after), inner_pairs)
@@ -81,66 +84,66 @@ def _read_property_version(
     )
 
 
-def _compare_property(pair: _PropertyPair, inner_pairs: list[SchemaPair]) -> Iterator[DriftChange]:
-    old, new, kind = pair.old_property, pair.new_property, pair.schema_kind
+def _compare_property(property_pair: _PropertyPair, inner_pairs: list[SchemaPair]) -> Iterator[DriftChange]:
+    old, new, kind = property_pair.old_property, property_pair.new_property, property_pair.schema_kind
     # A property that both versions require exists in both, even if only one version describes it.
     if bool(old.applied_schemas) != bool(new.applied_schemas) and not (old.is_required and new.is_required):
         if not old.is_omitted_from_body and not new.is_omitted_from_body:
-            yield pair.build_change(
+            yield property_pair.build_change(
                 _choose_rule_of_addition(kind, new) if new.applied_schemas else _choose_rule_of_removal(kind, old)
             )
         return
-    yield from _compare_read_write_access(pair)
+    yield from _compare_read_write_access(property_pair)
     if not old.is_omitted_from_body and not new.is_omitted_from_body:
-        yield from _compare_requiredness(pair)
+        yield from _compare_requiredness(property_pair)
         if old.applied_schemas or new.applied_schemas:
             inner_pairs.append(
-                SchemaPair(pair.compared_part, kind, old.applied_schemas, new.applied_schemas, old.node, new.node)
+                SchemaPair(
+                    property_pair.compared_part, kind, old.applied_schemas, new.applied_schemas, old.node, new.node
+                )
             )
     elif (
         kind.is_sent_by_client and not new.is_omitted_from_body and new.is_required
     ):  # it was read-only, and must now be sent
-        yield pair.build_change(_choose_rule_of_addition(kind, new))
+        yield property_pair.build_change(_choose_rule_of_addition(kind, new))
     elif (
         not kind.is_sent_by_client and not old.is_omitted_from_body
     ):  # it became write-only, so that responses no longer have it
-        yield pair.build_change(_choose_rule_of_removal(kind, old))
+        yield property_pair.build_change(_choose_rule_of_removal(kind, old))
 
 
 def _choose_rule_of_addition(schema_kind: SchemaKind, new_property: _PropertyVersion) -> str:
     if not schema_kind.is_sent_by_client:
-        return f"{schema_kind.message_type}-{new_property.required_or_optional}-property-added"
+        return f"{schema_kind.message_type}-{new_property.requiredness}-property-added"
     has_default = new_property.is_required and "default" in new_property.schema.keywords
-    return f"new-{new_property.required_or_optional}-{schema_kind.rule_id_prefix}" + (
-        "-with-default" if has_default else ""
-    )
+    return f"new-{new_property.requiredness}-{schema_kind.rule_id_prefix}" + ("-with-default" if has_default else "")
 
 
 def _choose_rule_of_removal(schema_kind: SchemaKind, old_property: _PropertyVersion) -> str:
     return (
         f"{schema_kind.rule_id_prefix}-removed"
         if schema_kind.is_sent_by_client
-        else f"{schema_kind.message_type}-{old_property.required_or_optional}-property-removed"
+        else f"{schema_kind.message_type}-{old_property.requiredness}-property-removed"
     )
 
 
-def _compare_requiredness(pair: _PropertyPair) -> Iterator[DriftChange]:
-    old, new = pair.old_property, pair.new_property
+def _compare_requiredness(property_pair: _PropertyPair) -> Iterator[DriftChange]:
+    old, new = property_pair.old_property, property_pair.new_property
     if old.is_required == new.is_required:
         return
-    rule = f"{pair.schema_kind.rule_id_prefix}-became-{new.required_or_optional}"
-    if pair.schema_kind.is_sent_by_client and new.is_required and "default" in new.schema.keywords:
+    rule = f"{property_pair.schema_kind.rule_id_prefix}-became-{new.requiredness}"
+    if property_pair.schema_kind.is_sent_by_client and new.is_required and "default" in new.schema.keywords:
         rule += "-with-default"
-    yield pair.compared_part.build_change(rule, old.required_node, new.required_node)
+    yield property_pair.compared_part.build_change(rule, old.required_node, new.required_node)
 
 
-def _compare_read_write_access(pair: _PropertyPair) -> Iterator[DriftChange]:
+def _compare_read_write_access(property_pair: _PropertyPair) -> Iterator[DriftChange]:
     """Compare `readOnly` and `writeOnly`."""
     for keyword, name in (("readOnly", "read-only"), ("writeOnly", "write-only")):
-        old, new = pair.old_property.schema.get_keyword(keyword), pair.new_property.schema.get_keyword(keyword)
+        old, new = (
+            property_pair.old_property.schema.get_keyword(keyword),
+            property_pair.new_property.schema.get_keyword(keyword),
+        )
         for change in compare_flags(f"became-{name}", f"became-not-{name}", old, new):
-            yield pair.compared_part.build_change(
-                f"{pair.schema_kind.message_type}-{pair.new_property.required_or_optional}-property-{change.rule_id_suffix}",
-                old,
-                new,
-            )
+            kind = f"{property_pair.schema_kind.message_type}-{property_pair.new_property.requiredness}-property"
+            yield property_pair.compared_part.build_change(f"{kind}-{change.rule_id_suffix}", old, new)

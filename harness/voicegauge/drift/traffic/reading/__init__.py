@@ -6,7 +6,7 @@ from voicegauge.drift.traffic.reading.comparison_context import (
     PairedResponses,
     ResponseContext,
     flatten_bodies,
-    group_by_context,
+    group_responses_by_context,
 )
 from voicegauge.drift.traffic.reading.documented_schemas import (
     LocatedSchema,
@@ -38,7 +38,7 @@ from voicegauge.drift.traffic.reading.stability import (
     ValueDifference,
     compare_scalar_lists,
     compare_values,
-    split_value,
+    split_url_into_parts,
 )
 
 __all__ = [
@@ -66,12 +66,12 @@ __all__ = [
     "flatten_bodies",
     "flatten_json",
     "get_json_type",
-    "group_by_context",
+    "group_responses_by_context",
     "iterate_documented_properties",
     "iterate_job_states",
     "list_enumerated_values",
     "load_recordings",
     "pair_conversations",
     "read_traffic",
-    "split_value",
+    "split_url_into_parts",
 ]

@@ -41,7 +41,9 @@ class PairedResponses(NamedTuple):
     new_exchanges: tuple[RecordedExchange, ...]
 
 
-def group_by_context(conversation_pairs: Sequence[ConversationPair]) -> dict[ResponseContext, list[PairedResponses]]:
+def group_responses_by_context(
+    conversation_pairs: Sequence[ConversationPair],
+) -> dict[ResponseContext, list[PairedResponses]]:
     """Group the responses of all pairs by context. A context that only one conversation of a pair has is left out."""
     groups: dict[ResponseContext, list[PairedResponses]] = defaultdict(list)
     for number, pair in enumerate(conversation_pairs):

@@ -37,7 +37,7 @@ class ValueDifference(NamedTuple):
     added_values: tuple[JsonScalar, ...]
 
 
-def split_value(value: JsonScalar) -> Iterator[tuple[str, JsonScalar]]:
+def split_url_into_parts(value: JsonScalar) -> Iterator[tuple[str, JsonScalar]]:
     """Split a URL into host, path and parameters, because only some of them may stay the same.
 
     Any other value is one part.

@@ -37,7 +37,7 @@ MAX_TOKENS_PER_S = 8.0
 tends to produce."""
 _WORD_PATTERN = re.compile(r"\w+(?:'\w+)*")
 _ASR_OPTIONS: dict[str, Any] = {
-    "closed_vocabulary": True,
+    "has_closed_vocabulary": True,
     "no_speech_threshold": NO_SPEECH_THRESHOLD,
     "tokens_per_s": MAX_TOKENS_PER_S,
     "pads_to_whole_windows": True,
