@@ -94,7 +94,7 @@ class SimulatedCaseUser:
         recorder = Recorder(by_id, {self.contract.id: {"": URL}}, unfinished)
         is_recording = self.command == "record"
         journals = CaseJournals(
-            self.folder, by_id.values(), retry_ambiguous=retry_ambiguous, skip_unusable=is_recording
+            self.folder, by_id.values(), retry_ambiguous=retry_ambiguous, skip_cases_without_verdict=is_recording
         )
         with journals:
             saved = unfinished.load_cases(plan.cases, datetime.now(UTC)) if is_recording else {}

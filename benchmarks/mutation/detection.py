@@ -28,7 +28,7 @@ from voicegauge.errors import VoicegaugeError
 from voicegauge.model import Exchange, Finding
 from voicegauge.transport import Transport, VirtualClock
 
-CHECKED_RULES = select_rules(ignored_patterns=("transcript-wrong",))
+CHECKED_RULES = select_rules(ignored_ids=("transcript-wrong",))
 """All rules except for wrong transcripts, which depend on the emulator's recognizer rather than on a contract."""
 
 

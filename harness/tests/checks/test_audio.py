@@ -108,7 +108,7 @@ def test_a_wrong_media_type_of_a_wrong_format_is_part_of_one_finding(
 
 def test_an_effect_is_a_finding_if_its_cause_is_not_judged(delivered, judge) -> None:
     subject = delivered(_wav(), format="mp3", media_type="audio/mpeg", content_type="audio/mpeg")
-    assert {one.rule for one in judge(subject, rules=select_rules(ignored_patterns=("audio-format",)))} == {
+    assert {one.rule for one in judge(subject, rules=select_rules(ignored_ids=("audio-format",)))} == {
         "audio-media-type"
     }
 

@@ -49,7 +49,7 @@ def test_each_defect_is_found_by_its_rule(submit, rules_of, answer, more, rule) 
 def test_a_server_error_with_an_undocumented_status_is_one_finding(submit, acme, ignored_rules, rules) -> None:
     call = submit(b"oops", status=500, headers={"Content-Type": "text/plain"})
     expected = ExpectedResponse(verdict="rejected", case_kind="invalid", description="blank", contract_pointer="/paths")
-    checker = Checker(Provenance.LIVE, rules=select_rules(ignored_patterns=ignored_rules))
+    checker = Checker(Provenance.LIVE, rules=select_rules(ignored_ids=ignored_rules))
     found = dict(checker.iterate_findings_by_subject([call, CaseOutcome(call, expected)]))
     assert {finding.rule for findings in found.values() for finding in findings} == rules
     ((_, findings),) = checker.iterate_findings_by_subject([call])

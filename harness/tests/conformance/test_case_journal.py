@@ -63,7 +63,11 @@ def test_a_finished_case_is_sent_again_and_its_price_counts(open_journal) -> Non
     with_one.record_case_finished("one")
     with_one.close()
     again = open_journal()
-    assert (again.spent_before_usd, again.lost_before, again.ambiguous_requests) == (0.01, frozenset(), ())
+    assert (again.spent_before_usd, again.earlier_ambiguous_case_ids, again.ambiguous_requests) == (
+        0.01,
+        frozenset(),
+        (),
+    )
     assert again.find_skip_reason(case("one")) is None
 
 
@@ -80,7 +84,7 @@ def test_a_case_without_a_known_result_is_not_sent_again(open_journal, status, b
     pay(first, "one", status, billing)
     first.close()
     again = open_journal()
-    assert again.lost_before == {"one"}
+    assert again.earlier_ambiguous_case_ids == {"one"}
     assert reason in (again.find_skip_reason(case("one")) or "")
     assert "may have been charged $0.0100" in (again.find_skip_reason(case("one")) or "")
     assert [(one.counted_usd, one.bought_again) for one in again.ambiguous_requests] == [(0.01, False)]
@@ -92,7 +96,10 @@ def test_a_case_without_a_known_result_is_not_sent_again(open_journal, status, b
     assert [one.bought_again for one in on_demand.ambiguous_requests] == [True]
     on_demand.close()
     later = open_journal()
-    assert ([one.bought_again for one in later.ambiguous_requests], later.lost_before) == ([True], frozenset())
+    assert ([one.bought_again for one in later.ambiguous_requests], later.earlier_ambiguous_case_ids) == (
+        [True],
+        frozenset(),
+    )
     assert later.spent_before_usd == pytest.approx(0.02)
 
 
@@ -128,7 +135,7 @@ def test_what_was_printed_is_forgotten_except_for_what_a_recording_lost(open_jou
         journal.record_case_finished("failed")  # its response was recorded; only its charge is unknown
         journal.forget_requests(keep_ambiguous_requests=keep_lost)
         again = open_journal()
-        assert again.lost_before == ({"lost"} if keep_lost else frozenset())
+        assert again.earlier_ambiguous_case_ids == ({"lost"} if keep_lost else frozenset())
         assert again.spent_before_usd == pytest.approx(0.01 if keep_lost else 0.0)
         again.forget_requests(keep_ambiguous_requests=False)
 
@@ -146,7 +153,7 @@ def test_a_recording_says_why_it_skips_a_case(open_journal) -> None:
     pay(first, "one", 202, ACCEPTED)
     first.record_case_finished("one", "timeout: the job did not end")
     first.close()
-    again = open_journal(skip_unusable=True)
+    again = open_journal(skip_cases_without_verdict=True)
     assert again.find_skip_reason(case("one")) == "an interrupted command paid for it: timeout: the job did not end"
 
 

@@ -129,7 +129,11 @@ def build_live_settings(
 
 
 def open_journals(
-    folder: Path | None, contracts: Iterable[Contract], *, retry_ambiguous: bool, skip_unusable: bool = False
+    folder: Path | None,
+    contracts: Iterable[Contract],
+    *,
+    retry_ambiguous: bool,
+    skip_cases_without_verdict: bool = False,
 ) -> CaseJournals:
     """Open the journals of what is paid for; see `CaseJournals` for the arguments.
 
@@ -137,8 +141,10 @@ def open_journals(
         UsageError: `retry_ambiguous` is true, but no earlier command has left an ambiguous request.
         DataError: another process uses a journal, or it is damaged.
     """
-    journals = CaseJournals(folder, contracts, retry_ambiguous=retry_ambiguous, skip_unusable=skip_unusable)
-    if retry_ambiguous and not journals.lost_case_ids_before:
+    journals = CaseJournals(
+        folder, contracts, retry_ambiguous=retry_ambiguous, skip_cases_without_verdict=skip_cases_without_verdict
+    )
+    if retry_ambiguous and not journals.earlier_ambiguous_case_ids:
         journals.close()
         raise UsageError("no earlier command for these targets left an ambiguous request: leave out --retry-ambiguous")
     return journals

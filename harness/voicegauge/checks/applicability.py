@@ -14,11 +14,11 @@ from voicegauge.contract.extension import ConversionSpec, ResourceSpec, Transcri
 
 _STATEMENT_PATTERN = re.compile(r"(x-[a-z]+|callbacks|parameters|requestBody|responses|security|webhooks)([./]\S+)?")
 
-StatementPath = tuple[str, str]
+ContractStatement = tuple[str, str]
 """A statement of the contract that a rule needs: a key of an operation, and the path of the statement below that key.
 """
 
-_IS_BASIS_STATED_BY_OPERATION: WeakKeyDictionary[Operation, dict[str, bool]] = WeakKeyDictionary()
+_STATED_BASIS_CACHE: WeakKeyDictionary[Operation, dict[str, bool]] = WeakKeyDictionary()
 """For each operation and each basis of a rule, whether the contract states that basis. It is cached, because each check
 asks for all of them."""
 
@@ -28,7 +28,7 @@ def find_applicable_rules(operation: Operation) -> tuple[Rule, ...]:
 
     These are the rules for which the contract states what they need (`Rule.basis`).
     """
-    stated = _IS_BASIS_STATED_BY_OPERATION.setdefault(operation, {})
+    stated = _STATED_BASIS_CACHE.setdefault(operation, {})
     for rule in RULE_BY_ID.values():
         if rule.basis not in stated:
             stated[rule.basis] = any(
@@ -39,7 +39,7 @@ def find_applicable_rules(operation: Operation) -> tuple[Rule, ...]:
 
 
 @functools.cache
-def parse_rule_basis(basis: str) -> tuple[tuple[StatementPath, ...], ...]:
+def parse_rule_basis(basis: str) -> tuple[tuple[ContractStatement, ...], ...]:
     """Return the alternatives of a rule's basis, each with the statements that the contract must have.
 
     Alternatives are separated by a comma and a space, statements by " and ".
@@ -52,7 +52,7 @@ def parse_rule_basis(basis: str) -> tuple[tuple[StatementPath, ...], ...]:
     )
 
 
-def _parse_statement(text: str) -> StatementPath:
+def _parse_statement(text: str) -> ContractStatement:
     found = _STATEMENT_PATTERN.fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r} is not a statement of a contract")

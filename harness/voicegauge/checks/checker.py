@@ -71,7 +71,7 @@ class Checker:
                     if _CAUSE_RULE_ID_BY_RULE_ID.get(rule.id) in disputed_rules:
                         continue
                     disputed_rules.add(rule.id)
-                index = _find_cause_index(findings, violation.cause, finding.severity)
+                index = _find_finding_index(findings, violation.cause, finding.severity)
                 if index is None:
                     findings.append(finding)
                 else:
@@ -137,7 +137,7 @@ class Checker:
         return Finding(
             rule=rule.id,
             severity=Severity.DISPUTED if dispute else rule.severity,
-            message=self._quote_masked(violation.message, MAX_MESSAGE_CHARACTERS),
+            message=self._mask_and_shorten(violation.message, MAX_MESSAGE_CHARACTERS),
             where=FindingLocation(
                 provider=contract.id,
                 operation=exchange.operation,
@@ -151,12 +151,14 @@ class Checker:
             ),
             provenance=self.provenance,
             case=case_id,
-            evidence=self._quote_masked(violation.evidence, MAX_EVIDENCE_CHARACTERS) if violation.evidence else None,
+            evidence=self._mask_and_shorten(violation.evidence, MAX_EVIDENCE_CHARACTERS)
+            if violation.evidence
+            else None,
             reproduce=self._find_reproduction_command(build_reproduction_command, subject, exchange),
             reading=f"{dispute.claim} ({dispute.document})" if dispute else None,
         )
 
-    def _quote_masked(self, text: str, max_characters: int) -> str:
+    def _mask_and_shorten(self, text: str, max_characters: int) -> str:
         """Return `text` on one line and shortened, with secrets masked, even one that is cut off at the end."""
         return _shorten_text(self.mask_secrets(text[:_MAX_CHARACTERS_READ_TO_SHORTEN]), max_characters)
 
@@ -169,7 +171,7 @@ class Checker:
         return self.mask_secrets(command) if command is not None else None
 
 
-def _find_cause_index(findings: Sequence[Finding], rule_id: str | None, severity: Severity) -> int | None:
+def _find_finding_index(findings: Sequence[Finding], rule_id: str | None, severity: Severity) -> int | None:
     """Return the index of the finding of a rule with the same severity; `None` if there is none."""
     return next((i for i, one in enumerate(findings) if (one.rule, one.severity) == (rule_id, severity)), None)
 

@@ -77,15 +77,15 @@ def register_rule(
 
 
 def select_rules(
-    selected_patterns: tuple[str, ...] = (),
-    ignored_patterns: tuple[str, ...] = (),
+    selected_ids: tuple[str, ...] = (),
+    ignored_ids: tuple[str, ...] = (),
     severity_by_rule_id: Mapping[str, Severity] | None = None,
 ) -> dict[str, Rule]:
     """Return the selected rules by id.
 
     Args:
-        selected_patterns: ids of the rules to select; empty for all rules.
-        ignored_patterns: ids of the rules that are removed from the selection.
+        selected_ids: ids of the rules to select; empty for all rules.
+        ignored_ids: ids of the rules that are removed from the selection.
         severity_by_rule_id: severities by rule id. They replace the severities of the selected rules.
 
     Raises:
@@ -93,14 +93,10 @@ def select_rules(
         UsageError: no rule is left.
     """
     overrides = severity_by_rule_id or {}
-    for name in (*selected_patterns, *ignored_patterns, *overrides):
+    for name in (*selected_ids, *ignored_ids, *overrides):
         if name not in RULE_BY_ID:
             raise UnknownNameError("rule", name, RULE_BY_ID, listed_by="voicegauge rules")
-    chosen = [
-        name
-        for name in RULE_BY_ID
-        if (not selected_patterns or name in selected_patterns) and name not in ignored_patterns
-    ]
+    chosen = [name for name in RULE_BY_ID if (not selected_ids or name in selected_ids) and name not in ignored_ids]
     if not chosen:
         raise UsageError("--select and --ignore leave no rule: select at least one")
     return {name: replace(RULE_BY_ID[name], severity=overrides.get(name, RULE_BY_ID[name].severity)) for name in chosen}

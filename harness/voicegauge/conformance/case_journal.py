@@ -132,7 +132,7 @@ class CaseJournal:
         path: Path | None = None,
         *,
         retry_ambiguous: bool = False,
-        skip_unusable: bool = False,
+        skip_cases_without_verdict: bool = False,
     ) -> None:
         """Open the journal, with what earlier commands wrote that did not come to a printed result.
 
@@ -140,14 +140,14 @@ class CaseJournal:
             contract: the contract of the provider.
             path: the file; `None` to keep the events in memory only.
             retry_ambiguous: whether cases with an ambiguous request of an earlier command are sent again.
-            skip_unusable: whether cases that an earlier command finished without a verdict are not sent again.
+            skip_cases_without_verdict: whether to skip the cases that an earlier command finished without a verdict.
 
         Raises:
             DataError: another process uses the journal, or it is damaged.
             UsageError: the journal cannot be written.
         """
         self._contract, self._path = contract, path
-        self._retry_ambiguous, self._skip_unusable = retry_ambiguous, skip_unusable
+        self._retry_ambiguous, self._skip_unusable = retry_ambiguous, skip_cases_without_verdict
         self._journal: Journal | None = None
         self._created_folders: list[Path] = []
         self._histories: dict[str, CaseHistory] = {}
@@ -162,9 +162,9 @@ class CaseJournal:
                 raise
         self.spent_before_usd = self._account.spent_usd
         """Dollars that were or may have been charged to earlier commands."""
-        self.lost_before = self._account.ids_with_ambiguous_last_request
+        self.earlier_ambiguous_case_ids = self._account.ids_with_ambiguous_last_request
         """Ids of the cases with an ambiguous request of an earlier command."""
-        self._unrepeated = set(self.lost_before)
+        self._unrepeated = set(self.earlier_ambiguous_case_ids)
         self._finished_before = {name for name, one in self._histories.items() if one.is_finished}
 
     @property
@@ -196,7 +196,7 @@ class CaseJournal:
         Return `None` if there is no such request: the provider does not remember the key, or the case has several.
         """
         history = self._histories.get(case.id)
-        if case.id not in self.lost_before or case.is_lifecycle or history is None:
+        if case.id not in self.earlier_ambiguous_case_ids or case.is_lifecycle or history is None:
             return None
         last, operation = history.purchases[-1], self._contract.find_operation(case.operation)
         return last.idempotency_key if last.can_be_repeated(operation, datetime.now(UTC)) else None
@@ -204,7 +204,7 @@ class CaseJournal:
     def find_skip_reason(self, case: ConformanceCase) -> str | None:
         """Return why a case is not sent, because of an earlier command; `None` if it is sent."""
         case_id = case.id
-        if case_id in self.lost_before:
+        if case_id in self.earlier_ambiguous_case_ids:
             if self._retry_ambiguous or self.find_repeatable_key(case) is not None:
                 return None
             last = self._histories[case_id].purchases[-1]
@@ -273,7 +273,7 @@ class CaseJournals:
         contracts: Iterable[Contract],
         *,
         retry_ambiguous: bool = False,
-        skip_unusable: bool = False,
+        skip_cases_without_verdict: bool = False,
     ) -> None:
         """Open one journal per provider in <folder>/<provider>/; see `CaseJournal`.
 
@@ -281,14 +281,17 @@ class CaseJournals:
             folder: the folder; `None` to keep the events in memory only.
             contracts: the contracts of the providers.
             retry_ambiguous: see `CaseJournal`.
-            skip_unusable: see `CaseJournal`.
+            skip_cases_without_verdict: see `CaseJournal`.
         """
         self._journals: dict[str, CaseJournal] = {}
         try:
             for contract in contracts:
                 path = None if folder is None else folder / contract.id / "journal.jsonl"
                 self._journals[contract.id] = CaseJournal(
-                    contract, path, retry_ambiguous=retry_ambiguous, skip_unusable=skip_unusable
+                    contract,
+                    path,
+                    retry_ambiguous=retry_ambiguous,
+                    skip_cases_without_verdict=skip_cases_without_verdict,
                 )
         except BaseException:
             self.close()
@@ -315,9 +318,9 @@ class CaseJournals:
         return sum(one.spent_before_usd for one in self._journals.values())
 
     @property
-    def lost_case_ids_before(self) -> frozenset[str]:
+    def earlier_ambiguous_case_ids(self) -> frozenset[str]:
         """Ids of the cases with an ambiguous request of an earlier command."""
-        return frozenset().union(*(one.lost_before for one in self._journals.values()))
+        return frozenset().union(*(one.earlier_ambiguous_case_ids for one in self._journals.values()))
 
     @property
     def ambiguous_requests(self) -> tuple[AmbiguousRequest, ...]:

@@ -11,9 +11,9 @@ BadgeVerdict = Literal["passed", "failed", "not-judged"]
 
 _COLOR_BY_VERDICT: dict[BadgeVerdict, str] = {"passed": "#256f3a", "failed": "#9a1b1b", "not-judged": "#55606b"}
 """Background colors; white text has a contrast of at least 5:1 on each of them."""
-_CHARACTER_WIDTH = 6.6
+_CHARACTER_WIDTH_PX = 6.6
 """Average width in pixels of a character of Verdana with a size of 11 pixels."""
-_PADDING = 12
+_PADDING_PX = 12
 
 
 def format_badge_svg(label: str, result: str, verdict: BadgeVerdict) -> str:
@@ -25,7 +25,7 @@ def format_badge_svg(label: str, result: str, verdict: BadgeVerdict) -> str:
         verdict: determines the color.
     """
     label, result = escape_unprintable(label), escape_unprintable(result)
-    widths = [round(len(text) * _CHARACTER_WIDTH) + _PADDING for text in (label, result)]
+    widths = [round(len(text) * _CHARACTER_WIDTH_PX) + _PADDING_PX for text in (label, result)]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{sum(widths)}" height="20" role="img" '
         f"aria-label={quoteattr(f'{label}: {result}')}>\n"

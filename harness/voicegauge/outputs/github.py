@@ -12,7 +12,7 @@ from pathlib import Path
 from voicegauge.outputs.exported_report import ExportedReport, ReportedFinding, ResultLevel
 from voicegauge.outputs.markdown import escape_markdown
 
-COMMAND_NAMES = {ResultLevel.ERROR: "error", ResultLevel.WARNING: "warning", ResultLevel.NOTE: "notice"}
+_WORKFLOW_COMMAND_BY_LEVEL = {ResultLevel.ERROR: "error", ResultLevel.WARNING: "warning", ResultLevel.NOTE: "notice"}
 MAX_ROWS = 200
 """Largest number of findings in a summary. GitHub rejects summaries above 1 MiB, and a row can have some kilobytes."""
 
@@ -35,7 +35,7 @@ def _format_annotation(finding: ReportedFinding, root: Path) -> str:
         line = {} if location is None or location.line is None else {"line": str(location.line)}
         properties = {"file": file, **line, **properties}
     encoded = ",".join(f"{name}={_escape_property(value)}" for name, value in properties.items())
-    return f"::{COMMAND_NAMES[finding.level]} {encoded}::{_escape_message(finding.details)}"
+    return f"::{_WORKFLOW_COMMAND_BY_LEVEL[finding.level]} {encoded}::{_escape_message(finding.details)}"
 
 
 def _escape_message(text: str) -> str:

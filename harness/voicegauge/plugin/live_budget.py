@@ -21,7 +21,7 @@ class _OpenBudget(NamedTuple):
 
     file: Path
     lock: TextIO
-    size_before: int
+    size_at_start_bytes: int
     """Size of the file in bytes when the run began."""
 
 
@@ -77,7 +77,7 @@ def close_budget(config: pytest.Config) -> None:
     budget = config.stash.get(_OPEN_BUDGET_KEY, None)
     if budget is None:
         return
-    if _measure_file_size(budget.file) > budget.size_before:
+    if _measure_file_size(budget.file) > budget.size_at_start_bytes:
         budget.file.unlink()
     budget.lock.close()
     del config.stash[_OPEN_BUDGET_KEY]

@@ -27,7 +27,7 @@ def check_live_options(config: pytest.Config) -> None:
     """
     if not config.getoption("--vg-live") or hasattr(config, "workerinput"):  # workers get the checked options
         return
-    typed = _read_typed_options(config)
+    typed = _parse_user_options(config)
     for option in _COMMAND_LINE_ONLY_OPTIONS:
         name = option.removeprefix("--").replace("-", "_")
         if config.getoption(option) != getattr(typed, name):
@@ -37,7 +37,7 @@ def check_live_options(config: pytest.Config) -> None:
             )
 
 
-def _read_typed_options(config: pytest.Config) -> argparse.Namespace:
+def _parse_user_options(config: pytest.Config) -> argparse.Namespace:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, fromfile_prefix_chars="@")
     parser.add_argument("--vg-live", action="store_true")
     parser.add_argument("--vg-allow-insecure-http", action="store_true")

@@ -20,8 +20,8 @@ MAX_BODY_BYTES = 1024 * 1024
 POLL_INTERVAL_S = 0.01
 DEFAULT_TIMEOUT_S = 10.0
 
-_Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-_Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+_AsgiReceive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+_AsgiSend = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class Receiver:
@@ -110,7 +110,7 @@ class Receiver:
             await asyncio.sleep(POLL_INTERVAL_S)
         return self.list_callbacks_to(url)
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
+    async def __call__(self, scope: MutableMapping[str, Any], receive: _AsgiReceive, send: _AsgiSend) -> None:
         """Handle one HTTP request."""
         if scope["type"] != "http":
             return
@@ -125,7 +125,7 @@ class Receiver:
             await self._accept_callback(token, scope, receive, send)
 
     async def _accept_callback(
-        self, token: str, scope: MutableMapping[str, Any], receive: _Receive, send: _Send
+        self, token: str, scope: MutableMapping[str, Any], receive: _AsgiReceive, send: _AsgiSend
     ) -> None:
         with self._body_memory.open_share() as share:
             try:
@@ -166,7 +166,7 @@ def _contains_id(callback: ReceivedCallback, request_id: str) -> bool:
     return False
 
 
-async def _send_empty_response(send: _Send, status: int, *headers: tuple[bytes, bytes]) -> None:
+async def _send_empty_response(send: _AsgiSend, status: int, *headers: tuple[bytes, bytes]) -> None:
     """Send an empty response. Only an accepted request keeps its connection, because the body of others is not read."""
     closing = () if status == 200 else ((b"connection", b"close"),)
     sized = (*headers, *closing, (b"content-length", b"0"))

@@ -16,8 +16,8 @@ MAX_BYTES_PER_URL = 4 * 1024 * 1024
 """Maximum memory, in bytes, of the callbacks to the URL of one request, so that no sender can use up the memory of
 others."""
 _TOKEN_BYTES = 16
-_CALLBACK_BYTES = 1024
-_HEADER_BYTES = 200
+_CALLBACK_OVERHEAD_BYTES = 1024
+_HEADER_OVERHEAD_BYTES = 200
 """Memory that a callback and each of its headers take in addition to their texts. It is rounded up."""
 
 
@@ -87,5 +87,5 @@ class CallbackStore:
 def estimate_callback_bytes(callback: ReceivedCallback) -> int:
     """Return an upper estimate of the memory that a callback takes, headers included."""
     request = callback.request
-    headers = sum(_HEADER_BYTES + len(name) + len(value) for name, value in request.headers)
-    return _CALLBACK_BYTES + len(request.url) + headers + len(request.body)
+    headers = sum(_HEADER_OVERHEAD_BYTES + len(name) + len(value) for name, value in request.headers)
+    return _CALLBACK_OVERHEAD_BYTES + len(request.url) + headers + len(request.body)

@@ -107,7 +107,7 @@ def record(
         _reject_overwriting(updates)
     journal_folder = None if live is None else Path(out) / UNFINISHED_FOLDER_NAME
     with open_journals(
-        journal_folder, recording.contracts.values(), retry_ambiguous=retry_ambiguous, skip_unusable=True
+        journal_folder, recording.contracts.values(), retry_ambiguous=retry_ambiguous, skip_cases_without_verdict=True
     ) as journals:
         try:
             result = recording.send_and_write(updates, plan, overwrite, journals)

@@ -24,7 +24,7 @@ def _get_audio_pointer(speech_delivery: SpeechDelivery) -> str:
     return f"{status.pointer}/x-job/audio" if status else f"{speech_delivery.operation.pointer}/x-speech/response/audio"
 
 
-def _detect_text(data: bytes) -> str | None:
+def _detect_text_format(data: bytes) -> str | None:
     """Return the format of the text that was delivered instead of audio; `None` if `data` does not look like text."""
     start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<!doctype", b"<html", b"<head", b"<body")):
@@ -64,7 +64,7 @@ def _is_audio_instead_of_stream(speech_delivery: SpeechDelivery) -> bool:
 )
 def _check_audio_not_audio(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     data = speech_delivery.delivery.audio or b""
-    kind = _detect_text(data)
+    kind = _detect_text_format(data)
     if kind:
         shown = data[:300].decode(errors="replace")
         yield Violation(f"{kind} was delivered as audio", _get_audio_pointer(speech_delivery), evidence=shown)
@@ -80,7 +80,7 @@ def _check_audio_undecodable(speech_delivery: SpeechDelivery) -> Iterator[Violat
     data = speech_delivery.delivery.audio or b""
     if not data or speech_delivery.decode_error is None or speech_delivery.has_unknown_encoding:
         return
-    if _detect_text(data) is None:
+    if _detect_text_format(data) is None:
         yield Violation(
             f"cannot be decoded: {speech_delivery.decode_error}",
             _get_audio_pointer(speech_delivery),
@@ -172,7 +172,7 @@ def _find_expected_format(speech_delivery: SpeechDelivery) -> _ExpectedFormat | 
     )
 
 
-def _find_cause(speech_delivery: SpeechDelivery) -> str | None:
+def _find_cause_rule_id(speech_delivery: SpeechDelivery) -> str | None:
     """Return audio-format if it reports another container than expected, whose effects other rules report."""
     decoded, expected = speech_delivery.decoded_audio, _find_expected_format(speech_delivery)
     is_right = decoded is None or expected is None or decoded.container == expected.container
@@ -214,7 +214,7 @@ def _check_audio_sample_rate(speech_delivery: SpeechDelivery) -> Iterator[Violat
             f"expected {documented.sample_rate_hz} Hz{_describe_format(speech_delivery)}, "
             f"got {decoded.sample_rate_hz} Hz",
             _get_format_pointer(speech_delivery),
-            cause=_find_cause(speech_delivery),
+            cause=_find_cause_rule_id(speech_delivery),
         )
 
 
@@ -275,7 +275,7 @@ def _check_audio_media_type(speech_delivery: SpeechDelivery) -> Iterator[Violati
                 f"declared as {media_type}, but it is {container}",
                 at,
                 evidence=_quote_first_audio_bytes(speech_delivery),
-                cause=_find_cause(speech_delivery),
+                cause=_find_cause_rule_id(speech_delivery),
             )
         elif named is None and _cannot_contain_audio(media_type, declared):
             yield Violation(f"declared as {media_type}, which is not an audio media type", at)

@@ -16,9 +16,9 @@ from voicegauge.formats import Location
 MAX_TRANSCRIPT_WER = 0.5
 """Word error rate above which a transcript counts as wrong. On clean speech every recognizer has a lower rate, and the
 transcript of another recording has a higher one."""
-LENGTH_TOLERANCE_S = 0.5
+DURATION_TOLERANCE_S = 0.5
 """Tolerance for durations in seconds, because codecs pad frames and a duration may be rounded to half a second."""
-RELATIVE_LENGTH_TOLERANCE = 0.05
+RELATIVE_DURATION_TOLERANCE = 0.05
 """Relative tolerance for durations, because a change of pitch or speed cuts audio at whole periods of the voice."""
 SEGMENT_ORDER_TOLERANCE_S = 0.011
 """Tolerance in seconds for the order of timestamps, which are rounded to hundredths of a second."""
@@ -71,7 +71,7 @@ def _check_transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
     named = call.read_response(use.response.audio_s) if use else MISSING
     if use is None or call.uploaded_audio is None or not _is_number(named):
         return
-    if not _is_close_in_length(named, call.uploaded_audio.audio_s):
+    if not _is_close_in_duration(named, call.uploaded_audio.audio_s):
         message = f"the response states {named:g} s, but {call.uploaded_audio.audio_s:.2f} s were sent"
         yield Violation(
             message, f"{call.description_pointer}/response/audio_s", str(use.response.audio_s).partition("#")[2]
@@ -99,7 +99,7 @@ def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
             yield Violation(f"starts at {start:g} s, before the previous segment", at, f"{pointer}/{index}")
         if end < start - SEGMENT_ORDER_TOLERANCE_S:
             yield Violation(f"ends at {end:g} s, before its start at {start:g} s", at, f"{pointer}/{index}")
-        if end > call.uploaded_audio.audio_s + LENGTH_TOLERANCE_S:
+        if end > call.uploaded_audio.audio_s + DURATION_TOLERANCE_S:
             length = call.uploaded_audio.audio_s
             yield Violation(f"ends at {end:g} s, after the audio at {length:.2f} s", at, f"{pointer}/{index}")
         before = start
@@ -113,7 +113,7 @@ def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
 )
 def _check_transcript_words(call: AudioInputCall) -> Iterator[Violation]:
     use = call.audio_input_target.transcription
-    if use is None or use.response.segment.words is None or call.read_input("timestamps") is not True:
+    if use is None or use.response.segment.words is None or call.read_neutral_value("timestamps") is not True:
         return
     listed = call.read_response(use.response.segments)
     segments = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
@@ -164,7 +164,7 @@ def _check_converted_format(call: AudioInputCall) -> Iterator[Violation]:
         ("channels", "channels"),
     )
     for word, attribute in facts:
-        requested = call.read_input(word)
+        requested = call.read_neutral_value(word)
         for audio in call.response_audio:
             actual = getattr(audio, attribute, None)
             if requested is not None and actual is not None and str(requested) != str(actual):
@@ -183,10 +183,10 @@ def _check_converted_length(call: AudioInputCall) -> Iterator[Violation]:
     use = call.audio_input_target.conversion
     if use is None or use.purpose == "translate" or call.uploaded_audio is None:
         return
-    speed = call.read_input("speed")
+    speed = call.read_neutral_value("speed")
     expected = call.uploaded_audio.audio_s / (speed if _is_number(speed) and speed > 0 else 1.0)
     for audio in call.response_audio:
-        if audio is not None and not _is_close_in_length(audio.audio_s, expected):
+        if audio is not None and not _is_close_in_duration(audio.audio_s, expected):
             at = (
                 f"{call.description_pointer}/request/speed"
                 if speed is not None
@@ -206,7 +206,7 @@ def _check_stems_count(call: AudioInputCall) -> Iterator[Violation]:
     listed = call.read_response(stems.at) if stems else MISSING
     if stems is None or not isinstance(listed, list):
         return
-    requested, pointer = call.read_input("stems"), stems.at.pointer
+    requested, pointer = call.read_neutral_value("stems"), stems.at.pointer
     if _is_number(requested) and len(listed) != requested:
         yield Violation(
             f"requested {requested:g} stems, got {len(listed)}", f"{call.description_pointer}/request/stems", pointer
@@ -251,8 +251,8 @@ def _check_charge_per_minute(call: AudioInputCall) -> Iterator[Violation]:
     yield Violation(message, own, location.pointer or None if location is not None else None, f"{location}: {amount:g}")
 
 
-def _is_close_in_length(actual_s: float, expected_s: float) -> bool:
-    return abs(actual_s - expected_s) <= max(LENGTH_TOLERANCE_S, RELATIVE_LENGTH_TOLERANCE * expected_s)
+def _is_close_in_duration(actual_s: float, expected_s: float) -> bool:
+    return abs(actual_s - expected_s) <= max(DURATION_TOLERANCE_S, RELATIVE_DURATION_TOLERANCE * expected_s)
 
 
 def _is_number(value: Any) -> TypeGuard[float]:

@@ -15,7 +15,7 @@ from voicegauge.contract.extension import ChatSpec, PriceSpec, PriceUsage
 from voicegauge.formats import Location
 from voicegauge.model import Severity
 
-CHARGE_TOLERANCE = 1e-6
+RELATIVE_AMOUNT_TOLERANCE = 1e-6
 """Relative tolerance for amounts, because sums of decimal fractions are not exact in binary floating point."""
 
 
@@ -37,7 +37,7 @@ def _check_charge_wrong(call: Call) -> Iterator[Violation]:
     if charged is None:
         return
     target, pointer = submit.target, location.pointer or None
-    if _is_free_call(call):
+    if _is_documented_as_free(call):
         if charged > 0:
             at = f"{call.operation.pointer}/x-job/states"
             yield Violation(f"charged {charged:g} for a job that is documented as free", at, pointer, str(location))
@@ -73,10 +73,10 @@ def _check_usage_above_bound(call: Call) -> Iterator[Violation]:
         if usage is None or reported is None or not isinstance(text, str):
             continue
         bound = compute_usage_bound(usage, len(text))
-        if reported > bound * (1 + CHARGE_TOLERANCE):
+        if reported > bound * (1 + RELATIVE_AMOUNT_TOLERANCE):
             unit = "tokens" if part.per == "1m_tokens" else "s"
             message = f"{reported:g} {unit} reported for {len(text)} characters; at most {bound:g} {unit} documented"
-            yield Violation(message, f"{pointer}/usage", _find_body_pointer(usage), f"{reported:g} {unit}")
+            yield Violation(message, f"{pointer}/usage", _find_usage_pointer(usage), f"{reported:g} {unit}")
 
 
 def _iterate_price_parts(price: PriceSpec, pointer: str) -> Iterator[tuple[str, PriceSpec]]:
@@ -85,7 +85,7 @@ def _iterate_price_parts(price: PriceSpec, pointer: str) -> Iterator[tuple[str, 
     yield from ((f"{pointer}/plus/{index}", part) for index, part in enumerate(price.plus))
 
 
-def _find_body_pointer(usage: PriceUsage) -> str | None:
+def _find_usage_pointer(usage: PriceUsage) -> str | None:
     return usage.reported.pointer or None if usage.reported is not None else None
 
 
@@ -118,7 +118,7 @@ def read_amount(json_value: object) -> float | None:
     return amount if math.isfinite(amount) else None
 
 
-def _is_free_call(call: Call) -> bool:
+def _is_documented_as_free(call: Call) -> bool:
     job = call.operation.job
     state = job.states.get(str(call.read_response(job.state))) if job else None
     return state is not None and state.charged is False
@@ -147,7 +147,9 @@ def _iterate_documented_amounts(submit: Call, target: Target) -> Iterator[tuple[
             amount = _compute_documented_price(target, reading, characters)
             if amount is not None:
                 whole = (
-                    amount if reading.per == "request" else max(math.ceil(amount / least - CHARGE_TOLERANCE), 1) * least
+                    amount
+                    if reading.per == "request"
+                    else max(math.ceil(amount / least - RELATIVE_AMOUNT_TOLERANCE), 1) * least
                 )
                 yield at, amount, whole
 

@@ -16,15 +16,15 @@ from voicegauge.contract.extension import JobSpec, JobState
 from voicegauge.formats import Location, escape_pointer_token
 from voicegauge.model import Severity
 
-MAX_UNIX_S = 1e11
+MAX_UNIX_TIME_S = 1e11
 """Largest Unix time that is read as seconds; larger numbers are read as milliseconds. As seconds, this value is in the
 year 5138, as milliseconds, in 1973."""
-CLOCK_SLACK_S = 1.0
+JOB_TIMESTAMP_TOLERANCE_S = 1.0
 """Tolerance in seconds when timestamps are compared. They may be rounded to whole seconds, so the timestamps of one
 moment can differ by up to a second."""
 
 
-def _find_reporting_operation(call: Call) -> Operation:
+def _find_job_operation(call: Call) -> Operation:
     """Return the operation that describes the job in the response to `call`.
 
     The response to a submit is a status response, too, if a request may ask for the ended job.
@@ -37,7 +37,7 @@ def _find_reporting_operation(call: Call) -> Operation:
 
 def _find_job_spec(call: Call) -> JobSpec | None:
     """Return the contract's description of the job if `call` has a status response; `None` for any other response."""
-    return _find_reporting_operation(call).job if call.is_accepted else None
+    return _find_job_operation(call).job if call.is_accepted else None
 
 
 def _read_reported_state(call: Call, job_spec: JobSpec) -> str | None:
@@ -50,8 +50,8 @@ def _find_state_spec(job_spec: JobSpec, state_name: str | None) -> JobState | No
     return None if state_name is None else job_spec.states.get(state_name)
 
 
-def _build_job_pointer(call: Call, *pointer_suffix: str) -> str:
-    return "/".join([f"{_find_reporting_operation(call).pointer}/x-job", *map(escape_pointer_token, pointer_suffix)])
+def _build_job_pointer(call: Call, *pointer_tokens: str) -> str:
+    return "/".join([f"{_find_job_operation(call).pointer}/x-job", *map(escape_pointer_token, pointer_tokens)])
 
 
 @register_rule(
@@ -176,7 +176,7 @@ def _check_timestamp_order(
     call: Call, earlier_name: str, later_name: str, time_by_name: dict[str, datetime]
 ) -> Iterator[Violation]:
     early = (time_by_name[earlier_name] - time_by_name[later_name]).total_seconds()
-    if early > CLOCK_SLACK_S:
+    if early > JOB_TIMESTAMP_TOLERANCE_S:
         message = (
             f"{later_name} ({time_by_name[later_name]}) is {early:.1f} s before {earlier_name} "
             f"({time_by_name[earlier_name]})"
@@ -197,7 +197,7 @@ def read_timestamp(value: Any) -> datetime | None:
         if isinstance(value, bool):
             return None
         if isinstance(value, int | float):
-            return datetime.fromtimestamp(value / 1000 if value > MAX_UNIX_S else value, UTC)
+            return datetime.fromtimestamp(value / 1000 if value > MAX_UNIX_TIME_S else value, UTC)
         moment = datetime.fromisoformat(str(value))
     except (ValueError, OverflowError, OSError):
         return None
@@ -212,7 +212,7 @@ def read_timestamp(value: Any) -> datetime | None:
 )
 def _check_job_transition_illegal(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
-    for (before, _), (after, call) in pairwise(_list_observed_state_names(job_history)):
+    for (before, _), (after, call) in pairwise(_list_observed_states(job_history)):
         ended = before in job.states and job.states[before].end is not None
         if (
             after in job.states
@@ -234,7 +234,7 @@ def _check_job_transition_illegal(job_history: JobHistory) -> Iterator[Violation
 )
 def _check_job_terminal_changed(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
-    for (before, _), (after, call) in pairwise(_list_observed_state_names(job_history)):
+    for (before, _), (after, call) in pairwise(_list_observed_states(job_history)):
         state = job.states.get(before)
         if state is not None and state.end is not None and after != before:
             at = f"{job_history.status_operation.pointer}/x-job/states/{escape_pointer_token(before)}/end"
@@ -269,7 +269,7 @@ def _check_job_cancel_ignored(job_history: JobHistory) -> Iterator[Violation]:
             return
 
 
-def _list_observed_state_names(job_history: JobHistory) -> list[tuple[str, Call]]:
+def _list_observed_states(job_history: JobHistory) -> list[tuple[str, Call]]:
     """Return the observed states with their calls in the order of observation, without states that are not text."""
     job = job_history.job_spec
     found = [(job_history.submit.read_response(job.submit.state), job_history.submit)]
@@ -303,7 +303,7 @@ def _find_reachable_states(job_spec: JobSpec, start_state: str) -> frozenset[str
 def _check_job_stuck(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
     if job_history.is_timed_out:
-        last = _list_observed_state_names(job_history)[-1][0] if _list_observed_state_names(job_history) else "no state"
+        last = _list_observed_states(job_history)[-1][0] if _list_observed_states(job_history) else "no state"
         message = f"still {last} after {len(job_history.polls)} polls and the documented {job.poll.timeout_s:g} s"
         yield Violation(message, f"{job_history.status_operation.pointer}/x-job/poll")
 
@@ -415,7 +415,7 @@ def _check_job_created_changed(job_history: JobHistory) -> Iterator[Violation]:
         if poll.is_accepted and (moment := read_timestamp(poll.read_response(job.created))) is not None
     ]
     for (before, _), (after, poll) in pairwise(moments):
-        if abs((after - before).total_seconds()) > CLOCK_SLACK_S:
+        if abs((after - before).total_seconds()) > JOB_TIMESTAMP_TOLERANCE_S:
             at = f"{job_history.status_operation.pointer}/x-job/created"
             yield Violation(
                 f"created changed from {before} to {after}", at, _get_body_pointer(job.created), exchange=poll.exchange

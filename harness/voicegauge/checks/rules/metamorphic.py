@@ -23,7 +23,7 @@ DURATION_RATIO_EXPONENT_RANGE = (1 / 3, 2.0)
 """Smallest and largest exponent to which the requested change of speed may be raised to give the measured change. At
 twice the speed, the speech must be at least 1.26 and at most 4 times as fast. The bounds are wide because pauses are
 often not shortened, and some engines scale phonemes unevenly."""
-MAX_FORMAT_DURATION_RATIO = 1.6
+MAX_SAME_WORDS_DURATION_RATIO = 1.6
 """Largest ratio between the durations of one text in two formats. Encoders add less than a tenth of a second."""
 MAX_SPEECH_MISMATCH = 0.7
 """Largest result of `measure_speech_mismatch` at which the same words are spoken. It is below 0.6 for the same words
@@ -36,7 +36,7 @@ SEED_DURATION_TOLERANCE_S = 0.05
 MIN_REPEATED_TEXT_DURATION_RATIO = 1.3
 """Smallest ratio of the duration of a text that contains another text twice to the duration of that text. The ratio is
 about 2 if all is spoken."""
-MIN_AUDIBLE_S = 0.5
+MIN_COMPARED_SPEECH_S = 0.5
 """Duration in seconds from which audible speech is compared. In shorter speech, pauses and the silence at both ends
 matter too much."""
 
@@ -58,7 +58,7 @@ def _measure_audible_durations(response_pair: ResponsePair) -> _AudibleDurations
         if not _has_comparable_audio(speech_delivery) or decoded is None or decoded.is_truncated:
             return None
         duration_s = measure_active_duration_s(decoded.samples, decoded.sample_rate_hz)
-        if duration_s < MIN_AUDIBLE_S:
+        if duration_s < MIN_COMPARED_SPEECH_S:
             return None
         durations.append(duration_s)
     return _AudibleDurations(*durations)
@@ -70,7 +70,7 @@ def _has_comparable_audio(speech_delivery: SpeechDelivery) -> bool:
     )
 
 
-def _is_same_audio(response_pair: ResponsePair) -> bool:
+def _has_same_audio(response_pair: ResponsePair) -> bool:
     """Whether both deliveries have exactly the same samples, and are not silent.
 
     Independent syntheses never have the same samples unless they are silent.
@@ -120,7 +120,7 @@ def _check_speed_ignored(response_pair: ResponsePair) -> Iterator[Violation]:
 
 
 def _report_same_audio(response_pair: ResponsePair) -> Iterator[Violation]:
-    if _is_same_audio(response_pair):
+    if _has_same_audio(response_pair):
         one = (
             json.dumps(response_pair.base_value, ensure_ascii=False)
             if response_pair.base_value is not None
@@ -206,7 +206,7 @@ def _check_format_changes_speech(response_pair: ResponsePair) -> Iterator[Violat
     if durations is None:
         return
     one = f"as {response_pair.base_value}" if response_pair.base_value is not None else "without a format"
-    if max(durations) / min(durations) > MAX_FORMAT_DURATION_RATIO:
+    if max(durations) / min(durations) > MAX_SAME_WORDS_DURATION_RATIO:
         yield Violation(
             f"the text takes {durations.changed_s:.2f} s as {response_pair.changed_value}, "
             f"but {durations.base_s:.2f} s {one}",
@@ -239,7 +239,7 @@ def _measure_speech_mismatch(response_pair: ResponsePair) -> float | None:
 )
 def _check_markup_spoken(response_pair: ResponsePair) -> Iterator[Violation]:
     durations = _measure_audible_durations(response_pair) if response_pair.relation == "markup" else None
-    if durations is not None and durations.changed_s > MAX_FORMAT_DURATION_RATIO * durations.base_s:
+    if durations is not None and durations.changed_s > MAX_SAME_WORDS_DURATION_RATIO * durations.base_s:
         yield Violation(
             f"the text takes {durations.base_s:.2f} s, "
             f"but {durations.changed_s:.2f} s within {response_pair.changed_value}",

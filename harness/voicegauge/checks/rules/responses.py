@@ -96,7 +96,7 @@ def _check_response_incomplete(response: IncompleteResponse) -> Iterator[Violati
     description="A body with a JSON Content-Type is valid JSON.",
     basis="responses",
 )
-def _check_body_is_json(call: Call) -> Iterator[Violation]:
+def _check_body_not_json(call: Call) -> Iterator[Violation]:
     if call.json_error is not None:
         documented = call.documented_response
         pointer = f"{documented.pointer}/content" if documented else f"{call.operation.pointer}/responses"

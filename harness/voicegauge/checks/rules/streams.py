@@ -16,8 +16,8 @@ MAX_VIOLATIONS_PER_RULE = 5
 """Maximum number of violations of one rule reported for one stream, which could have a hundred thousand if hostile."""
 
 
-def _build_stream_pointer(call: Call, *pointer_suffix: str) -> str:
-    return "/".join([f"{call.operation.pointer}/x-stream", *map(escape_pointer_token, pointer_suffix)])
+def _build_stream_pointer(call: Call, *pointer_tokens: str) -> str:
+    return "/".join([f"{call.operation.pointer}/x-stream", *map(escape_pointer_token, pointer_tokens)])
 
 
 def _get_stream_spec(call: Call) -> StreamSpec:

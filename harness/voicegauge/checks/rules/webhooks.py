@@ -162,7 +162,7 @@ def _check_webhook_plain_http(outcome: CaseOutcome) -> Iterator[Violation]:
 def _check_webhook_forged(callbacks: RequestCallbacks) -> Iterator[Violation]:
     for index, parts in enumerate(callbacks.signature_headers):
         if not parts.signatures:
-            message = f"a callback has no signature in {_get_signature(callbacks).header}"
+            message = f"a callback has no signature in {_get_signature_spec(callbacks).header}"
         elif callbacks.webhook_secret is not None and not callbacks.is_signature_valid(index):
             message = "a callback has a signature that was not made with the secret"
         else:
@@ -181,7 +181,7 @@ def _check_webhook_late(callbacks: RequestCallbacks) -> Iterator[Violation]:
     for received, parts in zip(callbacks.received_callbacks, callbacks.signature_headers, strict=False):
         if not parts.timestamp.isdecimal():
             continue
-        age_s, tolerance_s = received.received_at - int(parts.timestamp), _get_signature(callbacks).tolerance_s
+        age_s, tolerance_s = received.received_at - int(parts.timestamp), _get_signature_spec(callbacks).tolerance_s
         if abs(age_s) > tolerance_s:
             message = f"a callback was signed {age_s:.0f} s before it arrived; at most {tolerance_s:g} s are tolerated"
             yield Violation(message, f"{_build_signature_pointer(callbacks)}/tolerance_s")
@@ -206,7 +206,7 @@ def _check_webhook_replayed(callbacks: RequestCallbacks) -> Iterator[Violation]:
         seen.add(parts)
 
 
-def _get_signature(callbacks: RequestCallbacks) -> WebhookSignature:
+def _get_signature_spec(callbacks: RequestCallbacks) -> WebhookSignature:
     assert callbacks.webhook.signature is not None, "signed parts exist"
     return callbacks.webhook.signature
 

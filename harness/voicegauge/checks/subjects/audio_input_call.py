@@ -42,7 +42,7 @@ class AudioInputCall(Call):
         """The samples of each file of the response; `None` for a file that cannot be decoded."""
         return tuple(_decode_audio(data) for data in self.response_files)
 
-    def read_input(self, field_name: AudioInputField) -> Any:
+    def read_neutral_value(self, field_name: AudioInputField) -> Any:
         """Return the provider-neutral value of a field of the request; `None` if the request omits the field."""
         mapping = self.audio_input_target.audio_input.request.get(field_name)
         value = self.read_request(mapping.at) if mapping is not None else MISSING

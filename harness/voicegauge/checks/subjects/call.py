@@ -84,23 +84,23 @@ class Call(CheckSubject):
     @functools.cached_property
     def response_json(self) -> Any:
         """The JSON value of the response body; `MISSING` if JSON is not expected, or the body is not valid JSON."""
-        return self.parsed_exchange.response_json if self._has_json else MISSING
+        return self.parsed_exchange.response_json if self._must_be_json else MISSING
 
     @property
     def json_error(self) -> str | None:
         """The reason why a response body that should be JSON is not; `None` if it is, or if it is not read."""
-        if not self._has_json or self.parsed_exchange.exceeded_json_limit is not None:
+        if not self._must_be_json or self.parsed_exchange.exceeded_json_limit is not None:
             return None
         return self.parsed_exchange.response_json_error
 
     @property
     def unread_body_reason(self) -> str | None:
         """Why a JSON body of the response was not judged: it exceeds a limit of voicegauge; `None` if it was."""
-        limit = self.parsed_exchange.exceeded_json_limit if self._has_json else None
+        limit = self.parsed_exchange.exceeded_json_limit if self._must_be_json else None
         return None if limit is None else f"the body of the response {limit}, the limit of voicegauge"
 
     @property
-    def _has_json(self) -> bool:
+    def _must_be_json(self) -> bool:
         return bool(self.exchange.response.body) and self.expects_json
 
     @functools.cached_property

@@ -16,7 +16,7 @@ from voicegauge.model import Delivery, Exchange, SpeechRequest
 if TYPE_CHECKING:
     from voicegauge.speech.audio import DecodedAudio, EncodedAudio, RawAudioFormat  # numpy
 
-_RAW_FORMAT_NAMES = ("pcm", "raw", "mulaw", "ulaw", "alaw", "linear", "l16")
+_RAW_FORMAT_PREFIXES = ("pcm", "raw", "mulaw", "ulaw", "alaw", "linear", "l16")
 """How providers' names of raw samples begin: pcm_16000, ulaw_8000."""
 
 
@@ -58,10 +58,10 @@ class SpeechDelivery(CheckSubject):
     def requested_format(self) -> str | None:
         """The provider-independent name of the format in the request; `None` if the request names no format."""
         mapping = self.target.speech.request.get("format")
-        return None if mapping is None else _find_neutral_value(mapping, self._requested_value)
+        return None if mapping is None else _find_neutral_value(mapping, self._requested_format_value)
 
     @functools.cached_property
-    def _requested_value(self) -> object:
+    def _requested_format_value(self) -> object:
         """The provider's value of the format field in the request; neither text nor object if the request has none."""
         mapping = self.target.speech.request.get("format")
         if mapping is None:
@@ -74,10 +74,10 @@ class SpeechDelivery(CheckSubject):
     def default_format(self) -> str | None:
         """The documented format for requests that name no format; `None` if the contract documents none."""
         mapping = self.target.speech.request.get("format")
-        return None if mapping is None else _find_neutral_value(mapping, self._default_value)
+        return None if mapping is None else _find_neutral_value(mapping, self._default_format_value)
 
     @functools.cached_property
-    def _default_value(self) -> object:
+    def _default_format_value(self) -> object:
         """The documented default of the format field; `MISSING` if none is documented."""
         mapping = self.target.speech.request.get("format")
         if mapping is None:
@@ -88,8 +88,10 @@ class SpeechDelivery(CheckSubject):
     @functools.cached_property
     def audio_format(self) -> AudioFormat | None:
         """What the contract states about the requested format, or about the default format if none was requested."""
-        is_requested = isinstance(self._requested_value, str | dict)
-        found = self.target.find_audio_format(self._requested_value if is_requested else self._default_value)
+        is_requested = isinstance(self._requested_format_value, str | dict)
+        found = self.target.find_audio_format(
+            self._requested_format_value if is_requested else self._default_format_value
+        )
         return None if found is None else found.replace_sample_rate(self._sample_rate)
 
     @property
@@ -112,7 +114,7 @@ class SpeechDelivery(CheckSubject):
         if sniff_container(data) is not None and not (is_weak_detection(data) and self.decode_error):
             return False
         name = (self.requested_format or self.default_format or "").lower()
-        return name.startswith(_RAW_FORMAT_NAMES) or find_container_of_media_type(self.delivery.media_type) == "pcm"
+        return name.startswith(_RAW_FORMAT_PREFIXES) or find_container_of_media_type(self.delivery.media_type) == "pcm"
 
     @property
     def _raw_format(self) -> RawAudioFormat | None:

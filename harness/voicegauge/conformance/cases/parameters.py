@@ -34,7 +34,7 @@ def plan_parameter_cases(
             if (
                 text is None
                 or not _has_same_validity_as_text(parameter, text, boundary_value)
-                or _may_be_id(boundary_value)
+                or _may_be_id_or_url(boundary_value)
             ):
                 continue
             yield _build_parameter_case(operation, _set_parameter(request, parameter, text), boundary_value, target)
@@ -51,7 +51,7 @@ def takes_webhook_url(operation: Operation, parameter: Parameter) -> bool:
     return any((url.at.kind, url.at.name) == (parameter.location, parameter.name) for url in urls)
 
 
-def _may_be_id(boundary_value: BoundaryValue) -> bool:
+def _may_be_id_or_url(boundary_value: BoundaryValue) -> bool:
     """Whether a valid text may have to name an existing resource or a reachable URL, because no enum lists it."""
     return (
         boundary_value.is_valid

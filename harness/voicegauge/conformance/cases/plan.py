@@ -284,9 +284,7 @@ def _iterate_target_cases(
             )
             yield _build_delivery_case(target, in_format, f"a full delivery as {name}", relation=relation)
         for related in plan_related_deliveries(target, speech):
-            base = (
-                plain.id if related.compared_description is None else f"{plain.id} with {related.compared_description}"
-            )
+            base = plain.id if related.base_description is None else f"{plain.id} with {related.base_description}"
             relation = CaseRelation(
                 parameter=related.relation,
                 base_case_id=base,

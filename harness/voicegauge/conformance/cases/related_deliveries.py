@@ -47,7 +47,7 @@ class RelatedDelivery(NamedTuple):
     """Value of the parameter in the unchanged request, or the documented default; `None` if neither is known."""
     changed_value: Any
     description: str
-    compared_description: str | None = None
+    base_description: str | None = None
     """Description of the earlier related delivery with which it is compared instead of the plain one."""
 
 
@@ -243,5 +243,5 @@ def _repeat_seed(target: Target, speech_request: SpeechRequest) -> RelatedDelive
         relation="repetition",
         base_value=first.changed_value,
         description=f"{first.description} again",
-        compared_description=first.description,
+        base_description=first.description,
     )

@@ -23,7 +23,7 @@ SENTENCE_DURATION_S = 3.0
 sentence."""
 DEFAULT_TEXT = "Good morning. This is a short test of a long story."
 """The default text of requests: long enough that speech stands out from noise, and short enough to be cheap."""
-_OTHER_TEXTS = ("Good morning.", "Hello.", "Hi", *(" ".join([DEFAULT_TEXT] * count) for count in (4, 20, 100)))
+_ALTERNATIVE_TEXTS = ("Good morning.", "Hello.", "Hi", *(" ".join([DEFAULT_TEXT] * count) for count in (4, 20, 100)))
 """Texts for schemas in which the default text is too long or too short."""
 
 
@@ -48,7 +48,7 @@ def build_valid_speech_request(target: Target, *, text: str = DEFAULT_TEXT) -> S
 
 def _choose_allowed_text(target: Target, speech: SpeechRequest) -> str:
     """Return the text of `speech` if the schema allows it, else a shorter or longer one; if none fits, the same."""
-    candidates = (speech.text, *_OTHER_TEXTS)
+    candidates = (speech.text, *_ALTERNATIVE_TEXTS)
     allowed = (text for text in candidates if _is_allowed_text(target, msgspec.structs.replace(speech, text=text)))
     return next(allowed, speech.text)
 

@@ -20,8 +20,8 @@ from voicegauge.conformance.fuzzing.reproduction import add_request_test
 from voicegauge.conformance.fuzzing.search import FuzzEffort, FuzzTest, FuzzTestFactory, RuleSearch
 from voicegauge.conformance.fuzzing.strategies import (
     build_invalid_value_strategy,
+    build_object_drawer,
     build_valid_value_strategy,
-    draw_objects_with,
 )
 from voicegauge.conformance.running import CaseRunner, Collector
 from voicegauge.conformance.single_request import ExpectedVerdict, build_request_case
@@ -109,7 +109,7 @@ def build_valid_request_strategy(target: Target, request: RequestParts) -> st.Se
             free[name] = _build_spoken_text_strategy(text, build_valid_value_strategy(schemas, schema))
         elif _accepts_any_valid_field(target, name, schema, f"{root}/properties/{escape_pointer_token(name)}"):
             free[name] = build_valid_value_strategy(schemas, schema)
-    draw_fields = draw_objects_with({}, free)
+    draw_fields = build_object_drawer({}, free)
 
     @st.composite
     def draw_request(draw: st.DrawFn) -> RandomRequest:

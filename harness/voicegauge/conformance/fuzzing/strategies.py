@@ -16,7 +16,7 @@ MAX_RANDOM_LIST_ITEMS = 4
 """Number of items in the longest random list. Longer lists would slow the search down."""
 MAX_RANDOM_NUMBER = 10**9
 """The largest random number outside a bound. It is exact as a float, and fits into 32 bits."""
-_ANY_TEXT_STRATEGY = st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Cn", "Co"))
+_TYPEABLE_CHARACTER_STRATEGY = st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Cn", "Co"))
 """Characters that a person can type: no control characters, surrogates, private or unassigned code points."""
 _WORD_STRATEGY = st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=20)
 _STRATEGY_BY_FORMAT: dict[str, st.SearchStrategy[Any]] = {
@@ -73,9 +73,9 @@ def _build_text_strategy(schema: dict[str, Any]) -> st.SearchStrategy[str]:
     low = schema.get("minLength", 0)
     high = max(low, min(schema.get("maxLength", MAX_RANDOM_TEXT_CHARACTERS), MAX_RANDOM_TEXT_CHARACTERS))
     if "pattern" in schema:
-        matching = st.from_regex(schema["pattern"], alphabet=_ANY_TEXT_STRATEGY)
+        matching = st.from_regex(schema["pattern"], alphabet=_TYPEABLE_CHARACTER_STRATEGY)
         return matching.filter(lambda text: low <= len(text) <= schema.get("maxLength", len(text)))
-    return st.text(_ANY_TEXT_STRATEGY, min_size=low, max_size=high)
+    return st.text(_TYPEABLE_CHARACTER_STRATEGY, min_size=low, max_size=high)
 
 
 def _read_integer_bounds(schema: dict[str, Any]) -> tuple[int | None, int | None]:
@@ -104,11 +104,11 @@ def _build_object_strategy(schemas: Schemas, schema: dict[str, Any]) -> st.Searc
         name: build_valid_value_strategy(schemas, inner) for name, inner in schema.get("properties", {}).items()
     }
     required = [name for name in schema.get("required", ()) if name in properties]
-    draw_object = draw_objects_with({name: properties.pop(name) for name in required}, properties)
+    draw_object = build_object_drawer({name: properties.pop(name) for name in required}, properties)
     return st.composite(draw_object)()
 
 
-def draw_objects_with(
+def build_object_drawer(
     required_fields: Mapping[str, st.SearchStrategy[Any]], optional_fields: Mapping[str, st.SearchStrategy[Any]]
 ) -> Callable[[st.DrawFn], dict[str, Any]]:
     """Return a function that draws objects with all `required_fields` fields and any of the `optional_fields` ones.

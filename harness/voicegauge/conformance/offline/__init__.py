@@ -1,9 +1,9 @@
 """Judges documented examples and recordings, without sending anything."""
 
 from voicegauge.conformance.offline.examples import judge_documented_examples
-from voicegauge.conformance.offline.recorded_calls import explain_foreign_call
+from voicegauge.conformance.offline.recorded_calls import explain_unmatched_call
 from voicegauge.conformance.offline.recordings import (
-    UnmatchedRequests,
+    UnmatchedRequestCounter,
     build_repeat_command,
     check_recordings,
     iterate_jobs_and_deliveries,
@@ -12,10 +12,10 @@ from voicegauge.conformance.offline.recordings import (
 )
 
 __all__ = [
-    "UnmatchedRequests",
+    "UnmatchedRequestCounter",
     "build_repeat_command",
     "check_recordings",
-    "explain_foreign_call",
+    "explain_unmatched_call",
     "iterate_jobs_and_deliveries",
     "judge_documented_examples",
     "parse_call",

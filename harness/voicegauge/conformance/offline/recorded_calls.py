@@ -15,21 +15,21 @@ from voicegauge.model import Exchange
 
 MAX_VALUE_CHARACTERS = 60
 """Maximum length of a value of a request in the reason why it addresses no target."""
-_URL_SEPARATORS = re.compile(r"[/?&=#]")
+_URL_SEPARATOR_PATTERN = re.compile(r"[/?&=#]")
 
 
-class ForeignCallReason(NamedTuple):
+class UnmatchedCallReason(NamedTuple):
     """Why a call is not about a target of the contract."""
 
-    kind_of_calls: str
+    call_noun: str
     explanation: str
 
 
-_REASON_JOB_OF_NO_TARGET = ForeignCallReason("request", "for a job of no target")
-_REASON_UNDESCRIBED_PATH = ForeignCallReason("request", "with a path that the contract does not describe")
+_REASON_JOB_OF_NO_TARGET = UnmatchedCallReason("request", "for a job of no target")
+_REASON_UNDESCRIBED_PATH = UnmatchedCallReason("request", "with a path that the contract does not describe")
 
 
-class ExchangeIndex:
+class ExchangeLookup:
     """The calls of a recording by the ids in their URLs, and the downloads by path."""
 
     def __init__(self, calls: Sequence[Call], exchanges: Sequence[Exchange]) -> None:
@@ -42,13 +42,13 @@ class ExchangeIndex:
         self._calls: dict[tuple[str, str | None, str], list[Call]] = defaultdict(list)
         self._operations = {call.operation.id: call.operation for call in calls}
         for call in calls:
-            for part in set(_URL_SEPARATORS.split(unquote(call.exchange.request.url))):
+            for part in set(_URL_SEPARATOR_PATTERN.split(unquote(call.exchange.request.url))):
                 self._calls[call.operation.id, call.exchange.group, part].append(call)
 
     def find_polls(self, status_operation: Operation, submit: Call, job_id: object) -> list[Call]:
         """Return the calls of `status_operation` for the job of `submit`, in their order."""
         # A job id may itself be a path or a URL; its last part tells it apart from other jobs.
-        parts = _URL_SEPARATORS.split(job_id) if isinstance(job_id, str) else []
+        parts = _URL_SEPARATOR_PATTERN.split(job_id) if isinstance(job_id, str) else []
         found = self._calls.get((status_operation.id, submit.exchange.group, parts[-1]), []) if parts else []
         return [call for call in found if str(job_id) in unquote(call.exchange.request.url)]
 
@@ -57,9 +57,9 @@ class ExchangeIndex:
         return [call for operation in self._operations.values() for call in self.find_polls(operation, submit, job_id)]
 
 
-def find_foreign_calls(
-    calls: Sequence[Call], index: ExchangeIndex, case_ids: Collection[str]
-) -> dict[int, ForeignCallReason]:
+def find_unmatched_calls(
+    calls: Sequence[Call], index: ExchangeLookup, case_ids: Collection[str]
+) -> dict[int, UnmatchedCallReason]:
     """Return why calls are not about a target of the contract, by `id` of the call.
 
     A provider may have other models behind the same paths, such as models for images. Their requests, jobs and
@@ -77,11 +77,13 @@ def find_foreign_calls(
         if submit.operation.speech is not None and submit.is_accepted:
             for call in _iterate_later_calls_for_job(submit, index):
                 job_has_target[id(call)] = job_has_target.get(id(call), True) and submit.target is not None
-    reasons = {id(call): explain_foreign_call(call, job_has_target=job_has_target.get(id(call))) for call in strangers}
+    reasons = {
+        id(call): explain_unmatched_call(call, job_has_target=job_has_target.get(id(call))) for call in strangers
+    }
     return {number: reason for number, reason in reasons.items() if reason is not None}
 
 
-def explain_foreign_call(call: Call, *, job_has_target: bool | None) -> ForeignCallReason | None:
+def explain_unmatched_call(call: Call, *, job_has_target: bool | None) -> UnmatchedCallReason | None:
     """Return why a call that was not recorded for a case is not about a target; `None` if it may be about one.
 
     Args:
@@ -96,10 +98,10 @@ def explain_foreign_call(call: Call, *, job_has_target: bool | None) -> ForeignC
         return None
     if _has_undescribed_path(call):
         return _REASON_UNDESCRIBED_PATH
-    return _REASON_JOB_OF_NO_TARGET if call.operation.job is not None and _sends_other_constant(call) else None
+    return _REASON_JOB_OF_NO_TARGET if call.operation.job is not None and _reports_other_constant(call) else None
 
 
-def _explain_unmatched_submit(submit: Call) -> ForeignCallReason:
+def _explain_unmatched_submit(submit: Call) -> UnmatchedCallReason:
     """Return why a submit addresses no target: the values that no target has."""
     constants = [target.target_spec.constants for target in submit.operation.targets]
     known_by_location = {
@@ -113,10 +115,10 @@ def _explain_unmatched_submit(submit: Call) -> ForeignCallReason:
         for location, value in values.items()
         if value not in known_by_location[location]
     ]
-    return ForeignCallReason("submit", f"of no target: {', '.join(parts) or 'values that no target combines'}")
+    return UnmatchedCallReason("submit", f"of no target: {', '.join(parts) or 'values that no target combines'}")
 
 
-def _iterate_later_calls_for_job(submit: Call, index: ExchangeIndex) -> Iterator[Call]:
+def _iterate_later_calls_for_job(submit: Call, index: ExchangeLookup) -> Iterator[Call]:
     """Yield the calls for the job that a submit started, except the submit."""
     for status in _list_status_operations(submit.operation):
         if status.job is not None:
@@ -141,7 +143,7 @@ def _has_undescribed_path(call: Call) -> bool:
     )
 
 
-def _sends_other_constant(call: Call) -> bool:
+def _reports_other_constant(call: Call) -> bool:
     """Whether a status response has, at the location of a constant of targets, a value that no target has."""
     targets = [
         target

@@ -18,9 +18,9 @@ from voicegauge.checks import Call, CaseOutcome, Checker, CheckSubject, JobHisto
 from voicegauge.client import Origin, build_curl_command
 from voicegauge.conformance.cases import ConformanceCase, explain_missing_verdict, plan_cases
 from voicegauge.conformance.offline.recorded_calls import (
-    ExchangeIndex,
-    ForeignCallReason,
-    find_foreign_calls,
+    ExchangeLookup,
+    UnmatchedCallReason,
+    find_unmatched_calls,
 )
 from voicegauge.conformance.reproduction import build_contract_options
 from voicegauge.conformance.running import Collector, read_inline_audio, read_speech_request, read_streamed_audio
@@ -84,9 +84,9 @@ def check_recordings(
         for exchange in recording.exchanges:
             collector.count_exchange(recording.provenance, contract.id, exchange.operation)
             collector.coverage.add_exchange(exchange)
-        _report_foreign_calls(path, contract, recording, cases[contract.id], collector)
+        _report_unmatched_calls(path, contract, recording, cases[contract.id], collector)
         collector.add_findings(
-            _find_age_violations(
+            _iterate_age_findings(
                 checker,
                 path,
                 contract,
@@ -99,15 +99,15 @@ def check_recordings(
     return judged
 
 
-class UnmatchedRequests:
+class UnmatchedRequestCounter:
     """Counts the requests that address no target of the contract, by operation and reason."""
 
     def __init__(self) -> None:
         """Begin with no request."""
         self._submit_count = self._unmatched_submit_count = 0
-        self._counts: dict[Operation, Counter[ForeignCallReason]] = {}
+        self._counts: dict[Operation, Counter[UnmatchedCallReason]] = {}
 
-    def add(self, call: Call, reason: ForeignCallReason | None) -> None:
+    def add(self, call: Call, reason: UnmatchedCallReason | None) -> None:
         """Count a request; `reason` is why it is about no target, or `None` if it may be about one."""
         is_submit = call.operation.speech is not None and call.is_accepted
         self._submit_count += is_submit
@@ -116,7 +116,7 @@ class UnmatchedRequests:
         self._unmatched_submit_count += is_submit
         counts = self._counts.setdefault(call.operation, Counter())
         if reason not in counts and len(counts) >= MAX_DISTINCT_REASONS:
-            reason = ForeignCallReason(reason.kind_of_calls, "of no target for other reasons")
+            reason = UnmatchedCallReason(reason.call_noun, "of no target for other reasons")
         counts[reason] += 1
 
     def report(self, name: str, contract: Contract, collector: Collector) -> None:
@@ -144,7 +144,7 @@ def _describe_targets(operation: Operation) -> str:
     return f"; targets: {', '.join(names[:MAX_TARGETS_NAMED])}{more}" if names else ""
 
 
-def _report_foreign_calls(
+def _report_unmatched_calls(
     path: Path,
     contract: Contract,
     recording: Recording,
@@ -153,8 +153,8 @@ def _report_foreign_calls(
 ) -> None:
     """Report accepted requests for something that is not a target, because what the contract says is not about them."""
     calls = _parse_calls(contract, recording, cases)
-    foreign = find_foreign_calls(calls, ExchangeIndex(calls, recording.exchanges), cases)
-    unmatched = UnmatchedRequests()
+    foreign = find_unmatched_calls(calls, ExchangeLookup(calls, recording.exchanges), cases)
+    unmatched = UnmatchedRequestCounter()
     for call in calls:
         unmatched.add(call, foreign.get(id(call)))
     unmatched.report(path.name, contract, collector)
@@ -193,7 +193,7 @@ def build_repeat_command(
     return shlex.join(["voicegauge", "check", contract.id, "--recordings", str(path.parent), *options])
 
 
-def _find_age_violations(
+def _iterate_age_findings(
     checker: Checker,
     path: Path,
     contract: Contract,
@@ -237,7 +237,7 @@ def iterate_recording_subjects(
     """
     known = cases or {}
     calls = _parse_calls(contract, recording, known)
-    foreign = find_foreign_calls(calls, ExchangeIndex(calls, recording.exchanges), known)
+    foreign = find_unmatched_calls(calls, ExchangeLookup(calls, recording.exchanges), known)
     yield from (call for call in calls if id(call) not in foreign)
     yield from _iterate_case_outcomes(calls, known)
     yield from iterate_jobs_and_deliveries(calls, recording.exchanges)
@@ -250,7 +250,7 @@ def iterate_jobs_and_deliveries(calls: Sequence[Call], exchanges: Sequence[Excha
         calls: the calls of documented operations, in order.
         exchanges: all exchanges, with the downloads.
     """
-    index = ExchangeIndex(calls, exchanges)
+    index = ExchangeLookup(calls, exchanges)
     for submit in calls:
         if submit.target is None or not submit.is_accepted:
             continue
@@ -321,7 +321,7 @@ def _build_state_observations(
     return tuple(observations)
 
 
-def _build_speech_delivery(submit_call: Call, polls: Sequence[Call], index: ExchangeIndex) -> SpeechDelivery | None:
+def _build_speech_delivery(submit_call: Call, polls: Sequence[Call], index: ExchangeLookup) -> SpeechDelivery | None:
     """Return the delivery that a submit requested; `None` if its audio was not recorded."""
     target = submit_call.target
     location = target.response.audio if target is not None else None
@@ -356,7 +356,9 @@ def _build_speech_delivery(submit_call: Call, polls: Sequence[Call], index: Exch
     return SpeechDelivery(target, read_speech_request(submit_call, target), delivery)
 
 
-def _find_audio_exchange(call_with_audio: Call, response_audio: ResponseAudio, index: ExchangeIndex) -> Exchange | None:
+def _find_audio_exchange(
+    call_with_audio: Call, response_audio: ResponseAudio, index: ExchangeLookup
+) -> Exchange | None:
     """Return the exchange whose response body is or contains the audio; `None` if there is none."""
     if response_audio.delivered in ("stream", "base64"):
         return call_with_audio.exchange

@@ -23,7 +23,7 @@ from voicegauge.contract import load_contract
 from voicegauge.errors import NothingMeasuredError, UsageError, VoicegaugeError
 from voicegauge.model import Finding
 
-PAUSE_S = 0.02
+MIN_TRAFFIC_PAUSE_S = 0.02
 """Time in seconds without a new exchange after which the judge begins, because clients often send the next request
 right after a response."""
 MAX_WAITING_EXCHANGES = 32
@@ -83,7 +83,7 @@ class _WaitingExchanges:
 
     def _wait_for_pause(self) -> None:
         while self._queue.qsize() < MAX_WAITING_EXCHANGES:
-            remaining_s = self._arrived_s + PAUSE_S - time.monotonic()
+            remaining_s = self._arrived_s + MIN_TRAFFIC_PAUSE_S - time.monotonic()
             if remaining_s <= 0 or self._has_ended.wait(remaining_s):
                 return
 

@@ -117,17 +117,17 @@ class _Relay:
         return [(b"host", host), *select_forwarded_headers(headers, is_request=True), *framing]
 
     def _watch_client(self) -> None:
-        relaying = asyncio.current_task()
-        assert relaying is not None
-        self._watching = asyncio.ensure_future(self._cancel_on_disconnect(relaying))
+        relay_task = asyncio.current_task()
+        assert relay_task is not None
+        self._watching = asyncio.ensure_future(self._cancel_on_disconnect(relay_task))
 
-    async def _cancel_on_disconnect(self, relaying: asyncio.Task[None]) -> None:
+    async def _cancel_on_disconnect(self, relay_task: asyncio.Task[None]) -> None:
         await self._wait_for_disconnect()
         if (
             not self._is_reported
         ):  # otherwise the client has the whole response, and the service's connection stays open
             self._has_client_left = True
-            relaying.cancel()
+            relay_task.cancel()
 
     async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

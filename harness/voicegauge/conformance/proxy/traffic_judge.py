@@ -17,9 +17,9 @@ import msgspec
 
 from voicegauge.checks import RULE_BY_ID, Call, Checker, IncompleteResponse, JobHistory, SpeechDelivery
 from voicegauge.conformance.offline import (
-    UnmatchedRequests,
+    UnmatchedRequestCounter,
     build_repeat_command,
-    explain_foreign_call,
+    explain_unmatched_call,
     iterate_jobs_and_deliveries,
     parse_call,
 )
@@ -47,7 +47,7 @@ MAX_POLLS_JUDGED_AGAIN = 50
 end, because judging takes longer with each exchange."""
 EXCHANGES_BETWEEN_MERGES = 1000
 """Number of exchanges after which equal findings are merged, because traffic may pass for days."""
-MAX_NAME_CHARACTERS = 120
+MAX_REQUEST_NAME_CHARACTERS = 120
 
 _JobOrDelivery = JobHistory | SpeechDelivery
 
@@ -93,7 +93,7 @@ class TrafficJudge:
             provenance: Checker(provenance, RULE_BY_ID, self._build_repeat_command, self._mask_secrets)
             for provenance in (Provenance.LIVE, Provenance.EMULATED)
         }
-        self._unmatched = UnmatchedRequests()
+        self._unmatched = UnmatchedRequestCounter()
         self._index = ConversationIndex(contract)
         self._jobs: OrderedDict[int, _JobConversation] = OrderedDict()
         self._job_count = 0
@@ -110,7 +110,7 @@ class TrafficJudge:
             if operation is None:
                 path = exchange.request.url.partition("?")[0].partition("://")[2].partition("/")[2]
                 name = self._mask_secrets(f"{exchange.request.method} /{path}")
-                return JudgedExchange(undocumented_request=name[:MAX_NAME_CHARACTERS])
+                return JudgedExchange(undocumented_request=name[:MAX_REQUEST_NAME_CHARACTERS])
             exchange = self._redactor.redact(exchange)
         except (VoicegaugeError, ValueError) as error:
             return JudgedExchange(not_judged_reason=self._mask_secrets(str(error)))
@@ -222,7 +222,7 @@ class TrafficJudge:
             self._index.add_exchange(exchange, job_number)
         findings = []
         if call is not None:
-            reason = explain_foreign_call(call, job_has_target=job.has_target if job is not None else None)
+            reason = explain_unmatched_call(call, job_has_target=job.has_target if job is not None else None)
             self._unmatched.add(call, reason)
             if reason is not None:
                 return []

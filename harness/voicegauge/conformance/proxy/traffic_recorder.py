@@ -38,7 +38,7 @@ class TrafficRecorder:
         """
         if is_emulated(exchange):
             self._provenance = Provenance.EMULATED
-        self._har.add_exchange(exchange, self._describe_recording())
+        self._har.add_exchange(exchange, self._build_recording_metadata())
         self._has_exchanges = True
 
     def remove_secrets(self, new_secrets: Sequence[str]) -> None:
@@ -62,9 +62,9 @@ class TrafficRecorder:
         for exchange in exchanges:
             with contextlib.suppress(DataError):
                 redacted.append(self._redactor.redact(exchange))
-        self._har.replace_exchanges(redacted, self._describe_recording())
+        self._har.replace_exchanges(redacted, self._build_recording_metadata())
 
-    def _describe_recording(self) -> Recording:
+    def _build_recording_metadata(self) -> Recording:
         return Recording(
             provenance=self._provenance,
             provider=self._contract.id,

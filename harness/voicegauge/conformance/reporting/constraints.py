@@ -70,7 +70,7 @@ class Constraint:
                 return None
             return "inside" if all(self.required_name in value for value in objects) else "outside"
         if any(
-            isinstance(value, self.limited_types) and not _is_flag_as_number(value, self.limited_types)
+            isinstance(value, self.limited_types) and not _is_boolean_as_number(value, self.limited_types)
             for value in values
         ):
             return "outside if violated"
@@ -279,6 +279,6 @@ def _read_values(root_value: Any, path: Sequence[str]) -> list[Any]:
     return values
 
 
-def _is_flag_as_number(value: Any, types: tuple[type, ...]) -> bool:
+def _is_boolean_as_number(value: Any, types: tuple[type, ...]) -> bool:
     """Whether `value` is a boolean, which is an `int` in Python but not a number in JSON."""
     return isinstance(value, bool) and types == _NUMBER

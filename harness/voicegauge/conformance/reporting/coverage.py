@@ -26,7 +26,7 @@ from voicegauge.conformance.reporting.constraints import ConstrainedRequest, Tri
 from voicegauge.contract import Contract, Operation
 from voicegauge.model import Exchange, Record
 
-_REASON_WITHOUT_SUBJECT: dict[type, str] = {
+_NO_SUBJECT_REASON_BY_CLASS: dict[type, str] = {
     AudioInputCall: "no audio was sent to be transcribed or converted",
     Callback: "no callback was received",
     JobHistory: "no job was followed",
@@ -166,22 +166,22 @@ class CoverageCounter:
             yield from self._iterate_rule_entries(contract)
 
     def _iterate_covered_operations(self, contract: Contract) -> Iterator[Operation]:
-        return (one for one in contract.operations.values() if _build_full_name(one) not in self._left_out)
+        return (one for one in contract.operations.values() if _build_operation_name(one) not in self._left_out)
 
     def _count_sides(self) -> _SideCounts:
         counts = _SideCounts(Counter(), Counter())
         for (operation, status), count in self._responses.items():
             documented = operation.find_response(status)
             name = documented.status if documented is not None else str(status)
-            counts.add_tried_requests(documented is not None, "status", operation, name, count)
+            counts.add_count(documented is not None, "status", operation, name, count)
         for (operation, state), count in self._states.items():
             is_documented = operation.job is not None and state in operation.job.states
-            counts.add_tried_requests(is_documented, "state", operation, state, count)
+            counts.add_count(is_documented, "state", operation, state, count)
         for (operation, tried, violated_pointers), count in self._requests.items():
             is_valid = not violated_pointers and not tried.lacks_parameter
-            counts.add_tried_requests(is_valid, "operation", operation, operation.id, count)
+            counts.add_count(is_valid, "operation", operation, operation.id, count)
             for name, is_inside in tried.determine_sides(violated_pointers).items():
-                counts.add_tried_requests(is_inside, "constraint", operation, name, count)
+                counts.add_count(is_inside, "constraint", operation, name, count)
         return counts
 
     def _count_reported_state(self, call: Call) -> None:
@@ -224,7 +224,7 @@ class CoverageCounter:
             inside, outside = followed[rule.id], broken[rule.id]
             reason, applies = None, True
             if not inside + outside:
-                reason = _REASON_WITHOUT_SUBJECT.get(rule.subject_class, "it had nothing to judge")
+                reason = _NO_SUBJECT_REASON_BY_CLASS.get(rule.subject_class, "it had nothing to judge")
                 if rule.id not in self._rules:
                     reason, applies = "the rule was not selected", False
                 elif rule.id not in stated:
@@ -246,14 +246,12 @@ class _SideCounts(NamedTuple):
     inside_counts: Counter[tuple[str, str, str]]
     outside_counts: Counter[tuple[str, str, str]]
 
-    def add_tried_requests(
-        self, is_inside: bool, kind: CoverageKind, operation: Operation, name: str, count: int
-    ) -> None:
+    def add_count(self, is_inside: bool, kind: CoverageKind, operation: Operation, name: str, count: int) -> None:
         side = self.inside_counts if is_inside else self.outside_counts
-        side[kind, _build_full_name(operation), name] += count
+        side[kind, _build_operation_name(operation), name] += count
 
     def build_entry(self, kind: CoverageKind, operation: Operation, name: str, reason: str | None) -> CoverageEntry:
-        key = kind, _build_full_name(operation), name
+        key = kind, _build_operation_name(operation), name
         inside, outside = self.inside_counts[key], self.outside_counts[key]
         if kind == "constraint":
             reason = reason or _describe_untested_side(inside, outside)
@@ -264,7 +262,7 @@ class _SideCounts(NamedTuple):
     def build_undocumented_entries(
         self, entry_kind: CoverageKind, operation: Operation, documented_names: Collection[str]
     ) -> Iterator[CoverageEntry]:
-        full_name = _build_full_name(operation)
+        full_name = _build_operation_name(operation)
         for (counted_kind, counted_operation, name), count in self.outside_counts.items():
             if (counted_kind, counted_operation) == (entry_kind, full_name) and name not in documented_names:
                 yield CoverageEntry(kind=entry_kind, operation=full_name, name=name, outside=count, applies=False)
@@ -299,5 +297,5 @@ def _find_rules_for_subject(subject: type[CheckSubject]) -> Iterator[Rule]:
     return (rule for rule in RULE_BY_ID.values() if rule.subject_class in classes)
 
 
-def _build_full_name(operation: Operation) -> str:
+def _build_operation_name(operation: Operation) -> str:
     return f"{operation.contract.id}/{operation.id}"

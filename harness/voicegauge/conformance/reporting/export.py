@@ -38,7 +38,7 @@ def export_check_report(report: CheckReport, *, strict: bool = False) -> Exporte
         findings=tuple(_build_reported_finding(finding, failing) for finding in ordered),
         accepted_findings=tuple(_build_reported_finding(finding, ()) for finding in report.accepted),
         cases=tuple(_iterate_junit_cases(report)),
-        rules=tuple(map(_describe_rule, RULE_BY_ID.values())),
+        rules=tuple(map(_build_rule_description, RULE_BY_ID.values())),
     )
 
 
@@ -98,7 +98,7 @@ def _iterate_junit_cases(report: CheckReport) -> Iterator[JUnitCase]:
             yield JUnitCase(suite=provider, subject=case.operation or case.id, name=case.id, skip_reason=reason)
 
 
-def _describe_rule(rule: Rule) -> RuleDescription:
+def _build_rule_description(rule: Rule) -> RuleDescription:
     explanation = f"{rule.description}\n\nBased on: {rule.basis}"
     return RuleDescription(
         id=rule.id, level=RESULT_LEVEL_BY_SEVERITY[rule.severity], summary=rule.description, help=explanation

@@ -9,7 +9,7 @@ from voicegauge.model import Finding, FindingClip
 
 MAX_CLIP_S = 5.0
 """Number of seconds that are kept of each clip."""
-CLIP_RATE_HZ = 32_000
+MAX_CLIP_SAMPLE_RATE_HZ = 32_000
 """Highest sample rate of the clips; it is the lowest one of MPEG-1."""
 MAX_CLIPS_BYTES = 180_000
 """Size of all clips of a check, so that a page of 500 findings stays below a megabyte."""
@@ -56,8 +56,8 @@ def _build_clip(delivery: SpeechDelivery) -> FindingClip | None:
     from voicegauge.speech.audio import encode, resample
 
     samples = decoded.samples[: int(MAX_CLIP_S * decoded.sample_rate_hz)]
-    if decoded.sample_rate_hz > CLIP_RATE_HZ:
-        samples = resample(samples, decoded.sample_rate_hz, CLIP_RATE_HZ)
-    data, media_type = encode(samples, min(decoded.sample_rate_hz, CLIP_RATE_HZ), "mp3")
+    if decoded.sample_rate_hz > MAX_CLIP_SAMPLE_RATE_HZ:
+        samples = resample(samples, decoded.sample_rate_hz, MAX_CLIP_SAMPLE_RATE_HZ)
+    data, media_type = encode(samples, min(decoded.sample_rate_hz, MAX_CLIP_SAMPLE_RATE_HZ), "mp3")
     audio_s = len(decoded.samples) / decoded.sample_rate_hz
     return FindingClip(media_type=media_type, data=data, audio_s=round(audio_s, 2))

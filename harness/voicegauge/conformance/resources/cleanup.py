@@ -47,7 +47,7 @@ class ResourceCleanup:
         for operation in self._contract.operations.values():
             resource = operation.resource
             if operation.id in operation_ids and resource is not None and resource.delete is not None:
-                listed = await requests.list_items(resource)
+                listed = await requests.list_resources(resource)
                 if listed is not None:
                     resource_tracker.record_existing_ids(
                         operation, [item[resource.id.pointer_tokens[-1]] for item in listed]
@@ -62,7 +62,7 @@ class ResourceCleanup:
         """
         summary = ResourceSummary()
         for journal in lock_ended_journals(journals_folder):
-            summary += await self._delete_resources_of(journal, notify)
+            summary += await self._delete_resources_in_journal(journal, notify)
         if summary.deleted_of_earlier_runs:
             count = summary.deleted_of_earlier_runs
             notify(f"{self._contract.id}: deleted {count} resource{'s' if count > 1 else ''} of an earlier run")
@@ -70,7 +70,7 @@ class ResourceCleanup:
             notify(f"{self._contract.id}: an earlier run left {describe_left_resource(one)}")
         return summary
 
-    async def _delete_resources_of(self, journal: Journal, notify: Callable[[str], None]) -> ResourceSummary:
+    async def _delete_resources_in_journal(self, journal: Journal, notify: Callable[[str], None]) -> ResourceSummary:
         try:
             left_journal = LeftoverJournal(journal)
         except DataError as error:
@@ -141,7 +141,11 @@ class ResourceCleanup:
     def _can_be_found_by_listing(self, history: ResourceHistory, resource: RequestedResource) -> bool:
         """Whether a resource whose id was never received can be found in a list."""
         spec = self._find_resource_spec(resource)
-        return spec is not None and spec.list is not None and history.has_listed(resource.request_event.operation)
+        return (
+            spec is not None
+            and spec.list is not None
+            and history.knows_existing_resources(resource.request_event.operation)
+        )
 
     async def _find_and_delete(
         self,
@@ -154,7 +158,7 @@ class ResourceCleanup:
         """Delete a resource; return the reason why that failed, or `None` if the resource does not exist any more."""
         number, resource_id = resource.request_event.request, resource.id
         if resource_id is None:
-            listed = await requests.list_items(resource_spec)
+            listed = await requests.list_resources(resource_spec)
             if listed is None:
                 return f"{UNKNOWN_ID_REASON}, and the list of all could not be read"
             ids = history.find_candidate_ids(resource, listed, resource_spec.id.pointer_tokens[-1])

@@ -11,7 +11,7 @@ from voicegauge.conformance.cases import CaseKeyUse
 from voicegauge.model import Record
 
 
-class JournalAccount(Record, frozen=True, kw_only=True, tag_field="event", tag="account"):
+class AccountEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="account"):
     """The account in which resources are created."""
 
     checksum: str
@@ -63,7 +63,7 @@ class ResourceDeletedEvent(Record, frozen=True, kw_only=True, tag_field="event",
 
 
 ResourceEvent = (
-    JournalAccount
+    AccountEvent
     | ResourcesListedEvent
     | ResourceRequestedEvent
     | ResourceCreatedEvent
@@ -112,7 +112,7 @@ class ResourceHistory:
     def apply_event(self, event: ResourceEvent) -> None:
         """Update the history with an event."""
         match event:
-            case JournalAccount():
+            case AccountEvent():
                 self.account = event.checksum
             case ResourcesListedEvent():
                 self._listed[event.operation] = event.ids
@@ -127,7 +127,7 @@ class ResourceHistory:
             case ResourceDeletedEvent():
                 self.deleted += self._resources.pop(event.request, None) is not None
 
-    def has_listed(self, operation: str) -> bool:
+    def knows_existing_resources(self, operation: str) -> bool:
         """Whether it is known which resources of `operation` existed before the run."""
         return operation in self._listed
 

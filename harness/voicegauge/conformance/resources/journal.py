@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Self
 
 from voicegauge.client import Journal, read_events
-from voicegauge.conformance.resources.events import JournalAccount, ResourceEvent, ResourceHistory
+from voicegauge.conformance.resources.events import AccountEvent, ResourceEvent, ResourceHistory
 from voicegauge.errors import DataError, StorageError
 
 
@@ -50,7 +50,7 @@ class ResourceJournal:
             except OSError as error:
                 raise StorageError(f"cannot write {self._path}: {error.strerror}") from error
             self._journal = Journal(self._path, is_durable=True)
-            self._journal.write(JournalAccount(checksum=self._checksum))
+            self._journal.write(AccountEvent(checksum=self._checksum))
         self._journal.write(event)
 
     def close(self, *, keep_file: bool) -> None:

@@ -33,7 +33,7 @@ class ResourceRequests:
         self._service, self._contract = service, service.contract
         self._unreachable: TransportError | None = None
 
-    async def list_items(self, resource: ResourceSpec) -> list[dict[str, Any]] | None:
+    async def list_resources(self, resource: ResourceSpec) -> list[dict[str, Any]] | None:
         """Return the listed resources, each with its id as text.
 
         Return `None` if no list could be read, or if an id in it cannot be stored: it is not known then which of the
