@@ -114,15 +114,18 @@ def test_an_emulated_benchmark_end_to_end(bench: Bench, tmp_path: Path, capsys: 
         (["--rate", "inf"], "not a finite number"),
         (["--ramp", "rate", "--rate", "5"], "leave out --rate"),
         (["--ramp", "rate", "--concurrency", "4"], "leave out --concurrency"),
+        (["--rate", "5", "--concurrency", "16"], "leave out --concurrency"),
         (["--arrivals", "poisson"], "add --rate or --ramp rate"),
+        (["--arrivals", "constant"], "add --rate or --ramp rate"),
         (["--ramp", "rate", "--sessions", "2"], "leave out --sessions"),
         (["--ramp", "rate", "acme/job"], "--ramp takes one target"),
         (["--goal", "success>=0.5"], "--goal is for --ramp"),
+        (["--goal", "success>=0.99"], "--goal is for --ramp"),
         (["--ramp", "rate", "--goal", "ttfa<5"], "is not a condition"),
         (["--fault", "no-such-fault"], "no-such-fault"),
         (["--stop-when-decided"], "name two or more"),
         (["--stop-when-decided", "--ramp", "rate"], "leave out --stop-when-decided"),
-        (["--margin", "0.2"], "--margin is for --stop-when-decided"),
+        (["--margin", "0.1"], "--margin is for --stop-when-decided"),
         (["--retry-ambiguous"], "--retry-ambiguous goes with --live"),
     ],
 )
@@ -160,6 +163,21 @@ def test_the_dry_run_shows_prices_and_sends_nothing(
     assert plan["usd"] == pytest.approx(0.05)
     assert submits(emulator) == 0
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_dry_run_names_the_keys_that_are_not_set(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = bench("acme/job", "acme/now", "--live", "--dry-run")
+    assert voicegauge([*words, "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["missing_keys"] == {}
+    monkeypatch.delenv("ACME_KEY")
+    assert voicegauge([*words, "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["missing_keys"] == {"acme": ["ACME_KEY"]}
+    assert voicegauge(words) == 0
+    assert "no key for acme/job, acme/now: set ACME_KEY" in capsys.readouterr().out
+    assert voicegauge(bench("acme/job", "--dry-run")) == 0
+    assert "no key" not in capsys.readouterr().out, "the emulator needs none"
 
 
 def test_live_against_an_emulator_reports_spending_and_is_marked_emulated(

@@ -549,6 +549,18 @@ def save_runs(folder: Path, *runs: Run) -> list[str]:
     return [str(folder / str(number)) for number in range(len(runs))]
 
 
+def test_different_versions_of_http_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [draw_run(seed, texts=5) for seed in (1, 2)]
+    newer = msgspec.structs.replace(runs[1], manifest=msgspec.structs.replace(runs[1].manifest, http2=True))
+    run_command(["compare", *save_runs(tmp_path, runs[0], newer), "--fail-on", "never"])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "different versions of HTTP, which alone can change times: drawn-1: HTTP/1.1 drawn-2: HTTP/2" in printed
+    found = compare_runs(runs[0], newer)
+    assert (found.baseline[0].http2, found.run.http2) == (False, True)
+    run_command(["report", *(str(tmp_path / name) for name in "01"), "--out", "-"])
+    assert "HTTP/2 with servers that support it" in capsys.readouterr().out
+
+
 def test_compare_takes_several_runs_as_a_baseline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nights = [draw_run(seed, texts=30, sessions=10) for seed in range(6)]
     folders = save_runs(tmp_path, *nights, draw_run(50, texts=30, sessions=10, slower=1.6))

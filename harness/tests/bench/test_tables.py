@@ -91,6 +91,20 @@ def test_prices_that_may_not_hold_are_marked_with_a_footnote(
     assert f"‡ with the cheapest account plan for 10,000,000 characters per month: {LONG} pro" in out
 
 
+def test_a_single_target_is_compared_with_no_other_and_an_interval_is_explained_only_if_shown(
+    printed: Printed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, below = printed(ROOM, (SHORT,))
+    assert "95% intervals in brackets" in below
+    assert "no other target" not in below
+    assert "*" not in table
+    assert "no other target" in printed(ROOM)[1]
+    few = tuple(build_sample(text) for text in range(3))
+    made = build_run(few)
+    print_summaries(summarize_targets(made), None, made.manifest)
+    assert "medians, without intervals: too few texts" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("width", [80, 90, 100, 110])
 def test_a_table_of_short_names_breaks_none(printed: Printed, width: int) -> None:
     names = (SHORT, "acme/another")

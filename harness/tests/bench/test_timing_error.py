@@ -76,10 +76,10 @@ def test_the_error_of_times_is_printed_and_saved(
 def test_a_rate_is_used_and_saved(contracts_folder: Path, suite_file: Path, tmp_path: Path) -> None:
     result = tmp_path / "result.json"
     words = ["bench", "acme/now", "--contracts", str(contracts_folder), "--suite", str(suite_file), "--asr", "none"]
-    more = ["--rate", "20", "--arrivals", "poisson", "--warmup", "0", "--no-report", "--json", str(result)]
+    more = ["--rate", "20", "--arrivals", "poisson", "--warmup", "0", "--no-report", "--http2", "--json", str(result)]
     assert not voicegauge([*words, *more, "--out", str(tmp_path / "runs")])
     manifest = json.loads(result.read_bytes())["manifest"]
-    assert (manifest["requests_per_s"], manifest["arrivals"]) == (20.0, "poisson")
+    assert (manifest["requests_per_s"], manifest["arrivals"], manifest["http2"]) == (20.0, "poisson", True)
     (run_file,) = (tmp_path / "runs").glob("*/run.json")
     samples = json.loads(run_file.read_bytes())["samples"]
     assert all(sample["latency"]["delay_ms"] >= 0 for sample in samples[1:]), "the first one shows who can be reached"

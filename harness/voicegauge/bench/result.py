@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from voicegauge.bench.analysis import TargetSummary
 from voicegauge.bench.planning import BenchPlan, BenchPlanSettings, PlannedTargetCost
 from voicegauge.model import AmbiguousRequest, Manifest, OpenJob, Provenance, RampResult, Record, StopReason, SuiteRef
@@ -51,10 +53,19 @@ class BenchPlanResult(Record, frozen=True, kw_only=True):
     targets: tuple[PlannedTargetCost, ...]
     left_out: tuple[str, ...]
     """Ids of the targets that support no language of the suite."""
+    missing_keys: dict[str, tuple[str, ...]] = {}
+    """Environment variables of keys that are not set and without which nothing is sent, by provider id."""
 
 
-def summarize_bench_plan(plan: BenchPlan) -> BenchPlanResult:
-    """Return the totals of `plan`, without the individual requests."""
+def summarize_bench_plan(
+    plan: BenchPlan, missing_key_variables: Mapping[str, tuple[str, ...]] | None = None
+) -> BenchPlanResult:
+    """Return the totals of `plan`, without the individual requests.
+
+    Args:
+        plan: the plan.
+        missing_key_variables: environment variables of keys that are not set, by provider id; `None` for none.
+    """
     return BenchPlanResult(
         provenance=plan.provenance,
         suite=plan.suite,
@@ -63,4 +74,5 @@ def summarize_bench_plan(plan: BenchPlan) -> BenchPlanResult:
         usd=plan.usd,
         targets=plan.target_costs,
         left_out=plan.unsupported_target_ids,
+        missing_keys=dict(missing_key_variables or {}),
     )

@@ -41,6 +41,9 @@ def print_plan(plan: BenchPlanResult) -> None:
     free = " (EMULATED: nothing is charged)" if plan.provenance is Provenance.EMULATED else ""
     requests = f"{format_count(plan.requests, 'request')} of the suite {plan.suite.id}"
     terminal.print(f"{requests}, {_format_plan_price(plan)}{free}", soft_wrap=True)
+    for provider, variables in plan.missing_keys.items():
+        names = ", ".join(line.target for line in plan.targets if line.target.startswith(f"{provider}/"))
+        terminal.print(f"no key for {names}: set {' and '.join(variables)}", soft_wrap=True)
 
 
 def _format_plan_price(plan: BenchPlanResult) -> str:
@@ -68,8 +71,9 @@ _TOTAL_LATENCY_P95_HEADING = _ResultColumn(
 _COMPLETION_TIME_HEADING = _ResultColumn("job done\nms", lambda one: _format_bounds(one.completion_ms))
 _PRICE_PER_MINUTE_HEADING = _ResultColumn("cost per\nminute", lambda one: _format_price_per_minute(one.cost))
 _PRICE_PER_MILLION_HEADING = _ResultColumn("$/1M\nchars", lambda one: _format_price_per_million(one.cost))
+_PARETO_MARKS = _ResultColumn("", lambda one: "*" if one.pareto else " ", is_text=True)
 _COLUMNS = (
-    _ResultColumn("", lambda one: "*" if one.pareto else " ", is_text=True),
+    _PARETO_MARKS,
     _ResultColumn("target", lambda one: one.target.replace("/", "/\n", 1), separator="", is_text=True),
     _ResultColumn("ok", lambda one: f"{one.samples - one.failures}/{one.samples}"),
     _TOTAL_LATENCY_HEADING,
@@ -99,6 +103,7 @@ def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None,
     by_minute = any(_format_price_per_minute(one.cost) != _NO_VALUE_TEXT for one in summaries)
     absent = [
         *([] if by_minute else [_PRICE_PER_MINUTE_HEADING]),
+        *([] if len(summaries) > 1 else [_PARETO_MARKS]),
         *([_PRICE_PER_MILLION_HEADING] if summaries and all(one.cost.takes_audio for one in summaries) else []),
     ]
     columns = [column for column in _COLUMNS if column not in absent]
@@ -194,8 +199,12 @@ def _build_legend(
 ) -> list[str | Text]:
     from rich.text import Text
 
-    lines: list[str | Text] = ["medians, 95% intervals in brackets"]
-    if any(one.pareto for one in summaries):
+    lines: list[str | Text] = [
+        "medians, 95% intervals in brackets"
+        if any(map(_has_interval, summaries))
+        else "medians, without intervals: too few texts"
+    ]
+    if len(summaries) > 1 and any(one.pareto for one in summaries):
         lines.append(
             "* no other target is clearly faster or more intelligible without being clearly worse in the other"
         )
@@ -224,6 +233,13 @@ def _build_legend(
             kinds = ", ".join(f"{count} {kind}" for kind, count in one.failure_kinds.items())
             lines.append(Text.assemble((one.target, "red"), f": {one.failures} of {one.samples} failed ({kinds})"))
     return lines
+
+
+def _has_interval(summary: TargetSummary) -> bool:
+    """Whether the table shows an interval of the target."""
+    rate = summary.wer or summary.cer
+    shown = [summary.total_latency_ms, rate.corpus if rate is not None else None]
+    return any(one is not None and one.low is not None for one in shown)
 
 
 _DISPUTED_MARK, _THIRD_PARTY_MARK, _PLAN_MARK = "†", "§", "‡"

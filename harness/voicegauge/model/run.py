@@ -132,6 +132,8 @@ class Manifest(Record, frozen=True, kw_only=True):
     """Rate at which requests were sent to each target; `None` if a request was sent when an earlier one had ended."""
     arrivals: Literal["constant", "poisson"] = "constant"
     """Whether the requests of a fixed rate had equal intervals."""
+    http2: bool = False
+    """Whether HTTP/2 was used with servers that support it. The version of each request is in the samples."""
     timing_error: TimingError | None = None
     """The error of the run's times; `None` if it could not be measured."""
     seed: SignedCount

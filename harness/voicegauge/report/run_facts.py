@@ -53,6 +53,7 @@ def list_key_facts(report: BenchReport) -> tuple[RunFact, ...]:
             ),
             "Ramp": lambda r: f"{r.ramp.by}, in {format_count(len(r.ramp.steps), 'step')}" if r.ramp else "",
             "Rate": _format_rate,
+            "HTTP": lambda r: "HTTP/2 with servers that support it" if r.manifest.http2 else "HTTP/1.1",
             "Error of times": _format_timing_error,
             "Seed": lambda r: str(r.manifest.seed),
             "ASR engine": _format_asr,

@@ -115,7 +115,7 @@ class LoadOptions:
             rule = StopRule(config.plan.rounds, baseline_target, margin=self.margin)
             config = dataclasses.replace(config, stop_rule=rule)
         if self.http2:
-            config = dataclasses.replace(config, open_transport=_open_http2_transport)
+            config = dataclasses.replace(config, http2=True, open_transport=_open_http2_transport)
         if self.ramp is not None:
             settings = RampSettings(self.ramp, parse_goal(self.goal), find_max_level(config, self.ramp), self.arrivals)
             return dataclasses.replace(config, ramp=settings)

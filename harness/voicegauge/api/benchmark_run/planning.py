@@ -37,6 +37,7 @@ from voicegauge.bench.planning import (
 )
 from voicegauge.bench.scoring import choose_scoring_asr
 from voicegauge.bench.stopping import DEFAULT_MARGIN
+from voicegauge.client import find_missing_key_variables
 from voicegauge.contract import BaseTarget, Catalogue, Contract, Target
 from voicegauge.emulator import validate_fault_names
 from voicegauge.errors import UsageError
@@ -145,7 +146,7 @@ def plan_benchmark(
         progress: receives notices, such as where keys would be sent.
 
     Returns:
-        The number of requests and characters and the cost, for each target.
+        The number of requests and characters and the cost, for each target, and the keys that are not set.
 
     Raises:
         UsageError: arguments contradict each other, a name is not known, a target needs something that is missing, or a
@@ -170,7 +171,10 @@ def plan_benchmark(
     )
     if ramp is not None:
         planned.listener.notice("a ramp ends when its search does: this is the most that it may send")
-    return summarize_bench_plan(planned.plan)
+    missing = {contract.id: find_missing_key_variables(contract) for contract, _ in planned.list_live_contracts()}
+    return summarize_bench_plan(
+        planned.plan, {provider: variables for provider, variables in missing.items() if variables}
+    )
 
 
 class TextChoice(NamedTuple):

@@ -58,6 +58,8 @@ class ComparedRun(Record, frozen=True, kw_only=True):
     """Ids of the faults that were injected into the emulator, sorted."""
     region: str | None = None
     """Where the run was measured from, as the user named it; `None` if it was not named."""
+    http2: bool = False
+    """Whether HTTP/2 was used with servers that support it."""
     sessions: int
     samples: int
     """Number of samples, not counting warm-up samples."""
@@ -299,6 +301,7 @@ def _build_compared_run(run: Run) -> ComparedRun:
         finished=run.manifest.finished,
         faults=run.manifest.faults,
         region=run.manifest.region,
+        http2=run.manifest.http2,
         sessions=run.manifest.sessions,
         samples=sum(sample.is_measured for sample in run.samples),
     )

@@ -63,6 +63,8 @@ class RunConfig:
     """Ids of the faults that the emulator injects."""
     rate: ArrivalRate | None = None
     """Rate at which requests are sent, however many are in flight; `None` to send one when an earlier one ends."""
+    http2: bool = False
+    """Whether `open_transport` opens connections with HTTP/2, where a server supports it."""
     open_transport: Callable[[], Transport] = open_spaced_transport
     """Function that opens the connections of one session."""
     clock: Clock | None = None

@@ -78,7 +78,7 @@ def _check_region(_ctx: click.Context, _param: click.Parameter, region: str | No
     "--rate",
     type=FiniteRange(min=0, min_open=True),
     metavar="N",
-    help="Requests per second to each target, however many are in flight; replaces --concurrency.",
+    help="Requests per second to each target, however many are in flight; instead of --concurrency.",
 )
 @click.option(
     "--arrivals",
@@ -231,12 +231,9 @@ def command(
     require_flags(ctx, live_only, "live")
     if faults and live:
         raise UsageError("--fault is for the emulator: leave out --live")
-    if arrivals == "poisson" and rate is None and ramp != "rate":  # also with --dry-run
+    _reject_unused_options(ctx)
+    if arrivals == "poisson" and rate is None and ramp != "rate":  # from a file of settings, also with --dry-run
         raise UsageError("--arrivals is for requests at a rate: add --rate or --ramp rate")
-    if ramp is not None and ctx.get_parameter_source("concurrency") is click.core.ParameterSource.COMMANDLINE:
-        raise UsageError("--ramp chooses the load itself: leave out --concurrency")
-    if texts is not None and ctx.get_parameter_source("suite") is click.core.ParameterSource.COMMANDLINE:
-        raise UsageError("--texts replaces the texts of --suite: leave one of them out")
     from voicegauge import api
     from voicegauge.cli.bench_tables import print_plan
     from voicegauge.cli.live_view import BenchProgress
@@ -324,6 +321,30 @@ def command(
     if result.stop_reason == "interrupted":
         ctx.exit(EXIT_INTERRUPTED)
     _raise_failure(result)
+
+
+def _reject_unused_options(ctx: click.Context) -> None:
+    """Reject options of the command line that others leave without an effect, also those with the default value.
+
+    Raises:
+        UsageError: an option has no effect.
+    """
+    values = ctx.params
+    is_ramp, has_rate = values["ramp"] is not None, values["rate"] is not None
+    reason_by_option = {
+        "concurrency": "--ramp chooses the load itself: leave out --concurrency"
+        if is_ramp
+        else "--rate sends however many requests are in flight: leave out --concurrency" * has_rate,
+        "goal": "" if is_ramp else "--goal is for --ramp: add --ramp concurrency or --ramp rate",
+        "arrivals": ""
+        if has_rate or values["ramp"] == "rate"
+        else "--arrivals is for requests at a rate: add --rate or --ramp rate",
+        "margin": "" if values["stop_when_decided"] else "--margin is for --stop-when-decided: add it",
+        "suite": "--texts replaces the texts of --suite: leave one of them out" * (values["texts"] is not None),
+    }
+    for option, reason in reason_by_option.items():
+        if reason and ctx.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE:
+            raise UsageError(reason)
 
 
 def _show_result(result: BenchResult, json_path: str | None, *, live: bool) -> None:

@@ -118,7 +118,7 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
     out = create_console()
     if result.provenance == "emulated":
         out.print(build_emulated_label("the runs measured the emulator, not a provider"))
-    for line in (*_describe_faults(result), *_describe_regions(result)):
+    for line in (*_describe_faults(result), *_describe_regions(result), *_describe_http_versions(result)):
         out.print(line, markup=False)
     from voicegauge.bench.analysis import PAIRED_CHANGE_NOTE
 
@@ -158,6 +158,15 @@ def _describe_regions(result: RunComparison) -> list[str]:
         return []
     regions = (f"  {run_id}: {region or 'not named'}" for run_id, region in runs.items())
     return ["measured from different regions, which alone can change times:", *regions]
+
+
+def _describe_http_versions(result: RunComparison) -> list[str]:
+    """Return a warning with the HTTP version of each run if they differ; empty if they do not."""
+    runs = {run.run_id: run.http2 for run in (*result.baseline, result.run)}
+    if len(set(runs.values())) == 1:
+        return []
+    versions = (f"  {run_id}: {'HTTP/2' if http2 else 'HTTP/1.1'}" for run_id, http2 in runs.items())
+    return ["measured with different versions of HTTP, which alone can change times:", *versions]
 
 
 def _describe_faults(result: RunComparison) -> list[str]:

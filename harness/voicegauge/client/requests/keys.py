@@ -45,10 +45,19 @@ def read_client_key(contract: Contract, environment: Mapping[str, str] = os.envi
     values = {variable: _read_variable(variable, environment) for variable in contract.key_variables}
     if contract.provider.key_optional and not values[contract.provider.key_env]:
         return None
-    for variable, value in values.items():
-        if not value:
-            raise MissingKeyError(contract.id, variable)
+    for variable in find_missing_key_variables(contract, environment):
+        raise MissingKeyError(contract.id, variable)
     return ClientKey(values.pop(contract.provider.key_env), values)
+
+
+def find_missing_key_variables(contract: Contract, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Return the environment variables that requests to a provider need and that are not set.
+
+    They are those of the key and of values that are sent along with it; none for a provider that accepts requests
+    without a key, if the key is not set.
+    """
+    missing = tuple(variable for variable in contract.key_variables if not environment.get(variable, "").strip())
+    return () if contract.provider.key_optional and contract.provider.key_env in missing else missing
 
 
 def _read_variable(variable: str, environment: Mapping[str, str]) -> str:
