@@ -29,10 +29,10 @@ from voicegauge.bench.history import (
     HistorySettings,
     LevelChange,
     build_series,
+    compute_run_metrics,
     find_level_changes,
-    measure_run,
 )
-from voicegauge.bench.history.level_shifts import MIN_NIGHTS
+from voicegauge.bench.history.level_shifts import MIN_NIGHTS_SINCE_SHIFT
 
 NIGHTS = 60
 FIRST_DAY = dt.date(2026, 1, 1)
@@ -129,7 +129,7 @@ def simulate_night(design: Design, changed: Mapping[str, Service], rng: np.rando
     """Simulate the run of one night, and measure it."""
     run = simulate_run({target: changed.get(target, Service()) for target in TARGETS}, design, rng)
     started = f"{FIRST_DAY + dt.timedelta(days=night)}T02:00:00+00:00"
-    return measure_run(
+    return compute_run_metrics(
         msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, created_at=started)), ""
     )
 
@@ -205,7 +205,7 @@ def print_found(design: Design, histories: Sequence[SimulatedHistory], planted: 
 def print_false_nights(design: Design, histories: Iterable[SimulatedHistory]) -> bool:
     """Print the share of nights with a false change, and return whether it may be within its bound."""
     simulated = list(histories)
-    nights = len(simulated) * (NIGHTS - MIN_NIGHTS + 1)  # no alert is possible on the first nights
+    nights = len(simulated) * (NIGHTS - MIN_NIGHTS_SINCE_SHIFT + 1)  # no alert is possible on the first nights
     false = sum(history.count_false_nights() for history in simulated)
     alerts = sum(history.count_false_nights(alerts_only=True) for history in simulated)
     touched = sum(history.count_false_nights() > 0 for history in simulated)

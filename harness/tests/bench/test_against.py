@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.bench.running.store import load_run
+from voicegauge.bench.running.run_store import load_run
 from voicegauge.cli import run as voicegauge
 from voicegauge.emulator import RunningEmulator
 

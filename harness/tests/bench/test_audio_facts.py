@@ -15,7 +15,7 @@ from voicegauge.bench.running.audio_facts import (
     describe_replaced_formats,
     measure_audio,
 )
-from voicegauge.bench.running.store import save_audio
+from voicegauge.bench.running.run_store import save_audio
 from voicegauge.contract import Target
 from voicegauge.errors import DataError
 from voicegauge.model import AudioFacts, Latency, Sample

@@ -10,8 +10,8 @@ import pytest
 from voicegauge.bench.analysis.summary import summarize_targets
 from voicegauge.bench.planning.plan import BenchPlan, BenchPlanSettings, determine_run_kind, plan_benchmark_requests
 from voicegauge.bench.planning.suite import Suite, load_suite
-from voicegauge.bench.running.access import build_emulated_access
 from voicegauge.bench.running.audio_facts import measure_audio
+from voicegauge.bench.running.provider_access import build_emulated_access
 from voicegauge.bench.running.run_config import RunConfig, RunOutcome
 from voicegauge.bench.running.runner import run_plan
 from voicegauge.bench.scoring.scores import OWN_TRANSCRIPTS_LABEL, score_run

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from voicegauge.bench.running.journal import read_journal
-from voicegauge.bench.running.store import load_run
+from voicegauge.bench.running.run_store import load_run
 from voicegauge.cli import run as voicegauge
 from voicegauge.emulator import RunningEmulator
 from voicegauge.speech.audio import encode

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from voicegauge.bench.analysis.change_estimates import (
+    ComparedTimes,
     ErrorCount,
-    SideTimes,
     estimate_center,
     estimate_error_rate_change,
     estimate_failure_rate_change,
@@ -27,7 +27,7 @@ from voicegauge.bench.analysis.comparison import (
 )
 from voicegauge.bench.analysis.drift_spread import DriftSpread, MeasuredDrift, SessionTime, estimate_drift
 from voicegauge.bench.analysis.metric_changes import EstimatedChange, compute_student_quantile
-from voicegauge.bench.running.store import save_run
+from voicegauge.bench.running.run_store import save_run
 from voicegauge.cli import run as run_command
 from voicegauge.errors import DataError
 from voicegauge.model import Cost, Run, Sample, TargetRef
@@ -527,7 +527,7 @@ def test_error_counts_of_empty_references_are_divided_by_one() -> None:
 
 
 def test_a_time_of_zero_has_a_finite_change() -> None:
-    old, new = (SideTimes([[SessionTime(str(text), 1, ms) for text in range(6)]]) for ms in (0.0, 1.0))
+    old, new = (ComparedTimes([[SessionTime(str(text), 1, ms) for text in range(6)]]) for ms in (0.0, 1.0))
     found = estimate_typical_time_change(old, new, NO_DRIFT)
     assert found is not None
     assert found.change == pytest.approx(999)

@@ -10,8 +10,8 @@ import pytest
 
 from voicegauge.bench.planning import BenchPlanSettings, PlannedSample
 from voicegauge.bench.planning.suite import Suite
+from voicegauge.bench.running.run_store import save_run
 from voicegauge.bench.running.runner import run_plan
-from voicegauge.bench.running.store import save_run
 from voicegauge.bench.stopping import ConfidenceSequence, StopRule
 from voicegauge.cli import run as voicegauge
 from voicegauge.contract import Target
@@ -46,7 +46,7 @@ def watch(ratio: float, *, count: int = 400, seed: int = 0, margin: float = 0.1)
 def test_the_interval_hardly_ever_excludes_the_mean_although_it_is_looked_at_after_every_observation() -> None:
     missed = 0
     for seed in range(100):
-        sequence, misses = ConfidenceSequence(0.05, tightest_at=100), False
+        sequence, misses = ConfidenceSequence(0.05, tightest_count=100), False
         for observation in np.random.default_rng(seed).normal(1.0, 3.0, 200):
             sequence.add(float(observation))
             interval = sequence.compute_interval()

@@ -20,7 +20,7 @@ from voicegauge.bench.history import (
     find_level_shifts,
     read_run_history,
 )
-from voicegauge.bench.running.store import load_run
+from voicegauge.bench.running.run_store import load_run
 from voicegauge.errors import DataError
 from voicegauge.model import Provenance, Run
 
@@ -85,7 +85,7 @@ def test_a_single_wild_night_never_raises_an_alert_and_two_do() -> None:
 
     assert find(levels) == []
     levels[21:] = [9.0] * 9
-    assert find(levels) == [LevelShift(first_index=20, confirmed_index=21)]
+    assert find(levels) == [LevelShift(first_night_index=20, confirmed_night_index=21)]
 
 
 def test_unchanged_nights_rarely_raise_an_alert() -> None:
@@ -196,7 +196,7 @@ def test_a_store_that_cannot_be_used_is_rebuilt(nights: Path, damage: str) -> No
 
 def test_a_store_in_use_or_behind_a_link_is_left_alone(nights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = read_run_history(nights)
-    monkeypatch.setattr("voicegauge.bench.history.store.LOCK_TIMEOUT_S", 0.0)
+    monkeypatch.setattr("voicegauge.bench.history.history_store.LOCK_TIMEOUT_S", 0.0)
     save(nights / "00", made_run(0))
     os.utime(nights / "00" / "run.json", ns=(1, 1))
     connection = sqlite3.connect(nights / STORE_FILE_NAME)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from voicegauge.bench.analysis.summary import summarize_targets
 from voicegauge.bench.running.audio_facts import measure_audio
-from voicegauge.bench.running.latency import find_origin_ms, measure_latency
+from voicegauge.bench.running.latency import find_latency_start_ms, measure_latency
 from voicegauge.bench.running.playback import add_playback_measurements, measure_streaming, simulate_playback
-from voicegauge.bench.running.store import load_run
+from voicegauge.bench.running.run_store import load_run
 from voicegauge.cli import run as voicegauge
 from voicegauge.client import Client
 from voicegauge.contract import Contract, Target, load_contract
@@ -108,7 +108,7 @@ def test_events_are_timed_by_the_chunk_that_completes_them(ttsai) -> None:
     ]
     target = ttsai.find_target_by_name("kokoro-stream")
     delivery = _delivery(target, "text/event-stream", chunks)
-    found = measure_streaming(delivery, target, origin_ms=5000.0)
+    found = measure_streaming(delivery, target, latency_start_ms=5000.0)
     assert found == Streaming(first_event_ms=10.0, chunks=((35.0, 100), (60.0, 150)), gap_p50_ms=25.0, gap_max_ms=25.0)
     latency = measure_latency(delivery, target)
     assert latency is not None
@@ -118,7 +118,7 @@ def test_events_are_timed_by_the_chunk_that_completes_them(ttsai) -> None:
 def test_bytes_without_a_content_length_are_a_stream(ttsai) -> None:
     chunks = [(10.0, b"a" * 44), (10.4, b"b" * 6), (30.0, b"c" * 50), (90.0, b"d" * 100)]
     target = ttsai.find_target_by_name("kokoro-sync")
-    found = measure_streaming(_delivery(target, "audio/wav", chunks), target, origin_ms=5000.0)
+    found = measure_streaming(_delivery(target, "audio/wav", chunks), target, latency_start_ms=5000.0)
     assert found == Streaming(chunks=((10.0, 50), (30.0, 100), (90.0, 200)), gap_p50_ms=40.0, gap_max_ms=60.0)
 
 
@@ -127,7 +127,9 @@ def test_a_response_with_a_content_length_is_not_a_stream(header, ttsai) -> None
     """Bytes with a length, and audio behind a URL."""
     target = ttsai.find_target_by_name("kokoro-sync" if header else "kokoro")
     assert (
-        measure_streaming(_delivery(target, "audio/wav", [(10.0, b"a" * 100)], **header), target, origin_ms=5000.0)
+        measure_streaming(
+            _delivery(target, "audio/wav", [(10.0, b"a" * 100)], **header), target, latency_start_ms=5000.0
+        )
         is None
     )
 
@@ -224,7 +226,7 @@ def _spoken(contract: Contract, name: str) -> tuple[Streaming, Delivery]:
 
     delivery = run_in_virtual_time(speak())
     assert delivery.audio is not None, delivery.failure
-    found = measure_streaming(delivery, target, origin_ms=find_origin_ms(delivery) or 0.0)
+    found = measure_streaming(delivery, target, latency_start_ms=find_latency_start_ms(delivery) or 0.0)
     assert found is not None
     decoded = decode(delivery.audio)
     lead_s = measure_leading_silence_s(decoded.samples, decoded.sample_rate_hz)

@@ -14,10 +14,10 @@ from typing import Literal
 import msgspec
 import pytest
 
-from voicegauge.bench.load import ramp as ramp_module
+from voicegauge.bench.load import level_search
 from voicegauge.bench.load.goal import parse_goal
-from voicegauge.bench.load.ramp import MeasuredLevel, search_highest_level
-from voicegauge.bench.load.ramping import RampSettings, send_ramp
+from voicegauge.bench.load.level_search import MeasuredLevel, search_highest_level
+from voicegauge.bench.load.ramp_sending import RampSettings, send_ramp
 from voicegauge.bench.planning.plan import PlannedSample
 from voicegauge.cli import run as voicegauge
 from voicegauge.emulator import RunningEmulator
@@ -180,7 +180,7 @@ def test_a_ramp_of_a_target_prints_its_steps_and_stays_within_the_budget(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("ACME_KEY", "sk-acme-0123456789")
-    monkeypatch.setattr(ramp_module, "MIN_SENT_SHARE", 0.0)  # however busy this machine is
+    monkeypatch.setattr(level_search, "MIN_SENT_SHARE", 0.0)  # however busy this machine is
     result = tmp_path / "result.json"
     words = ["bench", "acme/now", "--contracts", str(contracts_folder), "--suite", str(suite_file), "--asr", "none"]
     words += ["--ramp", "concurrency", "--out", str(tmp_path / "runs"), "--json", str(result)]

@@ -13,9 +13,9 @@ from starlette.routing import Route
 
 from voicegauge.bench.planning.plan import BenchPlanSettings, plan_benchmark_requests
 from voicegauge.bench.planning.suite import Suite
-from voicegauge.bench.running.access import ProviderAccess, build_emulated_access
 from voicegauge.bench.running.audio_facts import measure_audio
 from voicegauge.bench.running.journal import read_journal
+from voicegauge.bench.running.provider_access import ProviderAccess, build_emulated_access
 from voicegauge.bench.running.run_config import RunConfig, RunOutcome, StopSignal
 from voicegauge.bench.running.runner import run_plan
 from voicegauge.contract import Target

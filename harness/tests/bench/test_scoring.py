@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from voicegauge.bench.running.store import save_audio
+from voicegauge.bench.running.run_store import save_audio
 from voicegauge.bench.scoring.scores import choose_scoring_asr, score_run
 from voicegauge.errors import DataError, UnreachableError, UsageError
 from voicegauge.model import Failure, Provenance, Run, Sample, ScoreSet

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from voicegauge.bench.analysis import resampling
 from voicegauge.bench.analysis.resampling import SampledValues
 from voicegauge.bench.analysis.statistics import (
-    MIN_P95_BOUND_SAMPLES,
     MIN_P95_SAMPLES,
+    MIN_P95_UPPER_BOUND_SAMPLES,
     MIN_TEXTS,
     estimate_mean,
     estimate_median,
@@ -96,8 +96,8 @@ def test_weighted_quantiles_of_many_values_are_those_of_repeating_them() -> None
 
 
 def test_the_95th_percentile_has_an_upper_bound_from_a_hundred_samples_on() -> None:
-    few = estimate_quantile([(i, float(i)) for i in range(MIN_P95_BOUND_SAMPLES - 1)], 0.95)
-    many = estimate_quantile([(i, float(i)) for i in range(MIN_P95_BOUND_SAMPLES)], 0.95)
+    few = estimate_quantile([(i, float(i)) for i in range(MIN_P95_UPPER_BOUND_SAMPLES - 1)], 0.95)
+    many = estimate_quantile([(i, float(i)) for i in range(MIN_P95_UPPER_BOUND_SAMPLES)], 0.95)
     assert few is not None
     assert many is not None
     assert few.high is None

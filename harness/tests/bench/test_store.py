@@ -22,7 +22,7 @@ from voicegauge.bench.running.journal import (
 )
 from voicegauge.bench.running.manifest import check_region
 from voicegauge.bench.running.run_config import RunConfig
-from voicegauge.bench.running.store import (
+from voicegauge.bench.running.run_store import (
     create_run_folder,
     find_run_folder,
     load_run,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from voicegauge.bench.running.store import save_audio, save_run
+from voicegauge.bench.running.run_store import save_audio, save_run
 from voicegauge.model import (
     AmountPerUnit,
     AsrErrorFloor,

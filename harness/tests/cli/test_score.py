@@ -14,7 +14,7 @@ import msgspec
 import psutil
 import pytest
 
-from voicegauge.bench.running.store import load_run, save_audio, save_run
+from voicegauge.bench.running.run_store import load_run, save_audio, save_run
 from voicegauge.cli import run as run_cli
 from voicegauge.model import Provenance, Run, Sample, ScoreSet
 from voicegauge.speech.audio import EncodedAudio, encode

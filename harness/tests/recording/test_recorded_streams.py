@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.bench.running.latency import find_origin_ms
+from voicegauge.bench.running.latency import find_latency_start_ms
 from voicegauge.bench.running.playback import measure_streaming
 from voicegauge.checks import RULE_BY_ID
 from voicegauge.client import Client
@@ -50,7 +50,7 @@ def saved(spoken: Delivery, tmp_path: Path) -> Path:
 
 
 def _streaming(delivery: Delivery) -> Streaming:
-    found = measure_streaming(delivery, TARGET, origin_ms=find_origin_ms(delivery) or 0.0)
+    found = measure_streaming(delivery, TARGET, latency_start_ms=find_latency_start_ms(delivery) or 0.0)
     assert found is not None
     return found
 

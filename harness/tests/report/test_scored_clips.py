@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from voicegauge.bench.running.store import save_audio
+from voicegauge.bench.running.run_store import save_audio
 from voicegauge.model import Run
 from voicegauge.report import analyze_runs, render_page
 from voicegauge.report.scored_clips import MAX_CLIPS, MAX_CLIPS_PER_TARGET, ScoredClip, load_players, select_worst_clips

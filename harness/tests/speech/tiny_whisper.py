@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from voicegauge.bench.running.store import save_audio
+from voicegauge.bench.running.run_store import save_audio
 from voicegauge.model import Run
 from voicegauge.speech.asr import ctranslate2_conversion
 from voicegauge.speech.audio import EncodedAudio, encode

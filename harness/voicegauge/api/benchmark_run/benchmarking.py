@@ -12,7 +12,7 @@ from voicegauge.api.benchmark_run.baseline import BaselineOptions
 from voicegauge.api.benchmark_run.finishing import (
     finish_benchmark,
 )
-from voicegauge.api.benchmark_run.load import LoadOptions
+from voicegauge.api.benchmark_run.load_options import LoadOptions
 from voicegauge.api.benchmark_run.planning import (
     PlanningOptions,
     TextChoice,

@@ -35,47 +35,48 @@ undefined for 0."""
 MAX_PAIRED_DIFFERENCES = 1000
 """Largest number of differences of which `estimate_center` averages all pairs; more differences are split into
 parts."""
-DRIFT_TEST_LEVEL = 0.01
+DRIFT_SIGNIFICANCE_LEVEL = 0.01
 """Significance level of the F test: probability that sessions seem to differ although they do not."""
-FEW_TEXTS_NOTE = f"fewer than {MIN_TEXTS} texts on both sides"
+TOO_FEW_TEXTS_NOTE = f"fewer than {MIN_TEXTS} texts on both sides"
 
 
-class SideTimes(NamedTuple):
-    """The times of one metric on one side of a comparison. `runs` has the times of each run."""
+class ComparedTimes(NamedTuple):
+    """The measured times of one metric on one side of a comparison."""
 
-    runs: Sequence[Sequence[SessionTime]]
+    times_by_run: Sequence[Sequence[SessionTime]]
+    """For each run of the side, the times of its samples."""
 
     @property
-    def samples(self) -> list[SessionTime]:
-        """The times of all runs of the side."""
-        return [timed for run in self.runs for timed in run]
+    def all_times(self) -> list[SessionTime]:
+        """The times of the samples of all runs of the side."""
+        return [timed for times in self.times_by_run for timed in times]
 
-    def select_texts(self, texts: set[str]) -> SideTimes:
-        """Return this side with only the times of `texts`, which are ids of texts."""
-        return SideTimes([[timed for timed in run if timed.text_id in texts] for run in self.runs])
+    def select_texts(self, text_ids: set[str]) -> ComparedTimes:
+        """Return only the times that were measured with one of the texts in `text_ids`."""
+        return ComparedTimes([[timed for timed in times if timed.text_id in text_ids] for times in self.times_by_run])
 
 
 def estimate_typical_time_change(
-    baseline: SideTimes, run: SideTimes, drift_spread: DriftSpread
+    baseline_times: ComparedTimes, run_times: ComparedTimes, drift_spread: DriftSpread
 ) -> EstimatedChange | None:
     """Estimate the relative change of the time of a typical text.
 
     The change is the Hodges-Lehmann estimate over texts of the difference of log times, converted to a ratio.
 
     Args:
-        baseline: times of the runs of the baseline.
-        run: times of the new run.
+        baseline_times: times of the runs of the baseline.
+        run_times: times of the new run.
         drift_spread: variance that drift adds to the level of one run.
 
     Returns:
         The change; `None` if no text was timed on both sides.
     """
-    selected = _select_common_texts(baseline, run)
+    selected = _select_common_texts(baseline_times, run_times)
     if selected is None:
         return None
     texts, old, new = selected
-    shift = compute_text_levels(new.runs, texts) - compute_text_levels(old.runs, texts)
-    run_count = sum(bool(samples) for samples in old.runs)
+    shift = compute_text_levels(new.times_by_run, texts) - compute_text_levels(old.times_by_run, texts)
+    run_count = sum(bool(samples) for samples in old.times_by_run)
     return _build_time_change(
         old,
         new,
@@ -86,23 +87,23 @@ def estimate_typical_time_change(
 
 
 def estimate_interleaved_time_change(
-    baseline: Sequence[SessionTime], run: Sequence[SessionTime]
+    baseline_times: Sequence[SessionTime], run_times: Sequence[SessionTime]
 ) -> EstimatedChange | None:
     """Estimate the relative change between two targets of one run, paired by text and session.
 
     Drift that is not shared by the targets is found if there are several sessions: it makes the sessions differ by
     more than their texts do.
     """
-    pairs = {(t.session, t.text_id) for t in baseline} & {(t.session, t.text_id) for t in run}
+    pairs = {(t.session, t.text_id) for t in baseline_times} & {(t.session, t.text_id) for t in run_times}
     if not pairs:
         return None
-    old, new = ([t for t in side if (t.session, t.text_id) in pairs] for side in (baseline, run))
+    old, new = ([t for t in side if (t.session, t.text_id) in pairs] for side in (baseline_times, run_times))
     texts = sorted({text for _, text in pairs})
     table = compute_session_levels(new, texts) - compute_session_levels(old, texts)
     drift = _estimate_session_drift_variance(table - np.nanmean(table, axis=0)) if len(table) > 1 else (0.0, 1.0)
     center, error = estimate_center(table[np.isfinite(table)])
     center_of_pairs = center, error * math.sqrt(_compute_design_effect(table))
-    return _build_time_change(SideTimes([old]), SideTimes([new]), center_of_pairs, drift, text_count=len(texts))
+    return _build_time_change(ComparedTimes([old]), ComparedTimes([new]), center_of_pairs, drift, text_count=len(texts))
 
 
 def _compute_design_effect(differences_by_text: FloatArray) -> float:
@@ -131,8 +132,8 @@ def _compute_design_effect(differences_by_text: FloatArray) -> float:
 def _estimate_session_drift_variance(deviations: FloatArray) -> tuple[float, float]:
     """Return the variance of a mean over sessions that is due to sessions, and its degrees of freedom.
 
-    It is 0 unless the sessions differ by more than their texts explain (F test at `DRIFT_TEST_LEVEL`): a few sessions
-    would otherwise seem to differ in every other run.
+    It is 0 unless the sessions differ by more than their texts explain (F test at `DRIFT_SIGNIFICANCE_LEVEL`): a few
+    sessions would otherwise seem to differ in every other run.
 
     Args:
         deviations: deviation of each session's difference from the text's mean; one row per session.
@@ -142,14 +143,14 @@ def _estimate_session_drift_variance(deviations: FloatArray) -> tuple[float, flo
     between = float(np.sum(np.nanmean(deviations, axis=1) ** 2)) / (session_count - 1)
     counts = np.isfinite(deviations).sum(axis=1)
     within = float(np.mean(np.nanvar(deviations, axis=1) / np.maximum(counts, 1)))
-    limit = float(f.isf(DRIFT_TEST_LEVEL, session_count - 1, (session_count - 1) * max(text_count - 1, 1)))
+    limit = float(f.isf(DRIFT_SIGNIFICANCE_LEVEL, session_count - 1, (session_count - 1) * max(text_count - 1, 1)))
     is_unshared = between > within * limit
     return (between - within) / session_count if is_unshared else 0.0, session_count - 1.0
 
 
 def _build_time_change(
-    baseline: SideTimes,
-    run: SideTimes,
+    baseline_times: ComparedTimes,
+    run_times: ComparedTimes,
     center: tuple[float, float],
     drift_spread: tuple[float, float],
     *,
@@ -158,13 +159,13 @@ def _build_time_change(
     """Return the change of a time, with the standard error that results from the texts and from drift.
 
     Args:
-        baseline: times of the baseline.
-        run: times of the new run.
+        baseline_times: times of the baseline.
+        run_times: times of the new run.
         center: center of the differences of log times, and its standard error.
         drift_spread: variance that drift adds to the center, and its degrees of freedom.
         text_count: number of texts that both sides have.
     """
-    medians = [float(np.median([timed.time_ms for timed in side.samples])) for side in (baseline, run)]
+    medians = [float(np.median([timed.time_ms for timed in side.all_times])) for side in (baseline_times, run_times)]
     difference, standard_error = center
     error, freedom = None, 1.0
     if text_count >= MIN_TEXTS:
@@ -174,9 +175,9 @@ def _build_time_change(
         baseline_value=medians[0],
         run_value=medians[1],
         change=math.expm1(difference),
-        n_baseline=len(baseline.samples),
-        n_run=len(run.samples),
-        note="" if error is not None else FEW_TEXTS_NOTE,
+        n_baseline=len(baseline_times.all_times),
+        n_run=len(run_times.all_times),
+        note="" if error is not None else TOO_FEW_TEXTS_NOTE,
         difference=difference,
         standard_error=error,
         degrees_of_freedom=freedom,
@@ -207,13 +208,13 @@ def estimate_center(differences: FloatArray) -> tuple[float, float]:
 
 
 def estimate_slow_time_change(
-    baseline: SideTimes, run: SideTimes, drift_spread: DriftSpread | None, *, seed: int
+    baseline_times: ComparedTimes, run_times: ComparedTimes, drift_spread: DriftSpread | None, *, seed: int
 ) -> EstimatedChange | None:
     """Estimate the relative change of the 95th percentile over all samples of the texts that both sides have.
 
     Args:
-        baseline: times of the runs of the baseline.
-        run: times of the new run.
+        baseline_times: times of the runs of the baseline.
+        run_times: times of the new run.
         drift_spread: variance that drift adds to the level of one run; `None` for two targets of one run.
         seed: seed of the resampling.
 
@@ -221,11 +222,11 @@ def estimate_slow_time_change(
         The change; `None` if no text was timed on both sides. The change has no interval if a side has fewer than
         `MIN_COMPARED_P95_SAMPLES` samples.
     """
-    selected = _select_common_texts(baseline, run)
+    selected = _select_common_texts(baseline_times, run_times)
     if selected is None:
         return None
     texts, old, new = selected
-    sides = [SampledValues([(timed.text_id, timed.time_ms) for timed in side.samples], texts) for side in (old, new)]
+    sides = [SampledValues([(timed.text_id, timed.time_ms) for timed in side.all_times], texts) for side in (old, new)]
 
     def compute_log_ratios(weights: FloatArray) -> FloatArray:
         before, after = (side.compute_weighted_quantiles(weights, 0.95) for side in sides)
@@ -233,14 +234,14 @@ def estimate_slow_time_change(
 
     before, after = (side.compute_quantile(0.95) for side in sides)
     difference = math.log(max(after, MIN_COMPARED_P95_MS) / max(before, MIN_COMPARED_P95_MS))
-    counts = len(old.samples), len(new.samples)
+    counts = len(old.all_times), len(new.all_times)
     error, freedom, note = None, 1.0, ""
     if min(counts) < MIN_COMPARED_P95_SAMPLES:
         note = f"a 95th percentile needs {MIN_COMPARED_P95_SAMPLES} samples on each side"
     elif len(texts) < MIN_TEXTS:
-        note = FEW_TEXTS_NOTE
+        note = TOO_FEW_TEXTS_NOTE
     elif spread := resample_texts(len(texts), compute_log_ratios, seed=seed):
-        run_count = sum(bool(samples) for samples in old.runs)
+        run_count = sum(bool(samples) for samples in old.times_by_run)
         added = (
             (drift_spread.variance * (1 + 1 / run_count), drift_spread.degrees_of_freedom)
             if drift_spread
@@ -262,10 +263,15 @@ def estimate_slow_time_change(
     )
 
 
-def _select_common_texts(baseline: SideTimes, run: SideTimes) -> tuple[list[str], SideTimes, SideTimes] | None:
-    """Return the ids of the texts on both sides, and both sides with these texts only; `None` if there are none."""
-    texts = {timed.text_id for timed in baseline.samples} & {timed.text_id for timed in run.samples}
-    return (sorted(texts), baseline.select_texts(texts), run.select_texts(texts)) if texts else None
+def _select_common_texts(
+    baseline_times: ComparedTimes, run_times: ComparedTimes
+) -> tuple[list[str], ComparedTimes, ComparedTimes] | None:
+    """Return the ids of the texts on both sides, and the times of both sides with these texts.
+
+    `None` if the sides have no text in common.
+    """
+    texts = {timed.text_id for timed in baseline_times.all_times} & {timed.text_id for timed in run_times.all_times}
+    return (sorted(texts), baseline_times.select_texts(texts), run_times.select_texts(texts)) if texts else None
 
 
 class ErrorCount(NamedTuple):
@@ -275,10 +281,12 @@ class ErrorCount(NamedTuple):
     errors: int
     units: int
     is_failure: bool = False
-    """Whether nothing was delivered, so that all units count as errors."""
+    """Whether the request delivered nothing, so that all reference units count as errors."""
 
 
-def estimate_error_rate_change(baseline: Sequence[ErrorCount], run: Sequence[ErrorCount]) -> EstimatedChange | None:
+def estimate_error_rate_change(
+    baseline_counts: Sequence[ErrorCount], run_counts: Sequence[ErrorCount]
+) -> EstimatedChange | None:
     """Estimate the change of the corpus error rate over the texts that both sides have.
 
     The standard error is that of the linearized difference of two ratios of sums over the same texts (Cochran 1977,
@@ -287,13 +295,13 @@ def estimate_error_rate_change(baseline: Sequence[ErrorCount], run: Sequence[Err
     Returns:
         The change; `None` if the sides have no text in common.
     """
-    texts = sorted({c.text_id for c in baseline} & {c.text_id for c in run})
+    texts = sorted({c.text_id for c in baseline_counts} & {c.text_id for c in run_counts})
     if not texts:
         return None
     row = {text: index for index, text in enumerate(texts)}
     table = np.zeros((2, len(texts), 3))  # by side, text, and errors of deliveries, errors of failures, or units
     counts = [0, 0]
-    for side, error_counts in enumerate((baseline, run)):
+    for side, error_counts in enumerate((baseline_counts, run_counts)):
         for count in error_counts:
             if count.text_id in row:
                 table[side, row[count.text_id]] += (
@@ -316,7 +324,7 @@ def estimate_error_rate_change(baseline: Sequence[ErrorCount], run: Sequence[Err
         change=after - before,
         n_baseline=counts[0],
         n_run=counts[1],
-        note="" if error is not None else FEW_TEXTS_NOTE,
+        note="" if error is not None else TOO_FEW_TEXTS_NOTE,
         difference=after - before,
         standard_error=error,
         degrees_of_freedom=len(texts) - 1.0,
@@ -325,7 +333,7 @@ def estimate_error_rate_change(baseline: Sequence[ErrorCount], run: Sequence[Err
 
 
 def _compute_influence_of_texts(counts_by_side_and_text: FloatArray, units_by_side: FloatArray) -> FloatArray:
-    """Return by how much each text moves the error rate of each side.
+    """Return how much each text contributes to the deviation of each side's error rate (linearized).
 
     The shape is (sides, texts, 2): the last axis has the errors of deliveries, then those of failures.
     """
@@ -362,19 +370,23 @@ def _create_standard_error_predictor(
     return predict
 
 
-def estimate_failure_rate_change(baseline: tuple[int, int], run: tuple[int, int]) -> FailureRateChange | None:
+def estimate_failure_rate_change(
+    baseline_failures_and_samples: tuple[int, int], run_failures_and_samples: tuple[int, int]
+) -> FailureRateChange | None:
     """Estimate the change of the share of failed samples.
 
     Args:
-        baseline: number of failures and number of samples of the baseline.
-        run: number of failures and number of samples of the run.
+        baseline_failures_and_samples: number of failures and number of samples of the baseline.
+        run_failures_and_samples: number of failures and number of samples of the run.
 
     Returns:
         The change; `None` if a side has no samples.
     """
-    if not baseline[1] or not run[1]:
+    baseline_failures, baseline_samples = baseline_failures_and_samples
+    run_failures, run_samples = run_failures_and_samples
+    if not baseline_samples or not run_samples:
         return None
-    before, after = baseline[0] / baseline[1], run[0] / run[1]
+    before, after = baseline_failures / baseline_samples, run_failures / run_samples
     return FailureRateChange(
-        baseline_value=before, run_value=after, change=after - before, n_baseline=baseline[1], n_run=run[1]
+        baseline_value=before, run_value=after, change=after - before, n_baseline=baseline_samples, n_run=run_samples
     )

@@ -36,7 +36,7 @@ class JudgedChange(NamedTuple):
     verdict: ChangeVerdict
     interval: tuple[float, float] | None
     p_value: float | None
-    """Two-sided p-value, before the correction."""
+    """Two-sided p-value, before the correction for the number of metrics."""
     detectable_change: float | None
     """Smallest true worsening that this comparison would have called a regression in 80% of cases."""
 

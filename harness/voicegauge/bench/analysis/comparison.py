@@ -86,12 +86,12 @@ class MetricComparison(Record, frozen=True, kw_only=True):
     low: float | None
     """Lower end of the interval of `change`; `None` if there are too few data.
 
-    The confidence is that at which Holm's procedure tested the metric: 1 - 2 alpha, corrected for all metrics.
+    The confidence level is 1 - 2 alpha, raised for the number of metrics by Holm's procedure.
     """
     high: float | None
     p_value: float | None
-    """Two-sided p-value of "nothing changed" before the correction; `None` if there are too few data, or if the change
-    is known exactly."""
+    """Two-sided p-value of "nothing changed", before the correction for the number of metrics; `None` if there are too
+    few data, or if the change is known exactly."""
     detectable_change: float | None
     """Smallest true worsening that would have been called a regression in 80% of cases, in the unit of `change`;
     `None` if there are too few data."""
@@ -179,8 +179,8 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
     )
     targets = [
         ComparedTarget(
-            baseline_ref=before[target],
-            run_ref=after[target],
+            target_in_baseline=before[target],
+            target_in_run=after[target],
             baseline_samples=[samples[target] for samples in samples_before if target in samples],
             run_samples=samples_after[target],
         )
@@ -260,9 +260,9 @@ def _build_comparison(
         texts_only_in_baseline=len(old_texts - new_texts),
         texts_only_in_run=len(new_texts - old_texts),
         no_audio_in_baseline=tuple(
-            dict.fromkeys(target.baseline_ref.id for target in targets if not target.has_delivered_before)
+            dict.fromkeys(target.target_in_baseline.id for target in targets if not target.has_delivered_in_baseline)
         ),
-        no_audio_in_run=tuple(target.run_ref.id for target in targets if not target.run_samples.has_delivered),
+        no_audio_in_run=tuple(target.target_in_run.id for target in targets if not target.run_samples.has_delivered),
     )
 
 
@@ -274,8 +274,8 @@ def _compare_metrics(targets: Sequence[ComparedTarget], settings: CompareSetting
     )
     return [
         MetricComparison(
-            target=target.run_ref.id,
-            baseline_target=target.baseline_ref.id,
+            target=target.target_in_run.id,
+            baseline_target=target.target_in_baseline.id,
             metric=metric.id,
             unit=metric.unit,
             verdict=judgement.verdict,

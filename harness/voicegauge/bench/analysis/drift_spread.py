@@ -45,7 +45,7 @@ class DriftSpread(NamedTuple):
 
 
 class MeasuredDrift(NamedTuple):
-    """The drift of one target, as far as the runs of a baseline show it, in variances of the logarithm of times."""
+    """The drift of one target, measured in the runs of a baseline, as variances of the logarithm of times."""
 
     run_variance: float
     """Variance of the level between runs; 0 for a single run."""
@@ -77,8 +77,8 @@ def estimate_drift(target: MeasuredDrift, other_targets: Sequence[MeasuredDrift]
     """Estimate the variance that drift adds to the level of one run of a target.
 
     Args:
-        target: the drift of the target that the baseline shows.
-        other_targets: the drift of the other targets that the baseline shows.
+        target: the measured drift of the target.
+        other_targets: the measured drift of each other target of the comparison.
         assumed_drift: spread that is assumed with fewer than `MIN_RUNS` runs.
     """
     freedom = float(max(target.run_count - 1, 0))

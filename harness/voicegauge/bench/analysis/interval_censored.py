@@ -20,14 +20,14 @@ from typing import NamedTuple
 import numpy as np
 
 from voicegauge.bench.analysis.resampling import CONFIDENCE_LEVEL, FloatArray
-from voicegauge.bench.analysis.statistics import MIN_P95_BOUND_SAMPLES, MIN_TEXTS, Estimate
+from voicegauge.bench.analysis.statistics import MIN_P95_UPPER_BOUND_SAMPLES, MIN_TEXTS, Estimate
 
 MAX_ITERATIONS = 400
-MIN_MASS_CHANGE = 1e-6
-"""The iteration ends when the probability of no interval changes by more than this."""
-SMOOTHING_SHARE = 0.2
-"""Standard deviation of the smoothing, as a share of the typical distance of two polls."""
-CELLS_PER_INTERVAL = 20
+MIN_PROBABILITY_CHANGE = 1e-6
+"""Smallest change of the probability of an interval: the iteration ends when every probability changes by less."""
+RELATIVE_SMOOTHING_WIDTH = 0.2
+"""Standard deviation of the smoothing, relative to the typical time between two polls."""
+CELLS_PER_POLL_INTERVAL = 20
 """Number of cells between two polls; the smoothed probability is constant in each cell."""
 SMOOTHING_ITERATIONS = 200
 MAX_DISTINCT_BOUNDS = 400
@@ -64,8 +64,8 @@ def estimate_censored_quantile(times: Sequence[CensoredTime], fraction: float) -
     error = NormalDist().inv_cdf((1 + CONFIDENCE_LEVEL) / 2) * math.sqrt(fraction * (1 - fraction) / text_count)
     low, high = (distribution.find_quantile(min(max(fraction + sign * error, 0.0), 1.0)) for sign in (-1, 1))
     low, high = min(low, value), max(high, value)
-    if is_upper_tail and len(times) < MIN_P95_BOUND_SAMPLES:
-        note = f"no upper bound from {len(times)} samples; it takes {MIN_P95_BOUND_SAMPLES}"
+    if is_upper_tail and len(times) < MIN_P95_UPPER_BOUND_SAMPLES:
+        note = f"no upper bound from {len(times)} samples; it takes {MIN_P95_UPPER_BOUND_SAMPLES}"
         return Estimate(value=value, low=low, high=None, n=len(times), note=note)
     return Estimate(value=value, low=low, high=high, n=len(times))
 
@@ -78,15 +78,15 @@ def estimate_smoothed_median(times: Sequence[CensoredTime]) -> float:
         return _CensoredDistribution(times).find_quantile(0.5)
     start = float(np.quantile(bounds[:, 0], 0.05)) - width
     end = float(np.quantile(bounds[:, 1], 0.95)) + width
-    step = max(width / CELLS_PER_INTERVAL, (end - start) / MAX_DISTINCT_BOUNDS)
+    step = max(width / CELLS_PER_POLL_INTERVAL, (end - start) / MAX_DISTINCT_BOUNDS)
     centers = np.arange(start + step / 2, end, step)
     # Far from the median it does not matter where a time lies; equal bounds are counted, which limits memory.
     rounded = np.round((np.clip(bounds, centers[0], centers[-1]) - start) / step * 4) * step / 4 + start
     limited, counts = np.unique(rounded, axis=0, return_counts=True)
     is_inside = (limited[:, :1] - step / 2 <= centers) & (centers <= limited[:, 1:] + step / 2)
     inside = is_inside.astype(np.float64)
-    reach = math.ceil(4 * SMOOTHING_SHARE * width / step)
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / (SMOOTHING_SHARE * width)) ** 2)
+    reach = math.ceil(4 * RELATIVE_SMOOTHING_WIDTH * width / step)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / (RELATIVE_SMOOTHING_WIDTH * width)) ** 2)
     kernel /= kernel.sum()
     masses: FloatArray = np.full(len(centers), 1 / len(centers))
     for _ in range(SMOOTHING_ITERATIONS):
@@ -137,7 +137,7 @@ class _CensoredDistribution:
             updated: FloatArray = masses * ((1 / likelihoods) @ inside) / len(inside)
             change = float(np.abs(updated - masses).max())
             masses = updated
-            if change < MIN_MASS_CHANGE:
+            if change < MIN_PROBABILITY_CHANGE:
                 break
         return masses
 

@@ -17,14 +17,14 @@ from voicegauge.bench.analysis.resampling import (
     CONFIDENCE_LEVEL,
     FloatArray,
     SampledValues,
-    ValuesByText,
+    ValuesWithTextIds,
     draw_text_weights,
 )
 
 MIN_SHARED_TEXTS = 5
 """Smallest number of texts from which differences between targets are estimated."""
 
-MAX_MISSING_SHARE = 0.01
+MAX_SHARE_OF_EMPTY_RESAMPLES = 0.01
 """A target is not compared if at least this share of the resamples contains none of its samples: it has too few
 texts."""
 
@@ -42,7 +42,7 @@ class DifferenceInterval(NamedTuple):
 class TargetMeasurements(NamedTuple):
     """Total latencies and error counts of one target, each with the id of its text."""
 
-    times_ms: ValuesByText
+    times_ms: ValuesWithTextIds
     errors: SampleErrorCounts
 
 
@@ -73,7 +73,7 @@ class JointResamples(NamedTuple):
             return lower
         for i in range(count):
             differences = values[:, [i]] - values
-            known = np.isnan(differences).mean(axis=0) < MAX_MISSING_SHARE
+            known = np.isnan(differences).mean(axis=0) < MAX_SHARE_OF_EMPTY_RESAMPLES
             lower[i, known] = np.nanquantile(differences[:, known], (1 + CONFIDENCE_LEVEL) / 2, axis=0) < 0
         return lower
 
@@ -111,8 +111,8 @@ def draw_joint_resamples(targets: Sequence[TargetMeasurements], *, seed: int = 0
 def determine_pareto_membership(is_clearly_lower_by_measure: Sequence[NDArray[np.bool_]]) -> list[bool]:
     """Return for each target whether it is in the Pareto set.
 
-    A target is outside of it if another one in the set is clearly better in one measure and clearly worse in none. That
-    the other one is in the set matters, because "not clearly worse" is not transitive.
+    A target is outside the set if a target in the set is clearly better in one measure and clearly worse in none. A
+    target outside the set excludes no other one, because "not clearly worse" is not transitive.
 
     Args:
         is_clearly_lower_by_measure: for each measure, the result of `JointResamples.find_clearly_lower_pairs`.
@@ -131,7 +131,9 @@ def determine_pareto_membership(is_clearly_lower_by_measure: Sequence[NDArray[np
 def find_indistinguishable_from_lowest(
     values: Sequence[float | None], is_clearly_lower: NDArray[np.bool_]
 ) -> list[bool]:
-    """Return for each of `values` whether it is the lowest or not clearly higher than it; `False` for a missing value.
+    """Return for each of `values` whether it is the lowest, or not clearly higher than the lowest.
+
+    `False` for a missing value.
 
     Args:
         values: the point estimates.

@@ -13,13 +13,13 @@ import numpy as np
 from voicegauge.bench.analysis.resampling import FloatArray
 from voicegauge.bench.analysis.scipy_library import load_scipy
 
-POWER = 0.80
-"""Probability with which a change of the smallest detectable size is found."""
+REQUIRED_POWER = 0.80
+"""Power of a test: probability that a change as large as the smallest detectable change is found."""
 POWER_TOLERANCE = 0.002
 """Relative precision of the smallest detectable change."""
 MAX_DETECTABLE_SLOWDOWN = 10.0
-"""Largest relative slowdown that is stated as the smallest detectable one; 10 is 1000%."""
-EVALUATED_PROBABILITIES = (np.arange(64) + 0.5) / 64
+"""Largest detectable slowdown that is stated, relative: 10 is 1000%. Instead of a larger one, `None` is stated."""
+ESTIMATE_DISTRIBUTION_PROBABILITIES = (np.arange(64) + 0.5) / 64
 """Probabilities at which the distribution of an estimate is evaluated to compute the power of a test."""
 MAX_NORMAL_QUANTILE = 8.0
 """Quantile of the normal distribution beyond which all p-values count as equal (below 1e-15)."""
@@ -55,7 +55,7 @@ class MetricChange(ABC):
 
     @abstractmethod
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
-        """Return the smallest true worsening that is found with probability `POWER`.
+        """Return the smallest true worsening that is found with probability `REQUIRED_POWER`.
 
         That probability is computed for the test that is made, with an estimated standard error, and not for a normal
         approximation.
@@ -89,19 +89,19 @@ class ExactChange(MetricChange):
 class EstimatedChange(MetricChange):
     """A change whose difference, divided by its standard error, has a Student t distribution.
 
-    A percentile interval is too short for the eight texts of a small suite: in simulations it caused four times as
-    many false alarms as it should.
+    Student's t distribution is used because a bootstrap percentile interval is too short for the eight texts of a small
+    suite: in simulations it caused four times as many false alarms as it should.
     """
 
     difference: float
-    """Estimated difference: for times that of their logarithms, otherwise the change itself."""
+    """Estimated difference of the run from the baseline: of the logarithms of times, or of rates."""
     standard_error: float | None
     """Standard error of `difference`; `None` if there are too few data."""
     degrees_of_freedom: float = 1.0
     is_logarithmic: bool = False
     predict_standard_error: Callable[[float], float] | None = None
-    """Function that returns the standard error of a difference that is as large as its argument; `None` if the standard
-    error does not depend on the size."""
+    """Function that returns the standard error for a given true difference; `None` if the standard error is the same
+    for every difference."""
 
     def compute_p_value(self) -> float | None:
         """Return the two-sided p-value of Student's t test."""
@@ -120,7 +120,7 @@ class EstimatedChange(MetricChange):
         return self._convert_difference(self.difference - margin), self._convert_difference(self.difference + margin)
 
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
-        """Return the true worsening whose estimate is significant and exceeds `min_change` with probability `POWER`.
+        """Return the smallest worsening whose estimate is significant, and above `min_change`, with `REQUIRED_POWER`.
 
         `None` if not even a slowdown by `MAX_DETECTABLE_SLOWDOWN`, or a rate that is higher by 1, would be found.
         """
@@ -129,7 +129,9 @@ class EstimatedChange(MetricChange):
         threshold = math.log1p(min_change) if self.is_logarithmic else min_change
         critical = compute_student_quantile(tail_probability, self.degrees_of_freedom)
         chi2 = load_scipy("stats").chi2
-        spread = np.sqrt(chi2.ppf(EVALUATED_PROBABILITIES, self.degrees_of_freedom) / self.degrees_of_freedom)
+        spread = np.sqrt(
+            chi2.ppf(ESTIMATE_DISTRIBUTION_PROBABILITIES, self.degrees_of_freedom) / self.degrees_of_freedom
+        )
         # An estimated standard error is too small more often than too large: half of the time it is below this share.
         typical_share = math.sqrt(float(chi2.median(self.degrees_of_freedom)) / self.degrees_of_freedom)
 
@@ -141,7 +143,7 @@ class EstimatedChange(MetricChange):
             return float(np.mean(_compute_normal_probability((difference - limits) / error)))
 
         largest = math.log1p(MAX_DETECTABLE_SLOWDOWN) if self.is_logarithmic else 1.0
-        size = _find_size_with_power(compute_power, threshold or 1e-3, largest)
+        size = _find_change_with_power(compute_power, threshold or 1e-3, largest)
         return None if size is None else self._convert_difference(size)
 
     def _predict_standard_error(self, difference: float) -> float:
@@ -154,16 +156,15 @@ class EstimatedChange(MetricChange):
 
 @dataclass(frozen=True, kw_only=True)
 class PolledTimeChange(MetricChange):
-    """Change of a time that is known only between two polls.
+    """Change of a time of which only bounds are known, because the end of a job is seen only by polling.
 
-    The true time lies anywhere between two polls, so the true change lies anywhere between `smallest_change` and
-    `largest_change`.
+    The true change lies anywhere between `smallest_change` and `largest_change`.
     """
 
     smallest_change: EstimatedChange
-    """Change from the upper bounds of the baseline to the lower bounds of the run."""
+    """Change if every time of the baseline is at its upper bound, and every time of the run at its lower bound."""
     largest_change: EstimatedChange
-    """Change from the lower bounds of the baseline to the upper bounds of the run."""
+    """Change if every time of the baseline is at its lower bound, and every time of the run at its upper bound."""
 
     def compute_p_value(self) -> float | None:
         """Return the p-value of the smallest or the largest change, whichever is nearer to "nothing changed"."""
@@ -182,7 +183,7 @@ class PolledTimeChange(MetricChange):
         return (low[0], high[1]) if low and high else None
 
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
-        """Return the true worsening of which the smallest possible value is found with probability `POWER`."""
+        """Return the worsening that is found with `REQUIRED_POWER` even if `smallest_change` is the true change."""
         size = self.smallest_change.compute_detectable_change(tail_probability, min_change)
         return None if size is None else (1 + size) * (1 + self.change) / (1 + self.smallest_change.change) - 1
 
@@ -209,7 +210,7 @@ class FailureRateChange(MetricChange):
         return float(_compute_mid_p_values(np.array(counts[1]), np.array(counts[0]), self.n_run, self.n_baseline))
 
     def _compute_newcombe_p_value(self) -> float:
-        """Return the two-sided p-value for which an end of Newcombe's interval is 0."""
+        """Return the two-sided p-value at which Newcombe's interval just reaches 0."""
         brentq, norm = load_scipy("optimize").brentq, load_scipy("stats").norm
 
         def compute_distance(normal_quantile: float) -> float:
@@ -228,29 +229,32 @@ class FailureRateChange(MetricChange):
         return low, high
 
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
-        """Return the worsening that is found, from a baseline's rate with half a failure more (it may have none).
+        """Return the smallest increase of the failure rate that is found with `REQUIRED_POWER`.
 
-        `None` if not even a failure of all requests would be found.
+        Half a failure is added to those of the baseline, which may have none. `None` if not even the failure of all
+        requests would be found.
         """
         before = (self.baseline_value * self.n_baseline + 0.5) / (self.n_baseline + 1)
         normal_quantile = _compute_normal_quantile(tail_probability)
         binom = load_scipy("stats").binom
-        old_counts = binom.ppf(EVALUATED_PROBABILITIES, self.n_baseline, before)
-        significant_counts = _find_significant_counts(old_counts, self.n_baseline, self.n_run, tail_probability)[
-            :, None
-        ]
-        old_rates = old_counts[:, None] / self.n_baseline
+        old_failure_counts = binom.ppf(ESTIMATE_DISTRIBUTION_PROBABILITIES, self.n_baseline, before)
+        significant_counts = _find_significant_counts(
+            old_failure_counts, self.n_baseline, self.n_run, tail_probability
+        )[:, None]
+        old_rates = old_failure_counts[:, None] / self.n_baseline
         _, old_highs = _compute_wilson_interval(old_rates, self.n_baseline, normal_quantile)
 
         def compute_power(size: float) -> float:
-            new_counts = binom.ppf(EVALUATED_PROBABILITIES, self.n_run, min(before + size, 1.0))[None, :]
-            new_rates = new_counts / self.n_run
+            new_failure_counts = binom.ppf(ESTIMATE_DISTRIBUTION_PROBABILITIES, self.n_run, min(before + size, 1.0))[
+                None, :
+            ]
+            new_rates = new_failure_counts / self.n_run
             new_lows, _ = _compute_wilson_interval(new_rates, self.n_run, normal_quantile)
             changes = new_rates - old_rates
             lows = changes - np.hypot(new_rates - new_lows, old_highs - old_rates)
-            return float(np.mean((lows > 0) & (changes >= min_change) & (new_counts >= significant_counts)))
+            return float(np.mean((lows > 0) & (changes >= min_change) & (new_failure_counts >= significant_counts)))
 
-        return _find_size_with_power(compute_power, max(min_change, 1e-3), 1.0)
+        return _find_change_with_power(compute_power, max(min_change, 1e-3), 1.0)
 
     def _compute_newcombe_interval(self, normal_quantile: float) -> tuple[float, float]:
         before, after = self.baseline_value, self.run_value
@@ -262,40 +266,52 @@ class FailureRateChange(MetricChange):
         )
 
 
-def _compute_mid_p_values(old_counts: FloatArray, new_counts: FloatArray, n_old: int, n_new: int) -> FloatArray:
-    """Return one-sided mid-p values of Fisher's exact test.
+def _compute_mid_p_values(
+    old_failure_counts: FloatArray, new_failure_counts: FloatArray, old_sample_count: int, new_sample_count: int
+) -> FloatArray:
+    """Return one-sided mid-p values of Fisher's exact test, for pairs of an old and a new number of failures.
 
-    That is the probability of more new failures than were counted, plus half of the probability of exactly as many, if
-    the total number of failures is fixed.
+    Given the total number of failures, a value is the probability of more new failures than were counted, plus half of
+    the probability of exactly as many.
     """
     hypergeom = load_scipy("stats").hypergeom
-    drawn = n_old + n_new, old_counts + new_counts, n_new
-    values: FloatArray = hypergeom.sf(new_counts, *drawn) + hypergeom.pmf(new_counts, *drawn) / 2
+    drawn = old_sample_count + new_sample_count, old_failure_counts + new_failure_counts, new_sample_count
+    values: FloatArray = hypergeom.sf(new_failure_counts, *drawn) + hypergeom.pmf(new_failure_counts, *drawn) / 2
     return values
 
 
-def _find_significant_counts(old_counts: FloatArray, n_old: int, n_new: int, tail_probability: float) -> FloatArray:
+def _find_significant_counts(
+    old_failure_counts: FloatArray, old_sample_count: int, new_sample_count: int, tail_probability: float
+) -> FloatArray:
     """Return, for each number of old failures, the smallest number of new failures that is significant."""
-    distinct, positions = np.unique(old_counts, return_inverse=True)
-    low, high = np.zeros_like(distinct), np.full_like(distinct, n_new)
+    distinct, positions = np.unique(old_failure_counts, return_inverse=True)
+    low, high = np.zeros_like(distinct), np.full_like(distinct, new_sample_count)
     while (high - low > 1).any():
         middle = (low + high) // 2
-        is_significant = _compute_mid_p_values(distinct, middle, n_old, n_new) < tail_probability
+        is_significant = _compute_mid_p_values(distinct, middle, old_sample_count, new_sample_count) < tail_probability
         low, high = np.where(is_significant, low, middle), np.where(is_significant, middle, high)
     found: FloatArray = high[positions]
     return found
 
 
-def _find_size_with_power(compute_power: Callable[[float], float], first_size: float, max_size: float) -> float | None:
-    """Return the size at which `compute_power`, which grows with the size, reaches `POWER`; `None` above `max_size`."""
-    low, high = 0.0, min(first_size, max_size)
-    while compute_power(high) < POWER:
-        if high >= max_size:
+def _find_change_with_power(
+    compute_power: Callable[[float], float], first_change: float, max_change: float
+) -> float | None:
+    """Return the smallest change with `REQUIRED_POWER`; `None` if it is above `max_change`.
+
+    Args:
+        compute_power: returns the power for a change; it grows with the change.
+        first_change: change at which the search begins.
+        max_change: largest change that is tried.
+    """
+    low, high = 0.0, min(first_change, max_change)
+    while compute_power(high) < REQUIRED_POWER:
+        if high >= max_change:
             return None
-        low, high = high, min(high * 2, max_size)
+        low, high = high, min(high * 2, max_change)
     while high - low > POWER_TOLERANCE * high:
         middle = (low + high) / 2
-        low, high = (low, middle) if compute_power(middle) >= POWER else (middle, high)
+        low, high = (low, middle) if compute_power(middle) >= REQUIRED_POWER else (middle, high)
     return high
 
 

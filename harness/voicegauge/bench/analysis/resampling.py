@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
 IntegerArray = NDArray[np.int64]
-ValuesByText = Sequence[tuple[Hashable, float]]
+ValuesWithTextIds = Sequence[tuple[Hashable, float]]
 """Pairs of a text id and a value measured on a sample of that text."""
 
 CONFIDENCE_LEVEL = 0.95
@@ -35,8 +35,8 @@ MAX_RESAMPLED_TEXTS = 8_000_000
 `MIN_RESAMPLE_COUNT`."""
 MAX_TEXTS_PER_BATCH = 1_000_000
 """Number of texts resampled at a time, which limits memory to about 30 MB."""
-MAX_EXACT_COUNT = 2**24
-"""Limit of the whole numbers that a 32-bit floating-point number holds exactly."""
+MAX_EXACT_FLOAT32_INTEGER = 2**24
+"""Largest number up to which a 32-bit floating-point number represents every whole number exactly."""
 MAX_BLOCKS = 1000
 """Largest number of blocks into which the sorted values are divided to find a quantile."""
 
@@ -52,7 +52,7 @@ class ResampledSpread(NamedTuple):
 class SampledValues:
     """Values of samples in ascending order, each with the number of its text."""
 
-    def __init__(self, values: ValuesByText, texts: Sequence[Hashable] | None = None) -> None:
+    def __init__(self, values: ValuesWithTextIds, texts: Sequence[Hashable] | None = None) -> None:
         """Sort `values`.
 
         Args:
@@ -84,7 +84,7 @@ class SampledValues:
             fraction: 0.5 for the median.
         """
         # Counts are whole numbers, which 32 bits hold exactly up to this limit, in half of the time.
-        is_small = len(self.values) * text_weights.max(initial=0.0) < MAX_EXACT_COUNT
+        is_small = len(self.values) * text_weights.max(initial=0.0) < MAX_EXACT_FLOAT32_INTEGER
         text_weights = text_weights.astype(np.float32 if is_small else np.float64)
         counts_to_block_end = text_weights @ self._counts_to_block_end.astype(text_weights.dtype)
         total = counts_to_block_end[:, -1].astype(np.float64)

@@ -2,7 +2,7 @@
 
 The errors and units of a text stay together, so that a resampled error rate is still a ratio
 of sums (Bisani and Ney 2004, "Bootstrap estimates for confidence intervals in ASR performance
-evaluation"). A number of which too few samples say anything is withheld, with a note.
+evaluation"). With too few samples, an estimate or an end of its interval is `None`, and a note says why.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from voicegauge.bench.analysis.resampling import (
     FloatArray,
     ResampledSpread,
     SampledValues,
-    ValuesByText,
+    ValuesWithTextIds,
     resample_texts,
 )
 from voicegauge.model import Record
@@ -24,7 +24,7 @@ MIN_TEXTS = 5
 """Smallest number of texts from which the spread between texts is estimated."""
 MIN_P95_SAMPLES = 20
 """Smallest number of samples for a 95th percentile; with fewer, less than one lies above it."""
-MIN_P95_BOUND_SAMPLES = 100
+MIN_P95_UPPER_BOUND_SAMPLES = 100
 """Smallest number of samples for an upper bound of the 95th percentile; with fewer, under five lie above it."""
 
 
@@ -52,7 +52,7 @@ class IntervalEstimate(Record, frozen=True, kw_only=True):
     high: Estimate
 
 
-def estimate_quantile(values: ValuesByText | SampledValues, fraction: float, *, seed: int = 0) -> Estimate | None:
+def estimate_quantile(values: ValuesWithTextIds | SampledValues, fraction: float, *, seed: int = 0) -> Estimate | None:
     """Estimate a quantile of `values`, linearly interpolated.
 
     Args:
@@ -62,7 +62,7 @@ def estimate_quantile(values: ValuesByText | SampledValues, fraction: float, *, 
 
     Returns:
         The estimate; `None` if there are no values, or if `fraction` exceeds 0.9 and there are fewer than
-        `MIN_P95_SAMPLES` values. With fewer than `MIN_P95_BOUND_SAMPLES`, the interval has no upper end.
+        `MIN_P95_SAMPLES` values. With fewer than `MIN_P95_UPPER_BOUND_SAMPLES`, the interval has no upper end.
     """
     is_upper_tail = fraction > 0.9
     if not len(values) or (is_upper_tail and len(values) < MIN_P95_SAMPLES):
@@ -74,18 +74,18 @@ def estimate_quantile(values: ValuesByText | SampledValues, fraction: float, *, 
         seed=seed,
     )
     estimate = _build_estimate(sampled.compute_quantile(fraction), spread, sampled.text_count, len(values))
-    if is_upper_tail and len(values) < MIN_P95_BOUND_SAMPLES and estimate.high is not None:
-        note = f"no upper bound from {len(values)} samples; it takes {MIN_P95_BOUND_SAMPLES}"
+    if is_upper_tail and len(values) < MIN_P95_UPPER_BOUND_SAMPLES and estimate.high is not None:
+        note = f"no upper bound from {len(values)} samples; it takes {MIN_P95_UPPER_BOUND_SAMPLES}"
         return Estimate(value=estimate.value, low=estimate.low, high=None, n=estimate.n, note=note)
     return estimate
 
 
-def estimate_median(values: ValuesByText | SampledValues, *, seed: int = 0) -> Estimate | None:
+def estimate_median(values: ValuesWithTextIds | SampledValues, *, seed: int = 0) -> Estimate | None:
     """Estimate the median of `values`; `None` if there are no values."""
     return estimate_quantile(values, 0.5, seed=seed)
 
 
-def estimate_mean(values: ValuesByText | SampledValues, *, seed: int = 0) -> Estimate | None:
+def estimate_mean(values: ValuesWithTextIds | SampledValues, *, seed: int = 0) -> Estimate | None:
     """Estimate the arithmetic mean of `values`; `None` if there are no values."""
     if not len(values):
         return None
@@ -95,14 +95,14 @@ def estimate_mean(values: ValuesByText | SampledValues, *, seed: int = 0) -> Est
     return _build_estimate(float(sampled.values.mean()), spread, sampled.text_count, len(values))
 
 
-def estimate_ratio_of_sums(terms: Iterable[tuple[Hashable, float, float]], *, seed: int = 0) -> Estimate | None:
+def estimate_ratio_of_sums(fractions: Iterable[tuple[Hashable, float, float]], *, seed: int = 0) -> Estimate | None:
     """Estimate the sum of numerators divided by the sum of denominators, as in corpus WER.
 
     If every numerator is 0, resampling finds no spread. The upper end is then 3 divided by the sum of denominators
     ("rule of three": Hanley and Lippman-Hand 1983).
 
     Args:
-        terms: tuples (text id, numerator, denominator), one for each sample; samples of one text are resampled
+        fractions: tuples (text id, numerator, denominator), one for each sample; samples of one text are resampled
             together.
         seed: seed of the resampling.
 
@@ -111,7 +111,7 @@ def estimate_ratio_of_sums(terms: Iterable[tuple[Hashable, float, float]], *, se
     """
     sums_by_text: dict[Hashable, list[float]] = {}
     n = 0
-    for text, numerator, denominator in terms:
+    for text, numerator, denominator in fractions:
         row = sums_by_text.setdefault(text, [0.0, 0.0])
         row[0] += numerator
         row[1] += denominator

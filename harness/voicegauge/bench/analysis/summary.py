@@ -36,7 +36,7 @@ from voicegauge.bench.analysis.statistics import (
     estimate_quantile,
     estimate_ratio_of_sums,
 )
-from voicegauge.bench.analysis.target_samples import find_ready_bounds, resample_targets
+from voicegauge.bench.analysis.target_samples import find_audio_ready_bounds, resample_targets
 from voicegauge.model import (
     Interval,
     Latency,
@@ -288,7 +288,7 @@ def _summarize_target(
 ) -> TargetSummary:
     kinds = Counter(s.failure.kind for s in samples if s.failure)
     latencies = [(s.text_id, s.latency) for s in samples if s.failure is None and s.latency is not None]
-    ready = [(sample, time) for sample in samples if (time := _find_ready_time(sample)) is not None]
+    ready = [(sample, time) for sample in samples if (time := _find_audio_ready_time(sample)) is not None]
     completions = [
         CensoredTime(text, interval.low_ms, interval.high_ms)
         for text, latency in latencies
@@ -314,7 +314,7 @@ def _summarize_target(
         for unit in ("word", "character")
     )
 
-    def estimate_ready_time(fraction: float) -> Estimate | None:
+    def estimate_audio_ready_time(fraction: float) -> Estimate | None:
         return _estimate_quantile_of_times([time for _, time in ready], fraction, seed)
 
     return TargetSummary(
@@ -333,8 +333,8 @@ def _summarize_target(
         completion_p50_ms=estimate_censored_quantile(completions, 0.5),
         completion_p90_ms=estimate_censored_quantile(completions, 0.9),
         # Without jobs, audio is ready when it has arrived.
-        ready_ms=estimate_ready_time(0.5) if completions else total_ms,
-        ready_p95_ms=estimate_ready_time(0.95) if completions else total_p95_ms,
+        ready_ms=estimate_audio_ready_time(0.5) if completions else total_ms,
+        ready_p95_ms=estimate_audio_ready_time(0.95) if completions else total_p95_ms,
         download_ms=estimate_median_time(lambda latency: latency.download_ms),
         ttfb_ms=estimate_median_time(lambda latency: latency.ttfb_ms),
         ttfa_ms=estimate_median_time(lambda latency: latency.ttfa_ms),
@@ -401,9 +401,9 @@ def _get_total_latency_ms(latency: Latency) -> float | None:
     return latency.total_latency_ms
 
 
-def _find_ready_time(sample: Sample) -> CensoredTime | None:
+def _find_audio_ready_time(sample: Sample) -> CensoredTime | None:
     """Return the bounds, in ms, of the time after which the audio of a successful sample could be complete."""
-    bounds = find_ready_bounds(sample.latency) if sample.latency is not None and sample.failure is None else None
+    bounds = find_audio_ready_bounds(sample.latency) if sample.latency is not None and sample.failure is None else None
     return CensoredTime(sample.text_id, bounds.low_ms, bounds.high_ms) if bounds is not None else None
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 from voicegauge.bench.analysis.change_estimates import (
-    SideTimes,
+    ComparedTimes,
     estimate_error_rate_change,
     estimate_failure_rate_change,
     estimate_interleaved_time_change,
@@ -42,8 +42,8 @@ MetricId = Literal[
 class ComparedTarget(NamedTuple):
     """One target on both sides of a comparison."""
 
-    baseline_ref: TargetRef
-    run_ref: TargetRef
+    target_in_baseline: TargetRef
+    target_in_run: TargetRef
     baseline_samples: Sequence[TargetSamples]
     """The target's samples in each run of the baseline."""
     run_samples: TargetSamples
@@ -51,13 +51,13 @@ class ComparedTarget(NamedTuple):
     """Whether both sides were measured in the same sessions of one run."""
 
     @property
-    def has_delivered_before(self) -> bool:
+    def has_delivered_in_baseline(self) -> bool:
         """Whether any sample of the baseline has usable audio, or a transcript in a run of speech to text."""
         return any(samples.has_delivered for samples in self.baseline_samples)
 
 
-class ChangedMetric(NamedTuple):
-    """A metric with its change."""
+class ComparedMetric(NamedTuple):
+    """A metric of one target, with its change from the baseline to the run."""
 
     id: MetricId
     unit: MetricUnit
@@ -76,20 +76,20 @@ class DriftEstimator:
         """
         self._assumed_drift = assumed_drift
         self._sources: dict[str, MeasuredDrift] = {
-            target.run_ref.id: measure_drift([run.total_latencies for run in target.baseline_samples])
+            target.target_in_run.id: measure_drift([run.total_latencies for run in target.baseline_samples])
             for target in targets
             if not target.is_interleaved
         }
 
     def estimate(self, target: ComparedTarget) -> DriftSpread:
         """Return the variance that drift adds to the level of one run of `target`."""
-        own = self._sources[target.run_ref.id]
-        others = [source for name, source in self._sources.items() if name != target.run_ref.id]
+        own = self._sources[target.target_in_run.id]
+        others = [source for name, source in self._sources.items() if name != target.target_in_run.id]
         return estimate_drift(own, others, self._assumed_drift)
 
 
-def estimate_changes(target: ComparedTarget, drift: DriftEstimator, *, seed: int) -> list[ChangedMetric]:
-    """Return every metric for which both sides have data.
+def estimate_changes(target: ComparedTarget, drift: DriftEstimator, *, seed: int) -> list[ComparedMetric]:
+    """Estimate the change of every metric for which both sides have data.
 
     Args:
         target: the target on both sides.
@@ -103,44 +103,47 @@ def estimate_changes(target: ComparedTarget, drift: DriftEstimator, *, seed: int
     ]
 
 
-def _estimate_latency_changes(target: ComparedTarget, drift: DriftEstimator, seed: int) -> list[ChangedMetric]:
+def _estimate_latency_changes(target: ComparedTarget, drift: DriftEstimator, seed: int) -> list[ComparedMetric]:
     spread = None if target.is_interleaved else drift.estimate(target)
 
-    def collect_sides(select_time: Callable[[Latency], float | None]) -> tuple[SideTimes, SideTimes]:
-        return SideTimes([run.collect_times(select_time) for run in target.baseline_samples]), SideTimes(
+    def collect_times_of_sides(select_time: Callable[[Latency], float | None]) -> tuple[ComparedTimes, ComparedTimes]:
+        return ComparedTimes([run.collect_times(select_time) for run in target.baseline_samples]), ComparedTimes(
             [target.run_samples.collect_times(select_time)]
         )
 
-    def estimate_typical(baseline_side: SideTimes, run_side: SideTimes) -> EstimatedChange | None:
+    def estimate_typical_change(baseline_side: ComparedTimes, run_side: ComparedTimes) -> EstimatedChange | None:
         if spread is None:
-            return estimate_interleaved_time_change(baseline_side.samples, run_side.samples)
+            return estimate_interleaved_time_change(baseline_side.all_times, run_side.all_times)
         return estimate_typical_time_change(baseline_side, run_side, spread)
 
     totals = (
-        SideTimes([run.total_latencies for run in target.baseline_samples]),
-        SideTimes([target.run_samples.total_latencies]),
+        ComparedTimes([run.total_latencies for run in target.baseline_samples]),
+        ComparedTimes([target.run_samples.total_latencies]),
     )
     changes: list[tuple[MetricId, MetricChange | None]] = [
-        ("submit_latency_ms", estimate_typical(*collect_sides(lambda latency: latency.submit_latency_ms))),
-        ("ttfa_ms", estimate_typical(*collect_sides(lambda latency: latency.ttfa_ms))),
-        ("completion_ms", _estimate_completion_time_change(target, estimate_typical)),
-        ("total_latency_ms", estimate_typical(*totals)),
+        (
+            "submit_latency_ms",
+            estimate_typical_change(*collect_times_of_sides(lambda latency: latency.submit_latency_ms)),
+        ),
+        ("ttfa_ms", estimate_typical_change(*collect_times_of_sides(lambda latency: latency.ttfa_ms))),
+        ("completion_ms", _estimate_completion_time_change(target, estimate_typical_change)),
+        ("total_latency_ms", estimate_typical_change(*totals)),
         ("total_latency_p95_ms", estimate_slow_time_change(*totals, spread, seed=seed)),
     ]
-    return [ChangedMetric(metric, "ms", change) for metric, change in changes if change is not None]
+    return [ComparedMetric(metric, "ms", change) for metric, change in changes if change is not None]
 
 
 def _estimate_completion_time_change(
-    target: ComparedTarget, estimate_typical: Callable[[SideTimes, SideTimes], EstimatedChange | None]
+    target: ComparedTarget, estimate_typical_change: Callable[[ComparedTimes, ComparedTimes], EstimatedChange | None]
 ) -> MetricChange | None:
     """Return the change of the completion time of jobs, whose interval includes the imprecision of polling."""
 
     def estimate_bound_change(
         old_bound: Callable[[Interval], float], new_bound: Callable[[Interval], float]
     ) -> EstimatedChange | None:
-        return estimate_typical(
-            SideTimes([run.collect_completion_times(old_bound) for run in target.baseline_samples]),
-            SideTimes([target.run_samples.collect_completion_times(new_bound)]),
+        return estimate_typical_change(
+            ComparedTimes([run.collect_completion_times(old_bound) for run in target.baseline_samples]),
+            ComparedTimes([target.run_samples.collect_completion_times(new_bound)]),
         )
 
     middle, smallest, largest = (
@@ -174,7 +177,7 @@ def _compute_midpoint(bounds: Interval) -> float:
     return (bounds.low_ms + bounds.high_ms) / 2
 
 
-def _estimate_rate_changes(target: ComparedTarget) -> list[ChangedMetric]:
+def _estimate_rate_changes(target: ComparedTarget) -> list[ComparedMetric]:
     def count_errors(unit: Literal["word", "character"]) -> EstimatedChange | None:
         before = [count for run in target.baseline_samples for count in run.count_errors(unit)]
         return estimate_error_rate_change(before, target.run_samples.count_errors(unit))
@@ -191,12 +194,15 @@ def _estimate_rate_changes(target: ComparedTarget) -> list[ChangedMetric]:
             ),
         ),
     ]
-    return [ChangedMetric(metric, "rate", change) for metric, change in changes if change is not None]
+    return [ComparedMetric(metric, "rate", change) for metric, change in changes if change is not None]
 
 
-def _compare_prices_and_charges(target: ComparedTarget) -> list[ChangedMetric]:
-    """Compare prices (in dollars, otherwise in credits) and reported charges (in credits, otherwise in dollars)."""
-    before, after = target.baseline_ref.price, target.run_ref.price
+def _compare_prices_and_charges(target: ComparedTarget) -> list[ComparedMetric]:
+    """Return the changes of the documented price and of the mean reported charge; neither if a side lacks it.
+
+    Prices are compared in dollars if both sides have them, otherwise in credits; charges the other way round.
+    """
+    before, after = target.target_in_baseline.price, target.target_in_run.price
     price_in_usd = _estimate_text_price(before.usd), _estimate_text_price(after.usd)
     price_in_credits = _estimate_text_price(before.credits), _estimate_text_price(after.credits)
     note = f"price of a text of {DEFAULT_TEXT_LENGTH_CHARACTERS} characters"
@@ -207,7 +213,7 @@ def _compare_prices_and_charges(target: ComparedTarget) -> list[ChangedMetric]:
         ("charged", "usd", _compare_mean_charges(target, lambda sample: sample.cost.charged_usd)),
     ]
     found = {
-        metric: ChangedMetric(metric, unit, change)
+        metric: ComparedMetric(metric, unit, change)
         for metric, unit, change in reversed(candidates)
         if change is not None
     }
@@ -215,7 +221,7 @@ def _compare_prices_and_charges(target: ComparedTarget) -> list[ChangedMetric]:
 
 
 def _estimate_text_price(amount_per_unit: AmountPerUnit | None) -> float | None:
-    """Return the price of a text of the default length; the duration of its audio is estimated."""
+    """Return the price of a text of `DEFAULT_TEXT_LENGTH_CHARACTERS`, with an estimated duration of its audio."""
     if amount_per_unit is None:
         return None
     minutes = DEFAULT_TEXT_LENGTH_CHARACTERS / ASSUMED_SPEECH_CHARACTERS_PER_S / 60

@@ -13,7 +13,7 @@ from voicegauge.bench.analysis.scored_samples import ScoresBySample, group_measu
 from voicegauge.model import Interval, Latency, Run, Sample, ScoreSet
 
 
-def find_ready_bounds(latency: Latency) -> Interval | None:
+def find_audio_ready_bounds(latency: Latency) -> Interval | None:
     """Return the bounds, in ms, of the time after which the audio could be complete; `None` without audio.
 
     For a job, that is after its completion and the download, without the wait for the poll that noticed the completion.

@@ -1,4 +1,4 @@
-"""Measures the error of voicegauge's own times against a loopback server that knows its delays."""
+"""Measures the error of voicegauge's own times, with a loopback server that states how long it waited."""
 
 from __future__ import annotations
 

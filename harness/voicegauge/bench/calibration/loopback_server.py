@@ -1,9 +1,9 @@
-"""A server on the loopback interface that knows its own delays. It runs in a process of its own, as a script.
+"""A server on the loopback interface that waits before each response and states how long. It runs as a script.
 
 `/bytes/<ms>` sends its response after a delay, all at once. `/stream/<ms>` sends the head and the first chunk after the
 delay, and then further chunks. Each response states in `X-Delay-Ms` how long the server really waited, measured from
-the last byte of the request to the first byte of the response. The script prints its port, and ends with its standard
-input. It imports only the standard library, so that it starts quickly.
+the last byte of the request to the first byte of the response. The script prints its port, and exits when its standard
+input is closed. It imports only the standard library, so that it starts quickly.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 
 STREAMED_CHUNK = b"\0" * 3200
 """Each chunk of a stream: 100 ms of silent 16-bit audio at 16 kHz."""
-CHUNKS_AFTER_THE_FIRST = 4
+LATER_CHUNK_COUNT = 4
 CHUNK_INTERVAL_S = 0.01
 
 
@@ -55,7 +55,7 @@ class DelayedResponseProtocol(asyncio.Protocol):
 
     def _start_stream(self, received_s: float) -> None:
         self._transport.write(_build_head(received_s, "Transfer-Encoding: chunked") + _encode_chunk(STREAMED_CHUNK))
-        asyncio.get_running_loop().call_later(CHUNK_INTERVAL_S, self._continue_stream, CHUNKS_AFTER_THE_FIRST)
+        asyncio.get_running_loop().call_later(CHUNK_INTERVAL_S, self._continue_stream, LATER_CHUNK_COUNT)
 
     def _continue_stream(self, chunks_left: int) -> None:
         if not chunks_left:

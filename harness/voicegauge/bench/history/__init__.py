@@ -4,10 +4,16 @@ from voicegauge.bench.history.history_run import (
     HistoryMetric,
     HistoryRun,
     HistoryUnit,
+    compute_run_metrics,
     has_injected_faults,
-    measure_run,
 )
-from voicegauge.bench.history.level_shifts import MIN_NIGHTS, LevelShift, SpreadAssumption, find_level_shifts
+from voicegauge.bench.history.history_store import STORE_FILE_NAME
+from voicegauge.bench.history.level_shifts import (
+    MIN_NIGHTS_SINCE_SHIFT,
+    LevelShift,
+    SpreadAssumption,
+    find_level_shifts,
+)
 from voicegauge.bench.history.metric_series import MetricSeries, NightValue, SeriesKey, build_series
 from voicegauge.bench.history.run_folders import ReportProgress, SkippedRun
 from voicegauge.bench.history.run_history import (
@@ -18,10 +24,9 @@ from voicegauge.bench.history.run_history import (
     find_level_changes,
     read_run_history,
 )
-from voicegauge.bench.history.store import STORE_FILE_NAME
 
 __all__ = [
-    "MIN_NIGHTS",
+    "MIN_NIGHTS_SINCE_SHIFT",
     "STORE_FILE_NAME",
     "HistoryEvent",
     "HistoryMetric",
@@ -38,9 +43,9 @@ __all__ = [
     "SkippedRun",
     "SpreadAssumption",
     "build_series",
+    "compute_run_metrics",
     "find_level_changes",
     "find_level_shifts",
     "has_injected_faults",
-    "measure_run",
     "read_run_history",
 ]

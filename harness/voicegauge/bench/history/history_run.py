@@ -23,7 +23,7 @@ HistoryUnit = Literal["ms", "rate", "usd"]
 
 _FAULTS_PREFIX = "faults "
 MAX_COUNT = 2**53
-"""Largest number of samples, words or characters; a damaged run may claim any number."""
+"""Largest number of samples, words or characters that is accepted, because a damaged run may claim any number."""
 
 UNIT_BY_METRIC: dict[HistoryMetric, HistoryUnit] = {
     "total_latency_ms": "ms",
@@ -82,7 +82,7 @@ class HistoryRun(Record, frozen=True, kw_only=True):
         return self.created_at[:10]
 
 
-def measure_run(run: Run, path: str) -> HistoryRun:
+def compute_run_metrics(run: Run, path: str) -> HistoryRun:
     """Return the metrics of every target of a run.
 
     Args:

@@ -22,13 +22,13 @@ import numpy as np
 from voicegauge.bench.analysis import FloatArray, load_scipy
 from voicegauge.errors import MissingExtraError
 
-MIN_NIGHTS = 8
+MIN_NIGHTS_SINCE_SHIFT = 8
 """Smallest number of nights since the last shift from which a new one is found."""
-MIN_NIGHTS_BEFORE = 4
+MIN_NIGHTS_BEFORE_SHIFT = 4
 """Smallest number of nights at the old level."""
-MAX_NIGHTS = 60
+MAX_SEGMENTED_NIGHTS = 60
 """Largest number of nights that are segmented, so that the chance of a false alert does not grow with the history."""
-NIGHTS_IN_A_ROW = 2
+NIGHTS_TO_CONFIRM_SHIFT = 2
 """Number of nights at the new level before an alert."""
 _ASSUMED_DEGREES_OF_FREEDOM = 3.0
 """Weight of the assumed spread, in degrees of freedom."""
@@ -36,15 +36,15 @@ _INDEPENDENT_TESTS_PER_NIGHT = 3.0
 """Number of independent tests that each night counts as. A shift is looked for at every earlier night, but the tests
 resemble each other: together they raise as many false alerts as about three independent ones, as the benchmark
 `history` measures."""
-_CLIP_SHARE = 0.9
+_CLIP_LIMIT_SHARE = 0.9
 """Values are clipped at this share of the threshold, so that one night stays below it and two in a row exceed it."""
 
 
 class LevelShift(NamedTuple):
     """A lasting change of the level of a series, located by two indices of nights."""
 
-    first_index: int
-    confirmed_index: int
+    first_night_index: int
+    confirmed_night_index: int
 
 
 class SpreadAssumption(NamedTuple):
@@ -77,13 +77,17 @@ def find_level_shifts(
     values, counts = np.asarray(levels, dtype=np.float64), np.asarray(sample_counts, dtype=np.float64)
     start = 0
     for night in range(len(values)):
-        start = max(start, night + 1 - MAX_NIGHTS)
-        if night + 1 - start < MIN_NIGHTS:
+        start = max(start, night + 1 - MAX_SEGMENTED_NIGHTS)
+        if night + 1 - start < MIN_NIGHTS_SINCE_SHIFT:
             continue
-        first_index = _find_latest_shift(values[: night + 1], counts[: night + 1], start, spread_assumption, alpha)
-        if first_index is not None and is_relevant(range(start, first_index), range(first_index, night + 1)):
-            shifts.append(LevelShift(first_index, night))
-            start = first_index
+        first_night_index = _find_latest_shift(
+            values[: night + 1], counts[: night + 1], start, spread_assumption, alpha
+        )
+        if first_night_index is not None and is_relevant(
+            range(start, first_night_index), range(first_night_index, night + 1)
+        ):
+            shifts.append(LevelShift(first_night_index, night))
+            start = first_night_index
     return shifts
 
 
@@ -93,14 +97,18 @@ def _find_latest_shift(
     """Return the index of the first night of the latest segment since `start`; `None` if there is only one segment."""
     spread, degrees_of_freedom = _estimate_spread(values, spread_assumption)
     threshold = _compute_threshold(alpha / _INDEPENDENT_TESTS_PER_NIGHT, round(degrees_of_freedom))
-    usual_level = np.median(values[start:-NIGHTS_IN_A_ROW])
+    usual_level = np.median(values[start:-NIGHTS_TO_CONFIRM_SHIFT])
     uncertainty = np.sqrt(np.maximum(1.0, np.median(counts[start:]) / np.maximum(counts[start:], 1.0)))
     scores = np.clip(
-        (values[start:] - usual_level) / (spread * uncertainty), -_CLIP_SHARE * threshold, _CLIP_SHARE * threshold
+        (values[start:] - usual_level) / (spread * uncertainty),
+        -_CLIP_LIMIT_SHARE * threshold,
+        _CLIP_LIMIT_SHARE * threshold,
     )
-    segmentation = load_ruptures().KernelCPD(kernel="linear", min_size=NIGHTS_IN_A_ROW).fit(scores.reshape(-1, 1))
+    segmentation = (
+        load_ruptures().KernelCPD(kernel="linear", min_size=NIGHTS_TO_CONFIRM_SHIFT).fit(scores.reshape(-1, 1))
+    )
     *shifts, _end = segmentation.predict(pen=threshold**2)
-    return start + int(shifts[-1]) if shifts and shifts[-1] >= MIN_NIGHTS_BEFORE else None
+    return start + int(shifts[-1]) if shifts and shifts[-1] >= MIN_NIGHTS_BEFORE_SHIFT else None
 
 
 def _estimate_spread(values: FloatArray, spread_assumption: SpreadAssumption) -> tuple[float, float]:

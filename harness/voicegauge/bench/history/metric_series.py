@@ -108,7 +108,7 @@ def compute_change(unit: HistoryUnit, before: float, after: float) -> float:
     return after - before if unit == "rate" else after / max(before, MIN_COMPARED_TIME_MS) - 1
 
 
-def transform_values(unit: HistoryUnit, nights: Sequence[NightValue]) -> list[float]:
+def transform_to_constant_spread(unit: HistoryUnit, nights: Sequence[NightValue]) -> list[float]:
     """Return the values of `nights` on a scale on which their spread does not depend on the level.
 
     These are logarithms of times; for rates, the arc sine of Anscombe (1948, "The transformation of Poisson, binomial

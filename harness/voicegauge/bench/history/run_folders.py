@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from voicegauge.bench.history.history_run import HistoryRun, measure_run
-from voicegauge.bench.history.store import IN_MEMORY_PATH, STORE_FILE_NAME, FileState, HistoryStore
+from voicegauge.bench.history.history_run import HistoryRun, compute_run_metrics
+from voicegauge.bench.history.history_store import IN_MEMORY_PATH, STORE_FILE_NAME, FileState, HistoryStore
 from voicegauge.bench.running import RUN_FILE_NAME, load_run
 from voicegauge.errors import DataError, StorageError
 from voicegauge.files import check_writable
@@ -57,8 +57,8 @@ def read_runs_in_folder(folder: Path, report_progress: ReportProgress = lambda _
     Raises:
         DataError: the folder cannot be read.
     """
-    unreadable: list[SkippedRun] = []
-    files = _find_run_files(folder, unreadable)
+    unreadable_folders: list[SkippedRun] = []
+    files = _find_run_files(folder, unreadable_folders)
     kept = folder / STORE_FILE_NAME
     # The second attempt is with a new file.
     for store_file in (kept, kept, IN_MEMORY_PATH) if _is_writable(kept) else (IN_MEMORY_PATH,):
@@ -72,7 +72,7 @@ def read_runs_in_folder(folder: Path, report_progress: ReportProgress = lambda _
                 with contextlib.suppress(OSError):
                     kept.unlink(missing_ok=True)
             continue
-        return RunsInFolder(content.runs, [*unreadable, *skipped, *content.skipped_runs])
+        return RunsInFolder(content.runs, [*unreadable_folders, *skipped, *content.skipped_runs])
     raise DataError(f"{folder}: SQLite cannot keep its runs, not even in memory")
 
 
@@ -85,12 +85,14 @@ def _is_writable(store_file: Path) -> bool:
     return True
 
 
-def _find_run_files(folder: Path, unreadable: list[SkippedRun]) -> list[Path]:
+def _find_run_files(folder: Path, unreadable_folders: list[SkippedRun]) -> list[Path]:
     def note_error(error: OSError) -> None:
         where = Path(error.filename or folder)
         if where == folder:
             raise DataError(f"{folder}: cannot be read: {error.strerror}: give the folder that contains the runs")
-        unreadable.append(SkippedRun(path=str(where.relative_to(folder)), reason=f"cannot be read: {error.strerror}"))
+        unreadable_folders.append(
+            SkippedRun(path=str(where.relative_to(folder)), reason=f"cannot be read: {error.strerror}")
+        )
 
     walk = os.walk(folder, onerror=note_error)
     return sorted(Path(parent) / RUN_FILE_NAME for parent, _, names in walk if RUN_FILE_NAME in names)
@@ -110,7 +112,7 @@ def _update_store(
             state = FileState(status.st_mtime_ns, status.st_size)
             if known.pop(path, None) != state:
                 store.remove_run(path)
-                store.add_run(_measure_file(file, path), state)
+                store.add_run(_measure_run_file(file, path), state)
         except (DataError, OSError) as error:
             reason = str(error).removeprefix(f"{file}: ")
             skipped.append(SkippedRun(path=path, reason=reason))
@@ -119,7 +121,7 @@ def _update_store(
     return skipped
 
 
-def _measure_file(file: Path, path: str) -> HistoryRun:
+def _measure_run_file(file: Path, path: str) -> HistoryRun:
     run = load_run(file)
     if not run.manifest.finished:
         is_live = run.manifest.provenance is Provenance.LIVE
@@ -127,7 +129,7 @@ def _measure_file(file: Path, path: str) -> HistoryRun:
             "the command that started it resumes it" if is_live else "an emulated run is not resumed, measure it again"
         )
         raise DataError(f"is not finished: {hint}")
-    return measure_run(run, path)
+    return compute_run_metrics(run, path)
 
 
 def _drop_repeated_runs(runs: Sequence[HistoryRun]) -> RunsInFolder:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from voicegauge.bench.history.history_run import HistoryRun, HistoryTarget
-from voicegauge.bench.history.level_shifts import MIN_NIGHTS, LevelShift, find_level_shifts
+from voicegauge.bench.history.level_shifts import MIN_NIGHTS_SINCE_SHIFT, LevelShift, find_level_shifts
 from voicegauge.bench.history.metric_series import (
     MetricSeries,
     NightValue,
@@ -16,7 +16,7 @@ from voicegauge.bench.history.metric_series import (
     build_series,
     compute_change,
     compute_level,
-    transform_values,
+    transform_to_constant_spread,
 )
 from voicegauge.bench.history.run_folders import ReportProgress, SkippedRun, read_runs_in_folder
 from voicegauge.errors import DataError
@@ -95,7 +95,7 @@ class RunHistory(Record, frozen=True, kw_only=True):
     @property
     def is_judged(self) -> bool:
         """Whether any series is long enough for a change of its level to be found."""
-        return any(len(one.nights) >= MIN_NIGHTS for one in self.series if one.key.unit != "usd")
+        return any(len(one.nights) >= MIN_NIGHTS_SINCE_SHIFT for one in self.series if one.key.unit != "usd")
 
     @property
     def has_new_change(self) -> bool:
@@ -170,18 +170,20 @@ def _find_changes_of_series(
         return compute_level(unit, _select_nights(nights, before)), compute_level(unit, _select_nights(nights, after))
 
     shifts = find_level_shifts(
-        transform_values(unit, nights),
+        transform_to_constant_spread(unit, nights),
         [one.n for one in nights],
         assume_spread(unit, nights),
         alpha=alpha,
         is_relevant=lambda before, after: abs(compute_change(unit, *get_levels(before, after))) >= min_change,
     )
-    starts = [0, *(shift.first_index for shift in shifts)]
+    starts = [0, *(shift.first_night_index for shift in shifts)]
     return [
         _build_change(
             series,
             shift,
-            get_levels(range(start, shift.first_index), range(shift.first_index, shift.confirmed_index + 1)),
+            get_levels(
+                range(start, shift.first_night_index), range(shift.first_night_index, shift.confirmed_night_index + 1)
+            ),
             latest_night,
         )
         for start, shift in zip(starts, shifts, strict=False)
@@ -196,11 +198,11 @@ def _build_change(
     series: MetricSeries, shift: LevelShift, levels: tuple[float, float], latest_night: str
 ) -> LevelChange:
     before, after = levels
-    confirmed_night = series.nights[shift.confirmed_index].night
+    confirmed_night = series.nights[shift.confirmed_night_index].night
     return LevelChange(
         key=series.key,
         direction="regression" if after > before else "improvement",
-        first_night=series.nights[shift.first_index].night,
+        first_night=series.nights[shift.first_night_index].night,
         confirmed_night=confirmed_night,
         is_new=confirmed_night == latest_night,
         before=before,

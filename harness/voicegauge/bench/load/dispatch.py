@@ -56,12 +56,12 @@ async def send_closed_loop(
         rounds: the samples.
         concurrency: number of requests in flight.
         send_sample: sends one sample.
-        limit_by_target: the limits of providers, for targets of which the provider has one.
+        limit_by_target: the limit of each target's provider, by target id; targets without a limit are absent.
     """
     turns = _SampleQueue(rounds, limit_by_target or {})
     in_flight: dict[asyncio.Task[None], PlannedSample] = {}
     async with asyncio.TaskGroup() as tasks:
-        while turns.has_remaining or in_flight:
+        while turns.has_unsent_samples or in_flight:
             while len(in_flight) < concurrency and (planned := turns.take_next()) is not None:
                 in_flight[tasks.create_task(_await_to_end(send_sample(planned, None)))] = planned
             ended, _ = await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED)
@@ -78,7 +78,7 @@ class _SampleQueue:
         self._in_flight: Counter[str] = Counter()
 
     @property
-    def has_remaining(self) -> bool:
+    def has_unsent_samples(self) -> bool:
         """Whether there are samples to send."""
         return bool(self._rounds)
 

@@ -51,7 +51,7 @@ class Goal(Record, frozen=True, kw_only=True):
         limits = [one for one in self.conditions if one.metric != _SUCCESS_METRIC]
         return sum(
             succeeded_at_first_attempt(sample)
-            and all(_meets_condition(one, _read_metric_value(one.metric, sample)) for one in limits)
+            and all(_meets_condition(one, _get_metric_value(one.metric, sample)) for one in limits)
             for sample in samples
         )
 
@@ -124,12 +124,12 @@ def find_time_percentile(metric: str, percentile: float, samples: Sequence[Sampl
     values = sorted(
         value
         for sample in samples
-        if succeeded_at_first_attempt(sample) and (value := _read_metric_value(metric, sample)) is not None
+        if succeeded_at_first_attempt(sample) and (value := _get_metric_value(metric, sample)) is not None
     )
     return values[max(math.ceil(len(values) * percentile / 100) - 1, 0)] if values else None
 
 
-def _read_metric_value(metric: str, sample: Sample) -> float | None:
+def _get_metric_value(metric: str, sample: Sample) -> float | None:
     latency = sample.latency
     if latency is None:
         return None

@@ -1,4 +1,4 @@
-"""Computes how much of the planned load this machine sent, because a busy one sends less than planned."""
+"""Computes how much of the planned load this machine sent, because a busy machine sends less than planned."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ MIN_SENT_SHARE = 0.95
 def compute_closed_loop_share(samples: Sequence[Sample], occupied_s: Sequence[float], concurrency: int) -> float | None:
     """Return the share of the planned concurrency that was in flight.
 
-    Each of the places for requests in flight is occupied from the decision to send a request until its result is saved;
-    during the latency of the request it is in flight. The first request of each place is left out, as those cannot all
-    begin at once.
+    There are `concurrency` slots for requests in flight. A request occupies a slot from the decision to send it until
+    its result is saved, but is in flight only during its latency. The first request of each slot is left out, because
+    the first requests cannot all begin at once.
 
     Args:
         samples: the samples of one step, in the order in which they were sent.
-        occupied_s: for each of them, how long its place was occupied, in seconds.
-        concurrency: number of places.
+        occupied_s: for each sample, how long it occupied its slot, in seconds.
+        concurrency: number of slots.
 
     Returns:
-        The share, at most 1; `None` if it is not known, because the time of a request is not.
+        The share, at most 1; `None` if the latency of a request is not known.
     """
     latencies_s = [_get_duration_s(sample) for sample in samples[concurrency:]]
     total_s = sum(occupied_s[concurrency:])
@@ -50,7 +50,7 @@ def compute_open_loop_share(due_s: Iterable[float], samples: Iterable[Sample]) -
         samples: the samples, in the same order.
 
     Returns:
-        The share, at most 1; `None` if it is not known, because fewer than three requests were timed.
+        The share, at most 1; `None` if fewer than three requests were timed.
     """
     due_and_sent = [
         (due, due + sample.latency.delay_ms / 1000)

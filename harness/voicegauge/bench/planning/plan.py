@@ -74,7 +74,7 @@ class PlannedSample(Record, frozen=True, kw_only=True):
 
 
 SampleRound = tuple[PlannedSample, ...]
-"""The requests for one text, one for each target that supports its language; they are sent concurrently."""
+"""The requests for one text: one for each target that supports its language, in the order of sending."""
 
 
 class PlannedTargetCost(Record, frozen=True, kw_only=True):

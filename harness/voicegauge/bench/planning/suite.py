@@ -178,10 +178,10 @@ def _parse_suite(document: Document) -> Suite:
     )
 
 
-def _check_id(document: Document, pointer: str, object_kind: str, id_to_check: str) -> None:
-    if not id_to_check or not set(id_to_check) <= ID_CHARACTERS:
+def _check_id(document: Document, pointer: str, object_kind: str, object_id: str) -> None:
+    if not object_id or not set(object_id) <= ID_CHARACTERS:
         raise _build_error_at(
-            document, pointer, f"the {object_kind} id {id_to_check!r} may only contain letters, digits, -, _ and ."
+            document, pointer, f"the {object_kind} id {object_id!r} may only contain letters, digits, -, _ and ."
         )
 
 

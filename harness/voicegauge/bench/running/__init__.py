@@ -1,6 +1,5 @@
 """Runs a benchmark plan: accesses the providers, sends and times the requests, and writes the journal and the run."""
 
-from voicegauge.bench.running.access import ProviderAccess, build_emulated_access, build_live_access
 from voicegauge.bench.running.audio_facts import (
     count_samples_without_encoding,
     describe_replaced_formats,
@@ -15,16 +14,17 @@ from voicegauge.bench.running.continuation import (
 from voicegauge.bench.running.journal import read_journal
 from voicegauge.bench.running.loop_lag import reduce_event_loop_delays
 from voicegauge.bench.running.manifest import build_manifest, check_region
+from voicegauge.bench.running.provider_access import ProviderAccess, build_emulated_access, build_live_access
 from voicegauge.bench.running.purchases import JournalState
 from voicegauge.bench.running.run_config import RunConfig, RunOutcome, StopSignal, open_spaced_transport
-from voicegauge.bench.running.runner import run_plan
-from voicegauge.bench.running.store import (
+from voicegauge.bench.running.run_store import (
     RUN_FILE_NAME,
     create_run_folder,
     find_run_folder,
     load_run,
     save_run,
 )
+from voicegauge.bench.running.runner import run_plan
 
 __all__ = [
     "RUN_FILE_NAME",

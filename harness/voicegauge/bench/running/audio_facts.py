@@ -71,7 +71,7 @@ def measure_audio(
     return tuple(measured)
 
 
-_MAX_TEXT_BYTES = 1024
+_MAX_INSPECTED_BYTES = 1024
 """Number of bytes at the start of a body that are inspected to tell text from audio samples."""
 
 
@@ -102,7 +102,7 @@ def _find_audio_failure(audio: EncodedAudio) -> Failure | None:
 
 def _has_unknown_encoding(media_type: str | None, data: bytes) -> bool:
     """Whether `data` is raw audio whose encoding no document states; decoding it fails, but the provider has not."""
-    head = data[:_MAX_TEXT_BYTES]
+    head = data[:_MAX_INSPECTED_BYTES]
     is_text = head.isascii() and b"\0" not in head  # an error page; samples use all byte values, and silence is zeros
     return find_container_of_media_type(media_type) == "pcm" and sniff_container(data) is None and not is_text
 

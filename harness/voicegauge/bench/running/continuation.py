@@ -14,7 +14,7 @@ from voicegauge.bench.running.journal import JOURNAL_FILE_NAME, read_journal
 from voicegauge.bench.running.manifest import build_manifest
 from voicegauge.bench.running.purchases import JournalState
 from voicegauge.bench.running.run_config import RunConfig
-from voicegauge.bench.running.store import (
+from voicegauge.bench.running.run_store import (
     RUN_FILE_NAME,
     ManifestOutline,
     create_run_folder,

@@ -51,11 +51,11 @@ def read_journal(run_folder: Path) -> JournalState:
     Raises:
         DataError: the journal cannot be read, or a line other than the last is damaged.
     """
-    histories: dict[str, SamplePurchases] = {}
+    purchases_by_sample: dict[str, SamplePurchases] = {}
     is_emulated = False
 
     def get_sample_purchases(sample_id: str) -> SamplePurchases:
-        return histories.setdefault(sample_id, SamplePurchases(sample_id))
+        return purchases_by_sample.setdefault(sample_id, SamplePurchases(sample_id))
 
     for event in read_events(run_folder / JOURNAL_FILE_NAME, JournalEvent):
         match event:
@@ -67,4 +67,4 @@ def read_journal(run_folder: Path) -> JournalState:
                 is_emulated |= event.is_emulated
             case SubmitStartedEvent() | SubmitNotSentEvent() | SubmitCompletedEvent():
                 event.add_to_history(get_sample_purchases(event.id))
-    return JournalState(histories, is_emulated=is_emulated)
+    return JournalState(purchases_by_sample, is_emulated=is_emulated)

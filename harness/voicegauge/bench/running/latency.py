@@ -15,7 +15,7 @@ from voicegauge.formats import is_json
 from voicegauge.model import Delivery, Exchange, Interval, Latency, RequestPhases, StateObservation, Timing
 
 
-def find_origin_ms(delivery: Delivery, due_ms: float | None = None) -> float | None:
+def find_latency_start_ms(delivery: Delivery, due_ms: float | None = None) -> float | None:
     """Return the moment from which the latency of `delivery` counts, on the clock of `Timing.started_ms`.
 
     Args:
@@ -72,15 +72,15 @@ def measure_latency(delivery: Delivery, target: BaseTarget, *, due_ms: float | N
     Returns:
         The latency; `None` if the submit was not timed because an earlier process sent it or there was no response.
     """
-    submit, origin_ms = find_submit_timing(delivery), find_origin_ms(delivery, due_ms)
-    if submit is None or origin_ms is None:
+    submit, latency_start_ms = find_submit_timing(delivery), find_latency_start_ms(delivery, due_ms)
+    if submit is None or latency_start_ms is None:
         return None
-    first_sent_ms = find_origin_ms(delivery)
+    first_sent_ms = find_latency_start_ms(delivery)
     assert first_sent_ms is not None, "the submit is timed"
-    delay_ms = first_sent_ms - origin_ms
-    submit_start_ms = submit.started_ms - origin_ms
+    delay_ms = first_sent_ms - latency_start_ms
+    submit_start_ms = submit.started_ms - latency_start_ms
     submit_times = _SubmitTimes(
-        sent_ms=_get_sent_ms(submit) - origin_ms,
+        sent_ms=_get_sent_ms(submit) - latency_start_ms,
         first_byte_ms=submit_start_ms + _compute_first_byte_ms(submit),
         complete_ms=submit_start_ms + submit.total_ms,
         delay_ms=delay_ms,
@@ -97,9 +97,9 @@ def measure_latency(delivery: Delivery, target: BaseTarget, *, due_ms: float | N
     audio = delivery.exchanges[delivery.audio_exchange_index] if delivery.audio_exchange_index is not None else None
     if audio is None or audio.timing is None:
         return submit_only
-    timing, start_ms = audio.timing, audio.timing.started_ms - origin_ms
+    timing, start_ms = audio.timing, audio.timing.started_ms - latency_start_ms
     last_byte_ms = start_ms + timing.total_ms
-    streaming = measure_streaming(delivery, target, origin_ms=origin_ms)
+    streaming = measure_streaming(delivery, target, latency_start_ms=latency_start_ms)
     first_audio_ms: float | None
     if delivery.text is not None:
         first_audio_ms = None
@@ -143,7 +143,7 @@ class _SubmitTimes(NamedTuple):
     first_byte_ms: float
     complete_ms: float
     delay_ms: float
-    """How much later than that moment the first submit was sent, in milliseconds."""
+    """Time from the moment from which the latency counts to the sending of the first submit, in milliseconds."""
 
 
 def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_times: _SubmitTimes) -> _JobPhaseBounds:
@@ -160,7 +160,7 @@ def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_times: _S
     if ended == 0 and target.response.wait is not None:
         first_byte_ms = submit_times.first_byte_ms
         return _JobPhaseBounds(None, None, Interval(low_ms=first_byte_ms, high_ms=first_byte_ms))
-    completion = _compute_entry_bounds(observations, ended, submit_times)
+    completion = _compute_state_entry_bounds(observations, ended, submit_times)
     stated_duration = read_stated_duration(delivery.exchanges[observations[ended].exchange_index], job)
     completion = (
         _narrow_bounds(completion, stated_duration, submit_times) if stated_duration is not None else completion
@@ -170,7 +170,7 @@ def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_times: _S
         processing = Interval(low_ms=max(completion.low_ms - submit_times.complete_ms, 0.0), high_ms=completion.high_ms)
         return _JobPhaseBounds(None, processing, completion)
     started = next(i for i, seen in enumerate(observations) if seen.state != phases[0])
-    entry = _compute_entry_bounds(observations, started, submit_times)
+    entry = _compute_state_entry_bounds(observations, started, submit_times)
     # The job left the queue before it ended, which the provider's timestamps may have narrowed.
     high_ms = min(entry.high_ms, completion.high_ms)
     queue = Interval(low_ms=min(entry.low_ms, high_ms), high_ms=high_ms)
@@ -215,7 +215,7 @@ def _is_terminal(job_spec: JobSpec, state: str) -> bool:
     return state in job_spec.states and job_spec.states[state].end is not None
 
 
-def _compute_entry_bounds(
+def _compute_state_entry_bounds(
     observations: Sequence[StateObservation], observation_index: int, submit_times: _SubmitTimes
 ) -> Interval:
     """Return the bounds of the time at which the job entered the state of observation `observation_index`.

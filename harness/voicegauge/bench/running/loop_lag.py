@@ -1,4 +1,4 @@
-"""Watches how late the event loop is, because times that are taken while it is busy are not the provider's."""
+"""Watches how late the event loop is, because a busy event loop makes measured times too long."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import sys
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Iterator
 
-CHECK_INTERVAL_S = 0.005
+LAG_CHECK_INTERVAL_S = 0.005
 MAX_LAG_MS = 10.0
 """Lag of the event loop above which a sample is marked as disturbed."""
 MAX_LAG_SHARE = 0.01
 """Lag of the event loop, as a share of the sample's latency, above which a sample is marked as disturbed: during a job
 of an hour, some lag has no consequences."""
 MIN_RECORDED_LAG_MS = 1.0
-SWITCH_INTERVAL_S = 0.0005
+THREAD_SWITCH_INTERVAL_S = 0.0005
 """Time for which a thread may keep the interpreter while the event loop waits; Python's default is ten times that."""
 _MAX_OBJECTS_FROZEN_BY_PYTHON = 10_000
 """Number of objects that may be frozen in a process that has frozen none itself: Python 3.12 freezes some hundred."""
@@ -29,7 +29,7 @@ class LoopLag:
         self._times_s: list[float] = []
         self._lags_ms: list[float] = []
 
-    def find_max_ms(self, start_s: float, end_s: float) -> float:
+    def find_max_lag_ms(self, start_s: float, end_s: float) -> float:
         """Return the longest lag between two moments of the event loop's time, in milliseconds."""
         first = bisect_left(self._times_s, start_s)  # a lag is noted when it ends
         lags = zip(self._times_s[first:], self._lags_ms[first:], strict=True)
@@ -49,8 +49,8 @@ class LoopLag:
     async def _measure_continuously(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            due_s = loop.time() + CHECK_INTERVAL_S
-            await asyncio.sleep(CHECK_INTERVAL_S)
+            due_s = loop.time() + LAG_CHECK_INTERVAL_S
+            await asyncio.sleep(LAG_CHECK_INTERVAL_S)
             lag_ms = (loop.time() - due_s) * 1000
             if lag_ms >= MIN_RECORDED_LAG_MS:
                 self._times_s.append(loop.time())
@@ -66,12 +66,12 @@ def is_disturbed(max_lag_ms: float, latency_ms: float | None) -> bool:
 def reduce_event_loop_delays() -> Iterator[None]:
     """Keep the garbage collector and other threads from delaying the event loop.
 
-    What exists already, such as the contracts, is left out of collections, each of which would take tens of
-    milliseconds. In a process that has frozen its objects itself they stay frozen, and no more are added, because
-    only all objects together can be unfrozen.
+    Objects that exist already, such as the contracts, are frozen: the garbage collector skips them, which saves tens of
+    milliseconds in each collection. If the calling program has frozen objects itself, nothing is frozen or unfrozen,
+    because only all objects together can be unfrozen.
     """
     switch_interval_s = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    sys.setswitchinterval(THREAD_SWITCH_INTERVAL_S)
     freezes_objects = not _has_frozen_objects()
     if freezes_objects:
         gc.collect()

@@ -65,13 +65,13 @@ def build_manifest(config: RunConfig, run_id: str, created_at: datetime, *, base
         base_urls=dict(base_urls),
         faults=tuple(sorted(set(config.faults))),
         region=config.region,
-        environment=describe_environment(),
+        environment=collect_environment(),
         max_cost_usd=config.max_cost_usd,
         plan_sha256=plan.sha256,
     )
 
 
-def describe_environment() -> dict[str, str]:
+def collect_environment() -> dict[str, str]:
     """Return Python version, platform, processor, number of processors and library versions."""
     system = {
         "python": platform.python_version(),

@@ -22,7 +22,7 @@ MIN_STALL_MS = 1.0
 """Shortest stall that counts; shorter ones are within the precision of the timestamps."""
 
 
-def measure_streaming(delivery: Delivery, target: BaseTarget, *, origin_ms: float) -> Streaming | None:
+def measure_streaming(delivery: Delivery, target: BaseTarget, *, latency_start_ms: float) -> Streaming | None:
     """Measure the arrival of streamed audio; `add_playback_measurements` later adds the values that require decoding.
 
     A stream is an event stream, or a response of bytes without a Content-Length.
@@ -30,7 +30,7 @@ def measure_streaming(delivery: Delivery, target: BaseTarget, *, origin_ms: floa
     Args:
         delivery: the delivery.
         target: its target.
-        origin_ms: the moment from which times count, on the clock of `Timing.started_ms`.
+        latency_start_ms: the moment from which times count, on the clock of `Timing.started_ms`.
 
     Returns:
         The measurements; `None` if the audio was not streamed in the response to the submit, or was not timed.
@@ -40,13 +40,13 @@ def measure_streaming(delivery: Delivery, target: BaseTarget, *, origin_ms: floa
         return None
     exchange = delivery.exchanges[index]
     if spec.delivered == "stream" and target.operation.stream is not None:
-        return _measure_event_stream(exchange, target.operation.stream, origin_ms)
+        return _measure_event_stream(exchange, target.operation.stream, latency_start_ms)
     # A provider that knows the length has finished the audio before it sends the first byte.
     is_streamed = spec.delivered == "bytes" and exchange.response.find_header("content-length") is None
-    return _merge_chunks(_read_body_arrivals(exchange, origin_ms)) if is_streamed else None
+    return _merge_chunks(_read_body_arrivals(exchange, latency_start_ms)) if is_streamed else None
 
 
-def _read_body_arrivals(exchange: Exchange, origin_ms: float) -> list[tuple[float, int]]:
+def _read_body_arrivals(exchange: Exchange, latency_start_ms: float) -> list[tuple[float, int]]:
     """Return the arrivals of the body as (ms, bytes so far).
 
     The list is empty if a content encoding was removed, because the timed chunks are then not chunks of the body.
@@ -55,12 +55,12 @@ def _read_body_arrivals(exchange: Exchange, origin_ms: float) -> list[tuple[floa
     sizes = list(accumulate(size for _, size in chunks))
     if exchange.timing is None or not sizes or sizes[-1] != len(exchange.response.body):
         return []
-    start_ms = exchange.timing.started_ms - origin_ms
+    start_ms = exchange.timing.started_ms - latency_start_ms
     return [(start_ms + at_ms, size) for (at_ms, _), size in zip(chunks, sizes, strict=True)]
 
 
-def _measure_event_stream(exchange: Exchange, stream_spec: StreamSpec, origin_ms: float) -> Streaming | None:
-    arrivals = _read_body_arrivals(exchange, origin_ms)
+def _measure_event_stream(exchange: Exchange, stream_spec: StreamSpec, latency_start_ms: float) -> Streaming | None:
+    arrivals = _read_body_arrivals(exchange, latency_start_ms)
     stream = parse_exchange(exchange).read_stream(stream_spec)
     if not arrivals or not stream.events:
         return None

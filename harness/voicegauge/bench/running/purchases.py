@@ -16,21 +16,21 @@ class SamplePurchases(PurchaseHistory):
     """The submits for one sample, in the order of sending, and the sample if it is finished."""
 
     finished_sample: Sample | None = None
-    open_sample: Sample | None = None
+    sample_with_open_job: Sample | None = None
     """The sample as a failure, while its job can still be polled; otherwise `None`."""
 
     def record_submit(self, submitted_at: str, price_usd: float | None, idempotency_key: str | None = None) -> None:
         """Note that another submit begins; the sample does not count as finished any more."""
         super().record_submit(submitted_at, price_usd, idempotency_key)
-        self.finished_sample = self.open_sample = None
+        self.finished_sample = self.sample_with_open_job = None
 
     def record_job_left_open(self, sample: Sample) -> None:
         """Note that the job of the last submit could not be followed to its end."""
-        self.open_sample = sample
+        self.sample_with_open_job = sample
 
     def record_sample_finished(self, sample: Sample, billing: BillingStatus) -> None:
         """Note the finished sample, and what is known about the charge for its last submit."""
-        self.finished_sample, self.open_sample = sample, None
+        self.finished_sample, self.sample_with_open_job = sample, None
         if self.purchases:
             last = self.purchases[-1]
             last.billing, last.is_settled = billing, True
@@ -43,7 +43,7 @@ class SamplePurchases(PurchaseHistory):
         last = self.purchases[-1] if self.purchases else None
         if last is None or last.job_id is None or not last.is_open_job:
             return None
-        failure = self.open_sample.failure if self.open_sample else None
+        failure = self.sample_with_open_job.failure if self.sample_with_open_job else None
         reason = failure.message if failure else "voicegauge was stopped before the job had ended"
         return OpenJob(
             sample_id=self.sample_or_case_id,
@@ -57,9 +57,11 @@ class SamplePurchases(PurchaseHistory):
 class JournalState(PurchaseAccount[SamplePurchases]):
     """State of a run, as read from its journal."""
 
-    def __init__(self, histories: Mapping[str, SamplePurchases] | None = None, *, is_emulated: bool = False) -> None:
-        """Store the purchases, which are given by sample id."""
-        super().__init__(histories)
+    def __init__(
+        self, purchases_by_sample: Mapping[str, SamplePurchases] | None = None, *, is_emulated: bool = False
+    ) -> None:
+        """Store the purchases of each sample, by sample id."""
+        super().__init__(purchases_by_sample)
         self.is_emulated = is_emulated
         """A response identified itself as one of voicegauge's emulator."""
 

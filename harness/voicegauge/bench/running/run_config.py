@@ -1,4 +1,4 @@
-"""Says what a run sends and how, and what it results in."""
+"""Defines the configuration, the stop signal and the outcome of a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from voicegauge.bench.load import ArrivalRate, RampSettings
 from voicegauge.bench.planning import BenchPlan
-from voicegauge.bench.running.access import ProviderAccess
+from voicegauge.bench.running.provider_access import ProviderAccess
 from voicegauge.bench.stopping import StopRule
 from voicegauge.contract import BaseTarget
 from voicegauge.errors import VoicegaugeError

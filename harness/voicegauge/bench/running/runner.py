@@ -21,16 +21,16 @@ from voicegauge.bench.planning import (
     build_speech_request,
     synthesize_texts,
 )
-from voicegauge.bench.running.access import create_provider_semaphores, open_clients
 from voicegauge.bench.running.audio_facts import measure_audio
 from voicegauge.bench.running.failed_exchanges import FailedExchanges
 from voicegauge.bench.running.journal import JobLeftOpenEvent, SampleFinishedEvent, open_journal, read_journal
 from voicegauge.bench.running.loop_lag import LoopLag, reduce_event_loop_delays
+from voicegauge.bench.running.provider_access import create_provider_semaphores, open_clients
 from voicegauge.bench.running.purchases import JournalState
 from voicegauge.bench.running.run_config import MAX_IN_FLIGHT_AT_FIXED_RATE, RunConfig, RunOutcome, StopSignal
+from voicegauge.bench.running.run_store import save_audio
 from voicegauge.bench.running.sample_building import SampleTimes, build_lost_sample, build_sample
 from voicegauge.bench.running.session_rounds import send_rounds, send_with_concurrency
-from voicegauge.bench.running.store import save_audio
 from voicegauge.client import (
     Client,
     DeliveryInterruptedError,
@@ -300,7 +300,7 @@ class _PlanRunner:
         """Save the audio of a delivery, and write its sample to the journal, in a thread."""
         ended_s = asyncio.get_running_loop().time()
         await asyncio.sleep(0)  # a lag until now is noted in this turn of the loop
-        lag_ms = self._loop_lag.find_max_ms(sample_times.started_s, ended_s)
+        lag_ms = self._loop_lag.find_max_lag_ms(sample_times.started_s, ended_s)
         sample = await run_in_thread(
             self._write_delivery, planned_sample, target, delivery, price_quote, sample_times, lag_ms
         )

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from voicegauge.bench.planning import PlannedSample
-from voicegauge.bench.running.latency import find_origin_ms, measure_latency, measure_phases
+from voicegauge.bench.running.latency import find_latency_start_ms, measure_latency, measure_phases
 from voicegauge.bench.running.loop_lag import is_disturbed
 from voicegauge.bench.running.playback import measure_streaming
 from voicegauge.bench.running.purchases import JournalState
@@ -50,7 +50,7 @@ def build_sample(
         failed_exchange: the exchange that failed; `None` if none is quoted.
     """
     latency = measure_latency(delivery, target, due_ms=sample_times.due_ms)
-    origin_ms = find_origin_ms(delivery, sample_times.due_ms)
+    latency_start_ms = find_latency_start_ms(delivery, sample_times.due_ms)
     total_ms = None if latency is None else latency.total_latency_ms
     return Sample(
         **_build_planned_fields(planned_sample),
@@ -60,7 +60,9 @@ def build_sample(
         request_id=delivery.job.id if delivery.job else None,
         latency=latency,
         phases=measure_phases(delivery),
-        streaming=None if origin_ms is None else measure_streaming(delivery, target, origin_ms=origin_ms),
+        streaming=None
+        if latency_start_ms is None
+        else measure_streaming(delivery, target, latency_start_ms=latency_start_ms),
         max_lag_ms=lag_ms,
         is_disturbed=is_disturbed(lag_ms, total_ms),
         audio=audio,

@@ -34,7 +34,7 @@ REFERENCE_VOICE = "klatt5"
 """The espeak-ng variant that the embedded ASR engine recognizes best; the remaining errors are the error floor."""
 REFERENCE_WORDS_PER_MINUTE = 175
 """Speaking rate of the reference speech, in words per minute."""
-_REFERENCE_RATE_HZ = 24_000
+_REFERENCE_SAMPLE_RATE_HZ = 24_000
 
 
 def choose_scoring_asr(asr_spec: str, provenance: Provenance, texts: Iterable[SpokenText]) -> AsrChoice:
@@ -96,9 +96,7 @@ def score_run(
     supported = [sample for sample in samples if sample.language not in left_out]
     with tempfile.TemporaryDirectory(prefix="voicegauge-") as reference_folder:
         references = _synthesize_reference_speech(Path(reference_folder), supported)
-        clips = [
-            _describe_saved_clip(run_folder, sample.language, sample.audio) for sample in supported if sample.audio
-        ]
+        clips = [_build_saved_clip(run_folder, sample.language, sample.audio) for sample in supported if sample.audio]
         clips += references.values()
         transcripts = transcribe_clips(
             asr,
@@ -111,7 +109,7 @@ def score_run(
         asr=asr.id,
         asr_reason=reason,
         normalizer=_list_normalizer_ids(supported),
-        settings=_describe_scoring_settings(asr),
+        settings=_collect_scoring_settings(asr),
         left_out=left_out,
         closed_vocabulary=asr.has_closed_vocabulary,
         known_words=count_unknown_words({one.text for one in supported}) if asr.has_closed_vocabulary else None,
@@ -121,7 +119,7 @@ def score_run(
 
 
 def _choose_worker_count(asr: Asr) -> int:
-    """Return one process for a GPU, whose memory each process would fill with a model of its own."""
+    """Return the number of processes: one for an engine on a GPU, because each process loads its own model."""
     return 1 if asr.clips_per_batch > 1 else min(os.cpu_count() or 1, MAX_TRANSCRIBING_PROCESSES)
 
 
@@ -141,12 +139,12 @@ def _score_own_transcripts(samples: Sequence[Sample]) -> ScoreSet:
         asr=OWN_TRANSCRIPTS_LABEL,
         asr_reason="speech to text was measured",
         normalizer=_list_normalizer_ids(samples),
-        settings=_list_counting_versions(),
+        settings=_list_versions_of_counting_libraries(),
         scores=tuple(_score_transcription(sample, read_own_transcription(sample)) for sample in samples),
     )
 
 
-def _describe_saved_clip(run_folder: Path, language: str, audio: AudioFacts) -> AudioClip:
+def _build_saved_clip(run_folder: Path, language: str, audio: AudioFacts) -> AudioClip:
     path = (run_folder / audio.file).resolve()
     if not path.is_relative_to(run_folder.resolve()):
         raise DataError(f"{run_folder}: the run names an audio file outside its folder: {audio.file}")
@@ -171,10 +169,10 @@ def _synthesize_reference_speech(references_folder: Path, samples: Sequence[Samp
                     voice=REFERENCE_VOICE,
                     words_per_minute=REFERENCE_WORDS_PER_MINUTE,
                     pitch=50,
-                    sample_rate_hz=_REFERENCE_RATE_HZ,
+                    sample_rate_hz=_REFERENCE_SAMPLE_RATE_HZ,
                     seed=0,
                 )
-                wav = encode(speech, _REFERENCE_RATE_HZ, "wav")[0]
+                wav = encode(speech, _REFERENCE_SAMPLE_RATE_HZ, "wav")[0]
                 references[text] = _save_reference_clip(references_folder, text.language, wav)
     except MissingExtraError:
         return {}
@@ -185,7 +183,7 @@ def _save_reference_clip(references_folder: Path, language: str, wav: bytes) -> 
     audio = EncodedAudio(wav, media_type="audio/wav")
     facts = audio.measure_facts(f"{audio.sha256}.wav")
     (references_folder / facts.file).write_bytes(wav)
-    return _describe_saved_clip(references_folder, language, facts)
+    return _build_saved_clip(references_folder, language, facts)
 
 
 def _score_sample(sample: Sample, transcripts: TranscriptionsByCacheKey) -> Score:
@@ -233,14 +231,14 @@ def _measure_error_floor(
     )
 
 
-def _describe_scoring_settings(asr: Asr) -> dict[str, str]:
+def _collect_scoring_settings(asr: Asr) -> dict[str, str]:
     return {
         **asr.settings,
         "silence_gate": f"less than {MIN_SPEECH_S:g} s above {SILENCE_DBFS:g} dBFS",
         "floor_voice": f"espeak-ng {REFERENCE_VOICE} at {REFERENCE_WORDS_PER_MINUTE} words per minute",
-        **_list_counting_versions(),
+        **_list_versions_of_counting_libraries(),
     }
 
 
-def _list_counting_versions() -> dict[str, str]:
+def _list_versions_of_counting_libraries() -> dict[str, str]:
     return {name: metadata.version(name) for name in ("jiwer", "whisper-normalizer")}

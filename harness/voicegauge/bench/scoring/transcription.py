@@ -115,7 +115,7 @@ def transcribe_clips(
         clips: audio files; files with equal content are transcribed once.
         workers: number of processes on this machine.
         cluster: address of a Dask scheduler whose workers are used instead.
-        progress: called after each group of clips: after each clip without a GPU.
+        progress: called after each group of clips. Without a GPU, each group has one clip.
 
     Raises:
         DataError: a clip is missing or was changed.

@@ -1,4 +1,4 @@
-"""Decides, while a benchmark runs, when its targets are known to differ or to be equally fast."""
+"""Decides, while a benchmark runs, whether its targets are known to differ in speed or to be equally fast."""
 
 from __future__ import annotations
 

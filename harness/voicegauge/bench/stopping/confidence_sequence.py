@@ -1,9 +1,9 @@
-"""Computes an interval of a mean that stays valid however often it is looked at while data arrive.
+"""Computes an interval of a mean that is valid after every observation, so that sampling may stop at any time.
 
 It is the asymptotic confidence sequence of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform central limit
 theory and asymptotic confidence sequences" (Annals of Statistics 52(6), 2024, theorem 2.2): with a probability of 1 -
-alpha, the mean lies in the interval after every number of observations, so that sampling may stop because of what the
-interval shows. An interval for a fixed number of observations does not allow that.
+alpha, the mean lies in every interval that is computed while observations arrive. An ordinary confidence interval is
+valid for one number of observations only, which must be chosen before.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ MIN_OBSERVATIONS = 20
 class ConfidenceSequence:
     """A confidence sequence: an interval of the mean of the observations so far."""
 
-    def __init__(self, alpha: float, tightest_at: int) -> None:
+    def __init__(self, alpha: float, tightest_count: int) -> None:
         """Create a sequence that has no observations yet.
 
         Args:
             alpha: probability that the interval ever excludes the true mean.
-            tightest_at: number of observations at which the interval is tightest; chosen before any is known.
+            tightest_count: number of observations at which the interval is tightest; chosen before the first one.
         """
         self._alpha = alpha
         # The parameter of the mixture that is best for one number of observations (the same paper, appendix B.2).
         log_odds = -2 * math.log(alpha)
-        self._mixture = (log_odds + math.log(log_odds + 1)) / max(tightest_at, MIN_OBSERVATIONS)
+        self._mixture = (log_odds + math.log(log_odds + 1)) / max(tightest_count, MIN_OBSERVATIONS)
         self.count = 0
         self.mean = 0.0
         self._squares = 0.0

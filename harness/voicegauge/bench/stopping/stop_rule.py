@@ -1,7 +1,8 @@
 """Ends sampling as soon as each target is known to be faster, slower or as fast as the one that it is compared with.
 
 Targets are compared by the total latency of the same text in the same round, so that drift that they share cancels out.
-Pairs count in the order of the plan, so that slow requests are not left out when the last one is looked at.
+Pairs are added in the order of the plan. In the order in which they finish, slow requests would be added last, and the
+decision would come without them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from voicegauge.bench.stopping.confidence_sequence import ConfidenceSequence
 from voicegauge.model import EarlyStop, Sample, TargetDecision
 
 STOP_ALPHA = 0.01
-"""Probability that any target is falsely said to differ, or to be as fast, however often it is looked at."""
+"""Probability that the decision about any target is wrong, however often the targets are compared."""
 DEFAULT_MARGIN = 0.10
 """Default relative difference of total latency that does not matter; 0.1 is 10%."""
 MAX_LOG_RATIO = math.log(2)
@@ -64,7 +65,7 @@ class StopRule:
             is_stopped=self.is_decided and request_count < self._planned_requests,
             requests=request_count,
             planned_requests=self._planned_requests,
-            targets=tuple(comparison.describe() for comparison in self._comparisons),
+            targets=tuple(comparison.build_decision() for comparison in self._comparisons),
         )
 
 
@@ -83,7 +84,7 @@ class _TargetComparison:
 
     def __init__(self, target: str, pairs: list[tuple[str, str]], alpha: float, margin: float) -> None:
         self._target, self._pairs, self._limit = target, pairs, math.log1p(margin)
-        self._sequence = ConfidenceSequence(alpha, tightest_at=len(pairs) // 2)
+        self._sequence = ConfidenceSequence(alpha, tightest_count=len(pairs) // 2)
         self._next_pair = 0
         self.decision: str | None = None
 
@@ -115,7 +116,7 @@ class _TargetComparison:
             return "faster"
         return "equal" if -self._limit < low and high < self._limit else None
 
-    def describe(self) -> TargetDecision:
+    def build_decision(self) -> TargetDecision:
         interval = self._sequence.compute_interval()
         return TargetDecision(
             target=self._target,

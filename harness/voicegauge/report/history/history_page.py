@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from voicegauge.bench.history import MIN_NIGHTS, MetricSeries, RunHistory
+from voicegauge.bench.history import MIN_NIGHTS_SINCE_SHIFT, MetricSeries, RunHistory
 from voicegauge.model import Provenance
 from voicegauge.printable import format_count
 from voicegauge.report.history.time_series_chart import (
@@ -30,7 +30,7 @@ from voicegauge.report.history.timeline import (
 from voicegauge.report.page_assets import create_template_environment, load_assets
 from voicegauge.report.text_format import capitalize_sentence
 
-NOT_JUDGED_TEXT = f"nothing can be judged before night {MIN_NIGHTS}, counted for each series on its own"
+NOT_JUDGED_TEXT = f"nothing can be judged before night {MIN_NIGHTS_SINCE_SHIFT}, counted for each series on its own"
 """Text shown instead of the number of regressions while there are too few nights."""
 STYLES = ("base.css", "verdict.css", "tables.css", "charts.css", "history.css", "media.css")
 

@@ -14,14 +14,15 @@ MIN_REQUESTS_PER_STEP = 40
 STEP_REQUESTS_PER_CONCURRENCY = 4
 """A step sends this number of requests per request in flight, if that exceeds `MIN_REQUESTS_PER_STEP`."""
 RELATIVE_LEVEL_RESOLUTION = 0.05
-"""Relative distance between the highest level that met the goal and the lowest that missed it, at which to stop."""
+"""The search stops at this relative distance between the highest level that met the goal and the lowest that missed it.
+"""
 MAX_STEPS_PER_LEVEL = 2
 """Largest number of steps at one level. If the first step at a level misses the goal or is invalid, a second one
 decides."""
 
 
 class MeasuredLevel(NamedTuple):
-    """What one step measured."""
+    """The measurements of one step of a ramp."""
 
     samples: Sequence[Sample]
     duration_s: float

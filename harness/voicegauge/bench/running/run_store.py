@@ -118,17 +118,17 @@ def load_run(path: Path) -> Run:
         run = msgspec.json.decode(raw, type=Run)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         _check_format_version(file, raw)
-        raise DataError(f"{file}: is a damaged run: {_name_item(str(error), raw)}") from error
+        raise DataError(f"{file}: is a damaged run: {_add_sample_number(str(error), raw)}") from error
     if run.manifest.schema_version != RUN_SCHEMA_VERSION:
         _check_format_version(file, raw)
     if not run.manifest.finished and not run.samples:
         run = _add_journaled_samples(run, read_journal(file.parent))
-    if reason := _find_damage(run):
+    if reason := _describe_damage(run):
         raise DataError(f"{file}: is a damaged run: {reason}")
     return run
 
 
-def _name_item(message: str, run_json: bytes) -> str:
+def _add_sample_number(message: str, run_json: bytes) -> str:
     """Return a message of msgspec with the number of the sample in it, which it leaves out: `$.samples[...]`."""
     if "$.samples[...]" not in message:
         return message
@@ -140,30 +140,30 @@ def _name_item(message: str, run_json: bytes) -> str:
     return message
 
 
-def _find_damage(run: Run) -> str | None:
+def _describe_damage(run: Run) -> str | None:
     """Return where and how a run contradicts itself, in one line; `None` if it does not."""
-    if not _is_time(run.manifest.created_at):
+    if not _is_timestamp(run.manifest.created_at):
         return f"manifest.created_at is not a date and time: {run.manifest.created_at!r}"
-    if repeated := _find_repeated([target.id for target in run.manifest.targets]):
+    if repeated := _find_repeated_id([target.id for target in run.manifest.targets]):
         return f"manifest.targets has {repeated!r} twice"
-    if repeated := _find_repeated([sample.id for sample in run.samples]):
+    if repeated := _find_repeated_id([sample.id for sample in run.samples]):
         return f"two samples have the id {repeated!r}"
     for number, score_set in enumerate(run.score_sets):
-        if repeated := _find_repeated([score.sample_id for score in score_set.scores]):
+        if repeated := _find_repeated_id([score.sample_id for score in score_set.scores]):
             return f"score_sets[{number}] has two scores of the sample {repeated!r}"
-    undated = next((sample for sample in run.samples if not _is_time(sample.started_at)), None)
+    undated = next((sample for sample in run.samples if not _is_timestamp(sample.started_at)), None)
     if undated is not None:
         return f"started_at of the sample {undated.id!r} is not a date and time: {undated.started_at!r}"
     return None
 
 
-def _find_repeated(ids: Sequence[str]) -> str | None:
+def _find_repeated_id(ids: Sequence[str]) -> str | None:
     if len(set(ids)) == len(ids):
         return None
     return next(one for one, count in Counter(ids).items() if count > 1)
 
 
-def _is_time(text: str) -> bool:
+def _is_timestamp(text: str) -> bool:
     try:
         datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
@@ -172,7 +172,9 @@ def _is_time(text: str) -> bool:
 
 
 def _add_journaled_samples(run: Run, journal_state: JournalState) -> Run:
-    unfinished = (one.open_sample for one in journal_state.histories.values() if one.open_sample is not None)
+    unfinished = (
+        one.sample_with_open_job for one in journal_state.histories.values() if one.sample_with_open_job is not None
+    )
     return msgspec.structs.replace(
         run,
         samples=(*journal_state.finished_samples.values(), *unfinished),

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from voicegauge.bench.load.dispatch import ArrivalRate, SampleSender, send_closed_loop, send_open_loop
 from voicegauge.bench.load.goal import Goal
-from voicegauge.bench.load.ramp import MeasuredLevel, search_highest_level
+from voicegauge.bench.load.level_search import MeasuredLevel, search_highest_level
 from voicegauge.bench.load.sent_share import compute_closed_loop_share, compute_open_loop_share
 from voicegauge.bench.planning import PlannedSample, SampleRound
 from voicegauge.model import RampResult, Sample
