@@ -217,9 +217,9 @@ def test_a_baseline_entry_is_unused_only_after_a_complete_check_with_its_rule() 
         )
 
     known = build_check_baseline(look(finding()))
-    assert len(apply_baseline(look(), known).unused_baseline) == 1
-    assert apply_baseline(look(finished=False), known).unused_baseline == ()
-    assert apply_baseline(look(rules=("accepts-invalid",)), known).unused_baseline == ()
+    assert len(apply_baseline(look(), known).unused_baseline_entries) == 1
+    assert apply_baseline(look(finished=False), known).unused_baseline_entries == ()
+    assert apply_baseline(look(rules=("accepts-invalid",)), known).unused_baseline_entries == ()
 
 
 def test_a_fingerprint_does_not_depend_on_lines_wording_or_list_indexes() -> None:

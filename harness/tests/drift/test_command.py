@@ -83,8 +83,8 @@ def test_json_has_the_whole_report(voicegauge: Command, files: Any, tmp_path: Pa
     out = voicegauge("drift", *paths, "--json", "-")[1]
     report = msgspec.json.decode(out.encode(), type=DriftReport)
     assert json.loads(out)["schema"] == "voicegauge/drift/2"
-    assert report.counts == {"breaking": 1, "possibly-breaking": 0, "compatible": 1}
-    assert (report.old.file, report.new.file) == paths
+    assert report.count_by_level == {"breaking": 1, "possibly-breaking": 0, "compatible": 1}
+    assert (report.old_input.file, report.new_input.file) == paths
     voicegauge("drift", *paths, "--json", str(tmp_path / "drift.json"))
     assert json.loads((tmp_path / "drift.json").read_bytes()) == json.loads(out)
 

@@ -196,7 +196,7 @@ def test_a_folder_with_one_contract_and_a_provider_id_are_accepted(write: Write)
     folder = Path(write("acme/openapi.yaml", "openapi: 3.1.0\npaths: {}\n")).parent
     report = compare_inputs(str(folder), "pixelapi")
     assert reported_rules(report).count("endpoint-added") == len(load_catalogue().find_provider("pixelapi").operations)
-    assert report.new.file.endswith("contracts/pixelapi/openapi.yaml")
+    assert report.new_input.file.endswith("contracts/pixelapi/openapi.yaml")
 
 
 OWN = """
@@ -211,7 +211,7 @@ paths: {}
 def test_a_contract_of_the_user_takes_precedence_over_the_bundled_one(write: Write, tmp_path: Path) -> None:
     file = write("own/any-name.yaml", OWN)
     report = compare_inputs("pixelapi", "pixelapi", [tmp_path / "own"])
-    assert (report.old.file, report.new.file, report.changes) == (file, file, ())
+    assert (report.old_input.file, report.new_input.file, report.changes) == (file, file, ())
 
 
 JUNK = st.recursive(

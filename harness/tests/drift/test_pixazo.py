@@ -62,4 +62,4 @@ def test_renaming_the_version_is_not_a_change(drift: Drift) -> None:
     may = load_catalogue().find_provider("pixazo").document.data
     report = drift({**may, "info": {**may["info"], "version": "2026-04-15"}}, may)
     assert report.changes == ()
-    assert (report.old.version, report.new.version) == ("2026-04-15", may["info"]["version"])
+    assert (report.old_input.version, report.new_input.version) == ("2026-04-15", may["info"]["version"])

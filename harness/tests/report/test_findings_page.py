@@ -137,9 +137,9 @@ def test_changes_are_ordered_by_what_breaks_clients() -> None:
 
     report = DriftReport(
         comparison="contracts",
-        old=ComparedInput(file="old.yaml", title="Acme", version="1"),
-        new=ComparedInput(file="new.yaml", title="Acme", version="2"),
-        counts={DriftLevel.BREAKING: 1, DriftLevel.POSSIBLY_BREAKING: 0, DriftLevel.COMPATIBLE: 1},
+        old_input=ComparedInput(file="old.yaml", title="Acme", version="1"),
+        new_input=ComparedInput(file="new.yaml", title="Acme", version="2"),
+        count_by_level={DriftLevel.BREAKING: 1, DriftLevel.POSSIBLY_BREAKING: 0, DriftLevel.COMPATIBLE: 1},
         changes=(
             change("request-body-removed", DriftLevel.BREAKING, "was removed"),
             change("request-body-media-type-schema-added", DriftLevel.COMPATIBLE, "was added"),

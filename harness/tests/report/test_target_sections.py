@@ -43,9 +43,9 @@ CHECK = CheckReport(
 )
 DRIFT = DriftReport(
     comparison="contracts",
-    old=ComparedInput(file="old.yaml", title="North", version="1.0", provider="north"),
-    new=ComparedInput(file="new.yaml", title="North", version="2.0", provider="north"),
-    counts={DriftLevel.BREAKING: 1, DriftLevel.POSSIBLY_BREAKING: 0, DriftLevel.COMPATIBLE: 0},
+    old_input=ComparedInput(file="old.yaml", title="North", version="1.0", provider="north"),
+    new_input=ComparedInput(file="new.yaml", title="North", version="2.0", provider="north"),
+    count_by_level={DriftLevel.BREAKING: 1, DriftLevel.POSSIBLY_BREAKING: 0, DriftLevel.COMPATIBLE: 0},
     changes=(
         DriftChange(
             rule="request-body-removed",

@@ -152,7 +152,7 @@ def write_baseline(report: ReportT, file: PathLike) -> ReportT:
     """Write all findings of a report to a baseline file, so that they are accepted in the future.
 
     >>> report = voicegauge.write_baseline(voicegauge.check("pixelapi"), f"{folder}/known.json")
-    >>> voicegauge.apply_baseline(report, f"{folder}/known.json").unused_baseline
+    >>> voicegauge.apply_baseline(report, f"{folder}/known.json").unused_baseline_entries
     ()
 
     Args:

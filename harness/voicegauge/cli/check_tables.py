@@ -85,7 +85,7 @@ def print_report(report: CheckReport) -> None:
     if report.emulator_notice is not None:
         terminal.print(report.emulator_notice, soft_wrap=True)
     _print_skipped_cases(terminal, report)
-    for entry in report.unused_baseline:
+    for entry in report.unused_baseline_entries:
         terminal.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True)
     _print_left_out_operations(terminal, report.left_out_operations)
     print_resources(terminal, report.resources)
@@ -111,8 +111,8 @@ def format_summary(report: CheckReport) -> str:
     parts.append(f"{operations} operation{_choose_plural_ending(operations)}: {findings}")
     if report.not_judged:
         parts.append(f"not judged: {', '.join(report.not_judged)}")
-    if report.accepted:
-        parts.append(f"{len(report.accepted)} accepted by the baseline")
+    if report.accepted_findings:
+        parts.append(f"{len(report.accepted_findings)} accepted by the baseline")
     if report.spent_usd:
         parts.append(f"${report.spent_usd:.4g} spent")
     if report.spent_before_usd:

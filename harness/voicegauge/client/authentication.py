@@ -24,7 +24,7 @@ from voicegauge.recording import BAD_KEY, mask_credentials
 from voicegauge.transport import Clock, Transport, sign_for_aws
 
 TOKEN_EXPIRY_MARGIN_S = 30.0
-"""Number of seconds before its end of validity at which a token is not used any more."""
+"""Time before the expiry of a token in which the token is no longer used, in seconds."""
 TOKEN_OPERATION = "(access token)"  # noqa: S105 - an operation of no contract
 
 
@@ -113,7 +113,10 @@ class RequestAuthenticator:
         return text is not None and self._tokens.pop(text, None) is not None
 
     def hide_credentials(self, exchange: Exchange, request: Request) -> Exchange:
-        """Return `exchange` without tokens: with `request`, which has the placeholder, and with a masked response."""
+        """Return `exchange` without tokens.
+
+        Its request is replaced by `request`, which contains the placeholder, and tokens in its response are masked.
+        """
         headers, body = exchange.response.headers, exchange.response.body
         for text, token in self._tokens.items():
             headers = tuple((name, value.replace(token.access_token, text)) for name, value in headers)
@@ -175,9 +178,9 @@ def _read_token(response: Response, now_s: float) -> _Token | None:
 
 
 def _find_computed_credential_scheme(operation: Operation) -> _ComputedCredentialScheme | None:
-    """Return the scheme of the first security requirement with a key whose credential is computed for each request.
+    """Return the scheme whose credential is computed from the key, in the first security requirement of `operation`.
 
-    Return `None` if the key itself is sent.
+    Return `None` if requests contain the key itself, or no key.
     """
     requirement = next((requirement for requirement in operation.security if requirement), {})
     for name in requirement:

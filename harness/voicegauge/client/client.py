@@ -73,8 +73,9 @@ class Client(ProviderConnection):
             seed: seed of the random jitter in retry waits.
             max_wait_s: maximum time of one delivery in seconds; by default as long as the contract documents.
             traffic_observer: observes every request; `None` for no observer.
-            spreads_polls: whether the first wait of each job is longer by another part of itself, so that polls of
-                many equal jobs together tell precisely when these end.
+            spreads_polls: whether the first wait of each job is extended, for each job by another fraction of itself.
+                The polls of many similar jobs then happen at different ages of these jobs, which shows more precisely
+                when such jobs end.
         """
         super().__init__(
             contract,

@@ -29,7 +29,7 @@ class ApiKeySentinel(enum.Enum):
 USE_CLIENT_KEY: Final = ApiKeySentinel.SEND_CLIENT_KEY
 ApiKeyOrSentinel = str | None | Literal[ApiKeySentinel.SEND_CLIENT_KEY]
 GOLDEN_RATIO = (5**0.5 - 1) / 2
-"""Its multiples are spread evenly between 0 and 1 if only their decimals count."""
+"""The fractional parts of the multiples of this number are spread evenly between 0 and 1."""
 
 
 class ProviderConnection:
@@ -61,7 +61,9 @@ class ProviderConnection:
             seed: seed of the random jitter in retry waits.
             max_wait_s: maximum time of one delivery in seconds; by default as long as the contract documents.
             traffic_observer: observes every request; `None` for no observer.
-            spreads_polls: whether the first wait of each job is longer by another part of itself.
+            spreads_polls: whether the first wait of each job is extended, for each job by another fraction of itself.
+                The polls of many similar jobs then happen at different ages of these jobs, which shows more precisely
+                when such jobs end.
 
         Raises:
             UnknownNameError: `base_urls` names a server that the contract does not have.
@@ -78,10 +80,10 @@ class ProviderConnection:
         self._traffic_observer = traffic_observer
 
     def choose_first_poll_delay_fraction(self) -> float:
-        """Return the fraction of itself by which the first wait of the next job is extended.
+        """Return by which fraction of its length the first wait of the next job is extended.
 
-        The result is from 0 to 1, and 0 if polls are not spread. The fractions of any number of consecutive jobs lie
-        evenly between 0 and 1 (multiples of the golden ratio), so that their polls do not coincide.
+        The result is from 0 to 1; it is 0 if polls are not spread. The fractions of consecutive jobs lie evenly between
+        0 and 1, because they are multiples of the golden ratio without their whole part.
         """
         if not self.spreads_polls:
             return 0.0
@@ -139,7 +141,7 @@ class ProviderConnection:
         return self._builder.build_request(operation, request_parts, key, url=url)
 
     async def wait_for_rate_limit(self, operation: Operation) -> None:
-        """Return when the account's plan allows one more request.
+        """Wait until the account's plan allows one more request.
 
         Status requests are not counted, because providers limit jobs per minute, and because a delayed poll would
         distort the measured times of the job.

@@ -23,7 +23,10 @@ class KeyDestinations(NamedTuple):
     is_key_set: bool
 
     def describe(self) -> str:
-        """Return one line: the provider, the variable of its key, the servers, and a contract of the user's own."""
+        """Return one line with the provider, the variable of its key, and the servers.
+
+        If the contract is not a bundled one, the line also names its file.
+        """
         variable = " and ".join(self.contract.key_variables)
         key = f"sends the key in {variable} to" if self.is_key_set else f"sends no key ({variable} is not set) to"
         source = "" if is_bundled(self.contract.document.path) else f", as {self.contract.document.path} says"

@@ -11,7 +11,9 @@ from voicegauge.outputs import AcceptedFinding, FindingsBaseline, build_baseline
 def build_drift_baseline(report: DriftReport) -> FindingsBaseline:
     """Create a baseline that accepts every change of `report`, including those that a baseline already accepts."""
     name = report.name
-    return build_baseline(_build_accepted_finding(name, change) for change in (*report.changes, *report.accepted))
+    return build_baseline(
+        _build_accepted_finding(name, change) for change in (*report.changes, *report.accepted_changes)
+    )
 
 
 def _build_accepted_finding(api_name: str, change: DriftChange) -> AcceptedFinding:
@@ -26,17 +28,17 @@ def _build_accepted_finding(api_name: str, change: DriftChange) -> AcceptedFindi
 
 
 def apply_baseline(report: DriftReport, baseline: FindingsBaseline) -> DriftReport:
-    """Return `report` with the changes that `baseline` accepts moved to `accepted`.
+    """Return a copy of `report` in which the changes that `baseline` accepts are listed as accepted changes.
 
-    If another baseline was applied before, `baseline` replaces it.
+    `baseline` replaces a baseline that was applied to the report before.
     """
-    every_change = (*report.changes, *report.accepted)
+    every_change = (*report.changes, *report.accepted_changes)
     accepted, found = baseline.fingerprints, {change.fingerprint for change in every_change}
     remaining = tuple(change for change in every_change if change.fingerprint not in accepted)
     return msgspec.structs.replace(
         report,
-        counts=count_levels(remaining),
+        count_by_level=count_levels(remaining),
         changes=remaining,
-        accepted=tuple(change for change in every_change if change.fingerprint in accepted),
-        unused_baseline=tuple(str(entry) for entry in baseline.accepted if entry.fingerprint not in found),
+        accepted_changes=tuple(change for change in every_change if change.fingerprint in accepted),
+        unused_baseline_entries=tuple(str(entry) for entry in baseline.accepted if entry.fingerprint not in found),
     )

@@ -44,13 +44,13 @@ def compare_inputs(
         new_path_or_provider_id: path of the newer contract or recording, or id of a known provider. If traffic is
             compared with a contract, the traffic is the newer input.
         contract_folders: folders of contracts in addition to the bundled ones, over which they take precedence.
-        client_use_sources: for two contracts: recordings of a client and files that declare what it uses, or
+        client_use_sources: for two contracts: recordings of a client, files that declare what the client uses, or
             "voicegauge" for the client of voicegauge. The levels of the changes are then those that they have for this
             client.
 
     Raises:
-        UsageError: an input is neither a contract nor a recording, the two cannot be compared with each other, or uses
-            are named although the inputs are not two contracts.
+        UsageError: an input is neither a contract nor a recording, the two cannot be compared with each other, or
+            `client_use_sources` is given although the inputs are not two contracts.
         ContractError: a contract is not valid.
         DataError: a recording cannot be read.
     """

@@ -19,14 +19,19 @@ _HEADING_BY_LEVEL = {
 
 def render_markdown(report: DriftReport) -> str:
     """Render one table for each level that has changes. The table of compatible changes is collapsed."""
-    counts = ", ".join(f"{report.counts[level]} {level.value}" for level in DriftLevel)
-    lines = ["# API drift", "", f"{_describe_input(report.old)} → {_describe_input(report.new)}: {counts}.", ""]
+    counts = ", ".join(f"{report.count_by_level[level]} {level.value}" for level in DriftLevel)
+    lines = [
+        "# API drift",
+        "",
+        f"{_describe_input(report.old_input)} → {_describe_input(report.new_input)}: {counts}.",
+        "",
+    ]
     for level, changes in groupby(report.changes, key=lambda change: change.level):
         lines += _render_section(level, list(changes))
-    if report.accepted:
-        lines += [f"{len(report.accepted)} more are accepted by the baseline.", ""]
+    if report.accepted_changes:
+        lines += [f"{len(report.accepted_changes)} more are accepted by the baseline.", ""]
     if not report.changes:
-        lines += ["Nothing else has changed." if report.accepted else "Nothing has changed.", ""]
+        lines += ["Nothing else has changed." if report.accepted_changes else "Nothing has changed.", ""]
     return "\n".join(lines)
 
 

@@ -28,7 +28,7 @@ class DriftLevel(StrEnum):
     """Every client that worked still works."""
 
     def is_at_least_as_bad_as(self, other_level: DriftLevel) -> bool:
-        """Whether this level is as bad as `other_level` or worse."""
+        """Whether this level is as bad for clients as `other_level`, or worse."""
         levels = list(DriftLevel)
         return levels.index(self) <= levels.index(other_level)
 

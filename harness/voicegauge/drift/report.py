@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import msgspec
 
@@ -62,8 +62,8 @@ class DriftChange(Record, frozen=True, kw_only=True):
     """The newer value as JSON, shortened if necessary; `None` if the change has no newer value to show."""
     other_operations: tuple[str, ...] = ()
     """Ids of other operations with the same change, for example because they share the changed component."""
-    use: str | None = None
-    """How one client uses the changed part, in words, or that it does not use it; `None` if that is unknown or does not
+    client_use: str | None = msgspec.field(default=None, name="use")
+    """A phrase that says whether and how one client uses the changed part; `None` if that is unknown or does not
     matter."""
 
     @property
@@ -85,28 +85,29 @@ class DriftChange(Record, frozen=True, kw_only=True):
         return f"{self.old_position or ''} -> {self.new_position or ''}".strip()
 
 
+@final
 class DriftReport(Record, frozen=True, kw_only=True):
     """The result of one comparison, as `voicegauge drift --json` writes it."""
 
     schema: str = "voicegauge/drift/2"
     comparison: DriftComparison
-    old: ComparedInput
-    new: ComparedInput
-    counts: dict[DriftLevel, int]
-    """Number of changes per level. Every level is listed, even if it has no changes."""
+    old_input: ComparedInput = msgspec.field(name="old")
+    new_input: ComparedInput = msgspec.field(name="new")
+    count_by_level: dict[DriftLevel, int] = msgspec.field(name="counts")
+    """Number of `changes` of each level. Levels without changes are included."""
     changes: tuple[DriftChange, ...]
     """The changes that no baseline accepts, worst level first, and within a level in the order of the documents."""
-    accepted: tuple[DriftChange, ...] = ()
-    """The changes that the baseline accepts. They are neither in `counts` nor in `changes`."""
-    unused_baseline: tuple[str, ...] = ()
+    accepted_changes: tuple[DriftChange, ...] = msgspec.field(default=(), name="accepted")
+    """The changes that the baseline accepts. They are neither in `changes` nor counted in `count_by_level`."""
+    unused_baseline_entries: tuple[str, ...] = msgspec.field(default=(), name="unused_baseline")
     """One line for each baseline entry that no longer matches any change."""
-    unread_uses: tuple[str, ...] = ()
+    unread_client_files: tuple[str, ...] = msgspec.field(default=(), name="unread_uses")
     """One line, with the reason, for each file below a folder of `--uses` that could not be read as a recording."""
 
     @property
     def name(self) -> str:
         """The title of the API, or the file name of the older input if neither input has a title."""
-        return self.old.title or self.new.title or Path(self.old.file).name
+        return self.old_input.title or self.new_input.title or Path(self.old_input.file).name
 
     def has_change_at_least(self, level: DriftLevel) -> bool:
         """Whether any change is as bad as `level` or worse."""
@@ -172,7 +173,11 @@ def build_report(
     levels = list(DriftLevel)
     merged.sort(key=lambda change: levels.index(change.level))
     return DriftReport(
-        comparison=comparison, old=old_input, new=new_input, counts=count_levels(merged), changes=tuple(merged)
+        comparison=comparison,
+        old_input=old_input,
+        new_input=new_input,
+        count_by_level=count_levels(merged),
+        changes=tuple(merged),
     )
 
 
@@ -182,7 +187,7 @@ def _build_identity_key(change: DriftChange) -> tuple[Any, ...]:
         return (change.rule, change.operation, change.location, change.old_value, change.new_value)
     return (
         *(change.rule, change.old_position, change.new_position, change.old_value, change.new_value),
-        *(change.level, change.use),
+        *(change.level, change.client_use),
     )
 
 

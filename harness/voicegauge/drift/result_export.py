@@ -33,7 +33,7 @@ def export_drift_report(report: DriftReport, fail_on: DriftLevel = DriftLevel.BR
             for change in report.changes
         ),
         accepted_findings=tuple(
-            _build_reported_finding(change, suite_name, fails_command=False) for change in report.accepted
+            _build_reported_finding(change, suite_name, fails_command=False) for change in report.accepted_changes
         ),
         cases=() if report.changes else (unchanged,),
         rules=tuple(

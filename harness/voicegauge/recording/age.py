@@ -10,7 +10,7 @@ from voicegauge.recording.har import Recording
 
 
 def get_recording_time(recording: Recording, exchange: Exchange) -> dt.datetime:
-    """The UTC time at which `exchange` was sent; the time of `recording` if the exchange has no timing.
+    """Return the UTC time at which `exchange` was sent; the time of `recording` if the exchange has no timing.
 
     Raises:
         DataError: the time of the exchange or of the recording is invalid.

@@ -13,19 +13,22 @@ from voicegauge.recording.har import Recording, load_har
 
 
 def find_recordings(path: Path) -> list[Path]:
-    """The sorted paths of the HAR files in a folder and in its direct sub-folders, of which each provider has one.
+    """Return the sorted paths of the HAR files in a folder and in its direct sub-folders (one for each provider).
 
-    The path of a file is returned as it is.
+    If `path` is a file, the result is this file alone.
     """
     return sorted([*path.glob("*.har"), *path.glob("*/*.har")]) if path.is_dir() else [path]
 
 
 def find_provider_recordings(provider_id: str, bundled_folder: Path | None = None) -> list[Path]:
-    """Return the recordings of a provider in `RECORDINGS_FOLDER_NAME`, and those bundled that have no file there.
+    """Return the recordings of a provider: the user's own, and the bundled ones.
+
+    A file in `RECORDINGS_FOLDER_NAME` replaces the bundled file of the same name.
 
     Args:
         provider_id: id of the provider.
-        bundled_folder: folder that has bundled recordings, by provider; `None` for a contract that is not bundled.
+        bundled_folder: folder of the bundled recordings, with a sub-folder for each provider; `None` for a contract
+            that is not bundled.
     """
     own = sorted((Path(RECORDINGS_FOLDER_NAME) / provider_id).glob("*.har"))
     names = {path.name for path in own}
@@ -34,7 +37,7 @@ def find_provider_recordings(provider_id: str, bundled_folder: Path | None = Non
 
 
 def load_recordings(paths: Iterable[Path], *, group_name_part: str = "") -> list[Recording]:
-    """Load the given HAR files, and all HAR files in the given folders.
+    """Load HAR files, and all HAR files in folders.
 
     Args:
         paths: HAR files, and folders that contain HAR files.

@@ -119,11 +119,11 @@ def find_target_drifts(results: SavedResults, target_id: str) -> tuple[TargetDri
     levels = list(DriftLevel)
     return tuple(
         TargetDrift(
-            old_document=report.old.version or report.old.file,
-            new_document=report.new.version or report.new.file,
+            old_document=report.old_input.version or report.old_input.file,
+            new_document=report.new_input.version or report.new_input.file,
             changes=tuple(sorted(report.changes, key=lambda one: levels.index(one.level))[:MAX_LISTED_ITEMS]),
             unlisted_count=max(len(report.changes) - MAX_LISTED_ITEMS, 0),
         )
         for report in results.drifts
-        if provider in (report.old.provider, report.new.provider)
+        if provider in (report.old_input.provider, report.new_input.provider)
     )

@@ -19,7 +19,7 @@ _STDERR_FD = 2
 def suppress_decoder_stderr() -> None:
     """Discard everything that C libraries write to standard error from now on; Python's messages are still printed.
 
-    Only for processes of voicegauge that do nothing but decode untrusted audio.
+    This function is only for processes of voicegauge that do nothing but decode untrusted audio.
     """
     sys.stderr = os.fdopen(os.dup(_STDERR_FD), "w", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), _STDERR_FD)

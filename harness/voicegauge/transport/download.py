@@ -60,5 +60,5 @@ def _require_allowed_url(url: str, *, is_redirect: bool, was_secure: bool) -> No
 
 
 def _remove_query(url: str) -> str:
-    """Return the URL without its query, which may contain a key."""
+    """Return `url` without its query, which may contain a key."""
     return url.partition("?")[0][:_MAX_SHOWN_CHARACTERS]

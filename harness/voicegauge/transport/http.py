@@ -200,7 +200,7 @@ class Transport:
         return Exchange(provider=provider, operation=operation, request=request, response=response, timing=timing)
 
     async def _wait_for_send_interval(self) -> None:
-        """Wait until `send_interval_s` has passed since the turn of the request before."""
+        """Wait until `send_interval_s` has passed since the previous request was started."""
         if not self._send_interval_s:
             return
         loop = asyncio.get_running_loop()

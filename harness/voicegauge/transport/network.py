@@ -1,4 +1,4 @@
-"""Network streams for httpcore that note when each byte is sent and received.
+"""Network streams for httpcore that note when bytes are sent and received.
 
 httpcore notices a response only when the task of the request runs. If other tasks are ready, that is late: by
 milliseconds with a dozen requests in flight. These streams note the time in the callbacks of the event loop, which

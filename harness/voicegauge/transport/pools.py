@@ -68,7 +68,7 @@ def require_http2() -> None:
     """Check that HTTP/2 is installed.
 
     Raises:
-        MissingExtraError: it is not.
+        MissingExtraError: HTTP/2 is not installed.
     """
     try:
         import h2  # noqa: F401
@@ -77,6 +77,6 @@ def require_http2() -> None:
 
 
 def describe_httpcore_error(error: Exception) -> str:
-    """Return the library's message on one line, without the errno."""
+    """Return the message of an error of httpcore on one line, without an error number."""
     message = re.sub(r"^\[Errno [^\]]*\] ", "", " ".join(str(error).split()))
     return message.rstrip(".") or type(error).__name__

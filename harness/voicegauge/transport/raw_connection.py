@@ -1,4 +1,4 @@
-"""A connection pool that can replace httpcore's, and that passes bodies on as they arrive.
+"""A connection pool with the interface of httpcore's, which passes bodies on as they arrive.
 
 Its connections speak HTTP/1.1 and take a tenth of the CPU time of httpcore's connections, which was most of what a
 proxy added to each request.

@@ -34,8 +34,8 @@ class ResponseParser:
         """Parse bytes that arrived; empty bytes mean that the connection has ended.
 
         Raises:
-            httpcore.RemoteProtocolError: they are not valid HTTP. What came before them in `data` counts: if there is
-                something of the body, the next call raises.
+            httpcore.RemoteProtocolError: `data` is not valid HTTP. If a part of the body comes before the invalid
+                bytes, this part is kept, and the next call raises the error.
         """
         if self._error is not None:
             raise self._error

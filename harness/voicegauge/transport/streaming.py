@@ -23,7 +23,8 @@ STREAMING_TIMEOUTS = Timeouts(connect_s=30.0, write_s=300.0, read_s=3600.0)
 """
 
 MAX_CONNECTIONS = 1000
-"""Maximum number of open connections through a proxy of the environment, which is that of the local server."""
+"""Maximum number of open connections through a proxy that the environment names. The server that receives the forwarded
+requests has the same limit."""
 
 
 class StreamedRequest(NamedTuple):

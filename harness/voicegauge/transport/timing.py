@@ -28,9 +28,9 @@ _HTTP2_VERSION = "http2"
 class ExchangeTrace:
     """Collects the times of one request. All of them are those of `time.perf_counter`.
 
-    The phases are the `trace` events of httpcore. When bytes were sent and received is noted by the connection itself,
-    because httpcore reports it when the task of the request runs, which is late if other requests are in flight. With
-    HTTP/2, requests share a connection, so only the events are known.
+    The phases are the `trace` events of httpcore. The times at which bytes were sent and received are noted by the
+    connection itself, because the events of httpcore are late if other requests are in flight. With HTTP/2, requests
+    share a connection, so that only the events are known.
 
     A request through a proxy is sent after a CONNECT request. The times of the later request replace those of the
     earlier one.
@@ -80,7 +80,7 @@ class ExchangeTrace:
         self._last_sent_s = ended_s
 
     def note_bytes_received(self, arrived_s: float) -> None:
-        """Note that bytes which arrived at `arrived_s` are read now, or that the stream ended then."""
+        """Note that the bytes which arrived at `arrived_s` are read now, or that the connection ended at that time."""
         if self._first_received_s is None:
             self._first_received_s = arrived_s
         self._last_received_s = arrived_s

@@ -74,19 +74,19 @@ def recorded(body: dict[str, Any], url: str = "https://api.acme.test/v1/speak/bi
 def test_a_removed_field_that_the_client_reads_is_breaking_and_the_use_is_named(judge: Judge, tmp_path: Path) -> None:
     (change,) = judge(document(response=without(RESPONSE, "status")), reads("body#/cost", "body#/status"))
     assert (change.rule, change.level) == ("response-optional-property-removed", "breaking")
-    assert change.use == f"the client reads body#/status: {tmp_path / '0.yaml'}:3"
-    assert change.use in change.message
+    assert change.client_use == f"the client reads body#/status: {tmp_path / '0.yaml'}:3"
+    assert change.client_use in change.message
 
 
 def test_a_removed_field_that_the_client_does_not_read_is_a_note(judge: Judge) -> None:
     (change,) = judge(document(response=without(RESPONSE, "status")), reads("body#/cost"))
-    assert (change.level, change.use) == ("compatible", "the client does not read it")
+    assert (change.level, change.client_use) == ("compatible", "the client does not read it")
 
 
 @pytest.mark.parametrize("uses", ["operations:\n  speak:\n    sends: [body#/text]\n", recorded({"text": "a"})])
 def test_without_a_known_use_the_level_stays(judge: Judge, uses: str) -> None:
     (change,) = judge(document(response=without(RESPONSE, "status")), uses)
-    assert (change.level, change.use) == ("possibly-breaking", None)
+    assert (change.level, change.client_use) == ("possibly-breaking", None)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_an_operation_that_the_client_does_not_call_is_only_noted(judge: Judge) 
     new = document()
     del new["paths"]["/speak/{model}"]
     (change,) = judge(new, reads("body", operation="GET /voices"))
-    assert (change.level, change.use) == ("compatible", "the client does not call this operation")
+    assert (change.level, change.client_use) == ("compatible", "the client does not call this operation")
     (change,) = judge(new, reads("body"))
     assert change.level == "breaking"
 
@@ -145,7 +145,9 @@ def test_voicegauge_reads_what_the_x_keys_name(tmp_path: Path) -> None:
     newer = tmp_path / "new.yaml"
     newer.write_text(text.replace("output_url:", "result_url:").replace(location, "body#/result_url"), encoding="utf-8")
     report = compare_inputs(str(contract), str(newer), client_use_sources=["voicegauge"])
-    assert any(change.use and location in change.use and change.level == "breaking" for change in report.changes)
+    assert any(
+        change.client_use and location in change.client_use and change.level == "breaking" for change in report.changes
+    )
 
 
 def test_voicegauge_sends_the_locations_of_requests_and_reads_those_of_responses(tmp_path: Path) -> None:
@@ -170,7 +172,7 @@ def test_voicegauge_sends_the_locations_of_requests_and_reads_those_of_responses
     old = str(tmp_path / "old.json")
     changes = compare_inputs(old, str(tmp_path / "new.json"), client_use_sources=["voicegauge"]).changes
     speak = [change for change in changes if change.operation == "speak"]
-    levels = {change.location: (change.level.value, (change.use or "").partition(":")[0]) for change in speak}
+    levels = {change.location: (change.level.value, (change.client_use or "").partition(":")[0]) for change in speak}
     unread = ("compatible", "the client does not read it")
     assert {key: value for key, value in levels.items() if key.startswith("200")} == {
         **{f"200 body/{name}": unread for name in ("text", "voice", "words", "status", "archived")},

@@ -364,8 +364,8 @@ def _determine_exit_status_by_limits(report: CheckReport, fail_under: float | No
     percent = report.coverage_percent or 0.0
     if fail_under is not None and percent < fail_under:
         problems.append(f"tried {percent:g}% of the contract, less than --fail-under {fail_under:g}")
-    if strict_baseline and report.unused_baseline:
-        count = len(report.unused_baseline)
+    if strict_baseline and report.unused_baseline_entries:
+        count = len(report.unused_baseline_entries)
         entries = "1 entry" if count == 1 else f"{count} entries"
         problems.append(f"{entries} of the baseline no longer found: write it again with --write-baseline")
     for problem in problems:

@@ -212,13 +212,15 @@ def _print_drift_report(report: DriftReport, manual_changes: Sequence[DriftChang
         if change in manual_changes:
             where = f" in {change.old_position}" if change.old_position else ""
             out.print(f"  must be made by hand{where}", style="yellow", soft_wrap=True)
-    for reason in report.unread_uses:
+    for reason in report.unread_client_files:
         out.print(f"not read for --uses: {reason}", style="yellow", soft_wrap=True)
-    for entry in report.unused_baseline:
+    for entry in report.unused_baseline_entries:
         out.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True)
-    counts = ", ".join(f"{count} {level}" for level, count in report.counts.items() if count)
-    sides = " to ".join(f"{side.title} {side.version}".strip() or side.file for side in (report.old, report.new))
-    accepted = f", {len(report.accepted)} accepted by the baseline" if report.accepted else ""
+    counts = ", ".join(f"{count} {level}" for level, count in report.count_by_level.items() if count)
+    sides = " to ".join(
+        f"{side.title} {side.version}".strip() or side.file for side in (report.old_input, report.new_input)
+    )
+    accepted = f", {len(report.accepted_changes)} accepted by the baseline" if report.accepted_changes else ""
     nothing = "nothing else has changed" if accepted else "nothing has changed"
     out.print(f"{sides}: {counts or nothing}{accepted}", style="bold", soft_wrap=True)
 

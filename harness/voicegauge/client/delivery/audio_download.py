@@ -127,7 +127,7 @@ class _AudioDownload:
     async def download(
         self, url: str, source_exchange: ParsedExchange, declared_media_type: str | None
     ) -> DownloadedAudio:
-        """Follow `url`, relative to the URL of `source_exchange`, and its redirects to the audio."""
+        """Download the audio at `url`, which may be relative to the URL of `source_exchange`, and follow redirects."""
         url = _resolve_url(source_exchange.exchange.request.url, url)
         for _ in range(MAX_REDIRECTS + 1):
             request, addresses = self._build_request(url), await self._resolve_addresses(url)

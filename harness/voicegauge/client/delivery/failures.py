@@ -68,7 +68,7 @@ def describe_response(response: Response, secrets: Sequence[str]) -> str:
 
 
 def build_masked_excerpt(text: str, secrets: Sequence[str]) -> str:
-    """Return the beginning of a provider's text on one line. Secrets are masked before it is cut."""
+    """Return the beginning of a provider's text on one line. Secrets are masked before the text is cut."""
     shown = mask_credentials(text[:_MAX_CHARACTERS_TO_MASK], secrets)
     if len(text) > _MAX_CHARACTERS_TO_MASK:
         # The cut may have split a secret, which is then not recognized: drop as many characters as it could have.

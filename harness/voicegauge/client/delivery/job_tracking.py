@@ -47,7 +47,7 @@ class JobTracker:
 
     @property
     def undocumented_state(self) -> str | None:
-        """The state that was reported last if the contract does not name it, else `None`."""
+        """The state that was reported last, if the contract does not name this state; otherwise `None`."""
         return None if self.last_state is None or self.last_state in self.job_spec.states else self.last_state
 
     @property

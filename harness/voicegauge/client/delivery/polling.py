@@ -14,8 +14,8 @@ MAX_FAILED_POLLS = 5
 """Number of consecutive polls that may fail. A job that costs money is not given up because of a short network outage.
 """
 MIN_REQUESTED_WAIT_S = 0.2
-"""Shortest wait, in seconds, that `Retry-After` can request: `Retry-After: 0` must not turn polling into a flood of
-requests."""
+"""Shortest wait, in seconds, that a `Retry-After` header can request: `Retry-After: 0` must not turn polling into a
+flood of requests."""
 
 
 class JobPoller:
@@ -36,8 +36,8 @@ class JobPoller:
             job_tracker: gets the observed states.
             submitted_at_s: time of the submit on the clock of the client, in seconds; all times of the job are relative
                 to it.
-            stop_at_undocumented_state: whether a state that the contract does not name ends the wait. Otherwise it is
-                waited for the end of the job, because the provider may have added the state.
+            stop_at_undocumented_state: whether a state that the contract does not name ends the wait. Otherwise
+                polling continues, because the provider may have added the state.
         """
         self._log, self._job, self._started_s = exchange_log, job_tracker, submitted_at_s
         self._stop_at_undocumented_state = stop_at_undocumented_state

@@ -145,10 +145,10 @@ def _build_method_arguments(request: Request) -> list[str]:
 
 
 def _quote_for_shell(text: str, replacements: Collection[str]) -> str:
-    """Quote for a shell; the shell expands only what replaces a key, nothing if it is masked.
+    """Quote a text for a shell, which then expands only the variables that replace a key.
 
-    Text next to a variable is in double quotes if nothing in it has a meaning there. An interactive shell would
-    replace a "!" there by an earlier command.
+    A text with variables is in double quotes as a whole, unless it has a character with a meaning there, such as "!",
+    which an interactive shell replaces by an earlier command. Then each part between variables is quoted separately.
     """
     pieces = re.split(f"({'|'.join(map(re.escape, replacements))})", text)
     if len(pieces) == 1:

@@ -96,7 +96,7 @@ class Settlement:
             location: where the response has the charge, as the contract documents; `None` if it has none.
             credits: the provider's credits; `None` if it charges dollars.
 
-        An impossible amount is ignored.
+        A charge that is impossible, such as a negative one, is ignored.
         """
         amount = exchange.read_number(location)
         if amount is None or not _is_possible(amount):

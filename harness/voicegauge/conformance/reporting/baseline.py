@@ -18,7 +18,7 @@ def build_check_baseline(report: CheckReport) -> FindingsBaseline:
     return build_baseline(
         map(
             _build_accepted_finding,
-            (f for f in (*report.findings, *report.accepted) if f.severity in ACCEPTABLE_SEVERITIES),
+            (f for f in (*report.findings, *report.accepted_findings) if f.severity in ACCEPTABLE_SEVERITIES),
         )
     )
 
@@ -43,7 +43,7 @@ def apply_baseline(report: CheckReport, baseline: FindingsBaseline) -> CheckRepo
     applied to its operation in a check that ran to its end. Otherwise the finding may still exist.
     """
     rules = report.rules or RULE_BY_ID
-    findings = (*report.findings, *report.accepted)
+    findings = (*report.findings, *report.accepted_findings)
     accepted = tuple(
         f for f in findings if f.fingerprint in baseline.fingerprints and f.severity in ACCEPTABLE_SEVERITIES
     )
@@ -57,4 +57,4 @@ def apply_baseline(report: CheckReport, baseline: FindingsBaseline) -> CheckRepo
         and (f"{entry.provider}/{entry.operation}" in report.operations or entry.operation is None)
     )
     others = tuple(finding for finding in findings if finding not in accepted)
-    return msgspec.structs.replace(report, findings=others, accepted=accepted, unused_baseline=unused)
+    return msgspec.structs.replace(report, findings=others, accepted_findings=accepted, unused_baseline_entries=unused)

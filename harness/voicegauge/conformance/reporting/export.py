@@ -36,7 +36,7 @@ def export_check_report(report: CheckReport, *, strict: bool = False) -> Exporte
         created_at=report.created_at,
         is_finished=report.finished,
         findings=tuple(_build_reported_finding(finding, failing) for finding in ordered),
-        accepted_findings=tuple(_build_reported_finding(finding, ()) for finding in report.accepted),
+        accepted_findings=tuple(_build_reported_finding(finding, ()) for finding in report.accepted_findings),
         cases=tuple(_iterate_junit_cases(report)),
         rules=tuple(map(_build_rule_description, RULE_BY_ID.values())),
     )

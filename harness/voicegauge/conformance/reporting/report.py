@@ -88,9 +88,9 @@ class CheckReport(Record, frozen=True, kw_only=True):
     findings. `None` if the check did not use an emulator of its own."""
     findings: tuple[Finding, ...] = ()
     """Findings of the check: one per rule, location and severity. `occurrences` is how often each was seen."""
-    accepted: tuple[Finding, ...] = ()
+    accepted_findings: tuple[Finding, ...] = msgspec.field(default=(), name="accepted")
     """Findings that the baseline accepts. They are not in `findings`."""
-    unused_baseline: tuple[str, ...] = ()
+    unused_baseline_entries: tuple[str, ...] = msgspec.field(default=(), name="unused_baseline")
     """Entries of the baseline for which there was no finding, one line each."""
     resources: ResourceSummary = ResourceSummary()
     """The resources that the check created in the account, such as saved voices, and those that are left there. They do

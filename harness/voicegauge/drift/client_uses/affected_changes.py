@@ -23,8 +23,8 @@ _PARAMETER_OR_HEADER_PATTERN = re.compile(
 _UNSENT_VALUE_RULE_PATTERN = re.compile(
     r"new-required-.*|.*-became-required(-with-default)?|request-parameter-default-value-.*|request-body-added-required"
 )
-"""Matches the ids of rules whose changes affect clients that do not send a value, such as a new required field. All
-other changes affect clients that send or read the value."""
+"""Matches the ids of rules about values that clients must send from now on, such as a new required field. Their changes
+affect clients that do not send the value; all other changes affect clients that send or read the value."""
 _REMOVAL_RULE_PATTERN = re.compile(r"response-.*-property-removed|(required|optional)-response-header-removed")
 
 
@@ -53,12 +53,15 @@ def judge_changes(changes: Iterable[DriftChange], client_uses: ClientUses) -> It
             if effect.affects_client and _REMOVAL_RULE_PATTERN.fullmatch(change.rule):
                 level = DriftLevel.BREAKING
             yield msgspec.structs.replace(
-                change, level=level, use=effect.reason, message=f"{change.message} ({effect.reason})"
+                change, level=level, client_use=effect.reason, message=f"{change.message} ({effect.reason})"
             )
 
 
 def _find_effect(change: DriftChange, client_uses: ClientUses) -> _Effect | None:
-    """Return the effect of a change on the client; `None` if it is not known, or if it affects every client."""
+    """Return the effect of a change on the client.
+
+    Return `None` if the effect is not known, or if the change affects every client.
+    """
     if change.operation is None:
         return None
     operation_use = client_uses.use_by_operation.get(change.operation)
@@ -78,7 +81,7 @@ def _find_effect(change: DriftChange, client_uses: ClientUses) -> _Effect | None
 
 
 def _parse_changed_part(location: str) -> _ChangedPart | None:
-    """Return the part of the request or response that a change is about; `None` if it is about something else."""
+    """Return the part of the request or response at `location`; `None` if `location` is something else."""
     found = _BODY_LOCATION_PATTERN.fullmatch(location)
     if found:
         pointer_tokens = [unescape_pointer_token(token) for token in found["pointer"].split("/")[1:]]
@@ -105,9 +108,9 @@ def _find_effect_on_sender(operation_use: OperationUse, location: Location) -> _
 
 
 def _find_effect_of_required_value(operation_use: OperationUse, location: Location) -> _Effect:
-    """Return the effect of a value that must be sent now on a client.
+    """Return how a client is affected by a value that requests must contain from now on.
 
-    Only requests that have the object around the value, but not the value, are affected.
+    The client is affected if one of its requests has the object that contains the value, but not the value itself.
     """
     around = Location("body", pointer_tokens=location.pointer_tokens[:-1]) if location.pointer_tokens else None
     for request in operation_use.requests:

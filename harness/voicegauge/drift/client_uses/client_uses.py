@@ -10,7 +10,7 @@ from voicegauge.formats import EVERY_ITEM, Location
 
 
 class SentValues(NamedTuple):
-    """The values of one request, or of a declaration of what the client sends."""
+    """The values that a client sends in one request, or that a declaration says it sends."""
 
     locations: frozenset[Location]
     source: str
@@ -26,6 +26,7 @@ class OperationUse:
     """What the client sends to one operation, and what it reads of the operation's responses."""
 
     requests: list[SentValues] = field(default_factory=list)
+    """The values of each known request, and of each declaration."""
     are_requests_complete: bool = True
     """Whether the client sends nothing that is not in `requests`."""
     source_by_read_location: dict[Location, str] | None = None
@@ -58,15 +59,17 @@ class OperationUse:
 
 @dataclass
 class ClientUses:
-    """What one client uses of an API. The client does not call operations that are not in it."""
+    """What one client uses of an API. The client calls no operations other than those listed here."""
 
     use_by_operation: dict[str, OperationUse] = field(default_factory=dict)
-    """Uses by the `operationId`, or by method and path of an operation without one: "GET /voices"."""
+    """What the client uses of each operation, by `operationId`, or by method and path ("GET /voices") if the operation
+    has no `operationId`."""
     unread_files: list[str] = field(default_factory=list)
-    """Files of folders that are not recordings, each with the reason. They might show more uses."""
+    """One line, with the reason, for each file of a folder that could not be read as a recording. Therefore the client
+    may use more than is listed."""
 
     def find_or_add_operation_use(self, operation: str) -> OperationUse:
-        """Return the use of an operation, which is created if it is missing."""
+        """Return what the client uses of an operation. An operation that is not listed yet is added without uses."""
         return self.use_by_operation.setdefault(operation, OperationUse())
 
 
@@ -89,7 +92,7 @@ def _are_names_equal(used_location: Location, location: Location) -> bool:
 
 
 def _is_one_inside_other(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
-    """Whether one of two pointers leads to or into the value of the other. `EVERY_ITEM` stands for any key."""
+    """Whether two pointers are equal or one is inside the other. `EVERY_ITEM` in a pointer matches any key."""
     return all(
         one == other or EVERY_ITEM in (one, other)
         for one, other in zip(first, second, strict=False)  # the rest of the longer pointer is inside of the shorter

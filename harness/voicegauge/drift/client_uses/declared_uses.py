@@ -28,17 +28,17 @@ _MAX_NAMES_SHOWN = 8
 def add_declared_uses(
     client_uses: ClientUses, declaration: Document, old_matcher: OperationMatcher, new_matcher: OperationMatcher
 ) -> None:
-    """Add the uses that a document declares.
+    """Add the uses that a file declares.
 
     Args:
         client_uses: where the uses are added.
-        declaration: the document that declares them.
+        declaration: the content of the file.
         old_matcher: finds the operations of the older document.
         new_matcher: finds the operations of the newer document.
 
     Raises:
-        ContractError: the declaration has another form, or names an operation that the API does not have, or a location
-            that neither document has.
+        ContractError: the declaration has another form, names an operation that the older document does not have, or
+            names a location that neither document has.
     """
     unknown = next((key for key in declaration.data if key != "operations"), None)
     if unknown is not None:
@@ -72,7 +72,7 @@ def add_declared_uses(
 def _list_operation_versions(
     template: OperationTemplate, old_matcher: OperationMatcher, new_matcher: OperationMatcher
 ) -> list[OperationValues]:
-    """Return the values of an operation in the older document, and in the newer one if that has the operation."""
+    """Return the values of an operation in the older document, and those in the newer one if it has the operation."""
     newer = new_matcher.find_by_name(template.operation) or new_matcher.find_by_name(template.method_and_path)
     versions = [OperationValues(old_matcher.document, template)]
     return versions if newer is None else [*versions, OperationValues(new_matcher.document, newer)]

@@ -37,10 +37,10 @@ class OperationValues:
         self._path = operation_template.path
 
     def has_location(self, location: Location, *, is_request: bool) -> bool:
-        """Whether the document has a value at the location, or does not say which values are there.
+        """Whether the document has a value at the location, or allows any value there.
 
-        A document does not say it if it has an object without listed properties. The bodies of errors are often such
-        objects; they do not count as having every value.
+        Any value is allowed in an object for which the document lists no properties, except in the body of an error:
+        many documents describe errors by such objects, without meaning that errors may contain everything.
         """
         if location.is_in_body:
             schemas = self._list_body_schemas(is_request=is_request)
@@ -58,9 +58,9 @@ class OperationValues:
         return location.name.partition("[")[0] in names or location.name in names
 
     def list_sibling_locations(self, location: Location, *, is_request: bool) -> list[str]:
-        """Return the documented locations beside `location`: fields of the same object, or other parameters.
+        """Return the documented locations beside `location`: fields of the same object, or parameters of the same kind.
 
-        If the document does not have the object, the fields of its nearest documented parent are returned.
+        If the object is not documented, the fields of its nearest documented parent are returned.
         """
         if not location.is_in_body:
             return [
@@ -120,7 +120,7 @@ class OperationValues:
         return may_allow_any_content and not children and self._allows_any_content(schema)
 
     def _allows_any_content(self, schema: Any) -> bool:
-        """Whether a schema allows objects or lists, and says nothing about what they contain."""
+        """Whether a schema allows objects or lists without stating what they contain."""
         parts = list(self._iterate_applied_schemas(schema, set()))
         if any(key in part for part in parts for key in _CHILD_KEYWORDS):
             return False
@@ -129,7 +129,7 @@ class OperationValues:
         return not types or bool(types & {"object", "array"})
 
     def _list_children(self, schema: Any, token: str) -> list[Any]:
-        """Return the schemas of what is below a key or an index."""
+        """Return the schemas that describe the value at a key of an object or an index of a list."""
         parts = self._iterate_applied_schemas(schema, set())
         return [child for part in parts for child in _iterate_children(part, token)]
 
@@ -140,7 +140,7 @@ class OperationValues:
                 yield EVERY_ITEM
 
     def _iterate_applied_schemas(self, schema: Any, followed_references: set[str]) -> Iterator[dict[str, Any]]:
-        """Yield a schema and all those that may apply to the same value."""
+        """Yield `schema` and all schemas inside it that may apply to the same value."""
         if not isinstance(schema, dict):
             return
         yield schema
@@ -168,7 +168,10 @@ class OperationValues:
 
 
 def _build_default_schema(media_type: str) -> dict[str, Any]:
-    """Return the schema of a body without a documented one: any value for JSON and forms, a text for other types."""
+    """Return the schema that is assumed for a body without a documented schema.
+
+    It allows any value for JSON and forms, and a text for other media types.
+    """
     has_values = media_type == "*/*" or is_json(media_type) or is_form(media_type)
     return {} if has_values else {"type": "string"}
 

@@ -14,7 +14,8 @@ from voicegauge.files import open_file
 from voicegauge.formats import MAX_DOCUMENT_BYTES, Document, read_document
 
 VOICEGAUGE_CLIENT = "voicegauge"
-"""A source that stands for the client of voicegauge, which sends and reads what the `x-` keys of the contract name."""
+"""The source that stands for the client of voicegauge instead of a file. What this client sends and reads is named by
+the `x-` keys of the contract."""
 _DECLARATION_SUFFIXES = (".yaml", ".yml")
 _DECLARATION_HINT = "declare below operations what the client sends and reads, or name a recording"
 _RECORDING_KEYS = {"interactions", "http_interactions", "log"}
@@ -31,7 +32,7 @@ def load_client_uses(sources: Sequence[str], document: Document, new_document: D
         new_document: the newer document. A client may use what only this document has.
 
     Raises:
-        UsageError: a source does not exist, or has no request to the API.
+        UsageError: a source does not exist, or contains no request to the API.
         ContractError: a file declares something that neither document has, or declares nothing.
         DataError: a recording that is named cannot be read; one in a folder is listed in `unread_files`.
     """
@@ -85,7 +86,7 @@ def _read_declaration(path: Path) -> Document | None:
 
 
 def _is_empty_file(path: Path) -> bool:
-    """Whether a file has nothing but comments and the marks of YAML documents."""
+    """Whether a file contains only comments and the document markers of YAML."""
     with open_file(path) as file:
         lines = [line.strip() for line in file.read(MAX_DOCUMENT_BYTES).splitlines()]
     return all(line in (b"", b"---", b"...", b"{}") or line.startswith(b"#") for line in lines)

@@ -60,7 +60,7 @@ class OperationMatcher:
         return None
 
     def find_by_name(self, name: str) -> OperationTemplate | None:
-        """Return the operation with this `operationId`, or with this method and path; `None` if there is none."""
+        """Return the operation whose `operationId`, or whose method and path, is `name`; `None` if there is none."""
         for template in self.templates:
             if name in (template.operation, template.method_and_path):
                 return template

@@ -17,7 +17,8 @@ ANY_KEY = "*"
 def iterate_request_key_paths(record_type_by_key: Mapping[str, type[Any]]) -> Iterator[tuple[str, ...]]:
     """Yield the path of each key of the contract grammar whose value is a location in a request.
 
-    A path begins with an `x-` key. `ANY_KEY` in it stands for any name, and a final key `at` is left out.
+    A path is a tuple of keys that begins with an `x-` key. `ANY_KEY` in a path stands for any key, and a final key `at`
+    is left out.
 
     Args:
         record_type_by_key: the record types of the grammar by `x-` key.

@@ -24,9 +24,9 @@ class _StatedLocation(NamedTuple):
 def add_voicegauge_uses(client_uses: ClientUses, matcher: OperationMatcher) -> None:
     """Add what voicegauge sends to and reads from each operation that has an `x-` key.
 
-    A location counts for all of these operations, because an `x-` key of one operation may name locations of another.
-    The requests count as incomplete, because voicegauge also sends values that no `x-` key names, such as required
-    ones.
+    Every location that an `x-` key names is added to all of these operations, because an `x-` key of one operation may
+    name locations of another. The requests are marked as incomplete, because voicegauge also sends values that no `x-`
+    key names, such as required ones.
     """
     document = matcher.document
     stated = set(_iterate_stated_locations(document.data, ()))
@@ -45,7 +45,7 @@ def add_voicegauge_uses(client_uses: ClientUses, matcher: OperationMatcher) -> N
 def _iterate_stated_locations(value: Any, keys: tuple[str, ...]) -> Iterator[_StatedLocation]:
     """Yield the locations that `x-` keys state in a part of a document.
 
-    `keys` are the keys that lead from an `x-` key to the part, the `x-` key first; empty if the part is in no `x-` key.
+    `keys` is the path of the part: an `x-` key, and the keys below it. It is empty if the part is in no `x-` key.
     """
     if isinstance(value, dict):
         for key, item in value.items():

@@ -46,12 +46,12 @@ def compare_contracts(old_path: Path, new_path: Path, client_use_sources: Sequen
     changes = _compare_documents(
         DocumentNode(old_document, "", old_document.data), DocumentNode(new_document, "", new_document.data)
     )
-    unread_uses: tuple[str, ...] = ()
+    unread_client_files: tuple[str, ...] = ()
     if client_use_sources:
         uses = load_client_uses(client_use_sources, old_document, new_document)
-        changes, unread_uses = judge_changes(changes, uses), tuple(uses.unread_files)
+        changes, unread_client_files = judge_changes(changes, uses), tuple(uses.unread_files)
     inputs = _build_compared_input(old_document), _build_compared_input(new_document)
-    return msgspec.structs.replace(build_report("contracts", *inputs, changes), unread_uses=unread_uses)
+    return msgspec.structs.replace(build_report("contracts", *inputs, changes), unread_client_files=unread_client_files)
 
 
 def compare_described_operations(

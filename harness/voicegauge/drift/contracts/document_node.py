@@ -74,7 +74,7 @@ class DocumentNode:
         raise self.document.build_error(self.pointer, "the references from here lead in a circle")
 
     def find_reference_target(self) -> DocumentNode:
-        """Return the node that a reference points to. The value of this node is the text of a `$ref`.
+        """Return the node that a reference points to. The reference is the value of this node.
 
         Raises:
             ContractError: the reference points to nothing or out of the document.

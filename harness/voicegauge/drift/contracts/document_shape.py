@@ -1,6 +1,6 @@
-"""Checks that the parts of an OpenAPI document that a comparison reads are mappings and lists where they must be.
+"""Checks that those parts of an OpenAPI document that a comparison reads are mappings or lists, as OpenAPI requires.
 
-This is less than validity, because documents of strangers are rarely valid in every detail.
+Nothing else is checked, because few published documents are valid in every detail.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from voicegauge.errors import ContractError
 from voicegauge.formats import Document, escape_pointer_token
 
 _Shape = dict[str, Any] | list[Any]
-"""A mapping with the shapes of its keys, where "*" is every other key; or a list with the shape of its items."""
+"""What a value must be: a mapping, given as the shapes of the values of its keys, where "*" stands for every other key;
+or a list, given as a list with the shape of its items."""
 _ANY_MAPPING_SHAPE: _Shape = {}
 _CONTENT_SHAPE: _Shape = {"*": _ANY_MAPPING_SHAPE}
 _RESPONSE_SHAPE: _Shape = {
@@ -44,12 +45,12 @@ _DOCUMENT_SHAPE: _Shape = {
 
 
 def check_document_shape(document: Document) -> None:
-    """Check that the parts of a document of OpenAPI 3 are mappings and lists as required.
+    """Check that the parts of an OpenAPI 3 document are mappings or lists where OpenAPI requires them.
 
     `null` counts as absent. References are not followed.
 
     Raises:
-        ContractError: a part is something else, or the document has neither paths nor webhooks nor components.
+        ContractError: a part has another type, or the document has neither paths nor webhooks nor components.
     """
     if all(document.data.get(key) is None for key in ("paths", "webhooks", "components")):
         raise document.build_error("", "describes no API: it has neither 'paths' nor 'webhooks' nor 'components'")

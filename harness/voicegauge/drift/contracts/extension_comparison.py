@@ -73,13 +73,16 @@ _DOCUMENT_EXTENSIONS: _FactsByExtensionKey = {
     "x-limits": (LimitsSpec, LIMITS_FACTS),
 }
 _KEYS_WITH_DEFAULT = ("x-limits", "x-key")
-"""Extension keys that may be left out: a missing key is compared as one without entries, so that each entry that only
-one contract has is a change of its own."""
+"""Extension keys that are read with their default values if they are missing, so that each entry that only one contract
+has is reported as a separate change."""
 _SECURITY_SCHEME_EXTENSIONS: _FactsByExtensionKey = {"x-key": (KeySpec, KEY_FACTS)}
 
 
 def iterate_facts() -> Iterator[ExtensionFact]:
-    """Yield the facts of all extensions, those of an extension that may be in two places of a document twice."""
+    """Yield the facts of all extensions.
+
+    The facts of an extension that may be in two places of a document are yielded twice.
+    """
     for extensions in (_DOCUMENT_EXTENSIONS, _SECURITY_SCHEME_EXTENSIONS, _OPERATION_EXTENSIONS):
         for _, facts in extensions.values():
             yield from facts
@@ -185,7 +188,7 @@ def _compare_fact(
     old_version: _FactVersion,
     new_version: _FactVersion,
 ) -> Iterator[DriftChange]:
-    """Compare a fact at the keys of its path that are left.
+    """Compare a fact that is at the path `remaining_keys` below the values of both versions.
 
     The key `*` stands for every key that both contracts have.
     """
@@ -221,7 +224,7 @@ def _compare_fact_versions(
 
 
 def _classify_difference(comparison: FactComparison, old_value: Any, new_value: Any) -> str:
-    """Return the end of the id of the rule that reports the difference between two values; empty if they are equal."""
+    """Return the end of the id of the rule for the difference between two values; empty if there is no difference."""
     if comparison == "flag":  # a flag that is not documented is false
         return "" if (old_value is True) == (new_value is True) else "began" if new_value is True else "ended"
     if old_value is MISSING or new_value is MISSING:
@@ -260,7 +263,7 @@ def _compare_name_lists(
 
 
 def _map_names_by_canonical_json(value: Any) -> dict[bytes, Any]:
-    """Return the entries of a list or the keys of a mapping. The keys of the result are their canonical JSON."""
+    """Return the entries of a list, or the keys of a mapping, each under its canonical JSON."""
     if value is MISSING:
         return {}
     names = [_remove_source(item) if isinstance(item, dict) else item for item in value]

@@ -166,7 +166,7 @@ def _iterate_schema_objects(applied_schemas: AppliedSchemas) -> Iterator[Normali
     """Yield all schema objects that apply: `applied_schemas`, what their references point to, and parts of `allOf`.
 
     Raises:
-        ContractError: a schema leads back to itself, so that it has no end.
+        ContractError: a schema applies to itself, so that it can never be resolved.
     """
     visited = set[str]()
     stack = [(node, frozenset[str]()) for node in reversed(applied_schemas)]
@@ -210,7 +210,10 @@ def _convert_nullable(schema: NormalizedSchema) -> NormalizedSchema:
 
 
 def _is_any_nullable(branches: list[NormalizedSchema]) -> bool | None:
-    """Return whether any branch allows null; `None` if no branch surely allows it and some branch may allow it."""
+    """Return whether any branch allows null.
+
+    Return `None` if no branch certainly allows null, and some branches restrict neither types nor values.
+    """
     nullability = {branch.is_nullable for branch in branches}
     return True if True in nullability else None if None in nullability else False
 

@@ -75,7 +75,8 @@ class NormalizedSchema:
     single_schemas: Mapping[str, AppliedSchemas] = field(default_factory=dict)
     """The schemas of the keywords whose value is a schema, by keyword."""
     nullable: bool | None = None
-    """Whether null is valid; `None` if neither the keyword `nullable` nor the branches of the schema determine it."""
+    """Whether null is valid according to the keyword `nullable` or the branches of the schema; `None` if neither says
+    so."""
 
     def get_keyword(self, key: str) -> DocumentNode:
         """Return the node of a keyword with a plain value. Its value is `MISSING` if the schema has no such keyword."""
@@ -129,7 +130,7 @@ class NormalizedSchema:
 
     @property
     def has_only_branches(self) -> bool:
-        """Whether the schema contains only annotations, a discriminator, and keywords with a list of schemas."""
+        """Whether all keywords are annotations, a discriminator, or keywords whose value is a list of schemas."""
         return (
             not (self.keywords.keys() - {*ANNOTATION_KEYWORDS, "discriminator"})
             and not self.schema_mappings
@@ -181,13 +182,16 @@ def _remove_empty_entries(mapping: Mapping[str, _ValueT]) -> dict[str, _ValueT]:
 
 
 def has_single_branch(node: DocumentNode, key: str) -> bool:
-    """Whether the schema has `key`, an `anyOf` or `oneOf`, with only one branch, which then always applies."""
+    """Whether the schema has a single branch under `key` ("anyOf" or "oneOf"). Such a branch always applies."""
     value = node.get_value(key)
     return key in ("anyOf", "oneOf") and isinstance(value, list) and len(value) == 1
 
 
 def _read_keyword(node: DocumentNode, key: str) -> DocumentNode | None:
-    """Return a keyword in the form of OpenAPI 3.1; `None` if it is missing, has no effect or has the wrong type."""
+    """Return a keyword converted to OpenAPI 3.1.
+
+    Return `None` if the keyword is missing, has no effect or has a value of the wrong type.
+    """
     keyword = node.get_child(key)
     value = keyword.value
     # OpenAPI 3.0: exclusiveMaximum and exclusiveMinimum are flags next to maximum and minimum.

@@ -179,7 +179,10 @@ def _compare_own_servers(
     new_operation: DocumentOperation,
     old_and_new_root: tuple[DocumentNode, DocumentNode],
 ) -> Iterator[DriftChange]:
-    """Compare the servers of two operations if either has its own. Servers of the document are compared elsewhere."""
+    """Compare the servers of two operations if either operation lists servers of its own.
+
+    The servers of the whole document are compared elsewhere.
+    """
     old_servers, new_servers = _find_own_servers(old_operation), _find_own_servers(new_operation)
     if old_servers is not None or new_servers is not None:
         yield from compare_servers(
@@ -257,10 +260,10 @@ def _compare_provider_requests(
     old_operations: dict[str, DocumentOperation],
     new_operations: dict[str, DocumentOperation],
 ) -> Iterator[DriftChange]:
-    """Compare requests that the provider sends to the client, which answers them.
+    """Compare the requests that the provider sends to the client.
 
     Args:
-        compared_part: the scope of the operation; for webhooks, the scope of the document.
+        compared_part: the operation; for webhooks, the whole document.
         request_kind: "callback" or "webhook".
         old_operations: the older requests, by the method and the URL of a callback or the name of a webhook.
         new_operations: the newer requests, by the method and the URL of a callback or the name of a webhook.

@@ -17,9 +17,9 @@ _HEADERS_WITHOUT_PARAMETERS = ("accept", "content-type", "authorization")
 """Names of header parameters that OpenAPI ignores, because it describes these headers elsewhere (Parameter Object)."""
 _DEFAULT_STYLE_BY_LOCATION = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
 _DEFAULT_VALUE_RULES = tuple(f"request-parameter-default-value-{action}" for action in ("added", "removed", "changed"))
-"""Rules about the value of a parameter that is not sent. A required parameter is always sent."""
+"""Ids of the rules about default values, which do not matter for required parameters, because these are always sent."""
 _TYPE_RULES = {"request-parameter-type-changed", "request-parameter-list-of-types-narrowed"}
-"""Rules about a type that no longer includes the older values."""
+"""Ids of the rules that report a type which no longer includes the older values."""
 
 ParameterOwners = tuple[str, DocumentNode, DocumentNode]
 """A path, its path item and an operation, all three of which may define parameters of the operation."""
@@ -149,7 +149,7 @@ def _compare_parameter(
 def _accepts_one_value(
     compared_part: ComparedPart, old_parameter: _ParameterVersion, new_parameter: _ParameterVersion
 ) -> bool:
-    """Whether a parameter became a list that also accepts the older form: a single `name=value`."""
+    """Whether a parameter became a list that still accepts the form of a single value: `name=value`."""
     schema = new_parameter.schema.resolve_references()
     types = schema.get_value("type")
     is_list = types == "array" or (isinstance(types, list) and all(one in ("array", "null") for one in types))

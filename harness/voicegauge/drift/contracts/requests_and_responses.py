@@ -90,7 +90,7 @@ def _compare_media_types(
     """Yield the changes of media types and of their schemas.
 
     Args:
-        compared_part: the location of the body.
+        compared_part: the body.
         rule_id_prefix: the start of rule ids: "request-body", "response" or "callback".
         old_node: the node with the older `content`.
         new_node: the node with the newer `content`.
@@ -138,10 +138,11 @@ def _is_json(media_type: str) -> bool:
 def _match_renamed_media_types(
     compared_part: ComparedPart, old_media_types: dict[str, DocumentNode], new_media_types: dict[str, DocumentNode]
 ) -> Iterator[DriftChange]:
-    """Match media types that differ only in their parameters. Also match a range such as `audio/*` with its members.
+    """Yield a change for each media type that was replaced by a similar one.
 
-    In `old_media_types`, a matched media type is renamed to its newer name, so that the caller compares the schemas of
-    both.
+    Media types are similar if only their parameters differ, or if one is a range such as `audio/*` that includes the
+    other. In `old_media_types`, the replaced media type is renamed to its newer name, so that the caller compares the
+    schemas of both.
     """
     removed = [name for name in old_media_types if name not in new_media_types]
     added = [name for name in new_media_types if name not in old_media_types]

@@ -226,8 +226,7 @@ _OASDIFF_ID_BY_RULE_ID = {"response-body-enum-value-removed": "response-mediatyp
 SCHEMA_KINDS_WITH_SUNSET_RULE = ("request-property", "response-property")
 """Kinds of schemas that have a rule for a deprecation with a date of removal (`x-sunset`)."""
 _SCHEMA_KINDS_WITHOUT_TYPE_SPECIALIZED_RULE = ("request-body", "request-property", "request-parameter")
-"""Kinds of schemas without a rule of their own for fewer allowed types: as in oasdiff, the rule `type-changed` reports
-them."""
+"""Kinds of schemas for which, as in oasdiff, the rule `type-changed` also reports that fewer types are allowed."""
 
 
 def build_rule_id(schema_kind: SchemaKind, rule_id_suffix: str) -> str:
@@ -251,7 +250,7 @@ def _build_keyword_rules() -> Iterator[DriftRule]:
 
 
 def _has_own_rule(schema_kind: SchemaKind, rule_id_suffix: str) -> bool:
-    """Whether a kind of schema has a rule for this change. oasdiff has some rules for certain kinds only."""
+    """Whether a kind of schema has a rule for this change. As in oasdiff, some kinds have no rule for some changes."""
     if rule_id_suffix == "type-specialized":
         return schema_kind.rule_id_prefix not in _SCHEMA_KINDS_WITHOUT_TYPE_SPECIALIZED_RULE
     if rule_id_suffix == "type-compatible":

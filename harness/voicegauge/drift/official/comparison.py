@@ -54,9 +54,9 @@ class OfficialComparison(Record, frozen=True, kw_only=True):
     undescribed_operations: tuple[str, ...] = ()
     """Operations of the official document that may produce speech and that the contract does not describe."""
     additions: tuple[DriftChange, ...] = ()
-    """What the official document states about the operations of the contract, and the contract does not."""
+    """Facts about the operations of the contract that the official document states and the contract does not."""
     removals: tuple[DriftChange, ...] = ()
-    """What the contract states with the official document as its source, and the document no longer states."""
+    """Facts that the contract takes from the official document, and that the document no longer states."""
     changed_values: tuple[DriftChange, ...] = ()
     """What the contract states with the official document as its source, and the document now states differently."""
     changes_from_other_sources: tuple[DriftChange, ...] = ()
@@ -142,8 +142,8 @@ def compare_with_official_document(
         provider=contract.id,
         source_name=official_document.name,
         url=url,
-        contract=report.old,
-        official_document=msgspec.structs.replace(report.new, file=url),
+        contract=report.old_input,
+        official_document=msgspec.structs.replace(report.new_input, file=url),
         undescribed_operations=tuple(undescribed),
         additions=tuple(changes["addition"]),
         removals=tuple(changes["removal"]),

@@ -34,7 +34,7 @@ _PATCHABLE_RULES = {
 }
 """Ids of the rules whose changes an addition to the contract can document."""
 _RULES_WITHOUT_ADDITION = {"observed-disputed-reading", "observed-infrastructure-headers"}
-"""Ids of the rules whose changes need no addition to the contract, because they do not belong in it."""
+"""Ids of the rules about things that do not belong in a contract, so that their changes need no addition to it."""
 _REJECTION_REASON_BY_STATUS = {codes[0]: reason for reason, codes in STATUS_CODES_BY_REASON.items()} | {422: "invalid"}
 """The rejection reason (`x-rejection-reason`) of a recorded error, by its HTTP status."""
 _MAX_EXAMPLE_BYTES = 2_000
@@ -79,7 +79,7 @@ class ContractPatch:
         """Changes that no addition can document. A person has to decide about them."""
 
     def add_change(self, change: DriftChange) -> None:
-        """Add what documents `change` to the patch.
+        """Add to the patch what documents `change`.
 
         If no addition can document it, append it to `unpatched_changes`.
         """
@@ -243,7 +243,7 @@ def _build_media_type(exchanges: Sequence[RecordedExchange], media_type: str) ->
 
 
 def _find_observed_value(change: DriftChange, recorded_exchange: RecordedExchange) -> Any:
-    """Return the value of the response that a change is about. If there are several such values, return the first."""
+    """Return the value in the response that a change is about; the first one if there are several."""
     assert change.new_position is not None
     pointer_tokens = [
         unescape_pointer_token(token) for token in change.new_position.pointer.partition("#")[2].split("/")[1:]

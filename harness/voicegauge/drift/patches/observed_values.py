@@ -1,4 +1,4 @@
-"""Collects the values of all recordings at one place of a response, so that a proposed addition fits all of them."""
+"""Collects the values that all recordings have at one location of a response, so that an addition fits all of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from voicegauge.drift.traffic.reading import ANY_INDEX, RecordedExchange, Record
 def list_exchanges_with_same_response(
     traffic: RecordedTraffic, recorded_exchange: RecordedExchange
 ) -> list[RecordedExchange]:
-    """Return the exchanges whose responses have the same documented description or the same undocumented status."""
+    """Return the exchanges whose responses the contract describes in the same place as that of `recorded_exchange`.
+
+    If the contract does not describe that response, return the exchanges of the same operation with the same status.
+    """
     return [other for other in traffic.exchanges if _get_response_key(other) == _get_response_key(recorded_exchange)]
 
 

@@ -45,7 +45,8 @@ class OverlayEditor:
         """Add `key: value` to the mapping at `pointer`. Do nothing if the mapping already has the key.
 
         Raises:
-            AdditionNotPossibleError: there is no mapping at `pointer`, or it is in a third file.
+            AdditionNotPossibleError: there is no mapping at `pointer`, or the mapping is in a file to which the
+                overlay does not apply.
         """
         found = self._find_container(pointer, dict, "a mapping")
         if key not in found:
@@ -55,7 +56,8 @@ class OverlayEditor:
         """Add `value` to the end of the list at `pointer`. Do nothing if the same value was already added.
 
         Raises:
-            AdditionNotPossibleError: there is no list at `pointer`, or it is in a third file.
+            AdditionNotPossibleError: there is no list at `pointer`, or the list is in a file to which the overlay
+                does not apply.
         """
         self._find_container(pointer, list, "a list")
         items = self._items_by_pointer.setdefault(pointer, [])
@@ -63,7 +65,7 @@ class OverlayEditor:
             items.append(value)
 
     def build_text(self) -> str:
-        """Return the overlay with all additions. After that, nothing can be added."""
+        """Return the text of the overlay with all additions. After this call, nothing can be added."""
         if not self._are_written:
             for pointer, update in (*self._keys_by_pointer.items(), *self._items_by_pointer.items()):
                 self._editor.add_item("/actions", {"target": _build_json_path(pointer), "update": update})

@@ -1,4 +1,4 @@
-"""Adds to a YAML or JSON document and leaves everything else unchanged, such as comments, order and formatting.
+"""Adds keys and items to a YAML or JSON document without changing its comments, order and formatting.
 
 The document is parsed into nodes with their positions in the text. An addition is a piece of text at one position.
 Additions are collected and applied together, so that positions stay valid.
@@ -22,7 +22,7 @@ _PLAIN_SCALAR_PATTERN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./ -]*[A-Za-z0-9_./-]|
 """Matches strings that need no quotes in any YAML version. Others are written as JSON, which is valid YAML."""
 _YAML_MERGE_TAG = "tag:yaml.org,2002:merge"
 _RESERVED_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"})
-"""Words that YAML 1.1 or 1.2 does not read as strings if they have no quotes."""
+"""Words that YAML 1.1 or 1.2 reads as another type than a string unless they are in quotes."""
 
 
 class TextInsertion(NamedTuple):

@@ -70,7 +70,10 @@ def _build_error_change(recorded_exchange: RecordedExchange, error: SchemaError)
 
 
 def _choose_rule(recorded_exchange: RecordedExchange, error: SchemaError, value: Any) -> str:
-    """Return the id of the rule for a schema error. An error of anyOf or oneOf is a type, a value or a range error."""
+    """Return the id of the rule for a schema error.
+
+    If no branch of an `anyOf` or `oneOf` matches, the rule depends on what is wrong: the type, the value or its range.
+    """
     if error.keyword in _RULE_ID_BY_KEYWORD:
         return _RULE_ID_BY_KEYWORD[error.keyword]
     if error.keyword not in ("anyOf", "oneOf"):
@@ -99,7 +102,7 @@ def _has_type(value: Any, type_names: set[str]) -> bool:
 
 
 def _generalize_path(value: Any, pointer_tokens: list[str]) -> str:
-    """Return the path of a value with `*` in place of list indices, so that an error in all items is one change."""
+    """Return the path of a value with `*` in place of list indices, so that equal errors in items are one change."""
     path = ""
     for index, token in enumerate(pointer_tokens):
         parent = read_pointer(value, pointer_tokens[:index])

@@ -1,4 +1,4 @@
-"""Finds out whether a contradiction is disputed: whether another document in the contract agrees with the traffic."""
+"""Finds out whether a contradiction is disputed: whether another source of the contract agrees with the traffic."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _covers_contradiction(dispute: Dispute, recorded_exchange: RecordedExchange,
 
 
 def _list_schema_pointers(contract: Contract, dispute: Dispute, location: str) -> list[str]:
-    """Return the pointers to the schema of a dispute. References in a schema can be resolved only by its position."""
+    """Return the pointers to the schema of a dispute, because references in it are resolved from its position."""
     found = []
     pointer_tokens = [unescape_pointer_token(token) for token in location.split("/")[1:]]
     for key in ("x-source", "source"):

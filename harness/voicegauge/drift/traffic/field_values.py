@@ -47,7 +47,7 @@ def _group_values_by_field(cases: Sequence[FlattenedCase]) -> dict[str, _FieldVa
                 for value in body.values:
                     field = found[value.path]
                     values = field.new_values_by_case if is_newer else field.old_values_by_case
-                    values[case.case_name, value.entry_identity].append((value, body.recorded_exchange))
+                    values[case.case_id, value.entry_identity].append((value, body.recorded_exchange))
     return dict(sorted(found.items()))
 
 

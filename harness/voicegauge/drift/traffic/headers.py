@@ -65,12 +65,12 @@ def _compare_header_values(
     ):
         return  # recorded-media-type-changed reports it
     old = {
-        CaseKey((pair.case_name,)): values
+        CaseKey((pair.case_id,)): values
         for pair in response_pairs
         if (values := _list_header_values(pair.old_exchanges, header_name))
     }
     new = {
-        CaseKey((pair.case_name,)): values
+        CaseKey((pair.case_id,)): values
         for pair in response_pairs
         if (values := _list_header_values(pair.new_exchanges, header_name))
     }

@@ -12,7 +12,7 @@ from voicegauge.formats import is_json
 from voicegauge.speech.audio import EncodedAudio, sniff_container
 
 TEMPORARY_ERROR_STATUSES = (429, 502, 503, 504)
-"""Statuses of an overloaded service. They do not change the API, because the same request works later."""
+"""Statuses of an overloaded service. They do not count as changes of the API, because the same request works later."""
 
 
 def compare_whole_responses(conversation_pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:

@@ -46,7 +46,7 @@ def group_exchanges(contract: Contract, exchanges: Sequence[Exchange]) -> list[l
 
 
 def iterate_with_group_names(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
-    """Yield `exchanges` in order, each with the name of its group; an exchange alone in its group gets no name."""
+    """Yield `exchanges` in order with the names of their groups; `None` is the name of a group of one exchange."""
     names: dict[int, str] = {}
     for conversation_number, group in enumerate(group_exchanges(contract, exchanges), 1):
         if len(group) > 1:
@@ -56,7 +56,10 @@ def iterate_with_group_names(contract: Contract, exchanges: Sequence[Exchange]) 
 
 
 class ConversationIndex:
-    """Finds the conversation to which a request belongs: the latest one with a response that has its URL or its id."""
+    """Finds the conversation to which a request belongs.
+
+    This is the latest conversation with a response that contains the URL of the request, or an id from this URL.
+    """
 
     def __init__(self, contract: Contract) -> None:
         """Create an index without conversations."""
@@ -78,12 +81,12 @@ class ConversationIndex:
                     self._numbers[link] = max(conversation_number, self._numbers.get(link, 0))
 
     def find_conversation(self, exchange: Exchange) -> int | None:
-        """Return the number of the latest conversation that has a link of this request; `None` if there is none."""
+        """Return the number of the conversation to which the request of `exchange` belongs; `None` if there is none."""
         links = _find_links(self._contract, exchange)
         return max((self._numbers[link] for link in links if link in self._numbers), default=None)
 
     def forget_conversation(self, conversation_number: int) -> None:
-        """Remove the links of a conversation that has ended."""
+        """Forget the ids and URLs of a conversation that has ended."""
         self._numbers = {link: other for link, other in self._numbers.items() if other != conversation_number}
 
 

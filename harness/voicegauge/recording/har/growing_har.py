@@ -1,4 +1,4 @@
-"""Writes a HAR file exchange by exchange. After each one, the file is complete and can be read."""
+"""Writes a HAR file exchange by exchange. After each exchange, the file is complete and can be read."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from voicegauge.recording.har.sidecar_files import SidecarWriter, find_sidecar_n
 from voicegauge.version import __version__
 
 _RESERVED_METADATA_BYTES = 2**16
-"""Bytes that are left for the end of the file, which has the metadata."""
+"""Number of bytes that are kept free for the end of the file, where the metadata is."""
 _COPY_BLOCK_BYTES = 2**20
 
 
 class GrowingHar:
     """A HAR file to which redacted exchanges are added one by one.
 
-    The new file is written beside the old one and renamed, so a process that is killed leaves either of them, never a
-    part. The earlier exchanges are copied from the old file and not kept in memory.
+    For each addition, a new file is written beside the old one and then renamed, so that a killed process leaves a
+    complete file. The earlier exchanges are copied from the old file and not kept in memory.
     """
 
     def __init__(self, path: Path) -> None:

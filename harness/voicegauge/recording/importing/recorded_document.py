@@ -36,7 +36,7 @@ class RecordedApi(NamedTuple):
     speech_operations: tuple[str, ...]
     """Ids of the operations that were recorded to produce speech."""
     undescribed_calls: tuple[str, ...]
-    """The recorded hosts and operations that the document does not describe, with the reason."""
+    """One line for each recorded host and operation that the document does not describe, with the reason."""
 
 
 class _RecordedCall(NamedTuple):
@@ -106,7 +106,7 @@ def build_recorded_api(exchanges: Sequence[Exchange], source_name: str, date: st
 
 
 def _choose_origin(speech_calls: Sequence[_RecordedCall], host: str) -> str:
-    """Return the origin with the named host; by default that of the first speech request."""
+    """Return the origin (scheme, host and port) with the named host; by default that of the first speech request."""
     origins = dict.fromkeys(map(_get_origin, speech_calls))
     for origin in origins:
         if not host or urlsplit(origin).netloc == host:
@@ -117,7 +117,10 @@ def _choose_origin(speech_calls: Sequence[_RecordedCall], host: str) -> str:
 def _list_undescribed_calls(
     calls: Sequence[_RecordedCall], speech_calls: Sequence[_RecordedCall], described_origin: str, kept_paths: set[str]
 ) -> Iterator[str]:
-    """Yield the hosts and operations that are not described, with the number of exchanges except audio downloads."""
+    """Yield a line for each host and operation that is not described: the number of exchanges, and the reason.
+
+    Downloads of audio are not counted.
+    """
     spoken = {id(call) for call in speech_calls}
     others = [call for call in calls if id(call) in spoken or not _is_audio_response(call)]
     for origin, count in Counter(map(_get_origin, others)).items():
@@ -300,7 +303,7 @@ def _build_response(calls: Sequence[_RecordedCall], source: Mapping[str, Any]) -
 def _infer_object_schema(values: Sequence[Any], *, is_request: bool = False) -> dict[str, Any]:
     """Infer the schema of bodies, with the recorded values of fields such as a voice or a state.
 
-    Of the fields that all requests have, those are required without which no speech can be requested.
+    In the schema of requests, the fields for text, voice and model are required if all requests have them.
     """
     schema = infer_schema(values)
     _add_recorded_values_below(schema, values)
@@ -327,7 +330,7 @@ def _add_recorded_values_below(schema: dict[str, Any], values: Sequence[Any]) ->
 
 
 def _add_recorded_values(name: str, schema: dict[str, Any], values: Sequence[Any]) -> dict[str, Any]:
-    """Add the format of URLs, and the values of fields such as a voice or a state, to a schema, which is returned."""
+    """Return `schema` after adding the format of URLs, and the values of fields such as a voice or a state."""
     texts = [value for value in values if isinstance(value, str)]
     if texts and all(text.startswith(("https://", "http://")) for text in texts):
         schema["format"] = "uri"

@@ -23,13 +23,13 @@ class RecordedExchanges(NamedTuple):
 
     exchanges: list[Exchange]
     unread_items: list[str]
-    """The files and interactions that could not be read, with the reason."""
+    """One line for each file and each kind of interaction that could not be read, with the reason."""
 
 
 def read_recorded_exchanges(path: Path) -> RecordedExchanges:
     """Return the exchanges of a file, or of all recordings below a folder.
 
-    Interactions that cannot be imported are left out, and in a folder also files that are not recordings.
+    Interactions that cannot be imported are skipped, and so are files of a folder that are not recordings.
 
     Raises:
         DataError: the file is not a recording, or the folder has none or too many files.

@@ -15,10 +15,10 @@ class ImportedRequest(NamedTuple):
     """A request in a recording."""
 
     number: int
-    """Position in the file, counted from 1."""
+    """Position of the request in the file, counted from 1."""
     request: Request
     is_complete: bool
-    """Whether headers and body are known. If not, the file has method and URL only."""
+    """Whether headers and body of the request are in the file. Otherwise only its method and URL are."""
 
 
 def read_requests(path: Path) -> list[ImportedRequest]:

@@ -74,8 +74,8 @@ def _mask_plain_text(body: bytes, mask_text: TextMasker) -> bytes:
 def _find_text_pieces(body: bytes) -> Iterator[tuple[int, int]]:
     """Yield the start and the end of each piece of a text in UTF-8.
 
-    A large text is decoded piece by piece, because a `str` may take four times its size. Pieces end at line ends; a
-    line that is longer than a piece may be is divided between two characters.
+    A large text is decoded piece by piece, because a `str` may take four times its size. Pieces end at line ends.
+    A line that is longer than the maximum size of a piece is divided between two characters.
     """
     start = 0
     while start < len(body):

@@ -145,7 +145,7 @@ def looks_random(text: str) -> bool:
 
 
 def find_credential_kind(data: bytes) -> str | None:
-    """The kind of credential that occurs in `data`, such as "a private key"; `None` if `data` contains no credential.
+    """Return the kind of credential that occurs in `data`, such as "a private key"; `None` if there is none.
 
     Credentials in binary data, such as the tags of an audio file, are found as well.
     """

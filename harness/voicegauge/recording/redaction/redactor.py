@@ -127,7 +127,7 @@ class Redactor:
         return tuple((name, self._mask_header(message_kind, name.lower(), value)) for name, value in current), new_body
 
     def _count_redaction(self, original_text: str, masked_text: str, location: str) -> str:
-        """Return `masked_text`; count a redaction at `location` if `masked_text` differs from `original_text`."""
+        """Count a redaction at `location` if `masked_text` differs from `original_text`, and return `masked_text`."""
         if original_text != masked_text:
             self._redactions[self._mask_text(location)] += 1  # the location itself may contain a secret as a name
         return masked_text

@@ -149,7 +149,7 @@ def _search_window(window: bytes, secrets: Sequence[str]) -> Iterator[SecretMatc
 
 
 def find_secret_spelling(data: bytes, secrets: Iterable[str]) -> str | None:
-    """The spelling of the first secret that is found in `data`, such as "in base64"; `None` if none occurs."""
+    """Return how the first secret that occurs in `data` is written, such as "in base64"; `None` if none occurs."""
     found = find_secrets(data, secrets)
     return found[0].spelling if found else None
 

@@ -13,8 +13,8 @@ from voicegauge.recording.redaction.body_masking import mask_body
 from voicegauge.recording.redaction.credentials import BAD_KEY, MASK, is_credential_name
 
 MIN_SECRET_CHARACTERS = 8
-"""Number of characters from which a value in the place of a key is a secret. Shorter values, such as "none" or "xxx",
-are placeholders."""
+"""Smallest number of characters of a value at the place of a key that counts as a secret. Shorter values, such as
+"none" or "xxx", are placeholders."""
 _AUTHORIZATION_HEADERS = frozenset({"authorization", "proxy-authorization"})
 _COOKIE_HEADERS = frozenset({"cookie", "set-cookie"})
 _COOKIE_ATTRIBUTES = frozenset({"path", "domain", "expires", "max-age", "samesite", "priority"})

@@ -79,7 +79,8 @@ class Replay:
     def replay_next_exchange(self, provider: str, request: Request, path: str | None = None) -> Exchange | None:
         """Return the next recorded exchange for `request`; `None` if none matches.
 
-        The reason why none matches is added to `unmatched`.
+        If none matches, a description of `request` and of its differences from the recorded requests is appended to
+        `unmatched`.
 
         Args:
             provider: id of the provider's contract.

@@ -1,4 +1,4 @@
-"""Finds the recorded requests that equal a request, in a time that does not grow with the number of recordings."""
+"""Finds the recorded requests that equal a request, without comparing it with every recorded request."""
 
 from __future__ import annotations
 

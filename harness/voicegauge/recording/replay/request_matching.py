@@ -27,8 +27,8 @@ class RequestSignature(Record, frozen=True, kw_only=True):
     operation: str
     """Id of the operation in the contract; `DOWNLOAD_OPERATION` for a URL that matches no operation."""
     compared_values: dict[str, str]
-    """The compared values by their place in the request, such as "path id", "query page", "body /text", "file voice" or
-    "key"."""
+    """The compared values by where they are in the request, such as "path id", "query page", "body /text", "file voice"
+    or "key"."""
 
     def matches(self, recorded_signature: RequestSignature) -> bool:
         """Whether this request equals `recorded_signature`. A masked part of a recorded value matches any text."""

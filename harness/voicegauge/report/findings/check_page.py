@@ -56,7 +56,7 @@ def build_check_page(report: CheckReport, *, strict: bool = False) -> FindingsPa
             _build_finding(one, rules[one.rule], number)._replace(player=players.get((one.fingerprint, one.severity)))
             for number, one in enumerate(findings)
         ),
-        accepted_count=len(report.accepted),
+        accepted_count=len(report.accepted_findings),
         coverage=_summarize_coverage(report.coverage),
         unjudged=(
             *report.not_judged.items(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voicegauge.drift import DriftLevel, DriftReport, export_drift_report
+from voicegauge.drift import ComparedInput, DriftLevel, DriftReport, export_drift_report
 from voicegauge.outputs import ReportedFinding, RuleDescription
 from voicegauge.report.findings.findings_page import (
     FindingsPage,
@@ -31,18 +31,22 @@ def build_drift_page(report: DriftReport, *, fail_on: DriftLevel = DriftLevel.BR
     return FindingsPage(
         title=f"Changes of {report.name}",
         headline=_describe_result(report),
-        subtitle=f"{report.old.file} ({report.old.version}) → {report.new.file} ({report.new.version})",
+        subtitle=f"{_describe_input(report.old_input)} → {_describe_input(report.new_input)}",
         is_emulated=False,
         cautions=(),
         findings=tuple(_build_change(one, rules[one.rule], number) for number, one in enumerate(exported.findings)),
-        accepted_count=len(report.accepted),
+        accepted_count=len(report.accepted_changes),
         coverage=(),
         unjudged=(),
     )
 
 
+def _describe_input(compared_input: ComparedInput) -> str:
+    return f"{compared_input.file} ({compared_input.version})"
+
+
 def _describe_result(report: DriftReport) -> str:
-    found = [(level, count) for level, count in report.counts.items() if count]
+    found = [(level, count) for level, count in report.count_by_level.items() if count]
     if not found:
         return "Nothing has changed."
     counts = [f"{count} {level.value.replace('-', ' ').replace('_', ' ')}" for level, count in found]

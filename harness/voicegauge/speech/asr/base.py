@@ -55,7 +55,7 @@ class Asr(Protocol):
 
 
 def compute_short_sha256(*paths: Path) -> str:
-    """The first eight hex digits of the SHA-256 over the contents of `paths`, in that order."""
+    """Return the first eight hex digits of the SHA-256 over the contents of `paths`, in that order."""
     sha256 = hashlib.sha256()
     for path in paths:
         with open_file(path) as file:
@@ -65,5 +65,5 @@ def compute_short_sha256(*paths: Path) -> str:
 
 
 def read_package_versions(*packages: str) -> dict[str, str]:
-    """The installed version of each of `packages`."""
+    """Return the installed version of each package, by its name."""
     return {name: metadata.version(name) for name in packages}

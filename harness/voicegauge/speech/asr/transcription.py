@@ -18,14 +18,16 @@ class Transcription(NamedTuple):
     """The transcript of a piece of audio, or the reason why there is no transcript."""
 
     audio_content: AudioContent
+    """The kind of content in the audio, such as "speech" or "silence"."""
     transcript: str
     """The recognized text. It is empty if `audio_content` is not "speech"."""
 
 
 def transcribe_audio_batch(asr: Asr, audio_clips: Sequence[EncodedAudio], language: str) -> list[Transcription]:
-    """Decode each of `audio_clips`, resample it and transcribe all that contain speech at once.
+    """Decode and resample `audio_clips`, and transcribe those that contain speech, all at once.
 
-    Silence is not passed to the recognizer, because speech recognizers make up words for it.
+    Silence is not passed to the engine, because speech recognizers make up words for it. The result has a transcription
+    for each of `audio_clips`, in their order.
     """
     transcriptions: list[Transcription] = []
     clips: dict[int, Samples] = {}

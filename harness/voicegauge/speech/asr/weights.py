@@ -46,7 +46,7 @@ def require_whisper() -> None:
 
 
 def find_cached_weights(model: str) -> Path:
-    """The path at which openai-whisper expects the weights of the official `model`. The file may be missing."""
+    """Return the path at which openai-whisper expects the weights of the official `model`. The file may be missing."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whisper"
     return folder / f"{_MODEL_ALIASES.get(model, model)}.pt"
 

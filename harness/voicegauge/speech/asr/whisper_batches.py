@@ -9,7 +9,8 @@ from voicegauge.speech.asr.base import Samples
 from voicegauge.speech.asr.windowed_whisper import fits_into_window
 
 MIN_CLIP_SAMPLES = 160
-"""Number of samples in a frame of the spectrogram. `whisper.transcribe` returns no text for a shorter clip."""
+"""Smallest number of samples of a clip: one frame of the spectrogram. `whisper.transcribe` returns no text for shorter
+clips."""
 
 
 def can_be_batched(samples: Samples) -> bool:

@@ -23,6 +23,7 @@ class WindowedWhisper(ABC):
     """The options of a Whisper model that concern its windows."""
 
     has_closed_vocabulary: bool = False
+    """Whether the model knows only a small number of words."""
     no_speech_threshold: float | None = None
     """Probability of silence above which a window is not transcribed; `None` disables the check."""
     tokens_per_s: float | None = None
@@ -34,7 +35,7 @@ class WindowedWhisper(ABC):
 
     @property
     def token_limit_text(self) -> str:
-        """The maximum number of tokens in a window, in words."""
+        """A text that states the maximum number of tokens in a window, such as "224" or "12 + 8 per second"."""
         return str(MAX_WINDOW_TOKENS) if self.tokens_per_s is None else f"12 + {self.tokens_per_s:g} per second"
 
     def compute_max_tokens(self, samples: Samples) -> int:

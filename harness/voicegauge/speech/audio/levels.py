@@ -22,7 +22,7 @@ speech."""
 MIN_SPEECH_S = 0.1
 """Minimum duration of speech. Even the shortest word is longer than this, and shorter sounds are clicks."""
 ONSET_RMS = 0.01
-"""RMS of the first frame of speech by the definition of coval: -40 dBFS."""
+"""RMS from which a frame counts as the first frame of speech in the benchmarks of coval: -40 dBFS."""
 _SAMPLES_PER_BLOCK = 2**16
 """Number of samples that are measured at a time. Larger temporary arrays take several times as long, because the
 operating system provides new memory for each of them."""
@@ -69,9 +69,9 @@ def measure_leading_silence_s(samples: Samples, sample_rate_hz: int) -> float:
 
 
 def measure_speech_onset_s(samples: Samples, sample_rate_hz: int) -> float | None:
-    """Seconds before the first frame of 10 ms whose RMS is above 0.01; `None` if there is none.
+    """Return the seconds before the first frame of 10 ms whose RMS is above 0.01; `None` if there is no such frame.
 
-    This is how coval measures it (https://github.com/coval-ai/benchmarks), so that figures can be compared.
+    The benchmarks of coval (https://github.com/coval-ai/benchmarks) use this definition, so figures can be compared.
     """
     length = round(sample_rate_hz * FRAME_S)
     whole = samples[: len(samples) // length * length]

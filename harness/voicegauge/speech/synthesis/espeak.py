@@ -26,7 +26,7 @@ Samples = NDArray[np.float32]
 MIN_WORDS_PER_MINUTE = 80
 """The slowest rate of espeak-ng, in words per minute. For slower speech, pauses are inserted between words."""
 WORD_GAP_S = 0.031
-"""Measured duration of one unit of espeak-ng's word gap, at the slowest rate of espeak-ng."""
+"""Duration in seconds of one unit of espeak-ng's word gap, as measured at the slowest rate of espeak-ng."""
 DITHER_SNR_DB = 50.0
 """Number of decibels by which added noise is below the speech. Without noise, recognizers make errors on the digital
 silence in synthetic speech."""

@@ -23,7 +23,7 @@ def compare_schemas(
     """Yield every change between the schemas at two nodes. A missing schema counts as one that allows any value.
 
     Args:
-        compared_part: the scope of the part of the operation that contains the schemas.
+        compared_part: the part of the operation that contains the schemas.
         rule_id_prefix: the kind of the schemas, a key of `SCHEMA_KIND_BY_RULE_ID_PREFIX`.
         old_node: the node of the older schema.
         new_node: the node of the newer schema.

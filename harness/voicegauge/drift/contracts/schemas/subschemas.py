@@ -25,9 +25,9 @@ def compare_subschemas(
 ) -> Iterator[DriftChange]:
     """Yield a change for each subschema that was added or removed, and append the others to `inner_pairs`.
 
-    Three kinds of subschemas are only compared as a whole, because allowing more values inside them does not simply
-    allow more values outside: those of `not`, where the effect is the opposite, those of `if`, and those of `contains`
-    beside `maxContains`. The subschema `false` has nothing inside.
+    Three kinds of subschemas are only compared as a whole, because allowing more values in them does not simply allow
+    more values in the schema: those of `not`, where the effect is the opposite, those of `if`, and those of `contains`
+    beside `maxContains`. So is the subschema `false`, which contains nothing to compare.
     """
     used = {
         *old_schema.schema_mappings,

@@ -76,7 +76,7 @@ def _is_branch_list(node: DocumentNode) -> bool:
 
 
 class _TypeChange(NamedTuple):
-    """The types that are allowed before and after a change; `None` if any type is."""
+    """The types that are allowed before and after a change; `None` if every type is allowed."""
 
     old_types: frozenset[str] | None
     new_types: frozenset[str] | None
@@ -87,7 +87,10 @@ class _TypeChange(NamedTuple):
 
 
 def _choose_type_list_rule_suffix(schema_kind: SchemaKind, type_change: _TypeChange) -> str:
-    """Choose the worse of the actions if types were both added and removed."""
+    """Return the end of the rule id for a changed list of types.
+
+    If types were both added and removed, the change that is worse for clients decides.
+    """
     old, new = type_change.old_types or frozenset(), type_change.new_types or frozenset()
     is_narrowed = bool(old - new) if schema_kind.is_sent_by_client else not new - old
     return "list-of-types-narrowed" if is_narrowed else "list-of-types-widened"

@@ -28,14 +28,14 @@ class ResponseContext(NamedTuple):
 
     @property
     def body_location(self) -> str:
-        """The text with which the locations of changes in the bodies of these responses start."""
+        """Start of the locations of all changes in the bodies of these responses."""
         return f"{self.status} body#"
 
 
 class PairedResponses(NamedTuple):
     """The responses of two matching conversations in one context: at least one older and one newer response."""
 
-    case_name: str
+    case_id: str
     """Id of the pair of conversations."""
     old_exchanges: tuple[RecordedExchange, ...]
     new_exchanges: tuple[RecordedExchange, ...]
@@ -80,7 +80,7 @@ class FlattenedBody(NamedTuple):
 class FlattenedCase(NamedTuple):
     """The flattened bodies of one pair of conversations. `old_bodies` and `new_bodies` have at least one body each."""
 
-    case_name: str
+    case_id: str
     """Id of the pair of conversations."""
     old_bodies: list[FlattenedBody]
     new_bodies: list[FlattenedBody]
@@ -94,7 +94,7 @@ def flatten_bodies(response_pairs: Sequence[PairedResponses]) -> list[FlattenedC
     )
     cases = (
         FlattenedCase(
-            pair.case_name,
+            pair.case_id,
             _flatten_bodies_of_exchanges(pair.old_exchanges, entry_key_fields),
             _flatten_bodies_of_exchanges(pair.new_exchanges, entry_key_fields),
         )

@@ -38,7 +38,7 @@ class ValueDifference(NamedTuple):
 
 
 def split_url_into_parts(value: JsonScalar) -> Iterator[tuple[str, JsonScalar]]:
-    """Split a URL into host, path and parameters, because only some of them may stay the same.
+    """Split a URL into host, path and parameters, because some of these parts may differ in every recording.
 
     Any other value is one part.
 
