@@ -16,7 +16,7 @@ import click
 
 import voicegauge
 from voicegauge.checks import RULE_BY_ID
-from voicegauge.cli import COMMANDS, cli
+from voicegauge.cli import HELP_BY_COMMAND, cli
 from voicegauge.contract.extension import build_json_schema
 from voicegauge.emulator import FAULTS
 
@@ -28,7 +28,7 @@ def describe_commands() -> str:
     """Return the help of every command."""
     context = click.Context(cli, info_name="voicegauge", max_content_width=100, terminal_width=100)
     parts = ["# Commands", _fence(cli.get_help(context))]
-    for name in COMMANDS:
+    for name in HELP_BY_COMMAND:
         command = cli.get_command(context, name)
         assert command is not None
         parts += [f"## {name}", *_describe_command(command, click.Context(command, context, info_name=name))]

@@ -34,7 +34,7 @@ from reader_fuzzing.document import (
 from voicegauge import api
 from voicegauge.bench.planning import load_own_texts, load_suite
 from voicegauge.bench.running import load_run
-from voicegauge.cli import COMMANDS
+from voicegauge.cli import HELP_BY_COMMAND
 from voicegauge.cli.settings import collect_command_defaults, load_settings
 from voicegauge.conformance import CaseJournals, plan_cases
 from voicegauge.contract import Catalogue, Contract, EventStreamParser, load_catalogue, load_contract
@@ -444,7 +444,7 @@ def _settings_documents() -> list[Document]:
 
 @functools.cache
 def _command_loaders() -> dict[str, Callable[[], click.Command]]:
-    commands = {name: importlib.import_module(f"voicegauge.cli.commands.{name}").command for name in COMMANDS}
+    commands = {name: importlib.import_module(f"voicegauge.cli.commands.{name}").command for name in HELP_BY_COMMAND}
     return {name: functools.partial(lambda command: command, command) for name, command in commands.items()}
 
 

@@ -219,7 +219,7 @@ def contracts(tmp_path, monkeypatch) -> Path:
     return tmp_path / "contracts"
 
 
-COMMANDS = {
+HELP_BY_COMMAND = {
     "check": ["check", "echo", "--live", "--github", "--json", "check.json", "--junit", "j.xml", "--sarif", "s.json"],
     "check with a baseline": ["check", "echo", "--live", "--write-baseline", "baseline.json"],
     "bench": ["bench", "echo", "--live", "--limit", "1", "--warmup", "0", "--asr", "none", "--json", "bench.json"],
@@ -229,7 +229,7 @@ EVERY_COMMAND = ("a broken chunk", "a job id", "audio")
 CASES = [
     pytest.param(service, command, marks=() if command == "check" or service in EVERY_COMMAND else pytest.mark.slow)
     for service in SERVICES
-    for command in COMMANDS
+    for command in HELP_BY_COMMAND
 ]
 
 
@@ -239,7 +239,7 @@ def test_an_echoed_key_is_never_written_or_printed(contracts, tmp_path, capfd, m
     monkeypatch.chdir(tmp_path / "work")
     requests: list[str] = []
     with serving(SERVICES[service]("~".join(SPELLINGS)), requests) as url:
-        status = run([*COMMANDS[command], "--contracts", str(contracts), "--base-url", url])
+        status = run([*HELP_BY_COMMAND[command], "--contracts", str(contracts), "--base-url", url])
     printed = "".join(capfd.readouterr())
     # Audio with the key in its metadata cannot be recorded, and rejections with 401 alone are not saveding.
     refusals = ("is not written: exchange 1", "check the key; nothing was recorded")

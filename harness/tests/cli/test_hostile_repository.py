@@ -260,7 +260,7 @@ def test_hostile_settings_are_rejected(repository: Repository) -> None:
     repository.assert_unharmed("".join(printed for _, _, printed in done))
 
 
-COMMANDS = {
+HELP_BY_COMMAND = {
     "providers": 0,
     "check pixelapi": 0,
     "check pixelapi --recordings recordings": 1,
@@ -287,8 +287,8 @@ COMMANDS = {
 
 
 def test_commands_are_harmless_in_a_hostile_repository(repository: Repository) -> None:
-    done = repository.run(*COMMANDS)
-    assert {command: status for command, status, _ in done} == COMMANDS, done
+    done = repository.run(*HELP_BY_COMMAND)
+    assert {command: status for command, status, _ in done} == HELP_BY_COMMAND, done
     repository.assert_unharmed("".join(printed for _, _, printed in done))
     commands = re.findall(r"curl .*", "".join(printed for _, _, printed in done))
     assert any(f"http://127.0.0.1:{repository.stranger.port}/" in command for command in commands)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from voicegauge.cli import COMMANDS, _load_command, run
+from voicegauge.cli import HELP_BY_COMMAND, _load_command, run
 from voicegauge.cli.settings_trust import (
     PATH_SETTINGS_LIMITED_TO_FOLDER,
     SETTINGS_LIMITED_TO_DEFAULT,
@@ -53,7 +53,9 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_every_option_is_either_harmless_or_checked() -> None:
     """A new option must be put in one of the sets."""
-    options = [option for name in COMMANDS for option in _load_command(name).params if isinstance(option, click.Option)]
+    options = [
+        option for name in HELP_BY_COMMAND for option in _load_command(name).params if isinstance(option, click.Option)
+    ]
     names = {max(option.opts, key=len).lstrip("-") for option in options}
     paths = {max(o.opts, key=len).lstrip("-") for o in options if isinstance(o.type, click.Path)}
     checked = {

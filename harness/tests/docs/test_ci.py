@@ -29,7 +29,7 @@ def _commands() -> list[str]:
     return list(dict.fromkeys(command for command in found if not command.startswith(("pip install", "docker "))))
 
 
-COMMANDS = _commands()
+HELP_BY_COMMAND = _commands()
 
 
 def test_the_pipelines_have_the_expected_parts() -> None:
@@ -37,8 +37,8 @@ def test_the_pipelines_have_the_expected_parts() -> None:
     live = GITHUB["jobs"]["the-service-itself"]["steps"][1]
     assert live["env"] == {"PIXELAPI_KEY": "${{ secrets.PIXELAPI_KEY }}"}
     assert GITLAB["speech"]["artifacts"]["reports"] == {"junit": "junit.xml"}
-    assert len(COMMANDS) >= 10
-    assert {command.split()[0] for command in COMMANDS} == {"voicegauge", "pytest"}
+    assert len(HELP_BY_COMMAND) >= 10
+    assert {command.split()[0] for command in HELP_BY_COMMAND} == {"voicegauge", "pytest"}
 
 
 def test_every_option_and_fixture_of_the_plugin_is_documented() -> None:
@@ -48,7 +48,7 @@ def test_every_option_and_fixture_of_the_plugin_is_documented() -> None:
     assert {name for name in options | fixtures if f"`{name}" not in PAGE} == set()
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("voicegauge")])
+@pytest.mark.parametrize("command", [c for c in HELP_BY_COMMAND if c.startswith("voicegauge")])
 def test_every_option_is_accepted(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "known.json").touch()
@@ -73,9 +73,9 @@ def test_every_command_succeeds(tmp_path: Path) -> None:
     """Live commands run with --dry-run; fuzzing runs with a fault, so that it has a failure to write."""
     (tmp_path / "test_contract.py").write_text(next(text for kind, text in BLOCKS if kind == "python"))
     environment = {**os.environ, "CI": "true", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"), "NO_COLOR": "1"}
-    baseline = next(command for command in COMMANDS if "--write-baseline" in command)
+    baseline = next(command for command in HELP_BY_COMMAND if "--write-baseline" in command)
     nights = "voicegauge bench pixelapi/voice-design --limit 1 --warmup 0 --asr none --no-report --out runs"
-    for command in [baseline, nights, nights, *COMMANDS]:
+    for command in [baseline, nights, nights, *HELP_BY_COMMAND]:
         words = [sys.executable, "-m", *_expand_patterns(command, tmp_path)]
         words += ["--dry-run"] * ("--live" in words and "--dry-run" not in words)
         words += ["--fault", "accepts-invalid"] if "--fuzz" in words else []

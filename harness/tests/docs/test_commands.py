@@ -44,7 +44,7 @@ def read_commands(page: Path) -> list[str]:
     return [line for line in lines if not line.startswith(OTHER_PROGRAMS)]
 
 
-COMMANDS = {page: commands for page in PAGES if (commands := read_commands(page))}
+HELP_BY_COMMAND = {page: commands for page in PAGES if (commands := read_commands(page))}
 
 
 def test_every_page_is_in_the_navigation_of_the_site() -> None:
@@ -59,10 +59,10 @@ def split_command(line: str) -> list[str]:
     return words[1:] if words[:1] == ["voicegauge"] else []
 
 
-@pytest.mark.parametrize("page", COMMANDS, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", HELP_BY_COMMAND, ids=lambda page: page.name)
 def test_every_option_is_known(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for line in COMMANDS[page]:
+    for line in HELP_BY_COMMAND[page]:
         if words := split_command(line):
             command = cli.get_command(click.Context(cli), words[0])
             assert command is not None, line
@@ -122,7 +122,7 @@ def _adapt(line: str, emulator: voicegauge.RunningEmulator) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", COMMANDS, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", HELP_BY_COMMAND, ids=lambda page: page.name)
 def test_every_command_succeeds(page: Path, folder: Path, emulator: voicegauge.RunningEmulator) -> None:
     program = folder / "bin" / "voicegauge"
     program.parent.mkdir()
@@ -136,7 +136,7 @@ def test_every_command_succeeds(page: Path, folder: Path, emulator: voicegauge.R
         "PYTHONPATH": str(ROOT / "harness"),
         "NO_COLOR": "1",
     }
-    for line in COMMANDS[page]:
+    for line in HELP_BY_COMMAND[page]:
         words = split_command(line)
         if (words and words[0] in SERVERS) or line.partition("#")[0].strip() in RUN_ELSEWHERE:
             continue

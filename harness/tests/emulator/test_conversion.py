@@ -13,7 +13,7 @@ from voicegauge.emulator.audio.conversion import (
     analyze_music,
     apply_effect,
     choose_pitch_shift_semitones,
-    split_stems,
+    split_into_stems,
 )
 from voicegauge.emulator.audio.transcript_timing import align_phrases, build_transcript_values
 
@@ -33,7 +33,7 @@ def noise(seconds: float, seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("count", [2, 4, 5, 6])
 def test_stems_sum_to_the_input(count) -> None:
     mix = noise(1.0)
-    parts = split_stems(mix, RATE_HZ, count)
+    parts = split_into_stems(mix, RATE_HZ, count)
     assert tuple(parts) == STEM_NAMES[count]
     assert np.sum(list(parts.values()), axis=0) == pytest.approx(mix, abs=1e-5)
     assert all(np.abs(part).max() > 1e-3 for part in parts.values())

@@ -20,9 +20,9 @@ from voicegauge.emulator import CONTROL_PREFIX, EmulatorSettings, create_app
 from voicegauge.emulator.http import IncomingRequest
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.server import ClientLimits, journal, running_app
-from voicegauge.emulator.server.body_memory import MAX_COMMON_BYTES
+from voicegauge.emulator.server.body_memory import MAX_SHARED_BYTES
 from voicegauge.emulator.server.limited_protocol import create_protocol_class
-from voicegauge.emulator.server.request_bodies import MAX_HEADER_BYTES, MAX_HEADERS, MAX_UPLOAD_BYTES
+from voicegauge.emulator.server.request_bodies import MAX_HEADER_BYTES, MAX_HEADER_COUNT, MAX_UPLOAD_BYTES
 from voicegauge.emulator.state import AccountRegistry
 from voicegauge.emulator.state.accounts import MAX_ACCOUNTS
 
@@ -163,7 +163,7 @@ class _Uploads:
             read_bytes += MEBIBYTE
             self.bytes_in_progress += MEBIBYTE
             self.most_bytes = max(self.most_bytes, self.bytes_in_progress)
-            if self.bytes_in_progress >= MAX_COMMON_BYTES:
+            if self.bytes_in_progress >= MAX_SHARED_BYTES:
                 self.are_at_limit.set()
             return {"type": "http.request", "body": piece, "more_body": True}
 
@@ -180,7 +180,7 @@ async def test_uploads_share_a_limit_and_wait_for_each_other(plain_acme: Contrac
     uploads, largest = _Uploads(create_app([plain_acme])), 20 * MEBIBYTE
     await asyncio.gather(*(uploads.send("/acme/speech", 20) for _ in range(5)))
     assert uploads.statuses == [401] * 5
-    assert uploads.most_bytes <= MAX_COMMON_BYTES + largest + 4 * MEBIBYTE  # each has read one piece that waits
+    assert uploads.most_bytes <= MAX_SHARED_BYTES + largest + 4 * MEBIBYTE  # each has read one piece that waits
 
 
 async def test_small_requests_do_not_wait_for_uploads(plain_acme: Contract) -> None:
@@ -408,7 +408,7 @@ async def test_requests_with_large_headers_are_rejected(start: Any, path: str) -
     api = await start()
     for headers, status in (
         ({"X-Long": "x" * MAX_HEADER_BYTES}, 431),
-        ({f"X-{number}": "" for number in range(MAX_HEADERS)}, 431),
+        ({f"X-{number}": "" for number in range(MAX_HEADER_COUNT)}, 431),
         ({"X-Long": "x" * (MAX_HEADER_BYTES - 1000)}, 200),
     ):
         headers = {"Authorization": "Bearer k", **headers}

@@ -35,7 +35,7 @@ from voicegauge.conformance import (
 from voicegauge.contract import BaseTarget, Contract
 from voicegauge.data import get_cache_folder, get_state_folder
 from voicegauge.errors import BudgetError, StorageError, TransportError, UsageError
-from voicegauge.model import Provenance, StopReason, describe_ambiguous
+from voicegauge.model import Provenance, StopReason, describe_ambiguous_requests
 from voicegauge.printable import format_count
 
 RESOURCE_JOURNAL_FOLDER_NAME = "resources"
@@ -155,7 +155,7 @@ def announce_earlier_spending(journals: CaseJournals, listener: ProgressListener
     if journals.spent_before_usd:
         usd = f"${journals.spent_before_usd:.4g}"
         listener.notice(f"an earlier command without a printed result has spent {usd}, which counts towards the budget")
-    for line in describe_ambiguous(journals.ambiguous_requests):
+    for line in describe_ambiguous_requests(journals.ambiguous_requests):
         listener.notice(line)
 
 
@@ -165,7 +165,7 @@ def announce_losses_on_error(journals: CaseJournals, listener: ProgressListener)
     try:
         yield
     except (StorageError, TransportError):
-        for line in describe_ambiguous(journals.ambiguous_requests):
+        for line in describe_ambiguous_requests(journals.ambiguous_requests):
             listener.notice(line)
         raise
 

@@ -21,7 +21,7 @@ from voicegauge.errors import EXIT_INTERRUPTED, EXIT_UNUSABLE, UnknownNameError,
 from voicegauge.printable import escape_unprintable
 from voicegauge.version import __version__
 
-COMMANDS = {
+HELP_BY_COMMAND = {
     "providers": "List contracts, targets and prices, and which keys are set.",
     "init": "Propose a contract for a provider's OpenAPI document, or from recordings.",
     "check": "Check whether the API behaves as its contract says.",
@@ -48,23 +48,23 @@ def _load_command(command_name: str) -> click.Command:
     return command
 
 
-_LOADER_BY_COMMAND = {command_name: functools.partial(_load_command, command_name) for command_name in COMMANDS}
+_LOADER_BY_COMMAND = {command_name: functools.partial(_load_command, command_name) for command_name in HELP_BY_COMMAND}
 
 
 class LazyGroup(click.Group):
     """A click group of all commands; the module of a command is imported when the command is called.
 
-    The help lines are in `COMMANDS`, so that `--help` does not import any command.
+    The help lines are in `HELP_BY_COMMAND`, so that `--help` does not import any command.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order in which a new user needs them."""
         del ctx
-        return list(COMMANDS)
+        return list(HELP_BY_COMMAND)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command named `cmd_name`, with defaults from the settings file; `None` if it does not exist."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in HELP_BY_COMMAND:
             return None
         command = _load_command(cmd_name)
         named = ctx.params.get("settings")
@@ -78,15 +78,15 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that `args` name; the error for an unknown name suggests the most similar one."""
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            raise UnknownNameError("command", args[0], COMMANDS)
+        if args and not args[0].startswith("-") and args[0] not in HELP_BY_COMMAND:
+            raise UnknownNameError("command", args[0], HELP_BY_COMMAND)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one line per command, without importing any."""
         del ctx
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl(list(HELP_BY_COMMAND.items()))
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

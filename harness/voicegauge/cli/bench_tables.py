@@ -64,34 +64,34 @@ class _ResultColumn(NamedTuple):
     is_text: bool = False
 
 
-_TOTAL_LATENCY_HEADING = _ResultColumn("total\nms", lambda one: _format_estimate(one.total_latency_ms))
-_TOTAL_LATENCY_P95_HEADING = _ResultColumn(
-    "p95\nms", lambda one: _format_estimate(one.total_latency_p95_ms, with_interval=False)
+_TOTAL_LATENCY_COLUMN = _ResultColumn("total\nms", lambda one: _format_estimate(one.total_latency_ms))
+_TOTAL_LATENCY_P95_COLUMN = _ResultColumn(
+    "p95\nms", lambda one: _format_estimate(one.total_latency_p95_ms, shows_interval=False)
 )
-_COMPLETION_TIME_HEADING = _ResultColumn("job done\nms", lambda one: _format_bounds(one.completion_ms))
-_PRICE_PER_MINUTE_HEADING = _ResultColumn("cost per\nminute", lambda one: _format_price_per_minute(one.cost))
-_PRICE_PER_MILLION_HEADING = _ResultColumn("$/1M\nchars", lambda one: _format_price_per_million(one.cost))
+_COMPLETION_TIME_COLUMN = _ResultColumn("job done\nms", lambda one: _format_bounds(one.completion_ms))
+_PRICE_PER_MINUTE_COLUMN = _ResultColumn("cost per\nminute", lambda one: _format_price_per_minute(one.cost))
+_PRICE_PER_MILLION_COLUMN = _ResultColumn("$/1M\nchars", lambda one: _format_price_per_million(one.cost))
 _PARETO_MARKS = _ResultColumn("", lambda one: "*" if one.pareto else " ", is_text=True)
 _COLUMNS = (
     _PARETO_MARKS,
     _ResultColumn("target", lambda one: one.target.replace("/", "/\n", 1), separator="", is_text=True),
     _ResultColumn("ok", lambda one: f"{one.samples - one.failures}/{one.samples}"),
-    _TOTAL_LATENCY_HEADING,
-    _TOTAL_LATENCY_P95_HEADING,
-    _COMPLETION_TIME_HEADING,
-    _ResultColumn("RTF", lambda one: _format_estimate(one.rtf, digits=2, with_interval=False)),
+    _TOTAL_LATENCY_COLUMN,
+    _TOTAL_LATENCY_P95_COLUMN,
+    _COMPLETION_TIME_COLUMN,
+    _ResultColumn("RTF", lambda one: _format_estimate(one.rtf, digits=2, shows_interval=False)),
     _ResultColumn("WER", lambda one: _format_error_rate(one.wer or one.cer, one.unscored_languages)),
     _ResultColumn("cost per\nrequest", lambda one: _format_price_per_request(one.cost)),
-    _PRICE_PER_MINUTE_HEADING,
-    _PRICE_PER_MILLION_HEADING,
+    _PRICE_PER_MINUTE_COLUMN,
+    _PRICE_PER_MILLION_COLUMN,
 )
-_HIDEABLE_COLUMNS = (_COMPLETION_TIME_HEADING, _PRICE_PER_MILLION_HEADING, _TOTAL_LATENCY_P95_HEADING)
+_HIDEABLE_COLUMNS = (_COMPLETION_TIME_COLUMN, _PRICE_PER_MILLION_COLUMN, _TOTAL_LATENCY_P95_COLUMN)
 """Columns that a narrow terminal hides, in the order in which they are hidden."""
 _MAX_UNBROKEN_WIDTH = 12
 """Maximum number of characters of texts that are never wrapped, so that they can be searched for and copied."""
 
 
-def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None, manifest: Manifest) -> None:
+def print_summaries(summaries: Sequence[TargetSummary], score_set: ScoreSet | None, manifest: Manifest) -> None:
     """Print the results of a run: medians with 95% confidence intervals."""
     provenance = manifest.provenance
     terminal = create_console()
@@ -102,14 +102,14 @@ def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None,
         )
     by_minute = any(_format_price_per_minute(one.cost) != _NO_VALUE_TEXT for one in summaries)
     absent = [
-        *([] if by_minute else [_PRICE_PER_MINUTE_HEADING]),
+        *([] if by_minute else [_PRICE_PER_MINUTE_COLUMN]),
         *([] if len(summaries) > 1 else [_PARETO_MARKS]),
-        *([_PRICE_PER_MILLION_HEADING] if summaries and all(one.cost.takes_audio for one in summaries) else []),
+        *([_PRICE_PER_MILLION_COLUMN] if summaries and all(one.cost.takes_audio for one in summaries) else []),
     ]
     columns = [column for column in _COLUMNS if column not in absent]
     rows, hidden = _build_table_that_fits(columns, summaries, terminal)
     terminal.print(rows)
-    for line in (*_build_legend(summaries, scores, hidden), *_describe_precision(summaries, manifest)):
+    for line in (*_build_legend(summaries, score_set, hidden), *_describe_precision(summaries, manifest)):
         terminal.print(line, soft_wrap=True)
 
 
@@ -195,7 +195,7 @@ def _measure_unwrapped_width(table: Table, terminal: Console) -> int:
 
 
 def _build_legend(
-    summaries: Sequence[TargetSummary], scores: ScoreSet | None, hidden_columns: Sequence[_ResultColumn]
+    summaries: Sequence[TargetSummary], score_set: ScoreSet | None, hidden_columns: Sequence[_ResultColumn]
 ) -> list[str | Text]:
     from rich.text import Text
 
@@ -208,22 +208,22 @@ def _build_legend(
         lines.append(
             "* no other target is clearly faster or more intelligible without being clearly worse in the other"
         )
-    shows_million = _PRICE_PER_MILLION_HEADING not in hidden_columns and not all(
+    shows_million = _PRICE_PER_MILLION_COLUMN not in hidden_columns and not all(
         one.cost.takes_audio for one in summaries
     )
     if shows_million:
         lines.append(f"$/1M chars is for texts of {summaries[0].cost.characters} characters")
-    lines += _build_price_notes(summaries, with_plans=shows_million)
-    if any(one.completion_ms for one in summaries) and _COMPLETION_TIME_HEADING not in hidden_columns:
+    lines += _build_price_notes(summaries, explains_plans=shows_million)
+    if any(one.completion_ms for one in summaries) and _COMPLETION_TIME_COLUMN not in hidden_columns:
         lines.append(
             "job done: lower and upper bound, because status is only seen when polled; total latency includes polling"
         )
-    if scores:
-        lines.append(f"WER by {scores.asr} ({scores.asr_reason}); normalizer {scores.normalizer}")
-        if scores.closed_vocabulary:
-            lines.append(_describe_vocabulary(scores))
-        if scores.left_out:
-            lines.append(f"not scored: {', '.join(scores.left_out)}, which {scores.asr} does not know")
+    if score_set:
+        lines.append(f"WER by {score_set.asr} ({score_set.asr_reason}); normalizer {score_set.normalizer}")
+        if score_set.closed_vocabulary:
+            lines.append(_describe_closed_vocabulary(score_set))
+        if score_set.left_out:
+            lines.append(f"not scored: {', '.join(score_set.left_out)}, which {score_set.asr} does not know")
     if hidden_columns:
         names = ", ".join(column.heading.replace("\n", " ") for column in hidden_columns)
         lines.append(f"hidden columns: {names}; a wider terminal or --json shows them")
@@ -245,7 +245,7 @@ def _has_interval(summary: TargetSummary) -> bool:
 _DISPUTED_MARK, _THIRD_PARTY_MARK, _PLAN_MARK = "†", "§", "‡"
 
 
-def _build_price_notes(summaries: Sequence[TargetSummary], *, with_plans: bool) -> list[str]:
+def _build_price_notes(summaries: Sequence[TargetSummary], *, explains_plans: bool) -> list[str]:
     """Return what the marks of prices mean, for those that occur."""
     notes = []
     if any(one.cost.disputed for one in summaries):
@@ -257,7 +257,7 @@ def _build_price_notes(summaries: Sequence[TargetSummary], *, with_plans: bool) 
         notes.append(
             f"{_THIRD_PARTY_MARK} no document of the provider states this price, only one that does not bind it"
         )
-    plans = [f"{one.target} {one.cost.plan}" for one in summaries if one.cost.plan] if with_plans else []
+    plans = [f"{one.target} {one.cost.plan}" for one in summaries if one.cost.plan] if explains_plans else []
     if plans:
         volume = summaries[0].cost.monthly_characters
         notes.append(
@@ -266,35 +266,40 @@ def _build_price_notes(summaries: Sequence[TargetSummary], *, with_plans: bool) 
     return notes
 
 
-def _mark_price(cost: TargetCost) -> str:
+def _format_price_marks(cost: TargetCost) -> str:
     """Return the marks of a price that may not hold."""
     return (_DISPUTED_MARK if cost.disputed else "") + ("" if cost.stated_by_provider else _THIRD_PARTY_MARK)
 
 
-def _describe_vocabulary(scores: ScoreSet) -> str | Text:
+def _describe_closed_vocabulary(score_set: ScoreSet) -> str | Text:
     from rich.text import Text
 
-    known = scores.known_words
+    known = score_set.known_words
     if known is None:
-        return f"{scores.asr}: small-vocabulary ASR made for the bundled suites; unusable on your own texts"
-    return Text(f"{scores.asr}: small vocabulary; {known}", style="red" if known.unknown else "")
+        return f"{score_set.asr}: small-vocabulary ASR made for the bundled suites; unusable on your own texts"
+    return Text(f"{score_set.asr}: small vocabulary; {known}", style="red" if known.unknown else "")
 
 
-def _describe_stream(target: str, stream: StreamSummary) -> str:
-    times = (stream.first_speech_ms, stream.gap_p50_ms, stream.gap_max_ms, stream.stalled_ms)
-    speech, gap, longest, stalled = (_format_estimate(time, with_interval=False) for time in times)
-    underruns = _format_estimate(stream.underruns, digits=2, with_interval=False)
+def _describe_stream(target_id: str, stream_summary: StreamSummary) -> str:
+    times = (
+        stream_summary.first_speech_ms,
+        stream_summary.gap_p50_ms,
+        stream_summary.gap_max_ms,
+        stream_summary.stalled_ms,
+    )
+    speech, gap, longest, stalled = (_format_estimate(time, shows_interval=False) for time in times)
+    underruns = _format_estimate(stream_summary.underruns, digits=2, shows_interval=False)
     return (
-        f"{target} streams: first speech after {speech} ms, inter-chunk gaps of {gap} ms (longest {longest} ms), "
+        f"{target_id} streams: first speech after {speech} ms, inter-chunk gaps of {gap} ms (longest {longest} ms), "
         f"{underruns} buffer underruns per sample, {stalled} ms stalled"
     )
 
 
-def _format_estimate(estimate: Estimate | None, *, digits: int = 0, with_interval: bool = True) -> str:
+def _format_estimate(estimate: Estimate | None, *, digits: int = 0, shows_interval: bool = True) -> str:
     if estimate is None:
         return _NO_VALUE_TEXT
     value = f"{estimate.value:.{digits}f}"
-    if not with_interval or estimate.low is None or estimate.high is None:
+    if not shows_interval or estimate.low is None or estimate.high is None:
         return value
     return f"{value}\n({estimate.low:.{digits}f}-{estimate.high:.{digits}f})"
 
@@ -305,31 +310,31 @@ def _format_bounds(bounds: IntervalEstimate | None) -> str:
 
 def _format_price_per_request(cost: TargetCost) -> str:
     if cost.usd_per_request is not None:
-        return f"${cost.usd_per_request:.4f}{_mark_price(cost)}"
+        return f"${cost.usd_per_request:.4f}{_format_price_marks(cost)}"
     if cost.credits_per_request is None:
         return _NO_VALUE_TEXT
-    return f"{cost.credits_per_request:.0f}\ncredits{_mark_price(cost)}"
+    return f"{cost.credits_per_request:.0f}\ncredits{_format_price_marks(cost)}"
 
 
 def _format_price_per_minute(cost: TargetCost) -> str:
     """Return the price per minute of audio as text; `_NO_VALUE_TEXT` if the target is not priced by duration."""
     if cost.usd_per_audio_minute is not None:
-        return f"${cost.usd_per_audio_minute:.4f}{_mark_price(cost)}"
+        return f"${cost.usd_per_audio_minute:.4f}{_format_price_marks(cost)}"
     if cost.credits_per_audio_minute is None:
         return _NO_VALUE_TEXT
-    return f"{cost.credits_per_audio_minute:.0f}\ncredits{_mark_price(cost)}"
+    return f"{cost.credits_per_audio_minute:.0f}\ncredits{_format_price_marks(cost)}"
 
 
 def _format_price_per_million(cost: TargetCost) -> str:
     if cost.usd_per_1m_characters is None:
         return _NO_VALUE_TEXT
-    return f"{cost.usd_per_1m_characters:.2f}{_mark_price(cost)}{_PLAN_MARK if cost.plan else ''}"
+    return f"{cost.usd_per_1m_characters:.2f}{_format_price_marks(cost)}{_PLAN_MARK if cost.plan else ''}"
 
 
-def _format_error_rate(rate: ErrorRate | None, unscored_languages: Sequence[str]) -> str:
-    if rate is None:
+def _format_error_rate(error_rate: ErrorRate | None, unscored_languages: Sequence[str]) -> str:
+    if error_rate is None:
         return f"{_NO_VALUE_TEXT}\n({', '.join(unscored_languages)})" if unscored_languages else _NO_VALUE_TEXT
-    corpus, unit = rate.corpus, "\n(characters)" if rate.unit == "character" else ""
+    corpus, unit = error_rate.corpus, "\n(characters)" if error_rate.unit == "character" else ""
     if corpus.low is None or corpus.high is None:
         return f"{corpus.value:.1%}{unit}"
     return f"{corpus.value:.1%}\n({corpus.low:.1%}-{corpus.high:.1%}){unit}"

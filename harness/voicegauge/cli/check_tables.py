@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicegauge.cli.console import create_console, create_table
-from voicegauge.model import Finding, Severity, describe_ambiguous
+from voicegauge.model import Finding, Severity, describe_ambiguous_requests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ MAX_MESSAGES_SHOWN = 12
 MAX_CASES_SHOWN = 3
 """Largest number of skipped cases named for each reason; --json has all."""
 MAX_RESOURCES_SHOWN = 20
-"""Largest number of resources named that stay in the account; --json has all."""
+"""Largest number of remaining resources whose names are printed; --json has all."""
 MAX_RULES_SHOWN = 3
 """Largest number of rules named in a group with equal spending. Rules that inspect the same exchanges have equal
 spending."""
@@ -46,22 +46,22 @@ def print_plan(plan: PricedPlan) -> None:
     terminal = create_console()
     rows = create_table("case", "expected", "cost", right_aligned_columns=("cost",))
     for case in plan.cases:
-        rows.add_row(case.id, case.expects, _format_price(case.usd) if case.is_billable else "free")
+        rows.add_row(case.id, case.expects, _format_usd(case.usd) if case.is_billable else "free")
     terminal.print(rows)
     for one in plan.skipped:
         terminal.print(f"not planned: {one.id}: {one.reason}", style="dim", soft_wrap=True)
-    _print_left_out_operations(terminal, plan.left_out_operations)
+    _print_unneeded_operations(terminal, plan.left_out_operations)
     if plan.targets_without_delivery:
         names = ", ".join(plan.targets_without_delivery)
         terminal.print(f"not judged, because no delivery is planned: {names}", style="yellow", soft_wrap=True)
-    _print_totals(terminal, "by kind", plan.spending.by_kind)
-    _print_totals(terminal, "by target", plan.spending.by_target)
+    _print_spending_totals(terminal, "by kind", plan.spending.by_kind)
+    _print_spending_totals(terminal, "by target", plan.spending.by_target)
     if plan.undeletable:
         terminal.print(describe_undeletable_resources(plan), style="yellow", soft_wrap=True)
     terminal.print(describe_plan(plan), style="bold", soft_wrap=True)
 
 
-def _print_left_out_operations(terminal: Console, operations: Sequence[str]) -> None:
+def _print_unneeded_operations(terminal: Console, operations: Sequence[str]) -> None:
     """Print the operations that the targets do not need, in one line."""
     if operations:
         names = ", ".join(name.partition("/")[2] for name in operations)
@@ -87,10 +87,10 @@ def print_report(report: CheckReport) -> None:
     _print_skipped_cases(terminal, report)
     for entry in report.unused_baseline_entries:
         terminal.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True)
-    _print_left_out_operations(terminal, report.left_out_operations)
+    _print_unneeded_operations(terminal, report.left_out_operations)
     print_resources(terminal, report.resources)
     _print_spending(terminal, report)
-    for line in describe_ambiguous(report.ambiguous_requests):
+    for line in describe_ambiguous_requests(report.ambiguous_requests):
         terminal.print(line, soft_wrap=True, markup=False)
     if report.coverage_percent is not None:
         terminal.print(format_coverage(report), soft_wrap=True)
@@ -100,7 +100,7 @@ def print_report(report: CheckReport) -> None:
 def format_summary(report: CheckReport) -> str:
     """Return the number of exchanges, cases and findings, and the cost, in one line."""
     exchanges = " + ".join(f"{provenance.upper()} {count}" for provenance, count in report.exchanges.items())
-    counts = [_format_count(report, severity) for severity in _SEVERITY_ORDER]
+    counts = [_format_finding_count(report, severity) for severity in _SEVERITY_ORDER]
     findings = ", ".join(count for count in counts if count) or "no findings"
     parts = [f"{exchanges or 'no'} exchange{_choose_plural_ending(sum(report.exchanges.values()))}"]
     if report.cases:
@@ -241,7 +241,7 @@ def _print_skipped_cases(terminal: Console, report: CheckReport) -> None:
         terminal.print(f"not judged: {name}: {reason}", style="yellow", soft_wrap=True)
 
 
-def _format_count(report: CheckReport, severity: Severity) -> str:
+def _format_finding_count(report: CheckReport, severity: Severity) -> str:
     count = report.count_findings(severity)
     if not count:
         return ""
@@ -256,16 +256,16 @@ def _choose_plural_ending(count: int) -> str:
     return "" if count == 1 else "s"
 
 
-def print_resources(terminal: Console, resources: ResourceSummary) -> None:
+def print_resources(terminal: Console, resource_summary: ResourceSummary) -> None:
     """Print how many resources were created and deleted, and those that stay in the account."""
     from voicegauge.conformance import describe_left_resource
 
-    if resources.created:
-        counts = f"{resources.created} created, {resources.deleted} deleted"
+    if resource_summary.created:
+        counts = f"{resource_summary.created} created, {resource_summary.deleted} deleted"
         terminal.print(f"resources in the account: {counts}", style="dim", soft_wrap=True)
-    for one in resources.left[:MAX_RESOURCES_SHOWN]:
+    for one in resource_summary.left[:MAX_RESOURCES_SHOWN]:
         terminal.print(f"left in the account: {describe_left_resource(one)}", style="yellow", soft_wrap=True)
-    more = len(resources.left) - MAX_RESOURCES_SHOWN
+    more = len(resource_summary.left) - MAX_RESOURCES_SHOWN
     if more > 0:
         terminal.print(f"left in the account: {more} more (--json has all)", style="yellow")
 
@@ -283,12 +283,12 @@ def _print_spending(terminal: Console, report: CheckReport) -> None:
     if spending.total.billable:
         billable = f"{spending.total.billable} requests to operations with a price were accepted"
         terminal.print(f"billable: {billable}; the plan counts those that should be", style="dim", soft_wrap=True)
-    _print_totals(terminal, "spent by kind", spending.by_kind)
-    _print_totals(terminal, "by target", _add_untargeted_spending(spending.by_target, spending.total))
+    _print_spending_totals(terminal, "spent by kind", spending.by_kind)
+    _print_spending_totals(terminal, "by target", _add_untargeted_spending(spending.by_target, spending.total))
     equal: dict[SpendingTotal, list[str]] = {}
     for rule, total in spending.by_rule.items():
         equal.setdefault(total, []).append(rule)
-    _print_totals(terminal, "by rule", {_format_rule_ids(rules): total for total, rules in equal.items()})
+    _print_spending_totals(terminal, "by rule", {_format_rule_ids(rules): total for total, rules in equal.items()})
 
 
 def _add_untargeted_spending(by_target: Mapping[str, SpendingTotal], total: SpendingTotal) -> dict[str, SpendingTotal]:
@@ -308,18 +308,20 @@ def _format_rule_ids(rules: list[str]) -> str:
     return " ".join(rules[:MAX_RULES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _print_totals(terminal: Console, label: str, totals: Mapping[str, SpendingTotal]) -> None:
-    parts = [f"{name} {_describe_total(total)}" for name, total in totals.items()]
+def _print_spending_totals(terminal: Console, label: str, totals: Mapping[str, SpendingTotal]) -> None:
+    parts = [f"{name} {_describe_spending_total(total)}" for name, total in totals.items()]
     if parts:
         terminal.print(f"{label}: {'; '.join(parts)}", style="dim", soft_wrap=True)
 
 
-def _describe_total(total: SpendingTotal) -> str:
-    dollars = f" {_format_price(total.usd)}" if total.usd else ""
+def _describe_spending_total(spending_total: SpendingTotal) -> str:
+    dollars = f" {_format_usd(spending_total.usd)}" if spending_total.usd else ""
     return (
-        f"{total.requests} ({total.billable} billable{dollars})" if total.billable or dollars else str(total.requests)
+        f"{spending_total.requests} ({spending_total.billable} billable{dollars})"
+        if spending_total.billable or dollars
+        else str(spending_total.requests)
     )
 
 
-def _format_price(usd: float | None) -> str:
-    return "not known" if usd is None else f"${usd:.4g}"
+def _format_usd(amount_usd: float | None) -> str:
+    return "not known" if amount_usd is None else f"${amount_usd:.4g}"

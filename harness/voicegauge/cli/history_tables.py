@@ -29,9 +29,9 @@ SPARKLINE_NIGHTS = 24
 """Number of nights, the latest ones, that a trend shows."""
 MAX_TIMELINE_ENTRIES = 20
 """Largest number of entries of the time line that are printed, the latest ones."""
-MAX_SKIPPED_RUNS = 10
+MAX_OMITTED_RUNS_SHOWN = 10
 """Largest number of left-out runs that are named."""
-_STYLE_BY_KIND = {"regression": "red", "improvement": "green"}
+_STYLE_BY_CHANGE_KIND = {"regression": "red", "improvement": "green"}
 
 
 def print_history(history: RunHistory) -> None:
@@ -39,9 +39,9 @@ def print_history(history: RunHistory) -> None:
     console = create_console()
     for provenance in list_provenances(history):
         _print_history_of_provenance(console, history, provenance)
-    for run in history.skipped[:MAX_SKIPPED_RUNS]:
+    for run in history.skipped[:MAX_OMITTED_RUNS_SHOWN]:
         console.print(f"left out: {run.path}: {run.reason}")
-    hidden = len(history.skipped) - MAX_SKIPPED_RUNS
+    hidden = len(history.skipped) - MAX_OMITTED_RUNS_SHOWN
     if hidden > 0:
         console.print(f"left out: {hidden} more; --json lists all")
     if not history.is_judged:
@@ -128,5 +128,6 @@ def _print_timeline(console: Console, entries: Sequence[TimelineEntry]) -> None:
     for entry in entries[-MAX_TIMELINE_ENTRIES:]:
         mark = "NEW " if entry.is_new else ""
         console.print(
-            f"{entry.night} {mark}{entry.kind}: {entry.subject}: {entry.text}", style=_STYLE_BY_KIND.get(entry.kind)
+            f"{entry.night} {mark}{entry.kind}: {entry.subject}: {entry.text}",
+            style=_STYLE_BY_CHANGE_KIND.get(entry.kind),
         )

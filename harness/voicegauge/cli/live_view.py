@@ -36,7 +36,7 @@ class TargetProgress:
     latencies_ms: list[float] = field(default_factory=list)
     """Total latencies of the successful samples, sorted."""
 
-    def add(self, sample: Sample) -> None:
+    def add_sample(self, sample: Sample) -> None:
         """Count a finished sample."""
         self.done_count += 1
         self.failed_count += sample.failure is not None
@@ -79,7 +79,7 @@ class BenchProgress(TerminalProgress):
 
     def sample_finished(self, sample: Sample) -> None:
         """Count a sample of its target."""
-        self._targets.setdefault(sample.target, TargetProgress()).add(sample)
+        self._targets.setdefault(sample.target, TargetProgress()).add_sample(sample)
         if not self._is_sending:
             self._done_before += 1  # by an earlier, interrupted call: it says nothing about how fast this one is
         elif self._table is None and self._clock() - self._printed_s >= PLAIN_LINE_INTERVAL_S:
@@ -134,7 +134,7 @@ class BenchProgress(TerminalProgress):
         parts = [f"{done}{of_planned} requests", f"{failed} failed"]
         if self._is_live:
             parts.append(f"${sum(target.spent_usd for target in self._targets.values()):.4f} spent")
-        left_s = self._estimate_left_s()
+        left_s = self._estimate_remaining_s()
         if left_s is not None:
             parts.append(f"about {format_duration(left_s)} left")
         return ", ".join(parts)
@@ -171,7 +171,7 @@ class BenchProgress(TerminalProgress):
         planned = [target.planned_count for target in self._targets.values()]
         return sum(target.done_count for target in self._targets.values()), sum(planned) if all(planned) else 0
 
-    def _estimate_left_s(self) -> float | None:
+    def _estimate_remaining_s(self) -> float | None:
         done, planned = self._count_samples()
         done_now = done - self._done_before
         if not planned or not done_now:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
-_MULTIPLIERS = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
+_FACTOR_BY_SUFFIX = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
 
 
 class FiniteRange(click.FloatRange):
@@ -36,7 +36,7 @@ class FiniteRange(click.FloatRange):
         return number
 
 
-class CharacterNumber(click.ParamType[int]):
+class CharacterCountType(click.ParamType[int]):
     """A number of characters, also written with a multiplier: "2M", "500k", "1,500,000"."""
 
     name = "number"
@@ -46,7 +46,7 @@ class CharacterNumber(click.ParamType[int]):
         from voicegauge.bench.analysis import MAX_MONTHLY_CHARACTERS
 
         found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMbB]?)", str(value).replace(",", "").replace("_", ""))
-        number = 0.0 if found is None else float(found[1]) * _MULTIPLIERS[found[2].lower()]
+        number = 0.0 if found is None else float(found[1]) * _FACTOR_BY_SUFFIX[found[2].lower()]
         if number > MAX_MONTHLY_CHARACTERS:
             self.fail(f"{str(value)!r} is more than {MAX_MONTHLY_CHARACTERS:,} characters.", param, ctx)
         if number < 1 or number != int(number):
@@ -245,13 +245,13 @@ def _read_base_urls(_ctx: click.Context, _param: click.Parameter, values: Sequen
     return found
 
 
-def _check_base_url(url: str, form: str) -> str:
-    """Return a base URL without a slash at its end; `form` is how the option is written, for the message."""
+def _check_base_url(url: str, option_form: str) -> str:
+    """Return a base URL without a slash at its end; `option_form` is how the option is written, for the message."""
     if "://" not in url:
-        raise click.BadParameter(f"the URL has no http:// or https:// in front: write {form}")
+        raise click.BadParameter(f"the URL has no http:// or https:// in front: write {option_form}")
     if not is_base_url(url):
         # The message does not repeat the value, because it may contain a password.
-        raise click.BadParameter(f"write {form}, or the same with https, without user, query or fragment")
+        raise click.BadParameter(f"write {option_form}, or the same with https, without user, query or fragment")
     return url.rstrip("/")
 
 
@@ -262,7 +262,7 @@ def add_baseline_options(command: CommandT) -> CommandT:
     )
     url = click.option(
         "--against-url",
-        callback=_read_other_url,
+        callback=_read_against_url,
         metavar="URL",
         help="With --live: compare the target with itself at another base URL, in the same run. It gets the key too.",
     )
@@ -275,7 +275,7 @@ def add_baseline_options(command: CommandT) -> CommandT:
     return target(url(contract(command)))
 
 
-def _read_other_url(_ctx: click.Context, _param: click.Parameter, url: str | None) -> str | None:
+def _read_against_url(_ctx: click.Context, _param: click.Parameter, url: str | None) -> str | None:
     return None if url is None else _check_base_url(url, "http://HOST[:PORT][/PATH]")
 
 
@@ -365,13 +365,15 @@ def add_price_option(command: CommandT) -> CommandT:
     )(command)
 
 
-def add_change_limit_options(*, alpha: str, slowdowns: str, error_rates: str) -> Callable[[CommandT], CommandT]:
+def add_change_limit_options(
+    *, alpha_help: str, ignored_slowdowns: str, ignored_error_rates: str
+) -> Callable[[CommandT], CommandT]:
     """Return a decorator that adds `--alpha`, `--min-slowdown` and `--min-wer`: which changes count.
 
     Args:
-        alpha: help of `--alpha`: the probability of which false alarm it is.
-        slowdowns: what `--min-slowdown` ignores, in the plural.
-        error_rates: what `--min-wer` ignores, in the plural.
+        alpha_help: help of `--alpha`: the probability of which false alarm it is.
+        ignored_slowdowns: what `--min-slowdown` ignores, in the plural.
+        ignored_error_rates: what `--min-wer` ignores, in the plural.
     """
 
     def add_options(command: CommandT) -> CommandT:
@@ -381,21 +383,21 @@ def add_change_limit_options(*, alpha: str, slowdowns: str, error_rates: str) ->
                 type=FiniteRange(min=0),
                 default=0.02,
                 show_default=True,
-                help=f"Ignore {error_rates} smaller than this; 0.02 is two percentage points.",
+                help=f"Ignore {ignored_error_rates} smaller than this; 0.02 is two percentage points.",
             ),
             click.option(
                 "--min-slowdown",
                 type=FiniteRange(min=0),
                 default=0.05,
                 show_default=True,
-                help=f"Ignore {slowdowns} smaller than this fraction, even if statistically significant.",
+                help=f"Ignore {ignored_slowdowns} smaller than this fraction, even if statistically significant.",
             ),
             click.option(
                 "--alpha",
                 type=FiniteRange(0, 1, min_open=True, max_open=True),
                 default=0.01,
                 show_default=True,
-                help=alpha,
+                help=alpha_help,
             ),
         ):
             option(command)

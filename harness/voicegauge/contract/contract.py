@@ -119,7 +119,7 @@ class Operation(ContractPart):
 
     @property
     def needs_existing_id(self) -> bool:
-        """Whether each request must name something that exists, such as a job, by a required parameter of any value."""
+        """Whether each request must name something that exists, such as a job, by its id in a required parameter."""
         return any(
             parameter.is_required and not {"enum", "const", "default"} & parameter.schema.keys()
             for parameter in self.parameters
@@ -136,7 +136,7 @@ class Operation(ContractPart):
             audios = (self.speech.response.audio, *(target.audio for target in self.speech.targets.values()))
             yield from (audio for audio in audios if audio is not None)
 
-    def find_target(self, read_request: Callable[[Location], Any]) -> Target | None:
+    def find_target(self, read_request_value: Callable[[Location], Any]) -> Target | None:
         """Return the speech target that a request addresses; `None` if it addresses none.
 
         A target is addressed if its constants are sent and the fields that it needs are present. If this is true for
@@ -144,7 +144,7 @@ class Operation(ContractPart):
         specific.
 
         Args:
-            read_request: reads the value at a location of the request; returns `MISSING` if there is no value.
+            read_request_value: reads the value at a location of the request; returns `MISSING` if there is no value.
         """
         matching: list[tuple[int, Target]] = []
         for target in self.contract.targets.values():
@@ -152,8 +152,8 @@ class Operation(ContractPart):
             if target.operation is not self:
                 continue
             needed = [target.speech.request[word].at for word in spec.required_fields]
-            has_constants = all(read_request(location) == value for location, value in spec.constants.items())
-            if has_constants and all(read_request(location) is not MISSING for location in needed):
+            has_constants = all(read_request_value(location) == value for location, value in spec.constants.items())
+            if has_constants and all(read_request_value(location) is not MISSING for location in needed):
                 matching.append((len(spec.constants) + len(needed), target))
         return max(matching, key=lambda pair: pair[0], default=(0, None))[1]
 
@@ -436,7 +436,7 @@ class Contract:
     """Names of the account's plans, whose prices apply; if it is empty, the highest documented prices apply."""
 
     def select_account_plans(self, plan_names: Collection[str]) -> Contract:
-        """Return this contract with the prices of the plans `plan_names`. Plans of others are ignored."""
+        """Return this contract with the prices of the plans `plan_names`. Unknown plans are ignored."""
         return replace(self, account_plans=frozenset(plan_names)) if plan_names else self
 
     def rename_provider(self, provider_id: str) -> Contract:

@@ -183,14 +183,14 @@ def _merge_limits(document_limits: LimitsSpec, operation_limits: LimitsSpec | No
     return msgspec.structs.replace(document_limits, **overrides)
 
 
-def _read_parameters(schemas: Schemas, nodes: list[tuple[str, Any]]) -> Iterator[Parameter]:
-    """Yield the parameters in `nodes`.
+def _read_parameters(schemas: Schemas, pointers_and_nodes: list[tuple[str, Any]]) -> Iterator[Parameter]:
+    """Yield the parameters in `pointers_and_nodes`.
 
     A parameter of the operation replaces the same parameter of the path item (OpenAPI, section 4.8.9.1). Headers that
     other parts of a document describe are not parameters (section 4.8.12.1).
     """
     found: dict[tuple[str, str], Parameter] = {}
-    for at, node in nodes:
+    for at, node in pointers_and_nodes:
         data, pointer = schemas.resolve_reference(node, at)
         if data["in"] == "header" and data["name"].lower() in _HEADERS_DESCRIBED_ELSEWHERE:
             continue

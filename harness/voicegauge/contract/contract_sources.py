@@ -1,4 +1,4 @@
-"""Answers who states a part of a contract, and what documents say differently about it."""
+"""Finds the source of a part of a contract, and the disputes that are recorded about that part."""
 
 from __future__ import annotations
 

@@ -32,13 +32,13 @@ _DATA_KEYS = frozenset({"const", "constants", "default", "enum", "example", "map
 """Keys whose values are the provider's data, not parts of the document."""
 
 
-def walk_objects(data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def walk_objects(document_data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every object of a document with its JSON pointer, in document order.
 
     Mappings from names to objects such as `properties` are not objects themselves. Examples, defaults and `x-` keys of
     other vendors are skipped.
     """
-    pending: list[tuple[str, Any, bool]] = [("", data, False)]
+    pending: list[tuple[str, Any, bool]] = [("", document_data, False)]
     while pending:
         pointer, value, has_names = pending.pop()
         if not has_names and isinstance(value, dict):

@@ -70,11 +70,11 @@ def adapt_contract_to_server(
             continue
         for target in _read_value_at_pointer(document_data, operation.pointer)["x-speech"]["targets"].values():
             if spec.models is not None and models:
-                _choose_model(target, str(spec.models.sets), models)
+                _replace_missing_model(target, str(spec.models.sets), models)
             if voices and target.get("voice") not in voices:
                 target["voice"] = voices[0]
         if spec.models is not None and models:
-            _correct_examples(document_data, operation, spec.models.sets, models)
+            _correct_request_examples(document_data, operation, spec.models.sets, models)
         if spec.voices and voices:
             _limit_field_to_names(document_data, operation, spec.voices[0].sets, voices)
     for name in missing_operations:
@@ -82,7 +82,7 @@ def adapt_contract_to_server(
         del document_data["paths"][path][method]
     if spec is not None:
         _remove_lists_without_operation(document_data, missing_operations)
-    document = contract.document.with_data(document_data)
+    document = contract.document.replace_data(document_data)
     schemas = Schemas(document)
     adapted = build_contract(document, schemas)
     check_consistency(adapted)
@@ -97,7 +97,7 @@ def replace_key_variable(contract: Contract, variable_name: str) -> Contract:
     """
     document_data = copy.deepcopy(contract.document.data)
     document_data["x-provider"]["key_env"] = variable_name
-    document = contract.document.with_data(document_data)
+    document = contract.document.replace_data(document_data)
     return build_contract(document, Schemas(document))
 
 
@@ -125,10 +125,10 @@ def _remove_lists_without_operation(document_data: dict[str, Any], missing_opera
     lists["voices"] = [one for one in lists.get("voices", []) if one["operation"] not in missing_operations]
 
 
-def _choose_model(target: dict[str, Any], location: str, models: Sequence[str]) -> None:
-    constants = target.setdefault("constants", {})
-    if constants.get(location) not in models:
-        constants[location] = models[0]
+def _replace_missing_model(target_data: dict[str, Any], model_location: str, models: Sequence[str]) -> None:
+    constants = target_data.setdefault("constants", {})
+    if constants.get(model_location) not in models:
+        constants[model_location] = models[0]
 
 
 def _limit_field_to_names(
@@ -148,10 +148,10 @@ def _limit_field_to_names(
         document = next(iter(operation.contract.provider.sources))
         schema["x-source"] = {"document": document, "inferred": True, "note": "The server's own list."}
         schema.pop("examples", None)
-    _correct_examples(document_data, operation, location, names)
+    _correct_request_examples(document_data, operation, location, names)
 
 
-def _correct_examples(
+def _correct_request_examples(
     document_data: dict[str, Any], operation: Operation, location: Location, names: Sequence[str]
 ) -> None:
     """Replace what documented requests have in the field at `location` if it is not among `names`."""

@@ -38,7 +38,7 @@ class RequestGroup(NamedTuple):
 
 
 def build_request_groups(
-    target: Target, texts: Sequence[str], times: float, plan_names: Collection[str] = ()
+    target: Target, texts: Sequence[str], repetitions_per_month: float, plan_names: Collection[str] = ()
 ) -> tuple[RequestGroup, ...]:
     """Return the requests with which texts are spoken.
 
@@ -47,12 +47,12 @@ def build_request_groups(
     Args:
         target: the requested target.
         texts: texts to speak; empty ones are left out.
-        times: number of times that each text is spoken in a month.
+        repetitions_per_month: number of times that each text is spoken in a month.
         plan_names: names of the account plans whose limits apply.
     """
     limit = target.find_text_limit(plan_names)
     return tuple(
-        RequestGroup(times, target.count_charged_characters(text[start : start + (limit or len(text))]))
+        RequestGroup(repetitions_per_month, target.count_charged_characters(text[start : start + (limit or len(text))]))
         for text in texts
         if text
         for start in range(0, len(text), limit or len(text))
@@ -72,16 +72,16 @@ class MonthlyBill(NamedTuple):
     credits: float | None
     """Number of credits that all requests use; `None` if the price has none."""
     exceeds_plan: bool
-    """Whether the plan includes less, and no more can be bought."""
+    """Whether the requests need more units than the plan includes, although no more can be bought."""
     basis: UsageBasis
     """How the number of units is known."""
     is_disputed: bool
     """Whether the documents contradict each other. If the price has no amount, the highest alternative is used."""
 
 
-def round_to_cents(usd: float) -> float:
+def round_to_cents(amount_usd: float) -> float:
     """Round an amount to whole cents as invoices do: half a cent is rounded up."""
-    return float(Decimal(repr(round(usd, _FLOAT_ERROR_DIGITS))).quantize(_CENT_USD, ROUND_HALF_UP))
+    return float(Decimal(repr(round(amount_usd, _FLOAT_ERROR_DIGITS))).quantize(_CENT_USD, ROUND_HALF_UP))
 
 
 def compute_monthly_bills(target: BaseTarget, request_groups: Sequence[RequestGroup]) -> tuple[MonthlyBill, ...]:
@@ -103,10 +103,10 @@ def compute_monthly_bills(target: BaseTarget, request_groups: Sequence[RequestGr
     credit_usd = currency.usd if currency else None
     own_plans = [name for name in price.plan_names if name in target.contract.account_plans]
     plan_names: list[str | None] = [*(own_plans or price.plan_names)] or [None]
-    return tuple(_choose_price_reading(price, request_groups, name, credit_usd) for name in plan_names)
+    return tuple(_choose_bill_by_reading(price, request_groups, name, credit_usd) for name in plan_names)
 
 
-def _choose_price_reading(
+def _choose_bill_by_reading(
     price: PriceSpec, request_groups: Sequence[RequestGroup], plan_name: str | None, credit_usd: float | None
 ) -> MonthlyBill:
     """Return the bill by the price itself if it has an amount in dollars, else the highest one of its alternatives."""

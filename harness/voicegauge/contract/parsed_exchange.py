@@ -48,7 +48,7 @@ def parse_exchange(exchange: Exchange) -> ParsedExchange:
 
 
 class RequestBody:
-    """A request body, with the media type of the operation's documentation by which it was read."""
+    """A parsed request body, and the documented media type by which it was parsed."""
 
     def __init__(self, media_type: MediaType | None, value: Any) -> None:
         """Store the documented media type (`None` if the request has another one) and the parsed value."""

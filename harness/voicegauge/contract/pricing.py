@@ -78,20 +78,20 @@ def check_credit_price(provider_id: str, credit_usd: float) -> None:
         raise UsageError(f"price of a credit of {provider_id}: is not from $0 to ${MAX_CREDIT_USD:,}")
 
 
-def _parse_named_amount(text: str, form: str) -> tuple[str, float]:
+def _parse_named_amount(text: str, expected_form: str) -> tuple[str, float]:
     name, _, amount = text.partition("=")
     try:
         usd = float(amount)
     except ValueError:
         usd = math.nan
     if not name or not 0 <= usd < math.inf:
-        raise UsageError(f"{text!r}: write {form}")
+        raise UsageError(f"{text!r}: write {expected_form}")
     return name, usd
 
 
 def quote_price(
     target: BaseTarget | Operation,
-    characters: int,
+    character_count: int,
     *,
     audio_s: float | None = None,
     user_price_usd: float | None = None,
@@ -100,7 +100,8 @@ def quote_price(
 
     Args:
         target: the target or the operation that is requested.
-        characters: number of characters in the text, as `count_billed_characters` counts them; 0 for audio input.
+        character_count: number of characters in the text, as `Target.count_charged_characters` counts them; 0 for audio
+            input.
         audio_s: duration of the audio in seconds; `None` estimates it from the number of characters.
         user_price_usd: price of one request in dollars that the user set; it takes precedence over the contract.
     """
@@ -111,7 +112,7 @@ def quote_price(
     credit_usd = currency.usd if currency else None
     prices = price.readings
     stated, *others = (
-        _compute_cost(one, credit_usd, lambda price_part: count_units(price_part, characters, audio_s))
+        _compute_cost(one, credit_usd, lambda price_part: count_units(price_part, character_count, audio_s))
         for one in prices
     )
     credits = _choose_first_or_highest(stated.credits, [other.credits for other in others])
@@ -163,13 +164,13 @@ def _compute_part_cost(price_part: PriceSpec, credit_usd: float | None, unit_cou
 
 
 def compute_reported_cost(
-    target: BaseTarget, characters: int | None, read_usage: Callable[[PriceUsage], float | None]
+    target: BaseTarget, character_count: int | None, read_usage: Callable[[PriceUsage], float | None]
 ) -> PriceQuote | None:
     """Return the cost of the usage that a response reports; `None` if it does not determine the cost.
 
     Args:
         target: the requested target.
-        characters: number of characters in the text; `None` if it is not known any more.
+        character_count: number of characters in the text; `None` if it is not known any more.
         read_usage: function that returns the reported number of tokens or seconds, `None` if none is reported.
     """
     price = target.pricing
@@ -182,8 +183,8 @@ def compute_reported_cost(
             counts[id(price_part)] = round_up_quantity(price_part, reported) / get_unit_size(price_part)
         elif price_part.per == "request":
             counts[id(price_part)] = 1.0
-        elif price_part.depends_only_on_text and characters is not None:
-            counts[id(price_part)] = count_units(price_part, characters, None)
+        elif price_part.depends_only_on_text and character_count is not None:
+            counts[id(price_part)] = count_units(price_part, character_count, None)
         else:
             return None
     currency = target.contract.provider.credits
@@ -224,8 +225,8 @@ CostUnit = Literal["request", "character", "minute", "estimated_character"]
 """`minute` is a minute of audio. `estimated_character` is a character at the upper bound of a price that depends on
 tokens, seconds of computing or several of these, or on which characters the text has."""
 
-_TextUnit = Literal["request", "character", "minute", "usage"]
-_UNIT_AND_SIZE_BY_PRICE_UNIT: dict[PriceUnit, tuple[float, _TextUnit]] = {
+_QuantityKind = Literal["request", "character", "minute", "usage"]
+_SIZE_AND_QUANTITY_BY_PRICE_UNIT: dict[PriceUnit, tuple[float, _QuantityKind]] = {
     "request": (1, "request"),
     "1k_characters": (1_000, "character"),
     "1m_characters": (1_000_000, "character"),
@@ -261,38 +262,38 @@ def round_up_quantity(price_part: PriceSpec, quantity: float) -> float:
     return max(rounded, price_part.minimum)
 
 
-def count_units(price: PriceSpec, characters: int, audio_s: float | None) -> float:
+def count_units(price: PriceSpec, character_count: int, audio_s: float | None) -> float:
     """Return the number of units that a request is charged for; the upper bound if it depends on the response.
 
     Args:
         price: a part of a price.
-        characters: number of characters in the text, as `count_billed_characters` counts them.
+        character_count: number of characters in the text, as `Target.count_charged_characters` counts them.
         audio_s: duration of the audio in seconds; `None` estimates it from the number of characters.
     """
-    unit = _UNIT_AND_SIZE_BY_PRICE_UNIT[price.per][1]
+    unit = _SIZE_AND_QUANTITY_BY_PRICE_UNIT[price.per][1]
     if unit == "request":
         return 1.0
     if unit == "minute" and audio_s is not None:
         quantity = audio_s
     elif price.usage is not None:
-        quantity = compute_usage_bound(price.usage, characters)
+        quantity = compute_usage_bound(price.usage, character_count)
     elif unit == "minute":
-        quantity = characters / ASSUMED_SPEECH_CHARACTERS_PER_S
+        quantity = character_count / ASSUMED_SPEECH_CHARACTERS_PER_S
     else:
-        quantity = characters
+        quantity = character_count
     return round_up_quantity(price, quantity) / get_unit_size(price)
 
 
-def compute_usage_bound(usage: PriceUsage, characters: int) -> float:
+def compute_usage_bound(usage: PriceUsage, character_count: int) -> float:
     """Return the documented upper bound of the tokens or seconds that a text uses."""
-    return usage.max_per_request + usage.max_per_character * characters
+    return usage.max_per_request + usage.max_per_character * character_count
 
 
-def compute_unit_prices(target: BaseTarget, characters: int) -> tuple[UnitPrice | None, UnitPrice | None]:
+def compute_unit_prices(target: BaseTarget, character_count: int) -> tuple[UnitPrice | None, UnitPrice | None]:
     """Return the unit price of `target` in dollars and the one in credits; each is `None` if it is not documented.
 
-    If the price itself has no amount, the alternative with the highest cost for a text of `characters` characters is
-    returned.
+    If the price itself has no amount, the alternative with the highest cost for a text of `character_count` characters
+    is returned.
     """
     price = target.pricing
     if price is None:
@@ -301,7 +302,7 @@ def compute_unit_prices(target: BaseTarget, characters: int) -> tuple[UnitPrice 
     credit_usd = currency.usd if currency else None
     counts_characters_alike = price.count == CharacterCount()
     readings = [
-        _PricedReading.compute(one, credit_usd, characters, counts_characters_alike=counts_characters_alike)
+        _PricedReading.compute(one, credit_usd, character_count, counts_characters_alike=counts_characters_alike)
         for one in price.readings
     ]
     return _select_unit_price(readings, "usd"), _select_unit_price(readings, "credits")
@@ -317,13 +318,13 @@ class _PricedReading(NamedTuple):
 
     @classmethod
     def compute(
-        cls, price: PriceSpec, credit_usd: float | None, characters: int, *, counts_characters_alike: bool
+        cls, price: PriceSpec, credit_usd: float | None, character_count: int, *, counts_characters_alike: bool
     ) -> _PricedReading:
-        text_cost = _compute_cost(price, credit_usd, lambda price_part: count_units(price_part, characters, None))
-        size, unit = _UNIT_AND_SIZE_BY_PRICE_UNIT[price.per]
+        text_cost = _compute_cost(price, credit_usd, lambda price_part: count_units(price_part, character_count, None))
+        size, unit = _SIZE_AND_QUANTITY_BY_PRICE_UNIT[price.per]
         is_rounded = price.step is not None or price.minimum > 0
         if unit == "usage" or price.plus or (unit == "character" and (is_rounded or not counts_characters_alike)):
-            size, unit_cost = max(characters, 1), text_cost
+            size, unit_cost = max(character_count, 1), text_cost
             return cls("estimated_character", _divide_cost(unit_cost, size), text_cost)
         unit_cost = _divide_cost(_compute_cost(price, credit_usd, lambda _: 1.0), size)
         return cls(unit, unit_cost, text_cost, tuple(_iterate_plan_prices(price, credit_usd, size)))
@@ -339,8 +340,8 @@ def _iterate_plan_prices(price: PriceSpec, credit_usd: float | None, unit_size: 
             yield PlanUnitPrice(name, plan.monthly_fee_usd, included, usd / unit_size, plan.overage)
 
 
-def _divide_cost(cost: _CostInUsdAndCredits, size: float) -> _CostInUsdAndCredits:
-    return _CostInUsdAndCredits(*(None if amount is None else amount / size for amount in cost))
+def _divide_cost(cost: _CostInUsdAndCredits, divisor: float) -> _CostInUsdAndCredits:
+    return _CostInUsdAndCredits(*(None if amount is None else amount / divisor for amount in cost))
 
 
 def _select_unit_price(readings: Sequence[_PricedReading], currency: Literal["usd", "credits"]) -> UnitPrice | None:
@@ -416,21 +417,25 @@ def _states_amount(reading: PriceSpec) -> bool:
 
 
 def _format_amounts(
-    readings: Sequence[PriceSpec], get_amount: Callable[[PriceSpec], float | None], prefix: str, suffix: str
+    readings: Sequence[PriceSpec],
+    get_amount: Callable[[PriceSpec], float | None],
+    currency_prefix: str,
+    currency_suffix: str,
 ) -> str:
     """Format amounts of one currency, such as "$0.01 or $0.03 / request (disputed)"; "" if there are no amounts."""
 
     def format_part(price_part: PriceSpec) -> str:
-        return f"{prefix}{get_amount(price_part):,.12g}"
+        return f"{currency_prefix}{get_amount(price_part):,.12g}"
 
     by_unit: dict[str, dict[str, None]] = {}
     for reading in readings:
         if all(get_amount(price_part) is not None for price_part in reading.parts):
             added = "".join(
-                f" + {format_part(price_part)}{suffix} / {_describe_unit(price_part)}" for price_part in reading.plus
+                f" + {format_part(price_part)}{currency_suffix} / {_describe_unit(price_part)}"
+                for price_part in reading.plus
             )
             by_unit.setdefault(f"{_describe_unit(reading)}{added}", {})[format_part(reading)] = None
-    texts = [f"{' or '.join(prices)}{suffix} / {unit}" for unit, prices in by_unit.items()]
+    texts = [f"{' or '.join(prices)}{currency_suffix} / {unit}" for unit, prices in by_unit.items()]
     disputed = sum(len(prices) for prices in by_unit.values()) > 1
     return " or ".join(texts) + (" (disputed)" if disputed else "")
 

@@ -32,11 +32,11 @@ def main() -> None:
         def on_ready(stop_server: Callable[[], None]) -> None:
             threading.Thread(target=_wait_for_end_of_input, args=(stop_server,), daemon=True).start()
             with contextlib.suppress(BrokenPipeError):  # the parent has exited; standard input ends as well
-                _write_startup(startup)
+                _write_startup_message(startup)
 
         serve(contracts, config.settings, bound_socket, host=config.host, on_ready=on_ready)
     except VoicegaugeError as error:
-        _write_startup(EmulatorStartup(error=str(error)))
+        _write_startup_message(EmulatorStartup(error=str(error)))
 
 
 def _wait_for_end_of_input(on_end: Callable[[], None]) -> None:
@@ -46,7 +46,7 @@ def _wait_for_end_of_input(on_end: Callable[[], None]) -> None:
     on_end()
 
 
-def _write_startup(startup: EmulatorStartup) -> None:
+def _write_startup_message(startup: EmulatorStartup) -> None:
     os.write(sys.stdout.fileno(), msgspec.json.encode(startup) + b"\n")
 
 

@@ -252,7 +252,7 @@ class MultipartReader:
     def write(self, piece: bytes) -> None:
         """Parse the next piece of the body. After an error, which `finish` raises, pieces are ignored."""
         if self._error is None:
-            self._parse(lambda: self._parser.write(piece))
+            self._run_parser(lambda: self._parser.write(piece))
 
     def finish(self) -> Form:
         """Return the form, once the whole body was written, and forget it.
@@ -261,17 +261,17 @@ class MultipartReader:
             UnreadableBodyError: the body is not a valid form.
         """
         if self._error is None:
-            self._parse(self._parser.finalize)
+            self._run_parser(self._parser.finalize)
         if self._error is not None:
             raise self._error
         form, self._form = self._form, Form({}, {})  # the parser refers to this reader, so it may exist for long
         return form
 
-    def _parse(self, parse: Callable[[], Any]) -> None:
+    def _run_parser(self, parse_step: Callable[[], Any]) -> None:
         from python_multipart.exceptions import FormParserError
 
         try:
-            parse()
+            parse_step()
         except UnreadableBodyError as error:
             self._error = error
         except (FormParserError, UnicodeDecodeError) as error:
@@ -281,7 +281,7 @@ class MultipartReader:
             self.close()
 
     def close(self) -> None:
-        """Drop the part of which not everything was written, and its temporary file."""
+        """Discard an incomplete part and its temporary file."""
         self._data.close()
         self._data = io.BytesIO()
 

@@ -89,7 +89,7 @@ class Document:
         self.path, self.data, self.sha256 = path, data, sha256
         self.lines, self._parts = lines, parts or {}
 
-    def with_data(self, data: dict[str, Any]) -> Document:
+    def replace_data(self, data: dict[str, Any]) -> Document:
         """Return a document that has other `data`, but the same positions of JSON pointers as this one."""
         return Document(self.path, data, self.lines, self.sha256, self._parts)
 
@@ -209,7 +209,7 @@ class _DocumentBuilder:
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
             built = self._build_value(event, f"{pointer}/{len(items)}", depth + 1)
             items.append(built.value)
-            value_count, character_count = self._check_size(
+            value_count, character_count = self._limit_size(
                 start_event, value_count + built.value_count, character_count + built.character_count
             )
         return _ParsedValue(items, value_count, character_count)
@@ -231,7 +231,7 @@ class _DocumentBuilder:
                 merged = {**self._merge_mappings(event, built.value), **merged}
             else:
                 own[key] = built.value
-            value_count, character_count = self._check_size(
+            value_count, character_count = self._limit_size(
                 start_event, value_count + built.value_count, character_count + built.character_count + len(key)
             )
         return _ParsedValue({**merged, **own} if merged else own, value_count, character_count)
@@ -243,7 +243,7 @@ class _DocumentBuilder:
             raise self._create_error(event, "<< takes a mapping or a list of mappings")
         return {key: item for part in reversed(parts) for key, item in part.items()}
 
-    def _check_size(self, start_event: _Event, value_count: int, character_count: int) -> tuple[int, int]:
+    def _limit_size(self, start_event: _Event, value_count: int, character_count: int) -> tuple[int, int]:
         if value_count > MAX_DOCUMENT_VALUES or character_count > MAX_DOCUMENT_CHARACTERS:
             limit = f"{MAX_DOCUMENT_VALUES} values or {MAX_DOCUMENT_CHARACTERS} characters"
             raise self._create_error(start_event, f"has more than {limit} with its aliases expanded")

@@ -5,8 +5,8 @@ from voicegauge.model.billing import (
     AmbiguousRequest,
     BillingStatus,
     OpenJob,
-    describe_ambiguous,
-    describe_unresolved,
+    describe_ambiguous_requests,
+    describe_unresolved_requests,
 )
 from voicegauge.model.callback import ReceivedCallback
 from voicegauge.model.data_frame import write_parquet
@@ -109,8 +109,8 @@ __all__ = [
     "TimingError",
     "UploadedFile",
     "VoiceSample",
-    "describe_ambiguous",
-    "describe_unresolved",
+    "describe_ambiguous_requests",
+    "describe_unresolved_requests",
     "find_header",
     "write_parquet",
 ]

@@ -60,7 +60,7 @@ class OpenJob(Record, frozen=True, kw_only=True):
     """One line that explains why voicegauge stopped polling before the job ended."""
 
 
-def describe_ambiguous(ambiguous_requests: Sequence[AmbiguousRequest]) -> list[str]:
+def describe_ambiguous_requests(ambiguous_requests: Sequence[AmbiguousRequest]) -> list[str]:
     """Return one line for each request that may have been charged without a result."""
     return [
         f"may have been charged, without a result: {one.id}{_format_price(one.counted_usd)}: {one.reason}"
@@ -69,14 +69,14 @@ def describe_ambiguous(ambiguous_requests: Sequence[AmbiguousRequest]) -> list[s
     ]
 
 
-def describe_unresolved(
+def describe_unresolved_requests(
     ambiguous_requests: Sequence[AmbiguousRequest], open_jobs: Sequence[OpenJob] = (), *, is_emulated: bool = False
 ) -> list[str]:
     """Return one line for each request that was paid for without a result, and lines that say what to do about them.
 
     >>> sent_at = "2026-01-01T00:00:00Z"
     >>> lost = AmbiguousRequest(id="acme/a/1/1/one", sent_at=sent_at, counted_usd=0.01, reason="timed out")
-    >>> for line in describe_unresolved([lost]): print(line)
+    >>> for line in describe_unresolved_requests([lost]): print(line)
     may have been charged, without a result: acme/a/1/1/one, $0.0100: timed out
     the same command with --retry-ambiguous pays for it again
     """
@@ -85,7 +85,7 @@ def describe_unresolved(
             *(f"sent to the emulator, without a saved result: {one.id}: {one.reason}" for one in ambiguous_requests),
             *(f"still open at the emulator: {one.sample_id}, job {one.job_id}: {one.reason}" for one in open_jobs),
         ]
-    lines = describe_ambiguous(ambiguous_requests)
+    lines = describe_ambiguous_requests(ambiguous_requests)
     count = sum(not one.bought_again for one in ambiguous_requests)
     if count:
         lines.append(f"the same command with --retry-ambiguous pays for {'it' if count == 1 else 'them'} again")
@@ -98,5 +98,5 @@ def describe_unresolved(
     return lines
 
 
-def _format_price(usd: float | None) -> str:
-    return "" if usd is None else f", ${usd:.4f}"
+def _format_price(price_usd: float | None) -> str:
+    return "" if price_usd is None else f", ${price_usd:.4f}"

@@ -39,9 +39,9 @@ class SampleColumn(NamedTuple):
     """Whether the value of a row may be missing."""
 
 
-def _build_column(name: str, column_type: ColumnType, unit: str, meaning: str, path: str) -> SampleColumn:
-    """Return a column whose value is read from a row at `path`, names of attributes joined by dots."""
-    names = path.split(".")
+def _build_column(name: str, column_type: ColumnType, unit: str, meaning: str, attribute_path: str) -> SampleColumn:
+    """Return a column whose value is read from a row at `attribute_path`, names of attributes joined by dots."""
+    names = attribute_path.split(".")
 
     def read(row: SampleRow) -> ColumnValue:
         value: Any = row
@@ -54,8 +54,10 @@ def _build_column(name: str, column_type: ColumnType, unit: str, meaning: str, p
     return SampleColumn(name, column_type, unit, meaning, read)
 
 
-def _build_required_column(name: str, column_type: ColumnType, unit: str, meaning: str, path: str) -> SampleColumn:
-    return _build_column(name, column_type, unit, meaning, path)._replace(can_be_missing=False)
+def _build_required_column(
+    name: str, column_type: ColumnType, unit: str, meaning: str, attribute_path: str
+) -> SampleColumn:
+    return _build_column(name, column_type, unit, meaning, attribute_path)._replace(can_be_missing=False)
 
 
 def _read_start_time(row: SampleRow) -> datetime:

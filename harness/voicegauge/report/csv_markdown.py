@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from voicegauge.model import SAMPLE_COLUMNS, ColumnValue, Provenance, Run, describe_unresolved
+from voicegauge.model import SAMPLE_COLUMNS, ColumnValue, Provenance, Run, describe_unresolved_requests
 from voicegauge.printable import escape_unprintable
 from voicegauge.report.comparison_table import TableCell, build_comparison_columns, build_comparison_rows
 from voicegauge.report.report_data import AnalyzedRuns, BenchReport, RunReport
@@ -133,7 +133,7 @@ def _format_ramp(run: RunReport) -> list[str]:
 
 def _format_unresolved_requests(run: RunReport) -> list[str]:
     """Return a Markdown list of the requests that were paid for without a result; empty if there are none."""
-    lines = describe_unresolved(
+    lines = describe_unresolved_requests(
         run.ambiguous_requests, run.open_jobs, is_emulated=run.manifest.provenance is not Provenance.LIVE
     )
     return [*(f"- {_escape_markdown(line)}" for line in lines), ""] if lines else []

@@ -23,7 +23,7 @@ from voicegauge.bench.running import (
 )
 from voicegauge.bench.scoring import score_run
 from voicegauge.errors import BudgetError
-from voicegauge.model import Provenance, Run, ScoreSet, StopReason, describe_unresolved
+from voicegauge.model import Provenance, Run, ScoreSet, StopReason, describe_unresolved_requests
 from voicegauge.report import write_report
 
 REPORT_FILE = "report.html"
@@ -128,7 +128,7 @@ def _raise_error_that_stopped_run(run: Run, stop_signal: StopSignal, listener: P
     if stop_signal.error is None:
         return
     if not isinstance(stop_signal.error, BudgetError) or not any(sample.is_measured for sample in run.samples):
-        for line in describe_unresolved(
+        for line in describe_unresolved_requests(
             run.ambiguous_requests, run.open_jobs, is_emulated=run.manifest.provenance is Provenance.EMULATED
         ):
             listener.notice(line)

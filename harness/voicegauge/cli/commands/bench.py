@@ -320,7 +320,7 @@ def command(
     )
     if result.stop_reason == "interrupted":
         ctx.exit(EXIT_INTERRUPTED)
-    _raise_failure(result)
+    _raise_error_of_failed_run(result)
 
 
 def _reject_unused_options(ctx: click.Context) -> None:
@@ -352,17 +352,17 @@ def _show_result(result: BenchResult, json_path: str | None, *, live: bool) -> N
         show_record(result, json_path, lambda: _print_result(result))
         return
     errors = create_console(to_stderr=True)
-    for line in (*_describe_unresolved(result), _describe_resumption(result, live=live)):
+    for line in (*_describe_unresolved_requests(result), _describe_resumption(result, live=live)):
         errors.print(line, soft_wrap=True, markup=False)
 
 
-def _describe_unresolved(result: BenchResult) -> list[str]:
+def _describe_unresolved_requests(result: BenchResult) -> list[str]:
     """Return what to do about requests without a result; after Ctrl-C, open jobs are not listed."""
-    from voicegauge.model import describe_unresolved
+    from voicegauge.model import describe_unresolved_requests
 
     open_jobs = () if result.stop_reason == "interrupted" else result.open_jobs
     is_emulated = result.provenance is Provenance.EMULATED
-    return describe_unresolved(result.ambiguous_requests, open_jobs, is_emulated=is_emulated)
+    return describe_unresolved_requests(result.ambiguous_requests, open_jobs, is_emulated=is_emulated)
 
 
 def _describe_resumption(result: BenchResult, *, live: bool) -> str:
@@ -383,7 +383,7 @@ def _print_result(result: BenchResult) -> None:
     out = create_console()
     if result.ramp is not None:
         print_ramp(result.ramp)
-    for line in _describe_unresolved(result):
+    for line in _describe_unresolved_requests(result):
         out.print(line, soft_wrap=True, markup=False)
     out.print(f"run:    {result.folder}", soft_wrap=True)
     if result.baseline_target:
@@ -402,7 +402,7 @@ MIN_JUDGED_SAMPLES = 20
 """Number of samples from which `MAX_DISTURBED_SHARE` applies: one disturbance is a large share of a few samples."""
 
 
-def _check_precision(result: BenchResult) -> None:
+def _reject_disturbed_run(result: BenchResult) -> None:
     """Reject a live run whose times this machine was too busy to take.
 
     Raises:
@@ -418,7 +418,7 @@ def _check_precision(result: BenchResult) -> None:
         )
 
 
-def _raise_failure(result: BenchResult) -> None:
+def _raise_error_of_failed_run(result: BenchResult) -> None:
     """Raise the error, if any, that makes the command fail although its results were printed.
 
     Raises:
@@ -427,7 +427,7 @@ def _raise_failure(result: BenchResult) -> None:
     """
     if result.stopped is not None:
         raise (BudgetError if result.stop_reason == "budget" else NothingMeasuredError)(result.stopped)
-    _check_precision(result)
+    _reject_disturbed_run(result)
     if all(target.failures == target.samples for target in result.targets):
         from voicegauge.api import load_run
 

@@ -246,7 +246,7 @@ def command(
         offered_commands: set[str] = set()
         while offer_recording(report, offered_commands, max_cost_usd=max_cost):
             report = check()
-    report = printer.finish(report)
+    report = printer.print_if_not_printed(report)
     status = _determine_exit_status(report, fail_on_warnings=strict)
     ctx.exit(status or _determine_exit_status_by_limits(report, fail_under, strict_baseline=strict_baseline))
 
@@ -305,7 +305,7 @@ class _ReportPrinter:
         self._printed_report = self._flags.apply_baselines(report, self._failed_writes)
         self._write_outputs(self._printed_report)
 
-    def finish(self, report: CheckReport) -> CheckReport:
+    def print_if_not_printed(self, report: CheckReport) -> CheckReport:
         """Print the report if that was not done, and return it as it was printed.
 
         Raises:

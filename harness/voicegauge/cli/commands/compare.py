@@ -40,9 +40,9 @@ MAX_CHANGE_SHOWN = 10
     help="Compare the other targets of one RUN with TARGET, paired by text and session.",
 )
 @add_change_limit_options(
-    alpha="Probability that any metric of any target is falsely called a regression.",
-    slowdowns="slowdowns",
-    error_rates="differences of error rates",
+    alpha_help="Probability that any metric of any target is falsely called a regression.",
+    ignored_slowdowns="slowdowns",
+    ignored_error_rates="differences of error rates",
 )
 @click.option(
     "--drift",

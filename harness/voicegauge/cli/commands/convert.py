@@ -84,22 +84,24 @@ def command(
         raise DataError(f"{format_count(len(failed), 'file')} not converted; {failed[0].file}: {failed[0].reason}")
 
 
-def _print_converted_file(converted: ConvertedFile) -> None:
+def _print_converted_file(converted_file: ConvertedFile) -> None:
     out = create_console()
-    for remark in converted.remarks:
+    for remark in converted_file.remarks:
         if remark.is_imported:
             position = f"{remark.number} ({remark.request})" if remark.number else remark.request
-            out.print(f"{converted.file}: {position}: {remark.message}", soft_wrap=True)
-    for group in converted.group_rejected_requests():
-        position = group.first.removeprefix(f"{converted.file}: ")
+            out.print(f"{converted_file.file}: {position}: {remark.message}", soft_wrap=True)
+    for group in converted_file.group_rejected_requests():
+        position = group.first.removeprefix(f"{converted_file.file}: ")
         more = f" and {group.count - 1} more" if group.count > 1 else ""
-        out.print(f"{converted.file}: {position}{more}: left out: {group.reason}", soft_wrap=True)
-    masked = ", ".join(f"{location} ({count})" for location, count in converted.redactions.items())
-    lost = f", {converted.left_out_count} left out" if converted.left_out_count else ""
-    counts = f"{format_count(converted.exchange_count, 'exchange')}{lost}"
-    out.print(f"{converted.file}: {converted.format}: {counts} -> {converted.output_path}", soft_wrap=True)
+        out.print(f"{converted_file.file}: {position}{more}: left out: {group.reason}", soft_wrap=True)
+    masked = ", ".join(f"{location} ({count})" for location, count in converted_file.redactions.items())
+    lost = f", {converted_file.left_out_count} left out" if converted_file.left_out_count else ""
+    counts = f"{format_count(converted_file.exchange_count, 'exchange')}{lost}"
+    out.print(
+        f"{converted_file.file}: {converted_file.format}: {counts} -> {converted_file.output_path}", soft_wrap=True
+    )
     if masked:
-        out.print(f"{converted.file}: masked: {masked}", soft_wrap=True)
+        out.print(f"{converted_file.file}: masked: {masked}", soft_wrap=True)
 
 
 def _print_summary(conversion: Conversion) -> None:

@@ -10,7 +10,7 @@ import click
 
 from voicegauge.cli.console import MIN_WIDE_COLUMNS, create_console, create_table, show_record
 from voicegauge.cli.options import (
-    CharacterNumber,
+    CharacterCountType,
     add_contracts_option,
     add_credit_rate_option,
     add_json_option,
@@ -31,7 +31,7 @@ _REMARK_BY_BASIS = {"exact": "", "estimated_duration": "length of the audio esti
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @click.option(
     "--characters-per-month",
-    type=CharacterNumber(),
+    type=CharacterCountType(),
     default="10M",
     show_default=True,
     metavar="N",
@@ -137,8 +137,8 @@ def _needs_credit_rate(cost: MonthlyCost) -> bool:
     return cost.usd is None and cost.credits is not None and not cost.exceeds_plan
 
 
-def _format_usd(usd: float | None) -> str:
-    return "-" if usd is None else f"${usd:,.2f}"
+def _format_usd(amount_usd: float | None) -> str:
+    return "-" if amount_usd is None else f"${amount_usd:,.2f}"
 
 
 def _describe_remarks(cost: MonthlyCost, *, has_texts: bool) -> str:

@@ -28,7 +28,7 @@ def command(rule: str | None, json_path: str | None) -> None:
         from voicegauge.cli.commands.rules import print_rules
 
         listed = api.list_rules()
-        show_record(listed, json_path, lambda: print_rules(listed, with_drift=False))
+        show_record(listed, json_path, lambda: print_rules(listed, includes_drift_rules=False))
         return
     explanation = api.explain_rule(rule)
     show_record(explanation, json_path, lambda: _print_explanation(explanation))

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 @click.command("history")
 @click.argument("folder", type=click.Path(path_type=Path), default=Path("reports"))
 @add_change_limit_options(
-    alpha="Probability that a night without a change raises any alert.",
-    slowdowns="changes of times",
-    error_rates="changes of error and failure rates",
+    alpha_help="Probability that a night without a change raises any alert.",
+    ignored_slowdowns="changes of times",
+    ignored_error_rates="changes of error and failure rates",
 )
 @click.option(
     "--fail-on",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 _SEARCHED_HEAD_BYTES = 4096
-_MAX_LEFT_OUT = 20
+_MAX_OMISSIONS_SHOWN = 20
 _RECORDING_KEY_PATTERN = re.compile(
     rb"""^[\s{[]*["']?(?:interactions|http_interactions|log|recorded_with)["']?\s*:""", re.MULTILINE
 )
@@ -75,7 +75,7 @@ def command(
     elif host:
         raise UsageError("--host is for recordings: a document names its servers itself")
     else:
-        document = _find_document(source, out.parent if out else Path())
+        document = _get_or_download_document(source, out.parent if out else Path())
         out = out or document.with_name("overlay.yaml")
         if out.resolve().parent != document.resolve().parent:
             raise UsageError(f"--out: {out} must be in the folder of {document}, which it extends")
@@ -101,7 +101,7 @@ def _is_recording(path: Path) -> bool:
     return path.suffix.lower() == ".har" or _RECORDING_KEY_PATTERN.search(head) is not None
 
 
-def _find_document(source: str, folder: Path) -> Path:
+def _get_or_download_document(source: str, folder: Path) -> Path:
     """Return the document that the user names; one at a URL is saved in `folder` first."""
     from voicegauge import api
 
@@ -125,10 +125,10 @@ def _print_proposal(proposal: OverlayProposal, path: Path) -> None:
         out.print(f"  {item}", soft_wrap=True)
     if proposal.left_out:
         out.print("left out:", soft_wrap=True)
-    for item in proposal.left_out[:_MAX_LEFT_OUT]:
+    for item in proposal.left_out[:_MAX_OMISSIONS_SHOWN]:
         out.print(f"  {item}", soft_wrap=True)
-    if len(proposal.left_out) > _MAX_LEFT_OUT:
-        out.print(f"  and {len(proposal.left_out) - _MAX_LEFT_OUT} more: --json has all", soft_wrap=True)
+    if len(proposal.left_out) > _MAX_OMISSIONS_SHOWN:
+        out.print(f"  and {len(proposal.left_out) - _MAX_OMISSIONS_SHOWN} more: --json has all", soft_wrap=True)
     try:
         api.load_contracts([path])
     except ContractError as error:

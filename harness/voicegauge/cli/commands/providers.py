@@ -47,8 +47,8 @@ def _print_providers(result: ProviderList) -> None:
     out.print(_build_key_table(result))
 
 
-def _build_target_table(result: ProviderList, takes: str, *, is_wide: bool) -> Table:
-    heading = _HEADING_BY_INPUT[takes]
+def _build_target_table(result: ProviderList, input_kind: str, *, is_wide: bool) -> Table:
+    heading = _HEADING_BY_INPUT[input_kind]
     if is_wide:
         table = create_table(
             heading, "what it is", "responds with", "price", "languages", right_aligned_columns=("languages",)
@@ -56,7 +56,7 @@ def _build_target_table(result: ProviderList, takes: str, *, is_wide: bool) -> T
     else:
         table = create_table(heading, "price")
         table.columns[0].max_width = NARROW_TARGET_COLUMNS
-    for row in (row for provider in result.providers for row in provider.targets if row.takes == takes):
+    for row in (row for provider in result.providers for row in provider.targets if row.takes == input_kind):
         languages = str(len(row.languages)) if row.languages else "not documented"
         if is_wide:
             table.add_row(row.id, row.title, row.response, row.price, languages)

@@ -26,7 +26,7 @@ from voicegauge.cli.options import (
     require_flags,
 )
 from voicegauge.data import RECORDINGS_FOLDER_NAME
-from voicegauge.model import describe_unresolved
+from voicegauge.model import describe_unresolved_requests
 from voicegauge.printable import format_count
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _print_record_result(result: RecordResult) -> None:
         out.print(f"${result.spent_usd:.4g} spent")
     if result.spent_before_usd:
         out.print(f"${result.spent_before_usd:.4g} spent before by recordings that were stopped")
-    for line in describe_unresolved(result.ambiguous_requests):
+    for line in describe_unresolved_requests(result.ambiguous_requests):
         out.print(line, soft_wrap=True, markup=False)
     if result.stopped_by:
         out.print(f"Stopped early: {result.stopped_by}", soft_wrap=True)

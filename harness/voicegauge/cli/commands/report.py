@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from voicegauge.cli.options import (
-    CharacterNumber,
+    CharacterCountType,
     OutputFile,
     OutputFolder,
     add_credit_rate_option,
@@ -59,7 +59,7 @@ DEFAULT_PAGE_NAME = "report.html"
 )
 @click.option(
     "--characters-per-month",
-    type=CharacterNumber(),
+    type=CharacterCountType(),
     metavar="N",
     help="Number of characters of the month for which prices are stated, with the cheapest plan: 2M.  [default: 10M]",
 )
@@ -123,7 +123,7 @@ def command(
         _announce_page(page, open_page=open_page)
         return
     only_json = json_path == "-" and not (out or format_name or open_page or findings or changes)
-    report_format = format_name or _find_format(out)
+    report_format = format_name or _choose_format_by_suffix(out)
     has_results = bool(findings or changes)
     _reject_contradictions(out, report_format, json_path, open_page=open_page, has_results=has_results)
     sources: Sequence[Path] | AnalyzedRuns = runs
@@ -151,25 +151,27 @@ def command(
 
 
 def _reject_contradictions(
-    out: str | None, report_format: ReportFormat, json_path: str | None, *, open_page: bool, has_results: bool
+    output_file: str | None, report_format: ReportFormat, json_path: str | None, *, open_page: bool, has_results: bool
 ) -> None:
     """Reject options that contradict the format or the file that was chosen."""
-    suffix = Path(out or "").suffix.lower()
+    suffix = Path(output_file or "").suffix.lower()
     if suffix and FORMAT_BY_SUFFIX.get(suffix, report_format) != report_format:
-        raise UsageError(f"--out {out} contradicts --format {report_format}: leave out --format, or rename the file")
-    if open_page and (report_format != "html" or out == "-"):
+        raise UsageError(
+            f"--out {output_file} contradicts --format {report_format}: leave out --format, or rename the file"
+        )
+    if open_page and (report_format != "html" or output_file == "-"):
         raise UsageError("--open shows a page: choose --format html, and a file with --out")
-    if _writes_to_stdout(out, report_format) and report_format == "parquet":
+    if _writes_to_stdout(output_file, report_format) and report_format == "parquet":
         raise UsageError("Parquet is not text: name a file with --out FILE.parquet")
     if has_results and report_format != "html":
         raise UsageError("--findings and --changes are shown on a page: choose --format html")
-    if json_path == "-" and _writes_to_stdout(out, report_format):
+    if json_path == "-" and _writes_to_stdout(output_file, report_format):
         raise UsageError("--json - and the report both write to standard output: give one of them a file")
-    reject_outputs_to_same_file(json=json_path, out=out)
+    reject_outputs_to_same_file(json=json_path, out=output_file)
 
 
-def _writes_to_stdout(out: str | None, report_format: ReportFormat) -> bool:
-    return out == "-" or (out is None and report_format != "html")
+def _writes_to_stdout(output_file: str | None, report_format: ReportFormat) -> bool:
+    return output_file == "-" or (output_file is None and report_format != "html")
 
 
 def _announce_page(page: Path, *, open_page: bool, to_stderr: bool = False) -> None:
@@ -180,9 +182,11 @@ def _announce_page(page: Path, *, open_page: bool, to_stderr: bool = False) -> N
         click.launch(page.resolve().as_uri())
 
 
-def _find_format(out: str | None) -> ReportFormat:
-    suffix = Path(out or "").suffix.lower() if out != "-" else ""
+def _choose_format_by_suffix(output_file: str | None) -> ReportFormat:
+    suffix = Path(output_file or "").suffix.lower() if output_file != "-" else ""
     if suffix not in FORMAT_BY_SUFFIX:
         known = ", ".join(filter(None, FORMAT_BY_SUFFIX))
-        raise UsageError(f"--out {out}: no format has the suffix {suffix} (known: {known}): choose one with --format")
+        raise UsageError(
+            f"--out {output_file}: no format has the suffix {suffix} (known: {known}): choose one with --format"
+        )
     return FORMAT_BY_SUFFIX[suffix]

@@ -25,18 +25,18 @@ def command(words: tuple[str, ...], json_path: str | None) -> None:
     from voicegauge import api
 
     result = api.list_rules(words)
-    show_record(result, json_path, lambda: print_rules(result, with_drift=bool(words)))
+    show_record(result, json_path, lambda: print_rules(result, includes_drift_rules=bool(words)))
 
 
-def print_rules(result: RuleList, *, with_drift: bool) -> None:
-    """Print the rules as tables; without `with_drift`, only the number of the rules of `drift`."""
+def print_rules(result: RuleList, *, includes_drift_rules: bool) -> None:
+    """Print the rules as tables; without `includes_drift_rules`, only the number of the rules of `drift`."""
     out = create_console()
     if result.rules:
         rows = create_table("rule", "severity", "what it proves")
         for rule in result.rules:
             rows.add_row(rule.id, rule.severity.value, rule.description)
         out.print(rows)
-    if not with_drift:
+    if not includes_drift_rules:
         out.print(f"and {len(result.drift):,} rules of drift: voicegauge rules drift, or words of their ids")
     elif result.drift:
         rows = create_table("rule of drift", "level", "what changed")

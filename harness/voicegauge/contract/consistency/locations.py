@@ -56,7 +56,7 @@ def check_list_location(operation: Operation, pointer: str, location: Location |
     """Check that the location has one `*`, which stands for every item of a list. `None` is accepted.
 
     Raises:
-        ContractError: it has none, or several.
+        ContractError: the location has no `*`, or several.
     """
     if location is not None and location.pointer_tokens.count(EVERY_ITEM) != 1:
         raise operation.contract.document.build_error(

@@ -17,8 +17,8 @@ _SUBSCHEMA_LIST_KEYWORDS = ("allOf", "anyOf", "oneOf")
 _APPLYING_KEYWORDS = frozenset(("$ref", *_SUBSCHEMA_KEYWORDS, *_SUBSCHEMA_LIST_KEYWORDS))
 """Keywords whose schemas apply to the same instance as the schema that has them."""
 _COMBINING_KEYWORDS = frozenset(("$ref", *_SUBSCHEMA_LIST_KEYWORDS))
-"""Keywords beside which a default is not checked: in official documents it may fit none or two of the alternatives,
-which does no harm."""
+"""Keywords beside which a default is not checked: in official documents such a default may be valid under none or two
+of the alternatives, which does no harm."""
 _PARAMETER_POINTER_PATTERN = re.compile(r"/parameters/\d+$")
 
 

@@ -15,9 +15,9 @@ _MAX_SHOWN_CHARACTERS = 200
 def check_request_value(
     operation: Operation, pointer: str, location: Location, value: Any, media_type: str | None = None
 ) -> None:
-    """Check that `value` is one of those that the document lists for the location; any value if it lists none.
+    """Check that `value` is one of the values that the document lists for a location, if it lists any.
 
-    Alternatives (`oneOf`, `anyOf`) are not looked into.
+    Values listed inside `oneOf` or `anyOf` are ignored.
 
     Args:
         operation: the operation that the value is sent to.

@@ -103,18 +103,20 @@ def _check_price_part(contract: Contract, pointer: str, price_part: PriceSpec) -
         _check_plan(contract, f"{pointer}/plans/{escape_pointer_token(name)}", name, price_part)
 
 
-def _check_plan(contract: Contract, at: str, name: str, price_part: PriceSpec) -> None:
-    document, plan = contract.document, price_part.plans[name]
+def _check_plan(contract: Contract, pointer: str, plan_name: str, price_part: PriceSpec) -> None:
+    document, plan = contract.document, price_part.plans[plan_name]
     limits = (contract.limits, *(operation.limits for operation in contract.operations.values()))
-    plans = dict.fromkeys(name for one in limits for name in one.plans)
-    if name not in plans:
-        raise document.build_error(at, f"{name!r} is not a plan in x-limits.plans; known: {', '.join(plans) or 'none'}")
+    plans = dict.fromkeys(plan_name for one in limits for plan_name in one.plans)
+    if plan_name not in plans:
+        raise document.build_error(
+            pointer, f"{plan_name!r} is not a plan in x-limits.plans; known: {', '.join(plans) or 'none'}"
+        )
     if not plan.overage and plan.included is None:
-        raise document.build_error(f"{at}/overage", "a plan without overage needs included, the units of a month")
+        raise document.build_error(f"{pointer}/overage", "a plan without overage needs included, the units of a month")
     for currency in ("usd", "credits"):
         amount, highest = getattr(plan, currency), getattr(price_part, currency)
         if (amount is None) != (highest is None):
-            raise document.build_error(at, f"the price of a plan has the same currencies as the price: {currency}")
+            raise document.build_error(pointer, f"the price of a plan has the same currencies as the price: {currency}")
         if amount is not None and amount > highest:
             reason = f"{currency} {amount:g} is more than {highest:g}, the price that counts without a named plan"
-            raise document.build_error(at, reason)
+            raise document.build_error(pointer, reason)

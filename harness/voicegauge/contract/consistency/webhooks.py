@@ -61,7 +61,7 @@ def _check_signature(operation: Operation, signature: WebhookSignature) -> None:
 
 
 def _check_callback_body(
-    operation: Operation, documented_body: MediaType, body_locations: WebhookBody, callback: str
+    operation: Operation, documented_body: MediaType, body_locations: WebhookBody, callback_name: str
 ) -> None:
     document, pointer = operation.contract.document, f"{operation.pointer}/x-webhook/body"
     for key in ("id", "state", "result", "charged", "created", "completed"):
@@ -71,7 +71,7 @@ def _check_callback_body(
         if not location.pointer_tokens or not allows_location(
             documented_body.schemas, documented_body.schema, location.pointer_tokens
         ):
-            reason = f"{str(location)!r} is not in the documented body of {callback}"
+            reason = f"{str(location)!r} is not in the documented body of {callback_name}"
             raise document.build_error(f"{pointer}/{key}", reason)
     check_response_location(operation, f"{pointer}/submit_id", body_locations.submit_id)
     if "success" not in body_locations.states.values():

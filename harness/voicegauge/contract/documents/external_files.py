@@ -22,7 +22,7 @@ MAX_FILES = 500
 
 
 def embed_external_files(document: Document) -> Document:
-    """Return the document with the files that its references name under the key `x-files`.
+    """Return the document with all files that it refers to embedded under the key `x-files`.
 
     A path item that is in another file is put in place of its reference. A reference to a file that cannot be read
     stays as it is, and is reported if it is followed.
@@ -115,12 +115,12 @@ class _FileEmbedder:
         self.files[name] = self.rewrite_references(document.data, document, root, "")
         return root
 
-    def put_path_item(self, data: dict[str, Any], path: str, reference: str) -> None:
+    def put_path_item(self, document_data: dict[str, Any], path: str, reference: str) -> None:
         """Put the path item that `reference` leads to in place of the reference."""
         pointer = unquote(reference[1:])
         pointer_tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
         item = read_pointer({EMBEDDED_FILES_KEY: self.files}, pointer_tokens)
         if item is not MISSING:
             file = f"/{EMBEDDED_FILES_KEY}/{pointer_tokens[1]}"
-            data["paths"][path] = item
+            document_data["paths"][path] = item
             self.parts[f"/paths/{escape_pointer_token(path)}"] = (self.parts[file][0], pointer[len(file) :])

@@ -21,7 +21,7 @@ def reject_misspelled_keys(document: Document) -> None:
     """Check that no `x-` key is almost spelled like one of voicegauge's. Other keys of other vendors are allowed.
 
     Raises:
-        ContractError: one is; the message has its line.
+        ContractError: a key is misspelled; the message has its line.
     """
     accepted = {*_KNOWN_EXTENSION_KEYS, *_SIMILAR_KEYS_OF_OTHERS}
     for pointer, node in walk_objects(document.data):

@@ -18,7 +18,7 @@ def validate_openapi(document: Document) -> None:
     """Check that a document is valid OpenAPI 3.1 or 3.2.
 
     Raises:
-        ContractError: it is not; the message has the line of the first error.
+        ContractError: the document is not valid; the message has the line of the first error.
     """
     paths = document.data.get("paths")
     for path in paths if isinstance(paths, dict) else ():

@@ -69,7 +69,7 @@ def find_extended_file(overlay: Document) -> Path:
 
 
 def apply_overlay(overlay: Document, base: Document) -> Document:
-    """Return `base` as `overlay` changes it. Both stay as they are.
+    """Return a copy of `base` to which the actions of `overlay` are applied.
 
     Raises:
         ContractError: the overlay is not valid, or an action selects nothing or does not fit what it selects.

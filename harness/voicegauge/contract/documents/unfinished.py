@@ -20,7 +20,7 @@ def reject_unfinished_values(document: Document) -> None:
     """Check that no value of an overlay, of our `x-` keys or of the servers is marked TODO.
 
     Raises:
-        ContractError: one is; the message has its line.
+        ContractError: a value is marked TODO; the message has its line.
     """
     if not _has_todo_mark(document.data):
         return

@@ -20,7 +20,7 @@ TEXT_UNITS: tuple[PriceUnit, ...] = ("request", "1k_characters", "1m_characters"
 
 
 _TAG_PATTERN = re.compile(r"</?([A-Za-z][\w:.-]*)[^<>]*>|<[!?][^<>]*>")
-_HAN_NAME_PREFIXES = ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH")
+_UNICODE_NAME_PREFIXES_OF_HAN = ("CJK UNIFIED", "CJK COMPATIBILITY IDEOGRAPH")
 
 
 class PriceUsage(Record, frozen=True, kw_only=True):
@@ -73,7 +73,7 @@ class CharacterCount(Record, frozen=True, kw_only=True):
     def _is_counted_twice(self, character: str) -> bool:
         if self.doubled == "wide":
             return unicodedata.east_asian_width(character) in ("W", "F")
-        return unicodedata.name(character, "").startswith(_HAN_NAME_PREFIXES)
+        return unicodedata.name(character, "").startswith(_UNICODE_NAME_PREFIXES_OF_HAN)
 
 
 class PlanPrice(Record, frozen=True, kw_only=True):
@@ -105,7 +105,7 @@ class PriceSpec(Record, frozen=True, kw_only=True):
     count: CharacterCount = CharacterCount()
     """How characters are counted. It applies to all parts and alternatives of a price."""
     step: PositiveFloat | None = None
-    """Number of characters, tokens or seconds to a multiple of which each request is rounded up."""
+    """Each request is rounded up to a multiple of this number of characters, tokens or seconds; `None`: no rounding."""
     minimum: NonNegativeFloat = 0.0
     """Minimum number of characters, tokens or seconds that a request is charged for."""
     usage: PriceUsage | None = None

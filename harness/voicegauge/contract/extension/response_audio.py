@@ -47,7 +47,7 @@ class AudioFormat(Record, frozen=True, kw_only=True):
     """Number of channels of raw samples."""
 
     def replace_sample_rate(self, value: object) -> AudioFormat:
-        """Return the format at the sample rate that a request names in hertz; unchanged if `value` is not one."""
+        """Return the format with `value` as its sample rate in hertz; unchanged if `value` is not a number."""
         try:
             sample_rate_hz = int(float(value)) if isinstance(value, str | int | float) else 0
         except (ValueError, OverflowError):

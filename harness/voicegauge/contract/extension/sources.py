@@ -9,7 +9,7 @@ from msgspec import Meta
 from voicegauge.model import Record
 
 NonNegativeFloat = Annotated[float, Meta(ge=0)]
-"""An amount of money, in dollars or credits."""
+"""A number of at least 0, such as a price."""
 PositiveFloat = Annotated[float, Meta(gt=0)]
 PositiveInt = Annotated[int, Meta(ge=1)]
 """A number of at least 1. Limits have this type, because a limit of 0 would allow nothing."""

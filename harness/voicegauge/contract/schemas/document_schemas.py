@@ -26,7 +26,7 @@ _REGEX_OPTIONS = jsonschema_rs.RegexOptions()
 _VALUE_PLACEHOLDER = "\0"
 """Text that the validator writes into messages in place of a value, which may have megabytes. No other message contains
 it."""
-MAX_VALUE_CHARACTERS_SHOWN = 10_000
+MAX_QUOTED_VALUE_CHARACTERS = 10_000
 """Number of characters of a value that are kept before secrets are masked. It is far more than a message shows in the
 end, because masking shortens the text."""
 MAX_REASON_CHARACTERS = 200
@@ -181,7 +181,7 @@ def _describe_error(message: str, pointer: str, instance: Any) -> str:
     if _VALUE_PLACEHOLDER not in message:
         return message
     value = read_pointer(instance, [unescape_pointer_token(token) for token in pointer.split("/")[1:]])
-    return message.replace(_VALUE_PLACEHOLDER, quote_json(value, MAX_VALUE_CHARACTERS_SHOWN, is_compact=True))
+    return message.replace(_VALUE_PLACEHOLDER, quote_json(value, MAX_QUOTED_VALUE_CHARACTERS, is_compact=True))
 
 
 def _format_uri_fragment(pointer: str) -> str:

@@ -70,7 +70,7 @@ def select_operations(document: Document, operations: Collection[OperationKey]) 
         if isinstance(path_item, dict)
     }
     kept = {path: item for path, item in paths.items() if any(name in HTTP_METHODS or name == "$ref" for name in item)}
-    return document.with_data({**document.data, "paths": kept, "webhooks": {}})
+    return document.replace_data({**document.data, "paths": kept, "webhooks": {}})
 
 
 def compare_operations(

@@ -1,6 +1,6 @@
 """Produces and analyzes audio for the emulator: synthesis, conversion and transcription."""
 
-from voicegauge.emulator.audio.conversion import AudioEffect, analyze_music, apply_effect, split_stems
+from voicegauge.emulator.audio.conversion import AudioEffect, analyze_music, apply_effect, split_into_stems
 from voicegauge.emulator.audio.output_formats import choose_media_type, find_format
 from voicegauge.emulator.audio.speech import (
     AUTOMATIC_LANGUAGE,
@@ -38,7 +38,7 @@ __all__ = [
     "read_speech_field",
     "read_synthesis_request",
     "select_timings",
-    "split_stems",
+    "split_into_stems",
     "transcribe_samples",
     "transcribe_upload",
 ]

@@ -77,7 +77,7 @@ def choose_pitch_shift_semitones(voice: str | None) -> int:
     return steps[zlib.crc32((voice or "").encode()) % len(steps)]
 
 
-def split_stems(samples: Samples, rate_hz: int, stem_count: int) -> dict[str, Samples]:
+def split_into_stems(samples: Samples, rate_hz: int, stem_count: int) -> dict[str, Samples]:
     """Split audio into `stem_count` frequency bands, and return them with the stem names as keys.
 
     The sum of the bands is `samples`; the first band contains the speech.
@@ -145,7 +145,7 @@ def _estimate_tempo_bpm(samples: Samples, rate_hz: int) -> float:
 
 
 @functools.cache
-def _build_camelot_wheel() -> dict[tuple[int, str], tuple[int, str]]:
+def _build_camelot_positions() -> dict[tuple[int, str], tuple[int, str]]:
     """Return the number and letter of each musical key on the Camelot wheel, by (root, scale).
 
     Each step of a fifth adds one to the number.
@@ -158,11 +158,11 @@ def _build_camelot_wheel() -> dict[tuple[int, str], tuple[int, str]]:
 
 
 def _find_camelot_position(root_note: int, scale: str) -> tuple[int, str]:
-    return _build_camelot_wheel()[root_note, scale]
+    return _build_camelot_positions()[root_note, scale]
 
 
 def _find_key_name(camelot_number: int, camelot_letter: str) -> str:
     root, scale = next(
-        key for key, position in _build_camelot_wheel().items() if position == (camelot_number, camelot_letter)
+        key for key, position in _build_camelot_positions().items() if position == (camelot_number, camelot_letter)
     )
     return f"{_NOTE_NAMES[root]} {scale}"

@@ -54,7 +54,7 @@ _FORMAT_BY_ALIAS = {
     "webm_opus": "webm",
     "adts": "aac",
 }
-_MEDIA_TYPES_BY_FORMAT = {
+_MEDIA_TYPES_OF_SHARED_CONTAINERS = {
     "ogg": ("audio/ogg", "audio/vorbis", "application/ogg"),
     "opus": ("audio/opus", "audio/ogg", "application/ogg"),
     "mulaw": ("audio/basic", "audio/pcmu", "audio/mulaw", "audio/x-mulaw", "audio/ulaw", "audio/x-ulaw"),
@@ -62,7 +62,7 @@ _MEDIA_TYPES_BY_FORMAT = {
     "pcm_s16le": ("audio/pcm", "audio/x-pcm", "audio/l16", "audio/raw"),
 }
 """Media types of the formats that share a container with other formats, most specific first."""
-_ALTERNATIVE_BY_FORMAT = {
+_ALTERNATIVE_FORMAT_BY_FORMAT = {
     "pcm_s16le": "wav",
     "pcm_s16be": "wav",
     "pcm_s24le": "wav",
@@ -107,9 +107,9 @@ def choose_media_type(format_name: str, documented_types: Iterable[str]) -> str 
     """
     documented_types = tuple(documented_types)
     actual = find_media_type(format_name)
-    specific = (actual, *_MEDIA_TYPES_BY_FORMAT.get(format_name, ()))
-    if format_name in _MEDIA_TYPES_BY_FORMAT:
-        specific = (*_MEDIA_TYPES_BY_FORMAT[format_name], actual)
+    specific = (actual, *_MEDIA_TYPES_OF_SHARED_CONTAINERS.get(format_name, ()))
+    if format_name in _MEDIA_TYPES_OF_SHARED_CONTAINERS:
+        specific = (*_MEDIA_TYPES_OF_SHARED_CONTAINERS[format_name], actual)
     found = next((name for name in specific if name in documented_types), None)
     if found is None:
         found = next((name for name in documented_types if _is_container_of_format(name, format_name)), None)
@@ -132,7 +132,9 @@ def _is_container_of_format(media_type: str, format_name: str) -> bool:
     container = find_container_of_media_type(media_type)
     if container is None or container != find_container_of_media_type(find_media_type(format_name)):
         return False
-    return not any(media_type in names for other, names in _MEDIA_TYPES_BY_FORMAT.items() if other != format_name)
+    return not any(
+        media_type in names for other, names in _MEDIA_TYPES_OF_SHARED_CONTAINERS.items() if other != format_name
+    )
 
 
 def _belongs_to_known_format(media_type: str) -> bool:
@@ -153,7 +155,7 @@ def choose_deliverable_format(format_name: str, documented_types: Iterable[str])
     documented_types = tuple(documented_types)
     if not documented_types or choose_media_type(format_name, documented_types) is not None:
         return format_name
-    other = _ALTERNATIVE_BY_FORMAT.get(format_name)
+    other = _ALTERNATIVE_FORMAT_BY_FORMAT.get(format_name)
     return other if other is not None and choose_media_type(other, documented_types) is not None else format_name
 
 

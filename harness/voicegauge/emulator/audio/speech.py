@@ -40,7 +40,7 @@ MAX_CACHED_RECORDING_FACTS = 64
 _SYMBOL_PATTERN = re.compile(r"[<>/=\"]")
 """Characters of tags, which a voice does not speak."""
 _ANY_MEDIA_TYPE = "*/*"
-"""Value of the Accept header of clients whose caller names no media type."""
+"""Value of the Accept header that HTTP clients send unless told otherwise."""
 AUTOMATIC_LANGUAGE = "auto"
 """Value of language fields that asks the provider to detect the language."""
 FALLBACK_LANGUAGE = "en"
@@ -83,8 +83,9 @@ def read_speech_field(request: ParsedRequest, target: Target, field: SpeechField
 def strip_unspoken_text(text: str, text_mapping: FieldMapping, unspoken_patterns: tuple[str, ...] = ()) -> str:
     """Return the part of `text` that is spoken.
 
-    The text of the template and everything that matches a pattern in `unspoken_patterns` are removed. If the template
-    is that of a script, such as "Speaker 0: {}", the "Speaker N: " label of every line is removed.
+    What the template of the field adds to a text, and everything that matches a pattern in `unspoken_patterns`, is
+    removed. If the template is that of a script, such as "Speaker 0: {}", the "Speaker N: " label of every line is
+    removed.
     """
     if text_mapping.markup is not None:
         text = text_mapping.remove_template(text)
@@ -188,10 +189,10 @@ def _limit_speed_factor(speed: Any) -> float:
     return min(max(float(speed), 0.1), 6.0) if usable else 1.0
 
 
-def _choose_voice_pitch(base_pitch: int, voice: Any) -> int:
-    if not isinstance(voice, str):
+def _choose_voice_pitch(base_pitch: int, voice_name: Any) -> int:
+    if not isinstance(voice_name, str):
         return base_pitch
-    shift = zlib.crc32(voice.encode()) % (2 * MAX_VOICE_PITCH_OFFSET + 1) - MAX_VOICE_PITCH_OFFSET
+    shift = zlib.crc32(voice_name.encode()) % (2 * MAX_VOICE_PITCH_OFFSET + 1) - MAX_VOICE_PITCH_OFFSET
     return min(max(base_pitch + shift, 0), 99)
 
 
@@ -395,49 +396,49 @@ _cached_recording_facts: OrderedDict[bytes, _RecordingFacts | str] = OrderedDict
 may be too large to keep."""
 
 
-def _measure_recording(data: FileContent) -> _RecordingFacts | str:
+def _measure_recording(file_content: FileContent) -> _RecordingFacts | str:
     """Decode a recording and measure it, or return the reason why it cannot be decoded."""
-    if not isinstance(data, bytes):
-        return _decode_recording(data)  # the digest would read all of a large file into memory
-    digest = hashlib.sha256(data).digest()
+    if not isinstance(file_content, bytes):
+        return _decode_recording(file_content)  # the digest would read all of a large file into memory
+    digest = hashlib.sha256(file_content).digest()
     facts = _cached_recording_facts.get(digest)
     if facts is None:
-        facts = _cached_recording_facts[digest] = _decode_recording(data)
+        facts = _cached_recording_facts[digest] = _decode_recording(file_content)
         while len(_cached_recording_facts) > MAX_CACHED_RECORDING_FACTS:
             _cached_recording_facts.popitem(last=False)
     return facts
 
 
-def _decode_recording(data: FileContent) -> _RecordingFacts | str:
+def _decode_recording(file_content: FileContent) -> _RecordingFacts | str:
     from voicegauge.speech.audio import UndecodableAudioError, decode
 
     try:
-        audio = decode(data)
+        audio = decode(file_content)
     except UndecodableAudioError as error:
         return str(error)
     return _RecordingFacts(audio.container, audio.audio_s, audio.sample_rate_hz)
 
 
-def check_audio_upload(file: UploadedFile, field: str, upload_limits: Any) -> None:
+def check_audio_upload(file: UploadedFile, field_name: str, upload_limits: Any) -> None:
     """Check an uploaded recording against `x-limits.uploads`.
 
     Raises:
         Rejection: the file is too large, not audio, too short or too long, or its format or sample rate is not allowed.
     """
     if upload_limits.max_bytes is not None and len(file.content) > upload_limits.max_bytes:
-        raise Rejection("too-large", field, f"{field} is larger than {upload_limits.max_bytes} bytes")
+        raise Rejection("too-large", field_name, f"{field_name} is larger than {upload_limits.max_bytes} bytes")
     if not (upload_limits.formats or upload_limits.min_s or upload_limits.max_s or upload_limits.min_sample_rate_hz):
         return
     audio = _measure_recording(file.content)
     if isinstance(audio, str):
-        raise Rejection("invalid", field, f"{field} is not audio: {audio}")
+        raise Rejection("invalid", field_name, f"{field_name} is not audio: {audio}")
     if upload_limits.formats and audio.container not in [name.lower() for name in upload_limits.formats]:
         raise Rejection(
-            "invalid", field, f"{field} must be {' or '.join(upload_limits.formats)}, not {audio.container}"
+            "invalid", field_name, f"{field_name} must be {' or '.join(upload_limits.formats)}, not {audio.container}"
         )
     if upload_limits.min_s is not None and audio.audio_s < upload_limits.min_s:
-        raise Rejection("invalid", field, f"{field} must last at least {upload_limits.min_s:g} s")
+        raise Rejection("invalid", field_name, f"{field_name} must last at least {upload_limits.min_s:g} s")
     if upload_limits.max_s is not None and audio.audio_s > upload_limits.max_s:
-        raise Rejection("invalid", field, f"{field} must last at most {upload_limits.max_s:g} s")
+        raise Rejection("invalid", field_name, f"{field_name} must last at most {upload_limits.max_s:g} s")
     if upload_limits.min_sample_rate_hz is not None and audio.sample_rate_hz < upload_limits.min_sample_rate_hz:
-        raise Rejection("invalid", field, f"{field} must have at least {upload_limits.min_sample_rate_hz} Hz")
+        raise Rejection("invalid", field_name, f"{field_name} must have at least {upload_limits.min_sample_rate_hz} Hz")

@@ -14,7 +14,7 @@ class SpeechTiming(NamedTuple):
     text: str
     start_s: float
     end_s: float | None
-    """`None` leaves the end out, which is a fault."""
+    """End in seconds; `None` if a fault leaves the end out."""
 
 
 def build_speech_timings(
@@ -31,8 +31,8 @@ def build_speech_timings(
     step_s = max(audio_s - leading_silence_s, 0.0) / max(len(text), 1)
     pattern = r"(?s)." if unit == "character" else r"\S+"
 
-    def find_time_s(index: int) -> float:
-        return math.floor((leading_silence_s + index * step_s) * 1000) / 1000
+    def find_time_s(unit_index: int) -> float:
+        return math.floor((leading_silence_s + unit_index * step_s) * 1000) / 1000
 
     return [
         SpeechTiming(found[0], find_time_s(found.start()), find_time_s(found.end()))

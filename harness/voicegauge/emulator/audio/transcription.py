@@ -30,12 +30,12 @@ _cache_lock = threading.Lock()
 """Protects the cache and the engine, which is not thread-safe."""
 
 
-async def transcribe_upload(upload: UploadedFile, field: str, language: str = ASR_LANGUAGE) -> str:
+async def transcribe_upload(upload: UploadedFile, field_name: str, language: str = ASR_LANGUAGE) -> str:
     """Transcribe an uploaded audio file.
 
     Args:
         upload: audio in any format that can be decoded.
-        field: the name of the upload's form field, which the rejection mentions.
+        field_name: the name of the upload's form field, which the rejection mentions.
         language: the code of the spoken language, such as "en".
 
     Raises:
@@ -47,7 +47,7 @@ async def transcribe_upload(upload: UploadedFile, field: str, language: str = AS
     try:
         audio = await asyncio.to_thread(decode, upload.content)
     except UndecodableAudioError as error:
-        raise Rejection("invalid", field, f"{field} is not audio: {error}") from error
+        raise Rejection("invalid", field_name, f"{field_name} is not audio: {error}") from error
     return await transcribe_samples(audio.samples, audio.sample_rate_hz, language)
 
 

@@ -20,12 +20,12 @@ from voicegauge.emulator.audio import (
     choose_media_type,
     find_format,
     get_mapped_field_name,
-    split_stems,
+    split_into_stems,
     transcribe_samples,
 )
 from voicegauge.emulator.endpoints.audio_input_requests import (
     check_audio_uploads,
-    read_audio_field,
+    read_audio_input_field,
     select_audio_input_target,
 )
 from voicegauge.emulator.endpoints.context import EndpointContext
@@ -131,7 +131,7 @@ class AudioInputEndpoint:
         del rejects_unsupported_values
         use, decoded_audio = target.transcription, upload.decoded_audio
         assert use is not None
-        requested = read_audio_field(request, target, "language")
+        requested = read_audio_input_field(request, target, "language")
         is_named = isinstance(requested, str) and requested and requested.lower() != AUTOMATIC_LANGUAGE
         language = requested if is_named else ASR_LANGUAGE
         text = await transcribe_samples(decoded_audio.samples, decoded_audio.sample_rate_hz, language)
@@ -140,8 +140,8 @@ class AudioInputEndpoint:
             align_phrases(decoded_audio.samples, decoded_audio.sample_rate_hz, text),
             language=language,
             audio_s=decoded_audio.audio_s,
-            include_word_times=read_audio_field(request, target, "timestamps") is True,
-            include_speaker_labels=read_audio_field(request, target, "diarize") is True,
+            include_word_times=read_audio_input_field(request, target, "timestamps") is True,
+            include_speaker_labels=read_audio_input_field(request, target, "diarize") is True,
         )
         return AudioInputResult({use.response.text: text, **values})
 
@@ -187,7 +187,7 @@ class AudioInputEndpoint:
         """Return the transcript and a marked pseudo-translation of it, the latter also as speech."""
         use = target.conversion
         assert use is not None
-        language = str(read_audio_field(request, target, "language") or ASR_LANGUAGE)
+        language = str(read_audio_input_field(request, target, "language") or ASR_LANGUAGE)
         spoken = language if has_voice_for(language) else ASR_LANGUAGE
         if rejects_unsupported_values and spoken != language:
             slot = use.request["language"]
@@ -212,7 +212,7 @@ class AudioInputEndpoint:
     async def _separate_stems(
         self, request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload, stem_list: StemList
     ) -> AudioInputResult:
-        count = read_audio_field(request, target, "stems")
+        count = read_audio_input_field(request, target, "stems")
         name = _choose_output_format(request, target, upload)
         decoded_audio = upload.decoded_audio
         parts = await asyncio.to_thread(
@@ -269,7 +269,7 @@ def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: 
     assert use is not None
 
     def read_number(field: AudioInputField) -> int | None:
-        value = read_audio_field(request, target, field)
+        value = read_audio_input_field(request, target, field)
         return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) else None
 
     rate, channels, kbps = read_number("sample_rate"), read_number("channels"), read_number("bitrate")
@@ -278,8 +278,8 @@ def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: 
             return GeneratedAudio(transcode(upload.file.content, TranscodingSettings(name, rate, channels, kbps)), name)
         except ValueError as error:  # includes PyAV's ArgumentError, raised for an unsupported sample rate
             raise Rejection("invalid", None, f"{name} cannot be written with these settings: {error}") from error
-    speed = read_audio_field(request, target, "speed")
-    voice = read_audio_field(request, target, "voice")
+    speed = read_audio_input_field(request, target, "speed")
+    voice = read_audio_input_field(request, target, "voice")
     change = AudioEffect(
         use.purpose,
         voice=voice if isinstance(voice, str) else None,
@@ -303,7 +303,7 @@ def _choose_output_format(request: ParsedRequest, target: AudioInputTarget, uplo
     It is the requested format, else the one that the contract sets in `emulation`, else the upload's format if that is
     documented, else the first format with a documented media type, else WAV.
     """
-    requested = read_audio_field(request, target, "format")
+    requested = read_audio_input_field(request, target, "format")
     found = find_format(requested) if isinstance(requested, str) else None
     if found is not None:
         return found
@@ -320,7 +320,7 @@ def _encode_stems(decoded_audio: DecodedAudio, stem_count: int, format_name: str
     samples, rate = _limit_sample_rate(decoded_audio)
     return {
         part: encode_at_bitrate(band, rate, format_name)
-        for part, band in split_stems(samples, rate, stem_count).items()
+        for part, band in split_into_stems(samples, rate, stem_count).items()
     }
 
 

@@ -27,7 +27,7 @@ def select_audio_input_target(request: ParsedRequest) -> AudioInputTarget:
     return next((target for target in targets if has_matching_constants(target)), targets[0])
 
 
-def read_audio_field(request: ParsedRequest, target: AudioInputTarget, field: AudioInputField) -> Any:
+def read_audio_input_field(request: ParsedRequest, target: AudioInputTarget, field: AudioInputField) -> Any:
     """Return the request's value of a provider-independent field, or the documented default; `None` without both."""
     slot = target.audio_input.request.get(field)
     if slot is None:

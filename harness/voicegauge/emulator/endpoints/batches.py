@@ -24,7 +24,12 @@ class BatchEndpoint:
         self._context, self._speech = context, speech_endpoint
 
     async def respond(
-        self, request: ParsedRequest, batch: BatchSpec, account: EmulatedAccount, *, rejects_unsupported_values: bool
+        self,
+        request: ParsedRequest,
+        batch_spec: BatchSpec,
+        account: EmulatedAccount,
+        *,
+        rejects_unsupported_values: bool,
     ) -> EmulatedResponse:
         """Create a job for every item and one for the batch.
 
@@ -34,7 +39,7 @@ class BatchEndpoint:
         job_store = self._context.job_store
         planned = [
             (item, self._speech.plan_speech(item, account, rejects_unsupported_values=rejects_unsupported_values))
-            for item in _split_batch_into_requests(request, batch)
+            for item in _split_batch_into_requests(request, batch_spec)
         ]
         charges: list[float | None] = []
         try:
@@ -79,31 +84,31 @@ class BatchEndpoint:
         }
 
 
-def _split_batch_into_requests(request: ParsedRequest, batch: BatchSpec) -> Iterator[ParsedRequest]:
+def _split_batch_into_requests(request: ParsedRequest, batch_spec: BatchSpec) -> Iterator[ParsedRequest]:
     """Yield each item of a batch as a request of its own.
 
     Raises:
         Rejection: the items are not a list, or there are none.
     """
-    pointer_tokens = batch.items.pointer_tokens
+    pointer_tokens = batch_spec.items.pointer_tokens
     items = read_pointer(request.body, pointer_tokens)
     if not isinstance(items, list) or not items:
         raise Rejection("invalid", pointer_tokens[0], f"{pointer_tokens[0]} must be a list of requests")
-    each: Operation = request.operation.contract.find_operation(batch.item_operation)
+    each: Operation = request.operation.contract.find_operation(batch_spec.item_operation)
     media = next(iter(each.request_media.values()))
     for item in items:
         yield replace(request, operation=each, body=item if isinstance(item, dict) else {}, documented_media_type=media)
 
 
 def _build_item_result(
-    batch: BatchSpec, index: int, item: EmulatedJob, audio_urls: dict[str, str]
+    batch_spec: BatchSpec, item_index: int, item_job: EmulatedJob, audio_urls: dict[str, str]
 ) -> Iterator[tuple[str, Any]]:
-    yield batch.job_id, item.id
-    if batch.index is not None:
-        yield batch.index, index
-    if batch.state is not None:
-        yield batch.state, item.state
-    if batch.charged is not None and item.charge is not None:
-        yield batch.charged, int(item.charge) if float(item.charge).is_integer() else item.charge
-    if batch.url is not None and item.id in audio_urls:
-        yield batch.url, audio_urls[item.id]
+    yield batch_spec.job_id, item_job.id
+    if batch_spec.index is not None:
+        yield batch_spec.index, item_index
+    if batch_spec.state is not None:
+        yield batch_spec.state, item_job.state
+    if batch_spec.charged is not None and item_job.charge is not None:
+        yield batch_spec.charged, int(item_job.charge) if float(item_job.charge).is_integer() else item_job.charge
+    if batch_spec.url is not None and item_job.id in audio_urls:
+        yield batch_spec.url, audio_urls[item_job.id]

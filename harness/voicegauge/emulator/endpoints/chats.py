@@ -39,65 +39,74 @@ class ChatEndpoint:
         self._context = context
 
     async def respond(
-        self, request: ParsedRequest, chat: ChatSpec, account: EmulatedAccount, conversations: list[StoredResource]
+        self,
+        request: ParsedRequest,
+        chat_spec: ChatSpec,
+        account: EmulatedAccount,
+        continued_conversations: list[StoredResource],
     ) -> EmulatedResponse:
         """Return the reply to one turn.
 
         Args:
             request: the chat request.
-            chat: the documented locations of the message, the reply and the audio.
+            chat_spec: the documented locations of the message, the reply and the audio.
             account: the account that is charged.
-            conversations: the stored conversation that the request continues; empty if it starts a new one.
+            continued_conversations: the stored conversation that the request continues; empty if it starts a new one.
 
         Raises:
             Rejection: there is no message, or the balance is too low.
         """
         context = self._context
         response = build_success_response(request.operation, "other", build_default_body)
-        recording = _read_spoken_message(request, chat)
+        recording = _read_spoken_message(request, chat_spec)
         message = (
-            _read_text_message(request, chat) if recording is None else await transcribe_upload(recording, "audio")
+            _read_text_message(request, chat_spec) if recording is None else await transcribe_upload(recording, "audio")
         )
         charge = context.job_store.charge_price(account, request.operation.pricing)
         messages = [message]
         if request.operation.resource is not None:
             now, rng = context.clock.now(), context.job_store.create_rng()
-            conversation = conversations[0] if conversations else None
+            conversation = continued_conversations[0] if continued_conversations else None
             if conversation is None:
                 conversation = context.resources.create_resource(request, response, account, now, rng)
             conversation.messages.append(message)
             messages = conversation.messages
             response.body = write_value_at(response.body, conversation.resource_spec.id, conversation.id)
         reply = _compose_reply(messages)
-        url = self._add_spoken_reply(request, chat, reply)
-        values = ((chat.transcript, message), (chat.reply, reply), (chat.reply_audio.at, url), (chat.charged, charge))
+        url = self._add_spoken_reply(request, chat_spec, reply)
+        values = (
+            (chat_spec.transcript, message),
+            (chat_spec.reply, reply),
+            (chat_spec.reply_audio.at, url),
+            (chat_spec.charged, charge),
+        )
         for location, value in values:
             if location is not None and value is not None:
                 response.body = write_value_at(response.body, location, value)
         return response
 
-    def _add_spoken_reply(self, request: ParsedRequest, chat: ChatSpec, reply: str) -> str:
+    def _add_spoken_reply(self, request: ParsedRequest, chat_spec: ChatSpec, reply_text: str) -> str:
         """Make the spoken reply available for download, and return its URL."""
         context = self._context
-        target = context.contract.find_target_by_name(chat.emulation_target)
-        speech_request = _build_speech_request(request, target, reply, chat.voice)
-        synthesis = read_synthesis_request(speech_request, target, chat.reply_audio, context.settings.seed)
+        target = context.contract.find_target_by_name(chat_spec.emulation_target)
+        speech_request = _build_speech_request(request, target, reply_text, chat_spec.voice)
+        synthesis = read_synthesis_request(speech_request, target, chat_spec.reply_audio, context.settings.seed)
         media_id = fill_random_hex(DEFAULT_ID_TEMPLATE, context.job_store.create_rng())
         context.downloads.add_speech(media_id, target, synthesis)
         return context.response_builder.build_audio_url(
-            request.incoming_request.base_url, chat.reply_audio, media_id, synthesis.format
+            request.incoming_request.base_url, chat_spec.reply_audio, media_id, synthesis.format
         )
 
 
-def _read_spoken_message(request: ParsedRequest, chat: ChatSpec) -> UploadedFile | None:
-    value = request.read(chat.audio) if chat.audio is not None else MISSING
+def _read_spoken_message(request: ParsedRequest, chat_spec: ChatSpec) -> UploadedFile | None:
+    value = request.read(chat_spec.audio) if chat_spec.audio is not None else MISSING
     return value if isinstance(value, UploadedFile) else None
 
 
-def _read_text_message(request: ParsedRequest, chat: ChatSpec) -> str:
-    text = request.read(chat.text)
+def _read_text_message(request: ParsedRequest, chat_spec: ChatSpec) -> str:
+    text = request.read(chat_spec.text)
     if not isinstance(text, str) or not text.strip():
-        raise Rejection("invalid", chat.text.pointer_tokens[-1], "the message is empty")
+        raise Rejection("invalid", chat_spec.text.pointer_tokens[-1], "the message is empty")
     return text
 
 

@@ -29,7 +29,7 @@ class IdempotentResponses:
         self, request: IncomingRequest, operation: Operation, account: EmulatedAccount, now_s: float
     ) -> EmulatedResponse | None:
         """Return a copy of the response to the first request with the same key; `None` if this request is the first."""
-        key = _read_key(request, operation, account)
+        key = _find_account_operation_and_key(request, operation, account)
         saved_at, response = self._responses.get(key, (math.inf, None)) if key is not None else (math.inf, None)
         valid_s = operation.idempotency.valid_s if operation.idempotency is not None else None
         if response is None or now_s - saved_at >= (valid_s or math.inf):
@@ -45,7 +45,7 @@ class IdempotentResponses:
         response: EmulatedResponse,
     ) -> None:
         """Remember an accepted response to a request with a key."""
-        key = _read_key(request, operation, account)
+        key = _find_account_operation_and_key(request, operation, account)
         if key is None or not 200 <= response.status < 300:
             return
         self._responses[key] = (now_s, _copy_response(response))
@@ -53,7 +53,7 @@ class IdempotentResponses:
             del self._responses[next(iter(self._responses))]
 
 
-def _read_key(
+def _find_account_operation_and_key(
     request: IncomingRequest, operation: Operation, account: EmulatedAccount
 ) -> _AccountOperationAndKey | None:
     value = request.find_header(operation.idempotency.header) if operation.idempotency is not None else None

@@ -61,14 +61,14 @@ class JobStore:
         self._refundable: list[EmulatedJob] = []
 
     def charge_target(
-        self, account: EmulatedAccount, target: BaseTarget, characters: int, audio_s: float | None = None
+        self, account: EmulatedAccount, target: BaseTarget, character_count: int, audio_s: float | None = None
     ) -> float | None:
         """Charge the price of a request; faults can change the amount.
 
         Args:
             account: the account to charge.
             target: the target that was used.
-            characters: the number of characters in the text.
+            character_count: the number of characters in the text.
             audio_s: for audio input, the duration of the uploaded audio in seconds.
 
         Returns:
@@ -77,7 +77,7 @@ class JobStore:
         Raises:
             Rejection: the balance is too low.
         """
-        price = quote_price(target, characters, audio_s=audio_s)
+        price = quote_price(target, character_count, audio_s=audio_s)
         return self.charge_price(account, price, lambda amount: self._fault_injector.change_charge(amount, target))
 
     def charge_price(
@@ -114,7 +114,7 @@ class JobStore:
     def create_job(
         self,
         request: ParsedRequest,
-        speech: PlannedSpeech,
+        planned_speech: PlannedSpeech,
         account: EmulatedAccount,
         charge: float | None,
         batch_items: list[EmulatedJob] | None = None,
@@ -124,7 +124,7 @@ class JobStore:
         Raises:
             Rejection: the scenario header names a state that such jobs do not have.
         """
-        target = speech.target
+        target = planned_speech.target
         assert target.job_operation is not None
         spec = target.job_operation.job
         assert spec is not None
@@ -138,9 +138,11 @@ class JobStore:
             id=fill_random_hex(target.target_spec.emulation.id_format or DEFAULT_ID_TEMPLATE, rng),
             target=target,
             account=account,
-            synthesis=speech.synthesis,
+            synthesis=planned_speech.synthesis,
             state_sequence=path,
-            state_durations_s=compute_state_durations_s(spec, path, speech.queue_s, speech.processing_s),
+            state_durations_s=compute_state_durations_s(
+                spec, path, planned_speech.queue_s, planned_speech.processing_s
+            ),
             created_at_s=self._clock.now(),
             charge=charge,
             constants=fill_constant_placeholders(target, rng),

@@ -25,9 +25,9 @@ class JobRole(NamedTuple):
 class JobEndpoint:
     """Responds to the operations that follow a submit: status, result, cancellation and download."""
 
-    def __init__(self, context: EndpointContext, batches: BatchEndpoint) -> None:
-        """Find the operations in the contract of `context`; `batches` adds the progress of batches to responses."""
-        self._context, self._batches = context, batches
+    def __init__(self, context: EndpointContext, batch_endpoint: BatchEndpoint) -> None:
+        """Use the operations of the contract in `context`; `batch_endpoint` adds the progress of batches."""
+        self._context, self._batches = context, batch_endpoint
         self._roles = _find_job_roles(context.contract)
 
     def responds_to(self, operation: Operation) -> bool:

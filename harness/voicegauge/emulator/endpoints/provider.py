@@ -221,5 +221,5 @@ class EmulatedProvider:
         if self._jobs.responds_to(operation):
             return await self._jobs.respond(request, account)
         return self._builder.build_documented_response(
-            request, is_filtered=not self._fault_injector.is_check_skipped("filters", operation)
+            request, filters_lists=not self._fault_injector.is_check_skipped("filters", operation)
         )

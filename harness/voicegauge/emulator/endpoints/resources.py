@@ -204,9 +204,9 @@ class ResourceStore:
         raise Rejection("not-found", id_location.field_name, f"there is no {resource_spec.name} {resource_id!r:.80}")
 
     def _is_check_skipped(
-        self, check: Literal["account", "deletion", "delisting", "state"], operation: Operation
+        self, skippable_check: Literal["account", "deletion", "delisting", "state"], operation: Operation
     ) -> bool:
-        return self._fault_injector.is_check_skipped(check, operation)
+        return self._fault_injector.is_check_skipped(skippable_check, operation)
 
     def _build_list_response(
         self, request: ParsedRequest, account: EmulatedAccount, resource_spec: ResourceSpec

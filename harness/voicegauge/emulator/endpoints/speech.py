@@ -20,7 +20,7 @@ from voicegauge.emulator.endpoints.job_store import PlannedSpeech, fill_constant
 from voicegauge.emulator.endpoints.target_selection import (
     count_billable_characters,
     find_audio_location,
-    replace_by_common_audio,
+    remove_target_specific_audio,
     select_target,
 )
 from voicegauge.emulator.http import (
@@ -69,7 +69,7 @@ class SpeechEndpoint:
             await context.clock.sleep(speech.submit_s + (processing_s if pace is None else 0))
             audio = await context.downloads.synthesize_with_faults(speech.target, speech.synthesis)
             response = self._build_speech_response(request, speech, account, audio.data, charge)
-            get_speech_timings = self._build_text_timer(request, speech, audio.audio_s)
+            get_speech_timings = self._create_speech_timings_getter(request, speech, audio.audio_s)
             if speech.target.response.audio is not None:
                 for spec in speech.target.response.audio.timestamps:
                     response.body = write_timestamps(response.body, spec, get_speech_timings(spec.unit))
@@ -96,7 +96,7 @@ class SpeechEndpoint:
         context = self._context
         target = select_target(request, rejects_unsupported_values=rejects_unsupported_values)
         if context.fault_injector.is_check_skipped("response-kind", request.operation):
-            target = replace_by_common_audio(target)
+            target = remove_target_specific_audio(target)
         if (
             account.is_keyless
             and target.needs_key
@@ -150,12 +150,12 @@ class SpeechEndpoint:
     def _build_speech_response(
         self,
         request: ParsedRequest,
-        speech: PlannedSpeech,
+        planned_speech: PlannedSpeech,
         account: EmulatedAccount,
-        data: bytes,
+        audio_bytes: bytes,
         charge: float | None,
     ) -> EmulatedResponse:
-        context, target, synthesis = self._context, speech.target, speech.synthesis
+        context, target, synthesis = self._context, planned_speech.target, planned_speech.synthesis
         location = find_audio_location(target)
         rng = context.job_store.create_rng()
         media_id = fill_random_hex(target.target_spec.emulation.id_format or DEFAULT_ID_TEMPLATE, rng)
@@ -166,21 +166,23 @@ class SpeechEndpoint:
         )
         balance = context.accounts.get_remaining_balance(account, request.operation)
         response = context.response_builder.build_speech_response(
-            request, target, synthesis, data, url, charge=charge, balance=balance
+            request, target, synthesis, audio_bytes, url, charge=charge, balance=balance
         )
         context.response_builder.write_constants(response, fill_constant_placeholders(target, rng))
         return response
 
-    def _build_text_timer(self, request: ParsedRequest, speech: PlannedSpeech, audio_s: float) -> SpeechTimingsGetter:
-        """Return a function that times the text of the request, and that faults change."""
-        text = read_speech_field(request, speech.target, "text")
-        text = speech.target.speech.request["text"].remove_template(text) if isinstance(text, str) else ""
+    def _create_speech_timings_getter(
+        self, request: ParsedRequest, planned_speech: PlannedSpeech, audio_s: float
+    ) -> SpeechTimingsGetter:
+        """Return a function that returns when each part of the text is spoken, with faults applied."""
+        text = read_speech_field(request, planned_speech.target, "text")
+        text = planned_speech.target.speech.request["text"].remove_template(text) if isinstance(text, str) else ""
 
         def get_speech_timings(unit: Literal["character", "word"]) -> list[SpeechTiming]:
             timings = build_speech_timings(
-                text, unit, leading_silence_s=speech.synthesis.leading_silence_s, audio_s=audio_s
+                text, unit, leading_silence_s=planned_speech.synthesis.leading_silence_s, audio_s=audio_s
             )
-            return self._context.fault_injector.change_timings(timings, speech.target)
+            return self._context.fault_injector.change_timings(timings, planned_speech.target)
 
         return get_speech_timings
 
@@ -190,7 +192,7 @@ class SpeechEndpoint:
         audio_pacing: AudioPacing,
         audio_s: float,
         first_audio_delay_s: float,
-        characters: int,
+        character_count: int,
         get_speech_timings: SpeechTimingsGetter,
     ) -> None:
         assert response.request is not None
@@ -206,7 +208,7 @@ class SpeechEndpoint:
             jitter=response.target.target_spec.emulation.jitter,
             rng=self._context.job_store.create_rng(),
             scale_duration=self._context.clock.scale_duration,
-            end_values=compute_event_usage(response.target, characters),
+            end_values=compute_event_usage(response.target, character_count),
             end_event=read_requested_end_event(
                 response.target.stream, (response.request.incoming_request.find_header(SCENARIO_HEADER) or "").strip()
             ),

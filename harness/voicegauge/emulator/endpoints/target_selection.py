@@ -50,7 +50,7 @@ def _compute_target_match_score(request: ParsedRequest, target: Target) -> tuple
     return score, language is MISSING or not target.target_spec.languages or language in target.target_spec.languages
 
 
-def replace_by_common_audio(target: Target) -> Target:
+def remove_target_specific_audio(target: Target) -> Target:
     """Return `target` without its own `audio`: its responses are then like those of the operation's other targets."""
     spec = msgspec.structs.replace(target.target_spec, audio=None)
     return target if target.target_spec.audio is None else dataclasses.replace(target, target_spec=spec)

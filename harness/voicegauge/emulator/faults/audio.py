@@ -16,8 +16,8 @@ from voicegauge.emulator.responses import EmulatedResponse
 _HTML_ERROR_PAGE = (
     b"<!doctype html>\n<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>\n"
 )
-_REMAINING_BYTES_SHARE = 0.4
-"""Share of the bytes that remain; it is too small to be explained by a fast speaking rate."""
+_TRUNCATED_AUDIO_SHARE = 0.4
+"""Share of the bytes of an audio file that truncation leaves; too small to be explained by a fast speaking rate."""
 _MIN_WORDS_OF_LONG_TEXT = (
     8  # a shorter text is repeated instead, because its first word alone might take as long as the whole text
 )
@@ -66,10 +66,10 @@ def documents_bitrate(target: Target) -> bool:
 
 def truncate_audio(response: EmulatedResponse) -> None:
     """Keep only the beginning of the audio file."""
-    change_audio_bytes(response, lambda audio_bytes: audio_bytes[: int(len(audio_bytes) * _REMAINING_BYTES_SHARE)])
+    change_audio_bytes(response, lambda audio_bytes: audio_bytes[: int(len(audio_bytes) * _TRUNCATED_AUDIO_SHARE)])
 
 
-def replace_by_html(response: EmulatedResponse) -> None:
+def replace_audio_by_html(response: EmulatedResponse) -> None:
     """Send an HTML error page with the media type of audio."""
     if carries_audio(response) and response.split_into_pieces is not None:
         response.body = _HTML_ERROR_PAGE
@@ -122,5 +122,5 @@ FAULTS = (
         change_synthesis=change_text,
     ),
     Fault(id="truncated-audio", description="The audio file is truncated.", change_response=truncate_audio),
-    Fault(id="html-as-audio", description="An HTML page is delivered as audio.", change_response=replace_by_html),
+    Fault(id="html-as-audio", description="An HTML page is delivered as audio.", change_response=replace_audio_by_html),
 )

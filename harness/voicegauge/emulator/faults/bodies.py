@@ -23,12 +23,12 @@ def change_field_type(response: EmulatedResponse) -> None:
             12345 if isinstance(parent_object[member_name], str) else {"value": parent_object[member_name]}
         )
 
-    _make_body_invalid(response, change_member)
+    _invalidate_response_body(response, change_member)
 
 
 def remove_field(response: EmulatedResponse) -> None:
     """Remove a field."""
-    _make_body_invalid(response, lambda parent, key: parent.pop(key))
+    _invalidate_response_body(response, lambda parent, key: parent.pop(key))
 
 
 def rename_field(response: EmulatedResponse) -> None:
@@ -37,7 +37,7 @@ def rename_field(response: EmulatedResponse) -> None:
     def change_member(parent_object: Any, member_name: str) -> None:
         parent_object[f"{member_name}_"] = parent_object.pop(member_name)
 
-    _make_body_invalid(response, change_member)
+    _invalidate_response_body(response, change_member)
 
 
 def nullify_field(response: EmulatedResponse) -> None:
@@ -46,18 +46,18 @@ def nullify_field(response: EmulatedResponse) -> None:
     def change_member(parent_object: Any, member_name: str) -> None:
         parent_object[member_name] = None
 
-    _make_body_invalid(response, change_member)
+    _invalidate_response_body(response, change_member)
 
 
-def _make_body_invalid(response: EmulatedResponse, change_member: _MemberChanger) -> None:
+def _invalidate_response_body(response: EmulatedResponse, change_member: _MemberChanger) -> None:
     if response.kind == "error" or response.documented_media_type is None or not response.is_json:
         return
-    response.body = make_invalid(
+    response.body = invalidate_body(
         response.documented_media_type, response.body, change_member, _find_essential_fields(response)
     )
 
 
-def make_invalid(
+def invalidate_body(
     media_spec: MediaType, body: Any, change_member: _MemberChanger, essential_fields: frozenset[tuple[str, ...]]
 ) -> Any:
     """Return `body` with one field changed: the first one for which the result of `change_member` violates the schema.
@@ -95,8 +95,8 @@ def _find_essential_fields(response: EmulatedResponse) -> frozenset[tuple[str, .
     return frozenset(location.pointer_tokens for location in locations if location is not None and location.is_in_body)
 
 
-def create_invalidation_predicate(change_member: Callable[[EmulatedResponse], None]) -> Callable[[Target], bool]:
-    """Return a function that tells whether `change_member` can make a successful response of a target invalid."""
+def create_invalidation_predicate(change_response: Callable[[EmulatedResponse], None]) -> Callable[[Target], bool]:
+    """Return a function that tells whether `change_response` can make a successful response of a target invalid."""
 
     def can_be_invalid(target: Target) -> bool:
         operations = [target.operation, *([target.job_operation] if target.job_operation else [])]
@@ -106,7 +106,7 @@ def create_invalidation_predicate(change_member: Callable[[EmulatedResponse], No
                 response = EmulatedResponse(
                     "other", 200, copy.deepcopy(body), media.name, documented_media_type=media, operation=operation
                 )
-                change_member(response)
+                change_response(response)
                 if response.body != body:
                     return True
         return False

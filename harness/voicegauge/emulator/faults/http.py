@@ -103,10 +103,10 @@ def _is_value_at_bound(schema: dict[str, Any], value: Any) -> bool:
 
 def has_bounds(target: Target) -> bool:
     """Whether some field of the request has a documented bound."""
-    return any(_check_fields_for_bounds(target))
+    return any(_iterate_whether_fields_have_bounds(target))
 
 
-def _check_fields_for_bounds(target: Target) -> Iterator[bool]:
+def _iterate_whether_fields_have_bounds(target: Target) -> Iterator[bool]:
     schemas = target.contract.schemas
     for media in target.operation.request_media.values():
         for part in iterate_schemas_at(schemas, media.schema, []):

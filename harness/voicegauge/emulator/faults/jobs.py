@@ -47,7 +47,7 @@ def fail_after_success(job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tu
     return (*find_shortest_state_sequence(job_spec), next(iter(find_failure_states(job_spec)), state_sequence[-1]))
 
 
-def succeed_after_failure(job_spec: JobSpec, _state_path: tuple[str, ...]) -> tuple[str, ...]:
+def succeed_after_failure(job_spec: JobSpec, _state_sequence: tuple[str, ...]) -> tuple[str, ...]:
     """Insert a failure before the success."""
     success = find_shortest_state_sequence(job_spec)
     return (*success[:-1], next(iter(find_failure_states(job_spec)), success[-1]), success[-1])
@@ -77,7 +77,7 @@ def has_expiry(target: Target) -> bool:
     return spec is not None and spec.expires_s is not None
 
 
-def never_end(_job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
+def remove_last_state(_job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
     """Remove the last state, so that the job never ends."""
     return state_sequence[:-1] or state_sequence
 
@@ -271,7 +271,7 @@ FAULTS = (
     Fault(
         id="stuck-job",
         description="A job never reaches a terminal state.",
-        change_states=never_end,
+        change_states=remove_last_state,
         applies_to=_has_job,
     ),
     Fault(

@@ -14,16 +14,16 @@ from voicegauge.emulator.audio import SynthesisRequest
 from voicegauge.emulator.faults.fault import Fault, FieldChanger
 from voicegauge.emulator.http import ParsedRequest, find_default_value, has_default_value
 
-_MAX_SPOKEN_CHARACTERS = 60
-"""Number of characters that are spoken. It is more than the usual text of a check has, and less than twice as many."""
+_MAX_CHARACTERS_OF_CUT_TEXT = 60
+"""Number of characters of a long text that are spoken: more than a usual text of a check has, but less than twice."""
 
 
-def ignore_field(ignored_field: SpeechField) -> FieldChanger:
+def create_field_ignorer(ignored_field_name: SpeechField) -> FieldChanger:
     """Return a function that makes the emulator ignore a field: it replaces the value by the documented default."""
 
     def change_ignored_field(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
         mapping = target.speech.request.get(field)
-        return find_default_value(request, mapping.at) if field == ignored_field and mapping is not None else value
+        return find_default_value(request, mapping.at) if field == ignored_field_name and mapping is not None else value
 
     return change_ignored_field
 
@@ -72,7 +72,7 @@ def create_offers_format_predicate(codec: str) -> Callable[[Target], bool]:
 
 def cut_text(synthesis: SynthesisRequest) -> SynthesisRequest:
     """Speak only the beginning of a long text."""
-    return msgspec.structs.replace(synthesis, text=synthesis.text[:_MAX_SPOKEN_CHARACTERS])
+    return msgspec.structs.replace(synthesis, text=synthesis.text[:_MAX_CHARACTERS_OF_CUT_TEXT])
 
 
 def reverse_words_in_flac(synthesis: SynthesisRequest) -> SynthesisRequest:
@@ -82,15 +82,15 @@ def reverse_words_in_flac(synthesis: SynthesisRequest) -> SynthesisRequest:
     return msgspec.structs.replace(synthesis, text=" ".join(reversed(synthesis.text.split())))
 
 
-def vary_each_synthesis() -> Callable[[SynthesisRequest], SynthesisRequest]:
+def create_synthesis_variation() -> Callable[[SynthesisRequest], SynthesisRequest]:
     """Return a function that makes every second synthesis a little faster, as without a fixed seed."""
     counter = itertools.count()
 
-    def vary(synthesis: SynthesisRequest) -> SynthesisRequest:
+    def vary_synthesis(synthesis: SynthesisRequest) -> SynthesisRequest:
         faster = round(synthesis.words_per_minute * 1.08)
         return msgspec.structs.replace(synthesis, words_per_minute=faster) if next(counter) % 2 else synthesis
 
-    return vary
+    return vary_synthesis
 
 
 def selects_response_kind(target: Target) -> bool:
@@ -115,31 +115,31 @@ FAULTS = (
     Fault(
         id="speed-ignored",
         description="The speed parameter has no effect.",
-        change_field=ignore_field("speed"),
+        change_field=create_field_ignorer("speed"),
         applies_to=create_has_field_predicate("speed"),
     ),
     Fault(
         id="voice-ignored",
         description="Every voice sounds like the default one.",
-        change_field=ignore_field("voice"),
+        change_field=create_field_ignorer("voice"),
         applies_to=create_has_field_predicate("voice"),
     ),
     Fault(
         id="language-ignored",
         description="The language parameter has no effect.",
-        change_field=ignore_field("language"),
+        change_field=create_field_ignorer("language"),
         applies_to=offers_several_languages,
     ),
     Fault(
         id="seed-ignored",
         description="The seed parameter has no effect.",
-        change_field=ignore_field("seed"),
+        change_field=create_field_ignorer("seed"),
         applies_to=create_has_field_predicate("seed"),
     ),
     Fault(
         id="seed-not-kept",
         description="The same seed gives other audio the next time.",
-        change_synthesis=vary_each_synthesis(),
+        change_synthesis=create_synthesis_variation(),
         applies_to=has_reproducible_seed,
     ),
     Fault(

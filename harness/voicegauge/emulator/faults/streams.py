@@ -19,7 +19,7 @@ def _find_audio_indices(operation: Operation, pieces: list[StreamPiece]) -> list
 
 
 def drop_audio_event(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
-    """Drop the second-to-last audio event; unlike a missing last event, it leaves a gap in the numbering."""
+    """Drop the second-to-last audio event, so that the numbers of the audio events have a gap."""
     at = _find_audio_indices(operation, pieces)[-2:-1]
     return [piece for i, piece in enumerate(pieces) if i not in at]
 
@@ -87,7 +87,7 @@ def has_max_gap(target: Target) -> bool:
     return spec is not None and spec.max_gap_s is not None
 
 
-def has_data_schema(target: Target) -> bool:
+def has_event_data_schema(target: Target) -> bool:
     """Whether the data of some event has a schema."""
     spec = target.stream
     return spec is not None and any(event.schema is not None for event in spec.events.values())
@@ -128,7 +128,7 @@ FAULTS = (
         id="stream-wrong-data",
         description="The data of stream events does not have the documented shape.",
         change_stream=wrap_event_data,
-        applies_to=has_data_schema,
+        applies_to=has_event_data_schema,
     ),
     Fault(
         id="stream-unreadable-audio",

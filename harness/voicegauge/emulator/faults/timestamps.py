@@ -49,7 +49,7 @@ def has_timestamps(target: Target) -> bool:
     return bool(_list_timestamp_specs(target))
 
 
-def has_spelled_text(target: Target) -> bool:
+def has_timestamps_of_literal_text(target: Target) -> bool:
     """Whether the timed characters or words are documented to be those of the text."""
     return any(spec.spells_text for spec in _list_timestamp_specs(target))
 
@@ -71,7 +71,7 @@ FAULTS = (
         id="timestamps-of-other-text",
         description="The timed characters or words are in capital letters.",
         change_timings=capitalize_text,
-        applies_to=has_spelled_text,
+        applies_to=has_timestamps_of_literal_text,
     ),
     Fault(
         id="timestamps-incomplete",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from voicegauge.contract import Target, find_callback_body
-from voicegauge.emulator.faults.bodies import make_invalid
+from voicegauge.emulator.faults.bodies import invalidate_body
 from voicegauge.emulator.faults.fault import Fault
 from voicegauge.emulator.http import format_timestamp, read_value_at, write_value_at
 from voicegauge.emulator.responses import EmulatedCallback
@@ -46,7 +46,7 @@ def remove_payload_field(callback: EmulatedCallback) -> Iterator[EmulatedCallbac
     """Remove a field from the payload."""
     yield replace(
         callback,
-        body=make_invalid(
+        body=invalidate_body(
             callback.documented_media_type,
             callback.body,
             lambda parent, key: parent.pop(key),

@@ -17,13 +17,13 @@ _AUTHORIZATION_PATTERN = re.compile(
 _REQUIRED_HEADERS = {"host", "x-amz-date"}
 
 
-def has_valid_signature(incoming_request: IncomingRequest, aws: AwsSignature, secret_key: str) -> bool:
+def has_valid_signature(incoming_request: IncomingRequest, aws_signature_spec: AwsSignature, secret_key: str) -> bool:
     """Whether a request was signed with `secret_key` for the region and service of the contract."""
     found = _AUTHORIZATION_PATTERN.fullmatch(incoming_request.find_header("authorization") or "")
     date = incoming_request.find_header("x-amz-date") or ""
     if (
         not found
-        or (found["region"], found["service"]) != (aws.region, aws.service)
+        or (found["region"], found["service"]) != (aws_signature_spec.region, aws_signature_spec.service)
         or not date.startswith(found["day"])
     ):
         return False
@@ -44,10 +44,10 @@ def has_valid_signature(incoming_request: IncomingRequest, aws: AwsSignature, se
             payload_digest,
         )
     )
-    scope = f"{found['day']}/{aws.region}/{aws.service}/aws4_request"
+    scope = f"{found['day']}/{aws_signature_spec.region}/{aws_signature_spec.service}/aws4_request"
     text = "\n".join(("AWS4-HMAC-SHA256", date, scope, hashlib.sha256(canonical.encode()).hexdigest()))
     signing_key = f"AWS4{secret_key}".encode()
-    for part in (found["day"], aws.region, aws.service, "aws4_request"):
+    for part in (found["day"], aws_signature_spec.region, aws_signature_spec.service, "aws4_request"):
         signing_key = hmac.digest(signing_key, part.encode(), "sha256")
     return hmac.compare_digest(hmac.digest(signing_key, text.encode(), "sha256").hex(), found["signature"])
 

@@ -36,8 +36,7 @@ class IncomingRequest:
     headers: Mapping[str, str]
     """Headers of the request, with names in lower case."""
     body: bytes
-    """Body of the request; empty once it was parsed, because an upload takes much memory, and if it is a form that was
-    parsed while it was received."""
+    """Body of the request; empty after `parse_request`, to free memory, and for forms, which `form_reader` has."""
     base_url: str
     """The provider's URL in this emulator, such as "http://host:port/provider", built from the Host header."""
     client_address: str
@@ -47,7 +46,7 @@ class IncomingRequest:
     body_bytes: int = 0
     """Size of the body that was received."""
     form_reader: MultipartReader | None = None
-    """Has the form that was parsed while it was received; `None` for any other body, and once the body was parsed."""
+    """Reader that parsed a form while the form was received; `None` for any other body, and after `parse_request`."""
 
     def find_header(self, name: str) -> str | None:
         """Return the header `name`, ignoring case."""

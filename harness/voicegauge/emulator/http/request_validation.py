@@ -65,16 +65,16 @@ def parse_request(
 
 
 def _read_parameter(
-    parameter: Parameter, text_values: Mapping[str, str], key: str, rejects_unsupported_values: bool
+    parameter: Parameter, text_values: Mapping[str, str], value_key: str, rejects_unsupported_values: bool
 ) -> dict[str, Any]:
-    if key not in text_values:
+    if value_key not in text_values:
         if rejects_unsupported_values and parameter.is_required:
             raise Rejection("invalid", parameter.name, f"{parameter.location} parameter {parameter.name} is missing")
         return {}
-    value, errors = parameter.parse_text(text_values[key])
+    value, errors = parameter.parse_text(text_values[value_key])
     if rejects_unsupported_values and errors:
         raise Rejection("invalid", parameter.name, f"{parameter.name}: {errors[0].message}")
-    return {key: value}
+    return {value_key: value}
 
 
 def _read_body(incoming_request: IncomingRequest, operation: Operation) -> tuple[MediaType | None, Any]:
@@ -132,7 +132,7 @@ def _parse_form(media_spec: MediaType, form: Form) -> dict[str, Any]:
 
 def _check_body(media_spec: MediaType, body: Any, ignored_keywords: tuple[str, ...]) -> None:
     if isinstance(body, dict) and is_form(media_spec.name):
-        body = {name: _substitute_file(media_spec, name, value) for name, value in body.items()}
+        body = {name: _convert_to_json_value(media_spec, name, value) for name, value in body.items()}
     for error in media_spec.iterate_errors(body):
         if error.keyword in ignored_keywords:
             continue
@@ -140,7 +140,7 @@ def _check_body(media_spec: MediaType, body: Any, ignored_keywords: tuple[str, .
         raise Rejection("invalid", field, f"{field or 'body'}: {error.message}")
 
 
-def _substitute_file(media_spec: MediaType, name: str, value: Any) -> Any:
+def _convert_to_json_value(media_spec: MediaType, name: str, value: Any) -> Any:
     """Return the JSON value to validate in place of a form field, because JSON has no files."""
     takes_file = any(
         schema.get("format") == "binary" or "contentMediaType" in schema

@@ -11,7 +11,7 @@ from voicegauge.formats import escape_pointer_token
 
 PLACEHOLDER_URL = "https://voicegauge-emulator.invalid/"
 """Placeholder for URLs without an example, until a URL of the emulator replaces it."""
-_SAMPLES_BY_FORMAT = {
+_EXAMPLE_VALUES_BY_FORMAT = {
     "uri": PLACEHOLDER_URL,
     "url": PLACEHOLDER_URL,
     "iri": PLACEHOLDER_URL,
@@ -84,7 +84,7 @@ class SchemaValueBuilder:
         """Use `default_text` for strings that the schema does not restrict further."""
         self._schemas, self._text = schemas, default_text
 
-    def build_sample_value(self, schema: Any, pointer: str) -> Any:
+    def build_minimal_value(self, schema: Any, pointer: str) -> Any:
         """Return a minimal value that is valid under `schema`, which is at `pointer` of the document."""
         return self._build_value_at_depth(_resolve_schema(self._schemas, schema, pointer), 0)
 
@@ -113,7 +113,7 @@ class SchemaValueBuilder:
 
     def _build_scalar_value(self, schema: Mapping[str, Any], json_type: str) -> Any:
         if json_type == "string":
-            default_text = _SAMPLES_BY_FORMAT.get(schema.get("format", ""), self._text)
+            default_text = _EXAMPLE_VALUES_BY_FORMAT.get(schema.get("format", ""), self._text)
             return default_text.ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength")]
         if json_type in ("integer", "number"):
             return schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1)

@@ -22,8 +22,8 @@ from voicegauge.emulator.responses.webhook_payloads import (
     EmulatedCallback,
     WebhookSubscription,
     build_callback,
+    find_webhook_url_field,
     read_callback_timing,
-    read_webhook_url,
 )
 
 __all__ = [
@@ -43,9 +43,9 @@ __all__ = [
     "compute_event_usage",
     "filter_lists",
     "find_audio_pacing",
+    "find_webhook_url_field",
     "read_callback_timing",
     "read_requested_end_event",
-    "read_webhook_url",
     "send_stream",
     "write_timestamps",
 ]

@@ -50,19 +50,19 @@ def _build_error_by_status(operation: Operation, rejection: Rejection) -> Emulat
 
 @functools.lru_cache(maxsize=256)
 def _find_error_by_reason(
-    operation: Operation, rejection_reason: str, field: str | None
+    operation: Operation, rejection_reason: str, field_name: str | None
 ) -> tuple[ResponseSpec, MediaType, Example] | None:
-    return next(_find_errors_by_reason(operation, rejection_reason, field), None)
+    return next(_find_errors_by_reason(operation, rejection_reason, field_name), None)
 
 
 def _find_errors_by_reason(
-    operation: Operation, rejection_reason: str, field: str | None
+    operation: Operation, rejection_reason: str, field_name: str | None
 ) -> Iterator[tuple[ResponseSpec, MediaType, Example]]:
-    conditions = [f"{rejection_reason}:{field}"] if field else []
+    conditions = [f"{rejection_reason}:{field_name}"] if field_name else []
     conditions.append(rejection_reason)
     usual = [str(code) for code in STATUS_CODES_BY_REASON.get(rejection_reason, ())]
     if rejection_reason == "too-large":
-        conditions += [f"invalid:{field}", "invalid"]
+        conditions += [f"invalid:{field_name}", "invalid"]
     if rejection_reason == "expired":
         conditions.append("not-found")
     for when in conditions:
@@ -88,13 +88,13 @@ def _build_error(
     status: int,
     response_spec: ResponseSpec | None,
     media_spec: MediaType | None,
-    value: Any,
+    body: Any,
 ) -> EmulatedResponse:
-    name = media_spec.name if media_spec is not None else (None if value == b"" else "application/json")
+    name = media_spec.name if media_spec is not None else (None if body == b"" else "application/json")
     return EmulatedResponse(
         kind="error",
         status=status,
-        body=value,
+        body=body,
         media_type=name,
         spec=response_spec,
         documented_media_type=media_spec,
@@ -103,9 +103,9 @@ def _build_error(
     )
 
 
-def _build_minimal_body(media_spec: MediaType, text: str) -> Any:
-    builder = SchemaValueBuilder(media_spec.schemas, text)
-    return builder.build_sample_value(
+def _build_minimal_body(media_spec: MediaType, message_text: str) -> Any:
+    builder = SchemaValueBuilder(media_spec.schemas, message_text)
+    return builder.build_minimal_value(
         media_spec.part_data.get("schema", {}), media_spec.schema_pointer or media_spec.pointer
     )
 
@@ -177,7 +177,9 @@ def select_body(
     for example in media_spec.examples:
         weights = rank_example(example)
         if weights is not None:
-            ranked.append((_is_valid(media_spec, example), *weights, example.is_inferred, -len(ranked), example))
+            ranked.append(
+                (_is_valid_example(media_spec, example), *weights, example.is_inferred, -len(ranked), example)
+            )
     if ranked:
         example = max(ranked, key=lambda entry: entry[:-1])[-1]
         return BodyTemplate(copy.deepcopy(example.value), example)
@@ -187,13 +189,15 @@ def select_body(
     builder = SchemaValueBuilder(media_spec.schemas)
     schema, pointer = media_spec.part_data.get("schema", {}), media_spec.schema_pointer or media_spec.pointer
     value = (
-        builder.build_sample_value(schema, pointer) if value is None else builder.complete_value(schema, pointer, value)
+        builder.build_minimal_value(schema, pointer)
+        if value is None
+        else builder.complete_value(schema, pointer, value)
     )
     return BodyTemplate(value, None)
 
 
 @functools.lru_cache(maxsize=256)
-def _is_valid(media_spec: MediaType, example: Example) -> bool:
+def _is_valid_example(media_spec: MediaType, example: Example) -> bool:
     return next(media_spec.iterate_errors(example.value), None) is None
 
 

@@ -49,7 +49,7 @@ from voicegauge.emulator.responses.fields import (
     set_audio_media_type,
     write_amounts,
     write_audio,
-    write_times,
+    write_job_times,
     write_values,
 )
 from voicegauge.emulator.responses.list_filters import filter_lists
@@ -108,11 +108,11 @@ class ResponseBuilder:
             response.body = {"error": f"{incoming_request.method} is not allowed here"}
         return response
 
-    def build_documented_response(self, request: ParsedRequest, *, is_filtered: bool = True) -> EmulatedResponse:
+    def build_documented_response(self, request: ParsedRequest, *, filters_lists: bool = True) -> EmulatedResponse:
         """Return the documented success response of an operation for which the emulator stores nothing.
 
-        If the request names an id, the response is the example for that id. If `is_filtered` is set, lists are filtered
-        by query parameters that are named like a field of the list's items.
+        If the request names an id, the response is the example for that id. If `filters_lists` is set, lists are
+        filtered by query parameters that are named like a field of the list's items.
 
         Raises:
             Rejection: no example contains the id in the request, and the operation documents a response for that.
@@ -131,7 +131,7 @@ class ResponseBuilder:
         response = build_success_response(operation, "other", build_template)
         if isinstance(response.body, dict) and ids:
             response.body = fill_body_from_documented_item(operation, response.body, ids)
-        if isinstance(response.body, dict) and is_filtered:
+        if isinstance(response.body, dict) and filters_lists:
             filter_lists(response.body, request)
         return response
 
@@ -166,11 +166,12 @@ class ResponseBuilder:
         return response
 
     def _rank_submit_example(
-        self, request: ParsedRequest, target: Target, example: Example, values: Mapping[Location, Any]
+        self, request: ParsedRequest, target: Target, example: Example, job_values: Mapping[Location, Any]
     ) -> tuple[Any, ...] | None:
         """Rank an example by whether its state matches, then by whether it belongs to a request to the same target."""
         states = [
-            read_value_at(example.value, location) in (MISSING, value) for location, value in list(values.items())[1:]
+            read_value_at(example.value, location) in (MISSING, value)
+            for location, value in list(job_values.items())[1:]
         ]
         documented = request.documented_media_type.examples if request.documented_media_type is not None else ()
         example_request = next((e.value for e in documented if e.name == example.request_example_name), None)
@@ -241,11 +242,11 @@ class ResponseBuilder:
     ) -> None:
         """Write the known values of a job into the body at all locations that are documented for them."""
         response.target, response.job, response.request = job.target, job, request
-        shown = self._find_example_ids(job.target, job_spec, response)
+        shown = self._find_example_job_ids(job.target, job_spec, response)
         response.body = _replace_ids(response.body, shown, job.id) if response.is_json else response.body
         self.write_constants(response, job.constants)
         write_values(response, self._build_job_values(job_spec, job), has_location)
-        write_times(response, job_spec, job)
+        write_job_times(response, job_spec, job)
         write_amounts(response, {job_spec.charged: 0.0 if job.is_refunded else job.charge})
         self._write_job_urls(response, request, job_spec, job)
         state = job_spec.states.get(job.state)
@@ -269,7 +270,7 @@ class ResponseBuilder:
             url = self.build_audio_url(request.incoming_request.base_url, audio, job.id, job.synthesis.format)
             write_values(response, {audio.at: url})
 
-    def _find_example_ids(self, target: Target, job_spec: JobSpec, response: EmulatedResponse) -> set[str]:
+    def _find_example_job_ids(self, target: Target, job_spec: JobSpec, response: EmulatedResponse) -> set[str]:
         """Return the job ids in documented examples, to be replaced by the job's id wherever they occur."""
         found = [read_value_at(response.body, location) for location in (job_spec.id, job_spec.submit.id)]
         found += (
@@ -340,7 +341,7 @@ class ResponseBuilder:
         self,
         request: ParsedRequest,
         target: AudioInputTarget,
-        values: Mapping[Location, Any],
+        values_by_location: Mapping[Location, Any],
         generated_audio: GeneratedAudio | None,
         audio_url: str,
         charge: float | None,
@@ -350,14 +351,14 @@ class ResponseBuilder:
         Args:
             request: the request.
             target: the target that processed the audio.
-            values: the values of the response, each under its location.
+            values_by_location: the values of the response, each under its location.
             generated_audio: the audio of the response; `None` if it has no audio.
             audio_url: the URL of `generated_audio`, for responses that link to it.
             charge: the amount charged; `None` if the request has no price.
         """
         response = build_success_response(request.operation, "audio-input", build_default_body)
         response.request = request
-        write_values(response, values)
+        write_values(response, values_by_location)
         audio = target.conversion.response.audio if target.conversion else None
         if audio is not None and generated_audio is not None:
             write_audio(response, audio, generated_audio.format, audio_url, generated_audio.data)
@@ -389,14 +390,16 @@ class ResponseBuilder:
                 query[parameter.name] = job_id
         return request.incoming_request.base_url + path + (f"?{urlencode(query)}" if query else "")
 
-    def build_audio_url(self, base_url: str, location: ResponseAudio, media_id: str, format_name: str) -> str:
+    def build_audio_url(self, base_url: str, response_audio: ResponseAudio, media_id: str, format_name: str) -> str:
         """Return the URL of audio: that of the documented download operation, else that of a route of the emulator."""
         ending = FILE_EXTENSIONS.get(format_name, format_name)
-        if location.download is None:
+        if response_audio.download is None:
             root = base_url.removesuffix(f"/{self._contract.id}")
             return f"{root}{CONTROL_PREFIX}/media/{self._contract.id}/{quote_url(media_id, safe='')}.{ending}"
-        path = self._contract.find_operation(location.download).path
-        names = [p.name for p in self._contract.find_operation(location.download).parameters if p.location == "path"]
+        path = self._contract.find_operation(response_audio.download).path
+        names = [
+            p.name for p in self._contract.find_operation(response_audio.download).parameters if p.location == "path"
+        ]
         for index, name in enumerate(names):
             value = media_id if index == 0 else f"output.{ending}"
             path = path.replace(f"{{{name}}}", quote_url(value, safe=""))

@@ -15,12 +15,12 @@ def read_requested_ids(request: ParsedRequest) -> Mapping[str, str]:
     found = {}
     for parameter in request.operation.parameters:
         values = {"path": request.path, "query": request.query}.get(parameter.location, {})
-        if parameter.is_required and parameter.name in values and not _is_enumerated(parameter):
+        if parameter.is_required and parameter.name in values and not _has_enumerated_values(parameter):
             found[parameter.name] = str(values[parameter.name])
     return found
 
 
-def _is_enumerated(parameter: Parameter) -> bool:
+def _has_enumerated_values(parameter: Parameter) -> bool:
     return any(key in parameter.schema for key in ("enum", "const", "default"))
 
 
@@ -75,20 +75,22 @@ def _collect_example_objects(contract: Contract) -> tuple[Mapping[str, Any], ...
         if status.startswith("2")
         for media_spec in response.media_types.values()
         for example in media_spec.examples
-        for item in _find_objects(example.value)
+        for item in _iterate_objects(example.value)
     )
 
 
-def _find_objects(value: Any) -> Iterator[Mapping[str, Any]]:
-    if isinstance(value, dict):
-        yield value
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        yield from _find_objects(item)
+def _iterate_objects(json_value: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(json_value, dict):
+        yield json_value
+    for item in (
+        json_value.values() if isinstance(json_value, dict) else json_value if isinstance(json_value, list) else ()
+    ):
+        yield from _iterate_objects(item)
 
 
-def has_object_with_value(value: Any, searched_value: str) -> bool:
+def has_object_with_value(examples: Any, searched_value: str) -> bool:
     """Whether any example contains an object with a field of the value `searched_value`."""
-    return any(str(member) == searched_value for item in _find_objects(value) for member in item.values())
+    return any(str(member) == searched_value for item in _iterate_objects(examples) for member in item.values())
 
 
 def fill_body_from_documented_item(

@@ -23,10 +23,12 @@ LocationFilter = Callable[[MediaType | None, Any, Location], bool]
 
 
 def write_values(
-    response: EmulatedResponse, values: Mapping[Location, Any], location_filter: LocationFilter | None = None
+    response: EmulatedResponse,
+    values_by_location: Mapping[Location, Any],
+    location_filter: LocationFilter | None = None,
 ) -> None:
-    """Write `values` into the body, each at its location if `location_filter` accepts the location."""
-    for location, value in values.items():
+    """Write `values_by_location` into the body, each at its location if `location_filter` accepts the location."""
+    for location, value in values_by_location.items():
         if not location.is_in_body or not response.is_json:
             continue
         if location_filter is None or location_filter(response.documented_media_type, response.body, location):
@@ -90,9 +92,9 @@ def _list_enumerated_texts(response: EmulatedResponse, location: Location) -> It
         yield from (value for value in (*schema.get("enum", ()), schema.get("const")) if isinstance(value, str))
 
 
-def write_amounts(response: EmulatedResponse, amounts: Mapping[Location | None, float | None]) -> None:
+def write_amounts(response: EmulatedResponse, amounts_by_location: Mapping[Location | None, float | None]) -> None:
     """Write amounts of money or credits at their locations in the body or the headers; `None` is not written."""
-    for location, amount in amounts.items():
+    for location, amount in amounts_by_location.items():
         if location is None or amount is None:
             continue
         if location.kind == "header":
@@ -118,7 +120,7 @@ def _round_like_example(response: EmulatedResponse, location: Location, amount: 
     return int(exact) if isinstance(shown, int) and float(exact).is_integer() else exact
 
 
-def write_times(response: EmulatedResponse, job_spec: JobSpec, job: EmulatedJob) -> None:
+def write_job_times(response: EmulatedResponse, job_spec: JobSpec, job: EmulatedJob) -> None:
     """Write the times of a job, in the format of the documented examples."""
     state = job_spec.states.get(job.state)
     required = state.required if state is not None else ()

@@ -49,7 +49,7 @@ def _build_header_value(
     if not header.is_required:
         return None
     builder = SchemaValueBuilder(header.schemas)
-    return str(builder.build_sample_value(header.part_data.get("schema", {}), f"{header.pointer}/schema"))
+    return str(builder.build_minimal_value(header.part_data.get("schema", {}), f"{header.pointer}/schema"))
 
 
 def _build_rate_limit_value(

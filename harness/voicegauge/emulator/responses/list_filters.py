@@ -8,7 +8,7 @@ from voicegauge.emulator.http import ParsedRequest
 
 
 def filter_lists(body: dict[str, Any], request: ParsedRequest) -> None:
-    """Keep the list items that match the query: each documented parameter filters by the field with its name.
+    """Keep the list items that match the query: each documented parameter filters by the field of the same name.
 
     `body` is changed in place. Items without such a field are kept. Counts that equaled the length of the list are
     updated.

@@ -119,25 +119,31 @@ class _EventSequence:
             yield StreamPiece(0.0, text=spec.end_marker)
 
     def _write_timings_of_chunk(self, piece: StreamPiece, chunk_number: int, chunk_count: int) -> None:
-        """Write the times of what starts in one chunk, into the event with its audio."""
+        """Write the times of the characters or words that start in a chunk into the event that has the chunk."""
         start_s = chunk_number / chunk_count * self._audio_s
         end_s = (chunk_number + 1) / chunk_count * self._audio_s if chunk_number + 1 < chunk_count else math.inf
         for spec, timings in self._timings:
             piece.value = write_timestamps(piece.value, spec, select_timings(timings, start_s, end_s))
 
-    def _build_stream_piece(self, event: str, wait_s: float, audio: bytes = b"", event_number: int = 0) -> StreamPiece:
-        spec, schema = self._spec, self._spec.events[event].schema
-        value = None if schema is None else self._value_builder.build_sample_value(schema, f"{self._at}/{event}/schema")
-        marker = spec.events[event].has
-        if marker is not None and not audio and marker.read(None, b"", value) is MISSING:
+    def _build_stream_piece(
+        self, event_type: str, wait_s: float, audio_bytes: bytes = b"", event_number: int = 0
+    ) -> StreamPiece:
+        spec, schema = self._spec, self._spec.events[event_type].schema
+        value = (
+            None
+            if schema is None
+            else self._value_builder.build_minimal_value(schema, f"{self._at}/{event_type}/schema")
+        )
+        marker = spec.events[event_type].has
+        if marker is not None and not audio_bytes and marker.read(None, b"", value) is MISSING:
             value = write_value_at(value, _convert_to_body_location(marker), _FAILURE_TEXT)
         if spec.event_type.is_in_data:
-            value = write_value_at(value, _convert_to_body_location(spec.event_type), event)
-        if audio and spec.audio.index is not None:
+            value = write_value_at(value, _convert_to_body_location(spec.event_type), event_type)
+        if audio_bytes and spec.audio.index is not None:
             value = write_value_at(value, _convert_to_body_location(spec.audio.index), event_number)
-        for location, amount in self._end_values.items() if spec.events[event].end == "success" else ():
+        for location, amount in self._end_values.items() if spec.events[event_type].end == "success" else ():
             value = write_value_at(value, _convert_to_body_location(location), amount)
-        return StreamPiece(wait_s, event, value, audio)
+        return StreamPiece(wait_s, event_type, value, audio_bytes)
 
 
 def _find_shortest_event_path(stream_spec: StreamSpec, start_event: str, end_events: Sequence[str]) -> list[str]:
@@ -228,7 +234,7 @@ async def send_stream(
         if not response.is_connection_cut:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    await _run_until_first_completes(send_pieces(), _wait_for_disconnect(receive))
+    await _run_until_first_ends(send_pieces(), _wait_for_disconnect(receive))
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:
@@ -236,7 +242,7 @@ async def _wait_for_disconnect(receive: Receive) -> None:
         pass
 
 
-async def _run_until_first_completes(*coroutines: Awaitable[None]) -> None:
+async def _run_until_first_ends(*coroutines: Awaitable[None]) -> None:
     """Run `coroutines` until the first one ends, and cancel the others."""
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:

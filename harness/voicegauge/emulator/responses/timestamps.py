@@ -36,8 +36,8 @@ def write_timestamps(
     return body
 
 
-def _round_time(time_value: float) -> float:
-    return round(time_value, 3)
+def _round_time(time_s: float) -> float:
+    return round(time_s, 3)
 
 
 def _write_values(body: Any, path_tokens: Sequence[str], values: Sequence[Any]) -> Any:

@@ -14,23 +14,23 @@ _USED_SHARE_OF_BOUND = 0.5
 """Share of the documented upper bound that every emulated request uses. The number is invented."""
 
 
-def write_usage(response: EmulatedResponse, target: Target, characters: int) -> None:
+def write_usage(response: EmulatedResponse, target: Target, character_count: int) -> None:
     """Write the usage at the documented locations of a JSON response."""
     if response.is_json:
-        usages = _iterate_usages(target, characters)
+        usages = _iterate_usages(target, character_count)
         amounts: dict[Location | None, float | None] = {usage.reported: used for usage, used in usages}
         write_amounts(response, amounts)
 
 
-def compute_event_usage(target: Target, characters: int) -> Mapping[EventLocation, float]:
+def compute_event_usage(target: Target, character_count: int) -> Mapping[EventLocation, float]:
     """Return the usage that the last event of a stream reports, by location in the event."""
-    usages = _iterate_usages(target, characters)
+    usages = _iterate_usages(target, character_count)
     return {usage.reported_in_event: used for usage, used in usages if usage.reported_in_event is not None}
 
 
-def _iterate_usages(target: Target, characters: int) -> Iterator[tuple[PriceUsage, float]]:
+def _iterate_usages(target: Target, character_count: int) -> Iterator[tuple[PriceUsage, float]]:
     """Yield the used tokens, which are whole numbers, or seconds of each part of the target's price."""
     for part in target.pricing.parts if target.pricing is not None else ():
         if part.usage is not None:
-            used = compute_usage_bound(part.usage, characters) * _USED_SHARE_OF_BOUND
+            used = compute_usage_bound(part.usage, character_count) * _USED_SHARE_OF_BOUND
             yield part.usage, max(round(used), 1) if part.per == "1m_tokens" else round(used, 6)

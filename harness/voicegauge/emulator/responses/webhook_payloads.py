@@ -60,7 +60,7 @@ class WebhookSubscription:
         return self.response.job
 
 
-def read_webhook_url(request: ParsedRequest) -> tuple[WebhookUrlField, str] | None:
+def find_webhook_url_field(request: ParsedRequest) -> tuple[WebhookUrlField, str] | None:
     """Return the field or parameter that contains a webhook URL, and the URL; `None` if the request names no URL."""
     for location in request.operation.webhook.url if request.operation.webhook else ():
         value = request.read(location.at)
@@ -120,23 +120,23 @@ def build_callback(
 
 
 def _build_callback_body(
-    subscription: WebhookSubscription, media_spec: MediaType, locations: WebhookBody, state_word: str
+    subscription: WebhookSubscription, media_spec: MediaType, body_locations: WebhookBody, state_word: str
 ) -> Any:
     """Return the documented example of a callback with the values of this request."""
     response, job = subscription.response, subscription.job
     draft = build_default_body(media_spec)
-    shown = read_value_at(draft.value, locations.id)
+    shown = read_value_at(draft.value, body_locations.id)
     job_id = read_value_at(response.body, find_callback_id_location(subscription.operation)) if job is None else job.id
-    body = write_value_at(write_value_at(draft.value, locations.id, job_id), locations.state, state_word)
-    result = read_value_at(body, locations.result)
-    if locations.result is not None and isinstance(result, str):
+    body = write_value_at(write_value_at(draft.value, body_locations.id, job_id), body_locations.state, state_word)
+    result = read_value_at(body, body_locations.result)
+    if body_locations.result is not None and isinstance(result, str):
         body = write_value_at(
-            body, locations.result, _choose_result_url(subscription, result.replace(str(shown), str(job_id)))
+            body, body_locations.result, _choose_result_url(subscription, result.replace(str(shown), str(job_id)))
         )
     if job is None:
         return body
-    values: dict[Location | None, Any] = {locations.charged: _convert_to_integer_if_whole(job.charge)}
-    for location, at in ((locations.created, job.created_at_s), (locations.completed, job.state_times[-1])):
+    values: dict[Location | None, Any] = {body_locations.charged: _convert_to_integer_if_whole(job.charge)}
+    for location, at in ((body_locations.created, job.created_at_s), (body_locations.completed, job.state_times[-1])):
         values[location] = format_timestamp(at, read_value_at(body, location))
     for location, value in values.items():
         if location is not None and value is not None:

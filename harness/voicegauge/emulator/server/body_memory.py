@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-MAX_COMMON_BYTES = 32 * 2**20
+MAX_SHARED_BYTES = 32 * 2**20
 """Memory in bytes that the bodies of all requests in progress share. One request at a time may exceed it; the others
 wait."""
-UNCOUNTED_BYTES = 16 * 2**10
+UNCOUNTED_BYTES_PER_BODY = 16 * 2**10
 """Number of bytes of each body that do not count, so that ordinary requests need not wait for large uploads."""
 
 
@@ -20,7 +20,7 @@ class BodyMemory:
     amount of memory.
     """
 
-    def __init__(self, max_bytes: int = MAX_COMMON_BYTES) -> None:
+    def __init__(self, max_bytes: int = MAX_SHARED_BYTES) -> None:
         """Start with `max_bytes` of free memory."""
         self._free_bytes = max_bytes
         self._exempt: BodyShare | None = None
@@ -64,6 +64,6 @@ class BodyShare:
 
     async def grow_to(self, size_bytes: int) -> None:
         """Wait until the request may store `size_bytes` of its body."""
-        missing_bytes = size_bytes - UNCOUNTED_BYTES - self.counted_bytes
+        missing_bytes = size_bytes - UNCOUNTED_BYTES_PER_BODY - self.counted_bytes
         if missing_bytes > 0:
             await self._memory.reserve(self, missing_bytes)

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from voicegauge.emulator.server.body_memory import BodyMemory
-from voicegauge.emulator.server.request_bodies import MAX_CONTROL_BYTES, read_body, replay_body
+from voicegauge.emulator.server.request_bodies import MAX_CONTROL_BYTES, create_receive_with_body, read_body
 from voicegauge.emulator.settings import CONTROL_PREFIX
 from voicegauge.hosts import is_loopback
 
@@ -46,7 +46,7 @@ class ControlGuard:
             except ConnectionError:
                 return
             if body is not None:
-                await self._app(scope, replay_body(body, receive), send)
+                await self._app(scope, create_receive_with_body(body, receive), send)
                 return
         await _build_error_response(413, f"the body has more than {MAX_CONTROL_BYTES} bytes")(scope, receive, send)
 

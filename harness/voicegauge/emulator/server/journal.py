@@ -20,7 +20,7 @@ MASK_TEXT = "[redacted]"
 MAX_JOURNAL_BYTES = 32 * 1024 * 1024
 """Maximum memory of all entries, as estimated from the sizes of paths, queries and headers."""
 _ENTRY_OVERHEAD_BYTES = 1024
-_PAIR_OVERHEAD_BYTES = 200
+_NAME_AND_VALUE_OVERHEAD_BYTES = 200
 """Memory, in bytes, that each header or query parameter of an entry takes in addition to its texts."""
 MAX_SECRETS_PER_REQUEST = 20
 """Number of credentials in one request above which nothing of it is shown. No API takes so many, and searching for each
@@ -115,26 +115,26 @@ def _estimate_entry_bytes(incoming_request: IncomingRequest) -> int:
     return (
         _ENTRY_OVERHEAD_BYTES
         + len(incoming_request.path)
-        + sum(_PAIR_OVERHEAD_BYTES + len(name) + len(value) for name, value in pairs)
+        + sum(_NAME_AND_VALUE_OVERHEAD_BYTES + len(name) + len(value) for name, value in pairs)
     )
 
 
-def _find_unmasked_names(contract: Contract, response: EmulatedResponse, parameter_location: str) -> frozenset[str]:
-    """Return the lower-case names of documented parameters at `parameter_location`, without those of credentials."""
+def _find_unmasked_names(contract: Contract, response: EmulatedResponse, parameter_kind: str) -> frozenset[str]:
+    """Return the lower-case names of documented parameters at `parameter_kind`, without those of credentials."""
     if response.operation is None:
         return frozenset()
-    documented = {p.name.lower() for p in response.operation.parameters if p.location == parameter_location}
+    documented = {p.name.lower() for p in response.operation.parameters if p.location == parameter_kind}
     return frozenset(name for name in documented if not _is_credential(contract, name))
 
 
 def _is_credential(contract: Contract, name: str) -> bool:
     return name not in _UNMASKED_HEADERS and (
-        name in _find_key_names(contract) or _CREDENTIAL_NAME_PATTERN.search(name) is not None
+        name in _list_key_parameter_names(contract) or _CREDENTIAL_NAME_PATTERN.search(name) is not None
     )
 
 
 @functools.lru_cache(maxsize=64)
-def _find_key_names(contract: Contract) -> frozenset[str]:
+def _list_key_parameter_names(contract: Contract) -> frozenset[str]:
     names = {str(scheme.get("name", "authorization")).lower() for scheme in contract.security_schemes.values()}
     return frozenset(names | {"authorization", "proxy-authorization", "cookie"})
 

@@ -86,13 +86,13 @@ class EmulatedProviders:
             await send_response(response, send)
 
     async def _respond(
-        self, provider: EmulatedProvider, prefix: str, path: str, scope: Scope, receive: Receive
+        self, provider: EmulatedProvider, base_path: str, path: str, scope: Scope, receive: Receive
     ) -> EmulatedResponse | None:
         """Read the request and return its response; `None` if its body is too large.
 
         Args:
             provider: the provider.
-            prefix: the path of the provider's base URL; empty at the root of the port.
+            base_path: the path of the provider's base URL; empty at the root of the port.
             path: the path below the base URL.
             scope: the request.
             receive: receives the body.
@@ -106,7 +106,7 @@ class EmulatedProviders:
             body = await receive_request_body(scope, receive, share)
             if body is None:
                 return None
-            incoming_request = _build_incoming_request(scope, prefix, path, body)
+            incoming_request = _build_incoming_request(scope, base_path, path, body)
             del body
             response = await provider.respond(incoming_request)
             self.journal.record_request(provider.contract, incoming_request, response, self.clock.now())
@@ -119,7 +119,7 @@ def read_raw_path(scope: MutableMapping[str, Any]) -> str:
     return encoded_path.partition(b"?")[0].decode("latin-1") if encoded_path is not None else str(scope["path"])
 
 
-def _build_incoming_request(scope: Scope, prefix: str, path: str, body: ReceivedBody) -> IncomingRequest:
+def _build_incoming_request(scope: Scope, base_path: str, path: str, body: ReceivedBody) -> IncomingRequest:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     forwarded = headers.get("x-forwarded-for", "").split(",")[0].strip()
     host = headers.get("host") or _format_server_host(scope)
@@ -131,7 +131,7 @@ def _build_incoming_request(scope: Scope, prefix: str, path: str, body: Received
         body=body.content,
         form_reader=body.form_reader,
         body_bytes=body.size_bytes,
-        base_url=f"{scope['scheme']}://{host}{prefix}",
+        base_url=f"{scope['scheme']}://{host}{base_path}",
         raw_query=scope["query_string"].decode("latin-1"),
         client_address=forwarded or (scope["client"][0] if scope.get("client") else "unknown"),
     )

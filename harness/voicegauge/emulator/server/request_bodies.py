@@ -25,15 +25,15 @@ MAX_CONTROL_BYTES = 1024 * 1024
 
 MAX_HEADER_BYTES = 16 * 1024
 """Maximum size of the path, the query and all headers of a request. Few clients send more than two kilobytes."""
-MAX_HEADERS = 100
+MAX_HEADER_COUNT = 100
 """Maximum number of headers. Each takes a few hundred bytes of memory, even if it is empty."""
 
 
 def are_headers_too_large(scope: Scope) -> bool:
-    """Whether a request has more than `MAX_HEADERS`, or its path, query and headers exceed `MAX_HEADER_BYTES`."""
+    """Whether a request has more than `MAX_HEADER_COUNT`, or its path, query and headers exceed `MAX_HEADER_BYTES`."""
     headers = scope["headers"]
     size = len(scope["path"]) + len(scope["query_string"]) + sum(len(name) + len(value) for name, value in headers)
-    return len(headers) > MAX_HEADERS or size > MAX_HEADER_BYTES
+    return len(headers) > MAX_HEADER_COUNT or size > MAX_HEADER_BYTES
 
 
 def find_body_limit(scope: Scope) -> int:
@@ -49,7 +49,7 @@ class ReceivedBody(NamedTuple):
     content: bytes
     """The body; empty if it was parsed while it arrived."""
     form_reader: MultipartReader | None
-    """Has the form that was parsed while it arrived; `None` for any other body."""
+    """Reader that parsed a form while the form arrived; `None` for any other body."""
     size_bytes: int
 
 
@@ -113,7 +113,7 @@ async def receive_body(
     return size_bytes
 
 
-def replay_body(body: bytes, receive: Receive) -> Receive:
+def create_receive_with_body(body: bytes, receive: Receive) -> Receive:
     """Return a function that first returns `body`, which was read before, and then calls `receive`."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from voicegauge.contract import Contract
 from voicegauge.emulator.http import IncomingRequest
 
-TOKEN_VALID_S = 3600
+TOKEN_LIFETIME_S = 3600
 MAX_TOKENS = 10_000
 """Number of tokens; older ones are forgotten, so that memory stays bounded."""
 
@@ -41,19 +41,19 @@ class AccessTokens:
         if not secret or secret.startswith(self._rejected_key_prefix):
             return 401, {"error": "invalid_client"}
         token = secrets.token_urlsafe(24)
-        self._issued[token] = (secret, now_s + TOKEN_VALID_S)
+        self._issued[token] = (secret, now_s + TOKEN_LIFETIME_S)
         if len(self._issued) > MAX_TOKENS:
             del self._issued[next(iter(self._issued))]
-        return 200, {"access_token": token, "token_type": "Bearer", "expires_in": TOKEN_VALID_S}
+        return 200, {"access_token": token, "token_type": "Bearer", "expires_in": TOKEN_LIFETIME_S}
 
-    def find_secret(self, token: str, now_s: float) -> str | None:
+    def find_client_secret(self, token: str, now_s: float) -> str | None:
         """Return the client secret for which a token was issued; `None` for an unknown or expired token."""
         secret, ends_at_s = self._issued.get(token, (None, 0.0))
         return secret if now_s < ends_at_s else None
 
 
 def _find_path_below_server(contract: Contract, url: str) -> str:
-    """Return the path of `url` below the base URL of the server that it is on; its whole path if it is on none."""
+    """Return the path of `url` below the base URL of its server; the whole path if no server has this URL."""
     bases = [server.url for server in contract.servers.values() if f"{url}/".startswith(f"{server.url}/")]
     return urlsplit(url).path if not bases else url.removeprefix(max(bases, key=len))
 

@@ -16,7 +16,7 @@ from voicegauge.emulator.settings import EMULATED_SIGNING_KEYS, EmulatorSettings
 from voicegauge.emulator.state.access_tokens import AccessTokens
 
 RATE_WINDOW_S = 60.0  # documented rates are requests per minute
-DAY_S = 86_400.0
+SECONDS_PER_DAY = 86_400.0
 MAX_ACCOUNTS = 10_000
 """Number of accounts; older accounts are forgotten, so that memory stays bounded."""
 REJECTED_KEY_PREFIX = "invalid"
@@ -30,7 +30,7 @@ class RateWindow:
     start_s: float = -math.inf
     request_count: int = 0
 
-    def start_if_ended(self, now_s: float) -> None:
+    def restart_if_ended(self, now_s: float) -> None:
         """Start a new window if the current one has ended."""
         if now_s >= self.start_s + RATE_WINDOW_S:
             self.start_s, self.request_count = now_s, 0
@@ -108,7 +108,7 @@ class AccountRegistry:
             return next((key for key in keys if has_valid_signature(incoming_request, key_spec.aws, key)), None)
         if scheme.get("type") == "oauth2":
             kind, _, token = (incoming_request.find_header("authorization") or "").partition(" ")
-            return self.tokens.find_secret(token.strip(), now_s) if kind.lower() == "bearer" else None
+            return self.tokens.find_client_secret(token.strip(), now_s) if kind.lower() == "bearer" else None
         return _read_sent_key(scheme, key_spec.prefix, incoming_request)
 
     def _find_or_open_account(self, name: str, *, is_keyless: bool) -> EmulatedAccount:
@@ -135,7 +135,7 @@ class AccountRegistry:
                 Rejection: the rate limit or the limit of concurrent requests is exceeded.
         """
         plan = self.find_plan_limits(operation.limits)
-        account.rate_window.start_if_ended(now_s)
+        account.rate_window.restart_if_ended(now_s)
         if self._settings.rate_limits:
             if plan.requests_per_minute is not None and account.rate_window.request_count >= plan.requests_per_minute:
                 raise Rejection("rate-limited", None, f"more than {plan.requests_per_minute} requests per minute")
@@ -154,7 +154,7 @@ class AccountRegistry:
         allowance = operation.limits.keyless
         if not account.is_keyless or allowance is None:
             return
-        day = int(now_s // DAY_S)
+        day = int(now_s // SECONDS_PER_DAY)
         if account.last_keyless_day != day:
             account.last_keyless_day, account.keyless_characters = day, 0
         if account.keyless_characters + character_count > allowance.characters_per_day:
@@ -191,18 +191,23 @@ def allows_keyless_requests(operation: Operation) -> bool:
     return not operation.needs_key or any(target.keyless for target in targets)
 
 
-def _read_sent_key(scheme: Mapping[str, Any], prefix: str, incoming_request: IncomingRequest) -> str | None:
-    if scheme.get("type") == "apiKey":
-        value = _read_credential(str(scheme.get("in")), str(scheme.get("name", "")), incoming_request) or ""
-        return value.removeprefix(prefix).strip() or None if value.startswith(prefix) else None
+def _read_sent_key(
+    security_scheme: Mapping[str, Any], key_prefix: str, incoming_request: IncomingRequest
+) -> str | None:
+    if security_scheme.get("type") == "apiKey":
+        value = (
+            _read_credential(str(security_scheme.get("in")), str(security_scheme.get("name", "")), incoming_request)
+            or ""
+        )
+        return value.removeprefix(key_prefix).strip() or None if value.startswith(key_prefix) else None
     kind, _, token = (incoming_request.find_header("authorization") or "").partition(" ")
-    return token.strip() or None if kind.lower() == str(scheme.get("scheme", "bearer")).lower() else None
+    return token.strip() or None if kind.lower() == str(security_scheme.get("scheme", "bearer")).lower() else None
 
 
-def _read_credential(location: str, name: str, incoming_request: IncomingRequest) -> str | None:
-    if location == "query":
+def _read_credential(credential_location: str, name: str, incoming_request: IncomingRequest) -> str | None:
+    if credential_location == "query":
         return incoming_request.query.get(name)
-    if location == "cookie":
+    if credential_location == "cookie":
         try:
             cookies = SimpleCookie(incoming_request.find_header("cookie") or "")
         except CookieError:

@@ -18,8 +18,8 @@ from voicegauge.emulator.responses import (
     ResponseBuilder,
     WebhookSubscription,
     build_callback,
+    find_webhook_url_field,
     read_callback_timing,
-    read_webhook_url,
 )
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.emulator.state import EmulatedClock, EmulatedJob
@@ -31,7 +31,7 @@ MAX_STORED_CALLBACKS = 1_000
 """Maximum number of pending subscriptions, and of sent callbacks that the control API lists."""
 MAX_CHECKS_PER_SUBSCRIPTION = 1_000
 """Maximum number of checks per subscription, so that the task for a stuck job does not run forever."""
-MIN_WAIT_S = 0.01  # with a time scale of 0, checks would otherwise block the event loop
+MIN_WAIT_BETWEEN_CHECKS_S = 0.01  # with a time scale of 0, checks would otherwise block the event loop
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class WebhookNotifier:
         Raises:
             Rejection: the webhook URL is not absolute, or it uses plain http although https is required.
         """
-        named = read_webhook_url(request)
+        named = find_webhook_url_field(request)
         if named is None:
             return
         location, url = named
@@ -100,8 +100,8 @@ class WebhookNotifier:
         if request is None or response.kind == "error":
             return
         if response.kind == "status" and job is not None and job.id in self._waiting and self._clock.advances_per_poll:
-            await self._send_due_to_subscriber(self._waiting[job.id])
-        named = read_webhook_url(request)
+            await self._send_due_callbacks_of(self._waiting[job.id])
+        named = find_webhook_url_field(request)
         if named is None or response.kind not in ("submit", "audio-input"):
             return
         location, url = named
@@ -115,7 +115,7 @@ class WebhookNotifier:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         elif job is None:
-            await self._send_due_to_subscriber(subscription)
+            await self._send_due_callbacks_of(subscription)
 
     async def send_due_callbacks(self) -> None:
         """Send the callbacks that are due after a virtual clock was advanced.
@@ -123,7 +123,7 @@ class WebhookNotifier:
         Each pending subscription gets at most one progress report per advance.
         """
         for subscription in list(self._waiting.values()):
-            await self._send_due_to_subscriber(subscription)
+            await self._send_due_callbacks_of(subscription)
 
     async def _send_until_final(self, subscription: WebhookSubscription) -> None:
         webhook, job = subscription.operation.webhook, subscription.job
@@ -132,11 +132,13 @@ class WebhookNotifier:
             if job is not None:
                 cycle_s = self._clock.scale_duration(webhook.emulation.progress_interval_s)
                 remaining_s = job.created_at_s + sum(job.state_durations_s) - self._clock.now()
-                await asyncio.sleep(max(min(cycle_s, remaining_s) if remaining_s > 0 else cycle_s, MIN_WAIT_S))
-            if await self._send_due_to_subscriber(subscription):
+                await asyncio.sleep(
+                    max(min(cycle_s, remaining_s) if remaining_s > 0 else cycle_s, MIN_WAIT_BETWEEN_CHECKS_S)
+                )
+            if await self._send_due_callbacks_of(subscription):
                 return
 
-    async def _send_due_to_subscriber(self, subscription: WebhookSubscription) -> bool:
+    async def _send_due_callbacks_of(self, subscription: WebhookSubscription) -> bool:
         """Send the callbacks that are due now, and return whether the final one was among them."""
         job = subscription.job
         callback = build_callback(self._builder, subscription, self._find_current_state(job))

@@ -15,10 +15,10 @@ _WRONG_SECRET = "d3Jvbmctc2VjcmV0"  # noqa: S105 - what a forger would use
 
 
 def sign_callback(signature_spec: WebhookSignature, callback: EmulatedCallback, payload: bytes) -> dict[str, str]:
-    """Return the headers that sign a callback, at the real time: the receiver compares it with its own clock.
+    """Return the headers that sign a callback.
 
-    The secret comes from the environment. One that is not base64 although it should be is replaced, because the
-    receiver reports it.
+    The signed time is real even with an emulated clock, because the receiver compares it with its own clock. The
+    secret comes from the environment. An invalid secret is replaced by the emulator's: the receiver reports it.
     """
     secret = os.environ.get(signature_spec.secret_env, "").strip() or EMULATED_WEBHOOK_SECRET
     callback_id, timestamp = f"msg_{uuid.uuid4().hex}", str(int(time.time() - callback.signature_age_s))

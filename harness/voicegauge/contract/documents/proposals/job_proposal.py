@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from voicegauge.contract.documents.proposals.proposed_fields import (
     ProposedField,
-    find_audio_property,
+    find_audio_yaml,
     list_body_fields,
     quote_yaml,
 )
@@ -39,7 +39,7 @@ class JobProposal(NamedTuple):
     """What the document does not state, so that a person has to complete it."""
 
 
-def find_job(document: Document, path: str, submit_fields: Mapping[str, ProposedField]) -> JobProposal | None:
+def find_job_proposal(document: Document, path: str, submit_fields: Mapping[str, ProposedField]) -> JobProposal | None:
     """Find the operation that reports the status of the job that an operation starts.
 
     Args:
@@ -80,7 +80,7 @@ def find_job(document: Document, path: str, submit_fields: Mapping[str, Proposed
         f"  state: {state.location}",
         "  states:",
         *_iterate_state_lines([field for field in (submit_state, state) if field], status_path, todo),
-        f"  audio: {_find_result_audio(fields, status_path, todo)}",
+        f"  audio: {_find_result_audio_yaml(fields, status_path, todo)}",
         *([f"  reason: {reason.location}"] if reason and reason.is_text else ()),
     )
     return JobProposal(status_path, operation, lines, tuple(todo))
@@ -116,13 +116,13 @@ def list_response_fields(schemas: Schemas, operation: Mapping[str, Any]) -> dict
     return {}
 
 
-def _iterate_state_lines(state_fields: Sequence[ProposedField], path: str, todo: list[str]) -> Iterator[str]:
-    """Yield the states: those with a word for an end are ends, the others lead to the following one and to the ends.
+def _iterate_state_lines(state_fields: Sequence[ProposedField], path: str, missing_facts: list[str]) -> Iterator[str]:
+    """Yield the YAML of the states. States named like an end, such as "failed", are terminal; others lead to the next.
 
     Args:
         state_fields: the fields that have a state, in the order in which they are received.
         path: path of the status operation.
-        todo: gets what the document does not state.
+        missing_facts: gets what the document does not state.
     """
     stated = [value for field in state_fields for value in _list_stated_values(field)]
     names = list(dict.fromkeys(stated))
@@ -132,12 +132,12 @@ def _iterate_state_lines(state_fields: Sequence[ProposedField], path: str, todo:
     failures = [name for name in names if _FAILURE_STATE_PATTERN.search(name)]
     pending = [name for name in names if name not in (*successes, *failures)]
     if not successes or not pending:
-        todo.append(f"the states of {path}, and how each ends")
+        missing_facts.append(f"the states of {path}, and how each ends")
         yield f"    {TODO}: {{next: [{TODO}]}}"
         return
-    todo.append(f"the states of {path}: their order and what each means, judged by their names")
+    missing_facts.append(f"the states of {path}: their order and what each means, judged by their names")
     if not any("enum" in field.schema for field in state_fields):
-        todo.append(f"the other states of {path}: only examples are known")
+        missing_facts.append(f"the other states of {path}: only examples are known")
     for index, name in enumerate(pending):
         following = pending[index + 1 : index + 2] or successes
         yield f"    {quote_yaml(name)}: {{next: [{', '.join(map(quote_yaml, [*following, *failures]))}]}}  # {TODO}"
@@ -151,9 +151,9 @@ def _list_stated_values(field: ProposedField) -> list[str]:
     return [value for value in stated if isinstance(value, str)] if isinstance(stated, list) else []
 
 
-def _find_result_audio(fields: Mapping[str, ProposedField], path: str, todo: list[str]) -> str:
-    """Return the value of `audio`: a field named so, else one that may be the URL of the result."""
-    audio = find_audio_property(fields)
+def _find_result_audio_yaml(fields: Mapping[str, ProposedField], path: str, missing_facts: list[str]) -> str:
+    """Return the YAML of `x-job.audio`: for a field with "audio" in its name, else for one that may have its URL."""
+    audio = find_audio_yaml(fields)
     if audio:
         return audio
     for location, field in fields.items():
@@ -164,14 +164,14 @@ def _find_result_audio(fields: Mapping[str, ProposedField], path: str, todo: lis
             and not _NOT_RESULT_FIELD_PATTERN.search(name)
             and (is_list or field.is_text)
         ):
-            todo.append(f"whether {location} of {path} is the URL of the audio")
+            missing_facts.append(f"whether {location} of {path} is the URL of the audio")
             return f"{{at: {location}{'/0' if is_list else ''}, delivered: url}}  # {TODO}"
-    todo.append(f"the audio in the response of {path}")
+    missing_facts.append(f"the audio in the response of {path}")
     return f"{{at: {TODO}, delivered: url}}"
 
 
 def _find_field_by_name(fields: Mapping[str, ProposedField], names: Sequence[str]) -> ProposedField | None:
-    """Return the field with the first of `names`; the less nested one if several have it."""
+    """Return the field with the first of `names` that any field has; of several such fields, the least nested one."""
     for name in names:
         found = [field for location, field in fields.items() if _get_last_name(location).lower() == name.lower()]
         if found:
@@ -184,7 +184,7 @@ def _get_last_name(location: str) -> str:
 
 
 def _count_shared_segments(path: str, other_path: str) -> int:
-    """Return how many leading parts two paths share that say more than a version."""
+    """Return the number of leading segments that two paths share, not counting segments such as "v1" and "api"."""
     count = 0
     for part, same in zip(path.split("/"), other_path.split("/"), strict=False):
         if part != same:

@@ -54,4 +54,4 @@ def propose_overlay(
         )
     provider = provider or derive_provider_id(document, reserved_ids)
     writer = OverlayWriter(document, provider)
-    return writer.write(found)
+    return writer.write_overlay(found)

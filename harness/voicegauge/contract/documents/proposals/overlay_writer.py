@@ -69,9 +69,9 @@ class OverlayWriter:
         self._used_operation_ids: set[str] = set()
         self._described_jobs: set[str] = set()
 
-    def write(self, candidate_operations: Sequence[SpeechOperation]) -> OverlayProposal:
+    def write_overlay(self, candidate_operations: Sequence[SpeechOperation]) -> OverlayProposal:
         """Write the overlay that makes each of `candidate_operations` a speech operation."""
-        lines = [*self._build_head_lines(), *self._build_root_lines(_find_key_header(candidate_operations))]
+        lines = [*self._build_first_lines(), *self._build_root_lines(_find_key_header(candidate_operations))]
         operations = []
         for candidate_operation in candidate_operations:
             targets = list(self._iterate_target_lines(candidate_operation))
@@ -102,7 +102,7 @@ class OverlayWriter:
             yield "  #   update:"
             yield f"  #     x-resource: {resource.resource_yaml}  # TODO"
 
-    def _build_head_lines(self) -> list[str]:
+    def _build_first_lines(self) -> list[str]:
         return [
             "# Proposed by `voicegauge init`. Complete what is marked TODO; docs/contract.md explains every key.",
             "overlay: 1.0.0",

@@ -32,21 +32,21 @@ class ProposedField(NamedTuple):
 
 def list_body_fields(schemas: Schemas, schema: Any) -> Iterator[tuple[str, ProposedField]]:
     """Yield the properties of an object, and those of the objects in it, by location."""
-    yield from _iterate_fields(schemas, schema, "body#", 0, required=True)
+    yield from _iterate_fields(schemas, schema, "body#", 0, is_parent_required=True)
 
 
 def _iterate_fields(
-    schemas: Schemas, schema: Any, location: str, depth: int, *, required: bool
+    schemas: Schemas, schema: Any, location: str, depth: int, *, is_parent_required: bool
 ) -> Iterator[tuple[str, ProposedField]]:
     resolved = merge_branches(schemas, schema)
     names = resolved.get("required", ())
     for name, node in resolved.get("properties", {}).items():
         at = f"{location}/{escape_pointer_token(name)}"
         value = merge_branches(schemas, node)
-        is_required = required and name in names
+        is_required = is_parent_required and name in names
         yield at, ProposedField(at, value, is_required)
         if depth == 0:
-            yield from _iterate_fields(schemas, value, at, depth + 1, required=is_required)
+            yield from _iterate_fields(schemas, value, at, depth + 1, is_parent_required=is_required)
 
 
 def merge_branches(schemas: Schemas, schema: Any, depth: int = 0) -> dict[str, Any]:
@@ -80,8 +80,8 @@ def quote_yaml(value: Any) -> str:
     return str(value) if is_plain else json.dumps(value)
 
 
-def find_audio_property(fields: Mapping[str, ProposedField]) -> str:
-    """Return the value of `audio` for the first field that is named so; empty if there is none."""
+def find_audio_yaml(fields: Mapping[str, ProposedField]) -> str:
+    """Return the YAML of `audio` for the first text field with "audio" in its name; empty if there is none."""
     for location, field in fields.items():
         name = location.rpartition("/")[2].lower()
         if "audio" in name and field.is_text:

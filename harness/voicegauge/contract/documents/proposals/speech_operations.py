@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from voicegauge.contract.consistency import check_schemas
 from voicegauge.contract.documents.openapi_validation import validate_openapi
 from voicegauge.contract.documents.openapi_versions import normalize_openapi
-from voicegauge.contract.documents.proposals.job_proposal import JobProposal, find_job, list_response_fields
+from voicegauge.contract.documents.proposals.job_proposal import JobProposal, find_job_proposal, list_response_fields
 from voicegauge.contract.documents.proposals.proposed_fields import (
     ProposedField,
-    find_audio_property,
+    find_audio_yaml,
     list_body_fields,
     merge_branches,
 )
@@ -41,7 +41,7 @@ AUDIO_BODY_YAML = "{at: body, delivered: bytes}"
 
 
 class SpeechOperation(NamedTuple):
-    """An operation with a text in its request, and what its response has of speech."""
+    """An operation that speaks the text of its request, with the audio or the job in its response."""
 
     path: str
     method: str
@@ -108,7 +108,7 @@ def find_speech_operations(document: Document, operations: Sequence[str]) -> Ite
             audio = _find_response_audio_yaml(Schemas(part), node[method])
             started = {} if audio else list_response_fields(Schemas(part), node[method])
             media_types = _list_audio_media_types(Schemas(part), node[method])
-            job = find_job(document, path, started)
+            job = find_job_proposal(document, path, started)
             yield SpeechOperation(path, method, node[method], fields, audio, media_types, job)
     if error is not None and (operations or not is_any_valid):
         raise error
@@ -132,12 +132,12 @@ def _iterate_request_fields(
 
 
 def find_speech_field(fields: Mapping[str, ProposedField], speech_field: str) -> ProposedField | None:
-    """Return the request field that has the usual names of a field of `SPEECH_FIELD_NAMES`; `None` if there is none."""
+    """Return the request field with a usual name of `speech_field` (see `SPEECH_FIELD_NAMES`); `None` without one."""
     return find_field_by_name(fields, SPEECH_FIELD_NAMES[speech_field])
 
 
 def find_field_by_name(fields: Mapping[str, ProposedField], names: Sequence[str]) -> ProposedField | None:
-    """Return the field that has the first of `names` that any field has, in any case; `None` if no field has one."""
+    """Return the field with one of `names`, earlier names first and ignoring case; `None` if no field has one."""
     for name in names:
         for location, field in fields.items():
             if re.split(r"[/.]", location)[-1].lower() == name and not field.schema.get("properties"):
@@ -168,8 +168,6 @@ def _find_response_audio_yaml(schemas: Schemas, operation_data: Mapping[str, Any
         if any(map(_is_audio_media_type, content)):
             return AUDIO_BODY_YAML
         for name, media in content.items():
-            if "json" in name and (
-                found := find_audio_property(dict(list_body_fields(schemas, media.get("schema", {}))))
-            ):
+            if "json" in name and (found := find_audio_yaml(dict(list_body_fields(schemas, media.get("schema", {}))))):
                 return found
     return ""
