@@ -10,7 +10,7 @@ from voicegauge.bench.scoring.scores import score_run
 from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.model import Provenance
 from voicegauge.speech.asr import Asr, AsrChoice, SpokenText, choose_asr
-from voicegauge.speech.asr.base import compute_short_sha256
+from voicegauge.speech.asr.engine_interface import compute_short_sha256
 
 from .tiny_whisper import TEXTS, save_run_of_sounds, sound
 

@@ -12,7 +12,7 @@ import pytest
 
 from voicegauge.bench.scoring.scores import score_run
 from voicegauge.speech.asr import move_to_gpu
-from voicegauge.speech.asr.base import Samples
+from voicegauge.speech.asr.engine_interface import Samples
 from voicegauge.speech.asr.whisper import WhisperAsr, create_whisper_asr
 
 from .tiny_whisper import RATE_HZ, TEXTS, make_random_checkpoint, save_run_of_sounds, sound

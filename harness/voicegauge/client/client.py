@@ -94,7 +94,7 @@ class Client(ProviderConnection):
     async def speak(
         self,
         target: Target,
-        speech: SpeechRequest,
+        speech_request: SpeechRequest,
         *,
         observer: PaymentObserver | None = None,
         price_usd: float | None = None,
@@ -110,7 +110,7 @@ class Client(ProviderConnection):
 
         Args:
             target: a speech target of this client's contract.
-            speech: the text, the voice and the options to request.
+            speech_request: the text, the voice and the options to request.
             observer: notified before and after every submit.
             price_usd: the price of this request in dollars; replaces the contract's price.
             cancel_on_interrupt: whether cancelling the task also cancels the job, if the provider documents how.
@@ -126,9 +126,9 @@ class Client(ProviderConnection):
             BudgetError: the price exceeds the rest of the budget. Nothing was sent.
             DeliveryInterruptedError: the task was cancelled; the error has what was observed so far.
         """
-        parts, key = self._add_idempotency_key(target, map_speech_request(target, speech), request_to_repeat)
+        parts, key = self._add_idempotency_key(target, map_speech_request(target, speech_request), request_to_repeat)
         request = self.build_request(target.operation, parts)
-        characters = target.count_charged_characters(speech.text)
+        characters = target.count_charged_characters(speech_request.text)
         price = quote_price(target, characters, user_price_usd=price_usd).usd
         priced = PricedRequest(target, characters) if price_usd is None else None
         with self._open_settlement(target, price, request_to_repeat, priced) as settlement:

@@ -12,9 +12,9 @@ from voicegauge.drift.official import (
     render_official_markdown,
 )
 from voicegauge.drift.patches import ContractPatch
-from voicegauge.drift.registry import DRIFT_RULE_BY_ID, DriftComparison, DriftLevel, DriftRule
 from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, FilePosition
 from voicegauge.drift.result_export import export_drift_report
+from voicegauge.drift.rule_registry import DRIFT_RULE_BY_ID, DriftComparison, DriftLevel, DriftRule
 
 __all__ = [
     "DRIFT_RULE_BY_ID",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from voicegauge.drift.registry import DriftLevel
 from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport
+from voicegauge.drift.rule_registry import DriftLevel
 from voicegauge.outputs import escape_markdown
 
 MAX_ROWS_PER_TABLE = 200

@@ -9,7 +9,7 @@ from typing import Any, final
 
 import msgspec
 
-from voicegauge.drift.registry import DRIFT_RULE_BY_ID, DriftComparison, DriftLevel
+from voicegauge.drift.rule_registry import DRIFT_RULE_BY_ID, DriftComparison, DriftLevel
 from voicegauge.model import Record
 
 MAX_VALUE_CHARACTERS = 120

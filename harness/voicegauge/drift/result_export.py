@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 
-from voicegauge.drift.registry import DRIFT_RULE_BY_ID, DriftLevel
 from voicegauge.drift.report import DriftChange, DriftReport, FilePosition
+from voicegauge.drift.rule_registry import DRIFT_RULE_BY_ID, DriftLevel
 from voicegauge.outputs import ExportedReport, FileLocation, JUnitCase, ReportedFinding, ResultLevel, RuleDescription
 
 RESULT_LEVEL_BY_DRIFT_LEVEL = {

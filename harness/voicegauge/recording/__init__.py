@@ -3,7 +3,6 @@
 The sub-packages depend on each other in one direction only: `har` uses `redaction`; `replay` and `importing` use both.
 """
 
-from voicegauge.recording.age import compute_age_days
 from voicegauge.recording.comparison import RecordingChanges, compare_recordings
 from voicegauge.recording.discovery import (
     find_provider_recordings,
@@ -19,6 +18,7 @@ from voicegauge.recording.har import (
     load_har,
     save_har,
 )
+from voicegauge.recording.recording_age import compute_age_days
 from voicegauge.recording.redaction import (
     BAD_KEY,
     MASK,

@@ -1,13 +1,13 @@
 """Sends HTTP requests with measured timings and limits, encodes and decodes bodies, and provides clocks."""
 
 from voicegauge.transport.aws_signing import sign_for_aws
-from voicegauge.transport.blocking import run_in_thread
+from voicegauge.transport.blocking_calls import run_in_thread
 from voicegauge.transport.clock import Clock, RealClock, VirtualClock
+from voicegauge.transport.connection_pools import require_http2
 from voicegauge.transport.decoding import FURTHER_CODINGS, decode_body
 from voicegauge.transport.download import download
 from voicegauge.transport.encoding import encode_body, find_padding
 from voicegauge.transport.http import Timeouts, Transport, find_proxy, limit_timeouts
-from voicegauge.transport.pools import require_http2
 from voicegauge.transport.raw_response import RawHeaders
 from voicegauge.transport.streaming import StreamedRequest, StreamedResponse, StreamingTransport
 

@@ -47,9 +47,9 @@ class VirtualClock:
 
     measures_exchange_times = False
 
-    def __init__(self, start: float = 0.0) -> None:
-        """Start at `start` seconds."""
-        self._now = start
+    def __init__(self, start_s: float = 0.0) -> None:
+        """Start at `start_s` seconds."""
+        self._now = start_s
         self._waiting: list[tuple[float, int]] = []
         self._order = itertools.count()
         self.sleeps: list[float] = []

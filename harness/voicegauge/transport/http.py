@@ -24,10 +24,10 @@ from voicegauge.errors import (
 )
 from voicegauge.hosts import is_loopback
 from voicegauge.model import Exchange, Headers, Record, Request, Response, Timing, find_header
+from voicegauge.transport.connection_pools import HTTPCORE_ERRORS, describe_httpcore_error, open_pool, require_http2
 from voicegauge.transport.decoding import decode_body
 from voicegauge.transport.in_process import call_app
 from voicegauge.transport.network import NETWORK_OBSERVER
-from voicegauge.transport.pools import HTTPCORE_ERRORS, describe_httpcore_error, open_pool, require_http2
 from voicegauge.transport.timing import ExchangeTrace
 
 MAX_BODY_BYTES = 64 * 2**20
@@ -123,20 +123,20 @@ class Transport:
         self._send_interval_s, self._next_send_s = send_interval_s, 0.0
         self._pools: dict[tuple[str | None, str | None], httpcore.AsyncConnectionPool] = {}
 
-    def _find_or_open_pool(self, proxy: str | None, pinned_host: str | None) -> httpcore.AsyncConnectionPool:
+    def _find_or_open_pool(self, proxy_url: str | None, pinned_host: str | None) -> httpcore.AsyncConnectionPool:
         """Return the connection pool for a proxy, or for direct connections.
 
         A pool looks connections up by address, so a host whose address is pinned gets a pool of its own, because a
         connection whose certificate was verified for one name must not be used for another name.
         """
-        if (proxy, pinned_host) not in self._pools:
-            self._pools[proxy, pinned_host] = open_pool(
-                proxy,
+        if (proxy_url, pinned_host) not in self._pools:
+            self._pools[proxy_url, pinned_host] = open_pool(
+                proxy_url,
                 ssl_context=create_ssl_context(http2=self._http2),
                 max_connections=self._max_connections,
                 http2=self._http2,
             )
-        return self._pools[proxy, pinned_host]
+        return self._pools[proxy_url, pinned_host]
 
     async def __aenter__(self) -> Self:
         """Return this transport."""

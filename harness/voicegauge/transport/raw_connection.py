@@ -14,8 +14,8 @@ from typing import cast
 
 import httpcore
 
+from voicegauge.transport.connection_pools import KEEP_ALIVE_S
 from voicegauge.transport.network import TimedBackend
-from voicegauge.transport.pools import KEEP_ALIVE_S
 from voicegauge.transport.raw_response import ResponseParser
 
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
@@ -41,16 +41,16 @@ class RawPool:
         if url.scheme not in _DEFAULT_PORTS:
             raise httpcore.UnsupportedProtocol(f"the URL begins with {url.scheme.decode('latin-1')}://")
         server = (url.scheme, url.host, url.port or _DEFAULT_PORTS[url.scheme])
-        head = _encode_head(request)
+        request_head = _encode_head(request)
         idle_connection = await self._take_idle_connection(server)
         connection = idle_connection or await self._connect(server, request)
         try:
-            response = await connection.send_and_receive_headers(head, request)
+            response = await connection.send_and_receive_headers(request_head, request)
         except (httpcore.ReadError, httpcore.RemoteProtocolError):
             if idle_connection is None or idle_connection.has_received or request.method not in _SAFE_METHODS:
                 raise
             connection = await self._connect(server, request)
-            response = await connection.send_and_receive_headers(head, request)
+            response = await connection.send_and_receive_headers(request_head, request)
         return httpcore.Response(
             response.status,
             headers=response.headers,
@@ -115,21 +115,21 @@ class _RawConnection:
     async def close(self) -> None:
         await self._stream.aclose()
 
-    async def send_and_receive_headers(self, head: bytes, request: httpcore.Request) -> ResponseParser:
+    async def send_and_receive_headers(self, request_head: bytes, request: httpcore.Request) -> ResponseParser:
         """Send a request, and wait for the headers of its response. An error closes the connection."""
         self._response, self.has_received = ResponseParser(request.method), False
         try:
-            await self._send(head, request)
+            await self._send(request_head, request)
             return await self._receive_headers(request, self._response)
         except BaseException:
             await self.close()
             raise
 
-    async def _send(self, head: bytes, request: httpcore.Request) -> None:
+    async def _send(self, request_head: bytes, request: httpcore.Request) -> None:
         trace, timeout_s = request.extensions["trace"], request.extensions["timeout"]["write"]
         await trace("http11.send_request_headers.started", {})
         try:
-            await self._stream.write(head, timeout_s)
+            await self._stream.write(request_head, timeout_s)
             await trace("http11.send_request_body.started", {})
             await self._send_body(request, timeout_s)
         except httpcore.WriteError:
@@ -183,7 +183,7 @@ class _RawBody:
 def _encode_head(request: httpcore.Request) -> bytes:
     lines = [b"%b %b HTTP/1.1" % (request.method, request.url.target)]
     lines += [b"%b: %b" % header for header in request.headers]
-    head = b"\r\n".join([*lines, b"", b""])
-    if head.count(b"\n") != len(lines) + 1 or head.count(b"\r") != len(lines) + 1:
+    request_head = b"\r\n".join([*lines, b"", b""])
+    if request_head.count(b"\n") != len(lines) + 1 or request_head.count(b"\r") != len(lines) + 1:
         raise httpcore.LocalProtocolError("a header has a line break")
-    return head
+    return request_head

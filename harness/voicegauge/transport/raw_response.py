@@ -99,12 +99,12 @@ class ResponseParser:
         if not self._has_body:
             self.on_message_complete()
 
-    def on_body(self, part: bytes) -> None:
+    def on_body(self, body_part: bytes) -> None:
         """Store a part of the body. The parser calls this method."""
         if self.is_complete:
             self.keeps_connection = False
             return
-        self._parts.append(part)
+        self._parts.append(body_part)
         self._bytes_without_part = 0
 
     def on_message_complete(self) -> None:

@@ -11,9 +11,9 @@ import httpcore
 
 from voicegauge.errors import UnreachableError
 from voicegauge.model import Timing
+from voicegauge.transport.connection_pools import HTTPCORE_ERRORS, describe_httpcore_error, open_pool
 from voicegauge.transport.http import Timeouts, build_transport_error, create_ssl_context, find_proxy, get_http_version
 from voicegauge.transport.network import NETWORK_OBSERVER
-from voicegauge.transport.pools import HTTPCORE_ERRORS, describe_httpcore_error, open_pool
 from voicegauge.transport.raw_connection import RawPool
 from voicegauge.transport.raw_response import RawHeaders
 from voicegauge.transport.timing import ExchangeTrace

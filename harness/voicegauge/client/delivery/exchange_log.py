@@ -99,17 +99,20 @@ class ExchangeLog:
         temporary = (408, 425, 429, *self.connection.contract.provider.retry.statuses)
         return status in temporary or (status >= 500 and status != 501)
 
-    def build_rejection_error(self, exchange: ParsedExchange, step: str) -> DeliveryFailedError:
-        """Return the failure for a response other than 2xx to a free request; `step` says what was requested."""
+    def build_rejection_error(self, exchange: ParsedExchange, request_purpose: str) -> DeliveryFailedError:
+        """Return the failure for a free request with a response other than 2xx.
+
+        `request_purpose` says what was requested, such as "downloading the audio".
+        """
         response = exchange.exchange.response
-        failure = build_rejection_failure(response, self.connection.secrets, step)
+        failure = build_rejection_failure(response, self.connection.secrets, request_purpose)
         needs_key = response.status in (401, 403)  # with a valid key, a later attempt gets another status
         return DeliveryFailedError(failure, is_temporary=needs_key or self.is_temporary_status(response.status))
 
-    def get_requested_wait_s(self, exchange: ParsedExchange, default_s: float, step: str = "") -> float:
+    def get_requested_wait_s(self, exchange: ParsedExchange, default_s: float, request_purpose: str = "") -> float:
         """Return the wait that `Retry-After` requests, or `default_s` without that header.
 
-        `step` says what was requested, if it was not the submit.
+        `request_purpose` says what was requested, if it was not the submit.
 
         Raises:
             DeliveryFailedError: the requested wait is longer than `MAX_RETRY_AFTER_S`.
@@ -117,7 +120,7 @@ class ExchangeLog:
         response = exchange.exchange.response
         requested = get_retry_after_s(response)
         if requested is not None and requested > MAX_RETRY_AFTER_S:
-            failure = build_rejection_failure(response, self.connection.secrets, step)
+            failure = build_rejection_failure(response, self.connection.secrets, request_purpose)
             message = f"{failure.message}; asks to wait {requested:.0f} s, more than {MAX_RETRY_AFTER_S:.0f} s"
             too_long = Failure(kind=failure.kind, message=message, status=failure.status)
             raise DeliveryFailedError(too_long, is_temporary=True)

@@ -45,15 +45,15 @@ def get_failure_kind_of_error(error: TransportError) -> FailureKind:
     return "timeout" if isinstance(error, TimedOutError) else "network"
 
 
-def build_rejection_failure(response: Response, secrets: Sequence[str], step: str = "") -> Failure:
+def build_rejection_failure(response: Response, secrets: Sequence[str], request_purpose: str = "") -> Failure:
     """Return the failure for a response other than 2xx.
 
     Args:
         response: the response.
         secrets: texts to mask in the message, because some providers echo the key.
-        step: what was requested, if it was not the submit, such as "downloading the audio".
+        request_purpose: what was requested, if it was not the submit, such as "downloading the audio".
     """
-    message = f"{step + ': ' if step else ''}{describe_response(response, secrets)}"
+    message = f"{request_purpose + ': ' if request_purpose else ''}{describe_response(response, secrets)}"
     return Failure(kind=get_failure_kind_of_status(response.status), message=message, status=response.status)
 
 

@@ -10,12 +10,12 @@ MICRO_USD = 1_000_000
 """Amounts are whole millionths of a dollar, because sums of binary floats would drift from the budget."""
 
 
-def _convert_to_microdollars(usd: float) -> int:
+def _convert_to_microdollars(amount_usd: float) -> int:
     """Convert dollars to millionths and round up, so that a reservation is never smaller than the price."""
-    if not math.isfinite(usd) or usd < 0:
-        raise ValueError(f"{usd} is not a valid price: it must be a finite number of dollars, zero or more")
+    if not math.isfinite(amount_usd) or amount_usd < 0:
+        raise ValueError(f"{amount_usd} is not a valid price: it must be a finite number of dollars, zero or more")
     # Rounded to thousandths first: 0.000123 * 1e6 is 123.00000000000001, which must not become 124.
-    return math.ceil(round(usd * MICRO_USD, 3))
+    return math.ceil(round(amount_usd * MICRO_USD, 3))
 
 
 class Reservation:

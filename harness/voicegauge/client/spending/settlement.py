@@ -50,7 +50,7 @@ class PricedRequest(NamedTuple):
     """A request whose price depends on what the response reports, such as tokens."""
 
     target: BaseTarget
-    characters: int | None
+    character_count: int | None
     """Number of characters in the text; `None` if an earlier process sent the request."""
 
 
@@ -88,32 +88,32 @@ class Settlement:
         if not self._is_repeated or status.may_be_charged:
             self.status = status
 
-    def note_charge(self, exchange: ParsedExchange, location: Location | None, credits: CreditSpec | None) -> None:
+    def note_charge(self, exchange: ParsedExchange, location: Location | None, credit_spec: CreditSpec | None) -> None:
         """Note the charge reported in a response, if there is one. The latest reported charge counts.
 
         Args:
             exchange: the exchange whose response is read.
             location: where the response has the charge, as the contract documents; `None` if it has none.
-            credits: the provider's credits; `None` if it charges dollars.
+            credit_spec: what the contract states about the provider's credits; `None` if the provider charges dollars.
 
         A charge that is impossible, such as a negative one, is ignored.
         """
         amount = exchange.read_number(location)
         if amount is None or not _is_possible(amount):
             return
-        if credits is None:
+        if credit_spec is None:
             self.charged_usd, self.charged_credits = amount, None
         else:
-            self.charged_usd = None if credits.usd is None else amount * credits.usd
+            self.charged_usd = None if credit_spec.usd is None else amount * credit_spec.usd
             self.charged_credits = amount
 
     def note_usage(self, exchange: ParsedExchange) -> None:
         """Note the charge for the tokens or seconds that a response reports, if it reports them."""
         if self._priced_request is None:
             return
-        target, characters = self._priced_request
+        target, character_count = self._priced_request
         stream_spec = target.operation.stream
-        cost = compute_reported_cost(target, characters, lambda usage: exchange.read_usage(usage, stream_spec))
+        cost = compute_reported_cost(target, character_count, lambda usage: exchange.read_usage(usage, stream_spec))
         if cost is not None and all(one is None or _is_possible(one) for one in (cost.usd, cost.credits)):
             self.charged_usd, self.charged_credits = cost.usd, cost.credits
 

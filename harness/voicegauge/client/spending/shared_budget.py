@@ -35,12 +35,12 @@ class SharedBudget:
     What a process had reserved when it died counts as spent, because it may have been charged.
     """
 
-    def __init__(self, file: Path, max_cost_usd: float) -> None:
-        """Share the budget of `max_cost_usd` dollars through the journal `file`.
+    def __init__(self, journal_path: Path, max_cost_usd: float) -> None:
+        """Share the budget of `max_cost_usd` dollars through the journal at `journal_path`.
 
         The file is created if it does not exist; its folder must exist.
         """
-        self._file, self._limit = file, max_cost_usd
+        self._file, self._limit = journal_path, max_cost_usd
 
     @property
     def spent_usd(self) -> float:

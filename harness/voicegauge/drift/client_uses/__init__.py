@@ -1,7 +1,7 @@
 """Says which changes of a document affect one client, by what the client sends and reads."""
 
 from voicegauge.drift.client_uses.affected_changes import judge_changes
+from voicegauge.drift.client_uses.client_use_loading import VOICEGAUGE_CLIENT, load_client_uses
 from voicegauge.drift.client_uses.client_uses import ClientUses, OperationUse
-from voicegauge.drift.client_uses.reading import VOICEGAUGE_CLIENT, load_client_uses
 
 __all__ = ["VOICEGAUGE_CLIENT", "ClientUses", "OperationUse", "judge_changes", "load_client_uses"]

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import msgspec
 
 from voicegauge.drift.client_uses.client_uses import ClientUses, OperationUse
-from voicegauge.drift.registry import DriftLevel
 from voicegauge.drift.report import DriftChange
+from voicegauge.drift.rule_registry import DriftLevel
 from voicegauge.formats import Location, unescape_pointer_token
 
 _MEDIA_TYPE_REGEX = r"(?: \([^)]*\))?"

@@ -52,8 +52,8 @@ def add_declared_uses(
         raise declaration.build_error("/operations", "names no operation: list those that the client calls")
     for name, used in operations.items():
         pointer = f"/operations/{escape_pointer_token(name)}"
-        template = old_matcher.find_by_name(name)
-        if template is None:
+        operation_template = old_matcher.find_by_name(name)
+        if operation_template is None:
             known = ", ".join(sorted(known.operation for known in old_matcher.templates)[:5])
             raise declaration.build_error(
                 pointer, f"{name!r} is not an operation of the older document, which has {known}"
@@ -65,16 +65,18 @@ def add_declared_uses(
                 raise declaration.build_error(
                     f"{pointer}/{escape_pointer_token(key)}", f"the key {key!r} is not known here"
                 )
-        versions = _list_operation_versions(template, old_matcher, new_matcher)
-        _add_declared_operation(client_uses, template.operation, versions, used or {}, pointer, declaration)
+        versions = _list_operation_versions(operation_template, old_matcher, new_matcher)
+        _add_declared_operation(client_uses, operation_template.operation, versions, used or {}, pointer, declaration)
 
 
 def _list_operation_versions(
-    template: OperationTemplate, old_matcher: OperationMatcher, new_matcher: OperationMatcher
+    operation_template: OperationTemplate, old_matcher: OperationMatcher, new_matcher: OperationMatcher
 ) -> list[OperationValues]:
     """Return the values of an operation in the older document, and those in the newer one if it has the operation."""
-    newer = new_matcher.find_by_name(template.operation) or new_matcher.find_by_name(template.method_and_path)
-    versions = [OperationValues(old_matcher.document, template)]
+    newer = new_matcher.find_by_name(operation_template.operation) or new_matcher.find_by_name(
+        operation_template.method_and_path
+    )
+    versions = [OperationValues(old_matcher.document, operation_template)]
     return versions if newer is None else [*versions, OperationValues(new_matcher.document, newer)]
 
 

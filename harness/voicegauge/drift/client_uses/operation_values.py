@@ -71,11 +71,11 @@ class OperationValues:
             location.pointer_tokens,
         )
         parent = Location("body")
-        for token in pointer_tokens[:-1]:
-            children = [child for schema in schemas for child in self._list_children(schema, token)]
+        for pointer_token in pointer_tokens[:-1]:
+            children = [child for schema in schemas for child in self._list_children(schema, pointer_token)]
             if not children:
                 break
-            schemas, parent = children, parent.child(token)
+            schemas, parent = children, parent.child(pointer_token)
         names = dict.fromkeys(name for schema in schemas for name in self._list_child_names(schema))
         return [str(parent.child(name)) for name in names]
 
@@ -128,10 +128,10 @@ class OperationValues:
         types = {name for value in stated for name in (value if isinstance(value, list) else [value])}
         return not types or bool(types & {"object", "array"})
 
-    def _list_children(self, schema: Any, token: str) -> list[Any]:
+    def _list_children(self, schema: Any, pointer_token: str) -> list[Any]:
         """Return the schemas that describe the value at a key of an object or an index of a list."""
         parts = self._iterate_applied_schemas(schema, set())
-        return [child for part in parts for child in _iterate_children(part, token)]
+        return [child for part in parts for child in _iterate_children(part, pointer_token)]
 
     def _list_child_names(self, schema: Any) -> Iterator[str]:
         for part in self._iterate_applied_schemas(schema, set()):
@@ -162,7 +162,9 @@ class OperationValues:
             if reference in seen or not reference.startswith("#/"):
                 return {}
             seen.add(reference)
-            pointer_tokens = [unescape_pointer_token(token) for token in unquote(reference)[2:].split("/")]
+            pointer_tokens = [
+                unescape_pointer_token(pointer_token) for pointer_token in unquote(reference)[2:].split("/")
+            ]
             value = read_pointer(self._document.data, pointer_tokens)
         return value if isinstance(value, dict) else {}
 
@@ -176,18 +178,18 @@ def _build_default_schema(media_type: str) -> dict[str, Any]:
     return {} if has_values else {"type": "string"}
 
 
-def _iterate_children(schema: dict[str, Any], token: str) -> Iterator[Any]:
+def _iterate_children(schema: dict[str, Any], pointer_token: str) -> Iterator[Any]:
     properties = _get_mapping(schema, "properties")
     patterns = _get_mapping(schema, "patternProperties")
-    if token == EVERY_ITEM:
+    if pointer_token == EVERY_ITEM:
         yield from (*properties.values(), *patterns.values())
-    elif token in properties:
-        yield properties[token]
+    elif pointer_token in properties:
+        yield properties[pointer_token]
     else:
-        yield from (child for pattern, child in patterns.items() if _is_match(pattern, token))
+        yield from (child for pattern, child in patterns.items() if _is_match(pattern, pointer_token))
     if isinstance(schema.get("additionalProperties"), dict) and schema["additionalProperties"]:
         yield schema["additionalProperties"]
-    if token == EVERY_ITEM or token.isdecimal():
+    if pointer_token == EVERY_ITEM or pointer_token.isdecimal():
         yield from _get_list(schema, "prefixItems")
         if "items" in schema:
             yield schema["items"]

@@ -3,7 +3,7 @@
 from voicegauge.drift.contracts import extension_rules, operation_rules, schema_rules
 from voicegauge.drift.contracts.document_comparison import compare_contracts, compare_described_operations
 from voicegauge.drift.contracts.operations import HTTP_METHODS, OperationKey, build_operation_key
-from voicegauge.drift.registry import register_rules
+from voicegauge.drift.rule_registry import register_rules
 
 __all__ = ["HTTP_METHODS", "OperationKey", "build_operation_key", "compare_contracts", "compare_described_operations"]
 

@@ -22,13 +22,13 @@ class ComparedPart:
     """The part of the operation: "request body#/text". Empty for the operation as a whole."""
     is_callback: bool = False
     """Whether the provider sends the request and the client responds."""
-    is_text: bool = False
+    is_sent_as_text: bool = False
     """Whether values of schemas are sent as text, as in a header, so that any value can also be read as a string."""
     old_normalizer: SchemaNormalizer = field(default_factory=SchemaNormalizer, repr=False)
     new_normalizer: SchemaNormalizer = field(default_factory=SchemaNormalizer, repr=False)
     keys_of_unchanged_schema_pairs: set[tuple[str, bool, str, str]] = field(default_factory=set, repr=False)
     """Keys of the pairs of schemas that were compared without finding a change, so that components which several
-    operations share are compared once. A key has the kind of the schema, `is_text` and both pointers."""
+    operations share are compared once. A key has the kind of the schema, `is_sent_as_text` and both pointers."""
 
     def create_nested_part(self, location_suffix: str) -> ComparedPart:
         """Return a part inside this one, whose location ends with `location_suffix`."""

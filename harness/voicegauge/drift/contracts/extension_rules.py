@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from voicegauge.drift.contracts.extension_comparison import iterate_facts
-from voicegauge.drift.registry import DriftRule
+from voicegauge.drift.rule_registry import DriftRule
 
 
 def build_rules() -> Iterable[DriftRule]:

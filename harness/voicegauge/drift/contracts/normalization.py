@@ -111,13 +111,15 @@ class SchemaNormalizer:
         if len(non_null) == 1:
             merged = _merge_single_branch(schema, other_schema_lists, normalized[non_null[0]])
             if merged is not None:
-                return replace(merged, nullable=nullable if schema.has_only_branches else None)
+                return replace(merged, explicitly_nullable=nullable if schema.has_only_branches else None)
         types = _list_plain_types([normalized[branch] for branch in non_null], branch_keyword)
         if types and "type" not in schema.keywords:
             keyword = replace(schema.node.get_child(branch_keyword), value=types)
             keywords = {**schema.keywords, "type": keyword}
-            return replace(schema, keywords=keywords, schema_lists=other_schema_lists, nullable=nullable)
-        return replace(schema, schema_lists={**other_schema_lists, branch_keyword: non_null}, nullable=nullable)
+            return replace(schema, keywords=keywords, schema_lists=other_schema_lists, explicitly_nullable=nullable)
+        return replace(
+            schema, schema_lists={**other_schema_lists, branch_keyword: non_null}, explicitly_nullable=nullable
+        )
 
     def compute_fingerprint(self, applied_schemas: AppliedSchemas) -> SchemaFingerprint:
         """Return a fingerprint that is equal for equivalent schemas. It covers a limited depth of subschemas."""
@@ -202,11 +204,11 @@ def _merge_single_branch(
 
 
 def _convert_nullable(schema: NormalizedSchema) -> NormalizedSchema:
-    """Convert the keyword `nullable` of OpenAPI 3.0 to the field `nullable`."""
+    """Convert the keyword `nullable` of OpenAPI 3.0 to the field `explicitly_nullable`."""
     if "nullable" not in schema.keywords:
         return schema
     keywords = {key: keyword for key, keyword in schema.keywords.items() if key != "nullable"}
-    return replace(schema, keywords=keywords, nullable=True)
+    return replace(schema, keywords=keywords, explicitly_nullable=True)
 
 
 def _is_any_nullable(branches: list[NormalizedSchema]) -> bool | None:

@@ -74,13 +74,13 @@ class NormalizedSchema:
     """The schemas by name of the keywords whose value is a mapping from names to schemas, by keyword."""
     single_schemas: Mapping[str, AppliedSchemas] = field(default_factory=dict)
     """The schemas of the keywords whose value is a schema, by keyword."""
-    nullable: bool | None = None
+    explicitly_nullable: bool | None = None
     """Whether null is valid according to the keyword `nullable` or the branches of the schema; `None` if neither says
     so."""
 
-    def get_keyword(self, key: str) -> DocumentNode:
+    def get_keyword(self, name: str) -> DocumentNode:
         """Return the node of a keyword with a plain value. Its value is `MISSING` if the schema has no such keyword."""
-        return self.keywords.get(key) or DocumentNode(self.node.document, f"{self.node.pointer}/{key}", MISSING)
+        return self.keywords.get(name) or DocumentNode(self.node.document, f"{self.node.pointer}/{name}", MISSING)
 
     @property
     def properties(self) -> Mapping[str, AppliedSchemas]:
@@ -105,8 +105,8 @@ class NormalizedSchema:
     def is_nullable(self) -> bool | None:
         """Whether null is valid; `None` if the schema restricts neither types nor values."""
         types, values = self.allowed_types, self.allowed_values
-        if self.nullable is not None:
-            return self.nullable
+        if self.explicitly_nullable is not None:
+            return self.explicitly_nullable
         if types is None and values is None:
             return None
         return (types is None or "null" in convert_to_string_list(self.keywords["type"].value)) and (
@@ -181,31 +181,33 @@ def _remove_empty_entries(mapping: Mapping[str, _ValueT]) -> dict[str, _ValueT]:
     return {key: value for key, value in mapping.items() if value}
 
 
-def has_single_branch(node: DocumentNode, key: str) -> bool:
-    """Whether the schema has a single branch under `key` ("anyOf" or "oneOf"). Such a branch always applies."""
-    value = node.get_value(key)
-    return key in ("anyOf", "oneOf") and isinstance(value, list) and len(value) == 1
+def has_single_branch(node: DocumentNode, branch_keyword: str) -> bool:
+    """Whether the schema has a single branch under `branch_keyword` ("anyOf" or "oneOf"). It always applies."""
+    value = node.get_value(branch_keyword)
+    return branch_keyword in ("anyOf", "oneOf") and isinstance(value, list) and len(value) == 1
 
 
-def _read_keyword(node: DocumentNode, key: str) -> DocumentNode | None:
+def _read_keyword(node: DocumentNode, keyword_name: str) -> DocumentNode | None:
     """Return a keyword converted to OpenAPI 3.1.
 
     Return `None` if the keyword is missing, has no effect or has a value of the wrong type.
     """
-    keyword = node.get_child(key)
+    keyword = node.get_child(keyword_name)
     value = keyword.value
     # OpenAPI 3.0: exclusiveMaximum and exclusiveMinimum are flags next to maximum and minimum.
-    if key in ("exclusiveMaximum", "exclusiveMinimum") and isinstance(value, bool):
-        bound = node.get_value("maximum" if key == "exclusiveMaximum" else "minimum")
+    if keyword_name in ("exclusiveMaximum", "exclusiveMinimum") and isinstance(value, bool):
+        bound = node.get_value("maximum" if keyword_name == "exclusiveMaximum" else "minimum")
         return replace(keyword, value=bound) if value and _is_number(bound) else None
-    if key in ("maximum", "minimum") and node.get_value(f"exclusive{key.capitalize()}") is True:
+    if keyword_name in ("maximum", "minimum") and node.get_value(f"exclusive{keyword_name.capitalize()}") is True:
         return None
     if not keyword.exists or (
-        key in _VALUE_WITHOUT_EFFECT_BY_KEYWORD and value == _VALUE_WITHOUT_EFFECT_BY_KEYWORD[key]
+        keyword_name in _VALUE_WITHOUT_EFFECT_BY_KEYWORD and value == _VALUE_WITHOUT_EFFECT_BY_KEYWORD[keyword_name]
     ):
         return None
     is_usable = (
-        _is_number(value) if key in _NUMERIC_KEYWORDS else isinstance(value, _VALUE_TYPES_BY_KEYWORD.get(key, object))
+        _is_number(value)
+        if keyword_name in _NUMERIC_KEYWORDS
+        else isinstance(value, _VALUE_TYPES_BY_KEYWORD.get(keyword_name, object))
     )
     return keyword if is_usable else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from voicegauge.drift.registry import DriftLevel, DriftRule
+from voicegauge.drift.rule_registry import DriftLevel, DriftRule
 
 _BREAKING_RULES = {
     "api-path-removed-without-deprecation": "A path was removed that was not deprecated before",

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from voicegauge.drift.contracts.compared_part import ComparedPart
 from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.schemas import compare_schemas
-from voicegauge.drift.registry import DriftLevel
 from voicegauge.drift.report import DriftChange
+from voicegauge.drift.rule_registry import DriftLevel
 
 _HEADERS_WITHOUT_PARAMETERS = ("accept", "content-type", "authorization")
 """Names of header parameters that OpenAPI ignores, because it describes these headers elsewhere (Parameter Object)."""
@@ -129,16 +129,18 @@ def _compare_parameter(
             old=old_parameter.style_and_explode,
             new=new_parameter.style_and_explode,
         )
-    compared_part = replace(compared_part, is_text=not new_parameter.node.get_child("content").exists)
+    compared_part = replace(compared_part, is_sent_as_text=not new_parameter.node.get_child("content").exists)
     changes = [
         change
         for change in compare_schemas(compared_part, kind, old_parameter.schema, new_parameter.schema)
         if not (change.rule in _DEFAULT_VALUE_RULES and old_parameter.is_required and new_parameter.is_required)
     ]
     narrowing = _TYPE_RULES & {change.rule for change in changes}
-    accepts_one_value = bool(narrowing) and _accepts_one_value(compared_part, old_parameter, new_parameter)
+    still_accepts_single_value = bool(narrowing) and _still_accepts_single_value(
+        compared_part, old_parameter, new_parameter
+    )
     for change in changes:
-        if accepts_one_value and change.rule in _TYPE_RULES:
+        if still_accepts_single_value and change.rule in _TYPE_RULES:
             yield compared_part.build_change(
                 "request-parameter-type-generalized", old_parameter.schema, new_parameter.schema
             )
@@ -146,7 +148,7 @@ def _compare_parameter(
             yield change
 
 
-def _accepts_one_value(
+def _still_accepts_single_value(
     compared_part: ComparedPart, old_parameter: _ParameterVersion, new_parameter: _ParameterVersion
 ) -> bool:
     """Whether a parameter became a list that still accepts the form of a single value: `name=value`."""

@@ -102,7 +102,7 @@ def _compare_media_types(
     has_several = len(before) > 1 or len(after) > 1
     for name in dict.fromkeys((*before, *after)):
         nested = compared_part.create_nested_part(f" ({name})") if has_several else compared_part
-        nested = replace(nested, is_text=not _is_json(name))
+        nested = replace(nested, is_sent_as_text=not _is_json(name))
         if name not in after:
             yield nested.build_change(f"{rule_id_prefix}-media-type-removed", before[name], None, old=name)
         elif name not in before:
@@ -191,7 +191,7 @@ def _compare_headers(
         else:
             if _is_body_required(before) != _is_body_required(after):
                 yield nested.build_change(f"response-header-became-{_describe_requiredness(after)}", before, after)
-            text = replace(nested, is_text=True)
+            text = replace(nested, is_sent_as_text=True)
             yield from compare_schemas(text, "response-header", before.get_child("schema"), after.get_child("schema"))
 
 

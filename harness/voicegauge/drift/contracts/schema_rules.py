@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
-from voicegauge.drift.registry import DriftLevel, DriftRule
+from voicegauge.drift.rule_registry import DriftLevel, DriftRule
 
 
 class SchemaChangeEffect(Enum):

@@ -14,8 +14,8 @@ import msgspec
 
 from voicegauge.contract import Contract, list_likely_speech_operations
 from voicegauge.drift.contracts import HTTP_METHODS, OperationKey, build_operation_key, compare_described_operations
-from voicegauge.drift.registry import DriftLevel
 from voicegauge.drift.report import ComparedInput, DriftChange, FilePosition
+from voicegauge.drift.rule_registry import DriftLevel
 from voicegauge.formats import read_document, unescape_pointer_token
 from voicegauge.model import Record
 

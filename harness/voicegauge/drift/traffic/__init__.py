@@ -1,6 +1,6 @@
 """Compares recorded traffic with a contract or with older traffic."""
 
-from voicegauge.drift.registry import register_rules
+from voicegauge.drift.rule_registry import register_rules
 from voicegauge.drift.traffic.reading import RecordedTraffic, read_traffic
 from voicegauge.drift.traffic.recording_files import (
     compare_recording_files,

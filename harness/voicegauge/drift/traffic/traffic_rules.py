@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voicegauge.drift.registry import DriftLevel, DriftRule
+from voicegauge.drift.rule_registry import DriftLevel, DriftRule
 
 _BREAKING, _POSSIBLY, _COMPATIBLE = DriftLevel
 

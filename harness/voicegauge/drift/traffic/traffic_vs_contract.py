@@ -13,7 +13,7 @@ from voicegauge.drift.traffic.contradictions import build_contradiction
 from voicegauge.drift.traffic.reading import RecordedExchange, RecordedTraffic
 from voicegauge.drift.traffic.requests import find_undocumented_request_parts
 from voicegauge.drift.traffic.transitions_vs_contract import find_undocumented_transitions
-from voicegauge.drift.traffic.uncovered import find_uncovered_parts
+from voicegauge.drift.traffic.uncovered_parts import find_uncovered_parts
 from voicegauge.recording import MASK
 
 

@@ -40,7 +40,7 @@ MAX_CACHED_RECORDING_FACTS = 64
 _SYMBOL_PATTERN = re.compile(r"[<>/=\"]")
 """Characters of tags, which a voice does not speak."""
 _ANY_MEDIA_TYPE = "*/*"
-"""Value of the Accept header that HTTP clients send unless told otherwise."""
+"""Value of the Accept header that HTTP clients send by default."""
 AUTOMATIC_LANGUAGE = "auto"
 """Value of language fields that asks the provider to detect the language."""
 FALLBACK_LANGUAGE = "en"

@@ -73,14 +73,14 @@ class GrowingHar:
         remove_orphaned_sidecars(self.path.parent, previous)
 
     def _add_exchanges(self, exchanges: Sequence[Exchange], recording: Recording) -> None:
-        sidecars = SidecarWriter()
-        entries = (build_har_entry(exchange, recording.recorded_at, sidecars) for exchange in exchanges)
+        sidecar_writer = SidecarWriter()
+        entries = (build_har_entry(exchange, recording.recorded_at, sidecar_writer) for exchange in exchanges)
         content = b",\n".join(map(msgspec.json.encode, entries))
         content = (b",\n" if self._end else self._build_head()) + content
         if self._end + len(content) > MAX_HAR_BYTES - _RESERVED_METADATA_BYTES:
             raise DataError(f"{self.path}: is full: {MAX_HAR_BYTES // 2**20} MiB are the most that can be read again")
         # The sidecar files are written first, so that no HAR file refers to missing files.
-        for name, body in sidecars.files.items():
+        for name, body in sidecar_writer.files.items():
             write_file(self.path.parent / name, body)
         tail = b'\n],"_voicegauge":' + msgspec.json.encode(build_har_metadata(recording)) + b"}}\n"
         self._append_before_tail(content, tail)

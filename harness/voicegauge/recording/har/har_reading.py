@@ -37,19 +37,19 @@ def load_har(path: Path) -> Recording:
     if log.metadata.schema_version != har.SCHEMA_VERSION:
         version = f"{log.metadata.schema_version}, this voicegauge reads version {har.SCHEMA_VERSION}"
         raise DataError(f"{path}: is a recording of schema version {version}: record it again")
-    sidecars = SidecarReader(path)
+    sidecar_reader = SidecarReader(path)
     return Recording(
         provenance=log.metadata.provenance,
         provider=log.metadata.provider,
         contract_version=log.metadata.contract_version,
         contract_sha256=log.metadata.contract_sha256,
         recorded_at=log.metadata.recorded_at,
-        exchanges=tuple(_build_exchange(sidecars, entry) for entry in log.entries),
+        exchanges=tuple(_build_exchange(sidecar_reader, entry) for entry in log.entries),
         redactions=log.metadata.redactions,
     )
 
 
-def _build_exchange(sidecars: SidecarReader, entry: har.HarEntry) -> Exchange:
+def _build_exchange(sidecar_reader: SidecarReader, entry: har.HarEntry) -> Exchange:
     post, content = entry.request.post_data, entry.response.content
     return Exchange(
         provider=entry.provider,
@@ -58,30 +58,30 @@ def _build_exchange(sidecars: SidecarReader, entry: har.HarEntry) -> Exchange:
             method=entry.request.method,
             url=entry.request.url,
             headers=_build_headers(entry.request.headers),
-            body=b"" if post is msgspec.UNSET else _build_request_body(sidecars, post),
+            body=b"" if post is msgspec.UNSET else _build_request_body(sidecar_reader, post),
         ),
         response=Response(
             status=entry.response.status,
             headers=_build_headers(entry.response.headers),
-            body=sidecars.read_body(content.text, content.file),
+            body=sidecar_reader.read_body(content.text, content.file),
         ),
         timing=entry.timing,
         group=entry.group,
     )
 
 
-def _build_request_body(sidecars: SidecarReader, post_data: har.HarPostData) -> bytes:
+def _build_request_body(sidecar_reader: SidecarReader, post_data: har.HarPostData) -> bytes:
     if not post_data.params:
-        return sidecars.read_body(post_data.text, post_data.file)
-    fields = {param.name: _build_field(sidecars, param) for param in post_data.params}
+        return sidecar_reader.read_body(post_data.text, post_data.file)
+    fields = {param.name: _build_field(sidecar_reader, param) for param in post_data.params}
     return encode_body(post_data.mime_type, fields)[1]
 
 
-def _build_field(sidecars: SidecarReader, param: har.HarParam) -> str | UploadedFile:
+def _build_field(sidecar_reader: SidecarReader, param: har.HarParam) -> str | UploadedFile:
     if param.file_name is None:
         return param.value
     media_type = param.content_type or "application/octet-stream"
-    data = sidecars.read_body(param.value, param.file)
+    data = sidecar_reader.read_body(param.value, param.file)
     return UploadedFile(filename=param.file_name, media_type=media_type, data=data)
 
 

@@ -67,21 +67,23 @@ def save_har(
     )
     for number, exchange in enumerate(masked, 1):
         redactor.check_exchange(str(path), number, exchange)
-    sidecars = SidecarWriter()
-    document = msgspec.json.format(msgspec.json.encode(_build_har_file(recording, sidecars)), indent=1)
+    sidecar_writer = SidecarWriter()
+    document = msgspec.json.format(msgspec.json.encode(_build_har_file(recording, sidecar_writer)), indent=1)
     redactor.check_bytes(str(path), "the file", document)
     previous = find_sidecar_names(path)
     # The sidecar files are written first, so that an interrupted save leaves no HAR file that refers to missing files.
-    for name, body in sidecars.files.items():
+    for name, body in sidecar_writer.files.items():
         write_file(path.parent / name, body)
     write_file(path, document + b"\n")
     remove_orphaned_sidecars(path.parent, previous)
     return recording
 
 
-def _build_har_file(recording: Recording, sidecars: SidecarWriter) -> har.HarFile:
+def _build_har_file(recording: Recording, sidecar_writer: SidecarWriter) -> har.HarFile:
     metadata = build_har_metadata(recording)
-    entries = tuple(build_har_entry(exchange, recording.recorded_at, sidecars) for exchange in recording.exchanges)
+    entries = tuple(
+        build_har_entry(exchange, recording.recorded_at, sidecar_writer) for exchange in recording.exchanges
+    )
     creator = har.HarCreator(name="voicegauge", version=__version__)
     return har.HarFile(log=har.HarLog(version="1.2", creator=creator, entries=entries, metadata=metadata))
 
@@ -99,8 +101,8 @@ def build_har_metadata(recording: Recording) -> har.HarMetadata:
     )
 
 
-def build_har_entry(exchange: Exchange, recorded_at: str, sidecars: SidecarWriter) -> har.HarEntry:
-    """Return the entry of `exchange`, with long and binary bodies in `sidecars`.
+def build_har_entry(exchange: Exchange, recorded_at: str, sidecar_writer: SidecarWriter) -> har.HarEntry:
+    """Return the entry of `exchange`, with long and binary bodies in `sidecar_writer`.
 
     `recorded_at` is the time of the recording, for an exchange without a timing.
     """
@@ -111,8 +113,8 @@ def build_har_entry(exchange: Exchange, recorded_at: str, sidecars: SidecarWrite
     return har.HarEntry(
         started_date_time=started,
         time=timing.total_ms if timing else 0,
-        request=_build_har_request(exchange.request, sidecars),
-        response=_build_har_response(exchange.response, sidecars),
+        request=_build_har_request(exchange.request, sidecar_writer),
+        response=_build_har_response(exchange.response, sidecar_writer),
         timings=har.convert_to_har_timings(timing),
         provider=exchange.provider,
         operation=exchange.operation,
@@ -121,38 +123,38 @@ def build_har_entry(exchange: Exchange, recorded_at: str, sidecars: SidecarWrite
     )
 
 
-def _build_har_request(request: Request, sidecars: SidecarWriter) -> har.HarRequest:
+def _build_har_request(request: Request, sidecar_writer: SidecarWriter) -> har.HarRequest:
     query = parse_qsl(request.url.partition("?")[2].partition("#")[0], keep_blank_values=True)
     return har.HarRequest(
         method=request.method,
         url=request.url,
         headers=_build_har_pairs(request.headers),
         query_string=_build_har_pairs(tuple(query)),
-        post_data=_build_har_post_data(request, sidecars) if request.body else msgspec.UNSET,
+        post_data=_build_har_post_data(request, sidecar_writer) if request.body else msgspec.UNSET,
         body_size=len(request.body),
     )
 
 
-def _build_har_post_data(request: Request, sidecars: SidecarWriter) -> har.HarPostData:
+def _build_har_post_data(request: Request, sidecar_writer: SidecarWriter) -> har.HarPostData:
     """Convert a multipart body to fields if encoding these restores the exact bytes; store any other body as it is."""
     mime_type = request.find_header("content-type") or ""
     fields = read_multipart_fields(mime_type, request.body)
     if fields and encode_body(mime_type, fields) == (mime_type, request.body):
-        params = tuple(_build_har_param(name, value, sidecars) for name, value in fields.items())
+        params = tuple(_build_har_param(name, value, sidecar_writer) for name, value in fields.items())
         return har.HarPostData(mime_type=mime_type, params=params)
-    text, name = sidecars.store_body(request.body, get_bare_media_type(mime_type))
+    text, name = sidecar_writer.store_body(request.body, get_bare_media_type(mime_type))
     return har.HarPostData(mime_type=mime_type, text=text, file=name)
 
 
-def _build_har_param(name: str, value: str | UploadedFile, sidecars: SidecarWriter) -> har.HarParam:
+def _build_har_param(name: str, value: str | UploadedFile, sidecar_writer: SidecarWriter) -> har.HarParam:
     if isinstance(value, str):
         return har.HarParam(name=name, value=value)
-    text, file = sidecars.store_body(value.data, get_bare_media_type(value.media_type))
+    text, file = sidecar_writer.store_body(value.data, get_bare_media_type(value.media_type))
     return har.HarParam(name=name, value=text, file_name=value.filename, content_type=value.media_type, file=file)
 
 
-def _build_har_response(response: Response, sidecars: SidecarWriter) -> har.HarResponse:
-    text, name = sidecars.store_body(response.body, response.media_type)
+def _build_har_response(response: Response, sidecar_writer: SidecarWriter) -> har.HarResponse:
+    text, name = sidecar_writer.store_body(response.body, response.media_type)
     mime_type = response.find_header("content-type") or ""
     return har.HarResponse(
         status=response.status,

@@ -256,9 +256,9 @@ def _build_operation_id(path: str, method: str) -> str:
 
 
 def _build_operation(
-    path: str, method: str, calls: Sequence[_RecordedCall], source: Mapping[str, Any]
+    path: str, method: str, calls: Sequence[_RecordedCall], source_reference: Mapping[str, Any]
 ) -> dict[str, Any]:
-    operation: dict[str, Any] = {"operationId": _build_operation_id(path, method), "x-source": {**source}}
+    operation: dict[str, Any] = {"operationId": _build_operation_id(path, method), "x-source": {**source_reference}}
     path_names = re.findall(r"\{([^{}]+)\}", path)
     queries = {
         name: [call.query[name] for call in calls if name in call.query] for call in calls for name in call.query
@@ -278,7 +278,7 @@ def _build_operation(
     operation["responses"] = {}
     for status in sorted({call.exchange.response.status for call in calls}):
         same = [call for call in calls if call.exchange.response.status == status]
-        operation["responses"][str(status)] = _build_response(same, source)
+        operation["responses"][str(status)] = _build_response(same, source_reference)
     return operation
 
 
@@ -289,8 +289,8 @@ def _build_path_parameter(name: str, index: int, path: str, calls: Sequence[_Rec
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-def _build_response(calls: Sequence[_RecordedCall], source: Mapping[str, Any]) -> dict[str, Any]:
-    response: dict[str, Any] = {"description": "Recorded", "x-source": {**source}}
+def _build_response(calls: Sequence[_RecordedCall], source_reference: Mapping[str, Any]) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": "Recorded", "x-source": {**source_reference}}
     media_types = dict.fromkeys(call.exchange.response.media_type for call in calls)
     content: dict[str, Any] = {}
     for media_type in filter(None, media_types):

@@ -69,13 +69,13 @@ class _Spelling(NamedTuple):
 
     description: str
     """How the secret is written, in words: "as plain text", "in base64", ..."""
-    data: bytes
+    spelled_secret: bytes
     ignores_case: bool
-    """Whether letters match in either case. If so, `data` is in lower case."""
+    """Whether letters match in either case. If so, `spelled_secret` is in lower case."""
     shares_first_digit: bool = False
-    """Whether the base64 digit before `data` encodes some bits of the secret's first character."""
+    """Whether the base64 digit before `spelled_secret` encodes some bits of the secret's first character."""
     shares_last_digit: bool = False
-    """Whether the base64 digit after `data` encodes some bits of the secret's last character."""
+    """Whether the base64 digit after `spelled_secret` encodes some bits of the secret's last character."""
 
 
 class _Separators(NamedTuple):
@@ -183,11 +183,11 @@ def _find_truncated_secret(data: bytes, secrets: Iterable[str]) -> int | None:
         if len(secret) < MIN_DISTINCT_CHARACTERS:
             continue
         for spelling in _list_spellings(secret):
-            tail = data[-len(spelling.data) + 1 :]
+            tail = data[-len(spelling.spelled_secret) + 1 :]
             tail = tail.lower() if spelling.ignores_case else tail
-            start = tail.find(spelling.data[: len(spelling.data) // 3])
-            while start >= 0 and not spelling.data.startswith(tail[start:]):
-                start = tail.find(spelling.data[: len(spelling.data) // 3], start + 1)
+            start = tail.find(spelling.spelled_secret[: len(spelling.spelled_secret) // 3])
+            while start >= 0 and not spelling.spelled_secret.startswith(tail[start:]):
+                start = tail.find(spelling.spelled_secret[: len(spelling.spelled_secret) // 3], start + 1)
             if start >= 0:
                 starts.append(len(data) - len(tail) + start)
     return min(starts, default=None)
@@ -215,21 +215,23 @@ def _find_separated_matches(data: bytes, secrets: Iterable[str], separators: _Se
         yield SecretMatch(get_source_offset(match.start), end, f"{description}, with separators")
 
 
-def _find_matches(data: bytes, secrets: Iterable[str], description: str | None = None) -> Iterator[SecretMatch]:
-    """Yield the occurrences of `secrets`, in all spellings or in those with this description."""
+def _find_matches(
+    data: bytes, secrets: Iterable[str], spelling_description: str | None = None
+) -> Iterator[SecretMatch]:
+    """Yield the occurrences of `secrets` in all spellings, or in those with the description `spelling_description`."""
     lowered = data.lower()  # changes ASCII letters only, so offsets stay the same
     for secret in secrets:
         is_short = len(secret) < MIN_DISTINCT_CHARACTERS
         for spelling in _list_spellings(secret):
-            if description not in (None, spelling.description):
+            if spelling_description not in (None, spelling.description):
                 continue
             searched = lowered if spelling.ignores_case else data
-            start = searched.find(spelling.data)
+            start = searched.find(spelling.spelled_secret)
             while start >= 0:
-                end = start + len(spelling.data)
+                end = start + len(spelling.spelled_secret)
                 if not is_short or _is_named_credential(data, start, end):
                     yield SecretMatch(*_extend_by_shared_digits(data, start, end, spelling), spelling.description)
-                start = searched.find(spelling.data, end)
+                start = searched.find(spelling.spelled_secret, end)
 
 
 def _extend_by_shared_digits(data: bytes, start: int, end: int, spelling: _Spelling) -> tuple[int, int]:
@@ -262,7 +264,7 @@ def _list_spellings(secret: str) -> tuple[_Spelling, ...]:
     )
     unique: dict[tuple[bytes, bool], _Spelling] = {}
     for spelling in found:
-        unique.setdefault((spelling.data, spelling.ignores_case), spelling)
+        unique.setdefault((spelling.spelled_secret, spelling.ignores_case), spelling)
     return tuple(unique.values())
 
 

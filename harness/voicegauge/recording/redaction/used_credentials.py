@@ -61,10 +61,10 @@ def _find_credentials_in_headers(headers: Headers, names: set[str]) -> Iterator[
                 yield from _read_basic_credentials(token)
 
 
-def _read_basic_credentials(token: str) -> Iterator[str]:
+def _read_basic_credentials(encoded_credentials: str) -> Iterator[str]:
     """Yield the password of the Basic scheme (RFC 7617), and the user name, in which some services expect the key."""
     try:
-        user, _, password = base64.b64decode(token, validate=True).decode().partition(":")
+        user, _, password = base64.b64decode(encoded_credentials, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         return
     yield password

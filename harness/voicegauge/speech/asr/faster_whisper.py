@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from voicegauge.errors import MissingExtraError, UnknownNameError, UsageError
-from voicegauge.speech.asr.base import Samples, compute_short_sha256, read_package_versions
+from voicegauge.speech.asr.engine_interface import Samples, compute_short_sha256, read_package_versions
 from voicegauge.speech.asr.windowed_whisper import WINDOW_S, WindowedWhisper, fits_into_window
 from voicegauge.speech.transcripts import get_base_language
 

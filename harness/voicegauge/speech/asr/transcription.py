@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from voicegauge.speech.asr.base import ASR_SAMPLE_RATE_HZ, Asr, Samples
+from voicegauge.speech.asr.engine_interface import ASR_SAMPLE_RATE_HZ, Asr, Samples
 from voicegauge.speech.audio import EncodedAudio, resample
 from voicegauge.speech.transcripts import AudioContent
 

@@ -68,12 +68,12 @@ def find_official_weights(model: str) -> OfficialWeights:
     return OfficialWeights(model, url, url.split("/")[-2])  # the digest is part of the URL
 
 
-def install_weights(model: str, source: Path | None = None, progress: ProgressCallback | None = None) -> Path:
+def install_weights(model: str, source_path: Path | None = None, progress: ProgressCallback | None = None) -> Path:
     """Install the official weights of `model` into openai-whisper's cache.
 
     Args:
         model: name of an official model, such as "base.en".
-        source: folder or file to copy from. If `None`, the weights are downloaded.
+        source_path: folder or file to copy from. If `None`, the weights are downloaded.
         progress: function that is called while copying or downloading.
 
     Returns:
@@ -87,9 +87,11 @@ def install_weights(model: str, source: Path | None = None, progress: ProgressCa
     weights, path = find_official_weights(model), find_cached_weights(model)
     if path.is_file() and _compute_sha256(path) == weights.sha256:
         return path
-    if source is None:
+    if source_path is None:
         return download_weights(weights, path, progress)
-    return copy_weights(weights, source / weights.file_name if source.is_dir() else source, path, progress)
+    return copy_weights(
+        weights, source_path / weights.file_name if source_path.is_dir() else source_path, path, progress
+    )
 
 
 def download_weights(weights: OfficialWeights, path: Path, progress: ProgressCallback | None = None) -> Path:
@@ -112,26 +114,28 @@ def download_weights(weights: OfficialWeights, path: Path, progress: ProgressCal
         ) from error
 
 
-def copy_weights(weights: OfficialWeights, source: Path, path: Path, progress: ProgressCallback | None = None) -> Path:
-    """Copy the file `source` to `path`. The copy does not appear before it is complete and verified.
+def copy_weights(
+    weights: OfficialWeights, source_path: Path, path: Path, progress: ProgressCallback | None = None
+) -> Path:
+    """Copy the file `source_path` to `path`. The copy does not appear before it is complete and verified.
 
     Raises:
         UsageError: the file cannot be read, or differs from the official weights.
     """
     try:
-        with open_file(source) as file:
-            return _save_verified_weights(weights, file, source.stat().st_size, path, progress)
+        with open_file(source_path) as file:
+            return _save_verified_weights(weights, file, source_path.stat().st_size, path, progress)
     except OSError as error:
-        raise UsageError(f"{error.filename or source}: {error.strerror}") from error
+        raise UsageError(f"{error.filename or source_path}: {error.strerror}") from error
 
 
 def _save_verified_weights(
-    weights: OfficialWeights, source: BinaryIO, total_bytes: int, path: Path, progress: ProgressCallback | None
+    weights: OfficialWeights, input_stream: BinaryIO, total_bytes: int, path: Path, progress: ProgressCallback | None
 ) -> Path:
     sha256, received = hashlib.sha256(), 0
     with _open_partial_path(path) as partial:
         with partial.open("wb") as file:
-            while block := source.read(_BLOCK_BYTES):
+            while block := input_stream.read(_BLOCK_BYTES):
                 file.write(block)
                 sha256.update(block)
                 received += len(block)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from voicegauge.errors import UsageError
-from voicegauge.speech.asr.base import Asr, Samples, compute_short_sha256, read_package_versions
+from voicegauge.speech.asr.engine_interface import Asr, Samples, compute_short_sha256, read_package_versions
 from voicegauge.speech.asr.weights import find_cached_weights, install_weights, require_whisper
 from voicegauge.speech.asr.whisper_batches import can_be_batched, decode_windows
 from voicegauge.speech.asr.windowed_whisper import WINDOW_S, WindowedWhisper, fits_into_window

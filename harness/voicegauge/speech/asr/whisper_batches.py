@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from voicegauge.speech.asr.base import Samples
+from voicegauge.speech.asr.engine_interface import Samples
 from voicegauge.speech.asr.windowed_whisper import fits_into_window
 
 MIN_CLIP_SAMPLES = 160

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from voicegauge.speech.asr.base import ASR_SAMPLE_RATE_HZ, Samples
+from voicegauge.speech.asr.engine_interface import ASR_SAMPLE_RATE_HZ, Samples
 
 MAX_WINDOW_TOKENS = 224
 """Maximum number of tokens per window. This is Whisper's default, half of its text context, and is pinned here."""

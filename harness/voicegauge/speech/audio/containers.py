@@ -75,54 +75,54 @@ def find_container_of_media_type(media_type: str | None) -> str | None:
     return _CONTAINER_BY_MEDIA_TYPE.get((media_type or "").split(";")[0].strip().lower())
 
 
-def sniff_container(data: FileContent) -> str | None:
+def sniff_container(audio_bytes: FileContent) -> str | None:
     """Detect the container from the first bytes; `None` if it is unknown.
 
     The names are those of `find_container_of_media_type`. Raw PCM is never detected, because it has no header.
     """
-    if data[:4] in (b"RIFF", b"RF64", b"RIFX") and data[8:12] == b"WAVE":
+    if audio_bytes[:4] in (b"RIFF", b"RF64", b"RIFX") and audio_bytes[8:12] == b"WAVE":
         return "wav"
-    if data[:4] == b"FORM" and data[8:12] in (b"AIFF", b"AIFC"):
+    if audio_bytes[:4] == b"FORM" and audio_bytes[8:12] in (b"AIFF", b"AIFC"):
         return "aiff"
-    if data[4:8] == b"ftyp":
+    if audio_bytes[4:8] == b"ftyp":
         return "m4a"
     for magic, container in _CONTAINER_BY_MAGIC_BYTES.items():
-        if data[: len(magic)] == magic:
+        if audio_bytes[: len(magic)] == magic:
             return container
-    return _sniff_mpeg(data)
+    return _sniff_mpeg(audio_bytes)
 
 
-def is_weak_detection(data: FileContent) -> bool:
-    """Whether `sniff_container` recognizes `data` only by a few bits, which raw samples may have by chance."""
-    return _sniff_mpeg(data) is not None
+def is_weak_detection(audio_bytes: FileContent) -> bool:
+    """Whether `sniff_container` recognizes `audio_bytes` only by a few bits, which raw samples may have by chance."""
+    return _sniff_mpeg(audio_bytes) is not None
 
 
-def _sniff_mpeg(data: FileContent) -> str | None:
+def _sniff_mpeg(audio_bytes: FileContent) -> str | None:
     # An MPEG audio frame starts with eleven set bits, an ADTS frame with twelve. Layer 0 is AAC.
     # MPEG version 1, bit rate 15 and sample rate 3 are reserved values (ISO/IEC 11172-3, 2.4.2.3).
-    if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE0 != 0xE0:
+    if len(audio_bytes) < 4 or audio_bytes[0] != 0xFF or audio_bytes[1] & 0xE0 != 0xE0:
         return None
-    version, layer = data[1] >> 3 & 3, data[1] >> 1 & 3
-    bitrate, rate = data[2] >> 4, data[2] >> 2 & 3
+    version, layer = audio_bytes[1] >> 3 & 3, audio_bytes[1] >> 1 & 3
+    bitrate, rate = audio_bytes[2] >> 4, audio_bytes[2] >> 2 & 3
     if layer == 0:
-        return "aac" if data[1] & 0xF0 == 0xF0 else None
+        return "aac" if audio_bytes[1] & 0xF0 == 0xF0 else None
     return "mp3" if layer == 1 and version != 1 and bitrate != 15 and rate != 3 else None
 
 
-def find_wav_data(data: FileContent) -> WavData | None:
-    """Find the samples of a WAV file; `None` if `data` is not a WAV file or has no data chunk."""
-    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+def find_wav_data(audio_bytes: FileContent) -> WavData | None:
+    """Find the samples of a WAV file; `None` if `audio_bytes` is not a WAV file or has no data chunk."""
+    if audio_bytes[:4] != b"RIFF" or audio_bytes[8:12] != b"WAVE":
         return None
     at, rate_hz = 12, None
     for _ in range(_MAX_WAV_CHUNKS):
-        if at + 8 > len(data):
+        if at + 8 > len(audio_bytes):
             return None
-        (size,) = struct.unpack_from("<I", data, at + 4)
-        if data[at : at + 4] == b"data":
+        (size,) = struct.unpack_from("<I", audio_bytes, at + 4)
+        if audio_bytes[at : at + 4] == b"data":
             declared = size if 0 < size < _MIN_PLACEHOLDER_BYTES else None
-            return WavData(at + 4, declared, len(data) - at - 8, rate_hz)
-        if data[at : at + 4] == b"fmt " and at + 24 <= len(data):
-            encoding, channels, rate, _, frame_bytes, sample_bits = struct.unpack_from("<HHIIHH", data, at + 8)
+            return WavData(at + 4, declared, len(audio_bytes) - at - 8, rate_hz)
+        if audio_bytes[at : at + 4] == b"fmt " and at + 24 <= len(audio_bytes):
+            encoding, channels, rate, _, frame_bytes, sample_bits = struct.unpack_from("<HHIIHH", audio_bytes, at + 8)
             is_mono_16_bit = (encoding, channels, frame_bytes, sample_bits) == (_WAV_PCM, 1, 2, 16)
             rate_hz = rate if is_mono_16_bit else None
         at += 8 + size + size % 2  # chunks are padded to even sizes
@@ -146,9 +146,9 @@ class _PatchedReader(_AudioReader):
     Changing the bytes themselves would copy the whole file.
     """
 
-    def __init__(self, data: FileContent, patches: Mapping[int, bytes]) -> None:
-        super().__init__(data)
-        self._patches = patches
+    def __init__(self, audio_bytes: FileContent, bytes_by_offset: Mapping[int, bytes]) -> None:
+        super().__init__(audio_bytes)
+        self._patches = bytes_by_offset
 
     def readinto(self, buffer: Any) -> int:
         """Read into `buffer`. This is the method that libsndfile uses."""
@@ -161,22 +161,24 @@ class _PatchedReader(_AudioReader):
         return size
 
 
-def open_audio(data: FileContent) -> io.BytesIO:
+def open_audio(audio_bytes: FileContent) -> io.BytesIO:
     """Open encoded audio as a file. The header of a streamed WAV file appears to declare the real length."""
-    found = find_wav_data(data)
+    found = find_wav_data(audio_bytes)
     if found is None or found.declared_bytes is not None or not found.present_bytes:
-        return _AudioReader(data)
-    sizes = {4: len(data) - 8, found.size_offset: found.present_bytes}
-    return _PatchedReader(data, {at: struct.pack("<I", size) for at, size in sizes.items()})
+        return _AudioReader(audio_bytes)
+    sizes = {4: len(audio_bytes) - 8, found.size_offset: found.present_bytes}
+    return _PatchedReader(audio_bytes, {at: struct.pack("<I", size) for at, size in sizes.items()})
 
 
-def is_streamed_flac(data: FileContent) -> bool:
-    """Whether `data` is FLAC whose header states that the number of samples is unknown (RFC 9639, section 8.2)."""
+def is_streamed_flac(audio_bytes: FileContent) -> bool:
+    """Whether a file is FLAC whose header states that the number of samples is unknown (RFC 9639, section 8.2)."""
     # The number has 36 bits and follows the sample rate, channels and sample size in the STREAMINFO block.
-    return data[:4] == b"fLaC" and len(data) > 26 and not (data[21] & 0x0F or any(data[22:26]))
+    return (
+        audio_bytes[:4] == b"fLaC" and len(audio_bytes) > 26 and not (audio_bytes[21] & 0x0F or any(audio_bytes[22:26]))
+    )
 
 
-def declares_length(data: FileContent, container: str) -> bool:
+def declares_length(audio_bytes: FileContent, container: str) -> bool:
     """Whether the number of frames that libsndfile reports is declared by the file.
 
     This is the case for FLAC (STREAMINFO block) and for MP3 with a Xing or Info header. For other files, libsndfile
@@ -187,7 +189,7 @@ def declares_length(data: FileContent, container: str) -> bool:
     if container != "mp3":
         return False
     start = 0
-    if data[:3] == b"ID3" and len(data) > 10:  # the size has seven bits per byte (ID3v2.4, section 6.2)
-        start = 10 + (data[6] << 21 | data[7] << 14 | data[8] << 7 | data[9])
-    first_frame = data[start : start + 1024]
+    if audio_bytes[:3] == b"ID3" and len(audio_bytes) > 10:  # the size has seven bits per byte (ID3v2.4, section 6.2)
+        start = 10 + (audio_bytes[6] << 21 | audio_bytes[7] << 14 | audio_bytes[8] << 7 | audio_bytes[9])
+    first_frame = audio_bytes[start : start + 1024]
     return b"Xing" in first_frame or b"Info" in first_frame

@@ -97,57 +97,62 @@ _RAW_ENCODINGS = {
 
 
 @defer_keyboard_interrupt()
-def decode(data: FileContent, *, declared_format: RawAudioFormat | None = None) -> DecodedAudio:
+def decode(audio_bytes: FileContent, *, declared_format: RawAudioFormat | None = None) -> DecodedAudio:
     """Decode a file, or raw samples of a declared format, to mono samples.
 
-    If `data` has a header, the header is used rather than `declared_format`. There is one exception: raw samples may
-    begin like an MPEG audio frame by chance, as in a few of a thousand quiet mu-law recordings. If they cannot be
+    If `audio_bytes` has a header, the header is used rather than `declared_format`. There is one exception: raw samples
+    may begin like an MPEG audio frame by chance, as in a few of a thousand quiet mu-law recordings. If they cannot be
     decoded as such, `declared_format` is used. A streamed WAV file (declared length 0, or two gigabytes and more) is
     read to its end. If a file is damaged, the part before the damage is returned.
 
     Args:
-        data: the encoded audio as it was received.
+        audio_bytes: the encoded audio as it was received.
         declared_format: format of the samples if they have no header.
 
     Raises:
-        UndecodableAudioError: `data` is not audio, has an unsupported container, contains no samples, or is longer than
-            `MAX_AUDIO_S` or `MAX_SAMPLES`. Also raised if the sample rate or the number of channels is out of range.
+        UndecodableAudioError: `audio_bytes` is not audio, has an unsupported container, contains no samples, or is
+            longer than `MAX_AUDIO_S` or `MAX_SAMPLES`. Also raised if the sample rate or the number of channels is out
+            of range.
     """
-    container = sniff_container(data)
+    container = sniff_container(audio_bytes)
     if container is None and declared_format is not None:
-        return _decode_raw(data, declared_format)
+        return _decode_raw(audio_bytes, declared_format)
     try:
-        return _decode_container(data, container)
+        return _decode_container(audio_bytes, container)
     except UndecodableAudioError:
-        if declared_format is None or declared_format.format not in _RAW_ENCODINGS or not is_weak_detection(data):
+        if (
+            declared_format is None
+            or declared_format.format not in _RAW_ENCODINGS
+            or not is_weak_detection(audio_bytes)
+        ):
             raise
-        return _decode_raw(data, declared_format)
+        return _decode_raw(audio_bytes, declared_format)
 
 
-def _decode_container(data: FileContent, container: str | None) -> DecodedAudio:
+def _decode_container(audio_bytes: FileContent, container: str | None) -> DecodedAudio:
     import soundfile
 
-    wav = find_wav_data(data)
-    if wav is not None and wav.mono_16_bit_rate_hz is not None:
-        return _read_mono_16_bit(data, wav, wav.mono_16_bit_rate_hz)
+    wav_data = find_wav_data(audio_bytes)
+    if wav_data is not None and wav_data.mono_16_bit_rate_hz is not None:
+        return _read_mono_16_bit(audio_bytes, wav_data, wav_data.mono_16_bit_rate_hz)
     # libsndfile loses the last block of a FLAC file if its header does not state the number of samples.
-    if container is not None and (container in ffmpeg.FFMPEG_CONTAINERS or is_streamed_flac(data)):
-        return _decode_by_ffmpeg(data, container)
+    if container is not None and (container in ffmpeg.FFMPEG_CONTAINERS or is_streamed_flac(audio_bytes)):
+        return _decode_by_ffmpeg(audio_bytes, container)
     # Only the MP3 decoder, libmpg123, prints messages. libsndfile may also recognize MP3 by later bytes.
     silence = discard_decoder_messages() if container in ("mp3", None) else contextlib.nullcontext()
     try:
-        with silence, _build_forward_sound_file_class()(open_audio(data)) as file:
-            return _read_sound_file(file, data)
+        with silence, _build_forward_sound_file_class()(open_audio(audio_bytes)) as file:
+            return _read_sound_file(file, audio_bytes)
     except (soundfile.SoundFileError, TypeError, OSError, OverflowError) as error:
         reason = f"{container} that cannot be read" if container else "not a known audio container"
-        raise UndecodableAudioError(f"{len(data)} bytes: {reason}") from error
+        raise UndecodableAudioError(f"{len(audio_bytes)} bytes: {reason}") from error
 
 
-def _decode_by_ffmpeg(data: FileContent, container: str) -> DecodedAudio:
+def _decode_by_ffmpeg(audio_bytes: FileContent, container: str) -> DecodedAudio:
     try:
-        track = ffmpeg.decode_track(data, channels=1)
+        track = ffmpeg.decode_track(audio_bytes, channels=1)
     except UndecodableAudioError as error:
-        raise UndecodableAudioError(f"{len(data)} bytes of {container}: {error}") from error
+        raise UndecodableAudioError(f"{len(audio_bytes)} bytes of {container}: {error}") from error
     return DecodedAudio(
         samples=track.samples.reshape(-1),
         sample_rate_hz=track.sample_rate_hz,
@@ -159,7 +164,7 @@ def _decode_by_ffmpeg(data: FileContent, container: str) -> DecodedAudio:
     )
 
 
-def _decode_raw(data: FileContent, declared_format: RawAudioFormat) -> DecodedAudio:
+def _decode_raw(audio_bytes: FileContent, declared_format: RawAudioFormat) -> DecodedAudio:
     import soundfile
 
     encoding = _RAW_ENCODINGS.get(declared_format.format)
@@ -168,26 +173,26 @@ def _decode_raw(data: FileContent, declared_format: RawAudioFormat) -> DecodedAu
     check_sample_rate_and_channels(declared_format.sample_rate_hz, declared_format.channels)
     try:
         with _build_forward_sound_file_class()(
-            io.BytesIO(data),
+            io.BytesIO(audio_bytes),
             samplerate=declared_format.sample_rate_hz,
             channels=declared_format.channels,
             format="RAW",
             subtype=encoding.subtype,
             endian=encoding.endian,
         ) as file:
-            return _read_sound_file(file, data)
+            return _read_sound_file(file, audio_bytes)
     except (soundfile.SoundFileError, TypeError, OSError, OverflowError) as error:
-        raise UndecodableAudioError(f"{len(data)} bytes: not samples of {declared_format.format}") from error
+        raise UndecodableAudioError(f"{len(audio_bytes)} bytes: not samples of {declared_format.format}") from error
 
 
-def _read_mono_16_bit(data: FileContent, wav: WavData, sample_rate_hz: int) -> DecodedAudio:
+def _read_mono_16_bit(audio_bytes: FileContent, wav_data: WavData, sample_rate_hz: int) -> DecodedAudio:
     """Read the samples of a WAV file without libsndfile: the result is the same, in a tenth of the time."""
     check_sample_rate_and_channels(sample_rate_hz, 1)
-    frames = min(wav.declared_bytes or wav.present_bytes, wav.present_bytes) // 2
+    frames = min(wav_data.declared_bytes or wav_data.present_bytes, wav_data.present_bytes) // 2
     check_length(frames, sample_rate_hz)
     if not frames:
-        raise UndecodableAudioError(f"{len(data)} bytes of wav without a single sample")
-    samples = np.frombuffer(data, "<i2", frames, wav.size_offset + 4)
+        raise UndecodableAudioError(f"{len(audio_bytes)} bytes of wav without a single sample")
+    samples = np.frombuffer(audio_bytes, "<i2", frames, wav_data.size_offset + 4)
     return DecodedAudio(
         samples=np.multiply(samples, np.float32(2**-15), dtype=np.float32),
         sample_rate_hz=sample_rate_hz,
@@ -195,7 +200,7 @@ def _read_mono_16_bit(data: FileContent, wav: WavData, sample_rate_hz: int) -> D
         container="wav",
         codec="pcm_16",
         audio_s=frames / sample_rate_hz,
-        declared_duration_s=_compute_declared_duration_s(wav, frames, sample_rate_hz),
+        declared_duration_s=_compute_declared_duration_s(wav_data, frames, sample_rate_hz),
     )
 
 
@@ -218,12 +223,12 @@ def _build_forward_sound_file_class() -> Any:
     return ForwardSoundFile
 
 
-def _read_sound_file(file: Any, data: FileContent) -> DecodedAudio:
+def _read_sound_file(file: Any, audio_bytes: FileContent) -> DecodedAudio:
     rate, channels = int(file.samplerate), int(file.channels)
     check_sample_rate_and_channels(rate, channels)
     samples = _read_samples(file)
     if not len(samples):
-        raise UndecodableAudioError(f"{len(data)} bytes of {file.format.lower()} without a single sample")
+        raise UndecodableAudioError(f"{len(audio_bytes)} bytes of {file.format.lower()} without a single sample")
     container = _SNDFILE_CONTAINERS.get(file.format, file.format.lower())
     return DecodedAudio(
         samples=samples,
@@ -232,7 +237,7 @@ def _read_sound_file(file: Any, data: FileContent) -> DecodedAudio:
         container=container,
         codec=file.subtype.lower(),
         audio_s=len(samples) / rate,
-        declared_duration_s=_read_declared_duration_s(file, data, container, len(samples)),
+        declared_duration_s=_read_declared_duration_s(file, audio_bytes, container, len(samples)),
     )
 
 
@@ -255,18 +260,18 @@ def _read_samples(file: Any) -> Samples:
     return buffer.get_samples()[:, 0]
 
 
-def _read_declared_duration_s(file: Any, data: FileContent, container: str, frames: int) -> float | None:
-    wav = find_wav_data(data)
-    if wav is not None:
-        return _compute_declared_duration_s(wav, frames, file.samplerate)
-    if declares_length(data, container) and file.frames > 0:
+def _read_declared_duration_s(file: Any, audio_bytes: FileContent, container: str, frames: int) -> float | None:
+    wav_data = find_wav_data(audio_bytes)
+    if wav_data is not None:
+        return _compute_declared_duration_s(wav_data, frames, file.samplerate)
+    if declares_length(audio_bytes, container) and file.frames > 0:
         return float(file.frames / file.samplerate)
     return None
 
 
-def _compute_declared_duration_s(wav: WavData, frames: int, sample_rate_hz: int) -> float | None:
-    if wav.declared_bytes is None or not wav.present_bytes:
+def _compute_declared_duration_s(wav_data: WavData, frames: int, sample_rate_hz: int) -> float | None:
+    if wav_data.declared_bytes is None or not wav_data.present_bytes:
         return None
     # Only `frames` are present. All have one size, so bytes are proportional to seconds.
-    declared_to_present = max(wav.declared_bytes / min(wav.present_bytes, wav.declared_bytes), 1.0)
+    declared_to_present = max(wav_data.declared_bytes / min(wav_data.present_bytes, wav_data.declared_bytes), 1.0)
     return float(frames / sample_rate_hz * declared_to_present)

@@ -77,20 +77,20 @@ def find_media_type(format_name: str) -> str:
     return _FFMPEG_MEDIA_TYPES.get(format_name) or AUDIO_FORMATS[format_name].media_type
 
 
-def find_container_of_format(name: str) -> str | None:
-    """The container in which audio of the format `name` is delivered, as `sniff_container` names it.
+def find_container_of_format(format_name: str) -> str | None:
+    """The container in which audio of the format `format_name` is delivered, as `sniff_container` names it.
 
     It is "pcm" for samples without a header; `None` if the format is unknown.
     """
-    if name not in AUDIO_FORMATS and name not in _FFMPEG_MEDIA_TYPES:
+    if format_name not in AUDIO_FORMATS and format_name not in _FFMPEG_MEDIA_TYPES:
         return None
-    is_raw = name in AUDIO_FORMATS and AUDIO_FORMATS[name].container == "RAW"
-    return "pcm" if is_raw else find_container_of_media_type(find_media_type(name))
+    is_raw = format_name in AUDIO_FORMATS and AUDIO_FORMATS[format_name].container == "RAW"
+    return "pcm" if is_raw else find_container_of_media_type(find_media_type(format_name))
 
 
-def find_codec_of_format(name: str) -> str | None:
-    """The codec of the format `name`, if other codecs share its container, and if the decoder names it; else `None`."""
-    return {"opus": "opus", "ogg": "vorbis"}.get(name)
+def find_codec_of_format(format_name: str) -> str | None:
+    """Return the codec of a format, if other codecs share its container and the decoder names it; otherwise `None`."""
+    return {"opus": "opus", "ogg": "vorbis"}.get(format_name)
 
 
 @defer_keyboard_interrupt()

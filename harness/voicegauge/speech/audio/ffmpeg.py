@@ -45,11 +45,13 @@ class AudioTrack(NamedTuple):
     codec: str
 
 
-def decode_track(data: FileContent, *, sample_rate_hz: int | None = None, channels: int | None = None) -> AudioTrack:
+def decode_track(
+    audio_bytes: FileContent, *, sample_rate_hz: int | None = None, channels: int | None = None
+) -> AudioTrack:
     """Decode the first audio track of a file. If the file is damaged, the part before the damage is decoded.
 
     Args:
-        data: the encoded file.
+        audio_bytes: the encoded file.
         sample_rate_hz: sample rate of the result; `None` for the rate of the file.
         channels: number of channels of the result, 1 or 2; `None` for the number of the file, but at most 2.
 
@@ -61,7 +63,7 @@ def decode_track(data: FileContent, *, sample_rate_hz: int | None = None, channe
     buffer: SampleBuffer | None = None
     rate, source_channels, codec = sample_rate_hz or 0, 0, "unknown"
     try:
-        with av.open(io.BytesIO(data), "r") as file:
+        with av.open(io.BytesIO(audio_bytes), "r") as file:
             stream = _find_first_audio_stream(file)
             source_rate, source_channels = int(stream.rate or 0), int(stream.channels)
             codec = str(stream.codec_context.name)
@@ -82,11 +84,11 @@ def decode_track(data: FileContent, *, sample_rate_hz: int | None = None, channe
     return AudioTrack(buffer.get_samples(), rate, source_channels, codec)
 
 
-def measure_bitrate_kbps(data: bytes) -> float | None:
+def measure_bitrate_kbps(audio_bytes: bytes) -> float | None:
     """Return the mean bit rate of the first audio track, without headers and tags; `None` if it cannot be read."""
     av = load_av()
     try:
-        with av.open(io.BytesIO(data), "r") as file:
+        with av.open(io.BytesIO(audio_bytes), "r") as file:
             stream = _find_first_audio_stream(file)
             sizes_and_durations = [
                 (packet.size, float(packet.duration * packet.time_base))

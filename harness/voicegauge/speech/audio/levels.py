@@ -100,15 +100,15 @@ def _compute_frame_levels(samples: Samples, sample_rate_hz: int) -> NDArray[np.f
     return levels
 
 
-def _compute_frame_powers(samples: Samples, length: int, offset: float) -> NDArray[np.float64]:
-    """Mean square of each frame of `length` samples, after subtracting `offset`.
+def _compute_frame_powers(samples: Samples, frame_length: int, offset: float) -> NDArray[np.float64]:
+    """Return the mean square of each frame of `frame_length` samples, after subtracting `offset`.
 
     32 bits suffice for a frame of 10 ms: the error of its level is below 0.001 dB.
     """
-    frames = samples.reshape(-1, length) - np.float32(offset)
+    frames = samples.reshape(-1, frame_length) - np.float32(offset)
     energies: NDArray[np.float32] = np.vecdot(frames, frames)  # without an array of squares
-    return energies.astype(np.float64) / length
+    return energies.astype(np.float64) / frame_length
 
 
-def _split_into_blocks(samples: Samples, size: int) -> Iterator[Samples]:
-    return (samples[start : start + size] for start in range(0, len(samples), size))
+def _split_into_blocks(samples: Samples, block_size: int) -> Iterator[Samples]:
+    return (samples[start : start + block_size] for start in range(0, len(samples), block_size))

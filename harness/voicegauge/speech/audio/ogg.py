@@ -31,7 +31,7 @@ def _compute_checksum(page: bytes) -> int:
     return value
 
 
-def set_ogg_serial(data: bytes, serial: int) -> bytes:
+def set_ogg_serial(data: bytes, serial_number: int) -> bytes:
     """Set the serial number in every page of `data`, which must consist of complete pages of one stream."""
     pages = bytearray(data)
     at = 0
@@ -39,7 +39,7 @@ def set_ogg_serial(data: bytes, serial: int) -> bytes:
         segments = pages[at + _SEGMENTS_AT]
         lengths = pages[at + _HEADER_BYTES : at + _HEADER_BYTES + segments]
         end = at + _HEADER_BYTES + segments + sum(lengths)
-        struct.pack_into("<I", pages, at + _SERIAL_AT, serial)
+        struct.pack_into("<I", pages, at + _SERIAL_AT, serial_number)
         struct.pack_into("<I", pages, at + _CHECKSUM_AT, 0)
         struct.pack_into("<I", pages, at + _CHECKSUM_AT, _compute_checksum(bytes(pages[at:end])))
         at = end

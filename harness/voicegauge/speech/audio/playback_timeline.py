@@ -54,28 +54,28 @@ class PlaybackTimeline:
         return min(seconds, self._audio_s)
 
 
-def build_playback_timeline(data: bytes, decoded_audio: DecodedAudio) -> PlaybackTimeline:
-    """Compute the timeline of the encoded file `data`, from which `decoded_audio` was decoded.
+def build_playback_timeline(audio_bytes: bytes, decoded_audio: DecodedAudio) -> PlaybackTimeline:
+    """Compute the timeline of the encoded file `audio_bytes`, from which `decoded_audio` was decoded.
 
     Compressed audio is played packet by packet. FFmpeg finds the packets. If it finds fewer than two, or more than
     `_MAX_PACKETS`, playable time is assumed to be proportional to received bytes.
     """
-    size_bytes, audio_s = len(data), decoded_audio.audio_s
+    size_bytes, audio_s = len(audio_bytes), decoded_audio.audio_s
     if decoded_audio.container in _UNCOMPRESSED_CONTAINERS:
-        found = find_wav_data(data)
+        found = find_wav_data(audio_bytes)
         return PlaybackTimeline(
             [(found.size_offset + 4 if found else 0, 0.0), (size_bytes, audio_s)],
             size_bytes,
             audio_s,
             is_interpolated=True,
         )
-    packets = _find_packet_points(data)
+    packets = _find_packet_points(audio_bytes)
     if len(packets) < 2:
         return PlaybackTimeline([(0, 0.0), (size_bytes, audio_s)], size_bytes, audio_s, is_interpolated=True)
     return PlaybackTimeline(packets, size_bytes, audio_s, is_interpolated=False)
 
 
-def _find_packet_points(data: bytes) -> list[tuple[int, float]]:
+def _find_packet_points(audio_bytes: bytes) -> list[tuple[int, float]]:
     """Return (offset, seconds) of each packet.
 
     When the bytes before the offset have been received, this number of seconds can be played. The list is empty if
@@ -85,7 +85,7 @@ def _find_packet_points(data: bytes) -> list[tuple[int, float]]:
     starts: dict[int, float] = {}
     packets = 0
     try:
-        with av.open(io.BytesIO(data), "r") as file:
+        with av.open(io.BytesIO(audio_bytes), "r") as file:
             if not file.streams.audio:
                 return []
             for packet in file.demux(file.streams.audio[0]):

@@ -25,24 +25,24 @@ class TranscodingSettings(NamedTuple):
     """Bit rate of a lossy format; `DEFAULT_BITRATE_KBPS` if `None`."""
 
 
-def transcode(data: FileContent, settings: TranscodingSettings) -> bytes:
+def transcode(audio_bytes: FileContent, settings: TranscodingSettings) -> bytes:
     """Convert encoded audio to `settings`.
 
     Raises:
-        UndecodableAudioError: `data` cannot be decoded.
+        UndecodableAudioError: `audio_bytes` cannot be decoded.
         ValueError: the target format is unknown.
     """
-    samples, rate = read_channels(data, settings.sample_rate_hz, settings.channels)
+    samples, rate = read_channels(audio_bytes, settings.sample_rate_hz, settings.channels)
     return encode_at_bitrate(samples, rate, settings.format, settings.bitrate_kbps)
 
 
 def read_channels(
-    data: FileContent, sample_rate_hz: int | None = None, channels: int | None = None
+    audio_bytes: FileContent, sample_rate_hz: int | None = None, channels: int | None = None
 ) -> tuple[Samples, int]:
     """Decode without mixing the channels to mono.
 
     Args:
-        data: the encoded file.
+        audio_bytes: the encoded file.
         sample_rate_hz: sample rate of the result; `None` for the rate of the file.
         channels: number of channels of the result, 1 or 2; `None` for the number of the file, but at most 2.
 
@@ -50,10 +50,10 @@ def read_channels(
         Samples of shape (frames, channels) and their sample rate.
 
     Raises:
-        UndecodableAudioError: `data` cannot be decoded, or exceeds the limits of length and memory.
+        UndecodableAudioError: `audio_bytes` cannot be decoded, or exceeds the limits of length and memory.
     """
     try:
-        track = decode_track(data, sample_rate_hz=sample_rate_hz, channels=channels)
+        track = decode_track(audio_bytes, sample_rate_hz=sample_rate_hz, channels=channels)
     except UndecodableAudioError as error:
-        raise UndecodableAudioError(f"{len(data)} bytes: {error}") from error
+        raise UndecodableAudioError(f"{len(audio_bytes)} bytes: {error}") from error
     return track.samples, track.sample_rate_hz

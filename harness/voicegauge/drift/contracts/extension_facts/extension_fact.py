@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from voicegauge.drift.registry import DriftLevel
+from voicegauge.drift.rule_registry import DriftLevel
 
 # Each name is a single letter, because the tables of facts are read by column.
 B, P, C = DriftLevel.BREAKING, DriftLevel.POSSIBLY_BREAKING, DriftLevel.COMPATIBLE

@@ -135,10 +135,10 @@ def _report_branch_changes(
     schema_pair: SchemaPair,
     branch_keyword: str,
     matched_branches: BranchDifferences,
-    schemas: tuple[NormalizedSchema, NormalizedSchema],
+    old_and_new_schema: tuple[NormalizedSchema, NormalizedSchema],
     inner_pairs: list[SchemaPair],
 ) -> Iterator[DriftChange]:
-    old, new = schemas
+    old, new = old_and_new_schema
     for branch in matched_branches.removed_branches:
         yield schema_pair.compared_part.build_change(
             build_rule_id(schema_pair.schema_kind, f"{RULE_NAME_BY_BRANCH_KEYWORD[branch_keyword]}-removed"),

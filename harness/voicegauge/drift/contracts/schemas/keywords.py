@@ -39,7 +39,7 @@ _PATTERNS_MATCHING_EVERY_VALUE = ("", "^", "$", ".*", "^.*", ".*$", "^.*$")
 
 
 def compare_keywords(
-    schema_kind: SchemaKind, old_schema: NormalizedSchema, new_schema: NormalizedSchema, *, is_text: bool
+    schema_kind: SchemaKind, old_schema: NormalizedSchema, new_schema: NormalizedSchema, *, is_sent_as_text: bool
 ) -> Iterator[KeywordChange]:
     """Yield the changes of types, enums and all other keywords with plain values.
 
@@ -47,9 +47,9 @@ def compare_keywords(
         schema_kind: the kind of both schemas.
         old_schema: the older schema.
         new_schema: the newer schema.
-        is_text: whether the value is sent as text, as in a header.
+        is_sent_as_text: whether the value is sent as text, as in a header.
     """
-    yield from compare_types(schema_kind, old_schema, new_schema, is_text=is_text)
+    yield from compare_types(schema_kind, old_schema, new_schema, is_sent_as_text=is_sent_as_text)
     yield from _compare_enums(old_schema, new_schema)
     for key in dict.fromkeys((*old_schema.keywords, *new_schema.keywords)):
         if key not in _KEYWORDS_COMPARED_TOGETHER:

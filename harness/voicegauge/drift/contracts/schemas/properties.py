@@ -24,7 +24,7 @@ class _PropertyVersion:
     node: DocumentNode
     schema: NormalizedSchema
     is_required: bool
-    required_node: DocumentNode
+    required_keyword_node: DocumentNode
     """The node of the keyword `required` of the object that has the property."""
     is_omitted_from_body: bool
     """Whether messages leave out the property. Requests omit read-only properties, responses omit write-only ones."""
@@ -79,7 +79,7 @@ def _read_property_version(
         node=node,
         schema=schema,
         is_required=parent_schema.is_property_required(name),
-        required_node=parent_schema.get_keyword("required"),
+        required_keyword_node=parent_schema.get_keyword("required"),
         is_omitted_from_body=("readOnly" if schema_kind.is_sent_by_client else "writeOnly") in schema.keywords,
     )
 
@@ -134,7 +134,7 @@ def _compare_requiredness(property_pair: _PropertyPair) -> Iterator[DriftChange]
     rule = f"{property_pair.schema_kind.rule_id_prefix}-became-{new.requiredness}"
     if property_pair.schema_kind.is_sent_by_client and new.is_required and "default" in new.schema.keywords:
         rule += "-with-default"
-    yield property_pair.compared_part.build_change(rule, old.required_node, new.required_node)
+    yield property_pair.compared_part.build_change(rule, old.required_keyword_node, new.required_keyword_node)
 
 
 def _compare_read_write_access(property_pair: _PropertyPair) -> Iterator[DriftChange]:

@@ -30,7 +30,7 @@ def compare_schemas(
     """
     cache_key = (
         rule_id_prefix,
-        compared_part.is_text,
+        compared_part.is_sent_as_text,
         _find_component_pointer(old_node),
         _find_component_pointer(new_node),
     )
@@ -72,7 +72,9 @@ def _compare_pair(schema_pair: SchemaPair, inner_pairs: list[SchemaPair]) -> Ite
     if wrapping or inner_pairs:
         yield from wrapping
         return
-    for change in compare_keywords(schema_pair.schema_kind, old, new, is_text=schema_pair.compared_part.is_text):
+    for change in compare_keywords(
+        schema_pair.schema_kind, old, new, is_sent_as_text=schema_pair.compared_part.is_sent_as_text
+    ):
         yield schema_pair.compared_part.build_change(
             build_rule_id(schema_pair.schema_kind, change.rule_id_suffix),
             change.old_node,

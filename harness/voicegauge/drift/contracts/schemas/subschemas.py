@@ -75,7 +75,10 @@ def _can_compare_inside(
 
 
 def _build_inner_pair(
-    schema_pair: SchemaPair, keyword: str, schemas: tuple[AppliedSchemas, AppliedSchemas], nodes: list[DocumentNode]
+    schema_pair: SchemaPair,
+    keyword: str,
+    old_and_new_schemas: tuple[AppliedSchemas, AppliedSchemas],
+    old_and_new_nodes: list[DocumentNode],
 ) -> SchemaPair:
     """Return the pair of subschemas to compare.
 
@@ -86,7 +89,7 @@ def _build_inner_pair(
         kind = SCHEMA_KIND_BY_RULE_ID_PREFIX[kind.property_rule_id_prefix]
     if keyword in _KEYWORDS_FOR_ITEMS:
         compared_part = compared_part.create_nested_part("/*")
-    return SchemaPair(compared_part, kind, *schemas, *nodes)
+    return SchemaPair(compared_part, kind, *old_and_new_schemas, *old_and_new_nodes)
 
 
 def _is_different(schema_pair: SchemaPair, old_schemas: AppliedSchemas, new_schemas: AppliedSchemas) -> bool:

@@ -34,7 +34,7 @@ _INCLUDED_FORMATS_BY_FORMAT = {
 
 
 def compare_types(
-    schema_kind: SchemaKind, old_schema: NormalizedSchema, new_schema: NormalizedSchema, *, is_text: bool
+    schema_kind: SchemaKind, old_schema: NormalizedSchema, new_schema: NormalizedSchema, *, is_sent_as_text: bool
 ) -> Iterator[KeywordChange]:
     """Yield the changes of nullability, types and formats.
 
@@ -42,7 +42,8 @@ def compare_types(
         schema_kind: the kind of both schemas.
         old_schema: the older schema.
         new_schema: the newer schema.
-        is_text: whether the value is sent as text, as in a header, so that any value can also be read as a string.
+        is_sent_as_text: whether the value is sent as text, as in a header, so that any value can also be read as a
+            string.
     """
     nodes = _find_type_node(old_schema), _find_type_node(new_schema)
     if (
@@ -67,7 +68,9 @@ def compare_types(
     ):
         yield KeywordChange(_choose_type_list_rule_suffix(schema_kind, types), *changed, values)
     else:
-        yield KeywordChange(_choose_type_rule_suffix(schema_kind, types, formats, is_text=is_text), *changed, values)
+        yield KeywordChange(
+            _choose_type_rule_suffix(schema_kind, types, formats, is_sent_as_text=is_sent_as_text), *changed, values
+        )
 
 
 def _is_branch_list(node: DocumentNode) -> bool:
@@ -97,13 +100,15 @@ def _choose_type_list_rule_suffix(schema_kind: SchemaKind, type_change: _TypeCha
 
 
 def _choose_type_rule_suffix(
-    schema_kind: SchemaKind, type_change: _TypeChange, format_relation: _ValueSetRelation, *, is_text: bool
+    schema_kind: SchemaKind, type_change: _TypeChange, format_relation: _ValueSetRelation, *, is_sent_as_text: bool
 ) -> str:
     """Return the end of the rule id for a change of types, formats or both, as oasdiff classifies them."""
-    is_breaking = _breaks_reader(schema_kind, type_change, format_relation, is_text=is_text)
+    is_breaking = _breaks_reader(schema_kind, type_change, format_relation, is_sent_as_text=is_sent_as_text)
     if schema_kind.rule_id_prefix == "request-parameter-property":
         # How an object in a parameter is sent is not known, as text or for example as JSON.
-        if is_breaking != _breaks_reader(schema_kind, type_change, format_relation, is_text=not is_text):
+        if is_breaking != _breaks_reader(
+            schema_kind, type_change, format_relation, is_sent_as_text=not is_sent_as_text
+        ):
             return "type-changed"
         return "type-specialized" if is_breaking else "type-generalized"
     if schema_kind.is_sent_by_client:
@@ -121,14 +126,14 @@ def _choose_type_rule_suffix(
 
 
 def _breaks_reader(
-    schema_kind: SchemaKind, type_change: _TypeChange, format_relation: _ValueSetRelation, *, is_text: bool
+    schema_kind: SchemaKind, type_change: _TypeChange, format_relation: _ValueSetRelation, *, is_sent_as_text: bool
 ) -> bool:
     """Whether the receiver of the value (the provider or the client) may get a value that it does not expect."""
     read_types = type_change.new_types if schema_kind.is_sent_by_client else type_change.old_types
     harmless: _ValueSetRelation = "wider" if schema_kind.is_sent_by_client else "narrower"
     if type_change.relation != "same" and read_types is None:
         return False
-    is_readable = type_change.relation in ("same", harmless) or (is_text and "string" in (read_types or ()))
+    is_readable = type_change.relation in ("same", harmless) or (is_sent_as_text and "string" in (read_types or ()))
     return not is_readable or format_relation not in ("same", harmless)
 
 
@@ -144,7 +149,7 @@ def _find_type_node(schema: NormalizedSchema) -> DocumentNode:
     for key in ("type", "nullable", "enum", "const"):
         if key in schema.keywords:
             return schema.keywords[key]
-    return schema.node.get_child("type") if schema.nullable is None else schema.node
+    return schema.node.get_child("type") if schema.explicitly_nullable is None else schema.node
 
 
 def _find_effective_types(schema: NormalizedSchema) -> frozenset[str] | None:

@@ -8,6 +8,11 @@ from voicegauge.drift.traffic.reading.comparison_context import (
     flatten_bodies,
     group_responses_by_context,
 )
+from voicegauge.drift.traffic.reading.conversation_pairing import (
+    ConversationPair,
+    ConversationPairing,
+    pair_conversations,
+)
 from voicegauge.drift.traffic.reading.documented_schemas import (
     LocatedSchema,
     UndocumentedProperty,
@@ -18,14 +23,13 @@ from voicegauge.drift.traffic.reading.documented_schemas import (
     iterate_documented_properties,
     list_enumerated_values,
 )
-from voicegauge.drift.traffic.reading.flatten import (
+from voicegauge.drift.traffic.reading.json_flattening import (
     ANY_INDEX,
     FlattenedValue,
     JsonScalar,
     flatten_json,
     get_json_type,
 )
-from voicegauge.drift.traffic.reading.pairing import ConversationPair, ConversationPairing, pair_conversations
 from voicegauge.drift.traffic.reading.recorded_traffic import (
     RecordedExchange,
     RecordedTraffic,
@@ -33,7 +37,7 @@ from voicegauge.drift.traffic.reading.recorded_traffic import (
     load_recordings,
     read_traffic,
 )
-from voicegauge.drift.traffic.reading.stability import (
+from voicegauge.drift.traffic.reading.value_stability import (
     CaseKey,
     ValueDifference,
     compare_scalar_lists,

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from voicegauge.contract import MISSING
-from voicegauge.drift.traffic.reading.flatten import (
+from voicegauge.drift.traffic.reading.conversation_pairing import ConversationPair
+from voicegauge.drift.traffic.reading.json_flattening import (
     EntryKeyFieldsByPath,
     FlattenedObject,
     FlattenedValue,
     find_entry_key_fields,
     flatten_json,
 )
-from voicegauge.drift.traffic.reading.pairing import ConversationPair
 from voicegauge.drift.traffic.reading.recorded_traffic import RecordedExchange
 
 

@@ -148,8 +148,8 @@ def read_traffic(contract: Contract, path: str, recordings: Sequence[tuple[str, 
         if recording.provider != contract.id:
             raise DataError(f"{file}: is a recording of {recording.provider}, not of {contract.id}")
         recorded_exchange = [
-            _build_recorded_exchange(contract, file, index, exchange)
-            for index, exchange in enumerate(recording.exchanges)
+            _build_recorded_exchange(contract, file, entry_index, exchange)
+            for entry_index, exchange in enumerate(recording.exchanges)
         ]
         by_exchange = {id(one.exchange): one for one in recorded_exchange}
         groups = group_exchanges(contract, recording.exchanges)
@@ -168,7 +168,7 @@ def _format_recording_dates(recordings: Sequence[tuple[str, Recording]]) -> str:
     return dates[0] if len(dates) == 1 else " to ".join((dates[0], dates[-1])) if dates else ""
 
 
-def _build_recorded_exchange(contract: Contract, file: str, index: int, exchange: Exchange) -> RecordedExchange:
+def _build_recorded_exchange(contract: Contract, file: str, entry_index: int, exchange: Exchange) -> RecordedExchange:
     response = exchange.response
     body: Any = MISSING
     if is_json(response.media_type):
@@ -176,7 +176,7 @@ def _build_recorded_exchange(contract: Contract, file: str, index: int, exchange
             body = read_json(response.body)
         except UnreadableBodyError:
             body = MISSING
-    return RecordedExchange(contract, file, index, exchange, contract.operations.get(exchange.operation), body)
+    return RecordedExchange(contract, file, entry_index, exchange, contract.operations.get(exchange.operation), body)
 
 
 def iterate_job_states(conversation: Sequence[RecordedExchange]) -> Iterator[tuple[RecordedExchange, str]]:

@@ -22,8 +22,8 @@ import numpy as np
 from voicegauge.data import CACHE_VARIABLE, get_cache_folder
 from voicegauge.errors import MissingExtraError, UsageError
 from voicegauge.model import KnownWords
-from voicegauge.speech.asr.base import compute_short_sha256
 from voicegauge.speech.asr.ctranslate2_conversion import TransformerShape, WeightArrays, convert_to_ctranslate2
+from voicegauge.speech.asr.engine_interface import compute_short_sha256
 from voicegauge.speech.asr.faster_whisper import FasterWhisperAsr
 from voicegauge.speech.asr.whisper import WhisperAsr
 
@@ -143,8 +143,8 @@ def _save_ctranslate2_folder(checkpoint: WhisperCheckpoint, path: Path) -> None:
     convert_to_ctranslate2(checkpoint.weights, shape, checkpoint.tokens, _TOKEN_IDS_SUPPRESSED_AT_START, path)
 
 
-def _find_or_create_in_cache(name: str, save: Callable[[WhisperCheckpoint, Path], None]) -> Path:
-    """Return the path of the file or folder `name` in the cache; if it is missing, create it with `save`.
+def _find_or_create_in_cache(name: str, save_checkpoint: Callable[[WhisperCheckpoint, Path], None]) -> Path:
+    """Return the path of the file or folder `name` in the cache; if it is missing, create it with `save_checkpoint`.
 
     The file or folder does not appear in the cache before it is complete.
     """
@@ -155,7 +155,7 @@ def _find_or_create_in_cache(name: str, save: Callable[[WhisperCheckpoint, Path]
     try:
         home.mkdir(parents=True, exist_ok=True)
         with _create_temporary_folder(home) as scratch:
-            save(load_embedded_checkpoint(), scratch / name)
+            save_checkpoint(load_embedded_checkpoint(), scratch / name)
             (scratch / name).replace(path)
     except OSError as error:
         if path.exists():  # another process created it at the same time

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from voicegauge.errors import UnknownNameError
 from voicegauge.model import Provenance
-from voicegauge.speech.asr.base import Asr
 from voicegauge.speech.asr.embedded import EMBEDDED_ENGINE, create_embedded_asr
+from voicegauge.speech.asr.engine_interface import Asr
 from voicegauge.speech.asr.faster_whisper import create_faster_whisper_asr, list_cached_models
 from voicegauge.speech.asr.weights import find_cached_weights
 from voicegauge.speech.asr.whisper import create_whisper_asr
