@@ -19,7 +19,7 @@ from own_mutants.processes import fork
 from contract_fuzzing.commands import CommandResult, Job, import_commands, run_commands
 from contract_fuzzing.edits import edit_contract
 from contract_fuzzing.sources import ContractSource, write_files
-from voicegauge.errors import EXIT_FINDINGS, EXIT_NOTHING_MEASURED, EXIT_OK, EXIT_UNUSABLE
+from voicegauge.errors import EXIT_FINDINGS, EXIT_NOTHING_MEASURED, EXIT_OK, EXIT_UNUSABLE_INPUT
 
 MAX_CPU_S = 120
 """Maximum CPU time of all commands with one contract. Most take less than 5 seconds."""
@@ -108,7 +108,7 @@ def judge_report(report: Report, folder: Path) -> tuple[Outcome, str]:
     place = re.compile(rf"voicegauge: {re.escape(str(folder))}/[^:\n]+:\d+: [^\n]+\n\Z")
     rejection = ""
     for command, status, message in report.results:
-        if status == EXIT_UNUSABLE and place.search(message):
+        if status == EXIT_UNUSABLE_INPUT and place.search(message):
             rejection = rejection or f"{command}: {message.strip()}"
         elif status == EXIT_NOTHING_MEASURED and "its document has no examples" in message:
             continue  # nothing is sent, so there is nothing to judge

@@ -30,7 +30,7 @@ from voicegauge.printable import escape_unprintable
 
 EXIT_OK = 0
 EXIT_FINDINGS = 1
-EXIT_UNUSABLE = 2
+EXIT_UNUSABLE_INPUT = 2
 EXIT_NOTHING_MEASURED = 3
 EXIT_BUDGET = 4
 EXIT_INTERRUPTED = 130
@@ -50,7 +50,7 @@ _MAX_SIMILAR_NAMES = 4
 class VoicegaugeError(Exception):
     """Base of every error that the command line prints as one line."""
 
-    exit_code = EXIT_UNUSABLE
+    exit_code = EXIT_UNUSABLE_INPUT
 
     def __str__(self) -> str:
         """Return the message; control characters, which a file or a response may contain, are escaped."""
@@ -74,7 +74,7 @@ class UnknownNameError(UsageError):
             listed_by: the command that lists them, which the message names if they are too many for it.
         """
         choices, name = sorted(known_names), _shorten(name)
-        near = _find_similar(name, choices)
+        near = _find_similar_names(name, choices)
         hint = f"did you mean {near[0]}? " if near else ""
         if len(choices) <= _MAX_NAMES_LISTED or listed_by is None:
             known = f"known: {', '.join(choices) or 'none'}"
@@ -84,7 +84,7 @@ class UnknownNameError(UsageError):
         super().__init__(f"unknown {name_kind} {name!r}: {hint}{known}")
 
 
-def _find_similar(name: str, choices: Sequence[str]) -> list[str]:
+def _find_similar_names(name: str, choices: Sequence[str]) -> list[str]:
     """Return the most similar names, the best one first. A target may be named by its part after the slash alone."""
     by_key = {choice.casefold(): choice for choice in choices}
     near = difflib.get_close_matches(name.casefold(), by_key, n=_MAX_SIMILAR_NAMES)

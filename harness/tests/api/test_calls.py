@@ -144,9 +144,9 @@ def test_recordings_are_not_overwritten_unless_the_caller_agrees(tmp_path: Path)
     assert voicegauge.record("pixelapi/voice-design", emulated=True, out=tmp_path).files == ()
     with pytest.raises(UsageError, match="would overwrite"):
         voicegauge.record("pixelapi/voice-design", emulated=True, out=tmp_path, refresh="all")
-    asked: list[voicegauge.Overwrite] = []
+    asked: list[voicegauge.FileToOverwrite] = []
 
-    def refuse(overwrite: voicegauge.Overwrite) -> bool:
+    def refuse(overwrite: voicegauge.FileToOverwrite) -> bool:
         asked.append(overwrite)
         return False
 

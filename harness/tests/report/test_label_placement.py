@@ -53,12 +53,12 @@ def test_an_unimportant_label_is_left_out_rather_than_placed_apart() -> None:
     found = place_labels(crowd, FRAME, range(12), important_count=3)
     assert None not in found[:3]
     assert any(label is None for label in found[3:])
-    assert all(label.leader is None for label in found[3:] if label)
+    assert all(label.leader_line is None for label in found[3:] if label)
 
 
 def test_a_single_label_is_next_to_its_point_and_off_a_line_through_it() -> None:
     line = Rectangle(400, 200, 900, 200)
     (label,) = place_labels([LabeledPoint(400.0, 200.0, "name")], FRAME, [0], avoided_lines=[line])
     assert label is not None
-    assert label.leader is None
+    assert label.leader_line is None
     assert not label.box.overlaps(line)

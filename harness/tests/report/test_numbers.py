@@ -97,7 +97,7 @@ def test_every_measured_target_is_drawn_and_the_pareto_set_is_named(
     picture = build_scatter_plot(targets, choose_shared_axes(targets), size)
     assert len(picture.points) == len(VOICES)  # the one that never answered has no time
     assert size == NARROW_PLOT_SIZE or all(mark.label for mark in picture.points if mark.is_pareto_optimal)
-    assert sorted(mark.number for mark in picture.points) == list(range(1, len(VOICES) + 1))
+    assert sorted(mark.rank for mark in picture.points) == list(range(1, len(VOICES) + 1))
     assert {m.name for m in picture.points if m.is_pareto_optimal} == {t.target for t in targets if t.pareto}
     for mark in picture.points:
         assert picture.frame.left <= mark.x <= picture.frame.right
@@ -108,7 +108,7 @@ def test_a_crowd_of_twenty_is_drawn_with_the_best_named(tmp_path: Path) -> None:
     found = analyze_runs([make_run(tmp_path, crowd(20), repetitions=2)]).report.runs[0].targets
     for size in (WIDE_PLOT_SIZE, NARROW_PLOT_SIZE):
         picture = build_scatter_plot(found, choose_shared_axes(found), size)
-        assert sorted(mark.number for mark in picture.points) == list(range(1, 21))
+        assert sorted(mark.rank for mark in picture.points) == list(range(1, 21))
         assert size == NARROW_PLOT_SIZE or all(mark.label for mark in picture.points if mark.is_pareto_optimal)
 
 

@@ -8,7 +8,13 @@ import numpy as np
 from voicegauge.bench.running.run_store import save_audio
 from voicegauge.model import Run
 from voicegauge.report import analyze_runs, render_page
-from voicegauge.report.scored_clips import MAX_CLIPS, MAX_CLIPS_PER_TARGET, ScoredClip, load_players, select_worst_clips
+from voicegauge.report.scored_clips import (
+    DEFAULT_MAX_CLIPS,
+    MAX_CLIPS_PER_TARGET,
+    ScoredClip,
+    load_players,
+    select_worst_clips,
+)
 from voicegauge.speech.audio import EncodedAudio, decode, encode
 
 from ..builders.report_runs import BROKEN, VOICES, crowd, make_run
@@ -34,7 +40,7 @@ def test_worst_clips_come_first_with_a_few_per_target_and_no_warm_up(tmp_path: P
     clips = worst(run)
     rates = [clip.error_rate for clip in clips]
     assert rates == sorted(rates, reverse=True)
-    assert len(clips) == MAX_CLIPS
+    assert len(clips) == DEFAULT_MAX_CLIPS
     counts = [sum(clip.target == target.id for clip in clips) for target in run.manifest.targets]
     assert max(counts) == MAX_CLIPS_PER_TARGET
     warm = {sample.id for sample in run.samples if sample.warmup}
@@ -73,7 +79,7 @@ def test_the_declared_media_type_is_ignored(tmp_path: Path) -> None:
 def test_audio_beyond_the_limit_is_left_out_and_named(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, VOICES[:1], repetitions=2)
     clip = clip_with(folder, worst(run)[0], encode(tone(1), 22_050, "wav")[0], "audio/wav")
-    found = load_players([(folder, clip)] * 4, limit_bytes=2 * clip.audio.bytes)
+    found = load_players([(folder, clip)] * 4, max_bytes=2 * clip.audio.bytes)
     assert [player.data_uri is not None for player in found] == [True, True, False, False]
     assert clip.audio.file in found[3].note
 

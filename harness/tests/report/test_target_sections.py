@@ -68,7 +68,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
 
 @pytest.fixture(scope="module")
 def page(run: tuple[Path, Run]) -> str:
-    return render_page(analyze_runs([run]), results=SavedResults((CHECK,), (DRIFT,)))
+    return render_page(analyze_runs([run]), saved_results=SavedResults((CHECK,), (DRIFT,)))
 
 
 def section(page: str, target: str) -> str:

@@ -249,7 +249,10 @@ def _build_fault_command(rule_id: str, explanation: checks.Explanation) -> str |
 
 
 def _find_faulty_target(fault_id: str, rule_id: str) -> str:
-    """Return the first target in which the rule finds the fault, of the provider with the fewest operations."""
+    """Return the id of a target that can have the fault, if possible one to which the rule applies.
+
+    Providers with few operations come first, because their checks are short.
+    """
     contracts = sorted(to_catalogue(()), key=lambda contract: len(contract.operations))
     targets = [target for contract in contracts for target in contract.targets.values()]
     faulty = [target for target in targets if FAULTS[fault_id].applies_to(target)]

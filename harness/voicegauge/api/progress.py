@@ -51,11 +51,13 @@ class Phase:
         """See `ProgressListener.phase_started` for `total_count` and `done_count`."""
         self._listener, self._total_count, self._done_count = listener, total_count, done_count
 
-    def advance(self, item: object = None) -> None:
-        """Count one more finished item. It is reported by its `id`, or as text if it has no such attribute."""
+    def advance(self, finished_item: object = None) -> None:
+        """Count one more finished item, and report its `id`, or the item as text if it has no such attribute."""
         self._done_count += 1
         self._listener.phase_progressed(
-            self._done_count, self._total_count, "" if item is None else str(getattr(item, "id", item))
+            self._done_count,
+            self._total_count,
+            "" if finished_item is None else str(getattr(finished_item, "id", finished_item)),
         )
 
     def update(self, done_count: int, total_count: int) -> None:

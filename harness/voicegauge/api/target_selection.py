@@ -163,23 +163,25 @@ def download_document(url: str, folder: PathLike = ".") -> Path:
     return path
 
 
-def to_catalogue(contracts: ContractsOrFolders, live: LiveOptions | None = None) -> Catalogue:
-    """Return `contracts`, loaded if folders are given, with the account plans and the prices of credits in `live`.
+def to_catalogue(contracts: ContractsOrFolders, live_options: LiveOptions | None = None) -> Catalogue:
+    """Return the contracts with the account plans and the prices of credits in `live_options`.
+
+    Folders in `contracts` are loaded.
 
     Raises:
         UnknownNameError: a price is for an unknown provider.
         UsageError: a price is for a provider without credits.
     """
     catalogue = contracts if isinstance(contracts, Catalogue) else load_contracts(contracts)
-    if live is None:
+    if live_options is None:
         return catalogue
-    return catalogue.replace_credit_prices(live.credit_rates).select_account_plans(live.account_plans)
+    return catalogue.replace_credit_prices(live_options.credit_rates).select_account_plans(live_options.account_plans)
 
 
 def adapt_to_own_servers(
     catalogue: Catalogue,
     names: str | Sequence[str],
-    live: LiveOptions | None,
+    live_options: LiveOptions | None,
     *,
     ask_servers: bool,
     listener: ProgressListener,
@@ -190,8 +192,9 @@ def adapt_to_own_servers(
     Args:
         catalogue: the known contracts.
         names: providers or targets, as for `select_targets`.
-        live: options with the base URL, and names of models and voices; `None` if nothing is sent to a live service.
-        ask_servers: whether the servers are asked for names that `live` does not have.
+        live_options: options with the base URL, and names of models and voices; `None` if nothing is sent to a live
+            service.
+        ask_servers: whether the servers are asked for names that `live_options` does not have.
         listener: gets a notice about the names that are used.
         max_wait_s: maximum time of each request for names in seconds, if it is shorter than the usual one.
 
@@ -200,60 +203,65 @@ def adapt_to_own_servers(
         UsageError: a base URL is not that of the API, the server rejects the key, or the key would be sent unencrypted.
         TransportError: a server cannot be reached.
     """
-    if live is None:
+    if live_options is None:
         return catalogue
     adapted = {contract.id: contract for contract in catalogue}
-    selected = collect_contracts(select_targets(catalogue, names, live))
-    _check_named_models_and_voices(selected, live)
+    selected = collect_contracts(select_targets(catalogue, names, live_options))
+    _check_named_models_and_voices(selected, live_options)
     for contract in selected:
         if contract.provider.self_hosted is None:
             continue
         server_names = ModelAndVoiceNames()
         if ask_servers:
-            if not live.allow_insecure_http:
-                find_key_destinations(contract, live.base_urls).check_encryption()
-            server_names = run_coroutine(_read_names_of_server(contract, live, max_wait_s))
-        models, voices = tuple(live.models) or server_names.models, tuple(live.voices) or server_names.voices
+            if not live_options.allow_insecure_http:
+                find_key_destinations(contract, live_options.base_urls).check_encryption()
+            server_names = run_coroutine(_read_names_of_server(contract, live_options, max_wait_s))
+        models, voices = (
+            tuple(live_options.models) or server_names.models,
+            tuple(live_options.voices) or server_names.voices,
+        )
         adapted[contract.id] = adapt_contract_to_server(
             contract, models=models, voices=voices, missing_operations=server_names.missing_operations
         )
         if ask_servers:
             target = next(iter(adapted[contract.id].targets.values()))
             voice = f"voice {target.target_spec.voice}" if target.target_spec.voice else "no voice"
-            listener.notice(f"{contract.id}: {_describe_names(server_names, live)}; uses {voice}")
+            listener.notice(f"{contract.id}: {_describe_names(server_names, live_options)}; uses {voice}")
     return Catalogue(adapted.values())
 
 
-def _check_named_models_and_voices(contracts: Sequence[Contract], live: LiveOptions) -> None:
+def _check_named_models_and_voices(contracts: Sequence[Contract], live_options: LiveOptions) -> None:
     """Reject empty names of models and voices, and names without a server that they are for.
 
     Raises:
         UsageError: as described above.
     """
-    named = [*live.models, *live.voices]
+    named = [*live_options.models, *live_options.voices]
     if not all(name.strip() for name in named):
         raise UsageError("--model and --voice: a name must not be empty")
     if named and all(contract.provider.self_hosted is None for contract in contracts):
         raise UsageError("--model and --voice are for a server of your own, such as openai-compatible: leave them out")
 
 
-async def _read_names_of_server(contract: Contract, live: LiveOptions, max_wait_s: float | None) -> ModelAndVoiceNames:
+async def _read_names_of_server(
+    contract: Contract, live_options: LiveOptions, max_wait_s: float | None
+) -> ModelAndVoiceNames:
     async with Transport() as transport:
         key = read_client_key(contract)
-        client = Client(contract, transport, base_urls=live.base_urls, key=key, max_wait_s=max_wait_s)
+        client = Client(contract, transport, base_urls=live_options.base_urls, key=key, max_wait_s=max_wait_s)
         try:
             return await read_model_and_voice_names(client)
         except UnreachableError as error:
-            if live.base_urls:
+            if live_options.base_urls:
                 raise
             reason = f"{error}: start the server, or name its base URL with --base-url"
             raise UnreachableError(reason, sent=error.sent) from error
 
 
-def _describe_names(server_names: ModelAndVoiceNames, live: LiveOptions) -> str:
+def _describe_names(server_names: ModelAndVoiceNames, live_options: LiveOptions) -> str:
     """Return how many models and voices there are, and whether the server lists them or the user has named them."""
-    named = ((live.models, server_names.models, "model"), (live.voices, server_names.voices, "voice"))
-    if not live.models and not live.voices:
+    named = ((live_options.models, server_names.models, "model"), (live_options.voices, server_names.voices, "voice"))
+    if not live_options.models and not live_options.voices:
         return ", ".join(format_count(len(listed), noun) for _, listed, noun in named) + " listed"
     return ", ".join(
         f"{format_count(len(chosen), noun)} of --{noun}" if chosen else f"{format_count(len(listed), noun)} listed"
@@ -280,35 +288,37 @@ def select_providers(catalogue: Catalogue, names: str | Sequence[str]) -> list[C
     return [catalogue.find_provider(name) for name in to_names(names)] or list(catalogue)
 
 
-def select_targets(catalogue: Catalogue, names: str | Sequence[str], live: LiveOptions | None) -> list[BaseTarget]:
+def select_targets(
+    catalogue: Catalogue, names: str | Sequence[str], live_options: LiveOptions | None
+) -> list[BaseTarget]:
     """Return the named targets, after checking that the caller's base URLs and account plans belong to them.
 
     Args:
         catalogue: the known contracts.
         names: providers ("acme") or targets ("acme/voice-1"); all targets if empty.
-        live: options whose base URLs and account plans are compared with those in the contracts; `None` if nothing is
-            sent to a live service.
+        live_options: options whose base URLs and account plans are compared with those in the contracts; `None` if
+            nothing is sent to a live service.
 
     Raises:
         UnknownNameError: a name is not a provider or a target, or none of their providers has an account plan.
         UsageError: the base URLs are for several providers, or for an unknown server.
     """
     targets = catalogue.select_targets(to_names(names))
-    if live is not None:
+    if live_options is not None:
         contracts = collect_contracts(targets)
-        check_base_urls(live.base_urls, contracts)
-        find_account_plans(contracts, live.account_plans)  # raises for unknown names
+        check_base_urls(live_options.base_urls, contracts)
+        find_account_plans(contracts, live_options.account_plans)  # raises for unknown names
     return targets
 
 
-def select_speech_target(catalogue: Catalogue, name: str, live: LiveOptions | None) -> Target:
+def select_speech_target(catalogue: Catalogue, name: str, live_options: LiveOptions | None) -> Target:
     """Return the named target, or the first target of the named provider, as `select_targets` does.
 
     Raises:
         UnknownNameError: as for `select_targets`.
         UsageError: as for `select_targets`. Also if audio is sent to the target.
     """
-    target = select_targets(catalogue, name, live)[0]
+    target = select_targets(catalogue, name, live_options)[0]
     if not isinstance(target, Target):
         raise UsageError(f"{name} takes audio: name a target that speaks")
     return target
@@ -340,7 +350,7 @@ def resolve_prices(catalogue: Catalogue, prices: Mapping[str, float] | None) -> 
         UnknownNameError: a name is not a target, operation or provider. If a misspelled name were ignored, the
             documented price would silently be used.
     """
-    items = {contract.id: _find_priced_items(contract) for contract in catalogue}
+    items = {contract.id: _find_priced_targets_and_operations(contract) for contract in catalogue}
     known = {*items, *(name for names in items.values() for name in names)}
     caller_prices = dict(prices or {})
     for name in caller_prices:
@@ -364,7 +374,10 @@ def find_replaced_prices(contracts: Iterable[Contract], prices: Mapping[str, flo
         prices: dollars per request by target or operation; see `resolve_prices`.
     """
     items = {
-        name: item for contract in contracts for name, item in _find_priced_items(contract).items() if name in prices
+        name: item
+        for contract in contracts
+        for name, item in _find_priced_targets_and_operations(contract).items()
+        if name in prices
     }
     # The price of an operation with targets is that of its targets.
     return {
@@ -374,7 +387,7 @@ def find_replaced_prices(contracts: Iterable[Contract], prices: Mapping[str, flo
     }
 
 
-def _find_priced_items(contract: Contract) -> dict[str, BaseTarget | Operation]:
+def _find_priced_targets_and_operations(contract: Contract) -> dict[str, BaseTarget | Operation]:
     operations = {f"{contract.id}/{name}": operation for name, operation in contract.operations.items()}
     targets: list[BaseTarget] = [*contract.targets.values(), *contract.audio_input_targets.values()]
     return {target.id: target for target in targets} | operations

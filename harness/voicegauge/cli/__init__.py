@@ -17,7 +17,7 @@ from voicegauge.cli.settings import (
     find_settings,
     load_settings,
 )
-from voicegauge.errors import EXIT_INTERRUPTED, EXIT_UNUSABLE, UnknownNameError, VoicegaugeError
+from voicegauge.errors import EXIT_INTERRUPTED, EXIT_UNUSABLE_INPUT, UnknownNameError, VoicegaugeError
 from voicegauge.printable import escape_unprintable
 from voicegauge.version import __version__
 
@@ -113,11 +113,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         result = cli.main(args=arguments, prog_name="voicegauge", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
-        return EXIT_UNUSABLE
+        return EXIT_UNUSABLE_INPUT
     except click.ClickException as error:
         if isinstance(error, click.BadParameter):
             add_value_source_to_message(error)
-        return _print_error(error.format_message(), EXIT_UNUSABLE)
+        return _print_error(error.format_message(), EXIT_UNUSABLE_INPUT)
     except VoicegaugeError as error:
         return _print_error(str(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
@@ -128,7 +128,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if error.filename is None and error.errno is None:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        return _print_error(f"{where}{error.strerror or error}", EXIT_UNUSABLE)
+        return _print_error(f"{where}{error.strerror or error}", EXIT_UNUSABLE_INPUT)
     return result if isinstance(result, int) else 0
 
 

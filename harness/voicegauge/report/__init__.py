@@ -3,12 +3,12 @@
 from voicegauge.report.csv_markdown import render_csv, render_markdown
 from voicegauge.report.html_page import render_page, write_report
 from voicegauge.report.report_data import AnalyzedRuns, BenchReport, analyze_runs
-from voicegauge.report.scored_clips import MAX_CLIPS
+from voicegauge.report.scored_clips import DEFAULT_MAX_CLIPS
 from voicegauge.report.static_site import write_site
 from voicegauge.report.target_checks import SavedResults, load_results
 
 __all__ = [
-    "MAX_CLIPS",
+    "DEFAULT_MAX_CLIPS",
     "AnalyzedRuns",
     "BenchReport",
     "SavedResults",

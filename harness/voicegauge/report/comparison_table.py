@@ -42,15 +42,15 @@ class TableCell(NamedTuple):
     """Number by which the cell is sorted; `None` is sorted last."""
     detail: str = ""
     """Second line of the cell: the interval, or a remark."""
-    note: str = ""
-    """Tooltip of the cell: number of samples, and why an end of the interval is missing."""
-    low: float | None = None
-    """Lower end of the interval."""
-    high: float | None = None
+    tooltip: str = ""
+    """Number of samples, and why an end of the interval is missing."""
+    interval_low: float | None = None
+    """Lower end of the confidence interval; `None` if there is none."""
+    interval_high: float | None = None
     price_unit: PriceUnit | None = None
     """Unit of a price that depends on the length of the text, so that the page can recompute it."""
-    plan: str = ""
-    """Name of the account plan that a price is with; empty if it does not depend on one."""
+    account_plan: str = ""
+    """Name of the account plan with which the price is computed; empty if the price does not depend on one."""
 
 
 EMPTY_CELL = TableCell(MISSING_TEXT, None)
@@ -120,12 +120,12 @@ def build_comparison_columns(
         TableColumn("submit", "Phases, p50", "Submit", "ms", -1, lambda t: _build_time_cell(t.submit_latency_ms)),
         TableColumn("processing", "Phases, p50", "Processing", "ms, bounds", 0, _build_processing_cell),
         TableColumn(
-            "speech", "Streams", "First speech", "ms", -1, lambda t: _build_stream_cell(t, _read_first_speech_ms)
+            "speech", "Streams", "First speech", "ms", -1, lambda t: _build_stream_cell(t, _get_first_speech_ms)
         ),
         TableColumn(
-            "gap", "Streams", "Gap", "ms", -1, lambda t: _build_stream_cell(t, _read_gap_p50_ms), title="Gap in stream"
+            "gap", "Streams", "Gap", "ms", -1, lambda t: _build_stream_cell(t, _get_gap_p50_ms), title="Gap in stream"
         ),
-        TableColumn("gapmax", "Streams", "Longest gap", "ms", -1, lambda t: _build_stream_cell(t, _read_gap_max_ms)),
+        TableColumn("gapmax", "Streams", "Longest gap", "ms", -1, lambda t: _build_stream_cell(t, _get_gap_max_ms)),
         TableColumn("underrun", "Streams", "Underruns", "per sample", -1, _build_underruns_cell),
         TableColumn("rtf", "Speed", "RTF", "", -1, lambda t: _build_number_cell(t.rtf, 2)),
         TableColumn("speed", "Speed", "Rate", "chars/s", 1, lambda t: _build_number_cell(t.characters_per_s, 1)),
@@ -179,12 +179,15 @@ def build_comparison_rows(targets: Sequence[TargetSummary], columns: Sequence[Ta
     return tuple(sorted(rows, key=get_row_sort_key))
 
 
-SORT_KEYS = ("wer", "cer", "latency")
+SORT_COLUMN_KEYS = ("wer", "cer", "latency")
 """Keys of the columns by which rows are sorted, most important first; columns that are not shown are skipped."""
 
 
 def get_row_sort_key(row: TableRow) -> tuple[float, float, float, str]:
-    """Return the key that sorts rows of one or more runs by `SORT_KEYS`, then by name; missing numbers are last."""
+    """Return the key that sorts rows of one or several runs by `SORT_COLUMN_KEYS`, then by name.
+
+    Rows with a missing number are last.
+    """
     target = row.summary
     last = float("inf")
     return (
@@ -196,9 +199,10 @@ def get_row_sort_key(row: TableRow) -> tuple[float, float, float, str]:
 
 
 def _find_best_targets(targets: Sequence[TargetSummary], key: str) -> list[bool]:
-    """Return which targets have the best errors or latency, which were compared text by text; none for other columns.
+    """Return for each target whether it is marked as one of the best by error rate or latency.
 
-    If these are all targets, none is marked.
+    The targets were compared text by text. No target is marked if all would be. The result is empty for the key of a
+    column with other numbers.
     """
     if key == "latency":
         marked, known = [t.is_among_fastest for t in targets], [t.total_latency_ms is not None for t in targets]
@@ -211,9 +215,9 @@ def _find_best_targets(targets: Sequence[TargetSummary], key: str) -> list[bool]
 
 
 def _find_best_cells(cells: Sequence[TableCell], better_direction: int) -> list[bool]:
-    """Return which cells are marked: the best one, and those whose interval overlaps that of the best.
+    """Return for each cell whether it is marked: the best cell, and those whose interval overlaps that of the best.
 
-    If these are all cells, none is marked.
+    No cell is marked if all would be.
     """
     known = [cell for cell in cells if cell.sort_value is not None]
     if not better_direction or len(known) < 2:
@@ -226,10 +230,12 @@ def _find_best_cells(cells: Sequence[TableCell], better_direction: int) -> list[
     return marked if sum(marked) < len(known) else [False] * len(cells)
 
 
-def _intervals_overlap(cell: TableCell, other: TableCell) -> bool:
-    if cell.low is None or cell.high is None or other.low is None or other.high is None:
+def _intervals_overlap(first_cell: TableCell, second_cell: TableCell) -> bool:
+    if first_cell.interval_low is None or first_cell.interval_high is None:
         return False
-    return cell.low <= other.high and other.low <= cell.high
+    if second_cell.interval_low is None or second_cell.interval_high is None:
+        return False
+    return first_cell.interval_low <= second_cell.interval_high and second_cell.interval_low <= first_cell.interval_high
 
 
 def _build_rate_cell(rate: ErrorRate | None) -> TableCell:
@@ -252,19 +258,19 @@ def _build_time_cell(estimate: Estimate | None) -> TableCell:
     )
 
 
-def _build_stream_cell(target: TargetSummary, read_estimate: Callable[[StreamSummary], Estimate | None]) -> TableCell:
-    return EMPTY_CELL if target.streaming is None else _build_time_cell(read_estimate(target.streaming))
+def _build_stream_cell(target: TargetSummary, get_estimate: Callable[[StreamSummary], Estimate | None]) -> TableCell:
+    return EMPTY_CELL if target.streaming is None else _build_time_cell(get_estimate(target.streaming))
 
 
-def _read_first_speech_ms(stream: StreamSummary) -> Estimate | None:
+def _get_first_speech_ms(stream: StreamSummary) -> Estimate | None:
     return stream.first_speech_ms
 
 
-def _read_gap_p50_ms(stream: StreamSummary) -> Estimate | None:
+def _get_gap_p50_ms(stream: StreamSummary) -> Estimate | None:
     return stream.gap_p50_ms
 
 
-def _read_gap_max_ms(stream: StreamSummary) -> Estimate | None:
+def _get_gap_max_ms(stream: StreamSummary) -> Estimate | None:
     return stream.gap_max_ms
 
 
@@ -323,7 +329,11 @@ def _build_price_per_million_cell(target: TargetSummary) -> TableCell:
     if price is None:
         return _explain_missing_price(target)
     return TableCell(
-        format_usd(price), price, _format_disputed_label(target), price_unit="million", plan=target.cost.plan or ""
+        format_usd(price),
+        price,
+        _format_disputed_label(target),
+        price_unit="million",
+        account_plan=target.cost.plan or "",
     )
 
 
@@ -340,7 +350,9 @@ def _build_price_per_month_cell(target: TargetSummary) -> TableCell:
     price, plan = target.cost.usd_per_month, target.cost.plan
     if price is None:
         return EMPTY_CELL
-    return TableCell(format_usd(price), price, _format_disputed_label(target), price_unit="month", plan=plan or "")
+    return TableCell(
+        format_usd(price), price, _format_disputed_label(target), price_unit="month", account_plan=plan or ""
+    )
 
 
 def _build_price_per_minute_cell(target: TargetSummary) -> TableCell:

@@ -94,7 +94,7 @@ def _format_run(run: RunReport, report: BenchReport) -> list[str]:
 
 
 def _format_price_notes(run: RunReport, monthly_characters: int) -> list[str]:
-    """Return what the remarks beside prices mean, as Markdown paragraphs; empty without remarks."""
+    """Return Markdown paragraphs that explain the remarks beside prices; empty if no price has a remark."""
     notes = []
     if any(target.cost.disputed for target in run.targets):
         notes += ["disputed: the provider's documents contradict each other about the price.", ""]
@@ -161,7 +161,7 @@ def _format_scoring(run: RunReport) -> str:
 
 
 def _format_cell(cell: TableCell) -> str:
-    remarks = ", ".join(filter(None, (_escape_markdown(cell.plan), cell.detail)))
+    remarks = ", ".join(filter(None, (_escape_markdown(cell.account_plan), cell.detail)))
     text = f"{cell.text} ({remarks})" if remarks else cell.text
     return text.replace("$", "&#36;")  # GitHub renders text between two dollar signs as math
 

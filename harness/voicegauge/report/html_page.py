@@ -40,7 +40,7 @@ from voicegauge.report.charts import (
     filter_plottable_targets,
 )
 from voicegauge.report.comparison_table import (
-    SORT_KEYS,
+    SORT_COLUMN_KEYS,
     TableColumn,
     TableRow,
     build_comparison_columns,
@@ -54,7 +54,7 @@ from voicegauge.report.ranking_rows import (
     build_anchors,
     build_ranked_rows,
     describe_weights,
-    sort_by_ranking_number,
+    sort_by_rank,
 )
 from voicegauge.report.report_data import AnalyzedRuns, BenchReport, RunReport, analyze_runs
 from voicegauge.report.run_comparison import RunDifference, compare_with_first_run, list_differing_facts, name_runs
@@ -75,7 +75,7 @@ if TYPE_CHECKING:
 
 COST_TEXT_LENGTHS = (100, 1_000, 5_000)
 """Text lengths shown in addition to the chosen one: a sentence or two, a paragraph, an article."""
-FAILURES_SHOWN = 30
+MAX_FAILURES_SHOWN = 30
 _UNNAMED_TARGETS_PATTERN = re.compile(r"(?<= and )(\d[\d,]* others?)\b")
 
 STYLES = ("base.css", "verdict.css", "tables.css", "charts.css", "targets.css", "clips.css", "media.css")
@@ -107,17 +107,17 @@ class RunView(NamedTuple):
     heat_tables: tuple[HeatTable, ...]
     target_sections: tuple[TargetSection, ...]
     ranked_rows: tuple[RankedRow, ...]
-    anchors: dict[str, str]
-    """Id in the page of each target's section, by target id."""
+    anchor_by_target: dict[str, str]
+    """HTML id of each target's section in the page, by target id."""
 
     @property
     def id_suffix(self) -> str:
-        """Suffix of ids in the page that belong to the run; empty if the report has a single run."""
+        """Suffix of HTML ids that belong to the run; empty if the report has a single run."""
         return f"-{self.name.lower()}" if self.name else ""
 
     @property
     def topic_labels(self) -> dict[str, str]:
-        """Names of the topics of a verdict."""
+        """Displayed name of each topic of a verdict, by the topic's id."""
         return {
             "speed": "Speed",
             "intelligibility": self.quality_name,
@@ -196,22 +196,22 @@ def write_report(
 
 
 def render_page(
-    analyzed: AnalyzedRuns,
+    analyzed_runs: AnalyzedRuns,
     *,
-    results: SavedResults = NO_RESULTS,
-    site: SiteLinks | None = None,
+    saved_results: SavedResults = NO_RESULTS,
+    site_links: SiteLinks | None = None,
 ) -> str:
     """Render the HTML page of a report.
 
     Args:
-        analyzed: the runs and the data of the report; audio is read from the folders of the runs.
-        results: saved results of `check` and `drift`, shown with the targets that they concern.
-        site: links to the other pages of the site that the page is part of; `None` for a page on its own.
+        analyzed_runs: the runs and the data of the report; audio is read from the folders of the runs.
+        saved_results: saved results of `check` and `drift`, shown with the targets that they concern.
+        site_links: links to the other pages of the site that the page is part of; `None` for a page on its own.
     """
-    report = analyzed.report
+    report = analyzed_runs.report
     targets = [target for run in report.runs for target in run.targets]
     columns = build_comparison_columns(targets, report.characters, report.monthly_characters)
-    players = _load_players(report, [folder for folder, _ in analyzed.runs])
+    players = _load_players(report, [folder for folder, _ in analyzed_runs.runs])
     axes, time_axis = choose_shared_axes(targets), choose_shared_time_axis(targets)
     is_mixed = len({run.manifest.provenance for run in report.runs}) > 1
     names = name_runs(len(report.runs)) if len(report.runs) > 1 else [""]
@@ -230,14 +230,14 @@ def render_page(
                 has_tied_errors=run.ranking.has_tied_errors,
             ),
             is_mixed=is_mixed,
-            results=results,
+            saved_results=saved_results,
         )
         for name, run, clip_players, (_, saved), resamples in zip(
-            names, report.runs, players, analyzed.runs, analyzed.resamples, strict=True
+            names, report.runs, players, analyzed_runs.runs, analyzed_runs.resamples, strict=True
         )
     ]
-    differences = compare_with_first_run([run for _, run in analyzed.runs], names)
-    return _render_template(report, views, columns, differences, site)
+    differences = compare_with_first_run([run for _, run in analyzed_runs.runs], names)
+    return _render_template(report, views, columns, differences, site_links)
 
 
 def _load_players(report: BenchReport, folders: Sequence[Path]) -> list[list[ClipPlayer]]:
@@ -262,13 +262,13 @@ def _build_run_view(
     saved_run: Run,
     resampled_points: ResampledPoints,
     is_mixed: bool,
-    results: SavedResults,
+    saved_results: SavedResults,
 ) -> RunView:
     sizes = (WIDE_PLOT_SIZE, NARROW_PLOT_SIZE) if filter_plottable_targets(run.targets) else ()
     rows = build_comparison_rows(run.targets, columns)
     anchors = build_anchors([target.target for target in run.targets], name)
     ranked = build_ranked_rows(run.ranking, run.targets, resampled_points, anchors)
-    numbered = sort_by_ranking_number(run.targets, ranked)
+    numbered = sort_by_rank(run.targets, ranked)
     ordered = [row.summary for row in rows]
     return RunView(
         name=name,
@@ -279,10 +279,10 @@ def _build_run_view(
         latency_chart=build_latency_chart(ordered, time_axis),
         heat_tables=build_heat_tables(ordered),
         target_sections=build_target_sections(
-            run, saved_run, ordered, anchors, _match_clips_with_players(run, players), results
+            run, saved_run, ordered, anchors, _match_clips_with_players(run, players), saved_results
         ),
         ranked_rows=ranked,
-        anchors=anchors,
+        anchor_by_target=anchors,
     )
 
 
@@ -298,7 +298,7 @@ def _render_template(
     views: Sequence[RunView],
     columns: Sequence[TableColumn],
     differences: Sequence[RunDifference],
-    site: SiteLinks | None,
+    site_links: SiteLinks | None,
 ) -> str:
     assets = load_assets(STYLES, SCRIPTS)
     rows = sorted(
@@ -311,10 +311,10 @@ def _render_template(
         .render(
             report=report,
             views=views,
-            site=site,
+            site=site_links,
             table=rows,
             has_best=any(any(row.best_cells) for _, row in rows),
-            sorted_by=next((key for key in SORT_KEYS if key in keys), ""),
+            sorted_by=next((key for key in SORT_COLUMN_KEYS if key in keys), ""),
             columns=columns,
             monthly_characters=report.monthly_characters,
             weights=msgspec.structs.asdict(report.runs[0].ranking.weights),
@@ -329,9 +329,9 @@ def _render_template(
             shade_thresholds=SHADE_THRESHOLDS,
             style=assets.style,
             script=assets.script,
-            policy=assets.policy,
+            policy=assets.content_security_policy,
             curve_size=(CURVE_WIDTH, CURVE_HEIGHT),
-            failures_shown=FAILURES_SHOWN,
+            failures_shown=MAX_FAILURES_SHOWN,
         )
     )
 
@@ -342,7 +342,7 @@ def _create_report_environment() -> Environment:
     filters: dict[str, Callable[..., str]] = {
         "bounds": format_bounds,
         "interval": _format_rate_interval,
-        "link_others": _link_others,
+        "link_others": _link_unnamed_targets,
         "json": lambda records: msgspec.json.encode(records).decode(),
         "ms": text_format.format_ms,
         "number": text_format.format_number,
@@ -354,7 +354,7 @@ def _create_report_environment() -> Environment:
     return jinja
 
 
-def _link_others(text: str) -> Markup:
+def _link_unnamed_targets(text: str) -> Markup:
     """Escape a sentence, and let the count of targets that it does not name ("and 66 others") lead to the table."""
     from markupsafe import Markup, escape
 

@@ -1,4 +1,4 @@
-"""Loads templates, styles and scripts of pages, and builds the policy that allows no others."""
+"""Loads templates, styles and scripts of pages, and builds the Content Security Policy that allows no others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PageAssets(NamedTuple):
 
     style: Markup
     script: Markup
-    policy: str
+    content_security_policy: str
 
 
 def load_assets(styles: Sequence[str], scripts: Sequence[str]) -> PageAssets:

@@ -1,4 +1,4 @@
-"""Builds the ranking as the page shows it, and the ids of the sections of targets."""
+"""Builds the ranking as the page shows it, and the HTML ids of the sections of targets."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ MAX_SLUG_LENGTH = 60
 class RankedRow(NamedTuple):
     """The row of one target in the ranking, as the page shows it."""
 
-    number: int
+    rank: int
     """Position in the ranking by the default weights; the plot shows it in the target's circle."""
     target: str
     anchor: str
     cost: TargetCost
     points_text: str
     points_value: float
-    share_text: str
-    speed: str
+    first_share_text: str
+    speed_points_text: str
     """Points for speed as text; empty if the target has none."""
-    intelligibility: str
-    speed_resamples: str
-    """Points for speed in each resample, joined by spaces."""
-    intelligibility_resamples: str
+    intelligibility_points_text: str
+    resampled_speed_points: str
+    """Points for speed in each resample, as whole numbers joined by spaces."""
+    resampled_intelligibility_points: str
 
 
 def build_ranked_rows(
@@ -39,21 +39,21 @@ def build_ranked_rows(
     """Return the rows of the ranking of one run, best first."""
     costs = {target.target: target.cost for target in targets}
     rows = []
-    for number, ranked in enumerate(ranking.targets, 1):
+    for rank, ranked in enumerate(ranking.targets, 1):
         column = points.targets.index(ranked.target)
         rows.append(
             RankedRow(
-                number=number,
+                rank=rank,
                 target=ranked.target,
                 anchor=anchors[ranked.target],
                 cost=costs[ranked.target],
                 points_text=MISSING_TEXT if ranked.points is None else f"{ranked.points:.0f}",
                 points_value=round(ranked.points or 0.0, 1),
-                share_text=_describe_share(ranked),
-                speed=_format_points(ranked.speed),
-                intelligibility=_format_points(ranked.intelligibility),
-                speed_resamples=_join_points(points.speed, column),
-                intelligibility_resamples=_join_points(points.intelligibility, column),
+                first_share_text=_describe_share(ranked),
+                speed_points_text=_format_points(ranked.speed),
+                intelligibility_points_text=_format_points(ranked.intelligibility),
+                resampled_speed_points=_join_points(points.speed, column),
+                resampled_intelligibility_points=_join_points(points.intelligibility, column),
             )
         )
     return tuple(rows)
@@ -75,7 +75,7 @@ def _join_points(points: FloatArray, column: int) -> str:
     return " ".join(str(int(value)) for value in points[:, column])
 
 
-def sort_by_ranking_number(targets: Sequence[TargetSummary], ranked_rows: Sequence[RankedRow]) -> list[TargetSummary]:
+def sort_by_rank(targets: Sequence[TargetSummary], ranked_rows: Sequence[RankedRow]) -> list[TargetSummary]:
     """Return the targets that delivered something, in the order of the ranking by the default weights."""
     summaries = {target.target: target for target in targets}
     return [summaries[row.target] for row in ranked_rows]
@@ -100,7 +100,7 @@ def _join_words(words: Sequence[str]) -> str:
 
 
 def build_anchors(targets: Sequence[str], run_letter: str) -> dict[str, str]:
-    """Return the id in the page of each target's section, made of letters, digits and hyphens."""
+    """Return the HTML id of each target's section, by target id; it consists of letters, digits and hyphens."""
     anchors: dict[str, str] = {}
     for target in targets:
         slug = re.sub(r"[^a-z0-9]+", "-", target.lower()).strip("-")[:MAX_SLUG_LENGTH]

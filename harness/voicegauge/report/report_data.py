@@ -33,15 +33,15 @@ from voicegauge.model import (
     Run,
     ScoreSet,
 )
-from voicegauge.report.scored_clips import MAX_CLIPS, ScoredClip, select_random_clips, select_worst_clips
+from voicegauge.report.scored_clips import DEFAULT_MAX_CLIPS, ScoredClip, select_random_clips, select_worst_clips
 from voicegauge.report.text_format import shorten
 from voicegauge.report.verdict import (
     MeasuredRun,
     Ranking,
     RunVerdict,
+    build_run_verdict,
     has_errors_within_asr_floor,
     rank_targets,
-    state_verdict,
 )
 from voicegauge.version import __version__
 
@@ -80,8 +80,8 @@ class FailureGroup(Record, frozen=True, kw_only=True):
     message: str
     count: int
     exchange: ExchangeExcerpt | None = None
-    """One exchange that failed so; `None` if none is saved, as for a connection that broke. It is listed with the most
-    frequent message of the target, kind and status."""
+    """One exchange that failed with this kind and status. Only the group with the most frequent message has one; `None`
+    also if no exchange was saved, as for a broken connection."""
 
 
 class RunReport(Record, frozen=True, kw_only=True):
@@ -145,7 +145,7 @@ def analyze_runs(
     *,
     characters: int = DEFAULT_TEXT_LENGTH_CHARACTERS,
     monthly_characters: int = DEFAULT_MONTHLY_CHARACTERS,
-    clips: int = MAX_CLIPS,
+    clips: int = DEFAULT_MAX_CLIPS,
 ) -> AnalyzedRuns:
     """Compute the data of a report.
 
@@ -194,11 +194,11 @@ def _summarize_run(
         failures=_group_failures(run),
         worst=worst,
         random=select_random_clips(
-            run.samples, scores.scores, seed=run.manifest.seed, exclude={clip.sample_id for clip in worst}
+            run.samples, scores.scores, seed=run.manifest.seed, excluded_sample_ids={clip.sample_id for clip in worst}
         )
         if scores
         else (),
-        verdict=state_verdict(measured),
+        verdict=build_run_verdict(measured),
         ranking=rank_targets(
             targets,
             resamples,

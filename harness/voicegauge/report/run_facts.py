@@ -35,7 +35,7 @@ _RUN_KIND_NOTES: dict[RunKind, str] = {
 
 def list_key_facts(report: BenchReport) -> tuple[RunFact, ...]:
     """Return the facts about what was run and how it was scored."""
-    return _read_facts(
+    return _build_facts(
         report,
         {
             "Provenance": lambda r: _describe_provenance(r.manifest.provenance),
@@ -76,32 +76,32 @@ def list_key_facts(report: BenchReport) -> tuple[RunFact, ...]:
 def list_environment_facts(report: BenchReport) -> tuple[RunFact, ...]:
     """Return the facts about where the runs were measured, and digests that show whether two runs are comparable."""
     names = dict.fromkeys(name for run in report.runs for name in run.manifest.environment)
-    readers: dict[str, Callable[[RunReport], str]] = {"voicegauge": lambda r: r.manifest.voicegauge}
+    value_getters: dict[str, Callable[[RunReport], str]] = {"voicegauge": lambda r: r.manifest.voicegauge}
     for name in names:
-        readers[name] = partial(_read_environment_value, name)
-    readers["Suite, SHA-256"] = lambda r: r.manifest.suite.sha256
-    readers["Plan, SHA-256"] = lambda r: r.manifest.plan_sha256
-    return _read_facts(report, readers)
+        value_getters[name] = partial(_get_environment_value, name)
+    value_getters["Suite, SHA-256"] = lambda r: r.manifest.suite.sha256
+    value_getters["Plan, SHA-256"] = lambda r: r.manifest.plan_sha256
+    return _build_facts(report, value_getters)
 
 
-def _read_environment_value(name: str, run: RunReport) -> str:
+def _get_environment_value(name: str, run: RunReport) -> str:
     return run.manifest.environment.get(name, "")
 
 
 def list_incomparable_facts(report: BenchReport) -> tuple[str, ...]:
     """Return the names of facts that differ between the runs and influence error rates; empty for comparable runs."""
-    readers: dict[str, Callable[[RunReport], str]] = {
+    value_getters: dict[str, Callable[[RunReport], str]] = {
         "kind of target": lambda r: r.manifest.kind,
         "suite": lambda r: r.manifest.suite.sha256,
         "ASR engine": _format_asr,
         "normalizer": lambda r: r.scoring.normalizer if r.scoring else "",
         "provenance": lambda r: r.manifest.provenance,
     }
-    return tuple(name for name, value in readers.items() if len({value(run) for run in report.runs}) > 1)
+    return tuple(name for name, value in value_getters.items() if len({value(run) for run in report.runs}) > 1)
 
 
-def _read_facts(report: BenchReport, readers: dict[str, Callable[[RunReport], str]]) -> tuple[RunFact, ...]:
-    return tuple(RunFact(name, tuple(value(run) for run in report.runs)) for name, value in readers.items())
+def _build_facts(report: BenchReport, value_getters: dict[str, Callable[[RunReport], str]]) -> tuple[RunFact, ...]:
+    return tuple(RunFact(name, tuple(value(run) for run in report.runs)) for name, value in value_getters.items())
 
 
 def _format_timing_error(run: RunReport) -> str:

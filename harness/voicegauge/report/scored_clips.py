@@ -16,7 +16,7 @@ from voicegauge.report.word_diff import DiffSegment, diff_words
 
 MAX_CLIPS_PER_TARGET = 3
 """Maximum number of clips per target, so that a bad target does not displace all others."""
-MAX_CLIPS = 24
+DEFAULT_MAX_CLIPS = 24
 """Default number of clips of a run: about as many as a person listens to."""
 MAX_ORIGINAL_BYTES = 64 * 1024
 """Size in bytes above which clips are re-encoded as MP3, which is about a tenth of the size of WAV."""
@@ -58,7 +58,7 @@ class ClipPlayer(NamedTuple):
 
 
 def select_worst_clips(
-    samples: Sequence[Sample], scores: Sequence[Score], *, max_clips: int = MAX_CLIPS
+    samples: Sequence[Sample], scores: Sequence[Score], *, max_clips: int = DEFAULT_MAX_CLIPS
 ) -> tuple[ScoredClip, ...]:
     """Return up to `max_clips` samples with audio and errors, highest error rates first, a few per target."""
     by_id = {sample.id: sample for sample in samples if _has_playable_audio(sample)}
@@ -77,7 +77,7 @@ def select_worst_clips(
 
 
 def select_random_clips(
-    samples: Sequence[Sample], scores: Sequence[Score], *, seed: int, exclude: Collection[str] = ()
+    samples: Sequence[Sample], scores: Sequence[Score], *, seed: int, excluded_sample_ids: Collection[str] = ()
 ) -> tuple[ScoredClip, ...]:
     """Return one clip per target, of the same random text; if a target failed for that text, of another one.
 
@@ -85,7 +85,7 @@ def select_random_clips(
         samples: the samples of a run.
         scores: their scores.
         seed: determines the order in which texts are tried.
-        exclude: ids of samples that are shown elsewhere; they are selected only if a target has no others.
+        excluded_sample_ids: ids of samples that are shown elsewhere; they are selected only if a target has no others.
     """
     by_id = {score.sample_id: score for score in scores}
     playable = [sample for sample in samples if _has_playable_audio(sample) and sample.id in by_id]
@@ -93,7 +93,7 @@ def select_random_clips(
     random.Random(seed).shuffle(texts)  # noqa: S311 - not for security
     order = {text: number for number, text in enumerate(texts)}
     chosen: dict[str, Sample] = {}
-    for sample in sorted(playable, key=lambda one: (one.id in exclude, order[one.text_id], one.id)):
+    for sample in sorted(playable, key=lambda one: (one.id in excluded_sample_ids, order[one.text_id], one.id)):
         chosen.setdefault(sample.target, sample)
     return tuple(_build_clip(sample, by_id[sample.id]) for _, sample in sorted(chosen.items()))
 
@@ -123,23 +123,23 @@ def _build_clip(sample: Sample, score: Score) -> ScoredClip:
 
 
 def load_players(
-    clips: Iterable[tuple[Path, ScoredClip]], *, limit_bytes: int = MAX_PAGE_AUDIO_BYTES
+    clips: Iterable[tuple[Path, ScoredClip]], *, max_bytes: int = MAX_PAGE_AUDIO_BYTES
 ) -> list[ClipPlayer]:
-    """Return a player for each clip, with its audio until `limit_bytes` of audio are used up.
+    """Return a player for each clip, with its audio until `max_bytes` of audio are used up.
 
     Args:
         clips: each clip with the folder of its run.
-        limit_bytes: total size of the audio of all players.
+        max_bytes: total size of the audio of all players.
     """
     players = []
     for folder, clip in clips:
-        player, size_bytes = _load_player(folder, clip.audio, limit_bytes)
-        limit_bytes -= size_bytes
+        player, size_bytes = _load_player(folder, clip.audio, max_bytes)
+        max_bytes -= size_bytes
         players.append(player)
     return players
 
 
-def _load_player(folder: Path, facts: AudioFacts, limit_bytes: int) -> tuple[ClipPlayer, int]:
+def _load_player(folder: Path, facts: AudioFacts, max_bytes: int) -> tuple[ClipPlayer, int]:
     """Return the player of one clip, and the size of its audio in bytes."""
     if facts.container is None or facts.audio_s is None:
         return ClipPlayer(None, "The audio could not be decoded, so there is nothing to play."), 0
@@ -153,7 +153,7 @@ def _load_player(folder: Path, facts: AudioFacts, limit_bytes: int) -> tuple[Cli
             return ClipPlayer(None, f"Browsers cannot play {facts.container}: {facts.file}"), 0
         content, media_type = encoded
         note = f"Re-encoded as MP3; measured as {facts.container}."
-    if len(content) > limit_bytes:
+    if len(content) > max_bytes:
         return ClipPlayer(None, f"Left out to keep the page small: {facts.file}"), 0
     return ClipPlayer(f"data:{media_type};base64,{base64.b64encode(content).decode()}", note), len(content)
 

@@ -23,8 +23,8 @@ MAX_LISTED_ITEMS = 20
 class SavedResults(NamedTuple):
     """Results of `check --json` and `drift --json` that a report shows with the targets they concern."""
 
-    checks: tuple[CheckReport, ...] = ()
-    drifts: tuple[DriftReport, ...] = ()
+    check_reports: tuple[CheckReport, ...] = ()
+    drift_reports: tuple[DriftReport, ...] = ()
 
 
 NO_RESULTS = SavedResults()
@@ -84,11 +84,11 @@ def _load_result(file: Path, result_type: type[ResultT], command: str) -> Result
         raise DataError(f"{file}: is not a result of `{command}`: {error}") from error
 
 
-def find_target_checks(results: SavedResults, target_id: str) -> tuple[TargetCheck, ...]:
-    """Return the findings of each check about a target, without checks that sent nothing to its provider."""
+def find_target_checks(saved_results: SavedResults, target_id: str) -> tuple[TargetCheck, ...]:
+    """Return the findings about a target, for each check that sent something to the target's provider."""
     provider = target_id.partition("/")[0]
     found = []
-    for report in results.checks:
+    for report in saved_results.check_reports:
         if not any(name.startswith(f"{provider}/") for name in (*report.operations, *report.targets)):
             continue
         findings = sorted(
@@ -113,8 +113,8 @@ def _is_about_target(finding: Finding, provider: str, target_id: str) -> bool:
     return finding.where.provider == provider and finding.where.target in (None, target_id)
 
 
-def find_target_drifts(results: SavedResults, target_id: str) -> tuple[TargetDrift, ...]:
-    """Return the changes of each comparison about the provider of a target."""
+def find_target_drifts(saved_results: SavedResults, target_id: str) -> tuple[TargetDrift, ...]:
+    """Return the changes of a target's provider, for each comparison of its documents or traffic."""
     provider = target_id.partition("/")[0]
     levels = list(DriftLevel)
     return tuple(
@@ -124,6 +124,6 @@ def find_target_drifts(results: SavedResults, target_id: str) -> tuple[TargetDri
             changes=tuple(sorted(report.changes, key=lambda one: levels.index(one.level))[:MAX_LISTED_ITEMS]),
             unlisted_count=max(len(report.changes) - MAX_LISTED_ITEMS, 0),
         )
-        for report in results.drifts
+        for report in saved_results.drift_reports
         if provider in (report.old_input.provider, report.new_input.provider)
     )

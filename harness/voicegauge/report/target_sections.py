@@ -74,10 +74,10 @@ class TargetSection(NamedTuple):
     worst_clips: tuple[PlayableClip, ...]
     random_clips: tuple[PlayableClip, ...]
     failure_causes: tuple[FailureCause, ...]
-    checks: tuple[TargetCheck, ...]
+    target_checks: tuple[TargetCheck, ...]
     """The findings of saved conformance checks about the target."""
-    drifts: tuple[TargetDrift, ...]
-    """The changes at the target's provider, according to saved comparisons."""
+    target_drifts: tuple[TargetDrift, ...]
+    """The changes of the target's provider that saved results of `drift` list."""
 
 
 def build_target_sections(
@@ -86,7 +86,7 @@ def build_target_sections(
     targets: Sequence[TargetSummary],
     anchors: dict[str, str],
     clips: tuple[Sequence[PlayableClip], Sequence[PlayableClip]],
-    results: SavedResults,
+    saved_results: SavedResults,
 ) -> tuple[TargetSection, ...]:
     """Return the sections of the targets of one run.
 
@@ -96,7 +96,7 @@ def build_target_sections(
         targets: the targets in the order of their sections.
         anchors: ids of the sections by target.
         clips: the worst clips of the run and the random ones.
-        results: saved results of `check` and `drift`.
+        saved_results: saved results of `check` and `drift`.
     """
     worst, random = clips
     refs = {ref.id: ref for ref in run.manifest.targets}
@@ -105,8 +105,8 @@ def build_target_sections(
             worst_clips=tuple(pair for pair in worst if pair[0].target == target.target),
             random_clips=tuple(pair for pair in random if pair[0].target == target.target),
             failure_causes=_group_by_cause([failure for failure in report.failures if failure.target == target.target]),
-            checks=find_target_checks(results, target.target),
-            drifts=find_target_drifts(results, target.target),
+            target_checks=find_target_checks(saved_results, target.target),
+            target_drifts=find_target_drifts(saved_results, target.target),
         )
         for target in targets
     )
@@ -130,8 +130,8 @@ def _build_section(target: TargetSummary, target_ref: TargetRef, run: Run, ancho
         worst_clips=(),
         random_clips=(),
         failure_causes=(),
-        checks=(),
-        drifts=(),
+        target_checks=(),
+        target_drifts=(),
     )
 
 
@@ -169,7 +169,7 @@ def _format_message(first_line: str, headers: Headers, body: BodyExcerpt) -> str
 def _list_phases(target: TargetSummary) -> tuple[PhaseTime, ...]:
     """Return the times of a target in the order of a request.
 
-    Where the response to the submit is the audio itself, its end is the end of everything, after the first audio.
+    A target whose response to the submit is the audio has no row for the submit: its end is that of the request.
     """
     is_direct = target.completion_ms is None and target.download_ms is None
     times = {

@@ -10,7 +10,7 @@ RANGE_DASH = "\N{EN DASH}"
 """Character between the ends of an interval."""
 MISSING_TEXT = RANGE_DASH
 """Text shown instead of a missing number."""
-UNKNOWN_END_TEXT = "?"
+UNKNOWN_INTERVAL_END_TEXT = "?"
 """Text shown instead of an end of an interval for which there are too few samples."""
 
 
@@ -73,7 +73,7 @@ def format_interval(estimate: Estimate, scale: float = 1, decimals: int | None =
 
     def format_end(interval_end: float | None) -> str:
         if interval_end is None:
-            return UNKNOWN_END_TEXT
+            return UNKNOWN_INTERVAL_END_TEXT
         return format_ms(interval_end * scale) if decimals is None else format_number(interval_end * scale, decimals)
 
     return f"{format_end(estimate.low)}{RANGE_DASH}{format_end(estimate.high)}"

@@ -28,7 +28,7 @@ class BaselineOptions:
     contract: PathLike | None = None
     """Another version of the contract of the only target."""
 
-    def validate(self, live: LiveOptions | None) -> None:
+    def validate(self, live_options: LiveOptions | None) -> None:
         """Reject options that contradict each other.
 
         Raises:
@@ -36,7 +36,7 @@ class BaselineOptions:
         """
         if sum(one is not None for one in (self.target, self.url, self.contract)) > 1:
             raise UsageError("a run has one baseline: give --against, --against-url or --against-contract")
-        if self.url is not None and live is None:
+        if self.url is not None and live_options is None:
             raise UsageError("--against-url sends to a live service: add --live")
 
     def list_target_names(self, names: Sequence[str]) -> tuple[str, ...]:
@@ -67,7 +67,7 @@ class TargetVariant:
 
 
 def find_target_variant(
-    catalogue: Catalogue, names: Sequence[str], options: BaselineOptions, live: LiveOptions | None
+    catalogue: Catalogue, names: Sequence[str], options: BaselineOptions, live_options: LiveOptions | None
 ) -> TargetVariant | None:
     """Return the other version of the only target; `None` if no URL and no contract is given.
 
@@ -79,7 +79,7 @@ def find_target_variant(
     """
     if options.url is None and options.contract is None:
         return None
-    chosen = select_targets(catalogue, names, live)
+    chosen = select_targets(catalogue, names, live_options)
     if len(chosen) != 1:
         flag = "--against-url" if options.url is not None else "--against-contract"
         raise UsageError(f"{flag} takes one target, not {len(chosen)}: name one")
@@ -87,15 +87,17 @@ def find_target_variant(
     contract = target.contract
     if options.url is not None:
         renamed = contract.rename_provider(f"{contract.id}@{urlsplit(options.url).netloc}")
-        other_live = dataclasses.replace(live, base_urls={"": options.url}) if live is not None else None
+        other_live = (
+            dataclasses.replace(live_options, base_urls={"": options.url}) if live_options is not None else None
+        )
         return TargetVariant(_find_target(renamed, target), other_live, is_same_account=False)
     other = load_contract(Path(str(options.contract)))
     if other.id != contract.id:
         raise UsageError(f"--against-contract: {options.contract} is the contract of {other.id}, not of {contract.id}")
     version = other.version if other.version != contract.version else other.document.sha256[:7]
-    renamed = other.select_account_plans(live.account_plans if live is not None else ())
+    renamed = other.select_account_plans(live_options.account_plans if live_options is not None else ())
     renamed = renamed.rename_provider(f"{contract.id}@{version}")
-    return TargetVariant(_find_target(renamed, target), live, is_same_account=True)
+    return TargetVariant(_find_target(renamed, target), live_options, is_same_account=True)
 
 
 def _find_target(contract: Contract, target: BaseTarget) -> BaseTarget:

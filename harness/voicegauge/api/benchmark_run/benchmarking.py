@@ -24,7 +24,7 @@ from voicegauge.api.benchmark_run.sending import (
     announce_cost,
     choose_run_to_continue,
     open_live_access,
-    open_services,
+    open_run_config,
     send_requests,
 )
 from voicegauge.api.options import LiveOptions, PathLike
@@ -162,15 +162,15 @@ def benchmark(
     planned = choose_and_plan(
         PlanningOptions(
             targets=targets,
-            live=live,
+            live_options=live,
             contracts=contracts,
-            texts=TextChoice(suite, texts, languages, categories, max_texts),
-            settings=BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed),
-            load=load,
+            text_choice=TextChoice(suite, texts, languages, categories, max_texts),
+            plan_settings=BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed),
+            load_options=load,
             prices=prices or {},
             voice_sample=voice_sample,
             faults=faults,
-            baseline=BaselineOptions(against, against_url, against_contract),
+            baseline_options=BaselineOptions(against, against_url, against_contract),
             listener=progress or ProgressListener(),
         ),
         ask_servers=True,
@@ -184,7 +184,7 @@ def benchmark(
     found = choose_run_to_continue(Path(out), planned, retry_ambiguous=retry_ambiguous)
     stop = StopSignal()
     announce_cost(planned, found, retry_ambiguous=retry_ambiguous)
-    with open_services(planned, faults, concurrency) as config:
+    with open_run_config(planned, faults, concurrency) as config:
         config = dataclasses.replace(config, retry_ambiguous=retry_ambiguous, max_wait_s=max_wait_s, region=region)
         config = add_timing_error(load.configure_run(config), planned.listener)
         folder = begin_run(Path(out), config, found, base_urls=planned.list_base_urls())

@@ -156,15 +156,15 @@ def plan_benchmark(
     planned = choose_and_plan(
         PlanningOptions(
             targets=targets,
-            live=live,
+            live_options=live,
             contracts=contracts,
-            texts=TextChoice(suite, texts, languages, categories, max_texts),
-            settings=BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed),
-            load=load,
+            text_choice=TextChoice(suite, texts, languages, categories, max_texts),
+            plan_settings=BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed),
+            load_options=load,
             prices=prices or {},
             voice_sample=voice_sample,
             faults=faults,
-            baseline=BaselineOptions(against, against_url, against_contract),
+            baseline_options=BaselineOptions(against, against_url, against_contract),
             listener=progress or ProgressListener(),
         ),
         ask_servers=False,
@@ -191,15 +191,15 @@ class PlanningOptions(NamedTuple):
     """The arguments of `benchmark` that decide what is sent."""
 
     targets: str | Sequence[str]
-    live: LiveOptions | None
+    live_options: LiveOptions | None
     contracts: ContractsOrFolders
-    texts: TextChoice
-    settings: BenchPlanSettings
-    load: LoadOptions
+    text_choice: TextChoice
+    plan_settings: BenchPlanSettings
+    load_options: LoadOptions
     prices: Mapping[str, float]
     voice_sample: PathLike | None
     faults: Sequence[str]
-    baseline: BaselineOptions
+    baseline_options: BaselineOptions
     listener: ProgressListener
 
 
@@ -209,17 +209,17 @@ def choose_and_plan(
     """Choose texts and targets, and plan their requests; nothing that costs money is sent.
 
     Args:
-        options: what is chosen.
-        ask_servers: whether own servers are asked for their models and voices.
+        options: the arguments of `benchmark`.
+        ask_servers: whether servers that users run themselves are asked for their models and voices.
         max_wait_s: maximum time of such a request in seconds.
 
     Raises:
         UsageError: as described at `plan_benchmark`.
         DataError: a file cannot be read.
     """
-    live, load, baseline = options.live, options.load, options.baseline
+    live, load, baseline = options.live_options, options.load_options, options.baseline_options
     load.validate()
-    suite, texts, languages, categories, max_texts = options.texts
+    suite, texts, languages, categories, max_texts = options.text_choice
     chosen_texts = choose_texts(suite, texts, languages=languages, categories=categories, max_texts=max_texts)
     baseline.validate(live)
     names = baseline.list_target_names(to_names(options.targets))
@@ -236,7 +236,7 @@ def choose_and_plan(
         target_names=names,
         live_options=live,
         suite=chosen_texts,
-        settings=load.choose_plan_settings(options.settings, len(chosen_texts.texts)),
+        settings=load.choose_plan_settings(options.plan_settings, len(chosen_texts.texts)),
         prices=options.prices,
         voice_sample=options.voice_sample,
         listener=options.listener,
@@ -346,7 +346,9 @@ def plan_requests(
     return planned
 
 
-def validate_load_and_faults(planned_benchmark: PlannedBenchmark, load: LoadOptions, faults: Sequence[str]) -> None:
+def validate_load_and_faults(
+    planned_benchmark: PlannedBenchmark, load_options: LoadOptions, faults: Sequence[str]
+) -> None:
     """Reject a load that the targets or the account's plan do not allow, and faults that cannot be injected.
 
     Raises:
@@ -354,8 +356,8 @@ def validate_load_and_faults(planned_benchmark: PlannedBenchmark, load: LoadOpti
         UnknownNameError: a fault, or a plan of an account, is not known.
     """
     targets = planned_benchmark.targets.values()
-    load.check_target_count(len(targets))
-    load.check_rate(targets, planned_benchmark.live_options)
+    load_options.check_target_count(len(targets))
+    load_options.check_rate(targets, planned_benchmark.live_options)
     if faults and planned_benchmark.live_options is not None:
         raise UsageError("--fault is for the emulator: leave out --live")
     validate_fault_names(faults, collect_contracts(targets))

@@ -45,7 +45,9 @@ If an account ran out of credits, its requests would fail for a reason that has 
 
 
 @contextmanager
-def open_services(planned_benchmark: PlannedBenchmark, faults: Sequence[str], concurrency: int) -> Iterator[RunConfig]:
+def open_run_config(
+    planned_benchmark: PlannedBenchmark, faults: Sequence[str], concurrency: int
+) -> Iterator[RunConfig]:
     """Yield the configuration of a run on the live services, or on an emulator that runs as long as the context."""
     contracts = collect_contracts(planned_benchmark.targets.values())
     if planned_benchmark.live_options is None:

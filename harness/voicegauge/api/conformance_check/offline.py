@@ -20,9 +20,10 @@ def check_offline(
     *,
     stale_recordings_fail: bool,
 ) -> None:
-    """Judge the documented examples and the recordings in `recordings`, or else the own and the bundled ones.
+    """Judge the documented examples and the recordings in `recordings`.
 
-    The bundled ones fit only the bundled contracts, not those that replace them.
+    If `recordings` is empty, the user's recordings in the working directory and the bundled ones are judged. A bundled
+    recording is skipped if the user's own contract replaces the bundled contract of its provider.
     """
     check_documented_examples(contracts, rules, collector)
     if recordings:

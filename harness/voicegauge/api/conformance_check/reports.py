@@ -32,7 +32,7 @@ def finish_check(
 def report_before_storage_error(
     collector: Collector, build_report: Callable[[], CheckReport], on_report: Callable[[CheckReport], None] | None
 ) -> Iterator[None]:
-    """Pass the report so far to `on_report` if spending cannot be saved in the context; then the error is raised."""
+    """Pass the report so far to `on_report` if the context raises a `StorageError`, and raise that error again."""
     try:
         yield
     except StorageError as error:

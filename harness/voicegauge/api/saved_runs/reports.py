@@ -18,7 +18,7 @@ from voicegauge.errors import DataError, UnknownNameError
 from voicegauge.files import write_file
 from voicegauge.model import Run, write_parquet
 from voicegauge.report import (
-    MAX_CLIPS,
+    DEFAULT_MAX_CLIPS,
     AnalyzedRuns,
     BenchReport,
     load_results,
@@ -77,7 +77,7 @@ def analyze_runs(
         loaded,
         characters=text_length or DEFAULT_TEXT_LENGTH_CHARACTERS,
         monthly_characters=characters_per_month or DEFAULT_MONTHLY_CHARACTERS,
-        clips=max_clips or MAX_CLIPS,
+        clips=max_clips or DEFAULT_MAX_CLIPS,
     )
 
 
@@ -130,8 +130,7 @@ def render_report(
     """Render saved runs as a self-contained HTML page, as CSV or as Markdown.
 
     Args:
-        runs: folders of runs; or the result of `analyze_runs`, which is not computed again then and may have been made
-            with settings of its own.
+        runs: folders of runs, which are analyzed with default settings; or the result of `analyze_runs`.
         format: "html" for a page with players, "csv" for one row per sample, "markdown" for a table.
         findings: files that `check --json` has written; a page shows each finding with the targets that it concerns.
         changes: files that `drift --json` has written; a page shows the changes with the targets of the provider.
@@ -146,7 +145,7 @@ def render_report(
     if format == "csv":
         return render_csv(_load_runs(runs))
     analyzed = runs if isinstance(runs, AnalyzedRuns) else analyze_runs(runs)
-    return render_markdown(analyzed) if format == "markdown" else render_page(analyzed, results=results)
+    return render_markdown(analyzed) if format == "markdown" else render_page(analyzed, saved_results=results)
 
 
 def _load_runs(runs: PathLike | Sequence[PathLike] | AnalyzedRuns) -> Sequence[tuple[Path, Run]]:
@@ -240,6 +239,6 @@ def write_site(
             loaded,
             Path(folder),
             characters=text_length or DEFAULT_TEXT_LENGTH_CHARACTERS,
-            clips=max_clips or MAX_CLIPS,
+            clips=max_clips or DEFAULT_MAX_CLIPS,
             on_page=writing.update,
         )

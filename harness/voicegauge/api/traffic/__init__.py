@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voicegauge.api.traffic.conversion import Conversion, ConvertedFile, convert, convert_all
-from voicegauge.api.traffic.record_result import Overwrite, RecordedFile, RecordResult
+from voicegauge.api.traffic.record_result import FileToOverwrite, RecordedFile, RecordResult
 from voicegauge.api.traffic.recording import record
 from voicegauge.api.traffic.running_proxy import RunningProxy, proxy
 from voicegauge.api.traffic.webhook_listening import ListenResult, listen
@@ -11,8 +11,8 @@ from voicegauge.api.traffic.webhook_listening import ListenResult, listen
 __all__ = [
     "Conversion",
     "ConvertedFile",
+    "FileToOverwrite",
     "ListenResult",
-    "Overwrite",
     "RecordResult",
     "RecordedFile",
     "RunningProxy",

@@ -49,7 +49,7 @@ class RecordResult(Record, frozen=True, kw_only=True):
     """The kind of event that stopped the recording early; `None` if it ran to its end."""
 
 
-class Overwrite(Record, frozen=True, kw_only=True):
+class FileToOverwrite(Record, frozen=True, kw_only=True):
     """A recording file that is about to be replaced by a file with different content."""
 
     path: Path
@@ -58,5 +58,5 @@ class Overwrite(Record, frozen=True, kw_only=True):
     changes: RecordingChanges
 
 
-ConfirmOverwrite = Callable[[Overwrite], bool]
+ConfirmOverwrite = Callable[[FileToOverwrite], bool]
 """Function that decides whether a recording file is replaced."""

@@ -93,7 +93,7 @@ def record(
     recording = RecordingRun(
         targets=chosen,
         contracts={contract.id: contract for contract in collect_contracts(chosen)},
-        whole_providers=find_wholly_named_providers(catalogue, targets),
+        fully_recorded_providers=find_wholly_named_providers(catalogue, targets),
         live_options=live,
         fixtures_folder=Path(out),
         names_to_mask=tuple(names_to_mask),

@@ -19,7 +19,7 @@ from voicegauge.api.plan_sending import (
     send_plan,
 )
 from voicegauge.api.progress import ProgressListener
-from voicegauge.api.traffic.record_result import ConfirmOverwrite, Overwrite, RecordedFile, RecordResult
+from voicegauge.api.traffic.record_result import ConfirmOverwrite, FileToOverwrite, RecordedFile, RecordResult
 from voicegauge.client import list_secrets
 from voicegauge.conformance import (
     CaseJournals,
@@ -68,7 +68,7 @@ class RecordingRun:
 
     targets: Sequence[BaseTarget]
     contracts: Mapping[str, Contract]
-    whole_providers: Collection[str]
+    fully_recorded_providers: Collection[str]
     """Ids of the providers of which every operation is recorded."""
     live_options: LiveOptions | None
     fixtures_folder: Path
@@ -89,7 +89,7 @@ class RecordingRun:
             self.targets,
             is_emulated=self.live_options is None,
             include_every_case=every_rejection,
-            whole_providers=self.whole_providers,
+            whole_providers=self.fully_recorded_providers,
         )
         paths = {build_recording_path(case, self.fixtures_folder) for case in plan.cases}
         existing = {path: load_har(path) for path in sorted(paths) if path.exists()}
@@ -232,7 +232,7 @@ class RecordingRun:
         if not (changes.added_count or changes.removed_count or changes.changed_count):
             return True  # only the times differ
         return overwrite(
-            Overwrite(
+            FileToOverwrite(
                 path=recording_update.path,
                 old_provenance=recording_update.replaced_recording.provenance,
                 new_provenance=self.provenance,

@@ -30,7 +30,7 @@ from voicegauge.model import describe_unresolved_requests
 from voicegauge.printable import format_count
 
 if TYPE_CHECKING:
-    from voicegauge.api import Overwrite, RecordResult
+    from voicegauge.api import FileToOverwrite, RecordResult
     from voicegauge.recording import RecordingChanges
 
 MAX_FIELDS_SHOWN = 4
@@ -144,7 +144,7 @@ def command(
         ctx.exit(EXIT_STATUS_BY_STOP_REASON[result.stop_reason])
 
 
-def _confirm_overwrite(overwrite: Overwrite) -> bool:
+def _confirm_overwrite(overwrite: FileToOverwrite) -> bool:
     old, new = overwrite.old_provenance, overwrite.new_provenance
     provenance = "" if old is new else f" ({old.value}, to be replaced by {new.value})"
     print_escaped(f"{overwrite.path}{provenance}: {_describe_changes(overwrite.changes)}", to_stderr=True)

@@ -52,11 +52,11 @@ class LabeledPoint(NamedTuple):
 
 
 class PointLabel(NamedTuple):
-    """A placed label; `leader` is the line to its point if the label is not next to the point, otherwise `None`."""
+    """A placed label. `leader_line` joins it to its point; `None` if the label is next to the point."""
 
     text: str
     box: Rectangle
-    leader: tuple[float, float, float, float] | None
+    leader_line: tuple[float, float, float, float] | None
 
 
 def estimate_text_width(text: str) -> float:
@@ -109,7 +109,7 @@ def _place_label(
         for box in _generate_candidate_boxes(point, estimate_text_width(point.text))
         if box.is_within(frame) and not any(box.overlaps(other) for other in occupied_boxes)
     ]
-    adjacent = [label for label in free if label.leader is None]
+    adjacent = [label for label in free if label.leader_line is None]
     clear = [label for label in adjacent if not any(label.box.overlaps(line) for line in avoided_lines)]
     candidates = clear or adjacent or (free if allow_leader else [])
     return candidates[0] if candidates else None

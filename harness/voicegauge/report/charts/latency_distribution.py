@@ -14,8 +14,8 @@ from voicegauge.report.text_format import format_duration
 CURVE_WIDTH, CURVE_HEIGHT = 520.0, 220.0
 """Size of both charts, in px."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 16.0, 10.0, 30.0
-MAX_STEPS = 120
-"""Largest number of steps of a curve; of more values, as many quantiles are drawn."""
+MAX_CURVE_STEPS = 120
+"""Largest number of steps of a curve. For more values than that, this number of quantiles is drawn."""
 _MOMENTS_PER_STATE_CHART = 80
 """Number of moments at which the states of the jobs are counted."""
 
@@ -58,7 +58,9 @@ def build_latency_curve(latencies_ms: Sequence[float]) -> LatencyCurve | None:
     axis = build_linear_scale(values)
     count = len(values)
     chosen = (
-        range(count) if count <= MAX_STEPS else [round(i * (count - 1) / (MAX_STEPS - 1)) for i in range(MAX_STEPS)]
+        range(count)
+        if count <= MAX_CURVE_STEPS
+        else [round(i * (count - 1) / (MAX_CURVE_STEPS - 1)) for i in range(MAX_CURVE_STEPS)]
     )
     steps = [f"H{_compute_x_px(axis, values[i]):.1f}V{_compute_y_px((i + 1) / count):.1f}" for i in chosen]
     path = "".join(
@@ -92,7 +94,7 @@ def build_job_state_chart(latencies: Sequence[Latency]) -> JobStateChart | None:
 
 
 def _collect_state_ends(jobs: Sequence[Latency]) -> dict[LatencyPhase, list[float]]:
-    """Return for each state, in order of time, the sorted times at which it ended in the jobs, ms from the start."""
+    """Return for each state, in order of time, when it ended in each job: sorted times in ms from the submit."""
     ends: dict[LatencyPhase, list[float]] = {
         "submit": [],
         "queue": [],

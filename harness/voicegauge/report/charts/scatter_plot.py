@@ -16,7 +16,7 @@ from voicegauge.report.text_format import format_duration, format_number, shorte
 
 MAX_LABEL_LENGTH = 30
 MAX_LEADER_LINES = 12
-"""Number of points up to which each name that is away from its point has a line to it; more lines would be a tangle."""
+"""Largest number of points for which every label may be away from its point, joined to it by a line."""
 MIN_RADIUS, MAX_RADIUS = 9.0, 15.0
 """Radius of the circle of a target without a price, and of the most expensive one, in px."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 14.0, 14.0, 44.0
@@ -56,7 +56,7 @@ class ScatterPoint(NamedTuple):
     """Ends of the interval of the error rate; `None` if an end is missing."""
     radius: float = MIN_RADIUS
     """Radius of the circle; the higher the price, the larger it is."""
-    number: int = 0
+    rank: int = 0
     """Position of the target in the ranking, written in the circle."""
     label: PointLabel | None = None
 
@@ -82,8 +82,8 @@ class ScatterPlot(NamedTuple):
 
     @property
     def unlabeled_points(self) -> list[ScatterPoint]:
-        """The points without room for a label, in the order of their numbers; their names are listed below the plot."""
-        return sorted((point for point in self.points if point.label is None), key=lambda point: point.number)
+        """The points without room for a label, in the order of their ranks; their names are listed below the plot."""
+        return sorted((point for point in self.points if point.label is None), key=lambda point: point.rank)
 
 
 class ScatterAxes(NamedTuple):
@@ -112,7 +112,7 @@ def build_scatter_plot(
     """Lay out the plot of `targets`; targets in the Pareto set are labeled first.
 
     Args:
-        targets: the targets of one run, in the order of their numbers.
+        targets: the targets of one run, in the order of their ranks.
         axes: the axes.
         size: width and height of the plot in px.
     """
@@ -121,7 +121,7 @@ def build_scatter_plot(
     radii = compute_radii([target.cost.compared_usd for target in targets])
     true_points = [
         _build_point(target, time, rate, frame, axes)._replace(
-            radius=radii[targets.index(target)], number=targets.index(target) + 1
+            radius=radii[targets.index(target)], rank=targets.index(target) + 1
         )
         for target, time, rate in filter_plottable_targets(targets)
     ]
@@ -151,7 +151,7 @@ def build_scatter_plot(
 def _count_leader_lines(points: Sequence[ScatterPoint], width: float) -> int:
     """Return how many labels may be away from their point: all of a few points, or else those of the Pareto set.
 
-    On a narrow screen the numbers in the circles are clearer than names far from them.
+    On a narrow screen no label may: the ranks in the circles are clearer there than names far from them.
     """
     if width < WIDE_PLOT_SIZE[0]:
         return 0

@@ -26,7 +26,7 @@ _URGENCY_BY_SEVERITY = {
     "info": "Good to know",
 }
 """Titles of the groups of findings by severity; the most urgent group comes first."""
-_MAX_UNTRIED_SHOWN = 12
+_MAX_UNTRIED_STATEMENTS_SHOWN = 12
 """Largest number of statements of one operation that are listed as not tried."""
 
 
@@ -58,7 +58,7 @@ def build_check_page(report: CheckReport, *, strict: bool = False) -> FindingsPa
         ),
         accepted_count=len(report.accepted_findings),
         coverage=_summarize_coverage(report.coverage),
-        unjudged=(
+        unjudged_cases_and_inputs=(
             *report.not_judged.items(),
             *report.unmatched_requests.items(),
             *((case.id, case.reason or "no verdict") for case in report.cases if case.verdict == "skipped"),
@@ -86,7 +86,7 @@ def _describe_result(report: CheckReport, findings: list[ReportedFinding]) -> st
 
 
 def _describe_missing_judgements(report: CheckReport) -> str:
-    """Return a sentence about the inputs that the check judged nothing of; the page lists the rest of them."""
+    """Return a sentence about an input or case of which nothing was judged; empty if there is none."""
     return (report.no_verdict_reason or "").replace("see --json", "listed below")
 
 
@@ -147,5 +147,5 @@ def _build_coverage_row(name: str, entries: list[CoverageEntry]) -> CoverageRow:
         operation=name,
         tried_count=sum(entry.tried_side_count for entry in entries),
         total_count=sum(entry.side_count for entry in entries),
-        untried=tuple(missing[:_MAX_UNTRIED_SHOWN]),
+        untried_statements=tuple(missing[:_MAX_UNTRIED_STATEMENTS_SHOWN]),
     )

@@ -37,7 +37,7 @@ def build_drift_page(report: DriftReport, *, fail_on: DriftLevel = DriftLevel.BR
         findings=tuple(_build_change(one, rules[one.rule], number) for number, one in enumerate(exported.findings)),
         accepted_count=len(report.accepted_changes),
         coverage=(),
-        unjudged=(),
+        unjudged_cases_and_inputs=(),
     )
 
 

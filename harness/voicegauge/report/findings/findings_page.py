@@ -61,13 +61,13 @@ class PageFinding(NamedTuple):
 
 
 class CoverageRow(NamedTuple):
-    """How much of one operation was tried, or how many of the rules."""
+    """How many statements of the contract about one operation were tried, or how many of the rules."""
 
     operation: str
     """Id of the operation; "rules" for the row about the rules."""
     tried_count: int
     total_count: int
-    untried: tuple[str, ...]
+    untried_statements: tuple[str, ...]
     """The statements that were not tried, each with the reason."""
 
 
@@ -84,7 +84,7 @@ class FindingsPage(NamedTuple):
     accepted_count: int
     """Number of findings that are left out because a baseline accepts them."""
     coverage: tuple[CoverageRow, ...]
-    unjudged: tuple[tuple[str, str], ...]
+    unjudged_cases_and_inputs: tuple[tuple[str, str], ...]
     """Cases and inputs that were not judged, each with its reason."""
 
 
@@ -96,7 +96,12 @@ def render_findings_page(page: FindingsPage) -> str:
         groups.setdefault(finding.urgency, []).append(finding)
     template = create_template_environment().get_template("findings.html.j2")
     return template.render(
-        page=page, groups=groups, style=assets.style, script=assets.script, policy=assets.policy, cut=_shorten_text
+        page=page,
+        groups=groups,
+        style=assets.style,
+        script=assets.script,
+        policy=assets.content_security_policy,
+        cut=_shorten_text,
     )
 
 
@@ -112,7 +117,7 @@ def format_location(location: FileLocation | None) -> str:
 
 
 def build_anchor(finding: ReportedFinding, number: int) -> str:
-    """Return the id in the page of a finding's block; it stays the same from run to run."""
+    """Return the HTML id of a finding's block in the page, which stays the same from check to check."""
     return f"finding-{finding.fingerprint or number}"
 
 

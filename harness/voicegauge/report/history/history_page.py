@@ -39,11 +39,11 @@ class ChartedSeries(NamedTuple):
     """The chart and the table of one series."""
 
     title: str
-    """Names of the metric and of the region, if the runs name one."""
+    """Name of the metric, followed by the region if the runs name one."""
     setup: str
     """Setup of the runs; empty if each metric of the page has only one setup."""
     chart: TimeSeriesChart
-    latest_text: str
+    latest_value_text: str
     table_rows: tuple[tuple[str, str, int, int], ...]
     """For each night, the latest first: night, value, number of samples, number of runs."""
 
@@ -78,7 +78,7 @@ def render_history_page(history: RunHistory) -> str:
             size=(WIDTH, HEIGHT),
             edges=(LEFT, RIGHT, TOP, BOTTOM),
             style=assets.style,
-            policy=assets.policy,
+            policy=assets.content_security_policy,
         )
     )
 
@@ -122,7 +122,7 @@ def _build_charted_series(
         chart=build_time_series_chart(
             series, [change for change in history.changes if change.key == key], events, nights
         ),
-        latest_text=format_value(key.unit, series.nights[-1].value),
+        latest_value_text=format_value(key.unit, series.nights[-1].value),
         table_rows=tuple(
             (one.night, format_value(key.unit, one.value), one.n, one.runs) for one in reversed(series.nights)
         ),

@@ -36,7 +36,7 @@ class ChartMark(NamedTuple):
     """A vertical line at the night of a change, at `x` px."""
 
     x: float
-    entry: TimelineEntry
+    timeline_entry: TimelineEntry
 
 
 class ChartLevel(NamedTuple):

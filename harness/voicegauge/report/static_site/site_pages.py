@@ -15,7 +15,7 @@ from voicegauge.report.html_page import SiteLinks, render_page
 from voicegauge.report.page_assets import create_template_environment, load_assets
 from voicegauge.report.report_data import RunReport, analyze_runs
 from voicegauge.report.run_comparison import compare_with_first_run, name_runs
-from voicegauge.report.scored_clips import MAX_CLIPS
+from voicegauge.report.scored_clips import DEFAULT_MAX_CLIPS
 from voicegauge.report.text_format import capitalize_sentence
 
 INDEX_FILE_NAME = "index.html"
@@ -87,7 +87,7 @@ def write_site(
     folder: Path,
     *,
     characters: int = DEFAULT_TEXT_LENGTH_CHARACTERS,
-    clips: int = MAX_CLIPS,
+    clips: int = DEFAULT_MAX_CLIPS,
     on_page: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Path:
     """Write `runs` as pages that link to each other and need no network.
@@ -121,7 +121,7 @@ def write_site(
             later_run_file=f"{names[number + 1]}.html" if number + 1 < len(names) else "",
         )
         analyzed = analyze_runs([one], characters=characters, clips=clips)
-        write_file(folder / f"{names[number]}.html", render_page(analyzed, site=links).encode())
+        write_file(folder / f"{names[number]}.html", render_page(analyzed, site_links=links).encode())
         entry = SiteEntry(f"{names[number]}.html", analyzed.report.runs[0], None)
         if entry.has_results:
             before = latest.get(_get_comparison_key(one[1]))
@@ -160,7 +160,7 @@ def _write_comparison(
     links = SiteLinks(
         index_file=INDEX_FILE_NAME, earlier_run_file=f"{names[0]}.html", later_run_file=f"{names[1]}.html"
     )
-    write_file(folder / file, render_page(analyzed, site=links).encode())
+    write_file(folder / file, render_page(analyzed, site_links=links).encode())
     difference = compare_with_first_run([run for _, run in run_pair], name_runs(2))[0]
     return ComparisonLink(file, difference.headline.partition(": ")[2])
 
@@ -173,5 +173,5 @@ def _render_index(entries: Sequence[SiteEntry], *, has_history: bool) -> str:
         history=HISTORY_FILE_NAME if has_history else "",
         is_all_emulated=not any(entry.is_live for entry in entries),
         style=assets.style,
-        policy=assets.policy,
+        policy=assets.content_security_policy,
     )

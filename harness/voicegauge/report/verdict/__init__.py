@@ -9,7 +9,7 @@ from voicegauge.report.verdict.ranking import (
     rank_targets,
     resample_points,
 )
-from voicegauge.report.verdict.run_verdict import state_verdict
+from voicegauge.report.verdict.run_verdict import build_run_verdict
 from voicegauge.report.verdict.statements import MeasuredRun, RunVerdict, VerdictStatement
 
 __all__ = [
@@ -20,8 +20,8 @@ __all__ = [
     "ResampledPoints",
     "RunVerdict",
     "VerdictStatement",
+    "build_run_verdict",
     "has_errors_within_asr_floor",
     "rank_targets",
     "resample_points",
-    "state_verdict",
 ]

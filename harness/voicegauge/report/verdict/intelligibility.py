@@ -18,7 +18,7 @@ class _RatedTarget(NamedTuple):
     rate: ErrorRate
 
 
-def state_intelligibility(run: MeasuredRun) -> VerdictStatement | None:
+def build_intelligibility_statement(run: MeasuredRun) -> VerdictStatement | None:
     """Return the statement on error rates; `None` if nothing was delivered that could be scored."""
     if not run.targets_with_deliveries:
         return None
@@ -49,7 +49,9 @@ def state_intelligibility(run: MeasuredRun) -> VerdictStatement | None:
 
 def _compare_targets(run: MeasuredRun, rated_targets: list[_RatedTarget], rates_text: str) -> VerdictStatement:
     best, worst = rated_targets[0], rated_targets[-1]
-    difference = run.resamples.estimate_error_difference(run.find_column(worst.summary), run.find_column(best.summary))
+    difference = run.resamples.estimate_error_difference(
+        run.find_resample_column(worst.summary), run.find_resample_column(best.summary)
+    )
     interval = f" The difference is {format_percentage_points(difference)}." if difference else ""
     if difference and round(difference.low, 3) == 0 == round(difference.high, 3):
         interval = " There is no difference."

@@ -10,7 +10,7 @@ from voicegauge.report.verdict.phrases import format_count_with_noun, format_tar
 from voicegauge.report.verdict.statements import MeasuredRun, VerdictStatement
 
 
-def state_prices(run: MeasuredRun) -> VerdictStatement | None:
+def build_price_statement(run: MeasuredRun) -> VerdictStatement | None:
     """Return the statement on prices; `None` if nothing was delivered."""
     # By price: of many disputed prices, those that the statement compares are named.
     delivered = sorted(run.targets_with_deliveries, key=_get_price_or_infinity)
@@ -45,7 +45,10 @@ def _get_price_or_infinity(target: TargetSummary) -> float:
 
 
 def describe_cheapest(priced_targets: list[tuple[TargetSummary, float]]) -> str:
-    """Return a phrase with the lowest price and the distance to the next one; the page rewrites it."""
+    """Return a sentence with the lowest price and the next higher one, without its full stop.
+
+    The page's script writes the same sentence for another text length.
+    """
     (cheapest, usd), *others = priced_targets
     text = f"{cheapest.target} costs {_describe_price(cheapest, usd)}"
     if not cheapest.cost.takes_audio:

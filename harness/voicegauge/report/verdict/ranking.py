@@ -183,7 +183,10 @@ def _compute_weighted_mean(points: Sequence[float | None], weights: RankingWeigh
 def _compute_first_shares(
     points: Sequence[Sequence[float | None]], resampled_points: ResampledPoints, weights: RankingWeights
 ) -> list[float | None]:
-    """Return the share of resamples in which each target ranks first; targets with equal points divide a resample."""
+    """Return the share of resamples in which each target ranks first.
+
+    A resample in which several targets have the most points counts for each of them in equal parts.
+    """
     count = len(points[0])
     is_ranked = [_compute_weighted_mean([measure[i] for measure in points], weights) is not None for i in range(count)]
     if not len(resampled_points.speed) or not any(is_ranked):

@@ -12,10 +12,10 @@ _WORDS_BY_FAILURE_KIND = {
     "audio": "with audio that cannot be used",
     "protocol": "with a response that cannot be understood",
 }
-"""Kinds of failure whose names are not clear in a sentence."""
+"""Phrases for kinds of failure whose names are not clear in a sentence."""
 
 
-def state_reliability(run: MeasuredRun) -> VerdictStatement:
+def build_reliability_statement(run: MeasuredRun) -> VerdictStatement:
     """Return the statement on failed requests."""
     if not any(target.samples for target in run.targets):
         return _build_statement("", "No request has a saved result.")

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from voicegauge.bench.analysis import describe_disturbed_samples
-from voicegauge.report.verdict.intelligibility import state_intelligibility
-from voicegauge.report.verdict.price import state_prices
-from voicegauge.report.verdict.reliability import describe_total_failure, state_reliability
-from voicegauge.report.verdict.speed import state_speed
+from voicegauge.report.verdict.intelligibility import build_intelligibility_statement
+from voicegauge.report.verdict.price import build_price_statement
+from voicegauge.report.verdict.reliability import build_reliability_statement, describe_total_failure
+from voicegauge.report.verdict.speed import build_speed_statement
 from voicegauge.report.verdict.statements import MeasuredRun, RunVerdict, VerdictStatement
 
 
-def state_verdict(run: MeasuredRun) -> RunVerdict:
+def build_run_verdict(run: MeasuredRun) -> RunVerdict:
     """Return statements on the numbers of `run`, each with its uncertainty."""
     if not run.targets_with_deliveries:
         return RunVerdict(
-            headline=describe_total_failure(run), statements=(state_reliability(run),), cautions=_list_cautions(run)
+            headline=describe_total_failure(run),
+            statements=(build_reliability_statement(run),),
+            cautions=_list_cautions(run),
         )
-    found = (state_speed(run), state_intelligibility(run), state_prices(run), state_reliability(run))
+    found = (
+        build_speed_statement(run),
+        build_intelligibility_statement(run),
+        build_price_statement(run),
+        build_reliability_statement(run),
+    )
     statements = tuple(statement for statement in found if statement)
     return RunVerdict(headline=join_headline(statements), statements=statements, cautions=_list_cautions(run))
 

@@ -7,7 +7,7 @@ from voicegauge.report.verdict.phrases import format_count_with_noun, format_fac
 from voicegauge.report.verdict.statements import MeasuredRun, VerdictStatement
 
 
-def state_speed(run: MeasuredRun) -> VerdictStatement | None:
+def build_speed_statement(run: MeasuredRun) -> VerdictStatement | None:
     """Return the statement on total latency; `None` if no target has one."""
     timed = sorted(
         ((target, target.total_latency_ms) for target in run.targets if target.total_latency_ms),
@@ -30,7 +30,7 @@ def state_speed(run: MeasuredRun) -> VerdictStatement | None:
     slower = [target for target, _ in timed if not target.is_among_fastest]
     if not slower:
         return _build_statement("no clear difference in speed", median)
-    factor = run.resamples.estimate_latency_ratio(run.find_column(slower[0]), run.find_column(best))
+    factor = run.resamples.estimate_latency_ratio(run.find_resample_column(slower[0]), run.find_resample_column(best))
     lead = f"{format_factor(factor)} as fast as {slower[0].target}" if factor else "fastest"
     if len(equal) == 1:
         return _build_statement(f"{best.target} is {lead}{', the next' if len(slower) > 1 else ''}", median)

@@ -49,6 +49,6 @@ class MeasuredRun(NamedTuple):
         """The targets of which at least one request succeeded."""
         return [target for target in self.targets if target.failures < target.samples]
 
-    def find_column(self, target: TargetSummary) -> int:
+    def find_resample_column(self, target: TargetSummary) -> int:
         """Return the column of a target in `resamples`."""
         return next(i for i, one in enumerate(self.targets) if one is target)
