@@ -52,6 +52,8 @@ class SimulatedCaseUser:
     provider: StandInProvider
     clock: VirtualClock
     max_cost_usd: float
+    concurrency: int = 1
+    """Number of cases of a check in flight; a recording sends one at a time."""
     killed_in: list[str] = field(default_factory=list)
     """The step of each kill."""
 
@@ -109,6 +111,7 @@ class SimulatedCaseUser:
                 save_exchanges=recorder.add_case if is_recording else None,
                 journal_by_provider=journals.journal_by_provider,
                 emulator_app=self.provider,
+                concurrency=1 if is_recording else self.concurrency,
             )
             rest = msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.id not in saved))
             collector = Collector([target.id for target in targets], 0)
@@ -211,7 +214,7 @@ async def simulate_cases(
     faults = RandomFaults(dice, dice.choice([0.0, 0.05, 0.2]))
     provider = StandInProvider(simulated_speech, clock=clock, faults=faults, job_s=dice.uniform(0.05, 2.0))
     budget_usd = dice.choice([0.03, 0.08, 0.2])
-    user = SimulatedCaseUser(command, folder, contract, plan, provider, clock, budget_usd)
+    user = SimulatedCaseUser(command, folder, contract, plan, provider, clock, budget_usd, dice.choice([1, 2, 4]))
     kills, commands, demands = dice.randint(0, 8), 0, 0
     verdict = RunVerdict()
     while commands < MAX_COMMANDS:

@@ -43,6 +43,7 @@ def check_plan_in_process(
     faults: Sequence[str] = (),
     seed: int = 0,
     emulator: RunningEmulator | None = None,
+    concurrency: int = 1,
     **settings_changes: Any,
 ) -> CheckReport:
     """Send a plan to an emulator in this process, which has the given faults, or to a running one.
@@ -54,6 +55,7 @@ def check_plan_in_process(
         faults: faults of the emulator in this process.
         seed: seed of everything random.
         emulator: a running emulator, which is used instead.
+        concurrency: number of cases in flight.
         settings_changes: further arguments of `build_emulator_check_settings`.
     """
     running = emulator or RunningEmulator("127.0.0.1", 1, ())  # never asked: requests go to the app
@@ -62,6 +64,7 @@ def check_plan_in_process(
         contracts = {target.contract.id: target.contract for target in targets}
         app = create_app(contracts.values(), build_emulator_settings(seed=seed, faults=faults))
         settings = dataclasses.replace(settings, emulator_app=app)
+    settings = dataclasses.replace(settings, concurrency=concurrency)
     collector = Collector([target.id for target in targets], seed)
     run_check(collector, check_service(targets, plan, settings, collector))
     return collector.build_report()

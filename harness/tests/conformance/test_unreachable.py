@@ -28,7 +28,8 @@ from voicegauge.errors import TimedOutError, UnreachableError
 from voicegauge.transport import Timeouts, Transport, VirtualClock
 
 
-def test_a_service_that_never_responds_is_given_up_soon(acme_contracts: Callable[..., Path]) -> None:
+@pytest.mark.parametrize("concurrency", [1, 2])
+def test_a_service_that_never_responds_is_given_up_soon(concurrency: int, acme_contracts: Callable[..., Path]) -> None:
     contract = load_contract(acme_contracts() / "acme" / "openapi.yaml")
     cases = plan_cases(list(contract.targets.values()), is_emulated=False, include_all_billable=False).cases
     collector = Collector([], 0)
@@ -36,7 +37,9 @@ def test_a_service_that_never_responds_is_given_up_soon(acme_contracts: Callable
     async def check(url: str) -> None:
         async with Transport(timeouts=Timeouts(read_s=0.05)) as transport:
             client = Client(contract, transport, base_urls={"": url}, key="sk-acme")
-            await CaseRunner(CheckedService(contract, client), RULE_BY_ID, collector).run_cases(cases)
+            runner = CaseRunner(CheckedService(contract, client), RULE_BY_ID, collector, concurrency=concurrency)
+            await runner.run_cases(cases)
+            assert len(asyncio.all_tasks()) == 1
 
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(TimedOutError):
         asyncio.run(check(f"http://127.0.0.1:{silent.getsockname()[1]}"))

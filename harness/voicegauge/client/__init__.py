@@ -36,6 +36,7 @@ from voicegauge.client.server_lists import ModelAndVoiceNames, read_model_and_vo
 from voicegauge.client.spending import (
     Journal,
     Ledger,
+    LedgerShare,
     PaymentObserver,
     PricedRequest,
     Purchase,
@@ -69,6 +70,7 @@ __all__ = [
     "Journal",
     "KeyDestinations",
     "Ledger",
+    "LedgerShare",
     "ModelAndVoiceNames",
     "Origin",
     "PaymentObserver",

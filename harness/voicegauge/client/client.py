@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.delivery import DeliveryTask, build_audio_input_request
@@ -90,6 +91,18 @@ class Client(ProviderConnection):
             spreads_polls=spreads_polls,
         )
         self._ledger = ledger
+
+    def copy_with(self, *, clock: Clock | None, ledger: Ledger | None) -> Self:
+        """Return a client that shares the connections, the key and the rate limiter of this one.
+
+        Args:
+            clock: the clock on which the new client waits; `None` for that of this client.
+            ledger: the budget of the new client; `None` for that of this client.
+        """
+        client = copy.copy(self)
+        client.clock = clock or self.clock
+        client._ledger = ledger or self._ledger  # noqa: SLF001 - a copy of this client
+        return client
 
     async def speak(
         self,

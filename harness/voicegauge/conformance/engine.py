@@ -65,6 +65,8 @@ class CheckSettings:
     """Called with one line about resources of earlier runs that were deleted, or could not be deleted."""
     reproduction: Reproduction = field(default_factory=Reproduction)
     """How requests and cases can be repeated after the check."""
+    concurrency: int = 1
+    """Number of cases in flight; 1 if a plan limits the number of billable requests."""
     emulator_app: Any = None
     """An ASGI application that is called in this process instead of a service on the network."""
 
@@ -130,7 +132,8 @@ async def _check_services(
             called = {case.operation for case in cases}
             async with _open_service(contract, transport, settings, collector, called) as service:
                 try:
-                    await CaseRunner(service, settings.rules, collector, limit).run_cases(cases, on_case_started)
+                    runner = CaseRunner(service, settings.rules, collector, limit, concurrency=settings.concurrency)
+                    await runner.run_cases(cases, on_case_started)
                     await _fuzz_service(service, targets, settings, collector)
                 except BudgetError as error:
                     collector.stopped_by = str(error)
@@ -267,6 +270,7 @@ def _create_service(
         settings.control_url,
         settings.journal_by_provider.get(contract.id),
         settings.reproduction,
+        settings.create_clock,
     )
 
 

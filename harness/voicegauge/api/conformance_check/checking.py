@@ -30,6 +30,8 @@ from voicegauge.emulator import RunningEmulator
 from voicegauge.errors import UsageError
 from voicegauge.model import Severity
 
+EMULATED_CONCURRENCY = 4
+"""Default number of cases in flight at the emulator: enough for the emulator to work while a response is judged."""
 DEFAULT_LISTEN_PORT = 8090
 """Default port for callbacks. `voicegauge listen` has the same default, so that one tunnel serves both commands."""
 
@@ -56,6 +58,7 @@ def check(
     public_url: str | None = None,
     listen_port: int = DEFAULT_LISTEN_PORT,
     seed: int = 0,
+    concurrency: int | None = None,
     max_wait_s: float | None = None,
     retry_ambiguous: bool = False,
     on_report: Callable[[CheckReport], None] | None = None,
@@ -99,6 +102,9 @@ def check(
         public_url: https URL of a tunnel to `listen_port`; needed to check webhooks of live services.
         listen_port: local port that receives callbacks.
         seed: seed of everything random.
+        concurrency: number of cases in flight; results are the same, in the order of the plan. By default 4 at the
+            emulator, and 1 with `faults`, which may depend on the order of requests, and at a live service, whose rate
+            limit they share. With `max_calls` one case is sent at a time.
         max_wait_s: maximum time of one delivery or request in seconds; by default as long as the contract documents.
         retry_ambiguous: whether to send cases again whose request a killed live check of these targets may have paid
             for. By default they are listed and not sent.
@@ -132,6 +138,7 @@ def check(
             "faults": faults,
             "public_url": public_url,
             "case_ids": case_ids,
+            "concurrency": concurrency,
         },
         recordings=recordings,
     )
@@ -164,6 +171,7 @@ def check(
         prices=prices,
         faults=faults,
         seed=seed,
+        concurrency=_choose_concurrency(concurrency, emulated=emulated, faults=faults),
         fuzz=fuzz,
         failures_folder=Path(failures_folder) if failures_folder is not None else None,
         requested_names=None if isinstance(case_ids, CasePatterns) else to_names(targets),
@@ -174,6 +182,20 @@ def check(
         on_report=on_report,
     )
     return send_and_report(chosen, plan, rules, sending, collector, listener)
+
+
+def _choose_concurrency(concurrency: int | None, *, emulated: bool | RunningEmulator, faults: Sequence[str]) -> int:
+    """Return the number of cases in flight.
+
+    Raises:
+        UsageError: it is not a positive number.
+    """
+    if concurrency is not None:
+        if concurrency < 1:
+            raise UsageError(f"concurrency is {concurrency}: choose 1 or more")
+        return concurrency
+    injected = emulated.settings.faults if isinstance(emulated, RunningEmulator) else faults
+    return EMULATED_CONCURRENCY if emulated and not injected else 1
 
 
 def _reject_ineffective_arguments(

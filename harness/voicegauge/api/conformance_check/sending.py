@@ -35,6 +35,7 @@ class SendingOptions:
     prices: Mapping[str, float]
     faults: Sequence[str]
     seed: int
+    concurrency: int
     fuzz: int
     failures_folder: Path | None
     requested_names: tuple[str, ...] | None
@@ -87,6 +88,7 @@ def send_and_report(
                 rules=rules,
                 fuzz_request_count=options.fuzz,
                 failures_folder=options.failures_folder,
+                concurrency=options.concurrency,
                 receiver=receiver,
                 max_wait_s=options.max_wait_s,
             )

@@ -55,6 +55,12 @@ if TYPE_CHECKING:
     help="Send at most N billable requests, most informative first. Requests expected to be rejected are free.",
 )
 @click.option(
+    "--concurrency",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    help="Cases in flight; the results are the same.  [default: 4 with --emulated, 1 with --fault or --live]",
+)
+@click.option(
     "--large-uploads", is_flag=True, help="With --live: upload tens of megabytes, just below and above each limit."
 )
 @click.option("--dry-run", is_flag=True, help="Print the priced plan and send nothing.")
@@ -142,6 +148,7 @@ def command(
     live: bool,
     full: bool,
     max_calls: int | None,
+    concurrency: int | None,
     large_uploads: bool,
     dry_run: bool,
     fuzz: int,
@@ -233,6 +240,7 @@ def command(
         public_url=public_url,
         listen_port=listen_port,
         seed=seed,
+        concurrency=concurrency,
         retry_ambiguous=retry_ambiguous,
         # Before a live check counts as ended, so that what it has spent is not forgotten if it is killed earlier.
         on_report=printer.print_report if live else None,
@@ -255,7 +263,7 @@ def _validate_flags(ctx: click.Context) -> None:
     if ctx.params["emulated"] and ctx.params["live"]:
         raise UsageError("--emulated and --live exclude each other")
     require_flags(ctx, ("key_env", "capabilities"), "profile")
-    require_flags(ctx, ("fuzz", "max_calls", "dry_run", "cases"), "emulated", "live")
+    require_flags(ctx, ("fuzz", "max_calls", "concurrency", "dry_run", "cases"), "emulated", "live")
     require_flags(
         ctx,
         (

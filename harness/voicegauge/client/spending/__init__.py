@@ -9,7 +9,7 @@ from voicegauge.client.spending.journal import (
     SubmitStartedEvent,
     read_events,
 )
-from voicegauge.client.spending.ledger import Ledger, Reservation
+from voicegauge.client.spending.ledger import Ledger, LedgerShare, Reservation
 from voicegauge.client.spending.purchases import Purchase, PurchaseAccount, PurchaseHistory
 from voicegauge.client.spending.rate_limit import RateLimiter, create_rate_limiter, find_account_plans
 from voicegauge.client.spending.settlement import (
@@ -25,6 +25,7 @@ from voicegauge.client.spending.shared_budget import SharedBudget
 __all__ = [
     "Journal",
     "Ledger",
+    "LedgerShare",
     "PaymentObserver",
     "PricedRequest",
     "Purchase",

@@ -79,14 +79,22 @@ class Ledger:
             BudgetError: less than `amount_usd` is left.
         """
         micro_usd = _convert_to_microdollars(amount_usd)
+        self.require_remaining(micro_usd)
+        self.change_amounts(micro_usd, 0)
+        return Reservation(self, micro_usd)
+
+    def require_remaining(self, micro_usd: int) -> None:
+        """Check that `micro_usd` millionths of a dollar can be reserved.
+
+        Raises:
+            BudgetError: less is left.
+        """
         if self._limit is not None and self._spent + self._reserved + micro_usd > self._limit:
             held = f", ${self.reserved_usd:g} reserved for requests in progress" if self._reserved else ""
             raise BudgetError(
-                f"the next request costs ${amount_usd:g}, but of the budget of ${self._limit / MICRO_USD:g} "
+                f"the next request costs ${micro_usd / MICRO_USD:g}, but of the budget of ${self._limit / MICRO_USD:g} "
                 f"${self.spent_usd:g} are spent{held}: raise --max-cost"
             )
-        self.change_amounts(micro_usd, 0)
-        return Reservation(self, micro_usd)
 
     def reserve_unconditionally(self, amount_usd: float) -> Reservation:
         """Hold an amount for a request that an earlier process sent, even if it exceeds the budget."""
@@ -101,3 +109,27 @@ class Ledger:
         """
         self._reserved += reserved_change_micro_usd
         self._spent += spent_change_micro_usd
+
+
+class LedgerShare(Ledger):
+    """Counts what one of several users of a ledger spends. The ledger has the budget, and counts it as well."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        """Start with nothing spent from `ledger`."""
+        super().__init__()
+        self._ledger = ledger
+
+    @property
+    def remaining_usd(self) -> float:
+        """The amount that all users together can still reserve, in dollars; infinite without a budget."""
+        return self._ledger.remaining_usd
+
+    def require_remaining(self, micro_usd: int) -> None:
+        """Check that all users together have so much left; see `Ledger.require_remaining`."""
+        self._ledger.require_remaining(micro_usd)
+
+    def change_amounts(self, reserved_change_micro_usd: int, spent_change_micro_usd: int) -> None:
+        """Change the amounts of this share and of the ledger."""
+        # The ledger first: it may write a journal before the change takes effect.
+        self._ledger.change_amounts(reserved_change_micro_usd, spent_change_micro_usd)
+        super().change_amounts(reserved_change_micro_usd, spent_change_micro_usd)

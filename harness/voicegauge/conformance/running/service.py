@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from voicegauge.checks import Checker, Rule
-from voicegauge.client import Client, Ledger
+from voicegauge.client import Client, Ledger, LedgerShare
 from voicegauge.conformance.case_journal import CaseJournal
 from voicegauge.conformance.cases import ConformanceCase
 from voicegauge.conformance.reproduction import Reproduction
 from voicegauge.contract import Contract
 from voicegauge.model import Exchange, Provenance
 from voicegauge.receiver import Receiver
+from voicegauge.transport import Clock
 
 ExchangeSaver = Callable[[ConformanceCase, Sequence[Exchange]], None]
 """A function that is called with a case and all of its exchanges if the case has a verdict."""
@@ -37,6 +38,14 @@ class CheckedService(NamedTuple):
     case_journal: CaseJournal | None = None
     """Records what is paid for; `None` to record nothing, as for the emulator."""
     reproduction: Reproduction = Reproduction()
+    create_clock: Callable[[], Clock] | None = None
+    """Creates the clock on which one case waits; `None` for the clock of the client."""
+
+    def copy_for_case(self) -> CheckedService:
+        """Return the service for one case: the ledger counts what the case spends, and only the case uses the clock."""
+        ledger = LedgerShare(self.ledger) if self.ledger is not None else None
+        clock = self.create_clock() if self.create_clock is not None else None
+        return self._replace(client=self.client.copy_with(clock=clock, ledger=ledger), ledger=ledger)
 
     @property
     def is_emulated(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from voicegauge.checks import Call, CaseOutcome, CheckSubject, JobHistory
 from voicegauge.client import Client, RequestParts, find_id_parameter
 from voicegauge.conformance.cases import BATCH_ITEM_COUNT, expect_accepted
-from voicegauge.conformance.running.resource_lifecycle import SendStep
+from voicegauge.conformance.running.sending.resource_lifecycle import SendStep
 from voicegauge.contract import Operation, Target
 from voicegauge.contract.extension import BatchSpec
 

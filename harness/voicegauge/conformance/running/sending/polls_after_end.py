@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from voicegauge.checks import Call, CaseOutcome, ExpectedResponse
 from voicegauge.client import Client, remove_credentials
-from voicegauge.conformance.running.batch_lifecycle import POLLS_AFTER_END
+from voicegauge.conformance.running.sending.batch_lifecycle import POLLS_AFTER_END
 from voicegauge.contract import Target
 from voicegauge.errors import TransportError
 from voicegauge.model import Delivery, Exchange

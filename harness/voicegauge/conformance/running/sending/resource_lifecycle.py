@@ -13,7 +13,7 @@ from voicegauge.checks import Call, CaseOutcome, CheckSubject, ResourceStep, Res
 from voicegauge.checks.rules import find_resource_item
 from voicegauge.client import RequestParts
 from voicegauge.conformance.cases import build_operation_request, expect_accepted, expect_undocumented_outcome
-from voicegauge.conformance.running.resource_requests import (
+from voicegauge.conformance.running.sending.resource_requests import (
     build_resource_use_request,
     build_resource_use_variants,
     set_resource_id,

@@ -21,7 +21,7 @@ from voicegauge.client import (
 )
 from voicegauge.conformance.cases import CaseKeyUse, ConformanceCase, build_padded_request, should_retry
 from voicegauge.conformance.running.call_prices import compute_case_price_usd, compute_step_price_usd
-from voicegauge.conformance.running.resource_lifecycle import CallingAccount
+from voicegauge.conformance.running.sending.resource_lifecycle import CallingAccount
 from voicegauge.conformance.running.service import CheckedService
 from voicegauge.contract import Operation, Target
 from voicegauge.model import Delivery, Exchange, Request, SpeechRequest
@@ -33,8 +33,8 @@ API_KEY_BY_KEY_USE: Mapping[CaseKeyUse, ApiKeyOrSentinel] = {"valid": USE_CLIENT
 """The key that is sent for each value of `ConformanceCase.key_use`."""
 
 
-class CaseSender:
-    """Sends the requests of cases to one service."""
+class RequestSender:
+    """Sends single requests of cases to one service."""
 
     def __init__(self, service: CheckedService) -> None:
         """Prepare to send requests to `service`."""

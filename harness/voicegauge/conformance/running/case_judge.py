@@ -1,0 +1,112 @@
+"""Judges what was received for the cases of one service, in the order of the plan."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from http import HTTPStatus
+
+from voicegauge.checks import CheckSubject, ResponsePair, Rule, SpeechDelivery
+from voicegauge.conformance.cases import ConformanceCase
+from voicegauge.conformance.running.collector import Collector
+from voicegauge.conformance.running.sending import SentCase
+from voicegauge.conformance.running.service import CheckedService
+from voicegauge.emulator import is_emulated
+from voicegauge.model import Exchange, Finding, Provenance
+
+
+class CaseJudge:
+    """Applies rules to what was received, and counts it in the coverage of the check."""
+
+    def __init__(
+        self,
+        service: CheckedService,
+        rules: Mapping[str, Rule],
+        collector: Collector,
+        delivery_by_case_id: dict[str, SpeechDelivery],
+    ) -> None:
+        """Prepare to judge cases.
+
+        Args:
+            service: the service to check.
+            rules: the rules to apply, by id.
+            collector: gets counts and clips, but no findings.
+            delivery_by_case_id: earlier deliveries, by the id of their case, with which later deliveries are compared.
+        """
+        self._service, self._collector, self._deliveries = service, collector, delivery_by_case_id
+        self._checker = service.create_checker(rules)
+        self.judged_classes: set[type] = set()
+        """Classes of the subjects of the latest case."""
+        collector.register_rules(rules.values())
+        collector.coverage.add_contract(service.contract, rules)
+
+    def judge_case(
+        self, sent: SentCase, read_subjects: Callable[[Exchange], Iterable[CheckSubject]] | None = None
+    ) -> list[Finding]:
+        """Count and judge what was received for one case; return the findings.
+
+        Args:
+            sent: what was received.
+            read_subjects: returns the subjects to judge in place of those of `sent`.
+
+        Raises:
+            StorageError: the exchanges could not be saved.
+        """
+        self.judged_classes = set()
+        self._count_exchanges(sent)
+        subjects: list[CheckSubject] = sent.subjects
+        if read_subjects is not None and sent.call_exchange is not None:
+            subjects = list(read_subjects(sent.call_exchange))
+        return self._judge_subjects([*subjects, *self._build_related_pair(sent)], sent.case)
+
+    def _count_exchanges(self, sent: SentCase) -> None:
+        if self._checker.provenance is not Provenance.EMULATED and any(map(is_emulated, sent.exchanges)):
+            # The user's base URL belongs to an emulator, whose traffic must not be reported as live traffic.
+            self._checker = replace(self._checker, provenance=Provenance.EMULATED)
+        for exchange in sent.exchanges:
+            self._collector.count_exchange(self._checker.provenance, exchange.provider, exchange.operation)
+            self._collector.coverage.add_exchange(exchange)
+            status = exchange.response.status
+            if (
+                status == HTTPStatus.PAYMENT_REQUIRED
+                and status not in sent.case.expected.statuses
+                and is_emulated(exchange)
+            ):
+                self._collector.count_rejection_without_credit()
+        if self._service.save_exchanges is not None and sent.exchanges and sent.has_verdict:
+            self._service.save_exchanges(sent.case, sent.exchanges)
+
+    def _judge_subjects(self, subjects: Sequence[CheckSubject], case: ConformanceCase) -> list[Finding]:
+        findings: list[Finding] = []
+        reproduce = functools.partial(self._build_repeat_command, case)
+        for subject, of_subject in self._checker.iterate_findings_by_subject(
+            subjects, case_id=case.id, build_reproduction_command=reproduce
+        ):
+            self.judged_classes.add(type(subject))
+            self._collector.coverage.add_subject(subject, {rule for one in of_subject for rule in one.violated_rules})
+            findings += self._collector.clips.add_clips(of_subject, subject)
+        return findings
+
+    def _build_repeat_command(self, case: ConformanceCase, exchange: Exchange) -> str | None:
+        """Return the command that shows a finding again: the request of a single call, or all requests of `case`."""
+        is_single_call = case.speech_request is None and not case.is_lifecycle and case.callback_url is None
+        if is_single_call and exchange.operation == case.operation:
+            command = self._service.build_repeat_command(exchange)
+            if command is not None:  # otherwise its upload is too large for a command
+                return command
+        return self._service.reproduction.build_case_command(case)
+
+    def _build_related_pair(self, sent: SentCase) -> list[ResponsePair]:
+        """Return the delivery of a case paired with the earlier one that it is compared with; empty without one."""
+        if sent.case.speech_request is None:
+            return []
+        delivered = next((subject for subject in sent.subjects if isinstance(subject, SpeechDelivery)), None)
+        if delivered is None or delivered.delivery.failure is not None:
+            return []
+        relation = sent.case.relation
+        self._deliveries[sent.case.id] = delivered
+        base = self._deliveries.get(relation.base_case_id) if relation is not None else None
+        if relation is None or base is None:
+            return []
+        return [ResponsePair(relation.parameter, base, delivered, relation.base_value, relation.changed_value)]

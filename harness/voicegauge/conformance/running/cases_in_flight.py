@@ -1,0 +1,140 @@
+"""Sends several cases at once, and hands over what was received in the order of the plan.
+
+While one case is judged, which takes this process, the service works on others. Cases of one lane are sent one after
+the other, because they share state at the service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from voicegauge.conformance.cases import ConformanceCase
+from voicegauge.conformance.running.sending import SentCase
+
+CASES_PER_PLACE = 4
+"""Number of cases that are sent or wait to be judged, for each case that may be in flight. A slow case holds up the
+judgement of those after it, but not their sending; what they received stays in memory meanwhile."""
+
+
+@dataclass
+class _PlannedCase:
+    case: ConformanceCase
+    lane: str | None
+    is_alone: bool
+    task: asyncio.Task[SentCase] | None = None
+
+    @property
+    def is_sent(self) -> bool:
+        return self.task is not None and self.task.done()
+
+
+class CasesInFlight:
+    """Sends the cases of a plan, at most `concurrency` of them at once."""
+
+    def __init__(
+        self,
+        concurrency: int,
+        send_case: Callable[[ConformanceCase], Coroutine[Any, Any, SentCase]],
+        *,
+        find_lane: Callable[[ConformanceCase], str | None],
+        must_be_alone: Callable[[ConformanceCase], bool],
+    ) -> None:
+        """Prepare to send cases.
+
+        Args:
+            concurrency: number of cases in flight; with 1, a case is sent after the one before it was handed over.
+            send_case: sends a case; raises no error of the tool or of the network.
+            find_lane: returns the lane of a case, in which cases are sent in order; `None` if its order does not
+                matter.
+            must_be_alone: whether no other case may be in flight at the same time.
+        """
+        self._concurrency, self._send_case = concurrency, send_case
+        self._find_lane, self._must_be_alone = find_lane, must_be_alone
+        self._window: deque[_PlannedCase] = deque()
+
+    async def send_cases(self, cases: Iterable[ConformanceCase], take_result: Callable[[SentCase], None]) -> None:
+        """Send `cases`, and call `take_result` with each result, in the order of `cases`.
+
+        If `take_result` raises an error, or the task is cancelled, no further case is sent; what is in flight is left
+        to `finish`.
+        """
+        waiting = iter(cases)
+        while True:
+            self._extend_window(waiting)
+            if not self._window:
+                return
+            self._start_cases()
+            first = self._window[0]
+            if not first.is_sent:
+                await asyncio.wait(self._tasks_in_flight, return_when=asyncio.FIRST_COMPLETED)
+                continue
+            assert first.task is not None
+            sent = first.task.result()
+            if sent.exceeds_budget and not first.is_alone and self._concurrency > 1:
+                # The others may have reserved more than they will be charged.
+                first.is_alone, first.task = True, None
+                continue
+            # Requests of the cases just started are written before this process judges.
+            await asyncio.sleep(0)
+            self._window.popleft()
+            take_result(sent)
+
+    async def finish(self, take_result: Callable[[SentCase], None], *, cancels: bool) -> None:
+        """Wait for the cases in flight, and call `take_result` with each result, in the order of the plan.
+
+        Args:
+            take_result: is called with each result.
+            cancels: whether the cases are cancelled; if this task is cancelled, they are in any case.
+        """
+        if not cancels:
+            try:
+                await self._wait_for_all()
+            except asyncio.CancelledError:
+                await self._cancel_all()
+                raise
+            finally:
+                self._hand_over(take_result)
+        else:
+            await self._cancel_all()
+            self._hand_over(take_result)
+
+    def _extend_window(self, waiting: Iterator[ConformanceCase]) -> None:
+        limit = 1 if self._concurrency == 1 else CASES_PER_PLACE * self._concurrency
+        while len(self._window) < limit and (case := next(waiting, None)) is not None:
+            self._window.append(_PlannedCase(case, self._find_lane(case), self._must_be_alone(case)))
+
+    def _start_cases(self) -> None:
+        busy_lanes: set[str] = set()
+        for planned in self._window:
+            if planned.is_sent:
+                continue
+            places = 1 if planned.is_alone else self._concurrency
+            if planned.task is None and len(self._tasks_in_flight) < places and planned.lane not in busy_lanes:
+                planned.task = asyncio.create_task(self._send_case(planned.case))
+            if planned.is_alone:
+                return
+            busy_lanes |= {planned.lane} if planned.lane is not None else set()
+
+    @property
+    def _tasks_in_flight(self) -> list[asyncio.Task[SentCase]]:
+        return [planned.task for planned in self._window if planned.task is not None and not planned.task.done()]
+
+    async def _wait_for_all(self) -> None:
+        if self._tasks_in_flight:
+            await asyncio.wait(self._tasks_in_flight)
+
+    async def _cancel_all(self) -> None:
+        for task in self._tasks_in_flight:
+            task.cancel()
+        await self._wait_for_all()
+
+    def _hand_over(self, take_result: Callable[[SentCase], None]) -> None:
+        for planned in self._window:
+            task = planned.task
+            if task is not None and not task.cancelled() and task.exception() is None:
+                take_result(task.result())
+        self._window.clear()
