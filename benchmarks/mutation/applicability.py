@@ -1,4 +1,4 @@
-"""Finds rules that report a violation at an operation to which they do not apply by `find_applicable_rules`."""
+"""Finds rules that report a violation at an operation to which they do not apply by `is_rule_applicable`."""
 
 from __future__ import annotations
 
@@ -6,22 +6,28 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from voicegauge.checks import CheckSubject, Rule, Violation, find_applicable_rules
+from voicegauge.checks import CheckSubject, Rule, Violation, is_rule_applicable
+
+_BASIS_OF_EVERY_OPERATION = "responses"
 
 
 def watch_applicability(rules: Mapping[str, Rule], misplaced: set[str]) -> dict[str, Rule]:
     """Return `rules`, which add violations where they do not apply to `misplaced`: "<rule> at <provider>/<operation>".
 
-    What a check says about its coverage counts only the rules that apply, so there must be no such violation.
+    A check leaves out the rules that do not apply, so there must be no such violation. The returned rules apply
+    everywhere.
     """
-    return {name: replace(rule, check=_watch(rule, misplaced)) for name, rule in rules.items()}
+    return {
+        name: replace(rule, check=_watch(rule, misplaced), basis=_BASIS_OF_EVERY_OPERATION)
+        for name, rule in rules.items()
+    }
 
 
 def _watch(rule: Rule, misplaced: set[str]) -> Callable[[Any], Iterator[Violation]]:
     def check(subject: CheckSubject) -> Iterator[Violation]:
         for violation in rule.check(subject):
             operation = subject.operation
-            if rule.id not in {one.id for one in find_applicable_rules(operation)}:
+            if not is_rule_applicable(rule, operation):
                 misplaced.add(f"{rule.id} at {operation.contract.id}/{operation.id}")
             yield violation
 

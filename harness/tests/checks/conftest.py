@@ -24,7 +24,13 @@ paths:
     post:
       operationId: speak
       x-speech:
-        request: {text: "body#/text", format: "body#/format", language: "body#/language"}
+        request:
+          text: "body#/text"
+          format: "body#/format"
+          language: "body#/language"
+          voice: "body#/voice"
+          speed: "body#/speed"
+          seed: {at: "body#/seed", reproducible: true}
         response: {job: status, charged: "body#/used"}
         targets:
           voice-1: {title: Voice 1, model: voice-1-large}
@@ -45,6 +51,9 @@ paths:
                 text: {type: string, minLength: 1, maxLength: 100}
                 format: {enum: [wav, mp3]}
                 language: {type: string}
+                voice: {type: string}
+                speed: {type: number}
+                seed: {type: integer}
       responses:
         "200":
           description: Accepted

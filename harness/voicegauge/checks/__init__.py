@@ -1,6 +1,6 @@
 """Checks the exchanges of a provider against its contract, with rules that never open a connection."""
 
-from voicegauge.checks.applicability import find_applicable_rules
+from voicegauge.checks.applicability import find_applicable_rules, is_rule_applicable
 from voicegauge.checks.checker import Checker, ReproductionCommandBuilder, find_dispute
 from voicegauge.checks.explanations import Explanation, load_explanations
 from voicegauge.checks.registry import RULE_BY_ID, Rule, Violation, register_rule, select_rules
@@ -55,6 +55,7 @@ __all__ = [
     "find_dispute",
     "find_documented_default",
     "find_request_schema",
+    "is_rule_applicable",
     "load_explanations",
     "read_timestamp",
     "register_rule",

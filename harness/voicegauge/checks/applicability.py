@@ -28,14 +28,18 @@ def find_applicable_rules(operation: Operation) -> tuple[Rule, ...]:
 
     These are the rules for which the contract states what they need (`Rule.basis`).
     """
+    return tuple(rule for rule in RULE_BY_ID.values() if is_rule_applicable(rule, operation))
+
+
+def is_rule_applicable(rule: Rule, operation: Operation) -> bool:
+    """Return whether `rule` can find something in traffic of `operation`, or of the job that it is part of."""
     stated = _STATED_BASIS_CACHE.setdefault(operation, {})
-    for rule in RULE_BY_ID.values():
-        if rule.basis not in stated:
-            stated[rule.basis] = any(
-                all(_is_stated_by_operation(operation, *statement) for statement in statements)
-                for statements in parse_rule_basis(rule.basis)
-            )
-    return tuple(rule for rule in RULE_BY_ID.values() if stated[rule.basis])
+    if rule.basis not in stated:
+        stated[rule.basis] = any(
+            all(_is_stated_by_operation(operation, *statement) for statement in statements)
+            for statements in parse_rule_basis(rule.basis)
+        )
+    return stated[rule.basis]
 
 
 @functools.cache

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from voicegauge.checks.applicability import is_rule_applicable
 from voicegauge.checks.registry import RULE_BY_ID, Rule, Violation
 from voicegauge.checks.subjects import Call, CaseOutcome, CheckSubject
-from voicegauge.contract import MISSING
+from voicegauge.contract import MISSING, Operation
 from voicegauge.contract.extension import Dispute
 from voicegauge.formats import read_pointer, unescape_pointer_token
 from voicegauge.model import Exchange, Finding, FindingLocation, Provenance, Severity
@@ -51,7 +52,7 @@ class Checker:
         case_id: str | None = None,
         build_reproduction_command: ReproductionCommandBuilder | None = None,
     ) -> Iterator[Finding]:
-        """Yield the findings of all rules for the class of `subject` and for its base classes.
+        """Yield the findings of all rules that apply to the operation of `subject`, for its class and base classes.
 
         A violation that is an effect of another one is part of the finding of its cause.
 
@@ -62,7 +63,7 @@ class Checker:
         """
         disputed_rules: set[str] = set()
         findings: list[Finding] = []
-        for rule in self._find_rules_for_class(type(subject)):
+        for rule in self._find_rules(subject):
             for violation in rule.check(subject):
                 finding = self._build_finding(
                     rule, subject, violation, case_id, build_reproduction_command or self.build_reproduction_command
@@ -111,16 +112,20 @@ class Checker:
                 yield subject, list(findings)
 
     @functools.cached_property
-    def _rules_by_class(self) -> dict[type[CheckSubject], tuple[Rule, ...]]:
-        """The rules for each class of subjects that was judged so far, including the rules for its base classes."""
+    def _rules_by_class_and_operation(self) -> dict[tuple[type[CheckSubject], Operation], tuple[Rule, ...]]:
+        """The rules for the subjects that were judged so far. Half of all rules do not apply to most operations."""
         return {}
 
-    def _find_rules_for_class(self, subject_class: type[CheckSubject]) -> tuple[Rule, ...]:
-        if subject_class not in self._rules_by_class:
-            self._rules_by_class[subject_class] = tuple(
-                rule for base in subject_class.__mro__ for rule in self.rules.values() if rule.subject_class is base
+    def _find_rules(self, subject: CheckSubject) -> tuple[Rule, ...]:
+        key = type(subject), subject.operation
+        if key not in self._rules_by_class_and_operation:
+            self._rules_by_class_and_operation[key] = tuple(
+                rule
+                for base in type(subject).__mro__
+                for rule in self.rules.values()
+                if rule.subject_class is base and is_rule_applicable(rule, subject.operation)
             )
-        return self._rules_by_class[subject_class]
+        return self._rules_by_class_and_operation[key]
 
     def _build_finding(
         self,

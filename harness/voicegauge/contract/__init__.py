@@ -33,7 +33,7 @@ from voicegauge.contract.documents import (
     propose_overlay,
     read_openapi_document,
 )
-from voicegauge.contract.event_streams import EventStreamParser, StreamEvent, decode_event_audio, parse_event_stream
+from voicegauge.contract.event_streams import EventStreamParser, StreamEvent, parse_event_stream
 from voicegauge.contract.loading import (
     adapt_contract_to_server,
     is_bundled,
@@ -121,7 +121,6 @@ __all__ = [
     "compute_unit_prices",
     "compute_usage_bound",
     "convert_record",
-    "decode_event_audio",
     "describe_price",
     "describe_unusable_reference",
     "find_callback_body",

@@ -62,6 +62,8 @@ class EventStreamParser:
         """Why parsing stopped because of an error; `None` if there was no error."""
         self._outcome: str | None = None
         self._nodes = 0
+        self._decoded_events = 0
+        """Number of events whose audio was decoded without an error."""
 
     def feed_chunk(self, chunk: bytes) -> None:
         """Parse the next chunk of the body. After an error, chunks are ignored."""
@@ -124,7 +126,19 @@ class EventStreamParser:
         """
         for event in self.events:
             if event.event_type == self._spec.audio.event:
-                yield event, decode_event_audio(event, self._spec.audio)
+                yield event, _decode_event_audio(event, self._spec.audio)
+        self._decoded_events = len(self.events)
+
+    def iterate_audio_errors(self) -> Iterator[tuple[StreamEvent, UnreadableBodyError]]:
+        """Yield each audio event whose audio is missing or not in the documented encoding, with the reason."""
+        if self._decoded_events == len(self.events):
+            return  # decoding takes as long as all other reading of the stream, so it is not done again
+        for event in self.events:
+            if event.event_type == self._spec.audio.event:
+                try:
+                    _decode_event_audio(event, self._spec.audio)
+                except UnreadableBodyError as error:
+                    yield event, error
 
 
 def parse_event_stream(stream_spec: StreamSpec, body: bytes) -> EventStreamParser:
@@ -135,7 +149,7 @@ def parse_event_stream(stream_spec: StreamSpec, body: bytes) -> EventStreamParse
     return parser
 
 
-def decode_event_audio(event: StreamEvent, audio_spec: EventAudio) -> bytes:
+def _decode_event_audio(event: StreamEvent, audio_spec: EventAudio) -> bytes:
     """Return the audio in one event.
 
     Raises:

@@ -5,7 +5,7 @@ The end is needed to time the arrival of a message, and no library reports the e
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from voicegauge.formats.bodies import UnreadableBodyError, is_utf8
@@ -23,7 +23,6 @@ _MIN_FIELD_BYTES = 64
 """Minimum number of bytes that a field counts towards the size of its message, because even an empty field takes about
 as much memory."""
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_LINE_END_PATTERN = re.compile(rb"[\r\n]")
 
 
 class Message(NamedTuple):
@@ -74,7 +73,7 @@ class MessageParser:
             return []
         found: list[Message] = []
         start = 0
-        while (end_offset := self._find_line_end(start)) is not None:
+        for end_offset in self._iterate_line_ends():
             message = self._parse_line(bytes(self._buffer[start:end_offset]), self._read + end_offset + 1)
             start = end_offset + 1
             if message is not None:
@@ -103,12 +102,27 @@ class MessageParser:
         self._at_start = False
         return True
 
-    def _find_line_end(self, start: int) -> int | None:
-        """Return the end of the line that begins at `start`; `None` if it has not been received yet."""
-        at = max(start, self._searched)
-        self._searched = 0
-        found = _LINE_END_PATTERN.search(self._buffer, at)
-        return found.start() if found else None
+    def _iterate_line_ends(self) -> Iterator[int]:
+        """Yield the offset of each line end in the buffer, which is a CR or an LF."""
+        # One after the other, because a search for a single byte is much faster than a search for one of two. Each is
+        # searched for again only after it was reached, so that no byte is searched more than twice.
+        at, received = self._searched, len(self._buffer)
+        line_feed = carriage_return = -1
+        while True:
+            if line_feed < at:
+                line_feed = self._find_or_end(b"\n", at)
+            if carriage_return < at:
+                carriage_return = self._find_or_end(b"\r", at)
+            line_end = min(line_feed, carriage_return)
+            if line_end == received:
+                return
+            yield line_end
+            at = line_end + 1
+
+    def _find_or_end(self, byte: bytes, start: int) -> int:
+        """Return the offset of the first `byte` in the buffer from `start` on; the size of the buffer without one."""
+        found = self._buffer.find(byte, start)
+        return len(self._buffer) if found < 0 else found
 
     def _parse_line(self, line: bytes, end_offset: int) -> Message | None:
         """Process one line without its line end; return the message that it completes."""

@@ -288,10 +288,10 @@ def _check_audio_media_type(speech_delivery: SpeechDelivery) -> Iterator[Violati
     basis="x-speech.request.text",
 )
 def _check_audio_silent(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
-    from voicegauge.speech.audio import compute_rms_dbfs, is_silent
+    from voicegauge.speech.audio import compute_rms_dbfs
 
     decoded = speech_delivery.decoded_audio
-    if decoded is not None and speech_delivery.has_ordinary_text and is_silent(decoded.samples, decoded.sample_rate_hz):
+    if decoded is not None and speech_delivery.has_ordinary_text and speech_delivery.is_silent:
         message = f"{decoded.audio_s:.2f} s of silence ({compute_rms_dbfs(decoded.samples):.0f} dBFS) for the text"
         yield Violation(
             message, f"{speech_delivery.operation.pointer}/x-speech", evidence=speech_delivery.speech_request.text
@@ -310,7 +310,7 @@ def _check_audio_length(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
         return
     language = speech_delivery.speech_request.language or speech_delivery.target.target_spec.language
     # A length that is right for the usual speed has another cause, which speed-ignored reports.
-    speeds = (speech_delivery.speech_request.speed or 1.0, 1.0)
+    speeds = {speech_delivery.speech_request.speed or 1.0, 1.0}
     ranges = [compute_plausible_duration_range_s(speech_delivery.speech_request.text, language, one) for one in speeds]
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
     at = f"{speech_delivery.operation.pointer}/x-speech"

@@ -50,15 +50,13 @@ class _AudibleDurations(NamedTuple):
 
 def _measure_audible_durations(response_pair: ResponsePair) -> _AudibleDurations | None:
     """Return the durations of the audible speech in both deliveries; `None` if a duration cannot be measured."""
-    from voicegauge.speech.audio import measure_active_duration_s
-
     durations = []
     for speech_delivery in (response_pair.base_delivery, response_pair.changed_delivery):
         decoded = speech_delivery.decoded_audio
         if not _has_comparable_audio(speech_delivery) or decoded is None or decoded.is_truncated:
             return None
-        duration_s = measure_active_duration_s(decoded.samples, decoded.sample_rate_hz)
-        if duration_s < MIN_COMPARED_SPEECH_S:
+        duration_s = speech_delivery.active_duration_s
+        if duration_s is None or duration_s < MIN_COMPARED_SPEECH_S:
             return None
         durations.append(duration_s)
     return _AudibleDurations(*durations)
@@ -77,8 +75,6 @@ def _has_same_audio(response_pair: ResponsePair) -> bool:
     """
     import numpy as np
 
-    from voicegauge.speech.audio import is_silent
-
     one, other = response_pair.base_delivery.decoded_audio, response_pair.changed_delivery.decoded_audio
     if (
         one is None
@@ -88,9 +84,8 @@ def _has_same_audio(response_pair: ResponsePair) -> bool:
         )
     ):
         return False
-    if is_silent(one.samples, one.sample_rate_hz):
-        return False
-    return one.sample_rate_hz == other.sample_rate_hz and np.array_equal(one.samples, other.samples)
+    is_same = one.sample_rate_hz == other.sample_rate_hz and np.array_equal(one.samples, other.samples)
+    return is_same and not response_pair.base_delivery.is_silent
 
 
 @register_rule(

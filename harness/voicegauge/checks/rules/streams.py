@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from voicegauge.checks.registry import Violation, register_rule
 from voicegauge.checks.rules.responses import MAX_SCHEMA_VIOLATIONS, build_schema_violation
 from voicegauge.checks.subjects import Call
-from voicegauge.contract import MISSING, StreamEvent, decode_event_audio
+from voicegauge.contract import MISSING, StreamEvent
 from voicegauge.contract.extension import StreamSpec
-from voicegauge.formats import UnreadableBodyError, escape_pointer_token
+from voicegauge.formats import escape_pointer_token
 
 MAX_VIOLATIONS_PER_RULE = 5
 """Maximum number of violations of one rule reported for one stream, which could have a hundred thousand if hostile."""
@@ -182,20 +182,11 @@ def _check_stream_event_schema(call: Call) -> Iterator[Violation]:
     basis="x-stream.audio",
 )
 def _check_stream_audio_unreadable(call: Call) -> Iterator[Violation]:
-    count = 0
-    for event in _list_documented_events(call):
-        location = _get_stream_spec(call).audio
-        if event.event_type != location.event or count >= MAX_VIOLATIONS_PER_RULE:
-            continue
-        try:
-            decode_event_audio(event, location)
-        except UnreadableBodyError as error:
-            count += 1
-            yield Violation(
-                f"event {event.event_type!r} {error}",
-                _build_stream_pointer(call, "audio"),
-                evidence=_quote_event(event),
-            )
+    errors = call.event_stream.iterate_audio_errors() if call.event_stream is not None else ()
+    for event, error in islice(errors, MAX_VIOLATIONS_PER_RULE):
+        yield Violation(
+            f"event {event.event_type!r} {error}", _build_stream_pointer(call, "audio"), evidence=_quote_event(event)
+        )
 
 
 @register_rule(

@@ -145,6 +145,16 @@ class SpeechDelivery(CheckSubject):
         return None if self._audio is None else self._audio.decoded
 
     @property
+    def active_duration_s(self) -> float | None:
+        """Total duration of the audible parts of the audio, in seconds; `None` if there is no audio to decode."""
+        return None if self._audio is None else self._audio.active_duration_s
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the audio can be decoded and is silent."""
+        return self._audio is not None and self._audio.is_silent
+
+    @property
     def decode_error(self) -> str | None:
         """The reason why the audio cannot be decoded; `None` if there is no such error."""
         return None if self._audio is None else self._audio.decode_error

@@ -111,8 +111,8 @@ _SEPARATORS_BY_SPELLING = (
 
 def find_secrets(data: bytes, secrets: Iterable[str]) -> list[SecretMatch]:
     """Return all occurrences of `secrets` in `data`, in order. Overlapping occurrences are merged."""
-    known = [secret for secret in secrets if secret]
-    if not known or not data:
+    known = [secret for secret in secrets if secret and len(data) >= _compute_min_spelling_bytes(secret)]
+    if not known:
         return []
     found: list[SecretMatch] = []
     for start in range(0, max(len(data) - _OVERLAP_BYTES, 1), _WINDOW_BYTES - _OVERLAP_BYTES):
@@ -178,26 +178,29 @@ def replace_secrets(text: str, secrets: Sequence[str], mask: str) -> str:
 
 def _find_truncated_secret(data: bytes, secrets: Iterable[str]) -> int | None:
     """The offset of a secret of which only the beginning is left, because `data` was shortened; `None` if none."""
+    lowered = data.lower()
     starts: list[int] = []
     for secret in secrets:
-        if len(secret) < MIN_DISTINCT_CHARACTERS:
+        if len(secret) < MIN_DISTINCT_CHARACTERS or len(data) < _compute_min_spelling_bytes(secret) // 3:
             continue
         for spelling in _list_spellings(secret):
-            tail = data[-len(spelling.spelled_secret) + 1 :]
-            tail = tail.lower() if spelling.ignores_case else tail
-            start = tail.find(spelling.spelled_secret[: len(spelling.spelled_secret) // 3])
-            while start >= 0 and not spelling.spelled_secret.startswith(tail[start:]):
-                start = tail.find(spelling.spelled_secret[: len(spelling.spelled_secret) // 3], start + 1)
+            searched = lowered if spelling.ignores_case else data
+            beginning = spelling.spelled_secret[: len(spelling.spelled_secret) // 3]
+            start = searched.find(beginning, max(len(data) - len(spelling.spelled_secret) + 1, 0))
+            while start >= 0 and not spelling.spelled_secret.startswith(searched[start:]):
+                start = searched.find(beginning, start + 1)
             if start >= 0:
-                starts.append(len(data) - len(tail) + start)
+                starts.append(start)
     return min(starts, default=None)
 
 
 def _find_separated_matches(data: bytes, secrets: Iterable[str], separators: _Separators) -> Iterator[SecretMatch]:
     """Yield the occurrences of long `secrets` in a spelling with separators between its digits."""
     long_secrets = [secret for secret in secrets if len(secret) >= MIN_DISTINCT_CHARACTERS]
-    description = separators.description
-    if not long_secrets or next(_find_matches(separators.remove_from(data), long_secrets, description), None) is None:
+    description, digits = separators.description, separators.remove_from(data)
+    if len(digits) == len(data):
+        return  # what is written without separators is found without this
+    if next(_find_matches(digits, long_secrets, description), None) is None:
         return  # nearly always, and faster than with the offsets
     matches = _find_matches(separators.pattern.sub(b"", data), long_secrets, description)
     starts, source_starts = [0], [0]
@@ -266,6 +269,12 @@ def _list_spellings(secret: str) -> tuple[_Spelling, ...]:
     for spelling in found:
         unique.setdefault((spelling.spelled_secret, spelling.ignores_case), spelling)
     return tuple(unique.values())
+
+
+@functools.lru_cache(maxsize=256)
+def _compute_min_spelling_bytes(secret: str) -> int:
+    """Return the size of the shortest spelling of `secret`: a shorter text, as most are, cannot contain it."""
+    return min(len(spelling.spelled_secret) for spelling in _list_spellings(secret))
 
 
 def _generate_short_secret_spellings(secret: str) -> Iterator[_Spelling]:

@@ -10,8 +10,9 @@ from voicegauge.model import AudioFacts
 from voicegauge.speech.audio.containers import sniff_container
 from voicegauge.speech.audio.decoding import DecodedAudio, RawAudioFormat, decode
 from voicegauge.speech.audio.levels import (
+    MIN_SPEECH_S,
     compute_rms_dbfs,
-    is_silent,
+    measure_active_duration_s,
     measure_leading_silence_s,
     measure_speech_onset_s,
 )
@@ -65,10 +66,15 @@ class EncodedAudio:
         return str(self._decoding_result) if isinstance(self._decoding_result, UndecodableAudioError) else None
 
     @cached_property
+    def active_duration_s(self) -> float | None:
+        """Total duration of what is above the level of silence, in seconds; `None` if the audio cannot be decoded."""
+        decoded = self.decoded
+        return None if decoded is None else measure_active_duration_s(decoded.samples, decoded.sample_rate_hz)
+
+    @property
     def is_silent(self) -> bool:
         """Whether the audio can be decoded and is silent."""
-        decoded = self.decoded
-        return decoded is not None and is_silent(decoded.samples, decoded.sample_rate_hz)
+        return self.active_duration_s is not None and self.active_duration_s < MIN_SPEECH_S
 
     @cached_property
     def playback_timeline(self) -> PlaybackTimeline | None:

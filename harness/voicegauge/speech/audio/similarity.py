@@ -101,13 +101,10 @@ def _build_band_weights() -> NDArray[np.float64]:
 
 def _compute_distances(first_features: SpectralFeatures, second_features: SpectralFeatures) -> NDArray[np.float64]:
     """Return the distance between every frame of `first_features` and every frame of `second_features`."""
-    distances = np.empty((len(first_features), len(second_features)))
-    for row, frame in zip(
-        distances, first_features, strict=True
-    ):  # by rows, because all differences at once take 20 times more
-        differences = second_features - frame
-        np.einsum("ij,ij->i", differences, differences, out=row)
-    return np.asarray(np.sqrt(distances / _FREQUENCY_BAND_COUNT))
+    # By one product of matrices, because all differences at once take 20 times more memory, and by rows more time.
+    first_squares, second_squares = (np.sum(side * side, axis=1) for side in (first_features, second_features))
+    squares = first_squares[:, None] + second_squares - 2 * (first_features @ second_features.T)
+    return np.asarray(np.sqrt(np.maximum(squares, 0.0) / _FREQUENCY_BAND_COUNT))  # rounding may make them negative
 
 
 def _compute_alignment_costs(distances: NDArray[np.float64]) -> list[float]:
