@@ -20,6 +20,7 @@ from voicegauge.emulator.audio import speech
 from voicegauge.model import TimingError
 
 from .builders import saved_voices as saved_voices_module
+from .builders.audio import encode_once
 from .builders.contracts import validate_once
 from .builders.servers import serving
 from .builders.threads import use_processes, use_threads
@@ -37,6 +38,9 @@ sys.dont_write_bytecode = False
 # A shell that runs pytest in the background makes it and the processes it starts ignore Ctrl-C, which some tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Until the tests are collected, nearly everything that is allocated stays.
+gc.disable()
+
 Serve = Callable[[Any], Awaitable[str]]
 MAX_CACHED_AUDIO_FILES = 1_000
 
@@ -44,6 +48,7 @@ MAX_CACHED_AUDIO_FILES = 1_000
 def pytest_collection_finish() -> None:
     """Exempt imported modules and collected tests from garbage collection, which takes a tenth of the time."""
     gc.freeze()
+    gc.enable()
     gc.set_threshold(50_000, 50, 100)
 
 
@@ -84,6 +89,13 @@ def speech_is_synthesized_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         render_once = functools.lru_cache(maxsize=MAX_CACHED_AUDIO_FILES)(speech.render_speech.__wrapped__)
         patch.setattr(speech, "render_speech", render_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def audio_is_encoded_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        encode_once(patch)
         yield
 
 

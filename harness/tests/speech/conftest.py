@@ -1,10 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ..builders.audio import encode_each_time
 from .tiny_whisper import convert, make_checkpoint
+
+
+@pytest.fixture(scope="module", autouse=True)
+def audio_is_encoded_each_time() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        encode_each_time(patch)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -128,7 +128,7 @@ def propose_contract(recordings: PathLike, *, provider: str = "", host: str = ""
 
 
 def _list_bundled_ids() -> frozenset[str]:
-    return frozenset(contract.id for contract in load_catalogue())
+    return frozenset(load_catalogue().provider_ids)
 
 
 def download_document(url: str, folder: PathLike = ".") -> Path:
@@ -205,7 +205,7 @@ def adapt_to_own_servers(
     """
     if live_options is None:
         return catalogue
-    adapted = {contract.id: contract for contract in catalogue}
+    adapted: dict[str, Contract] = {}
     selected = collect_contracts(select_targets(catalogue, names, live_options))
     _check_named_models_and_voices(selected, live_options)
     for contract in selected:
@@ -227,7 +227,7 @@ def adapt_to_own_servers(
             target = next(iter(adapted[contract.id].targets.values()))
             voice = f"voice {target.target_spec.voice}" if target.target_spec.voice else "no voice"
             listener.notice(f"{contract.id}: {_describe_names(server_names, live_options)}; uses {voice}")
-    return Catalogue(adapted.values())
+    return catalogue.replace_contracts(adapted.values())
 
 
 def _check_named_models_and_voices(contracts: Sequence[Contract], live_options: LiveOptions) -> None:
@@ -327,7 +327,7 @@ def select_speech_target(catalogue: Catalogue, name: str, live_options: LiveOpti
 def find_wholly_named_providers(catalogue: Catalogue, names: str | Sequence[str]) -> frozenset[str]:
     """Return the ids of the providers that are named as a whole, not by a target; without names, of all providers."""
     chosen = to_names(names)
-    return frozenset(contract.id for contract in catalogue if not chosen or contract.id in chosen)
+    return frozenset(name for name in catalogue.provider_ids if not chosen or name in chosen)
 
 
 def collect_contracts(targets: Iterable[BaseTarget]) -> list[Contract]:
@@ -350,9 +350,11 @@ def resolve_prices(catalogue: Catalogue, prices: Mapping[str, float] | None) -> 
         UnknownNameError: a name is not a target, operation or provider. If a misspelled name were ignored, the
             documented price would silently be used.
     """
+    if not prices:
+        return {}
     items = {contract.id: _find_priced_targets_and_operations(contract) for contract in catalogue}
     known = {*items, *(name for names in items.values() for name in names)}
-    caller_prices = dict(prices or {})
+    caller_prices = dict(prices)
     for name in caller_prices:
         if name not in known:
             raise UnknownNameError("target", name, known, listed_by="voicegauge providers")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract, Target
@@ -15,20 +16,59 @@ from voicegauge.data import find_bundled_folder
 from voicegauge.errors import ContractError, UnknownNameError, UsageError
 
 
+class _ContractsById(Mapping[str, Contract]):
+    """Contracts by provider id. Bundled ones are loaded on first use: reading all takes longer than most commands."""
+
+    def __init__(self, contracts: Iterable[Contract], bundled_paths: Mapping[str, Path] | None = None) -> None:
+        """Collect contracts, which replace those at `bundled_paths` that have the same provider id."""
+        self.loaded_by_id = {contract.id: contract for contract in contracts}
+        self.bundled_paths = bundled_paths or {}
+        self._ids = sorted({*self.loaded_by_id, *self.bundled_paths})
+
+    def __getitem__(self, provider_id: str) -> Contract:
+        if provider_id not in self.loaded_by_id:
+            self.loaded_by_id[provider_id] = _load_bundled_contract(self.bundled_paths[provider_id])
+        return self.loaded_by_id[provider_id]
+
+    def __contains__(self, provider_id: object) -> bool:
+        return provider_id in self.loaded_by_id or provider_id in self.bundled_paths
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+
 class Catalogue:
     """The available contracts, by provider id."""
 
-    def __init__(self, contracts: Iterable[Contract]) -> None:
-        """Collect contracts. If several have the same provider id, the last one counts."""
-        self._contracts = {contract.id: contract for contract in contracts}
+    def __init__(self, contracts: Iterable[Contract], bundled_paths: Mapping[str, Path] | None = None) -> None:
+        """Collect contracts. If several have the same provider id, the last one counts.
+
+        Args:
+            contracts: contracts that are loaded already.
+            bundled_paths: files of bundled contracts by provider id, each of which is loaded when it is needed. A
+                contract in `contracts` with the same id replaces it.
+        """
+        self._contracts = _ContractsById(contracts, bundled_paths)
 
     def __iter__(self) -> Iterator[Contract]:
         """Iterate over the contracts, sorted by provider id."""
-        return iter(self._contracts[name] for name in sorted(self._contracts))
+        return iter(self._contracts.values())
+
+    @property
+    def provider_ids(self) -> tuple[str, ...]:
+        """The ids of all providers, sorted."""
+        return tuple(self._contracts)
+
+    def replace_contracts(self, contracts: Iterable[Contract]) -> Catalogue:
+        """Return a catalogue in which `contracts` replace those with the same provider ids."""
+        return Catalogue([*self._contracts.loaded_by_id.values(), *contracts], self._contracts.bundled_paths)
 
     def select_account_plans(self, plan_names: Collection[str]) -> Catalogue:
         """Return a catalogue whose prices are those of the account plans `plan_names`."""
-        return Catalogue(contract.select_account_plans(plan_names) for contract in self._contracts.values())
+        return Catalogue(contract.select_account_plans(plan_names) for contract in self) if plan_names else self
 
     def replace_credit_prices(self, usd_by_provider: Mapping[str, float]) -> Catalogue:
         """Return a catalogue with other prices of one credit in dollars, by provider.
@@ -40,7 +80,7 @@ class Catalogue:
         for name, usd in usd_by_provider.items():
             check_credit_price(name, usd)
         changed = {name: self.find_provider(name).replace_credit_price(usd) for name, usd in usd_by_provider.items()}
-        return Catalogue({**self._contracts, **changed}.values()) if changed else self
+        return self.replace_contracts(changed.values()) if changed else self
 
     @property
     def targets(self) -> dict[str, Target]:
@@ -76,23 +116,28 @@ class Catalogue:
         """
         if not names:
             return list(self.targets.values())
-        targets: dict[str, BaseTarget] = {**self.targets, **self.audio_input_targets}
-        chosen: dict[str, BaseTarget] = {}
-        for name in names:
-            if name in targets:
-                chosen[name] = targets[name]
-            elif name in self._contracts:
-                chosen.update({t.id: t for t in _list_provider_targets(self._contracts[name])})
-            else:
-                raise self._build_unknown_target_error(name, targets)
+        chosen = {target.id: target for name in names for target in self._find_targets(name)}
         return list(chosen.values())
 
-    def _build_unknown_target_error(self, name: str, targets: Iterable[str]) -> UsageError:
+    def _find_targets(self, name: str) -> list[BaseTarget]:
+        provider, _, target_name = name.partition("/")
+        contract = self._contracts.get(provider)
+        if contract is not None and name == provider:
+            return _list_provider_targets(contract)
+        targets: dict[str, BaseTarget] = {}
+        if contract is not None:
+            targets = {**contract.targets, **contract.audio_input_targets}
+        if target_name not in targets:
+            raise self._build_unknown_target_error(name)
+        return [targets[target_name]]
+
+    def _build_unknown_target_error(self, name: str) -> UsageError:
         provider, _, operation_id = name.partition("/")
         contract = self._contracts.get(provider)
         operation = contract.operations.get(operation_id) if contract is not None else None
         if operation is None:
-            return UnknownNameError("target", name, [*targets, *self._contracts], listed_by="voicegauge providers")
+            names = [*self.targets, *self.audio_input_targets, *self._contracts]
+            return UnknownNameError("target", name, names, listed_by="voicegauge providers")
         served = ", ".join(target.id for target in operation.targets)
         hint = f"name a target of it ({served})" if served else f"name {provider}, which stands for all operations"
         return UsageError(f"{name} is an operation, not a target: {hint}")
@@ -117,16 +162,12 @@ def load_catalogue(folders: Sequence[Path] = ()) -> Catalogue:
         ContractError: a document cannot be used, or would send the key of a bundled contract elsewhere; or a folder has
             two contracts with the same id.
     """
-    bundled = [
-        _load_bundled_contract(path, path.stat().st_mtime_ns)
-        for path in find_contract_files(find_bundled_folder("contracts"))
-    ]
+    bundled_paths = _list_bundled_paths(find_bundled_folder("contracts"))
     own = [contract for folder in folders for contract in _load_folder(folder)]
-    by_id = {contract.id: contract for contract in bundled}
     for contract in own:
-        if contract.id in by_id:
-            _reject_unsafe_replacement(contract, by_id[contract.id])
-    return Catalogue([*bundled, *own])
+        if contract.id in bundled_paths:
+            _reject_unsafe_replacement(contract, _load_bundled_contract(bundled_paths[contract.id]))
+    return Catalogue(own, bundled_paths)
 
 
 def _load_folder(folder: Path) -> Collection[Contract]:
@@ -172,8 +213,18 @@ def _list_server_origins(contract: Contract) -> set[str]:
     return {f"{url.scheme}://{url.netloc.lower()}" for url in urls}
 
 
+@functools.cache
+def _list_bundled_paths(folder: Path) -> Mapping[str, Path]:
+    """Return the files of the bundled contracts by provider id, which is the name of a contract's folder."""
+    return MappingProxyType({path.parent.name: path for path in find_contract_files(folder)})
+
+
+def _load_bundled_contract(path: Path) -> Contract:
+    return _load_unmodified_contract(path, path.stat().st_mtime_ns)
+
+
 @functools.lru_cache(maxsize=64)
-def _load_bundled_contract(path: Path, file_modified_ns: int) -> Contract:
+def _load_unmodified_contract(path: Path, file_modified_ns: int) -> Contract:
     """Load a bundled contract, once per process because contracts are immutable, and again if the file was modified."""
     del file_modified_ns  # only part of the cache key
     return load_contract(path)

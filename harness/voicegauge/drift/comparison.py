@@ -104,9 +104,9 @@ def _find_input(path_or_provider_id: str, contract_folders: Sequence[Path]) -> t
         return _find_input_in_folder(path)
     if path.exists():
         return ("recording" if path.suffix.lower() == ".har" else "contract"), path
-    documents = {contract.id: contract.document.path for contract in load_catalogue(contract_folders)}
-    if path_or_provider_id in documents:
-        known = documents[path_or_provider_id]
+    catalogue = load_catalogue(contract_folders)
+    if path_or_provider_id in catalogue.provider_ids:
+        known = catalogue.find_provider(path_or_provider_id).document.path
         return "contract", known.relative_to(Path.cwd()) if known.is_relative_to(Path.cwd()) else known
     raise UsageError(
         f"{path_or_provider_id}: no such file or folder, and no provider with this id: voicegauge providers lists them"

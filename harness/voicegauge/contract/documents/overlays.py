@@ -10,12 +10,14 @@ import copy
 import hashlib
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import jsonpath_rfc9535
 import msgspec
 
 from voicegauge.formats import Document, describe_type, escape_pointer_token, explain_type_error
+
+if TYPE_CHECKING:
+    from jsonpath_rfc9535 import JSONPathNode
 
 _SUPPORTED_OVERLAY_VERSIONS = ("1.0.", "1.1.")
 _MAX_SHOWN_CHARACTERS = 200
@@ -123,7 +125,9 @@ class _ComposedDocument:
             for node in nodes:
                 self._merge_at(tuple(node.location), sources[0].value, f"{pointer}/{_COPY}")
 
-    def _select_nodes(self, json_path: str, pointer: str) -> list[jsonpath_rfc9535.JSONPathNode]:
+    def _select_nodes(self, json_path: str, pointer: str) -> list[JSONPathNode]:
+        import jsonpath_rfc9535  # slow to import, and few contracts are overlays
+
         try:
             nodes = list(jsonpath_rfc9535.find(json_path, self.data))
         except (jsonpath_rfc9535.JSONPathError, RecursionError) as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-import xml.sax.saxutils
 from typing import Any, Literal
 
 from msgspec import field
@@ -53,7 +52,7 @@ class FieldMapping(Record, frozen=True, kw_only=True):
 
     def fill_template(self, text: str) -> str:
         """Return the text as it is sent: escaped if the field has markup, and in the template."""
-        return self.template.replace("{}", xml.sax.saxutils.escape(text) if self.markup else text)
+        return self.template.replace("{}", html.escape(text, quote=False) if self.markup else text)
 
     def remove_template(self, text: str) -> str:
         """Return the text of a request without its template and, if the field has markup, without its tags."""

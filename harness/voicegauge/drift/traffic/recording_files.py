@@ -53,10 +53,10 @@ def compare_recording_files(old_path: Path, new_path: Path, contract_folders: Se
     """
     recordings = load_recordings(old_path)
     provider = recordings[0][1].provider
-    known = {contract.id: contract for contract in load_catalogue(contract_folders)}
-    if provider not in known:
+    catalogue = load_catalogue(contract_folders)
+    if provider not in catalogue.provider_ids:
         raise DataError(
             f"{old_path}: is a recording of {provider}, which has no known contract: name its folder with --contracts"
         )
-    contract = known[provider]
+    contract = catalogue.find_provider(provider)
     return compare_traffic(read_traffic(contract, str(old_path), recordings), load_traffic(contract, new_path))

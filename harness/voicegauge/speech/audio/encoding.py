@@ -109,11 +109,16 @@ def encode(samples: Samples, sample_rate_hz: int, format_name: str) -> tuple[byt
     Raises:
         ValueError: `format_name` is not in `AUDIO_FORMATS`.
     """
-    import soundfile
-
     audio_format = AUDIO_FORMATS.get(format_name)
     if audio_format is None:
         raise ValueError(f"unknown audio format {format_name!r}: known: {', '.join(AUDIO_FORMATS)}")
+    return _write_file(samples, sample_rate_hz, format_name), audio_format.media_type
+
+
+def _write_file(samples: Samples, sample_rate_hz: int, format_name: str) -> bytes:
+    import soundfile
+
+    audio_format = AUDIO_FORMATS[format_name]
     if audio_format.rates_hz and sample_rate_hz not in audio_format.rates_hz:
         rates = audio_format.rates_hz
         rate = next((known for known in rates if known > sample_rate_hz), rates[-1])
@@ -132,9 +137,7 @@ def encode(samples: Samples, sample_rate_hz: int, format_name: str) -> tuple[byt
         for start in range(0, len(samples), _FRAMES_PER_BLOCK):
             file.write(samples[start : start + _FRAMES_PER_BLOCK])
     data = buffer.getvalue()
-    return set_ogg_serial(
-        data, _OGG_SERIAL_NUMBER
-    ) if audio_format.container == "OGG" else data, audio_format.media_type
+    return set_ogg_serial(data, _OGG_SERIAL_NUMBER) if audio_format.container == "OGG" else data
 
 
 def encode_at_bitrate(

@@ -1,0 +1,56 @@
+"""Encodes and decodes equal audio once per test process. The same emulated speech is in hundreds of tests."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+import pytest
+
+from voicegauge.model import FileContent
+from voicegauge.speech.audio import DecodedAudio, decoding, encoding, limits
+
+MAX_CACHED_RESULTS = 300
+_ResultT = TypeVar("_ResultT")
+_write_file, _decode_container = encoding._write_file, decoding._decode_container
+
+
+def encode_once(patch: pytest.MonkeyPatch) -> None:
+    """Keep the files that `encode` writes, and what `decode` reads from files, as arrays that cannot be changed."""
+    files: OrderedDict[Hashable, bytes] = OrderedDict()
+    decoded: OrderedDict[Hashable, DecodedAudio] = OrderedDict()
+
+    @functools.wraps(_write_file)
+    def write(samples: Any, sample_rate_hz: int, format_name: str) -> bytes:
+        key = (hashlib.sha256(samples.tobytes()).digest(), samples.shape, samples.dtype, sample_rate_hz, format_name)
+        return _get_or_build(files, key, lambda: _write_file(samples, sample_rate_hz, format_name))
+
+    @functools.wraps(_decode_container)
+    def decode(data: FileContent, container: str | None) -> DecodedAudio:
+        def read() -> DecodedAudio:
+            audio = _decode_container(data, container)
+            audio.samples.setflags(write=False)
+            return audio
+
+        limits_of_the_test = (limits.MAX_AUDIO_S, limits.MAX_SAMPLES)
+        return _get_or_build(decoded, (hashlib.sha256(data).digest(), container, limits_of_the_test), read)
+
+    patch.setattr(encoding, "_write_file", write)
+    patch.setattr(decoding, "_decode_container", decode)
+
+
+def encode_each_time(patch: pytest.MonkeyPatch) -> None:
+    """Encode and decode as users do, for tests of the encoder and the decoder."""
+    patch.setattr(encoding, "_write_file", _write_file)
+    patch.setattr(decoding, "_decode_container", _decode_container)
+
+
+def _get_or_build(results: OrderedDict[Hashable, _ResultT], key: Hashable, build: Callable[[], _ResultT]) -> _ResultT:
+    if key not in results:
+        results[key] = build()
+        if len(results) > MAX_CACHED_RESULTS:
+            results.popitem(last=False)
+    return results[key]
