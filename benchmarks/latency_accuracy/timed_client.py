@@ -33,7 +33,7 @@ async def open_voicegauge() -> AsyncIterator[Measure]:
 
             async def measure(url: str) -> tuple[float, float]:
                 request = Request(method="POST", url=url, headers=tuple(HEADERS.items()), body=BODY)
-                exchange = await transport.send(request, provider="", operation="")
+                exchange = await transport.send(request, provider_id="", operation_id="")
                 assert exchange.timing is not None
                 return exchange.timing.ttfb_ms, float(exchange.response.find_header("x-delay-ms") or 0)
 

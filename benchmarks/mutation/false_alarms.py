@@ -55,7 +55,7 @@ class SharedClock(VirtualClock):
             body = json.dumps({"advance_s": passed}).encode()
             url, headers = f"{HOST}/_emulator/clock", (("Content-Type", "application/json"),)
             request = Request(method="POST", url=url, headers=headers, body=body)
-            await self._transport.send(request, provider=self._provider, operation="clock")
+            await self._transport.send(request, provider_id=self._provider, operation_id="clock")
 
 
 @dataclass

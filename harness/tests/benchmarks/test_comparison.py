@@ -324,7 +324,7 @@ async def test_recorded_responses_are_replayed_in_order() -> None:
 
         async def send(path: str = "x") -> bytes:
             request = Request(method="POST", url=f"http://provider.test/{path}", body=b"job ")
-            return (await transport.send(request, provider="p", operation="o")).response.body
+            return (await transport.send(request, provider_id="p", operation_id="o")).response.body
 
         rounds = []
         for _ in range(3):

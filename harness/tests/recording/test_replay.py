@@ -95,10 +95,10 @@ def test_five_hundred_polling_schedules_finish() -> None:
         clock, shown = VirtualClock(), []
         app = ReplayApp(replay(submit(), *map(poll, life)), clock=clock, pause_factor=rng.choice([0, 0.1, 1, 3]))
         async with Transport(app=app) as transport:
-            await transport.send(submit().request, provider="pixazo", operation="generateXtts")
+            await transport.send(submit().request, provider_id="pixazo", operation_id="generateXtts")
             for _ in range(count):
                 await clock.sleep(rng.expovariate(1))
-                got = await transport.send(poll("").request, provider="pixazo", operation="getRequestStatus")
+                got = await transport.send(poll("").request, provider_id="pixazo", operation_id="getRequestStatus")
                 shown.append(json.loads(got.response.body)["status"])
         return shown
 

@@ -24,7 +24,7 @@ def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
 
 
 async def get(transport: Transport, url: str, *headers: tuple[str, str]) -> Exchange:
-    return await transport.send(Request(method="GET", url=url, headers=headers), provider="p", operation="o")
+    return await transport.send(Request(method="GET", url=url, headers=headers), provider_id="p", operation_id="o")
 
 
 async def test_a_response_of_any_status_is_an_exchange(listen):
@@ -49,7 +49,7 @@ async def test_the_request_goes_out_as_it_is(listen):
     url = await listen(serve)
     async with Transport() as transport:
         request = Request(method="POST", url=f"{url}/a?b=c", headers=(("X-One", "1"),), body=b"abc")
-        exchange = await transport.send(request, provider="p", operation="o")
+        exchange = await transport.send(request, provider_id="p", operation_id="o")
     assert exchange.request == request
     assert seen == [b"abc"]
 
@@ -73,7 +73,7 @@ async def test_the_padding_of_a_body_is_sent_and_not_kept(serve, in_process):
     padding = BodyPadding(offset=1, size_bytes=600_000)
     async with Transport(app=app if in_process else None) as transport:
         request = Request(method="POST", url=url, body=b"ab", padding=padding)
-        exchange = await transport.send(request, provider="p", operation="o")
+        exchange = await transport.send(request, provider_id="p", operation_id="o")
     assert received == b"a" + bytes(600_000) + b"b"
     assert lengths == [b"600002"]
     assert exchange.request.body == b"ab"
@@ -146,7 +146,7 @@ async def test_an_application_in_process_is_called_as_by_a_server():
     url = "http://provider.test:81/a%2Fb/c?x=1%202"
     request = Request(method="POST", url=url, headers=(("X-Key", "k"),), body=b"hello")
     async with Transport(app=app) as transport:
-        exchange = await transport.send(request, provider="p", operation="o")
+        exchange = await transport.send(request, provider_id="p", operation_id="o")
     assert exchange.response.body == b"ab"
     assert exchange.response.find_header("x-one") == "1"
     assert (seen["method"], seen["raw_path"], seen["query_string"]) == ("POST", b"/a%2Fb/c", b"x=1%202")
@@ -377,7 +377,7 @@ async def test_a_host_can_be_reached_at_a_given_address(listen):
     port = server.sockets[0].getsockname()[1]
     async with server, Transport() as transport:
         request = Request(method="GET", url=f"http://files.invalid:{port}/a")
-        exchange = await transport.send(request, provider="p", operation="o", pinned_address="127.0.0.1")
+        exchange = await transport.send(request, provider_id="p", operation_id="o", pinned_address="127.0.0.1")
     assert exchange.response.body == b"ok"
     assert f"host: files.invalid:{port}".encode() in heads[0].lower()
 
@@ -441,5 +441,5 @@ async def test_hosts_at_one_address_share_no_connection(serve):
     async with Transport() as transport:
         for host in ("one.invalid", "one.invalid", "two.invalid"):
             request = Request(method="GET", url=f"http://{host}:{port}/")
-            await transport.send(request, provider="p", operation="o", pinned_address="127.0.0.1")
+            await transport.send(request, provider_id="p", operation_id="o", pinned_address="127.0.0.1")
     assert connections[0] == connections[1] != connections[2]

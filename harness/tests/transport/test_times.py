@@ -20,7 +20,7 @@ EXACTLY = 1e-3
 
 
 async def get(transport: Transport, url: str) -> Exchange:
-    return await transport.send(Request(method="GET", url=url), provider="p", operation="o")
+    return await transport.send(Request(method="GET", url=url), provider_id="p", operation_id="o")
 
 
 @in_virtual_time
@@ -76,7 +76,10 @@ async def test_a_stream_ends_when_its_last_byte_arrives() -> None:
 
     async with listening(handler) as url, Transport() as transport:
         exchange = await transport.send(
-            Request(method="GET", url=url), provider="p", operation="o", detect_stream_end=lambda chunk: b"end" in chunk
+            Request(method="GET", url=url),
+            provider_id="p",
+            operation_id="o",
+            detect_stream_end=lambda chunk: b"end" in chunk,
         )
     assert exchange.timing is not None
     assert exchange.timing.receive_ms == pytest.approx(100, abs=EXACTLY), "not the wait for events after the end"

@@ -146,7 +146,7 @@ class RequestAuthenticator:
             body=urlencode(fields).encode(),
         )
         try:
-            exchange = await self._transport.send(request, provider=self._contract.id, operation=TOKEN_OPERATION)
+            exchange = await self._transport.send(request, provider_id=self._contract.id, operation_id=TOKEN_OPERATION)
         except TransportError as error:
             shown = mask_credentials(str(error), (secret, client_id))
             raise TransportError(f"no access token: {shown}", sent=False) from None

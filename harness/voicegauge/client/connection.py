@@ -190,8 +190,8 @@ class ProviderConnection:
         try:
             exchange = await self.transport.send(
                 await self._authenticator.authenticate(request),
-                provider=self.contract.id,
-                operation=operation_id,
+                provider_id=self.contract.id,
+                operation_id=operation_id,
                 pinned_address=pinned_address,
                 detect_stream_end=detector,
                 max_total_s=max_total_s,
@@ -202,7 +202,7 @@ class ProviderConnection:
             raise error from None
         exchange = self._authenticator.hide_credentials(exchange, request)
         if detector is not None:
-            detector.share_events(exchange)
+            detector.store_parsed_events(exchange)
         return exchange
 
     async def send_operation(

@@ -20,7 +20,7 @@ class StreamEndDetector:
         self._size_bytes += len(chunk)
         return self._reader.is_complete or self._reader.error is not None
 
-    def share_events(self, exchange: Exchange) -> None:
+    def store_parsed_events(self, exchange: Exchange) -> None:
         """Store the parsed events with `exchange`, so that later readers do not parse them again.
 
         Nothing is stored if the detector did not get the chunks, because the exchange was in process or compressed.

@@ -33,7 +33,7 @@ async def download(url: str, *, max_bytes: int) -> Response:
         for _ in range(MAX_REDIRECTS + 1):
             _require_allowed_url(url, is_redirect=url is not requested, was_secure=requested.startswith("https://"))
             request = Request(method="GET", url=url, headers=(("Accept", "*/*"), ("Accept-Encoding", "gzip")))
-            response = (await transport.send(request, provider="", operation="")).response
+            response = (await transport.send(request, provider_id="", operation_id="")).response
             location = response.find_header("location")
             if response.status in _REDIRECT_STATUSES and location:
                 url = urljoin(url, location)

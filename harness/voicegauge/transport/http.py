@@ -153,8 +153,8 @@ class Transport:
         self,
         request: Request,
         *,
-        provider: str,
-        operation: str,
+        provider_id: str,
+        operation_id: str,
         pinned_address: str | None = None,
         detect_stream_end: Callable[[bytes], bool] | None = None,
         max_total_s: float | None = None,
@@ -163,8 +163,8 @@ class Transport:
 
         Args:
             request: the request, with an absolute URL.
-            provider: provider id to store in the exchange.
-            operation: operation id to store in the exchange.
+            provider_id: provider id to store in the exchange.
+            operation_id: operation id to store in the exchange.
             pinned_address: IP address to connect to instead of resolving the host name. TLS and the Host header still
                 use the name.
             detect_stream_end: is called with each chunk of an event stream and returns whether the stream is complete.
@@ -197,7 +197,7 @@ class Transport:
             raise TimedOutError(message, sent=trace.may_have_been_sent or self.in_process) from None
         except HTTPCORE_ERRORS as error:
             raise build_transport_error(error, host, trace, self._timeouts) from error
-        return Exchange(provider=provider, operation=operation, request=request, response=response, timing=timing)
+        return Exchange(provider=provider_id, operation=operation_id, request=request, response=response, timing=timing)
 
     async def _wait_for_send_interval(self) -> None:
         """Wait until `send_interval_s` has passed since the previous request was started."""

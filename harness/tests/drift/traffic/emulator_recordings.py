@@ -54,7 +54,7 @@ async def record(target: Target, seed: int) -> tuple[Exchange, ...]:
 async def _later(transport: Transport, seconds: float) -> None:
     body = b'{"advance_s": %f}' % seconds
     request = Request(method="POST", url=f"{BASE}{CONTROL_PREFIX}/clock", body=body)
-    assert (await transport.send(request, provider="", operation="")).response.status == 200
+    assert (await transport.send(request, provider_id="", operation_id="")).response.status == 200
 
 
 def _path_names(operation: Operation) -> list[str]:

@@ -14,8 +14,8 @@ from voicegauge.cli import cli
 from voicegauge.contract import Contract, load_catalogue
 from voicegauge.drift import DRIFT_RULE_BY_ID
 from voicegauge.drift.traffic import compare_traffic
-from voicegauge.drift.traffic.reading.conversation_pairing import ConversationPair
-from voicegauge.drift.traffic.reading.recorded_traffic import RecordedExchange
+from voicegauge.drift.traffic.preparation.conversation_pairing import ConversationPair
+from voicegauge.drift.traffic.preparation.recorded_traffic import RecordedExchange
 from voicegauge.drift.traffic.responses import compare_whole_responses
 from voicegauge.drift.traffic.traffic_rules import TRAFFIC_VS_TRAFFIC_RULES
 from voicegauge.model import Exchange, Provenance, Request

@@ -26,7 +26,7 @@ def test_a_conversation_is_read_from_every_format(name: str, catalogue: Catalogu
     file = tmp_path / foreign.filename
     file.write_text(foreign.write(items), "utf-8")
     imported = import_recording(file, catalogue.find_provider("pixelapi"))
-    assert foreign.says in imported.format
+    assert foreign.says in imported.file_format
     assert not imported.remarks
     assert [e.operation for e in imported.exchanges] == OPERATIONS[: len(items)]
     for exchange, item in zip(imported.exchanges, items, strict=True):

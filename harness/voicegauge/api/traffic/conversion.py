@@ -236,7 +236,7 @@ class _Converter:
         imported_recording = import_recording(file, contract, dict(self.base_urls))
         if not imported_recording.exchanges:
             reasons = "; ".join(dict.fromkeys(remark.message for remark in imported_recording.remarks)) or "it is empty"
-            message = f"{file}: {imported_recording.format}, but nothing in it can be imported_recording: {reasons}"
+            message = f"{file}: {imported_recording.file_format}, but nothing in it can be imported: {reasons}"
             raise _NothingConvertedError(message, imported_recording.remarks)
         return self._convert_foreign_recording(file, written, imported_recording, contract)
 
@@ -282,7 +282,7 @@ class _Converter:
             recording = save_vcr_cassette(
                 out_file, read, contract=contract, secrets=keys, masked_names=self.names_to_mask
             )
-        return _build_converted_file(file, imported_recording.format, out_file, recording, remarks)
+        return _build_converted_file(file, imported_recording.file_format, out_file, recording, remarks)
 
 
 def _find_keys_to_mask(contract: Contract) -> tuple[str, ...]:

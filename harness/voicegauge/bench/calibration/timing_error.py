@@ -44,7 +44,7 @@ async def _measure_errors_ms(transport: Transport, url: str, delays_ms: Sequence
     async def send_in_turn() -> None:
         for delay_ms in remaining:
             request = Request(method="POST", url=f"{url}/bytes/{delay_ms}", body=_REQUEST_BODY)
-            exchange = await transport.send(request, provider="", operation="")
+            exchange = await transport.send(request, provider_id="", operation_id="")
             assert exchange.timing is not None
             errors_ms.append(exchange.timing.ttfb_ms - float(exchange.response.find_header("x-delay-ms") or 0))
 

@@ -9,7 +9,11 @@ from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 from voicegauge.client.delivery.audio_stream import join_stream_audio
 from voicegauge.client.delivery.exchange_log import ExchangeLog
 from voicegauge.client.delivery.failures import DeliveryFailedError, describe_response
-from voicegauge.client.delivery.ssrf_guard import ForbiddenAddressError, check_literal_host, resolve_public_addresses
+from voicegauge.client.delivery.ssrf_guard import (
+    ForbiddenAddressError,
+    require_public_literal_host,
+    resolve_public_addresses,
+)
 from voicegauge.client.requests import RequestParts, build_request_without_key, parse_origin
 from voicegauge.contract import Operation, ParsedExchange
 from voicegauge.contract.extension import ResponseAudio
@@ -172,7 +176,7 @@ class _AudioDownload:
             return (None,)
         try:
             if find_proxy(url) is not None:
-                check_literal_host(url)
+                require_public_literal_host(url)
                 return (None,)
             return await resolve_public_addresses(url)
         except ForbiddenAddressError as error:

@@ -121,13 +121,13 @@ class JobTracker:
             values = {name: self.id} if name is not None and self.id is not None else {}
         return self.build_request_with_values(operation, values)
 
-    def build_request_with_values(self, operation: Operation, values: dict[str, object]) -> Request:
+    def build_request_with_values(self, operation: Operation, value_by_parameter: dict[str, object]) -> Request:
         """Return the request of `operation` with parameters from a response.
 
         Raises:
             DeliveryFailedError: a value cannot be sent. The value came from the provider, so this is not a usage error.
         """
-        grouped = group_parameters_by_location(operation, values)
+        grouped = group_parameters_by_location(operation, value_by_parameter)
         parts = RequestParts(path=grouped["path"], query=grouped["query"], headers=grouped["header"])
         try:
             return self._connection.build_request(operation, parts)

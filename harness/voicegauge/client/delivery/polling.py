@@ -52,7 +52,7 @@ class JobPoller:
             DeliveryFailedError: the job failed, did not end in time, or is in an undocumented state.
         """
         schedule = self._job.job_spec.poll
-        is_documented = schedule.timeout_s <= self._deadline.remaining_s
+        is_limit_documented = schedule.timeout_s <= self._deadline.remaining_s
         limit_s = min(schedule.timeout_s, self._deadline.remaining_s)
         ends_at_s = self._clock.monotonic() + limit_s
         requested_s = 0.0 if poll_immediately else None
@@ -70,7 +70,7 @@ class JobPoller:
             if poll is not None and is_done:
                 return poll
             requested_s = None if poll is None else self._get_requested_wait_s(poll)
-        raise self._build_timeout_error(limit_s, is_documented=is_documented)
+        raise self._build_timeout_error(limit_s, is_limit_documented=is_limit_documented)
 
     async def _poll_once(self, status_request: Request) -> tuple[ParsedExchange | None, bool]:
         """Poll once; return the exchange, which is `None` without a response, and whether the job has succeeded."""
@@ -136,12 +136,12 @@ class JobPoller:
             return None
         return max(requested_s, min(MIN_REQUESTED_WAIT_S, self._job.job_spec.poll.min_s))
 
-    def _build_timeout_error(self, limit_s: float, *, is_documented: bool) -> DeliveryFailedError:
-        origin = "the contract's limit" if is_documented else f"a delivery may take {self._deadline.limit_s:g} s"
+    def _build_timeout_error(self, limit_s: float, *, is_limit_documented: bool) -> DeliveryFailedError:
+        origin = "the contract's limit" if is_limit_documented else f"a delivery may take {self._deadline.limit_s:g} s"
         message = f"job not done after {limit_s:.4g} s ({origin}), last seen: {self._last_response}"
         if self._failed_polls and self._job.last_state is not None:
             message += f"; before that, state {self._job.last_state!r}"
-        is_temporary = self._failed_polls > 0 or not is_documented
+        is_temporary = self._failed_polls > 0 or not is_limit_documented
         return DeliveryFailedError(Failure(kind="timeout", message=message), is_temporary=is_temporary)
 
     @property

@@ -105,8 +105,10 @@ def build_credentials(operation: Operation, key: str) -> tuple[Credential, ...]:
 
 
 @functools.lru_cache(maxsize=256)
-def _build_credentials(operation: Operation, values: tuple[tuple[str, str], ...]) -> tuple[Credential, ...]:
-    contract, value_by_variable = operation.contract, dict(values)
+def _build_credentials(
+    operation: Operation, variables_and_values: tuple[tuple[str, str], ...]
+) -> tuple[Credential, ...]:
+    contract, value_by_variable = operation.contract, dict(variables_and_values)
     requirement = next((requirement for requirement in operation.security if requirement), {})
     found = []
     for name in requirement:

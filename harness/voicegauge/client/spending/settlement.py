@@ -84,9 +84,9 @@ class Settlement:
         """Note that no response arrived."""
         self._update_billing_status(BillingStatus.AMBIGUOUS if error.sent else BillingStatus.NOT_SENT)
 
-    def _update_billing_status(self, status: BillingStatus) -> None:
-        if not self._is_repeated or status.may_be_charged:
-            self.status = status
+    def _update_billing_status(self, billing_status: BillingStatus) -> None:
+        if not self._is_repeated or billing_status.may_be_charged:
+            self.status = billing_status
 
     def note_charge(self, exchange: ParsedExchange, location: Location | None, credit_spec: CreditSpec | None) -> None:
         """Note the charge reported in a response, if there is one. The latest reported charge counts.

@@ -204,7 +204,7 @@ class StatefulJobs:
                 headers=(("Content-Type", "application/json"),),
                 body=msgspec.json.encode({"advance_s": seconds}),
             )
-            await client.transport.send(request, provider=self._status.contract.id, operation="(clock)")
+            await client.transport.send(request, provider_id=self._status.contract.id, operation_id="(clock)")
 
     async def _poll(self, job: _AcceptedJob) -> list[Finding]:
         await self._wait(self._spec.poll.min_s)

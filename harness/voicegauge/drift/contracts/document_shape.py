@@ -74,6 +74,6 @@ def _check_shape(document: Document, pointer: str, value: Any, shape: _Shape) ->
             _check_shape(document, f"{pointer}/{escape_pointer_token(key)}", item, nested)
 
 
-def _build_error(document: Document, pointer: str, value: Any, expected: str) -> ContractError:
+def _build_error(document: Document, pointer: str, value: Any, expected_type: str) -> ContractError:
     kind = {bool: "a boolean", str: "a text", dict: "a mapping", list: "a list"}.get(type(value), "a number")
-    return document.build_error(pointer, f"is not valid OpenAPI: {pointer} must be {expected}, not {kind}")
+    return document.build_error(pointer, f"is not valid OpenAPI: {pointer} must be {expected_type}, not {kind}")

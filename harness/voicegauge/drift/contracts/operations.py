@@ -232,12 +232,12 @@ def _list_callback_requests(operation: DocumentNode) -> dict[str, DocumentOperat
     }
 
 
-def _iterate_provider_requests(name: str, path_item: DocumentNode) -> Iterator[tuple[str, DocumentOperation]]:
+def _iterate_provider_requests(request_name: str, path_item: DocumentNode) -> Iterator[tuple[str, DocumentOperation]]:
     path_item = path_item.resolve_references()
     for method in HTTP_METHODS:
         node = path_item.get_child(method)
-        if isinstance(node.value, dict) and not name.startswith("x-"):
-            yield f"{method} {name}", DocumentOperation(name, method, path_item, node)
+        if isinstance(node.value, dict) and not request_name.startswith("x-"):
+            yield f"{method} {request_name}", DocumentOperation(request_name, method, path_item, node)
 
 
 def _compare_webhooks(

@@ -21,7 +21,7 @@ from voicegauge.drift.patches.observed_values import (
 from voicegauge.drift.patches.overlay_patch import OverlayEditor
 from voicegauge.drift.patches.yaml_patch import AdditionNotPossibleError, YamlEditor
 from voicegauge.drift.report import DriftChange, DriftReport
-from voicegauge.drift.traffic.reading import RecordedExchange, RecordedTraffic
+from voicegauge.drift.traffic.preparation import RecordedExchange, RecordedTraffic
 from voicegauge.errors import UsageError
 from voicegauge.formats import infer_schema, is_json, unescape_pointer_token
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from voicegauge.contract import MISSING
-from voicegauge.drift.traffic.reading import ANY_INDEX, RecordedExchange, RecordedTraffic
+from voicegauge.drift.traffic.preparation import ANY_INDEX, RecordedExchange, RecordedTraffic
 
 
 def list_exchanges_with_same_response(

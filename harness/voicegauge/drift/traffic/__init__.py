@@ -1,7 +1,7 @@
 """Compares recorded traffic with a contract or with older traffic."""
 
 from voicegauge.drift.rule_registry import register_rules
-from voicegauge.drift.traffic.reading import RecordedTraffic, read_traffic
+from voicegauge.drift.traffic.preparation import RecordedTraffic, read_traffic
 from voicegauge.drift.traffic.recording_files import (
     compare_recording_files,
     compare_recording_with_contract,

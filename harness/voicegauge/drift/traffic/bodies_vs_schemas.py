@@ -9,7 +9,7 @@ from typing import Any
 from voicegauge.contract import MISSING, MediaType, SchemaError
 from voicegauge.drift.report import DriftChange
 from voicegauge.drift.traffic.contradictions import build_contradiction
-from voicegauge.drift.traffic.reading import (
+from voicegauge.drift.traffic.preparation import (
     ANY_INDEX,
     LocatedSchema,
     RecordedExchange,

@@ -7,7 +7,7 @@ from typing import Any
 from voicegauge.contract import Contract
 from voicegauge.drift.report import DriftChange, FilePosition, build_change
 from voicegauge.drift.traffic.disputes import is_disputed
-from voicegauge.drift.traffic.reading import RecordedExchange
+from voicegauge.drift.traffic.preparation import RecordedExchange
 
 
 def find_contract_position(contract: Contract, pointer: str) -> FilePosition:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voicegauge.contract import MISSING, Contract
 from voicegauge.contract.extension import Dispute
-from voicegauge.drift.traffic.reading import RecordedExchange
+from voicegauge.drift.traffic.preparation import RecordedExchange
 from voicegauge.formats import read_pointer, unescape_pointer_token
 
 _CHECK_RULES_BY_DRIFT_RULE = {

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from voicegauge.drift.report import DriftChange, build_change
-from voicegauge.drift.traffic.reading import (
+from voicegauge.drift.traffic.preparation import (
     FlattenedBody,
     FlattenedCase,
     JsonScalar,
@@ -44,7 +44,7 @@ def build_field_change(
     rule_id: str,
     path: str,
     example_exchanges: tuple[RecordedExchange, RecordedExchange],
-    values: Mapping[str, Any],
+    message_values: Mapping[str, Any],
     *,
     url_part: str = "",
 ) -> DriftChange:
@@ -55,7 +55,7 @@ def build_field_change(
         rule_id: the id of the rule.
         path: the path of the field in the body.
         example_exchanges: an older and a newer exchange that show the change.
-        values: the values that the report shows, under the keys "old" and "new". The value `None` is left out.
+        message_values: the values that the report shows, under the keys "old" and "new". The value `None` is left out.
         url_part: the part of a URL that changed; empty if the value is not a URL.
     """
     old, new = example_exchanges
@@ -65,7 +65,7 @@ def build_field_change(
         operation=response_context.operation_id,
         old_position=old.find_body_position(path),
         new_position=new.find_body_position(path),
-        message_values={side: value for side, value in values.items() if value is not None},
+        message_values={side: value for side, value in message_values.items() if value is not None},
     )
 
 

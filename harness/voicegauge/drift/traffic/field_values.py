@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from voicegauge.drift.report import DriftChange
 from voicegauge.drift.traffic.field_presence import build_field_change
-from voicegauge.drift.traffic.reading import (
+from voicegauge.drift.traffic.preparation import (
     ANY_INDEX,
     CaseKey,
     FlattenedCase,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from voicegauge.drift.general_headers import is_infrastructure_header
 from voicegauge.drift.report import DriftChange, FilePosition, build_change
-from voicegauge.drift.traffic.reading import (
+from voicegauge.drift.traffic.preparation import (
     CaseKey,
     JsonScalar,
     PairedResponses,

@@ -7,7 +7,7 @@ from itertools import combinations
 
 from voicegauge.contract import MISSING
 from voicegauge.drift.report import DriftChange, build_change
-from voicegauge.drift.traffic.reading import ConversationPair, RecordedExchange, iterate_job_states
+from voicegauge.drift.traffic.preparation import ConversationPair, RecordedExchange, iterate_job_states
 from voicegauge.formats import Location
 
 _ExchangeByStatePair = dict[tuple[str, str], RecordedExchange]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from voicegauge.contract import Contract, load_catalogue, load_contract
 from voicegauge.drift.report import DriftReport
-from voicegauge.drift.traffic.reading import RecordedTraffic, load_recordings, read_traffic
+from voicegauge.drift.traffic.preparation import RecordedTraffic, load_recordings, read_traffic
 from voicegauge.drift.traffic.traffic_vs_contract import compare_traffic_with_contract
 from voicegauge.drift.traffic.traffic_vs_traffic import compare_traffic
 from voicegauge.errors import DataError

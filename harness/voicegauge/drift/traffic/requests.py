@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 from voicegauge.contract import MISSING, MediaType, Operation
 from voicegauge.drift.report import DriftChange, build_change
 from voicegauge.drift.traffic.contradictions import find_contract_position
-from voicegauge.drift.traffic.reading import RecordedExchange, find_body_schemas, find_undocumented_properties
+from voicegauge.drift.traffic.preparation import RecordedExchange, find_body_schemas, find_undocumented_properties
 from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.recording import get_bare_media_type
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from voicegauge.contract import MISSING
 from voicegauge.drift.report import DriftChange, build_change
-from voicegauge.drift.traffic.reading import ConversationPair, RecordedExchange
+from voicegauge.drift.traffic.preparation import ConversationPair, RecordedExchange
 from voicegauge.formats import is_json
 from voicegauge.speech.audio import EncodedAudio, sniff_container
 

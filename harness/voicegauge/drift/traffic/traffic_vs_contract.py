@@ -10,7 +10,7 @@ from voicegauge.drift.general_headers import STANDARD_HEADERS, is_infrastructure
 from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, build_change, build_report
 from voicegauge.drift.traffic.bodies_vs_schemas import compare_body_with_schema
 from voicegauge.drift.traffic.contradictions import build_contradiction
-from voicegauge.drift.traffic.reading import RecordedExchange, RecordedTraffic
+from voicegauge.drift.traffic.preparation import RecordedExchange, RecordedTraffic
 from voicegauge.drift.traffic.requests import find_undocumented_request_parts
 from voicegauge.drift.traffic.transitions_vs_contract import find_undocumented_transitions
 from voicegauge.drift.traffic.uncovered_parts import find_uncovered_parts

@@ -13,7 +13,7 @@ from voicegauge.drift.traffic.field_presence import compare_field_presence
 from voicegauge.drift.traffic.field_values import compare_field_types, compare_field_values
 from voicegauge.drift.traffic.headers import compare_headers
 from voicegauge.drift.traffic.jobs import compare_charges, compare_job_states, find_charge_locations
-from voicegauge.drift.traffic.reading import (
+from voicegauge.drift.traffic.preparation import (
     ANY_INDEX,
     ConversationPairing,
     JsonScalar,

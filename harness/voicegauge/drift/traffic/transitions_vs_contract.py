@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from voicegauge.contract.extension import JobSpec
 from voicegauge.drift.report import DriftChange
 from voicegauge.drift.traffic.contradictions import build_contradiction
-from voicegauge.drift.traffic.reading import RecordedExchange, iterate_job_states
+from voicegauge.drift.traffic.preparation import RecordedExchange, iterate_job_states
 
 
 def find_undocumented_transitions(conversation: Sequence[RecordedExchange]) -> Iterator[DriftChange]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from voicegauge.contract import MISSING, MediaType, Operation, ResponseSpec
 from voicegauge.drift.report import DriftChange, build_change
 from voicegauge.drift.traffic.contradictions import find_contract_position
-from voicegauge.drift.traffic.reading import (
+from voicegauge.drift.traffic.preparation import (
     FlattenedValue,
     JsonScalar,
     RecordedExchange,

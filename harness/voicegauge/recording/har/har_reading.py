@@ -63,7 +63,7 @@ def _build_exchange(sidecar_reader: SidecarReader, entry: har.HarEntry) -> Excha
         response=Response(
             status=entry.response.status,
             headers=_build_headers(entry.response.headers),
-            body=sidecar_reader.read_body(content.text, content.file),
+            body=sidecar_reader.read_body(content.text, content.sidecar_name),
         ),
         timing=entry.timing,
         group=entry.group,
@@ -72,7 +72,7 @@ def _build_exchange(sidecar_reader: SidecarReader, entry: har.HarEntry) -> Excha
 
 def _build_request_body(sidecar_reader: SidecarReader, post_data: har.HarPostData) -> bytes:
     if not post_data.params:
-        return sidecar_reader.read_body(post_data.text, post_data.file)
+        return sidecar_reader.read_body(post_data.text, post_data.sidecar_name)
     fields = {param.name: _build_field(sidecar_reader, param) for param in post_data.params}
     return encode_body(post_data.mime_type, fields)[1]
 
@@ -81,7 +81,7 @@ def _build_field(sidecar_reader: SidecarReader, param: har.HarParam) -> str | Up
     if param.file_name is None:
         return param.value
     media_type = param.content_type or "application/octet-stream"
-    data = sidecar_reader.read_body(param.value, param.file)
+    data = sidecar_reader.read_body(param.value, param.sidecar_name)
     return UploadedFile(filename=param.file_name, media_type=media_type, data=data)
 
 

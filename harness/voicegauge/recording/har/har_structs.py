@@ -41,7 +41,7 @@ class HarParam(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
     value: str = ""
     file_name: str | None = None
     content_type: str | None = None
-    file: SidecarName | None = field(default=None, name="_file")
+    sidecar_name: SidecarName | None = field(default=None, name="_file")
 
 
 class HarPostData(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
@@ -50,7 +50,7 @@ class HarPostData(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
     mime_type: str
     params: tuple[HarParam, ...] = ()
     text: str = ""
-    file: SidecarName | None = field(default=None, name="_file")
+    sidecar_name: SidecarName | None = field(default=None, name="_file")
 
 
 class HarRequest(HarStruct, frozen=True, kw_only=True):
@@ -75,7 +75,7 @@ class HarContent(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
     size: int
     mime_type: str
     text: str = ""
-    file: SidecarName | None = field(default=None, name="_file")
+    sidecar_name: SidecarName | None = field(default=None, name="_file")
 
 
 class HarResponse(HarStruct, frozen=True, kw_only=True):

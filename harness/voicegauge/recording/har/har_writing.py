@@ -143,14 +143,16 @@ def _build_har_post_data(request: Request, sidecar_writer: SidecarWriter) -> har
         params = tuple(_build_har_param(name, value, sidecar_writer) for name, value in fields.items())
         return har.HarPostData(mime_type=mime_type, params=params)
     text, name = sidecar_writer.store_body(request.body, get_bare_media_type(mime_type))
-    return har.HarPostData(mime_type=mime_type, text=text, file=name)
+    return har.HarPostData(mime_type=mime_type, text=text, sidecar_name=name)
 
 
 def _build_har_param(name: str, value: str | UploadedFile, sidecar_writer: SidecarWriter) -> har.HarParam:
     if isinstance(value, str):
         return har.HarParam(name=name, value=value)
     text, file = sidecar_writer.store_body(value.data, get_bare_media_type(value.media_type))
-    return har.HarParam(name=name, value=text, file_name=value.filename, content_type=value.media_type, file=file)
+    return har.HarParam(
+        name=name, value=text, file_name=value.filename, content_type=value.media_type, sidecar_name=file
+    )
 
 
 def _build_har_response(response: Response, sidecar_writer: SidecarWriter) -> har.HarResponse:
@@ -159,7 +161,7 @@ def _build_har_response(response: Response, sidecar_writer: SidecarWriter) -> ha
     return har.HarResponse(
         status=response.status,
         headers=_build_har_pairs(response.headers),
-        content=har.HarContent(size=len(response.body), mime_type=mime_type, text=text, file=name),
+        content=har.HarContent(size=len(response.body), mime_type=mime_type, text=text, sidecar_name=name),
         redirect_url=response.find_header("location") or "",
         body_size=len(response.body),
     )

@@ -56,21 +56,21 @@ class SidecarReader:
         self._har_path = har_path
         self._bodies: dict[str, bytes] = {}
 
-    def read_body(self, text: str, name: str | None) -> bytes:
-        """Return the body, which is the content of the sidecar file `name`, or `text` if `name` is `None`.
+    def read_body(self, text: str, sidecar_name: str | None) -> bytes:
+        """Return the content of the sidecar file `sidecar_name`, or `text` as bytes if `sidecar_name` is `None`.
 
         Raises:
             DataError: the sidecar file is missing, is too large, or was changed.
         """
-        if name is None:
+        if sidecar_name is None:
             return text.encode()
-        if name not in self._bodies:
-            path = self._har_path.parent / name
+        if sidecar_name not in self._bodies:
+            path = self._har_path.parent / sidecar_name
             body = read_file_within_limit(path, MAX_SIDECAR_BYTES)
-            if hashlib.sha256(body).hexdigest() != name.partition(".")[0]:
+            if hashlib.sha256(body).hexdigest() != sidecar_name.partition(".")[0]:
                 raise DataError(f"{path}: was changed since {self._har_path.name} was recorded: its SHA-256 differs")
-            self._bodies[name] = body
-        return self._bodies[name]
+            self._bodies[sidecar_name] = body
+        return self._bodies[sidecar_name]
 
 
 def read_file_within_limit(path: Path, max_bytes: int) -> bytes:
@@ -97,9 +97,9 @@ def find_sidecar_names(har_path: Path) -> set[str]:
         return set()
 
 
-def remove_orphaned_sidecars(folder: Path, names: set[str]) -> None:
-    """Delete each of the sidecar files `names` that no HAR file in `folder` refers to any more."""
-    for har_path in folder.glob("*.har") if names else ():
-        names -= find_sidecar_names(har_path)
-    for name in names:
+def remove_orphaned_sidecars(folder: Path, sidecar_names: set[str]) -> None:
+    """Delete those of the sidecar files `sidecar_names` that no HAR file in `folder` refers to any more."""
+    for har_path in folder.glob("*.har") if sidecar_names else ():
+        sidecar_names -= find_sidecar_names(har_path)
+    for name in sidecar_names:
         (folder / name).unlink(missing_ok=True)

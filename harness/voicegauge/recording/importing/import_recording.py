@@ -45,7 +45,7 @@ class ImportRemark(Record, frozen=True, kw_only=True):
 class ImportedRecording(Record, frozen=True, kw_only=True):
     """The exchanges of one imported file, which are not redacted yet."""
 
-    format: str
+    file_format: str
     """Description of the file format, such as "a cassette of vcrpy"."""
     exchanges: tuple[Exchange, ...]
     remarks: tuple[ImportRemark, ...]
@@ -74,7 +74,7 @@ def import_recording(path: Path, contract: Contract, base_urls: Mapping[str, str
         importer.add_interaction(interaction)
     exchanges = tuple(iterate_with_group_names(contract, importer.exchanges))
     return ImportedRecording(
-        format=file.format,
+        file_format=file.file_format,
         exchanges=exchanges,
         remarks=tuple(importer.remarks),
         recorded_at=min(importer.times, default=None),
@@ -160,7 +160,7 @@ class _InteractionImporter:
         return False
 
 
-def convert_to_exchange(interaction: ParsedInteraction, provider: str = "") -> Exchange:
+def convert_to_exchange(interaction: ParsedInteraction, provider_id: str = "") -> Exchange:
     """Return an interaction as an exchange with decompressed bodies, whose operation is not known yet.
 
     Raises:
@@ -174,7 +174,7 @@ def convert_to_exchange(interaction: ParsedInteraction, provider: str = "") -> E
     )
     body = _decompress(interaction.response_headers, interaction.response_body, "response body")
     response = Response(status=interaction.status, headers=interaction.response_headers, body=body)
-    return Exchange(provider=provider, operation=DOWNLOAD_OPERATION, request=request, response=response)
+    return Exchange(provider=provider_id, operation=DOWNLOAD_OPERATION, request=request, response=response)
 
 
 _DEFAULT_PORT_PATTERN = re.compile(r"^(?:(https://[^/?#]*):443|(http://[^/?#]*):80)(?=[/?#]|$)")

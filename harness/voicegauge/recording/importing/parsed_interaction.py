@@ -51,7 +51,7 @@ class UnparsedInteraction(NamedTuple):
 class InteractionFile(NamedTuple):
     """The content of a file of another tool whose format was recognized."""
 
-    format: str
+    file_format: str
     """Description of the file format for messages, such as "a cassette of vcrpy"."""
     interactions: Iterator[UnparsedInteraction]
 

@@ -161,15 +161,15 @@ def _collect_ids(exchanges: Sequence[Exchange]) -> dict[str, str]:
     return found
 
 
-def _iterate_leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+def _iterate_leaves(value: Any, field_name: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _iterate_leaves(item, key)
     elif isinstance(value, list):
         for item in value:
-            yield from _iterate_leaves(item, name)
+            yield from _iterate_leaves(item, field_name)
     else:
-        yield name, value
+        yield field_name, value
 
 
 def _read_call(exchange: Exchange, ids: Mapping[str, str]) -> _RecordedCall:
@@ -329,12 +329,12 @@ def _add_recorded_values_below(schema: dict[str, Any], values: Sequence[Any]) ->
         _add_recorded_values_below(items, listed)
 
 
-def _add_recorded_values(name: str, schema: dict[str, Any], values: Sequence[Any]) -> dict[str, Any]:
+def _add_recorded_values(field_name: str, schema: dict[str, Any], values: Sequence[Any]) -> dict[str, Any]:
     """Return `schema` after adding the format of URLs, and the values of fields such as a voice or a state."""
     texts = [value for value in values if isinstance(value, str)]
     if texts and all(text.startswith(("https://", "http://")) for text in texts):
         schema["format"] = "uri"
     stated = [text for text in dict.fromkeys(texts) if text and len(text) <= _MAX_STATED_VALUE_CHARACTERS]
-    if stated and (name.lower() in _FIELDS_WITH_STATED_VALUES or name.lower() in _STATE_FIELD_NAMES):
+    if stated and (field_name.lower() in _FIELDS_WITH_STATED_VALUES or field_name.lower() in _STATE_FIELD_NAMES):
         schema["examples"] = stated
     return schema

@@ -55,9 +55,9 @@ def rewrite_response_urls(response: Response, rewrite_urls: UrlRewriter) -> Resp
     return Response(status=response.status, headers=headers, body=body)
 
 
-def _rewrite_headers(headers: Headers, rewrite_urls: UrlRewriter, replaced_values: Mapping[str, str]) -> Headers:
+def _rewrite_headers(headers: Headers, rewrite_urls: UrlRewriter, new_value_by_name: Mapping[str, str]) -> Headers:
     return tuple(
-        (name, replaced_values.get(name.lower(), rewrite_urls(value) if name.lower() in _URL_HEADERS else value))
+        (name, new_value_by_name.get(name.lower(), rewrite_urls(value) if name.lower() in _URL_HEADERS else value))
         for name, value in headers
     )
 

@@ -76,24 +76,24 @@ class Replay:
         """Names of the recorded requests that were never replayed."""
         return [recorded.name for recorded in self.recorded_requests if not recorded.was_replayed]
 
-    def replay_next_exchange(self, provider: str, request: Request, path: str | None = None) -> Exchange | None:
+    def replay_next_exchange(self, provider_id: str, request: Request, path: str | None = None) -> Exchange | None:
         """Return the next recorded exchange for `request`; `None` if none matches.
 
         If none matches, a description of `request` and of its differences from the recorded requests is appended to
         `unmatched`.
 
         Args:
-            provider: id of the provider's contract.
+            provider_id: id of the provider's contract.
             request: the request to match. Keys and signatures in it are ignored.
             path: path of the request relative to the base URL. If `None`, it is derived from the URL of `request` and
                 the contract's servers.
         """
-        contract = self.contracts[provider]
+        contract = self.contracts[provider_id]
         signature = self._build_signature(contract, request, path)
         matching = self._find_matching_requests(signature)
         if not matching:
             # A body that is neither JSON nor a form is compared as a whole, so it must be masked like the recorded one.
-            signature = self._build_signature(contract, self._redactors[provider].mask_request(request), path)
+            signature = self._build_signature(contract, self._redactors[provider_id].mask_request(request), path)
             matching = self._find_matching_requests(signature)
         if not matching:
             self.unmatched.append(self._describe_nearest_request(signature, request))
@@ -121,12 +121,12 @@ class Replay:
     def _find_operation(self, signature: RequestSignature) -> Operation | None:
         return self.contracts[signature.provider].operations.get(signature.operation)
 
-    def _restart_job(self, signature: RequestSignature, group: str | None) -> None:
-        """Make the polls of the submitted job in `group` start with the first state again."""
-        if group is None:
+    def _restart_job(self, signature: RequestSignature, group_name: str | None) -> None:
+        """Make the polls of the submitted job in the group `group_name` start with the first state again."""
+        if group_name is None:
             return
-        self._submit_numbers[group] = next(self._counter)
-        for recorded in self._get_request_index(signature).list_polls(group):
+        self._submit_numbers[group_name] = next(self._counter)
+        for recorded in self._get_request_index(signature).list_polls(group_name):
             recorded.replay_count = 0
 
     def _describe_nearest_request(self, signature: RequestSignature, request: Request) -> str:

@@ -56,32 +56,37 @@ def convert_to_ctranslate2(
     _write_tokenizer(tokens, folder / "tokenizer.json")
 
 
-def _set_linear_layer(layer_spec: Any, weights: WeightArrays, *names: str) -> None:
+def _set_linear_layer(layer_spec: Any, weights: WeightArrays, *weight_prefixes: str) -> None:
     # CTranslate2 stacks the projections of one attention layer in one matrix. Whisper's key projections have no bias.
-    layer_spec.weight = np.concatenate([weights[f"{name}.weight"] for name in names])
+    layer_spec.weight = np.concatenate([weights[f"{prefix}.weight"] for prefix in weight_prefixes])
     layer_spec.bias = np.concatenate(
-        [weights.get(f"{name}.bias", np.zeros(len(weights[f"{name}.weight"]), np.float32)) for name in names]
+        [
+            weights.get(f"{prefix}.bias", np.zeros(len(weights[f"{prefix}.weight"]), np.float32))
+            for prefix in weight_prefixes
+        ]
     )
 
 
-def _set_normalization(layer_spec: Any, weights: WeightArrays, name: str) -> None:
-    layer_spec.gamma, layer_spec.beta = weights[f"{name}.weight"], weights[f"{name}.bias"]
+def _set_normalization(layer_spec: Any, weights: WeightArrays, weight_prefix: str) -> None:
+    layer_spec.gamma, layer_spec.beta = weights[f"{weight_prefix}.weight"], weights[f"{weight_prefix}.bias"]
 
 
-def _set_attention(layer_spec: Any, weights: WeightArrays, name: str, *, is_self_attention: bool) -> None:
-    _set_normalization(layer_spec.layer_norm, weights, f"{name}_ln")
+def _set_attention(layer_spec: Any, weights: WeightArrays, weight_prefix: str, *, is_self_attention: bool) -> None:
+    _set_normalization(layer_spec.layer_norm, weights, f"{weight_prefix}_ln")
     if is_self_attention:
-        _set_linear_layer(layer_spec.linear[0], weights, f"{name}.query", f"{name}.key", f"{name}.value")
+        _set_linear_layer(
+            layer_spec.linear[0], weights, f"{weight_prefix}.query", f"{weight_prefix}.key", f"{weight_prefix}.value"
+        )
     else:
-        _set_linear_layer(layer_spec.linear[0], weights, f"{name}.query")
-        _set_linear_layer(layer_spec.linear[1], weights, f"{name}.key", f"{name}.value")
-    _set_linear_layer(layer_spec.linear[-1], weights, f"{name}.out")
+        _set_linear_layer(layer_spec.linear[0], weights, f"{weight_prefix}.query")
+        _set_linear_layer(layer_spec.linear[1], weights, f"{weight_prefix}.key", f"{weight_prefix}.value")
+    _set_linear_layer(layer_spec.linear[-1], weights, f"{weight_prefix}.out")
 
 
-def _set_feed_forward(layer_spec: Any, weights: WeightArrays, name: str) -> None:
-    _set_normalization(layer_spec.layer_norm, weights, f"{name}.mlp_ln")
-    _set_linear_layer(layer_spec.linear_0, weights, f"{name}.mlp.0")
-    _set_linear_layer(layer_spec.linear_1, weights, f"{name}.mlp.2")
+def _set_feed_forward(layer_spec: Any, weights: WeightArrays, weight_prefix: str) -> None:
+    _set_normalization(layer_spec.layer_norm, weights, f"{weight_prefix}.mlp_ln")
+    _set_linear_layer(layer_spec.linear_0, weights, f"{weight_prefix}.mlp.0")
+    _set_linear_layer(layer_spec.linear_1, weights, f"{weight_prefix}.mlp.2")
 
 
 def _set_encoder(layer_spec: Any, weights: WeightArrays) -> None:

@@ -87,23 +87,25 @@ class FasterWhisperAsr(WindowedWhisper):
             raise UsageError(f"faster-whisper:{self.folder}: cannot be loaded: {error}") from error
 
 
-def create_faster_whisper_asr(model: str) -> FasterWhisperAsr:
+def create_faster_whisper_asr(model_name_or_folder: str) -> FasterWhisperAsr:
     """Create the engine for a model. If the model is not in the Hugging Face cache, it is downloaded.
 
     Args:
-        model: the folder of a converted model, with a "/" in it, or the name of a model.
+        model_name_or_folder: the folder of a converted model, with a "/" in it, or the name of a model.
 
     Raises:
         MissingExtraError: faster-whisper is not installed.
-        UnknownNameError: `model` is neither an existing folder nor the name of a model.
+        UnknownNameError: `model_name_or_folder` is neither an existing folder nor the name of a model.
         UsageError: the folder or one of its files is missing, or the weights could not be downloaded.
     """
     require_faster_whisper()
-    folder = Path(model).expanduser()
-    if "/" not in model or not folder.is_dir():  # a folder in the current one never replaces a model of that name
-        if model.startswith(("/", "./", "../", "~")):
-            raise UsageError(f"faster-whisper:{model}: there is no such folder")
-        return _create_from_folder(model, list_cached_models().get(model) or _download(model))
+    folder = Path(model_name_or_folder).expanduser()
+    # A folder in the current folder never replaces a model of that name.
+    if "/" not in model_name_or_folder or not folder.is_dir():
+        if model_name_or_folder.startswith(("/", "./", "../", "~")):
+            raise UsageError(f"faster-whisper:{model_name_or_folder}: there is no such folder")
+        cached_folder = list_cached_models().get(model_name_or_folder)
+        return _create_from_folder(model_name_or_folder, cached_folder or _download(model_name_or_folder))
     return _create_from_folder(folder.resolve().name, folder)
 
 
@@ -127,23 +129,23 @@ def list_cached_models() -> dict[str, Path]:
     return folders
 
 
-def _create_from_folder(name: str, folder: Path) -> FasterWhisperAsr:
+def _create_from_folder(model_name: str, folder: Path) -> FasterWhisperAsr:
     for file, remedy in _REQUIRED_FILES.items():
         if not (folder / file).is_file():
             raise UsageError(f"faster-whisper:{folder}: has no {file}: {remedy}")
-    return FasterWhisperAsr(name, folder, compute_short_sha256(folder / _WEIGHTS_FILE_NAME))
+    return FasterWhisperAsr(model_name, folder, compute_short_sha256(folder / _WEIGHTS_FILE_NAME))
 
 
-def _download(model: str) -> Path:
+def _download(model_name: str) -> Path:
     from faster_whisper.utils import available_models, download_model
 
-    if model not in available_models() and "/" not in model:
-        raise UnknownNameError("faster-whisper model", model, available_models())
+    if model_name not in available_models() and "/" not in model_name:
+        raise UnknownNameError("faster-whisper model", model_name, available_models())
     try:
-        return Path(download_model(model))
+        return Path(download_model(model_name))
     except (OSError, ValueError, RuntimeError) as error:  # base classes of all errors of huggingface_hub
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(
-            f"faster-whisper:{model}: the weights are not installed and could not be downloaded ({reason}): "
+            f"faster-whisper:{model_name}: the weights are not installed and could not be downloaded ({reason}): "
             "give the folder of a converted model, such as --asr faster-whisper:/path/model"
         ) from error

@@ -25,7 +25,7 @@ _MODEL_ALIASES = {"large": "large-v3", "turbo": "large-v3-turbo"}
 class OfficialWeights(NamedTuple):
     """An official checkpoint of openai-whisper."""
 
-    model: str
+    model_name: str
     url: str
     sha256: str
 
@@ -45,34 +45,34 @@ def require_whisper() -> None:
         raise MissingExtraError("openai-whisper", "whisper")
 
 
-def find_cached_weights(model: str) -> Path:
-    """Return the path at which openai-whisper expects the weights of the official `model`. The file may be missing."""
+def find_cached_weights(model_name: str) -> Path:
+    """Return the path at which openai-whisper expects the weights of an official model. The file may be missing."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whisper"
-    return folder / f"{_MODEL_ALIASES.get(model, model)}.pt"
+    return folder / f"{_MODEL_ALIASES.get(model_name, model_name)}.pt"
 
 
-def find_official_weights(model: str) -> OfficialWeights:
+def find_official_weights(model_name: str) -> OfficialWeights:
     """Look up the URL and the digest of the weights of an official model of openai-whisper.
 
     Raises:
         MissingExtraError: openai-whisper is not installed.
-        UnknownNameError: `model` is not an official model.
+        UnknownNameError: `model_name` is not an official model.
     """
     require_whisper()
     import whisper
 
     known: dict[str, str] = whisper._MODELS  # noqa: SLF001 - the only place with the digests
-    if model not in known:
-        raise UnknownNameError("Whisper model", model, known)
-    url = known[model]
-    return OfficialWeights(model, url, url.split("/")[-2])  # the digest is part of the URL
+    if model_name not in known:
+        raise UnknownNameError("Whisper model", model_name, known)
+    url = known[model_name]
+    return OfficialWeights(model_name, url, url.split("/")[-2])  # the digest is part of the URL
 
 
-def install_weights(model: str, source_path: Path | None = None, progress: ProgressCallback | None = None) -> Path:
-    """Install the official weights of `model` into openai-whisper's cache.
+def install_weights(model_name: str, source_path: Path | None = None, progress: ProgressCallback | None = None) -> Path:
+    """Install the official weights of a model into openai-whisper's cache.
 
     Args:
-        model: name of an official model, such as "base.en".
+        model_name: name of an official model, such as "base.en".
         source_path: folder or file to copy from. If `None`, the weights are downloaded.
         progress: function that is called while copying or downloading.
 
@@ -81,10 +81,10 @@ def install_weights(model: str, source_path: Path | None = None, progress: Progr
 
     Raises:
         MissingExtraError: openai-whisper is not installed.
-        UnknownNameError: `model` is not an official model.
+        UnknownNameError: `model_name` is not an official model.
         UsageError: the weights could not be read or downloaded, or differ from the official weights.
     """
-    weights, path = find_official_weights(model), find_cached_weights(model)
+    weights, path = find_official_weights(model_name), find_cached_weights(model_name)
     if path.is_file() and _compute_sha256(path) == weights.sha256:
         return path
     if source_path is None:
@@ -108,9 +108,9 @@ def download_weights(weights: OfficialWeights, path: Path, progress: ProgressCal
     except OSError as error:
         reason = getattr(error, "reason", None) or error.strerror or error
         raise UsageError(
-            f"whisper:{weights.model}: the weights are not installed and could not be downloaded ({reason}): "
-            f"download {weights.url} on another machine, then `voicegauge asr install {weights.model} --from FOLDER` "
-            f"or --asr whisper:/path/{weights.file_name}"
+            f"whisper:{weights.model_name}: the weights are not installed and could not be downloaded ({reason}): "
+            f"download {weights.url} on another machine, then "
+            f"`voicegauge asr install {weights.model_name} --from FOLDER` or --asr whisper:/path/{weights.file_name}"
         ) from error
 
 
@@ -143,7 +143,7 @@ def _save_verified_weights(
                     progress(received, total_bytes)
         if sha256.hexdigest() != weights.sha256:
             raise UsageError(
-                f"{weights.model}: the {received} bytes received are not the official weights: "
+                f"{weights.model_name}: the {received} bytes received are not the official weights: "
                 f"their SHA-256 is {sha256.hexdigest()[:16]}..., not {weights.sha256[:16]}..."
             )
         partial.replace(path)

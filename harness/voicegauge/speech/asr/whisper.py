@@ -152,27 +152,28 @@ def move_to_gpu(asr: Asr) -> Asr:
     return asr
 
 
-def create_whisper_asr(model: str) -> WhisperAsr:
+def create_whisper_asr(model_name_or_file: str) -> WhisperAsr:
     """Create the engine for a model. If an official model is not in the cache, it is downloaded.
 
     Args:
-        model: name of an official model, or path of a checkpoint file: it contains "/" or ends with ".pt".
+        model_name_or_file: name of an official model, or path of a checkpoint file: it contains "/" or ends with ".pt".
 
     Raises:
         MissingExtraError: openai-whisper is not installed.
-        UnknownNameError: `model` is neither an existing file nor the name of an official model.
+        UnknownNameError: `model_name_or_file` is neither an existing file nor the name of an official model.
         UsageError: the file is missing or is not a checkpoint, or the weights could not be downloaded.
     """
     require_whisper()
-    if "/" in model or model.endswith(".pt"):  # a file in the current folder never replaces an official model
-        path = Path(model).expanduser()
+    # A file in the current folder never replaces an official model.
+    if "/" in model_name_or_file or model_name_or_file.endswith(".pt"):
+        path = Path(model_name_or_file).expanduser()
         if not path.is_file():
-            raise UsageError(f"whisper:{model}: there is no such file")
+            raise UsageError(f"whisper:{model_name_or_file}: there is no such file")
         return WhisperAsr(path.stem, path, compute_short_sha256(path), _is_english_only(path))
-    weights = find_cached_weights(model)
+    weights = find_cached_weights(model_name_or_file)
     if not weights.is_file():
-        install_weights(model)
-    return WhisperAsr(model, weights, compute_short_sha256(weights), model.endswith(".en"))
+        install_weights(model_name_or_file)
+    return WhisperAsr(model_name_or_file, weights, compute_short_sha256(weights), model_name_or_file.endswith(".en"))
 
 
 def _is_english_only(path: Path) -> bool:

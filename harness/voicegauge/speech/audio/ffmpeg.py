@@ -101,10 +101,10 @@ def measure_bitrate_kbps(audio_bytes: bytes) -> float | None:
     return sum(size for size, _ in sizes_and_durations) * 8 / 1000 / duration_s if duration_s else None
 
 
-def _find_first_audio_stream(file: Any) -> Any:
-    if not file.streams.audio:
+def _find_first_audio_stream(media_file: Any) -> Any:
+    if not media_file.streams.audio:
         raise UndecodableAudioError("no audio track")
-    return file.streams.audio[0]
+    return media_file.streams.audio[0]
 
 
 def _resample_blocks(frames: Iterator[Any], resampler: Any) -> Iterator[Samples]:

@@ -67,10 +67,17 @@ def compare_properties(
 
 
 def _read_property_version(
-    compared_part: ComparedPart, schema_kind: SchemaKind, parent_schema: NormalizedSchema, name: str, *, is_newer: bool
+    compared_part: ComparedPart,
+    schema_kind: SchemaKind,
+    parent_schema: NormalizedSchema,
+    property_name: str,
+    *,
+    is_newer: bool,
 ) -> _PropertyVersion:
-    applied_schemas = parent_schema.properties.get(name, ())
-    node = applied_schemas[0] if applied_schemas else parent_schema.node.get_child("properties").get_child(name)
+    applied_schemas = parent_schema.properties.get(property_name, ())
+    node = (
+        applied_schemas[0] if applied_schemas else parent_schema.node.get_child("properties").get_child(property_name)
+    )
     schema = (compared_part.new_normalizer if is_newer else compared_part.old_normalizer).normalize(
         applied_schemas, node
     )
@@ -78,7 +85,7 @@ def _read_property_version(
         applied_schemas=applied_schemas,
         node=node,
         schema=schema,
-        is_required=parent_schema.is_property_required(name),
+        is_required=parent_schema.is_property_required(property_name),
         required_keyword_node=parent_schema.get_keyword("required"),
         is_omitted_from_body=("readOnly" if schema_kind.is_sent_by_client else "writeOnly") in schema.keywords,
     )

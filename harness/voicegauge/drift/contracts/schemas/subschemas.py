@@ -48,7 +48,7 @@ def compare_subschemas(
                 keyword, old_schema, new_schema, (*before[key], *after[key])
             ):
                 inner_pairs.append(_build_inner_pair(schema_pair, keyword, (before[key], after[key]), nodes))
-            elif action != "changed" or _is_different(schema_pair, before[key], after[key]):
+            elif action != "changed" or _are_schemas_different(schema_pair, before[key], after[key]):
                 yield schema_pair.compared_part.build_change(
                     build_rule_id(schema_pair.schema_kind, f"{name}-{action}"), *nodes
                 )
@@ -92,7 +92,7 @@ def _build_inner_pair(
     return SchemaPair(compared_part, kind, *old_and_new_schemas, *old_and_new_nodes)
 
 
-def _is_different(schema_pair: SchemaPair, old_schemas: AppliedSchemas, new_schemas: AppliedSchemas) -> bool:
+def _are_schemas_different(schema_pair: SchemaPair, old_schemas: AppliedSchemas, new_schemas: AppliedSchemas) -> bool:
     compared_part = schema_pair.compared_part
     return compared_part.old_normalizer.compute_fingerprint(
         old_schemas

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from voicegauge.contract import MediaType, Schemas
-from voicegauge.drift.traffic.reading.json_flattening import ANY_INDEX, JsonScalar
+from voicegauge.drift.traffic.preparation.json_flattening import ANY_INDEX, JsonScalar
 from voicegauge.formats import escape_pointer_token
 
 MAX_SCHEMA_DEPTH = 20

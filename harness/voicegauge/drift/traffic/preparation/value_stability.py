@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
-from voicegauge.drift.traffic.reading.json_flattening import JsonScalar
+from voicegauge.drift.traffic.preparation.json_flattening import JsonScalar
 from voicegauge.recording import MASK
 
 CaseKey = tuple[str, ...]

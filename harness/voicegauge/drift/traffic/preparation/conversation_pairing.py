@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import NamedTuple
 
-from voicegauge.drift.traffic.reading.recorded_traffic import RecordedExchange, RecordedTraffic
+from voicegauge.drift.traffic.preparation.recorded_traffic import RecordedExchange, RecordedTraffic
 
 MIN_REQUEST_SIMILARITY = 0.5
 """Smallest similarity, from 0 to 1, of two requests that count as the same case although a text or id differs."""

@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from voicegauge.contract import MISSING
-from voicegauge.drift.traffic.reading.conversation_pairing import ConversationPair
-from voicegauge.drift.traffic.reading.json_flattening import (
+from voicegauge.drift.traffic.preparation.conversation_pairing import ConversationPair
+from voicegauge.drift.traffic.preparation.json_flattening import (
     EntryKeyFieldsByPath,
     FlattenedObject,
     FlattenedValue,
     find_entry_key_fields,
     flatten_json,
 )
-from voicegauge.drift.traffic.reading.recorded_traffic import RecordedExchange
+from voicegauge.drift.traffic.preparation.recorded_traffic import RecordedExchange
 
 
 class ResponseContext(NamedTuple):

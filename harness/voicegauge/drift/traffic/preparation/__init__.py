@@ -1,6 +1,6 @@
 """Prepares recordings for comparison: matches requests, flattens bodies, and recognizes values that always differ."""
 
-from voicegauge.drift.traffic.reading.comparison_context import (
+from voicegauge.drift.traffic.preparation.comparison_context import (
     FlattenedBody,
     FlattenedCase,
     PairedResponses,
@@ -8,12 +8,12 @@ from voicegauge.drift.traffic.reading.comparison_context import (
     flatten_bodies,
     group_responses_by_context,
 )
-from voicegauge.drift.traffic.reading.conversation_pairing import (
+from voicegauge.drift.traffic.preparation.conversation_pairing import (
     ConversationPair,
     ConversationPairing,
     pair_conversations,
 )
-from voicegauge.drift.traffic.reading.documented_schemas import (
+from voicegauge.drift.traffic.preparation.documented_schemas import (
     LocatedSchema,
     UndocumentedProperty,
     find_applicable_schemas,
@@ -23,21 +23,21 @@ from voicegauge.drift.traffic.reading.documented_schemas import (
     iterate_documented_properties,
     list_enumerated_values,
 )
-from voicegauge.drift.traffic.reading.json_flattening import (
+from voicegauge.drift.traffic.preparation.json_flattening import (
     ANY_INDEX,
     FlattenedValue,
     JsonScalar,
     flatten_json,
     get_json_type,
 )
-from voicegauge.drift.traffic.reading.recorded_traffic import (
+from voicegauge.drift.traffic.preparation.recorded_traffic import (
     RecordedExchange,
     RecordedTraffic,
     iterate_job_states,
     load_recordings,
     read_traffic,
 )
-from voicegauge.drift.traffic.reading.value_stability import (
+from voicegauge.drift.traffic.preparation.value_stability import (
     CaseKey,
     ValueDifference,
     compare_scalar_lists,
