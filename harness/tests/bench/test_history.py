@@ -225,8 +225,8 @@ def test_unusable_runs_are_named_and_left_out(nights: Path) -> None:
     reasons = {one.path.partition("/")[0]: one.reason for one in history.skipped}
     assert set(reasons) == {"damaged", "unfinished", "empty", "undated", "copy"}
     assert reasons["copy"] == "is a copy of 00/run.json"
-    assert "not a saved run" in reasons["damaged"]
-    assert reasons["unfinished"] == "is not finished: an emulated run is not resumed, measure it again"
+    assert "is not a saved run: Input data was truncated; restore the file, or measure again" in reasons["damaged"]
+    assert reasons["unfinished"] == "is not finished: measure it again; an emulated run is not resumed"
     assert reasons["undated"].startswith("is a damaged run: manifest.created_at is not a date")
 
 

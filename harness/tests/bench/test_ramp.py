@@ -14,19 +14,21 @@ from typing import Literal
 import msgspec
 import pytest
 
+from voicegauge.bench.analysis import compare_runs, summarize_targets
 from voicegauge.bench.load import level_search
 from voicegauge.bench.load.goal import parse_goal
 from voicegauge.bench.load.level_search import MeasuredLevel, search_highest_level
 from voicegauge.bench.load.ramp_sending import RampSettings, send_ramp
 from voicegauge.bench.planning.plan import PlannedSample
+from voicegauge.bench.running import load_run
 from voicegauge.cli import run as voicegauge
 from voicegauge.emulator import RunningEmulator
-from voicegauge.errors import UsageError
-from voicegauge.model import Failure, Latency, RampResult, Sample
+from voicegauge.errors import DataError, UsageError
+from voicegauge.model import Failure, Latency, RampResult, RampStep, Run, Sample
 from voicegauge.transport import RealClock
 
 from ..builders.rounds import build_rounds
-from ..builders.runs import FAILED, build_sample
+from ..builders.runs import FAILED, build_run, build_sample
 from ..builders.virtual_time import run_in_virtual_time
 
 TOO_MANY = Failure(kind="rate_limited", message="429", status=429)
@@ -107,7 +109,7 @@ def ramp_with_slow_sender(
             sample = build_sample(planned.text.id, target="a", failure=TOO_MANY if is_rejected else None)
             samples[planned.id] = msgspec.structs.replace(sample, latency=latency)
 
-        async def collect(planned_samples: Sequence[PlannedSample]) -> Sequence[Sample]:
+        async def collect(planned_samples: Sequence[PlannedSample], _step_number: int) -> Sequence[Sample]:
             await asyncio.sleep(100)  # measuring the audio
             return [samples[planned.id] for planned in planned_samples]
 
@@ -171,6 +173,79 @@ def test_a_goal_that_cannot_be_read_is_one_line(text: str) -> None:
         parse_goal(text)
 
 
+def build_step(level: float, *, is_met: bool) -> RampStep:
+    return RampStep(
+        level=level,
+        requests=2,
+        duration_s=1.0,
+        requests_per_s=2.0,
+        goodput_per_s=2.0,
+        success=1.0,
+        ttfa_p95_ms=None,
+        total_latency_p95_ms=None,
+        values={},
+        is_met=is_met,
+    )
+
+
+def build_ramp_run(*verdicts: bool, has_steps: bool = True) -> Run:
+    """A ramp with two samples of 100 ms at the first level, of 200 ms at the second, and so on."""
+    levels = [2.0**index for index in range(len(verdicts))]
+    steps = tuple(build_step(level, is_met=is_met) for level, is_met in zip(levels, verdicts, strict=True))
+    samples = tuple(
+        msgspec.structs.replace(
+            build_sample(text, repetition=number, total_latency_ms=100.0 * number),
+            ramp_step=number if has_steps else None,
+        )
+        for number, _ in enumerate(steps, 1)
+        for text in (1, 2)
+    )
+    best = max((step.level for step in steps if step.is_met), default=None)
+    result = RampResult(
+        by="concurrency", goal="rtf<=1", highest_level=best, is_limited=False, is_complete=True, steps=steps
+    )
+    return msgspec.structs.replace(build_run(samples, ramp_by="concurrency"), ramp=result)
+
+
+def test_a_bound_that_this_machine_set_is_named_also_if_an_earlier_step_had_to_be_repeated() -> None:
+    def build_invalid_step(level: float) -> RampStep:
+        return msgspec.structs.replace(build_step(level, is_met=False), is_valid=False, sent_share=0.5)
+
+    steps = (build_invalid_step(1), build_step(1, is_met=True), build_invalid_step(2), build_invalid_step(2))
+    found = RampResult(by="rate", goal="rtf<=1", highest_level=1, is_limited=False, is_complete=True, steps=steps)
+    says = "1 requests/s meet rtf<=1; this machine sent only 50% of 2 requests/s, so the target may bear more"
+    assert found.describe() == says
+
+
+def test_the_numbers_of_a_ramp_are_those_of_its_best_load() -> None:
+    run = build_ramp_run(True, True, False)
+    (target,) = summarize_targets(run)
+    assert target.total_latency_ms is not None
+    assert (target.samples, target.total_latency_ms.value) == (2, 200.0)
+    assert run.describe_load() == "2 requests in flight"
+    other = build_ramp_run(True, False)
+    with pytest.raises(DataError, match=r"the baseline had 1 request in flight, the run 2 requests in flight"):
+        compare_runs(other, run)
+    at_best_load = build_run(run.samples[:2], concurrency=2)
+    assert compare_runs(at_best_load, run).run.samples == 2
+
+
+@pytest.mark.parametrize(
+    ("run", "says"),
+    [
+        (build_ramp_run(False), "1 request in flight, mixed: no load met the goal"),
+        (
+            build_ramp_run(True, True, has_steps=False),
+            "1, 2 requests in flight, mixed: the run does not tell them apart",
+        ),
+        (build_run((build_sample(),), ramp_by="rate"), "loads of an unfinished ramp, mixed"),
+    ],
+)
+def test_numbers_that_mix_the_loads_of_a_ramp_say_so(run: Run, says: str) -> None:
+    assert run.describe_ramp_numbers() == f"the numbers are of {says}"
+    assert summarize_targets(run)[0].samples == len(run.samples)
+
+
 def test_a_ramp_of_a_target_prints_its_steps_and_stays_within_the_budget(
     contracts_folder: Path,
     suite_file: Path,
@@ -190,8 +265,15 @@ def test_a_ramp_of_a_target_prints_its_steps_and_stays_within_the_budget(
     assert stopped["manifest"]["spent_usd"] <= 0.1
     assert not stopped["ramp"]["is_complete"]
     assert not voicegauge([*words, *live, "--max-cost", "9", "--goal", "success>=0.99,total:p95<=60s"])
-    assert "2 in flight, the highest that may be tried, meet" in " ".join(capsys.readouterr().out.split())
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "2 in flight, the highest that may be tried, meet" in printed
+    best = "the numbers are of the 40 requests at 2 requests in flight, the highest load that met the goal"
+    assert best in printed
+    assert "with 2 requests in flight at a server on this machine" in printed
     written = json.loads(result.read_bytes())
+    assert (written["load"], written["targets"][0]["samples"]) == ("2 requests in flight", 40)
+    run = load_run(Path(written["folder"]))
+    assert {sample.ramp_step for sample in run.samples} == {None, 1, 2}
     found = written["ramp"]
     assert found["goal"] == "success>=0.99,total:p95<=60s"
     assert all(step["success"] == 1.0 and step["total_latency_p95_ms"] > 0 for step in found["steps"])
@@ -199,6 +281,7 @@ def test_a_ramp_of_a_target_prints_its_steps_and_stays_within_the_budget(
     page = Path(written["report"]).read_text()
     assert "2 in flight, the highest that may be tried, meet success&gt;=0.99,total:p95&lt;=60s" in page
     assert "as many as the ramp needed" in page
+    assert f"Ramp: {best}." in page
     capsys.readouterr()
     assert not voicegauge(["report", written["folder"], "--format", "markdown"])
     assert "Ramp: 2 in flight, the highest that may be tried, meet success" in capsys.readouterr().out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -13,7 +15,9 @@ import pytest
 from numpy.typing import NDArray
 
 from voicegauge.bench.running.run_store import save_audio
+from voicegauge.bench.scoring.dask_cluster import ClusterConnection
 from voicegauge.bench.scoring.scores import choose_scoring_asr, score_run
+from voicegauge.bench.scoring.transcription import AudioClip, transcribe_clips
 from voicegauge.errors import DataError, UnreachableError, UsageError
 from voicegauge.model import Failure, Provenance, Run, Sample, ScoreSet
 from voicegauge.speech.asr import SpokenText
@@ -165,7 +169,8 @@ def test_audio_that_was_changed_is_rejected(folder: Folder, empty_cache: None, d
     else:
         audio = msgspec.structs.replace(made.audio, file="../../secret.wav")
         folder.samples = [msgspec.structs.replace(made, audio=audio)]
-    with pytest.raises(DataError, match=r"\.wav") as caught:
+    advice = r"\.wav: 1 audio file is missing.*: restore .*audio, or measure again" if damage == "gone" else r"\.wav"
+    with pytest.raises(DataError, match=advice) as caught:
         folder.scored()
     assert "\n" not in str(caught.value)
 
@@ -212,6 +217,58 @@ def test_a_cluster_without_workers_is_one_line(
         pytest.raises(UnreachableError, match=r"has no worker: start one with `dask worker tcp://127\.0\.0\.1:\d+`"),
     ):
         score_run(folder.path, folder.run(), "auto", cluster=cluster.scheduler_address)
+
+
+@pytest.mark.slow
+def test_workers_that_disappear_are_one_line_and_what_was_transcribed_is_kept(
+    folder: Folder, empty_cache: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distributed import LocalCluster
+
+    for text in ("One.", "Two.", "Three.", "Four.", "Five.", "Six."):
+        folder.add(wav(speech(text)))
+    asr = choose_scoring_asr("auto", Provenance.EMULATED, [SpokenText("en", TEXT)]).asr
+    assert asr is not None
+    monkeypatch.setattr(type(asr), "clips_per_batch", 2)  # as on a GPU
+    clips = [
+        AudioClip(folder.path / sample.audio.file, sample.audio, sample.language)
+        for sample in folder.samples
+        if sample.audio is not None
+    ]
+    steps: list[int] = []
+    monkeypatch.setattr("voicegauge.bench.scoring.transcription.WORKER_CHECK_INTERVAL_S", 0.2)
+    monkeypatch.setattr("voicegauge.bench.scoring.transcription.MAX_CLIPS_IN_FLIGHT_ON_CLUSTER", 1)
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None, protocol="tcp") as cluster:
+        monkeypatch.setattr("voicegauge.bench.scoring.dask_cluster.CLUSTER_WORKER_TIMEOUT_S", 60.0)
+        with ClusterConnection(cluster.scheduler_address) as connection:
+            gpu_workers = list(connection.client.ncores())
+            monkeypatch.setattr(ClusterConnection, "gpu_workers", gpu_workers)
+            monkeypatch.setattr("voicegauge.bench.scoring.dask_cluster.CLUSTER_WORKER_TIMEOUT_S", 1.0)
+
+            def kill_workers_after_first_group(done: int, _total: int) -> None:
+                steps.append(done)
+                if done == 2:
+                    for process in connection.client.run(os.getpid).values():
+                        os.kill(process, signal.SIGKILL)
+
+            with pytest.raises(UnreachableError, match=r"lost its workers.*goes on") as caught:
+                transcribe_clips(asr, clips, workers=1, cluster=connection, progress=kill_workers_after_first_group)
+    assert "\n" not in str(caught.value)
+    assert steps[:2] == [0, 2]
+    transcribe_clips(asr, clips, workers=1, progress=lambda done, _: steps.append(done))
+    assert steps[-1] == 6
+    assert steps[steps.index(2) + 1 :][0] >= 2, "those of the cluster are not transcribed again"
+
+
+def test_an_error_of_dask_about_workers_is_one_line() -> None:
+    from distributed import KilledWorker
+
+    with (
+        pytest.raises(UnreachableError, match=r"tcp://10\.0\.0\.1:8786 lost its workers"),
+        ClusterConnection("tcp://10.0.0.1:8786") as connection,
+        connection.report_lost_workers(),
+    ):
+        raise KilledWorker("task", None, 3)
 
 
 @pytest.mark.parametrize("address", ["", "foo", "tcp://:::", "http://127.0.0.1:80", "tcp://127.0.0.1:99999"])

@@ -73,7 +73,20 @@ def test_runs_with_different_faults_are_separate_series(tmp_path: Path, capsys: 
     (tmp_path / "0" / "run.json").unlink()
     assert run_history(tmp_path) == 0
     assert "setup 1: " in (out := capsys.readouterr().out)  # faults are named also if all runs have them
-    assert "faults flaky-503" in " ".join(out.split())
+    assert "setup 1: faults flaky-503\n" in out
+    assert "all setups: " in out
+
+
+def test_setups_are_named_by_what_differs_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for index, concurrency in enumerate((4, 8)):
+        save(tmp_path / str(index), made_run(index, concurrency=concurrency))
+    assert run_history(tmp_path) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("setup ")] == [
+        "setup 1: 4 requests in flight",
+        "setup 2: 8 requests in flight",
+    ]
+    assert {line.split()[1] for line in lines if "WER" in line} == {"(1)", "(2)"}, "errors have the same setups"
 
 
 def test_speech_to_text_has_no_price_by_characters(tmp_path: Path) -> None:

@@ -75,7 +75,9 @@ def test_an_emulated_run_has_no_cost_and_a_ramp_no_time_left(clock: Clock) -> No
     progress.samples_planned({"acme/one": 0})
     progress.phase_started("sending requests", None)
     progress.sample_finished(finish_sample("acme/one", 300, usd=0.5))
-    assert progress.describe() == "1 requests, 0 failed"
+    assert progress.describe() == "1 request, 0 failed"
+    progress.ramp_step_started(3, "4 requests in flight")
+    assert progress.describe() == "step 3: 4 requests in flight, 1 request, 0 failed"
     assert "spent" not in render(progress)
 
 

@@ -40,6 +40,14 @@ class ProgressListener:
     def sample_finished(self, sample: Sample) -> None:
         """Called when a sample of a benchmark is finished, now or by an earlier, interrupted call."""
 
+    def ramp_step_started(self, number: int, load: str) -> None:
+        """Called when a step of a ramp begins.
+
+        Args:
+            number: number of the step, from 1.
+            load: load of the step, such as "4 requests in flight".
+        """
+
     def notice(self, message: str) -> None:
         """Called with one line for the user, such as the cost of a plan, a rate limit, or the run that is resumed."""
 

@@ -37,6 +37,9 @@ class BenchResult(Record, frozen=True, kw_only=True):
     """Target that the others are compared with; `None` if none was given."""
     ramp: RampResult | None = None
     """The highest load that met the goal of `--ramp`; `None` without it."""
+    load: str
+    """Load under which the samples of `targets` were sent, such as "16 requests in flight"; of a ramp, the highest load
+    that met the goal."""
     targets: tuple[TargetSummary, ...]
 
 

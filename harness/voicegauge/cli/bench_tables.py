@@ -91,8 +91,17 @@ _MAX_UNBROKEN_WIDTH = 12
 """Maximum number of characters of texts that are never wrapped, so that they can be searched for and copied."""
 
 
-def print_summaries(summaries: Sequence[TargetSummary], score_set: ScoreSet | None, manifest: Manifest) -> None:
-    """Print the results of a run: medians with 95% confidence intervals."""
+def print_summaries(
+    summaries: Sequence[TargetSummary], score_set: ScoreSet | None, manifest: Manifest, ramp_numbers: str = ""
+) -> None:
+    """Print the results of a run: medians with 95% confidence intervals.
+
+    Args:
+        summaries: the results of each target.
+        score_set: the scores of the error rates; `None` if nothing was scored.
+        manifest: the manifest of the run.
+        ramp_numbers: which samples of a ramp the results count, in words; empty for a run without a ramp.
+    """
     provenance = manifest.provenance
     terminal = create_console()
     if provenance is Provenance.EMULATED:
@@ -109,6 +118,8 @@ def print_summaries(summaries: Sequence[TargetSummary], score_set: ScoreSet | No
     columns = [column for column in _COLUMNS if column not in absent]
     rows, hidden = _build_table_that_fits(columns, summaries, terminal)
     terminal.print(rows)
+    if ramp_numbers:
+        terminal.print(ramp_numbers, soft_wrap=True)
     for line in (*_build_legend(summaries, score_set, hidden), *_describe_precision(summaries, manifest)):
         terminal.print(line, soft_wrap=True)
 
@@ -144,7 +155,7 @@ def _describe_precision(summaries: Sequence[TargetSummary], manifest: Manifest) 
     if error is not None:
         lines.append(
             f"error of times: {error.p50_ms:.2f} ms (median), {error.p99_ms:.2f} ms (p99), "
-            f"at a server on this machine, {error.concurrency} requests in flight"
+            f"with {error.concurrency} requests in flight at a server on this machine"
         )
     if busy := describe_disturbed_samples(summaries):
         lines.append(busy)

@@ -12,12 +12,13 @@ from voicegauge.printable import format_count
 from voicegauge.report.history import (
     METRIC_LABELS,
     NOT_JUDGED_TEXT,
+    SetupLabels,
     TimelineEntry,
     build_timeline,
     find_nights,
     format_value,
+    label_setups,
     list_provenances,
-    list_setups_to_show,
 )
 
 if TYPE_CHECKING:
@@ -61,17 +62,19 @@ def _print_history_of_provenance(console: Console, history: RunHistory, provenan
         console.print(build_emulated_label("these runs measured the emulator, not a provider"))
     console.print(f"{format_count(len(nights), 'night')}, {nights[0]} to {nights[-1]}")
     series = [one for one in history.series if one.key.provenance == provenance]
-    setups = list_setups_to_show(series)
+    setups = label_setups(series)
     console.print(_build_trend_table(series, setups))
-    for number, setup in enumerate(setups, 1):
-        console.print(f"setup {number}: {setup}")
+    if setups.labels:
+        console.print(f"all setups: {setups.shared}")
+    for number, label in enumerate(setups.labels, 1):
+        console.print(f"setup {number}: {label}")
     regions = list(dict.fromkeys(one.key.region for one in series if one.key.region is not None))
     if len(regions) > 1:
         console.print(_build_region_table(series, regions))
     _print_timeline(console, build_timeline(history, provenance))
 
 
-def _build_trend_table(series: Sequence[MetricSeries], setups: Sequence[str]) -> Table:
+def _build_trend_table(series: Sequence[MetricSeries], setups: SetupLabels) -> Table:
     table = create_table(
         "target, metric", "nights", "trend", "first", "latest", right_aligned_columns=("nights", "first", "latest")
     )
@@ -82,7 +85,8 @@ def _build_trend_table(series: Sequence[MetricSeries], setups: Sequence[str]) ->
             table.add_row(key.target)
             target = key.target
         region = f" [{key.region}]" if key.region is not None else ""
-        setup = f" ({setups.index(key.setup) + 1})" if len(setups) > 1 else ""
+        label = setups.label_by_setup.get(key.setup)
+        setup = f" ({setups.labels.index(label) + 1})" if label and len(setups.labels) > 1 else ""
         values = [night.value for night in one.nights]
         table.add_row(
             f"  {METRIC_LABELS[key.metric]}{region}{setup}",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from voicegauge.cli.console import create_console
 from voicegauge.cli.progress import PLAIN_LINE_INTERVAL_S, TerminalProgress, format_duration
 from voicegauge.model import Sample
+from voicegauge.printable import format_count
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -72,6 +73,7 @@ class BenchProgress(TerminalProgress):
         self._is_sending = False
         self._started_s = self._printed_s = 0.0
         self._done_before = 0
+        self._ramp_step = ""
 
     def samples_planned(self, count_by_target: Mapping[str, int]) -> None:
         """Store the targets and their numbers of samples, which the table shows from now on."""
@@ -85,6 +87,10 @@ class BenchProgress(TerminalProgress):
         elif self._table is None and self._clock() - self._printed_s >= PLAIN_LINE_INTERVAL_S:
             self._printed_s = self._clock()
             create_console(to_stderr=True).print(self.describe(), soft_wrap=True)
+
+    def ramp_step_started(self, number: int, load: str) -> None:
+        """Store the step of a ramp, which the progress names from now on."""
+        self._ramp_step = f"step {number}: {load}"
 
     def phase_started(self, name: str, total_count: int | None, done_count: int = 0) -> None:
         """Draw the table while requests are sent, and a progress bar in other phases."""
@@ -129,9 +135,10 @@ class BenchProgress(TerminalProgress):
     def describe(self) -> str:
         """Return the progress in one line."""
         done, planned = self._count_samples()
-        of_planned = f" of {planned}" if planned else ""
+        requests = f"{done} of {planned} requests" if planned else format_count(done, "request")
         failed = sum(target.failed_count for target in self._targets.values())
-        parts = [f"{done}{of_planned} requests", f"{failed} failed"]
+        step = [self._ramp_step] if self._ramp_step else []
+        parts = [*step, requests, f"{failed} failed"]
         if self._is_live:
             parts.append(f"${sum(target.spent_usd for target in self._targets.values()):.4f} spent")
         left_s = self._estimate_remaining_s()

@@ -28,7 +28,7 @@ from voicegauge.model.exchange import (
 )
 from voicegauge.model.finding import Finding, FindingClip, FindingLocation
 from voicegauge.model.job import Delivery, Failure, FailureKind, Interval, Job, StateObservation
-from voicegauge.model.ramp import RampResult, RampStep
+from voicegauge.model.ramp import RampResult, RampStep, format_load
 from voicegauge.model.run import (
     RUN_SCHEMA_VERSION,
     AmountPerUnit,
@@ -112,5 +112,6 @@ __all__ = [
     "describe_ambiguous_requests",
     "describe_unresolved_requests",
     "find_header",
+    "format_load",
     "write_parquet",
 ]

@@ -7,6 +7,16 @@ from typing import Literal
 from voicegauge.model.base import Count, NonNegativeNumber, Number, Record
 
 
+def format_load(by: Literal["concurrency", "rate"], *levels: float) -> str:
+    """Return one or several loads with their unit.
+
+    >>> format_load("concurrency", 1, 2)
+    '1, 2 requests in flight'
+    """
+    noun = "request" if levels == (1,) else "requests"
+    return f"{', '.join(f'{level:g}' for level in levels)} {noun}{' in flight' if by == 'concurrency' else '/s'}"
+
+
 class RampStep(Record, frozen=True, kw_only=True):
     """The results of the requests at one level of load."""
 
@@ -57,6 +67,12 @@ class RampResult(Record, frozen=True, kw_only=True):
     steps: tuple[RampStep, ...]
 
     @property
+    def best_step_numbers(self) -> frozenset[int]:
+        """Numbers, from 1, of the steps at the highest level that met the goal; empty if no level met it."""
+        numbered = enumerate(self.steps, 1)
+        return frozenset(number for number, step in numbered if step.is_met and step.level == self.highest_level)
+
+    @property
     def unit(self) -> str:
         """Unit of a level in words, such as "requests/s"."""
         return "in flight" if self.by == "concurrency" else "requests/s"
@@ -81,10 +97,10 @@ class RampResult(Record, frozen=True, kw_only=True):
         return f"{found}; {sent}, so the target may bear more{unfinished}"
 
     def _find_invalid_bound(self) -> RampStep | None:
-        """Return the last step at the lowest level that did not meet the goal if it is invalid, else `None`."""
+        """Return the last step at the lowest level above the highest one that met the goal; `None` if it is valid."""
         bound: RampStep | None = None
         for step in self.steps:
-            if not step.is_met and step.requests and (bound is None or step.level <= bound.level):
+            is_above = self.highest_level is None or step.level > self.highest_level
+            if is_above and step.requests and (bound is None or step.level <= bound.level):
                 bound = step
-        is_met_later = bound is not None and self.highest_level is not None and bound.level <= self.highest_level
-        return None if bound is None or bound.is_valid or is_met_later else bound
+        return None if bound is None or bound.is_valid else bound

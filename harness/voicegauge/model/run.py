@@ -9,7 +9,7 @@ from voicegauge.model.base import Count, NonNegativeNumber, Provenance, Record, 
 from voicegauge.model.billing import AmbiguousRequest, OpenJob
 from voicegauge.model.data_frame import build_data_frame
 from voicegauge.model.early_stop import EarlyStop
-from voicegauge.model.ramp import RampResult
+from voicegauge.model.ramp import RampResult, format_load
 from voicegauge.model.sample import Sample, Score
 from voicegauge.model.sample_table import SampleRow
 
@@ -132,6 +132,8 @@ class Manifest(Record, frozen=True, kw_only=True):
     """Rate at which requests were sent to each target; `None` if a request was sent when an earlier one had ended."""
     arrivals: Literal["constant", "poisson"] = "constant"
     """Whether the requests of a fixed rate had equal intervals."""
+    ramp_by: Literal["concurrency", "rate"] | None = None
+    """The load that `--ramp` raised; `None` for a run without it."""
     http2: bool = False
     """Whether HTTP/2 was used with servers that support it. The version of each request is in the samples."""
     timing_error: TimingError | None = None
@@ -220,6 +222,47 @@ class Run(Record, frozen=True, kw_only=True):
     """The jobs that were paid for and may still succeed."""
     ramp: RampResult | None = None
     """Result of `--ramp`; `None` for a run without it."""
+
+    def select_counted_samples(self) -> tuple[Sample, ...]:
+        """Return the samples that results count: without warm-up and those that were lost.
+
+        Of a ramp, they are those at the highest load that met the goal; if no load met it, or if it is not known, those
+        of all loads.
+        """
+        measured = tuple(sample for sample in self.samples if sample.is_measured)
+        best_steps = self.ramp.best_step_numbers if self.ramp is not None else frozenset[int]()
+        return tuple(sample for sample in measured if sample.ramp_step in best_steps) or measured
+
+    def describe_load(self) -> str:
+        """Return the load under which the counted samples were sent, such as "16 requests in flight"."""
+        manifest, ramp = self.manifest, self.ramp
+        if manifest.ramp_by is None and ramp is None:
+            if manifest.requests_per_s is None:
+                return format_load("concurrency", manifest.concurrency)
+            return f"{format_load('rate', manifest.requests_per_s)}, {manifest.arrivals} arrivals"
+        if ramp is None or not ramp.steps:
+            return "loads of an unfinished ramp, mixed"
+        if ramp.highest_level is not None and self._has_best_load():
+            return format_load(ramp.by, ramp.highest_level)
+        return f"{format_load(ramp.by, *sorted({step.level for step in ramp.steps}))}, mixed"
+
+    def describe_ramp_numbers(self) -> str:
+        """Return which samples of a ramp its numbers count, in words; empty for a run without a ramp."""
+        if self.manifest.ramp_by is None and self.ramp is None:
+            return ""
+        load = self.describe_load()
+        if self._has_best_load():
+            count = len(self.select_counted_samples())
+            return f"the numbers are of the {count} requests at {load}, the highest load that met the goal"
+        if self.ramp is None or not self.ramp.steps:
+            return f"the numbers are of {load}"
+        reason = "no load met the goal" if self.ramp.highest_level is None else "the run does not tell them apart"
+        return f"the numbers are of {load}: {reason}"
+
+    def _has_best_load(self) -> bool:
+        """Whether the ramp found a load that met its goal, and the samples say which were sent under that load."""
+        steps = self.ramp.best_step_numbers if self.ramp is not None else ()
+        return any(sample.ramp_step in steps for sample in self.samples if sample.is_measured)
 
     def iterate_sample_rows(self) -> Iterator[SampleRow]:
         """Iterate over the samples, in the order in which they were measured, with the scores of the last score set."""

@@ -77,6 +77,7 @@ _IDENTITY_COLUMNS = (
     _build_required_column("target", "text", "", "The measured target: `<provider>/<name>`.", "sample.target"),
     _build_required_column("session", "integer", "", "Number of the session.", "sample.session"),
     _build_required_column("repetition", "integer", "", "Number of the repetition of the text.", "sample.repetition"),
+    _build_column("ramp_step", "integer", "", "Number of the step of a ramp, from 1.", "sample.ramp_step"),
     _build_required_column(
         "warmup", "boolean", "", "Whether it is a warm-up sample, which no result counts.", "sample.warmup"
     ),

@@ -90,10 +90,13 @@ class RunReport(Record, frozen=True, kw_only=True):
     manifest: Manifest
     scoring: ScoringInfo | None
     """How the errors were counted; `None` if nothing was scored."""
+    load: str
+    """Load under which the samples of `targets` were sent, such as "16 requests in flight"; of a ramp, the highest load
+    that met the goal."""
     targets: tuple[TargetSummary, ...]
     """Summaries of the targets in the order of the manifest, without warm-up."""
     failures: tuple[FailureGroup, ...]
-    """Groups of failures, most frequent first."""
+    """Groups of failures, most frequent first; those of a ramp under all loads."""
     worst: tuple[ScoredClip, ...]
     """The clips with the highest error rates, worst first; a few per target."""
     random: tuple[ScoredClip, ...]
@@ -186,10 +189,11 @@ def _summarize_run(
     targets = summarize_targets(
         run, scores, text_length_characters=characters, monthly_characters=monthly_characters, resamples=resamples
     )
-    measured = MeasuredRun(run.manifest, scores, targets, resamples)
+    measured = MeasuredRun(run.manifest, scores, targets, resamples, run.describe_ramp_numbers())
     return RunReport(
         manifest=run.manifest,
         scoring=_build_scoring_info(run, scores) if scores else None,
+        load=run.describe_load(),
         targets=targets,
         failures=_group_failures(run),
         worst=worst,

@@ -183,8 +183,8 @@ def _compare_texts(first_run: Run, run: Run) -> tuple[TextDifference, ...]:
 def _collect_latencies(run: Run) -> dict[tuple[str, str], float]:
     """Return the median total latency in ms, by target and text."""
     times: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for sample in run.samples:
+    for sample in run.select_counted_samples():
         latency = sample.latency
-        if sample.is_measured and sample.failure is None and latency and latency.total_latency_ms is not None:
+        if sample.failure is None and latency and latency.total_latency_ms is not None:
             times[sample.target, sample.text_id].append(latency.total_latency_ms)
     return {key: statistics.median(values) for key, values in times.items()}

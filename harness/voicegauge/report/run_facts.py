@@ -110,8 +110,8 @@ def _format_timing_error(run: RunReport) -> str:
     note = f"; {busy}" if busy else ""
     if error is None:
         return f"not measured{note}"
-    measured = f"{error.p50_ms:.2f} ms (median), {error.p99_ms:.2f} ms (p99), at a server on the same machine"
-    return f"{measured}, {error.concurrency} requests in flight{note}"
+    measured = f"{error.p50_ms:.2f} ms (median), {error.p99_ms:.2f} ms (p99)"
+    return f"{measured}, with {error.concurrency} requests in flight at a server on the same machine{note}"
 
 
 def _format_rate(run: RunReport) -> str:

@@ -115,8 +115,8 @@ def build_target_sections(
 def _build_section(target: TargetSummary, target_ref: TargetRef, run: Run, anchor: str) -> TargetSection:
     latencies = [
         sample.latency
-        for sample in run.samples
-        if sample.target == target.target and sample.is_measured and sample.failure is None and sample.latency
+        for sample in run.select_counted_samples()
+        if sample.target == target.target and sample.failure is None and sample.latency
     ]
     totals = [latency.total_latency_ms for latency in latencies if latency.total_latency_ms is not None]
     return TargetSection(

@@ -69,7 +69,8 @@ def finish_benchmark(
         is_finished=outcome.is_complete and planned_benchmark.live_options is None,
     )
     if stop_signal.requested and stop_signal.error is None:
-        progress_made = f"interrupted after {len(outcome.samples)} of {planned_benchmark.plan.requests} samples"
+        of_planned = f" of {planned_benchmark.plan.requests}" if config.ramp is None else ""
+        progress_made = f"interrupted after {len(outcome.samples)}{of_planned} samples"
         result = _build_result(run_folder, run, text_length, stop_message=progress_made, stop_reason="interrupted")
         if on_result is not None:
             on_result(result)
@@ -186,6 +187,7 @@ def _build_result(
         ambiguous_requests=run.ambiguous_requests,
         open_jobs=run.open_jobs,
         ramp=run.ramp,
+        load=run.describe_load(),
         targets=summarize_targets(run, scores, text_length_characters=text_length)
         if any(one.is_measured for one in run.samples)
         else (),

@@ -33,7 +33,7 @@ from voicegauge.bench.running import (
 )
 from voicegauge.emulator import EmulatorSettings, running_emulator
 from voicegauge.errors import TransportError, UsageError
-from voicegauge.model import Sample
+from voicegauge.model import Sample, format_load
 from voicegauge.printable import format_count
 
 EMULATED_KEY = "emulated"
@@ -165,14 +165,22 @@ def choose_run_to_continue(
 
 
 def add_timing_error(config: RunConfig, listener: ProgressListener) -> RunConfig:
-    """Return `config` with the error of times at its concurrency, measured against a server on this machine."""
+    """Return `config` with the error of times at its concurrency, measured against a server on this machine.
+
+    That of a ramp of the concurrency is measured at the highest one that it may try.
+    """
     try:
         with reduce_event_loop_delays():
-            error = run_coroutine(measure_timing_error(config.concurrency, config.open_transport))
+            error = run_coroutine(measure_timing_error(_find_max_concurrency(config), config.open_transport))
     except (OSError, TransportError) as reason:
         listener.notice(f"the error of times is not known: {reason}")
         return config
     return dataclasses.replace(config, timing_error=error)
+
+
+def _find_max_concurrency(config: RunConfig) -> int:
+    is_ramped = config.ramp is not None and config.ramp.level_unit == "concurrency"
+    return int(config.ramp.max_level) if config.ramp is not None and is_ramped else config.concurrency
 
 
 def send_requests(
@@ -200,7 +208,8 @@ def send_requests(
     listener.samples_planned(planned if config.ramp is None else dict.fromkeys(planned, 0))
     for sample in journal_state.finished_samples.values() if journal_state is not None else ():
         listener.sample_finished(sample)
-    with report_phase(listener, "sending requests", config.plan.requests, done) as sending:
+    request_count = config.plan.requests if config.ramp is None else None
+    with report_phase(listener, "sending requests", request_count, done) as sending:
 
         def on_sample(sample: Sample) -> None:
             listener.sample_finished(sample)
@@ -230,12 +239,21 @@ async def _run_until_interrupted(
             stop_signal.request_stop()
             listener.notice("stopping when the requests in flight are finished; Ctrl-C again to stop at once")
 
+    def on_ramp_step(number: int, level: float) -> None:
+        assert config.ramp is not None, "only a ramp has steps"
+        listener.ramp_step_started(number, format_load(config.ramp.level_unit, level))
+
     handles_signals = threading.current_thread() is threading.main_thread()
     if handles_signals:
         loop.add_signal_handler(signal.SIGINT, on_interrupt)
     try:
         return await run_plan(
-            config, run_folder, earlier_journal_state=journal_state, stop_signal=stop_signal, on_sample=on_sample
+            config,
+            run_folder,
+            earlier_journal_state=journal_state,
+            stop_signal=stop_signal,
+            on_sample=on_sample,
+            on_ramp_step=on_ramp_step,
         )
     finally:
         if handles_signals:

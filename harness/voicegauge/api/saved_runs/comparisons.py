@@ -50,7 +50,7 @@ def compare(
 
     Raises:
         DataError: a run cannot be read, or the runs are not comparable because they differ in suite, provenance, ASR
-            engine, normalizer or concurrency, have no target or no text in common, or because one is given twice.
+            engine, normalizer or load, have no target or no text in common, or because one is given twice.
         UsageError: the baseline has no run.
     """
     settings = _build_compare_settings(alpha, min_slowdown, min_wer, drift, seed)

@@ -51,7 +51,8 @@ def score(
     Raises:
         UsageError: no engine can transcribe the run.
         DataError: the run cannot be read, or an audio file of the run is missing or was changed.
-        UnreachableError: no scheduler responds at `cluster`.
+        UnreachableError: no scheduler responds at `cluster`, or its workers disappeared. What was transcribed is
+            cached: the same call goes on with the rest.
     """
     path = Path(run)
     saved, folder = load_run(path), find_run_folder(path)

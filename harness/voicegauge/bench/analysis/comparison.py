@@ -60,9 +60,12 @@ class ComparedRun(Record, frozen=True, kw_only=True):
     """Where the run was measured from, as the user named it; `None` if it was not named."""
     http2: bool = False
     """Whether HTTP/2 was used with servers that support it."""
+    load: str
+    """Load under which the samples were sent, such as "16 requests in flight"; of a ramp, the highest load that met the
+    goal."""
     sessions: int
     samples: int
-    """Number of samples, not counting warm-up samples."""
+    """Number of samples that are compared, without warm-up samples and other loads of a ramp."""
 
 
 class MetricComparison(Record, frozen=True, kw_only=True):
@@ -161,7 +164,7 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
 
     Raises:
         DataError: the runs are not comparable: they differ in suite, provenance, ASR engine, normalizer
-            or concurrency, have no target or no text in common, or a run is given twice.
+            or load, have no target or no text in common, or a run is given twice.
     """
     settings = settings or CompareSettings()
     baselines = sorted([baseline] if isinstance(baseline, Run) else baseline, key=lambda one: one.manifest.created_at)
@@ -303,7 +306,8 @@ def _build_compared_run(run: Run) -> ComparedRun:
         region=run.manifest.region,
         http2=run.manifest.http2,
         sessions=run.manifest.sessions,
-        samples=sum(sample.is_measured for sample in run.samples),
+        load=run.describe_load(),
+        samples=len(run.select_counted_samples()),
     )
 
 
@@ -318,10 +322,11 @@ def _check_comparable(baseline: Run, run: Run) -> None:
         )
     if old.provenance != new.provenance:
         raise DataError(f"not comparable: the baseline is {old.provenance}, the run is {new.provenance}")
-    if old.concurrency != new.concurrency:
+    old_load, new_load = baseline.describe_load(), run.describe_load()
+    if old_load != new_load:
         raise DataError(
-            f"not comparable: the baseline had up to {old.concurrency} requests in flight, "
-            f"the run {new.concurrency}: give both the same --concurrency"
+            f"not comparable: the baseline had {old_load}, the run {new_load}: "
+            "give both the same --concurrency, or the same --rate and --arrivals"
         )
 
 

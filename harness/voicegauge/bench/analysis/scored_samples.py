@@ -36,9 +36,9 @@ class ScoresBySample:
 
 
 def group_measured_samples(run: Run) -> dict[str, list[Sample]]:
-    """Return the samples of each target of the manifest, without warm-up."""
+    """Return the counted samples of each target of the manifest: see `Run.select_counted_samples`."""
     samples: dict[str, list[Sample]] = {target.id: [] for target in run.manifest.targets}
-    for sample in run.samples:
-        if sample.is_measured and sample.target in samples:
+    for sample in run.select_counted_samples():
+        if sample.target in samples:
             samples[sample.target].append(sample)
     return samples

@@ -207,7 +207,7 @@ def summarize_targets(
     """Summarize each target of a run, in the order of the manifest.
 
     Args:
-        run: the run to summarize; warm-up samples are left out.
+        run: the run to summarize; its counted samples are used (`Run.select_counted_samples`).
         score_set: one of the run's score sets; without a score set, the summaries have no error rates.
         text_length_characters: text length at which the price per million characters is stated.
         monthly_characters: number of characters of a month, which decides which account plan is the cheapest.

@@ -16,7 +16,7 @@ from voicegauge.bench.analysis import (
     group_target_samples,
 )
 from voicegauge.errors import DataError
-from voicegauge.model import Latency, Manifest, Provenance, Record, Run, ScoreSet, TargetRef
+from voicegauge.model import Latency, Provenance, Record, Run, ScoreSet, TargetRef
 
 HistoryMetric = Literal["total_latency_ms", "ttfa_ms", "wer", "cer", "failures", "usd_per_1m_characters"]
 HistoryUnit = Literal["ms", "rate", "usd"]
@@ -86,7 +86,7 @@ def compute_run_metrics(run: Run, path: str) -> HistoryRun:
     """Return the metrics of every target of a run.
 
     Args:
-        run: the run; warm-up samples are left out, and the newest scores are used.
+        run: the run; its counted samples and newest scores are used.
         path: path of its run.json, relative to the folder of the history.
 
     Raises:
@@ -104,7 +104,7 @@ def compute_run_metrics(run: Run, path: str) -> HistoryRun:
         created_at=datetime.fromisoformat(manifest.created_at).astimezone(UTC).isoformat(),
         provenance=manifest.provenance,
         region=manifest.region,
-        setup=_describe_setup(manifest),
+        setup=_describe_setup(run),
         scoring=_describe_scoring(scores),
         voicegauge=manifest.voicegauge,
         targets=tuple(
@@ -119,15 +119,14 @@ def has_injected_faults(setup: str) -> bool:
     return any(part.startswith(_FAULTS_PREFIX) for part in setup.split(", "))
 
 
-def _describe_setup(manifest: Manifest) -> str:
-    suite = manifest.suite
+def _describe_setup(run: Run) -> str:
+    manifest, suite = run.manifest, run.manifest.suite
     parts = [
         *([manifest.kind] if manifest.kind != "speech" else []),
         f"{suite.id}/{suite.version} ({suite.sha256[:8]})",
         f"{suite.texts} texts",
-        f"{manifest.concurrency} in flight"
-        if manifest.requests_per_s is None
-        else f"{manifest.requests_per_s:g} requests/s, {manifest.arrivals}",
+        run.describe_load(),
+        *(["HTTP/2"] if manifest.http2 else []),
         *([f"{_FAULTS_PREFIX}{' + '.join(manifest.faults)}"] if manifest.faults else []),
         *(f"{name} at {url}" for name, url in sorted(manifest.base_urls.items())),
     ]

@@ -14,7 +14,7 @@ import msgspec
 from voicegauge.bench.history.history_run import HistoryRun, HistoryTarget, HistoryValue
 
 STORE_FILE_NAME = ".voicegauge-history.sqlite"
-STORE_VERSION = 2
+STORE_VERSION = 3
 """Version of the tables and of what is measured; it is increased when either of them changes."""
 IN_MEMORY_PATH = Path(":memory:")
 """Path that makes SQLite keep a store in memory instead of a file."""

@@ -125,10 +125,10 @@ def _measure_run_file(file: Path, path: str) -> HistoryRun:
     run = load_run(file)
     if not run.manifest.finished:
         is_live = run.manifest.provenance is Provenance.LIVE
-        hint = (
-            "the command that started it resumes it" if is_live else "an emulated run is not resumed, measure it again"
+        advice = (
+            "the command that started it resumes it" if is_live else "measure it again; an emulated run is not resumed"
         )
-        raise DataError(f"is not finished: {hint}")
+        raise DataError(f"is not finished: {advice}")
     return compute_run_metrics(run, path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from voicegauge.bench.load.dispatch import ArrivalRate, ProviderLimit, SampleSender, send_closed_loop, send_open_loop
 from voicegauge.bench.load.goal import DEFAULT_GOAL, Goal, GoalCondition, parse_goal
 from voicegauge.bench.load.level_search import MeasuredLevel, search_highest_level
-from voicegauge.bench.load.ramp_sending import RampSettings, SampleCollector, send_ramp
+from voicegauge.bench.load.ramp_sending import RampSettings, RampStepListener, SampleCollector, send_ramp
 
 __all__ = [
     "DEFAULT_GOAL",
@@ -15,6 +15,7 @@ __all__ = [
     "MeasuredLevel",
     "ProviderLimit",
     "RampSettings",
+    "RampStepListener",
     "SampleCollector",
     "SampleSender",
     "parse_goal",

@@ -25,9 +25,11 @@ class RampSettings(NamedTuple):
     arrivals: Literal["constant", "poisson"] = "constant"
 
 
-SampleCollector = Callable[[Sequence[PlannedSample]], Awaitable[Sequence[Sample]]]
-"""Function that takes planned samples and returns the samples of those that were sent, with the duration of their
-audio."""
+SampleCollector = Callable[[Sequence[PlannedSample], int], Awaitable[Sequence[Sample]]]
+"""Function (planned samples, number of the step) that returns the samples of those that were sent, with the duration of
+their audio."""
+RampStepListener = Callable[[int, float], None]
+"""Function (number of the step from 1, level) that is called when a step begins."""
 
 
 async def send_ramp(
@@ -38,6 +40,7 @@ async def send_ramp(
     *,
     clock: Clock,
     seed: int,
+    on_step: RampStepListener = lambda _number, _level: None,
 ) -> RampResult:
     """Search the highest level that meets the goal, with as many samples of `rounds` as the search takes.
 
@@ -48,10 +51,14 @@ async def send_ramp(
         collect_samples: returns the samples of one step.
         clock: the clock of durations.
         seed: seed of the intervals of a Poisson process.
+        on_step: called when a step begins.
     """
+    step_numbers = itertools.count(1)
     remaining: Iterator[PlannedSample] = itertools.chain.from_iterable(rounds)
 
     async def measure_level(level: float, requests: int) -> MeasuredLevel:
+        step_number = next(step_numbers)
+        on_step(step_number, level)
         step = list(itertools.islice(remaining, requests))
         step_rounds: list[SampleRound] = [(planned,) for planned in step]
         due_s_by_id: dict[str, float] = {}
@@ -70,7 +77,7 @@ async def send_ramp(
             rate = ArrivalRate(level, settings.arrivals)
             await send_open_loop(step_rounds, rate, send_and_note_times, clock=clock, seed=seed)
         duration_s = clock.monotonic() - start_s
-        samples = await collect_samples(step)
+        samples = await collect_samples(step, step_number)
         if settings.level_unit == "concurrency":
             occupied_s = [occupied_s_by_id[sample.id] for sample in samples]
             sent_share = compute_closed_loop_share(samples, occupied_s, int(level))

@@ -59,6 +59,7 @@ def build_manifest(config: RunConfig, run_id: str, created_at: datetime, *, base
         concurrency=config.concurrency,
         requests_per_s=config.rate.requests_per_s if config.rate is not None else None,
         arrivals=config.rate.arrivals if config.rate is not None else "constant",
+        ramp_by=config.ramp.level_unit if config.ramp is not None else None,
         http2=config.http2,
         timing_error=config.timing_error,
         seed=settings.seed,

@@ -25,6 +25,9 @@ from voicegauge.speech.audio import sniff_container
 RUN_FILE_NAME = "run.json"
 AUDIO_FOLDER_NAME = "audio"
 
+DAMAGE_ADVICE = "; restore the file, or measure again"
+"""What to do about a damaged file, at the end of an error message."""
+
 
 def create_run_folder(runs_folder: Path, name: str) -> Path:
     """Create the folder of a new run in `runs_folder`, called `name`, or `name` with a number if that exists already.
@@ -118,13 +121,13 @@ def load_run(path: Path) -> Run:
         run = msgspec.json.decode(raw, type=Run)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         _check_format_version(file, raw)
-        raise DataError(f"{file}: is a damaged run: {_add_sample_number(str(error), raw)}") from error
+        raise DataError(f"{file}: is a damaged run: {_add_sample_number(str(error), raw)}{DAMAGE_ADVICE}") from error
     if run.manifest.schema_version != RUN_SCHEMA_VERSION:
         _check_format_version(file, raw)
     if not run.manifest.finished and not run.samples:
         run = _add_journaled_samples(run, read_journal(file.parent))
     if reason := _describe_damage(run):
-        raise DataError(f"{file}: is a damaged run: {reason}")
+        raise DataError(f"{file}: is a damaged run: {reason}{DAMAGE_ADVICE}")
     return run
 
 
@@ -192,7 +195,7 @@ def _check_format_version(run_file: Path, run_json: bytes) -> None:
     try:
         version = _decode_manifest_outline(run_json).schema_version
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(f"{run_file}: is not a saved run: {error}") from error
+        raise DataError(f"{run_file}: is not a saved run: {error}{DAMAGE_ADVICE}") from error
     if version > RUN_SCHEMA_VERSION:
         raise DataError(
             f"{run_file}: was written by a newer voicegauge (run format {version}, "

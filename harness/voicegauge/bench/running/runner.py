@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
+from voicegauge.bench.load import RampStepListener
 from voicegauge.bench.planning import (
     BenchPlan,
     PlannedSample,
@@ -62,6 +65,7 @@ async def run_plan(
     earlier_journal_state: JournalState | None = None,
     stop_signal: StopSignal | None = None,
     on_sample: Callable[[Sample], None] = lambda _: None,
+    on_ramp_step: RampStepListener = lambda _number, _level: None,
 ) -> RunOutcome:
     """Send the requests of a plan, and write their results to the journal in `run_folder`.
 
@@ -75,6 +79,7 @@ async def run_plan(
         earlier_journal_state: journal of an interrupted run of the same plan; its samples are not paid for again.
         stop_signal: signal that the caller and the run itself can request.
         on_sample: called with each sample as it finishes.
+        on_ramp_step: called when a step of a ramp begins.
 
     Raises:
         DataError: another process is writing the same run.
@@ -83,7 +88,13 @@ async def run_plan(
     is_paid = config.plan.provenance is not Provenance.EMULATED
     with open_journal(run_folder, is_durable=is_paid) as journal:
         runner = _PlanRunner(
-            config, run_folder, journal, earlier_journal_state or JournalState(), stop_signal or StopSignal(), on_sample
+            config,
+            run_folder,
+            journal,
+            earlier_journal_state or JournalState(),
+            stop_signal or StopSignal(),
+            on_sample,
+            on_ramp_step=on_ramp_step,
         )
         return await runner.run()
 
@@ -99,6 +110,8 @@ class _PlanRunner:
         earlier_journal_state: JournalState,
         stop_signal: StopSignal,
         on_sample: Callable[[Sample], None],
+        *,
+        on_ramp_step: RampStepListener,
     ) -> None:
         self._config, self._folder, self._journal, self._earlier_state = (
             config,
@@ -106,7 +119,7 @@ class _PlanRunner:
             journal,
             earlier_journal_state,
         )
-        self._stop, self._on_sample = stop_signal, on_sample
+        self._stop, self._on_sample, self._on_ramp_step = stop_signal, on_sample, on_ramp_step
         is_bought_again = (
             earlier_journal_state.ids_with_ambiguous_last_request if config.retry_ambiguous else frozenset[str]()
         )
@@ -237,13 +250,21 @@ class _PlanRunner:
                 self._collect_sent_samples,
                 clock=self._clock,
                 should_end=self._should_end,
+                on_ramp_step=self._on_ramp_step,
             )
 
-    async def _collect_sent_samples(self, planned_samples: Sequence[PlannedSample]) -> Sequence[Sample]:
+    async def _collect_sent_samples(
+        self, planned_samples: Sequence[PlannedSample], step_number: int
+    ) -> Sequence[Sample]:
         """Return the samples of one step of a ramp, with the duration of their audio; none if the run is stopped."""
         if self._stop.requested:
             return ()
-        sent = [self._samples[planned.id] for planned in planned_samples if planned.id in self._samples]
+        sent = [
+            msgspec.structs.replace(self._samples[planned.id], ramp_step=step_number)
+            for planned in planned_samples
+            if planned.id in self._samples
+        ]
+        self._samples |= {sample.id: sample for sample in sent}
         return await run_in_thread(measure_audio, self._folder, sent, self._config.targets)
 
     def _remove_finished_samples(self, round_samples: SampleRound) -> SampleRound:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from voicegauge.bench.load import (
     ProviderLimit,
+    RampStepListener,
     SampleCollector,
     SampleSender,
     send_closed_loop,
@@ -26,6 +27,7 @@ async def send_rounds(
     *,
     clock: Clock,
     should_end: Callable[[], bool],
+    on_ramp_step: RampStepListener,
 ) -> RampResult | None:
     """Send rounds as `config` says.
 
@@ -36,13 +38,16 @@ async def send_rounds(
         collect_samples: returns the samples of one step of a ramp.
         clock: the clock of due times and durations.
         should_end: returns whether no further sample is to be sent at a fixed rate.
+        on_ramp_step: called when a step of a ramp begins.
 
     Returns:
         What a ramp found; `None` without one.
     """
     seed = config.plan.settings.seed
     if config.ramp is not None:
-        return await send_ramp(rounds, config.ramp, send_sample, collect_samples, clock=clock, seed=seed)
+        return await send_ramp(
+            rounds, config.ramp, send_sample, collect_samples, clock=clock, seed=seed, on_step=on_ramp_step
+        )
     if config.rate is None:
         await send_with_concurrency(rounds, config, send_sample)
     else:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+import functools
+import time
+from collections.abc import Collection, Iterator
+from concurrent.futures import CancelledError
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from voicegauge.errors import MissingExtraError, UnreachableError, UsageError
@@ -16,15 +19,89 @@ CLUSTER_WORKER_TIMEOUT_S = 10.0
 """Maximum time until a cluster has a worker; without one, its scheduler would keep the clips for ever."""
 
 
-@contextlib.contextmanager
-def connect_to_cluster(address: str) -> Iterator[Any]:
-    """Connect to the Dask scheduler at `address`, and yield the client as soon as the cluster has a worker.
+class ClusterConnection:
+    """A connection to a Dask cluster, which is opened when it is first needed and closed with its context."""
 
-    Raises:
-        MissingExtraError: Dask is not installed.
-        UsageError: the address has no host or no port.
-        UnreachableError: no scheduler responds, or it has no worker.
-    """
+    def __init__(self, address: str) -> None:
+        """Open nothing yet.
+
+        Args:
+            address: address of the Dask scheduler.
+        """
+        self.address = address
+        self._resources = contextlib.ExitStack()
+        self._missing_since_s: float | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._resources.close()
+
+    @functools.cached_property
+    def client(self) -> Any:
+        """The client of the cluster, which has a worker when it is returned.
+
+        Raises:
+            MissingExtraError: Dask is not installed.
+            UsageError: the address has no host or no port.
+            UnreachableError: no scheduler responds, or it has no worker.
+        """
+        return self._resources.enter_context(_connect_to_cluster(self.address))
+
+    @functools.cached_property
+    def gpu_workers(self) -> list[str]:
+        """The addresses of the workers whose torch found a GPU.
+
+        Raises:
+            VoicegaugeError: the cluster cannot be used; see `client`.
+        """
+        return sorted(address for address, has_gpu in self.client.run(is_gpu_available).items() if has_gpu)
+
+    def check_workers(self, addresses: Collection[str]) -> None:
+        """Check that the cluster still has a worker; a worker that is restarted has time to come back.
+
+        Args:
+            addresses: the workers that may be used; empty for any worker.
+
+        Raises:
+            UnreachableError: for `CLUSTER_WORKER_TIMEOUT_S`, none of them was there.
+        """
+        present = self.client.ncores()
+        if any(address in present for address in addresses) if addresses else present:
+            self._missing_since_s = None
+            return
+        now_s = time.monotonic()
+        self._missing_since_s = now_s if self._missing_since_s is None else self._missing_since_s
+        if now_s - self._missing_since_s >= CLUSTER_WORKER_TIMEOUT_S:
+            raise self.build_lost_workers_error()
+
+    def build_lost_workers_error(self) -> UnreachableError:
+        """Return the error for workers that disappeared while they transcribed."""
+        return UnreachableError(
+            f"the Dask cluster at {self.address} lost its workers, perhaps out of memory: start them again, "
+            "then the same command of voicegauge score goes on with what is not transcribed yet"
+        )
+
+    @contextlib.contextmanager
+    def report_lost_workers(self) -> Iterator[None]:
+        """Turn the errors of Dask about workers and schedulers that disappeared into one of voicegauge.
+
+        Raises:
+            UnreachableError: the workers or the scheduler disappeared.
+        """
+        from distributed import KilledWorker
+        from distributed.client import FutureCancelledError
+        from distributed.comm.core import CommClosedError
+
+        try:
+            yield
+        except (KilledWorker, FutureCancelledError, CancelledError, CommClosedError) as error:
+            raise self.build_lost_workers_error() from error
+
+
+@contextlib.contextmanager
+def _connect_to_cluster(address: str) -> Iterator[Any]:
     try:
         from distributed import Client
     except ModuleNotFoundError as error:
@@ -42,11 +119,6 @@ def connect_to_cluster(address: str) -> Iterator[Any]:
                 f"the Dask cluster at {address} has no worker: start one with `dask worker {address}`"
             ) from error
         yield client
-
-
-def find_gpu_workers(client: Any) -> list[str]:
-    """Return the addresses of the workers whose torch finds a GPU."""
-    return sorted(address for address, has_gpu in client.run(is_gpu_available).items() if has_gpu)
 
 
 def _check_cluster_address(address: str) -> None:

@@ -6,12 +6,14 @@ separate processes, so that it does not disturb the timings of this process.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 
+from voicegauge.bench.scoring.dask_cluster import ClusterConnection
 from voicegauge.bench.scoring.transcription import (
     AudioClip,
     TranscriptionProgress,
@@ -80,7 +82,8 @@ def score_run(
 
     Raises:
         DataError: an audio file of the run is missing or was changed.
-        UnreachableError: no scheduler responds at `cluster`.
+        UnreachableError: no scheduler responds at `cluster`, or its workers disappeared. What was transcribed is
+            cached: the same call goes on with the rest.
         VoicegaugeError: see `speech.asr.choose_asr`.
     """
     samples = [sample for sample in run.samples if sample.is_measured]
@@ -90,11 +93,13 @@ def score_run(
     asr, reason = choose_scoring_asr(asr_spec, run.manifest.provenance, texts)
     if asr is None:
         return None
-    asr = choose_device(asr, cluster)
-    languages = sorted({text.language for text in texts})
-    left_out = tuple(language for language in languages if not asr.supports_language(language))
-    supported = [sample for sample in samples if sample.language not in left_out]
-    with tempfile.TemporaryDirectory(prefix="voicegauge-") as reference_folder:
+    with contextlib.ExitStack() as resources:
+        connection = resources.enter_context(ClusterConnection(cluster)) if cluster is not None else None
+        asr = choose_device(asr, connection)
+        languages = sorted({text.language for text in texts})
+        left_out = tuple(language for language in languages if not asr.supports_language(language))
+        supported = [sample for sample in samples if sample.language not in left_out]
+        reference_folder = resources.enter_context(tempfile.TemporaryDirectory(prefix="voicegauge-"))
         references = _synthesize_reference_speech(Path(reference_folder), supported)
         clips = [_build_saved_clip(run_folder, sample.language, sample.audio) for sample in supported if sample.audio]
         clips += references.values()
@@ -102,7 +107,7 @@ def score_run(
             asr,
             clips,
             workers=workers or _choose_worker_count(asr),
-            cluster=cluster,
+            cluster=connection,
             progress=progress,
         )
     return ScoreSet(

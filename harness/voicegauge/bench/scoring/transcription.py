@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from voicegauge.bench.scoring.dask_cluster import connect_to_cluster, find_gpu_workers
+from voicegauge.bench.scoring.dask_cluster import ClusterConnection
 from voicegauge.bench.scoring.spawn_context import IsolatedSpawnContext, exclude_current_folder_from_import_path
 from voicegauge.errors import DataError, UsageError
 from voicegauge.files import read_file
@@ -34,6 +34,8 @@ from voicegauge.speech.audio import EncodedAudio
 
 MAX_CLIPS_IN_FLIGHT_ON_CLUSTER = 64
 """Maximum number of clips in flight on a cluster: enough for many workers, but not too many for its memory."""
+WORKER_CHECK_INTERVAL_S = 2.0
+"""Time without a result, in seconds, after which a pool looks whether a cluster still has workers."""
 TranscriptionProgress = Callable[[int, int], None]
 """Function that is called with the number of clips transcribed so far and the number of all clips."""
 
@@ -85,19 +87,18 @@ TranscriptionsByCacheKey = dict[TranscriptCacheKey, Transcription]
 """Transcriptions by `AudioClip.cache_key`."""
 
 
-def choose_device(asr: Asr, cluster: str | None) -> Asr:
+def choose_device(asr: Asr, cluster: ClusterConnection | None) -> Asr:
     """Return `asr` on a GPU if it can use one and this machine, or a worker of the cluster, has one; else `asr`.
 
     Raises:
-        VoicegaugeError: the cluster cannot be used; see `connect_to_cluster`.
+        VoicegaugeError: the cluster cannot be used; see `ClusterConnection.client`.
     """
     on_gpu = move_to_gpu(asr)
     if on_gpu is asr:
         return asr
     if cluster is None:
         return on_gpu if is_gpu_available() else asr
-    with connect_to_cluster(cluster) as client:
-        return on_gpu if find_gpu_workers(client) else asr
+    return on_gpu if cluster.gpu_workers else asr
 
 
 def transcribe_clips(
@@ -105,7 +106,7 @@ def transcribe_clips(
     clips: Iterable[AudioClip],
     *,
     workers: int,
-    cluster: str | None = None,
+    cluster: ClusterConnection | None = None,
     progress: TranscriptionProgress | None = None,
 ) -> TranscriptionsByCacheKey:
     """Return the transcriptions of `clips`; clips in the cache are not transcribed again.
@@ -114,14 +115,14 @@ def transcribe_clips(
         asr: ASR engine that is sent to the processes; each process loads the model once.
         clips: audio files; files with equal content are transcribed once.
         workers: number of processes on this machine.
-        cluster: address of a Dask scheduler whose workers are used instead.
+        cluster: Dask cluster whose workers are used instead.
         progress: called after each group of clips. Without a GPU, each group has one clip.
 
     Raises:
         DataError: a clip is missing or was changed.
         UsageError: a process was killed or crashed.
         MissingExtraError: a cluster is given, but Dask is not installed.
-        UnreachableError: no scheduler responds at `cluster`, or it has no worker.
+        UnreachableError: no scheduler of `cluster` responds, it has no worker, or its workers disappeared.
     """
     unique = {clip.cache_key: clip for clip in clips}
     cache = TranscriptCache(asr.id, asr.settings)
@@ -129,8 +130,7 @@ def transcribe_clips(
     remaining = [clip for key, clip in unique.items() if key not in transcripts]
     if progress:
         progress(len(transcripts), len(unique))
-    for clip in remaining:
-        clip.read()  # reports a damaged file now, not after an hour of transcribing
+    _check_files(remaining)  # reports a damaged file now, not after an hour of transcribing
     if not remaining:
         return transcripts
     groups = list(_group_clips(remaining, asr.clips_per_batch))
@@ -144,12 +144,25 @@ def transcribe_clips(
     return transcripts
 
 
+def _check_files(clips: Sequence[AudioClip]) -> None:
+    missing = [clip.path for clip in clips if not clip.path.exists()]
+    if missing:
+        files = "1 audio file is" if len(missing) == 1 else f"{len(missing)} audio files are"
+        raise DataError(
+            f"{missing[0]}: {files} missing, so nothing was scored: restore {missing[0].parent}, or measure again"
+        )
+    for clip in clips:
+        clip.read()
+
+
 class _TranscriptionPool(NamedTuple):
     executor: Executor
     max_groups_in_flight: int
     """Maximum number of groups of clips in flight."""
     is_remote: bool
     """Whether the pool's processes run on other machines and cannot read this machine's files."""
+    check_workers: Callable[[], None] | None = None
+    """Raises an error if all processes have disappeared; `None` for a pool that reports that itself."""
 
 
 @contextlib.contextmanager
@@ -182,14 +195,14 @@ def _exit_when_parent_exits() -> None:
 
 
 @contextlib.contextmanager
-def _open_cluster_pool(asr: Asr, address: str) -> Iterator[_TranscriptionPool]:
-    with connect_to_cluster(address) as client:
-        options, groups_in_flight = {}, MAX_CLIPS_IN_FLIGHT_ON_CLUSTER
-        if asr.clips_per_batch > 1:  # all on GPUs, so that one run has transcripts of one kind of device
-            gpu_workers = find_gpu_workers(client)
-            options["workers"] = gpu_workers
-            groups_in_flight = max(2 * len(gpu_workers), groups_in_flight // asr.clips_per_batch)
-        yield _TranscriptionPool(client.get_executor(pure=False, **options), groups_in_flight, is_remote=True)
+def _open_cluster_pool(asr: Asr, cluster: ClusterConnection) -> Iterator[_TranscriptionPool]:
+    groups_in_flight, gpu_workers = MAX_CLIPS_IN_FLIGHT_ON_CLUSTER, list[str]()
+    if asr.clips_per_batch > 1:  # all on GPUs, so that one run has transcripts of one kind of device
+        gpu_workers = cluster.gpu_workers
+        groups_in_flight = max(2 * len(gpu_workers), groups_in_flight // asr.clips_per_batch)
+    executor = cluster.client.get_executor(pure=False, **({"workers": gpu_workers} if gpu_workers else {}))
+    with cluster.report_lost_workers():
+        yield _TranscriptionPool(executor, groups_in_flight, True, lambda: cluster.check_workers(gpu_workers))
 
 
 def _group_clips(clips: Iterable[AudioClip], clips_per_group: int) -> Iterator[Sequence[AudioClip]]:
@@ -216,7 +229,11 @@ def _transcribe_all(
                 in_flight[pool.executor.submit(_transcribe_group, asr_id, asr, files, facts, group[0].language)] = group
         if not in_flight:
             return
-        for done in wait(in_flight, return_when=FIRST_COMPLETED).done:
+        timeout_s = None if pool.check_workers is None else WORKER_CHECK_INTERVAL_S
+        ended = wait(in_flight, timeout=timeout_s, return_when=FIRST_COMPLETED).done
+        if pool.check_workers is not None and not ended:
+            pool.check_workers()
+        for done in ended:
             yield in_flight.pop(done), done.result()
 
 

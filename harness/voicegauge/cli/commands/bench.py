@@ -378,8 +378,9 @@ def _print_result(result: BenchResult) -> None:
     from voicegauge.api import load_run
     from voicegauge.cli.bench_tables import print_ramp, print_summaries
 
-    score_sets = load_run(result.folder).score_sets if result.asr else ()
-    print_summaries(result.targets, score_sets[-1] if score_sets else None, result.manifest)
+    run = load_run(result.folder)
+    scores = run.score_sets[-1] if result.asr and run.score_sets else None
+    print_summaries(result.targets, scores, result.manifest, run.describe_ramp_numbers())
     out = create_console()
     if result.ramp is not None:
         print_ramp(result.ramp)

@@ -57,7 +57,7 @@ def _print_scores(result: ScoreResult) -> None:
 
     scores = result.scores
     run = load_run(result.run)
-    print_summaries(summarize_targets(run, scores), scores, run.manifest)
+    print_summaries(summarize_targets(run, scores), scores, run.manifest, run.describe_ramp_numbers())
     out = create_console()
     for floor in scores.floor:
         out.print(f"error floor: {_format_error_floor(floor)}", soft_wrap=True)

@@ -3,22 +3,24 @@
 from voicegauge.report.history.history_page import NOT_JUDGED_TEXT, render_history_page
 from voicegauge.report.history.timeline import (
     METRIC_LABELS,
+    SetupLabels,
     TimelineEntry,
     build_timeline,
     find_nights,
     format_value,
+    label_setups,
     list_provenances,
-    list_setups_to_show,
 )
 
 __all__ = [
     "METRIC_LABELS",
     "NOT_JUDGED_TEXT",
+    "SetupLabels",
     "TimelineEntry",
     "build_timeline",
     "find_nights",
     "format_value",
+    "label_setups",
     "list_provenances",
-    "list_setups_to_show",
     "render_history_page",
 ]

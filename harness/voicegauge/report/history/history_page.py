@@ -20,12 +20,13 @@ from voicegauge.report.history.time_series_chart import (
 )
 from voicegauge.report.history.timeline import (
     METRIC_LABELS,
+    SetupLabels,
     TimelineEntry,
     build_timeline,
     find_nights,
     format_value,
+    label_setups,
     list_provenances,
-    list_setups_to_show,
 )
 from voicegauge.report.page_assets import create_template_environment, load_assets
 from voicegauge.report.text_format import capitalize_sentence
@@ -96,10 +97,10 @@ def _build_headline(history: RunHistory) -> str:
 def _build_provenance_history(history: RunHistory, provenance: Provenance) -> ProvenanceHistory:
     series = [one for one in history.series if one.key.provenance == provenance]
     nights = find_nights(history, provenance)
-    setups = list_setups_to_show(series)
+    setup_labels = label_setups(series)
     by_target: dict[str, list[ChartedSeries]] = {}
     for one in series:
-        by_target.setdefault(one.key.target, []).append(_build_charted_series(history, one, nights, setups))
+        by_target.setdefault(one.key.target, []).append(_build_charted_series(history, one, nights, setup_labels))
     return ProvenanceHistory(
         is_emulated=provenance is not Provenance.LIVE,
         nights=tuple(nights),
@@ -109,7 +110,7 @@ def _build_provenance_history(history: RunHistory, provenance: Provenance) -> Pr
 
 
 def _build_charted_series(
-    history: RunHistory, series: MetricSeries, nights: Sequence[str], setups: Sequence[str]
+    history: RunHistory, series: MetricSeries, nights: Sequence[str], setup_labels: SetupLabels
 ) -> ChartedSeries:
     key = series.key
     region = f" · {key.region}" if key.region is not None else ""
@@ -118,7 +119,7 @@ def _build_charted_series(
     ]
     return ChartedSeries(
         title=f"{METRIC_LABELS[key.metric]}{region}",
-        setup=key.setup if setups else "",
+        setup=setup_labels.label_by_setup.get(key.setup, ""),
         chart=build_time_series_chart(
             series, [change for change in history.changes if change.key == key], events, nights
         ),

@@ -61,18 +61,55 @@ def list_provenances(history: RunHistory) -> list[Provenance]:
     return list(dict.fromkeys(one.key.provenance for one in history.series))
 
 
-def list_setups_to_show(series: Sequence[MetricSeries]) -> list[str]:
-    """Return the setups of all series if any target has one metric in several setups, or if any setup has faults.
+class SetupLabels(NamedTuple):
+    """What distinguishes the setups of series, without what all of them share."""
+
+    shared: str
+    """What all setups have in common; empty if nothing distinguishes them."""
+    label_by_setup: dict[str, str]
+    """What each setup has that others do not have; empty for the only setup of its metrics."""
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels, each one once."""
+        return list(dict.fromkeys(filter(None, self.label_by_setup.values())))
+
+
+def label_setups(series: Sequence[MetricSeries]) -> SetupLabels:
+    """Label the setups of series if any target has one metric in several setups, or if any setup has faults.
 
     A table has to name the setups then, because it has several rows for the metric, or because injected faults explain
-    its numbers. Otherwise nothing is returned.
+    its numbers. Otherwise nothing is labelled. The setups of error rates, which have an ASR engine too, are compared
+    with each other alone, so that they have the labels of the setups of other metrics.
     """
     by_metric: dict[tuple[str, ...], set[str]] = {}
     for one in series:
         by_metric.setdefault((one.key.target, one.key.metric, one.key.region or ""), set()).add(one.key.setup)
     if all(len(setups) == 1 and not any(map(has_injected_faults, setups)) for setups in by_metric.values()):
-        return []
-    return sorted(set.union(*by_metric.values()))
+        return SetupLabels("", {})
+    label_by_setup: dict[str, str] = {}
+    for is_scored in (False, True):
+        setups = sorted({one.key.setup for one in series if (one.key.metric in ("wer", "cer")) == is_scored})
+        label_by_setup |= _label_differences(setups)
+    first, *others = (one.key.setup.split(", ") for one in series)
+    shared = [fact for fact in first if all(fact in facts for facts in others) and not has_injected_faults(fact)]
+    return SetupLabels(", ".join(shared), label_by_setup)
+
+
+def _label_differences(setups: Sequence[str]) -> dict[str, str]:
+    """Return the facts of each setup that not all of `setups` have; faults are always named."""
+    facts_by_setup = {setup: setup.split(", ") for setup in setups}
+    differing_by_setup = {
+        setup: [
+            fact
+            for fact in facts
+            if has_injected_faults(fact) or not all(fact in others for others in facts_by_setup.values())
+        ]
+        for setup, facts in facts_by_setup.items()
+    }
+    every = dict.fromkeys(fact for facts in differing_by_setup.values() for fact in facts)
+    without = f"without {', '.join(every)}" if every else ""
+    return {setup: ", ".join(facts) or without for setup, facts in differing_by_setup.items()}
 
 
 def describe_change(change: LevelChange) -> TimelineEntry:

@@ -37,6 +37,8 @@ class MeasuredRun(NamedTuple):
     targets: Sequence[TargetSummary]
     """All targets, in the order of the columns of `resamples`."""
     resamples: JointResamples
+    ramp_numbers: str = ""
+    """Which samples of a ramp the numbers count, in words; empty for a run without a ramp."""
 
     @property
     def has_uneven_languages(self) -> bool:
