@@ -262,6 +262,23 @@ def test_a_detectable_change_of_failures_is_found_in_80_percent(count: int) -> N
     assert len(found) / 300 == pytest.approx(0.80, abs=0.07)
 
 
+def test_the_predicted_error_of_an_error_rate_leaves_out_what_failed_requests_replace() -> None:
+    """A failed request counts as twelve wrong words, in place of the words that its delivery would have had wrong."""
+    rng = np.random.default_rng(0)
+
+    def count_errors(rate: float) -> list[ErrorCount]:
+        failed, errors = rng.random(60) < 0.1, rng.poisson(12 * rate, 60)
+        return [
+            ErrorCount(str(text), 12 if failed[text] else int(errors[text]), 12, bool(failed[text]))
+            for text in range(60)
+        ]
+
+    changes = [estimate_error_rate_change(count_errors(0.2), count_errors(0.4)) for _ in range(300)]
+    predicted = [one.predict_standard_error(0.18) for one in changes if one and one.predict_standard_error]
+    spread = np.std([one.difference for one in changes if one])
+    assert np.median(predicted) == pytest.approx(spread, rel=0.08)
+
+
 def test_a_change_of_errors_is_less_certain_the_larger_it_is() -> None:
     rng = np.random.default_rng(0)
 

@@ -349,8 +349,10 @@ def _create_standard_error_predictor(
     """Return a function that predicts the standard error of a difference of error rates, given the difference.
 
     The more errors there are, the less certain the difference is. The errors in delivered texts are assumed to grow in
-    proportion to the error rate, and their random variation as that of Poisson counts; failures do not change. The part
-    of the variance that is due to the texts and not to chance is the covariance of the two sides.
+    proportion to the error rate, and their random variation as that of Poisson counts; failures do not change. A
+    failure adds all words of its text less the errors that its delivery would have had: the higher the error rate is,
+    the less it adds. The part of the variance that is due to the texts and not to chance is the covariance of the two
+    sides.
     """
     factor = influence.shape[1] / max(influence.shape[1] - 1, 1)
     delivered_before, delivered_after = influence[0, :, 0], influence[1, :, 0]
@@ -363,9 +365,11 @@ def _create_standard_error_predictor(
     size_ratio = float(units_by_side[0] / units_by_side[1])
 
     def predict(difference: float) -> float:
-        growth = 1 + difference / float(rates[0])
-        variance = chance + failures + (growth * chance + failures) * size_ratio + (growth - 1) ** 2 * of_texts
-        return math.sqrt(variance)
+        rate = float(rates[0])
+        growth = 1 + difference / rate
+        failures_before, failures_after = (max(1 - one, 0.0) ** 2 * failures for one in (rate, rate + difference))
+        variance_before, variance_after = chance + failures_before, growth * chance + failures_after
+        return math.sqrt(variance_before + variance_after * size_ratio + (growth - 1) ** 2 * of_texts)
 
     return predict
 
