@@ -59,7 +59,7 @@ def test_examples_for_the_emulator_conform_to_the_contract(contract) -> None:
 def test_every_operation_has_planned_cases(contract, name) -> None:
     plan = whole_plan(contract)
     assert name in {case.operation for case in plan.cases}
-    assert plan.skipped == ()
+    assert plan.skipped_cases == ()
 
 
 def test_every_target_has_a_full_delivery(contract) -> None:
@@ -101,8 +101,8 @@ def test_every_recorded_case_is_replayed(contract) -> None:
     run_check(collector, check_service(targets, CasePlan(cases=cases), settings, collector))
     report = collector.build_report()
     # At its end a check deletes what its cases created; a recording contains the requests of its cases only.
-    left_ids = [resource.id for resource in report.resources.left if resource.id is not None]
+    left_ids = [resource.id for resource in report.resources.remaining_resources if resource.id is not None]
     unmatched = [message for message in replay.unmatched if not any(name in message for name in left_ids)]
     assert (unmatched, replay.unused_requests) == ([], [])
-    assert {case.verdict for case in report.cases} == {"passed"}
+    assert {case.verdict for case in report.case_results} == {"passed"}
     assert [finding.message for finding in report.findings if finding.severity is not Severity.DISPUTED] == []

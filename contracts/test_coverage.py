@@ -79,7 +79,9 @@ def test_every_documented_error_is_caused(contract, cases) -> None:
 
 
 def meets(cases: list[ConformanceCase], status: int) -> bool:
-    return any(case.expected.verdict == "rejected" and status in case.expected.statuses for case in cases)
+    return any(
+        case.expected_response.verdict == "rejected" and status in case.expected_response.statuses for case in cases
+    )
 
 
 def limits(contract: Contract, operation: Operation) -> Iterator[tuple[str, str]]:
@@ -108,7 +110,7 @@ def verdicts(cases: list[ConformanceCase], pointer: str) -> tuple[int, int]:
 
     Both may be either if only a client library states the limit.
     """
-    here = [case.expected.verdict for case in cases if case.expected.contract_pointer == pointer]
+    here = [case.expected_response.verdict for case in cases if case.expected_response.contract_pointer == pointer]
     return here.count("accepted") + here.count("either"), here.count("rejected") + here.count("either")
 
 

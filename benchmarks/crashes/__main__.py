@@ -126,7 +126,7 @@ def kill_real_commands(command: CaseCommand, kills: int, seed: int, folder: Path
     dice = random.Random(seed)  # noqa: S311 - a reproducible choice, not a secret
     contract = load_stand_in_contract()
     plan = plan_command(command, contract, all_billable=False)
-    plan_usd = price_plan(plan, list(contract.targets.values()), {}, provenance=Provenance.LIVE).usd
+    plan_usd = price_plan(plan, list(contract.targets.values()), {}, provenance=Provenance.LIVE).price_usd
     commands: list[KilledCommand] = []
     while sum(len(one.killed_in) for one in commands) < kills:
         run_folder = folder / str(len(commands))

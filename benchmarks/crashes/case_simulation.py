@@ -199,7 +199,9 @@ def plan_command(command: CaseCommand, contract: Contract, *, all_billable: bool
     """Return the cases of a check or a recording of the whole provider; `all_billable` is for a check with --full."""
     targets = list(contract.targets.values())
     if command == "record":
-        return plan_cases_to_record(targets, is_emulated=False, include_every_case=False, whole_providers={contract.id})
+        return plan_cases_to_record(
+            targets, is_emulated=False, include_every_case=False, fully_checked_providers={contract.id}
+        )
     return plan_cases(
         targets, is_emulated=False, include_all_billable=all_billable, fully_checked_providers={contract.id}
     )

@@ -49,7 +49,7 @@ async def test_a_function_can_be_called_inside_an_event_loop() -> None:
 
 async def test_a_function_can_be_called_in_a_thread_of_an_event_loop() -> None:
     report = await asyncio.to_thread(voicegauge.check, "pixelapi/voice-design", emulated=True, max_calls=1)
-    assert report.spending.total.billable >= 1
+    assert report.spending.total.billable_request_count >= 1
 
 
 def _health(url: str) -> str:
@@ -79,10 +79,10 @@ def test_a_server_is_stopped_at_the_end_of_its_block() -> None:
 def test_progress_and_notices_are_reported() -> None:
     listener = Recorder()
     report = voicegauge.check("pixelapi/voice-design", emulated=True, max_calls=1, progress=listener)
-    assert listener.phases == [f"sending requests {len(report.cases)}"]
+    assert listener.phases == [f"sending requests {len(report.case_results)}"]
     assert listener.ended == 1
     assert listener.done == sorted(listener.done)
-    assert listener.done[-1] == len(report.cases)
+    assert listener.done[-1] == len(report.case_results)
     assert [notice.partition(":")[0] for notice in listener.notices] == ["emulated"]
 
 

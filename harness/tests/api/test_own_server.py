@@ -59,7 +59,7 @@ def test_requests_have_models_and_voices_of_the_server_or_of_the_user() -> None:
             report = voicegauge.check(NAME, live=live, case_ids=[f"{NAME}/speech: a full delivery"])
             command = next(finding.reproduce for finding in report.findings if finding.reproduce)
             case = voicegauge.plan_check(NAME, live=live, case_ids=[f"{NAME}/speech: a full delivery"])
-            assert case.spending.total.usd == 0
+            assert case.spending.total.spent_usd == 0
             shown = f"--model {model} --voice {voice}" if model == "big" else "--case"
             assert shown in command
 
@@ -118,7 +118,7 @@ def test_a_required_key_is_found_out_by_asking(monkeypatch: pytest.MonkeyPatch) 
             voicegauge.check(NAME, live=options(f"{url}/v1"))
         monkeypatch.setenv("OPENAI_COMPATIBLE_API_KEY", "k-123456")
         report = voicegauge.check(NAME, live=options(f"{url}/v1"), case_ids=[f"{NAME}/speech: a full delivery"])
-    assert report.exchanges
+    assert report.exchange_count_by_provenance
 
 
 def test_a_server_that_does_not_respond_is_given_up_after_the_longest_wait() -> None:

@@ -28,25 +28,25 @@ def plan(unpriced: str, **prices: float) -> voicegauge.PricedPlan:
 
 
 def test_a_price_of_a_provider_holds_for_all_its_targets_and_operations(unpriced) -> None:
-    assert plan(unpriced).unpriced
+    assert plan(unpriced).unpriced_names
     free = plan(unpriced, pixelapi=0.0)
-    assert free.unpriced == ()
-    assert free.usd == 0.0
+    assert free.unpriced_names == ()
+    assert free.price_usd == 0.0
 
 
 def test_the_price_of_a_target_wins_over_that_of_its_provider(unpriced) -> None:
     prices = {"pixelapi": 0.0, "pixelapi__voice_design": 1.0}
     priced = plan(unpriced, **prices)
-    assert priced.usd == sum(c.is_billable and c.id.startswith("pixelapi/voice-design") for c in priced.cases)
-    assert priced.usd > 0
+    assert priced.price_usd == sum(c.is_billable and c.id.startswith("pixelapi/voice-design") for c in priced.cases)
+    assert priced.price_usd > 0
 
 
 def test_requests_that_should_be_rejected_need_no_price(unpriced) -> None:
     live = voicegauge.LiveOptions(max_cost_usd=1.0)
     priced = voicegauge.plan_check("pixelapi", live=live, contracts=[unpriced])
     billable = {case.id.split(":")[0] for case in priced.cases if case.is_billable}
-    assert all(any(item in case for case in billable) for item in priced.unpriced)
-    assert {case.usd for case in priced.cases if not case.is_billable} == {0.0}
+    assert all(any(item in case for case in billable) for item in priced.unpriced_names)
+    assert {case.price_usd for case in priced.cases if not case.is_billable} == {0.0}
 
 
 def test_an_unknown_name_is_rejected_with_the_nearest_one(unpriced) -> None:

@@ -76,5 +76,5 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str
 def test_the_known_mistakes_are_found_and_no_others(server: tuple[str, str]) -> None:
     name, url = server
     report = voicegauge.check("openai-compatible", live=voicegauge.LiveOptions(base_urls={"": url}))
-    assert report.finished
+    assert report.is_finished
     assert Counter(f"{finding.severity} {finding.rule}" for finding in report.findings) == KNOWN_FINDINGS[name]

@@ -31,7 +31,7 @@ def check_in_process(
     """Check the targets (default: all of the contract) against its emulator, which has the given faults."""
     checked = list(targets or contract.targets.values())
     plan = plan_cases(checked, is_emulated=True, include_all_billable=include_all_billable)
-    plan = CasePlan(cases=tuple(filter(keep_case, plan.cases)), skipped=plan.skipped)
+    plan = CasePlan(cases=tuple(filter(keep_case, plan.cases)), skipped_cases=plan.skipped_cases)
     return check_plan_in_process(checked, plan, names=[contract.id], faults=faults)
 
 

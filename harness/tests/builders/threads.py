@@ -14,27 +14,29 @@ from typing import IO
 import pytest
 
 from voicegauge.bench.scoring import transcription
-from voicegauge.conformance.proxy import judging
+from voicegauge.conformance.proxy import judge_process
 from voicegauge.contract import Contract, load_contract
 from voicegauge.emulator import create_app
 from voicegauge.emulator.server import EmulatorProcessConfig, EmulatorStartup, process, running_app
 from voicegauge.errors import UsageError, VoicegaugeError
 
 _run_process, _process_pool = process._run_process, transcription._open_process_pool
-_run_judge_process = judging._run_judge_process
+_run_judge_process = judge_process._run_judge_process
 
 
 def use_threads(patch: pytest.MonkeyPatch) -> None:
     """Run emulators, ASR engines and the judges of proxies in threads."""
-    patch.setattr(judging, "_run_judge_process", _run_judge_thread)
-    patch.setattr(judging, "load_contract", lambda path: _load_once(path, path.stat().st_mtime_ns, path.stat().st_size))
+    patch.setattr(judge_process, "_run_judge_process", _run_judge_thread)
+    patch.setattr(
+        judge_process, "load_contract", lambda path: _load_once(path, path.stat().st_mtime_ns, path.stat().st_size)
+    )
     patch.setattr(process, "_run_process", _run_emulator)
     patch.setattr(transcription, "_open_process_pool", _thread_pool)
 
 
 def use_processes(patch: pytest.MonkeyPatch) -> None:
     """Run them in processes of their own again, as they do for users."""
-    patch.setattr(judging, "_run_judge_process", _run_judge_process)
+    patch.setattr(judge_process, "_run_judge_process", _run_judge_process)
     patch.setattr(process, "_run_process", _run_process)
     patch.setattr(transcription, "_open_process_pool", _process_pool)
 
@@ -64,7 +66,7 @@ def _run_judge_thread() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
 
         def judge() -> None:
             with os.fdopen(requests[0], "rb") as reader, os.fdopen(results[1], "wb") as writer:
-                judging.judge_messages(reader, writer)
+                judge_process.judge_messages(reader, writer)
 
         thread = threading.Thread(target=judge, daemon=True)
         thread.start()

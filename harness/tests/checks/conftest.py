@@ -166,7 +166,7 @@ def poll(acme: Contract) -> Callable[..., Call]:
         headers = (("Content-Type", "application/json"),)
         response = Response(status=status, headers=headers, body=json.dumps(answer).encode())
         exchange = Exchange(provider="acme", operation="status", request=request, response=response)
-        return Call(acme.find_operation("status"), exchange, submit.target if submit else None, submit=submit)
+        return Call(acme.find_operation("status"), exchange, submit.target if submit else None, submit_call=submit)
 
     return make
 

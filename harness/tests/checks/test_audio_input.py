@@ -144,7 +144,7 @@ def test_audio_that_cannot_be_downloaded_is_reported(ttsai: Contract) -> None:
         call.exchange,
         audio_input_target=call.audio_input_target,
         reference_transcript=SAID,
-        audio_failure="404",
+        download_error="404",
     )
     assert found(lost) == {"converted-audio"}
 

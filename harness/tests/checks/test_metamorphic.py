@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from voicegauge.checks import ResponsePair, SpeechDelivery
+from voicegauge.checks import DeliveryPair, SpeechDelivery
 from voicegauge.model import Delivery, Exchange, Request, Response, SpeechRequest
 from voicegauge.speech.audio import decode, encode
 
@@ -46,9 +46,9 @@ def pair(acme):
         target = acme.find_target_by_name("voice-1")
         return SpeechDelivery(target, SpeechRequest(text=text), delivery, has_ordinary_text=is_ordinary)
 
-    def make(relation, values, one: bytes, other: bytes, *, is_ordinary: bool = True) -> ResponsePair:
+    def make(relation, values, one: bytes, other: bytes, *, is_ordinary: bool = True) -> DeliveryPair:
         base, changed = (delivered(audio, TEXT, is_ordinary=is_ordinary) for audio in (one, other))
-        return ResponsePair(relation, base, changed, *values)
+        return DeliveryPair(relation, base, changed, *values)
 
     return make
 

@@ -156,7 +156,7 @@ def test_the_provider_is_recognized_and_an_unknown_webhook_is_not_a_finding(list
 @pytest.mark.parametrize("body", [b"", b"hello", b"{}", b"[" * 100_000])
 def test_a_body_that_fits_no_contract_does_not_count(body: bytes) -> None:
     result = listen(port=0, max_webhooks=1, timeout_s=0.3, on_ready=lambda url: _post(url, body))
-    assert [(one.verdict, one.sender) for one in result.webhooks] == [("unknown", "unverified")]
+    assert [(one.verdict, one.sender_verification) for one in result.webhooks] == [("unknown", "unverified")]
     assert result.assigned_webhooks == ()
 
 

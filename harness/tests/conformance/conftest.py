@@ -64,23 +64,23 @@ def check(voicegauge_catalogue: Catalogue) -> Check:
         *,
         faults: Sequence[str] = (),
         only: Callable[[ConformanceCase], bool] = lambda _: True,
-        whole_providers: Sequence[str] | None = None,
+        fully_checked_providers: Sequence[str] | None = None,
         fuzz: int = 0,
         seed: int = 0,
         emulator: RunningEmulator | None = None,
     ) -> CheckReport:
         targets = voicegauge_catalogue.select_targets(names)
-        key = (id(voicegauge_catalogue), *names, whole_providers)
+        key = (id(voicegauge_catalogue), *names, fully_checked_providers)
         if key not in _PLANS:
             _PLANS[key] = plan_cases(
                 targets,
                 is_emulated=True,
                 include_all_billable=True,
                 include_large_uploads=False,
-                fully_checked_providers=whole_providers,
+                fully_checked_providers=fully_checked_providers,
             )
         plan = _PLANS[key]
-        chosen = CasePlan(cases=tuple(case for case in plan.cases if only(case)), skipped=plan.skipped)
+        chosen = CasePlan(cases=tuple(case for case in plan.cases if only(case)), skipped_cases=plan.skipped_cases)
         misplaced: set[str] = set()
         report = check_plan_in_process(
             targets,

@@ -45,7 +45,10 @@ FOUND_BY: dict[str, tuple[str, Callable[[ConformanceCase], bool]]] = {
         "status-undocumented",
         lambda case: case.id.endswith(": a valid recording"),
     ),
-    "other-rate": ("converted-format", lambda case: "sample_rate" in case.id and case.expected.verdict == "accepted"),
+    "other-rate": (
+        "converted-format",
+        lambda case: "sample_rate" in case.id and case.expected_response.verdict == "accepted",
+    ),
 }
 
 
@@ -112,20 +115,20 @@ def test_the_uploaded_sentence_ends_in_a_pause() -> None:
 
 def test_free_requests_are_not_counted_as_billable(check) -> None:
     report = check(lambda case: case.is_representative and case.target_name in ("convert", "analysis", "enhance"))
-    paid = {name: spent.billable for name, spent in report.spending.by_target.items()}
+    paid = {name: spent.billable_request_count for name, spent in report.spending.total_by_target.items()}
     assert paid == {"ttsai/convert": 0, "ttsai/analysis": 0, "ttsai/enhance": 1}
 
 
 def quick(case: ConformanceCase) -> bool:
     """Complete uploads and rejected ones; `test_emulated.py` sends every other value."""
-    return case.padding is None and (case.is_representative or case.expected.verdict == "rejected")
+    return case.upload_padding is None and (case.is_representative or case.expected_response.verdict == "rejected")
 
 
 def test_a_correct_service_has_no_findings(check, cases) -> None:
     report = check(quick)
     assert [f"{finding.rule}: {finding.message}" for finding in report.findings] == []
-    assert {case.verdict for case in report.cases} == {"passed"}
-    assert len(report.cases) == len(list(filter(quick, cases))) > 100
+    assert {case.verdict for case in report.case_results} == {"passed"}
+    assert len(report.case_results) == len(list(filter(quick, cases))) > 100
 
 
 @pytest.mark.parametrize("fault", FOUND_BY)
@@ -139,7 +142,7 @@ def test_an_injected_fault_is_found_by_its_rule(fault, check) -> None:
 def test_every_operation_has_a_success_and_every_documented_error(ttsai, cases) -> None:
     tested_statuses: dict[str, set[int]] = {}
     for case in cases:
-        tested_statuses.setdefault(case.operation, set()).update(case.expected.statuses)
+        tested_statuses.setdefault(case.operation, set()).update(case.expected_response.statuses)
     for target in ttsai.audio_input_targets.values():
         operation = target.operation
         assert any(case.target_name == target.name and case.is_representative for case in cases), target.id
@@ -153,28 +156,30 @@ def test_every_operation_has_a_success_and_every_documented_error(ttsai, cases) 
 )
 def test_sizes_below_at_and_beyond_each_limit(cases, operation, megabytes) -> None:
     sizes = {
-        case.padding.size_bytes: case.expected.verdict for case in cases if case.operation == operation and case.padding
+        case.upload_padding.size_bytes: case.expected_response.verdict
+        for case in cases
+        if case.operation == operation and case.upload_padding
     }
     limit = megabytes * 2**20
     assert sizes == {megabytes * MEGABYTE: "accepted", limit: "accepted", limit + 1: "rejected"}
 
 
 def test_a_size_limit_is_exact_to_the_byte(check) -> None:
-    report = check(lambda case: case.operation == "convertVoice" and case.padding is not None)
+    report = check(lambda case: case.operation == "convertVoice" and case.upload_padding is not None)
     assert not report.findings
-    assert sorted(case.status for case in report.cases) == [200, 200, 413]
+    assert sorted(case.status for case in report.case_results) == [200, 200, 413]
 
 
 def test_every_documented_format_is_uploaded(cases, check) -> None:
     sent = [
         case
         for case in cases
-        if case.operation == "transcribe" and case.expected.contract_pointer.endswith("/file/formats")
+        if case.operation == "transcribe" and case.expected_response.contract_pointer.endswith("/file/formats")
     ]
-    accepted = {case.id.rpartition(" ")[2] for case in sent if case.expected.verdict == "accepted"}
+    accepted = {case.id.rpartition(" ")[2] for case in sent if case.expected_response.verdict == "accepted"}
     assert accepted == {"wav", "mp3", "flac", "ogg", "m4a", "webm"}
     report = check(lambda case: case.id == "ttsai/transcribe: a recording as webm")
-    assert [case.status for case in report.cases] == [200]
+    assert [case.status for case in report.case_results] == [200]
     assert not report.findings
 
 
@@ -190,16 +195,16 @@ def test_bounds_and_enum_values_are_each_sent(cases) -> None:
 def test_a_large_upload_is_not_planned_for_a_live_service(ttsai) -> None:
     targets = list(ttsai.targets.values())
     live = plan_cases(targets, is_emulated=False, include_all_billable=False)
-    assert max(case.padding.size_bytes for case in live.cases if case.padding) < 32 * 2**20
+    assert max(case.upload_padding.size_bytes for case in live.cases if case.upload_padding) < 32 * 2**20
     # 20 MB may be 20,000,000 bytes or 20,971,520: a live service may accept or reject a size between the two.
-    between = [case for case in live.cases if case.padding and case.padding.size_bytes == 20 * 2**20]
-    assert all(case.expected.verdict == "either" for case in between)
+    between = [case for case in live.cases if case.upload_padding and case.upload_padding.size_bytes == 20 * 2**20]
+    assert all(case.expected_response.verdict == "either" for case in between)
     large = plan_cases(targets, is_emulated=False, include_all_billable=False, include_large_uploads=True)
-    assert max(case.padding.size_bytes for case in large.cases if case.padding) == 100 * 2**20 + 1
+    assert max(case.upload_padding.size_bytes for case in large.cases if case.upload_padding) == 100 * 2**20 + 1
 
 
 def test_every_billable_call_has_a_target_and_a_duration(cases) -> None:
-    accepted = [case for case in cases if case.expected.verdict == "accepted"]
+    accepted = [case for case in cases if case.expected_response.verdict == "accepted"]
     assert all(case.is_billable and case.target_name and case.audio_s > 0 for case in accepted)
 
 

@@ -21,7 +21,9 @@ ANSWERED = ExpectedResponse(verdict="accepted", case_kind="valid", description="
 
 
 def case(name: str, *, is_lifecycle: bool = False) -> ConformanceCase:
-    return ConformanceCase(id=name, provider="acme", operation="speak", expected=ANSWERED, is_lifecycle=is_lifecycle)
+    return ConformanceCase(
+        id=name, provider="acme", operation="speak", expected_response=ANSWERED, is_lifecycle=is_lifecycle
+    )
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def open_journal(contract: Contract, tmp_path: Path) -> Iterator[Callable[..., C
 
 def pay(journal: CaseJournal, name: str, status: int | None, billing: BillingStatus, key: str | None = None) -> None:
     """Send one request of a case; without a status, its response never arrives."""
-    observer = journal.create_observer(name, 0.01)
+    observer = journal.create_submit_recorder(name, 0.01)
     assert observer is not None
     observer.before_submit(key)
     if status is not None:
@@ -120,8 +122,8 @@ def test_a_rejected_request_costs_nothing_and_leaves_no_file(open_journal, tmp_p
 
 def test_free_requests_are_not_recorded(open_journal) -> None:
     journal = open_journal()
-    assert journal.create_observer("one", None) is None
-    assert journal.create_observer("one", 0.0) is None
+    assert journal.create_submit_recorder("one", None) is None
+    assert journal.create_submit_recorder("one", 0.0) is None
     journal.record_case_finished("one")
     assert journal.ambiguous_requests == ()
 
@@ -162,7 +164,7 @@ def test_a_request_with_an_idempotency_key_is_repeated_and_counts_once(open_jour
     pay(first, "one", None, AMBIGUOUS, "key-1")
     first.close()
     again = open_journal()
-    assert again.find_repeatable_key(case("one")) == "key-1"
+    assert again.find_reusable_idempotency_key(case("one")) == "key-1"
     assert again.find_skip_reason(case("one")) is None
     pay(again, "one", 200, ACCEPTED, "key-1")
     again.record_case_finished("one")
@@ -175,7 +177,7 @@ def test_a_lifecycle_is_not_repeated_by_its_key(open_journal) -> None:
     first = open_journal()
     pay(first, "one", None, AMBIGUOUS, "key-1")
     first.close()
-    assert open_journal().find_repeatable_key(case("one", is_lifecycle=True)) is None
+    assert open_journal().find_reusable_idempotency_key(case("one", is_lifecycle=True)) is None
 
 
 @pytest.mark.parametrize(("age_s", "key"), [(3500, "key-1"), (3700, None)])
@@ -184,7 +186,7 @@ def test_a_key_is_used_as_long_as_the_provider_remembers_it(open_journal, tmp_pa
     (tmp_path / "acme").mkdir()
     with Journal(tmp_path / "acme" / "journal.jsonl", is_durable=False) as journal:
         journal.write(SubmitStartedEvent(id="one", submitted_at=sent_at, price_usd=0.01, idempotency_key="key-1"))
-    assert open_journal().find_repeatable_key(case("one")) == key
+    assert open_journal().find_reusable_idempotency_key(case("one")) == key
 
 
 def test_one_process_at_a_time_uses_a_journal(open_journal) -> None:

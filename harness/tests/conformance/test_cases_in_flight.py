@@ -110,7 +110,7 @@ def voices(tmp_path: Path) -> Contract:
 
 def without_times_and_ids(report: CheckReport) -> CheckReport:
     """Leave out what differs between equal runs: the time, and the ids of voice prints that nobody can delete."""
-    left = tuple(msgspec.structs.replace(one, id=None, created_at=None) for one in report.resources.left)
+    left = tuple(msgspec.structs.replace(one, id=None, created_at=None) for one in report.resources.remaining_resources)
     resources = msgspec.structs.replace(report.resources, left=left)
     return msgspec.structs.replace(report, created_at="", resources=resources)
 
@@ -125,7 +125,7 @@ def test_results_and_their_order_do_not_depend_on_the_cases_in_flight(name, voic
         without_times_and_ids(check_plan_in_process(targets, plan, names=[contract.id], concurrency=concurrency))
         for concurrency in (1, 4)
     )
-    assert len(one.cases) >= 10
+    assert len(one.case_results) >= 10
     assert one == four
 
 
@@ -178,7 +178,7 @@ def test_an_interruption_keeps_the_results_and_sends_nothing_more(voices) -> Non
         assert checked.started == started
 
     asyncio.run(interrupt())
-    results = [case.id for case in checked.collector.build_report().cases]
+    results = [case.id for case in checked.collector.build_report().case_results]
     assert 10 <= len(results) < len(checked.started)
     assert results == [case.id for case in speaking if case.id in results]
 

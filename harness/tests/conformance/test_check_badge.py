@@ -26,9 +26,14 @@ def read_badge(report: CheckReport, *, strict: bool = False) -> tuple[str, str]:
 
 
 def build_report(*severities: Severity, **changes: object) -> CheckReport:
-    facts = {"finished": True, "targets": ("acme/one", "acme/two"), "exchanges": {Provenance.LIVE: 9}, **changes}
+    facts = {
+        "is_finished": True,
+        "targets": ("acme/one", "acme/two"),
+        "exchange_count_by_provenance": {Provenance.LIVE: 9},
+        **changes,
+    }
     findings = tuple(map(find, severities))
-    return CheckReport(voicegauge="1", created_at="2026-11-23T09:00:00Z", seed=0, findings=findings, **facts)  # type: ignore[arg-type]  # as named
+    return CheckReport(voicegauge_version="1", created_at="2026-11-23T09:00:00Z", seed=0, findings=findings, **facts)  # type: ignore[arg-type]  # as named
 
 
 PASSED, FAILED, NOT_JUDGED = "#256f3a", "#9a1b1b", "#55606b"
@@ -39,7 +44,7 @@ PASSED, FAILED, NOT_JUDGED = "#256f3a", "#9a1b1b", "#55606b"
     [
         (build_report(), False, "acme contract: 0 findings, LIVE 2026-11-23", PASSED),
         (
-            build_report(Severity.INFO, exchanges={Provenance.EMULATED: 9}),
+            build_report(Severity.INFO, exchange_count_by_provenance={Provenance.EMULATED: 9}),
             False,
             "acme contract: 1 info, EMULATED 2026-11-23",
             PASSED,
@@ -52,8 +57,13 @@ PASSED, FAILED, NOT_JUDGED = "#256f3a", "#9a1b1b", "#55606b"
         ),
         (build_report(Severity.WARNING), False, "acme contract: 1 warning, LIVE 2026-11-23", PASSED),
         (build_report(Severity.WARNING), True, "acme contract: 1 warning, LIVE 2026-11-23", FAILED),
-        (build_report(finished=False), False, "acme contract: 0 findings, incomplete, LIVE 2026-11-23", NOT_JUDGED),
-        (build_report(exchanges={}), False, "acme contract: not judged, nothing sent 2026-11-23", NOT_JUDGED),
+        (build_report(is_finished=False), False, "acme contract: 0 findings, incomplete, LIVE 2026-11-23", NOT_JUDGED),
+        (
+            build_report(exchange_count_by_provenance={}),
+            False,
+            "acme contract: not judged, nothing sent 2026-11-23",
+            NOT_JUDGED,
+        ),
         (
             build_report(targets=("a/1", "b/1", "c/1", "<d>/1")),
             False,

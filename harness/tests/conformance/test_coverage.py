@@ -28,7 +28,7 @@ def _check(targets, plan, **settings):
     ready = CheckSettings(**settings, save_exchanges=lambda _, exchanges: saved.extend(exchanges))
     asyncio.run(check_service(targets, plan, ready, collector))
     report = collector.build_report()
-    return {(e.kind, e.operation, e.name): e for e in report.coverage}, saved, report
+    return {(e.kind, e.operation_or_provider, e.name): e for e in report.coverage}, saved, report
 
 
 def test_statuses_and_constraints_equal_a_count_over_the_exchanges(acme, acme_contracts) -> None:
@@ -43,9 +43,9 @@ def test_statuses_and_constraints_equal_a_count_over_the_exchanges(acme, acme_co
         ledger=Ledger(1.0),
     )
     statuses = Counter(str(exchange.response.status) for exchange in saved)
-    found = {name: entry.inside for (kind, _, name), entry in coverage.items() if kind == "status"}
+    found = {name: entry.conforming_count for (kind, _, name), entry in coverage.items() if kind == "status"}
     assert found == {name: statuses[name] for name in ("200", "400", "401", "402")}
-    assert coverage["status", "acme/speak", "402"].reason == "no response had this status"
+    assert coverage["status", "acme/speak", "402"].untried_reason == "no response had this status"
 
     bodies = [json.loads(exchange.request.body) if exchange.request.body else None for exchange in saved]
     objects = [body for body in bodies if isinstance(body, dict)]
@@ -62,22 +62,24 @@ def test_statuses_and_constraints_equal_a_count_over_the_exchanges(acme, acme_co
         "body#/speed minimum": (sum(n >= 0.5 for n in numbers), sum(n < 0.5 for n in numbers)),
         "body#/speed maximum": (sum(n <= 2 for n in numbers), sum(n > 2 for n in numbers)),
     }
-    constraints = {name: (e.inside, e.outside) for (kind, _, name), e in coverage.items() if kind == "constraint"}
+    constraints = {
+        name: (e.conforming_count, e.violating_count) for (kind, _, name), e in coverage.items() if kind == "constraint"
+    }
     assert constraints == expected
     assert sum(inside + outside for inside, outside in expected.values()) > 50
     operation = coverage["operation", "acme/speak", "speak"]
-    assert operation.inside + operation.outside == len(saved)
-    assert 0 < operation.inside < len(saved)
+    assert operation.conforming_count + operation.violating_count == len(saved)
+    assert 0 < operation.conforming_count < len(saved)
 
     rules = {name: entry for (kind, _, name), entry in coverage.items() if kind == "rule"}
-    assert rules["status-undocumented"].inside == len(saved)
-    assert rules["response-incomplete"].inside == len(saved)
-    assert not rules["job-stuck"].applies
-    assert rules["job-stuck"].reason == "the contract states nothing that it needs: x-job.poll.timeout_s"
+    assert rules["status-undocumented"].conforming_count == len(saved)
+    assert rules["response-incomplete"].conforming_count == len(saved)
+    assert not rules["job-stuck"].is_applicable
+    assert rules["job-stuck"].untried_reason == "the contract states nothing that it needs: x-job.poll.timeout_s"
     assert report.coverage_percent == pytest.approx(
         100
-        * sum(e.tried_side_count for e in report.coverage if e.applies)
-        / sum(e.side_count for e in report.coverage if e.applies),
+        * sum(e.tried_side_count for e in report.coverage if e.is_applicable)
+        / sum(e.side_count for e in report.coverage if e.is_applicable),
         abs=0.05,
     )
 
@@ -97,7 +99,11 @@ def test_states_equal_a_count_over_the_polls(voicegauge_emulator) -> None:
     submits = [e.response for e in saved if e.operation == target.operation.id and e.response.status < 300]
     polls += [json.loads(response.body) for response in submits]
     seen = Counter(body["status"] for body in polls if "status" in body)
-    found = {name: entry.inside for (kind, _, name), entry in coverage.items() if kind == "state" and entry.applies}
+    found = {
+        name: entry.conforming_count
+        for (kind, _, name), entry in coverage.items()
+        if kind == "state" and entry.is_applicable
+    }
     assert {name: count for name, count in found.items() if count} == dict(seen)
     assert len(found) == len(status.job.states)
 
@@ -165,30 +171,38 @@ def test_an_emulated_check_equals_a_count_over_all_of_its_exchanges(voicegauge_e
         control_url=settings.control_url,
     )
     document = yaml.safe_load(Path(targets[0].contract.document.path).read_text())
-    assert len(saved) == report.exchanges[Provenance.EMULATED] > 200
+    assert len(saved) == report.exchange_count_by_provenance[Provenance.EMULATED] > 200
     described = [exchange for exchange in saved if exchange.operation != "(download)"]
     by_operation = Counter(f"pixazo/{exchange.operation}" for exchange in described)
-    found = {e.operation: e.inside + e.outside for (kind, _, _), e in coverage.items() if kind == "operation"}
+    found = {
+        e.operation_or_provider: e.conforming_count + e.violating_count
+        for (kind, _, _), e in coverage.items()
+        if kind == "operation"
+    }
     assert found == by_operation
     assert by_operation.keys() == {"pixazo/generateChatterbox", "pixazo/generateXtts", "pixazo/getRequestStatus"}
 
     statuses = Counter((f"pixazo/{exchange.operation}", str(exchange.response.status)) for exchange in described)
     assert {
-        (operation, name): e.inside for (kind, operation, name), e in coverage.items() if kind == "status" and e.inside
+        (operation, name): e.conforming_count
+        for (kind, operation, name), e in coverage.items()
+        if kind == "status" and e.conforming_count
     } == statuses
 
     accepted = [json.loads(exchange.response.body) for exchange in described if exchange.response.status < 300]
     states = Counter(body["status"] for body in accepted if "status" in body)
-    assert {name: e.inside for (kind, _, name), e in coverage.items() if kind == "state" and e.inside} == states
+    assert {
+        name: e.conforming_count for (kind, _, name), e in coverage.items() if kind == "state" and e.conforming_count
+    } == states
 
     for operation in names:
         entries = {
-            name: (e.inside, e.outside)
+            name: (e.conforming_count, e.violating_count)
             for (kind, of_operation, name), e in coverage.items()
             if kind == "constraint" and of_operation == f"pixazo/{operation}" and name.startswith("body")
         }
         assert entries == _count_constraints(document, operation, saved)
-    assert coverage["rule", "pixazo", "status-undocumented"].inside == len(described)
+    assert coverage["rule", "pixazo", "status-undocumented"].conforming_count == len(described)
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ PROVIDERS = [
 def test_no_target_of_a_bundled_contract_has_findings(check, voicegauge_catalogue, provider) -> None:
     report: CheckReport = check([provider])
     assert report.findings == ()
-    assert {case.verdict for case in report.cases} == {"passed"}
-    delivered = {case.target for case in report.cases if "full delivery" in case.id}
+    assert {case.verdict for case in report.case_results} == {"passed"}
+    delivered = {case.target for case in report.case_results if "full delivery" in case.id}
     assert delivered == {name for name in voicegauge_catalogue.targets if name.startswith(f"{provider}/")}
     contract = next(one for one in voicegauge_catalogue if one.id == provider)
     assert set(report.operations) >= {f"{provider}/{operation}" for operation in contract.operations}
@@ -38,13 +38,13 @@ def test_another_seed_raises_no_false_alarm(seed, check) -> None:
 def test_fuzzing_a_correct_service_has_no_findings(check) -> None:
     report = check(["pixelapi/voice-design", "ttsai/kokoro"], only=lambda _: False, fuzz=40, seed=3)
     assert report.findings == ()
-    assert report.exchanges["emulated"] >= 2 * 40
+    assert report.exchange_count_by_provenance["emulated"] >= 2 * 40
 
 
 def test_a_body_that_is_one_text_is_fuzzed(check) -> None:
     report = check(["azure/neural"], only=lambda _: False, fuzz=5, seed=3)
     assert report.findings == ()
-    assert report.exchanges["emulated"] >= 5
+    assert report.exchange_count_by_provenance["emulated"] >= 5
 
 
 def test_fuzzing_reports_the_smallest_request_that_breaks_a_rule(check) -> None:

@@ -95,7 +95,7 @@ def _cases_for(rule: str) -> Callable[[ConformanceCase], bool]:
     if rule == "job-stuck":  # each is polled until its timeout
         return lambda case: case.id.endswith(": a full delivery")
     if rule == "response-incomplete":  # three lost connections in a row end a check
-        return lambda case: case.expected.case_kind == "authentication" and case.target_name is not None
+        return lambda case: case.expected_response.case_kind == "authentication" and case.target_name is not None
     if rule == "filter-ignored":
         return lambda case: case.request is not None and bool(case.request.query)
     why = {
@@ -105,7 +105,7 @@ def _cases_for(rule: str) -> Callable[[ConformanceCase], bool]:
         **dict.fromkeys(("server-error", "status-undocumented"), "valid"),
     }
     if rule in why:
-        return lambda case: case.expected.case_kind == why[rule]
+        return lambda case: case.expected_response.case_kind == why[rule]
     return lambda case: case.speech_request is not None
 
 
@@ -125,11 +125,11 @@ def test_an_injected_fault_is_found_by_its_rule(fault, check, check_over_sockets
     targets = TARGETS[:3] if fault == "accepts-invalid" else TARGETS_OF.get(fault, TARGETS)
     everything = ("pixazo", "pixelapi", "ttsai") if fault == "ignores-filters" else None  # lists of voices
     run = check_over_sockets if fault in OVER_SOCKETS else check
-    report = run(targets, faults=[fault], only=_cases_for(rule), whole_providers=everything)
+    report = run(targets, faults=[fault], only=_cases_for(rule), fully_checked_providers=everything)
     errors = {finding.rule for finding in report.findings if finding.severity is Severity.ERROR}
     assert rule in errors
     assert errors <= {rule, *also}
-    assert any(case.verdict == "failed" for case in report.cases)
+    assert any(case.verdict == "failed" for case in report.case_results)
     found = next(finding for finding in report.findings if finding.rule == rule)
     assert found.where.file
     assert found.where.line
@@ -141,7 +141,7 @@ def test_a_slow_service_has_no_findings(check_over_sockets) -> None:
     report = check_over_sockets(
         ["pixazo/chatterbox"],
         faults=["slow@pixazo/chatterbox"],
-        only=lambda case: case.expected.case_kind == "authentication",
+        only=lambda case: case.expected_response.case_kind == "authentication",
     )
     assert not report.findings
 

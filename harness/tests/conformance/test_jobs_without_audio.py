@@ -33,7 +33,7 @@ def load(tmp_path) -> Callable[..., Contract]:
 def test_a_job_is_followed_to_its_end_without_findings(load) -> None:
     report = check_in_process(load())
     assert report.findings == ()
-    verdicts = {case.id: case.verdict for case in report.cases}
+    verdicts = {case.id: case.verdict for case in report.case_results}
     assert verdicts["acme/createTraining: a job, polled to its end"] == "passed"
     assert verdicts["acme/createTraining: name left out"] == "passed"
 

@@ -34,7 +34,7 @@ TARGETS = ["ttsai"]
 
 
 def is_lifecycle_or_list(case) -> bool:
-    return case.is_lifecycle or (case.operation == "submitBatch" and "items" in case.expected.description)
+    return case.is_lifecycle or (case.operation == "submitBatch" and "items" in case.expected_response.description)
 
 
 def test_every_resource_and_batch_has_a_lifecycle_case(voicegauge_catalogue) -> None:
@@ -48,7 +48,7 @@ def test_every_resource_and_batch_has_a_lifecycle_case(voicegauge_catalogue) -> 
 def test_a_correct_lifecycle_has_every_step_and_no_findings(check) -> None:
     report = check(TARGETS, only=is_lifecycle_or_list)
     assert report.findings == ()
-    assert {case.verdict for case in report.cases} == {"passed"}
+    assert {case.verdict for case in report.case_results} == {"passed"}
     steps = {"createUserVoice", "listUserVoices", "archiveUserVoice", "reactivateUserVoice", "deleteUserVoice"}
     assert {name.partition("/")[2] for name in report.operations} >= {
         *steps,
@@ -113,21 +113,21 @@ def test_a_rejected_step_does_not_change_the_expected_state(live, method, word) 
 def test_a_rate_limited_step_gives_no_verdict(live, method, word) -> None:
     report = live("createUserVoice", method, word, "rate-limited")
     assert report.findings == ()
-    assert [case.verdict for case in report.cases] == ["skipped"]
+    assert [case.verdict for case in report.case_results] == ["skipped"]
 
 
 @pytest.mark.parametrize(("made_by", "name"), [("createUserVoice", "kokoro"), ("chat", "chat")])
 def test_each_use_of_a_resource_is_reserved_from_the_budget(live, made_by, name) -> None:
     report = live(made_by, ledger=Ledger(1.0), prices={f"ttsai/{name}": 0.01})
-    assert report.spending.total.billable > 1
-    assert report.spent_usd == pytest.approx(0.01 * report.spending.total.billable)
-    assert not live(made_by, ledger=Ledger(0.015), prices={f"ttsai/{name}": 0.01}).finished
+    assert report.spending.total.billable_request_count > 1
+    assert report.spent_usd == pytest.approx(0.01 * report.spending.total.billable_request_count)
+    assert not live(made_by, ledger=Ledger(0.015), prices={f"ttsai/{name}": 0.01}).is_finished
 
 
 def test_a_resource_is_not_created_if_the_price_of_its_use_is_unknown(live) -> None:
     report = live("createUserVoice", ledger=Ledger(1.0))
-    assert report.exchanges == {}
+    assert report.exchange_count_by_provenance == {}
     assert (
         "give it with --price ttsai/kokoro=USD, or that of a credit with --credit-rate ttsai=USD"
-        in report.cases[0].reason
+        in report.case_results[0].not_judged_reason
     )

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from voicegauge import check, check_request, cli, plan_check
-from voicegauge.conformance import build_emulator_settings, find_left_out_operations, plan_cases
+from voicegauge.conformance import build_emulator_settings, find_excluded_operations, plan_cases
 from voicegauge.conformance.target_matching import find_request_target
 from voicegauge.contract import load_catalogue, load_contract
 from voicegauge.emulator import running_emulator
@@ -37,7 +37,7 @@ def test_a_plan_for_one_target_has_only_the_operations_that_it_needs(name) -> No
     plan = plan_cases([TTSAI.find_target_by_name(name)], is_emulated=True, include_all_billable=True)
     assert _called(plan) <= NEEDED_BY[name]
     assert TTSAI.find_target_by_name(name).operation.id in _called(plan)
-    left_out = {operation.partition("/")[2] for operation in plan.left_out_operations}
+    left_out = {operation.partition("/")[2] for operation in plan.excluded_operations}
     assert left_out == TTSAI.operations.keys() - NEEDED_BY[name]
 
 
@@ -48,18 +48,20 @@ def test_a_plan_for_one_target_addresses_no_other_target(target) -> None:
     addressed = {
         find_request_target(target.operation, case.request)
         for case in plan.cases
-        if case.operation == target.operation.id and case.request is not None and case.expected.verdict == "accepted"
+        if case.operation == target.operation.id
+        and case.request is not None
+        and case.expected_response.verdict == "accepted"
     }
     assert addressed <= {target, None}
 
 
 def test_every_target_of_a_plan_can_be_checked_alone() -> None:
-    names = list(plan_check("ttsai", emulated=True).spending.by_target)
+    names = list(plan_check("ttsai", emulated=True).spending.total_by_target)
     assert {"ttsai/kokoro", "ttsai/stt-whisper", "ttsai/analysis"} <= set(names)
     for name in names:
         plan = plan_check(name, emulated=True)
-        assert set(plan.spending.by_target) == {name}
-        assert plan.spending.total.requests > 1
+        assert set(plan.spending.total_by_target) == {name}
+        assert plan.spending.total.request_count > 1
 
 
 @pytest.mark.parametrize(
@@ -69,11 +71,11 @@ def test_every_target_of_a_plan_can_be_checked_alone() -> None:
 def test_a_target_that_takes_audio_is_checked_alone(name, operations) -> None:
     report = check(f"ttsai/{name}", emulated=True, max_calls=4)
     assert report.findings == ()
-    assert not report.not_judged
-    judged = [case for case in report.cases if case.verdict == "passed"]
+    assert not report.not_judged_reason_by_name
+    judged = [case for case in report.case_results if case.verdict == "passed"]
     assert {case.operation.partition("/")[2] for case in judged} <= operations
     assert {case.target for case in judged} <= {f"ttsai/{name}", None}
-    assert report.spending.total.billable == 4
+    assert report.spending.total.billable_request_count == 4
     assert any(case.id.endswith("a request with a wrong key") for case in judged)
 
 
@@ -84,14 +86,14 @@ def test_one_request_is_checked_only_of_a_target_that_speaks() -> None:
 
 def test_a_plan_for_a_provider_has_every_operation() -> None:
     plan = plan_cases(list(TTSAI.targets.values()), is_emulated=True, include_all_billable=True)
-    assert plan.left_out_operations == ()
+    assert plan.excluded_operations == ()
     assert _called(plan) == TTSAI.operations.keys()
 
 
 def test_a_provider_with_one_target_is_complete_only_if_it_is_named() -> None:
     targets = [TTSAI.find_target_by_name("kokoro")]
-    assert find_left_out_operations(targets, {"ttsai"}) == []
-    assert find_left_out_operations(list(TTSAI.targets.values()), set())
+    assert find_excluded_operations(targets, {"ttsai"}) == []
+    assert find_excluded_operations(list(TTSAI.targets.values()), set())
 
 
 def _contract_with_required_voice(folder: Path, required: list[str]):
@@ -155,7 +157,7 @@ def _contract_with_required_voice(folder: Path, required: list[str]):
 )
 def test_a_resource_is_needed_if_no_request_is_valid_without_it(tmp_path, required, left_out) -> None:
     contract = _contract_with_required_voice(tmp_path, required)
-    found = find_left_out_operations([contract.find_target_by_name("one")], ())
+    found = find_excluded_operations([contract.find_target_by_name("one")], ())
     assert found == [f"acme/{name}" for name in left_out]
 
 

@@ -158,7 +158,7 @@ def test_a_job_that_never_delivers_is_not_judged(broken) -> None:
     collector = Collector([target.id], 0)
     asyncio.run(check_service([target], plan, settings, collector))
     report = collector.build_report()
-    assert list(report.not_judged) == ["pixelapi/voice-design"]
+    assert list(report.not_judged_reason_by_name) == ["pixelapi/voice-design"]
     assert report.no_verdict_reason is not None
 
 

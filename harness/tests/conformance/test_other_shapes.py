@@ -95,7 +95,7 @@ def check_shape(load_shape) -> Callable[..., CheckReport]:
 def test_a_service_as_documented_has_no_findings(name, check_shape) -> None:
     report = check_shape(name)
     assert report.findings == ()
-    deliveries = [case for case in report.cases if case.id.endswith(": a full delivery")]
+    deliveries = [case for case in report.case_results if case.id.endswith(": a full delivery")]
     assert deliveries
     assert {case.verdict for case in deliveries} == {"passed"}
 
@@ -126,7 +126,7 @@ def _use_parameters(operation: Any) -> None:
 def test_targets_may_differ_outside_the_body_and_fields_may_be_texts_or_objects(check_shape) -> None:
     report = check_shape("formats", edit=_use_parameters)
     assert report.findings == ()
-    assert {case.target for case in report.cases} == {"acme/formats", "acme/grand"}
+    assert {case.target for case in report.case_results} == {"acme/formats", "acme/grand"}
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,8 @@ def finding(**changes) -> Finding:
 def report(*findings: Finding, strict: bool = False) -> ExportedReport:
     return export_check_report(
         CheckReport(
-            voicegauge="0", created_at="2026-01-01T00:00:00+00:00", finished=True, seed=0, targets=("acme/voice-1",),
+            voicegauge_version="0", created_at="2026-01-01T00:00:00+00:00", is_finished=True, seed=0,
+            targets=("acme/voice-1",),
             operations=("acme/speak", "acme/list"), findings=findings,
         ),
         strict=strict,
@@ -206,9 +207,9 @@ def test_a_baseline_accepts_known_findings_and_new_ones_fail(check, acme) -> Non
 def test_a_baseline_entry_is_unused_only_after_a_complete_check_with_its_rule() -> None:
     def look(*findings: Finding, finished: bool = True, rules: tuple[str, ...] = ()) -> CheckReport:
         return CheckReport(
-            voicegauge="0",
+            voicegauge_version="0",
             created_at="2026-01-01T00:00:00+00:00",
-            finished=finished,
+            is_finished=finished,
             seed=0,
             targets=("acme/voice-1",),
             rules=rules,

@@ -103,7 +103,9 @@ def _case(index: int, body: dict[str, object], verdict: str, kind: str = "valid"
         provider="acme",
         operation="speak",
         target_name="voice-1",
-        expected=ExpectedResponse(verdict=verdict, case_kind=kind, description=str(index), contract_pointer=""),  # type: ignore[arg-type]
+        expected_response=ExpectedResponse(
+            verdict=verdict, case_kind=kind, description=str(index), contract_pointer=""
+        ),  # type: ignore[arg-type]
         request=RequestParts(body=body, media_type="application/json"),
     )
 
@@ -146,7 +148,9 @@ def test_undocumented_texts_come_after_new_pairs_of_documented_values() -> None:
     undocumented = [_case(10 + index, {"a": f"text {index}"}, "either", "undocumented") for index in range(3)]
     ordered = order_cases([*documented, *undocumented])
     # Four requests have every pair of two flags. The other four repeat them, so they wait for the new texts.
-    assert [case.expected.case_kind for case in ordered] == ["valid"] * 4 + ["undocumented"] * 3 + ["valid"] * 4
+    assert [case.expected_response.case_kind for case in ordered] == ["valid"] * 4 + ["undocumented"] * 3 + [
+        "valid"
+    ] * 4
 
 
 def test_forty_requests_cover_every_value_of_an_operation_with_five_fields() -> None:
@@ -172,7 +176,7 @@ def test_the_field_of_the_target_is_left_out_where_its_default_is_the_same() -> 
     target = CATALOGUE.find_provider("ttsai").find_target_by_name("kokoro")
     ids = {case.id: case for case in plan_cases([target], is_emulated=True, include_all_billable=True).cases}
     left_out = ids["ttsai/submitSpeech: optional model left out (application/json)"]
-    assert left_out.expected.verdict == "accepted"
+    assert left_out.expected_response.verdict == "accepted"
     assert "model" not in left_out.request.body
 
 

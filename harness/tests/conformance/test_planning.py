@@ -37,7 +37,7 @@ def plan() -> CasePlan:
 def test_a_plan_is_deterministic_and_rejections_come_first(plan) -> None:
     _COMBINATION_CASES_BY_OPERATION.clear()
     assert plan == plan_cases(TARGETS, is_emulated=True, include_all_billable=True)
-    paid = [case.expected.verdict != "rejected" for case in plan.cases]
+    paid = [case.expected_response.verdict != "rejected" for case in plan.cases]
     assert paid == sorted(paid)
     assert len({case.id for case in plan.cases}) == len(plan.cases)
 
@@ -46,18 +46,20 @@ def test_expectations_agree_with_the_schema(plan) -> None:
     for case in plan.cases:
         if (
             case.request is None
-            or case.expected.case_kind not in ("valid", "invalid")
-            or "/x-limits/" in case.expected.contract_pointer
+            or case.expected_response.case_kind not in ("valid", "invalid")
+            or "/x-limits/" in case.expected_response.contract_pointer
         ):
             continue
         operation = CATALOGUE.find_provider(case.provider).find_operation(case.operation)
-        if "parameters" not in case.expected.contract_pointer:
-            assert is_valid_body(operation, case.request) is (case.expected.verdict == "accepted"), case.id
+        if "parameters" not in case.expected_response.contract_pointer:
+            assert is_valid_body(operation, case.request) is (case.expected_response.verdict == "accepted"), case.id
 
 
 def test_every_case_points_to_a_line_of_its_contract(plan) -> None:
     for case in plan.cases:
-        assert CATALOGUE.find_provider(case.provider).document.find_line(case.expected.contract_pointer), case.id
+        assert CATALOGUE.find_provider(case.provider).document.find_line(case.expected_response.contract_pointer), (
+            case.id
+        )
 
 
 def test_every_billable_request_has_the_length_of_its_text(plan) -> None:
@@ -96,9 +98,9 @@ def test_the_price_of_a_chat_must_be_set() -> None:
     targets = CATALOGUE.select_targets(["ttsai"])
     plan = plan_cases(targets, is_emulated=False, include_all_billable=False)
     named = price_plan(plan, targets, {"ttsai/chat": 0.5}, provenance=Provenance.LIVE)
-    assert [case.usd for case in named.cases if case.is_billable and "ttsai/chat: " in case.id] == [0.5, 0.5]
-    assert "ttsai/chat" not in named.unpriced
-    assert "ttsai/chat" in price_plan(plan, targets, {}, provenance=Provenance.LIVE).unpriced
+    assert [case.price_usd for case in named.cases if case.is_billable and "ttsai/chat: " in case.id] == [0.5, 0.5]
+    assert "ttsai/chat" not in named.unpriced_names
+    assert "ttsai/chat" in price_plan(plan, targets, {}, provenance=Provenance.LIVE).unpriced_names
 
 
 def test_a_budget_pays_for_the_first_requests_of_the_plan() -> None:
@@ -111,15 +113,17 @@ def test_a_budget_pays_for_the_first_requests_of_the_plan() -> None:
         plan = plan_cases(targets, is_emulated=False, include_all_billable=True, max_calls=most)
         cut = price_plan(plan, targets, {}, provenance=Provenance.LIVE)
         assert [case.id for case in cut.cases if case.is_billable] == [case.id for case in paid[:most]]
-        assert cut.usd == pytest.approx(sum(case.usd for case in paid[:most]))
-        assert whole.count_affordable_calls(cut.usd) == min(most, len(paid))
-    assert whole.count_affordable_calls(paid[0].usd / 2) == 0
+        assert cut.price_usd == pytest.approx(sum(case.price_usd for case in paid[:most]))
+        assert whole.count_affordable_calls(cut.price_usd) == min(most, len(paid))
+    assert whole.count_affordable_calls(paid[0].price_usd / 2) == 0
 
 
 @pytest.mark.parametrize("bound", ["minLength", "maxLength", "minimum", "maximum", "enum", "required"])
 def test_every_documented_bound_is_tested_from_both_sides(plan, bound) -> None:
     verdicts = {
-        case.expected.verdict for case in plan.cases if case.expected.contract_pointer.rpartition("/")[2] == bound
+        case.expected_response.verdict
+        for case in plan.cases
+        if case.expected_response.contract_pointer.rpartition("/")[2] == bound
     }
     assert verdicts >= ({"rejected"} if bound == "required" else {"rejected", "accepted"})
 

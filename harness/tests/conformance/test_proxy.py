@@ -91,7 +91,7 @@ async def test_bodies_in_encodings_of_browsers_are_judged(coding, compress, tmp_
     assert response.endswith(body)
     assert running.report.unjudged_count_by_reason == {}
     assert "response-schema" in {finding.rule for finding in running.report.report.findings}
-    assert load_har(Path(running.report.recording)).exchanges[0].response.body == b'{"object": 1, "data": []}'
+    assert load_har(Path(running.report.recording_path)).exchanges[0].response.body == b'{"object": 1, "data": []}'
 
 
 async def test_the_target_and_the_headers_reach_the_service_unchanged() -> None:
@@ -389,7 +389,7 @@ def test_the_openai_client_and_its_recording(faulty_emulator, tmp_path) -> None:
     assert (report.request_count, report.recorded_count, report.unjudged_count_by_reason) == (3, 3, {})
     assert printed
     assert_judged_like_the_recording(report, tmp_path)
-    assert load_har(Path(report.recording)).exchanges[0].request.url == "https://api.openai.com/v1/audio/speech"
+    assert load_har(Path(report.recording_path)).exchanges[0].request.url == "https://api.openai.com/v1/audio/speech"
     assert voicegauge.find_drift("openai", tmp_path).changes
 
 
@@ -421,7 +421,7 @@ async def test_requests_of_no_target_are_not_judged_like_in_a_recording(tmp_path
     reason = '1 accepted submit of no target: body#/model "painter"'
     for checked in (running.report.report, report):
         assert [finding for finding in checked.findings if finding.provenance != "documented"] == []
-        assert [text.partition(";")[0] for text in checked.not_judged.values()] == [reason]
+        assert [text.partition(";")[0] for text in checked.not_judged_reason_by_name.values()] == [reason]
 
 
 def run_job(client: httpx.Client) -> None:

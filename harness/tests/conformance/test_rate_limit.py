@@ -7,7 +7,7 @@ from pathlib import Path
 
 from voicegauge.client import RateLimiter
 from voicegauge.conformance import Collector, check_service, plan_cases, run_check
-from voicegauge.conformance.engine import CheckSettings
+from voicegauge.conformance.service_check import CheckSettings
 from voicegauge.contract import load_contract
 from voicegauge.model import Provenance
 from voicegauge.transport import VirtualClock

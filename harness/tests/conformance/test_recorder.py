@@ -60,7 +60,9 @@ def test_an_operation_id_with_a_slash_names_no_folder(tmp_path) -> None:
     expected = ExpectedResponse(
         verdict="accepted", case_kind="valid", description="it answers", contract_pointer="/paths"
     )
-    case = ConformanceCase(id="acme: it answers", provider="acme", operation="../voices/list", expected=expected)
+    case = ConformanceCase(
+        id="acme: it answers", provider="acme", operation="../voices/list", expected_response=expected
+    )
     path = build_recording_path(case, tmp_path)
     path.parent.mkdir()
     path.touch()
@@ -79,9 +81,16 @@ def test_every_delivery_is_recorded_and_a_few_rejections_of_each_operation(voice
     assert {case.speech_request.text for case in plan.cases if case.speech_request is not None} == {
         SPOKEN_TEXT_IN_RECORDINGS
     }
-    refusals = [case for case in plan.cases if case.expected.verdict == "rejected"]
+    refusals = [case for case in plan.cases if case.expected_response.verdict == "rejected"]
     kinds = [
-        (c.provider, c.operation, c.expected.case_kind, c.expected.statuses, c.key_use, c.expected.description)
+        (
+            c.provider,
+            c.operation,
+            c.expected_response.case_kind,
+            c.expected_response.statuses,
+            c.key_use,
+            c.expected_response.description,
+        )
         for c in refusals
     ]
     assert len(kinds) == len(set(kinds))
@@ -111,7 +120,7 @@ def test_a_recording_has_no_findings_and_replays_to_the_same_requests(recorded, 
         run_check(again, check_service(targets, plan, settings, again))
     report = again.build_report()
     assert (replay.unmatched, replay.unused_requests) == ([], [])
-    assert {case.verdict for case in report.cases} == {"passed"}
+    assert {case.verdict for case in report.case_results} == {"passed"}
     assert [f.message for f in report.findings if f.severity is not Severity.DISPUTED] == []
 
 

@@ -119,8 +119,8 @@ def test_a_check_leaves_nothing_that_can_be_deleted(live, emulator, state) -> No
 
 def test_an_emulated_check_leaves_nothing_that_can_be_deleted(emulator, contract, folder) -> None:
     report = voicegauge.check("acme", emulated=emulator, contracts=[folder])
-    assert report.resources.deleted > 2
-    assert (_stored(emulator), report.resources.left) == ([], ())
+    assert report.resources.deleted_count > 2
+    assert (_stored(emulator), report.resources.remaining_resources) == ([], ())
 
 
 @pytest.mark.parametrize("fault", ["accepts-invalid", "ignored-key"])
@@ -138,13 +138,13 @@ def test_a_recording_leaves_nothing_that_can_be_deleted(live, emulator, tmp_path
     assert (status, "record it with --emulated" in err) == (2, True)  # the responses say that they are emulated
     assert _stored(emulator) == []
     result = voicegauge.record("acme", emulated=True, contracts=[folder], out=tmp_path / "fixtures")
-    assert result.resources.deleted == result.resources.created - 2 > 0
-    assert result.resources.left == ()
+    assert result.resources.deleted_count == result.resources.created_count - 2 > 0
+    assert result.resources.remaining_resources == ()
 
 
 def test_a_single_request_leaves_nothing(emulator, folder) -> None:
     report = voicegauge.check_request("acme/one", emulated=emulator, contracts=[folder])
-    assert report.resources.created == report.resources.deleted
+    assert report.resources.created_count == report.resources.deleted_count
 
 
 # What cannot be deleted is announced, and listed afterwards
@@ -225,8 +225,8 @@ def test_a_deletion_that_fails_is_listed_and_repeated_by_the_next_run(service, t
     service.status_of_deletions = status
     journals, notices = tmp_path / "journals", list[str]()
     report = service.check(resource_journals_folder=journals, notify=notices.append)
-    left = report.resources.left
-    assert report.resources.created == len(left) > 2
+    left = report.resources.remaining_resources
+    assert report.resources.created_count == len(left) > 2
     assert {one.reason for one in left} == {f"deleteVoice responded with status {status}"}
     assert all(one.id and one.id.startswith("voice_") for one in left)
     assert report.findings == ()
@@ -234,7 +234,7 @@ def test_a_deletion_that_fails_is_listed_and_repeated_by_the_next_run(service, t
 
     service.status_of_deletions = 0
     report = service.check((), resource_journals_folder=journals, notify=notices.append)
-    assert (report.resources.deleted_of_earlier_runs, report.resources.left) == (len(left), ())
+    assert (report.resources.deleted_count_of_earlier_runs, report.resources.remaining_resources) == (len(left), ())
     assert notices == [f"acme: deleted {len(left)} resources of an earlier run"]
     assert not list(journals.rglob("*.jsonl"))
 
@@ -243,8 +243,8 @@ def test_resources_whose_id_was_not_received_are_found_in_the_list(service, tmp_
     service.hides_ids = True
     report = service.check(resource_journals_folder=tmp_path)
     created = report.resources
-    assert created.created == created.deleted == service.deletions > 2 or created.left
-    assert all("it is one of voice_" in one.reason for one in created.left)
+    assert created.created_count == created.deleted_count == service.deletions > 2 or created.remaining_resources
+    assert all("it is one of voice_" in one.reason for one in created.remaining_resources)
 
 
 async def _lose_response(contract: Contract, folder: Path, origin: str) -> None:
@@ -279,14 +279,14 @@ def test_a_resource_whose_creation_was_lost_is_found_by_its_values(service, tmp_
     asyncio.run(_lose_response(service.contract, tmp_path, "http://emulated"))
     asyncio.run(_create_voices(service, names))
     resources = service.check((), resource_journals_folder=tmp_path).resources
-    assert (resources.deleted_of_earlier_runs, service.deletions) == (deleted, deleted)
-    assert [reason in one.reason for one in resources.left] == ([True] if reason else [])
+    assert (resources.deleted_count_of_earlier_runs, service.deletions) == (deleted, deleted)
+    assert [reason in one.reason for one in resources.remaining_resources] == ([True] if reason else [])
     assert bool(list(tmp_path.rglob("*.jsonl"))) is bool(reason)
 
 
 def test_a_lost_creation_at_another_server_stays_in_its_journal(service, tmp_path) -> None:
     asyncio.run(_lose_response(service.contract, tmp_path, "http://elsewhere"))
-    assert service.check((), resource_journals_folder=tmp_path).resources.left == ()
+    assert service.check((), resource_journals_folder=tmp_path).resources.remaining_resources == ()
     assert len(list(tmp_path.rglob("*.jsonl"))) == 1
 
 
@@ -294,7 +294,7 @@ def test_resources_whose_id_was_not_received_are_named_without_a_list(service) -
     service.hides_ids = True
     report = service.check()
     assert service.deletions == 0
-    assert {(one.id, one.reason.partition(":")[0]) for one in report.resources.left} == {
+    assert {(one.id, one.reason.partition(":")[0]) for one in report.resources.remaining_resources} == {
         (None, "its id is not known, because no response contained a usable one")
     }
 
@@ -302,18 +302,18 @@ def test_resources_whose_id_was_not_received_are_named_without_a_list(service) -
 def test_a_resource_that_is_gone_counts_as_deleted(service) -> None:
     service.status_of_deletions = 404
     report = service.check()
-    assert report.resources.created == report.resources.deleted > 2
+    assert report.resources.created_count == report.resources.deleted_count > 2
 
 
 def test_the_ids_of_another_account_are_kept_for_its_key(service, tmp_path) -> None:
     service.status_of_deletions = 500
-    created = service.check(resource_journals_folder=tmp_path).resources.created
+    created = service.check(resource_journals_folder=tmp_path).resources.created_count
     service.status_of_deletions = 0
     report = service.check((), resource_journals_folder=tmp_path, key="another-key")
-    assert {one.reason for one in report.resources.left} == {
+    assert {one.reason for one in report.resources.remaining_resources} == {
         "it was created with another API key: run the command again with that key"
     }
-    assert service.check((), resource_journals_folder=tmp_path).resources.deleted_of_earlier_runs == created
+    assert service.check((), resource_journals_folder=tmp_path).resources.deleted_count_of_earlier_runs == created
 
 
 def test_another_server_is_not_asked_to_delete(service, tmp_path) -> None:
@@ -364,8 +364,8 @@ def test_deletions_wait_for_the_rate_limit_and_are_reserved_from_the_budget(serv
     clock = VirtualClock()
     limiter = RateLimiter(10, clock)
     report = service.check(rate_limiters={"acme": limiter})
-    requests = report.exchanges[Provenance.EMULATED]
-    assert requests % 10 + report.resources.deleted > 0
+    requests = report.exchange_count_by_provenance[Provenance.EMULATED]
+    assert requests % 10 + report.resources.deleted_count > 0
     assert clock.monotonic() >= 60 * ((requests + service.deletions - 1) // 10)
 
 
@@ -375,8 +375,8 @@ def test_a_billable_deletion_is_not_sent_without_budget(saved_voices, tmp_path) 
     document["paths"]["/voices/{id}"]["delete"]["x-pricing"] = price
     service = Service(load_contract(saved_voices.write_contract(tmp_path, document) / "openapi.yaml"))
     report = service.check(ledger=Ledger(0.6))
-    assert (report.resources.deleted, service.deletions) == (1, 1)
-    assert all("budget" in one.reason for one in report.resources.left)
+    assert (report.resources.deleted_count, service.deletions) == (1, 1)
+    assert all("budget" in one.reason for one in report.resources.remaining_resources)
     assert report.spent_usd <= 0.6
 
 
@@ -435,7 +435,7 @@ def test_an_unusable_id_of_an_existing_resource_is_not_stored(service, tmp_path,
 def test_a_resource_stays_known_if_the_list_cannot_be_read(service, tmp_path, body) -> None:
     asyncio.run(_lose_response(service.contract, tmp_path, "http://emulated"))
     service.list_body = body
-    [left] = service.check((), resource_journals_folder=tmp_path).resources.left
+    [left] = service.check((), resource_journals_folder=tmp_path).resources.remaining_resources
     assert (left.id, "the list of all could not be read" in left.reason) == (None, True)
     assert service.deletions == 0
     [path] = tmp_path.rglob("*.jsonl")

@@ -13,7 +13,7 @@ def _is_single_speech_call(case) -> bool:
     return (
         case.speech_request is None
         and case.operation == "createSpeech"
-        and case.expected.case_kind in ("valid", "undocumented")
+        and case.expected_response.case_kind in ("valid", "undocumented")
     )
 
 
@@ -27,7 +27,9 @@ def _leaves_format_out(case) -> bool:
 )
 def test_a_fault_of_audio_is_found_in_single_responses(check, fault, rule) -> None:
     report = check(
-        [TARGET], faults=[fault], only=lambda case: _is_single_speech_call(case) and case.expected.case_kind == "valid"
+        [TARGET],
+        faults=[fault],
+        only=lambda case: _is_single_speech_call(case) and case.expected_response.case_kind == "valid",
     )
     assert rule in {finding.rule for finding in report.findings}
 
@@ -42,7 +44,7 @@ def test_a_response_without_a_requested_format_has_the_documented_default(check)
 def test_correct_responses_to_single_calls_have_no_findings(check) -> None:
     report = check([TARGET], only=_is_single_speech_call)
     assert not report.findings
-    judged = [case for case in report.cases if case.verdict == "passed"]
+    judged = [case for case in report.case_results if case.verdict == "passed"]
     assert len(judged) > 20
 
 

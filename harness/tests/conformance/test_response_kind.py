@@ -97,7 +97,7 @@ def check_acme(acme_of):
 def test_a_service_that_does_as_it_is_asked_has_no_findings(check_acme) -> None:
     report = check_acme()
     assert report.findings == ()
-    verdicts = {case.id: case.verdict for case in report.cases}
+    verdicts = {case.id: case.verdict for case in report.case_results}
     assert {verdicts[f"acme/{name}: a full delivery"] for name in ("plain", "events")} == {"passed"}
     assert verdicts['acme/speak: stream_format "sse"'] == "passed"
 

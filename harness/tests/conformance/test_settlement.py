@@ -36,7 +36,7 @@ def acme_contract(acme_contracts: Callable[..., Path]) -> Contract:
 def single_request(contract: Contract) -> ConformanceCase:
     """A valid request of the plan that is sent once and not followed."""
     cases = plan_cases(list(contract.targets.values()), is_emulated=False, include_all_billable=True).cases
-    return next(case for case in cases if case.expected.case_kind == "valid" and case.speech_request is None)
+    return next(case for case in cases if case.expected_response.case_kind == "valid" and case.speech_request is None)
 
 
 async def run_case(contract: Contract, ledger: Ledger, app: Starlette | None = None, url: str = "http://acme") -> None:

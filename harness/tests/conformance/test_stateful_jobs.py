@@ -16,8 +16,8 @@ from voicegauge.conformance import (
     run_check,
 )
 from voicegauge.conformance.emulator_setup import EMULATED_ACCOUNT_CREDITS, EMULATED_KEY
-from voicegauge.conformance.engine import CheckSettings
 from voicegauge.conformance.fuzzing.stateful_jobs import build_similar_unknown_id
+from voicegauge.conformance.service_check import CheckSettings
 from voicegauge.contract import load_contract
 from voicegauge.emulator import CONTROL_PREFIX, EmulatorSettings, create_app
 from voicegauge.errors import UsageError
@@ -75,7 +75,7 @@ def test_interleaved_jobs_have_no_findings(take, target) -> None:
 def test_no_order_of_steps_has_findings_for_a_correct_provider(fuzz, target) -> None:
     report = fuzz(target, seed=4)
     assert report.findings == ()
-    assert report.exchanges["emulated"] > 20
+    assert report.exchange_count_by_provenance["emulated"] > 20
 
 
 @pytest.mark.parametrize(

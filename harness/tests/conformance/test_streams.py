@@ -47,7 +47,7 @@ def test_the_table_has_every_fault_of_streams() -> None:
 def test_a_correct_stream_has_no_findings(check) -> None:
     report = check([TARGET], only=lambda case: case.speech_request is not None)
     assert not report.findings
-    ends = {case.id.rpartition(": ")[2]: case.verdict for case in report.cases}
+    ends = {case.id.rpartition(": ")[2]: case.verdict for case in report.case_results}
     assert ends["a full delivery"] == "passed"
     assert ends["a stream that ends in error"] == "passed"
 

@@ -123,7 +123,7 @@ def test_a_response_that_cannot_be_saved_is_listed_and_stops_the_recording(
 
     folder = tmp_path / "fixtures"
     with monkeypatch.context() as patch:
-        patch.setattr("voicegauge.conformance.recording.journal.save_har", full_disk)
+        patch.setattr("voicegauge.conformance.recording.unfinished_recording.save_har", full_disk)
         assert cli.run([*arguments, str(folder)]) == 2
     printed = " ".join(capfd.readouterr().err.split())
     assert "$0.0010: the response (HTTP 200) arrived and could not be saved" in printed

@@ -44,7 +44,7 @@ def test_a_service_that_never_responds_is_given_up_soon(concurrency: int, acme_c
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(TimedOutError):
         asyncio.run(check(f"http://127.0.0.1:{silent.getsockname()[1]}"))
     assert len(cases) > MAX_UNREACHABLE_REQUESTS
-    assert len(collector.build_report().cases) == MAX_UNREACHABLE_REQUESTS - 1
+    assert len(collector.build_report().case_results) == MAX_UNREACHABLE_REQUESTS - 1
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ async def _speak(acme: Contract, name: str, settings: EmulatorSettings | None = 
 def test_a_correct_service_has_no_findings_and_every_version_is_checked(load) -> None:
     report = check_in_process(load())
     assert report.findings == ()
-    verdicts = {case.id: case.verdict for case in report.cases}
+    verdicts = {case.id: case.verdict for case in report.case_results}
     assert {verdicts[f"acme/{name}: a full delivery"] for name in ("kiwi", "kiwi-wait", "plum")} == {"passed"}
     assert verdicts["acme/kiwi: text of 201 characters"] == "passed"
     assert verdicts["acme/plum: prompt of 101 characters"] == "passed"

@@ -49,7 +49,7 @@ def check(voicegauge_catalogue, voicegauge_emulator) -> Callable[..., CheckRepor
             cases += add_webhook_cases(
                 plan_audio_input_cases(contracts["ttsai"].find_operation("separateAudio"), ()), contracts
             )
-        cases = [case for case in cases if case.callback_url or case.kind == "plain-http"]
+        cases = [case for case in cases if case.callback_url_parameter or case.kind == "plain-http"]
         settings = replace(build_emulator_check_settings(voicegauge_emulator, targets), **settings_more)
         collector = Collector(names, 0)
         run_check(collector, check_service(targets, CasePlan(cases=tuple(cases)), settings, collector))
@@ -69,7 +69,7 @@ def _found(report: CheckReport) -> dict[str, int]:
 
 def test_every_documented_webhook_is_tested_in_each_mode(check) -> None:
     report = check("pixazo", "ttsai/batch-kokoro", separated=True)
-    assert {case.id: case.verdict for case in report.cases} == dict.fromkeys(
+    assert {case.id: case.verdict for case in report.case_results} == dict.fromkeys(
         [
             "pixazo/xtts-v2: a webhook with plain http at header.X-Webhook-URL",
             "pixazo/xtts-v2: a webhook with plain http at body#/webhook",
@@ -116,18 +116,18 @@ def test_a_live_check_uses_the_given_receiver(check, monkeypatch) -> None:
     with running_receiver() as receiver:
         report = check("pixazo/chatterbox", provenance=Provenance.LIVE, receiver=receiver)
         states = [json.loads(one.request.body)["status"] for one in receiver.callbacks]
-    assert {case.verdict for case in report.cases} == {"passed"}
+    assert {case.verdict for case in report.case_results} == {"passed"}
     assert sorted(states) == ["COMPLETED", "COMPLETED", "PROCESSING"]
 
 
 def test_a_live_check_needs_a_tunnel_for_webhooks(check) -> None:
     report = check("pixazo/vibevoice", provenance=Provenance.LIVE)
-    (skipped,) = [case for case in report.cases if case.verdict == "skipped"]
-    assert "--public-url" in (skipped.reason or "")
+    (skipped,) = [case for case in report.case_results if case.verdict == "skipped"]
+    assert "--public-url" in (skipped.not_judged_reason or "")
 
 
 def test_by_default_no_request_has_a_webhook_url(voicegauge_catalogue) -> None:
     plan = plan_cases(voicegauge_catalogue.select_targets(["pixazo"]), is_emulated=True, include_all_billable=True)
-    assert not [case for case in plan.cases if case.callback_url or case.kind == "plain-http"]
+    assert not [case for case in plan.cases if case.callback_url_parameter or case.kind == "plain-http"]
     named = [case.request.headers.get("X-Webhook-URL") for case in plan.cases if case.request is not None]
     assert not [url for url in named if url is not None and url.startswith("http")]

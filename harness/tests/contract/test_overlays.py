@@ -317,7 +317,7 @@ def test_a_check_of_the_emulated_provider_finds_nothing(load: Load, tmp_path: Pa
     load()
     report = voicegauge.check(["acme"], emulated=True, contracts=[tmp_path])
     assert report.findings == ()
-    assert sum(report.exchanges.values()) > 10
+    assert sum(report.exchange_count_by_provenance.values()) > 10
 
 
 @pytest.mark.parametrize("limits", ["minLength: 1, maxLength: 20", "minLength: 1000, maxLength: 2000"])

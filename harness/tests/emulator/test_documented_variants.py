@@ -328,5 +328,5 @@ def test_a_check_of_documented_variants_finds_nothing(tmp_path: Path, acme: Call
 
     report = _check(acme(edit))
     errors = [f"{f.rule}: {f.message}" for f in report.findings if f.severity is Severity.ERROR]
-    assert len(report.cases) > 100
+    assert len(report.case_results) > 100
     assert "\n".join(errors) == ""

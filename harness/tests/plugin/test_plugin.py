@@ -36,7 +36,7 @@ def test_a_test_of_ones_own_receives_webhooks(run_pytest) -> None:
 FIVE_LINES = """
     def test_contract(voicegauge_target, voicegauge_check):
         report = voicegauge_check(voicegauge_target)
-        assert report.exchanges["emulated"] > 10
+        assert report.exchange_count_by_provenance["emulated"] > 10
 """
 
 
@@ -239,7 +239,7 @@ def test_a_doubtful_check_fails_with_its_cause_instead_of_its_consequences() -> 
         for rule in ("rejects-valid", "error-shape", "error-shape")
     ]
     notice = "30 of 30 responses have status 404: check the base URL first"
-    report = msgspec.structs.replace(Collector([], 0).build_report(), notice=notice)
+    report = msgspec.structs.replace(Collector([], 0).build_report(), doubt_reason=notice)
     with pytest.raises(pytest.fail.Exception) as failed:
         fail_on_findings(report, findings)
     assert str(failed.value) == f"{notice}\nerrors that may all be consequences: rejects-valid, error-shape"

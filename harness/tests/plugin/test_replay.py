@@ -81,7 +81,7 @@ def test_a_recorded_request_that_is_not_sent_fails_the_test_unless_it_is_exclude
             assert ask(voicegauge_replay(FOLDER).base_url("pixazo"), "a")
 
         def test_takes_one(voicegauge_replay):
-            assert ask(voicegauge_replay(FOLDER, only="job a").base_url("pixazo"), "a")
+            assert ask(voicegauge_replay(FOLDER, group_name_part="job a").base_url("pixazo"), "a")
 
         def test_may_forget(voicegauge_replay):
             assert ask(voicegauge_replay(FOLDER, unused_ok=True).base_url("pixazo"), "a")
@@ -109,7 +109,7 @@ def test_a_test_that_is_run_again_is_not_blamed_for_its_first_time(run, pytester
         times = []
 
         def test_flaky(voicegauge_replay):
-            base = voicegauge_replay(FOLDER, only="job b").base_url("pixazo")
+            base = voicegauge_replay(FOLDER, group_name_part="job b").base_url("pixazo")
             times.append("now")
             assert len(times) == 2
             assert ask(base, "b") == "FAILED"
@@ -124,7 +124,7 @@ def test_an_unrecorded_request_fails_the_test_even_if_the_client_handles_the_err
         import contextlib
 
         def test_other(voicegauge_replay):
-            base = voicegauge_replay(FOLDER, only="job b").base_url("pixazo")
+            base = voicegauge_replay(FOLDER, group_name_part="job b").base_url("pixazo")
             ask(base, "b")
             with contextlib.suppress(Exception):
                 ask(base, "c")
@@ -146,7 +146,7 @@ def test_a_folder_without_recordings_fails_in_one_line(run) -> None:
             voicegauge_replay(tmp_path)
 
         def test_no_such_group(voicegauge_replay):
-            voicegauge_replay(FOLDER, only="nobody")
+            voicegauge_replay(FOLDER, group_name_part="nobody")
         """
     )
     result.assert_outcomes(failed=2)

@@ -32,9 +32,11 @@ def judge(*, claimed: tuple[str, ...] = (), missing: str = "", **changes: dict[s
         reason = violations.pop("skipped", None) if violations else None
         if name.partition("/")[2] != missing:
             verdict = "failed" if violations else "skipped" if reason else "passed"
-            case = CaseResult(id=name, operation="", verdict=verdict, reason=reason, violations=violations)  # type: ignore[arg-type]
+            case = CaseResult(id=name, operation="", verdict=verdict, not_judged_reason=reason, violations=violations)  # type: ignore[arg-type]
             cases.append(case)
-    report = CheckReport(voicegauge="1", created_at="", finished=True, seed=0, targets=(), cases=tuple(cases))
+    report = CheckReport(
+        voicegauge_version="1", created_at="", is_finished=True, seed=0, targets=(), case_results=tuple(cases)
+    )
     return judge_profile(PROFILE, report, server="http://127.0.0.1:1/v1", claimed_capabilities=claimed)
 
 
@@ -53,11 +55,11 @@ def test_the_requests_of_a_published_profile_never_change() -> None:
     """Another request or expected outcome under the same name would change results: keep what the profile plans."""
     contract = load_profile_contract(PROFILE)
     plan = plan_cases(list(contract.targets.values()), is_emulated=False, include_all_billable=True)
-    cases = CasePatterns(patterns=PROFILE.case_patterns).select(plan).cases
+    cases = CasePatterns(patterns=PROFILE.case_patterns).select_cases(plan).cases
     bodies = {one.id: one.request.body for one in cases if one.request is not None}
     speech = {one.id: one.speech_request for one in cases if one.speech_request is not None}
     bodies |= {name: [one.text, one.voice, one.format, one.speed, one.extra] for name, one in speech.items()}
-    rows = sorted((one.id, one.expected.verdict, repr(bodies[one.id])) for one in cases)
+    rows = sorted((one.id, one.expected_response.verdict, repr(bodies[one.id])) for one in cases)
     assert len(rows) == 31
     assert hashlib.sha256(msgspec.json.encode(rows)).hexdigest()[:16] == "e4a00ed8f026de2d"
 
@@ -126,7 +128,9 @@ def test_one_busy_response_is_not_judged_and_more_are_a_server_error() -> None:
         cases = [CaseResult(id=name, operation="", verdict="passed") for name in PROFILE.case_patterns]
         busy = {"status": 503, "reason": "busy (503)", "violations": {"status-undocumented": "got status 503"}}
         cases = [msgspec.structs.replace(one, **(busy if one.id.endswith(names) else {})) for one in cases]
-        report = CheckReport(voicegauge="1", created_at="", finished=True, seed=0, targets=(), cases=tuple(cases))
+        report = CheckReport(
+            voicegauge_version="1", created_at="", is_finished=True, seed=0, targets=(), case_results=tuple(cases)
+        )
         return judge_profile(PROFILE, report, server="http://127.0.0.1:1/v1")
 
     once = judge_busy("createSpeech: speed 0.25")
@@ -151,7 +155,9 @@ def test_a_redirect_is_no_rejection_and_gives_no_verdict_on_the_shape_of_errors(
         for name in PROFILE.case_patterns
         if name.partition("/")[2].startswith(("createSpeech: input left out", "createSpeech: speed 4.01"))
     )
-    report = CheckReport(voicegauge="1", created_at="", finished=True, seed=0, targets=(), cases=cases)
+    report = CheckReport(
+        voicegauge_version="1", created_at="", is_finished=True, seed=0, targets=(), case_results=cases
+    )
     judged = judge_profile(PROFILE, report, server="http://127.0.0.1:1/v1")
     assert find_ids(judged, "failed") == {"input-missing", "speed-too-fast"}
     assert "error-shape" in find_ids(judged, "not-judged")

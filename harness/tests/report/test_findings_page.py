@@ -47,13 +47,13 @@ CLIP = FindingClip(media_type="audio/mpeg", data=encode(TONE, 16_000, "mp3")[0],
 
 def report_of(*findings: Finding, **changes: object) -> CheckReport:
     return CheckReport(
-        voicegauge="1",
+        voicegauge_version="1",
         created_at="2026-11-21T09:12:31Z",
-        finished=True,
+        is_finished=True,
         seed=0,
         targets=("acme/one",),
         operations=("acme/speak",),
-        exchanges={Provenance.LIVE: 12},
+        exchange_count_by_provenance={Provenance.LIVE: 12},
         findings=findings,
         **changes,
     )
@@ -64,8 +64,10 @@ def page(tmp_path: Path) -> str:
     document = tmp_path / "openapi.yaml"
     document.write_text(DOCUMENT)
     coverage = (
-        CoverageEntry(kind="status", operation="acme/speak", name="200", inside=1),
-        CoverageEntry(kind="status", operation="acme/speak", name="429", reason="the service never sent it"),
+        CoverageEntry(kind="status", operation_or_provider="acme/speak", name="200", conforming_count=1),
+        CoverageEntry(
+            kind="status", operation_or_provider="acme/speak", name="429", untried_reason="the service never sent it"
+        ),
     )
     findings = (
         find(Severity.INFO, "a header is missing"),
@@ -171,8 +173,12 @@ def test_the_page_is_accessible_fits_and_interprets_nothing(browser: Browser, tm
     ]
     file = tmp_path / "page.html"
     reasons = {"acme/one": f"the service never sent it: {HOSTILE[1]}"}
-    coverage = (CoverageEntry(kind="status", operation="acme/speakWithALongName", name="429", reason="never sent"),)
-    report = report_of(*findings, notice=HOSTILE[0], coverage=coverage, not_judged=reasons)
+    coverage = (
+        CoverageEntry(
+            kind="status", operation_or_provider="acme/speakWithALongName", name="429", untried_reason="never sent"
+        ),
+    )
+    report = report_of(*findings, doubt_reason=HOSTILE[0], coverage=coverage, not_judged_reason_by_name=reasons)
     file.write_text(render_findings_page(build_check_page(report)))
     trouble: list[str] = []
     for scheme in ("light", "dark"):

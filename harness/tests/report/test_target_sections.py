@@ -29,12 +29,12 @@ def find(message: str, **where: str) -> Finding:
 
 
 CHECK = CheckReport(
-    voicegauge="1",
+    voicegauge_version="1",
     created_at="2026-11-20T09:12:31Z",
-    finished=True,
+    is_finished=True,
     seed=0,
     targets=("north/aurora", "north/borealis", "pebble/skip"),
-    exchanges={Provenance.EMULATED: 12},
+    exchange_count_by_provenance={Provenance.EMULATED: 12},
     findings=(
         find(f"of the provider {HOSTILE[0]}", operation="speak"),
         find("of aurora", target="north/aurora"),

@@ -191,27 +191,27 @@ def check_budget(
     requests that exceed the rest of the budget.
     """
     require_prices(plan)
-    limit = f"; at most ${live_options.max_cost_usd:.4g}" if plan.usd or live_options.max_cost_usd else ""
+    limit = f"; at most ${live_options.max_cost_usd:.4g}" if plan.price_usd or live_options.max_cost_usd else ""
     listener.notice(f"{describe_plan(plan)}{limit}")
-    if plan.undeletable:
+    if plan.undeletable_resources:
         listener.notice(describe_undeletable_resources(plan))
     remaining_usd = live_options.max_cost_usd - spent_before_usd
     # The tolerance is a thousandth of the smallest amount in the ledger, for rounding errors of sums.
-    if live_options.ledger is None and plan.usd > remaining_usd + 1e-9:
+    if live_options.ledger is None and plan.price_usd > remaining_usd + 1e-9:
         fits = f"; --max-calls {plan.count_affordable_calls(remaining_usd)} fits" if can_limit_calls else ""
         before = f" less ${spent_before_usd:.4g} that an earlier command has spent" if spent_before_usd else ""
         limit = f"--max-cost {live_options.max_cost_usd:g}{before}"
-        raise BudgetError(f"the plan costs about ${plan.usd:.4g}, more than {limit}{fits}")
+        raise BudgetError(f"the plan costs about ${plan.price_usd:.4g}, more than {limit}{fits}")
 
 
 def describe_plan(plan: PricedPlan) -> str:
     """Describe the number of requests of a plan and their price in one line."""
     emulated = plan.provenance is Provenance.EMULATED
     total = plan.spending.total
-    requests = f"{'emulated' if emulated else 'live'}: {format_count(total.requests, 'request')}"
-    if total.billable and not plan.usd and not plan.unpriced and not emulated:
+    requests = f"{'emulated' if emulated else 'live'}: {format_count(total.request_count, 'request')}"
+    if total.billable_request_count and not plan.price_usd and not plan.unpriced_names and not emulated:
         return f"{requests}, none with a price"
-    requests = f"{requests}, {total.billable} billable"
+    requests = f"{requests}, {total.billable_request_count} billable"
     free = " (nothing is charged)" if emulated else ""
     return f"{requests}, {_format_price(plan)}{free}"
 
@@ -219,19 +219,19 @@ def describe_plan(plan: PricedPlan) -> str:
 def describe_undeletable_resources(plan: PricedPlan) -> str:
     """Return one line about resources that a plan leaves in the account because no document says how to delete them."""
     parts = [
-        f"{one.name} ({one.operation}, {one.requests} request{'s' if one.requests > 1 else ''})"
-        for one in plan.undeletable
+        f"{one.name} ({one.operation}, {one.request_count} request{'s' if one.request_count > 1 else ''})"
+        for one in plan.undeletable_resources
     ]
     return f"stays in the account, because no document says how to delete it: {', '.join(parts)}"
 
 
 def _format_price(plan: PricedPlan) -> str:
     """Describe the price of a plan. Unknown prices are mentioned instead of being counted as zero."""
-    known = f"about ${plan.usd:.4g} if all succeed"
-    if not plan.unpriced:
+    known = f"about ${plan.price_usd:.4g} if all succeed"
+    if not plan.unpriced_names:
         return known
-    names = f"price in dollars not documented for {', '.join(plan.unpriced)}"
-    return f"{known}, plus {names}" if plan.usd else names
+    names = f"price in dollars not documented for {', '.join(plan.unpriced_names)}"
+    return f"{known}, plus {names}" if plan.price_usd else names
 
 
 def announce_key_hosts(contracts: Sequence[Contract], live_options: LiveOptions, listener: ProgressListener) -> None:

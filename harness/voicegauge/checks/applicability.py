@@ -15,24 +15,22 @@ from voicegauge.contract.extension import ConversionSpec, ResourceSpec, Transcri
 _STATEMENT_PATTERN = re.compile(r"(x-[a-z]+|callbacks|parameters|requestBody|responses|security|webhooks)([./]\S+)?")
 
 ContractStatement = tuple[str, str]
-"""A statement of the contract that a rule needs: a key of an operation, and the path of the statement below that key.
-"""
+"""A statement of a contract that a rule needs: a key such as "x-job", and the path below it, such as ".charged"."""
 
 _STATED_BASIS_CACHE: WeakKeyDictionary[Operation, dict[str, bool]] = WeakKeyDictionary()
-"""For each operation and each basis of a rule, whether the contract states that basis. It is cached, because each check
-asks for all of them."""
+"""A cache: for each operation, whether the contract states each `Rule.basis`."""
 
 
 def find_applicable_rules(operation: Operation) -> tuple[Rule, ...]:
-    """Return the rules that can find something in traffic of `operation`, or of the job that it is part of.
+    """Return the rules that can find a violation in traffic of `operation`, or of the job to which the traffic belongs.
 
-    These are the rules for which the contract states what they need (`Rule.basis`).
+    Those are the rules whose basis (`Rule.basis`) the contract states.
     """
     return tuple(rule for rule in RULE_BY_ID.values() if is_rule_applicable(rule, operation))
 
 
 def is_rule_applicable(rule: Rule, operation: Operation) -> bool:
-    """Return whether `rule` can find something in traffic of `operation`, or of the job that it is part of."""
+    """Whether `rule` can find a violation in traffic of `operation`, or of the job to which the traffic belongs."""
     stated = _STATED_BASIS_CACHE.setdefault(operation, {})
     if rule.basis not in stated:
         stated[rule.basis] = any(
@@ -44,7 +42,7 @@ def is_rule_applicable(rule: Rule, operation: Operation) -> bool:
 
 @functools.cache
 def parse_rule_basis(basis: str) -> tuple[tuple[ContractStatement, ...], ...]:
-    """Return the alternatives of a rule's basis, each with the statements that the contract must have.
+    """Parse the `basis` of a rule: return its alternatives, each with the statements that the contract must have.
 
     Alternatives are separated by a comma and a space, statements by " and ".
 
@@ -63,11 +61,11 @@ def _parse_statement(text: str) -> ContractStatement:
     return found[1], found[2] or ""
 
 
-def _is_stated_by_operation(operation: Operation, key: str, statement_path: str) -> bool:
-    if key.startswith("x-"):
+def _is_stated_by_operation(operation: Operation, statement_key: str, statement_path: str) -> bool:
+    if statement_key.startswith("x-"):
         names = [name for name in statement_path.split(".") if name]
-        return any(_has_value_at(value, names) for value in _iterate_extension_values(operation, key))
-    if key == "responses":
+        return any(_has_value_at(value, names) for value in _iterate_extension_values(operation, statement_key))
+    if statement_key == "responses":
         return _documents_response(operation, statement_path)
     return {
         "callbacks": "callbacks" in operation.part_data or operation.webhook is not None,
@@ -75,10 +73,10 @@ def _is_stated_by_operation(operation: Operation, key: str, statement_path: str)
         "parameters": bool(operation.parameters),
         "requestBody": bool(operation.request_media),
         "security": operation.needs_key,
-    }[key]
+    }[statement_key]
 
 
-def _iterate_extension_values(operation: Operation, key: str) -> Iterable[Any]:
+def _iterate_extension_values(operation: Operation, extension_key: str) -> Iterable[Any]:
     """Return the values of an `x-` key that concern an operation."""
     contract, use = operation.contract, operation.audio_input
     status = operation.started_job_operation
@@ -97,7 +95,7 @@ def _iterate_extension_values(operation: Operation, key: str) -> Iterable[Any]:
         "x-conversion": [use] if isinstance(use, ConversionSpec) else [],
         "x-pricing": _list_price_specs(operation),
     }
-    return [value for value in found[key] if value is not None]
+    return [value for value in found[extension_key] if value is not None]
 
 
 def _submits_or_polls_batch(operation: Operation, submit_operation: Operation) -> bool:
@@ -131,7 +129,7 @@ def _list_price_specs(operation: Operation) -> list[Any]:
 
 
 def _has_value_at(document_value: Any, path_tokens: list[str]) -> bool:
-    """Whether a document value has a value under the path `path_tokens`, in which "*" matches any key or item."""
+    """Whether `document_value` contains a value at the path `path_tokens`, in which "*" matches any key or item."""
     if not path_tokens:
         return document_value is not None and document_value not in ((), {})
     name, rest = path_tokens[0], path_tokens[1:]
@@ -147,7 +145,7 @@ def _has_value_at(document_value: Any, path_tokens: list[str]) -> bool:
 
 
 def _documents_response(operation: Operation, statement_path: str) -> bool:
-    """Whether a response with one of the statuses has the part that a path "/<statuses>/<part>/..." names."""
+    """Whether the operation documents what a path names: "/<statuses>/<part of the response>/<name>"."""
     statuses, part, name = (*statement_path.split("/")[1:4], "*", "*", "*")[:3]
     matching = [
         r for status, r in operation.responses.items() if any(_matches_status(status, s) for s in statuses.split(","))

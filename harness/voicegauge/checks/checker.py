@@ -19,14 +19,14 @@ from voicegauge.model import Exchange, Finding, FindingLocation, Provenance, Sev
 MAX_EVIDENCE_CHARACTERS = 240
 """Maximum number of characters in the evidence of a finding, which is about three lines of a terminal."""
 _MAX_CHARACTERS_READ_TO_SHORTEN = 10_000
-"""Number of characters of a text that are read to shorten it, because a message may quote a body of many megabytes."""
+"""Maximum number of characters of a text that are read to shorten it. A message may quote a body of many megabytes."""
 MAX_MESSAGE_CHARACTERS = 400
 """Maximum number of characters in the message of a finding, which may quote an arbitrarily long value."""
 
 
 _CAUSE_RULE_ID_BY_RULE_ID = {"error-shape": "status-undocumented"}
-"""For a rule, another rule: a disputed finding of the first is left out if the other has a disputed finding about the
-same response, because both have one cause. For example, another document may give a status a body of its own."""
+"""Pairs of rules whose disputed findings about one response have one cause, such as a document that gives a status a
+body of its own: only the finding of the second rule (the value) is reported, not that of the first (the key)."""
 _RULES_ABOUT_UNDOCUMENTED_STATUSES = ("status-undocumented", "error-shape")
 
 
@@ -41,9 +41,9 @@ class Checker:
     provenance: Provenance
     rules: Mapping[str, Rule] = field(default_factory=lambda: RULE_BY_ID)
     build_reproduction_command: ReproductionCommandBuilder | None = None
-    """Returns the shell command that shows a finding again."""
+    """A function that returns the shell command that shows a finding again; `None` for findings without commands."""
     mask_secrets: Callable[[str], str] = str
-    """Masks secrets in a text."""
+    """A function that returns a text with its secrets masked."""
 
     def iterate_findings(
         self,
@@ -52,9 +52,9 @@ class Checker:
         case_id: str | None = None,
         build_reproduction_command: ReproductionCommandBuilder | None = None,
     ) -> Iterator[Finding]:
-        """Yield the findings of all rules that apply to the operation of `subject`, for its class and base classes.
+        """Apply the rules for the class of `subject`, its base classes and its operation, and yield the findings.
 
-        A violation that is an effect of another one is part of the finding of its cause.
+        If one violation causes another, there is one finding, of the cause; it lists the other violation as an effect.
 
         Args:
             subject: the subject to which the rules are applied.
@@ -72,7 +72,7 @@ class Checker:
                     if _CAUSE_RULE_ID_BY_RULE_ID.get(rule.id) in disputed_rules:
                         continue
                     disputed_rules.add(rule.id)
-                index = _find_finding_index(findings, violation.cause, finding.severity)
+                index = _find_finding_index(findings, violation.cause_rule_id, finding.severity)
                 if index is None:
                     findings.append(finding)
                 else:
@@ -87,9 +87,9 @@ class Checker:
         case_id: str | None = None,
         build_reproduction_command: ReproductionCommandBuilder | None = None,
     ) -> Iterator[tuple[CheckSubject, list[Finding]]]:
-        """Yield each of the subjects of one case with its findings, so that one cause is one finding.
+        """Apply the rules to the subjects of one case, and yield each subject with its findings.
 
-        An unexpected server error whose status is not documented is reported by server-error alone.
+        A server error that is neither expected nor documented is a finding of the rule server-error alone.
 
         Args:
             subjects: the subjects; the same call may be part of several of them.
@@ -113,7 +113,7 @@ class Checker:
 
     @functools.cached_property
     def _rules_by_class_and_operation(self) -> dict[tuple[type[CheckSubject], Operation], tuple[Rule, ...]]:
-        """The rules for the subjects that were judged so far. Half of all rules do not apply to most operations."""
+        """A cache: the rules that apply to a class of subjects and an operation, about half of all rules."""
         return {}
 
     def _find_rules(self, subject: CheckSubject) -> tuple[Rule, ...]:
@@ -164,7 +164,7 @@ class Checker:
         )
 
     def _mask_and_shorten(self, text: str, max_characters: int) -> str:
-        """Return `text` on one line and shortened, with secrets masked, even one that is cut off at the end."""
+        """Return `text` on one line, with its secrets masked, and then shortened to `max_characters`."""
         return _shorten_text(self.mask_secrets(text[:_MAX_CHARACTERS_READ_TO_SHORTEN]), max_characters)
 
     def _find_reproduction_command(
@@ -177,7 +177,7 @@ class Checker:
 
 
 def _find_finding_index(findings: Sequence[Finding], rule_id: str | None, severity: Severity) -> int | None:
-    """Return the index of the finding of a rule with the same severity; `None` if there is none."""
+    """Return the index of the finding with this rule and this severity; `None` if there is none."""
     return next((i for i, one in enumerate(findings) if (one.rule, one.severity) == (rule_id, severity)), None)
 
 

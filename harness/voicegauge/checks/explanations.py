@@ -27,7 +27,7 @@ class Explanation(Record, frozen=True, kw_only=True):
     fault: str | None = None
     """Id of the emulator's fault that breaks the rule; `None` if no fault breaks this rule alone."""
     target: str | None = None
-    """Bundled provider or target that shows the fault; by default the first that the fault applies to."""
+    """Id of a bundled provider or target whose emulator can have the fault; `None` for the first such one."""
 
 
 @cache

@@ -2,8 +2,8 @@
 
 Each rule is a function that registers itself:
 
-    @rule("empty-body", on=Call, description="...", basis="...")
-    def _empty_body(call: Call) -> Iterator[Violation]:
+    @register_rule("empty-body", subject_class=Call, description="...", basis="...")
+    def _check_empty_body(call: Call) -> Iterator[Violation]:
         ...
 
 A rule is applied to one class of subjects and yields violations. Severity, disputes and masking are added by
@@ -37,7 +37,7 @@ class Violation(NamedTuple):
     """An excerpt of the exchange that shows the violation; the checker shortens and masks it."""
     exchange: Exchange | None = None
     """The exchange that shows the violation; `None` if it is the exchange of the subject."""
-    cause: str | None = None
+    cause_rule_id: str | None = None
     """Id of the rule whose violation by the same subject has this one as an effect; `None` without such a cause."""
 
 
@@ -48,10 +48,10 @@ class Rule:
     id: str
     severity: Severity
     description: str
-    """A sentence that is true if the rule finds no violation."""
+    """A sentence that states what the rule requires."""
     basis: str
-    """The parts of a contract that the rule needs to find anything: alternatives separated by commas, each with one or
-    more parts joined by "and". `find_applicable_rules` reads them."""
+    """The statements of a contract without which the rule cannot find anything: alternatives separated by commas, each
+    with one or more statements joined by "and", such as "x-job.charged and x-pricing"."""
     subject_class: type[Any]
     check: Callable[[Any], Iterator[Violation]]
 
@@ -66,12 +66,12 @@ def register_rule(
     """Register the decorated function as the rule `rule_id` for subjects of class `subject_class`."""
 
     def register_check(
-        check: Callable[[SubjectT], Iterator[Violation]],
+        check_function: Callable[[SubjectT], Iterator[Violation]],
     ) -> Callable[[SubjectT], Iterator[Violation]]:
         assert _RULE_ID_PATTERN.match(rule_id), f"{rule_id!r} is not kebab-case"
         assert rule_id not in RULE_BY_ID, f"rule {rule_id!r} is registered twice"
-        RULE_BY_ID[rule_id] = Rule(rule_id, severity, description, basis, subject_class, check)
-        return check
+        RULE_BY_ID[rule_id] = Rule(rule_id, severity, description, basis, subject_class, check_function)
+        return check_function
 
     return register_check
 
@@ -85,8 +85,8 @@ def select_rules(
 
     Args:
         selected_ids: ids of the rules to select; empty for all rules.
-        ignored_ids: ids of the rules that are removed from the selection.
-        severity_by_rule_id: severities by rule id. They replace the severities of the selected rules.
+        ignored_ids: ids of the rules to remove from the selection.
+        severity_by_rule_id: severities that replace those of the selected rules, by rule id.
 
     Raises:
         UnknownNameError: a given id is not the id of a rule; the message suggests the most similar one.

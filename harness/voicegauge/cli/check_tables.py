@@ -46,17 +46,17 @@ def print_plan(plan: PricedPlan) -> None:
     terminal = create_console()
     rows = create_table("case", "expected", "cost", right_aligned_columns=("cost",))
     for case in plan.cases:
-        rows.add_row(case.id, case.expects, _format_usd(case.usd) if case.is_billable else "free")
+        rows.add_row(case.id, case.expected_verdict, _format_usd(case.price_usd) if case.is_billable else "free")
     terminal.print(rows)
-    for one in plan.skipped:
-        terminal.print(f"not planned: {one.id}: {one.reason}", style="dim", soft_wrap=True)
-    _print_unneeded_operations(terminal, plan.left_out_operations)
+    for one in plan.skipped_cases:
+        terminal.print(f"not planned: {one.id}: {one.skip_reason}", style="dim", soft_wrap=True)
+    _print_unneeded_operations(terminal, plan.excluded_operations)
     if plan.targets_without_delivery:
         names = ", ".join(plan.targets_without_delivery)
         terminal.print(f"not judged, because no delivery is planned: {names}", style="yellow", soft_wrap=True)
-    _print_spending_totals(terminal, "by kind", plan.spending.by_kind)
-    _print_spending_totals(terminal, "by target", plan.spending.by_target)
-    if plan.undeletable:
+    _print_spending_totals(terminal, "by kind", plan.spending.total_by_case_kind)
+    _print_spending_totals(terminal, "by target", plan.spending.total_by_target)
+    if plan.undeletable_resources:
         terminal.print(describe_undeletable_resources(plan), style="yellow", soft_wrap=True)
     terminal.print(describe_plan(plan), style="bold", soft_wrap=True)
 
@@ -71,9 +71,9 @@ def _print_unneeded_operations(terminal: Console, operations: Sequence[str]) -> 
 def print_report(report: CheckReport) -> None:
     """Print the findings, the spending and a summary line."""
     terminal = create_console()
-    if report.notice is not None:
-        terminal.print(report.notice, style="bold red", soft_wrap=True)
-    if report.notice is None:
+    if report.doubt_reason is not None:
+        terminal.print(report.doubt_reason, style="bold red", soft_wrap=True)
+    if report.doubt_reason is None:
         for group in _group_findings(report.findings):
             _print_findings_of_rule(terminal, group)
     elif report.findings:
@@ -87,7 +87,7 @@ def print_report(report: CheckReport) -> None:
     _print_skipped_cases(terminal, report)
     for entry in report.unused_baseline_entries:
         terminal.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True)
-    _print_unneeded_operations(terminal, report.left_out_operations)
+    _print_unneeded_operations(terminal, report.excluded_operations)
     print_resources(terminal, report.resources)
     _print_spending(terminal, report)
     for line in describe_ambiguous_requests(report.ambiguous_requests):
@@ -99,18 +99,20 @@ def print_report(report: CheckReport) -> None:
 
 def format_summary(report: CheckReport) -> str:
     """Return the number of exchanges, cases and findings, and the cost, in one line."""
-    exchanges = " + ".join(f"{provenance.upper()} {count}" for provenance, count in report.exchanges.items())
+    exchanges = " + ".join(
+        f"{provenance.upper()} {count}" for provenance, count in report.exchange_count_by_provenance.items()
+    )
     counts = [_format_finding_count(report, severity) for severity in _SEVERITY_ORDER]
     findings = ", ".join(count for count in counts if count) or "no findings"
-    parts = [f"{exchanges or 'no'} exchange{_choose_plural_ending(sum(report.exchanges.values()))}"]
-    if report.cases:
-        skipped = sum(case.verdict == "skipped" for case in report.cases)
-        cases = f"{len(report.cases)} case{_choose_plural_ending(len(report.cases))}"
+    parts = [f"{exchanges or 'no'} exchange{_choose_plural_ending(sum(report.exchange_count_by_provenance.values()))}"]
+    if report.case_results:
+        skipped = sum(case.verdict == "skipped" for case in report.case_results)
+        cases = f"{len(report.case_results)} case{_choose_plural_ending(len(report.case_results))}"
         parts.append(f"{cases} ({skipped} without a verdict)" if skipped else cases)
     operations = len(report.contract_operations)
     parts.append(f"{operations} operation{_choose_plural_ending(operations)}: {findings}")
-    if report.not_judged:
-        parts.append(f"not judged: {', '.join(report.not_judged)}")
+    if report.not_judged_reason_by_name:
+        parts.append(f"not judged: {', '.join(report.not_judged_reason_by_name)}")
     if report.accepted_findings:
         parts.append(f"{len(report.accepted_findings)} accepted by the baseline")
     if report.spent_usd:
@@ -130,7 +132,9 @@ def format_coverage(report: CheckReport) -> str:
         if kind == "constraint":
             parts.append(f"{inside} of {total} constraints inside and {outside} outside")
         else:
-            tried = sum(entry.tried_side_count for entry in report.coverage if entry.kind == kind and entry.applies)
+            tried = sum(
+                entry.tried_side_count for entry in report.coverage if entry.kind == kind and entry.is_applicable
+            )
             parts.append(f"{tried} of {total} {_PLURAL_BY_NOUN[kind]}")
     return f"tried {report.coverage_percent:g}%: {', '.join(parts)} (--json has the rest, with reasons)"
 
@@ -227,9 +231,9 @@ def _format_location(finding: Finding) -> str:
 
 def _print_skipped_cases(terminal: Console, report: CheckReport) -> None:
     reasons: dict[str, list[str]] = {}
-    for case in report.cases:
+    for case in report.case_results:
         if case.verdict == "skipped":
-            reasons.setdefault(case.reason or "", []).append(case.id)
+            reasons.setdefault(case.not_judged_reason or "", []).append(case.id)
     for reason, ids in reasons.items():
         terminal.print(
             f"no verdict in {len(ids)} case{_choose_plural_ending(len(ids))}: {reason}", style="dim", soft_wrap=True
@@ -237,7 +241,7 @@ def _print_skipped_cases(terminal: Console, report: CheckReport) -> None:
         more = len(ids) - MAX_CASES_SHOWN
         names = "; ".join(ids[:MAX_CASES_SHOWN]) + (f"; and {more} more (--json has all)" if more > 0 else "")
         terminal.print(f"  {names}", style="dim", soft_wrap=True)
-    for name, reason in (*report.not_judged.items(), *report.unmatched_requests.items()):
+    for name, reason in (*report.not_judged_reason_by_name.items(), *report.unmatched_request_reason_by_name.items()):
         terminal.print(f"not judged: {name}: {reason}", style="yellow", soft_wrap=True)
 
 
@@ -258,14 +262,14 @@ def _choose_plural_ending(count: int) -> str:
 
 def print_resources(terminal: Console, resource_summary: ResourceSummary) -> None:
     """Print how many resources were created and deleted, and those that stay in the account."""
-    from voicegauge.conformance import describe_left_resource
+    from voicegauge.conformance import describe_remaining_resource
 
-    if resource_summary.created:
-        counts = f"{resource_summary.created} created, {resource_summary.deleted} deleted"
+    if resource_summary.created_count:
+        counts = f"{resource_summary.created_count} created, {resource_summary.deleted_count} deleted"
         terminal.print(f"resources in the account: {counts}", style="dim", soft_wrap=True)
-    for one in resource_summary.left[:MAX_RESOURCES_SHOWN]:
-        terminal.print(f"left in the account: {describe_left_resource(one)}", style="yellow", soft_wrap=True)
-    more = len(resource_summary.left) - MAX_RESOURCES_SHOWN
+    for one in resource_summary.remaining_resources[:MAX_RESOURCES_SHOWN]:
+        terminal.print(f"left in the account: {describe_remaining_resource(one)}", style="yellow", soft_wrap=True)
+    more = len(resource_summary.remaining_resources) - MAX_RESOURCES_SHOWN
     if more > 0:
         terminal.print(f"left in the account: {more} more (--json has all)", style="yellow")
 
@@ -273,20 +277,19 @@ def print_resources(terminal: Console, resource_summary: ResourceSummary) -> Non
 def _print_spending(terminal: Console, report: CheckReport) -> None:
     """Print the requests and dollars spent by kind of case, target and rule; print nothing if nothing was sent."""
     spending = report.spending
-    if not spending.total.requests:
+    if not spending.total.request_count:
         return
-    if report.cases and spending.total.requests != len(report.cases):
-        count = (
-            f"{spending.total.requests} requests for {len(report.cases)} case{_choose_plural_ending(len(report.cases))}"
-        )
+    if report.case_results and spending.total.request_count != len(report.case_results):
+        case_count = len(report.case_results)
+        count = f"{spending.total.request_count} requests for {case_count} case{_choose_plural_ending(case_count)}"
         terminal.print(f"sent: {count}, as polls, downloads and repeated requests count", style="dim", soft_wrap=True)
-    if spending.total.billable:
-        billable = f"{spending.total.billable} requests to operations with a price were accepted"
+    if spending.total.billable_request_count:
+        billable = f"{spending.total.billable_request_count} requests to operations with a price were accepted"
         terminal.print(f"billable: {billable}; the plan counts those that should be", style="dim", soft_wrap=True)
-    _print_spending_totals(terminal, "spent by kind", spending.by_kind)
-    _print_spending_totals(terminal, "by target", _add_untargeted_spending(spending.by_target, spending.total))
+    _print_spending_totals(terminal, "spent by kind", spending.total_by_case_kind)
+    _print_spending_totals(terminal, "by target", _add_untargeted_spending(spending.total_by_target, spending.total))
     equal: dict[SpendingTotal, list[str]] = {}
-    for rule, total in spending.by_rule.items():
+    for rule, total in spending.total_by_rule.items():
         equal.setdefault(total, []).append(rule)
     _print_spending_totals(terminal, "by rule", {_format_rule_ids(rules): total for total, rules in equal.items()})
 
@@ -296,11 +299,12 @@ def _add_untargeted_spending(by_target: Mapping[str, SpendingTotal], total: Spen
     from voicegauge.conformance import SpendingTotal
 
     rest = SpendingTotal(
-        requests=total.requests - sum(one.requests for one in by_target.values()),
-        billable=total.billable - sum(one.billable for one in by_target.values()),
-        usd=round(total.usd - sum(one.usd for one in by_target.values()), 6),
+        request_count=total.request_count - sum(one.request_count for one in by_target.values()),
+        billable_request_count=total.billable_request_count
+        - sum(one.billable_request_count for one in by_target.values()),
+        spent_usd=round(total.spent_usd - sum(one.spent_usd for one in by_target.values()), 6),
     )
-    return {**by_target, **({"of no target": rest} if by_target and rest.requests else {})}
+    return {**by_target, **({"of no target": rest} if by_target and rest.request_count else {})}
 
 
 def _format_rule_ids(rules: list[str]) -> str:
@@ -315,11 +319,11 @@ def _print_spending_totals(terminal: Console, label: str, totals: Mapping[str, S
 
 
 def _describe_spending_total(spending_total: SpendingTotal) -> str:
-    dollars = f" {_format_usd(spending_total.usd)}" if spending_total.usd else ""
+    dollars = f" {_format_usd(spending_total.spent_usd)}" if spending_total.spent_usd else ""
     return (
-        f"{spending_total.requests} ({spending_total.billable} billable{dollars})"
-        if spending_total.billable or dollars
-        else str(spending_total.requests)
+        f"{spending_total.request_count} ({spending_total.billable_request_count} billable{dollars})"
+        if spending_total.billable_request_count or dollars
+        else str(spending_total.request_count)
     )
 
 

@@ -134,8 +134,8 @@ def _write_outputs(report: ProfileReport, json_path: str | None, html: Path | No
 
 def _print_report(report: ProfileReport) -> None:
     terminal = create_console()
-    if report.check.notice is not None:
-        terminal.print(report.check.notice, style="bold red", soft_wrap=True, markup=False)
+    if report.check.doubt_reason is not None:
+        terminal.print(report.check.doubt_reason, style="bold red", soft_wrap=True, markup=False)
     rows = create_table("result", "level", "requirement", "why")
     order = list(_STYLE_BY_VERDICT)
     for one in sorted(report.requirements, key=lambda result: order.index(result.verdict)):

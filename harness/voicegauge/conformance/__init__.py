@@ -12,22 +12,14 @@ from voicegauge.conformance.cases import (
     select_cases,
 )
 from voicegauge.conformance.emulator_setup import EMULATED_KEY, build_emulator_check_settings, build_emulator_settings
-from voicegauge.conformance.engine import (
-    CheckSettings,
-    check_documented_examples,
-    check_job_steps,
-    check_service,
-    delete_leftover_resources,
-    run_check,
-)
-from voicegauge.conformance.needed_operations import find_left_out_operations
+from voicegauge.conformance.needed_operations import find_excluded_operations
 from voicegauge.conformance.offline import check_recordings, judge_documented_examples
 from voicegauge.conformance.reporting import (
     CaseResult,
     CheckReport,
     CoverageEntry,
     CoverageTotal,
-    LeftResource,
+    RemainingResource,
     ResourceSummary,
     Spending,
     SpendingTotal,
@@ -39,8 +31,16 @@ from voicegauge.conformance.reporting import (
     render_check_badge,
 )
 from voicegauge.conformance.reproduction import Reproduction, build_live_check_arguments
-from voicegauge.conformance.resources import describe_left_resource
+from voicegauge.conformance.resources import describe_remaining_resource
 from voicegauge.conformance.running import Collector, PricedPlan, compute_total_price_usd, price_plan, require_prices
+from voicegauge.conformance.service_check import (
+    CheckSettings,
+    check_documented_examples,
+    check_job_steps,
+    check_service,
+    delete_leftover_resources,
+    run_check,
+)
 from voicegauge.conformance.single_request import build_modified_request, build_request_case
 
 __all__ = [
@@ -55,8 +55,8 @@ __all__ = [
     "ConformanceCase",
     "CoverageEntry",
     "CoverageTotal",
-    "LeftResource",
     "PricedPlan",
+    "RemainingResource",
     "Reproduction",
     "ResourceSummary",
     "SkippedCase",
@@ -76,11 +76,11 @@ __all__ = [
     "compute_total_price_usd",
     "count_coverage_by_kind",
     "delete_leftover_resources",
-    "describe_left_resource",
+    "describe_remaining_resource",
     "explain_inconclusive_status",
     "export_check_report",
     "find_common_failure_cause",
-    "find_left_out_operations",
+    "find_excluded_operations",
     "judge_documented_examples",
     "matches_case_pattern",
     "plan_cases",

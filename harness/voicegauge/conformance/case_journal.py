@@ -42,8 +42,8 @@ class CaseFinishedEvent(Record, frozen=True, kw_only=True, tag_field="event", ta
     """The responses of a case were judged, and saved if they are recorded."""
 
     id: str
-    reason: str | None
-    """Why the case has no verdict, in one line; `None` if it has one."""
+    no_verdict_reason: str | None = msgspec.field(name="reason")
+    """The reason why the case has no verdict, in one line; `None` if it has one."""
 
 
 class CaseRepeatedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="case_repeated"):
@@ -61,12 +61,12 @@ class CaseHistory(PurchaseHistory):
 
     is_finished: bool = False
     no_verdict_reason: str | None = None
-    """Value of `CaseFinishedEvent.reason`."""
+    """The reason why the finished case has no verdict; `None` if it has one, or is not finished."""
     _attempt_start_index: int = 0
-    """Index of the first request since the case began for the last time."""
+    """Index of the first request of the latest attempt at the case."""
 
     def record_submit(self, submitted_at: str, price_usd: float | None, idempotency_key: str | None = None) -> None:
-        """Note that another request begins; the case does not count as finished any more."""
+        """Note that another request of the case is about to be sent, so that the case is not finished any more."""
         super().record_submit(submitted_at, price_usd, idempotency_key)
         self.is_finished = False
         # A request that is repeated with its key belongs to the current attempt.
@@ -78,7 +78,10 @@ class CaseHistory(PurchaseHistory):
         self._attempt_start_index = len(self.purchases)
 
     def record_case_finished(self, reason: str | None) -> None:
-        """Note that the results of all requests since the case began are known."""
+        """Note that the case is finished: the results of its requests are known, except of earlier attempts.
+
+        `reason` is why the case has no verdict; `None` if it has one.
+        """
         self.is_finished, self.no_verdict_reason = True, reason
         for purchase in self.purchases[self._attempt_start_index :]:
             purchase.is_settled = True
@@ -87,7 +90,7 @@ class CaseHistory(PurchaseHistory):
 
     @property
     def has_verdict(self) -> bool:
-        """Whether the responses of the case were judged; of an ambiguous request, only the charge is then unknown."""
+        """Whether the case is finished with a verdict. Only the charge of an ambiguous request may still be unknown."""
         return self.is_finished and self.no_verdict_reason is None
 
     def iterate_events(self) -> Iterable[CaseEvent]:
@@ -108,15 +111,15 @@ class CaseHistory(PurchaseHistory):
                 charged_usd=last.charged_usd,
             )
         if self.is_finished:
-            yield CaseFinishedEvent(id=self.sample_or_case_id, reason=self.no_verdict_reason)
+            yield CaseFinishedEvent(id=self.sample_or_case_id, no_verdict_reason=self.no_verdict_reason)
 
 
-def apply_event(event: CaseEvent, histories: dict[str, CaseHistory]) -> None:
-    """Note an event of a journal in the histories of the cases, by their ids."""
-    history = histories.setdefault(event.id, CaseHistory(event.id))
+def apply_event(event: CaseEvent, history_by_case_id: dict[str, CaseHistory]) -> None:
+    """Update the history of the case that an event of a journal is about, or create it."""
+    history = history_by_case_id.setdefault(event.id, CaseHistory(event.id))
     match event:
         case CaseFinishedEvent():
-            history.record_case_finished(event.reason)
+            history.record_case_finished(event.no_verdict_reason)
         case CaseRepeatedEvent():
             history.record_repetition()
         case SubmitStartedEvent() | SubmitNotSentEvent() | SubmitCompletedEvent():
@@ -134,7 +137,7 @@ class CaseJournal:
         retry_ambiguous: bool = False,
         skip_cases_without_verdict: bool = False,
     ) -> None:
-        """Open the journal, with what earlier commands wrote that did not come to a printed result.
+        """Open the journal, and read the events of earlier commands that ended before they printed a result.
 
         Args:
             contract: the contract of the provider.
@@ -176,7 +179,7 @@ class CaseJournal:
         """The requests whose price counts as spent although their result is unknown or was not saved."""
         return self._account.ambiguous_requests
 
-    def create_observer(self, case_id: str, price_usd: float | None) -> SubmitRecorder | None:
+    def create_submit_recorder(self, case_id: str, price_usd: float | None) -> SubmitRecorder | None:
         """Return an observer that records the requests of a case; `None` if they are free."""
         if not price_usd:
             return None
@@ -188,12 +191,12 @@ class CaseJournal:
     def record_case_finished(self, case_id: str, no_verdict_reason: str | None = None) -> None:
         """Record that a case is finished (`CaseFinishedEvent`). Cases without a billable request are not recorded."""
         if case_id in self._histories:
-            self._record(CaseFinishedEvent(id=case_id, reason=no_verdict_reason))
+            self._record(CaseFinishedEvent(id=case_id, no_verdict_reason=no_verdict_reason))
 
-    def find_repeatable_key(self, case: ConformanceCase) -> str | None:
-        """Return the idempotency key with which the lost request of a case is sent again without another charge.
+    def find_reusable_idempotency_key(self, case: ConformanceCase) -> str | None:
+        """Return the idempotency key with which an ambiguous request of a case can be repeated without another charge.
 
-        Return `None` if there is no such request: the provider does not remember the key, or the case has several.
+        Return `None` if the case has no such request, sends several requests, or the provider no longer knows the key.
         """
         history = self._histories.get(case.id)
         if case.id not in self.earlier_ambiguous_case_ids or case.is_lifecycle or history is None:
@@ -205,7 +208,7 @@ class CaseJournal:
         """Return why a case is not sent, because of an earlier command; `None` if it is sent."""
         case_id = case.id
         if case_id in self.earlier_ambiguous_case_ids:
-            if self._retry_ambiguous or self.find_repeatable_key(case) is not None:
+            if self._retry_ambiguous or self.find_reusable_idempotency_key(case) is not None:
                 return None
             last = self._histories[case_id].purchases[-1]
             price = "" if last.counted_usd is None else f" ${last.counted_usd:.4f}"
@@ -228,7 +231,7 @@ class CaseJournal:
         """Forget the requests, because their result was printed.
 
         Args:
-            keep_ambiguous_requests: whether to remember the ambiguous ones until they are bought again.
+            keep_ambiguous_requests: whether to remember the ambiguous requests until their cases are paid for again.
         """
         lost = [
             one

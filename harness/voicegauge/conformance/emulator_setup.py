@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from voicegauge.checks import RULE_BY_ID, Rule
-from voicegauge.conformance.engine import CheckSettings
 from voicegauge.conformance.reproduction import Reproduction, build_emulated_check_arguments, build_emulator_command
+from voicegauge.conformance.service_check import CheckSettings
 from voicegauge.contract import BaseTarget
 from voicegauge.emulator import EmulatorSettings, RunningEmulator
 from voicegauge.model import Provenance
@@ -51,8 +51,8 @@ def build_emulator_check_settings(
         fuzz_request_count: value of `CheckSettings.fuzz_request_count`.
         failures_folder: value of `CheckSettings.failures_folder`.
         seed: value of `CheckSettings.seed`.
-        requested_names: the checked providers and targets, with which findings name a command that repeats a case;
-            with `None` they name none.
+        requested_names: ids of the checked providers and targets, for the command in findings that repeats a case;
+            `None` to leave that command out.
     """
     contracts = list({target.contract.id: target.contract for target in targets}.values())
     providers = [contract.id for contract in contracts]

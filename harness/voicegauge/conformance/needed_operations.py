@@ -8,14 +8,14 @@ from voicegauge.contract import AudioInputTarget, BaseTarget, Contract, Location
 
 
 def find_partial_contracts(
-    targets: Iterable[BaseTarget], whole_providers: Collection[str] | None = None
+    targets: Iterable[BaseTarget], fully_checked_providers: Collection[str] | None = None
 ) -> dict[Contract, list[BaseTarget]]:
     """Return the contracts of which only some targets are checked, each with these targets.
 
     Args:
         targets: the targets to check.
-        whole_providers: ids of the providers of which nothing is left out; by default those whose speech targets are
-            all among `targets`.
+        fully_checked_providers: ids of the providers of which every operation is checked; by default those whose speech
+            targets are all among `targets`.
     """
     by_contract: dict[Contract, list[BaseTarget]] = {}
     for target in targets:
@@ -25,26 +25,26 @@ def find_partial_contracts(
         for contract, chosen in by_contract.items()
         if (
             not contract.targets.keys() <= {target.name for target in chosen}
-            if whole_providers is None
-            else contract.id not in whole_providers
+            if fully_checked_providers is None
+            else contract.id not in fully_checked_providers
         )
     }
 
 
-def find_left_out_operations(
-    targets: Iterable[BaseTarget], whole_providers: Collection[str] | None = None
+def find_excluded_operations(
+    targets: Iterable[BaseTarget], fully_checked_providers: Collection[str] | None = None
 ) -> list[str]:
-    """Return the operations that a check of `targets` leaves out: <provider>/<operation id>, in document order.
+    """Return the operations that a check of `targets` does not call: <provider>/<operation id>, in document order.
 
     Args:
         targets: the targets to check.
-        whole_providers: see `find_partial_contracts`.
+        fully_checked_providers: see `find_partial_contracts`.
     """
-    left_out: list[str] = []
-    for contract, chosen in find_partial_contracts(targets, whole_providers).items():
+    excluded_operation_names: list[str] = []
+    for contract, chosen in find_partial_contracts(targets, fully_checked_providers).items():
         needed = {operation.id for target in chosen for operation in iterate_needed_operations(target)}
-        left_out += [f"{contract.id}/{name}" for name in contract.operations if name not in needed]
-    return left_out
+        excluded_operation_names += [f"{contract.id}/{name}" for name in contract.operations if name not in needed]
+    return excluded_operation_names
 
 
 def iterate_needed_operations(target: BaseTarget) -> Iterator[Operation]:

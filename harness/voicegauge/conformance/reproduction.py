@@ -24,8 +24,8 @@ class Reproduction:
     """How the requests and cases of one check can be repeated after the check."""
 
     check_arguments: tuple[str, ...] = ()
-    """Arguments of `voicegauge check` with which it plans the same cases and sends them to the same service; empty if
-    the check was not started with arguments that the command has too."""
+    """Arguments with which `voicegauge check` plans the same cases and sends them to the same service; empty if the
+    command has no such arguments."""
     emulator_url: str | None = None
     """Root URL of an emulator that ends with the check; `None` for any other service. Commands name the default URL of
     `voicegauge serve` instead."""
@@ -74,23 +74,23 @@ def build_emulator_command(emulator: RunningEmulator, contracts: Iterable[Contra
 
 
 def build_emulated_check_arguments(
-    names: Iterable[str], emulator: RunningEmulator, contracts: Iterable[Contract], seed: int
+    requested_names: Iterable[str], emulator: RunningEmulator, contracts: Iterable[Contract], seed: int
 ) -> tuple[str, ...]:
     """Return the arguments of `voicegauge check` that check the same names at an emulator with the same faults.
 
     Args:
-        names: the checked providers and targets; empty for all.
+        requested_names: the checked providers and targets; empty for all.
         emulator: the emulator of the check.
         contracts: the contracts of the targets.
         seed: seed of everything random.
     """
     seeds = ("--seed", str(seed)) if seed else ()
     faults = _build_repeated_option("--fault", emulator.settings.faults)
-    return (*names, "--emulated", *faults, *seeds, *build_contract_options(contracts))
+    return (*requested_names, "--emulated", *faults, *seeds, *build_contract_options(contracts))
 
 
 def build_live_check_arguments(
-    names: Iterable[str],
+    requested_names: Iterable[str],
     contracts: Iterable[Contract],
     *,
     base_urls: Mapping[str, str],
@@ -104,7 +104,7 @@ def build_live_check_arguments(
     """Return the arguments of `voicegauge check` that check the same names at the same live services.
 
     Args:
-        names: the checked providers and targets; empty for all.
+        requested_names: the checked providers and targets; empty for all.
         contracts: the contracts of the targets.
         base_urls: replacement base URLs by server name; the name "" means every other server.
         account_plans: names of the account plans.
@@ -120,11 +120,11 @@ def build_live_check_arguments(
     options += ["--public-url", public_url] if public_url is not None else []
     options += [*_build_repeated_option("--model", models), *_build_repeated_option("--voice", voices)]
     options += ["--allow-insecure-http"] if allow_insecure_http else []
-    return (*names, "--live", *options, *build_contract_options(contracts))
+    return (*requested_names, "--live", *options, *build_contract_options(contracts))
 
 
 def build_contract_options(contracts: Iterable[Contract]) -> list[str]:
-    """Return options that load those of `contracts` that are not bundled."""
+    """Return the `--contracts` options that load those of `contracts` that are not bundled."""
     own = (str(contract.document.path) for contract in contracts if not is_bundled(contract.document.path))
     return _build_repeated_option("--contracts", own)
 

@@ -25,7 +25,7 @@ ExpectedVerdict = Literal["accepted", "rejected"]
 def build_request_case(
     target: Target, request: RequestParts, expected_verdict: ExpectedVerdict, description: str
 ) -> ConformanceCase:
-    """Return the case of a random request, or of a request that a test sends again.
+    """Return the case of a random request, or of a request that a test sends.
 
     Args:
         target: the target of the request.
@@ -42,7 +42,7 @@ def build_request_case(
     case = build_case(
         operation,
         expected,
-        target=target.name,
+        target_name=target.name,
         request=request,
         text_characters=count_charged_characters(operation, request),
         is_fuzzed=True,

@@ -22,7 +22,7 @@ def _build_accepted_finding(api_name: str, change: DriftChange) -> AcceptedFindi
         rule=change.rule,
         provider=api_name,
         operation=change.operation,
-        statement=change.location,
+        contract_pointer=change.location,
         message=change.message,
     )
 
@@ -40,5 +40,7 @@ def apply_baseline(report: DriftReport, baseline: FindingsBaseline) -> DriftRepo
         count_by_level=count_levels(remaining),
         changes=remaining,
         accepted_changes=tuple(change for change in every_change if change.fingerprint in accepted),
-        unused_baseline_entries=tuple(str(entry) for entry in baseline.accepted if entry.fingerprint not in found),
+        unused_baseline_entries=tuple(
+            str(entry) for entry in baseline.accepted_findings if entry.fingerprint not in found
+        ),
     )

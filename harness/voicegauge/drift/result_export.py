@@ -25,7 +25,7 @@ def export_drift_report(report: DriftReport, fail_on: DriftLevel = DriftLevel.BR
         fail_on: the level from which changes count as failures. Worse levels count too.
     """
     suite_name = report.name
-    unchanged = JUnitCase(suite=suite_name, subject=suite_name, name="nothing has changed")
+    unchanged = JUnitCase(api_name=suite_name, subject=suite_name, name="nothing has changed")
     return ExportedReport(
         created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         findings=tuple(
@@ -58,14 +58,14 @@ def _build_reported_finding(change: DriftChange, suite_name: str, *, fails_comma
         level=RESULT_LEVEL_BY_DRIFT_LEVEL[change.level],
         severity=change.level.value,
         message=f"{change.qualified_location}: {change.message}",
-        suite=suite_name,
+        api_name=suite_name,
         operation=change.operation,
         location=_build_file_location(first),
         related_location=_build_file_location(second),
         extra_lines=(change.positions,) if change.positions else (),
         fingerprint=change.fingerprint,
         fails_command=fails_command,
-        properties={
+        sarif_properties={
             "location": change.location,
             "oldValue": change.old_value,
             "newValue": change.new_value,

@@ -20,9 +20,10 @@ class AcceptedFinding(Record, frozen=True, kw_only=True):
     rule: str
     provider: str
     operation: str | None = None
-    statement: str | None = None
-    """JSON pointer to the part of the contract that the finding contradicts; for drift, the changed part."""
-    pointer: str | None = None
+    contract_pointer: str | None = msgspec.field(name="statement", default=None)
+    """JSON pointer to the statement of the contract that was violated; for drift, to the changed part of the contract.
+    """
+    body_pointer: str | None = msgspec.field(name="pointer", default=None)
     """JSON pointer to the part of the body that the finding is about; `None` if it is not about a part of a body."""
     message: str
 
@@ -35,19 +36,19 @@ class FindingsBaseline(Record, frozen=True, kw_only=True):
     """The content of a baseline file."""
 
     schema: Literal["voicegauge/baseline/1"] = "voicegauge/baseline/1"
-    accepted: tuple[AcceptedFinding, ...] = ()
+    accepted_findings: tuple[AcceptedFinding, ...] = msgspec.field(name="accepted", default=())
 
     @property
     def fingerprints(self) -> frozenset[str]:
         """The fingerprints of all accepted findings."""
-        return frozenset(entry.fingerprint for entry in self.accepted)
+        return frozenset(entry.fingerprint for entry in self.accepted_findings)
 
 
-def build_baseline(entries: Iterable[AcceptedFinding]) -> FindingsBaseline:
-    """Build a baseline with one entry per fingerprint, sorted so that a rewritten file has a small diff."""
-    by_fingerprint = {entry.fingerprint: entry for entry in entries}
+def build_baseline(accepted_findings: Iterable[AcceptedFinding]) -> FindingsBaseline:
+    """Build a baseline with one accepted finding per fingerprint, sorted so that a rewritten file has a small diff."""
+    by_fingerprint = {entry.fingerprint: entry for entry in accepted_findings}
     ordered = sorted(by_fingerprint.values(), key=lambda e: (e.provider, e.operation or "", e.rule, e.fingerprint))
-    return FindingsBaseline(accepted=tuple(ordered))
+    return FindingsBaseline(accepted_findings=tuple(ordered))
 
 
 def load_baseline(path: Path) -> FindingsBaseline:

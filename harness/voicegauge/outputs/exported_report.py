@@ -30,10 +30,10 @@ class FileLocation(Record, frozen=True, kw_only=True):
         """Format the location as compilers do: "file:line", or only the file if there is no line."""
         return f"{self.file}:{self.line}" if self.line else self.file
 
-    def relative_to(self, root: Path) -> str | None:
-        """Return the path of the file relative to `root`, with slashes; `None` if the file is outside of `root`."""
-        path, root = Path(self.file).resolve(), root.resolve()
-        return path.relative_to(root).as_posix() if path.is_relative_to(root) else None
+    def relative_to(self, folder: Path) -> str | None:
+        """Return the path of the file relative to `folder`, with slashes; `None` if the file is outside of `folder`."""
+        path, folder = Path(self.file).resolve(), folder.resolve()
+        return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else None
 
 
 class ReportedFinding(Record, frozen=True, kw_only=True):
@@ -48,34 +48,34 @@ class ReportedFinding(Record, frozen=True, kw_only=True):
     """One sentence that states the violation."""
     other_messages: tuple[str, ...] = ()
     """Messages of further occurrences that differ from `message`, each with its number of occurrences."""
-    suite: str
-    """Provider or API that the finding is about."""
+    api_name: str
+    """Name of the provider, or of the API, that the finding is about."""
     operation: str | None = None
     """Id of the operation that the finding is about; `None` if the finding is about no single operation."""
     location: FileLocation | None = None
     """The file and line at which the finding is shown."""
     related_location: FileLocation | None = None
-    """The file and line on the other side of a comparison; `None` if two inputs were not compared."""
+    """The corresponding file and line in the other of two compared inputs; `None` if there was no comparison."""
     extra_lines: tuple[str, ...] = ()
     """Lines that the detailed output shows after the message and the location."""
-    occurrences: int = 1
-    """Number of times that the finding was observed."""
+    occurrence_count: int = 1
+    """Number of times that the finding occurred."""
     fingerprint: str
     """Id of the finding that stays the same from run to run."""
     fails_command: bool
     """Whether the finding makes the command fail."""
-    properties: Mapping[str, Any] = {}
+    sarif_properties: Mapping[str, Any] = {}
     """Additional properties of the finding in SARIF. Properties with the value `None` are left out."""
 
     @property
     def subject(self) -> str:
         """The suite and, if there is one, the operation: "acme/speak"."""
-        return f"{self.suite}/{self.operation}" if self.operation else self.suite
+        return f"{self.api_name}/{self.operation}" if self.operation else self.api_name
 
     @property
     def details(self) -> str:
         """The message, the location and the additional lines, each on its own line."""
-        occurrences = f" ({self.occurrences} times)" if self.occurrences > 1 else ""
+        occurrences = f" ({self.occurrence_count} times)" if self.occurrence_count > 1 else ""
         location = [] if self.location is None else [f"at {self.location}"]
         return "\n".join((f"{self.message}{occurrences}", *self.other_messages, *location, *self.extra_lines))
 
@@ -83,7 +83,7 @@ class ReportedFinding(Record, frozen=True, kw_only=True):
 class JUnitCase(Record, frozen=True, kw_only=True):
     """A JUnit test case that has no finding because it passed or was skipped."""
 
-    suite: str
+    api_name: str
     subject: str
     """What the case is about, usually a suite and an operation: "acme/speak"."""
     name: str

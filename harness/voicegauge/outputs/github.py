@@ -13,24 +13,26 @@ from voicegauge.outputs.exported_report import ExportedReport, ReportedFinding, 
 from voicegauge.outputs.markdown import escape_markdown
 
 _WORKFLOW_COMMAND_BY_LEVEL = {ResultLevel.ERROR: "error", ResultLevel.WARNING: "warning", ResultLevel.NOTE: "notice"}
+"""Names of the workflow commands that create annotations."""
 MAX_ROWS = 200
 """Largest number of findings in a summary. GitHub rejects summaries above 1 MiB, and a row can have some kilobytes."""
 
 
-def format_workflow_commands(report: ExportedReport, root: Path) -> str:
+def format_workflow_commands(report: ExportedReport, repository_folder: Path) -> str:
     """Return one workflow command per finding, each on its own line, most severe first.
 
     Args:
         report: the report with the findings.
-        root: the folder of the checkout. GitHub cannot show files outside of it, so they are named only in the message.
+        repository_folder: the folder of the checkout. GitHub cannot show files outside of it, so only the message
+            names them.
     """
-    return "".join(f"{_format_annotation(finding, root)}\n" for finding in report.findings)
+    return "".join(f"{_format_annotation(finding, repository_folder)}\n" for finding in report.findings)
 
 
-def _format_annotation(finding: ReportedFinding, root: Path) -> str:
+def _format_annotation(finding: ReportedFinding, repository_folder: Path) -> str:
     properties = {"title": f"{finding.rule} {finding.subject}"}
     location = finding.location
-    file = location.relative_to(root) if location else None
+    file = location.relative_to(repository_folder) if location else None
     if file is not None:
         line = {} if location is None or location.line is None else {"line": str(location.line)}
         properties = {"file": file, **line, **properties}

@@ -20,7 +20,7 @@ _INVALID_XML_CHARACTERS = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000
 def format_junit_xml(report: ExportedReport) -> str:
     """Return `report` as JUnit XML. Findings that do not make the command fail are written as `system-out`."""
     root = ET.Element("testsuites", name="voicegauge")
-    names = [*(case.suite for case in report.cases), *(finding.suite for finding in report.findings)]
+    names = [*(case.api_name for case in report.cases), *(finding.api_name for finding in report.findings)]
     for name in dict.fromkeys(names):
         cases = list(_build_suite_cases(report, name))
         failures = sum(case.find("failure") is not None for case in cases)
@@ -36,12 +36,12 @@ def format_junit_xml(report: ExportedReport) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=False) + "\n"
 
 
-def _build_suite_cases(report: ExportedReport, suite: str) -> Iterator[ET.Element]:
-    cases = [case for case in report.cases if case.suite == suite]
+def _build_suite_cases(report: ExportedReport, api_name: str) -> Iterator[ET.Element]:
+    cases = [case for case in report.cases if case.api_name == api_name]
     for case in cases:
         if case.skip_reason is None:
             yield _build_testcase(case.subject, case.name)
-    findings = (finding for finding in report.findings if finding.suite == suite)
+    findings = (finding for finding in report.findings if finding.api_name == api_name)
     ordered = sorted(findings, key=lambda finding: (finding.subject, finding.rule))
     for (subject, rule), group in groupby(ordered, key=lambda finding: (finding.subject, finding.rule)):
         yield _add_findings(_build_testcase(subject, rule), list(group))

@@ -13,20 +13,20 @@ from voicegauge.version import __version__
 SARIF_SCHEMA_URL = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
-def format_sarif_json(report: ExportedReport, root: Path) -> str:
+def format_sarif_json(report: ExportedReport, repository_folder: Path) -> str:
     """Return `report` as SARIF. Accepted findings are included, marked as suppressed.
 
     Args:
         report: the report with the findings and rules.
-        root: the folder to which file paths are made relative, normally the checkout.
+        repository_folder: the folder to which file paths are made relative, normally the checkout.
     """
     used = {finding.rule for finding in (*report.findings, *report.accepted_findings)}
     rules = [rule for rule in report.rules if rule.id in used]
     index = {rule.id: number for number, rule in enumerate(rules)}
-    results = [_build_sarif_result(finding, index, root) for finding in report.findings]
+    results = [_build_sarif_result(finding, index, repository_folder) for finding in report.findings]
     for finding in report.accepted_findings:
         suppression = {"kind": "external", "justification": "accepted in the baseline"}
-        results.append({**_build_sarif_result(finding, index, root), "suppressions": [suppression]})
+        results.append({**_build_sarif_result(finding, index, repository_folder), "suppressions": [suppression]})
     driver = {"name": "voicegauge", "version": __version__, "rules": [_build_rule_descriptor(rule) for rule in rules]}
     run = {
         "tool": {"driver": driver},
@@ -50,12 +50,14 @@ def _build_rule_descriptor(rule: RuleDescription) -> dict[str, Any]:
     }
 
 
-def _build_sarif_result(finding: ReportedFinding, index_by_rule: dict[str, int], root: Path) -> dict[str, Any]:
+def _build_sarif_result(
+    finding: ReportedFinding, index_by_rule: dict[str, int], repository_folder: Path
+) -> dict[str, Any]:
     location: dict[str, Any] = {
         "logicalLocations": [{"fullyQualifiedName": finding.subject, "kind": "function"}],
     }
     if finding.location is not None:
-        location["physicalLocation"] = _build_physical_location(finding.location, root)
+        location["physicalLocation"] = _build_physical_location(finding.location, repository_folder)
     result = {
         "ruleId": finding.rule,
         "ruleIndex": index_by_rule[finding.rule],
@@ -64,18 +66,18 @@ def _build_sarif_result(finding: ReportedFinding, index_by_rule: dict[str, int],
         "locations": [location],
         # GitHub matches results of different runs by this fingerprint, so that a moved line does not reopen an alert.
         "partialFingerprints": {"voicegauge/v1": finding.fingerprint},
-        "occurrenceCount": finding.occurrences,
-        "properties": {name: value for name, value in finding.properties.items() if value is not None},
+        "occurrenceCount": finding.occurrence_count,
+        "properties": {name: value for name, value in finding.sarif_properties.items() if value is not None},
     }
     if finding.related_location is not None:
         result["relatedLocations"] = [
-            {"id": 0, "physicalLocation": _build_physical_location(finding.related_location, root)}
+            {"id": 0, "physicalLocation": _build_physical_location(finding.related_location, repository_folder)}
         ]
     return result
 
 
-def _build_physical_location(location: FileLocation, root: Path) -> dict[str, Any]:
-    path = location.relative_to(root)
+def _build_physical_location(location: FileLocation, repository_folder: Path) -> dict[str, Any]:
+    path = location.relative_to(repository_folder)
     # A file outside the checkout can only be found by an absolute URI.
     uri = Path(location.file).resolve().as_uri() if path is None else quote(path)
     physical: dict[str, Any] = {"artifactLocation": {"uri": uri}}

@@ -13,7 +13,7 @@ against the services themselves. `@pytest.mark.voicegauge("acme")` chooses targe
 share one budget and one check of a provider, under pytest-xdist too. Every fixture can be overridden.
 
     def test_my_client(voicegauge_replay):
-        replay = voicegauge_replay("fixtures/acme", only="a full delivery")
+        replay = voicegauge_replay("fixtures/acme", group_name_part="a full delivery")
         my_client.speak("Good morning.", url=replay.base_url("acme"))
 
 runs your client on recordings, and fails for requests that are not recorded and for recorded ones that are not sent.
@@ -39,7 +39,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import pytest
 
 from voicegauge.plugin.live_budget import close_budget, open_budget, share_budget
-from voicegauge.plugin.live_trust import check_live_options, describe_live_access
+from voicegauge.plugin.live_options import check_live_options, describe_live_access
 from voicegauge.plugin.service_checks import check_once, check_targets, fail_on_findings, read_prices, run_check
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _load_catalogue(config: pytest.Config) -> Catalogue:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker and reject options that exclude each other."""
+    """Register the marker, and reject options that are invalid or exclude each other."""
     config.addinivalue_line("markers", "voicegauge(*targets): the targets that the test is about")
     if config.getoption("--vg-live") and config.getoption("--vg-fault"):
         raise pytest.UsageError("--vg-fault injects faults into the emulator, which --vg-live does not use")
@@ -139,12 +139,12 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Delete the record of what was spent, because the results were printed."""
+    """Close the budget of the test run; its spending no longer counts, because the results were printed."""
     close_budget(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that uses `voicegauge_target` once per target, and one that uses `voicegauge_rule` once per rule."""
+    """Repeat tests: one that uses `voicegauge_target` for each target, one with `voicegauge_rule` for each rule."""
     if not {"voicegauge_target", "voicegauge_rule"} & set(metafunc.fixturenames):
         return
     from voicegauge.checks import RULE_BY_ID
@@ -191,7 +191,7 @@ def voicegauge_emulator(voicegauge_catalogue: Catalogue, pytestconfig: pytest.Co
 def voicegauge_client(
     voicegauge_catalogue: Catalogue, voicegauge_emulator: RunningEmulator
 ) -> Callable[[str], AbstractAsyncContextManager[Client]]:
-    """A function that connects to a provider that the emulator emulates.
+    """A function that returns a client of the emulated service of a provider.
 
     Used as `async with voicegauge_client("acme") as client: ...`.
     """
@@ -231,7 +231,7 @@ class _StartedReplay(NamedTuple):
     unused_ok: bool
 
     def list_problems(self) -> list[str]:
-        """Return the reasons why the test must fail; empty if it need not."""
+        """Return a line for each request that is not recorded or was not sent; empty if the test need not fail."""
         unused = [] if self.unused_ok else [f"recorded, but not sent: {name}" for name in self.server.unused_requests]
         return [*self.server.unmatched_requests, *unused]
 
@@ -245,21 +245,26 @@ def voicegauge_replay(
 ) -> Iterator[Callable[..., RunningReplay]]:
     """A function that serves recordings to the client under test.
 
-    Called as `voicegauge_replay("fixtures/acme", only="a full delivery", pace=0, unused_ok=False)` with HAR files or
-    folders of them. The test fails if the client sends a request that is not recorded, or, without `unused_ok`, if it
-    does not send a recorded one.
+    Called as `voicegauge_replay("fixtures/acme", group_name_part="a full delivery", pause_factor=0, unused_ok=False)`
+    with HAR files or folders of them; `voicegauge.replay` describes the first two options. The test fails if the client
+    sends a request that is not recorded, or, without `unused_ok`, if it does not send a recorded one.
     """
     replays: list[_StartedReplay] = []
     request.node.stash[_REPLAYS_KEY] = replays  # replaced if another plugin runs the test again
     with ExitStack() as stack:
 
         def start_replay(
-            *paths: str | Path, only: str = "", pace: float = 0.0, unused_ok: bool = False
+            *paths: str | Path, group_name_part: str = "", pause_factor: float = 0.0, unused_ok: bool = False
         ) -> RunningReplay:
             from voicegauge import VoicegaugeError, replay
 
             try:
-                server = replay(paths, contracts=voicegauge_catalogue, group_name_part=only, pause_factor=pace)
+                server = replay(
+                    paths,
+                    contracts=voicegauge_catalogue,
+                    group_name_part=group_name_part,
+                    pause_factor=pause_factor,
+                )
             except VoicegaugeError as error:
                 pytest.fail(str(error), pytrace=False)
             replays.append(_StartedReplay(stack.enter_context(server), unused_ok))
@@ -272,11 +277,11 @@ def voicegauge_replay(
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Fail a test that passed although its replays received other requests than the recorded ones."""
     result = yield
-    list_problems = [text for one in item.stash.get(_REPLAYS_KEY, []) for text in one.list_problems()]
-    if list_problems:
+    problems = [text for one in item.stash.get(_REPLAYS_KEY, []) for text in one.list_problems()]
+    if problems:
         from voicegauge.printable import escape_unprintable
 
-        pytest.fail(escape_unprintable("\n".join(list_problems)), pytrace=False)
+        pytest.fail(escape_unprintable("\n".join(problems)), pytrace=False)
     return result
 
 
@@ -287,8 +292,8 @@ def voicegauge_check(request: pytest.FixtureRequest) -> Callable[..., CheckRepor
     Called as `voicegauge_check("acme/voice-1", fuzz=20)`; returns the report.
     """
 
-    def check_and_assert(*names: str, fuzz: int = 0) -> CheckReport:
-        report = check_targets(request, names, fuzz)
+    def check_and_assert(*target_names: str, fuzz: int = 0) -> CheckReport:
+        report = check_targets(request, target_names, fuzz)
         fail_on_findings(report, report.findings)
         return report
 
@@ -305,7 +310,7 @@ def voicegauge_send(request: pytest.FixtureRequest) -> Callable[..., CheckReport
     """
 
     def send_request(
-        target: str,
+        target_id: str,
         changes: Mapping[str, object] | None = None,
         *,
         without: Sequence[str] = (),
@@ -314,7 +319,7 @@ def voicegauge_send(request: pytest.FixtureRequest) -> Callable[..., CheckReport
         from voicegauge import check_request
 
         report = run_check(
-            request, lambda **service: check_request(target, changes, without=without, expect=expect, **service)
+            request, lambda **service: check_request(target_id, changes, without=without, expect=expect, **service)
         )
         fail_on_findings(report, report.findings)
         return report
@@ -330,10 +335,10 @@ def voicegauge_jobs(request: pytest.FixtureRequest) -> Callable[[str, Sequence[s
     API describes the steps.
     """
 
-    def take_steps(target: str, steps: Sequence[str]) -> CheckReport:
+    def take_steps(target_id: str, steps: Sequence[str]) -> CheckReport:
         from voicegauge import check_job_steps
 
-        report = run_check(request, lambda **service: check_job_steps(target, steps, **service))
+        report = run_check(request, lambda **service: check_job_steps(target_id, steps, **service))
         fail_on_findings(report, report.findings)
         return report
 
@@ -354,13 +359,13 @@ class RuleVerdict(NamedTuple):
 
     @property
     def no_verdict_reason(self) -> str | None:
-        """Why the rule judged nothing; `None` if it judged something.
+        """The reason why the rule judged nothing; `None` if it judged something.
 
-        The contract may lack what the rule needs, or no response that the rule inspects may have been received.
+        Either the contract does not state what the rule needs, or no response was received to which the rule applies.
         """
         entries = (entry for entry in self.report.coverage if (entry.kind, entry.name) == ("rule", self.rule))
         return next(
-            (entry.reason or "the rule judged nothing" for entry in entries if not entry.tried_side_count), None
+            (entry.untried_reason or "the rule judged nothing" for entry in entries if not entry.tried_side_count), None
         )
 
     def assert_holds(self) -> None:

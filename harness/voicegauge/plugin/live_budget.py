@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from voicegauge.client import SharedBudget
 
 _WORKER_INPUT_KEY = "voicegauge_budget"
-"""Key of the path of the budget's file in the input of a worker of pytest-xdist."""
+"""Key under which a worker of pytest-xdist receives the path of the budget's file."""
 
 
 class _OpenBudget(NamedTuple):
     """The budget file of a test run, which is locked until the run ends."""
 
-    file: Path
-    lock: TextIO
+    budget_file: Path
+    lock_file: TextIO
     size_at_start_bytes: int
     """Size of the file in bytes when the run began."""
 
@@ -65,29 +65,30 @@ def find_budget(config: pytest.Config) -> SharedBudget:
     from voicegauge.client import SharedBudget
 
     worker = getattr(config, "workerinput", None)
-    file = Path(worker[_WORKER_INPUT_KEY]) if worker else config.stash[_OPEN_BUDGET_KEY].file
+    file = Path(worker[_WORKER_INPUT_KEY]) if worker else config.stash[_OPEN_BUDGET_KEY].budget_file
     return SharedBudget(file, config.getoption("--vg-max-cost"))
 
 
 def close_budget(config: pytest.Config) -> None:
-    """Delete the record of what was spent, because the results were printed; without a budget, do nothing.
+    """Unlock the budget, and delete its file if this run spent something, because the results were printed.
 
-    What killed runs have spent is only deleted at the end of a run that has spent something itself.
+    If this run spent nothing, the spending of earlier runs that were killed stays in the file. Nothing is done in a
+    test run without a budget.
     """
     budget = config.stash.get(_OPEN_BUDGET_KEY, None)
     if budget is None:
         return
-    if _measure_file_size(budget.file) > budget.size_at_start_bytes:
-        budget.file.unlink()
-    budget.lock.close()
+    if _measure_file_size(budget.budget_file) > budget.size_at_start_bytes:
+        budget.budget_file.unlink()
+    budget.lock_file.close()
     del config.stash[_OPEN_BUDGET_KEY]
 
 
 def share_budget(config: pytest.Config, worker_input: dict[str, object]) -> None:
-    """Tell a worker of pytest-xdist where the budget of the test run is; without a budget, do nothing."""
+    """Write the path of the budget's file to the input of a worker of pytest-xdist; without a budget, do nothing."""
     budget = config.stash.get(_OPEN_BUDGET_KEY, None)
     if budget is not None:
-        worker_input[_WORKER_INPUT_KEY] = str(budget.file)
+        worker_input[_WORKER_INPUT_KEY] = str(budget.budget_file)
 
 
 def _measure_file_size(file: Path) -> int:

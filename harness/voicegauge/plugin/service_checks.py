@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def check_once(request: pytest.FixtureRequest, target_names: tuple[str, ...]) -> CheckReport:
-    """Return the report of a check of targets. The first worker that needs it runs the check, once per test run."""
+    """Return the report of a check of targets, which the first worker that needs the report runs once per test run."""
     import fcntl
 
     import msgspec
@@ -60,19 +60,21 @@ def _create_notice_listener(config: pytest.Config) -> ProgressListener:
     return NoticeListener()
 
 
-def _print_live_line(config: pytest.Config, line: str) -> None:
-    """Print a line of a live test run. A worker of pytest-xdist has no terminal, so there it becomes a warning."""
+def _print_live_line(config: pytest.Config, message: str) -> None:
+    """Print a message in a live test run. A worker of pytest-xdist has no terminal, so it issues a warning instead."""
     if not config.getoption("--vg-live"):
         return
     terminal = config.pluginmanager.get_plugin("terminalreporter")
     if terminal is None:
-        warnings.warn(pytest.PytestWarning(line), stacklevel=2)
+        warnings.warn(pytest.PytestWarning(message), stacklevel=2)
     else:
-        terminal.write_line(line)
+        terminal.write_line(message)
 
 
 def run_check(request: pytest.FixtureRequest, check_function: Callable[..., CheckReport]) -> CheckReport:
-    """Call a function of the API with the service that the options choose; on an error, fail the test with one line.
+    """Call a function of the API with the service that the options choose, and return its report.
+
+    An error of voicegauge fails the test with one line.
 
     Args:
         request: request of the fixture.
@@ -91,20 +93,20 @@ def run_check(request: pytest.FixtureRequest, check_function: Callable[..., Chec
         failure = str(error)
     if failure is not None:  # outside of the handler, so that pytest does not print the chained error
         pytest.fail(failure, pytrace=False)
-    _print_left_resources(request.config, report)
+    _print_remaining_resources(request.config, report)
     if report.stop_reason == "interrupted":
         raise KeyboardInterrupt
-    if report.stopped_by and not report.exchanges:
+    if report.stopped_by and not report.exchange_count_by_provenance:
         pytest.fail(report.stopped_by, pytrace=False)
     return report
 
 
-def _print_left_resources(config: pytest.Config, report: CheckReport) -> None:
+def _print_remaining_resources(config: pytest.Config, report: CheckReport) -> None:
     """Print each resource that a live check leaves in the account."""
-    from voicegauge.conformance import describe_left_resource
+    from voicegauge.conformance import describe_remaining_resource
 
-    for one in report.resources.left:
-        _print_live_line(config, f"left in the account: {describe_left_resource(one)}")
+    for one in report.resources.remaining_resources:
+        _print_live_line(config, f"left in the account: {describe_remaining_resource(one)}")
 
 
 def fail_on_findings(report: CheckReport, findings: Sequence[Finding]) -> None:
@@ -117,9 +119,9 @@ def fail_on_findings(report: CheckReport, findings: Sequence[Finding]) -> None:
         f"{f.rule}: {f.message} ({f.where.file}:{f.where.line})" + (f"\n    {f.reproduce}" if f.reproduce else "")
         for f in errors
     ]
-    if errors and report.notice is not None:
+    if errors and report.doubt_reason is not None:
         rules = ", ".join(dict.fromkeys(finding.rule for finding in errors))
-        lines = [report.notice, f"errors that may all be consequences: {rules}"]
+        lines = [report.doubt_reason, f"errors that may all be consequences: {rules}"]
     elif errors and report.emulator_notice is not None:
         lines.append(report.emulator_notice)
     incomplete = report.stopped_by or report.no_verdict_reason
@@ -144,7 +146,7 @@ def read_prices(config: pytest.Config) -> dict[str, float]:
 
 @contextmanager
 def _choose_service(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
-    """Yield arguments for the API: the session's emulator, or live services with what is left of the budget."""
+    """Yield keyword arguments for functions of the API that choose the emulator, or live services and their budget."""
     import voicegauge
 
     config = request.config

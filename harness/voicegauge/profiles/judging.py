@@ -42,11 +42,11 @@ def judge_profile(
     for name in claimed_capabilities:
         if name not in profile.capabilities:
             raise UnknownNameError("capability", name, profile.capabilities)
-    judgement = _ProfileJudge(profile, check_report.cases, claimed_capabilities)
+    judgement = _ProfileJudge(profile, check_report.case_results, claimed_capabilities)
     results = tuple(map(judgement.judge_requirement, profile.requirements))
     score = _compute_score(results)
     return ProfileReport(
-        voicegauge=check_report.voicegauge,
+        voicegauge=check_report.voicegauge_version,
         profile=profile.id,
         profile_title=profile.title,
         profile_sha256=compute_profile_digest(profile.id),
@@ -146,7 +146,9 @@ def _replace_violations_of_busy_servers(cases: Sequence[CaseResult]) -> list[Cas
     If it did so with 503 in more than one case, these cases have a server error.
     """
     replaced = list(cases)
-    busy = [i for i, case in enumerate(cases) if case.reason and case.status and _is_inconclusive(case.status)]
+    busy = [
+        i for i, case in enumerate(cases) if case.not_judged_reason and case.status and _is_inconclusive(case.status)
+    ]
     unavailable = [i for i in busy if cases[i].status == HTTPStatus.SERVICE_UNAVAILABLE]
     for index in busy:
         is_repeated = index in unavailable and len(unavailable) > 1
@@ -177,7 +179,7 @@ def _explain_missing_verdict(case: CaseResult, requirement: Requirement) -> str 
     It must be called only for cases that break no rule of the requirement.
     """
     missing = _find_broken_rules(case, requirement.prerequisite_rules)
-    return _list_violations(case)[missing[0]] if missing else case.reason
+    return _list_violations(case)[missing[0]] if missing else case.not_judged_reason
 
 
 def _compute_score(results: Sequence[RequirementResult]) -> ProfileScore:

@@ -5,9 +5,9 @@ Because a tunnel can make the receiver public, it accepts callbacks only at URLs
 what it has received, and limits sizes, numbers, time and connections.
 """
 
+from voicegauge.receiver.callback_store import MAX_BYTES_PER_URL, MAX_CALLBACKS_PER_URL, MAX_TOTAL_BYTES
 from voicegauge.receiver.receiver import MAX_BODY_BYTES, Receiver
 from voicegauge.receiver.server import running_receiver
-from voicegauge.receiver.store import MAX_BYTES_PER_URL, MAX_CALLBACKS_PER_URL, MAX_TOTAL_BYTES
 
 __all__ = [
     "MAX_BODY_BYTES",

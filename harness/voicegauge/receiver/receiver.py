@@ -13,7 +13,7 @@ from voicegauge.emulator.server import BodyMemory, are_headers_too_large, read_b
 from voicegauge.errors import TimedOutError
 from voicegauge.formats import UnreadableBodyError, read_json
 from voicegauge.model import ReceivedCallback, Request
-from voicegauge.receiver.store import CallbackStore
+from voicegauge.receiver.callback_store import CallbackStore
 
 MAX_BODY_BYTES = 1024 * 1024
 """Maximum size of one callback's body. Callbacks usually have a few hundred bytes."""
@@ -50,7 +50,7 @@ class Receiver:
         return self._store.callbacks
 
     def create_url(self, *, is_shared: bool = False) -> str:
-        """Return a new webhook URL that nobody can guess. Callbacks to it and to any path below it are accepted.
+        """Return a new webhook URL that nobody can guess. Callbacks to it, and to any path below it, are accepted.
 
         Args:
             is_shared: whether the URL is for many requests. Otherwise it is for one, and accepts fewer callbacks.
@@ -87,8 +87,8 @@ class Receiver:
         about = "" if request_id is None else f" about {request_id!r}"
         raise TimedOutError(f"no webhook{about} within {timeout_s:g} s", sent=False)
 
-    def _mark_callback_returned(self, index: int) -> None:
-        self._returned.add(index)
+    def _mark_callback_returned(self, callback_index: int) -> None:
+        self._returned.add(callback_index)
         while self._first_pending in self._returned:
             self._returned.remove(self._first_pending)
             self._first_pending += 1
@@ -142,9 +142,9 @@ class Receiver:
         self._on_callback(callback)
         await _send_empty_response(send, 200)
 
-    def _build_callback(self, token: str, scope: MutableMapping[str, Any], body: bytes) -> ReceivedCallback:
-        _, _, rest = str(scope["path"]).partition(f"/{token}")
-        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
+    def _build_callback(self, token: str, asgi_scope: MutableMapping[str, Any], body: bytes) -> ReceivedCallback:
+        _, _, rest = str(asgi_scope["path"]).partition(f"/{token}")
+        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in asgi_scope["headers"])
         return ReceivedCallback(
             received_at=time.time(),
             received_at_ms=time.perf_counter() * 1000,
@@ -167,7 +167,7 @@ def _contains_id(callback: ReceivedCallback, request_id: str) -> bool:
 
 
 async def _send_empty_response(send: _AsgiSend, status: int, *headers: tuple[bytes, bytes]) -> None:
-    """Send an empty response. Only an accepted request keeps its connection, because the body of others is not read."""
+    """Send a response without a body. Unless the status is 200, it closes the connection: the body may be unread."""
     closing = () if status == 200 else ((b"connection", b"close"),)
     sized = (*headers, *closing, (b"content-length", b"0"))
     await send({"type": "http.response.start", "status": status, "headers": sized})

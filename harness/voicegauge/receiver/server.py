@@ -13,7 +13,8 @@ from voicegauge.receiver.receiver import Receiver
 _CLIENT_LIMITS = ClientLimits(
     headers_timeout_s=10.0, body_pause_timeout_s=10.0, body_timeout_s=10.0, max_connections=64
 )
-"""Callbacks are small and few. Behind a tunnel, all connections come from the tunnel's own program on this machine."""
+"""Default limits for the clients of a receiver. They suit callbacks, which are small and few. Behind a tunnel, all
+connections come from the tunnel's own program on this machine."""
 
 
 @contextlib.contextmanager

@@ -98,7 +98,7 @@ def find_target_checks(saved_results: SavedResults, target_id: str) -> tuple[Tar
         found.append(
             TargetCheck(
                 date=report.created_at[:10],
-                is_emulated=Provenance.EMULATED in report.exchanges,
+                is_emulated=Provenance.EMULATED in report.exchange_count_by_provenance,
                 findings=tuple(findings[:MAX_LISTED_ITEMS]),
                 unlisted_count=max(len(findings) - MAX_LISTED_ITEMS, 0),
             )

@@ -39,7 +39,7 @@ def plan_check(
     """Plan and price what `check` would send with the same arguments; nothing is sent.
 
     >>> plan = voicegauge.plan_check("pixelapi", live=voicegauge.LiveOptions(), max_calls=5)
-    >>> plan.spending.total.billable
+    >>> plan.spending.total.billable_request_count
     5
 
     Args:
@@ -115,7 +115,7 @@ def plan_cases_to_send(
         fully_checked_providers=fully_checked_providers,
     )
     if isinstance(case_ids, CasePatterns):
-        return case_ids.select(plan)
+        return case_ids.select_cases(plan)
     return select_cases(plan, case_ids) if case_ids else plan
 
 

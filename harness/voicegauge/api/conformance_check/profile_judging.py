@@ -76,7 +76,7 @@ def check_profile(
         return judge_profile(chosen, report, server=server, claimed_capabilities=capabilities)
 
     judge_report(
-        CheckReport(voicegauge="", created_at="", finished=True, seed=seed, targets=())
+        CheckReport(voicegauge_version="", created_at="", is_finished=True, seed=seed, targets=())
     )  # rejects wrong names early
     report = check(
         contract.id,

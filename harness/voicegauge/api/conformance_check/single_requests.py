@@ -21,7 +21,7 @@ from voicegauge.conformance import (
     Collector,
     build_modified_request,
     build_request_case,
-    find_left_out_operations,
+    find_excluded_operations,
 )
 from voicegauge.emulator import RunningEmulator
 from voicegauge.errors import TransportError
@@ -74,7 +74,7 @@ def check_request(
     case = build_request_case(
         one, build_modified_request(one, changes or {}, without), expect, f"{target} {dict(changes or {})!r:.60}"
     )
-    plan = CasePlan(cases=(case,), left_out_operations=tuple(find_left_out_operations([one], ())))
+    plan = CasePlan(cases=(case,), excluded_operations=tuple(find_excluded_operations([one], ())))
     journals = CaseJournals(None, [one.contract])
     with open_service(
         [one],

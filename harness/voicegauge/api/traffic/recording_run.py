@@ -89,7 +89,7 @@ class RecordingRun:
             self.targets,
             is_emulated=self.live_options is None,
             include_every_case=every_rejection,
-            whole_providers=self.fully_recorded_providers,
+            fully_checked_providers=self.fully_recorded_providers,
         )
         paths = {build_recording_path(case, self.fixtures_folder) for case in plan.cases}
         existing = {path: load_har(path) for path in sorted(paths) if path.exists()}
@@ -124,7 +124,9 @@ class RecordingRun:
         result = RecordResult(
             files=tuple(files),
             redactions=dict(sorted(redactions.items())),
-            skipped={case.id: case.reason or "" for case in report.cases if case.verdict == "skipped"},
+            skipped={
+                case.id: case.not_judged_reason or "" for case in report.case_results if case.verdict == "skipped"
+            },
             findings=sum(finding.severity != "disputed" for finding in report.findings),
             resources=report.resources,
             spent_usd=report.spent_usd,

@@ -73,14 +73,14 @@ class RunningProxy:
         """
         monitor = self._monitor
         return ProxyReport(
-            voicegauge=__version__,
+            voicegauge_version=__version__,
             provider=self._contract.id,
             upstream_urls=self.upstream_urls,
             request_count=monitor.request_count,
             failure_count_by_reason=dict(monitor.failure_count_by_reason),
             unjudged_count_by_reason=dict(monitor.unjudged_count_by_reason),
             undocumented_count_by_request=dict(monitor.undocumented_count_by_request),
-            recording=str(self.recording) if self.recording is not None and monitor.recorded_count else None,
+            recording_path=str(self.recording) if self.recording is not None and monitor.recorded_count else None,
             recorded_count=monitor.recorded_count,
             unrecorded_count_by_reason=dict(monitor.unrecorded_count_by_reason),
             report=monitor.require_report(),
@@ -181,5 +181,5 @@ def _run_proxy(
     app = RelayApp(upstream, CaptureMemory(), monitor)
     # The server stops first; then what has passed is judged.
     server = running_relay(app, host=address[0], port=address[1])
-    with monitor.judging(settings), server as url:
+    with monitor.judge_traffic(settings), server as url:
         yield RunningProxy(contract, url, upstream, monitor, recording)

@@ -24,9 +24,9 @@ def _get_audio_pointer(speech_delivery: SpeechDelivery) -> str:
     return f"{status.pointer}/x-job/audio" if status else f"{speech_delivery.operation.pointer}/x-speech/response/audio"
 
 
-def _detect_text_format(data: bytes) -> str | None:
-    """Return the format of the text that was delivered instead of audio; `None` if `data` does not look like text."""
-    start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+def _detect_text_format(audio_bytes: bytes) -> str | None:
+    """Return the format of the text that was delivered instead of audio; `None` if it is not text."""
+    start = audio_bytes[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<!doctype", b"<html", b"<head", b"<body")):
         return "HTML"
     if start.startswith((b"<?xml", b"<error")):
@@ -49,8 +49,11 @@ def _check_audio_missing(speech_delivery: SpeechDelivery) -> Iterator[Violation]
 
 
 def _is_audio_instead_of_stream(speech_delivery: SpeechDelivery) -> bool:
-    """Whether audio came although the request selects a stream, which the rule response-kind-ignored reports."""
-    submit, audio = speech_delivery.submit, speech_delivery.target.response.audio
+    """Whether the response is audio alone although the request selects a stream of events.
+
+    The rule response-kind-ignored reports this.
+    """
+    submit, audio = speech_delivery.submit_call, speech_delivery.target.response.audio
     kinds = {variant.delivered for variant in speech_delivery.operation.response_audio_variants}
     is_stream_selected = audio is not None and audio.delivered == "stream" and len(kinds) > 1
     return is_stream_selected and submit is not None and not submit.is_stream
@@ -78,7 +81,7 @@ def _check_audio_not_audio(speech_delivery: SpeechDelivery) -> Iterator[Violatio
 )
 def _check_audio_undecodable(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     data = speech_delivery.delivery.audio or b""
-    if not data or speech_delivery.decode_error is None or speech_delivery.has_unknown_encoding:
+    if not data or speech_delivery.decode_error is None or speech_delivery.has_unknown_sample_rate:
         return
     if _detect_text_format(data) is None:
         yield Violation(
@@ -139,15 +142,16 @@ class _ExpectedFormat(NamedTuple):
     """The format that delivered audio must have."""
 
     format: str
+    """Provider-independent name of the format, such as "mp3"."""
     description: str
-    """The format, with the provider's name of it."""
+    """The format in words, with the provider's name for it if that differs: "mp3 for mp3_44100"."""
     container: str
     codec: str | None
     """The codec that is documented for the provider's name; `None` if none is."""
     is_fixed: bool
     """Whether the contract states one format for all requests."""
     is_default: bool
-    """Whether the request left out the format, so that the documented default counts."""
+    """Whether the format is the documented default, because the request names no format."""
 
 
 def _find_expected_format(speech_delivery: SpeechDelivery) -> _ExpectedFormat | None:
@@ -173,7 +177,10 @@ def _find_expected_format(speech_delivery: SpeechDelivery) -> _ExpectedFormat | 
 
 
 def _find_cause_rule_id(speech_delivery: SpeechDelivery) -> str | None:
-    """Return audio-format if it reports another container than expected, whose effects other rules report."""
+    """Return the id of the rule audio-format if the audio has a wrong container, which breaks other rules as well.
+
+    Return `None` if the container is the expected one, or if one of the two is not known.
+    """
     decoded, expected = speech_delivery.decoded_audio, _find_expected_format(speech_delivery)
     is_right = decoded is None or expected is None or decoded.container == expected.container
     return None if is_right else "audio-format"
@@ -214,7 +221,7 @@ def _check_audio_sample_rate(speech_delivery: SpeechDelivery) -> Iterator[Violat
             f"expected {documented.sample_rate_hz} Hz{_describe_format(speech_delivery)}, "
             f"got {decoded.sample_rate_hz} Hz",
             _get_format_pointer(speech_delivery),
-            cause=_find_cause_rule_id(speech_delivery),
+            cause_rule_id=_find_cause_rule_id(speech_delivery),
         )
 
 
@@ -247,7 +254,7 @@ def _describe_format(speech_delivery: SpeechDelivery) -> str:
 
 
 def _cannot_contain_audio(media_type: str, declared_media_type: str) -> bool:
-    """Whether the declared media type cannot contain audio."""
+    """Whether `media_type` is the declared one and names something that cannot be audio, such as "text/html"."""
     return (
         media_type == declared_media_type
         and not media_type.startswith(("audio/", "video/"))
@@ -275,7 +282,7 @@ def _check_audio_media_type(speech_delivery: SpeechDelivery) -> Iterator[Violati
                 f"declared as {media_type}, but it is {container}",
                 at,
                 evidence=_quote_first_audio_bytes(speech_delivery),
-                cause=_find_cause_rule_id(speech_delivery),
+                cause_rule_id=_find_cause_rule_id(speech_delivery),
             )
         elif named is None and _cannot_contain_audio(media_type, declared):
             yield Violation(f"declared as {media_type}, which is not an audio media type", at)
@@ -328,5 +335,5 @@ def _quote_first_audio_bytes(speech_delivery: SpeechDelivery) -> str:
     return f"{_format_first_bytes(data)}, Content-Type: {speech_delivery.exchange.response.media_type or 'none'}"
 
 
-def _format_first_bytes(data: bytes) -> str:
-    return f"begins {data[:16].hex(' ')}"
+def _format_first_bytes(audio_bytes: bytes) -> str:
+    return f"begins {audio_bytes[:16].hex(' ')}"

@@ -132,9 +132,9 @@ def _check_transcript_words(call: AudioInputCall) -> Iterator[Violation]:
 def _check_converted_audio(call: AudioInputCall) -> Iterator[Violation]:
     from voicegauge.speech.audio import is_silent
 
-    if call.audio_failure is not None:
+    if call.download_error is not None:
         yield Violation(
-            f"accepted, but the audio cannot be downloaded: {call.audio_failure}",
+            f"accepted, but the audio cannot be downloaded: {call.download_error}",
             f"{call.description_pointer}/response",
         )
     for index, audio in enumerate(call.response_audio):

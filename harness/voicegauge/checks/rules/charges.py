@@ -29,7 +29,7 @@ def _check_charge_wrong(call: Call) -> Iterator[Violation]:
     if call.operation.chat is not None:
         yield from _check_chat_charge(call, call.operation.chat)
         return
-    submit = call.submit or call
+    submit = call.submit_call or call
     location = _find_charge_location(call)
     if not call.is_accepted or location is None or submit.target is None:
         return
@@ -62,7 +62,7 @@ def _check_charge_wrong(call: Call) -> Iterator[Violation]:
     severity=Severity.WARNING,
 )
 def _check_usage_above_bound(call: Call) -> Iterator[Violation]:
-    submit = call.submit or call
+    submit = call.submit_call or call
     price = submit.target.pricing if submit.target is not None else None
     if not call.is_accepted or submit.target is None or price is None:
         return
@@ -79,26 +79,26 @@ def _check_usage_above_bound(call: Call) -> Iterator[Violation]:
             yield Violation(message, f"{pointer}/usage", _find_usage_pointer(usage), f"{reported:g} {unit}")
 
 
-def _iterate_price_parts(price: PriceSpec, pointer: str) -> Iterator[tuple[str, PriceSpec]]:
+def _iterate_price_parts(price: PriceSpec, price_pointer: str) -> Iterator[tuple[str, PriceSpec]]:
     """Yield each part of a price with the JSON pointer to it."""
-    yield pointer, price
-    yield from ((f"{pointer}/plus/{index}", part) for index, part in enumerate(price.plus))
+    yield price_pointer, price
+    yield from ((f"{price_pointer}/plus/{index}", part) for index, part in enumerate(price.plus))
 
 
-def _find_usage_pointer(usage: PriceUsage) -> str | None:
-    return usage.reported.pointer or None if usage.reported is not None else None
+def _find_usage_pointer(price_usage: PriceUsage) -> str | None:
+    return price_usage.reported.pointer or None if price_usage.reported is not None else None
 
 
-def _check_chat_charge(call: Call, chat: ChatSpec) -> Iterator[Violation]:
-    """Compare the charge of a chat turn, whose price does not depend on the text."""
+def _check_chat_charge(call: Call, chat_spec: ChatSpec) -> Iterator[Violation]:
+    """Yield a violation if the charge for a chat turn is not its price, which does not depend on the text."""
     price, credits = call.operation.pricing, call.contract.provider.credits
     documented = (price.usd if credits is None else price.credits) if price is not None else None
-    charged = read_amount(call.read_response(chat.charged)) if call.is_accepted else None
+    charged = read_amount(call.read_response(chat_spec.charged)) if call.is_accepted else None
     if documented is None or charged is None or _is_documented_amount(charged, documented, documented):
         return
     unit = "USD" if credits is None else credits.name
     message = f"charged {charged:g} {unit} for a turn; documented: {documented:g}"
-    yield Violation(message, f"{call.operation.pointer}/x-pricing", evidence=f"{chat.charged}: {charged:g}")
+    yield Violation(message, f"{call.operation.pointer}/x-pricing", evidence=f"{chat_spec.charged}: {charged:g}")
 
 
 def _find_charge_location(call: Call) -> Location | None:
@@ -124,15 +124,15 @@ def _is_documented_as_free(call: Call) -> bool:
     return state is not None and state.charged is False
 
 
-def _iterate_documented_amounts(submit: Call, target: Target) -> Iterator[tuple[str, float, float]]:
-    """Yield each correct charge: the JSON pointer to its price, the exact amount, and the amount rounded up.
+def _iterate_documented_amounts(submit_call: Call, target: Target) -> Iterator[tuple[str, float, float]]:
+    """Yield each documented charge: the JSON pointer to its price, the exact amount, and the amount rounded up.
 
-    Providers round up to a whole credit or cent. There is one charge for the text as it was sent, and another one for
-    the text without the parts that the contract's template adds.
+    Providers round up to a whole credit or cent. A provider may count the characters of the text as it was sent, or
+    those without the parts that the contract's template adds, so there is an amount for each.
     """
     price, pointer = target.pricing, _build_pricing_pointer(target)
     slot = target.speech.request["text"]
-    text = submit.read_request(slot.at)
+    text = submit_call.read_request(slot.at)
     if price is None or not isinstance(text, str):
         return
     counts = {
@@ -154,12 +154,12 @@ def _iterate_documented_amounts(submit: Call, target: Target) -> Iterator[tuple[
                 yield at, amount, whole
 
 
-def _compute_documented_price(target: Target, price: PriceSpec, characters: int) -> float | None:
+def _compute_documented_price(target: Target, price: PriceSpec, character_count: int) -> float | None:
     """Return the documented price for a number of characters, in the provider's currency."""
     if not price.depends_only_on_text:
         return None  # tokens and seconds are not known from the request
     priced = replace(target, target_spec=msgspec.structs.replace(target.target_spec, pricing=price))
-    quoted = quote_price(priced, characters)
+    quoted = quote_price(priced, character_count)
     return quoted.usd if target.contract.provider.credits is None else quoted.credits
 
 

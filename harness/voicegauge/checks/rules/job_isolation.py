@@ -17,12 +17,12 @@ from voicegauge.checks.subjects import JobHistory, JobSet
 )
 def _check_job_id_reused(job_set: JobSet) -> Iterator[Violation]:
     location = job_set.latest_job.job_spec.submit.id
-    ids = [(job.submit.read_response(location), job) for job in job_set.jobs]
+    ids = [(job.submit_call.read_response(location), job) for job in job_set.jobs]
     for (one, _), (other, later) in combinations(ids, 2):
         if isinstance(one, str) and one == other:
             at = f"{later.status_operation.pointer}/x-job/submit/id"
             message = f"two requests got the id {one!r:.80}"
-            yield Violation(message, at, location.pointer or None, exchange=later.submit.exchange)
+            yield Violation(message, at, location.pointer or None, exchange=later.submit_call.exchange)
 
 
 @register_rule(
@@ -37,7 +37,7 @@ def _check_job_crosstalk(job_set: JobSet) -> Iterator[Violation]:
         return
     for one, other in combinations(job_set.jobs, 2):
         both = _collect_audio_values(one) & _collect_audio_values(other)
-        if both and one.submit.exchange.request != other.submit.exchange.request:
+        if both and one.submit_call.exchange.request != other.submit_call.exchange.request:
             at = f"{job_set.operation.pointer}/x-job/audio"
             message = "two jobs with different requests have the same audio"
             yield Violation(message, at, audio.at.pointer or None, min(both))

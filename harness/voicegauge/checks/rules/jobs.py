@@ -25,9 +25,9 @@ moment can differ by up to a second."""
 
 
 def _find_job_operation(call: Call) -> Operation:
-    """Return the operation that describes the job in the response to `call`.
+    """Return the operation whose `x-job` describes the job in the response to `call`.
 
-    The response to a submit is a status response, too, if a request may ask for the ended job.
+    That is the operation of the call, or the status operation for a submit that can wait for the end of the job.
     """
     speech = call.operation.speech
     if speech is not None and speech.response.wait is not None and speech.response.job is not None:
@@ -189,7 +189,7 @@ def _check_timestamp_order(
 
 
 def read_timestamp(value: Any) -> datetime | None:
-    """Return the time that an ISO 8601 text or a Unix time gives; `None` if `value` is neither.
+    """Parse a timestamp in a response, which is an ISO 8601 text or a Unix time; `None` if `value` is neither.
 
     A text without a time zone is read as UTC.
     """
@@ -253,7 +253,7 @@ def _check_job_terminal_changed(job_history: JobHistory) -> Iterator[Violation]:
     basis="x-job.cancel",
 )
 def _check_job_cancel_ignored(job_history: JobHistory) -> Iterator[Violation]:
-    job, after = job_history.job_spec, job_history.polls_before_cancel
+    job, after = job_history.job_spec, job_history.poll_count_before_cancel
     if job.cancel is None or after is None:
         return
     continued = False
@@ -270,9 +270,9 @@ def _check_job_cancel_ignored(job_history: JobHistory) -> Iterator[Violation]:
 
 
 def _list_observed_states(job_history: JobHistory) -> list[tuple[str, Call]]:
-    """Return the observed states with their calls in the order of observation, without states that are not text."""
+    """Return the name of each observed state with the call that reported it, in order; states must be texts."""
     job = job_history.job_spec
-    found = [(job_history.submit.read_response(job.submit.state), job_history.submit)]
+    found = [(job_history.submit_call.read_response(job.submit.state), job_history.submit_call)]
     found += [(poll.read_response(job.state), poll) for poll in job_history.polls if poll.is_accepted]
     return [(state, call) for state, call in found if isinstance(state, str)]
 
@@ -359,7 +359,7 @@ def _is_terminal_state(job_spec: JobSpec, state_name: str | None) -> bool:
 )
 def _check_job_id_changed(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
-    given = job_history.submit.read_response(job.submit.id)
+    given = job_history.submit_call.read_response(job.submit.id)
     if job.id is None or given is MISSING:
         return
     for poll in job_history.polls:
@@ -430,29 +430,33 @@ def _check_job_created_changed(job_history: JobHistory) -> Iterator[Violation]:
     basis="x-job.submit.url",
 )
 def _check_job_polling_url(call: Call) -> Iterator[Violation]:
-    status = _find_status_operation(call)
-    if status is None or not call.is_accepted:
+    status_operation = _find_status_operation(call)
+    if status_operation is None or not call.is_accepted:
         return
-    assert status.job is not None
-    if status.job.submit.url is None:
+    assert status_operation.job is not None
+    if status_operation.job.submit.url is None:
         return
-    url = call.read_response(status.job.submit.url)
+    url = call.read_response(status_operation.job.submit.url)
     if url is MISSING or url is None:
         return
-    at = f"{status.pointer}/x-job/submit/url"
-    error = _explain_unusable_polling_url(call, status, status.job.submit.id, str(url))
+    at = f"{status_operation.pointer}/x-job/submit/url"
+    error = _explain_unusable_polling_url(call, status_operation, status_operation.job.submit.id, str(url))
     if error:
-        yield Violation(f"{url!r:.200} {error}", at, _get_body_pointer(status.job.submit.url), evidence=str(url))
+        yield Violation(
+            f"{url!r:.200} {error}", at, _get_body_pointer(status_operation.job.submit.url), evidence=str(url)
+        )
 
 
-def _explain_unusable_polling_url(call: Call, status: Operation, id_location: Location, url: str) -> str | None:
-    path = _get_path_below_base_url(call, status, url)
+def _explain_unusable_polling_url(
+    call: Call, status_operation: Operation, id_location: Location, url: str
+) -> str | None:
+    path = _get_path_below_base_url(call, status_operation, url)
     if path is None:
-        return f"is not below {status.server.url}"
-    parameters = status.match_path(path)
+        return f"is not below {status_operation.server.url}"
+    parameters = status_operation.match_path(path)
     job_id = call.read_response(id_location)
     if parameters is None:
-        return f"does not lead to {status.method} {status.path}"
+        return f"does not lead to {status_operation.method} {status_operation.path}"
     if (
         parameters
         and isinstance(job_id, str)
@@ -462,12 +466,12 @@ def _explain_unusable_polling_url(call: Call, status: Operation, id_location: Lo
     return None
 
 
-def _get_path_below_base_url(call: Call, status: Operation, url: str) -> str | None:
+def _get_path_below_base_url(call: Call, status_operation: Operation, url: str) -> str | None:
     try:
         parts = urlsplit(url)
     except ValueError:
         return None
-    for base in filter(None, (status.server.url, call.base_url)):
+    for base in filter(None, (status_operation.server.url, call.base_url)):
         known = urlsplit(base)
         prefix = known.path
         same_host = (parts.scheme, parts.netloc.lower()) == (known.scheme, known.netloc.lower())

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from voicegauge.checks.registry import Violation, register_rule
-from voicegauge.checks.subjects import ResponsePair, SpeechDelivery
+from voicegauge.checks.subjects import DeliveryPair, SpeechDelivery
 
 MIN_SPEED_FACTOR = 1.4
 """Smallest change of speed that is judged, as a factor. Smaller changes are lost in the variation between two
@@ -24,7 +24,8 @@ DURATION_RATIO_EXPONENT_RANGE = (1 / 3, 2.0)
 twice the speed, the speech must be at least 1.26 and at most 4 times as fast. The bounds are wide because pauses are
 often not shortened, and some engines scale phonemes unevenly."""
 MAX_SAME_WORDS_DURATION_RATIO = 1.6
-"""Largest ratio between the durations of one text in two formats. Encoders add less than a tenth of a second."""
+"""Largest ratio between the durations of the same words in two formats, or with and without markup. Encoders add less
+than a tenth of a second."""
 MAX_SPEECH_MISMATCH = 0.7
 """Largest result of `measure_speech_mismatch` at which the same words are spoken. It is below 0.6 for the same words
 even if another voice speaks them, and above 0.8 for other words."""
@@ -34,11 +35,11 @@ less; two syntheses with different random numbers are not correlated."""
 SEED_DURATION_TOLERANCE_S = 0.05
 """Tolerance in seconds for the durations of audio from the same seed, because encoders may pad by a frame."""
 MIN_REPEATED_TEXT_DURATION_RATIO = 1.3
-"""Smallest ratio of the duration of a text that contains another text twice to the duration of that text. The ratio is
-about 2 if all is spoken."""
+"""Smallest ratio between the durations of a text sent twice in one request and the same text sent once. The ratio is
+about 2 if everything is spoken."""
 MIN_COMPARED_SPEECH_S = 0.5
-"""Duration in seconds from which audible speech is compared. In shorter speech, pauses and the silence at both ends
-matter too much."""
+"""Duration in seconds of the shortest audible speech that is compared. In shorter speech, pauses and the silence at
+both ends matter too much."""
 
 
 class _AudibleDurations(NamedTuple):
@@ -48,10 +49,10 @@ class _AudibleDurations(NamedTuple):
     changed_s: float
 
 
-def _measure_audible_durations(response_pair: ResponsePair) -> _AudibleDurations | None:
+def _measure_audible_durations(delivery_pair: DeliveryPair) -> _AudibleDurations | None:
     """Return the durations of the audible speech in both deliveries; `None` if a duration cannot be measured."""
     durations = []
-    for speech_delivery in (response_pair.base_delivery, response_pair.changed_delivery):
+    for speech_delivery in (delivery_pair.base_delivery, delivery_pair.changed_delivery):
         decoded = speech_delivery.decoded_audio
         if not _has_comparable_audio(speech_delivery) or decoded is None or decoded.is_truncated:
             return None
@@ -68,38 +69,38 @@ def _has_comparable_audio(speech_delivery: SpeechDelivery) -> bool:
     )
 
 
-def _has_same_audio(response_pair: ResponsePair) -> bool:
+def _has_same_audio(delivery_pair: DeliveryPair) -> bool:
     """Whether both deliveries have exactly the same samples, and are not silent.
 
     Independent syntheses never have the same samples unless they are silent.
     """
     import numpy as np
 
-    one, other = response_pair.base_delivery.decoded_audio, response_pair.changed_delivery.decoded_audio
+    one, other = delivery_pair.base_delivery.decoded_audio, delivery_pair.changed_delivery.decoded_audio
     if (
         one is None
         or other is None
         or not (
-            _has_comparable_audio(response_pair.base_delivery) and _has_comparable_audio(response_pair.changed_delivery)
+            _has_comparable_audio(delivery_pair.base_delivery) and _has_comparable_audio(delivery_pair.changed_delivery)
         )
     ):
         return False
     is_same = one.sample_rate_hz == other.sample_rate_hz and np.array_equal(one.samples, other.samples)
-    return is_same and not response_pair.base_delivery.is_silent
+    return is_same and not delivery_pair.base_delivery.is_silent
 
 
 @register_rule(
     "speed-ignored",
-    subject_class=ResponsePair,
+    subject_class=DeliveryPair,
     description="The speed parameter changes the duration of the speech, roughly in proportion.",
     basis="x-speech.request.speed",
 )
-def _check_speed_ignored(response_pair: ResponsePair) -> Iterator[Violation]:
-    if response_pair.relation != "speed":
+def _check_speed_ignored(delivery_pair: DeliveryPair) -> Iterator[Violation]:
+    if delivery_pair.pair_relation != "speed":
         return
     durations, factor = (
-        _measure_audible_durations(response_pair),
-        response_pair.changed_value / response_pair.base_value,
+        _measure_audible_durations(delivery_pair),
+        delivery_pair.changed_value / delivery_pair.base_value,
     )
     if durations is None or abs(math.log(factor)) < math.log(MIN_SPEED_FACTOR):
         return
@@ -107,71 +108,71 @@ def _check_speed_ignored(response_pair: ResponsePair) -> Iterator[Violation]:
     exponent = math.log(measured) / math.log(factor)
     if not DURATION_RATIO_EXPONENT_RANGE[0] <= exponent <= DURATION_RATIO_EXPONENT_RANGE[1]:
         yield Violation(
-            f"at speed {response_pair.changed_value:g} the text takes {durations.changed_s:.2f} s, "
-            f"at speed {response_pair.base_value:g} {durations.base_s:.2f} s: {measured:.2f} times as fast "
+            f"at speed {delivery_pair.changed_value:g} the text takes {durations.changed_s:.2f} s, "
+            f"at speed {delivery_pair.base_value:g} {durations.base_s:.2f} s: {measured:.2f} times as fast "
             f"instead of {factor:g} times",
-            response_pair.parameter_pointer,
+            delivery_pair.parameter_pointer,
         )
 
 
-def _report_same_audio(response_pair: ResponsePair) -> Iterator[Violation]:
-    if _has_same_audio(response_pair):
+def _report_same_audio(delivery_pair: DeliveryPair) -> Iterator[Violation]:
+    if _has_same_audio(delivery_pair):
         one = (
-            json.dumps(response_pair.base_value, ensure_ascii=False)
-            if response_pair.base_value is not None
+            json.dumps(delivery_pair.base_value, ensure_ascii=False)
+            if delivery_pair.base_value is not None
             else "the default"
         )
-        other = json.dumps(response_pair.changed_value, ensure_ascii=False)
+        other = json.dumps(delivery_pair.changed_value, ensure_ascii=False)
         yield Violation(
-            f"{response_pair.relation} {other} gives the same audio as {one}, sample by sample",
-            response_pair.parameter_pointer,
+            f"{delivery_pair.pair_relation} {other} gives the same audio as {one}, sample by sample",
+            delivery_pair.parameter_pointer,
         )
 
 
 @register_rule(
     "voice-ignored",
-    subject_class=ResponsePair,
+    subject_class=DeliveryPair,
     description="Another voice gives other audio.",
     basis="x-speech.request.voice",
 )
-def _check_voice_ignored(response_pair: ResponsePair) -> Iterator[Violation]:
-    if response_pair.relation == "voice":
-        yield from _report_same_audio(response_pair)
+def _check_voice_ignored(delivery_pair: DeliveryPair) -> Iterator[Violation]:
+    if delivery_pair.pair_relation == "voice":
+        yield from _report_same_audio(delivery_pair)
 
 
 @register_rule(
     "language-ignored",
-    subject_class=ResponsePair,
+    subject_class=DeliveryPair,
     description="The same text in another language gives other audio.",
     basis="x-speech.request.language",
 )
-def _check_language_ignored(response_pair: ResponsePair) -> Iterator[Violation]:
-    if response_pair.relation == "language":
-        yield from _report_same_audio(response_pair)
+def _check_language_ignored(delivery_pair: DeliveryPair) -> Iterator[Violation]:
+    if delivery_pair.pair_relation == "language":
+        yield from _report_same_audio(delivery_pair)
 
 
 @register_rule(
     "seed-ignored",
-    subject_class=ResponsePair,
+    subject_class=DeliveryPair,
     description="Another seed gives other audio.",
     basis="x-speech.request.seed",
 )
-def _check_seed_ignored(response_pair: ResponsePair) -> Iterator[Violation]:
-    if response_pair.relation == "seed":
-        yield from _report_same_audio(response_pair)
+def _check_seed_ignored(delivery_pair: DeliveryPair) -> Iterator[Violation]:
+    if delivery_pair.pair_relation == "seed":
+        yield from _report_same_audio(delivery_pair)
 
 
 @register_rule(
     "seed-not-reproducible",
-    subject_class=ResponsePair,
+    subject_class=DeliveryPair,
     description="The same seed gives the same audio again, if a document promises that.",
     basis="x-speech.request.seed.reproducible",
 )
-def _check_seed_not_reproducible(response_pair: ResponsePair) -> Iterator[Violation]:
+def _check_seed_not_reproducible(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     from voicegauge.speech.audio import correlate_waveforms
 
-    durations = _measure_audible_durations(response_pair) if response_pair.relation == "repetition" else None
-    one, other = response_pair.base_delivery.decoded_audio, response_pair.changed_delivery.decoded_audio
+    durations = _measure_audible_durations(delivery_pair) if delivery_pair.pair_relation == "repetition" else None
+    one, other = delivery_pair.base_delivery.decoded_audio, delivery_pair.changed_delivery.decoded_audio
     if durations is None or one is None or other is None:
         return
     if abs(one.audio_s - other.audio_s) > SEED_DURATION_TOLERANCE_S:
@@ -183,44 +184,44 @@ def _check_seed_not_reproducible(response_pair: ResponsePair) -> Iterator[Violat
     else:
         return
     yield Violation(
-        f"when the seed {response_pair.changed_value} is sent again, {difference}", response_pair.parameter_pointer
+        f"when the seed {delivery_pair.changed_value} is sent again, {difference}", delivery_pair.parameter_pointer
     )
 
 
 @register_rule(
     "format-changes-speech",
-    subject_class=ResponsePair,
+    subject_class=DeliveryPair,
     description=(
         "The same speech is delivered in every format: its duration is similar, and its spectrum can be aligned in "
         "time. Words are not recognized, so a few changed words can be missed."
     ),
     basis="x-speech.request.format",
 )
-def _check_format_changes_speech(response_pair: ResponsePair) -> Iterator[Violation]:
-    durations = _measure_audible_durations(response_pair) if response_pair.relation == "format" else None
+def _check_format_changes_speech(delivery_pair: DeliveryPair) -> Iterator[Violation]:
+    durations = _measure_audible_durations(delivery_pair) if delivery_pair.pair_relation == "format" else None
     if durations is None:
         return
-    one = f"as {response_pair.base_value}" if response_pair.base_value is not None else "without a format"
+    one = f"as {delivery_pair.base_value}" if delivery_pair.base_value is not None else "without a format"
     if max(durations) / min(durations) > MAX_SAME_WORDS_DURATION_RATIO:
         yield Violation(
-            f"the text takes {durations.changed_s:.2f} s as {response_pair.changed_value}, "
+            f"the text takes {durations.changed_s:.2f} s as {delivery_pair.changed_value}, "
             f"but {durations.base_s:.2f} s {one}",
-            response_pair.parameter_pointer,
+            delivery_pair.parameter_pointer,
         )
         return
-    mismatch = _measure_speech_mismatch(response_pair)
+    mismatch = _measure_speech_mismatch(delivery_pair)
     if mismatch is not None and mismatch > MAX_SPEECH_MISMATCH:
         yield Violation(
-            f"other words are spoken as {response_pair.changed_value} than {one}: their spectra cannot be aligned "
+            f"other words are spoken as {delivery_pair.changed_value} than {one}: their spectra cannot be aligned "
             f"(mismatch {mismatch:.2f}, at most {MAX_SPEECH_MISMATCH:g} for the same words)",
-            response_pair.parameter_pointer,
+            delivery_pair.parameter_pointer,
         )
 
 
-def _measure_speech_mismatch(response_pair: ResponsePair) -> float | None:
+def _measure_speech_mismatch(delivery_pair: DeliveryPair) -> float | None:
     from voicegauge.speech.audio import measure_speech_mismatch
 
-    one, other = response_pair.base_delivery.decoded_audio, response_pair.changed_delivery.decoded_audio
+    one, other = delivery_pair.base_delivery.decoded_audio, delivery_pair.changed_delivery.decoded_audio
     if one is None or other is None:
         return None
     return measure_speech_mismatch(one.samples, one.sample_rate_hz, other.samples, other.sample_rate_hz)
@@ -228,31 +229,31 @@ def _measure_speech_mismatch(response_pair: ResponsePair) -> float | None:
 
 @register_rule(
     "markup-spoken",
-    subject_class=ResponsePair,
+    subject_class=DeliveryPair,
     description="The tags in a text with markup are not spoken: tags that change nothing do not make it longer.",
     basis="x-speech.request.text.markup",
 )
-def _check_markup_spoken(response_pair: ResponsePair) -> Iterator[Violation]:
-    durations = _measure_audible_durations(response_pair) if response_pair.relation == "markup" else None
+def _check_markup_spoken(delivery_pair: DeliveryPair) -> Iterator[Violation]:
+    durations = _measure_audible_durations(delivery_pair) if delivery_pair.pair_relation == "markup" else None
     if durations is not None and durations.changed_s > MAX_SAME_WORDS_DURATION_RATIO * durations.base_s:
         yield Violation(
             f"the text takes {durations.base_s:.2f} s, "
-            f"but {durations.changed_s:.2f} s within {response_pair.changed_value}",
-            response_pair.parameter_pointer,
+            f"but {durations.changed_s:.2f} s within {delivery_pair.changed_value}",
+            delivery_pair.parameter_pointer,
         )
 
 
 @register_rule(
     "long-text-cut",
-    subject_class=ResponsePair,
+    subject_class=DeliveryPair,
     description="The same text twice takes longer than once.",
     basis="x-speech.request.text",
 )
-def _check_long_text_cut(response_pair: ResponsePair) -> Iterator[Violation]:
-    durations = _measure_audible_durations(response_pair) if response_pair.relation == "text" else None
+def _check_long_text_cut(delivery_pair: DeliveryPair) -> Iterator[Violation]:
+    durations = _measure_audible_durations(delivery_pair) if delivery_pair.pair_relation == "text" else None
     if durations is not None and durations.changed_s < MIN_REPEATED_TEXT_DURATION_RATIO * durations.base_s:
         yield Violation(
             f"the text takes {durations.base_s:.2f} s, but only {durations.changed_s:.2f} s when it is sent twice",
-            response_pair.parameter_pointer,
-            evidence=response_pair.changed_delivery.speech_request.text,
+            delivery_pair.parameter_pointer,
+            evidence=delivery_pair.changed_delivery.speech_request.text,
         )

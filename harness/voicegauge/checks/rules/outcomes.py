@@ -18,8 +18,8 @@ from voicegauge.checks.subjects import CaseOutcome
 def _check_server_error(outcome: CaseOutcome) -> Iterator[Violation]:
     if outcome.is_server_error:
         yield Violation(
-            f"{outcome.expected.description}: got status {outcome.call.status}",
-            outcome.expected.contract_pointer,
+            f"{outcome.expected_response.description}: got status {outcome.call.status}",
+            outcome.expected_response.contract_pointer,
             evidence=quote_text_body(outcome.call),
         )
 
@@ -31,9 +31,10 @@ def _check_server_error(outcome: CaseOutcome) -> Iterator[Violation]:
     basis="security",
 )
 def _check_auth_not_enforced(outcome: CaseOutcome) -> Iterator[Violation]:
-    if outcome.expected.case_kind == "authentication" and outcome.call.is_accepted:
+    if outcome.expected_response.case_kind == "authentication" and outcome.call.is_accepted:
         yield Violation(
-            f"{outcome.expected.description}: got status {outcome.call.status}", outcome.expected.contract_pointer
+            f"{outcome.expected_response.description}: got status {outcome.call.status}",
+            outcome.expected_response.contract_pointer,
         )
 
 
@@ -44,7 +45,7 @@ def _check_auth_not_enforced(outcome: CaseOutcome) -> Iterator[Violation]:
     basis="requestBody, parameters",
 )
 def _check_accepts_invalid(outcome: CaseOutcome) -> Iterator[Violation]:
-    expected = outcome.expected
+    expected = outcome.expected_response
     if expected.verdict == "rejected" and expected.case_kind in ("invalid", "unknown-id") and outcome.call.is_accepted:
         yield Violation(
             f"{expected.description}: accepted with {outcome.call.status}",
@@ -60,7 +61,7 @@ def _check_accepts_invalid(outcome: CaseOutcome) -> Iterator[Violation]:
     basis="requestBody, parameters",
 )
 def _check_rejects_valid(outcome: CaseOutcome) -> Iterator[Violation]:
-    expected, status = outcome.expected, outcome.call.status
+    expected, status = outcome.expected_response, outcome.call.status
     if expected.verdict == "accepted" and not outcome.call.is_accepted and status < 500:
         yield Violation(
             f"{expected.description}: rejected with {status}",
@@ -76,7 +77,7 @@ def _check_rejects_valid(outcome: CaseOutcome) -> Iterator[Violation]:
     basis="responses",
 )
 def _check_wrong_error_status(outcome: CaseOutcome) -> Iterator[Violation]:
-    expected, status = outcome.expected, outcome.call.status
+    expected, status = outcome.expected_response, outcome.call.status
     if expected.verdict != "rejected" or not expected.statuses or status in expected.statuses:
         return
     if outcome.call.documented_response is None:

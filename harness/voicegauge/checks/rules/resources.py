@@ -14,7 +14,7 @@ from voicegauge.formats import Location
 
 
 def find_resource_item(json_value: Any, resource: ResourceSpec, resource_id: str) -> dict[str, Any] | None:
-    """Return the JSON object with the id of a resource at any depth of `json_value`; `None` if there is none."""
+    """Return the JSON object, at any depth of `json_value`, that has the id of a resource; `None` if there is none."""
     name = resource.id.pointer_tokens[-1]
     pending = [json_value]
     while pending:
@@ -220,7 +220,7 @@ def _check_batch_count_wrong(call: Call) -> Iterator[Violation]:
         return
     batch, batch_pointer = submit.batch, f"{submit.pointer}/x-batch"
     total, completed = (call.read_response(location) for location in (batch.total, batch.completed))
-    requested = call if call.operation is submit else call.submit
+    requested = call if call.operation is submit else call.submit_call
     items = requested.read_request(batch.items) if requested is not None else MISSING
     if isinstance(items, list) and total not in (MISSING, len(items)):
         yield Violation(f"total is {total!r:.40} for {len(items)} items", f"{batch_pointer}/total")
@@ -230,7 +230,7 @@ def _check_batch_count_wrong(call: Call) -> Iterator[Violation]:
 
 
 def _check_final_counts(
-    call: Call, batch: BatchSpec, batch_pointer: str, total_count: Any, completed_count: Any
+    call: Call, batch_spec: BatchSpec, batch_pointer: str, total_count: Any, completed_count: Any
 ) -> Iterator[Violation]:
     job = call.operation.job
     state = job.states.get(str(call.read_response(job.state))) if job is not None else None
@@ -240,7 +240,7 @@ def _check_final_counts(
         yield Violation(
             f"ended with {completed_count!r:.40} of {total_count!r:.40} items completed", f"{batch_pointer}/completed"
         )
-    results = batch.results.read_body(call.response_json)
+    results = batch_spec.results.read_body(call.response_json)
     if isinstance(results, list) and total_count not in (MISSING, len(results)):
         yield Violation(f"ended with {len(results)} results for {total_count!r:.40} items", f"{batch_pointer}/results")
 

@@ -128,9 +128,9 @@ def _check_error_shape(call: Call) -> Iterator[Violation]:
 
 
 def _check_undocumented_error_body(call: Call) -> Iterator[Violation]:
-    """Compare the body of an error with an undocumented status with the documented errors.
+    """Yield violations if the body of an error response with an undocumented status differs from documented errors.
 
-    It should have the same form, because clients parse all errors in the same way.
+    The body should match the schema of a documented error, because clients parse all errors in the same way.
     """
     documented = [
         media
@@ -182,7 +182,7 @@ def _check_callback_schema(callback: Callback) -> Iterator[Violation]:
 
 
 def build_schema_violation(error: SchemaError, value: Any) -> Violation:
-    """Return the violation that `value` does not match its schema."""
+    """Return the violation for one error of schema validation of `value`."""
     prefix = f"{error.pointer}: " if error.pointer else ""
     found = read_pointer(value, [unescape_pointer_token(token) for token in error.pointer.split("/")[1:]])
     evidence = None if found is MISSING else quote_json(found, MAX_QUOTED_CHARACTERS)
@@ -274,7 +274,10 @@ def _check_header_schema(call: Call) -> Iterator[Violation]:
 
 
 def find_documented_body(call: Call, media_type: str) -> MediaType | None:
-    """Return the documented body for `media_type`, listed by that name, by a range such as "audio/*", or by "*/*"."""
+    """Return the documented body of the response for a media type; `None` if there is none.
+
+    It may be documented by the exact media type, by a range such as "audio/*", or by "*/*".
+    """
     documented = call.documented_response.media_types if call.documented_response else {}
     for name in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
         if name in documented:
@@ -283,7 +286,7 @@ def find_documented_body(call: Call, media_type: str) -> MediaType | None:
 
 
 def quote_text_body(call: Call) -> str | None:
-    """Return the beginning of a text body; `None` for a binary one."""
+    """Return the first 1,000 bytes of the response's body as text; `None` if the body is binary or empty."""
     response = call.exchange.response
     if is_json(response.media_type) or response.media_type.startswith("text/"):
         return response.body[:1000].decode(errors="replace") or None

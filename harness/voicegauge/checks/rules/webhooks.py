@@ -103,7 +103,7 @@ def _check_webhook_progress_late(callbacks: RequestCallbacks) -> Iterator[Violat
     longest_s = callbacks.webhook.progress_max_s
     if callbacks.callback_timing != "progress" or longest_s is None:
         return
-    timing = callbacks.submit.exchange.timing if callbacks.submit is not None else None
+    timing = callbacks.submit_call.exchange.timing if callbacks.submit_call is not None else None
     moments = [timing.started_ms] if timing is not None else []
     for received, body in zip(callbacks.received_callbacks, callbacks.callback_bodies, strict=True):
         moments.append(received.received_at_ms)
@@ -147,9 +147,10 @@ def _check_webhook_contradicts(callbacks: RequestCallbacks) -> Iterator[Violatio
     basis="x-webhook.https_only",
 )
 def _check_webhook_plain_http(outcome: CaseOutcome) -> Iterator[Violation]:
-    if outcome.expected.case_kind == "plain-http" and outcome.call.is_accepted:
+    if outcome.expected_response.case_kind == "plain-http" and outcome.call.is_accepted:
         yield Violation(
-            f"{outcome.expected.description}: accepted with {outcome.call.status}", outcome.expected.contract_pointer
+            f"{outcome.expected_response.description}: accepted with {outcome.call.status}",
+            outcome.expected_response.contract_pointer,
         )
 
 

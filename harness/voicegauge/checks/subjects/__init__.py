@@ -4,6 +4,7 @@ from voicegauge.checks.subjects.audio_input_call import AudioInputCall
 from voicegauge.checks.subjects.base import CheckSubject
 from voicegauge.checks.subjects.call import Call, CallSubject, RequestOrigin
 from voicegauge.checks.subjects.delivery import SpeechDelivery
+from voicegauge.checks.subjects.delivery_pair import DeliveryPair, PairRelation
 from voicegauge.checks.subjects.incomplete_response import IncompleteResponse
 from voicegauge.checks.subjects.job import JobHistory
 from voicegauge.checks.subjects.job_set import JobSet
@@ -11,7 +12,6 @@ from voicegauge.checks.subjects.outcome import CaseOutcome, ExpectedResponse
 from voicegauge.checks.subjects.recording_age import RecordingAge
 from voicegauge.checks.subjects.request_schema import find_documented_default, find_request_schema
 from voicegauge.checks.subjects.resource import ResourceStep, ResourceStepKind
-from voicegauge.checks.subjects.response_pair import PairRelation, ResponsePair
 from voicegauge.checks.subjects.speech_timestamps import TimestampLists, read_timestamps
 from voicegauge.checks.subjects.webhook import Callback, RequestCallbacks
 
@@ -22,6 +22,7 @@ __all__ = [
     "Callback",
     "CaseOutcome",
     "CheckSubject",
+    "DeliveryPair",
     "ExpectedResponse",
     "IncompleteResponse",
     "JobHistory",
@@ -32,7 +33,6 @@ __all__ = [
     "RequestOrigin",
     "ResourceStep",
     "ResourceStepKind",
-    "ResponsePair",
     "SpeechDelivery",
     "TimestampLists",
     "find_documented_default",

@@ -24,7 +24,7 @@ class AudioInputCall(Call):
     """The text spoken in the upload; `None` if it is not known, or if the speech is not clean."""
     response_files: tuple[bytes, ...] = ()
     """The encoded audio files that the response contains or links to, in the order of the response."""
-    audio_failure: str | None = None
+    download_error: str | None = None
     """The reason why audio could not be downloaded; `None` if nothing failed."""
 
     @functools.cached_property
@@ -58,11 +58,11 @@ class AudioInputCall(Call):
 
 
 @functools.lru_cache(maxsize=4)  # the cases of a plan upload the same few recordings many times
-def _decode_upload(data: bytes) -> DecodedAudio | None:
-    return _decode_audio(data)
+def _decode_upload(audio_bytes: bytes) -> DecodedAudio | None:
+    return _decode_audio(audio_bytes)
 
 
-def _decode_audio(data: bytes) -> DecodedAudio | None:
+def _decode_audio(audio_bytes: bytes) -> DecodedAudio | None:
     from voicegauge.speech.audio import EncodedAudio
 
-    return EncodedAudio(data).decoded
+    return EncodedAudio(audio_bytes).decoded

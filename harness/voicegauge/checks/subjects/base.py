@@ -10,10 +10,9 @@ if TYPE_CHECKING:
 
 
 class CheckSubject:
-    """Base class of everything that rules judge, with what every finding names.
+    """Base class of everything that rules judge, with the operation, exchange and target that its findings name.
 
-    Subjects are views: they read exchanges as the contract describes them, and never raise an error because of what a
-    provider sent.
+    Subjects read exchanges as the contract describes them. They never raise an error because of what a provider sent.
     """
 
     # Some subjects have these as dataclass fields, others compute them. They are declared for type checkers only,

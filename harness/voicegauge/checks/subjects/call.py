@@ -26,8 +26,8 @@ from voicegauge.formats import Form, Location, is_json
 from voicegauge.model import Exchange
 
 RequestOrigin = Literal["sent", "invalid", "unknown"]
-"""`sent`: the request is meant to be valid. `invalid`: the request is invalid on purpose. `unknown`: the request is not
-known, because a document shows only the response."""
+"""Where the request of a call comes from. `sent`: it was sent and is meant to be valid. `invalid`: it is invalid on
+purpose. `unknown`: it is not known, because a document shows only the response."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class Call(CheckSubject):
     exchange: Exchange
     target: Target | None = None
     request_origin: RequestOrigin = "sent"
-    submit: Call | None = None
+    submit_call: Call | None = None
     """For a status request, the call that submitted the job; `None` for other requests, or if it is not known."""
 
     @functools.cached_property
@@ -72,7 +72,10 @@ class Call(CheckSubject):
 
     @functools.cached_property
     def expects_json(self) -> bool:
-        """Whether the Content-Type is JSON, or is missing and only JSON is documented. A stream of JSON is not JSON."""
+        """Whether the response body should be JSON: by its Content-Type or, without one, by the documents.
+
+        It is false for a stream of events, even if each event is JSON.
+        """
         if self.is_stream:
             return False
         media_type = self.exchange.response.media_type
@@ -88,14 +91,17 @@ class Call(CheckSubject):
 
     @property
     def json_error(self) -> str | None:
-        """The reason why a response body that should be JSON is not; `None` if it is, or if it is not read."""
+        """Why a response body that should be JSON is not valid JSON, in words.
+
+        `None` if the body is valid, need not be JSON, or exceeds a limit of voicegauge.
+        """
         if not self._must_be_json or self.parsed_exchange.exceeded_json_limit is not None:
             return None
         return self.parsed_exchange.response_json_error
 
     @property
     def unread_body_reason(self) -> str | None:
-        """Why a JSON body of the response was not judged: it exceeds a limit of voicegauge; `None` if it was."""
+        """Which limit of voicegauge a JSON body of the response exceeds, so that it is not judged; `None` if none."""
         limit = self.parsed_exchange.exceeded_json_limit if self._must_be_json else None
         return None if limit is None else f"the body of the response {limit}, the limit of voicegauge"
 
@@ -128,7 +134,7 @@ class Call(CheckSubject):
 
     @functools.cached_property
     def request_body(self) -> RequestBody:
-        """The request body, read by the documentation of the operation."""
+        """The request body, parsed as the operation documents it."""
         return self.parsed_exchange.read_request_body(self.operation)
 
     @property
@@ -143,7 +149,7 @@ class Call(CheckSubject):
 
     @functools.cached_property
     def path_parameters(self) -> dict[str, str]:
-        """The values of the path parameters, whatever base URL the request was sent to."""
+        """The values of the path parameters by name; empty if the path does not match that of the operation."""
         return self._path_match.path_parameters if self._path_match is not None else {}
 
     @functools.cached_property
@@ -185,7 +191,7 @@ class Call(CheckSubject):
 
 
 class _RequestValues:
-    """The values of a request, as `Location.read_request` reads them. Only the part with the value is parsed."""
+    """The parts of a request from which `Location.read_request` reads values; a part is parsed when it is read."""
 
     __slots__ = ("_call",)
 
@@ -211,7 +217,7 @@ class _RequestValues:
 
 @dataclass(frozen=True, eq=False)
 class CallSubject(CheckSubject):
-    """A subject about one call, from which it has its operation, target, exchange and dispute pointers."""
+    """Base class of subjects about one call. They have the operation, target, exchange and dispute pointers of it."""
 
     call: Call
 

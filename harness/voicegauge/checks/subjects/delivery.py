@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from voicegauge.speech.audio import DecodedAudio, EncodedAudio, RawAudioFormat  # numpy
 
 _RAW_FORMAT_PREFIXES = ("pcm", "raw", "mulaw", "ulaw", "alaw", "linear", "l16")
-"""How providers' names of raw samples begin: pcm_16000, ulaw_8000."""
+"""Beginnings of the names that providers use for raw samples, such as "pcm" in "pcm_16000"."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +45,11 @@ class SpeechDelivery(CheckSubject):
 
     @property
     def documented_audio(self) -> ResponseAudio | None:
-        """The documented location and format of the audio."""
+        """The documented location and format of the audio in the response; `None` if they are not documented."""
         return self.target.response_audio
 
     @functools.cached_property
-    def submit(self) -> Call | None:
+    def submit_call(self) -> Call | None:
         """The call that requested the speech; `None` if it is not known."""
         index = self.delivery.submit_exchange_index
         return None if index is None else Call(self.operation, self.delivery.exchanges[index], self.target)
@@ -62,12 +62,12 @@ class SpeechDelivery(CheckSubject):
 
     @functools.cached_property
     def _requested_format_value(self) -> object:
-        """The provider's value of the format field in the request; neither text nor object if the request has none."""
+        """The value of the format field as it was sent; `None` or `MISSING` if the request has no such field."""
         mapping = self.target.speech.request.get("format")
         if mapping is None:
             return None
-        if self.submit is not None:
-            return self.submit.read_request(mapping.at)
+        if self.submit_call is not None:
+            return self.submit_call.read_request(mapping.at)
         return mapping.map.get(self.speech_request.format or "", self.speech_request.format)
 
     @functools.cached_property
@@ -78,16 +78,19 @@ class SpeechDelivery(CheckSubject):
 
     @functools.cached_property
     def _default_format_value(self) -> object:
-        """The documented default of the format field; `MISSING` if none is documented."""
+        """The documented default of the format field; `None` or `MISSING` if none is documented."""
         mapping = self.target.speech.request.get("format")
         if mapping is None:
             return None
-        media_type = self.submit.exchange.request.media_type if self.submit is not None else None
+        media_type = self.submit_call.exchange.request.media_type if self.submit_call is not None else None
         return find_documented_default(self.operation, mapping.at, media_type)
 
     @functools.cached_property
     def audio_format(self) -> AudioFormat | None:
-        """What the contract states about the requested format, or about the default format if none was requested."""
+        """The contract's description of the requested format, or of the default format if none was requested.
+
+        `None` if the contract does not describe the format.
+        """
         is_requested = isinstance(self._requested_format_value, str | dict)
         found = self.target.find_audio_format(
             self._requested_format_value if is_requested else self._default_format_value
@@ -96,15 +99,15 @@ class SpeechDelivery(CheckSubject):
 
     @property
     def _sample_rate(self) -> object:
-        """The sample rate in the request or its documented default; no number if there is neither."""
+        """The sample rate in the request, or its documented default; `None` or `MISSING` if there is neither."""
         mapping = self.target.speech.request.get("sample_rate")
         if mapping is None:
             return None
-        requested = self.submit.read_request(mapping.at) if self.submit is not None else None
+        requested = self.submit_call.read_request(mapping.at) if self.submit_call is not None else None
         return find_documented_default(self.operation, mapping.at) if requested in (None, MISSING) else requested
 
     @property
-    def has_unknown_encoding(self) -> bool:
+    def has_unknown_sample_rate(self) -> bool:
         """Whether the audio consists of raw samples whose sample rate no document states."""
         from voicegauge.speech.audio import find_container_of_media_type, is_weak_detection, sniff_container
 
@@ -134,7 +137,7 @@ class SpeechDelivery(CheckSubject):
         )
 
     @functools.cached_property
-    def _audio(self) -> EncodedAudio | None:
+    def _encoded_audio(self) -> EncodedAudio | None:
         from voicegauge.speech.audio import EncodedAudio
 
         return None if self.delivery.audio is None else EncodedAudio(self.delivery.audio, raw_format=self._raw_format)
@@ -142,22 +145,22 @@ class SpeechDelivery(CheckSubject):
     @property
     def decoded_audio(self) -> DecodedAudio | None:
         """The samples of the audio; `None` if there is no audio, or if it cannot be decoded."""
-        return None if self._audio is None else self._audio.decoded
+        return None if self._encoded_audio is None else self._encoded_audio.decoded
 
     @property
     def active_duration_s(self) -> float | None:
         """Total duration of the audible parts of the audio, in seconds; `None` if there is no audio to decode."""
-        return None if self._audio is None else self._audio.active_duration_s
+        return None if self._encoded_audio is None else self._encoded_audio.active_duration_s
 
     @property
     def is_silent(self) -> bool:
         """Whether the audio can be decoded and is silent."""
-        return self._audio is not None and self._audio.is_silent
+        return self._encoded_audio is not None and self._encoded_audio.is_silent
 
     @property
     def decode_error(self) -> str | None:
         """The reason why the audio cannot be decoded; `None` if there is no such error."""
-        return None if self._audio is None else self._audio.decode_error
+        return None if self._encoded_audio is None else self._encoded_audio.decode_error
 
     @property
     def dispute_pointers(self) -> tuple[str, ...]:

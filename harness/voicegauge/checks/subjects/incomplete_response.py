@@ -9,7 +9,7 @@ from voicegauge.checks.subjects.call import CallSubject
 
 @dataclass(frozen=True, eq=False)
 class IncompleteResponse(CallSubject):
-    """A call whose response has a status and headers but an incomplete body. The body of the call is empty."""
+    """A call whose response has a status and headers but whose body broke off. No part of the body is kept."""
 
     reason: str
     """How the connection was lost, on one line."""

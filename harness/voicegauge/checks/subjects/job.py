@@ -15,14 +15,14 @@ from voicegauge.model import Exchange, StateObservation
 class JobHistory(CheckSubject):
     """The submit of a job and its status requests in order, including those sent after its end."""
 
-    submit: Call
+    submit_call: Call
     polls: tuple[Call, ...]
     status_operation: Operation
     is_timed_out: bool = False
     """Whether no terminal state was seen within the time that the contract allows."""
     observations: tuple[StateObservation, ...] = ()
     """The observed states with the times at which polls observed them; empty if times were not measured."""
-    polls_before_cancel: int | None = None
+    poll_count_before_cancel: int | None = None
     """Number of polls before the cancellation was accepted; `None` if the job was not cancelled."""
 
     @property
@@ -39,14 +39,14 @@ class JobHistory(CheckSubject):
     @property
     def target(self) -> Target | None:
         """The target of the request that submitted the job."""
-        return self.submit.target
+        return self.submit_call.target
 
     @property
     def exchange(self) -> Exchange:
         """The last exchange of the job."""
-        return self.polls[-1].exchange if self.polls else self.submit.exchange
+        return self.polls[-1].exchange if self.polls else self.submit_call.exchange
 
     @property
     def dispute_pointers(self) -> tuple[str, ...]:
         """The pointer to the `x-job`, and the dispute pointers of the submit."""
-        return (f"{self.status_operation.pointer}/x-job", *self.submit.dispute_pointers)
+        return (f"{self.status_operation.pointer}/x-job", *self.submit_call.dispute_pointers)

@@ -13,9 +13,10 @@ class ExpectedResponse(Record, frozen=True, kw_only=True):
     """The response that a planned case should get according to the contract."""
 
     verdict: Literal["accepted", "rejected", "either"]
-    """`either` means that no document says whether the request is accepted, so only a server error is wrong."""
+    """Whether the request should be accepted or rejected. `either`: no document says which, so that only a server error
+    is wrong."""
     statuses: tuple[int, ...] = ()
-    """The documented statuses that are right; empty if any status that fits `verdict` is right."""
+    """The documented statuses that the response may have; empty if it may have any status that fits `verdict`."""
     case_kind: Literal[
         "valid", "invalid", "authentication", "unknown-id", "rejection-reason", "undocumented", "plain-http"
     ]
@@ -35,14 +36,14 @@ class ExpectedResponse(Record, frozen=True, kw_only=True):
 class CaseOutcome(CallSubject):
     """The call of a planned case, together with the response that was expected."""
 
-    expected: ExpectedResponse
+    expected_response: ExpectedResponse
 
     @property
     def dispute_pointers(self) -> tuple[str, ...]:
         """The dispute pointers of the call, and the pointer to the statement that the case tests."""
-        return (self.expected.contract_pointer, *super().dispute_pointers)
+        return (self.expected_response.contract_pointer, *super().dispute_pointers)
 
     @property
     def is_server_error(self) -> bool:
         """Whether the response is a server error that was not expected."""
-        return self.call.status >= 500 and self.call.status not in self.expected.statuses
+        return self.call.status >= 500 and self.call.status not in self.expected_response.statuses

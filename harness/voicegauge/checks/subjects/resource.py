@@ -10,8 +10,8 @@ from voicegauge.contract import Operation
 from voicegauge.contract.extension import ResourceSpec
 
 ResourceStepKind = Literal["create", "list", "set", "use"]
-"""`create`: the resource is created; `list`: the account's resources are listed; `set`: the state of the resource is
-changed; `use`: another request refers to the resource."""
+"""What a call does. `create`: it creates the resource; `list`: it lists the account's resources; `set`: it changes the
+state of the resource; `use`: it refers to the resource, such as a speech request with a saved voice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class ResourceStep(CallSubject):
     expected_state: str | None = None
     """The state that was set last; `None` if the resource has no documented states."""
     listed_item: dict[str, Any] | None = None
-    """The resource as it is listed; `None` if it is not listed."""
+    """The JSON object of the resource in the listed resources; `None` if it is not listed, or for other steps."""
     is_use_forbidden: bool = False
     """Whether the resource is in a state in which the documents forbid using it."""
     is_deleted: bool = False

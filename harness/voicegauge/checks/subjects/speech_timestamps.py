@@ -12,13 +12,15 @@ from voicegauge.formats import read_pointer_values
 
 
 class TimestampLists(NamedTuple):
-    """The lists of one documented kind of timestamps. They are as they were received: of any length and type."""
+    """The timestamps of one documented kind in a response, in three lists, unchecked: of any length and type."""
 
     timestamps_spec: SpeechTimestamps | EventTimestamps
     description_pointer: str
     """JSON pointer to the description of the timestamps in the contract."""
     texts: list[Any]
+    """The characters or words."""
     starts: list[Any]
+    """When each character or word starts, in the documented unit of time."""
     ends: list[Any]
     """When each character or word ends, or how long it lasts; empty if the contract documents neither."""
 

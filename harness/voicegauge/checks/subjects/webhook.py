@@ -28,7 +28,7 @@ from voicegauge.formats import Location
 from voicegauge.model import Exchange, ReceivedCallback, Response
 
 JobPhase = Literal["success", "failure", "going"]
-"""Whether a job state means that the job is still `going`, or how it ended."""
+"""What a state means for the job: it ended in success or in failure, or has not ended yet (`going`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,12 +63,12 @@ class RequestCallbacks(CheckSubject):
     received_callbacks: tuple[ReceivedCallback, ...]
     callback_timing: CallbackTiming
     """The callbacks that the request subscribed to."""
-    submit: Call | None = None
+    submit_call: Call | None = None
     """The request with the webhook URL; `None` if it was not observed."""
     polls: tuple[Call, ...] = ()
     """The status requests about the job of the request."""
     are_all_received: bool = False
-    """Whether the receiver has waited long enough for all callbacks."""
+    """Whether the receiver waited long enough to have received all callbacks."""
     webhook_secret: str | None = None
     """The secret with which the provider signs callbacks; `None` if it is not known."""
 
@@ -81,12 +81,12 @@ class RequestCallbacks(CheckSubject):
     @property
     def target(self) -> Target | None:
         """The target of the request, if it was observed."""
-        return self.submit.target if self.submit is not None else None
+        return self.submit_call.target if self.submit_call is not None else None
 
     @property
     def exchange(self) -> Exchange:
         """The exchange of the submit, or the first callback if the submit was not observed."""
-        return self.submit.exchange if self.submit is not None else self.callback_subjects[0].exchange
+        return self.submit_call.exchange if self.submit_call is not None else self.callback_subjects[0].exchange
 
     @property
     def dispute_pointers(self) -> tuple[str, ...]:
@@ -96,7 +96,7 @@ class RequestCallbacks(CheckSubject):
     @property
     def can_be_sent_again(self) -> bool:
         """Whether the submit was observed."""
-        return self.submit is not None
+        return self.submit_call is not None
 
     @functools.cached_property
     def documented_body(self) -> MediaType:
@@ -128,7 +128,7 @@ class RequestCallbacks(CheckSubject):
 
     @functools.cached_property
     def signature_headers(self) -> tuple[SignatureHeaders, ...]:
-        """What the headers of each callback contain for its signature; empty if no signature is documented."""
+        """For each callback, the signatures, id and time in its headers; empty if no signature is documented."""
         spec = self.webhook.signature
         if spec is None:
             return ()
@@ -163,7 +163,7 @@ class RequestCallbacks(CheckSubject):
         return found if isinstance(found, str) else None
 
     def read_phase(self, body: Any) -> JobPhase | None:
-        """Return the phase of the state that a body reports; `None` if no document names the state."""
+        """Return the phase of the state that the body of a callback reports; `None` if the state is not documented."""
         state, documented = self.read_state(body), self.webhook.body
         if documented is not None:
             return documented.states.get(state or "")
@@ -178,7 +178,9 @@ class RequestCallbacks(CheckSubject):
     def submitted_job_id(self) -> Any:
         """The job id in the response to the submit; `MISSING` if it is not known."""
         return (
-            self.submit.read_response(find_callback_id_location(self.operation)) if self.submit is not None else MISSING
+            self.submit_call.read_response(find_callback_id_location(self.operation))
+            if self.submit_call is not None
+            else MISSING
         )
 
     def iterate_polled_states(self) -> Iterator[tuple[Call, str, JobPhase]]:
@@ -194,7 +196,7 @@ class RequestCallbacks(CheckSubject):
     def final_state(self) -> tuple[str, JobPhase] | None:
         """The terminal state that the submit or a poll reported, with its phase; `None` if none was reported."""
         if find_status_operation(self.operation) is None:
-            return ("success", "success") if self.submit is not None and self.submit.is_accepted else None
+            return ("success", "success") if self.submit_call is not None and self.submit_call.is_accepted else None
         return next(((state, phase) for _, state, phase in self.iterate_polled_states() if phase != "going"), None)
 
     @property
@@ -207,8 +209,8 @@ class RequestCallbacks(CheckSubject):
         return self._job_spec.states if self._job_spec is not None else {}
 
 
-def _get_phase_of_state(state: JobState | None) -> JobPhase | None:
-    return None if state is None else state.end or "going"
+def _get_phase_of_state(state_spec: JobState | None) -> JobPhase | None:
+    return None if state_spec is None else state_spec.end or "going"
 
 
 def _read_callback_value(body: Any, location: Location | None) -> Any:

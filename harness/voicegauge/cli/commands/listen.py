@@ -106,10 +106,10 @@ def _describe_missing_webhooks(max_webhooks: int, timeout_s: float | None) -> st
 
 
 def _print_webhook(terminal: Console, webhook: JudgedCallback) -> None:
-    time = datetime.fromtimestamp(webhook.at).astimezone().strftime("%H:%M:%S")
+    time = datetime.fromtimestamp(webhook.received_at).astimezone().strftime("%H:%M:%S")
     operation = f"{webhook.provider}/{webhook.operation}" if webhook.operation else "matches no contract"
-    id_, state = _remove_control_characters(webhook.id), _remove_control_characters(webhook.state)
-    verdict = f"{webhook.verdict}  {webhook.sender}"
+    id_, state = _remove_control_characters(webhook.job_id), _remove_control_characters(webhook.state)
+    verdict = f"{webhook.verdict}  {webhook.sender_verification}"
     terminal.print(f"{time}  {webhook.provenance.upper()}  {operation}  {id_}  {state}  {verdict}", soft_wrap=True)
     for finding in webhook.findings:
         terminal.print(f"    {finding.severity} {finding.rule}: {finding.message}", soft_wrap=True)

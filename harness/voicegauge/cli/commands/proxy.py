@@ -161,12 +161,12 @@ def _print_report(terminal: Console, report: ProxyReport) -> None:
         ("not recorded", report.unrecorded_count_by_reason),
     ):
         _print_counts(terminal, label, counts)
-    for name, reason in report.report.unmatched_requests.items():
+    for name, reason in report.report.unmatched_request_reason_by_name.items():
         terminal.print(f"passed, not judged: {name}: {reason}", style="yellow", soft_wrap=True)
-    if report.recording is not None:
-        command = shlex.join(["voicegauge", "check", report.provider, "--recordings", report.recording])
+    if report.recording_path is not None:
+        command = shlex.join(["voicegauge", "check", report.provider, "--recordings", report.recording_path])
         terminal.print(
-            f"recorded {format_count(report.recorded_count, 'exchange')}: {report.recording}", soft_wrap=True
+            f"recorded {format_count(report.recorded_count, 'exchange')}: {report.recording_path}", soft_wrap=True
         )
         terminal.print(f"judge them again: {command}", soft_wrap=True)
     if report.report.coverage_percent is not None:
@@ -191,7 +191,7 @@ def _determine_exit_status(report: ProxyReport, *, fail_on_warnings: bool) -> in
     failing = (Severity.ERROR, Severity.WARNING) if fail_on_warnings else (Severity.ERROR,)
     if report.report.count_findings(*failing):
         return EXIT_FINDINGS
-    if not report.report.exchanges:
+    if not report.report.exchange_count_by_provenance:
         raise NothingMeasuredError(
             f"none of {format_count(report.request_count, 'request')} was judged"
             if report.request_count

@@ -37,7 +37,7 @@ from voicegauge.conformance.cases.valid_requests import (
     is_valid_body,
     set_body_value,
 )
-from voicegauge.conformance.cases.webhooks import set_case_value
+from voicegauge.conformance.cases.webhooks import set_request_value
 
 __all__ = [
     "BATCH_ITEM_COUNT",
@@ -72,6 +72,6 @@ __all__ = [
     "plan_related_deliveries",
     "select_cases",
     "set_body_value",
-    "set_case_value",
+    "set_request_value",
     "should_retry",
 ]

@@ -25,12 +25,13 @@ OptionalFieldValues = dict[AudioInputField, object]
 def plan_audio_input_cases(
     operation: Operation, cases: Iterable[ConformanceCase | SkippedCase], default_target: AudioInputTarget | None = None
 ) -> Iterator[ConformanceCase | SkippedCase]:
-    """Yield `cases` with the target that each addresses, then complete requests to every target of `operation`.
+    """Yield `cases`, each with the target that its request addresses, then further requests to every target.
 
     Args:
         operation: an operation with `x-transcription` or `x-conversion`.
         cases: the cases that are planned for every operation with a request body, here for `operation`.
-        default_target: the target of requests without the constants of any target; by default the first one.
+        default_target: the target of a case whose request selects none of the operation's targets; by default the
+            first of these targets.
     """
     targets = [target for target in operation.contract.audio_input_targets.values() if target.operation is operation]
     for case in cases:
@@ -43,7 +44,7 @@ def plan_audio_input_cases(
 
 
 def _iterate_optional_field_sets(target: AudioInputTarget) -> Iterator[OptionalFieldValues]:
-    """Yield an empty set of options, then the options that make the response of a transcription more detailed."""
+    """Yield an empty set of optional fields, then the fields that make a transcription more detailed, if there are."""
     yield {}
     if target.transcription is not None:
         flags: tuple[AudioInputField, ...] = ("timestamps", "diarize")
@@ -56,8 +57,8 @@ def _build_complete_case(target: AudioInputTarget, optional_fields: OptionalFiel
     return build_case(
         target.operation,
         expect_accepted(description, target.pointer),
-        target=target.name,
-        name=target.id,
+        target_name=target.name,
+        id_prefix=target.id,
         request=add_required_fields(
             target.operation, build_audio_input_request(target, sentence.file, optional_fields)
         ),
@@ -67,15 +68,15 @@ def _build_complete_case(target: AudioInputTarget, optional_fields: OptionalFiel
 
 
 def _set_target_of_case(
-    case: ConformanceCase, targets: list[AudioInputTarget], default: AudioInputTarget
+    case: ConformanceCase, targets: list[AudioInputTarget], default_target: AudioInputTarget
 ) -> ConformanceCase:
-    """Return `case` with the target whose constants its request contains, or with `default` if there is none.
+    """Return `case` with the target whose constants its request contains; with `default_target` if there is none.
 
-    If the request uploads the recording for voice cloning, that is replaced by the recording of one sentence, which
-    is shorter.
+    If the request uploads the bundled recording for voice cloning, the shorter recording of one sentence replaces it.
     """
     request = case.request
-    target = next((target for target in targets if _sends_target_constants(request or RequestParts(), target)), default)
+    selected = (target for target in targets if _sends_target_constants(request or RequestParts(), target))
+    target = next(selected, default_target)
     sentence = choose_recorded_sentence(target)
     if request is not None and find_uploaded_audio(target, case) == load_voice_sample().data:
         request = msgspec.structs.replace(request, body={**request.body, _get_audio_field_name(target): sentence.file})

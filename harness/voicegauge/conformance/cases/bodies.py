@@ -50,11 +50,11 @@ UNUSUAL_TEXTS: dict[str, str] = {
     "of digits": "1234567890" * 4 + " 1,000.50 2026-01-01",
     "outside the basic plane": "𝔊𝔬𝔬𝔡 𝔪𝔬𝔯𝔫𝔦𝔫𝔤 𐍈 🀄",  # noqa: RUF001 - letters beyond U+FFFF are the point
 }
-"""Texts of kinds that documents seldom mention and that services often handle wrongly, by their description."""
+"""Texts that documents seldom mention and that services often handle wrongly, by a description of each."""
 
 
 def plan_body_cases(operation: Operation, request: RequestParts, target: Target | None) -> Iterator[ConformanceCase]:
-    """Yield cases for the boundary values of the body's schema, missing required fields, and documented examples.
+    """Yield cases for boundary values of the body's schema, for missing required fields, and for documented bodies.
 
     Args:
         operation: the operation that is called.
@@ -86,13 +86,13 @@ def plan_branch_cases(target: Target, request: RequestParts, branch: tuple[Any, 
     """
     if is_valid_body(target.operation, request):
         for case in _iterate_schema_cases(target.operation, request, *branch, target):
-            yield msgspec.structs.replace(case, id=f"{target.id}: {case.expected.description}")
+            yield msgspec.structs.replace(case, id=f"{target.id}: {case.expected_response.description}")
 
 
 def _iterate_schema_cases(
-    operation: Operation, request: RequestParts, schema: Any, pointer: str, target: Target | None
+    operation: Operation, request: RequestParts, schema: Any, schema_pointer: str, target: Target | None
 ) -> Iterator[ConformanceCase]:
-    for boundary_value in list_boundary_values(operation.contract.schemas, schema, pointer):
+    for boundary_value in list_boundary_values(operation.contract.schemas, schema, schema_pointer):
         if _is_too_long_to_speak(operation, boundary_value):
             continue
         case = _build_boundary_case(operation, request, boundary_value, target)
@@ -101,9 +101,9 @@ def _iterate_schema_cases(
 
 
 def _is_too_long_to_speak(operation: Operation, boundary_value: BoundaryValue) -> bool:
-    """Whether a value is left out because a server of the user's own would speak for minutes to show nothing new.
+    """Whether a value is a long text that a server of the user's own would speak for minutes, to show nothing new.
 
-    Those are texts that are almost as long as allowed. The longest one is sent as well.
+    Such a text is almost as long as the longest allowed text, which is sent anyway.
     """
     if (
         operation.contract.provider.self_hosted is None
@@ -111,7 +111,7 @@ def _is_too_long_to_speak(operation: Operation, boundary_value: BoundaryValue) -
         or not boundary_value.is_valid
     ):
         return False
-    pointer_tokens = [unescape_pointer_token(token) for token in boundary_value.schema_pointer.split("/")[1:]]
+    pointer_tokens = [unescape_pointer_token(token) for token in boundary_value.keyword_pointer.split("/")[1:]]
     limit = read_pointer(operation.contract.document.data, pointer_tokens)
     return isinstance(limit, int) and _LONG_TEXT_CHARACTERS < limit != len(boundary_value.value)
 
@@ -168,8 +168,8 @@ def _build_boundary_case(
 ) -> ConformanceCase | None:
     """Return the case of a boundary value; `None` if it is not certain whether the request should be accepted.
 
-    It is certain only if validating the request against the schema agrees with `boundary_value.is_valid`: a value that
-    breaks one branch of `oneOf` may fit another branch.
+    For example, a value that breaks one branch of `oneOf` may fit another branch. So the whole request is validated
+    against the schema, and the result must agree with `boundary_value.is_valid`.
     """
     is_free = (
         accepts_any_valid_value(target, boundary_value)
@@ -194,19 +194,19 @@ def _build_boundary_case(
         operation,
         changed,
         boundary_value.description,
-        boundary_value.schema_pointer,
+        boundary_value.keyword_pointer,
         target,
         is_valid=boundary_value.is_valid,
     )
 
 
 def _is_invalid_after_encoding(operation: Operation, request: RequestParts, boundary_value: BoundaryValue) -> bool:
-    """Whether the type of a value is still wrong as it is sent: every field of a form is sent as text."""
+    """Whether a value of a wrong type is also invalid in the sent body. A form sends every field as text."""
     media = operation.request_media[request.media_type or ""]
     if not is_form(media.name):
         return True
     errors = media.iterate_errors(convert_to_json_body(media, request.body))
-    return any(error.schema_pointer == boundary_value.schema_pointer for error in errors)
+    return any(error.schema_pointer == boundary_value.keyword_pointer for error in errors)
 
 
 def _should_accept_any_valid_value(boundary_value: BoundaryValue) -> bool:
@@ -220,9 +220,9 @@ def _should_accept_any_valid_value(boundary_value: BoundaryValue) -> bool:
 def accepts_any_valid_value(target: Target, boundary_value: BoundaryValue) -> bool:
     """Whether `target` should accept any value that fits the schema at the path of `boundary_value`.
 
-    It need not accept any value of a field that names something that must exist (a voice, a model, a URL to fetch), or
-    of the constants of the target. It also need not accept a text that is longer than `MAX_SENT_TEXT_CHARACTERS`, or
-    longer than the smallest account plan allows.
+    The result is false for a field that names something that must exist (a voice, a model, a URL to fetch), for the
+    constants of the target, and for a text that is longer than `MAX_SENT_TEXT_CHARACTERS` or than the smallest account
+    plan allows.
     """
     if any(location.pointer_tokens == boundary_value.body_path for location in target.target_spec.constants):
         return False
@@ -259,9 +259,9 @@ def _iterate_missing_field_cases(
 def _iterate_example_cases(
     operation: Operation, media_type: MediaType, valid_request: RequestParts, target: Target | None
 ) -> Iterator[ConformanceCase]:
-    """Yield the documented request bodies, except those that name a resource that exists only in one account.
+    """Yield a case for each documented request body that does not name a resource of a single account.
 
-    Required parameters, which no example of a body has, are those of `valid_request`.
+    The required parameters, which no example of a body contains, are taken from `valid_request`.
     """
     parameters = _remove_body_and_optional_parameters(operation, valid_request)
     for example in media_type.examples:
@@ -297,16 +297,16 @@ def _refers_to_account_resource(operation: Operation, request: RequestParts) -> 
     return any(use.id.read_request(request) is not MISSING for use in uses)
 
 
-def _add_sample_files(media_type: MediaType, value: Any) -> Any:
-    """Return a documented form body with a file in each file field, where the document shows only a file name."""
-    if not is_form(media_type.name) or not isinstance(value, dict):
-        return value
+def _add_sample_files(media_type: MediaType, documented_body: Any) -> Any:
+    """Return a documented body with a file in each file field of a form, where the document shows only a file name."""
+    if not is_form(media_type.name) or not isinstance(documented_body, dict):
+        return documented_body
     schema = media_type.schema if isinstance(media_type.schema, dict) else {}
     return {
         name: _build_sample_file(str(field))
         if is_file_field(media_type, schema.get("properties", {}).get(name, {}))
         else field
-        for name, field in value.items()
+        for name, field in documented_body.items()
     }
 
 
@@ -316,7 +316,7 @@ def _build_sample_file(field_name: str) -> UploadedFile:
 
 
 def plan_text_cases(target: Target, request: RequestParts) -> Iterator[ConformanceCase]:
-    """Yield a request with each unusual text.
+    """Yield a case for each of the `UNUSUAL_TEXTS`.
 
     A text that breaks the schema must be rejected. The service may accept or reject any other unusual text, but must
     not respond with a server error.
@@ -335,7 +335,7 @@ def plan_text_cases(target: Target, request: RequestParts) -> Iterator[Conforman
         yield build_case(
             operation,
             expected,
-            target=target.name,
+            target_name=target.name,
             request=changed,
             text_characters=count_charged_characters(operation, changed),
         )
@@ -345,15 +345,15 @@ def _build_body_case(
     operation: Operation,
     request: RequestParts,
     description: str,
-    pointer: str,
+    contract_pointer: str,
     target: Target | None,
     *,
     is_valid: bool,
 ) -> ConformanceCase:
     return build_case(
         operation,
-        expect_outcome_by_validity(operation, description, pointer, is_valid=is_valid),
-        target=target.name if target else None,
+        expect_outcome_by_validity(operation, description, contract_pointer, is_valid=is_valid),
+        target_name=target.name if target else None,
         request=request,
         text_characters=count_charged_characters(operation, request),
     )

@@ -22,9 +22,9 @@ MAX_TEXT_CHARACTERS = 200_000
 MAX_LIST_ITEMS = 1_000
 """Number of items in the longest list."""
 MAX_SCHEMA_DEPTH = 3
-"""Number of levels of nested objects and lists in a body whose values are varied."""
+"""Maximum depth of nested objects and lists for whose values boundary values are listed."""
 _MAX_EXACT_INTEGER = 2**53
-"""Largest integer up to which every integer is exact as a float of 64 bits."""
+"""Largest number up to which a float of 64 bits represents every integer exactly."""
 _FILLER_SENTENCE = "The quick brown fox jumps over the lazy dog. "
 _TEXT_OUTSIDE_ENUM = "no-such-value"
 _WRONG_VALUE_BY_TYPE: dict[str, Any] = {
@@ -47,7 +47,7 @@ class BoundaryValue(NamedTuple):
     value: Any
     description: str
     """The value in words: "text of 501 characters"."""
-    schema_pointer: str
+    keyword_pointer: str
     """JSON pointer into the contract, to the schema keyword that the value tests."""
     is_valid: bool
     """Whether the value fits the keyword that it tests."""
@@ -55,7 +55,7 @@ class BoundaryValue(NamedTuple):
     @property
     def keyword(self) -> str:
         """The schema keyword that the value tests."""
-        return self.schema_pointer.rpartition("/")[2]
+        return self.keyword_pointer.rpartition("/")[2]
 
 
 def build_readable_text(character_count: int) -> str:
@@ -65,42 +65,44 @@ def build_readable_text(character_count: int) -> str:
 
 
 def list_boundary_values(
-    schemas: Schemas, schema: Any, pointer: str, body_path: tuple[str, ...] = ()
+    schemas: Schemas, schema: Any, schema_pointer: str, body_path: tuple[str, ...] = ()
 ) -> Iterator[BoundaryValue]:
     """Yield the boundary values of a schema and of the schemas inside it.
 
     Args:
         schemas: the schemas of the contract, which resolve references.
         schema: the schema of the value at `body_path`.
-        pointer: JSON pointer to the schema in the contract.
+        schema_pointer: JSON pointer to the schema in the contract.
         body_path: keys and indexes of the value in the body, outermost first.
     """
-    schema, pointer = schemas.resolve_reference(schema, pointer)
+    schema, schema_pointer = schemas.resolve_reference(schema, schema_pointer)
     if not isinstance(schema, dict):
         return
     name = body_path[-1] if body_path else "body"
-    yield from _list_enum_boundary_values(schema, pointer, body_path, name)
-    yield from _list_excluded_values(schema, pointer, body_path, name)
-    yield from _list_lists_near_max_items(schemas, schema, pointer, body_path, name)
+    yield from _list_enum_boundary_values(schema, schema_pointer, body_path, name)
+    yield from _list_excluded_values(schema, schema_pointer, body_path, name)
+    yield from _list_lists_near_max_items(schemas, schema, schema_pointer, body_path, name)
     for json_type in _list_json_types(schema):
-        yield from _LIST_VALUES_BY_TYPE.get(json_type, _return_no_boundary_values)(schema, pointer, body_path, name)
-    yield from _list_wrong_type_values(schema, pointer, body_path, name)
+        yield from _LIST_VALUES_BY_TYPE.get(json_type, _return_no_boundary_values)(
+            schema, schema_pointer, body_path, name
+        )
+    yield from _list_wrong_type_values(schema, schema_pointer, body_path, name)
     for keyword in ("oneOf", "anyOf", "allOf"):
         for index, branch in enumerate(schema.get(keyword, ())):
-            yield from list_boundary_values(schemas, branch, f"{pointer}/{keyword}/{index}", body_path)
+            yield from list_boundary_values(schemas, branch, f"{schema_pointer}/{keyword}/{index}", body_path)
     if len(body_path) < MAX_SCHEMA_DEPTH:
-        yield from _list_nested_boundary_values(schemas, schema, pointer, body_path)
+        yield from _list_nested_boundary_values(schemas, schema, schema_pointer, body_path)
 
 
 def _list_nested_boundary_values(
-    schemas: Schemas, schema: dict[str, Any], pointer: str, body_path: tuple[str, ...]
+    schemas: Schemas, schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...]
 ) -> Iterator[BoundaryValue]:
     """Yield the boundary values of properties and list items."""
     for key, inner in schema.get("properties", {}).items():
         inner_path = (*body_path, key)
         is_required = key in schema.get("required", ())
         for boundary_value in list_boundary_values(
-            schemas, inner, f"{pointer}/properties/{escape_pointer_token(key)}", inner_path
+            schemas, inner, f"{schema_pointer}/properties/{escape_pointer_token(key)}", inner_path
         ):
             # A service may treat null as an optional field left out. No document forbids that, so it is not tested.
             is_null_of_optional = (
@@ -109,7 +111,7 @@ def _list_nested_boundary_values(
             if boundary_value.is_valid or not is_null_of_optional:
                 yield boundary_value
     if isinstance(schema.get("items"), dict):
-        yield from list_boundary_values(schemas, schema["items"], f"{pointer}/items", (*body_path, "0"))
+        yield from list_boundary_values(schemas, schema["items"], f"{schema_pointer}/items", (*body_path, "0"))
 
 
 def _list_json_types(schema: dict[str, Any]) -> list[str]:
@@ -118,17 +120,17 @@ def _list_json_types(schema: dict[str, Any]) -> list[str]:
 
 
 def _return_no_boundary_values(
-    schema: dict[str, Any], pointer: str, body_path: tuple[str, ...], value_name: str
+    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
-    del schema, pointer, body_path, value_name
+    del schema, schema_pointer, body_path, value_name
     yield from ()
 
 
 def _list_enum_boundary_values(
-    schema: dict[str, Any], pointer: str, body_path: tuple[str, ...], value_name: str
+    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
-    keyword = f"{pointer}/{'enum' if 'enum' in schema else 'const'}"
+    keyword = f"{schema_pointer}/{'enum' if 'enum' in schema else 'const'}"
     for value in values:
         yield BoundaryValue(
             body_path, value, f"{value_name} {json.dumps(value, ensure_ascii=False)}", keyword, is_valid=True
@@ -144,28 +146,28 @@ def _list_enum_boundary_values(
             yield BoundaryValue(body_path, value, description, keyword, is_valid=False)
 
 
-def _pick_value_outside_enum(values: list[Any]) -> Any:
-    """Return a value that is not in `values` but has the same type, so that it is not rejected for its type."""
-    if all(type(value) is int for value in values):
-        return next(number for number in itertools.count(min(values)) if number not in values)
+def _pick_value_outside_enum(enum_values: list[Any]) -> Any:
+    """Return a value that is not in `enum_values` but has the same type, so that it is not rejected for its type."""
+    if all(type(value) is int for value in enum_values):
+        return next(number for number in itertools.count(min(enum_values)) if number not in enum_values)
     return _TEXT_OUTSIDE_ENUM
 
 
 def _list_wrong_type_values(
-    schema: dict[str, Any], pointer: str, body_path: tuple[str, ...], value_name: str
+    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
     types = _list_json_types(schema)
     if not types or not body_path:
         return
     wrong = _WRONG_VALUE_BY_TYPE.get(types[0])
     description = f"{value_name} {json.dumps(wrong)}, not {' or '.join(types)}"
-    yield BoundaryValue(body_path, wrong, description, f"{pointer}/type", is_valid=False)
+    yield BoundaryValue(body_path, wrong, description, f"{schema_pointer}/type", is_valid=False)
     if "null" not in types:
-        yield BoundaryValue(body_path, None, f"{value_name} null", f"{pointer}/type", is_valid=False)
+        yield BoundaryValue(body_path, None, f"{value_name} null", f"{schema_pointer}/type", is_valid=False)
 
 
 def _list_string_boundary_values(
-    schema: dict[str, Any], pointer: str, body_path: tuple[str, ...], value_name: str
+    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
     shortest, longest = schema.get("minLength", 0), schema.get("maxLength")
     if "enum" in schema or "const" in schema:
@@ -174,7 +176,11 @@ def _list_string_boundary_values(
     def build_text_value(character_count: int, keyword: str, *, is_valid: bool) -> BoundaryValue:
         description = f"{value_name} of {character_count} characters"
         return BoundaryValue(
-            body_path, build_readable_text(character_count), description, f"{pointer}/{keyword}", is_valid=is_valid
+            body_path,
+            build_readable_text(character_count),
+            description,
+            f"{schema_pointer}/{keyword}",
+            is_valid=is_valid,
         )
 
     if longest is not None and longest < MAX_TEXT_CHARACTERS:
@@ -186,13 +192,13 @@ def _list_string_boundary_values(
         yield build_text_value(shortest - 1, "minLength", is_valid=False)
     if "pattern" in schema:
         for text, kind in (("   ", "of only spaces"), ("", "empty"), ("\t~!\n", "of unusual characters")):
-            yield BoundaryValue(body_path, text, f"{value_name} {kind}", f"{pointer}/pattern", is_valid=False)
+            yield BoundaryValue(body_path, text, f"{value_name} {kind}", f"{schema_pointer}/pattern", is_valid=False)
     if schema.get("format") == "uri":
-        yield BoundaryValue(body_path, "no url", f"{value_name} 'no url'", f"{pointer}/format", is_valid=False)
+        yield BoundaryValue(body_path, "no url", f"{value_name} 'no url'", f"{schema_pointer}/format", is_valid=False)
 
 
 def _list_number_boundary_values(
-    schema: dict[str, Any], pointer: str, body_path: tuple[str, ...], value_name: str
+    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
     is_integer = "integer" in _list_json_types(schema) and "number" not in _list_json_types(schema)
     low = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf))
@@ -219,29 +225,33 @@ def _list_number_boundary_values(
             if value is not bound and rounded == bound:
                 continue  # the bound is a float so large that a step does not change it
             yield BoundaryValue(
-                body_path, rounded, f"{value_name} {rounded}", f"{pointer}/{keyword}", is_valid=is_valid
+                body_path, rounded, f"{value_name} {rounded}", f"{schema_pointer}/{keyword}", is_valid=is_valid
             )
     if is_integer:
-        yield BoundaryValue(body_path, 1.5, f"{value_name} 1.5, not a whole number", f"{pointer}/type", is_valid=False)
+        yield BoundaryValue(
+            body_path, 1.5, f"{value_name} 1.5, not a whole number", f"{schema_pointer}/type", is_valid=False
+        )
 
 
 def _list_boolean_boundary_values(
-    schema: dict[str, Any], pointer: str, body_path: tuple[str, ...], value_name: str
+    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
     del schema
     for value in (True, False):
-        yield BoundaryValue(body_path, value, f"{value_name} {json.dumps(value)}", f"{pointer}/type", is_valid=True)
+        yield BoundaryValue(
+            body_path, value, f"{value_name} {json.dumps(value)}", f"{schema_pointer}/type", is_valid=True
+        )
 
 
 def _list_empty_lists(
-    schema: dict[str, Any], pointer: str, body_path: tuple[str, ...], value_name: str
+    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
     if schema.get("minItems", 0) > 0:
-        yield BoundaryValue(body_path, [], f"{value_name} without items", f"{pointer}/minItems", is_valid=False)
+        yield BoundaryValue(body_path, [], f"{value_name} without items", f"{schema_pointer}/minItems", is_valid=False)
 
 
 def _list_lists_near_max_items(
-    schemas: Schemas, schema: dict[str, Any], pointer: str, body_path: tuple[str, ...], value_name: str
+    schemas: Schemas, schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
     """Yield lists with the largest allowed number of items, with one item less and with one item more."""
     item, longest = find_sample_value(schemas, schema.get("items", {})), schema.get("maxItems")
@@ -251,17 +261,17 @@ def _list_lists_near_max_items(
         if count >= max(schema.get("minItems", 0), 1):
             items = [copy.deepcopy(item) for _ in range(count)]
             yield BoundaryValue(
-                body_path, items, f"{value_name} of {count} items", f"{pointer}/maxItems", is_valid=is_valid
+                body_path, items, f"{value_name} of {count} items", f"{schema_pointer}/maxItems", is_valid=is_valid
             )
 
 
 def _list_excluded_values(
-    schema: dict[str, Any], pointer: str, body_path: tuple[str, ...], value_name: str
+    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], value_name: str
 ) -> Iterator[BoundaryValue]:
     excluded = schema.get("not")
     for value in excluded.get("enum", ()) if isinstance(excluded, dict) else ():
         description = f"{value_name} {json.dumps(value, ensure_ascii=False)}, which is excluded"
-        yield BoundaryValue(body_path, value, description, f"{pointer}/not", is_valid=False)
+        yield BoundaryValue(body_path, value, description, f"{schema_pointer}/not", is_valid=False)
 
 
 _LIST_VALUES_BY_TYPE = {

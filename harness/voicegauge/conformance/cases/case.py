@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import msgspec
+
 from voicegauge.checks import ExpectedResponse, PairRelation
 from voicegauge.client import RequestParts, should_send_again
 from voicegauge.contract import Contract, Location, Operation
@@ -38,8 +40,8 @@ CaseKind = Literal[
     "fuzzing",
     "lifecycle",
 ]
-"""`delivery`: speech from submit to downloaded audio; `fuzzing`: a random request; `lifecycle`: a resource or a batch
-from creation to its end. The other kinds are explained at `ExpectedResponse.case_kind`."""
+"""The kind of a case. `delivery`: speech from submit to downloaded audio; `fuzzing`: a random request; `lifecycle`: a
+resource, or a job or batch without audio, from creation to its end. For the others see `ExpectedResponse.case_kind`."""
 
 
 CaseKeyUse = Literal["valid", "missing", "wrong"]
@@ -61,11 +63,11 @@ class CallbackUrlParameter(Record, frozen=True, kw_only=True):
     location: Location
     """Location of the parameter in the request. The URL itself is only known when the request is sent."""
     callback_timing: CallbackTiming
-    """Which callbacks should arrive."""
+    """The callbacks that the request subscribes to."""
 
 
 class CaseRelation(Record, frozen=True, kw_only=True):
-    """How the request of a delivery differs from that of another delivery, with which its audio is compared."""
+    """How the request of a delivery differs from the request of the delivery with which its audio is compared."""
 
     parameter: PairRelation
     base_case_id: str
@@ -73,6 +75,7 @@ class CaseRelation(Record, frozen=True, kw_only=True):
     base_value: str | float | int | None = None
     """Value of the parameter in the other request, or the documented default; `None` if neither is known."""
     changed_value: str | float | int
+    """Value of the parameter in the request of the delivery."""
 
 
 class ConformanceCase(Record, frozen=True, kw_only=True):
@@ -84,7 +87,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     operation: str
     target_name: str | None = None
     """Name of the target within the provider."""
-    expected: ExpectedResponse
+    expected_response: ExpectedResponse
     request: RequestParts | None = None
     """The request of a single call; `None` for a delivery."""
     speech_request: SpeechRequest | None = None
@@ -95,23 +98,24 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     is_lifecycle: bool = False
     """Whether `request` creates a resource or a batch, which the check then follows to its end."""
     varies_other_fields: bool = False
-    """Whether a lifecycle also uses the resource together with each value of the other fields of the operations that
-    accept its id."""
+    """Whether a lifecycle sends further requests with the id of the resource, in which each value of the other fields
+    occurs once."""
     relation: CaseRelation | None = None
     """The other delivery with which this delivery is compared; `None` if it is compared with none."""
     expects_failure: bool = False
     """Whether the job of a delivery should end in failure."""
-    is_billable_operation: bool = False
+    calls_billable_operation: bool = False
     """Whether the case is a single call to a billable operation without targets, such as a chat completion."""
     text_characters: int = 0
     """Number of characters in the text of the request, from which the price is computed."""
     audio_s: float = 0.0
     """Duration in seconds of the recording that the request uploads, from which the price is computed."""
-    padding: UploadPadding | None = None
-    callback_url: CallbackUrlParameter | None = None
+    upload_padding: UploadPadding | None = None
+    """The size to which the uploaded file is padded; `None` if it is sent as it is."""
+    callback_url_parameter: CallbackUrlParameter | None = None
     is_representative: bool = False
-    """Whether the case is a single call that shows the complete response of its operation, as a delivery does for
-    speech. Such a call is sent even in a plan without further billable requests."""
+    """Whether the case is the single call that stands for its operation in a plan without further billable requests, as
+    a delivery does for a speech target."""
     is_fuzzed: bool = False
     """Whether the request was generated at random."""
 
@@ -122,20 +126,21 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
             return "fuzzing"
         if self.is_lifecycle:
             return "lifecycle"
-        return "delivery" if self.speech_request is not None else self.expected.case_kind
+        return "delivery" if self.speech_request is not None else self.expected_response.case_kind
 
     @property
     def is_billable(self) -> bool:
         """Whether the case may be accepted, and costs money if it is."""
-        has_price = self.target_name is not None or self.is_billable_operation
-        return self.is_lifecycle or (has_price and self.expected.verdict != "rejected")
+        has_price = self.target_name is not None or self.calls_billable_operation
+        return self.is_lifecycle or (has_price and self.expected_response.verdict != "rejected")
 
 
 class SkippedCase(Record, frozen=True, kw_only=True):
     """A case that could not be planned."""
 
     id: str
-    reason: str
+    skip_reason: str = msgspec.field(name="reason")
+    """Why it could not be planned, in one line."""
 
 
 def build_operation_name(operation: Operation) -> str:
@@ -144,24 +149,29 @@ def build_operation_name(operation: Operation) -> str:
 
 
 def build_case(
-    operation: Operation, expected: ExpectedResponse, *, target: str | None = None, name: str | None = None, **more: Any
+    operation: Operation,
+    expected_response: ExpectedResponse,
+    *,
+    target_name: str | None = None,
+    id_prefix: str | None = None,
+    **other_fields: Any,
 ) -> ConformanceCase:
-    """Return a case of `operation` whose id ends with the description of `expected`.
+    """Return a case of `operation` whose id ends with the description of `expected_response`.
 
     Args:
         operation: the operation that is called.
-        expected: the response that the case should get.
-        target: name of the target within the provider.
-        name: first part of the id; the operation's name by default.
-        more: other fields of the case.
+        expected_response: the response that the case should get.
+        target_name: name of the target within the provider; `None` for a case without a target.
+        id_prefix: first part of the id; by default <provider>/<operation id>.
+        other_fields: values of other fields of `ConformanceCase`, by field name.
     """
     return ConformanceCase(
-        id=f"{name or build_operation_name(operation)}: {expected.description}",
+        id=f"{id_prefix or build_operation_name(operation)}: {expected_response.description}",
         provider=operation.contract.id,
         operation=operation.id,
-        target_name=target,
-        expected=expected,
-        **more,
+        target_name=target_name,
+        expected_response=expected_response,
+        **other_fields,
     )
 
 
@@ -219,7 +229,7 @@ def expect_outcome_by_validity(
     return expect_invalid(operation, description, contract_pointer)
 
 
-def find_rejection_statuses(operation: Operation, reason: RejectionReason) -> tuple[int, ...]:
+def find_rejection_statuses(operation: Operation, rejection_reason: RejectionReason) -> tuple[int, ...]:
     """Return the statuses that `operation` documents for a rejection reason.
 
     These are the statuses with an example of that reason. If there is no such example, they are the documented ones
@@ -231,14 +241,16 @@ def find_rejection_statuses(operation: Operation, reason: RejectionReason) -> tu
         if status.isdecimal()
         for media in response.media_types.values()
         for example in media.examples
-        if example.rejection_reason is not None and example.rejection_reason.partition(":")[0] == reason
+        if example.rejection_reason is not None and example.rejection_reason.partition(":")[0] == rejection_reason
     }
-    usual = {status for status in USUAL_STATUSES_BY_REJECTION_REASON[reason] if str(status) in operation.responses}
+    usual = {
+        status for status in USUAL_STATUSES_BY_REJECTION_REASON[rejection_reason] if str(status) in operation.responses
+    }
     return tuple(sorted(with_example or usual))
 
 
 def explain_inconclusive_status(status: int) -> str | None:
-    """Return why a response to a valid request proves nothing about the contract; `None` if it can prove something.
+    """Return why a response with this status to a valid request proves nothing; `None` if it can prove something.
 
     A service with a rate limit, a full queue or an empty account rejects a request without looking at it.
     """
@@ -249,9 +261,9 @@ def explain_inconclusive_status(status: int) -> str | None:
 
 def explain_missing_verdict(case: ConformanceCase, status: int) -> str | None:
     """Return why a response to `case` proves nothing about the contract; `None` if it can prove something."""
-    return None if status in case.expected.statuses else explain_inconclusive_status(status)
+    return None if status in case.expected_response.statuses else explain_inconclusive_status(status)
 
 
 def should_retry(case: ConformanceCase, status: int, contract: Contract) -> bool:
     """Whether a response asks to retry later, unless the case was meant to get that response."""
-    return should_send_again(status, contract.provider.retry) and status not in case.expected.statuses
+    return should_send_again(status, contract.provider.retry) and status not in case.expected_response.statuses

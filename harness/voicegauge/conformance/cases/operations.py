@@ -32,14 +32,15 @@ def plan_operation_cases(
 
     Args:
         operation: the operation that is called.
-        target: the audio input target that requests address; by default the one that the document prefers.
+        target: the audio input target whose constants requests contain; `None` for requests as the schema alone
+            requires them.
         is_emulated: whether the emulator responds, which rejects a request for a given reason on demand.
         include_billable: whether further billable requests are planned.
     """
     request, all_exist = build_operation_request(operation)
     request = _set_target_constants(request, target)
     if request is None:
-        yield SkippedCase(id=build_operation_name(operation), reason="no value is known for a required parameter")
+        yield SkippedCase(id=build_operation_name(operation), skip_reason="no value is known for a required parameter")
         return
     cases: list[ConformanceCase] = []
     if all_exist:
@@ -68,7 +69,7 @@ def _build_unknown_id_case(operation: Operation, request: RequestParts) -> Confo
     statuses = find_rejection_statuses(operation, "not-found")
     if not statuses:
         reason = "the document does not state the response to an unknown id"
-        return SkippedCase(id=build_operation_name(operation), reason=reason)
+        return SkippedCase(id=build_operation_name(operation), skip_reason=reason)
     expected = ExpectedResponse(
         verdict="rejected",
         statuses=statuses,
@@ -87,7 +88,7 @@ def _iterate_valid_and_invalid_cases(
     is_emulated: bool,
     include_billable: bool,
 ) -> Iterator[ConformanceCase]:
-    """Yield the cases of an operation that can be called without an id: a plain request and its boundary values."""
+    """Yield the cases of an operation whose requests need no existing id: a valid request, boundary values, uploads."""
     yield build_case(operation, expect_accepted("a plain request", operation.pointer), request=request)
     yield from plan_parameter_cases(operation, request, None)
     yield from plan_body_cases(operation, request, None)
@@ -111,7 +112,7 @@ def _build_lifecycle_case(operation: Operation, *, varies_other_fields: bool) ->
 
     Args:
         operation: the operation that may create a resource.
-        varies_other_fields: value of `ConformanceCase.vary_other_fields`.
+        varies_other_fields: value of `ConformanceCase.varies_other_fields`.
     """
     resource, request = operation.resource, build_minimal_request(operation)
     if request is not None and operation.submit is not None:
@@ -143,6 +144,6 @@ def mark_billable_cases(cases: Iterable[ConformanceCase | SkippedCase]) -> Itera
             yield case
             continue
         media_type = case.request.media_type if case.request is not None else None
-        is_first = case.expected.case_kind == "valid" and media_type not in shown
+        is_first = case.expected_response.case_kind == "valid" and media_type not in shown
         shown |= {media_type} if is_first else set()
-        yield msgspec.structs.replace(case, is_billable_operation=True, is_representative=is_first)
+        yield msgspec.structs.replace(case, calls_billable_operation=True, is_representative=is_first)

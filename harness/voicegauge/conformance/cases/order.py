@@ -1,9 +1,8 @@
 """Orders the cases of a plan: free requests first, then the most informative ones.
 
-Each further request is the one that adds most to the earlier ones: values that no earlier request had, and pairs of
-values.
-Deliveries for the metamorphic rules are spread among them: each is the only request that shows its parameter ignored.
-Therefore a plan can be cut off after any request (`--max-calls`).
+The next request is always the one that adds most to the earlier ones: values, and pairs of values, that no earlier
+request had. Deliveries for the metamorphic rules are spread among these requests, because only such a delivery can show
+that a parameter is ignored. Therefore a plan can be cut off after any request (`--max-calls`).
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from voicegauge.model import UploadedFile
 NEW_VALUE_WEIGHT = 8
 """Number of new pairs that count as much as one new value, because most faults need one parameter (see `pairwise`)."""
 REQUESTS_BETWEEN_PAIRS = 3
-"""Number of billable single requests between two deliveries for metamorphic rules. A delivery shows one fault. A single
-request shows more than one at the beginning of a plan, and less than one after about ten requests."""
+"""Number of billable single requests between two deliveries for metamorphic rules. A delivery tests for one fault. A
+single request tests for several at the beginning of a plan, and for less than one after about ten requests."""
 TEXT_LENGTH_STEP_CHARACTERS = 250
 """Number of characters by which the lengths of two texts must differ for the texts to count as different values."""
 FieldNameAndValue = tuple[str, str]
@@ -29,7 +28,7 @@ FieldNameAndValue = tuple[str, str]
 
 
 class CaseContent(NamedTuple):
-    """The values of a request that no earlier request may have had."""
+    """What a request tests: its field values, and pairs of them."""
 
     field_values: Sequence[FieldNameAndValue]
     pairs_of_field_values: Sequence[object]
@@ -70,7 +69,7 @@ def _find_plan_part_number(case: ConformanceCase, targets_with_delivery: set[tup
         case: the case.
         targets_with_delivery: the targets of earlier deliveries, to which the target of a delivery is added.
     """
-    if case.expected.verdict == "rejected":
+    if case.expected_response.verdict == "rejected":
         return 0
     if case.speech_request is None:
         return 2
@@ -141,7 +140,7 @@ def _order_by_information_gain(cases: Sequence[ConformanceCase]) -> list[Conform
 
 
 def _compute_information_gain(content: CaseContent, sent_content: set[object]) -> int:
-    """Return the weighted number of values and pairs of values that are not in `sent_content`."""
+    """Return how much a case adds: the weighted number of its values and pairs that are not in `sent_content`."""
     new_values = sum(value not in sent_content for value in content.field_values)
     return NEW_VALUE_WEIGHT * new_values + sum(pair not in sent_content for pair in content.pairs_of_field_values)
 
@@ -163,9 +162,11 @@ def _list_request_fields(request: RequestParts | None) -> dict[str, object]:
 
 
 def _list_case_content(case: ConformanceCase, field_names: Sequence[str]) -> CaseContent:
-    if case.expected.case_kind == "undocumented":
+    if case.expected_response.case_kind == "undocumented":
         # It counts as one pair, so that requests with documented values and pairs of them come first.
-        return CaseContent(field_values=(), pairs_of_field_values=((case.operation, case.expected.description),))
+        return CaseContent(
+            field_values=(), pairs_of_field_values=((case.operation, case.expected_response.description),)
+        )
     fields = _list_request_fields(case.request)
     values = [
         (f"{case.operation}/{name}", _format_comparable_value(fields[name]) if name in fields else "left out")
@@ -175,7 +176,7 @@ def _list_case_content(case: ConformanceCase, field_names: Sequence[str]) -> Cas
 
 
 def _format_comparable_value(value: object) -> str:
-    """Return a text that is equal for values that test the same thing."""
+    """Return a text that is the same for all values that test the same thing."""
     if isinstance(value, UploadedFile):
         return f"{value.filename} of {len(value.data)} bytes"
     text = repr(value)

@@ -27,7 +27,7 @@ from voicegauge.model import UploadedFile
 
 
 class PairwiseField(NamedTuple):
-    """A field and the values that are combined with the values of other fields; `MISSING` means no field."""
+    """A field, and its values that are combined with values of other fields; `MISSING` leaves the field out."""
 
     name: str
     values: tuple[Any, ...]
@@ -47,22 +47,22 @@ TargetRequest = tuple[Target, RequestParts]
 """A target, and a valid request to it whose values are changed."""
 
 
-def plan_combination_cases(requests: Sequence[TargetRequest]) -> Iterator[ConformanceCase]:
-    """Yield requests in which every pair of values of two fields occurs; the target counts as a field.
+def plan_combination_cases(target_requests: Sequence[TargetRequest]) -> Iterator[ConformanceCase]:
+    """Yield cases in which every pair of values of two fields occurs; the target counts as a field.
 
     Args:
-        requests: every checked target of one operation, with a valid request to it.
+        target_requests: every checked target of one operation, with a valid request to it.
     """
-    fields = list(list_pairwise_fields(requests))
-    if len(fields) + (len(requests) > 1) < 2:
+    fields = list(list_pairwise_fields(target_requests))
+    if len(fields) + (len(target_requests) > 1) < 2:
         return
-    value_counts = [len(requests), *(len(field.values) for field in fields)]
-    for row in build_covering_rows(value_counts, _build_row_filter(requests, fields)):
-        yield _build_combination_case(*requests[row[0]], fields, _get_row_values(fields, row))
+    value_counts = [len(target_requests), *(len(field.values) for field in fields)]
+    for row in build_covering_rows(value_counts, _build_row_filter(target_requests, fields)):
+        yield _build_combination_case(*target_requests[row[0]], fields, _get_row_values(fields, row))
 
 
 def _build_row_filter(
-    requests: Sequence[TargetRequest], fields: Sequence[PairwiseField]
+    target_requests: Sequence[TargetRequest], fields: Sequence[PairwiseField]
 ) -> Callable[[Sequence[int]], bool]:
     """Return a function that returns whether the beginning of a row can occur in a valid request.
 
@@ -73,13 +73,13 @@ def _build_row_filter(
             {index for index, value in enumerate(field.values) if is_supported_value(target, field, value)}
             for field in fields
         ]
-        for target, _ in requests
+        for target, _ in target_requests
     ]
 
     def is_possible(row: Sequence[int]) -> bool:
         if not all(index in indexes for index, indexes in zip(row[1:], supported[row[0]], strict=False)):
             return False
-        target, request = requests[row[0]]
+        target, request = target_requests[row[0]]
         is_complete = len(row) > len(fields)
         return not is_complete or is_valid_body(
             target.operation, _set_field_values(request, fields, _get_row_values(fields, row))
@@ -95,7 +95,7 @@ def _get_row_values(fields: Sequence[PairwiseField], row: Sequence[int]) -> list
 def build_covering_rows(
     value_counts: Sequence[int], is_possible: Callable[[Sequence[int]], bool]
 ) -> list[tuple[int, ...]]:
-    """Return rows of one index per field. Every possible pair of indexes of two fields occurs in a row.
+    """Return rows of one value index per field. Every possible pair of value indexes of two fields occurs in a row.
 
     Args:
         value_counts: the number of values of each field.
@@ -118,9 +118,9 @@ def build_covering_rows(
 def build_value_rows(
     value_counts: Sequence[int], is_possible: Callable[[Sequence[int]], bool]
 ) -> list[tuple[int, ...]]:
-    """Return a small number of rows in which each possible index occurs.
+    """Return a small number of rows in which each possible value index of every field occurs.
 
-    They are meant for requests that are too expensive to be sent for every pair of values.
+    The rows are meant for requests that are too expensive to be sent for every pair of values.
 
     Args:
         value_counts: the number of values of each field.
@@ -167,7 +167,7 @@ def _complete_row(
     is_possible: Callable[[Sequence[int]], bool],
     row_start: tuple[int, ...] = (),
 ) -> tuple[int, ...]:
-    """Return the first possible row with the given index at each fixed position, or an empty row.
+    """Return the first possible row with the fixed value index at each fixed position; empty if there is none.
 
     The search is depth-first: the beginning of a row is only extended if it is possible.
     """
@@ -184,7 +184,7 @@ def _complete_row(
     return ()
 
 
-def list_pairwise_fields(requests: Sequence[TargetRequest]) -> Iterator[PairwiseField]:
+def list_pairwise_fields(target_requests: Sequence[TargetRequest]) -> Iterator[PairwiseField]:
     """Yield the body fields and query parameters of an operation that can have more than one value, with these values.
 
     A field that no normative document states is not varied. An enum has its values, up to `MAX_COMBINED_VALUES` spread
@@ -193,13 +193,13 @@ def list_pairwise_fields(requests: Sequence[TargetRequest]) -> Iterator[Pairwise
     for each target.
 
     Args:
-        requests: every checked target of one operation, with a valid request to it. The first target and its request
-            determine which fields are varied.
+        target_requests: every checked target of one operation, with a valid request to it. The first target and its
+            request determine which fields are varied.
     """
-    target, request = requests[0]
+    target, request = target_requests[0]
     media = target.operation.request_media.get(request.media_type or "")
     if media is not None and isinstance(media.schema, dict) and isinstance(request.body, dict):
-        yield from _list_pairwise_body_fields(requests, media)
+        yield from _list_pairwise_body_fields(target_requests, media)
     yield from _list_pairwise_parameters(target)
 
 
@@ -225,9 +225,11 @@ def _list_pairwise_parameters(target: Target) -> Iterator[PairwiseField]:
             yield PairwiseField(parameter.name, (*texts, MISSING), pointer, "query")
 
 
-def _list_pairwise_body_fields(requests: Sequence[TargetRequest], media_type: MediaType) -> Iterator[PairwiseField]:
+def _list_pairwise_body_fields(
+    target_requests: Sequence[TargetRequest], media_type: MediaType
+) -> Iterator[PairwiseField]:
     """Yield the fields of the body that can have more than one value; see `list_pairwise_fields`."""
-    target, _ = requests[0]
+    target, _ = target_requests[0]
     schemas = target.contract.schemas
     root = schemas.resolve_reference(media_type.part_data.get("schema", {}), media_type.schema_pointer or "")[1]
     required = _list_identifying_fields(target) | set(media_type.schema.get("required", ()))
@@ -242,7 +244,7 @@ def _list_pairwise_body_fields(requests: Sequence[TargetRequest], media_type: Me
         ]
         documented = None
         if not values and name not in required:
-            documented = {start[0].name: _list_documented_values(start, media_type, name) for start in requests}
+            documented = {start[0].name: _list_documented_values(start, media_type, name) for start in target_requests}
             values = [next(iter(found)) for found in documented.values() if found]
             # A list of JSON values, which are not hashable, without repetitions.
             values = [value for index, value in enumerate(values) if value not in values[:index]]
@@ -291,7 +293,7 @@ def _list_documented_values(start_request: TargetRequest, media_type: MediaType,
 
 def _list_schema_values(schema: dict[str, Any]) -> list[Any]:
     if "enum" in schema:
-        return _spread_evenly(schema["enum"])
+        return _select_evenly_spread_values(schema["enum"])
     types = schema.get("type", ())
     types = {types} if isinstance(types, str) else set(types)
     if "boolean" in types:
@@ -301,8 +303,8 @@ def _list_schema_values(schema: dict[str, Any]) -> list[Any]:
     return []
 
 
-def _spread_evenly(values: Sequence[Any]) -> list[Any]:
-    """Return at most `MAX_COMBINED_VALUES` of `values`, spread evenly from the first to the last one."""
+def _select_evenly_spread_values(values: Sequence[Any]) -> list[Any]:
+    """Return at most `MAX_COMBINED_VALUES` of `values`, spread evenly from the first value to the last."""
     if len(values) <= MAX_COMBINED_VALUES:
         return list(values)
     step = (len(values) - 1) / (MAX_COMBINED_VALUES - 1)
@@ -310,7 +312,7 @@ def _spread_evenly(values: Sequence[Any]) -> list[Any]:
 
 
 def is_supported_value(target: Target, field: PairwiseField, value: Any) -> bool:
-    """Whether a request to `target` may have `value` in `field`. It may if nothing else is documented."""
+    """Whether a request to `target` may have `value` in `field`: it may unless the contract states otherwise."""
     if value is MISSING:
         return field.location == "query" or field.name not in _list_identifying_fields(target)
     if field.documented_values_by_target is not None:
@@ -340,7 +342,7 @@ def _build_combination_case(
     return build_case(
         target.operation,
         expect_accepted(description, _find_tested_pointer(target, fields)),
-        target=target.name,
+        target_name=target.name,
         request=request,
         text_characters=count_charged_characters(target.operation, request),
     )

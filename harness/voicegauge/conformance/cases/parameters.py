@@ -46,7 +46,7 @@ def plan_parameter_cases(
 
 
 def takes_webhook_url(operation: Operation, parameter: Parameter) -> bool:
-    """Whether the parameter takes a webhook URL, whose documented example is not sent because it is not our URL."""
+    """Whether the parameter takes a webhook URL. Its documented example is not sent: the URL is somebody else's."""
     urls = operation.webhook.url if operation.webhook is not None else ()
     return any((url.at.kind, url.at.name) == (parameter.location, parameter.name) for url in urls)
 
@@ -76,10 +76,10 @@ def fits_parameter(parameter: Parameter, text: str) -> bool:
 
 
 def _has_same_validity_as_text(parameter: Parameter, text: str, boundary_value: BoundaryValue) -> bool:
-    """Whether a value that is sent as text is as valid as `boundary_value` says, for the same reason."""
+    """Whether the validity of a boundary value does not change when it is sent as text, nor what makes it invalid."""
     if boundary_value.is_valid or boundary_value.keyword != "type":
         return fits_parameter(parameter, text) is boundary_value.is_valid
-    return any(error.schema_pointer == boundary_value.schema_pointer for error in parameter.parse_text(text).errors)
+    return any(error.schema_pointer == boundary_value.keyword_pointer for error in parameter.parse_text(text).errors)
 
 
 def _set_parameter(request: RequestParts, parameter: Parameter, parameter_text: str) -> RequestParts:
@@ -96,19 +96,19 @@ def _build_parameter_case(
     return build_case(
         operation,
         expect_outcome_by_validity(
-            operation, boundary_value.description, boundary_value.schema_pointer, is_valid=boundary_value.is_valid
+            operation, boundary_value.description, boundary_value.keyword_pointer, is_valid=boundary_value.is_valid
         ),
-        target=target.name if target else None,
+        target_name=target.name if target else None,
         request=request,
         text_characters=count_charged_characters(operation, request),
     )
 
 
 def build_operation_request(operation: Operation) -> tuple[RequestParts | None, bool]:
-    """Return a request to an operation that has no target, and whether everything that the request names exists.
+    """Return a request to an operation without targets, and whether everything that the request names exists.
 
-    Ids of resources cannot be known beforehand, so they are invented. The request is `None` if no value is known for a
-    required parameter or field.
+    An id of a resource is invented, so it does not exist. The request is `None` if no value is known for a required
+    parameter or field.
     """
     body = build_minimal_request(operation)
     if body is None:

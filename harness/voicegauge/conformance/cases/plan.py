@@ -44,7 +44,7 @@ from voicegauge.conformance.cases.valid_requests import (
     set_body_value,
 )
 from voicegauge.conformance.cases.webhooks import add_webhook_cases
-from voicegauge.conformance.needed_operations import find_left_out_operations, find_partial_contracts
+from voicegauge.conformance.needed_operations import find_excluded_operations, find_partial_contracts
 from voicegauge.conformance.target_matching import find_request_target
 from voicegauge.contract import AudioInputTarget, BaseTarget, Operation, Target, is_billable
 from voicegauge.emulator import SCENARIO_HEADER
@@ -63,14 +63,14 @@ class CasePlan(Record, frozen=True, kw_only=True):
     """The cases of a check in the order of sending, and those that cannot be planned."""
 
     cases: tuple[ConformanceCase, ...]
-    skipped: tuple[SkippedCase, ...] = ()
+    skipped_cases: tuple[SkippedCase, ...] = ()
     max_calls: int | None = None
     """Maximum number of billable requests, including requests that should be rejected but are accepted; `None` for no
     limit."""
     targets_without_delivery: tuple[str, ...] = ()
     """Ids of the targets that the check cannot judge: no delivery can be planned, or all are beyond `max_calls`."""
-    left_out_operations: tuple[str, ...] = ()
-    """Operations that the targets do not need, to which nothing is sent: <provider>/<operation id>."""
+    excluded_operations: tuple[str, ...] = ()
+    """Operations that the check does not call, because the targets do not need them: <provider>/<operation id>."""
 
 
 def select_cases(plan: CasePlan, case_ids: Collection[str]) -> CasePlan:
@@ -91,18 +91,19 @@ def select_cases(plan: CasePlan, case_ids: Collection[str]) -> CasePlan:
 
 
 class CasePatterns(Record, frozen=True, kw_only=True):
-    """Ids of cases, in which `*` stands for any text."""
+    """Selects cases by patterns of their ids."""
 
     patterns: tuple[str, ...]
+    """Ids of cases, in which `*` stands for any text."""
 
-    def select(self, plan: CasePlan) -> CasePlan:
-        """Return `plan` with only the cases that match a pattern; a pattern may match none."""
+    def select_cases(self, plan: CasePlan) -> CasePlan:
+        """Return `plan` with only the cases whose id matches a pattern; a pattern may match no case."""
         chosen = [case for case in plan.cases if any(matches_case_pattern(case.id, one) for one in self.patterns)]
         return msgspec.structs.replace(plan, cases=tuple(chosen))
 
 
 def matches_case_pattern(case_id: str, pattern: str) -> bool:
-    """Whether a case has the id `pattern`, in which `*` stands for any text."""
+    """Whether the id of a case matches `pattern`, in which `*` stands for any text."""
     return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), case_id) is not None
 
 
@@ -132,7 +133,7 @@ def plan_cases(
         fully_checked_providers: ids of the providers of which every operation is called; by default those whose speech
             targets are all among `targets`.
     """
-    left_out = tuple(find_left_out_operations(targets, fully_checked_providers))
+    left_out = tuple(find_excluded_operations(targets, fully_checked_providers))
     allows_large = is_emulated if include_large_uploads is None else include_large_uploads
     cases: dict[str, ConformanceCase] = {}
     skipped: dict[str, SkippedCase] = {}
@@ -154,7 +155,9 @@ def plan_cases(
             continue  # such as a documented request to another target of the operation
         elif item.provider in partial and _addresses_unselected_target(item, targets):
             continue  # such as a value of a field that selects another target
-        elif not allows_large and item.padding is not None and item.padding.size_bytes > LARGE_UPLOAD_BYTES:
+        elif (
+            not allows_large and item.upload_padding is not None and item.upload_padding.size_bytes > LARGE_UPLOAD_BYTES
+        ):
             continue
         elif include_all_billable or not item.is_billable or item.speech_request is not None or item.is_representative:
             cases.setdefault(item.id, item)
@@ -162,14 +165,14 @@ def plan_cases(
     delivering = {(case.provider, case.target_name) for case in ordered if case.speech_request is not None}
     return CasePlan(
         cases=ordered,
-        skipped=tuple(skipped.values()),
+        skipped_cases=tuple(skipped.values()),
         max_calls=max_calls,
         targets_without_delivery=tuple(
             target.id
             for target in targets
             if isinstance(target, Target) and (target.contract.id, target.name) not in delivering
         ),
-        left_out_operations=left_out,
+        excluded_operations=left_out,
     )
 
 
@@ -185,7 +188,7 @@ def _addresses_unselected_target(case: ConformanceCase, targets: Sequence[BaseTa
 def _iterate_all_cases(
     targets: Sequence[BaseTarget],
     spoken_text: str,
-    left_out_operations: Collection[str],
+    excluded_operations: Collection[str],
     *,
     is_emulated: bool,
     include_all_billable: bool,
@@ -206,17 +209,17 @@ def _iterate_all_cases(
                 include_all_billable=include_all_billable,
             )
         except (UsageError, OSError) as error:
-            yield SkippedCase(id=target.id, reason=str(error))
+            yield SkippedCase(id=target.id, skip_reason=str(error))
     if include_all_billable:
         yield from _iterate_combination_cases(speaking, spoken_text)
     yield from _iterate_other_operation_cases(
-        targets, left_out_operations, is_emulated=is_emulated, include_all_billable=include_all_billable
+        targets, excluded_operations, is_emulated=is_emulated, include_all_billable=include_all_billable
     )
 
 
 def _iterate_other_operation_cases(
     targets: Sequence[BaseTarget],
-    left_out_operations: Collection[str],
+    excluded_operations: Collection[str],
     *,
     is_emulated: bool,
     include_all_billable: bool,
@@ -225,7 +228,7 @@ def _iterate_other_operation_cases(
     named = {target.operation: target for target in reversed(targets) if isinstance(target, AudioInputTarget)}
     for contract in {target.contract.id: target.contract for target in targets}.values():
         for operation in contract.operations.values():
-            if operation.speech is not None or build_operation_name(operation) in left_out_operations:
+            if operation.speech is not None or build_operation_name(operation) in excluded_operations:
                 continue
             target = named.get(operation)
             cases = plan_operation_cases(
@@ -250,7 +253,7 @@ def _iterate_target_cases(
 ) -> Iterator[ConformanceCase | SkippedCase]:
     """Yield the cases of a target; for the first target of an operation also the cases of the operation itself.
 
-    The pointers of the request schema's branches whose cases are planned are added to `planned_branches`.
+    Pointers to branches of the request schema are added to `planned_branches` when their cases have been planned.
     """
     speech = build_valid_speech_request(target, text=spoken_text)
     request = map_speech_request(target, speech)
@@ -286,7 +289,7 @@ def _iterate_target_cases(
         for related in plan_related_deliveries(target, speech):
             base = plain.id if related.base_description is None else f"{plain.id} with {related.base_description}"
             relation = CaseRelation(
-                parameter=related.relation,
+                parameter=related.pair_relation,
                 base_case_id=base,
                 base_value=related.base_value,
                 changed_value=related.changed_value,
@@ -298,7 +301,10 @@ def _iterate_target_cases(
 
 
 def _list_branch_cases(target: Target, request: RequestParts, planned_branches: set[str]) -> list[ConformanceCase]:
-    """Return the cases of the branch of the request schema that a target selects; add its pointer to those planned."""
+    """Return the cases of the branch of the request schema that a target selects; empty if they are planned already.
+
+    The pointer to the branch is added to `planned_branches`.
+    """
     media = target.operation.request_media.get(request.media_type or "")
     branch = target.find_request_branch(media) if media is not None else None
     if branch is None or (name := f"{target.contract.id}{branch[1]}") in planned_branches:
@@ -317,7 +323,7 @@ def _build_batch_case(target: Target, request: RequestParts) -> ConformanceCase 
     return build_case(
         operation,
         expect_accepted(f"a batch of {BATCH_ITEM_COUNT}, polled to its end", f"{operation.pointer}/x-batch"),
-        target=target.name,
+        target_name=target.name,
         request=batch,
         text_characters=count_charged_characters(operation, batch),
         is_lifecycle=True,
@@ -340,7 +346,7 @@ def _iterate_combination_cases(targets: Sequence[Target], spoken_text: str) -> I
 _COMBINATION_CASES_BY_OPERATION: WeakKeyDictionary[Operation, dict[tuple[str, ...], tuple[ConformanceCase, ...]]] = (
     WeakKeyDictionary()
 )
-"""Planned combinations of each operation, by target names and text. They take most of the time of a plan."""
+"""A cache: the planned combination cases of each operation, by target names and text. Planning them takes long."""
 
 
 def _plan_combinations(targets: Sequence[Target], spoken_text: str) -> tuple[ConformanceCase, ...]:
@@ -365,8 +371,8 @@ def _build_delivery_case(
     return build_case(
         target.operation,
         expect_accepted(description, target.pointer),
-        target=target.name,
-        name=target.id,
+        target_name=target.name,
+        id_prefix=target.id,
         speech_request=speech_request,
         expects_failure=expects_failure,
         relation=relation,

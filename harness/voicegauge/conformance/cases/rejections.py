@@ -14,8 +14,9 @@ from voicegauge.contract.extension import RejectionReason
 from voicegauge.emulator import SCENARIO_HEADER
 
 PROVOKED_REJECTION_REASONS: tuple[RejectionReason, ...] = get_args(RejectionReason)
+"""The reasons for which the emulator rejects a request on demand."""
 _CASE_KIND_BY_REASON: dict[RejectionReason, str] = {"invalid": "invalid", "unauthorized": "authentication"}
-"""Kind of the cases whose requests really are invalid or unauthorized, by the rejection reason that they test."""
+"""For a rejection reason, the kind of cases that test it with a request that really is invalid or unauthorized."""
 
 
 def plan_authentication_cases(
@@ -35,8 +36,8 @@ def plan_authentication_cases(
         yield build_case(
             operation,
             expected,
-            target=target.name if target else None,
-            name=target.id if target else None,
+            target_name=target.name if target else None,
+            id_prefix=target.id if target else None,
             request=request,
             key_use=key,
         )
@@ -56,7 +57,7 @@ def plan_rejection_reason_cases(
         target: the target of the request.
         other_cases: the other cases of the operation. Reasons that they test are left out.
     """
-    kinds = {case.expected.case_kind for case in other_cases}
+    kinds = {case.expected_response.case_kind for case in other_cases}
     for reason in PROVOKED_REJECTION_REASONS:
         statuses = find_rejection_statuses(operation, reason)
         if not statuses or _CASE_KIND_BY_REASON.get(reason) in kinds:
@@ -71,6 +72,6 @@ def plan_rejection_reason_cases(
         yield build_case(
             operation,
             expected,
-            target=target.name if target else None,
+            target_name=target.name if target else None,
             request=add_headers(request, {SCENARIO_HEADER: reason}),
         )

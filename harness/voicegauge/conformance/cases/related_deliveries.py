@@ -32,23 +32,23 @@ _LATIN_SCRIPT_LANGUAGES = ("en", "fr", "de", "es", "it", "pt", "nl", "pl")
 _OTHER_SCRIPT_LANGUAGES = ("zh", "ja", "ko", "ru", "ar", "hi", "el", "he", "th")
 """Languages that are not written in the Latin script. A Latin text cannot be detected as one of them."""
 _LANGUAGE_DETECTION_VALUE = "auto"
-"""A listed value that is not a language: it asks the service to detect the language of the text."""
+"""A value that some services list among their languages: it asks the service to detect the language of the text."""
 
 
 class RelatedDelivery(NamedTuple):
-    """A delivery with one changed or repeated parameter, which is compared with an earlier one.
+    """A delivery with one changed or repeated parameter, which is compared with an earlier delivery.
 
-    That is the delivery of the unchanged request, unless another one is named.
+    The earlier delivery is the plain one, of the unchanged request, unless `base_description` names another one.
     """
 
-    relation: PairRelation
+    pair_relation: PairRelation
     speech_request: SpeechRequest
     base_value: Any
     """Value of the parameter in the unchanged request, or the documented default; `None` if neither is known."""
     changed_value: Any
     description: str
     base_description: str | None = None
-    """Description of the earlier related delivery with which it is compared instead of the plain one."""
+    """Description of the earlier related delivery to compare with; `None` for the plain delivery."""
 
 
 def plan_related_deliveries(target: Target, speech_request: SpeechRequest) -> Iterator[RelatedDelivery]:
@@ -154,9 +154,9 @@ def _repeat_text(target: Target, speech_request: SpeechRequest) -> RelatedDelive
 
 
 def _leave_out_format(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
-    """Return the delivery in the documented default format of a target whose other requests name a format.
+    """Return the delivery without a format, if other requests to the target name one and the default is documented.
 
-    It is needed for audio at a URL: the cases that combine fields leave out the format too, but download nothing.
+    It is only needed for audio at a URL: the cases that combine fields leave out the format too, but download nothing.
     """
     mapping, response_audio = target.speech.request.get("format"), target.response_audio
     used = speech_request.format or target.target_spec.format
@@ -240,7 +240,7 @@ def _repeat_seed(target: Target, speech_request: SpeechRequest) -> RelatedDelive
     if first is None or not target.speech.request["seed"].reproducible:
         return None
     return first._replace(
-        relation="repetition",
+        pair_relation="repetition",
         base_value=first.changed_value,
         description=f"{first.description} again",
         base_description=first.description,

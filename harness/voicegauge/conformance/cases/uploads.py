@@ -70,7 +70,7 @@ class UploadVariant(Record, frozen=True, kw_only=True):
 
 
 def plan_upload_cases(
-    operation: Operation, request: RequestParts, file_field_name: str, target_id: str | None, *, is_emulated: bool
+    operation: Operation, request: RequestParts, file_field_name: str, target_name: str | None, *, is_emulated: bool
 ) -> Iterator[ConformanceCase]:
     """Yield uploads below, at and beyond each documented limit of a form field, and unusual ones.
 
@@ -78,7 +78,7 @@ def plan_upload_cases(
         operation: the operation that is called.
         request: a valid request to it.
         file_field_name: the form field that carries the recording.
-        target_id: name of the target of the request.
+        target_name: name of the target of the request; `None` if the operation has no speech targets.
         is_emulated: whether the emulator responds, which reads MB as the contract does.
     """
     upload_limits = operation.limits.uploads.get(file_field_name) or UploadLimits()
@@ -93,15 +93,15 @@ def plan_upload_cases(
     for upload_variant in _list_upload_variants(upload_limits, is_voice_sample=operation.speech is not None):
         if upload_variant.is_limit_unit_ambiguous and not is_emulated:
             upload_variant = msgspec.structs.replace(upload_variant, limit_key=None, is_valid=False)
-        yield _build_upload_case(operation, request, file_field_name, target_id, upload_variant)
+        yield _build_upload_case(operation, request, file_field_name, target_name, upload_variant)
 
 
 @functools.lru_cache(maxsize=32)
 def _list_upload_variants(upload_limits: UploadLimits, *, is_voice_sample: bool) -> tuple[UploadVariant, ...]:
-    """Return the recordings for one set of limits.
+    """Return the recordings to upload for one set of limits.
 
-    Kinds of recordings that no document mentions are only tried for cloning voices. For other uploads they would prove
-    little.
+    Recordings of kinds that no document mentions are only among them if the upload is a voice sample. For other uploads
+    they would prove little.
     """
     from voicegauge.speech.audio import decode  # numpy takes long to import
 
@@ -264,17 +264,17 @@ def _build_upload_case(
     operation: Operation,
     request: RequestParts,
     file_field_name: str,
-    target_id: str | None,
+    target_name: str | None,
     upload_variant: UploadVariant,
 ) -> ConformanceCase:
     body = {**request.body, file_field_name: upload_variant.uploaded_file}
     return build_case(
         operation,
         _build_expected_response(operation, file_field_name, upload_variant),
-        target=target_id,
+        target_name=target_name,
         request=msgspec.structs.replace(request, body=body),
         text_characters=count_charged_characters(operation, request),
-        padding=UploadPadding(field_name=file_field_name, size_bytes=upload_variant.padded_size_bytes)
+        upload_padding=UploadPadding(field_name=file_field_name, size_bytes=upload_variant.padded_size_bytes)
         if upload_variant.padded_size_bytes is not None
         else None,
     )
@@ -305,11 +305,11 @@ def _build_expected_response(
 
 def build_padded_request(case: ConformanceCase) -> RequestParts | None:
     """Return the request of a case with the uploaded file padded to its planned size; `None` if it has no request."""
-    if case.padding is None or case.request is None:
+    if case.upload_padding is None or case.request is None:
         return case.request
-    file: UploadedFile = case.request.body[case.padding.field_name]
-    padded = _pad_wav(file, case.padding.size_bytes)
-    return msgspec.structs.replace(case.request, body={**case.request.body, case.padding.field_name: padded})
+    file: UploadedFile = case.request.body[case.upload_padding.field_name]
+    padded = _pad_wav(file, case.upload_padding.size_bytes)
+    return msgspec.structs.replace(case.request, body={**case.request.body, case.upload_padding.field_name: padded})
 
 
 def _pad_wav(file: UploadedFile, size_bytes: int) -> UploadedFile:

@@ -46,16 +46,21 @@ def build_valid_speech_request(target: Target, *, text: str = DEFAULT_TEXT) -> S
     return msgspec.structs.replace(speech, extra=extra)
 
 
-def _choose_allowed_text(target: Target, speech: SpeechRequest) -> str:
-    """Return the text of `speech` if the schema allows it, else a shorter or longer one; if none fits, the same."""
-    candidates = (speech.text, *_ALTERNATIVE_TEXTS)
-    allowed = (text for text in candidates if _is_allowed_text(target, msgspec.structs.replace(speech, text=text)))
-    return next(allowed, speech.text)
+def _choose_allowed_text(target: Target, speech_request: SpeechRequest) -> str:
+    """Return the text of `speech_request` if the schema allows it, else a shorter or longer one.
+
+    If the schema allows none of the known texts, the unchanged text is returned.
+    """
+    candidates = (speech_request.text, *_ALTERNATIVE_TEXTS)
+    allowed = (
+        text for text in candidates if _is_allowed_text(target, msgspec.structs.replace(speech_request, text=text))
+    )
+    return next(allowed, speech_request.text)
 
 
-def _is_allowed_text(target: Target, speech: SpeechRequest) -> bool:
-    """Whether the schema of the text's field or parameter allows the text of `speech`, as it is sent."""
-    request, location = map_speech_request(target, speech), target.speech.request["text"].at
+def _is_allowed_text(target: Target, speech_request: SpeechRequest) -> bool:
+    """Whether the schema of the text's field or parameter allows the text of `speech_request`, as it is sent."""
+    request, location = map_speech_request(target, speech_request), target.speech.request["text"].at
     if location.is_in_body:
         media = target.operation.request_media.get(request.media_type or "")
         errors = media.iterate_errors(convert_to_json_body(media, request.body)) if media is not None else ()
@@ -101,10 +106,10 @@ def load_spoken_sentence(format_name: str = "wav") -> SpokenSentence:
 
 
 def build_minimal_request(operation: Operation, media_type: MediaType | None = None) -> RequestParts | None:
-    """Return a request with the smallest body that an operation without targets must accept.
+    """Return a request with only the required body fields, for an operation without targets.
 
-    The body has only the required fields; a file field contains the bundled recording. Required headers have their
-    documented value. The result is `None` if no such body is known.
+    A file field contains the bundled recording, and required headers have their documented value. The result is `None`
+    if no valid value is known for a required field.
 
     Args:
         operation: the operation to call.
@@ -213,7 +218,7 @@ def _find_missing_fields(operation: Operation, request: RequestParts) -> dict[st
 
 
 def convert_to_json_body(media_type: MediaType, body: Any) -> Any:
-    """Return the JSON value of a body to which the schema is applied.
+    """Convert a body to the JSON value that is validated against its schema.
 
     Form fields are texts, so they are converted to the types in the schema. A file becomes a string with one character
     per byte.

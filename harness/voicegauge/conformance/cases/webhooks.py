@@ -27,7 +27,9 @@ accepts the URL by mistake."""
 def add_webhook_cases(
     cases: Iterable[ConformanceCase | SkippedCase], contracts: Mapping[str, Contract]
 ) -> Iterator[ConformanceCase | SkippedCase]:
-    """Yield `cases`, and after the first complete case of each operation with `x-webhook` that case with a webhook URL.
+    """Yield `cases`, and for each operation with `x-webhook` further cases that contain a webhook URL.
+
+    The further cases follow the first delivery, or representative case, of the operation and differ only in the URL.
 
     Args:
         cases: the planned cases.
@@ -54,12 +56,12 @@ def _iterate_webhook_cases(base_case: ConformanceCase, operation: Operation) -> 
         for mode, posts in _iterate_callback_modes(url):
             description = f"a webhook at {url.at}{f' in mode {mode}' if mode else ''}"
             expected = expect_accepted(description, f"{operation.pointer}/x-webhook/url/{index}")
-            case = base_case if url.mode is None or mode is None else set_case_value(base_case, url.mode.at, mode)
+            case = base_case if url.mode is None or mode is None else set_request_value(base_case, url.mode.at, mode)
             yield msgspec.structs.replace(
                 case,
                 id=f"{name}: {description}",
-                expected=expected,
-                callback_url=CallbackUrlParameter(location=url.at, callback_timing=posts),
+                expected_response=expected,
+                callback_url_parameter=CallbackUrlParameter(location=url.at, callback_timing=posts),
                 is_representative=False,
             )
         if operation.webhook.https_only:
@@ -79,22 +81,25 @@ def _build_plain_http_case(
     return msgspec.structs.replace(
         base_case,
         id=f"{case_name}: {expected.description}",
-        expected=expected,
-        request=_map_speech_to_request(set_case_value(base_case, location, UNENCRYPTED_CALLBACK_URL), operation),
+        expected_response=expected,
+        request=_map_speech_to_request(set_request_value(base_case, location, UNENCRYPTED_CALLBACK_URL), operation),
         speech_request=None,
         is_representative=False,
     )
 
 
 def _iterate_callback_modes(url_field: WebhookUrlField) -> Iterator[tuple[str | None, CallbackTiming]]:
-    """Yield each value of the mode field with the callbacks that it asks for; `None` if there is no such field."""
+    """Yield each value of the mode field with the callbacks that the value asks for.
+
+    Without a mode field, the only value is `None`, and the callback about the end is expected.
+    """
     if url_field.mode is None:
         yield None, "terminal"
     else:
         yield from url_field.mode.values.items()
 
 
-def set_case_value(case: ConformanceCase, location: Location, value: str) -> ConformanceCase:
+def set_request_value(case: ConformanceCase, location: Location, value: str) -> ConformanceCase:
     """Return `case` with `value` at a location of its request."""
     if case.speech_request is not None:
         speech = msgspec.structs.replace(case.speech_request, extra={**case.speech_request.extra, str(location): value})
@@ -110,7 +115,7 @@ def set_case_value(case: ConformanceCase, location: Location, value: str) -> Con
 
 
 def _map_speech_to_request(case: ConformanceCase, operation: Operation) -> RequestParts | None:
-    """Return the request of a case. The request of a delivery is mapped from its speech."""
+    """Return the request of a case; for a delivery, the request that asks for its speech."""
     if case.speech_request is None:
         return case.request
     assert case.target_name is not None, "a delivery has a target"

@@ -45,7 +45,7 @@ def _build_state_machine_test(
     numbers = st.integers(1, MAX_JOBS)
 
     class JobMachine(RuleBasedStateMachine):
-        """A state machine of Hypothesis. Each of its rules takes a step, and its name appears in saved failures."""
+        """A state machine of Hypothesis, each of whose rules takes a step. Saved failures contain the class name."""
 
         def __init__(self) -> None:
             super().__init__()

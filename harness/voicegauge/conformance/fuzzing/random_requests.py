@@ -48,8 +48,7 @@ async def fuzz_target(target: Target, case_runner: CaseRunner, collector: Collec
         target: the target. Its constants and the fields that it needs are not changed.
         case_runner: the runner that sends and judges requests.
         collector: the collector to which the target is added as not judged if it cannot be fuzzed.
-        fuzz_effort: how long to search for valid requests that are rejected, and as long for invalid ones that are
-            accepted.
+        fuzz_effort: how long to search with valid requests, and then again with invalid ones.
 
     Raises:
         BudgetError: the next request costs more than is left in the budget.
@@ -123,10 +122,10 @@ def build_valid_request_strategy(target: Target, request: RequestParts) -> st.Se
 def _build_spoken_text_strategy(
     field_mapping: FieldMapping, text_strategy: st.SearchStrategy[Any]
 ) -> st.SearchStrategy[Any]:
-    """Return those of `text_strategy` that contain a letter or digit.
+    """Return a strategy of the texts of `text_strategy` that contain a letter or digit.
 
-    Other texts are left out, because no document says whether they are accepted. If the contract has a template around
-    the text, only plain words are generated, which cannot break the syntax of the template.
+    No document says whether other texts are accepted. If the contract has a template around the text, only plain words
+    are generated, which cannot break the syntax of the template.
     """
     if field_mapping.template == "{}" and field_mapping.markup is None:
         return text_strategy.filter(_has_letter_or_digit)
@@ -138,10 +137,10 @@ def _has_letter_or_digit(text: Any) -> bool:
     return isinstance(text, str) and any(character.isalnum() for character in text)
 
 
-def _accepts_any_valid_field(target: Target, field_name: str, schema: Any, pointer: str) -> bool:
-    """Whether any value that fits the schema at `pointer` should be accepted for the field `field_name`."""
-    schema, pointer = target.contract.schemas.resolve_reference(schema, pointer)
-    if not isinstance(schema, dict) or not target.contract.has_normative_source(pointer):
+def _accepts_any_valid_field(target: Target, field_name: str, schema: Any, schema_pointer: str) -> bool:
+    """Whether any value that fits the schema at `schema_pointer` should be accepted for the field `field_name`."""
+    schema, schema_pointer = target.contract.schemas.resolve_reference(schema, schema_pointer)
+    if not isinstance(schema, dict) or not target.contract.has_normative_source(schema_pointer):
         return False
     types = schema.get("type", [])
     types = [types] if isinstance(types, str) else types
@@ -150,7 +149,7 @@ def _accepts_any_valid_field(target: Target, field_name: str, schema: Any, point
         return False
     value = schema.get("enum", [True])[0]
     return accepts_any_valid_value(
-        target, BoundaryValue((field_name,), value, field_name, f"{pointer}/enum", is_valid=True)
+        target, BoundaryValue((field_name,), value, field_name, f"{schema_pointer}/enum", is_valid=True)
     )
 
 
@@ -165,10 +164,10 @@ def build_invalid_request_strategy(target: Target, request: RequestParts) -> st.
     values = build_invalid_value_strategy(target.contract, media.schema, media.schema_pointer or media.pointer)
 
     @st.composite
-    def requests(draw: st.DrawFn) -> RandomRequest:
+    def draw_request(draw: st.DrawFn) -> RandomRequest:
         invalid = draw(values)
         random_request = RandomRequest(set_body_value(request, invalid.body_path, invalid.value), invalid.description)
         hypothesis.assume(not is_valid_body(target.operation, random_request.request))
         return random_request
 
-    return requests()
+    return draw_request()

@@ -51,17 +51,19 @@ class FuzzEffort:
     seed: int
     """Seed of the random numbers. It determines every example except the saved ones that failed before."""
     failures_folder: Path | None = None
-    """A folder of failing examples, which are tried first, and deleted when they pass; `None` to save nothing."""
+    """Folder for failing examples. They are tried first, and deleted when they pass. `None` to save nothing."""
 
-    def copy_with_failures_subfolder(self, *names: str) -> FuzzEffort:
+    def copy_with_failures_subfolder(self, *folder_names: str) -> FuzzEffort:
         """Return the same effort, with failing examples saved in a subfolder."""
         return FuzzEffort(
-            self.example_count, self.seed, self.failures_folder.joinpath(*names) if self.failures_folder else None
+            self.example_count,
+            self.seed,
+            self.failures_folder.joinpath(*folder_names) if self.failures_folder else None,
         )
 
 
 class RuleSearch:
-    """One search. It runs in its own thread, because Hypothesis is synchronous and the client is not."""
+    """One search for examples that break a rule. It runs in a thread, because Hypothesis is synchronous."""
 
     def __init__(self, case_runner: CaseRunner, fuzz_effort: FuzzEffort) -> None:
         """Prepare a search. Call this in the event loop that sends requests; `case_runner` collects the findings."""
@@ -76,8 +78,8 @@ class RuleSearch:
         """Search until no further rule is broken, or for `MAX_SEARCH_ROUNDS` rounds.
 
         Args:
-            build_round_test: makes a test that calls `send` and `judge`. It must apply the settings after the seed,
-                because `hypothesis.seed` drops the saved failures.
+            build_round_test: returns a test that calls `run_in_event_loop` and `raise_new_errors`. It must apply the
+                settings after the seed, because `hypothesis.seed` drops the saved failures.
 
         Raises:
             BudgetError: the next request costs more than is left in the budget.

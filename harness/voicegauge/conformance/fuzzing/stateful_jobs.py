@@ -59,12 +59,12 @@ class _AcceptedJob:
     poll_calls: list[Call] = field(default_factory=list)
     ended_s: float | None = None
     """Time on the client's clock when a terminal state was first seen; `None` if none was seen yet."""
-    polls_before_cancel: int | None = None
+    poll_count_before_cancel: int | None = None
     """Number of polls before the cancellation was accepted; `None` if the job was not cancelled."""
 
 
 class StatefulJobs:
-    """Takes steps with the jobs of one target, and judges each together with everything seen before."""
+    """Takes steps with the jobs of one target, and judges each step together with all earlier ones."""
 
     def __init__(self, target: Target, case_runner: CaseRunner) -> None:
         """Begin without jobs.
@@ -94,7 +94,7 @@ class StatefulJobs:
 
     @property
     def can_wait_for_expiry(self) -> bool:
-        """Whether the contract documents when jobs expire and the response then, and the check can wait for that."""
+        """Whether the expiry of jobs can be tested: it is documented, with its response, and can be waited for."""
         limit_s = self._spec.expires_s
         max_wait_s = min(MAX_EXPIRY_WAIT_S, self._service.client.max_wait_s or MAX_EXPIRY_WAIT_S)
         is_soon = self._service.control_url is not None or LIFETIME_TOLERANCE_FACTOR * (limit_s or 0) <= max_wait_s
@@ -142,7 +142,7 @@ class StatefulJobs:
             provider=operation.contract.id,
             operation=operation.id,
             target_name=self._target.name if is_submit else None,
-            expected=expected,
+            expected_response=expected,
             request=request,
             is_fuzzed=True,
         )
@@ -168,7 +168,7 @@ class StatefulJobs:
         return (await self._runner.send_and_judge(case, list_subjects)).findings
 
     def _read_job(self, submit_call: Call, submitted_s: float) -> _AcceptedJob | None:
-        """Read the job from the response to its submit; `None` if it has no usable id."""
+        """Return the job that the response to a submit describes; `None` if the response contains no usable id."""
         job_id = submit_call.parsed_exchange.read_text(self._spec.submit.id)
         if not submit_call.is_accepted or job_id is None or not is_usable_id(job_id):
             return None
@@ -186,7 +186,7 @@ class StatefulJobs:
 
     def _build_job_history(self, job: _AcceptedJob) -> JobHistory:
         return JobHistory(
-            job.submit_call, tuple(job.poll_calls), self._status, polls_before_cancel=job.polls_before_cancel
+            job.submit_call, tuple(job.poll_calls), self._status, poll_count_before_cancel=job.poll_count_before_cancel
         )
 
     @property
@@ -211,7 +211,7 @@ class StatefulJobs:
         expected = self._expect_poll_response(job)
 
         def read_subjects(exchange: Exchange) -> Sequence[CheckSubject]:
-            call = Call(self._status, exchange, self._target, submit=job.submit_call)
+            call = Call(self._status, exchange, self._target, submit_call=job.submit_call)
             job.poll_calls.append(call)
             state = self._spec.states.get(str(call.read_response(self._spec.state))) if call.is_accepted else None
             if job.ended_s is None and state is not None and state.end is not None:
@@ -224,7 +224,7 @@ class StatefulJobs:
         return (await self._runner.send_and_judge(case, read_subjects)).findings
 
     def _expect_poll_response(self, job: _AcceptedJob) -> ExpectedResponse:
-        """Return the expected response to a poll at this time, when the job may have expired."""
+        """Return the expected response to a poll that is sent now; the job may have expired."""
         status, limit_s = self._status, self._spec.expires_s
         description, pointer = f"{status.id} for a job that was accepted", f"{status.pointer}/x-job/expires_s"
         if (
@@ -266,8 +266,8 @@ class StatefulJobs:
         case = self._build_case(operation, _build_request_with_parameters(operation, {name: job.id}), expected)
         judged = await self._runner.send_and_judge(case)
         is_accepted = judged.status is not None and judged.status < 300
-        if is_accepted and job.polls_before_cancel is None:
-            job.polls_before_cancel = len(job.poll_calls)
+        if is_accepted and job.poll_count_before_cancel is None:
+            job.poll_count_before_cancel = len(job.poll_calls)
         return judged.findings
 
     async def _poll_unknown_id(self, job: _AcceptedJob) -> list[Finding]:

@@ -111,7 +111,7 @@ def _build_object_strategy(schemas: Schemas, schema: dict[str, Any]) -> st.Searc
 def build_object_drawer(
     required_fields: Mapping[str, st.SearchStrategy[Any]], optional_fields: Mapping[str, st.SearchStrategy[Any]]
 ) -> Callable[[st.DrawFn], dict[str, Any]]:
-    """Return a function that draws objects with all `required_fields` fields and any of the `optional_fields` ones.
+    """Return a function that draws objects with all `required_fields` and any of the `optional_fields`.
 
     The objects shrink towards having no optional fields. Unlike `fixed_dictionaries`, the function chooses the fields
     with a single integer and draws within the calling strategy, which halves the time that Hypothesis takes.
@@ -127,19 +127,21 @@ def build_object_drawer(
     return draw_object
 
 
-def build_invalid_value_strategy(contract: Contract, schema: Any, pointer: str) -> st.SearchStrategy[BoundaryValue]:
-    """Return a strategy of values that make a valid body invalid, because they are outside the bound of a keyword.
+def build_invalid_value_strategy(
+    contract: Contract, schema: Any, schema_pointer: str
+) -> st.SearchStrategy[BoundaryValue]:
+    """Return a strategy of values that make a valid body invalid, because they break a keyword of the schema.
 
-    There are none for a `format`, which is an annotation, nor for a bound that no normative document states.
+    The keyword `format`, which is an annotation, and keywords that no normative document states are not broken.
 
     Each value is drawn in one step. With nested strategies, Hypothesis would try to replace parts of an example by
     other parts from the same strategy, which never helps here.
     """
     planned = [
         boundary_value
-        for boundary_value in list_boundary_values(contract.schemas, schema, pointer)
+        for boundary_value in list_boundary_values(contract.schemas, schema, schema_pointer)
         if boundary_value.body_path and not boundary_value.is_valid and boundary_value.keyword != "format"
-        if contract.has_normative_source(boundary_value.schema_pointer)
+        if contract.has_normative_source(boundary_value.keyword_pointer)
     ]
     if not planned:
         return st.nothing()
@@ -160,7 +162,7 @@ def build_invalid_value_strategy(contract: Contract, schema: Any, pointer: str) 
 
 
 def _build_strategy_beyond_boundary(boundary_value: BoundaryValue) -> st.SearchStrategy[Any] | None:
-    """Return other values that break the same keyword; `None` if only the boundary value certainly breaks it."""
+    """Return a strategy of further values that break the same keyword; `None` if no others certainly break it."""
     if boundary_value.keyword in ("minimum", "exclusiveMinimum"):
         return st.integers(max_value=int(boundary_value.value), min_value=-MAX_RANDOM_NUMBER)
     if boundary_value.keyword in ("maximum", "exclusiveMaximum"):
@@ -173,7 +175,7 @@ def _build_strategy_beyond_boundary(boundary_value: BoundaryValue) -> st.SearchS
 
 
 def _build_strategy_for_same_type(value: Any) -> st.SearchStrategy[Any] | None:
-    """Return values of the type of `value`, which is not a type that the schema allows."""
+    """Return a strategy of values with the type of `value`, which the schema does not allow; `None` if it has none."""
     if isinstance(value, str):
         return _WORD_STRATEGY.map(
             lambda word: f"x{word}"

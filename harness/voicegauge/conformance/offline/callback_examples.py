@@ -35,7 +35,7 @@ def iterate_documented_callbacks(contract: Contract, *, include_inferred: bool =
 def _iterate_example_callbacks(
     operation: Operation, path_items: Mapping[str, Any], parent_pointer: str, *, include_inferred: bool
 ) -> Iterator[Callback]:
-    """Yield the examples of callbacks in `path_items`, which are path items by their URL or name."""
+    """Yield the documented examples in `path_items`: path items by the URL of a callback or the name of a webhook."""
     schemas = operation.contract.schemas
     for url, item in path_items.items():
         for method, node in item.items():

@@ -25,7 +25,7 @@ RULES_ABOUT_HEADERS = frozenset({"header-missing", "retry-after-missing", "heade
 
 
 def iterate_documented_calls(contract: Contract, *, include_inferred: bool = False) -> Iterator[Call]:
-    """Yield every example of a response as an exchange, with the example of its request if that is known.
+    """Yield every example of a response as a call, with the example of its request if that is known.
 
     Args:
         contract: the contract.
@@ -43,7 +43,7 @@ def iterate_documented_calls(contract: Contract, *, include_inferred: bool = Fal
 
 
 def iterate_documented_requests(contract: Contract, *, include_inferred: bool = False) -> Iterator[Call]:
-    """Yield every example of a request as an accepted exchange with an empty response."""
+    """Yield every example of a request as an accepted call with an empty response."""
     for operation in contract.operations.values():
         for request in dict(_iterate_request_examples(operation, include_inferred=include_inferred)).values():
             yield _build_call_with_target(

@@ -14,7 +14,7 @@ from voicegauge.formats import MISSING, Location, quote_json
 from voicegauge.model import Exchange
 
 MAX_VALUE_CHARACTERS = 60
-"""Maximum length of a value of a request in the reason why it addresses no target."""
+"""Maximum length of a value that the reason quotes why a request addresses no target."""
 _URL_SEPARATOR_PATTERN = re.compile(r"[/?&=#]")
 
 
@@ -22,7 +22,9 @@ class UnmatchedCallReason(NamedTuple):
     """Why a call is not about a target of the contract."""
 
     call_noun: str
+    """What such a call is called in the reason: "submit" or "request"."""
     explanation: str
+    """A phrase that follows the noun, such as "for a job of no target"."""
 
 
 _REASON_JOB_OF_NO_TARGET = UnmatchedCallReason("request", "for a job of no target")
@@ -30,7 +32,7 @@ _REASON_UNDESCRIBED_PATH = UnmatchedCallReason("request", "with a path that the 
 
 
 class ExchangeLookup:
-    """The calls of a recording by the ids in their URLs, and the downloads by path."""
+    """Finds the calls of a recording by the ids in their URLs, and the downloads by path."""
 
     def __init__(self, calls: Sequence[Call], exchanges: Sequence[Exchange]) -> None:
         self.downloads: dict[str, Exchange] = {}
@@ -45,37 +47,39 @@ class ExchangeLookup:
             for part in set(_URL_SEPARATOR_PATTERN.split(unquote(call.exchange.request.url))):
                 self._calls[call.operation.id, call.exchange.group, part].append(call)
 
-    def find_polls(self, status_operation: Operation, submit: Call, job_id: object) -> list[Call]:
-        """Return the calls of `status_operation` for the job of `submit`, in their order."""
+    def find_polls(self, status_operation: Operation, submit_call: Call, job_id: object) -> list[Call]:
+        """Return the calls of `status_operation` for the job of `submit_call`, in their order."""
         # A job id may itself be a path or a URL; its last part tells it apart from other jobs.
         parts = _URL_SEPARATOR_PATTERN.split(job_id) if isinstance(job_id, str) else []
-        found = self._calls.get((status_operation.id, submit.exchange.group, parts[-1]), []) if parts else []
+        found = self._calls.get((status_operation.id, submit_call.exchange.group, parts[-1]), []) if parts else []
         return [call for call in found if str(job_id) in unquote(call.exchange.request.url)]
 
-    def find_calls_with_id(self, submit: Call, job_id: object) -> list[Call]:
-        """Return the calls of all operations for the job of `submit`."""
-        return [call for operation in self._operations.values() for call in self.find_polls(operation, submit, job_id)]
+    def find_calls_with_id(self, submit_call: Call, job_id: object) -> list[Call]:
+        """Return the calls of all operations for the job of `submit_call`."""
+        return [
+            call for operation in self._operations.values() for call in self.find_polls(operation, submit_call, job_id)
+        ]
 
 
 def find_unmatched_calls(
-    calls: Sequence[Call], index: ExchangeLookup, case_ids: Collection[str]
+    calls: Sequence[Call], exchange_lookup: ExchangeLookup, case_ids: Collection[str]
 ) -> dict[int, UnmatchedCallReason]:
-    """Return why calls are not about a target of the contract, by `id` of the call.
+    """Return the calls that are not about a target of the contract: the reason for each, by `id(call)`.
 
     A provider may have other models behind the same paths, such as models for images. Their requests, jobs and
-    responses differ, and the contract does not describe them. Calls that were recorded for planned cases are about the
-    contract, whatever they have.
+    responses differ, and the contract does not describe them. Calls that were recorded for planned cases are always
+    about a target.
 
     Args:
         calls: all calls of one recording.
-        index: the index of the calls.
+        exchange_lookup: the index of the calls.
         case_ids: ids of the planned cases.
     """
     strangers = [call for call in calls if call.exchange.group not in case_ids]
     job_has_target: dict[int, bool] = {}
     for submit in strangers:
         if submit.operation.speech is not None and submit.is_accepted:
-            for call in _iterate_later_calls_for_job(submit, index):
+            for call in _iterate_later_calls_for_job(submit, exchange_lookup):
                 job_has_target[id(call)] = job_has_target.get(id(call), True) and submit.target is not None
     reasons = {
         id(call): explain_unmatched_call(call, job_has_target=job_has_target.get(id(call))) for call in strangers
@@ -101,15 +105,15 @@ def explain_unmatched_call(call: Call, *, job_has_target: bool | None) -> Unmatc
     return _REASON_JOB_OF_NO_TARGET if call.operation.job is not None and _reports_other_constant(call) else None
 
 
-def _explain_unmatched_submit(submit: Call) -> UnmatchedCallReason:
-    """Return why a submit addresses no target: the values that no target has."""
-    constants = [target.target_spec.constants for target in submit.operation.targets]
+def _explain_unmatched_submit(submit_call: Call) -> UnmatchedCallReason:
+    """Return the reason why a submit addresses no target, which names the values that no target has."""
+    constants = [target.target_spec.constants for target in submit_call.operation.targets]
     known_by_location = {
         location: [one[location] for one in constants]
         for location in (constants[0] if constants else ())
         if all(location in one for one in constants)
     }
-    values = {location: submit.read_request(location) for location in known_by_location}
+    values = {location: submit_call.read_request(location) for location in known_by_location}
     parts = [
         f"no {location}" if value is MISSING else f"{location} {quote_json(value, MAX_VALUE_CHARACTERS)}"
         for location, value in values.items()
@@ -118,12 +122,14 @@ def _explain_unmatched_submit(submit: Call) -> UnmatchedCallReason:
     return UnmatchedCallReason("submit", f"of no target: {', '.join(parts) or 'values that no target combines'}")
 
 
-def _iterate_later_calls_for_job(submit: Call, index: ExchangeLookup) -> Iterator[Call]:
+def _iterate_later_calls_for_job(submit_call: Call, exchange_lookup: ExchangeLookup) -> Iterator[Call]:
     """Yield the calls for the job that a submit started, except the submit."""
-    for status in _list_status_operations(submit.operation):
+    for status in _list_status_operations(submit_call.operation):
         if status.job is not None:
-            job_id = submit.read_response(status.job.submit.id)
-            yield from (call for call in index.find_calls_with_id(submit, job_id) if call is not submit)
+            job_id = submit_call.read_response(status.job.submit.id)
+            yield from (
+                call for call in exchange_lookup.find_calls_with_id(submit_call, job_id) if call is not submit_call
+            )
 
 
 def _list_status_operations(operation: Operation) -> Iterable[Operation]:
@@ -133,7 +139,7 @@ def _list_status_operations(operation: Operation) -> Iterable[Operation]:
 
 
 def _has_undescribed_path(call: Call) -> bool:
-    """Whether a path parameter has a value that its `enum` does not list: the URL is not one that is described."""
+    """Whether a path parameter has a value that its `enum` does not list, so that the contract lacks the URL."""
     return any(
         parameter.location == "path"
         and "enum" in parameter.schema

@@ -31,9 +31,9 @@ from voicegauge.model import Delivery, Exchange, Finding, Provenance, Severity, 
 from voicegauge.recording import Recording, compute_age_days, load_har
 
 MAX_DISTINCT_REASONS = 5
-"""Maximum number of different reasons that are reported why requests to one operation address no target."""
+"""Maximum number of different reasons, for one operation, why requests address no target."""
 MAX_TARGETS_NAMED = 3
-"""Maximum number of targets that such a reason names."""
+"""Maximum number of existing targets that are named after these reasons."""
 
 
 def check_recordings(
@@ -107,7 +107,7 @@ class UnmatchedRequestCounter:
         self._submit_count = self._unmatched_submit_count = 0
         self._counts: dict[Operation, Counter[UnmatchedCallReason]] = {}
 
-    def add(self, call: Call, reason: UnmatchedCallReason | None) -> None:
+    def count_call(self, call: Call, reason: UnmatchedCallReason | None) -> None:
         """Count a request; `reason` is why it is about no target, or `None` if it may be about one."""
         is_submit = call.operation.speech is not None and call.is_accepted
         self._submit_count += is_submit
@@ -145,19 +145,19 @@ def _describe_targets(operation: Operation) -> str:
 
 
 def _report_unmatched_calls(
-    path: Path,
+    recording_path: Path,
     contract: Contract,
     recording: Recording,
     cases: Mapping[str, ConformanceCase],
     collector: Collector,
 ) -> None:
-    """Report accepted requests for something that is not a target, because what the contract says is not about them."""
+    """Report the accepted requests that address no target of the contract; most rules are not applied to them."""
     calls = _parse_calls(contract, recording, cases)
     foreign = find_unmatched_calls(calls, ExchangeLookup(calls, recording.exchanges), cases)
     unmatched = UnmatchedRequestCounter()
     for call in calls:
-        unmatched.add(call, foreign.get(id(call)))
-    unmatched.report(path.name, contract, collector)
+        unmatched.count_call(call, foreign.get(id(call)))
+    unmatched.report(recording_path.name, contract, collector)
 
 
 _CASES_BY_ID_BY_CONTRACT: WeakKeyDictionary[Contract, Mapping[str, ConformanceCase]] = WeakKeyDictionary()
@@ -176,26 +176,30 @@ def plan_cases_by_id(contract: Contract) -> Mapping[str, ConformanceCase]:
 
 
 def build_repeat_command(
-    contract: Contract, path: Path | None, exchange: Exchange, *, key_origins: Collection[Origin] | None = None
+    contract: Contract,
+    recording_path: Path | None,
+    exchange: Exchange,
+    *,
+    key_origins: Collection[Origin] | None = None,
 ) -> str | None:
-    """Return the command that shows a finding again.
+    """Return the command that shows a finding again; `None` if no command can.
 
-    A request with an id from an earlier response is not sent again, because the id may not exist any more. The
-    recording at `path` is judged again instead, if there is one. The key is masked for origins that are not in
-    `key_origins`, by default those of the servers in the contract.
+    It sends the request again, unless the request needs an id from an earlier response, which may not exist any more.
+    In that case it judges the recording at `recording_path` again, if there is one. The key is masked for origins that
+    are not in `key_origins`, by default those of the servers in the contract.
     """
     operation = contract.operations.get(exchange.operation)
     if operation is not None and not operation.needs_existing_id:
         return build_curl_command(exchange.request, contract, key_origins=key_origins)
-    if path is None:
+    if recording_path is None:
         return None
     options = build_contract_options([contract])
-    return shlex.join(["voicegauge", "check", contract.id, "--recordings", str(path.parent), *options])
+    return shlex.join(["voicegauge", "check", contract.id, "--recordings", str(recording_path.parent), *options])
 
 
 def _iterate_age_findings(
     checker: Checker,
-    path: Path,
+    recording_path: Path,
     contract: Contract,
     recording: Recording,
     now: datetime,
@@ -210,14 +214,14 @@ def _iterate_age_findings(
     if recording.provenance is not Provenance.RECORDED or not known:
         return
     oldest = max(known, key=lambda exchange: compute_age_days(recording, exchange, now))
-    target = contract.targets.get(path.stem)
-    out = path.parent.parent if path.parent.name == contract.id else path.parent
+    target = contract.targets.get(recording_path.stem)
+    out = recording_path.parent.parent if recording_path.parent.name == contract.id else recording_path.parent
     operation = contract.find_operation(oldest.operation)
-    age = RecordingAge(operation, oldest, path.name, compute_age_days(recording, oldest, now), target)
+    age = RecordingAge(operation, oldest, recording_path.name, compute_age_days(recording, oldest, now), target)
     name = target.id if target else contract.id
     options = build_contract_options([contract])
     command = shlex.join(["voicegauge", "record", name, "--live", "--out", str(out), "--yes", *options])
-    for finding in checker.iterate_findings(age, case_id=path.name):
+    for finding in checker.iterate_findings(age, case_id=recording_path.name):
         severity = Severity.ERROR if stale_recordings_fail else finding.severity
         yield msgspec.structs.replace(finding, severity=severity, reproduce=command)
 
@@ -230,7 +234,7 @@ def iterate_recording_subjects(
     Args:
         contract: the contract of the recording's provider.
         recording: the recording.
-        cases: the planned cases by id. An exchange that was recorded for a case is judged against what it expects.
+        cases: the planned cases by id. An exchange recorded for a case is judged against the expected response.
 
     Raises:
         DataError: the contract does not have the operation of an exchange.
@@ -250,19 +254,19 @@ def iterate_jobs_and_deliveries(calls: Sequence[Call], exchanges: Sequence[Excha
         calls: the calls of documented operations, in order.
         exchanges: all exchanges, with the downloads.
     """
-    index = ExchangeLookup(calls, exchanges)
+    exchange_lookup = ExchangeLookup(calls, exchanges)
     for submit in calls:
         if submit.target is None or not submit.is_accepted:
             continue
         status = submit.target.job_operation
         polls: list[Call] = []
         if status is not None and status.job is not None:
-            polls = index.find_polls(status, submit, submit.read_response(status.job.submit.id))
-            polls = [Call(call.operation, call.exchange, submit.target, submit=submit) for call in polls]
+            polls = exchange_lookup.find_polls(status, submit, submit.read_response(status.job.submit.id))
+            polls = [Call(call.operation, call.exchange, submit.target, submit_call=submit) for call in polls]
             yield JobHistory(
                 submit, tuple(polls), status, observations=_build_state_observations(submit, polls, status.job)
             )
-        delivery = _build_speech_delivery(submit, polls, index)
+        delivery = _build_speech_delivery(submit, polls, exchange_lookup)
         if delivery is not None:
             yield delivery
 
@@ -286,7 +290,7 @@ def parse_call(
         )
     call = Call(operation, exchange)
     case = case_by_id.get(exchange.group or "")
-    is_invalid = case is not None and case.expected.verdict == "rejected"
+    is_invalid = case is not None and case.expected_response.verdict == "rejected"
     target = operation.find_target(call.read_request)
     return Call(operation, exchange, target, request_origin="invalid" if is_invalid else "sent")
 
@@ -297,7 +301,7 @@ def _iterate_case_outcomes(calls: Sequence[Call], case_by_id: Mapping[str, Confo
     for (group, operation), call in last.items():
         case = case_by_id.get(group)
         if case is not None and case.operation == operation and explain_missing_verdict(case, call.status) is None:
-            yield CaseOutcome(call, case.expected)
+            yield CaseOutcome(call, case.expected_response)
 
 
 def _build_state_observations(
@@ -321,7 +325,9 @@ def _build_state_observations(
     return tuple(observations)
 
 
-def _build_speech_delivery(submit_call: Call, polls: Sequence[Call], index: ExchangeLookup) -> SpeechDelivery | None:
+def _build_speech_delivery(
+    submit_call: Call, polls: Sequence[Call], exchange_lookup: ExchangeLookup
+) -> SpeechDelivery | None:
     """Return the delivery that a submit requested; `None` if its audio was not recorded."""
     target = submit_call.target
     location = target.response.audio if target is not None else None
@@ -330,7 +336,7 @@ def _build_speech_delivery(submit_call: Call, polls: Sequence[Call], index: Exch
         location, carrier = polls[-1].operation.job.audio, polls[-1]
     if target is None or location is None:
         return None
-    exchange = _find_audio_exchange(carrier, location, index)
+    exchange = _find_audio_exchange(carrier, location, exchange_lookup)
     if exchange is None:
         return None
     match location.delivered:
@@ -357,7 +363,7 @@ def _build_speech_delivery(submit_call: Call, polls: Sequence[Call], index: Exch
 
 
 def _find_audio_exchange(
-    call_with_audio: Call, response_audio: ResponseAudio, index: ExchangeLookup
+    call_with_audio: Call, response_audio: ResponseAudio, exchange_lookup: ExchangeLookup
 ) -> Exchange | None:
     """Return the exchange whose response body is or contains the audio; `None` if there is none."""
     if response_audio.delivered in ("stream", "base64"):
@@ -367,4 +373,4 @@ def _find_audio_exchange(
     url = call_with_audio.read_response(response_audio.at)
     if response_audio.delivered != "url" or not isinstance(url, str):
         return None
-    return index.downloads.get(urlsplit(url).path)
+    return exchange_lookup.downloads.get(urlsplit(url).path)

@@ -1,7 +1,7 @@
 """Passes a client's traffic to the service and back, judges it with the rules for recordings, and records it."""
 
 from voicegauge.conformance.proxy.captured_bodies import CaptureMemory
-from voicegauge.conformance.proxy.judging import FindingCallback, TrafficMonitor
+from voicegauge.conformance.proxy.judge_process import FindingCallback, TrafficMonitor
 from voicegauge.conformance.proxy.relay_app import PROXY_HEADER, RelayApp
 from voicegauge.conformance.proxy.relay_server import running_relay
 from voicegauge.conformance.proxy.traffic import JudgeSettings, ProxyReport

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from voicegauge.conformance.proxy.judging import judge_messages
+from voicegauge.conformance.proxy.judge_process import judge_messages
 from voicegauge.speech import suppress_decoder_stderr
 
 

@@ -43,7 +43,7 @@ class CapturedBody:
         self._memory = memory
         self._content = io.BytesIO()  # not a list: a body sent byte by byte would take 40 times its size
         self.size_bytes = 0
-        """Number of bytes that were kept, and not released yet."""
+        """Number of copied bytes whose memory is still reserved."""
         self.lost_reason: str | None = None
         """Why the body is not kept; `None` if it is."""
 
@@ -64,7 +64,7 @@ class CapturedBody:
         return self._content.getvalue()
 
     def discard(self) -> None:
-        """Drop the content, because another process has a copy now; its memory stays reserved."""
+        """Drop the copy, because the judging process has the body now. The reserved memory stays reserved."""
         self._content = io.BytesIO()
 
     def release(self) -> None:

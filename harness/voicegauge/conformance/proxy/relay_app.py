@@ -45,15 +45,15 @@ class _ClientGoneError(Exception):
 class RelayApp:
     """An ASGI application that forwards each request to the service behind it."""
 
-    def __init__(self, upstream: Upstream, memory: CaptureMemory, listener: RelayObserver) -> None:
+    def __init__(self, upstream: Upstream, memory: CaptureMemory, observer: RelayObserver) -> None:
         """Create the application.
 
         Args:
             upstream: the service behind the proxy.
             memory: memory for the copies that are judged.
-            listener: takes what passed.
+            observer: takes what passed.
         """
-        self.upstream, self.memory, self.listener = upstream, memory, listener
+        self.upstream, self.memory, self.observer = upstream, memory, observer
         self.transport = StreamingTransport()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,7 +76,7 @@ class _Relay:
     """Forwards one request and passes its response back."""
 
     def __init__(self, app: RelayApp, request: _AsgiRequest) -> None:
-        self._listener, self._transport = app.listener, app.transport
+        self._observer, self._transport = app.observer, app.transport
         self._scope, self._receive, self._send = request
         scope = request.scope
         self._method = str(scope["method"])
@@ -158,7 +158,7 @@ class _Relay:
             self._report_lost_exchange("the client closed the connection before the end of the request")
         except TransportError as error:
             self._is_reported = True
-            self._listener.on_request_failed(str(error))
+            self._observer.on_request_failed(str(error))
             status = 504 if isinstance(error, TimedOutError) else 502
             await self._send_own_response(status, str(error))
 
@@ -196,11 +196,11 @@ class _Relay:
             interruption_reason=interruption_reason,
         )
         self._is_handed_on = self._is_reported = True
-        self._listener.on_exchange(exchange, (self._request_body, self._response_body))
+        self._observer.on_exchange(exchange, (self._request_body, self._response_body))
 
     def _report_lost_exchange(self, reason: str) -> None:
         self._is_reported = True
-        self._listener.on_exchange_lost(reason)
+        self._observer.on_exchange_lost(reason)
 
     async def _abort_response(self) -> None:
         """Close the connection to the client before the end of the response, as the service did."""

@@ -1,6 +1,6 @@
-"""The server's side of the proxy: uvicorn's protocol with the parser of Node.js, which passes targets unchanged.
+"""The server's side of the proxy: uvicorn's protocol with the parser of Node.js, which keeps request targets unchanged.
 
-It takes half of the CPU time of the emulator's protocol, and has none of its limits for slow clients.
+It takes half of the CPU time of the emulator's protocol, but does not limit slow clients.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ class RelayProtocol(HttpToolsProtocol):
     """One connection of a client."""
 
     def on_headers_complete(self) -> None:
-        """Start the request, with its target as it was sent."""
+        """Start the request, with its request target (path and query) as the client sent it."""
         target = self.url
         if not target.startswith(b"/"):  # such as that of CONNECT, which uvicorn cannot parse
             self.url = b"/"

@@ -12,7 +12,7 @@ from voicegauge.model import Exchange
 from voicegauge.recording import Redactor, find_used_credentials
 
 MAX_SECRETS = 200
-"""Maximum number of different credentials. A search for each one takes a few milliseconds per exchange."""
+"""Maximum number of different credentials. Searching an exchange for one of them takes a few milliseconds."""
 
 
 class SessionRedactor:

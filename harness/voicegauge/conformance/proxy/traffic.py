@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from voicegauge.conformance.reporting import CheckReport
 from voicegauge.model import Finding, Headers, Record, Timing
 
@@ -24,7 +26,7 @@ class RelayedExchange(Record, frozen=True, kw_only=True, array_like=True):
 
 
 class JudgeSettings(Record, frozen=True, kw_only=True):
-    """What the process that judges needs to know."""
+    """The settings of the judging process."""
 
     contract_path: str
     base_urls: dict[str, str]
@@ -39,7 +41,7 @@ class JudgedExchange(Record, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
     """Findings that were not reported before."""
     undocumented_request: str | None = None
-    """Method and path of a request that the contract does not have; `None` if it has."""
+    """Method and path of a request that fits no operation of the contract; `None` if the request fits one."""
     is_recorded: bool = False
     not_judged_reason: str | None = None
     """Why the exchange was not judged; `None` if it was."""
@@ -55,7 +57,8 @@ class ProxyReport(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge proxy --json` writes when it ends."""
 
     schema: str = "voicegauge/proxy/2"
-    voicegauge: str
+    voicegauge_version: str = msgspec.field(name="voicegauge")
+    """Version of voicegauge that wrote the report."""
     provider: str
     upstream_urls: tuple[str, ...]
     """The base URLs to which requests were forwarded."""
@@ -66,8 +69,8 @@ class ProxyReport(Record, frozen=True, kw_only=True):
     unjudged_count_by_reason: dict[str, int] = {}
     """Number of requests that passed but were not judged, by reason, such as a body above the limit."""
     undocumented_count_by_request: dict[str, int] = {}
-    """Number of requests that the contract does not have, by method and path. They passed and were not judged."""
-    recording: str | None = None
+    """Number of requests that fit no operation of the contract, by method and path. They passed and were not judged."""
+    recording_path: str | None = msgspec.field(name="recording", default=None)
     """Path of the recording that was written; `None` if none was."""
     recorded_count: int = 0
     """Number of exchanges in the recording."""

@@ -39,15 +39,16 @@ from voicegauge.transport import FURTHER_CODINGS, decode_body
 MAX_DECODED_BYTES = 64 * 2**20
 """Maximum size of a body after decompression."""
 MAX_OPEN_JOBS = 200
-"""Maximum number of jobs whose exchanges are kept. The oldest one is then judged as it is."""
+"""Maximum number of jobs whose exchanges are kept. Above it, the oldest job is judged with the exchanges so far."""
 MAX_OPEN_JOB_BYTES = 64 * 2**20
 """Maximum memory, in bytes, that the bodies of the exchanges of open jobs take."""
 MAX_POLLS_JUDGED_AGAIN = 50
-"""Number of exchanges of a job up to which it is judged again after each of them. A longer job is judged only at its
-end, because judging takes longer with each exchange."""
+"""Number of exchanges of a job after each of which the job is judged again. With more exchanges, which take longer to
+judge, it is judged only once more, at its end."""
 EXCHANGES_BETWEEN_MERGES = 1000
 """Number of exchanges after which equal findings are merged, because traffic may pass for days."""
 MAX_REQUEST_NAME_CHARACTERS = 120
+"""Maximum length of the method and path by which a request without an operation is named."""
 
 _JobOrDelivery = JobHistory | SpeechDelivery
 
@@ -146,7 +147,7 @@ class TrafficJudge:
         return mask_credentials(text, tuple(self._redactor.secrets))
 
     def _build_repeat_command(self, exchange: Exchange) -> str | None:
-        """Return the command that sends a request again to where it was forwarded, without the key at `--upstream`."""
+        """Return the command that sends a request again to the service; with `--upstream`, without the key."""
         parts = urlsplit(exchange.request.url)
         origin, target = self._upstream.find_origin_and_request_target(exchange.request.method, parts.path, parts.query)
         sent_request = msgspec.structs.replace(exchange.request, url=f"{origin}{target}")
@@ -223,7 +224,7 @@ class TrafficJudge:
         findings = []
         if call is not None:
             reason = explain_unmatched_call(call, job_has_target=job.has_target if job is not None else None)
-            self._unmatched.add(call, reason)
+            self._unmatched.count_call(call, reason)
             if reason is not None:
                 return []
             findings = self._collector.judge_subjects(checker, [call])
@@ -262,7 +263,7 @@ class TrafficJudge:
 
 
 def _build_exchange(contract: Contract, relayed_exchange: RelayedExchange) -> Exchange:
-    """Return what passed as an exchange with decompressed bodies, whose operation is not known yet.
+    """Return a relayed exchange with decompressed bodies, as the record that rules judge; its operation is set later.
 
     Raises:
         OversizeError: a body decompresses to more than `MAX_DECODED_BYTES`.

@@ -42,9 +42,9 @@ class TrafficRecorder:
         self._has_exchanges = True
 
     def remove_secrets(self, new_secrets: Sequence[str]) -> None:
-        """Redact the earlier exchanges again, if one of `new_secrets`, which were not known then, is in one of them.
+        """Redact the recorded exchanges again if one of them contains one of `new_secrets`, which were not known then.
 
-        Those that would still contain something like a credential are left out.
+        An exchange that still contains something like a credential is removed.
 
         Raises:
             StorageError: the file cannot be written.

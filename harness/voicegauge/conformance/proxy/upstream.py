@@ -33,7 +33,7 @@ class Upstream:
     """The service behind the proxy: the servers of a contract, or the URL that the user names."""
 
     def __init__(self, contract: Contract, url: str | None) -> None:
-        """Prepare for a contract.
+        """Prepare to forward requests to the service of a contract.
 
         Args:
             contract: contract of the provider.

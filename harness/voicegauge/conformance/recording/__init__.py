@@ -1,7 +1,7 @@
 """Records the responses of a service as fixtures."""
 
-from voicegauge.conformance.recording.journal import UNFINISHED_FOLDER_NAME, UnfinishedRecording
 from voicegauge.conformance.recording.recorder import Recorder
+from voicegauge.conformance.recording.unfinished_recording import UNFINISHED_FOLDER_NAME, UnfinishedRecording
 from voicegauge.conformance.recording.updates import (
     RecordingUpdate,
     RefreshMode,

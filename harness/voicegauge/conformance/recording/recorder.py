@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from voicegauge.conformance.cases import ConformanceCase
-from voicegauge.conformance.recording.journal import UnfinishedRecording
+from voicegauge.conformance.recording.unfinished_recording import UnfinishedRecording
 from voicegauge.contract import Contract
 from voicegauge.emulator import is_emulated
 from voicegauge.model import Exchange
@@ -21,16 +21,16 @@ class Recorder:
         self,
         contracts: Mapping[str, Contract],
         base_urls: Mapping[str, Mapping[str, str]],
-        unfinished: UnfinishedRecording | None = None,
+        unfinished_recording: UnfinishedRecording | None = None,
     ) -> None:
         """Prepare to record the exchanges of cases.
 
         Args:
             contracts: contracts by provider id.
             base_urls: base URLs by provider id, as given to the client.
-            unfinished: saves each case at once, so that it survives a crash; `None` to save none.
+            unfinished_recording: saves each case at once, so that a crash loses no case; `None` to save no case.
         """
-        self._unfinished = unfinished
+        self._unfinished = unfinished_recording
         self._canonical = {name: UrlCanonicalizer(c, base_urls.get(name, {})) for name, c in contracts.items()}
         self.groups: dict[str, tuple[Exchange, ...]] = {}
         """The exchanges of each case, by its id."""

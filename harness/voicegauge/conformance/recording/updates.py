@@ -34,7 +34,7 @@ def plan_cases_to_record(
     *,
     is_emulated: bool,
     include_every_case: bool,
-    whole_providers: Collection[str] | None = None,
+    fully_checked_providers: Collection[str] | None = None,
 ) -> CasePlan:
     """Plan the cases to record: every delivery, and one rejection of each kind for each operation.
 
@@ -43,14 +43,14 @@ def plan_cases_to_record(
         is_emulated: whether the emulator is recorded, which rejects a request for a given reason on demand.
         include_every_case: whether to record every case of a check, except large uploads and uploads that are within a
             limit.
-        whole_providers: see `plan_cases`.
+        fully_checked_providers: ids of the providers of which every operation is recorded; see `plan_cases`.
     """
     plan = plan_cases(
         targets,
         is_emulated=is_emulated,
         include_all_billable=False,
         spoken_text=SPOKEN_TEXT_IN_RECORDINGS,
-        fully_checked_providers=whole_providers,
+        fully_checked_providers=fully_checked_providers,
     )
     chosen: dict[object, ConformanceCase] = {}
     for case in plan.cases:
@@ -61,7 +61,7 @@ def plan_cases_to_record(
 
 def _build_similarity_key(case: ConformanceCase) -> object:
     """Return a key that is equal for cases of which only one must be recorded."""
-    expected = case.expected
+    expected = case.expected_response
     if expected.verdict == "accepted":
         return case.id
     description = expected.description if expected.case_kind == "rejection-reason" else ""
@@ -73,12 +73,12 @@ def _is_upload_within_limit(case: ConformanceCase) -> bool:
 
     The response is then like that to any other upload.
     """
-    return case.expected.verdict == "accepted" and "/x-limits/" in case.expected.contract_pointer
+    return case.expected_response.verdict == "accepted" and "/x-limits/" in case.expected_response.contract_pointer
 
 
 def _count_upload_bytes(case: ConformanceCase) -> int:
-    if case.padding is not None:
-        return case.padding.size_bytes
+    if case.upload_padding is not None:
+        return case.upload_padding.size_bytes
     body = case.request.body if case.request is not None else None
     values = body.values() if isinstance(body, dict) else ()
     return sum(len(value.data) for value in values if isinstance(value, UploadedFile))
@@ -138,7 +138,8 @@ class RefreshPolicy:
     ) -> list[RecordingUpdate]:
         """Return one update for each file that has a case to record.
 
-        Emulated recordings replace live ones only when everything is refreshed; live ones always replace emulated ones.
+        An emulated recording replaces a live one only if the refresh mode is "all". A live one replaces an emulated one
+        in any mode.
 
         Args:
             plan: the plan returned by `plan_cases_to_record`.

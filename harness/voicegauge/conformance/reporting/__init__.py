@@ -21,7 +21,7 @@ from voicegauge.conformance.reporting.report import (
     group_rejections,
     merge_findings,
 )
-from voicegauge.conformance.reporting.resources import LeftResource, ResourceSummary
+from voicegauge.conformance.reporting.resource_summary import RemainingResource, ResourceSummary
 from voicegauge.conformance.reporting.spending import (
     BillableLimit,
     Spending,
@@ -38,7 +38,7 @@ __all__ = [
     "CoverageEntry",
     "CoverageTotal",
     "FindingClips",
-    "LeftResource",
+    "RemainingResource",
     "ResourceSummary",
     "Spending",
     "SpendingAccount",

@@ -30,7 +30,7 @@ def _determine_verdict(report: CheckReport, *, strict: bool) -> BadgeVerdict:
     failing = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
     if report.count_findings(*failing):
         return "failed"
-    is_judged = report.finished and report.exchanges and report.no_verdict_reason is None
+    is_judged = report.is_finished and report.exchange_count_by_provenance and report.no_verdict_reason is None
     return "passed" if is_judged else "not-judged"
 
 
@@ -42,11 +42,11 @@ def _describe_findings(report: CheckReport) -> str:
         if count
     ]
     if not found:
-        is_judged = report.exchanges and report.no_verdict_reason is None
+        is_judged = report.exchange_count_by_provenance and report.no_verdict_reason is None
         found = ["0 findings" if is_judged else "not judged"]
-    return ", ".join([*found, *([] if report.finished else ["incomplete"])])
+    return ", ".join([*found, *([] if report.is_finished else ["incomplete"])])
 
 
 def _describe_provenance(report: CheckReport) -> str:
     order = (Provenance.LIVE, Provenance.EMULATED, Provenance.RECORDED, Provenance.DOCUMENTED)
-    return " + ".join(one.upper() for one in order if one in report.exchanges) or "nothing sent"
+    return " + ".join(one.upper() for one in order if one in report.exchange_count_by_provenance) or "nothing sent"

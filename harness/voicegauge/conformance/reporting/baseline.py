@@ -30,17 +30,17 @@ def _build_accepted_finding(finding: Finding) -> AcceptedFinding:
         rule=finding.rule,
         provider=where.provider,
         operation=where.operation,
-        statement=where.contract_pointer,
-        pointer=where.pointer,
+        contract_pointer=where.contract_pointer,
+        body_pointer=where.pointer,
         message=finding.message,
     )
 
 
 def apply_baseline(report: CheckReport, baseline: FindingsBaseline) -> CheckReport:
-    """Return `report` with the findings that `baseline` accepts moved from `findings` to `accepted`.
+    """Return `report` with the findings that `baseline` accepts moved from `findings` to `accepted_findings`.
 
-    Findings accepted by an earlier baseline are moved back. An entry of the baseline is unused only if its rule was
-    applied to its operation in a check that ran to its end. Otherwise the finding may still exist.
+    Findings that only an earlier baseline accepted are moved back. An entry of the baseline counts as unused only if
+    its rule was applied to its operation in a check that ran to its end. Otherwise the finding may still exist.
     """
     rules = report.rules or RULE_BY_ID
     findings = (*report.findings, *report.accepted_findings)
@@ -50,8 +50,8 @@ def apply_baseline(report: CheckReport, baseline: FindingsBaseline) -> CheckRepo
     seen = {finding.fingerprint for finding in findings}
     unused = tuple(
         str(entry)
-        for entry in baseline.accepted
-        if report.finished
+        for entry in baseline.accepted_findings
+        if report.is_finished
         and entry.fingerprint not in seen
         and entry.rule in rules
         and (f"{entry.provider}/{entry.operation}" in report.operations or entry.operation is None)

@@ -1,7 +1,7 @@
-"""Lists the constraints that a contract states for requests, and tells which of them a request satisfies or violates.
+"""Lists the constraints that a contract states for requests, and finds which of them a request satisfies or violates.
 
-Every exchange of a check is compared with all constraints of its operation. Which of them a request tries depends only
-on its shape, that is the names and types in it, so that is found out once per shape.
+Every request of a check is compared with all constraints of its operation. Which constraints it tries depends only on
+its shape, that is on the names and types in it. So these constraints are found once for each shape.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _TYPES_LIMITED_BY_KEYWORD: dict[str, tuple[type, ...]] = {
 anyOf and not are not listed: which of them a value should match is not known."""
 
 
-ConstraintSide = Literal["inside", "outside", "outside if violated"]
-"""`inside`: the request satisfies the constraint. `outside`: it violates the constraint. `outside if violated`: the
-errors of schema validation decide."""
+ConstraintResult = Literal["satisfied", "violated", "violated if reported"]
+"""Whether a request satisfies a constraint. `satisfied`: it does. `violated`: it does not. `violated if reported`: it
+does not if schema validation reports an error at the keyword of the constraint."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Constraint:
     pointer: str
     """JSON pointer to the keyword."""
     value_path: tuple[str, ...]
-    """Keys that lead to the limited value in the body or parameter; "*" for every item of a list."""
+    """Keys that lead from the body or parameter to the limited value; "*" stands for every item of a list."""
     limited_types: tuple[type, ...]
     """Types of the values that the keyword limits."""
     media_type: str | None = None
@@ -54,26 +54,24 @@ class Constraint:
     required_name: str | None = None
     """For `required`: the name that must be present in the object at `value_path`, or the parameter itself."""
 
-    def determine_side(self, values: Sequence[Any]) -> ConstraintSide | None:
-        """Return whether a request is inside or outside of the constraint.
-
-        Return `None` if the request has no value that the constraint limits.
+    def determine_result(self, values: Sequence[Any]) -> ConstraintResult | None:
+        """Return whether a request satisfies the constraint; `None` if it has no value that the constraint limits.
 
         Args:
             values: the values in the request at `value_path`.
         """
         if self.required_name is not None:
             if self.limits_parameter:
-                return "inside" if values else "outside"
+                return "satisfied" if values else "violated"
             objects = [value for value in values if isinstance(value, dict)]
             if not objects:
                 return None
-            return "inside" if all(self.required_name in value for value in objects) else "outside"
+            return "satisfied" if all(self.required_name in value for value in objects) else "violated"
         if any(
             isinstance(value, self.limited_types) and not _is_boolean_as_number(value, self.limited_types)
             for value in values
         ):
-            return "outside if violated"
+            return "violated if reported"
         return None
 
     @property
@@ -100,12 +98,12 @@ class ConstrainedRequest:
 
     @property
     def request_shape(self) -> Hashable:
-        """The names and types in the request: requests of one shape try the same constraints."""
+        """The names and types in the request. Requests with the same shape try the same constraints."""
         parameters = tuple(None if parsed is None else _compute_shape(parsed.value) for parsed in self._parameters)
         return self._media_type, _compute_shape(self.call.request_value), parameters
 
     def list_violated_pointers(self) -> frozenset[str]:
-        """Return pointers to the violated keywords; a missing or unreadable body violates `requestBody`."""
+        """Return JSON pointers to the violated keywords. A missing or unreadable body violates `requestBody`."""
         call, body = self.call, self.call.request_body
         violated = body.violated_keywords
         if (body.media_type is None or body.value is MISSING) and (
@@ -119,28 +117,28 @@ class ConstrainedRequest:
 
 
 class TriedConstraints:
-    """The constraints that requests with the same parameters and fields test, and on which side of each they are."""
+    """The constraints that all requests of one shape try, and whether these requests satisfy each of them."""
 
-    def __init__(self, constraints_and_sides: Iterable[tuple[Constraint, ConstraintSide]]) -> None:
-        """Store each constraint with the side of these requests."""
-        self._sides = tuple(constraints_and_sides)
+    def __init__(self, constraint_results: Iterable[tuple[Constraint, ConstraintResult]]) -> None:
+        """Store each constraint that these requests try with its result."""
+        self._sides = tuple(constraint_results)
 
-    def determine_sides(self, violated_pointers: Collection[str]) -> dict[str, bool]:
-        """Return, for the name of each constraint, whether a request is inside of it.
+    def find_satisfaction_by_name(self, violated_pointers: Collection[str]) -> dict[str, bool]:
+        """Return, by the name of each constraint, whether a request satisfies it.
 
         Args:
             violated_pointers: JSON pointers to the keywords that the request violates.
         """
-        sides: dict[str, bool] = {}  # parts of an allOf can repeat a keyword for one location
+        satisfied: dict[str, bool] = {}  # parts of an allOf can repeat a keyword for one location
         for constraint, side in self._sides:
-            is_inside = side == "inside" or (side != "outside" and constraint.pointer not in violated_pointers)
-            sides[constraint.name] = is_inside and sides.get(constraint.name, True)
-        return sides
+            is_satisfied = side == "satisfied" or (side != "violated" and constraint.pointer not in violated_pointers)
+            satisfied[constraint.name] = is_satisfied and satisfied.get(constraint.name, True)
+        return satisfied
 
     @property
     def lacks_parameter(self) -> bool:
         """Whether the requests lack a required parameter."""
-        return any(side == "outside" and constraint.limits_parameter for constraint, side in self._sides)
+        return any(side == "violated" and constraint.limits_parameter for constraint, side in self._sides)
 
 
 class RequestConstraints:
@@ -168,11 +166,11 @@ class RequestConstraints:
             tried = self._tried_by_shape[shape] = TriedConstraints(self._list_tried_sides(request))
         return tried
 
-    def _list_tried_sides(self, request: ConstrainedRequest) -> Iterator[tuple[Constraint, ConstraintSide]]:
+    def _list_tried_sides(self, request: ConstrainedRequest) -> Iterator[tuple[Constraint, ConstraintResult]]:
         for group in self._groups:
             found = _read_values(request.read_root(group[0]), group[0].value_path)
             for constraint in group:
-                side = constraint.determine_side(found)
+                side = constraint.determine_result(found)
                 if side is not None:
                     yield constraint, side
 
@@ -237,26 +235,28 @@ def _add_name_prefix(
 
 
 def _iterate_schema_constraints(
-    operation: Operation, schema: Any, pointer: str, path: tuple[str, ...]
+    operation: Operation, schema: Any, schema_pointer: str, value_path: tuple[str, ...]
 ) -> Iterator[Constraint]:
-    schema, pointer = operation.contract.schemas.resolve_reference(schema, pointer)
+    schema, schema_pointer = operation.contract.schemas.resolve_reference(schema, schema_pointer)
     if not isinstance(schema, dict):
         return
     for keyword, types in _TYPES_LIMITED_BY_KEYWORD.items():
         # `additionalProperties: true` limits nothing.
         if keyword in schema and (keyword, schema[keyword]) != ("additionalProperties", True):
-            yield Constraint(keyword, f"{pointer}/{keyword}", path, types)
+            yield Constraint(keyword, f"{schema_pointer}/{keyword}", value_path, types)
     for name in schema.get("required", ()):
-        yield Constraint("required", f"{pointer}/required", path, _OBJECT, required_name=name)
+        yield Constraint("required", f"{schema_pointer}/required", value_path, _OBJECT, required_name=name)
     for index, part in enumerate(schema.get("allOf", ())):
-        yield from _iterate_schema_constraints(operation, part, f"{pointer}/allOf/{index}", path)
-    if len(path) < MAX_SCHEMA_DEPTH:
+        yield from _iterate_schema_constraints(operation, part, f"{schema_pointer}/allOf/{index}", value_path)
+    if len(value_path) < MAX_SCHEMA_DEPTH:
         for name, inner in schema.get("properties", {}).items():
             yield from _iterate_schema_constraints(
-                operation, inner, f"{pointer}/properties/{escape_pointer_token(name)}", (*path, name)
+                operation, inner, f"{schema_pointer}/properties/{escape_pointer_token(name)}", (*value_path, name)
             )
         if isinstance(schema.get("items"), dict):
-            yield from _iterate_schema_constraints(operation, schema["items"], f"{pointer}/items", (*path, "*"))
+            yield from _iterate_schema_constraints(
+                operation, schema["items"], f"{schema_pointer}/items", (*value_path, "*")
+            )
 
 
 def _compute_shape(value: Any) -> Any:
@@ -268,10 +268,10 @@ def _compute_shape(value: Any) -> Any:
     return MISSING if value is MISSING else type(value)
 
 
-def _read_values(root_value: Any, path: Sequence[str]) -> list[Any]:
-    """Return every value at `path`, in which "*" stands for all items of a list."""
+def _read_values(root_value: Any, value_path: Sequence[str]) -> list[Any]:
+    """Return every value at `value_path`, in which "*" stands for all items of a list."""
     values = [] if root_value is MISSING else [root_value]
-    for key in path:
+    for key in value_path:
         if key == "*":
             values = [item for value in values if isinstance(value, list) for item in value]
         else:
@@ -279,6 +279,6 @@ def _read_values(root_value: Any, path: Sequence[str]) -> list[Any]:
     return values
 
 
-def _is_boolean_as_number(value: Any, types: tuple[type, ...]) -> bool:
+def _is_boolean_as_number(value: Any, limited_types: tuple[type, ...]) -> bool:
     """Whether `value` is a boolean, which is an `int` in Python but not a number in JSON."""
-    return isinstance(value, bool) and types == _NUMBER
+    return isinstance(value, bool) and limited_types == _NUMBER

@@ -1,10 +1,12 @@
-"""What a check has tried of each contract: operations, statuses, states, constraints and rules."""
+"""Counts what a check has tried of each contract: operations, statuses, states, constraints and rules."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
+
+import msgspec
 
 from voicegauge.checks import (
     RULE_BY_ID,
@@ -36,7 +38,7 @@ _NO_SUBJECT_REASON_BY_CLASS: dict[type, str] = {
     ResourceStep: "no resource or batch was followed",
     SpeechDelivery: "no delivery was judged",
 }
-"""For each class of subjects: the reason to state for its rules if a check had no such subject."""
+"""For each class of subjects, the reason why its rules judged nothing in a check without such a subject."""
 CoverageKind = Literal["operation", "status", "state", "constraint", "rule"]
 
 
@@ -44,28 +46,31 @@ class CoverageEntry(Record, frozen=True, kw_only=True):
     """How often one statement of a contract, or one rule, was tried."""
 
     kind: CoverageKind
-    operation: str
-    """<provider>/<operation>; the provider for a rule."""
+    operation_or_provider: str = msgspec.field(name="operation")
+    """<provider>/<operation>; for a rule, the provider alone."""
     name: str
     """A status, a state, "<location> <keyword>" of a constraint, or the id of a rule."""
-    inside: int = 0
-    """Number of times that the statement was tried from inside: valid requests to the operation or constraint,
+    conforming_count: int = msgspec.field(name="inside", default=0)
+    """Number of observations that conform to the statement: valid requests to the operation or for the constraint,
     responses with the status, polls that saw the state, or subjects that follow the rule."""
-    outside: int = 0
-    """Number of times that the statement was tried from outside: invalid requests, responses or polls with an
-    undocumented status or state, or subjects that break the rule."""
-    applies: bool = True
-    """False for a rule that cannot be applied to the provider, and for statuses and states that are not documented:
-    they do not count in the percentage."""
-    reason: str | None = None
-    """Why the entry was not tried, or only one side of the constraint; `None` if all was tried."""
+    violating_count: int = msgspec.field(name="outside", default=0)
+    """Number of observations that violate the statement: invalid requests, responses or polls with an undocumented
+    status or state, or subjects that break the rule."""
+    is_applicable: bool = msgspec.field(name="applies", default=True)
+    """Whether the entry counts in the percentage. It is false for a rule that cannot be applied to the provider, and
+    for a status or state that is not documented."""
+    untried_reason: str | None = msgspec.field(name="reason", default=None)
+    """Why nothing was tried, or only one side of a constraint; `None` if everything was tried."""
 
     @property
     def tried_side_count(self) -> int:
-        """The number of sides that were tried. A constraint has two sides, inside and outside; others have one."""
+        """The number of sides that were tried.
+
+        A constraint has two sides: requests that satisfy it, and requests that violate it. Other entries have one.
+        """
         if self.kind == "constraint":
-            return (self.inside > 0) + (self.outside > 0)
-        return int(self.inside + self.outside > 0)
+            return (self.conforming_count > 0) + (self.violating_count > 0)
+        return int(self.conforming_count + self.violating_count > 0)
 
     @property
     def side_count(self) -> int:
@@ -74,30 +79,30 @@ class CoverageEntry(Record, frozen=True, kw_only=True):
 
 
 class CoverageTotal(NamedTuple):
-    """How many entries of one kind there are, and how many of them were tried."""
+    """How many applicable entries of one kind there are, and how many of them were tried."""
 
-    inside: int
-    """Number of entries that were tried from inside."""
-    outside: int
-    """Number of entries that were tried from outside."""
-    total: int
-    """Number of all entries that apply."""
+    conforming_entry_count: int
+    """Number of these entries with conforming observations."""
+    violating_entry_count: int
+    """Number of these entries with violating observations."""
+    entry_count: int
+    """Number of these entries."""
 
 
 def compute_coverage_percent(entries: Iterable[CoverageEntry]) -> float | None:
-    """Return the share of what applies that was tried, in percent; `None` if nothing applies."""
-    applied = [entry for entry in entries if entry.applies]
+    """Return how much of the applicable entries was tried, in percent of their sides; `None` if there are none."""
+    applied = [entry for entry in entries if entry.is_applicable]
     side_count = sum(entry.side_count for entry in applied)
     return round(100 * sum(entry.tried_side_count for entry in applied) / side_count, 1) if side_count else None
 
 
 def count_coverage_by_kind(entries: Iterable[CoverageEntry]) -> dict[CoverageKind, CoverageTotal]:
-    """Return by kind how many of the entries that apply were tried inside and outside."""
+    """Return for each kind how many applicable entries there are, and how many of them were tried."""
     totals: dict[CoverageKind, CoverageTotal] = {}
     for entry in entries:
-        if entry.applies:
-            inside, outside, total = totals.get(entry.kind, (0, 0, 0))
-            tried = (inside + (entry.inside > 0), outside + (entry.outside > 0), total + 1)
+        if entry.is_applicable:
+            conforming, violating, total = totals.get(entry.kind, (0, 0, 0))
+            tried = (conforming + (entry.conforming_count > 0), violating + (entry.violating_count > 0), total + 1)
             totals[entry.kind] = CoverageTotal(*tried)
     return totals
 
@@ -121,7 +126,7 @@ class CoverageCounter:
         self._broken: Counter[tuple[type[CheckSubject], Operation, str]] = Counter()
 
     def add_contract(self, contract: Contract, rules: Iterable[str]) -> None:
-        """List everything that `contract` states; `rules` are the ids of the rules that are applied."""
+        """Add a contract whose statements are covered, and the ids of the `rules` that are applied to its provider."""
         self._contracts[contract.id] = contract
         self._rules |= set(rules)
 
@@ -143,7 +148,7 @@ class CoverageCounter:
         self._count_reported_state(call)
 
     def add_subject(self, subject: CheckSubject, broken_rule_ids: Collection[str]) -> None:
-        """Count a judged subject for each rule that applies to it. `broken_rule_ids`: rules that it violated."""
+        """Count a judged subject for each rule that applies to it; `broken_rule_ids` are the rules that it violates."""
         operation, subject_class = subject.operation, type(subject)
         self._judged[subject_class, operation] += 1
         for rule_id in broken_rule_ids:
@@ -180,8 +185,8 @@ class CoverageCounter:
         for (operation, tried, violated_pointers), count in self._requests.items():
             is_valid = not violated_pointers and not tried.lacks_parameter
             counts.add_count(is_valid, "operation", operation, operation.id, count)
-            for name, is_inside in tried.determine_sides(violated_pointers).items():
-                counts.add_count(is_inside, "constraint", operation, name, count)
+            for name, is_satisfied in tried.find_satisfaction_by_name(violated_pointers).items():
+                counts.add_count(is_satisfied, "constraint", operation, name, count)
         return counts
 
     def _count_reported_state(self, call: Call) -> None:
@@ -221,9 +226,9 @@ class CoverageCounter:
             stated -= {rule.id for rule in RULE_BY_ID.values() if rule.subject_class is ResourceStep}
         followed, broken = self._count_subjects_by_rule(contract)
         for rule in RULE_BY_ID.values():
-            inside, outside = followed[rule.id], broken[rule.id]
+            conforming_count, violating_count = followed[rule.id], broken[rule.id]
             reason, applies = None, True
-            if not inside + outside:
+            if not conforming_count + violating_count:
                 reason = _NO_SUBJECT_REASON_BY_CLASS.get(rule.subject_class, "it had nothing to judge")
                 if rule.id not in self._rules:
                     reason, applies = "the rule was not selected", False
@@ -231,64 +236,81 @@ class CoverageCounter:
                     reason, applies = f"the contract states nothing that it needs: {rule.basis}", False
             yield CoverageEntry(
                 kind="rule",
-                operation=contract.id,
+                operation_or_provider=contract.id,
                 name=rule.id,
-                inside=inside,
-                outside=outside,
-                applies=applies,
-                reason=reason,
+                conforming_count=conforming_count,
+                violating_count=violating_count,
+                is_applicable=applies,
+                untried_reason=reason,
             )
 
 
 class _SideCounts(NamedTuple):
-    """How often each statement was tried, by kind, operation and name."""
+    """The numbers of conforming and violating observations, by kind, operation and name of the statement."""
 
-    inside_counts: Counter[tuple[str, str, str]]
-    outside_counts: Counter[tuple[str, str, str]]
+    conforming_counts: Counter[tuple[str, str, str]]
+    violating_counts: Counter[tuple[str, str, str]]
 
-    def add_count(self, is_inside: bool, kind: CoverageKind, operation: Operation, name: str, count: int) -> None:
-        side = self.inside_counts if is_inside else self.outside_counts
-        side[kind, _build_operation_name(operation), name] += count
+    def add_count(
+        self, is_conforming: bool, entry_kind: CoverageKind, operation: Operation, name: str, count: int
+    ) -> None:
+        side = self.conforming_counts if is_conforming else self.violating_counts
+        side[entry_kind, _build_operation_name(operation), name] += count
 
-    def build_entry(self, kind: CoverageKind, operation: Operation, name: str, reason: str | None) -> CoverageEntry:
-        key = kind, _build_operation_name(operation), name
-        inside, outside = self.inside_counts[key], self.outside_counts[key]
-        if kind == "constraint":
-            reason = reason or _describe_untested_side(inside, outside)
-        elif inside or outside:
+    def build_entry(
+        self, entry_kind: CoverageKind, operation: Operation, name: str, reason: str | None
+    ) -> CoverageEntry:
+        key = entry_kind, _build_operation_name(operation), name
+        conforming_count, violating_count = self.conforming_counts[key], self.violating_counts[key]
+        if entry_kind == "constraint":
+            reason = reason or _describe_untested_side(conforming_count, violating_count)
+        elif conforming_count or violating_count:
             reason = None
-        return CoverageEntry(kind=kind, operation=key[1], name=name, inside=inside, outside=outside, reason=reason)
+        return CoverageEntry(
+            kind=entry_kind,
+            operation_or_provider=key[1],
+            name=name,
+            conforming_count=conforming_count,
+            violating_count=violating_count,
+            untried_reason=reason,
+        )
 
     def build_undocumented_entries(
         self, entry_kind: CoverageKind, operation: Operation, documented_names: Collection[str]
     ) -> Iterator[CoverageEntry]:
         full_name = _build_operation_name(operation)
-        for (counted_kind, counted_operation, name), count in self.outside_counts.items():
+        for (counted_kind, counted_operation, name), count in self.violating_counts.items():
             if (counted_kind, counted_operation) == (entry_kind, full_name) and name not in documented_names:
-                yield CoverageEntry(kind=entry_kind, operation=full_name, name=name, outside=count, applies=False)
+                yield CoverageEntry(
+                    kind=entry_kind,
+                    operation_or_provider=full_name,
+                    name=name,
+                    violating_count=count,
+                    is_applicable=False,
+                )
 
 
-def _iterate_operation_entries(operation: Operation, counts: _SideCounts) -> Iterator[CoverageEntry]:
-    called = counts.build_entry("operation", operation, operation.id, None)
+def _iterate_operation_entries(operation: Operation, side_counts: _SideCounts) -> Iterator[CoverageEntry]:
+    called = side_counts.build_entry("operation", operation, operation.id, None)
     unused = None if called.tried_side_count else "no request was sent to the operation"
-    yield counts.build_entry("operation", operation, operation.id, unused)
+    yield side_counts.build_entry("operation", operation, operation.id, unused)
     for status in operation.responses:
-        yield counts.build_entry("status", operation, status, unused or "no response had this status")
-    yield from counts.build_undocumented_entries("status", operation, operation.responses)
+        yield side_counts.build_entry("status", operation, status, unused or "no response had this status")
+    yield from side_counts.build_undocumented_entries("status", operation, operation.responses)
     if operation.job is not None:
         for state in operation.job.states:
-            yield counts.build_entry("state", operation, state, unused or "no job was seen in this state")
-        yield from counts.build_undocumented_entries("state", operation, operation.job.states)
+            yield side_counts.build_entry("state", operation, state, unused or "no job was seen in this state")
+        yield from side_counts.build_undocumented_entries("state", operation, operation.job.states)
     for constraint in get_request_constraints(operation).names:
-        yield counts.build_entry("constraint", operation, constraint, unused)
+        yield side_counts.build_entry("constraint", operation, constraint, unused)
 
 
-def _describe_untested_side(inside: int, outside: int) -> str | None:
-    if inside and outside:
+def _describe_untested_side(conforming_count: int, violating_count: int) -> str | None:
+    if conforming_count and violating_count:
         return None
-    if inside:
+    if conforming_count:
         return "no request violated it"
-    return "no request had a valid value" if outside else "no request had a value that it limits"
+    return "no request had a valid value" if violating_count else "no request had a value that it limits"
 
 
 def _find_rules_for_subject(subject: type[CheckSubject]) -> Iterator[Rule]:

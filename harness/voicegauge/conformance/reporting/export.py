@@ -24,7 +24,7 @@ RESULT_LEVEL_BY_SEVERITY = {
 def export_check_report(report: CheckReport, *, strict: bool = False) -> ExportedReport:
     """Return `report` in the form that output formats read.
 
-    Each provider is a suite. The cases of a suite are the judged operations and the planned cases without a verdict.
+    The JUnit cases are the judged operations without findings, and what has no verdict.
 
     Args:
         report: the report to convert.
@@ -34,7 +34,7 @@ def export_check_report(report: CheckReport, *, strict: bool = False) -> Exporte
     ordered = sorted(report.findings, key=lambda finding: list(RESULT_LEVEL_BY_SEVERITY).index(finding.severity))
     return ExportedReport(
         created_at=report.created_at,
-        is_finished=report.finished,
+        is_finished=report.is_finished,
         findings=tuple(_build_reported_finding(finding, failing) for finding in ordered),
         accepted_findings=tuple(_build_reported_finding(finding, ()) for finding in report.accepted_findings),
         cases=tuple(_iterate_junit_cases(report)),
@@ -61,14 +61,14 @@ def _build_reported_finding(finding: Finding, failing_severities: tuple[Severity
             for message, count in finding.messages.items()
             if message != finding.message
         ),
-        suite=where.provider,
+        api_name=where.provider,
         operation=where.operation,
         location=None if where.file is None else FileLocation(file=where.file, line=where.line),
         extra_lines=tuple(f"{label}{text}" for label, text in details if text),
-        occurrences=finding.occurrences,
+        occurrence_count=finding.occurrences,
         fingerprint=finding.fingerprint,
         fails_command=finding.severity in failing_severities,
-        properties={
+        sarif_properties={
             "provenance": finding.provenance.value,
             "target": where.target,
             "pointer": where.pointer,
@@ -88,14 +88,14 @@ def _iterate_junit_cases(report: CheckReport) -> Iterator[JUnitCase]:
     for operation in report.operations:
         provider, _, name = operation.partition("/")
         if (provider, name) not in with_findings:
-            yield JUnitCase(suite=provider, subject=operation, name="follows its contract")
-    for name, reason in (*report.not_judged.items(), *report.unmatched_requests.items()):
-        yield JUnitCase(suite=name.partition("/")[0], subject=name, name="was judged", skip_reason=reason)
-    for case in report.cases:
+            yield JUnitCase(api_name=provider, subject=operation, name="follows its contract")
+    for name, reason in (*report.not_judged_reason_by_name.items(), *report.unmatched_request_reason_by_name.items()):
+        yield JUnitCase(api_name=name.partition("/")[0], subject=name, name="was judged", skip_reason=reason)
+    for case in report.case_results:
         if case.verdict == "skipped":
             provider = case.id.partition("/")[0]
-            reason = case.reason or "no verdict"
-            yield JUnitCase(suite=provider, subject=case.operation or case.id, name=case.id, skip_reason=reason)
+            reason = case.not_judged_reason or "no verdict"
+            yield JUnitCase(api_name=provider, subject=case.operation or case.id, name=case.id, skip_reason=reason)
 
 
 def _build_rule_description(rule: Rule) -> RuleDescription:

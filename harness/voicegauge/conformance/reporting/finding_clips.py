@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
-from voicegauge.checks import CheckSubject, ResponsePair, SpeechDelivery
+from voicegauge.checks import CheckSubject, DeliveryPair, SpeechDelivery
 from voicegauge.model import Finding, FindingClip
 
 MAX_CLIP_S = 5.0
-"""Number of seconds that are kept of each clip."""
+"""Maximum duration of a clip in seconds; the rest of the audio is left out."""
 MAX_CLIP_SAMPLE_RATE_HZ = 32_000
-"""Highest sample rate of the clips; it is the lowest one of MPEG-1."""
+"""Highest sample rate of a clip, which is the lowest sample rate of MPEG-1."""
 MAX_CLIPS_BYTES = 180_000
-"""Size of all clips of a check, so that a page of 500 findings stays below a megabyte."""
+"""Maximum size, in bytes, of all clips of a check. With it, a page of 500 findings stays below a megabyte."""
 
 
 class FindingClips:
@@ -28,8 +28,8 @@ class FindingClips:
         self._clip_ids: set[tuple[str, str]] = set()
 
     def add_clips(self, findings: list[Finding], subject: CheckSubject) -> list[Finding]:
-        """Return `findings` about `subject`; those about audio get a clip, the first time that they are found."""
-        delivery = subject.changed_delivery if isinstance(subject, ResponsePair) else subject
+        """Return `findings` about `subject`, with a clip of its audio in those that are found for the first time."""
+        delivery = subject.changed_delivery if isinstance(subject, DeliveryPair) else subject
         if not isinstance(delivery, SpeechDelivery) or not findings:
             return findings
         clip: FindingClip | None = None

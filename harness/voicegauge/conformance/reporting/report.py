@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Literal, final
 
 import msgspec
 
 from voicegauge.conformance.reporting.coverage import CoverageEntry
-from voicegauge.conformance.reporting.resources import ResourceSummary
+from voicegauge.conformance.reporting.resource_summary import ResourceSummary
 from voicegauge.conformance.reporting.spending import Spending
 from voicegauge.contract import Target
 from voicegauge.model import (
@@ -36,7 +36,7 @@ class CaseResult(Record, frozen=True, kw_only=True):
     """`failed` if the case has an error or a warning; `skipped` if no verdict was possible."""
     status: int | None = None
     """HTTP status of the response that was judged; `None` if no response was judged."""
-    reason: str | None = None
+    not_judged_reason: str | None = msgspec.field(name="reason", default=None)
     """Why the case was skipped or not completely judged, such as the error that ended a delivery early."""
     is_delivery: bool = False
     """Whether the case is a delivery, which should end with downloaded audio."""
@@ -44,14 +44,16 @@ class CaseResult(Record, frozen=True, kw_only=True):
     """The first message of each rule with an error or a warning in the case, by rule id."""
 
 
+@final
 class CheckReport(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge check --json` writes."""
 
     schema: str = "voicegauge/check/2"
-    voicegauge: str
+    voicegauge_version: str = msgspec.field(name="voicegauge")
+    """Version of voicegauge that wrote the report."""
     created_at: str
     """Time at which the check started, in UTC and ISO 8601 format."""
-    finished: bool
+    is_finished: bool = msgspec.field(name="finished")
     """Whether the check ran to its end. It is false if the check was stopped early, for example by the budget."""
     stopped_by: str | None = None
     """What stopped the check early, in one line; `None` if the check ran to its end."""
@@ -63,23 +65,23 @@ class CheckReport(Record, frozen=True, kw_only=True):
     """Ids of the rules that were applied; empty if all were."""
     operations: tuple[str, ...] = ()
     """Operations with at least one exchange: <provider>/<operation>."""
-    left_out_operations: tuple[str, ...] = ()
+    excluded_operations: tuple[str, ...] = msgspec.field(name="left_out_operations", default=())
     """Operations that the targets do not need, to which nothing was sent and which `coverage` does not contain:
     <provider>/<operation>."""
-    exchanges: dict[Provenance, int] = {}
+    exchange_count_by_provenance: dict[Provenance, int] = msgspec.field(name="exchanges", default_factory=dict)
     """Number of exchanges that were judged, by provenance."""
-    cases: tuple[CaseResult, ...] = ()
-    not_judged: dict[str, str] = {}
-    """Targets, recordings and folders that should have been judged but were not, with the reason. The check proves
-    nothing about them, so it does not pass."""
-    unmatched_requests: dict[str, str] = {}
-    """Recorded requests that were accepted and are about no target of the contract, such as for another model, by
-    recording and operation, with the reason. Their jobs and audio are not judged."""
-    notice: str | None = None
+    case_results: tuple[CaseResult, ...] = msgspec.field(name="cases", default=())
+    not_judged_reason_by_name: dict[str, str] = msgspec.field(name="not_judged", default_factory=dict)
+    """Why targets, recordings and folders were not judged although they should have been, by their name. The check
+    proves nothing about them, so it does not pass."""
+    unmatched_request_reason_by_name: dict[str, str] = msgspec.field(name="unmatched_requests", default_factory=dict)
+    """Why accepted requests of a recording are about no target of the contract, such as requests for another model: the
+    reason by recording and operation. Their jobs and audio are not judged."""
+    doubt_reason: str | None = msgspec.field(name="notice", default=None)
     """What makes the whole check doubtful, such as a wrong key or an emulated account without credit, in one line;
     `None` if nothing does."""
     coverage: tuple[CoverageEntry, ...] = ()
-    """What was tried of the contracts, and what was not tried with the reason. Documented examples are not counted,
+    """What was tried of the contracts, and the reason for what was not tried. Documented examples are not counted,
     because they are never sent."""
     coverage_percent: float | None = None
     """Percentage of everything applicable in `coverage` that was tried; `None` if nothing was sent or read."""
@@ -100,7 +102,8 @@ class CheckReport(Record, frozen=True, kw_only=True):
     """Dollars that were or may have been charged to earlier checks of these targets which were killed before their
     report was printed. They count towards the budget and are not in `spent_usd`."""
     ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
-    """Requests, also of such earlier checks, whose price counts as spent although their result is unknown or lost."""
+    """Requests whose price counts as spent although their result is not known: of this check, and of earlier checks
+    that were killed."""
     spending: Spending = Spending()
     """Requests and money spent for each purpose; empty if nothing was sent."""
 
@@ -127,35 +130,35 @@ class CheckReport(Record, frozen=True, kw_only=True):
 
         The reason is that no case has a verdict, or that `not_judged` is not empty.
         """
-        if self.cases and all(case.verdict == "skipped" for case in self.cases):
-            return f"no case came to a verdict; the first: {self.cases[0].reason}"
-        if not self.not_judged:
+        if self.case_results and all(case.verdict == "skipped" for case in self.case_results):
+            return f"no case came to a verdict; the first: {self.case_results[0].not_judged_reason}"
+        if not self.not_judged_reason_by_name:
             return None
-        name, reason = next(iter(self.not_judged.items()))
-        more = len(self.not_judged) - 1
+        name, reason = next(iter(self.not_judged_reason_by_name.items()))
+        more = len(self.not_judged_reason_by_name) - 1
         return f"nothing was judged of {name}: {reason}{f' (and of {more} more: see --json)' if more else ''}"
 
 
-def describe_doubtful_statuses(statuses: Mapping[int, int]) -> str | None:
-    """Return a notice if the responses have hardly any status but that of one cause, otherwise `None`.
+def describe_doubtful_statuses(count_by_status: Mapping[int, int]) -> str | None:
+    """Return a notice if a wrong key, a wrong base URL or a broken server explains nearly all responses, else `None`.
 
-    Nine of ten have a status of a wrong key or a wrong base URL, or all have one status of a redirect or an error of
-    the server. Hardly anything of the contract was tried then, and the findings are consequences. The result is always
-    `None` for fewer than ten responses.
+    That is so if nine of ten responses have a status that a wrong key or base URL causes, or if all have the same
+    status of a redirect or server error. Then hardly anything of the contract was tried, and the findings are
+    consequences. The result is `None` for fewer than ten responses.
 
     Args:
-        statuses: number of responses by HTTP status.
+        count_by_status: number of responses by HTTP status.
     """
-    total, first = sum(statuses.values()), next(iter(statuses), 0)
+    total, first = sum(count_by_status.values()), next(iter(count_by_status), 0)
     if (
         total >= 10
-        and len(statuses) == 1
+        and len(count_by_status) == 1
         and first not in _LIKELY_CAUSE_BY_STATUS
         and (300 <= first < 400 or first >= 500)
     ):
         cause = "the base URL, because redirects are not followed" if first < 400 else "the server first"
         return f"every response has status {first}: check {cause}"
-    doubtful = {status: count for status, count in sorted(statuses.items()) if status in _LIKELY_CAUSE_BY_STATUS}
+    doubtful = {status: count for status, count in sorted(count_by_status.items()) if status in _LIKELY_CAUSE_BY_STATUS}
     if total < 10 or sum(doubtful.values()) < 0.9 * total:
         return None
     named = " or ".join(map(str, doubtful))
@@ -164,7 +167,10 @@ def describe_doubtful_statuses(statuses: Mapping[int, int]) -> str | None:
 
 
 def find_common_failure_cause(count_by_status: Mapping[int, int]) -> str | None:
-    """Return what is probably wrong ("the key", "the base URL") if all responses have statuses of one such cause."""
+    """Return what is probably wrong, "the key" or "the base URL", if it explains the statuses of all responses.
+
+    Return `None` otherwise. `count_by_status` is the number of responses by HTTP status.
+    """
     causes = {_LIKELY_CAUSE_BY_STATUS.get(status) for status in count_by_status}
     return causes.pop() if len(causes) == 1 else None
 
@@ -177,32 +183,32 @@ _LIKELY_CAUSE_BY_STATUS = {
     501: "the base URL",
     502: "the base URL",
 }
-"""What is probably wrong if nearly all responses have a status."""
+"""What is probably wrong if nearly all responses have the status."""
 
 
 def find_targets_not_judged(targets: Iterable[str], cases: Iterable[CaseResult]) -> dict[str, str]:
-    """Return the targets whose planned deliveries were all not judged, with the reason for the first delivery.
+    """Return the targets of which no planned delivery was judged, with the reason for the first delivery.
 
-    A target without a planned delivery is not among them: the plan names it.
+    Targets without a planned delivery are not included: the plan names them.
     """
     deliveries = [case for case in cases if case.is_delivery]
     reasons: dict[str, str] = {}
     for target in targets:
         of_target = [case for case in deliveries if case.target == target]
-        if of_target and all(case.reason is not None for case in of_target):
-            reasons[target] = f"no delivery was judged; the first: {of_target[0].reason}"
+        if of_target and all(case.not_judged_reason is not None for case in of_target):
+            reasons[target] = f"no delivery was judged; the first: {of_target[0].not_judged_reason}"
     return reasons
 
 
-def describe_empty_account(rejected: int) -> str | None:
+def describe_empty_account(rejected_request_count: int) -> str | None:
     """Return a notice if the emulator rejected requests because the account had no credit left, otherwise `None`.
 
     Args:
-        rejected: the number of these requests, without those that were meant to be rejected.
+        rejected_request_count: the number of these requests, without those that were meant to be rejected.
     """
-    if not rejected:
+    if not rejected_request_count:
         return None
-    requests = "1 request" if rejected == 1 else f"{rejected} requests"
+    requests = "1 request" if rejected_request_count == 1 else f"{rejected_request_count} requests"
     return (
         f"the emulated account has no credit left ({requests} rejected with 402): start the emulator with more, "
         "for example voicegauge serve --credits 1000000"
@@ -212,12 +218,12 @@ def describe_empty_account(rejected: int) -> str | None:
 def group_rejections(
     findings: Iterable[Finding], cases: Sequence[CaseResult], target_by_case_id: Mapping[str, Target]
 ) -> Iterator[Finding]:
-    """Yield `findings`, with the rejections of a target that the service does not have as one finding.
+    """Yield `findings`; if the service does not have a target, rejected requests to it become equal findings.
 
-    Its message names the fields that select the target.
+    Equal findings are merged later. Their message names the fields that select the target.
 
-    A target is one that the service does not have if all of its deliveries are rejected. Other requests that address
-    it are then rejected for the same cause, whatever statement of the contract they try.
+    The service does not have a target if it rejects all deliveries of the target. Then it rejects other requests to
+    the target for the same cause, whatever statement of the contract they try.
 
     Args:
         findings: findings in the order in which they were found.

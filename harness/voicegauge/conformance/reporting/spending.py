@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from voicegauge.checks import Rule
 from voicegauge.conformance.cases import ConformanceCase
 from voicegauge.contract import Contract, is_billable
@@ -14,13 +16,13 @@ from voicegauge.model import Exchange, Record
 
 
 class SpendingTotal(Record, frozen=True, kw_only=True):
-    """The number of a set of requests, and what they cost."""
+    """The number and the cost of some requests."""
 
-    requests: int = 0
+    request_count: int = msgspec.field(name="requests", default=0)
     """Number of requests with a response, including free ones."""
-    billable: int = 0
+    billable_request_count: int = msgspec.field(name="billable", default=0)
     """Number of accepted requests to operations with a price; 0 at a live service whose price is 0."""
-    usd: float = 0.0
+    spent_usd: float = msgspec.field(name="usd", default=0.0)
     """Dollars charged to the budget; 0 at the emulator."""
 
 
@@ -28,33 +30,37 @@ class Spending(Record, frozen=True, kw_only=True):
     """The requests and money of a check, grouped by purpose."""
 
     total: SpendingTotal = SpendingTotal()
-    by_target: dict[str, SpendingTotal] = {}
+    total_by_target: dict[str, SpendingTotal] = msgspec.field(name="by_target", default_factory=dict)
     """Spending for each target, by target id. Requests that belong to no target are left out."""
-    by_operation: dict[str, SpendingTotal] = {}
+    total_by_operation: dict[str, SpendingTotal] = msgspec.field(name="by_operation", default_factory=dict)
     """Spending for each operation that a case tests. The polls of a delivery count for its submit operation."""
-    by_kind: dict[str, SpendingTotal] = {}
+    total_by_case_kind: dict[str, SpendingTotal] = msgspec.field(name="by_kind", default_factory=dict)
     """Spending for each kind of case: delivery, valid, invalid, authentication, unknown-id, rejection-reason,
     undocumented, plain-http, fuzzing, lifecycle."""
-    by_rule: dict[str, SpendingTotal] = {}
+    total_by_rule: dict[str, SpendingTotal] = msgspec.field(name="by_rule", default_factory=dict)
     """Spending for all cases in which a rule judged something, by rule id. One case serves many rules, so the values
     cannot be added up."""
 
 
 @dataclass
 class _RunningTotal:
-    requests: int = 0
-    billable: int = 0
-    usd: float = 0.0
+    request_count: int = 0
+    billable_request_count: int = 0
+    spent_usd: float = 0.0
 
     def add_spending(self, added_spending: SpendingTotal | _RunningTotal) -> None:
-        self.requests += added_spending.requests
-        self.billable += added_spending.billable
-        self.usd += added_spending.usd
+        self.request_count += added_spending.request_count
+        self.billable_request_count += added_spending.billable_request_count
+        self.spent_usd += added_spending.spent_usd
 
     @property
     def rounded_total(self) -> SpendingTotal:
         """The total of all requests. Dollars are rounded to a millionth, as in the ledger."""
-        return SpendingTotal(requests=self.requests, billable=self.billable, usd=round(self.usd, 6))
+        return SpendingTotal(
+            request_count=self.request_count,
+            billable_request_count=self.billable_request_count,
+            spent_usd=round(self.spent_usd, 6),
+        )
 
 
 _RunningTotalsByName = defaultdict[str, _RunningTotal]
@@ -72,7 +78,7 @@ class SpendingAccount:
         self._rules: dict[str, type[Any]] = {}
 
     def register_rules(self, rules: Iterable[Rule]) -> None:
-        """Also report the spending for each of `rules`."""
+        """Add rules for which the spending is reported as well."""
         self._rules |= {rule.id: rule.subject_class for rule in rules}
 
     def add_case(
@@ -96,10 +102,10 @@ class SpendingAccount:
         """Return the sums of what was added so far."""
         return Spending(
             total=self._total.rounded_total,
-            by_target=_build_totals(self._targets),
-            by_operation=_build_totals(self._operations),
-            by_kind=_build_totals(self._kinds),
-            by_rule=_build_totals(self._sum_by_rule()),
+            total_by_target=_build_totals(self._targets),
+            total_by_operation=_build_totals(self._operations),
+            total_by_case_kind=_build_totals(self._kinds),
+            total_by_rule=_build_totals(self._sum_by_rule()),
         )
 
     def _sum_by_rule(self) -> _RunningTotalsByName:
@@ -130,15 +136,14 @@ class BillableLimit:
 
     def count_case(self, case_spending: SpendingTotal) -> None:
         """Count the billable requests of a case."""
-        self._accepted += case_spending.billable
+        self._accepted += case_spending.billable_request_count
 
     def find_skip_reason(self, contract: Contract, case: ConformanceCase) -> str | None:
         """Return why `case` must not be sent any more; `None` if it may be sent.
 
-        A request that should be rejected is free, but is charged if the service accepts it. It then takes the place of
-        a valid request, and such requests are skipped when the limit is reached. With a limit of 0 they are sent until
-        one of them has been accepted. A lifecycle may exceed the limit, because stopping it early would leave its
-        resource behind.
+        A request that should be rejected is free, but is charged and counted if the service accepts it, so it is not
+        sent either when the limit is reached. With a limit of 0, such requests are sent until one has been accepted.
+        A lifecycle may exceed the limit, because stopping it early would leave its resource behind.
         """
         limit = self._limit
         if limit is None or self._accepted < max(limit, 1):
@@ -149,9 +154,9 @@ class BillableLimit:
 
 
 def count_spending(contract: Contract, exchanges: Sequence[Exchange], usd: float) -> SpendingTotal:
-    """Return the total of `exchanges` with the services of `contract`, which were charged `usd`."""
+    """Return the total of `exchanges` with the services of `contract`, which cost `usd` dollars together."""
     billable = sum(200 <= e.response.status < 300 and _is_billable(contract, e.operation) for e in exchanges)
-    return SpendingTotal(requests=len(exchanges), billable=billable, usd=usd)
+    return SpendingTotal(request_count=len(exchanges), billable_request_count=billable, spent_usd=usd)
 
 
 def _is_billable(contract: Contract, operation_id: str) -> bool:

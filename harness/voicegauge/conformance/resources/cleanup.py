@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from pathlib import Path
 
 from voicegauge.client import Journal
-from voicegauge.conformance.reporting import LeftResource, ResourceSummary
+from voicegauge.conformance.reporting import RemainingResource, ResourceSummary
 from voicegauge.conformance.resources.events import (
     RequestedResource,
     ResourceCreatedEvent,
@@ -63,11 +63,11 @@ class ResourceCleanup:
         summary = ResourceSummary()
         for journal in lock_ended_journals(journals_folder):
             summary += await self._delete_resources_in_journal(journal, notify)
-        if summary.deleted_of_earlier_runs:
-            count = summary.deleted_of_earlier_runs
+        if summary.deleted_count_of_earlier_runs:
+            count = summary.deleted_count_of_earlier_runs
             notify(f"{self._contract.id}: deleted {count} resource{'s' if count > 1 else ''} of an earlier run")
-        for one in summary.left:
-            notify(f"{self._contract.id}: an earlier run left {describe_left_resource(one)}")
+        for one in summary.remaining_resources:
+            notify(f"{self._contract.id}: an earlier run left {describe_remaining_resource(one)}")
         return summary
 
     async def _delete_resources_in_journal(self, journal: Journal, notify: Callable[[str], None]) -> ResourceSummary:
@@ -87,9 +87,11 @@ class ResourceCleanup:
             if history.account != self._account:
                 reason = "it was created with another API key: run the command again with that key"
                 return ResourceSummary(
-                    left=tuple(self._describe_left_resource(resource, reason) for resource in resources)
+                    remaining_resources=tuple(
+                        self._build_remaining_resource(resource, reason) for resource in resources
+                    )
                 )
-            before = history.deleted
+            before = history.deleted_count
             left = [one async for one in self._delete_all_resources(history, resources, left_journal.write)]
             for resource in history.undeleted_resources:
                 if (
@@ -98,8 +100,10 @@ class ResourceCleanup:
                     and not self._can_be_found_by_listing(history, resource)
                 ):
                     # It has been reported, and a later run cannot do more.
-                    left_journal.write(ResourceNotCreatedEvent(request=resource.request_event.request))
-        return ResourceSummary(deleted_of_earlier_runs=history.deleted - before, left=tuple(left))
+                    left_journal.write(ResourceNotCreatedEvent(request_number=resource.request_event.request_number))
+        return ResourceSummary(
+            deleted_count_of_earlier_runs=history.deleted_count - before, remaining_resources=tuple(left)
+        )
 
     async def delete_created_resources(self, resource_tracker: ResourceTracker) -> ResourceSummary:
         """Delete the resources that `resource_tracker` knows of, and close its journal."""
@@ -111,28 +115,30 @@ class ResourceCleanup:
             )
         ]
         resource_tracker.close()
-        return ResourceSummary(created=history.created_count, deleted=history.deleted, left=tuple(left))
+        return ResourceSummary(
+            created_count=history.created_count, deleted_count=history.deleted_count, remaining_resources=tuple(left)
+        )
 
     async def _delete_all_resources(
         self, history: ResourceHistory, resources: Sequence[RequestedResource], write_outcome: DeletionOutcomeWriter
-    ) -> AsyncIterator[LeftResource]:
+    ) -> AsyncIterator[RemainingResource]:
         """Delete `resources`, and yield those that stay in the account."""
         requests = ResourceRequests(self._service)
         for resource in resources:
             spec = self._find_resource_spec(resource)
             if spec is None:
-                yield self._describe_left_resource(
+                yield self._build_remaining_resource(
                     resource, f"the contract does not describe {resource.request_event.operation} any more"
                 )
             elif spec.delete is None:
                 if not self._service.is_emulated:  # the emulator forgets it when it ends
-                    yield self._describe_left_resource(resource, "no document says how to delete it")
+                    yield self._build_remaining_resource(resource, "no document says how to delete it")
             elif resource.id is None and not self._can_be_found_by_listing(history, resource):
-                yield self._describe_left_resource(resource, f"{UNKNOWN_ID_REASON}: look for it in your account")
+                yield self._build_remaining_resource(resource, f"{UNKNOWN_ID_REASON}: look for it in your account")
             else:
                 reason = await self._find_and_delete(requests, history, resource, spec, write_outcome)
                 if reason is not None:
-                    yield self._describe_left_resource(resource, reason)
+                    yield self._build_remaining_resource(resource, reason)
 
     def _find_resource_spec(self, resource: RequestedResource) -> ResourceSpec | None:
         creating_operation = self._contract.operations.get(resource.request_event.operation)
@@ -149,34 +155,34 @@ class ResourceCleanup:
 
     async def _find_and_delete(
         self,
-        requests: ResourceRequests,
+        resource_requests: ResourceRequests,
         history: ResourceHistory,
         resource: RequestedResource,
         resource_spec: ResourceSpec,
         write_outcome: DeletionOutcomeWriter,
     ) -> str | None:
         """Delete a resource; return the reason why that failed, or `None` if the resource does not exist any more."""
-        number, resource_id = resource.request_event.request, resource.id
+        number, resource_id = resource.request_event.request_number, resource.id
         if resource_id is None:
-            listed = await requests.list_resources(resource_spec)
+            listed = await resource_requests.list_resources(resource_spec)
             if listed is None:
                 return f"{UNKNOWN_ID_REASON}, and the list of all could not be read"
             ids = history.find_candidate_ids(resource, listed, resource_spec.id.pointer_tokens[-1])
             if not ids:
-                write_outcome(ResourceNotCreatedEvent(request=number))
+                write_outcome(ResourceNotCreatedEvent(request_number=number))
                 return None
             if len(ids) > 1:
                 return f"{UNKNOWN_ID_REASON}; it is one of {', '.join(ids)}"
             resource_id = ids[0]
-            write_outcome(ResourceCreatedEvent(request=number, id=resource_id))
-        reason = await requests.delete_resource(resource_spec, resource_id, resource.request_event.key_use)
+            write_outcome(ResourceCreatedEvent(request_number=number, resource_id=resource_id))
+        reason = await resource_requests.delete_resource(resource_spec, resource_id, resource.request_event.key_use)
         if reason is None:
-            write_outcome(ResourceDeletedEvent(request=number))
+            write_outcome(ResourceDeletedEvent(request_number=number))
         return reason
 
-    def _describe_left_resource(self, resource: RequestedResource, reason: str) -> LeftResource:
+    def _build_remaining_resource(self, resource: RequestedResource, reason: str) -> RemainingResource:
         spec = self._find_resource_spec(resource)
-        return LeftResource(
+        return RemainingResource(
             operation=f"{self._contract.id}/{resource.request_event.operation}",
             name=spec.name if spec is not None else "resource",
             id=resource.id,
@@ -185,6 +191,6 @@ class ResourceCleanup:
         )
 
 
-def describe_left_resource(resource: LeftResource) -> str:
+def describe_remaining_resource(resource: RemainingResource) -> str:
     """Describe a resource that stays in the account in one line."""
     return f"{resource.name} {resource.id or '(unknown id)'} of {resource.operation}: {resource.reason}"

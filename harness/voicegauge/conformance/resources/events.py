@@ -23,13 +23,13 @@ class ResourcesListedEvent(Record, frozen=True, kw_only=True, tag_field="event",
 
     operation: str
     """Id of the operation that creates such resources."""
-    ids: tuple[str, ...]
+    resource_ids: tuple[str, ...] = msgspec.field(name="ids")
 
 
 class ResourceRequestedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="requested"):
     """A request that creates a resource is about to be sent."""
 
-    request: int
+    request_number: int = msgspec.field(name="request")
     """The number of the request in this run, from 1."""
     operation: str
     """Id of the operation that creates the resource."""
@@ -38,28 +38,28 @@ class ResourceRequestedEvent(Record, frozen=True, kw_only=True, tag_field="event
     requested_at: str = msgspec.field(name="at")
     """Time of the request: UTC, ISO 8601."""
     key_use: CaseKeyUse = msgspec.field(name="key", default="valid")
-    """The API key that was sent: a faulty service may accept a request without one."""
+    """Which API key was sent. A faulty service may accept a request without one or with a wrong one."""
     fields: dict[str, str] = {}
-    """Short values of the request body as text, by which the resource is recognized if its id is not known."""
+    """Short values of the request body, as text by field name. They identify the resource if its id is not known."""
 
 
 class ResourceCreatedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="created"):
     """The response to a request contained the id of a new resource."""
 
-    request: int
-    id: str
+    request_number: int = msgspec.field(name="request")
+    resource_id: str = msgspec.field(name="id")
 
 
 class ResourceNotCreatedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="not_created"):
-    """The request was rejected or never sent, or its resource is known from an earlier request."""
+    """A request created no resource: it was rejected or never sent, or the resource existed before."""
 
-    request: int
+    request_number: int = msgspec.field(name="request")
 
 
 class ResourceDeletedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="deleted"):
     """The resource was deleted."""
 
-    request: int
+    request_number: int = msgspec.field(name="request")
 
 
 ResourceEvent = (
@@ -77,17 +77,17 @@ class RequestedResource(Record, frozen=True, kw_only=True):
 
     request_event: ResourceRequestedEvent
     id: str | None = None
-    """The id of the resource; `None` if no response contained a usable one: it may not even exist."""
+    """The id of the resource; `None` if no response contained a usable id. Then the resource may not exist."""
 
 
 class ResourceHistory:
-    """The resources of one run that are not deleted, according to the events so far."""
+    """What the events of one run say about its resources, above all which of them are not deleted."""
 
     def __init__(self, events: Iterable[ResourceEvent] = ()) -> None:
         """Start without resources, and apply `events`."""
         self.account = ""
         """The checksum of the API key."""
-        self.deleted = 0
+        self.deleted_count = 0
         """Number of deleted resources."""
         self._resources: dict[int, RequestedResource] = {}
         self._ids: set[tuple[str, str]] = set()
@@ -115,17 +115,17 @@ class ResourceHistory:
             case AccountEvent():
                 self.account = event.checksum
             case ResourcesListedEvent():
-                self._listed[event.operation] = event.ids
+                self._listed[event.operation] = event.resource_ids
             case ResourceRequestedEvent():
-                self._resources[event.request] = RequestedResource(request_event=event)
+                self._resources[event.request_number] = RequestedResource(request_event=event)
             case ResourceCreatedEvent():
-                resource = self._resources[event.request]
-                self._resources[event.request] = msgspec.structs.replace(resource, id=event.id)
-                self._ids.add((resource.request_event.operation, event.id))
+                resource = self._resources[event.request_number]
+                self._resources[event.request_number] = msgspec.structs.replace(resource, id=event.resource_id)
+                self._ids.add((resource.request_event.operation, event.resource_id))
             case ResourceNotCreatedEvent():
-                self._resources.pop(event.request, None)
+                self._resources.pop(event.request_number, None)
             case ResourceDeletedEvent():
-                self.deleted += self._resources.pop(event.request, None) is not None
+                self.deleted_count += self._resources.pop(event.request_number, None) is not None
 
     def knows_existing_resources(self, operation: str) -> bool:
         """Whether it is known which resources of `operation` existed before the run."""
@@ -158,5 +158,5 @@ def _matches_requested_fields(listed_item: dict[str, Any], request_fields: dict[
 
 
 def convert_to_comparable_text(value: Any) -> str:
-    """Return the text by which a value in a request is compared with one in a list. A form contains text anyway."""
+    """Convert a value in a request or a list to text, so that values of forms and of JSON can be compared."""
     return str(value).lower() if isinstance(value, bool) else str(value)

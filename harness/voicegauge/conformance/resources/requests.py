@@ -26,7 +26,7 @@ STATUSES_OF_DELETED_RESOURCE = (404, 410)
 
 
 class ResourceRequests:
-    """Lists and deletes resources. Once the service does not respond, nothing more is sent."""
+    """Lists and deletes resources. After a request without a response, it sends nothing more."""
 
     def __init__(self, service: CheckedService) -> None:
         """Prepare to send requests to `service`."""
@@ -34,10 +34,10 @@ class ResourceRequests:
         self._unreachable: TransportError | None = None
 
     async def list_resources(self, resource: ResourceSpec) -> list[dict[str, Any]] | None:
-        """Return the listed resources, each with its id as text.
+        """Request the list of resources, and return their JSON objects, each with its id as text.
 
-        Return `None` if no list could be read, or if an id in it cannot be stored: it is not known then which of the
-        resources are new.
+        Return `None` if the list cannot be read, or if an id in it cannot be stored, because new resources could then
+        not be recognized.
         """
         if resource.list is None or self._unreachable is not None:
             return None

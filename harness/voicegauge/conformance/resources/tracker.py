@@ -52,11 +52,12 @@ class ResourceTracker:
         self.history = ResourceHistory()
         """What the requests so far created and deleted."""
 
-    def record_existing_ids(self, creating_operation: Operation, ids: Iterable[str]) -> None:
+    def record_existing_ids(self, creating_operation: Operation, resource_ids: Iterable[str]) -> None:
         """Note which resources of the kind that `creating_operation` creates existed before the check."""
         with contextlib.suppress(StorageError):  # the first creation reports that the journal cannot be written
             self._record_event(
-                creating_operation, ResourcesListedEvent(operation=creating_operation.id, ids=tuple(ids))
+                creating_operation,
+                ResourcesListedEvent(operation=creating_operation.id, resource_ids=tuple(resource_ids)),
             )
 
     async def observe(
@@ -92,7 +93,7 @@ class ResourceTracker:
         self._record_event(
             creating_operation,
             ResourceRequestedEvent(
-                request=number,
+                request_number=number,
                 operation=creating_operation.id,
                 origin=f"{parts.scheme}://{parts.netloc}",
                 requested_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -104,7 +105,7 @@ class ResourceTracker:
             exchange = await send_request()
         except TransportError as error:
             if not error.sent:
-                self._record_response(creating_operation, ResourceNotCreatedEvent(request=number))
+                self._record_response(creating_operation, ResourceNotCreatedEvent(request_number=number))
             raise
         self._record_creation(creating_operation, number, exchange)
         return exchange
@@ -119,7 +120,7 @@ class ResourceTracker:
     def _record_creation(self, creating_operation: Operation, request_number: int, exchange: Exchange) -> None:
         assert creating_operation.resource is not None, "only called for operations that create a resource"
         if not 200 <= exchange.response.status < 300:
-            self._record_response(creating_operation, ResourceNotCreatedEvent(request=request_number))
+            self._record_response(creating_operation, ResourceNotCreatedEvent(request_number=request_number))
             return
         resource_id = parse_exchange(exchange).read_text(creating_operation.resource.id)
         if not is_storable_id(resource_id, self._secrets):
@@ -127,9 +128,11 @@ class ResourceTracker:
         if self.history.is_known_resource(
             creating_operation.id, resource_id
         ):  # such as the next message of a conversation
-            self._record_response(creating_operation, ResourceNotCreatedEvent(request=request_number))
+            self._record_response(creating_operation, ResourceNotCreatedEvent(request_number=request_number))
         else:
-            self._record_response(creating_operation, ResourceCreatedEvent(request=request_number, id=resource_id))
+            self._record_response(
+                creating_operation, ResourceCreatedEvent(request_number=request_number, resource_id=resource_id)
+            )
 
     def _record_deletion(self, exchange: Exchange) -> None:
         if not 200 <= exchange.response.status < 300:
@@ -141,12 +144,12 @@ class ResourceTracker:
             if deletion is None or deletion.operation != exchange.operation or resource.id is None:
                 continue
             if resource.id in _iterate_texts_at(parsed, self._contract.find_operation(deletion.operation), deletion.id):
-                self.write_outcome(ResourceDeletedEvent(request=resource.request_event.request))
+                self.write_outcome(ResourceDeletedEvent(request_number=resource.request_event.request_number))
 
     def write_outcome(self, event: ResourceCreatedEvent | ResourceNotCreatedEvent | ResourceDeletedEvent) -> None:
         """Note what became of a resource; do nothing if its deletion has been observed already."""
         for resource in self.history.undeleted_resources:
-            if resource.request_event.request == event.request:
+            if resource.request_event.request_number == event.request_number:
                 self._record_response(self._creators[resource.request_event.operation], event)
 
     def close(self) -> None:
@@ -161,7 +164,7 @@ class ResourceTracker:
         self.history.apply_event(event)
 
     def _record_response(self, creating_operation: Operation, event: ResourceEvent) -> None:
-        """Note a response. It must be judged even if the journal cannot be written any more."""
+        """Note an event after a response. If the journal cannot be written, only the history gets the event."""
         try:
             self._record_event(creating_operation, event)
         except StorageError:
@@ -169,7 +172,7 @@ class ResourceTracker:
 
 
 def _has_documented_deletion(creating_operation: Operation) -> bool:
-    """Whether the contract documents how to delete what `creating_operation` creates. Only that is in the journal."""
+    """Whether the contract documents how to delete what `creating_operation` creates. Journals contain nothing else."""
     return creating_operation.resource is not None and creating_operation.resource.delete is not None
 
 

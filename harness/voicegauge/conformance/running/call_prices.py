@@ -17,16 +17,16 @@ def find_priced_item(contract: Contract, case: ConformanceCase) -> PricedItem | 
     """Return the target or operation that is charged if `case` is accepted; `None` if the case is free."""
     name = case.target_name or ""
     target = contract.targets.get(name) or contract.audio_input_targets.get(name)
-    return target or (contract.find_operation(case.operation) if case.is_billable_operation else None)
+    return target or (contract.find_operation(case.operation) if case.calls_billable_operation else None)
 
 
 def build_price_name(priced_item: PricedItem) -> str:
-    """Return the name that a user gives a price for: <provider>/<target or operation>."""
+    """Return the name under which a user sets the price of a target or operation: <provider>/<target or operation>."""
     return f"{priced_item.contract.id}/{priced_item.name if isinstance(priced_item, BaseTarget) else priced_item.id}"
 
 
 def compute_price_usd(
-    priced_item: PricedItem, prices: Mapping[str, float], characters: int, audio_s: float = 0.0
+    priced_item: PricedItem, prices: Mapping[str, float], character_count: int, audio_s: float = 0.0
 ) -> float | None:
     """Return the price of one request in dollars; `None` if it is unknown.
 
@@ -34,11 +34,11 @@ def compute_price_usd(
         priced_item: the target or operation that is charged.
         prices: prices that the user gave, in dollars per request by `build_price_name`. They replace prices in the
             contract.
-        characters: number of characters in the text.
+        character_count: number of characters in the text.
         audio_s: duration of the uploaded audio in seconds; 0 if none is uploaded.
     """
     return quote_price(
-        priced_item, characters, audio_s=audio_s or None, user_price_usd=prices.get(build_price_name(priced_item))
+        priced_item, character_count, audio_s=audio_s or None, user_price_usd=prices.get(build_price_name(priced_item))
     ).usd
 
 
@@ -75,9 +75,9 @@ def compute_step_price_usd(operation: Operation, request: RequestParts, prices: 
 
 
 def require_use_prices(creating_operation: Operation, prices: Mapping[str, float]) -> None:
-    """Check that every request that uses a new resource has a known price.
+    """Require that every request that uses a created resource has a known price.
 
-    This is checked before the resource is created, because it could be left behind otherwise.
+    This must be called before the resource is created: without a price it could not be followed to its deletion.
 
     Raises:
         UsageError: the price of a use is unknown.
@@ -93,9 +93,11 @@ def _list_priced_items(operation: Operation) -> Sequence[PricedItem]:
 
 
 def _compute_highest_price_usd(
-    priced_items: Sequence[PricedItem], prices: Mapping[str, float], characters: int, audio_s: float = 0.0
+    priced_items: Sequence[PricedItem], prices: Mapping[str, float], character_count: int, audio_s: float = 0.0
 ) -> float:
-    known = [usd for item in priced_items if (usd := compute_price_usd(item, prices, characters, audio_s)) is not None]
+    known = [
+        usd for item in priced_items if (usd := compute_price_usd(item, prices, character_count, audio_s)) is not None
+    ]
     if not known:
         name = build_price_name(priced_items[0])
         contract = priced_items[0].contract

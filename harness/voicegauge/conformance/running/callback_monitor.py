@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
+import msgspec
+
 from voicegauge.checks import RULE_BY_ID, Checker, RequestCallbacks, Rule
 from voicegauge.conformance.running.webhook_session import read_webhook_secret
 from voicegauge.contract import MISSING, Contract, Operation, find_status_operation
@@ -16,29 +18,29 @@ from voicegauge.model import Finding, Provenance, ReceivedCallback, Record
 class JudgedCallback(Record, frozen=True, kw_only=True):
     """One callback and its findings."""
 
-    at: float
-    """Unix time in seconds at which the callback had been received completely."""
+    received_at: float = msgspec.field(name="at")
+    """Time at which the callback had been received completely, as Unix time in seconds."""
     provenance: Provenance
     provider: str | None = None
     operation: str | None = None
     """The operation whose request contained the webhook URL; `None` if the callback fits no contract."""
-    id: str | None = None
+    job_id: str | None = msgspec.field(name="id", default=None)
     """The id of the job that the callback reports about; `None` if it contains no id."""
     state: str | None = None
     findings: tuple[Finding, ...] = ()
     """Findings in this callback alone, or in this callback together with earlier ones about the same id."""
     verdict: Literal["passed", "failed", "unknown"]
-    """`unknown` if the callback fits no contract."""
-    sender: Literal["verified", "unverified"] = "unverified"
-    """Whether it is proved who sent the callback: by the documented signature, made with the secret in the environment,
-    in time and for the first time. Otherwise anyone who knows the URL may have sent it."""
+    """Whether there is no finding (`passed`) or one (`failed`); `unknown` if the callback fits no contract."""
+    sender_verification: Literal["verified", "unverified"] = msgspec.field(name="sender", default="unverified")
+    """Whether the provider is known to be the sender: the callback has the documented signature, made with the secret
+    in the environment, in time and for the first time. Otherwise anyone who knows the URL may have sent it."""
 
 
 class _RecentCallbacks:
-    """The earlier callbacks about one id with which later ones are compared.
+    """The earlier callbacks about one job with which a later callback is compared.
 
-    Only the latest callback and the latest one about the end matter to the rules. So the time and memory to judge a
-    callback do not grow with the number of callbacks before it.
+    Only two are kept, the latest callback and the latest one about the end, because no others matter to the rules. So
+    the time and memory to judge a callback do not grow with the number of callbacks before it.
     """
 
     def __init__(self) -> None:
@@ -51,14 +53,14 @@ class _RecentCallbacks:
         return (*(one for one in earlier if one is not None), next_callback)
 
     def remember_callback(self, received_callback: ReceivedCallback, *, is_final: bool) -> None:
-        """Keep a callback, so that later callbacks for the same id are compared with it."""
+        """Keep a callback, so that later callbacks about the same job are compared with it."""
         self._latest = received_callback
         if is_final:
             self._latest_final = received_callback
 
 
 class CallbackMonitor:
-    """Assigns callbacks to operations and judges them together with earlier ones about the same id."""
+    """Assigns callbacks to operations, and judges each together with earlier callbacks about the same job."""
 
     def __init__(
         self,
@@ -89,7 +91,7 @@ class CallbackMonitor:
         provenance = _determine_provenance(received_callback)
         single = self._match_operation(received_callback)
         if single is None:
-            return JudgedCallback(at=received_callback.received_at, provenance=provenance, verdict="unknown")
+            return JudgedCallback(received_at=received_callback.received_at, provenance=provenance, verdict="unknown")
         value = single.callback_bodies[0]
         job_id = single.read_job_id(value)
         known_id = job_id if isinstance(job_id, str) else None
@@ -109,15 +111,15 @@ class CallbackMonitor:
             *self._remove_reported_findings(checker.iterate_findings(together), key),
         )
         return JudgedCallback(
-            at=received_callback.received_at,
+            received_at=received_callback.received_at,
             provenance=provenance,
             provider=single.contract.id,
             operation=single.operation.id,
-            id=known_id,
+            job_id=known_id,
             state=single.read_state(value),
             findings=findings,
             verdict="failed" if findings else "passed",
-            sender="verified" if _has_valid_signature(together) else "unverified",
+            sender_verification="verified" if _has_valid_signature(together) else "unverified",
         )
 
     def _remove_reported_findings(self, findings: Iterable[Finding], callback_key: Sequence[str]) -> Iterator[Finding]:
@@ -152,9 +154,9 @@ def _has_valid_signature(callbacks: RequestCallbacks) -> bool:
 
 
 def _collect_matching_evidence(candidate: RequestCallbacks) -> tuple[bool, bool, bool, bool]:
-    """Return whether each sign that a callback belongs to an operation is present, strongest sign first.
+    """Return which signs there are that a callback belongs to an operation, the strongest sign first.
 
-    The signs are: an id and a documented state, the name of a model of the operation, and a valid body.
+    The signs are a job id, a documented state, the name of a model of the operation, and a valid body.
     """
     value = candidate.callback_bodies[0]
     errors = candidate.documented_body.iterate_errors(value) if value is not MISSING else iter((None,))

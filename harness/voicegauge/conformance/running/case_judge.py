@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 
-from voicegauge.checks import CheckSubject, ResponsePair, Rule, SpeechDelivery
+from voicegauge.checks import CheckSubject, DeliveryPair, Rule, SpeechDelivery
 from voicegauge.conformance.cases import ConformanceCase
 from voicegauge.conformance.running.collector import Collector
 from voicegauge.conformance.running.sending import SentCase
@@ -42,40 +42,40 @@ class CaseJudge:
         collector.coverage.add_contract(service.contract, rules)
 
     def judge_case(
-        self, sent: SentCase, read_subjects: Callable[[Exchange], Iterable[CheckSubject]] | None = None
+        self, sent_case: SentCase, read_subjects: Callable[[Exchange], Iterable[CheckSubject]] | None = None
     ) -> list[Finding]:
         """Count and judge what was received for one case; return the findings.
 
         Args:
-            sent: what was received.
-            read_subjects: returns the subjects to judge in place of those of `sent`.
+            sent_case: what was received.
+            read_subjects: returns the subjects to judge in place of those of `sent_case`.
 
         Raises:
             StorageError: the exchanges could not be saved.
         """
         self.judged_classes = set()
-        self._count_exchanges(sent)
-        subjects: list[CheckSubject] = sent.subjects
-        if read_subjects is not None and sent.call_exchange is not None:
-            subjects = list(read_subjects(sent.call_exchange))
-        return self._judge_subjects([*subjects, *self._build_related_pair(sent)], sent.case)
+        self._count_exchanges(sent_case)
+        subjects: list[CheckSubject] = sent_case.subjects
+        if read_subjects is not None and sent_case.call_exchange is not None:
+            subjects = list(read_subjects(sent_case.call_exchange))
+        return self._judge_subjects([*subjects, *self._build_related_pair(sent_case)], sent_case.case)
 
-    def _count_exchanges(self, sent: SentCase) -> None:
-        if self._checker.provenance is not Provenance.EMULATED and any(map(is_emulated, sent.exchanges)):
+    def _count_exchanges(self, sent_case: SentCase) -> None:
+        if self._checker.provenance is not Provenance.EMULATED and any(map(is_emulated, sent_case.exchanges)):
             # The user's base URL belongs to an emulator, whose traffic must not be reported as live traffic.
             self._checker = replace(self._checker, provenance=Provenance.EMULATED)
-        for exchange in sent.exchanges:
+        for exchange in sent_case.exchanges:
             self._collector.count_exchange(self._checker.provenance, exchange.provider, exchange.operation)
             self._collector.coverage.add_exchange(exchange)
             status = exchange.response.status
             if (
                 status == HTTPStatus.PAYMENT_REQUIRED
-                and status not in sent.case.expected.statuses
+                and status not in sent_case.case.expected_response.statuses
                 and is_emulated(exchange)
             ):
                 self._collector.count_rejection_without_credit()
-        if self._service.save_exchanges is not None and sent.exchanges and sent.has_verdict:
-            self._service.save_exchanges(sent.case, sent.exchanges)
+        if self._service.save_exchanges is not None and sent_case.exchanges and sent_case.has_verdict:
+            self._service.save_exchanges(sent_case.case, sent_case.exchanges)
 
     def _judge_subjects(self, subjects: Sequence[CheckSubject], case: ConformanceCase) -> list[Finding]:
         findings: list[Finding] = []
@@ -90,23 +90,23 @@ class CaseJudge:
 
     def _build_repeat_command(self, case: ConformanceCase, exchange: Exchange) -> str | None:
         """Return the command that shows a finding again: the request of a single call, or all requests of `case`."""
-        is_single_call = case.speech_request is None and not case.is_lifecycle and case.callback_url is None
+        is_single_call = case.speech_request is None and not case.is_lifecycle and case.callback_url_parameter is None
         if is_single_call and exchange.operation == case.operation:
             command = self._service.build_repeat_command(exchange)
             if command is not None:  # otherwise its upload is too large for a command
                 return command
         return self._service.reproduction.build_case_command(case)
 
-    def _build_related_pair(self, sent: SentCase) -> list[ResponsePair]:
+    def _build_related_pair(self, sent_case: SentCase) -> list[DeliveryPair]:
         """Return the delivery of a case paired with the earlier one that it is compared with; empty without one."""
-        if sent.case.speech_request is None:
+        if sent_case.case.speech_request is None:
             return []
-        delivered = next((subject for subject in sent.subjects if isinstance(subject, SpeechDelivery)), None)
+        delivered = next((subject for subject in sent_case.subjects if isinstance(subject, SpeechDelivery)), None)
         if delivered is None or delivered.delivery.failure is not None:
             return []
-        relation = sent.case.relation
-        self._deliveries[sent.case.id] = delivered
+        relation = sent_case.case.relation
+        self._deliveries[sent_case.case.id] = delivered
         base = self._deliveries.get(relation.base_case_id) if relation is not None else None
         if relation is None or base is None:
             return []
-        return [ResponsePair(relation.parameter, base, delivered, relation.base_value, relation.changed_value)]
+        return [DeliveryPair(relation.parameter, base, delivered, relation.base_value, relation.changed_value)]

@@ -13,9 +13,9 @@ from voicegauge.conformance.cases import ConformanceCase
 from voicegauge.conformance.reporting import BillableLimit, count_spending
 from voicegauge.conformance.running.call_prices import compute_price_usd, find_priced_item
 from voicegauge.conformance.running.case_judge import CaseJudge
+from voicegauge.conformance.running.case_lanes import CaseLanes
 from voicegauge.conformance.running.cases_in_flight import CasesInFlight
 from voicegauge.conformance.running.collector import Collector
-from voicegauge.conformance.running.lanes import CaseLanes
 from voicegauge.conformance.running.sending import CaseSender, SentCase
 from voicegauge.conformance.running.service import CheckedService
 from voicegauge.conformance.target_matching import find_request_target
@@ -118,36 +118,36 @@ class CaseRunner:
         """
         return self.service.save_exchanges is None and not (case.is_billable and self._limit.is_limited)
 
-    def _collect_last_result(self, sent: SentCase) -> None:
+    def _collect_last_result(self, sent_case: SentCase) -> None:
         """Collect the result of a case that was in flight when the check was stopped."""
         with contextlib.suppress(VoicegaugeError):
-            self._collect_result(sent)
+            self._collect_result(sent_case)
 
-    def _collect_result(self, sent: SentCase) -> None:
+    def _collect_result(self, sent_case: SentCase) -> None:
         """Judge a case, and collect its result and spending.
 
         Raises:
             VoicegaugeError: an error after which no further case is sent.
         """
-        case = sent.case
-        if sent.is_skipped:
-            self._collector.add_skipped(case, sent.no_verdict_reason or "")
+        case = sent_case.case
+        if sent_case.is_skipped:
+            self._collector.add_skipped_case(case, sent_case.no_verdict_reason or "")
             return
-        findings = self._judge_and_count(sent)
+        findings = self._judge_and_count(sent_case)
         self._collector.add_findings(findings)
-        if isinstance(sent.error, VoicegaugeError):
-            self._collect_error(case, sent.error)
-        elif sent.error is not None:  # a cancellation, of which the caller knows
-            if sent.subjects:
-                self._collector.add_result(case, findings, sent.status, sent.no_verdict_reason)
+        if isinstance(sent_case.error, VoicegaugeError):
+            self._collect_error(case, sent_case.error)
+        elif sent_case.error is not None:  # a cancellation, of which the caller knows
+            if sent_case.subjects:
+                self._collector.add_result(case, findings, sent_case.status, sent_case.no_verdict_reason)
         else:
-            self._record_case_finished(case, sent.no_verdict_reason)
+            self._record_case_finished(case, sent_case.no_verdict_reason)
             target = self._find_addressed_target(case)
-            self._collector.add_result(case, findings, sent.status, sent.no_verdict_reason, target)
-            if sent.incomplete_response_error is None:
+            self._collector.add_result(case, findings, sent_case.status, sent_case.no_verdict_reason, target)
+            if sent_case.incomplete_response_error is None:
                 self._unreachable_cases = 0
-            elif self.must_stop_after_error(sent.incomplete_response_error):
-                raise sent.incomplete_response_error
+            elif self.must_stop_after_error(sent_case.incomplete_response_error):
+                raise sent_case.incomplete_response_error
 
     def _collect_error(self, case: ConformanceCase, error: VoicegaugeError) -> None:
         """Collect a case without a result; raise the error if no further case is to be sent."""
@@ -156,7 +156,7 @@ class CaseRunner:
         self._record_case_finished(case, str(error))
         if self.must_stop_after_error(error):
             raise error
-        self._collector.add_skipped(case, str(error))
+        self._collector.add_skipped_case(case, str(error))
 
     def _find_reason_not_to_repeat(self, case: ConformanceCase) -> str | None:
         """Return why `case` is not sent, because of a request of an earlier command; `None` if it is sent."""
@@ -174,18 +174,18 @@ class CaseRunner:
         return self._unreachable_cases >= MAX_UNREACHABLE_REQUESTS
 
     def _judge_and_count(
-        self, sent: SentCase, read_subjects: Callable[[Exchange], Iterable[CheckSubject]] | None = None
+        self, sent_case: SentCase, read_subjects: Callable[[Exchange], Iterable[CheckSubject]] | None = None
     ) -> list[Finding]:
         """Judge a case, and count its requests and spending."""
         try:
-            return self._judge.judge_case(sent, read_subjects)
+            return self._judge.judge_case(sent_case, read_subjects)
         finally:
-            exchanges = [*sent.exchanges, *sent.incomplete_exchanges]
-            spent = count_spending(self._contract, exchanges, sent.spent_usd)
+            exchanges = [*sent_case.exchanges, *sent_case.incomplete_exchanges]
+            spent = count_spending(self._contract, exchanges, sent_case.spent_usd)
             self._limit.count_case(spent)
-            if self._is_free(sent.case):
-                spent = msgspec.structs.replace(spent, billable=0)
-            self._collector.add_spending(sent.case, spent, self._judge.judged_classes)
+            if self._is_free(sent_case.case):
+                spent = msgspec.structs.replace(spent, billable_request_count=0)
+            self._collector.add_spending(sent_case.case, spent, self._judge.judged_classes)
 
     def _is_free(self, case: ConformanceCase) -> bool:
         """Whether the price of a live request is known to be 0, as that of a server of the user's own."""
@@ -201,12 +201,12 @@ class CaseRunner:
             TransportError: the service did not respond.
             BudgetError: the case costs more than is left in the budget.
         """
-        sent = await CaseSender(self.service, self._repeats_incomplete_response).send_case(case)
-        findings = self._judge_and_count(sent)
+        sent_case = await CaseSender(self.service, self._repeats_incomplete_response).send_case(case)
+        findings = self._judge_and_count(sent_case)
         self._collector.add_findings(findings)
-        if sent.error is not None:
-            raise sent.error
-        return JudgedCase(findings, sent.status, sent.no_verdict_reason, sent.call_exchange)
+        if sent_case.error is not None:
+            raise sent_case.error
+        return JudgedCase(findings, sent_case.status, sent_case.no_verdict_reason, sent_case.call_exchange)
 
     async def send_and_judge(
         self, case: ConformanceCase, read_subjects: Callable[[Exchange], Iterable[CheckSubject]] | None = None
@@ -222,15 +222,15 @@ class CaseRunner:
             TransportError: the service did not respond.
             BudgetError: the case costs more than is left in the budget.
         """
-        sent = await CaseSender(self.service).send_case(case)
-        findings = self._judge_and_count(sent, read_subjects if sent.has_verdict else None)
-        if isinstance(sent.error, TransportError):
-            self._record_case_finished(case, str(sent.error))
-        if sent.error is not None:
-            raise sent.error
-        self._record_case_finished(case, sent.no_verdict_reason)
+        sent_case = await CaseSender(self.service).send_case(case)
+        findings = self._judge_and_count(sent_case, read_subjects if sent_case.has_verdict else None)
+        if isinstance(sent_case.error, TransportError):
+            self._record_case_finished(case, str(sent_case.error))
+        if sent_case.error is not None:
+            raise sent_case.error
+        self._record_case_finished(case, sent_case.no_verdict_reason)
         self._unreachable_cases = 0
-        return JudgedCase(findings, sent.status, sent.no_verdict_reason, sent.call_exchange)
+        return JudgedCase(findings, sent_case.status, sent_case.no_verdict_reason, sent_case.call_exchange)
 
     def collect_findings(self, findings: Sequence[Finding]) -> None:
         """Collect findings that `send_and_judge` returned."""

@@ -15,16 +15,18 @@ from typing import Any
 from voicegauge.conformance.cases import ConformanceCase
 from voicegauge.conformance.running.sending import SentCase
 
-CASES_PER_PLACE = 4
-"""Number of cases that are sent or wait to be judged, for each case that may be in flight. A slow case holds up the
-judgement of those after it, but not their sending; what they received stays in memory meanwhile."""
+MAX_UNJUDGED_CASES_PER_PLACE = 4
+"""Maximum number of cases in flight or waiting to be judged, per case that may be in flight. A slow case delays judging
+the cases after it, but not sending them; what was received for them stays in memory meanwhile."""
 
 
 @dataclass
 class _PlannedCase:
+    """A case in the window of cases that are sent or wait to be judged."""
+
     case: ConformanceCase
     lane: str | None
-    is_alone: bool
+    must_be_alone: bool
     task: asyncio.Task[SentCase] | None = None
 
     @property
@@ -74,9 +76,9 @@ class CasesInFlight:
                 continue
             assert first.task is not None
             sent = first.task.result()
-            if sent.exceeds_budget and not first.is_alone and self._concurrency > 1:
+            if sent.exceeds_budget and not first.must_be_alone and self._concurrency > 1:
                 # The others may have reserved more than they will be charged.
-                first.is_alone, first.task = True, None
+                first.must_be_alone, first.task = True, None
                 continue
             # Requests of the cases just started are written before this process judges.
             await asyncio.sleep(0)
@@ -103,7 +105,7 @@ class CasesInFlight:
             self._hand_over(take_result)
 
     def _extend_window(self, waiting: Iterator[ConformanceCase]) -> None:
-        limit = 1 if self._concurrency == 1 else CASES_PER_PLACE * self._concurrency
+        limit = 1 if self._concurrency == 1 else MAX_UNJUDGED_CASES_PER_PLACE * self._concurrency
         while len(self._window) < limit and (case := next(waiting, None)) is not None:
             self._window.append(_PlannedCase(case, self._find_lane(case), self._must_be_alone(case)))
 
@@ -112,10 +114,10 @@ class CasesInFlight:
         for planned in self._window:
             if planned.is_sent:
                 continue
-            places = 1 if planned.is_alone else self._concurrency
+            places = 1 if planned.must_be_alone else self._concurrency
             if planned.task is None and len(self._tasks_in_flight) < places and planned.lane not in busy_lanes:
                 planned.task = asyncio.create_task(self._send_case(planned.case))
-            if planned.is_alone:
+            if planned.must_be_alone:
                 return
             busy_lanes |= {planned.lane} if planned.lane is not None else set()
 

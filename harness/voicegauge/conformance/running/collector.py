@@ -45,7 +45,7 @@ class Collector:
         self._account = SpendingAccount()
         self._not_judged: dict[str, str] = {}
         self._unmatched_requests: dict[str, str] = {}
-        self._left_out_operations: tuple[str, ...] = ()
+        self._excluded_operations: tuple[str, ...] = ()
         self._resources = ResourceSummary()
         self._rejections_without_credit = 0
         self.coverage = CoverageCounter()
@@ -74,9 +74,9 @@ class Collector:
         self._findings += findings
 
     def merge_equal_findings(self) -> None:
-        """Count equal findings instead of keeping each one, so that endless traffic does not fill the memory.
+        """Merge equal findings into one with a count, so that endless traffic does not fill the memory.
 
-        Only for checks without planned cases, whose rejections are grouped at the end.
+        It must not be called in a check with planned cases, whose rejections are grouped at the end.
         """
         self._findings = list(merge_findings(self._findings))
 
@@ -113,8 +113,8 @@ class Collector:
             case: the case.
             findings: the findings in the case.
             status: HTTP status of the response that was judged.
-            reason: why not everything could be judged; `None` if everything was. If there is a reason but no error and
-                no warning, the case has no verdict.
+            reason: why not everything could be judged; `None` if everything was. A case with a reason, but without
+                errors and warnings, has no verdict.
             target: the target that the request addresses; `None` if it addresses none.
         """
         if target is not None:
@@ -128,30 +128,30 @@ class Collector:
         verdict = "failed" if violations else "passed" if reason is None else "skipped"
         self._cases.append(_build_case_result(case, verdict, status, reason, violations))
 
-    def add_not_judged(self, recording_or_folder: str, reason: str) -> None:
-        """Add a recording or a folder that should have been judged but was not, with the reason."""
-        self._not_judged[recording_or_folder] = reason
+    def add_not_judged(self, name: str, reason: str) -> None:
+        """Add a target, a recording or a folder that should have been judged but was not, with the reason."""
+        self._not_judged[name] = reason
 
     def add_unmatched_requests(self, name: str, reason: str) -> None:
-        """Add recorded requests that are about no target; `name` is the recording and the operation."""
+        """Add recorded requests to one operation that are about no target; `name` is "<recording>: <operation>"."""
         self._unmatched_requests[name] = reason
 
     def exclude_operations(self, operations: Collection[str]) -> None:
         """Exclude operations, as <provider>/<operation id>, from the coverage, because the targets do not need them."""
-        self._left_out_operations = tuple(operations)
+        self._excluded_operations = tuple(operations)
         self.coverage.exclude_operations(operations)
 
     def add_resources(self, summary: ResourceSummary) -> None:
-        """Add the resources that were created, deleted and left at one provider."""
+        """Add the resources of one provider: how many were created and deleted, and which remain in the account."""
         self._resources += summary
 
-    def add_skipped(self, case: ConformanceCase, reason: str, status: int | None = None) -> None:
+    def add_skipped_case(self, case: ConformanceCase, reason: str, status: int | None = None) -> None:
         """Add the result of a case that has no verdict, with the reason."""
         self._cases.append(_build_case_result(case, "skipped", status, reason))
 
     def add_skipped_without_case(self, result_id: str, reason: str) -> None:
         """Add a skipped result for something that could not be planned as a case, with the reason."""
-        self._cases.append(CaseResult(id=result_id, operation="", verdict="skipped", reason=reason))
+        self._cases.append(CaseResult(id=result_id, operation="", verdict="skipped", not_judged_reason=reason))
 
     @property
     def exchange_count(self) -> int:
@@ -163,19 +163,19 @@ class Collector:
         spending = self._account.build_spending()
         coverage = tuple(self.coverage.iterate_entries())
         report = CheckReport(
-            voicegauge=__version__,
+            voicegauge_version=__version__,
             created_at=self._created_at,
-            finished=is_finished and self.stopped_by is None,
+            is_finished=is_finished and self.stopped_by is None,
             stopped_by=self.stopped_by,
             seed=self._seed,
             targets=self._targets,
             operations=tuple(self._operations),
-            left_out_operations=self._left_out_operations,
-            exchanges=dict(self._exchanges),
-            cases=tuple(self._cases),
-            not_judged={**find_targets_not_judged(self._targets, self._cases), **self._not_judged},
-            unmatched_requests=self._unmatched_requests,
-            notice=(
+            excluded_operations=self._excluded_operations,
+            exchange_count_by_provenance=dict(self._exchanges),
+            case_results=tuple(self._cases),
+            not_judged_reason_by_name={**find_targets_not_judged(self._targets, self._cases), **self._not_judged},
+            unmatched_request_reason_by_name=self._unmatched_requests,
+            doubt_reason=(
                 describe_doubtful_statuses(self.coverage.response_count_by_status)
                 or describe_empty_account(self._rejections_without_credit)
             ),
@@ -184,7 +184,7 @@ class Collector:
             emulator_command=self.emulator_command,
             findings=merge_findings(group_rejections(self._findings, self._cases, self._target_by_case_id)),
             resources=self._resources,
-            spent_usd=spending.total.usd,
+            spent_usd=spending.total.spent_usd,
             spending=spending,
         )
         # Findings are masked when they are made. Everything else that quotes traffic is masked here at the latest.
@@ -204,7 +204,7 @@ def _build_case_result(
         target=f"{case.provider}/{case.target_name}" if case.target_name else None,
         verdict=verdict,  # type: ignore[arg-type]
         status=status,
-        reason=reason,
+        not_judged_reason=reason,
         is_delivery=case.speech_request is not None and not case.expects_failure,
         violations=dict(violations),
     )

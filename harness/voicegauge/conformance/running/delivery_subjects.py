@@ -29,7 +29,7 @@ def iterate_delivery_subjects(
         operation = contract.operations.get(exchange.operation)
         if operation is None or (submit is not None and exchange is submit.exchange):
             continue
-        call = Call(operation, exchange, target, submit=submit)
+        call = Call(operation, exchange, target, submit_call=submit)
         polls += [call] if operation is status else []
         yield call
         if operation is not target.operation:  # of repeated submits only the last one must be accepted
@@ -50,9 +50,9 @@ def iterate_delivery_subjects(
 
 
 def _has_exceeded_documented_time(observations: Sequence[StateObservation], status_operation: Operation) -> bool:
-    """Whether a job was observed unfinished after the documented maximum time.
+    """Whether a poll after the documented maximum time still saw the job unfinished.
 
-    A wait that ended for another reason, such as a shorter limit of the user, shows nothing about the job.
+    The result is false if waiting ended earlier, for example because of a shorter limit that the user set.
     """
     if not observations or status_operation.job is None:
         return False
@@ -67,7 +67,7 @@ def _find_submit_call(target: Target, delivery: Delivery) -> Call | None:
 
 
 def _iterate_outcomes_of_call(call: Call) -> Iterator[CaseOutcome]:
-    """Yield the outcome of a call, which must be accepted; yield nothing if its status proves nothing."""
+    """Yield the outcome of a call that should be accepted; yield nothing if its status proves nothing."""
     if call.status in call.contract.provider.retry.statuses or explain_inconclusive_status(call.status):
         return
     is_submit = call.operation.speech is not None

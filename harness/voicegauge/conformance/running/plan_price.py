@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+import msgspec
+
 from voicegauge.conformance.cases import CaseKind, CasePlan, SkippedCase
 from voicegauge.conformance.reporting import Spending, SpendingAccount, SpendingTotal
 from voicegauge.conformance.running.call_prices import build_price_name, compute_price_usd, find_priced_item
@@ -18,11 +20,11 @@ class PricedCase(Record, frozen=True, kw_only=True):
 
     id: str
     kind: CaseKind
-    expects: str
+    expected_verdict: str = msgspec.field(name="expects")
     """The expected response: "accepted", "rejected", or "either" if the documents say neither."""
     is_billable: bool
     """Whether the case may be accepted, and costs money if it is."""
-    usd: float | None = None
+    price_usd: float | None = msgspec.field(name="usd", default=None)
     """Dollars if the response is as expected; `None` if the price is not known."""
 
 
@@ -33,7 +35,7 @@ class UndeletableResource(Record, frozen=True, kw_only=True):
     """The operation that creates them: <provider>/<operation>."""
     name: str
     """What such a resource is called: "voice embedding"."""
-    requests: int
+    request_count: int = msgspec.field(name="requests")
     """Number of planned requests that may create one."""
 
 
@@ -45,31 +47,31 @@ class PricedPlan(Record, frozen=True, kw_only=True):
     targets: tuple[str, ...]
     cases: tuple[PricedCase, ...]
     """The cases in the order in which they are sent."""
-    skipped: tuple[SkippedCase, ...] = ()
+    skipped_cases: tuple[SkippedCase, ...] = msgspec.field(name="skipped", default=())
     """Cases that cannot be planned."""
     targets_without_delivery: tuple[str, ...] = ()
-    """Ids of the targets that cannot be judged: no delivery can be planned, or the limit of billable requests leaves
-    out all of them."""
-    left_out_operations: tuple[str, ...] = ()
+    """Ids of the targets that cannot be judged, because no delivery can be planned, or because the limit of billable
+    requests allows none."""
+    excluded_operations: tuple[str, ...] = msgspec.field(name="left_out_operations", default=())
     """Operations that the targets do not need, to which nothing is sent: <provider>/<operation id>."""
-    unpriced: tuple[str, ...] = ()
+    unpriced_names: tuple[str, ...] = msgspec.field(name="unpriced", default=())
     """Targets, and billable operations without targets, whose price is not known. They are counted as free."""
-    undeletable: tuple[UndeletableResource, ...] = ()
+    undeletable_resources: tuple[UndeletableResource, ...] = msgspec.field(name="undeletable", default=())
     """Resources that the plan leaves in the account, because no document says how to delete them."""
     spending: Spending
     """Spending at the live service if every response is as expected. Spending for each rule is not included."""
 
     @property
-    def usd(self) -> float:
+    def price_usd(self) -> float:
         """The price of the plan in dollars, without the items in `unpriced`."""
-        return self.spending.total.usd
+        return self.spending.total.spent_usd
 
     def count_affordable_calls(self, budget_usd: float) -> int:
-        """Return how many billable requests a budget pays for if they are sent in order."""
+        """Return how many billable requests a budget of `budget_usd` dollars pays for if they are sent in order."""
         remaining_usd, count = budget_usd, 0
         for case in self.cases:
             if case.is_billable:
-                remaining_usd -= case.usd or 0.0
+                remaining_usd -= case.price_usd or 0.0
                 # Rounding errors may add up to less than 1e-9, a thousandth of the smallest amount in the ledger.
                 if remaining_usd < -1e-9:
                     break
@@ -99,28 +101,36 @@ def price_plan(
         elif item is not None and usd is None:
             unpriced[build_price_name(item)] = None
         is_charged = case.is_billable and usd != 0
-        account.add_case(case, SpendingTotal(requests=1, billable=int(is_charged), usd=usd or 0.0))
-        expects = case.expected.verdict
-        cases.append(PricedCase(id=case.id, kind=case.kind, expects=expects, is_billable=case.is_billable, usd=usd))
+        account.add_case(
+            case, SpendingTotal(request_count=1, billable_request_count=int(is_charged), spent_usd=usd or 0.0)
+        )
+        expects = case.expected_response.verdict
+        cases.append(
+            PricedCase(
+                id=case.id, kind=case.kind, expected_verdict=expects, is_billable=case.is_billable, price_usd=usd
+            )
+        )
     return PricedPlan(
         provenance=provenance,
         targets=tuple(target.id for target in targets),
         cases=tuple(cases),
-        skipped=plan.skipped,
+        skipped_cases=plan.skipped_cases,
         targets_without_delivery=plan.targets_without_delivery,
-        left_out_operations=plan.left_out_operations,
-        unpriced=tuple(unpriced),
-        undeletable=tuple(_iterate_undeletable_resources(plan, contracts)),
+        excluded_operations=plan.excluded_operations,
+        unpriced_names=tuple(unpriced),
+        undeletable_resources=tuple(_iterate_undeletable_resources(plan, contracts)),
         spending=account.build_spending(),
     )
 
 
 def _iterate_undeletable_resources(plan: CasePlan, contracts: Mapping[str, Contract]) -> Iterator[UndeletableResource]:
-    accepted = Counter((case.provider, case.operation) for case in plan.cases if case.expected.verdict != "rejected")
+    accepted = Counter(
+        (case.provider, case.operation) for case in plan.cases if case.expected_response.verdict != "rejected"
+    )
     for (provider, operation_id), count in accepted.items():
         resource = contracts[provider].find_operation(operation_id).resource
         if resource is not None and resource.delete is None:
-            yield UndeletableResource(operation=f"{provider}/{operation_id}", name=resource.name, requests=count)
+            yield UndeletableResource(operation=f"{provider}/{operation_id}", name=resource.name, request_count=count)
 
 
 def compute_total_price_usd(plan: CasePlan, targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> float:
@@ -131,15 +141,15 @@ def compute_total_price_usd(plan: CasePlan, targets: Sequence[BaseTarget], price
     """
     priced = price_plan(plan, targets, prices, provenance=Provenance.LIVE)
     require_prices(priced)
-    return priced.usd
+    return priced.price_usd
 
 
 def require_prices(plan: PricedPlan) -> None:
-    """Reject a plan with a request whose price is not known.
+    """Require that the price of every request of a plan is known.
 
     Raises:
         UsageError: a price is not known.
     """
-    if plan.unpriced:
-        names = " ".join(f"--price {name}=USD" for name in plan.unpriced)
+    if plan.unpriced_names:
+        names = " ".join(f"--price {name}=USD" for name in plan.unpriced_names)
         raise UsageError(f"no document states the price of a request in dollars: set it with {names}")

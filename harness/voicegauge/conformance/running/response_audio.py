@@ -24,13 +24,13 @@ digits, markup and emoji aloud, and others leave them out."""
 def read_response_delivery(call: Call, *, has_documented_text: bool = True) -> SpeechDelivery | None:
     """Return the audio in an accepted response as a delivery; `None` if the response contains no audio to judge.
 
-    A response with a job or a link contains no audio, because audio needs further requests. Raw PCM whose sample rate
-    no document states is only judged in complete deliveries.
+    A response with a job or a link contains no audio: further requests would fetch it. Raw PCM with an undocumented
+    sample rate is only judged in complete deliveries.
 
     Args:
         call: the call.
-        has_documented_text: whether the documents say that such a text is spoken. Only then is the
-            duration estimated.
+        has_documented_text: whether the documents say that such a text is spoken. The duration of other texts is not
+            judged.
     """
     target = call.target
     location = target.response.audio if target is not None else None
@@ -53,7 +53,7 @@ def read_response_delivery(call: Call, *, has_documented_text: bool = True) -> S
     delivered = SpeechDelivery(
         target, speech, delivery, has_ordinary_text=has_documented_text and is_ordinary_text(speech.text)
     )
-    return None if delivered.has_unknown_encoding else delivered
+    return None if delivered.has_unknown_sample_rate else delivered
 
 
 def _read_audio(call: Call, response_audio: ResponseAudio) -> bytes:
@@ -82,7 +82,7 @@ def read_inline_audio(call: Call, response_audio: ResponseAudio) -> bytes:
 def read_streamed_audio(call: Call) -> bytes:
     """Return the audio of a stream that ended without an error.
 
-    It is empty for any other stream, and for an unreadable one, which other rules judge.
+    The result is empty for a stream that broke off, failed or cannot be read, which other rules report.
     """
     if call.event_stream is None or not call.event_stream.is_complete or call.event_stream.has_failed:
         return b""
@@ -93,7 +93,7 @@ def read_streamed_audio(call: Call) -> bytes:
 
 
 def is_ordinary_text(text: str) -> bool:
-    """Whether the duration of the speech for `text` can be estimated, because it contains words and little else."""
+    """Whether `text` consists mostly of words, so that the duration of its speech can be estimated."""
     if "<" in text or not unicodedata.is_normalized("NFKC", text):  # markup, or mathematical letters
         return False
     words = _WORD_PATTERN.findall(text)

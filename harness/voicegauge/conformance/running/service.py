@@ -25,8 +25,8 @@ class CheckedService(NamedTuple):
     contract: Contract
     client: Client
     ledger: Ledger | None = None
-    """The ledger in which the cost of a single call is reserved, `None` for no budget. For a whole delivery, the client
-    reserves the cost."""
+    """The ledger in which the price of a single call is reserved; `None` without a budget. The client reserves the
+    price of a delivery."""
     prices: Mapping[str, float] = {}
     """Dollars per request by target id, as set by the user."""
     provenance: Provenance = Provenance.EMULATED
@@ -36,7 +36,7 @@ class CheckedService(NamedTuple):
     control_url: str | None = None
     """Root URL of the emulator's control routes, with which its clock can be advanced; `None` for a live service."""
     case_journal: CaseJournal | None = None
-    """Records what is paid for; `None` to record nothing, as for the emulator."""
+    """The journal that records what is paid for; `None` to record nothing, as for the emulator."""
     reproduction: Reproduction = Reproduction()
     create_clock: Callable[[], Clock] | None = None
     """Creates the clock on which one case waits; `None` for the clock of the client."""
@@ -53,7 +53,7 @@ class CheckedService(NamedTuple):
         return self.provenance is Provenance.EMULATED
 
     def create_checker(self, rules: Mapping[str, Rule]) -> Checker:
-        """Return a checker that applies `rules` to the traffic of this service, and hides its key in findings."""
+        """Return a checker that applies `rules` to the traffic of this service, and masks its key in findings."""
         return Checker(self.provenance, rules, self.build_repeat_command, self.client.mask_secrets)
 
     def build_repeat_command(self, exchange: Exchange) -> str | None:

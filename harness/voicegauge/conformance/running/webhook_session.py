@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import msgspec
 
 from voicegauge.checks import Call, RequestCallbacks
-from voicegauge.conformance.cases import ConformanceCase, set_case_value
+from voicegauge.conformance.cases import ConformanceCase, set_request_value
 from voicegauge.contract import Operation, compute_signature, find_status_operation
 from voicegauge.emulator import EMULATED_WEBHOOK_SECRET
 from voicegauge.errors import UsageError
@@ -26,7 +26,7 @@ REPEATED_CALLBACK_WAIT_S = 3.0
 
 
 def read_webhook_secret(operation: Operation, *, is_emulated: bool) -> str | None:
-    """Return the secret with which callbacks are signed, from the environment; `None` if it is not known.
+    """Return the secret with which the provider signs callbacks, from the environment; `None` if it is not known.
 
     Raises:
         UsageError: the secret is not base64, although the contract says so.
@@ -47,8 +47,15 @@ def read_webhook_secret(operation: Operation, *, is_emulated: bool) -> str | Non
 def open_receiver_for_cases(
     cases: Sequence[ConformanceCase], user_receiver: Receiver | None, provenance: Provenance
 ) -> Iterator[Receiver | None]:
-    """Yield the receiver that `cases` need: the `user_receiver` one, or a local one for callbacks of the emulator."""
-    is_local = user_receiver is None and provenance is Provenance.EMULATED and any(case.callback_url for case in cases)
+    """Yield the receiver for the callbacks of `cases`: `user_receiver`, or a local one for callbacks of the emulator.
+
+    Yield `None` if there is no `user_receiver` and no local one is needed or would be reachable.
+    """
+    is_local = (
+        user_receiver is None
+        and provenance is Provenance.EMULATED
+        and any(case.callback_url_parameter for case in cases)
+    )
     if not is_local:
         yield user_receiver
         return
@@ -67,15 +74,15 @@ class WebhookSession:
         """
         if receiver is None:
             raise UsageError("no receiver for webhooks: name the tunnel to this machine with --public-url")
-        assert case.callback_url is not None
+        assert case.callback_url_parameter is not None
         self._case, self._receiver, self._emulated = case, receiver, is_emulated
-        self._url, self._parameter = receiver.create_url(), case.callback_url
+        self._url, self._parameter = receiver.create_url(), case.callback_url_parameter
 
     @property
     def case(self) -> ConformanceCase:
         """The case to send, which is the planned case with the webhook URL in its request."""
         return msgspec.structs.replace(
-            set_case_value(self._case, self._parameter.location, self._url), callback_url=None
+            set_request_value(self._case, self._parameter.location, self._url), callback_url_parameter=None
         )
 
     async def collect_callbacks(

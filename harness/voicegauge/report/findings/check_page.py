@@ -41,15 +41,17 @@ def build_check_page(report: CheckReport, *, strict: bool = False) -> FindingsPa
     rules = {rule.id: rule for rule in exported.rules}
     players = {(one.fingerprint, one.severity.value): _build_player(one.clip) for one in report.findings if one.clip}
     order = list(_URGENCY_BY_SEVERITY)
-    findings = sorted(exported.findings, key=lambda one: (order.index(one.severity), -one.occurrences))
+    findings = sorted(exported.findings, key=lambda one: (order.index(one.severity), -one.occurrence_count))
     return FindingsPage(
         title=f"Check of {', '.join(report.targets[:3])}{' and others' if len(report.targets) > 3 else ''}",
         headline=_describe_result(report, findings),
-        subtitle=f"{sum(report.exchanges.values()):,} exchanges · {report.created_at[:10]}",
-        is_emulated=Provenance.EMULATED in report.exchanges and Provenance.LIVE not in report.exchanges,
+        subtitle=f"{sum(report.exchange_count_by_provenance.values()):,} exchanges · {report.created_at[:10]}",
+        is_emulated=Provenance.EMULATED in report.exchange_count_by_provenance
+        and Provenance.LIVE not in report.exchange_count_by_provenance,
         cautions=tuple(
             filter(
-                None, (report.stopped_by, report.notice, _describe_missing_judgements(report), report.emulator_notice)
+                None,
+                (report.stopped_by, report.doubt_reason, _describe_missing_judgements(report), report.emulator_notice),
             )
         ),
         findings=tuple(
@@ -59,9 +61,13 @@ def build_check_page(report: CheckReport, *, strict: bool = False) -> FindingsPa
         accepted_count=len(report.accepted_findings),
         coverage=_summarize_coverage(report.coverage),
         unjudged_cases_and_inputs=(
-            *report.not_judged.items(),
-            *report.unmatched_requests.items(),
-            *((case.id, case.reason or "no verdict") for case in report.cases if case.verdict == "skipped"),
+            *report.not_judged_reason_by_name.items(),
+            *report.unmatched_request_reason_by_name.items(),
+            *(
+                (case.id, case.not_judged_reason or "no verdict")
+                for case in report.case_results
+                if case.verdict == "skipped"
+            ),
         ),
     )
 
@@ -91,7 +97,7 @@ def _describe_missing_judgements(report: CheckReport) -> str:
 
 
 def _describe_coverage(entries: tuple[CoverageEntry, ...]) -> str:
-    applied = [entry for entry in entries if entry.applies]
+    applied = [entry for entry in entries if entry.is_applicable]
     total = sum(entry.side_count for entry in applied)
     if not total:
         return ""
@@ -100,7 +106,7 @@ def _describe_coverage(entries: tuple[CoverageEntry, ...]) -> str:
 
 
 def _build_finding(finding: ReportedFinding, rule: RuleDescription, number: int) -> PageFinding:
-    seen = finding.properties
+    seen = finding.sarif_properties
     summary, _, basis = rule.help.partition("\n\nBased on: ")
     facts = (
         ("Expected and received", finding.message),
@@ -132,8 +138,8 @@ def _build_player(clip: FindingClip) -> FindingPlayer:
 def _summarize_coverage(entries: tuple[CoverageEntry, ...]) -> tuple[CoverageRow, ...]:
     by_operation: dict[str, list[CoverageEntry]] = defaultdict(list)
     for entry in entries:
-        if entry.applies:
-            by_operation["" if entry.kind == "rule" else entry.operation].append(entry)
+        if entry.is_applicable:
+            by_operation["" if entry.kind == "rule" else entry.operation_or_provider].append(entry)
     rules = by_operation.pop("", [])
     rows = [_build_coverage_row(operation, group) for operation, group in sorted(by_operation.items())]
     if rules:
@@ -142,7 +148,7 @@ def _summarize_coverage(entries: tuple[CoverageEntry, ...]) -> tuple[CoverageRow
 
 
 def _build_coverage_row(name: str, entries: list[CoverageEntry]) -> CoverageRow:
-    missing = [f"{entry.kind} {entry.name}: {entry.reason}" for entry in entries if entry.reason]
+    missing = [f"{entry.kind} {entry.name}: {entry.untried_reason}" for entry in entries if entry.untried_reason]
     return CoverageRow(
         operation=name,
         tried_count=sum(entry.tried_side_count for entry in entries),

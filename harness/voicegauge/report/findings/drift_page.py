@@ -56,8 +56,8 @@ def _describe_result(report: DriftReport) -> str:
 def _build_change(finding: ReportedFinding, rule: RuleDescription, number: int) -> PageFinding:
     facts = (
         ("Change", finding.message),
-        ("Before", finding.properties.get("oldValue")),
-        ("Now", finding.properties.get("newValue")),
+        ("Before", finding.sarif_properties.get("oldValue")),
+        ("Now", finding.sarif_properties.get("newValue")),
         ("Before, in", finding.related_location and str(finding.related_location)),
         *(("Note", line) for line in finding.extra_lines if line != finding.message and "->" not in line),
     )

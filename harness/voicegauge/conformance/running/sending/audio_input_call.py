@@ -23,6 +23,6 @@ async def fetch_audio_input_call(
         # Other uploads are too long, too short or damaged, so it is not known what a recognizer should find in them.
         reference_transcript=sentence.text if find_uploaded_audio(target, case) == sentence.file.data else None,
         response_files=response_files.audio_files,
-        audio_failure=response_files.failure.message if response_files.failure else None,
+        download_error=response_files.failure.message if response_files.failure else None,
     )
     return subject, list(response_files.exchanges)

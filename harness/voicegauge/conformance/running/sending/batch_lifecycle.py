@@ -101,7 +101,7 @@ def _list_batch_items(batch_spec: BatchSpec, last_poll: Call) -> list[object]:
 async def _follow_batch_item(
     operation: Operation, batch_item: object, send_step: SendStep
 ) -> AsyncIterator[CheckSubject]:
-    """Poll one item, which is a job of the operation that takes single requests."""
+    """Poll one item of a batch, which is a job of the operation that takes single requests."""
     assert operation.batch is not None, "only planned for operations with x-batch"
     single = operation.contract.find_operation(operation.batch.item_operation)
     status_name = single.speech.response.job if single.speech else None
@@ -121,7 +121,7 @@ async def _poll_job(status_operation: Operation, job_id: object, send_step: Send
     )
     values = {name: str(job_id)} if name is not None else {}
     request = RequestParts(path=values) if is_in_path else RequestParts(query=values)
-    return Call(status_operation, await send_step(status_operation, request, "own", None), submit=submit_call)
+    return Call(status_operation, await send_step(status_operation, request, "own", None), submit_call=submit_call)
 
 
 def _expect_accepted_outcome(call: Call, description: str) -> CaseOutcome:

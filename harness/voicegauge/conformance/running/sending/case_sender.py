@@ -51,35 +51,35 @@ class CaseSender:
 
         An error of the tool or of the network and a cancellation of the task are not raised: `SentCase.error` has them.
         """
-        ledger, sent = self._service.ledger, SentCase(case)
+        ledger, sent_case = self._service.ledger, SentCase(case)
         before_usd = ledger.spent_usd if ledger is not None else 0.0
         try:
-            await self._send_any_case(case, sent)
+            await self._send_any_case(case, sent_case)
         except (VoicegaugeError, asyncio.CancelledError) as error:
-            sent.error = error
-        sent.spent_usd = ledger.spent_usd - before_usd if ledger is not None else 0.0
-        return sent
+            sent_case.error = error
+        sent_case.spent_usd = ledger.spent_usd - before_usd if ledger is not None else 0.0
+        return sent_case
 
-    async def _send_any_case(self, case: ConformanceCase, sent: SentCase) -> None:
-        if case.callback_url is not None:
-            await self._send_webhook_case(case, sent)
+    async def _send_any_case(self, case: ConformanceCase, sent_case: SentCase) -> None:
+        if case.callback_url_parameter is not None:
+            await self._send_webhook_case(case, sent_case)
         elif case.is_lifecycle:
-            await self._send_lifecycle(case, sent)
+            await self._send_lifecycle(case, sent_case)
         elif case.speech_request is not None:
-            await self._send_delivery(case, sent)
+            await self._send_delivery(case, sent_case)
         else:
-            await self._send_call(case, sent)
+            await self._send_call(case, sent_case)
 
-    async def _send_call(self, case: ConformanceCase, sent: SentCase) -> None:
+    async def _send_call(self, case: ConformanceCase, sent_case: SentCase) -> None:
         try:
-            await self._send_call_once(case, sent)
+            await self._send_call_once(case, sent_case)
         except IncompleteResponseError as error:
             if not self._repeats_incomplete_response(case):
                 raise
-            await self._send_call_again(case, sent, error)
+            await self._send_call_again(case, sent_case, error)
 
     async def _send_call_again(
-        self, case: ConformanceCase, sent: SentCase, first_error: IncompleteResponseError
+        self, case: ConformanceCase, sent_case: SentCase, first_error: IncompleteResponseError
     ) -> None:
         """Send a single call with an incomplete response again, because only a defect makes it incomplete every time.
 
@@ -87,7 +87,7 @@ class CaseSender:
             TransportError: the second error differs from the first, or the budget does not allow another request.
         """
         try:
-            await self._send_call_once(case, sent)
+            await self._send_call_once(case, sent_case)
         except BudgetError:
             raise first_error from None
         except IncompleteResponseError as error:
@@ -101,60 +101,71 @@ class CaseSender:
                 response=Response(status=error.status, headers=error.headers),
             )
             # Both attempts may have been charged, so both count among the requests of the case.
-            sent.incomplete_exchanges = (exchange, exchange)
+            sent_case.incomplete_exchanges = (exchange, exchange)
             call = Call(operation, exchange, self._find_target(case))
-            sent.subjects.append(IncompleteResponse(call, str(error), attempts=2))
-            sent.status, sent.no_verdict_reason, sent.incomplete_response_error = error.status, str(error), error
+            sent_case.subjects.append(IncompleteResponse(call, str(error), attempts=2))
+            sent_case.status, sent_case.no_verdict_reason, sent_case.incomplete_response_error = (
+                error.status,
+                str(error),
+                error,
+            )
 
-    async def _send_call_once(self, case: ConformanceCase, sent: SentCase) -> None:
+    async def _send_call_once(self, case: ConformanceCase, sent_case: SentCase) -> None:
         """Send a single call, and fetch the audio that the response to an upload of audio links to."""
         operation, target = self._contract.find_operation(case.operation), self._find_target(case)
         *retried, exchange = await self._requests.send_call(case, target)
-        origin: RequestOrigin = "invalid" if case.expected.verdict == "rejected" else "sent"
+        origin: RequestOrigin = "invalid" if case.expected_response.verdict == "rejected" else "sent"
         call = Call(operation, exchange, target, request_origin=origin)
         skipped, fetched = self._explain_missing_verdict(case, exchange), list[Exchange]()
         audio_input = self._contract.audio_input_targets.get(case.target_name or "")
         if audio_input is not None and call.is_accepted:
             call, fetched = await fetch_audio_input_call(self._client, audio_input, case, call)
         skipped = skipped or call.unread_body_reason
-        sent.exchanges += [*retried, exchange, *fetched]
-        sent.status, sent.no_verdict_reason, sent.call_exchange = exchange.response.status, skipped, exchange
-        sent.subjects += [Call(operation, earlier, target, request_origin=origin) for earlier in retried]
-        sent.subjects += [call] if skipped else [call, CaseOutcome(call, case.expected)]
+        sent_case.exchanges += [*retried, exchange, *fetched]
+        sent_case.status, sent_case.no_verdict_reason, sent_case.call_exchange = (
+            exchange.response.status,
+            skipped,
+            exchange,
+        )
+        sent_case.subjects += [Call(operation, earlier, target, request_origin=origin) for earlier in retried]
+        sent_case.subjects += [call] if skipped else [call, CaseOutcome(call, case.expected_response)]
         delivered = (
-            read_response_delivery(call, has_documented_text=case.expected.case_kind == "valid")
+            read_response_delivery(call, has_documented_text=case.expected_response.case_kind == "valid")
             if origin == "sent" and not skipped
             else None
         )
-        sent.subjects += [delivered] if delivered is not None else []
+        sent_case.subjects += [delivered] if delivered is not None else []
         operations = self._contract.operations
-        sent.subjects += [
+        sent_case.subjects += [
             Call(operations[other.operation], other) for other in fetched if other.operation in operations
         ]
 
     def _explain_missing_verdict(self, case: ConformanceCase, exchange: Exchange) -> str | None:
-        """Return why there is no verdict; `None` for the emulator, which always judges the request."""
-        if self._service.is_emulated and case.expected.verdict == "rejected":
+        """Return why there is no verdict; `None` if there is one.
+
+        There is always one if the emulator responds to a case that should be rejected.
+        """
+        if self._service.is_emulated and case.expected_response.verdict == "rejected":
             return None
         return explain_missing_verdict(case, exchange.response.status)
 
-    async def _send_lifecycle(self, case: ConformanceCase, sent: SentCase) -> None:
+    async def _send_lifecycle(self, case: ConformanceCase, sent_case: SentCase) -> None:
         subjects: list[CheckSubject] = []
         try:
-            async for subject in self._follow_lifecycle(case, sent):
+            async for subject in self._follow_lifecycle(case, sent_case):
                 subjects.append(subject)  # noqa: PERF401 - keeps the subjects before an interruption
         except asyncio.CancelledError:
-            self._add_steps(sent, subjects)
-            sent.no_verdict_reason = "interrupted before the last step"
+            self._add_steps(sent_case, subjects)
+            sent_case.no_verdict_reason = "interrupted before the last step"
             raise
-        self._add_steps(sent, subjects)
+        self._add_steps(sent_case, subjects)
 
-    def _follow_lifecycle(self, case: ConformanceCase, sent: SentCase) -> AsyncIterator[CheckSubject]:
+    def _follow_lifecycle(self, case: ConformanceCase, sent_case: SentCase) -> AsyncIterator[CheckSubject]:
         async def send(
             operation: Operation, request: RequestParts, calling_account: CallingAccount, server: str | None
         ) -> Exchange:
             attempts = await self._requests.send_step(case, operation, request, calling_account, server)
-            sent.exchanges.extend(attempts)
+            sent_case.exchanges.extend(attempts)
             return attempts[-1]
 
         assert case.request is not None, "a lifecycle begins with a request"
@@ -172,42 +183,44 @@ class CaseSender:
             varies_other_fields=case.varies_other_fields,
         ).iterate_subjects(case.request)
 
-    def _add_steps(self, sent: SentCase, step_subjects: list[CheckSubject]) -> None:
+    def _add_steps(self, sent_case: SentCase, step_subjects: list[CheckSubject]) -> None:
         """Add the steps of a lifecycle that were completed and can prove something."""
         reasons = [_explain_inconclusive_step(subject) for subject in step_subjects]
-        sent.no_verdict_reason = next(filter(None, reasons), None)
-        sent.status = sent.exchanges[0].response.status if sent.exchanges else None
-        sent.subjects += [subject for subject, reason in zip(step_subjects, reasons, strict=True) if reason is None]
+        sent_case.no_verdict_reason = next(filter(None, reasons), None)
+        sent_case.status = sent_case.exchanges[0].response.status if sent_case.exchanges else None
+        sent_case.subjects += [
+            subject for subject, reason in zip(step_subjects, reasons, strict=True) if reason is None
+        ]
 
-    async def _send_webhook_case(self, case: ConformanceCase, sent: SentCase) -> None:
+    async def _send_webhook_case(self, case: ConformanceCase, sent_case: SentCase) -> None:
         session = WebhookSession(case, self._service.receiver, is_emulated=self._service.is_emulated)
-        await self._send_any_case(session.case, sent)
+        await self._send_any_case(session.case, sent_case)
         callbacks = await session.collect_callbacks(
-            self._contract.find_operation(case.operation), sent.calls, self._client.max_wait_s
+            self._contract.find_operation(case.operation), sent_case.calls, self._client.max_wait_s
         )
         if callbacks is not None:
-            sent.subjects += [*callbacks.callback_subjects, callbacks]
+            sent_case.subjects += [*callbacks.callback_subjects, callbacks]
 
-    async def _send_delivery(self, case: ConformanceCase, sent: SentCase) -> None:
+    async def _send_delivery(self, case: ConformanceCase, sent_case: SentCase) -> None:
         target, speech = self._find_target(case), case.speech_request
         assert target is not None, "a delivery has a target"
         assert speech is not None, "a delivery has speech"
         try:
             delivery = await self._requests.deliver(case, target, speech)
         except DeliveryInterruptedError as error:
-            sent.exchanges += error.delivery.exchanges
-            sent.no_verdict_reason = _explain_missing_delivery(error.delivery, case)
-            sent.subjects += iterate_delivery_subjects(target, speech, error.delivery)
+            sent_case.exchanges += error.delivery.exchanges
+            sent_case.no_verdict_reason = _explain_missing_delivery(error.delivery, case)
+            sent_case.subjects += iterate_delivery_subjects(target, speech, error.delivery)
             raise
-        sent.exchanges += delivery.exchanges
+        sent_case.exchanges += delivery.exchanges
         polls = await poll_after_end(self._client, target, delivery)
         without_key = await poll_without_key(self._client, target, polls)
-        sent.exchanges += [*polls, *(outcome.exchange for outcome in without_key)]
-        sent.no_verdict_reason = _explain_missing_delivery(delivery, case)
-        sent.subjects += iterate_delivery_subjects(target, speech, delivery, polls)
-        sent.subjects += [subject for outcome in without_key for subject in (outcome.call, outcome)]
+        sent_case.exchanges += [*polls, *(outcome.exchange for outcome in without_key)]
+        sent_case.no_verdict_reason = _explain_missing_delivery(delivery, case)
+        sent_case.subjects += iterate_delivery_subjects(target, speech, delivery, polls)
+        sent_case.subjects += [subject for outcome in without_key for subject in (outcome.call, outcome)]
         index = delivery.submit_exchange_index
-        sent.status = None if index is None else delivery.exchanges[index].response.status
+        sent_case.status = None if index is None else delivery.exchanges[index].response.status
 
     def _find_target(self, case: ConformanceCase) -> Target | None:
         return self._contract.targets.get(case.target_name) if case.target_name else None

@@ -1,4 +1,4 @@
-"""Polls a job that has ended: the state must not change, and must not be readable without a key."""
+"""Polls a job after its end: the state must not change, and a poll without a key must be rejected."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from voicegauge.contract import Target
 from voicegauge.errors import TransportError
 from voicegauge.model import Delivery, Exchange
 
-MAX_WAIT_BEFORE_POLL_S = 10.0
-"""Maximum time of one of these polls in seconds. A service that responds slowly must not hold up the check."""
+MAX_POLL_DURATION_S = 10.0
+"""Maximum duration, in seconds, of a poll after the end. A service that responds slowly must not hold up the check."""
 
 
 async def poll_after_end(client: Client, target: Target, delivery: Delivery) -> list[Exchange]:
-    """Repeat the last poll of a job that has ended, and return the exchanges; empty if no poll has seen an end."""
+    """Poll a job again after its end, and return the exchanges; empty if no poll of the delivery saw the end."""
     status = target.job_operation
     polls = [exchange for exchange in delivery.exchanges if status and exchange.operation == status.id]
     if status is None or status.job is None or not polls or not _has_job_reached_end(target, delivery):
@@ -25,14 +25,14 @@ async def poll_after_end(client: Client, target: Target, delivery: Delivery) -> 
     for _ in range(POLLS_AFTER_END):
         await client.clock.sleep(status.job.poll.min_s)
         try:
-            repeated.append(await client.send(polls[-1].request, status.id, max_total_s=MAX_WAIT_BEFORE_POLL_S))
+            repeated.append(await client.send(polls[-1].request, status.id, max_total_s=MAX_POLL_DURATION_S))
         except TransportError:
             break  # the verdict on the delivery does not depend on these polls
     return repeated
 
 
 def _has_job_reached_end(target: Target, delivery: Delivery) -> bool:
-    """Whether the last state that the client observed is a terminal one."""
+    """Whether the last state of the job that the client observed is a terminal state."""
     status = target.job_operation
     if status is None or status.job is None or delivery.job is None or not delivery.job.observations:
         return False
@@ -41,16 +41,17 @@ def _has_job_reached_end(target: Target, delivery: Delivery) -> bool:
 
 
 async def poll_without_key(client: Client, target: Target, poll_exchanges: Sequence[Exchange]) -> list[CaseOutcome]:
-    """Repeat the last of `poll_exchanges` without a key, which must be rejected.
+    """Send the last of the polls again without a key, and return its outcome, which must be a rejection.
 
-    An existing job is used, because a request with an unknown id would be rejected in any case.
+    The job exists, because a request with an unknown id would be rejected in any case. The result is empty if a key is
+    not required, or if there is no response.
     """
     status = target.job_operation
     if status is None or not status.needs_key or not poll_exchanges or client.key is None:
         return []
     request = remove_credentials(poll_exchanges[-1].request, status, client.key)
     try:
-        exchange = await client.send(request, status.id, max_total_s=MAX_WAIT_BEFORE_POLL_S)
+        exchange = await client.send(request, status.id, max_total_s=MAX_POLL_DURATION_S)
     except TransportError:
         return []  # the verdict on the delivery does not depend on this poll
     expected = ExpectedResponse(

@@ -63,7 +63,7 @@ class RequestSender:
         operation, request = self._contract.find_operation(case.operation), build_padded_request(case)
         assert request is not None, "a single call has a request"
         price_usd = self._compute_price_usd(case)
-        earlier_key = self._find_repeatable_key(case)
+        earlier_key = self._find_reusable_idempotency_key(case)
         idempotency_key = earlier_key or create_idempotency_key(operation)
         parts = add_idempotency_key(operation, request, idempotency_key)
         key = API_KEY_BY_KEY_USE[case.key_use]
@@ -71,7 +71,7 @@ class RequestSender:
             self._reserve_price(price_usd),
             operation,
             lambda: self._send_until_final(case, lambda: self._client.send_operation(operation, parts, key=key)),
-            self._create_observer(case, price_usd),
+            self._create_submit_recorder(case, price_usd),
             idempotency_key,
             is_repeated=earlier_key is not None,
             priced_request=self._build_priced_request(case, target),
@@ -92,7 +92,7 @@ class RequestSender:
             operation: the operation to call.
             request: the request to it.
             account: the account whose key is sent.
-            server: base URL of another server than that of the operation; `None` for that of the operation.
+            server: name (`x-name`) of another server than that of the operation; `None` for that of the operation.
 
         Returns:
             All exchanges. The one to judge is the last.
@@ -112,7 +112,7 @@ class RequestSender:
             lambda: self._send_until_final(
                 case, lambda: self._client.send_operation(operation, parts, key=key, server=server)
             ),
-            self._create_observer(case, price_usd),
+            self._create_submit_recorder(case, price_usd),
             idempotency_key,
         )
 
@@ -124,11 +124,11 @@ class RequestSender:
             TransportError: the service did not respond.
             BudgetError: the request costs more than is left in the budget.
         """
-        earlier_key = self._find_repeatable_key(case)
+        earlier_key = self._find_reusable_idempotency_key(case)
         return await self._client.speak(
             target,
             speech_request,
-            observer=self._create_observer(case, self._compute_price_usd(case)),
+            observer=self._create_submit_recorder(case, self._compute_price_usd(case)),
             price_usd=self._service.prices.get(target.id),
             request_to_repeat=RequestToRepeat(earlier_key, reservation=None) if earlier_key is not None else None,
             # A recording should have the whole job.
@@ -167,19 +167,19 @@ class RequestSender:
         ledger = self._service.ledger
         return ledger.reserve(price_usd) if ledger is not None and price_usd is not None else None
 
-    def _create_observer(self, case: ConformanceCase, price_usd: float | None) -> PaymentObserver | None:
+    def _create_submit_recorder(self, case: ConformanceCase, price_usd: float | None) -> PaymentObserver | None:
         journal = self._service.case_journal
-        return journal.create_observer(case.id, price_usd) if journal is not None else None
+        return journal.create_submit_recorder(case.id, price_usd) if journal is not None else None
 
-    def _find_repeatable_key(self, case: ConformanceCase) -> str | None:
+    def _find_reusable_idempotency_key(self, case: ConformanceCase) -> str | None:
         """Return the idempotency key with which `case` repeats an earlier request; `None` if it repeats none."""
         journal = self._service.case_journal
-        return journal.find_repeatable_key(case) if journal is not None else None
+        return journal.find_reusable_idempotency_key(case) if journal is not None else None
 
     def _build_priced_request(self, case: ConformanceCase, target: Target | None) -> PricedRequest | None:
-        """Return what determines the charge for a case from the reported usage.
+        """Return the target and the text length from which the charge for a case is computed if usage is reported.
 
-        Return `None` if the user stated the price of a request.
+        Return `None` if the user set the price of a request, or if the case has no target.
         """
         if target is None or target.id in self._service.prices:
             return None

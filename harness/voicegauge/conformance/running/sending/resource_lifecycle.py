@@ -43,7 +43,7 @@ class ResourceLifecycle:
     has_other_account: bool
     """Whether requests can be sent as another account."""
     varies_other_fields: bool = False
-    """Value of `ConformanceCase.vary_other_fields`."""
+    """Value of `ConformanceCase.varies_other_fields`."""
     last_change_description: str = "it was created"
     """What last happened to the resource, in words, for the descriptions of steps."""
     resource_state: str | None = None

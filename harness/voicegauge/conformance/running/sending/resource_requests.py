@@ -20,13 +20,13 @@ from voicegauge.contract.extension import ResourceUse
 
 
 class ResourceUseVariant(NamedTuple):
-    """A further request that takes the id of a resource."""
+    """A request that contains the id of a resource and other values of further fields."""
 
     description: str
     """What is special about the request, such as "with format mp3"."""
     request: RequestParts
     is_valid: bool
-    """Whether the documents say that the request is accepted. If it is false, the service may accept or reject it."""
+    """Whether the documents say that the request is accepted. If they do not, the service may accept or reject it."""
 
 
 def set_resource_id(request: RequestParts, location: Location, resource_id: str) -> RequestParts:
@@ -42,7 +42,10 @@ def set_resource_id(request: RequestParts, location: Location, resource_id: str)
 def build_resource_use_request(
     operation: Operation, resource_use: ResourceUse, resource_id: str
 ) -> RequestParts | None:
-    """Return a request that names a resource instead of the fields that it replaces; `None` if no request is known."""
+    """Return a request that contains the id of a resource instead of the fields that the id replaces.
+
+    Return `None` if no valid request is known.
+    """
     request = _build_request_without_resource(operation)
     if request is None:
         return None
@@ -54,10 +57,10 @@ def build_resource_use_request(
 def build_resource_use_variants(
     operation: Operation, resource_use: ResourceUse, resource_id: str
 ) -> Iterator[ResourceUseVariant]:
-    """Yield further speech requests that name a resource. Each value of the other fields occurs in one of them.
+    """Yield speech requests with the id of a resource, in which each value of the other fields occurs once.
 
-    The last request names the resource and also contains a field that the resource replaces. It is not documented
-    whether that is allowed, so the request only tests that there is no server error.
+    The last request contains the id and also the fields that the id replaces. It is not documented whether that is
+    allowed, so this request only tests that there is no server error.
     """
     target, request = _find_first_target(operation), build_resource_use_request(operation, resource_use, resource_id)
     with_replaced_fields = _build_request_without_resource(operation)

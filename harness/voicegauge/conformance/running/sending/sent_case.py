@@ -21,7 +21,7 @@ class SentCase:
     incomplete_exchanges: Sequence[Exchange] = ()
     """Attempts whose response was incomplete. They may have been charged."""
     subjects: list[CheckSubject] = field(default_factory=list)
-    """What the rules judge."""
+    """The subjects that the rules judge."""
     status: int | None = None
     """HTTP status of the response that is judged; `None` if no response is judged."""
     no_verdict_reason: str | None = None
@@ -35,7 +35,7 @@ class SentCase:
     spent_usd: float = 0.0
     """Dollars that were charged to the budget."""
     is_skipped: bool = False
-    """Whether nothing was sent, for `no_verdict_reason`."""
+    """Whether the case was not sent at all; `no_verdict_reason` says why."""
 
     @property
     def calls(self) -> list[Call]:

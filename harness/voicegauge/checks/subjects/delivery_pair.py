@@ -16,10 +16,10 @@ PairRelation = Literal["speed", "voice", "language", "seed", "repetition", "form
 
 
 @dataclass(frozen=True, eq=False)
-class ResponsePair(CheckSubject):
+class DeliveryPair(CheckSubject):
     """Two deliveries of one target whose requests differ in one parameter at most."""
 
-    relation: PairRelation
+    pair_relation: PairRelation
     base_delivery: SpeechDelivery
     changed_delivery: SpeechDelivery
     base_value: Any
@@ -40,13 +40,13 @@ class ResponsePair(CheckSubject):
     @property
     def exchange(self) -> Exchange:
         """The exchange of the second request."""
-        submit = self.changed_delivery.submit
+        submit = self.changed_delivery.submit_call
         return submit.exchange if submit is not None else self.changed_delivery.exchange
 
     @property
     def parameter_pointer(self) -> str:
         """JSON pointer to the parameter in the contract."""
-        parameter = {"repetition": "seed", "markup": "text"}.get(self.relation, self.relation)
+        parameter = {"repetition": "seed", "markup": "text"}.get(self.pair_relation, self.pair_relation)
         return f"{self.operation.pointer}/x-speech/request/{parameter}"
 
     @property

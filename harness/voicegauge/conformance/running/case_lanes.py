@@ -5,11 +5,11 @@ from __future__ import annotations
 from voicegauge.conformance.cases import ConformanceCase
 from voicegauge.contract import Contract
 
-_RESOURCE_LANE = "resources"
+_RESOURCE_LANE_NAME = "resources"
 
 
 class CaseLanes:
-    """The lanes of the cases of one provider."""
+    """Assigns cases of one provider to lanes. The cases of one lane are sent one after the other."""
 
     def __init__(self, contract: Contract) -> None:
         """Find the operations that create, list, change or delete resources of an account."""
@@ -23,4 +23,4 @@ class CaseLanes:
 
     def find_lane(self, case: ConformanceCase) -> str | None:
         """Return the lane of a case; `None` if other cases cannot change its result."""
-        return _RESOURCE_LANE if case.operation in self._resource_operations else None
+        return _RESOURCE_LANE_NAME if case.operation in self._resource_operations else None

@@ -24,10 +24,10 @@ from voicegauge.errors import NothingMeasuredError, UsageError, VoicegaugeError
 from voicegauge.model import Finding
 
 MIN_TRAFFIC_PAUSE_S = 0.02
-"""Time in seconds without a new exchange after which the judge begins, because clients often send the next request
+"""Time in seconds without a new exchange after which waiting exchanges are judged. Clients often send the next request
 right after a response."""
 MAX_WAITING_EXCHANGES = 32
-"""Number of exchanges above which the judge does not wait for a pause."""
+"""Number of waiting exchanges above which they are judged without waiting for a pause."""
 MAX_DISTINCT_REASONS = 100
 """Maximum number of different reasons and paths that are counted, because a client can send any number of paths."""
 MAX_NEW_FINDINGS = 10_000
@@ -38,31 +38,31 @@ _JUDGE_ENDED_REASON = "the process that judges has ended"
 FindingCallback = Callable[[Finding], None]
 
 
-def judge_messages(requests: IO[bytes], results: IO[bytes]) -> None:
-    """Judge the exchanges that `requests` contains after the settings, until its end.
+def judge_messages(exchange_stream: IO[bytes], result_stream: IO[bytes]) -> None:
+    """Read settings and then exchanges from `exchange_stream` until its end, and write the result of each exchange.
 
-    The results are written to `results`, and the report last. If nobody reads them, because the proxy was killed, the
-    rest is still judged, so that the recording is complete.
+    The report is written last. If nobody reads `result_stream`, because the proxy was killed, the remaining exchanges
+    are judged anyway, so that the recording is complete.
     """
     try:
-        settings = next(iterate_messages(requests, JudgeSettings))
+        settings = next(iterate_messages(exchange_stream, JudgeSettings))
         judge = TrafficJudge(load_contract(Path(settings.contract_path)), settings)
     except VoicegaugeError as error:
-        write_message(results, JudgedExchange(startup_error=str(error)))
+        write_message(result_stream, JudgedExchange(startup_error=str(error)))
         return
-    write_message(results, JudgedExchange())
-    for relayed_exchange in _WaitingExchanges(requests).iterate_in_pauses():
+    write_message(result_stream, JudgedExchange())
+    for relayed_exchange in _WaitingExchanges(exchange_stream).iterate_in_pauses():
         with contextlib.suppress(OSError):
-            write_message(results, judge.judge_exchange(relayed_exchange))
+            write_message(result_stream, judge.judge_exchange(relayed_exchange))
     with contextlib.suppress(OSError):
-        write_message(results, JudgedExchange(report=judge.build_report()))
+        write_message(result_stream, JudgedExchange(report=judge.build_report()))
 
 
 class _WaitingExchanges:
-    """The exchanges that were not judged yet. A thread reads them at once, so that none is lost with the proxy."""
+    """The exchanges that are not judged yet. A thread reads them at once, so that a killed proxy loses none."""
 
-    def __init__(self, requests: IO[bytes]) -> None:
-        self._requests = requests
+    def __init__(self, exchange_stream: IO[bytes]) -> None:
+        self._exchange_stream = exchange_stream
         self._queue: queue.SimpleQueue[RelayedExchange | None] = queue.SimpleQueue()
         self._has_ended = threading.Event()
         self._arrived_s = 0.0
@@ -75,7 +75,7 @@ class _WaitingExchanges:
             yield relayed_exchange
 
     def _read(self) -> None:
-        for relayed_exchange in iterate_messages(self._requests, RelayedExchange):
+        for relayed_exchange in iterate_messages(self._exchange_stream, RelayedExchange):
             self._arrived_s = time.monotonic()
             self._queue.put(relayed_exchange)
         self._has_ended.set()
@@ -90,9 +90,9 @@ class _WaitingExchanges:
 
 @contextlib.contextmanager
 def _run_judge_process() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """Run `judge_messages` in a process, and yield the streams of its requests and results.
+    """Run `judge_messages` in a process, and yield the streams of its exchanges and results.
 
-    The process ends when the stream of its requests is closed, also if this process is killed.
+    The process ends when the stream of its exchanges is closed, also if this process is killed.
     """
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "voicegauge.conformance.proxy"],  # -P: imports nothing from the current folder
@@ -116,7 +116,7 @@ class TrafficMonitor(RelayObserver):
     """Sends the exchanges that passed to the process that judges them, and collects its results."""
 
     def __init__(self, on_finding: FindingCallback, on_failure: Callable[[str], None]) -> None:
-        """Prepare to judge traffic; `judging` starts the process.
+        """Prepare to judge traffic; `judge_traffic` starts the judging process.
 
         Args:
             on_finding: called in another thread with each new finding.
@@ -165,7 +165,7 @@ class TrafficMonitor(RelayObserver):
             self._on_failure(reason)
 
     @contextlib.contextmanager
-    def judging(self, settings: JudgeSettings) -> Iterator[None]:
+    def judge_traffic(self, settings: JudgeSettings) -> Iterator[None]:
         """Judge the exchanges that pass while the context is active.
 
         When it ends, the remaining exchanges are judged; Ctrl-C skips them.
@@ -173,15 +173,15 @@ class TrafficMonitor(RelayObserver):
         Raises:
             VoicegaugeError: judging cannot begin.
         """
-        with _run_judge_process() as (requests, results):
-            write_message(requests, settings)
-            started = next(iterate_messages(results, JudgedExchange), None)
+        with _run_judge_process() as (exchange_stream, result_stream):
+            write_message(exchange_stream, settings)
+            started = next(iterate_messages(result_stream, JudgedExchange), None)
             if started is None or started.startup_error is not None:
                 raise UsageError(
                     "the process that judges did not start" if started is None else started.startup_error or ""
                 )
-            sending = threading.Thread(target=self._send, args=(requests,), daemon=True)
-            receiving = threading.Thread(target=self._receive, args=(results,), daemon=True)
+            sending = threading.Thread(target=self._send_exchanges, args=(exchange_stream,), daemon=True)
+            receiving = threading.Thread(target=self._receive_results, args=(result_stream,), daemon=True)
             sending.start()
             receiving.start()
             try:
@@ -196,29 +196,29 @@ class TrafficMonitor(RelayObserver):
         """Return the report of the judge.
 
         Raises:
-            NothingMeasuredError: the judge ended before.
+            NothingMeasuredError: the judging process ended before it reported.
         """
         if self.report is None:
             raise NothingMeasuredError(f"{_JUDGE_ENDED_REASON} before its report")
         return self.report
 
-    def _send(self, requests: IO[bytes]) -> None:
+    def _send_exchanges(self, exchange_stream: IO[bytes]) -> None:
         is_open = True
         while (waiting := self._queue.get()) is not None:
             exchange, captured_bodies = waiting
             self._sent.append(captured_bodies)
             if is_open:
                 try:
-                    write_message(requests, exchange)
+                    write_message(exchange_stream, exchange)
                 except OSError:
                     is_open = False
             for body in captured_bodies:
                 body.discard()
         with contextlib.suppress(OSError):
-            requests.close()
+            exchange_stream.close()
 
-    def _receive(self, results: IO[bytes]) -> None:
-        for judged in iterate_messages(results, JudgedExchange):
+    def _receive_results(self, result_stream: IO[bytes]) -> None:
+        for judged in iterate_messages(result_stream, JudgedExchange):
             if judged.report is not None:
                 self.report = judged.report
                 return

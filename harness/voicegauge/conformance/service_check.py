@@ -13,7 +13,7 @@ from voicegauge.checks import RULE_BY_ID, Rule
 from voicegauge.client import Client, Ledger, RateLimiter
 from voicegauge.conformance.case_journal import CaseJournal
 from voicegauge.conformance.cases import CasePlan, ConformanceCase
-from voicegauge.conformance.needed_operations import find_left_out_operations
+from voicegauge.conformance.needed_operations import find_excluded_operations
 from voicegauge.conformance.offline import judge_documented_examples
 from voicegauge.conformance.reporting import BillableLimit
 from voicegauge.conformance.reproduction import Reproduction
@@ -51,7 +51,7 @@ class CheckSettings:
     max_wait_s: float | None = None
     """Maximum time of one delivery or request in seconds; `None` for as long as the contract documents."""
     save_exchanges: ExchangeSaver | None = None
-    """Called with the exchanges of each case that has a verdict, to record them."""
+    """A function that is called with the exchanges of each case that has a verdict, to record them."""
     receiver: Receiver | None = None
     """Receives callbacks. If it is `None` and a case needs one, a local receiver is started for the emulator."""
     control_url: str | None = None
@@ -62,7 +62,7 @@ class CheckSettings:
     """Folder of the journals of created resources, with which the next run deletes what a killed run left; `None` to
     keep no journal, as for the emulator."""
     notify: Callable[[str], None] = lambda _: None
-    """Called with one line about resources of earlier runs that were deleted, or could not be deleted."""
+    """A function that is called with one line about resources of earlier runs that were deleted, or could not be."""
     reproduction: Reproduction = field(default_factory=Reproduction)
     """How requests and cases can be repeated after the check."""
     concurrency: int = 1
@@ -102,10 +102,10 @@ async def check_service(
     Raises:
         UnreachableError: a service cannot be reached.
     """
-    collector.exclude_operations(plan.left_out_operations)
-    for skipped in plan.skipped:
-        collector.add_skipped_without_case(skipped.id, skipped.reason)
-    reasons = {skipped.id: skipped.reason for skipped in plan.skipped}
+    collector.exclude_operations(plan.excluded_operations)
+    for skipped in plan.skipped_cases:
+        collector.add_skipped_without_case(skipped.id, skipped.skip_reason)
+    reasons = {skipped.id: skipped.skip_reason for skipped in plan.skipped_cases}
     for name in (
         plan.targets_without_delivery if not settings.fuzz_request_count else ()
     ):  # random requests are judged too
@@ -171,7 +171,7 @@ async def check_job_steps(target: Target, steps: Sequence[str], settings: CheckS
     """
     from voicegauge.conformance.fuzzing import StatefulJobs
 
-    collector.exclude_operations(find_left_out_operations([target], ()))
+    collector.exclude_operations(find_excluded_operations([target], ()))
     collector.emulator_command = settings.reproduction.emulator_command
     async with (
         _open_transport(settings) as transport,

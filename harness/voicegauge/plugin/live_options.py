@@ -18,9 +18,9 @@ _COMMAND_LINE_ONLY_OPTIONS = ("--vg-live", "--vg-allow-insecure-http", "--vg-max
 
 
 def check_live_options(config: pytest.Config) -> None:
-    """Check that the user, not an ini file, gave the options that decide about keys and money.
+    """Reject options about keys and money that come from an ini file instead of the user.
 
-    Options of the command line and of the environment variable PYTEST_ADDOPTS are the user's.
+    The user's options are those of the command line and of the environment variable PYTEST_ADDOPTS.
 
     Raises:
         pytest.UsageError: an option of live tests comes from an ini file.
@@ -49,7 +49,7 @@ def _parse_user_options(config: pytest.Config) -> argparse.Namespace:
 
 
 def describe_live_access(config: pytest.Config, catalogue: Catalogue) -> Iterator[str]:
-    """Yield a line with the ini file, and one for each provider whose key is set: its variable and its servers."""
+    """Yield lines about live access: the ini file in use, and for each key that is set, its variable and servers."""
     from voicegauge.client import find_key_destinations
 
     if config.inipath is not None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from voicegauge.model import Record
 
 
-class LeftResource(Record, frozen=True, kw_only=True):
+class RemainingResource(Record, frozen=True, kw_only=True):
     """A resource that stays in the account."""
 
     operation: str
@@ -23,19 +25,19 @@ class LeftResource(Record, frozen=True, kw_only=True):
 class ResourceSummary(Record, frozen=True, kw_only=True):
     """The resources that a check created, such as saved voices, and what became of them."""
 
-    created: int = 0
-    deleted: int = 0
+    created_count: int = msgspec.field(name="created", default=0)
+    deleted_count: int = msgspec.field(name="deleted", default=0)
     """Number of the created resources that were deleted, by the check itself or at its end."""
-    deleted_of_earlier_runs: int = 0
+    deleted_count_of_earlier_runs: int = msgspec.field(name="deleted_of_earlier_runs", default=0)
     """Number of resources of earlier runs that were deleted first, because those runs had been killed."""
-    left: tuple[LeftResource, ...] = ()
+    remaining_resources: tuple[RemainingResource, ...] = msgspec.field(name="left", default=())
     """Resources of this run and of earlier runs that stay in the account."""
 
     def __add__(self, other: ResourceSummary) -> ResourceSummary:
         """Return the sum of two summaries."""
         return ResourceSummary(
-            created=self.created + other.created,
-            deleted=self.deleted + other.deleted,
-            deleted_of_earlier_runs=self.deleted_of_earlier_runs + other.deleted_of_earlier_runs,
-            left=(*self.left, *other.left),
+            created_count=self.created_count + other.created_count,
+            deleted_count=self.deleted_count + other.deleted_count,
+            deleted_count_of_earlier_runs=self.deleted_count_of_earlier_runs + other.deleted_count_of_earlier_runs,
+            remaining_resources=(*self.remaining_resources, *other.remaining_resources),
         )

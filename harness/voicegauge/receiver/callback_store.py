@@ -17,8 +17,9 @@ MAX_BYTES_PER_URL = 4 * 1024 * 1024
 others."""
 _TOKEN_BYTES = 16
 _CALLBACK_OVERHEAD_BYTES = 1024
+"""Memory, in bytes, that a stored callback takes in addition to its URL, headers and body; rounded up."""
 _HEADER_OVERHEAD_BYTES = 200
-"""Memory that a callback and each of its headers take in addition to their texts. It is rounded up."""
+"""Memory, in bytes, that a header takes in addition to its name and value; rounded up."""
 
 
 @dataclass
@@ -55,8 +56,8 @@ class CallbackStore:
         """Return a new token.
 
         Args:
-            is_shared: whether callbacks about many requests are sent to its URL. Only the limits of the whole store
-                apply to them.
+            is_shared: whether the URL with the token is for callbacks about many requests. They are limited only by the
+                limits of the whole store.
         """
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         max_callbacks, max_bytes = (
