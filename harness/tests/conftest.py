@@ -14,6 +14,7 @@ from typing import Any
 
 import certifi
 import pytest
+import yaml
 from hypothesis import HealthCheck, settings
 
 from voicegauge.emulator.audio import speech
@@ -22,6 +23,7 @@ from voicegauge.model import TimingError
 from .builders import saved_voices as saved_voices_module
 from .builders.audio import encode_once
 from .builders.contracts import validate_once
+from .builders.embedded_weights import unpack_once
 from .builders.servers import serving
 from .builders.threads import use_processes, use_threads
 
@@ -34,6 +36,9 @@ settings.load_profile("voicegauge")
 # Hundreds of processes start in a run of the tests; without their bytecode each would compile all modules again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# Documents of tests and of pages are read by the parser in C, which takes a tenth of the time.
+yaml.safe_load = functools.partial(yaml.load, Loader=yaml.CSafeLoader)
 
 # A shell that runs pytest in the background makes it and the processes it starts ignore Ctrl-C, which some tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -96,6 +101,13 @@ def speech_is_synthesized_once() -> Iterator[None]:
 def audio_is_encoded_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         encode_once(patch)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def embedded_weights_are_unpacked_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        unpack_once(patch, tmp_path_factory.mktemp("embedded"))
         yield
 
 

@@ -106,10 +106,10 @@ ESPEAK_VARIANTS = [
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an emulator of all bundled contracts, in this process."""
+async def http(variant: Variant) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an emulator of the operation's contract, in this process."""
     settings = EmulatorSettings(clock="per-poll", credits=1e12, rate_limits=False, webhook_http=True)
-    transport = httpx.ASGITransport(create_app(CONTRACTS, settings))
+    transport = httpx.ASGITransport(create_app([variant.contract], settings))
     async with httpx.AsyncClient(transport=transport, base_url=BASE_URL) as client:
         yield client
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ..builders.audio import encode_each_time
+from ..builders.embedded_weights import unpack_each_time
 from .tiny_whisper import convert, make_checkpoint
 
 
@@ -13,6 +14,13 @@ from .tiny_whisper import convert, make_checkpoint
 def audio_is_encoded_each_time() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         encode_each_time(patch)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def embedded_weights_are_unpacked_each_time() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        unpack_each_time(patch)
         yield
 
 

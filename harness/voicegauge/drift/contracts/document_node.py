@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
@@ -18,13 +17,24 @@ MAX_REFERENCES_FOLLOWED = 100
 cycle."""
 
 
-@dataclass(frozen=True)
-class DocumentNode:
-    """A JSON pointer into a document, and the value there, which is `MISSING` if the document has no such value."""
+class DocumentNode(msgspec.Struct, frozen=True, eq=False, gc=False):  # a comparison creates hundreds of thousands
+    """A JSON pointer into a document, and the value there, which is `MISSING` if the document has no such value.
 
-    document: Document = field(repr=False, compare=False)
+    Nodes with the same pointer are equal.
+    """
+
+    document: Document
     pointer: str
-    value: Any = field(repr=False, compare=False)
+    value: Any
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DocumentNode) and self.pointer == other.pointer
+
+    def __hash__(self) -> int:
+        return hash(self.pointer)
+
+    def __repr__(self) -> str:
+        return f"DocumentNode({self.pointer!r})"
 
     @property
     def exists(self) -> bool:
@@ -39,6 +49,10 @@ class DocumentNode:
         """
         position = self.document.find_position(self.pointer)
         return FilePosition(file=str(position.path), line=position.line, pointer=self.pointer)
+
+    def replace_value(self, value: Any) -> DocumentNode:
+        """Return a node with the same pointer and another value."""
+        return DocumentNode(self.document, self.pointer, value)
 
     def get_child(self, key: str | int) -> DocumentNode:
         """Return the node below `key`. Its value is `MISSING` if this node has no such key or is not a container."""

@@ -114,7 +114,7 @@ class SchemaNormalizer:
                 return replace(merged, explicitly_nullable=nullable if schema.has_only_branches else None)
         types = _list_plain_types([normalized[branch] for branch in non_null], branch_keyword)
         if types and "type" not in schema.keywords:
-            keyword = replace(schema.node.get_child(branch_keyword), value=types)
+            keyword = schema.node.get_child(branch_keyword).replace_value(types)
             keywords = {**schema.keywords, "type": keyword}
             return replace(schema, keywords=keywords, schema_lists=other_schema_lists, explicitly_nullable=nullable)
         return replace(

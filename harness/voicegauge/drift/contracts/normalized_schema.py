@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from voicegauge.drift.contracts.document_node import DocumentNode, encode_canonical_json
@@ -197,7 +197,7 @@ def _read_keyword(node: DocumentNode, keyword_name: str) -> DocumentNode | None:
     # OpenAPI 3.0: exclusiveMaximum and exclusiveMinimum are flags next to maximum and minimum.
     if keyword_name in ("exclusiveMaximum", "exclusiveMinimum") and isinstance(value, bool):
         bound = node.get_value("maximum" if keyword_name == "exclusiveMaximum" else "minimum")
-        return replace(keyword, value=bound) if value and _is_number(bound) else None
+        return keyword.replace_value(bound) if value and _is_number(bound) else None
     if keyword_name in ("maximum", "minimum") and node.get_value(f"exclusive{keyword_name.capitalize()}") is True:
         return None
     if not keyword.exists or (
@@ -285,9 +285,8 @@ def _merge_keyword(keyword_name: str, outer_node: DocumentNode, inner_node: Docu
     if keyword_name in ANNOTATION_KEYWORDS or encode_canonical_json(first) == encode_canonical_json(second):
         return outer_node
     if keyword_name in UPPER_BOUND_KEYWORDS or keyword_name in LOWER_BOUND_KEYWORDS:
-        return replace(
-            outer_node, value=min(first, second) if keyword_name in UPPER_BOUND_KEYWORDS else max(first, second)
-        )
+        tighter_bound = min(first, second) if keyword_name in UPPER_BOUND_KEYWORDS else max(first, second)
+        return outer_node.replace_value(tighter_bound)
     merged: list[Any] = []
     if keyword_name == "required":
         merged = [*first, *(name for name in second if name not in first)]
@@ -296,4 +295,4 @@ def _merge_keyword(keyword_name: str, outer_node: DocumentNode, inner_node: Docu
     elif keyword_name == "enum":
         in_second = {encode_canonical_json(value) for value in second}
         merged = [value for value in first if encode_canonical_json(value) in in_second]
-    return replace(outer_node, value=merged) if merged else None
+    return outer_node.replace_value(merged) if merged else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from voicegauge.drift.contracts.document_node import DocumentNode, encode_canonical_json, is_same_json
@@ -88,7 +87,7 @@ def _compare_contains_bounds(old_schema: NormalizedSchema, new_schema: Normalize
     if "contains" not in old_schema.single_schemas or "contains" not in new_schema.single_schemas:
         return
     least = [
-        keyword if keyword.exists else replace(keyword, value=1)
+        keyword if keyword.exists else keyword.replace_value(1)
         for keyword in (schema.get_keyword("minContains") for schema in (old_schema, new_schema))
     ]
     yield from _compare_bounds("min-contains", *least)
