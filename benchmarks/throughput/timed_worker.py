@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import importlib.util
 import json
 import sys
 import time
@@ -43,12 +42,10 @@ _ReplayingApp = _find(benchmark, "ReplayingApp", "Keeper")
 
 
 _RUNNING = "voicegauge.conformance.running"
-_IS_SENDING_SEPARATE = importlib.util.find_spec(f"{_RUNNING}.sending") is not None
-_CASE_MODULE = f"{_RUNNING}.sending.case_sender" if _IS_SENDING_SEPARATE else f"{_RUNNING}.case_runner"
 _COVERAGE = "voicegauge.conformance.reporting.CoverageCounter"
 LEFT_OUT = {
     "coverage": (f"{_COVERAGE}.add_exchange", f"{_COVERAGE}.add_subject"),
-    "audio": (f"{_CASE_MODULE}.read_response_delivery",),
+    "audio": (f"{_RUNNING}.sending.case_sender.read_response_delivery",),
 }
 """Functions that are replaced by one that does nothing, by the name of the part that they belong to. `coverage` counts
 what a check tries; `audio` judges the audio in the responses to single calls. Both are newer than commit 69408b7."""

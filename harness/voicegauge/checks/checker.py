@@ -112,20 +112,31 @@ class Checker:
                 yield subject, list(findings)
 
     @functools.cached_property
+    def _rules_by_class(self) -> dict[type[CheckSubject], tuple[Rule, ...]]:
+        """The rules for each class of subjects that was judged so far, including the rules for its base classes."""
+        return {}
+
+    @functools.cached_property
     def _rules_by_class_and_operation(self) -> dict[tuple[type[CheckSubject], Operation], tuple[Rule, ...]]:
         """A cache: the rules that apply to a class of subjects and an operation, about half of all rules."""
         return {}
 
     def _find_rules(self, subject: CheckSubject) -> tuple[Rule, ...]:
-        key = type(subject), subject.operation
-        if key not in self._rules_by_class_and_operation:
-            self._rules_by_class_and_operation[key] = tuple(
-                rule
-                for base in type(subject).__mro__
-                for rule in self.rules.values()
-                if rule.subject_class is base and is_rule_applicable(rule, subject.operation)
+        subject_class, operation = type(subject), subject.operation
+        found = self._rules_by_class_and_operation.get((subject_class, operation))
+        if found is None:
+            found = tuple(
+                rule for rule in self._find_rules_for_class(subject_class) if is_rule_applicable(rule, operation)
             )
-        return self._rules_by_class_and_operation[key]
+            self._rules_by_class_and_operation[subject_class, operation] = found
+        return found
+
+    def _find_rules_for_class(self, subject_class: type[CheckSubject]) -> tuple[Rule, ...]:
+        if subject_class not in self._rules_by_class:
+            self._rules_by_class[subject_class] = tuple(
+                rule for base in subject_class.__mro__ for rule in self.rules.values() if rule.subject_class is base
+            )
+        return self._rules_by_class[subject_class]
 
     def _build_finding(
         self,

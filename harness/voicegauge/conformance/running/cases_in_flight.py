@@ -80,8 +80,8 @@ class CasesInFlight:
                 # The others may have reserved more than they will be charged.
                 first.must_be_alone, first.task = True, None
                 continue
-            # Requests of the cases just started are written before this process judges.
-            await asyncio.sleep(0)
+            if self._tasks_in_flight:
+                await asyncio.sleep(0)  # requests of the cases just started are written before this process judges
             self._window.popleft()
             take_result(sent)
 
