@@ -111,7 +111,7 @@ def voices(tmp_path: Path) -> Contract:
 def without_times_and_ids(report: CheckReport) -> CheckReport:
     """Leave out what differs between equal runs: the time, and the ids of voice prints that nobody can delete."""
     left = tuple(msgspec.structs.replace(one, id=None, created_at=None) for one in report.resources.remaining_resources)
-    resources = msgspec.structs.replace(report.resources, left=left)
+    resources = msgspec.structs.replace(report.resources, remaining_resources=left)
     return msgspec.structs.replace(report, created_at="", resources=resources)
 
 

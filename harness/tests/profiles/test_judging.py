@@ -126,7 +126,11 @@ def test_a_skipped_or_unplanned_case_is_not_judged_and_does_not_count() -> None:
 def test_one_busy_response_is_not_judged_and_more_are_a_server_error() -> None:
     def judge_busy(*names: str) -> ProfileReport:
         cases = [CaseResult(id=name, operation="", verdict="passed") for name in PROFILE.case_patterns]
-        busy = {"status": 503, "reason": "busy (503)", "violations": {"status-undocumented": "got status 503"}}
+        busy = {
+            "status": 503,
+            "not_judged_reason": "busy (503)",
+            "violations": {"status-undocumented": "got status 503"},
+        }
         cases = [msgspec.structs.replace(one, **(busy if one.id.endswith(names) else {})) for one in cases]
         report = CheckReport(
             voicegauge_version="1", created_at="", is_finished=True, seed=0, targets=(), case_results=tuple(cases)
