@@ -40,6 +40,8 @@ _CHARACTERS_BY_HTML_NAME = {
 }
 _ESCAPE_SPLIT_PATTERN = re.compile(b"(" + _ESCAPE_PATTERN.pattern.replace(b"([", b"(?:[") + b")")
 """Matches an escape as `_ESCAPE_PATTERN` does, but with a single group around it, as `split` needs it."""
+_MAX_CACHED_CHARACTERS = 500
+"""Maximum length of texts whose search is remembered, so that all of them take at most a few megabytes."""
 _BASE64, _HEXADECIMAL = "in base64", "in hexadecimal"
 _BASE64_DIGIT_PATTERN = re.compile(rb"[A-Za-z0-9+/_-]")
 _CREDENTIAL_WORD_REGEX = (
@@ -162,6 +164,19 @@ def replace_secrets(text: str, secrets: Sequence[str], mask: str) -> str:
     """
     if not any(secrets):
         return text
+    if len(text) > _MAX_CACHED_CHARACTERS:
+        return _replace_secrets(text, secrets, mask)
+    replaced = _replace_secrets_in_short_text(text, tuple(secrets), mask)
+    return text if replaced == text else replaced
+
+
+@functools.lru_cache(maxsize=4096)
+def _replace_secrets_in_short_text(text: str, secrets: tuple[str, ...], mask: str) -> str:
+    """Replace secrets as `replace_secrets` does. Two of three short texts occur again, such as names of headers."""
+    return _replace_secrets(text, secrets, mask)
+
+
+def _replace_secrets(text: str, secrets: Sequence[str], mask: str) -> str:
     data = text.encode("utf-8", "surrogatepass")
     matches = find_secrets(data, secrets)
     cut = _find_truncated_secret(data, secrets)
