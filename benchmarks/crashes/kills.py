@@ -84,7 +84,7 @@ class RealBenchmark:
     @property
     def budget_usd(self) -> float:
         """The budget: exactly what the plan costs, so that nothing can be bought twice."""
-        return self.plan.usd
+        return self.plan.cost_usd
 
     def start(self) -> Command:
         """Start the command."""
@@ -120,7 +120,7 @@ class RealBenchmark:
         folder = self.run_folder()
         with contextlib.suppress(OSError, json.JSONDecodeError):
             if folder is not None:
-                return len(json.loads((folder / "run.json").read_bytes())["samples"]) == self.plan.requests
+                return len(json.loads((folder / "run.json").read_bytes())["samples"]) == self.plan.request_count
         return False
 
 
@@ -201,11 +201,11 @@ def _possible_phases(benchmark: RealBenchmark, run: KilledRun) -> Sequence[str]:
         len(state.finished_samples) + len(state.ids_with_ambiguous_last_request - state.finished_samples.keys()),
     )
     phases = ["scoring"] * benchmark.is_scored + ["resuming"]
-    if started < benchmark.plan.requests:
+    if started < benchmark.plan.request_count:
         phases += ["submitting"] if run.killed_in else ["first submit", "submitting"]
-    if state.open_jobs or (started < benchmark.plan.requests and {"queued", "batch"} & set(benchmark.targets)):
+    if state.open_jobs or (started < benchmark.plan.request_count and {"queued", "batch"} & set(benchmark.targets)):
         phases += ["polling"] * 2
-    if finished < benchmark.plan.requests:
+    if finished < benchmark.plan.request_count:
         phases += ["saving"]
     return phases
 
@@ -220,7 +220,7 @@ def _moment(benchmark: RealBenchmark, phase: str, dice: random.Random) -> Moment
     if phase == "polling":
         return Moment(lambda: benchmark.polls() > polls, dice.uniform(0, JOB_S))
     if phase == "saving":
-        planned = benchmark.plan.requests
+        planned = benchmark.plan.request_count
         return Moment(lambda: benchmark.finished_samples() == planned, dice.uniform(0, 0.2))
     if phase == "scoring":
         return Moment(benchmark.is_measured, dice.uniform(0, 4.0))

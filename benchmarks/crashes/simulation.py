@@ -230,7 +230,7 @@ async def simulate(seed: int, out: Path, contract: Contract, plan: BenchPlan) ->
     clock = VirtualClock()
     faults = RandomFaults(dice, dice.choice([0.0, 0.05, 0.2]))
     provider = StandInProvider(simulated_speech, clock=clock, faults=faults, job_s=dice.uniform(0.05, 2.0))
-    budget_usd = plan.usd * dice.choice([0.3, 1.0, 1.0, 2.0])
+    budget_usd = plan.cost_usd * dice.choice([0.3, 1.0, 1.0, 2.0])
     user = SimulatedUser(out, contract, plan, provider, clock, budget_usd)
     kills = dice.randint(0, 8)
     verdict, demanded = RunVerdict(), Counter[str]()

@@ -86,7 +86,7 @@ class SimulatedHistory:
         confirmed = [
             get_night_index(change.confirmed_night)
             for change in self.changes
-            if (change.key.target, change.key.metric, change.direction)
+            if (change.series_key.target, change.series_key.metric, change.direction)
             == (planted.target, planted.metric, "regression")
         ]
         return next((night - first for night in confirmed if night >= first), None)
@@ -98,7 +98,7 @@ class SimulatedHistory:
             {
                 change.confirmed_night
                 for change in self.changes
-                if (change.key.target, change.key.metric) not in truth
+                if (change.series_key.target, change.series_key.metric) not in truth
                 and (change.direction == "regression" or not alerts_only)
             }
         )

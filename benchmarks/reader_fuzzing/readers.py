@@ -364,7 +364,7 @@ def _saved_run() -> tuple[bytes, bytes]:
     clock = VirtualClock()
     with tempfile.TemporaryDirectory() as folder:
         provider = StandInProvider(simulated_speech, clock=clock)
-        user = SimulatedUser(Path(folder), contract, plan, provider, clock, plan.usd)
+        user = SimulatedUser(Path(folder), contract, plan, provider, clock, plan.cost_usd)
         end = asyncio.run(user.run_command())
         assert end is not None, "nothing stops it"
         return (end.folder / "run.json").read_bytes(), (end.folder / "journal.jsonl").read_bytes()

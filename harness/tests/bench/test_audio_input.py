@@ -62,7 +62,7 @@ def run_of(plan: BenchPlan, samples: tuple[Sample, ...]) -> Run:
         voicegauge="0",
         provenance=plan.provenance,
         suite=plan.suite,
-        kind=plan.kind,
+        kind=plan.run_kind,
         targets=plan.targets,
         sessions=1,
         repetitions=1,
@@ -96,7 +96,7 @@ async def test_speech_to_text_is_timed_priced_and_scored_by_its_own_transcripts(
     (summary,) = summarize_targets(run_of(plan, samples), scores)
     assert summary.cost.credits_per_audio_minute == 2000
     assert summary.wer is not None
-    assert summary.wer.units == sum(score.units for score in scores.scores)
+    assert summary.wer.reference_units == sum(score.units for score in scores.scores)
     assert summary.rtf is not None
     assert summary.ttfb_ms is not None
     assert (summary.ttfa_ms, summary.ttfs_ms) == (None, None), "a transcript is not audio"
@@ -105,7 +105,7 @@ async def test_speech_to_text_is_timed_priced_and_scored_by_its_own_transcripts(
 async def test_a_conversion_is_scored_by_the_converted_audio(voicegauge_catalogue, suite, emulator, tmp_path) -> None:
     target = intake(voicegauge_catalogue, "voice-openvoice")
     plan, outcome = await carried_out(suite, [target], emulator, tmp_path)
-    assert plan.kind == "conversion"
+    assert plan.run_kind == "conversion"
     for sample in measure_audio(tmp_path, outcome.samples, {target.id: target}):
         assert sample.transcript is None
         assert sample.audio is not None

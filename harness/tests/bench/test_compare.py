@@ -45,7 +45,7 @@ from ..builders.runs import (
     price_per,
 )
 
-LATENCY = CompareSettings().latency
+LATENCY = CompareSettings().latency_threshold
 NO_DRIFT = DriftSpread(0.0, 10.0)
 
 
@@ -227,7 +227,7 @@ def test_a_change_as_large_as_is_stated_as_detectable_is_found_in_80_percent(
 
     def estimate(difference: float, error: float) -> EstimatedChange:
         return EstimatedChange(
-            baseline_value=1, run_value=1, change=difference, n_baseline=9, n_run=9,
+            baseline_value=1, run_value=1, change=difference, baseline_sample_count=9, run_sample_count=9,
             difference=difference, standard_error=error, degrees_of_freedom=degrees_of_freedom,
         )  # fmt: skip
 
@@ -321,7 +321,7 @@ def test_a_significant_but_small_change_is_not_a_regression() -> None:
     found = compare_runs(
         draw_run(1, texts=40, drift=0.0),
         draw_run(2, texts=40, drift=0.0, slower=1.07),
-        CompareSettings(drift=0.0, latency=ChangeThreshold(min_change=0.10, detectable_change=0.30)),
+        CompareSettings(assumed_drift=0.0, latency_threshold=ChangeThreshold(min_change=0.10, detectable_change=0.30)),
     )
     assert verdicts(found)["total_latency_ms"].verdict == "no evidence"
 
@@ -353,7 +353,7 @@ def test_a_95th_percentile_needs_200_samples_in_each_run() -> None:
 def test_a_95th_percentile_of_a_few_texts_has_no_interval() -> None:
     few = [draw_run(seed, sessions=10, texts=4, repetitions=6, drift=0.0) for seed in (1, 2)]
     found = verdicts(compare_runs(*few))["total_latency_p95_ms"]
-    assert (found.low, found.high, found.note) == (None, None, "fewer than 5 texts on both sides")
+    assert (found.interval_low, found.interval_high, found.note) == (None, None, "fewer than 5 texts on both sides")
 
 
 def test_times_are_of_the_texts_that_both_runs_have() -> None:
@@ -368,7 +368,7 @@ def test_times_are_of_the_texts_that_both_runs_have() -> None:
     for found in (compare_runs(whole, lacking), compare_runs(lacking, whole)):
         shown = verdicts(found)["total_latency_ms"]
         assert (shown.baseline_value, shown.run_value, shown.change) == (200.0, 200.0, 0.0)
-        assert (shown.n_baseline, shown.n_run) == (3, 3)
+        assert (shown.baseline_sample_count, shown.run_sample_count) == (3, 3)
 
 
 def failing(count: int) -> Run:
@@ -393,10 +393,10 @@ def test_a_target_without_audio_has_no_error_rate_to_compare() -> None:
     ):
         found = compare_runs(pair[0], later(pair[1]))
         assert "wer" not in verdicts(found)
-        assert (found.no_audio_in_baseline, found.no_audio_in_run) == sides
+        assert (found.targets_without_audio_in_baseline, found.targets_without_audio_in_run) == sides
     assert verdicts(compare_runs(working, broken))["failures"].verdict == "regression"
     found = compare_runs(working, later(working))
-    assert (found.no_audio_in_baseline, found.no_audio_in_run) == ((), ())
+    assert (found.targets_without_audio_in_baseline, found.targets_without_audio_in_run) == ((), ())
 
 
 @pytest.mark.parametrize(("kind", "delivery"), [("speech", "audio"), ("transcription", "transcript")])
@@ -423,8 +423,8 @@ def test_a_longer_poll_interval_is_not_a_regression() -> None:
     assert wide.note == "lower and upper bound: status is only seen when polled"
     sure = verdicts(compare_runs(polled(900, 1000), polled(4900, 5000)))["completion_ms"]
     assert sure.verdict == "regression"
-    assert sure.low is not None
-    assert 1.5 < sure.low < sure.change
+    assert sure.interval_low is not None
+    assert 1.5 < sure.interval_low < sure.change
 
 
 def test_a_higher_price_is_a_regression_even_with_one_sample() -> None:
@@ -480,7 +480,7 @@ def test_runs_of_different_texts_say_how_many_they_have_in_common(
 ) -> None:
     few, many = (draw_run(seed, texts=texts) for seed, texts in ((1, 4), (2, 40)))
     found = compare_runs(few, many)
-    assert (found.common_texts, found.texts_only_in_baseline, found.texts_only_in_run) == (4, 0, 36)
+    assert (found.common_text_count, found.texts_only_in_baseline, found.texts_only_in_run) == (4, 0, 36)
     assert compare_runs(few, draw_run(3, texts=4)).describe_text_overlap() == ""
     folders = save_runs(tmp_path, few, many)
     assert run_command(["compare", *folders]) == 0
@@ -522,7 +522,7 @@ def test_of_several_score_sets_the_common_one_is_compared() -> None:
 def test_targets_of_one_run_alone_are_named() -> None:
     both = (build_target_ref(), build_target_ref("acme/old"))
     found = compare_runs(build_run((build_sample(1),), targets=both), later(build_run((build_sample(1),))))
-    assert (found.only_in_baseline, found.only_in_run) == (("acme/old",), ())
+    assert (found.targets_only_in_baseline, found.targets_only_in_run) == (("acme/old",), ())
 
 
 @pytest.mark.parametrize("samples", [(), (msgspec.structs.replace(build_sample(1), warmup=True),)])

@@ -103,7 +103,7 @@ async def test_a_run_sends_nothing_more_when_it_is_decided(
     assert outcome.early_stop is not None
     assert outcome.early_stop.is_stopped
     assert outcome.early_stop.targets[0].decision == "faster"
-    assert outcome.early_stop.requests == len(outcome.samples) < config.plan.requests / 2
+    assert outcome.early_stop.requests == len(outcome.samples) < config.plan.request_count / 2
 
 
 def test_the_report_names_an_early_stop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,7 +51,7 @@ def test_a_slowdown_is_an_alert_after_its_second_night(nights: Path) -> None:
     shutil.move(nights.parent / f"{CHANGED_NIGHT + 1}", nights)
     history = read_run_history(nights)
     (change,) = history.new_regressions
-    assert (change.key.target, change.key.metric) == ("acme/voice-1", "total_latency_ms")
+    assert (change.series_key.target, change.series_key.metric) == ("acme/voice-1", "total_latency_ms")
     assert (change.first_night, change.confirmed_night) == (night(CHANGED_NIGHT), night(CHANGED_NIGHT + 1))
     assert change.change == pytest.approx(0.6, abs=0.06)
     assert {series.key.metric for series in history.series} == {
@@ -114,7 +114,11 @@ def test_runs_of_one_night_are_pooled_by_their_samples(tmp_path: Path) -> None:
     assert history.nights == (night(0), night(1))  # 23:30 one hour west of Greenwich is the next day in UTC
     by_metric = {series.key.metric: series.nights[0] for series in history.series}
     assert by_metric["total_latency_ms"].value == pytest.approx(math.sqrt(500 * 1000), rel=1e-6)
-    assert (by_metric["failures"].value, by_metric["failures"].n, by_metric["failures"].runs) == (2 / 18, 18, 2)
+    assert (by_metric["failures"].value, by_metric["failures"].observation_count, by_metric["failures"].run_count) == (
+        2 / 18,
+        18,
+        2,
+    )
 
 
 @pytest.mark.parametrize(
@@ -140,7 +144,7 @@ def test_prices_and_contracts_are_marked_when_they_change(tmp_path: Path) -> Non
     save_nights(tmp_path, 2)
     save(tmp_path / "later", made_run(2, targets=(msgspec.structs.replace(later, price=price),), voicegauge="1"))
     history = read_run_history(tmp_path)
-    found = {(one.kind, one.target, one.before, one.after) for one in history.events}
+    found = {(one.kind, one.target, one.old_value, one.new_value) for one in history.events}
     assert found == {
         ("voicegauge", None, "0", "1"),
         ("price", "acme/voice-1", "made up", "$0.02 / request"),
@@ -167,7 +171,7 @@ def test_a_run_is_read_once_and_again_when_it_changes(nights: Path, monkeypatch:
     shutil.rmtree(nights / "05")
     after = read_run_history(nights)
     assert read == ["03"]
-    assert after.runs == NIGHTS - 1
+    assert after.run_count == NIGHTS - 1
 
 
 @pytest.mark.parametrize("damage", ["garbage", "truncated", "other version", "other tables", "other values"])
@@ -221,8 +225,8 @@ def test_unusable_runs_are_named_and_left_out(nights: Path) -> None:
     save(nights / "undated", made_run(21, created_at="yesterday"))
     shutil.copytree(nights / "00", nights / "copy")
     history = read_run_history(nights)
-    assert history.runs == NIGHTS
-    reasons = {one.path.partition("/")[0]: one.reason for one in history.skipped}
+    assert history.run_count == NIGHTS
+    reasons = {one.path.partition("/")[0]: one.reason for one in history.skipped_runs}
     assert set(reasons) == {"damaged", "unfinished", "empty", "undated", "copy"}
     assert reasons["copy"] == "is a copy of 00/run.json"
     assert "is not a saved run: Input data was truncated; restore the file, or measure again" in reasons["damaged"]

@@ -85,7 +85,7 @@ def test_an_error_names_file_and_line(tmp_path: Path, name: str, content: str | 
 def test_a_language_applies_to_texts_that_name_none(tmp_path: Path) -> None:
     file = _write(tmp_path, "own.txt", "Guten Morgen.\n")
     plan = voicegauge.plan_benchmark("pixazo/xtts-v2", texts=file, languages=["de"], warmup=0)
-    assert (plan.suite.id, plan.requests) == ("own", 1)
+    assert (plan.suite.id, plan.request_count) == ("own", 1)
     other = voicegauge.plan_benchmark("pixazo/xtts-v2", texts=file, warmup=0)
     assert other.suite.sha256 != plan.suite.sha256
 
@@ -149,7 +149,7 @@ def test_a_text_longer_than_the_contract_allows_is_named_before_it_is_sent(
     file = _write(tmp_path, "own.txt", "a" * characters + "\nshort\n")
     options = voicegauge.LiveOptions(max_cost_usd=1.0) if live else None
     if reason is None:
-        assert voicegauge.plan_benchmark(target, texts=file, live=options).requests == 3
+        assert voicegauge.plan_benchmark(target, texts=file, live=options).request_count == 3
         return
     with pytest.raises(UsageError, match=reason):
         voicegauge.plan_benchmark(target, texts=file, live=options)

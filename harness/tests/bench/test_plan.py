@@ -51,7 +51,7 @@ def test_every_sample_has_a_unique_id_and_sessions_do_not_mix(
 ) -> None:
     made = plan(suite, targets, settings)
     ids = [one.id for row in made.rounds for one in row]
-    assert len(ids) == len(set(ids)) == made.requests == sum(line.requests for line in made.target_costs)
+    assert len(ids) == len(set(ids)) == made.request_count == sum(line.request_count for line in made.target_costs)
     sessions = [row[0].session for row in made.rounds]
     assert sessions == sorted(sessions)
 
@@ -133,7 +133,7 @@ def test_a_plan_more_expensive_than_the_budget_is_rejected_before_anything_is_se
     suite: Suite, targets: dict[str, Target]
 ) -> None:
     made = plan(suite, {"acme/job": targets["acme/job"]})
-    assert made.usd == pytest.approx(0.05)
+    assert made.cost_usd == pytest.approx(0.05)
     made.check_budget(0.05)
     with pytest.raises(BudgetError, match=r"5 requests cost \$0\.05"):
         made.check_budget(0.04)

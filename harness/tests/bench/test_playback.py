@@ -294,4 +294,8 @@ def test_c50_c100_and_c200_are_shares_of_streams() -> None:
     (summary,) = summarize_targets(build_run(samples))
     found = summary.streaming
     assert found is not None
-    assert [one.value for one in (found.c50, found.c100, found.c200) if one is not None] == [0.5, 0.5, 0.75]
+    assert [
+        one.value
+        for one in (found.share_within_50_ms, found.share_within_100_ms, found.share_within_200_ms)
+        if one is not None
+    ] == [0.5, 0.5, 0.75]

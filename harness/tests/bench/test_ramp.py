@@ -227,7 +227,7 @@ def test_the_numbers_of_a_ramp_are_those_of_its_best_load() -> None:
     with pytest.raises(DataError, match=r"the baseline had 1 request in flight, the run 2 requests in flight"):
         compare_runs(other, run)
     at_best_load = build_run(run.samples[:2], concurrency=2)
-    assert compare_runs(at_best_load, run).run.samples == 2
+    assert compare_runs(at_best_load, run).run.sample_count == 2
 
 
 @pytest.mark.parametrize(

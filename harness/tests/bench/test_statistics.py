@@ -30,7 +30,7 @@ def test_a_quantile_is_numpys_and_its_interval_lies_within_the_values(
     found = estimate_quantile(values, q)
     assert found is not None
     assert found.value == pytest.approx(float(np.quantile(plain, q)))
-    assert found.n == len(values)
+    assert found.sample_count == len(values)
     for end in (found.low, found.high):
         assert end is None or min(plain) * (1 - 1e-9) <= end <= max(plain) * (1 + 1e-9)
     if found.low is not None and found.high is not None:
@@ -138,7 +138,7 @@ def test_a_ratio_divides_by_at_least_one_unit(pairs: list[tuple[str, int, int]],
 def test_texts_with_different_numbers_of_samples_lose_none() -> None:
     found = estimate_mean([("a", 1.0), ("b", 2.0), ("b", 3.0), ("b", 4.0)])
     assert found is not None
-    assert (found.value, found.n) == (2.5, 4)
+    assert (found.value, found.sample_count) == (2.5, 4)
 
 
 def test_a_table_larger_than_a_batch_gives_the_same_interval(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,7 +164,7 @@ def plan(sha256: str = "same", targets: tuple[str, ...] = (TARGET,)) -> BenchPla
         targets=tuple(build_target_ref(name) for name in targets),
         rounds=(),
         target_costs=(),
-        kind="speech",
+        run_kind="speech",
         unsupported_target_ids=(),
         provenance=Provenance.LIVE,
         sha256=sha256,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.analysis.cost import CostLine, convert_credits
+from voicegauge.bench.analysis.cost import PriceFunction, convert_credits
 from voicegauge.bench.analysis.joint_resamples import determine_pareto_membership
 from voicegauge.bench.analysis.summary import TargetSummary, summarize_targets
 from voicegauge.cli.bench_tables import print_summaries
@@ -30,10 +30,10 @@ def test_failures_are_counted_and_their_words_deleted() -> None:
         samples, (build_score(samples[0], 1), build_score(samples[1], 1), build_score(samples[2], 10))
     )
     (found,) = summarize_targets(made, scores)
-    assert (found.samples, found.failures, found.failure_kinds) == (3, 1, {"server_error": 1})
+    assert (found.samples, found.failures, found.failures_by_kind) == (3, 1, {"server_error": 1})
     assert found.wer is not None
-    assert found.wer.corpus.value == pytest.approx(12 / 30)
-    assert found.wer.corpus.n == 3
+    assert found.wer.corpus_rate.value == pytest.approx(12 / 30)
+    assert found.wer.corpus_rate.sample_count == 3
     assert found.wer.deletions == 12
     assert found.wer.samples_by_audio_content == {"speech": 2, "missing": 1}
 
@@ -43,7 +43,7 @@ def test_a_target_that_delivered_no_audio_has_no_error_rate() -> None:
     made, scores = scored(samples, (build_score(samples[0], 10), build_score(samples[1], 10, unit="character")))
     (found,) = summarize_targets(made, scores)
     assert (found.samples, found.failures) == (2, 2)
-    assert (found.wer, found.cer, found.categories, found.languages) == (None, None, (), ())
+    assert (found.wer, found.cer, found.error_rates_by_category, found.error_rates_by_language) == (None, None, (), ())
 
 
 def test_a_time_has_the_number_of_its_samples() -> None:
@@ -57,7 +57,7 @@ def test_a_time_has_the_number_of_its_samples() -> None:
         )
     )
     assert found.total_latency_ms is not None
-    assert (found.total_latency_ms.value, found.total_latency_ms.n) == (200, 2)
+    assert (found.total_latency_ms.value, found.total_latency_ms.sample_count) == (200, 2)
     assert found.rtf is not None
     assert found.rtf.value == pytest.approx(0.1)
 
@@ -72,7 +72,13 @@ def test_warm_up_is_left_out_of_every_result() -> None:
 
 def test_a_target_without_a_sample_that_succeeded_has_only_failures() -> None:
     (found,) = summarize_targets(build_run((build_sample(1, failure=FAILED),)))
-    assert (found.samples, found.failures, found.total_latency_ms, found.rtf, found.pareto) == (1, 1, None, None, False)
+    assert (found.samples, found.failures, found.total_latency_ms, found.rtf, found.is_pareto_optimal) == (
+        1,
+        1,
+        None,
+        None,
+        False,
+    )
 
 
 def test_a_missing_score_is_an_error() -> None:
@@ -87,8 +93,8 @@ def test_a_language_that_the_engine_does_not_support_has_no_rate() -> None:
     made, scores = scored(samples, (build_score(samples[0], 1),))
     (found,) = summarize_targets(made, msgspec.structs.replace(scores, left_out=("xx",)))
     assert found.wer is not None
-    assert found.wer.corpus.n == 1
-    assert [one.language for one in found.languages] == ["en"]
+    assert found.wer.corpus_rate.sample_count == 1
+    assert [one.language for one in found.error_rates_by_language] == ["en"]
     assert found.unscored_languages == ("xx",)
 
 
@@ -110,8 +116,11 @@ def test_words_and_characters_are_never_pooled() -> None:
     (found,) = summarize_targets(made, scores)
     assert found.wer is not None
     assert found.cer is not None
-    assert (found.wer.corpus.value, found.cer.corpus.value) == (0.1, 0.5)
-    assert [(one.language, one.rate.unit) for one in found.languages] == [("en", "word"), ("zh", "character")]
+    assert (found.wer.corpus_rate.value, found.cer.corpus_rate.value) == (0.1, 0.5)
+    assert [(one.language, one.rate.unit) for one in found.error_rates_by_language] == [
+        ("en", "word"),
+        ("zh", "character"),
+    ]
 
 
 def test_categories_are_separate_and_corpus_mean_and_median_differ() -> None:
@@ -121,10 +130,10 @@ def test_categories_are_separate_and_corpus_mean_and_median_differ() -> None:
     )
     (found,) = summarize_targets(made, scores)
     assert found.wer is not None
-    assert found.wer.corpus.value == pytest.approx(10 / 40)
+    assert found.wer.corpus_rate.value == pytest.approx(10 / 40)
     assert found.wer.mean.value == pytest.approx((0 + 0.1 + 0.8) / 3)
     assert found.wer.median.value == pytest.approx(0.1)
-    assert [(one.category, one.rate.corpus.value) for one in found.categories] == [
+    assert [(one.category, one.rate.corpus_rate.value) for one in found.error_rates_by_category] == [
         ("plain", 0.0),
         ("names", pytest.approx(10 / 30)),
     ]
@@ -139,9 +148,9 @@ def test_completion_of_a_job_has_a_lower_and_an_upper_bound() -> None:
 
 
 def test_cost_is_stated_at_a_text_length() -> None:
-    (found,) = summarize_targets(build_run((build_sample(1),)), text_length_characters=100)
+    (found,) = summarize_targets(build_run((build_sample(1),)), text_length=100)
     assert found.cost.usd_per_request == 0.01
-    assert (found.cost.characters, found.cost.usd_per_1m_characters) == (100, pytest.approx(100.0))
+    assert (found.cost.text_length, found.cost.usd_per_1m_characters) == (100, pytest.approx(100.0))
 
 
 def test_a_charge_that_is_not_the_price_is_shown() -> None:
@@ -156,13 +165,13 @@ def test_a_charge_that_is_not_the_price_is_shown() -> None:
 def test_a_price_per_minute_uses_the_measured_audio() -> None:
     ref = build_target_ref(price=price_per("minute", 0.6))
     spoken = build_sample(1, words="x" * 50, audio_s=5.0)
-    (found,) = summarize_targets(build_run((spoken,), targets=(ref,)), text_length_characters=100)
+    (found,) = summarize_targets(build_run((spoken,), targets=(ref,)), text_length=100)
     assert found.cost.usd_per_1m_characters == pytest.approx(0.6 * 10 / 60 * 10_000)
 
 
 @given(characters=st.integers(1, 5000), limit=st.one_of(st.none(), st.integers(1, 1000)))
 def test_a_text_beyond_the_limit_takes_several_requests(characters: int, limit: int | None) -> None:
-    line = CostLine(fixed_usd=0.01, usd_per_character=0.0001, max_characters=limit)
+    line = PriceFunction(fixed_usd_per_request=0.01, usd_per_character=0.0001, max_characters=limit)
     requests = math.ceil(characters / limit) if limit else 1
     assert line.compute_request_usd(characters) == pytest.approx(requests * 0.01 + characters * 0.0001)
 
@@ -188,8 +197,8 @@ PLANS = (
 def test_the_cheapest_plan_for_the_volume_counts(volume: int, plan: str, usd: float) -> None:
     price = TargetPrice(description="", usd=AmountPerUnit(amount=0.00005, unit="character"), plans=PLANS)
     ref = msgspec.structs.replace(build_target_ref(), price=price)
-    (found,) = summarize_targets(build_run((build_sample(1),), targets=(ref,)), monthly_characters=volume)
-    assert (found.cost.plan, found.cost.usd_per_month) == (plan, pytest.approx(usd))
+    (found,) = summarize_targets(build_run((build_sample(1),), targets=(ref,)), characters_per_month=volume)
+    assert (found.cost.account_plan, found.cost.usd_per_month) == (plan, pytest.approx(usd))
     assert found.cost.usd_per_1m_characters == pytest.approx(usd / volume * 1e6)
 
 
@@ -201,7 +210,7 @@ def test_minutes_and_requests_of_a_plan_are_counted_as_they_are_charged() -> Non
         price = TargetPrice(description="", usd=AmountPerUnit(amount=0.1, unit=unit), plans=plans)
         ref = msgspec.structs.replace(build_target_ref(), price=price, max_characters=400)
         made = build_run((spoken,), targets=(ref,))
-        (found,) = summarize_targets(made, text_length_characters=500, monthly_characters=120_000)
+        (found,) = summarize_targets(made, text_length=500, characters_per_month=120_000)
         return found.cost.usd_per_month
 
     assert find_month_usd("minute") == pytest.approx(5 + (200 - 100) * 0.03)
@@ -215,7 +224,7 @@ def test_credits_are_converted_at_the_rate_of_the_user() -> None:
     made = build_run((sample,), targets=(ref,))
     provider = ref.id.partition("/")[0]
     assert convert_credits(made, {"another": 1.0}) is made
-    (found,) = summarize_targets(convert_credits(made, {provider: 0.01}), text_length_characters=100)
+    (found,) = summarize_targets(convert_credits(made, {provider: 0.01}), text_length=100)
     assert (found.cost.usd_per_request, found.cost.charged_usd_per_request) == (0.02, 0.03)
     assert found.cost.usd_per_1m_characters == pytest.approx(200)
 
@@ -238,7 +247,7 @@ def test_the_fastest_and_the_most_intelligible_are_pareto_and_one_that_is_neithe
     found = _summarize_pareto(
         {"acme/fast": 100, "acme/clear": 500, "acme/poor": 600}, {"acme/fast": 5, "acme/clear": 1, "acme/poor": 6}
     )
-    assert [one.pareto for one in found] == [True, True, False]
+    assert [one.is_pareto_optimal for one in found] == [True, True, False]
     assert [one.is_among_fastest for one in found] == [True, False, False]
     assert [one.is_among_most_intelligible for one in found] == [False, True, False]
 
@@ -246,8 +255,8 @@ def test_the_fastest_and_the_most_intelligible_are_pareto_and_one_that_is_neithe
 def test_a_target_is_outside_the_pareto_set_only_if_another_is_clearly_better() -> None:
     """With few texts nothing is clear, however far apart the numbers are."""
     times, errors = {"acme/fast": 100.0, "acme/slow": 900.0}, {"acme/fast": 1, "acme/slow": 4}
-    assert [one.pareto for one in _summarize_pareto(times, errors, texts=4)] == [True, True]
-    assert [one.pareto for one in _summarize_pareto(times, errors, texts=5)] == [True, False]
+    assert [one.is_pareto_optimal for one in _summarize_pareto(times, errors, texts=4)] == [True, True]
+    assert [one.is_pareto_optimal for one in _summarize_pareto(times, errors, texts=5)] == [True, False]
 
 
 def test_a_target_that_failed_for_some_texts_is_still_compared() -> None:
@@ -270,7 +279,7 @@ def test_only_targets_of_the_pareto_set_exclude_others() -> None:
 
 def test_equal_error_rates_leave_the_choice_to_speed() -> None:
     found = _summarize_pareto({"acme/fast": 100, "acme/slow": 900}, {"acme/fast": 2, "acme/slow": 2})
-    assert [one.pareto for one in found] == [True, False]
+    assert [one.is_pareto_optimal for one in found] == [True, False]
     assert all(one.is_among_most_intelligible for one in found)
 
 
@@ -292,15 +301,15 @@ def test_a_target_that_streams_has_a_stream_summary() -> None:
     (found,) = summarize_targets(build_run(samples))
     assert found.streaming is not None
     estimates = {name: getattr(found.streaming, name) for name in found.streaming.__struct_fields__}
-    assert {name: (one.value, one.n) for name, one in estimates.items()} == {
+    assert {name: (one.value, one.sample_count) for name, one in estimates.items()} == {
         "first_event_ms": (50, 3),
         "first_speech_ms": (200, 3),
         "gap_p50_ms": (20, 3),
         "gap_max_ms": (40, 3),
-        "underruns": (1, 3),
-        "c50": (2 / 3, 3),
-        "c100": (2 / 3, 3),
-        "c200": (1, 3),
+        "underruns_per_sample": (1, 3),
+        "share_within_50_ms": (2 / 3, 3),
+        "share_within_100_ms": (2 / 3, 3),
+        "share_within_200_ms": (1, 3),
         "stalled_ms": (10, 3),
     }
     (other,) = summarize_targets(build_run((build_sample(1),)))

@@ -43,7 +43,7 @@ def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
             samples, score_sets=(scores,), targets=tuple(build_target_ref(name, usd=1.25) for name in names)
         )
         monkeypatch.setenv("COLUMNS", str(width))
-        print_summaries(summarize_targets(made, scores, text_length_characters=500), scores, made.manifest)
+        print_summaries(summarize_targets(made, scores, text_length=500), scores, made.manifest)
         table, mark, below = capsys.readouterr().out.partition("medians, ")
         return table, mark + below
 

@@ -41,7 +41,7 @@ def plan(contract: Contract) -> BenchPlan:
 
 def user_of(out: Path, contract: Contract, plan: BenchPlan) -> SimulatedUser:
     clock = VirtualClock()
-    return SimulatedUser(out, contract, plan, StandInProvider(simulated_speech, clock=clock), clock, plan.usd)
+    return SimulatedUser(out, contract, plan, StandInProvider(simulated_speech, clock=clock), clock, plan.cost_usd)
 
 
 async def unbroken_run(out: Path, contract: Contract, plan: BenchPlan) -> Run:
@@ -80,8 +80,8 @@ async def test_kills_during_the_submits_are_one_run_and_no_second_request(tmp_pa
     assert set(submits.values()) == {1}
     verdict = judge_run(tmp_path, plan, user.provider.charges, user.max_cost_usd, simulated_speech)
     # A kill also loses the requests whose sending was noted just before, because it is not known that they were not.
-    assert len(submits) <= verdict.lost == plan.requests
-    assert verdict.ledger_usd == pytest.approx(plan.usd)
+    assert len(submits) <= verdict.lost == plan.request_count
+    assert verdict.ledger_usd == pytest.approx(plan.cost_usd)
 
 
 async def test_kills_during_a_submit_with_an_idempotency_key_are_one_charge(tmp_path: Path, contract: Contract) -> None:
@@ -93,7 +93,7 @@ async def test_kills_during_a_submit_with_an_idempotency_key_are_one_charge(tmp_
     verdict = judge_run(tmp_path, plan, user.provider.charges, user.max_cost_usd, simulated_speech)
     assert verdict.problems == ()
     assert (len(user.provider.requests), verdict.charges, verdict.lost) == (4, 1, 0)
-    assert verdict.ledger_usd == pytest.approx(plan.usd)
+    assert verdict.ledger_usd == pytest.approx(plan.cost_usd)
 
 
 async def test_random_faults_and_kills_never_exceed_the_budget(tmp_path: Path, contract: Contract) -> None:
@@ -113,7 +113,7 @@ async def test_the_verdict_sees_what_is_bought_twice(
     problems: list[str] = []
     for step in range(1, 40):
         user = user_of(tmp_path / str(step), contract, plan)
-        user.max_cost_usd = 2 * plan.usd  # the ledger counts the forgotten requests too
+        user.max_cost_usd = 2 * plan.cost_usd  # the ledger counts the forgotten requests too
         await user.run_command(kill_at=step)
         await user.run_command()
         problems += judge_run(user.out, plan, user.provider.charges, user.max_cost_usd, simulated_speech).problems

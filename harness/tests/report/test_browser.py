@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from voicegauge.bench.analysis import resample_targets, summarize_targets
-from voicegauge.bench.analysis.cost import CostLine
+from voicegauge.bench.analysis.cost import PriceFunction
 from voicegauge.bench.running import load_run
 from voicegauge.model import Provenance
 from voicegauge.report import write_report
@@ -236,8 +236,8 @@ def test_the_chosen_text_length_sets_every_price_as_the_library_does(
             data = price.evaluate("one => ({...(one.closest('[data-fixed]')?.dataset ?? {})})")
             if not data:
                 continue
-            line = CostLine(
-                fixed_usd=float(data["fixed"]),
+            line = PriceFunction(
+                fixed_usd_per_request=float(data["fixed"]),
                 usd_per_character=float(data["character"]),
                 max_characters=int(data["maxCharacters"]) if data["maxCharacters"] else None,
             )
@@ -255,7 +255,7 @@ def test_the_chosen_volume_selects_the_cheapest_plan_as_the_library_does(
     browser: Browser, pages: dict[str, Path], length: int, volume: int
 ) -> None:
     run = load_run(pages["plans"].parent / "g")
-    expected = summarize_targets(run, text_length_characters=length, monthly_characters=volume)
+    expected = summarize_targets(run, text_length=length, characters_per_month=volume)
     with opened(browser, pages["plans"], DESK) as (page, trouble):
         page.get_by_label("Characters in a text").fill(str(length))
         page.get_by_label("Characters per month").fill(str(volume))
@@ -263,7 +263,7 @@ def test_the_chosen_volume_selects_the_cheapest_plan_as_the_library_does(
             row = page.locator(".comparison tbody tr", has=page.locator(f'[data-value="{target.target}"]'))
             for unit, usd in (("month", target.cost.usd_per_month), ("million", target.cost.usd_per_1m_characters)):
                 assert row.locator(f'[data-price="{unit}"]').text_content() == format_usd(usd)
-            assert set(row.locator("[data-plan]").all_text_contents()) == {target.cost.plan}
+            assert set(row.locator("[data-plan]").all_text_contents()) == {target.cost.account_plan}
         assert trouble == []
 
 

@@ -43,7 +43,9 @@ def test_each_cell_is_the_summarys_number_with_its_interval(targets: tuple[Targe
     keys = [column.key for column in shown]
     for row in build_comparison_rows(targets, shown):
         cells, summary = dict(zip(keys, row.cells, strict=True)), row.summary
-        assert cells["wer"].text == (MISSING_TEXT if summary.wer is None else format_percent(summary.wer.corpus.value))
+        assert cells["wer"].text == (
+            MISSING_TEXT if summary.wer is None else format_percent(summary.wer.corpus_rate.value)
+        )
         assert cells["failures"].text == f"{summary.failures}/{summary.samples}"
         if summary.total_latency_ms:
             assert cells["latency"].text == format_ms(summary.total_latency_ms.value)
@@ -98,7 +100,7 @@ def test_every_measured_target_is_drawn_and_the_pareto_set_is_named(
     assert len(picture.points) == len(VOICES)  # the one that never answered has no time
     assert size == NARROW_PLOT_SIZE or all(mark.label for mark in picture.points if mark.is_pareto_optimal)
     assert sorted(mark.rank for mark in picture.points) == list(range(1, len(VOICES) + 1))
-    assert {m.name for m in picture.points if m.is_pareto_optimal} == {t.target for t in targets if t.pareto}
+    assert {m.name for m in picture.points if m.is_pareto_optimal} == {t.target for t in targets if t.is_pareto_optimal}
     for mark in picture.points:
         assert picture.frame.left <= mark.x <= picture.frame.right
         assert picture.frame.top <= mark.y <= picture.frame.bottom
@@ -150,7 +152,7 @@ def test_languages_counted_in_characters_are_never_pooled_with_words(tmp_path: P
     [(None, None, ""), (390.0, 452.0, "390 452"), (390.0, None, "390 ?"), (3.21, 1_234.0, "3.2 1,234")],
 )
 def test_an_unknown_end_of_an_interval_is_a_question_mark(low: float | None, high: float | None, said: str) -> None:
-    assert format_interval(Estimate(value=400, low=low, high=high, n=3)) == said.replace(" ", RANGE_DASH)
+    assert format_interval(Estimate(value=400, low=low, high=high, sample_count=3)) == said.replace(" ", RANGE_DASH)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_differences_below_the_asr_errors_do_not_separate_targets_in_the_ranking
     run = make_run(tmp_path, (clear, fast), repetitions=4)
     analyzed = analyze_runs([run])
     ranking = analyzed.report.runs[0].ranking
-    assert [one.intelligibility for one in ranking.targets] == [100, 100]
+    assert [one.intelligibility_points for one in ranking.targets] == [100, 100]
     assert (ranking.has_tied_errors, ranking.weights.intelligibility) == (True, 0)
     page = render_page(analyzed)
     assert "Intelligibility does not separate these targets" in page
@@ -217,8 +217,8 @@ def test_the_ranking_has_points_and_the_share_of_resamples_in_which_a_target_is_
     _, ranking = summarize(make_run(tmp_path, (SLOW, twin, FAST), repetitions=2))
     assert [one.target for one in ranking.targets][2] == "acme/slow"
     slow = ranking.targets[2]
-    assert slow.speed == pytest.approx(100 / 3, abs=3)
-    assert slow.price == pytest.approx(50)
+    assert slow.speed_points == pytest.approx(100 / 3, abs=3)
+    assert slow.price_points == pytest.approx(50)
     shares = [one.share_ranked_first or 0.0 for one in ranking.targets]
     assert sum(shares) == pytest.approx(1)
     assert slow.share_ranked_first == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from voicegauge.api.options import PathLike
 from voicegauge.api.target_selection import ContractsOrFolders, collect_contracts, select_targets, to_catalogue
-from voicegauge.bench.analysis import DEFAULT_MONTHLY_CHARACTERS, DEFAULT_TEXT_LENGTH_CHARACTERS, MAX_MONTHLY_CHARACTERS
+from voicegauge.bench.analysis import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH, MAX_CHARACTERS_PER_MONTH
 from voicegauge.bench.planning import load_own_texts
 from voicegauge.client import find_account_plans
 from voicegauge.contract import (
@@ -76,8 +76,8 @@ class CostEstimate(Record, frozen=True, kw_only=True):
 def estimate_cost(
     targets: str | Sequence[str] = (),
     *,
-    characters_per_month: int = DEFAULT_MONTHLY_CHARACTERS,
-    text_length: int = DEFAULT_TEXT_LENGTH_CHARACTERS,
+    characters_per_month: int = DEFAULT_CHARACTERS_PER_MONTH,
+    text_length: int = DEFAULT_TEXT_LENGTH,
     texts: PathLike | None = None,
     plans: Sequence[str] = (),
     credit_rates: Mapping[str, float] | None = None,
@@ -108,7 +108,7 @@ def estimate_cost(
         DataError: the texts cannot be read.
         ContractError: a document is not a usable contract.
     """
-    _check_character_count("characters of a month", characters_per_month, MAX_MONTHLY_CHARACTERS)
+    _check_character_count("characters of a month", characters_per_month, MAX_CHARACTERS_PER_MONTH)
     _check_character_count("characters of a text", text_length, MAX_TEXT_LENGTH_CHARACTERS)
     catalogue = to_catalogue(contracts).replace_credit_prices(credit_rates or {})
     chosen = select_targets(catalogue, targets, None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from voicegauge.bench.analysis import TargetSummary
 from voicegauge.bench.planning import BenchPlan, BenchPlanSettings, PlannedTargetCost
 from voicegauge.model import AmbiguousRequest, Manifest, OpenJob, Provenance, RampResult, Record, StopReason, SuiteRef
@@ -17,7 +19,7 @@ class BenchResult(Record, frozen=True, kw_only=True):
     """`emulated` results describe the emulator, not the provider."""
     folder: str
     """Folder of the saved run."""
-    report: str | None
+    report_file: str | None = msgspec.field(name="report")
     """Path of the HTML report; `None` if no report was written."""
     manifest: Manifest
     asr: str | None
@@ -25,7 +27,7 @@ class BenchResult(Record, frozen=True, kw_only=True):
     asr_reason: str | None
     """Why this ASR engine was selected."""
     normalizer: str | None
-    stopped: str | None
+    stop_message: str | None = msgspec.field(name="stopped")
     """Why the run ended early, in one line; `None` for a complete run."""
     stop_reason: StopReason | None = None
     """Kind of event that stopped the run; `None` for a complete run."""
@@ -50,11 +52,11 @@ class BenchPlanResult(Record, frozen=True, kw_only=True):
     provenance: Provenance
     suite: SuiteRef
     settings: BenchPlanSettings
-    requests: int
-    usd: float
+    request_count: int = msgspec.field(name="requests")
+    cost_usd: float = msgspec.field(name="usd")
     """Total cost in dollars over the targets with a known price."""
     targets: tuple[PlannedTargetCost, ...]
-    left_out: tuple[str, ...]
+    unsupported_target_ids: tuple[str, ...] = msgspec.field(name="left_out")
     """Ids of the targets that support no language of the suite."""
     missing_keys: dict[str, tuple[str, ...]] = {}
     """Environment variables of keys that are not set and without which nothing is sent, by provider id."""
@@ -73,9 +75,9 @@ def summarize_bench_plan(
         provenance=plan.provenance,
         suite=plan.suite,
         settings=plan.settings,
-        requests=plan.requests,
-        usd=plan.usd,
+        request_count=plan.request_count,
+        cost_usd=plan.cost_usd,
         targets=plan.target_costs,
-        left_out=plan.unsupported_target_ids,
+        unsupported_target_ids=plan.unsupported_target_ids,
         missing_keys=dict(missing_key_variables or {}),
     )

@@ -36,10 +36,10 @@ def print_plan(plan: BenchPlanResult) -> None:
     )
     for line in plan.targets:
         cost = f"${line.usd:.4f}" if line.usd is not None else "not known in dollars"
-        rows.add_row(line.target, str(line.requests), str(line.characters), line.price, cost)
+        rows.add_row(line.target, str(line.request_count), str(line.characters), line.price_text, cost)
     terminal.print(rows)
     free = " (EMULATED: nothing is charged)" if plan.provenance is Provenance.EMULATED else ""
-    requests = f"{format_count(plan.requests, 'request')} of the suite {plan.suite.id}"
+    requests = f"{format_count(plan.request_count, 'request')} of the suite {plan.suite.id}"
     terminal.print(f"{requests}, {_format_plan_price(plan)}{free}", soft_wrap=True)
     for provider, variables in plan.missing_keys.items():
         names = ", ".join(line.target for line in plan.targets if line.target.startswith(f"{provider}/"))
@@ -51,7 +51,7 @@ def _format_plan_price(plan: BenchPlanResult) -> str:
     if unpriced == len(plan.targets):
         return "price not known in dollars"
     without = f", without {format_count(unpriced, 'target')} whose price is not known in dollars" if unpriced else ""
-    return f"${plan.usd:.4f} in all{without}"
+    return f"${plan.cost_usd:.4f} in all{without}"
 
 
 class _ResultColumn(NamedTuple):
@@ -71,7 +71,7 @@ _TOTAL_LATENCY_P95_COLUMN = _ResultColumn(
 _COMPLETION_TIME_COLUMN = _ResultColumn("job done\nms", lambda one: _format_bounds(one.completion_ms))
 _PRICE_PER_MINUTE_COLUMN = _ResultColumn("cost per\nminute", lambda one: _format_price_per_minute(one.cost))
 _PRICE_PER_MILLION_COLUMN = _ResultColumn("$/1M\nchars", lambda one: _format_price_per_million(one.cost))
-_PARETO_MARKS = _ResultColumn("", lambda one: "*" if one.pareto else " ", is_text=True)
+_PARETO_MARKS = _ResultColumn("", lambda one: "*" if one.is_pareto_optimal else " ", is_text=True)
 _COLUMNS = (
     _PARETO_MARKS,
     _ResultColumn("target", lambda one: one.target.replace("/", "/\n", 1), separator="", is_text=True),
@@ -215,7 +215,7 @@ def _build_legend(
         if any(map(_has_interval, summaries))
         else "medians, without intervals: too few texts"
     ]
-    if len(summaries) > 1 and any(one.pareto for one in summaries):
+    if len(summaries) > 1 and any(one.is_pareto_optimal for one in summaries):
         lines.append(
             "* no other target is clearly faster or more intelligible without being clearly worse in the other"
         )
@@ -223,7 +223,7 @@ def _build_legend(
         one.cost.takes_audio for one in summaries
     )
     if shows_million:
-        lines.append(f"$/1M chars is for texts of {summaries[0].cost.characters} characters")
+        lines.append(f"$/1M chars is for texts of {summaries[0].cost.text_length} characters")
     lines += _build_price_notes(summaries, explains_plans=shows_million)
     if any(one.completion_ms for one in summaries) and _COMPLETION_TIME_COLUMN not in hidden_columns:
         lines.append(
@@ -241,7 +241,7 @@ def _build_legend(
     lines += [_describe_stream(one.target, one.streaming) for one in summaries if one.streaming]
     for one in summaries:
         if one.failures:
-            kinds = ", ".join(f"{count} {kind}" for kind, count in one.failure_kinds.items())
+            kinds = ", ".join(f"{count} {kind}" for kind, count in one.failures_by_kind.items())
             lines.append(Text.assemble((one.target, "red"), f": {one.failures} of {one.samples} failed ({kinds})"))
     return lines
 
@@ -249,7 +249,7 @@ def _build_legend(
 def _has_interval(summary: TargetSummary) -> bool:
     """Whether the table shows an interval of the target."""
     rate = summary.wer or summary.cer
-    shown = [summary.total_latency_ms, rate.corpus if rate is not None else None]
+    shown = [summary.total_latency_ms, rate.corpus_rate if rate is not None else None]
     return any(one is not None and one.low is not None for one in shown)
 
 
@@ -259,18 +259,22 @@ _DISPUTED_MARK, _THIRD_PARTY_MARK, _PLAN_MARK = "†", "§", "‡"
 def _build_price_notes(summaries: Sequence[TargetSummary], *, explains_plans: bool) -> list[str]:
     """Return what the marks of prices mean, for those that occur."""
     notes = []
-    if any(one.cost.disputed for one in summaries):
+    if any(one.cost.is_price_disputed for one in summaries):
         notes.append(
             f"{_DISPUTED_MARK} disputed: the provider's documents contradict each other; your own price counts, "
             "or else the highest documented one"
         )
-    if any(not one.cost.stated_by_provider for one in summaries):
+    if any(not one.cost.is_price_stated_by_provider for one in summaries):
         notes.append(
             f"{_THIRD_PARTY_MARK} no document of the provider states this price, only one that does not bind it"
         )
-    plans = [f"{one.target} {one.cost.plan}" for one in summaries if one.cost.plan] if explains_plans else []
+    plans = (
+        [f"{one.target} {one.cost.account_plan}" for one in summaries if one.cost.account_plan]
+        if explains_plans
+        else []
+    )
     if plans:
-        volume = summaries[0].cost.monthly_characters
+        volume = summaries[0].cost.characters_per_month
         notes.append(
             f"{_PLAN_MARK} with the cheapest account plan for {volume:,} characters per month: {', '.join(plans)}"
         )
@@ -279,7 +283,9 @@ def _build_price_notes(summaries: Sequence[TargetSummary], *, explains_plans: bo
 
 def _format_price_marks(cost: TargetCost) -> str:
     """Return the marks of a price that may not hold."""
-    return (_DISPUTED_MARK if cost.disputed else "") + ("" if cost.stated_by_provider else _THIRD_PARTY_MARK)
+    return (_DISPUTED_MARK if cost.is_price_disputed else "") + (
+        "" if cost.is_price_stated_by_provider else _THIRD_PARTY_MARK
+    )
 
 
 def _describe_closed_vocabulary(score_set: ScoreSet) -> str | Text:
@@ -299,7 +305,7 @@ def _describe_stream(target_id: str, stream_summary: StreamSummary) -> str:
         stream_summary.stalled_ms,
     )
     speech, gap, longest, stalled = (_format_estimate(time, shows_interval=False) for time in times)
-    underruns = _format_estimate(stream_summary.underruns, digits=2, shows_interval=False)
+    underruns = _format_estimate(stream_summary.underruns_per_sample, digits=2, shows_interval=False)
     return (
         f"{target_id} streams: first speech after {speech} ms, inter-chunk gaps of {gap} ms (longest {longest} ms), "
         f"{underruns} buffer underruns per sample, {stalled} ms stalled"
@@ -339,13 +345,13 @@ def _format_price_per_minute(cost: TargetCost) -> str:
 def _format_price_per_million(cost: TargetCost) -> str:
     if cost.usd_per_1m_characters is None:
         return _NO_VALUE_TEXT
-    return f"{cost.usd_per_1m_characters:.2f}{_format_price_marks(cost)}{_PLAN_MARK if cost.plan else ''}"
+    return f"{cost.usd_per_1m_characters:.2f}{_format_price_marks(cost)}{_PLAN_MARK if cost.account_plan else ''}"
 
 
 def _format_error_rate(error_rate: ErrorRate | None, unscored_languages: Sequence[str]) -> str:
     if error_rate is None:
         return f"{_NO_VALUE_TEXT}\n({', '.join(unscored_languages)})" if unscored_languages else _NO_VALUE_TEXT
-    corpus, unit = error_rate.corpus, "\n(characters)" if error_rate.unit == "character" else ""
+    corpus, unit = error_rate.corpus_rate, "\n(characters)" if error_rate.unit == "character" else ""
     if corpus.low is None or corpus.high is None:
         return f"{corpus.value:.1%}{unit}"
     return f"{corpus.value:.1%}\n({corpus.low:.1%}-{corpus.high:.1%}){unit}"

@@ -40,9 +40,9 @@ def print_history(history: RunHistory) -> None:
     console = create_console()
     for provenance in list_provenances(history):
         _print_history_of_provenance(console, history, provenance)
-    for run in history.skipped[:MAX_OMITTED_RUNS_SHOWN]:
+    for run in history.skipped_runs[:MAX_OMITTED_RUNS_SHOWN]:
         console.print(f"left out: {run.path}: {run.reason}")
-    hidden = len(history.skipped) - MAX_OMITTED_RUNS_SHOWN
+    hidden = len(history.skipped_runs) - MAX_OMITTED_RUNS_SHOWN
     if hidden > 0:
         console.print(f"left out: {hidden} more; --json lists all")
     if not history.is_judged:

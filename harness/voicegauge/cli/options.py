@@ -42,13 +42,13 @@ class CharacterCountType(click.ParamType[int]):
     name = "number"
 
     def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return `value` as a whole number of at least 1 and at most `MAX_MONTHLY_CHARACTERS`."""
-        from voicegauge.bench.analysis import MAX_MONTHLY_CHARACTERS
+        """Return `value` as a whole number of at least 1 and at most `MAX_CHARACTERS_PER_MONTH`."""
+        from voicegauge.bench.analysis import MAX_CHARACTERS_PER_MONTH
 
         found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMbB]?)", str(value).replace(",", "").replace("_", ""))
         number = 0.0 if found is None else float(found[1]) * _FACTOR_BY_SUFFIX[found[2].lower()]
-        if number > MAX_MONTHLY_CHARACTERS:
-            self.fail(f"{str(value)!r} is more than {MAX_MONTHLY_CHARACTERS:,} characters.", param, ctx)
+        if number > MAX_CHARACTERS_PER_MONTH:
+            self.fail(f"{str(value)!r} is more than {MAX_CHARACTERS_PER_MONTH:,} characters.", param, ctx)
         if number < 1 or number != int(number):
             self.fail(f"{str(value)!r} is not a number of characters, such as 2M, 500k or 1500000.", param, ctx)
         return int(number)

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Literal, NamedTuple
 
 from voicegauge.bench.analysis import (
-    DEFAULT_MONTHLY_CHARACTERS,
+    DEFAULT_CHARACTERS_PER_MONTH,
     ErrorRate,
     Estimate,
     IntervalEstimate,
@@ -85,14 +85,14 @@ class TableRow(NamedTuple):
 
 
 def build_comparison_columns(
-    targets: Sequence[TargetSummary], text_length: int, monthly_characters: int = DEFAULT_MONTHLY_CHARACTERS
+    targets: Sequence[TargetSummary], text_length: int, characters_per_month: int = DEFAULT_CHARACTERS_PER_MONTH
 ) -> tuple[TableColumn, ...]:
     """Return the columns for which at least one of `targets` has a number, and the column of failures.
 
     Args:
         targets: the targets of all runs in the table.
         text_length: text length at which prices are stated.
-        monthly_characters: number of characters of a month at which prices are stated.
+        characters_per_month: number of characters of a month at which prices are stated.
     """
     candidates = (
         TableColumn("wer", "Errors", "WER", "%", -1, lambda t: _build_rate_cell(t.wer), title="Word errors"),
@@ -142,7 +142,7 @@ def build_comparison_columns(
             "month",
             "Price",
             "per month",
-            f"{monthly_characters:,} characters",
+            f"{characters_per_month:,} characters",
             -1,
             _build_price_per_month_cell,
             title="Per month",
@@ -191,8 +191,8 @@ def get_row_sort_key(row: TableRow) -> tuple[float, float, float, str]:
     target = row.summary
     last = float("inf")
     return (
-        target.wer.corpus.value if target.wer else last,
-        target.cer.corpus.value if target.cer else last,
+        target.wer.corpus_rate.value if target.wer else last,
+        target.cer.corpus_rate.value if target.cer else last,
         target.total_latency_ms.value if target.total_latency_ms else last,
         target.target,
     )
@@ -241,7 +241,7 @@ def _intervals_overlap(first_cell: TableCell, second_cell: TableCell) -> bool:
 def _build_rate_cell(rate: ErrorRate | None) -> TableCell:
     if rate is None:
         return EMPTY_CELL
-    e = rate.corpus
+    e = rate.corpus_rate
     return TableCell(format_percent(e.value), e.value, format_interval(e, 100, 1), _describe_samples(e), e.low, e.high)
 
 
@@ -275,10 +275,10 @@ def _get_gap_max_ms(stream: StreamSummary) -> Estimate | None:
 
 
 def _build_underruns_cell(target: TargetSummary) -> TableCell:
-    if target.streaming is None or target.streaming.underruns is None:
+    if target.streaming is None or target.streaming.underruns_per_sample is None:
         return EMPTY_CELL
     stalled = target.streaming.stalled_ms
-    cell = _build_number_cell(target.streaming.underruns, 2)
+    cell = _build_number_cell(target.streaming.underruns_per_sample, 2)
     return cell._replace(detail=f"{format_ms(stalled.value)} ms stalled") if stalled and stalled.value else cell
 
 
@@ -297,7 +297,7 @@ def _build_number_cell(estimate: Estimate | None, decimals: int) -> TableCell:
 
 
 def _describe_samples(estimate: Estimate) -> str:
-    return f"{estimate.n} samples" + (f"; {estimate.note}" if estimate.note else "")
+    return f"{estimate.sample_count} samples" + (f"; {estimate.note}" if estimate.note else "")
 
 
 def format_bounds(bounds: IntervalEstimate | None) -> str:
@@ -311,7 +311,7 @@ def _build_processing_cell(target: TargetSummary) -> TableCell:
     bounds = target.processing_ms
     if bounds is None:
         return EMPTY_CELL
-    note = f"{bounds.low.n} samples; lower and upper bound: status is only seen when polled"
+    note = f"{bounds.low.sample_count} samples; lower and upper bound: status is only seen when polled"
     return TableCell(format_bounds(bounds), bounds.high.value, "", note)
 
 
@@ -333,7 +333,7 @@ def _build_price_per_million_cell(target: TargetSummary) -> TableCell:
         price,
         _format_disputed_label(target),
         price_unit="million",
-        account_plan=target.cost.plan or "",
+        account_plan=target.cost.account_plan or "",
     )
 
 
@@ -347,7 +347,7 @@ def _explain_missing_price(target: TargetSummary) -> TableCell:
 
 
 def _build_price_per_month_cell(target: TargetSummary) -> TableCell:
-    price, plan = target.cost.usd_per_month, target.cost.plan
+    price, plan = target.cost.usd_per_month, target.cost.account_plan
     if price is None:
         return EMPTY_CELL
     return TableCell(
@@ -368,11 +368,11 @@ def _build_credits_cell(amount: float | None) -> TableCell:
 
 
 def _format_disputed_label(target: TargetSummary) -> str:
-    return "disputed" if target.cost.disputed else ""
+    return "disputed" if target.cost.is_price_disputed else ""
 
 
 def _build_failures_cell(target: TargetSummary) -> TableCell:
-    kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in target.failure_kinds.items())
+    kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in target.failures_by_kind.items())
     if not target.samples:
         return EMPTY_CELL
     share = target.failures / target.samples

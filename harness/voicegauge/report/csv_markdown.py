@@ -67,7 +67,7 @@ def _format_differences(runs: Sequence[Run]) -> list[str]:
 
 
 def _format_run(run: RunReport, report: BenchReport) -> list[str]:
-    columns = build_comparison_columns(run.targets, report.characters, report.monthly_characters)
+    columns = build_comparison_columns(run.targets, report.text_length, report.characters_per_month)
     heads = ["Target", *(" ".join(filter(None, (_format_column_head(c.group, c.label), c.unit))) for c in columns)]
     rows = [
         [_escape_markdown(row.summary.target), *(_format_cell(cell) for cell in row.cells)]
@@ -87,19 +87,19 @@ def _format_run(run: RunReport, report: BenchReport) -> list[str]:
         _format_table_line(["---", *("---:" for _ in columns)]),
         *(_format_table_line(cells) for cells in rows),
         "",
-        *_format_price_notes(run, report.monthly_characters),
+        *_format_price_notes(run, report.characters_per_month),
         *_format_ramp(run),
         *_format_unresolved_requests(run),
     ]
 
 
-def _format_price_notes(run: RunReport, monthly_characters: int) -> list[str]:
+def _format_price_notes(run: RunReport, characters_per_month: int) -> list[str]:
     """Return Markdown paragraphs that explain the remarks beside prices; empty if no price has a remark."""
     notes = []
-    if any(target.cost.disputed for target in run.targets):
+    if any(target.cost.is_price_disputed for target in run.targets):
         notes += ["disputed: the provider's documents contradict each other about the price.", ""]
-    if any(target.cost.plan for target in run.targets):
-        plans = f"with the cheapest account plan for {monthly_characters:,} characters per month, which is named."
+    if any(target.cost.account_plan for target in run.targets):
+        plans = f"with the cheapest account plan for {characters_per_month:,} characters per month, which is named."
         notes += [f"Prices per 1M characters and per month are {plans}", ""]
     return notes
 
@@ -155,7 +155,7 @@ def _format_scoring(run: RunReport) -> str:
     if run.scoring is None:
         return "Not scored."
     known = run.scoring.known_words or "made for the bundled suites"
-    closed = f" (closed vocabulary: {known})" if run.scoring.closed_vocabulary else ""
+    closed = f" (closed vocabulary: {known})" if run.scoring.has_closed_vocabulary else ""
     uneven = " The targets were not measured in the same languages." if run.has_uneven_languages else ""
     return f"ASR engine {run.scoring.asr}{closed}, normalizer {run.scoring.normalizer}; 95% intervals.{uneven}"
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from voicegauge.bench.analysis import (
-    DEFAULT_TEXT_LENGTH_CHARACTERS,
+    DEFAULT_TEXT_LENGTH,
     PAIRED_CHANGE_NOTE,
     Estimate,
     TargetSummary,
@@ -158,7 +158,7 @@ class RunView(NamedTuple):
     @property
     def no_clips_reason(self) -> str:
         """Why the report has no clips of the run; empty if it has some."""
-        if self.report.random or self.report.worst:
+        if self.report.random_clips or self.report.worst_clips:
             return ""
         if self.report.manifest.kind == "transcription":
             return "Speech to text delivers no audio, so there is nothing to play."
@@ -174,9 +174,7 @@ class RunView(NamedTuple):
         return tuple(row.summary for row in self.table_rows)
 
 
-def write_report(
-    runs: Sequence[tuple[Path, Run]], out_path: Path, *, characters: int = DEFAULT_TEXT_LENGTH_CHARACTERS
-) -> Path:
+def write_report(runs: Sequence[tuple[Path, Run]], out_path: Path, *, characters: int = DEFAULT_TEXT_LENGTH) -> Path:
     """Write `runs` as one HTML page that needs no other file and no network.
 
     Args:
@@ -210,7 +208,7 @@ def render_page(
     """
     report = analyzed_runs.report
     targets = [target for run in report.runs for target in run.targets]
-    columns = build_comparison_columns(targets, report.characters, report.monthly_characters)
+    columns = build_comparison_columns(targets, report.text_length, report.characters_per_month)
     players = _load_players(report, [folder for folder, _ in analyzed_runs.runs])
     axes, time_axis = choose_shared_axes(targets), choose_shared_time_axis(targets)
     is_mixed = len({run.manifest.provenance for run in report.runs}) > 1
@@ -248,7 +246,7 @@ def _load_players(report: BenchReport, folders: Sequence[Path]) -> list[list[Cli
 
 
 def _list_clips(run: RunReport) -> tuple[ScoredClip, ...]:
-    return (*run.worst, *run.random)
+    return (*run.worst_clips, *run.random_clips)
 
 
 def _build_run_view(
@@ -290,7 +288,7 @@ def _match_clips_with_players(
     run: RunReport, players: Sequence[ClipPlayer]
 ) -> tuple[Sequence[PlayableClip], Sequence[PlayableClip]]:
     pairs = list(zip(_list_clips(run), players, strict=True))
-    return pairs[: len(run.worst)], pairs[len(run.worst) :]
+    return pairs[: len(run.worst_clips)], pairs[len(run.worst_clips) :]
 
 
 def _render_template(
@@ -316,7 +314,7 @@ def _render_template(
             has_best=any(any(row.best_cells) for _, row in rows),
             sorted_by=next((key for key in SORT_COLUMN_KEYS if key in keys), ""),
             columns=columns,
-            monthly_characters=report.monthly_characters,
+            characters_per_month=report.characters_per_month,
             weights=msgspec.structs.asdict(report.runs[0].ranking.weights),
             differences=differences,
             paired_change_note=PAIRED_CHANGE_NOTE,
@@ -324,7 +322,7 @@ def _render_template(
             incomparable=list_incomparable_facts(report),
             facts=_remove_empty_facts(list_key_facts(report)),
             environment=_remove_empty_facts(list_environment_facts(report)),
-            lengths=[length for length in COST_TEXT_LENGTHS if length != report.characters],
+            lengths=[length for length in COST_TEXT_LENGTHS if length != report.text_length],
             phase_labels=PHASE_LABELS,
             shade_thresholds=SHADE_THRESHOLDS,
             style=assets.style,

@@ -50,8 +50,8 @@ def build_ranked_rows(
                 points_text=MISSING_TEXT if ranked.points is None else f"{ranked.points:.0f}",
                 points_value=round(ranked.points or 0.0, 1),
                 first_share_text=_describe_share(ranked),
-                speed_points_text=_format_points(ranked.speed),
-                intelligibility_points_text=_format_points(ranked.intelligibility),
+                speed_points_text=_format_points(ranked.speed_points),
+                intelligibility_points_text=_format_points(ranked.intelligibility_points),
                 resampled_speed_points=_join_points(points.speed, column),
                 resampled_intelligibility_points=_join_points(points.intelligibility, column),
             )

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from voicegauge.bench.analysis import (
-    DEFAULT_MONTHLY_CHARACTERS,
-    DEFAULT_TEXT_LENGTH_CHARACTERS,
+    DEFAULT_CHARACTERS_PER_MONTH,
+    DEFAULT_TEXT_LENGTH,
     JointResamples,
     TargetSummary,
     resample_targets,
@@ -49,24 +51,24 @@ MAX_MESSAGE_LENGTH = 300
 """Number of characters that are kept of a failure message, because a provider may send a whole HTML page."""
 
 
-class ScoringInfo(Record, frozen=True, kw_only=True):
+class ScoringMethod(Record, frozen=True, kw_only=True):
     """How the errors of a run were counted; an error rate is meaningless without it."""
 
     asr: str
     """ASR engine, model and hash of the model's weights."""
-    reason: str
+    asr_reason: str = msgspec.field(name="reason")
     """Why this ASR engine was selected."""
     normalizer: str
     settings: dict[str, str]
-    closed_vocabulary: bool
+    has_closed_vocabulary: bool = msgspec.field(name="closed_vocabulary")
     """Whether the ASR has a small vocabulary made for the bundled suites, so that its error rates are too low."""
     known_words: KnownWords | None = None
     """For a closed vocabulary: how many words of the texts the ASR engine knows; otherwise `None`."""
-    floor: tuple[AsrErrorFloor, ...]
+    error_floor: tuple[AsrErrorFloor, ...] = msgspec.field(name="floor")
     """The ASR engine's own errors on reference speech, by language."""
-    left_out: tuple[str, ...]
+    unsupported_languages: tuple[str, ...] = msgspec.field(name="left_out")
     """Languages that the ASR engine does not support; samples in these languages have no error rate."""
-    others: tuple[str, ...]
+    earlier_asr_engines: tuple[str, ...] = msgspec.field(name="others")
     """ASR engines with which this run was scored earlier; their scores are in the run's file."""
 
 
@@ -88,18 +90,18 @@ class RunReport(Record, frozen=True, kw_only=True):
     """Results of one run."""
 
     manifest: Manifest
-    scoring: ScoringInfo | None
+    scoring: ScoringMethod | None
     """How the errors were counted; `None` if nothing was scored."""
     load: str
     """Load under which the samples of `targets` were sent, such as "16 requests in flight"; of a ramp, the highest load
     that met the goal."""
     targets: tuple[TargetSummary, ...]
     """Summaries of the targets in the order of the manifest, without warm-up."""
-    failures: tuple[FailureGroup, ...]
+    failure_groups: tuple[FailureGroup, ...] = msgspec.field(name="failures")
     """Groups of failures, most frequent first; those of a ramp under all loads."""
-    worst: tuple[ScoredClip, ...]
+    worst_clips: tuple[ScoredClip, ...] = msgspec.field(name="worst")
     """The clips with the highest error rates, worst first; a few per target."""
-    random: tuple[ScoredClip, ...]
+    random_clips: tuple[ScoredClip, ...] = msgspec.field(name="random")
     """One clip of each target that was not chosen for its errors; the same text for all targets where possible."""
     verdict: RunVerdict
     """Statements about the numbers, in words."""
@@ -119,11 +121,11 @@ class BenchReport(Record, frozen=True, kw_only=True):
     """Results of one or more runs side by side."""
 
     schema: str = "voicegauge/report/3"
-    voicegauge: str
+    voicegauge_version: str = msgspec.field(name="voicegauge")
     """Version of voicegauge that wrote the report; each run's manifest has the version that measured the run."""
-    characters: int
+    text_length: int = msgspec.field(name="characters")
     """Number of characters of the text for which prices per million characters are stated."""
-    monthly_characters: int
+    characters_per_month: int = msgspec.field(name="monthly_characters")
     """Number of characters of the month for which prices are stated, with the cheapest account plan for them."""
     runs: tuple[RunReport, ...]
 
@@ -146,8 +148,8 @@ class AnalyzedRuns(NamedTuple):
 def analyze_runs(
     runs: Sequence[tuple[Path, Run]],
     *,
-    characters: int = DEFAULT_TEXT_LENGTH_CHARACTERS,
-    monthly_characters: int = DEFAULT_MONTHLY_CHARACTERS,
+    characters: int = DEFAULT_TEXT_LENGTH,
+    characters_per_month: int = DEFAULT_CHARACTERS_PER_MONTH,
     clips: int = DEFAULT_MAX_CLIPS,
 ) -> AnalyzedRuns:
     """Compute the data of a report.
@@ -155,7 +157,7 @@ def analyze_runs(
     Args:
         runs: each run with its folder.
         characters: text length at which prices are stated.
-        monthly_characters: number of characters of a month at which prices are stated.
+        characters_per_month: number of characters of a month at which prices are stated.
         clips: number of the worst clips of each run.
 
     Raises:
@@ -165,11 +167,11 @@ def analyze_runs(
         raise DataError("there is no run to report: give a run's folder or its run.json")
     resamples = [resample_targets(run, find_latest_scores(run)) for _, run in runs]
     report = BenchReport(
-        voicegauge=__version__,
-        characters=characters,
-        monthly_characters=monthly_characters,
+        voicegauge_version=__version__,
+        text_length=characters,
+        characters_per_month=characters_per_month,
         runs=tuple(
-            _summarize_run(run, resampled, characters, monthly_characters, clips)
+            _summarize_run(run, resampled, characters, characters_per_month, clips)
             for (_, run), resampled in zip(runs, resamples, strict=True)
         ),
     )
@@ -182,22 +184,22 @@ def find_latest_scores(run: Run) -> ScoreSet | None:
 
 
 def _summarize_run(
-    run: Run, resamples: JointResamples, characters: int, monthly_characters: int, clips: int
+    run: Run, resamples: JointResamples, characters: int, characters_per_month: int, clips: int
 ) -> RunReport:
     scores = find_latest_scores(run)
     worst = select_worst_clips(run.samples, scores.scores, max_clips=clips) if scores else ()
     targets = summarize_targets(
-        run, scores, text_length_characters=characters, monthly_characters=monthly_characters, resamples=resamples
+        run, scores, text_length=characters, characters_per_month=characters_per_month, resamples=resamples
     )
     measured = MeasuredRun(run.manifest, scores, targets, resamples, run.describe_ramp_numbers())
     return RunReport(
         manifest=run.manifest,
-        scoring=_build_scoring_info(run, scores) if scores else None,
+        scoring=_build_scoring_method(run, scores) if scores else None,
         load=run.describe_load(),
         targets=targets,
-        failures=_group_failures(run),
-        worst=worst,
-        random=select_random_clips(
+        failure_groups=_group_failures(run),
+        worst_clips=worst,
+        random_clips=select_random_clips(
             run.samples, scores.scores, seed=run.manifest.seed, excluded_sample_ids={clip.sample_id for clip in worst}
         )
         if scores
@@ -216,17 +218,17 @@ def _summarize_run(
     )
 
 
-def _build_scoring_info(run: Run, scores: ScoreSet) -> ScoringInfo:
-    return ScoringInfo(
+def _build_scoring_method(run: Run, scores: ScoreSet) -> ScoringMethod:
+    return ScoringMethod(
         asr=scores.asr,
-        reason=scores.asr_reason,
+        asr_reason=scores.asr_reason,
         normalizer=scores.normalizer,
         settings=scores.settings,
-        closed_vocabulary=scores.closed_vocabulary,
+        has_closed_vocabulary=scores.closed_vocabulary,
         known_words=scores.known_words,
-        floor=scores.floor,
-        left_out=scores.left_out,
-        others=tuple(other.asr for other in run.score_sets[:-1]),
+        error_floor=scores.floor,
+        unsupported_languages=scores.left_out,
+        earlier_asr_engines=tuple(other.asr for other in run.score_sets[:-1]),
     )
 
 

@@ -163,9 +163,9 @@ def _format_change(metric: MetricComparison) -> str:
     unit = " points" if metric.unit == "rate" else "%"
     decimals = 1 if metric.unit == "rate" else 0
     change = f"{metric.change * 100:+.{decimals}f}{unit}"
-    if metric.low is None or metric.high is None:
+    if metric.interval_low is None or metric.interval_high is None:
         return change
-    return f"{change}, {metric.low * 100:+.{decimals}f}{RANGE_DASH}{metric.high * 100:+.{decimals}f}"
+    return f"{change}, {metric.interval_low * 100:+.{decimals}f}{RANGE_DASH}{metric.interval_high * 100:+.{decimals}f}"
 
 
 def _compare_texts(first_run: Run, run: Run) -> tuple[TextDifference, ...]:

@@ -57,14 +57,14 @@ def list_key_facts(report: BenchReport) -> tuple[RunFact, ...]:
             "Error of times": _format_timing_error,
             "Seed": lambda r: str(r.manifest.seed),
             "ASR engine": _format_asr,
-            "Reason for this engine": lambda r: r.scoring.reason if r.scoring else "",
+            "Reason for this engine": lambda r: r.scoring.asr_reason if r.scoring else "",
             "Vocabulary": _describe_vocabulary,
             "Engine settings": lambda r: (
                 ", ".join(f"{k} {v}" for k, v in r.scoring.settings.items()) if r.scoring else ""
             ),
             "Normalizer": lambda r: r.scoring.normalizer if r.scoring else "",
             "Not scored": _format_unscored_languages,
-            "Scored earlier by": lambda r: ", ".join(r.scoring.others) if r.scoring else "",
+            "Scored earlier by": lambda r: ", ".join(r.scoring.earlier_asr_engines) if r.scoring else "",
             "Injected faults": lambda r: ", ".join(r.manifest.faults),
             "Region": lambda r: r.manifest.region or "",
             "Base URLs": lambda r: ", ".join(f"{k}: {v}" for k, v in r.manifest.base_urls.items()),
@@ -136,16 +136,16 @@ def _format_asr(run: RunReport) -> str:
 def _describe_vocabulary(run: RunReport) -> str:
     if run.scoring is None:
         return ""
-    if run.scoring.closed_vocabulary:
+    if run.scoring.has_closed_vocabulary:
         known = run.scoring.known_words
         return f"CLOSED: {known}" if known else "CLOSED: small-vocabulary ASR made for the bundled suites"
     return "open"
 
 
 def _format_unscored_languages(run: RunReport) -> str:
-    if run.scoring is None or not run.scoring.left_out:
+    if run.scoring is None or not run.scoring.unsupported_languages:
         return ""
-    return f"{', '.join(run.scoring.left_out)}: languages that the ASR engine does not support"
+    return f"{', '.join(run.scoring.unsupported_languages)}: languages that the ASR engine does not support"
 
 
 def _format_spent(run: RunReport) -> str:

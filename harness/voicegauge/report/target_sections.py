@@ -104,7 +104,9 @@ def build_target_sections(
         _build_section(target, refs[target.target], run, anchors[target.target])._replace(
             worst_clips=tuple(pair for pair in worst if pair[0].target == target.target),
             random_clips=tuple(pair for pair in random if pair[0].target == target.target),
-            failure_causes=_group_by_cause([failure for failure in report.failures if failure.target == target.target]),
+            failure_causes=_group_by_cause(
+                [failure for failure in report.failure_groups if failure.target == target.target]
+            ),
             target_checks=find_target_checks(saved_results, target.target),
             target_drifts=find_target_drifts(saved_results, target.target),
         )
@@ -191,7 +193,7 @@ def _list_phases(target: TargetSummary) -> tuple[PhaseTime, ...]:
 
 
 def _list_errors(target: TargetSummary) -> tuple[ErrorRow, ...]:
-    languages = [ErrorRow(one.language, "", one) for one in target.languages]
-    categories = [ErrorRow(one.language, one.category, one) for one in target.categories]
+    languages = [ErrorRow(one.language, "", one) for one in target.error_rates_by_language]
+    categories = [ErrorRow(one.language, one.category, one) for one in target.error_rates_by_category]
     rows = [*(languages if len(languages) > 1 or len(categories) > 1 else []), *categories]
     return tuple(sorted(rows, key=lambda row: (row.language, row.category != "", row.category)))

@@ -32,7 +32,7 @@ from voicegauge.api.plan_sending import delete_leftover_resources
 from voicegauge.api.progress import ProgressListener
 from voicegauge.api.target_selection import ContractsOrFolders, collect_contracts
 from voicegauge.bench import BenchResult
-from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS
+from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.load import DEFAULT_GOAL
 from voicegauge.bench.planning import BenchPlanSettings
 from voicegauge.bench.running import StopSignal, begin_run, check_region
@@ -69,7 +69,7 @@ def benchmark(
     against_contract: PathLike | None = None,
     region: str | None = None,
     asr: str = "auto",
-    text_length: int = DEFAULT_TEXT_LENGTH_CHARACTERS,
+    text_length: int = DEFAULT_TEXT_LENGTH,
     out: PathLike = "reports",
     html: bool = True,
     seed: int = 0,

@@ -69,7 +69,7 @@ def finish_benchmark(
         is_finished=outcome.is_complete and planned_benchmark.live_options is None,
     )
     if stop_signal.requested and stop_signal.error is None:
-        of_planned = f" of {planned_benchmark.plan.requests}" if config.ramp is None else ""
+        of_planned = f" of {planned_benchmark.plan.request_count}" if config.ramp is None else ""
         progress_made = f"interrupted after {len(outcome.samples)}{of_planned} samples"
         result = _build_result(run_folder, run, text_length, stop_message=progress_made, stop_reason="interrupted")
         if on_result is not None:
@@ -177,18 +177,18 @@ def _build_result(
     return BenchResult(
         provenance=run.manifest.provenance,
         folder=str(run_folder),
-        report=str(report_file) if report_file else None,
+        report_file=str(report_file) if report_file else None,
         manifest=run.manifest,
         asr=scores.asr if scores else None,
         asr_reason=scores.asr_reason if scores else None,
         normalizer=scores.normalizer if scores else None,
-        stopped=stop_message,
+        stop_message=stop_message,
         stop_reason=stop_reason,
         ambiguous_requests=run.ambiguous_requests,
         open_jobs=run.open_jobs,
         ramp=run.ramp,
         load=run.describe_load(),
-        targets=summarize_targets(run, scores, text_length_characters=text_length)
+        targets=summarize_targets(run, scores, text_length=text_length)
         if any(one.is_measured for one in run.samples)
         else (),
     )

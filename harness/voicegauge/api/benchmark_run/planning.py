@@ -368,7 +368,7 @@ def find_reason_not_to_transcribe(asr_spec: str, planned_benchmark: PlannedBench
 
     An engine that cannot be used is rejected here, before anything is paid for.
     """
-    if planned_benchmark.plan.kind == "transcription":
+    if planned_benchmark.plan.run_kind == "transcription":
         return None  # the targets are the recognizers
     spoken = {SpokenText(one.text.language, one.text.text) for row in planned_benchmark.plan.rounds for one in row}
     choice = choose_scoring_asr(asr_spec, planned_benchmark.provenance, spoken)

@@ -130,13 +130,13 @@ def announce_cost(
     providers = ", ".join(contract.id for contract in collect_contracts(planned_benchmark.targets.values()))
     if run_to_continue is None or run_to_continue.journal_state.is_empty:
         planned_benchmark.listener.notice(
-            f"LIVE: {format_count(plan.requests, 'request')} to {providers}, ${plan.usd:.4f} {limit}"
+            f"LIVE: {format_count(plan.request_count, 'request')} to {providers}, ${plan.cost_usd:.4f} {limit}"
         )
         return
     unpaid = run_to_continue.journal_state.find_unpaid_samples(plan, retry_ambiguous=retry_ambiguous)
     remaining_usd = sum(one.price.usd or 0.0 for one in unpaid)
     planned_benchmark.listener.notice(
-        f"LIVE: {len(unpaid)} of {plan.requests} requests to {providers} are left, ${remaining_usd:.4f}; "
+        f"LIVE: {len(unpaid)} of {plan.request_count} requests to {providers} are left, ${remaining_usd:.4f}; "
         f"${run_to_continue.journal_state.spent_usd:.4f} are spent already, {limit}"
     )
 
@@ -208,7 +208,7 @@ def send_requests(
     listener.samples_planned(planned if config.ramp is None else dict.fromkeys(planned, 0))
     for sample in journal_state.finished_samples.values() if journal_state is not None else ():
         listener.sample_finished(sample)
-    request_count = config.plan.requests if config.ramp is None else None
+    request_count = config.plan.request_count if config.ramp is None else None
     with report_phase(listener, "sending requests", request_count, done) as sending:
 
         def on_sample(sample: Sample) -> None:

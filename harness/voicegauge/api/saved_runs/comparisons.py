@@ -102,12 +102,12 @@ def _build_compare_settings(
 ) -> CompareSettings:
     return CompareSettings(
         alpha=alpha,
-        drift=drift,
+        assumed_drift=drift,
         # The detectable effect must stay well above the ignored one, or every verdict would be "underpowered".
-        latency=ChangeThreshold(
+        latency_threshold=ChangeThreshold(
             min_change=min_slowdown, detectable_change=max(REQUIRED_DETECTABLE_SLOWDOWN, 3 * min_slowdown)
         ),
-        error_rate=ChangeThreshold(
+        error_rate_threshold=ChangeThreshold(
             min_change=min_wer, detectable_change=max(REQUIRED_DETECTABLE_ERROR_RATE, 2.5 * min_wer)
         ),
         seed=seed,

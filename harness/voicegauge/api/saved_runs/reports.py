@@ -11,7 +11,7 @@ from voicegauge.api.options import PathLike
 from voicegauge.api.progress import ProgressListener, report_phase
 from voicegauge.api.saved_runs.loading import load_run, pause_garbage_collection
 from voicegauge.api.target_selection import to_paths
-from voicegauge.bench.analysis import DEFAULT_MONTHLY_CHARACTERS, DEFAULT_TEXT_LENGTH_CHARACTERS, convert_credits
+from voicegauge.bench.analysis import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH, convert_credits
 from voicegauge.bench.running import find_run_folder
 from voicegauge.contract import check_credit_price
 from voicegauge.errors import DataError, UnknownNameError
@@ -75,8 +75,8 @@ def analyze_runs(
             raise UnknownNameError("provider in the runs", provider, known)
     return analyze_saved_runs(
         loaded,
-        characters=text_length or DEFAULT_TEXT_LENGTH_CHARACTERS,
-        monthly_characters=characters_per_month or DEFAULT_MONTHLY_CHARACTERS,
+        characters=text_length or DEFAULT_TEXT_LENGTH,
+        characters_per_month=characters_per_month or DEFAULT_CHARACTERS_PER_MONTH,
         clips=max_clips or DEFAULT_MAX_CLIPS,
     )
 
@@ -238,7 +238,7 @@ def write_site(
         return write_site_of_runs(
             loaded,
             Path(folder),
-            characters=text_length or DEFAULT_TEXT_LENGTH_CHARACTERS,
+            characters=text_length or DEFAULT_TEXT_LENGTH,
             clips=max_clips or DEFAULT_MAX_CLIPS,
             on_page=writing.update,
         )

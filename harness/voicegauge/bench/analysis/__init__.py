@@ -10,9 +10,9 @@ from voicegauge.bench.analysis.comparison import (
     compare_targets,
 )
 from voicegauge.bench.analysis.cost import (
-    DEFAULT_MONTHLY_CHARACTERS,
-    DEFAULT_TEXT_LENGTH_CHARACTERS,
-    MAX_MONTHLY_CHARACTERS,
+    DEFAULT_CHARACTERS_PER_MONTH,
+    DEFAULT_TEXT_LENGTH,
+    MAX_CHARACTERS_PER_MONTH,
     TargetCost,
     compute_target_cost,
     convert_credits,
@@ -36,10 +36,10 @@ from voicegauge.bench.analysis.summary import (
 from voicegauge.bench.analysis.target_samples import TargetSamples, group_target_samples, resample_targets
 
 __all__ = [
+    "DEFAULT_CHARACTERS_PER_MONTH",
     "DEFAULT_DRIFT",
-    "DEFAULT_MONTHLY_CHARACTERS",
-    "DEFAULT_TEXT_LENGTH_CHARACTERS",
-    "MAX_MONTHLY_CHARACTERS",
+    "DEFAULT_TEXT_LENGTH",
+    "MAX_CHARACTERS_PER_MONTH",
     "MIN_COMPARED_TIME_MS",
     "PAIRED_CHANGE_NOTE",
     "CategoryErrorRate",

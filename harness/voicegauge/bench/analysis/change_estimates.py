@@ -175,8 +175,8 @@ def _build_time_change(
         baseline_value=medians[0],
         run_value=medians[1],
         change=math.expm1(difference),
-        n_baseline=len(baseline_times.all_times),
-        n_run=len(run_times.all_times),
+        baseline_sample_count=len(baseline_times.all_times),
+        run_sample_count=len(run_times.all_times),
         note="" if error is not None else TOO_FEW_TEXTS_NOTE,
         difference=difference,
         standard_error=error,
@@ -253,8 +253,8 @@ def estimate_slow_time_change(
         baseline_value=before,
         run_value=after,
         change=math.expm1(difference),
-        n_baseline=counts[0],
-        n_run=counts[1],
+        baseline_sample_count=counts[0],
+        run_sample_count=counts[1],
         note=note,
         difference=difference,
         standard_error=error,
@@ -322,8 +322,8 @@ def estimate_error_rate_change(
         baseline_value=before,
         run_value=after,
         change=after - before,
-        n_baseline=counts[0],
-        n_run=counts[1],
+        baseline_sample_count=counts[0],
+        run_sample_count=counts[1],
         note="" if error is not None else TOO_FEW_TEXTS_NOTE,
         difference=after - before,
         standard_error=error,
@@ -392,5 +392,9 @@ def estimate_failure_rate_change(
         return None
     before, after = baseline_failures / baseline_samples, run_failures / run_samples
     return FailureRateChange(
-        baseline_value=before, run_value=after, change=after - before, n_baseline=baseline_samples, n_run=run_samples
+        baseline_value=before,
+        run_value=after,
+        change=after - before,
+        baseline_sample_count=baseline_samples,
+        run_sample_count=run_samples,
     )

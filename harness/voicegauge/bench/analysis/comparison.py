@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from voicegauge.bench.analysis.change_verdicts import ChangeThreshold, ChangeVerdict, judge_changes
 from voicegauge.bench.analysis.drift_spread import DEFAULT_DRIFT
 from voicegauge.bench.analysis.target_comparison import (
@@ -30,22 +32,30 @@ class CompareSettings(Record, frozen=True, kw_only=True):
 
     alpha: float = 0.01
     """Probability that any metric of any target is falsely called a regression."""
-    drift: float = DEFAULT_DRIFT
+    assumed_drift: float = msgspec.field(default=DEFAULT_DRIFT, name="drift")
     """Relative spread of latency between runs that is assumed until enough runs show it; 0.1 is 10%."""
-    latency: ChangeThreshold = ChangeThreshold(min_change=0.05, detectable_change=0.30)
-    error_rate: ChangeThreshold = ChangeThreshold(min_change=0.02, detectable_change=0.05)
-    failures: ChangeThreshold = ChangeThreshold(min_change=0.02, detectable_change=0.10)
+    latency_threshold: ChangeThreshold = msgspec.field(
+        default=ChangeThreshold(min_change=0.05, detectable_change=0.30), name="latency"
+    )
+    error_rate_threshold: ChangeThreshold = msgspec.field(
+        default=ChangeThreshold(min_change=0.02, detectable_change=0.05), name="error_rate"
+    )
+    failure_rate_threshold: ChangeThreshold = msgspec.field(
+        default=ChangeThreshold(min_change=0.02, detectable_change=0.10), name="failures"
+    )
     # A price is known, not estimated: any change beyond rounding counts.
-    price: ChangeThreshold = ChangeThreshold(min_change=0.001, detectable_change=0.001)
+    price_threshold: ChangeThreshold = msgspec.field(
+        default=ChangeThreshold(min_change=0.001, detectable_change=0.001), name="price"
+    )
     seed: int = 0
 
     def get_threshold(self, metric: MetricId) -> ChangeThreshold:
         """Return the smallest changes of `metric` that matter."""
         if metric in ("wer", "cer"):
-            return self.error_rate
+            return self.error_rate_threshold
         if metric in ("price", "charged"):
-            return self.price
-        return self.failures if metric == "failures" else self.latency
+            return self.price_threshold
+        return self.failure_rate_threshold if metric == "failures" else self.latency_threshold
 
 
 class ComparedRun(Record, frozen=True, kw_only=True):
@@ -53,7 +63,7 @@ class ComparedRun(Record, frozen=True, kw_only=True):
 
     run_id: str
     created_at: str
-    finished: bool
+    is_finished: bool = msgspec.field(name="finished")
     faults: tuple[str, ...] = ()
     """Ids of the faults that were injected into the emulator, sorted."""
     region: str | None = None
@@ -63,8 +73,8 @@ class ComparedRun(Record, frozen=True, kw_only=True):
     load: str
     """Load under which the samples were sent, such as "16 requests in flight"; of a ramp, the highest load that met the
     goal."""
-    sessions: int
-    samples: int
+    session_count: int = msgspec.field(name="sessions")
+    sample_count: int = msgspec.field(name="samples")
     """Number of samples that are compared, without warm-up samples and other loads of a ramp."""
 
 
@@ -86,21 +96,21 @@ class MetricComparison(Record, frozen=True, kw_only=True):
 
     It is relative for times and prices, and a difference for rates (0.02 is two percentage points).
     """
-    low: float | None
+    interval_low: float | None = msgspec.field(name="low")
     """Lower end of the interval of `change`; `None` if there are too few data.
 
     The confidence level is 1 - 2 alpha, raised for the number of metrics by Holm's procedure.
     """
-    high: float | None
+    interval_high: float | None = msgspec.field(name="high")
     p_value: float | None
     """Two-sided p-value of "nothing changed", before the correction for the number of metrics; `None` if there are too
     few data, or if the change is known exactly."""
     detectable_change: float | None
     """Smallest true worsening that would have been called a regression in 80% of cases, in the unit of `change`;
     `None` if there are too few data."""
-    n_baseline: int
+    baseline_sample_count: int = msgspec.field(name="n_baseline")
     """Number of samples of the baseline from which the value was computed."""
-    n_run: int
+    run_sample_count: int = msgspec.field(name="n_run")
     note: str = ""
 
 
@@ -109,7 +119,7 @@ class RunComparison(Record, frozen=True, kw_only=True):
 
     schema: str = "voicegauge/compare/4"
     provenance: Provenance
-    kind: RunKind
+    run_kind: RunKind = msgspec.field(name="kind")
     """What the runs measured: speech, transcription or conversion."""
     suite: str
     baseline: tuple[ComparedRun, ...]
@@ -119,22 +129,22 @@ class RunComparison(Record, frozen=True, kw_only=True):
     asr: str | None
     """ASR engine whose scores were compared; `None` if a run has no scores."""
     metrics: tuple[MetricComparison, ...]
-    only_in_baseline: tuple[str, ...]
+    targets_only_in_baseline: tuple[str, ...] = msgspec.field(name="only_in_baseline")
     """Ids of the targets that only the baseline measured."""
-    only_in_run: tuple[str, ...]
+    targets_only_in_run: tuple[str, ...] = msgspec.field(name="only_in_run")
     """Ids of the targets that only the run measured."""
-    common_texts: int
+    common_text_count: int = msgspec.field(name="common_texts")
     """Number of texts that both the baseline and the run measured; times, errors and charges are compared on them."""
     texts_only_in_baseline: int
     """Number of texts that only the baseline measured."""
     texts_only_in_run: int
     """Number of texts that only the run measured."""
-    no_audio_in_baseline: tuple[str, ...]
+    targets_without_audio_in_baseline: tuple[str, ...] = msgspec.field(name="no_audio_in_baseline")
     """Ids of targets in both runs without usable audio (for speech to text: without a transcript) in the baseline.
 
     They have no error rate there, so their error rates are not compared.
     """
-    no_audio_in_run: tuple[str, ...]
+    targets_without_audio_in_run: tuple[str, ...] = msgspec.field(name="no_audio_in_run")
     """Ids of targets in both runs without usable audio (for speech to text: without a transcript) in the run; their
     error rates are not compared."""
 
@@ -150,7 +160,7 @@ class RunComparison(Record, frozen=True, kw_only=True):
             return ""
         only = "1 text is" if alone == 1 else f"{alone} texts are"
         sides = f"{self.texts_only_in_baseline} in the baseline, {self.texts_only_in_run} in the run"
-        return f"only {format_count(self.common_texts, 'common text')}; {only} in one run only ({sides})"
+        return f"only {format_count(self.common_text_count, 'common text')}; {only} in one run only ({sides})"
 
 
 def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSettings | None = None) -> RunComparison:
@@ -250,27 +260,29 @@ def _build_comparison(
         )
     return RunComparison(
         provenance=run.manifest.provenance,
-        kind=run.manifest.kind,
+        run_kind=run.manifest.kind,
         suite=f"{run.manifest.suite.id}/{run.manifest.suite.version}",
         baseline=tuple(_build_compared_run(one) for one in baselines),
         run=_build_compared_run(run),
         settings=settings,
         asr=asr,
         metrics=tuple(_compare_metrics(targets, settings)),
-        only_in_baseline=only_in_baseline,
-        only_in_run=only_in_run,
-        common_texts=len(old_texts & new_texts),
+        targets_only_in_baseline=only_in_baseline,
+        targets_only_in_run=only_in_run,
+        common_text_count=len(old_texts & new_texts),
         texts_only_in_baseline=len(old_texts - new_texts),
         texts_only_in_run=len(new_texts - old_texts),
-        no_audio_in_baseline=tuple(
+        targets_without_audio_in_baseline=tuple(
             dict.fromkeys(target.target_in_baseline.id for target in targets if not target.has_delivered_in_baseline)
         ),
-        no_audio_in_run=tuple(target.target_in_run.id for target in targets if not target.run_samples.has_delivered),
+        targets_without_audio_in_run=tuple(
+            target.target_in_run.id for target in targets if not target.run_samples.has_delivered
+        ),
     )
 
 
 def _compare_metrics(targets: Sequence[ComparedTarget], settings: CompareSettings) -> list[MetricComparison]:
-    drift = DriftEstimator(targets, settings.drift)
+    drift = DriftEstimator(targets, settings.assumed_drift)
     changed = [(target, metric) for target in targets for metric in estimate_changes(target, drift, seed=settings.seed)]
     judged = judge_changes(
         [(metric.change, settings.get_threshold(metric.id)) for _, metric in changed], settings.alpha
@@ -285,12 +297,12 @@ def _compare_metrics(targets: Sequence[ComparedTarget], settings: CompareSetting
             baseline_value=metric.change.baseline_value,
             run_value=metric.change.run_value,
             change=metric.change.change,
-            low=judgement.interval[0] if judgement.interval else None,
-            high=judgement.interval[1] if judgement.interval else None,
+            interval_low=judgement.interval[0] if judgement.interval else None,
+            interval_high=judgement.interval[1] if judgement.interval else None,
             p_value=judgement.p_value,
             detectable_change=judgement.detectable_change,
-            n_baseline=metric.change.n_baseline,
-            n_run=metric.change.n_run,
+            baseline_sample_count=metric.change.baseline_sample_count,
+            run_sample_count=metric.change.run_sample_count,
             note=metric.change.note,
         )
         for (target, metric), judgement in zip(changed, judged, strict=True)
@@ -301,13 +313,13 @@ def _build_compared_run(run: Run) -> ComparedRun:
     return ComparedRun(
         run_id=run.manifest.run_id,
         created_at=run.manifest.created_at,
-        finished=run.manifest.finished,
+        is_finished=run.manifest.finished,
         faults=run.manifest.faults,
         region=run.manifest.region,
         http2=run.manifest.http2,
-        sessions=run.manifest.sessions,
+        session_count=run.manifest.sessions,
         load=run.describe_load(),
-        samples=len(run.select_counted_samples()),
+        sample_count=len(run.select_counted_samples()),
     )
 
 

@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from voicegauge.contract import is_rounded_amount
 from voicegauge.model import AmountPerUnit, Cost, Record, Run, Sample, TargetPlan, TargetRef
 
-DEFAULT_TEXT_LENGTH_CHARACTERS = 500
+DEFAULT_TEXT_LENGTH = 500
 """Default text length, in characters, at which the price per million characters is stated.
 
 It is the length of a paragraph, and the lowest text limit that the bundled contracts document. The
@@ -19,51 +20,51 @@ length matters because a price per request becomes cheaper per character the lon
 """
 
 
-DEFAULT_MONTHLY_CHARACTERS = 10_000_000
+DEFAULT_CHARACTERS_PER_MONTH = 10_000_000
 """Default number of characters spoken in a month, at which the monthly price is stated."""
-MAX_MONTHLY_CHARACTERS = 10**12
+MAX_CHARACTERS_PER_MONTH = 10**12
 """Highest number of characters of a month for which a price is computed."""
 
 
-class PlanCost(Record, frozen=True, kw_only=True):
+class AccountPlanPrice(Record, frozen=True, kw_only=True):
     """The fee, included units and unit price of one account plan, from which the price of a month follows."""
 
     name: str
     monthly_fee_usd: float
-    included: float
+    included_units: float = msgspec.field(name="included")
     """Number of units per month that the fee pays for."""
     unit: Literal["request", "character"]
     usd_per_unit: float
     """Price in US dollars of a unit beyond the included ones."""
-    overage: bool
+    allows_overage: bool = msgspec.field(name="overage")
     """Whether units beyond the included ones can be bought."""
 
     def compute_month_usd(self, requests: float, characters: float) -> float | None:
         """Return the price of a month in US dollars; `None` if it needs more units than the plan allows."""
-        beyond = max(0.0, (requests if self.unit == "request" else characters) - self.included)
-        return None if beyond and not self.overage else self.monthly_fee_usd + beyond * self.usd_per_unit
+        beyond = max(0.0, (requests if self.unit == "request" else characters) - self.included_units)
+        return None if beyond and not self.allows_overage else self.monthly_fee_usd + beyond * self.usd_per_unit
 
 
-class MonthCost(NamedTuple):
+class MonthPrice(NamedTuple):
     """The price of a month in US dollars, and the account plan with which it is reached."""
 
     usd: float
-    plan: str | None
+    account_plan: str | None
     """Name of the cheapest account plan that allows the month's volume; `None` if the price has no plans."""
 
 
-class CostLine(Record, frozen=True, kw_only=True):
+class PriceFunction(Record, frozen=True, kw_only=True):
     """The price of a text as a linear function of the text's length.
 
     A price per minute of audio is converted to a price per character with the audio durations measured in the run.
     """
 
-    fixed_usd: float
+    fixed_usd_per_request: float = msgspec.field(name="fixed_usd")
     """Fixed price of each request in US dollars, in addition to the price for its length."""
     usd_per_character: float
     max_characters: int | None = None
     """Number of characters that one request may have at most; `None` if no document states a limit."""
-    plans: tuple[PlanCost, ...] = ()
+    account_plans: tuple[AccountPlanPrice, ...] = msgspec.field(default=(), name="plans")
     """The account plans with a documented fee; the cheapest one for a month counts."""
 
     def count_requests(self, characters: int) -> int:
@@ -76,22 +77,24 @@ class CostLine(Record, frozen=True, kw_only=True):
         Args:
             characters: number of characters of the text.
         """
-        return self.fixed_usd * self.count_requests(characters) + self.usd_per_character * characters
+        return self.fixed_usd_per_request * self.count_requests(characters) + self.usd_per_character * characters
 
-    def compute_month(self, text_length_characters: int, monthly_characters: int) -> MonthCost:
-        """Return the price of a month with `monthly_characters`, sent in texts of `text_length_characters`."""
-        texts = monthly_characters / text_length_characters
-        requests = texts * self.count_requests(text_length_characters)
-        with_plans = [(plan.compute_month_usd(requests, monthly_characters), plan.name) for plan in self.plans]
-        known = [MonthCost(usd, name) for usd, name in with_plans if usd is not None]
-        without_plan = MonthCost(self.compute_request_usd(text_length_characters) * texts, None)
+    def compute_month_price(self, text_length: int, characters_per_month: int) -> MonthPrice:
+        """Return the price of a month with `characters_per_month`, sent in texts of `text_length`."""
+        texts = characters_per_month / text_length
+        requests = texts * self.count_requests(text_length)
+        with_plans = [
+            (plan.compute_month_usd(requests, characters_per_month), plan.name) for plan in self.account_plans
+        ]
+        known = [MonthPrice(usd, name) for usd, name in with_plans if usd is not None]
+        without_plan = MonthPrice(self.compute_request_usd(text_length) * texts, None)
         return min(known, key=lambda month: month.usd, default=without_plan)
 
     def compute_usd_per_1m_characters(
-        self, text_length_characters: int, monthly_characters: int = DEFAULT_MONTHLY_CHARACTERS
+        self, text_length: int, characters_per_month: int = DEFAULT_CHARACTERS_PER_MONTH
     ) -> float:
-        """Return the price in US dollars per million characters in a month with `monthly_characters`."""
-        return self.compute_month(text_length_characters, monthly_characters).usd / monthly_characters * 1_000_000
+        """Return the price in US dollars per million characters in a month with `characters_per_month`."""
+        return self.compute_month_price(text_length, characters_per_month).usd / characters_per_month * 1_000_000
 
 
 class TargetCost(Record, frozen=True, kw_only=True):
@@ -104,16 +107,16 @@ class TargetCost(Record, frozen=True, kw_only=True):
     charged_usd_per_request: float | None
     """Mean charge in US dollars that the provider reported; `None` if it reported no charge."""
     charged_credits_per_request: float | None
-    charged_samples: int
+    charged_sample_count: int = msgspec.field(name="charged_samples")
     """Number of samples for which the provider reported a charge."""
     charge_differs: bool
     """Whether at least one charge differs from the documented price by more than rounding."""
     usd_per_1m_characters: float | None
-    """Price in US dollars of a million characters, sent as texts of `characters` characters, with the cheapest account
-    plan for `monthly_characters`."""
+    """Price in US dollars of a million characters, sent as texts of `text_length` characters, with the cheapest account
+    plan for `characters_per_month`."""
     usd_per_month: float | None
-    """Price in US dollars of `monthly_characters`, with the same account plan."""
-    plan: str | None
+    """Price in US dollars of `characters_per_month`, with the same account plan."""
+    account_plan: str | None = msgspec.field(name="plan")
     """Name of the cheapest account plan; `None` if no plan with a documented fee is known."""
     usd_per_audio_minute: float | None
     """Price in US dollars per minute of audio; `None` if the price has another unit or no document states a price.
@@ -121,21 +124,21 @@ class TargetCost(Record, frozen=True, kw_only=True):
     For a target that takes audio, a price in another unit is divided by the minutes of audio of the samples.
     """
     credits_per_audio_minute: float | None
-    characters: int
+    text_length: int = msgspec.field(name="characters")
     """Text length at which `usd_per_1m_characters` is stated."""
-    monthly_characters: int
+    characters_per_month: int = msgspec.field(name="monthly_characters")
     """Number of characters of the month for which `usd_per_month` and `usd_per_1m_characters` are stated."""
-    line: CostLine | None
-    """Price as a function of the text length; see `estimate_cost_line` for when it is `None`."""
-    disputed: bool
+    price_function: PriceFunction | None = msgspec.field(name="line")
+    """Price as a function of the text length; see `estimate_price_function` for when it is `None`."""
+    is_price_disputed: bool = msgspec.field(name="disputed")
     """Whether the documents contradict each other about the price.
 
     If so, the user's own price is shown, or else the highest documented one.
     """
-    stated_by_provider: bool
+    is_price_stated_by_provider: bool = msgspec.field(name="stated_by_provider")
     """Whether the price is stated by a document that binds the provider, or by the user; `False` if only third parties
     state it."""
-    price: str
+    price_text: str = msgspec.field(name="price")
     """The documented price as text, such as "$0.015 / request"."""
     takes_audio: bool = False
     """Whether the target takes audio, as speech to text does: its prices are stated per minute of audio, and those per
@@ -194,8 +197,8 @@ def get_sample_audio_s(sample: Sample) -> float | None:
 def compute_target_cost(
     target: TargetRef,
     samples: Sequence[Sample],
-    text_length_characters: int,
-    monthly_characters: int = DEFAULT_MONTHLY_CHARACTERS,
+    text_length: int,
+    characters_per_month: int = DEFAULT_CHARACTERS_PER_MONTH,
     *,
     takes_audio: bool = False,
 ) -> TargetCost:
@@ -204,8 +207,8 @@ def compute_target_cost(
     Args:
         target: the target with its price.
         samples: samples of the target.
-        text_length_characters: text length at which the price per million characters is stated.
-        monthly_characters: number of characters of a month.
+        text_length: text length at which the price per million characters is stated.
+        characters_per_month: number of characters of a month.
         takes_audio: whether audio is sent to the target.
     """
 
@@ -221,26 +224,26 @@ def compute_target_cost(
         return _average_amount_per_audio_minute(samples, select_amount) if takes_audio else None
 
     charged = [s for s in samples if s.cost.charged_usd is not None or s.cost.charged_credits is not None]
-    line = None if takes_audio else estimate_cost_line(target, samples)
-    month = line.compute_month(text_length_characters, monthly_characters) if line else None
+    line = None if takes_audio else estimate_price_function(target, samples)
+    month = line.compute_month_price(text_length, characters_per_month) if line else None
     return TargetCost(
         usd_per_request=compute_average_of_samples(lambda s: s.cost.price_usd),
         credits_per_request=compute_average_of_samples(lambda s: s.cost.price_credits),
         charged_usd_per_request=compute_average_of_samples(lambda s: s.cost.charged_usd),
         charged_credits_per_request=compute_average_of_samples(lambda s: s.cost.charged_credits),
-        charged_samples=len(charged),
+        charged_sample_count=len(charged),
         charge_differs=any(_charge_differs(s.cost) for s in charged),
-        usd_per_1m_characters=month.usd / monthly_characters * 1_000_000 if month else None,
+        usd_per_1m_characters=month.usd / characters_per_month * 1_000_000 if month else None,
         usd_per_month=month.usd if month else None,
-        plan=month.plan if month else None,
+        account_plan=month.account_plan if month else None,
         usd_per_audio_minute=compute_amount_per_minute(target.price.usd, lambda cost: cost.price_usd),
         credits_per_audio_minute=compute_amount_per_minute(target.price.credits, lambda cost: cost.price_credits),
-        characters=text_length_characters,
-        monthly_characters=monthly_characters,
-        line=line,
-        disputed=target.price.disputed,
-        stated_by_provider=target.price.stated_by_provider,
-        price=target.price.description,
+        text_length=text_length,
+        characters_per_month=characters_per_month,
+        price_function=line,
+        is_price_disputed=target.price.disputed,
+        is_price_stated_by_provider=target.price.stated_by_provider,
+        price_text=target.price.description,
         takes_audio=takes_audio,
     )
 
@@ -265,7 +268,7 @@ def _charge_differs(cost: Cost) -> bool:
     )
 
 
-def estimate_cost_line(target: TargetRef, samples: Sequence[Sample]) -> CostLine | None:
+def estimate_price_function(target: TargetRef, samples: Sequence[Sample]) -> PriceFunction | None:
     """Return the target's price as a function of text length.
 
     Args:
@@ -295,17 +298,17 @@ def estimate_cost_line(target: TargetRef, samples: Sequence[Sample]) -> CostLine
             measured = _average_usd_per_character(samples)
             usd_per_character = price.amount if measured is None else measured
     unit: Literal["request", "character"] = "request" if price.unit == "request" else "character"
-    return CostLine(
-        fixed_usd=fixed_usd,
+    return PriceFunction(
+        fixed_usd_per_request=fixed_usd,
         usd_per_character=usd_per_character,
         max_characters=target.max_characters,
-        plans=tuple(_iterate_plan_costs(target.price.plans, unit, units_per_character)),
+        account_plans=tuple(_iterate_account_plan_prices(target.price.plans, unit, units_per_character)),
     )
 
 
-def _iterate_plan_costs(
+def _iterate_account_plan_prices(
     plans: Sequence[TargetPlan], unit: Literal["request", "character"], units_per_character: float
-) -> Iterator[PlanCost]:
+) -> Iterator[AccountPlanPrice]:
     """Yield the plans with a documented fee.
 
     Args:
@@ -315,13 +318,13 @@ def _iterate_plan_costs(
     """
     for plan in plans:
         if plan.monthly_fee_usd is not None and units_per_character > 0:
-            yield PlanCost(
+            yield AccountPlanPrice(
                 name=plan.name,
                 monthly_fee_usd=plan.monthly_fee_usd,
-                included=(plan.included or 0.0) / units_per_character,
+                included_units=(plan.included or 0.0) / units_per_character,
                 unit=unit,
                 usd_per_unit=plan.usd * units_per_character,
-                overage=plan.overage,
+                allows_overage=plan.overage,
             )
 
 

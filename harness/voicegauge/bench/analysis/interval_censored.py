@@ -60,14 +60,14 @@ def estimate_censored_quantile(times: Sequence[CensoredTime], fraction: float) -
     text_count = len({time.text_id for time in times})
     if text_count < MIN_TEXTS:
         note = f"no interval from fewer than {MIN_TEXTS} texts"
-        return Estimate(value=value, low=None, high=None, n=len(times), note=note)
+        return Estimate(value=value, low=None, high=None, sample_count=len(times), note=note)
     error = NormalDist().inv_cdf((1 + CONFIDENCE_LEVEL) / 2) * math.sqrt(fraction * (1 - fraction) / text_count)
     low, high = (distribution.find_quantile(min(max(fraction + sign * error, 0.0), 1.0)) for sign in (-1, 1))
     low, high = min(low, value), max(high, value)
     if is_upper_tail and len(times) < MIN_P95_UPPER_BOUND_SAMPLES:
         note = f"no upper bound from {len(times)} samples; it takes {MIN_P95_UPPER_BOUND_SAMPLES}"
-        return Estimate(value=value, low=low, high=None, n=len(times), note=note)
-    return Estimate(value=value, low=low, high=high, n=len(times))
+        return Estimate(value=value, low=low, high=None, sample_count=len(times), note=note)
+    return Estimate(value=value, low=low, high=high, sample_count=len(times))
 
 
 def estimate_smoothed_median(times: Sequence[CensoredTime]) -> float:

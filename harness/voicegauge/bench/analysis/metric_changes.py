@@ -35,9 +35,9 @@ class MetricChange(ABC):
     baseline_value: float
     run_value: float
     change: float
-    n_baseline: int
+    baseline_sample_count: int
     """Number of samples of the baseline from which the value was computed."""
-    n_run: int
+    run_sample_count: int
     note: str = ""
     """Why there is no interval, or how the value was computed."""
 
@@ -204,10 +204,18 @@ class FailureRateChange(MetricChange):
 
     def _compute_mid_p_value(self) -> float:
         """Return the one-sided p-value of Fisher's exact test with mid-p, in the direction of the change."""
-        counts = round(self.baseline_value * self.n_baseline), round(self.run_value * self.n_run)
+        counts = round(self.baseline_value * self.baseline_sample_count), round(self.run_value * self.run_sample_count)
         if self.change > 0:
-            return float(_compute_mid_p_values(np.array(counts[0]), np.array(counts[1]), self.n_baseline, self.n_run))
-        return float(_compute_mid_p_values(np.array(counts[1]), np.array(counts[0]), self.n_run, self.n_baseline))
+            return float(
+                _compute_mid_p_values(
+                    np.array(counts[0]), np.array(counts[1]), self.baseline_sample_count, self.run_sample_count
+                )
+            )
+        return float(
+            _compute_mid_p_values(
+                np.array(counts[1]), np.array(counts[0]), self.run_sample_count, self.baseline_sample_count
+            )
+        )
 
     def _compute_newcombe_p_value(self) -> float:
         """Return the two-sided p-value at which Newcombe's interval just reaches 0."""
@@ -234,22 +242,22 @@ class FailureRateChange(MetricChange):
         Half a failure is added to those of the baseline, which may have none. `None` if not even the failure of all
         requests would be found.
         """
-        before = (self.baseline_value * self.n_baseline + 0.5) / (self.n_baseline + 1)
+        before = (self.baseline_value * self.baseline_sample_count + 0.5) / (self.baseline_sample_count + 1)
         normal_quantile = _compute_normal_quantile(tail_probability)
         binom = load_scipy("stats").binom
-        old_failure_counts = binom.ppf(ESTIMATE_DISTRIBUTION_PROBABILITIES, self.n_baseline, before)
+        old_failure_counts = binom.ppf(ESTIMATE_DISTRIBUTION_PROBABILITIES, self.baseline_sample_count, before)
         significant_counts = _find_significant_counts(
-            old_failure_counts, self.n_baseline, self.n_run, tail_probability
+            old_failure_counts, self.baseline_sample_count, self.run_sample_count, tail_probability
         )[:, None]
-        old_rates = old_failure_counts[:, None] / self.n_baseline
-        _, old_highs = _compute_wilson_interval(old_rates, self.n_baseline, normal_quantile)
+        old_rates = old_failure_counts[:, None] / self.baseline_sample_count
+        _, old_highs = _compute_wilson_interval(old_rates, self.baseline_sample_count, normal_quantile)
 
         def compute_power(size: float) -> float:
-            new_failure_counts = binom.ppf(ESTIMATE_DISTRIBUTION_PROBABILITIES, self.n_run, min(before + size, 1.0))[
-                None, :
-            ]
-            new_rates = new_failure_counts / self.n_run
-            new_lows, _ = _compute_wilson_interval(new_rates, self.n_run, normal_quantile)
+            new_failure_counts = binom.ppf(
+                ESTIMATE_DISTRIBUTION_PROBABILITIES, self.run_sample_count, min(before + size, 1.0)
+            )[None, :]
+            new_rates = new_failure_counts / self.run_sample_count
+            new_lows, _ = _compute_wilson_interval(new_rates, self.run_sample_count, normal_quantile)
             changes = new_rates - old_rates
             lows = changes - np.hypot(new_rates - new_lows, old_highs - old_rates)
             return float(np.mean((lows > 0) & (changes >= min_change) & (new_failure_counts >= significant_counts)))
@@ -258,8 +266,8 @@ class FailureRateChange(MetricChange):
 
     def _compute_newcombe_interval(self, normal_quantile: float) -> tuple[float, float]:
         before, after = self.baseline_value, self.run_value
-        old_low, old_high = _compute_wilson_interval(np.array(before), self.n_baseline, normal_quantile)
-        new_low, new_high = _compute_wilson_interval(np.array(after), self.n_run, normal_quantile)
+        old_low, old_high = _compute_wilson_interval(np.array(before), self.baseline_sample_count, normal_quantile)
+        new_low, new_high = _compute_wilson_interval(np.array(after), self.run_sample_count, normal_quantile)
         return (
             self.change - math.hypot(after - new_low, old_high - before),
             self.change + math.hypot(new_high - after, before - old_low),

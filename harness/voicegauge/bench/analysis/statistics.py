@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 
+import msgspec
 import numpy as np
 
 from voicegauge.bench.analysis.resampling import (
@@ -36,7 +37,7 @@ class Estimate(Record, frozen=True, kw_only=True):
     """Lower end of the interval; `None` if there are too few data."""
     high: float | None
     """Upper end of the interval; `None` if there are too few data."""
-    n: int
+    sample_count: int = msgspec.field(name="n")
     """Number of samples from which the value was computed."""
     note: str = ""
     """Why an end of the interval is missing, or how it was computed; empty if it is the usual one."""
@@ -76,7 +77,9 @@ def estimate_quantile(values: ValuesWithTextIds | SampledValues, fraction: float
     estimate = _build_estimate(sampled.compute_quantile(fraction), spread, sampled.text_count, len(values))
     if is_upper_tail and len(values) < MIN_P95_UPPER_BOUND_SAMPLES and estimate.high is not None:
         note = f"no upper bound from {len(values)} samples; it takes {MIN_P95_UPPER_BOUND_SAMPLES}"
-        return Estimate(value=estimate.value, low=estimate.low, high=None, n=estimate.n, note=note)
+        return Estimate(
+            value=estimate.value, low=estimate.low, high=None, sample_count=estimate.sample_count, note=note
+        )
     return estimate
 
 
@@ -130,7 +133,7 @@ def estimate_ratio_of_sums(fractions: Iterable[tuple[Hashable, float, float]], *
     if total[0] or estimate.high is None:
         return estimate
     high, note = 3 / max(total[1], 3.0), f"none in {total[1]:g}: the upper end is 3 in {total[1]:g}"
-    return Estimate(value=0.0, low=0.0, high=high, n=n, note=note)
+    return Estimate(value=0.0, low=0.0, high=high, sample_count=n, note=note)
 
 
 def _divide_sums(sums: FloatArray) -> FloatArray:
@@ -142,6 +145,10 @@ def _divide_sums(sums: FloatArray) -> FloatArray:
 def _build_estimate(value: float, spread: ResampledSpread | None, text_count: int, sample_count: int) -> Estimate:
     if spread is None or text_count < MIN_TEXTS:
         return Estimate(
-            value=value, low=None, high=None, n=sample_count, note=f"no interval from fewer than {MIN_TEXTS} texts"
+            value=value,
+            low=None,
+            high=None,
+            sample_count=sample_count,
+            note=f"no interval from fewer than {MIN_TEXTS} texts",
         )
-    return Estimate(value=value, low=spread.low, high=spread.high, n=sample_count)
+    return Estimate(value=value, low=spread.low, high=spread.high, sample_count=sample_count)

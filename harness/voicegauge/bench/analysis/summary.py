@@ -14,8 +14,8 @@ from typing import Literal, TypeVar
 import msgspec
 
 from voicegauge.bench.analysis.cost import (
-    DEFAULT_MONTHLY_CHARACTERS,
-    DEFAULT_TEXT_LENGTH_CHARACTERS,
+    DEFAULT_CHARACTERS_PER_MONTH,
+    DEFAULT_TEXT_LENGTH,
     TargetCost,
     compute_target_cost,
     get_sample_audio_s,
@@ -55,18 +55,18 @@ class ErrorRate(Record, frozen=True, kw_only=True):
     """Word or character error rate of a set of samples; if audio is missing, all units of the text count as deleted."""
 
     unit: Literal["word", "character"]
-    corpus: Estimate
+    corpus_rate: Estimate = msgspec.field(name="corpus")
     """Number of all errors divided by number of all reference units, as usually published; `n` counts samples."""
     mean: Estimate
     """Mean of the error rates of single samples."""
     median: Estimate
     """Median of the error rates of single samples."""
-    units: int
+    reference_units: int = msgspec.field(name="units")
     """Number of units (words or characters) in the references."""
     substitutions: int
     deletions: int
     insertions: int
-    texts: int
+    text_count: int = msgspec.field(name="texts")
     """Number of different texts; the intervals are computed by resampling the texts."""
     samples_by_audio_content: dict[str, int]
     """Number of samples by audio content: speech, silence, missing, undecodable."""
@@ -101,15 +101,15 @@ class StreamSummary(Record, frozen=True, kw_only=True):
     """Median gap between two chunks of a sample."""
     gap_max_ms: Estimate | None
     """Longest gap between two chunks of a sample."""
-    underruns: Estimate | None
+    underruns_per_sample: Estimate | None = msgspec.field(name="underruns")
     """Mean number of buffer underruns per sample."""
     stalled_ms: Estimate | None
     """Mean time per sample during which a player is stalled."""
-    c50: Estimate | None
+    share_within_50_ms: Estimate | None = msgspec.field(name="c50")
     """Share of streams whose audio is never more than 50 ms late for a player that starts at once (C50)."""
-    c100: Estimate | None
+    share_within_100_ms: Estimate | None = msgspec.field(name="c100")
     """Share of streams whose audio is never more than 100 ms late for a player that starts at once (C100)."""
-    c200: Estimate | None
+    share_within_200_ms: Estimate | None = msgspec.field(name="c200")
     """Share of streams whose audio is never more than 200 ms late for a player that starts at once (C200)."""
 
 
@@ -127,9 +127,9 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     disturbed_samples: int
     """Number of samples during which voicegauge itself was too busy to take precise times."""
     failures: int
-    failure_kinds: dict[str, int]
+    failures_by_kind: dict[str, int] = msgspec.field(name="failure_kinds")
     """Number of failures by kind, most frequent first."""
-    attempts: float | None
+    mean_attempts: float | None = msgspec.field(name="attempts")
     """Mean number of submits per sample, including retries; 1 if nothing was retried."""
     submit_latency_ms: Estimate | None
     """Time until the response to the submit was complete."""
@@ -144,11 +144,11 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     (Turnbull)."""
     completion_p90_ms: Estimate | None
     """90th percentile of the completion time, by the same estimator."""
-    ready_ms: Estimate | None
+    audio_ready_ms: Estimate | None = msgspec.field(name="ready_ms")
     """Time until the last byte of audio without waiting for a poll: like `total_latency_ms`, but for a job estimated
     from its completion and download."""
-    ready_p95_ms: Estimate | None
-    """95th percentile of the time described at `ready_ms`."""
+    audio_ready_p95_ms: Estimate | None = msgspec.field(name="ready_p95_ms")
+    """95th percentile of the time described at `audio_ready_ms`."""
     download_ms: Estimate | None
     """Duration of the request that downloaded the audio of a job."""
     ttfb_ms: Estimate | None
@@ -168,7 +168,8 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     audio_s: Estimate | None
     """Duration of the audio."""
     rtf: Estimate | None
-    """Real-time factor: `ready_ms` of a sample divided by the duration of its audio; below 1 is faster than speech."""
+    """Real-time factor: `audio_ready_ms` of a sample divided by the duration of its audio;
+    below 1 is faster than speech."""
     characters_per_s: Estimate | None
     """Number of characters of text per second of total latency."""
     wer: ErrorRate | None
@@ -177,12 +178,12 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     cer: ErrorRate | None
     """Character error rate over the languages counted in characters; `None` if no such sample was scored or every
     sample failed."""
-    categories: tuple[CategoryErrorRate, ...]
-    languages: tuple[LanguageErrorRate, ...]
+    error_rates_by_category: tuple[CategoryErrorRate, ...] = msgspec.field(name="categories")
+    error_rates_by_language: tuple[LanguageErrorRate, ...] = msgspec.field(name="languages")
     unscored_languages: tuple[str, ...] = ()
     """Languages of samples that have no error rate because the ASR engine does not support them."""
     cost: TargetCost
-    pareto: bool
+    is_pareto_optimal: bool = msgspec.field(name="pareto")
     """Whether the target is in the Pareto set: no other target of the set is clearly better in latency or errors and
     clearly worse in neither.
 
@@ -199,8 +200,8 @@ def summarize_targets(
     run: Run,
     score_set: ScoreSet | None = None,
     *,
-    text_length_characters: int = DEFAULT_TEXT_LENGTH_CHARACTERS,
-    monthly_characters: int = DEFAULT_MONTHLY_CHARACTERS,
+    text_length: int = DEFAULT_TEXT_LENGTH,
+    characters_per_month: int = DEFAULT_CHARACTERS_PER_MONTH,
     resamples: JointResamples | None = None,
     seed: int = 0,
 ) -> tuple[TargetSummary, ...]:
@@ -209,8 +210,8 @@ def summarize_targets(
     Args:
         run: the run to summarize; its counted samples are used (`Run.select_counted_samples`).
         score_set: one of the run's score sets; without a score set, the summaries have no error rates.
-        text_length_characters: text length at which the price per million characters is stated.
-        monthly_characters: number of characters of a month, which decides which account plan is the cheapest.
+        text_length: text length at which the price per million characters is stated.
+        characters_per_month: number of characters of a month, which decides which account plan is the cheapest.
         resamples: the result of `resample_targets` for the same arguments, if the caller has it.
         seed: seed of the resampling behind the intervals.
 
@@ -226,8 +227,8 @@ def summarize_targets(
         cost = compute_target_cost(
             target,
             samples,
-            text_length_characters,
-            monthly_characters,
+            text_length,
+            characters_per_month,
             takes_audio=run.manifest.kind != "speech",
         )
         summary = _summarize_target(target, samples, scored_samples, run.manifest.provenance, cost, seed)
@@ -237,7 +238,7 @@ def summarize_targets(
 
 
 def _add_comparison_fields(summaries: Sequence[TargetSummary], resamples: JointResamples) -> tuple[TargetSummary, ...]:
-    """Return the summaries with the fields that depend on the other targets of the run, such as `pareto`."""
+    """Return the summaries with the fields that depend on the other targets of the run, such as `is_pareto_optimal`."""
     faster, clearer = (
         resamples.find_clearly_lower_pairs(values) for values in (resamples.latency_ms, resamples.error_rate)
     )
@@ -247,7 +248,9 @@ def _add_comparison_fields(summaries: Sequence[TargetSummary], resamples: JointR
     return tuple(
         msgspec.structs.replace(
             one,
-            pareto=in_pareto_set[i] and get_median_latency_ms(one) is not None and get_error_rate(one) is not None,
+            is_pareto_optimal=in_pareto_set[i]
+            and get_median_latency_ms(one) is not None
+            and get_error_rate(one) is not None,
             is_among_fastest=fastest[i],
             is_among_most_intelligible=clearest[i],
         )
@@ -275,7 +278,7 @@ def get_median_latency_ms(summary: TargetSummary) -> float | None:
 def get_error_rate(summary: TargetSummary) -> float | None:
     """Return the word error rate of a target, otherwise its character error rate; `None` if nothing was scored."""
     rate = summary.wer or summary.cer
-    return rate.corpus.value if rate else None
+    return rate.corpus_rate.value if rate else None
 
 
 def _summarize_target(
@@ -324,8 +327,8 @@ def _summarize_target(
         samples=len(samples),
         disturbed_samples=sum(sample.is_disturbed for sample in samples),
         failures=sum(kinds.values()),
-        failure_kinds=dict(kinds.most_common()),
-        attempts=sum(s.attempts for s in samples) / len(samples) if samples else None,
+        failures_by_kind=dict(kinds.most_common()),
+        mean_attempts=sum(s.attempts for s in samples) / len(samples) if samples else None,
         submit_latency_ms=estimate_median_time(lambda latency: latency.submit_latency_ms),
         queue_ms=estimate_median_bounds(lambda latency: latency.queue_ms),
         processing_ms=estimate_median_bounds(lambda latency: latency.processing_ms),
@@ -333,8 +336,8 @@ def _summarize_target(
         completion_p50_ms=estimate_censored_quantile(completions, 0.5),
         completion_p90_ms=estimate_censored_quantile(completions, 0.9),
         # Without jobs, audio is ready when it has arrived.
-        ready_ms=estimate_audio_ready_time(0.5) if completions else total_ms,
-        ready_p95_ms=estimate_audio_ready_time(0.95) if completions else total_p95_ms,
+        audio_ready_ms=estimate_audio_ready_time(0.5) if completions else total_ms,
+        audio_ready_p95_ms=estimate_audio_ready_time(0.95) if completions else total_p95_ms,
         download_ms=estimate_median_time(lambda latency: latency.download_ms),
         ttfb_ms=estimate_median_time(lambda latency: latency.ttfb_ms),
         ttfa_ms=estimate_median_time(lambda latency: latency.ttfa_ms),
@@ -348,11 +351,11 @@ def _summarize_target(
         characters_per_s=estimate_median_value(_compute_characters_per_s),
         wer=wer,
         cer=cer,
-        categories=_compute_rates_by_category(scored_samples, seed),
-        languages=_compute_rates_by_language(scored_samples, wer, cer, seed),
+        error_rates_by_category=_compute_rates_by_category(scored_samples, seed),
+        error_rates_by_language=_compute_rates_by_language(scored_samples, wer, cer, seed),
         cost=cost,
         # Set by `summarize_targets`, which sees all targets.
-        pareto=False,
+        is_pareto_optimal=False,
         is_among_fastest=False,
         is_among_most_intelligible=False,
     )
@@ -377,11 +380,11 @@ def _summarize_streaming(samples: Sequence[Sample], seed: int) -> StreamSummary 
         gap_p50_ms=estimate_median(select_streaming_values(lambda stream: stream.gap_p50_ms), seed=seed),
         gap_max_ms=estimate_median(select_streaming_values(lambda stream: stream.gap_max_ms), seed=seed),
         # Means: underruns are rare, so that their median would be 0 for nearly every target.
-        underruns=estimate_mean(select_streaming_values(lambda stream: stream.underruns), seed=seed),
+        underruns_per_sample=estimate_mean(select_streaming_values(lambda stream: stream.underruns), seed=seed),
         stalled_ms=estimate_mean(select_streaming_values(lambda stream: stream.stalled_ms), seed=seed),
-        c50=estimate_share_within(50.0),
-        c100=estimate_share_within(100.0),
-        c200=estimate_share_within(200.0),
+        share_within_50_ms=estimate_share_within(50.0),
+        share_within_100_ms=estimate_share_within(100.0),
+        share_within_200_ms=estimate_share_within(200.0),
     )
 
 
@@ -437,14 +440,14 @@ def compute_error_rate(scored_samples: ScoredSamples, *, seed: int = 0) -> Error
         return None
     return ErrorRate(
         unit=scored_samples[0][1].unit,
-        corpus=corpus,
+        corpus_rate=corpus,
         mean=mean_rate,
         median=median_rate,
-        units=sum(score.units for _, score in scored_samples),
+        reference_units=sum(score.units for _, score in scored_samples),
         substitutions=sum(score.substitutions for _, score in scored_samples),
         deletions=sum(score.deletions for _, score in scored_samples),
         insertions=sum(score.insertions for _, score in scored_samples),
-        texts=len({sample.text_id for sample, _ in scored_samples}),
+        text_count=len({sample.text_id for sample, _ in scored_samples}),
         samples_by_audio_content=dict(Counter(score.audio_content for _, score in scored_samples)),
     )
 

@@ -17,7 +17,7 @@ from voicegauge.bench.analysis.change_estimates import (
     estimate_slow_time_change,
     estimate_typical_time_change,
 )
-from voicegauge.bench.analysis.cost import DEFAULT_TEXT_LENGTH_CHARACTERS
+from voicegauge.bench.analysis.cost import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.analysis.drift_spread import DriftSpread, MeasuredDrift, estimate_drift, measure_drift
 from voicegauge.bench.analysis.metric_changes import EstimatedChange, ExactChange, MetricChange, PolledTimeChange
 from voicegauge.bench.analysis.target_samples import TargetSamples
@@ -157,8 +157,8 @@ def _estimate_completion_time_change(
         baseline_value=middle.baseline_value,
         run_value=middle.run_value,
         change=middle.change,
-        n_baseline=middle.n_baseline,
-        n_run=middle.n_run,
+        baseline_sample_count=middle.baseline_sample_count,
+        run_sample_count=middle.run_sample_count,
         note=middle.note or "lower and upper bound: status is only seen when polled",
         smallest_change=smallest,
         largest_change=largest,
@@ -205,7 +205,7 @@ def _compare_prices_and_charges(target: ComparedTarget) -> list[ComparedMetric]:
     before, after = target.target_in_baseline.price, target.target_in_run.price
     price_in_usd = _estimate_text_price(before.usd), _estimate_text_price(after.usd)
     price_in_credits = _estimate_text_price(before.credits), _estimate_text_price(after.credits)
-    note = f"price of a text of {DEFAULT_TEXT_LENGTH_CHARACTERS} characters"
+    note = f"price of a text of {DEFAULT_TEXT_LENGTH} characters"
     candidates: list[tuple[MetricId, MetricUnit, ExactChange | None]] = [
         ("price", "usd", _build_exact_change(*price_in_usd, note)),
         ("price", "credits", _build_exact_change(*price_in_credits, note)),
@@ -221,11 +221,11 @@ def _compare_prices_and_charges(target: ComparedTarget) -> list[ComparedMetric]:
 
 
 def _estimate_text_price(amount_per_unit: AmountPerUnit | None) -> float | None:
-    """Return the price of a text of `DEFAULT_TEXT_LENGTH_CHARACTERS`, with an estimated duration of its audio."""
+    """Return the price of a text of `DEFAULT_TEXT_LENGTH`, with an estimated duration of its audio."""
     if amount_per_unit is None:
         return None
-    minutes = DEFAULT_TEXT_LENGTH_CHARACTERS / ASSUMED_SPEECH_CHARACTERS_PER_S / 60
-    factor = {"request": 1.0, "minute": minutes}.get(amount_per_unit.unit, DEFAULT_TEXT_LENGTH_CHARACTERS)
+    minutes = DEFAULT_TEXT_LENGTH / ASSUMED_SPEECH_CHARACTERS_PER_S / 60
+    factor = {"request": 1.0, "minute": minutes}.get(amount_per_unit.unit, DEFAULT_TEXT_LENGTH)
     return amount_per_unit.amount * factor
 
 
@@ -248,5 +248,10 @@ def _build_exact_change(baseline_value: float | None, run_value: float | None, n
     # From 0 there is no ratio: any price above it counts as an increase of 100%.
     change = run_value / baseline_value - 1 if baseline_value else float(run_value > 0)
     return ExactChange(
-        baseline_value=baseline_value, run_value=run_value, change=change, n_baseline=1, n_run=1, note=note
+        baseline_value=baseline_value,
+        run_value=run_value,
+        change=change,
+        baseline_sample_count=1,
+        run_sample_count=1,
+        note=note,
     )

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 
+import msgspec
 import numpy as np
 
 from voicegauge.bench.analysis import (
-    DEFAULT_TEXT_LENGTH_CHARACTERS,
+    DEFAULT_TEXT_LENGTH,
     TargetSamples,
     compute_target_cost,
     group_target_samples,
@@ -41,7 +42,7 @@ class HistoryValue(Record, frozen=True, kw_only=True):
     metric: HistoryMetric
     value: float
     """Median time in milliseconds, share from 0 to 1, or US dollars per million characters."""
-    n: int
+    observation_count: int = msgspec.field(name="n")
     """Number of samples; for error rates, of words or characters."""
     unit: HistoryUnit
 
@@ -72,7 +73,7 @@ class HistoryRun(Record, frozen=True, kw_only=True):
     """Suite, number of texts, load, faults and base URLs as text; runs are comparable only if it is equal."""
     scoring: str
     """ASR engine and normalizer of the error rates as text; empty if the run was not scored."""
-    voicegauge: str
+    voicegauge_version: str = msgspec.field(name="voicegauge")
     """Version of voicegauge that measured the run."""
     targets: tuple[HistoryTarget, ...]
 
@@ -106,7 +107,7 @@ def compute_run_metrics(run: Run, path: str) -> HistoryRun:
         region=manifest.region,
         setup=_describe_setup(run),
         scoring=_describe_scoring(scores),
-        voicegauge=manifest.voicegauge,
+        voicegauge_version=manifest.voicegauge,
         targets=tuple(
             _measure_target(samples[target.id], target, takes_audio=manifest.kind != "speech")
             for target in manifest.targets
@@ -165,7 +166,7 @@ def _measure_target(target_samples: TargetSamples, target: TargetRef, *, takes_a
 def _build_metric(metric: HistoryMetric, value: float, sample_count: int) -> HistoryValue:
     if not math.isfinite(value) or sample_count > MAX_COUNT:
         raise DataError(f"{metric} is not a plausible number")
-    return HistoryValue(metric=metric, value=float(value), n=sample_count, unit=UNIT_BY_METRIC[metric])
+    return HistoryValue(metric=metric, value=float(value), observation_count=sample_count, unit=UNIT_BY_METRIC[metric])
 
 
 def _measure_time(
@@ -182,5 +183,5 @@ def _measure_errors(samples: TargetSamples, metric: Literal["wer", "cer"]) -> Hi
 
 
 def _measure_price(samples: TargetSamples, target: TargetRef) -> HistoryValue | None:
-    price = compute_target_cost(target, samples.samples, DEFAULT_TEXT_LENGTH_CHARACTERS).usd_per_1m_characters
+    price = compute_target_cost(target, samples.samples, DEFAULT_TEXT_LENGTH).usd_per_1m_characters
     return None if price is None else _build_metric("usd_per_1m_characters", price, len(samples.samples))

@@ -95,7 +95,7 @@ class HistoryStore:
                 "INSERT INTO runs VALUES (?,?,?,?,?,?,?,?,?,?)",
                 (
                     *(run.path, state.modified_ns, state.size_bytes, run.run_id, run.created_at, run.provenance.value),
-                    *(run.region, run.setup, run.scoring, run.voicegauge),
+                    *(run.region, run.setup, run.scoring, run.voicegauge_version),
                 ),
             )
             for target in run.targets:
@@ -105,7 +105,10 @@ class HistoryStore:
                 )
                 self._connection.executemany(
                     "INSERT INTO metrics VALUES (?,?,?,?,?,?)",
-                    [(run.path, target.target, one.metric, one.value, one.n, one.unit) for one in target.metrics],
+                    [
+                        (run.path, target.target, one.metric, one.value, one.observation_count, one.unit)
+                        for one in target.metrics
+                    ],
                 )
 
     def remove_run(self, path: str) -> None:

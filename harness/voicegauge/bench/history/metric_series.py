@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+import msgspec
 import numpy as np
 
 from voicegauge.bench.analysis import DEFAULT_DRIFT, MIN_COMPARED_TIME_MS
@@ -21,9 +22,9 @@ class NightValue(Record, frozen=True, kw_only=True):
     value: float
     """The value. If a night has several runs, times are averaged geometrically, weighted by the number of samples,
     rates are computed over all samples, and of prices the latest one counts."""
-    n: int
+    observation_count: int = msgspec.field(name="n")
     """Number of samples; for error rates, of words or characters."""
-    runs: int
+    run_count: int = msgspec.field(name="runs")
 
 
 class SeriesKey(Record, frozen=True, kw_only=True):
@@ -82,11 +83,11 @@ def _get_sort_key(key: SeriesKey) -> tuple[object, ...]:
 
 
 def _pool_runs(night: str, history_values: Sequence[HistoryValue]) -> NightValue:
-    values = [(one.value, one.n) for one in history_values]
+    values = [(one.value, one.observation_count) for one in history_values]
     pooled = (
         history_values[-1].value if history_values[0].unit == "usd" else _pool_values(history_values[0].unit, values)
     )
-    return NightValue(night=night, value=pooled, n=sum(n for _, n in values), runs=len(values))
+    return NightValue(night=night, value=pooled, observation_count=sum(n for _, n in values), run_count=len(values))
 
 
 def _pool_values(unit: HistoryUnit, values: Sequence[tuple[float, int]]) -> float:
@@ -99,7 +100,7 @@ def _pool_values(unit: HistoryUnit, values: Sequence[tuple[float, int]]) -> floa
 def compute_level(unit: HistoryUnit, nights: Sequence[NightValue]) -> float:
     """Return the level of a series over `nights`: the median of times, or the rate over all samples."""
     if unit == "rate":
-        return _pool_values(unit, [(one.value, one.n) for one in nights])
+        return _pool_values(unit, [(one.value, one.observation_count) for one in nights])
     return float(np.median([one.value for one in nights]))
 
 
@@ -116,12 +117,15 @@ def transform_to_constant_spread(unit: HistoryUnit, nights: Sequence[NightValue]
     """
     if unit != "rate":
         return [math.log(max(one.value, MIN_COMPARED_TIME_MS)) for one in nights]
-    return [math.asin(math.sqrt(min((one.value * one.n + 0.375) / (one.n + 0.75), 1.0))) for one in nights]
+    return [
+        math.asin(math.sqrt(min((one.value * one.observation_count + 0.375) / (one.observation_count + 0.75), 1.0)))
+        for one in nights
+    ]
 
 
 def assume_spread(unit: HistoryUnit, nights: Sequence[NightValue]) -> SpreadAssumption:
     """Return what is assumed about the spread of the transformed values before enough nights are measured."""
     if unit != "rate":
         return SpreadAssumption(DEFAULT_DRIFT, 0.0)
-    sampling_spread = 0.5 / math.sqrt(float(np.median([max(one.n, 1) for one in nights])))
+    sampling_spread = 0.5 / math.sqrt(float(np.median([max(one.observation_count, 1) for one in nights])))
     return SpreadAssumption(sampling_spread, sampling_spread)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from voicegauge.bench.history.history_run import HistoryRun, HistoryTarget
 from voicegauge.bench.history.level_shifts import MIN_NIGHTS_SINCE_SHIFT, LevelShift, find_level_shifts
 from voicegauge.bench.history.metric_series import (
@@ -37,7 +39,7 @@ class HistorySettings(Record, frozen=True, kw_only=True):
 class LevelChange(Record, frozen=True, kw_only=True):
     """A change of the level of a metric from one night on, confirmed by two nights in a row."""
 
-    key: SeriesKey
+    series_key: SeriesKey = msgspec.field(name="key")
     direction: Literal["regression", "improvement"]
     first_night: str
     """The first night at the new level."""
@@ -45,9 +47,9 @@ class LevelChange(Record, frozen=True, kw_only=True):
     """The night after which the change was known."""
     is_new: bool
     """Whether `confirmed_night` is the latest night of the history with this provenance."""
-    before: float
+    level_before: float = msgspec.field(name="before")
     """Level of the nights before the change, in the unit of the metric: median of times, rate over all samples."""
-    after: float
+    level_after: float = msgspec.field(name="after")
     """Level from the first night of the change to its confirmation."""
     change: float
     """Change of the level: relative for times, the difference for rates."""
@@ -63,8 +65,8 @@ class HistoryEvent(Record, frozen=True, kw_only=True):
     """Id of the target; `None` for another version of voicegauge, which may measure in another way."""
     is_new: bool
     """Whether the night is the latest one of the history with this provenance."""
-    before: str
-    after: str
+    old_value: str = msgspec.field(name="before")
+    new_value: str = msgspec.field(name="after")
     """The new value: the price in words; version and digest of the contract; or the version of voicegauge."""
 
 
@@ -74,7 +76,7 @@ class RunHistory(Record, frozen=True, kw_only=True):
     schema: str = "voicegauge/history/1"
     folder: str
     settings: HistorySettings
-    runs: int
+    run_count: int = msgspec.field(name="runs")
     """Number of runs, without those that were left out."""
     nights: tuple[str, ...]
     """The nights with a run, oldest first."""
@@ -85,7 +87,7 @@ class RunHistory(Record, frozen=True, kw_only=True):
     """Changes of levels, in the order in which they were confirmed."""
     events: tuple[HistoryEvent, ...]
     """Changes of prices, contracts and of voicegauge, oldest first."""
-    skipped: tuple[SkippedRun, ...]
+    skipped_runs: tuple[SkippedRun, ...] = msgspec.field(name="skipped")
 
     @property
     def new_regressions(self) -> tuple[LevelChange, ...]:
@@ -131,13 +133,13 @@ def read_run_history(
     return RunHistory(
         folder=str(folder),
         settings=settings,
-        runs=len(runs),
+        run_count=len(runs),
         nights=tuple(sorted({run.night for run in runs})),
         regions=tuple(sorted({run.region for run in runs if run.region is not None})),
         series=tuple(series),
         changes=tuple(find_level_changes(series, settings)),
         events=tuple(find_events(runs)),
-        skipped=tuple(skipped),
+        skipped_runs=tuple(skipped),
     )
 
 
@@ -171,7 +173,7 @@ def _find_changes_of_series(
 
     shifts = find_level_shifts(
         transform_to_constant_spread(unit, nights),
-        [one.n for one in nights],
+        [one.observation_count for one in nights],
         assume_spread(unit, nights),
         alpha=alpha,
         is_relevant=lambda before, after: abs(compute_change(unit, *get_levels(before, after))) >= min_change,
@@ -200,13 +202,13 @@ def _build_change(
     before, after = levels
     confirmed_night = series.nights[shift.confirmed_night_index].night
     return LevelChange(
-        key=series.key,
+        series_key=series.key,
         direction="regression" if after > before else "improvement",
         first_night=series.nights[shift.first_night_index].night,
         confirmed_night=confirmed_night,
         is_new=confirmed_night == latest_night,
-        before=before,
-        after=after,
+        level_before=before,
+        level_after=after,
         change=compute_change(series.key.unit, before, after),
     )
 
@@ -228,8 +230,8 @@ def find_events(runs: Sequence[HistoryRun]) -> list[HistoryEvent]:
                     kind=kind,
                     target=target,
                     is_new=run.night == latest_nights[run.provenance],
-                    before=before,
-                    after=fact,
+                    old_value=before,
+                    new_value=fact,
                 )
                 events.append(event)
     return events
@@ -237,7 +239,7 @@ def find_events(runs: Sequence[HistoryRun]) -> list[HistoryEvent]:
 
 def _list_facts(run: HistoryRun) -> list[tuple[Literal["price", "contract", "voicegauge"], str | None, str]]:
     facts: list[tuple[Literal["price", "contract", "voicegauge"], str | None, str]] = [
-        ("voicegauge", None, run.voicegauge)
+        ("voicegauge", None, run.voicegauge_version)
     ]
     for target in run.targets:
         facts += [("price", target.target, target.price), ("contract", target.target, _describe_contract(target))]

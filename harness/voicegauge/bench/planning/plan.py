@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS
+from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH
 from voicegauge.bench.planning.suite import Suite, SuiteText
 from voicegauge.contract import (
     AudioInputTarget,
@@ -81,14 +81,14 @@ class PlannedTargetCost(Record, frozen=True, kw_only=True):
     """Expected requests and cost of one target."""
 
     target: str
-    requests: int
+    request_count: int = msgspec.field(name="requests")
     characters: int
     usd: float | None
     """Expected cost in US dollars; `None` if no document states a price and the user gave none."""
     credits: float | None
-    price: str
+    price_text: str = msgspec.field(name="price")
     """The documented price as text, such as "$0.015 / request"."""
-    disputed: bool
+    is_price_disputed: bool = msgspec.field(name="disputed")
     """Whether the documents contradict each other about the price."""
 
 
@@ -100,7 +100,7 @@ class BenchPlan(Record, frozen=True, kw_only=True):
     targets: tuple[TargetRef, ...]
     rounds: tuple[SampleRound, ...]
     target_costs: tuple[PlannedTargetCost, ...]
-    kind: RunKind
+    run_kind: RunKind
     unsupported_target_ids: tuple[str, ...]
     """Ids of the targets that support no language of the suite."""
     provenance: Provenance
@@ -108,12 +108,12 @@ class BenchPlan(Record, frozen=True, kw_only=True):
     """SHA-256 over everything that determines which requests are sent."""
 
     @property
-    def requests(self) -> int:
+    def request_count(self) -> int:
         """Number of requests, including warm-up and excluding retries."""
         return sum(len(planned) for planned in self.rounds)
 
     @property
-    def usd(self) -> float:
+    def cost_usd(self) -> float:
         """Total of the known prices in dollars."""
         return sum(target.usd or 0.0 for target in self.target_costs)
 
@@ -131,9 +131,9 @@ class BenchPlan(Record, frozen=True, kw_only=True):
                 f", or that of a credit with --credit-rate {name.partition('/')[0]}=USD" if unknown[0].credits else ""
             )
             raise UsageError(f"no document states the price of {name} in dollars: set it with --price {name}=USD{rate}")
-        if self.usd > max_cost_usd:
+        if self.cost_usd > max_cost_usd:
             raise BudgetError(
-                f"{self.requests} requests cost ${self.usd:.4f}, more than --max-cost {max_cost_usd:g}: "
+                f"{self.request_count} requests cost ${self.cost_usd:.4f}, more than --max-cost {max_cost_usd:g}: "
                 "raise it, or plan fewer requests with --limit"
             )
 
@@ -182,7 +182,7 @@ def plan_benchmark_requests(
     )
     return BenchPlan(
         suite=suite.ref,
-        kind=kind,
+        run_kind=kind,
         settings=settings,
         targets=tuple(build_target_ref(target, prices.get(target.id)) for target in able),
         rounds=rounds,
@@ -294,12 +294,12 @@ def _build_planned_target_cost(
     credits = [one.price.credits for one in planned if one.price.credits is not None]
     return PlannedTargetCost(
         target=target.id,
-        requests=len(planned),
+        request_count=len(planned),
         characters=sum(len(one.text.text) for one in planned),
         usd=sum(dollars) if len(dollars) == len(planned) else None,
         credits=sum(credits) if credits else None,
-        price=_describe_target_price(target, user_price_usd),
-        disputed=any(one.price.is_disputed for one in planned),
+        price_text=_describe_target_price(target, user_price_usd),
+        is_price_disputed=any(one.price.is_disputed for one in planned),
     )
 
 
@@ -310,7 +310,7 @@ def build_target_ref(target: BaseTarget, user_price_usd: float | None = None) ->
         target: the target.
         user_price_usd: the user's own price per request, which replaces the contract's.
     """
-    dollars, in_credits = compute_unit_prices(target, DEFAULT_TEXT_LENGTH_CHARACTERS)
+    dollars, in_credits = compute_unit_prices(target, DEFAULT_TEXT_LENGTH)
     if user_price_usd is not None:
         dollars = UnitPrice(user_price_usd, "request")
     return TargetRef(
@@ -323,7 +323,7 @@ def build_target_ref(target: BaseTarget, user_price_usd: float | None = None) ->
             usd=_convert_to_amount_per_unit(dollars),
             plans=tuple(TargetPlan(**plan._asdict()) for plan in dollars.plans) if dollars is not None else (),
             credits=_convert_to_amount_per_unit(in_credits),
-            disputed=quote_price(target, DEFAULT_TEXT_LENGTH_CHARACTERS, user_price_usd=user_price_usd).is_disputed,
+            disputed=quote_price(target, DEFAULT_TEXT_LENGTH, user_price_usd=user_price_usd).is_disputed,
             stated_by_provider=user_price_usd is not None or is_stated_by_provider(target),
             sources=list_price_sources(target) if user_price_usd is None else (),
         ),

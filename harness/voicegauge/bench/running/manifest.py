@@ -51,7 +51,7 @@ def build_manifest(config: RunConfig, run_id: str, created_at: datetime, *, base
         voicegauge=__version__,
         provenance=plan.provenance,
         suite=plan.suite,
-        kind=plan.kind,
+        kind=plan.run_kind,
         targets=plan.targets,
         sessions=settings.sessions,
         repetitions=settings.repetitions,

@@ -158,7 +158,7 @@ class _PlanRunner:
         the samples so far are returned.
         """
         rounds = self._config.plan.rounds
-        if self._config.plan.kind != "speech":  # synthesized now, so that it disturbs no measurement
+        if self._config.plan.run_kind != "speech":  # synthesized now, so that it disturbs no measurement
             self._uploads = await asyncio.to_thread(synthesize_texts, _iterate_texts(self._config.plan))
         self._mark_lost_samples()
         if self._config.stop_rule is not None:

@@ -366,7 +366,7 @@ def _describe_unresolved_requests(result: BenchResult) -> list[str]:
 
 
 def _describe_resumption(result: BenchResult, *, live: bool) -> str:
-    saved = f"stopped: {result.stopped}; they are saved in {result.folder}"
+    saved = f"stopped: {result.stop_message}; they are saved in {result.folder}"
     if live:
         return f"{saved}; the same command resumes the run"
     if not any(target.samples for target in result.targets):
@@ -393,8 +393,8 @@ def _print_result(result: BenchResult) -> None:
             soft_wrap=True,
             markup=False,
         )
-    if result.report:
-        out.print(f"report: {result.report}", soft_wrap=True)
+    if result.report_file:
+        out.print(f"report: {result.report_file}", soft_wrap=True)
 
 
 MAX_DISTURBED_SHARE = 0.2
@@ -426,8 +426,8 @@ def _raise_error_of_failed_run(result: BenchResult) -> None:
         BudgetError: the budget stopped the run.
         NothingMeasuredError: every request failed, jobs are still open, or the times are not valid.
     """
-    if result.stopped is not None:
-        raise (BudgetError if result.stop_reason == "budget" else NothingMeasuredError)(result.stopped)
+    if result.stop_message is not None:
+        raise (BudgetError if result.stop_reason == "budget" else NothingMeasuredError)(result.stop_message)
     _reject_disturbed_run(result)
     if all(target.failures == target.samples for target in result.targets):
         from voicegauge.api import load_run

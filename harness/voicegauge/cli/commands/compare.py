@@ -142,12 +142,15 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
 
 def _describe_missing_results(result: RunComparison) -> list[str]:
     """Return what could not be compared because only one side has it, one line each."""
-    delivery = "transcript" if result.kind == "transcription" else "audio"
+    delivery = "transcript" if result.run_kind == "transcription" else "audio"
     return [
-        *(f"no {delivery} in the baseline, so no error rate: {target}" for target in result.no_audio_in_baseline),
-        *(f"no {delivery} in the run, so no error rate: {target}" for target in result.no_audio_in_run),
-        *(f"not in the run: {target}" for target in result.only_in_baseline),
-        *(f"not in the baseline: {target}" for target in result.only_in_run),
+        *(
+            f"no {delivery} in the baseline, so no error rate: {target}"
+            for target in result.targets_without_audio_in_baseline
+        ),
+        *(f"no {delivery} in the run, so no error rate: {target}" for target in result.targets_without_audio_in_run),
+        *(f"not in the run: {target}" for target in result.targets_only_in_baseline),
+        *(f"not in the baseline: {target}" for target in result.targets_only_in_run),
     ]
 
 
@@ -221,9 +224,9 @@ def _build_narrow_table(metrics: Sequence[MetricComparison]) -> Table:
 
 
 def _format_interval(metric: MetricComparison) -> str:
-    if metric.low is None or metric.high is None:
+    if metric.interval_low is None or metric.interval_high is None:
         return ""
-    low, high = (_format_change(metric, end) for end in (metric.low, metric.high))
+    low, high = (_format_change(metric, end) for end in (metric.interval_low, metric.interval_high))
     return f"{low.removesuffix(' points')} to {high}"
 
 

@@ -39,22 +39,26 @@ def build_heat_tables(targets: Sequence[TargetSummary]) -> tuple[HeatTable, ...]
 
     There is a table by category for each language with several categories.
     """
-    languages = list(dict.fromkeys(s.language for t in targets for s in t.categories))
+    languages = list(dict.fromkeys(s.language for t in targets for s in t.error_rates_by_category))
     tables = [_build_table_by_language(targets, languages)] if len(languages) > 1 else []
     for language in languages:
-        categories = list(dict.fromkeys(s.category for t in targets for s in t.categories if s.language == language))
+        categories = list(
+            dict.fromkeys(s.category for t in targets for s in t.error_rates_by_category if s.language == language)
+        )
         if len(categories) > 1 or len(languages) == 1:
             tables.append(_build_table_by_category(targets, language, categories))
     return tuple(tables)
 
 
 def _build_table_by_category(targets: Sequence[TargetSummary], language: str, categories: Sequence[str]) -> HeatTable:
-    rates = {(t.target, s.category): s.rate for t in targets for s in t.categories if s.language == language}
+    rates = {
+        (t.target, s.category): s.rate for t in targets for s in t.error_rates_by_category if s.language == language
+    }
     return _build_heat_table(f"By category, {language}", targets, categories, rates)
 
 
 def _build_table_by_language(targets: Sequence[TargetSummary], languages: Sequence[str]) -> HeatTable:
-    rates = {(t.target, language.language): language.rate for t in targets for language in t.languages}
+    rates = {(t.target, language.language): language.rate for t in targets for language in t.error_rates_by_language}
     return _build_heat_table("By language", targets, languages, rates)
 
 
@@ -79,6 +83,6 @@ def _build_heat_table(
 def _build_heat_cell(rate: ErrorRate | None) -> HeatCell:
     if rate is None:
         return HeatCell(MISSING_TEXT, "", None, "not scored")
-    shade = sum(rate.corpus.value >= step for step in SHADE_THRESHOLDS)
-    note = f"{rate.units} {rate.unit}s in {rate.texts} texts"
-    return HeatCell(format_percent(rate.corpus.value), format_interval(rate.corpus, 100, 1), shade, note)
+    shade = sum(rate.corpus_rate.value >= step for step in SHADE_THRESHOLDS)
+    note = f"{rate.reference_units} {rate.unit}s in {rate.text_count} texts"
+    return HeatCell(format_percent(rate.corpus_rate.value), format_interval(rate.corpus_rate, 100, 1), shade, note)

@@ -95,7 +95,9 @@ class ScatterAxes(NamedTuple):
 
 def filter_plottable_targets(targets: Sequence[TargetSummary]) -> list[tuple[TargetSummary, Estimate, Estimate]]:
     """Return the targets that have both a total latency and an error rate, each with these two estimates."""
-    return [(t, t.total_latency_ms, rate.corpus) for t in targets if t.total_latency_ms and (rate := t.wer or t.cer)]
+    return [
+        (t, t.total_latency_ms, rate.corpus_rate) for t in targets if t.total_latency_ms and (rate := t.wer or t.cer)
+    ]
 
 
 def choose_shared_axes(targets: Sequence[TargetSummary]) -> ScatterAxes:
@@ -173,7 +175,7 @@ def _build_point(
         true_y=y,
         has_price=target.cost.compared_usd is not None,
         name=escape_unprintable(shorten(target.target, MAX_LABEL_LENGTH)),
-        is_pareto_optimal=target.pareto,
+        is_pareto_optimal=target.is_pareto_optimal,
         description=f"{target.target}: {format_number(time.value)} ms, {format_number(rate.value * 100, 1)}%",
         x_whisker=_build_whisker(time, lambda value: _compute_x_position(frame, axes, value)),
         y_whisker=_build_whisker(rate, lambda value: _compute_y_position(frame, axes, value)),

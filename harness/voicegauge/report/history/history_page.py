@@ -90,7 +90,7 @@ def _build_headline(history: RunHistory) -> str:
         return capitalize_sentence(f"{NOT_JUDGED_TEXT}.")
     if not alerts:
         return f"No new regression on the latest night, {history.nights[-1]}."
-    targets = ", ".join(dict.fromkeys(change.key.target for change in alerts))
+    targets = ", ".join(dict.fromkeys(change.series_key.target for change in alerts))
     return f"{format_count(len(alerts), 'new regression')} on the latest night, {history.nights[-1]}: {targets}."
 
 
@@ -121,10 +121,11 @@ def _build_charted_series(
         title=f"{METRIC_LABELS[key.metric]}{region}",
         setup=setup_labels.label_by_setup.get(key.setup, ""),
         chart=build_time_series_chart(
-            series, [change for change in history.changes if change.key == key], events, nights
+            series, [change for change in history.changes if change.series_key == key], events, nights
         ),
         latest_value_text=format_value(key.unit, series.nights[-1].value),
         table_rows=tuple(
-            (one.night, format_value(key.unit, one.value), one.n, one.runs) for one in reversed(series.nights)
+            (one.night, format_value(key.unit, one.value), one.observation_count, one.run_count)
+            for one in reversed(series.nights)
         ),
     )

@@ -84,14 +84,14 @@ def build_time_series_chart(
         return BOTTOM - scale.compute_position(value) * (BOTTOM - TOP)
 
     def describe_night(night: NightValue) -> str:
-        return f"{night.night}: {format_value(unit, night.value)}, n = {night.n}"
+        return f"{night.night}: {format_value(unit, night.value)}, n = {night.observation_count}"
 
     levels = [
         level
         for change in changes
         for level in (
-            ChartLevel(LEFT, place_night(change.first_night), place_value(change.before)),
-            ChartLevel(place_night(change.first_night), RIGHT, place_value(change.after)),
+            ChartLevel(LEFT, place_night(change.first_night), place_value(change.level_before)),
+            ChartLevel(place_night(change.first_night), RIGHT, place_value(change.level_after)),
         )
     ]
     marks = [

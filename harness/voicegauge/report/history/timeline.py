@@ -45,7 +45,7 @@ class TimelineEntry(NamedTuple):
 
 def build_timeline(history: RunHistory, provenance: Provenance) -> list[TimelineEntry]:
     """Return the changes of the runs of one provenance, oldest first."""
-    changes = [describe_change(change) for change in history.changes if change.key.provenance == provenance]
+    changes = [describe_change(change) for change in history.changes if change.series_key.provenance == provenance]
     events = [describe_event(event) for event in history.events if event.provenance == provenance]
     return sorted([*changes, *events], key=lambda entry: entry.night)
 
@@ -114,9 +114,9 @@ def _label_differences(setups: Sequence[str]) -> dict[str, str]:
 
 def describe_change(change: LevelChange) -> TimelineEntry:
     """Convert a change of a level to an entry of the time line."""
-    key = change.key
+    key = change.series_key
     region = f" [{key.region}]" if key.region is not None else ""
-    values = f"{format_value(key.unit, change.before)} to {format_value(key.unit, change.after)}"
+    values = f"{format_value(key.unit, change.level_before)} to {format_value(key.unit, change.level_after)}"
     return TimelineEntry(
         night=change.confirmed_night,
         kind=change.direction,
@@ -134,7 +134,7 @@ def describe_event(event: HistoryEvent) -> TimelineEntry:
         kind=event.kind,
         is_new=event.is_new,
         subject=event.target or "voicegauge",
-        text=f"{'version' if event.kind == 'voicegauge' else event.kind} from {event.before} to {event.after}",
+        text=f"{'version' if event.kind == 'voicegauge' else event.kind} from {event.old_value} to {event.new_value}",
     )
 
 

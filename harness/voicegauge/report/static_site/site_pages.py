@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH_CHARACTERS
+from voicegauge.bench.analysis import DEFAULT_TEXT_LENGTH
 from voicegauge.files import write_file
 from voicegauge.model import Provenance, Run
 from voicegauge.report.html_page import SiteLinks, render_page
@@ -86,7 +86,7 @@ def write_site(
     runs: Sequence[SavedRun],
     folder: Path,
     *,
-    characters: int = DEFAULT_TEXT_LENGTH_CHARACTERS,
+    characters: int = DEFAULT_TEXT_LENGTH,
     clips: int = DEFAULT_MAX_CLIPS,
     on_page: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Path:

@@ -33,12 +33,12 @@ def build_intelligibility_statement(run: MeasuredRun) -> VerdictStatement | None
             "The targets were not measured in the same languages, so not with the same texts.",
         )
     best, worst = rated_targets[0], rated_targets[-1]
-    rates_text = f"{_format_rate_name(best.rate)} of {best.summary.target}: {format_error_rate(best.rate.corpus)}"
+    rates_text = f"{_format_rate_name(best.rate)} of {best.summary.target}: {format_error_rate(best.rate.corpus_rate)}"
     if best is worst:
         return _build_statement(
-            f"{_format_rate_name(best.rate).lower()} {format_error_rate(best.rate.corpus)}", f"{rates_text}."
+            f"{_format_rate_name(best.rate).lower()} {format_error_rate(best.rate.corpus_rate)}", f"{rates_text}."
         )
-    rates_text += f"; of {worst.summary.target}: {format_error_rate(worst.rate.corpus)}"
+    rates_text += f"; of {worst.summary.target}: {format_error_rate(worst.rate.corpus_rate)}"
     if not run.resamples.has_intervals:
         return _build_statement(
             f"too few texts to compare {_choose_quality_word(run)}",
@@ -80,7 +80,7 @@ def describe_asr_doubt(run: MeasuredRun) -> str:
     floor = compute_asr_error_floor(run, rated_targets[0].rate.unit) if rated_targets else None
     if floor is None or len(rated_targets) < 2:
         return ""
-    spread = rated_targets[-1].rate.corpus.value - rated_targets[0].rate.corpus.value
+    spread = rated_targets[-1].rate.corpus_rate.value - rated_targets[0].rate.corpus_rate.value
     if spread > floor or round(spread, 3) == 0:
         return ""
     return (
@@ -100,7 +100,7 @@ def _select_rated_targets(run: MeasuredRun) -> list[_RatedTarget]:
     """Return the targets with an error rate in words, or else those with one in characters; lowest first."""
     words = [_RatedTarget(target, target.wer) for target in run.targets if target.wer]
     rated_targets = words or [_RatedTarget(target, target.cer) for target in run.targets if target.cer]
-    return sorted(rated_targets, key=lambda one: one.rate.corpus.value)
+    return sorted(rated_targets, key=lambda one: one.rate.corpus_rate.value)
 
 
 def _choose_quality_word(run: MeasuredRun) -> str:

@@ -19,8 +19,8 @@ def build_price_statement(run: MeasuredRun) -> VerdictStatement | None:
     priced = [(target, usd) for target in delivered if (usd := target.cost.compared_usd) is not None]
     reasons = _describe_missing_prices([target for target in delivered if target.cost.compared_usd is None])
     remarks = join_sentences(
-        _describe_disputes([target for target in delivered if target.cost.disputed]),
-        _describe_prices_of_others([target for target in delivered if not target.cost.stated_by_provider]),
+        _describe_disputes([target for target in delivered if target.cost.is_price_disputed]),
+        _describe_prices_of_others([target for target in delivered if not target.cost.is_price_stated_by_provider]),
     )
     if not priced:
         return _build_statement("no price in dollars", join_sentences(f"{reasons.capitalize()}", remarks))
@@ -28,7 +28,7 @@ def build_price_statement(run: MeasuredRun) -> VerdictStatement | None:
     if reasons:
         among = f"Of the {format_count_with_noun(len(priced), 'target')} with a price in dollars, {cheapest}"
         return _build_statement(f"prices not comparable: {reasons}", join_sentences(among, remarks))
-    remark = _format_disputed_remark([target.target for target, _ in priced if target.cost.disputed])
+    remark = _format_disputed_remark([target.target for target, _ in priced if target.cost.is_price_disputed])
     if len(priced) == 1:
         return _build_statement(f"{_describe_price(*priced[0])}{remark}", join_sentences(cheapest, remarks))
     lowest = [target.target for target, usd in priced if usd == priced[0][1]]
@@ -52,7 +52,7 @@ def describe_cheapest(priced_targets: list[tuple[TargetSummary, float]]) -> str:
     (cheapest, usd), *others = priced_targets
     text = f"{cheapest.target} costs {_describe_price(cheapest, usd)}"
     if not cheapest.cost.takes_audio:
-        text += f" in texts of {cheapest.cost.characters:,} characters"
+        text += f" in texts of {cheapest.cost.text_length:,} characters"
     following = next(((target, other) for target, other in others if other > usd), None)
     if following is None:
         return text

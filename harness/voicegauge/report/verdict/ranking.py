@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from voicegauge.bench.analysis import (
@@ -39,11 +40,11 @@ class RankedTarget(Record, frozen=True, kw_only=True):
     """Weighted mean of the points for speed, intelligibility and price."""
     share_ranked_first: float | None
     """Share of resamples in which the target ranks first; `None` if there are too few texts, or it has no points."""
-    speed: float | None
+    speed_points: float | None = msgspec.field(name="speed")
     """Points for the median total latency: 50 for twice that of the fastest target."""
-    intelligibility: float | None
+    intelligibility_points: float | None = msgspec.field(name="intelligibility")
     """Points for the error rate: 5 less for each percentage point above the lowest one, unless `has_tied_errors`."""
-    price: float | None
+    price_points: float | None = msgspec.field(name="price")
     """Points for the price in dollars: 50 for twice that of the cheapest target."""
 
 
@@ -129,9 +130,9 @@ def rank_targets(
             target=target.target,
             points=_compute_weighted_mean([measure[i] for measure in points], weights),
             share_ranked_first=shares[i],
-            speed=points[0][i],
-            intelligibility=points[1][i],
-            price=points[2][i],
+            speed_points=points[0][i],
+            intelligibility_points=points[1][i],
+            price_points=points[2][i],
         )
         for i, target in enumerate(ranked)
     ]

@@ -41,7 +41,7 @@ def describe_total_failure(run: MeasuredRun) -> str:
     """Return the headline of a run in which no request succeeded."""
     kinds = Counter[str]()
     for target in run.targets:
-        kinds.update(target.failure_kinds)
+        kinds.update(target.failures_by_kind)
     if not kinds:
         return "No request was measured."
     if set(kinds) == {"network"}:
@@ -55,7 +55,7 @@ def _describe_failure_share(target: TargetSummary) -> str:
 
 
 def _describe_failure_kinds(target: TargetSummary) -> str:
-    return _join_failure_kinds(Counter(target.failure_kinds))
+    return _join_failure_kinds(Counter(target.failures_by_kind))
 
 
 def _join_failure_kinds(kinds: Counter[str]) -> str:

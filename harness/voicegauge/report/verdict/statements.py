@@ -43,7 +43,7 @@ class MeasuredRun(NamedTuple):
     @property
     def has_uneven_languages(self) -> bool:
         """Whether the scored targets were measured in different languages and therefore with different texts."""
-        languages = (frozenset(rate.language for rate in target.languages) for target in self.targets)
+        languages = (frozenset(rate.language for rate in target.error_rates_by_language) for target in self.targets)
         return len(set(filter(None, languages))) > 1
 
     @property
