@@ -55,6 +55,8 @@ class RealCommand:
     provider: StandInProvider
     url: str
     budget_usd: float
+    concurrency: int = 1
+    """Number of cases of a check in flight; a recording sends one at a time."""
 
     @property
     def result(self) -> Path:
@@ -65,7 +67,9 @@ class RealCommand:
         """Start the command."""
         self.result.unlink(missing_ok=True)
         live = ["--live", "--contracts", str(CONTRACTS), "--base-url", self.url, "--max-cost", repr(self.budget_usd)]
-        own = ["--out", str(self.folder / "fixtures"), "--yes"] if self.command == "record" else []
+        is_recording = self.command == "record"
+        recording = ["--out", str(self.folder / "fixtures"), "--yes"]
+        own = recording if is_recording else ["--concurrency", str(self.concurrency)]
         environment = {"VOICEGAUGE_CACHE": str(self.folder / "cache"), "ACME_KEY": KEY}
         arguments = [self.command, "acme", *live, *own, "--json", str(self.result)]
         return Command(arguments, environment, self.folder)
@@ -114,7 +118,7 @@ def kill_command_repeatedly(command: CaseCommand, folder: Path, dice: random.Ran
     provider = StandInProvider(speak, latency_s=LATENCY_S, job_s=JOB_S)
     killed = KilledCommand(command, budget_usd)
     with running_app(provider) as url:
-        real = RealCommand(command, folder, provider, url, budget_usd)
+        real = RealCommand(command, folder, provider, url, budget_usd, dice.choice([1, 2, 4]))
         for _ in range(dice.randint(2, MAX_KILLS)):
             phase = dice.choice(PHASES if killed.killed_in else PHASES[:-1])
             moment = real.moment(phase, dice)

@@ -27,6 +27,10 @@ class ProcessUsage(NamedTuple):
     peak_mib_by_program: dict[str, float]
     """Largest peak of a process of each program, which the system notes."""
     cpu_s_by_program: dict[str, float]
+    busy_processors: float
+    """Number of processors that the command keeps busy on an idle machine, at most all of this machine: the mean number
+    of its threads that run or wait for a processor. Other programs on the machine prolong the command, but hardly
+    change this number, unlike CPU time divided by elapsed time."""
 
 
 def run_voicegauge(*arguments: str, cwd: Path | None = None) -> ProcessUsage:
@@ -50,6 +54,8 @@ def run_measured(command: list[str], *, cwd: Path | None = None, allowed: tuple[
     peaks: dict[str, float] = {}
     cpu_s: dict[tuple[str, int], float] = {}
     peak_mib = 0.0
+    busy: list[int] = []
+    processors = os.cpu_count() or 1
     while True:
         found = {pid: _read_usage(pid) for pid in [process.pid, *_list_descendants(process.pid)]}
         for pid, usage in found.items():
@@ -57,6 +63,7 @@ def run_measured(command: list[str], *, cwd: Path | None = None, allowed: tuple[
                 peaks[usage.program] = max(usage.peak_mib, peaks.get(usage.program, 0.0))
                 cpu_s[usage.program, pid] = usage.cpu_s
         peak_mib = max(peak_mib, sum(usage.share_mib for usage in found.values() if usage is not None))
+        busy.append(min(processors, sum(usage.ready_threads for usage in found.values() if usage is not None)))
         # The status stays unread until the loop has seen the process for the last time.
         if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
             break
@@ -70,7 +77,7 @@ def run_measured(command: list[str], *, cwd: Path | None = None, allowed: tuple[
     by_program: defaultdict[str, float] = defaultdict(float)
     for (program, _), used in cpu_s.items():
         by_program[program] += used
-    return ProcessUsage(wall_s, used_s, peak_mib, peaks, dict(by_program))
+    return ProcessUsage(wall_s, used_s, peak_mib, peaks, dict(by_program), sum(busy) / len(busy))
 
 
 def _list_descendants(pid: int) -> list[int]:
@@ -88,6 +95,8 @@ class _Usage(NamedTuple):
     share_mib: float
     """Resident memory; what several processes share counts in parts."""
     cpu_s: float
+    ready_threads: int
+    """Number of threads that run or wait for a processor."""
 
 
 def _read_usage(pid: int) -> _Usage | None:
@@ -97,15 +106,23 @@ def _read_usage(pid: int) -> _Usage | None:
         rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
         arguments = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
         times = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        states = [_read_thread_state(thread) for thread in Path(f"/proc/{pid}/task").iterdir()]
     except OSError:
         return None
     peak_kib = _find_number(status, "VmHWM:")
     if peak_kib == 0:
         return None
     program = next((one.rsplit("/")[-1] for one in reversed(arguments) if "voicegauge" in one), "other")
-    return _Usage(
-        program, peak_kib / 1024, _find_number(rollup, "Pss:") / 1024, (int(times[11]) + int(times[12])) / TICKS_PER_S
-    )
+    cpu_s = (int(times[11]) + int(times[12])) / TICKS_PER_S
+    return _Usage(program, peak_kib / 1024, _find_number(rollup, "Pss:") / 1024, cpu_s, states.count("R"))
+
+
+def _read_thread_state(thread_folder: Path) -> str:
+    """Return the state of a thread, such as "R" if it runs or waits for a processor; empty if it has ended."""
+    try:
+        return (thread_folder / "stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return ""
 
 
 def _find_number(text: str, name: str) -> int:

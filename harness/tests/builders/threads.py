@@ -6,7 +6,7 @@ import contextlib
 import functools
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
@@ -48,7 +48,7 @@ def _load_once(path: Path, modified_ns: int, size: int) -> Contract:
 
 
 @contextlib.contextmanager
-def _run_emulator(config: EmulatorProcessConfig) -> Iterator[EmulatorStartup]:
+def _run_emulator(config: EmulatorProcessConfig) -> Iterator[Callable[[], EmulatorStartup]]:
     try:
         paths = [(Path(file), Path(file).stat()) for file in config.contract_paths]
         contracts = [_load_once(path, status.st_mtime_ns, status.st_size) for path, status in paths]
@@ -56,7 +56,8 @@ def _run_emulator(config: EmulatorProcessConfig) -> Iterator[EmulatorStartup]:
     except VoicegaugeError as error:
         raise UsageError(str(error)) from error
     with running_app(app, port=config.port) as url:
-        yield EmulatorStartup(port=int(url.rpartition(":")[2]), providers=tuple(one.id for one in contracts))
+        startup = EmulatorStartup(port=int(url.rpartition(":")[2]), providers=tuple(one.id for one in contracts))
+        yield lambda: startup
 
 
 @contextlib.contextmanager

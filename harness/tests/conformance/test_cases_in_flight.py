@@ -79,6 +79,8 @@ class Checked:
         self.emulator = SlowEmulator(contract)
         self.collector = Collector([target.id for target in contract.targets.values()], 0)
         self.started: list[str] = []
+        self.max_concurrency: int | None = None
+        """The number of requests in flight that the plan of the account allows; `None` for no limit."""
 
     def run(self, concurrency: int, ledger: Ledger | None = None) -> CheckReport:
         asyncio.run(self.send(concurrency, ledger))
@@ -93,6 +95,7 @@ class Checked:
             create_clock=VirtualClock,
             emulator_app=self.emulator,
             concurrency=concurrency,
+            max_concurrency_by_provider={self._contract.id: self.max_concurrency},
         )
         targets = list(self._contract.targets.values())
         await check_service(targets, self._plan, settings, self.collector, lambda case: self.started.append(case.id))
@@ -137,9 +140,10 @@ def test_cases_are_in_flight_together_but_those_about_saved_voices(voices) -> No
     assert checked.emulator.most_in_flight["voices"] == 1
 
 
-@pytest.mark.parametrize(("concurrency", "max_calls"), [(1, None), (3, 2)])
-def test_one_case_is_sent_at_a_time_by_default_and_with_a_limit_of_calls(concurrency, max_calls, voices) -> None:
+@pytest.mark.parametrize(("concurrency", "max_calls", "plan_limit"), [(1, None, None), (3, 2, None), (3, None, 1)])
+def test_one_case_is_sent_at_a_time_by_default_and_with_a_limit(concurrency, max_calls, plan_limit, voices) -> None:
     checked = Checked(voices, plan_all(voices, max_calls))
+    checked.max_concurrency = plan_limit
     checked.run(concurrency)
     assert checked.emulator.most_in_flight[""] == 1
 

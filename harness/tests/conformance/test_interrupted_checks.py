@@ -120,6 +120,26 @@ def test_the_request_in_flight_at_a_kill_is_listed_and_only_sent_again_on_demand
     assert [case["verdict"] for case in again.report["cases"] if case["id"] == lost["id"]] == ["passed"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_all_requests_in_flight_at_a_kill_are_listed_and_none_is_sent_again(acme, arguments, check, number) -> None:
+    acme.silent_after = 4
+    command = [sys.executable, "-m", "voicegauge", *arguments, "--concurrency", "3"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ) as process:
+        while acme.requests_in_flight < 3 and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(number)
+    acme.silent_after = None
+    while acme.requests_in_flight:
+        time.sleep(0.005)
+    charged_usd = len(acme.texts) * PRICE_USD
+    again = check("--concurrency", "3")
+    assert again.report is not None
+    lost = {one["id"] for one in again.report["ambiguous_requests"]}
+    assert len(lost) == 3
+    assert {case["verdict"] for case in again.report["cases"] if case["id"] in lost} == {"skipped"}
+    assert again.report["spent_before_usd"] >= charged_usd
+
+
 def test_nothing_is_bought_again_without_an_ambiguous_request(check) -> None:
     assert "left an ambiguous request: leave out --retry-ambiguous" in check("--retry-ambiguous").err
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from voicegauge.client import RateLimiter
 from voicegauge.conformance import Collector, check_service, plan_cases, run_check
 from voicegauge.conformance.service_check import CheckSettings
@@ -15,7 +17,10 @@ from voicegauge.transport import VirtualClock
 KEY = "sk-acme-0123456789abcdef"
 
 
-def test_a_check_takes_as_many_minutes_as_its_requests_need(acme, acme_contracts: Callable[..., Path]) -> None:
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_a_check_takes_as_many_minutes_as_its_requests_need(
+    concurrency: int, acme, acme_contracts: Callable[..., Path]
+) -> None:
     contract = load_contract(acme_contracts() / "acme" / "openapi.yaml")
     targets, clock = list(contract.targets.values()), VirtualClock()
     settings = CheckSettings(
@@ -24,6 +29,7 @@ def test_a_check_takes_as_many_minutes_as_its_requests_need(acme, acme_contracts
         key_by_provider={"acme": KEY},
         create_clock=lambda: clock,
         rate_limiters={"acme": RateLimiter(4, clock)},
+        concurrency=concurrency,
     )
     collector = Collector(["acme"], 0)
     run_check(

@@ -121,6 +121,9 @@ def build_live_settings(
         ledger=live_options.ledger or Ledger(live_options.max_cost_usd, spent_usd=spent_before_usd),
         prices=prices,
         rate_limiters=rate_limiters,
+        max_concurrency_by_provider={}
+        if live_options.base_urls
+        else {provider: one.concurrent for provider, one in plans.items()},
         seed=seed,
         journal_by_provider=journals.journal_by_provider if journals is not None else {},
         resource_journals_folder=get_state_folder() / RESOURCE_JOURNAL_FOLDER_NAME,

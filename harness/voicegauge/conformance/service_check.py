@@ -67,8 +67,14 @@ class CheckSettings:
     """How requests and cases can be repeated after the check."""
     concurrency: int = 1
     """Number of cases in flight; 1 if a plan limits the number of billable requests."""
+    max_concurrency_by_provider: Mapping[str, int | None] = field(default_factory=dict)
+    """Limits of the account's plans for requests in flight, by provider id; `None` without a limit."""
     emulator_app: Any = None
     """An ASGI application that is called in this process instead of a service on the network."""
+
+    def get_concurrency(self, contract: Contract) -> int:
+        """Return the number of cases of one provider in flight."""
+        return min(self.concurrency, self.max_concurrency_by_provider.get(contract.id) or self.concurrency)
 
     def get_journal_folder(self, contract: Contract) -> Path | None:
         """Return the folder of the journals of one provider; `None` if no journal is kept."""
@@ -132,7 +138,8 @@ async def _check_services(
             called = {case.operation for case in cases}
             async with _open_service(contract, transport, settings, collector, called) as service:
                 try:
-                    runner = CaseRunner(service, settings.rules, collector, limit, concurrency=settings.concurrency)
+                    concurrency = settings.get_concurrency(contract)
+                    runner = CaseRunner(service, settings.rules, collector, limit, concurrency=concurrency)
                     await runner.run_cases(cases, on_case_started)
                     await _fuzz_service(service, targets, settings, collector)
                 except BudgetError as error:

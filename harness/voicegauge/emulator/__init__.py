@@ -7,7 +7,7 @@ interpretation shows up as a disagreement.
 from __future__ import annotations
 
 from voicegauge.emulator.faults import FAULTS, Fault, validate_fault_names
-from voicegauge.emulator.server import RunningEmulator, create_app, running_emulator
+from voicegauge.emulator.server import RunningEmulator, create_app, running_emulator, starting_emulator
 from voicegauge.emulator.settings import (
     CONTROL_PREFIX,
     EMULATED_WEBHOOK_SECRET,
@@ -29,5 +29,6 @@ __all__ = [
     "create_app",
     "is_emulated",
     "running_emulator",
+    "starting_emulator",
     "validate_fault_names",
 ]

@@ -9,9 +9,7 @@ from voicegauge.api.conformance_check.offline import check_offline
 from voicegauge.api.conformance_check.planning import are_targets_free, plan_cases_to_send
 from voicegauge.api.conformance_check.reports import build_report
 from voicegauge.api.conformance_check.sending import SendingOptions, send_and_report
-from voicegauge.api.conformance_check.services import (
-    announce_ineffective_faults,
-)
+from voicegauge.api.conformance_check.services import announce_ineffective_faults, start_emulator
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.progress import ProgressListener
 from voicegauge.api.target_selection import (
@@ -103,8 +101,8 @@ def check(
         listen_port: local port that receives callbacks.
         seed: seed of everything random.
         concurrency: number of cases in flight; results are the same, in the order of the plan. By default 4 at the
-            emulator, and 1 with `faults`, which may depend on the order of requests, and at a live service, whose rate
-            limit they share. With `max_calls` one case is sent at a time.
+            emulator, and 1 with `faults`, which may depend on the order of requests, and at a live service, where they
+            are never more than the plan of the account allows. With `max_calls` one case is sent at a time.
         max_wait_s: maximum time of one delivery or request in seconds; by default as long as the contract documents.
         retry_ambiguous: whether to send cases again whose request a killed live check of these targets may have paid
             for. By default they are listed and not sent.
@@ -155,33 +153,33 @@ def check(
         paths = [Path(path) for path in recordings]
         check_offline(collect_contracts(chosen), rules, collector, paths, stale_recordings_fail=stale_recordings_fail)
         return build_report(collector, None, rules)
-    plan = plan_cases_to_send(
-        chosen,
-        emulated=bool(emulated),
-        max_calls=max_calls,
-        every_valid_request=every_valid_request or are_targets_free(chosen, prices),
-        include_large_uploads=large_uploads,
-        include_webhooks=public_url is not None,
-        fully_checked_providers=find_wholly_named_providers(catalogue, targets),
-        case_ids=case_ids,
-    )
-    sending = SendingOptions(
-        emulated=emulated,
-        live=live,
-        prices=prices,
-        faults=faults,
-        seed=seed,
-        concurrency=_choose_concurrency(concurrency, emulated=emulated, faults=faults),
-        fuzz=fuzz,
-        failures_folder=Path(failures_folder) if failures_folder is not None else None,
-        requested_names=None if isinstance(case_ids, CasePatterns) else to_names(targets),
-        public_url=public_url,
-        listen_port=listen_port,
-        max_wait_s=max_wait_s,
-        retry_ambiguous=retry_ambiguous,
-        on_report=on_report,
-    )
-    return send_and_report(chosen, plan, rules, sending, collector, listener)
+    with start_emulator(chosen, emulated, faults, seed) as get_emulator:  # it starts while the cases are planned
+        plan = plan_cases_to_send(
+            chosen,
+            emulated=bool(emulated),
+            max_calls=max_calls,
+            every_valid_request=every_valid_request or are_targets_free(chosen, prices),
+            include_large_uploads=large_uploads,
+            include_webhooks=public_url is not None,
+            fully_checked_providers=find_wholly_named_providers(catalogue, targets),
+            case_ids=case_ids,
+        )
+        sending = SendingOptions(
+            get_emulator=get_emulator,
+            live=live,
+            prices=prices,
+            seed=seed,
+            concurrency=_choose_concurrency(concurrency, emulated=emulated, faults=faults),
+            fuzz=fuzz,
+            failures_folder=Path(failures_folder) if failures_folder is not None else None,
+            requested_names=None if isinstance(case_ids, CasePatterns) else to_names(targets),
+            public_url=public_url,
+            listen_port=listen_port,
+            max_wait_s=max_wait_s,
+            retry_ambiguous=retry_ambiguous,
+            on_report=on_report,
+        )
+        return send_and_report(chosen, plan, rules, sending, collector, listener)
 
 
 def _choose_concurrency(concurrency: int | None, *, emulated: bool | RunningEmulator, faults: Sequence[str]) -> int:

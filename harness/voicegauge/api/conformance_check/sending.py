@@ -8,7 +8,7 @@ from pathlib import Path
 
 from voicegauge.api.conformance_check.planning import determine_provenance
 from voicegauge.api.conformance_check.reports import build_report, finish_check, report_before_storage_error
-from voicegauge.api.conformance_check.services import choose_journal_folder, open_receiver, open_service
+from voicegauge.api.conformance_check.services import EmulatorGetter, choose_journal_folder, open_receiver, open_service
 from voicegauge.api.options import LiveOptions
 from voicegauge.api.plan_sending import (
     announce_earlier_spending,
@@ -22,7 +22,6 @@ from voicegauge.api.target_selection import collect_contracts
 from voicegauge.checks import Rule
 from voicegauge.conformance import CasePlan, CheckReport, Collector, price_plan
 from voicegauge.contract import BaseTarget
-from voicegauge.emulator import RunningEmulator
 from voicegauge.files import check_writable
 
 
@@ -30,10 +29,10 @@ from voicegauge.files import check_writable
 class SendingOptions:
     """The arguments of `check` that say how its requests are sent."""
 
-    emulated: bool | RunningEmulator
+    get_emulator: EmulatorGetter | None
+    """Returns the emulator; `None` for a live service."""
     live: LiveOptions | None
     prices: Mapping[str, float]
-    faults: Sequence[str]
     seed: int
     concurrency: int
     fuzz: int
@@ -66,10 +65,9 @@ def send_and_report(
         with (
             open_service(
                 targets,
-                options.emulated,
+                options.get_emulator,
                 options.live,
                 prices=options.prices,
-                faults=options.faults,
                 seed=options.seed,
                 listener=listener,
                 plan=cost,

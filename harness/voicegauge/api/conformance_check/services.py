@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -25,19 +25,46 @@ from voicegauge.conformance import (
 )
 from voicegauge.contract import BaseTarget, Target
 from voicegauge.data import get_cache_folder
-from voicegauge.emulator import FAULTS, RunningEmulator, running_emulator
+from voicegauge.emulator import FAULTS, RunningEmulator, starting_emulator
 from voicegauge.errors import UsageError
 from voicegauge.receiver import Receiver, running_receiver
+
+EmulatorGetter = Callable[[], RunningEmulator]
+"""A function that waits until the emulator runs, and returns it."""
+
+
+@contextmanager
+def start_emulator(
+    targets: Sequence[BaseTarget], emulated: bool | RunningEmulator, faults: Sequence[str], seed: int
+) -> Iterator[EmulatorGetter | None]:
+    """Start an emulator of `targets` if `emulated` is true; it needs a second until it runs.
+
+    Yields:
+        A function that returns the emulator; `None` if requests are sent to the live service.
+
+    Raises:
+        UsageError: there are faults, but no emulator is started.
+        MissingExtraError: the emulator is not installed.
+    """
+    if faults and emulated is not True:
+        raise UsageError("faults are injected into an emulator that the check starts: pass emulated=True")
+    if isinstance(emulated, RunningEmulator):
+        yield lambda: emulated
+    elif emulated:
+        settings = build_emulator_settings(seed=seed, faults=faults)
+        with starting_emulator(collect_contracts(targets), settings) as wait_for_emulator:
+            yield wait_for_emulator
+    else:
+        yield None
 
 
 @contextmanager
 def open_service(
     targets: Sequence[BaseTarget],
-    emulated: bool | RunningEmulator,
+    get_emulator: EmulatorGetter | None,
     live_options: LiveOptions | None,
     *,
     prices: Mapping[str, float] | None,
-    faults: Sequence[str],
     seed: int,
     listener: ProgressListener,
     plan: PricedPlan | None = None,
@@ -45,13 +72,11 @@ def open_service(
     requested_names: Sequence[str] | None = None,
     public_url: str | None = None,
 ) -> Iterator[CheckSettings]:
-    """Yield the settings for sending to a running emulator, a new one, or the live service.
+    """Yield the settings for sending to an emulator or the live service.
 
     `requested_names` are the checked providers and targets; findings build the command that
     repeats a case from them. With `None`, findings have no command.
     """
-    if faults and emulated is not True:
-        raise UsageError("faults are injected into an emulator that the check starts: pass emulated=True")
     if live_options is not None:
         settings = build_live_settings(
             collect_contracts(targets),
@@ -68,12 +93,12 @@ def open_service(
             reproduction=_build_live_reproduction(targets, requested_names, live_options, prices or {}, public_url),
         )
         return
-    if not emulated:
+    if get_emulator is None:
         raise UsageError("choose where to send requests: emulated=True, or live=LiveOptions()")
-    with _open_emulator(targets, emulated, faults, seed) as emulator:
-        if plan is not None:
-            listener.notice(describe_plan(plan))
-        yield build_emulator_check_settings(emulator, targets, seed=seed, requested_names=requested_names)
+    emulator = get_emulator()
+    if plan is not None:
+        listener.notice(describe_plan(plan))
+    yield build_emulator_check_settings(emulator, targets, seed=seed, requested_names=requested_names)
 
 
 def announce_ineffective_faults(
@@ -123,14 +148,6 @@ def _build_live_reproduction(
             voices=live_options.voices,
         )
     )
-
-
-def _open_emulator(
-    targets: Sequence[BaseTarget], emulated: bool | RunningEmulator, faults: Sequence[str], seed: int
-) -> AbstractContextManager[RunningEmulator]:
-    if isinstance(emulated, RunningEmulator):
-        return nullcontext(emulated)
-    return running_emulator(collect_contracts(targets), build_emulator_settings(seed=seed, faults=faults))
 
 
 def open_receiver(public_url: str | None, port: int) -> AbstractContextManager[Receiver | None]:

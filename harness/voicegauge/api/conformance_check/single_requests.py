@@ -8,7 +8,7 @@ from typing import Literal
 
 from voicegauge import conformance
 from voicegauge.api.conformance_check.reports import build_report
-from voicegauge.api.conformance_check.services import open_service
+from voicegauge.api.conformance_check.services import open_service, start_emulator
 from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.options import LiveOptions
 from voicegauge.api.plan_sending import send_plan
@@ -76,16 +76,12 @@ def check_request(
     )
     plan = CasePlan(cases=(case,), excluded_operations=tuple(find_excluded_operations([one], ())))
     journals = CaseJournals(None, [one.contract])
-    with open_service(
-        [one],
-        emulated,
-        live,
-        prices=prices,
-        faults=faults,
-        seed=seed,
-        listener=ProgressListener(),
-        journals=journals,
-    ) as settings:
+    with (
+        start_emulator([one], emulated, faults, seed) as get_emulator,
+        open_service(
+            [one], get_emulator, live, prices=prices, seed=seed, listener=ProgressListener(), journals=journals
+        ) as settings,
+    ):
         settings = replace(settings, max_wait_s=max_wait_s)
         stop = send_plan([one], plan, settings, collector, ProgressListener())
         return build_report(collector, stop, journals=journals)
@@ -133,16 +129,12 @@ def check_job_steps(
     one = select_speech_target(catalogue, target, live)
     prices = resolve_prices(catalogue, prices)
     journals = CaseJournals(None, [one.contract])
-    with open_service(
-        [one],
-        emulated,
-        live,
-        prices=prices,
-        faults=faults,
-        seed=seed,
-        listener=ProgressListener(),
-        journals=journals,
-    ) as settings:
+    with (
+        start_emulator([one], emulated, faults, seed) as get_emulator,
+        open_service(
+            [one], get_emulator, live, prices=prices, seed=seed, listener=ProgressListener(), journals=journals
+        ) as settings,
+    ):
         settings = replace(settings, max_wait_s=max_wait_s)
         stop: StopReason | None = None
         try:

@@ -34,6 +34,9 @@ from voicegauge.model import Exchange, Finding
 MAX_UNREACHABLE_REQUESTS = 3
 """Number of consecutive cases without a connection, or without a response in time, after which the check stops."""
 
+MAX_FREE_CASES_AHEAD = 128
+"""Number of cases that may be sent to the emulator before the one that is judged next has been received."""
+
 
 class JudgedCase(NamedTuple):
     """The result of one case."""
@@ -100,6 +103,8 @@ class CaseRunner:
         in_flight = CasesInFlight(
             self._concurrency,
             send_case,
+            # What a live check has paid for is judged soon, because its result is lost if the process is killed.
+            max_cases_ahead=MAX_FREE_CASES_AHEAD if self.service.ledger is None else self._concurrency - 1,
             find_lane=CaseLanes(self._contract).find_lane,
             # Its requests reserve money one by one, and must not fail because of what other cases have reserved.
             must_be_alone=lambda case: case.is_lifecycle and self.service.ledger is not None,

@@ -15,9 +15,8 @@ from typing import Any
 from voicegauge.conformance.cases import ConformanceCase
 from voicegauge.conformance.running.sending import SentCase
 
-MAX_UNJUDGED_CASES_PER_PLACE = 4
-"""Maximum number of cases in flight or waiting to be judged, per case that may be in flight. A slow case delays judging
-the cases after it, but not sending them; what was received for them stays in memory meanwhile."""
+MAX_WAITING_BYTES = 32 * 2**20
+"""Size of the responses that may wait to be judged. Above it, no further case is sent until the next one was judged."""
 
 
 @dataclass
@@ -33,6 +32,13 @@ class _PlannedCase:
     def is_sent(self) -> bool:
         return self.task is not None and self.task.done()
 
+    @property
+    def response_bytes(self) -> int:
+        """Size of the responses; 0 if they are not there yet, or if an error of this program ended the case."""
+        if self.task is None or not self.task.done() or self.task.cancelled() or self.task.exception() is not None:
+            return 0
+        return sum(len(exchange.response.body) for exchange in self.task.result().exchanges)
+
 
 class CasesInFlight:
     """Sends the cases of a plan, at most `concurrency` of them at once."""
@@ -42,6 +48,7 @@ class CasesInFlight:
         concurrency: int,
         send_case: Callable[[ConformanceCase], Coroutine[Any, Any, SentCase]],
         *,
+        max_cases_ahead: int,
         find_lane: Callable[[ConformanceCase], str | None],
         must_be_alone: Callable[[ConformanceCase], bool],
     ) -> None:
@@ -50,11 +57,14 @@ class CasesInFlight:
         Args:
             concurrency: number of cases in flight; with 1, a case is sent after the one before it was handed over.
             send_case: sends a case; raises no error of the tool or of the network.
+            max_cases_ahead: number of cases after the next one to be judged that may be sent already. A slow case holds
+                up the judgement of those after it, but not their sending.
             find_lane: returns the lane of a case, in which cases are sent in order; `None` if its order does not
                 matter.
             must_be_alone: whether no other case may be in flight at the same time.
         """
         self._concurrency, self._send_case = concurrency, send_case
+        self._max_cases = 1 if concurrency == 1 else 1 + max_cases_ahead
         self._find_lane, self._must_be_alone = find_lane, must_be_alone
         self._window: deque[_PlannedCase] = deque()
 
@@ -105,18 +115,22 @@ class CasesInFlight:
             self._hand_over(take_result)
 
     def _extend_window(self, waiting: Iterator[ConformanceCase]) -> None:
-        limit = 1 if self._concurrency == 1 else MAX_UNJUDGED_CASES_PER_PLACE * self._concurrency
-        while len(self._window) < limit and (case := next(waiting, None)) is not None:
+        while len(self._window) < self._max_cases and (case := next(waiting, None)) is not None:
             self._window.append(_PlannedCase(case, self._find_lane(case), self._must_be_alone(case)))
 
     def _start_cases(self) -> None:
+        in_flight, waiting_bytes = len(self._tasks_in_flight), 0
         busy_lanes: set[str] = set()
         for planned in self._window:
             if planned.is_sent:
+                waiting_bytes += planned.response_bytes
                 continue
             places = 1 if planned.must_be_alone else self._concurrency
-            if planned.task is None and len(self._tasks_in_flight) < places and planned.lane not in busy_lanes:
+            if in_flight >= places or waiting_bytes > MAX_WAITING_BYTES:
+                return
+            if planned.task is None and planned.lane not in busy_lanes:
                 planned.task = asyncio.create_task(self._send_case(planned.case))
+                in_flight += 1
             if planned.must_be_alone:
                 return
             busy_lanes |= {planned.lane} if planned.lane is not None else set()

@@ -3,7 +3,13 @@
 from voicegauge.emulator.server.app import create_app
 from voicegauge.emulator.server.body_memory import BodyMemory
 from voicegauge.emulator.server.client_limits import ABORT_EXTENSION_KEY, ClientLimits
-from voicegauge.emulator.server.process import EmulatorProcessConfig, EmulatorStartup, RunningEmulator, running_emulator
+from voicegauge.emulator.server.process import (
+    EmulatorProcessConfig,
+    EmulatorStartup,
+    RunningEmulator,
+    running_emulator,
+    starting_emulator,
+)
 from voicegauge.emulator.server.request_bodies import are_headers_too_large, read_body
 from voicegauge.emulator.server.socket_server import bind_socket, running_app, serve, serve_app
 
@@ -22,4 +28,5 @@ __all__ = [
     "running_emulator",
     "serve",
     "serve_app",
+    "starting_emulator",
 ]

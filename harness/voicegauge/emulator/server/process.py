@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -88,6 +89,28 @@ def running_emulator(
         MissingExtraError: the extra `emulator` is not installed.
         UsageError: the emulator does not start, for example because the port is in use.
     """
+    with starting_emulator(contracts, settings, port=port, host=host) as wait_for_emulator:
+        yield wait_for_emulator()
+
+
+@contextlib.contextmanager
+def starting_emulator(
+    contracts: Iterable[Contract | Path],
+    settings: EmulatorSettings | None = None,
+    *,
+    port: int = 0,
+    host: str = "127.0.0.1",
+) -> Iterator[Callable[[], RunningEmulator]]:
+    """Start an emulator, so that this process can do other work until it runs.
+
+    See `running_emulator` for the arguments.
+
+    Yields:
+        A function that waits until the emulator runs, and raises `UsageError` if it does not start.
+
+    Raises:
+        MissingExtraError: the extra `emulator` is not installed.
+    """
     from voicegauge.speech.audio import require_av
     from voicegauge.speech.synthesis import require_synthesizer
 
@@ -95,12 +118,17 @@ def running_emulator(
     require_av()
     files = tuple(str(c.document.path if isinstance(c, Contract) else c) for c in contracts)
     config = EmulatorProcessConfig(contract_paths=files, settings=settings or EmulatorSettings(), host=host, port=port)
-    with _run_process(config) as startup:
-        yield RunningEmulator(host, startup.port, startup.providers, config.settings)
+    with _run_process(config) as wait_for_startup:
+
+        def wait_for_emulator() -> RunningEmulator:
+            startup = wait_for_startup()
+            return RunningEmulator(host, startup.port, startup.providers, config.settings)
+
+        yield wait_for_emulator
 
 
 @contextlib.contextmanager
-def _run_process(config: EmulatorProcessConfig) -> Iterator[EmulatorStartup]:
+def _run_process(config: EmulatorProcessConfig) -> Iterator[Callable[[], EmulatorStartup]]:
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "voicegauge.emulator"],  # -P: imports nothing from the current folder
         stdin=subprocess.PIPE,
@@ -109,22 +137,21 @@ def _run_process(config: EmulatorProcessConfig) -> Iterator[EmulatorStartup]:
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     try:
-        yield _start_process(process, config)
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # the process has ended, which is reported when it is waited for
+            process.stdin.write(msgspec.json.encode(config) + b"\n")
+            process.stdin.flush()
+        yield functools.partial(_wait_for_startup, process)
     finally:
         _stop_process(process)
 
 
-def _start_process(process: subprocess.Popen[bytes], config: EmulatorProcessConfig) -> EmulatorStartup:
-    assert process.stdin is not None
+def _wait_for_startup(process: subprocess.Popen[bytes]) -> EmulatorStartup:
     assert process.stdout is not None
     timeout = threading.Timer(START_TIMEOUT_S, process.kill)
     timeout.start()
     try:
-        process.stdin.write(msgspec.json.encode(config) + b"\n")
-        process.stdin.flush()
         line = process.stdout.readline()
-    except BrokenPipeError:
-        line = b""
     finally:
         timeout.cancel()
     if not line:
