@@ -108,7 +108,7 @@ class RequestAuthenticator:
         return msgspec.structs.replace(request, headers=headers)
 
     def forget_token(self, request: Request) -> bool:
-        """Forget the token that a rejected request had; return whether it had one."""
+        """Forget the token of a rejected request; return whether the request had a token."""
         text = self._find_placeholder_text(request)
         return text is not None and self._tokens.pop(text, None) is not None
 

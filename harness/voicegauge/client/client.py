@@ -225,7 +225,7 @@ class Client(ProviderConnection):
     def _add_idempotency_key(
         self, target: BaseTarget, request_parts: RequestParts, request_to_repeat: RequestToRepeat | None
     ) -> tuple[RequestParts, str | None]:
-        """Return the request with its idempotency key, and the key; `None` if the contract documents none."""
+        """Return the request with its idempotency key, and the key; `None` as key if the contract documents none."""
         key = (
             request_to_repeat.idempotency_key
             if request_to_repeat is not None
@@ -241,7 +241,7 @@ class Client(ProviderConnection):
         request_to_repeat: RequestToRepeat | None,
         priced_request: PricedRequest | None,
     ) -> Iterator[Settlement]:
-        """Yield the settlement of a request, which settles the reservation of the repeated request or a new one."""
+        """Yield the settlement of a request, for the reservation of the repeated request or for a new reservation."""
         is_held = request_to_repeat is not None and request_to_repeat.reservation is not None
         reservation = (
             request_to_repeat.reservation

@@ -21,7 +21,7 @@ from voicegauge.transport import Clock, RealClock, Transport
 
 
 class ApiKeySentinel(enum.Enum):
-    """Stands for the client's own key where `None` means to send no key."""
+    """Stands for the client's own key in parameters whose value `None` means that no key is sent."""
 
     SEND_CLIENT_KEY = enum.auto()
 
@@ -83,7 +83,7 @@ class ProviderConnection:
         """Return by which fraction of its length the first wait of the next job is extended.
 
         The result is from 0 to 1; it is 0 if polls are not spread. The fractions of consecutive jobs lie evenly between
-        0 and 1, because they are multiples of the golden ratio without their whole part.
+        0 and 1, because each is the sum of the previous one and the golden ratio, without the whole part.
         """
         if not self.spreads_polls:
             return 0.0
@@ -211,7 +211,7 @@ class ProviderConnection:
         request_parts: RequestParts,
         *,
         key: ApiKeyOrSentinel = USE_CLIENT_KEY,
-        server: str | None = None,
+        server_name: str | None = None,
     ) -> Exchange:
         """Build one request, wait for the rate limit, and send it.
 
@@ -219,13 +219,13 @@ class ProviderConnection:
             operation: an operation of this provider's contract.
             request_parts: values of the operation's parameters and body.
             key: replaces the configured key; `None` sends no key.
-            server: `x-name` of the server to use instead of the operation's own.
+            server_name: `x-name` of the server to use instead of the operation's own.
 
         Raises:
             UsageError: a value in `request_parts` cannot be sent; nothing was sent.
             TransportError: there was no response.
         """
-        url = self._builder.build_url(operation, request_parts.path, server) if server is not None else None
+        url = self._builder.build_url(operation, request_parts.path, server_name) if server_name is not None else None
         request = self.build_request(operation, request_parts, key=key, url=url)
         await self.wait_for_rate_limit(operation)
         return await self.send(request, operation.id)

@@ -1,4 +1,4 @@
-"""Tells where the API key of a provider would be sent, before it is sent."""
+"""Finds out where the API key of a provider would be sent, before anything is sent."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class KeyDestinations(NamedTuple):
     servers: tuple[str, ...]
     """URLs with scheme, host and port, without a path and a default port."""
     unencrypted_servers: tuple[str, ...]
-    """Those of `servers` that another machine runs without TLS."""
+    """Those of `servers` that are on another machine and do not use TLS."""
     is_key_set: bool
 
     def describe(self) -> str:

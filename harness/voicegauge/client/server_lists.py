@@ -37,7 +37,7 @@ async def read_model_and_voice_names(connection: ProviderConnection) -> ModelAnd
 
     Raises:
         MissingKeyError: the server requires a key, and none is set.
-        UsageError: the server rejects the key, or the base URL is not that of the API; the message names the right one.
+        UsageError: the server rejects the key, or the base URL is wrong; the message then names the right base URL.
         TransportError: there is no server, or it does not respond.
     """
     spec = connection.contract.provider.self_hosted
@@ -105,7 +105,7 @@ async def _check_base_url(connection: ProviderConnection) -> None:
     """Check, by a request without text, that a server without readable lists has the speech operation.
 
     Raises:
-        UsageError: it does not; the message has the base URL under which it does.
+        UsageError: the server does not have the operation. The message names the base URL under which it does.
     """
     operation = _find_speech_operation(connection.contract)
     right = connection.build_request(operation, RequestParts())

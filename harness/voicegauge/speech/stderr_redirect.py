@@ -26,7 +26,7 @@ def suppress_decoder_stderr() -> None:
 
 
 class _StderrSwitch:
-    """Redirects file descriptor 2 to the null device while at least one thread needs that."""
+    """Redirects file descriptor 2 to the null device while at least one thread discards messages."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

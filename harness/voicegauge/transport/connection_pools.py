@@ -17,7 +17,7 @@ from voicegauge.transport.network import TimedBackend
 
 KEEP_ALIVE_S = 120.0
 """Time for which an idle connection is kept, in seconds. It is longer than any documented poll interval and most jobs,
-so that polls and the requests after a job reuse the connection. One that the server has closed is not used."""
+so that polls and the requests after a job reuse the connection. A connection that the server has closed is not used."""
 HTTPCORE_ERRORS = (
     httpcore.TimeoutException,
     httpcore.NetworkError,

@@ -43,7 +43,7 @@ def decode_body(
 
     Raises:
         OversizeError: the decoded body exceeds `max_bytes` bytes.
-        MissingExtraError: the encoding is one of `further_codings`, and what decodes it is not installed.
+        MissingExtraError: the encoding is one of `further_codings`, and the library for it is not installed.
     """
     codings = [coding.strip().lower() for coding in content_encoding.split(",") if coding.strip()]
     if len(codings) > MAX_CONTENT_CODINGS:

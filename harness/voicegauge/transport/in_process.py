@@ -1,4 +1,4 @@
-"""Calls an ASGI application in this process, without a socket and without timing, in a tenth of the time."""
+"""Calls an ASGI application in this process without a socket and without timing, ten times as fast as over a socket."""
 
 from __future__ import annotations
 

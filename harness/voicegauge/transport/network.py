@@ -250,7 +250,7 @@ class _TimedStream(httpcore.AsyncNetworkStream):
         return _TimedStream(transport, protocol)
 
     def get_extra_info(self, info: str) -> Any:
-        """Return what httpcore asks about: whether a read would return at once, and the TLS session."""
+        """Return what httpcore requests by name: whether a read would return at once, or the TLS session."""
         if info == "is_readable":  # an idle connection that can be read was closed by the server
             return bool(self._protocol.received) or self._protocol.is_ended
         if info == "client_addr":
@@ -270,7 +270,7 @@ def _is_caused_by_missing_tls(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def _translate_errors(timeout_error: type[Exception], connection_error: type[Exception]) -> Iterator[None]:
-    """Raise errors of the operating system and of TLS as those of httpcore."""
+    """Convert errors of the operating system and of TLS in the block to errors of httpcore."""
     try:
         yield
     except TimeoutError as error:

@@ -1,7 +1,7 @@
 """A connection pool with the interface of httpcore's, which passes bodies on as they arrive.
 
-Its connections speak HTTP/1.1 and take a tenth of the CPU time of httpcore's connections, which was most of what a
-proxy added to each request.
+Its connections speak HTTP/1.1 and take a tenth of the CPU time of httpcore's connections. That time was most of what
+a proxy added to each request.
 """
 
 from __future__ import annotations

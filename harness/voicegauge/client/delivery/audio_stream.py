@@ -26,8 +26,8 @@ def join_stream_audio(exchange: ParsedExchange, operation: Operation, secrets: S
     assert operation.stream is not None, "audio delivered as stream has an x-stream"
     response = exchange.exchange.response
 
-    def build_failure(kind: FailureKind, message: str) -> DeliveryFailedError:
-        return DeliveryFailedError(Failure(kind=kind, message=mask_credentials(message, secrets)))
+    def build_failure(failure_kind: FailureKind, message: str) -> DeliveryFailedError:
+        return DeliveryFailedError(Failure(kind=failure_kind, message=mask_credentials(message, secrets)))
 
     if response.media_type != operation.stream.response_media_type:
         raise build_failure(

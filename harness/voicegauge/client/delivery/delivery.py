@@ -90,16 +90,14 @@ class DeliveryTask:
 
     async def submit_and_deliver(self, request: Request, idempotency_key: str | None = None) -> Delivery:
         """Send `request`, with its idempotency key if it has one, and return its delivery."""
-        return await self._run_steps_to_delivery(self._submit_and_fetch(request, idempotency_key))
+        return await self._complete_delivery(self._submit_and_fetch(request, idempotency_key))
 
     async def resume_job(self, job_id: str) -> Delivery:
         """Poll a job that was submitted earlier, and return its delivery."""
         self._settlement.status = BillingStatus.ACCEPTED
-        return await self._run_steps_to_delivery(self._poll_and_fetch(job_id))
+        return await self._complete_delivery(self._poll_and_fetch(job_id))
 
-    async def _run_steps_to_delivery(
-        self, remaining_steps: Awaitable[DownloadedAudio | ReceivedTranscript]
-    ) -> Delivery:
+    async def _complete_delivery(self, remaining_steps: Awaitable[DownloadedAudio | ReceivedTranscript]) -> Delivery:
         try:
             return self._build_delivery(result=await remaining_steps)
         except DeliveryFailedError as error:
@@ -149,7 +147,7 @@ class DeliveryTask:
     async def _submit(self, request: Request, idempotency_key: str | None) -> ParsedExchange:
         """Send `request`; repeat it while it is rejected with a status that the contract documents for retries.
 
-        With an idempotency key, repeat it as well while the connection is lost, because it is charged once.
+        A request with an idempotency key is also repeated if the connection is lost, because it is charged only once.
         """
         retry = self._target.contract.provider.retry
         for wait in (*iterate_retry_waits_s(retry, self._connection.retry_random), None):

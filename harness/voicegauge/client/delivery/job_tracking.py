@@ -42,7 +42,7 @@ class JobTracker:
 
     @property
     def last_state(self) -> str | None:
-        """The state that was reported last; `None` if none was."""
+        """The state that was reported last; `None` if no state was reported."""
         return self._observations[-1].state if self._observations else None
 
     @property

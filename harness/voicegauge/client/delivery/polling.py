@@ -33,7 +33,7 @@ class JobPoller:
 
         Args:
             exchange_log: sends and keeps the status requests.
-            job_tracker: gets the observed states.
+            job_tracker: receives the observed states.
             submitted_at_s: time of the submit on the clock of the client, in seconds; all times of the job are relative
                 to it.
             stop_at_undocumented_state: whether a state that the contract does not name ends the wait. Otherwise

@@ -46,7 +46,7 @@ def get_retry_after_s(response: Response, *, now_unix_s: float | None = None) ->
 
 
 def iterate_retry_waits_s(retry_policy: RetryPolicy, retry_random: random.Random) -> Iterator[float]:
-    """Yield the waits between attempts in seconds, one fewer than attempts. No wait is shorter than documented."""
+    """Yield the waits between attempts in seconds: one wait less than attempts, and none shorter than documented."""
     wait = retry_policy.initial_delay_s
     for _ in range(retry_policy.max_attempts - 1):
         yield wait * (1 + MAX_JITTER_FRACTION * retry_random.random())

@@ -27,7 +27,7 @@ from voicegauge.model import Request
 from voicegauge.recording import MASK, find_secret_spelling
 
 MAX_INLINE_CHARACTERS = 4_000
-"""Maximum length of a body or field in a command. A longer one is in a file, so that a finding stays readable."""
+"""Maximum length of a body or field in a command. A longer one is saved to a file, so that a finding stays readable."""
 MAX_SAVED_FILE_BYTES = 32 * 2**20
 """Maximum size of a body that is saved for a command."""
 _OMITTED_HEADERS = frozenset({"host", "content-length", "accept", "accept-encoding", "user-agent"})
@@ -69,7 +69,7 @@ def build_curl_command(
     default_key: str | None = None,
     save_file: SaveFile = save_file_in_cache,
 ) -> str | None:
-    """Return the shell command that sends `request` again; `None` if no curl command can.
+    """Return the shell command that sends `request` again; `None` if no curl command can send it.
 
     Args:
         request: the request as it was sent.

@@ -80,10 +80,10 @@ class RequestBuilder:
         server = max((one for one in servers if f"{url}/".startswith(f"{one.url}/")), key=lambda one: len(one.url))
         return self._bases[server.name] + url.removeprefix(server.url)
 
-    def build_url(self, operation: Operation, path_values: Mapping[str, Any], server: str | None = None) -> str:
+    def build_url(self, operation: Operation, path_values: Mapping[str, Any], server_name: str | None = None) -> str:
         """Return the URL of `operation` with the given path parameters.
 
-        The server is the one named `server`, by default the operation's own.
+        `server_name` is the name of the server; by default, it is the server of the operation.
 
         Raises:
             UsageError: a path parameter is missing or empty.
@@ -98,7 +98,7 @@ class RequestBuilder:
             # A segment of one or two dots would be removed with its parent (RFC 3986, section 5.2.4).
             safe = quote(text, safe="") if text.strip(".") else text.replace(".", "%2E")
             filled = filled.replace("{" + parameter.name + "}", safe)
-        return self._bases[server or operation.server.name] + filled
+        return self._bases[server_name or operation.server.name] + filled
 
     def build_request(
         self, operation: Operation, request_parts: RequestParts, key: str | None, *, url: str | None = None

@@ -68,14 +68,14 @@ def _read_variable(variable: str, environment: Mapping[str, str]) -> str:
 
 
 def list_secrets(key: str | None) -> tuple[str, ...]:
-    """Return the texts of a key that must not be written, the key first; empty for no key."""
+    """Return the secret texts of a key: the key, then the values that are sent along with it; empty for no key."""
     if not key:
         return ()
     return (key, *key.values_by_variable.values()) if isinstance(key, ClientKey) else (key,)
 
 
 def read_values_by_variable(contract: Contract, key: str) -> dict[str, str]:
-    """Return the value of each environment variable of the contract; the key itself where `key` has no other value."""
+    """Return the value of each environment variable of the contract; the key itself if `key` has no value for it."""
     others = key.values_by_variable if isinstance(key, ClientKey) else {}
     return {contract.provider.key_env: str(key)} | {
         variable: others.get(variable, str(key)) for variable in contract.key_variables[1:]

@@ -33,7 +33,7 @@ _NonNegativeUsd = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class SubmitStartedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_started"):
-    """Written before a submit is sent: from then on, the submit may have to be paid for."""
+    """Written before a submit is sent. From this moment on, the submit may have to be paid for."""
 
     id: str
     """Id of the sample or case that the submit is for."""

@@ -83,16 +83,17 @@ class Ledger:
         self.change_amounts(micro_usd, 0)
         return Reservation(self, micro_usd)
 
-    def require_remaining(self, micro_usd: int) -> None:
-        """Check that `micro_usd` millionths of a dollar can be reserved.
+    def require_remaining(self, amount_micro_usd: int) -> None:
+        """Check that `amount_micro_usd` millionths of a dollar can be reserved.
 
         Raises:
             BudgetError: less is left.
         """
-        if self._limit is not None and self._spent + self._reserved + micro_usd > self._limit:
+        if self._limit is not None and self._spent + self._reserved + amount_micro_usd > self._limit:
             held = f", ${self.reserved_usd:g} reserved for requests in progress" if self._reserved else ""
             raise BudgetError(
-                f"the next request costs ${micro_usd / MICRO_USD:g}, but of the budget of ${self._limit / MICRO_USD:g} "
+                f"the next request costs ${amount_micro_usd / MICRO_USD:g}, but of the budget of "
+                f"${self._limit / MICRO_USD:g} "
                 f"${self.spent_usd:g} are spent{held}: raise --max-cost"
             )
 
@@ -112,7 +113,7 @@ class Ledger:
 
 
 class LedgerShare(Ledger):
-    """Counts what one of several users of a ledger spends. The ledger has the budget, and counts it as well."""
+    """Counts what one of several users of a ledger spends. The ledger has the budget and counts this amount as well."""
 
     def __init__(self, ledger: Ledger) -> None:
         """Start with nothing spent from `ledger`."""

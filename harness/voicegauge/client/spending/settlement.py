@@ -158,7 +158,7 @@ class PaymentObserver(Protocol):
 def settle_when_done(
     reservation: Reservation | None, priced_request: PricedRequest | None = None
 ) -> Iterator[Settlement]:
-    """Yield a settlement, and settle `reservation` with it when the context ends, even if an exception ends it."""
+    """Yield a settlement, and settle `reservation` with it when the block ends, even by an exception."""
     settlement = Settlement(priced_request)
     try:
         yield settlement

@@ -1,4 +1,4 @@
-"""Says which changes of a document affect one client, by what the client sends and reads."""
+"""Finds out which changes of a document affect one client, from what the client sends and reads."""
 
 from voicegauge.drift.client_uses.affected_changes import judge_changes
 from voicegauge.drift.client_uses.client_use_loading import VOICEGAUGE_CLIENT, load_client_uses

@@ -14,7 +14,7 @@ from voicegauge.files import open_file
 from voicegauge.formats import MAX_DOCUMENT_BYTES, Document, read_document
 
 VOICEGAUGE_CLIENT = "voicegauge"
-"""The source that stands for the client of voicegauge instead of a file. What this client sends and reads is named by
+"""The source to name instead of a file if the client is voicegauge. What voicegauge sends and reads is then taken from
 the `x-` keys of the contract."""
 _DECLARATION_SUFFIXES = (".yaml", ".yml")
 _DECLARATION_HINT = "declare below operations what the client sends and reads, or name a recording"
@@ -34,7 +34,8 @@ def load_client_uses(sources: Sequence[str], document: Document, new_document: D
     Raises:
         UsageError: a source does not exist, or contains no request to the API.
         ContractError: a file declares something that neither document has, or declares nothing.
-        DataError: a recording that is named cannot be read; one in a folder is listed in `unread_files`.
+        DataError: a recording that `sources` names cannot be read. Unreadable files of a folder are listed in
+            `unread_files` instead.
     """
     client_uses, matcher = ClientUses(), OperationMatcher(document)
     for source in sources:

@@ -10,7 +10,7 @@ from voicegauge.formats import EVERY_ITEM, Location
 
 
 class SentValues(NamedTuple):
-    """The values that a client sends in one request, or that a declaration says it sends."""
+    """The values that a client sends in one request, or that a declaration lists."""
 
     locations: frozenset[Location]
     source: str

@@ -31,7 +31,7 @@ def add_declared_uses(
     """Add the uses that a file declares.
 
     Args:
-        client_uses: where the uses are added.
+        client_uses: receives the uses.
         declaration: the content of the file.
         old_matcher: finds the operations of the older document.
         new_matcher: finds the operations of the newer document.

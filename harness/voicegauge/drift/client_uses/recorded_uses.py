@@ -31,7 +31,7 @@ class OperationTemplate(NamedTuple):
     """An operation of an OpenAPI document, with a pattern of the URLs that call it."""
 
     operation: str
-    """The `operationId`, or method and path of an operation without one."""
+    """The `operationId`, or method and path if the operation has no `operationId`."""
     method: str
     path: str
     url_pattern: re.Pattern[str]

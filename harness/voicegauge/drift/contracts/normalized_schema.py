@@ -39,7 +39,8 @@ SIBLING_DEPENDENT_KEYWORDS = ("additionalProperties", "unevaluatedProperties", "
 """Keywords whose effect depends on other keywords of the same schema object, such as `additionalProperties` on
 `properties`, so that merging two schema objects would change what they mean."""
 INTERDEPENDENT_KEYWORDS = ("if", "then", "else", "not", "contains", "minContains", "maxContains")
-"""Keywords that change each other's effect, so that those of two schema objects cannot be put into one."""
+"""Keywords that change the effect of each other, so that the keywords of two schema objects cannot be combined in
+one."""
 
 _VALUE_WITHOUT_EFFECT_BY_KEYWORD: Mapping[str, Any] = {
     **dict.fromkeys(("minLength", "minItems", "minProperties"), 0),

@@ -140,7 +140,7 @@ class _SchemaChange(NamedTuple):
 _NARROWS, _WIDENS = SchemaChangeEffect.NARROWS, SchemaChangeEffect.WIDENS
 _CHANGES, _NONE = SchemaChangeEffect.CHANGES, SchemaChangeEffect.NONE
 
-_OTHER_SCHEMA_CHANGES = (
+_STRUCTURE_AND_TYPE_CHANGES = (
     _SchemaChange("all-of-added", _NARROWS, "a schema was added to allOf"),
     _SchemaChange("all-of-removed", _WIDENS, "a schema was removed from allOf"),
     _SchemaChange("prefix-items-added", _WIDENS, "an item was added to prefixItems"),
@@ -200,7 +200,7 @@ def _iterate_schema_changes() -> Iterator[_SchemaChange]:
         yield _SchemaChange(f"{name}-removed", _NARROWS, f"a schema was removed from {keyword}")
         yield _SchemaChange(f"{name}-set", _NARROWS, f"the {keyword!r} keyword was added")
         yield _SchemaChange(f"{name}-unset", _WIDENS, f"the {keyword!r} keyword was removed")
-    yield from _OTHER_SCHEMA_CHANGES
+    yield from _STRUCTURE_AND_TYPE_CHANGES
 
 
 _LEVEL_BY_EFFECT = {
@@ -219,10 +219,10 @@ _LEVEL_EXCEPTIONS = (
     (r"request-parameter-default-value-.*", DriftLevel.BREAKING),
     (r"request-parameter-property-type-changed", DriftLevel.POSSIBLY_BREAKING),
 )
-"""Patterns of rule ids whose level differs from `_LEVEL_BY_EFFECT`, because oasdiff gives such rules this level. A
-pattern matches a whole rule id."""
+"""Patterns of rule ids whose level differs from `_LEVEL_BY_EFFECT`, each with the level that oasdiff gives such rules.
+A pattern matches a whole rule id."""
 _OASDIFF_ID_BY_RULE_ID = {"response-body-enum-value-removed": "response-mediatype-enum-value-removed"}
-"""Rule ids that oasdiff spells differently from what the names of the schema kind and the change would give."""
+"""Rule ids of oasdiff that differ from the ids that the names of the schema kind and of the change would give."""
 SCHEMA_KINDS_WITH_SUNSET_RULE = ("request-property", "response-property")
 """Kinds of schemas that have a rule for a deprecation with a date of removal (`x-sunset`)."""
 _SCHEMA_KINDS_WITHOUT_TYPE_SPECIALIZED_RULE = ("request-body", "request-property", "request-parameter")

@@ -58,9 +58,10 @@ class OfficialComparison(Record, frozen=True, kw_only=True):
     removals: tuple[DriftChange, ...] = ()
     """Facts that the contract takes from the official document, and that the document no longer states."""
     changed_values: tuple[DriftChange, ...] = ()
-    """What the contract states with the official document as its source, and the document now states differently."""
+    """Facts that the contract takes from the official document, and that the document now states differently."""
     changes_from_other_sources: tuple[DriftChange, ...] = ()
-    """What the contract states from other sources or infers, and the official document lacks or contradicts."""
+    """Facts that the contract infers or takes from other sources, and that the official document lacks or
+    contradicts."""
 
     @property
     def differences(self) -> tuple[DriftChange, ...]:

@@ -1,4 +1,4 @@
-"""Proposes additions to a contract that document what traffic has and the contract does not state."""
+"""Proposes additions to a contract, which document what traffic contains and the contract does not state."""
 
 from voicegauge.drift.patches.contract_patch import ContractPatch, build_contract_patch
 

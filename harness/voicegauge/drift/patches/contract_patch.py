@@ -81,7 +81,7 @@ class ContractPatch:
     def add_change(self, change: DriftChange) -> None:
         """Add to the patch what documents `change`.
 
-        If no addition can document it, append it to `unpatched_changes`.
+        If no addition can document the change, append the change to `unpatched_changes`.
         """
         recorded_exchange = self._find_exchange(change)
         if change.rule not in _PATCHABLE_RULES or recorded_exchange is None or recorded_exchange.operation is None:

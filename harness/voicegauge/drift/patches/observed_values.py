@@ -34,7 +34,7 @@ def list_json_bodies(exchanges: Sequence[RecordedExchange], media_type: str) -> 
 
 
 def list_header_values(exchanges: Sequence[RecordedExchange]) -> dict[str, list[str]]:
-    """Return the values of all response headers by name, in the case of the first response that has it."""
+    """Return the values of all response headers by name, which is spelled as in the first response with the header."""
     name_by_key: dict[str, str] = {}
     values: dict[str, list[str]] = {}
     for one in exchanges:

@@ -15,7 +15,7 @@ from voicegauge.formats import MISSING, Document, read_pointer, unescape_pointer
 class OverlayEditor:
     """Collects additions to a document, and writes them as actions at the end of its overlay.
 
-    It has the methods of `YamlEditor`. Pointers are those of the document to which the overlay was applied.
+    It has the methods of `YamlEditor`. Pointers refer to the document that results from the overlay.
     """
 
     def __init__(self, overlay_text: str, document: Document, base_file: Path, *, writes_json: bool = False) -> None:

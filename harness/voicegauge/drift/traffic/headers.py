@@ -106,12 +106,12 @@ def _build_header_change(
     response_context: ResponseContext,
     response_pairs: Sequence[PairedResponses],
     header_name: str,
-    values: dict[str, list[JsonScalar]] | None = None,
+    message_values: dict[str, list[JsonScalar]] | None = None,
 ) -> DriftChange:
     def find_header_position(recorded_exchange: RecordedExchange) -> FilePosition:
         return recorded_exchange.find_position(f"/response/headers#{header_name}")
 
-    shown = {side: found[0] if len(found) == 1 else found for side, found in (values or {}).items() if found}
+    shown = {side: found[0] if len(found) == 1 else found for side, found in (message_values or {}).items() if found}
     return build_change(
         rule_id,
         location=f"{response_context.status} header.{header_name}",

@@ -77,7 +77,7 @@ def _collect_state_orders(conversations: Iterator[Sequence[RecordedExchange]]) -
 
 
 def _build_job_change(
-    rule_id: str, old_exchange: RecordedExchange, new_exchange: RecordedExchange, values: Mapping[str, object]
+    rule_id: str, old_exchange: RecordedExchange, new_exchange: RecordedExchange, message_values: Mapping[str, object]
 ) -> DriftChange:
     return build_change(
         rule_id,
@@ -85,7 +85,7 @@ def _build_job_change(
         operation=new_exchange.operation_id,
         old_position=old_exchange.find_position("/response/content/text"),
         new_position=new_exchange.find_position("/response/content/text"),
-        message_values=values,
+        message_values=message_values,
     )
 
 

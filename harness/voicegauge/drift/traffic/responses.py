@@ -96,7 +96,7 @@ def _build_response_change(
     old_exchange: RecordedExchange,
     new_exchange: RecordedExchange,
     location: str,
-    values: Mapping[str, object],
+    message_values: Mapping[str, object],
 ) -> DriftChange:
     return build_change(
         rule_id,
@@ -104,5 +104,5 @@ def _build_response_change(
         operation=new_exchange.operation_id,
         old_position=old_exchange.find_position("/response"),
         new_position=new_exchange.find_position("/response"),
-        message_values=values or None,
+        message_values=message_values or None,
     )

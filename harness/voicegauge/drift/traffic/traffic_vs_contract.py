@@ -18,7 +18,7 @@ from voicegauge.recording import MASK
 
 
 def compare_traffic_with_contract(traffic: RecordedTraffic) -> DriftReport:
-    """Report what occurs in traffic and is not in the contract, and what is in the contract and does not occur."""
+    """Report what occurs in traffic but is not in the contract, and what is in the contract but does not occur."""
     contract = traffic.contract
     old = ComparedInput(
         file=str(contract.document.path),

@@ -58,27 +58,27 @@ def _iterate_changes(pairing: ConversationPairing) -> Iterator[DriftChange]:
         )
 
 
-def _compare_bodies(response_context: ResponseContext, responses: list[PairedResponses]) -> Iterator[DriftChange]:
-    cases = flatten_bodies(responses)
+def _compare_bodies(response_context: ResponseContext, response_pairs: list[PairedResponses]) -> Iterator[DriftChange]:
+    cases = flatten_bodies(response_pairs)
     if not cases:
         return
     yield from compare_field_presence(response_context, cases)
     yield from compare_field_types(response_context, cases)
-    media_type = responses[0].new_exchanges[0].media_type
+    media_type = response_pairs[0].new_exchanges[0].media_type
 
     def find_documented_values_at(path: str) -> frozenset[JsonScalar]:
         return frozenset() if media_type is None else _find_documented_scalars(media_type, path)
 
-    skip = _list_separately_compared_paths(responses)
+    skip = _list_separately_compared_paths(response_pairs)
     yield from compare_field_values(
         response_context, cases, paths_to_skip=skip, find_documented_values=find_documented_values_at
     )
 
 
-def _list_separately_compared_paths(responses: Iterable[PairedResponses]) -> set[str]:
+def _list_separately_compared_paths(response_pairs: Iterable[PairedResponses]) -> set[str]:
     """Return the paths of the job state and the charge, which the module `jobs` compares."""
     paths = set()
-    for pair in responses:
+    for pair in response_pairs:
         for recorded_exchange in pair.new_exchanges:
             for location in (recorded_exchange.state_location, *find_charge_locations(recorded_exchange)):
                 if location is not None and location.is_in_body:

@@ -15,10 +15,11 @@ from voicegauge.model import Exchange
 from voicegauge.recording.redaction import find_relative_path
 
 MIN_ID_CHARACTERS = 6
-"""Smallest number of characters of an id that links exchanges. A shorter one, such as "1", occurs in any response by
+"""Smallest number of characters of an id that links exchanges. A shorter id, such as "1", occurs in any response by
 chance."""
 MAX_LINK_CHARACTERS = 4096
-"""Longest text in a response that is searched for ids and URLs. A longer one is audio or a document."""
+"""Largest number of characters of a text in a response that is searched for ids and URLs. A longer text is audio or a
+document."""
 _ID_SEPARATOR_PATTERN = re.compile(r"[\s/?&=#,;'<>()]+")
 """Matches the characters that separate an id from the rest of a URL or a sentence."""
 

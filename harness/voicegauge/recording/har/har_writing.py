@@ -89,7 +89,7 @@ def _build_har_file(recording: Recording, sidecar_writer: SidecarWriter) -> har.
 
 
 def build_har_metadata(recording: Recording) -> har.HarMetadata:
-    """Return what the file says about the origin of `recording`."""
+    """Return the metadata of a HAR file, which states the origin of `recording`."""
     return har.HarMetadata(
         schema_version=har.SCHEMA_VERSION,
         provenance=recording.provenance,

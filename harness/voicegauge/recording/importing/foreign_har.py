@@ -35,7 +35,7 @@ _TEXT_MEDIA_TYPES = ("json", "text/", "xml", "javascript", "urlencoded")
 
 
 def parse_har(file_content: Any) -> InteractionFile | None:
-    """Return the interactions of a HAR file in the order in which they started; `None` if it is not a HAR file.
+    """Return the interactions of a HAR file in the order in which they started; `None` if the file is not a HAR file.
 
     `file_content` is the parsed JSON of the file.
     """

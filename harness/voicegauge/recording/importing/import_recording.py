@@ -224,7 +224,7 @@ _AUDIO_MAGIC_BYTES = (b"RIFF", b"OggS", b"fLaC", b"ID3\x03", b"ID3\x04")
 
 
 def _describe_missing_parts(exchange: Exchange) -> Iterator[str]:
-    """Yield notes on what the file does not contain of the response."""
+    """Yield a note on each part of the response that the file does not contain."""
     response = exchange.response
     streamed = "chunked" in (response.find_header("transfer-encoding") or "").lower()
     if response.media_type == "text/event-stream" or (streamed and not is_json(response.media_type)):

@@ -62,7 +62,7 @@ def build_recorded_api(exchanges: Sequence[Exchange], source_name: str, date: st
         host: the host to describe, with its port if it has one; by default that of the first speech request.
 
     Raises:
-        DataError: no exchange has a text in the request and leads to audio, or none with `host`.
+        DataError: no exchange (with `host`, if it is given) has a text in the request and leads to audio.
     """
     ids = _collect_ids(exchanges)
     calls = [_read_call(exchange, ids) for exchange in exchanges]
@@ -240,7 +240,7 @@ def _has_audio_or_audio_url(call: _RecordedCall, audio_urls: set[str]) -> bool:
 
 
 def _find_key_scheme(exchange: Exchange) -> dict[str, str] | None:
-    """Return the security scheme by which a request sends its key; `None` if the recording does not have it."""
+    """Return the security scheme by which a request sends its key; `None` if the recorded request has no key."""
     for name, value in exchange.request.headers:
         if name.lower() == "authorization":
             return {"type": "http", "scheme": value.partition(" ")[0].lower() if " " in value.strip() else "bearer"}

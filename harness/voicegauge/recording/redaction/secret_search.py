@@ -134,7 +134,7 @@ def find_secrets(data: bytes, secrets: Iterable[str]) -> list[SecretMatch]:
 
 
 def _search_window(window: bytes, secrets: Sequence[str]) -> Iterator[SecretMatch]:
-    """Yield the occurrences of `secrets`: as plain text, behind escapes, and with separators between digits."""
+    """Yield the occurrences of `secrets`: as plain text, written with escapes, and with separators between digits."""
     yield from _find_matches(window, secrets)
     for separators in _SEPARATORS_BY_SPELLING:
         yield from _find_separated_matches(window, secrets, separators)

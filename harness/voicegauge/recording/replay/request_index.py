@@ -53,7 +53,7 @@ class RequestIndex:
         return iter(self._requests)
 
     def add_exchange(self, signature: RequestSignature, exchange: Exchange, *, is_poll: bool) -> None:
-        """Add an exchange to the equal recorded request, or as a new one.
+        """Add an exchange to the recorded request that has the same signature, or to a new recorded request.
 
         Polls of different groups are kept apart, because job ids may repeat.
         """

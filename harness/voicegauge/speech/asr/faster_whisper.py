@@ -113,7 +113,7 @@ def require_faster_whisper() -> None:
     """Check that faster-whisper is installed.
 
     Raises:
-        MissingExtraError: it is not installed.
+        MissingExtraError: faster-whisper is not installed.
     """
     if importlib.util.find_spec("faster_whisper") is None:
         raise MissingExtraError("faster-whisper", "faster-whisper")

@@ -39,7 +39,7 @@ def require_whisper() -> None:
     """Check that openai-whisper is installed.
 
     Raises:
-        MissingExtraError: it is not installed.
+        MissingExtraError: openai-whisper is not installed.
     """
     if importlib.util.find_spec("whisper") is None:
         raise MissingExtraError("openai-whisper", "whisper")

@@ -146,7 +146,7 @@ def is_gpu_available() -> bool:
 
 
 def move_to_gpu(asr: Asr) -> Asr:
-    """Return `asr` on a GPU; `asr` itself if it cannot run on one or does not gain from it."""
+    """Return the same engine on a GPU; `asr` itself if the engine cannot run on a GPU or does not gain from it."""
     if isinstance(asr, WhisperAsr) and not asr.has_closed_vocabulary:
         return replace(asr, uses_gpu=True)
     return asr

@@ -16,7 +16,7 @@ clips."""
 def can_be_batched(samples: Samples) -> bool:
     """Whether a clip at 16 kHz can share a batch.
 
-    A longer clip than one window cannot, because the end of a transcript decides where the next window begins.
+    A clip that is longer than one window cannot, because the end of a transcript decides where the next window begins.
     """
     return len(samples) >= MIN_CLIP_SAMPLES and fits_into_window(samples)
 

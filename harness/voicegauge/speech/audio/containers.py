@@ -43,9 +43,9 @@ _CONTAINER_BY_MEDIA_TYPE = {
 }
 _CONTAINER_BY_MAGIC_BYTES = {b"fLaC": "flac", b"OggS": "ogg", b"\x1a\x45\xdf\xa3": "webm", b"ID3": "mp3"}
 _MIN_PLACEHOLDER_BYTES = 0x7F000000
-"""Smallest length in a WAV header, in bytes, that is a placeholder; 0 is one too. Programs write a placeholder if they
-cannot seek back to fill in the real length: 0x7FFF0000, 0x7FFFF000 (SoX), 0x7FFFFFFF, 0xFFFFFFFF and others. No real
-response has two gigabytes."""
+"""Smallest length in a WAV header, in bytes, that is a placeholder; 0 is a placeholder too. Programs write a
+placeholder if they cannot seek back to fill in the real length: 0x7FFF0000, 0x7FFFF000 (SoX), 0x7FFFFFFF, 0xFFFFFFFF
+and others. No real response has two gigabytes."""
 _MAX_WAV_CHUNKS = 64
 """Maximum number of chunks of a WAV file that are searched for the samples. Real files have fewer than ten chunks."""
 
@@ -63,7 +63,7 @@ class WavData(NamedTuple):
     present_bytes: int
     """Number of bytes that the file contains from the start of the samples to its end."""
     mono_16_bit_rate_hz: int | None
-    """Sample rate if the samples are 16-bit integers in one channel, as speech usually is; `None` for others."""
+    """Sample rate if the samples are 16-bit integers in one channel, as speech usually is; `None` for other samples."""
 
 
 def find_container_of_media_type(media_type: str | None) -> str | None:

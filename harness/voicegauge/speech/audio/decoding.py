@@ -43,7 +43,7 @@ _TRUNCATION_TOLERANCE_S = 0.05
 """Seconds by which a file may be shorter than declared. Encoders pad and trim by up to two frames of 1152 samples,
 which are 0.048 s at 48 kHz."""
 _SNDFILE_CONTAINERS = {"WAVEX": "wav", "RF64": "wav", "RAW": "pcm"}
-"""This package's names of containers, by libsndfile's names where these differ."""
+"""The names of containers in this package by those of libsndfile, if the names differ."""
 
 
 class RawAudioFormat(Record, frozen=True, kw_only=True):
@@ -223,49 +223,49 @@ def _build_forward_sound_file_class() -> Any:
     return ForwardSoundFile
 
 
-def _read_sound_file(file: Any, audio_bytes: FileContent) -> DecodedAudio:
-    rate, channels = int(file.samplerate), int(file.channels)
+def _read_sound_file(sound_file: Any, audio_bytes: FileContent) -> DecodedAudio:
+    rate, channels = int(sound_file.samplerate), int(sound_file.channels)
     check_sample_rate_and_channels(rate, channels)
-    samples = _read_samples(file)
+    samples = _read_samples(sound_file)
     if not len(samples):
-        raise UndecodableAudioError(f"{len(audio_bytes)} bytes of {file.format.lower()} without a single sample")
-    container = _SNDFILE_CONTAINERS.get(file.format, file.format.lower())
+        raise UndecodableAudioError(f"{len(audio_bytes)} bytes of {sound_file.format.lower()} without a single sample")
+    container = _SNDFILE_CONTAINERS.get(sound_file.format, sound_file.format.lower())
     return DecodedAudio(
         samples=samples,
         sample_rate_hz=rate,
         channels=channels,
         container=container,
-        codec=file.subtype.lower(),
+        codec=sound_file.subtype.lower(),
         audio_s=len(samples) / rate,
-        declared_duration_s=_read_declared_duration_s(file, audio_bytes, container, len(samples)),
+        declared_duration_s=_read_declared_duration_s(sound_file, audio_bytes, container, len(samples)),
     )
 
 
-def _read_samples(file: Any) -> Samples:
+def _read_samples(sound_file: Any) -> Samples:
     import soundfile
 
-    buffer = SampleBuffer(file.samplerate)
-    frames = _FRAMES_PER_LARGE_BLOCK if file.format in _LARGE_BLOCK_CONTAINERS else _FRAMES_PER_BLOCK
-    block = np.empty((frames, file.channels), np.float32)
+    buffer = SampleBuffer(sound_file.samplerate)
+    frames = _FRAMES_PER_LARGE_BLOCK if sound_file.format in _LARGE_BLOCK_CONTAINERS else _FRAMES_PER_BLOCK
+    block = np.empty((frames, sound_file.channels), np.float32)
     while True:
         try:
-            read = file.read(out=block)
+            read = sound_file.read(out=block)
         except soundfile.SoundFileError:
             break  # damaged from here on, so only the blocks before are returned
         if not len(read):
             break
-        if file.channels > 1:  # clipped first, because infinity and minus infinity have no mean
+        if sound_file.channels > 1:  # clipped first, because infinity and minus infinity have no mean
             read = clip_to_full_scale(read).mean(axis=1, dtype=np.float32, keepdims=True)
         buffer.add(read)
     return buffer.get_samples()[:, 0]
 
 
-def _read_declared_duration_s(file: Any, audio_bytes: FileContent, container: str, frames: int) -> float | None:
+def _read_declared_duration_s(sound_file: Any, audio_bytes: FileContent, container: str, frames: int) -> float | None:
     wav_data = find_wav_data(audio_bytes)
     if wav_data is not None:
-        return _compute_declared_duration_s(wav_data, frames, file.samplerate)
-    if declares_length(audio_bytes, container) and file.frames > 0:
-        return float(file.frames / file.samplerate)
+        return _compute_declared_duration_s(wav_data, frames, sound_file.samplerate)
+    if declares_length(audio_bytes, container) and sound_file.frames > 0:
+        return float(sound_file.frames / sound_file.samplerate)
     return None
 
 

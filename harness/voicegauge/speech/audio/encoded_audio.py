@@ -23,25 +23,27 @@ from voicegauge.speech.audio.playback_timeline import PlaybackTimeline, build_pl
 class EncodedAudio:
     """Encoded audio as it was received. Samples, digest and measurements are computed on first use and then cached."""
 
-    def __init__(self, data: bytes, *, media_type: str | None = None, raw_format: RawAudioFormat | None = None) -> None:
-        """Wrap `data` without decoding it.
+    def __init__(
+        self, audio_bytes: bytes, *, media_type: str | None = None, raw_format: RawAudioFormat | None = None
+    ) -> None:
+        """Wrap `audio_bytes` without decoding it.
 
         Args:
-            data: the encoded audio as it was received.
+            audio_bytes: the encoded audio as it was received.
             media_type: media type that the provider declares for the audio.
             raw_format: format of the samples if they have no header.
         """
-        self.data, self.media_type, self.raw_format = data, media_type, raw_format
+        self.data, self.media_type, self.raw_format = audio_bytes, media_type, raw_format
 
     @classmethod
-    def from_facts(cls, data: bytes, facts: AudioFacts) -> EncodedAudio:
+    def from_facts(cls, audio_bytes: bytes, facts: AudioFacts) -> EncodedAudio:
         """Wrap audio of a saved run. The media type and the raw format are taken from `facts`."""
         raw = None
         if facts.raw_format and facts.sample_rate_hz:
             raw = RawAudioFormat(
                 format=facts.raw_format, sample_rate_hz=facts.sample_rate_hz, channels=facts.channels or 1
             )
-        return cls(data, media_type=facts.media_type, raw_format=raw)
+        return cls(audio_bytes, media_type=facts.media_type, raw_format=raw)
 
     @cached_property
     def sha256(self) -> str:
@@ -67,7 +69,7 @@ class EncodedAudio:
 
     @cached_property
     def active_duration_s(self) -> float | None:
-        """Total duration of what is above the level of silence, in seconds; `None` if the audio cannot be decoded."""
+        """Total duration of the frames that are not silent, in seconds; `None` if the audio cannot be decoded."""
         decoded = self.decoded
         return None if decoded is None else measure_active_duration_s(decoded.samples, decoded.sample_rate_hz)
 

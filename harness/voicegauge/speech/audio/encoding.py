@@ -78,9 +78,9 @@ def find_media_type(format_name: str) -> str:
 
 
 def find_container_of_format(format_name: str) -> str | None:
-    """The container in which audio of the format `format_name` is delivered, as `sniff_container` names it.
+    """Return the container in which audio of a format is delivered, by its name in `sniff_container`.
 
-    It is "pcm" for samples without a header; `None` if the format is unknown.
+    The result is "pcm" for samples without a header; `None` if the format is unknown.
     """
     if format_name not in AUDIO_FORMATS and format_name not in _FFMPEG_MEDIA_TYPES:
         return None

@@ -119,7 +119,7 @@ def _resample_blocks(frames: Iterator[Any], resampler: Any) -> Iterator[Samples]
 
 
 def _is_resampled(frame: Any, resampler: Any) -> bool:
-    """Whether a frame has mono samples as the resampler would return them, so that it need not run (it is slow)."""
+    """Whether a frame has the layout, rate and format of the resampler already, so that it need not be resampled."""
     shape = frame.layout.name, frame.sample_rate, frame.format.packed.name
     return bool(shape == ("mono", resampler.rate, resampler.format.name) and resampler.layout.name == "mono")
 

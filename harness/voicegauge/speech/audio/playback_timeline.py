@@ -28,7 +28,8 @@ class PlaybackTimeline:
 
         Args:
             points: pairs (number of received bytes, number of seconds that can then be played), in ascending order.
-            size_bytes: size of the whole file in bytes. When all of them are received, the whole audio can be played.
+            size_bytes: size of the whole file in bytes. When the whole file is received, all of its audio can be
+                played.
             audio_s: duration of the audio, in seconds.
             is_interpolated: whether values between two points are interpolated linearly. Otherwise they are constant.
         """

@@ -14,7 +14,10 @@ from voicegauge.speech.audio.limits import Samples, UndecodableAudioError
 
 
 class TranscodingSettings(NamedTuple):
-    """The format of converted audio. `None` keeps the sample rate of the source, and its channels, but at most two."""
+    """The format of converted audio.
+
+    `None` keeps the sample rate or the channels of the source, but at most two channels.
+    """
 
     format: str
     """Name of a format that `encode_at_bitrate` can write."""

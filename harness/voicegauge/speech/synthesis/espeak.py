@@ -187,7 +187,7 @@ def _find_data_folder() -> Path:
 
 @functools.cache
 def _read_languages() -> dict[str, str]:
-    """espeak-ng's names of languages, by these names in lower case."""
+    """Return the names of espeak-ng's languages, each under its lower-case form."""
     return {path.name.lower(): path.name for path in (_find_data_folder() / "lang").rglob("*") if path.is_file()}
 
 

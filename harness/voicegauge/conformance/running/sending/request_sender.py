@@ -110,7 +110,7 @@ class RequestSender:
             self._reserve_price(price_usd),
             operation,
             lambda: self._send_until_final(
-                case, lambda: self._client.send_operation(operation, parts, key=key, server=server)
+                case, lambda: self._client.send_operation(operation, parts, key=key, server_name=server)
             ),
             self._create_submit_recorder(case, price_usd),
             idempotency_key,

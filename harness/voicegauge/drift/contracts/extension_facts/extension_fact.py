@@ -59,7 +59,7 @@ def build_optional_number_fact(
 ) -> ExtensionFact:
     """Return a fact about a number that may be missing.
 
-    `levels` are those of the changes, in this order: increased, decreased, newly documented, no longer documented.
+    `levels` are the levels of the changes, in this order: increased, decreased, newly documented, no longer documented.
     """
     differences = ("increased", "decreased", "set", "unset")
     return ExtensionFact(fact_path, rule_id_prefix, subject, "number", dict(zip(differences, levels, strict=True)))
@@ -68,7 +68,7 @@ def build_optional_number_fact(
 def build_number_fact(
     fact_path: str, rule_id_prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel]
 ) -> ExtensionFact:
-    """Return a fact about a number that is never missing. `levels` are those of an increase and of a decrease."""
+    """Return a fact about a number that is never missing. `levels` are the levels of an increase and of a decrease."""
     differences = ("increased", "decreased")
     return ExtensionFact(fact_path, rule_id_prefix, subject, "number", dict(zip(differences, levels, strict=True)))
 
@@ -76,7 +76,7 @@ def build_number_fact(
 def build_optional_value_fact(
     fact_path: str, rule_id_prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel, DriftLevel]
 ) -> ExtensionFact:
-    """Return a fact about a value that may be missing. `levels` are those of adding, removing and changing it."""
+    """Return a fact about a value that may be missing. `levels` are the levels of adding, removing and changing it."""
     differences = ("added", "removed", "changed")
     return ExtensionFact(fact_path, rule_id_prefix, subject, "value", dict(zip(differences, levels, strict=True)))
 
@@ -91,7 +91,7 @@ def build_required_value_fact(
 def build_presence_fact(
     fact_path: str, rule_id_prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel]
 ) -> ExtensionFact:
-    """Return a fact about whether an object exists. `levels` are those of adding and of removing the object.
+    """Return a fact about whether an object exists. `levels` are the levels of adding and of removing the object.
 
     Other facts compare the content of the object.
     """
@@ -119,7 +119,7 @@ def build_choices_fact(fact_path: str, rule_id_prefix: str, subject: str) -> Ext
 def build_flag_fact(
     fact_path: str, rule_id_prefix: str, sentence: str, levels: tuple[DriftLevel, DriftLevel]
 ) -> ExtensionFact:
-    """Return a fact about a boolean. `levels` are those of becoming true and of becoming false."""
+    """Return a fact about a boolean. `levels` are the levels of becoming true and of becoming false."""
     return ExtensionFact(
         fact_path, rule_id_prefix, sentence, "flag", dict(zip(("began", "ended"), levels, strict=True))
     )

@@ -32,7 +32,7 @@ _RULE_NAMES_BY_FLAG_KEYWORD = {
 """Boolean keywords, each with the ends of the rule ids for becoming true and for becoming false."""
 
 _KEYWORDS_COMPARED_TOGETHER = ("minContains", "maxContains", "pattern", "deprecated")
-"""Keywords that functions of their own compare, because their values alone do not show what a change means."""
+"""Keywords that separate functions compare, because their values alone do not show what a change means."""
 _PATTERNS_MATCHING_EVERY_VALUE = ("", "^", "$", ".*", "^.*", ".*$", "^.*$")
 """Patterns that match any text on one line."""
 
@@ -67,7 +67,7 @@ def compare_keywords(
 def _compare_patterns(
     schema_kind: SchemaKind, old_node: DocumentNode, new_node: DocumentNode
 ) -> Iterator[KeywordChange]:
-    """Compare two `pattern` keywords. A pattern that matches every value counts as a missing one."""
+    """Compare two `pattern` keywords. A pattern that matches every value is treated like a missing one."""
     is_unrestricted = [not node.exists or node.value in _PATTERNS_MATCHING_EVERY_VALUE for node in (old_node, new_node)]
     if all(is_unrestricted):
         return

@@ -67,7 +67,7 @@ def _can_compare_inside(
 ) -> bool:
     """Whether the subschemas of `keyword` can be compared like the schema itself.
 
-    They can if allowing more values in the subschema allows more values in the schema. With `not`, it allows fewer.
+    This is so if allowing more values in the subschema allows more values in the schema. With `not`, it allows fewer.
     """
     is_limited = keyword == "contains" and any("maxContains" in schema.keywords for schema in (old_schema, new_schema))
     forbids_every_value = any(node.value is False for node in subschemas)
