@@ -77,16 +77,16 @@ class CaseHistory(PurchaseHistory):
         """Note that the case is sent again because its earlier requests have no result."""
         self._attempt_start_index = len(self.purchases)
 
-    def record_case_finished(self, reason: str | None) -> None:
+    def record_case_finished(self, no_verdict_reason: str | None) -> None:
         """Note that the case is finished: the results of its requests are known, except of earlier attempts.
 
-        `reason` is why the case has no verdict; `None` if it has one.
+        `no_verdict_reason` is why the case has no verdict; `None` if it has one.
         """
-        self.is_finished, self.no_verdict_reason = True, reason
+        self.is_finished, self.no_verdict_reason = True, no_verdict_reason
         for purchase in self.purchases[self._attempt_start_index :]:
             purchase.is_settled = True
             if purchase.status is None:
-                purchase.unsettled_reason = purchase.unsettled_reason or reason
+                purchase.unsettled_reason = purchase.unsettled_reason or no_verdict_reason
 
     @property
     def has_verdict(self) -> bool:

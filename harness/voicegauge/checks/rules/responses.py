@@ -83,7 +83,7 @@ def _check_empty_body(call: Call) -> Iterator[Violation]:
 )
 def _check_response_incomplete(response: IncompleteResponse) -> Iterator[Violation]:
     documented = response.call.documented_response
-    times = f", {response.attempts} times out of {response.attempts}" if response.attempts > 1 else ""
+    times = f", {response.attempt_count} times out of {response.attempt_count}" if response.attempt_count > 1 else ""
     yield Violation(
         f"status {response.call.status}, then the body broke off{times}: {response.reason}",
         documented.pointer if documented else f"{response.operation.pointer}/responses",

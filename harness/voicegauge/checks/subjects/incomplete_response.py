@@ -13,5 +13,5 @@ class IncompleteResponse(CallSubject):
 
     reason: str
     """How the connection was lost, on one line."""
-    attempts: int
+    attempt_count: int
     """Number of times the request was sent, each time with this result."""

@@ -94,7 +94,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     """The speech that a delivery requests: the job is polled to its end and the audio is downloaded. `None` for other
     cases."""
     key_use: CaseKeyUse = "valid"
-    """The API key that is sent."""
+    """Which API key is sent."""
     is_lifecycle: bool = False
     """Whether `request` creates a resource or a batch, which the check then follows to its end."""
     varies_other_fields: bool = False

@@ -153,10 +153,10 @@ class BillableLimit:
         return f"not sent: {self._accepted} billable requests were accepted, the limit is {limit}"
 
 
-def count_spending(contract: Contract, exchanges: Sequence[Exchange], usd: float) -> SpendingTotal:
-    """Return the total of `exchanges` with the services of `contract`, which cost `usd` dollars together."""
+def count_spending(contract: Contract, exchanges: Sequence[Exchange], spent_usd: float) -> SpendingTotal:
+    """Return the total of `exchanges` with the services of `contract`, which cost `spent_usd` dollars together."""
     billable = sum(200 <= e.response.status < 300 and _is_billable(contract, e.operation) for e in exchanges)
-    return SpendingTotal(request_count=len(exchanges), billable_request_count=billable, spent_usd=usd)
+    return SpendingTotal(request_count=len(exchanges), billable_request_count=billable, spent_usd=spent_usd)
 
 
 def _is_billable(contract: Contract, operation_id: str) -> bool:

@@ -104,7 +104,7 @@ class Collector:
         case: ConformanceCase,
         findings: Iterable[Finding],
         status: int | None,
-        reason: str | None = None,
+        not_judged_reason: str | None = None,
         target: Target | None = None,
     ) -> None:
         """Add the result of a case.
@@ -113,8 +113,8 @@ class Collector:
             case: the case.
             findings: the findings in the case.
             status: HTTP status of the response that was judged.
-            reason: why not everything could be judged; `None` if everything was. A case with a reason, but without
-                errors and warnings, has no verdict.
+            not_judged_reason: why not everything could be judged; `None` if everything was. A case with such a reason,
+                but without errors and warnings, has no verdict.
             target: the target that the request addresses; `None` if it addresses none.
         """
         if target is not None:
@@ -125,8 +125,8 @@ class Collector:
                 violations.setdefault(finding.rule, finding.message)
                 for rule, message in finding.effects.items():
                     violations.setdefault(rule, f"{message} (follows from {finding.rule}: {finding.message})")
-        verdict = "failed" if violations else "passed" if reason is None else "skipped"
-        self._cases.append(_build_case_result(case, verdict, status, reason, violations))
+        verdict = "failed" if violations else "passed" if not_judged_reason is None else "skipped"
+        self._cases.append(_build_case_result(case, verdict, status, not_judged_reason, violations))
 
     def add_not_judged(self, name: str, reason: str) -> None:
         """Add a target, a recording or a folder that should have been judged but was not, with the reason."""
@@ -195,7 +195,7 @@ def _build_case_result(
     case: ConformanceCase,
     verdict: str,
     status: int | None,
-    reason: str | None = None,
+    not_judged_reason: str | None = None,
     violations: Mapping[str, str] = MappingProxyType({}),
 ) -> CaseResult:
     return CaseResult(
@@ -204,7 +204,7 @@ def _build_case_result(
         target=f"{case.provider}/{case.target_name}" if case.target_name else None,
         verdict=verdict,  # type: ignore[arg-type]
         status=status,
-        not_judged_reason=reason,
+        not_judged_reason=not_judged_reason,
         is_delivery=case.speech_request is not None and not case.expects_failure,
         violations=dict(violations),
     )

@@ -103,7 +103,7 @@ class CaseSender:
             # Both attempts may have been charged, so both count among the requests of the case.
             sent_case.incomplete_exchanges = (exchange, exchange)
             call = Call(operation, exchange, self._find_target(case))
-            sent_case.subjects.append(IncompleteResponse(call, str(error), attempts=2))
+            sent_case.subjects.append(IncompleteResponse(call, str(error), attempt_count=2))
             sent_case.status, sent_case.no_verdict_reason, sent_case.incomplete_response_error = (
                 error.status,
                 str(error),

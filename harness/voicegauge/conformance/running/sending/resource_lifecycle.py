@@ -140,7 +140,7 @@ class ResourceLifecycle:
                 yield subject
 
     async def _use_resource(
-        self, resource_use: ResourceUse, pointer: str, account: CallingAccount
+        self, resource_use: ResourceUse, contract_pointer: str, account: CallingAccount
     ) -> AsyncIterator[CheckSubject]:
         operation = self.creating_operation.contract.find_operation(resource_use.operation)
         request = build_resource_use_request(operation, resource_use, self.resource_id)
@@ -155,35 +155,44 @@ class ResourceLifecycle:
         # The rules about resource steps judge whether the request was rejected as it should be. Here "either" is
         # expected, so that the rules about outcomes do not report that again, but still report a server error.
         yield (
-            self._expect_either_outcome(call, description, pointer)
+            self._expect_either_outcome(call, description, contract_pointer)
             if is_rejected
-            else self._expect_accepted_outcome(call, description, pointer)
+            else self._expect_accepted_outcome(call, description, contract_pointer)
         )
         yield self._build_step(
-            call, "use", operation.id, pointer, is_use_forbidden=is_withheld, is_by_other_account=account == "other"
+            call,
+            "use",
+            operation.id,
+            contract_pointer,
+            is_use_forbidden=is_withheld,
+            is_by_other_account=account == "other",
         )
 
-    async def _send_resource_use_variants(self, resource_use: ResourceUse, pointer: str) -> AsyncIterator[CheckSubject]:
+    async def _send_resource_use_variants(
+        self, resource_use: ResourceUse, contract_pointer: str
+    ) -> AsyncIterator[CheckSubject]:
         operation = self.creating_operation.contract.find_operation(resource_use.operation)
         for variant in build_resource_use_variants(operation, resource_use, self.resource_id):
             call = Call(operation, await self.send_step(operation, variant.request, "own", resource_use.server))
             yield call
             description = f"{operation.id} with the {self.resource_spec.name} {variant.description}"
             expect = self._expect_accepted_outcome if variant.is_valid else self._expect_either_outcome
-            yield expect(call, description, pointer)
+            yield expect(call, description, contract_pointer)
 
-    def _expect_accepted_outcome(self, call: Call, description: str, pointer: str | None = None) -> CaseOutcome:
-        return CaseOutcome(call, expect_accepted(description, pointer or self._resource_pointer))
+    def _expect_accepted_outcome(
+        self, call: Call, description: str, contract_pointer: str | None = None
+    ) -> CaseOutcome:
+        return CaseOutcome(call, expect_accepted(description, contract_pointer or self._resource_pointer))
 
-    def _expect_either_outcome(self, call: Call, description: str, pointer: str | None = None) -> CaseOutcome:
-        return CaseOutcome(call, expect_undocumented_outcome(description, pointer or self._resource_pointer))
+    def _expect_either_outcome(self, call: Call, description: str, contract_pointer: str | None = None) -> CaseOutcome:
+        return CaseOutcome(call, expect_undocumented_outcome(description, contract_pointer or self._resource_pointer))
 
     def _build_step(
         self,
         call: Call,
         step_kind: ResourceStepKind,
         action_description: str,
-        pointer: str,
+        contract_pointer: str,
         *,
         listed_item: dict[str, object] | None = None,
         is_use_forbidden: bool = False,
@@ -195,7 +204,7 @@ class ResourceLifecycle:
             call: the call.
             step_kind: the kind of the step.
             action_description: the action of the call, for the description.
-            pointer: JSON pointer to the statement of the contract that the call tests.
+            contract_pointer: JSON pointer to the statement of the contract that the call tests.
             listed_item: the resource as it is listed; `None` if it is not listed.
             is_use_forbidden: whether the resource is in a state in which it must not be used.
             is_by_other_account: whether another account called.
@@ -207,7 +216,7 @@ class ResourceLifecycle:
             resource_id=self.resource_id,
             step_kind=step_kind,
             description=f"{action_description}{by_other} after {self.last_change_description}",
-            contract_pointer=pointer,
+            contract_pointer=contract_pointer,
             expected_state=self.resource_state,
             listed_item=listed_item,
             is_use_forbidden=is_use_forbidden,
