@@ -566,6 +566,13 @@ def save_runs(folder: Path, *runs: Run) -> list[str]:
     return [str(folder / str(number)) for number in range(len(runs))]
 
 
+def test_runs_that_are_not_complete_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [draw_run(seed, texts=5) for seed in (1, 2)]
+    partial = msgspec.structs.replace(runs[1], manifest=msgspec.structs.replace(runs[1].manifest, finished=False))
+    run_command(["compare", *save_runs(tmp_path, runs[0], partial), "--fail-on", "never"])
+    assert "not complete, so the samples so far are compared: drawn-2\n" in capsys.readouterr().out
+
+
 def test_different_versions_of_http_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = [draw_run(seed, texts=5) for seed in (1, 2)]
     newer = msgspec.structs.replace(runs[1], manifest=msgspec.structs.replace(runs[1].manifest, http2=True))

@@ -261,6 +261,7 @@ def test_a_ramp_of_a_target_prints_its_steps_and_stays_within_the_budget(
     words += ["--ramp", "concurrency", "--out", str(tmp_path / "runs"), "--json", str(result)]
     live = ["--live", "--base-url", emulator.base_url("acme"), "--max-cost", "0.1"]
     assert voicegauge([*words, *live, "--goal", "success>=0.99,total:p95<=60s"]) == 4, "the budget ends the search"
+    assert re.search(r"as many requests to acme as the ramp needs, \d+ at the most", capsys.readouterr().err)
     stopped = json.loads(result.read_bytes())
     assert stopped["manifest"]["spent_usd"] <= 0.1
     assert not stopped["ramp"]["is_complete"]

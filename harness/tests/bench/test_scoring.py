@@ -221,7 +221,7 @@ def test_a_cluster_without_workers_is_one_line(
 
 @pytest.mark.slow
 def test_workers_that_disappear_are_one_line_and_what_was_transcribed_is_kept(
-    folder: Folder, empty_cache: None, monkeypatch: pytest.MonkeyPatch
+    folder: Folder, empty_cache: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from distributed import LocalCluster
 
@@ -254,6 +254,7 @@ def test_workers_that_disappear_are_one_line_and_what_was_transcribed_is_kept(
             with pytest.raises(UnreachableError, match=r"lost its workers.*goes on") as caught:
                 transcribe_clips(asr, clips, workers=1, cluster=connection, progress=kill_workers_after_first_group)
     assert "\n" not in str(caught.value)
+    assert "Traceback" not in capfd.readouterr().err
     assert steps[:2] == [0, 2]
     transcribe_clips(asr, clips, workers=1, progress=lambda done, _: steps.append(done))
     assert steps[-1] == 6

@@ -101,8 +101,22 @@ def test_a_single_target_is_compared_with_no_other_and_an_interval_is_explained_
     assert "no other target" in printed(ROOM)[1]
     few = tuple(build_sample(text) for text in range(3))
     made = build_run(few)
+    print_summaries(summarize_targets(made), None, msgspec.structs.replace(made.manifest, finished=False))
+    out = capsys.readouterr().out
+    assert "medians, without intervals: too few texts" in out
+    assert "the run is not complete: the numbers are of the samples so far" in out
+
+
+def test_on_a_pipe_each_target_has_one_line_however_many_columns_there_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    name = "pebble/" + "a-name-of-some-length-" * 8
+    made = build_run((build_sample(target=name),), targets=(build_target_ref(name),))
     print_summaries(summarize_targets(made), None, made.manifest)
-    assert "medians, without intervals: too few texts" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "hidden columns" not in out
+    assert [line.split()[:2] for line in out.splitlines() if name in line] == [[name, "1/1"]]
 
 
 @pytest.mark.parametrize("width", [80, 90, 100, 110])

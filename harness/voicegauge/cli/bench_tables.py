@@ -14,7 +14,7 @@ from voicegauge.bench.analysis import (
     TargetSummary,
     describe_disturbed_samples,
 )
-from voicegauge.cli.console import build_emulated_label, create_console, create_table
+from voicegauge.cli.console import build_emulated_label, create_console, create_table, has_free_width, print_table
 from voicegauge.model import Manifest, Provenance, RampResult, ScoreSet
 from voicegauge.printable import format_count
 
@@ -117,7 +117,9 @@ def print_summaries(
     ]
     columns = [column for column in _COLUMNS if column not in absent]
     rows, hidden = _build_table_that_fits(columns, summaries, terminal)
-    terminal.print(rows)
+    print_table(terminal, rows)
+    if not manifest.finished:
+        terminal.print("the run is not complete: the numbers are of the samples so far", soft_wrap=True)
     if ramp_numbers:
         terminal.print(ramp_numbers, soft_wrap=True)
     for line in (*_build_legend(summaries, score_set, hidden), *_describe_precision(summaries, manifest)):
@@ -167,7 +169,7 @@ def _build_table_that_fits(
 ) -> tuple[Table, Sequence[_ResultColumn]]:
     """Return a table that fits the width of `terminal`, and the columns that had to be hidden."""
     whole = _build_table(columns, summaries, wrap_cells=False)
-    if _measure_unwrapped_width(whole, terminal) <= terminal.width:
+    if has_free_width(terminal) or _measure_unwrapped_width(whole, terminal) <= terminal.width:
         return whole, ()
     for count in range(len(_HIDEABLE_COLUMNS) + 1):
         hidden = [column for column in _HIDEABLE_COLUMNS[:count] if column in columns]

@@ -67,12 +67,17 @@ def create_table(*column_headings: str, right_aligned_columns: tuple[str, ...] =
     return rows
 
 
+def has_free_width(console: Console) -> bool:
+    """Whether tables may be as wide as they need to be: the output is not a terminal, and COLUMNS sets no width."""
+    return not console.file.isatty() and not os.environ.get("COLUMNS")
+
+
 def print_table(console: Console, table: Table) -> None:
-    """Print a table; on a pipe as wide as it needs to be, so that no word is broken, unless COLUMNS sets the width."""
+    """Print a table as wide as it needs to be if `has_free_width`, so that no word is broken."""
     from rich.measure import Measurement
 
     width = console.width
-    if not console.file.isatty() and not os.environ.get("COLUMNS"):
+    if has_free_width(console):
         options = console.options.update(max_width=MAX_PIPE_TABLE_COLUMNS)
         console.width = max(width, Measurement.get(console, options, table).maximum)
     console.print(table)

@@ -183,7 +183,7 @@ def benchmark(
     unscored_reason = find_reason_not_to_transcribe(asr, planned)
     found = choose_run_to_continue(Path(out), planned, retry_ambiguous=retry_ambiguous)
     stop = StopSignal()
-    announce_cost(planned, found, retry_ambiguous=retry_ambiguous)
+    announce_cost(planned, found, retry_ambiguous=retry_ambiguous, is_ramp=ramp is not None)
     with open_run_config(planned, faults, concurrency) as config:
         config = dataclasses.replace(config, retry_ambiguous=retry_ambiguous, max_wait_s=max_wait_s, region=region)
         config = add_timing_error(load.configure_run(config), planned.listener)

@@ -121,7 +121,11 @@ def _build_run_config(
 
 
 def announce_cost(
-    planned_benchmark: PlannedBenchmark, run_to_continue: RunToContinue | None, *, retry_ambiguous: bool
+    planned_benchmark: PlannedBenchmark,
+    run_to_continue: RunToContinue | None,
+    *,
+    retry_ambiguous: bool,
+    is_ramp: bool = False,
 ) -> None:
     """Tell the listener how many live requests will be sent, for how much, and what an interrupted run has spent."""
     if planned_benchmark.live_options is None:
@@ -129,9 +133,10 @@ def announce_cost(
     plan, limit = planned_benchmark.plan, f"of at most ${planned_benchmark.live_options.max_cost_usd:g}"
     providers = ", ".join(contract.id for contract in collect_contracts(planned_benchmark.targets.values()))
     if run_to_continue is None or run_to_continue.journal_state.is_empty:
-        planned_benchmark.listener.notice(
-            f"LIVE: {format_count(plan.request_count, 'request')} to {providers}, ${plan.cost_usd:.4f} {limit}"
-        )
+        sent = f"{format_count(plan.request_count, 'request')} to {providers}, ${plan.cost_usd:.4f}"
+        if is_ramp:
+            sent = f"as many requests to {providers} as the ramp needs, {plan.request_count} at the most, at a price"
+        planned_benchmark.listener.notice(f"LIVE: {sent} {limit}")
         return
     unpaid = run_to_continue.journal_state.find_unpaid_samples(plan, retry_ambiguous=retry_ambiguous)
     remaining_usd = sum(one.price.usd or 0.0 for one in unpaid)

@@ -123,12 +123,11 @@ def read_run_history(
     settings = settings or HistorySettings()
     runs, skipped = read_runs_in_folder(folder, report_progress)
     if not runs:
-        reasons = (
-            f"; {len(skipped)} left out, the first one ({skipped[0].path}): {skipped[0].reason}" if skipped else ""
-        )
-        raise DataError(
-            f"{folder}: contains no finished run{reasons}: save some with `voicegauge bench --out {folder}`"
-        )
+        advice = f"save some with `voicegauge bench --out {folder}`"
+        if not skipped:
+            raise DataError(f"{folder}: contains no finished run: {advice}")
+        more = f" ({len(skipped) - 1} more left out)" if len(skipped) > 1 else ""
+        raise DataError(f"{folder}: contains no finished run: {skipped[0].path} {skipped[0].reason}{more}; {advice}")
     series = build_series(runs)
     return RunHistory(
         folder=str(folder),

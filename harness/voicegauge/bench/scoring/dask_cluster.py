@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import time
 from collections.abc import Collection, Iterator
 from concurrent.futures import CancelledError
@@ -107,8 +108,13 @@ def _connect_to_cluster(address: str) -> Iterator[Any]:
     except ModuleNotFoundError as error:
         raise MissingExtraError("Dask", "dask") from error
     _check_cluster_address(address)
+    with _silence_loggers("distributed", "tornado", "asyncio"):
+        yield from _open_client(Client, address)
+
+
+def _open_client(client_class: Any, address: str) -> Iterator[Any]:
     try:
-        client: Any = Client(address, timeout=CLUSTER_CONNECT_TIMEOUT_S, set_as_default=False)  # type: ignore[no-untyped-call]
+        client = client_class(address, timeout=CLUSTER_CONNECT_TIMEOUT_S, set_as_default=False)
     except (OSError, ValueError) as error:
         raise UnreachableError(f"no Dask scheduler responds at {address}: write it like tcp://HOST:8786") from error
     with client:
@@ -119,6 +125,20 @@ def _connect_to_cluster(address: str) -> Iterator[Any]:
                 f"the Dask cluster at {address} has no worker: start one with `dask worker {address}`"
             ) from error
         yield client
+
+
+@contextlib.contextmanager
+def _silence_loggers(*packages: str) -> Iterator[None]:
+    """Print no log lines of packages meanwhile: what matters to the user is reported as one error."""
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in packages]
+    silenced = [logger for logger in map(logging.getLogger, names) if not logger.disabled]
+    for logger in silenced:
+        logger.disabled = True
+    try:
+        yield
+    finally:
+        for logger in silenced:
+            logger.disabled = False
 
 
 def _check_cluster_address(address: str) -> None:

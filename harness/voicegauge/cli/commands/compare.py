@@ -118,7 +118,7 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
     out = create_console()
     if result.provenance == "emulated":
         out.print(build_emulated_label("the runs measured the emulator, not a provider"))
-    for line in (*_describe_faults(result), *_describe_regions(result), *_describe_http_versions(result)):
+    for line in _describe_circumstances(result):
         out.print(line, markup=False)
     from voicegauge.bench.analysis import PAIRED_CHANGE_NOTE
 
@@ -151,6 +151,17 @@ def _describe_missing_results(result: RunComparison) -> list[str]:
         *(f"no {delivery} in the run, so no error rate: {target}" for target in result.targets_without_audio_in_run),
         *(f"not in the run: {target}" for target in result.targets_only_in_baseline),
         *(f"not in the baseline: {target}" for target in result.targets_only_in_run),
+    ]
+
+
+def _describe_circumstances(result: RunComparison) -> list[str]:
+    """Return what besides a change of the targets can explain differences, one line each."""
+    unfinished = dict.fromkeys(run.run_id for run in (*result.baseline, result.run) if not run.is_finished)
+    return [
+        *(f"not complete, so the samples so far are compared: {run_id}" for run_id in unfinished),
+        *_describe_faults(result),
+        *_describe_regions(result),
+        *_describe_http_versions(result),
     ]
 
 
