@@ -273,7 +273,7 @@ STOPPED = {"state": "stopped"}
 
 
 @pytest.mark.parametrize(
-    ("answers", "polls_before_cancel", "ignored_by"),
+    ("answers", "poll_count_before_cancel", "ignored_by"),
     [
         ([BUSY, BUSY, DONE, {**DONE, "used": 5}], 1, 2),
         ([BUSY, BUSY, BROKEN], 1, 2),
@@ -286,9 +286,9 @@ STOPPED = {"state": "stopped"}
     ],
 )
 def test_a_cancellation_is_ignored_if_the_job_goes_on(
-    history, judge, cancellable, answers, polls_before_cancel, ignored_by
+    history, judge, cancellable, answers, poll_count_before_cancel, ignored_by
 ) -> None:
-    made = history(*answers, contract=cancellable, polls_before_cancel=polls_before_cancel)
+    made = history(*answers, contract=cancellable, poll_count_before_cancel=poll_count_before_cancel)
     name = answers[ignored_by]["state"] if ignored_by else ""
     message = f"was cancelled before its end, but ended as {name}, not as stopped"
     expected = Said("job-cancel-ignored", message, "/cancel/state", "/state")
@@ -297,7 +297,7 @@ def test_a_cancellation_is_ignored_if_the_job_goes_on(
 
 
 def test_a_job_that_cannot_be_cancelled_is_not_judged_by_it(history, rules_of) -> None:
-    assert rules_of(history(BUSY, BUSY, DONE, polls_before_cancel=1)) == set()
+    assert rules_of(history(BUSY, BUSY, DONE, poll_count_before_cancel=1)) == set()
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_a_status_response_has_no_audio_if_another_operation_fetches_it(jobs, ru
     confused = jobs(("one", "j1", audio), ("two", "j2", audio))
     histories = tuple(
         JobHistory(
-            Call(contract.find_operation("speak"), job.submit.exchange, contract.find_target_by_name("voice-1")),
+            Call(contract.find_operation("speak"), job.submit_call.exchange, contract.find_target_by_name("voice-1")),
             tuple(Call(status, poll.exchange) for poll in job.polls),
             status,
         )
@@ -83,7 +83,7 @@ def test_jobs_without_audio_are_distinguished_by_their_ids(jobs, rules_of, tmp_p
         with_audio = jobs(*((f"text {index}", job_id, "https://cdn/1") for index, job_id in enumerate(ids)))
         histories = tuple(
             JobHistory(
-                Call(start, job.submit.exchange), tuple(Call(status, poll.exchange) for poll in job.polls), status
+                Call(start, job.submit_call.exchange), tuple(Call(status, poll.exchange) for poll in job.polls), status
             )
             for job in with_audio.jobs
         )
