@@ -115,7 +115,7 @@ def plan_benchmark(
     """Plan and price what `benchmark` would send with the same arguments; nothing is sent.
 
     >>> plan = voicegauge.plan_benchmark("pixelapi/voice-design", max_texts=2, warmup=0)
-    >>> plan.requests
+    >>> plan.request_count
     2
 
     Args:

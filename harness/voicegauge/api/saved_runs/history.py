@@ -26,7 +26,7 @@ def read_history(
     in `.voicegauge-history.sqlite` in the folder; the file may be deleted at any time.
 
     >>> history = voicegauge.read_history(saved_run)
-    >>> history.runs, [series.key.metric for series in history.series][:2], history.new_regressions
+    >>> history.run_count, [series.key.metric for series in history.series][:2], history.new_regressions
     (1, ['total_latency_ms', 'failures'], ())
 
     Args:
