@@ -241,7 +241,7 @@ def test_a_folder_without_runs_is_one_line(tmp_path: Path) -> None:
         read_run_history(tmp_path / "missing")
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "run.json").write_text("[]")
-    with pytest.raises(DataError, match=r"1 left out, the first one \(a/run.json\): is not a saved run"):
+    with pytest.raises(DataError, match=r"contains no finished run: a/run\.json is not a saved run.*measure again$"):
         read_run_history(tmp_path)
 
 

@@ -123,11 +123,10 @@ def read_run_history(
     settings = settings or HistorySettings()
     runs, skipped = read_runs_in_folder(folder, report_progress)
     if not runs:
-        advice = f"save some with `voicegauge bench --out {folder}`"
         if not skipped:
-            raise DataError(f"{folder}: contains no finished run: {advice}")
+            raise DataError(f"{folder}: contains no finished run: save some with `voicegauge bench --out {folder}`")
         more = f" ({len(skipped) - 1} more left out)" if len(skipped) > 1 else ""
-        raise DataError(f"{folder}: contains no finished run: {skipped[0].path} {skipped[0].reason}{more}; {advice}")
+        raise DataError(f"{folder}: contains no finished run: {skipped[0].path} {skipped[0].reason}{more}")
     series = build_series(runs)
     return RunHistory(
         folder=str(folder),
