@@ -64,7 +64,9 @@ def followed(contract: Contract) -> Iterator[str]:
 
 def test_every_operation_has_an_accepted_case(contract, cases) -> None:
     met = set(followed(contract))
-    accepted = {name for name, own in cases.items() if any(case.expected.verdict == "accepted" for case in own)}
+    accepted = {
+        name for name, own in cases.items() if any(case.expected_response.verdict == "accepted" for case in own)
+    }
     assert set(contract.operations) - met - accepted == set()
 
 
@@ -142,11 +144,11 @@ def test_every_limit_of_an_upload_is_tested_on_both_sides(contract, cases) -> No
     for name, operation in contract.operations.items():
         fields = {key for media in operation.request_media.values() for key in media.schema.get("properties", {})}
         for field, upload in operation.limits.uploads.items():
-            own = [case for case in cases[name] if f"/uploads/{field}/" in case.expected.contract_pointer]
+            own = [case for case in cases[name] if f"/uploads/{field}/" in case.expected_response.contract_pointer]
             for limit in UPLOADS if field in fields else ():
                 if getattr(upload, limit):
-                    at = [case for case in own if case.expected.contract_pointer.endswith(f"/{limit}")]
-                    kinds = {case.expected.verdict for case in at}
+                    at = [case for case in own if case.expected_response.contract_pointer.endswith(f"/{limit}")]
+                    kinds = {case.expected_response.verdict for case in at}
                     missing += [f"{name} {field} {limit}: {kinds}"] if kinds != {"accepted", "rejected"} else []
     assert missing == []
 

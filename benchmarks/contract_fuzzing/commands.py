@@ -110,7 +110,7 @@ def _run_command(job: Job, arguments: Sequence[str]) -> CommandResult:
 def _serving_in_this_process() -> Iterator[None]:
     """Let commands start the emulator in a thread of this process, so that an error in it is raised."""
     with (
-        patch.object(services, "running_emulator", _running_emulator),
+        patch.object(services, "starting_emulator", _starting_emulator),
         patch.object(api, "serve_emulator", _serve_emulator, create=True),
     ):
         yield
@@ -134,6 +134,13 @@ def _running_emulator(contracts: Sequence[Contract], settings: EmulatorSettings)
         yield RunningEmulator("127.0.0.1", port, tuple(contract.id for contract in contracts), settings)
     if raised:
         raise raised[0]
+
+
+@contextlib.contextmanager
+def _starting_emulator(contracts: Sequence[Contract], settings: EmulatorSettings) -> Iterator[services.EmulatorGetter]:
+    """Start the emulator like `emulator.starting_emulator`, which does not wait until it runs."""
+    with _running_emulator(contracts, settings) as emulator:
+        yield lambda: emulator
 
 
 def _serve_emulator(

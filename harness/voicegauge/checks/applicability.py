@@ -69,7 +69,8 @@ def _is_stated_by_operation(operation: Operation, statement_key: str, statement_
         return _documents_response(operation, statement_path)
     return {
         "callbacks": "callbacks" in operation.part_data or operation.webhook is not None,
-        "webhooks": operation.webhook is not None,
+        # A document does not say which operations its webhooks belong to.
+        "webhooks": operation.webhook is not None or bool(operation.contract.document.data.get("webhooks")),
         "parameters": bool(operation.parameters),
         "requestBody": bool(operation.request_media),
         "security": operation.needs_key,
