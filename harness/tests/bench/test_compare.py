@@ -476,8 +476,9 @@ def test_scores_of_another_engine_normalizer_or_setting_are_rejected(change: dic
 
 
 def test_runs_of_different_texts_say_how_many_they_have_in_common(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     few, many = (draw_run(seed, texts=texts) for seed, texts in ((1, 4), (2, 40)))
     found = compare_runs(few, many)
     assert (found.common_text_count, found.texts_only_in_baseline, found.texts_only_in_run) == (4, 0, 36)
@@ -495,7 +496,10 @@ def test_runs_of_different_texts_say_how_many_they_have_in_common(
         compare_runs(build_run((build_sample("a"),)), build_run((build_sample("b"),)))
 
 
-def test_on_a_pipe_no_word_of_a_verdict_is_broken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_on_a_pipe_no_word_of_a_verdict_is_broken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     target = "acme/" + "long-name-of-a-target-" * 4
     runs = (
         build_run(
