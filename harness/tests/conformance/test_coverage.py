@@ -215,6 +215,7 @@ def live(acme, acme_contracts, monkeypatch, capfd, tmp_path):
         arguments = ["check", "acme", "--contracts", str(acme_contracts()), "--live", "--base-url", acme.url]
         status = cli.run([*arguments, "--json", str(file), *more])
         out, err = capfd.readouterr()
+        assert file.exists(), f"exit status {status}: {err}"
         return status, json.loads(file.read_text()), out, err
 
     return run
