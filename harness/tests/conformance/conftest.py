@@ -173,6 +173,7 @@ class Acme:
             self.requests_in_flight -= 1
 
     async def _respond(self, request: Request) -> Response:
+        content = await request.body()  # a connection that is closed with unread bytes may lose the response
         key = request.headers.get("authorization", "")
         self.keys.append(key)
         while self.silent_after is not None and len(self.keys) > self.silent_after:  # noqa: ASYNC110 - a test's word
@@ -182,7 +183,7 @@ class Acme:
         if key != f"Bearer {ACME_KEY}":
             return JSONResponse({"error": "no key"}, 401)
         try:
-            body = json.loads(await request.body())
+            body = json.loads(content)
             text, speed = body["text"], body.get("speed", 1)
             valid = isinstance(text, str) and 1 <= len(text) <= 200
             valid = valid and isinstance(speed, int | float) and not isinstance(speed, bool) and 0.5 <= speed <= 2

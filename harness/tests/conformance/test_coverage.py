@@ -242,8 +242,8 @@ def test_a_wrong_key_or_base_url_is_named_first_and_its_consequences_in_one_line
     live, acme, status_of_all, cause
 ) -> None:
     acme.status_of_all = status_of_all
-    status, report, out, _ = live()
-    assert status == 1
+    status, report, out, err = live()
+    assert status == 1, out + err
     first, *lines = out.splitlines()
     assert first.endswith(f"have status {status_of_all}: check {cause} first")
     assert report["notice"] == first
