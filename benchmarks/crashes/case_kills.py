@@ -70,7 +70,7 @@ class RealCommand:
         is_recording = self.command == "record"
         recording = ["--out", str(self.folder / "fixtures"), "--yes"]
         own = recording if is_recording else ["--concurrency", str(self.concurrency)]
-        environment = {"VOICEGAUGE_CACHE": str(self.folder / "cache"), "ACME_KEY": KEY}
+        environment = {"VOICEGAUGE_STATE": str(self.folder / "state"), "ACME_KEY": KEY}
         arguments = [self.command, "acme", *live, *own, "--json", str(self.result)]
         return Command(arguments, environment, self.folder)
 

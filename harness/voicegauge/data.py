@@ -37,7 +37,8 @@ def get_state_folder() -> Path:
     named = os.environ.get(STATE_VARIABLE)
     if named:
         return Path(named)
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "voicegauge"
+    folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "voicegauge"
+    return folder.resolve()  # as for the cache folder
 
 
 def get_cache_folder() -> Path:

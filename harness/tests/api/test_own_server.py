@@ -25,7 +25,7 @@ class Notices(voicegauge.ProgressListener):
 @pytest.fixture(autouse=True)
 def no_key(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     monkeypatch.delenv("OPENAI_COMPATIBLE_API_KEY", raising=False)
-    monkeypatch.setenv("VOICEGAUGE_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("VOICEGAUGE_STATE", str(tmp_path_factory.mktemp("state")))
 
 
 def options(url: str, **more: object) -> voicegauge.LiveOptions:

@@ -210,6 +210,12 @@ def _noise(seconds: float, level: float) -> bytes:
     return encode(samples.astype(np.float32), rate, "wav")[0]
 
 
+@pytest.fixture(autouse=True)
+def own_state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test continues the live check of another one whose server had the same port."""
+    monkeypatch.setenv("VOICEGAUGE_STATE", str(tmp_path / "state"))
+
+
 @pytest.fixture
 def acme() -> Iterator[Acme]:
     """A small provider, running in a thread."""

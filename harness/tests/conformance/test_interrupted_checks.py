@@ -39,7 +39,6 @@ def arguments(
     acme: Acme, acme_contracts: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> list[str]:
     monkeypatch.setenv("ACME_API_KEY", ACME_KEY)
-    monkeypatch.setenv("VOICEGAUGE_CACHE", str(tmp_path / "cache"))
     where = ["--contracts", str(acme_contracts()), "--base-url", acme.url]
     return ["check", "acme/voice-1", "--live", *where, "--full", "--json", str(tmp_path / "out.json")]
 
@@ -72,7 +71,7 @@ def kill_after(acme: Acme, arguments: list[str], answered: int, number: int = si
 
 
 def journals(tmp_path: Path) -> list[Path]:
-    return list((tmp_path / "cache").rglob("journal.jsonl"))
+    return list((tmp_path / "state").rglob("journal.jsonl"))
 
 
 def test_what_a_killed_check_has_spent_counts_towards_the_budget(acme, arguments, check, tmp_path) -> None:

@@ -69,7 +69,6 @@ def emulator(shared_emulator) -> Iterator[RunningEmulator]:
 def state(tmp_path, monkeypatch) -> Path:
     """The folder of journals of created resources."""
     monkeypatch.setenv("ACME_KEY", "sk-acme-0123456789")
-    monkeypatch.setenv("VOICEGAUGE_STATE", str(tmp_path / "state"))
     return tmp_path / "state" / "resources" / "acme"
 
 

@@ -41,7 +41,7 @@ FAILED_BY_FAULTS = {
 @pytest.fixture(autouse=True)
 def no_key(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     monkeypatch.delenv("OPENAI_SPEECH_API_KEY", raising=False)
-    monkeypatch.setenv("VOICEGAUGE_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("VOICEGAUGE_STATE", str(tmp_path_factory.mktemp("state")))
 
 
 def test_a_server_is_judged_by_one_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

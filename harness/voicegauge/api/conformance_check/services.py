@@ -24,7 +24,7 @@ from voicegauge.conformance import (
     build_live_check_arguments,
 )
 from voicegauge.contract import BaseTarget, Target
-from voicegauge.data import get_cache_folder
+from voicegauge.data import get_state_folder
 from voicegauge.emulator import FAULTS, RunningEmulator, starting_emulator
 from voicegauge.errors import UsageError
 from voicegauge.receiver import Receiver, running_receiver
@@ -123,7 +123,7 @@ def choose_journal_folder(targets: Sequence[BaseTarget], live_options: LiveOptio
     if live_options is None or live_options.ledger is not None:
         return None
     key = [sorted(target.id for target in targets), sorted(live_options.base_urls.items())]
-    return get_cache_folder() / "checks" / hashlib.sha256(msgspec.json.encode(key)).hexdigest()[:16]
+    return get_state_folder() / "checks" / hashlib.sha256(msgspec.json.encode(key)).hexdigest()[:16]
 
 
 def _build_live_reproduction(
