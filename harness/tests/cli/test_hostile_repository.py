@@ -102,6 +102,7 @@ class Repository:
             "PYTHONPATH": str(ROOT / "harness"),
             "HOME": str(home),
             "VOICEGAUGE_CACHE": str(self.folder.parent / "cache"),
+            "VOICEGAUGE_STATE": str(self.folder.parent / "state"),
             "HTTPS_PROXY": proxy,
             "HTTP_PROXY": proxy,
             "CI": "true",
