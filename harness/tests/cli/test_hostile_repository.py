@@ -145,9 +145,8 @@ class Repository:
         assert not any(key in printed for key in KEYS.values())
         assert not set(printed) & set("\x1b\x07")
         outside = {str(path.relative_to(self.folder.parent)) for path in self.folder.parent.rglob("*")}
-        outside = {
-            name for name in outside if not name.startswith(("repository", "cache", "state", "bin", "home/.cache"))
-        }
+        expected = ("repository", "cache", "state", "bin", "home/.cache")
+        outside = {name for name in outside if not name.startswith(expected)}
         assert outside == {"home", "home/.bashrc"}
         assert (self.folder.parent / "home" / ".bashrc").read_text() == "# mine"
 
