@@ -4,7 +4,11 @@
 
 Docstrings are drawn from modules, classes, functions and fields; identifiers from classes, functions, parameters,
 fields, constants and modules. Each is shown as a reader of the code sees it: with its module, a method with its class,
-a function with its parameters.
+a function with its parameters, and what is typed with its type.
+
+    python docs/sample_names.py --all FOLDER
+
+lists all docstrings and identifiers of a folder of the library instead.
 """
 
 from __future__ import annotations
@@ -20,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "harness" / "voicegauge"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Definition = ast.ClassDef | Function
+
+MAX_VALUE_CHARACTERS = 60
 
 
 def docstrings(path: Path) -> Iterator[str]:
@@ -40,15 +46,15 @@ def identifiers(path: Path) -> Iterator[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     module = path.relative_to(LIBRARY)
     yield f"{module} (module name)"
-    yield from (f"{module} {name}" for child in tree.body for name in _assigned_names(child))
+    yield from (f"{module} {name}" for child in tree.body for name in _typed_names(child))
     for name, node in _definitions(tree):
         if isinstance(node, ast.ClassDef):
             yield f"{module} class {name}"
-            yield from (f"{module} {name}.{field}" for child in node.body for field in _assigned_names(child))
+            yield from (f"{module} {name}.{field}" for child in node.body for field in _typed_names(child))
         else:
             signature = name + _parameter_list(node)
-            yield f"{module} {signature}"
-            yield from (f"{module} {signature}: parameter {parameter}" for parameter in _parameters(node))
+            yield f"{module} {signature}" + (f" -> {ast.unparse(node.returns)}" if node.returns else "")
+            yield from (f"{module} {signature}: parameter {_with_type(one)}" for one in _arguments(node))
 
 
 def _definitions(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, Definition]]:
@@ -68,17 +74,21 @@ def _docstrings_of_fields(node: ast.Module | Definition, prefix: str) -> Iterato
             yield prefix + fields[0], str(following.value.value)
 
 
-def _parameters(node: Function) -> list[str]:
+def _arguments(node: Function) -> list[ast.arg]:
     variadic = [argument for argument in (node.args.vararg, node.args.kwarg) if argument]
     arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, *variadic]
-    return [argument.arg for argument in arguments if argument.arg not in {"self", "cls"}]
+    return [argument for argument in arguments if argument.arg not in {"self", "cls"}]
+
+
+def _with_type(argument: ast.arg) -> str:
+    return f"{argument.arg}: {ast.unparse(argument.annotation)}" if argument.annotation else argument.arg
 
 
 def _parameter_list(node: Definition) -> str:
     """The names of the parameters in parentheses; nothing for a class or a property."""
     if isinstance(node, ast.ClassDef) or any("property" in ast.unparse(one) for one in node.decorator_list):
         return ""
-    return f"({', '.join(_parameters(node))})"
+    return f"({', '.join(argument.arg for argument in _arguments(node))})"
 
 
 def _assigned_names(node: ast.AST) -> list[str]:
@@ -86,12 +96,26 @@ def _assigned_names(node: ast.AST) -> list[str]:
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
+def _typed_names(node: ast.AST) -> list[str]:
+    """The assigned names, each with its type, or with its value if that is short."""
+    if isinstance(node, ast.AnnAssign):
+        return [f"{name}: {ast.unparse(node.annotation)}" for name in _assigned_names(node)]
+    if isinstance(node, ast.Assign) and len(value := ast.unparse(node.value)) <= MAX_VALUE_CHARACTERS:
+        return [f"{name} = {value}" for name in _assigned_names(node)]
+    return _assigned_names(node)
+
+
 def main() -> None:
-    """Print the seed, then the samples, numbered."""
+    """Print the seed, then the samples, numbered; or the whole list."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seed", type=int, default=None, help="draw the same again; default: a new one each time")
     parser.add_argument("--count", type=int, default=100, help="docstrings and identifiers to draw; default 100 each")
+    parser.add_argument("--all", metavar="FOLDER", help="list all of a folder of the library, such as bench/planning")
     options = parser.parse_args()
+    if options.all:
+        paths = sorted((LIBRARY / options.all).rglob("*.py"))
+        print("\n".join(line for read in (docstrings, identifiers) for path in paths for line in read(path)))
+        return
     seed = secrets.randbelow(1_000_000) if options.seed is None else options.seed
     chooser = random.Random(seed)  # noqa: S311 - a sample, not a secret
     files = sorted(LIBRARY.rglob("*.py"))
