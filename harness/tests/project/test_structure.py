@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
@@ -59,6 +60,14 @@ def library_imports(path: Path) -> tuple[tuple[int, str, str], ...]:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "voicegauge"
         for alias in node.names
     )
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs a checkout")
+def test_git_tracks_no_ignored_file() -> None:
+    """A tracked link named `.venv` replaces the environment folder of each checkout that merges it."""
+    listing = ["git", "ls-files", "--cached", "--ignored", "--exclude-per-directory=.gitignore"]
+    tracked = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert tracked == [], "remove them with `git rm --cached`"
 
 
 def test_packages_are_imported_by_their_public_face() -> None:
