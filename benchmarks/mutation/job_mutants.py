@@ -50,7 +50,7 @@ def job_mutants(operation: Operation) -> Iterator[Mutant]:
             operation=operation.id,
             rules=rules,
             contract=operation.contract,
-            faults=(Fault(id="mutant", description=description, change_states=_follow(operation, states)),),
+            faults=(Fault(id="mutant", description=description, change_job_states=_follow(operation, states)),),
         )
 
 

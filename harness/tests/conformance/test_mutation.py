@@ -114,7 +114,7 @@ def test_every_audio_fault_changes_the_synthesis() -> None:
         pitch=50,
         sample_rate_hz=8000,
         leading_silence_s=0.0,
-        format="opus",
+        audio_format="opus",
         seed=0,
     )
     mutants = [mutant for target in CATALOGUE.targets.values() for mutant in audio_mutants(target)]

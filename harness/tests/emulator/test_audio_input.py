@@ -92,8 +92,8 @@ async def test_silence_has_an_empty_transcript(ttsai) -> None:
 
 async def test_an_unsupported_language_gets_a_marked_transcript(ttsai) -> None:
     (response,) = await sent(ttsai, ("stt-whisper", recording(), {"language": "de"}))
-    assert body(response)["text"] == transcription.UNSUPPORTED_LANGUAGE_TEXT
-    assert "EMULATED" in transcription.UNSUPPORTED_LANGUAGE_TEXT
+    assert body(response)["text"] == transcription.UNSUPPORTED_LANGUAGE_TRANSCRIPT
+    assert "EMULATED" in transcription.UNSUPPORTED_LANGUAGE_TRANSCRIPT
 
 
 async def test_a_translation_is_marked_as_emulated(ttsai) -> None:

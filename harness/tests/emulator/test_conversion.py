@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 
 from voicegauge.contract.extension import TranscriptResponse, TranscriptSegment
 from voicegauge.emulator.audio.conversion import (
-    MAX_SEMITONES,
-    STEM_NAMES,
+    MAX_PITCH_SHIFT_SEMITONES,
+    STEM_NAMES_BY_COUNT,
     AudioEffect,
     analyze_music,
     apply_effect,
     choose_pitch_shift_semitones,
     split_into_stems,
 )
-from voicegauge.emulator.audio.transcript_timing import align_phrases, build_transcript_values
+from voicegauge.emulator.audio.transcript_timing import build_transcript_values, split_transcript_into_timed_phrases
 
 RATE_HZ = 16_000
 
@@ -34,7 +34,7 @@ def noise(seconds: float, seed: int = 0) -> np.ndarray:
 def test_stems_sum_to_the_input(count) -> None:
     mix = noise(1.0)
     parts = split_into_stems(mix, RATE_HZ, count)
-    assert tuple(parts) == STEM_NAMES[count]
+    assert tuple(parts) == STEM_NAMES_BY_COUNT[count]
     assert np.sum(list(parts.values()), axis=0) == pytest.approx(mix, abs=1e-5)
     assert all(np.abs(part).max() > 1e-3 for part in parts.values())
 
@@ -61,20 +61,20 @@ def test_c_major_gives_the_documented_example() -> None:
 
 @pytest.mark.parametrize("does", ["voice", "style", "enhance", "dereverb"])
 def test_an_effect_preserves_the_duration(does) -> None:
-    made = apply_effect(noise(1.0), RATE_HZ, AudioEffect(does, voice="af_bella"))
+    made = apply_effect(noise(1.0), RATE_HZ, AudioEffect(does, voice_name="af_bella"))
     assert len(made) / RATE_HZ == pytest.approx(1.0, abs=0.05)
 
 
 def test_the_voice_name_determines_the_pitch_shift() -> None:
     tone = chord(440.0, beats_per_s=0.01, seconds=2.0)
-    made = apply_effect(tone, RATE_HZ, AudioEffect("voice", voice="af_bella"))
+    made = apply_effect(tone, RATE_HZ, AudioEffect("voice", voice_name="af_bella"))
     peak = float(np.argmax(np.abs(np.fft.rfft(made))) * RATE_HZ / len(made))
     assert peak == pytest.approx(440 * 2 ** (choose_pitch_shift_semitones("af_bella") / 12), rel=0.02)
 
 
 @given(st.text())
 def test_every_voice_is_shifted_a_little(name) -> None:
-    assert 0 < abs(choose_pitch_shift_semitones(name)) <= MAX_SEMITONES
+    assert 0 < abs(choose_pitch_shift_semitones(name)) <= MAX_PITCH_SHIFT_SEMITONES
 
 
 @given(
@@ -83,7 +83,7 @@ def test_every_voice_is_shifted_a_little(name) -> None:
 )
 def test_words_are_timed_in_order(words, pauses) -> None:
     sound = np.concatenate([part for pause in pauses for part in (noise(0.5), np.zeros(int(RATE_HZ * pause)))])
-    phrases = align_phrases(sound.astype(np.float32), RATE_HZ, " ".join(words))
+    phrases = split_transcript_into_timed_phrases(sound.astype(np.float32), RATE_HZ, " ".join(words))
     assert [word for phrase in phrases for word in phrase.words] == words
     ends = [time for phrase in phrases for time in (phrase.start_s, phrase.end_s)]
     assert ends == sorted(ends)
@@ -92,7 +92,7 @@ def test_words_are_timed_in_order(words, pauses) -> None:
 
 def test_a_pause_ends_a_phrase() -> None:
     sound = np.concatenate([noise(1.0), np.zeros(RATE_HZ, np.float32), noise(1.0)])
-    phrases = align_phrases(sound, RATE_HZ, "one two three four")
+    phrases = split_transcript_into_timed_phrases(sound, RATE_HZ, "one two three four")
     assert [phrase.words for phrase in phrases] == [("one", "two"), ("three", "four")]
     assert phrases[1].start_s == pytest.approx(2.0, abs=0.05)
 
@@ -101,7 +101,7 @@ def test_word_timestamps_and_speakers_are_returned_if_requested() -> None:
     response = TranscriptResponse(
         text="body#/text", segments="body#/segments", segment=TranscriptSegment(speaker="speaker", words="words")
     )
-    phrases = align_phrases(noise(1.0), RATE_HZ, "one three")
+    phrases = split_transcript_into_timed_phrases(noise(1.0), RATE_HZ, "one three")
     plain = build_transcript_values(
         response, phrases, language="en", audio_s=1.0, include_word_times=False, include_speaker_labels=False
     )

@@ -8,13 +8,13 @@ from voicegauge.emulator.audio.speech import (
     SynthesisRequest,
     SynthesizedSpeech,
     check_audio_upload,
-    check_emulation_settings,
-    get_mapped_field_name,
+    check_emulation_spec,
+    get_documented_field_name,
     read_speech_field,
     read_synthesis_request,
 )
 from voicegauge.emulator.audio.speech_timing import SpeechTiming, build_speech_timings, select_timings
-from voicegauge.emulator.audio.transcript_timing import align_phrases, build_transcript_values
+from voicegauge.emulator.audio.transcript_timing import build_transcript_values, split_transcript_into_timed_phrases
 from voicegauge.emulator.audio.transcription import ASR_LANGUAGE, transcribe_samples, transcribe_upload
 
 __all__ = [
@@ -25,20 +25,20 @@ __all__ = [
     "SpeechTiming",
     "SynthesisRequest",
     "SynthesizedSpeech",
-    "align_phrases",
     "analyze_music",
     "apply_effect",
     "build_speech_timings",
     "build_transcript_values",
     "check_audio_upload",
-    "check_emulation_settings",
+    "check_emulation_spec",
     "choose_media_type",
     "find_format",
-    "get_mapped_field_name",
+    "get_documented_field_name",
     "read_speech_field",
     "read_synthesis_request",
     "select_timings",
     "split_into_stems",
+    "split_transcript_into_timed_phrases",
     "transcribe_samples",
     "transcribe_upload",
 ]

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     Samples = NDArray[np.float32]
 
-MAX_SEMITONES = 3
+MAX_PITCH_SHIFT_SEMITONES = 3
 """Largest pitch shift of a voice effect; with larger shifts words become unintelligible."""
-STEM_NAMES = {
+STEM_NAMES_BY_COUNT = {
     2: ("vocals", "instrumental"),
     4: ("vocals", "drums", "bass", "other"),
     5: ("vocals", "drums", "bass", "piano", "other"),
@@ -36,9 +36,9 @@ _TEMPO_RANGE_BPM = (60.0, 180.0)  # other tempos are reported at half or double 
 class AudioEffect(NamedTuple):
     """An effect to apply to audio."""
 
-    purpose: str
+    conversion_purpose: str
     """Purpose of the conversion, one of the values of `x-conversion.purpose`."""
-    voice: str | None = None
+    voice_name: str | None = None
     speed: float = 1.0
     strength: int = 2
     """Strength of the effect, from 1 (weak) to 5 (strong)."""
@@ -53,16 +53,16 @@ def apply_effect(samples: Samples, rate_hz: int, effect: AudioEffect) -> Samples
 
 
 def _build_ffmpeg_filters(rate_hz: int, effect: AudioEffect) -> list[tuple[str, str]]:
-    if effect.purpose in ("voice", "style"):
-        shift = 2 ** (choose_pitch_shift_semitones(effect.voice) / 12)
+    if effect.conversion_purpose in ("voice", "style"):
+        shift = 2 ** (choose_pitch_shift_semitones(effect.voice_name) / 12)
         return [
             ("asetrate", str(round(rate_hz * shift))),
             ("aresample", str(rate_hz)),
             *_build_tempo_filter(effect.speed / shift),
         ]
-    if effect.purpose == "enhance":
+    if effect.conversion_purpose == "enhance":
         return [("afftdn", f"nr={6 * effect.strength}"), ("highpass", "f=60")]
-    if effect.purpose == "dereverb":
+    if effect.conversion_purpose == "dereverb":
         return [("agate", f"threshold={0.005 * effect.strength}:ratio={1 + effect.strength}:release=80")]
     return []
 
@@ -71,10 +71,10 @@ def _build_tempo_filter(speed_factor: float) -> list[tuple[str, str]]:
     return [] if abs(speed_factor - 1) < 1e-6 else [("atempo", f"{speed_factor:.6f}")]
 
 
-def choose_pitch_shift_semitones(voice: str | None) -> int:
-    """Return the pitch shift that represents `voice`; it is never 0, and always the same for the same name."""
-    steps = [step for step in range(-MAX_SEMITONES, MAX_SEMITONES + 1) if step]
-    return steps[zlib.crc32((voice or "").encode()) % len(steps)]
+def choose_pitch_shift_semitones(voice_name: str | None) -> int:
+    """Return the pitch shift that represents `voice_name`; it is never 0, and always the same for the same name."""
+    steps = [step for step in range(-MAX_PITCH_SHIFT_SEMITONES, MAX_PITCH_SHIFT_SEMITONES + 1) if step]
+    return steps[zlib.crc32((voice_name or "").encode()) % len(steps)]
 
 
 def split_into_stems(samples: Samples, rate_hz: int, stem_count: int) -> dict[str, Samples]:
@@ -89,7 +89,7 @@ def split_into_stems(samples: Samples, rate_hz: int, stem_count: int) -> dict[st
     voice = (frequencies >= 120) & (frequencies < 4000)
     rest = np.flatnonzero(~voice)
     parts = [np.flatnonzero(voice), *np.array_split(rest, stem_count - 1)]
-    names = STEM_NAMES.get(stem_count) or tuple(f"stem_{index}" for index in range(stem_count))
+    names = STEM_NAMES_BY_COUNT.get(stem_count) or tuple(f"stem_{index}" for index in range(stem_count))
     found: dict[str, Any] = {}
     for name, bins in zip(names, parts, strict=True):
         band = np.zeros_like(spectrum)
@@ -100,7 +100,7 @@ def split_into_stems(samples: Samples, rate_hz: int, stem_count: int) -> dict[st
 
 def analyze_music(samples: Samples, rate_hz: int) -> dict[str, Any]:
     """Estimate key, scale and tempo, and return them under the names that `x-conversion.response.facts` uses."""
-    root, scale = _estimate_key(samples, rate_hz)
+    root, scale = _estimate_musical_key(samples, rate_hz)
     number, letter = _find_camelot_position(root, scale)
     other = "A" if letter == "B" else "B"
     neighbours = [(number % 12 + 1, letter), ((number - 2) % 12 + 1, letter), (number, other)]
@@ -110,11 +110,11 @@ def analyze_music(samples: Samples, rate_hz: int) -> dict[str, Any]:
         "bpm": _estimate_tempo_bpm(samples, rate_hz),
         "time_signature": "4/4",
         "camelot": f"{number}{letter}",
-        "compatible_keys": [f"{_NOTE_NAMES[root]} {scale}", *(_find_key_name(*key) for key in neighbours)],
+        "compatible_keys": [f"{_NOTE_NAMES[root]} {scale}", *(_find_musical_key_name(*key) for key in neighbours)],
     }
 
 
-def _estimate_key(samples: Samples, rate_hz: int) -> tuple[int, str]:
+def _estimate_musical_key(samples: Samples, rate_hz: int) -> tuple[int, str]:
     """Return the root and scale whose key profile correlates best with the energy of the twelve pitch classes."""
     import numpy as np
 
@@ -161,7 +161,7 @@ def _find_camelot_position(root_note: int, scale: str) -> tuple[int, str]:
     return _build_camelot_positions()[root_note, scale]
 
 
-def _find_key_name(camelot_number: int, camelot_letter: str) -> str:
+def _find_musical_key_name(camelot_number: int, camelot_letter: str) -> str:
     root, scale = next(
         key for key, position in _build_camelot_positions().items() if position == (camelot_number, camelot_letter)
     )

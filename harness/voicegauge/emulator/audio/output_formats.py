@@ -54,7 +54,7 @@ _FORMAT_BY_ALIAS = {
     "webm_opus": "webm",
     "adts": "aac",
 }
-_MEDIA_TYPES_OF_SHARED_CONTAINERS = {
+_MEDIA_TYPES_BY_FORMAT_IN_SHARED_CONTAINER = {
     "ogg": ("audio/ogg", "audio/vorbis", "application/ogg"),
     "opus": ("audio/opus", "audio/ogg", "application/ogg"),
     "mulaw": ("audio/basic", "audio/pcmu", "audio/mulaw", "audio/x-mulaw", "audio/ulaw", "audio/x-ulaw"),
@@ -76,7 +76,7 @@ _ALTERNATIVE_FORMAT_BY_FORMAT = {
     "webm": "opus",
 }
 """For each format, another one that has the same samples or the same codec in a different container."""
-_AAC_RATES_HZ = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+_AAC_SAMPLE_RATES_HZ = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 """Sampling frequencies of AAC (ISO/IEC 14496-3, table 1.18)."""
 
 
@@ -93,35 +93,39 @@ def find_format(format_name_or_media_type: str) -> str | None:
     return None
 
 
-def choose_media_type(format_name: str, documented_types: Iterable[str]) -> str | None:
+def choose_media_type(format_name: str, documented_media_types: Iterable[str]) -> str | None:
     """Return the documented media type under which audio of this format is sent.
 
     Args:
         format_name: a format that the emulator writes.
-        documented_types: the documented media types of the response, in lower case.
+        documented_media_types: the documented media types of the response, in lower case.
 
     Returns:
         The first of these that exists: a documented media type of the format; the format's usual media type, if a range
         such as "audio/*" is documented; a documented generic media type; a documented audio media type that is not
         known to mean another format. `None` if there is none of these.
     """
-    documented_types = tuple(documented_types)
+    documented_media_types = tuple(documented_media_types)
     actual = find_media_type(format_name)
-    specific = (actual, *_MEDIA_TYPES_OF_SHARED_CONTAINERS.get(format_name, ()))
-    if format_name in _MEDIA_TYPES_OF_SHARED_CONTAINERS:
-        specific = (*_MEDIA_TYPES_OF_SHARED_CONTAINERS[format_name], actual)
-    found = next((name for name in specific if name in documented_types), None)
+    specific = (actual, *_MEDIA_TYPES_BY_FORMAT_IN_SHARED_CONTAINER.get(format_name, ()))
+    if format_name in _MEDIA_TYPES_BY_FORMAT_IN_SHARED_CONTAINER:
+        specific = (*_MEDIA_TYPES_BY_FORMAT_IN_SHARED_CONTAINER[format_name], actual)
+    found = next((name for name in specific if name in documented_media_types), None)
     if found is None:
-        found = next((name for name in documented_types if _is_container_of_format(name, format_name)), None)
+        found = next((name for name in documented_media_types if _is_container_of_format(name, format_name)), None)
     if found is None:
-        found = next((name for name in documented_types if find_format(name) == format_name), None)
-    if found is None and any(name in documented_types for name in _WILDCARD_MEDIA_RANGES):
+        found = next((name for name in documented_media_types if find_format(name) == format_name), None)
+    if found is None and any(name in documented_media_types for name in _WILDCARD_MEDIA_RANGES):
         found = actual
     if found is None:
-        found = next((name for name in documented_types if name in GENERIC_MEDIA_TYPES), None)
+        found = next((name for name in documented_media_types if name in GENERIC_MEDIA_TYPES), None)
     if found is None:
         found = next(
-            (name for name in documented_types if name.startswith("audio/") and not _belongs_to_known_format(name)),
+            (
+                name
+                for name in documented_media_types
+                if name.startswith("audio/") and not _belongs_to_known_format(name)
+            ),
             None,
         )
     return found
@@ -133,7 +137,9 @@ def _is_container_of_format(media_type: str, format_name: str) -> bool:
     if container is None or container != find_container_of_media_type(find_media_type(format_name)):
         return False
     return not any(
-        media_type in names for other, names in _MEDIA_TYPES_OF_SHARED_CONTAINERS.items() if other != format_name
+        media_type in names
+        for other, names in _MEDIA_TYPES_BY_FORMAT_IN_SHARED_CONTAINER.items()
+        if other != format_name
     )
 
 
@@ -141,7 +147,7 @@ def _belongs_to_known_format(media_type: str) -> bool:
     return find_container_of_media_type(media_type) is not None or find_format(media_type) is not None
 
 
-def choose_deliverable_format(format_name: str, documented_types: Iterable[str]) -> str:
+def choose_deliverable_format(format_name: str, documented_media_types: Iterable[str]) -> str:
     """Return the format in which audio is delivered if `format_name` is requested.
 
     It differs from the requested format only if that has no documented media type but an alternative format has one.
@@ -150,13 +156,13 @@ def choose_deliverable_format(format_name: str, documented_types: Iterable[str])
 
     Args:
         format_name: the requested format.
-        documented_types: the documented media types of the response, in lower case.
+        documented_media_types: the documented media types of the response, in lower case.
     """
-    documented_types = tuple(documented_types)
-    if not documented_types or choose_media_type(format_name, documented_types) is not None:
+    documented_media_types = tuple(documented_media_types)
+    if not documented_media_types or choose_media_type(format_name, documented_media_types) is not None:
         return format_name
     other = _ALTERNATIVE_FORMAT_BY_FORMAT.get(format_name)
-    return other if other is not None and choose_media_type(other, documented_types) is not None else format_name
+    return other if other is not None and choose_media_type(other, documented_media_types) is not None else format_name
 
 
 def encode_output(samples: Samples, sample_rate_hz: int, format_name: str, bitrate_kbps: int | None = None) -> bytes:
@@ -169,7 +175,7 @@ def encode_output(samples: Samples, sample_rate_hz: int, format_name: str, bitra
         return encode_at_bitrate(samples, sample_rate_hz, format_name, bitrate_kbps)
     if format_name not in _FORMATS_WRITTEN_BY_FFMPEG:
         return encode(samples, sample_rate_hz, format_name)[0]
-    if format_name != "webm" and sample_rate_hz not in _AAC_RATES_HZ:
-        rate = next((known for known in _AAC_RATES_HZ if known > sample_rate_hz), _AAC_RATES_HZ[-1])
+    if format_name != "webm" and sample_rate_hz not in _AAC_SAMPLE_RATES_HZ:
+        rate = next((known for known in _AAC_SAMPLE_RATES_HZ if known > sample_rate_hz), _AAC_SAMPLE_RATES_HZ[-1])
         samples, sample_rate_hz = resample(samples, sample_rate_hz, rate), rate
     return encode_at_bitrate(samples, sample_rate_hz, format_name)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-ESPEAK_VARIANTS = ("klatt5", "klatt3", "klatt6", "klatt4", "f5", "f2", "m1")
+ESPEAK_VOICE_VARIANTS = ("klatt5", "klatt3", "klatt6", "klatt4", "f5", "f2", "m1")
 """Intelligible espeak-ng variants. A hash of the target id selects one of them if the contract sets none."""
 MAX_VOICE_PITCH_OFFSET = 9
 """Largest offset of a named voice from the target's pitch (0 to 99), which makes voices distinguishable."""
@@ -34,10 +34,10 @@ MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ = 4000, 192_000
 """The lowest and the highest sample rate of speech, in hertz, whatever a request asks for."""
 MAX_CACHED_AUDIO_FILES = 64
 """Number of cached audio files. They are cached because the audio of a job is often downloaded more than once."""
-MAX_CACHED_RECORDING_FACTS = 64
+MAX_CACHED_RECORDING_MEASUREMENTS = 64
 
 
-_SYMBOL_PATTERN = re.compile(r"[<>/=\"]")
+_TAG_CHARACTER_PATTERN = re.compile(r"[<>/=\"]")
 """Characters of tags, which a voice does not speak."""
 _ANY_MEDIA_TYPE = "*/*"
 """Value of the Accept header that HTTP clients send by default."""
@@ -57,7 +57,7 @@ class SynthesisRequest(Record, frozen=True, kw_only=True):
     pitch: int
     sample_rate_hz: int
     leading_silence_s: float
-    format: str
+    audio_format: str
     """Name of the audio format, as `find_format` returns it."""
     seed: int
     bitrate_kbps: int | None = None
@@ -128,12 +128,15 @@ def read_synthesis_request(
     raw = read_speech_field(request, target, "text")
     mapping = speech.request["text"]
     if not reads_markup:
-        mapping, raw = msgspec.structs.replace(mapping, markup=None, template="{}"), _SYMBOL_PATTERN.sub(" ", str(raw))
+        mapping, raw = (
+            msgspec.structs.replace(mapping, markup=None, template="{}"),
+            _TAG_CHARACTER_PATTERN.sub(" ", str(raw)),
+        )
     if rejects_unsupported_values and mapping.markup is not None and isinstance(raw, str) and not _is_well_formed(raw):
-        raise Rejection("invalid", get_mapped_field_name(mapping), "the markup is not well-formed")
+        raise Rejection("invalid", get_documented_field_name(mapping), "the markup is not well-formed")
     text = strip_unspoken_text(str(raw), mapping, emulation.unspoken_patterns) if isinstance(raw, str) else ""
     if not text and rejects_unsupported_values:
-        raise Rejection("invalid", get_mapped_field_name(speech.request["text"]), "the text is blank")
+        raise Rejection("invalid", get_documented_field_name(speech.request["text"]), "the text is blank")
     speed = read_field(request, target, "speed")
     voice = read_field(request, target, "voice")
     seed_word = read_field(request, target, "seed")
@@ -153,12 +156,12 @@ def read_synthesis_request(
             read_field(request, target, "language"),
             rejects_unsupported_values=rejects_unsupported_values,
         ),
-        voice=emulation.voice or ESPEAK_VARIANTS[zlib.crc32(target.id.encode()) % len(ESPEAK_VARIANTS)],
+        voice=emulation.voice or ESPEAK_VOICE_VARIANTS[zlib.crc32(target.id.encode()) % len(ESPEAK_VOICE_VARIANTS)],
         words_per_minute=round(emulation.words_per_minute * _limit_speed_factor(speed)),
         pitch=_choose_voice_pitch(emulation.pitch, voice),
         sample_rate_hz=rate,
         leading_silence_s=emulation.leading_silence_s,
-        format=documented_format.codec
+        audio_format=documented_format.codec
         if documented_format is not None
         else _choose_format(
             request, target, response_audio, requested_format, rejects_unsupported_values=rejects_unsupported_values
@@ -179,7 +182,7 @@ def _is_well_formed(markup: str) -> bool:
     return True
 
 
-def get_mapped_field_name(field_mapping: FieldMapping) -> str:
+def get_documented_field_name(field_mapping: FieldMapping) -> str:
     """Return the name of the mapped field or parameter for error messages; of a nested field, the outermost one."""
     return field_mapping.at.field_name
 
@@ -214,7 +217,7 @@ def _choose_language(
             and not is_documented_value(request, slot.at, requested_language)
         ):
             raise Rejection(
-                "invalid", get_mapped_field_name(slot), f"the emulator does not speak {requested_language!r}"
+                "invalid", get_documented_field_name(slot), f"the emulator does not speak {requested_language!r}"
             )
     default = target.target_spec.language
     # "auto" and documented languages without a voice are spoken too: the contract says that they are accepted.
@@ -267,7 +270,9 @@ def _choose_format(
             and requested_format not in (*target.target_spec.formats, *slot.map)
             and not is_documented_value(request, slot.at, requested_format)
         ):
-            raise Rejection("invalid", get_mapped_field_name(slot), f"the emulator has no format {requested_format!r}")
+            raise Rejection(
+                "invalid", get_documented_field_name(slot), f"the emulator has no format {requested_format!r}"
+            )
         return _choose_default_format(target)
     return choose_deliverable_format(found, _list_documented_media_types(target, response_audio))
 
@@ -305,7 +310,7 @@ def _choose_default_format(target: Target) -> str:
     return next((name for name in documented if name), "wav")
 
 
-def check_emulation_settings(target: Target) -> None:
+def check_emulation_spec(target: Target) -> None:
     """Check that the emulator supports what the contract states in `emulation` of a target.
 
     Raises:
@@ -330,7 +335,7 @@ def check_emulation_settings(target: Target) -> None:
 class SynthesizedSpeech(NamedTuple):
     """Synthesized speech in its container."""
 
-    data: bytes
+    audio_bytes: bytes
     audio_s: float
     """Duration in seconds."""
 
@@ -381,42 +386,42 @@ def render_speech(synthesis: SynthesisRequest) -> SynthesizedSpeech:
     samples = cast("NDArray[np.float32]", np.concatenate([lead, samples]))
     if synthesis.is_silent:
         samples = np.zeros_like(samples)
-    data = encode_output(samples, synthesis.sample_rate_hz, synthesis.format, synthesis.bitrate_kbps)
+    data = encode_output(samples, synthesis.sample_rate_hz, synthesis.audio_format, synthesis.bitrate_kbps)
     return SynthesizedSpeech(data, len(samples) / synthesis.sample_rate_hz)
 
 
-class _RecordingFacts(NamedTuple):
+class _RecordingMeasurements(NamedTuple):
     container: str
     audio_s: float
     sample_rate_hz: int
 
 
-_cached_recording_facts: OrderedDict[bytes, _RecordingFacts | str] = OrderedDict()
+_cached_recording_measurements: OrderedDict[bytes, _RecordingMeasurements | str] = OrderedDict()
 """Results of `_measure_recording` by the digest of the file, because tests upload the same file repeatedly, and files
 may be too large to keep."""
 
 
-def _measure_recording(file_content: FileContent) -> _RecordingFacts | str:
+def _measure_recording(file_content: FileContent) -> _RecordingMeasurements | str:
     """Decode a recording and measure it, or return the reason why it cannot be decoded."""
     if not isinstance(file_content, bytes):
         return _decode_recording(file_content)  # the digest would read all of a large file into memory
     digest = hashlib.sha256(file_content).digest()
-    facts = _cached_recording_facts.get(digest)
+    facts = _cached_recording_measurements.get(digest)
     if facts is None:
-        facts = _cached_recording_facts[digest] = _decode_recording(file_content)
-        while len(_cached_recording_facts) > MAX_CACHED_RECORDING_FACTS:
-            _cached_recording_facts.popitem(last=False)
+        facts = _cached_recording_measurements[digest] = _decode_recording(file_content)
+        while len(_cached_recording_measurements) > MAX_CACHED_RECORDING_MEASUREMENTS:
+            _cached_recording_measurements.popitem(last=False)
     return facts
 
 
-def _decode_recording(file_content: FileContent) -> _RecordingFacts | str:
+def _decode_recording(file_content: FileContent) -> _RecordingMeasurements | str:
     from voicegauge.speech.audio import UndecodableAudioError, decode
 
     try:
         audio = decode(file_content)
     except UndecodableAudioError as error:
         return str(error)
-    return _RecordingFacts(audio.container, audio.audio_s, audio.sample_rate_hz)
+    return _RecordingMeasurements(audio.container, audio.audio_s, audio.sample_rate_hz)
 
 
 def check_audio_upload(file: UploadedFile, field_name: str, upload_limits: Any) -> None:

@@ -31,11 +31,11 @@ def build_speech_timings(
     step_s = max(audio_s - leading_silence_s, 0.0) / max(len(text), 1)
     pattern = r"(?s)." if unit == "character" else r"\S+"
 
-    def find_time_s(unit_index: int) -> float:
-        return math.floor((leading_silence_s + unit_index * step_s) * 1000) / 1000
+    def compute_time_s(character_index: int) -> float:
+        return math.floor((leading_silence_s + character_index * step_s) * 1000) / 1000
 
     return [
-        SpeechTiming(found[0], find_time_s(found.start()), find_time_s(found.end()))
+        SpeechTiming(found[0], compute_time_s(found.start()), compute_time_s(found.end()))
         for found in re.finditer(pattern, text)
     ]
 

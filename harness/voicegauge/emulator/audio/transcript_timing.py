@@ -23,7 +23,7 @@ MIN_PAUSE_S = 0.25
 SPEAKER_LABEL = "SPEAKER_00"
 """Speaker label of every segment, because the emulator does not distinguish speakers."""
 _FRAME_DURATION_S = 0.02
-_SPEECH_RANGE_DB = 30.0
+_SILENCE_THRESHOLD_BELOW_PEAK_DB = 30.0
 """A frame counts as silence if it is quieter than the loudest frame by more than this."""
 
 
@@ -35,7 +35,7 @@ class Phrase(NamedTuple):
     words: tuple[str, ...]
 
 
-def align_phrases(samples: Samples, rate_hz: int, transcript: str) -> list[Phrase]:
+def split_transcript_into_timed_phrases(samples: Samples, rate_hz: int, transcript: str) -> list[Phrase]:
     """Return the phrases of `transcript`: one for each voiced interval of mono `samples`.
 
     Each phrase has a share of the words in proportion to the length of its interval.
@@ -63,7 +63,7 @@ def _find_voiced_intervals(samples: Samples, rate_hz: int) -> list[tuple[float, 
     size = max(1, int(rate_hz * _FRAME_DURATION_S))
     frames = samples[: len(samples) // size * size].reshape(-1, size)
     power = np.mean(np.square(frames, dtype=np.float64), axis=1) if len(frames) else np.zeros(0)
-    loud = np.flatnonzero(power > (power.max() if len(power) else 0.0) * 10 ** (-_SPEECH_RANGE_DB / 10))
+    loud = np.flatnonzero(power > (power.max() if len(power) else 0.0) * 10 ** (-_SILENCE_THRESHOLD_BELOW_PEAK_DB / 10))
     length = len(samples) / rate_hz
     if not len(loud):
         return [(0.0, length)]

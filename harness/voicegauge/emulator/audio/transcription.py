@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 ASR_LANGUAGE = "en"
 """The only language of the embedded engine, which is also reported as the detected language."""
-UNSUPPORTED_LANGUAGE_TEXT = "EMULATED: the ASR engine of the emulator supports only English"
+UNSUPPORTED_LANGUAGE_TRANSCRIPT = "EMULATED: the ASR engine of the emulator supports only English"
 MAX_CACHED_TRANSCRIPTS = 256
 """Number of cached transcripts. They are cached because a check uploads the same file many times."""
 _transcript_cache: OrderedDict[str, str] = OrderedDict()
@@ -72,7 +72,7 @@ def _transcribe_uncached(samples: Samples, rate_hz: int, language: str) -> str:
             if is_silent(samples, rate_hz):
                 _transcript_cache[key] = ""
             elif not load_embedded_asr().supports_language(language):
-                _transcript_cache[key] = UNSUPPORTED_LANGUAGE_TEXT
+                _transcript_cache[key] = UNSUPPORTED_LANGUAGE_TRANSCRIPT
             else:
                 _transcript_cache[key] = load_embedded_asr().transcribe(
                     resample(samples, rate_hz, ASR_SAMPLE_RATE_HZ), language

@@ -13,14 +13,14 @@ from voicegauge.emulator.audio import (
     AUTOMATIC_LANGUAGE,
     AudioEffect,
     SynthesisRequest,
-    align_phrases,
     analyze_music,
     apply_effect,
     build_transcript_values,
     choose_media_type,
     find_format,
-    get_mapped_field_name,
+    get_documented_field_name,
     split_into_stems,
+    split_transcript_into_timed_phrases,
     transcribe_samples,
 )
 from voicegauge.emulator.endpoints.audio_input_requests import (
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from voicegauge.speech.audio import DecodedAudio
 
 _DEFAULT_SAMPLE_RATE_HZ = 24_000
-_SILENCE_DURATION_S = 1.0
+_REPLACEMENT_SILENCE_DURATION_S = 1.0
 """Duration of the silence that replaces an undecodable upload if a fault makes the emulator accept the upload."""
 _MAX_SAMPLE_RATE_HZ = 48_000
 """Audio with a higher sample rate is resampled to this one before effects are applied, because not all output formats
@@ -87,11 +87,11 @@ class AudioInputEndpoint:
                 self._decode_upload, request, target, rejects_unsupported_values=rejects_unsupported_values
             )
             audio_s = upload.decoded_audio.audio_s
-            charge = context.job_store.charge_target(account, target, 0, audio_s)
+            charge = context.job_store.charge_target_price(account, target, 0, audio_s)
             process = self._transcribe_upload if target.transcription else self._convert_upload
             result = await process(request, target, upload, rejects_unsupported_values=rejects_unsupported_values)
             del upload
-        rng, emulation = context.job_store.create_rng(), target.target_spec.emulation
+        rng, emulation = context.job_store.create_next_rng(), target.target_spec.emulation
         processing_ms = emulation.base_ms + emulation.ms_per_audio_s * audio_s
         processing_s = context.clock.scale_duration(processing_ms / 1000 * rng.lognormvariate(0, emulation.jitter))
         elapsed_s = asyncio.get_running_loop().time() - started
@@ -110,7 +110,7 @@ class AudioInputEndpoint:
             check_audio_uploads(request, fault_injector)
         slot = target.audio_input.request["audio"]
         file = request.read(slot.at)
-        field = get_mapped_field_name(slot)
+        field = get_documented_field_name(slot)
         if not isinstance(file, UploadedFile):
             raise Rejection("invalid", field, f"{field} is not a file")
         try:
@@ -137,7 +137,7 @@ class AudioInputEndpoint:
         text = await transcribe_samples(decoded_audio.samples, decoded_audio.sample_rate_hz, language)
         values = build_transcript_values(
             use.response,
-            align_phrases(decoded_audio.samples, decoded_audio.sample_rate_hz, text),
+            split_transcript_into_timed_phrases(decoded_audio.samples, decoded_audio.sample_rate_hz, text),
             language=language,
             audio_s=decoded_audio.audio_s,
             include_word_times=read_audio_input_field(request, target, "timestamps") is True,
@@ -192,7 +192,7 @@ class AudioInputEndpoint:
         if rejects_unsupported_values and spoken != language:
             slot = use.request["language"]
             if language not in slot.map and not is_documented_value(request, slot.at, language):
-                raise Rejection("invalid", get_mapped_field_name(slot), f"the emulator does not speak {language!r}")
+                raise Rejection("invalid", get_documented_field_name(slot), f"the emulator does not speak {language!r}")
         text = await transcribe_samples(upload.decoded_audio.samples, upload.decoded_audio.sample_rate_hz)
         facts = {
             "transcript": text,
@@ -206,7 +206,9 @@ class AudioInputEndpoint:
         name = find_format(target.target_spec.emulation.format or "mp3") or "mp3"
         synthesis = _build_translation_synthesis_request(text or "Nothing was said.", spoken, name)
         speech = await self._context.downloads.synthesizer.synthesize(synthesis)
-        result = self._build_audio_result(request, use.response.audio, GeneratedAudio(speech.data, name), "translate")
+        result = self._build_audio_result(
+            request, use.response.audio, GeneratedAudio(speech.audio_bytes, name), "translate"
+        )
         return result._replace(values_by_location=values)
 
     async def _separate_stems(
@@ -218,7 +220,7 @@ class AudioInputEndpoint:
         parts = await asyncio.to_thread(
             _encode_stems, decoded_audio, count if isinstance(count, int) and 2 <= count <= 6 else 2, name
         )
-        task, items = fill_random_hex("task_{hex12}", self._context.job_store.create_rng()), []
+        task, items = fill_random_hex("task_{hex12}", self._context.job_store.create_next_rng()), []
         audio = ResponseAudio(at=stem_list.at, delivered="url", download=stem_list.download)
         for part, data in parts.items():
             generated_audio = GeneratedAudio(data, name)
@@ -231,7 +233,7 @@ class AudioInputEndpoint:
     ) -> AudioInputResult:
         if response_audio.delivered != "url":
             return AudioInputResult({}, generated_audio)
-        base_name = fill_random_hex(f"{purpose}_{{hex12}}", self._context.job_store.create_rng())
+        base_name = fill_random_hex(f"{purpose}_{{hex12}}", self._context.job_store.create_next_rng())
         return AudioInputResult(
             {}, generated_audio, self._store_audio(request, response_audio, generated_audio, base_name)
         )
@@ -251,8 +253,16 @@ def _create_silence() -> DecodedAudio:
 
     from voicegauge.speech.audio import DecodedAudio
 
-    samples = np.zeros(int(_DEFAULT_SAMPLE_RATE_HZ * _SILENCE_DURATION_S), np.float32)
-    return DecodedAudio(samples, _DEFAULT_SAMPLE_RATE_HZ, 1, "wav", "pcm_16", _SILENCE_DURATION_S, _SILENCE_DURATION_S)
+    samples = np.zeros(int(_DEFAULT_SAMPLE_RATE_HZ * _REPLACEMENT_SILENCE_DURATION_S), np.float32)
+    return DecodedAudio(
+        samples,
+        _DEFAULT_SAMPLE_RATE_HZ,
+        1,
+        "wav",
+        "pcm_16",
+        _REPLACEMENT_SILENCE_DURATION_S,
+        _REPLACEMENT_SILENCE_DURATION_S,
+    )
 
 
 def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload) -> GeneratedAudio:
@@ -282,7 +292,7 @@ def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: 
     voice = read_audio_input_field(request, target, "voice")
     change = AudioEffect(
         use.purpose,
-        voice=voice if isinstance(voice, str) else None,
+        voice_name=voice if isinstance(voice, str) else None,
         speed=float(speed) if isinstance(speed, int | float) and 0.5 <= speed <= 2 else 1.0,
         strength=read_number("strength") or 2,
     )
@@ -333,6 +343,6 @@ def _build_translation_synthesis_request(text: str, language: str, format_name: 
         pitch=50,
         sample_rate_hz=_DEFAULT_SAMPLE_RATE_HZ,
         leading_silence_s=0.1,
-        format=format_name,
+        audio_format=format_name,
         seed=0,
     )

@@ -43,15 +43,18 @@ class BatchEndpoint:
         ]
         charges: list[float | None] = []
         try:
-            charges += (job_store.charge_target(account, speech.target, speech.characters) for _, speech in planned)
+            charges += (
+                job_store.charge_target_price(account, speech.target, speech.billable_character_count)
+                for _, speech in planned
+            )
         except Rejection:
             account.subtract_from_balance(-sum(charge or 0 for charge in charges))
             raise
-        await self._context.clock.sleep(planned[0][1].submit_s)
+        await self._context.clock.sleep(planned[0][1].submit_latency_s)
         charged = zip(planned, charges, strict=True)
         items = [job_store.create_job(item, speech, account, charge) for (item, speech), charge in charged]
         whole = self._speech.plan_speech(request, account, rejects_unsupported_values=False)
-        whole = whole._replace(queue_s=0.0, processing_s=max(sum(item.state_durations_s) for item in items))
+        whole = whole._replace(queue_time_s=0.0, processing_time_s=max(sum(item.state_durations_s) for item in items))
         job = job_store.create_job(request, whole, account, sum(charge or 0 for charge in charges), batch_items=items)
         balance = self._context.accounts.get_remaining_balance(account, request.operation)
         return self.add_progress(
@@ -68,7 +71,10 @@ class BatchEndpoint:
                 response.body = write_value_at(response.body, location, count)
         if response.kind == "status":
             audio_urls = self._build_audio_urls(response, job)
-            results = [dict(_build_item_result(batch, index, item, audio_urls)) for index, item in enumerate(job.items)]
+            results = [
+                dict(_iterate_item_result_fields(batch, index, item, audio_urls))
+                for index, item in enumerate(job.items)
+            ]
             response.body = write_value_at(response.body, batch.results, results)
         return response
 
@@ -77,7 +83,7 @@ class BatchEndpoint:
         base_url = response.request.incoming_request.base_url if response.request is not None else ""
         return {
             item.id: response_builder.build_audio_url(
-                base_url, find_audio_location(item.target), item.id, item.synthesis.format
+                base_url, find_audio_location(item.target), item.id, item.synthesis.audio_format
             )
             for item in job.items
             if self._context.job_store.has_succeeded(item)
@@ -100,7 +106,7 @@ def _split_batch_into_requests(request: ParsedRequest, batch_spec: BatchSpec) ->
         yield replace(request, operation=each, body=item if isinstance(item, dict) else {}, documented_media_type=media)
 
 
-def _build_item_result(
+def _iterate_item_result_fields(
     batch_spec: BatchSpec, item_index: int, item_job: EmulatedJob, audio_urls: dict[str, str]
 ) -> Iterator[tuple[str, Any]]:
     yield batch_spec.job_id, item_job.id

@@ -65,12 +65,12 @@ class ChatEndpoint:
         charge = context.job_store.charge_price(account, request.operation.pricing)
         messages = [message]
         if request.operation.resource is not None:
-            now, rng = context.clock.now(), context.job_store.create_rng()
+            now, rng = context.clock.now(), context.job_store.create_next_rng()
             conversation = continued_conversations[0] if continued_conversations else None
             if conversation is None:
                 conversation = context.resources.create_resource(request, response, account, now, rng)
-            conversation.messages.append(message)
-            messages = conversation.messages
+            conversation.conversation_messages.append(message)
+            messages = conversation.conversation_messages
             response.body = write_value_at(response.body, conversation.resource_spec.id, conversation.id)
         reply = _compose_reply(messages)
         url = self._add_spoken_reply(request, chat_spec, reply)
@@ -91,10 +91,10 @@ class ChatEndpoint:
         target = context.contract.find_target_by_name(chat_spec.emulation_target)
         speech_request = _build_speech_request(request, target, reply_text, chat_spec.voice)
         synthesis = read_synthesis_request(speech_request, target, chat_spec.reply_audio, context.settings.seed)
-        media_id = fill_random_hex(DEFAULT_ID_TEMPLATE, context.job_store.create_rng())
+        media_id = fill_random_hex(DEFAULT_ID_TEMPLATE, context.job_store.create_next_rng())
         context.downloads.add_speech(media_id, target, synthesis)
         return context.response_builder.build_audio_url(
-            request.incoming_request.base_url, chat_spec.reply_audio, media_id, synthesis.format
+            request.incoming_request.base_url, chat_spec.reply_audio, media_id, synthesis.audio_format
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voicegauge.contract import Operation
 from voicegauge.contract.extension import TranscriptionSpec
-from voicegauge.emulator.endpoints.jobs import find_download_operations
+from voicegauge.emulator.endpoints.jobs import find_download_operation_ids
 
 _DESCRIPTION_BY_PURPOSE = {
     "voice": "shifts the pitch of the audio depending on the requested voice",
@@ -24,7 +24,7 @@ def describe_emulation(operation: Operation) -> str:
         _describe_resource(operation)
         or _describe_speech(operation)
         or _describe_audio_input(operation)
-        or _describe_follow_up(operation)
+        or _describe_job_or_file_operation(operation)
     )
     if description is not None:
         return description
@@ -49,12 +49,12 @@ def _describe_audio_input(operation: Operation) -> str | None:
     return _DESCRIPTION_BY_PURPOSE[operation.audio_input.purpose] if operation.audio_input is not None else None
 
 
-def _describe_follow_up(operation: Operation) -> str | None:
+def _describe_job_or_file_operation(operation: Operation) -> str | None:
     """Describe an operation on jobs or files that earlier requests created."""
     if operation.job is not None:
         return "returns the state of a job and the location of its audio"
     for other in operation.contract.operations.values():
-        if operation.id in find_download_operations(other):
+        if operation.id in find_download_operation_ids(other):
             return "returns generated audio"
         if other.job is not None and operation.id == other.job.result:
             return "returns the result of a job"

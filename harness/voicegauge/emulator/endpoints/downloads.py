@@ -38,7 +38,7 @@ class AudioDownloads:
         """Return encoded speech, changed by the faults of `target`."""
         return await self.synthesizer.synthesize(self._fault_injector.change_synthesis(synthesis, target))
 
-    async def find_download(self, file_name: str) -> EmulatedResponse | None:
+    async def find_download_response(self, file_name: str) -> EmulatedResponse | None:
         """Return the response with the file `file_name`, which may have an extension.
 
         Return `None` if the file does not exist or is not ready yet.
@@ -61,7 +61,7 @@ class AudioDownloads:
     ) -> EmulatedResponse:
         speech = await self.synthesize_with_faults(target, synthesis)
         response = EmulatedResponse(
-            "audio", 200, speech.data, find_media_type(synthesis.format), target=target, job=job
+            "audio", 200, speech.audio_bytes, find_media_type(synthesis.audio_format), target=target, job=job
         )
-        response.audio_format = synthesis.format
+        response.audio_format = synthesis.audio_format
         return response

@@ -41,11 +41,11 @@ class PlannedSpeech(NamedTuple):
 
     target: Target
     synthesis: SynthesisRequest
-    characters: int
+    billable_character_count: int
     """Number of characters that are charged."""
-    submit_s: float
-    queue_s: float
-    processing_s: float
+    submit_latency_s: float
+    queue_time_s: float
+    processing_time_s: float
 
 
 class JobStore:
@@ -60,7 +60,7 @@ class JobStore:
         self._ids = 0
         self._refundable: list[EmulatedJob] = []
 
-    def charge_target(
+    def charge_target_price(
         self, account: EmulatedAccount, target: BaseTarget, character_count: int, audio_s: float | None = None
     ) -> float | None:
         """Charge the price of a request; faults can change the amount.
@@ -132,8 +132,8 @@ class JobStore:
         end = scenario.removeprefix(STATE_SCENARIO_PREFIX) if scenario.startswith(STATE_SCENARIO_PREFIX) else None
         if end is not None and end not in spec.states:
             raise Rejection("invalid", None, f"{SCENARIO_HEADER}: this job has no state {end!r}")
-        path = self._fault_injector.change_states(spec, find_shortest_state_sequence(spec, end), target)
-        rng = self.create_rng()
+        path = self._fault_injector.change_job_states(spec, find_shortest_state_sequence(spec, end), target)
+        rng = self.create_next_rng()
         job = (EmulatedJob if batch_items is None else functools.partial(EmulatedBatch, items=batch_items))(
             id=fill_random_hex(target.target_spec.emulation.id_format or DEFAULT_ID_TEMPLATE, rng),
             target=target,
@@ -141,7 +141,7 @@ class JobStore:
             synthesis=planned_speech.synthesis,
             state_sequence=path,
             state_durations_s=compute_state_durations_s(
-                spec, path, planned_speech.queue_s, planned_speech.processing_s
+                spec, path, planned_speech.queue_time_s, planned_speech.processing_time_s
             ),
             created_at_s=self._clock.now(),
             charge=charge,
@@ -165,12 +165,12 @@ class JobStore:
         if self._clock.advances_per_poll:
             for _ in job.state_durations_s:
                 self._clock.advance(POLL_STEP_S)
-                self.update_state(job, is_poll=True)
+                self.update_job_state(job, is_poll=True)
             return
         await self._clock.sleep(min(sum(job.state_durations_s), self._clock.scale_duration(max_wait_s)))
-        self.update_state(job)
+        self.update_job_state(job)
 
-    def create_rng(self) -> random.Random:
+    def create_next_rng(self) -> random.Random:
         """Return a new random generator.
 
         In every run with the same seed, the n-th call returns an equal generator.
@@ -202,21 +202,21 @@ class JobStore:
             or self._fault_injector.is_check_skipped("expiry", status)
         ):
             return
-        self.update_state(job)
+        self.update_job_state(job)
         ended = job.find_end_time(spec)
         if ended is not None and self._clock.now() - ended > spec.expires_s:
             raise Rejection("expired", None, f"the job ended more than {spec.expires_s:g} s ago")
 
     def cancel_job(self, job: EmulatedJob, job_spec: JobSpec) -> None:
         """Cancel a job, unless it has ended or a fault prevents cancellation."""
-        self.update_state(job)
+        self.update_job_state(job)
         if job_spec.cancel is not None and not self._fault_injector.is_check_skipped(
             "cancelling", job.target.operation
         ):
             job.cancel(job_spec.cancel.state, job_spec, self._clock.now())
-        self.update_state(job)
+        self.update_job_state(job)
 
-    def update_state(self, job: EmulatedJob, *, is_poll: bool = False) -> str:
+    def update_job_state(self, job: EmulatedJob, *, is_poll: bool = False) -> str:
         """Update a job and return its current state; refund the charge if the contract documents the state as free."""
         state = job.update_state(self._clock, is_poll=is_poll)
         operation = job.target.job_operation
@@ -229,18 +229,18 @@ class JobStore:
     def _update_refundable_jobs(self) -> None:
         """Update the jobs that end in a refund, so that accounts are refunded even if nobody polls."""
         for job in self._refundable:
-            self.update_state(job)
+            self.update_job_state(job)
         self._refundable = [job for job in self._refundable if not job.is_refunded]
 
     def update_all_job_states(self) -> None:
         """Update all jobs to the current time, and make the refunds that are due."""
         for job in self.jobs.values():
-            self.update_state(job)
+            self.update_job_state(job)
 
     def has_succeeded(self, job: EmulatedJob) -> bool:
         """Whether a job has ended in success."""
         operation = job.target.job_operation
-        state = self.update_state(job)
+        state = self.update_job_state(job)
         known = operation.job.states.get(state) if operation and operation.job else None
         return known is not None and known.end == "success"
 

@@ -14,7 +14,7 @@ from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.state import POLL_STEP_S, EmulatedAccount
 
 
-class JobRole(NamedTuple):
+class JobOperationRole(NamedTuple):
     """What an operation does with jobs that an earlier request started."""
 
     action: Literal["status", "result", "cancel", "download"]
@@ -28,7 +28,7 @@ class JobEndpoint:
     def __init__(self, context: EndpointContext, batch_endpoint: BatchEndpoint) -> None:
         """Use the operations of the contract in `context`; `batch_endpoint` adds the progress of batches."""
         self._context, self._batches = context, batch_endpoint
-        self._roles = _find_job_roles(context.contract)
+        self._roles = _find_job_operation_roles(context.contract)
 
     def responds_to(self, operation: Operation) -> bool:
         """Whether this endpoint responds to `operation`."""
@@ -54,41 +54,41 @@ class JobEndpoint:
         if not context.job_store.has_succeeded(job):
             raise Rejection("not-found", None, "the job has no result yet")
         speech = await context.downloads.synthesize_with_faults(job.target, job.synthesis)
-        return context.response_builder.build_result_response(request, job, speech.data)
+        return context.response_builder.build_result_response(request, job, speech.audio_bytes)
 
     def _respond_to_poll(self, request: ParsedRequest, account: EmulatedAccount) -> EmulatedResponse:
         context = self._context
         job = context.job_store.find_job(request, account)
-        job = context.fault_injector.choose_job(job, context.job_store.jobs.values())
+        job = context.fault_injector.choose_reported_job(job, context.job_store.jobs.values())
         if context.clock.advances_per_poll:
             context.clock.advance(POLL_STEP_S)
-        context.job_store.update_state(job, is_poll=True)
+        context.job_store.update_job_state(job, is_poll=True)
         return self._batches.add_progress(context.response_builder.build_status_response(request, job), job)
 
     async def _respond_to_download(self, request: ParsedRequest) -> EmulatedResponse:
         for value in request.path.values():
-            response = await self._context.downloads.find_download(str(value))
+            response = await self._context.downloads.find_download_response(str(value))
             if response is not None:
                 self._context.response_builder.convert_to_download_response(response, request)
                 return response
         raise Rejection("not-found", None, "no such file")
 
 
-def _find_job_roles(contract: Contract) -> Mapping[str, JobRole]:
-    roles: dict[str, JobRole] = {}
+def _find_job_operation_roles(contract: Contract) -> Mapping[str, JobOperationRole]:
+    roles: dict[str, JobOperationRole] = {}
     for operation in contract.operations.values():
         if operation.job is not None:
             if operation.job.result is not None:
-                roles[operation.job.result] = JobRole("result", operation.job)
+                roles[operation.job.result] = JobOperationRole("result", operation.job)
             if operation.job.cancel is not None:
-                roles[operation.job.cancel.operation] = JobRole("cancel", operation.job)
-        roles.update((name, JobRole("download", None)) for name in find_download_operations(operation))
+                roles[operation.job.cancel.operation] = JobOperationRole("cancel", operation.job)
+        roles.update((name, JobOperationRole("download", None)) for name in find_download_operation_ids(operation))
     # Polling is last because it takes precedence if one operation both reports the status and returns the result.
-    roles.update((o.id, JobRole("status", o.job)) for o in contract.operations.values() if o.job is not None)
+    roles.update((o.id, JobOperationRole("status", o.job)) for o in contract.operations.values() if o.job is not None)
     return roles
 
 
-def find_download_operations(operation: Operation) -> Iterator[str]:
+def find_download_operation_ids(operation: Operation) -> Iterator[str]:
     """Yield the ids of the operations that download audio which responses of `operation` link to."""
     audio: list[ResponseAudio | StemList | None] = []
     if operation.speech is not None:

@@ -82,7 +82,7 @@ class EmulatedProvider:
             clock=clock,
             fault_injector=fault_injector,
             settings=settings,
-            update_state=self.job_store.update_state,
+            update_state=self.job_store.update_job_state,
         )
 
     async def respond(self, incoming_request: IncomingRequest) -> EmulatedResponse:
@@ -103,13 +103,13 @@ class EmulatedProvider:
             with self._count_concurrent_request(
                 account, operation
             ):  # before the first await, so that concurrent requests count
-                is_repeated, response = await self._perform_or_repeat(incoming_request, operation, path, account)
+                is_repeated, response = await self._perform_unless_repeated(incoming_request, operation, path, account)
         except Rejection as rejection:
             response = build_error_response(operation, rejection)
         if response.is_json:
             response.body = self._builder.replace_server_urls(response.body, incoming_request.base_url)
         add_documented_headers(response, self.accounts.compute_rate_limit_values(account, operation, self._clock.now()))
-        await self._clock.sleep(self._fault_injector.sum_delays_s(operation, response.target))
+        await self._clock.sleep(self._fault_injector.sum_fault_delays_s(operation, response.target))
         if not is_repeated:
             await self.webhooks.subscribe(response)
         # After the webhooks: faults of responses must not change what callbacks report.
@@ -153,7 +153,7 @@ class EmulatedProvider:
             incoming_request, operation, self._clock.now(), is_key_enforced=is_enforced
         )
 
-    async def _perform_or_repeat(
+    async def _perform_unless_repeated(
         self,
         incoming_request: IncomingRequest,
         operation: Operation,
@@ -165,11 +165,11 @@ class EmulatedProvider:
         earlier = self._idempotent_responses.find_response(incoming_request, operation, account, now)
         if earlier is not None:
             return True, earlier
-        response = await self._check_and_perform(incoming_request, operation, path_parameters, account)
+        response = await self._check_and_perform_request(incoming_request, operation, path_parameters, account)
         self._idempotent_responses.save_response(incoming_request, operation, account, now, response)
         return False, response
 
-    async def _check_and_perform(
+    async def _check_and_perform_request(
         self,
         incoming_request: IncomingRequest,
         operation: Operation,
@@ -197,7 +197,7 @@ class EmulatedProvider:
         self.webhooks.check_webhook_url(request)
         used = self.resources.find_referenced_resources(request, account)
         if self.resources.responds_to(operation):
-            return self.resources.respond(request, account, self._clock.now(), self.job_store.create_rng())
+            return self.resources.respond(request, account, self._clock.now(), self.job_store.create_next_rng())
         if operation.chat is not None:
             return await self._chats.respond(request, operation.chat, account, used)
         return await self._call_endpoint(request, account, rejects_unsupported_values=strict)

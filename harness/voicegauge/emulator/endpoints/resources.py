@@ -41,15 +41,15 @@ class StoredResource:
     resource_spec: ResourceSpec
     id: str
     account: EmulatedAccount
-    body: Any
+    json_body: Any
     """The JSON object that was returned when the resource was created, and that lists contain."""
     state: str | None
     is_deleted: bool = False
-    messages: list[str] = field(default_factory=list)
+    conversation_messages: list[str] = field(default_factory=list)
     """The user's messages if the resource is a conversation, else empty."""
 
 
-class ResourceRole(NamedTuple):
+class ResourceOperationRole(NamedTuple):
     """What an operation does with resources."""
 
     action: Literal["create", "list", "delete", "set"]
@@ -68,7 +68,7 @@ class ResourceStore:
         self._contract, self._fault_injector, self._quota = contract, fault_injector, is_quota_enforced
         self._stored: OrderedDict[str, StoredResource] = OrderedDict()
         self._created_count = 0
-        self._roles = dict(_find_resource_roles(contract))
+        self._roles = dict(_find_resource_operation_roles(contract))
 
     def __iter__(self) -> Iterator[StoredResource]:
         """Iterate over the resources of all accounts that are not deleted."""
@@ -154,7 +154,7 @@ class ResourceStore:
             body["id"] = self._created_count
         if isinstance(body.get("created_at"), str):
             body["created_at"] = format_timestamp(now_s, body["created_at"])
-        response.body = stored.body = body
+        response.body = stored.json_body = body
         self._stored[stored.id] = stored
         while len(self._stored) > MAX_STORED_RESOURCES:
             self._stored.popitem(last=False)
@@ -241,7 +241,7 @@ class ResourceStore:
                 and has_location(response.documented_media_type, response.body, location)
             ):
                 response.body = write_value_at(response.body, location, value)
-        for name, value in stored_resource.body.items():
+        for name, value in stored_resource.json_body.items():
             if (
                 isinstance(response.body, dict)
                 and name in response.body
@@ -256,7 +256,7 @@ def _list_id_and_state_fields(resource_spec: ResourceSpec) -> set[str]:
 
 
 def _write_state_into_body(stored_resource: StoredResource) -> Any:
-    body = dict(stored_resource.body)
+    body = dict(stored_resource.json_body)
     return (
         write_value_at(body, stored_resource.resource_spec.state, stored_resource.state)
         if stored_resource.resource_spec.state is not None
@@ -275,15 +275,15 @@ def _copy_body_with_request_values(request: ParsedRequest, response: EmulatedRes
     return body
 
 
-def _find_resource_roles(contract: Contract) -> Iterator[tuple[str, ResourceRole]]:
+def _find_resource_operation_roles(contract: Contract) -> Iterator[tuple[str, ResourceOperationRole]]:
     for operation in contract.operations.values():
         resource = operation.resource
         if resource is None:
             continue
-        yield operation.id, ResourceRole("create", resource)
+        yield operation.id, ResourceOperationRole("create", resource)
         if resource.list is not None:
-            yield resource.list.operation, ResourceRole("list", resource)
+            yield resource.list.operation, ResourceOperationRole("list", resource)
         if resource.delete is not None:
-            yield resource.delete.operation, ResourceRole("delete", resource, resource.delete.id)
+            yield resource.delete.operation, ResourceOperationRole("delete", resource, resource.delete.id)
         for setting in resource.transitions:
-            yield setting.operation, ResourceRole("set", resource, setting.id, setting.state)
+            yield setting.operation, ResourceOperationRole("set", resource, setting.id, setting.state)

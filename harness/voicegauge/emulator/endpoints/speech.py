@@ -11,7 +11,7 @@ from voicegauge.emulator.audio import (
     SpeechTiming,
     SynthesisRequest,
     build_speech_timings,
-    get_mapped_field_name,
+    get_documented_field_name,
     read_speech_field,
     read_synthesis_request,
 )
@@ -61,22 +61,24 @@ class SpeechEndpoint:
         """
         context = self._context
         speech = self.plan_speech(request, account, rejects_unsupported_values=rejects_unsupported_values)
-        charge = context.job_store.charge_target(account, speech.target, speech.characters)
+        charge = context.job_store.charge_target_price(account, speech.target, speech.billable_character_count)
         if speech.target.response.job is None:
-            processing_s = speech.queue_s + speech.processing_s
+            processing_s = speech.queue_time_s + speech.processing_time_s
             pace = find_audio_pacing(speech.target)
             # A streamed response starts before the audio is complete, so its pieces wait instead.
-            await context.clock.sleep(speech.submit_s + (processing_s if pace is None else 0))
+            await context.clock.sleep(speech.submit_latency_s + (processing_s if pace is None else 0))
             audio = await context.downloads.synthesize_with_faults(speech.target, speech.synthesis)
-            response = self._build_speech_response(request, speech, account, audio.data, charge)
+            response = self._build_speech_response(request, speech, account, audio.audio_bytes, charge)
             get_speech_timings = self._create_speech_timings_getter(request, speech, audio.audio_s)
             if speech.target.response.audio is not None:
                 for spec in speech.target.response.audio.timestamps:
                     response.body = write_timestamps(response.body, spec, get_speech_timings(spec.unit))
             if pace is not None:
-                self._set_up_stream(response, pace, audio.audio_s, processing_s, speech.characters, get_speech_timings)
+                self._set_up_stream(
+                    response, pace, audio.audio_s, processing_s, speech.billable_character_count, get_speech_timings
+                )
             return response
-        await context.clock.sleep(speech.submit_s)
+        await context.clock.sleep(speech.submit_latency_s)
         job = context.job_store.create_job(request, speech, account, charge)
         wait = speech.target.response.wait
         if wait is not None:
@@ -144,7 +146,7 @@ class SpeechEndpoint:
         text = request.read(target.speech.request["text"].at)
         limit = self._context.accounts.find_plan_limits(request.operation.limits).text_characters
         if isinstance(text, str) and limit is not None and len(text) > limit:
-            field = get_mapped_field_name(target.speech.request["text"])
+            field = get_documented_field_name(target.speech.request["text"])
             raise Rejection("invalid", field, f"{field} is longer than {limit} characters")
 
     def _build_speech_response(
@@ -157,12 +159,12 @@ class SpeechEndpoint:
     ) -> EmulatedResponse:
         context, target, synthesis = self._context, planned_speech.target, planned_speech.synthesis
         location = find_audio_location(target)
-        rng = context.job_store.create_rng()
+        rng = context.job_store.create_next_rng()
         media_id = fill_random_hex(target.target_spec.emulation.id_format or DEFAULT_ID_TEMPLATE, rng)
         if location.delivered == "url":
             context.downloads.add_speech(media_id, target, synthesis)
         url = context.response_builder.build_audio_url(
-            request.incoming_request.base_url, location, media_id, synthesis.format
+            request.incoming_request.base_url, location, media_id, synthesis.audio_format
         )
         balance = context.accounts.get_remaining_balance(account, request.operation)
         response = context.response_builder.build_speech_response(
@@ -182,7 +184,7 @@ class SpeechEndpoint:
             timings = build_speech_timings(
                 text, unit, leading_silence_s=planned_speech.synthesis.leading_silence_s, audio_s=audio_s
             )
-            return self._context.fault_injector.change_timings(timings, planned_speech.target)
+            return self._context.fault_injector.change_speech_timings(timings, planned_speech.target)
 
         return get_speech_timings
 
@@ -206,7 +208,7 @@ class SpeechEndpoint:
             audio_pacing=audio_pacing,
             get_speech_timings=get_speech_timings,
             jitter=response.target.target_spec.emulation.jitter,
-            rng=self._context.job_store.create_rng(),
+            rng=self._context.job_store.create_next_rng(),
             scale_duration=self._context.clock.scale_duration,
             end_values=compute_event_usage(response.target, character_count),
             end_event=read_requested_end_event(

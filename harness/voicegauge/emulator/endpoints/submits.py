@@ -18,7 +18,7 @@ _EMPTY_SYNTHESIS_REQUEST = SynthesisRequest(
     pitch=0,
     sample_rate_hz=0,
     leading_silence_s=0.0,
-    format="wav",
+    audio_format="wav",
     seed=0,
 )
 """Placeholder for the synthesis request of a job without audio. It is never synthesized."""
@@ -38,8 +38,8 @@ class SubmitEndpoint:
             Rejection: the balance is too low.
         """
         context, emulation = self._context, target.target_spec.emulation
-        charge = context.job_store.charge_target(account, target, 0)
-        rng = context.job_store.create_rng()
+        charge = context.job_store.charge_target_price(account, target, 0)
+        rng = context.job_store.create_next_rng()
         submit_s, queue_s, processing_s = (
             context.clock.scale_duration(milliseconds / 1000 * rng.lognormvariate(0, emulation.jitter))
             for milliseconds in (emulation.submit_ms, emulation.queue_ms, emulation.base_ms)

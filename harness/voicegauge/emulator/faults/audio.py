@@ -16,7 +16,7 @@ from voicegauge.emulator.responses import EmulatedResponse
 _HTML_ERROR_PAGE = (
     b"<!doctype html>\n<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>\n"
 )
-_TRUNCATED_AUDIO_SHARE = 0.4
+_SHARE_OF_BYTES_KEPT = 0.4
 """Share of the bytes of an audio file that truncation leaves; too small to be explained by a fast speaking rate."""
 _MIN_WORDS_OF_LONG_TEXT = (
     8  # a shorter text is repeated instead, because its first word alone might take as long as the whole text
@@ -31,7 +31,7 @@ def silence_speech(synthesis: SynthesisRequest) -> SynthesisRequest:
 
 def change_format(synthesis: SynthesisRequest) -> SynthesisRequest:
     """Encode the audio in another format than the Content-Type declares."""
-    return msgspec.structs.replace(synthesis, format="flac" if synthesis.format != "flac" else "wav")
+    return msgspec.structs.replace(synthesis, audio_format="flac" if synthesis.audio_format != "flac" else "wav")
 
 
 def change_text(synthesis: SynthesisRequest) -> SynthesisRequest:
@@ -66,7 +66,7 @@ def documents_bitrate(target: Target) -> bool:
 
 def truncate_audio(response: EmulatedResponse) -> None:
     """Keep only the beginning of the audio file."""
-    change_audio_bytes(response, lambda audio_bytes: audio_bytes[: int(len(audio_bytes) * _TRUNCATED_AUDIO_SHARE)])
+    change_audio_bytes(response, lambda audio_bytes: audio_bytes[: int(len(audio_bytes) * _SHARE_OF_BYTES_KEPT)])
 
 
 def replace_audio_by_html(response: EmulatedResponse) -> None:

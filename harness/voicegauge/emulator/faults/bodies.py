@@ -53,19 +53,19 @@ def _invalidate_response_body(response: EmulatedResponse, change_member: _Member
     if response.kind == "error" or response.documented_media_type is None or not response.is_json:
         return
     response.body = invalidate_body(
-        response.documented_media_type, response.body, change_member, _find_essential_fields(response)
+        response.documented_media_type, response.body, change_member, _find_essential_field_paths(response)
     )
 
 
 def invalidate_body(
-    media_spec: MediaType, body: Any, change_member: _MemberChanger, essential_fields: frozenset[tuple[str, ...]]
+    media_spec: MediaType, body: Any, change_member: _MemberChanger, essential_field_paths: frozenset[tuple[str, ...]]
 ) -> Any:
     """Return `body` with one field changed: the first one for which the result of `change_member` violates the schema.
 
-    Fields at the paths `essential_fields` are changed only if changing any other field violates nothing, so that
+    Fields at the paths `essential_field_paths` are changed only if changing any other field violates nothing, so that
     clients can still follow the job. If the schema allows every change, `body` is returned unchanged.
     """
-    fields = sorted(_list_field_paths(body, ()), key=lambda path: path in essential_fields)
+    fields = sorted(_list_field_paths(body, ()), key=lambda path: path in essential_field_paths)
     for path in fields:
         candidate = copy.deepcopy(body)
         change_member(read_pointer(candidate, list(path[:-1])), path[-1])
@@ -74,17 +74,17 @@ def invalidate_body(
     return body
 
 
-def _list_field_paths(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _list_field_paths(value: Any, parent_path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     if isinstance(value, dict):
         for key, item in value.items():
-            yield (*path, key)
-            yield from _list_field_paths(item, (*path, key))
+            yield (*parent_path, key)
+            yield from _list_field_paths(item, (*parent_path, key))
     elif isinstance(value, list):
         for index, item in enumerate(value[:1]):
-            yield from _list_field_paths(item, (*path, str(index)))
+            yield from _list_field_paths(item, (*parent_path, str(index)))
 
 
-def _find_essential_fields(response: EmulatedResponse) -> frozenset[tuple[str, ...]]:
+def _find_essential_field_paths(response: EmulatedResponse) -> frozenset[tuple[str, ...]]:
     """Return the paths of the fields that clients need in order to follow a job."""
     target = response.target
     spec = target.job_operation.job if target is not None and target.job_operation is not None else None
@@ -98,7 +98,7 @@ def _find_essential_fields(response: EmulatedResponse) -> frozenset[tuple[str, .
 def create_invalidation_predicate(change_response: Callable[[EmulatedResponse], None]) -> Callable[[Target], bool]:
     """Return a function that tells whether `change_response` can make a successful response of a target invalid."""
 
-    def can_be_invalid(target: Target) -> bool:
+    def can_response_be_invalidated(target: Target) -> bool:
         operations = [target.operation, *([target.job_operation] if target.job_operation else [])]
         for operation in operations:
             for media in operation.success_response.media_types.values():
@@ -111,16 +111,16 @@ def create_invalidation_predicate(change_response: Callable[[EmulatedResponse], 
                     return True
         return False
 
-    return can_be_invalid
+    return can_response_be_invalidated
 
 
-def change_error_shape(response: EmulatedResponse) -> None:
+def replace_error_body_by_list(response: EmulatedResponse) -> None:
     """Replace an error body by a list."""
     if response.kind == "error":
         response.body, response.media_type = ["something went wrong"], response.media_type or "application/json"
 
 
-def has_error_schema(target: Target) -> bool:
+def has_error_body_schema(target: Target) -> bool:
     """Whether the body of at least one documented error has a schema."""
     return any(
         media.schema_pointer is not None
@@ -156,8 +156,8 @@ FAULTS = (
     Fault(
         id="wrong-error-shape",
         description="Error bodies do not have the documented shape.",
-        change_response=change_error_shape,
-        applies_to=has_error_schema,
+        change_response=replace_error_body_by_list,
+        applies_to=has_error_body_schema,
     ),
     Fault(id="empty-body", description="Successful responses have no body.", change_response=remove_body),
     Fault(

@@ -18,6 +18,6 @@ from voicegauge.emulator.faults import (
 )
 from voicegauge.emulator.faults.fault import Fault
 
-_TOPIC_MODULES = (bodies, http, parameters, audio, uploads, jobs, resources, streams, timestamps, webhooks)
-FAULTS: Mapping[str, Fault] = {fault.id: fault for topic in _TOPIC_MODULES for fault in topic.FAULTS}
+_FAULT_MODULES = (bodies, http, parameters, audio, uploads, jobs, resources, streams, timestamps, webhooks)
+FAULTS: Mapping[str, Fault] = {fault.id: fault for topic in _FAULT_MODULES for fault in topic.FAULTS}
 """All faults, with their ids as keys."""

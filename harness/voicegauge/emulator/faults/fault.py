@@ -13,7 +13,7 @@ from voicegauge.emulator.http import ParsedRequest
 from voicegauge.emulator.responses import EmulatedCallback, EmulatedResponse, StreamPiece
 from voicegauge.emulator.state import EmulatedJob
 
-FieldChanger = Callable[[ParsedRequest, Target, SpeechField, Any], Any]
+SpeechFieldChanger = Callable[[ParsedRequest, Target, SpeechField, Any], Any]
 """Function that returns the value of a speech field, to be used instead of the value in the request or the default."""
 SkippableCheck = Literal[
     "key",
@@ -50,16 +50,16 @@ class Fault:
     """Function that returns whether the fault can be visible at a target, according to the target's contract."""
     change_response: Callable[[EmulatedResponse], None] | None = None
     """Function that changes a response before it is sent."""
-    change_states: Callable[[JobSpec, tuple[str, ...]], tuple[str, ...]] | None = None
+    change_job_states: Callable[[JobSpec, tuple[str, ...]], tuple[str, ...]] | None = None
     """Function that returns the states that a job passes through."""
-    choose_job: Callable[[EmulatedJob, Sequence[EmulatedJob]], EmulatedJob] | None = None
+    choose_reported_job: Callable[[EmulatedJob, Sequence[EmulatedJob]], EmulatedJob] | None = None
     """Function that returns the job which a status response reports, given the requested job and all jobs, oldest
     first."""
     change_synthesis: Callable[[SynthesisRequest], SynthesisRequest] | None = None
     """Function that returns the synthesis to perform."""
-    change_timings: Callable[[list[SpeechTiming]], list[SpeechTiming]] | None = None
+    change_speech_timings: Callable[[list[SpeechTiming]], list[SpeechTiming]] | None = None
     """Function that returns the times of characters or words to send."""
-    change_field: FieldChanger | None = None
+    change_speech_field: SpeechFieldChanger | None = None
     """Function that returns the value of a speech field, to be used instead of the value in the request or the
     default."""
     change_stream: Callable[[Operation, list[StreamPiece]], list[StreamPiece]] | None = None

@@ -22,17 +22,17 @@ SLOW_RESPONSE_DELAY_S = 3.0
 
 def change_status(response: EmulatedResponse) -> None:
     """Replace a success status code by an undocumented one."""
-    code = _find_undocumented_status(response.operation) if response.operation is not None else None
+    code = _find_undocumented_unusual_status(response.operation) if response.operation is not None else None
     if code is not None and 200 <= response.status < 300:
         response.status = code
 
 
-def has_undocumented_status(target: Target) -> bool:
+def leaves_unusual_status_undocumented(target: Target) -> bool:
     """Whether the operation leaves one of the unusual status codes undocumented."""
-    return _find_undocumented_status(target.operation) is not None
+    return _find_undocumented_unusual_status(target.operation) is not None
 
 
-def _find_undocumented_status(operation: Operation) -> int | None:
+def _find_undocumented_unusual_status(operation: Operation) -> int | None:
     return next((code for code in _UNUSUAL_STATUS_CODES if operation.find_response(code) is None), None)
 
 
@@ -41,7 +41,7 @@ def remove_retry_after(response: EmulatedResponse) -> None:
     _remove_headers(response, lambda name: name == "retry-after")
 
 
-def has_retry_after(target: Target) -> bool:
+def documents_retry_after(target: Target) -> bool:
     """Whether some response of the operation documents Retry-After."""
     return any(name.lower() == "retry-after" for spec in target.operation.responses.values() for name in spec.headers)
 
@@ -52,7 +52,7 @@ def remove_documented_headers(response: EmulatedResponse) -> None:
     _remove_headers(response, lambda name: name != "retry-after" and name in documented)
 
 
-def has_required_headers(target: Target) -> bool:
+def has_required_response_headers(target: Target) -> bool:
     """Whether the operation documents a required header other than Retry-After."""
     return any(
         header.is_required and name.lower() != "retry-after"
@@ -80,7 +80,7 @@ def reject_every_second_request(request: ParsedRequest, request_count: int) -> s
     return "busy" if request.operation.speech is not None and request_count % 2 == 1 else None
 
 
-def fail_at_boundary(request: ParsedRequest, _request_count: int) -> str | None:
+def fail_at_documented_bound(request: ParsedRequest, _request_count: int) -> str | None:
     """Return the rejection reason "internal" if a number or the length of a text equals a documented bound."""
     if not isinstance(request.body, dict) or request.documented_media_type is None:
         return None
@@ -101,26 +101,26 @@ def _is_value_at_bound(schema: dict[str, Any], value: Any) -> bool:
     return isinstance(value, str) and schema.get("maxLength") == len(value)
 
 
-def has_bounds(target: Target) -> bool:
+def has_bounded_request_field(target: Target) -> bool:
     """Whether some field of the request has a documented bound."""
-    return any(_iterate_whether_fields_have_bounds(target))
+    field_schemas = _iterate_request_field_schemas(target)
+    return any(keyword in schema for schema in field_schemas for keyword in (*_BOUND_KEYWORDS, "maxLength"))
 
 
-def _iterate_whether_fields_have_bounds(target: Target) -> Iterator[bool]:
+def _iterate_request_field_schemas(target: Target) -> Iterator[dict[str, Any]]:
     schemas = target.contract.schemas
     for media in target.operation.request_media.values():
         for part in iterate_schemas_at(schemas, media.schema, []):
             for name in part.get("properties", {}):
-                for schema in iterate_schemas_at(schemas, media.schema, [name]):
-                    yield any(bound in schema for bound in (*_BOUND_KEYWORDS, "maxLength"))
+                yield from iterate_schemas_at(schemas, media.schema, [name])
 
 
 FAULTS = (
     Fault(
         id="server-error-at-boundary",
         description="A value at the limit of its documented range causes status 500.",
-        find_rejection_reason=fail_at_boundary,
-        applies_to=has_bounds,
+        find_rejection_reason=fail_at_documented_bound,
+        applies_to=has_bounded_request_field,
     ),
     Fault(
         id="flaky-503",
@@ -149,18 +149,18 @@ FAULTS = (
         id="missing-retry-after",
         description="A documented Retry-After header is missing.",
         change_response=remove_retry_after,
-        applies_to=has_retry_after,
+        applies_to=documents_retry_after,
     ),
     Fault(
         id="missing-header",
         description="Documented headers are missing.",
         change_response=remove_documented_headers,
-        applies_to=has_required_headers,
+        applies_to=has_required_response_headers,
     ),
     Fault(
         id="undocumented-status",
         description="Successful responses have an undocumented status code.",
         change_response=change_status,
-        applies_to=has_undocumented_status,
+        applies_to=leaves_unusual_status_undocumented,
     ),
 )

@@ -20,21 +20,21 @@ from voicegauge.errors import UnknownNameError
 @dataclass(frozen=True)
 class _InjectedFault:
     fault: Fault
-    provider: str | None = None
+    provider_id: str | None = None
     target: Target | None = None
-    operation: str | None = None
+    operation_id: str | None = None
 
     def applies_to(self, target: Target | None, operations: Sequence[Operation | None]) -> bool:
         """Whether the fault applies; if the target of a request is not known yet, the operation decides."""
         here = [operation for operation in operations if operation is not None]
-        if self.provider is not None:
+        if self.provider_id is not None:
             contracts = [operation.contract for operation in here] + ([target.contract] if target else [])
-            if all(contract.id != self.provider for contract in contracts):
+            if all(contract.id != self.provider_id for contract in contracts):
                 return False
         if self.target is not None:
             own = (self.target.operation, self.target.job_operation)
             return target is self.target if target is not None else any(o is mine for o in here for mine in own)
-        return self.operation is None or any(operation.id == self.operation for operation in here)
+        return self.operation_id is None or any(operation.id == self.operation_id for operation in here)
 
 
 class FaultInjector:
@@ -83,26 +83,26 @@ class FaultInjector:
                 pieces = fault.change_stream(response.operation, pieces)
         return pieces
 
-    def change_states(self, job_spec: JobSpec, state_sequence: tuple[str, ...], target: Target) -> tuple[str, ...]:
+    def change_job_states(self, job_spec: JobSpec, state_sequence: tuple[str, ...], target: Target) -> tuple[str, ...]:
         """Return the states that a job passes through instead of `state_sequence`."""
         for fault in self._find_applicable_faults(target, target.operation, target.job_operation):
-            if fault.change_states is not None:
-                state_sequence = fault.change_states(job_spec, state_sequence)
+            if fault.change_job_states is not None:
+                state_sequence = fault.change_job_states(job_spec, state_sequence)
         return state_sequence
 
-    def choose_job(self, job: EmulatedJob, jobs: Iterable[EmulatedJob]) -> EmulatedJob:
+    def choose_reported_job(self, job: EmulatedJob, jobs: Iterable[EmulatedJob]) -> EmulatedJob:
         """Return the job that a status response reports instead of `job`."""
         for fault in self._find_applicable_faults(job.target, job.target.job_operation):
-            if fault.choose_job is not None:
-                job = fault.choose_job(job, tuple(jobs))
+            if fault.choose_reported_job is not None:
+                job = fault.choose_reported_job(job, tuple(jobs))
         return job
 
     def read_speech_field(self, request: ParsedRequest, target: Target, field: SpeechField) -> Any:
         """Return the value of a speech field, as `read_speech_field` does, unless a fault changes it."""
         value = read_speech_field(request, target, field)
         for fault in self._find_applicable_faults(target, target.operation):
-            if fault.change_field is not None:
-                value = fault.change_field(request, target, field, value)
+            if fault.change_speech_field is not None:
+                value = fault.change_speech_field(request, target, field, value)
         return value
 
     def change_synthesis(self, synthesis: SynthesisRequest, target: Target) -> SynthesisRequest:
@@ -112,11 +112,11 @@ class FaultInjector:
                 synthesis = fault.change_synthesis(synthesis)
         return synthesis
 
-    def change_timings(self, timings: list[SpeechTiming], target: Target) -> list[SpeechTiming]:
+    def change_speech_timings(self, timings: list[SpeechTiming], target: Target) -> list[SpeechTiming]:
         """Return the times of characters or words to send instead of `timings`."""
         for fault in self._find_applicable_faults(target, target.operation):
-            if fault.change_timings is not None:
-                timings = fault.change_timings(timings)
+            if fault.change_speech_timings is not None:
+                timings = fault.change_speech_timings(timings)
         return timings
 
     def change_charge(self, original_charge: float, target: BaseTarget) -> float:
@@ -153,7 +153,7 @@ class FaultInjector:
         """Whether a fault disables a check."""
         return any(fault.skipped_check == skippable_check for fault in self._find_applicable_faults(None, operation))
 
-    def sum_delays_s(self, operation: Operation, target: Target | None) -> float:
+    def sum_fault_delays_s(self, operation: Operation, target: Target | None) -> float:
         """Return the delay, in seconds, that faults add to a response."""
         return sum(fault.delay_s for fault in self._find_applicable_faults(target, operation))
 
@@ -183,4 +183,4 @@ def _parse_fault_name(fault_name: str, contracts: Mapping[str, Contract]) -> _In
         return _InjectedFault(FAULTS[fault_id], provider, target=contract.targets.get(location))
     if location not in contract.operations:
         raise UnknownNameError(f"{provider} target or operation", location, [*contract.targets, *contract.operations])
-    return _InjectedFault(FAULTS[fault_id], provider, operation=location)
+    return _InjectedFault(FAULTS[fault_id], provider, operation_id=location)

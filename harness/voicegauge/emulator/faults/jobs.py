@@ -65,13 +65,13 @@ def can_job_fail(target: Target) -> bool:
     return spec is not None and bool(find_failure_states(spec))
 
 
-def has_cancellation(target: Target) -> bool:
+def has_job_cancellation(target: Target) -> bool:
     """Whether jobs can be canceled."""
     spec = _get_job_spec(target)
     return spec is not None and spec.cancel is not None
 
 
-def has_expiry(target: Target) -> bool:
+def has_job_expiry(target: Target) -> bool:
     """Whether jobs can be polled only for a limited time."""
     spec = _get_job_spec(target)
     return spec is not None and spec.expires_s is not None
@@ -82,7 +82,7 @@ def remove_last_state(_job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tu
     return state_sequence[:-1] or state_sequence
 
 
-def remove_output(response: EmulatedResponse) -> None:
+def remove_output_from_status(response: EmulatedResponse) -> None:
     """Set everything that a successful status response must carry to null."""
     spec = _find_status_job_spec(response)
     state = spec.states.get(str(read_value_at(response.body, spec.state))) if spec is not None else None
@@ -108,18 +108,18 @@ def remove_failure_reason(response: EmulatedResponse) -> None:
         response.body = write_value_at(response.body, spec.reason, None)
 
 
-def has_failure_reason(target: Target) -> bool:
+def has_job_failure_reason(target: Target) -> bool:
     """Whether the status of a failed job states a reason."""
     spec = _get_job_spec(target)
     return spec is not None and spec.reason is not None and bool(find_failure_states(spec))
 
 
-def set_creation_after_end(response: EmulatedResponse) -> None:
+def set_creation_time_after_end(response: EmulatedResponse) -> None:
     """Report a creation time an hour after the last state change."""
     _shift_creation_time(response, _SECONDS_PER_HOUR)
 
 
-def has_timestamps(target: Target) -> bool:
+def has_job_timestamps(target: Target) -> bool:
     """Whether status responses carry the creation time and a later one."""
     spec = _get_job_spec(target)
     return spec is not None and spec.created is not None and bool(spec.updated or spec.completed)
@@ -142,7 +142,7 @@ def _shift_creation_time(response: EmulatedResponse, seconds: float) -> None:
         )
 
 
-def has_creation_time(target: Target) -> bool:
+def has_job_creation_time(target: Target) -> bool:
     """Whether status responses carry the creation time."""
     spec = _get_job_spec(target)
     return spec is not None and spec.created is not None
@@ -157,7 +157,7 @@ def change_job_id(response: EmulatedResponse) -> None:
             response.body = write_value_at(response.body, spec.id, _change_last_digits(shown))
 
 
-def has_id_in_status(target: Target) -> bool:
+def has_job_id_in_status(target: Target) -> bool:
     """Whether status responses repeat the job id."""
     spec = _get_job_spec(target)
     return spec is not None and spec.id is not None and spec.id.is_in_body
@@ -227,19 +227,19 @@ def _list_job_usages(target: Target | None) -> list[PriceUsage]:
     return [part.usage for part in price.parts if part.usage is not None] if price is not None else []
 
 
-def raise_charge(original_charge: float) -> float:
+def increase_charge(original_charge: float) -> float:
     """Charge more than twice the price. The added 1 makes a price of 0 wrong as well."""
     return original_charge * 2 + 1
 
 
-def has_charge(target: Target) -> bool:
+def reports_charge(target: Target) -> bool:
     """Whether the target has a price and some response reports the charge."""
     spec = _get_job_spec(target)
     reports_charge = target.response.charged is not None or (spec is not None and spec.charged is not None)
     return reports_charge and target.pricing is not None
 
 
-def _has_job(target: Target) -> bool:
+def _has_job_operation(target: Target) -> bool:
     return target.response.job is not None
 
 
@@ -247,63 +247,63 @@ FAULTS = (
     Fault(
         id="unknown-status",
         description="A job passes through an undocumented state.",
-        change_states=add_unknown_state,
-        applies_to=_has_job,
+        change_job_states=add_unknown_state,
+        applies_to=_has_job_operation,
     ),
     Fault(
         id="backwards-transition",
         description="A job returns to an earlier state.",
-        change_states=repeat_states,
+        change_job_states=repeat_states,
         applies_to=can_repeat_states,
     ),
     Fault(
         id="terminal-flip",
         description="A job that succeeded is reported as failed later.",
-        change_states=fail_after_success,
+        change_job_states=fail_after_success,
         applies_to=can_job_fail,
     ),
     Fault(
         id="failure-undone",
         description="A job that failed is reported as succeeded later.",
-        change_states=succeed_after_failure,
+        change_job_states=succeed_after_failure,
         applies_to=can_job_fail,
     ),
     Fault(
         id="stuck-job",
         description="A job never reaches a terminal state.",
-        change_states=remove_last_state,
-        applies_to=_has_job,
+        change_job_states=remove_last_state,
+        applies_to=_has_job_operation,
     ),
     Fault(
         id="completed-without-output",
         description="A job succeeds, but the status response carries no audio.",
-        change_response=remove_output,
+        change_response=remove_output_from_status,
         applies_to=has_output_in_status,
     ),
     Fault(
         id="failed-without-reason",
         description="Every job fails, and the status response states no reason.",
-        change_states=end_in_failure,
+        change_job_states=end_in_failure,
         change_response=remove_failure_reason,
-        applies_to=has_failure_reason,
+        applies_to=has_job_failure_reason,
     ),
     Fault(
         id="bad-timestamps",
         description="The creation time of a job is later than its end.",
-        change_response=set_creation_after_end,
-        applies_to=has_timestamps,
+        change_response=set_creation_time_after_end,
+        applies_to=has_job_timestamps,
     ),
     Fault(
         id="created-changed",
         description="The creation time of a job changes between status responses.",
         change_response=change_creation_time,
-        applies_to=has_creation_time,
+        applies_to=has_job_creation_time,
     ),
     Fault(
         id="id-changed",
         description="Status responses carry a wrong job id.",
         change_response=change_job_id,
-        applies_to=has_id_in_status,
+        applies_to=has_job_id_in_status,
     ),
     Fault(
         id="wrong-model",
@@ -314,20 +314,20 @@ FAULTS = (
     Fault(
         id="crosstalk",
         description="Status responses report the latest job instead of the requested one.",
-        choose_job=choose_latest_job,
-        applies_to=_has_job,
+        choose_reported_job=choose_latest_job,
+        applies_to=_has_job_operation,
     ),
     Fault(
         id="ignores-cancelling",
         description="A cancelled job continues although the cancellation was accepted.",
         skipped_check="cancelling",
-        applies_to=has_cancellation,
+        applies_to=has_job_cancellation,
     ),
     Fault(
         id="never-expires",
         description="A job can be polled after its documented expiry.",
         skipped_check="expiry",
-        applies_to=has_expiry,
+        applies_to=has_job_expiry,
     ),
     Fault(
         id="wrong-polling-url",
@@ -338,8 +338,8 @@ FAULTS = (
     Fault(
         id="wrong-charge",
         description="The charge is higher than the documented price.",
-        change_charge=raise_charge,
-        applies_to=has_charge,
+        change_charge=increase_charge,
+        applies_to=reports_charge,
     ),
     Fault(
         id="excess-usage",

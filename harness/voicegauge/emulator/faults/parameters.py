@@ -11,14 +11,14 @@ import msgspec
 from voicegauge.contract import MISSING, Target
 from voicegauge.contract.extension import SpeechField
 from voicegauge.emulator.audio import SynthesisRequest
-from voicegauge.emulator.faults.fault import Fault, FieldChanger
+from voicegauge.emulator.faults.fault import Fault, SpeechFieldChanger
 from voicegauge.emulator.http import ParsedRequest, find_default_value, has_default_value
 
 _MAX_CHARACTERS_OF_CUT_TEXT = 60
 """Number of characters of a long text that are spoken: more than a usual text of a check has, but less than twice."""
 
 
-def create_field_ignorer(ignored_field_name: SpeechField) -> FieldChanger:
+def create_field_ignorer(ignored_field_name: SpeechField) -> SpeechFieldChanger:
     """Return a function that makes the emulator ignore a field: it replaces the value by the documented default."""
 
     def change_ignored_field(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
@@ -49,7 +49,7 @@ def create_has_field_predicate(field: SpeechField) -> Callable[[Target], bool]:
     return lambda target: field in target.speech.request
 
 
-def has_markup(target: Target) -> bool:
+def accepts_markup(target: Target) -> bool:
     """Whether the text in requests to a target has markup."""
     return target.speech.request["text"].markup is not None
 
@@ -77,28 +77,28 @@ def cut_text(synthesis: SynthesisRequest) -> SynthesisRequest:
 
 def reverse_words_in_flac(synthesis: SynthesisRequest) -> SynthesisRequest:
     """Speak the words in reverse order if the format is FLAC. They take as long as in the right order."""
-    if synthesis.format != "flac":
+    if synthesis.audio_format != "flac":
         return synthesis
     return msgspec.structs.replace(synthesis, text=" ".join(reversed(synthesis.text.split())))
 
 
-def create_synthesis_variation() -> Callable[[SynthesisRequest], SynthesisRequest]:
+def create_speed_variation() -> Callable[[SynthesisRequest], SynthesisRequest]:
     """Return a function that makes every second synthesis a little faster, as without a fixed seed."""
     counter = itertools.count()
 
-    def vary_synthesis(synthesis: SynthesisRequest) -> SynthesisRequest:
+    def vary_speed(synthesis: SynthesisRequest) -> SynthesisRequest:
         faster = round(synthesis.words_per_minute * 1.08)
         return msgspec.structs.replace(synthesis, words_per_minute=faster) if next(counter) % 2 else synthesis
 
-    return vary_synthesis
+    return vary_speed
 
 
-def selects_response_kind(target: Target) -> bool:
+def has_constant_selecting_response_kind(target: Target) -> bool:
     """Whether a constant of the target selects another kind of response than that of the other targets."""
     return target.target_spec.audio is not None
 
 
-def has_reproducible_seed(target: Target) -> bool:
+def promises_reproducible_speech(target: Target) -> bool:
     """Whether a document promises the same audio for the same seed."""
     mapping = target.speech.request.get("seed")
     return mapping is not None and mapping.reproducible
@@ -106,7 +106,7 @@ def has_reproducible_seed(target: Target) -> bool:
 
 def repeat_text_in_flac(synthesis: SynthesisRequest) -> SynthesisRequest:
     """Speak the text twice if the format is FLAC."""
-    if synthesis.format != "flac":
+    if synthesis.audio_format != "flac":
         return synthesis
     return msgspec.structs.replace(synthesis, text=f"{synthesis.text} {synthesis.text}")
 
@@ -115,32 +115,32 @@ FAULTS = (
     Fault(
         id="speed-ignored",
         description="The speed parameter has no effect.",
-        change_field=create_field_ignorer("speed"),
+        change_speech_field=create_field_ignorer("speed"),
         applies_to=create_has_field_predicate("speed"),
     ),
     Fault(
         id="voice-ignored",
         description="Every voice sounds like the default one.",
-        change_field=create_field_ignorer("voice"),
+        change_speech_field=create_field_ignorer("voice"),
         applies_to=create_has_field_predicate("voice"),
     ),
     Fault(
         id="language-ignored",
         description="The language parameter has no effect.",
-        change_field=create_field_ignorer("language"),
+        change_speech_field=create_field_ignorer("language"),
         applies_to=offers_several_languages,
     ),
     Fault(
         id="seed-ignored",
         description="The seed parameter has no effect.",
-        change_field=create_field_ignorer("seed"),
+        change_speech_field=create_field_ignorer("seed"),
         applies_to=create_has_field_predicate("seed"),
     ),
     Fault(
         id="seed-not-kept",
         description="The same seed gives other audio the next time.",
-        change_synthesis=create_synthesis_variation(),
-        applies_to=has_reproducible_seed,
+        change_synthesis=create_speed_variation(),
+        applies_to=promises_reproducible_speech,
     ),
     Fault(
         id="format-changes-words",
@@ -157,7 +157,7 @@ FAULTS = (
     Fault(
         id="default-format-changed",
         description="A request without a format gets another one than the documented default.",
-        change_field=change_default_format,
+        change_speech_field=change_default_format,
         applies_to=has_default_format,
     ),
     Fault(
@@ -169,7 +169,7 @@ FAULTS = (
         id="markup-spoken",
         description="The tags in a text with markup are spoken.",
         skipped_check="markup",
-        applies_to=has_markup,
+        applies_to=accepts_markup,
     ),
     Fault(
         id="accepts-invalid",
@@ -195,6 +195,6 @@ FAULTS = (
         id="response-kind-ignored",
         description="A request field that selects a stream of events or audio alone has no effect.",
         skipped_check="response-kind",
-        applies_to=selects_response_kind,
+        applies_to=has_constant_selecting_response_kind,
     ),
 )

@@ -13,14 +13,14 @@ _STALL_TO_MAX_GAP_RATIO = 1.2
 _UNKNOWN_EVENT_TYPE = "heartbeat-v2"
 
 
-def _find_audio_indices(operation: Operation, pieces: list[StreamPiece]) -> list[int]:
+def _find_audio_piece_indices(operation: Operation, pieces: list[StreamPiece]) -> list[int]:
     spec = operation.stream
     return [i for i, piece in enumerate(pieces) if spec is not None and piece.event == spec.audio.event]
 
 
 def drop_audio_event(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
     """Drop the second-to-last audio event, so that the numbers of the audio events have a gap."""
-    at = _find_audio_indices(operation, pieces)[-2:-1]
+    at = _find_audio_piece_indices(operation, pieces)[-2:-1]
     return [piece for i, piece in enumerate(pieces) if i not in at]
 
 
@@ -31,13 +31,13 @@ def move_first_event_last(operation: Operation, pieces: list[StreamPiece]) -> li
 
 def truncate_stream(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
     """End the stream after half of its audio events, without a final event."""
-    at = _find_audio_indices(operation, pieces)
+    at = _find_audio_piece_indices(operation, pieces)
     return pieces[: at[len(at) // 2] + 1] if at else pieces
 
 
 def stall_stream(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
     """Delay the last audio event beyond the longest documented gap."""
-    spec, at = operation.stream, _find_audio_indices(operation, pieces)
+    spec, at = operation.stream, _find_audio_piece_indices(operation, pieces)
     if spec is None or spec.max_gap_s is None or not at:
         return pieces
     late = replace(pieces[at[-1]], stall_s=spec.max_gap_s * _STALL_TO_MAX_GAP_RATIO)
@@ -60,11 +60,11 @@ def wrap_event_data(operation: Operation, pieces: list[StreamPiece]) -> list[Str
 
 def corrupt_audio(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
     """Make the audio of every event undecodable."""
-    at = _find_audio_indices(operation, pieces)
+    at = _find_audio_piece_indices(operation, pieces)
     return [replace(piece, is_corrupt=True) if i in at else piece for i, piece in enumerate(pieces)]
 
 
-def has_stream(target: Target) -> bool:
+def streams_events(target: Target) -> bool:
     """Whether the target responds with a stream of events."""
     return target.stream is not None
 
@@ -81,7 +81,7 @@ def has_numbered_events(target: Target) -> bool:
     return spec is not None and spec.audio.index is not None
 
 
-def has_max_gap(target: Target) -> bool:
+def documents_max_event_gap(target: Target) -> bool:
     """Whether a longest gap between events is documented."""
     spec = target.stream
     return spec is not None and spec.max_gap_s is not None
@@ -110,19 +110,19 @@ FAULTS = (
         id="stream-truncated",
         description="A stream ends in the middle, without its final event.",
         change_stream=truncate_stream,
-        applies_to=has_stream,
+        applies_to=streams_events,
     ),
     Fault(
         id="stream-stalled",
         description="A gap in a stream is longer than documented.",
         change_stream=stall_stream,
-        applies_to=has_max_gap,
+        applies_to=documents_max_event_gap,
     ),
     Fault(
         id="stream-unknown-event",
         description="A stream contains an undocumented event.",
         change_stream=add_unknown_event,
-        applies_to=has_stream,
+        applies_to=streams_events,
     ),
     Fault(
         id="stream-wrong-data",
@@ -134,6 +134,6 @@ FAULTS = (
         id="stream-unreadable-audio",
         description="The audio in stream events cannot be decoded.",
         change_stream=corrupt_audio,
-        applies_to=has_stream,
+        applies_to=streams_events,
     ),
 )

@@ -11,7 +11,7 @@ _TIME_STRETCH_FACTOR = 1.5
 """Factor by which times are stretched. It moves the last time far beyond the end of the audio."""
 
 
-def start_first_unit_last(timings: list[SpeechTiming]) -> list[SpeechTiming]:
+def move_first_unit_to_last_time(timings: list[SpeechTiming]) -> list[SpeechTiming]:
     """Give the first character or word the time of the last one."""
     if not timings:
         return timings
@@ -28,7 +28,7 @@ def stretch_times(timings: list[SpeechTiming]) -> list[SpeechTiming]:
     ]
 
 
-def capitalize_text(timings: list[SpeechTiming]) -> list[SpeechTiming]:
+def uppercase_timed_texts(timings: list[SpeechTiming]) -> list[SpeechTiming]:
     """Write the characters or words in capital letters."""
     return [timing._replace(text=timing.text.upper()) for timing in timings]
 
@@ -44,7 +44,7 @@ def _list_timestamp_specs(target: Target) -> tuple[SpeechTimestamps | EventTimes
     return target.response.audio.timestamps if target.response.audio is not None else ()
 
 
-def has_timestamps(target: Target) -> bool:
+def has_speech_timestamps(target: Target) -> bool:
     """Whether responses of the target have times of characters or words."""
     return bool(_list_timestamp_specs(target))
 
@@ -58,25 +58,25 @@ FAULTS = (
     Fault(
         id="timestamps-unordered",
         description="The first character or word starts last.",
-        change_timings=start_first_unit_last,
-        applies_to=has_timestamps,
+        change_speech_timings=move_first_unit_to_last_time,
+        applies_to=has_speech_timestamps,
     ),
     Fault(
         id="timestamps-too-late",
         description="The times of characters or words are those of slower speech.",
-        change_timings=stretch_times,
-        applies_to=has_timestamps,
+        change_speech_timings=stretch_times,
+        applies_to=has_speech_timestamps,
     ),
     Fault(
         id="timestamps-of-other-text",
         description="The timed characters or words are in capital letters.",
-        change_timings=capitalize_text,
+        change_speech_timings=uppercase_timed_texts,
         applies_to=has_timestamps_of_literal_text,
     ),
     Fault(
         id="timestamps-incomplete",
         description="The end of one character or word is missing.",
-        change_timings=drop_last_end_time,
-        applies_to=has_timestamps,
+        change_speech_timings=drop_last_end_time,
+        applies_to=has_speech_timestamps,
     ),
 )

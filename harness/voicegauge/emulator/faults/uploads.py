@@ -9,7 +9,7 @@ from voicegauge.emulator.http import read_value_at, write_value_at
 from voicegauge.emulator.responses import EmulatedResponse
 
 UNRELATED_TRANSCRIPT = "Nobody expected seven purple elephants underneath that telescope."
-_REPLACEMENT_RATES_HZ = (44_100, 22_050)
+_REPLACEMENT_SAMPLE_RATES_HZ = (44_100, 22_050)
 
 
 def replace_transcript(response: EmulatedResponse) -> None:
@@ -38,18 +38,19 @@ def change_sample_rate(response: EmulatedResponse) -> None:
     if is_conversion and name is not None and isinstance(response.body, bytes):
         rate = read_channels(response.body)[1]
         response.body = transcode(
-            response.body, TranscodingSettings(name, next(other for other in _REPLACEMENT_RATES_HZ if other != rate))
+            response.body,
+            TranscodingSettings(name, next(other for other in _REPLACEMENT_SAMPLE_RATES_HZ if other != rate)),
         )
 
 
-def has_size_limit(target: Target) -> bool:
+def has_upload_size_limit(target: Target) -> bool:
     """Whether uploads of the operation have a size limit, and the voice sample is a limited upload."""
     return any(
         upload.max_bytes is not None for upload in target.operation.limits.uploads.values()
     ) and _has_limited_voice_sample(target)
 
 
-def has_format_limit(target: Target) -> bool:
+def has_upload_format_limit(target: Target) -> bool:
     """Whether uploads of the operation are limited to some formats, and the voice sample is a limited upload."""
     return any(upload.formats for upload in target.operation.limits.uploads.values()) and _has_limited_voice_sample(
         target
@@ -79,13 +80,13 @@ FAULTS = (
         id="upload-limit-ignored",
         description="Uploads larger than the documented limit are accepted.",
         skipped_check="upload-size",
-        applies_to=has_size_limit,
+        applies_to=has_upload_size_limit,
     ),
     Fault(
         id="upload-format-ignored",
         description="Uploads of undocumented formats, even files that are not audio, are accepted.",
         skipped_check="upload-format",
-        applies_to=has_format_limit,
+        applies_to=has_upload_format_limit,
     ),
     Fault(
         id="other-transcript",

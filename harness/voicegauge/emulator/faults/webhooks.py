@@ -50,7 +50,7 @@ def remove_payload_field(callback: EmulatedCallback) -> Iterator[EmulatedCallbac
             callback.documented_media_type,
             callback.body,
             lambda parent, key: parent.pop(key),
-            callback.essential_fields,
+            callback.essential_field_paths,
         ),
     )
 
@@ -65,23 +65,23 @@ def replay_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
     yield replace(callback, send_count=2 if callback.is_final else 1)
 
 
-def sign_in_the_past(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
+def backdate_signature(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
     """Sign a day before the callback is sent."""
     yield replace(callback, signature_age_s=_SECONDS_PER_DAY)
 
 
-def has_signature(target: Target) -> bool:
+def signs_callbacks(target: Target) -> bool:
     """Whether callbacks are signed."""
     return target.operation.webhook is not None and target.operation.webhook.signature is not None
 
 
-def has_signed_time(target: Target) -> bool:
+def signs_callback_time(target: Target) -> bool:
     """Whether callbacks are signed together with a time."""
     signature = target.operation.webhook.signature if target.operation.webhook is not None else None
     return signature is not None and "{timestamp}" in signature.signed
 
 
-def has_webhook(target: Target) -> bool:
+def accepts_webhook_url(target: Target) -> bool:
     """Whether requests to the target may name a webhook URL."""
     return target.operation.webhook is not None
 
@@ -91,12 +91,12 @@ def has_progress_callbacks(target: Target) -> bool:
     return target.operation.webhook is not None and target.operation.webhook.body is None
 
 
-def has_payload_schema(target: Target) -> bool:
+def has_callback_payload_schema(target: Target) -> bool:
     """Whether payloads have a documented schema."""
-    return has_webhook(target) and find_callback_body(target.operation).schema_pointer is not None
+    return accepts_webhook_url(target) and find_callback_body(target.operation).schema_pointer is not None
 
 
-def requires_https(target: Target) -> bool:
+def requires_https_webhook_url(target: Target) -> bool:
     """Whether plain http webhook URLs must be rejected."""
     return target.operation.webhook is not None and target.operation.webhook.https_only
 
@@ -106,13 +106,13 @@ FAULTS = (
         id="webhook-never",
         description="Callbacks are never sent.",
         change_callbacks=drop_callback,
-        applies_to=has_webhook,
+        applies_to=accepts_webhook_url,
     ),
     Fault(
         id="webhook-twice",
         description="The final callback is sent twice, with different completion times.",
         change_callbacks=repeat_final_callback,
-        applies_to=has_webhook,
+        applies_to=accepts_webhook_url,
     ),
     Fault(
         id="webhook-early",
@@ -124,30 +124,30 @@ FAULTS = (
         id="webhook-wrong-shape",
         description="A field is missing from callback payloads.",
         change_callbacks=remove_payload_field,
-        applies_to=has_payload_schema,
+        applies_to=has_callback_payload_schema,
     ),
     Fault(
         id="webhook-forged",
         description="Callbacks are signed with a wrong secret.",
         change_callbacks=forge_signature,
-        applies_to=has_signature,
+        applies_to=signs_callbacks,
     ),
     Fault(
         id="webhook-replayed",
         description="The final callback is sent twice with the same signature.",
         change_callbacks=replay_callback,
-        applies_to=has_signed_time,
+        applies_to=signs_callback_time,
     ),
     Fault(
         id="webhook-late",
         description="Callbacks are signed a day before they are sent.",
-        change_callbacks=sign_in_the_past,
-        applies_to=has_signed_time,
+        change_callbacks=backdate_signature,
+        applies_to=signs_callback_time,
     ),
     Fault(
         id="webhook-plain-http",
         description="Plain http webhook URLs are accepted although https is required.",
         skipped_check="webhook-https",
-        applies_to=requires_https,
+        applies_to=requires_https_webhook_url,
     ),
 )

@@ -201,8 +201,10 @@ class ResponseBuilder:
         self._write_job_values(response, request, job_spec, job)
         write_values(response, {job_spec.state: job.state})
         if _has_succeeded(job_spec, job) and job_spec.result is None and job_spec.audio is not None:
-            url = self.build_audio_url(request.incoming_request.base_url, job_spec.audio, job.id, job.synthesis.format)
-            write_audio(response, job_spec.audio, job.synthesis.format, url, None)
+            url = self.build_audio_url(
+                request.incoming_request.base_url, job_spec.audio, job.id, job.synthesis.audio_format
+            )
+            write_audio(response, job_spec.audio, job.synthesis.audio_format, url, None)
         if _has_succeeded(job_spec, job):
             write_usage(response, job.target, len(job.synthesis.text))
 
@@ -267,7 +269,7 @@ class ResponseBuilder:
         if poll is not None and status is not None and read_value_at(response.body, poll) in made_up:
             write_values(response, {poll: self.build_status_url(request, status, job.id)})
         if audio is not None and audio.delivered == "url" and read_value_at(response.body, audio.at) == PLACEHOLDER_URL:
-            url = self.build_audio_url(request.incoming_request.base_url, audio, job.id, job.synthesis.format)
+            url = self.build_audio_url(request.incoming_request.base_url, audio, job.id, job.synthesis.audio_format)
             write_values(response, {audio.at: url})
 
     def _find_example_job_ids(self, target: Target, job_spec: JobSpec, response: EmulatedResponse) -> set[str]:
@@ -307,12 +309,12 @@ class ResponseBuilder:
         assert status is not None
         assert status.job is not None
         location = status.job.speech_audio
-        url = self.build_audio_url(request.incoming_request.base_url, location, job.id, job.synthesis.format)
+        url = self.build_audio_url(request.incoming_request.base_url, location, job.id, job.synthesis.audio_format)
         response = build_success_response(request.operation, "result", build_default_body)
         if response.is_json:
             self._write_job_values(response, request, status.job, job)
         response.target, response.job, response.request = job.target, job, request
-        write_audio(response, location, job.synthesis.format, url, audio_bytes)
+        write_audio(response, location, job.synthesis.audio_format, url, audio_bytes)
         write_usage(response, job.target, len(job.synthesis.text))
         return response
 
@@ -332,7 +334,7 @@ class ResponseBuilder:
         assert answer.audio is not None
         response = build_success_response(request.operation, "speech", build_default_body)
         response.target, response.request = target, request
-        write_audio(response, answer.audio, synthesis.format, audio_url, audio_bytes)
+        write_audio(response, answer.audio, synthesis.audio_format, audio_url, audio_bytes)
         write_amounts(response, {answer.charged: charge, answer.balance: balance})
         write_usage(response, target, len(synthesis.text))
         return response

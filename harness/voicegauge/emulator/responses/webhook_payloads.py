@@ -27,7 +27,7 @@ class EmulatedCallback:
     is_due: bool
     """Whether the subscriber asked for this callback. Callbacks before the end are sent only to subscribers that asked
     for progress."""
-    essential_fields: frozenset[tuple[str, ...]] = frozenset()
+    essential_field_paths: frozenset[tuple[str, ...]] = frozenset()
     """Paths of the fields that identify the job and its state; faults avoid breaking them."""
     completed_location: Location | None = None
     """Location of the completion time in the body; `None` if the body has none."""

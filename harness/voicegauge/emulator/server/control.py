@@ -130,7 +130,11 @@ class _AudioRoute:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         provider = self._emulated.providers.get(request.path_params["provider"])
-        response = await provider.downloads.find_download(request.path_params["name"]) if provider is not None else None
+        response = (
+            await provider.downloads.find_download_response(request.path_params["name"])
+            if provider is not None
+            else None
+        )
         if response is None or request.method not in ("GET", "HEAD"):
             await Response("no such file\n", 404)(scope, receive, send)
             return

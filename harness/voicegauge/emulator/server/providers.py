@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from voicegauge.contract import Contract
-from voicegauge.emulator.audio import SpeechSynthesizer, check_emulation_settings
+from voicegauge.emulator.audio import SpeechSynthesizer, check_emulation_spec
 from voicegauge.emulator.endpoints import EmulatedProvider
 from voicegauge.emulator.faults import Fault, FaultInjector
 from voicegauge.emulator.http import IncomingRequest
@@ -32,7 +32,7 @@ class EmulatedProviders:
         """Start all providers with empty state."""
         for contract in contracts:
             for target in contract.targets.values():
-                check_emulation_settings(target)
+                check_emulation_spec(target)
         self.contracts, self.settings = contracts, settings
         self.fault_injector = FaultInjector(settings.faults, contracts, extra_faults)
         self.synthesizer = SpeechSynthesizer()

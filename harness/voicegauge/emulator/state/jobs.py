@@ -117,7 +117,7 @@ def find_failure_states(job_spec: JobSpec) -> Mapping[str, JobState]:
 
 
 def compute_state_durations_s(
-    job_spec: JobSpec, state_sequence: tuple[str, ...], queue_s: float, processing_s: float
+    job_spec: JobSpec, state_sequence: tuple[str, ...], queue_time_s: float, processing_time_s: float
 ) -> tuple[float, ...]:
     """Return the duration in seconds of each state of `state_sequence` except the last.
 
@@ -129,6 +129,9 @@ def compute_state_durations_s(
         len(state_sequence) - 1,
     )
     between = max(ended - 1, 0)
-    found = [queue_s if between else queue_s + processing_s, *[processing_s / between for _ in range(between)]]
+    found = [
+        queue_time_s if between else queue_time_s + processing_time_s,
+        *[processing_time_s / between for _ in range(between)],
+    ]
     found += [TERMINAL_STATE_DURATION_S] * (len(state_sequence) - 1 - len(found))
     return tuple(found[: len(state_sequence) - 1])

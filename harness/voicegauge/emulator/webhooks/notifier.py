@@ -59,7 +59,7 @@ class WebhookNotifier:
         settings: EmulatorSettings,
         update_state: Callable[[EmulatedJob], str],
     ) -> None:
-        """Build payloads with `response_builder`; `update_state` returns the current state of a job."""
+        """Build payloads with `response_builder`; `update_job_state` returns the current state of a job."""
         self._builder, self._clock, self._fault_injector = response_builder, clock, fault_injector
         self._settings, self._update_state = settings, update_state
         self._waiting: OrderedDict[str, WebhookSubscription] = OrderedDict()
