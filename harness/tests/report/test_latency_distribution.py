@@ -15,7 +15,7 @@ def heights(path: str) -> list[float]:
 def test_the_curve_rises_from_0_to_100_percent_with_a_step_for_each_request() -> None:
     curve = build_latency_curve([300.0, 100.0, 200.0, 200.0])
     assert curve
-    steps = [float(y) for y in re.findall(r"V([\d.]+)", curve.path)]
+    steps = [float(y) for y in re.findall(r"V([\d.]+)", curve.svg_path)]
     bottom, _, top = (tick.position_px for tick in curve.y_ticks)
     expected = [bottom + (top - bottom) * share for share in (0.25, 0.5, 0.75, 1.0)]
     assert steps == [pytest.approx(y, abs=0.1) for y in expected]
@@ -33,7 +33,7 @@ def test_every_job_is_in_one_state_until_it_is_complete() -> None:
     ]
     chart = build_job_state_chart(jobs)
     assert chart
-    assert [area.phase for area in chart.areas] == [
+    assert [area.job_state for area in chart.areas] == [
         "processing-or-completed",
         "processing",
         "queue-or-processing",
@@ -41,6 +41,6 @@ def test_every_job_is_in_one_state_until_it_is_complete() -> None:
         "submit",
     ]
     top = chart.y_ticks[-1].position_px
-    outline = chart.areas[-1].path  # the sum of all states
+    outline = chart.areas[-1].svg_path  # the sum of all states
     assert heights(outline)[:80] == [pytest.approx(top, abs=0.1)] * 80
     assert build_job_state_chart([Latency(submit_latency_ms=1.0)]) is None

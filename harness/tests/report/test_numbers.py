@@ -13,8 +13,8 @@ from voicegauge.model import Streaming
 from voicegauge.report import analyze_runs
 from voicegauge.report.charts.latency_bars import build_latency_chart, choose_shared_time_axis
 from voicegauge.report.charts.scatter_plot import (
-    NARROW_PLOT_SIZE,
-    WIDE_PLOT_SIZE,
+    NARROW_PLOT_SIZE_PX,
+    WIDE_PLOT_SIZE_PX,
     build_scatter_plot,
     choose_shared_axes,
 )
@@ -49,9 +49,9 @@ def test_each_cell_is_the_summarys_number_with_its_interval(targets: tuple[Targe
         assert cells["failures"].text == f"{summary.failures}/{summary.samples}"
         if summary.total_latency_ms:
             assert cells["latency"].text == format_ms(summary.total_latency_ms.value)
-            assert cells["latency"].detail == format_interval(summary.total_latency_ms)
+            assert cells["latency"].second_line == format_interval(summary.total_latency_ms)
             assert cells["million"].text == format_usd(summary.cost.usd_per_1m_characters)
-            assert cells["latency95"].detail.endswith("?")  # fewer than 100 samples
+            assert cells["latency95"].second_line.endswith("?")  # fewer than 100 samples
         else:
             assert cells["latency"].sort_value is None
 
@@ -75,13 +75,13 @@ def test_targets_with_overlapping_intervals_are_marked_together(tmp_path: Path) 
     found = analyze_runs([make_run(tmp_path, (*twins, slow), repetitions=3)]).report.runs[0].targets
     shown = build_comparison_columns(found, 500)
     at = [column.key for column in shown].index("latency")
-    assert {row.summary.target: row.best_cells[at] for row in build_comparison_rows(found, shown)} == {
+    assert {row.summary.target: row.best_cell_flags[at] for row in build_comparison_rows(found, shown)} == {
         "a/0": True,
         "a/1": True,
         "a/slow": False,
     }
     million = [column.key for column in shown].index("million")
-    assert not any(row.best_cells[million] for row in build_comparison_rows(found, shown))  # all cost the same
+    assert not any(row.best_cell_flags[million] for row in build_comparison_rows(found, shown))  # all cost the same
 
 
 def test_runs_under_different_asrs_are_not_comparable(tmp_path: Path) -> None:
@@ -92,13 +92,13 @@ def test_runs_under_different_asrs_are_not_comparable(tmp_path: Path) -> None:
     assert list_incomparable_facts(analyze_runs([one, other]).report) == ("ASR engine",)
 
 
-@pytest.mark.parametrize("size", [WIDE_PLOT_SIZE, NARROW_PLOT_SIZE])
+@pytest.mark.parametrize("size", [WIDE_PLOT_SIZE_PX, NARROW_PLOT_SIZE_PX])
 def test_every_measured_target_is_drawn_and_the_pareto_set_is_named(
     targets: tuple[TargetSummary, ...], size: tuple[float, float]
 ) -> None:
     picture = build_scatter_plot(targets, choose_shared_axes(targets), size)
     assert len(picture.points) == len(VOICES)  # the one that never answered has no time
-    assert size == NARROW_PLOT_SIZE or all(mark.label for mark in picture.points if mark.is_pareto_optimal)
+    assert size == NARROW_PLOT_SIZE_PX or all(mark.label for mark in picture.points if mark.is_pareto_optimal)
     assert sorted(mark.rank for mark in picture.points) == list(range(1, len(VOICES) + 1))
     assert {m.name for m in picture.points if m.is_pareto_optimal} == {t.target for t in targets if t.is_pareto_optimal}
     for mark in picture.points:
@@ -108,10 +108,10 @@ def test_every_measured_target_is_drawn_and_the_pareto_set_is_named(
 
 def test_a_crowd_of_twenty_is_drawn_with_the_best_named(tmp_path: Path) -> None:
     found = analyze_runs([make_run(tmp_path, crowd(20), repetitions=2)]).report.runs[0].targets
-    for size in (WIDE_PLOT_SIZE, NARROW_PLOT_SIZE):
+    for size in (WIDE_PLOT_SIZE_PX, NARROW_PLOT_SIZE_PX):
         picture = build_scatter_plot(found, choose_shared_axes(found), size)
         assert sorted(mark.rank for mark in picture.points) == list(range(1, 21))
-        assert size == NARROW_PLOT_SIZE or all(mark.label for mark in picture.points if mark.is_pareto_optimal)
+        assert size == NARROW_PLOT_SIZE_PX or all(mark.label for mark in picture.points if mark.is_pareto_optimal)
 
 
 def test_bars_run_from_zero_to_the_total_latency_without_a_gap(targets: tuple[TargetSummary, ...]) -> None:
@@ -188,7 +188,7 @@ def test_streams_have_columns_of_their_own(tmp_path: Path) -> None:
         texts = tuple(cells[key].text for key in ("speech", "gap", "gapmax", "underrun"))
         streams = row.summary.target == VOICES[0].id
         assert texts == (("310", "21", "43", "1.00") if streams else (MISSING_TEXT,) * 4)
-        assert ("77 ms stalled" in cells["underrun"].detail) == streams
+        assert ("77 ms stalled" in cells["underrun"].second_line) == streams
     assert "Streams" not in dict(
         count_columns_by_group(build_comparison_columns(analyze_runs([(folder, run)]).report.runs[0].targets, 500))
     )

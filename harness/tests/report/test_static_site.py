@@ -78,7 +78,7 @@ def test_a_run_without_a_success_says_so_and_is_not_compared(tmp_path: Path) -> 
     )
     manifest = msgspec.structs.replace(failed.manifest, finished=False)
     save_run(folder, msgspec.structs.replace(failed, manifest=manifest, samples=samples))
-    write_site([(run, load_run(run)) for run in runs], tmp_path / "site", clips=0)
+    write_site([(run, load_run(run)) for run in runs], tmp_path / "site", max_clips=0)
     index = (tmp_path / "site" / "index.html").read_text()
     assert "nothing succeeded" in index
     assert "interrupted" not in index

@@ -12,9 +12,9 @@ from voicegauge.model import AmbiguousRequest, AmountPerUnit, Failure, Provenanc
 from voicegauge.report import analyze_runs, render_markdown, render_page
 from voicegauge.report.charts.label_placement import Rectangle
 from voicegauge.report.charts.point_separation import PlottedCircle, separate_circles
-from voicegauge.report.run_facts import list_key_facts
+from voicegauge.report.run_facts import list_main_facts
 from voicegauge.report.verdict import Ranking, RunVerdict
-from voicegauge.report.verdict.ranking import RANKED_RESAMPLES
+from voicegauge.report.verdict.ranking import RANKED_RESAMPLE_COUNT
 
 from ..builders.report_runs import BROKEN, LANGUAGES_ALL, VOICES, Voice, make_run
 
@@ -72,7 +72,9 @@ def test_differences_below_the_asr_errors_do_not_separate_targets_in_the_ranking
     assert (ranking.has_tied_errors, ranking.weights.intelligibility) == (True, 0)
     page = render_page(analyzed)
     assert "Intelligibility does not separate these targets" in page
-    assert set(re.findall(r'data-intelligibility-resamples="([\d ]+)"', page)) == {" ".join(["100"] * RANKED_RESAMPLES)}
+    assert set(re.findall(r'data-intelligibility-resamples="([\d ]+)"', page)) == {
+        " ".join(["100"] * RANKED_RESAMPLE_COUNT)
+    }
     _, ranking = summarize(make_run(tmp_path / "b", (clear, Voice("acme/bad", "Bad", 500, 0.3)), repetitions=4))
     assert not ranking.has_tied_errors
     assert ranking.targets[0].target == "acme/clear"
@@ -163,7 +165,7 @@ def test_a_rate_of_requests_replaces_the_concurrency(tmp_path: Path) -> None:
     manifest = msgspec.structs.replace(run.manifest, requests_per_s=5.0, arrivals="poisson")
     facts = {
         f.name: f.values
-        for f in list_key_facts(analyze_runs([(folder, msgspec.structs.replace(run, manifest=manifest))]).report)
+        for f in list_main_facts(analyze_runs([(folder, msgspec.structs.replace(run, manifest=manifest))]).report)
     }
     assert facts["Rate"] == ("5 requests/s to each target, poisson arrivals",)
     assert facts["Concurrency"] == ("",)
@@ -189,7 +191,7 @@ def test_one_count_says_how_often_the_machine_was_busy(tmp_path: Path) -> None:
     report = analyze_runs([(folder, msgspec.structs.replace(run, samples=busy))]).report
     said = "during 16 of 16 samples this machine was too busy"
     assert any(said in caution for caution in report.runs[0].verdict.cautions)
-    (times,) = next(fact.values for fact in list_key_facts(report) if fact.name == "Error of times")
+    (times,) = next(fact.values for fact in list_main_facts(report) if fact.name == "Error of times")
     assert said in times
 
 

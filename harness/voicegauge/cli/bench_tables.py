@@ -92,7 +92,7 @@ _MAX_UNBROKEN_WIDTH = 12
 
 
 def print_summaries(
-    summaries: Sequence[TargetSummary], score_set: ScoreSet | None, manifest: Manifest, ramp_numbers: str = ""
+    summaries: Sequence[TargetSummary], score_set: ScoreSet | None, manifest: Manifest, ramp_samples_note: str = ""
 ) -> None:
     """Print the results of a run: medians with 95% confidence intervals.
 
@@ -100,7 +100,7 @@ def print_summaries(
         summaries: the results of each target.
         score_set: the scores of the error rates; `None` if nothing was scored.
         manifest: the manifest of the run.
-        ramp_numbers: which samples of a ramp the results count, in words; empty for a run without a ramp.
+        ramp_samples_note: which samples of a ramp the results count, in words; empty for a run without a ramp.
     """
     provenance = manifest.provenance
     terminal = create_console()
@@ -120,8 +120,8 @@ def print_summaries(
     print_table(terminal, rows)
     if not manifest.finished:
         terminal.print("the run is not complete: the numbers are of the samples so far", soft_wrap=True)
-    if ramp_numbers:
-        terminal.print(ramp_numbers, soft_wrap=True)
+    if ramp_samples_note:
+        terminal.print(ramp_samples_note, soft_wrap=True)
     for line in (*_build_legend(summaries, score_set, hidden), *_describe_precision(summaries, manifest)):
         terminal.print(line, soft_wrap=True)
 

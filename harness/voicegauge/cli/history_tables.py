@@ -65,7 +65,7 @@ def _print_history_of_provenance(console: Console, history: RunHistory, provenan
     setups = label_setups(series)
     console.print(_build_trend_table(series, setups))
     if setups.labels:
-        console.print(f"all setups: {setups.shared}")
+        console.print(f"all setups: {setups.shared_label}")
     for number, label in enumerate(setups.labels, 1):
         console.print(f"setup {number}: {label}")
     regions = list(dict.fromkeys(one.key.region for one in series if one.key.region is not None))
@@ -132,6 +132,6 @@ def _print_timeline(console: Console, entries: Sequence[TimelineEntry]) -> None:
     for entry in entries[-MAX_TIMELINE_ENTRIES:]:
         mark = "NEW " if entry.is_new else ""
         console.print(
-            f"{entry.night} {mark}{entry.kind}: {entry.subject}: {entry.text}",
-            style=_STYLE_BY_CHANGE_KIND.get(entry.kind),
+            f"{entry.night} {mark}{entry.change_kind}: {entry.subject}: {entry.text}",
+            style=_STYLE_BY_CHANGE_KIND.get(entry.change_kind),
         )

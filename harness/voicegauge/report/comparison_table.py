@@ -27,10 +27,10 @@ from voicegauge.report.text_format import (
 PriceUnit = Literal["million", "month"]
 """What a price is for: a million characters, or all characters of a month."""
 
-DECISION_COLUMN_KEYS = ("wer", "cer", "latency", "million", "failures", "month", "latency95")
+INITIAL_COLUMN_KEYS = ("wer", "cer", "latency", "million", "failures", "month", "latency95")
 """Keys of the columns that matter most for a decision, most important first; for targets that take audio, "minute"
 comes before "million"."""
-MAX_DECISION_COLUMNS = 6
+MAX_INITIAL_COLUMNS = 6
 """Number of columns that the page shows at first; the others are shown on demand, and in print."""
 
 
@@ -40,7 +40,7 @@ class TableCell(NamedTuple):
     text: str
     sort_value: float | None
     """Number by which the cell is sorted; `None` is sorted last."""
-    detail: str = ""
+    second_line: str = ""
     """Second line of the cell: the interval, or a remark."""
     tooltip: str = ""
     """Number of samples, and why an end of the interval is missing."""
@@ -60,18 +60,18 @@ class TableColumn(NamedTuple):
     """One column of the table."""
 
     key: str
-    group: str
+    group_heading: str
     """Heading above several columns."""
-    label: str
+    heading: str
     unit: str
     better_direction: int
     """-1 if less is better, 1 if more is better, 0 if neither is better."""
     build_cell: Callable[[TargetSummary], TableCell]
     starts_group: bool = False
     """Whether the column is the first one of its group."""
-    title: str = ""
+    standalone_heading: str = ""
     """Heading of the column where it has no group above it; by default `label`."""
-    is_for_decision: bool = False
+    is_shown_initially: bool = False
     """Whether the page shows the column at first."""
 
 
@@ -80,7 +80,7 @@ class TableRow(NamedTuple):
 
     summary: TargetSummary
     cells: tuple[TableCell, ...]
-    best_cells: tuple[bool, ...]
+    best_cell_flags: tuple[bool, ...]
     """For each cell, whether it is the best of its run or is indistinguishable from the best."""
 
 
@@ -95,8 +95,18 @@ def build_comparison_columns(
         characters_per_month: number of characters of a month at which prices are stated.
     """
     candidates = (
-        TableColumn("wer", "Errors", "WER", "%", -1, lambda t: _build_rate_cell(t.wer), title="Word errors"),
-        TableColumn("cer", "Errors", "CER", "%", -1, lambda t: _build_rate_cell(t.cer), title="Character errors"),
+        TableColumn(
+            "wer", "Errors", "WER", "%", -1, lambda t: _build_error_rate_cell(t.wer), standalone_heading="Word errors"
+        ),
+        TableColumn(
+            "cer",
+            "Errors",
+            "CER",
+            "%",
+            -1,
+            lambda t: _build_error_rate_cell(t.cer),
+            standalone_heading="Character errors",
+        ),
         TableColumn(
             "latency",
             "Total latency",
@@ -104,7 +114,7 @@ def build_comparison_columns(
             "ms",
             -1,
             lambda t: _build_time_cell(t.total_latency_ms),
-            title="Total latency",
+            standalone_heading="Total latency",
         ),
         TableColumn(
             "latency95",
@@ -113,30 +123,56 @@ def build_comparison_columns(
             "ms",
             -1,
             lambda t: _build_time_cell(t.total_latency_p95_ms),
-            title="Slow requests",
+            standalone_heading="Slow requests",
         ),
         TableColumn("ttfb", "Phases, p50", "TTFB", "ms", -1, lambda t: _build_time_cell(t.ttfb_ms)),
         TableColumn("ttfa", "Phases, p50", "TTFA", "ms", -1, lambda t: _build_time_cell(t.ttfa_ms)),
         TableColumn("submit", "Phases, p50", "Submit", "ms", -1, lambda t: _build_time_cell(t.submit_latency_ms)),
-        TableColumn("processing", "Phases, p50", "Processing", "ms, bounds", 0, _build_processing_cell),
+        TableColumn("processing", "Phases, p50", "Processing", "ms, bounds", 0, _build_processing_time_cell),
         TableColumn(
             "speech", "Streams", "First speech", "ms", -1, lambda t: _build_stream_cell(t, _get_first_speech_ms)
         ),
         TableColumn(
-            "gap", "Streams", "Gap", "ms", -1, lambda t: _build_stream_cell(t, _get_gap_p50_ms), title="Gap in stream"
+            "gap",
+            "Streams",
+            "Gap",
+            "ms",
+            -1,
+            lambda t: _build_stream_cell(t, _get_median_chunk_gap_ms),
+            standalone_heading="Gap in stream",
         ),
-        TableColumn("gapmax", "Streams", "Longest gap", "ms", -1, lambda t: _build_stream_cell(t, _get_gap_max_ms)),
+        TableColumn(
+            "gapmax", "Streams", "Longest gap", "ms", -1, lambda t: _build_stream_cell(t, _get_longest_chunk_gap_ms)
+        ),
         TableColumn("underrun", "Streams", "Underruns", "per sample", -1, _build_underruns_cell),
         TableColumn("rtf", "Speed", "RTF", "", -1, lambda t: _build_number_cell(t.rtf, 2)),
         TableColumn("speed", "Speed", "Rate", "chars/s", 1, lambda t: _build_number_cell(t.characters_per_s, 1)),
         TableColumn(
-            "request", "Price", "per request", "mean", -1, _build_price_per_request_cell, title="Price per request"
+            "request",
+            "Price",
+            "per request",
+            "mean",
+            -1,
+            _build_price_per_request_cell,
+            standalone_heading="Price per request",
         ),
         TableColumn(
-            "minute", "Price", "per minute", "of audio", -1, _build_price_per_minute_cell, title="Price per minute"
+            "minute",
+            "Price",
+            "per minute",
+            "of audio",
+            -1,
+            _build_price_per_minute_cell,
+            standalone_heading="Price per minute",
         ),
         TableColumn(
-            "million", "Price", "1M chars", f"at {text_length:,}", -1, _build_price_per_million_cell, title="Price"
+            "million",
+            "Price",
+            "1M chars",
+            f"at {text_length:,}",
+            -1,
+            _build_price_per_million_cell,
+            standalone_heading="Price",
         ),
         TableColumn(
             "month",
@@ -145,34 +181,34 @@ def build_comparison_columns(
             f"{characters_per_month:,} characters",
             -1,
             _build_price_per_month_cell,
-            title="Per month",
+            standalone_heading="Per month",
         ),
     )
-    failures = TableColumn("failures", "", "Failed", "of all", 0, _build_failures_cell, title="Failed")
+    failures = TableColumn("failures", "", "Failed", "of all", 0, _build_failures_cell, standalone_heading="Failed")
     columns = [c for c in candidates if any(c.build_cell(t) != EMPTY_CELL for t in targets)]
     columns.append(failures)
-    previous_groups = ["", *(column.group for column in columns)]
-    order = list(DECISION_COLUMN_KEYS)
+    previous_groups = ["", *(column.group_heading for column in columns)]
+    order = list(INITIAL_COLUMN_KEYS)
     if any(target.cost.takes_audio for target in targets):
         order.insert(order.index("million"), "minute")
-    keys = [key for key in order if key in {column.key for column in columns}][:MAX_DECISION_COLUMNS]
+    keys = [key for key in order if key in {column.key for column in columns}][:MAX_INITIAL_COLUMNS]
     return tuple(
-        column._replace(starts_group=column.group != group, is_for_decision=column.key in keys)
+        column._replace(starts_group=column.group_heading != group, is_shown_initially=column.key in keys)
         for column, group in zip(columns, previous_groups, strict=False)
     )
 
 
 def count_columns_by_group(columns: Sequence[TableColumn]) -> tuple[tuple[str, int], ...]:
     """Return the group headings, each with the number of columns below it."""
-    return tuple((name, len(list(members))) for name, members in groupby(columns, key=lambda c: c.group))
+    return tuple((name, len(list(members))) for name, members in groupby(columns, key=lambda c: c.group_heading))
 
 
 def build_comparison_rows(targets: Sequence[TargetSummary], columns: Sequence[TableColumn]) -> tuple[TableRow, ...]:
     """Return one row per target of one run, sorted by `get_row_sort_key`."""
     table = [(target, tuple(column.build_cell(target) for column in columns)) for target in targets]
     best = [
-        _find_best_targets(targets, column.key)
-        or _find_best_cells([cells[i] for _, cells in table], column.better_direction)
+        _flag_best_targets(targets, column.key)
+        or _flag_best_cells([cells[i] for _, cells in table], column.better_direction)
         for i, column in enumerate(columns)
     ]
     rows = [TableRow(target, cells, tuple(column[i] for column in best)) for i, (target, cells) in enumerate(table)]
@@ -198,23 +234,23 @@ def get_row_sort_key(row: TableRow) -> tuple[float, float, float, str]:
     )
 
 
-def _find_best_targets(targets: Sequence[TargetSummary], key: str) -> list[bool]:
+def _flag_best_targets(targets: Sequence[TargetSummary], column_key: str) -> list[bool]:
     """Return for each target whether it is marked as one of the best by error rate or latency.
 
     The targets were compared text by text. No target is marked if all would be. The result is empty for the key of a
     column with other numbers.
     """
-    if key == "latency":
+    if column_key == "latency":
         marked, known = [t.is_among_fastest for t in targets], [t.total_latency_ms is not None for t in targets]
-    elif key in ("wer", "cer"):
-        known = [(t.wer if key == "wer" else t.cer) is not None for t in targets]
+    elif column_key in ("wer", "cer"):
+        known = [(t.wer if column_key == "wer" else t.cer) is not None for t in targets]
         marked = [t.is_among_most_intelligible and has_rate for t, has_rate in zip(targets, known, strict=True)]
     else:
         return []
     return marked if sum(marked) < sum(known) else [False] * len(targets)
 
 
-def _find_best_cells(cells: Sequence[TableCell], better_direction: int) -> list[bool]:
+def _flag_best_cells(cells: Sequence[TableCell], better_direction: int) -> list[bool]:
     """Return for each cell whether it is marked: the best cell, and those whose interval overlaps that of the best.
 
     No cell is marked if all would be.
@@ -238,11 +274,13 @@ def _intervals_overlap(first_cell: TableCell, second_cell: TableCell) -> bool:
     return first_cell.interval_low <= second_cell.interval_high and second_cell.interval_low <= first_cell.interval_high
 
 
-def _build_rate_cell(rate: ErrorRate | None) -> TableCell:
-    if rate is None:
+def _build_error_rate_cell(error_rate: ErrorRate | None) -> TableCell:
+    if error_rate is None:
         return EMPTY_CELL
-    e = rate.corpus_rate
-    return TableCell(format_percent(e.value), e.value, format_interval(e, 100, 1), _describe_samples(e), e.low, e.high)
+    e = error_rate.corpus_rate
+    return TableCell(
+        format_percent(e.value), e.value, format_interval(e, 100, 1), _describe_sample_count(e), e.low, e.high
+    )
 
 
 def _build_time_cell(estimate: Estimate | None) -> TableCell:
@@ -252,7 +290,7 @@ def _build_time_cell(estimate: Estimate | None) -> TableCell:
         format_ms(estimate.value),
         estimate.value,
         format_interval(estimate),
-        _describe_samples(estimate),
+        _describe_sample_count(estimate),
         estimate.low,
         estimate.high,
     )
@@ -266,11 +304,11 @@ def _get_first_speech_ms(stream: StreamSummary) -> Estimate | None:
     return stream.first_speech_ms
 
 
-def _get_gap_p50_ms(stream: StreamSummary) -> Estimate | None:
+def _get_median_chunk_gap_ms(stream: StreamSummary) -> Estimate | None:
     return stream.gap_p50_ms
 
 
-def _get_gap_max_ms(stream: StreamSummary) -> Estimate | None:
+def _get_longest_chunk_gap_ms(stream: StreamSummary) -> Estimate | None:
     return stream.gap_max_ms
 
 
@@ -279,7 +317,7 @@ def _build_underruns_cell(target: TargetSummary) -> TableCell:
         return EMPTY_CELL
     stalled = target.streaming.stalled_ms
     cell = _build_number_cell(target.streaming.underruns_per_sample, 2)
-    return cell._replace(detail=f"{format_ms(stalled.value)} ms stalled") if stalled and stalled.value else cell
+    return cell._replace(second_line=f"{format_ms(stalled.value)} ms stalled") if stalled and stalled.value else cell
 
 
 def _build_number_cell(estimate: Estimate | None, decimals: int) -> TableCell:
@@ -290,29 +328,29 @@ def _build_number_cell(estimate: Estimate | None, decimals: int) -> TableCell:
         text,
         estimate.value,
         format_interval(estimate, 1, decimals),
-        _describe_samples(estimate),
+        _describe_sample_count(estimate),
         estimate.low,
         estimate.high,
     )
 
 
-def _describe_samples(estimate: Estimate) -> str:
+def _describe_sample_count(estimate: Estimate) -> str:
     return f"{estimate.sample_count} samples" + (f"; {estimate.note}" if estimate.note else "")
 
 
-def format_bounds(bounds: IntervalEstimate | None) -> str:
+def format_time_bounds(bounds: IntervalEstimate | None) -> str:
     """Format the lower and upper bound, in ms, of a time that is known only to lie between two polls."""
     if bounds is None:
         return MISSING_TEXT
     return f"{format_ms(bounds.low.value)}{RANGE_DASH}{format_ms(bounds.high.value)}"
 
 
-def _build_processing_cell(target: TargetSummary) -> TableCell:
+def _build_processing_time_cell(target: TargetSummary) -> TableCell:
     bounds = target.processing_ms
     if bounds is None:
         return EMPTY_CELL
     note = f"{bounds.low.sample_count} samples; lower and upper bound: status is only seen when polled"
-    return TableCell(format_bounds(bounds), bounds.high.value, "", note)
+    return TableCell(format_time_bounds(bounds), bounds.high.value, "", note)
 
 
 def _build_price_per_request_cell(target: TargetSummary) -> TableCell:
@@ -321,7 +359,7 @@ def _build_price_per_request_cell(target: TargetSummary) -> TableCell:
         return _build_credits_cell(cost.credits_per_request)
     charged = cost.charged_usd_per_request
     detail = f"charged {format_usd(charged)}" if cost.charge_differs and charged is not None else ""
-    return TableCell(format_usd(cost.usd_per_request), cost.usd_per_request, detail or _format_disputed_label(target))
+    return TableCell(format_usd(cost.usd_per_request), cost.usd_per_request, detail or _format_price_dispute(target))
 
 
 def _build_price_per_million_cell(target: TargetSummary) -> TableCell:
@@ -331,7 +369,7 @@ def _build_price_per_million_cell(target: TargetSummary) -> TableCell:
     return TableCell(
         format_usd(price),
         price,
-        _format_disputed_label(target),
+        _format_price_dispute(target),
         price_unit="million",
         account_plan=target.cost.account_plan or "",
     )
@@ -351,7 +389,7 @@ def _build_price_per_month_cell(target: TargetSummary) -> TableCell:
     if price is None:
         return EMPTY_CELL
     return TableCell(
-        format_usd(price), price, _format_disputed_label(target), price_unit="month", account_plan=plan or ""
+        format_usd(price), price, _format_price_dispute(target), price_unit="month", account_plan=plan or ""
     )
 
 
@@ -359,7 +397,7 @@ def _build_price_per_minute_cell(target: TargetSummary) -> TableCell:
     price = target.cost.usd_per_audio_minute
     if price is None:
         return _build_credits_cell(target.cost.credits_per_audio_minute)
-    return TableCell(format_usd(price), price, _format_disputed_label(target))
+    return TableCell(format_usd(price), price, _format_price_dispute(target))
 
 
 def _build_credits_cell(amount: float | None) -> TableCell:
@@ -367,7 +405,7 @@ def _build_credits_cell(amount: float | None) -> TableCell:
     return EMPTY_CELL if amount is None else TableCell(format_number(amount, 1), None, "credits")
 
 
-def _format_disputed_label(target: TargetSummary) -> str:
+def _format_price_dispute(target: TargetSummary) -> str:
     return "disputed" if target.cost.is_price_disputed else ""
 
 

@@ -13,7 +13,7 @@ from voicegauge.model import SAMPLE_COLUMNS, ColumnValue, Provenance, Run, descr
 from voicegauge.printable import escape_unprintable
 from voicegauge.report.comparison_table import TableCell, build_comparison_columns, build_comparison_rows
 from voicegauge.report.report_data import AnalyzedRuns, BenchReport, RunReport
-from voicegauge.report.run_comparison import compare_with_first_run, name_runs
+from voicegauge.report.run_comparison import choose_run_letters, compare_with_first_run
 from voicegauge.report.text_format import format_ms, format_percent
 
 _SPREADSHEET_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -46,21 +46,21 @@ def _format_csv_value(value: ColumnValue) -> str | int | float | None:
     return f"'{text}" if text.startswith(_SPREADSHEET_FORMULA_STARTS) else text
 
 
-def render_markdown(analyzed: AnalyzedRuns) -> str:
+def render_markdown(analyzed_runs: AnalyzedRuns) -> str:
     """Render each run as a table of its targets, preceded by its suite, date and ASR engine.
 
     Of several runs, the differences of the others from the first one are stated before the tables.
     """
-    report = analyzed.report
+    report = analyzed_runs.report
     tables = [line for run in report.runs for line in _format_run(run, report)]
-    return "\n".join([*_format_differences([run for _, run in analyzed.runs]), *tables])
+    return "\n".join([*_format_differences([run for _, run in analyzed_runs.runs]), *tables])
 
 
 def _format_differences(runs: Sequence[Run]) -> list[str]:
     """Return a Markdown list of the differences between runs, which are lettered in their order; empty for one run."""
     if len(runs) == 1:
         return []
-    names = name_runs(len(runs))
+    names = choose_run_letters(len(runs))
     lettered = ", ".join(f"{name}: {run.manifest.run_id}" for name, run in zip(names, runs, strict=True))
     differences = compare_with_first_run(runs, names)
     return [_escape_markdown(lettered), "", *(f"- {_escape_markdown(one.headline)}" for one in differences), ""]
@@ -68,20 +68,23 @@ def _format_differences(runs: Sequence[Run]) -> list[str]:
 
 def _format_run(run: RunReport, report: BenchReport) -> list[str]:
     columns = build_comparison_columns(run.targets, report.text_length, report.characters_per_month)
-    heads = ["Target", *(" ".join(filter(None, (_format_column_head(c.group, c.label), c.unit))) for c in columns)]
+    heads = [
+        "Target",
+        *(" ".join(filter(None, (_join_column_headings(c.group_heading, c.heading), c.unit))) for c in columns),
+    ]
     rows = [
         [_escape_markdown(row.summary.target), *(_format_cell(cell) for cell in row.cells)]
         for row in build_comparison_rows(run.targets, columns)
     ]
     return [
-        f"### {_format_heading(run)}",
+        f"### {_format_run_heading(run)}",
         "",
         f"**{_escape_markdown(run.verdict.headline)}**",
         "",
         *(f"- {_escape_markdown(statement.detail)}" for statement in run.verdict.statements),
         *(f"- {_escape_markdown(caution)}" for caution in run.verdict.cautions),
         "",
-        _escape_markdown(_format_scoring(run)),
+        _escape_markdown(_format_scoring_method(run)),
         "",
         _format_table_line(heads),
         _format_table_line(["---", *("---:" for _ in columns)]),
@@ -139,19 +142,19 @@ def _format_unresolved_requests(run: RunReport) -> list[str]:
     return [*(f"- {_escape_markdown(line)}" for line in lines), ""] if lines else []
 
 
-def _format_column_head(group: str, label: str) -> str:
+def _join_column_headings(group: str, label: str) -> str:
     # Markdown has no spanning heads: "p50" or "Request" would not be clear without the group.
     return f"{group} {label}" if group in {"Total latency", "Price"} else label
 
 
-def _format_heading(run: RunReport) -> str:
+def _format_run_heading(run: RunReport) -> str:
     manifest = run.manifest
     faults = f", with faults {_escape_markdown(', '.join(manifest.faults))}" if manifest.faults else ""
     prefix = "" if manifest.provenance == "live" else f"{manifest.provenance.upper()}{faults}: "
     return f"{prefix}voicegauge {_escape_markdown(manifest.suite.id)}, {_escape_markdown(manifest.created_at)}"
 
 
-def _format_scoring(run: RunReport) -> str:
+def _format_scoring_method(run: RunReport) -> str:
     if run.scoring is None:
         return "Not scored."
     known = run.scoring.known_words or "made for the bundled suites"
@@ -161,7 +164,7 @@ def _format_scoring(run: RunReport) -> str:
 
 
 def _format_cell(cell: TableCell) -> str:
-    remarks = ", ".join(filter(None, (_escape_markdown(cell.account_plan), cell.detail)))
+    remarks = ", ".join(filter(None, (_escape_markdown(cell.account_plan), cell.second_line)))
     text = f"{cell.text} ({remarks})" if remarks else cell.text
     return text.replace("$", "&#36;")  # GitHub renders text between two dollar signs as math
 

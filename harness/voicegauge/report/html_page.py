@@ -23,10 +23,10 @@ from voicegauge.report import text_format
 from voicegauge.report.charts import (
     CURVE_HEIGHT,
     CURVE_WIDTH,
-    NARROW_PLOT_SIZE,
+    NARROW_PLOT_SIZE_PX,
     PHASE_LABELS,
     SHADE_THRESHOLDS,
-    WIDE_PLOT_SIZE,
+    WIDE_PLOT_SIZE_PX,
     AxisScale,
     HeatTable,
     LatencyChart,
@@ -45,7 +45,7 @@ from voicegauge.report.comparison_table import (
     TableRow,
     build_comparison_columns,
     build_comparison_rows,
-    format_bounds,
+    format_time_bounds,
     get_row_sort_key,
 )
 from voicegauge.report.page_assets import create_template_environment, load_assets
@@ -57,15 +57,20 @@ from voicegauge.report.ranking_rows import (
     sort_by_rank,
 )
 from voicegauge.report.report_data import AnalyzedRuns, BenchReport, RunReport, analyze_runs
-from voicegauge.report.run_comparison import RunDifference, compare_with_first_run, list_differing_facts, name_runs
+from voicegauge.report.run_comparison import (
+    RunDifference,
+    choose_run_letters,
+    compare_with_first_run,
+    list_differing_facts,
+)
 from voicegauge.report.run_facts import (
     RunFact,
     list_environment_facts,
     list_incomparable_facts,
-    list_key_facts,
+    list_main_facts,
 )
 from voicegauge.report.scored_clips import ClipPlayer, ScoredClip, load_players
-from voicegauge.report.target_checks import NO_RESULTS, SavedResults
+from voicegauge.report.target_checks import NO_SAVED_RESULTS, SavedResults
 from voicegauge.report.target_sections import PlayableClip, TargetSection, build_target_sections
 from voicegauge.report.verdict import ResampledPoints, resample_points
 
@@ -73,13 +78,13 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-COST_TEXT_LENGTHS = (100, 1_000, 5_000)
+ADDITIONAL_TEXT_LENGTHS = (100, 1_000, 5_000)
 """Text lengths shown in addition to the chosen one: a sentence or two, a paragraph, an article."""
 MAX_FAILURES_SHOWN = 30
 _UNNAMED_TARGETS_PATTERN = re.compile(r"(?<= and )(\d[\d,]* others?)\b")
 
-STYLES = ("base.css", "verdict.css", "tables.css", "charts.css", "targets.css", "clips.css", "media.css")
-SCRIPTS = ("start.js", "fragment.js", "table.js", "prices.js", "ranking.js", "players.js", "end.js")
+STYLE_SHEET_FILES = ("base.css", "verdict.css", "tables.css", "charts.css", "targets.css", "clips.css", "media.css")
+SCRIPT_FILES = ("start.js", "fragment.js", "table.js", "prices.js", "ranking.js", "players.js", "end.js")
 """Files of the page's only script, in order; all of them share one scope."""
 
 
@@ -95,11 +100,11 @@ class SiteLinks(NamedTuple):
 class RunView(NamedTuple):
     """One run as the template shows it."""
 
-    name: str
+    run_letter: str
     """Letter of the run; empty if the report has a single run."""
-    is_mixed: bool
+    report_mixes_provenances: bool
     """Whether the report has both emulated and live runs, so that each row is marked."""
-    report: RunReport
+    run_report: RunReport
     table_rows: tuple[TableRow, ...]
     scatter_plots: tuple[ScatterPlot, ...]
     """The scatter plot for a wide and for a narrow screen; empty if no target has both a latency and an error rate."""
@@ -113,7 +118,7 @@ class RunView(NamedTuple):
     @property
     def id_suffix(self) -> str:
         """Suffix of HTML ids that belong to the run; empty if the report has a single run."""
-        return f"-{self.name.lower()}" if self.name else ""
+        return f"-{self.run_letter.lower()}" if self.run_letter else ""
 
     @property
     def topic_labels(self) -> dict[str, str]:
@@ -128,17 +133,17 @@ class RunView(NamedTuple):
     @property
     def quality_name(self) -> str:
         """Word for what error rates measure: "Accuracy" if the target itself transcribes, else "Intelligibility"."""
-        return "Accuracy" if self.report.manifest.kind == "transcription" else "Intelligibility"
+        return "Accuracy" if self.run_report.manifest.kind == "transcription" else "Intelligibility"
 
     @property
     def ranking_note(self) -> str:
         """The criteria of the default ranking in words."""
-        return describe_weights(self.report.ranking).replace("intelligibility", self.quality_name.lower())
+        return describe_weights(self.run_report.ranking).replace("intelligibility", self.quality_name.lower())
 
     @property
-    def tie_note(self) -> str:
+    def tied_error_rates_note(self) -> str:
         """Why error rates give all targets the same points, whatever their weight; empty if they do not."""
-        if not self.report.ranking.has_tied_errors:
+        if not self.run_report.ranking.has_tied_errors:
             return ""
         return (
             f"{self.quality_name} does not separate these targets: the ASR engine's own error rate is at least as "
@@ -148,39 +153,39 @@ class RunView(NamedTuple):
     @property
     def is_emulated(self) -> bool:
         """Whether the emulator sent the responses."""
-        return self.report.manifest.provenance is not Provenance.LIVE
+        return self.run_report.manifest.provenance is not Provenance.LIVE
 
     @property
     def has_uneven_languages(self) -> bool:
         """Whether the targets of the run were measured in different languages."""
-        return self.report.has_uneven_languages
+        return self.run_report.has_uneven_languages
 
     @property
     def no_clips_reason(self) -> str:
         """Why the report has no clips of the run; empty if it has some."""
-        if self.report.random_clips or self.report.worst_clips:
+        if self.run_report.random_clips or self.run_report.worst_clips:
             return ""
-        if self.report.manifest.kind == "transcription":
+        if self.run_report.manifest.kind == "transcription":
             return "Speech to text delivers no audio, so there is nothing to play."
-        if not any(target.samples for target in self.report.targets):
+        if not any(target.samples for target in self.run_report.targets):
             return "No request was measured, so there is nothing to play."
-        if all(target.failures == target.samples for target in self.report.targets):
+        if all(target.failures == target.samples for target in self.run_report.targets):
             return "No request delivered audio, so there is nothing to play."
         return "Nothing was scored, so there are no clips to listen to."
 
     @property
-    def ordered_targets(self) -> tuple[TargetSummary, ...]:
+    def targets_in_table_order(self) -> tuple[TargetSummary, ...]:
         """The targets in the order of the comparison table."""
         return tuple(row.summary for row in self.table_rows)
 
 
-def write_report(runs: Sequence[tuple[Path, Run]], out_path: Path, *, characters: int = DEFAULT_TEXT_LENGTH) -> Path:
+def write_report(runs: Sequence[tuple[Path, Run]], out_path: Path, *, text_length: int = DEFAULT_TEXT_LENGTH) -> Path:
     """Write `runs` as one HTML page that needs no other file and no network.
 
     Args:
         runs: each run with its folder.
         out_path: the file to write, completely or not at all.
-        characters: text length at which prices are stated.
+        text_length: text length at which prices are stated.
 
     Returns:
         The path of the file.
@@ -189,14 +194,14 @@ def write_report(runs: Sequence[tuple[Path, Run]], out_path: Path, *, characters
         DataError: there are no runs, or a run's scores do not contain every sample.
         UsageError: the file cannot be written.
     """
-    write_file(out_path, render_page(analyze_runs(runs, characters=characters)).encode())
+    write_file(out_path, render_page(analyze_runs(runs, text_length=text_length)).encode())
     return out_path
 
 
 def render_page(
     analyzed_runs: AnalyzedRuns,
     *,
-    saved_results: SavedResults = NO_RESULTS,
+    saved_results: SavedResults = NO_SAVED_RESULTS,
     site_links: SiteLinks | None = None,
 ) -> str:
     """Render the HTML page of a report.
@@ -212,7 +217,7 @@ def render_page(
     players = _load_players(report, [folder for folder, _ in analyzed_runs.runs])
     axes, time_axis = choose_shared_axes(targets), choose_shared_time_axis(targets)
     is_mixed = len({run.manifest.provenance for run in report.runs}) > 1
-    names = name_runs(len(report.runs)) if len(report.runs) > 1 else [""]
+    names = choose_run_letters(len(report.runs)) if len(report.runs) > 1 else [""]
     views = [
         _build_run_view(
             run,
@@ -227,7 +232,7 @@ def render_page(
                 resamples,
                 has_tied_errors=run.ranking.has_tied_errors,
             ),
-            is_mixed=is_mixed,
+            report_mixes_provenances=is_mixed,
             saved_results=saved_results,
         )
         for name, run, clip_players, (_, saved), resamples in zip(
@@ -250,8 +255,8 @@ def _list_clips(run: RunReport) -> tuple[ScoredClip, ...]:
 
 
 def _build_run_view(
-    run: RunReport,
-    name: str,
+    run_report: RunReport,
+    run_letter: str,
     columns: Sequence[TableColumn],
     axes: ScatterAxes,
     time_axis: AxisScale,
@@ -259,25 +264,25 @@ def _build_run_view(
     *,
     saved_run: Run,
     resampled_points: ResampledPoints,
-    is_mixed: bool,
+    report_mixes_provenances: bool,
     saved_results: SavedResults,
 ) -> RunView:
-    sizes = (WIDE_PLOT_SIZE, NARROW_PLOT_SIZE) if filter_plottable_targets(run.targets) else ()
-    rows = build_comparison_rows(run.targets, columns)
-    anchors = build_anchors([target.target for target in run.targets], name)
-    ranked = build_ranked_rows(run.ranking, run.targets, resampled_points, anchors)
-    numbered = sort_by_rank(run.targets, ranked)
+    sizes = (WIDE_PLOT_SIZE_PX, NARROW_PLOT_SIZE_PX) if filter_plottable_targets(run_report.targets) else ()
+    rows = build_comparison_rows(run_report.targets, columns)
+    anchors = build_anchors([target.target for target in run_report.targets], run_letter)
+    ranked = build_ranked_rows(run_report.ranking, run_report.targets, resampled_points, anchors)
+    numbered = sort_by_rank(run_report.targets, ranked)
     ordered = [row.summary for row in rows]
     return RunView(
-        name=name,
-        is_mixed=is_mixed,
-        report=run,
+        run_letter=run_letter,
+        report_mixes_provenances=report_mixes_provenances,
+        run_report=run_report,
         table_rows=rows,
         scatter_plots=tuple(build_scatter_plot(numbered, axes, size) for size in sizes),
         latency_chart=build_latency_chart(ordered, time_axis),
         heat_tables=build_heat_tables(ordered),
         target_sections=build_target_sections(
-            run, saved_run, ordered, anchors, _match_clips_with_players(run, players), saved_results
+            run_report, saved_run, ordered, anchors, _match_clips_with_players(run_report, players), saved_results
         ),
         ranked_rows=ranked,
         anchor_by_target=anchors,
@@ -293,14 +298,14 @@ def _match_clips_with_players(
 
 def _render_template(
     report: BenchReport,
-    views: Sequence[RunView],
+    run_views: Sequence[RunView],
     columns: Sequence[TableColumn],
     differences: Sequence[RunDifference],
     site_links: SiteLinks | None,
 ) -> str:
-    assets = load_assets(STYLES, SCRIPTS)
+    assets = load_assets(STYLE_SHEET_FILES, SCRIPT_FILES)
     rows = sorted(
-        ((view, row) for view in views for row in view.table_rows), key=lambda pair: get_row_sort_key(pair[1])
+        ((view, row) for view in run_views for row in view.table_rows), key=lambda pair: get_row_sort_key(pair[1])
     )
     keys = {column.key for column in columns}
     return (
@@ -308,10 +313,10 @@ def _render_template(
         .get_template("page.html.j2")
         .render(
             report=report,
-            views=views,
+            views=run_views,
             site=site_links,
             table=rows,
-            has_best=any(any(row.best_cells) for _, row in rows),
+            has_best=any(any(row.best_cell_flags) for _, row in rows),
             sorted_by=next((key for key in SORT_COLUMN_KEYS if key in keys), ""),
             columns=columns,
             characters_per_month=report.characters_per_month,
@@ -320,9 +325,9 @@ def _render_template(
             paired_change_note=PAIRED_CHANGE_NOTE,
             differing_facts=list_differing_facts(report) if differences else (),
             incomparable=list_incomparable_facts(report),
-            facts=_remove_empty_facts(list_key_facts(report)),
+            facts=_remove_empty_facts(list_main_facts(report)),
             environment=_remove_empty_facts(list_environment_facts(report)),
-            lengths=[length for length in COST_TEXT_LENGTHS if length != report.text_length],
+            lengths=[length for length in ADDITIONAL_TEXT_LENGTHS if length != report.text_length],
             phase_labels=PHASE_LABELS,
             shade_thresholds=SHADE_THRESHOLDS,
             style=assets.style,
@@ -338,9 +343,9 @@ def _render_template(
 def _create_report_environment() -> Environment:
     jinja = create_template_environment().overlay()
     filters: dict[str, Callable[..., str]] = {
-        "bounds": format_bounds,
+        "bounds": format_time_bounds,
         "interval": _format_rate_interval,
-        "link_others": _link_unnamed_targets,
+        "link_others": _link_count_of_unnamed_targets,
         "json": lambda records: msgspec.json.encode(records).decode(),
         "ms": text_format.format_ms,
         "number": text_format.format_number,
@@ -352,7 +357,7 @@ def _create_report_environment() -> Environment:
     return jinja
 
 
-def _link_unnamed_targets(text: str) -> Markup:
+def _link_count_of_unnamed_targets(text: str) -> Markup:
     """Escape a sentence, and let the count of targets that it does not name ("and 66 others") lead to the table."""
     from markupsafe import Markup, escape
 

@@ -27,16 +27,16 @@ class PageAssets(NamedTuple):
     content_security_policy: str
 
 
-def load_assets(styles: Sequence[str], scripts: Sequence[str]) -> PageAssets:
+def load_assets(style_sheet_files: Sequence[str], script_files: Sequence[str]) -> PageAssets:
     """Join the style sheets of a page into one, and its scripts into one.
 
     Args:
-        styles: names of files in `templates/styles`, in order.
-        scripts: names of files in `templates/scripts`, in order; all of them share one scope.
+        style_sheet_files: names of files in `templates/styles`, in order.
+        script_files: names of files in `templates/scripts`, in order; all of them share one scope.
     """
     from markupsafe import Markup
 
-    style, script = _read_assets("styles", styles), _read_assets("scripts", scripts)
+    style, script = _read_assets("styles", style_sheet_files), _read_assets("scripts", script_files)
     return PageAssets(
         Markup(style),  # noqa: S704 - our own file
         Markup(script),  # noqa: S704 - our own file

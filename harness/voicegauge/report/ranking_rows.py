@@ -24,7 +24,7 @@ class RankedRow(NamedTuple):
     cost: TargetCost
     points_text: str
     points_value: float
-    first_share_text: str
+    share_ranked_first_text: str
     speed_points_text: str
     """Points for speed as text; empty if the target has none."""
     intelligibility_points_text: str
@@ -34,32 +34,37 @@ class RankedRow(NamedTuple):
 
 
 def build_ranked_rows(
-    ranking: Ranking, targets: Sequence[TargetSummary], points: ResampledPoints, anchors: dict[str, str]
+    ranking: Ranking,
+    targets: Sequence[TargetSummary],
+    resampled_points: ResampledPoints,
+    anchor_by_target: dict[str, str],
 ) -> tuple[RankedRow, ...]:
     """Return the rows of the ranking of one run, best first."""
     costs = {target.target: target.cost for target in targets}
     rows = []
     for rank, ranked in enumerate(ranking.targets, 1):
-        column = points.targets.index(ranked.target)
+        column = resampled_points.targets.index(ranked.target)
         rows.append(
             RankedRow(
                 rank=rank,
                 target=ranked.target,
-                anchor=anchors[ranked.target],
+                anchor=anchor_by_target[ranked.target],
                 cost=costs[ranked.target],
                 points_text=MISSING_TEXT if ranked.points is None else f"{ranked.points:.0f}",
                 points_value=round(ranked.points or 0.0, 1),
-                first_share_text=_describe_share(ranked),
+                share_ranked_first_text=_format_share_ranked_first(ranked),
                 speed_points_text=_format_points(ranked.speed_points),
                 intelligibility_points_text=_format_points(ranked.intelligibility_points),
-                resampled_speed_points=_join_points(points.speed, column),
-                resampled_intelligibility_points=_join_points(points.intelligibility, column),
+                resampled_speed_points=_format_resampled_points(resampled_points.speed_points, column),
+                resampled_intelligibility_points=_format_resampled_points(
+                    resampled_points.intelligibility_points, column
+                ),
             )
         )
     return tuple(rows)
 
 
-def _describe_share(ranked_target: RankedTarget) -> str:
+def _format_share_ranked_first(ranked_target: RankedTarget) -> str:
     if ranked_target.points is None:
         return "not ranked: a number is missing"
     if ranked_target.share_ranked_first is None:
@@ -71,7 +76,7 @@ def _format_points(points: float | None) -> str:
     return "" if points is None else f"{points:.4f}"
 
 
-def _join_points(points: FloatArray, column: int) -> str:
+def _format_resampled_points(points: FloatArray, column: int) -> str:
     return " ".join(str(int(value)) for value in points[:, column])
 
 

@@ -36,7 +36,7 @@ from voicegauge.model import (
     ScoreSet,
 )
 from voicegauge.report.scored_clips import DEFAULT_MAX_CLIPS, ScoredClip, select_random_clips, select_worst_clips
-from voicegauge.report.text_format import shorten
+from voicegauge.report.text_format import shorten_to_one_line
 from voicegauge.report.verdict import (
     MeasuredRun,
     Ranking,
@@ -148,17 +148,17 @@ class AnalyzedRuns(NamedTuple):
 def analyze_runs(
     runs: Sequence[tuple[Path, Run]],
     *,
-    characters: int = DEFAULT_TEXT_LENGTH,
+    text_length: int = DEFAULT_TEXT_LENGTH,
     characters_per_month: int = DEFAULT_CHARACTERS_PER_MONTH,
-    clips: int = DEFAULT_MAX_CLIPS,
+    max_clips: int = DEFAULT_MAX_CLIPS,
 ) -> AnalyzedRuns:
     """Compute the data of a report.
 
     Args:
         runs: each run with its folder.
-        characters: text length at which prices are stated.
+        text_length: text length at which prices are stated.
         characters_per_month: number of characters of a month at which prices are stated.
-        clips: number of the worst clips of each run.
+        max_clips: number of the worst clips of each run.
 
     Raises:
         DataError: there are no runs, or a run's scores do not contain every sample.
@@ -168,10 +168,10 @@ def analyze_runs(
     resamples = [resample_targets(run, find_latest_scores(run)) for _, run in runs]
     report = BenchReport(
         voicegauge_version=__version__,
-        text_length=characters,
+        text_length=text_length,
         characters_per_month=characters_per_month,
         runs=tuple(
-            _summarize_run(run, resampled, characters, characters_per_month, clips)
+            _summarize_run(run, resampled, text_length, characters_per_month, max_clips)
             for (_, run), resampled in zip(runs, resamples, strict=True)
         ),
     )
@@ -184,12 +184,12 @@ def find_latest_scores(run: Run) -> ScoreSet | None:
 
 
 def _summarize_run(
-    run: Run, resamples: JointResamples, characters: int, characters_per_month: int, clips: int
+    run: Run, resamples: JointResamples, text_length: int, characters_per_month: int, max_clips: int
 ) -> RunReport:
     scores = find_latest_scores(run)
-    worst = select_worst_clips(run.samples, scores.scores, max_clips=clips) if scores else ()
+    worst = select_worst_clips(run.samples, scores.scores, max_clips=max_clips) if scores else ()
     targets = summarize_targets(
-        run, scores, text_length=characters, characters_per_month=characters_per_month, resamples=resamples
+        run, scores, text_length=text_length, characters_per_month=characters_per_month, resamples=resamples
     )
     measured = MeasuredRun(run.manifest, scores, targets, resamples, run.describe_ramp_numbers())
     return RunReport(
@@ -235,7 +235,7 @@ def _build_scoring_method(run: Run, scores: ScoreSet) -> ScoringMethod:
 def _group_failures(run: Run) -> tuple[FailureGroup, ...]:
     failed = [(sample, sample.failure) for sample in run.samples if sample.failure and sample.is_measured]
     counts = Counter(
-        (sample.target, failure.kind, failure.status, shorten(failure.message, MAX_MESSAGE_LENGTH))
+        (sample.target, failure.kind, failure.status, shorten_to_one_line(failure.message, MAX_MESSAGE_LENGTH))
         for sample, failure in failed
     )
     # Those of warm-up requests too: they have the same cause.

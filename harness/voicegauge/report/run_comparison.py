@@ -13,12 +13,12 @@ from voicegauge.errors import DataError
 from voicegauge.model import Run
 from voicegauge.printable import format_count
 from voicegauge.report.report_data import BenchReport
-from voicegauge.report.run_facts import RunFact, list_environment_facts, list_key_facts
-from voicegauge.report.text_format import RANGE_DASH, format_ms, format_percent, format_usd, shorten
+from voicegauge.report.run_facts import RunFact, list_environment_facts, list_main_facts
+from voicegauge.report.text_format import RANGE_DASH, format_ms, format_percent, format_usd, shorten_to_one_line
 
 MAX_TEXTS_SHOWN = 10
 """Number of texts with the largest differences that are shown for two runs."""
-MAX_CHANGE_SHOWN = 10.0
+MAX_RELATIVE_CHANGE_SHOWN = 10.0
 """Relative changes above this are shown as ">+1000%", because the exact factor would add no information."""
 _METRIC_NAMES = {
     "submit_latency_ms": "submit latency",
@@ -42,8 +42,8 @@ class MetricRow(NamedTuple):
 
     comparison: MetricComparison
     metric: str
-    before: str
-    after: str
+    value_before: str
+    value_after: str
     change: str
     """The change with its interval."""
 
@@ -53,19 +53,19 @@ class TextDifference(NamedTuple):
 
     target: str
     text: str
-    before_ms: float
-    after_ms: float
+    latency_before_ms: float
+    latency_after_ms: float
 
     @property
     def change(self) -> str:
         """The relative change, such as "+12%"."""
-        return f"{(self.after_ms / self.before_ms - 1) * 100:+.0f}%"
+        return f"{(self.latency_after_ms / self.latency_before_ms - 1) * 100:+.0f}%"
 
 
 class RunDifference(NamedTuple):
     """The differences of one run from the first run of the report."""
 
-    name: str
+    run_letter: str
     headline: str
     """The changes in one sentence; or the reason why the runs are not comparable."""
     metric_rows: tuple[MetricRow, ...]
@@ -74,30 +74,31 @@ class RunDifference(NamedTuple):
     """The texts with the largest relative differences in latency."""
 
 
-def name_runs(run_count: int) -> list[str]:
+def choose_run_letters(run_count: int) -> list[str]:
     """Return a letter from A to Z for the first 26 runs of a report, and a number for later runs."""
     return [chr(ord("A") + index) if index < 26 else str(index + 1) for index in range(run_count)]
 
 
-def compare_with_first_run(runs: Sequence[Run], run_names: Sequence[str]) -> tuple[RunDifference, ...]:
+def compare_with_first_run(runs: Sequence[Run], run_letters: Sequence[str]) -> tuple[RunDifference, ...]:
     """Return the differences of each run, except the first, from the first one.
 
     Args:
         runs: the runs of a report.
-        run_names: the letter of each run, in the same order.
+        run_letters: the letter of each run, in the same order.
     """
     return tuple(
-        _compare_with_first(runs[0], run, run_names[0], name) for run, name in zip(runs[1:], run_names[1:], strict=True)
+        _compare_run_with_first(runs[0], run, run_letters[0], name)
+        for run, name in zip(runs[1:], run_letters[1:], strict=True)
     )
 
 
 def list_differing_facts(report: BenchReport) -> tuple[RunFact, ...]:
     """Return the facts that differ between the runs and may explain why their numbers differ."""
-    facts = (*list_key_facts(report), *list_environment_facts(report))
+    facts = (*list_main_facts(report), *list_environment_facts(report))
     return tuple(fact for fact in facts if fact.name not in _UNINFORMATIVE_FACT_NAMES and len(set(fact.values)) > 1)
 
 
-def _compare_with_first(first_run: Run, run: Run, first_name: str, name: str) -> RunDifference:
+def _compare_run_with_first(first_run: Run, run: Run, first_name: str, name: str) -> RunDifference:
     try:
         comparison = compare_runs(first_run, run)
     except DataError as error:
@@ -107,7 +108,7 @@ def _compare_with_first(first_run: Run, run: Run, first_name: str, name: str) ->
         name,
         _describe_comparison(comparison, first_name, name),
         tuple(_build_metric_row(metric) for metric in ordered),
-        _compare_texts(first_run, run),
+        _find_text_differences(first_run, run),
     )
 
 
@@ -158,8 +159,8 @@ def _format_value(metric: MetricComparison, value: float) -> str:
 
 
 def _format_change(metric: MetricComparison) -> str:
-    if metric.unit != "rate" and metric.change > MAX_CHANGE_SHOWN:
-        return f">+{MAX_CHANGE_SHOWN * 100:.0f}%"
+    if metric.unit != "rate" and metric.change > MAX_RELATIVE_CHANGE_SHOWN:
+        return f">+{MAX_RELATIVE_CHANGE_SHOWN * 100:.0f}%"
     unit = " points" if metric.unit == "rate" else "%"
     decimals = 1 if metric.unit == "rate" else 0
     change = f"{metric.change * 100:+.{decimals}f}{unit}"
@@ -168,19 +169,21 @@ def _format_change(metric: MetricComparison) -> str:
     return f"{change}, {metric.interval_low * 100:+.{decimals}f}{RANGE_DASH}{metric.interval_high * 100:+.{decimals}f}"
 
 
-def _compare_texts(first_run: Run, run: Run) -> tuple[TextDifference, ...]:
-    before, after = _collect_latencies(first_run), _collect_latencies(run)
+def _find_text_differences(first_run: Run, run: Run) -> tuple[TextDifference, ...]:
+    before, after = _compute_latency_by_target_and_text(first_run), _compute_latency_by_target_and_text(run)
     texts = {sample.text_id: sample.text for sample in run.samples}
     found = [
-        TextDifference(target, shorten(texts[text], 80), before[target, text], after[target, text])
+        TextDifference(target, shorten_to_one_line(texts[text], 80), before[target, text], after[target, text])
         for target, text in before.keys() & after.keys()
         if before[target, text] > 0 and after[target, text] > 0
     ]
-    found.sort(key=lambda text: (-abs(math.log(text.after_ms / text.before_ms)), text.target, text.text))
+    found.sort(
+        key=lambda text: (-abs(math.log(text.latency_after_ms / text.latency_before_ms)), text.target, text.text)
+    )
     return tuple(found[:MAX_TEXTS_SHOWN])
 
 
-def _collect_latencies(run: Run) -> dict[tuple[str, str], float]:
+def _compute_latency_by_target_and_text(run: Run) -> dict[tuple[str, str], float]:
     """Return the median total latency in ms, by target and text."""
     times: dict[tuple[str, str], list[float]] = defaultdict(list)
     for sample in run.select_counted_samples():

@@ -24,7 +24,7 @@ def _describe_provenance(provenance: Provenance) -> str:
     return "live service" if provenance is Provenance.LIVE else provenance.upper()
 
 
-_RUN_KIND_NOTES: dict[RunKind, str] = {
+_NOTE_BY_RUN_KIND: dict[RunKind, str] = {
     "speech": "",
     "transcription": "speech to text: the texts of the suite were synthesized with espeak-ng and uploaded; "
     "WER is of each target's own transcript",
@@ -33,7 +33,7 @@ _RUN_KIND_NOTES: dict[RunKind, str] = {
 }
 
 
-def list_key_facts(report: BenchReport) -> tuple[RunFact, ...]:
+def list_main_facts(report: BenchReport) -> tuple[RunFact, ...]:
     """Return the facts about what was run and how it was scored."""
     return _build_facts(
         report,
@@ -42,7 +42,7 @@ def list_key_facts(report: BenchReport) -> tuple[RunFact, ...]:
             "Run": lambda r: r.manifest.run_id,
             "Started": lambda r: r.manifest.created_at,
             "Finished": lambda r: "yes" if r.manifest.finished else "no: interrupted; the samples so far are shown",
-            "Measured": lambda r: _RUN_KIND_NOTES[r.manifest.kind],
+            "Measured": lambda r: _NOTE_BY_RUN_KIND[r.manifest.kind],
             "Suite": _format_suite,
             "Targets": lambda r: str(len(r.manifest.targets)),
             "Requests": lambda r: f"{sum(t.samples for t in r.targets):,}",
@@ -52,7 +52,7 @@ def list_key_facts(report: BenchReport) -> tuple[RunFact, ...]:
                 "" if r.ramp or r.manifest.requests_per_s is not None else str(r.manifest.concurrency)
             ),
             "Ramp": lambda r: f"{r.ramp.by}, in {format_count(len(r.ramp.steps), 'step')}" if r.ramp else "",
-            "Rate": _format_rate,
+            "Rate": _format_request_rate,
             "HTTP": lambda r: "HTTP/2 with servers that support it" if r.manifest.http2 else "HTTP/1.1",
             "Error of times": _format_timing_error,
             "Seed": lambda r: str(r.manifest.seed),
@@ -68,7 +68,7 @@ def list_key_facts(report: BenchReport) -> tuple[RunFact, ...]:
             "Injected faults": lambda r: ", ".join(r.manifest.faults),
             "Region": lambda r: r.manifest.region or "",
             "Base URLs": lambda r: ", ".join(f"{k}: {v}" for k, v in r.manifest.base_urls.items()),
-            "Spent": _format_spent,
+            "Spent": _format_spending,
         },
     )
 
@@ -84,8 +84,8 @@ def list_environment_facts(report: BenchReport) -> tuple[RunFact, ...]:
     return _build_facts(report, value_getters)
 
 
-def _get_environment_value(name: str, run: RunReport) -> str:
-    return run.manifest.environment.get(name, "")
+def _get_environment_value(fact_name: str, run: RunReport) -> str:
+    return run.manifest.environment.get(fact_name, "")
 
 
 def list_incomparable_facts(report: BenchReport) -> tuple[str, ...]:
@@ -114,7 +114,7 @@ def _format_timing_error(run: RunReport) -> str:
     return f"{measured}, with {error.concurrency} requests in flight at a server on the same machine{note}"
 
 
-def _format_rate(run: RunReport) -> str:
+def _format_request_rate(run: RunReport) -> str:
     rate = run.manifest.requests_per_s
     return "" if rate is None else f"{rate:g} requests/s to each target, {run.manifest.arrivals} arrivals"
 
@@ -148,7 +148,7 @@ def _format_unscored_languages(run: RunReport) -> str:
     return f"{', '.join(run.scoring.unsupported_languages)}: languages that the ASR engine does not support"
 
 
-def _format_spent(run: RunReport) -> str:
+def _format_spending(run: RunReport) -> str:
     manifest = run.manifest
     if manifest.provenance is not Provenance.LIVE:
         return "nothing: emulated"

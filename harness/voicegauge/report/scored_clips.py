@@ -18,12 +18,12 @@ MAX_CLIPS_PER_TARGET = 3
 """Maximum number of clips per target, so that a bad target does not displace all others."""
 DEFAULT_MAX_CLIPS = 24
 """Default number of clips of a run: about as many as a person listens to."""
-MAX_ORIGINAL_BYTES = 64 * 1024
+MAX_UNCOMPRESSED_CLIP_BYTES = 64 * 1024
 """Size in bytes above which clips are re-encoded as MP3, which is about a tenth of the size of WAV."""
 MAX_PAGE_AUDIO_BYTES = 6 * 1024 * 1024
 """Maximum number of bytes of audio in a page; base64 makes it 8 MiB, which can still be sent by mail."""
 
-_MEDIA_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg", "flac": "audio/flac", "ogg": "audio/ogg"}
+_MEDIA_TYPE_BY_CONTAINER = {"wav": "audio/wav", "mp3": "audio/mpeg", "flac": "audio/flac", "ogg": "audio/ogg"}
 """Media types by container, for containers that browsers play. The provider's own media type may be wrong."""
 
 
@@ -139,39 +139,39 @@ def load_players(
     return players
 
 
-def _load_player(folder: Path, facts: AudioFacts, max_bytes: int) -> tuple[ClipPlayer, int]:
+def _load_player(folder: Path, audio_facts: AudioFacts, max_bytes: int) -> tuple[ClipPlayer, int]:
     """Return the player of one clip, and the size of its audio in bytes."""
-    if facts.container is None or facts.audio_s is None:
+    if audio_facts.container is None or audio_facts.audio_s is None:
         return ClipPlayer(None, "The audio could not be decoded, so there is nothing to play."), 0
-    content = _read_measured_file(folder, facts)
+    content = _read_measured_audio(folder, audio_facts)
     if content is None:
         return ClipPlayer(None, "The audio file is missing from the run's folder, or is not the measured one."), 0
-    media_type, note = _MEDIA_TYPES.get(facts.container), ""
-    if media_type is None or (len(content) > MAX_ORIGINAL_BYTES and media_type != "audio/mpeg"):
-        encoded = _encode_mp3(content, facts)
+    media_type, note = _MEDIA_TYPE_BY_CONTAINER.get(audio_facts.container), ""
+    if media_type is None or (len(content) > MAX_UNCOMPRESSED_CLIP_BYTES and media_type != "audio/mpeg"):
+        encoded = _encode_mp3(content, audio_facts)
         if encoded is None:
-            return ClipPlayer(None, f"Browsers cannot play {facts.container}: {facts.file}"), 0
+            return ClipPlayer(None, f"Browsers cannot play {audio_facts.container}: {audio_facts.file}"), 0
         content, media_type = encoded
-        note = f"Re-encoded as MP3; measured as {facts.container}."
+        note = f"Re-encoded as MP3; measured as {audio_facts.container}."
     if len(content) > max_bytes:
-        return ClipPlayer(None, f"Left out to keep the page small: {facts.file}"), 0
+        return ClipPlayer(None, f"Left out to keep the page small: {audio_facts.file}"), 0
     return ClipPlayer(f"data:{media_type};base64,{base64.b64encode(content).decode()}", note), len(content)
 
 
-def _read_measured_file(folder: Path, facts: AudioFacts) -> bytes | None:
+def _read_measured_audio(folder: Path, audio_facts: AudioFacts) -> bytes | None:
     """Return the measured audio; `None` if the file is missing, is outside the run's folder, or was changed."""
-    path = (folder / facts.file).resolve()
+    path = (folder / audio_facts.file).resolve()
     if not path.is_relative_to(folder.resolve()) or not path.is_file():
         return None
     content = read_file(path)
-    return content if hashlib.sha256(content).hexdigest() == facts.sha256 else None
+    return content if hashlib.sha256(content).hexdigest() == audio_facts.sha256 else None
 
 
-def _encode_mp3(content: bytes, facts: AudioFacts) -> tuple[bytes, str] | None:
+def _encode_mp3(content: bytes, audio_facts: AudioFacts) -> tuple[bytes, str] | None:
     """Return `content` as MP3 with the media type of MP3; `None` if `content` cannot be decoded."""
     from voicegauge.speech.audio import EncodedAudio, encode
 
-    decoded = EncodedAudio.from_facts(content, facts).decoded
+    decoded = EncodedAudio.from_facts(content, audio_facts).decoded
     if decoded is None:
         return None
     return encode(decoded.samples, decoded.sample_rate_hz, "mp3")

@@ -27,7 +27,7 @@ class SavedResults(NamedTuple):
     drift_reports: tuple[DriftReport, ...] = ()
 
 
-NO_RESULTS = SavedResults()
+NO_SAVED_RESULTS = SavedResults()
 
 
 class TargetCheck(NamedTuple):
@@ -37,7 +37,7 @@ class TargetCheck(NamedTuple):
     is_emulated: bool
     findings: tuple[Finding, ...]
     """Findings about the target or its whole provider, most severe first."""
-    unlisted_count: int
+    unlisted_finding_count: int
     """Number of findings that are not listed."""
 
 
@@ -48,32 +48,32 @@ class TargetDrift(NamedTuple):
     new_document: str
     changes: tuple[DriftChange, ...]
     """The changes, worst first."""
-    unlisted_count: int
+    unlisted_change_count: int
     """Number of changes that are not listed."""
 
 
-def load_results(check_files: Sequence[Path], drift_files: Sequence[Path]) -> SavedResults:
+def load_saved_results(check_files: Sequence[Path], drift_files: Sequence[Path]) -> SavedResults:
     """Load what `check --json` and `drift --json` have written.
 
     Raises:
         DataError: a file cannot be read, or is not such a result.
     """
     return SavedResults(
-        tuple(_load_result(file, CheckReport, "voicegauge check --json") for file in check_files),
-        tuple(_load_result(file, DriftReport, "voicegauge drift --json") for file in drift_files),
+        tuple(_load_saved_result(file, CheckReport, "voicegauge check --json") for file in check_files),
+        tuple(_load_saved_result(file, DriftReport, "voicegauge drift --json") for file in drift_files),
     )
 
 
-class _SchemaOutline(msgspec.Struct):
+class _ResultHeader(msgspec.Struct):
     """The `schema` of a JSON file, which names the command and version that wrote it."""
 
     schema: str = ""
 
 
-def _load_result(file: Path, result_type: type[ResultT], command: str) -> ResultT:
+def _load_saved_result(file: Path, result_type: type[ResultT], command: str) -> ResultT:
     try:
         content = read_file(file)
-        schema = msgspec.json.decode(content, type=_SchemaOutline).schema
+        schema = msgspec.json.decode(content, type=_ResultHeader).schema
         expected = str(next(field.default for field in msgspec.structs.fields(result_type) if field.name == "schema"))
         if schema != expected:
             raise DataError(f"{file}: is not a result of `{command}`: its schema is {schema!r}, not {expected!r}")
@@ -93,20 +93,20 @@ def find_target_checks(saved_results: SavedResults, target_id: str) -> tuple[Tar
             continue
         findings = sorted(
             (one for one in report.findings if _is_about_target(one, provider, target_id)),
-            key=lambda one: (_SEVERITIES.index(one.severity), one.where.target != target_id),
+            key=lambda one: (_SEVERITY_ORDER.index(one.severity), one.where.target != target_id),
         )
         found.append(
             TargetCheck(
                 date=report.created_at[:10],
                 is_emulated=Provenance.EMULATED in report.exchange_count_by_provenance,
                 findings=tuple(findings[:MAX_LISTED_ITEMS]),
-                unlisted_count=max(len(findings) - MAX_LISTED_ITEMS, 0),
+                unlisted_finding_count=max(len(findings) - MAX_LISTED_ITEMS, 0),
             )
         )
     return tuple(found)
 
 
-_SEVERITIES = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
+_SEVERITY_ORDER = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
 
 
 def _is_about_target(finding: Finding, provider: str, target_id: str) -> bool:
@@ -122,7 +122,7 @@ def find_target_drifts(saved_results: SavedResults, target_id: str) -> tuple[Tar
             old_document=report.old_input.version or report.old_input.file,
             new_document=report.new_input.version or report.new_input.file,
             changes=tuple(sorted(report.changes, key=lambda one: levels.index(one.level))[:MAX_LISTED_ITEMS]),
-            unlisted_count=max(len(report.changes) - MAX_LISTED_ITEMS, 0),
+            unlisted_change_count=max(len(report.changes) - MAX_LISTED_ITEMS, 0),
         )
         for report in saved_results.drift_reports
         if provider in (report.old_input.provider, report.new_input.provider)

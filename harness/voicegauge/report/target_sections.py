@@ -8,7 +8,7 @@ from typing import NamedTuple
 from voicegauge.bench.analysis import CategoryErrorRate, IntervalEstimate, LanguageErrorRate, TargetSummary
 from voicegauge.model import BodyExcerpt, ExchangeExcerpt, FailureKind, Headers, Run, TargetRef
 from voicegauge.report.charts import JobStateChart, LatencyCurve, build_job_state_chart, build_latency_curve
-from voicegauge.report.comparison_table import format_bounds
+from voicegauge.report.comparison_table import format_time_bounds
 from voicegauge.report.report_data import FailureGroup, RunReport
 from voicegauge.report.scored_clips import ClipPlayer, ScoredClip
 from voicegauge.report.target_checks import (
@@ -28,8 +28,8 @@ PlayableClip = tuple[ScoredClip, ClipPlayer]
 class PhaseTime(NamedTuple):
     """One row of the table of phases: a name, and the median or the bounds of the medians in ms."""
 
-    name: str
-    text: str
+    phase_name: str
+    time_text: str
 
 
 class ErrorRow(NamedTuple):
@@ -38,7 +38,7 @@ class ErrorRow(NamedTuple):
     language: str
     category: str
     """Empty for a whole language."""
-    rate: CategoryErrorRate | LanguageErrorRate
+    error_rate: CategoryErrorRate | LanguageErrorRate
 
 
 class QuotedExchange(NamedTuple):
@@ -84,7 +84,7 @@ def build_target_sections(
     report: RunReport,
     run: Run,
     targets: Sequence[TargetSummary],
-    anchors: dict[str, str],
+    anchor_by_target: dict[str, str],
     clips: tuple[Sequence[PlayableClip], Sequence[PlayableClip]],
     saved_results: SavedResults,
 ) -> tuple[TargetSection, ...]:
@@ -94,14 +94,14 @@ def build_target_sections(
         report: the run's report.
         run: the run.
         targets: the targets in the order of their sections.
-        anchors: ids of the sections by target.
+        anchor_by_target: ids of the sections by target.
         clips: the worst clips of the run and the random ones.
         saved_results: saved results of `check` and `drift`.
     """
     worst, random = clips
     refs = {ref.id: ref for ref in run.manifest.targets}
     return tuple(
-        _build_section(target, refs[target.target], run, anchors[target.target])._replace(
+        _build_section(target, refs[target.target], run, anchor_by_target[target.target])._replace(
             worst_clips=tuple(pair for pair in worst if pair[0].target == target.target),
             random_clips=tuple(pair for pair in random if pair[0].target == target.target),
             failure_causes=_group_by_cause(
@@ -127,8 +127,8 @@ def _build_section(target: TargetSummary, target_ref: TargetRef, run: Run, ancho
         target_ref=target_ref,
         latency_curve=build_latency_curve(totals),
         job_state_chart=build_job_state_chart(latencies),
-        phase_times=_list_phases(target),
-        error_rows=_list_errors(target),
+        phase_times=_list_phase_times(target),
+        error_rows=_list_error_rows(target),
         worst_clips=(),
         random_clips=(),
         failure_causes=(),
@@ -168,7 +168,7 @@ def _format_message(first_line: str, headers: Headers, body: BodyExcerpt) -> str
     return "\n\n".join(part for part in (head, body.text, note) if part)
 
 
-def _list_phases(target: TargetSummary) -> tuple[PhaseTime, ...]:
+def _list_phase_times(target: TargetSummary) -> tuple[PhaseTime, ...]:
     """Return the times of a target in the order of a request.
 
     A target whose response to the submit is the audio has no row for the submit: its end is that of the request.
@@ -186,13 +186,13 @@ def _list_phases(target: TargetSummary) -> tuple[PhaseTime, ...]:
         "Everything, 95th percentile": target.total_latency_p95_ms,
     }
     return tuple(
-        PhaseTime(name, format_bounds(time) if isinstance(time, IntervalEstimate) else format_ms(time.value))
+        PhaseTime(name, format_time_bounds(time) if isinstance(time, IntervalEstimate) else format_ms(time.value))
         for name, time in times.items()
         if time is not None
     )
 
 
-def _list_errors(target: TargetSummary) -> tuple[ErrorRow, ...]:
+def _list_error_rows(target: TargetSummary) -> tuple[ErrorRow, ...]:
     languages = [ErrorRow(one.language, "", one) for one in target.error_rates_by_language]
     categories = [ErrorRow(one.language, one.category, one) for one in target.error_rates_by_category]
     rows = [*(languages if len(languages) > 1 or len(categories) > 1 else []), *categories]

@@ -14,7 +14,7 @@ UNKNOWN_INTERVAL_END_TEXT = "?"
 """Text shown instead of an end of an interval for which there are too few samples."""
 
 
-def shorten(text: str, max_characters: int) -> str:
+def shorten_to_one_line(text: str, max_characters: int) -> str:
     """Join `text` into one line and cut it to `max_characters` characters."""
     line = " ".join(text.split())
     return line if len(line) <= max_characters else line[: max_characters - 1].rstrip() + "…"
@@ -36,11 +36,11 @@ def format_ms(value: float | None) -> str:
     return format_number(value, 1 if value and value < 9.95 else 0)
 
 
-def format_duration(ms: float) -> str:
+def format_duration(duration_ms: float) -> str:
     """Format a time for an axis: "250 ms", "1.5 s", "120 s"."""
-    if ms < 1_000:
-        return f"{ms:g} ms"
-    return f"{ms / 1000:g} s"
+    if duration_ms < 1_000:
+        return f"{duration_ms:g} ms"
+    return f"{duration_ms / 1000:g} s"
 
 
 def format_percent(rate: float | None) -> str:

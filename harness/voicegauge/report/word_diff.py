@@ -8,7 +8,7 @@ from voicegauge.model import Record, Score
 
 DiffKind = Literal["equal", "substitution", "deletion", "insertion"]
 
-_DIFF_KINDS: dict[str, DiffKind] = {
+_DIFF_KIND_BY_JIWER_TYPE: dict[str, DiffKind] = {
     "equal": "equal",
     "substitute": "substitution",
     "delete": "deletion",
@@ -39,7 +39,7 @@ def diff_words(score: Score) -> tuple[DiffSegment, ...]:
     chunks = jiwer.process_words(" ".join(reference), " ".join(hypothesis)).alignments[0]
     return tuple(
         DiffSegment(
-            kind=_DIFF_KINDS[chunk.type],
+            kind=_DIFF_KIND_BY_JIWER_TYPE[chunk.type],
             reference=separator.join(reference[chunk.ref_start_idx : chunk.ref_end_idx]),
             hypothesis=separator.join(hypothesis[chunk.hyp_start_idx : chunk.hyp_end_idx]),
         )

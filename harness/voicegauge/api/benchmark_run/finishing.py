@@ -83,7 +83,7 @@ def finish_benchmark(
         planned_benchmark.listener.notice(f"no error rates: {unscored_reason}")
     save_run(run_folder, run)
     run = msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, finished=outcome.is_complete))
-    page = write_report([(run_folder, run)], run_folder / REPORT_FILE, characters=text_length) if html else None
+    page = write_report([(run_folder, run)], run_folder / REPORT_FILE, text_length=text_length) if html else None
     stopped, stop_reason = _describe_stop(outcome, stop_signal)
     result = _build_result(
         run_folder, run, text_length, scores=scores, report_file=page, stop_message=stopped, stop_reason=stop_reason

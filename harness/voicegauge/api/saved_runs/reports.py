@@ -21,7 +21,7 @@ from voicegauge.report import (
     DEFAULT_MAX_CLIPS,
     AnalyzedRuns,
     BenchReport,
-    load_results,
+    load_saved_results,
     render_csv,
     render_markdown,
     render_page,
@@ -75,9 +75,9 @@ def analyze_runs(
             raise UnknownNameError("provider in the runs", provider, known)
     return analyze_saved_runs(
         loaded,
-        characters=text_length or DEFAULT_TEXT_LENGTH,
+        text_length=text_length or DEFAULT_TEXT_LENGTH,
         characters_per_month=characters_per_month or DEFAULT_CHARACTERS_PER_MONTH,
-        clips=max_clips or DEFAULT_MAX_CLIPS,
+        max_clips=max_clips or DEFAULT_MAX_CLIPS,
     )
 
 
@@ -141,7 +141,7 @@ def render_report(
     Raises:
         DataError: a run or a result cannot be read.
     """
-    results = load_results(to_paths(findings), to_paths(changes))
+    results = load_saved_results(to_paths(findings), to_paths(changes))
     if format == "csv":
         return render_csv(_load_runs(runs))
     analyzed = runs if isinstance(runs, AnalyzedRuns) else analyze_runs(runs)
@@ -238,7 +238,7 @@ def write_site(
         return write_site_of_runs(
             loaded,
             Path(folder),
-            characters=text_length or DEFAULT_TEXT_LENGTH,
-            clips=max_clips or DEFAULT_MAX_CLIPS,
-            on_page=writing.update,
+            text_length=text_length or DEFAULT_TEXT_LENGTH,
+            max_clips=max_clips or DEFAULT_MAX_CLIPS,
+            on_page_written=writing.update,
         )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from voicegauge.bench.analysis import MetricComparison, RunComparison
 
 _COLOR_BY_VERDICT = {"regression": "red", "improvement": "green", "no evidence": "default", "underpowered": "dim"}
-MAX_CHANGE_SHOWN = 10
+MAX_RELATIVE_CHANGE_SHOWN = 10
 """Relative changes above this are printed as ">+1000%", because the exact factor would add no information."""
 
 
@@ -272,4 +272,4 @@ def _format_change(metric: MetricComparison, change: float | None) -> str:
         return ""
     if metric.unit == "rate":
         return f"{100 * change:+.1f} points"
-    return ">+1000%" if change > MAX_CHANGE_SHOWN else f"{change:+.1%}"
+    return ">+1000%" if change > MAX_RELATIVE_CHANGE_SHOWN else f"{change:+.1%}"

@@ -28,7 +28,7 @@ class HeatTable(NamedTuple):
     """Error rates with targets as rows and categories or languages as columns."""
 
     title: str
-    columns: tuple[str, ...]
+    column_labels: tuple[str, ...]
     unit_labels: tuple[str, ...]
     """"WER" or "CER" for each column."""
     rows: tuple[tuple[TargetSummary, tuple[HeatCell, ...]], ...]
@@ -65,18 +65,25 @@ def _build_table_by_language(targets: Sequence[TargetSummary], languages: Sequen
 def _build_heat_table(
     title: str,
     targets: Sequence[TargetSummary],
-    columns: Sequence[str],
-    rates: dict[tuple[str, str], ErrorRate],
+    column_labels: Sequence[str],
+    rate_by_target_and_column: dict[tuple[str, str], ErrorRate],
 ) -> HeatTable:
-    def unit(column: str) -> str:
-        units = {rates[t.target, column].unit for t in targets if (t.target, column) in rates}
+    def get_unit_label(column: str) -> str:
+        units = {
+            rate_by_target_and_column[t.target, column].unit
+            for t in targets
+            if (t.target, column) in rate_by_target_and_column
+        }
         return "CER" if "character" in units else "WER"
 
     return HeatTable(
         title=title,
-        columns=tuple(columns),
-        unit_labels=tuple(unit(column) for column in columns),
-        rows=tuple((t, tuple(_build_heat_cell(rates.get((t.target, column))) for column in columns)) for t in targets),
+        column_labels=tuple(column_labels),
+        unit_labels=tuple(get_unit_label(column) for column in column_labels),
+        rows=tuple(
+            (t, tuple(_build_heat_cell(rate_by_target_and_column.get((t.target, column))) for column in column_labels))
+            for t in targets
+        ),
     )
 
 

@@ -47,7 +47,7 @@ class LabeledPoint(NamedTuple):
 
     x: float
     y: float
-    text: str
+    label_text: str
     radius: float = POINT_RADIUS_PX
 
 
@@ -73,7 +73,7 @@ def place_labels(
     frame: Rectangle,
     placement_order: Sequence[int],
     *,
-    important_count: int = 0,
+    leader_line_count: int = 0,
     avoided_lines: Sequence[Rectangle] = (),
 ) -> list[PointLabel | None]:
     """Place a label for each of `points`; the result is `None` for a point whose label has no free space.
@@ -82,14 +82,14 @@ def place_labels(
         points: the points with the texts of their labels.
         frame: rectangle that the labels must stay within.
         placement_order: indices of the points, most important first.
-        important_count: number of points at the start of `placement_order` whose label may be placed apart, joined by
+        leader_line_count: number of points at the start of `placement_order` whose label may be placed apart, joined by
             a line.
         avoided_lines: rectangles that labels avoid if there is room; otherwise a label may cross them.
     """
     occupied = [_build_point_box(point) for point in points]
     labels: list[PointLabel | None] = [None] * len(points)
     for rank, index in enumerate(placement_order):
-        label = _place_label(points[index], frame, occupied, avoided_lines, allow_leader=rank < important_count)
+        label = _place_label(points[index], frame, occupied, avoided_lines, allow_leader_line=rank < leader_line_count)
         if label:
             occupied.append(label.box)
             labels[index] = label
@@ -102,16 +102,16 @@ def _place_label(
     occupied_boxes: Sequence[Rectangle],
     avoided_lines: Sequence[Rectangle],
     *,
-    allow_leader: bool,
+    allow_leader_line: bool,
 ) -> PointLabel | None:
     free = [
-        PointLabel(point.text, box, _build_leader_line(point, box))
-        for box in _generate_candidate_boxes(point, estimate_text_width(point.text))
+        PointLabel(point.label_text, box, _build_leader_line(point, box))
+        for box in _generate_candidate_boxes(point, estimate_text_width(point.label_text))
         if box.is_within(frame) and not any(box.overlaps(other) for other in occupied_boxes)
     ]
     adjacent = [label for label in free if label.leader_line is None]
     clear = [label for label in adjacent if not any(label.box.overlaps(line) for line in avoided_lines)]
-    candidates = clear or adjacent or (free if allow_leader else [])
+    candidates = clear or adjacent or (free if allow_leader_line else [])
     return candidates[0] if candidates else None
 
 

@@ -60,7 +60,7 @@ class LatencyChart(NamedTuple):
 
 def choose_shared_time_axis(targets: Sequence[TargetSummary]) -> AxisScale:
     """Return an axis that fits the bars of all `targets`."""
-    return build_linear_scale([end for t in targets for _, end in _compute_phase_ends(t)], tick_count=4)
+    return build_linear_scale([end for t in targets for _, end in _compute_phase_end_times(t)], tick_count=4)
 
 
 def build_latency_chart(targets: Sequence[TargetSummary], axis: AxisScale) -> LatencyChart:
@@ -76,7 +76,7 @@ def build_latency_chart(targets: Sequence[TargetSummary], axis: AxisScale) -> La
 
 def _build_segments(target: TargetSummary, axis: AxisScale) -> tuple[LatencySegment, ...]:
     segments, start = [], 0.0
-    for phase, end in _compute_phase_ends(target):
+    for phase, end in _compute_phase_end_times(target):
         if end > start:  # medians of single phases need not be in order
             left = 100 * axis.compute_position(start)
             segments.append(
@@ -86,7 +86,7 @@ def _build_segments(target: TargetSummary, axis: AxisScale) -> tuple[LatencySegm
     return tuple(segments)
 
 
-def _compute_phase_ends(target: TargetSummary) -> list[tuple[LatencyPhase, float]]:
+def _compute_phase_end_times(target: TargetSummary) -> list[tuple[LatencyPhase, float]]:
     """Return the median end of each phase in ms from the start of the submit; empty if there is no total latency."""
     if target.total_latency_ms is None:
         return []

@@ -16,7 +16,7 @@ CURVE_WIDTH, CURVE_HEIGHT = 520.0, 220.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 16.0, 10.0, 30.0
 MAX_CURVE_STEPS = 120
 """Largest number of steps of a curve. For more values than that, this number of quantiles is drawn."""
-_MOMENTS_PER_STATE_CHART = 80
+_STATE_COUNT_TIMES = 80
 """Number of moments at which the states of the jobs are counted."""
 
 
@@ -30,7 +30,7 @@ class CurveTick(NamedTuple):
 class LatencyCurve(NamedTuple):
     """The share of requests that were complete by each time, as an SVG path."""
 
-    path: str
+    svg_path: str
     x_ticks: tuple[CurveTick, ...]
     y_ticks: tuple[CurveTick, ...]
 
@@ -38,8 +38,8 @@ class LatencyCurve(NamedTuple):
 class StateArea(NamedTuple):
     """The share of jobs in the state `phase` over time, as an SVG path stacked on the areas before it."""
 
-    phase: LatencyPhase
-    path: str
+    job_state: LatencyPhase
+    svg_path: str
 
 
 class JobStateChart(NamedTuple):
@@ -66,7 +66,7 @@ def build_latency_curve(latencies_ms: Sequence[float]) -> LatencyCurve | None:
     path = "".join(
         [f"M{_compute_x_px(axis, 0.0):.1f},{_compute_y_px(0.0):.1f}", *steps, f"H{CURVE_WIDTH - _RIGHT:.1f}"]
     )
-    return LatencyCurve(path, _build_time_ticks(axis), _build_share_ticks())
+    return LatencyCurve(path, _build_time_ticks(axis), _build_percentage_ticks())
 
 
 def build_job_state_chart(latencies: Sequence[Latency]) -> JobStateChart | None:
@@ -77,9 +77,9 @@ def build_job_state_chart(latencies: Sequence[Latency]) -> JobStateChart | None:
     jobs = [latency for latency in latencies if latency.completion_ms]
     if not jobs:
         return None
-    ends = _collect_state_ends(jobs)
+    ends = _collect_state_end_times(jobs)
     axis = build_linear_scale(ends["processing-or-completed"])
-    moments = [axis.high * i / _MOMENTS_PER_STATE_CHART for i in range(_MOMENTS_PER_STATE_CHART + 1)]
+    moments = [axis.high * i / _STATE_COUNT_TIMES for i in range(_STATE_COUNT_TIMES + 1)]
     begins = dict(zip(ends, ([0.0] * len(jobs), *ends.values()), strict=False))
     below = [0.0] * len(moments)
     areas = []
@@ -90,10 +90,10 @@ def build_job_state_chart(latencies: Sequence[Latency]) -> JobStateChart | None:
         above = [low + share for low, share in zip(below, shares, strict=True)]
         areas.append(StateArea(phase, _format_area_path(axis, moments, below, above)))
         below = above
-    return JobStateChart(tuple(areas), _build_time_ticks(axis), _build_share_ticks())
+    return JobStateChart(tuple(areas), _build_time_ticks(axis), _build_percentage_ticks())
 
 
-def _collect_state_ends(jobs: Sequence[Latency]) -> dict[LatencyPhase, list[float]]:
+def _collect_state_end_times(jobs: Sequence[Latency]) -> dict[LatencyPhase, list[float]]:
     """Return for each state, in order of time, when it ended in each job: sorted times in ms from the submit."""
     ends: dict[LatencyPhase, list[float]] = {
         "submit": [],
@@ -104,13 +104,13 @@ def _collect_state_ends(jobs: Sequence[Latency]) -> dict[LatencyPhase, list[floa
     }
     for job in jobs:
         reached_ms = 0.0
-        for phase, end_ms in zip(ends, _find_state_ends(job), strict=True):
+        for phase, end_ms in zip(ends, _find_state_end_times(job), strict=True):
             reached_ms = max(reached_ms, end_ms)  # a state that a job skips ends when it begins
             ends[phase].append(reached_ms)
     return {phase: sorted(values) for phase, values in ends.items()}
 
 
-def _find_state_ends(job: Latency) -> tuple[float, ...]:
+def _find_state_end_times(job: Latency) -> tuple[float, ...]:
     submitted_ms, queue, completion = job.submit_latency_ms, job.queue_ms, job.completion_ms
     return (
         submitted_ms,
@@ -147,5 +147,5 @@ def _build_time_ticks(axis: AxisScale) -> tuple[CurveTick, ...]:
     return tuple(CurveTick(_compute_x_px(axis, value), format_duration(value)) for value in axis.ticks)
 
 
-def _build_share_ticks() -> tuple[CurveTick, ...]:
+def _build_percentage_ticks() -> tuple[CurveTick, ...]:
     return tuple(CurveTick(_compute_y_px(share), f"{share * 100:.0f}%") for share in (0.0, 0.5, 1.0))

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from voicegauge.report.charts.label_placement import Rectangle
 
-_GAP_PX = 2.0
-_MAX_ROUNDS = 300
+_CIRCLE_GAP_PX = 2.0
+_MAX_SEPARATION_ROUNDS = 300
 
 
 class PlottedCircle(NamedTuple):
@@ -29,7 +29,7 @@ def separate_circles(circles: Sequence[PlottedCircle], frame: Rectangle) -> list
         frame: rectangle that the circles must stay within.
     """
     moved = [_keep_inside_frame(circle, frame) for circle in circles]
-    for _ in range(_MAX_ROUNDS):
+    for _ in range(_MAX_SEPARATION_ROUNDS):
         has_overlap = False
         for i, j in combinations(range(len(moved)), 2):
             shift = _compute_circle_shift(moved[i], moved[j], i + j)
@@ -50,7 +50,7 @@ def _compute_circle_shift(
     `None` if they do not touch. `pair_number` varies the direction of circles with the same center.
     """
     distance = math.hypot(second_circle.x - first_circle.x, second_circle.y - first_circle.y)
-    missing = first_circle.radius + second_circle.radius + _GAP_PX - distance
+    missing = first_circle.radius + second_circle.radius + _CIRCLE_GAP_PX - distance
     if missing <= 1e-6:
         return None
     # Points at the same place are moved in different directions, so that a crowd spreads evenly.

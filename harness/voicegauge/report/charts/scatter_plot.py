@@ -12,9 +12,9 @@ from voicegauge.printable import escape_unprintable
 from voicegauge.report.charts.axis_scale import AxisScale, build_linear_scale, build_point_scale
 from voicegauge.report.charts.label_placement import LabeledPoint, PointLabel, Rectangle, place_labels
 from voicegauge.report.charts.point_separation import PlottedCircle, separate_circles
-from voicegauge.report.text_format import format_duration, format_number, shorten
+from voicegauge.report.text_format import format_duration, format_number, shorten_to_one_line
 
-MAX_LABEL_LENGTH = 30
+MAX_LABEL_CHARACTERS = 30
 MAX_LEADER_LINES = 12
 """Largest number of points for which every label may be away from its point, joined to it by a line."""
 MIN_RADIUS, MAX_RADIUS = 9.0, 15.0
@@ -23,8 +23,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 14.0, 14.0, 44.0
 """Margins of the plot, in px, which leave room for tick labels and axis names."""
 _TICK_LABEL_WIDTH_PX = 56
 """Horizontal room for a tick label, in px: about 48 of text and a gap."""
-WIDE_PLOT_SIZE = (560.0, 470.0)
-NARROW_PLOT_SIZE = (340.0, 400.0)
+WIDE_PLOT_SIZE_PX = (560.0, 470.0)
+NARROW_PLOT_SIZE_PX = (340.0, 400.0)
 """Width and height, in px, of the plot for phones. It is a separate plot, because scaling would shrink the text."""
 
 
@@ -77,7 +77,7 @@ class ScatterPlot(NamedTuple):
     is_logarithmic: bool
     """Whether the latency axis is logarithmic."""
     points: tuple[ScatterPoint, ...]
-    pareto_front_path: str
+    pareto_front_svg_path: str
     """Border of the area that the Pareto set dominates, as an SVG path; empty for fewer than two points."""
 
     @property
@@ -109,16 +109,16 @@ def choose_shared_axes(targets: Sequence[TargetSummary]) -> ScatterAxes:
 
 
 def build_scatter_plot(
-    targets: Sequence[TargetSummary], axes: ScatterAxes, size: tuple[float, float] = WIDE_PLOT_SIZE
+    targets: Sequence[TargetSummary], axes: ScatterAxes, size_px: tuple[float, float] = WIDE_PLOT_SIZE_PX
 ) -> ScatterPlot:
     """Lay out the plot of `targets`; targets in the Pareto set are labeled first.
 
     Args:
         targets: the targets of one run, in the order of their ranks.
         axes: the axes.
-        size: width and height of the plot in px.
+        size_px: width and height of the plot in px.
     """
-    width, height = size
+    width, height = size_px
     frame = Rectangle(_LEFT, _TOP, width - _RIGHT, height - _BOTTOM)
     radii = compute_radii([target.cost.compared_usd for target in targets])
     true_points = [
@@ -135,8 +135,8 @@ def build_scatter_plot(
         [LabeledPoint(point.x, point.y, point.name, point.radius) for point in points],
         frame,
         order,
-        important_count=_count_leader_lines(points, width),
-        avoided_lines=_find_lines_to_avoid(points, front),
+        leader_line_count=_count_leader_lines(points, width),
+        avoided_lines=_find_lines_for_labels_to_avoid(points, front),
     )
     return ScatterPlot(
         width=width,
@@ -146,7 +146,7 @@ def build_scatter_plot(
         y_ticks=tuple(AxisTick(_compute_y_position(frame, axes, v), f"{v * 100:g}") for v in axes.y.ticks),
         is_logarithmic=axes.x.is_logarithmic,
         points=tuple(point._replace(label=label) for point, label in zip(points, labels, strict=True)),
-        pareto_front_path=_format_svg_path(front),
+        pareto_front_svg_path=_format_svg_path(front),
     )
 
 
@@ -155,30 +155,30 @@ def _count_leader_lines(points: Sequence[ScatterPoint], width: float) -> int:
 
     On a narrow screen no label may: the ranks in the circles are clearer there than names far from them.
     """
-    if width < WIDE_PLOT_SIZE[0]:
+    if width < WIDE_PLOT_SIZE_PX[0]:
         return 0
     return len(points) if len(points) <= MAX_LEADER_LINES else sum(point.is_pareto_optimal for point in points)
 
 
 def _build_point(
     target: TargetSummary,
-    time: Estimate,
-    rate: Estimate,
+    latency: Estimate,
+    error_rate: Estimate,
     frame: Rectangle,
     axes: ScatterAxes,
 ) -> ScatterPoint:
-    x, y = _compute_x_position(frame, axes, time.value), _compute_y_position(frame, axes, rate.value)
+    x, y = _compute_x_position(frame, axes, latency.value), _compute_y_position(frame, axes, error_rate.value)
     return ScatterPoint(
         x=x,
         y=y,
         true_x=x,
         true_y=y,
         has_price=target.cost.compared_usd is not None,
-        name=escape_unprintable(shorten(target.target, MAX_LABEL_LENGTH)),
+        name=escape_unprintable(shorten_to_one_line(target.target, MAX_LABEL_CHARACTERS)),
         is_pareto_optimal=target.is_pareto_optimal,
-        description=f"{target.target}: {format_number(time.value)} ms, {format_number(rate.value * 100, 1)}%",
-        x_whisker=_build_whisker(time, lambda value: _compute_x_position(frame, axes, value)),
-        y_whisker=_build_whisker(rate, lambda value: _compute_y_position(frame, axes, value)),
+        description=f"{target.target}: {format_number(latency.value)} ms, {format_number(error_rate.value * 100, 1)}%",
+        x_whisker=_build_whisker(latency, lambda value: _compute_x_position(frame, axes, value)),
+        y_whisker=_build_whisker(error_rate, lambda value: _compute_y_position(frame, axes, value)),
     )
 
 
@@ -230,9 +230,11 @@ def _format_svg_path(corners: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{'L' if i else 'M'}{x:.1f},{y:.1f}" for i, (x, y) in enumerate(corners))
 
 
-def _find_lines_to_avoid(points: Sequence[ScatterPoint], front: Sequence[tuple[float, float]]) -> list[Rectangle]:
+def _find_lines_for_labels_to_avoid(
+    points: Sequence[ScatterPoint], pareto_front: Sequence[tuple[float, float]]
+) -> list[Rectangle]:
     """Return the Pareto front and the whiskers as rectangles without width or height, which labels should not cross."""
-    boxes = [Rectangle(min(a, c), min(b, d), max(a, c), max(b, d)) for (a, b), (c, d) in pairwise(front)]
+    boxes = [Rectangle(min(a, c), min(b, d), max(a, c), max(b, d)) for (a, b), (c, d) in pairwise(pareto_front)]
     boxes += [Rectangle(min(p.x_whisker), p.true_y, max(p.x_whisker), p.true_y) for p in points if p.x_whisker]
     boxes += [Rectangle(p.true_x, min(p.y_whisker), p.true_x, max(p.y_whisker)) for p in points if p.y_whisker]
     return boxes

@@ -39,7 +39,9 @@ def build_check_page(report: CheckReport, *, strict: bool = False) -> FindingsPa
     """
     exported = export_check_report(report, strict=strict)
     rules = {rule.id: rule for rule in exported.rules}
-    players = {(one.fingerprint, one.severity.value): _build_player(one.clip) for one in report.findings if one.clip}
+    players = {
+        (one.fingerprint, one.severity.value): _build_finding_player(one.clip) for one in report.findings if one.clip
+    }
     order = list(_URGENCY_BY_SEVERITY)
     findings = sorted(exported.findings, key=lambda one: (order.index(one.severity), -one.occurrence_count))
     return FindingsPage(
@@ -55,10 +57,12 @@ def build_check_page(report: CheckReport, *, strict: bool = False) -> FindingsPa
             )
         ),
         findings=tuple(
-            _build_finding(one, rules[one.rule], number)._replace(player=players.get((one.fingerprint, one.severity)))
+            _build_page_finding(one, rules[one.rule], number)._replace(
+                player=players.get((one.fingerprint, one.severity))
+            )
             for number, one in enumerate(findings)
         ),
-        accepted_count=len(report.accepted_findings),
+        accepted_finding_count=len(report.accepted_findings),
         coverage=_summarize_coverage(report.coverage),
         unjudged_cases_and_inputs=(
             *report.not_judged_reason_by_name.items(),
@@ -105,7 +109,7 @@ def _describe_coverage(entries: tuple[CoverageEntry, ...]) -> str:
     return f" {tried:,} of {format_count(total, 'statement')} of the contracts and rules were tried."
 
 
-def _build_finding(finding: ReportedFinding, rule: RuleDescription, number: int) -> PageFinding:
+def _build_page_finding(finding: ReportedFinding, rule: RuleDescription, number: int) -> PageFinding:
     seen = finding.sarif_properties
     summary, _, basis = rule.help.partition("\n\nBased on: ")
     facts = (
@@ -120,15 +124,15 @@ def _build_finding(finding: ReportedFinding, rule: RuleDescription, number: int)
         finding=finding,
         urgency=_URGENCY_BY_SEVERITY[finding.severity],
         requirement=summary,
-        basis=basis,
+        rule_basis=basis,
         facts=tuple((label, str(text)) for label, text in facts if text),
         location=format_location(finding.location),
         source_lines=read_source_lines(finding.location),
-        command=str(seen.get("reproduce") or ""),
+        reproduction_command=str(seen.get("reproduce") or ""),
     )
 
 
-def _build_player(clip: FindingClip) -> FindingPlayer:
+def _build_finding_player(clip: FindingClip) -> FindingPlayer:
     return FindingPlayer(
         data_uri=f"data:audio/mpeg;base64,{base64.b64encode(clip.data).decode()}",
         note=f"Re-encoded as MP3, at most the first 5 s; the audio has {clip.audio_s:g} s.",
@@ -147,10 +151,10 @@ def _summarize_coverage(entries: tuple[CoverageEntry, ...]) -> tuple[CoverageRow
     return tuple(rows)
 
 
-def _build_coverage_row(name: str, entries: list[CoverageEntry]) -> CoverageRow:
+def _build_coverage_row(operation: str, entries: list[CoverageEntry]) -> CoverageRow:
     missing = [f"{entry.kind} {entry.name}: {entry.untried_reason}" for entry in entries if entry.untried_reason]
     return CoverageRow(
-        operation=name,
+        operation=operation,
         tried_count=sum(entry.tried_side_count for entry in entries),
         total_count=sum(entry.side_count for entry in entries),
         untried_statements=tuple(missing[:_MAX_UNTRIED_STATEMENTS_SHOWN]),

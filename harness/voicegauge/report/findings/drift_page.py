@@ -34,8 +34,10 @@ def build_drift_page(report: DriftReport, *, fail_on: DriftLevel = DriftLevel.BR
         subtitle=f"{_describe_input(report.old_input)} → {_describe_input(report.new_input)}",
         is_emulated=False,
         cautions=(),
-        findings=tuple(_build_change(one, rules[one.rule], number) for number, one in enumerate(exported.findings)),
-        accepted_count=len(report.accepted_changes),
+        findings=tuple(
+            _build_change_finding(one, rules[one.rule], number) for number, one in enumerate(exported.findings)
+        ),
+        accepted_finding_count=len(report.accepted_changes),
         coverage=(),
         unjudged_cases_and_inputs=(),
     )
@@ -53,7 +55,7 @@ def _describe_result(report: DriftReport) -> str:
     return f"{', '.join(counts)} change{'' if found[-1][1] == 1 else 's'}."
 
 
-def _build_change(finding: ReportedFinding, rule: RuleDescription, number: int) -> PageFinding:
+def _build_change_finding(finding: ReportedFinding, rule: RuleDescription, number: int) -> PageFinding:
     facts = (
         ("Change", finding.message),
         ("Before", finding.sarif_properties.get("oldValue")),
@@ -66,9 +68,9 @@ def _build_change(finding: ReportedFinding, rule: RuleDescription, number: int) 
         finding=finding,
         urgency=_URGENCY_BY_LEVEL[finding.severity],
         requirement=rule.summary,
-        basis="",
+        rule_basis="",
         facts=tuple((label, str(text)) for label, text in facts if text),
         location=format_location(finding.location),
         source_lines=read_source_lines(finding.location),
-        command="",
+        reproduction_command="",
     )

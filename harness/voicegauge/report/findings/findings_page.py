@@ -11,13 +11,13 @@ from voicegauge.errors import UsageError
 from voicegauge.files import read_file
 from voicegauge.outputs import FileLocation, ReportedFinding
 from voicegauge.report.page_assets import create_template_environment, load_assets
-from voicegauge.report.text_format import shorten
+from voicegauge.report.text_format import shorten_to_one_line
 
-STYLES = ("base.css", "verdict.css", "tables.css", "findings.css", "media.css")
-SCRIPTS = ("start.js", "fragment.js", "players.js", "findings.js")
-MAX_SHOWN_CHARACTERS = 700
+STYLE_SHEET_FILES = ("base.css", "verdict.css", "tables.css", "findings.css", "media.css")
+SCRIPT_FILES = ("start.js", "fragment.js", "players.js", "findings.js")
+MAX_TEXT_CHARACTERS = 700
 """Number of characters shown of each text of a finding, so that 500 findings are less than a megabyte."""
-CONTEXT_LINES = 1
+CONTEXT_LINE_COUNT = 1
 """Number of lines shown before and after the violated line of a contract."""
 
 
@@ -46,7 +46,7 @@ class PageFinding(NamedTuple):
     """Title of the group in which the page shows the finding, such as "Fix first"."""
     requirement: str
     """The sentence that states what the rule requires."""
-    basis: str
+    rule_basis: str
     """The document or standard on which the rule is based; empty if the requirement says it."""
     facts: tuple[tuple[str, str], ...]
     """Pairs of a label and a text, such as expected and received, or the older and the newer value."""
@@ -54,7 +54,7 @@ class PageFinding(NamedTuple):
     """File and line of the violated statement; empty if there is none."""
     source_lines: tuple[SourceLine, ...]
     """The violated line of the contract with its neighbours; empty if the file cannot be read."""
-    command: str
+    reproduction_command: str
     """Shell command that shows the finding again; empty if there is none."""
     player: FindingPlayer | None = None
     """The audio that the finding is about; `None` if there is none."""
@@ -81,7 +81,7 @@ class FindingsPage(NamedTuple):
     is_emulated: bool
     cautions: tuple[str, ...]
     findings: tuple[PageFinding, ...]
-    accepted_count: int
+    accepted_finding_count: int
     """Number of findings that are left out because a baseline accepts them."""
     coverage: tuple[CoverageRow, ...]
     unjudged_cases_and_inputs: tuple[tuple[str, str], ...]
@@ -90,7 +90,7 @@ class FindingsPage(NamedTuple):
 
 def render_findings_page(page: FindingsPage) -> str:
     """Render the page; it needs no other file and no network."""
-    assets = load_assets(STYLES, SCRIPTS)
+    assets = load_assets(STYLE_SHEET_FILES, SCRIPT_FILES)
     groups: dict[str, list[PageFinding]] = {}
     for finding in page.findings:
         groups.setdefault(finding.urgency, []).append(finding)
@@ -106,7 +106,7 @@ def render_findings_page(page: FindingsPage) -> str:
 
 
 def _shorten_text(text: str) -> str:
-    return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS].rstrip()} …"
+    return text if len(text) <= MAX_TEXT_CHARACTERS else f"{text[:MAX_TEXT_CHARACTERS].rstrip()} …"
 
 
 def format_location(location: FileLocation | None) -> str:
@@ -126,17 +126,17 @@ def read_source_lines(location: FileLocation | None) -> tuple[SourceLine, ...]:
     if location is None or location.line is None:
         return ()
     lines = _read_lines(location.file)
-    first = max(location.line - 1 - CONTEXT_LINES, 0)
+    first = max(location.line - 1 - CONTEXT_LINE_COUNT, 0)
     return tuple(
         SourceLine(number, shorten_line(lines[number - 1]), number == location.line)
-        for number in range(first + 1, min(location.line + CONTEXT_LINES, len(lines)) + 1)
+        for number in range(first + 1, min(location.line + CONTEXT_LINE_COUNT, len(lines)) + 1)
     )
 
 
 def shorten_line(text: str) -> str:
     """Shorten a line of a file, but keep its indentation."""
     indentation = text[: len(text) - len(text.lstrip())].expandtabs(2)
-    return indentation + shorten(text, 160)
+    return indentation + shorten_to_one_line(text, 160)
 
 
 @cache

@@ -33,7 +33,7 @@ from voicegauge.report.text_format import capitalize_sentence
 
 NOT_JUDGED_TEXT = f"nothing can be judged before night {MIN_NIGHTS_SINCE_SHIFT}, counted for each series on its own"
 """Text shown instead of the number of regressions while there are too few nights."""
-STYLES = ("base.css", "verdict.css", "tables.css", "charts.css", "history.css", "media.css")
+STYLE_SHEET_FILES = ("base.css", "verdict.css", "tables.css", "charts.css", "history.css", "media.css")
 
 
 class ChartedSeries(NamedTuple):
@@ -41,7 +41,7 @@ class ChartedSeries(NamedTuple):
 
     title: str
     """Name of the metric, followed by the region if the runs name one."""
-    setup: str
+    setup_label: str
     """Setup of the runs; empty if each metric of the page has only one setup."""
     chart: TimeSeriesChart
     latest_value_text: str
@@ -68,7 +68,7 @@ class ProvenanceHistory(NamedTuple):
 
 def render_history_page(history: RunHistory) -> str:
     """Return the page of a history as HTML."""
-    assets = load_assets(STYLES, ())
+    assets = load_assets(STYLE_SHEET_FILES, ())
     return (
         create_template_environment()
         .get_template("history.html.j2")
@@ -119,7 +119,7 @@ def _build_charted_series(
     ]
     return ChartedSeries(
         title=f"{METRIC_LABELS[key.metric]}{region}",
-        setup=setup_labels.label_by_setup.get(key.setup, ""),
+        setup_label=setup_labels.label_by_setup.get(key.setup, ""),
         chart=build_time_series_chart(
             series, [change for change in history.changes if change.series_key == key], events, nights
         ),

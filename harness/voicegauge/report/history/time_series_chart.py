@@ -13,7 +13,7 @@ from voicegauge.report.history.timeline import TimelineEntry, describe_change, d
 WIDTH, HEIGHT = 560.0, 190.0
 LEFT, RIGHT, TOP, BOTTOM = 64.0, 548.0, 12.0, 160.0
 """Edges of the area of the points."""
-MAX_DATES = 5
+MAX_DATE_TICKS = 5
 """Largest number of dates below the axis of nights."""
 
 
@@ -32,14 +32,14 @@ class ChartPoint(NamedTuple):
     description: str
 
 
-class ChartMark(NamedTuple):
+class ChangeLine(NamedTuple):
     """A vertical line at the night of a change, at `x` px."""
 
     x: float
     timeline_entry: TimelineEntry
 
 
-class ChartLevel(NamedTuple):
+class LevelLine(NamedTuple):
     """A horizontal line at the level before or after a change, in px."""
 
     x_start: float
@@ -51,8 +51,8 @@ class TimeSeriesChart(NamedTuple):
     """The points, lines and labels of the chart of one series."""
 
     points: tuple[ChartPoint, ...]
-    levels: tuple[ChartLevel, ...]
-    marks: tuple[ChartMark, ...]
+    level_lines: tuple[LevelLine, ...]
+    change_lines: tuple[ChangeLine, ...]
     value_ticks: tuple[ChartTick, ...]
     """Labels of the vertical axis."""
     date_ticks: tuple[ChartTick, ...]
@@ -73,57 +73,57 @@ def build_time_series_chart(
         all_nights: nights of the whole history, so that the charts of a page have the same axis.
     """
     unit = series.key.unit
-    scale = _choose_scale(series)
+    scale = _choose_value_scale(series)
     first, last = (date.fromisoformat(night).toordinal() for night in (all_nights[0], all_nights[-1]))
 
-    def place_night(night: str) -> float:
+    def compute_night_x(night: str) -> float:
         share = (date.fromisoformat(night).toordinal() - first) / (last - first) if last > first else 0.5
         return LEFT + share * (RIGHT - LEFT)
 
-    def place_value(value: float) -> float:
+    def compute_value_y(value: float) -> float:
         return BOTTOM - scale.compute_position(value) * (BOTTOM - TOP)
 
-    def describe_night(night: NightValue) -> str:
+    def describe_night_value(night: NightValue) -> str:
         return f"{night.night}: {format_value(unit, night.value)}, n = {night.observation_count}"
 
     levels = [
         level
         for change in changes
         for level in (
-            ChartLevel(LEFT, place_night(change.first_night), place_value(change.level_before)),
-            ChartLevel(place_night(change.first_night), RIGHT, place_value(change.level_after)),
+            LevelLine(LEFT, compute_night_x(change.first_night), compute_value_y(change.level_before)),
+            LevelLine(compute_night_x(change.first_night), RIGHT, compute_value_y(change.level_after)),
         )
     ]
     marks = [
-        *(ChartMark(place_night(change.first_night), describe_change(change)) for change in changes),
-        *(ChartMark(place_night(event.night), describe_event(event)) for event in events),
+        *(ChangeLine(compute_night_x(change.first_night), describe_change(change)) for change in changes),
+        *(ChangeLine(compute_night_x(event.night), describe_event(event)) for event in events),
     ]
     return TimeSeriesChart(
         points=tuple(
-            ChartPoint(place_night(night.night), place_value(night.value), describe_night(night))
+            ChartPoint(compute_night_x(night.night), compute_value_y(night.value), describe_night_value(night))
             for night in series.nights
         ),
-        levels=_join_levels(levels),
-        marks=tuple(marks),
-        value_ticks=tuple(ChartTick(place_value(tick), format_value(unit, tick)) for tick in scale.ticks),
-        date_ticks=tuple(ChartTick(place_night(night), night) for night in _choose_dates(all_nights)),
+        level_lines=_join_level_lines(levels),
+        change_lines=tuple(marks),
+        value_ticks=tuple(ChartTick(compute_value_y(tick), format_value(unit, tick)) for tick in scale.ticks),
+        date_ticks=tuple(ChartTick(compute_night_x(night), night) for night in _choose_labeled_nights(all_nights)),
     )
 
 
-def _choose_scale(series: MetricSeries) -> AxisScale:
+def _choose_value_scale(series: MetricSeries) -> AxisScale:
     values = [night.value for night in series.nights]
     return build_point_scale(values) if series.key.unit == "ms" else build_linear_scale(values, tick_count=4)
 
 
-def _join_levels(levels: Sequence[ChartLevel]) -> tuple[ChartLevel, ...]:
+def _join_level_lines(level_lines: Sequence[LevelLine]) -> tuple[LevelLine, ...]:
     """Return the levels without overlaps: each one ends where the next one begins.
 
     Args:
-        levels: for each change, the level before it and the level after it.
+        level_lines: for each change, the level before it and the level after it.
     """
-    cut: list[ChartLevel] = []
-    for index in range(0, len(levels), 2):
-        before, after = levels[index], levels[index + 1]
+    cut: list[LevelLine] = []
+    for index in range(0, len(level_lines), 2):
+        before, after = level_lines[index], level_lines[index + 1]
         if cut:
             cut[-1] = cut[-1]._replace(x_end=before.x_end)
         else:
@@ -132,9 +132,9 @@ def _join_levels(levels: Sequence[ChartLevel]) -> tuple[ChartLevel, ...]:
     return tuple(cut)
 
 
-def _choose_dates(nights: Sequence[str]) -> Sequence[str]:
-    """Return up to `MAX_DATES` nights at about equal distances, among them the first and the last one."""
-    if len(nights) <= MAX_DATES:
+def _choose_labeled_nights(nights: Sequence[str]) -> Sequence[str]:
+    """Return up to `MAX_DATE_TICKS` nights at about equal distances, among them the first and the last one."""
+    if len(nights) <= MAX_DATE_TICKS:
         return nights
-    step = (len(nights) - 1) / (MAX_DATES - 1)
-    return [nights[round(step * index)] for index in range(MAX_DATES)]
+    step = (len(nights) - 1) / (MAX_DATE_TICKS - 1)
+    return [nights[round(step * index)] for index in range(MAX_DATE_TICKS)]

@@ -25,7 +25,7 @@ METRIC_LABELS: dict[HistoryMetric, str] = {
     "failures": "failures",
     "usd_per_1m_characters": "$/1M characters",
 }
-MAX_CHANGE_SHOWN = 10.0
+MAX_RELATIVE_CHANGE_SHOWN = 10.0
 """Relative changes above this are shown as ">+1000%", because the exact factor would add no information."""
 
 
@@ -34,7 +34,7 @@ class TimelineEntry(NamedTuple):
 
     night: str
     """The night after which the change was known."""
-    kind: Literal["regression", "improvement", "price", "contract", "voicegauge"]
+    change_kind: Literal["regression", "improvement", "price", "contract", "voicegauge"]
     is_new: bool
     """Whether `night` is the latest night of the history."""
     subject: str
@@ -64,7 +64,7 @@ def list_provenances(history: RunHistory) -> list[Provenance]:
 class SetupLabels(NamedTuple):
     """What distinguishes the setups of series, without what all of them share."""
 
-    shared: str
+    shared_label: str
     """What all setups have in common; empty if nothing distinguishes them."""
     label_by_setup: dict[str, str]
     """What each setup has that others do not have; empty for the only setup of its metrics."""
@@ -90,13 +90,13 @@ def label_setups(series: Sequence[MetricSeries]) -> SetupLabels:
     label_by_setup: dict[str, str] = {}
     for is_scored in (False, True):
         setups = sorted({one.key.setup for one in series if (one.key.metric in ("wer", "cer")) == is_scored})
-        label_by_setup |= _label_differences(setups)
+        label_by_setup |= _label_differing_facts(setups)
     first, *others = (one.key.setup.split(", ") for one in series)
     shared = [fact for fact in first if all(fact in facts for facts in others) and not has_injected_faults(fact)]
     return SetupLabels(", ".join(shared), label_by_setup)
 
 
-def _label_differences(setups: Sequence[str]) -> dict[str, str]:
+def _label_differing_facts(setups: Sequence[str]) -> dict[str, str]:
     """Return the facts of each setup that not all of `setups` have; faults are always named."""
     facts_by_setup = {setup: setup.split(", ") for setup in setups}
     differing_by_setup = {
@@ -119,7 +119,7 @@ def describe_change(change: LevelChange) -> TimelineEntry:
     values = f"{format_value(key.unit, change.level_before)} to {format_value(key.unit, change.level_after)}"
     return TimelineEntry(
         night=change.confirmed_night,
-        kind=change.direction,
+        change_kind=change.direction,
         is_new=change.is_new,
         subject=f"{key.target}{region}",
         text=f"{METRIC_LABELS[key.metric]} {format_change(key.unit, change.change)}, from {values}, "
@@ -131,7 +131,7 @@ def describe_event(event: HistoryEvent) -> TimelineEntry:
     """Convert a change of a price, a contract or voicegauge to an entry of the time line."""
     return TimelineEntry(
         night=event.night,
-        kind=event.kind,
+        change_kind=event.kind,
         is_new=event.is_new,
         subject=event.target or "voicegauge",
         text=f"{'version' if event.kind == 'voicegauge' else event.kind} from {event.old_value} to {event.new_value}",
@@ -149,4 +149,4 @@ def format_change(unit: HistoryUnit, change: float) -> str:
     """Format a change: "+38.2%", and "+5.0 points" of a rate."""
     if unit == "rate":
         return f"{100 * change:+.1f} points"
-    return ">+1000%" if change > MAX_CHANGE_SHOWN else f"{change:+.1%}"
+    return ">+1000%" if change > MAX_RELATIVE_CHANGE_SHOWN else f"{change:+.1%}"

@@ -14,14 +14,14 @@ from voicegauge.model import Provenance, Run
 from voicegauge.report.html_page import SiteLinks, render_page
 from voicegauge.report.page_assets import create_template_environment, load_assets
 from voicegauge.report.report_data import RunReport, analyze_runs
-from voicegauge.report.run_comparison import compare_with_first_run, name_runs
+from voicegauge.report.run_comparison import choose_run_letters, compare_with_first_run
 from voicegauge.report.scored_clips import DEFAULT_MAX_CLIPS
 from voicegauge.report.text_format import capitalize_sentence
 
 INDEX_FILE_NAME = "index.html"
 HISTORY_FILE_NAME = "history.html"
 """File name of the page of a history; the index links to it if it is in the folder of the site."""
-STYLES = ("base.css", "verdict.css", "tables.css", "site.css", "media.css")
+STYLE_SHEET_FILES = ("base.css", "verdict.css", "tables.css", "site.css", "media.css")
 MAX_TARGETS_SHOWN = 6
 MAX_NAME_CHARACTERS = 80
 
@@ -40,55 +40,55 @@ class ComparisonLink(NamedTuple):
 class SiteEntry(NamedTuple):
     """The entry of one run in the index."""
 
-    file: str
-    report: RunReport
-    comparison: ComparisonLink | None
+    page_file: str
+    run_report: RunReport
+    comparison_link: ComparisonLink | None
     """Link to the comparison with the run before; `None` for the first run of its kind, and for a run without
     results."""
 
     @property
     def headline(self) -> str:
         """The verdict in a sentence."""
-        return capitalize_sentence(self.report.verdict.headline)
+        return capitalize_sentence(self.run_report.verdict.headline)
 
     @property
     def is_live(self) -> bool:
         """Whether live services were measured."""
-        return self.report.manifest.provenance is Provenance.LIVE
+        return self.run_report.manifest.provenance is Provenance.LIVE
 
     @property
     def shown_targets(self) -> tuple[str, ...]:
         """Ids of the targets that the entry names."""
-        return tuple(target.target for target in self.report.targets[:MAX_TARGETS_SHOWN])
+        return tuple(target.target for target in self.run_report.targets[:MAX_TARGETS_SHOWN])
 
     @property
     def hidden_target_count(self) -> int:
         """Number of targets that the entry does not name."""
-        return max(len(self.report.targets) - MAX_TARGETS_SHOWN, 0)
+        return max(len(self.run_report.targets) - MAX_TARGETS_SHOWN, 0)
 
     @property
-    def requests(self) -> int:
+    def request_count(self) -> int:
         """Number of measured requests."""
-        return sum(target.samples for target in self.report.targets)
+        return sum(target.samples for target in self.run_report.targets)
 
     @property
     def has_results(self) -> bool:
         """Whether any measured request succeeded."""
-        return self.requests > self.failures
+        return self.request_count > self.failure_count
 
     @property
-    def failures(self) -> int:
+    def failure_count(self) -> int:
         """Number of measured requests that failed."""
-        return sum(target.failures for target in self.report.targets)
+        return sum(target.failures for target in self.run_report.targets)
 
 
 def write_site(
     runs: Sequence[SavedRun],
     folder: Path,
     *,
-    characters: int = DEFAULT_TEXT_LENGTH,
-    clips: int = DEFAULT_MAX_CLIPS,
-    on_page: Callable[[int, int], None] = lambda _done, _total: None,
+    text_length: int = DEFAULT_TEXT_LENGTH,
+    max_clips: int = DEFAULT_MAX_CLIPS,
+    on_page_written: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Path:
     """Write `runs` as pages that link to each other and need no network.
 
@@ -98,9 +98,9 @@ def write_site(
     Args:
         runs: each run with its folder.
         folder: the folder of the site, which is created if needed; other files in it are kept.
-        characters: text length at which prices are stated.
-        clips: number of the worst clips on the page of each run.
-        on_page: called with the number of runs that are written and the number of all.
+        text_length: text length at which prices are stated.
+        max_clips: number of the worst clips on the page of each run.
+        on_page_written: called with the number of runs that are written and the number of all.
 
     Returns:
         The path of the index.
@@ -120,18 +120,18 @@ def write_site(
             earlier_run_file=f"{names[number - 1]}.html" if number else "",
             later_run_file=f"{names[number + 1]}.html" if number + 1 < len(names) else "",
         )
-        analyzed = analyze_runs([one], characters=characters, clips=clips)
+        analyzed = analyze_runs([one], text_length=text_length, max_clips=max_clips)
         write_file(folder / f"{names[number]}.html", render_page(analyzed, site_links=links).encode())
         entry = SiteEntry(f"{names[number]}.html", analyzed.report.runs[0], None)
         if entry.has_results:
             before = latest.get(_get_comparison_key(one[1]))
             if before is not None:
                 run_pair = (ordered[before], one)
-                comparison = _write_comparison(folder, run_pair, (names[before], names[number]), characters)
-                entry = entry._replace(comparison=comparison)
+                comparison = _write_comparison_page(folder, run_pair, (names[before], names[number]), text_length)
+                entry = entry._replace(comparison_link=comparison)
             latest[_get_comparison_key(one[1])] = number
         entries.append(entry)
-        on_page(number + 1, len(ordered))
+        on_page_written(number + 1, len(ordered))
     write_file(folder / INDEX_FILE_NAME, _render_index(entries[::-1], has_history=has_history).encode())
     return folder / INDEX_FILE_NAME
 
@@ -151,22 +151,22 @@ def _choose_page_names(runs: Sequence[Run]) -> Iterator[str]:
         yield f"run-{slug}" if used[slug.lower()] == 1 else f"run-{slug}--{used[slug.lower()]}"
 
 
-def _write_comparison(
-    folder: Path, run_pair: tuple[SavedRun, SavedRun], names: tuple[str, str], characters: int
+def _write_comparison_page(
+    folder: Path, run_pair: tuple[SavedRun, SavedRun], page_names: tuple[str, str], text_length: int
 ) -> ComparisonLink:
     """Write the page that compares two runs; the clips are on the pages of the runs."""
-    file = f"{names[1]}-compared.html"
-    analyzed = analyze_runs(run_pair, characters=characters, clips=0)
+    file = f"{page_names[1]}-compared.html"
+    analyzed = analyze_runs(run_pair, text_length=text_length, max_clips=0)
     links = SiteLinks(
-        index_file=INDEX_FILE_NAME, earlier_run_file=f"{names[0]}.html", later_run_file=f"{names[1]}.html"
+        index_file=INDEX_FILE_NAME, earlier_run_file=f"{page_names[0]}.html", later_run_file=f"{page_names[1]}.html"
     )
     write_file(folder / file, render_page(analyzed, site_links=links).encode())
-    difference = compare_with_first_run([run for _, run in run_pair], name_runs(2))[0]
+    difference = compare_with_first_run([run for _, run in run_pair], choose_run_letters(2))[0]
     return ComparisonLink(file, difference.headline.partition(": ")[2])
 
 
 def _render_index(entries: Sequence[SiteEntry], *, has_history: bool) -> str:
-    assets = load_assets(STYLES, ())
+    assets = load_assets(STYLE_SHEET_FILES, ())
     template = create_template_environment().get_template("site.html.j2")
     return template.render(
         entries=entries,

@@ -55,7 +55,7 @@ def _compare_targets(run: MeasuredRun, rated_targets: list[_RatedTarget], rates_
     interval = f" The difference is {format_percentage_points(difference)}." if difference else ""
     if difference and round(difference.low, 3) == 0 == round(difference.high, 3):
         interval = " There is no difference."
-    doubt = describe_asr_doubt(run)
+    doubt = describe_insufficient_asr_accuracy(run)
     equal = [one.summary.target for one in rated_targets if one.summary.is_among_most_intelligible]
     if len(equal) == len(rated_targets):
         return _build_statement(
@@ -71,10 +71,10 @@ def _compare_targets(run: MeasuredRun, rated_targets: list[_RatedTarget], rates_
 
 def has_errors_within_asr_floor(run: MeasuredRun) -> bool:
     """Whether the ASR engine's own error rate is at least as large as every difference between targets."""
-    return bool(describe_asr_doubt(run))
+    return bool(describe_insufficient_asr_accuracy(run))
 
 
-def describe_asr_doubt(run: MeasuredRun) -> str:
+def describe_insufficient_asr_accuracy(run: MeasuredRun) -> str:
     """Say that the ASR engine's own errors exceed the differences between targets; empty if they do not."""
     rated_targets = _select_rated_targets(run)
     floor = compute_asr_error_floor(run, rated_targets[0].rate.unit) if rated_targets else None

@@ -24,7 +24,7 @@ def build_price_statement(run: MeasuredRun) -> VerdictStatement | None:
     )
     if not priced:
         return _build_statement("no price in dollars", join_sentences(f"{reasons.capitalize()}", remarks))
-    cheapest = describe_cheapest(priced)
+    cheapest = describe_cheapest_target(priced)
     if reasons:
         among = f"Of the {format_count_with_noun(len(priced), 'target')} with a price in dollars, {cheapest}"
         return _build_statement(f"prices not comparable: {reasons}", join_sentences(among, remarks))
@@ -44,7 +44,7 @@ def _get_price_or_infinity(target: TargetSummary) -> float:
     return math.inf if target.cost.compared_usd is None else target.cost.compared_usd
 
 
-def describe_cheapest(priced_targets: list[tuple[TargetSummary, float]]) -> str:
+def describe_cheapest_target(priced_targets: list[tuple[TargetSummary, float]]) -> str:
     """Return a sentence with the lowest price and the next higher one, without its full stop.
 
     The page's script writes the same sentence for another text length.

@@ -18,9 +18,9 @@ from voicegauge.bench.analysis import (
 from voicegauge.model import Record
 
 MAX_POINTS = 100.0
-POINTS_PER_ERROR_RATE = 500.0
+POINTS_LOST_PER_ERROR_RATE = 500.0
 """Points lost for each unit of error rate above the lowest one: 5 for each percentage point."""
-RANKED_RESAMPLES = 200
+RANKED_RESAMPLE_COUNT = 200
 """Number of resamples that are ranked. A page contains their points, so that it can rank them by other weights."""
 
 
@@ -64,8 +64,8 @@ class ResampledPoints(NamedTuple):
     """Points in each resample (rows), rounded, of the targets (columns) that delivered something."""
 
     targets: tuple[str, ...]
-    speed: FloatArray
-    intelligibility: FloatArray
+    speed_points: FloatArray
+    intelligibility_points: FloatArray
 
 
 def resample_points(
@@ -78,18 +78,20 @@ def resample_points(
         resamples: the resampled latencies and error rates.
         has_tied_errors: as in `Ranking`.
     """
-    columns = _list_targets_with_deliveries(targets)
-    error_points = _compute_error_points_of_rows(resamples.error_rate[:RANKED_RESAMPLES, columns])
+    columns = _find_indices_of_delivering_targets(targets)
+    error_points = _compute_points_by_error_rate_in_rows(resamples.error_rate[:RANKED_RESAMPLE_COUNT, columns])
     if has_tied_errors:
         error_points = np.where(np.isnan(error_points), np.nan, MAX_POINTS)
     return ResampledPoints(
         targets=tuple(targets[i].target for i in columns),
-        speed=_round_points(_compute_ratio_points_of_rows(resamples.latency_ms[:RANKED_RESAMPLES, columns])),
-        intelligibility=_round_points(error_points),
+        speed_points=_round_points(
+            _compute_points_by_ratio_in_rows(resamples.latency_ms[:RANKED_RESAMPLE_COUNT, columns])
+        ),
+        intelligibility_points=_round_points(error_points),
     )
 
 
-def _list_targets_with_deliveries(targets: Sequence[TargetSummary]) -> list[int]:
+def _find_indices_of_delivering_targets(targets: Sequence[TargetSummary]) -> list[int]:
     return [i for i, target in enumerate(targets) if get_median_latency_ms(target) is not None]
 
 
@@ -110,7 +112,7 @@ def rank_targets(
         has_comparable_errors: whether the error rates of the targets are of the same texts.
         has_tied_errors: as in `Ranking`.
     """
-    ranked = [targets[i] for i in _list_targets_with_deliveries(targets)]
+    ranked = [targets[i] for i in _find_indices_of_delivering_targets(targets)]
     latencies = [get_median_latency_ms(target) for target in ranked]
     errors = [get_error_rate(target) for target in ranked]
     prices = [target.cost.compared_usd for target in ranked]
@@ -119,12 +121,12 @@ def rank_targets(
         intelligibility=float(has_comparable_errors and not has_tied_errors and None not in errors and bool(errors)),
         price=float(None not in prices and bool(prices)),
     )
-    error_points = _compute_error_points(errors)
+    error_points = _compute_points_by_error_rate(errors)
     if has_tied_errors:
         error_points = [None if value is None else MAX_POINTS for value in error_points]
-    points = [_compute_ratio_points(latencies), error_points, _compute_ratio_points(prices)]
+    points = [_compute_points_by_ratio(latencies), error_points, _compute_points_by_ratio(prices)]
     resampled_points = resample_points(targets, resamples, has_tied_errors=has_tied_errors)
-    shares = _compute_first_shares(points, resampled_points, weights)
+    shares = _compute_shares_ranked_first(points, resampled_points, weights)
     found = [
         RankedTarget(
             target=target.target,
@@ -140,31 +142,32 @@ def rank_targets(
     return Ranking(weights=weights, targets=tuple(found), has_tied_errors=has_tied_errors)
 
 
-def _compute_ratio_points(values: Sequence[float | None]) -> list[float | None]:
+def _compute_points_by_ratio(values: Sequence[float | None]) -> list[float | None]:
     """Return 100 for the lowest value and 50 for twice that; a value of 0 is best, and then all others have none."""
     lowest = min((value for value in values if value is not None), default=0.0)
     return [None if value is None else MAX_POINTS * (lowest / value if value else 1.0) for value in values]
 
 
-def _compute_error_points(values: Sequence[float | None]) -> list[float | None]:
+def _compute_points_by_error_rate(values: Sequence[float | None]) -> list[float | None]:
     lowest = min((value for value in values if value is not None), default=0.0)
     return [
-        None if value is None else max(0.0, MAX_POINTS - POINTS_PER_ERROR_RATE * (value - lowest)) for value in values
+        None if value is None else max(0.0, MAX_POINTS - POINTS_LOST_PER_ERROR_RATE * (value - lowest))
+        for value in values
     ]
 
 
-def _compute_ratio_points_of_rows(values: FloatArray) -> FloatArray:
+def _compute_points_by_ratio_in_rows(values: FloatArray) -> FloatArray:
     if not values.size:
         return values
     points: FloatArray = MAX_POINTS * np.nanmin(values, axis=1, keepdims=True) / values
     return points
 
 
-def _compute_error_points_of_rows(values: FloatArray) -> FloatArray:
+def _compute_points_by_error_rate_in_rows(values: FloatArray) -> FloatArray:
     if not values.size or np.isnan(values).all():
         return values
     lowest = np.nanmin(values, axis=1, keepdims=True)
-    points: FloatArray = np.maximum(0.0, MAX_POINTS - POINTS_PER_ERROR_RATE * (values - lowest))
+    points: FloatArray = np.maximum(0.0, MAX_POINTS - POINTS_LOST_PER_ERROR_RATE * (values - lowest))
     return points
 
 
@@ -175,13 +178,13 @@ def _round_points(points: FloatArray) -> FloatArray:
 
 
 def _compute_weighted_mean(points: Sequence[float | None], weights: RankingWeights) -> float | None:
-    pairs = [(weight, value) for weight, value in zip(_list_weights(weights), points, strict=True) if weight]
+    pairs = [(weight, value) for weight, value in zip(_to_weight_tuple(weights), points, strict=True) if weight]
     if not pairs or any(value is None for _, value in pairs):
         return None
     return sum(weight * (value or 0.0) for weight, value in pairs) / sum(weight for weight, _ in pairs)
 
 
-def _compute_first_shares(
+def _compute_shares_ranked_first(
     points: Sequence[Sequence[float | None]], resampled_points: ResampledPoints, weights: RankingWeights
 ) -> list[float | None]:
     """Return the share of resamples in which each target ranks first.
@@ -190,12 +193,12 @@ def _compute_first_shares(
     """
     count = len(points[0])
     is_ranked = [_compute_weighted_mean([measure[i] for measure in points], weights) is not None for i in range(count)]
-    if not len(resampled_points.speed) or not any(is_ranked):
+    if not len(resampled_points.speed_points) or not any(is_ranked):
         return [None] * count
     prices = np.array([_round_price_points(value) for value in points[2]])
     totals = (
-        weights.speed * resampled_points.speed
-        + weights.intelligibility * resampled_points.intelligibility
+        weights.speed * resampled_points.speed_points
+        + weights.intelligibility * resampled_points.intelligibility_points
         + weights.price * prices
     )
     totals[:, [not ranked for ranked in is_ranked]] = -np.inf
@@ -208,5 +211,5 @@ def _round_price_points(points: float | None) -> float:
     return float(np.floor((points or 0.0) + 0.5))
 
 
-def _list_weights(weights: RankingWeights) -> tuple[float, float, float]:
+def _to_weight_tuple(weights: RankingWeights) -> tuple[float, float, float]:
     return weights.speed, weights.intelligibility, weights.price

@@ -43,8 +43,8 @@ def _list_cautions(run: MeasuredRun) -> tuple[str, ...]:
         )
     if run.targets_with_deliveries and (busy := describe_disturbed_samples(run.targets)):
         cautions.append(f"Busy machine: {busy}.")
-    if run.ramp_numbers:
-        cautions.append(f"Ramp: {run.ramp_numbers}.")
+    if run.ramp_samples_note:
+        cautions.append(f"Ramp: {run.ramp_samples_note}.")
     if run.manifest.early_stop is not None:
         cautions.append(
             f"Early stop: {run.manifest.early_stop.describe()}. The 95% intervals of a run that stopped early do not "

@@ -37,7 +37,7 @@ class MeasuredRun(NamedTuple):
     targets: Sequence[TargetSummary]
     """All targets, in the order of the columns of `resamples`."""
     resamples: JointResamples
-    ramp_numbers: str = ""
+    ramp_samples_note: str = ""
     """Which samples of a ramp the numbers count, in words; empty for a run without a ramp."""
 
     @property
