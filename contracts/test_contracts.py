@@ -22,7 +22,7 @@ from voicegauge.conformance import (
 )
 from voicegauge.conformance.recording import plan_cases_to_record
 from voicegauge.contract import Contract, load_catalogue
-from voicegauge.data import find_bundled_folder
+from voicegauge.data_folders import find_bundled_folder
 from voicegauge.model import Severity
 from voicegauge.recording import Replay, ReplayApp, find_recordings, load_recordings
 from voicegauge.transport import VirtualClock

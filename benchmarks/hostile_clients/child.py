@@ -12,14 +12,14 @@ import sys
 from voicegauge.contract import load_catalogue
 from voicegauge.emulator import create_app
 from voicegauge.emulator.server import running_app
-from voicegauge.receiver import running_receiver
+from voicegauge.receiver import run_receiver
 
 
 def main() -> None:
     """Run the listener named by the argument."""
     logging.disable(logging.CRITICAL)
     if sys.argv[1] == "receiver":
-        with running_receiver() as receiver:
+        with run_receiver() as receiver:
             _wait(receiver.create_url(), receiver.create_url())
     else:
         catalogue = load_catalogue()

@@ -26,7 +26,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from voicegauge.printable import escape_unprintable
+from voicegauge.printable_text import escape_unprintable
 
 EXIT_OK = 0
 EXIT_FINDINGS = 1
@@ -38,12 +38,12 @@ EXIT_INTERRUPTED = 130
 
 
 MAX_MESSAGE_CHARACTERS = 2000
-"""Maximum length of a message. The middle of a longer one, which quotes much of a file, is left out."""
+"""Maximum length of a message. The middle of a longer message is left out."""
 _OMISSION_MARK = " [...] "
 _MAX_QUOTED_CHARACTERS = 500
 """Maximum length, in characters, of a name or a reason that a message quotes."""
-_MAX_NAMES_LISTED = 20
-"""Maximum number of known names in the message about an unknown one, if a command lists them as well."""
+_MAX_LISTED_NAMES = 20
+"""Maximum number of known names that a message about an unknown name lists, if a command can list them instead."""
 _MAX_SIMILAR_NAMES = 4
 
 
@@ -62,38 +62,44 @@ class UsageError(VoicegaugeError):
 
 
 class UnknownNameError(UsageError):
-    """A name is unknown; the message suggests the most similar known name, if any is similar."""
+    """A name is unknown; the message suggests the most similar known name, if there is a similar one."""
 
-    def __init__(self, name_kind: str, name: str, known_names: Iterable[str], *, listed_by: str | None = None) -> None:
+    def __init__(
+        self, name_kind: str, name: str, known_names: Iterable[str], *, listing_command: str | None = None
+    ) -> None:
         """Report that `name` is not among the names of a kind.
 
         Args:
-            name_kind: what has names, such as "target" or "rule".
+            name_kind: what the name should be the name of, such as "target" or "rule".
             name: the unknown name.
             known_names: the names that exist.
-            listed_by: the command that lists them, which the message names if they are too many for it.
+            listing_command: a command that lists the known names. The message refers to it if they are too many to
+                be in the message.
         """
         choices, name = sorted(known_names), _shorten(name)
         near = _find_similar_names(name, choices)
         hint = f"did you mean {near[0]}? " if near else ""
-        if len(choices) <= _MAX_NAMES_LISTED or listed_by is None:
+        if len(choices) <= _MAX_LISTED_NAMES or listing_command is None:
             known = f"known: {', '.join(choices) or 'none'}"
         else:
             similar = f"similar: {', '.join(near[1:])}; " if near[1:] else ""
-            known = f"{similar}`{listed_by}` lists all {len(choices)}"
+            known = f"{similar}`{listing_command}` lists all {len(choices)}"
         super().__init__(f"unknown {name_kind} {name!r}: {hint}{known}")
 
 
-def _find_similar_names(name: str, choices: Sequence[str]) -> list[str]:
-    """Return the most similar names, the best one first. A target may be named by its part after the slash alone."""
-    by_key = {choice.casefold(): choice for choice in choices}
+def _find_similar_names(name: str, known_names: Sequence[str]) -> list[str]:
+    """Return the most similar names, the best one first. Target names that end in `/<name>` come first."""
+    by_key = {choice.casefold(): choice for choice in known_names}
     near = difflib.get_close_matches(name.casefold(), by_key, n=_MAX_SIMILAR_NAMES)
-    found = [choice for choice in choices if choice.endswith(f"/{name}")] + [by_key[key] for key in near]
+    found = [choice for choice in known_names if choice.endswith(f"/{name}")] + [by_key[key] for key in near]
     return list(dict.fromkeys(found))[:_MAX_SIMILAR_NAMES]
 
 
 class StorageError(UsageError):
-    """A file cannot be written, such as because the disk is full. Nothing more is sent that could not be saved."""
+    """A file cannot be written, for example because the disk is full.
+
+    After this error, no more requests are sent, because their results could not be saved.
+    """
 
 
 class ContractError(VoicegaugeError):
@@ -102,7 +108,7 @@ class ContractError(VoicegaugeError):
     def __init__(self, path: Path | str, line: int | None, reason: str) -> None:
         """Report the `reason`, with the file and the line; `line` counts from 1 and is `None` if it is unknown.
 
-        Of a long reason, which quotes the document, the middle is left out.
+        The middle of a long reason is left out, because a reason may quote much of the document.
         """
         reason = _shorten(reason)
         where = f"{path}:{line}" if line else str(path)
@@ -137,16 +143,16 @@ class TransportError(VoicegaugeError):
 
     exit_code = EXIT_NOTHING_MEASURED
 
-    def __init__(self, message: str, *, sent: bool = True) -> None:
+    def __init__(self, message: str, *, request_was_sent: bool = True) -> None:
         """Report a failed request.
 
         Args:
             message: one line about the failure.
-            sent: whether the request was sent. If so, the provider may have charged for it, and a retry may be
-                charged again.
+            request_was_sent: whether the request was sent. If so, the provider may have charged for it, and may
+                charge again for a retry.
         """
         super().__init__(message)
-        self.sent = sent
+        self.request_was_sent = request_was_sent
 
 
 class UnreachableError(TransportError):

@@ -143,7 +143,7 @@ def test_names_that_cannot_be_used_are_refused_before_anything_is_sent(target, n
 
 def test_without_a_base_url_an_unreachable_server_is_to_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse(_client: object) -> None:
-        raise UnreachableError("127.0.0.1:8880: cannot connect", sent=False)
+        raise UnreachableError("127.0.0.1:8880: cannot connect", request_was_sent=False)
 
     monkeypatch.setattr("voicegauge.api.target_selection.read_model_and_voice_names", refuse)
     with pytest.raises(

@@ -7,7 +7,7 @@ import json
 import pytest
 
 import voicegauge
-from voicegauge.data import find_bundled_folder
+from voicegauge.data_folders import find_bundled_folder
 
 
 @pytest.fixture

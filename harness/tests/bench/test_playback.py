@@ -21,7 +21,7 @@ from voicegauge.bench.running.run_store import load_run
 from voicegauge.cli import run as voicegauge
 from voicegauge.client import Client
 from voicegauge.contract import Contract, Target, load_contract
-from voicegauge.data import find_bundled_folder
+from voicegauge.data_folders import find_bundled_folder
 from voicegauge.emulator import EmulatorSettings, create_app
 from voicegauge.model import (
     AudioFacts,

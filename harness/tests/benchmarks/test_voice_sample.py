@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 from voicegauge.contract import load_catalogue
-from voicegauge.data import find_bundled_folder
+from voicegauge.data_folders import find_bundled_folder
 from voicegauge.speech.audio import DecodedAudio, decode, is_silent
 
 SAMPLE = find_bundled_folder("benchmarks") / "suites" / "voice" / "reference.mp3"

@@ -12,7 +12,7 @@ import pytest
 import voicegauge
 from voicegauge import api
 from voicegauge.cli import run
-from voicegauge.data import find_bundled_folder
+from voicegauge.data_folders import find_bundled_folder
 
 KEY = "sk-never-written-0123456789"
 TEXT = "A private sentence."

@@ -95,7 +95,7 @@ async def test_an_unreachable_token_url_sends_nothing(load, emulator) -> None:
         client = Client(contract, transport, base_urls=base_urls, key=key)
         with pytest.raises(TransportError, match="no access token") as caught:
             await client.send_operation(contract.find_operation("createSpeech"), SPEECH)
-    assert not caught.value.sent
+    assert not caught.value.request_was_sent
     assert journal(emulator) == []
 
 

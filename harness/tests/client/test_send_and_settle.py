@@ -164,8 +164,8 @@ async def test_the_charge_is_read_where_the_operation_documents_it(
 @pytest.mark.parametrize(
     ("error", "notes", "spent_usd"),
     [
-        (TransportError("connection lost", sent=True), [], PRICE_USD),
-        (TransportError("connection refused", sent=False), [("not sent",)], 0.0),
+        (TransportError("connection lost", request_was_sent=True), [], PRICE_USD),
+        (TransportError("connection refused", request_was_sent=False), [("not sent",)], 0.0),
         (UsageError("a field cannot be sent"), [("not sent",)], 0.0),
     ],
 )
@@ -196,7 +196,7 @@ async def test_a_repetition_that_was_not_sent_says_nothing_about_the_earlier_req
     contract: Callable[..., Contract], settled: Settled
 ) -> None:
     with pytest.raises(TransportError):
-        await settled.settle(contract(), TransportError("connection refused", sent=False), is_repeated=True)
+        await settled.settle(contract(), TransportError("connection refused", request_was_sent=False), is_repeated=True)
     assert settled.notes.calls == [("before", None)]
     assert settled.spent_usd == PRICE_USD
 

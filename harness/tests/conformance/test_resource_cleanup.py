@@ -476,7 +476,7 @@ async def test_the_id_of_a_creation_in_progress_is_awaited_after_ctrl_c(tracker)
 @pytest.mark.parametrize("sent", [True, False])
 async def test_a_creation_without_a_response_may_have_left_something(tracker, sent) -> None:
     async def send() -> Exchange:
-        raise UnreachableError("the connection was lost", sent=sent)
+        raise UnreachableError("the connection was lost", request_was_sent=sent)
 
     with pytest.raises(UnreachableError):
         await tracker.observe(REQUEST, "createVoice", send)

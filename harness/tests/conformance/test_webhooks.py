@@ -25,7 +25,7 @@ from voicegauge.conformance.cases.webhooks import add_webhook_cases
 from voicegauge.conformance.running import webhook_session
 from voicegauge.emulator import FAULTS
 from voicegauge.model import Provenance, Severity
-from voicegauge.receiver import running_receiver
+from voicegauge.receiver import run_receiver
 
 TARGETS = ("pixazo/chatterbox", "ttsai/batch-kokoro")
 
@@ -113,7 +113,7 @@ def test_an_injected_fault_is_found_by_its_rule(fault, inject_faults, check) -> 
 
 def test_a_live_check_uses_the_given_receiver(check, monkeypatch) -> None:
     monkeypatch.setattr(webhook_session, "REPEATED_CALLBACK_WAIT_S", 0.0)
-    with running_receiver() as receiver:
+    with run_receiver() as receiver:
         report = check("pixazo/chatterbox", provenance=Provenance.LIVE, receiver=receiver)
         states = [json.loads(one.request.body)["status"] for one in receiver.callbacks]
     assert {case.verdict for case in report.case_results} == {"passed"}

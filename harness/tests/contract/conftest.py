@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from voicegauge.contract import Contract, load_contract
-from voicegauge.data import find_bundled_folder
+from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import ContractError
 
 from ..builders.contracts import load_trusted

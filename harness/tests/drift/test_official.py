@@ -14,7 +14,7 @@ import yaml
 
 import voicegauge
 from voicegauge.cli import run
-from voicegauge.data import find_bundled_folder
+from voicegauge.data_folders import find_bundled_folder
 
 from .documents import REMOVED, edited, put
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from voicegauge.data import find_bundled_folder
+from voicegauge.data_folders import find_bundled_folder
 from voicegauge.drift.patches.yaml_patch import AdditionNotPossibleError, YamlEditor
 from voicegauge.formats.located_yaml import escape_pointer_token, read_document
 

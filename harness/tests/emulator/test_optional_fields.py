@@ -13,7 +13,7 @@ import pytest
 
 from voicegauge.conformance.cases import find_sample_value
 from voicegauge.contract import MISSING, Contract, MediaType, Operation, load_catalogue
-from voicegauge.data import find_bundled_folder
+from voicegauge.data_folders import find_bundled_folder
 from voicegauge.emulator import EmulatorSettings, create_app
 from voicegauge.formats import is_form, is_json, read_form
 from voicegauge.model import UploadedFile

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from voicegauge.contract import Contract, load_contract
-from voicegauge.data import find_bundled_folder
+from voicegauge.data_folders import find_bundled_folder
 from voicegauge.emulator import FAULTS, SCENARIO_HEADER, EmulatorSettings, create_app
 from voicegauge.speech.audio import decode
 from voicegauge.speech.audio.limits import MAX_AUDIO_S

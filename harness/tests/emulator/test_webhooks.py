@@ -17,7 +17,7 @@ from voicegauge.contract import load_catalogue
 from voicegauge.contract.extension import WebhookEmulation
 from voicegauge.emulator import EmulatorSettings, create_app
 from voicegauge.emulator.webhooks.sender import send_with_retries
-from voicegauge.receiver import Receiver, running_receiver
+from voicegauge.receiver import Receiver, run_receiver
 
 CHATTERBOX = "/pixazo/chatterbox-text-to-speech/v1/chatterbox-text-to-speech-request"
 KEYS = {"Ocp-Apim-Subscription-Key": "any", "Authorization": "Bearer sk-tts-any"}
@@ -26,7 +26,7 @@ CATALOGUE = load_catalogue()
 
 @pytest.fixture(scope="module")
 def receiver() -> Iterator[Receiver]:
-    with running_receiver() as running:
+    with run_receiver() as running:
         yield running
 
 

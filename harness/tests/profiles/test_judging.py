@@ -70,7 +70,7 @@ def test_a_profile_states_where_each_requirement_comes_from() -> None:
     assert len({one.id for one in PROFILE.requirements}) == len(levels)
     for one in PROFILE.requirements:
         assert PROFILE.sources[one.source.document].url.startswith("https://")
-        assert bool(one.reason) == (one.level == "not-scored") == (not one.cases)
+        assert bool(one.not_scored_reason) == (one.level == "not-scored") == (not one.case_patterns)
         assert (one.capability in PROFILE.capabilities) == (one.level == "optional")
 
 
@@ -81,9 +81,9 @@ def test_an_unknown_profile_is_refused_with_those_that_exist() -> None:
 
 def test_everything_passed() -> None:
     report = judge()
-    assert (report.verdict, report.score.required_passed, report.score.percent) == (
+    assert (report.verdict, report.score.required_passed_count, report.score.percent) == (
         "passed",
-        report.score.required,
+        report.score.required_count,
         100,
     )
 
@@ -93,15 +93,19 @@ def test_everything_passed() -> None:
     [(11, 23, 48), (10, 23, 43), (299, 300, 99), (1, 300, 1), (0, 300, 0), (300, 300, 100), (0, 0, None)],
 )
 def test_the_percentage_is_rounded_and_is_100_only_if_all_passed(passed: int, judged: int, percent: int | None) -> None:
-    score = msgspec.structs.replace(judge().score, required_passed=passed, required_judged=judged)
+    score = msgspec.structs.replace(judge().score, required_passed_count=passed, required_judged_count=judged)
     assert score.percent == percent
 
 
 def test_a_violated_rule_fails_its_requirement_with_the_reason() -> None:
     report = judge(**{f"{DELIVERY} with speed 2": {"speed-ignored": "as long as at speed 1"}})
     (failed,) = (one for one in report.requirements if one.verdict == "failed")
-    assert (failed.id, failed.reason, failed.rules) == ("speed-changes", "as long as at speed 1", ("speed-ignored",))
-    assert failed.cases == ("openai-speech/speech: a full delivery with speed 2",)
+    assert (failed.id, failed.verdict_reason, failed.broken_rule_ids) == (
+        "speed-changes",
+        "as long as at speed 1",
+        ("speed-ignored",),
+    )
+    assert failed.case_ids == ("openai-speech/speech: a full delivery with speed 2",)
     assert report.verdict == "failed"
 
 
@@ -109,7 +113,7 @@ def test_what_depends_on_another_requirement_is_not_judged() -> None:
     report = judge(**{DELIVERY: {"audio-undecodable": "no audio"}})
     assert "audio-readable" in find_ids(report, "failed")
     assert {"audio-audible", "audio-length", "text-whole", "format-default"} <= find_ids(report, "not-judged")
-    assert report.score.required_judged + report.score.required_not_judged == report.score.required
+    assert report.score.required_judged_count + report.score.required_not_judged_count == report.score.required_count
 
 
 def test_a_skipped_or_unplanned_case_is_not_judged_and_does_not_count() -> None:
@@ -120,7 +124,7 @@ def test_a_skipped_or_unplanned_case_is_not_judged_and_does_not_count() -> None:
     for report in (skipped, unplanned):
         score = report.score
         assert report.verdict == "not-judged"
-        assert score.required_passed == score.required_judged == score.required - 1
+        assert score.required_passed_count == score.required_judged_count == score.required_count - 1
 
 
 def test_one_busy_response_is_not_judged_and_more_are_a_server_error() -> None:
@@ -140,10 +144,12 @@ def test_one_busy_response_is_not_judged_and_more_are_a_server_error() -> None:
     once = judge_busy("createSpeech: speed 0.25")
     assert find_ids(once, "not-judged") == {"speed-slowest"}
     (requirement,) = (one for one in once.requirements if one.id == "speed-slowest")
-    assert requirement.reason == "busy (503)"
+    assert requirement.verdict_reason == "busy (503)"
     twice = judge_busy("createSpeech: speed 0.25", "createSpeech: speed 4")
     assert {"speed-slowest", "speed-fastest"} <= find_ids(twice, "failed")
-    assert {one.reason for one in twice.requirements if one.id == "speed-fastest"} == {"got status 503 in 2 cases"}
+    assert {one.verdict_reason for one in twice.requirements if one.id == "speed-fastest"} == {
+        "got status 503 in 2 cases"
+    }
 
 
 def test_one_rejection_is_enough_to_judge_the_shape_of_errors() -> None:
@@ -175,6 +181,6 @@ def test_a_capability_that_the_server_lacks_counts_only_if_it_is_claimed() -> No
     assert report.verdict == "passed"
     claimed = judge(claimed=("sse",), **rejected)
     assert find_ids(claimed, "failed") == sse
-    assert claimed.score.required == report.score.required + 3
+    assert claimed.score.required_count == report.score.required_count + 3
     with pytest.raises(UnknownNameError, match="known: instructions, models, pcm, sse"):
         judge(claimed=("video",))

@@ -20,13 +20,13 @@ from voicegauge.receiver import (
     MAX_CALLBACKS_PER_URL,
     MAX_TOTAL_BYTES,
     Receiver,
-    running_receiver,
+    run_receiver,
 )
 
 
 @pytest.fixture(scope="module")
 def receiver() -> Iterator[Receiver]:
-    with running_receiver() as running:
+    with run_receiver() as running:
         yield running
 
 
@@ -149,7 +149,7 @@ async def _post(receiver: Receiver, url: str, body: bytes = b"", headers: Sequen
 
 async def test_the_total_size_of_callbacks_is_limited() -> None:
     receiver = Receiver()
-    url = receiver.create_url(is_shared=True)
+    url = receiver.create_url(for_many_requests=True)
     statuses = [await _post(receiver, url, b"x" * MAX_BODY_BYTES) for _ in range(MAX_TOTAL_BYTES // MAX_BODY_BYTES + 2)]
     accepted = statuses.count(200)
     assert 0.9 * MAX_TOTAL_BYTES < accepted * MAX_BODY_BYTES <= MAX_TOTAL_BYTES
@@ -158,7 +158,7 @@ async def test_the_total_size_of_callbacks_is_limited() -> None:
 
 async def test_headers_count_towards_the_total_size() -> None:
     receiver = Receiver()
-    url = receiver.create_url(is_shared=True)
+    url = receiver.create_url(for_many_requests=True)
     headers = [(b"x-%d" % number, b"x" * 140) for number in range(100)]
     statuses = [await _post(receiver, url, b"", headers) for _ in range(2500)]
     stored = sum(len(name) + len(value) for one in receiver.callbacks for name, value in one.request.headers)
@@ -168,7 +168,7 @@ async def test_headers_count_towards_the_total_size() -> None:
 
 async def test_many_empty_headers_count_with_the_memory_that_they_take() -> None:
     receiver = Receiver()
-    url = receiver.create_url(is_shared=True)
+    url = receiver.create_url(for_many_requests=True)
     while await _post(receiver, url, b"", [(b"x", b"")] * 100) == 200:
         assert len(receiver.callbacks) * 100 * 150 <= MAX_TOTAL_BYTES, "an empty header takes at least 150 bytes"
 
@@ -205,7 +205,7 @@ def test_a_sender_that_disconnects_within_the_body_is_ignored(receiver) -> None:
 @pytest.mark.parametrize("rest", ["Ho", "Host: here\r\nContent-Length: 9\r\n\r\n{"], ids=["headers", "body"])
 def test_slow_senders_are_disconnected(rest: str) -> None:
     limits = ClientLimits(headers_timeout_s=0.05, body_pause_timeout_s=0.05, body_timeout_s=0.1)
-    with running_receiver(client_limits=limits) as receiver:
+    with run_receiver(client_limits=limits) as receiver:
         parts = urlsplit(receiver.create_url())
         with socket.create_connection((parts.hostname, parts.port), timeout=60) as connection:
             connection.sendall(f"POST {parts.path} HTTP/1.1\r\n{rest}".encode())
@@ -213,7 +213,7 @@ def test_slow_senders_are_disconnected(rest: str) -> None:
 
 
 def test_idle_connections_do_not_lock_out_a_webhook() -> None:
-    with running_receiver(client_limits=ClientLimits(max_connections=4)) as receiver:
+    with run_receiver(client_limits=ClientLimits(max_connections=4)) as receiver:
         parts = urlsplit(receiver.create_url())
         idle = [socket.create_connection((parts.hostname, parts.port), timeout=60) for _ in range(12)]
         try:
@@ -226,9 +226,9 @@ def test_idle_connections_do_not_lock_out_a_webhook() -> None:
 
 
 def test_a_tunnel_must_be_https() -> None:
-    with pytest.raises(UsageError, match="must begin with https://"), running_receiver(public_url="http://t.example"):
+    with pytest.raises(UsageError, match="must begin with https://"), run_receiver(public_url="http://t.example"):
         pass
-    with running_receiver(public_url="https://t.example/") as behind:
+    with run_receiver(public_url="https://t.example/") as behind:
         assert behind.create_url().startswith("https://t.example/")
 
 
@@ -245,5 +245,5 @@ async def test_a_tunnel_may_have_a_path_and_may_forward_it(forwarded: str) -> No
 
 def test_a_port_in_use_is_reported_in_one_line(receiver) -> None:
     port = urlsplit(receiver.base_url).port
-    with pytest.raises(UsageError, match="cannot listen on"), running_receiver(port=port):
+    with pytest.raises(UsageError, match="cannot listen on"), run_receiver(port=port):
         pass

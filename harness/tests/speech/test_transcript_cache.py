@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.data import get_cache_folder
+from voicegauge.data_folders import get_cache_folder
 from voicegauge.speech.asr.transcript_cache import TranscriptCache
 from voicegauge.speech.asr.transcription import Transcription
 

@@ -130,7 +130,7 @@ async def test_an_application_in_process_that_breaks_off_is_a_broken_connection(
     async with Transport(app=app) as transport:
         with pytest.raises(UnreachableError, match="the response is incomplete") as broken:
             await get(transport, "http://provider.test/x")
-    assert broken.value.sent
+    assert broken.value.request_was_sent
 
 
 async def test_an_application_in_process_is_called_as_by_a_server():
@@ -249,7 +249,7 @@ async def test_a_refused_connection_is_unreachable_and_nothing_was_sent():
     async with Transport() as transport:
         with pytest.raises(UnreachableError, match=rf"^127\.0\.0\.1:{port}: cannot connect: ") as caught:
             await get(transport, f"http://127.0.0.1:{port}/?key=sk-secret")
-    assert not caught.value.sent
+    assert not caught.value.request_was_sent
     assert "secret" not in str(caught.value)
 
 
@@ -257,7 +257,7 @@ async def test_an_unknown_name_is_unreachable():
     async with Transport() as transport:
         with pytest.raises(UnreachableError, match=r"^nowhere\.invalid: ") as caught:
             await get(transport, "http://nowhere.invalid/")
-    assert not caught.value.sent
+    assert not caught.value.request_was_sent
 
 
 async def test_a_connection_that_breaks_was_sent(listen):
@@ -267,7 +267,7 @@ async def test_a_connection_that_breaks_was_sent(listen):
     async with Transport() as transport:
         with pytest.raises(UnreachableError, match="waiting for the response: connection lost") as caught:
             await get(transport, await listen(handler))
-    assert caught.value.sent
+    assert caught.value.request_was_sent
 
 
 def anonymous(side, **_options):
@@ -341,7 +341,7 @@ async def test_a_record_that_tls_cannot_read_is_a_broken_connection(tls_server_c
     async with server, Transport() as transport:
         with pytest.raises(UnreachableError, match=r"waiting for the response: connection lost: .*SSL") as caught:
             await get(transport, f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
-    assert caught.value.sent
+    assert caught.value.request_was_sent
 
 
 async def test_plain_http_behind_https_is_unreachable(listen):
@@ -352,7 +352,7 @@ async def test_plain_http_behind_https_is_unreachable(listen):
     async with Transport(timeouts=Timeouts(connect_s=0.5)) as transport:
         with pytest.raises(TransportError) as caught:
             await get(transport, url)
-    assert not caught.value.sent
+    assert not caught.value.request_was_sent
 
 
 @pytest.mark.parametrize("url", ["ftp://h/", "http:///x", "http://[::1", "http://h/\ud800", "http://h/\n", "nowhere"])
@@ -361,7 +361,7 @@ async def test_what_is_no_url_is_one_line(url):
         with pytest.raises(UnreachableError, match="the request cannot be sent") as caught:
             await get(transport, url)
     assert "\n" not in str(caught.value)
-    assert not caught.value.sent
+    assert not caught.value.request_was_sent
 
 
 async def test_a_host_can_be_reached_at_a_given_address(listen):
@@ -416,7 +416,7 @@ async def test_a_request_that_a_proxy_lets_not_through_was_not_sent(listen, monk
     async with Transport() as transport:
         with pytest.raises(UnreachableError, match=r"^speech\.test: the proxy does not connect: 407 Proxy") as caught:
             await get(transport, "https://speech.test/")
-    assert not caught.value.sent
+    assert not caught.value.request_was_sent
 
 
 @pytest.mark.parametrize("proxy", ["nonsense://user:word@h.test", "http://[::1"])

@@ -141,7 +141,7 @@ async def test_silence_times_out_by_phase() -> None:
     async with listening(handler) as url, Transport(timeouts=Timeouts(read_s=0.1)) as transport:
         with pytest.raises(TimedOutError, match=r"waiting for the response: nothing for 0\.1 s") as caught:
             await get(transport, url)
-    assert caught.value.sent
+    assert caught.value.request_was_sent
 
 
 @in_virtual_time
@@ -172,4 +172,4 @@ async def test_waiting_for_a_connection_times_out_unsent() -> None:
         with pytest.raises(TimedOutError, match=r"free connection: nothing for 0\.1 s") as caught:
             await get(transport, url)
         first.cancel()
-    assert not caught.value.sent
+    assert not caught.value.request_was_sent

@@ -33,10 +33,10 @@ from voicegauge.conformance import (
     require_prices,
 )
 from voicegauge.contract import BaseTarget, Contract
-from voicegauge.data import get_cache_folder, get_state_folder
+from voicegauge.data_folders import get_cache_folder, get_state_folder
 from voicegauge.errors import BudgetError, StorageError, TransportError, UsageError
 from voicegauge.model import Provenance, StopReason, describe_ambiguous_requests
-from voicegauge.printable import format_count
+from voicegauge.printable_text import format_count
 
 RESOURCE_JOURNAL_FOLDER_NAME = "resources"
 """Name of the folder, in the state folder, with the journals of created resources."""

@@ -41,7 +41,7 @@ from voicegauge.contract import propose_overlay as propose_overlay_of
 from voicegauge.errors import UnknownNameError, UnreachableError, UsageError
 from voicegauge.files import write_file
 from voicegauge.formats import MAX_DOCUMENT_BYTES, Document
-from voicegauge.printable import format_count
+from voicegauge.printable_text import format_count
 from voicegauge.recording.importing import build_recorded_api, read_recorded_exchanges
 from voicegauge.transport import Transport, download
 
@@ -255,7 +255,7 @@ async def _read_names_of_server(
             if live_options.base_urls:
                 raise
             reason = f"{error}: start the server, or name its base URL with --base-url"
-            raise UnreachableError(reason, sent=error.sent) from error
+            raise UnreachableError(reason, request_was_sent=error.request_was_sent) from error
 
 
 def _describe_names(server_names: ModelAndVoiceNames, live_options: LiveOptions) -> str:
@@ -357,7 +357,7 @@ def resolve_prices(catalogue: Catalogue, prices: Mapping[str, float] | None) -> 
     caller_prices = dict(prices)
     for name in caller_prices:
         if name not in known:
-            raise UnknownNameError("target", name, known, listed_by="voicegauge providers")
+            raise UnknownNameError("target", name, known, listing_command="voicegauge providers")
     of_providers = {
         name: caller_prices[provider]
         for provider in items

@@ -95,7 +95,7 @@ def select_rules(
     overrides = severity_by_rule_id or {}
     for name in (*selected_ids, *ignored_ids, *overrides):
         if name not in RULE_BY_ID:
-            raise UnknownNameError("rule", name, RULE_BY_ID, listed_by="voicegauge rules")
+            raise UnknownNameError("rule", name, RULE_BY_ID, listing_command="voicegauge rules")
     chosen = [name for name in RULE_BY_ID if (not selected_ids or name in selected_ids) and name not in ignored_ids]
     if not chosen:
         raise UsageError("--select and --ignore leave no rule: select at least one")

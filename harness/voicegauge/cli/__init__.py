@@ -18,7 +18,7 @@ from voicegauge.cli.settings import (
     load_settings,
 )
 from voicegauge.errors import EXIT_INTERRUPTED, EXIT_UNUSABLE_INPUT, UnknownNameError, VoicegaugeError
-from voicegauge.printable import escape_unprintable
+from voicegauge.printable_text import escape_unprintable
 from voicegauge.version import __version__
 
 HELP_BY_COMMAND = {

@@ -16,7 +16,7 @@ from voicegauge.bench.analysis import (
 )
 from voicegauge.cli.console import build_emulated_label, create_console, create_table, has_free_width, print_table
 from voicegauge.model import Manifest, Provenance, RampResult, ScoreSet
-from voicegauge.printable import format_count
+from voicegauge.printable_text import format_count
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from voicegauge.files import write_file
-from voicegauge.printable import escape_unprintable
+from voicegauge.printable_text import escape_unprintable
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from voicegauge.bench.history import MetricSeries, RunHistory
 from voicegauge.cli.console import build_emulated_label, create_console, create_table
 from voicegauge.model import Provenance
-from voicegauge.printable import format_count
+from voicegauge.printable_text import format_count
 from voicegauge.report.history import (
     METRIC_LABELS,
     NOT_JUDGED_TEXT,

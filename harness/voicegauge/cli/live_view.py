@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from voicegauge.cli.console import create_console
 from voicegauge.cli.progress import PLAIN_LINE_INTERVAL_S, TerminalProgress, format_duration
 from voicegauge.model import Sample
-from voicegauge.printable import format_count
+from voicegauge.printable_text import format_count
 
 if TYPE_CHECKING:
     from rich.console import Console, Group

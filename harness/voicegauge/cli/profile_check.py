@@ -103,7 +103,7 @@ def run_profile_check(ctx: click.Context) -> int:
         progress=TerminalProgress(),
     )
     _write_outputs(report, params["json_path"], params["html"], params["badge"])
-    stop_reason = report.check.stop_reason
+    stop_reason = report.check_report.stop_reason
     if stop_reason is not None:
         return EXIT_STATUS_BY_STOP_REASON[stop_reason]
     return _EXIT_STATUS_BY_VERDICT[report.verdict]
@@ -134,13 +134,13 @@ def _write_outputs(report: ProfileReport, json_path: str | None, html: Path | No
 
 def _print_report(report: ProfileReport) -> None:
     terminal = create_console()
-    if report.check.doubt_reason is not None:
-        terminal.print(report.check.doubt_reason, style="bold red", soft_wrap=True, markup=False)
+    if report.check_report.doubt_reason is not None:
+        terminal.print(report.check_report.doubt_reason, style="bold red", soft_wrap=True, markup=False)
     rows = create_table("result", "level", "requirement", "why")
     order = list(_STYLE_BY_VERDICT)
     for one in sorted(report.requirements, key=lambda result: order.index(result.verdict)):
         if one.verdict != "not-scored":
-            rows.add_row(one.verdict, one.level, f"{one.id}: {one.sentence}", one.reason or "")
+            rows.add_row(one.verdict, one.level, f"{one.id}: {one.sentence}", one.verdict_reason or "")
     terminal.print(rows)
     not_scored = ", ".join(one.id for one in report.requirements if one.verdict == "not-scored")
     if not_scored:
@@ -150,9 +150,10 @@ def _print_report(report: ProfileReport) -> None:
     optional = ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in order if verdicts[verdict])
     score = report.score
     percent = "" if score.percent is None else f" ({score.percent}%)"
-    missing = f", {score.required_not_judged} not judged" if score.required_not_judged else ""
-    line = f"{report.profile}: {score.required_passed} of {score.required_judged} required passed{percent}{missing}"
+    missing = f", {score.required_not_judged_count} not judged" if score.required_not_judged_count else ""
+    counts = f"{score.required_passed_count} of {score.required_judged_count}"
+    line = f"{report.profile_id}: {counts} required passed{percent}{missing}"
     line += f"; optional: {optional}" if optional else ""
-    line += f"; {score.not_scored} not scored"
-    line += f". Stopped early: {report.check.stopped_by}" if report.check.stopped_by else ""
+    line += f"; {score.not_scored_count} not scored"
+    line += f". Stopped early: {report.check_report.stopped_by}" if report.check_report.stopped_by else ""
     terminal.print(line, style="bold", soft_wrap=True, markup=False)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from voicegauge.printable import escape_unprintable
+from voicegauge.printable_text import escape_unprintable
 
 
 class SafeConsole(Console):

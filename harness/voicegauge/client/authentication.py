@@ -149,7 +149,7 @@ class RequestAuthenticator:
             exchange = await self._transport.send(request, provider_id=self._contract.id, operation_id=TOKEN_OPERATION)
         except TransportError as error:
             shown = mask_credentials(str(error), (secret, client_id))
-            raise TransportError(f"no access token: {shown}", sent=False) from None
+            raise TransportError(f"no access token: {shown}", request_was_sent=False) from None
         token = _read_token(exchange.response, self._clock.monotonic())
         if token is None:
             variables = " and ".join(self._contract.key_variables)

@@ -72,7 +72,7 @@ async def _request_server_lists(
     )
     errors = [result for result in results if isinstance(result, BaseException)]
     for error in errors:
-        if not isinstance(error, TransportError) or not error.sent or len(errors) == len(server_lists):
+        if not isinstance(error, TransportError) or not error.request_was_sent or len(errors) == len(server_lists):
             raise error
     return [None if isinstance(result, BaseException) else result for result in results]
 

@@ -12,7 +12,7 @@ from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract,
 from voicegauge.contract.documents import find_contract_files
 from voicegauge.contract.loading import load_contract
 from voicegauge.contract.pricing import check_credit_price
-from voicegauge.data import find_bundled_folder
+from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import ContractError, UnknownNameError, UsageError
 
 
@@ -101,7 +101,9 @@ class Catalogue:
         try:
             return self._contracts[provider_id]
         except KeyError:
-            raise UnknownNameError("provider", provider_id, self._contracts, listed_by="voicegauge providers") from None
+            raise UnknownNameError(
+                "provider", provider_id, self._contracts, listing_command="voicegauge providers"
+            ) from None
 
     def select_targets(self, names: Sequence[str]) -> list[BaseTarget]:
         """Return the targets for names such as "provider" or "provider/target"; all speech targets if `names` is empty.
@@ -137,7 +139,7 @@ class Catalogue:
         operation = contract.operations.get(operation_id) if contract is not None else None
         if operation is None:
             names = [*self.targets, *self.audio_input_targets, *self._contracts]
-            return UnknownNameError("target", name, names, listed_by="voicegauge providers")
+            return UnknownNameError("target", name, names, listing_command="voicegauge providers")
         served = ", ".join(target.id for target in operation.targets)
         hint = f"name a target of it ({served})" if served else f"name {provider}, which stands for all operations"
         return UsageError(f"{name} is an operation, not a target: {hint}")

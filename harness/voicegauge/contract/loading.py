@@ -12,7 +12,7 @@ from voicegauge.contract.contract import Contract, Operation
 from voicegauge.contract.contract_builder import build_contract
 from voicegauge.contract.documents import read_contract_document, validate_openapi
 from voicegauge.contract.schemas import Schemas
-from voicegauge.data import find_bundled_folder, find_profiles_folder
+from voicegauge.data_folders import find_bundled_folder, find_profiles_folder
 from voicegauge.formats import Location, escape_pointer_token, read_pointer, unescape_pointer_token
 
 MAX_CHECKED_VOICES = 4

@@ -25,7 +25,7 @@ def export_drift_report(report: DriftReport, fail_on: DriftLevel = DriftLevel.BR
         fail_on: the level from which changes count as failures. Worse levels count too.
     """
     suite_name = report.name
-    unchanged = JUnitCase(api_name=suite_name, subject=suite_name, name="nothing has changed")
+    unchanged = JUnitCase(api_name=suite_name, subject=suite_name, case_name="nothing has changed")
     return ExportedReport(
         created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         findings=tuple(
@@ -39,9 +39,9 @@ def export_drift_report(report: DriftReport, fail_on: DriftLevel = DriftLevel.BR
         rules=tuple(
             RuleDescription(
                 id=rule.id,
-                level=RESULT_LEVEL_BY_DRIFT_LEVEL[rule.level],
+                default_level=RESULT_LEVEL_BY_DRIFT_LEVEL[rule.level],
                 summary=rule.description,
-                help=rule.description,
+                explanation=rule.description,
             )
             for rule in DRIFT_RULE_BY_ID.values()
         ),

@@ -30,7 +30,7 @@ class FileLocation(Record, frozen=True, kw_only=True):
         """Format the location as compilers do: "file:line", or only the file if there is no line."""
         return f"{self.file}:{self.line}" if self.line else self.file
 
-    def relative_to(self, folder: Path) -> str | None:
+    def make_path_relative_to(self, folder: Path) -> str | None:
         """Return the path of the file relative to `folder`, with slashes; `None` if the file is outside of `folder`."""
         path, folder = Path(self.file).resolve(), folder.resolve()
         return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else None
@@ -68,12 +68,12 @@ class ReportedFinding(Record, frozen=True, kw_only=True):
     """Additional properties of the finding in SARIF. Properties with the value `None` are left out."""
 
     @property
-    def subject(self) -> str:
-        """The suite and, if there is one, the operation: "acme/speak"."""
+    def operation_path(self) -> str:
+        """Name of the provider or API and, if the finding is about one operation, its id: "acme/speak"."""
         return f"{self.api_name}/{self.operation}" if self.operation else self.api_name
 
     @property
-    def details(self) -> str:
+    def detailed_text(self) -> str:
         """The message, the location and the additional lines, each on its own line."""
         occurrences = f" ({self.occurrence_count} times)" if self.occurrence_count > 1 else ""
         location = [] if self.location is None else [f"at {self.location}"]
@@ -85,8 +85,8 @@ class JUnitCase(Record, frozen=True, kw_only=True):
 
     api_name: str
     subject: str
-    """What the case is about, usually a suite and an operation: "acme/speak"."""
-    name: str
+    """What the case is about, usually a provider and an operation: "acme/speak"."""
+    case_name: str
     skip_reason: str | None = None
     """The reason why the case has no verdict; `None` if the case passed."""
 
@@ -95,11 +95,11 @@ class RuleDescription(Record, frozen=True, kw_only=True):
     """The description of a rule in SARIF."""
 
     id: str
-    level: ResultLevel
+    default_level: ResultLevel
     """Default level of the rule's findings."""
     summary: str
     """One sentence that states what the rule requires."""
-    help: str
+    explanation: str
     """A longer explanation of the rule."""
 
 

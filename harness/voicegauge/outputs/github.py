@@ -1,7 +1,8 @@
 """Writes findings for GitHub Actions: as annotations, which workflow commands create, and as a job summary.
 
 In the message of a workflow command, %, CR and LF are escaped. In its properties, ":" and "," are escaped too.
-GitHub shows only the first ten annotations of each level in a step. The summary lists up to `MAX_ROWS` findings.
+GitHub shows only the first ten annotations of each level in a step. The summary lists up to `MAX_SUMMARY_ROWS`
+findings.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from voicegauge.outputs.markdown import escape_markdown
 
 _WORKFLOW_COMMAND_BY_LEVEL = {ResultLevel.ERROR: "error", ResultLevel.WARNING: "warning", ResultLevel.NOTE: "notice"}
 """Names of the workflow commands that create annotations."""
-MAX_ROWS = 200
+MAX_SUMMARY_ROWS = 200
 """Largest number of findings in a summary. GitHub rejects summaries above 1 MiB, and a row can have some kilobytes."""
 
 
@@ -30,22 +31,22 @@ def format_workflow_commands(report: ExportedReport, repository_folder: Path) ->
 
 
 def _format_annotation(finding: ReportedFinding, repository_folder: Path) -> str:
-    properties = {"title": f"{finding.rule} {finding.subject}"}
+    properties = {"title": f"{finding.rule} {finding.operation_path}"}
     location = finding.location
-    file = location.relative_to(repository_folder) if location else None
+    file = location.make_path_relative_to(repository_folder) if location else None
     if file is not None:
         line = {} if location is None or location.line is None else {"line": str(location.line)}
         properties = {"file": file, **line, **properties}
-    encoded = ",".join(f"{name}={_escape_property(value)}" for name, value in properties.items())
-    return f"::{_WORKFLOW_COMMAND_BY_LEVEL[finding.level]} {encoded}::{_escape_message(finding.details)}"
+    encoded = ",".join(f"{name}={_escape_command_property(value)}" for name, value in properties.items())
+    return f"::{_WORKFLOW_COMMAND_BY_LEVEL[finding.level]} {encoded}::{_escape_command_message(finding.detailed_text)}"
 
 
-def _escape_message(text: str) -> str:
+def _escape_command_message(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _escape_property(text: str) -> str:
-    return _escape_message(text).replace(":", "%3A").replace(",", "%2C")
+def _escape_command_property(text: str) -> str:
+    return _escape_command_message(text).replace(":", "%3A").replace(",", "%2C")
 
 
 def format_step_summary(report: ExportedReport, headline: str) -> str:
@@ -55,17 +56,17 @@ def format_step_summary(report: ExportedReport, headline: str) -> str:
         report: the report with the findings.
         headline: one line that sums up the report.
     """
-    return "\n".join(["## voicegauge", "", escape_markdown(headline), "", *_format_table(report.findings), ""])
+    return "\n".join(["## voicegauge", "", escape_markdown(headline), "", *_format_findings_table(report.findings), ""])
 
 
-def _format_table(findings: tuple[ReportedFinding, ...]) -> Iterator[str]:
+def _format_findings_table(findings: tuple[ReportedFinding, ...]) -> Iterator[str]:
     if not findings:
         return
     yield "| severity | rule | operation | observed |"
     yield "|---|---|---|---|"
-    for finding in findings[:MAX_ROWS]:
+    for finding in findings[:MAX_SUMMARY_ROWS]:
         message = "; ".join((finding.message, *finding.other_messages))
-        cells = (finding.severity, finding.rule, finding.subject, message)
+        cells = (finding.severity, finding.rule, finding.operation_path, message)
         yield f"| {' | '.join(map(escape_markdown, cells))} |"
-    if len(findings) > MAX_ROWS:
-        yield f"\nand {len(findings) - MAX_ROWS} more"
+    if len(findings) > MAX_SUMMARY_ROWS:
+        yield f"\nand {len(findings) - MAX_SUMMARY_ROWS} more"

@@ -22,7 +22,7 @@ def format_junit_xml(report: ExportedReport) -> str:
     root = ET.Element("testsuites", name="voicegauge")
     names = [*(case.api_name for case in report.cases), *(finding.api_name for finding in report.findings)]
     for name in dict.fromkeys(names):
-        cases = list(_build_suite_cases(report, name))
+        cases = list(_build_case_elements(report, name))
         failures = sum(case.find("failure") is not None for case in cases)
         skip_reason = sum(case.find("skipped") is not None for case in cases)
         counts = {"tests": len(cases), "failures": failures, "errors": 0, "skipped": skip_reason}
@@ -36,23 +36,23 @@ def format_junit_xml(report: ExportedReport) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=False) + "\n"
 
 
-def _build_suite_cases(report: ExportedReport, api_name: str) -> Iterator[ET.Element]:
+def _build_case_elements(report: ExportedReport, api_name: str) -> Iterator[ET.Element]:
     cases = [case for case in report.cases if case.api_name == api_name]
     for case in cases:
         if case.skip_reason is None:
-            yield _build_testcase(case.subject, case.name)
+            yield _build_case_element(case.subject, case.case_name)
     findings = (finding for finding in report.findings if finding.api_name == api_name)
-    ordered = sorted(findings, key=lambda finding: (finding.subject, finding.rule))
-    for (subject, rule), group in groupby(ordered, key=lambda finding: (finding.subject, finding.rule)):
-        yield _add_findings(_build_testcase(subject, rule), list(group))
+    ordered = sorted(findings, key=lambda finding: (finding.operation_path, finding.rule))
+    for (subject, rule), group in groupby(ordered, key=lambda finding: (finding.operation_path, finding.rule)):
+        yield _add_findings_to_case(_build_case_element(subject, rule), list(group))
     for case in cases:
         if case.skip_reason is not None:
-            element = _build_testcase(case.subject, case.name)
+            element = _build_case_element(case.subject, case.case_name)
             ET.SubElement(element, "skipped", message=_replace_invalid_characters(case.skip_reason))
             yield element
 
 
-def _build_testcase(subject: str, case_name: str) -> ET.Element:
+def _build_case_element(subject: str, case_name: str) -> ET.Element:
     # CI servers group test cases by the dots of the class name.
     return ET.Element(
         "testcase",
@@ -62,21 +62,23 @@ def _build_testcase(subject: str, case_name: str) -> ET.Element:
     )
 
 
-def _add_findings(case: ET.Element, findings: list[ReportedFinding]) -> ET.Element:
+def _add_findings_to_case(case_element: ET.Element, findings: list[ReportedFinding]) -> ET.Element:
     failing = [finding for finding in findings if finding.fails_command]
     if failing:
         failure = ET.SubElement(
-            case, "failure", message=_replace_invalid_characters(failing[0].message), type=failing[0].severity
+            case_element, "failure", message=_replace_invalid_characters(failing[0].message), type=failing[0].severity
         )
         failure.text = _join_details(failing)
     others = [finding for finding in findings if not finding.fails_command]
     if others:
-        ET.SubElement(case, "system-out").text = _join_details(others)
-    return case
+        ET.SubElement(case_element, "system-out").text = _join_details(others)
+    return case_element
 
 
 def _join_details(findings: Iterable[ReportedFinding]) -> str:
-    return _replace_invalid_characters("\n\n".join(f"{finding.severity}: {finding.details}" for finding in findings))
+    return _replace_invalid_characters(
+        "\n\n".join(f"{finding.severity}: {finding.detailed_text}" for finding in findings)
+    )
 
 
 def _replace_invalid_characters(text: str) -> str:

@@ -45,8 +45,8 @@ def _build_rule_descriptor(rule: RuleDescription) -> dict[str, Any]:
         "id": rule.id,
         "shortDescription": {"text": rule.summary},
         "fullDescription": {"text": rule.summary},
-        "help": {"text": rule.help},
-        "defaultConfiguration": {"level": rule.level.value},
+        "help": {"text": rule.explanation},
+        "defaultConfiguration": {"level": rule.default_level.value},
     }
 
 
@@ -54,7 +54,7 @@ def _build_sarif_result(
     finding: ReportedFinding, index_by_rule: dict[str, int], repository_folder: Path
 ) -> dict[str, Any]:
     location: dict[str, Any] = {
-        "logicalLocations": [{"fullyQualifiedName": finding.subject, "kind": "function"}],
+        "logicalLocations": [{"fullyQualifiedName": finding.operation_path, "kind": "function"}],
     }
     if finding.location is not None:
         location["physicalLocation"] = _build_physical_location(finding.location, repository_folder)
@@ -77,7 +77,7 @@ def _build_sarif_result(
 
 
 def _build_physical_location(location: FileLocation, repository_folder: Path) -> dict[str, Any]:
-    path = location.relative_to(repository_folder)
+    path = location.make_path_relative_to(repository_folder)
     # A file outside the checkout can only be found by an absolute URI.
     uri = Path(location.file).resolve().as_uri() if path is None else quote(path)
     physical: dict[str, Any] = {"artifactLocation": {"uri": uri}}

@@ -38,9 +38,15 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pytest
 
-from voicegauge.plugin.live_budget import close_budget, open_budget, share_budget
+from voicegauge.plugin.live_budget import close_budget, open_budget, share_budget_with_worker
 from voicegauge.plugin.live_options import check_live_options, describe_live_access
-from voicegauge.plugin.service_checks import check_once, check_targets, fail_on_findings, read_prices, run_check
+from voicegauge.plugin.service_checks import (
+    call_check_function,
+    check_targets,
+    check_targets_once_per_run,
+    fail_on_findings,
+    parse_user_prices,
+)
 
 if TYPE_CHECKING:
     from voicegauge.api import RunningReplay
@@ -101,7 +107,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--vg-fault injects faults into the emulator, which --vg-live does not use")
     if config.getoption("--vg-price") and not config.getoption("--vg-live"):
         raise pytest.UsageError("--vg-price goes with --vg-live: the emulator is free")
-    read_prices(config)
+    parse_user_prices(config)
     for name in ("--vg-max-cost", "--vg-max-calls"):
         if not 0 <= (config.getoption(name) or 0) < float("inf"):
             raise pytest.UsageError(f"{name} {config.getoption(name)}: must be 0 or more, and finite")
@@ -119,7 +125,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     config = session.config
     if not config.getoption("--vg-live") or config.getoption("collectonly") or hasattr(config, "workerinput"):
         return
-    from voicegauge.printable import escape_unprintable
+    from voicegauge.printable_text import escape_unprintable
 
     spent_before_usd = open_budget(config)
     lines = list(describe_live_access(config, _load_catalogue(config)))
@@ -135,16 +141,16 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Let the workers of pytest-xdist spend from the same budget."""
-    share_budget(node.config, node.workerinput)
+    share_budget_with_worker(node.config, node.workerinput)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Close the budget of the test run; its spending no longer counts, because the results were printed."""
+    """Close the budget of the test run. Its spending does not count in later runs, because the results were printed."""
     close_budget(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Repeat tests: one that uses `voicegauge_target` for each target, one with `voicegauge_rule` for each rule."""
+    """Run tests that use `voicegauge_target` once per target, and tests that use `voicegauge_rule` once per rule."""
     if not {"voicegauge_target", "voicegauge_rule"} & set(metafunc.fixturenames):
         return
     from voicegauge.checks import RULE_BY_ID
@@ -218,9 +224,9 @@ def voicegauge_webhooks() -> Iterator[Receiver]:
     `create_url()` returns a new URL, and requests to any other URL get 404. `await wait_for_next_callback(id)` returns
     the next callback about a job; it waits for ten seconds, or for `timeout_s`. `callbacks` lists all callbacks.
     """
-    from voicegauge.receiver import running_receiver
+    from voicegauge.receiver import run_receiver
 
-    with running_receiver() as receiver:
+    with run_receiver() as receiver:
         yield receiver
 
 
@@ -228,11 +234,15 @@ class _StartedReplay(NamedTuple):
     """A replay that a test started."""
 
     server: RunningReplay
-    unused_ok: bool
+    allows_unused_recordings: bool
 
     def list_problems(self) -> list[str]:
         """Return a line for each request that is not recorded or was not sent; empty if the test need not fail."""
-        unused = [] if self.unused_ok else [f"recorded, but not sent: {name}" for name in self.server.unused_requests]
+        unused = (
+            []
+            if self.allows_unused_recordings
+            else [f"recorded, but not sent: {name}" for name in self.server.unused_requests]
+        )
         return [*self.server.unmatched_requests, *unused]
 
 
@@ -247,7 +257,7 @@ def voicegauge_replay(
 
     Called as `voicegauge_replay("fixtures/acme", group_name_part="a full delivery", pause_factor=0, unused_ok=False)`
     with HAR files or folders of them; `voicegauge.replay` describes the first two options. The test fails if the client
-    sends a request that is not recorded, or, without `unused_ok`, if it does not send a recorded one.
+    sends a request that is not recorded, or, without `allows_unused_recordings`, if it does not send a recorded one.
     """
     replays: list[_StartedReplay] = []
     request.node.stash[_REPLAYS_KEY] = replays  # replaced if another plugin runs the test again
@@ -275,11 +285,11 @@ def voicegauge_replay(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Fail a test that passed although its replays received other requests than the recorded ones."""
+    """Fail a test that passed if a replay received unrecorded requests, or did not receive all recorded ones."""
     result = yield
     problems = [text for one in item.stash.get(_REPLAYS_KEY, []) for text in one.list_problems()]
     if problems:
-        from voicegauge.printable import escape_unprintable
+        from voicegauge.printable_text import escape_unprintable
 
         pytest.fail(escape_unprintable("\n".join(problems)), pytrace=False)
     return result
@@ -292,12 +302,12 @@ def voicegauge_check(request: pytest.FixtureRequest) -> Callable[..., CheckRepor
     Called as `voicegauge_check("acme/voice-1", fuzz=20)`; returns the report.
     """
 
-    def check_and_assert(*target_names: str, fuzz: int = 0) -> CheckReport:
+    def check_and_fail_on_findings(*target_names: str, fuzz: int = 0) -> CheckReport:
         report = check_targets(request, target_names, fuzz)
         fail_on_findings(report, report.findings)
         return report
 
-    return check_and_assert
+    return check_and_fail_on_findings
 
 
 @pytest.fixture
@@ -318,7 +328,7 @@ def voicegauge_send(request: pytest.FixtureRequest) -> Callable[..., CheckReport
     ) -> CheckReport:
         from voicegauge import check_request
 
-        report = run_check(
+        report = call_check_function(
             request, lambda **service: check_request(target_id, changes, without=without, expect=expect, **service)
         )
         fail_on_findings(report, report.findings)
@@ -335,14 +345,14 @@ def voicegauge_jobs(request: pytest.FixtureRequest) -> Callable[[str, Sequence[s
     API describes the steps.
     """
 
-    def take_steps(target_id: str, steps: Sequence[str]) -> CheckReport:
+    def check_steps(target_id: str, steps: Sequence[str]) -> CheckReport:
         from voicegauge import check_job_steps
 
-        report = run_check(request, lambda **service: check_job_steps(target_id, steps, **service))
+        report = call_check_function(request, lambda **service: check_job_steps(target_id, steps, **service))
         fail_on_findings(report, report.findings)
         return report
 
-    return take_steps
+    return check_steps
 
 
 class RuleVerdict(NamedTuple):
@@ -382,4 +392,4 @@ class RuleVerdict(NamedTuple):
 def voicegauge_rule(request: pytest.FixtureRequest) -> RuleVerdict:
     """One rule and one provider. The first test of a provider runs the check; later tests use the same report."""
     names, rule = request.param
-    return RuleVerdict(rule, check_once(request, names))
+    return RuleVerdict(rule, check_targets_once_per_run(request, names))

@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from voicegauge.client import SharedBudget
 
-_WORKER_INPUT_KEY = "voicegauge_budget"
+_BUDGET_FILE_WORKER_KEY = "voicegauge_budget"
 """Key under which a worker of pytest-xdist receives the path of the budget's file."""
 
 
@@ -29,7 +29,7 @@ _OPEN_BUDGET_KEY = pytest.StashKey[_OpenBudget]()
 
 
 def open_budget(config: pytest.Config) -> float:
-    """Open the budget of this test run; it belongs to the root folder of the tests.
+    """Open the budget of this test run. Each root folder of tests has a budget of its own.
 
     Returns:
         What earlier test runs that were killed have spent, in dollars. It counts towards the budget.
@@ -37,7 +37,7 @@ def open_budget(config: pytest.Config) -> float:
     Raises:
         pytest.UsageError: another live test run of this folder has not ended, or the file cannot be used.
     """
-    from voicegauge.data import get_state_folder
+    from voicegauge.data_folders import get_state_folder
     from voicegauge.errors import VoicegaugeError
 
     folder = get_state_folder() / "tests"
@@ -65,7 +65,7 @@ def find_budget(config: pytest.Config) -> SharedBudget:
     from voicegauge.client import SharedBudget
 
     worker = getattr(config, "workerinput", None)
-    file = Path(worker[_WORKER_INPUT_KEY]) if worker else config.stash[_OPEN_BUDGET_KEY].budget_file
+    file = Path(worker[_BUDGET_FILE_WORKER_KEY]) if worker else config.stash[_OPEN_BUDGET_KEY].budget_file
     return SharedBudget(file, config.getoption("--vg-max-cost"))
 
 
@@ -84,11 +84,11 @@ def close_budget(config: pytest.Config) -> None:
     del config.stash[_OPEN_BUDGET_KEY]
 
 
-def share_budget(config: pytest.Config, worker_input: dict[str, object]) -> None:
-    """Write the path of the budget's file to the input of a worker of pytest-xdist; without a budget, do nothing."""
+def share_budget_with_worker(config: pytest.Config, worker_input: dict[str, object]) -> None:
+    """Give a worker of pytest-xdist the path of the budget's file; do nothing if the test run has no budget."""
     budget = config.stash.get(_OPEN_BUDGET_KEY, None)
     if budget is not None:
-        worker_input[_WORKER_INPUT_KEY] = str(budget.budget_file)
+        worker_input[_BUDGET_FILE_WORKER_KEY] = str(budget.budget_file)
 
 
 def _measure_file_size(file: Path) -> int:

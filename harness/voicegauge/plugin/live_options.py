@@ -13,7 +13,13 @@ import pytest
 if TYPE_CHECKING:
     from voicegauge.contract import Catalogue
 
-_COMMAND_LINE_ONLY_OPTIONS = ("--vg-live", "--vg-allow-insecure-http", "--vg-max-cost", "--vg-price", "--vg-contracts")
+_OPTIONS_FORBIDDEN_IN_INI_FILE = (
+    "--vg-live",
+    "--vg-allow-insecure-http",
+    "--vg-max-cost",
+    "--vg-price",
+    "--vg-contracts",
+)
 """Options of live tests that pytest must not take from an ini file, which may be part of a stranger's repository."""
 
 
@@ -28,7 +34,7 @@ def check_live_options(config: pytest.Config) -> None:
     if not config.getoption("--vg-live") or hasattr(config, "workerinput"):  # workers get the checked options
         return
     typed = _parse_user_options(config)
-    for option in _COMMAND_LINE_ONLY_OPTIONS:
+    for option in _OPTIONS_FORBIDDEN_IN_INI_FILE:
         name = option.removeprefix("--").replace("-", "_")
         if config.getoption(option) != getattr(typed, name):
             raise pytest.UsageError(

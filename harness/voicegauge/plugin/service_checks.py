@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from voicegauge.model import Finding
 
 
-def check_once(request: pytest.FixtureRequest, target_names: tuple[str, ...]) -> CheckReport:
-    """Return the report of a check of targets, which the first worker that needs the report runs once per test run."""
+def check_targets_once_per_run(request: pytest.FixtureRequest, target_names: tuple[str, ...]) -> CheckReport:
+    """Check targets once per test run, and return the report. The first worker that needs the report runs the check."""
     import fcntl
 
     import msgspec
@@ -37,15 +37,19 @@ def check_once(request: pytest.FixtureRequest, target_names: tuple[str, ...]) ->
     return msgspec.json.decode(file.read_bytes(), type=CheckReport)
 
 
-def check_targets(request: pytest.FixtureRequest, target_names: tuple[str, ...], fuzz: int = 0) -> CheckReport:
-    """Check targets with all planned requests, and with random ones if `fuzz` is not 0."""
+def check_targets(
+    request: pytest.FixtureRequest, target_names: tuple[str, ...], random_request_count: int = 0
+) -> CheckReport:
+    """Check targets with all planned requests, and with random ones if `random_request_count` is not 0."""
     import voicegauge
 
     max_calls = request.config.getoption("--vg-max-calls")
     listener = _create_notice_listener(request.config)
-    return run_check(
+    return call_check_function(
         request,
-        lambda **service: voicegauge.check(target_names, fuzz=fuzz, max_calls=max_calls, progress=listener, **service),
+        lambda **service: voicegauge.check(
+            target_names, fuzz=random_request_count, max_calls=max_calls, progress=listener, **service
+        ),
     )
 
 
@@ -55,12 +59,12 @@ def _create_notice_listener(config: pytest.Config) -> ProgressListener:
 
     class NoticeListener(ProgressListener):
         def notice(self, message: str) -> None:
-            _print_live_line(config, message)
+            _print_or_warn(config, message)
 
     return NoticeListener()
 
 
-def _print_live_line(config: pytest.Config, message: str) -> None:
+def _print_or_warn(config: pytest.Config, message: str) -> None:
     """Print a message in a live test run. A worker of pytest-xdist has no terminal, so it issues a warning instead."""
     if not config.getoption("--vg-live"):
         return
@@ -71,8 +75,8 @@ def _print_live_line(config: pytest.Config, message: str) -> None:
         terminal.write_line(message)
 
 
-def run_check(request: pytest.FixtureRequest, check_function: Callable[..., CheckReport]) -> CheckReport:
-    """Call a function of the API with the service that the options choose, and return its report.
+def call_check_function(request: pytest.FixtureRequest, check_function: Callable[..., CheckReport]) -> CheckReport:
+    """Call a function of the API on the service that the pytest options choose, and return its report.
 
     An error of voicegauge fails the test with one line.
 
@@ -87,7 +91,7 @@ def run_check(request: pytest.FixtureRequest, check_function: Callable[..., Chec
 
     failure = None
     try:
-        with _choose_service(request) as service:
+        with _open_chosen_service(request) as service:
             report = check_function(**service)
     except VoicegaugeError as error:
         failure = str(error)
@@ -106,13 +110,13 @@ def _print_remaining_resources(config: pytest.Config, report: CheckReport) -> No
     from voicegauge.conformance import describe_remaining_resource
 
     for one in report.resources.remaining_resources:
-        _print_live_line(config, f"left in the account: {describe_remaining_resource(one)}")
+        _print_or_warn(config, f"left in the account: {describe_remaining_resource(one)}")
 
 
 def fail_on_findings(report: CheckReport, findings: Sequence[Finding]) -> None:
     """Fail the test if there are errors among `findings`, or if the check did not run to its end."""
     from voicegauge.model import Severity
-    from voicegauge.printable import escape_unprintable
+    from voicegauge.printable_text import escape_unprintable
 
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     lines = [
@@ -131,7 +135,7 @@ def fail_on_findings(report: CheckReport, findings: Sequence[Finding]) -> None:
         pytest.fail(escape_unprintable("\n".join(lines)), pytrace=False)
 
 
-def read_prices(config: pytest.Config) -> dict[str, float]:
+def parse_user_prices(config: pytest.Config) -> dict[str, float]:
     """Return the dollars per request that the user gave with `--vg-price`, by target id."""
     if not config.getoption("--vg-price"):
         return {}
@@ -145,8 +149,11 @@ def read_prices(config: pytest.Config) -> dict[str, float]:
 
 
 @contextmanager
-def _choose_service(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
-    """Yield keyword arguments for functions of the API that choose the emulator, or live services and their budget."""
+def _open_chosen_service(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+    """Yield the keyword arguments with which functions of the API use the service that the pytest options choose.
+
+    The service is the emulator, or with `--vg-live` the live services and their budget.
+    """
     import voicegauge
 
     config = request.config
@@ -165,7 +172,7 @@ def _choose_service(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
             allow_insecure_http=config.getoption("--vg-allow-insecure-http"),
             ledger=ledger,
         )
-        yield {**service, "live": live, "prices": read_prices(config)}
+        yield {**service, "live": live, "prices": parse_user_prices(config)}
 
 
 def _hash_target_names(target_names: tuple[str, ...]) -> str:

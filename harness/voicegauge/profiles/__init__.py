@@ -7,7 +7,6 @@ the cases are planned. Neither changes after its publication, so that a result c
 from voicegauge.profiles.badge import render_profile_badge
 from voicegauge.profiles.judging import judge_profile
 from voicegauge.profiles.loading import compute_profile_digest, list_profiles, load_profile, load_profile_contract
-from voicegauge.profiles.page import render_profile_page
 from voicegauge.profiles.profile import (
     Capability,
     Profile,
@@ -15,6 +14,7 @@ from voicegauge.profiles.profile import (
     RequirementLevel,
     SourceDocumentReference,
 )
+from voicegauge.profiles.profile_page import render_profile_page
 from voicegauge.profiles.profile_report import (
     ProfileReport,
     ProfileScore,

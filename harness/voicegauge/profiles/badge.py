@@ -8,13 +8,15 @@ from voicegauge.profiles.profile_report import ProfileReport
 
 def render_profile_badge(report: ProfileReport) -> str:
     """Return an SVG image with the name of the profile and the score."""
-    return format_badge_svg(report.profile, describe_score(report), report.verdict)
+    return format_badge_svg(report.profile_id, describe_score(report), report.verdict)
 
 
 def describe_score(report: ProfileReport) -> str:
     """Return the score in a few words, such as "27 of 29, 1 not judged"."""
     score = report.score
-    if not score.required_judged:
+    if not score.required_judged_count:
         return "not judged"
-    missing = score.required_not_judged
-    return f"{score.required_passed} of {score.required_judged}{f', {missing} not judged' if missing else ''}"
+    missing = score.required_not_judged_count
+    return (
+        f"{score.required_passed_count} of {score.required_judged_count}{f', {missing} not judged' if missing else ''}"
+    )

@@ -46,8 +46,8 @@ def judge_profile(
     results = tuple(map(judgement.judge_requirement, profile.requirements))
     score = _compute_score(results)
     return ProfileReport(
-        voicegauge=check_report.voicegauge_version,
-        profile=profile.id,
+        voicegauge_version=check_report.voicegauge_version,
+        profile_id=profile.id,
         profile_title=profile.title,
         profile_sha256=compute_profile_digest(profile.id),
         server=server,
@@ -55,7 +55,7 @@ def judge_profile(
         verdict=_determine_verdict(score),
         score=score,
         requirements=results,
-        check=check_report,
+        check_report=check_report,
     )
 
 
@@ -64,48 +64,50 @@ class _ProfileJudge:
 
     def __init__(self, profile: Profile, cases: Sequence[CaseResult], claimed_capabilities: Collection[str]) -> None:
         self._profile, self._claimed = profile, claimed_capabilities
-        self._cases = _replace_violations_of_busy_servers(cases)
+        self._cases = _remove_violations_of_busy_server(cases)
 
     def judge_requirement(self, requirement: Requirement) -> RequirementResult:
         """Return the result of one requirement."""
         if requirement.level == "not-scored":
-            return self._build_result(requirement, "not-scored", reason=requirement.reason)
+            return self._build_result(requirement, "not-scored", reason=requirement.not_scored_reason)
         is_claimed = requirement.capability in self._claimed
         level: RequirementLevel = "required" if is_claimed else requirement.level
         if requirement.capability is not None:
-            rejected = self._find_case_rejecting_capability(requirement.capability)
+            rejected = self._find_case_disproving_capability(requirement.capability)
             if rejected is not None:
                 verdict: RequirementVerdict = "failed" if is_claimed else "not-offered"
                 reason = rejected.violations[_REJECTS_VALID_RULE_ID]
-                return self._build_result(requirement, verdict, level=level, reason=reason, cases=(rejected.id,))
-        cases = [case for pattern in requirement.cases for case in self._find_cases(pattern)]
-        failed = [case for case in cases if _find_broken_rules(case, requirement.rules)]
+                return self._build_result(requirement, verdict, level=level, reason=reason, case_ids=(rejected.id,))
+        cases = [case for pattern in requirement.case_patterns for case in self._find_cases(pattern)]
+        failed = [case for case in cases if _find_broken_rules(case, requirement.rule_ids)]
         if failed:
             rules = tuple(
-                dict.fromkeys(rule for case in failed for rule in _find_broken_rules(case, requirement.rules))
+                dict.fromkeys(rule for case in failed for rule in _find_broken_rules(case, requirement.rule_ids))
             )
-            reason = _list_violations(failed[0])[_find_broken_rules(failed[0], requirement.rules)[0]]
+            reason = _list_violations(failed[0])[_find_broken_rules(failed[0], requirement.rule_ids)[0]]
             names = tuple(case.id for case in failed)
-            return self._build_result(requirement, "failed", level=level, reason=reason, cases=names, rules=rules)
+            return self._build_result(
+                requirement, "failed", level=level, reason=reason, case_ids=names, broken_rule_ids=rules
+            )
         reasons = [_explain_missing_verdict(case, requirement) for case in cases]
         reasons += [
             f"the plan has no case {pattern!r}: does the server list its voices? Name them with --voice"
-            for pattern in requirement.cases
+            for pattern in requirement.case_patterns
             if not self._find_cases(pattern)
         ]
         missing = [reason for reason in reasons if reason is not None]
-        is_judged = len(missing) < len(reasons) if requirement.judged_by == "any" else not missing
+        is_judged = len(missing) < len(reasons) if requirement.cases_needing_verdict == "any" else not missing
         return self._build_result(
             requirement,
             "passed" if is_judged else "not-judged",
             level=level,
             reason=None if is_judged else missing[0],
-            cases=tuple(case.id for case in cases),
+            case_ids=tuple(case.id for case in cases),
         )
 
-    def _find_case_rejecting_capability(self, capability: str) -> CaseResult | None:
+    def _find_case_disproving_capability(self, capability: str) -> CaseResult | None:
         """Return the case that shows that the server does not have a capability; `None` if it may have it."""
-        cases = self._find_cases(self._profile.capabilities[capability].rejected_case)
+        cases = self._find_cases(self._profile.capabilities[capability].disproving_case_pattern)
         return next((case for case in cases if _REJECTS_VALID_RULE_ID in case.violations), None)
 
     def _find_cases(self, pattern: str) -> list[CaseResult]:
@@ -119,8 +121,8 @@ class _ProfileJudge:
         *,
         level: RequirementLevel = "not-scored",
         reason: str | None = None,
-        cases: tuple[str, ...] = (),
-        rules: tuple[str, ...] = (),
+        case_ids: tuple[str, ...] = (),
+        broken_rule_ids: tuple[str, ...] = (),
     ) -> RequirementResult:
         document = self._profile.sources[requirement.source.document]
         capability = requirement.capability
@@ -129,25 +131,27 @@ class _ProfileJudge:
             sentence=requirement.sentence,
             level=level,
             verdict=verdict,
-            capability=self._profile.capabilities[capability].title if capability is not None else None,
+            capability_title=self._profile.capabilities[capability].title if capability is not None else None,
             source_title=document.title,
             source_url=document.url,
-            source_date=document.date,
+            source_read_on=document.read_on,
             source_section=requirement.source.section,
-            reason=reason,
-            rules=rules,
-            cases=cases,
+            verdict_reason=reason,
+            broken_rule_ids=broken_rule_ids,
+            case_ids=case_ids,
         )
 
 
-def _replace_violations_of_busy_servers(cases: Sequence[CaseResult]) -> list[CaseResult]:
-    """Return the cases without violations where the server only said that it is busy.
+def _remove_violations_of_busy_server(cases: Sequence[CaseResult]) -> list[CaseResult]:
+    """Remove the violations of cases in which the server only responded that it is busy.
 
-    If it did so with 503 in more than one case, these cases have a server error.
+    If it responded with 503 in more than one case, these cases have a server error instead.
     """
     replaced = list(cases)
     busy = [
-        i for i, case in enumerate(cases) if case.not_judged_reason and case.status and _is_inconclusive(case.status)
+        i
+        for i, case in enumerate(cases)
+        if case.not_judged_reason and case.status and _is_inconclusive_status(case.status)
     ]
     unavailable = [i for i in busy if cases[i].status == HTTPStatus.SERVICE_UNAVAILABLE]
     for index in busy:
@@ -157,17 +161,20 @@ def _replace_violations_of_busy_servers(cases: Sequence[CaseResult]) -> list[Cas
     return replaced
 
 
-def _is_inconclusive(status: int) -> bool:
+def _is_inconclusive_status(status: int) -> bool:
     return explain_inconclusive_status(status) is not None
 
 
-def _find_broken_rules(case: CaseResult, rules: Sequence[str]) -> list[str]:
+def _find_broken_rules(case: CaseResult, rule_ids: Sequence[str]) -> list[str]:
     violations = _list_violations(case)
-    return [rule for rule in rules if rule in violations]
+    return [rule for rule in rule_ids if rule in violations]
 
 
 def _list_violations(case: CaseResult) -> dict[str, str]:
-    """Return the violations of a case by rule; a status below 400 does not reject, whatever else it means."""
+    """Return the messages of the violations of a case, by rule id.
+
+    A status below 400 does not reject the request, so it also violates the rule that invalid requests are rejected.
+    """
     if case.status is None or case.status >= 400:
         return case.violations
     return {_ACCEPTS_INVALID_RULE_ID: f"got status {case.status}, not one from 400 to 499", **case.violations}
@@ -178,7 +185,7 @@ def _explain_missing_verdict(case: CaseResult, requirement: Requirement) -> str 
 
     It must be called only for cases that break no rule of the requirement.
     """
-    missing = _find_broken_rules(case, requirement.prerequisite_rules)
+    missing = _find_broken_rules(case, requirement.prerequisite_rule_ids)
     return _list_violations(case)[missing[0]] if missing else case.not_judged_reason
 
 
@@ -186,18 +193,18 @@ def _compute_score(results: Sequence[RequirementResult]) -> ProfileScore:
     counts = Counter((result.level, result.verdict) for result in results)
     passed, failed = counts["required", "passed"], counts["required", "failed"]
     return ProfileScore(
-        required=passed + failed + counts["required", "not-judged"],
-        required_judged=passed + failed,
-        required_passed=passed,
-        optional_passed=counts["optional", "passed"],
-        optional_failed=counts["optional", "failed"],
-        optional_not_offered=counts["optional", "not-offered"],
-        optional_not_judged=counts["optional", "not-judged"],
-        not_scored=counts["not-scored", "not-scored"],
+        required_count=passed + failed + counts["required", "not-judged"],
+        required_judged_count=passed + failed,
+        required_passed_count=passed,
+        optional_passed_count=counts["optional", "passed"],
+        optional_failed_count=counts["optional", "failed"],
+        optional_not_offered_count=counts["optional", "not-offered"],
+        optional_not_judged_count=counts["optional", "not-judged"],
+        not_scored_count=counts["not-scored", "not-scored"],
     )
 
 
 def _determine_verdict(score: ProfileScore) -> ProfileVerdict:
-    if score.required_passed < score.required_judged:
+    if score.required_passed_count < score.required_judged_count:
         return "failed"
-    return "passed" if score.required_judged == score.required else "not-judged"
+    return "passed" if score.required_judged_count == score.required_count else "not-judged"

@@ -8,7 +8,7 @@ from functools import cache
 import msgspec
 
 from voicegauge.contract import Contract, load_contract
-from voicegauge.data import find_profiles_folder
+from voicegauge.data_folders import find_profiles_folder
 from voicegauge.errors import UnknownNameError
 from voicegauge.profiles.profile import Profile
 

@@ -9,8 +9,8 @@ import msgspec
 from voicegauge.model import Record
 
 RequirementLevel = Literal["required", "optional", "not-scored"]
-"""`required`: counts in the score. `optional`: is judged, but counts only if the user says that the server has the
-capability. `not-scored`: is not judged, for a stated reason."""
+"""How a requirement counts. `required`: in the score. `optional`: in the score only if the user says that the server
+has the capability; it is judged in any case. `not-scored`: it is not judged, for a stated reason."""
 
 
 class ProfileDocument(Record, frozen=True, kw_only=True):
@@ -18,7 +18,7 @@ class ProfileDocument(Record, frozen=True, kw_only=True):
 
     title: str
     url: str
-    date: str
+    read_on: str = msgspec.field(name="date")
     """The day on which it was read, in ISO 8601 format."""
 
 
@@ -26,7 +26,7 @@ class SourceDocumentReference(Record, frozen=True, kw_only=True):
     """The public document, and the part of it, that states a requirement."""
 
     document: str
-    """Name in `Profile.sources`."""
+    """Name of the document in `Profile.sources`."""
     section: str = msgspec.field(name="at")
     """The part of the document that states the requirement: `at` in `profile.yaml`."""
 
@@ -35,8 +35,8 @@ class Capability(Record, frozen=True, kw_only=True):
     """An optional ability of a server, such as streaming."""
 
     title: str
-    rejected_case: str = msgspec.field(name="shown_by")
-    """Id, without the provider, of the case whose rejection shows that the server does not have the capability.
+    disproving_case_pattern: str = msgspec.field(name="shown_by")
+    """Id, without the provider, of a planned case. If the server rejects it, the server does not have the capability.
 
     The key in `profile.yaml` is `shown_by`.
     """
@@ -50,18 +50,20 @@ class Requirement(Record, frozen=True, kw_only=True):
     source: SourceDocumentReference
     level: RequirementLevel
     capability: str | None = None
-    """Name in `Profile.capabilities`; `None` unless the requirement is optional."""
-    reason: str | None = None
+    """Name of the capability in `Profile.capabilities`; `None` unless the requirement is optional."""
+    not_scored_reason: str | None = msgspec.field(default=None, name="reason")
     """Why the requirement is not scored; `None` if it is judged."""
-    cases: tuple[str, ...] = ()
-    """Ids of the planned cases that try the requirement, without the provider; `*` stands for any text."""
-    rules: tuple[str, ...] = ()
+    case_patterns: tuple[str, ...] = msgspec.field(default=(), name="cases")
+    """Ids of the planned cases that test the requirement, without the provider; `*` stands for any text."""
+    rule_ids: tuple[str, ...] = msgspec.field(default=(), name="rules")
     """Ids of the rules that the requirement consists of: it fails if one of them has a finding in one of the cases."""
-    prerequisite_rules: tuple[str, ...] = msgspec.field(default=(), name="needs")
-    """Ids of rules that a case must follow to judge the requirement: a case in which one of them has a finding gives no
-    verdict. The key in `profile.yaml` is `needs`."""
-    judged_by: Literal["all", "any"] = "all"
+    prerequisite_rule_ids: tuple[str, ...] = msgspec.field(default=(), name="needs")
+    """Ids of rules that must hold in a case before it can judge the requirement. A case in which one of them has a
+    finding gives no verdict. The key in `profile.yaml` is `needs`."""
+    cases_needing_verdict: Literal["all", "any"] = msgspec.field(default="all", name="judged_by")
     """`all`: the requirement passes only if each of its cases has a verdict. `any`: one case with a verdict is enough.
+
+    The key in `profile.yaml` is `judged_by`.
     """
 
 
@@ -70,9 +72,9 @@ class Profile(Record, frozen=True, kw_only=True):
 
     schema: Literal["voicegauge/profile/1"]
     id: str
-    """<name>@<year>-<month>"""
+    """Id with the month of publication: `<name>@<year>-<month>`."""
     title: str
-    published: str
+    published_on: str = msgspec.field(name="published")
     provider: str
     """Id of the provider in the contract of the profile."""
     sources: dict[str, ProfileDocument]
@@ -82,6 +84,6 @@ class Profile(Record, frozen=True, kw_only=True):
     @property
     def case_patterns(self) -> tuple[str, ...]:
         """Ids of all cases of the plan, with the provider; `*` stands for any text."""
-        of_requirements = [pattern for requirement in self.requirements for pattern in requirement.cases]
-        of_capabilities = [capability.rejected_case for capability in self.capabilities.values()]
+        of_requirements = [pattern for requirement in self.requirements for pattern in requirement.case_patterns]
+        of_capabilities = [capability.disproving_case_pattern for capability in self.capabilities.values()]
         return tuple(dict.fromkeys(f"{self.provider}/{pattern}" for pattern in [*of_requirements, *of_capabilities]))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from voicegauge.conformance import CheckReport
 from voicegauge.model import Record
 from voicegauge.profiles.profile import RequirementLevel
@@ -23,57 +25,57 @@ class RequirementResult(Record, frozen=True, kw_only=True):
     """The level in this judgement: an optional requirement is required if the user says that the server has the
     capability."""
     verdict: RequirementVerdict
-    capability: str | None = None
+    capability_title: str | None = msgspec.field(default=None, name="capability")
     """Title of the capability that the requirement belongs to; `None` if it belongs to none."""
     source_title: str
     source_url: str
-    source_date: str
+    source_read_on: str = msgspec.field(name="source_date")
     """The day on which the document was read, in ISO 8601 format."""
     source_section: str
     """The part of the document that states the requirement, such as "POST /audio/speech, response 200"."""
-    reason: str | None = None
+    verdict_reason: str | None = msgspec.field(default=None, name="reason")
     """The message of the finding if the requirement failed, or why it was not judged or is not scored."""
-    rules: tuple[str, ...] = ()
+    broken_rule_ids: tuple[str, ...] = msgspec.field(default=(), name="rules")
     """Ids of the rules that failed."""
-    cases: tuple[str, ...] = ()
+    case_ids: tuple[str, ...] = msgspec.field(default=(), name="cases")
     """Ids of the cases that were sent for the requirement; of a failed one, those in which a rule failed."""
 
 
 class ProfileScore(Record, frozen=True, kw_only=True):
-    """The numbers of requirements by verdict. The score is `required_passed` of `required_judged`."""
+    """The numbers of requirements by verdict. The score is `required_passed_count` of `required_judged_count`."""
 
-    required: int
-    required_judged: int
+    required_count: int = msgspec.field(name="required")
+    required_judged_count: int = msgspec.field(name="required_judged")
     """Number of required requirements that passed or failed."""
-    required_passed: int
-    optional_passed: int
-    optional_failed: int
-    optional_not_offered: int
-    optional_not_judged: int
-    not_scored: int
+    required_passed_count: int = msgspec.field(name="required_passed")
+    optional_passed_count: int = msgspec.field(name="optional_passed")
+    optional_failed_count: int = msgspec.field(name="optional_failed")
+    optional_not_offered_count: int = msgspec.field(name="optional_not_offered")
+    optional_not_judged_count: int = msgspec.field(name="optional_not_judged")
+    not_scored_count: int = msgspec.field(name="not_scored")
 
     @property
-    def required_not_judged(self) -> int:
+    def required_not_judged_count(self) -> int:
         """Number of required requirements without a verdict, which do not count as passed."""
-        return self.required - self.required_judged
+        return self.required_count - self.required_judged_count
 
     @property
     def percent(self) -> int | None:
-        """Percentage of the judged requirements that passed, rounded; `None` if none was judged.
+        """Percentage of the judged required requirements that passed, rounded; `None` if none was judged.
 
         It is 100 only if all of them passed, and 0 only if none did.
         """
-        if self.required_passed in (0, self.required_judged):
-            return (100 if self.required_passed else 0) if self.required_judged else None
-        return min(max(round(self.required_passed * 100 / self.required_judged), 1), 99)
+        if self.required_passed_count in (0, self.required_judged_count):
+            return (100 if self.required_passed_count else 0) if self.required_judged_count else None
+        return min(max(round(self.required_passed_count * 100 / self.required_judged_count), 1), 99)
 
 
 class ProfileReport(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge check --profile --json` writes."""
 
     schema: str = "voicegauge/profile-check/2"
-    voicegauge: str
-    profile: str
+    voicegauge_version: str = msgspec.field(name="voicegauge")
+    profile_id: str = msgspec.field(name="profile")
     profile_title: str
     profile_sha256: str
     """Checksum of the published profile, which never changes."""
@@ -84,5 +86,5 @@ class ProfileReport(Record, frozen=True, kw_only=True):
     verdict: ProfileVerdict
     score: ProfileScore
     requirements: tuple[RequirementResult, ...]
-    check: CheckReport
+    check_report: CheckReport = msgspec.field(name="check")
     """The report of the check whose cases judged the requirements."""

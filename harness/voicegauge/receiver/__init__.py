@@ -7,7 +7,7 @@ what it has received, and limits sizes, numbers, time and connections.
 
 from voicegauge.receiver.callback_store import MAX_BYTES_PER_URL, MAX_CALLBACKS_PER_URL, MAX_TOTAL_BYTES
 from voicegauge.receiver.receiver import MAX_BODY_BYTES, Receiver
-from voicegauge.receiver.server import running_receiver
+from voicegauge.receiver.server import run_receiver
 
 __all__ = [
     "MAX_BODY_BYTES",
@@ -15,5 +15,5 @@ __all__ = [
     "MAX_CALLBACKS_PER_URL",
     "MAX_TOTAL_BYTES",
     "Receiver",
-    "running_receiver",
+    "run_receiver",
 ]

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 from voicegauge.model import ReceivedCallback
 
-MAX_CALLBACKS = 10_000
+MAX_STORED_CALLBACKS = 10_000
 MAX_TOTAL_BYTES = 64 * 1024 * 1024
 """Maximum memory of all callbacks together, as `estimate_callback_bytes` estimates it."""
 MAX_CALLBACKS_PER_URL = 1000
 """Maximum number of callbacks to the URL of one request. A job of an hour that reports every five seconds sends 720."""
 MAX_BYTES_PER_URL = 4 * 1024 * 1024
-"""Maximum memory, in bytes, of the callbacks to the URL of one request, so that no sender can use up the memory of
-others."""
+"""Maximum memory, in bytes, of the callbacks to the URL of one request, so that one sender cannot use up the memory
+for all others."""
 _TOKEN_BYTES = 16
 _CALLBACK_OVERHEAD_BYTES = 1024
 """Memory, in bytes, that a stored callback takes in addition to its URL, headers and body; rounded up."""
@@ -23,8 +23,8 @@ _HEADER_OVERHEAD_BYTES = 200
 
 
 @dataclass
-class _Inbox:
-    """The callbacks to one URL."""
+class _CallbackInbox:
+    """The callbacks that arrived at one URL, and the limits of their number and memory."""
 
     max_callbacks: int
     max_bytes: int
@@ -40,30 +40,30 @@ class _Inbox:
 
 
 class CallbackStore:
-    """All callbacks of one receiver. Tokens, which are parts of URLs, are created here and cannot be guessed."""
+    """Creates the secret tokens in the URLs of a receiver, and stores all callbacks that arrive at these URLs."""
 
     def __init__(self) -> None:
-        """Start without tokens and callbacks."""
-        self._all = _Inbox(MAX_CALLBACKS, MAX_TOTAL_BYTES)
-        self._inboxes: dict[str, _Inbox] = {}
+        """Create a store that has no tokens and no callbacks."""
+        self._all = _CallbackInbox(MAX_STORED_CALLBACKS, MAX_TOTAL_BYTES)
+        self._inboxes: dict[str, _CallbackInbox] = {}
 
     @property
     def callbacks(self) -> list[ReceivedCallback]:
         """All callbacks, in the order in which they arrived."""
         return self._all.callbacks
 
-    def create_token(self, *, is_shared: bool) -> str:
+    def create_token(self, *, for_many_requests: bool) -> str:
         """Return a new token.
 
         Args:
-            is_shared: whether the URL with the token is for callbacks about many requests. They are limited only by the
-                limits of the whole store.
+            for_many_requests: whether the URL with the token gets the callbacks of many requests. Then only the limits
+                of the whole store apply. Otherwise the limits per URL apply too.
         """
         token = secrets.token_urlsafe(_TOKEN_BYTES)
         max_callbacks, max_bytes = (
-            (MAX_CALLBACKS, MAX_TOTAL_BYTES) if is_shared else (MAX_CALLBACKS_PER_URL, MAX_BYTES_PER_URL)
+            (MAX_STORED_CALLBACKS, MAX_TOTAL_BYTES) if for_many_requests else (MAX_CALLBACKS_PER_URL, MAX_BYTES_PER_URL)
         )
-        self._inboxes[token] = _Inbox(max_callbacks, max_bytes)
+        self._inboxes[token] = _CallbackInbox(max_callbacks, max_bytes)
         return token
 
     def find_token(self, path: str) -> str | None:

@@ -17,8 +17,8 @@ from voicegauge.receiver.callback_store import CallbackStore
 
 MAX_BODY_BYTES = 1024 * 1024
 """Maximum size of one callback's body. Callbacks usually have a few hundred bytes."""
-POLL_INTERVAL_S = 0.01
-DEFAULT_TIMEOUT_S = 10.0
+CALLBACK_CHECK_INTERVAL_S = 0.01
+DEFAULT_CALLBACK_TIMEOUT_S = 10.0
 
 _AsgiReceive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _AsgiSend = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -28,7 +28,7 @@ class Receiver:
     """An ASGI application that stores callbacks. Requests to URLs that it did not create get 404 and are not read."""
 
     def __init__(self, on_callback: Callable[[ReceivedCallback], None] | None = None) -> None:
-        """Create a receiver without URLs and callbacks.
+        """Create a receiver that has no URLs and no callbacks yet.
 
         Args:
             on_callback: called with each callback, in the server's thread.
@@ -49,13 +49,14 @@ class Receiver:
         """All callbacks, in the order in which they arrived."""
         return self._store.callbacks
 
-    def create_url(self, *, is_shared: bool = False) -> str:
-        """Return a new webhook URL that nobody can guess. Callbacks to it, and to any path below it, are accepted.
+    def create_url(self, *, for_many_requests: bool = False) -> str:
+        """Return a new webhook URL that nobody can guess. Callbacks to any path below it are accepted too.
 
         Args:
-            is_shared: whether the URL is for many requests. Otherwise it is for one, and accepts fewer callbacks.
+            for_many_requests: whether the URL gets the callbacks of many requests. A URL for one request accepts fewer
+                callbacks.
         """
-        return f"{self.base_url}/{self._store.create_token(is_shared=is_shared)}"
+        return f"{self.base_url}/{self._store.create_token(for_many_requests=for_many_requests)}"
 
     def list_callbacks_to(self, url: str) -> list[ReceivedCallback]:
         """Return the callbacks to `url`, which `create_url` returned, in the order in which they arrived."""
@@ -63,7 +64,7 @@ class Receiver:
         return [] if token is None else self._store.list_callbacks(token)
 
     async def wait_for_next_callback(
-        self, request_id: str | None = None, *, timeout_s: float = DEFAULT_TIMEOUT_S
+        self, request_id: str | None = None, *, timeout_s: float = DEFAULT_CALLBACK_TIMEOUT_S
     ) -> ReceivedCallback:
         """Wait for the next callback that this method has not returned yet.
 
@@ -75,17 +76,17 @@ class Receiver:
             TimedOutError: no such callback arrived in time.
         """
         examined = self._first_pending
-        for _ in range(1 + math.ceil(timeout_s / POLL_INTERVAL_S)):
+        for _ in range(1 + math.ceil(timeout_s / CALLBACK_CHECK_INTERVAL_S)):
             count = len(self.callbacks)
             for index in range(examined, count):
                 callback = self.callbacks[index]
-                if index not in self._returned and (request_id is None or _contains_id(callback, request_id)):
+                if index not in self._returned and (request_id is None or _body_contains_id(callback, request_id)):
                     self._mark_callback_returned(index)
                     return callback
             examined = count
-            await asyncio.sleep(POLL_INTERVAL_S)
+            await asyncio.sleep(CALLBACK_CHECK_INTERVAL_S)
         about = "" if request_id is None else f" about {request_id!r}"
-        raise TimedOutError(f"no webhook{about} within {timeout_s:g} s", sent=False)
+        raise TimedOutError(f"no webhook{about} within {timeout_s:g} s", request_was_sent=False)
 
     def _mark_callback_returned(self, callback_index: int) -> None:
         self._returned.add(callback_index)
@@ -101,13 +102,13 @@ class Receiver:
         `is_last_callback` is called once with each callback.
         """
         examined = 0
-        for _ in range(1 + math.ceil(timeout_s / POLL_INTERVAL_S)):
+        for _ in range(1 + math.ceil(timeout_s / CALLBACK_CHECK_INTERVAL_S)):
             callbacks = self.list_callbacks_to(url)
             if any(is_last_callback(callback) for callback in callbacks[examined:]):
                 break
             examined = len(callbacks)
             # The server runs in another event loop, whose events cannot be awaited in this one.
-            await asyncio.sleep(POLL_INTERVAL_S)
+            await asyncio.sleep(CALLBACK_CHECK_INTERVAL_S)
         return self.list_callbacks_to(url)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: _AsgiReceive, send: _AsgiSend) -> None:
@@ -152,7 +153,7 @@ class Receiver:
         )
 
 
-def _contains_id(callback: ReceivedCallback, request_id: str) -> bool:
+def _body_contains_id(callback: ReceivedCallback, request_id: str) -> bool:
     """Whether any value in the JSON body equals `request_id`."""
     try:
         pending = [read_json(callback.request.body)]
@@ -167,7 +168,10 @@ def _contains_id(callback: ReceivedCallback, request_id: str) -> bool:
 
 
 async def _send_empty_response(send: _AsgiSend, status: int, *headers: tuple[bytes, bytes]) -> None:
-    """Send a response without a body. Unless the status is 200, it closes the connection: the body may be unread."""
+    """Send a response without a body, and close the connection unless the status is 200.
+
+    The connection is closed because the body of the request may not have been read.
+    """
     closing = () if status == 200 else ((b"connection", b"close"),)
     sized = (*headers, *closing, (b"content-length", b"0"))
     await send({"type": "http.response.start", "status": status, "headers": sized})

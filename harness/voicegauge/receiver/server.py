@@ -18,7 +18,7 @@ connections come from the tunnel's own program on this machine."""
 
 
 @contextlib.contextmanager
-def running_receiver(
+def run_receiver(
     *,
     port: int = 0,
     public_url: str | None = None,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from voicegauge.data import RECORDINGS_FOLDER_NAME
+from voicegauge.data_folders import RECORDINGS_FOLDER_NAME
 from voicegauge.errors import DataError
 from voicegauge.recording.har import Recording, load_har
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from voicegauge.model import SAMPLE_COLUMNS, ColumnValue, Provenance, Run, describe_unresolved_requests
-from voicegauge.printable import escape_unprintable
+from voicegauge.printable_text import escape_unprintable
 from voicegauge.report.comparison_table import TableCell, build_comparison_columns, build_comparison_rows
 from voicegauge.report.report_data import AnalyzedRuns, BenchReport, RunReport
 from voicegauge.report.run_comparison import choose_run_letters, compare_with_first_run

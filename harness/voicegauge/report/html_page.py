@@ -18,7 +18,7 @@ from voicegauge.bench.analysis import (
 )
 from voicegauge.files import write_file
 from voicegauge.model import Provenance, Run
-from voicegauge.printable import escape_unprintable
+from voicegauge.printable_text import escape_unprintable
 from voicegauge.report import text_format
 from voicegauge.report.charts import (
     CURVE_HEIGHT,

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from voicegauge.printable import escape_unprintable
+from voicegauge.printable_text import escape_unprintable
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from voicegauge.bench.analysis import ChangeVerdict, MetricComparison, RunComparison, compare_runs
 from voicegauge.errors import DataError
 from voicegauge.model import Run
-from voicegauge.printable import format_count
+from voicegauge.printable_text import format_count
 from voicegauge.report.report_data import BenchReport
 from voicegauge.report.run_facts import RunFact, list_environment_facts, list_main_facts
 from voicegauge.report.text_format import RANGE_DASH, format_ms, format_percent, format_usd, shorten_to_one_line

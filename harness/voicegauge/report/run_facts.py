@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from voicegauge.bench.analysis import describe_disturbed_samples
 from voicegauge.model import Provenance, RunKind
-from voicegauge.printable import format_count
+from voicegauge.printable_text import format_count
 from voicegauge.report.report_data import BenchReport, RunReport
 from voicegauge.report.text_format import format_usd
 

@@ -194,7 +194,7 @@ class Transport:
                     )
         except TimeoutError:
             message = f"{host}: {trace.phase}: not done after {total_s:.3g} s in total{trace.received_body_description}"
-            raise TimedOutError(message, sent=trace.may_have_been_sent or self.in_process) from None
+            raise TimedOutError(message, request_was_sent=trace.may_have_been_sent or self.in_process) from None
         except HTTPCORE_ERRORS as error:
             raise build_transport_error(error, host, trace, self._timeouts) from error
         return Exchange(provider=provider_id, operation=operation_id, request=request, response=response, timing=timing)
@@ -299,7 +299,7 @@ class Transport:
             )
         except (ValueError, httpx.InvalidURL) as error:
             raise UnreachableError(
-                f"the request cannot be sent: {describe_httpcore_error(error)}", sent=False
+                f"the request cannot be sent: {describe_httpcore_error(error)}", request_was_sent=False
             ) from error
 
 
@@ -336,9 +336,11 @@ def _parse_url(url: str) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
     except (ValueError, httpx.InvalidURL) as error:
-        raise UnreachableError(f"the request cannot be sent: {describe_httpcore_error(error)}", sent=False) from error
+        raise UnreachableError(
+            f"the request cannot be sent: {describe_httpcore_error(error)}", request_was_sent=False
+        ) from error
     if not parsed.host:
-        raise UnreachableError("the request cannot be sent: its URL names no host", sent=False)
+        raise UnreachableError("the request cannot be sent: its URL names no host", request_was_sent=False)
     return parsed
 
 
@@ -356,14 +358,19 @@ def build_transport_error(error: Exception, host: str, trace: ExchangeTrace, tim
         }.get(type(error), timeouts.total_s)
         sent = trace.may_have_been_sent and not isinstance(error, httpcore.ConnectTimeout | httpcore.PoolTimeout)
         return TimedOutError(
-            f"{host}: {trace.phase}: nothing for {seconds:g} s{trace.received_body_description}", sent=sent
+            f"{host}: {trace.phase}: nothing for {seconds:g} s{trace.received_body_description}", request_was_sent=sent
         )
     if isinstance(error, httpcore.UnsupportedProtocol | httpcore.LocalProtocolError):
-        return UnreachableError(f"{host}: the request cannot be sent: {describe_httpcore_error(error)}", sent=False)
+        return UnreachableError(
+            f"{host}: the request cannot be sent: {describe_httpcore_error(error)}", request_was_sent=False
+        )
     if isinstance(error, httpcore.ConnectError):
-        return UnreachableError(f"{host}: cannot connect: {describe_httpcore_error(error)}", sent=False)
+        return UnreachableError(f"{host}: cannot connect: {describe_httpcore_error(error)}", request_was_sent=False)
     if isinstance(error, httpcore.ProxyError):  # the request is sent only after the proxy has connected
-        return UnreachableError(f"{host}: the proxy does not connect: {describe_httpcore_error(error)}", sent=False)
+        return UnreachableError(
+            f"{host}: the proxy does not connect: {describe_httpcore_error(error)}", request_was_sent=False
+        )
     return UnreachableError(
-        f"{host}: {trace.phase}: connection lost: {describe_httpcore_error(error)}", sent=trace.may_have_been_sent
+        f"{host}: {trace.phase}: connection lost: {describe_httpcore_error(error)}",
+        request_was_sent=trace.may_have_been_sent,
     )

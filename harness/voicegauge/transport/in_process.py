@@ -44,7 +44,7 @@ async def call_app(app: Any, request: Request, max_bytes: int) -> AsgiResponsePa
 
     await app(_build_scope(request, url), receive, response.send)
     if response.status is None or not response.complete.is_set():
-        raise UnreachableError(f"{url.host}: the response is incomplete", sent=True)
+        raise UnreachableError(f"{url.host}: the response is incomplete", request_was_sent=True)
     return response.status, response.headers, response.body.getvalue()
 
 
@@ -103,7 +103,9 @@ def _build_scope(request: Request, url: _UrlScopeFields) -> dict[str, Any]:
     try:
         headers = list(map(_encode_header, request.headers))
     except UnicodeEncodeError as error:
-        raise UnreachableError(f"the request cannot be sent: a header: {error.reason}", sent=False) from error
+        raise UnreachableError(
+            f"the request cannot be sent: a header: {error.reason}", request_was_sent=False
+        ) from error
     if not any(name == b"host" for name, _ in headers):
         headers.insert(0, (b"host", url.host_header))
     if request.body:

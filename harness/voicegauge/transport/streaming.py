@@ -101,7 +101,7 @@ class StreamingTransport:
             outgoing = _build_request(request, trace)
         except ValueError as error:
             raise UnreachableError(
-                f"the request cannot be sent: {describe_httpcore_error(error)}", sent=False
+                f"the request cannot be sent: {describe_httpcore_error(error)}", request_was_sent=False
             ) from error
         NETWORK_OBSERVER.set(trace)
         try:

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from voicegauge.cli import cli
 from voicegauge.contract import Contract, load_contract
-from voicegauge.data import find_bundled_folder
+from voicegauge.data_folders import find_bundled_folder
 from voicegauge.drift import ContractPatch
 from voicegauge.drift.patches.contract_patch import build_contract_patch
 from voicegauge.drift.traffic import compare_traffic_with_contract

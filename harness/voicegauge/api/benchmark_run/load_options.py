@@ -16,7 +16,7 @@ from voicegauge.bench.stopping import DEFAULT_MARGIN, StopRule
 from voicegauge.client import create_rate_limiter, find_account_plans
 from voicegauge.contract import BaseTarget
 from voicegauge.errors import UsageError
-from voicegauge.printable import format_count
+from voicegauge.printable_text import format_count
 from voicegauge.transport import Transport, require_http2
 
 MAX_RAMP_CONCURRENCY = 64.0

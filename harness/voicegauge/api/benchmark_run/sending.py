@@ -34,7 +34,7 @@ from voicegauge.bench.running import (
 from voicegauge.emulator import EmulatorSettings, running_emulator
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.model import Sample, format_load
-from voicegauge.printable import format_count
+from voicegauge.printable_text import format_count
 
 EMULATED_KEY = "emulated"
 EMULATED_ACCOUNT_CREDITS = 1e9

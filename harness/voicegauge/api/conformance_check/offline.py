@@ -8,7 +8,7 @@ from pathlib import Path
 from voicegauge.checks import Rule
 from voicegauge.conformance import Collector, check_documented_examples, check_recordings
 from voicegauge.contract import Contract, is_bundled
-from voicegauge.data import find_bundled_folder
+from voicegauge.data_folders import find_bundled_folder
 from voicegauge.recording import find_provider_recordings, find_recordings
 
 

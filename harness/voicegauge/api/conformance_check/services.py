@@ -24,10 +24,10 @@ from voicegauge.conformance import (
     build_live_check_arguments,
 )
 from voicegauge.contract import BaseTarget, Target
-from voicegauge.data import get_state_folder
+from voicegauge.data_folders import get_state_folder
 from voicegauge.emulator import FAULTS, RunningEmulator, starting_emulator
 from voicegauge.errors import UsageError
-from voicegauge.receiver import Receiver, running_receiver
+from voicegauge.receiver import Receiver, run_receiver
 
 EmulatorGetter = Callable[[], RunningEmulator]
 """A function that waits until the emulator runs, and returns it."""
@@ -152,4 +152,4 @@ def _build_live_reproduction(
 
 def open_receiver(public_url: str | None, port: int) -> AbstractContextManager[Receiver | None]:
     """Return a context manager that yields a receiver of callbacks, or `None` without a `public_url` of a tunnel."""
-    return nullcontext() if public_url is None else running_receiver(port=port, public_url=public_url)
+    return nullcontext() if public_url is None else run_receiver(port=port, public_url=public_url)

@@ -19,7 +19,7 @@ from voicegauge.api.target_selection import (
 from voicegauge.api.traffic.record_result import ConfirmOverwrite, RecordResult
 from voicegauge.api.traffic.recording_run import RecordingRun
 from voicegauge.conformance.recording import UNFINISHED_FOLDER_NAME, RecordingUpdate, RefreshMode
-from voicegauge.data import RECORDINGS_FOLDER_NAME
+from voicegauge.data_folders import RECORDINGS_FOLDER_NAME
 from voicegauge.errors import DataError, UsageError
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 from voicegauge.api.target_selection import ContractsOrFolders, select_providers, to_catalogue
 from voicegauge.conformance.running import CallbackMonitor, JudgedCallback
 from voicegauge.model import ReceivedCallback, Record, StopReason
-from voicegauge.receiver import running_receiver
+from voicegauge.receiver import run_receiver
 from voicegauge.version import __version__
 
 QUEUE_CHECK_INTERVAL_S = 0.2
@@ -75,8 +75,8 @@ def listen(
     webhooks: list[JudgedCallback] = []
     matching_count = 0
     stop_reason: StopReason | None = None
-    with running_receiver(port=port, public_url=public_url, on_callback=waiting.put) as receiver:
-        url = receiver.create_url(is_shared=True)
+    with run_receiver(port=port, public_url=public_url, on_callback=waiting.put) as receiver:
+        url = receiver.create_url(for_many_requests=True)
         try:
             on_ready(url)
             for received in _receive_until_timeout(waiting, timeout_s):

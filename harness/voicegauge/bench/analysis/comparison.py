@@ -18,7 +18,7 @@ from voicegauge.bench.analysis.target_comparison import (
 from voicegauge.bench.analysis.target_samples import group_target_samples
 from voicegauge.errors import DataError
 from voicegauge.model import Provenance, Record, Run, RunKind, ScoreSet
-from voicegauge.printable import format_count
+from voicegauge.printable_text import format_count
 
 PAIRED_CHANGE_NOTE = (
     "A change of a time is the typical difference of the same text on both sides (the median over pairs of texts), so "

@@ -18,7 +18,7 @@ from typing import Annotated
 
 import msgspec
 
-from voicegauge.data import find_bundled_folder
+from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import ContractError, DataError, UnknownNameError
 from voicegauge.formats import Document, explain_type_error, read_document
 from voicegauge.model import Record, SuiteRef

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from voicegauge.contract import MISSING, Target, read_pointer
 from voicegauge.contract.extension import UploadLimits
-from voicegauge.data import find_bundled_folder
+from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import DataError, UsageError
 from voicegauge.files import read_file
 from voicegauge.formats import escape_pointer_token, unescape_pointer_token

@@ -293,7 +293,7 @@ def _choose_failures_folder(folder_name: str | None) -> Path | None:
 
     The default is a folder in the cache. In CI, where the cache starts empty, the default is not to save them.
     """
-    from voicegauge.data import get_cache_folder
+    from voicegauge.data_folders import get_cache_folder
 
     if folder_name is None:
         return None if os.environ.get("CI") else get_cache_folder() / "failures"

@@ -17,7 +17,7 @@ from voicegauge.cli.console import (
 )
 from voicegauge.cli.options import FiniteRange, add_change_limit_options, add_json_option, add_seed_option
 from voicegauge.errors import EXIT_FINDINGS, UsageError
-from voicegauge.printable import format_count
+from voicegauge.printable_text import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ import click
 from voicegauge.cli.console import create_console, write_json
 from voicegauge.cli.options import OutputFolder, add_base_url_option, add_contracts_option, add_json_option
 from voicegauge.errors import DataError
-from voicegauge.printable import format_count
+from voicegauge.printable_text import format_count
 
 if TYPE_CHECKING:
     from voicegauge.api import Conversion, ConvertedFile

@@ -20,7 +20,7 @@ from voicegauge.cli.options import (
     is_base_url,
 )
 from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, NothingMeasuredError
-from voicegauge.printable import format_count
+from voicegauge.printable_text import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -25,9 +25,9 @@ from voicegauge.cli.options import (
     build_live_options,
     require_flags,
 )
-from voicegauge.data import RECORDINGS_FOLDER_NAME
+from voicegauge.data_folders import RECORDINGS_FOLDER_NAME
 from voicegauge.model import describe_unresolved_requests
-from voicegauge.printable import format_count
+from voicegauge.printable_text import format_count
 
 if TYPE_CHECKING:
     from voicegauge.api import FileToOverwrite, RecordResult

@@ -167,7 +167,7 @@ class DeliveryTask:
                 is_not_sent = self._settlement.status is BillingStatus.NOT_SENT
                 if self._observer is not None and is_not_sent:
                     await run_in_thread(self._observer.on_submit_not_sent)
-                if wait is None or (error.sent and idempotency_key is None):
+                if wait is None or (error.request_was_sent and idempotency_key is None):
                     raise self._log.build_transport_failure(
                         error, "; it may have been charged, so it was not sent again"
                     ) from error

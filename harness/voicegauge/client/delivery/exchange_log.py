@@ -136,7 +136,7 @@ class ExchangeLog:
             message_if_sent: appended to the message if the request had been sent.
             is_temporary: whether the request costs nothing, so that it may be sent again later.
         """
-        message = self.connection.mask_secrets(f"{error}{message_if_sent if error.sent else ''}")
+        message = self.connection.mask_secrets(f"{error}{message_if_sent if error.request_was_sent else ''}")
         return DeliveryFailedError(
             Failure(kind=get_failure_kind_of_error(error), message=message), is_temporary=is_temporary
         )

@@ -34,7 +34,7 @@ async def resolve_public_addresses(url: str) -> tuple[str, ...]:
     try:
         found = await loop.getaddrinfo(host, parts.port or 443, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise UnreachableError(f"{host}: name resolution failed: {error}", sent=False) from None
+        raise UnreachableError(f"{host}: name resolution failed: {error}", request_was_sent=False) from None
     families: dict[int, str] = {}
     for family, _, _, _, socket_address in found:
         require_public_address(host, str(socket_address[0]))

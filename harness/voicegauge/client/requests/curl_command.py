@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote
 from voicegauge.client.requests.http_request import Origin, RequestBuilder, parse_origin
 from voicegauge.client.requests.keys import AWS_SCHEME, COMPUTED_CREDENTIAL, list_secrets, read_values_by_variable
 from voicegauge.contract import Contract
-from voicegauge.data import get_cache_folder
+from voicegauge.data_folders import get_cache_folder
 from voicegauge.errors import UsageError
 from voicegauge.files import write_file
 from voicegauge.formats import Form, UnreadableBodyError, is_json, read_form, read_json

@@ -82,7 +82,7 @@ class Settlement:
 
     def note_failure(self, error: TransportError) -> None:
         """Note that no response arrived."""
-        self._update_billing_status(BillingStatus.AMBIGUOUS if error.sent else BillingStatus.NOT_SENT)
+        self._update_billing_status(BillingStatus.AMBIGUOUS if error.request_was_sent else BillingStatus.NOT_SENT)
 
     def _update_billing_status(self, billing_status: BillingStatus) -> None:
         if not self._is_repeated or billing_status.may_be_charged:

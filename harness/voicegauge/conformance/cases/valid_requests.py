@@ -13,7 +13,7 @@ from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases.sample_values import find_sample_value
 from voicegauge.conformance.target_matching import find_request_target
 from voicegauge.contract import MISSING, MediaType, Operation, Target, parse_text_value, write_pointer
-from voicegauge.data import find_bundled_folder
+from voicegauge.data_folders import find_bundled_folder
 from voicegauge.errors import UsageError
 from voicegauge.formats import is_form, read_pointer
 from voicegauge.model import SpeechRequest, UploadedFile, VoiceSample

@@ -5,7 +5,7 @@ from __future__ import annotations
 from voicegauge.conformance.reporting.report import CheckReport
 from voicegauge.model import Provenance, Severity
 from voicegauge.outputs import BadgeVerdict, format_badge_svg
-from voicegauge.printable import format_count
+from voicegauge.printable_text import format_count
 
 _MAX_PROVIDERS = 3
 """Maximum number of providers that a badge names."""

@@ -88,18 +88,21 @@ def _iterate_junit_cases(report: CheckReport) -> Iterator[JUnitCase]:
     for operation in report.operations:
         provider, _, name = operation.partition("/")
         if (provider, name) not in with_findings:
-            yield JUnitCase(api_name=provider, subject=operation, name="follows its contract")
+            yield JUnitCase(api_name=provider, subject=operation, case_name="follows its contract")
     for name, reason in (*report.not_judged_reason_by_name.items(), *report.unmatched_request_reason_by_name.items()):
-        yield JUnitCase(api_name=name.partition("/")[0], subject=name, name="was judged", skip_reason=reason)
+        yield JUnitCase(api_name=name.partition("/")[0], subject=name, case_name="was judged", skip_reason=reason)
     for case in report.case_results:
         if case.verdict == "skipped":
             provider = case.id.partition("/")[0]
             reason = case.not_judged_reason or "no verdict"
-            yield JUnitCase(api_name=provider, subject=case.operation or case.id, name=case.id, skip_reason=reason)
+            yield JUnitCase(api_name=provider, subject=case.operation or case.id, case_name=case.id, skip_reason=reason)
 
 
 def _build_rule_description(rule: Rule) -> RuleDescription:
     explanation = f"{rule.description}\n\nBased on: {rule.basis}"
     return RuleDescription(
-        id=rule.id, level=RESULT_LEVEL_BY_SEVERITY[rule.severity], summary=rule.description, help=explanation
+        id=rule.id,
+        default_level=RESULT_LEVEL_BY_SEVERITY[rule.severity],
+        summary=rule.description,
+        explanation=explanation,
     )

@@ -104,7 +104,7 @@ class ResourceTracker:
         try:
             exchange = await send_request()
         except TransportError as error:
-            if not error.sent:
+            if not error.request_was_sent:
                 self._record_response(creating_operation, ResourceNotCreatedEvent(request_number=number))
             raise
         self._record_creation(creating_operation, number, exchange)

@@ -15,7 +15,7 @@ from voicegauge.contract import Operation, compute_signature, find_status_operat
 from voicegauge.emulator import EMULATED_WEBHOOK_SECRET
 from voicegauge.errors import UsageError
 from voicegauge.model import Provenance, ReceivedCallback
-from voicegauge.receiver import Receiver, running_receiver
+from voicegauge.receiver import Receiver, run_receiver
 
 CALLBACK_TIMEOUT_S = 60.0
 """Seconds to wait for the callback of a job after a response reported the end. No document states a limit."""
@@ -59,7 +59,7 @@ def open_receiver_for_cases(
     if not is_local:
         yield user_receiver
         return
-    with running_receiver() as receiver:
+    with run_receiver() as receiver:
         yield receiver
 
 

@@ -172,7 +172,7 @@ def validate_fault_names(fault_names: Iterable[str], contracts: Iterable[Contrac
 def _parse_fault_name(fault_name: str, contracts: Mapping[str, Contract]) -> _InjectedFault:
     fault_id, _, where = fault_name.partition("@")
     if fault_id not in FAULTS:
-        raise UnknownNameError("fault", fault_id, FAULTS, listed_by="voicegauge serve --fault list")
+        raise UnknownNameError("fault", fault_id, FAULTS, listing_command="voicegauge serve --fault list")
     provider, _, location = where.partition("/")
     if not provider:
         return _InjectedFault(FAULTS[fault_id])

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from voicegauge.bench.analysis import Estimate, TargetSummary
-from voicegauge.printable import escape_unprintable
+from voicegauge.printable_text import escape_unprintable
 from voicegauge.report.charts.axis_scale import AxisScale, build_linear_scale, build_point_scale
 from voicegauge.report.charts.label_placement import LabeledPoint, PointLabel, Rectangle, place_labels
 from voicegauge.report.charts.point_separation import PlottedCircle, separate_circles

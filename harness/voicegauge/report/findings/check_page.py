@@ -8,7 +8,7 @@ from collections import defaultdict
 from voicegauge.conformance import CheckReport, CoverageEntry, export_check_report
 from voicegauge.model import FindingClip, Provenance
 from voicegauge.outputs import ReportedFinding, ResultLevel, RuleDescription
-from voicegauge.printable import format_count
+from voicegauge.printable_text import format_count
 from voicegauge.report.findings.findings_page import (
     CoverageRow,
     FindingPlayer,
@@ -111,7 +111,7 @@ def _describe_coverage(entries: tuple[CoverageEntry, ...]) -> str:
 
 def _build_page_finding(finding: ReportedFinding, rule: RuleDescription, number: int) -> PageFinding:
     seen = finding.sarif_properties
-    summary, _, basis = rule.help.partition("\n\nBased on: ")
+    summary, _, basis = rule.explanation.partition("\n\nBased on: ")
     facts = (
         ("Expected and received", finding.message),
         ("Evidence", seen.get("evidence")),

@@ -113,7 +113,7 @@ def format_location(location: FileLocation | None) -> str:
     """Return a location as "file:line"; the path is relative if the file is below the working folder."""
     if location is None:
         return ""
-    return str(FileLocation(file=location.relative_to(Path.cwd()) or location.file, line=location.line))
+    return str(FileLocation(file=location.make_path_relative_to(Path.cwd()) or location.file, line=location.line))
 
 
 def build_anchor(finding: ReportedFinding, number: int) -> str:

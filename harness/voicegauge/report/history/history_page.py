@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from voicegauge.bench.history import MIN_NIGHTS_SINCE_SHIFT, MetricSeries, RunHistory
 from voicegauge.model import Provenance
-from voicegauge.printable import format_count
+from voicegauge.printable_text import format_count
 from voicegauge.report.history.time_series_chart import (
     BOTTOM,
     HEIGHT,

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from voicegauge.data import get_cache_folder
+from voicegauge.data_folders import get_cache_folder
 from voicegauge.speech.asr.transcription import TRANSCRIPTION_VERSION, Transcription
 
 _LOCK_TIMEOUT_S = 30.0

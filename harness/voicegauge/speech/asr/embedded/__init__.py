@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from voicegauge.data import CACHE_VARIABLE, get_cache_folder
+from voicegauge.data_folders import CACHE_VARIABLE, get_cache_folder
 from voicegauge.errors import MissingExtraError, UsageError
 from voicegauge.model import KnownWords
 from voicegauge.speech.asr.ctranslate2_conversion import TransformerShape, WeightArrays, convert_to_ctranslate2

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from voicegauge.printable import escape_unprintable
+from voicegauge.printable_text import escape_unprintable
 from voicegauge.profiles.badge import describe_score
 from voicegauge.profiles.profile import RequirementLevel
 from voicegauge.profiles.profile_report import ProfileReport, RequirementVerdict
