@@ -91,7 +91,7 @@ def test_a_change_names_its_lines_in_both_files(write: Write) -> None:
         compare_inputs(write("a/x.yaml", text), write("b/x.yaml", "# moved\n" + text.replace("false", "true")))
     )
     assert (found.old_position.line, found.new_position.line) == (5, 6)
-    assert found.positions == f"{found.old_position.file}:5 -> {found.new_position.file}:6"
+    assert found.formatted_positions == f"{found.old_position.file}:5 -> {found.new_position.file}:6"
 
 
 def test_a_change_of_a_shared_component_is_reported_once_with_all_operations(drift: Drift) -> None:

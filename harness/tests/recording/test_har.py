@@ -294,7 +294,7 @@ def test_groups_and_what_was_masked_come_back(tmp_path):
     loaded = load_har(tmp_path / "a.har")
     assert [one.group for one in loaded.exchanges] == ["a job", None]
     assert collect_exchanges_by_group(loaded.exchanges) == {"a job": loaded.exchanges[:1], None: loaded.exchanges[1:]}
-    assert loaded.redactions == {"request header authorization": 1}
+    assert loaded.redaction_count_by_location == {"request header authorization": 1}
 
 
 def test_orphaned_sidecar_files_are_deleted_and_others_stay(tmp_path):

@@ -15,7 +15,7 @@ from voicegauge.contract import load_catalogue
 from voicegauge.errors import DataError
 from voicegauge.model import Exchange, Provenance, Request, Response, SpeechRequest, UploadedFile
 from voicegauge.recording import BAD_KEY, Recording, Replay, ReplayApp, group_exchanges
-from voicegauge.recording.replay.request_matching import RequestSignature
+from voicegauge.recording.replay.request_matching import ComparableRequest
 from voicegauge.transport import Transport, VirtualClock, encode_body
 
 CATALOGUE = load_catalogue()
@@ -275,13 +275,13 @@ def test_a_request_is_compared_with_few_recorded_ones_however_many_there_are(mon
     masked = [submit(f"[redacted] {number}", f"job-masked-{number}", group=None) for number in range(5)]
     replayed = replay(*exchanges, *masked)
     compared = []
-    matches = RequestSignature.matches
+    matches = ComparableRequest.matches
 
     def count(self, recorded):
         compared.append(recorded)
         return matches(self, recorded)
 
-    monkeypatch.setattr(RequestSignature, "matches", count)
+    monkeypatch.setattr(ComparableRequest, "matches", count)
     assert replayed.replay_next_exchange("pixazo", asked(exchanges[150])) == exchanges[150]
     assert replayed.replay_next_exchange("pixazo", asked(submit("anything 3"))) == masked[3]
     assert len(compared) <= 2 * (1 + len(masked))

@@ -182,7 +182,7 @@ async def test_a_client_gets_from_submit_to_audio_on_one_socket(serve) -> None:
 
 async def test_an_unmatched_request_gets_the_difference_as_response(serve) -> None:
     messages = []
-    base = await serve(ReplayApp(replay(*job()), on_unmatched=messages.append))
+    base = await serve(ReplayApp(replay(*job()), on_unmatched_request=messages.append))
     async with httpx.AsyncClient(trust_env=False) as client:
         answer = await client.post(f"{base}/pixazo/voice-clone/v1/xtts-v2/generate", json={"text": "else"})
         nowhere = await client.get(f"{base}/nobody/at/all")

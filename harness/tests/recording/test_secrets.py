@@ -163,8 +163,8 @@ def test_two_hundred_secrets_in_every_place_are_in_no_file(tmp_path) -> None:
             stopped[place] += 1
         else:
             assert find_secret_spelling(_written(folder), [secret]) is None, place
-            assert sum(saved.redactions.values()) > 0, place
-            redactions.update(saved.redactions)
+            assert sum(saved.redaction_count_by_location.values()) > 0, place
+            redactions.update(saved.redaction_count_by_location)
             masked[place] += 1
     assert masked.total() + stopped.total() == 200
     assert set(stopped) == {
@@ -180,8 +180,11 @@ def test_all_secrets_in_one_file(tmp_path) -> None:
     secrets = {place: _secret(rng) for place in LIKELY}
     saved = _save(tmp_path / "a.har", *(make(secrets[place]) for place, make in LIKELY.items()))
     assert find_secret_spelling(_written(tmp_path), secrets.values()) is None
-    assert sum(saved.redactions.values()) >= len(LIKELY)
-    assert json.loads((tmp_path / "a.har").read_text())["log"]["_voicegauge"]["scrubbed"] == saved.redactions
+    assert sum(saved.redaction_count_by_location.values()) >= len(LIKELY)
+    assert (
+        json.loads((tmp_path / "a.har").read_text())["log"]["_voicegauge"]["scrubbed"]
+        == saved.redaction_count_by_location
+    )
 
 
 @pytest.mark.parametrize("place", HIDDEN)
@@ -198,7 +201,7 @@ def test_masking_a_named_field_allows_the_write(tmp_path, place) -> None:
     secret = _secret(random.Random(place))
     saved = _save(tmp_path / "a.har", HIDDEN[place](secret), masked_names=["X"])
     assert find_secret_spelling(_written(tmp_path), [secret]) is None
-    assert sum(saved.redactions.values()) == 1
+    assert sum(saved.redaction_count_by_location.values()) == 1
 
 
 @pytest.mark.parametrize("body", [b"[" + b'"ab",' * 9_000 + b"0]", b"no line end, " * 2_000, b"line\n" * 5_000])

@@ -84,8 +84,8 @@ def find_official_drift(
         contracts: folders of your own contracts.
 
     Returns:
-        One comparison for each contract. A document that a contract names and that cannot be used is the `problem` of
-        its comparison.
+        One comparison for each contract. If the document that a contract names cannot be used, the
+        `unreadable_reason` of the comparison says why.
 
     Raises:
         UsageError: a provider is unknown or its contract names no official document, or `official` is given without
@@ -141,5 +141,5 @@ def _compare_with_named_document(contract: Contract, document: OfficialDocument)
                 version=str(info.get("version", "")),
                 provider=contract.id,
             ),
-            problem=str(error),
+            unreadable_reason=str(error),
         )

@@ -168,7 +168,9 @@ def replay(
 def _serve_loaded_replay(
     loaded_replay: Replay, pause_factor: float, port: int, on_unmatched: OnUnmatchedRequest | None
 ) -> Iterator[RunningReplay]:
-    with running_app(ReplayApp(loaded_replay, pause_factor=pause_factor, on_unmatched=on_unmatched), port=port) as url:
+    with running_app(
+        ReplayApp(loaded_replay, pause_factor=pause_factor, on_unmatched_request=on_unmatched), port=port
+    ) as url:
         yield RunningReplay(loaded_replay, url)
 
 
@@ -252,7 +254,7 @@ def serve_replay(
     ids = {contract.id for contract in contracts}
     recordings = [recording for recording in load_recordings(to_paths(paths)) if recording.provider in ids]
     recorded = Replay(recordings, contracts)
-    app = ReplayApp(recorded, pause_factor=pause_factor, on_unmatched=on_unmatched)
+    app = ReplayApp(recorded, pause_factor=pause_factor, on_unmatched_request=on_unmatched)
     with _bind_until_interrupted(host, port) as (bound, url):
         if pause_factor > 0:
             enable_realtime_scheduling()

@@ -116,15 +116,17 @@ def propose_contract(recordings: PathLike, *, provider: str = "", host: str = ""
     digest = hashlib.sha256(msgspec.json.encode(api.document)).hexdigest()
     document = Document(path, api.document, {}, digest)
     proposal = propose_contract_of(
-        document, provider=provider, operations=api.speech_operations, reserved_ids=_list_bundled_ids()
+        document, provider=provider, operations=api.speech_operation_ids, reserved_ids=_list_bundled_ids()
     )
     proposed = {operation.id for operation in proposal.operations}
     undescribed = [
         f"{name}: its request or response could not be described"
-        for name in api.speech_operations
+        for name in api.speech_operation_ids
         if name not in proposed
     ]
-    return msgspec.structs.replace(proposal, left_out=(*recorded.unread_items, *api.undescribed_calls, *undescribed))
+    return msgspec.structs.replace(
+        proposal, left_out=(*recorded.unreadable_item_messages, *api.undescribed_calls, *undescribed)
+    )
 
 
 def _list_bundled_ids() -> frozenset[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from voicegauge.drift.report import DriftChange, DriftReport, count_levels
+from voicegauge.drift.report import DriftChange, DriftReport, count_changes_by_level
 from voicegauge.outputs import AcceptedFinding, FindingsBaseline, build_baseline
 
 
@@ -37,7 +37,7 @@ def apply_baseline(report: DriftReport, baseline: FindingsBaseline) -> DriftRepo
     remaining = tuple(change for change in every_change if change.fingerprint not in accepted)
     return msgspec.structs.replace(
         report,
-        count_by_level=count_levels(remaining),
+        count_by_level=count_changes_by_level(remaining),
         changes=remaining,
         accepted_changes=tuple(change for change in every_change if change.fingerprint in accepted),
         unused_baseline_entries=tuple(

@@ -27,7 +27,7 @@ _COMPARISON_BY_INPUT_KINDS: dict[tuple[InputKind, InputKind], Callable[[Path, Pa
 }
 """The comparison function for each pair of kinds: of the older and of the newer input. The third argument of a function
 is the contract folders."""
-_MAX_NAMES_LISTED = 5
+_MAX_CONTRACTS_LISTED = 5
 """Largest number of contracts listed in an error message, so that the message stays on one line."""
 
 
@@ -69,23 +69,23 @@ def compare_inputs(
 
 
 def propose_contract_patch(
-    old_path_or_provider_id: str, new_path_or_provider_id: str, contract_folders: Sequence[Path] = ()
+    contract_path_or_provider_id: str, recording_path: str, contract_folders: Sequence[Path] = ()
 ) -> tuple[DriftReport, ContractPatch]:
     """Compare traffic with its contract, and propose additions to the contract that document what traffic shows.
 
     Args:
-        old_path_or_provider_id: path of the contract, or id of a known provider.
-        new_path_or_provider_id: path of a recording or of a folder of recordings.
+        contract_path_or_provider_id: path of the contract, or id of a known provider.
+        recording_path: path of a recording or of a folder of recordings.
         contract_folders: folders of contracts in addition to the bundled ones, over which they take precedence.
 
     Raises:
-        UsageError: `old_path_or_provider_id` is not a contract, or `new_path_or_provider_id` is not a recording.
+        UsageError: `contract_path_or_provider_id` is not a contract, or `recording_path` is not a recording.
         ContractError: the contract is not valid.
         DataError: the recording cannot be read, or was made with another provider.
     """
     (old_kind, old_path), (new_kind, new_path) = (
-        _find_input(old_path_or_provider_id, contract_folders),
-        _find_input(new_path_or_provider_id, contract_folders),
+        _find_input(contract_path_or_provider_id, contract_folders),
+        _find_input(recording_path, contract_folders),
     )
     if (old_kind, new_kind) != ("contract", "recording"):
         raise UsageError(
@@ -118,6 +118,6 @@ def _find_input_in_folder(path: Path) -> tuple[InputKind, Path]:
         return "recording", path
     documents = find_contract_files(path)
     if len(documents) > 1:
-        listed = ", ".join(str(document.relative_to(path)) for document in documents[:_MAX_NAMES_LISTED])
+        listed = ", ".join(str(document.relative_to(path)) for document in documents[:_MAX_CONTRACTS_LISTED])
         raise UsageError(f"{path} contains several contracts; name one of them: {listed}")
     return "contract", documents[0]

@@ -56,6 +56,6 @@ def _render_row(change: DriftChange) -> str:
         escape_markdown(change.qualified_location),
         f"`{change.rule}`",
         escape_markdown(change.message),
-        escape_markdown(change.positions),
+        escape_markdown(change.formatted_positions),
     )
     return f"| {' | '.join(cells)} |"

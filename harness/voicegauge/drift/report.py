@@ -80,7 +80,7 @@ class DriftChange(Record, frozen=True, kw_only=True):
         return f"{self.operation}{more}: {location}" if self.operation else location
 
     @property
-    def positions(self) -> str:
+    def formatted_positions(self) -> str:
         """The older and the newer position: "old.yaml:3 -> new.yaml:4"."""
         return f"{self.old_position or ''} -> {self.new_position or ''}".strip()
 
@@ -101,7 +101,7 @@ class DriftReport(Record, frozen=True, kw_only=True):
     """The changes that the baseline accepts. They are neither in `changes` nor counted in `count_by_level`."""
     unused_baseline_entries: tuple[str, ...] = msgspec.field(default=(), name="unused_baseline")
     """One line for each baseline entry that no longer matches any change."""
-    unread_client_files: tuple[str, ...] = msgspec.field(default=(), name="unread_uses")
+    unreadable_client_file_messages: tuple[str, ...] = msgspec.field(default=(), name="unread_uses")
     """One line, with the reason, for each file below a folder of `--uses` that could not be read as a recording."""
 
     @property
@@ -114,7 +114,7 @@ class DriftReport(Record, frozen=True, kw_only=True):
         return any(change.level.is_at_least_as_bad_as(level) for change in self.changes)
 
 
-def format_shortened(value: Any) -> str:
+def format_shortened_json(value: Any) -> str:
     """Format `value` as JSON on one line. A text longer than `MAX_VALUE_CHARACTERS` loses its middle."""
     text = msgspec.json.encode(value, order="deterministic").decode()
     if len(text) <= MAX_VALUE_CHARACTERS:
@@ -142,7 +142,7 @@ def build_change(
         new_position: the position in the newer input.
         message_values: the values that the report shows, under the keys "old" and "new". They must not contain secrets.
     """
-    shown = {side: format_shortened(value) for side, value in (message_values or {}).items()}
+    shown = {side: format_shortened_json(value) for side, value in (message_values or {}).items()}
     return DriftChange(
         rule=rule_id,
         level=DRIFT_RULE_BY_ID[rule_id].level,
@@ -176,7 +176,7 @@ def build_report(
         comparison=comparison,
         old_input=old_input,
         new_input=new_input,
-        count_by_level=count_levels(merged),
+        count_by_level=count_changes_by_level(merged),
         changes=tuple(merged),
     )
 
@@ -191,7 +191,7 @@ def _build_identity_key(change: DriftChange) -> tuple[Any, ...]:
     )
 
 
-def count_levels(changes: Iterable[DriftChange]) -> dict[DriftLevel, int]:
+def count_changes_by_level(changes: Iterable[DriftChange]) -> dict[DriftLevel, int]:
     """Return the number of changes of each level, including levels without changes."""
     levels = [change.level for change in changes]
     return {level: levels.count(level) for level in DriftLevel}

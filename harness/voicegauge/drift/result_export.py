@@ -62,7 +62,7 @@ def _build_reported_finding(change: DriftChange, suite_name: str, *, fails_comma
         operation=change.operation,
         location=_build_file_location(first),
         related_location=_build_file_location(second),
-        extra_lines=(change.positions,) if change.positions else (),
+        extra_lines=(change.formatted_positions,) if change.formatted_positions else (),
         fingerprint=change.fingerprint,
         fails_command=fails_command,
         sarif_properties={

@@ -60,7 +60,7 @@ def save_vcr_cassette(
     redactor.check_bytes(str(path), "the file", document)
     write_file(path, document)
     return msgspec.structs.replace(
-        recording, exchanges=tuple(masked), redactions=redactor.count_redactions_by_location()
+        recording, exchanges=tuple(masked), redaction_count_by_location=redactor.count_redactions_by_location()
     )
 
 

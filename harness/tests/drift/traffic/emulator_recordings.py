@@ -11,7 +11,7 @@ from voicegauge.client import Client, RequestParts
 from voicegauge.conformance import build_emulator_settings
 from voicegauge.conformance.cases.valid_requests import build_valid_speech_request
 from voicegauge.contract import Catalogue, Contract, Operation, Target
-from voicegauge.drift.traffic import RecordedTraffic, read_traffic
+from voicegauge.drift.traffic import RecordedTraffic, interpret_recordings
 from voicegauge.emulator import CONTROL_PREFIX, create_app
 from voicegauge.model import Exchange, Provenance, Request
 from voicegauge.recording import BAD_KEY, Recording, Redactor, UrlCanonicalizer
@@ -86,4 +86,4 @@ def recording(contract: Contract, exchanges: Sequence[Exchange]) -> Recording:
 
 def traffic(contract: Contract, exchanges: Sequence[Exchange], name: str = "one.har") -> RecordedTraffic:
     """`exchanges` as one side of a comparison."""
-    return read_traffic(contract, name, [(name, recording(contract, exchanges))])
+    return interpret_recordings(contract, name, [(name, recording(contract, exchanges))])

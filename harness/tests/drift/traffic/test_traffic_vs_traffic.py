@@ -16,8 +16,8 @@ from voicegauge.drift import DRIFT_RULE_BY_ID
 from voicegauge.drift.traffic import compare_traffic
 from voicegauge.drift.traffic.preparation.conversation_pairing import ConversationPair
 from voicegauge.drift.traffic.preparation.recorded_traffic import RecordedExchange
-from voicegauge.drift.traffic.responses import compare_whole_responses
 from voicegauge.drift.traffic.traffic_rules import TRAFFIC_VS_TRAFFIC_RULES
+from voicegauge.drift.traffic.whole_responses import compare_whole_responses
 from voicegauge.model import Exchange, Provenance, Request
 from voicegauge.recording import save_har
 

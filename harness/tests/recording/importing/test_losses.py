@@ -60,7 +60,7 @@ def test_each_interaction_that_cannot_be_imported_gets_a_remark(
     imported = _har(read, 1, change, **content)
     (remark,) = imported.remarks
     assert message in remark.message
-    assert (remark.number, remark.is_imported) == (2, False)
+    assert (remark.interaction_number, remark.is_imported) == (2, False)
     assert len(imported.exchanges) == 3
 
 
@@ -99,14 +99,14 @@ def test_a_tape_without_its_audio_and_one_without_its_request(read: Read) -> Non
     items[0]["init"].pop("body")
     items[3]["response"]["body"] = ""
     imported = read("tapes.json", json.dumps(tapes))
-    assert [(r.number, r.is_imported) for r in imported.remarks] == [(1, True), (4, False)]
+    assert [(r.interaction_number, r.is_imported) for r in imported.remarks] == [(1, True), (4, False)]
 
 
 def test_a_tape_whose_headers_are_not_pairs_is_not_imported(read: Read) -> None:
     tapes = json.loads(FORMATS["tapes"].write(conversation()))
     next(iter(tapes.values()))["init"]["headers"] = [["accept"]]
     (remark,) = read("tapes.json", json.dumps(tapes)).remarks
-    assert (remark.number, remark.is_imported, remark.message) == (1, False, "its headers are not pairs")
+    assert (remark.interaction_number, remark.is_imported, remark.message) == (1, False, "its headers are not pairs")
 
 
 def test_a_body_that_cannot_be_decompressed(read: Read) -> None:

@@ -197,9 +197,10 @@ def _group_rejected_requests(remarks: Iterable[tuple[str, ImportRemark]]) -> tup
     groups: dict[tuple[str, str], list[str]] = {}
     for file, remark in remarks:
         if not remark.is_imported:
-            host = _find_host(remark.request)
+            host = _find_host(remark.method_and_url)
             reason = _ID_IN_PATH_PATTERN.sub("{}", remark.message)
-            groups.setdefault((host, reason), []).append(f"{file}: {remark.number} ({remark.request})")
+            request = f"{file}: {remark.interaction_number} ({remark.method_and_url})"
+            groups.setdefault((host, reason), []).append(request)
     grouped = [
         RejectedRequests(host=host, reason=reason, count=len(requests), first=requests[0])
         for (host, reason), requests in groups.items()
@@ -308,7 +309,7 @@ def _read_recording_time(
     message = "the file does not hold a time of recording: its modification time is used, so its age may be wrong"
     return when, (
         *imported_recording.remarks,
-        ImportRemark(number=0, request="the whole file", is_imported=True, message=message),
+        ImportRemark(interaction_number=0, method_and_url="the whole file", is_imported=True, message=message),
     )
 
 
@@ -324,5 +325,5 @@ def _build_converted_file(
         exchange_count=len(recording.exchanges),
         left_out_count=sum(not remark.is_imported for remark in remarks),
         remarks=remarks,
-        redactions=recording.redactions,
+        redactions=recording.redaction_count_by_location,
     )

@@ -207,7 +207,7 @@ class RecordingRun:
             try:
                 if self._may_overwrite(update, difference, overwrite):
                     saved = self._save_recording(update, exchanges, received_cases.secrets)
-                    redactions.update(saved.redactions)
+                    redactions.update(saved.redaction_count_by_location)
                 if received_cases.unfinished_recording is not None:
                     received_cases.unfinished_recording.remove_cases(update.cases_to_record)
             except DataError as error:

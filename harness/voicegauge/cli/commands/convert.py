@@ -88,7 +88,9 @@ def _print_converted_file(converted_file: ConvertedFile) -> None:
     out = create_console()
     for remark in converted_file.remarks:
         if remark.is_imported:
-            position = f"{remark.number} ({remark.request})" if remark.number else remark.request
+            position = remark.method_and_url
+            if remark.interaction_number:
+                position = f"{remark.interaction_number} ({position})"
             out.print(f"{converted_file.file}: {position}: {remark.message}", soft_wrap=True)
     for group in converted_file.group_rejected_requests():
         position = group.first.removeprefix(f"{converted_file.file}: ")

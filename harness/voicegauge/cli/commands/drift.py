@@ -184,7 +184,9 @@ def _compare_official_documents(
 
 def _print_official_comparison(terminal: Console, comparison: OfficialComparison) -> None:
     if comparison.official_document is None:
-        terminal.print(f"{comparison.provider}: not compared: {comparison.problem}", style="yellow", soft_wrap=True)
+        terminal.print(
+            f"{comparison.provider}: not compared: {comparison.unreadable_reason}", style="yellow", soft_wrap=True
+        )
         return
     for word, changes in (
         ("removed", comparison.removals),
@@ -200,7 +202,7 @@ def _print_official_comparison(terminal: Console, comparison: OfficialComparison
     official = f"{comparison.official_document.title} {comparison.official_document.version}".strip()
     counts = (
         f"{len(comparison.removals)} removed, {len(comparison.changed_values)} changed, "
-        f"{len(comparison.additions)} added, {len(comparison.changes_from_other_sources)} from other sources"
+        f"{len(comparison.additions)} added, {len(comparison.differences_from_other_sources)} from other sources"
     )
     terminal.print(f"{comparison.provider} and {official} ({comparison.url}): {counts}", style="bold", soft_wrap=True)
 
@@ -212,7 +214,7 @@ def _print_drift_report(report: DriftReport, manual_changes: Sequence[DriftChang
         if change in manual_changes:
             where = f" in {change.old_position}" if change.old_position else ""
             out.print(f"  must be made by hand{where}", style="yellow", soft_wrap=True)
-    for reason in report.unread_client_files:
+    for reason in report.unreadable_client_file_messages:
         out.print(f"not read for --uses: {reason}", style="yellow", soft_wrap=True)
     for entry in report.unused_baseline_entries:
         out.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True)
@@ -243,4 +245,4 @@ def _print_change(terminal: Console, change: DriftChange) -> None:
     )
     terminal.print(title, soft_wrap=True)
     terminal.print(f"  {change.message}", soft_wrap=True)
-    terminal.print(f"  {change.positions}", style="dim", soft_wrap=True)
+    terminal.print(f"  {change.formatted_positions}", style="dim", soft_wrap=True)

@@ -217,7 +217,7 @@ def _announce_replay(server: RunningReplay, recordings: Sequence[Recording]) -> 
     out.print(f"REPLAYED providers at {server.url} (Ctrl-C to stop)\n", soft_wrap=True)
     for provider in dict.fromkeys(recording.provider for recording in recordings):
         kinds = {r.provenance.value.upper() for r in recordings if r.provider == provider}
-        count = sum(one.signature.provider == provider for one in server.replay.recorded_requests)
+        count = sum(one.comparable_request.provider == provider for one in server.replay.recorded_requests)
         line = f"  {server.base_url(provider)}  {count} recorded requests, {', '.join(sorted(kinds))}"
         out.print(line, soft_wrap=True)
 

@@ -20,7 +20,7 @@ _BODY_LOCATION_PATTERN = re.compile(
 _PARAMETER_OR_HEADER_PATTERN = re.compile(
     r"(?:(?P<status>[1-5][0-9X]{2}|DEFAULT) )?(?P<kind>query|header) (?P<name>[^/]+)(?P<pointer>(?:/.*)?)"
 )
-_UNSENT_VALUE_RULE_PATTERN = re.compile(
+_REQUIRED_VALUE_RULE_PATTERN = re.compile(
     r"new-required-.*|.*-became-required(-with-default)?|request-parameter-default-value-.*|request-body-added-required"
 )
 """Matches the ids of rules about values that clients must send from now on, such as a new required field. Their changes
@@ -29,16 +29,16 @@ _REMOVAL_RULE_PATTERN = re.compile(r"response-.*-property-removed|(required|opti
 
 
 class _ChangedPart(NamedTuple):
-    is_request: bool
+    is_in_request: bool
     location: Location
 
 
-class _Effect(NamedTuple):
+class _EffectOnClient(NamedTuple):
     affects_client: bool
     reason: str
 
 
-def judge_changes(changes: Iterable[DriftChange], client_uses: ClientUses) -> Iterator[DriftChange]:
+def adjust_levels_for_client(changes: Iterable[DriftChange], client_uses: ClientUses) -> Iterator[DriftChange]:
     """Yield the changes with the level that they have for one client.
 
     A change of something that the client does not use becomes compatible. A change that removes a value which the
@@ -57,22 +57,22 @@ def judge_changes(changes: Iterable[DriftChange], client_uses: ClientUses) -> It
             )
 
 
-def _find_effect(change: DriftChange, client_uses: ClientUses) -> _Effect | None:
+def _find_effect(change: DriftChange, client_uses: ClientUses) -> _EffectOnClient | None:
     """Return the effect of a change on the client.
 
     Return `None` if the effect is not known, or if the change affects every client.
     """
     if change.operation is None:
         return None
-    operation_use = client_uses.use_by_operation.get(change.operation)
+    operation_use = client_uses.operation_use_by_name.get(change.operation)
     if operation_use is None:
-        return _Effect(affects_client=False, reason="the client does not call this operation")
+        return _EffectOnClient(affects_client=False, reason="the client does not call this operation")
     part = _parse_changed_part(change.location)
     if part is None:
         return None
-    if not part.is_request:
-        return _find_effect_on_reader(operation_use, part.location) if operation_use.are_reads_known else None
-    if _UNSENT_VALUE_RULE_PATTERN.fullmatch(change.rule):
+    if not part.is_in_request:
+        return _find_effect_on_reader(operation_use, part.location) if operation_use.are_read_locations_known else None
+    if _REQUIRED_VALUE_RULE_PATTERN.fullmatch(change.rule):
         return (
             _find_effect_of_required_value(operation_use, part.location) if operation_use.are_requests_known else None
         )
@@ -92,30 +92,30 @@ def _parse_changed_part(location: str) -> _ChangedPart | None:
     return _ChangedPart(not found["status"], Location("query" if found["kind"] == "query" else "header", found["name"]))
 
 
-def _find_effect_on_reader(operation_use: OperationUse, location: Location) -> _Effect:
+def _find_effect_on_reader(operation_use: OperationUse, location: Location) -> _EffectOnClient:
     found = operation_use.find_read_location(location)
     if found is None:
-        return _Effect(affects_client=False, reason="the client does not read it")
-    return _Effect(affects_client=True, reason=f"the client reads {found[0]}: {found[1]}")
+        return _EffectOnClient(affects_client=False, reason="the client does not read it")
+    return _EffectOnClient(affects_client=True, reason=f"the client reads {found[0]}: {found[1]}")
 
 
-def _find_effect_on_sender(operation_use: OperationUse, location: Location) -> _Effect:
+def _find_effect_on_sender(operation_use: OperationUse, location: Location) -> _EffectOnClient:
     for request in operation_use.requests:
-        found = request.find_overlap(location)
+        found = request.find_overlapping_location(location)
         if found is not None:
-            return _Effect(affects_client=True, reason=f"the client sends {found}: {request.source}")
-    return _Effect(affects_client=False, reason="the client does not send it")
+            return _EffectOnClient(affects_client=True, reason=f"the client sends {found}: {request.source}")
+    return _EffectOnClient(affects_client=False, reason="the client does not send it")
 
 
-def _find_effect_of_required_value(operation_use: OperationUse, location: Location) -> _Effect:
+def _find_effect_of_required_value(operation_use: OperationUse, location: Location) -> _EffectOnClient:
     """Return how a client is affected by a value that requests must contain from now on.
 
     The client is affected if one of its requests has the object that contains the value, but not the value itself.
     """
     around = Location("body", pointer_tokens=location.pointer_tokens[:-1]) if location.pointer_tokens else None
     for request in operation_use.requests:
-        if around is not None and request.find_overlap(around) is None:
+        if around is not None and request.find_overlapping_location(around) is None:
             continue
-        if request.find_overlap(location) is None:
-            return _Effect(affects_client=True, reason=f"the client does not send it: {request.source}")
-    return _Effect(affects_client=False, reason="the client does not depend on it")
+        if request.find_overlapping_location(location) is None:
+            return _EffectOnClient(affects_client=True, reason=f"the client does not send it: {request.source}")
+    return _EffectOnClient(affects_client=False, reason="the client does not depend on it")

@@ -23,21 +23,21 @@ _RECORDING_KEYS = {"interactions", "http_interactions", "log"}
 _RECORDING_SUFFIXES = (".har", ".json", ".yaml", ".yml")
 
 
-def load_client_uses(sources: Sequence[str], document: Document, new_document: Document) -> ClientUses:
+def load_client_uses(sources: Sequence[str], old_document: Document, new_document: Document) -> ClientUses:
     """Read what a client uses of an API.
 
     Args:
         sources: recordings of the client or folders of them, YAML files that declare uses, or `VOICEGAUGE_CLIENT`.
-        document: the OpenAPI document that the client was written for.
+        old_document: the OpenAPI document that the client was written for.
         new_document: the newer document. A client may use what only this document has.
 
     Raises:
         UsageError: a source does not exist, or contains no request to the API.
         ContractError: a file declares something that neither document has, or declares nothing.
         DataError: a recording that `sources` names cannot be read. Unreadable files of a folder are listed in
-            `unread_files` instead.
+            `unreadable_file_messages` instead.
     """
-    client_uses, matcher = ClientUses(), OperationMatcher(document)
+    client_uses, matcher = ClientUses(), OperationMatcher(old_document)
     for source in sources:
         if source == VOICEGAUGE_CLIENT:
             add_voicegauge_uses(client_uses, matcher)
@@ -51,19 +51,21 @@ def load_client_uses(sources: Sequence[str], document: Document, new_document: D
         declaration = None if path.is_dir() or path.suffix == ".har" else _read_declaration(path)
         if declaration is not None:
             add_declared_uses(client_uses, declaration, matcher, OperationMatcher(new_document))
-        elif not sum(_add_uses_of_file(client_uses, file, matcher, skips_unreadable=path.is_dir()) for file in files):
-            raise UsageError(f"--uses {source}: has no request to an operation of {document.path}")
+        elif not sum(_add_uses_of_file(client_uses, file, matcher, skip_if_unreadable=path.is_dir()) for file in files):
+            raise UsageError(f"--uses {source}: has no request to an operation of {old_document.path}")
     return client_uses
 
 
-def _add_uses_of_file(client_uses: ClientUses, file: Path, matcher: OperationMatcher, *, skips_unreadable: bool) -> int:
+def _add_uses_of_file(
+    client_uses: ClientUses, file: Path, matcher: OperationMatcher, *, skip_if_unreadable: bool
+) -> int:
     """Add what the client sends in a recording, and return the number of its requests to the API."""
     try:
         return add_recorded_uses(client_uses, file, matcher)
     except DataError as error:
-        if not skips_unreadable:
+        if not skip_if_unreadable:
             raise
-        client_uses.unread_files.append(str(error))
+        client_uses.unreadable_file_messages.append(str(error))
         return 0
 
 

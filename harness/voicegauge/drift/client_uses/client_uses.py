@@ -16,7 +16,7 @@ class SentValues(NamedTuple):
     source: str
     """Where the values are stated: "uses.yaml:5", or "client.har, request 3"."""
 
-    def find_overlap(self, location: Location) -> Location | None:
+    def find_overlapping_location(self, location: Location) -> Location | None:
         """Return a sent value that is at, around or inside `location`; `None` if there is none."""
         return next(iter(_iterate_overlapping_locations(self.locations, location)), None)
 
@@ -38,7 +38,7 @@ class OperationUse:
         return bool(self.requests) and self.are_requests_complete
 
     @property
-    def are_reads_known(self) -> bool:
+    def are_read_locations_known(self) -> bool:
         """Whether it is known what the client reads."""
         return self.source_by_read_location is not None
 
@@ -61,16 +61,16 @@ class OperationUse:
 class ClientUses:
     """What one client uses of an API. The client calls no operations other than those listed here."""
 
-    use_by_operation: dict[str, OperationUse] = field(default_factory=dict)
+    operation_use_by_name: dict[str, OperationUse] = field(default_factory=dict)
     """What the client uses of each operation, by `operationId`, or by method and path ("GET /voices") if the operation
     has no `operationId`."""
-    unread_files: list[str] = field(default_factory=list)
+    unreadable_file_messages: list[str] = field(default_factory=list)
     """One line, with the reason, for each file of a folder that could not be read as a recording. Therefore the client
     may use more than is listed."""
 
     def find_or_add_operation_use(self, operation: str) -> OperationUse:
         """Return what the client uses of an operation. An operation that is not listed yet is added without uses."""
-        return self.use_by_operation.setdefault(operation, OperationUse())
+        return self.operation_use_by_name.setdefault(operation, OperationUse())
 
 
 def _iterate_overlapping_locations(used_locations: Iterable[Location], location: Location) -> Iterator[Location]:

@@ -15,8 +15,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from voicegauge.drift.client_uses.client_uses import ClientUses, SentValues
-from voicegauge.drift.client_uses.operation_values import OperationValues
-from voicegauge.drift.client_uses.recorded_uses import OperationMatcher, OperationTemplate
+from voicegauge.drift.client_uses.documented_locations import DocumentedLocations
+from voicegauge.drift.client_uses.recorded_uses import OperationMatcher, OperationPattern
 from voicegauge.formats import Document, Location, escape_pointer_token, parse_location
 
 _DECLARATION_KEYS = ("sends", "reads")
@@ -52,9 +52,9 @@ def add_declared_uses(
         raise declaration.build_error("/operations", "names no operation: list those that the client calls")
     for name, used in operations.items():
         pointer = f"/operations/{escape_pointer_token(name)}"
-        operation_template = old_matcher.find_by_name(name)
-        if operation_template is None:
-            known = ", ".join(sorted(known.operation for known in old_matcher.templates)[:5])
+        operation_pattern = old_matcher.find_by_name(name)
+        if operation_pattern is None:
+            known = ", ".join(sorted(known.name for known in old_matcher.operation_patterns)[:5])
             raise declaration.build_error(
                 pointer, f"{name!r} is not an operation of the older document, which has {known}"
             )
@@ -65,25 +65,31 @@ def add_declared_uses(
                 raise declaration.build_error(
                     f"{pointer}/{escape_pointer_token(key)}", f"the key {key!r} is not known here"
                 )
-        versions = _list_operation_versions(operation_template, old_matcher, new_matcher)
-        _add_declared_operation(client_uses, operation_template.operation, versions, used or {}, pointer, declaration)
+        old_and_new_locations = _list_old_and_new_locations(operation_pattern, old_matcher, new_matcher)
+        _add_declared_operation(
+            client_uses, operation_pattern.name, old_and_new_locations, used or {}, pointer, declaration
+        )
 
 
-def _list_operation_versions(
-    operation_template: OperationTemplate, old_matcher: OperationMatcher, new_matcher: OperationMatcher
-) -> list[OperationValues]:
+def _list_old_and_new_locations(
+    operation_pattern: OperationPattern, old_matcher: OperationMatcher, new_matcher: OperationMatcher
+) -> list[DocumentedLocations]:
     """Return the values of an operation in the older document, and those in the newer one if it has the operation."""
-    newer = new_matcher.find_by_name(operation_template.operation) or new_matcher.find_by_name(
-        operation_template.method_and_path
+    newer = new_matcher.find_by_name(operation_pattern.name) or new_matcher.find_by_name(
+        operation_pattern.method_and_path
     )
-    versions = [OperationValues(old_matcher.document, operation_template)]
-    return versions if newer is None else [*versions, OperationValues(new_matcher.document, newer)]
+    old_and_new_locations = [DocumentedLocations(old_matcher.document, operation_pattern)]
+    return (
+        old_and_new_locations
+        if newer is None
+        else [*old_and_new_locations, DocumentedLocations(new_matcher.document, newer)]
+    )
 
 
 def _add_declared_operation(
     client_uses: ClientUses,
     operation: str,
-    operation_versions: Sequence[OperationValues],
+    old_and_new_locations: Sequence[DocumentedLocations],
     declared_values: dict[str, Any],
     pointer: str,
     declaration: Document,
@@ -92,8 +98,12 @@ def _add_declared_operation(
     for key, values in declared_values.items():
         listed = _read_locations(values, f"{pointer}/{key}", declaration)
         for location, item_pointer in listed.items():
-            if not any(version.has_location(location, is_request=key == "sends") for version in operation_versions):
-                problem = _describe_unknown_location(location, operation, operation_versions, is_request=key == "sends")
+            if not any(
+                version.has_location(location, is_in_request=key == "sends") for version in old_and_new_locations
+            ):
+                problem = _describe_unknown_location(
+                    location, operation, old_and_new_locations, is_in_request=key == "sends"
+                )
                 raise declaration.build_error(item_pointer, problem)
         if key == "sends":
             source = f"{declaration.path}:{declaration.find_line(f'{pointer}/sends')}"
@@ -105,22 +115,24 @@ def _add_declared_operation(
 
 
 def _describe_unknown_location(
-    location: Location, operation: str, operation_versions: Sequence[OperationValues], *, is_request: bool
+    location: Location, operation: str, old_and_new_locations: Sequence[DocumentedLocations], *, is_in_request: bool
 ) -> str:
-    listed = [version.list_sibling_locations(location, is_request=is_request) for version in operation_versions]
+    listed = [
+        version.list_sibling_locations(location, is_in_request=is_in_request) for version in old_and_new_locations
+    ]
     known = list(dict.fromkeys(text for texts in listed for text in texts))
     shown = ", ".join(get_close_matches(str(location), known, n=_MAX_NAMES_SHOWN, cutoff=0)) or "nothing there"
     more = ", ..." if len(known) > _MAX_NAMES_SHOWN else ""
-    where = "a request" if is_request else "a response"
+    where = "a request" if is_in_request else "a response"
     return f"'{location}' is not in {where} of {operation} in either document, which have {shown}{more}"
 
 
-def _read_locations(values: Any, pointer: str, declaration: Document) -> dict[Location, str]:
+def _read_locations(location_list: Any, pointer: str, declaration: Document) -> dict[Location, str]:
     """Return the pointers at which a list states locations, by location."""
-    if not isinstance(values, list):
+    if not isinstance(location_list, list):
         raise declaration.build_error(pointer, "must be a list of locations, such as body#/text or header.X-Cost")
     found = {}
-    for index, text in enumerate(values):
+    for index, text in enumerate(location_list):
         try:
             found[parse_location(text if isinstance(text, str) else "")] = f"{pointer}/{index}"
         except ValueError as error:

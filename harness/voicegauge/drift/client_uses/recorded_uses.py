@@ -23,14 +23,14 @@ from voicegauge.model import Request
 from voicegauge.recording.importing import read_requests
 
 _HTTP_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-MAX_DEPTH = 50
+MAX_BODY_DEPTH = 50
 """Number of levels of a body whose values are distinguished; deeper values count as part of their parent."""
 
 
-class OperationTemplate(NamedTuple):
+class OperationPattern(NamedTuple):
     """An operation of an OpenAPI document, with a pattern of the URLs that call it."""
 
-    operation: str
+    name: str
     """The `operationId`, or method and path if the operation has no `operationId`."""
     method: str
     path: str
@@ -48,26 +48,28 @@ class OperationMatcher:
     def __init__(self, document: Document) -> None:
         """List the operations of `document`."""
         self.document = document
-        self.templates = sorted(_iterate_templates(document.data), key=lambda template: template.path.count("{"))
+        self.operation_patterns = sorted(
+            _iterate_operation_patterns(document.data), key=lambda operation_pattern: operation_pattern.path.count("{")
+        )
         """The operations, those with the fewest parameters in the path first."""
 
     def find_by_request(self, request: Request) -> str | None:
         """Return the operation that a request calls; `None` if it calls none."""
         url = request.url.partition("?")[0].partition("#")[0]
-        for template in self.templates:
-            if template.method == request.method.lower() and template.url_pattern.fullmatch(url):
-                return template.operation
+        for operation_pattern in self.operation_patterns:
+            if operation_pattern.method == request.method.lower() and operation_pattern.url_pattern.fullmatch(url):
+                return operation_pattern.name
         return None
 
-    def find_by_name(self, name: str) -> OperationTemplate | None:
+    def find_by_name(self, name: str) -> OperationPattern | None:
         """Return the operation whose `operationId`, or whose method and path, is `name`; `None` if there is none."""
-        for template in self.templates:
-            if name in (template.operation, template.method_and_path):
-                return template
+        for operation_pattern in self.operation_patterns:
+            if name in (operation_pattern.name, operation_pattern.method_and_path):
+                return operation_pattern
         return None
 
 
-def _iterate_templates(document: dict[str, Any]) -> Iterator[OperationTemplate]:
+def _iterate_operation_patterns(document: dict[str, Any]) -> Iterator[OperationPattern]:
     paths = document.get("paths")
     for path, item in paths.items() if isinstance(paths, dict) else ():
         for method in _HTTP_METHODS:
@@ -78,18 +80,18 @@ def _iterate_templates(document: dict[str, Any]) -> Iterator[OperationTemplate]:
             name = operation_id if isinstance(operation_id, str) else f"{method.upper()} {path}"
             servers = operation.get("servers") or item.get("servers") or document.get("servers") or [{"url": "/"}]
             bases = "|".join(_build_server_pattern(server) for server in servers if isinstance(server, dict))
-            pattern = re.compile(f"(?:{bases}){_build_template_pattern(path)}/?")
-            yield OperationTemplate(name, method, path, pattern)
+            pattern = re.compile(f"(?:{bases}){_build_url_pattern(path)}/?")
+            yield OperationPattern(name, method, path, pattern)
 
 
 def _build_server_pattern(server: dict[str, Any]) -> str:
     """Return a pattern for the URL of a server. A server URL without a host matches any host."""
     url = str(server.get("url", "/")).rstrip("/")
-    return _build_template_pattern(url) if "//" in url else "[a-z]+://[^/]+" + _build_template_pattern(url)
+    return _build_url_pattern(url) if "//" in url else "[a-z]+://[^/]+" + _build_url_pattern(url)
 
 
-def _build_template_pattern(template: str) -> str:
-    parts = re.split(r"\{[^}]*\}", template)
+def _build_url_pattern(url_template: str) -> str:
+    parts = re.split(r"\{[^}]*\}", url_template)
     return "[^/]+".join(re.escape(part) for part in parts)
 
 
@@ -110,7 +112,7 @@ def add_recorded_uses(client_uses: ClientUses, path: Path, matcher: OperationMat
         if locations is None:
             use.are_requests_complete = False
         else:
-            use.requests.append(SentValues(locations, f"{path}, request {recorded.number}"))
+            use.requests.append(SentValues(locations, f"{path}, request {recorded.request_number}"))
     return count
 
 
@@ -137,10 +139,10 @@ def _list_sent_locations(request: Request) -> frozenset[Location] | None:
 
 
 def _iterate_leaf_paths(value: Any, pointer_tokens: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    if isinstance(value, dict) and value and len(pointer_tokens) < MAX_DEPTH:
+    if isinstance(value, dict) and value and len(pointer_tokens) < MAX_BODY_DEPTH:
         for key, item in value.items():
             yield from _iterate_leaf_paths(item, (*pointer_tokens, key))
-    elif isinstance(value, list) and value and len(pointer_tokens) < MAX_DEPTH:
+    elif isinstance(value, list) and value and len(pointer_tokens) < MAX_BODY_DEPTH:
         for item in value:
             yield from _iterate_leaf_paths(item, (*pointer_tokens, EVERY_ITEM))
     else:

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from voicegauge.contract.extension import OPERATION_RECORDS, ROOT_RECORDS
 from voicegauge.drift.client_uses.client_uses import ClientUses, SentValues
 from voicegauge.drift.client_uses.recorded_uses import OperationMatcher
-from voicegauge.drift.client_uses.request_keys import ANY_KEY, iterate_request_key_paths
+from voicegauge.drift.client_uses.request_location_keys import ANY_KEY, iterate_request_key_paths
 from voicegauge.formats import Location, parse_location
 
-_REQUEST_KEYS = tuple(dict.fromkeys(iterate_request_key_paths({**OPERATION_RECORDS, **ROOT_RECORDS})))
+_REQUEST_KEY_PATHS = tuple(dict.fromkeys(iterate_request_key_paths({**OPERATION_RECORDS, **ROOT_RECORDS})))
 """Paths of the keys, starting with an `x-` key, under which a contract names locations in requests. Locations under any
 other key are in responses."""
 
@@ -33,40 +33,40 @@ def add_voicegauge_uses(client_uses: ClientUses, matcher: OperationMatcher) -> N
     sent = frozenset(one.location for one in stated if one.is_in_request)
     read = {one.location for one in stated if not one.is_in_request}
     source = f"the x- keys of {document.path}"
-    for template in matcher.templates:
-        operation: Any = document.data["paths"][template.path][template.method]
+    for operation_pattern in matcher.operation_patterns:
+        operation: Any = document.data["paths"][operation_pattern.path][operation_pattern.method]
         if any(key.startswith("x-") for key in operation):
-            use = client_uses.find_or_add_operation_use(template.operation)
+            use = client_uses.find_or_add_operation_use(operation_pattern.name)
             use.add_read_locations(read, source)
             use.requests.append(SentValues(sent, source))
             use.are_requests_complete = False
 
 
-def _iterate_stated_locations(value: Any, keys: tuple[str, ...]) -> Iterator[_StatedLocation]:
+def _iterate_stated_locations(value: Any, key_path: tuple[str, ...]) -> Iterator[_StatedLocation]:
     """Yield the locations that `x-` keys state in a part of a document.
 
-    `keys` is the path of the part: an `x-` key, and the keys below it. It is empty if the part is in no `x-` key.
+    `key_path` is the path of the part: an `x-` key, and the keys below it. It is empty if the part is in no `x-` key.
     """
     if isinstance(value, dict):
         for key, item in value.items():
-            inner_keys = (*keys, key) if keys or key.startswith("x-") else ()
-            if keys:
+            inner_keys = (*key_path, key) if key_path or key.startswith("x-") else ()
+            if key_path:
                 yield from _iterate_stated_locations(key, inner_keys)  # constants have their locations as keys
-            if keys or not key.startswith(("example", "schema")):
+            if key_path or not key.startswith(("example", "schema")):
                 yield from _iterate_stated_locations(item, inner_keys)
     elif isinstance(value, list):
         for item in value:
-            yield from _iterate_stated_locations(item, keys)
-    elif keys and isinstance(value, str) and value.startswith(("body#", "header.", "query.")):
+            yield from _iterate_stated_locations(item, key_path)
+    elif key_path and isinstance(value, str) and value.startswith(("body#", "header.", "query.")):
         try:
-            yield _StatedLocation(parse_location(value), _is_in_request(keys))
+            yield _StatedLocation(parse_location(value), _is_in_request(key_path))
         except ValueError:
             return  # a text that only begins like a location
 
 
-def _is_in_request(keys: tuple[str, ...]) -> bool:
+def _is_in_request(key_path: tuple[str, ...]) -> bool:
     return any(
-        len(pattern) <= len(keys)
-        and all(one in (ANY_KEY, key) for one, key in zip(pattern, keys, strict=False))  # what follows is below
-        for pattern in _REQUEST_KEYS
+        len(pattern) <= len(key_path)
+        and all(one in (ANY_KEY, key) for one, key in zip(pattern, key_path, strict=False))  # what follows is below
+        for pattern in _REQUEST_KEY_PATHS
     )

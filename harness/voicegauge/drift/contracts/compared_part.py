@@ -63,9 +63,9 @@ class SchemaPair:
     schema_kind: SchemaKind
     old_schemas: AppliedSchemas
     new_schemas: AppliedSchemas
-    old_fallback_node: DocumentNode
+    old_node_if_no_schemas: DocumentNode
     """The node at which changes are reported for the older schema if `old_schemas` is empty."""
-    new_fallback_node: DocumentNode
+    new_node_if_no_schemas: DocumentNode
     """The node at which changes are reported for the newer schema if `new_schemas` is empty."""
 
     @property
@@ -78,5 +78,5 @@ class SchemaPair:
 
     def normalize_both(self) -> tuple[NormalizedSchema, NormalizedSchema]:
         """Return both schemas in normalized form."""
-        old = self.compared_part.old_normalizer.normalize(self.old_schemas, self.old_fallback_node)
-        return old, self.compared_part.new_normalizer.normalize(self.new_schemas, self.new_fallback_node)
+        old = self.compared_part.old_normalizer.normalize(self.old_schemas, self.old_node_if_no_schemas)
+        return old, self.compared_part.new_normalizer.normalize(self.new_schemas, self.new_node_if_no_schemas)

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from voicegauge.contract import read_openapi_document
-from voicegauge.drift.client_uses import judge_changes, load_client_uses
+from voicegauge.drift.client_uses import adjust_levels_for_client, load_client_uses
 from voicegauge.drift.contracts.compared_part import ComparedPart
 from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.document_shape import check_document_shape
@@ -46,15 +46,16 @@ def compare_contracts(old_path: Path, new_path: Path, client_use_sources: Sequen
     changes = _compare_documents(
         DocumentNode(old_document, "", old_document.data), DocumentNode(new_document, "", new_document.data)
     )
-    unread_client_files: tuple[str, ...] = ()
+    unreadable_files: tuple[str, ...] = ()
     if client_use_sources:
         uses = load_client_uses(client_use_sources, old_document, new_document)
-        changes, unread_client_files = judge_changes(changes, uses), tuple(uses.unread_files)
+        changes, unreadable_files = adjust_levels_for_client(changes, uses), tuple(uses.unreadable_file_messages)
     inputs = _build_compared_input(old_document), _build_compared_input(new_document)
-    return msgspec.structs.replace(build_report("contracts", *inputs, changes), unread_client_files=unread_client_files)
+    report = build_report("contracts", *inputs, changes)
+    return msgspec.structs.replace(report, unreadable_client_file_messages=unreadable_files)
 
 
-def compare_described_operations(
+def compare_operations_with_official_document(
     contract_path: Path, official_document: Document, operations: Collection[OperationKey]
 ) -> DriftReport:
     """Compare some operations of a contract with the same operations of an official document.

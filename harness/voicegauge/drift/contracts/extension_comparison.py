@@ -28,12 +28,12 @@ from voicegauge.contract.extension import (
 from voicegauge.drift.contracts.compared_part import ComparedPart
 from voicegauge.drift.contracts.document_node import DocumentNode, encode_canonical_json, is_same_json
 from voicegauge.drift.contracts.extension_facts import (
+    API_KEY_FACTS,
     BATCH_FACTS,
     CHAT_FACTS,
     CONVERSION_FACTS,
     IDEMPOTENCY_FACTS,
     JOB_FACTS,
-    KEY_FACTS,
     LIMITS_FACTS,
     PRICING_FACTS,
     PROVIDER_FACTS,
@@ -43,8 +43,8 @@ from voicegauge.drift.contracts.extension_facts import (
     SUBMIT_FACTS,
     TRANSCRIPTION_FACTS,
     WEBHOOK_FACTS,
+    ComparisonMethod,
     ExtensionFact,
-    FactComparison,
 )
 from voicegauge.drift.contracts.schemas import compare_schemas
 from voicegauge.drift.report import DriftChange
@@ -75,10 +75,10 @@ _DOCUMENT_EXTENSIONS: _FactsByExtensionKey = {
 _KEYS_WITH_DEFAULT = ("x-limits", "x-key")
 """Extension keys that are read with their default values if they are missing, so that each entry that only one contract
 has is reported as a separate change."""
-_SECURITY_SCHEME_EXTENSIONS: _FactsByExtensionKey = {"x-key": (KeySpec, KEY_FACTS)}
+_SECURITY_SCHEME_EXTENSIONS: _FactsByExtensionKey = {"x-key": (KeySpec, API_KEY_FACTS)}
 
 
-def iterate_facts() -> Iterator[ExtensionFact]:
+def iterate_extension_facts() -> Iterator[ExtensionFact]:
     """Yield the facts of all extensions.
 
     The facts of an extension that may be in two places of a document are yielded twice.
@@ -208,10 +208,10 @@ def _compare_fact(
 def _compare_fact_versions(
     compared_part: ComparedPart, fact: ExtensionFact, old_version: _FactVersion, new_version: _FactVersion
 ) -> Iterator[DriftChange]:
-    if fact.comparison in ("names", "choices"):
+    if fact.comparison_method in ("names", "choices"):
         yield from _compare_name_lists(compared_part, fact, old_version, new_version)
         return
-    difference = _classify_difference(fact.comparison, old_version.value, new_version.value)
+    difference = _classify_difference(fact.comparison_method, old_version.value, new_version.value)
     if difference in fact.level_by_difference:
         shown = {
             side: version.value
@@ -223,14 +223,14 @@ def _compare_fact_versions(
         )
 
 
-def _classify_difference(comparison: FactComparison, old_value: Any, new_value: Any) -> str:
+def _classify_difference(comparison_method: ComparisonMethod, old_value: Any, new_value: Any) -> str:
     """Return the end of the id of the rule for the difference between two values; empty if there is no difference."""
-    if comparison == "flag":  # a flag that is not documented is false
+    if comparison_method == "flag":  # a flag that is not documented is false
         return "" if (old_value is True) == (new_value is True) else "began" if new_value is True else "ended"
     if old_value is MISSING or new_value is MISSING:
-        appeared, disappeared = ("set", "unset") if comparison == "number" else ("added", "removed")
+        appeared, disappeared = ("set", "unset") if comparison_method == "number" else ("added", "removed")
         return "" if old_value is new_value else appeared if old_value is MISSING else disappeared
-    if comparison == "number":
+    if comparison_method == "number":
         return "" if old_value == new_value else "increased" if new_value > old_value else "decreased"
     # The content of a mapping has rows for its own facts.
     return "" if isinstance(old_value, dict) or is_same_json(old_value, new_value) else "changed"
@@ -244,7 +244,7 @@ def _compare_name_lists(
     compared_part: ComparedPart, fact: ExtensionFact, old_version: _FactVersion, new_version: _FactVersion
 ) -> Iterator[DriftChange]:
     before, after = _map_names_by_canonical_json(old_version.value), _map_names_by_canonical_json(new_version.value)
-    if fact.comparison == "choices" and bool(before) != bool(after):
+    if fact.comparison_method == "choices" and bool(before) != bool(after):
         difference, side = ("set", "new") if after else ("unset", "old")
         values = {side: list((after or before).values())}
         yield compared_part.build_change(

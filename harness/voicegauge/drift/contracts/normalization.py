@@ -24,7 +24,7 @@ from voicegauge.drift.contracts.normalized_schema import (
     read_schema,
 )
 
-MAX_SCHEMA_NESTING = 60
+MAX_BRANCH_NESTING = 60
 """Largest number of levels of nested branches that are simplified, to limit the recursion in untrusted schemas."""
 MAX_FINGERPRINT_DEPTH = 12
 """Number of levels of subschemas in a fingerprint. Deeper differences are found by comparing single properties."""
@@ -38,7 +38,7 @@ class SchemaFingerprint(NamedTuple):
     """Whether the digest covers the whole schema, because no part of it is deeper than `MAX_FINGERPRINT_DEPTH`."""
 
 
-_SchemaPointers = tuple[str, ...]
+_SchemaCacheKey = tuple[str, ...]
 """The pointers of schema objects that all apply to the same value. They are used as a cache key."""
 
 
@@ -47,24 +47,24 @@ class SchemaNormalizer:
 
     def __init__(self) -> None:
         """Create a normalizer with empty caches."""
-        self._normalized: dict[_SchemaPointers, NormalizedSchema] = {}
-        self._in_progress: set[_SchemaPointers] = set()
-        self._fingerprints: dict[tuple[_SchemaPointers, int], SchemaFingerprint] = {}
+        self._normalized: dict[_SchemaCacheKey, NormalizedSchema] = {}
+        self._in_progress: set[_SchemaCacheKey] = set()
+        self._fingerprints: dict[tuple[_SchemaCacheKey, int], SchemaFingerprint] = {}
         """Fingerprints by schema and depth. The depth is 0 if a fingerprint covers the whole schema at any depth."""
 
-    def normalize(self, applied_schemas: AppliedSchemas, fallback_node: DocumentNode) -> NormalizedSchema:
+    def normalize(self, applied_schemas: AppliedSchemas, node_if_no_schemas: DocumentNode) -> NormalizedSchema:
         """Combine schemas that all apply to the same value into one normalized schema.
 
         Args:
             applied_schemas: the schema objects.
-            fallback_node: the node of the returned schema if `applied_schemas` is empty.
+            node_if_no_schemas: the node of the returned schema if `applied_schemas` is empty.
 
         Raises:
             ContractError: a reference points to nothing, or references form a circle.
         """
-        key = _list_pointers(applied_schemas)
+        key = _build_cache_key(applied_schemas)
         if not key:
-            return NormalizedSchema(fallback_node)
+            return NormalizedSchema(node_if_no_schemas)
         if key not in self._normalized:
             self._in_progress.add(key)
             self._normalized[key] = self._build_normalized_schema(applied_schemas)
@@ -98,8 +98,8 @@ class SchemaNormalizer:
         have a type become one list of types.
         """
         branches = schema.schema_lists[branch_keyword]
-        is_recursive = any(_list_pointers(branch) in self._in_progress for branch in branches)
-        if len(self._in_progress) > MAX_SCHEMA_NESTING or is_recursive:
+        is_recursive = any(_build_cache_key(branch) in self._in_progress for branch in branches)
+        if len(self._in_progress) > MAX_BRANCH_NESTING or is_recursive:
             return schema
         normalized = {branch: self.normalize(branch, branch[0]) for branch in branches}
         non_null = tuple(branch for branch in branches if not _allows_only_null(normalized[branch]))
@@ -113,10 +113,12 @@ class SchemaNormalizer:
             if merged is not None:
                 return replace(merged, explicitly_nullable=nullable if schema.has_only_branches else None)
         types = _list_plain_types([normalized[branch] for branch in non_null], branch_keyword)
-        if types and "type" not in schema.keywords:
+        if types and "type" not in schema.plain_keywords:
             keyword = schema.node.get_child(branch_keyword).replace_value(types)
-            keywords = {**schema.keywords, "type": keyword}
-            return replace(schema, keywords=keywords, schema_lists=other_schema_lists, explicitly_nullable=nullable)
+            keywords = {**schema.plain_keywords, "type": keyword}
+            return replace(
+                schema, plain_keywords=keywords, schema_lists=other_schema_lists, explicitly_nullable=nullable
+            )
         return replace(
             schema, schema_lists={**other_schema_lists, branch_keyword: non_null}, explicitly_nullable=nullable
         )
@@ -126,7 +128,7 @@ class SchemaNormalizer:
         return self._get_cached_fingerprint(applied_schemas, MAX_FINGERPRINT_DEPTH)
 
     def _get_cached_fingerprint(self, applied_schemas: AppliedSchemas, depth: int) -> SchemaFingerprint:
-        key = _list_pointers(applied_schemas)
+        key = _build_cache_key(applied_schemas)
         if not key or depth == 0:
             return SchemaFingerprint(b"", covers_all_levels=not key)
         known = self._fingerprints.get((key, 0)) or self._fingerprints.get((key, depth))
@@ -144,7 +146,7 @@ class SchemaNormalizer:
 
         schema = self.normalize(applied_schemas, applied_schemas[0])
         content = [
-            dict(_normalize_keyword(name, keyword) for name, keyword in schema.keywords.items()),
+            dict(_normalize_keyword(name, keyword) for name, keyword in schema.plain_keywords.items()),
             schema.is_nullable,
             {
                 name: _order_branches(name, [compute_digest(branch) for branch in branches])
@@ -160,7 +162,7 @@ class SchemaNormalizer:
         return SchemaFingerprint(hashlib.sha256(encode_canonical_json(content)).digest(), covers_all_levels=is_whole)
 
 
-def _list_pointers(applied_schemas: AppliedSchemas) -> _SchemaPointers:
+def _build_cache_key(applied_schemas: AppliedSchemas) -> _SchemaCacheKey:
     return tuple(node.pointer for node in applied_schemas)
 
 
@@ -198,17 +200,17 @@ def _merge_single_branch(
     merged = merge_schemas(replace(schema, schema_lists=other_schema_lists), branch)
     if merged is None:
         return None
-    annotations = {name: keyword for name, keyword in schema.keywords.items() if name in ANNOTATION_KEYWORDS}
+    annotations = {name: keyword for name, keyword in schema.plain_keywords.items() if name in ANNOTATION_KEYWORDS}
     node = branch.node if schema.has_only_branches else schema.node
-    return replace(merged, node=node, keywords={**merged.keywords, **annotations})
+    return replace(merged, node=node, plain_keywords={**merged.plain_keywords, **annotations})
 
 
 def _convert_nullable(schema: NormalizedSchema) -> NormalizedSchema:
     """Convert the keyword `nullable` of OpenAPI 3.0 to the field `explicitly_nullable`."""
-    if "nullable" not in schema.keywords:
+    if "nullable" not in schema.plain_keywords:
         return schema
-    keywords = {key: keyword for key, keyword in schema.keywords.items() if key != "nullable"}
-    return replace(schema, keywords=keywords, explicitly_nullable=True)
+    keywords = {key: keyword for key, keyword in schema.plain_keywords.items() if key != "nullable"}
+    return replace(schema, plain_keywords=keywords, explicitly_nullable=True)
 
 
 def _is_any_nullable(branches: list[NormalizedSchema]) -> bool | None:
@@ -225,16 +227,18 @@ def _list_plain_types(branches: list[NormalizedSchema], branch_keyword: str) -> 
 
     A `oneOf` of integer and number also gives an empty list, because it rejects integers, which match both branches.
     """
-    if not all(branch.has_no_subschemas and branch.keywords.keys() == {"type"} for branch in branches):
+    if not all(branch.has_no_subschemas and branch.plain_keywords.keys() == {"type"} for branch in branches):
         return []
     types = list(
-        dict.fromkeys(name for branch in branches for name in convert_to_string_list(branch.keywords["type"].value))
+        dict.fromkeys(
+            name for branch in branches for name in convert_to_string_list(branch.plain_keywords["type"].value)
+        )
     )
     return [] if branch_keyword == "oneOf" and {"integer", "number"} <= set(types) else types
 
 
 def _allows_only_null(schema: NormalizedSchema) -> bool:
-    return schema.has_no_subschemas and schema.keywords.keys() == {"type"} and schema.allowed_types == frozenset()
+    return schema.has_no_subschemas and schema.plain_keywords.keys() == {"type"} and schema.allowed_types == frozenset()
 
 
 def _normalize_keyword(keyword_name: str, keyword_node: DocumentNode) -> tuple[str, object]:

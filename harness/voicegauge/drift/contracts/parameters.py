@@ -13,7 +13,7 @@ from voicegauge.drift.contracts.schemas import compare_schemas
 from voicegauge.drift.report import DriftChange
 from voicegauge.drift.rule_registry import DriftLevel
 
-_HEADERS_WITHOUT_PARAMETERS = ("accept", "content-type", "authorization")
+_IGNORED_HEADER_PARAMETERS = ("accept", "content-type", "authorization")
 """Names of header parameters that OpenAPI ignores, because it describes these headers elsewhere (Parameter Object)."""
 _DEFAULT_STYLE_BY_LOCATION = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
 _DEFAULT_VALUE_RULES = tuple(f"request-parameter-default-value-{action}" for action in ("added", "removed", "changed"))
@@ -83,7 +83,7 @@ def _list_parameters(
         for _, node in owner.get_child("parameters").iterate_children():
             node = node.resolve_references()
             location, name = str(node.get_value("in")), str(node.get_value("name"))
-            if location == "header" and name.lower() in _HEADERS_WITHOUT_PARAMETERS:
+            if location == "header" and name.lower() in _IGNORED_HEADER_PARAMETERS:
                 continue
             key = {"header": name.lower(), "path": positions.get(name, name)}.get(location, name)
             found[location, key] = _ParameterVersion(node, is_shared)

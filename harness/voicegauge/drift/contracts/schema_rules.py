@@ -29,7 +29,7 @@ class SchemaKind(NamedTuple):
 
     rule_id_prefix: str
     """Start of the ids of the rules for this kind."""
-    label: str
+    description_subject: str
     """Subject of the descriptions of the rules for this kind."""
     is_sent_by_client: bool
     """Whether the client sends the value rather than receives it."""
@@ -246,7 +246,7 @@ def _build_keyword_rules() -> Iterator[DriftRule]:
             if _has_own_rule(kind, action.rule_id_suffix):
                 name = build_rule_id(kind, action.rule_id_suffix)
                 level = _determine_level(name, kind, action.effect)
-                yield _build_rule(name, level, f"{kind.label}: {action.description}")
+                yield _build_rule(name, level, f"{kind.description_subject}: {action.description}")
 
 
 def _has_own_rule(schema_kind: SchemaKind, rule_id_suffix: str) -> bool:
@@ -276,7 +276,7 @@ def _build_rule(rule_id: str, level: DriftLevel, description: str) -> DriftRule:
 def _build_property_rules() -> Iterator[DriftRule]:
     """Yield the rules for properties that are added, removed, or become required or optional."""
     for kind in (kind for kind in SCHEMA_KIND_BY_RULE_ID_PREFIX.values() if kind.rule_id_prefix.endswith("-property")):
-        prefix, noun = kind.rule_id_prefix, kind.label.lower()
+        prefix, noun = kind.rule_id_prefix, kind.description_subject.lower()
         yield from (
             _build_sent_property_rules(prefix, noun)
             if kind.is_sent_by_client
@@ -289,26 +289,26 @@ def _build_property_rules() -> Iterator[DriftRule]:
         yield _build_rule(f"{prefix}-became-optional", optional, f"A {noun} became optional")
 
 
-def _build_sent_property_rules(rule_id_prefix: str, noun: str) -> Iterator[DriftRule]:
+def _build_sent_property_rules(rule_id_prefix: str, property_noun: str) -> Iterator[DriftRule]:
     breaking, possibly, compatible = DriftLevel
-    yield _build_rule(f"new-required-{rule_id_prefix}", breaking, f"A required {noun} was added")
-    description = f"A required {noun} with a default value was added"
+    yield _build_rule(f"new-required-{rule_id_prefix}", breaking, f"A required {property_noun} was added")
+    description = f"A required {property_noun} with a default value was added"
     yield _build_rule(f"new-required-{rule_id_prefix}-with-default", breaking, description)
-    yield _build_rule(f"new-optional-{rule_id_prefix}", compatible, f"An optional {noun} was added")
-    yield _build_rule(f"{rule_id_prefix}-removed", possibly, f"A {noun} was removed")
-    description = f"A {noun} with a default value became required"
+    yield _build_rule(f"new-optional-{rule_id_prefix}", compatible, f"An optional {property_noun} was added")
+    yield _build_rule(f"{rule_id_prefix}-removed", possibly, f"A {property_noun} was removed")
+    description = f"A {property_noun} with a default value became required"
     yield _build_rule(f"{rule_id_prefix}-became-required-with-default", breaking, description)
 
 
-def _build_received_property_rules(message_type: str, noun: str) -> Iterator[DriftRule]:
+def _build_received_property_rules(message_type: str, property_noun: str) -> Iterator[DriftRule]:
     breaking, possibly, compatible = DriftLevel
-    yield _build_rule(f"{message_type}-required-property-removed", breaking, f"A required {noun} was removed")
-    yield _build_rule(f"{message_type}-optional-property-removed", possibly, f"An optional {noun} was removed")
-    yield _build_rule(f"{message_type}-required-property-added", compatible, f"A required {noun} was added")
-    yield _build_rule(f"{message_type}-optional-property-added", compatible, f"An optional {noun} was added")
+    yield _build_rule(f"{message_type}-required-property-removed", breaking, f"A required {property_noun} was removed")
+    yield _build_rule(f"{message_type}-optional-property-removed", possibly, f"An optional {property_noun} was removed")
+    yield _build_rule(f"{message_type}-required-property-added", compatible, f"A required {property_noun} was added")
+    yield _build_rule(f"{message_type}-optional-property-added", compatible, f"An optional {property_noun} was added")
 
 
-def _build_access_rules() -> Iterator[DriftRule]:
+def _build_read_write_access_rules() -> Iterator[DriftRule]:
     """Yield the rules for properties that become or stop being read-only or write-only."""
     for message in ("request", "response", "callback"):
         for need in ("required", "optional"):
@@ -328,4 +328,4 @@ def build_rules() -> Iterator[DriftRule]:
     """Yield all rules for schemas."""
     yield from _build_keyword_rules()
     yield from _build_property_rules()
-    yield from _build_access_rules()
+    yield from _build_read_write_access_rules()

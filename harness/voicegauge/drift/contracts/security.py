@@ -103,15 +103,15 @@ def _read_requirements(security: DocumentNode, root: DocumentNode, old_and_new_r
     return requirements
 
 
-def _identify_scheme(name: str, root: DocumentNode, old_and_new_root: NodePair) -> bytes:
+def _identify_scheme(scheme_name: str, root: DocumentNode, old_and_new_root: NodePair) -> bytes:
     """Return the name of a security scheme if both documents have that name, otherwise its content.
 
     Therefore, a scheme that was only renamed is not reported as a change.
     """
-    if all(name in _list_security_schemes(document) for document in old_and_new_root):
-        return name.encode()
-    scheme = _list_security_schemes(root).get(name)
-    return _encode_scheme_content(scheme) if scheme is not None else name.encode()
+    if all(scheme_name in _list_security_schemes(document) for document in old_and_new_root):
+        return scheme_name.encode()
+    scheme = _list_security_schemes(root).get(scheme_name)
+    return _encode_scheme_content(scheme) if scheme is not None else scheme_name.encode()
 
 
 def _list_security_schemes(root: DocumentNode) -> dict[str, DocumentNode]:

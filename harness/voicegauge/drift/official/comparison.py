@@ -13,7 +13,12 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from voicegauge.contract import Contract, list_likely_speech_operations
-from voicegauge.drift.contracts import HTTP_METHODS, OperationKey, build_operation_key, compare_described_operations
+from voicegauge.drift.contracts import (
+    HTTP_METHODS,
+    OperationKey,
+    build_operation_key,
+    compare_operations_with_official_document,
+)
 from voicegauge.drift.report import ComparedInput, DriftChange, FilePosition
 from voicegauge.drift.rule_registry import DriftLevel
 from voicegauge.formats import read_document, unescape_pointer_token
@@ -21,7 +26,7 @@ from voicegauge.model import Record
 
 DifferenceKind = Literal["addition", "removal", "changed value"]
 
-_UNCOMPARED_RULE_PREFIXES = ("api-tag-", "api-operation-id-", "api-security-", "api-global-security-", "security-")
+_IGNORED_RULE_ID_PREFIXES = ("api-tag-", "api-operation-id-", "api-security-", "api-global-security-", "security-")
 """Starts of the ids of rules whose changes are ignored.
 
 They are about tags and operation ids, which no client sends, and about keys: official documents rarely state how a key
@@ -49,7 +54,7 @@ class OfficialComparison(Record, frozen=True, kw_only=True):
     contract: ComparedInput
     official_document: ComparedInput | None = None
     """The official document; `None` if it could not be read."""
-    problem: str | None = None
+    unreadable_reason: str | None = msgspec.field(default=None, name="problem")
     """Why the document could not be read; `None` if it was read."""
     undescribed_operations: tuple[str, ...] = ()
     """Operations of the official document that may produce speech and that the contract does not describe."""
@@ -59,13 +64,15 @@ class OfficialComparison(Record, frozen=True, kw_only=True):
     """Facts that the contract takes from the official document, and that the document no longer states."""
     changed_values: tuple[DriftChange, ...] = ()
     """Facts that the contract takes from the official document, and that the document now states differently."""
-    changes_from_other_sources: tuple[DriftChange, ...] = ()
+    differences_from_other_sources: tuple[DriftChange, ...] = msgspec.field(
+        default=(), name="changes_from_other_sources"
+    )
     """Facts that the contract infers or takes from other sources, and that the official document lacks or
     contradicts."""
 
     @property
     def differences(self) -> tuple[DriftChange, ...]:
-        """All removals, changed values and additions, without `changes_from_other_sources`."""
+        """All removals, changed values and additions, without `differences_from_other_sources`."""
         return (*self.removals, *self.changed_values, *self.additions)
 
 
@@ -82,7 +89,7 @@ class OfficialDriftReport(Record, frozen=True, kw_only=True):
     @property
     def has_unread_document(self) -> bool:
         """Whether an official document could not be read."""
-        return any(one.problem is not None for one in self.comparisons)
+        return any(one.unreadable_reason is not None for one in self.comparisons)
 
 
 def find_official_document(contract: Contract, path_or_url: str | None = None) -> OfficialDocument | None:
@@ -121,7 +128,7 @@ def compare_with_official_document(
     url = official_document.url
     described = _list_operation_keys(contract.document.data)
     document = read_document(path)  # without the files that it refers to
-    report = compare_described_operations(contract.document.path, document, described)
+    report = compare_operations_with_official_document(contract.document.path, document, described)
     changes: dict[DifferenceKind | Literal["other"], list[DriftChange]] = {
         "addition": [],
         "removal": [],
@@ -129,7 +136,7 @@ def compare_with_official_document(
         "other": [],
     }
     for change in report.changes:
-        if change.rule.startswith(_UNCOMPARED_RULE_PREFIXES):
+        if change.rule.startswith(_IGNORED_RULE_ID_PREFIXES):
             continue
         kind = _classify_difference(change)
         taken = kind == "addition" or _is_taken_from_source(contract, change.old_position, official_document.name)
@@ -149,7 +156,7 @@ def compare_with_official_document(
         additions=tuple(changes["addition"]),
         removals=tuple(changes["removal"]),
         changed_values=tuple(changes["changed value"]),
-        changes_from_other_sources=tuple(changes["other"]),
+        differences_from_other_sources=tuple(changes["other"]),
     )
 
 

@@ -30,13 +30,13 @@ def render_official_markdown(report: OfficialDriftReport) -> str:
 def _render_comparison(comparison: OfficialComparison) -> Iterator[str]:
     yield from (f"## {escape_markdown(comparison.provider)}", "")
     if comparison.official_document is None:
-        yield from (f"Not compared: {escape_markdown(comparison.problem or '')}", "")
+        yield from (f"Not compared: {escape_markdown(comparison.unreadable_reason or '')}", "")
         return
     document = comparison.official_document
     title, version = (escape_markdown(text) for text in (document.title, document.version))
     counts = (
         f"{len(comparison.removals)} removed, {len(comparison.changed_values)} changed, "
-        f"{len(comparison.additions)} added, {len(comparison.changes_from_other_sources)} from other sources"
+        f"{len(comparison.additions)} added, {len(comparison.differences_from_other_sources)} from other sources"
     )
     yield from (f"{title} {version} ({escape_markdown(comparison.url)}): {counts}.", "")
     yield from _render_table("Removed: the official document no longer has it", comparison.removals)
@@ -45,9 +45,9 @@ def _render_comparison(comparison: OfficialComparison) -> Iterator[str]:
     if comparison.undescribed_operations:
         operations = ", ".join(escape_markdown(name) for name in comparison.undescribed_operations)
         yield from (f"Operations that may produce speech and are not in the contract: {operations}.", "")
-    if comparison.changes_from_other_sources:
+    if comparison.differences_from_other_sources:
         yield from ("<details>", "<summary>Stated by the contract from other sources</summary>", "")
-        yield from _render_table("", comparison.changes_from_other_sources)
+        yield from _render_table("", comparison.differences_from_other_sources)
         yield from ("</details>", "")
 
 

@@ -33,7 +33,7 @@ _PATCHABLE_RULES = {
     "observed-value-undocumented",
 }
 """Ids of the rules whose changes an addition to the contract can document."""
-_RULES_WITHOUT_ADDITION = {"observed-disputed-reading", "observed-infrastructure-headers"}
+_RULES_OUTSIDE_CONTRACTS = {"observed-disputed-reading", "observed-infrastructure-headers"}
 """Ids of the rules about things that do not belong in a contract, so that their changes need no addition to it."""
 _REJECTION_REASON_BY_STATUS = {codes[0]: reason for reason, codes in STATUS_CODES_BY_REASON.items()} | {422: "invalid"}
 """The rejection reason (`x-rejection-reason`) of a recorded error, by its HTTP status."""
@@ -199,13 +199,13 @@ class ContractPatch:
             self._add_error_example(documented["content"], exchanges)
         return documented
 
-    def _add_error_example(self, content: dict[str, Any], exchanges: Sequence[RecordedExchange]) -> None:
+    def _add_error_example(self, response_content: dict[str, Any], exchanges: Sequence[RecordedExchange]) -> None:
         """Add the first recorded error whose status tells why the request was rejected, so that it is emulated."""
         for one in exchanges:
             response, reason = one.exchange.response, _REJECTION_REASON_BY_STATUS.get(one.status)
             if reason and one.json_body is not MISSING and len(response.body) <= _MAX_EXAMPLE_BYTES:
                 example = {"x-rejection-reason": reason, "value": one.json_body}
-                content[response.media_type]["examples"] = {"recorded": example}
+                response_content[response.media_type]["examples"] = {"recorded": example}
                 return
 
     def _build_source_reference(self) -> dict[str, Any]:
@@ -232,7 +232,7 @@ def build_contract_patch(traffic: RecordedTraffic, report: DriftReport) -> Contr
     patch = ContractPatch(traffic)
     patch.collect_undocumented_values(report.changes)
     for change in report.changes:
-        if change.rule.startswith("observed-") and change.rule not in _RULES_WITHOUT_ADDITION:
+        if change.rule.startswith("observed-") and change.rule not in _RULES_OUTSIDE_CONTRACTS:
             patch.add_change(change)
     return patch
 

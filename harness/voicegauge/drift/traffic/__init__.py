@@ -1,7 +1,7 @@
 """Compares recorded traffic with a contract or with older traffic."""
 
 from voicegauge.drift.rule_registry import register_rules
-from voicegauge.drift.traffic.preparation import RecordedTraffic, read_traffic
+from voicegauge.drift.traffic.preparation import RecordedTraffic, interpret_recordings
 from voicegauge.drift.traffic.recording_files import (
     compare_recording_files,
     compare_recording_with_contract,
@@ -17,8 +17,8 @@ __all__ = [
     "compare_recording_with_contract",
     "compare_traffic",
     "compare_traffic_with_contract",
+    "interpret_recordings",
     "load_traffic",
-    "read_traffic",
 ]
 
 register_rules(build_traffic_rules())

@@ -8,7 +8,7 @@ from typing import Any
 
 from voicegauge.contract import MISSING, MediaType, SchemaError
 from voicegauge.drift.report import DriftChange
-from voicegauge.drift.traffic.contradictions import build_contradiction
+from voicegauge.drift.traffic.contradictions import build_contradiction_change
 from voicegauge.drift.traffic.preparation import (
     ANY_INDEX,
     LocatedSchema,
@@ -40,11 +40,11 @@ def compare_body_with_schema(recorded_exchange: RecordedExchange, media_type: Me
     for extra in find_undocumented_properties(
         recorded_exchange.contract.schemas, recorded_exchange.json_body, find_body_schemas(media_type)
     ):
-        yield build_contradiction(
+        yield build_contradiction_change(
             recorded_exchange,
             "observed-field-undocumented",
             f"{recorded_exchange.status} body#{extra.path}",
-            pointer=extra.parent_pointer,
+            contract_pointer=extra.parent_pointer,
             exchange_part=f"/response/content/text#{extra.path}",
             value=extra.value,
         )
@@ -59,11 +59,11 @@ def _build_error_change(recorded_exchange: RecordedExchange, error: SchemaError)
     rule = _choose_rule(recorded_exchange, error, value)
     if isinstance(value, str) and MASK in value and rule != "observed-type-undocumented":
         return  # only the type of a redacted value is known: the value was a string
-    yield build_contradiction(
+    yield build_contradiction_change(
         recorded_exchange,
         rule,
         f"{recorded_exchange.status} body#{_generalize_path(recorded_exchange.json_body, pointer_tokens)}",
-        pointer=error.schema_pointer,
+        contract_pointer=error.schema_pointer,
         exchange_part=f"/response/content/text#{error.pointer}",
         value=error.message if rule == "observed-field-missing" else value,
     )

@@ -17,8 +17,14 @@ def find_contract_position(contract: Contract, pointer: str) -> FilePosition:
     return FilePosition(file=str(position.path), line=position.line, pointer=pointer)
 
 
-def build_contradiction(
-    recorded_exchange: RecordedExchange, rule_id: str, location: str, *, pointer: str, exchange_part: str, value: Any
+def build_contradiction_change(
+    recorded_exchange: RecordedExchange,
+    rule_id: str,
+    location: str,
+    *,
+    contract_pointer: str,
+    exchange_part: str,
+    value: Any,
 ) -> DriftChange:
     """Create a change for traffic that contradicts its contract.
 
@@ -28,15 +34,15 @@ def build_contradiction(
         recorded_exchange: the exchange that contradicts the contract.
         rule_id: the id of the rule to use if the contradiction is not disputed.
         location: the part of the operation that is contradicted, as `DriftChange.location`.
-        pointer: JSON pointer to the part of the contract that is contradicted.
+        contract_pointer: JSON pointer to the part of the contract that is contradicted.
         exchange_part: the part of the exchange, in the format that `RecordedExchange.find_position` takes.
         value: the observed value.
     """
     return build_change(
-        "observed-disputed-reading" if is_disputed(recorded_exchange, rule_id, pointer) else rule_id,
+        "observed-disputed-reading" if is_disputed(recorded_exchange, rule_id, contract_pointer) else rule_id,
         location=location,
         operation=recorded_exchange.operation_id,
-        old_position=find_contract_position(recorded_exchange.contract, pointer),
+        old_position=find_contract_position(recorded_exchange.contract, contract_pointer),
         new_position=recorded_exchange.find_position(exchange_part),
         message_values={"new": value},
     )

@@ -18,25 +18,25 @@ _CHECK_RULES_BY_DRIFT_RULE = {
 _BODY_CHECK_RULES = ("response-schema", "error-shape", "job-completed-without-output")
 
 
-def is_disputed(recorded_exchange: RecordedExchange, rule_id: str, pointer: str) -> bool:
+def is_disputed(recorded_exchange: RecordedExchange, rule_id: str, contract_pointer: str) -> bool:
     """Whether the contract has a dispute about what the drift rule `rule_id` reports.
 
     Args:
         recorded_exchange: the exchange that contradicts the contract.
         rule_id: the id of the drift rule.
-        pointer: JSON pointer to the part of the contract that is contradicted. Disputes about its parents count too.
+        contract_pointer: JSON pointer to the contradicted part of the contract. Disputes about its parents count too.
     """
     check_rules = set(_CHECK_RULES_BY_DRIFT_RULE.get(rule_id, _BODY_CHECK_RULES))
-    for candidate in _list_disputable_pointers(recorded_exchange, pointer):
+    for candidate in _list_disputable_pointers(recorded_exchange, contract_pointer):
         for dispute, location in recorded_exchange.contract.iterate_disputes(candidate):
             if check_rules & set(dispute.rules) and _covers_contradiction(dispute, recorded_exchange, location):
                 return True
     return False
 
 
-def _list_disputable_pointers(recorded_exchange: RecordedExchange, pointer: str) -> list[str]:
+def _list_disputable_pointers(recorded_exchange: RecordedExchange, contract_pointer: str) -> list[str]:
     """Return the pointers at which a dispute may be recorded: the part itself, the response and the operation."""
-    pointers = [pointer]
+    pointers = [contract_pointer]
     if recorded_exchange.response_spec is not None:
         pointers.append(recorded_exchange.response_spec.pointer)
     if recorded_exchange.operation is not None:
@@ -48,7 +48,7 @@ def _list_disputable_pointers(recorded_exchange: RecordedExchange, pointer: str)
     return [candidate for candidate in pointers if candidate]
 
 
-def _covers_contradiction(dispute: Dispute, recorded_exchange: RecordedExchange, location: str) -> bool:
+def _covers_contradiction(dispute: Dispute, recorded_exchange: RecordedExchange, dispute_pointer: str) -> bool:
     response = recorded_exchange.exchange.response
     if dispute.status is not None and dispute.status != response.status:
         return False
@@ -58,19 +58,19 @@ def _covers_contradiction(dispute: Dispute, recorded_exchange: RecordedExchange,
         return True
     if recorded_exchange.json_body is MISSING:
         return False
-    pointers = _list_schema_pointers(recorded_exchange.contract, dispute, location)
+    pointers = _list_schema_pointers(recorded_exchange.contract, dispute, dispute_pointer)
     return any(
         recorded_exchange.contract.schemas.is_valid(pointer, recorded_exchange.json_body) for pointer in pointers
     )
 
 
-def _list_schema_pointers(contract: Contract, dispute: Dispute, location: str) -> list[str]:
+def _list_schema_pointers(contract: Contract, dispute: Dispute, dispute_pointer: str) -> list[str]:
     """Return the pointers to the schema of a dispute, because references in it are resolved from its position."""
     found = []
-    pointer_tokens = [unescape_pointer_token(token) for token in location.split("/")[1:]]
+    pointer_tokens = [unescape_pointer_token(token) for token in dispute_pointer.split("/")[1:]]
     for key in ("x-source", "source"):
         entries = read_pointer(contract.document.data, [*pointer_tokens, key, "disputed"])
         for index, entry in enumerate(entries if isinstance(entries, list) else ()):
             if entry.get("claim") == dispute.claim and entry.get("schema") == dispute.schema:
-                found.append(f"{location}/{key}/disputed/{index}/schema")
+                found.append(f"{dispute_pointer}/{key}/disputed/{index}/schema")
     return found

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from voicegauge.drift.report import DriftChange, build_change
 from voicegauge.drift.traffic.preparation import (
     FlattenedBody,
-    FlattenedCase,
     JsonScalar,
+    PairedBodies,
     RecordedExchange,
     ResponseContext,
 )
@@ -27,16 +27,18 @@ class _FieldCounts(NamedTuple):
     new_object_count: int
 
 
-def compare_field_presence(response_context: ResponseContext, cases: Sequence[FlattenedCase]) -> Iterator[DriftChange]:
+def compare_field_presence(
+    response_context: ResponseContext, body_pairs: Sequence[PairedBodies]
+) -> Iterator[DriftChange]:
     """Yield a change for each field that was removed, is sometimes missing, or was added."""
-    counts = _count_fields(cases)
+    counts = _count_fields(body_pairs)
     rules = {path: rule for path, found in counts.items() if (rule := _choose_presence_rule(found)) is not None}
     for path, rule in rules.items():
         if any(path.startswith(f"{parent}/") for parent in rules):
             continue  # the change of the parent includes this one
         side = "new" if rule == "recorded-field-new" else "old"
-        values = {side: _find_first_value(cases, path, side)}
-        yield build_field_change(response_context, rule, path, _find_example_exchanges(cases, path), values)
+        values = {side: _find_first_value(body_pairs, path, side)}
+        yield build_field_change(response_context, rule, path, _find_example_exchanges(body_pairs, path), values)
 
 
 def build_field_change(
@@ -69,9 +71,9 @@ def build_field_change(
     )
 
 
-def _choose_presence_rule(counts: Sequence[_FieldCounts]) -> str | None:
+def _choose_presence_rule(field_counts: Sequence[_FieldCounts]) -> str | None:
     """Return the id of the rule for how the presence of a field changed; `None` if there is nothing to report."""
-    comparable = [one for one in counts if one.old_object_count and one.new_object_count]
+    comparable = [one for one in field_counts if one.old_object_count and one.new_object_count]
     removed = sum(one.old_field_count == one.old_object_count and one.new_field_count == 0 for one in comparable)
     in_both = sum(bool(one.old_field_count and one.new_field_count) for one in comparable)
     was_always_present = all(one.old_field_count == one.old_object_count for one in comparable)
@@ -89,13 +91,13 @@ def _choose_presence_rule(counts: Sequence[_FieldCounts]) -> str | None:
     return None
 
 
-def _count_fields(cases: Sequence[FlattenedCase]) -> dict[str, list[_FieldCounts]]:
+def _count_fields(body_pairs: Sequence[PairedBodies]) -> dict[str, list[_FieldCounts]]:
     """Return the counts of each field in each case, by the path of the field."""
     found: dict[str, list[_FieldCounts]] = defaultdict(list)
-    for case in cases:
+    for pair in body_pairs:
         (old_fields, old_objects), (new_fields, new_objects) = (
-            _count_fields_and_objects(case.old_bodies),
-            _count_fields_and_objects(case.new_bodies),
+            _count_fields_and_objects(pair.old_bodies),
+            _count_fields_and_objects(pair.new_bodies),
         )
         for path in sorted(old_fields.keys() | new_fields.keys()):
             parent = path.rpartition("/")[0]
@@ -117,13 +119,13 @@ def _count_fields_and_objects(bodies: Sequence[FlattenedBody]) -> tuple[dict[str
     return fields, objects
 
 
-def _find_example_exchanges(cases: Sequence[FlattenedCase], path: str) -> tuple[RecordedExchange, RecordedExchange]:
+def _find_example_exchanges(body_pairs: Sequence[PairedBodies], path: str) -> tuple[RecordedExchange, RecordedExchange]:
     """Return an older and a newer exchange as examples, if possible of a case whose older bodies have the field."""
-    for case in cases:
-        for body in case.old_bodies:
+    for pair in body_pairs:
+        for body in pair.old_bodies:
             if _has_path(body, path):
-                return body.recorded_exchange, case.new_bodies[-1].recorded_exchange
-    first = cases[0]
+                return body.recorded_exchange, pair.new_bodies[-1].recorded_exchange
+    first = body_pairs[0]
     return first.old_bodies[-1].recorded_exchange, next(
         (body.recorded_exchange for body in first.new_bodies if _has_path(body, path)),
         first.new_bodies[-1].recorded_exchange,
@@ -134,9 +136,9 @@ def _has_path(body: FlattenedBody, path: str) -> bool:
     return any(value.path == path for value in body.values)
 
 
-def _find_first_value(cases: Sequence[FlattenedCase], path: str, old_or_new: str) -> JsonScalar:
-    for case in cases:
-        for body in case.old_bodies if old_or_new == "old" else case.new_bodies:
+def _find_first_value(body_pairs: Sequence[PairedBodies], path: str, old_or_new: str) -> JsonScalar:
+    for pair in body_pairs:
+        for body in pair.old_bodies if old_or_new == "old" else pair.new_bodies:
             for value in body.values:
                 if value.path == path:
                     return value.value

@@ -10,10 +10,10 @@ from voicegauge.drift.report import DriftChange
 from voicegauge.drift.traffic.field_presence import build_field_change
 from voicegauge.drift.traffic.preparation import (
     ANY_INDEX,
-    CaseKey,
-    FlattenedCase,
     FlattenedValue,
     JsonScalar,
+    MatchKey,
+    PairedBodies,
     RecordedExchange,
     ResponseContext,
     ValueDifference,
@@ -22,62 +22,73 @@ from voicegauge.drift.traffic.preparation import (
     split_url_into_parts,
 )
 
-_MIN_VALUES_NEVER_NULL = 4
+_MIN_NON_NULL_VALUES = 4
 """Number of older values without null that are needed before null counts as a new type rather than as chance."""
 _SCALAR_TYPES = ("string", "number", "boolean")
 
 FindDocumentedValues = Callable[[str], frozenset[JsonScalar]]
 """A function that takes the path of a field and returns the values that the contract lists for it."""
 
-_ValuesWithExchangesByCase = dict[CaseKey, list[tuple[FlattenedValue, RecordedExchange]]]
+_ValuesWithExchangesByMatchKey = dict[MatchKey, list[tuple[FlattenedValue, RecordedExchange]]]
 
 
 class _FieldValues(NamedTuple):
-    """The older and the newer values of one field by case, each with the exchange in which it was found."""
+    """The older and the newer values of one field by match_key, each with the exchange in which it was found."""
 
-    old_values_by_case: _ValuesWithExchangesByCase
-    new_values_by_case: _ValuesWithExchangesByCase
+    old_values_by_match_key: _ValuesWithExchangesByMatchKey
+    new_values_by_match_key: _ValuesWithExchangesByMatchKey
 
 
-def _group_values_by_field(cases: Sequence[FlattenedCase]) -> dict[str, _FieldValues]:
+def _group_values_by_field(body_pairs: Sequence[PairedBodies]) -> dict[str, _FieldValues]:
     found: dict[str, _FieldValues] = defaultdict(lambda: _FieldValues(defaultdict(list), defaultdict(list)))
-    for case in cases:
-        for is_newer, bodies in ((False, case.old_bodies), (True, case.new_bodies)):
+    for pair in body_pairs:
+        for is_newer, bodies in ((False, pair.old_bodies), (True, pair.new_bodies)):
             for body in bodies:
                 for value in body.values:
                     field = found[value.path]
-                    values = field.new_values_by_case if is_newer else field.old_values_by_case
-                    values[case.case_id, value.entry_identity].append((value, body.recorded_exchange))
+                    values = field.new_values_by_match_key if is_newer else field.old_values_by_match_key
+                    values[pair.conversation_pair_id, value.entry_identity].append((value, body.recorded_exchange))
     return dict(sorted(found.items()))
 
 
-def compare_field_types(response_context: ResponseContext, cases: Sequence[FlattenedCase]) -> Iterator[DriftChange]:
+def compare_field_types(response_context: ResponseContext, body_pairs: Sequence[PairedBodies]) -> Iterator[DriftChange]:
     """Yield a change for each field that has a JSON type that it did not have before."""
-    for path, field in _group_values_by_field(cases).items():
-        shared = field.old_values_by_case.keys() & field.new_values_by_case.keys()
-        before = {value.json_type for case in shared for value, _ in field.old_values_by_case[case]}
-        after = {value.json_type for case in shared for value, _ in field.new_values_by_case[case]}
+    for path, field in _group_values_by_field(body_pairs).items():
+        shared = field.old_values_by_match_key.keys() & field.new_values_by_match_key.keys()
+        before = {value.json_type for match_key in shared for value, _ in field.old_values_by_match_key[match_key]}
+        after = {value.json_type for match_key in shared for value, _ in field.new_values_by_match_key[match_key]}
         added = after - before
         if not added or before == {"null"}:
             continue
         is_sometimes_null = added == {"null"} and after != {"null"}
-        if is_sometimes_null and sum(len(field.old_values_by_case[case]) for case in shared) < _MIN_VALUES_NEVER_NULL:
+        if (
+            is_sometimes_null
+            and sum(len(field.old_values_by_match_key[match_key]) for match_key in shared) < _MIN_NON_NULL_VALUES
+        ):
             continue
-        case = next(
-            case for case in sorted(shared) if {value.json_type for value, _ in field.new_values_by_case[case]} & added
+        match_key = next(
+            match_key
+            for match_key in sorted(shared)
+            if {value.json_type for value, _ in field.new_values_by_match_key[match_key]} & added
         )
         new_example = next(
-            recorded_exchange for value, recorded_exchange in field.new_values_by_case[case] if value.json_type in added
+            recorded_exchange
+            for value, recorded_exchange in field.new_values_by_match_key[match_key]
+            if value.json_type in added
         )
         types = {"old": ", ".join(sorted(before)), "new": ", ".join(sorted(after))}
         yield build_field_change(
-            response_context, "recorded-type-changed", path, (field.old_values_by_case[case][0][1], new_example), types
+            response_context,
+            "recorded-type-changed",
+            path,
+            (field.old_values_by_match_key[match_key][0][1], new_example),
+            types,
         )
 
 
 def compare_field_values(
     response_context: ResponseContext,
-    cases: Sequence[FlattenedCase],
+    body_pairs: Sequence[PairedBodies],
     *,
     paths_to_skip: Collection[str],
     find_documented_values: FindDocumentedValues,
@@ -86,17 +97,17 @@ def compare_field_values(
 
     Args:
         response_context: what the compared responses have in common.
-        cases: the flattened bodies of the responses.
+        body_pairs: the flattened bodies of the responses.
         paths_to_skip: the paths of the job state and the charge, which other rules compare.
         find_documented_values: a function that returns the values that the contract lists for the field at a path.
     """
-    for path, field in _group_values_by_field(cases).items():
+    for path, field in _group_values_by_field(body_pairs).items():
         if path in paths_to_skip:
             continue
         is_list = path.endswith(f"/{ANY_INDEX}")
         if is_list:
             yield from _compare_list_entries(response_context, path, field)
-        for part, (old, new) in _split_field_values(field).items():
+        for part, (old, new) in _split_urls_into_parts(field).items():
             if is_list and not part:
                 continue  # compared as entries above; only parts of URLs in lists are compared here
             difference = compare_values(
@@ -109,23 +120,23 @@ def compare_field_values(
                     "new": _format_shown_values(difference.added_values),
                 }
                 yield build_field_change(
-                    response_context, rule, path, _find_examples(field, difference), values, url_part=part
+                    response_context, rule, path, _find_example_exchanges(field, difference), values, url_part=part
                 )
 
 
-_ScalarsByCase = dict[CaseKey, frozenset[JsonScalar]]
+_ScalarsByMatchKey = dict[MatchKey, frozenset[JsonScalar]]
 
 
-def _split_field_values(field_values: _FieldValues) -> dict[str, tuple[_ScalarsByCase, _ScalarsByCase]]:
+def _split_urls_into_parts(field_values: _FieldValues) -> dict[str, tuple[_ScalarsByMatchKey, _ScalarsByMatchKey]]:
     """Return the values of each part of a field. A URL has several parts, any other value has one."""
-    found: dict[str, tuple[_ScalarsByCase, _ScalarsByCase]] = {}
-    for index, side in enumerate((field_values.old_values_by_case, field_values.new_values_by_case)):
-        for case, values in side.items():
+    found: dict[str, tuple[_ScalarsByMatchKey, _ScalarsByMatchKey]] = {}
+    for index, side in enumerate((field_values.old_values_by_match_key, field_values.new_values_by_match_key)):
+        for match_key, values in side.items():
             for flattened, _ in values:
                 if flattened.json_type in _SCALAR_TYPES:
                     for part, value in split_url_into_parts(flattened.value):
-                        by_case = found.setdefault(part, ({}, {}))[index]
-                        by_case[case] = by_case.get(case, frozenset()) | {value}
+                        by_match_key = found.setdefault(part, ({}, {}))[index]
+                        by_match_key[match_key] = by_match_key.get(match_key, frozenset()) | {value}
     return found
 
 
@@ -133,18 +144,18 @@ def _format_shown_values(values: tuple[JsonScalar, ...]) -> JsonScalar | list[Js
     return None if not values else values[0] if len(values) == 1 else list(values)
 
 
-def _find_examples(
+def _find_example_exchanges(
     field_values: _FieldValues, difference: ValueDifference
 ) -> tuple[RecordedExchange, RecordedExchange]:
     """Return an exchange with a removed value and one with an added value. By default, return the first exchanges."""
     old = [
         (value.value, recorded_exchange)
-        for values in field_values.old_values_by_case.values()
+        for values in field_values.old_values_by_match_key.values()
         for value, recorded_exchange in values
     ]
     new = [
         (value.value, recorded_exchange)
-        for values in field_values.new_values_by_case.values()
+        for values in field_values.new_values_by_match_key.values()
         for value, recorded_exchange in values
     ]
     before = next(
@@ -158,11 +169,12 @@ def _compare_list_entries(
     response_context: ResponseContext, path: str, field_values: _FieldValues
 ) -> Iterator[DriftChange]:
     difference = compare_scalar_lists(
-        _group_entries_by_case(field_values.old_values_by_case), _group_entries_by_case(field_values.new_values_by_case)
+        _group_entries_by_conversation(field_values.old_values_by_match_key),
+        _group_entries_by_conversation(field_values.new_values_by_match_key),
     )
     if difference is None:
         return
-    examples = _find_examples(field_values, difference)
+    examples = _find_example_exchanges(field_values, difference)
     if difference.added_values:
         yield build_field_change(
             response_context,
@@ -181,13 +193,13 @@ def _compare_list_entries(
         )
 
 
-def _group_entries_by_case(
-    values_by_case: Mapping[CaseKey, list[tuple[FlattenedValue, RecordedExchange]]],
-) -> _ScalarsByCase:
+def _group_entries_by_conversation(
+    values_by_match_key: Mapping[MatchKey, list[tuple[FlattenedValue, RecordedExchange]]],
+) -> _ScalarsByMatchKey:
     """Return the entries of a list by conversation, combined for all entries of an outer list."""
-    found: _ScalarsByCase = {}
-    for case, values in values_by_case.items():
-        conversation = case[:1]
+    found: _ScalarsByMatchKey = {}
+    for match_key, values in values_by_match_key.items():
+        conversation = match_key[:1]
         entries = {value.value for value, _ in values if value.json_type in _SCALAR_TYPES}
         found[conversation] = found.get(conversation, frozenset()) | entries
     return found

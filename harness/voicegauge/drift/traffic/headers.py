@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from voicegauge.drift.general_headers import is_infrastructure_header
 from voicegauge.drift.report import DriftChange, FilePosition, build_change
 from voicegauge.drift.traffic.preparation import (
-    CaseKey,
     JsonScalar,
+    MatchKey,
     PairedResponses,
     RecordedExchange,
     ResponseContext,
@@ -65,12 +65,12 @@ def _compare_header_values(
     ):
         return  # recorded-media-type-changed reports it
     old = {
-        CaseKey((pair.case_id,)): values
+        MatchKey((pair.conversation_pair_id,)): values
         for pair in response_pairs
         if (values := _list_header_values(pair.old_exchanges, header_name))
     }
     new = {
-        CaseKey((pair.case_id,)): values
+        MatchKey((pair.conversation_pair_id,)): values
         for pair in response_pairs
         if (values := _list_header_values(pair.new_exchanges, header_name))
     }

@@ -35,12 +35,19 @@ def compare_job_states(conversation_pairs: Sequence[ConversationPair]) -> Iterat
     yield from _compare_state_orders(conversation_pairs)
 
 
-def _compare_final_states(conversation_pair: ConversationPair, reported_states: set[str]) -> Iterator[DriftChange]:
+def _compare_final_states(
+    conversation_pair: ConversationPair, states_already_reported: set[str]
+) -> Iterator[DriftChange]:
     old, new = (
         _find_exchange_with_final_state(conversation_pair.old_conversation),
         _find_exchange_with_final_state(conversation_pair.new_conversation),
     )
-    if old is not None and new is not None and old.job_state != new.job_state and new.job_state not in reported_states:
+    if (
+        old is not None
+        and new is not None
+        and old.job_state != new.job_state
+        and new.job_state not in states_already_reported
+    ):
         yield _build_job_change("recorded-outcome-changed", old, new, {"old": old.job_state, "new": new.job_state})
 
 

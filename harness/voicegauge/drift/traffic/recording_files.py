@@ -7,7 +7,7 @@ from pathlib import Path
 
 from voicegauge.contract import Contract, load_catalogue, load_contract
 from voicegauge.drift.report import DriftReport
-from voicegauge.drift.traffic.preparation import RecordedTraffic, load_recordings, read_traffic
+from voicegauge.drift.traffic.preparation import RecordedTraffic, interpret_recordings, load_recordings
 from voicegauge.drift.traffic.traffic_vs_contract import compare_traffic_with_contract
 from voicegauge.drift.traffic.traffic_vs_traffic import compare_traffic
 from voicegauge.errors import DataError
@@ -23,7 +23,7 @@ def load_traffic(contract: Contract, path: Path) -> RecordedTraffic:
     Raises:
         DataError: there is no recording, a recording cannot be read, or a recording was made with another provider.
     """
-    return read_traffic(contract, str(path), load_recordings(path))
+    return interpret_recordings(contract, str(path), load_recordings(path))
 
 
 def compare_recording_with_contract(contract_path: Path, recording_path: Path) -> DriftReport:
@@ -59,4 +59,4 @@ def compare_recording_files(old_path: Path, new_path: Path, contract_folders: Se
             f"{old_path}: is a recording of {provider}, which has no known contract: name its folder with --contracts"
         )
     contract = catalogue.find_provider(provider)
-    return compare_traffic(read_traffic(contract, str(old_path), recordings), load_traffic(contract, new_path))
+    return compare_traffic(interpret_recordings(contract, str(old_path), recordings), load_traffic(contract, new_path))

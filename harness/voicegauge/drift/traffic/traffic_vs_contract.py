@@ -9,9 +9,9 @@ from voicegauge.contract import MISSING
 from voicegauge.drift.general_headers import STANDARD_HEADERS, is_infrastructure_header
 from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, build_change, build_report
 from voicegauge.drift.traffic.bodies_vs_schemas import compare_body_with_schema
-from voicegauge.drift.traffic.contradictions import build_contradiction
+from voicegauge.drift.traffic.contradictions import build_contradiction_change
 from voicegauge.drift.traffic.preparation import RecordedExchange, RecordedTraffic
-from voicegauge.drift.traffic.requests import find_undocumented_request_parts
+from voicegauge.drift.traffic.requests_vs_contract import find_undocumented_request_parts
 from voicegauge.drift.traffic.transitions_vs_contract import find_undocumented_transitions
 from voicegauge.drift.traffic.uncovered_parts import find_uncovered_parts
 from voicegauge.recording import MASK
@@ -86,22 +86,22 @@ def _iterate_response_changes(recorded_exchange: RecordedExchange) -> Iterator[D
     assert recorded_exchange.operation is not None
     spec, response = recorded_exchange.response_spec, recorded_exchange.exchange.response
     if spec is None:
-        yield build_contradiction(
+        yield build_contradiction_change(
             recorded_exchange,
             "observed-status-undocumented",
             "status",
-            pointer=f"{recorded_exchange.operation.pointer}/responses",
+            contract_pointer=f"{recorded_exchange.operation.pointer}/responses",
             exchange_part="/response/status",
             value=recorded_exchange.status,
         )
         return
     yield from _iterate_header_changes(recorded_exchange)
     if spec.media_types and response.body and recorded_exchange.media_type is None:
-        yield build_contradiction(
+        yield build_contradiction_change(
             recorded_exchange,
             "observed-media-type-undocumented",
             f"{recorded_exchange.status} content-type",
-            pointer=f"{spec.pointer}/content",
+            contract_pointer=f"{spec.pointer}/content",
             exchange_part="/response/content",
             value=response.media_type,
         )
@@ -125,4 +125,6 @@ def _iterate_header_changes(recorded_exchange: RecordedExchange) -> Iterator[Dri
         else:
             continue
         location, part = f"{recorded_exchange.status} header.{name}", f"/response/headers#{name}"
-        yield build_contradiction(recorded_exchange, rule, location, pointer=pointer, exchange_part=part, value=text)
+        yield build_contradiction_change(
+            recorded_exchange, rule, location, contract_pointer=pointer, exchange_part=part, value=text
+        )

@@ -26,7 +26,7 @@ from voicegauge.drift.traffic.preparation import (
     group_responses_by_context,
     pair_conversations,
 )
-from voicegauge.drift.traffic.responses import compare_whole_responses
+from voicegauge.drift.traffic.whole_responses import compare_whole_responses
 from voicegauge.formats import read_pointer, unescape_pointer_token
 
 
@@ -59,23 +59,23 @@ def _iterate_changes(pairing: ConversationPairing) -> Iterator[DriftChange]:
 
 
 def _compare_bodies(response_context: ResponseContext, response_pairs: list[PairedResponses]) -> Iterator[DriftChange]:
-    cases = flatten_bodies(response_pairs)
-    if not cases:
+    body_pairs = flatten_bodies(response_pairs)
+    if not body_pairs:
         return
-    yield from compare_field_presence(response_context, cases)
-    yield from compare_field_types(response_context, cases)
+    yield from compare_field_presence(response_context, body_pairs)
+    yield from compare_field_types(response_context, body_pairs)
     media_type = response_pairs[0].new_exchanges[0].media_type
 
     def find_documented_values_at(path: str) -> frozenset[JsonScalar]:
         return frozenset() if media_type is None else _find_documented_scalars(media_type, path)
 
-    skip = _list_separately_compared_paths(response_pairs)
+    skip = _list_paths_compared_elsewhere(response_pairs)
     yield from compare_field_values(
-        response_context, cases, paths_to_skip=skip, find_documented_values=find_documented_values_at
+        response_context, body_pairs, paths_to_skip=skip, find_documented_values=find_documented_values_at
     )
 
 
-def _list_separately_compared_paths(response_pairs: Iterable[PairedResponses]) -> set[str]:
+def _list_paths_compared_elsewhere(response_pairs: Iterable[PairedResponses]) -> set[str]:
     """Return the paths of the job state and the charge, which the module `jobs` compares."""
     paths = set()
     for pair in response_pairs:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from voicegauge.contract.extension import JobSpec
 from voicegauge.drift.report import DriftChange
-from voicegauge.drift.traffic.contradictions import build_contradiction
+from voicegauge.drift.traffic.contradictions import build_contradiction_change
 from voicegauge.drift.traffic.preparation import RecordedExchange, iterate_job_states
 
 
@@ -21,13 +21,18 @@ def find_undocumented_transitions(conversation: Sequence[RecordedExchange]) -> I
         part = "/response/content/text"
         if state not in documented:
             rule = "observed-state-undocumented"
-            yield build_contradiction(
-                recorded_exchange, rule, location, pointer=pointer, exchange_part=part, value=state
+            yield build_contradiction_change(
+                recorded_exchange, rule, location, contract_pointer=pointer, exchange_part=part, value=state
             )
         elif last in documented and not _can_reach(recorded_exchange.job_spec, last, state):
             rule, transition = "observed-transition-undocumented", f"{last} -> {state}"
-            yield build_contradiction(
-                recorded_exchange, rule, location, pointer=f"{pointer}/{last}", exchange_part=part, value=transition
+            yield build_contradiction_change(
+                recorded_exchange,
+                rule,
+                location,
+                contract_pointer=f"{pointer}/{last}",
+                exchange_part=part,
+                value=transition,
             )
         last = state
 

@@ -17,7 +17,7 @@ from voicegauge.recording.redaction import find_relative_path
 MIN_ID_CHARACTERS = 6
 """Smallest number of characters of an id that links exchanges. A shorter id, such as "1", occurs in any response by
 chance."""
-MAX_LINK_CHARACTERS = 4096
+MAX_SEARCHED_TEXT_CHARACTERS = 4096
 """Largest number of characters of a text in a response that is searched for ids and URLs. A longer text is audio or a
 document."""
 _ID_SEPARATOR_PATTERN = re.compile(r"[\s/?&=#,;'<>()]+")
@@ -94,7 +94,7 @@ class ConversationIndex:
 def _iterate_texts(value: Any) -> Iterator[str]:
     """Yield every text in a JSON value, and every number as text."""
     if isinstance(value, str):
-        if len(value) <= MAX_LINK_CHARACTERS:
+        if len(value) <= MAX_SEARCHED_TEXT_CHARACTERS:
             yield value
     elif isinstance(value, int):
         yield str(value)

@@ -34,8 +34,8 @@ def load_har(path: Path) -> Recording:
         raise DataError(f"{path}{describe_json_error(error, raw)}") from error
     if log.version != "1.2":
         raise DataError(f"{path}: has HAR version {log.version[:20]!r}; only 1.2 can be read")
-    if log.metadata.schema_version != har.SCHEMA_VERSION:
-        version = f"{log.metadata.schema_version}, this voicegauge reads version {har.SCHEMA_VERSION}"
+    if log.metadata.schema_version != har.HAR_SCHEMA_VERSION:
+        version = f"{log.metadata.schema_version}, this voicegauge reads version {har.HAR_SCHEMA_VERSION}"
         raise DataError(f"{path}: is a recording of schema version {version}: record it again")
     sidecar_reader = SidecarReader(path)
     return Recording(
@@ -45,7 +45,7 @@ def load_har(path: Path) -> Recording:
         contract_sha256=log.metadata.contract_sha256,
         recorded_at=log.metadata.recorded_at,
         exchanges=tuple(_build_exchange(sidecar_reader, entry) for entry in log.entries),
-        redactions=log.metadata.redactions,
+        redaction_count_by_location=log.metadata.redaction_count_by_location,
     )
 
 
@@ -65,7 +65,7 @@ def _build_exchange(sidecar_reader: SidecarReader, entry: har.HarEntry) -> Excha
             headers=_build_headers(entry.response.headers),
             body=sidecar_reader.read_body(content.text, content.sidecar_name),
         ),
-        timing=entry.timing,
+        timing=entry.measured_timing,
         group=entry.group,
     )
 

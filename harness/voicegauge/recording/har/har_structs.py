@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from voicegauge.model import Provenance, Timing
 
-SCHEMA_VERSION = 1
+HAR_SCHEMA_VERSION = 1
 """Version of the fields whose names begin with an underscore. It is increased when their meaning or shape changes."""
 
 HttpStatus = Annotated[int, Meta(ge=0, le=999)]
@@ -97,23 +97,26 @@ class HarResponse(HarStruct, frozen=True, kw_only=True):
 class HarTimings(HarStruct, frozen=True, kw_only=True):
     """Durations of the phases of a request in milliseconds.
 
-    `connect` includes `ssl`. The value -1 means that a phase did not happen.
+    HAR counts the TLS handshake as a part of connecting, so `connect_ms` includes `tls_ms`. The value -1 means that a
+    phase did not happen.
     """
 
-    blocked: float = -1
-    dns: float = -1
-    connect: float = -1
-    ssl: float = -1
-    send: float = 0
-    wait: float = 0
-    receive: float = 0
+    blocked_ms: float = field(default=-1, name="blocked")
+    """Time until a connection was available."""
+    dns_ms: float = field(default=-1, name="dns")
+    connect_ms: float = field(default=-1, name="connect")
+    tls_ms: float = field(default=-1, name="ssl")
+    send_ms: float = field(default=0, name="send")
+    ttfb_ms: float = field(default=0, name="wait")
+    """Time from the end of the request to the first byte of the response."""
+    receive_ms: float = field(default=0, name="receive")
 
 
 class HarEntry(HarStruct, frozen=True, kw_only=True):
     """One request with its response."""
 
     started_date_time: str
-    time: float
+    total_ms: float = field(name="time")
     request: HarRequest
     response: HarResponse
     cache: dict[str, str] = {}
@@ -121,7 +124,7 @@ class HarEntry(HarStruct, frozen=True, kw_only=True):
     provider: str = field(name="_provider")
     operation: str = field(name="_operation")
     group: str | None = field(default=None, name="_group")
-    timing: Timing | None = field(default=None, name="_timing")
+    measured_timing: Timing | None = field(default=None, name="_timing")
     """The full measurement with the arrival time of each chunk, which `timings` cannot contain; `None` if nothing was
     measured."""
 
@@ -143,7 +146,7 @@ class HarMetadata(HarStruct, frozen=True, kw_only=True):
     contract_sha256: str = field(name="contractSha256")
     recorded_at: str
     """Time of the recording in UTC, as an ISO 8601 text."""
-    redactions: dict[str, int] = field(default_factory=dict, name="scrubbed")
+    redaction_count_by_location: dict[str, int] = field(default_factory=dict, name="scrubbed")
     """Number of masked values by location, such as "request header authorization"."""
 
 
@@ -169,11 +172,11 @@ def convert_to_har_timings(timing: Timing | None) -> HarTimings:
     tls_ms = timing.tls_ms
     connect_ms = None if timing.connect_ms is None else timing.connect_ms + (tls_ms or 0.0)
     return HarTimings(
-        blocked=timing.wait_ms,
-        dns=-1 if timing.dns_ms is None else timing.dns_ms,
-        connect=-1 if connect_ms is None else connect_ms,
-        ssl=-1 if tls_ms is None else tls_ms,
-        send=timing.send_ms,
-        wait=timing.ttfb_ms,
-        receive=timing.receive_ms,
+        blocked_ms=timing.wait_ms,
+        dns_ms=-1 if timing.dns_ms is None else timing.dns_ms,
+        connect_ms=-1 if connect_ms is None else connect_ms,
+        tls_ms=-1 if tls_ms is None else tls_ms,
+        send_ms=timing.send_ms,
+        ttfb_ms=timing.ttfb_ms,
+        receive_ms=timing.receive_ms,
     )

@@ -63,7 +63,7 @@ def save_har(
         contract_sha256=contract.document.sha256,
         recorded_at=when.astimezone(dt.UTC).isoformat(timespec="seconds"),
         exchanges=masked,
-        redactions=redactor.count_redactions_by_location(),
+        redaction_count_by_location=redactor.count_redactions_by_location(),
     )
     for number, exchange in enumerate(masked, 1):
         redactor.check_exchange(str(path), number, exchange)
@@ -91,13 +91,13 @@ def _build_har_file(recording: Recording, sidecar_writer: SidecarWriter) -> har.
 def build_har_metadata(recording: Recording) -> har.HarMetadata:
     """Return the metadata of a HAR file, which states the origin of `recording`."""
     return har.HarMetadata(
-        schema_version=har.SCHEMA_VERSION,
+        schema_version=har.HAR_SCHEMA_VERSION,
         provenance=recording.provenance,
         provider=recording.provider,
         contract_version=recording.contract_version,
         contract_sha256=recording.contract_sha256,
         recorded_at=recording.recorded_at,
-        redactions=recording.redactions,
+        redaction_count_by_location=recording.redaction_count_by_location,
     )
 
 
@@ -112,14 +112,14 @@ def build_har_entry(exchange: Exchange, recorded_at: str, sidecar_writer: Sideca
         started = dt.datetime.fromtimestamp(timing.started_at, dt.UTC).isoformat()
     return har.HarEntry(
         started_date_time=started,
-        time=timing.total_ms if timing else 0,
+        total_ms=timing.total_ms if timing else 0,
         request=_build_har_request(exchange.request, sidecar_writer),
         response=_build_har_response(exchange.response, sidecar_writer),
         timings=har.convert_to_har_timings(timing),
         provider=exchange.provider,
         operation=exchange.operation,
         group=exchange.group,
-        timing=timing,
+        measured_timing=timing,
     )
 
 

@@ -19,7 +19,7 @@ class Recording(Record, frozen=True, kw_only=True):
     recorded_at: str
     """Time of the recording in UTC, as an ISO 8601 text."""
     exchanges: tuple[Exchange, ...]
-    redactions: dict[str, int] = {}
+    redaction_count_by_location: dict[str, int] = {}
     """Number of masked values by location, such as "request header authorization"."""
 
 

@@ -26,16 +26,16 @@ from voicegauge.recording.redaction import UrlCanonicalizer, find_relative_path,
 from voicegauge.transport import FURTHER_CODINGS, decode_body
 
 MAX_BODY_BYTES = 64 * 2**20
-_RARE_ENCODINGS = (*FURTHER_CODINGS, "compress")
+_RARE_CONTENT_CODINGS = (*FURTHER_CODINGS, "compress")
 _FLATTENED_STREAM_REMARK = "a stream, flattened: the arrival of its chunks is not in the file"
 
 
 class ImportRemark(Record, frozen=True, kw_only=True):
     """A note on an interaction that was not imported, or that was imported incompletely."""
 
-    number: int
+    interaction_number: int = msgspec.field(name="number")
     """Position of the interaction in the file, counted from 1."""
-    request: str
+    method_and_url: str = msgspec.field(name="request")
     """Method and URL of the request. The query is omitted, because it may contain a key."""
     is_imported: bool = msgspec.field(name="imported")
     """Whether the interaction was imported."""
@@ -116,7 +116,9 @@ class _InteractionImporter:
     def _add_remark(self, unparsed_interaction: UnparsedInteraction, *, is_imported: bool, message: str) -> None:
         request = f"{unparsed_interaction.method[:20]} {unparsed_interaction.url.partition('?')[0][:200]}"
         self.remarks.append(
-            ImportRemark(number=self._number, request=request, is_imported=is_imported, message=message)
+            ImportRemark(
+                interaction_number=self._number, method_and_url=request, is_imported=is_imported, message=message
+            )
         )
 
     def _convert_to_exchange(self, interaction: ParsedInteraction) -> Exchange:
@@ -205,7 +207,7 @@ def _decompress(headers: Headers, body: bytes, body_name: str) -> bytes:
             return body
         raise NotImportedError(f"its {body_name} is compressed with {encoding}: {error}") from None
     encodings = encoding.lower().replace(" ", "").split(",")
-    unreadable = [encoding for encoding in encodings if encoding in _RARE_ENCODINGS]
+    unreadable = [encoding for encoding in encodings if encoding in _RARE_CONTENT_CODINGS]
     if decoded == body and unreadable and not _is_decompressed(headers, body):
         raise NotImportedError(f"its {body_name} is compressed with {unreadable[0]} and cannot be decompressed")
     return decoded

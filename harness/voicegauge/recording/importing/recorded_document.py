@@ -33,7 +33,7 @@ class RecordedApi(NamedTuple):
     """The API of one host, as recordings show it."""
 
     document: dict[str, Any]
-    speech_operations: tuple[str, ...]
+    speech_operation_ids: tuple[str, ...]
     """Ids of the operations that were recorded to produce speech."""
     undescribed_calls: tuple[str, ...]
     """One line for each recorded host and operation that the document does not describe, with the reason."""
@@ -52,19 +52,21 @@ class _RecordedCall(NamedTuple):
     """The JSON value; `None` if the response is not JSON."""
 
 
-def build_recorded_api(exchanges: Sequence[Exchange], source_name: str, date: str, host: str = "") -> RecordedApi:
+def build_recorded_api(
+    exchanges: Sequence[Exchange], source_name: str, version_date: str, host: str = ""
+) -> RecordedApi:
     """Build a document of the requests that produced speech, and of those that took an id from one of their responses.
 
     Args:
         exchanges: all exchanges, in order.
         source_name: name of the recordings, which the document states as its source.
-        date: the date that becomes the version of the document.
+        version_date: the date that becomes the version of the document.
         host: the host to describe, with its port if it has one; by default that of the first speech request.
 
     Raises:
         DataError: no exchange (with `host`, if it is given) has a text in the request and leads to audio.
     """
-    ids = _collect_ids(exchanges)
+    ids = _collect_field_names_by_id(exchanges)
     calls = [_read_call(exchange, ids) for exchange in exchanges]
     audio_urls = {call.exchange.request.url for call in calls if _is_audio_response(call)}
     speech = [call for call in calls if _is_speech_request(call, calls, audio_urls)]
@@ -74,8 +76,8 @@ def build_recorded_api(exchanges: Sequence[Exchange], source_name: str, date: st
             "that of a job that it started"
         )
     origin = _choose_origin(speech, host)
-    kept_paths = {call.path_template for call in speech if _get_origin(call) == origin}
-    kept_paths |= {
+    described_paths = {call.path_template for call in speech if _get_origin(call) == origin}
+    described_paths |= {
         call.path_template
         for call in calls
         if _get_origin(call) == origin
@@ -84,15 +86,15 @@ def build_recorded_api(exchanges: Sequence[Exchange], source_name: str, date: st
     }
     by_operation: dict[tuple[str, str], list[_RecordedCall]] = defaultdict(list)
     for call in calls:
-        if _get_origin(call) == origin and call.path_template in kept_paths:
+        if _get_origin(call) == origin and call.path_template in described_paths:
             by_operation[call.path_template, call.exchange.request.method.lower()].append(call)
     document: dict[str, Any] = {
         "openapi": "3.1.0",
-        "info": {"title": urlsplit(origin).netloc, "version": date},
+        "info": {"title": urlsplit(origin).netloc, "version": version_date},
         "servers": [{"url": origin}],
         "paths": {},
     }
-    scheme = next(filter(None, (_find_key_scheme(call.exchange) for call in speech)), None)
+    scheme = next(filter(None, (_find_security_scheme(call.exchange) for call in speech)), None)
     if scheme is not None:
         document |= {"security": [{"key": []}], "components": {"securitySchemes": {"key": scheme}}}
     for (path, method), same in by_operation.items():
@@ -102,7 +104,7 @@ def build_recorded_api(exchanges: Sequence[Exchange], source_name: str, date: st
     names = dict.fromkeys(
         _build_operation_id(c.path_template, c.exchange.request.method) for c in speech if _get_origin(c) == origin
     )
-    return RecordedApi(document, tuple(names), tuple(_list_undescribed_calls(calls, speech, origin, kept_paths)))
+    return RecordedApi(document, tuple(names), tuple(_list_undescribed_calls(calls, speech, origin, described_paths)))
 
 
 def _choose_origin(speech_calls: Sequence[_RecordedCall], host: str) -> str:
@@ -115,7 +117,10 @@ def _choose_origin(speech_calls: Sequence[_RecordedCall], host: str) -> str:
 
 
 def _list_undescribed_calls(
-    calls: Sequence[_RecordedCall], speech_calls: Sequence[_RecordedCall], described_origin: str, kept_paths: set[str]
+    calls: Sequence[_RecordedCall],
+    speech_calls: Sequence[_RecordedCall],
+    described_origin: str,
+    described_paths: set[str],
 ) -> Iterator[str]:
     """Yield a line for each host and operation that is not described: the number of exchanges, and the reason.
 
@@ -133,7 +138,7 @@ def _list_undescribed_calls(
     local = [call for call in others if _get_origin(call) == described_origin]
     described = {_format_operation(call) for call in speech_calls if _get_origin(call) == described_origin}
     texts = {_format_operation(call) for call in local if _sends_text_to_speak(call)} - described
-    unused = {_format_operation(call) for call in local if call.path_template not in kept_paths} - texts
+    unused = {_format_operation(call) for call in local if call.path_template not in described_paths} - texts
     counts = Counter(map(_format_operation, local))
     for name in filter(texts.__contains__, counts):
         reason = "no audio in a response, nor in that of a job whose id is in its URL"
@@ -151,7 +156,7 @@ def _get_origin(call: _RecordedCall) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
-def _collect_ids(exchanges: Sequence[Exchange]) -> dict[str, str]:
+def _collect_field_names_by_id(exchanges: Sequence[Exchange]) -> dict[str, str]:
     """Return the ids in JSON responses (the values of fields such as `job_id`), each with the name of its field."""
     found: dict[str, str] = {}
     for exchange in exchanges:
@@ -172,11 +177,11 @@ def _iterate_leaves(value: Any, field_name: str = "") -> Iterator[tuple[str, Any
         yield field_name, value
 
 
-def _read_call(exchange: Exchange, ids: Mapping[str, str]) -> _RecordedCall:
+def _read_call(exchange: Exchange, field_name_by_id: Mapping[str, str]) -> _RecordedCall:
     url = urlsplit(exchange.request.url)
     segments: list[str] = []
     for segment in url.path.split("/"):
-        name = ids.get(segment)
+        name = field_name_by_id.get(segment)
         if name is None and _ID_PATH_SEGMENT_PATTERN.fullmatch(segment):
             name = "voice_id" if segments and _VOICE_PATH_SEGMENT_PATTERN.search(segments[-1]) else "id"
         if name is not None and f"{{{name}}}" in segments:
@@ -191,7 +196,7 @@ def _read_call(exchange: Exchange, ids: Mapping[str, str]) -> _RecordedCall:
         except UnreadableBodyError:
             body = None
     response = _read_json_body(exchange.response.headers, exchange.response.body)
-    id_queries = tuple(name for name, value in query.items() if value in ids)
+    id_queries = tuple(name for name, value in query.items() if value in field_name_by_id)
     return _RecordedCall("/".join(segments) or "/", exchange, query, id_queries, body, response)
 
 
@@ -239,7 +244,7 @@ def _has_audio_or_audio_url(call: _RecordedCall, audio_urls: set[str]) -> bool:
     )
 
 
-def _find_key_scheme(exchange: Exchange) -> dict[str, str] | None:
+def _find_security_scheme(exchange: Exchange) -> dict[str, str] | None:
     """Return the security scheme by which a request sends its key; `None` if the recorded request has no key."""
     for name, value in exchange.request.headers:
         if name.lower() == "authorization":

@@ -22,7 +22,7 @@ class RecordedExchanges(NamedTuple):
     """The exchanges of recordings, in order. They are not redacted."""
 
     exchanges: list[Exchange]
-    unread_items: list[str]
+    unreadable_item_messages: list[str]
     """One line for each file and each kind of interaction that could not be read, with the reason."""
 
 
@@ -40,18 +40,18 @@ def read_recorded_exchanges(path: Path) -> RecordedExchanges:
     if len(files) > MAX_FILES:
         raise DataError(f"{path}: has more than {MAX_FILES} files: name a folder with fewer")
     exchanges: list[Exchange] = []
-    unread_items: list[str] = []
+    unreadable_item_messages: list[str] = []
     for file in files:
         try:
             recorded = _read_file(file)
         except DataError as error:
-            unread_items.append(str(error))
+            unreadable_item_messages.append(str(error))
             continue
         exchanges += recorded.exchanges
-        unread_items += recorded.unread_items
+        unreadable_item_messages += recorded.unreadable_item_messages
     if not exchanges:
         raise DataError(f"{path}: contains no recording: expected HAR files or cassettes with exchanges")
-    return RecordedExchanges(exchanges, unread_items)
+    return RecordedExchanges(exchanges, unreadable_item_messages)
 
 
 def _read_file(path: Path) -> RecordedExchanges:

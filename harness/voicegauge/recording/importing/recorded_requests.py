@@ -14,7 +14,7 @@ from voicegauge.recording.importing.parsed_interaction import NotImportedError
 class ImportedRequest(NamedTuple):
     """A request in a recording."""
 
-    number: int
+    request_number: int
     """Position of the request in the file, counted from 1."""
     request: Request
     is_complete: bool

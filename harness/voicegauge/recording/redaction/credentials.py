@@ -50,14 +50,14 @@ _KEY_IN_SENTENCE_PATTERN = re.compile(
 """A key that an error message repeats, as in "Invalid API key 8f3a...". It must contain a digit and a letter."""
 _URL_USER_PATTERN = re.compile(r"(://)(?!redacted@)[^/\s\"'?#]+@")
 _RANDOM_TEXT_PATTERN = re.compile(r"[A-Za-z0-9+/_=-]{32,200}")
-MAX_BASE64_RUN_CHARACTERS = 16_384
+MAX_CREDENTIAL_CHARACTERS = 16_384
 """Number of characters above which a run of base64 is audio. The longest credentials are JSON Web Tokens with
 certificates, which have a few thousand."""
-_LONG_BASE64_RUN_PATTERN = re.compile(rf"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_=-]{{{MAX_BASE64_RUN_CHARACTERS + 1},}}+")
+_LONG_BASE64_RUN_PATTERN = re.compile(rf"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_=-]{{{MAX_CREDENTIAL_CHARACTERS + 1},}}+")
 """Matches a long run of base64. The look-behind and the possessive quantifier keep the search linear."""
 _MIN_CREDENTIAL_CHARACTERS = 14
 """Number of characters in the shortest credential that is recognized by its form: "Bearer" and eight characters."""
-_MIN_ENTROPY_BITS = 4.2
+_MIN_ENTROPY_BITS_PER_CHARACTER = 4.2
 """Entropy in bits per character from which a text could be a key. Hexadecimal ids have at most 4, words and file names
 have less, and a random base64 string of 32 characters has about 4.7."""
 
@@ -76,7 +76,7 @@ def mask_credentials(text: str, secrets: Sequence[str] = ()) -> str:
     a key, a token or a signature.
     """
     text = replace_secrets(text, secrets, MASK)
-    if len(text) <= MAX_BASE64_RUN_CHARACTERS:
+    if len(text) <= MAX_CREDENTIAL_CHARACTERS:
         return _mask_likely_credentials(text)
     return "".join(part if is_run else _mask_likely_credentials(part) for part, is_run in split_at_base64_runs(text))
 
@@ -141,7 +141,7 @@ def looks_random(text: str) -> bool:
     ):
         return False
     counts = Counter(text).values()
-    return -sum(n / len(text) * math.log2(n / len(text)) for n in counts) >= _MIN_ENTROPY_BITS
+    return -sum(n / len(text) * math.log2(n / len(text)) for n in counts) >= _MIN_ENTROPY_BITS_PER_CHARACTER
 
 
 def find_credential_kind(data: bytes) -> str | None:

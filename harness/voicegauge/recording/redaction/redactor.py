@@ -16,7 +16,7 @@ from voicegauge.recording.redaction.body_masking import mask_body
 from voicegauge.recording.redaction.credentials import (
     BAD_KEY,
     MASK,
-    MAX_BASE64_RUN_CHARACTERS,
+    MAX_CREDENTIAL_CHARACTERS,
     find_credential_kind,
     is_credential_name,
     looks_random,
@@ -24,7 +24,7 @@ from voicegauge.recording.redaction.credentials import (
     mask_parameter,
     split_at_base64_runs,
 )
-from voicegauge.recording.redaction.secret_search import MIN_DISTINCT_CHARACTERS, find_secret_spelling
+from voicegauge.recording.redaction.secret_search import MIN_LONG_SECRET_CHARACTERS, find_secret_spelling
 
 _AUTH_SCHEME_PATTERN = re.compile(r"[A-Za-z-]{1,20} ")
 """The scheme before the key in an Authorization header, such as "Bearer " (RFC 9110, section 11.4)."""
@@ -145,7 +145,7 @@ class Redactor:
 
         The name of the field must suggest a key, because a short value such as "test" may also be the name of a voice.
         """
-        is_short = len(value) < MIN_DISTINCT_CHARACTERS and value in self._secrets
+        is_short = len(value) < MIN_LONG_SECRET_CHARACTERS and value in self._secrets
         return is_short and _KEY_FIELD_NAME_PATTERN.search(field_path.rpartition("/")[2]) is not None
 
     def _is_masked_name(self, name: str) -> bool:
@@ -226,7 +226,7 @@ class Redactor:
 def _count_searched_characters(text: str) -> int:
     return (
         len(text)
-        if len(text) <= MAX_BASE64_RUN_CHARACTERS
+        if len(text) <= MAX_CREDENTIAL_CHARACTERS
         else sum(len(part) for part, is_run in split_at_base64_runs(text) if not is_run)
     )
 

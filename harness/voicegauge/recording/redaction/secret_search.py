@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 from urllib.parse import quote, quote_plus
 
-MIN_DISTINCT_CHARACTERS = 8
+MIN_LONG_SECRET_CHARACTERS = 8
 """Minimum length, in characters, of a secret that is searched for everywhere. A shorter one, such as "test", also
 occurs in ordinary sentences, so it is found only next to a word such as "key". Keys of real providers have at least
 twenty."""
@@ -62,7 +62,7 @@ class SecretMatch(NamedTuple):
 
     start: int
     end: int
-    spelling: str
+    spelling_description: str
     """How the secret is written, in words, such as "as plain text" or "in base64"."""
 
 
@@ -74,18 +74,18 @@ class _Spelling(NamedTuple):
     spelled_secret: bytes
     ignores_case: bool
     """Whether letters match in either case. If so, `spelled_secret` is in lower case."""
-    shares_first_digit: bool = False
+    shares_preceding_digit: bool = False
     """Whether the base64 digit before `spelled_secret` encodes some bits of the secret's first character."""
-    shares_last_digit: bool = False
+    shares_following_digit: bool = False
     """Whether the base64 digit after `spelled_secret` encodes some bits of the secret's last character."""
 
 
-class _Separators(NamedTuple):
+class _DigitSeparators(NamedTuple):
     """The separators that may stand between the digits of a secret in one spelling, such as line breaks in base64."""
 
-    description: str
+    spelling_description: str
     """The spelling in words, as in `_Spelling.description`."""
-    characters: bytes
+    single_characters: bytes
     long_separators: tuple[bytes, ...]
     """Separators of more than one character."""
     pattern: re.Pattern[bytes]
@@ -95,14 +95,14 @@ class _Separators(NamedTuple):
         """Return `data` without the separators and backslashes, much faster than `pattern` would remove them."""
         for text in self.long_separators:
             data = data.replace(text, b"")
-        return data.translate(None, self.characters + b"\\")
+        return data.translate(None, self.single_characters + b"\\")
 
 
-_SEPARATORS_BY_SPELLING = (
+_DIGIT_SEPARATORS = (
     # MIME (RFC 2045) and PEM have lines of 76 and 64 characters.
-    _Separators(_BASE64, b" \t\r\n", (b"\\n", b"\\r", b"\\t"), re.compile(rb"(?:[ \t\r\n]|(?<!\\)\\++[nrt])+")),
+    _DigitSeparators(_BASE64, b" \t\r\n", (b"\\n", b"\\r", b"\\t"), re.compile(rb"(?:[ \t\r\n]|(?<!\\)\\++[nrt])+")),
     # Bytes are written as in "73:4b", "73 4b", "0x73, 0x4b" or "=73=4B".
-    _Separators(
+    _DigitSeparators(
         _HEXADECIMAL,
         b" \t\r\n:;,.=%_-",
         (b"\\n", b"\\r", b"\\t", b"\\x", b"0x"),
@@ -123,7 +123,7 @@ def find_secrets(data: bytes, secrets: Iterable[str]) -> list[SecretMatch]:
         first = _MAX_CONTEXT_BYTES if start else 0
         last = len(window) if start + len(window) == len(data) else len(window) - _MAX_CONTEXT_BYTES
         matches = (match for match in _search_window(window, known) if first <= match.start and match.end <= last)
-        found += (SecretMatch(match.start + start, match.end + start, match.spelling) for match in matches)
+        found += (SecretMatch(match.start + start, match.end + start, match.spelling_description) for match in matches)
     merged: list[SecretMatch] = []
     for match in sorted(found):
         if merged and match.start < merged[-1].end:
@@ -136,7 +136,7 @@ def find_secrets(data: bytes, secrets: Iterable[str]) -> list[SecretMatch]:
 def _search_window(window: bytes, secrets: Sequence[str]) -> Iterator[SecretMatch]:
     """Yield the occurrences of `secrets`: as plain text, written with escapes, and with separators between digits."""
     yield from _find_matches(window, secrets)
-    for separators in _SEPARATORS_BY_SPELLING:
+    for separators in _DIGIT_SEPARATORS:
         yield from _find_separated_matches(window, secrets, separators)
     if not any(sign in window for sign in (b"%", b"\\", b"&")):
         return
@@ -145,15 +145,15 @@ def _search_window(window: bytes, secrets: Sequence[str]) -> Iterator[SecretMatc
     if len(parts) == 1 or next(_find_matches(b"".join(parts), secrets), None) is None:
         return  # nearly always, and faster than with the offsets
     decoded = _decode_escapes(window)
-    for match in _find_matches(decoded.data, secrets):
+    for match in _find_matches(decoded.decoded_bytes, secrets):
         start, end = decoded.find_source_offset(match.start), decoded.find_source_offset(match.end)
-        yield SecretMatch(start, end, f"{match.spelling}, with escapes")
+        yield SecretMatch(start, end, f"{match.spelling_description}, with escapes")
 
 
 def find_secret_spelling(data: bytes, secrets: Iterable[str]) -> str | None:
     """Return how the first secret that occurs in `data` is written, such as "in base64"; `None` if none occurs."""
     found = find_secrets(data, secrets)
-    return found[0].spelling if found else None
+    return found[0].spelling_description if found else None
 
 
 def replace_secrets(text: str, secrets: Sequence[str], mask: str) -> str:
@@ -196,7 +196,7 @@ def _find_truncated_secret(data: bytes, secrets: Iterable[str]) -> int | None:
     lowered = data.lower()
     starts: list[int] = []
     for secret in secrets:
-        if len(secret) < MIN_DISTINCT_CHARACTERS or len(data) < _compute_min_spelling_bytes(secret) // 3:
+        if len(secret) < MIN_LONG_SECRET_CHARACTERS or len(data) < _compute_min_spelling_bytes(secret) // 3:
             continue
         for spelling in _list_spellings(secret):
             searched = lowered if spelling.ignores_case else data
@@ -209,10 +209,10 @@ def _find_truncated_secret(data: bytes, secrets: Iterable[str]) -> int | None:
     return min(starts, default=None)
 
 
-def _find_separated_matches(data: bytes, secrets: Iterable[str], separators: _Separators) -> Iterator[SecretMatch]:
+def _find_separated_matches(data: bytes, secrets: Iterable[str], separators: _DigitSeparators) -> Iterator[SecretMatch]:
     """Yield the occurrences of long `secrets` in a spelling with separators between its digits."""
-    long_secrets = [secret for secret in secrets if len(secret) >= MIN_DISTINCT_CHARACTERS]
-    description, digits = separators.description, separators.remove_from(data)
+    long_secrets = [secret for secret in secrets if len(secret) >= MIN_LONG_SECRET_CHARACTERS]
+    description, digits = separators.spelling_description, separators.remove_from(data)
     if len(digits) == len(data):
         return  # what is written without separators is found without this
     if next(_find_matches(digits, long_secrets, description), None) is None:
@@ -239,7 +239,7 @@ def _find_matches(
     """Yield the occurrences of `secrets` in all spellings, or in those with the description `spelling_description`."""
     lowered = data.lower()  # changes ASCII letters only, so offsets stay the same
     for secret in secrets:
-        is_short = len(secret) < MIN_DISTINCT_CHARACTERS
+        is_short = len(secret) < MIN_LONG_SECRET_CHARACTERS
         for spelling in _list_spellings(secret):
             if spelling_description not in (None, spelling.description):
                 continue
@@ -254,11 +254,11 @@ def _find_matches(
 
 def _extend_by_shared_digits(data: bytes, start: int, end: int, spelling: _Spelling) -> tuple[int, int]:
     """Extend the range by the adjacent base64 digits that also encode a few bits of the secret."""
-    shares_first_digit = (
-        spelling.shares_first_digit and start > 0 and _BASE64_DIGIT_PATTERN.match(data, start - 1) is not None
+    shares_preceding_digit = (
+        spelling.shares_preceding_digit and start > 0 and _BASE64_DIGIT_PATTERN.match(data, start - 1) is not None
     )
-    shares_last_digit = spelling.shares_last_digit and _BASE64_DIGIT_PATTERN.match(data, end) is not None
-    return start - shares_first_digit, end + shares_last_digit
+    shares_following_digit = spelling.shares_following_digit and _BASE64_DIGIT_PATTERN.match(data, end) is not None
+    return start - shares_preceding_digit, end + shares_following_digit
 
 
 def _is_named_credential(data: bytes, start: int, end: int) -> bool:
@@ -277,7 +277,7 @@ def _list_spellings(secret: str) -> tuple[_Spelling, ...]:
     """Return all spellings of `secret` without duplicates."""
     found = (
         _generate_short_secret_spellings(secret)
-        if len(secret) < MIN_DISTINCT_CHARACTERS
+        if len(secret) < MIN_LONG_SECRET_CHARACTERS
         else _generate_long_secret_spellings(secret)
     )
     unique: dict[tuple[bytes, bool], _Spelling] = {}
@@ -336,16 +336,20 @@ def _generate_base64_spellings(secret: bytes) -> Iterator[_Spelling]:
 class _DecodedText(NamedTuple):
     """Bytes in which escapes are decoded, and the offsets of these escapes."""
 
-    data: bytes
-    decoded_ends: list[int]
+    decoded_bytes: bytes
+    decoded_end_offsets: list[int]
     """Offset in `data` after each decoded character."""
-    source_ends: list[int]
+    source_end_offsets: list[int]
     """Offset in the original bytes after each escape."""
 
     def find_source_offset(self, decoded_offset: int) -> int:
         """Return the offset in the original bytes that corresponds to the offset `decoded_offset` in `data`."""
-        index = bisect_right(self.decoded_ends, decoded_offset) - 1
-        return decoded_offset if index < 0 else self.source_ends[index] + decoded_offset - self.decoded_ends[index]
+        index = bisect_right(self.decoded_end_offsets, decoded_offset) - 1
+        return (
+            decoded_offset
+            if index < 0
+            else self.source_end_offsets[index] + decoded_offset - self.decoded_end_offsets[index]
+        )
 
 
 def _decode_escapes(data: bytes) -> _DecodedText:
@@ -359,10 +363,10 @@ def _decode_escapes(data: bytes) -> _DecodedText:
         out += data[end : escape.start()]
         out.append(code)
         end = escape.end()
-        text.decoded_ends.append(len(out))
-        text.source_ends.append(end)
+        text.decoded_end_offsets.append(len(out))
+        text.source_end_offsets.append(end)
     out += data[end:]
-    return text._replace(data=bytes(out))
+    return text._replace(decoded_bytes=bytes(out))
 
 
 @functools.lru_cache(maxsize=4096)

@@ -21,15 +21,16 @@ _PATH_PATTERN = r"(?![\w.:-])((?:\\?/[^\s\"'<>\\?#]*)*)"
 """The path after a base URL. Its slashes may be escaped, as JSON allows. The look-ahead rejects a longer host name."""
 
 
-def build_url_rewriter(replacements: Mapping[str, Callable[[str], str]]) -> UrlRewriter:
+def build_url_rewriter(url_builder_by_base_url: Mapping[str, Callable[[str], str]]) -> UrlRewriter:
     """Create a function that replaces base URLs in a text.
 
     The longest matching base URL is replaced. Slashes may be escaped, as JSON allows; the result has unescaped slashes.
 
     Args:
-        replacements: for each base URL, a function that takes the path after the base URL and returns the new URL.
+        url_builder_by_base_url: for each base URL to replace, a function that takes the path after the base URL and
+            returns the new URL.
     """
-    base_urls = sorted(replacements, key=len, reverse=True)
+    base_urls = sorted(url_builder_by_base_url, key=len, reverse=True)
     if not base_urls:
         return lambda text: text
     either = "|".join(f"({re.escape(url).replace('/', chr(92) * 2 + '?/')})" for url in base_urls)
@@ -38,7 +39,7 @@ def build_url_rewriter(replacements: Mapping[str, Callable[[str], str]]) -> UrlR
     def replace(url_match: re.Match[str]) -> str:
         index = next(i for i, group in enumerate(url_match.groups()) if group is not None)
         path = url_match[len(base_urls) + 1]
-        return replacements[base_urls[index]](path.replace("\\/", "/"))
+        return url_builder_by_base_url[base_urls[index]](path.replace("\\/", "/"))
 
     return lambda text: pattern.sub(replace, text)
 

@@ -45,7 +45,7 @@ def find_used_credentials(contract: Contract, exchange: Exchange) -> list[str]:
     return list(dict.fromkeys(filter(_is_secret, found)))
 
 
-def _find_credentials_in_headers(headers: Headers, key_names: set[str]) -> Iterator[str]:
+def _find_credentials_in_headers(headers: Headers, credential_names: set[str]) -> Iterator[str]:
     for header_name, value in headers:
         name = header_name.lower()
         if name in _COOKIE_HEADERS:
@@ -54,7 +54,7 @@ def _find_credentials_in_headers(headers: Headers, key_names: set[str]) -> Itera
                 if cookie.lower() not in _COOKIE_ATTRIBUTES:
                     yield content
                     yield unquote_plus(content)
-        elif name in _AUTHORIZATION_HEADERS or name in key_names or is_credential_name(name):
+        elif name in _AUTHORIZATION_HEADERS or name in credential_names or is_credential_name(name):
             scheme, _, token = value.strip().rpartition(" ")
             yield token
             if scheme.lower() == "basic":
@@ -71,11 +71,11 @@ def _read_basic_credentials(encoded_credentials: str) -> Iterator[str]:
     yield user
 
 
-def _find_credentials_in_body(content_type: str, body: bytes, key_names: set[str]) -> list[str]:
+def _find_credentials_in_body(content_type: str, body: bytes, credential_names: set[str]) -> list[str]:
     found: list[str] = []
 
     def collect_secret(value: str, location: str) -> str:
-        if any(is_credential_name(name) or name.lower() in key_names for name in location.split("/") if name):
+        if any(is_credential_name(name) or name.lower() in credential_names for name in location.split("/") if name):
             found.append(value)
         return value
 

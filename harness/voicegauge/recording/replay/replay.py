@@ -20,7 +20,7 @@ from voicegauge.model import Exchange, Request
 from voicegauge.recording.har import Recording
 from voicegauge.recording.redaction import Redactor, find_relative_path
 from voicegauge.recording.replay.request_index import RecordedRequest, RequestIndex
-from voicegauge.recording.replay.request_matching import RequestSignature, build_request_signature
+from voicegauge.recording.replay.request_matching import ComparableRequest, build_comparable_request
 
 _MAX_DIFFERENCES_SHOWN = 6
 
@@ -50,9 +50,9 @@ class Replay:
         if not self._indexes:
             raise DataError("there is nothing to replay: the recordings contain no exchange")
         for recorded in self.recorded_requests:
-            operation = self._find_operation(recorded.signature)
+            operation = self._find_operation(recorded.comparable_request)
             if recorded.is_poll and operation is not None:
-                recorded.exchanges = select_poll_states(operation, recorded.exchanges)
+                recorded.exchanges = select_polls_to_replay(operation, recorded.exchanges)
 
     def _add_recording(self, recording: Recording) -> None:
         contract = self.contracts.get(recording.provider)
@@ -62,7 +62,7 @@ class Replay:
         for exchange in recording.exchanges:
             operation = contract.operations.get(exchange.operation)
             request = self._redactors[contract.id].mask_request(exchange.request)
-            signature = build_request_signature(contract, request, operation)
+            signature = build_comparable_request(contract, request, operation)
             is_poll = operation is not None and operation.job is not None
             self._indexes.setdefault(contract.id, RequestIndex()).add_exchange(signature, exchange, is_poll=is_poll)
 
@@ -89,11 +89,13 @@ class Replay:
                 the contract's servers.
         """
         contract = self.contracts[provider_id]
-        signature = self._build_signature(contract, request, path)
+        signature = self._build_comparable_request(contract, request, path)
         matching = self._find_matching_requests(signature)
         if not matching:
             # A body that is neither JSON nor a form is compared as a whole, so it must be masked like the recorded one.
-            signature = self._build_signature(contract, self._redactors[provider_id].mask_request(request), path)
+            signature = self._build_comparable_request(
+                contract, self._redactors[provider_id].mask_request(request), path
+            )
             matching = self._find_matching_requests(signature)
         if not matching:
             self.unmatched.append(self._describe_nearest_request(signature, request))
@@ -107,49 +109,49 @@ class Replay:
         return exchange
 
     @staticmethod
-    def _build_signature(contract: Contract, request: Request, path: str | None) -> RequestSignature:
+    def _build_comparable_request(contract: Contract, request: Request, path: str | None) -> ComparableRequest:
         path = path if path is not None else find_relative_path(contract, request.url)
         match = contract.match_operation(request.method, path) if path is not None else None
-        return build_request_signature(contract, request, match[0] if match else None, path)
+        return build_comparable_request(contract, request, match[0] if match else None, path)
 
-    def _find_matching_requests(self, signature: RequestSignature) -> list[RecordedRequest]:
-        return self._get_request_index(signature).find_requests(signature)
+    def _find_matching_requests(self, comparable_request: ComparableRequest) -> list[RecordedRequest]:
+        return self._get_request_index(comparable_request).find_requests(comparable_request)
 
-    def _get_request_index(self, signature: RequestSignature) -> RequestIndex:
-        return self._indexes.get(signature.provider, RequestIndex())
+    def _get_request_index(self, comparable_request: ComparableRequest) -> RequestIndex:
+        return self._indexes.get(comparable_request.provider, RequestIndex())
 
-    def _find_operation(self, signature: RequestSignature) -> Operation | None:
-        return self.contracts[signature.provider].operations.get(signature.operation)
+    def _find_operation(self, comparable_request: ComparableRequest) -> Operation | None:
+        return self.contracts[comparable_request.provider].operations.get(comparable_request.operation)
 
-    def _restart_job(self, signature: RequestSignature, group_name: str | None) -> None:
+    def _restart_job(self, comparable_request: ComparableRequest, group_name: str | None) -> None:
         """Make the polls of the submitted job in the group `group_name` start with the first state again."""
         if group_name is None:
             return
         self._submit_numbers[group_name] = next(self._counter)
-        for recorded in self._get_request_index(signature).list_polls(group_name):
+        for recorded in self._get_request_index(comparable_request).list_polls(group_name):
             recorded.replay_count = 0
 
-    def _describe_nearest_request(self, signature: RequestSignature, request: Request) -> str:
+    def _describe_nearest_request(self, comparable_request: ComparableRequest, request: Request) -> str:
         """Describe an unmatched request and its differences from the most similar recorded request."""
         # Without the query, because it may contain a key.
-        sent = f"{signature.operation}: {request.method} {urlsplit(request.url).path}"
-        headline = f"no recorded request of {signature.provider} matches {sent}"
-        others = list(self._get_request_index(signature))
+        sent = f"{comparable_request.operation}: {request.method} {urlsplit(request.url).path}"
+        headline = f"no recorded request of {comparable_request.provider} matches {sent}"
+        others = list(self._get_request_index(comparable_request))
         if not others:
-            return f"{headline}; nothing is recorded of {signature.provider}"
-        nearest = min(others, key=lambda one: _measure_difference(signature, one.signature))
-        differences = signature.describe_differences(nearest.signature)
+            return f"{headline}; nothing is recorded of {comparable_request.provider}"
+        nearest = min(others, key=lambda one: _measure_difference(comparable_request, one.comparable_request))
+        differences = comparable_request.describe_differences(nearest.comparable_request)
         omitted = len(differences) - _MAX_DIFFERENCES_SHOWN
         more = [f"... and {omitted} more"] if omitted > 0 else []
         lines = [*differences[:_MAX_DIFFERENCES_SHOWN], *more]
         return "\n  ".join([headline, f"the nearest recorded one is {nearest.name}, which differs in:", *lines])
 
 
-def _measure_difference(signature: RequestSignature, recorded_signature: RequestSignature) -> tuple[bool, int]:
-    return signature.operation != recorded_signature.operation, len(signature.describe_differences(recorded_signature))
+def _measure_difference(signature: ComparableRequest, recorded_request: ComparableRequest) -> tuple[bool, int]:
+    return signature.operation != recorded_request.operation, len(signature.describe_differences(recorded_request))
 
 
-def select_poll_states(operation: Operation, polls: Sequence[Exchange]) -> list[Exchange]:
+def select_polls_to_replay(operation: Operation, polls: Sequence[Exchange]) -> list[Exchange]:
     """Select the polls of one job that are replayed: one per run of equal states, and at most half of all polls.
 
     Returns:

@@ -25,9 +25,9 @@ from voicegauge.recording.replay.response_schedule import (
 )
 from voicegauge.transport import Clock, RealClock
 
-UNMATCHED_STATUS = 501
+UNMATCHED_REQUEST_STATUS = 501
 """A status that no provider documents and that no client retries."""
-UNMATCHED_HEADER = "X-Voicegauge-Replay"
+UNMATCHED_REQUEST_HEADER = "X-Voicegauge-Replay"
 """Header that marks responses that the replay generated itself."""
 MAX_REQUEST_BYTES = 128 * 2**20
 
@@ -50,7 +50,7 @@ class ReplayApp:
         *,
         pause_factor: float = 0.0,
         clock: Clock | None = None,
-        on_unmatched: Callable[[str], None] | None = None,
+        on_unmatched_request: Callable[[str], None] | None = None,
     ) -> None:
         """Create the application.
 
@@ -58,10 +58,10 @@ class ReplayApp:
             replay: the recorded exchanges.
             pause_factor: factor for the recorded pauses; 0 omits them.
             clock: clock for the pauses; the real clock if `None`.
-            on_unmatched: called with a description of every request that was not recorded.
+            on_unmatched_request: called with a description of every request that was not recorded.
         """
         self.replay, self._pause_factor, self._clock = replay, pause_factor, clock or RealClock()
-        self._on_unmatched = on_unmatched or (lambda _message: None)
+        self._on_unmatched = on_unmatched_request or (lambda _message: None)
         self._hosts = {host: contract for contract in replay.contracts.values() for host in contract.hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,7 +76,7 @@ class ReplayApp:
         request, host, path = _build_request(scope, body)
         exchange = self._find_exchange(request, host, path)
         if exchange is None:
-            await self._send_error(send, UNMATCHED_STATUS, self.replay.unmatched[-1])
+            await self._send_error(send, UNMATCHED_REQUEST_STATUS, self.replay.unmatched[-1])
             return
         schedule = schedule_response(exchange, self._pause_factor)
         await sleep_until(self._clock, received_at + schedule.send_headers_after_s)
@@ -102,7 +102,7 @@ class ReplayApp:
         exchange = self.replay.replay_next_exchange(provider, request, relative)
         if exchange is None:
             return None
-        response = rewrite_response_urls(exchange.response, self._rewrite_to_replay_urls(contract, base_url))
+        response = rewrite_response_urls(exchange.response, self._build_replay_url_rewriter(contract, base_url))
         return msgspec.structs.replace(exchange, response=response)
 
     def _find_download(self, request: Request) -> Exchange | None:
@@ -116,12 +116,12 @@ class ReplayApp:
         del self.replay.unmatched[before + 1 :]  # one report per request, not one per provider
         return None
 
-    def _rewrite_to_replay_urls(self, contract: Contract, base_url: str) -> UrlRewriter:
+    def _build_replay_url_rewriter(self, contract: Contract, base_url: str) -> UrlRewriter:
         replacements: dict[str, Callable[[str], str]] = {}
         for recorded in self.replay.recorded_requests:
             # Only a download has a "url". It begins with the host if this belongs to no server of the contract.
-            host = recorded.signature.compared_values.get("url", "").partition("/")[0]
-            if recorded.signature.provider == contract.id and host:
+            host = recorded.comparable_request.compared_values.get("url", "").partition("/")[0]
+            if recorded.comparable_request.provider == contract.id and host:
                 for scheme in ("http", "https"):
                     replacements[f"{scheme}://{host}"] = _build_url_prepender(
                         f"{base_url}/{OTHER_HOSTS_PATH_PREFIX}/{host}"
@@ -132,7 +132,7 @@ class ReplayApp:
 
     async def _send_error(self, send: Send, status: int, message: str) -> None:
         self._on_unmatched(message)
-        headers = (("Content-Type", "text/plain; charset=utf-8"), (UNMATCHED_HEADER, "unmatched"))
+        headers = (("Content-Type", "text/plain; charset=utf-8"), (UNMATCHED_REQUEST_HEADER, "unmatched"))
         await _send_response_start(send, Response(status=status, headers=headers))
         await send({"type": "http.response.body", "body": f"{message}\n".encode()})
 

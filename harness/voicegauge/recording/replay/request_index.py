@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from voicegauge.model import Exchange
 from voicegauge.recording.redaction import MASK
-from voicegauge.recording.replay.request_matching import RequestSignature
+from voicegauge.recording.replay.request_matching import ComparableRequest
 
 _RequestKey = tuple[str, frozenset[str], frozenset[tuple[str, str]]]
 
@@ -17,7 +17,7 @@ _RequestKey = tuple[str, frozenset[str], frozenset[tuple[str, str]]]
 class RecordedRequest:
     """A recorded request with its exchanges, which are replayed in their order."""
 
-    signature: RequestSignature
+    comparable_request: ComparableRequest
     group: str | None
     is_poll: bool
     exchanges: list[Exchange] = field(default_factory=list)
@@ -35,7 +35,8 @@ class RecordedRequest:
     @property
     def name(self) -> str:
         """Provider, operation and group of the request, for messages."""
-        return f"{self.signature.provider} {self.signature.operation}{f' ({self.group})' if self.group else ''}"
+        request = self.comparable_request
+        return f"{request.provider} {request.operation}{f' ({self.group})' if self.group else ''}"
 
 
 class RequestIndex:
@@ -52,36 +53,41 @@ class RequestIndex:
         """Iterate over the requests in the order of the recordings."""
         return iter(self._requests)
 
-    def add_exchange(self, signature: RequestSignature, exchange: Exchange, *, is_poll: bool) -> None:
+    def add_exchange(self, comparable_request: ComparableRequest, exchange: Exchange, *, is_poll: bool) -> None:
         """Add an exchange to the recorded request that has the same signature, or to a new recorded request.
 
         Polls of different groups are kept apart, because job ids may repeat.
         """
-        masked = frozenset(name for name, value in signature.compared_values.items() if MASK in value)
-        key = _build_key(signature, masked)
+        masked = frozenset(name for name, value in comparable_request.compared_values.items() if MASK in value)
+        key = _build_request_key(comparable_request, masked)
         for number in self._by_key.get(key, ()):
             recorded = self._requests[number]
-            if recorded.signature == signature and (not is_poll or recorded.group == exchange.group):
+            if recorded.comparable_request == comparable_request and (not is_poll or recorded.group == exchange.group):
                 recorded.exchanges.append(exchange)
                 return
-        self._masked_names[signature.operation].add(masked)
+        self._masked_names[comparable_request.operation].add(masked)
         self._by_key[key].append(len(self._requests))
-        self._requests.append(RecordedRequest(signature, exchange.group, is_poll, [exchange]))
+        self._requests.append(RecordedRequest(comparable_request, exchange.group, is_poll, [exchange]))
         if is_poll:
             self._polls[exchange.group].append(self._requests[-1])
 
-    def find_requests(self, signature: RequestSignature) -> list[RecordedRequest]:
-        """Return the recorded requests that `signature` matches, in the order of the recordings."""
-        keys = {_build_key(signature, masked) for masked in self._masked_names.get(signature.operation, ())}
+    def find_requests(self, comparable_request: ComparableRequest) -> list[RecordedRequest]:
+        """Return the recorded requests that `comparable_request` matches, in the order of the recordings."""
+        keys = {
+            _build_request_key(comparable_request, masked)
+            for masked in self._masked_names.get(comparable_request.operation, ())
+        }
         numbers = sorted(number for key in keys for number in self._by_key.get(key, ()))
-        return [self._requests[n] for n in numbers if signature.matches(self._requests[n].signature)]
+        return [self._requests[n] for n in numbers if comparable_request.matches(self._requests[n].comparable_request)]
 
     def list_polls(self, group: str) -> list[RecordedRequest]:
         """Return the polls of the jobs in `group`."""
         return self._polls.get(group, [])
 
 
-def _build_key(signature: RequestSignature, masked_names: frozenset[str]) -> _RequestKey:
-    """Return a key that is equal for requests that differ in the values of `masked_names` alone."""
-    values = frozenset(item for item in signature.compared_values.items() if item[0] not in masked_names)
-    return signature.operation, masked_names.intersection(signature.compared_values), values
+def _build_request_key(comparable_request: ComparableRequest, names_of_masked_values: frozenset[str]) -> _RequestKey:
+    """Return a key that is equal for requests that differ in the values of `names_of_masked_values` alone."""
+    values = frozenset(
+        item for item in comparable_request.compared_values.items() if item[0] not in names_of_masked_values
+    )
+    return comparable_request.operation, names_of_masked_values.intersection(comparable_request.compared_values), values

@@ -20,7 +20,7 @@ _MAX_VALUE_CHARACTERS = 60
 """Maximum number of characters of a value in the description of a difference; longer values are cut."""
 
 
-class RequestSignature(Record, frozen=True, kw_only=True):
+class ComparableRequest(Record, frozen=True, kw_only=True):
     """The values of a request that decide whether it equals a recorded one."""
 
     provider: str
@@ -30,22 +30,21 @@ class RequestSignature(Record, frozen=True, kw_only=True):
     """The compared values by where they are in the request, such as "path id", "query page", "body /text", "file voice"
     or "key"."""
 
-    def matches(self, recorded_signature: RequestSignature) -> bool:
-        """Whether this request equals `recorded_signature`. A masked part of a recorded value matches any text."""
-        if (self.provider, self.operation) != (recorded_signature.provider, recorded_signature.operation):
+    def matches(self, recorded_request: ComparableRequest) -> bool:
+        """Whether this request equals `recorded_request`. A masked part of a recorded value matches any text."""
+        if (self.provider, self.operation) != (recorded_request.provider, recorded_request.operation):
             return False
-        return (
-            self.compared_values.keys() == recorded_signature.compared_values.keys()
-            and not self.describe_differences(recorded_signature)
+        return self.compared_values.keys() == recorded_request.compared_values.keys() and not self.describe_differences(
+            recorded_request
         )
 
-    def describe_differences(self, recorded_signature: RequestSignature) -> list[str]:
+    def describe_differences(self, recorded_request: ComparableRequest) -> list[str]:
         """Describe each difference from the recorded request in one line."""
         lines = []
-        if self.operation != recorded_signature.operation:
-            lines.append(f"operation: recorded {recorded_signature.operation}, sent {self.operation}")
-        for name in {**recorded_signature.compared_values, **self.compared_values}:
-            before, now = recorded_signature.compared_values.get(name), self.compared_values.get(name)
+        if self.operation != recorded_request.operation:
+            lines.append(f"operation: recorded {recorded_request.operation}, sent {self.operation}")
+        for name in {**recorded_request.compared_values, **self.compared_values}:
+            before, now = recorded_request.compared_values.get(name), self.compared_values.get(name)
             if before is None or now is None or not _is_same_value(before, now):
                 lines.append(f"{name}: {_describe_value('recorded', before)}, {_describe_value('sent', now)}")
         return lines
@@ -65,9 +64,9 @@ def _describe_value(verb_phrase: str, value: str | None) -> str:
     return f"{verb_phrase} {shown}"
 
 
-def build_request_signature(
+def build_comparable_request(
     contract: Contract, request: Request, operation: Operation | None, path: str | None = None
-) -> RequestSignature:
+) -> ComparableRequest:
     """Extract the values of `request` that are compared.
 
     Args:
@@ -84,24 +83,24 @@ def build_request_signature(
         compared_values = {
             "method": request.method.upper(),
             "url": url,
-            **dict(_read_query_values(contract, request, include_keys=True)),
+            **dict(_read_query_values(contract, request, include_api_keys=True)),
         }
-        return RequestSignature(provider=contract.id, operation=DOWNLOAD_OPERATION, compared_values=compared_values)
+        return ComparableRequest(provider=contract.id, operation=DOWNLOAD_OPERATION, compared_values=compared_values)
     match = operation.match_path_end(path or urlsplit(request.url).path)
     compared_values = (
         {f"path {name}": value for name, value in match.path_parameters.items()} if match is not None else {}
     )
     compared_values |= _read_query_values(contract, request)
     compared_values |= _read_header_values(operation, request)
-    compared_values["key"] = _classify_key(contract, request)
+    compared_values["key"] = _classify_api_key(contract, request)
     compared_values |= _read_body_values(request)
-    return RequestSignature(provider=contract.id, operation=operation.id, compared_values=compared_values)
+    return ComparableRequest(provider=contract.id, operation=operation.id, compared_values=compared_values)
 
 
 def _read_query_values(
-    contract: Contract, request: Request, *, include_keys: bool = False
+    contract: Contract, request: Request, *, include_api_keys: bool = False
 ) -> Iterator[tuple[str, str]]:
-    keys = set() if include_keys else {name for kind, name in _list_key_locations(contract) if kind == "query"}
+    keys = set() if include_api_keys else {name for kind, name in _list_api_key_locations(contract) if kind == "query"}
     values: dict[str, list[str]] = {}
     for name, value in parse_qsl(urlsplit(request.url).query, keep_blank_values=True):
         if name not in keys:
@@ -113,13 +112,13 @@ def _read_query_values(
 def _read_header_values(operation: Operation, request: Request) -> Iterator[tuple[str, str]]:
     """Yield documented headers and those for the emulator. Other headers depend on the HTTP client."""
     documented = {p.name.lower() for p in operation.parameters if p.location == "header"} - {"authorization"}
-    documented -= {name.lower() for kind, name in _list_key_locations(operation.contract) if kind == "header"}
+    documented -= {name.lower() for kind, name in _list_api_key_locations(operation.contract) if kind == "header"}
     for name, value in request.headers:
         if name.lower() in documented or name.lower().startswith(_EMULATOR_HEADER_PREFIX):
             yield f"header {name.lower()}", value
 
 
-def _list_key_locations(contract: Contract) -> Iterator[tuple[str, str]]:
+def _list_api_key_locations(contract: Contract) -> Iterator[tuple[str, str]]:
     """Yield ("header" or "query", name) for each security scheme."""
     for scheme in contract.security_schemes.values():
         if scheme.get("type") == "apiKey":
@@ -128,10 +127,10 @@ def _list_key_locations(contract: Contract) -> Iterator[tuple[str, str]]:
             yield "header", "Authorization"
 
 
-def _classify_key(contract: Contract, request: Request) -> str:
+def _classify_api_key(contract: Contract, request: Request) -> str:
     """Return "none" without a key, "bad" for the deliberately invalid key, and "sent" for any other key."""
     query = dict(parse_qsl(urlsplit(request.url).query))
-    locations = _list_key_locations(contract)
+    locations = _list_api_key_locations(contract)
     values = [query.get(name) if kind == "query" else request.find_header(name) for kind, name in locations]
     sent = [value for value in values if value]
     if not sent:

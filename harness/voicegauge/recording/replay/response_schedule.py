@@ -50,16 +50,18 @@ def schedule_response(exchange: Exchange, pause_factor: float) -> ResponseSchedu
     return ResponseSchedule(send_headers_after_s=pause_factor * timing.ttfb_ms / 1000, chunks=chunks)
 
 
-def _split_body(body: bytes, chunks: tuple[tuple[float, int], ...], total_ms: float) -> Iterator[tuple[float, bytes]]:
-    """Split `body` like the recorded `chunks`, each of which is (arrival in ms, number of bytes).
+def _split_body(
+    body: bytes, recorded_chunks: tuple[tuple[float, int], ...], total_ms: float
+) -> Iterator[tuple[float, bytes]]:
+    """Split `body` like the recorded `recorded_chunks`, each of which is (arrival in ms, number of bytes).
 
     The recorded sizes are scaled to the length of the body, because the body may have been compressed when it was
     received, or redaction may have changed its length. Without recorded chunks, the whole body arrives at `total_ms`.
     """
-    recorded_bytes = sum(size for _, size in chunks)
+    recorded_bytes = sum(size for _, size in recorded_chunks)
     scale = len(body) / recorded_bytes if recorded_bytes else 0.0
     start = received = 0
-    for at_ms, size in chunks:
+    for at_ms, size in recorded_chunks:
         received += size
         end = round(received * scale)
         yield at_ms, body[start:end]

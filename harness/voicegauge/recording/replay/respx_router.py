@@ -28,17 +28,17 @@ class _ScheduledBody(httpx.AsyncByteStream, httpx.SyncByteStream):
     def __init__(self, schedule: ResponseSchedule) -> None:
         self._schedule, self._started_at = schedule, time.perf_counter()
 
-    def _wait_for_chunks(self) -> Iterator[tuple[float, bytes]]:
+    def _iterate_pauses_and_chunks(self) -> Iterator[tuple[float, bytes]]:
         for chunk in self._schedule.chunks:
             yield max(self._started_at + chunk.send_after_s - time.perf_counter(), 0.0), chunk.data
 
     def __iter__(self) -> Iterator[bytes]:
-        for wait_s, data in self._wait_for_chunks():
+        for wait_s, data in self._iterate_pauses_and_chunks():
             time.sleep(wait_s)
             yield data
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for wait_s, data in self._wait_for_chunks():
+        for wait_s, data in self._iterate_pauses_and_chunks():
             await asyncio.sleep(wait_s)
             yield data
 

@@ -7,19 +7,19 @@ only the emulator uses.
 
 from voicegauge.drift.contracts.extension_facts.audio_and_price_facts import PRICING_FACTS
 from voicegauge.drift.contracts.extension_facts.audio_input_facts import CONVERSION_FACTS, TRANSCRIPTION_FACTS
-from voicegauge.drift.contracts.extension_facts.extension_fact import ExtensionFact, FactComparison
+from voicegauge.drift.contracts.extension_facts.extension_fact import ComparisonMethod, ExtensionFact
 from voicegauge.drift.contracts.extension_facts.job_facts import JOB_FACTS, WEBHOOK_FACTS
 from voicegauge.drift.contracts.extension_facts.operation_facts import IDEMPOTENCY_FACTS, RESOURCE_FACTS, SUBMIT_FACTS
-from voicegauge.drift.contracts.extension_facts.provider_facts import KEY_FACTS, LIMITS_FACTS, PROVIDER_FACTS
+from voicegauge.drift.contracts.extension_facts.provider_facts import API_KEY_FACTS, LIMITS_FACTS, PROVIDER_FACTS
 from voicegauge.drift.contracts.extension_facts.speech_facts import BATCH_FACTS, CHAT_FACTS, SPEECH_FACTS, STREAM_FACTS
 
 __all__ = [
+    "API_KEY_FACTS",
     "BATCH_FACTS",
     "CHAT_FACTS",
     "CONVERSION_FACTS",
     "IDEMPOTENCY_FACTS",
     "JOB_FACTS",
-    "KEY_FACTS",
     "LIMITS_FACTS",
     "PRICING_FACTS",
     "PROVIDER_FACTS",
@@ -29,6 +29,6 @@ __all__ = [
     "SUBMIT_FACTS",
     "TRANSCRIPTION_FACTS",
     "WEBHOOK_FACTS",
+    "ComparisonMethod",
     "ExtensionFact",
-    "FactComparison",
 ]

@@ -9,7 +9,7 @@ from voicegauge.drift.rule_registry import DriftLevel
 # Each name is a single letter, because the tables of facts are read by column.
 B, P, C = DriftLevel.BREAKING, DriftLevel.POSSIBLY_BREAKING, DriftLevel.COMPATIBLE
 
-FactComparison = Literal["number", "value", "names", "choices", "flag"]
+ComparisonMethod = Literal["number", "value", "names", "choices", "flag"]
 """How two values of a fact are compared.
 
 - number: the number was increased, decreased, newly documented, or is no longer documented
@@ -30,7 +30,7 @@ _DESCRIPTION_BY_DIFFERENCE = {
 }
 """The words that rule descriptions use for each difference. The key is the last word of the rule id."""
 
-_DESCRIPTION_BY_FLAG_DIFFERENCE = {"began": "now", "ended": "no longer"}
+_WORD_BY_FLAG_DIFFERENCE = {"began": "now", "ended": "no longer"}
 """The words that replace `{}` in the description of a flag. The key is the last word of the rule id."""
 
 
@@ -43,42 +43,59 @@ class ExtensionFact(NamedTuple):
     """Start of the ids of the rules for this fact."""
     subject: str
     """Subject of the rule descriptions. For a flag, the whole sentence, with `{}` in place of "now" or "no longer"."""
-    comparison: FactComparison
+    comparison_method: ComparisonMethod
     level_by_difference: dict[str, DriftLevel]
     """Level of each difference, by the end of the rule id. Differences without a level are not reported."""
 
     def describe_difference(self, difference: str) -> str:
         """Return the description of the rule for a difference."""
-        if self.comparison == "flag":
-            return self.subject.format(_DESCRIPTION_BY_FLAG_DIFFERENCE[difference])
+        if self.comparison_method == "flag":
+            return self.subject.format(_WORD_BY_FLAG_DIFFERENCE[difference])
         return f"{self.subject} {_DESCRIPTION_BY_DIFFERENCE[difference]}"
 
 
 def build_optional_number_fact(
-    fact_path: str, rule_id_prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel, DriftLevel, DriftLevel]
+    fact_path: str,
+    rule_id_prefix: str,
+    subject: str,
+    difference_levels: tuple[DriftLevel, DriftLevel, DriftLevel, DriftLevel],
 ) -> ExtensionFact:
     """Return a fact about a number that may be missing.
 
-    `levels` are the levels of the changes, in this order: increased, decreased, newly documented, no longer documented.
+    `difference_levels` has the levels of four differences, in this order: the number was increased, was decreased, was
+    newly documented, is no longer documented.
     """
     differences = ("increased", "decreased", "set", "unset")
-    return ExtensionFact(fact_path, rule_id_prefix, subject, "number", dict(zip(differences, levels, strict=True)))
+    return ExtensionFact(
+        fact_path, rule_id_prefix, subject, "number", dict(zip(differences, difference_levels, strict=True))
+    )
 
 
 def build_number_fact(
-    fact_path: str, rule_id_prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel]
+    fact_path: str, rule_id_prefix: str, subject: str, increase_and_decrease_levels: tuple[DriftLevel, DriftLevel]
 ) -> ExtensionFact:
-    """Return a fact about a number that is never missing. `levels` are the levels of an increase and of a decrease."""
+    """Return a fact about a number that is never missing."""
     differences = ("increased", "decreased")
-    return ExtensionFact(fact_path, rule_id_prefix, subject, "number", dict(zip(differences, levels, strict=True)))
+    return ExtensionFact(
+        fact_path, rule_id_prefix, subject, "number", dict(zip(differences, increase_and_decrease_levels, strict=True))
+    )
 
 
 def build_optional_value_fact(
-    fact_path: str, rule_id_prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel, DriftLevel]
+    fact_path: str,
+    rule_id_prefix: str,
+    subject: str,
+    addition_removal_and_change_levels: tuple[DriftLevel, DriftLevel, DriftLevel],
 ) -> ExtensionFact:
-    """Return a fact about a value that may be missing. `levels` are the levels of adding, removing and changing it."""
+    """Return a fact about a value that may be missing."""
     differences = ("added", "removed", "changed")
-    return ExtensionFact(fact_path, rule_id_prefix, subject, "value", dict(zip(differences, levels, strict=True)))
+    return ExtensionFact(
+        fact_path,
+        rule_id_prefix,
+        subject,
+        "value",
+        dict(zip(differences, addition_removal_and_change_levels, strict=True)),
+    )
 
 
 def build_required_value_fact(
@@ -89,23 +106,28 @@ def build_required_value_fact(
 
 
 def build_presence_fact(
-    fact_path: str, rule_id_prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel]
+    fact_path: str, rule_id_prefix: str, subject: str, addition_and_removal_levels: tuple[DriftLevel, DriftLevel]
 ) -> ExtensionFact:
-    """Return a fact about whether an object exists. `levels` are the levels of adding and of removing the object.
-
-    Other facts compare the content of the object.
-    """
+    """Return a fact about whether an object exists. Other facts compare the content of the object."""
     return ExtensionFact(
-        fact_path, rule_id_prefix, subject, "value", dict(zip(("added", "removed"), levels, strict=True))
+        fact_path,
+        rule_id_prefix,
+        subject,
+        "value",
+        dict(zip(("added", "removed"), addition_and_removal_levels, strict=True)),
     )
 
 
 def build_names_fact(
-    fact_path: str, rule_id_prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel]
+    fact_path: str, rule_id_prefix: str, subject: str, addition_and_removal_levels: tuple[DriftLevel, DriftLevel]
 ) -> ExtensionFact:
-    """Return a fact about a list of names or the keys of an object. `levels` are those of a new and a removed name."""
+    """Return a fact about the names in a list, or about the keys of an object. The order of the names is ignored."""
     return ExtensionFact(
-        fact_path, rule_id_prefix, subject, "names", dict(zip(("added", "removed"), levels, strict=True))
+        fact_path,
+        rule_id_prefix,
+        subject,
+        "names",
+        dict(zip(("added", "removed"), addition_and_removal_levels, strict=True)),
     )
 
 
@@ -117,9 +139,9 @@ def build_choices_fact(fact_path: str, rule_id_prefix: str, subject: str) -> Ext
 
 
 def build_flag_fact(
-    fact_path: str, rule_id_prefix: str, sentence: str, levels: tuple[DriftLevel, DriftLevel]
+    fact_path: str, rule_id_prefix: str, sentence: str, true_and_false_levels: tuple[DriftLevel, DriftLevel]
 ) -> ExtensionFact:
-    """Return a fact about a boolean. `levels` are the levels of becoming true and of becoming false."""
+    """Return a fact about a boolean. `true_and_false_levels` are the levels of becoming true and of becoming false."""
     return ExtensionFact(
-        fact_path, rule_id_prefix, sentence, "flag", dict(zip(("began", "ended"), levels, strict=True))
+        fact_path, rule_id_prefix, sentence, "flag", dict(zip(("began", "ended"), true_and_false_levels, strict=True))
     )

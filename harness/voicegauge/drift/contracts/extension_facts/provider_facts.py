@@ -46,7 +46,7 @@ PROVIDER_FACTS = (
     build_names_fact("self_hosted/voices", "server-voices", "A list of a server's voices", (C, P)),
 )
 
-KEY_FACTS = (
+API_KEY_FACTS = (
     build_optional_value_fact("env", "key-variable", "The environment variable of a security scheme", (P, P, P)),
     build_required_value_fact("prefix", "key-prefix", "The text before the key", B),
     build_optional_value_fact(

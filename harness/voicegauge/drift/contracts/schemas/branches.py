@@ -77,11 +77,11 @@ def _get_branch_name(branch: AppliedSchemas) -> str:
 
 
 def compare_branch_wrapping(
-    schema_pair: SchemaPair, old_schema: NormalizedSchema, new_schema: NormalizedSchema, inner_pairs: list[SchemaPair]
+    schema_pair: SchemaPair, old_schema: NormalizedSchema, new_schema: NormalizedSchema, pending_pairs: list[SchemaPair]
 ) -> Iterator[DriftChange]:
     """Yield the changes if a schema became a branch of a `oneOf` or `anyOf`, or if a branch became the whole schema.
 
-    The branches to compare next are appended to `inner_pairs`. In all other cases, nothing is yielded or appended.
+    The branches to compare next are appended to `pending_pairs`. In all other cases, nothing is yielded or appended.
     """
     for key in ("oneOf", "anyOf"):
         for wrapped, single in ((new_schema, old_schema), (old_schema, new_schema)):
@@ -100,13 +100,15 @@ def compare_branch_wrapping(
             old_branches = (schema_pair.old_schemas,) if is_wrapped_now else old_schema.schema_lists[key]
             new_branches = new_schema.schema_lists[key] if is_wrapped_now else (schema_pair.new_schemas,)
             matched_branches = match_branches(schema_pair, old_branches, new_branches)
-            yield from _report_branch_changes(schema_pair, key, matched_branches, (old_schema, new_schema), inner_pairs)
+            yield from _report_branch_changes(
+                schema_pair, key, matched_branches, (old_schema, new_schema), pending_pairs
+            )
 
 
 def compare_branches(
-    schema_pair: SchemaPair, old_schema: NormalizedSchema, new_schema: NormalizedSchema, inner_pairs: list[SchemaPair]
+    schema_pair: SchemaPair, old_schema: NormalizedSchema, new_schema: NormalizedSchema, pending_pairs: list[SchemaPair]
 ) -> Iterator[DriftChange]:
-    """Yield a change for each branch that was added or removed, and append changed branches to `inner_pairs`."""
+    """Yield a change for each branch that was added or removed, and append changed branches to `pending_pairs`."""
     for key in RULE_NAME_BY_BRANCH_KEYWORD:
         old_branches, new_branches = old_schema.schema_lists.get(key, ()), new_schema.schema_lists.get(key, ())
         if key == "prefixItems":
@@ -119,7 +121,7 @@ def compare_branches(
             continue
         else:
             matched_branches = match_branches(schema_pair, old_branches, new_branches)
-        yield from _report_branch_changes(schema_pair, key, matched_branches, (old_schema, new_schema), inner_pairs)
+        yield from _report_branch_changes(schema_pair, key, matched_branches, (old_schema, new_schema), pending_pairs)
 
 
 def _match_by_index(old_branches: _BranchSchemas, new_branches: _BranchSchemas) -> BranchDifferences:
@@ -134,18 +136,18 @@ def _match_by_index(old_branches: _BranchSchemas, new_branches: _BranchSchemas) 
 def _report_branch_changes(
     schema_pair: SchemaPair,
     branch_keyword: str,
-    matched_branches: BranchDifferences,
+    branch_differences: BranchDifferences,
     old_and_new_schema: tuple[NormalizedSchema, NormalizedSchema],
-    inner_pairs: list[SchemaPair],
+    pending_pairs: list[SchemaPair],
 ) -> Iterator[DriftChange]:
     old, new = old_and_new_schema
-    for branch in matched_branches.removed_branches:
+    for branch in branch_differences.removed_branches:
         yield schema_pair.compared_part.build_change(
             build_rule_id(schema_pair.schema_kind, f"{RULE_NAME_BY_BRANCH_KEYWORD[branch_keyword]}-removed"),
             branch[0],
             new.get_keyword(branch_keyword),
         )
-    for branch in matched_branches.added_branches:
+    for branch in branch_differences.added_branches:
         yield schema_pair.compared_part.build_change(
             build_rule_id(schema_pair.schema_kind, f"{RULE_NAME_BY_BRANCH_KEYWORD[branch_keyword]}-added"),
             old.get_keyword(branch_keyword),
@@ -158,7 +160,7 @@ def _report_branch_changes(
         else schema_pair.schema_kind
     )
     compared_part = schema_pair.compared_part.create_nested_part("/*") if is_item else schema_pair.compared_part
-    inner_pairs.extend(
+    pending_pairs.extend(
         SchemaPair(compared_part, kind, before, after, before[0], after[0])
-        for before, after in matched_branches.changed_branches
+        for before, after in branch_differences.changed_branches
     )

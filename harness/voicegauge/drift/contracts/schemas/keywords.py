@@ -31,7 +31,7 @@ _RULE_NAMES_BY_FLAG_KEYWORD = {
 }
 """Boolean keywords, each with the ends of the rule ids for becoming true and for becoming false."""
 
-_KEYWORDS_COMPARED_TOGETHER = ("minContains", "maxContains", "pattern", "deprecated")
+_SEPARATELY_COMPARED_KEYWORDS = ("minContains", "maxContains", "pattern", "deprecated")
 """Keywords that separate functions compare, because their values alone do not show what a change means."""
 _PATTERNS_MATCHING_EVERY_VALUE = ("", "^", "$", ".*", "^.*", ".*$", "^.*$")
 """Patterns that match any text on one line."""
@@ -50,8 +50,8 @@ def compare_keywords(
     """
     yield from compare_types(schema_kind, old_schema, new_schema, is_sent_as_text=is_sent_as_text)
     yield from _compare_enums(old_schema, new_schema)
-    for key in dict.fromkeys((*old_schema.keywords, *new_schema.keywords)):
-        if key not in _KEYWORDS_COMPARED_TOGETHER:
+    for key in dict.fromkeys((*old_schema.plain_keywords, *new_schema.plain_keywords)):
+        if key not in _SEPARATELY_COMPARED_KEYWORDS:
             yield from _compare_keyword(key, old_schema.get_keyword(key), new_schema.get_keyword(key))
     has_sunset = (
         schema_kind.rule_id_prefix in SCHEMA_KINDS_WITH_SUNSET_RULE and new_schema.get_keyword("x-sunset").exists

@@ -50,11 +50,11 @@ class _PropertyPair:
 
 
 def compare_properties(
-    schema_pair: SchemaPair, old_schema: NormalizedSchema, new_schema: NormalizedSchema, inner_pairs: list[SchemaPair]
+    schema_pair: SchemaPair, old_schema: NormalizedSchema, new_schema: NormalizedSchema, pending_pairs: list[SchemaPair]
 ) -> Iterator[DriftChange]:
     """Yield a change for each property that was added or removed, or that became required or optional.
 
-    The schemas of the properties that exist in both versions are appended to `inner_pairs`.
+    The schemas of the properties that exist in both versions are appended to `pending_pairs`.
     """
     kind = SCHEMA_KIND_BY_RULE_ID_PREFIX[schema_pair.schema_kind.property_rule_id_prefix]
     for name in dict.fromkeys(
@@ -63,7 +63,7 @@ def compare_properties(
         compared_part = schema_pair.compared_part.create_nested_part(f"/{escape_pointer_token(name)}")
         before = _read_property_version(compared_part, kind, old_schema, name, is_newer=False)
         after = _read_property_version(compared_part, kind, new_schema, name, is_newer=True)
-        yield from _compare_property(_PropertyPair(compared_part, kind, before, after), inner_pairs)
+        yield from _compare_property(_PropertyPair(compared_part, kind, before, after), pending_pairs)
 
 
 def _read_property_version(
@@ -87,11 +87,11 @@ def _read_property_version(
         schema=schema,
         is_required=parent_schema.is_property_required(property_name),
         required_keyword_node=parent_schema.get_keyword("required"),
-        is_omitted_from_body=("readOnly" if schema_kind.is_sent_by_client else "writeOnly") in schema.keywords,
+        is_omitted_from_body=("readOnly" if schema_kind.is_sent_by_client else "writeOnly") in schema.plain_keywords,
     )
 
 
-def _compare_property(property_pair: _PropertyPair, inner_pairs: list[SchemaPair]) -> Iterator[DriftChange]:
+def _compare_property(property_pair: _PropertyPair, pending_pairs: list[SchemaPair]) -> Iterator[DriftChange]:
     old, new, kind = property_pair.old_property, property_pair.new_property, property_pair.schema_kind
     # A property that both versions require exists in both, even if only one version describes it.
     if bool(old.applied_schemas) != bool(new.applied_schemas) and not (old.is_required and new.is_required):
@@ -104,7 +104,7 @@ def _compare_property(property_pair: _PropertyPair, inner_pairs: list[SchemaPair
     if not old.is_omitted_from_body and not new.is_omitted_from_body:
         yield from _compare_requiredness(property_pair)
         if old.applied_schemas or new.applied_schemas:
-            inner_pairs.append(
+            pending_pairs.append(
                 SchemaPair(
                     property_pair.compared_part, kind, old.applied_schemas, new.applied_schemas, old.node, new.node
                 )
@@ -122,7 +122,7 @@ def _compare_property(property_pair: _PropertyPair, inner_pairs: list[SchemaPair
 def _choose_rule_of_addition(schema_kind: SchemaKind, new_property: _PropertyVersion) -> str:
     if not schema_kind.is_sent_by_client:
         return f"{schema_kind.message_type}-{new_property.requiredness}-property-added"
-    has_default = new_property.is_required and "default" in new_property.schema.keywords
+    has_default = new_property.is_required and "default" in new_property.schema.plain_keywords
     return f"new-{new_property.requiredness}-{schema_kind.rule_id_prefix}" + ("-with-default" if has_default else "")
 
 
@@ -139,7 +139,7 @@ def _compare_requiredness(property_pair: _PropertyPair) -> Iterator[DriftChange]
     if old.is_required == new.is_required:
         return
     rule = f"{property_pair.schema_kind.rule_id_prefix}-became-{new.requiredness}"
-    if property_pair.schema_kind.is_sent_by_client and new.is_required and "default" in new.schema.keywords:
+    if property_pair.schema_kind.is_sent_by_client and new.is_required and "default" in new.schema.plain_keywords:
         rule += "-with-default"
     yield property_pair.compared_part.build_change(rule, old.required_keyword_node, new.required_keyword_node)
 

@@ -50,11 +50,11 @@ def compare_schemas(
         if schema_pair.cache_key in visited:
             continue
         visited.add(schema_pair.cache_key)
-        inner_pairs: list[SchemaPair] = []
-        for change in _compare_pair(schema_pair, inner_pairs):
+        pending_pairs: list[SchemaPair] = []
+        for change in _compare_pair(schema_pair, pending_pairs):
             has_changed = True
             yield change
-        stack.extend(reversed(inner_pairs))
+        stack.extend(reversed(pending_pairs))
     if not has_changed:
         compared_part.keys_of_unchanged_schema_pairs.add(cache_key)
 
@@ -65,11 +65,11 @@ def _find_component_pointer(node: DocumentNode) -> str:
     return node.resolve_references().pointer if is_plain_reference else node.pointer
 
 
-def _compare_pair(schema_pair: SchemaPair, inner_pairs: list[SchemaPair]) -> Iterator[DriftChange]:
-    """Yield the changes of one pair of schemas, and append the pairs of schemas inside of them to `inner_pairs`."""
+def _compare_pair(schema_pair: SchemaPair, pending_pairs: list[SchemaPair]) -> Iterator[DriftChange]:
+    """Yield the changes of one pair of schemas, and append the pairs of schemas inside of them to `pending_pairs`."""
     old, new = schema_pair.normalize_both()
-    wrapping = list(compare_branch_wrapping(schema_pair, old, new, inner_pairs))
-    if wrapping or inner_pairs:
+    wrapping = list(compare_branch_wrapping(schema_pair, old, new, pending_pairs))
+    if wrapping or pending_pairs:
         yield from wrapping
         return
     for change in compare_keywords(
@@ -84,11 +84,11 @@ def _compare_pair(schema_pair: SchemaPair, inner_pairs: list[SchemaPair]) -> Ite
     accepts_anything = schema_pair.schema_kind.is_sent_by_client and not schema_pair.new_schemas
     if accepts_anything or are_type_sets_disjoint(old, new):
         return
-    yield from compare_properties(schema_pair, old, new, inner_pairs)
+    yield from compare_properties(schema_pair, old, new, pending_pairs)
     yield from _compare_additional_properties(schema_pair, old, new)
-    inner_pairs.extend(_iterate_item_pairs(schema_pair, old, new))
-    yield from compare_subschemas(schema_pair, old, new, inner_pairs)
-    yield from compare_branches(schema_pair, old, new, inner_pairs)
+    pending_pairs.extend(_iterate_item_pairs(schema_pair, old, new))
+    yield from compare_subschemas(schema_pair, old, new, pending_pairs)
+    yield from compare_branches(schema_pair, old, new, pending_pairs)
 
 
 def _compare_additional_properties(

@@ -21,9 +21,9 @@ _KEYWORDS_FOR_ITEMS = ("contains", "patternProperties", "unevaluatedItems", "une
 
 
 def compare_subschemas(
-    schema_pair: SchemaPair, old_schema: NormalizedSchema, new_schema: NormalizedSchema, inner_pairs: list[SchemaPair]
+    schema_pair: SchemaPair, old_schema: NormalizedSchema, new_schema: NormalizedSchema, pending_pairs: list[SchemaPair]
 ) -> Iterator[DriftChange]:
-    """Yield a change for each subschema that was added or removed, and append the others to `inner_pairs`.
+    """Yield a change for each subschema that was added or removed, and append the others to `pending_pairs`.
 
     Three kinds of subschemas are only compared as a whole, because allowing more values in them does not simply allow
     more values in the schema: those of `not`, where the effect is the opposite, those of `if`, and those of `contains`
@@ -44,10 +44,10 @@ def compare_subschemas(
             if key:
                 nodes = [node.get_child(key) for node in nodes]
             action = "added" if key not in before else "removed" if key not in after else "changed"
-            if action == "changed" and _can_compare_inside(
+            if action == "changed" and _can_compare_recursively(
                 keyword, old_schema, new_schema, (*before[key], *after[key])
             ):
-                inner_pairs.append(_build_inner_pair(schema_pair, keyword, (before[key], after[key]), nodes))
+                pending_pairs.append(_build_inner_pair(schema_pair, keyword, (before[key], after[key]), nodes))
             elif action != "changed" or _are_schemas_different(schema_pair, before[key], after[key]):
                 yield schema_pair.compared_part.build_change(
                     build_rule_id(schema_pair.schema_kind, f"{name}-{action}"), *nodes
@@ -62,14 +62,16 @@ def _map_subschemas(keyword: str, schema: NormalizedSchema) -> dict[str, Applied
     return schemas
 
 
-def _can_compare_inside(
+def _can_compare_recursively(
     keyword: str, old_schema: NormalizedSchema, new_schema: NormalizedSchema, subschemas: AppliedSchemas
 ) -> bool:
     """Whether the subschemas of `keyword` can be compared like the schema itself.
 
     This is so if allowing more values in the subschema allows more values in the schema. With `not`, it allows fewer.
     """
-    is_limited = keyword == "contains" and any("maxContains" in schema.keywords for schema in (old_schema, new_schema))
+    is_limited = keyword == "contains" and any(
+        "maxContains" in schema.plain_keywords for schema in (old_schema, new_schema)
+    )
     forbids_every_value = any(node.value is False for node in subschemas)
     return keyword not in ("not", "if") and not is_limited and not forbids_every_value
 

@@ -55,15 +55,17 @@ def compare_types(
     types = _TypeChange(_find_effective_types(old_schema), _find_effective_types(new_schema))
     values = {"old": _describe_type(old_schema), "new": _describe_type(new_schema)}
     formats = _compare_formats(old_schema.get_keyword("format"), new_schema.get_keyword("format"))
-    if types.relation == "same" and formats == "same":
+    if types.value_set_relation == "same" and formats == "same":
         return
     changed = (
-        nodes if types.relation != "same" else (old_schema.get_keyword("format"), new_schema.get_keyword("format"))
+        nodes
+        if types.value_set_relation != "same"
+        else (old_schema.get_keyword("format"), new_schema.get_keyword("format"))
     )
     if (
         types.old_types
         and types.new_types
-        and types.relation != "same"
+        and types.value_set_relation != "same"
         and any(_is_branch_list(node) for node in nodes)
     ):
         yield KeywordChange(_choose_type_list_rule_suffix(schema_kind, types), *changed, values)
@@ -85,7 +87,7 @@ class _TypeChange(NamedTuple):
     new_types: frozenset[str] | None
 
     @property
-    def relation(self) -> _ValueSetRelation:
+    def value_set_relation(self) -> _ValueSetRelation:
         return _compare_type_sets(self.old_types, self.new_types)
 
 
@@ -103,37 +105,40 @@ def _choose_type_rule_suffix(
     schema_kind: SchemaKind, type_change: _TypeChange, format_relation: _ValueSetRelation, *, is_sent_as_text: bool
 ) -> str:
     """Return the end of the rule id for a change of types, formats or both, as oasdiff classifies them."""
-    is_breaking = _breaks_reader(schema_kind, type_change, format_relation, is_sent_as_text=is_sent_as_text)
+    is_breaking = _breaks_receiver(schema_kind, type_change, format_relation, is_sent_as_text=is_sent_as_text)
     if schema_kind.rule_id_prefix == "request-parameter-property":
         # How an object in a parameter is sent is not known, as text or for example as JSON.
-        if is_breaking != _breaks_reader(
+        if is_breaking != _breaks_receiver(
             schema_kind, type_change, format_relation, is_sent_as_text=not is_sent_as_text
         ):
             return "type-changed"
         return "type-specialized" if is_breaking else "type-generalized"
     if schema_kind.is_sent_by_client:
         is_text_only = (
-            type_change.relation in ("narrower", "other") and schema_kind.rule_id_prefix != "request-parameter"
+            type_change.value_set_relation in ("narrower", "other")
+            and schema_kind.rule_id_prefix != "request-parameter"
         )
         return "type-changed" if is_breaking else "type-compatible" if is_text_only else "type-generalized"
     if is_breaking:
         return (
             "type-generalized"
-            if type_change.relation == "wider" and type_change.new_types is not None
+            if type_change.value_set_relation == "wider" and type_change.new_types is not None
             else "type-changed"
         )
-    return "type-compatible" if type_change.relation in ("wider", "other") else "type-specialized"
+    return "type-compatible" if type_change.value_set_relation in ("wider", "other") else "type-specialized"
 
 
-def _breaks_reader(
+def _breaks_receiver(
     schema_kind: SchemaKind, type_change: _TypeChange, format_relation: _ValueSetRelation, *, is_sent_as_text: bool
 ) -> bool:
     """Whether the receiver of the value (the provider or the client) may get a value that it does not expect."""
     read_types = type_change.new_types if schema_kind.is_sent_by_client else type_change.old_types
     harmless: _ValueSetRelation = "wider" if schema_kind.is_sent_by_client else "narrower"
-    if type_change.relation != "same" and read_types is None:
+    if type_change.value_set_relation != "same" and read_types is None:
         return False
-    is_readable = type_change.relation in ("same", harmless) or (is_sent_as_text and "string" in (read_types or ()))
+    is_readable = type_change.value_set_relation in ("same", harmless) or (
+        is_sent_as_text and "string" in (read_types or ())
+    )
     return not is_readable or format_relation not in ("same", harmless)
 
 
@@ -147,8 +152,8 @@ def are_type_sets_disjoint(old_schema: NormalizedSchema, new_schema: NormalizedS
 
 def _find_type_node(schema: NormalizedSchema) -> DocumentNode:
     for key in ("type", "nullable", "enum", "const"):
-        if key in schema.keywords:
-            return schema.keywords[key]
+        if key in schema.plain_keywords:
+            return schema.plain_keywords[key]
     return schema.node.get_child("type") if schema.explicitly_nullable is None else schema.node
 
 

@@ -2,7 +2,7 @@
 
 from voicegauge.drift.traffic.preparation.comparison_context import (
     FlattenedBody,
-    FlattenedCase,
+    PairedBodies,
     PairedResponses,
     ResponseContext,
     flatten_bodies,
@@ -33,12 +33,12 @@ from voicegauge.drift.traffic.preparation.json_flattening import (
 from voicegauge.drift.traffic.preparation.recorded_traffic import (
     RecordedExchange,
     RecordedTraffic,
+    interpret_recordings,
     iterate_job_states,
     load_recordings,
-    read_traffic,
 )
 from voicegauge.drift.traffic.preparation.value_stability import (
-    CaseKey,
+    MatchKey,
     ValueDifference,
     compare_scalar_lists,
     compare_values,
@@ -47,14 +47,14 @@ from voicegauge.drift.traffic.preparation.value_stability import (
 
 __all__ = [
     "ANY_INDEX",
-    "CaseKey",
     "ConversationPair",
     "ConversationPairing",
     "FlattenedBody",
-    "FlattenedCase",
     "FlattenedValue",
     "JsonScalar",
     "LocatedSchema",
+    "MatchKey",
+    "PairedBodies",
     "PairedResponses",
     "RecordedExchange",
     "RecordedTraffic",
@@ -71,11 +71,11 @@ __all__ = [
     "flatten_json",
     "get_json_type",
     "group_responses_by_context",
+    "interpret_recordings",
     "iterate_documented_properties",
     "iterate_job_states",
     "list_enumerated_values",
     "load_recordings",
     "pair_conversations",
-    "read_traffic",
     "split_url_into_parts",
 ]

@@ -35,7 +35,7 @@ class ResponseContext(NamedTuple):
 class PairedResponses(NamedTuple):
     """The responses of two matching conversations in one context: at least one older and one newer response."""
 
-    case_id: str
+    conversation_pair_id: str
     """Id of the pair of conversations."""
     old_exchanges: tuple[RecordedExchange, ...]
     new_exchanges: tuple[RecordedExchange, ...]
@@ -77,30 +77,30 @@ class FlattenedBody(NamedTuple):
     objects: list[FlattenedObject]
 
 
-class FlattenedCase(NamedTuple):
+class PairedBodies(NamedTuple):
     """The flattened bodies of one pair of conversations. `old_bodies` and `new_bodies` have at least one body each."""
 
-    case_id: str
+    conversation_pair_id: str
     """Id of the pair of conversations."""
     old_bodies: list[FlattenedBody]
     new_bodies: list[FlattenedBody]
 
 
-def flatten_bodies(response_pairs: Sequence[PairedResponses]) -> list[FlattenedCase]:
+def flatten_bodies(response_pairs: Sequence[PairedResponses]) -> list[PairedBodies]:
     """Flatten the JSON bodies of the responses in one context. Responses without JSON are left out."""
     entry_key_fields = find_entry_key_fields(
         _list_json_bodies(pair.old_exchanges for pair in response_pairs),
         _list_json_bodies(pair.new_exchanges for pair in response_pairs),
     )
-    cases = (
-        FlattenedCase(
-            pair.case_id,
+    body_pairs = (
+        PairedBodies(
+            pair.conversation_pair_id,
             _flatten_bodies_of_exchanges(pair.old_exchanges, entry_key_fields),
             _flatten_bodies_of_exchanges(pair.new_exchanges, entry_key_fields),
         )
         for pair in response_pairs
     )
-    return [case for case in cases if case.old_bodies and case.new_bodies]
+    return [pair for pair in body_pairs if pair.old_bodies and pair.new_bodies]
 
 
 def _list_json_bodies(exchange_groups: Iterator[tuple[RecordedExchange, ...]]) -> list[object]:

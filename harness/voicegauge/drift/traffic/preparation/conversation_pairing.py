@@ -75,7 +75,7 @@ def _group_by_operation(traffic: RecordedTraffic) -> dict[str, list[tuple[_Reque
     conversations: dict[str, list[tuple[_RequestValueByLocation, Conversation]]] = defaultdict(list)
     for conversation in traffic.conversations:
         first = conversation[0]
-        conversations[first.operation_id].append((first.request_signature.compared_values, conversation))
+        conversations[first.operation_id].append((first.comparable_request.compared_values, conversation))
     return conversations
 
 

@@ -14,7 +14,7 @@ from voicegauge.errors import DataError
 from voicegauge.formats import Location, UnreadableBodyError, is_json, read_json
 from voicegauge.model import Exchange
 from voicegauge.recording import MASK, Recording, find_recordings, group_exchanges, load_har
-from voicegauge.recording.replay import RequestSignature, build_request_signature
+from voicegauge.recording.replay import ComparableRequest, build_comparable_request
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +70,9 @@ class RecordedExchange:
         return self.find_position(f"/response/content/text#{path}")
 
     @property
-    def request_signature(self) -> RequestSignature:
+    def comparable_request(self) -> ComparableRequest:
         """The decoded values of the request, which are equal for equal requests in different encodings."""
-        return build_request_signature(self.contract, self.exchange.request, self.operation)
+        return build_comparable_request(self.contract, self.exchange.request, self.operation)
 
     def read_response(self, location: Location | None) -> Any:
         """Return the value at a location of the response; `MISSING` if there is no value or if it was redacted."""
@@ -131,7 +131,7 @@ def load_recordings(path: Path) -> list[tuple[str, Recording]]:
     return loaded
 
 
-def read_traffic(contract: Contract, path: str, recordings: Sequence[tuple[str, Recording]]) -> RecordedTraffic:
+def interpret_recordings(contract: Contract, path: str, recordings: Sequence[tuple[str, Recording]]) -> RecordedTraffic:
     """Interpret recordings with the help of the contract of their provider.
 
     Args:

@@ -17,10 +17,10 @@ from urllib.parse import parse_qsl, urlsplit
 from voicegauge.drift.traffic.preparation.json_flattening import JsonScalar
 from voicegauge.recording import MASK
 
-CaseKey = tuple[str, ...]
+MatchKey = tuple[str, ...]
 """Identifies the same value in both recordings: the id of the conversation and, for a value in a list, the entry's
 identity."""
-ValuesByCase = Mapping[CaseKey, frozenset[JsonScalar]]
+ValuesByMatchKey = Mapping[MatchKey, frozenset[JsonScalar]]
 """The values of one field in each case."""
 
 _EPOCH_SECONDS_RANGE = (1_000_000_000, 5_000_000_000)
@@ -64,7 +64,10 @@ def split_url_into_parts(value: JsonScalar) -> Iterator[tuple[str, JsonScalar]]:
 
 
 def compare_values(
-    old_values: ValuesByCase, new_values: ValuesByCase, *, documented_values: frozenset[JsonScalar] = frozenset()
+    old_values: ValuesByMatchKey,
+    new_values: ValuesByMatchKey,
+    *,
+    documented_values: frozenset[JsonScalar] = frozenset(),
 ) -> ValueDifference | None:
     """Compare the values of one field in two recordings.
 
@@ -78,16 +81,16 @@ def compare_values(
         documented_values: the values that the contract lists. They count as defined by the provider even if only one
             case has them.
     """
-    old_values, new_values = _remove_redacted_cases(old_values, new_values)
+    old_values, new_values = _remove_redacted_values(old_values, new_values)
     shared = old_values.keys() & new_values.keys()
-    differing = [case for case in shared if old_values[case] != new_values[case]]
+    differing = [match_key for match_key in shared if old_values[match_key] != new_values[match_key]]
     if not differing or _is_volatile(old_values) or _is_volatile(new_values):
         return None
     before = frozenset().union(*old_values.values())
     after = frozenset().union(*new_values.values())
     if len(differing) <= len(shared) / 2 and len(shared) > 1:
-        before = frozenset().union(*(old_values[case] for case in differing))
-        after = frozenset().union(*(new_values[case] for case in differing))
+        before = frozenset().union(*(old_values[match_key] for match_key in differing))
+        after = frozenset().union(*(new_values[match_key] for match_key in differing))
     elif (
         not (_are_values_shared(old_values, before) and _are_values_shared(new_values, after))
         and not before & documented_values
@@ -99,13 +102,19 @@ def compare_values(
     return ValueDifference(_sort_mixed_values(removed), _sort_mixed_values(added))
 
 
-def _remove_redacted_cases(old_values: ValuesByCase, new_values: ValuesByCase) -> tuple[ValuesByCase, ValuesByCase]:
+def _remove_redacted_values(
+    old_values: ValuesByMatchKey, new_values: ValuesByMatchKey
+) -> tuple[ValuesByMatchKey, ValuesByMatchKey]:
     """Return the values without those cases in which either recording has a redacted value."""
     redacted = {
-        case for side in (old_values, new_values) for case, values in side.items() if any(map(_is_redacted, values))
+        match_key
+        for side in (old_values, new_values)
+        for match_key, values in side.items()
+        if any(map(_is_redacted, values))
     }
     before, after = (
-        {case: values for case, values in side.items() if case not in redacted} for side in (old_values, new_values)
+        {match_key: values for match_key, values in side.items() if match_key not in redacted}
+        for side in (old_values, new_values)
     )
     return before, after
 
@@ -114,11 +123,11 @@ def _is_redacted(value: JsonScalar) -> bool:
     return isinstance(value, str) and MASK in value
 
 
-def _is_volatile(values_by_case: ValuesByCase) -> bool:
+def _is_volatile(values_by_match_key: ValuesByMatchKey) -> bool:
     """Whether the value differs within a case, or only increases or only decreases from case to case."""
-    if any(len(values) > 1 for values in values_by_case.values()):
+    if any(len(values) > 1 for values in values_by_match_key.values()):
         return True
-    numbers = [value for values in values_by_case.values() for value in values]
+    numbers = [value for values in values_by_match_key.values() for value in values]
     is_distinct = len(numbers) > 1 and len(set(numbers)) == len(numbers)
     return all(_is_number(value) for value in numbers) and is_distinct and _is_monotonic(numbers)
 
@@ -132,24 +141,24 @@ def _is_monotonic(numbers: list[JsonScalar]) -> bool:
     return len(directions) == 1
 
 
-def _are_values_shared(values_by_case: ValuesByCase, values: frozenset[JsonScalar]) -> bool:
+def _are_values_shared(values_by_match_key: ValuesByMatchKey, values: frozenset[JsonScalar]) -> bool:
     """Whether cases share values. Numbers must all be equal, because durations and counts may agree by chance."""
-    if len(values_by_case) < 2:
+    if len(values_by_match_key) < 2:
         return False
     if any(_is_number(value) for value in values):
         return len(values) == 1
-    counts = Counter(value for values_of_case in values_by_case.values() for value in values_of_case)
+    counts = Counter(value for values_of_match in values_by_match_key.values() for value in values_of_match)
     return sum(count > 1 for count in counts.values()) >= len(counts) / 2
 
 
-def compare_scalar_lists(old_values: ValuesByCase, new_values: ValuesByCase) -> ValueDifference | None:
+def compare_scalar_lists(old_values: ValuesByMatchKey, new_values: ValuesByMatchKey) -> ValueDifference | None:
     """Compare lists of texts or numbers.
 
     Return `None` if they are equal, or if fewer than half of the entries are shared.
     """
     shared = old_values.keys() & new_values.keys()
     before, after = (
-        frozenset(value for case in shared for value in side[case] if not _is_redacted(value))
+        frozenset(value for match_key in shared for value in side[match_key] if not _is_redacted(value))
         for side in (old_values, new_values)
     )
     if before == after or len(before & after) < len(before | after) / 2:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from voicegauge.drift.client_uses.recorded_uses import OperationTemplate
+from voicegauge.drift.client_uses.recorded_uses import OperationPattern
 from voicegauge.drift.general_headers import STANDARD_HEADERS
 from voicegauge.formats import (
     EVERY_ITEM,
@@ -26,48 +26,51 @@ _BRANCH_KEYWORDS = ("allOf", "anyOf", "oneOf")
 _CONDITIONAL_KEYWORDS = ("then", "else")
 
 
-class OperationValues:
+class DocumentedLocations:
     """The values in the requests and responses of one operation of one document."""
 
-    def __init__(self, document: Document, operation_template: OperationTemplate) -> None:
-        """Find the operation of `operation_template` in `document`."""
+    def __init__(self, document: Document, operation_pattern: OperationPattern) -> None:
+        """Find the operation of `operation_pattern` in `document`."""
         self._document = document
-        self._path_item = self._resolve_references(document.data["paths"][operation_template.path])
-        self._operation = self._path_item[operation_template.method]
-        self._path = operation_template.path
+        self._path_item = self._resolve_references(document.data["paths"][operation_pattern.path])
+        self._operation = self._path_item[operation_pattern.method]
+        self._path = operation_pattern.path
 
-    def has_location(self, location: Location, *, is_request: bool) -> bool:
+    def has_location(self, location: Location, *, is_in_request: bool) -> bool:
         """Whether the document has a value at the location, or allows any value there.
 
         Any value is allowed in an object for which the document lists no properties, except in the body of an error:
         many documents describe errors by such objects, without meaning that errors may contain everything.
         """
         if location.is_in_body:
-            schemas = self._list_body_schemas(is_request=is_request)
+            schemas = self._list_body_schemas(is_in_request=is_in_request)
             return any(
                 self._has_value(
-                    schema, location.pointer_tokens, may_allow_any_content=is_request or status.startswith("2")
+                    schema, location.pointer_tokens, accept_unlisted_content=is_in_request or status.startswith("2")
                 )
                 for status, schema in schemas
             )
         if location.kind == "header":
-            unlisted = _UNLISTED_REQUEST_HEADERS if is_request else STANDARD_HEADERS
-            names = {name.lower() for name in self._list_parameter_names("header", is_request=is_request)} | unlisted
+            unlisted = _UNLISTED_REQUEST_HEADERS if is_in_request else STANDARD_HEADERS
+            names = {
+                name.lower() for name in self._list_parameter_names("header", is_in_request=is_in_request)
+            } | unlisted
             return location.name.lower() in names
-        names = set(self._list_parameter_names(location.kind, is_request=is_request))
+        names = set(self._list_parameter_names(location.kind, is_in_request=is_in_request))
         return location.name.partition("[")[0] in names or location.name in names
 
-    def list_sibling_locations(self, location: Location, *, is_request: bool) -> list[str]:
+    def list_sibling_locations(self, location: Location, *, is_in_request: bool) -> list[str]:
         """Return the documented locations beside `location`: fields of the same object, or parameters of the same kind.
 
         If the object is not documented, the fields of its nearest documented parent are returned.
         """
         if not location.is_in_body:
             return [
-                f"{location.kind}.{name}" for name in self._list_parameter_names(location.kind, is_request=is_request)
+                f"{location.kind}.{name}"
+                for name in self._list_parameter_names(location.kind, is_in_request=is_in_request)
             ]
         schemas, pointer_tokens = (
-            [schema for _, schema in self._list_body_schemas(is_request=is_request)],
+            [schema for _, schema in self._list_body_schemas(is_in_request=is_in_request)],
             location.pointer_tokens,
         )
         parent = Location("body")
@@ -79,9 +82,9 @@ class OperationValues:
         names = dict.fromkeys(name for schema in schemas for name in self._list_child_names(schema))
         return [str(parent.child(name)) for name in names]
 
-    def _list_body_schemas(self, *, is_request: bool) -> list[tuple[str, Any]]:
+    def _list_body_schemas(self, *, is_in_request: bool) -> list[tuple[str, Any]]:
         """Return the status and the schema of each body; the status of a request is empty."""
-        owners = {"": self._operation.get("requestBody")} if is_request else self._get_responses()
+        owners = {"": self._operation.get("requestBody")} if is_in_request else self._get_responses()
         return [
             (str(status), self._resolve_references(media).get("schema", _build_default_schema(name)))
             for status, owner in owners.items()
@@ -91,9 +94,9 @@ class OperationValues:
     def _get_responses(self) -> dict[str, Any]:
         return _get_mapping(self._operation, "responses")
 
-    def _list_parameter_names(self, location_kind: str, *, is_request: bool) -> list[str]:
+    def _list_parameter_names(self, location_kind: str, *, is_in_request: bool) -> list[str]:
         """Return the names of the parameters or headers of a kind."""
-        if not is_request:
+        if not is_in_request:
             responses = (
                 [self._resolve_references(response) for response in self._get_responses().values()]
                 if location_kind == "header"
@@ -111,13 +114,13 @@ class OperationValues:
             dict.fromkeys([*names, *(re.findall(r"\{([^}]*)\}", self._path) if location_kind == "path" else ())])
         )
 
-    def _has_value(self, schema: Any, pointer_tokens: Sequence[str], *, may_allow_any_content: bool) -> bool:
+    def _has_value(self, schema: Any, pointer_tokens: Sequence[str], *, accept_unlisted_content: bool) -> bool:
         if not pointer_tokens:
             return True
         children = self._list_children(schema, pointer_tokens[0])
-        if any(self._has_value(child, pointer_tokens[1:], may_allow_any_content=True) for child in children):
+        if any(self._has_value(child, pointer_tokens[1:], accept_unlisted_content=True) for child in children):
             return True
-        return may_allow_any_content and not children and self._allows_any_content(schema)
+        return accept_unlisted_content and not children and self._allows_any_content(schema)
 
     def _allows_any_content(self, schema: Any) -> bool:
         """Whether a schema allows objects or lists without stating what they contain."""
@@ -186,7 +189,7 @@ def _iterate_children(schema: dict[str, Any], pointer_token: str) -> Iterator[An
     elif pointer_token in properties:
         yield properties[pointer_token]
     else:
-        yield from (child for pattern, child in patterns.items() if _is_match(pattern, pointer_token))
+        yield from (child for pattern, child in patterns.items() if _may_match_pattern(pattern, pointer_token))
     if isinstance(schema.get("additionalProperties"), dict) and schema["additionalProperties"]:
         yield schema["additionalProperties"]
     if pointer_token == EVERY_ITEM or pointer_token.isdecimal():
@@ -195,7 +198,7 @@ def _iterate_children(schema: dict[str, Any], pointer_token: str) -> Iterator[An
             yield schema["items"]
 
 
-def _is_match(pattern: str, name: str) -> bool:
+def _may_match_pattern(pattern: str, name: str) -> bool:
     """Whether a name matches a pattern of the document. A pattern that Python cannot read matches every name."""
     try:
         return re.search(pattern, name) is not None
@@ -203,11 +206,11 @@ def _is_match(pattern: str, name: str) -> bool:
         return True
 
 
-def _get_mapping(owner: Any, key: str) -> dict[str, Any]:
-    value = owner.get(key) if isinstance(owner, dict) else None
+def _get_mapping(container: Any, key: str) -> dict[str, Any]:
+    value = container.get(key) if isinstance(container, dict) else None
     return value if isinstance(value, dict) else {}
 
 
-def _get_list(owner: Any, key: str) -> list[Any]:
-    value = owner.get(key) if isinstance(owner, dict) else None
+def _get_list(container: Any, key: str) -> list[Any]:
+    value = container.get(key) if isinstance(container, dict) else None
     return value if isinstance(value, list) else []

@@ -52,12 +52,14 @@ def _read_body(recorded_exchange: RecordedExchange, media_type: MediaType) -> An
     return MISSING
 
 
-def _build_request_change(recorded_exchange: RecordedExchange, location: str, pointer: str, value: Any) -> DriftChange:
+def _build_request_change(
+    recorded_exchange: RecordedExchange, location: str, contract_pointer: str, value: Any
+) -> DriftChange:
     return build_change(
         "observed-request-field-undocumented",
         location=location,
         operation=recorded_exchange.operation_id,
-        old_position=find_contract_position(recorded_exchange.contract, pointer),
+        old_position=find_contract_position(recorded_exchange.contract, contract_pointer),
         new_position=recorded_exchange.find_position("/request"),
         message_values={"new": value},
     )

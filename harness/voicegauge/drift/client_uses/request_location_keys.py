@@ -28,22 +28,22 @@ def iterate_request_key_paths(record_type_by_key: Mapping[str, type[Any]]) -> It
 
 
 def _iterate_key_paths(
-    type_hint: Any, keys: tuple[str, ...], parent_types: tuple[type[Any], ...]
+    type_hint: Any, key_path: tuple[str, ...], parent_types: tuple[type[Any], ...]
 ) -> Iterator[tuple[str, ...]]:
     if type_hint is LocationValues or is_request_location(type_hint):
-        yield keys[:-1] if keys[-1] == "at" else keys  # a bare location is short for a mapping with `at`
+        yield key_path[:-1] if key_path[-1] == "at" else key_path  # a bare location is short for a mapping with `at`
         return
     if isinstance(type_hint, type) and issubclass(type_hint, msgspec.Struct):
         if type_hint not in parent_types:
             for name, inner in _get_type_hints(type_hint).items():
-                yield from _iterate_key_paths(inner, (*keys, name), (*parent_types, type_hint))
+                yield from _iterate_key_paths(inner, (*key_path, name), (*parent_types, type_hint))
         return
     arguments = typing.get_args(type_hint)
     if typing.get_origin(type_hint) is dict:
-        yield from _iterate_key_paths(arguments[1], (*keys, ANY_KEY), parent_types)
+        yield from _iterate_key_paths(arguments[1], (*key_path, ANY_KEY), parent_types)
     else:  # items of a list are at the key of the list
         for argument in arguments:
-            yield from _iterate_key_paths(argument, keys, parent_types)
+            yield from _iterate_key_paths(argument, key_path, parent_types)
 
 
 @functools.cache
