@@ -13,7 +13,7 @@ from voicegauge.checks import RULE_BY_ID
 from voicegauge.conformance import (
     CasePlan,
     CheckSettings,
-    Collector,
+    ResultCollector,
     check_recordings,
     check_service,
     judge_documented_examples,
@@ -34,7 +34,7 @@ OPERATIONS = [(contract, operation) for contract in CONTRACTS for operation in c
 @functools.cache
 def whole_plan(contract: Contract) -> CasePlan:
     """The plan of a check of the emulator."""
-    return plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable=True)
+    return plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable_cases=True)
 
 
 @pytest.fixture(params=CONTRACTS, ids=lambda contract: contract.id)
@@ -51,7 +51,9 @@ def test_documented_examples_violate_only_disputed_statements(contract) -> None:
 
 
 def test_examples_for_the_emulator_conform_to_the_contract(contract) -> None:
-    findings = [finding for _, found in judge_documented_examples(contract, include_inferred=True) for finding in found]
+    findings = [
+        finding for _, found in judge_documented_examples(contract, include_inferred_examples=True) for finding in found
+    ]
     assert [finding.message for finding in findings if finding.severity is not Severity.DISPUTED] == []
 
 
@@ -80,7 +82,7 @@ def test_every_target_and_operation_is_recorded(contract) -> None:
 
 
 def test_every_recording_conforms_to_its_contract() -> None:
-    collector = Collector([], 0)
+    collector = ResultCollector([], 0)
     check_recordings(find_recordings(find_bundled_folder("fixtures")), CONTRACTS, RULE_BY_ID, collector)
     assert [finding for finding in collector.build_report().findings if finding.severity is not Severity.DISPUTED] == []
 
@@ -97,7 +99,7 @@ def test_every_recorded_case_is_replayed(contract) -> None:
     settings = CheckSettings(
         key_by_provider={contract.id: "any-key"}, create_clock=VirtualClock, emulator_app=ReplayApp(replay)
     )
-    collector = Collector([], 0)
+    collector = ResultCollector([], 0)
     run_check(collector, check_service(targets, CasePlan(cases=cases), settings, collector))
     report = collector.build_report()
     # At its end a check deletes what its cases created; a recording contains the requests of its cases only.

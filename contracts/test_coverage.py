@@ -36,7 +36,7 @@ def contract(request) -> Contract:
 @pytest.fixture(scope="module")
 def cases(contract) -> dict[str, list[ConformanceCase]]:
     plan = plan_cases(
-        list(contract.targets.values()), is_emulated=True, include_all_billable=True, include_webhooks=True
+        list(contract.targets.values()), is_emulated=True, include_all_billable_cases=True, include_webhooks=True
     )
     found: dict[str, list[ConformanceCase]] = {name: [] for name in contract.operations}
     for case in plan.cases:

@@ -12,7 +12,7 @@ from mutation.mutant import Mutant
 
 from voicegauge.client import build_credentials
 from voicegauge.conformance import build_emulator_settings
-from voicegauge.conformance.emulator_setup import EMULATED_KEY
+from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY
 from voicegauge.contract import Contract, Operation
 from voicegauge.emulator import create_app
 from voicegauge.emulator.server.socket_server import running_app
@@ -56,7 +56,7 @@ def serve_provider(contract: Contract, operation: Operation, mutant: Mutant | No
     emulated_contract, faults = (mutant.emulated_contract(), mutant.faults) if mutant else (contract, ())
     settings = build_emulator_settings(faults=mutant.emulator_faults if mutant else ())
     app = create_app([emulated_contract], settings, extra_faults=faults)
-    [credential] = build_credentials(operation, EMULATED_KEY)
+    [credential] = build_credentials(operation, EMULATOR_API_KEY)
     name, value = credential.name.lower().encode(), credential.value.encode()
 
     async def accept_one_key(scope: Any, receive: Any, send: Any) -> None:

@@ -17,9 +17,9 @@ from comparison.service import ServedProvider, serve_provider
 from comparison.tool_run import ToolRun
 from voicegauge.checks import RULE_BY_ID
 from voicegauge.client import Client, build_credentials
-from voicegauge.conformance import Collector, ConformanceCase, plan_cases
-from voicegauge.conformance.emulator_setup import EMULATED_KEY
-from voicegauge.conformance.reporting.spending import BillableLimit
+from voicegauge.conformance import ConformanceCase, ResultCollector, plan_cases
+from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY
+from voicegauge.conformance.reporting.spending import BillableRequestLimit
 from voicegauge.conformance.running import CaseRunner, CheckedService
 from voicegauge.contract import Target
 from voicegauge.transport import Transport, VirtualClock
@@ -42,7 +42,9 @@ class ComparedTarget:
 
     def plan(self) -> list[ConformanceCase]:
         """Return the plan of a live check of these operations with at most `MAX_PAID_CALLS` paid calls."""
-        plan = plan_cases([self.target], is_emulated=False, include_all_billable=True, max_calls=MAX_PAID_CALLS)
+        plan = plan_cases(
+            [self.target], is_emulated=False, include_all_billable_cases=True, max_billable_requests=MAX_PAID_CALLS
+        )
         return [case for case in plan.cases if case.operation in self.operations]
 
     def run_schemathesis(
@@ -53,7 +55,7 @@ class ComparedTarget:
         is_enough: Callable[[Sequence[schemathesis.JudgedCase]], bool] = lambda _cases: False,
     ) -> schemathesis.SchemathesisRun:
         """Run Schemathesis against the provider at `url`."""
-        [credential] = build_credentials(self.operation, EMULATED_KEY)
+        [credential] = build_credentials(self.operation, EMULATOR_API_KEY)
         headers = {credential.name: credential.value}
         return schemathesis.run(
             self.document, url, headers, self.operations, seed=seed, options=options, is_enough=is_enough
@@ -87,7 +89,7 @@ class VoicegaugeTool:
         return self._run(mutant, seed, lambda report: report not in false_alarms)
 
     def _run(self, mutant: Mutant | None, seed: int, is_fault: Callable[[str], bool]) -> ToolRun:
-        compared, collector = self.compared, Collector((), seed)
+        compared, collector = self.compared, ResultCollector((), seed)
         first_reports: dict[str, int] = {}
         with serve_provider(compared.contract, compared.operation, mutant) as served:
 
@@ -97,11 +99,11 @@ class VoicegaugeTool:
                         compared.contract,
                         transport,
                         base_urls={"": served.url},
-                        key=EMULATED_KEY,
+                        key=EMULATOR_API_KEY,
                         clock=VirtualClock(),
                         seed=seed,
                     )
-                    limit = BillableLimit(MAX_PAID_CALLS)
+                    limit = BillableRequestLimit(MAX_PAID_CALLS)
                     runner = CaseRunner(CheckedService(compared.contract, client), RULE_BY_ID, collector, limit)
                     for case in compared.plan():
                         await runner.run_cases([case])

@@ -20,7 +20,7 @@ from crashes.provider import RandomFaults, StandInProvider
 from crashes.simulation import MAX_COMMANDS, Killer, SimulatedRun, report_all_but_kills, simulated_speech
 from crashes.verdict import ROUNDING_USD, RunVerdict
 from voicegauge.client import Journal, Ledger, PurchaseAccount, read_events
-from voicegauge.conformance import CaseJournals, CasePlan, CheckSettings, Collector, check_service, plan_cases
+from voicegauge.conformance import CaseJournals, CasePlan, CheckSettings, ResultCollector, check_service, plan_cases
 from voicegauge.conformance.case_journal import CaseEvent, CaseHistory, apply_event
 from voicegauge.conformance.recording import Recorder, UnfinishedRecording, plan_cases_to_record
 from voicegauge.contract import Contract
@@ -96,7 +96,10 @@ class SimulatedCaseUser:
         recorder = Recorder(by_id, {self.contract.id: {"": URL}}, unfinished)
         is_recording = self.command == "record"
         journals = CaseJournals(
-            self.folder, by_id.values(), retry_ambiguous=retry_ambiguous, skip_cases_without_verdict=is_recording
+            self.folder,
+            by_id.values(),
+            retry_ambiguous_requests=retry_ambiguous,
+            skip_cases_without_verdict=is_recording,
         )
         with journals:
             saved = unfinished.load_cases(plan.cases, datetime.now(UTC)) if is_recording else {}
@@ -104,22 +107,22 @@ class SimulatedCaseUser:
                 journals.journal_by_provider[self.contract.id].record_case_finished(name)
             settings = CheckSettings(
                 provenance=Provenance.LIVE,
-                base_urls={self.contract.id: {"": URL}},
+                base_urls_by_provider={self.contract.id: {"": URL}},
                 key_by_provider={self.contract.id: KEY},
-                ledger=Ledger(self.max_cost_usd, spent_usd=journals.spent_before_usd),
+                ledger=Ledger(self.max_cost_usd, spent_usd=journals.spent_by_earlier_runs_usd),
                 create_clock=lambda: self.clock,
                 save_exchanges=recorder.add_case if is_recording else None,
-                journal_by_provider=journals.journal_by_provider,
+                case_journal_by_provider=journals.journal_by_provider,
                 emulator_app=self.provider,
                 concurrency=1 if is_recording else self.concurrency,
             )
             rest = msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.id not in saved))
-            collector = Collector([target.id for target in targets], 0)
+            collector = ResultCollector([target.id for target in targets], 0)
             killer.step("before the requests")
             await check_service(targets, rest, settings, collector)
             killer.step("before the report")
             outcome = CaseOutcome(
-                journals.spent_before_usd + collector.build_report().spent_usd, journals.ambiguous_requests
+                journals.spent_by_earlier_runs_usd + collector.build_report().spent_usd, journals.ambiguous_requests
             )
             killer.step("after the report")
             journals.forget_requests(keep_ambiguous_requests=is_recording)
@@ -203,7 +206,7 @@ def plan_command(command: CaseCommand, contract: Contract, *, all_billable: bool
             targets, is_emulated=False, include_every_case=False, fully_checked_providers={contract.id}
         )
     return plan_cases(
-        targets, is_emulated=False, include_all_billable=all_billable, fully_checked_providers={contract.id}
+        targets, is_emulated=False, include_all_billable_cases=all_billable, fully_checked_providers={contract.id}
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from voicegauge.checks import RULE_BY_ID
 from voicegauge.client import Client
-from voicegauge.conformance import Collector, plan_cases
+from voicegauge.conformance import ResultCollector, plan_cases
 from voicegauge.conformance.cases import ConformanceCase
 from voicegauge.conformance.running import CaseRunner, CheckedService
 from voicegauge.contract import Target, load_catalogue
@@ -48,7 +48,7 @@ async def longest_pause_s(done: asyncio.Event) -> float:
 
 def first_delivery(target: Target) -> ConformanceCase:
     """Return the first planned case that requests speech."""
-    cases = plan_cases([target], is_emulated=False, include_all_billable=True).cases
+    cases = plan_cases([target], is_emulated=False, include_all_billable_cases=True).cases
     return next(case for case in cases if case.speech_request is not None)
 
 
@@ -75,7 +75,9 @@ async def check_delivery(target: Target, url: str, deadline_s: float) -> str:
         client = Client(target.contract, transport, base_urls={"": url}, key=KEY, max_wait_s=deadline_s)
         service = CheckedService(target.contract, client, provenance=Provenance.RECORDED)
         try:
-            judged = await CaseRunner(service, RULE_BY_ID, Collector([target.id], 0)).judge_case(first_delivery(target))
+            judged = await CaseRunner(service, RULE_BY_ID, ResultCollector([target.id], 0)).judge_case(
+                first_delivery(target)
+            )
             outcome = judged.no_verdict_reason or ", ".join(sorted({f.rule for f in judged.findings})) or "no finding"
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder, "recording.har")

@@ -56,7 +56,7 @@ PROGRESS_INTERVAL = 100
 async def detect_all(contract: Contract, every: int = 1) -> list[DetectionResult]:
     """Check every mutant of `contract`, or every `every`-th one."""
     targets = list(contract.targets.values())
-    cases = plan_cases(targets, is_emulated=True, include_all_billable=True, include_large_uploads=False).cases
+    cases = plan_cases(targets, is_emulated=True, include_all_billable_cases=True, include_large_uploads=False).cases
     findings, traffic = await run_correct_provider(contract, cases, build_emulator_settings())
     assert not findings, f"a correct provider must have no findings: {findings[0]}"
     chosen = list(derive_mutants(contract, traffic.exchanges))[::every]

@@ -16,8 +16,8 @@ from mutation.applicability import watch_applicability
 from mutation.mutant import Mutant, ResponseKind, response_kind
 from voicegauge.checks import Rule, SpeechDelivery, select_rules
 from voicegauge.client import Client
-from voicegauge.conformance import Collector, ConformanceCase, build_emulator_settings
-from voicegauge.conformance.emulator_setup import EMULATED_KEY
+from voicegauge.conformance import ConformanceCase, ResultCollector, build_emulator_settings
+from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY
 from voicegauge.conformance.running import CaseRunner, CheckedService, ExchangeSaver
 from voicegauge.contract import Contract
 from voicegauge.emulator import EmulatorSettings, Fault, create_app
@@ -220,13 +220,15 @@ async def _checking(
     app = create_app([emulated_contract], settings, extra_faults=faults)
     async with Transport(app=app) as transport:
         base = {"": f"http://emulator.invalid/{contract.id}"}
-        client = Client(contract, transport, base_urls=base, key=EMULATED_KEY, clock=VirtualClock(), seed=settings.seed)
+        client = Client(
+            contract, transport, base_urls=base, key=EMULATOR_API_KEY, clock=VirtualClock(), seed=settings.seed
+        )
         service = CheckedService(contract, client, save_exchanges=save_exchanges)
 
         deliveries: dict[str, SpeechDelivery] = {}
 
         async def check(case: ConformanceCase) -> Sequence[Finding]:
-            collector = Collector((), settings.seed)
+            collector = ResultCollector((), settings.seed)
             await CaseRunner(service, rules, collector, delivery_by_case_id=deliveries).run_cases([case])
             return collector.build_report().findings
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 
 from mutation.detection import CHECKED_RULES
 from voicegauge.client import Client
-from voicegauge.conformance import Collector, ConformanceCase, plan_cases
-from voicegauge.conformance.emulator_setup import EMULATED_ACCOUNT_CREDITS, EMULATED_KEY
+from voicegauge.conformance import ConformanceCase, ResultCollector, plan_cases
+from voicegauge.conformance.emulator_setup import EMULATED_ACCOUNT_CREDITS, EMULATOR_API_KEY
 from voicegauge.conformance.fuzzing.stateful_jobs import MAX_JOBS, StatefulJobs
 from voicegauge.conformance.running import CaseRunner, CheckedService
 from voicegauge.contract import Contract, Target, load_catalogue
@@ -86,10 +86,10 @@ async def check_correct_provider(
         credits=EMULATED_ACCOUNT_CREDITS,
     )
     chosen = _sample_cases(cases, rng)
-    collector = Collector((), seed)
+    collector = ResultCollector((), seed)
     async with Transport(app=create_app([contract], settings)) as transport:
         clock, base = SharedClock(transport, contract.id), {"": f"{HOST}/{contract.id}"}
-        client = Client(contract, transport, base_urls=base, key=EMULATED_KEY, clock=clock, seed=seed)
+        client = Client(contract, transport, base_urls=base, key=EMULATOR_API_KEY, clock=clock, seed=seed)
         service = CheckedService(contract, client, save_exchanges=coverage.record)
         runners = [CaseRunner(service, CHECKED_RULES, collector) for _ in range(rng.randint(1, 5))]
         lanes = [runner.run_cases(chosen[lane :: len(runners)]) for lane, runner in enumerate(runners)]
@@ -115,9 +115,9 @@ def _sample_cases(cases: Sequence[ConformanceCase], rng: random.Random) -> list[
 def _sample_pairs(cases: Sequence[ConformanceCase], rng: random.Random) -> list[ConformanceCase]:
     """Sample deliveries that are compared with another one, each after that one."""
     by_id = {case.id: case for case in cases}
-    related = [(case, case.relation) for case in cases if case.relation is not None]
+    related = [(case, case.comparison) for case in cases if case.comparison is not None]
     chosen = rng.sample(related, min(PAIRS, len(related)))
-    return [one for case, relation in chosen for one in (by_id[relation.base_case_id], case)]
+    return [one for case, comparison in chosen for one in (by_id[comparison.base_case_id], case)]
 
 
 async def _run_jobs(runner: CaseRunner, target: Target, rng: random.Random) -> None:
@@ -146,7 +146,7 @@ def main() -> None:
     started, false_alarms, coverage = time.perf_counter(), 0, Coverage()
     contracts = list(load_catalogue())
     plans = [
-        plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable=True).cases
+        plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable_cases=True).cases
         for contract in contracts
     ]
     for seed in range(options.first_seed, options.first_seed + options.runs):

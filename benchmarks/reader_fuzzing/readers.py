@@ -189,7 +189,7 @@ def _read_contract(data: bytes, folder: Path) -> None:
             for media in response.media_types.values():
                 for example in media.examples:
                     list(media.iterate_errors(example.value))
-    plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable=True)
+    plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable_cases=True)
 
 
 OFFICIAL_DOCUMENT = {
@@ -270,7 +270,7 @@ def _overlay_documents() -> list[Document]:
 def _read_overlay(data: bytes, folder: Path) -> None:
     _write(folder, "official.json", to_json(OFFICIAL_DOCUMENT))
     contract = load_contract(_write(folder, "overlay.yaml", data))
-    plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable=True)
+    plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable_cases=True)
 
 
 def _official_documents() -> list[Document]:
@@ -281,7 +281,7 @@ def _read_official_document(data: bytes, folder: Path) -> None:
     """Read an official document below an overlay."""
     _write(folder, "official.json", data)
     contract = load_contract(_write(folder, "overlay.yaml", to_yaml(OVERLAY)))
-    plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable=True)
+    plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable_cases=True)
 
 
 def _read_proposed_document(data: bytes, folder: Path) -> None:
@@ -429,7 +429,7 @@ def _read_case_journal(data: bytes, folder: Path) -> None:
     (journals_folder / contract.id).mkdir(parents=True)
     _write(journals_folder / contract.id, "journal.jsonl", data)
     with CaseJournals(journals_folder, [contract]) as journals:
-        _ = journals.spent_before_usd
+        _ = journals.spent_by_earlier_runs_usd
 
 
 def _settings_documents() -> list[Document]:

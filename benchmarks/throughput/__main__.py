@@ -32,8 +32,8 @@ from throughput.response_replay import ReplayingApp
 from throughput.version_comparison import compare_versions, print_comparison
 from voicegauge.checks import RULE_BY_ID
 from voicegauge.client import Client
-from voicegauge.conformance import Collector, ConformanceCase, build_emulator_settings, plan_cases
-from voicegauge.conformance.emulator_setup import EMULATED_KEY
+from voicegauge.conformance import ConformanceCase, ResultCollector, build_emulator_settings, plan_cases
+from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY
 from voicegauge.conformance.fuzzing.random_requests import fuzz_target
 from voicegauge.conformance.fuzzing.search import FuzzEffort
 from voicegauge.conformance.running import CaseRunner, CheckedService
@@ -134,14 +134,14 @@ async def cost_of(contract: Contract, count: int, work: Callable[[Transport], Aw
 def runner_for(contract: Contract, transport: Transport, base: str = "http://emulator.invalid") -> CaseRunner:
     """Return a runner that sends to `transport`, checks every rule and discards the findings."""
     base_urls = {"": f"{base}/{contract.id}"}
-    client = Client(contract, transport, base_urls=base_urls, key=EMULATED_KEY, clock=VirtualClock())
-    return CaseRunner(CheckedService(contract, client), RULE_BY_ID, Collector((), 0))
+    client = Client(contract, transport, base_urls=base_urls, key=EMULATOR_API_KEY, clock=VirtualClock())
+    return CaseRunner(CheckedService(contract, client), RULE_BY_ID, ResultCollector((), 0))
 
 
 def plan_all_cases(contract: Contract) -> Sequence[ConformanceCase]:
     """Return all cases of a provider that can be timed; uploads of tens of megabytes are left out."""
     targets = list(contract.targets.values())
-    return plan_cases(targets, is_emulated=True, include_all_billable=True, include_large_uploads=False).cases
+    return plan_cases(targets, is_emulated=True, include_all_billable_cases=True, include_large_uploads=False).cases
 
 
 async def measure_plan(contract: Contract) -> AsyncIterator[KindCost]:
@@ -164,7 +164,7 @@ async def measure_fuzzing(target: Target) -> KindCost:
 
     async def work(transport: Transport) -> None:
         runner = runner_for(target.contract, transport)
-        await fuzz_target(target, runner, Collector((), 0), FuzzEffort(HYPOTHESIS_CASES // 2, seed=0))
+        await fuzz_target(target, runner, ResultCollector((), 0), FuzzEffort(HYPOTHESIS_CASES // 2, seed=0))
 
     return KindCost(
         f"Hypothesis, {target.id}", HYPOTHESIS_CASES, await cost_of(target.contract, HYPOTHESIS_CASES, work)

@@ -19,7 +19,7 @@ from comparison.tool_run import ToolRun
 from comparison.tools import FAULTS_OF_FILES, ComparedTarget, SchemathesisTool, VoicegaugeTool
 from throughput.response_replay import ReplayingApp
 
-from voicegauge.conformance.emulator_setup import EMULATED_KEY
+from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY
 from voicegauge.contract import load_catalogue
 from voicegauge.model import Request
 from voicegauge.transport import Transport
@@ -170,7 +170,7 @@ def _events(*cases):
                 "timestamp": at,
                 "request": {
                     **dict(zip(("method", "uri"), request.split(" "), strict=True)),
-                    "headers": {"Content-Type": ["application/json"], "Ocp-Apim-Subscription-Key": [EMULATED_KEY]},
+                    "headers": {"Content-Type": ["application/json"], "Ocp-Apim-Subscription-Key": [EMULATOR_API_KEY]},
                     "body": {"$base64": base64.b64encode(json.dumps(body).encode()).decode()},
                 },
                 "response": {"status_code": status},

@@ -9,8 +9,8 @@ from typing import Any
 from voicegauge.conformance import (
     CasePlan,
     CheckReport,
-    Collector,
     ConformanceCase,
+    ResultCollector,
     build_emulator_check_settings,
     build_emulator_settings,
     check_service,
@@ -25,12 +25,12 @@ def check_in_process(
     contract: Contract,
     *faults: str,
     targets: Sequence[Target] = (),
-    include_all_billable: bool = True,
+    include_all_billable_cases: bool = True,
     keep_case: Callable[[ConformanceCase], bool] = lambda _: True,
 ) -> CheckReport:
     """Check the targets (default: all of the contract) against its emulator, which has the given faults."""
     checked = list(targets or contract.targets.values())
-    plan = plan_cases(checked, is_emulated=True, include_all_billable=include_all_billable)
+    plan = plan_cases(checked, is_emulated=True, include_all_billable_cases=include_all_billable_cases)
     plan = CasePlan(cases=tuple(filter(keep_case, plan.cases)), skipped_cases=plan.skipped_cases)
     return check_plan_in_process(checked, plan, names=[contract.id], faults=faults)
 
@@ -59,12 +59,14 @@ def check_plan_in_process(
         settings_changes: further arguments of `build_emulator_check_settings`.
     """
     running = emulator or RunningEmulator("127.0.0.1", 1, ())  # never asked: requests go to the app
-    settings = build_emulator_check_settings(running, targets, seed=seed, requested_names=names, **settings_changes)
+    settings = build_emulator_check_settings(
+        running, targets, seed=seed, provider_and_target_ids=names, **settings_changes
+    )
     if emulator is None:
         contracts = {target.contract.id: target.contract for target in targets}
         app = create_app(contracts.values(), build_emulator_settings(seed=seed, faults=faults))
         settings = dataclasses.replace(settings, emulator_app=app)
     settings = dataclasses.replace(settings, concurrency=concurrency)
-    collector = Collector([target.id for target in targets], seed)
+    collector = ResultCollector([target.id for target in targets], seed)
     run_check(collector, check_service(targets, plan, settings, collector))
     return collector.build_report()

@@ -75,7 +75,7 @@ def check(voicegauge_catalogue: Catalogue) -> Check:
             _PLANS[key] = plan_cases(
                 targets,
                 is_emulated=True,
-                include_all_billable=True,
+                include_all_billable_cases=True,
                 include_large_uploads=False,
                 fully_checked_providers=fully_checked_providers,
             )

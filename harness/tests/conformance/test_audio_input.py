@@ -11,15 +11,15 @@ from voicegauge.conformance import (
     CasePlan,
     CheckReport,
     CheckSettings,
-    Collector,
     ConformanceCase,
     Reproduction,
+    ResultCollector,
     check_service,
     plan_cases,
     run_check,
 )
 from voicegauge.conformance.cases.valid_requests import load_spoken_sentence
-from voicegauge.conformance.emulator_setup import EMULATED_KEY, build_emulator_settings
+from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY, build_emulator_settings
 from voicegauge.contract import Catalogue, Contract
 from voicegauge.contract.extension import RejectionReason
 from voicegauge.emulator import create_app
@@ -35,11 +35,11 @@ MEGABYTE = 10**6
 FOUND_BY: dict[str, tuple[str, Callable[[ConformanceCase], bool]]] = {
     "upload-limit-ignored": ("accepts-invalid", lambda case: case.id.endswith(f"{50 * 2**20 + 1} bytes")),
     "upload-format-ignored": ("accepts-invalid", lambda case: "text instead" in case.id or "recording as" in case.id),
-    "other-transcript": ("transcript-wrong", lambda case: case.operation == "transcribe" and case.is_representative),
+    "other-transcript": ("transcript-wrong", lambda case: case.operation == "transcribe" and case.represents_operation),
     # An accepted upload is a call like any other.
     "missing-field@ttsai/analyzeAudio": (
         "response-schema",
-        lambda case: case.operation == "analyzeAudio" and case.is_representative,
+        lambda case: case.operation == "analyzeAudio" and case.represents_operation,
     ),
     "undocumented-status@ttsai/transcribe": (
         "status-undocumented",
@@ -71,7 +71,7 @@ def ttsai(voicegauge_catalogue: Catalogue) -> Contract:
 
 @pytest.fixture(scope="module")
 def cases(ttsai: Contract) -> list[ConformanceCase]:
-    plan = plan_cases(list(ttsai.targets.values()), is_emulated=True, include_all_billable=True)
+    plan = plan_cases(list(ttsai.targets.values()), is_emulated=True, include_all_billable_cases=True)
     taking = {target.operation.id for target in ttsai.audio_input_targets.values()}
     return [case for case in plan.cases if case.operation in taking]
 
@@ -87,13 +87,13 @@ def check(
     def run(only: Callable[[ConformanceCase], bool], *faults: str) -> CheckReport:
         targets = list(ttsai.targets.values())
         settings = CheckSettings(
-            base_urls={"ttsai": {"": f"{URL}/ttsai"}},
-            key_by_provider={"ttsai": EMULATED_KEY},
+            base_urls_by_provider={"ttsai": {"": f"{URL}/ttsai"}},
+            key_by_provider={"ttsai": EMULATOR_API_KEY},
             create_clock=VirtualClock,
             emulator_app=create_app([ttsai], build_emulator_settings(faults=faults)),
             reproduction=Reproduction(check_arguments=("ttsai", "--emulated")),
         )
-        collector = Collector(["ttsai"], 0)
+        collector = ResultCollector(["ttsai"], 0)
         plan = CasePlan(cases=tuple(filter(only, cases)))
         run_check(collector, check_service(targets, plan, settings, collector))
         return collector.build_report()
@@ -114,14 +114,14 @@ def test_the_uploaded_sentence_ends_in_a_pause() -> None:
 
 
 def test_free_requests_are_not_counted_as_billable(check) -> None:
-    report = check(lambda case: case.is_representative and case.target_name in ("convert", "analysis", "enhance"))
+    report = check(lambda case: case.represents_operation and case.target_name in ("convert", "analysis", "enhance"))
     paid = {name: spent.billable_request_count for name, spent in report.spending.total_by_target.items()}
     assert paid == {"ttsai/convert": 0, "ttsai/analysis": 0, "ttsai/enhance": 1}
 
 
 def quick(case: ConformanceCase) -> bool:
     """Complete uploads and rejected ones; `test_emulated.py` sends every other value."""
-    return case.upload_padding is None and (case.is_representative or case.expected_response.verdict == "rejected")
+    return case.upload_padding is None and (case.represents_operation or case.expected_response.verdict == "rejected")
 
 
 def test_a_correct_service_has_no_findings(check, cases) -> None:
@@ -145,7 +145,7 @@ def test_every_operation_has_a_success_and_every_documented_error(ttsai, cases) 
         tested_statuses.setdefault(case.operation, set()).update(case.expected_response.statuses)
     for target in ttsai.audio_input_targets.values():
         operation = target.operation
-        assert any(case.target_name == target.name and case.is_representative for case in cases), target.id
+        assert any(case.target_name == target.name and case.represents_operation for case in cases), target.id
         documented = {int(status) for status in operation.responses if not status.startswith("2")}
         assert documented <= tested_statuses[operation.id]
 
@@ -194,12 +194,12 @@ def test_bounds_and_enum_values_are_each_sent(cases) -> None:
 
 def test_a_large_upload_is_not_planned_for_a_live_service(ttsai) -> None:
     targets = list(ttsai.targets.values())
-    live = plan_cases(targets, is_emulated=False, include_all_billable=False)
+    live = plan_cases(targets, is_emulated=False, include_all_billable_cases=False)
     assert max(case.upload_padding.size_bytes for case in live.cases if case.upload_padding) < 32 * 2**20
     # 20 MB may be 20,000,000 bytes or 20,971,520: a live service may accept or reject a size between the two.
     between = [case for case in live.cases if case.upload_padding and case.upload_padding.size_bytes == 20 * 2**20]
     assert all(case.expected_response.verdict == "either" for case in between)
-    large = plan_cases(targets, is_emulated=False, include_all_billable=False, include_large_uploads=True)
+    large = plan_cases(targets, is_emulated=False, include_all_billable_cases=False, include_large_uploads=True)
     assert max(case.upload_padding.size_bytes for case in large.cases if case.upload_padding) == 100 * 2**20 + 1
 
 

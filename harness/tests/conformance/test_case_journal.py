@@ -65,7 +65,7 @@ def test_a_finished_case_is_sent_again_and_its_price_counts(open_journal) -> Non
     with_one.record_case_finished("one")
     with_one.close()
     again = open_journal()
-    assert (again.spent_before_usd, again.earlier_ambiguous_case_ids, again.ambiguous_requests) == (
+    assert (again.spent_by_earlier_runs_usd, again.earlier_ambiguous_case_ids, again.ambiguous_requests) == (
         0.01,
         frozenset(),
         (),
@@ -91,7 +91,7 @@ def test_a_case_without_a_known_result_is_not_sent_again(open_journal, status, b
     assert "may have been charged $0.0100" in (again.find_skip_reason(case("one")) or "")
     assert [(one.counted_usd, one.bought_again) for one in again.ambiguous_requests] == [(0.01, False)]
     again.close()
-    on_demand = open_journal(retry_ambiguous=True)
+    on_demand = open_journal(retry_ambiguous_requests=True)
     assert on_demand.find_skip_reason(case("one")) is None
     pay(on_demand, "one", 200, ACCEPTED)
     on_demand.record_case_finished("one")
@@ -102,7 +102,7 @@ def test_a_case_without_a_known_result_is_not_sent_again(open_journal, status, b
         [True],
         frozenset(),
     )
-    assert later.spent_before_usd == pytest.approx(0.02)
+    assert later.spent_by_earlier_runs_usd == pytest.approx(0.02)
 
 
 def test_the_reason_of_a_lost_connection_is_kept(open_journal) -> None:
@@ -138,7 +138,7 @@ def test_what_was_printed_is_forgotten_except_for_what_a_recording_lost(open_jou
         journal.forget_requests(keep_ambiguous_requests=keep_lost)
         again = open_journal()
         assert again.earlier_ambiguous_case_ids == ({"lost"} if keep_lost else frozenset())
-        assert again.spent_before_usd == pytest.approx(0.01 if keep_lost else 0.0)
+        assert again.spent_by_earlier_runs_usd == pytest.approx(0.01 if keep_lost else 0.0)
         again.forget_requests(keep_ambiguous_requests=False)
 
 
@@ -169,7 +169,7 @@ def test_a_request_with_an_idempotency_key_is_repeated_and_counts_once(open_jour
     pay(again, "one", 200, ACCEPTED, "key-1")
     again.record_case_finished("one")
     again.close()
-    assert open_journal().spent_before_usd == 0.01
+    assert open_journal().spent_by_earlier_runs_usd == 0.01
     assert again.ambiguous_requests == ()
 
 

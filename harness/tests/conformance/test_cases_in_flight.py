@@ -19,12 +19,12 @@ from voicegauge.conformance import (
     CasePlan,
     CheckReport,
     CheckSettings,
-    Collector,
+    ResultCollector,
     build_emulator_settings,
     check_service,
     plan_cases,
 )
-from voicegauge.conformance.emulator_setup import EMULATED_KEY
+from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY
 from voicegauge.contract import Contract, load_contract
 from voicegauge.emulator import create_app
 from voicegauge.model import Provenance
@@ -77,7 +77,7 @@ class Checked:
     def __init__(self, contract: Contract, plan: CasePlan) -> None:
         self._contract, self._plan = contract, plan
         self.emulator = SlowEmulator(contract)
-        self.collector = Collector([target.id for target in contract.targets.values()], 0)
+        self.collector = ResultCollector([target.id for target in contract.targets.values()], 0)
         self.started: list[str] = []
         self.max_concurrency: int | None = None
         """The number of requests in flight that the plan of the account allows; `None` for no limit."""
@@ -89,8 +89,8 @@ class Checked:
     async def send(self, concurrency: int, ledger: Ledger | None = None) -> None:
         settings = CheckSettings(
             provenance=Provenance.EMULATED if ledger is None else Provenance.LIVE,
-            base_urls={self._contract.id: {"": f"http://emulated/{self._contract.id}"}},
-            key_by_provider={self._contract.id: EMULATED_KEY},
+            base_urls_by_provider={self._contract.id: {"": f"http://emulated/{self._contract.id}"}},
+            key_by_provider={self._contract.id: EMULATOR_API_KEY},
             ledger=ledger,
             create_clock=VirtualClock,
             emulator_app=self.emulator,
@@ -102,7 +102,12 @@ class Checked:
 
 
 def plan_all(contract: Contract, max_calls: int | None = None) -> CasePlan:
-    return plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable=True, max_calls=max_calls)
+    return plan_cases(
+        list(contract.targets.values()),
+        is_emulated=True,
+        include_all_billable_cases=True,
+        max_billable_requests=max_calls,
+    )
 
 
 @pytest.fixture
@@ -158,7 +163,7 @@ def test_several_cases_in_flight_do_not_exceed_the_budget_and_use_all_of_it(miss
     report = checked.run(4, Ledger(budget_usd))
     assert checked.emulator.most_in_flight[""] == 4
     if missing_usd:
-        assert "of the budget of" in (report.stopped_by or "")
+        assert "of the budget of" in (report.stop_message or "")
         assert report.spent_usd == pytest.approx(budget_usd)
     else:
         assert without_times_and_ids(report) == without_times_and_ids(unlimited)

@@ -14,7 +14,13 @@ import yaml
 
 from voicegauge import cli
 from voicegauge.client import Ledger
-from voicegauge.conformance import CheckSettings, Collector, build_emulator_check_settings, check_service, plan_cases
+from voicegauge.conformance import (
+    CheckSettings,
+    ResultCollector,
+    build_emulator_check_settings,
+    check_service,
+    plan_cases,
+)
 from voicegauge.conformance.reporting import describe_doubtful_statuses
 from voicegauge.contract import load_catalogue, load_contract
 from voicegauge.model import Exchange, Provenance
@@ -24,7 +30,7 @@ KEY = "sk-acme-0123456789abcdef"
 
 def _check(targets, plan, **settings):
     """Return the coverage by kind, operation and name, and all exchanges that were saved."""
-    saved, collector = [], Collector([target.id for target in targets], 0)
+    saved, collector = [], ResultCollector([target.id for target in targets], 0)
     ready = CheckSettings(**settings, save_exchanges=lambda _, exchanges: saved.extend(exchanges))
     asyncio.run(check_service(targets, plan, ready, collector))
     report = collector.build_report()
@@ -36,9 +42,9 @@ def test_statuses_and_constraints_equal_a_count_over_the_exchanges(acme, acme_co
     targets = list(contract.targets.values())
     coverage, saved, report = _check(
         targets,
-        plan_cases(targets, is_emulated=False, include_all_billable=True),
+        plan_cases(targets, is_emulated=False, include_all_billable_cases=True),
         provenance=Provenance.LIVE,
-        base_urls={"acme": {"": acme.url}},
+        base_urls_by_provider={"acme": {"": acme.url}},
         key_by_provider={"acme": KEY},
         ledger=Ledger(1.0),
     )
@@ -89,10 +95,10 @@ def test_states_equal_a_count_over_the_polls(voicegauge_emulator) -> None:
     settings = build_emulator_check_settings(voicegauge_emulator, [target])
     coverage, saved, _ = _check(
         [target],
-        plan_cases([target], is_emulated=True, include_all_billable=False),
-        base_urls=settings.base_urls,
+        plan_cases([target], is_emulated=True, include_all_billable_cases=False),
+        base_urls_by_provider=settings.base_urls_by_provider,
         key_by_provider=settings.key_by_provider,
-        control_url=settings.control_url,
+        emulator_control_url=settings.emulator_control_url,
     )
     status = target.job_operation
     polls = [json.loads(e.response.body) for e in saved if e.operation == status.id and e.response.status == 200]
@@ -164,11 +170,11 @@ def test_an_emulated_check_equals_a_count_over_all_of_its_exchanges(voicegauge_e
     settings = build_emulator_check_settings(voicegauge_emulator, targets)
     coverage, saved, report = _check(
         targets,
-        plan_cases(targets, is_emulated=True, include_all_billable=True),
-        base_urls=settings.base_urls,
+        plan_cases(targets, is_emulated=True, include_all_billable_cases=True),
+        base_urls_by_provider=settings.base_urls_by_provider,
         key_by_provider=settings.key_by_provider,
         create_clock=settings.create_clock,
-        control_url=settings.control_url,
+        emulator_control_url=settings.emulator_control_url,
     )
     document = yaml.safe_load(Path(targets[0].contract.document.path).read_text())
     assert len(saved) == report.exchange_count_by_provenance[Provenance.EMULATED] > 200

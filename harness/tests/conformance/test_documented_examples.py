@@ -26,7 +26,7 @@ def findings(acme_contracts):
     def of(change=lambda text: text, *, inferred: bool = False):
         path = acme_contracts() / "acme" / "openapi.yaml"
         path.write_text(change(path.read_text()))
-        found = judge_documented_examples(load_contract(path), include_inferred=inferred)
+        found = judge_documented_examples(load_contract(path), include_inferred_examples=inferred)
         return [finding for _, findings in found for finding in findings]
 
     return of

@@ -77,7 +77,7 @@ def plan(contract_of):
 
     def make(media_type: str, kind: str) -> dict[str, ConformanceCase]:
         cases = plan_cases(
-            list(contract_of(media_type).targets.values()), is_emulated=False, include_all_billable=True
+            list(contract_of(media_type).targets.values()), is_emulated=False, include_all_billable_cases=True
         ).cases
         return {case.expected_response.description: case for case in cases if case.expected_response.case_kind == kind}
 

@@ -8,7 +8,7 @@ import pytest
 
 from voicegauge.checks import RULE_BY_ID
 from voicegauge.conformance import ConformanceCase
-from voicegauge.conformance.emulator_setup import EMULATED_KEY
+from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY
 from voicegauge.emulator import FAULTS
 from voicegauge.errors import UnreachableError
 from voicegauge.model import Severity
@@ -134,7 +134,7 @@ def test_an_injected_fault_is_found_by_its_rule(fault, check, check_over_sockets
     assert found.where.file
     assert found.where.line
     assert found.reproduce
-    assert EMULATED_KEY not in str(report)
+    assert EMULATOR_API_KEY not in str(report)
 
 
 def test_a_slow_service_has_no_findings(check_over_sockets) -> None:

@@ -11,12 +11,12 @@ from voicegauge.conformance import (
     CasePlan,
     CheckReport,
     CheckSettings,
-    Collector,
+    ResultCollector,
     build_emulator_settings,
     check_service,
     plan_cases,
 )
-from voicegauge.conformance.emulator_setup import EMULATED_KEY
+from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY
 from voicegauge.contract import load_catalogue
 from voicegauge.emulator import SCENARIO_HEADER, create_app
 from voicegauge.model import Provenance, Severity
@@ -38,7 +38,7 @@ def is_lifecycle_or_list(case) -> bool:
 
 
 def test_every_resource_and_batch_has_a_lifecycle_case(voicegauge_catalogue) -> None:
-    plan = plan_cases(voicegauge_catalogue.select_targets([]), is_emulated=True, include_all_billable=True)
+    plan = plan_cases(voicegauge_catalogue.select_targets([]), is_emulated=True, include_all_billable_cases=True)
     makers = {op.id for contract in voicegauge_catalogue for op in contract.operations.values() if op.resource}
     batches = {op.id for contract in voicegauge_catalogue for op in contract.operations.values() if op.batch}
     assert {case.operation for case in plan.cases if case.is_lifecycle} == makers | batches
@@ -70,7 +70,7 @@ def test_an_injected_fault_is_found_by_its_rule(fault, check) -> None:
 def kokoro():
     [target] = load_catalogue().select_targets(["ttsai/kokoro"])
     return target, plan_cases(
-        [target], is_emulated=False, include_all_billable=True, fully_checked_providers={"ttsai"}
+        [target], is_emulated=False, include_all_billable_cases=True, fully_checked_providers={"ttsai"}
     ).cases
 
 
@@ -87,12 +87,12 @@ def live(kokoro):
                 scope = {**scope, "headers": [*scope["headers"], (SCENARIO_HEADER.lower().encode(), why.encode())]}
             await emulator(scope, receive, send)
 
-        collector = Collector([], 0)
+        collector = ResultCollector([], 0)
         plan = CasePlan(cases=tuple(case for case in cases if case.is_lifecycle and case.operation == made_by))
         settings = CheckSettings(
             provenance=Provenance.LIVE,
-            base_urls={"ttsai": {"": "http://emulated/ttsai"}},
-            key_by_provider={"ttsai": EMULATED_KEY},
+            base_urls_by_provider={"ttsai": {"": "http://emulated/ttsai"}},
+            key_by_provider={"ttsai": EMULATOR_API_KEY},
             create_clock=VirtualClock,
             emulator_app=app,
             **more,
@@ -118,10 +118,10 @@ def test_a_rate_limited_step_gives_no_verdict(live, method, word) -> None:
 
 @pytest.mark.parametrize(("made_by", "name"), [("createUserVoice", "kokoro"), ("chat", "chat")])
 def test_each_use_of_a_resource_is_reserved_from_the_budget(live, made_by, name) -> None:
-    report = live(made_by, ledger=Ledger(1.0), prices={f"ttsai/{name}": 0.01})
+    report = live(made_by, ledger=Ledger(1.0), price_usd_by_name={f"ttsai/{name}": 0.01})
     assert report.spending.total.billable_request_count > 1
     assert report.spent_usd == pytest.approx(0.01 * report.spending.total.billable_request_count)
-    assert not live(made_by, ledger=Ledger(0.015), prices={f"ttsai/{name}": 0.01}).is_finished
+    assert not live(made_by, ledger=Ledger(0.015), price_usd_by_name={f"ttsai/{name}": 0.01}).is_finished
 
 
 def test_a_resource_is_not_created_if_the_price_of_its_use_is_unknown(live) -> None:

@@ -27,7 +27,7 @@ SAMPLE = 30
 @functools.cache
 def _cases(contract=CONTRACT):
     """Plan on first use, so that collecting the tests stays fast."""
-    return plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable=True).cases
+    return plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable_cases=True).cases
 
 
 def _traffic():
@@ -137,7 +137,7 @@ async def test_resources_are_used_with_every_value_of_other_fields() -> None:
     plan = plan_cases(
         [contract.find_target_by_name("kokoro")],
         is_emulated=True,
-        include_all_billable=True,
+        include_all_billable_cases=True,
         fully_checked_providers={"ttsai"},
     )
     cases = [case for case in plan.cases if case.is_lifecycle]
@@ -153,7 +153,7 @@ async def test_resources_are_used_with_every_value_of_other_fields() -> None:
 
 async def test_the_states_of_batches_are_checked_like_those_of_jobs() -> None:
     contract = CATALOGUE.find_provider("ttsai")
-    plan = plan_cases([contract.find_target_by_name("batch-kokoro")], is_emulated=True, include_all_billable=True)
+    plan = plan_cases([contract.find_target_by_name("batch-kokoro")], is_emulated=True, include_all_billable_cases=True)
     cases = [case for case in plan.cases if case.is_lifecycle and case.operation == "submitBatch"]
     results = [
         await detect(mutant, contract, cases) for mutant in job_mutants(contract.find_operation("getBatchResult"))
@@ -167,7 +167,7 @@ async def test_parameters_without_effect_are_found_by_comparing_two_deliveries()
     target = contract.find_target_by_name("kokoro-sync")
     cases = [
         case
-        for case in plan_cases([target], is_emulated=True, include_all_billable=True).cases
+        for case in plan_cases([target], is_emulated=True, include_all_billable_cases=True).cases
         if case.speech_request is not None
     ]
     results = [await detect(mutant, contract, cases) for mutant in parameter_mutants(target)]

@@ -34,7 +34,7 @@ def _called(plan) -> set[str]:
 
 @pytest.mark.parametrize("name", NEEDED_BY)
 def test_a_plan_for_one_target_has_only_the_operations_that_it_needs(name) -> None:
-    plan = plan_cases([TTSAI.find_target_by_name(name)], is_emulated=True, include_all_billable=True)
+    plan = plan_cases([TTSAI.find_target_by_name(name)], is_emulated=True, include_all_billable_cases=True)
     assert _called(plan) <= NEEDED_BY[name]
     assert TTSAI.find_target_by_name(name).operation.id in _called(plan)
     left_out = {operation.partition("/")[2] for operation in plan.excluded_operations}
@@ -44,7 +44,7 @@ def test_a_plan_for_one_target_has_only_the_operations_that_it_needs(name) -> No
 @pytest.mark.parametrize("target", [*CATALOGUE.targets.values()], ids=lambda target: target.id)
 def test_a_plan_for_one_target_addresses_no_other_target(target) -> None:
     """Not even with the documented requests to other targets of the same operation, which may cost more."""
-    plan = plan_cases([target], is_emulated=False, include_all_billable=True, fully_checked_providers=())
+    plan = plan_cases([target], is_emulated=False, include_all_billable_cases=True, fully_checked_providers=())
     addressed = {
         find_request_target(target.operation, case.request)
         for case in plan.cases
@@ -85,7 +85,7 @@ def test_one_request_is_checked_only_of_a_target_that_speaks() -> None:
 
 
 def test_a_plan_for_a_provider_has_every_operation() -> None:
-    plan = plan_cases(list(TTSAI.targets.values()), is_emulated=True, include_all_billable=True)
+    plan = plan_cases(list(TTSAI.targets.values()), is_emulated=True, include_all_billable_cases=True)
     assert plan.excluded_operations == ()
     assert _called(plan) == TTSAI.operations.keys()
 

@@ -13,12 +13,12 @@ from voicegauge import cli
 from voicegauge.conformance import (
     CasePlan,
     CheckSettings,
-    Collector,
+    ResultCollector,
     build_emulator_settings,
     check_service,
     plan_cases,
 )
-from voicegauge.conformance.emulator_setup import EMULATED_KEY
+from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY
 from voicegauge.contract import load_catalogue
 from voicegauge.emulator import EmulatorSettings, create_app, running_emulator
 from voicegauge.model import Exchange, Provenance, Request, Response
@@ -147,15 +147,15 @@ def test_a_job_that_never_delivers_is_not_judged(broken) -> None:
         await send({**sent[0], "headers": headers})
         await send({"type": "http.response.body", "body": changed})
 
-    cases = plan_cases([target], is_emulated=True, include_all_billable=False).cases
+    cases = plan_cases([target], is_emulated=True, include_all_billable_cases=False).cases
     plan = CasePlan(cases=tuple(case for case in cases if case.speech_request is not None and not case.expects_failure))
     settings = CheckSettings(
-        base_urls={"pixelapi": {"": "http://emulated/pixelapi"}},
-        key_by_provider={"pixelapi": EMULATED_KEY},
+        base_urls_by_provider={"pixelapi": {"": "http://emulated/pixelapi"}},
+        key_by_provider={"pixelapi": EMULATOR_API_KEY},
         create_clock=VirtualClock,
         emulator_app=app,
     )
-    collector = Collector([target.id], 0)
+    collector = ResultCollector([target.id], 0)
     asyncio.run(check_service([target], plan, settings, collector))
     report = collector.build_report()
     assert list(report.not_judged_reason_by_name) == ["pixelapi/voice-design"]

@@ -155,7 +155,7 @@ def test_undocumented_texts_come_after_new_pairs_of_documented_values() -> None:
 
 def test_forty_requests_cover_every_value_of_an_operation_with_five_fields() -> None:
     target = CATALOGUE.find_provider("pixelapi").find_target_by_name("voice-design")
-    plan = plan_cases([target], is_emulated=False, include_all_billable=True, max_calls=FEW_CALLS)
+    plan = plan_cases([target], is_emulated=False, include_all_billable_cases=True, max_billable_requests=FEW_CALLS)
     paid = [case for case in plan.cases if case.is_billable]
     assert len(paid) == FEW_CALLS
     sent = [case.request for case in paid if case.request is not None]
@@ -174,7 +174,7 @@ def test_a_free_field_has_the_values_documented_for_the_target() -> None:
 
 def test_the_field_of_the_target_is_left_out_where_its_default_is_the_same() -> None:
     target = CATALOGUE.find_provider("ttsai").find_target_by_name("kokoro")
-    ids = {case.id: case for case in plan_cases([target], is_emulated=True, include_all_billable=True).cases}
+    ids = {case.id: case for case in plan_cases([target], is_emulated=True, include_all_billable_cases=True).cases}
     left_out = ids["ttsai/submitSpeech: optional model left out (application/json)"]
     assert left_out.expected_response.verdict == "accepted"
     assert "model" not in left_out.request.body

@@ -31,12 +31,12 @@ def test_the_base_request_of_every_target_is_valid(target) -> None:
 @pytest.fixture(scope="module")
 def plan() -> CasePlan:
     """Every case of every target."""
-    return plan_cases(TARGETS, is_emulated=True, include_all_billable=True)
+    return plan_cases(TARGETS, is_emulated=True, include_all_billable_cases=True)
 
 
 def test_a_plan_is_deterministic_and_rejections_come_first(plan) -> None:
     _COMBINATION_CASES_BY_OPERATION.clear()
-    assert plan == plan_cases(TARGETS, is_emulated=True, include_all_billable=True)
+    assert plan == plan_cases(TARGETS, is_emulated=True, include_all_billable_cases=True)
     paid = [case.expected_response.verdict != "rejected" for case in plan.cases]
     assert paid == sorted(paid)
     assert len({case.id for case in plan.cases}) == len(plan.cases)
@@ -66,7 +66,7 @@ def test_every_billable_request_has_the_length_of_its_text(plan) -> None:
     for case in plan.cases:
         operation = CATALOGUE.find_provider(case.provider).find_operation(case.operation)
         if case.is_billable and case.request is not None and operation.speech is not None:
-            assert case.text_characters == count_charged_characters(operation, case.request), case.id
+            assert case.text_character_count == count_charged_characters(operation, case.request), case.id
 
 
 def test_a_random_request_with_a_file_is_priced_by_its_text() -> None:
@@ -74,12 +74,14 @@ def test_a_random_request_with_a_file_is_priced_by_its_text() -> None:
     case = build_request_case(
         target, map_speech_request(target, build_valid_speech_request(target)), "accepted", "as it is"
     )
-    assert case.text_characters == len(DEFAULT_TEXT)
+    assert case.text_character_count == len(DEFAULT_TEXT)
 
 
 def test_a_live_plan_has_one_billable_request_per_target_and_media_type_of_a_chat() -> None:
     paid = [
-        case for case in plan_cases(TARGETS, is_emulated=False, include_all_billable=False).cases if case.is_billable
+        case
+        for case in plan_cases(TARGETS, is_emulated=False, include_all_billable_cases=False).cases
+        if case.is_billable
     ]
     audio_inputs = [f"{contract.id}/{name}" for contract in CATALOGUE for name in contract.audio_input_targets]
     wanted = sorted([*(target.id for target in TARGETS), *audio_inputs, *["ttsai/chat"] * 2])
@@ -89,14 +91,16 @@ def test_a_live_plan_has_one_billable_request_per_target_and_media_type_of_a_cha
 def test_a_chat_is_not_billed_when_one_target_is_checked() -> None:
     targets = CATALOGUE.select_targets(["ttsai/kokoro"])
     paid = [
-        case for case in plan_cases(targets, is_emulated=False, include_all_billable=False).cases if case.is_billable
+        case
+        for case in plan_cases(targets, is_emulated=False, include_all_billable_cases=False).cases
+        if case.is_billable
     ]
     assert [case.target_name for case in paid] == ["kokoro"]
 
 
 def test_the_price_of_a_chat_must_be_set() -> None:
     targets = CATALOGUE.select_targets(["ttsai"])
-    plan = plan_cases(targets, is_emulated=False, include_all_billable=False)
+    plan = plan_cases(targets, is_emulated=False, include_all_billable_cases=False)
     named = price_plan(plan, targets, {"ttsai/chat": 0.5}, provenance=Provenance.LIVE)
     assert [case.price_usd for case in named.cases if case.is_billable and "ttsai/chat: " in case.id] == [0.5, 0.5]
     assert "ttsai/chat" not in named.unpriced_names
@@ -106,16 +110,16 @@ def test_the_price_of_a_chat_must_be_set() -> None:
 def test_a_budget_pays_for_the_first_requests_of_the_plan() -> None:
     targets = CATALOGUE.select_targets(["pixelapi"])
     whole = price_plan(
-        plan_cases(targets, is_emulated=False, include_all_billable=True), targets, {}, provenance=Provenance.LIVE
+        plan_cases(targets, is_emulated=False, include_all_billable_cases=True), targets, {}, provenance=Provenance.LIVE
     )
     paid = [case for case in whole.cases if case.is_billable]
     for most in (0, 1, 7, len(paid), len(paid) + 1):
-        plan = plan_cases(targets, is_emulated=False, include_all_billable=True, max_calls=most)
+        plan = plan_cases(targets, is_emulated=False, include_all_billable_cases=True, max_billable_requests=most)
         cut = price_plan(plan, targets, {}, provenance=Provenance.LIVE)
         assert [case.id for case in cut.cases if case.is_billable] == [case.id for case in paid[:most]]
         assert cut.price_usd == pytest.approx(sum(case.price_usd for case in paid[:most]))
-        assert whole.count_affordable_calls(cut.price_usd) == min(most, len(paid))
-    assert whole.count_affordable_calls(paid[0].price_usd / 2) == 0
+        assert whole.count_affordable_requests(cut.price_usd) == min(most, len(paid))
+    assert whole.count_affordable_requests(paid[0].price_usd / 2) == 0
 
 
 @pytest.mark.parametrize("bound", ["minLength", "maxLength", "minimum", "maximum", "enum", "required"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from voicegauge.client import RateLimiter
-from voicegauge.conformance import Collector, check_service, plan_cases, run_check
+from voicegauge.conformance import ResultCollector, check_service, plan_cases, run_check
 from voicegauge.conformance.service_check import CheckSettings
 from voicegauge.contract import load_contract
 from voicegauge.model import Provenance
@@ -25,16 +25,18 @@ def test_a_check_takes_as_many_minutes_as_its_requests_need(
     targets, clock = list(contract.targets.values()), VirtualClock()
     settings = CheckSettings(
         provenance=Provenance.LIVE,
-        base_urls={"acme": {"": acme.url}},
+        base_urls_by_provider={"acme": {"": acme.url}},
         key_by_provider={"acme": KEY},
         create_clock=lambda: clock,
-        rate_limiters={"acme": RateLimiter(4, clock)},
+        rate_limiter_by_provider={"acme": RateLimiter(4, clock)},
         concurrency=concurrency,
     )
-    collector = Collector(["acme"], 0)
+    collector = ResultCollector(["acme"], 0)
     run_check(
         collector,
-        check_service(targets, plan_cases(targets, is_emulated=False, include_all_billable=True), settings, collector),
+        check_service(
+            targets, plan_cases(targets, is_emulated=False, include_all_billable_cases=True), settings, collector
+        ),
     )
     assert len(acme.keys) > 8
     assert clock.monotonic() == 60 * ((len(acme.keys) - 1) // 4)

@@ -13,7 +13,7 @@ import pytest
 from voicegauge.checks import RULE_BY_ID, ExpectedResponse
 from voicegauge.conformance import (
     CheckSettings,
-    Collector,
+    ResultCollector,
     build_emulator_check_settings,
     check_recordings,
     check_service,
@@ -39,8 +39,8 @@ def recorded(voicegauge_catalogue, voicegauge_emulator, tmp_path_factory) -> Pat
     contracts = {target.contract.id: target.contract for target in targets}
     plan = plan_cases_to_record(targets, is_emulated=True, include_every_case=False)
     settings = build_emulator_check_settings(voicegauge_emulator, targets)
-    recorder = Recorder(contracts, settings.base_urls)
-    collector = Collector([], 0)
+    recorder = Recorder(contracts, settings.base_urls_by_provider)
+    collector = ResultCollector([], 0)
     settings = dataclasses.replace(settings, save_exchanges=recorder.add_case)
     run_check(collector, check_service(targets, plan, settings, collector))
     assert recorder.is_emulated_service
@@ -88,7 +88,7 @@ def test_every_delivery_is_recorded_and_a_few_rejections_of_each_operation(voice
             c.operation,
             c.expected_response.case_kind,
             c.expected_response.statuses,
-            c.key_use,
+            c.api_key_validity,
             c.expected_response.description,
         )
         for c in refusals
@@ -102,18 +102,18 @@ def test_every_delivery_is_recorded_and_a_few_rejections_of_each_operation(voice
 
 def test_a_recording_has_no_findings_and_replays_to_the_same_requests(recorded, voicegauge_catalogue) -> None:
     """A replay responds to every case as the emulator did, also with another key: nothing unmatched or unused."""
-    collector = Collector([], 0)
+    collector = ResultCollector([], 0)
     check_recordings(sorted(recorded.glob("*/*.har")), list(voicegauge_catalogue), RULE_BY_ID, collector)
     assert [f.message for f in collector.build_report().findings if f.severity is not Severity.DISPUTED] == []
 
     targets = voicegauge_catalogue.select_targets(TARGETS)
     plan = plan_cases_to_record(targets, is_emulated=True, include_every_case=False)
     replay = Replay(load_recordings([recorded]), voicegauge_catalogue)
-    again = Collector([], 0)
+    again = ResultCollector([], 0)
     with running_app(ReplayApp(replay)) as root:
         providers = {target.contract.id for target in targets}
         settings = CheckSettings(
-            base_urls={name: {"": f"{root}/{name}"} for name in providers},
+            base_urls_by_provider={name: {"": f"{root}/{name}"} for name in providers},
             key_by_provider=dict.fromkeys(providers, "another-key"),
             create_clock=VirtualClock,
         )
@@ -146,7 +146,7 @@ def test_a_rejection_that_became_a_success_is_found_in_a_recording(recorded, voi
         msgspec.structs.replace(e, response=good.response) if "without a key" in e.group else e for e in one.exchanges
     ]
     save_har(tmp_path / "pixazo" / "a.har", changed, provenance=Provenance.EMULATED, contract=contract)
-    collector = Collector([], 0)
+    collector = ResultCollector([], 0)
     check_recordings([tmp_path / "pixazo" / "a.har"], [contract], RULE_BY_ID, collector)
     assert "auth-not-enforced" in {f.rule for f in collector.build_report().findings if f.severity is Severity.ERROR}
 
@@ -257,7 +257,7 @@ def test_an_expired_recording_is_a_warning_and_an_error_in_ci(case, tmp_path, da
     path = tmp_path / "pixazo" / "xtts-v2.har"
     at = NOW - dt.timedelta(days=days)
     save_har(path, [_exchange("x", at), _exchange("y", NOW)], provenance=provenance, contract=case.contract)
-    collector = Collector([], 0)
+    collector = ResultCollector([], 0)
     check_recordings(
         [path],
         [case.contract],

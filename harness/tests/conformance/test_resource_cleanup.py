@@ -27,12 +27,12 @@ from voicegauge.conformance import (
     CasePlan,
     CheckReport,
     CheckSettings,
-    Collector,
+    ResultCollector,
     build_emulator_settings,
     check_service,
     plan_cases,
 )
-from voicegauge.conformance.emulator_setup import EMULATED_KEY
+from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY
 from voicegauge.conformance.resources import ResourceJournal, ResourceTracker, compute_account_checksum
 from voicegauge.contract import Contract, load_contract
 from voicegauge.emulator import RunningEmulator, create_app, running_emulator
@@ -199,13 +199,13 @@ class Service:
     def check(self, names: tuple[str, ...] = ("createVoice",), **settings: Any) -> CheckReport:
         """Run those cases of a live check that are sent to the named operations."""
         targets = list(self.contract.targets.values())
-        plan = plan_cases(targets, is_emulated=False, include_all_billable=False)
+        plan = plan_cases(targets, is_emulated=False, include_all_billable_cases=False)
         chosen = msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.operation in names))
-        collector = Collector([], 0)
+        collector = ResultCollector([], 0)
         complete = CheckSettings(
             provenance=Provenance.LIVE,
-            base_urls={"acme": {"": "http://emulated/acme"}},
-            key_by_provider={"acme": settings.pop("key", EMULATED_KEY)},
+            base_urls_by_provider={"acme": {"": "http://emulated/acme"}},
+            key_by_provider={"acme": settings.pop("key", EMULATOR_API_KEY)},
             create_clock=VirtualClock,
             emulator_app=self,
             **settings,
@@ -223,7 +223,7 @@ def service(contract) -> Service:
 def test_a_deletion_that_fails_is_listed_and_repeated_by_the_next_run(service, tmp_path, status) -> None:
     service.status_of_deletions = status
     journals, notices = tmp_path / "journals", list[str]()
-    report = service.check(resource_journals_folder=journals, notify=notices.append)
+    report = service.check(resource_journals_folder=journals, on_deletion_message=notices.append)
     left = report.resources.remaining_resources
     assert report.resources.created_count == len(left) > 2
     assert {one.reason for one in left} == {f"deleteVoice responded with status {status}"}
@@ -232,7 +232,7 @@ def test_a_deletion_that_fails_is_listed_and_repeated_by_the_next_run(service, t
     assert notices == []
 
     service.status_of_deletions = 0
-    report = service.check((), resource_journals_folder=journals, notify=notices.append)
+    report = service.check((), resource_journals_folder=journals, on_deletion_message=notices.append)
     assert (report.resources.deleted_count_of_earlier_runs, report.resources.remaining_resources) == (len(left), ())
     assert notices == [f"acme: deleted {len(left)} resources of an earlier run"]
     assert not list(journals.rglob("*.jsonl"))
@@ -249,10 +249,10 @@ def test_resources_whose_id_was_not_received_are_found_in_the_list(service, tmp_
 async def _lose_response(contract: Contract, folder: Path, origin: str) -> None:
     """Leave the journal of a run that was killed between a creation and its response."""
     tracker = ResourceTracker(
-        contract, EMULATED_KEY, ResourceJournal(folder / "acme", compute_account_checksum(EMULATED_KEY))
+        contract, EMULATOR_API_KEY, ResourceJournal(folder / "acme", compute_account_checksum(EMULATOR_API_KEY))
     )
     tracker.record_existing_ids(contract.find_operation("createVoice"), [])
-    headers = (("Authorization", f"Bearer {EMULATED_KEY}"), ("Content-Type", "application/json"))
+    headers = (("Authorization", f"Bearer {EMULATOR_API_KEY}"), ("Content-Type", "application/json"))
     request = Request(method="POST", url=f"{origin}/acme/voices", headers=headers, body=b'{"name": "short"}')
 
     async def send() -> Exchange:
@@ -264,7 +264,7 @@ async def _lose_response(contract: Contract, folder: Path, origin: str) -> None:
 
 
 async def _create_voices(service: Service, names: Sequence[str]) -> None:
-    headers = {"Authorization": f"Bearer {EMULATED_KEY}"}
+    headers = {"Authorization": f"Bearer {EMULATOR_API_KEY}"}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(service), headers=headers) as client:
         for name in names:
             (await client.post("http://emulated/acme/voices", json={"name": name})).raise_for_status()
@@ -323,12 +323,12 @@ def test_another_server_is_not_asked_to_delete(service, tmp_path) -> None:
     targets = list(service.contract.targets.values())
     settings = CheckSettings(
         provenance=Provenance.LIVE,
-        base_urls=elsewhere,
+        base_urls_by_provider=elsewhere,
         emulator_app=service,
         resource_journals_folder=tmp_path,
         create_clock=VirtualClock,
     )
-    asyncio.run(check_service(targets, CasePlan(cases=()), settings, Collector([], 0)))
+    asyncio.run(check_service(targets, CasePlan(cases=()), settings, ResultCollector([], 0)))
     assert service.deletions == 0
 
 
@@ -347,7 +347,7 @@ def test_a_damaged_journal_is_named_and_kept(service, tmp_path) -> None:
     path = tmp_path / "acme" / "one.jsonl"
     path.write_text("nothing\n")
     notices: list[str] = []
-    service.check((), resource_journals_folder=tmp_path, notify=notices.append)
+    service.check((), resource_journals_folder=tmp_path, on_deletion_message=notices.append)
     assert path.exists()
     assert [notice.partition(": ")[0] for notice in notices] == [f"{path}:1"]
 
@@ -362,7 +362,7 @@ def test_nothing_is_created_if_the_journal_cannot_be_written(service, tmp_path) 
 def test_deletions_wait_for_the_rate_limit_and_are_reserved_from_the_budget(service) -> None:
     clock = VirtualClock()
     limiter = RateLimiter(10, clock)
-    report = service.check(rate_limiters={"acme": limiter})
+    report = service.check(rate_limiter_by_provider={"acme": limiter})
     requests = report.exchange_count_by_provenance[Provenance.EMULATED]
     assert requests % 10 + report.resources.deleted_count > 0
     assert clock.monotonic() >= 60 * ((requests + service.deletions - 1) // 10)
@@ -391,23 +391,23 @@ def _respond(body: bytes) -> Callable[[], Any]:
 
 
 UNUSABLE_IDS = [
-    pytest.param(EMULATED_KEY, id="key"),
-    pytest.param(f"voice_{base64.b64encode(EMULATED_KEY.encode()).decode()}", id="key-in-base64"),
+    pytest.param(EMULATOR_API_KEY, id="key"),
+    pytest.param(f"voice_{base64.b64encode(EMULATOR_API_KEY.encode()).decode()}", id="key-in-base64"),
     pytest.param("x" * 10_000, id="long"),
 ]
 
 
 @pytest.mark.parametrize("resource_id", UNUSABLE_IDS)
 async def test_an_unusable_id_is_not_stored(contract, tmp_path, resource_id) -> None:
-    tracker = ResourceTracker(contract, EMULATED_KEY, ResourceJournal(tmp_path / "acme", ""))
+    tracker = ResourceTracker(contract, EMULATOR_API_KEY, ResourceJournal(tmp_path / "acme", ""))
     body = json.dumps({"name": resource_id, "text": "short"}).encode()
-    headers = (("Authorization", f"Bearer {EMULATED_KEY}"), ("Content-Type", "application/json"))
+    headers = (("Authorization", f"Bearer {EMULATOR_API_KEY}"), ("Content-Type", "application/json"))
     request = Request(method="POST", url="https://api.acme.test/voices", headers=headers, body=body)
     await tracker.observe(request, "createVoice", _respond(json.dumps({"id": resource_id}).encode()))
     tracker.close()
     [path] = tmp_path.rglob("*.jsonl")
     assert resource_id not in path.read_text()
-    assert find_secret_spelling(path.read_bytes(), [EMULATED_KEY]) is None
+    assert find_secret_spelling(path.read_bytes(), [EMULATOR_API_KEY]) is None
     [resource] = tracker.history.undeleted_resources
     assert (resource.id, resource.request_event.fields) == (None, {"text": "short"})
 
@@ -419,7 +419,7 @@ def test_an_unusable_id_of_an_existing_resource_is_not_stored(service, tmp_path,
     service.check(resource_journals_folder=tmp_path)
     [path] = tmp_path.rglob("*.jsonl")
     assert resource_id not in path.read_text()
-    assert find_secret_spelling(path.read_bytes(), [EMULATED_KEY]) is None
+    assert find_secret_spelling(path.read_bytes(), [EMULATOR_API_KEY]) is None
 
 
 @pytest.mark.parametrize(
@@ -439,7 +439,7 @@ def test_a_resource_stays_known_if_the_list_cannot_be_read(service, tmp_path, bo
     assert service.deletions == 0
     [path] = tmp_path.rglob("*.jsonl")
     assert "not_created" not in path.read_text()
-    assert find_secret_spelling(path.read_bytes(), [EMULATED_KEY]) is None
+    assert find_secret_spelling(path.read_bytes(), [EMULATOR_API_KEY]) is None
 
 
 # An interruption

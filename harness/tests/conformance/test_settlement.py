@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from voicegauge.checks import RULE_BY_ID
 from voicegauge.client import Client, Ledger
-from voicegauge.conformance import Collector, ConformanceCase, plan_cases
+from voicegauge.conformance import ConformanceCase, ResultCollector, plan_cases
 from voicegauge.conformance.running import CaseRunner, CheckedService
 from voicegauge.contract import Contract, load_contract
 from voicegauge.errors import TransportError
@@ -35,7 +35,7 @@ def acme_contract(acme_contracts: Callable[..., Path]) -> Contract:
 
 def single_request(contract: Contract) -> ConformanceCase:
     """A valid request of the plan that is sent once and not followed."""
-    cases = plan_cases(list(contract.targets.values()), is_emulated=False, include_all_billable=True).cases
+    cases = plan_cases(list(contract.targets.values()), is_emulated=False, include_all_billable_cases=True).cases
     return next(case for case in cases if case.expected_response.case_kind == "valid" and case.speech_request is None)
 
 
@@ -44,7 +44,7 @@ async def run_case(contract: Contract, ledger: Ledger, app: Starlette | None = N
     async with Transport(app=app) as transport:
         client = Client(contract, transport, base_urls={"": url}, key=ACME_KEY, clock=VirtualClock(), ledger=ledger)
         service = CheckedService(contract, client, ledger, provenance=Provenance.LIVE)
-        await CaseRunner(service, RULE_BY_ID, Collector(["acme"], 0)).judge_case(single_request(contract))
+        await CaseRunner(service, RULE_BY_ID, ResultCollector(["acme"], 0)).judge_case(single_request(contract))
 
 
 def responding(response: Response) -> Starlette:

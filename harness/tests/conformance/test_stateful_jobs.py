@@ -9,13 +9,13 @@ import pytest
 
 from voicegauge.conformance import (
     CasePlan,
-    Collector,
+    ResultCollector,
     build_emulator_check_settings,
     check_job_steps,
     check_service,
     run_check,
 )
-from voicegauge.conformance.emulator_setup import EMULATED_ACCOUNT_CREDITS, EMULATED_KEY
+from voicegauge.conformance.emulator_setup import EMULATED_ACCOUNT_CREDITS, EMULATOR_API_KEY
 from voicegauge.conformance.fuzzing.stateful_jobs import build_similar_unknown_id
 from voicegauge.conformance.service_check import CheckSettings
 from voicegauge.contract import load_contract
@@ -34,7 +34,7 @@ def take(voicegauge_catalogue, voicegauge_emulator):
 
     def run(target: str, *steps: str) -> list[str]:
         [chosen] = voicegauge_catalogue.select_targets([target])
-        collector = Collector([target], 0)
+        collector = ResultCollector([target], 0)
         asyncio.run(
             check_job_steps(chosen, steps, build_emulator_check_settings(voicegauge_emulator, [chosen]), collector)
         )
@@ -50,9 +50,9 @@ def fuzz(voicegauge_catalogue, voicegauge_emulator):
     def run(*names: str, seed: int = 0, failures=None):
         targets = voicegauge_catalogue.select_targets(names)
         settings = build_emulator_check_settings(
-            voicegauge_emulator, targets, fuzz_request_count=20, seed=seed, failures_folder=failures
+            voicegauge_emulator, targets, fuzz_request_count=20, seed=seed, fuzz_failures_folder=failures
         )
-        collector = Collector(names, seed)
+        collector = ResultCollector(names, seed)
         with pytest.MonkeyPatch.context() as patch:  # random requests have tests of their own
             patch.setattr("voicegauge.conformance.fuzzing.fuzz_target", _nothing)
             run_check(collector, check_service(targets, CasePlan(cases=()), settings, collector))
@@ -149,9 +149,9 @@ def settings_for(acme):
         played = EmulatorSettings(clock=clock, faults=faults, rate_limits=False, credits=EMULATED_ACCOUNT_CREDITS)
         return CheckSettings(
             emulator_app=create_app([acme], played),
-            base_urls={"acme": {"": "http://emulator.invalid/acme"}},
-            key_by_provider={"acme": EMULATED_KEY},
-            control_url=f"http://emulator.invalid{CONTROL_PREFIX}",
+            base_urls_by_provider={"acme": {"": "http://emulator.invalid/acme"}},
+            key_by_provider={"acme": EMULATOR_API_KEY},
+            emulator_control_url=f"http://emulator.invalid{CONTROL_PREFIX}",
             create_clock=VirtualClock,
             fuzz_request_count=fuzz,
         )
@@ -164,7 +164,7 @@ def broken_rules(acme, settings_for):
     """The rules that steps with jobs of `acme` break."""
 
     def run(*steps: str, faults: tuple[str, ...] = (), clock: str = "per-poll") -> list[str]:
-        collector = Collector((), 0)
+        collector = ResultCollector((), 0)
         asyncio.run(
             check_job_steps(acme.find_target_by_name("small"), steps, settings_for(*faults, clock=clock), collector)
         )
@@ -205,6 +205,6 @@ def test_a_job_that_never_expires_is_found(broken_rules, clock) -> None:
 )
 def test_the_search_cancels_jobs_and_waits_until_they_expire(acme, settings_for, monkeypatch, faults, rules) -> None:
     monkeypatch.setattr("voicegauge.conformance.fuzzing.fuzz_target", _nothing)
-    collector, settings = Collector((), 0), settings_for(*faults, fuzz=60)
+    collector, settings = ResultCollector((), 0), settings_for(*faults, fuzz=60)
     run_check(collector, check_service([acme.find_target_by_name("small")], CasePlan(cases=()), settings, collector))
     assert {finding.rule for finding in collector.build_report().findings} == rules

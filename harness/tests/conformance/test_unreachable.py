@@ -15,12 +15,12 @@ from voicegauge.client import Client
 from voicegauge.conformance import (
     CasePlan,
     CheckSettings,
-    Collector,
+    ResultCollector,
     build_emulator_settings,
     check_service,
     plan_cases,
 )
-from voicegauge.conformance.emulator_setup import EMULATED_KEY
+from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY
 from voicegauge.conformance.running.case_runner import MAX_UNREACHABLE_REQUESTS, CaseRunner, CheckedService
 from voicegauge.contract import load_catalogue, load_contract
 from voicegauge.emulator import create_app
@@ -31,8 +31,8 @@ from voicegauge.transport import Timeouts, Transport, VirtualClock
 @pytest.mark.parametrize("concurrency", [1, 2])
 def test_a_service_that_never_responds_is_given_up_soon(concurrency: int, acme_contracts: Callable[..., Path]) -> None:
     contract = load_contract(acme_contracts() / "acme" / "openapi.yaml")
-    cases = plan_cases(list(contract.targets.values()), is_emulated=False, include_all_billable=False).cases
-    collector = Collector([], 0)
+    cases = plan_cases(list(contract.targets.values()), is_emulated=False, include_all_billable_cases=False).cases
+    collector = ResultCollector([], 0)
 
     async def check(url: str) -> None:
         async with Transport(timeouts=Timeouts(read_s=0.05)) as transport:
@@ -51,7 +51,7 @@ def test_a_service_that_never_responds_is_given_up_soon(concurrency: int, acme_c
 def fuzz():
     """Fuzz a target whose service drops connections for which `drops` is true; returns the number of connections."""
 
-    def run(drops: Callable[[int], bool], collector: Collector) -> int:
+    def run(drops: Callable[[int], bool], collector: ResultCollector) -> int:
         [target] = load_catalogue().select_targets(["pixelapi/voice-design"])
         emulator, connections = create_app([target.contract], build_emulator_settings()), []
 
@@ -61,8 +61,8 @@ def fuzz():
                 await emulator(scope, receive, send)
 
         settings = CheckSettings(
-            base_urls={"pixelapi": {"": "http://emulated/pixelapi"}},
-            key_by_provider={"pixelapi": EMULATED_KEY},
+            base_urls_by_provider={"pixelapi": {"": "http://emulated/pixelapi"}},
+            key_by_provider={"pixelapi": EMULATOR_API_KEY},
             fuzz_request_count=8,
             create_clock=VirtualClock,
             emulator_app=app,
@@ -75,7 +75,7 @@ def fuzz():
 
 
 def test_occasional_lost_connections_do_not_end_a_search(fuzz) -> None:
-    collector = Collector([], 0)
+    collector = ResultCollector([], 0)
     connections = fuzz(lambda number: number % 5 == 0, collector)
     assert connections > 20
     assert collector.exchange_count == connections - connections // 5
@@ -83,4 +83,4 @@ def test_occasional_lost_connections_do_not_end_a_search(fuzz) -> None:
 
 
 def test_a_search_ends_when_the_service_is_unreachable(fuzz) -> None:
-    assert fuzz(lambda _: True, Collector([], 0)) == MAX_UNREACHABLE_REQUESTS
+    assert fuzz(lambda _: True, ResultCollector([], 0)) == MAX_UNREACHABLE_REQUESTS

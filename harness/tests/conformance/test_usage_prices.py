@@ -139,11 +139,11 @@ async def test_a_price_of_the_user_replaces_the_reported_usage(acme) -> None:
 
 
 def test_a_service_within_the_bound_has_no_finding(acme) -> None:
-    assert check_in_process(acme, include_all_billable=False).findings == ()
+    assert check_in_process(acme, include_all_billable_cases=False).findings == ()
 
 
 def test_usage_above_the_bound_is_found(acme) -> None:
-    findings = check_in_process(acme, "excess-usage", include_all_billable=False).findings
+    findings = check_in_process(acme, "excess-usage", include_all_billable_cases=False).findings
     assert {finding.rule for finding in findings} == {"usage-above-bound"}
     assert {finding.where.contract_pointer.rpartition("x-pricing")[2] for finding in findings} == {
         "/usage",

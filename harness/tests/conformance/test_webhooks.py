@@ -13,8 +13,8 @@ from voicegauge.checks import RULE_BY_ID
 from voicegauge.conformance import (
     CasePlan,
     CheckReport,
-    Collector,
     Reproduction,
+    ResultCollector,
     build_emulator_check_settings,
     check_service,
     plan_cases,
@@ -43,7 +43,9 @@ FOUND_BY: dict[str, tuple[str, int]] = {
 def check(voicegauge_catalogue, voicegauge_emulator) -> Callable[..., CheckReport]:
     def run(*names: str, separated: bool = False, **settings_more: Any) -> CheckReport:
         targets = voicegauge_catalogue.select_targets(names)
-        cases = list(plan_cases(targets, is_emulated=True, include_all_billable=True, include_webhooks=True).cases)
+        cases = list(
+            plan_cases(targets, is_emulated=True, include_all_billable_cases=True, include_webhooks=True).cases
+        )
         if separated:  # a plan of all audio input would take longer than everything else here
             contracts = {"ttsai": voicegauge_catalogue.find_provider("ttsai")}
             cases += add_webhook_cases(
@@ -51,7 +53,7 @@ def check(voicegauge_catalogue, voicegauge_emulator) -> Callable[..., CheckRepor
             )
         cases = [case for case in cases if case.callback_url_parameter or case.kind == "plain-http"]
         settings = replace(build_emulator_check_settings(voicegauge_emulator, targets), **settings_more)
-        collector = Collector(names, 0)
+        collector = ResultCollector(names, 0)
         run_check(collector, check_service(targets, CasePlan(cases=tuple(cases)), settings, collector))
         return collector.build_report()
 
@@ -114,7 +116,7 @@ def test_an_injected_fault_is_found_by_its_rule(fault, inject_faults, check) -> 
 def test_a_live_check_uses_the_given_receiver(check, monkeypatch) -> None:
     monkeypatch.setattr(webhook_session, "REPEATED_CALLBACK_WAIT_S", 0.0)
     with run_receiver() as receiver:
-        report = check("pixazo/chatterbox", provenance=Provenance.LIVE, receiver=receiver)
+        report = check("pixazo/chatterbox", provenance=Provenance.LIVE, callback_receiver=receiver)
         states = [json.loads(one.request.body)["status"] for one in receiver.callbacks]
     assert {case.verdict for case in report.case_results} == {"passed"}
     assert sorted(states) == ["COMPLETED", "COMPLETED", "PROCESSING"]
@@ -127,7 +129,9 @@ def test_a_live_check_needs_a_tunnel_for_webhooks(check) -> None:
 
 
 def test_by_default_no_request_has_a_webhook_url(voicegauge_catalogue) -> None:
-    plan = plan_cases(voicegauge_catalogue.select_targets(["pixazo"]), is_emulated=True, include_all_billable=True)
+    plan = plan_cases(
+        voicegauge_catalogue.select_targets(["pixazo"]), is_emulated=True, include_all_billable_cases=True
+    )
     assert not [case for case in plan.cases if case.callback_url_parameter or case.kind == "plain-http"]
     named = [case.request.headers.get("X-Webhook-URL") for case in plan.cases if case.request is not None]
     assert not [url for url in named if url is not None and url.startswith("http")]

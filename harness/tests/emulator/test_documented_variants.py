@@ -10,7 +10,7 @@ import pytest
 
 from voicegauge.conformance import (
     CheckReport,
-    Collector,
+    ResultCollector,
     build_emulator_check_settings,
     build_emulator_settings,
     check_service,
@@ -304,8 +304,8 @@ def _check(contract: Contract) -> CheckReport:
     with running_app(create_app([contract], build_emulator_settings())) as url:
         port = int(url.rpartition(":")[2])
         settings = build_emulator_check_settings(RunningEmulator("127.0.0.1", port, (contract.id,)), targets)
-        collector = Collector([target.id for target in targets], 0)
-        plan = plan_cases(targets, is_emulated=True, include_all_billable=True)
+        collector = ResultCollector([target.id for target in targets], 0)
+        plan = plan_cases(targets, is_emulated=True, include_all_billable_cases=True)
         run_check(collector, check_service(targets, plan, settings, collector))
         return collector.build_report()
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from voicegauge.checks import RULE_BY_ID
-from voicegauge.conformance import Collector
+from voicegauge.conformance import ResultCollector
 from voicegauge.model import Finding, FindingLocation, Provenance, Severity
 from voicegauge.plugin.service_checks import fail_on_findings
 
@@ -228,7 +228,7 @@ def test_a_finding_that_cannot_be_reproduced_is_reported_without_a_command() -> 
         provenance=Provenance.EMULATED,
     )
     with pytest.raises(pytest.fail.Exception) as failed:
-        fail_on_findings(Collector([], 0).build_report(), [finding])
+        fail_on_findings(ResultCollector([], 0).build_report(), [finding])
     assert str(failed.value) == "callback-schema: no id (openapi.yaml:7)"
 
 
@@ -239,7 +239,7 @@ def test_a_doubtful_check_fails_with_its_cause_instead_of_its_consequences() -> 
         for rule in ("rejects-valid", "error-shape", "error-shape")
     ]
     notice = "30 of 30 responses have status 404: check the base URL first"
-    report = msgspec.structs.replace(Collector([], 0).build_report(), doubt_reason=notice)
+    report = msgspec.structs.replace(ResultCollector([], 0).build_report(), doubt_reason=notice)
     with pytest.raises(pytest.fail.Exception) as failed:
         fail_on_findings(report, findings)
     assert str(failed.value) == f"{notice}\nerrors that may all be consequences: rejects-valid, error-shape"

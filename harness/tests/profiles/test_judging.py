@@ -54,7 +54,7 @@ def test_published_profiles_never_change() -> None:
 def test_the_requests_of_a_published_profile_never_change() -> None:
     """Another request or expected outcome under the same name would change results: keep what the profile plans."""
     contract = load_profile_contract(PROFILE)
-    plan = plan_cases(list(contract.targets.values()), is_emulated=False, include_all_billable=True)
+    plan = plan_cases(list(contract.targets.values()), is_emulated=False, include_all_billable_cases=True)
     cases = CasePatterns(patterns=PROFILE.case_patterns).select_cases(plan).cases
     bodies = {one.id: one.request.body for one in cases if one.request is not None}
     speech = {one.id: one.speech_request for one in cases if one.speech_request is not None}

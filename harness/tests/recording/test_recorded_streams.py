@@ -12,7 +12,7 @@ from voicegauge.bench.running.latency import find_latency_start_ms
 from voicegauge.bench.running.playback import measure_streaming
 from voicegauge.checks import RULE_BY_ID
 from voicegauge.client import Client
-from voicegauge.conformance import Collector, check_recordings
+from voicegauge.conformance import ResultCollector, check_recordings
 from voicegauge.contract import load_catalogue
 from voicegauge.drift import compare_inputs
 from voicegauge.emulator import EmulatorSettings, create_app
@@ -84,7 +84,7 @@ def test_a_replay_without_pace_never_waits(pace, saved, spoken) -> None:
 
 def test_recorded_streams_are_judged_and_their_audio_too(saved, spoken) -> None:
     def rules(path: Path) -> set[str]:
-        collector = Collector(["ttsai"], 0)
+        collector = ResultCollector(["ttsai"], 0)
         check_recordings([path], [TTSAI], RULE_BY_ID, collector)
         return {finding.rule for finding in collector.build_report().findings}
 

@@ -27,8 +27,8 @@ from voicegauge.conformance import (
     CaseJournals,
     CasePlan,
     CheckSettings,
-    Collector,
     PricedPlan,
+    ResultCollector,
     check_service,
     require_prices,
 )
@@ -109,25 +109,31 @@ def build_live_settings(
     announce_replaced_prices(contracts, prices, listener)
     plans = find_account_plans(contracts, live_options.account_plans)
     keys = {contract.id: read_client_key(contract) for contract in contracts}
-    spent_before_usd = journals.spent_before_usd if journals is not None else 0.0
+    spent_by_earlier_runs_usd = journals.spent_by_earlier_runs_usd if journals is not None else 0.0
     if plan is not None:
-        check_budget(plan, live_options, listener, spent_before_usd=spent_before_usd, can_limit_calls=can_limit_calls)
+        check_budget(
+            plan,
+            live_options,
+            listener,
+            spent_by_earlier_runs_usd=spent_by_earlier_runs_usd,
+            can_limit_calls=can_limit_calls,
+        )
     rate_limiters = {provider: create_rate_limiter(one, live_options.base_urls) for provider, one in plans.items()}
     announce_rate_limits(rate_limiters, listener)
     return CheckSettings(
         provenance=Provenance.LIVE,
-        base_urls={contract.id: live_options.base_urls for contract in contracts},
+        base_urls_by_provider={contract.id: live_options.base_urls for contract in contracts},
         key_by_provider=keys,
-        ledger=live_options.ledger or Ledger(live_options.max_cost_usd, spent_usd=spent_before_usd),
-        prices=prices,
-        rate_limiters=rate_limiters,
+        ledger=live_options.ledger or Ledger(live_options.max_cost_usd, spent_usd=spent_by_earlier_runs_usd),
+        price_usd_by_name=prices,
+        rate_limiter_by_provider=rate_limiters,
         max_concurrency_by_provider={}
         if live_options.base_urls
         else {provider: one.concurrent for provider, one in plans.items()},
         seed=seed,
-        journal_by_provider=journals.journal_by_provider if journals is not None else {},
+        case_journal_by_provider=journals.journal_by_provider if journals is not None else {},
         resource_journals_folder=get_state_folder() / RESOURCE_JOURNAL_FOLDER_NAME,
-        notify=listener.notice,
+        on_deletion_message=listener.notice,
     )
 
 
@@ -145,7 +151,10 @@ def open_journals(
         DataError: another process uses a journal, or it is damaged.
     """
     journals = CaseJournals(
-        folder, contracts, retry_ambiguous=retry_ambiguous, skip_cases_without_verdict=skip_cases_without_verdict
+        folder,
+        contracts,
+        retry_ambiguous_requests=retry_ambiguous,
+        skip_cases_without_verdict=skip_cases_without_verdict,
     )
     if retry_ambiguous and not journals.earlier_ambiguous_case_ids:
         journals.close()
@@ -155,8 +164,8 @@ def open_journals(
 
 def announce_earlier_spending(journals: CaseJournals, listener: ProgressListener) -> None:
     """Tell the listener what earlier commands have paid for without a printed result."""
-    if journals.spent_before_usd:
-        usd = f"${journals.spent_before_usd:.4g}"
+    if journals.spent_by_earlier_runs_usd:
+        usd = f"${journals.spent_by_earlier_runs_usd:.4g}"
         listener.notice(f"an earlier command without a printed result has spent {usd}, which counts towards the budget")
     for line in describe_ambiguous_requests(journals.ambiguous_requests):
         listener.notice(line)
@@ -185,7 +194,7 @@ def check_budget(
     live_options: LiveOptions,
     listener: ProgressListener,
     *,
-    spent_before_usd: float = 0.0,
+    spent_by_earlier_runs_usd: float = 0.0,
     can_limit_calls: bool,
 ) -> None:
     """Reject a plan whose price is not known or exceeds the budget; see `build_live_settings` for the arguments.
@@ -198,11 +207,15 @@ def check_budget(
     listener.notice(f"{describe_plan(plan)}{limit}")
     if plan.undeletable_resources:
         listener.notice(describe_undeletable_resources(plan))
-    remaining_usd = live_options.max_cost_usd - spent_before_usd
+    remaining_usd = live_options.max_cost_usd - spent_by_earlier_runs_usd
     # The tolerance is a thousandth of the smallest amount in the ledger, for rounding errors of sums.
     if live_options.ledger is None and plan.price_usd > remaining_usd + 1e-9:
-        fits = f"; --max-calls {plan.count_affordable_calls(remaining_usd)} fits" if can_limit_calls else ""
-        before = f" less ${spent_before_usd:.4g} that an earlier command has spent" if spent_before_usd else ""
+        fits = f"; --max-calls {plan.count_affordable_requests(remaining_usd)} fits" if can_limit_calls else ""
+        before = (
+            f" less ${spent_by_earlier_runs_usd:.4g} that an earlier command has spent"
+            if spent_by_earlier_runs_usd
+            else ""
+        )
         limit = f"--max-cost {live_options.max_cost_usd:g}{before}"
         raise BudgetError(f"the plan costs about ${plan.price_usd:.4g}, more than {limit}{fits}")
 
@@ -270,11 +283,11 @@ def delete_leftover_resources(
     """
     settings = CheckSettings(
         provenance=Provenance.LIVE,
-        base_urls={contract.id: live_options.base_urls for contract in contracts},
+        base_urls_by_provider={contract.id: live_options.base_urls for contract in contracts},
         key_by_provider={contract.id: read_client_key(contract) for contract in contracts},
         ledger=Ledger(0.0),
         resource_journals_folder=get_state_folder() / RESOURCE_JOURNAL_FOLDER_NAME,
-        notify=listener.notice,
+        on_deletion_message=listener.notice,
     )
     run_coroutine(conformance.delete_leftover_resources(contracts, settings))
 
@@ -291,7 +304,7 @@ def send_plan(
     targets: Sequence[BaseTarget],
     plan: CasePlan,
     settings: CheckSettings,
-    collector: Collector,
+    collector: ResultCollector,
     listener: ProgressListener,
 ) -> StopReason | None:
     """Send the plan and collect the findings; return why sending ended early, or `None` if it did not.
@@ -306,11 +319,11 @@ def send_plan(
         with report_phase(listener, "sending requests", len(plan.cases)) as sending:
             run_coroutine(check_service(targets, plan, settings, collector, sending.advance))
     except KeyboardInterrupt:
-        collector.stopped_by = "interrupted"
+        collector.stop_message = "interrupted"
         return "interrupted"
     except TransportError as error:
         if not collector.exchange_count:
             raise
-        collector.stopped_by = str(error)
+        collector.stop_message = str(error)
         return "unreachable"
-    return "budget" if collector.stopped_by else None
+    return "budget" if collector.stop_message else None

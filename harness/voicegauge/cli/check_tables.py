@@ -117,10 +117,10 @@ def format_summary(report: CheckReport) -> str:
         parts.append(f"{len(report.accepted_findings)} accepted by the baseline")
     if report.spent_usd:
         parts.append(f"${report.spent_usd:.4g} spent")
-    if report.spent_before_usd:
-        parts.append(f"${report.spent_before_usd:.4g} spent before by a killed check")
+    if report.spent_by_earlier_runs_usd:
+        parts.append(f"${report.spent_by_earlier_runs_usd:.4g} spent before by a killed check")
     line = ", ".join(parts)
-    return f"{line}. Stopped early: {report.stopped_by}" if report.stopped_by else line
+    return f"{line}. Stopped early: {report.stop_message}" if report.stop_message else line
 
 
 def format_coverage(report: CheckReport) -> str:

@@ -11,7 +11,11 @@ from voicegauge.conformance.cases import (
     plan_cases,
     select_cases,
 )
-from voicegauge.conformance.emulator_setup import EMULATED_KEY, build_emulator_check_settings, build_emulator_settings
+from voicegauge.conformance.emulator_setup import (
+    EMULATOR_API_KEY,
+    build_emulator_check_settings,
+    build_emulator_settings,
+)
 from voicegauge.conformance.needed_operations import find_excluded_operations
 from voicegauge.conformance.offline import check_recordings, judge_documented_examples
 from voicegauge.conformance.reporting import (
@@ -32,7 +36,13 @@ from voicegauge.conformance.reporting import (
 )
 from voicegauge.conformance.reproduction import Reproduction, build_live_check_arguments
 from voicegauge.conformance.resources import describe_remaining_resource
-from voicegauge.conformance.running import Collector, PricedPlan, compute_total_price_usd, price_plan, require_prices
+from voicegauge.conformance.running import (
+    PricedPlan,
+    ResultCollector,
+    compute_total_price_usd,
+    price_plan,
+    require_prices,
+)
 from voicegauge.conformance.service_check import (
     CheckSettings,
     check_documented_examples,
@@ -44,14 +54,13 @@ from voicegauge.conformance.service_check import (
 from voicegauge.conformance.single_request import build_modified_request, build_request_case
 
 __all__ = [
-    "EMULATED_KEY",
+    "EMULATOR_API_KEY",
     "CaseJournals",
     "CasePatterns",
     "CasePlan",
     "CaseResult",
     "CheckReport",
     "CheckSettings",
-    "Collector",
     "ConformanceCase",
     "CoverageEntry",
     "CoverageTotal",
@@ -59,6 +68,7 @@ __all__ = [
     "RemainingResource",
     "Reproduction",
     "ResourceSummary",
+    "ResultCollector",
     "SkippedCase",
     "Spending",
     "SpendingTotal",

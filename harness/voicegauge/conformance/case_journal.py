@@ -134,7 +134,7 @@ class CaseJournal:
         contract: Contract,
         path: Path | None = None,
         *,
-        retry_ambiguous: bool = False,
+        retry_ambiguous_requests: bool = False,
         skip_cases_without_verdict: bool = False,
     ) -> None:
         """Open the journal, and read the events of earlier commands that ended before they printed a result.
@@ -142,7 +142,7 @@ class CaseJournal:
         Args:
             contract: the contract of the provider.
             path: the file; `None` to keep the events in memory only.
-            retry_ambiguous: whether cases with an ambiguous request of an earlier command are sent again.
+            retry_ambiguous_requests: whether cases with an ambiguous request of an earlier command are sent again.
             skip_cases_without_verdict: whether to skip the cases that an earlier command finished without a verdict.
 
         Raises:
@@ -150,7 +150,7 @@ class CaseJournal:
             UsageError: the journal cannot be written.
         """
         self._contract, self._path = contract, path
-        self._retry_ambiguous, self._skip_unusable = retry_ambiguous, skip_cases_without_verdict
+        self._retry_ambiguous, self._skip_unusable = retry_ambiguous_requests, skip_cases_without_verdict
         self._journal: Journal | None = None
         self._created_folders: list[Path] = []
         self._histories: dict[str, CaseHistory] = {}
@@ -163,7 +163,7 @@ class CaseJournal:
             except DataError:
                 self._journal.close()
                 raise
-        self.spent_before_usd = self._account.spent_usd
+        self.spent_by_earlier_runs_usd = self._account.spent_usd
         """Dollars that were or may have been charged to earlier commands."""
         self.earlier_ambiguous_case_ids = self._account.ids_with_ambiguous_last_request
         """Ids of the cases with an ambiguous request of an earlier command."""
@@ -275,7 +275,7 @@ class CaseJournals:
         folder: Path | None,
         contracts: Iterable[Contract],
         *,
-        retry_ambiguous: bool = False,
+        retry_ambiguous_requests: bool = False,
         skip_cases_without_verdict: bool = False,
     ) -> None:
         """Open one journal per provider in <folder>/<provider>/; see `CaseJournal`.
@@ -283,7 +283,7 @@ class CaseJournals:
         Args:
             folder: the folder; `None` to keep the events in memory only.
             contracts: the contracts of the providers.
-            retry_ambiguous: see `CaseJournal`.
+            retry_ambiguous_requests: see `CaseJournal`.
             skip_cases_without_verdict: see `CaseJournal`.
         """
         self._journals: dict[str, CaseJournal] = {}
@@ -293,7 +293,7 @@ class CaseJournals:
                 self._journals[contract.id] = CaseJournal(
                     contract,
                     path,
-                    retry_ambiguous=retry_ambiguous,
+                    retry_ambiguous_requests=retry_ambiguous_requests,
                     skip_cases_without_verdict=skip_cases_without_verdict,
                 )
         except BaseException:
@@ -316,9 +316,9 @@ class CaseJournals:
         return self._journals
 
     @property
-    def spent_before_usd(self) -> float:
+    def spent_by_earlier_runs_usd(self) -> float:
         """Dollars that were or may have been spent by earlier commands that ended before they printed a result."""
-        return sum(one.spent_before_usd for one in self._journals.values())
+        return sum(one.spent_by_earlier_runs_usd for one in self._journals.values())
 
     @property
     def earlier_ambiguous_case_ids(self) -> frozenset[str]:

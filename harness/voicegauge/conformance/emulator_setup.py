@@ -16,7 +16,7 @@ from voicegauge.transport import VirtualClock
 EMULATED_ACCOUNT_CREDITS = 1e12
 """Credits of the emulated account: enough for every request of a check. The response to an empty account is tested by
 a request that asks the emulator for it."""
-EMULATED_KEY = "emulated-key"
+EMULATOR_API_KEY = "emulated-key"
 """The API key that is sent to the emulator, which accepts any key that does not begin with "invalid"."""
 
 
@@ -38,9 +38,9 @@ def build_emulator_check_settings(
     *,
     rules: Mapping[str, Rule] = RULE_BY_ID,
     fuzz_request_count: int = 0,
-    failures_folder: Path | None = None,
+    fuzz_failures_folder: Path | None = None,
     seed: int = 0,
-    requested_names: Sequence[str] | None = None,
+    provider_and_target_ids: Sequence[str] | None = None,
 ) -> CheckSettings:
     """Return settings to check `targets` at an emulator; waiting between polls takes no time.
 
@@ -49,27 +49,27 @@ def build_emulator_check_settings(
         targets: the targets to check.
         rules: the rules to apply, by id.
         fuzz_request_count: value of `CheckSettings.fuzz_request_count`.
-        failures_folder: value of `CheckSettings.failures_folder`.
+        fuzz_failures_folder: value of `CheckSettings.fuzz_failures_folder`.
         seed: value of `CheckSettings.seed`.
-        requested_names: ids of the checked providers and targets, for the command in findings that repeats a case;
+        provider_and_target_ids: the checked providers and targets. Findings contain a command that checks them again;
             `None` to leave that command out.
     """
     contracts = list({target.contract.id: target.contract for target in targets}.values())
     providers = [contract.id for contract in contracts]
     return CheckSettings(
         provenance=Provenance.EMULATED,
-        base_urls={name: {"": emulator.base_url(name)} for name in providers},
-        key_by_provider=dict.fromkeys(providers, EMULATED_KEY),
+        base_urls_by_provider={name: {"": emulator.base_url(name)} for name in providers},
+        key_by_provider=dict.fromkeys(providers, EMULATOR_API_KEY),
         rules=rules,
         fuzz_request_count=fuzz_request_count,
-        failures_folder=failures_folder,
+        fuzz_failures_folder=fuzz_failures_folder,
         seed=seed,
         create_clock=VirtualClock,
-        control_url=emulator.control_url,
+        emulator_control_url=emulator.control_url,
         reproduction=Reproduction(
             check_arguments=()
-            if requested_names is None
-            else build_emulated_check_arguments(requested_names, emulator, contracts, seed),
+            if provider_and_target_ids is None
+            else build_emulated_check_arguments(provider_and_target_ids, emulator, contracts, seed),
             emulator_url=emulator.url,
             emulator_command=build_emulator_command(emulator, contracts),
         ),

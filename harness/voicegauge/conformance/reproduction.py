@@ -15,7 +15,7 @@ from voicegauge.emulator import RunningEmulator
 from voicegauge.hosts import EMULATOR_PORT
 from voicegauge.model import Exchange
 
-DEFAULT_EMULATOR_KEY = "any-key"
+DEFAULT_EMULATOR_API_KEY = "any-key"
 """The key that a curl command sends to an emulator if the variable of the key is unset."""
 
 
@@ -50,7 +50,7 @@ class Reproduction:
             url = f"http://127.0.0.1:{EMULATOR_PORT}{request.url.removeprefix(self.emulator_url)}"
             request = msgspec.structs.replace(request, url=url)
             origins = frozenset({("http", "127.0.0.1", EMULATOR_PORT)})
-            default_key = DEFAULT_EMULATOR_KEY
+            default_key = DEFAULT_EMULATOR_API_KEY
         return build_curl_command(
             request, client.contract, key=client.key, key_origins=origins, default_key=default_key
         )
@@ -74,28 +74,28 @@ def build_emulator_command(emulator: RunningEmulator, contracts: Iterable[Contra
 
 
 def build_emulated_check_arguments(
-    requested_names: Iterable[str], emulator: RunningEmulator, contracts: Iterable[Contract], seed: int
+    provider_and_target_ids: Iterable[str], emulator: RunningEmulator, contracts: Iterable[Contract], seed: int
 ) -> tuple[str, ...]:
     """Return the arguments of `voicegauge check` that check the same names at an emulator with the same faults.
 
     Args:
-        requested_names: the checked providers and targets; empty for all.
+        provider_and_target_ids: the checked providers and targets; empty for all.
         emulator: the emulator of the check.
         contracts: the contracts of the targets.
         seed: seed of everything random.
     """
     seeds = ("--seed", str(seed)) if seed else ()
     faults = _build_repeated_option("--fault", emulator.settings.faults)
-    return (*requested_names, "--emulated", *faults, *seeds, *build_contract_options(contracts))
+    return (*provider_and_target_ids, "--emulated", *faults, *seeds, *build_contract_options(contracts))
 
 
 def build_live_check_arguments(
-    requested_names: Iterable[str],
+    provider_and_target_ids: Iterable[str],
     contracts: Iterable[Contract],
     *,
     base_urls: Mapping[str, str],
     account_plans: Iterable[str],
-    prices: Mapping[str, float],
+    price_usd_by_name: Mapping[str, float],
     public_url: str | None,
     allow_insecure_http: bool,
     models: Iterable[str],
@@ -104,11 +104,11 @@ def build_live_check_arguments(
     """Return the arguments of `voicegauge check` that check the same names at the same live services.
 
     Args:
-        requested_names: the checked providers and targets; empty for all.
+        provider_and_target_ids: the checked providers and targets; empty for all.
         contracts: the contracts of the targets.
         base_urls: replacement base URLs by server name; the name "" means every other server.
         account_plans: names of the account plans.
-        prices: dollars per request that the user set, by target id.
+        price_usd_by_name: dollars per request that the user set, by target id.
         public_url: URL of the tunnel for callbacks; `None` without one.
         allow_insecure_http: whether a key may be sent over http to another machine.
         models: names of the models of the user's own server that the user gave.
@@ -116,11 +116,11 @@ def build_live_check_arguments(
     """
     urls = [f"{server}={url}" if server else url for server, url in base_urls.items()]
     options = [*_build_repeated_option("--base-url", urls), *_build_repeated_option("--plan", account_plans)]
-    options += _build_repeated_option("--price", (f"{name}={usd:g}" for name, usd in prices.items()))
+    options += _build_repeated_option("--price", (f"{name}={usd:g}" for name, usd in price_usd_by_name.items()))
     options += ["--public-url", public_url] if public_url is not None else []
     options += [*_build_repeated_option("--model", models), *_build_repeated_option("--voice", voices)]
     options += ["--allow-insecure-http"] if allow_insecure_http else []
-    return (*requested_names, "--live", *options, *build_contract_options(contracts))
+    return (*provider_and_target_ids, "--live", *options, *build_contract_options(contracts))
 
 
 def build_contract_options(contracts: Iterable[Contract]) -> list[str]:

@@ -15,10 +15,16 @@ from voicegauge.conformance.case_journal import CaseJournal
 from voicegauge.conformance.cases import CasePlan, ConformanceCase
 from voicegauge.conformance.needed_operations import find_excluded_operations
 from voicegauge.conformance.offline import judge_documented_examples
-from voicegauge.conformance.reporting import BillableLimit
+from voicegauge.conformance.reporting import BillableRequestLimit
 from voicegauge.conformance.reproduction import Reproduction
 from voicegauge.conformance.resources import ResourceCleanup, ResourceJournal, ResourceTracker, compute_account_checksum
-from voicegauge.conformance.running import CaseRunner, CheckedService, Collector, ExchangeSaver, open_receiver_for_cases
+from voicegauge.conformance.running import (
+    CaseRunner,
+    CheckedService,
+    ExchangeSaver,
+    ResultCollector,
+    open_receiver_for_cases,
+)
 from voicegauge.contract import BaseTarget, Contract, Target
 from voicegauge.errors import BudgetError
 from voicegauge.model import Provenance
@@ -31,19 +37,19 @@ class CheckSettings:
     """Settings that decide how services are reached and checked."""
 
     provenance: Provenance = Provenance.EMULATED
-    base_urls: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    base_urls_by_provider: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Base URLs by provider id, then by server name ("" for all servers)."""
     key_by_provider: Mapping[str, str | None] = field(default_factory=dict)
     """API keys by provider id."""
     rules: Mapping[str, Rule] = field(default_factory=lambda: RULE_BY_ID)
     ledger: Ledger | None = None
-    prices: Mapping[str, float] = field(default_factory=dict)
+    price_usd_by_name: Mapping[str, float] = field(default_factory=dict)
     """Dollars per request by target id, as set by the user."""
-    rate_limiters: Mapping[str, RateLimiter | None] = field(default_factory=dict)
+    rate_limiter_by_provider: Mapping[str, RateLimiter | None] = field(default_factory=dict)
     """Rate limiters by provider id, for account plans that limit requests per minute."""
     fuzz_request_count: int = 0
     """Number of random valid requests to each operation. The same number of invalid requests is sent."""
-    failures_folder: Path | None = None
+    fuzz_failures_folder: Path | None = None
     """Folder in which fuzzing saves failing examples, to try them first the next time; `None` to save nothing."""
     seed: int = 0
     create_clock: Callable[[], Clock] | None = None
@@ -52,16 +58,16 @@ class CheckSettings:
     """Maximum time of one delivery or request in seconds; `None` for as long as the contract documents."""
     save_exchanges: ExchangeSaver | None = None
     """A function that is called with the exchanges of each case that has a verdict, to record them."""
-    receiver: Receiver | None = None
+    callback_receiver: Receiver | None = None
     """Receives callbacks. If it is `None` and a case needs one, a local receiver is started for the emulator."""
-    control_url: str | None = None
+    emulator_control_url: str | None = None
     """Root URL of the emulator's control routes, with which its clock can be advanced; `None` for a live service."""
-    journal_by_provider: Mapping[str, CaseJournal] = field(default_factory=dict)
+    case_journal_by_provider: Mapping[str, CaseJournal] = field(default_factory=dict)
     """Journals by provider id, which record what is paid for; empty for the emulator."""
     resource_journals_folder: Path | None = None
     """Folder of the journals of created resources, with which the next run deletes what a killed run left; `None` to
     keep no journal, as for the emulator."""
-    notify: Callable[[str], None] = lambda _: None
+    on_deletion_message: Callable[[str], None] = lambda _: None
     """A function that is called with one line about resources of earlier runs that were deleted, or could not be."""
     reproduction: Reproduction = field(default_factory=Reproduction)
     """How requests and cases can be repeated after the check."""
@@ -76,12 +82,14 @@ class CheckSettings:
         """Return the number of cases of one provider in flight."""
         return min(self.concurrency, self.max_concurrency_by_provider.get(contract.id) or self.concurrency)
 
-    def get_journal_folder(self, contract: Contract) -> Path | None:
+    def get_resource_journal_folder(self, contract: Contract) -> Path | None:
         """Return the folder of the journals of one provider; `None` if no journal is kept."""
         return None if self.resource_journals_folder is None else self.resource_journals_folder / contract.id
 
 
-def check_documented_examples(contracts: Sequence[Contract], rules: Mapping[str, Rule], collector: Collector) -> None:
+def check_documented_examples(
+    contracts: Sequence[Contract], rules: Mapping[str, Rule], collector: ResultCollector
+) -> None:
     """Judge every example in the documents of the providers, and add the results to `collector`."""
     for contract in contracts:
         for exchange, findings in judge_documented_examples(contract, rules):
@@ -93,7 +101,7 @@ async def check_service(
     targets: Sequence[BaseTarget],
     plan: CasePlan,
     settings: CheckSettings,
-    collector: Collector,
+    collector: ResultCollector,
     on_case_started: Callable[[ConformanceCase], None] | None = None,
 ) -> None:
     """Send the plan to the services of `targets` and judge the responses.
@@ -110,15 +118,15 @@ async def check_service(
     """
     collector.exclude_operations(plan.excluded_operations)
     for skipped in plan.skipped_cases:
-        collector.add_skipped_without_case(skipped.id, skipped.skip_reason)
+        collector.add_skipped_result(skipped.id, skipped.skip_reason)
     reasons = {skipped.id: skipped.skip_reason for skipped in plan.skipped_cases}
     for name in (
         plan.targets_without_delivery if not settings.fuzz_request_count else ()
     ):  # random requests are judged too
-        limit = f"its delivery is beyond the limit of {plan.max_calls} billable requests"
-        collector.add_not_judged(name, reasons.get(name, limit))
-    with open_receiver_for_cases(plan.cases, settings.receiver, settings.provenance) as receiver:
-        settings = replace(settings, receiver=receiver)
+        limit = f"its delivery is beyond the limit of {plan.max_billable_requests} billable requests"
+        collector.add_unjudged_item(name, reasons.get(name, limit))
+    with open_receiver_for_cases(plan.cases, settings.callback_receiver, settings.provenance) as receiver:
+        settings = replace(settings, callback_receiver=receiver)
         await _check_services(targets, plan, settings, collector, on_case_started)
 
 
@@ -126,12 +134,12 @@ async def _check_services(
     targets: Sequence[BaseTarget],
     plan: CasePlan,
     settings: CheckSettings,
-    collector: Collector,
+    collector: ResultCollector,
     on_case_started: Callable[[ConformanceCase], None] | None,
 ) -> None:
     contracts = {target.contract.id: target.contract for target in targets}
     collector.emulator_command = settings.reproduction.emulator_command
-    limit = BillableLimit(plan.max_calls)
+    limit = BillableRequestLimit(plan.max_billable_requests)
     async with _open_transport(settings) as transport:
         for contract in contracts.values():
             cases = [case for case in plan.cases if case.provider == contract.id]
@@ -143,12 +151,12 @@ async def _check_services(
                     await runner.run_cases(cases, on_case_started)
                     await _fuzz_service(service, targets, settings, collector)
                 except BudgetError as error:
-                    collector.stopped_by = str(error)
+                    collector.stop_message = str(error)
                     return
 
 
 async def _fuzz_service(
-    service: CheckedService, targets: Sequence[BaseTarget], settings: CheckSettings, collector: Collector
+    service: CheckedService, targets: Sequence[BaseTarget], settings: CheckSettings, collector: ResultCollector
 ) -> None:
     """Fuzz one speech target of each operation, because all targets of an operation have the same schema and jobs."""
     if not settings.fuzz_request_count:
@@ -156,7 +164,7 @@ async def _fuzz_service(
     # Imported here because Hypothesis takes 0.2 s to import.
     from voicegauge.conformance.fuzzing import FuzzEffort, fuzz_jobs, fuzz_target
 
-    effort = FuzzEffort(settings.fuzz_request_count, settings.seed, settings.failures_folder)
+    effort = FuzzEffort(settings.fuzz_request_count, settings.seed, settings.fuzz_failures_folder)
     effort = effort.copy_with_failures_subfolder(settings.provenance.value, service.contract.id)
     first_targets: dict[str, Target] = {}
     for target in targets:
@@ -169,7 +177,9 @@ async def _fuzz_service(
             await fuzz_jobs(target, runner, effort)
 
 
-async def check_job_steps(target: Target, steps: Sequence[str], settings: CheckSettings, collector: Collector) -> None:
+async def check_job_steps(
+    target: Target, steps: Sequence[str], settings: CheckSettings, collector: ResultCollector
+) -> None:
     """Take `steps`, in the notation of `StatefulJobs`, with jobs of `target`, and add findings to `collector`.
 
     Raises:
@@ -190,7 +200,7 @@ async def check_job_steps(target: Target, steps: Sequence[str], settings: CheckS
             for step in steps:
                 runner.collect_findings(await jobs.take_step(step))
         except BudgetError as error:
-            collector.stopped_by = str(error)
+            collector.stop_message = str(error)
 
 
 def _open_transport(settings: CheckSettings) -> Transport:
@@ -205,13 +215,13 @@ async def delete_leftover_resources(contracts: Sequence[Contract], settings: Che
     Raises:
         UsageError: a base URL is not valid.
     """
-    folders = {contract: settings.get_journal_folder(contract) for contract in contracts}
+    folders = {contract: settings.get_resource_journal_folder(contract) for contract in contracts}
     async with _open_transport(settings) as transport:
         for contract, folder in folders.items():
             if folder is not None and folder.is_dir():
                 service = _create_service(contract, transport, settings, None)
                 cleanup = ResourceCleanup(service, compute_account_checksum(settings.key_by_provider.get(contract.id)))
-                await cleanup.delete_leftover_resources(folder, settings.notify)
+                await cleanup.delete_leftover_resources(folder, settings.on_deletion_message)
 
 
 @asynccontextmanager
@@ -219,7 +229,7 @@ async def _open_service(
     contract: Contract,
     transport: Transport,
     settings: CheckSettings,
-    collector: Collector,
+    collector: ResultCollector,
     operations: Collection[str] = (),
 ) -> AsyncIterator[CheckedService]:
     """Yield the service, and delete what its requests created when the context ends, even after Ctrl-C.
@@ -232,7 +242,7 @@ async def _open_service(
         operations: ids of the operations that are going to be called.
     """
     account = compute_account_checksum(settings.key_by_provider.get(contract.id))
-    folder = settings.get_journal_folder(contract)
+    folder = settings.get_resource_journal_folder(contract)
     resource_tracker = ResourceTracker(
         contract,
         settings.key_by_provider.get(contract.id),
@@ -244,11 +254,13 @@ async def _open_service(
     cleanup = ResourceCleanup(service, account)
     try:
         if folder is not None:
-            collector.add_resources(await cleanup.delete_leftover_resources(folder, settings.notify))
+            collector.add_resource_summary(
+                await cleanup.delete_leftover_resources(folder, settings.on_deletion_message)
+            )
             await cleanup.list_existing_resources(operations, resource_tracker)
         yield service
     finally:
-        collector.add_resources(await cleanup.delete_created_resources(resource_tracker))
+        collector.add_resource_summary(await cleanup.delete_created_resources(resource_tracker))
 
 
 def _create_service(
@@ -257,11 +269,11 @@ def _create_service(
     client = Client(
         contract,
         transport,
-        base_urls=settings.base_urls.get(contract.id, {}),
+        base_urls=settings.base_urls_by_provider.get(contract.id, {}),
         key=settings.key_by_provider.get(contract.id),
         clock=settings.create_clock() if settings.create_clock else None,
         ledger=settings.ledger,
-        rate_limiter=settings.rate_limiters.get(contract.id),
+        rate_limiter=settings.rate_limiter_by_provider.get(contract.id),
         seed=settings.seed,
         max_wait_s=settings.max_wait_s,
         traffic_observer=resource_tracker,
@@ -270,21 +282,21 @@ def _create_service(
         contract,
         client,
         settings.ledger,
-        settings.prices,
+        settings.price_usd_by_name,
         settings.provenance,
         settings.save_exchanges,
-        settings.receiver,
-        settings.control_url,
-        settings.journal_by_provider.get(contract.id),
+        settings.callback_receiver,
+        settings.emulator_control_url,
+        settings.case_journal_by_provider.get(contract.id),
         settings.reproduction,
         settings.create_clock,
     )
 
 
-def run_check(collector: Collector, check_coroutine: Coroutine[Any, Any, None]) -> None:
+def run_check(collector: ResultCollector, check_coroutine: Coroutine[Any, Any, None]) -> None:
     """Run `check_coroutine` to its end. Ctrl-C stops it early; the findings so far stay in `collector`."""
     try:
         asyncio.run(check_coroutine)
     except KeyboardInterrupt:
         collector.interrupted = True
-        collector.stopped_by = "interrupted"
+        collector.stop_message = "interrupted"

@@ -44,7 +44,7 @@ def build_request_case(
         expected,
         target_name=target.name,
         request=request,
-        text_characters=count_charged_characters(operation, request),
+        text_character_count=count_charged_characters(operation, request),
         is_fuzzed=True,
     )
     # A planned case may have the same description.

@@ -127,11 +127,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         return
     from voicegauge.printable_text import escape_unprintable
 
-    spent_before_usd = open_budget(config)
+    spent_by_earlier_runs_usd = open_budget(config)
     lines = list(describe_live_access(config, _load_catalogue(config)))
-    if spent_before_usd:
+    if spent_by_earlier_runs_usd:
         earlier = "LIVE: a test run that did not come to its end has spent"
-        lines.append(f"{earlier} ${spent_before_usd:.4g}, which counts towards --vg-max-cost")
+        lines.append(f"{earlier} ${spent_by_earlier_runs_usd:.4g}, which counts towards --vg-max-cost")
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
         for line in lines:
@@ -204,7 +204,7 @@ def voicegauge_client(
     from contextlib import asynccontextmanager
 
     from voicegauge.client import Client
-    from voicegauge.conformance import EMULATED_KEY
+    from voicegauge.conformance import EMULATOR_API_KEY
     from voicegauge.transport import Transport, VirtualClock
 
     @asynccontextmanager
@@ -212,7 +212,7 @@ def voicegauge_client(
         contract = voicegauge_catalogue.find_provider(provider)
         base_urls = {"": voicegauge_emulator.base_url(provider)}
         async with Transport() as transport:
-            yield Client(contract, transport, base_urls=base_urls, key=EMULATED_KEY, clock=VirtualClock())
+            yield Client(contract, transport, base_urls=base_urls, key=EMULATOR_API_KEY, clock=VirtualClock())
 
     return connect_client
 

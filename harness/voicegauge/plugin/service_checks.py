@@ -100,8 +100,8 @@ def call_check_function(request: pytest.FixtureRequest, check_function: Callable
     _print_remaining_resources(request.config, report)
     if report.stop_reason == "interrupted":
         raise KeyboardInterrupt
-    if report.stopped_by and not report.exchange_count_by_provenance:
-        pytest.fail(report.stopped_by, pytrace=False)
+    if report.stop_message and not report.exchange_count_by_provenance:
+        pytest.fail(report.stop_message, pytrace=False)
     return report
 
 
@@ -128,7 +128,7 @@ def fail_on_findings(report: CheckReport, findings: Sequence[Finding]) -> None:
         lines = [report.doubt_reason, f"errors that may all be consequences: {rules}"]
     elif errors and report.emulator_notice is not None:
         lines.append(report.emulator_notice)
-    incomplete = report.stopped_by or report.no_verdict_reason
+    incomplete = report.stop_message or report.no_verdict_reason
     if incomplete:
         lines.append(incomplete)
     if lines:

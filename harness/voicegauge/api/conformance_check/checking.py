@@ -23,7 +23,7 @@ from voicegauge.api.target_selection import (
     to_names,
 )
 from voicegauge.checks import select_rules
-from voicegauge.conformance import CasePatterns, CheckReport, Collector
+from voicegauge.conformance import CasePatterns, CheckReport, ResultCollector
 from voicegauge.emulator import RunningEmulator
 from voicegauge.errors import UsageError
 from voicegauge.model import Severity
@@ -148,7 +148,7 @@ def check(
     announce_ineffective_faults(chosen, faults, listener)
     prices = resolve_prices(catalogue, prices)
     rules = select_rules(tuple(select), tuple(ignore), severities)
-    collector = Collector([target.id for target in chosen], seed)
+    collector = ResultCollector([target.id for target in chosen], seed)
     if not emulated and live is None:
         paths = [Path(path) for path in recordings]
         check_offline(collect_contracts(chosen), rules, collector, paths, stale_recordings_fail=stale_recordings_fail)

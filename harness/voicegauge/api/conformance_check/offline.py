@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from voicegauge.checks import Rule
-from voicegauge.conformance import Collector, check_documented_examples, check_recordings
+from voicegauge.conformance import ResultCollector, check_documented_examples, check_recordings
 from voicegauge.contract import Contract, is_bundled
 from voicegauge.data_folders import find_bundled_folder
 from voicegauge.recording import find_provider_recordings, find_recordings
@@ -15,7 +15,7 @@ from voicegauge.recording import find_provider_recordings, find_recordings
 def check_offline(
     contracts: Sequence[Contract],
     rules: Mapping[str, Rule],
-    collector: Collector,
+    collector: ResultCollector,
     recordings: Sequence[Path],
     *,
     stale_recordings_fail: bool,
@@ -41,8 +41,8 @@ def check_offline(
     providers = " or ".join(contract.id for contract in contracts)
     for file_or_folder in recordings:
         if not any(path.is_relative_to(file_or_folder) for path in judged):
-            collector.add_not_judged(str(file_or_folder), f"it has no recording (*.har) of {providers}")
+            collector.add_unjudged_item(str(file_or_folder), f"it has no recording (*.har) of {providers}")
     if not recordings and not collector.exchange_count:
-        collector.add_not_judged(
+        collector.add_unjudged_item(
             providers, "its document has no examples, and it has no recordings; send requests with --emulated or --live"
         )

@@ -108,8 +108,8 @@ def plan_cases_to_send(
     plan = plan_cases(
         targets,
         is_emulated=emulated,
-        include_all_billable=emulated or every_valid_request or max_calls is not None or are_chosen,
-        max_calls=max_calls,
+        include_all_billable_cases=emulated or every_valid_request or max_calls is not None or are_chosen,
+        max_billable_requests=max_calls,
         include_webhooks=emulated or include_webhooks,
         include_large_uploads=emulated or include_large_uploads or are_chosen,
         fully_checked_providers=fully_checked_providers,

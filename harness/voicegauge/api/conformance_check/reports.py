@@ -8,13 +8,13 @@ from contextlib import contextmanager
 import msgspec
 
 from voicegauge.checks import RULE_BY_ID, Rule
-from voicegauge.conformance import CaseJournals, CheckReport, Collector
+from voicegauge.conformance import CaseJournals, CheckReport, ResultCollector
 from voicegauge.errors import StorageError
 from voicegauge.model import StopReason
 
 
 def finish_check(
-    collector: Collector,
+    collector: ResultCollector,
     stop_reason: StopReason | None,
     rules: Mapping[str, Rule],
     journals: CaseJournals,
@@ -30,20 +30,20 @@ def finish_check(
 
 @contextmanager
 def report_before_storage_error(
-    collector: Collector, build_report: Callable[[], CheckReport], on_report: Callable[[CheckReport], None] | None
+    collector: ResultCollector, build_report: Callable[[], CheckReport], on_report: Callable[[CheckReport], None] | None
 ) -> Iterator[None]:
     """Pass the report so far to `on_report` if the context raises a `StorageError`, and raise that error again."""
     try:
         yield
     except StorageError as error:
-        collector.stopped_by = str(error)
+        collector.stop_message = str(error)
         if on_report is not None:
             on_report(build_report())
         raise
 
 
 def build_report(
-    collector: Collector,
+    collector: ResultCollector,
     stop_reason: StopReason | None,
     rules: Mapping[str, Rule] = RULE_BY_ID,
     journals: CaseJournals | None = None,
@@ -54,6 +54,6 @@ def build_report(
         collector.build_report(),
         stop_reason=stop_reason,
         rules=applied,
-        spent_before_usd=journals.spent_before_usd if journals is not None else 0.0,
+        spent_by_earlier_runs_usd=journals.spent_by_earlier_runs_usd if journals is not None else 0.0,
         ambiguous_requests=journals.ambiguous_requests if journals is not None else (),
     )

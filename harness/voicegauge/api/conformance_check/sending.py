@@ -20,7 +20,7 @@ from voicegauge.api.plan_sending import (
 from voicegauge.api.progress import ProgressListener
 from voicegauge.api.target_selection import collect_contracts
 from voicegauge.checks import Rule
-from voicegauge.conformance import CasePlan, CheckReport, Collector, price_plan
+from voicegauge.conformance import CasePlan, CheckReport, ResultCollector, price_plan
 from voicegauge.contract import BaseTarget
 from voicegauge.files import check_writable
 
@@ -51,7 +51,7 @@ def send_and_report(
     plan: CasePlan,
     rules: Mapping[str, Rule],
     options: SendingOptions,
-    collector: Collector,
+    collector: ResultCollector,
     listener: ProgressListener,
 ) -> CheckReport:
     """Send a plan, and keep an account of a live check in a journal until the report has been delivered."""
@@ -85,9 +85,9 @@ def send_and_report(
                 settings,
                 rules=rules,
                 fuzz_request_count=options.fuzz,
-                failures_folder=options.failures_folder,
+                fuzz_failures_folder=options.failures_folder,
                 concurrency=options.concurrency,
-                receiver=receiver,
+                callback_receiver=receiver,
                 max_wait_s=options.max_wait_s,
             )
             stop_reason = send_plan(targets, plan, settings, collector, listener)

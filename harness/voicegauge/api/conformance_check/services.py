@@ -98,7 +98,7 @@ def open_service(
     emulator = get_emulator()
     if plan is not None:
         listener.notice(describe_plan(plan))
-    yield build_emulator_check_settings(emulator, targets, seed=seed, requested_names=requested_names)
+    yield build_emulator_check_settings(emulator, targets, seed=seed, provider_and_target_ids=requested_names)
 
 
 def announce_ineffective_faults(
@@ -141,7 +141,7 @@ def _build_live_reproduction(
             collect_contracts(targets),
             base_urls=live_options.base_urls,
             account_plans=live_options.account_plans,
-            prices=prices,
+            price_usd_by_name=prices,
             public_url=public_url,
             allow_insecure_http=live_options.allow_insecure_http,
             models=live_options.models,

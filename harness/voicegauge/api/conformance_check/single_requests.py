@@ -18,7 +18,7 @@ from voicegauge.conformance import (
     CaseJournals,
     CasePlan,
     CheckReport,
-    Collector,
+    ResultCollector,
     build_modified_request,
     build_request_case,
     find_excluded_operations,
@@ -67,7 +67,7 @@ def check_request(
     Raises:
         UsageError: as for `check`. Also if no minimal valid request can be built.
     """
-    collector = Collector([target], seed)
+    collector = ResultCollector([target], seed)
     catalogue = to_catalogue(contracts, live)
     one = select_speech_target(catalogue, target, live)
     prices = resolve_prices(catalogue, prices)
@@ -124,7 +124,7 @@ def check_job_steps(
     Raises:
         UsageError: as for `check`. Also if the target does not answer with jobs, or a step is not valid.
     """
-    collector = Collector([target], seed)
+    collector = ResultCollector([target], seed)
     catalogue = to_catalogue(contracts, live)
     one = select_speech_target(catalogue, target, live)
     prices = resolve_prices(catalogue, prices)
@@ -140,9 +140,9 @@ def check_job_steps(
         try:
             run_coroutine(conformance.check_job_steps(one, steps, settings, collector))
         except KeyboardInterrupt:
-            collector.stopped_by, stop = "interrupted", "interrupted"
+            collector.stop_message, stop = "interrupted", "interrupted"
         except TransportError as error:
             if not collector.exchange_count:
                 raise
-            collector.stopped_by, stop = str(error), "unreachable"
-        return build_report(collector, stop or ("budget" if collector.stopped_by else None), journals=journals)
+            collector.stop_message, stop = str(error), "unreachable"
+        return build_report(collector, stop or ("budget" if collector.stop_message else None), journals=journals)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from voicegauge.conformance import ResourceSummary
 from voicegauge.model import AmbiguousRequest, Provenance, Record, StopReason
 from voicegauge.recording import RecordingChanges
@@ -37,13 +39,13 @@ class RecordResult(Record, frozen=True, kw_only=True):
     resources: ResourceSummary = ResourceSummary()
     """The resources that were created in the account, such as saved voices, and those that are left there."""
     spent_usd: float = 0.0
-    spent_before_usd: float = 0.0
+    spent_by_earlier_runs_usd: float = msgspec.field(name="spent_before_usd", default=0.0)
     """Dollars that earlier recordings into the same folder may have cost, if they were killed or left ambiguous
     requests. They count towards the budget and are not in `spent_usd`."""
     ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
     """Requests whose price counts as spent although their result is not known; also those of earlier recordings into
     the same folder."""
-    stopped_by: str | None = None
+    stop_message: str | None = msgspec.field(name="stopped_by", default=None)
     """What stopped the recording early, in one line; `None` if it ran to its end."""
     stop_reason: StopReason | None = None
     """The kind of event that stopped the recording early; `None` if it ran to its end."""

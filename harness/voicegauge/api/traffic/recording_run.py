@@ -25,7 +25,7 @@ from voicegauge.conformance import (
     CaseJournals,
     CasePlan,
     CheckSettings,
-    Collector,
+    ResultCollector,
     build_emulator_check_settings,
     build_emulator_settings,
     find_common_failure_cause,
@@ -114,7 +114,7 @@ class RecordingRun:
         if not updates:
             self.listener.notice("nothing is missing or stale; --refresh all records everything again")
             return _add_spending_to_result(RecordResult(), journals)
-        collector = Collector([target.id for target in self.targets], self.seed)
+        collector = ResultCollector([target.id for target in self.targets], self.seed)
         if self.live_options is None:
             sent = self._send_to_emulator(plan, collector)
         else:
@@ -130,13 +130,13 @@ class RecordingRun:
             findings=sum(finding.severity != "disputed" for finding in report.findings),
             resources=report.resources,
             spent_usd=report.spent_usd,
-            stopped_by=report.stopped_by,
+            stop_message=report.stop_message,
             stop_reason=sent.stop_reason,
         )
         return _add_spending_to_result(result, journals)
 
     def _send_live(
-        self, plan: CasePlan, live_options: LiveOptions, collector: Collector, journals: CaseJournals
+        self, plan: CasePlan, live_options: LiveOptions, collector: ResultCollector, journals: CaseJournals
     ) -> _ReceivedCases:
         unfinished = UnfinishedRecording(self.fixtures_folder, self.contracts, names_to_mask=self.names_to_mask)
         saved = unfinished.load_cases(plan.cases, datetime.now(UTC))
@@ -158,7 +158,7 @@ class RecordingRun:
             journals=journals,
         )
         secrets = _list_key_texts(settings)
-        recorder = Recorder(self.contracts, settings.base_urls, replace(unfinished, secrets=secrets))
+        recorder = Recorder(self.contracts, settings.base_urls_by_provider, replace(unfinished, secrets=secrets))
         settings = replace(settings, save_exchanges=recorder.add_case, max_wait_s=self.max_wait_s)
         with announce_losses_on_error(journals, self.listener):
             stop = send_plan(self.targets, rest, settings, collector, self.listener)
@@ -178,10 +178,10 @@ class RecordingRun:
             unfinished,
         )
 
-    def _send_to_emulator(self, plan: CasePlan, collector: Collector) -> _ReceivedCases:
+    def _send_to_emulator(self, plan: CasePlan, collector: ResultCollector) -> _ReceivedCases:
         with running_emulator(self.contracts.values(), build_emulator_settings(seed=self.seed)) as emulator:
             settings = build_emulator_check_settings(emulator, self.targets, seed=self.seed)
-            recorder = Recorder(self.contracts, settings.base_urls)
+            recorder = Recorder(self.contracts, settings.base_urls_by_provider)
             stop = send_plan(
                 self.targets,
                 plan,
@@ -255,7 +255,7 @@ class RecordingRun:
         )
 
 
-def _find_cause_of_rejections(plan: CasePlan, collector: Collector) -> str | None:
+def _find_cause_of_rejections(plan: CasePlan, collector: ResultCollector) -> str | None:
     """Return why nothing was recorded if the service rejected everything as with a wrong URL or key, else `None`."""
     if not any(case.kind in ("delivery", "valid") for case in plan.cases):
         return None  # requests that are meant to be rejected
@@ -274,5 +274,7 @@ def _list_key_texts(settings: CheckSettings) -> list[str]:
 
 def _add_spending_to_result(result: RecordResult, journals: CaseJournals) -> RecordResult:
     return msgspec.structs.replace(
-        result, spent_before_usd=journals.spent_before_usd, ambiguous_requests=journals.ambiguous_requests
+        result,
+        spent_by_earlier_runs_usd=journals.spent_by_earlier_runs_usd,
+        ambiguous_requests=journals.ambiguous_requests,
     )

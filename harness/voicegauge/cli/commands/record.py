@@ -188,9 +188,9 @@ def _print_record_result(result: RecordResult) -> None:
         )
     if result.spent_usd:
         out.print(f"${result.spent_usd:.4g} spent")
-    if result.spent_before_usd:
-        out.print(f"${result.spent_before_usd:.4g} spent before by recordings that were stopped")
+    if result.spent_by_earlier_runs_usd:
+        out.print(f"${result.spent_by_earlier_runs_usd:.4g} spent before by recordings that were stopped")
     for line in describe_unresolved_requests(result.ambiguous_requests):
         out.print(line, soft_wrap=True, markup=False)
-    if result.stopped_by:
-        out.print(f"Stopped early: {result.stopped_by}", soft_wrap=True)
+    if result.stop_message:
+        out.print(f"Stopped early: {result.stop_message}", soft_wrap=True)

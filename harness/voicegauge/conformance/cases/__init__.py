@@ -4,7 +4,7 @@ from voicegauge.conformance.cases.audio_input import choose_recorded_sentence, f
 from voicegauge.conformance.cases.bodies import accepts_any_valid_value
 from voicegauge.conformance.cases.boundary_values import BoundaryValue, list_boundary_values
 from voicegauge.conformance.cases.case import (
-    CaseKeyUse,
+    ApiKeyValidity,
     CaseKind,
     ConformanceCase,
     SkippedCase,
@@ -42,8 +42,8 @@ from voicegauge.conformance.cases.webhooks import set_request_value
 __all__ = [
     "BATCH_ITEM_COUNT",
     "DEFAULT_TEXT",
+    "ApiKeyValidity",
     "BoundaryValue",
-    "CaseKeyUse",
     "CaseKind",
     "CasePatterns",
     "CasePlan",

@@ -63,7 +63,7 @@ def _build_complete_case(target: AudioInputTarget, optional_fields: OptionalFiel
             target.operation, build_audio_input_request(target, sentence.file, optional_fields)
         ),
         audio_s=sentence.audio_s,
-        is_representative=not optional_fields,
+        represents_operation=not optional_fields,
     )
 
 

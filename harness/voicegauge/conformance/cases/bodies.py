@@ -76,16 +76,18 @@ def plan_body_cases(operation: Operation, request: RequestParts, target: Target 
         yield from _iterate_example_cases(operation, media, request, target)
 
 
-def plan_branch_cases(target: Target, request: RequestParts, branch: tuple[Any, str]) -> Iterator[ConformanceCase]:
+def plan_branch_cases(
+    target: Target, request: RequestParts, schema_branch: tuple[Any, str]
+) -> Iterator[ConformanceCase]:
     """Yield cases for the boundary values of the branch of the body's schema that a target selects.
 
     Args:
         target: the target.
         request: a valid request to it.
-        branch: the schema of the branch, and the JSON pointer to it.
+        schema_branch: the schema of the branch, and the JSON pointer to it.
     """
     if is_valid_body(target.operation, request):
-        for case in _iterate_schema_cases(target.operation, request, *branch, target):
+        for case in _iterate_schema_cases(target.operation, request, *schema_branch, target):
             yield msgspec.structs.replace(case, id=f"{target.id}: {case.expected_response.description}")
 
 
@@ -337,7 +339,7 @@ def plan_text_cases(target: Target, request: RequestParts) -> Iterator[Conforman
             expected,
             target_name=target.name,
             request=changed,
-            text_characters=count_charged_characters(operation, changed),
+            text_character_count=count_charged_characters(operation, changed),
         )
 
 
@@ -355,5 +357,5 @@ def _build_body_case(
         expect_outcome_by_validity(operation, description, contract_pointer, is_valid=is_valid),
         target_name=target.name if target else None,
         request=request,
-        text_characters=count_charged_characters(operation, request),
+        text_character_count=count_charged_characters(operation, request),
     )

@@ -120,29 +120,29 @@ def _list_json_types(schema: dict[str, Any]) -> list[str]:
 
 
 def _return_no_boundary_values(
-    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], value_name: str
+    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], field_name: str
 ) -> Iterator[BoundaryValue]:
-    del schema, schema_pointer, body_path, value_name
+    del schema, schema_pointer, body_path, field_name
     yield from ()
 
 
 def _list_enum_boundary_values(
-    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], value_name: str
+    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], field_name: str
 ) -> Iterator[BoundaryValue]:
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
     keyword = f"{schema_pointer}/{'enum' if 'enum' in schema else 'const'}"
     for value in values:
         yield BoundaryValue(
-            body_path, value, f"{value_name} {json.dumps(value, ensure_ascii=False)}", keyword, is_valid=True
+            body_path, value, f"{field_name} {json.dumps(value, ensure_ascii=False)}", keyword, is_valid=True
         )
     if values:
         other = _pick_value_outside_enum(values)
-        yield BoundaryValue(body_path, other, f"{value_name} {other!r}, not one of its values", keyword, is_valid=False)
+        yield BoundaryValue(body_path, other, f"{field_name} {other!r}, not one of its values", keyword, is_valid=False)
         if schema.get("x-source", {}).get("inferred"):
             return  # whether case matters is not known
         capitals = [value.upper() for value in values if isinstance(value, str) and value.upper() not in values]
         for value in capitals[:1]:
-            description = f"{value_name} {value!r}, a value in capital letters"
+            description = f"{field_name} {value!r}, a value in capital letters"
             yield BoundaryValue(body_path, value, description, keyword, is_valid=False)
 
 
@@ -154,27 +154,27 @@ def _pick_value_outside_enum(enum_values: list[Any]) -> Any:
 
 
 def _list_wrong_type_values(
-    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], value_name: str
+    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], field_name: str
 ) -> Iterator[BoundaryValue]:
     types = _list_json_types(schema)
     if not types or not body_path:
         return
     wrong = _WRONG_VALUE_BY_TYPE.get(types[0])
-    description = f"{value_name} {json.dumps(wrong)}, not {' or '.join(types)}"
+    description = f"{field_name} {json.dumps(wrong)}, not {' or '.join(types)}"
     yield BoundaryValue(body_path, wrong, description, f"{schema_pointer}/type", is_valid=False)
     if "null" not in types:
-        yield BoundaryValue(body_path, None, f"{value_name} null", f"{schema_pointer}/type", is_valid=False)
+        yield BoundaryValue(body_path, None, f"{field_name} null", f"{schema_pointer}/type", is_valid=False)
 
 
 def _list_string_boundary_values(
-    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], value_name: str
+    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], field_name: str
 ) -> Iterator[BoundaryValue]:
     shortest, longest = schema.get("minLength", 0), schema.get("maxLength")
     if "enum" in schema or "const" in schema:
         return
 
     def build_text_value(character_count: int, keyword: str, *, is_valid: bool) -> BoundaryValue:
-        description = f"{value_name} of {character_count} characters"
+        description = f"{field_name} of {character_count} characters"
         return BoundaryValue(
             body_path,
             build_readable_text(character_count),
@@ -192,13 +192,13 @@ def _list_string_boundary_values(
         yield build_text_value(shortest - 1, "minLength", is_valid=False)
     if "pattern" in schema:
         for text, kind in (("   ", "of only spaces"), ("", "empty"), ("\t~!\n", "of unusual characters")):
-            yield BoundaryValue(body_path, text, f"{value_name} {kind}", f"{schema_pointer}/pattern", is_valid=False)
+            yield BoundaryValue(body_path, text, f"{field_name} {kind}", f"{schema_pointer}/pattern", is_valid=False)
     if schema.get("format") == "uri":
-        yield BoundaryValue(body_path, "no url", f"{value_name} 'no url'", f"{schema_pointer}/format", is_valid=False)
+        yield BoundaryValue(body_path, "no url", f"{field_name} 'no url'", f"{schema_pointer}/format", is_valid=False)
 
 
 def _list_number_boundary_values(
-    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], value_name: str
+    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], field_name: str
 ) -> Iterator[BoundaryValue]:
     is_integer = "integer" in _list_json_types(schema) and "number" not in _list_json_types(schema)
     low = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf))
@@ -225,33 +225,33 @@ def _list_number_boundary_values(
             if value is not bound and rounded == bound:
                 continue  # the bound is a float so large that a step does not change it
             yield BoundaryValue(
-                body_path, rounded, f"{value_name} {rounded}", f"{schema_pointer}/{keyword}", is_valid=is_valid
+                body_path, rounded, f"{field_name} {rounded}", f"{schema_pointer}/{keyword}", is_valid=is_valid
             )
     if is_integer:
         yield BoundaryValue(
-            body_path, 1.5, f"{value_name} 1.5, not a whole number", f"{schema_pointer}/type", is_valid=False
+            body_path, 1.5, f"{field_name} 1.5, not a whole number", f"{schema_pointer}/type", is_valid=False
         )
 
 
 def _list_boolean_boundary_values(
-    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], value_name: str
+    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], field_name: str
 ) -> Iterator[BoundaryValue]:
     del schema
     for value in (True, False):
         yield BoundaryValue(
-            body_path, value, f"{value_name} {json.dumps(value)}", f"{schema_pointer}/type", is_valid=True
+            body_path, value, f"{field_name} {json.dumps(value)}", f"{schema_pointer}/type", is_valid=True
         )
 
 
 def _list_empty_lists(
-    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], value_name: str
+    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], field_name: str
 ) -> Iterator[BoundaryValue]:
     if schema.get("minItems", 0) > 0:
-        yield BoundaryValue(body_path, [], f"{value_name} without items", f"{schema_pointer}/minItems", is_valid=False)
+        yield BoundaryValue(body_path, [], f"{field_name} without items", f"{schema_pointer}/minItems", is_valid=False)
 
 
 def _list_lists_near_max_items(
-    schemas: Schemas, schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], value_name: str
+    schemas: Schemas, schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], field_name: str
 ) -> Iterator[BoundaryValue]:
     """Yield lists with the largest allowed number of items, with one item less and with one item more."""
     item, longest = find_sample_value(schemas, schema.get("items", {})), schema.get("maxItems")
@@ -261,16 +261,16 @@ def _list_lists_near_max_items(
         if count >= max(schema.get("minItems", 0), 1):
             items = [copy.deepcopy(item) for _ in range(count)]
             yield BoundaryValue(
-                body_path, items, f"{value_name} of {count} items", f"{schema_pointer}/maxItems", is_valid=is_valid
+                body_path, items, f"{field_name} of {count} items", f"{schema_pointer}/maxItems", is_valid=is_valid
             )
 
 
 def _list_excluded_values(
-    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], value_name: str
+    schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], field_name: str
 ) -> Iterator[BoundaryValue]:
     excluded = schema.get("not")
     for value in excluded.get("enum", ()) if isinstance(excluded, dict) else ():
-        description = f"{value_name} {json.dumps(value, ensure_ascii=False)}, which is excluded"
+        description = f"{field_name} {json.dumps(value, ensure_ascii=False)}, which is excluded"
         yield BoundaryValue(body_path, value, description, f"{schema_pointer}/not", is_valid=False)
 
 

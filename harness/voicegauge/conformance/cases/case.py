@@ -44,7 +44,7 @@ CaseKind = Literal[
 resource, or a job or batch without audio, from creation to its end. For the others see `ExpectedResponse.case_kind`."""
 
 
-CaseKeyUse = Literal["valid", "missing", "wrong"]
+ApiKeyValidity = Literal["valid", "missing", "wrong"]
 """Which API key a request has: the user's (`valid`), none (`missing`), or one that no account has (`wrong`)."""
 
 
@@ -66,10 +66,10 @@ class CallbackUrlParameter(Record, frozen=True, kw_only=True):
     """The callbacks that the request subscribes to."""
 
 
-class CaseRelation(Record, frozen=True, kw_only=True):
+class DeliveryComparison(Record, frozen=True, kw_only=True):
     """How the request of a delivery differs from the request of the delivery with which its audio is compared."""
 
-    parameter: PairRelation
+    pair_relation: PairRelation
     base_case_id: str
     """Id of the other case, which comes earlier in the plan."""
     base_value: str | float | int | None = None
@@ -93,27 +93,27 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     speech_request: SpeechRequest | None = None
     """The speech that a delivery requests: the job is polled to its end and the audio is downloaded. `None` for other
     cases."""
-    key_use: CaseKeyUse = "valid"
+    api_key_validity: ApiKeyValidity = "valid"
     """Which API key is sent."""
     is_lifecycle: bool = False
     """Whether `request` creates a resource or a batch, which the check then follows to its end."""
-    varies_other_fields: bool = False
+    sends_resource_use_variants: bool = False
     """Whether a lifecycle sends further requests with the id of the resource, in which each value of the other fields
     occurs once."""
-    relation: CaseRelation | None = None
+    comparison: DeliveryComparison | None = None
     """The other delivery with which this delivery is compared; `None` if it is compared with none."""
     expects_failure: bool = False
     """Whether the job of a delivery should end in failure."""
     calls_billable_operation: bool = False
     """Whether the case is a single call to a billable operation without targets, such as a chat completion."""
-    text_characters: int = 0
+    text_character_count: int = 0
     """Number of characters in the text of the request, from which the price is computed."""
     audio_s: float = 0.0
     """Duration in seconds of the recording that the request uploads, from which the price is computed."""
     upload_padding: UploadPadding | None = None
     """The size to which the uploaded file is padded; `None` if it is sent as it is."""
     callback_url_parameter: CallbackUrlParameter | None = None
-    is_representative: bool = False
+    represents_operation: bool = False
     """Whether the case is the single call that stands for its operation in a plan without further billable requests, as
     a delivery does for a speech target."""
     is_fuzzed: bool = False

@@ -26,7 +26,7 @@ from voicegauge.model import UploadedFile
 
 
 def plan_operation_cases(
-    operation: Operation, target: AudioInputTarget | None = None, *, is_emulated: bool, include_billable: bool
+    operation: Operation, target: AudioInputTarget | None = None, *, is_emulated: bool, include_billable_cases: bool
 ) -> Iterator[ConformanceCase | SkippedCase]:
     """Yield the cases of an operation without speech targets.
 
@@ -35,7 +35,7 @@ def plan_operation_cases(
         target: the audio input target whose constants requests contain; `None` for requests as the schema alone
             requires them.
         is_emulated: whether the emulator responds, which rejects a request for a given reason on demand.
-        include_billable: whether further billable requests are planned.
+        include_billable_cases: whether further billable requests are planned.
     """
     request, all_exist = build_operation_request(operation)
     request = _set_target_constants(request, target)
@@ -45,7 +45,7 @@ def plan_operation_cases(
     cases: list[ConformanceCase] = []
     if all_exist:
         cases += _iterate_valid_and_invalid_cases(
-            operation, request, target, is_emulated=is_emulated, include_billable=include_billable
+            operation, request, target, is_emulated=is_emulated, include_billable_cases=include_billable_cases
         )
     cases += plan_authentication_cases(operation, request, None) if operation.needs_key else []
     yield from cases
@@ -86,7 +86,7 @@ def _iterate_valid_and_invalid_cases(
     target: AudioInputTarget | None,
     *,
     is_emulated: bool,
-    include_billable: bool,
+    include_billable_cases: bool,
 ) -> Iterator[ConformanceCase]:
     """Yield the cases of an operation whose requests need no existing id: a valid request, boundary values, uploads."""
     yield build_case(operation, expect_accepted("a plain request", operation.pointer), request=request)
@@ -100,11 +100,11 @@ def _iterate_valid_and_invalid_cases(
             for case in plan_body_cases(operation, other, None):
                 yield msgspec.structs.replace(case, id=f"{case.id} ({media.name})")
     yield from _iterate_limited_upload_cases(operation, request, is_emulated=is_emulated)
-    lifecycle = _build_lifecycle_case(operation, varies_other_fields=include_billable)
+    lifecycle = _build_lifecycle_case(operation, sends_resource_use_variants=include_billable_cases)
     yield from [lifecycle] if lifecycle is not None else []
 
 
-def _build_lifecycle_case(operation: Operation, *, varies_other_fields: bool) -> ConformanceCase | None:
+def _build_lifecycle_case(operation: Operation, *, sends_resource_use_variants: bool) -> ConformanceCase | None:
     """Return the case that follows the resource that `operation` creates, or the job without audio that it starts.
 
     The result is `None` if the operation does neither, or if no valid request to it is known. Only the first
@@ -112,7 +112,7 @@ def _build_lifecycle_case(operation: Operation, *, varies_other_fields: bool) ->
 
     Args:
         operation: the operation that may create a resource.
-        varies_other_fields: value of `ConformanceCase.varies_other_fields`.
+        sends_resource_use_variants: value of `ConformanceCase.sends_resource_use_variants`.
     """
     resource, request = operation.resource, build_minimal_request(operation)
     if request is not None and operation.submit is not None:
@@ -121,7 +121,9 @@ def _build_lifecycle_case(operation: Operation, *, varies_other_fields: bool) ->
     if resource is None or request is None:
         return None
     expected = expect_accepted(f"the lifecycle of a {resource.name}", f"{operation.pointer}/x-resource")
-    return build_case(operation, expected, request=request, is_lifecycle=True, varies_other_fields=varies_other_fields)
+    return build_case(
+        operation, expected, request=request, is_lifecycle=True, sends_resource_use_variants=sends_resource_use_variants
+    )
 
 
 def _iterate_limited_upload_cases(
@@ -146,4 +148,4 @@ def mark_billable_cases(cases: Iterable[ConformanceCase | SkippedCase]) -> Itera
         media_type = case.request.media_type if case.request is not None else None
         is_first = case.expected_response.case_kind == "valid" and media_type not in shown
         shown |= {media_type} if is_first else set()
-        yield msgspec.structs.replace(case, calls_billable_operation=True, is_representative=is_first)
+        yield msgspec.structs.replace(case, calls_billable_operation=True, represents_operation=is_first)

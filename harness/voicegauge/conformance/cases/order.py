@@ -34,7 +34,7 @@ class CaseContent(NamedTuple):
     pairs_of_field_values: Sequence[object]
 
 
-def order_cases(cases: Iterable[ConformanceCase], max_calls: int | None = None) -> list[ConformanceCase]:
+def order_cases(cases: Iterable[ConformanceCase], max_billable_requests: int | None = None) -> list[ConformanceCase]:
     """Return `cases` in the order in which they are sent.
 
     The order is:
@@ -47,7 +47,7 @@ def order_cases(cases: Iterable[ConformanceCase], max_calls: int | None = None) 
 
     Args:
         cases: the cases in the order of the contract.
-        max_calls: number of billable requests to keep; all of them by default.
+        max_billable_requests: number of billable requests to keep; all of them by default.
     """
     by_turn: dict[int, list[ConformanceCase]] = {turn: [] for turn in range(4)}
     targets_with_delivery: set[tuple[str, str | None]] = set()
@@ -56,10 +56,14 @@ def order_cases(cases: Iterable[ConformanceCase], max_calls: int | None = None) 
     pairs, rest = _separate_first_delivery_pairs(by_turn[3])
     middle = _spread_delivery_pairs(pairs, _order_by_information_gain(by_turn[2]))
     ordered = [*by_turn[0], *by_turn[1], *middle, *rest]
-    if max_calls is None:
+    if max_billable_requests is None:
         return ordered
     counts = itertools.accumulate(case.is_billable for case in ordered)
-    return [case for case, count in zip(ordered, counts, strict=True) if not case.is_billable or count <= max_calls]
+    return [
+        case
+        for case, count in zip(ordered, counts, strict=True)
+        if not case.is_billable or count <= max_billable_requests
+    ]
 
 
 def _find_plan_part_number(case: ConformanceCase, targets_with_delivery: set[tuple[str, str | None]]) -> int:
@@ -90,7 +94,7 @@ def _separate_first_delivery_pairs(
     first: list[ConformanceCase] = []
     rest: list[ConformanceCase] = []
     for case in deliveries:
-        parameter = case.relation.parameter if case.relation is not None else "format"
+        parameter = case.comparison.pair_relation if case.comparison is not None else "format"
         key = (case.provider, case.operation, parameter)
         (rest if parameter == "format" or key in seen else first).append(case)
         seen.add(key)

@@ -93,30 +93,30 @@ def _get_row_values(fields: Sequence[PairwiseField], row: Sequence[int]) -> list
 
 
 def build_covering_rows(
-    value_counts: Sequence[int], is_possible: Callable[[Sequence[int]], bool]
+    value_counts: Sequence[int], is_row_possible: Callable[[Sequence[int]], bool]
 ) -> list[tuple[int, ...]]:
     """Return rows of one value index per field. Every possible pair of value indexes of two fields occurs in a row.
 
     Args:
         value_counts: the number of values of each field.
-        is_possible: returns whether the beginning of a row can occur in a request.
+        is_row_possible: returns whether the beginning of a row can occur in a request.
     """
     from allpairspy import AllPairs  # only needed here, and slow to import
 
-    rows = [tuple(row) for row in AllPairs([range(size) for size in value_counts], filter_func=is_possible)]
+    rows = [tuple(row) for row in AllPairs([range(size) for size in value_counts], filter_func=is_row_possible)]
     covered = {pair for row in rows for pair in _iterate_index_pairs(row)}
     # If some pairs are impossible, the greedy search of AllPairs also omits some possible pairs. They are added here.
     for one, two in itertools.combinations(range(len(value_counts)), 2):
         for a, b in itertools.product(range(value_counts[one]), range(value_counts[two])):
             if (one, a, two, b) not in covered:
-                row = _complete_row(value_counts, {one: a, two: b}, is_possible)
+                row = _complete_row(value_counts, {one: a, two: b}, is_row_possible)
                 rows += [row] if row else []
                 covered.update(_iterate_index_pairs(row))
     return rows
 
 
 def build_value_rows(
-    value_counts: Sequence[int], is_possible: Callable[[Sequence[int]], bool]
+    value_counts: Sequence[int], is_row_possible: Callable[[Sequence[int]], bool]
 ) -> list[tuple[int, ...]]:
     """Return a small number of rows in which each possible value index of every field occurs.
 
@@ -124,35 +124,35 @@ def build_value_rows(
 
     Args:
         value_counts: the number of values of each field.
-        is_possible: returns whether the beginning of a row can occur in a request.
+        is_row_possible: returns whether the beginning of a row can occur in a request.
     """
     diagonals = (tuple(turn % size for size in value_counts) for turn in range(max(value_counts, default=0)))
-    rows = [row for row in diagonals if is_possible(row)]
+    rows = [row for row in diagonals if is_row_possible(row)]
     for position, size in enumerate(value_counts):
         for index in set(range(size)) - {row[position] for row in rows}:
-            row = _complete_row(value_counts, {position: index}, is_possible)
+            row = _complete_row(value_counts, {position: index}, is_row_possible)
             rows += [row] if row else []
     return rows
 
 
 def build_value_requests(
-    start_request: TargetRequest, unchanged_fields: Collection[str] = ()
+    base_request: TargetRequest, unchanged_fields: Collection[str] = ()
 ) -> Iterator[tuple[str, RequestParts]]:
     """Yield a small number of valid requests to one target, each with a description.
 
     Each value of every field that can be changed occurs in one of the requests.
 
     Args:
-        start_request: the target and the valid request to change.
+        base_request: the target and the valid request to change.
         unchanged_fields: names of the fields that are not changed.
     """
-    fields = [field for field in list_pairwise_fields([start_request]) if field.name not in unchanged_fields]
+    fields = [field for field in list_pairwise_fields([base_request]) if field.name not in unchanged_fields]
     if not fields:
         return
     value_counts = [1, *(len(field.values) for field in fields)]
-    for row in build_value_rows(value_counts, _build_row_filter([start_request], fields)):
+    for row in build_value_rows(value_counts, _build_row_filter([base_request], fields)):
         values = _get_row_values(fields, row)
-        yield _describe_values(fields, values), _set_field_values(start_request[1], fields, values)
+        yield _describe_values(fields, values), _set_field_values(base_request[1], fields, values)
 
 
 def _iterate_index_pairs(row: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
@@ -164,7 +164,7 @@ def _iterate_index_pairs(row: Sequence[int]) -> Iterator[tuple[int, int, int, in
 def _complete_row(
     value_counts: Sequence[int],
     fixed_index_by_position: Mapping[int, int],
-    is_possible: Callable[[Sequence[int]], bool],
+    is_row_possible: Callable[[Sequence[int]], bool],
     row_start: tuple[int, ...] = (),
 ) -> tuple[int, ...]:
     """Return the first possible row with the fixed value index at each fixed position; empty if there is none.
@@ -178,7 +178,11 @@ def _complete_row(
         [fixed_index_by_position[position]] if position in fixed_index_by_position else range(value_counts[position])
     ):
         longer = (*row_start, index)
-        found = _complete_row(value_counts, fixed_index_by_position, is_possible, longer) if is_possible(longer) else ()
+        found = (
+            _complete_row(value_counts, fixed_index_by_position, is_row_possible, longer)
+            if is_row_possible(longer)
+            else ()
+        )
         if found:
             return found
     return ()
@@ -262,12 +266,12 @@ def _list_identifying_fields(target: Target) -> set[str]:
     return {location.pointer_tokens[0] for location in (*needed, *target.target_spec.constants) if location.is_in_body}
 
 
-def _list_documented_values(start_request: TargetRequest, media_type: MediaType, field_name: str) -> list[Any]:
+def _list_documented_values(base_request: TargetRequest, media_type: MediaType, field_name: str) -> list[Any]:
     """Return the documented values of a field for a target, starting with the value in the valid request.
 
     The list is empty for a file, and for the id of a resource, because a resource belongs to a single account.
     """
-    target, request = start_request
+    target, request = base_request
     schema, _ = media_type.schemas.resolve_reference(media_type.schema.get("properties", {}).get(field_name, {}))
     creators = target.contract.operations.values()
     ids = {
@@ -344,7 +348,7 @@ def _build_combination_case(
         expect_accepted(description, _find_tested_pointer(target, fields)),
         target_name=target.name,
         request=request,
-        text_characters=count_charged_characters(target.operation, request),
+        text_character_count=count_charged_characters(target.operation, request),
     )
 
 

@@ -100,7 +100,7 @@ def _build_parameter_case(
         ),
         target_name=target.name if target else None,
         request=request,
-        text_characters=count_charged_characters(operation, request),
+        text_character_count=count_charged_characters(operation, request),
     )
 
 

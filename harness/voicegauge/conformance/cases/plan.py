@@ -23,8 +23,8 @@ from voicegauge.conformance.cases.bodies import (
     plan_text_cases,
 )
 from voicegauge.conformance.cases.case import (
-    CaseRelation,
     ConformanceCase,
+    DeliveryComparison,
     SkippedCase,
     build_case,
     build_operation_name,
@@ -64,11 +64,12 @@ class CasePlan(Record, frozen=True, kw_only=True):
 
     cases: tuple[ConformanceCase, ...]
     skipped_cases: tuple[SkippedCase, ...] = ()
-    max_calls: int | None = None
+    max_billable_requests: int | None = None
     """Maximum number of billable requests, including requests that should be rejected but are accepted; `None` for no
     limit."""
     targets_without_delivery: tuple[str, ...] = ()
-    """Ids of the targets that the check cannot judge: no delivery can be planned, or all are beyond `max_calls`."""
+    """Ids of the targets that the check cannot judge: no delivery to them can be planned, or `max_billable_requests`
+    excludes all deliveries."""
     excluded_operations: tuple[str, ...] = ()
     """Operations that the check does not call, because the targets do not need them: <provider>/<operation id>."""
 
@@ -85,8 +86,8 @@ def select_cases(plan: CasePlan, case_ids: Collection[str]) -> CasePlan:
             near = difflib.get_close_matches(name, cases, n=1, cutoff=0.4)
             hint = f": did you mean {near[0]!r}?" if near else ""
             raise UsageError(f"the plan has no case {name!r}{hint} (--dry-run lists all cases)")
-    relations = (cases[name].relation for name in case_ids)
-    chosen = {*case_ids, *(relation.base_case_id for relation in relations if relation is not None)}
+    comparisons = (cases[name].comparison for name in case_ids)
+    chosen = {*case_ids, *(comparison.base_case_id for comparison in comparisons if comparison is not None)}
     return msgspec.structs.replace(plan, cases=tuple(case for case in plan.cases if case.id in chosen))
 
 
@@ -111,9 +112,9 @@ def plan_cases(
     targets: Sequence[BaseTarget],
     *,
     is_emulated: bool,
-    include_all_billable: bool,
+    include_all_billable_cases: bool,
     spoken_text: str = DEFAULT_TEXT,
-    max_calls: int | None = None,
+    max_billable_requests: int | None = None,
     include_large_uploads: bool | None = None,
     include_webhooks: bool = False,
     fully_checked_providers: Collection[str] | None = None,
@@ -125,9 +126,10 @@ def plan_cases(
     Args:
         targets: the targets to check.
         is_emulated: whether the emulator responds, which rejects a request for a given reason on demand.
-        include_all_billable: whether billable valid requests are planned beyond one delivery per target.
+        include_all_billable_cases: whether billable valid requests are planned beyond one delivery per target.
         spoken_text: the text of requests whose text does not matter.
-        max_calls: the maximum number of billable requests. The most informative ones are planned; by default all are.
+        max_billable_requests: the maximum number of billable requests, of which the most informative ones are planned;
+            by default all are planned.
         include_large_uploads: whether uploads of tens of megabytes are planned; by default only to the emulator.
         include_webhooks: whether requests with a webhook URL are planned.
         fully_checked_providers: ids of the providers of which every operation is called; by default those whose speech
@@ -138,7 +140,7 @@ def plan_cases(
     cases: dict[str, ConformanceCase] = {}
     skipped: dict[str, SkippedCase] = {}
     items = _iterate_all_cases(
-        targets, spoken_text, left_out, is_emulated=is_emulated, include_all_billable=include_all_billable
+        targets, spoken_text, left_out, is_emulated=is_emulated, include_all_billable_cases=include_all_billable_cases
     )
     partial = {contract.id for contract in find_partial_contracts(targets, fully_checked_providers)}
     chosen = {(target.contract.id, target.name) for target in targets}
@@ -159,14 +161,19 @@ def plan_cases(
             not allows_large and item.upload_padding is not None and item.upload_padding.size_bytes > LARGE_UPLOAD_BYTES
         ):
             continue
-        elif include_all_billable or not item.is_billable or item.speech_request is not None or item.is_representative:
+        elif (
+            include_all_billable_cases
+            or not item.is_billable
+            or item.speech_request is not None
+            or item.represents_operation
+        ):
             cases.setdefault(item.id, item)
-    ordered = tuple(order_cases(cases.values(), max_calls))
+    ordered = tuple(order_cases(cases.values(), max_billable_requests))
     delivering = {(case.provider, case.target_name) for case in ordered if case.speech_request is not None}
     return CasePlan(
         cases=ordered,
         skipped_cases=tuple(skipped.values()),
-        max_calls=max_calls,
+        max_billable_requests=max_billable_requests,
         targets_without_delivery=tuple(
             target.id
             for target in targets
@@ -191,7 +198,7 @@ def _iterate_all_cases(
     excluded_operations: Collection[str],
     *,
     is_emulated: bool,
-    include_all_billable: bool,
+    include_all_billable_cases: bool,
 ) -> Iterator[ConformanceCase | SkippedCase]:
     planned: set[tuple[str, str]] = set()
     planned_branches: set[str] = set()
@@ -204,16 +211,16 @@ def _iterate_all_cases(
                 target,
                 spoken_text,
                 planned_branches,
-                is_first_of_operation=is_first,
+                is_first_target_of_operation=is_first,
                 is_emulated=is_emulated,
-                include_all_billable=include_all_billable,
+                include_all_billable_cases=include_all_billable_cases,
             )
         except (UsageError, OSError) as error:
             yield SkippedCase(id=target.id, skip_reason=str(error))
-    if include_all_billable:
+    if include_all_billable_cases:
         yield from _iterate_combination_cases(speaking, spoken_text)
     yield from _iterate_other_operation_cases(
-        targets, excluded_operations, is_emulated=is_emulated, include_all_billable=include_all_billable
+        targets, excluded_operations, is_emulated=is_emulated, include_all_billable_cases=include_all_billable_cases
     )
 
 
@@ -222,7 +229,7 @@ def _iterate_other_operation_cases(
     excluded_operations: Collection[str],
     *,
     is_emulated: bool,
-    include_all_billable: bool,
+    include_all_billable_cases: bool,
 ) -> Iterator[ConformanceCase | SkippedCase]:
     """Yield the cases of the operations without speech targets."""
     named = {target.operation: target for target in reversed(targets) if isinstance(target, AudioInputTarget)}
@@ -232,7 +239,7 @@ def _iterate_other_operation_cases(
                 continue
             target = named.get(operation)
             cases = plan_operation_cases(
-                operation, target, is_emulated=is_emulated, include_billable=include_all_billable
+                operation, target, is_emulated=is_emulated, include_billable_cases=include_all_billable_cases
             )
             if operation.audio_input is not None:
                 yield from plan_audio_input_cases(operation, cases, target)
@@ -245,22 +252,23 @@ def _iterate_other_operation_cases(
 def _iterate_target_cases(
     target: Target,
     spoken_text: str,
-    planned_branches: set[str],
+    planned_branch_pointers: set[str],
     *,
-    is_first_of_operation: bool,
+    is_first_target_of_operation: bool,
     is_emulated: bool,
-    include_all_billable: bool,
+    include_all_billable_cases: bool,
 ) -> Iterator[ConformanceCase | SkippedCase]:
     """Yield the cases of a target; for the first target of an operation also the cases of the operation itself.
 
-    Pointers to branches of the request schema are added to `planned_branches` when their cases have been planned.
+    When the cases of a branch of the request schema have been planned, the pointer to the branch is added to
+    `planned_branch_pointers`.
     """
     speech = build_valid_speech_request(target, text=spoken_text)
     request = map_speech_request(target, speech)
     operation = target.operation
     cases = list(plan_authentication_cases(operation, request, target)) if target.needs_key else []
-    branch_cases = _list_branch_cases(target, request, planned_branches)
-    if is_first_of_operation:
+    branch_cases = _list_branch_cases(target, request, planned_branch_pointers)
+    if is_first_target_of_operation:
         cases += plan_body_cases(operation, request, target)
         cases += plan_optional_field_cases(target, request)
         cases += plan_text_cases(target, request)
@@ -279,37 +287,39 @@ def _iterate_target_cases(
         )
     plain = _build_delivery_case(target, speech, "a full delivery")
     yield plain
-    if include_all_billable:
+    if include_all_billable_cases:
         for name in target.target_spec.formats if "format" in target.speech.request else ():
             in_format = msgspec.structs.replace(speech, format=name)
-            relation = CaseRelation(
-                parameter="format", base_case_id=plain.id, base_value=speech.format, changed_value=name
+            comparison = DeliveryComparison(
+                pair_relation="format", base_case_id=plain.id, base_value=speech.format, changed_value=name
             )
-            yield _build_delivery_case(target, in_format, f"a full delivery as {name}", relation=relation)
+            yield _build_delivery_case(target, in_format, f"a full delivery as {name}", comparison=comparison)
         for related in plan_related_deliveries(target, speech):
             base = plain.id if related.base_description is None else f"{plain.id} with {related.base_description}"
-            relation = CaseRelation(
-                parameter=related.pair_relation,
+            comparison = DeliveryComparison(
+                pair_relation=related.pair_relation,
                 base_case_id=base,
                 base_value=related.base_value,
                 changed_value=related.changed_value,
             )
             description = f"a full delivery with {related.description}"
-            yield _build_delivery_case(target, related.speech_request, description, relation=relation)
+            yield _build_delivery_case(target, related.speech_request, description, comparison=comparison)
     if is_emulated:
         yield from _iterate_failing_delivery_cases(target, speech)
 
 
-def _list_branch_cases(target: Target, request: RequestParts, planned_branches: set[str]) -> list[ConformanceCase]:
+def _list_branch_cases(
+    target: Target, request: RequestParts, planned_branch_pointers: set[str]
+) -> list[ConformanceCase]:
     """Return the cases of the branch of the request schema that a target selects; empty if they are planned already.
 
-    The pointer to the branch is added to `planned_branches`.
+    The pointer to the branch is added to `planned_branch_pointers`.
     """
     media = target.operation.request_media.get(request.media_type or "")
     branch = target.find_request_branch(media) if media is not None else None
-    if branch is None or (name := f"{target.contract.id}{branch[1]}") in planned_branches:
+    if branch is None or (name := f"{target.contract.id}{branch[1]}") in planned_branch_pointers:
         return []
-    planned_branches.add(name)
+    planned_branch_pointers.add(name)
     return list(plan_branch_cases(target, request, branch))
 
 
@@ -325,7 +335,7 @@ def _build_batch_case(target: Target, request: RequestParts) -> ConformanceCase 
         expect_accepted(f"a batch of {BATCH_ITEM_COUNT}, polled to its end", f"{operation.pointer}/x-batch"),
         target_name=target.name,
         request=batch,
-        text_characters=count_charged_characters(operation, batch),
+        text_character_count=count_charged_characters(operation, batch),
         is_lifecycle=True,
     )
 
@@ -366,7 +376,7 @@ def _build_delivery_case(
     description: str,
     *,
     expects_failure: bool = False,
-    relation: CaseRelation | None = None,
+    comparison: DeliveryComparison | None = None,
 ) -> ConformanceCase:
     return build_case(
         target.operation,
@@ -375,8 +385,8 @@ def _build_delivery_case(
         id_prefix=target.id,
         speech_request=speech_request,
         expects_failure=expects_failure,
-        relation=relation,
-        text_characters=target.count_charged_characters(speech_request.text),
+        comparison=comparison,
+        text_character_count=target.count_charged_characters(speech_request.text),
     )
 
 

@@ -39,7 +39,7 @@ def plan_authentication_cases(
             target_name=target.name if target else None,
             id_prefix=target.id if target else None,
             request=request,
-            key_use=key,
+            api_key_validity=key,
         )
 
 

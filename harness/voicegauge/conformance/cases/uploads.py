@@ -273,7 +273,7 @@ def _build_upload_case(
         _build_expected_response(operation, file_field_name, upload_variant),
         target_name=target_name,
         request=msgspec.structs.replace(request, body=body),
-        text_characters=count_charged_characters(operation, request),
+        text_character_count=count_charged_characters(operation, request),
         upload_padding=UploadPadding(field_name=file_field_name, size_bytes=upload_variant.padded_size_bytes)
         if upload_variant.padded_size_bytes is not None
         else None,

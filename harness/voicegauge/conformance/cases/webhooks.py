@@ -40,7 +40,7 @@ def add_webhook_cases(
         yield case
         if isinstance(case, SkippedCase) or case.expects_failure:
             continue
-        if case.speech_request is None and not case.is_representative:
+        if case.speech_request is None and not case.represents_operation:
             continue
         operation = contracts[case.provider].find_operation(case.operation)
         if operation.webhook is not None and (case.provider, case.operation) not in seen:
@@ -62,7 +62,7 @@ def _iterate_webhook_cases(base_case: ConformanceCase, operation: Operation) -> 
                 id=f"{name}: {description}",
                 expected_response=expected,
                 callback_url_parameter=CallbackUrlParameter(location=url.at, callback_timing=posts),
-                is_representative=False,
+                represents_operation=False,
             )
         if operation.webhook.https_only:
             yield _build_plain_http_case(base_case, operation, name, url.at)
@@ -84,7 +84,7 @@ def _build_plain_http_case(
         expected_response=expected,
         request=_map_speech_to_request(set_request_value(base_case, location, UNENCRYPTED_CALLBACK_URL), operation),
         speech_request=None,
-        is_representative=False,
+        represents_operation=False,
     )
 
 

@@ -23,7 +23,7 @@ from voicegauge.conformance.fuzzing.strategies import (
     build_object_drawer,
     build_valid_value_strategy,
 )
-from voicegauge.conformance.running import CaseRunner, Collector
+from voicegauge.conformance.running import CaseRunner, ResultCollector
 from voicegauge.conformance.single_request import ExpectedVerdict, build_request_case
 from voicegauge.contract import Target
 from voicegauge.contract.extension import FieldMapping
@@ -41,7 +41,9 @@ class RandomRequest(NamedTuple):
         return self.description
 
 
-async def fuzz_target(target: Target, case_runner: CaseRunner, collector: Collector, fuzz_effort: FuzzEffort) -> None:
+async def fuzz_target(
+    target: Target, case_runner: CaseRunner, collector: ResultCollector, fuzz_effort: FuzzEffort
+) -> None:
     """Send random requests to the operation of `target`, and add findings to the runner's collector.
 
     Args:
@@ -57,7 +59,7 @@ async def fuzz_target(target: Target, case_runner: CaseRunner, collector: Collec
     request = map_speech_request(target, build_valid_speech_request(target))
     media = target.operation.request_media.get(request.media_type or "")
     if media is None or not isinstance(media.schema, dict) or not is_valid_body(target.operation, request):
-        collector.add_skipped_without_case(f"{target.id}: fuzzing", "no valid body to start from")
+        collector.add_skipped_result(f"{target.id}: fuzzing", "no valid body to start from")
         return
     kinds: list[tuple[ExpectedVerdict, st.SearchStrategy[RandomRequest]]] = [
         ("accepted", build_valid_request_strategy(target, request))

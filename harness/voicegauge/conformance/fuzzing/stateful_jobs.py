@@ -97,7 +97,9 @@ class StatefulJobs:
         """Whether the expiry of jobs can be tested: it is documented, with its response, and can be waited for."""
         limit_s = self._spec.expires_s
         max_wait_s = min(MAX_EXPIRY_WAIT_S, self._service.client.max_wait_s or MAX_EXPIRY_WAIT_S)
-        is_soon = self._service.control_url is not None or LIFETIME_TOLERANCE_FACTOR * (limit_s or 0) <= max_wait_s
+        is_soon = (
+            self._service.emulator_control_url is not None or LIFETIME_TOLERANCE_FACTOR * (limit_s or 0) <= max_wait_s
+        )
         return limit_s is not None and is_soon and bool(self._expired_statuses)
 
     @property
@@ -164,7 +166,7 @@ class StatefulJobs:
             return subjects
 
         request = map_speech_request(self._target, build_valid_speech_request(self._target, text=text))
-        case = msgspec.structs.replace(self._build_case(operation, request, expected), text_characters=len(text))
+        case = msgspec.structs.replace(self._build_case(operation, request, expected), text_character_count=len(text))
         return (await self._runner.send_and_judge(case, list_subjects)).findings
 
     def _read_job(self, submit_call: Call, submitted_s: float) -> _AcceptedJob | None:
@@ -195,7 +197,7 @@ class StatefulJobs:
 
     async def _wait(self, seconds: float) -> None:
         """Wait on the client's clock, and advance the clock of an emulator by the same time."""
-        client, control_url = self._service.client, self._service.control_url
+        client, control_url = self._service.client, self._service.emulator_control_url
         await client.clock.sleep(seconds)
         if control_url is not None:
             request = Request(

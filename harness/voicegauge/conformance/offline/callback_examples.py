@@ -12,28 +12,33 @@ from voicegauge.formats import escape_pointer_token
 from voicegauge.model import Exchange, Request, Response
 
 
-def iterate_documented_callbacks(contract: Contract, *, include_inferred: bool = False) -> Iterator[Callback]:
+def iterate_documented_callbacks(contract: Contract, *, include_inferred_examples: bool = False) -> Iterator[Callback]:
     """Yield every example of a callback of an operation, and of a webhook at the root of the document.
 
     Args:
         contract: the contract.
-        include_inferred: whether to include examples that no document contains.
+        include_inferred_examples: whether to include examples that no document contains.
     """
     for operation in contract.operations.values():
         for name, node in operation.part_data.get("callbacks", {}).items():
             node, pointer = contract.schemas.resolve_reference(
                 node, f"{operation.pointer}/callbacks/{escape_pointer_token(name)}"
             )
-            yield from _iterate_example_callbacks(operation, node, pointer, include_inferred=include_inferred)
+            yield from _iterate_example_callbacks(
+                operation, node, pointer, include_inferred_examples=include_inferred_examples
+            )
     webhooks = contract.document.data.get("webhooks", {})
     # A webhook belongs to no operation. `Callback` needs one to find the contract, so any operation is used.
     yield from _iterate_example_callbacks(
-        next(iter(contract.operations.values())), webhooks, "/webhooks", include_inferred=include_inferred
+        next(iter(contract.operations.values())),
+        webhooks,
+        "/webhooks",
+        include_inferred_examples=include_inferred_examples,
     )
 
 
 def _iterate_example_callbacks(
-    operation: Operation, path_items: Mapping[str, Any], parent_pointer: str, *, include_inferred: bool
+    operation: Operation, path_items: Mapping[str, Any], parent_pointer: str, *, include_inferred_examples: bool
 ) -> Iterator[Callback]:
     """Yield the documented examples in `path_items`: path items by the URL of a callback or the name of a webhook."""
     schemas = operation.contract.schemas
@@ -49,15 +54,20 @@ def _iterate_example_callbacks(
                 )
                 name_of_callback = str(node.get("operationId", url))
                 yield from _build_example_callbacks(
-                    operation, media, name_of_callback, method, include_inferred=include_inferred
+                    operation, media, name_of_callback, method, include_inferred_examples=include_inferred_examples
                 )
 
 
 def _build_example_callbacks(
-    operation: Operation, documented_body: MediaType, callback_name: str, http_method: str, *, include_inferred: bool
+    operation: Operation,
+    documented_body: MediaType,
+    callback_name: str,
+    http_method: str,
+    *,
+    include_inferred_examples: bool,
 ) -> Iterator[Callback]:
     for example in documented_body.examples:
-        if example.is_inferred and not include_inferred:
+        if example.is_inferred and not include_inferred_examples:
             continue
         body = json.dumps(example.value, ensure_ascii=False).encode()
         headers = (("Content-Type", documented_body.name),)

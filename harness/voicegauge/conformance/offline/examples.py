@@ -24,54 +24,56 @@ RULES_ABOUT_HEADERS = frozenset({"header-missing", "retry-after-missing", "heade
 """Ids of rules that need headers, which no documented example contains."""
 
 
-def iterate_documented_calls(contract: Contract, *, include_inferred: bool = False) -> Iterator[Call]:
+def iterate_documented_calls(contract: Contract, *, include_inferred_examples: bool = False) -> Iterator[Call]:
     """Yield every example of a response as a call, with the example of its request if that is known.
 
     Args:
         contract: the contract.
-        include_inferred: whether to include examples that no document contains.
+        include_inferred_examples: whether to include examples that no document contains.
     """
     for operation in contract.operations.values():
-        requests = dict(_iterate_request_examples(operation, include_inferred=include_inferred))
+        requests = dict(_iterate_request_examples(operation, include_inferred_examples=include_inferred_examples))
         for status, response in operation.responses.items():
             for media in response.media_types.values():
                 for example in media.examples:
-                    if example.is_inferred and not include_inferred:
+                    if example.is_inferred and not include_inferred_examples:
                         continue
                     request = requests.get(example.request_example_name or "")
                     yield _build_call(operation, _choose_status_code(status), media, example, request)
 
 
-def iterate_documented_requests(contract: Contract, *, include_inferred: bool = False) -> Iterator[Call]:
+def iterate_documented_requests(contract: Contract, *, include_inferred_examples: bool = False) -> Iterator[Call]:
     """Yield every example of a request as an accepted call with an empty response."""
     for operation in contract.operations.values():
-        for request in dict(_iterate_request_examples(operation, include_inferred=include_inferred)).values():
+        for request in dict(
+            _iterate_request_examples(operation, include_inferred_examples=include_inferred_examples)
+        ).values():
             yield _build_call_with_target(
                 operation, request, Response(status=_choose_status_code(operation.success_response.status))
             )
 
 
 def judge_documented_examples(
-    contract: Contract, rules: Mapping[str, Rule] | None = None, *, include_inferred: bool = False
+    contract: Contract, rules: Mapping[str, Rule] | None = None, *, include_inferred_examples: bool = False
 ) -> Iterator[tuple[Exchange, list[Finding]]]:
     """Judge every documented example, and yield its exchange and findings.
 
     Args:
         contract: the contract.
         rules: the rules to apply, by id; all by default.
-        include_inferred: whether to include examples that no document contains.
+        include_inferred_examples: whether to include examples that no document contains.
     """
     chosen = {name: rule for name, rule in (rules or RULE_BY_ID).items() if name not in RULES_ABOUT_HEADERS}
     checker = Checker(Provenance.DOCUMENTED, chosen)
     responses: Iterator[Call | Callback] = chain(
-        iterate_documented_calls(contract, include_inferred=include_inferred),
-        iterate_documented_callbacks(contract, include_inferred=include_inferred),
+        iterate_documented_calls(contract, include_inferred_examples=include_inferred_examples),
+        iterate_documented_callbacks(contract, include_inferred_examples=include_inferred_examples),
     )
     for subject in responses:
         yield subject.exchange, list(checker.iterate_findings(subject))
     # Documented requests have no response that other rules could judge.
     request_checker = Checker(Provenance.DOCUMENTED, {k: v for k, v in chosen.items() if k == "request-schema"})
-    for call in iterate_documented_requests(contract, include_inferred=include_inferred):
+    for call in iterate_documented_requests(contract, include_inferred_examples=include_inferred_examples):
         yield call.exchange, list(request_checker.iterate_findings(call))
 
 
@@ -82,10 +84,12 @@ def _choose_status_code(status_key: str) -> int:
     return int(status_key[0]) * 100 if status_key[0].isdecimal() else 500
 
 
-def _iterate_request_examples(operation: Operation, *, include_inferred: bool) -> Iterator[tuple[str, Request]]:
+def _iterate_request_examples(
+    operation: Operation, *, include_inferred_examples: bool
+) -> Iterator[tuple[str, Request]]:
     for media in operation.request_media.values():
         for example in media.examples:
-            if include_inferred or not example.is_inferred:
+            if include_inferred_examples or not example.is_inferred:
                 yield example.name, _build_request(operation, media, example)
 
 

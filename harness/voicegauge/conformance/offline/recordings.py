@@ -23,7 +23,7 @@ from voicegauge.conformance.offline.recorded_calls import (
     find_unmatched_calls,
 )
 from voicegauge.conformance.reproduction import build_contract_options
-from voicegauge.conformance.running import Collector, read_inline_audio, read_speech_request, read_streamed_audio
+from voicegauge.conformance.running import ResultCollector, read_inline_audio, read_speech_request, read_streamed_audio
 from voicegauge.contract import Contract, Operation
 from voicegauge.contract.extension import JobSpec, ResponseAudio
 from voicegauge.errors import DataError, MissingExtraError
@@ -40,7 +40,7 @@ def check_recordings(
     files: Sequence[Path],
     contracts: Sequence[Contract],
     rules: Mapping[str, Rule],
-    collector: Collector,
+    collector: ResultCollector,
     *,
     now: datetime | None = None,
     stale_recordings_fail: bool = False,
@@ -76,9 +76,9 @@ def check_recordings(
             subjects = list(iterate_recording_subjects(contract, recording, cases[contract.id]))
             collector.judge_subjects(checker, subjects, case_id=path.name)
             for reason in {one.unread_body_reason for one in subjects if isinstance(one, Call)} - {None}:
-                collector.add_not_judged(f"{contract.id}/{path.name}", str(reason))
+                collector.add_unjudged_item(f"{contract.id}/{path.name}", str(reason))
         except MissingExtraError as error:  # audio that only an optional part can decode
-            collector.add_not_judged(f"recordings of {contract.id}", str(error))
+            collector.add_unjudged_item(f"recordings of {contract.id}", str(error))
             continue
         collector.coverage.add_contract(contract, rules)
         for exchange in recording.exchanges:
@@ -119,7 +119,7 @@ class UnmatchedRequestCounter:
             reason = UnmatchedCallReason(reason.call_noun, "of no target for other reasons")
         counts[reason] += 1
 
-    def report(self, name: str, contract: Contract, collector: Collector) -> None:
+    def report(self, name: str, contract: Contract, collector: ResultCollector) -> None:
         """Report the counted requests of a recording, or of proxied traffic, to the collector.
 
         If no submit addresses a target, nothing was judged.
@@ -129,7 +129,7 @@ class UnmatchedRequestCounter:
             reason = "; ".join(_describe_count(count, *reason) for reason, count in counts.items())
             reason += _describe_targets(operation)
             if operation.speech is not None and not is_judged:
-                collector.add_not_judged(f"{contract.id}/{name}", reason)
+                collector.add_unjudged_item(f"{contract.id}/{name}", reason)
             else:
                 collector.add_unmatched_requests(f"{contract.id}/{name}: {operation.id}", reason)
 
@@ -149,7 +149,7 @@ def _report_unmatched_calls(
     contract: Contract,
     recording: Recording,
     cases: Mapping[str, ConformanceCase],
-    collector: Collector,
+    collector: ResultCollector,
 ) -> None:
     """Report the accepted requests that address no target of the contract; most rules are not applied to them."""
     calls = _parse_calls(contract, recording, cases)
@@ -170,7 +170,7 @@ def plan_cases_by_id(contract: Contract) -> Mapping[str, ConformanceCase]:
     """
     cases = _CASES_BY_ID_BY_CONTRACT.get(contract)
     if cases is None:
-        plan = plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable=True)
+        plan = plan_cases(list(contract.targets.values()), is_emulated=True, include_all_billable_cases=True)
         cases = _CASES_BY_ID_BY_CONTRACT[contract] = {case.id: case for case in plan.cases}
     return cases
 
@@ -180,17 +180,17 @@ def build_repeat_command(
     recording_path: Path | None,
     exchange: Exchange,
     *,
-    key_origins: Collection[Origin] | None = None,
+    trusted_origins: Collection[Origin] | None = None,
 ) -> str | None:
     """Return the command that shows a finding again; `None` if no command can.
 
     It sends the request again, unless the request needs an id from an earlier response, which may not exist any more.
     In that case it judges the recording at `recording_path` again, if there is one. The key is masked for origins that
-    are not in `key_origins`, by default those of the servers in the contract.
+    are not in `trusted_origins`, by default those of the servers in the contract.
     """
     operation = contract.operations.get(exchange.operation)
     if operation is not None and not operation.needs_existing_id:
-        return build_curl_command(exchange.request, contract, key_origins=key_origins)
+        return build_curl_command(exchange.request, contract, key_origins=trusted_origins)
     if recording_path is None:
         return None
     options = build_contract_options([contract])

@@ -28,7 +28,7 @@ from voicegauge.conformance.proxy.traffic import JudgedExchange, JudgeSettings, 
 from voicegauge.conformance.proxy.traffic_recorder import TrafficRecorder
 from voicegauge.conformance.proxy.upstream import Upstream
 from voicegauge.conformance.reporting import CheckReport
-from voicegauge.conformance.running import Collector
+from voicegauge.conformance.running import ResultCollector
 from voicegauge.contract import Contract
 from voicegauge.emulator import is_emulated
 from voicegauge.errors import DataError, MissingExtraError, StorageError, VoicegaugeError
@@ -87,7 +87,7 @@ class TrafficJudge:
         self._redactor = SessionRedactor(contract, settings.masked_names)
         path = Path(settings.recording_path) if settings.recording_path is not None else None
         self._recorder = TrafficRecorder(path, contract, self._redactor) if path is not None else None
-        self._collector = Collector([target.id for target in contract.targets.values()], 0)
+        self._collector = ResultCollector([target.id for target in contract.targets.values()], 0)
         self._collector.coverage.add_contract(contract, RULE_BY_ID)
         self._recording_path, self._upstream = path, Upstream(contract, settings.base_urls.get(""))
         self._checkers = {

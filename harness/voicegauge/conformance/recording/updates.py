@@ -48,7 +48,7 @@ def plan_cases_to_record(
     plan = plan_cases(
         targets,
         is_emulated=is_emulated,
-        include_all_billable=False,
+        include_all_billable_cases=False,
         spoken_text=SPOKEN_TEXT_IN_RECORDINGS,
         fully_checked_providers=fully_checked_providers,
     )
@@ -65,7 +65,7 @@ def _build_similarity_key(case: ConformanceCase) -> object:
     if expected.verdict == "accepted":
         return case.id
     description = expected.description if expected.case_kind == "rejection-reason" else ""
-    return case.provider, case.operation, expected.case_kind, expected.statuses, case.key_use, description
+    return case.provider, case.operation, expected.case_kind, expected.statuses, case.api_key_validity, description
 
 
 def _is_upload_within_limit(case: ConformanceCase) -> bool:

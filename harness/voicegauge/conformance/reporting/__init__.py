@@ -18,12 +18,12 @@ from voicegauge.conformance.reporting.report import (
     describe_empty_account,
     find_common_failure_cause,
     find_targets_not_judged,
-    group_rejections,
+    group_rejections_of_missing_targets,
     merge_findings,
 )
 from voicegauge.conformance.reporting.resource_summary import RemainingResource, ResourceSummary
 from voicegauge.conformance.reporting.spending import (
-    BillableLimit,
+    BillableRequestLimit,
     Spending,
     SpendingAccount,
     SpendingTotal,
@@ -31,7 +31,7 @@ from voicegauge.conformance.reporting.spending import (
 )
 
 __all__ = [
-    "BillableLimit",
+    "BillableRequestLimit",
     "CaseResult",
     "CheckReport",
     "CoverageCounter",
@@ -53,7 +53,7 @@ __all__ = [
     "export_check_report",
     "find_common_failure_cause",
     "find_targets_not_judged",
-    "group_rejections",
+    "group_rejections_of_missing_targets",
     "merge_findings",
     "render_check_badge",
 ]

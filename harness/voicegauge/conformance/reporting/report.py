@@ -55,7 +55,7 @@ class CheckReport(Record, frozen=True, kw_only=True):
     """Time at which the check started, in UTC and ISO 8601 format."""
     is_finished: bool = msgspec.field(name="finished")
     """Whether the check ran to its end. It is false if the check was stopped early, for example by the budget."""
-    stopped_by: str | None = None
+    stop_message: str | None = msgspec.field(name="stopped_by", default=None)
     """What stopped the check early, in one line; `None` if the check ran to its end."""
     stop_reason: StopReason | None = None
     """The kind of event that stopped the check early; `None` if the check ran to its end."""
@@ -98,7 +98,7 @@ class CheckReport(Record, frozen=True, kw_only=True):
     """The resources that the check created in the account, such as saved voices, and those that are left there. They do
     not change the exit status."""
     spent_usd: float = 0.0
-    spent_before_usd: float = 0.0
+    spent_by_earlier_runs_usd: float = msgspec.field(name="spent_before_usd", default=0.0)
     """Dollars that were or may have been charged to earlier checks of these targets which were killed before their
     report was printed. They count towards the budget and are not in `spent_usd`."""
     ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
@@ -215,7 +215,7 @@ def describe_empty_account(rejected_request_count: int) -> str | None:
     )
 
 
-def group_rejections(
+def group_rejections_of_missing_targets(
     findings: Iterable[Finding], cases: Sequence[CaseResult], target_by_case_id: Mapping[str, Target]
 ) -> Iterator[Finding]:
     """Yield `findings`; if the service does not have a target, rejected requests to it become equal findings.

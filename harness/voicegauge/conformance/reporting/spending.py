@@ -122,7 +122,7 @@ def _build_totals(running_totals: _RunningTotalsByName) -> dict[str, SpendingTot
     return {name: total.rounded_total for name, total in running_totals.items()}
 
 
-class BillableLimit:
+class BillableRequestLimit:
     """Limits the number of billable requests of a plan."""
 
     def __init__(self, max_billable_requests: int | None) -> None:

@@ -53,29 +53,35 @@ class ResourceCleanup:
                         operation, [item[resource.id.pointer_tokens[-1]] for item in listed]
                     )
 
-    async def delete_leftover_resources(self, journals_folder: Path, notify: Callable[[str], None]) -> ResourceSummary:
+    async def delete_leftover_resources(
+        self, journals_folder: Path, on_deletion_message: Callable[[str], None]
+    ) -> ResourceSummary:
         """Delete the resources that earlier runs left on the same servers.
 
         Args:
             journals_folder: the folder of the provider's journals.
-            notify: is called with one line about what was deleted, or could not be deleted.
+            on_deletion_message: is called with one line about what was deleted, or could not be deleted.
         """
         summary = ResourceSummary()
         for journal in lock_ended_journals(journals_folder):
-            summary += await self._delete_resources_in_journal(journal, notify)
+            summary += await self._delete_resources_in_journal(journal, on_deletion_message)
         if summary.deleted_count_of_earlier_runs:
             count = summary.deleted_count_of_earlier_runs
-            notify(f"{self._contract.id}: deleted {count} resource{'s' if count > 1 else ''} of an earlier run")
+            on_deletion_message(
+                f"{self._contract.id}: deleted {count} resource{'s' if count > 1 else ''} of an earlier run"
+            )
         for one in summary.remaining_resources:
-            notify(f"{self._contract.id}: an earlier run left {describe_remaining_resource(one)}")
+            on_deletion_message(f"{self._contract.id}: an earlier run left {describe_remaining_resource(one)}")
         return summary
 
-    async def _delete_resources_in_journal(self, journal: Journal, notify: Callable[[str], None]) -> ResourceSummary:
+    async def _delete_resources_in_journal(
+        self, journal: Journal, on_deletion_message: Callable[[str], None]
+    ) -> ResourceSummary:
         try:
             left_journal = LeftoverJournal(journal)
         except DataError as error:
             with journal:
-                notify(str(error))
+                on_deletion_message(str(error))
             return ResourceSummary()
         history = left_journal.history
         with left_journal:
@@ -175,7 +181,9 @@ class ResourceCleanup:
                 return f"{UNKNOWN_ID_REASON}; it is one of {', '.join(ids)}"
             resource_id = ids[0]
             write_outcome(ResourceCreatedEvent(request_number=number, resource_id=resource_id))
-        reason = await resource_requests.delete_resource(resource_spec, resource_id, resource.request_event.key_use)
+        reason = await resource_requests.delete_resource(
+            resource_spec, resource_id, resource.request_event.api_key_validity
+        )
         if reason is None:
             write_outcome(ResourceDeletedEvent(request_number=number))
         return reason

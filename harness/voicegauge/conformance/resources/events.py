@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from voicegauge.conformance.cases import CaseKeyUse
+from voicegauge.conformance.cases import ApiKeyValidity
 from voicegauge.model import Record
 
 
@@ -37,7 +37,7 @@ class ResourceRequestedEvent(Record, frozen=True, kw_only=True, tag_field="event
     """Scheme, host and port of the server: "https://api.acme.example"."""
     requested_at: str = msgspec.field(name="at")
     """Time of the request: UTC, ISO 8601."""
-    key_use: CaseKeyUse = msgspec.field(name="key", default="valid")
+    api_key_validity: ApiKeyValidity = msgspec.field(name="key", default="valid")
     """Which API key was sent. A faulty service may accept a request without one or with a wrong one."""
     fields: dict[str, str] = {}
     """Short values of the request body, as text by field name. They identify the resource if its id is not known."""

@@ -14,8 +14,13 @@ from voicegauge.client import (
     iterate_retry_waits_s,
     send_and_settle,
 )
-from voicegauge.conformance.cases import CaseKeyUse, build_operation_request
-from voicegauge.conformance.running import API_KEY_BY_KEY_USE, CheckedService, compute_step_price_usd, set_resource_id
+from voicegauge.conformance.cases import ApiKeyValidity, build_operation_request
+from voicegauge.conformance.running import (
+    API_KEY_BY_VALIDITY,
+    CheckedService,
+    compute_lifecycle_step_price_usd,
+    set_resource_id,
+)
 from voicegauge.contract import Operation, parse_exchange
 from voicegauge.contract.extension import ResourceSpec
 from voicegauge.errors import BudgetError, TransportError, UsageError
@@ -44,7 +49,7 @@ class ResourceRequests:
         operation = self._contract.find_operation(resource.list.operation)
         request, _ = build_operation_request(operation)
         try:
-            exchange = await self._send(operation, request or RequestParts(), API_KEY_BY_KEY_USE["valid"])
+            exchange = await self._send(operation, request or RequestParts(), API_KEY_BY_VALIDITY["valid"])
         except (TransportError, BudgetError, UsageError):
             return None
         if not 200 <= exchange.response.status < 300:
@@ -57,13 +62,15 @@ class ResourceRequests:
         secrets = self._service.client.secrets
         return items if all(is_storable_id(item[name], secrets) for item in items) else None
 
-    async def delete_resource(self, resource: ResourceSpec, resource_id: str, key_use: CaseKeyUse) -> str | None:
+    async def delete_resource(
+        self, resource: ResourceSpec, resource_id: str, api_key_validity: ApiKeyValidity
+    ) -> str | None:
         """Delete a resource; return the reason why that failed, or `None` if the resource does not exist any more.
 
         Args:
             resource: the contract's description of the resource.
             resource_id: its id.
-            key_use: the API key of the request that created the resource.
+            api_key_validity: the API key of the request that created the resource.
         """
         if resource.delete is None:
             return "no document says how to delete it"
@@ -72,20 +79,24 @@ class ResourceRequests:
         if request is None:
             return f"no value is known for a required parameter or field of {operation.id}"
         request = set_resource_id(request, resource.delete.id, resource_id)
-        if key_use == "valid":
-            return await self._send_deletion(operation, request, key_use, STATUSES_OF_DELETED_RESOURCE)
+        if api_key_validity == "valid":
+            return await self._send_deletion(operation, request, api_key_validity, STATUSES_OF_DELETED_RESOURCE)
         # The service accepted a request without a valid key. It is not known in which account the resource is.
-        return await self._send_deletion(operation, request, key_use) and await self._send_deletion(
+        return await self._send_deletion(operation, request, api_key_validity) and await self._send_deletion(
             operation, request, "valid"
         )
 
     async def _send_deletion(
-        self, operation: Operation, request: RequestParts, key_use: CaseKeyUse, statuses_if_deleted: Sequence[int] = ()
+        self,
+        operation: Operation,
+        request: RequestParts,
+        api_key_validity: ApiKeyValidity,
+        statuses_if_deleted: Sequence[int] = (),
     ) -> str | None:
         if self._unreachable is not None:
             return f"the service does not respond: {self._unreachable}"
         try:
-            exchange = await self._send(operation, request, API_KEY_BY_KEY_USE[key_use])
+            exchange = await self._send(operation, request, API_KEY_BY_VALIDITY[api_key_validity])
         except TransportError as error:
             self._unreachable = error
             return str(error)
@@ -97,7 +108,11 @@ class ResourceRequests:
 
     async def _send(self, operation: Operation, request: RequestParts, api_key: ApiKeyOrSentinel) -> Exchange:
         ledger = self._service.ledger
-        price_usd = compute_step_price_usd(operation, request, self._service.prices) if ledger is not None else None
+        price_usd = (
+            compute_lifecycle_step_price_usd(operation, request, self._service.price_usd_by_name)
+            if ledger is not None
+            else None
+        )
         reservation = ledger.reserve(price_usd) if ledger is not None and price_usd is not None else None
         exchanges = await send_and_settle(
             reservation, operation, lambda: self._send_with_retries(operation, request, api_key)

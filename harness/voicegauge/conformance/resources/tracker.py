@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from urllib.parse import unquote, urlsplit
 
 from voicegauge.client import build_credentials, is_storable_id, list_secrets, remove_credentials, replace_key
-from voicegauge.conformance.cases import CaseKeyUse
+from voicegauge.conformance.cases import ApiKeyValidity
 from voicegauge.conformance.resources.events import (
     ResourceCreatedEvent,
     ResourceDeletedEvent,
@@ -97,7 +97,7 @@ class ResourceTracker:
                 operation=creating_operation.id,
                 origin=f"{parts.scheme}://{parts.netloc}",
                 requested_at=datetime.now(UTC).isoformat(timespec="seconds"),
-                key_use=self._find_key_use(creating_operation, request),
+                api_key_validity=self._find_api_key_validity(creating_operation, request),
                 fields=_list_short_fields(creating_operation, request, self._secrets),
             ),
         )
@@ -110,7 +110,7 @@ class ResourceTracker:
         self._record_creation(creating_operation, number, exchange)
         return exchange
 
-    def _find_key_use(self, creating_operation: Operation, request: Request) -> CaseKeyUse:
+    def _find_api_key_validity(self, creating_operation: Operation, request: Request) -> ApiKeyValidity:
         if self._key is None:
             return "valid"
         if _has_key(request, creating_operation, replace_key(self._key, BAD_KEY)):

@@ -26,23 +26,28 @@ def build_price_name(priced_item: PricedItem) -> str:
 
 
 def compute_price_usd(
-    priced_item: PricedItem, prices: Mapping[str, float], character_count: int, audio_s: float = 0.0
+    priced_item: PricedItem, price_usd_by_name: Mapping[str, float], character_count: int, audio_s: float = 0.0
 ) -> float | None:
     """Return the price of one request in dollars; `None` if it is unknown.
 
     Args:
         priced_item: the target or operation that is charged.
-        prices: prices that the user gave, in dollars per request by `build_price_name`. They replace prices in the
-            contract.
+        price_usd_by_name: prices that the user gave, in dollars per request, by the name that `build_price_name`
+            returns. They replace prices in the contract.
         character_count: number of characters in the text.
         audio_s: duration of the uploaded audio in seconds; 0 if none is uploaded.
     """
     return quote_price(
-        priced_item, character_count, audio_s=audio_s or None, user_price_usd=prices.get(build_price_name(priced_item))
+        priced_item,
+        character_count,
+        audio_s=audio_s or None,
+        user_price_usd=price_usd_by_name.get(build_price_name(priced_item)),
     ).usd
 
 
-def compute_case_price_usd(contract: Contract, case: ConformanceCase, prices: Mapping[str, float]) -> float | None:
+def compute_case_price_usd(
+    contract: Contract, case: ConformanceCase, price_usd_by_name: Mapping[str, float]
+) -> float | None:
     """Return the dollars to reserve for the request of `case`; `None` if nothing must be reserved.
 
     A request that should be rejected is free. If its price is known, it is reserved nevertheless, because a faulty
@@ -55,11 +60,13 @@ def compute_case_price_usd(contract: Contract, case: ConformanceCase, prices: Ma
     if item is None:
         return None
     if not case.is_billable:
-        return compute_price_usd(item, prices, case.text_characters, case.audio_s)
-    return _compute_highest_price_usd([item], prices, case.text_characters, case.audio_s)
+        return compute_price_usd(item, price_usd_by_name, case.text_character_count, case.audio_s)
+    return _compute_highest_price_usd([item], price_usd_by_name, case.text_character_count, case.audio_s)
 
 
-def compute_step_price_usd(operation: Operation, request: RequestParts, prices: Mapping[str, float]) -> float | None:
+def compute_lifecycle_step_price_usd(
+    operation: Operation, request: RequestParts, price_usd_by_name: Mapping[str, float]
+) -> float | None:
     """Return the price of one request in the lifecycle of a resource, in dollars; `None` if it is free.
 
     The model that a saved voice uses is unknown, so the price is that of the most expensive target of the operation.
@@ -70,11 +77,11 @@ def compute_step_price_usd(operation: Operation, request: RequestParts, prices: 
     if not is_billable(operation):
         return None
     return _compute_highest_price_usd(
-        _list_priced_items(operation), prices, count_charged_characters(operation, request)
+        _list_priced_items(operation), price_usd_by_name, count_charged_characters(operation, request)
     )
 
 
-def require_use_prices(creating_operation: Operation, prices: Mapping[str, float]) -> None:
+def require_resource_use_prices(creating_operation: Operation, price_usd_by_name: Mapping[str, float]) -> None:
     """Require that every request that uses a created resource has a known price.
 
     This must be called before the resource is created: without a price it could not be followed to its deletion.
@@ -85,7 +92,7 @@ def require_use_prices(creating_operation: Operation, prices: Mapping[str, float
     uses = creating_operation.resource.uses if creating_operation.resource is not None else ()
     for operation in (creating_operation.contract.find_operation(use.operation) for use in uses):
         if is_billable(operation):
-            _compute_highest_price_usd(_list_priced_items(operation), prices, 0)
+            _compute_highest_price_usd(_list_priced_items(operation), price_usd_by_name, 0)
 
 
 def _list_priced_items(operation: Operation) -> Sequence[PricedItem]:
@@ -93,10 +100,15 @@ def _list_priced_items(operation: Operation) -> Sequence[PricedItem]:
 
 
 def _compute_highest_price_usd(
-    priced_items: Sequence[PricedItem], prices: Mapping[str, float], character_count: int, audio_s: float = 0.0
+    priced_items: Sequence[PricedItem],
+    price_usd_by_name: Mapping[str, float],
+    character_count: int,
+    audio_s: float = 0.0,
 ) -> float:
     known = [
-        usd for item in priced_items if (usd := compute_price_usd(item, prices, character_count, audio_s)) is not None
+        usd
+        for item in priced_items
+        if (usd := compute_price_usd(item, price_usd_by_name, character_count, audio_s)) is not None
     ]
     if not known:
         name = build_price_name(priced_items[0])

@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from voicegauge.checks import CheckSubject, DeliveryPair, Rule, SpeechDelivery
 from voicegauge.conformance.cases import ConformanceCase
-from voicegauge.conformance.running.collector import Collector
+from voicegauge.conformance.running.collector import ResultCollector
 from voicegauge.conformance.running.sending import SentCase
 from voicegauge.conformance.running.service import CheckedService
 from voicegauge.emulator import is_emulated
@@ -23,7 +23,7 @@ class CaseJudge:
         self,
         service: CheckedService,
         rules: Mapping[str, Rule],
-        collector: Collector,
+        collector: ResultCollector,
         delivery_by_case_id: dict[str, SpeechDelivery],
     ) -> None:
         """Prepare to judge cases.
@@ -104,9 +104,11 @@ class CaseJudge:
         delivered = next((subject for subject in sent_case.subjects if isinstance(subject, SpeechDelivery)), None)
         if delivered is None or delivered.delivery.failure is not None:
             return []
-        relation = sent_case.case.relation
+        comparison = sent_case.case.comparison
         self._deliveries[sent_case.case.id] = delivered
-        base = self._deliveries.get(relation.base_case_id) if relation is not None else None
-        if relation is None or base is None:
+        base = self._deliveries.get(comparison.base_case_id) if comparison is not None else None
+        if comparison is None or base is None:
             return []
-        return [DeliveryPair(relation.parameter, base, delivered, relation.base_value, relation.changed_value)]
+        return [
+            DeliveryPair(comparison.pair_relation, base, delivered, comparison.base_value, comparison.changed_value)
+        ]

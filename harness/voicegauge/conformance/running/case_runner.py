@@ -10,12 +10,12 @@ import msgspec
 
 from voicegauge.checks import CheckSubject, Rule, SpeechDelivery
 from voicegauge.conformance.cases import ConformanceCase
-from voicegauge.conformance.reporting import BillableLimit, count_spending
+from voicegauge.conformance.reporting import BillableRequestLimit, count_spending
 from voicegauge.conformance.running.call_prices import compute_price_usd, find_priced_item
 from voicegauge.conformance.running.case_judge import CaseJudge
 from voicegauge.conformance.running.case_lanes import CaseLanes
 from voicegauge.conformance.running.cases_in_flight import CasesInFlight
-from voicegauge.conformance.running.collector import Collector
+from voicegauge.conformance.running.collector import ResultCollector
 from voicegauge.conformance.running.sending import CaseSender, SentCase
 from voicegauge.conformance.running.service import CheckedService
 from voicegauge.conformance.target_matching import find_request_target
@@ -57,8 +57,8 @@ class CaseRunner:
         self,
         service: CheckedService,
         rules: Mapping[str, Rule],
-        collector: Collector,
-        billable_limit: BillableLimit | None = None,
+        collector: ResultCollector,
+        billable_request_limit: BillableRequestLimit | None = None,
         delivery_by_case_id: dict[str, SpeechDelivery] | None = None,
         concurrency: int = 1,
     ) -> None:
@@ -68,13 +68,17 @@ class CaseRunner:
             service: the service to check.
             rules: the rules to apply, by id.
             collector: gets findings, results and spending.
-            billable_limit: the number of billable requests that `run_cases` may send; unlimited by default. With a
-                limit, one case is sent at a time, because whether a case is sent depends on those before it.
+            billable_request_limit: the number of billable requests that `run_cases` may send; unlimited by default.
+                With a limit, one case is sent at a time, because whether a case is sent depends on those before it.
             delivery_by_case_id: earlier deliveries, by the id of their case, with which later deliveries are compared.
                 More than one runner of the same service may share them.
             concurrency: number of cases that `run_cases` has in flight.
         """
-        self.service, self._collector, self._limit = service, collector, billable_limit or BillableLimit(None)
+        self.service, self._collector, self._limit = (
+            service,
+            collector,
+            billable_request_limit or BillableRequestLimit(None),
+        )
         self._contract = service.contract
         self._judge = CaseJudge(service, rules, collector, {} if delivery_by_case_id is None else delivery_by_case_id)
         self._concurrency = 1 if self._limit.is_limited else concurrency
@@ -197,7 +201,7 @@ class CaseRunner:
         item = find_priced_item(self._contract, case)
         if self.service.is_emulated or item is None:
             return False
-        return compute_price_usd(item, self.service.prices, case.text_characters, case.audio_s) == 0
+        return compute_price_usd(item, self.service.price_usd_by_name, case.text_character_count, case.audio_s) == 0
 
     async def judge_case(self, case: ConformanceCase) -> JudgedCase:
         """Send one case, judge the responses and collect the findings.

@@ -21,7 +21,7 @@ from voicegauge.conformance.reporting import (
     describe_doubtful_statuses,
     describe_empty_account,
     find_targets_not_judged,
-    group_rejections,
+    group_rejections_of_missing_targets,
     merge_findings,
 )
 from voicegauge.contract import Target
@@ -30,12 +30,12 @@ from voicegauge.recording import mask_record
 from voicegauge.version import __version__
 
 
-class Collector:
+class ResultCollector:
     """Collects the findings, results and spending of one check."""
 
-    def __init__(self, targets: Iterable[str], seed: int) -> None:
-        """Begin a check. `targets` are the ids of the targets; `seed` is the seed of random numbers."""
-        self._targets, self._seed = tuple(targets), seed
+    def __init__(self, target_ids: Iterable[str], seed: int) -> None:
+        """Begin a check. `target_ids` are the ids of the targets; `seed` is the seed of random numbers."""
+        self._targets, self._seed = tuple(target_ids), seed
         self._created_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._findings: list[Finding] = []
         self._cases: list[CaseResult] = []
@@ -52,7 +52,7 @@ class Collector:
         self.clips = FindingClips()
         self.secrets: set[str] = set()
         """API keys in use, which are masked in every text of the report."""
-        self.stopped_by: str | None = None
+        self.stop_message: str | None = None
         self.interrupted = False
         self.emulator_command: str | None = None
         """Value of `CheckReport.emulator_command`."""
@@ -128,9 +128,9 @@ class Collector:
         verdict = "failed" if violations else "passed" if not_judged_reason is None else "skipped"
         self._cases.append(_build_case_result(case, verdict, status, not_judged_reason, violations))
 
-    def add_not_judged(self, name: str, reason: str) -> None:
+    def add_unjudged_item(self, item_name: str, reason: str) -> None:
         """Add a target, a recording or a folder that should have been judged but was not, with the reason."""
-        self._not_judged[name] = reason
+        self._not_judged[item_name] = reason
 
     def add_unmatched_requests(self, name: str, reason: str) -> None:
         """Add recorded requests to one operation that are about no target; `name` is "<recording>: <operation>"."""
@@ -141,15 +141,15 @@ class Collector:
         self._excluded_operations = tuple(operations)
         self.coverage.exclude_operations(operations)
 
-    def add_resources(self, summary: ResourceSummary) -> None:
+    def add_resource_summary(self, resource_summary: ResourceSummary) -> None:
         """Add the resources of one provider: how many were created and deleted, and which remain in the account."""
-        self._resources += summary
+        self._resources += resource_summary
 
     def add_skipped_case(self, case: ConformanceCase, reason: str, status: int | None = None) -> None:
         """Add the result of a case that has no verdict, with the reason."""
         self._cases.append(_build_case_result(case, "skipped", status, reason))
 
-    def add_skipped_without_case(self, result_id: str, reason: str) -> None:
+    def add_skipped_result(self, result_id: str, reason: str) -> None:
         """Add a skipped result for something that could not be planned as a case, with the reason."""
         self._cases.append(CaseResult(id=result_id, operation="", verdict="skipped", not_judged_reason=reason))
 
@@ -165,8 +165,8 @@ class Collector:
         report = CheckReport(
             voicegauge_version=__version__,
             created_at=self._created_at,
-            is_finished=is_finished and self.stopped_by is None,
-            stopped_by=self.stopped_by,
+            is_finished=is_finished and self.stop_message is None,
+            stop_message=self.stop_message,
             seed=self._seed,
             targets=self._targets,
             operations=tuple(self._operations),
@@ -182,7 +182,9 @@ class Collector:
             coverage=coverage,
             coverage_percent=compute_coverage_percent(coverage),
             emulator_command=self.emulator_command,
-            findings=merge_findings(group_rejections(self._findings, self._cases, self._target_by_case_id)),
+            findings=merge_findings(
+                group_rejections_of_missing_targets(self._findings, self._cases, self._target_by_case_id)
+            ),
             resources=self._resources,
             spent_usd=spending.total.spent_usd,
             spending=spending,

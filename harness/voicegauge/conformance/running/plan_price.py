@@ -66,7 +66,7 @@ class PricedPlan(Record, frozen=True, kw_only=True):
         """The price of the plan in dollars, without the items in `unpriced`."""
         return self.spending.total.spent_usd
 
-    def count_affordable_calls(self, budget_usd: float) -> int:
+    def count_affordable_requests(self, budget_usd: float) -> int:
         """Return how many billable requests a budget of `budget_usd` dollars pays for if they are sent in order."""
         remaining_usd, count = budget_usd, 0
         for case in self.cases:
@@ -80,14 +80,14 @@ class PricedPlan(Record, frozen=True, kw_only=True):
 
 
 def price_plan(
-    plan: CasePlan, targets: Sequence[BaseTarget], prices: Mapping[str, float], *, provenance: Provenance
+    plan: CasePlan, targets: Sequence[BaseTarget], price_usd_by_name: Mapping[str, float], *, provenance: Provenance
 ) -> PricedPlan:
     """Return `plan` with the price of each case.
 
     Args:
         plan: the plan.
         targets: the targets of the plan.
-        prices: dollars per request by target id, as set by the user.
+        price_usd_by_name: dollars per request by target id, as set by the user.
         provenance: the provenance that the responses would have.
     """
     contracts = {target.contract.id: target.contract for target in targets}
@@ -95,7 +95,9 @@ def price_plan(
     unpriced: dict[str, None] = {}
     for case in plan.cases:
         item = find_priced_item(contracts[case.provider], case)
-        usd = 0.0 if item is None else compute_price_usd(item, prices, case.text_characters, case.audio_s)
+        usd = (
+            0.0 if item is None else compute_price_usd(item, price_usd_by_name, case.text_character_count, case.audio_s)
+        )
         if not case.is_billable:
             usd = 0.0  # a rejected request is free
         elif item is not None and usd is None:
@@ -133,13 +135,15 @@ def _iterate_undeletable_resources(plan: CasePlan, contracts: Mapping[str, Contr
             yield UndeletableResource(operation=f"{provider}/{operation_id}", name=resource.name, request_count=count)
 
 
-def compute_total_price_usd(plan: CasePlan, targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> float:
+def compute_total_price_usd(
+    plan: CasePlan, targets: Sequence[BaseTarget], price_usd_by_name: Mapping[str, float]
+) -> float:
     """Return the price of a plan in dollars if every response is as expected.
 
     Raises:
         UsageError: a price is not known.
     """
-    priced = price_plan(plan, targets, prices, provenance=Provenance.LIVE)
+    priced = price_plan(plan, targets, price_usd_by_name, provenance=Provenance.LIVE)
     require_prices(priced)
     return priced.price_usd
 

@@ -27,13 +27,13 @@ class CheckedService(NamedTuple):
     ledger: Ledger | None = None
     """The ledger in which the price of a single call is reserved; `None` without a budget. The client reserves the
     price of a delivery."""
-    prices: Mapping[str, float] = {}
+    price_usd_by_name: Mapping[str, float] = {}
     """Dollars per request by target id, as set by the user."""
     provenance: Provenance = Provenance.EMULATED
     save_exchanges: ExchangeSaver | None = None
-    receiver: Receiver | None = None
+    callback_receiver: Receiver | None = None
     """The receiver of callbacks; `None` if no callback can be received."""
-    control_url: str | None = None
+    emulator_control_url: str | None = None
     """Root URL of the emulator's control routes, with which its clock can be advanced; `None` for a live service."""
     case_journal: CaseJournal | None = None
     """The journal that records what is paid for; `None` to record nothing, as for the emulator."""

@@ -66,17 +66,17 @@ def open_receiver_for_cases(
 class WebhookSession:
     """One case with a webhook URL that no other case uses."""
 
-    def __init__(self, case: ConformanceCase, receiver: Receiver | None, *, is_emulated: bool) -> None:
+    def __init__(self, case: ConformanceCase, callback_receiver: Receiver | None, *, is_emulated: bool) -> None:
         """Create a webhook URL for `case`.
 
         Raises:
             UsageError: there is no receiver.
         """
-        if receiver is None:
+        if callback_receiver is None:
             raise UsageError("no receiver for webhooks: name the tunnel to this machine with --public-url")
         assert case.callback_url_parameter is not None
-        self._case, self._receiver, self._emulated = case, receiver, is_emulated
-        self._url, self._parameter = receiver.create_url(), case.callback_url_parameter
+        self._case, self._receiver, self._emulated = case, callback_receiver, is_emulated
+        self._url, self._parameter = callback_receiver.create_url(), case.callback_url_parameter
 
     @property
     def case(self) -> ConformanceCase:

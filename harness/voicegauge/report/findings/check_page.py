@@ -53,7 +53,12 @@ def build_check_page(report: CheckReport, *, strict: bool = False) -> FindingsPa
         cautions=tuple(
             filter(
                 None,
-                (report.stopped_by, report.doubt_reason, _describe_missing_judgements(report), report.emulator_notice),
+                (
+                    report.stop_message,
+                    report.doubt_reason,
+                    _describe_missing_judgements(report),
+                    report.emulator_notice,
+                ),
             )
         ),
         findings=tuple(

@@ -14,7 +14,7 @@ from voicegauge.checks import (
 )
 from voicegauge.client import DeliveryInterruptedError, RequestParts
 from voicegauge.conformance.cases import ConformanceCase, explain_inconclusive_status, explain_missing_verdict
-from voicegauge.conformance.running.call_prices import require_use_prices
+from voicegauge.conformance.running.call_prices import require_resource_use_prices
 from voicegauge.conformance.running.delivery_subjects import iterate_delivery_subjects
 from voicegauge.conformance.running.response_audio import read_response_delivery
 from voicegauge.conformance.running.sending.audio_input_call import fetch_audio_input_call
@@ -175,12 +175,12 @@ class CaseSender:
         if operation.submit is not None:
             return follow_job(operation, case.request, send, self._client, "a job")
         if self._service.ledger is not None:
-            require_use_prices(operation, self._service.prices)
+            require_resource_use_prices(operation, self._service.price_usd_by_name)
         return ResourceLifecycle(
             operation,
             send,
             has_other_account=self._service.is_emulated,
-            varies_other_fields=case.varies_other_fields,
+            sends_resource_use_variants=case.sends_resource_use_variants,
         ).iterate_subjects(case.request)
 
     def _add_steps(self, sent_case: SentCase, step_subjects: list[CheckSubject]) -> None:
@@ -193,7 +193,7 @@ class CaseSender:
         ]
 
     async def _send_webhook_case(self, case: ConformanceCase, sent_case: SentCase) -> None:
-        session = WebhookSession(case, self._service.receiver, is_emulated=self._service.is_emulated)
+        session = WebhookSession(case, self._service.callback_receiver, is_emulated=self._service.is_emulated)
         await self._send_any_case(session.case, sent_case)
         callbacks = await session.collect_callbacks(
             self._contract.find_operation(case.operation), sent_case.calls, self._client.max_wait_s

@@ -19,18 +19,22 @@ from voicegauge.client import (
     iterate_retry_waits_s,
     send_and_settle,
 )
-from voicegauge.conformance.cases import CaseKeyUse, ConformanceCase, build_padded_request, should_retry
-from voicegauge.conformance.running.call_prices import compute_case_price_usd, compute_step_price_usd
+from voicegauge.conformance.cases import ApiKeyValidity, ConformanceCase, build_padded_request, should_retry
+from voicegauge.conformance.running.call_prices import compute_case_price_usd, compute_lifecycle_step_price_usd
 from voicegauge.conformance.running.sending.resource_lifecycle import CallingAccount
 from voicegauge.conformance.running.service import CheckedService
 from voicegauge.contract import Operation, Target
 from voicegauge.model import Delivery, Exchange, Request, SpeechRequest
 from voicegauge.recording import BAD_KEY
 
-OTHER_ACCOUNT_KEY = "another-emulated-key"
+OTHER_ACCOUNT_API_KEY = "another-emulated-key"
 """The key of a second account. It is only sent to the emulator, which accepts any key."""
-API_KEY_BY_KEY_USE: Mapping[CaseKeyUse, ApiKeyOrSentinel] = {"valid": USE_CLIENT_KEY, "missing": None, "wrong": BAD_KEY}
-"""The key that is sent for each value of `ConformanceCase.key_use`."""
+API_KEY_BY_VALIDITY: Mapping[ApiKeyValidity, ApiKeyOrSentinel] = {
+    "valid": USE_CLIENT_KEY,
+    "missing": None,
+    "wrong": BAD_KEY,
+}
+"""The key that is sent for each value of `ConformanceCase.api_key_validity`."""
 
 
 class RequestSender:
@@ -44,7 +48,7 @@ class RequestSender:
         """Return the HTTP request of a case that is a single call."""
         operation, request = self._contract.find_operation(case.operation), build_padded_request(case)
         assert request is not None, "a single call has a request"
-        return self._client.build_request(operation, request, key=API_KEY_BY_KEY_USE[case.key_use])
+        return self._client.build_request(operation, request, key=API_KEY_BY_VALIDITY[case.api_key_validity])
 
     async def send_call(self, case: ConformanceCase, target: Target | None) -> Sequence[Exchange]:
         """Send the request of a case until the response does not ask to retry later.
@@ -66,7 +70,7 @@ class RequestSender:
         earlier_key = self._find_reusable_idempotency_key(case)
         idempotency_key = earlier_key or create_idempotency_key(operation)
         parts = add_idempotency_key(operation, request, idempotency_key)
-        key = API_KEY_BY_KEY_USE[case.key_use]
+        key = API_KEY_BY_VALIDITY[case.api_key_validity]
         return await send_and_settle(
             self._reserve_price(price_usd),
             operation,
@@ -101,9 +105,13 @@ class RequestSender:
             TransportError: the service did not respond.
             BudgetError: the request costs more than is left in the budget.
         """
-        key: ApiKeyOrSentinel = OTHER_ACCOUNT_KEY if account == "other" else USE_CLIENT_KEY
+        key: ApiKeyOrSentinel = OTHER_ACCOUNT_API_KEY if account == "other" else USE_CLIENT_KEY
         has_budget = self._service.ledger is not None
-        price_usd = compute_step_price_usd(operation, request, self._service.prices) if has_budget else None
+        price_usd = (
+            compute_lifecycle_step_price_usd(operation, request, self._service.price_usd_by_name)
+            if has_budget
+            else None
+        )
         idempotency_key = create_idempotency_key(operation)
         parts = add_idempotency_key(operation, request, idempotency_key)
         return await send_and_settle(
@@ -129,7 +137,7 @@ class RequestSender:
             target,
             speech_request,
             observer=self._create_submit_recorder(case, self._compute_price_usd(case)),
-            price_usd=self._service.prices.get(target.id),
+            price_usd=self._service.price_usd_by_name.get(target.id),
             request_to_repeat=RequestToRepeat(earlier_key, reservation=None) if earlier_key is not None else None,
             # A recording should have the whole job.
             stop_at_undocumented_state=self._service.save_exchanges is None,
@@ -156,7 +164,7 @@ class RequestSender:
     def _compute_price_usd(self, case: ConformanceCase) -> float | None:
         """Return the price of a case; `None` if it is free, or if there is no budget, as for the emulator."""
         has_budget = self._service.ledger is not None
-        return compute_case_price_usd(self._contract, case, self._service.prices) if has_budget else None
+        return compute_case_price_usd(self._contract, case, self._service.price_usd_by_name) if has_budget else None
 
     def _reserve_price(self, price_usd: float | None) -> Reservation | None:
         """Reserve the price of a request. Return `None` if it is free, or if there is no budget, as for the emulator.
@@ -181,6 +189,6 @@ class RequestSender:
 
         Return `None` if the user set the price of a request, or if the case has no target.
         """
-        if target is None or target.id in self._service.prices:
+        if target is None or target.id in self._service.price_usd_by_name:
             return None
-        return PricedRequest(target, case.text_characters)
+        return PricedRequest(target, case.text_character_count)

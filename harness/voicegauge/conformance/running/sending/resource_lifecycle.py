@@ -42,8 +42,8 @@ class ResourceLifecycle:
     send_step: SendStep
     has_other_account: bool
     """Whether requests can be sent as another account."""
-    varies_other_fields: bool = False
-    """Value of `ConformanceCase.varies_other_fields`."""
+    sends_resource_use_variants: bool = False
+    """Value of `ConformanceCase.sends_resource_use_variants`."""
     last_change_description: str = "it was created"
     """What last happened to the resource, in words, for the descriptions of steps."""
     resource_state: str | None = None
@@ -73,7 +73,7 @@ class ResourceLifecycle:
         for account in ("own", "other") if self.has_other_account else ("own",):
             async for subject in self._list_and_use_resource(account):
                 yield subject
-        for index, use in enumerate(self.resource_spec.uses) if self.varies_other_fields else ():
+        for index, use in enumerate(self.resource_spec.uses) if self.sends_resource_use_variants else ():
             async for subject in self._send_resource_use_variants(use, f"{self._resource_pointer}/uses/{index}"):
                 yield subject
         async for subject in self._set_each_state():
