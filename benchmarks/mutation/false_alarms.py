@@ -82,7 +82,7 @@ async def check_correct_provider(
         seed=seed,
         clock="virtual",
         time_scale=rng.uniform(0, MAX_TIME_SCALE),
-        rate_limits=False,
+        enforces_rate_limits=False,
         credits=EMULATED_ACCOUNT_CREDITS,
     )
     chosen = _sample_cases(cases, rng)

@@ -130,7 +130,12 @@ def _charge_more_per_poll(place: Location, operation: str) -> Callable[[Emulated
     pointer_tokens = place.pointer_tokens
 
     def apply(reply: EmulatedResponse) -> None:
-        if reply.operation is not None and reply.operation.id == operation and reply.is_json and reply.status < 300:
+        if (
+            reply.operation is not None
+            and reply.operation.id == operation
+            and reply.is_body_text_or_json
+            and reply.status < 300
+        ):
             amount = read_pointer(reply.body, pointer_tokens)
             if isinstance(amount, int | float):
                 reply.body = write_pointer(reply.body, pointer_tokens, amount + 7)
@@ -199,7 +204,7 @@ def _cut(share: float) -> Callable[[EmulatedResponse], None]:
 def _replaced(data: bytes) -> Callable[[EmulatedResponse], None]:
     def apply(reply: EmulatedResponse) -> None:
         if carries_audio(reply):
-            reply.replacement_bytes = data
+            reply.replacement_body_bytes = data
         else:
             change_audio_bytes(reply, lambda _data: data)
 

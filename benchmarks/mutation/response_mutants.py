@@ -137,7 +137,7 @@ def _value_mutants(correct: CorrectResponse, media: MediaType, path: tuple[str, 
 
 def _body_change(path: tuple[str, ...], change: Callable[[Any, Any], None]) -> Callable[[EmulatedResponse], None]:
     def apply(reply: EmulatedResponse) -> None:
-        if reply.is_json:
+        if reply.is_body_text_or_json:
             reply.body = _changed(reply.body, path, change)
 
     return apply
@@ -261,6 +261,6 @@ def _with_body(body: Any) -> Callable[[EmulatedResponse], None]:
 
 def _with_raw(data: bytes) -> Callable[[EmulatedResponse], None]:
     def apply(reply: EmulatedResponse) -> None:
-        reply.replacement_bytes = data
+        reply.replacement_body_bytes = data
 
     return apply

@@ -168,7 +168,7 @@ def suite(suite_file: Path) -> Suite:
 
 @pytest.fixture(scope="session")
 def emulator(acme: Contract) -> Iterator[RunningEmulator]:
-    with running_emulator([acme], EmulatorSettings(rate_limits=False, credits=1e9)) as running:
+    with running_emulator([acme], EmulatorSettings(enforces_rate_limits=False, credits=1e9)) as running:
         yield running
 
 
@@ -183,7 +183,7 @@ def faulty(acme: Contract) -> Iterator[Faulty]:
     with contextlib.ExitStack() as stack:
 
         def start(*faults: str) -> RunningEmulator:
-            settings = EmulatorSettings(rate_limits=False, credits=1e9, faults=faults)
+            settings = EmulatorSettings(enforces_rate_limits=False, credits=1e9, faults=faults)
             return stack.enter_context(running_emulator([acme], settings))
 
         yield start

@@ -31,7 +31,7 @@ def suite() -> Suite:
 
 @pytest.fixture(scope="module")
 def emulator(voicegauge_catalogue: Catalogue) -> Iterator[RunningEmulator]:
-    settings = EmulatorSettings(credits=1e9, rate_limits=False, time_scale=0)
+    settings = EmulatorSettings(credits=1e9, enforces_rate_limits=False, time_scale=0)
     with running_emulator([voicegauge_catalogue.find_provider("ttsai")], settings) as running:
         yield running
 

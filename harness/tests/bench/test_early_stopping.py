@@ -93,7 +93,7 @@ def test_pairs_count_in_the_order_of_the_plan_and_without_failures() -> None:
 async def test_a_run_sends_nothing_more_when_it_is_decided(
     suite: Suite, targets: dict[str, Target], tmp_path: Path
 ) -> None:
-    app = create_app([targets["acme/job"].contract], EmulatorSettings(rate_limits=False))
+    app = create_app([targets["acme/job"].contract], EmulatorSettings(enforces_rate_limits=False))
     settings = BenchPlanSettings(warmup=1, repetitions=30)
     async with serving(app) as url:
         config = order(suite, targets, f"{url}/acme", "now", "job", settings=settings)

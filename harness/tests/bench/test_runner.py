@@ -95,7 +95,7 @@ async def test_a_job_is_known_to_be_complete_between_two_polls(
     suite: Suite, targets: dict[str, Target], tmp_path: Path
 ) -> None:
     """The emulator accepts a job after 5 ms and completes it 60 + 60 ms later; it is polled every 100 ms."""
-    async with serving(create_app([targets["acme/job"].contract], EmulatorSettings(rate_limits=False))) as url:
+    async with serving(create_app([targets["acme/job"].contract], EmulatorSettings(enforces_rate_limits=False))) as url:
         outcome = await run_plan(order(suite, targets, f"{url}/acme", "job"), tmp_path)
     for sample in outcome.samples:
         assert sample.latency is not None

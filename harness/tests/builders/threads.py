@@ -17,7 +17,7 @@ from voicegauge.bench.scoring import transcription
 from voicegauge.conformance.proxy import judge_process
 from voicegauge.contract import Contract, load_contract
 from voicegauge.emulator import create_app
-from voicegauge.emulator.server import EmulatorProcessConfig, EmulatorStartup, process, running_app
+from voicegauge.emulator.server import EmulatorProcessConfig, EmulatorStartupMessage, process, running_app
 from voicegauge.errors import UsageError, VoicegaugeError
 
 _run_process, _process_pool = process._run_process, transcription._open_process_pool
@@ -48,15 +48,17 @@ def _load_once(path: Path, modified_ns: int, size: int) -> Contract:
 
 
 @contextlib.contextmanager
-def _run_emulator(config: EmulatorProcessConfig) -> Iterator[Callable[[], EmulatorStartup]]:
+def _run_emulator(config: EmulatorProcessConfig) -> Iterator[Callable[[], EmulatorStartupMessage]]:
     try:
         paths = [(Path(file), Path(file).stat()) for file in config.contract_paths]
         contracts = [_load_once(path, status.st_mtime_ns, status.st_size) for path, status in paths]
-        app = create_app(contracts, config.settings, hosts=[config.host])
+        app = create_app(contracts, config.settings, control_hosts=[config.host])
     except VoicegaugeError as error:
         raise UsageError(str(error)) from error
     with running_app(app, port=config.port) as url:
-        startup = EmulatorStartup(port=int(url.rpartition(":")[2]), providers=tuple(one.id for one in contracts))
+        startup = EmulatorStartupMessage(
+            port=int(url.rpartition(":")[2]), provider_ids=tuple(one.id for one in contracts)
+        )
         yield lambda: startup
 
 

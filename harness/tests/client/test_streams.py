@@ -15,7 +15,7 @@ from voicegauge.client import Client
 from voicegauge.contract import Contract
 from voicegauge.model import Delivery, SpeechRequest
 from voicegauge.transport import Timeouts, Transport
-from voicegauge.transport.http import STREAM_LINGER_S
+from voicegauge.transport.http import MAX_READ_AFTER_STREAM_END_S
 
 from ..builders.servers import serving
 from ..builders.virtual_time import run_in_virtual_time
@@ -108,11 +108,13 @@ def test_a_connection_that_stays_open_after_the_end_is_left(streaming, script) -
     assert delivery.audio == SPEECH
     timing = delivery.exchanges[0].timing
     assert timing is not None
-    assert timing.total_ms < STREAM_LINGER_S * 1000, "the wait after the end is not the provider's time"
+    assert timing.total_ms < MAX_READ_AFTER_STREAM_END_S * 1000, "the wait after the end is not the provider's time"
 
 
 def test_what_comes_after_the_end_is_seen(streaming, script) -> None:
-    delivery = _speak(streaming, script.on("POST /say", _pieces(WHOLE, STREAM_LINGER_S / 5, _audio(b"more"))))
+    delivery = _speak(
+        streaming, script.on("POST /say", _pieces(WHOLE, MAX_READ_AFTER_STREAM_END_S / 5, _audio(b"more")))
+    )
     assert delivery.exchanges[0].response.body.endswith(_audio(b"more"))
 
 

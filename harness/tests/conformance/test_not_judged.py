@@ -164,7 +164,7 @@ def test_a_job_that_never_delivers_is_not_judged(broken) -> None:
 
 def test_an_emulated_account_without_credit_is_named_with_the_option_that_helps(voicegauge, monkeypatch) -> None:
     monkeypatch.setenv("PIXELAPI_KEY", KEY)
-    settings = EmulatorSettings(clock="per-poll", rate_limits=False, credits=0)
+    settings = EmulatorSettings(clock="per-poll", enforces_rate_limits=False, credits=0)
     with running_emulator([load_catalogue().find_provider("pixelapi")], settings) as emulator:
         url = emulator.base_url("pixelapi")
         status, report, out, _ = voicegauge(

@@ -146,7 +146,9 @@ def settings_for(acme):
     """Settings for an in-process emulator of `acme` with faults."""
 
     def make(*faults: str, clock: str = "per-poll", fuzz: int = 0) -> CheckSettings:
-        played = EmulatorSettings(clock=clock, faults=faults, rate_limits=False, credits=EMULATED_ACCOUNT_CREDITS)
+        played = EmulatorSettings(
+            clock=clock, faults=faults, enforces_rate_limits=False, credits=EMULATED_ACCOUNT_CREDITS
+        )
         return CheckSettings(
             emulator_app=create_app([acme], played),
             base_urls_by_provider={"acme": {"": "http://emulator.invalid/acme"}},

@@ -26,7 +26,9 @@ BODY = st.dictionaries(st.sampled_from(FIELDS), JSON | st.sampled_from(["small",
 
 @pytest.fixture(scope="module")
 def emulator(plain_acme: Contract) -> Iterator[RunningEmulator]:
-    with running_emulator([plain_acme], EmulatorSettings(clock="per-poll", credits=1e12, rate_limits=False)) as running:
+    with running_emulator(
+        [plain_acme], EmulatorSettings(clock="per-poll", credits=1e12, enforces_rate_limits=False)
+    ) as running:
         yield running
 
 

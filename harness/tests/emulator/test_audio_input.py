@@ -60,7 +60,7 @@ async def sent(
     all_arrived: threading.Event | None = None,
 ) -> list[Exchange]:
     """Send requests concurrently and return their exchanges; `all_arrived` is set when the emulator has all of them."""
-    emulator = create_app([contract], EmulatorSettings(clock="per-poll", credits=credits, rate_limits=False))
+    emulator = create_app([contract], EmulatorSettings(clock="per-poll", credits=credits, enforces_rate_limits=False))
     arrived = itertools.count(1)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -122,7 +122,7 @@ async def test_a_recording_is_transcribed_once(ttsai) -> None:
 
 async def test_other_requests_are_served_during_transcription(ttsai) -> None:
     WaitingAsr.released.clear()
-    app = create_app([ttsai], EmulatorSettings(clock="per-poll", credits=1e9, rate_limits=False))
+    app = create_app([ttsai], EmulatorSettings(clock="per-poll", credits=1e9, enforces_rate_limits=False))
     async with Transport(app=app) as transport:
         client = Client(ttsai, transport, base_urls={"": f"{URL}/ttsai"}, key="key")
         intake = ttsai.audio_input_targets["stt-whisper"]

@@ -31,7 +31,7 @@ TEXT = "Good morning, this is a short test."
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[RunningEmulator]:
-    settings = EmulatorSettings(clock="per-poll", credits=1e9, rate_limits=False)
+    settings = EmulatorSettings(clock="per-poll", credits=1e9, enforces_rate_limits=False)
     with running_emulator(CONTRACTS, settings) as running:
         yield running
 

@@ -47,7 +47,7 @@ async def test_polling_does_not_count_against_the_rate_limit(start: Any) -> None
 
 
 async def test_rate_limits_can_be_disabled(start: Any) -> None:
-    api = await start(plan="free", rate_limits=False, credits=1e9)
+    api = await start(plan="free", enforces_rate_limits=False, credits=1e9)
     assert {(await api.submit()).status_code for _ in range(8)} == {202}
 
 

@@ -108,7 +108,9 @@ ESPEAK_VARIANTS = [
 @pytest.fixture
 async def http(variant: Variant) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an emulator of the operation's contract, in this process."""
-    settings = EmulatorSettings(clock="per-poll", credits=1e12, rate_limits=False, webhook_http=True)
+    settings = EmulatorSettings(
+        clock="per-poll", credits=1e12, enforces_rate_limits=False, accepts_http_webhook_urls=True
+    )
     transport = httpx.ASGITransport(create_app([variant.contract], settings))
     async with httpx.AsyncClient(transport=transport, base_url=BASE_URL) as client:
         yield client

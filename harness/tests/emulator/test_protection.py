@@ -20,7 +20,7 @@ from voicegauge.emulator import CONTROL_PREFIX, EmulatorSettings, create_app
 from voicegauge.emulator.http import IncomingRequest
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.server import ClientLimits, journal, running_app
-from voicegauge.emulator.server.body_memory import MAX_SHARED_BYTES
+from voicegauge.emulator.server.body_memory import MAX_BODY_MEMORY_BYTES
 from voicegauge.emulator.server.limited_protocol import create_protocol_class
 from voicegauge.emulator.server.request_bodies import MAX_HEADER_BYTES, MAX_HEADER_COUNT, MAX_UPLOAD_BYTES
 from voicegauge.emulator.state import AccountRegistry
@@ -63,7 +63,7 @@ async def test_control_routes_are_available_under_names_of_this_machine(start: A
 def test_control_routes_are_available_under_the_name_that_the_server_is_bound_to(plain_acme: Contract) -> None:
     import httpx
 
-    with running_app(create_app([plain_acme], hosts=["Build-Machine"])) as url, httpx.Client() as client:
+    with running_app(create_app([plain_acme], control_hosts=["Build-Machine"])) as url, httpx.Client() as client:
         for host, status in (("build-machine:80", 200), ("other-machine:80", 403)):
             response = client.get(f"{url}{CONTROL_PREFIX}/journal", headers={"Host": host})
             assert response.status_code == status
@@ -163,7 +163,7 @@ class _Uploads:
             read_bytes += MEBIBYTE
             self.bytes_in_progress += MEBIBYTE
             self.most_bytes = max(self.most_bytes, self.bytes_in_progress)
-            if self.bytes_in_progress >= MAX_SHARED_BYTES:
+            if self.bytes_in_progress >= MAX_BODY_MEMORY_BYTES:
                 self.are_at_limit.set()
             return {"type": "http.request", "body": piece, "more_body": True}
 
@@ -180,7 +180,7 @@ async def test_uploads_share_a_limit_and_wait_for_each_other(plain_acme: Contrac
     uploads, largest = _Uploads(create_app([plain_acme])), 20 * MEBIBYTE
     await asyncio.gather(*(uploads.send("/acme/speech", 20) for _ in range(5)))
     assert uploads.statuses == [401] * 5
-    assert uploads.most_bytes <= MAX_SHARED_BYTES + largest + 4 * MEBIBYTE  # each has read one piece that waits
+    assert uploads.most_bytes <= MAX_BODY_MEMORY_BYTES + largest + 4 * MEBIBYTE  # each has read one piece that waits
 
 
 async def test_small_requests_do_not_wait_for_uploads(plain_acme: Contract) -> None:

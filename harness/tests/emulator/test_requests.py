@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import voicegauge
-from voicegauge.emulator import SCENARIO_HEADER, SERVER_HEADER
+from voicegauge.emulator import SCENARIO_HEADER, SERVER_HEADER_VALUE
 from voicegauge.speech.audio import encode
 
 
@@ -198,7 +198,7 @@ async def test_an_error_without_an_example_follows_its_schema(start: Any) -> Non
 async def test_every_response_is_marked_as_emulated(start: Any) -> None:
     api = await start()
     for response in (await api.submit(), await api.send("GET", "/nowhere"), await api.submit(key=None)):
-        assert SERVER_HEADER in response.headers["Server"]
+        assert SERVER_HEADER_VALUE in response.headers["Server"]
 
 
 async def test_an_unknown_model_is_not_found_if_documented(start: Any) -> None:

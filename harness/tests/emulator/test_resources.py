@@ -20,7 +20,7 @@ CONSENT = {"name": "My Narrator", "consent_confirmed": "true"}
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    settings = EmulatorSettings(clock="per-poll", credits=1e9, rate_limits=False)
+    settings = EmulatorSettings(clock="per-poll", credits=1e9, enforces_rate_limits=False)
     with running_app(create_app([load_catalogue().find_provider("ttsai")], settings)) as root:
         yield f"{root}/ttsai"
 

@@ -16,7 +16,7 @@ import pytest
 from voicegauge.contract import load_catalogue
 from voicegauge.contract.extension import WebhookEmulation
 from voicegauge.emulator import EmulatorSettings, create_app
-from voicegauge.emulator.webhooks.sender import send_with_retries
+from voicegauge.emulator.webhooks.sender import send_callback_with_retries
 from voicegauge.receiver import Receiver, run_receiver
 
 CHATTERBOX = "/pixazo/chatterbox-text-to-speech/v1/chatterbox-text-to-speech-request"
@@ -32,7 +32,7 @@ def receiver() -> Iterator[Receiver]:
 
 @asynccontextmanager
 async def emulator(**settings: Any) -> AsyncIterator[httpx.AsyncClient]:
-    made = EmulatorSettings(**{"webhook_http": True, "credits": 1e9, "clock": "per-poll", **settings})
+    made = EmulatorSettings(**{"accepts_http_webhook_urls": True, "credits": 1e9, "clock": "per-poll", **settings})
     transport = httpx.ASGITransport(create_app(CATALOGUE, made))
     async with httpx.AsyncClient(transport=transport, base_url="http://emulator", headers=KEYS) as client:
         yield client
@@ -133,7 +133,7 @@ async def test_advancing_a_virtual_clock_sends_progress_and_final_callbacks(rece
     ],
 )
 async def test_plain_http_is_rejected_as_documented_unless_local_and_allowed(url, lenient, status) -> None:
-    async with emulator(webhook_http=lenient) as client:
+    async with emulator(accepts_http_webhook_urls=lenient) as client:
         assert (await _submit(client, url)).status_code == status
 
 
@@ -181,7 +181,9 @@ async def test_a_failing_receiver_is_retried_and_a_rejecting_one_is_not(statuses
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}/"
-        assert await send_with_retries(url, b"{}", WebhookEmulation(attempts=3, retry_delay_s=7), pause) == last
+        assert (
+            await send_callback_with_retries(url, b"{}", WebhookEmulation(attempts=3, retry_delay_s=7), pause) == last
+        )
         server.shutdown()
         thread.join()
     assert (handler.seen, pauses) == (tries, [7.0] * (tries - 1))
@@ -194,4 +196,4 @@ async def test_a_receiver_that_never_responds_is_abandoned() -> None:
     # Connections stay in the backlog forever.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        assert await send_with_retries(url, b"{}", WebhookEmulation(attempts=2, timeout_s=0.05), pause) is None
+        assert await send_callback_with_retries(url, b"{}", WebhookEmulation(attempts=2, timeout_s=0.05), pause) is None

@@ -56,7 +56,9 @@ def test_a_broken_contract_fails_with_rule_place_and_command(run_pytest) -> None
 
         @pytest.fixture(scope="session")
         def voicegauge_emulator(voicegauge_catalogue):
-            settings = EmulatorSettings(clock="per-poll", rate_limits=False, credits=1e9, faults=("ignored-key",))
+            settings = EmulatorSettings(
+                clock="per-poll", enforces_rate_limits=False, credits=1e9, faults=("ignored-key",)
+            )
             with running_emulator(voicegauge_catalogue, settings) as running:
                 yield running
 

@@ -7,17 +7,17 @@ import pytest
 import zstandard
 
 from voicegauge.errors import MissingExtraError, OversizeError
-from voicegauge.transport import FURTHER_CODINGS, decode_body
+from voicegauge.transport import ADDITIONAL_CODINGS, decode_body
 
 TEXT = b"speech " * 50_000
 BODY_BY_CODING = {"br": brotli.compress(TEXT), "zstd": zstandard.compress(TEXT)}
 
 
 def decode(body: bytes, coding: str, max_bytes: int = len(TEXT)) -> bytes:
-    return decode_body(body, coding, max_bytes=max_bytes, host="acme", further_codings=FURTHER_CODINGS)
+    return decode_body(body, coding, max_bytes=max_bytes, host="acme", additional_codings=ADDITIONAL_CODINGS)
 
 
-@pytest.mark.parametrize("coding", FURTHER_CODINGS)
+@pytest.mark.parametrize("coding", ADDITIONAL_CODINGS)
 def test_a_body_is_decoded_within_the_limit(coding: str) -> None:
     body = BODY_BY_CODING[coding]
     assert decode(body, coding) == TEXT
@@ -31,7 +31,7 @@ def test_a_body_that_cannot_be_decoded_comes_as_it_is(body: bytes) -> None:
     assert decode(body, "br") == body
 
 
-@pytest.mark.parametrize("coding", FURTHER_CODINGS)
+@pytest.mark.parametrize("coding", ADDITIONAL_CODINGS)
 def test_a_missing_decoder_names_its_extra(coding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("voicegauge.transport.decoding.find_spec", lambda _name: None)
     with pytest.raises(MissingExtraError, match=rf"{coding} is not installed: pip install 'voicegauge\[compression\]'"):

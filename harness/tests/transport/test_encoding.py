@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from voicegauge.errors import UsageError
 from voicegauge.formats.bodies import read_form
 from voicegauge.model import Request, UploadedFile
-from voicegauge.transport import encode_body, find_padding
+from voicegauge.transport import encode_body, find_file_padding
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 names = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8)
@@ -46,7 +46,7 @@ def test_multipart_reads_back_and_equal_forms_are_equal_bytes(fields):
 def test_the_padding_of_a_file_follows_its_data():
     fields = {"before": "a", "file": UploadedFile(filename="f", media_type="b/c", data=b"x", padding_bytes=300_000)}
     content_type, body = encode_body("multipart/form-data", {**fields, "after": "d"})
-    padding = find_padding(content_type, {**fields, "after": "d"})
+    padding = find_file_padding(content_type, {**fields, "after": "d"})
     request = Request(method="POST", url="http://p", body=body, padding=padding)
     form = read_form(content_type, request.sent_body)
     assert form.fields == {"before": "a", "after": "d"}

@@ -122,9 +122,9 @@ def emulate(
         faults=tuple(faults),
         plan=account_plan,
         credits=credits,
-        webhook_http=webhook_http,
+        accepts_http_webhook_urls=webhook_http,
         webhook_hosts=tuple(webhook_hosts),
-        rate_limits=rate_limits,
+        enforces_rate_limits=rate_limits,
     )
     check_account_plan(chosen, settings)
     return LocalServer(running_emulator(chosen, settings, port=port, host=host))

@@ -26,9 +26,9 @@ def build_emulator_settings(*, seed: int = 0, faults: Sequence[str] = ()) -> Emu
         seed=seed,
         clock="per-poll",
         faults=tuple(faults),
-        rate_limits=False,
+        enforces_rate_limits=False,
         credits=EMULATED_ACCOUNT_CREDITS,
-        webhook_http=True,
+        accepts_http_webhook_urls=True,
     )
 
 

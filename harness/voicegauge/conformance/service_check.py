@@ -29,7 +29,7 @@ from voicegauge.contract import BaseTarget, Contract, Target
 from voicegauge.errors import BudgetError
 from voicegauge.model import Provenance
 from voicegauge.receiver import Receiver
-from voicegauge.transport import Clock, Transport, limit_timeouts
+from voicegauge.transport import Clock, Transport, create_default_timeouts
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ async def check_job_steps(
 
 
 def _open_transport(settings: CheckSettings) -> Transport:
-    return Transport(app=settings.emulator_app, timeouts=limit_timeouts(settings.max_wait_s))
+    return Transport(app=settings.emulator_app, timeouts=create_default_timeouts(settings.max_wait_s))
 
 
 async def delete_leftover_resources(contracts: Sequence[Contract], settings: CheckSettings) -> None:

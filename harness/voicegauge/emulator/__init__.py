@@ -12,7 +12,7 @@ from voicegauge.emulator.settings import (
     CONTROL_PREFIX,
     EMULATED_WEBHOOK_SECRET,
     SCENARIO_HEADER,
-    SERVER_HEADER,
+    SERVER_HEADER_VALUE,
     EmulatorSettings,
     is_emulated,
 )
@@ -22,7 +22,7 @@ __all__ = [
     "EMULATED_WEBHOOK_SECRET",
     "FAULTS",
     "SCENARIO_HEADER",
-    "SERVER_HEADER",
+    "SERVER_HEADER_VALUE",
     "EmulatorSettings",
     "Fault",
     "RunningEmulator",

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from voicegauge.contract import load_contract
-from voicegauge.emulator.server import EmulatorProcessConfig, EmulatorStartup, bind_socket, serve
+from voicegauge.emulator.server import EmulatorProcessConfig, EmulatorStartupMessage, bind_socket, serve
 from voicegauge.errors import VoicegaugeError
 from voicegauge.speech import suppress_decoder_stderr
 
@@ -27,7 +27,7 @@ def main() -> None:
         contracts = [load_contract(Path(file)) for file in config.contract_paths]
         bound_socket = bind_socket(config.host, config.port)
         port = int(bound_socket.getsockname()[1])
-        startup = EmulatorStartup(port=port, providers=tuple(contract.id for contract in contracts))
+        startup = EmulatorStartupMessage(port=port, provider_ids=tuple(contract.id for contract in contracts))
 
         def on_ready(stop_server: Callable[[], None]) -> None:
             threading.Thread(target=_wait_for_end_of_input, args=(stop_server,), daemon=True).start()
@@ -36,7 +36,7 @@ def main() -> None:
 
         serve(contracts, config.settings, bound_socket, host=config.host, on_ready=on_ready)
     except VoicegaugeError as error:
-        _write_startup_message(EmulatorStartup(error=str(error)))
+        _write_startup_message(EmulatorStartupMessage(error_message=str(error)))
 
 
 def _wait_for_end_of_input(on_end: Callable[[], None]) -> None:
@@ -46,7 +46,7 @@ def _wait_for_end_of_input(on_end: Callable[[], None]) -> None:
     on_end()
 
 
-def _write_startup_message(startup: EmulatorStartup) -> None:
+def _write_startup_message(startup: EmulatorStartupMessage) -> None:
     os.write(sys.stdout.fileno(), msgspec.json.encode(startup) + b"\n")
 
 

@@ -9,7 +9,7 @@ from voicegauge.model import Exchange, Record
 SCENARIO_HEADER = "X-Voicegauge-Scenario"
 """Request header that selects the response. Its value is a rejection reason, optionally with a field
 ("rate-limited", "invalid:text"), or "state:" with the state that a job must end in ("state:FAILED")."""
-SERVER_HEADER = "voicegauge-emulator"
+SERVER_HEADER_VALUE = "voicegauge-emulator"
 """The `Server` header of every response, so that emulated traffic is never mistaken for a provider's."""
 EMULATED_WEBHOOK_SECRET = "ZW11bGF0ZWQtd2ViaG9vay1zZWNyZXQ="  # noqa: S105 - of no account
 """The secret that signs callbacks if the environment has none. It can be read as text and as base64."""
@@ -37,11 +37,11 @@ class EmulatorSettings(Record, frozen=True, kw_only=True):
     request rate applies."""
     credits: float | None = None
     """Initial balance of every account. If it is `None`, `x-provider.credits.free` of the contract is used."""
-    webhook_http: bool = False
+    accepts_http_webhook_urls: bool = False
     """Whether plain http webhook URLs to this machine are accepted even where the contract requires https."""
     webhook_hosts: tuple[str, ...] = ()
     """Hosts other than this machine that callbacks may be sent to; callbacks to any other host are dropped."""
-    rate_limits: bool = True
+    enforces_rate_limits: bool = True
     """Whether rate and concurrency limits are enforced. Headers with rate limits are sent in either case."""
 
 
@@ -50,4 +50,4 @@ def is_emulated(exchange: Exchange) -> bool:
 
     Such an exchange never counts as recorded, even if it came through a proxy or a custom base URL.
     """
-    return exchange.response.find_header("server") == SERVER_HEADER
+    return exchange.response.find_header("server") == SERVER_HEADER_VALUE

@@ -4,15 +4,15 @@ from voicegauge.transport.aws_signing import sign_for_aws
 from voicegauge.transport.blocking_calls import run_in_thread
 from voicegauge.transport.clock import Clock, RealClock, VirtualClock
 from voicegauge.transport.connection_pools import require_http2
-from voicegauge.transport.decoding import FURTHER_CODINGS, decode_body
+from voicegauge.transport.decoding import ADDITIONAL_CODINGS, decode_body
 from voicegauge.transport.download import download
-from voicegauge.transport.encoding import encode_body, find_padding
-from voicegauge.transport.http import Timeouts, Transport, find_proxy, limit_timeouts
+from voicegauge.transport.encoding import encode_body, find_file_padding
+from voicegauge.transport.http import Timeouts, Transport, create_default_timeouts, find_proxy
 from voicegauge.transport.raw_response import RawHeaders
 from voicegauge.transport.streaming import StreamedRequest, StreamedResponse, StreamingTransport
 
 __all__ = [
-    "FURTHER_CODINGS",
+    "ADDITIONAL_CODINGS",
     "Clock",
     "RawHeaders",
     "RealClock",
@@ -22,12 +22,12 @@ __all__ = [
     "Timeouts",
     "Transport",
     "VirtualClock",
+    "create_default_timeouts",
     "decode_body",
     "download",
     "encode_body",
-    "find_padding",
+    "find_file_padding",
     "find_proxy",
-    "limit_timeouts",
     "require_http2",
     "run_in_thread",
     "sign_for_aws",

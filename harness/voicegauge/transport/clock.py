@@ -12,7 +12,7 @@ from typing import Protocol
 class Clock(Protocol):
     """A monotonic clock on which tasks can sleep."""
 
-    measures_exchange_times: bool
+    is_clock_of_exchange_timings: bool
     """Whether the times in `Timing` are times of this clock."""
 
     def monotonic(self) -> float:
@@ -27,7 +27,7 @@ class Clock(Protocol):
 class RealClock:
     """The machine's monotonic clock."""
 
-    measures_exchange_times = True
+    is_clock_of_exchange_timings = True
 
     def monotonic(self) -> float:
         """Return the time in seconds, as `time.perf_counter` does."""
@@ -45,7 +45,7 @@ class VirtualClock:
     sleep in seconds, so that a test can check a schedule of waits.
     """
 
-    measures_exchange_times = False
+    is_clock_of_exchange_timings = False
 
     def __init__(self, start_s: float = 0.0) -> None:
         """Start at `start_s` seconds."""

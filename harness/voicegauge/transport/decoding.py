@@ -26,7 +26,7 @@ def decode_body(
     *,
     max_bytes: int,
     host: str,
-    further_codings: Collection[str] = (),
+    additional_codings: Collection[str] = (),
 ) -> bytes:
     """Return `body` without its content encoding.
 
@@ -38,12 +38,11 @@ def decode_body(
         content_encoding: value of the header `Content-Encoding`.
         max_bytes: maximum size of the decoded body.
         host: name of the sender, for the message.
-        further_codings: encodings to decode beside gzip and deflate: those of `FURTHER_CODINGS`, which no request of
-            voicegauge accepts, or none.
+        additional_codings: encodings to decode in addition to gzip and deflate: `ADDITIONAL_CODINGS` or none.
 
     Raises:
         OversizeError: the decoded body exceeds `max_bytes` bytes.
-        MissingExtraError: the encoding is one of `further_codings`, and the library for it is not installed.
+        MissingExtraError: the encoding is one of `additional_codings`, and the library for it is not installed.
     """
     codings = [coding.strip().lower() for coding in content_encoding.split(",") if coding.strip()]
     if len(codings) > MAX_CONTENT_CODINGS:
@@ -52,7 +51,7 @@ def decode_body(
     for coding in reversed(codings):
         if coding == "identity":
             continue
-        if coding not in {"gzip", "x-gzip", "deflate", *further_codings}:
+        if coding not in {"gzip", "x-gzip", "deflate", *additional_codings}:
             return body
         try:
             decoded = _DECODER_BY_CODING.get(coding, _inflate)(decoded, max_bytes, host)
@@ -99,7 +98,7 @@ def _decode_zstd(body: bytes, max_bytes: int, host: str) -> bytes:
 
 
 _DECODER_BY_CODING: Mapping[str, Callable[[bytes, int, str], bytes]] = {"br": _decode_brotli, "zstd": _decode_zstd}
-FURTHER_CODINGS = tuple(_DECODER_BY_CODING)
+ADDITIONAL_CODINGS = tuple(_DECODER_BY_CODING)
 """Content encodings that no request of voicegauge accepts, but that other clients accept. Decoding them needs the extra
 `compression`."""
 

@@ -12,7 +12,7 @@ from voicegauge.transport.http import Timeouts, Transport
 MAX_REDIRECTS = 5
 _TIMEOUTS = Timeouts(read_s=30.0, total_s=60.0)
 _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
-_MAX_SHOWN_CHARACTERS = 200
+_MAX_URL_CHARACTERS_IN_MESSAGE = 200
 
 
 async def download(url: str, *, max_bytes: int) -> Response:
@@ -31,7 +31,7 @@ async def download(url: str, *, max_bytes: int) -> Response:
     requested = url
     async with Transport(timeouts=_TIMEOUTS, max_body_bytes=max_bytes) as transport:
         for _ in range(MAX_REDIRECTS + 1):
-            _require_allowed_url(url, is_redirect=url is not requested, was_secure=requested.startswith("https://"))
+            _require_allowed_url(url, is_redirect=url is not requested, was_https=requested.startswith("https://"))
             request = Request(method="GET", url=url, headers=(("Accept", "*/*"), ("Accept-Encoding", "gzip")))
             response = (await transport.send(request, provider_id="", operation_id="")).response
             location = response.find_header("location")
@@ -44,7 +44,7 @@ async def download(url: str, *, max_bytes: int) -> Response:
     raise UsageError(f"{_remove_query(requested)}: more than {MAX_REDIRECTS} redirects")
 
 
-def _require_allowed_url(url: str, *, is_redirect: bool, was_secure: bool) -> None:
+def _require_allowed_url(url: str, *, is_redirect: bool, was_https: bool) -> None:
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -55,10 +55,10 @@ def _require_allowed_url(url: str, *, is_redirect: bool, was_secure: bool) -> No
         raise UsageError(f"{source} {_remove_query(url)!r}, which is not an https URL")
     if parts.username is not None or parts.password is not None:
         raise UsageError(f"{source} of {host} has a user name or password: remove it")
-    if parts.scheme == "http" and (was_secure or not is_loopback(host)):
+    if parts.scheme == "http" and (was_https or not is_loopback(host)):
         raise UsageError(f"{source} {_remove_query(url)!r} is not encrypted: use https")
 
 
 def _remove_query(url: str) -> str:
     """Return `url` without its query, which may contain a key."""
-    return url.partition("?")[0][:_MAX_SHOWN_CHARACTERS]
+    return url.partition("?")[0][:_MAX_URL_CHARACTERS_IN_MESSAGE]

@@ -42,7 +42,7 @@ def encode_body(media_type: str, body: Any) -> tuple[str, bytes]:
     raise UsageError(f"cannot encode {type(body).__name__} as {media_type}")
 
 
-def find_padding(content_type: str, body: Any) -> BodyPadding | None:
+def find_file_padding(content_type: str, body: Any) -> BodyPadding | None:
     """Return where the padding of an uploaded file belongs in the encoded body; `None` if no file is padded.
 
     Args:
@@ -94,7 +94,7 @@ def _encode_urlencoded(fields: dict[str, Any]) -> bytes:
     return urlencode([(name, _encode_utf8(_format_field(value))) for name, value in fields.items()]).encode()
 
 
-_FORM_URL = httpx.URL("http://form")
+_PLACEHOLDER_URL = httpx.URL("http://form")
 """URL of the request that httpx builds in order to encode a form. The request is never sent; only its body is used. The
 URL is parsed once, because that takes as long as encoding a small form."""
 
@@ -113,7 +113,7 @@ def _encode_multipart(content_type: str, fields: dict[str, Any]) -> tuple[str, b
         content_type += f"; boundary={_choose_boundary(contents)}"
     if not parts:
         return content_type, f"--{content_type.partition('boundary=')[2]}--\r\n".encode()
-    request = httpx.Request("POST", _FORM_URL, files=parts, headers={"Content-Type": content_type})
+    request = httpx.Request("POST", _PLACEHOLDER_URL, files=parts, headers={"Content-Type": content_type})
     return content_type, request.read()
 
 

@@ -32,7 +32,7 @@ from voicegauge.transport.timing import ExchangeTrace
 
 MAX_BODY_BYTES = 64 * 2**20
 """Maximum size of a response body: about six minutes of 16-bit stereo at 48 kHz. No single request returns so much."""
-STREAM_LINGER_S = 0.5
+MAX_READ_AFTER_STREAM_END_S = 0.5
 """Maximum time for which a stream is read after its last event, in seconds. Events after the end violate the contract
 and must be seen, but some servers leave the connection open."""
 
@@ -52,7 +52,7 @@ class Timeouts(Record, frozen=True, kw_only=True):
     """Limit for the whole exchange, because a response that arrives byte by byte never exceeds the other limits."""
 
 
-def limit_timeouts(max_total_s: float | None) -> Timeouts:
+def create_default_timeouts(max_total_s: float | None) -> Timeouts:
     """Return the default time limits, with at most `max_total_s` seconds per exchange; `None` keeps the default."""
     return Timeouts() if max_total_s is None else Timeouts(total_s=min(max_total_s, Timeouts().total_s))
 
@@ -168,8 +168,8 @@ class Transport:
             pinned_address: IP address to connect to instead of resolving the host name. TLS and the Host header still
                 use the name.
             detect_stream_end: is called with each chunk of an event stream and returns whether the stream is complete.
-                The connection is then read for at most `STREAM_LINGER_S` seconds more. It is not called for requests
-                to an application in this process.
+                The connection is then read for at most `MAX_READ_AFTER_STREAM_END_S` seconds more. The function
+                is not called for requests to an application in this process.
             max_total_s: limit for the whole exchange in seconds, if it is shorter than that of the transport.
 
         Raises:
@@ -222,7 +222,7 @@ class Transport:
         pinned_address: str | None,
         detect_stream_end: Callable[[bytes], bool] | None,
     ) -> tuple[Response, Timing | None]:
-        outgoing = self._build_httpx_request(request, url, trace, pinned_address)
+        outgoing = self._build_httpcore_request(request, url, trace, pinned_address)
         proxy = None if pinned_address is not None else find_proxy(request.url)
         pool = self._find_or_open_pool(proxy, host if pinned_address is not None else None)
         NETWORK_OBSERVER.set(trace)
@@ -265,10 +265,10 @@ class Transport:
                     body.write(chunk)
                     if detect_stream_end is not None and detect_stream_end(chunk) and not ended:
                         ended = True
-                        linger.reschedule(asyncio.get_running_loop().time() + STREAM_LINGER_S)
+                        linger.reschedule(asyncio.get_running_loop().time() + MAX_READ_AFTER_STREAM_END_S)
         return body.getvalue()
 
-    def _build_httpx_request(
+    def _build_httpcore_request(
         self, request: Request, url: httpx.URL, trace: ExchangeTrace, pinned_address: str | None
     ) -> httpcore.Request:
         timeouts = self._timeouts

@@ -99,7 +99,7 @@ def _build_url_scope_fields(url: str) -> _UrlScopeFields:
     return _UrlScopeFields(parsed.host, parsed.netloc, scope)
 
 
-def _build_scope(request: Request, url: _UrlScopeFields) -> dict[str, Any]:
+def _build_scope(request: Request, url_scope_fields: _UrlScopeFields) -> dict[str, Any]:
     try:
         headers = list(map(_encode_header, request.headers))
     except UnicodeEncodeError as error:
@@ -107,7 +107,7 @@ def _build_scope(request: Request, url: _UrlScopeFields) -> dict[str, Any]:
             f"the request cannot be sent: a header: {error.reason}", request_was_sent=False
         ) from error
     if not any(name == b"host" for name, _ in headers):
-        headers.insert(0, (b"host", url.host_header))
+        headers.insert(0, (b"host", url_scope_fields.host_header))
     if request.body:
         headers.append((b"content-length", b"%d" % request.sent_body_bytes))
     return {
@@ -118,5 +118,5 @@ def _build_scope(request: Request, url: _UrlScopeFields) -> dict[str, Any]:
         "root_path": "",
         "headers": headers,
         "client": ("127.0.0.1", 0),
-        **url.scope,
+        **url_scope_fields.scope,
     }

@@ -28,7 +28,7 @@ HAPPY_EYEBALLS_DELAY_S = 0.25
 """Wait before another address is tried at the same time, in seconds (RFC 8305, section 5)."""
 MAX_BUFFERED_BYTES = 2**18
 """Number of unread bytes above which a connection is not read any further, so that a fast server cannot fill memory."""
-MAX_WRITTEN_BYTES = 2**18
+MAX_BYTES_PER_WRITE = 2**18
 """Number of bytes that are written at a time: asyncio copies what the operating system does not take at once."""
 
 AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
@@ -45,8 +45,8 @@ class NetworkObserver(Protocol):
         """Note that bytes were passed to the operating system."""
         ...
 
-    def note_bytes_received(self, arrived_s: float) -> None:
-        """Note that the request's task reads bytes that arrived at `arrived_s`."""
+    def note_bytes_received(self, arrival_time_s: float) -> None:
+        """Note that the request's task reads bytes that arrived at `arrival_time_s`."""
         ...
 
 
@@ -101,7 +101,7 @@ async def _resolve_host(host: str, port: int) -> Sequence[AddressInfo]:
 
 class _ReceivedBytes(NamedTuple):
     data: bytes
-    arrived_s: float
+    arrival_time_s: float
 
 
 class _StreamProtocol(asyncio.Protocol):
@@ -169,8 +169,8 @@ class _StreamProtocol(asyncio.Protocol):
         """Remove and return at most `max_bytes` that arrived together."""
         first = self.received.popleft()
         if len(first.data) > max_bytes:
-            self.received.appendleft(_ReceivedBytes(first.data[max_bytes:], first.arrived_s))
-            first = _ReceivedBytes(first.data[:max_bytes], first.arrived_s)
+            self.received.appendleft(_ReceivedBytes(first.data[max_bytes:], first.arrival_time_s))
+            first = _ReceivedBytes(first.data[:max_bytes], first.arrival_time_s)
         self._buffered_bytes -= len(first.data)
         if not self._is_reading and self._buffered_bytes <= MAX_BUFFERED_BYTES and self._transport is not None:
             self._is_reading = True
@@ -198,10 +198,10 @@ class _TimedStream(httpcore.AsyncNetworkStream):
                     await protocol.wait_until_readable()
         if not protocol.received and protocol.error is not None:
             raise httpcore.ReadError(str(protocol.error)) from protocol.error
-        data, arrived_s = protocol.pop_received_bytes(max_bytes) if protocol.received else (b"", protocol.ended_s)
+        data, arrival_time_s = protocol.pop_received_bytes(max_bytes) if protocol.received else (b"", protocol.ended_s)
         observer = NETWORK_OBSERVER.get()
         if observer is not None:
-            observer.note_bytes_received(arrived_s)
+            observer.note_bytes_received(arrival_time_s)
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -210,10 +210,10 @@ class _TimedStream(httpcore.AsyncNetworkStream):
             return
         started_s = time.perf_counter()
         pieces = memoryview(buffer)
-        for start in range(0, len(buffer), MAX_WRITTEN_BYTES):
+        for start in range(0, len(buffer), MAX_BYTES_PER_WRITE):
             if self._transport.is_closing():
                 raise httpcore.WriteError("the connection is closed")
-            self._transport.write(pieces[start : start + MAX_WRITTEN_BYTES])
+            self._transport.write(pieces[start : start + MAX_BYTES_PER_WRITE])
             if not self._protocol.can_write:
                 with _translate_errors(httpcore.WriteTimeout, httpcore.WriteError):
                     async with asyncio.timeout(timeout):

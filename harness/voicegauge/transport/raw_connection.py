@@ -19,14 +19,14 @@ from voicegauge.transport.network import TimedBackend
 from voicegauge.transport.raw_response import ResponseParser
 
 _DEFAULT_PORTS = {b"http": 80, b"https": 443}
-_READ_BYTES = 2**18
+_MAX_BYTES_PER_READ = 2**18
 _SAFE_METHODS = (b"GET", b"HEAD", b"OPTIONS")
 
 ServerAddress = tuple[bytes, bytes, int]
 """Scheme, host and port of a server."""
 
 
-class RawPool:
+class RawConnectionPool:
     """A pool of open connections, by the server to which they lead."""
 
     def __init__(self, ssl_context: ssl.SSLContext) -> None:
@@ -41,7 +41,7 @@ class RawPool:
         if url.scheme not in _DEFAULT_PORTS:
             raise httpcore.UnsupportedProtocol(f"the URL begins with {url.scheme.decode('latin-1')}://")
         server = (url.scheme, url.host, url.port or _DEFAULT_PORTS[url.scheme])
-        request_head = _encode_head(request)
+        request_head = _encode_request_head(request)
         idle_connection = await self._take_idle_connection(server)
         connection = idle_connection or await self._connect(server, request)
         try:
@@ -54,7 +54,7 @@ class RawPool:
         return httpcore.Response(
             response.status,
             headers=response.headers,
-            content=_RawBody(self, connection, request, response),
+            content=_RawResponseBody(self, connection, request, response),
             extensions={"http_version": b"HTTP/1.1"},
         )
 
@@ -69,14 +69,14 @@ class RawPool:
         connections = self._idle[server]
         while connections:
             connection = connections.pop()
-            if connection.is_usable:
+            if connection.can_be_reused:
                 return connection
             await connection.close()
         return None
 
     async def return_connection(self, connection: _RawConnection) -> None:
         """Keep an idle connection for the next request, or close it if it cannot be reused."""
-        if connection.is_usable:
+        if connection.can_be_reused:
             self._idle[connection.server].append(connection)
         else:
             await connection.close()
@@ -105,7 +105,7 @@ class _RawConnection:
         """Whether anything of the last response arrived."""
 
     @property
-    def is_usable(self) -> bool:
+    def can_be_reused(self) -> bool:
         """Whether the last response is complete, and the server seems to wait for another request."""
         response = self._response
         if response is None or not response.is_complete or not response.keeps_connection:
@@ -153,17 +153,17 @@ class _RawConnection:
     async def receive_more_bytes(self, request: httpcore.Request) -> None:
         """Receive and parse more bytes of the response."""
         assert self._response is not None
-        data = await self._stream.read(_READ_BYTES, request.extensions["timeout"]["read"])
+        data = await self._stream.read(_MAX_BYTES_PER_READ, request.extensions["timeout"]["read"])
         self.has_received = self.has_received or bool(data)
         self._response.feed(data)
         self._used_at_s = time.monotonic()
 
 
-class _RawBody:
+class _RawResponseBody:
     """The body of a response that is being received."""
 
     def __init__(
-        self, pool: RawPool, connection: _RawConnection, request: httpcore.Request, response: ResponseParser
+        self, pool: RawConnectionPool, connection: _RawConnection, request: httpcore.Request, response: ResponseParser
     ) -> None:
         self._pool, self._connection, self._request, self._response = pool, connection, request, response
 
@@ -180,7 +180,7 @@ class _RawBody:
         await self._pool.return_connection(self._connection)
 
 
-def _encode_head(request: httpcore.Request) -> bytes:
+def _encode_request_head(request: httpcore.Request) -> bytes:
     lines = [b"%b %b HTTP/1.1" % (request.method, request.url.target)]
     lines += [b"%b: %b" % header for header in request.headers]
     request_head = b"\r\n".join([*lines, b"", b""])

@@ -14,7 +14,7 @@ from voicegauge.model import Timing
 from voicegauge.transport.connection_pools import HTTPCORE_ERRORS, describe_httpcore_error, open_pool
 from voicegauge.transport.http import Timeouts, build_transport_error, create_ssl_context, find_proxy, get_http_version
 from voicegauge.transport.network import NETWORK_OBSERVER
-from voicegauge.transport.raw_connection import RawPool
+from voicegauge.transport.raw_connection import RawConnectionPool
 from voicegauge.transport.raw_response import RawHeaders
 from voicegauge.transport.timing import ExchangeTrace
 
@@ -22,7 +22,7 @@ STREAMING_TIMEOUTS = Timeouts(connect_s=30.0, write_s=300.0, read_s=3600.0)
 """Time limits of forwarded requests. They are long, because the client has limits of its own and closes its connection.
 """
 
-MAX_CONNECTIONS = 1000
+MAX_PROXY_CONNECTIONS = 1000
 """Maximum number of open connections through a proxy that the environment names. The server that receives the forwarded
 requests has the same limit."""
 
@@ -77,7 +77,7 @@ class StreamingTransport:
     def __init__(self) -> None:
         """Load the certificates, which takes longer than a request; open no connection."""
         self._ssl_context = create_ssl_context(http2=False)
-        self._pools: dict[str | None, httpcore.AsyncConnectionPool | RawPool] = {}
+        self._pools: dict[str | None, httpcore.AsyncConnectionPool | RawConnectionPool] = {}
         self._proxy_urls: dict[str, str | None] = {}
         """The proxies that the environment names, by origin."""
 
@@ -113,7 +113,7 @@ class StreamingTransport:
         finally:
             await response.aclose()
 
-    def _find_or_open_pool(self, origin: str) -> httpcore.AsyncConnectionPool | RawPool:
+    def _find_or_open_pool(self, origin: str) -> httpcore.AsyncConnectionPool | RawConnectionPool:
         if origin not in self._proxy_urls:
             self._proxy_urls[origin] = find_proxy(origin)
         proxy_url = self._proxy_urls[origin]
@@ -121,10 +121,10 @@ class StreamingTransport:
             self._pools[proxy_url] = self._open_pool(proxy_url)
         return self._pools[proxy_url]
 
-    def _open_pool(self, proxy_url: str | None) -> httpcore.AsyncConnectionPool | RawPool:
+    def _open_pool(self, proxy_url: str | None) -> httpcore.AsyncConnectionPool | RawConnectionPool:
         if proxy_url is None:
-            return RawPool(self._ssl_context)
-        return open_pool(proxy_url, ssl_context=self._ssl_context, max_connections=MAX_CONNECTIONS, http2=False)
+            return RawConnectionPool(self._ssl_context)
+        return open_pool(proxy_url, ssl_context=self._ssl_context, max_connections=MAX_PROXY_CONNECTIONS, http2=False)
 
 
 def _build_request(request: StreamedRequest, trace: ExchangeTrace) -> httpcore.Request:

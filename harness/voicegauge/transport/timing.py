@@ -7,7 +7,7 @@ from typing import Any
 
 from voicegauge.model import Timing
 
-MAX_CHUNKS = 10_000
+MAX_TIMED_CHUNKS = 10_000
 """Maximum number of chunks that are timed separately. Later chunks are added to the last one, so that a body sent byte
 by byte cannot exhaust the memory."""
 
@@ -22,7 +22,7 @@ _PHASE_BY_TRACE_EVENT = {
 }
 
 
-_HTTP2_VERSION = "http2"
+_HTTP2_EVENT_PREFIX = "http2"
 
 
 class ExchangeTrace:
@@ -65,7 +65,7 @@ class ExchangeTrace:
         elif name == "send_request_body.complete":
             self.phase = _PHASE_BY_TRACE_EVENT["receive_response_headers"]
         if name == "send_request_headers.started":
-            self._is_http2 = protocol == _HTTP2_VERSION
+            self._is_http2 = protocol == _HTTP2_EVENT_PREFIX
             self._first_sent_s = self._last_sent_s = self._first_received_s = None
 
     def note_name_resolution(self, started_s: float, ended_s: float) -> None:
@@ -79,11 +79,11 @@ class ExchangeTrace:
             self._first_sent_s = started_s
         self._last_sent_s = ended_s
 
-    def note_bytes_received(self, arrived_s: float) -> None:
-        """Note that the bytes which arrived at `arrived_s` are read now, or that the connection ended at that time."""
+    def note_bytes_received(self, arrival_time_s: float) -> None:
+        """Note that bytes are read which arrived at `arrival_time_s`, or that the connection ended at that time."""
         if self._first_received_s is None:
-            self._first_received_s = arrived_s
-        self._last_received_s = arrived_s
+            self._first_received_s = arrival_time_s
+        self._last_received_s = arrival_time_s
 
     @property
     def may_have_been_sent(self) -> bool:
@@ -99,7 +99,7 @@ class ExchangeTrace:
     def record_chunk(self, size_bytes: int) -> None:
         """Note that `size_bytes` bytes of the body were read."""
         at_ms = (self._get_last_arrival_s() - self._started_s) * 1000
-        if len(self._chunks) < MAX_CHUNKS:
+        if len(self._chunks) < MAX_TIMED_CHUNKS:
             self._chunks.append((at_ms, size_bytes))
         else:
             self._chunks[-1] = (at_ms, self._chunks[-1][1] + size_bytes)

@@ -55,7 +55,7 @@ def open_run_config(
             seed=planned_benchmark.plan.settings.seed,
             faults=tuple(faults),
             credits=EMULATED_ACCOUNT_CREDITS,
-            rate_limits=False,
+            enforces_rate_limits=False,
         )
         other = planned_benchmark.target_variant
         usual = [contract for contract in contracts if other is None or contract is not other.target.contract]

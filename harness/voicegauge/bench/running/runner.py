@@ -308,7 +308,7 @@ class _PlanRunner:
 
     def _convert_due_time_to_ms(self, due_s: float | None) -> float | None:
         """Convert the time at which a request was due to the clock of `Timing.started_ms`; `None` on another clock."""
-        return due_s * 1000 if due_s is not None and self._clock.measures_exchange_times else None
+        return due_s * 1000 if due_s is not None and self._clock.is_clock_of_exchange_timings else None
 
     async def _save_delivery(
         self,

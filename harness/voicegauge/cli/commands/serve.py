@@ -146,7 +146,7 @@ def command(
         faults=faults,
         plan=plan,
         credits=credits,
-        webhook_http=webhook_http,
+        accepts_http_webhook_urls=webhook_http,
         webhook_hosts=webhook_hosts,
     )
     api.serve_emulator(

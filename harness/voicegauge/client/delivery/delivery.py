@@ -197,7 +197,7 @@ class DeliveryTask:
         if self._first_sent_ms is None:
             opening_ms = timing.delay_before_send_ms if timing is not None else 0.0
             self._first_sent_ms = (call_time_ms if timing is None else timing.started_ms) + opening_ms
-            if self._clock.measures_exchange_times:
+            if self._clock.is_clock_of_exchange_timings:
                 self._started_s = self._first_sent_ms / 1000
 
     async def _wait_for_rate_limit(self) -> None:

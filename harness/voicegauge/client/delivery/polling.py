@@ -81,7 +81,7 @@ class JobPoller:
             return poll, False
         self._failed_polls = 0
         timing, received_ms = poll.exchange.timing, self._elapsed_ms
-        if timing is not None and self._clock.measures_exchange_times:
+        if timing is not None and self._clock.is_clock_of_exchange_timings:
             # The service states what it knew when it received the request, at the earliest, or began to respond.
             requested_ms = timing.started_ms + timing.delay_before_send_ms - self._started_s * 1000
             received_ms = timing.started_ms + timing.total_ms - timing.receive_ms - self._started_s * 1000

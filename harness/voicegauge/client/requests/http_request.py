@@ -12,7 +12,7 @@ from voicegauge.client.requests.speech_request import RequestParts, choose_media
 from voicegauge.contract import Contract, Operation
 from voicegauge.errors import UsageError
 from voicegauge.model import Request
-from voicegauge.transport import encode_body, find_padding
+from voicegauge.transport import encode_body, find_file_padding
 from voicegauge.version import __version__
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -120,7 +120,7 @@ class RequestBuilder:
         body, padding = b"", None
         if request_parts.body is not None and media_type is not None:
             content_type, body = encode_body(media_type, request_parts.body)
-            padding = find_padding(content_type, request_parts.body)
+            padding = find_file_padding(content_type, request_parts.body)
             headers["Content-Type"] = content_type
         _replace_headers(
             headers, {name: _format_parameter_value(value) for name, value in request_parts.headers.items()}

@@ -16,4 +16,6 @@ def running_relay(app: RelayApp, *, host: str, port: int) -> AbstractContextMana
     """
     from voicegauge.conformance.proxy.relay_protocol import RelayProtocol  # uvicorn takes long to import
 
-    return running_app(app, host=host, port=port, adds_date=False, on_shutdown=app.close, protocol_class=RelayProtocol)
+    return running_app(
+        app, host=host, port=port, adds_date_header=False, on_shutdown=app.close, protocol_class=RelayProtocol
+    )

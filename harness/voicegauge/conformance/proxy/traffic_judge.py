@@ -34,7 +34,7 @@ from voicegauge.emulator import is_emulated
 from voicegauge.errors import DataError, MissingExtraError, StorageError, VoicegaugeError
 from voicegauge.model import DOWNLOAD_OPERATION, Exchange, Finding, Provenance, Request, Response
 from voicegauge.recording import ConversationIndex, UrlCanonicalizer, find_relative_path, mask_credentials
-from voicegauge.transport import FURTHER_CODINGS, decode_body
+from voicegauge.transport import ADDITIONAL_CODINGS, decode_body
 
 MAX_DECODED_BYTES = 64 * 2**20
 """Maximum size of a body after decompression."""
@@ -295,7 +295,7 @@ def _decompress(message: Request | Response, message_name: str) -> bytes:
     if not encoding.strip() or encoding.strip().lower() == "identity" or not message.body:
         return message.body
     body = decode_body(
-        message.body, encoding, max_bytes=MAX_DECODED_BYTES, host=message_name, further_codings=FURTHER_CODINGS
+        message.body, encoding, max_bytes=MAX_DECODED_BYTES, host=message_name, additional_codings=ADDITIONAL_CODINGS
     )
     if body is message.body:  # a secret in it could not be found
         raise DataError(f"the body of {message_name} is compressed ({encoding[:40]}) and could not be decompressed")

@@ -11,7 +11,7 @@ from voicegauge.checks import RULE_BY_ID, Checker, RequestCallbacks, Rule
 from voicegauge.conformance.running.webhook_session import read_webhook_secret
 from voicegauge.contract import MISSING, Contract, Operation, find_status_operation
 from voicegauge.contract.extension import CallbackTiming
-from voicegauge.emulator import SERVER_HEADER
+from voicegauge.emulator import SERVER_HEADER_VALUE
 from voicegauge.model import Finding, Provenance, ReceivedCallback, Record
 
 
@@ -179,5 +179,5 @@ def _names_model_of_operation(operation: Operation, body: object) -> bool:
 
 
 def _determine_provenance(received_callback: ReceivedCallback) -> Provenance:
-    is_emulated = received_callback.request.find_header("user-agent") == SERVER_HEADER
+    is_emulated = received_callback.request.find_header("user-agent") == SERVER_HEADER_VALUE
     return Provenance.EMULATED if is_emulated else Provenance.LIVE

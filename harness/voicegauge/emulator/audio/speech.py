@@ -74,7 +74,7 @@ def read_speech_field(request: ParsedRequest, target: Target, field: SpeechField
     slot = target.speech.request.get(field)
     if slot is None:
         return MISSING
-    value = request.read(slot.at)
+    value = request.read_value(slot.at)
     if value is MISSING or value is None or (slot.at.kind == "header" and value == _ANY_MEDIA_TYPE):
         value = find_default_value(request, slot.at)
     return slot.find_neutral_value(value) if isinstance(value, str | dict) else value

@@ -109,7 +109,7 @@ class AudioInputEndpoint:
         if rejects_unsupported_values:
             check_audio_uploads(request, fault_injector)
         slot = target.audio_input.request["audio"]
-        file = request.read(slot.at)
+        file = request.read_value(slot.at)
         field = get_documented_field_name(slot)
         if not isinstance(file, UploadedFile):
             raise Rejection("invalid", field, f"{field} is not a file")
@@ -241,10 +241,10 @@ class AudioInputEndpoint:
     def _store_audio(
         self, request: ParsedRequest, response_audio: ResponseAudio, generated_audio: GeneratedAudio, base_name: str
     ) -> str:
-        name = f"{base_name}.{generated_audio.format}"
+        name = f"{base_name}.{generated_audio.audio_format}"
         self._context.downloads.files.store_file(name, generated_audio)
         return self._context.response_builder.build_audio_url(
-            request.incoming_request.base_url, response_audio, name, generated_audio.format
+            request.incoming_request.base_url, response_audio, name, generated_audio.audio_format
         )
 
 

@@ -19,7 +19,7 @@ def select_audio_input_target(request: ParsedRequest) -> AudioInputTarget:
 
     def has_matching_constants(target: AudioInputTarget) -> bool:
         for location, constant in target.target_spec.constants.items():
-            value = request.read(location)
+            value = request.read_value(location)
             if (find_default_value(request, location) if value is MISSING else value) != constant:
                 return False
         return True
@@ -32,7 +32,7 @@ def read_audio_input_field(request: ParsedRequest, target: AudioInputTarget, fie
     slot = target.audio_input.request.get(field)
     if slot is None:
         return None
-    value = request.read(slot.at)
+    value = request.read_value(slot.at)
     if value is MISSING or value is None:
         value = find_default_value(request, slot.at)
     if isinstance(value, str):

@@ -66,7 +66,7 @@ class BatchEndpoint:
         batch = job.target.operation.batch
         if batch is None or not isinstance(job, EmulatedBatch):
             return response
-        for location, count in ((batch.total, len(job.items)), (batch.completed, job.completed_count)):
+        for location, count in ((batch.total, len(job.items)), (batch.completed, job.ended_item_count)):
             if location is not None:
                 response.body = write_value_at(response.body, location, count)
         if response.kind == "status":

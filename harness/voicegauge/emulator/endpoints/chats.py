@@ -99,12 +99,12 @@ class ChatEndpoint:
 
 
 def _read_spoken_message(request: ParsedRequest, chat_spec: ChatSpec) -> UploadedFile | None:
-    value = request.read(chat_spec.audio) if chat_spec.audio is not None else MISSING
+    value = request.read_value(chat_spec.audio) if chat_spec.audio is not None else MISSING
     return value if isinstance(value, UploadedFile) else None
 
 
 def _read_text_message(request: ParsedRequest, chat_spec: ChatSpec) -> str:
-    text = request.read(chat_spec.text)
+    text = request.read_value(chat_spec.text)
     if not isinstance(text, str) or not text.strip():
         raise Rejection("invalid", chat_spec.text.pointer_tokens[-1], "the message is empty")
     return text
@@ -122,7 +122,7 @@ def _build_speech_request(
     """Return a request to `target` that speaks `text`, with the voice that `request` has at `voice_location`."""
     fields: dict[str, Any] = {"text": text}
     if voice_location is not None:
-        requested = request.read(voice_location)
+        requested = request.read_value(voice_location)
         fields["voice"] = find_default_value(request, voice_location) if requested is MISSING else requested
     body: Any = None
     for field, value in fields.items():

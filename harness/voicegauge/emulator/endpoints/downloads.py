@@ -49,8 +49,10 @@ class AudioDownloads:
                 return await self._build_speech_download(job.target, job.synthesis, job)
             generated = self.files.find_file(media_id)
             if generated is not None:
-                response = EmulatedResponse("audio", 200, generated.data, find_media_type(generated.format))
-                response.audio_format = generated.format
+                response = EmulatedResponse(
+                    "audio", 200, generated.audio_bytes, find_media_type(generated.audio_format)
+                )
+                response.audio_format = generated.audio_format
                 return response
             if media_id in self._speech:
                 return await self._build_speech_download(*self._speech[media_id], None)

@@ -105,8 +105,8 @@ class JobStore:
         if account.is_keyless:
             return 0.0
         self._update_refundable_jobs()
-        if account.credits is not None and account.credits < amount:
-            raise Rejection("no-credit", None, f"{amount:g} needed, {account.credits:g} left")
+        if account.credit_balance is not None and account.credit_balance < amount:
+            raise Rejection("no-credit", None, f"{amount:g} needed, {account.credit_balance:g} left")
         amount = change_amount(amount)
         account.subtract_from_balance(amount)
         return amount

@@ -55,7 +55,7 @@ class EmulatedProvider:
         self._builder = ResponseBuilder(contract)
         self.accounts = AccountRegistry(contract, settings)
         self.job_store = JobStore(contract, settings, clock, fault_injector)
-        self.resources = ResourceStore(contract, fault_injector, is_quota_enforced=settings.rate_limits)
+        self.resources = ResourceStore(contract, fault_injector, is_quota_enforced=settings.enforces_rate_limits)
         self._request_counts: Counter[str] = Counter()
         self._idempotent_responses = IdempotentResponses()
         self.downloads = AudioDownloads(self.job_store, synthesizer, fault_injector)
@@ -82,7 +82,7 @@ class EmulatedProvider:
             clock=clock,
             fault_injector=fault_injector,
             settings=settings,
-            update_state=self.job_store.update_job_state,
+            update_job_state=self.job_store.update_job_state,
         )
 
     async def respond(self, incoming_request: IncomingRequest) -> EmulatedResponse:
@@ -106,7 +106,7 @@ class EmulatedProvider:
                 is_repeated, response = await self._perform_unless_repeated(incoming_request, operation, path, account)
         except Rejection as rejection:
             response = build_error_response(operation, rejection)
-        if response.is_json:
+        if response.is_body_text_or_json:
             response.body = self._builder.replace_server_urls(response.body, incoming_request.base_url)
         add_documented_headers(response, self.accounts.compute_rate_limit_values(account, operation, self._clock.now()))
         await self._clock.sleep(self._fault_injector.sum_fault_delays_s(operation, response.target))
@@ -117,22 +117,22 @@ class EmulatedProvider:
         if response.split_into_pieces is not None:
             pieces = response.split_into_pieces(response.body)
             for piece in pieces:
-                piece.value = self._builder.replace_server_urls(piece.value, incoming_request.base_url)
-            response.pieces = self._fault_injector.change_stream(response, pieces)
+                piece.event_data = self._builder.replace_server_urls(piece.event_data, incoming_request.base_url)
+            response.stream_pieces = self._fault_injector.change_stream(response, pieces)
         return response
 
     @contextlib.contextmanager
     def _count_concurrent_request(self, account: EmulatedAccount, operation: Operation) -> Iterator[None]:
         """Count a speech or audio input request toward the limit of concurrent requests while the context lasts."""
         is_counted = operation.speech is not None or operation.audio_input is not None
-        account.requests_in_flight += is_counted
+        account.requests_in_flight_count += is_counted
         try:
             yield
         finally:
-            account.requests_in_flight -= is_counted
+            account.requests_in_flight_count -= is_counted
 
     def _find_operation(self, incoming_request: IncomingRequest) -> tuple[Operation, dict[str, str]]:
-        for path in self._builder.iterate_paths_to_match(incoming_request.path):
+        for path in self._builder.iterate_candidate_paths(incoming_request.path):
             match = self.contract.match_operation(incoming_request.method, path)
             if match is not None:
                 return match[0], {name: unquote(value) for name, value in match[1].items()}

@@ -14,10 +14,10 @@ from voicegauge.emulator.faults import FaultInjector
 from voicegauge.emulator.http import (
     ParsedRequest,
     Rejection,
+    can_have_value_at,
     fill_random_hex,
     find_default_value,
     format_timestamp,
-    has_location,
     read_value_at,
     write_value_at,
 )
@@ -87,7 +87,7 @@ class ResourceStore:
         found = []
         for maker in self._contract.operations.values():
             for use in maker.iterate_uses_of_created_resource(request.operation):
-                resource_id = request.read(use.id)
+                resource_id = request.read_value(use.id)
                 if resource_id is MISSING or resource_id is None or maker.resource is None:
                     continue
                 stored = self._find_stored_resource(maker.resource, resource_id, account, request.operation, use.id)
@@ -119,7 +119,7 @@ class ResourceStore:
             return self._build_list_response(request, account, role.resource_spec)
         assert role.id_location is not None, "an operation that deletes or sets names its resource"
         stored = self._find_stored_resource(
-            role.resource_spec, request.read(role.id_location), account, request.operation, role.id_location
+            role.resource_spec, request.read_value(role.id_location), account, request.operation, role.id_location
         )
         if role.action == "delete":
             stored.is_deleted = True
@@ -237,8 +237,8 @@ class ResourceStore:
         for location, value in ((resource.id, stored_resource.id), (resource.state, stored_resource.state)):
             if (
                 location is not None
-                and response.is_json
-                and has_location(response.documented_media_type, response.body, location)
+                and response.is_body_text_or_json
+                and can_have_value_at(response.documented_media_type, response.body, location)
             ):
                 response.body = write_value_at(response.body, location, value)
         for name, value in stored_resource.json_body.items():
@@ -268,7 +268,7 @@ def _copy_body_with_request_values(request: ParsedRequest, response: EmulatedRes
     """Return the example body, with the request's values (or defaults) in the fields that have the same names."""
     body = dict(response.body)
     for name in body:
-        value = request.read(Location("body", pointer_tokens=(name,)))
+        value = request.read_value(Location("body", pointer_tokens=(name,)))
         value = find_default_value(request, Location("body", pointer_tokens=(name,))) if value is MISSING else value
         if isinstance(value, str | int | float):
             body[name] = value

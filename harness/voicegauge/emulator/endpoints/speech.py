@@ -34,9 +34,9 @@ from voicegauge.emulator.responses import (
     EmulatedResponse,
     SpeechTimingsGetter,
     StreamPacer,
-    compute_event_usage,
+    compute_final_event_usage,
     find_audio_pacing,
-    read_requested_end_event,
+    read_requested_final_event,
     write_timestamps,
 )
 from voicegauge.emulator.settings import SCENARIO_HEADER
@@ -82,7 +82,7 @@ class SpeechEndpoint:
         job = context.job_store.create_job(request, speech, account, charge)
         wait = speech.target.response.wait
         if wait is not None:
-            await context.job_store.wait_for_end(job, wait.read_max_wait_s(request.read(wait.at)))
+            await context.job_store.wait_for_end(job, wait.read_max_wait_s(request.read_value(wait.at)))
         balance = context.accounts.get_remaining_balance(account, request.operation)
         return context.response_builder.build_submit_response(request, job, balance=balance)
 
@@ -143,7 +143,7 @@ class SpeechEndpoint:
         return submit_s, queue_s, processing_s
 
     def _check_text_length(self, request: ParsedRequest, target: Target) -> None:
-        text = request.read(target.speech.request["text"].at)
+        text = request.read_value(target.speech.request["text"].at)
         limit = self._context.accounts.find_plan_limits(request.operation.limits).text_characters
         if isinstance(text, str) and limit is not None and len(text) > limit:
             field = get_documented_field_name(target.speech.request["text"])
@@ -207,11 +207,11 @@ class SpeechEndpoint:
             first_audio_delay_s=first_audio_delay_s,
             audio_pacing=audio_pacing,
             get_speech_timings=get_speech_timings,
-            jitter=response.target.target_spec.emulation.jitter,
+            chunk_interval_jitter=response.target.target_spec.emulation.jitter,
             rng=self._context.job_store.create_next_rng(),
             scale_duration=self._context.clock.scale_duration,
-            end_values=compute_event_usage(response.target, character_count),
-            end_event=read_requested_end_event(
+            final_event_values=compute_final_event_usage(response.target, character_count),
+            final_event_type=read_requested_final_event(
                 response.target.stream, (response.request.incoming_request.find_header(SCENARIO_HEADER) or "").strip()
             ),
         )

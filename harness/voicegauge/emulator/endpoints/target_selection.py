@@ -40,12 +40,12 @@ def _compute_target_match_score(request: ParsedRequest, target: Target) -> tuple
     """Return a score of how well a request matches a target; `None` if it contradicts one of the target's constants."""
     score = 0
     for location, constant in target.target_spec.constants.items():
-        value = request.read(location)
+        value = request.read_value(location)
         if value is not MISSING and value != constant:
             return None
         score += 2 * (value == constant)
     for word in target.target_spec.required_fields:
-        score += -1 if request.read(target.speech.request[word].at) is MISSING else 1
+        score += -1 if request.read_value(target.speech.request[word].at) is MISSING else 1
     language = read_speech_field(request, target, "language")
     return score, language is MISSING or not target.target_spec.languages or language in target.target_spec.languages
 

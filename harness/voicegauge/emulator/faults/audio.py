@@ -74,7 +74,7 @@ def replace_audio_by_html(response: EmulatedResponse) -> None:
     if carries_audio(response) and response.split_into_pieces is not None:
         response.body = _HTML_ERROR_PAGE
     elif carries_audio(response):
-        response.replacement_bytes = _HTML_ERROR_PAGE
+        response.replacement_body_bytes = _HTML_ERROR_PAGE
     else:
         change_audio_bytes(response, lambda _audio_bytes: _HTML_ERROR_PAGE)
 
@@ -88,7 +88,11 @@ def change_audio_bytes(response: EmulatedResponse, change_bytes: Callable[[bytes
     """Change the audio of a response, which is its body or base64 in its JSON body."""
     if carries_audio(response):
         response.body = change_bytes(response.body)
-    elif isinstance(response.target, Target) and response.is_json and response.status < HTTPStatus.MULTIPLE_CHOICES:
+    elif (
+        isinstance(response.target, Target)
+        and response.is_body_text_or_json
+        and response.status < HTTPStatus.MULTIPLE_CHOICES
+    ):
         audio = response.target.response.audio
         if audio is not None and audio.delivered == "base64":
             encoded = audio.at.read_body(response.body)

@@ -50,7 +50,7 @@ def nullify_field(response: EmulatedResponse) -> None:
 
 
 def _invalidate_response_body(response: EmulatedResponse, change_member: _MemberChanger) -> None:
-    if response.kind == "error" or response.documented_media_type is None or not response.is_json:
+    if response.kind == "error" or response.documented_media_type is None or not response.is_body_text_or_json:
         return
     response.body = invalidate_body(
         response.documented_media_type, response.body, change_member, _find_essential_field_paths(response)
@@ -102,7 +102,7 @@ def create_invalidation_predicate(change_response: Callable[[EmulatedResponse], 
         operations = [target.operation, *([target.job_operation] if target.job_operation else [])]
         for operation in operations:
             for media in operation.success_response.media_types.values():
-                body = build_default_body(media).value
+                body = build_default_body(media).initial_body
                 response = EmulatedResponse(
                     "other", 200, copy.deepcopy(body), media.name, documented_media_type=media, operation=operation
                 )
@@ -133,7 +133,7 @@ def has_error_body_schema(target: Target) -> bool:
 def remove_body(response: EmulatedResponse) -> None:
     """Send no body."""
     if response.kind != "error":
-        response.replacement_bytes = b""
+        response.replacement_body_bytes = b""
 
 
 def change_content_type(response: EmulatedResponse) -> None:

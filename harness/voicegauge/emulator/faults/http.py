@@ -48,7 +48,9 @@ def documents_retry_after(target: Target) -> bool:
 
 def remove_documented_headers(response: EmulatedResponse) -> None:
     """Remove all documented headers except Retry-After, which has a fault of its own."""
-    documented = {name.lower() for name in response.spec.headers} if response.spec is not None else set()
+    documented = (
+        {name.lower() for name in response.response_spec.headers} if response.response_spec is not None else set()
+    )
     _remove_headers(response, lambda name: name != "retry-after" and name in documented)
 
 

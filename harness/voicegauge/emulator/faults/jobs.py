@@ -128,7 +128,7 @@ def has_job_timestamps(target: Target) -> bool:
 def change_creation_time(response: EmulatedResponse) -> None:
     """Report a different creation time in every state."""
     if response.job is not None:
-        _shift_creation_time(response, -60.0 * len(response.job.state_times))
+        _shift_creation_time(response, -60.0 * len(response.job.state_start_times_s))
 
 
 def _shift_creation_time(response: EmulatedResponse, seconds: float) -> None:
@@ -138,7 +138,7 @@ def _shift_creation_time(response: EmulatedResponse, seconds: float) -> None:
     shown = read_value_at(response.body, spec.created)
     if shown not in (MISSING, None):
         response.body = write_value_at(
-            response.body, spec.created, format_timestamp(response.job.state_times[-1] + seconds, shown)
+            response.body, spec.created, format_timestamp(response.job.state_start_times_s[-1] + seconds, shown)
         )
 
 
@@ -211,7 +211,7 @@ def _change_last_digits(text: str) -> str:
 
 def report_excess_usage(response: EmulatedResponse) -> None:
     """Report ten times the tokens or seconds that a successful request used."""
-    for usage in _list_job_usages(response.target) if response.is_json and response.status < 300 else ():
+    for usage in _list_job_usages(response.target) if response.is_body_text_or_json and response.status < 300 else ():
         used = read_value_at(response.body, usage.reported)
         if usage.reported is not None and isinstance(used, int | float) and not isinstance(used, bool):
             response.body = write_value_at(response.body, usage.reported, used * 10)

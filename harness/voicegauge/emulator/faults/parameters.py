@@ -31,7 +31,7 @@ def create_field_ignorer(ignored_field_name: SpeechField) -> SpeechFieldChanger:
 def change_default_format(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
     """Deliver another format than the documented default to requests that name none."""
     mapping = target.speech.request.get(field)
-    if field != "format" or mapping is None or request.read(mapping.at) not in (MISSING, None):
+    if field != "format" or mapping is None or request.read_value(mapping.at) not in (MISSING, None):
         return value
     documented_format = target.find_audio_format(mapping.map.get(value, value)) if isinstance(value, str) else None
     codec = documented_format.codec if documented_format is not None else value

@@ -15,7 +15,7 @@ _UNKNOWN_EVENT_TYPE = "heartbeat-v2"
 
 def _find_audio_piece_indices(operation: Operation, pieces: list[StreamPiece]) -> list[int]:
     spec = operation.stream
-    return [i for i, piece in enumerate(pieces) if spec is not None and piece.event == spec.audio.event]
+    return [i for i, piece in enumerate(pieces) if spec is not None and piece.event_type == spec.audio.event]
 
 
 def drop_audio_event(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
@@ -55,13 +55,16 @@ def wrap_event_data(operation: Operation, pieces: list[StreamPiece]) -> list[Str
     """Put the data of every event that has a schema into another object."""
     spec = operation.stream
     described = [name for name, event in spec.events.items() if event.schema is not None] if spec is not None else []
-    return [replace(piece, value={"data": piece.value}) if piece.event in described else piece for piece in pieces]
+    return [
+        replace(piece, event_data={"data": piece.event_data}) if piece.event_type in described else piece
+        for piece in pieces
+    ]
 
 
 def corrupt_audio(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
     """Make the audio of every event undecodable."""
     at = _find_audio_piece_indices(operation, pieces)
-    return [replace(piece, is_corrupt=True) if i in at else piece for i, piece in enumerate(pieces)]
+    return [replace(piece, is_audio_corrupt=True) if i in at else piece for i, piece in enumerate(pieces)]
 
 
 def streams_events(target: Target) -> bool:

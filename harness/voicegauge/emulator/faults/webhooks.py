@@ -26,7 +26,7 @@ def repeat_final_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallba
     """Send the final callback twice, the second time with another completion time."""
     yield callback
     if callback.is_final:
-        location = callback.completed_location or Location("body", pointer_tokens=("again",))
+        location = callback.completion_time_location or Location("body", pointer_tokens=("again",))
         yield replace(
             callback,
             body=write_value_at(
@@ -57,7 +57,7 @@ def remove_payload_field(callback: EmulatedCallback) -> Iterator[EmulatedCallbac
 
 def forge_signature(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
     """Sign with a wrong secret."""
-    yield replace(callback, is_forged=True)
+    yield replace(callback, has_forged_signature=True)
 
 
 def replay_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:

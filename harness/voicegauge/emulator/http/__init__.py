@@ -1,9 +1,14 @@
 """Parses requests as the contract documents them, and provides helpers for ids, timestamps and schema values."""
 
 from voicegauge.emulator.http.aws_signatures import has_valid_signature
-from voicegauge.emulator.http.body_values import has_location, is_location_documented, read_value_at, write_value_at
+from voicegauge.emulator.http.body_values import (
+    can_have_value_at,
+    is_location_documented,
+    read_value_at,
+    write_value_at,
+)
 from voicegauge.emulator.http.documented_values import find_default_value, has_default_value, is_documented_value
-from voicegauge.emulator.http.id_formats import (
+from voicegauge.emulator.http.ids_and_timestamps import (
     DEFAULT_ID_TEMPLATE,
     create_seeded_random,
     fill_random_hex,
@@ -20,12 +25,12 @@ __all__ = [
     "ParsedRequest",
     "Rejection",
     "SchemaValueBuilder",
+    "can_have_value_at",
     "create_seeded_random",
     "fill_random_hex",
     "find_default_value",
     "format_timestamp",
     "has_default_value",
-    "has_location",
     "has_valid_signature",
     "is_documented_value",
     "is_location_documented",

@@ -14,7 +14,7 @@ _AUTHORIZATION_PATTERN = re.compile(
     r"AWS4-HMAC-SHA256 Credential=[^/]+/(?P<day>\d{8})/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request, ?"
     r"SignedHeaders=(?P<names>[a-z0-9;-]+), ?Signature=(?P<signature>[0-9a-f]{64})"
 )
-_REQUIRED_HEADERS = {"host", "x-amz-date"}
+_HEADERS_THAT_MUST_BE_SIGNED = {"host", "x-amz-date"}
 
 
 def has_valid_signature(incoming_request: IncomingRequest, aws_signature_spec: AwsSignature, secret_key: str) -> bool:
@@ -30,7 +30,7 @@ def has_valid_signature(incoming_request: IncomingRequest, aws_signature_spec: A
     names = found["names"].split(";")
     payload_digest = hashlib.sha256(incoming_request.body).hexdigest()
     is_other_body = incoming_request.find_header("x-amz-content-sha256") not in (None, payload_digest)
-    if is_other_body or not date.startswith(found["day"]) or not set(names) >= _REQUIRED_HEADERS:
+    if is_other_body or not date.startswith(found["day"]) or not set(names) >= _HEADERS_THAT_MUST_BE_SIGNED:
         return False
     headers = "".join(f"{name}:{' '.join((incoming_request.find_header(name) or '').split())}\n" for name in names)
     path = urlsplit(incoming_request.base_url).path + incoming_request.path

@@ -40,7 +40,7 @@ def _write_value_at_tokens(body: Any, pointer_tokens: Sequence[str], value: Any)
     return body
 
 
-def has_location(media_spec: MediaType | None, body: Any, location: Location) -> bool:
+def can_have_value_at(media_spec: MediaType | None, body: Any, location: Location) -> bool:
     """Whether `body` has a value at `location`, or its documented schema allows one there."""
     if media_spec is None or not location.is_in_body:
         return False

@@ -13,16 +13,16 @@ from voicegauge.formats import Location, MultipartReader
 class Rejection(Exception):  # noqa: N818 - part of normal operation: it selects the error response
     """Raised when a request must get an error response."""
 
-    def __init__(self, reason: str, field: str | None, detail: str) -> None:
+    def __init__(self, reason: str, field_name: str | None, detail: str) -> None:
         """Store why the request is rejected.
 
         Args:
             reason: the rejection reason, for example "invalid" or "not-found".
-            field: name of the field or parameter that caused the rejection; `None` if none did.
+            field_name: name of the field or parameter that caused the rejection; `None` if none did.
             detail: one sentence about what is wrong.
         """
         super().__init__(detail)
-        self.reason, self.field, self.detail = reason, field, detail
+        self.reason, self.field_name, self.detail = reason, field_name, detail
 
 
 @dataclass
@@ -43,7 +43,7 @@ class IncomingRequest:
     """Network address of the client."""
     raw_query: str = ""
     """The query as it was received, with its percent-escapes."""
-    body_bytes: int = 0
+    body_size_bytes: int = 0
     """Size of the body that was received."""
     form_reader: MultipartReader | None = None
     """Reader that parsed a form while the form was received; `None` for any other body, and after `parse_request`."""
@@ -68,6 +68,6 @@ class ParsedRequest:
     documented_media_type: MediaType | None = None
     """Documented media type that the body has; `None` if there is none."""
 
-    def read(self, location: Location) -> Any:
+    def read_value(self, location: Location) -> Any:
         """Return the value at `location`, for example "body#/text"; `MISSING` if there is none."""
         return location.read_request(self)

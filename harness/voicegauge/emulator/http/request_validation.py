@@ -65,23 +65,23 @@ def parse_request(
 
 
 def _read_parameter(
-    parameter: Parameter, text_values: Mapping[str, str], value_key: str, rejects_unsupported_values: bool
+    parameter: Parameter, text_values: Mapping[str, str], parameter_key: str, rejects_unsupported_values: bool
 ) -> dict[str, Any]:
-    if value_key not in text_values:
+    if parameter_key not in text_values:
         if rejects_unsupported_values and parameter.is_required:
             raise Rejection("invalid", parameter.name, f"{parameter.location} parameter {parameter.name} is missing")
         return {}
-    value, errors = parameter.parse_text(text_values[value_key])
+    value, errors = parameter.parse_text(text_values[parameter_key])
     if rejects_unsupported_values and errors:
         raise Rejection("invalid", parameter.name, f"{parameter.name}: {errors[0].message}")
-    return {value_key: value}
+    return {parameter_key: value}
 
 
 def _read_body(incoming_request: IncomingRequest, operation: Operation) -> tuple[MediaType | None, Any]:
     documented = operation.request_media
     if not documented:
         return None, MISSING
-    if not incoming_request.body_bytes:
+    if not incoming_request.body_size_bytes:
         if _is_body_required(operation):
             raise Rejection("invalid", _find_first_required_field(documented), "the request has no body")
         return None, MISSING

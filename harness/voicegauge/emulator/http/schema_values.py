@@ -30,70 +30,74 @@ class _SchemaNode(NamedTuple):
     """A resolved schema and its JSON pointer in the document."""
 
     schema: dict[str, Any]
-    pointer: str
+    json_pointer: str
 
 
-def iterate_schemas_at(schemas: Schemas, schema: Any, pointer_tokens: Sequence[str]) -> Iterator[dict[str, Any]]:
+def iterate_schemas_at(
+    document_schemas: Schemas, schema: Any, pointer_tokens: Sequence[str]
+) -> Iterator[dict[str, Any]]:
     """Yield every schema that applies to the value at `pointer_tokens` below `schema`."""
-    for node in _find_schema_nodes(schemas, _resolve_schema(schemas, schema, ""), pointer_tokens, 0):
+    for node in _find_schema_nodes(document_schemas, _resolve_schema(document_schemas, schema, ""), pointer_tokens, 0):
         yield node.schema
 
 
-def _resolve_schema(schemas: Schemas, schema: Any, pointer: str) -> _SchemaNode:
-    resolved, at = schemas.resolve_reference(schema, pointer)
+def _resolve_schema(document_schemas: Schemas, schema: Any, json_pointer: str) -> _SchemaNode:
+    resolved, at = document_schemas.resolve_reference(schema, json_pointer)
     return _SchemaNode(resolved if isinstance(resolved, dict) else {}, at)
 
 
 def _find_schema_nodes(
-    schemas: Schemas, node: _SchemaNode, pointer_tokens: Sequence[str], depth: int
+    document_schemas: Schemas, node: _SchemaNode, pointer_tokens: Sequence[str], depth: int
 ) -> Iterator[_SchemaNode]:
     if depth > _MAX_DEPTH:
         return
     if not pointer_tokens:
         yield node
     else:
-        inner = _find_member_schema(schemas, node, pointer_tokens[0])
+        inner = _find_member_schema(document_schemas, node, pointer_tokens[0])
         if inner is not None:
-            yield from _find_schema_nodes(schemas, inner, pointer_tokens[1:], depth + 1)
-    for branch in _find_branch_schemas(schemas, node):
-        yield from _find_schema_nodes(schemas, branch, pointer_tokens, depth + 1)
+            yield from _find_schema_nodes(document_schemas, inner, pointer_tokens[1:], depth + 1)
+    for branch in _find_branch_schemas(document_schemas, node):
+        yield from _find_schema_nodes(document_schemas, branch, pointer_tokens, depth + 1)
 
 
-def _find_member_schema(schemas: Schemas, node: _SchemaNode, token: str) -> _SchemaNode | None:
+def _find_member_schema(document_schemas: Schemas, node: _SchemaNode, token: str) -> _SchemaNode | None:
     properties = node.schema.get("properties", {})
     if token in properties:
-        return _resolve_schema(schemas, properties[token], f"{node.pointer}/properties/{escape_pointer_token(token)}")
+        return _resolve_schema(
+            document_schemas, properties[token], f"{node.json_pointer}/properties/{escape_pointer_token(token)}"
+        )
     if token.isdecimal() and "items" in node.schema:
-        return _resolve_schema(schemas, node.schema["items"], f"{node.pointer}/items")
+        return _resolve_schema(document_schemas, node.schema["items"], f"{node.json_pointer}/items")
     return None
 
 
-def _find_branch_schemas(schemas: Schemas, node: _SchemaNode) -> Iterator[_SchemaNode]:
+def _find_branch_schemas(document_schemas: Schemas, node: _SchemaNode) -> Iterator[_SchemaNode]:
     for key in ("allOf", "anyOf", "oneOf"):
         for index, branch in enumerate(node.schema.get(key, ())):
-            yield _resolve_schema(schemas, branch, f"{node.pointer}/{key}/{index}")
+            yield _resolve_schema(document_schemas, branch, f"{node.json_pointer}/{key}/{index}")
     for key in ("then", "else"):
         if key in node.schema:
-            yield _resolve_schema(schemas, node.schema[key], f"{node.pointer}/{key}")
+            yield _resolve_schema(document_schemas, node.schema[key], f"{node.json_pointer}/{key}")
 
 
 class SchemaValueBuilder:
     """Builds and completes values according to the schemas of one document."""
 
-    def __init__(self, schemas: Schemas, default_text: str = "") -> None:
+    def __init__(self, document_schemas: Schemas, default_text: str = "") -> None:
         """Use `default_text` for strings that the schema does not restrict further."""
-        self._schemas, self._text = schemas, default_text
+        self._schemas, self._text = document_schemas, default_text
 
-    def build_minimal_value(self, schema: Any, pointer: str) -> Any:
-        """Return a minimal value that is valid under `schema`, which is at `pointer` of the document."""
-        return self._build_value_at_depth(_resolve_schema(self._schemas, schema, pointer), 0)
+    def build_minimal_value(self, schema: Any, json_pointer: str) -> Any:
+        """Return a minimal value that is valid under `schema`, which is at `json_pointer` of the document."""
+        return self._build_value_at_depth(_resolve_schema(self._schemas, schema, json_pointer), 0)
 
-    def complete_value(self, schema: Any, pointer: str, value: Any) -> Any:
+    def complete_value(self, schema: Any, json_pointer: str, value: Any) -> Any:
         """Add to `value` everything that `schema` requires but `value` does not have, and return it.
 
         Lists and objects are changed in place.
         """
-        return self._complete_value(_resolve_schema(self._schemas, schema, pointer), value, 0)
+        return self._complete_value(_resolve_schema(self._schemas, schema, json_pointer), value, 0)
 
     def _build_value_at_depth(self, node: _SchemaNode, depth: int) -> Any:
         schema = node.schema
@@ -107,7 +111,7 @@ class SchemaValueBuilder:
         if json_type == "object":
             return self._complete_value(node, {}, depth)
         if json_type == "array":
-            items = _resolve_schema(self._schemas, schema.get("items", {}), f"{node.pointer}/items")
+            items = _resolve_schema(self._schemas, schema.get("items", {}), f"{node.json_pointer}/items")
             return [self._build_value_at_depth(items, depth + 1) for _ in range(schema.get("minItems", 0))]
         return self._build_scalar_value(schema, json_type)
 
@@ -139,7 +143,7 @@ class SchemaValueBuilder:
         if isinstance(value, dict):
             self._complete_members(node, value, depth)
         elif isinstance(value, list) and "items" in node.schema:
-            items = _resolve_schema(self._schemas, node.schema["items"], f"{node.pointer}/items")
+            items = _resolve_schema(self._schemas, node.schema["items"], f"{node.json_pointer}/items")
             value[:] = [self._complete_value(items, item, depth + 1) for item in value]
         for branch in self._find_applicable_branches(node, value):
             value = self._complete_value(branch, value, depth + 1)
@@ -148,7 +152,7 @@ class SchemaValueBuilder:
     def _complete_members(self, node: _SchemaNode, value: dict[str, Any], depth: int) -> None:
         for name in node.schema.get("required", ()):
             if name not in value:
-                inner = next(_find_schema_nodes(self._schemas, node, [name], 0), _SchemaNode({}, node.pointer))
+                inner = next(_find_schema_nodes(self._schemas, node, [name], 0), _SchemaNode({}, node.json_pointer))
                 value[name] = self._build_value_at_depth(inner, depth + 1)
         for name in node.schema.get("properties", {}):
             member = _find_member_schema(self._schemas, node, name)
@@ -159,28 +163,28 @@ class SchemaValueBuilder:
         """Yield the subschemas that apply to `value`; of "oneOf" and "anyOf", only the first compatible branch."""
         schema = node.schema
         for index, branch in enumerate(schema.get("allOf", ())):
-            yield _resolve_schema(self._schemas, branch, f"{node.pointer}/allOf/{index}")
+            yield _resolve_schema(self._schemas, branch, f"{node.json_pointer}/allOf/{index}")
         for key in ("oneOf", "anyOf"):
             branches = (
-                _resolve_schema(self._schemas, branch, f"{node.pointer}/{key}/{index}")
+                _resolve_schema(self._schemas, branch, f"{node.json_pointer}/{key}/{index}")
                 for index, branch in enumerate(schema.get(key, ()))
             )
             chosen = next((branch for branch in branches if self._is_compatible(branch, value)), None)
             if chosen is not None:
                 yield chosen
         if "if" in schema:
-            key = "then" if self._schemas.is_valid(f"{node.pointer}/if", value) else "else"
+            key = "then" if self._schemas.is_valid(f"{node.json_pointer}/if", value) else "else"
             if key in schema:
-                yield _resolve_schema(self._schemas, schema[key], f"{node.pointer}/{key}")
+                yield _resolve_schema(self._schemas, schema[key], f"{node.json_pointer}/{key}")
 
     def _is_compatible(self, branch: _SchemaNode, value: Any) -> bool:
         """Whether `value` can be completed to fit `branch`, that is, contradicts no fixed value of the branch."""
         if not isinstance(value, dict):
-            return self._schemas.is_valid(branch.pointer, value)
+            return self._schemas.is_valid(branch.json_pointer, value)
         if branch.schema.get("type", "object") != "object":
             return False
         return all(
-            self._schemas.is_valid(f"{branch.pointer}/properties/{escape_pointer_token(name)}", value[name])
+            self._schemas.is_valid(f"{branch.json_pointer}/properties/{escape_pointer_token(name)}", value[name])
             for name, schema in branch.schema.get("properties", {}).items()
             if name in value and isinstance(schema, dict) and ("const" in schema or "enum" in schema)
         )

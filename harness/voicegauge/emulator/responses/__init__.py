@@ -13,11 +13,11 @@ from voicegauge.emulator.responses.streams import (
     STATE_SCENARIO_PREFIX,
     StreamPacer,
     find_audio_pacing,
-    read_requested_end_event,
+    read_requested_final_event,
     send_stream,
 )
 from voicegauge.emulator.responses.timestamps import SpeechTimingsGetter, write_timestamps
-from voicegauge.emulator.responses.usage import compute_event_usage
+from voicegauge.emulator.responses.usage import compute_final_event_usage
 from voicegauge.emulator.responses.webhook_payloads import (
     EmulatedCallback,
     WebhookSubscription,
@@ -40,12 +40,12 @@ __all__ = [
     "build_default_body",
     "build_error_response",
     "build_success_response",
-    "compute_event_usage",
+    "compute_final_event_usage",
     "filter_lists",
     "find_audio_pacing",
     "find_webhook_url_field",
     "read_callback_timing",
-    "read_requested_end_event",
+    "read_requested_final_event",
     "send_stream",
     "write_timestamps",
 ]

@@ -17,7 +17,7 @@ from voicegauge.formats import Location, is_json
 class BodyTemplate(NamedTuple):
     """A response body whose values are still to be filled in: a copy of an example, if the contract has one."""
 
-    value: Any
+    initial_body: Any
     example: Example | None
 
 
@@ -26,7 +26,7 @@ def build_error_response(operation: Operation, rejection: Rejection) -> Emulated
 
     If none fits, return an error with a common status code.
     """
-    found = _find_error_by_reason(operation, rejection.reason, rejection.field)
+    found = _find_error_by_reason(operation, rejection.reason, rejection.field_name)
     if found is not None:
         spec, media_spec, example = found
         status = int(spec.status) if spec.status.isdecimal() else _choose_status_in_class(rejection.reason, spec.status)
@@ -96,7 +96,7 @@ def _build_error(
         status=status,
         body=body,
         media_type=name,
-        spec=response_spec,
+        response_spec=response_spec,
         documented_media_type=media_spec,
         operation=operation,
         rejection_reason=rejection.reason,
@@ -137,19 +137,25 @@ def build_success_response(
         return EmulatedResponse(
             response_kind,
             status,
-            build_body(media_spec).value,
+            build_body(media_spec).initial_body,
             media_spec.name,
-            spec=spec,
+            response_spec=spec,
             documented_media_type=media_spec,
             operation=operation,
         )
     other = next(iter(spec.media_types.values()), None)
     if other is None:
-        return EmulatedResponse(response_kind, status, spec=spec, operation=operation)
+        return EmulatedResponse(response_kind, status, response_spec=spec, operation=operation)
     example = next(iter(other.examples), None)
     text = example.value if example is not None and isinstance(example.value, str) else ""
     return EmulatedResponse(
-        response_kind, status, text.encode(), other.name, spec=spec, documented_media_type=other, operation=operation
+        response_kind,
+        status,
+        text.encode(),
+        other.name,
+        response_spec=spec,
+        documented_media_type=other,
+        operation=operation,
     )
 
 
@@ -158,10 +164,10 @@ def build_default_body(media_spec: MediaType) -> BodyTemplate:
 
     Valid examples are preferred, then documented ones over inferred ones, then earlier ones.
     """
-    return select_body(media_spec, lambda _: ())
+    return select_body_template(media_spec, lambda _: ())
 
 
-def select_body(
+def select_body_template(
     media_spec: MediaType,
     rank_example: Callable[[Example], Iterable[Any] | None],
     required_values: Mapping[Location, Any] | None = None,

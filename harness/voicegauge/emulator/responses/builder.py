@@ -24,7 +24,7 @@ from voicegauge.emulator.http import (
     IncomingRequest,
     ParsedRequest,
     Rejection,
-    has_location,
+    can_have_value_at,
     is_location_documented,
     read_value_at,
 )
@@ -35,7 +35,7 @@ from voicegauge.emulator.responses.bodies import (
     build_success_response,
     find_json_media,
     replace_url_prefixes,
-    select_body,
+    select_body_template,
 )
 from voicegauge.emulator.responses.documented_ids import (
     fill_body_from_documented_item,
@@ -44,17 +44,17 @@ from voicegauge.emulator.responses.documented_ids import (
     is_documented_id,
     read_requested_ids,
 )
-from voicegauge.emulator.responses.fields import (
-    FILE_EXTENSIONS,
-    set_audio_media_type,
-    write_amounts,
-    write_audio,
-    write_job_times,
-    write_values,
-)
 from voicegauge.emulator.responses.list_filters import filter_lists
 from voicegauge.emulator.responses.response import EmulatedResponse
 from voicegauge.emulator.responses.usage import write_usage
+from voicegauge.emulator.responses.value_writing import (
+    FILE_EXTENSION_BY_FORMAT,
+    set_audio_media_type,
+    write_audio,
+    write_charges_and_balances,
+    write_job_times,
+    write_values,
+)
 from voicegauge.emulator.settings import CONTROL_PREFIX
 from voicegauge.emulator.state import EmulatedJob, GeneratedAudio
 from voicegauge.formats import Location
@@ -70,7 +70,7 @@ class ResponseBuilder:
         """Build responses as `contract` documents them."""
         self._contract = contract
 
-    def iterate_paths_to_match(self, path: str) -> Iterator[str]:
+    def iterate_candidate_paths(self, path: str) -> Iterator[str]:
         """Yield the paths to look up in the contract: `path`, then `path` without the path prefix of each server."""
         yield path
         for server in self._contract.servers.values():
@@ -90,7 +90,7 @@ class ResponseBuilder:
             {
                 o.method
                 for o in operations
-                for path in self.iterate_paths_to_match(incoming_request.path)
+                for path in self.iterate_candidate_paths(incoming_request.path)
                 if o.match_path(path) is not None
             }
         )
@@ -100,7 +100,7 @@ class ResponseBuilder:
         )
         for operation in operations if not methods else ():
             found = build_error_response(operation, rejection)
-            if found.status == status and found.spec is not None and found.body:
+            if found.status == status and found.response_spec is not None and found.body:
                 response.body, response.media_type = found.body, found.media_type
                 break
         if methods:
@@ -124,7 +124,7 @@ class ResponseBuilder:
                 raise Rejection("not-found", parameter_name, f"no example has the {parameter_name} {value!r:.80}")
 
         def build_template(media_spec: MediaType) -> BodyTemplate:
-            return select_body(
+            return select_body_template(
                 media_spec, lambda example: [has_object_with_value(example.value, value) for value in ids.values()]
             )
 
@@ -149,7 +149,7 @@ class ResponseBuilder:
             values[locations.state] = job.state
 
         def build_template(media_spec: MediaType) -> BodyTemplate:
-            return select_body(
+            return select_body_template(
                 media_spec, lambda example: self._rank_submit_example(request, target, example, values), values
             )
 
@@ -162,7 +162,7 @@ class ResponseBuilder:
         if answer.wait is not None:
             self._write_status_values(response, request, status.job, job)
         write_values(response, values)
-        write_amounts(response, {answer.charged: job.charge, answer.balance: balance})
+        write_charges_and_balances(response, {answer.charged: job.charge, answer.balance: balance})
         return response
 
     def _rank_submit_example(
@@ -188,7 +188,9 @@ class ResponseBuilder:
 
         def build_template(media_spec: MediaType) -> BodyTemplate:
             values = {**self._build_job_values(spec, job), spec.state: job.state}
-            return select_body(media_spec, lambda example: self._rank_state_example(spec, job, example), values)
+            return select_body_template(
+                media_spec, lambda example: self._rank_state_example(spec, job, example), values
+            )
 
         response = build_success_response(request.operation, "status", build_template)
         self._write_status_values(response, request, spec, job)
@@ -216,16 +218,16 @@ class ResponseBuilder:
             job_spec: the contract's description of the jobs.
             job: the job, which is already canceled unless it had ended before.
         """
-        status_media = _find_media_with_other_states(request.operation, job_spec, job)
+        status_media = _find_status_media_for_other_states(request.operation, job_spec, job)
 
         def build_template(media_spec: MediaType) -> BodyTemplate:
             values = {**self._build_job_values(job_spec, job), job_spec.state: job.state, job_spec.submit.id: job.id}
             if status_media is not None:
-                return select_body(
+                return select_body_template(
                     status_media, lambda example: self._rank_state_example(job_spec, job, example), values
                 )
             seed = {place: value for place, value in values.items() if is_location_documented(media_spec, place)}
-            return select_body(
+            return select_body_template(
                 media_spec, lambda example: (read_value_at(example.value, job_spec.state) == job.state,), seed
             )
 
@@ -234,9 +236,9 @@ class ResponseBuilder:
             self._write_status_values(response, request, job_spec, job)
             return response
         self._write_job_values(response, request, job_spec, job)
-        write_values(response, {job_spec.state: job.state, job_spec.submit.id: job.id}, has_location)
+        write_values(response, {job_spec.state: job.state, job_spec.submit.id: job.id}, can_have_value_at)
         names = [parameter.name for parameter in request.operation.parameters if parameter.location == "path"]
-        write_values(response, {Location("body", pointer_tokens=(name,)): job.id for name in names}, has_location)
+        write_values(response, {Location("body", pointer_tokens=(name,)): job.id for name in names}, can_have_value_at)
         return response
 
     def _write_job_values(
@@ -245,16 +247,16 @@ class ResponseBuilder:
         """Write the known values of a job into the body at all locations that are documented for them."""
         response.target, response.job, response.request = job.target, job, request
         shown = self._find_example_job_ids(job.target, job_spec, response)
-        response.body = _replace_ids(response.body, shown, job.id) if response.is_json else response.body
+        response.body = _replace_ids(response.body, shown, job.id) if response.is_body_text_or_json else response.body
         self.write_constants(response, job.constants)
-        write_values(response, self._build_job_values(job_spec, job), has_location)
+        write_values(response, self._build_job_values(job_spec, job), can_have_value_at)
         write_job_times(response, job_spec, job)
-        write_amounts(response, {job_spec.charged: 0.0 if job.is_refunded else job.charge})
+        write_charges_and_balances(response, {job_spec.charged: 0.0 if job.is_refunded else job.charge})
         self._write_job_urls(response, request, job_spec, job)
         state = job_spec.states.get(job.state)
         if state is not None and state.end == "failure" and job_spec.reason is not None:
             reason = read_value_at(response.body, job_spec.reason)
-            if reason in (MISSING, None, "") and has_location(
+            if reason in (MISSING, None, "") and can_have_value_at(
                 response.documented_media_type, response.body, job_spec.reason
             ):
                 write_values(response, {job_spec.reason: "the request could not be processed"})
@@ -311,7 +313,7 @@ class ResponseBuilder:
         location = status.job.speech_audio
         url = self.build_audio_url(request.incoming_request.base_url, location, job.id, job.synthesis.audio_format)
         response = build_success_response(request.operation, "result", build_default_body)
-        if response.is_json:
+        if response.is_body_text_or_json:
             self._write_job_values(response, request, status.job, job)
         response.target, response.job, response.request = job.target, job, request
         write_audio(response, location, job.synthesis.audio_format, url, audio_bytes)
@@ -335,7 +337,7 @@ class ResponseBuilder:
         response = build_success_response(request.operation, "speech", build_default_body)
         response.target, response.request = target, request
         write_audio(response, answer.audio, synthesis.audio_format, audio_url, audio_bytes)
-        write_amounts(response, {answer.charged: charge, answer.balance: balance})
+        write_charges_and_balances(response, {answer.charged: charge, answer.balance: balance})
         write_usage(response, target, len(synthesis.text))
         return response
 
@@ -363,22 +365,22 @@ class ResponseBuilder:
         write_values(response, values_by_location)
         audio = target.conversion.response.audio if target.conversion else None
         if audio is not None and generated_audio is not None:
-            write_audio(response, audio, generated_audio.format, audio_url, generated_audio.data)
-        write_amounts(response, {target.audio_input.response.charged: charge})
+            write_audio(response, audio, generated_audio.audio_format, audio_url, generated_audio.audio_bytes)
+        write_charges_and_balances(response, {target.audio_input.response.charged: charge})
         return response
 
     def write_constants(self, response: EmulatedResponse, constants: Mapping[Location, Any]) -> None:
         """Write those fixed values of a target whose locations exist in the body or its schema."""
-        write_values(response, constants, has_location)
+        write_values(response, constants, can_have_value_at)
 
     def convert_to_download_response(self, response: EmulatedResponse, request: ParsedRequest) -> None:
         """Turn `response`, which carries audio, into the documented response of a download operation."""
         assert response.audio_format is not None
         response.operation, response.request = request.operation, request
-        response.spec = request.operation.success_response
+        response.response_spec = request.operation.success_response
         set_audio_media_type(response, response.audio_format)
-        if response.spec.status.isdecimal():
-            response.status = int(response.spec.status)
+        if response.response_spec.status.isdecimal():
+            response.status = int(response.response_spec.status)
 
     def build_status_url(self, request: ParsedRequest, status_operation: Operation, job_id: str) -> str:
         """Return the polling URL of a job."""
@@ -394,7 +396,7 @@ class ResponseBuilder:
 
     def build_audio_url(self, base_url: str, response_audio: ResponseAudio, media_id: str, format_name: str) -> str:
         """Return the URL of audio: that of the documented download operation, else that of a route of the emulator."""
-        ending = FILE_EXTENSIONS.get(format_name, format_name)
+        ending = FILE_EXTENSION_BY_FORMAT.get(format_name, format_name)
         if response_audio.download is None:
             root = base_url.removesuffix(f"/{self._contract.id}")
             return f"{root}{CONTROL_PREFIX}/media/{self._contract.id}/{quote_url(media_id, safe='')}.{ending}"
@@ -408,7 +410,7 @@ class ResponseBuilder:
         return base_url + path
 
 
-def _find_media_with_other_states(operation: Operation, job_spec: JobSpec, job: EmulatedJob) -> MediaType | None:
+def _find_status_media_for_other_states(operation: Operation, job_spec: JobSpec, job: EmulatedJob) -> MediaType | None:
     """Return the JSON body of the status operation, if `operation` documents the same body but not the job's state.
 
     A cancellation is usually documented with one example, of a canceled job; a job that had ended before has other

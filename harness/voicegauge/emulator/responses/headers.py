@@ -9,7 +9,7 @@ from voicegauge.contract import Parameter
 from voicegauge.emulator.http import SchemaValueBuilder
 from voicegauge.emulator.responses.response import EmulatedResponse
 
-_MIN_UNIX_TIME = 1_000_000_000
+_MIN_PLAUSIBLE_UNIX_TIME = 1_000_000_000
 """Smallest example or minimum of a reset header that is taken for a Unix time. With a smaller one, the header has the
 number of seconds to wait."""
 BUSY_RETRY_AFTER_S = 1  # short, so that clients that honor Retry-After do not slow down tests
@@ -22,12 +22,12 @@ def add_documented_headers(response: EmulatedResponse, rate_limit_values: Mappin
         response: the response, which is changed in place.
         rate_limit_values: the result of `AccountRegistry.compute_rate_limit_values`.
     """
-    if response.spec is None or response.operation is None:
+    if response.response_spec is None or response.operation is None:
         return
     roles = {name.lower(): role for role, name in response.operation.limits.headers.items()}
     roles.setdefault("retry-after", "retry_after")
     present = {name.lower() for name in response.headers}
-    for name, header in response.spec.headers.items():
+    for name, header in response.response_spec.headers.items():
         if name.lower() in present:
             continue
         value = _build_header_value(response, header, roles.get(name.lower()), rate_limit_values)
@@ -79,4 +79,4 @@ def _find_charged_amount(response: EmulatedResponse, header_name: str) -> float 
 def _contains_unix_time(header: Parameter) -> bool:
     shown: list[Any] = [header.part_data.get("example"), header.schema.get("example"), header.schema.get("minimum")]
     shown += header.schema.get("examples", [])
-    return any(isinstance(value, int | float) and value >= _MIN_UNIX_TIME for value in shown)
+    return any(isinstance(value, int | float) and value >= _MIN_PLAUSIBLE_UNIX_TIME for value in shown)

@@ -22,18 +22,18 @@ ResponseKind = Literal["submit", "speech", "status", "result", "audio", "audio-i
 class StreamPiece:
     """One chunk of a streamed body, or one server-sent event, before it is encoded."""
 
-    wait_s: float
+    wait_before_s: float
     """Delay in seconds after the previous piece; it is skipped unless the clock is real."""
-    event: str | None = None
+    event_type: str | None = None
     """Type of the event; `None` for plain bytes and for the end marker."""
-    value: Any = None
+    event_data: Any = None
     """Data of the event, without its audio."""
-    audio: bytes = b""
-    text: str | None = None
+    audio_bytes: bytes = b""
+    event_text: str | None = None
     """Data of the event if that is not JSON, as in an end marker; else `None`."""
     stall_s: float = 0.0
     """Extra delay in seconds. It also happens if the clock is not real, because clients must be able to measure it."""
-    is_corrupt: bool = False
+    is_audio_corrupt: bool = False
     """Whether the audio is encoded wrongly on purpose."""
 
 
@@ -47,7 +47,7 @@ class EmulatedResponse:
     """The body: a JSON value if `media_type` is JSON, else bytes or, such as for "text/plain", a text."""
     media_type: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
-    spec: ResponseSpec | None = None
+    response_spec: ResponseSpec | None = None
     """The documented response on which this response is based; `None` if it is undocumented."""
     documented_media_type: MediaType | None = None
     """The documented media type of the body; `None` if the contract does not document it."""
@@ -60,24 +60,24 @@ class EmulatedResponse:
     split_into_pieces: Callable[[bytes], list[StreamPiece]] | None = None
     """Function that splits a streamed body into pieces, called after faults have changed `body`; `None` if the body is
     not streamed."""
-    pieces: list[StreamPiece] | None = None
+    stream_pieces: list[StreamPiece] | None = None
     """Pieces of a streamed body, which are sent instead of `body`; `None` if the body is not streamed."""
     is_connection_cut: bool = False
     """Whether the connection is closed before the end of the body."""
     audio_format: str | None = None
     """Format of the audio if the body is a download of audio, else `None`."""
-    replacement_bytes: bytes | None = None
+    replacement_body_bytes: bytes | None = None
     """Bytes that are sent instead of `body` and `pieces`, with unchanged media type; `None` if there are none."""
 
     @property
-    def is_json(self) -> bool:
+    def is_body_text_or_json(self) -> bool:
         """Whether `body` is a JSON value or a text rather than bytes."""
         return not isinstance(self.body, bytes)
 
     def encode_payload(self) -> bytes:
         """Return the bytes to send if the body is not streamed."""
-        if self.replacement_bytes is not None:
-            return self.replacement_bytes
+        if self.replacement_body_bytes is not None:
+            return self.replacement_body_bytes
         if isinstance(self.body, bytes):
             return self.body
         if isinstance(self.body, str) and self.media_type is not None and not is_json(self.media_type):

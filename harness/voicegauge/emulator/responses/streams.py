@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 STATE_SCENARIO_PREFIX = "state:"
 """Prefix of scenario header values that name the final state of a job or the final event of a stream."""
-_CHUNK_UNIT_BYTES = 12
+_CHUNK_SIZE_MULTIPLE_BYTES = 12
 """Number of bytes of which chunk sizes are multiples, so that a chunk has whole samples of every raw format, and whole
 groups of base64 (3 bytes)."""
-_FAILURE_TEXT = "the text could not be spoken"
+_FAILURE_EVENT_TEXT = "the text could not be spoken"
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,14 @@ class StreamPacer:
     first_audio_delay_s: float
     """Delay in seconds from the response's status and headers to the first audio."""
     audio_pacing: AudioPacing
-    jitter: float
+    chunk_interval_jitter: float
     rng: random.Random
     scale_duration: Callable[[float], float]
     """Function that applies the emulator's time scale to a duration."""
     get_speech_timings: SpeechTimingsGetter
-    end_event: str | None = None
+    final_event_type: str | None = None
     """Type of the event with which the stream must end; `None` if the request does not ask for one."""
-    end_values: Mapping[EventLocation, float] = field(default_factory=dict)
+    final_event_values: Mapping[EventLocation, float] = field(default_factory=dict)
     """Values of the event that ends the stream in success, such as the tokens used, by location in the event."""
 
     def split_into_pieces(self, body: bytes) -> list[StreamPiece]:
@@ -63,20 +63,23 @@ class StreamPacer:
         waits = self._generate_waits_s()
         spec = self.stream_spec
         if spec is None:
-            return [StreamPiece(next(waits), audio=chunk) for chunk in self._split_into_chunks(body)]
-        sequence = _EventSequence(self.operation, spec, self.audio_s, self.get_speech_timings, self.end_values)
-        return list(sequence.build_pieces(self._split_into_chunks(body), waits, self.end_event))
+            return [StreamPiece(next(waits), audio_bytes=chunk) for chunk in self._split_into_chunks(body)]
+        sequence = _EventSequence(self.operation, spec, self.audio_s, self.get_speech_timings, self.final_event_values)
+        return list(sequence.build_pieces(self._split_into_chunks(body), waits, self.final_event_type))
 
     def _split_into_chunks(self, body: bytes) -> list[bytes]:
         count = max(1, math.ceil(self.audio_s / self.audio_pacing.chunk_s))
-        size = max(_CHUNK_UNIT_BYTES, math.ceil(len(body) / count / _CHUNK_UNIT_BYTES) * _CHUNK_UNIT_BYTES)
+        size = max(
+            _CHUNK_SIZE_MULTIPLE_BYTES,
+            math.ceil(len(body) / count / _CHUNK_SIZE_MULTIPLE_BYTES) * _CHUNK_SIZE_MULTIPLE_BYTES,
+        )
         return [body[start : start + size] for start in range(0, len(body), size)]
 
     def _generate_waits_s(self) -> Iterator[float]:
         yield self.first_audio_delay_s
         step_s = self.audio_pacing.chunk_s / self.audio_pacing.speed
         while True:
-            yield self.scale_duration(step_s * self.rng.lognormvariate(0, self.jitter))
+            yield self.scale_duration(step_s * self.rng.lognormvariate(0, self.chunk_interval_jitter))
 
 
 class _EventSequence:
@@ -88,20 +91,24 @@ class _EventSequence:
         stream_spec: StreamSpec,
         audio_s: float,
         get_speech_timings: SpeechTimingsGetter,
-        end_values: Mapping[EventLocation, float],
+        final_event_values: Mapping[EventLocation, float],
     ) -> None:
-        self._end_values = end_values
+        self._end_values = final_event_values
         self._spec, self._at = stream_spec, f"{operation.pointer}/x-stream/events"
         self._audio_s = audio_s
         self._timings = [(spec, get_speech_timings(spec.unit)) for spec in stream_spec.audio.timestamps]
-        self._value_builder = SchemaValueBuilder(operation.contract.schemas, _FAILURE_TEXT)
+        self._value_builder = SchemaValueBuilder(operation.contract.schemas, _FAILURE_EVENT_TEXT)
 
     def build_pieces(
-        self, chunks: Sequence[bytes], waits_s: Iterator[float], end_event: str | None
+        self, chunks: Sequence[bytes], waits_s: Iterator[float], final_event_type: str | None
     ) -> Iterator[StreamPiece]:
         spec, audio = self._spec, self._spec.audio.event
-        ends = [end_event] if end_event else [name for name, known in spec.events.items() if known.end == "success"]
-        fails = end_event is not None and spec.events[end_event].end == "failure"
+        ends = (
+            [final_event_type]
+            if final_event_type
+            else [name for name, known in spec.events.items() if known.end == "success"]
+        )
+        fails = final_event_type is not None and spec.events[final_event_type].end == "failure"
         *lead, _ = _find_shortest_event_path(spec, next(iter(spec.events)), [audio])
         for event in lead:
             yield self._build_stream_piece(event, 0.0)
@@ -116,14 +123,14 @@ class _EventSequence:
         for event in _find_shortest_event_path(spec, audio, ends)[1:] if ends else []:
             yield self._build_stream_piece(event, 0.0)
         if spec.end_marker is not None:
-            yield StreamPiece(0.0, text=spec.end_marker)
+            yield StreamPiece(0.0, event_text=spec.end_marker)
 
     def _write_timings_of_chunk(self, piece: StreamPiece, chunk_number: int, chunk_count: int) -> None:
         """Write the times of the characters or words that start in a chunk into the event that has the chunk."""
         start_s = chunk_number / chunk_count * self._audio_s
         end_s = (chunk_number + 1) / chunk_count * self._audio_s if chunk_number + 1 < chunk_count else math.inf
         for spec, timings in self._timings:
-            piece.value = write_timestamps(piece.value, spec, select_timings(timings, start_s, end_s))
+            piece.event_data = write_timestamps(piece.event_data, spec, select_timings(timings, start_s, end_s))
 
     def _build_stream_piece(
         self, event_type: str, wait_s: float, audio_bytes: bytes = b"", event_number: int = 0
@@ -136,7 +143,7 @@ class _EventSequence:
         )
         marker = spec.events[event_type].has
         if marker is not None and not audio_bytes and marker.read(None, b"", value) is MISSING:
-            value = write_value_at(value, _convert_to_body_location(marker), _FAILURE_TEXT)
+            value = write_value_at(value, _convert_to_body_location(marker), _FAILURE_EVENT_TEXT)
         if spec.event_type.is_in_data:
             value = write_value_at(value, _convert_to_body_location(spec.event_type), event_type)
         if audio_bytes and spec.audio.index is not None:
@@ -172,11 +179,15 @@ def _convert_to_body_location(location: EventLocation) -> Location:
 def encode_piece(piece: StreamPiece, stream_spec: StreamSpec | None) -> bytes:
     """Return the bytes of a piece: plain audio, or a server-sent event."""
     if stream_spec is None:
-        return piece.audio
-    text, value = piece.text, piece.value
-    if piece.audio:
-        sound = piece.audio.hex() if stream_spec.audio.encoding == "hex" else base64.b64encode(piece.audio).decode()
-        sound = f"!{sound}" if piece.is_corrupt else sound
+        return piece.audio_bytes
+    text, value = piece.event_text, piece.event_data
+    if piece.audio_bytes:
+        sound = (
+            piece.audio_bytes.hex()
+            if stream_spec.audio.encoding == "hex"
+            else base64.b64encode(piece.audio_bytes).decode()
+        )
+        sound = f"!{sound}" if piece.is_audio_corrupt else sound
         if stream_spec.audio.at.pointer_tokens:
             value = write_value_at(value, _convert_to_body_location(stream_spec.audio.at), sound)
         else:
@@ -186,15 +197,15 @@ def encode_piece(piece: StreamPiece, stream_spec: StreamSpec | None) -> bytes:
     if stream_spec.framing == "json-lines":
         return f"{text}\n".encode()
     named = (
-        f"event: {piece.event}\n"
-        if not stream_spec.event_type.is_in_data and piece.event not in (None, "message")
+        f"event: {piece.event_type}\n"
+        if not stream_spec.event_type.is_in_data and piece.event_type not in (None, "message")
         else ""
     )
     data = "".join(f"data: {line}\n" for line in text.split("\n"))
     return f"{named}{data}\n".encode()
 
 
-def read_requested_end_event(stream_spec: StreamSpec | None, scenario_header: str) -> str | None:
+def read_requested_final_event(stream_spec: StreamSpec | None, scenario_header: str) -> str | None:
     """Return the event with which the scenario header asks a stream to end; `None` if it asks for none.
 
     Raises:
@@ -225,7 +236,7 @@ async def send_stream(
     async def send_pieces() -> None:
         next_at = asyncio.get_running_loop().time()
         for piece in pieces[: len(pieces) // 2] if response.is_connection_cut else pieces:
-            next_at += piece.wait_s + piece.stall_s
+            next_at += piece.wait_before_s + piece.stall_s
             await asyncio.sleep(piece.stall_s)
             await clock.sleep(
                 next_at - asyncio.get_running_loop().time()

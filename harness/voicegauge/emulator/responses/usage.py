@@ -6,23 +6,23 @@ from collections.abc import Iterator, Mapping
 
 from voicegauge.contract import Target, compute_usage_bound
 from voicegauge.contract.extension import PriceUsage
-from voicegauge.emulator.responses.fields import write_amounts
 from voicegauge.emulator.responses.response import EmulatedResponse
+from voicegauge.emulator.responses.value_writing import write_charges_and_balances
 from voicegauge.formats import EventLocation, Location
 
-_USED_SHARE_OF_BOUND = 0.5
+_USED_SHARE_OF_MAX_USAGE = 0.5
 """Share of the documented upper bound that every emulated request uses. The number is invented."""
 
 
 def write_usage(response: EmulatedResponse, target: Target, character_count: int) -> None:
     """Write the usage at the documented locations of a JSON response."""
-    if response.is_json:
+    if response.is_body_text_or_json:
         usages = _iterate_usages(target, character_count)
         amounts: dict[Location | None, float | None] = {usage.reported: used for usage, used in usages}
-        write_amounts(response, amounts)
+        write_charges_and_balances(response, amounts)
 
 
-def compute_event_usage(target: Target, character_count: int) -> Mapping[EventLocation, float]:
+def compute_final_event_usage(target: Target, character_count: int) -> Mapping[EventLocation, float]:
     """Return the usage that the last event of a stream reports, by location in the event."""
     usages = _iterate_usages(target, character_count)
     return {usage.reported_in_event: used for usage, used in usages if usage.reported_in_event is not None}
@@ -32,5 +32,5 @@ def _iterate_usages(target: Target, character_count: int) -> Iterator[tuple[Pric
     """Yield the used tokens, which are whole numbers, or seconds of each part of the target's price."""
     for part in target.pricing.parts if target.pricing is not None else ():
         if part.usage is not None:
-            used = compute_usage_bound(part.usage, character_count) * _USED_SHARE_OF_BOUND
+            used = compute_usage_bound(part.usage, character_count) * _USED_SHARE_OF_MAX_USAGE
             yield part.usage, max(round(used), 1) if part.per == "1m_tokens" else round(used, 6)

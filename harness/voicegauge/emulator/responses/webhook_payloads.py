@@ -29,9 +29,9 @@ class EmulatedCallback:
     for progress."""
     essential_field_paths: frozenset[tuple[str, ...]] = frozenset()
     """Paths of the fields that identify the job and its state; faults avoid breaking them."""
-    completed_location: Location | None = None
+    completion_time_location: Location | None = None
     """Location of the completion time in the body; `None` if the body has none."""
-    is_forged: bool = False
+    has_forged_signature: bool = False
     """Whether the callback is signed with a wrong secret."""
     signature_age_s: float = 0.0
     """Number of seconds between the signed time and the actual sending."""
@@ -44,7 +44,7 @@ class WebhookSubscription:
     """A request that named a webhook URL, and therefore gets callbacks."""
 
     url: str
-    timing: CallbackTiming
+    callback_timing: CallbackTiming
     response: EmulatedResponse
     """The emulator's response to the request."""
     request: ParsedRequest
@@ -63,7 +63,7 @@ class WebhookSubscription:
 def find_webhook_url_field(request: ParsedRequest) -> tuple[WebhookUrlField, str] | None:
     """Return the field or parameter that contains a webhook URL, and the URL; `None` if the request names no URL."""
     for location in request.operation.webhook.url if request.operation.webhook else ():
-        value = request.read(location.at)
+        value = request.read_value(location.at)
         if value not in (MISSING, None, ""):
             return location, str(value)
     return None
@@ -74,7 +74,7 @@ def read_callback_timing(request: ParsedRequest, url_field: WebhookUrlField) -> 
     mode = url_field.mode
     if mode is None:
         return "terminal"
-    requested = request.read(mode.at)
+    requested = request.read_value(mode.at)
     timing = mode.values.get(requested if isinstance(requested, str) else mode.default, "terminal")
     return "terminal" if timing == "any" else timing
 
@@ -93,14 +93,14 @@ def build_callback(
     assert webhook is not None
     is_final = job is None or (job_state is not None and job_state.end is not None)
     media_spec = find_callback_body(subscription.operation)
-    is_due = is_final or subscription.timing == "progress"
+    is_due = is_final or subscription.callback_timing == "progress"
     if webhook.body is not None:
         failed = job is not None and job_state is not None and job_state.end == "failure"
         means = "failure" if failed else "success"
-        state_word = next((state_word for state_word, meaning in webhook.body.states.items() if meaning == means), None)
-        if state_word is None or not is_final:
+        state_name = next((state_name for state_name, meaning in webhook.body.states.items() if meaning == means), None)
+        if state_name is None or not is_final:
             return None
-        body = _build_callback_body(subscription, media_spec, webhook.body, state_word)
+        body = _build_callback_body(subscription, media_spec, webhook.body, state_name)
         essential_fields = (webhook.body.id, webhook.body.state)
         completed = webhook.body.completed
     else:
@@ -120,14 +120,16 @@ def build_callback(
 
 
 def _build_callback_body(
-    subscription: WebhookSubscription, media_spec: MediaType, body_locations: WebhookBody, state_word: str
+    subscription: WebhookSubscription, media_spec: MediaType, body_locations: WebhookBody, state_name: str
 ) -> Any:
     """Return the documented example of a callback with the values of this request."""
     response, job = subscription.response, subscription.job
     draft = build_default_body(media_spec)
-    shown = read_value_at(draft.value, body_locations.id)
+    shown = read_value_at(draft.initial_body, body_locations.id)
     job_id = read_value_at(response.body, find_callback_id_location(subscription.operation)) if job is None else job.id
-    body = write_value_at(write_value_at(draft.value, body_locations.id, job_id), body_locations.state, state_word)
+    body = write_value_at(
+        write_value_at(draft.initial_body, body_locations.id, job_id), body_locations.state, state_name
+    )
     result = read_value_at(body, body_locations.result)
     if body_locations.result is not None and isinstance(result, str):
         body = write_value_at(
@@ -136,7 +138,10 @@ def _build_callback_body(
     if job is None:
         return body
     values: dict[Location | None, Any] = {body_locations.charged: _convert_to_integer_if_whole(job.charge)}
-    for location, at in ((body_locations.created, job.created_at_s), (body_locations.completed, job.state_times[-1])):
+    for location, at in (
+        (body_locations.created, job.created_at_s),
+        (body_locations.completed, job.state_start_times_s[-1]),
+    ):
         values[location] = format_timestamp(at, read_value_at(body, location))
     for location, value in values.items():
         if location is not None and value is not None:

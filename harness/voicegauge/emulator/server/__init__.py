@@ -5,7 +5,7 @@ from voicegauge.emulator.server.body_memory import BodyMemory
 from voicegauge.emulator.server.client_limits import ABORT_EXTENSION_KEY, ClientLimits
 from voicegauge.emulator.server.process import (
     EmulatorProcessConfig,
-    EmulatorStartup,
+    EmulatorStartupMessage,
     RunningEmulator,
     running_emulator,
     starting_emulator,
@@ -18,7 +18,7 @@ __all__ = [
     "BodyMemory",
     "ClientLimits",
     "EmulatorProcessConfig",
-    "EmulatorStartup",
+    "EmulatorStartupMessage",
     "RunningEmulator",
     "are_headers_too_large",
     "bind_socket",

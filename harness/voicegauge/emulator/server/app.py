@@ -19,7 +19,7 @@ def create_app(
     settings: EmulatorSettings | None = None,
     *,
     extra_faults: Sequence[Fault] = (),
-    hosts: Iterable[str] = (),
+    control_hosts: Iterable[str] = (),
 ) -> ASGIApp:
     """Create an ASGI application that emulates the providers of `contracts`.
 
@@ -30,8 +30,8 @@ def create_app(
         contracts: contracts of the providers.
         settings: settings; defaults if omitted.
         extra_faults: faults in addition to the known ones; they apply to all requests.
-        hosts: names of this machine under which the control routes are available, in addition to loopback names and
-            the address that the server listens on.
+        control_hosts: names of this machine under which the control routes are available, in addition to loopback
+            names and the address that the server listens on.
 
     Raises:
         UnknownNameError: the settings name an unknown fault, provider, target or operation.
@@ -49,7 +49,9 @@ def create_app(
 
     limited = tuple(limit_to_listed_voices(contract) for contract in contracts)
     providers = EmulatedProviders(limited, settings or EmulatorSettings(), extra_faults)
-    control = ControlGuard(Starlette(routes=[Mount(CONTROL_PREFIX, routes=build_control_routes(providers))]), hosts)
+    control = ControlGuard(
+        Starlette(routes=[Mount(CONTROL_PREFIX, routes=build_control_routes(providers))]), control_hosts
+    )
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and are_headers_too_large(scope):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-MAX_SHARED_BYTES = 32 * 2**20
+MAX_BODY_MEMORY_BYTES = 32 * 2**20
 """Memory in bytes that the bodies of all requests in progress share. One request at a time may exceed it; the others
 wait."""
 UNCOUNTED_BYTES_PER_BODY = 16 * 2**10
@@ -20,16 +20,16 @@ class BodyMemory:
     amount of memory.
     """
 
-    def __init__(self, max_bytes: int = MAX_SHARED_BYTES) -> None:
+    def __init__(self, max_bytes: int = MAX_BODY_MEMORY_BYTES) -> None:
         """Start with `max_bytes` of free memory."""
         self._free_bytes = max_bytes
-        self._exempt: BodyShare | None = None
+        self._exempt: BodyMemoryShare | None = None
         self._waiting: list[asyncio.Future[None]] = []
 
     @contextmanager
-    def open_share(self) -> Iterator[BodyShare]:
+    def open_share(self) -> Iterator[BodyMemoryShare]:
         """Yield a share of the memory for one request, which is freed when the context ends."""
-        share = BodyShare(self)
+        share = BodyMemoryShare(self)
         try:
             yield share
         finally:
@@ -41,20 +41,20 @@ class BodyMemory:
                 if not waiter.done():
                     waiter.set_result(None)
 
-    async def reserve(self, share: BodyShare, size_bytes: int) -> None:
-        """Wait until `size_bytes` more are free for `share`, or no other request exceeds the limit."""
-        while size_bytes > self._free_bytes and self._exempt not in (None, share):
+    async def reserve(self, memory_share: BodyMemoryShare, size_bytes: int) -> None:
+        """Wait until `size_bytes` more are free for `memory_share`, or no other request exceeds the limit."""
+        while size_bytes > self._free_bytes and self._exempt not in (None, memory_share):
             # Futures belong to the running event loop; a lock would belong to the loop that used it first.
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
             await waiter
         if size_bytes > self._free_bytes:
-            self._exempt = share
+            self._exempt = memory_share
         self._free_bytes -= size_bytes
-        share.counted_bytes += size_bytes
+        memory_share.counted_bytes += size_bytes
 
 
-class BodyShare:
+class BodyMemoryShare:
     """The memory that the body of one request has reserved."""
 
     def __init__(self, memory: BodyMemory) -> None:

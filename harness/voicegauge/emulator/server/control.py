@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from starlette.requests import Request
@@ -49,7 +48,7 @@ class _ControlRoutes:
 
     async def get_clock(self, _request: Request) -> Response:
         clock = self._emulated.clock
-        return JSONResponse({"kind": clock.kind, "now": clock.now()})
+        return JSONResponse({"kind": clock.mode, "now": clock.now()})
 
     async def advance_clock(self, request: Request) -> Response:
         """Advance the clock by the number of seconds in the body, such as {"advance_s": 12.5}."""
@@ -73,10 +72,10 @@ class _ControlRoutes:
                 "accounts": [
                     {
                         "keyless": account.is_keyless,
-                        "credits": account.credits,
+                        "credits": account.credit_balance,
                         "spent": account.spent_credits,
                         "requests_in_window": account.rate_window.request_count,
-                        "keyless_characters": account.keyless_characters,
+                        "keyless_characters": account.keyless_character_count,
                     }
                     for account in provider.accounts
                 ],
@@ -95,7 +94,15 @@ class _ControlRoutes:
                     {"id": resource.id, "name": resource.resource_spec.name, "state": resource.state}
                     for resource in provider.resources
                 ],
-                "webhooks": [dataclasses.asdict(sent) for sent in provider.webhooks.sent],
+                "webhooks": [
+                    {
+                        "job": record.job_id,
+                        "final": record.is_final,
+                        "status": record.response_status,
+                        "sent": record.was_sent,
+                    }
+                    for record in provider.webhooks.callback_records
+                ],
             }
         return JSONResponse(found)
 

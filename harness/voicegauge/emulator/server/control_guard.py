@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from voicegauge.emulator.server.body_memory import BodyMemory
-from voicegauge.emulator.server.request_bodies import MAX_CONTROL_BYTES, create_receive_with_body, read_body
+from voicegauge.emulator.server.request_bodies import MAX_CONTROL_BODY_BYTES, create_receive_replaying_body, read_body
 from voicegauge.emulator.settings import CONTROL_PREFIX
 from voicegauge.hosts import is_loopback
 
@@ -26,9 +26,9 @@ this machine, and because file names are random."""
 class ControlGuard:
     """Rejects requests to the control routes that do not come from this machine's own clients."""
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str] = ()) -> None:
-        """Protect `app`; `hosts` are accepted as names of this machine, in addition to loopback names and addresses."""
-        self._app, self._hosts = app, frozenset(host.lower() for host in hosts)
+    def __init__(self, app: ASGIApp, control_hosts: Iterable[str] = ()) -> None:
+        """Protect `app`. In addition to loopback names and addresses, `control_hosts` are names of this machine."""
+        self._app, self._hosts = app, frozenset(host.lower() for host in control_hosts)
         self._body_memory = BodyMemory()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,13 +42,13 @@ class ControlGuard:
             return
         with self._body_memory.open_share() as share:
             try:
-                body = await read_body(scope, receive, MAX_CONTROL_BYTES, share)
+                body = await read_body(scope, receive, MAX_CONTROL_BODY_BYTES, share)
             except ConnectionError:
                 return
             if body is not None:
-                await self._app(scope, create_receive_with_body(body, receive), send)
+                await self._app(scope, create_receive_replaying_body(body, receive), send)
                 return
-        await _build_error_response(413, f"the body has more than {MAX_CONTROL_BYTES} bytes")(scope, receive, send)
+        await _build_error_response(413, f"the body has more than {MAX_CONTROL_BODY_BYTES} bytes")(scope, receive, send)
 
     def _find_rejection_reason(self, scope: Scope) -> str | None:
         """Return the reason why a request is rejected; `None` if it is accepted."""

@@ -99,7 +99,7 @@ class RequestJournal:
                 "path": _mask_text(secrets, incoming_request.path),
                 "query": _mask_values(incoming_request.query, shown_query, secrets),
                 "headers": _mask_values(incoming_request.headers, shown_headers, secrets),
-                "body_bytes": incoming_request.body_bytes,
+                "body_bytes": incoming_request.body_size_bytes,
                 "operation": response.operation.id if response.operation else None,
                 "target": response.target.id if response.target else None,
                 "status": response.status,

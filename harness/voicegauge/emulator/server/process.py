@@ -34,22 +34,22 @@ class EmulatorProcessConfig(Record, frozen=True, kw_only=True):
     port: int = 0
 
 
-class EmulatorStartup(Record, frozen=True, kw_only=True):
+class EmulatorStartupMessage(Record, frozen=True, kw_only=True):
     """Message of the subprocess after it has started or failed: one line of JSON on its standard output."""
 
     port: int = 0
-    providers: tuple[str, ...] = ()
-    error: str | None = None
+    provider_ids: tuple[str, ...] = ()
+    error_message: str | None = None
 
 
 class RunningEmulator:
     """A running emulator and its URLs."""
 
     def __init__(
-        self, host: str, port: int, providers: tuple[str, ...], settings: EmulatorSettings | None = None
+        self, host: str, port: int, provider_ids: tuple[str, ...], settings: EmulatorSettings | None = None
     ) -> None:
         """Describe the emulator that listens on `host` and `port`, and was started with `settings`."""
-        self.host, self.port, self.providers = host, port, providers
+        self.host, self.port, self.providers = host, port, provider_ids
         self.settings = settings or EmulatorSettings()
 
     @property
@@ -122,13 +122,13 @@ def starting_emulator(
 
         def wait_for_emulator() -> RunningEmulator:
             startup = wait_for_startup()
-            return RunningEmulator(host, startup.port, startup.providers, config.settings)
+            return RunningEmulator(host, startup.port, startup.provider_ids, config.settings)
 
         yield wait_for_emulator
 
 
 @contextlib.contextmanager
-def _run_process(config: EmulatorProcessConfig) -> Iterator[Callable[[], EmulatorStartup]]:
+def _run_process(config: EmulatorProcessConfig) -> Iterator[Callable[[], EmulatorStartupMessage]]:
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "voicegauge.emulator"],  # -P: imports nothing from the current folder
         stdin=subprocess.PIPE,
@@ -146,7 +146,7 @@ def _run_process(config: EmulatorProcessConfig) -> Iterator[Callable[[], Emulato
         _stop_process(process)
 
 
-def _wait_for_startup(process: subprocess.Popen[bytes]) -> EmulatorStartup:
+def _wait_for_startup(process: subprocess.Popen[bytes]) -> EmulatorStartupMessage:
     assert process.stdout is not None
     timeout = threading.Timer(START_TIMEOUT_S, process.kill)
     timeout.start()
@@ -156,9 +156,9 @@ def _wait_for_startup(process: subprocess.Popen[bytes]) -> EmulatorStartup:
         timeout.cancel()
     if not line:
         raise UsageError(f"the emulator did not start (exit status {process.poll()})")
-    startup = msgspec.convert(json.loads(line), EmulatorStartup)
-    if startup.error is not None:
-        raise UsageError(startup.error)
+    startup = msgspec.convert(json.loads(line), EmulatorStartupMessage)
+    if startup.error_message is not None:
+        raise UsageError(startup.error_message)
     return startup
 
 

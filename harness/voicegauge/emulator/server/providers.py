@@ -19,7 +19,7 @@ from voicegauge.emulator.responses import EmulatedResponse, send_stream
 from voicegauge.emulator.server.body_memory import BodyMemory
 from voicegauge.emulator.server.journal import RequestJournal
 from voicegauge.emulator.server.request_bodies import ReceivedBody, receive_request_body
-from voicegauge.emulator.settings import SERVER_HEADER, EmulatorSettings
+from voicegauge.emulator.settings import SERVER_HEADER_VALUE, EmulatorSettings
 from voicegauge.emulator.state import EmulatedClock
 
 
@@ -79,9 +79,9 @@ class EmulatedProviders:
         if response is None:
             await Response("the body is too large\n", 413, {"Connection": "close"})(scope, receive, send)
             return
-        if response.pieces is not None and response.replacement_bytes is None:
+        if response.stream_pieces is not None and response.replacement_body_bytes is None:
             await send({"type": "http.response.start", "status": response.status, "headers": _encode_headers(response)})
-            await send_stream(response, response.pieces, self.clock, receive, send)
+            await send_stream(response, response.stream_pieces, self.clock, receive, send)
         else:
             await send_response(response, send)
 
@@ -130,7 +130,7 @@ def _build_incoming_request(scope: Scope, base_path: str, path: str, body: Recei
         headers=headers,
         body=body.content,
         form_reader=body.form_reader,
-        body_bytes=body.size_bytes,
+        body_size_bytes=body.size_bytes,
         base_url=f"{scope['scheme']}://{host}{base_path}",
         raw_query=scope["query_string"].decode("latin-1"),
         client_address=forwarded or (scope["client"][0] if scope.get("client") else "unknown"),
@@ -144,7 +144,7 @@ def _format_server_host(scope: Scope) -> str:
 
 def _encode_headers(response: EmulatedResponse) -> list[tuple[bytes, bytes]]:
     headers = {name.lower(): value for name, value in response.headers.items() if name.lower() != "content-type"}
-    headers["server"] = SERVER_HEADER
+    headers["server"] = SERVER_HEADER_VALUE
     if response.media_type:
         headers["content-type"] = response.media_type
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]

@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from voicegauge.emulator.server.body_memory import BodyShare
+from voicegauge.emulator.server.body_memory import BodyMemoryShare
 from voicegauge.formats import MultipartReader
 
 if TYPE_CHECKING:
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 MAX_UPLOAD_BYTES = 104 * 1024 * 1024
 """Maximum size of an upload. It exceeds every documented upload limit, the highest of which is 100 MiB, so that checks
 can test those limits."""
-MAX_UPLOAD_MEMORY_BYTES = 4 * 1024 * 1024
+MAX_UPLOAD_BYTES_IN_MEMORY = 4 * 1024 * 1024
 """Size of an upload above which it is on disk, in a temporary file without a name."""
-MAX_TEXT_BYTES = 16 * 1024 * 1024
+MAX_TEXT_BODY_BYTES = 16 * 1024 * 1024
 """Maximum size of JSON and URL-encoded forms. All documented texts are much shorter, and parsed JSON needs many times
 its size in memory."""
-MAX_CONTROL_BYTES = 1024 * 1024
+MAX_CONTROL_BODY_BYTES = 1024 * 1024
 """Maximum size of the bodies for control routes, which contain a list of faults or a number of seconds."""
 
 MAX_HEADER_BYTES = 16 * 1024
@@ -40,7 +40,7 @@ def find_body_limit(scope: Scope) -> int:
     """Return the maximum number of bytes in the body of a request to a provider, which depends on the Content-Type."""
     content_type = next((value for name, value in scope["headers"] if name == b"content-type"), b"").lower()
     is_text = b"json" in content_type or content_type.startswith(b"application/x-www-form-urlencoded")
-    return MAX_TEXT_BYTES if is_text else MAX_UPLOAD_BYTES
+    return MAX_TEXT_BODY_BYTES if is_text else MAX_UPLOAD_BYTES
 
 
 class ReceivedBody(NamedTuple):
@@ -53,12 +53,12 @@ class ReceivedBody(NamedTuple):
     size_bytes: int
 
 
-async def receive_request_body(scope: Scope, receive: Receive, share: BodyShare) -> ReceivedBody | None:
+async def receive_request_body(scope: Scope, receive: Receive, memory_share: BodyMemoryShare) -> ReceivedBody | None:
     """Return the body of a request to a provider; `None` if it is larger than the limit. See `receive_body`."""
     content, form_reader = io.BytesIO(), _create_form_reader(scope)
     store_piece = content.write if form_reader is None else form_reader.write
     try:
-        size_bytes = await receive_body(scope, receive, find_body_limit(scope), share, store_piece)
+        size_bytes = await receive_body(scope, receive, find_body_limit(scope), memory_share, store_piece)
     finally:
         if form_reader is not None:
             form_reader.close()
@@ -75,18 +75,22 @@ def _create_form_reader(scope: Scope) -> MultipartReader | None:
     is_form = content_type.partition(b";")[0].strip().lower() == b"multipart/form-data"
     if not is_form or authorization.startswith(b"AWS4-"):
         return None
-    return MultipartReader(content_type.decode("latin-1"), max_memory_bytes=MAX_UPLOAD_MEMORY_BYTES)
+    return MultipartReader(content_type.decode("latin-1"), max_memory_bytes=MAX_UPLOAD_BYTES_IN_MEMORY)
 
 
-async def read_body(scope: Scope, receive: Receive, max_bytes: int, share: BodyShare) -> bytes | None:
+async def read_body(scope: Scope, receive: Receive, max_bytes: int, memory_share: BodyMemoryShare) -> bytes | None:
     """Return the request body; `None` if it has more than `max_bytes` bytes. See `receive_body`."""
     body = io.BytesIO()  # returns its content without a copy
-    size = await receive_body(scope, receive, max_bytes, share, body.write)
+    size = await receive_body(scope, receive, max_bytes, memory_share, body.write)
     return None if size is None else body.getvalue()
 
 
 async def receive_body(
-    scope: Scope, receive: Receive, max_bytes: int, share: BodyShare, store_piece: Callable[[bytes], object]
+    scope: Scope,
+    receive: Receive,
+    max_bytes: int,
+    memory_share: BodyMemoryShare,
+    store_piece: Callable[[bytes], object],
 ) -> int | None:
     """Pass each piece of the request body to `store_piece` and return its size; `None` if it exceeds `max_bytes` bytes.
 
@@ -108,16 +112,16 @@ async def receive_body(
         size_bytes += len(part)
         if size_bytes > max_bytes:
             return None
-        await share.grow_to(size_bytes)
+        await memory_share.grow_to(size_bytes)
         store_piece(part)
     return size_bytes
 
 
-def create_receive_with_body(body: bytes, receive: Receive) -> Receive:
+def create_receive_replaying_body(body: bytes, receive: Receive) -> Receive:
     """Return a function that first returns `body`, which was read before, and then calls `receive`."""
     messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def receive_replayed() -> Message:
+    async def receive_replayed_body() -> Message:
         return messages.pop() if messages else await receive()
 
-    return receive_replayed
+    return receive_replayed_body

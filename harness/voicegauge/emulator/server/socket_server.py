@@ -66,7 +66,7 @@ def serve(
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed; the server is stopped.
     """
-    serve_app(create_app(contracts, settings, hosts=[host]), bound_socket, on_ready=on_ready)
+    serve_app(create_app(contracts, settings, control_hosts=[host]), bound_socket, on_ready=on_ready)
 
 
 def serve_app(
@@ -75,7 +75,7 @@ def serve_app(
     *,
     on_ready: Callable[[Callable[[], None]], None],
     client_limits: ClientLimits = DEFAULT_CLIENT_LIMITS,
-    adds_date: bool = True,
+    adds_date_header: bool = True,
     on_shutdown: OnShutdown | None = None,
     protocol_class: type[asyncio.Protocol] | None = None,
 ) -> None:
@@ -87,7 +87,7 @@ def serve_app(
         on_ready: function that is called once the server accepts requests. Its argument is a function that stops the
             server and can be called from any thread.
         client_limits: limits for slow clients and many connections.
-        adds_date: whether a Date header is added to each response.
+        adds_date_header: whether a Date header is added to each response.
         on_shutdown: is awaited in the server's event loop after the last response.
         protocol_class: a protocol of uvicorn in place of the one that applies `client_limits`. Headers such as
             X-Forwarded-Proto have no effect then.
@@ -119,7 +119,7 @@ def serve_app(
         log_config=None,
         access_log=False,
         lifespan="off",
-        date_header=adds_date,
+        date_header=adds_date_header,
         server_header=False,  # each response sets its own
         proxy_headers=protocol_class is None,
         backlog=CONNECTION_BACKLOG,
@@ -136,7 +136,7 @@ def running_app(
     port: int = 0,
     host: str = "127.0.0.1",
     client_limits: ClientLimits = DEFAULT_CLIENT_LIMITS,
-    adds_date: bool = True,
+    adds_date_header: bool = True,
     on_shutdown: OnShutdown | None = None,
     protocol_class: type[asyncio.Protocol] | None = None,
 ) -> Iterator[str]:
@@ -147,7 +147,7 @@ def running_app(
         port: port to listen on; 0 selects a free one.
         host: address to listen on.
         client_limits: limits for slow clients and many connections.
-        adds_date: whether a Date header is added to each response.
+        adds_date_header: whether a Date header is added to each response.
         on_shutdown: is awaited in the server's event loop after the last response.
         protocol_class: a protocol of uvicorn in place of the one that applies `client_limits`. Headers such as
             X-Forwarded-Proto have no effect then.
@@ -169,7 +169,7 @@ def running_app(
         kwargs={
             "on_ready": on_ready,
             "client_limits": client_limits,
-            "adds_date": adds_date,
+            "adds_date_header": adds_date_header,
             "on_shutdown": on_shutdown,
             "protocol_class": protocol_class,
         },

@@ -1,9 +1,9 @@
 """Holds the mutable state of the emulator: accounts, jobs, audio files and the clock."""
 
 from voicegauge.emulator.state.accounts import AccountRegistry, EmulatedAccount
+from voicegauge.emulator.state.audio_files import AudioFileStore, GeneratedAudio
 from voicegauge.emulator.state.batches import EmulatedBatch
 from voicegauge.emulator.state.clock import POLL_STEP_S, VIRTUAL_START_TIME_S, EmulatedClock
-from voicegauge.emulator.state.files import AudioFileStore, GeneratedAudio
 from voicegauge.emulator.state.jobs import (
     EmulatedJob,
     compute_state_durations_s,

@@ -46,20 +46,20 @@ class EmulatedAccount:
 
     name: str
     is_keyless: bool
-    credits: float | None
+    credit_balance: float | None
     """The balance in credits; `None` if neither the contract nor the settings state an initial balance."""
     spent_credits: float = 0.0
     rate_window: RateWindow = field(default_factory=RateWindow)
-    requests_in_flight: int = 0
-    last_keyless_day: int = -1
-    keyless_characters: int = 0
+    requests_in_flight_count: int = 0
+    keyless_allowance_day: int = -1
+    keyless_character_count: int = 0
 
     def subtract_from_balance(self, amount: float | None) -> None:
         """Subtract `amount` from the balance; a negative amount is a refund."""
         if amount:
             self.spent_credits += amount
-            if self.credits is not None:
-                self.credits -= amount
+            if self.credit_balance is not None:
+                self.credit_balance -= amount
 
 
 class AccountRegistry:
@@ -122,11 +122,11 @@ class AccountRegistry:
                 del self._known[next(iter(self._known))]
         return self._known[name]
 
-    def find_plan_limits(self, limits: LimitsSpec) -> PlanLimits:
+    def find_plan_limits(self, limits_spec: LimitsSpec) -> PlanLimits:
         """Return the limits of the configured plan, or else of the one with the highest rate."""
-        if self._settings.plan in limits.plans:
-            return limits.plans[str(self._settings.plan)]
-        return max(limits.plans.values(), key=lambda plan: plan.requests_per_minute or 0, default=PlanLimits())
+        if self._settings.plan in limits_spec.plans:
+            return limits_spec.plans[str(self._settings.plan)]
+        return max(limits_spec.plans.values(), key=lambda plan: plan.requests_per_minute or 0, default=PlanLimits())
 
     def count_request(self, account: EmulatedAccount, operation: Operation, now_s: float) -> None:
         """Count a request in the account's rate window.
@@ -136,10 +136,10 @@ class AccountRegistry:
         """
         plan = self.find_plan_limits(operation.limits)
         account.rate_window.restart_if_ended(now_s)
-        if self._settings.rate_limits:
+        if self._settings.enforces_rate_limits:
             if plan.requests_per_minute is not None and account.rate_window.request_count >= plan.requests_per_minute:
                 raise Rejection("rate-limited", None, f"more than {plan.requests_per_minute} requests per minute")
-            if plan.concurrent is not None and account.requests_in_flight >= plan.concurrent:
+            if plan.concurrent is not None and account.requests_in_flight_count >= plan.concurrent:
                 raise Rejection("rate-limited", "concurrent", f"more than {plan.concurrent} requests at once")
         account.rate_window.request_count += 1
 
@@ -155,18 +155,18 @@ class AccountRegistry:
         if not account.is_keyless or allowance is None:
             return
         day = int(now_s // SECONDS_PER_DAY)
-        if account.last_keyless_day != day:
-            account.last_keyless_day, account.keyless_characters = day, 0
-        if account.keyless_characters + character_count > allowance.characters_per_day:
+        if account.keyless_allowance_day != day:
+            account.keyless_allowance_day, account.keyless_character_count = day, 0
+        if account.keyless_character_count + character_count > allowance.characters_per_day:
             raise Rejection("rate-limited", "keyless", f"more than {allowance.characters_per_day} characters per day")
-        account.keyless_characters += character_count
+        account.keyless_character_count += character_count
 
     def get_remaining_balance(self, account: EmulatedAccount, operation: Operation) -> float | None:
         """Return the balance in credits, or for keyless accounts with an allowance the characters left today."""
         allowance = operation.limits.keyless
         if account.is_keyless and allowance is not None:
-            return float(allowance.characters_per_day - account.keyless_characters)
-        return account.credits
+            return float(allowance.characters_per_day - account.keyless_character_count)
+        return account.credit_balance
 
     def compute_rate_limit_values(
         self, account: EmulatedAccount | None, operation: Operation, now_s: float

@@ -27,10 +27,10 @@ class EmulatedBatch(EmulatedJob):
         if not clock.advances_per_poll:
             return super().update_state(clock, is_poll=is_poll)
         if is_poll and not self.has_ended and all(item.has_ended for item in self.items):
-            self.state_times.append(clock.now())
+            self.state_start_times_s.append(clock.now())
         return self.state
 
     @property
-    def completed_count(self) -> int:
+    def ended_item_count(self) -> int:
         """Number of items that have ended."""
         return sum(item.has_ended for item in self.items)

@@ -22,7 +22,7 @@ class EmulatedClock:
         self._moved_s = 0.0
 
     @property
-    def kind(self) -> str:
+    def mode(self) -> str:
         """The mode of the clock: "real", "virtual" or "per-poll"."""
         return self._kind
 

@@ -37,13 +37,13 @@ class EmulatedJob:
     constants: Mapping[Location, object] = field(default_factory=dict)
     """Fixed values of responses about the job, each under its location."""
     poll_count: int = 0
-    state_times: list[float] = field(default_factory=list)
+    state_start_times_s: list[float] = field(default_factory=list)
     """For each state that the job has entered so far, the Unix time at which it did."""
     is_refunded: bool = False
 
     def __post_init__(self) -> None:
         """Enter the first state."""
-        self.state_times = [self.created_at_s]
+        self.state_start_times_s = [self.created_at_s]
 
     def update_state(self, clock: EmulatedClock, *, is_poll: bool) -> str:
         """Move the job on to its current state, and return that state.
@@ -52,44 +52,46 @@ class EmulatedJob:
         """
         if clock.advances_per_poll:
             self.poll_count += is_poll
-            while len(self.state_times) <= min(self.poll_count, len(self.state_sequence) - 1):
-                self.state_times.append(clock.now())
+            while len(self.state_start_times_s) <= min(self.poll_count, len(self.state_sequence) - 1):
+                self.state_start_times_s.append(clock.now())
         else:
             self._enter_states_until(clock.now())
         return self.state
 
     def _enter_states_until(self, now_s: float) -> None:
-        while len(self.state_times) < len(self.state_sequence):
-            following = self.state_times[-1] + self.state_durations_s[len(self.state_times) - 1]
+        while len(self.state_start_times_s) < len(self.state_sequence):
+            following = self.state_start_times_s[-1] + self.state_durations_s[len(self.state_start_times_s) - 1]
             if following > now_s:
                 return
-            self.state_times.append(following)
+            self.state_start_times_s.append(following)
 
     def cancel(self, state: str, job_spec: JobSpec, now_s: float) -> None:
         """Enter the terminal state `state`, unless the job has ended."""
         known = job_spec.states.get(self.state)
         if known is not None and known.end is None:
-            past = self.state_sequence[: len(self.state_times)]
+            past = self.state_sequence[: len(self.state_start_times_s)]
             self.state_sequence, self.state_durations_s = (
                 (*past, state),
                 (*self.state_durations_s[: len(past) - 1], 0.0),
             )
-            self.state_times.append(now_s)
+            self.state_start_times_s.append(now_s)
 
     def find_end_time(self, job_spec: JobSpec) -> float | None:
         """Return the Unix time at which the job entered a terminal state; `None` if it has entered none."""
         known = (job_spec.states.get(name) for name in self.state_sequence)
-        return next((at for at, state in zip(self.state_times, known, strict=False) if state and state.end), None)
+        return next(
+            (at for at, state in zip(self.state_start_times_s, known, strict=False) if state and state.end), None
+        )
 
     @property
     def has_ended(self) -> bool:
         """Whether the job has entered its last state."""
-        return len(self.state_times) == len(self.state_sequence)
+        return len(self.state_start_times_s) == len(self.state_sequence)
 
     @property
     def state(self) -> str:
         """The state at the last update."""
-        return self.state_sequence[len(self.state_times) - 1]
+        return self.state_sequence[len(self.state_start_times_s) - 1]
 
 
 def find_shortest_state_sequence(job_spec: JobSpec, end_state: str | None = None) -> tuple[str, ...]:

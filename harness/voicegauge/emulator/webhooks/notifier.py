@@ -23,7 +23,7 @@ from voicegauge.emulator.responses import (
 )
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.emulator.state import EmulatedClock, EmulatedJob
-from voicegauge.emulator.webhooks.sender import may_send_to, send_with_retries
+from voicegauge.emulator.webhooks.sender import may_send_callback_to, send_callback_with_retries
 from voicegauge.emulator.webhooks.signing import sign_callback
 from voicegauge.hosts import is_loopback
 
@@ -35,15 +35,15 @@ MIN_WAIT_BETWEEN_CHECKS_S = 0.01  # with a time scale of 0, checks would otherwi
 
 
 @dataclass(frozen=True)
-class SentCallback:
+class CallbackRecord:
     """A callback that was due, and what became of it."""
 
-    job: str | None
-    final: bool
+    job_id: str | None
+    is_final: bool
     """Whether the callback reported a terminal state."""
-    status: int | None
+    response_status: int | None
     """Status code of the receiver's response; `None` if the receiver did not respond or the callback was not sent."""
-    sent: bool
+    was_sent: bool
     """Whether the callback was sent. It is not sent to other machines unless the settings allow them."""
 
 
@@ -57,14 +57,14 @@ class WebhookNotifier:
         clock: EmulatedClock,
         fault_injector: FaultInjector,
         settings: EmulatorSettings,
-        update_state: Callable[[EmulatedJob], str],
+        update_job_state: Callable[[EmulatedJob], str],
     ) -> None:
         """Build payloads with `response_builder`; `update_job_state` returns the current state of a job."""
         self._builder, self._clock, self._fault_injector = response_builder, clock, fault_injector
-        self._settings, self._update_state = settings, update_state
+        self._settings, self._update_state = settings, update_job_state
         self._waiting: OrderedDict[str, WebhookSubscription] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.sent: deque[SentCallback] = deque(maxlen=MAX_STORED_CALLBACKS)
+        self.callback_records: deque[CallbackRecord] = deque(maxlen=MAX_STORED_CALLBACKS)
 
     def check_webhook_url(self, request: ParsedRequest) -> None:
         """Check the webhook URL of a request, if it names one.
@@ -84,7 +84,7 @@ class WebhookNotifier:
             raise Rejection("invalid", field, f"{field} is not a URL") from error
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise Rejection("invalid", field, f"{field} is not an absolute URL with http or https")
-        is_local_http_allowed = self._settings.webhook_http and is_loopback(parts.hostname)
+        is_local_http_allowed = self._settings.accepts_http_webhook_urls and is_loopback(parts.hostname)
         is_http_allowed = is_local_http_allowed or self._fault_injector.is_check_skipped(
             "webhook-https", request.operation
         )
@@ -110,7 +110,7 @@ class WebhookNotifier:
             self._waiting[job.id] = subscription
             while len(self._waiting) > MAX_STORED_CALLBACKS:
                 self._waiting.popitem(last=False)
-        if self._clock.kind == "real":
+        if self._clock.mode == "real":
             task = asyncio.create_task(self._send_until_final(subscription))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -161,12 +161,14 @@ class WebhookNotifier:
     async def _send_callback(self, subscription: WebhookSubscription, callback: EmulatedCallback) -> None:
         webhook, job = subscription.operation.webhook, subscription.job
         assert webhook is not None
-        is_allowed, status = may_send_to(subscription.url, self._settings), None
+        is_allowed, status = may_send_callback_to(subscription.url, self._settings), None
         if is_allowed:
             payload = json.dumps(callback.body, ensure_ascii=False).encode()
             headers = sign_callback(webhook.signature, callback, payload) if webhook.signature is not None else {}
             for _ in range(callback.send_count):
-                status = await send_with_retries(
+                status = await send_callback_with_retries(
                     subscription.url, payload, webhook.emulation, self._clock.sleep, headers
                 )
-        self.sent.append(SentCallback(job.id if job is not None else None, callback.is_final, status, is_allowed))
+        self.callback_records.append(
+            CallbackRecord(job.id if job is not None else None, callback.is_final, status, is_allowed)
+        )

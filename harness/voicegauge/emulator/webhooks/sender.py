@@ -9,11 +9,11 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from voicegauge.contract.extension import WebhookEmulation
-from voicegauge.emulator.settings import SERVER_HEADER, EmulatorSettings
+from voicegauge.emulator.settings import SERVER_HEADER_VALUE, EmulatorSettings
 from voicegauge.hosts import is_loopback
 
 
-def may_send_to(url: str, settings: EmulatorSettings) -> bool:
+def may_send_callback_to(url: str, settings: EmulatorSettings) -> bool:
     """Whether callbacks may be sent to `url`, because it is on this machine or on a host that the settings allow."""
     host = urlsplit(url).hostname or ""
     return is_loopback(host) or host in settings.webhook_hosts
@@ -27,7 +27,7 @@ def _create_ssl_context() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-async def send_with_retries(
+async def send_callback_with_retries(
     url: str,
     payload: bytes,
     webhook_emulation: WebhookEmulation,
@@ -50,7 +50,7 @@ async def send_with_retries(
     """
     import httpx
 
-    headers = {"Content-Type": "application/json", "User-Agent": SERVER_HEADER, **signature_headers}
+    headers = {"Content-Type": "application/json", "User-Agent": SERVER_HEADER_VALUE, **signature_headers}
     status: int | None = None
     timeout_s = webhook_emulation.timeout_s
     async with httpx.AsyncClient(timeout=timeout_s, trust_env=False, verify=_create_ssl_context()) as client:

@@ -24,7 +24,9 @@ def sign_callback(signature_spec: WebhookSignature, callback: EmulatedCallback, 
     callback_id, timestamp = f"msg_{uuid.uuid4().hex}", str(int(time.time() - callback.signature_age_s))
     parts = {"callback_id": callback_id, "timestamp": timestamp}
     try:
-        signature = compute_signature(signature_spec, _WRONG_SECRET if callback.is_forged else secret, payload, **parts)
+        signature = compute_signature(
+            signature_spec, _WRONG_SECRET if callback.has_forged_signature else secret, payload, **parts
+        )
     except ValueError:
         signature = compute_signature(signature_spec, EMULATED_WEBHOOK_SECRET, payload, **parts)
     return build_signature_headers(signature_spec, signature, **parts)

@@ -23,10 +23,10 @@ from voicegauge.recording.importing.parsed_interaction import (
     parse_time,
 )
 from voicegauge.recording.redaction import UrlCanonicalizer, find_relative_path, find_used_credentials
-from voicegauge.transport import FURTHER_CODINGS, decode_body
+from voicegauge.transport import ADDITIONAL_CODINGS, decode_body
 
 MAX_BODY_BYTES = 64 * 2**20
-_RARE_CONTENT_CODINGS = (*FURTHER_CODINGS, "compress")
+_RARE_CONTENT_CODINGS = (*ADDITIONAL_CODINGS, "compress")
 _FLATTENED_STREAM_REMARK = "a stream, flattened: the arrival of its chunks is not in the file"
 
 
@@ -198,7 +198,7 @@ def _decompress(headers: Headers, body: bytes, body_name: str) -> bytes:
         return body
     try:
         decoded = decode_body(
-            body, encoding, max_bytes=MAX_BODY_BYTES, host="the file", further_codings=FURTHER_CODINGS
+            body, encoding, max_bytes=MAX_BODY_BYTES, host="the file", additional_codings=ADDITIONAL_CODINGS
         )
     except OversizeError:
         raise NotImportedError(f"its {body_name} decompresses to more than {MAX_BODY_BYTES} bytes") from None

@@ -12,8 +12,8 @@ MAX_STORED_BYTES = 256 * 2**20
 class GeneratedAudio(NamedTuple):
     """Generated audio in its container."""
 
-    data: bytes
-    format: str
+    audio_bytes: bytes
+    audio_format: str
     """Name of the audio format, one of `OUTPUT_FORMATS` of `audio.output_formats`."""
 
 
@@ -28,9 +28,9 @@ class AudioFileStore:
     def store_file(self, name: str, audio: GeneratedAudio) -> None:
         """Store audio under `name`, and drop the oldest files if the limit is exceeded."""
         self._files[name] = audio
-        self._bytes += len(audio.data)
+        self._bytes += len(audio.audio_bytes)
         while self._bytes > MAX_STORED_BYTES and len(self._files) > 1:
-            self._bytes -= len(self._files.popitem(last=False)[1].data)
+            self._bytes -= len(self._files.popitem(last=False)[1].audio_bytes)
 
     def find_file(self, name: str) -> GeneratedAudio | None:
         """Return the file `name`; `None` if it was never stored or has been dropped."""

@@ -10,13 +10,19 @@ from typing import Any
 from voicegauge.contract import MISSING, MediaType, Target
 from voicegauge.contract.extension import JobSpec, ResponseAudio
 from voicegauge.emulator.audio import choose_media_type, find_format
-from voicegauge.emulator.http import format_timestamp, has_location, iterate_schemas_at, read_value_at, write_value_at
+from voicegauge.emulator.http import (
+    can_have_value_at,
+    format_timestamp,
+    iterate_schemas_at,
+    read_value_at,
+    write_value_at,
+)
 from voicegauge.emulator.responses.response import EmulatedResponse
 from voicegauge.emulator.state import EmulatedJob
 from voicegauge.formats import Location
 from voicegauge.speech.audio import find_media_type
 
-FILE_EXTENSIONS = {"pcm_s16le": "pcm", "mulaw": "ulaw"}
+FILE_EXTENSION_BY_FORMAT = {"pcm_s16le": "pcm", "mulaw": "ulaw"}
 """File name extensions of the formats whose extension differs from the format name."""
 
 LocationFilter = Callable[[MediaType | None, Any, Location], bool]
@@ -29,7 +35,7 @@ def write_values(
 ) -> None:
     """Write `values_by_location` into the body, each at its location if `location_filter` accepts the location."""
     for location, value in values_by_location.items():
-        if not location.is_in_body or not response.is_json:
+        if not location.is_in_body or not response.is_body_text_or_json:
             continue
         if location_filter is None or location_filter(response.documented_media_type, response.body, location):
             response.body = write_value_at(response.body, location, copy.deepcopy(value))
@@ -45,7 +51,7 @@ def write_audio(
     """Write audio, or its URL, where the contract documents it, together with its media type."""
     if response_audio.delivered == "stream":
         response.body = audio_bytes or b""
-        documented = response.spec.media_types if response.spec is not None else {}
+        documented = response.response_spec.media_types if response.response_spec is not None else {}
         stream_spec = response.target.stream if isinstance(response.target, Target) else None
         response.media_type = stream_spec.response_media_type if stream_spec is not None else None
         response.documented_media_type = documented.get(response.media_type or "")
@@ -57,18 +63,18 @@ def write_audio(
     value = audio_url if response_audio.delivered == "url" else base64.b64encode(audio_bytes or b"").decode()
     write_values(response, {response_audio.at: value})
     if response_audio.media_type is not None and response_audio.media_type not in _get_target_constants(response):
-        shown = _choose_media_type_value(response, response_audio.media_type, format_name)
+        shown = _choose_reported_format(response, response_audio.media_type, format_name)
         write_values(response, {response_audio.media_type: shown})
 
 
 def set_audio_media_type(response: EmulatedResponse, format_name: str) -> None:
     """Set the Content-Type of a response whose body is audio to the documented media type that fits best."""
-    documented = response.spec.media_types if response.spec is not None else {}
+    documented = response.response_spec.media_types if response.response_spec is not None else {}
     response.media_type = choose_media_type(format_name, documented) or find_media_type(format_name)
     response.documented_media_type = documented.get(response.media_type)
 
 
-def _choose_media_type_value(response: EmulatedResponse, location: Location, format_name: str) -> str:
+def _choose_reported_format(response: EmulatedResponse, location: Location, format_name: str) -> str:
     """Return the value with which a body reports a format: a documented value, else one in the example's style."""
     documented = list(_list_enumerated_texts(response, location))
     by_media_type = {value.partition(";")[0].strip().lower(): value for value in documented if "/" in value}
@@ -80,7 +86,7 @@ def _choose_media_type_value(response: EmulatedResponse, location: Location, for
             return value
     shown = read_value_at(response.body, location)
     is_short_name = isinstance(shown, str) and shown != "" and "/" not in shown
-    return FILE_EXTENSIONS.get(format_name, format_name) if is_short_name else find_media_type(format_name)
+    return FILE_EXTENSION_BY_FORMAT.get(format_name, format_name) if is_short_name else find_media_type(format_name)
 
 
 def _list_enumerated_texts(response: EmulatedResponse, location: Location) -> Iterator[str]:
@@ -92,7 +98,9 @@ def _list_enumerated_texts(response: EmulatedResponse, location: Location) -> It
         yield from (value for value in (*schema.get("enum", ()), schema.get("const")) if isinstance(value, str))
 
 
-def write_amounts(response: EmulatedResponse, amounts_by_location: Mapping[Location | None, float | None]) -> None:
+def write_charges_and_balances(
+    response: EmulatedResponse, amounts_by_location: Mapping[Location | None, float | None]
+) -> None:
     """Write amounts of money or credits at their locations in the body or the headers; `None` is not written."""
     for location, amount in amounts_by_location.items():
         if location is None or amount is None:
@@ -100,7 +108,7 @@ def write_amounts(response: EmulatedResponse, amounts_by_location: Mapping[Locat
         if location.kind == "header":
             response.headers[location.name] = f"{amount:g}" if amount < 1e6 else str(amount)
         elif response.documented_media_type is not None:
-            write_values(response, {location: _round_like_example(response, location, amount)}, has_location)
+            write_values(response, {location: _round_like_example(response, location, amount)}, can_have_value_at)
 
 
 def _round_like_example(response: EmulatedResponse, location: Location, amount: float) -> int | float:
@@ -124,9 +132,9 @@ def write_job_times(response: EmulatedResponse, job_spec: JobSpec, job: Emulated
     """Write the times of a job, in the format of the documented examples."""
     state = job_spec.states.get(job.state)
     required = state.required if state is not None else ()
-    times = {job_spec.created: job.created_at_s, job_spec.updated: job.state_times[-1]}
+    times = {job_spec.created: job.created_at_s, job_spec.updated: job.state_start_times_s[-1]}
     if state is not None and state.end is not None:
-        times[job_spec.completed] = job.state_times[-1]
+        times[job_spec.completed] = job.state_start_times_s[-1]
     for location, at in times.items():
         if location is None or response.documented_media_type is None:
             continue
