@@ -68,7 +68,7 @@ async def measure_jobs(contract: Contract, count: int, spread: float, seed: int)
     dice, clock = random.Random(seed), VirtualClock()  # noqa: S311 - a simulation
     server = JobServer([JOB_S * dice.lognormvariate(0, spread) for _ in range(count)], clock)
     async with Transport(app=server) as transport:
-        client = Client(contract, transport, key="key", clock=clock, seed=seed, spreads_polls=True)
+        client = Client(contract, transport, key="key", clock=clock, seed=seed, staggers_polls=True)
         target = contract.targets["queued"]
         times = [
             read_bounds(await client.speak(target, SpeechRequest(text="The kettle is on the stove.")), text)

@@ -278,7 +278,7 @@ def _both_hold(operation: Operation, one: Condition, two: Condition) -> Callable
     def reject(request: ParsedRequest, _number: int) -> str | None:
         if request.operation.id != operation.id or not isinstance(request.body, dict):
             return None
-        sent = {**request.body, **request.query}
+        sent = {**request.body, **request.query_parameters}
         both = all(condition.holds(sent.get(condition.field, MISSING)) for condition in (one, two))
         return "internal" if both else None
 

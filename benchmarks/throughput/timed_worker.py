@@ -65,7 +65,8 @@ def build_key(case: Any) -> str:
             for name in ("text", "format", "language", "speed")
         ]
     else:
-        values = [_plain(getattr(request, name)) for name in ("path", "query", "body", "media_type")]
+        names = (("path_parameters", "path"), ("query_parameters", "query"), ("body",), ("media_type",))
+        values = [_plain(_find(request, *either)) for either in names]
     return json.dumps(
         [case.provider, case.operation, _find(case, "target_name", "target"), values, is_rejected], sort_keys=True
     )

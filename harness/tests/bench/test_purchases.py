@@ -34,7 +34,9 @@ def completed(
     name: str, billing: BillingStatus = ACCEPTED, job: str | None = None, charged_usd: float | None = None
 ) -> SubmitCompletedEvent:
     status = {ACCEPTED: 202, REJECTED: 429, AMBIGUOUS: 500}[billing]
-    return SubmitCompletedEvent(id=name, status=status, billing=billing, job_id=job, charged_usd=charged_usd)
+    return SubmitCompletedEvent(
+        id=name, http_status=status, billing_status=billing, job_id=job, charged_usd=charged_usd
+    )
 
 
 def named(name: str, failure: Failure | None = None, charged_usd: float | None = None) -> Sample:

@@ -128,7 +128,9 @@ def test_damage_in_the_middle_is_reported(tmp_path: Path) -> None:
     "event",
     [
         submitting("a", usd=-1.0),
-        SubmitCompletedEvent(id="a", status=200, billing=BillingStatus.ACCEPTED, job_id=None, charged_usd=-1.0),
+        SubmitCompletedEvent(
+            id="a", http_status=200, billing_status=BillingStatus.ACCEPTED, job_id=None, charged_usd=-1.0
+        ),
         SampleFinishedEvent(sample=build_sample("a", cost=Cost(charged_usd=-1.0)), billing=BillingStatus.ACCEPTED),
     ],
 )
@@ -184,8 +186,14 @@ def continued(folder: Path, **options: bool) -> Path | None:
     return found.run_folder if found else None
 
 
-PAID = (submitting("a"), SubmitCompletedEvent(id="a", status=200, billing=BillingStatus.ACCEPTED, job_id=None))
-REJECTED = (submitting("a"), SubmitCompletedEvent(id="a", status=401, billing=BillingStatus.REJECTED, job_id=None))
+PAID = (
+    submitting("a"),
+    SubmitCompletedEvent(id="a", http_status=200, billing_status=BillingStatus.ACCEPTED, job_id=None),
+)
+REJECTED = (
+    submitting("a"),
+    SubmitCompletedEvent(id="a", http_status=401, billing_status=BillingStatus.REJECTED, job_id=None),
+)
 
 
 @pytest.mark.parametrize(
@@ -284,7 +292,7 @@ def test_an_unfinished_run_with_other_settings_is_found(tmp_path: Path) -> None:
 
 
 def test_a_killed_run_lists_what_is_unresolved(tmp_path: Path) -> None:
-    job = SubmitCompletedEvent(id="b", status=202, billing=BillingStatus.ACCEPTED, job_id="j1")
+    job = SubmitCompletedEvent(id="b", http_status=202, billing_status=BillingStatus.ACCEPTED, job_id="j1")
     save_live_run(tmp_path, submitting("a"), submitting("b"), job)
     loaded = load_run(tmp_path)
     assert [(one.id, one.counted_usd) for one in loaded.ambiguous_requests] == [("a", 0.01)]

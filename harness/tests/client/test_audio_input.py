@@ -53,7 +53,7 @@ def send() -> Callable[..., object]:
             client = Client(
                 target.contract, transport, base_urls={"": URL}, key="sk-1", clock=VirtualClock(), ledger=ledger
             )
-            return await client.send_audio(target, FILE, audio_s=60.0, price_usd=usd)
+            return await client.send_audio(target, FILE, audio_duration_s=60.0, price_usd=usd)
 
     return sent
 

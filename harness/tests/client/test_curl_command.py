@@ -74,7 +74,7 @@ def test_the_command_carries_the_variable_instead_of_the_key(asked):
 @settings(deadline=None, max_examples=25)
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
 def test_any_text_survives_the_shell(asked, text):
-    request, loaded = asked(body={"text": text}, query={"q": text})
+    request, loaded = asked(body={"text": text}, query_parameters={"q": text})
     arguments = echoed(build_curl_command(request, loaded))
     assert arguments[2] == request.url
     assert json.loads(arguments[arguments.index("--data-raw") + 1]) == {"text": text}
@@ -121,7 +121,7 @@ def test_every_way_to_send_a_key(asked, scheme, shown):
     def edit(document):
         document["components"]["securitySchemes"]["key"] = scheme
 
-    request, loaded = asked(edit=edit, query={"a": 1})
+    request, loaded = asked(edit=edit, query_parameters={"a": 1})
     for command in (build_curl_command(request, loaded), build_curl_command(request, loaded, key=KEY)):
         assert KEY not in command
         assert shown in command
@@ -144,7 +144,7 @@ def test_the_variable_is_not_sent_to_an_origin_that_the_contract_does_not_name(a
     def edit(document):
         document["components"]["securitySchemes"]["key"] = scheme
 
-    request, loaded = asked(edit=edit, query={"a": 1})
+    request, loaded = asked(edit=edit, query_parameters={"a": 1})
     moved = Request(
         method=request.method,
         url=request.url.replace("https://api.acme.test", origin),
@@ -247,7 +247,7 @@ async def test_curl_sends_the_same_request_again(serve, contract, monkeypatch):
         bodies += [{"text": "x" * 5000}, {"file": wav, "input": HOSTILE[0], "model": "m"}, {"file": odd, "a": "b\nc"}]
         for body in bodies:
             operation = loaded.find_operation("say" if "file" in body else "submit")
-            request = client.build_request(operation, RequestParts(body=body, query={"q": "[1-3] {a}&"}))
+            request = client.build_request(operation, RequestParts(body=body, query_parameters={"q": "[1-3] {a}&"}))
             line = build_curl_command(request, loaded, key=KEY, key_origins=client.origins)
             done = await asyncio.to_thread(
                 subprocess.run, ["/bin/bash", "-c", line], capture_output=True, text=True, check=True

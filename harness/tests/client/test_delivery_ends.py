@@ -8,7 +8,7 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from voicegauge.client import Client, DeliveryInterruptedError, Ledger
-from voicegauge.client.delivery.deadline import MAX_TRANSFER_S, Deadline
+from voicegauge.client.delivery.deadline import MAX_SUBMIT_AND_DOWNLOAD_S, Deadline
 from voicegauge.client.delivery.failures import DeliveryFailedError, describe_response
 from voicegauge.errors import StorageError
 from voicegauge.model import Response as Answer
@@ -153,7 +153,7 @@ async def test_a_deadline_that_has_passed_says_how_long_a_delivery_may_take(cont
     clock = VirtualClock()
     async with Transport() as transport:
         connection = Client(contract(), transport, key=KEY, clock=clock, max_wait_s=5)
-    deadline = Deadline(connection, max_job_s=60)
+    deadline = Deadline(connection, max_job_duration_s=60)
     deadline.require_time("waiting")
     deadline.extend(1)
     await clock.sleep(5.5)
@@ -175,8 +175,8 @@ def test_a_long_body_is_quoted_without_a_key_to_mask():
 async def test_a_delivery_may_take_as_long_as_its_job_and_its_transfers(contract):
     async with Transport() as transport:
         connection = Client(contract(), transport, key=KEY, clock=VirtualClock())
-    assert Deadline(connection).limit_s == MAX_TRANSFER_S
-    assert Deadline(connection, max_job_s=60).limit_s == MAX_TRANSFER_S + 60
+    assert Deadline(connection).limit_s == MAX_SUBMIT_AND_DOWNLOAD_S
+    assert Deadline(connection, max_job_duration_s=60).limit_s == MAX_SUBMIT_AND_DOWNLOAD_S + 60
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegauge.client import Client
-from voicegauge.client.delivery.ssrf_guard import ForbiddenAddressError, require_public_literal_host
+from voicegauge.client.delivery.ssrf_guard import ForbiddenAddressError, reject_private_host_literal
 from voicegauge.model import SpeechRequest
 from voicegauge.transport import Transport, VirtualClock
 
@@ -99,7 +99,7 @@ def test_every_response_leads_to_a_delivery(contract, script, target, edit):
 @given(odd_texts)
 def test_no_odd_host_slips_past_the_guard_with_a_traceback(host):
     try:
-        require_public_literal_host(f"http://{host}/")
+        reject_private_host_literal(f"http://{host}/")
     except (ForbiddenAddressError, ValueError):
         return
 

@@ -33,7 +33,9 @@ def build(client, operation="submit", **wire):
 
 
 def test_url_body_and_headers(client):
-    request = build(client(), body={"text": "hé"}, query={"q": ["a b", True], "n": 1}, headers={"x-client": "mine"})
+    request = build(
+        client(), body={"text": "hé"}, query_parameters={"q": ["a b", True], "n": 1}, headers={"x-client": "mine"}
+    )
     assert request.method == "POST"
     assert request.url == "https://api.acme.test/speech?q=a%20b&q=true&n=1"
     assert json.loads(request.body) == {"text": "hé"}
@@ -59,7 +61,7 @@ def test_the_key_goes_where_the_scheme_wants_it(client, scheme, name, value):
 
 
 def test_the_key_can_go_into_the_query(client):
-    request = build(client(schemes(type="apiKey", **{"in": "query"}, name="api key")), query={"a": 1})
+    request = build(client(schemes(type="apiKey", **{"in": "query"}, name="api key")), query_parameters={"a": 1})
     assert request.url.endswith("/speech?a=1&api%20key=k-123456")
 
 
@@ -71,7 +73,7 @@ def test_no_key_another_key_and_an_operation_that_takes_none(client):
     operation = one.contract.find_operation("submit")
     assert one.build_request(operation, RequestParts(), key=None).find_header("x-key") is None
     assert one.build_request(operation, RequestParts(), key="other").find_header("x-key") == "other"
-    assert build(one, "status", path={"job_id": "1"}).find_header("x-key") is None
+    assert build(one, "status", path_parameters={"job_id": "1"}).find_header("x-key") is None
 
 
 @pytest.mark.parametrize(
@@ -113,7 +115,7 @@ def test_unusable_base_urls_are_one_line(client):
 @settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40))
 def test_a_job_id_stays_inside_its_segment(client, job_id):
-    url = build(client(), "status", path={"job_id": job_id}).url
+    url = build(client(), "status", path_parameters={"job_id": job_id}).url
     parts = urlsplit(url)
     assert (parts.scheme, parts.netloc, parts.query, parts.fragment) == ("https", "api.acme.test", "", "")
     segments = parts.path.split("/")
@@ -136,7 +138,7 @@ def test_a_missing_path_parameter_is_named(client):
 
 def test_a_body_where_none_is_documented_is_rejected(client):
     with pytest.raises(UsageError, match="acme status takes no body"):
-        build(client(), "status", path={"job_id": "1"}, body={})
+        build(client(), "status", path_parameters={"job_id": "1"}, body={})
 
 
 def test_a_form_is_written_by_its_media_type(client):

@@ -8,7 +8,7 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from voicegauge.client import Client, DeliveryInterruptedError, Ledger
-from voicegauge.client.delivery.delivery import MAX_CANCEL_S
+from voicegauge.client.delivery.delivery import CANCEL_REQUEST_TIMEOUT_S
 from voicegauge.errors import BudgetError, UsageError
 from voicegauge.transport import Transport
 
@@ -389,7 +389,7 @@ async def test_ctrl_c_waits_for_a_cancellation_for_a_short_time_only(contract, s
     async with serving(script) as base:
         delivery, took_s = await _interrupt(contract, script, base, cancellable)
     assert script.routes[-1] == "DELETE /jobs/j1"
-    assert took_s == pytest.approx(MAX_CANCEL_S)
+    assert took_s == pytest.approx(CANCEL_REQUEST_TIMEOUT_S)
     assert delivery.has_open_job
 
 

@@ -41,7 +41,7 @@ def test_an_ambiguous_submit_is_repeated_while_its_key_is_remembered(contract, e
 @pytest.mark.parametrize(
     ("purchase", "reason"),
     [
-        (Purchase("", 1.0, unsettled_reason="connection reset"), "connection reset"),
+        (Purchase("", 1.0, missing_result_reason="connection reset"), "connection reset"),
         (Purchase("", 1.0), "voicegauge was stopped before a response arrived"),
         (
             Purchase("", 1.0, BillingStatus.ACCEPTED, 202, "j1", is_job_resumable=False),
@@ -95,12 +95,17 @@ def test_a_repetition_with_the_same_key_is_one_submit():
     made = PurchaseHistory("a")
     made.record_submit("1", 0.25, "key 1")
     made.record_response(202, ACCEPTED, "j1", 0.125)
-    made.purchases[0].is_settled, made.purchases[0].unsettled_reason = True, "lost"
+    made.purchases[0].has_saved_result, made.purchases[0].missing_result_reason = True, "lost"
     made.record_submit("2", 0.25, "key 1")
     (purchase,) = made.purchases
     assert purchase.submitted_at == "1"
-    assert (purchase.billing, purchase.status, purchase.job_id, purchase.is_settled) == (AMBIGUOUS, None, None, False)
-    assert purchase.unsettled_reason is None
+    assert (purchase.billing_status, purchase.http_status, purchase.job_id, purchase.has_saved_result) == (
+        AMBIGUOUS,
+        None,
+        None,
+        False,
+    )
+    assert purchase.missing_result_reason is None
     made.record_submit("3", 0.25, "key 2")
     made.record_submit("4", 0.25)
     made.record_submit("5", 0.25)

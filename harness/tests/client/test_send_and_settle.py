@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from voicegauge.client import Ledger
-from voicegauge.client.spending import PricedRequest, Settlement, send_and_settle
+from voicegauge.client.spending import Settlement, UsagePricedRequest, send_and_settle
 from voicegauge.contract import Contract
 from voicegauge.errors import StorageError, TransportError, UsageError
 from voicegauge.model import BillingStatus, Exchange, Request, Response
@@ -125,8 +125,8 @@ async def test_the_usage_that_an_accepted_request_reports_is_spent(
     contract: Callable[..., Contract], settled: Settled, status: int, spent_usd: float
 ) -> None:
     loaded = contract(price_by_token)
-    priced = PricedRequest(loaded.find_target_by_name("sync"), 5)
-    await settled.settle(loaded, exchange_of(status, headers=(("X-Charged", "40"),)), priced_request=priced)
+    priced = UsagePricedRequest(loaded.find_target_by_name("sync"), 5)
+    await settled.settle(loaded, exchange_of(status, headers=(("X-Charged", "40"),)), usage_priced_request=priced)
     assert settled.spent_usd == spent_usd
 
 
@@ -138,8 +138,8 @@ async def test_the_characters_of_the_text_are_charged_with_the_usage(
         document["paths"]["/say"]["post"]["x-pricing"]["plus"] = [{"per": "1k_characters", "usd": 2}]
 
     loaded = contract(price_by_token_and_character)
-    priced = PricedRequest(loaded.find_target_by_name("sync"), 5)
-    await settled.settle(loaded, exchange_of(200, headers=(("X-Charged", "40"),)), priced_request=priced)
+    priced = UsagePricedRequest(loaded.find_target_by_name("sync"), 5)
+    await settled.settle(loaded, exchange_of(200, headers=(("X-Charged", "40"),)), usage_priced_request=priced)
     assert settled.spent_usd == 0.05
 
 

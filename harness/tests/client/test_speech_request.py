@@ -18,7 +18,7 @@ def test_words_go_to_their_places(contract):
     target = contract().find_target_by_name("one")
     wire = map_speech_request(target, SpeechRequest(text="hi", language="en", seed=7, speed=1.5))
     assert wire.body == {"text": "hi", "voice": "alice", "lang": "en-US"}
-    assert wire.query == {"seed": 7}
+    assert wire.query_parameters == {"seed": 7}
     assert wire.headers == {"X-Speed": "1.5"}
     assert wire.media_type == "application/json"
 
@@ -44,7 +44,7 @@ def test_constants_are_sent_and_extra_parameters_win(contract):
     wire = map_speech_request(target, SpeechRequest(text="hi", extra=extra))
     assert wire.body["model"] == "m2"
     assert wire.body["voice"] == {"settings": [3]}
-    assert wire.query == {"debug": True}
+    assert wire.query_parameters == {"debug": True}
 
 
 def test_an_upload_makes_the_request_multipart(contract):

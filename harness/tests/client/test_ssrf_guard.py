@@ -6,7 +6,7 @@ import pytest
 
 from voicegauge.client.delivery.ssrf_guard import (
     ForbiddenAddressError,
-    require_public_literal_host,
+    reject_private_host_literal,
     resolve_public_addresses,
 )
 from voicegauge.errors import UnreachableError
@@ -38,19 +38,19 @@ async def test_private_addresses_are_rejected(host):
     with pytest.raises(ForbiddenAddressError, match=r"not a public address|is this machine"):
         await resolve_public_addresses(f"http://{host}/a.wav")
     with pytest.raises(ForbiddenAddressError):
-        require_public_literal_host(f"http://{host}/a.wav")
+        reject_private_host_literal(f"http://{host}/a.wav")
 
 
 @pytest.mark.parametrize(("host", "address"), [("1.1.1.1", "1.1.1.1"), ("[2606:4700::1111]", "2606:4700::1111")])
 async def test_public_addresses_pass(host, address):
     assert await resolve_public_addresses(f"https://{host}/a.wav") == (address,)
-    require_public_literal_host(f"https://{host}/a.wav")
+    reject_private_host_literal(f"https://{host}/a.wav")
 
 
 @pytest.mark.parametrize("host", ["localhost.", "127.0.0.1."])
 def test_a_proxy_does_not_resolve_names_of_this_machine(host):
     with pytest.raises(ForbiddenAddressError):
-        require_public_literal_host(f"http://{host}/a.wav")
+        reject_private_host_literal(f"http://{host}/a.wav")
 
 
 async def test_a_host_on_both_networks_has_an_address_of_each(monkeypatch):
@@ -65,4 +65,4 @@ async def test_a_host_on_both_networks_has_an_address_of_each(monkeypatch):
 async def test_an_unknown_name_is_unreachable():
     with pytest.raises(UnreachableError, match="name resolution failed"):
         await resolve_public_addresses("https://nowhere.invalid/")
-    require_public_literal_host("https://nowhere.invalid/")
+    reject_private_host_literal("https://nowhere.invalid/")

@@ -10,7 +10,7 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from voicegauge.client import Client, DeliveryInterruptedError
-from voicegauge.client.delivery.deadline import MAX_TRANSFER_S
+from voicegauge.client.delivery.deadline import MAX_SUBMIT_AND_DOWNLOAD_S
 from voicegauge.model import BillingStatus
 from voicegauge.transport import Transport, VirtualClock
 
@@ -176,7 +176,7 @@ async def test_redirects_do_not_outlast_the_deadline(contract, max_wait_s):
 
     async with _slow_service(contract, respond, max_wait_s=max_wait_s) as (client, clock, called):
         delivery = await client.speak(contract().find_target_by_name("one"), HELLO)
-    limit_s = max_wait_s or 60 + MAX_TRANSFER_S
+    limit_s = max_wait_s or 60 + MAX_SUBMIT_AND_DOWNLOAD_S
     assert delivery.failure.kind == "timeout"
     assert f"a delivery may take {limit_s:g} s" in delivery.failure.message
     assert len(called) == -(-limit_s // SLOW_S)
@@ -243,7 +243,7 @@ async def test_a_wait_that_takes_too_long_is_not_followed_by_a_submit(contract, 
     assert (delivery.failure.kind, delivery.billing, len(script.requests)) == ("timeout", BillingStatus.REJECTED, 1)
 
 
-@pytest.mark.parametrize(("max_wait_s", "limit_s"), [(250, 250), (None, MAX_TRANSFER_S)])
+@pytest.mark.parametrize(("max_wait_s", "limit_s"), [(250, 250), (None, MAX_SUBMIT_AND_DOWNLOAD_S)])
 async def test_retries_do_not_outlast_the_deadline(contract, max_wait_s, limit_s):
     def respond(_path):
         return Response("busy", 503, {"Retry-After": "110"})

@@ -97,7 +97,7 @@ def _cases_for(rule: str) -> Callable[[ConformanceCase], bool]:
     if rule == "response-incomplete":  # three lost connections in a row end a check
         return lambda case: case.expected_response.case_kind == "authentication" and case.target_name is not None
     if rule == "filter-ignored":
-        return lambda case: case.request is not None and bool(case.request.query)
+        return lambda case: case.request is not None and bool(case.request.query_parameters)
     why = {
         "auth-not-enforced": "authentication",
         **dict.fromkeys(("error-shape", "retry-after-missing"), "rejection-reason"),

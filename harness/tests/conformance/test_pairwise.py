@@ -30,7 +30,7 @@ FEW_CALLS = 40
 
 
 def _value(wire, field):
-    return repr((wire.query if field.location == "query" else wire.body).get(field.name, MISSING))
+    return repr((wire.query_parameters if field.location == "query" else wire.body).get(field.name, MISSING))
 
 
 def _met(wires, fields):
@@ -45,11 +45,14 @@ def _valid(target, wire, fields):
         *([v for v in field.values if is_supported_value(target, field, v)] for field in fields)
     ):
         # A body that is the text itself has no fields.
-        parts = {part: {**getattr(wire, part)} for part in ("body", "query") if isinstance(getattr(wire, part), dict)}
+        named = {"body": wire.body, "query": wire.query_parameters}
+        parts = {part: {**values} for part, values in named.items() if isinstance(values, dict)}
         for field, value in zip(fields, values, strict=True):
             parts[field.location][field.name] = value
         sent = {
-            part: {name: value for name, value in values.items() if value is not MISSING}
+            {"query": "query_parameters"}.get(part, part): {
+                name: value for name, value in values.items() if value is not MISSING
+            }
             for part, values in parts.items()
         }
         changed = replace(wire, **sent)
@@ -199,7 +202,7 @@ def test_query_parameters_are_combined_with_each_other_and_with_body_fields() ->
     assert fields["seed"].values == (0, 4294967295, MISSING)  # of a field that may be null
     assert fields["voice_settings"].values == ({}, MISSING)
     sent = [case.request for case in plan_combination_cases([start])]
-    assert any(wire.body.get("seed") == 0 and wire.query.get("enable_logging") == "false" for wire in sent)
+    assert any(wire.body.get("seed") == 0 and wire.query_parameters.get("enable_logging") == "false" for wire in sent)
 
 
 def test_a_long_list_of_values_is_combined_in_part() -> None:

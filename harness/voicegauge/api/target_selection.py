@@ -223,7 +223,7 @@ def adapt_to_own_servers(
             tuple(live_options.voices) or server_names.voices,
         )
         adapted[contract.id] = adapt_contract_to_server(
-            contract, models=models, voices=voices, missing_operations=server_names.missing_operations
+            contract, models=models, voices=voices, missing_operations=server_names.missing_operation_ids
         )
         if ask_servers:
             target = next(iter(adapted[contract.id].targets.values()))

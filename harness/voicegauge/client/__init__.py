@@ -17,6 +17,7 @@ from voicegauge.client.delivery import (
     read_link_parameters,
 )
 from voicegauge.client.key_destinations import KeyDestinations, find_key_destinations
+from voicegauge.client.model_and_voice_names import ModelAndVoiceNames, read_model_and_voice_names
 from voicegauge.client.requests import (
     Origin,
     RequestParts,
@@ -32,13 +33,11 @@ from voicegauge.client.requests import (
     remove_credentials,
     replace_key,
 )
-from voicegauge.client.server_lists import ModelAndVoiceNames, read_model_and_voice_names
 from voicegauge.client.spending import (
     Journal,
     Ledger,
     LedgerShare,
     PaymentObserver,
-    PricedRequest,
     Purchase,
     PurchaseAccount,
     PurchaseHistory,
@@ -51,6 +50,7 @@ from voicegauge.client.spending import (
     SubmitNotSentEvent,
     SubmitRecorder,
     SubmitStartedEvent,
+    UsagePricedRequest,
     create_rate_limiter,
     find_account_plans,
     read_events,
@@ -74,7 +74,6 @@ __all__ = [
     "ModelAndVoiceNames",
     "Origin",
     "PaymentObserver",
-    "PricedRequest",
     "Purchase",
     "PurchaseAccount",
     "PurchaseHistory",
@@ -90,6 +89,7 @@ __all__ = [
     "SubmitRecorder",
     "SubmitStartedEvent",
     "TrafficObserver",
+    "UsagePricedRequest",
     "add_idempotency_key",
     "build_audio_input_request",
     "build_credentials",

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from voicegauge.client.requests import COMPUTED_CREDENTIAL, read_values_by_variable
+from voicegauge.client.requests import CREDENTIAL_PLACEHOLDER_PREFIX, read_values_by_variable
 from voicegauge.contract import Contract, Operation
 from voicegauge.contract.extension import KeySpec
 from voicegauge.errors import TransportError, UsageError
@@ -25,7 +25,7 @@ from voicegauge.transport import Clock, Transport, sign_for_aws
 
 TOKEN_EXPIRY_MARGIN_S = 30.0
 """Time before the expiry of a token in which the token is no longer used, in seconds."""
-TOKEN_OPERATION = "(access token)"  # noqa: S105 - an operation of no contract
+TOKEN_REQUEST_OPERATION_ID = "(access token)"  # noqa: S105 - an operation of no contract
 
 
 class _ComputedCredentialScheme(NamedTuple):
@@ -47,7 +47,7 @@ class RequestAuthenticator:
     """Authenticates the requests of one connection at the moment when they are sent."""
 
     def __init__(
-        self, contract: Contract, transport: Transport, clock: Clock, replace_server: Callable[[str], str]
+        self, contract: Contract, transport: Transport, clock: Clock, replace_base_url: Callable[[str], str]
     ) -> None:
         """Start without tokens.
 
@@ -55,16 +55,16 @@ class RequestAuthenticator:
             contract: the contract of the provider.
             transport: sends the requests for tokens.
             clock: tells when a token has expired.
-            replace_server: returns a URL of the contract with the base URL of the user.
+            replace_base_url: returns a URL of the contract with the base URL of the user.
         """
         self._contract, self._transport, self._clock = contract, transport, clock
-        self._replace_server = replace_server
+        self._replace_server = replace_base_url
         self._uses: dict[str, tuple[str, _ComputedCredentialScheme]] = {}
         """Key and scheme by the text that stands for the credential."""
         self._tokens: dict[str, _Token] = {}
         self._lock = asyncio.Lock()
 
-    def choose_credential_text(self, operation: Operation, key: str) -> str:
+    def get_key_or_placeholder(self, operation: Operation, key: str) -> str:
         """Return the text to put into a request in place of `key`.
 
         It is the key itself, or a placeholder if the credential is computed when the request is sent.
@@ -75,7 +75,7 @@ class RequestAuthenticator:
         for text, use in self._uses.items():
             if use == (key, scheme):
                 return text
-        text = BAD_KEY if key == BAD_KEY else f"{COMPUTED_CREDENTIAL}-{len(self._uses) + 1}"
+        text = BAD_KEY if key == BAD_KEY else f"{CREDENTIAL_PLACEHOLDER_PREFIX}-{len(self._uses) + 1}"
         self._uses[text] = (key, scheme)
         return text
 
@@ -86,7 +86,7 @@ class RequestAuthenticator:
             UsageError: the credentials for a token were rejected.
             TransportError: there was no response to the request for a token; the request itself was not sent.
         """
-        text = self._find_placeholder_text(request)
+        text = self._find_placeholder(request)
         if text is None:
             return request
         key, scheme = self._uses[text]
@@ -109,13 +109,13 @@ class RequestAuthenticator:
 
     def forget_token(self, request: Request) -> bool:
         """Forget the token of a rejected request; return whether the request had a token."""
-        text = self._find_placeholder_text(request)
+        text = self._find_placeholder(request)
         return text is not None and self._tokens.pop(text, None) is not None
 
-    def hide_credentials(self, exchange: Exchange, request: Request) -> Exchange:
+    def hide_credentials(self, exchange: Exchange, request_with_placeholder: Request) -> Exchange:
         """Return `exchange` without tokens.
 
-        Its request is replaced by `request`, which contains the placeholder, and tokens in its response are masked.
+        Its request is replaced by `request_with_placeholder`, and tokens in its response are masked.
         """
         headers, body = exchange.response.headers, exchange.response.body
         for text, token in self._tokens.items():
@@ -124,16 +124,16 @@ class RequestAuthenticator:
         response = exchange.response
         if (headers, body) != (response.headers, response.body):
             response = msgspec.structs.replace(response, headers=headers, body=body)
-        return msgspec.structs.replace(exchange, request=request, response=response)
+        return msgspec.structs.replace(exchange, request=request_with_placeholder, response=response)
 
-    def _find_placeholder_text(self, request: Request) -> str | None:
+    def _find_placeholder(self, request: Request) -> str | None:
         value = request.find_header("authorization") or ""
         return next((text for text in self._uses if value.endswith(f" {text}")), None)
 
-    async def _request_token(self, scheme: _ComputedCredentialScheme, client_id: str, secret: str) -> _Token:
+    async def _request_token(self, scheme: _ComputedCredentialScheme, client_id: str, client_secret: str) -> _Token:
         assert scheme.token_url is not None, "only called for OAuth 2"
         url = self._replace_server(scheme.token_url)
-        pair = f"{quote(client_id, safe='')}:{quote(secret, safe='')}"  # RFC 6749, section 2.3.1
+        pair = f"{quote(client_id, safe='')}:{quote(client_secret, safe='')}"  # RFC 6749, section 2.3.1
         fields = {"grant_type": "client_credentials"} | ({"scope": " ".join(scheme.scopes)} if scheme.scopes else {})
         request = Request(
             method="POST",
@@ -146,9 +146,11 @@ class RequestAuthenticator:
             body=urlencode(fields).encode(),
         )
         try:
-            exchange = await self._transport.send(request, provider_id=self._contract.id, operation_id=TOKEN_OPERATION)
+            exchange = await self._transport.send(
+                request, provider_id=self._contract.id, operation_id=TOKEN_REQUEST_OPERATION_ID
+            )
         except TransportError as error:
-            shown = mask_credentials(str(error), (secret, client_id))
+            shown = mask_credentials(str(error), (client_secret, client_id))
             raise TransportError(f"no access token: {shown}", request_was_sent=False) from None
         token = _read_token(exchange.response, self._clock.monotonic())
         if token is None:

@@ -18,10 +18,10 @@ from voicegauge.client.requests import (
 from voicegauge.client.spending import (
     Ledger,
     PaymentObserver,
-    PricedRequest,
     RateLimiter,
     Reservation,
     Settlement,
+    UsagePricedRequest,
     settle_when_done,
 )
 from voicegauge.client.traffic_observer import TrafficObserver
@@ -59,7 +59,7 @@ class Client(ProviderConnection):
         seed: int = 0,
         max_wait_s: float | None = None,
         traffic_observer: TrafficObserver | None = None,
-        spreads_polls: bool = False,
+        staggers_polls: bool = False,
     ) -> None:
         """Configure the client; nothing is sent yet. `ProviderConnection` describes the errors.
 
@@ -74,7 +74,7 @@ class Client(ProviderConnection):
             seed: seed of the random jitter in retry waits.
             max_wait_s: maximum time of one delivery in seconds; by default as long as the contract documents.
             traffic_observer: observes every request; `None` for no observer.
-            spreads_polls: whether the first wait of each job is extended, for each job by another fraction of itself.
+            staggers_polls: whether the first wait of each job is extended, for each job by another fraction of itself.
                 The polls of many similar jobs then happen at different ages of these jobs, which shows more precisely
                 when such jobs end.
         """
@@ -88,7 +88,7 @@ class Client(ProviderConnection):
             seed=seed,
             max_wait_s=max_wait_s,
             traffic_observer=traffic_observer,
-            spreads_polls=spreads_polls,
+            staggers_polls=staggers_polls,
         )
         self._ledger = ledger
 
@@ -143,8 +143,8 @@ class Client(ProviderConnection):
         request = self.build_request(target.operation, parts)
         characters = target.count_charged_characters(speech_request.text)
         price = quote_price(target, characters, user_price_usd=price_usd).usd
-        priced = PricedRequest(target, characters) if price_usd is None else None
-        with self._open_settlement(target, price, request_to_repeat, priced) as settlement:
+        priced = UsagePricedRequest(target, characters) if price_usd is None else None
+        with self._reserve_and_settle(target, price, request_to_repeat, priced) as settlement:
             task = DeliveryTask(
                 self,
                 target,
@@ -160,7 +160,7 @@ class Client(ProviderConnection):
         audio_input_target: AudioInputTarget,
         audio: UploadedFile,
         *,
-        audio_s: float,
+        audio_duration_s: float,
         fields: Mapping[AudioInputField, Any] = {},
         observer: PaymentObserver | None = None,
         price_usd: float | None = None,
@@ -172,7 +172,7 @@ class Client(ProviderConnection):
         Args:
             audio_input_target: a target of this client's contract that audio is sent to.
             audio: the file to upload.
-            audio_s: duration of the upload in seconds, from which its price is computed.
+            audio_duration_s: duration of the upload in seconds, from which its price is computed.
             fields: further inputs, by their provider-neutral names.
             observer: notified before and after every submit.
             price_usd: the price of this request in dollars; replaces the contract's price.
@@ -187,9 +187,9 @@ class Client(ProviderConnection):
         parts = build_audio_input_request(audio_input_target, audio, fields)
         parts, key = self._add_idempotency_key(audio_input_target, parts, request_to_repeat)
         request = self.build_request(audio_input_target.operation, parts)
-        price = quote_price(audio_input_target, 0, audio_s=audio_s, user_price_usd=price_usd).usd
-        priced = PricedRequest(audio_input_target, 0) if price_usd is None else None
-        with self._open_settlement(audio_input_target, price, request_to_repeat, priced) as settlement:
+        price = quote_price(audio_input_target, 0, audio_s=audio_duration_s, user_price_usd=price_usd).usd
+        priced = UsagePricedRequest(audio_input_target, 0) if price_usd is None else None
+        with self._reserve_and_settle(audio_input_target, price, request_to_repeat, priced) as settlement:
             task = DeliveryTask(self, audio_input_target, observer, settlement, cancel_on_interrupt=cancel_on_interrupt)
             return await task.submit_and_deliver(request, key)
 
@@ -217,7 +217,7 @@ class Client(ProviderConnection):
         Raises:
             UsageError: the target has no jobs, or the contract does not say how to request a job by its id.
         """
-        priced = PricedRequest(target, None) if price_usd is None else None
+        priced = UsagePricedRequest(target, None) if price_usd is None else None
         with settle_when_done(reservation, priced) as settlement:
             settlement.charged_usd = charged_usd
             return await DeliveryTask(self, target, None, settlement, cancel_on_interrupt=False).resume_job(job_id)
@@ -234,12 +234,12 @@ class Client(ProviderConnection):
         return add_idempotency_key(target.operation, request_parts, key), key
 
     @contextmanager
-    def _open_settlement(
+    def _reserve_and_settle(
         self,
         target: BaseTarget,
         price_usd: float | None,
         request_to_repeat: RequestToRepeat | None,
-        priced_request: PricedRequest | None,
+        usage_priced_request: UsagePricedRequest | None,
     ) -> Iterator[Settlement]:
         """Yield the settlement of a request, for the reservation of the repeated request or for a new reservation."""
         is_held = request_to_repeat is not None and request_to_repeat.reservation is not None
@@ -248,7 +248,7 @@ class Client(ProviderConnection):
             if request_to_repeat is not None and is_held
             else self._reserve_price(target, price_usd)
         )
-        with settle_when_done(reservation, priced_request) as settlement:
+        with settle_when_done(reservation, usage_priced_request) as settlement:
             if request_to_repeat is not None:
                 settlement.status = BillingStatus.AMBIGUOUS
             yield settlement

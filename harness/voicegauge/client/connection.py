@@ -23,11 +23,11 @@ from voicegauge.transport import Clock, RealClock, Transport
 class ApiKeySentinel(enum.Enum):
     """Stands for the client's own key in parameters whose value `None` means that no key is sent."""
 
-    SEND_CLIENT_KEY = enum.auto()
+    USE_CLIENT_KEY = enum.auto()
 
 
-USE_CLIENT_KEY: Final = ApiKeySentinel.SEND_CLIENT_KEY
-ApiKeyOrSentinel = str | None | Literal[ApiKeySentinel.SEND_CLIENT_KEY]
+USE_CLIENT_KEY: Final = ApiKeySentinel.USE_CLIENT_KEY
+ApiKeyOrSentinel = str | None | Literal[ApiKeySentinel.USE_CLIENT_KEY]
 GOLDEN_RATIO = (5**0.5 - 1) / 2
 """The fractional parts of the multiples of this number are spread evenly between 0 and 1."""
 
@@ -47,7 +47,7 @@ class ProviderConnection:
         seed: int = 0,
         max_wait_s: float | None = None,
         traffic_observer: TrafficObserver | None = None,
-        spreads_polls: bool = False,
+        staggers_polls: bool = False,
     ) -> None:
         """Configure the connection; nothing is sent yet.
 
@@ -61,7 +61,7 @@ class ProviderConnection:
             seed: seed of the random jitter in retry waits.
             max_wait_s: maximum time of one delivery in seconds; by default as long as the contract documents.
             traffic_observer: observes every request; `None` for no observer.
-            spreads_polls: whether the first wait of each job is extended, for each job by another fraction of itself.
+            staggers_polls: whether the first wait of each job is extended, for each job by another fraction of itself.
                 The polls of many similar jobs then happen at different ages of these jobs, which shows more precisely
                 when such jobs end.
 
@@ -74,18 +74,18 @@ class ProviderConnection:
         self.retry_random = random.Random(seed)  # noqa: S311 - retry jitter, not a secret
         self._builder = RequestBuilder(contract, base_urls or {})
         self._key, self._rate_limiter = key, rate_limiter
-        self._authenticator = RequestAuthenticator(contract, transport, self.clock, self._builder.replace_server)
-        self.max_wait_s, self.spreads_polls = max_wait_s, spreads_polls
+        self._authenticator = RequestAuthenticator(contract, transport, self.clock, self._builder.replace_base_url)
+        self.max_wait_s, self.staggers_polls = max_wait_s, staggers_polls
         self._first_poll_delay_fraction = random.Random(seed).random()  # noqa: S311 - a schedule, not a secret
         self._traffic_observer = traffic_observer
 
-    def choose_first_poll_delay_fraction(self) -> float:
+    def choose_first_wait_extension_fraction(self) -> float:
         """Return by which fraction of its length the first wait of the next job is extended.
 
         The result is from 0 to 1; it is 0 if polls are not spread. The fractions of consecutive jobs lie evenly between
         0 and 1, because each is the sum of the previous one and the golden ratio, without the whole part.
         """
-        if not self.spreads_polls:
+        if not self.staggers_polls:
             return 0.0
         self._first_poll_delay_fraction = (self._first_poll_delay_fraction + GOLDEN_RATIO) % 1
         return self._first_poll_delay_fraction
@@ -132,12 +132,12 @@ class ProviderConnection:
         Raises:
             UsageError: a value cannot be sent.
         """
-        if key is ApiKeySentinel.SEND_CLIENT_KEY:
+        if key is ApiKeySentinel.USE_CLIENT_KEY:
             key = self._key
         elif key is not None:
             key = replace_key(self._key, key)
         if key is not None:
-            key = self._authenticator.choose_credential_text(operation, key)
+            key = self._authenticator.get_key_or_placeholder(operation, key)
         return self._builder.build_request(operation, request_parts, key, url=url)
 
     async def wait_for_rate_limit(self, operation: Operation) -> None:
@@ -169,12 +169,14 @@ class ProviderConnection:
             TransportError: there was no response.
         """
         if self._traffic_observer is None:
-            return await self._send_and_time(request, operation_id, pinned_address, max_total_s)
+            return await self._send_with_token_renewal(request, operation_id, pinned_address, max_total_s)
         return await self._traffic_observer.observe(
-            request, operation_id, lambda: self._send_and_time(request, operation_id, pinned_address, max_total_s)
+            request,
+            operation_id,
+            lambda: self._send_with_token_renewal(request, operation_id, pinned_address, max_total_s),
         )
 
-    async def _send_and_time(
+    async def _send_with_token_renewal(
         self, request: Request, operation_id: str, pinned_address: str | None, max_total_s: float | None
     ) -> Exchange:
         exchange = await self._send_once(request, operation_id, pinned_address, max_total_s)
@@ -225,7 +227,11 @@ class ProviderConnection:
             UsageError: a value in `request_parts` cannot be sent; nothing was sent.
             TransportError: there was no response.
         """
-        url = self._builder.build_url(operation, request_parts.path, server_name) if server_name is not None else None
+        url = (
+            self._builder.build_url(operation, request_parts.path_parameters, server_name)
+            if server_name is not None
+            else None
+        )
         request = self.build_request(operation, request_parts, key=key, url=url)
         await self.wait_for_rate_limit(operation)
         return await self.send(request, operation.id)

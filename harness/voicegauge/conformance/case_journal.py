@@ -84,9 +84,9 @@ class CaseHistory(PurchaseHistory):
         """
         self.is_finished, self.no_verdict_reason = True, no_verdict_reason
         for purchase in self.purchases[self._attempt_start_index :]:
-            purchase.is_settled = True
-            if purchase.status is None:
-                purchase.unsettled_reason = purchase.unsettled_reason or no_verdict_reason
+            purchase.has_saved_result = True
+            if purchase.http_status is None:
+                purchase.missing_result_reason = purchase.missing_result_reason or no_verdict_reason
 
     @property
     def has_verdict(self) -> bool:
@@ -102,11 +102,11 @@ class CaseHistory(PurchaseHistory):
             price_usd=last.price_usd,
             idempotency_key=last.idempotency_key,
         )
-        if last.status is not None:
+        if last.http_status is not None:
             yield SubmitCompletedEvent(
                 id=self.sample_or_case_id,
-                status=last.status,
-                billing=last.billing,
+                http_status=last.http_status,
+                billing_status=last.billing_status,
                 job_id=last.job_id,
                 charged_usd=last.charged_usd,
             )
@@ -211,7 +211,7 @@ class CaseJournal:
             if self._retry_ambiguous or self.find_reusable_idempotency_key(case) is not None:
                 return None
             last = self._histories[case_id].purchases[-1]
-            price = "" if last.counted_usd is None else f" ${last.counted_usd:.4f}"
+            price = "" if last.charge_or_price_usd is None else f" ${last.charge_or_price_usd:.4f}"
             return (
                 f"not sent again: it was sent at {last.submitted_at} and may have been charged{price}: "
                 f"{last.ambiguous_reason}; "

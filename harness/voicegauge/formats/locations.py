@@ -46,11 +46,11 @@ class RequestValues(Protocol):
     """The decoded values of a request, as `Location.read_request` reads them."""
 
     @property
-    def path(self) -> Mapping[str, Any]:
+    def path_parameters(self) -> Mapping[str, Any]:
         """Path parameters by name."""
 
     @property
-    def query(self) -> Mapping[str, Any]:
+    def query_parameters(self) -> Mapping[str, Any]:
         """Query parameters by name."""
 
     @property
@@ -132,7 +132,7 @@ class Location(_LocationBase):
             return read_pointer(request.body, self.pointer_tokens)
         if self.kind == "header":
             return _read_header(request.headers, self.name)
-        values = request.path if self.kind == "path" else request.query
+        values = request.path_parameters if self.kind == "path" else request.query_parameters
         return values.get(self.name, MISSING)
 
     def read_response(self, body: Any, headers: Headers) -> Any:

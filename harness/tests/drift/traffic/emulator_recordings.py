@@ -41,7 +41,9 @@ async def record(target: Target, seed: int) -> tuple[Exchange, ...]:
             await _later(transport, rng.uniform(1, 5000))
         for operation in contract.operations.values():
             if operation.method == "GET":
-                wire = RequestParts(path=dict.fromkeys(_path_names(operation), f"unknown-{rng.getrandbits(32):08x}"))
+                wire = RequestParts(
+                    path_parameters=dict.fromkeys(_path_names(operation), f"unknown-{rng.getrandbits(32):08x}")
+                )
                 exchanges.append(await client.send_operation(operation, wire))
                 if operation.needs_key:
                     exchanges.append(await client.send_operation(operation, wire, key=BAD_KEY))

@@ -66,7 +66,7 @@ def open_clients(
     *,
     clock: Clock | None = None,
     max_wait_s: float | None = None,
-    spreads_polls: bool = False,
+    staggers_polls: bool = False,
 ) -> dict[str, Client]:
     """Open one client per provider; all clients share one transport, one ledger, one clock and one time limit."""
     return {
@@ -80,7 +80,7 @@ def open_clients(
             seed=seed,
             clock=clock,
             max_wait_s=max_wait_s,
-            spreads_polls=spreads_polls,
+            staggers_polls=staggers_polls,
         )
         for contract in contracts
     }

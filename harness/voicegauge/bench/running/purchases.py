@@ -33,15 +33,15 @@ class SamplePurchases(PurchaseHistory):
         self.finished_sample, self.sample_with_open_job = sample, None
         if self.purchases:
             last = self.purchases[-1]
-            last.billing, last.is_settled = billing, True
+            last.billing_status, last.has_saved_result = billing, True
             last.charged_usd = sample.cost.charged_usd if sample.cost.charged_usd is not None else last.charged_usd
-            last.unsettled_reason = sample.failure.message if sample.failure else None
+            last.missing_result_reason = sample.failure.message if sample.failure else None
 
     @property
     def open_job(self) -> OpenJob | None:
         """The job that was paid for and not followed to its end; `None` if there is no such job."""
         last = self.purchases[-1] if self.purchases else None
-        if last is None or last.job_id is None or not last.is_open_job:
+        if last is None or last.job_id is None or not last.has_resumable_job:
             return None
         failure = self.sample_with_open_job.failure if self.sample_with_open_job else None
         reason = failure.message if failure else "voicegauge was stopped before the job had ended"
@@ -49,7 +49,7 @@ class SamplePurchases(PurchaseHistory):
             sample_id=self.sample_or_case_id,
             job_id=last.job_id,
             sent_at=last.submitted_at,
-            counted_usd=last.counted_usd,
+            counted_usd=last.charge_or_price_usd,
             reason=reason,
         )
 

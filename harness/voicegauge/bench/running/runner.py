@@ -139,7 +139,7 @@ class _PlanRunner:
         if config.max_cost_usd is not None:
             # Held before anything new is reserved: these are paid for, whenever it is their turn.
             pending = {name: job.counted_usd for name, job in earlier_journal_state.open_jobs.items()}
-            pending |= {name: purchase.counted_usd for name, purchase in self._repeatable.items()}
+            pending |= {name: purchase.charge_or_price_usd for name, purchase in self._repeatable.items()}
             self._ledger = Ledger(config.max_cost_usd, spent_usd=earlier_journal_state.sum_spent_usd_excluding(pending))
             self._held = {name: self._ledger.reserve_unconditionally(usd or 0.0) for name, usd in pending.items()}
         is_free = config.rate is not None or config.ramp is not None
@@ -232,7 +232,7 @@ class _PlanRunner:
                 clock=self._config.clock,
                 max_wait_s=self._config.max_wait_s,
                 # The emulator's jobs last as long as it says, and waiting for longer only takes time.
-                spreads_polls=self._config.plan.provenance is not Provenance.EMULATED,
+                staggers_polls=self._config.plan.provenance is not Provenance.EMULATED,
             )
 
             async def send_sample(planned_sample: PlannedSample, due_s: float | None) -> None:
@@ -399,7 +399,7 @@ class _PlanRunner:
             return await client.send_audio(
                 target,
                 file,
-                audio_s=audio_s,
+                audio_duration_s=audio_s,
                 observer=observer,
                 price_usd=price_quote.usd,
                 cancel_on_interrupt=False,

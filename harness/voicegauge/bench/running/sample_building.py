@@ -99,7 +99,7 @@ def build_lost_sample(planned_sample: PlannedSample, earlier_journal_state: Jour
         attempts=purchases.attempt_count,
         polls=0,
         cost=Cost(charged_usd=last.charged_usd, disputed=planned_sample.price.is_disputed),
-        failure=Failure(kind="interrupted", message=last.ambiguous_reason, status=last.status),
+        failure=Failure(kind="interrupted", message=last.ambiguous_reason, status=last.http_status),
         is_lost=True,
     )
 

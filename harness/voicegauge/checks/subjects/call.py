@@ -199,11 +199,11 @@ class _RequestValues:
         self._call = call
 
     @property
-    def path(self) -> Mapping[str, str]:
+    def path_parameters(self) -> Mapping[str, str]:
         return self._call.path_parameters
 
     @property
-    def query(self) -> Mapping[str, str]:
+    def query_parameters(self) -> Mapping[str, str]:
         return self._call.parsed_exchange.query
 
     @property

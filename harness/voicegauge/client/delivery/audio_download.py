@@ -11,7 +11,7 @@ from voicegauge.client.delivery.exchange_log import ExchangeLog
 from voicegauge.client.delivery.failures import DeliveryFailedError, describe_response
 from voicegauge.client.delivery.ssrf_guard import (
     ForbiddenAddressError,
-    require_public_literal_host,
+    reject_private_host_literal,
     resolve_public_addresses,
 )
 from voicegauge.client.requests import RequestParts, build_request_without_key, parse_origin
@@ -33,7 +33,7 @@ _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 class DownloadedAudio(NamedTuple):
     """Audio with its declared media type."""
 
-    data: bytes
+    audio_bytes: bytes
     media_type: str | None
     exchange_index: int
     """Index of the exchange whose response contained the audio."""
@@ -84,10 +84,13 @@ async def fetch_audio(
             audio = await _AudioDownload(exchange_log, response_audio).download(
                 text, source_exchange, declared_media_type
             )
-    if not audio.data:
+    if not audio.audio_bytes:
         raise _build_protocol_failure(f"the audio of {operation.id} is empty")
     # Audio is saved as it is. An emulator in this process has not been sent a key.
-    if not exchange_log.connection.transport.in_process and find_secret_spelling(audio.data, secrets) is not None:
+    if (
+        not exchange_log.connection.transport.in_process
+        and find_secret_spelling(audio.audio_bytes, secrets) is not None
+    ):
         raise _build_protocol_failure(f"the audio of {operation.id} contains the API key, so it is not saved")
     return audio
 
@@ -176,7 +179,7 @@ class _AudioDownload:
             return (None,)
         try:
             if find_proxy(url) is not None:
-                require_public_literal_host(url)
+                reject_private_host_literal(url)
                 return (None,)
             return await resolve_public_addresses(url)
         except ForbiddenAddressError as error:

@@ -72,7 +72,7 @@ async def fetch_response_audio(
     try:
         for location in _list_audio_locations(audio_input_target, source):
             audio = await fetch_audio(log, source, location, audio_input_target.operation, 0)
-            files.append(audio.data)
+            files.append(audio.audio_bytes)
     except DeliveryFailedError as error:
         failure = error.failure
     return FetchedAudio(tuple(files), tuple(log.exchanges[1:]), failure)

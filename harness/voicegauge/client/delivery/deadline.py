@@ -6,7 +6,7 @@ from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.delivery.failures import DeliveryFailedError
 from voicegauge.model import Failure
 
-MAX_TRANSFER_S = 300.0
+MAX_SUBMIT_AND_DOWNLOAD_S = 300.0
 """Maximum time of a delivery in seconds, besides the documented maximum time of its job. It is enough for a submit with
 retries and a download."""
 
@@ -14,14 +14,14 @@ retries and a download."""
 class Deadline:
     """The time at which a delivery must end, on the clock of its client. No request is sent later."""
 
-    def __init__(self, connection: ProviderConnection, *, max_job_s: float = 0.0) -> None:
+    def __init__(self, connection: ProviderConnection, *, max_job_duration_s: float = 0.0) -> None:
         """Start the time limit.
 
         Args:
             connection: the connection of the delivery, whose `max_wait_s` is respected.
-            max_job_s: the documented maximum time of the job in seconds; 0 if there is no job.
+            max_job_duration_s: the documented maximum time of the job in seconds; 0 if there is no job.
         """
-        documented_s, set_s = MAX_TRANSFER_S + max_job_s, connection.max_wait_s
+        documented_s, set_s = MAX_SUBMIT_AND_DOWNLOAD_S + max_job_duration_s, connection.max_wait_s
         self.limit_s = documented_s if set_s is None else min(documented_s, set_s)
         self._clock = connection.clock
         self._ends_at_s = self._clock.monotonic() + self.limit_s

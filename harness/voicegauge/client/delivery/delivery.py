@@ -24,7 +24,7 @@ from voicegauge.model import BillingStatus, Delivery, Failure, Request, Timing
 from voicegauge.recording import mask_record
 from voicegauge.transport import run_in_thread
 
-MAX_CANCEL_S = 5.0
+CANCEL_REQUEST_TIMEOUT_S = 5.0
 """Time limit of the cancellation request in seconds, because the user has pressed Ctrl-C and is waiting."""
 
 
@@ -81,7 +81,7 @@ class DeliveryTask:
         self._started_s = connection.clock.monotonic()
         status = target.job_operation
         job_s = status.job.poll.timeout_s if status is not None and status.job is not None else 0.0
-        self._deadline = Deadline(connection, max_job_s=job_s)
+        self._deadline = Deadline(connection, max_job_duration_s=job_s)
         self._log = ExchangeLog(connection, self._deadline)
         self._job = JobTracker(connection, target, status, settlement) if status is not None else None
         self._attempts = 0
@@ -95,7 +95,7 @@ class DeliveryTask:
     async def resume_job(self, job_id: str) -> Delivery:
         """Poll a job that was submitted earlier, and return its delivery."""
         self._settlement.status = BillingStatus.ACCEPTED
-        return await self._complete_delivery(self._poll_and_fetch(job_id))
+        return await self._complete_delivery(self._poll_resumed_job_and_fetch(job_id))
 
     async def _complete_delivery(self, remaining_steps: Awaitable[DownloadedAudio | ReceivedTranscript]) -> Delivery:
         try:
@@ -117,7 +117,7 @@ class DeliveryTask:
             return await self._fetch_audio(submit, response.audio, self._target.operation)
         if self._job is None:
             return self._read_transcript(submit)
-        return await self._follow_job(self._job, submit)
+        return await self._poll_submitted_job_and_fetch(self._job, submit)
 
     def _read_transcript(self, submit_exchange: ParsedExchange) -> ReceivedTranscript:
         assert isinstance(self._target, AudioInputTarget)
@@ -131,7 +131,7 @@ class DeliveryTask:
             raise DeliveryFailedError(Failure(kind="protocol", message=message))
         return ReceivedTranscript(text, self._last_exchange_index)
 
-    async def _poll_and_fetch(self, job_id: str) -> DownloadedAudio:
+    async def _poll_resumed_job_and_fetch(self, job_id: str) -> DownloadedAudio:
         job = self._job
         if job is None:
             raise UsageError(f"{self._target.id} has no jobs: its responses are audio")
@@ -171,7 +171,7 @@ class DeliveryTask:
                     raise self._log.build_transport_failure(
                         error, "; it may have been charged, so it was not sent again"
                     ) from error
-                await self._log.wait(wait, self._connection.mask_secrets(str(error)))
+                await self._log.wait_before_retry(wait, self._connection.mask_secrets(str(error)))
                 continue
             self._record_first_send_time(call_time_ms, submit.exchange.timing)
             if await self._record_submit_response(submit):
@@ -179,7 +179,7 @@ class DeliveryTask:
             rejection = build_rejection_failure(submit.exchange.response, self._connection.secrets)
             if wait is None or not should_send_again(submit.exchange.response.status, retry):
                 raise DeliveryFailedError(rejection)
-            await self._log.wait(self._log.get_requested_wait_s(submit, wait), rejection.message)
+            await self._log.wait_before_retry(self._log.get_requested_wait_s(submit, wait), rejection.message)
         raise AssertionError("the last attempt has no wait")
 
     async def _notify_before_submit(self, idempotency_key: str | None) -> None:
@@ -219,7 +219,7 @@ class DeliveryTask:
             self._settlement.note_usage(submit_exchange)
         self._record_reported_charge(submit_exchange, self._target.response.charged)
         if accepted and self._job is not None:
-            self._job.read_job_id(submit_exchange)
+            self._job.record_job_id(submit_exchange)
         if self._observer is not None:
             job_id = self._job.id if self._job is not None and self._job.can_be_resumed else None
             await run_in_thread(self._observer.after_submit, status, self._settlement, job_id)
@@ -227,7 +227,9 @@ class DeliveryTask:
 
     # Jobs
 
-    async def _follow_job(self, job_tracker: JobTracker, submit_exchange: ParsedExchange) -> DownloadedAudio:
+    async def _poll_submitted_job_and_fetch(
+        self, job_tracker: JobTracker, submit_exchange: ParsedExchange
+    ) -> DownloadedAudio:
         if submit_exchange.exchange.response.media_type.startswith("audio/"):
             return await self._fetch_audio(submit_exchange, _WHOLE_BODY_AUDIO, self._target.operation)
         if job_tracker.record_submit_response(
@@ -274,7 +276,7 @@ class DeliveryTask:
         try:
             request = job.build_request_by_job_id(operation)
             if request is not None:
-                async with asyncio.timeout(MAX_CANCEL_S):
+                async with asyncio.timeout(CANCEL_REQUEST_TIMEOUT_S):
                     await self._log.send(request, operation.id)
         except (TransportError, DeliveryFailedError, TimeoutError):
             return  # the job continues, as it would have without the attempt
@@ -295,7 +297,7 @@ class DeliveryTask:
     @property
     def _last_exchange_index(self) -> int:
         """Index of the last exchange, counted from 0."""
-        return self._log.last_index
+        return self._log.last_exchange_index
 
     def _build_interrupted_delivery(self) -> Delivery:
         job = self._job
@@ -320,7 +322,7 @@ class DeliveryTask:
             exchanges=tuple(self._log.exchanges),
             attempts=self._attempts,
             job=job,
-            audio=result.data if isinstance(result, DownloadedAudio) else None,
+            audio=result.audio_bytes if isinstance(result, DownloadedAudio) else None,
             text=text,
             media_type=media_type,
             audio_exchange_index=result.exchange_index if result else None,

@@ -18,7 +18,7 @@ from voicegauge.contract import ParsedExchange, parse_exchange
 from voicegauge.errors import TransportError
 from voicegauge.model import Exchange, Failure, Request
 
-MIN_TIME_FOR_EXCHANGE_S = 0.01
+MIN_EXCHANGE_TIMEOUT_S = 0.01
 """Time limit, in seconds, of a request that is sent at the very end of a delivery."""
 
 
@@ -31,7 +31,7 @@ class ExchangeLog:
         self.exchanges: list[Exchange] = []
 
     @property
-    def last_index(self) -> int:
+    def last_exchange_index(self) -> int:
         """Index of the last exchange, counted from 0."""
         return len(self.exchanges) - 1
 
@@ -41,7 +41,7 @@ class ExchangeLog:
             request,
             operation_id,
             pinned_address=ip_address,
-            max_total_s=max(self.deadline.remaining_s, MIN_TIME_FOR_EXCHANGE_S),
+            max_total_s=max(self.deadline.remaining_s, MIN_EXCHANGE_TIMEOUT_S),
         )
         self.exchanges.append(exchange)
         return parse_exchange(exchange)
@@ -69,25 +69,25 @@ class ExchangeLog:
             except TransportError as error:
                 if wait is None:
                     raise self.build_transport_failure(error, is_temporary=True) from error
-                await self.wait(wait, self.connection.mask_secrets(str(error)))
+                await self.wait_before_retry(wait, self.connection.mask_secrets(str(error)))
                 continue
             if wait is None or not self.is_temporary_status(exchange.exchange.response.status):
                 return exchange
             reason = describe_response(exchange.exchange.response, self.connection.secrets)
-            await self.wait(self.get_requested_wait_s(exchange, wait), reason)
+            await self.wait_before_retry(self.get_requested_wait_s(exchange, wait), reason)
         raise AssertionError("the last attempt has no wait")
 
-    async def wait(self, seconds: float, reason: str) -> None:
+    async def wait_before_retry(self, seconds: float, failure_message: str) -> None:
         """Wait before the next attempt.
 
         Args:
             seconds: duration of the wait.
-            reason: why the last attempt failed, for the message.
+            failure_message: why the last attempt failed, for the message.
 
         Raises:
             DeliveryFailedError: the deadline would pass before the next attempt.
         """
-        self.deadline.require_time(reason, needed_s=seconds)
+        self.deadline.require_time(failure_message, needed_s=seconds)
         await self.connection.clock.sleep(seconds)
 
     def is_temporary_status(self, status: int) -> bool:
@@ -109,8 +109,8 @@ class ExchangeLog:
         needs_key = response.status in (401, 403)  # with a valid key, a later attempt gets another status
         return DeliveryFailedError(failure, is_temporary=needs_key or self.is_temporary_status(response.status))
 
-    def get_requested_wait_s(self, exchange: ParsedExchange, default_s: float, request_purpose: str = "") -> float:
-        """Return the wait that `Retry-After` requests, or `default_s` without that header.
+    def get_requested_wait_s(self, exchange: ParsedExchange, default_wait_s: float, request_purpose: str = "") -> float:
+        """Return the wait that `Retry-After` requests, or `default_wait_s` without that header.
 
         `request_purpose` says what was requested, if it was not the submit.
 
@@ -124,7 +124,7 @@ class ExchangeLog:
             message = f"{failure.message}; asks to wait {requested:.0f} s, more than {MAX_RETRY_AFTER_S:.0f} s"
             too_long = Failure(kind=failure.kind, message=message, status=failure.status)
             raise DeliveryFailedError(too_long, is_temporary=True)
-        return default_s if requested is None else requested
+        return default_wait_s if requested is None else requested
 
     def build_transport_failure(
         self, error: TransportError, message_if_sent: str = "", *, is_temporary: bool = False

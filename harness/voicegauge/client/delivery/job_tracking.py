@@ -67,7 +67,7 @@ class JobTracker:
             return None
         return Job(id=self.id, status_operation=self.status_operation.id, observations=tuple(self._observations))
 
-    def read_job_id(self, submit_exchange: ParsedExchange) -> None:
+    def record_job_id(self, submit_exchange: ParsedExchange) -> None:
         """Read the job id from the response to the submit, if it has a usable one.
 
         An id that contains the key is not usable: it would be saved, so that the job can be resumed.
@@ -128,7 +128,9 @@ class JobTracker:
             DeliveryFailedError: a value cannot be sent. The value came from the provider, so this is not a usage error.
         """
         grouped = group_parameters_by_location(operation, value_by_parameter)
-        parts = RequestParts(path=grouped["path"], query=grouped["query"], headers=grouped["header"])
+        parts = RequestParts(
+            path_parameters=grouped["path"], query_parameters=grouped["query"], headers=grouped["header"]
+        )
         try:
             return self._connection.build_request(operation, parts)
         except UsageError as error:

@@ -31,7 +31,7 @@ def is_storable_id(json_value: Any, secrets: Iterable[str]) -> TypeGuard[str]:
     return is_usable_id(json_value) and find_secret_spelling(json_value.encode(), secrets) is None
 
 
-def evaluate_expression(exchange: ParsedExchange, expression: Any) -> Any:
+def evaluate_runtime_expression(exchange: ParsedExchange, expression: Any) -> Any:
     """Return the value of an OpenAPI runtime expression (OpenAPI 3.1, section 4.8.20.4), or a constant unchanged."""
     if not isinstance(expression, str) or not expression.startswith("$"):
         return expression
@@ -87,7 +87,9 @@ def read_link_parameters(
     for link in response.links.values():
         if link.get("operationId") != target_operation.id:
             continue
-        values = {name: evaluate_expression(exchange, value) for name, value in link.get("parameters", {}).items()}
+        values = {
+            name: evaluate_runtime_expression(exchange, value) for name, value in link.get("parameters", {}).items()
+        }
         usable = {
             name: value for name, value in values.items() if is_usable_id(value) or _is_constant_expression(value)
         }

@@ -10,10 +10,10 @@ from voicegauge.contract import ParsedExchange
 from voicegauge.errors import TransportError
 from voicegauge.model import Failure, Request
 
-MAX_FAILED_POLLS = 5
+MAX_CONSECUTIVE_FAILED_POLLS = 5
 """Number of consecutive polls that may fail. A job that costs money is not given up because of a short network outage.
 """
-MIN_REQUESTED_WAIT_S = 0.2
+MIN_RETRY_AFTER_S = 0.2
 """Shortest wait, in seconds, that a `Retry-After` header can request: `Retry-After: 0` must not turn polling into a
 flood of requests."""
 
@@ -59,7 +59,7 @@ class JobPoller:
         for poll_number, wait_s in enumerate(iterate_poll_waits_s(schedule)):
             if poll_number == 0:
                 # Ends of equal jobs then lie between polls at different times, which together tell them precisely.
-                wait_s += wait_s * self._log.connection.choose_first_poll_delay_fraction()
+                wait_s += wait_s * self._log.connection.choose_first_wait_extension_fraction()
             remaining_s = ends_at_s - self._clock.monotonic()
             if remaining_s <= 0:
                 break
@@ -86,7 +86,7 @@ class JobPoller:
             requested_ms = timing.started_ms + timing.delay_before_send_ms - self._started_s * 1000
             received_ms = timing.started_ms + timing.total_ms - timing.receive_ms - self._started_s * 1000
         is_done = self._job.record_poll_response(
-            poll, requested_ms=requested_ms, received_ms=received_ms, exchange_index=self._log.last_index
+            poll, requested_ms=requested_ms, received_ms=received_ms, exchange_index=self._log.last_exchange_index
         )
         undocumented = self._job.undocumented_state
         self._last_response = f"state {self._job.last_state!r}"
@@ -102,12 +102,12 @@ class JobPoller:
 
         Status requests cost nothing, so failures are tolerated.
         """
-        is_last_try = self._failed_polls >= MAX_FAILED_POLLS
+        is_last_try = self._failed_polls >= MAX_CONSECUTIVE_FAILED_POLLS
         try:
             poll = await self._log.send(status_request, self._job.status_operation.id)
         except TransportError as error:
             if is_last_try:
-                note = f" in {MAX_FAILED_POLLS + 1} consecutive polls"
+                note = f" in {MAX_CONSECUTIVE_FAILED_POLLS + 1} consecutive polls"
                 raise self._log.build_transport_failure(error, note, is_temporary=True) from error
             self._last_response = f"no response: {error}"
             return None
@@ -134,7 +134,7 @@ class JobPoller:
             requested_s = self._log.get_requested_wait_s(poll_exchange, requested_s, "polling the job")
         elif requested_s > MAX_RETRY_AFTER_S:
             return None
-        return max(requested_s, min(MIN_REQUESTED_WAIT_S, self._job.job_spec.poll.min_s))
+        return max(requested_s, min(MIN_RETRY_AFTER_S, self._job.job_spec.poll.min_s))
 
     def _build_timeout_error(self, limit_s: float, *, is_limit_documented: bool) -> DeliveryFailedError:
         origin = "the contract's limit" if is_limit_documented else f"a delivery may take {self._deadline.limit_s:g} s"

@@ -45,11 +45,11 @@ def get_retry_after_s(response: Response, *, now_unix_s: float | None = None) ->
     return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
-def iterate_retry_waits_s(retry_policy: RetryPolicy, retry_random: random.Random) -> Iterator[float]:
+def iterate_retry_waits_s(retry_policy: RetryPolicy, jitter_random: random.Random) -> Iterator[float]:
     """Yield the waits between attempts in seconds: one wait less than attempts, and none shorter than documented."""
     wait = retry_policy.initial_delay_s
     for _ in range(retry_policy.max_attempts - 1):
-        yield wait * (1 + MAX_JITTER_FRACTION * retry_random.random())
+        yield wait * (1 + MAX_JITTER_FRACTION * jitter_random.random())
         wait = min(wait * retry_policy.factor, retry_policy.max_delay_s)
 
 

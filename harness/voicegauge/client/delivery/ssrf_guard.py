@@ -64,7 +64,7 @@ def _list_embedded_ipv4(ip_address: ipaddress.IPv4Address | ipaddress.IPv6Addres
     return [address for address in found if address is not None]
 
 
-def require_public_literal_host(url: str) -> None:
+def reject_private_host_literal(url: str) -> None:
     """Check that the host of `url` is not written as a private address, or as the name of this machine.
 
     This check is used if a proxy resolves the name, because the addresses of the host are then not known here.

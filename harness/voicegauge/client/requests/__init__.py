@@ -4,7 +4,7 @@ from voicegauge.client.requests.curl_command import build_curl_command
 from voicegauge.client.requests.http_request import Origin, RequestBuilder, build_request_without_key, parse_origin
 from voicegauge.client.requests.idempotency import add_idempotency_key, create_idempotency_key
 from voicegauge.client.requests.keys import (
-    COMPUTED_CREDENTIAL,
+    CREDENTIAL_PLACEHOLDER_PREFIX,
     Credential,
     build_credentials,
     find_missing_key_variables,
@@ -17,7 +17,7 @@ from voicegauge.client.requests.keys import (
 from voicegauge.client.requests.speech_request import RequestParts, map_speech_request
 
 __all__ = [
-    "COMPUTED_CREDENTIAL",
+    "CREDENTIAL_PLACEHOLDER_PREFIX",
     "Credential",
     "Origin",
     "RequestBuilder",

@@ -17,7 +17,12 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from voicegauge.client.requests.http_request import Origin, RequestBuilder, parse_origin
-from voicegauge.client.requests.keys import AWS_SCHEME, COMPUTED_CREDENTIAL, list_secrets, read_values_by_variable
+from voicegauge.client.requests.keys import (
+    AWS_SIGNATURE_SCHEME,
+    CREDENTIAL_PLACEHOLDER_PREFIX,
+    list_secrets,
+    read_values_by_variable,
+)
 from voicegauge.contract import Contract
 from voicegauge.data_folders import get_cache_folder
 from voicegauge.errors import UsageError
@@ -39,12 +44,12 @@ _SAFE_FORM_VALUE_PATTERN = re.compile(r"[\w.\[\]-][\w. \[\]-]*", re.ASCII)
 """Matches a name of a field or file without characters that have a meaning in an argument of curl's `-F`."""
 _MEDIA_TYPE_PATTERN = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
 _FILE_SUFFIX_PATTERN = re.compile(r"\.\w{1,8}", re.ASCII)
-_SINGLE_QUOTED_PATTERN = re.compile(r'[\\"$`!]')
+_NEEDS_SINGLE_QUOTES_PATTERN = re.compile(r'[\\"$`!]')
 
-_TOKEN_VARIABLE = "ACCESS_TOKEN"  # noqa: S105 - a name
+_ACCESS_TOKEN_VARIABLE = "ACCESS_TOKEN"  # noqa: S105 - a name
 """The variable from which a command takes an OAuth 2 token, which the user has to request."""
 
-SaveFile = Callable[[bytes, str], Path]
+FileSaver = Callable[[bytes, str], Path]
 """Saves the content of a file for a command and returns its path. The second argument is the suffix of its name."""
 
 
@@ -67,7 +72,7 @@ def build_curl_command(
     key: str | None = None,
     key_origins: Collection[Origin] | None = None,
     default_key: str | None = None,
-    save_file: SaveFile = save_file_in_cache,
+    save_file: FileSaver = save_file_in_cache,
 ) -> str | None:
     """Return the shell command that sends `request` again; `None` if no curl command can send it.
 
@@ -90,12 +95,12 @@ def build_curl_command(
         return None
     allowed = RequestBuilder(contract, {}).origins if key_origins is None else key_origins
 
-    def write_variable(variable: str) -> str:
+    def format_variable_reference(variable: str) -> str:
         if target not in allowed:
             return MASK
         return f"${variable}" if default_key is None else f"${{{variable}:-{default_key}}}"
 
-    replacer = _KeyReplacer(contract, key, write_variable)
+    replacer = _KeyReplacer(contract, key, format_variable_reference)
 
     def save_file_without_key(content: bytes, suffix: str) -> Path:
         if find_secret_spelling(content, list_secrets(key)) is not None:
@@ -108,18 +113,18 @@ def build_curl_command(
         return None
     parts = ["curl", "-sS", "-i", *_build_method_arguments(request)]
     parts += ["--globoff"] if re.search(r"[][{}]", request.url) else []
-    parts.append(_quote_for_shell(replacer.replace_in_url(request.url), replacer.replacements))
-    parts += _build_header_arguments(request, replacer, sets_content_type=body.sets_content_type)
-    if body.arguments and not body.sets_content_type and request.find_header("content-type") is None:
+    parts.append(_quote_for_shell(replacer.replace_in_url(request.url), replacer.variable_references))
+    parts += _build_header_arguments(request, replacer, curl_sets_content_type=body.curl_sets_content_type)
+    if body.arguments and not body.curl_sets_content_type and request.find_header("content-type") is None:
         parts += ["-H", "Content-Type:"]  # curl would send one that the request did not have
     return " ".join([*parts, *body.arguments])
 
 
-def _build_header_arguments(request: Request, replacer: _KeyReplacer, *, sets_content_type: bool) -> list[str]:
-    """Return curl's options for the headers; `sets_content_type` is whether curl sends its own Content-Type."""
+def _build_header_arguments(request: Request, replacer: _KeyReplacer, *, curl_sets_content_type: bool) -> list[str]:
+    """Return curl's options for the headers; `curl_sets_content_type` is whether curl sends its own Content-Type."""
     arguments = []
     for name, value in request.headers:
-        if name.lower() in _OMITTED_HEADERS or (sets_content_type and name.lower() == "content-type"):
+        if name.lower() in _OMITTED_HEADERS or (curl_sets_content_type and name.lower() == "content-type"):
             continue
         signing = replacer.build_signing_arguments(value)
         if signing:
@@ -127,13 +132,16 @@ def _build_header_arguments(request: Request, replacer: _KeyReplacer, *, sets_co
             continue
         user = replacer.replace_in_basic_auth(name, value)
         if user is not None:
-            arguments += ["-u", _quote_for_shell(user, replacer.replacements)]
+            arguments += ["-u", _quote_for_shell(user, replacer.variable_references)]
         else:
             shown = replacer.replace_in_header(name, value)
             if MASK in shown and not replacer.is_credential_header(name):
                 continue  # its value is not known, and its mask would be sent instead
             # curl takes "Name:" for a header to leave out, and "Name;" for one without a value.
-            arguments += ["-H", _quote_for_shell(f"{name}: {shown}" if shown else f"{name};", replacer.replacements)]
+            arguments += [
+                "-H",
+                _quote_for_shell(f"{name}: {shown}" if shown else f"{name};", replacer.variable_references),
+            ]
     return arguments
 
 
@@ -144,16 +152,16 @@ def _build_method_arguments(request: Request) -> list[str]:
     return [] if request.method == default else ["-X", shlex.quote(request.method)]
 
 
-def _quote_for_shell(text: str, replacements: Collection[str]) -> str:
+def _quote_for_shell(text: str, variable_references: Collection[str]) -> str:
     """Quote a text for a shell, which then expands only the variables that replace a key.
 
     A text with variables is in double quotes as a whole, unless it has a character with a meaning there, such as "!",
     which an interactive shell replaces by an earlier command. Then each part between variables is quoted separately.
     """
-    pieces = re.split(f"({'|'.join(map(re.escape, replacements))})", text)
+    pieces = re.split(f"({'|'.join(map(re.escape, variable_references))})", text)
     if len(pieces) == 1:
         return shlex.quote(text)
-    if not any(map(_SINGLE_QUOTED_PATTERN.search, pieces[::2])):
+    if not any(map(_NEEDS_SINGLE_QUOTES_PATTERN.search, pieces[::2])):
         return f'"{text}"'
     return "".join(
         f'"{piece}"' if index % 2 else shlex.quote(piece) if piece else "" for index, piece in enumerate(pieces)
@@ -163,9 +171,9 @@ def _quote_for_shell(text: str, replacements: Collection[str]) -> str:
 class _KeyReplacer:
     """Replaces the key, and other credentials that are sent with it, by environment variables, or masks them."""
 
-    def __init__(self, contract: Contract, key: str | None, write_variable: Callable[[str], str]) -> None:
+    def __init__(self, contract: Contract, key: str | None, format_variable_reference: Callable[[str], str]) -> None:
         self._main_variable = contract.provider.key_env
-        self._write_variable = write_variable
+        self._format_variable_reference = format_variable_reference
         self._value_by_variable = None if key is None else read_values_by_variable(contract, key)
         self._places: dict[tuple[str, str], tuple[str, str]] = {
             ("header", "authorization"): (self._main_variable, ""),
@@ -181,8 +189,8 @@ class _KeyReplacer:
                 spec.prefix,
             )
         self._aws_keys = [key for key in contract.key_specs.values() if key.aws is not None]
-        variables = (*contract.key_variables, _TOKEN_VARIABLE)
-        self.replacements = tuple(dict.fromkeys(map(write_variable, variables)))
+        variables = (*contract.key_variables, _ACCESS_TOKEN_VARIABLE)
+        self.variable_references = tuple(dict.fromkeys(map(format_variable_reference, variables)))
         """What replaces a key."""
 
     def replace_in_url(self, url: str) -> str:
@@ -222,14 +230,14 @@ class _KeyReplacer:
 
     def build_signing_arguments(self, value: str) -> list[str]:
         """Return curl's options for a header whose value is a signature for AWS; empty for any other header."""
-        if not value.startswith(f"{AWS_SCHEME} ") or not self._aws_keys:
+        if not value.startswith(f"{AWS_SIGNATURE_SCHEME} ") or not self._aws_keys:
             return []
         key = self._aws_keys[0]
         assert key.aws is not None, "selected by it"
         variables = (key.id_env or self._main_variable, key.env or self._main_variable)
-        user = ":".join(map(self._write_variable, variables))
+        user = ":".join(map(self._format_variable_reference, variables))
         scope = shlex.quote(f"aws:amz:{key.aws.region}:{key.aws.service}")
-        return ["--aws-sigv4", scope, "-u", _quote_for_shell(user, self.replacements)]
+        return ["--aws-sigv4", scope, "-u", _quote_for_shell(user, self.variable_references)]
 
     def replace_in_basic_auth(self, name: str, value: str) -> str | None:
         """Return the argument of curl's `-u` for a Basic authorization header; `None` for any other header."""
@@ -243,7 +251,7 @@ class _KeyReplacer:
         if not self._contains_variable_value(pair, variable):
             return pair if pair.isprintable() else None
         # A key without a colon is sent as the user name with an empty password.
-        replacement = self._write_variable(variable)
+        replacement = self._format_variable_reference(variable)
         return f"{replacement}:" if pair.endswith(":") else replacement
 
     def _contains_variable_value(self, text: str, variable: str) -> bool:
@@ -253,21 +261,21 @@ class _KeyReplacer:
         return value in text or value in unquote(text)
 
     def _replace_in_text(self, text: str, variable: str) -> str:
-        if text.startswith(COMPUTED_CREDENTIAL):
-            return self._write_variable(_TOKEN_VARIABLE)
-        return self._write_variable(variable) if self._contains_variable_value(text, variable) else text
+        if text.startswith(CREDENTIAL_PLACEHOLDER_PREFIX):
+            return self._format_variable_reference(_ACCESS_TOKEN_VARIABLE)
+        return self._format_variable_reference(variable) if self._contains_variable_value(text, variable) else text
 
 
 class _BodyArguments:
     """Arguments of curl for a body."""
 
-    def __init__(self, arguments: list[str], *, sets_content_type: bool = False) -> None:
+    def __init__(self, arguments: list[str], *, curl_sets_content_type: bool = False) -> None:
         self.arguments = arguments
-        self.sets_content_type = sets_content_type
+        self.curl_sets_content_type = curl_sets_content_type
         """Whether curl sends a Content-Type of its own, with the boundary of a multipart form."""
 
 
-def _build_body_arguments(request: Request, save_file: SaveFile) -> _BodyArguments:
+def _build_body_arguments(request: Request, save_file: FileSaver) -> _BodyArguments:
     """Return arguments for the body of `request`: inline text, a form with its files, or the whole body as a file.
 
     Raises:
@@ -281,7 +289,7 @@ def _build_body_arguments(request: Request, save_file: SaveFile) -> _BodyArgumen
     if content_type.startswith("multipart/form-data"):
         form = _parse_simple_form(content_type, body)
         if form is not None:
-            return _BodyArguments(_build_form_arguments(form, save_file), sets_content_type=True)
+            return _BodyArguments(_build_form_arguments(form, save_file), curl_sets_content_type=True)
     text = _get_inline_text(body, content_type.split(";")[0].strip().lower())
     if text is not None:
         return _BodyArguments(["--data-raw", shlex.quote(text)])
@@ -323,7 +331,7 @@ def _parse_simple_form(content_type: str, body: bytes) -> Form | None:
     )
 
 
-def _build_form_arguments(form: Form, save_file: SaveFile) -> list[str]:
+def _build_form_arguments(form: Form, save_file: FileSaver) -> list[str]:
     """Return curl's options for a multipart form: fields with their values, files with their names."""
     arguments = []
     for name, value in form.fields.items():

@@ -70,11 +70,11 @@ class RequestBuilder:
         }
         found = [parse_origin(url) for url in self._bases.values()]
         self._headers = dict(_DEFAULT_HEADERS)
-        _replace_headers(self._headers, contract.provider.headers)
+        _set_headers(self._headers, contract.provider.headers)
         self.origins = frozenset(one for one in found if one is not None)
         """The origins of the servers. Only these receive the key."""
 
-    def replace_server(self, url: str) -> str:
+    def replace_base_url(self, url: str) -> str:
         """Return a URL on a server of the contract with the user's base URL of that server."""
         servers = self._contract.servers.values()
         server = max((one for one in servers if f"{url}/".startswith(f"{one.url}/")), key=lambda one: len(one.url))
@@ -122,23 +122,21 @@ class RequestBuilder:
             content_type, body = encode_body(media_type, request_parts.body)
             padding = find_file_padding(content_type, request_parts.body)
             headers["Content-Type"] = content_type
-        _replace_headers(
-            headers, {name: _format_parameter_value(value) for name, value in request_parts.headers.items()}
-        )
+        _set_headers(headers, {name: _format_parameter_value(value) for name, value in request_parts.headers.items()})
         query = [
             (name, _format_parameter_value(item))
-            for name, value in request_parts.query.items()
+            for name, value in request_parts.query_parameters.items()
             for item in _convert_to_list(value)
         ]
-        target = url or self.build_url(operation, request_parts.path)
+        target = url or self.build_url(operation, request_parts.path_parameters)
         if key is not None and parse_origin(target) in self.origins:
             for credential in build_credentials(operation, key):
                 if credential.location == "query":
                     query.append((credential.name, credential.value))
                 elif credential.location == "cookie":
-                    _replace_headers(headers, {"Cookie": f"{credential.name}={credential.value}"})
+                    _set_headers(headers, {"Cookie": f"{credential.name}={credential.value}"})
                 else:
-                    _replace_headers(headers, {credential.name: credential.value})
+                    _set_headers(headers, {credential.name: credential.value})
         if query:
             target += ("&" if "?" in target else "?") + _encode_query(query)
         return Request(
@@ -166,7 +164,7 @@ def _encode_query(query_pairs: list[tuple[str, str]]) -> str:
         raise UsageError(f"a query parameter cannot be encoded as UTF-8: {error.reason}") from None
 
 
-def _replace_headers(headers: dict[str, str], headers_to_set: Mapping[str, str]) -> None:
+def _set_headers(headers: dict[str, str], headers_to_set: Mapping[str, str]) -> None:
     """Add `headers_to_set`. A header replaces one whose name is the same apart from upper and lower case."""
     for name, value in headers_to_set.items():
         for present in [present for present in headers if present.lower() == name.lower()]:

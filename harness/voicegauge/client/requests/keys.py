@@ -16,9 +16,9 @@ from voicegauge.contract.extension import KeySpec
 from voicegauge.errors import MissingKeyError, UsageError
 from voicegauge.model import Request
 
-COMPUTED_CREDENTIAL = "computed-when-sent"
+CREDENTIAL_PLACEHOLDER_PREFIX = "computed-when-sent"
 """Beginning of the placeholder for an access token or a signature, which replace it when the request is sent."""
-AWS_SCHEME = "AWS4-HMAC-SHA256"
+AWS_SIGNATURE_SCHEME = "AWS4-HMAC-SHA256"
 
 
 class ClientKey(str):
@@ -101,11 +101,11 @@ def build_credentials(operation: Operation, key: str) -> tuple[Credential, ...]:
 
     If `key` lacks a value that is sent along with it, that value is the key itself.
     """
-    return _build_credentials(operation, tuple(read_values_by_variable(operation.contract, key).items()))
+    return _build_credentials_from_values(operation, tuple(read_values_by_variable(operation.contract, key).items()))
 
 
 @functools.lru_cache(maxsize=256)
-def _build_credentials(
+def _build_credentials_from_values(
     operation: Operation, variables_and_values: tuple[tuple[str, str], ...]
 ) -> tuple[Credential, ...]:
     contract, value_by_variable = operation.contract, dict(variables_and_values)
@@ -132,7 +132,7 @@ def remove_credentials(request: Request, operation: Operation, key: str) -> Requ
 
 def _build_credential(security_scheme: Mapping[str, Any], key_spec: KeySpec, value: str) -> Credential:
     if key_spec.aws is not None:
-        return Credential("header", "Authorization", f"{AWS_SCHEME} {value}")
+        return Credential("header", "Authorization", f"{AWS_SIGNATURE_SCHEME} {value}")
     if security_scheme.get("type") == "apiKey":
         location, name = str(security_scheme.get("in", "header")), str(security_scheme["name"])
         return Credential(location, name, f"{key_spec.prefix}{value}")

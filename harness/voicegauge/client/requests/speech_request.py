@@ -27,8 +27,8 @@ _ADVICE_BY_MISSING_FIELD: dict[SpeechField, str] = {
 class RequestParts(Record, frozen=True, kw_only=True):
     """The values of one request by location. The URL, the key and the encoded body are not part of it."""
 
-    path: dict[str, Any] = {}
-    query: dict[str, Any] = {}
+    path_parameters: dict[str, Any] = {}
+    query_parameters: dict[str, Any] = {}
     """Query parameters by name. A list is sent as one parameter per item."""
     headers: dict[str, str] = {}
     body: Any = None
@@ -48,7 +48,7 @@ def map_speech_request(target: Target, speech_request: SpeechRequest) -> Request
             `speech_request.extra` cannot be written.
     """
     fields = _collect_speech_fields(target, speech_request)
-    _require_needed_fields(target, fields)
+    _check_required_fields(target, fields)
     draft = _RequestPartsBuilder(target)
     for header, value in target.operation.required_headers.items():
         draft.set_value(parse_location(f"header.{header}"), value)
@@ -115,7 +115,7 @@ def _choose_voice_sample_field(target: Target, speech_request: SpeechRequest) ->
     return {"voice_sample_upload": upload}
 
 
-def _require_needed_fields(target: Target, fields: dict[SpeechField, Any]) -> None:
+def _check_required_fields(target: Target, fields: dict[SpeechField, Any]) -> None:
     for name in target.target_spec.required_fields:
         if name not in fields:
             raise UsageError(f"{target.id} needs a {_get_display_name(name)}: {_ADVICE_BY_MISSING_FIELD[name]}")
@@ -173,8 +173,8 @@ class _RequestPartsBuilder:
         """Return the collected values."""
         media_type = self._target.target_spec.media_type or choose_media_type(self._target.operation, self._body)
         return RequestParts(
-            path=self._parameters["path"],
-            query=self._parameters["query"],
+            path_parameters=self._parameters["path"],
+            query_parameters=self._parameters["query"],
             headers={name: str(value) for name, value in self._parameters["header"].items()},
             body=self._body,
             media_type=media_type,

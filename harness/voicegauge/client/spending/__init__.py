@@ -14,8 +14,8 @@ from voicegauge.client.spending.purchases import Purchase, PurchaseAccount, Purc
 from voicegauge.client.spending.rate_limit import RateLimiter, create_rate_limiter, find_account_plans
 from voicegauge.client.spending.settlement import (
     PaymentObserver,
-    PricedRequest,
     Settlement,
+    UsagePricedRequest,
     send_and_settle,
     settle_when_done,
     should_send_again,
@@ -27,7 +27,6 @@ __all__ = [
     "Ledger",
     "LedgerShare",
     "PaymentObserver",
-    "PricedRequest",
     "Purchase",
     "PurchaseAccount",
     "PurchaseHistory",
@@ -40,6 +39,7 @@ __all__ = [
     "SubmitNotSentEvent",
     "SubmitRecorder",
     "SubmitStartedEvent",
+    "UsagePricedRequest",
     "create_rate_limiter",
     "find_account_plans",
     "read_events",

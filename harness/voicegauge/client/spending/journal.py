@@ -65,8 +65,8 @@ class SubmitCompletedEvent(Record, frozen=True, kw_only=True, tag_field="event",
 
     id: str
     """Id of the sample or case."""
-    status: int
-    billing: BillingStatus
+    http_status: int = msgspec.field(name="status")
+    billing_status: BillingStatus = msgspec.field(name="billing")
     """Whether the request is charged, according to the response."""
     job_id: str | None = msgspec.field(name="job")
     """Id with which the job can be polled again; `None` if the response did not accept such a job."""
@@ -75,7 +75,7 @@ class SubmitCompletedEvent(Record, frozen=True, kw_only=True, tag_field="event",
 
     def add_to_history(self, history: PurchaseHistory) -> None:
         """Note the event in the history of its sample or case."""
-        history.record_response(self.status, self.billing, self.job_id, self.charged_usd)
+        history.record_response(self.http_status, self.billing_status, self.job_id, self.charged_usd)
 
 
 SubmitEvent = SubmitStartedEvent | SubmitNotSentEvent | SubmitCompletedEvent
@@ -112,8 +112,8 @@ class SubmitRecorder:
         self._record(
             SubmitCompletedEvent(
                 id=self._name,
-                status=http_status,
-                billing=settlement.status,
+                http_status=http_status,
+                billing_status=settlement.status,
                 job_id=job_id,
                 charged_usd=settlement.charged_usd,
             )

@@ -24,8 +24,8 @@ class Purchase:
     """Time of the submit: UTC, ISO 8601."""
     price_usd: float | None
     """The price in dollars; `None` if it is not known."""
-    billing: BillingStatus = BillingStatus.AMBIGUOUS
-    status: int | None = None
+    billing_status: BillingStatus = BillingStatus.AMBIGUOUS
+    http_status: int | None = None
     """HTTP status of the response; `None` if no response was received."""
     job_id: str | None = None
     """Id with which the submit's job can be polled; `None` if there is no such job."""
@@ -33,17 +33,17 @@ class Purchase:
     """Whether a later command polls the job; otherwise its result is lost if voicegauge is stopped."""
     charged_usd: float | None = None
     """The charge in dollars that the provider reported; `None` if it reported none."""
-    is_settled: bool = False
+    has_saved_result: bool = False
     """Whether the result of the submit is known and saved."""
-    unsettled_reason: str | None = None
+    missing_result_reason: str | None = None
     """Why the submit brought no result; `None` if the journal does not say why."""
     idempotency_key: str | None = None
     """The key in the request; `None` without one."""
 
     @property
-    def is_open_job(self) -> bool:
+    def has_resumable_job(self) -> bool:
         """Whether a later command polls the submit's job."""
-        return self.job_id is not None and self.is_job_resumable and not self.is_settled
+        return self.job_id is not None and self.is_job_resumable and not self.has_saved_result
 
     @property
     def is_ambiguous(self) -> bool:
@@ -51,11 +51,11 @@ class Purchase:
 
         A free submit is never ambiguous: it can be sent again at no cost.
         """
-        if self.counted_usd == 0:
+        if self.charge_or_price_usd == 0:
             return False
-        if self.is_settled or self.billing is not BillingStatus.ACCEPTED:
-            return self.billing is BillingStatus.AMBIGUOUS
-        return not self.is_open_job
+        if self.has_saved_result or self.billing_status is not BillingStatus.ACCEPTED:
+            return self.billing_status is BillingStatus.AMBIGUOUS
+        return not self.has_resumable_job
 
     def can_be_repeated(self, operation: Operation, now: datetime) -> bool:
         """Whether the provider still remembers the key of the ambiguous submit, so that it is not charged again."""
@@ -65,27 +65,27 @@ class Purchase:
         return (now - datetime.fromisoformat(self.submitted_at)).total_seconds() < spec.valid_s
 
     @property
-    def counted_usd(self) -> float | None:
+    def charge_or_price_usd(self) -> float | None:
         """The amount in dollars that counts if the submit is charged: the reported charge, or else the price."""
         return self.price_usd if self.charged_usd is None else self.charged_usd
 
     @property
     def ambiguous_reason(self) -> str:
         """Why the result of an ambiguous submit is unknown or was not saved."""
-        if self.unsettled_reason is not None:
-            return self.unsettled_reason
-        if self.status is None:
+        if self.missing_result_reason is not None:
+            return self.missing_result_reason
+        if self.http_status is None:
             return "voicegauge was stopped before a response arrived"
-        if self.billing is BillingStatus.ACCEPTED:
+        if self.billing_status is BillingStatus.ACCEPTED:
             if self.job_id is not None:
                 return "the job was not finished when voicegauge was stopped"
-            return f"the response (HTTP {self.status}) arrived and could not be saved"
-        return f"the service may have performed the request before it failed (HTTP {self.status})"
+            return f"the response (HTTP {self.http_status}) arrived and could not be saved"
+        return f"the service may have performed the request before it failed (HTTP {self.http_status})"
 
     def add_to_ledger(self, ledger: Ledger) -> None:
         """Add what the submit cost to `ledger`, by the rule that applies to requests of this process."""
         ledger.reserve_unconditionally(self.price_usd or 0.0).settle(
-            may_be_charged=self.billing.may_be_charged, charged_usd=self.charged_usd
+            may_be_charged=self.billing_status.may_be_charged, charged_usd=self.charged_usd
         )
 
 
@@ -100,7 +100,7 @@ class PurchaseHistory:
         """Note that another submit begins, or that the last one is repeated with its idempotency key."""
         last = self.purchases[-1] if self.purchases else None
         if last is not None and idempotency_key is not None and last.idempotency_key == idempotency_key:
-            last.billing, last.status, last.job_id, last.is_settled, last.unsettled_reason = (
+            last.billing_status, last.http_status, last.job_id, last.has_saved_result, last.missing_result_reason = (
                 _AMBIGUOUS_STATUS,
                 None,
                 None,
@@ -113,15 +113,20 @@ class PurchaseHistory:
     def record_submit_not_sent(self) -> None:
         """Note that the last submit never left this machine."""
         if self.purchases:
-            self.purchases[-1].billing = BillingStatus.NOT_SENT
+            self.purchases[-1].billing_status = BillingStatus.NOT_SENT
 
     def record_response(
-        self, status: int, billing: BillingStatus, job_id: str | None, charged_usd: float | None
+        self, http_status: int, billing_status: BillingStatus, job_id: str | None, charged_usd: float | None
     ) -> None:
         """Note the response to the last submit."""
         if self.purchases:
             last = self.purchases[-1]
-            last.status, last.billing, last.job_id, last.charged_usd = status, billing, job_id, charged_usd
+            last.http_status, last.billing_status, last.job_id, last.charged_usd = (
+                http_status,
+                billing_status,
+                job_id,
+                charged_usd,
+            )
 
     @property
     def is_last_request_ambiguous(self) -> bool:
@@ -131,7 +136,7 @@ class PurchaseHistory:
     @property
     def attempt_count(self) -> int:
         """Number of submits of the last delivery: the last submit and the rejected ones immediately before it."""
-        rejected = itertools.takewhile(lambda one: not one.billing.may_be_charged, reversed(self.purchases[:-1]))
+        rejected = itertools.takewhile(lambda one: not one.billing_status.may_be_charged, reversed(self.purchases[:-1]))
         return 1 + sum(1 for _ in rejected)
 
     @property
@@ -141,7 +146,7 @@ class PurchaseHistory:
             AmbiguousRequest(
                 id=self.sample_or_case_id,
                 sent_at=one.submitted_at,
-                counted_usd=one.counted_usd,
+                counted_usd=one.charge_or_price_usd,
                 reason=one.ambiguous_reason,
                 bought_again=index < len(self.purchases) - 1,
             )
@@ -156,9 +161,9 @@ HistoryT = TypeVar("HistoryT", bound=PurchaseHistory)
 class PurchaseAccount(Generic[HistoryT]):
     """The submits of all samples or cases, as read from a journal."""
 
-    def __init__(self, histories: Mapping[str, HistoryT] | None = None) -> None:
+    def __init__(self, history_by_id: Mapping[str, HistoryT] | None = None) -> None:
         """Keep the submits by the id of their sample or case."""
-        self.histories: Mapping[str, HistoryT] = {} if histories is None else histories
+        self.histories: Mapping[str, HistoryT] = {} if history_by_id is None else history_by_id
 
     @functools.cached_property
     def ids_with_ambiguous_last_request(self) -> frozenset[str]:
@@ -193,4 +198,6 @@ class PurchaseAccount(Generic[HistoryT]):
     @property
     def may_have_been_charged(self) -> bool:
         """Whether any request may have been charged, so that sending all of them again would pay for it twice."""
-        return any(purchase.billing.may_be_charged for one in self.histories.values() for purchase in one.purchases)
+        return any(
+            purchase.billing_status.may_be_charged for one in self.histories.values() for purchase in one.purchases
+        )

@@ -23,7 +23,7 @@ from voicegauge.formats import Location
 from voicegauge.model import MAX_NUMBER, BillingStatus, Exchange
 
 
-def classify_billing_status(status: int, retry_policy: RetryPolicy) -> BillingStatus:
+def classify_billing_status(http_status: int, retry_policy: RetryPolicy) -> BillingStatus:
     """Return what an HTTP status says about the charge for a request.
 
     503 means that the server does not handle the request for now (RFC 9110, section 15.6.4), such as "queue full" or
@@ -32,21 +32,23 @@ def classify_billing_status(status: int, retry_policy: RetryPolicy) -> BillingSt
     was performed, even if a document recommends a retry. A redirect asks for another request before this one is
     performed (section 15.4), and none is followed.
     """
-    if 200 <= status < 300:
+    if 200 <= http_status < 300:
         return BillingStatus.ACCEPTED
-    is_refused = status == HTTPStatus.SERVICE_UNAVAILABLE and status in retry_policy.statuses
-    return BillingStatus.AMBIGUOUS if status >= 500 and not is_refused else BillingStatus.REJECTED
+    is_refused = http_status == HTTPStatus.SERVICE_UNAVAILABLE and http_status in retry_policy.statuses
+    return BillingStatus.AMBIGUOUS if http_status >= 500 and not is_refused else BillingStatus.REJECTED
 
 
-def should_send_again(status: int, retry_policy: RetryPolicy) -> bool:
+def should_send_again(http_status: int, retry_policy: RetryPolicy) -> bool:
     """Whether to send a billable request again after a response.
 
     The contract must document a retry for the status, and a request with that status must not be charged.
     """
-    return status in retry_policy.statuses and not classify_billing_status(status, retry_policy).may_be_charged
+    return (
+        http_status in retry_policy.statuses and not classify_billing_status(http_status, retry_policy).may_be_charged
+    )
 
 
-class PricedRequest(NamedTuple):
+class UsagePricedRequest(NamedTuple):
     """A request whose price depends on what the response reports, such as tokens."""
 
     target: BaseTarget
@@ -57,9 +59,13 @@ class PricedRequest(NamedTuple):
 class Settlement:
     """What is known so far about the charge for one request."""
 
-    def __init__(self, priced_request: PricedRequest | None = None) -> None:
-        """Start with nothing sent and nothing charged; the usage of `priced_request` is charged as it is reported."""
-        self._priced_request = priced_request
+    def __init__(self, usage_priced_request: UsagePricedRequest | None = None) -> None:
+        """Start with nothing sent and nothing charged.
+
+        Args:
+            usage_priced_request: the request, if its price depends on the usage that the response reports.
+        """
+        self._priced_request = usage_priced_request
         self.status = BillingStatus.NOT_SENT
         self.charged_usd: float | None = None
         """The charge that the provider reported, in dollars."""
@@ -76,9 +82,9 @@ class Settlement:
         self._is_repeated = self.status is BillingStatus.AMBIGUOUS
         self.status, self.charged_usd, self.charged_credits = BillingStatus.AMBIGUOUS, None, None
 
-    def note_status(self, status: int, retry_policy: RetryPolicy) -> None:
+    def note_status(self, http_status: int, retry_policy: RetryPolicy) -> None:
         """Note the HTTP status of the response."""
-        self._update_billing_status(classify_billing_status(status, retry_policy))
+        self._update_billing_status(classify_billing_status(http_status, retry_policy))
 
     def note_failure(self, error: TransportError) -> None:
         """Note that no response arrived."""
@@ -88,18 +94,20 @@ class Settlement:
         if not self._is_repeated or billing_status.may_be_charged:
             self.status = billing_status
 
-    def note_charge(self, exchange: ParsedExchange, location: Location | None, credit_spec: CreditSpec | None) -> None:
+    def note_charge(
+        self, exchange: ParsedExchange, charge_location: Location | None, credit_spec: CreditSpec | None
+    ) -> None:
         """Note the charge reported in a response, if there is one. The latest reported charge counts.
 
         Args:
             exchange: the exchange whose response is read.
-            location: where the response has the charge, as the contract documents; `None` if it has none.
+            charge_location: where the response has the charge, as the contract documents; `None` if it has none.
             credit_spec: what the contract states about the provider's credits; `None` if the provider charges dollars.
 
         A charge that is impossible, such as a negative one, is ignored.
         """
-        amount = exchange.read_number(location)
-        if amount is None or not _is_possible(amount):
+        amount = exchange.read_number(charge_location)
+        if amount is None or not _is_plausible_charge(amount):
             return
         if credit_spec is None:
             self.charged_usd, self.charged_credits = amount, None
@@ -114,11 +122,11 @@ class Settlement:
         target, character_count = self._priced_request
         stream_spec = target.operation.stream
         cost = compute_reported_cost(target, character_count, lambda usage: exchange.read_usage(usage, stream_spec))
-        if cost is not None and all(one is None or _is_possible(one) for one in (cost.usd, cost.credits)):
+        if cost is not None and all(one is None or _is_plausible_charge(one) for one in (cost.usd, cost.credits)):
             self.charged_usd, self.charged_credits = cost.usd, cost.credits
 
 
-def _is_possible(charge: float) -> bool:
+def _is_plausible_charge(charge: float) -> bool:
     """Whether a saved run can contain a charge in dollars or credits that a provider reported."""
     return 0 <= charge <= MAX_NUMBER
 
@@ -156,10 +164,10 @@ class PaymentObserver(Protocol):
 
 @contextmanager
 def settle_when_done(
-    reservation: Reservation | None, priced_request: PricedRequest | None = None
+    reservation: Reservation | None, usage_priced_request: UsagePricedRequest | None = None
 ) -> Iterator[Settlement]:
     """Yield a settlement, and settle `reservation` with it when the block ends, even by an exception."""
-    settlement = Settlement(priced_request)
+    settlement = Settlement(usage_priced_request)
     try:
         yield settlement
     finally:
@@ -189,7 +197,7 @@ async def send_and_settle(
     idempotency_key: str | None = None,
     *,
     is_repeated: bool = False,
-    priced_request: PricedRequest | None = None,
+    usage_priced_request: UsagePricedRequest | None = None,
 ) -> Sequence[Exchange]:
     """Send a single request with its retries, and settle its reservation with the last exchange.
 
@@ -200,7 +208,7 @@ async def send_and_settle(
         observer: notified before the first attempt and after the last one, unless the request is free.
         idempotency_key: the key in the request, for the observer; `None` without a key.
         is_repeated: whether an earlier process may have been charged for a request with the same key.
-        priced_request: the request, if its price depends on what the response reports.
+        usage_priced_request: the request, if its price depends on what the response reports.
 
     Raises:
         TransportError: there was no response to the last attempt.
@@ -210,7 +218,7 @@ async def send_and_settle(
     if reservation is None:
         return await send_request()
     provider = operation.contract.provider
-    with settle_when_done(reservation, priced_request) as settlement:
+    with settle_when_done(reservation, usage_priced_request) as settlement:
         if is_repeated:
             settlement.status = BillingStatus.AMBIGUOUS
         if observer is not None:

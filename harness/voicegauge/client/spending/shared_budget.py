@@ -14,8 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from voicegauge.client.spending.journal import Journal, read_events
-from voicegauge.client.spending.ledger import MICRO_USD, Ledger
+from voicegauge.client.spending.ledger import MICRO_USD_PER_USD, Ledger
 from voicegauge.errors import StorageError
 from voicegauge.model import Record
 
@@ -23,9 +25,9 @@ from voicegauge.model import Record
 class AmountsChangedEvent(Record, frozen=True, kw_only=True, tag_field="event", tag="amounts_changed"):
     """The reserved and the spent amount of a ledger have changed."""
 
-    reserved_micro_usd: int
+    reserved_change_micro_usd: int = msgspec.field(name="reserved_micro_usd")
     """Change of the reserved amount, in millionths of a dollar; negative if a reservation ended."""
-    spent_micro_usd: int
+    spent_change_micro_usd: int = msgspec.field(name="spent_micro_usd")
     """Change of the spent amount, in millionths of a dollar."""
 
 
@@ -50,7 +52,10 @@ class SharedBudget:
             DataError: the journal is damaged.
         """
         changes: Iterator[AmountsChangedEvent] = read_events(self._file, AmountsChangedEvent)
-        return sum(change.reserved_micro_usd + change.spent_micro_usd for change in changes) / MICRO_USD
+        return (
+            sum(change.reserved_change_micro_usd + change.spent_change_micro_usd for change in changes)
+            / MICRO_USD_PER_USD
+        )
 
     @contextmanager
     def open_ledger(self) -> Iterator[Ledger]:
@@ -86,7 +91,7 @@ class _JournaledLedger(Ledger):
         if reserved_change_micro_usd or spent_change_micro_usd:
             self._journal.write(
                 AmountsChangedEvent(
-                    reserved_micro_usd=reserved_change_micro_usd, spent_micro_usd=spent_change_micro_usd
+                    reserved_change_micro_usd=reserved_change_micro_usd, spent_change_micro_usd=spent_change_micro_usd
                 )
             )
         super().change_amounts(reserved_change_micro_usd, spent_change_micro_usd)

@@ -123,7 +123,11 @@ def plan_optional_field_cases(target: Target, request: RequestParts) -> Iterator
     operation = target.operation
     for media in operation.request_media.values():
         same = RequestParts(
-            path=request.path, query=request.query, headers=request.headers, body=request.body, media_type=media.name
+            path_parameters=request.path_parameters,
+            query_parameters=request.query_parameters,
+            headers=request.headers,
+            body=request.body,
+            media_type=media.name,
         )
         if (
             not isinstance(request.body, dict)
@@ -283,8 +287,8 @@ def _remove_body_and_optional_parameters(operation: Operation, request: RequestP
     """Return a request without its body and optional parameters."""
     required = {one.name for one in operation.parameters if one.location == "query" and one.is_required}
     return RequestParts(
-        path=request.path,
-        query={name: value for name, value in request.query.items() if name in required},
+        path_parameters=request.path_parameters,
+        query_parameters={name: value for name, value in request.query_parameters.items() if name in required},
         headers=operation.required_headers,
     )
 

@@ -162,7 +162,7 @@ def _list_request_fields(request: RequestParts | None) -> dict[str, object]:
     if request is None:
         return {}
     body = request.body if isinstance(request.body, dict) else {}
-    return {"(type)": request.media_type, **request.query, **request.headers, **body}
+    return {"(type)": request.media_type, **request.query_parameters, **request.headers, **body}
 
 
 def _list_case_content(case: ConformanceCase, field_names: Sequence[str]) -> CaseContent:

@@ -354,7 +354,7 @@ def _build_combination_case(
 
 def _set_field_values(request: RequestParts, fields: Sequence[PairwiseField], values: Sequence[Any]) -> RequestParts:
     body = request.body
-    query = dict(request.query)
+    query = dict(request.query_parameters)
     if any(field.location == "body" for field in fields):
         body = dict(body)
     for field, value in zip(fields, values, strict=True):
@@ -362,7 +362,7 @@ def _set_field_values(request: RequestParts, fields: Sequence[PairwiseField], va
         container.pop(field.name, None)
         if value is not MISSING:
             container[field.name] = value
-    return msgspec.structs.replace(request, body=body, query=query)
+    return msgspec.structs.replace(request, body=body, query_parameters=query)
 
 
 def _describe_values(fields: Sequence[PairwiseField], values: Sequence[Any]) -> str:

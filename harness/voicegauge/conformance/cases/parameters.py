@@ -83,10 +83,18 @@ def _has_same_validity_as_text(parameter: Parameter, text: str, boundary_value: 
 
 
 def _set_parameter(request: RequestParts, parameter: Parameter, parameter_text: str) -> RequestParts:
-    query = {**request.query, parameter.name: parameter_text} if parameter.location == "query" else request.query
+    query = (
+        {**request.query_parameters, parameter.name: parameter_text}
+        if parameter.location == "query"
+        else request.query_parameters
+    )
     headers = {**request.headers, parameter.name: parameter_text} if parameter.location == "header" else request.headers
     return RequestParts(
-        path=request.path, query=query, headers=headers, body=request.body, media_type=request.media_type
+        path_parameters=request.path_parameters,
+        query_parameters=query,
+        headers=headers,
+        body=request.body,
+        media_type=request.media_type,
     )
 
 
@@ -124,7 +132,7 @@ def build_operation_request(operation: Operation) -> tuple[RequestParts | None, 
             return None, False
         all_exist = all_exist and exists
         (path if parameter.location == "path" else query)[parameter.name] = value
-    return msgspec.structs.replace(body, path=path, query=query), all_exist
+    return msgspec.structs.replace(body, path_parameters=path, query_parameters=query), all_exist
 
 
 def _find_required_value(operation: Operation, parameter: Parameter) -> tuple[Any, bool]:

@@ -175,7 +175,12 @@ def count_charged_characters(operation: Operation, request: RequestParts) -> int
 
 def _find_missing_parameters(operation: Operation, request: RequestParts) -> dict[str, Any]:
     """Return values for the required parameters that are missing in `request`, by location."""
-    given = {"path": request.path, "query": request.query, "header": request.headers, "cookie": {}}
+    given = {
+        "path": request.path_parameters,
+        "query": request.query_parameters,
+        "header": request.headers,
+        "cookie": {},
+    }
     values = {}
     for parameter in operation.parameters:
         if parameter.is_required and parameter.name not in given[parameter.location] and parameter.location != "cookie":

@@ -110,7 +110,9 @@ def set_request_value(case: ConformanceCase, location: Location, value: str) -> 
     elif location.kind == "body":
         request = set_body_value(case.request, location.pointer_tokens, value)
     else:
-        request = msgspec.structs.replace(case.request, query={**case.request.query, location.name: value})
+        request = msgspec.structs.replace(
+            case.request, query_parameters={**case.request.query_parameters, location.name: value}
+        )
     return msgspec.structs.replace(case, request=request)
 
 

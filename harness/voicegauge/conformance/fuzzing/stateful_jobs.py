@@ -301,4 +301,4 @@ def build_similar_unknown_id(job_id: str, known_ids: Collection[str]) -> str:
 
 def _build_request_with_parameters(operation: Operation, parameters: dict[str, object]) -> RequestParts:
     placed = group_parameters_by_location(operation, parameters)
-    return RequestParts(path=placed["path"], query=placed["query"], headers=placed["header"])
+    return RequestParts(path_parameters=placed["path"], query_parameters=placed["query"], headers=placed["header"])

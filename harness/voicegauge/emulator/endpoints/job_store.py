@@ -184,7 +184,7 @@ class JobStore:
         Raises:
             Rejection: there is no such job, it belongs to another account, or it has expired.
         """
-        for value in (*request.path.values(), *request.query.values()):
+        for value in (*request.path_parameters.values(), *request.query_parameters.values()):
             job = self.jobs.get(str(value))
             anyones = not request.operation.needs_key or self._fault_injector.is_check_skipped("key", request.operation)
             if job is not None and (anyones or job.account is account):

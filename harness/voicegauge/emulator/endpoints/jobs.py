@@ -66,7 +66,7 @@ class JobEndpoint:
         return self._batches.add_progress(context.response_builder.build_status_response(request, job), job)
 
     async def _respond_to_download(self, request: ParsedRequest) -> EmulatedResponse:
-        for value in request.path.values():
+        for value in request.path_parameters.values():
             response = await self._context.downloads.find_download_response(str(value))
             if response is not None:
                 self._context.response_builder.convert_to_download_response(response, request)

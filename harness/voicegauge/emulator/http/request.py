@@ -59,8 +59,8 @@ class ParsedRequest:
 
     incoming_request: IncomingRequest
     operation: Operation
-    path: Mapping[str, Any]
-    query: Mapping[str, Any] = field(default_factory=dict)
+    path_parameters: Mapping[str, Any]
+    query_parameters: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, Any] = field(default_factory=dict)
     """Headers of the request, with names in lower case."""
     body: Any = MISSING

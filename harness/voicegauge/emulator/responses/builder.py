@@ -388,7 +388,7 @@ class ResponseBuilder:
         query: dict[str, str] = {}
         for parameter in status_operation.parameters:
             if parameter.location == "path":
-                value = request.path.get(parameter.name, job_id)
+                value = request.path_parameters.get(parameter.name, job_id)
                 path = path.replace(f"{{{parameter.name}}}", quote_url(str(value), safe=""))
             elif parameter.location == "query" and parameter.is_required and not query:
                 query[parameter.name] = job_id

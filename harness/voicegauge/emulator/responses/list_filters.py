@@ -14,7 +14,7 @@ def filter_lists(body: dict[str, Any], request: ParsedRequest) -> None:
     updated.
     """
     documented = {one.name for one in request.operation.parameters if one.location == "query"}
-    requested = {name: value for name, value in request.query.items() if name in documented}
+    requested = {name: value for name, value in request.query_parameters.items() if name in documented}
     for name, items in list(body.items()):
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             continue

@@ -120,7 +120,7 @@ async def _poll_job(status_operation: Operation, job_id: object, send_step: Send
         parameter.name == name and parameter.location == "path" for parameter in status_operation.parameters
     )
     values = {name: str(job_id)} if name is not None else {}
-    request = RequestParts(path=values) if is_in_path else RequestParts(query=values)
+    request = RequestParts(path_parameters=values) if is_in_path else RequestParts(query_parameters=values)
     return Call(status_operation, await send_step(status_operation, request, "own", None), submit_call=submit_call)
 
 

@@ -9,10 +9,10 @@ from voicegauge.client import (
     USE_CLIENT_KEY,
     ApiKeyOrSentinel,
     PaymentObserver,
-    PricedRequest,
     RequestParts,
     RequestToRepeat,
     Reservation,
+    UsagePricedRequest,
     add_idempotency_key,
     create_idempotency_key,
     get_retry_after_s,
@@ -78,7 +78,7 @@ class RequestSender:
             self._create_submit_recorder(case, price_usd),
             idempotency_key,
             is_repeated=earlier_key is not None,
-            priced_request=self._build_priced_request(case, target),
+            usage_priced_request=self._build_priced_request(case, target),
         )
 
     async def send_step(
@@ -184,11 +184,11 @@ class RequestSender:
         journal = self._service.case_journal
         return journal.find_reusable_idempotency_key(case) if journal is not None else None
 
-    def _build_priced_request(self, case: ConformanceCase, target: Target | None) -> PricedRequest | None:
+    def _build_priced_request(self, case: ConformanceCase, target: Target | None) -> UsagePricedRequest | None:
         """Return the target and the text length from which the charge for a case is computed if usage is reported.
 
         Return `None` if the user set the price of a request, or if the case has no target.
         """
         if target is None or target.id in self._service.price_usd_by_name:
             return None
-        return PricedRequest(target, case.text_character_count)
+        return UsagePricedRequest(target, case.text_character_count)

@@ -35,8 +35,11 @@ def set_resource_id(request: RequestParts, location: Location, resource_id: str)
         return set_body_value(request, location.pointer_tokens, resource_id)
     if location.kind == "header":
         return msgspec.structs.replace(request, headers={**request.headers, location.name: resource_id})
-    values = request.path if location.kind == "path" else request.query
-    return msgspec.structs.replace(request, **{location.kind: {**values, location.name: resource_id}})
+    if location.kind == "path":
+        path_parameters = {**request.path_parameters, location.name: resource_id}
+        return msgspec.structs.replace(request, path_parameters=path_parameters)
+    query_parameters = {**request.query_parameters, location.name: resource_id}
+    return msgspec.structs.replace(request, query_parameters=query_parameters)
 
 
 def build_resource_use_request(

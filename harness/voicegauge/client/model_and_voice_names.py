@@ -16,7 +16,7 @@ from voicegauge.contract.extension import ServerList
 from voicegauge.errors import MissingKeyError, TransportError, UsageError
 from voicegauge.model import Exchange, Request
 
-SERVER_LIST_TIMEOUT_S = 10.0
+NAME_LIST_TIMEOUT_S = 10.0
 """Maximum time, in seconds, of a request for a list of models or voices. If a server needs longer, the names in the
 contract are used."""
 
@@ -28,7 +28,7 @@ class ModelAndVoiceNames(NamedTuple):
 
     models: tuple[str, ...] = ()
     voices: tuple[str, ...] = ()
-    missing_operations: tuple[str, ...] = ()
+    missing_operation_ids: tuple[str, ...] = ()
     """Ids of the operations that would list voices but that the server does not have."""
 
 
@@ -45,12 +45,12 @@ async def read_model_and_voice_names(connection: ProviderConnection) -> ModelAnd
     statuses: set[int] = set()
     names_by_operation: dict[str, tuple[str, ...]] = {}
     lists = (*([spec.models] if spec.models is not None else []), *spec.voices)
-    for server_list, exchange in zip(lists, await _request_server_lists(connection, lists), strict=True):
+    for name_list, exchange in zip(lists, await _request_name_lists(connection, lists), strict=True):
         if exchange is not None:
             statuses.add(exchange.response.status)
-            names_by_operation[server_list.operation] = _read_names_from_exchange(exchange, server_list)
+            names_by_operation[name_list.operation] = _read_names_from_exchange(exchange, name_list)
     if statuses & {401, 403}:
-        _raise_rejected_api_key(connection, min(statuses & {401, 403}))
+        _raise_error_for_rejected_key(connection, min(statuses & {401, 403}))
     if not any(names_by_operation.values()):  # a server with a web page may answer every path with it
         await _check_base_url(connection)
     models = names_by_operation.get(spec.models.operation, ()) if spec.models is not None else ()
@@ -59,42 +59,40 @@ async def read_model_and_voice_names(connection: ProviderConnection) -> ModelAnd
     return ModelAndVoiceNames(models, next(filter(None, voices), ()), tuple(missing))
 
 
-async def _request_server_lists(
-    connection: ProviderConnection, server_lists: Sequence[ServerList]
+async def _request_name_lists(
+    connection: ProviderConnection, name_lists: Sequence[ServerList]
 ) -> list[Exchange | None]:
     """Request all lists at once; the result has `None` for each without a response.
 
     Raises:
         TransportError: there is no server, or it responds to none of the requests in time.
     """
-    results = await asyncio.gather(
-        *(_request_server_list(connection, one) for one in server_lists), return_exceptions=True
-    )
+    results = await asyncio.gather(*(_request_name_list(connection, one) for one in name_lists), return_exceptions=True)
     errors = [result for result in results if isinstance(result, BaseException)]
     for error in errors:
-        if not isinstance(error, TransportError) or not error.request_was_sent or len(errors) == len(server_lists):
+        if not isinstance(error, TransportError) or not error.request_was_sent or len(errors) == len(name_lists):
             raise error
     return [None if isinstance(result, BaseException) else result for result in results]
 
 
-async def _request_server_list(connection: ProviderConnection, server_list: ServerList) -> Exchange:
-    operation = connection.contract.find_operation(server_list.operation)
+async def _request_name_list(connection: ProviderConnection, name_list: ServerList) -> Exchange:
+    operation = connection.contract.find_operation(name_list.operation)
     return await _send_within_time_limit(connection, connection.build_request(operation, RequestParts()), operation)
 
 
 async def _send_within_time_limit(connection: ProviderConnection, request: Request, operation: Operation) -> Exchange:
     max_total_s = (
-        SERVER_LIST_TIMEOUT_S if connection.max_wait_s is None else min(SERVER_LIST_TIMEOUT_S, connection.max_wait_s)
+        NAME_LIST_TIMEOUT_S if connection.max_wait_s is None else min(NAME_LIST_TIMEOUT_S, connection.max_wait_s)
     )
     return await connection.send(request, operation.id, max_total_s=max_total_s)
 
 
-def _read_names_from_exchange(exchange: Exchange, server_list: ServerList) -> tuple[str, ...]:
+def _read_names_from_exchange(exchange: Exchange, name_list: ServerList) -> tuple[str, ...]:
     is_success = 200 <= exchange.response.status < 300
-    return server_list.read_names(parse_exchange(exchange).response_json) if is_success else ()
+    return name_list.read_names(parse_exchange(exchange).response_json) if is_success else ()
 
 
-def _raise_rejected_api_key(connection: ProviderConnection, status: int) -> None:
+def _raise_error_for_rejected_key(connection: ProviderConnection, status: int) -> None:
     contract = connection.contract
     if connection.key is None:
         raise MissingKeyError(contract.id, contract.provider.key_env)
