@@ -10,12 +10,12 @@ SCENARIO_HEADER = "X-Voicegauge-Scenario"
 """Request header that selects the response. Its value is a rejection reason, optionally with a field
 ("rate-limited", "invalid:text"), or "state:" with the state that a job must end in ("state:FAILED")."""
 SERVER_HEADER_VALUE = "voicegauge-emulator"
-"""The `Server` header of every response, so that emulated traffic is never mistaken for a provider's."""
+"""Value of the `Server` header of every response, so that emulated traffic is never mistaken for a provider's."""
 EMULATED_WEBHOOK_SECRET = "ZW11bGF0ZWQtd2ViaG9vay1zZWNyZXQ="  # noqa: S105 - of no account
 """The secret that signs callbacks if the environment has none. It can be read as text and as base64."""
 EMULATED_SIGNING_KEYS = ("emulated-key", "another-emulated-key", "any-key")
-"""The secret keys with which requests can be signed, besides the one in the environment: a signature, unlike a key, can
-only be verified by someone who knows the key."""
+"""Secret keys that clients may sign requests with, in addition to the one in the environment. The emulator accepts any
+other kind of key, but it can verify a signature only if it knows the key."""
 CONTROL_PREFIX = "/_emulator"
 """Prefix of the emulator's own routes: reset, clock, state, journal, faults, health, media."""
 

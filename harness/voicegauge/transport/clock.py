@@ -1,4 +1,4 @@
-"""Clocks with which code waits: the real one, and a virtual one whose waits take no time."""
+"""Clocks for code that waits: the machine's clock, and a virtual clock whose waits take no time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Clock(Protocol):
     """A monotonic clock on which tasks can sleep."""
 
     is_clock_of_exchange_timings: bool
-    """Whether the times in `Timing` are times of this clock."""
+    """Whether the times in `Timing` are measured with this clock, so that they can be compared with `monotonic()`."""
 
     def monotonic(self) -> float:
         """Return seconds since an arbitrary, fixed moment. The value never decreases."""

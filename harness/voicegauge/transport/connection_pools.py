@@ -1,4 +1,4 @@
-"""Opens connection pools of httpcore, which httpx is built on, with streams that note times.
+"""Opens connection pools of httpcore, the library below httpx. Their connections note when bytes are sent and received.
 
 The client of httpx is not used, because it would follow redirects and store cookies.
 """

@@ -117,7 +117,7 @@ def _inflate(body: bytes, max_bytes: int, host: str) -> bytes:
 
 
 def _decompress_gzip_members(body: bytes, window_bits: int, max_bytes: int, host: str) -> bytes:
-    """Decompress all members and return their concatenated contents."""
+    """Decompress all gzip members of `body`, and return their concatenated contents."""
     output, end, members = io.BytesIO(), 0, 0
     while end < len(body):
         members += 1
@@ -130,7 +130,11 @@ def _decompress_gzip_members(body: bytes, window_bits: int, max_bytes: int, host
 
 
 def _decompress_gzip_member(body: bytes, start: int, window_bits: int) -> Iterator[tuple[bytes, int]]:
-    """Yield pieces of the member at `start`, each with the offset in `body` up to which it was decompressed."""
+    """Decompress the gzip member that starts at offset `start` of `body`, piece by piece.
+
+    Yields:
+        A decompressed piece, and the offset in `body` up to which it has been decompressed.
+    """
     inflater, end = zlib.decompressobj(window_bits), start
     while not inflater.eof:
         compressed = inflater.unconsumed_tail

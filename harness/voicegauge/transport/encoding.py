@@ -20,8 +20,8 @@ def encode_body(media_type: str, body: Any) -> tuple[str, bytes]:
     Args:
         media_type: "application/json", "multipart/form-data" (a boundary is added if there is none),
             "application/x-www-form-urlencoded" or any other media type.
-        body: a JSON value; for forms a dict of fields, in multipart also with `UploadedFile` values, without their
-            padding; text for any other media type. Bytes are sent unchanged.
+        body: a JSON value; for forms a dict of fields, which in multipart forms may be `UploadedFile` values (their
+            padding is not encoded); text for any other media type. Bytes are sent unchanged.
 
     Raises:
         UsageError: `body` cannot be encoded as `media_type`.
@@ -43,7 +43,9 @@ def encode_body(media_type: str, body: Any) -> tuple[str, bytes]:
 
 
 def find_file_padding(content_type: str, body: Any) -> BodyPadding | None:
-    """Return where the padding of an uploaded file belongs in the encoded body; `None` if no file is padded.
+    """Return the position of the padding in the encoded body; `None` if no uploaded file is padded.
+
+    Padding is zeros that make a file large. They are not part of the encoded body, but are created while it is sent.
 
     Args:
         content_type: the Content-Type that `encode_body` returned for `body`.

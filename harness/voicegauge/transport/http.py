@@ -45,7 +45,8 @@ class Timeouts(Record, frozen=True, kw_only=True):
     write_s: float = 60.0
     """Limit between two chunks of the request."""
     read_s: float = 120.0
-    """Limit between two chunks of the response. Synchronous operations send nothing until all audio is ready."""
+    """Limit between two chunks of the response. It is long, because synchronous operations send nothing until all audio
+    is ready."""
     pool_s: float = 60.0
     """Limit for the wait for a free connection of the pool."""
     total_s: float = 300.0
@@ -126,8 +127,8 @@ class Transport:
     def _find_or_open_pool(self, proxy_url: str | None, pinned_host: str | None) -> httpcore.AsyncConnectionPool:
         """Return the connection pool for a proxy, or for direct connections.
 
-        A pool looks connections up by address, so a host whose address is pinned gets a pool of its own, because a
-        connection whose certificate was verified for one name must not be used for another name.
+        A pool finds open connections by address. A host whose address is pinned gets a pool of its own: a connection
+        whose certificate was verified for one name must not be used for another name at the same address.
         """
         if (proxy_url, pinned_host) not in self._pools:
             self._pools[proxy_url, pinned_host] = open_pool(
@@ -304,7 +305,7 @@ class Transport:
 
 
 class _PaddedBody:
-    """The body of a request with padding, which may be sent more than once if a connection turns out to be closed."""
+    """The body of a request, with its padding. It is sent again if a reused connection turns out to be closed."""
 
     def __init__(self, request: Request) -> None:
         self._request = request

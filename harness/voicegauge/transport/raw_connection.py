@@ -1,4 +1,4 @@
-"""A connection pool with the interface of httpcore's, which passes bodies on as they arrive.
+"""A connection pool with the interface of httpcore's pool. It passes bodies on, undecoded, as they arrive.
 
 Its connections speak HTTP/1.1 and take a tenth of the CPU time of httpcore's connections. That time was most of what
 a proxy added to each request.
@@ -27,10 +27,10 @@ ServerAddress = tuple[bytes, bytes, int]
 
 
 class RawConnectionPool:
-    """A pool of open connections, by the server to which they lead."""
+    """A pool of open connections to any number of servers."""
 
     def __init__(self, ssl_context: ssl.SSLContext) -> None:
-        """Prepare without opening connections."""
+        """Open no connection; the first request does."""
         self._ssl_context = ssl_context
         self._backend = TimedBackend()
         self._idle: defaultdict[ServerAddress, list[_RawConnection]] = defaultdict(list)

@@ -23,12 +23,12 @@ STREAMING_TIMEOUTS = Timeouts(connect_s=30.0, write_s=300.0, read_s=3600.0)
 """
 
 MAX_PROXY_CONNECTIONS = 1000
-"""Maximum number of open connections through a proxy that the environment names. The server that receives the forwarded
-requests has the same limit."""
+"""Maximum number of open connections through a proxy that the environment names. It equals the limit of
+the voicegauge server that receives the requests to be forwarded."""
 
 
 class StreamedRequest(NamedTuple):
-    """A request whose body is sent while it is received."""
+    """A request whose body is sent part by part, while the body is still being received from a client."""
 
     method: str
     origin: str

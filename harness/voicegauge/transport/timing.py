@@ -53,7 +53,7 @@ class ExchangeTrace:
         """The current phase, for error messages."""
 
     async def __call__(self, event: str, _info: dict[str, Any]) -> None:
-        """Handle an event such as "http11.send_request_headers.started"."""
+        """Note the time of an event of httpcore, such as "http11.send_request_headers.started"."""
         now_s = time.perf_counter()
         protocol, _, name = event.partition(".")
         if self._first_event_s is None:

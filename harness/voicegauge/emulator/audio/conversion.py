@@ -146,8 +146,9 @@ def _estimate_tempo_bpm(samples: Samples, rate_hz: int) -> float:
 
 @functools.cache
 def _build_camelot_positions() -> dict[tuple[int, str], tuple[int, str]]:
-    """Return the number and letter of each musical key on the Camelot wheel, by (root, scale).
+    """Return the position of each musical key, given as (root, scale), on the Camelot wheel, as (number, letter).
 
+    The Camelot wheel is a notation of musical keys for DJs, in which compatible keys are neighbors.
     Each step of a fifth adds one to the number.
     """
     found = {}

@@ -150,9 +150,9 @@ def _belongs_to_known_format(media_type: str) -> bool:
 def choose_deliverable_format(format_name: str, documented_media_types: Iterable[str]) -> str:
     """Return the format in which audio is delivered if `format_name` is requested.
 
-    It differs from the requested format only if that has no documented media type but an alternative format has one.
-    For example, PCM without a documented media type is sent as WAV. If neither has one, the format is delivered as
-    requested, so that a check reports the missing media type.
+    This is the requested format if one of its media types is documented. Otherwise, it is an alternative format whose
+    media type is documented: for example, PCM is sent as WAV. If there is no such alternative, the requested format is
+    delivered, so that a check reports the missing media type.
 
     Args:
         format_name: the requested format.

@@ -83,9 +83,9 @@ def read_speech_field(request: ParsedRequest, target: Target, field: SpeechField
 def strip_unspoken_text(text: str, text_mapping: FieldMapping, unspoken_patterns: tuple[str, ...] = ()) -> str:
     """Return the part of `text` that is spoken.
 
-    What the template of the field adds to a text, and everything that matches a pattern in `unspoken_patterns`, is
-    removed. If the template is that of a script, such as "Speaker 0: {}", the "Speaker N: " label of every line is
-    removed.
+    The text field may have a template, such as "Speaker 0: {}", into which clients insert the text to speak. What the
+    template adds is removed; a label such as "Speaker 0: " is removed from every line, whatever its number. Everything
+    that matches a pattern in `unspoken_patterns` is removed too.
     """
     if text_mapping.markup is not None:
         text = text_mapping.remove_template(text)
@@ -172,7 +172,7 @@ def read_synthesis_request(
 
 
 def _is_well_formed(markup: str) -> bool:
-    """Whether a text is one well-formed XML element. Declarations and entities of its own are not accepted."""
+    """Whether a text is one well-formed XML element, without declarations and without custom entities."""
     if "<!" in markup or "<?" in markup:
         return False
     try:
@@ -183,7 +183,7 @@ def _is_well_formed(markup: str) -> bool:
 
 
 def get_documented_field_name(field_mapping: FieldMapping) -> str:
-    """Return the name of the mapped field or parameter for error messages; of a nested field, the outermost one."""
+    """Return the provider's name of a field or parameter, for error messages; of a nested field, the outermost name."""
     return field_mapping.at.field_name
 
 
@@ -225,7 +225,7 @@ def _choose_language(
 
 
 def _find_documented_format(request: ParsedRequest, target: Target, requested_format: Any) -> AudioFormat | None:
-    """Return what `x-speech.formats` states about the requested format, or about the default without one."""
+    """Return the entry of `x-speech.formats` for the requested format, or for the default if none is requested."""
     mapping = target.speech.request.get("format")
     if mapping is None:
         return None
@@ -238,7 +238,7 @@ def _find_documented_format(request: ParsedRequest, target: Target, requested_fo
 
 
 def _choose_bitrate_kbps(documented_format: AudioFormat | None) -> int | None:
-    """Return the bit rate of MP3 whose bit rate or sample rate is documented; `None` for any other audio."""
+    """Return the bit rate for MP3 if the contract states its bit rate or sample rate; `None` for any other audio."""
     if documented_format is None or documented_format.codec != "mp3":
         return None
     is_stated = documented_format.bitrate_kbps is not None or documented_format.sample_rate_hz is not None

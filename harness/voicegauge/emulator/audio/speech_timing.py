@@ -24,7 +24,7 @@ def build_speech_timings(
 
     Args:
         text: the text that is spoken.
-        unit: the parts to time.
+        unit: whether characters or words are timed.
         leading_silence_s: duration in seconds of the silence before the speech.
         audio_s: duration in seconds of the audio.
     """

@@ -24,7 +24,7 @@ SPEAKER_LABEL = "SPEAKER_00"
 """Speaker label of every segment, because the emulator does not distinguish speakers."""
 _FRAME_DURATION_S = 0.02
 _SILENCE_THRESHOLD_BELOW_PEAK_DB = 30.0
-"""A frame counts as silence if it is quieter than the loudest frame by more than this."""
+"""A frame of audio counts as silence if it is quieter than the loudest frame by more than this, in decibels."""
 
 
 class Phrase(NamedTuple):

@@ -184,7 +184,7 @@ class AudioInputEndpoint:
         *,
         rejects_unsupported_values: bool,
     ) -> AudioInputResult:
-        """Return the transcript and a marked pseudo-translation of it, the latter also as speech."""
+        """Return the transcript, a pseudo-translation (the transcript with a mark), and that translation as speech."""
         use = target.conversion
         assert use is not None
         language = str(read_audio_input_field(request, target, "language") or ASR_LANGUAGE)

@@ -14,7 +14,10 @@ from voicegauge.emulator.http import ParsedRequest, find_default_value, iterate_
 
 
 def select_audio_input_target(request: ParsedRequest) -> AudioInputTarget:
-    """Return the target whose constants the request contains; the schema's default counts if a value is omitted."""
+    """Return the target whose constants (fixed values) the request contains.
+
+    For a value that the request omits, the default from the schema counts.
+    """
     targets = [t for t in request.operation.contract.audio_input_targets.values() if t.operation is request.operation]
 
     def has_matching_constants(target: AudioInputTarget) -> bool:

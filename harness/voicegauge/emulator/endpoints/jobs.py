@@ -89,7 +89,7 @@ def _find_job_operation_roles(contract: Contract) -> Mapping[str, JobOperationRo
 
 
 def find_download_operation_ids(operation: Operation) -> Iterator[str]:
-    """Yield the ids of the operations that download audio which responses of `operation` link to."""
+    """Yield the ids of the operations that serve the audio to which responses of `operation` link."""
     audio: list[ResponseAudio | StemList | None] = []
     if operation.speech is not None:
         audio += operation.response_audio_variants

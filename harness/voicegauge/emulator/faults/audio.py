@@ -42,7 +42,7 @@ def change_text(synthesis: SynthesisRequest) -> SynthesisRequest:
 
 
 def halve_sample_rate(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Encode the audio at half of its sample rate, or at a rate near that which MP3 supports."""
+    """Encode the audio at half of its sample rate, or at the nearest lower rate that MP3 supports."""
     rates = {48000: 24000, 44100: 22050, 32000: 16000, 24000: 16000, 22050: 16000}
     rate = rates.get(synthesis.sample_rate_hz, synthesis.sample_rate_hz // 2)
     return msgspec.structs.replace(synthesis, sample_rate_hz=rate)

@@ -41,7 +41,7 @@ Jobs: cancellation and expiry. Resources: the check of their owner ("account"), 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """A mistake that the emulator can make. At least one of its hooks is set."""
+    """A mistake that the emulator can make. At least one of the fields that change its behavior is set."""
 
     id: str
     description: str

@@ -94,12 +94,12 @@ def create_speed_variation() -> Callable[[SynthesisRequest], SynthesisRequest]:
 
 
 def has_constant_selecting_response_kind(target: Target) -> bool:
-    """Whether a constant of the target selects another kind of response than that of the other targets."""
+    """Whether a constant of the target makes responses carry audio in another way than those of the other targets."""
     return target.target_spec.audio is not None
 
 
 def promises_reproducible_speech(target: Target) -> bool:
-    """Whether a document promises the same audio for the same seed."""
+    """Whether the provider's documentation promises the same audio for the same seed."""
     mapping = target.speech.request.get("seed")
     return mapping is not None and mapping.reproducible
 

@@ -44,14 +44,14 @@ def change_sample_rate(response: EmulatedResponse) -> None:
 
 
 def has_upload_size_limit(target: Target) -> bool:
-    """Whether uploads of the operation have a size limit, and the voice sample is a limited upload."""
+    """Whether the voice sample is an upload with limits, and an upload of the operation has a size limit."""
     return any(
         upload.max_bytes is not None for upload in target.operation.limits.uploads.values()
     ) and _has_limited_voice_sample(target)
 
 
 def has_upload_format_limit(target: Target) -> bool:
-    """Whether uploads of the operation are limited to some formats, and the voice sample is a limited upload."""
+    """Whether the voice sample is an upload with limits, and an upload of the operation accepts only some formats."""
     return any(upload.formats for upload in target.operation.limits.uploads.values()) and _has_limited_voice_sample(
         target
     )
@@ -62,13 +62,13 @@ def _has_limited_voice_sample(target: Target) -> bool:
     return slot is not None and slot.at.pointer_tokens[0] in target.operation.limits.uploads
 
 
-def is_transcription_target(target: Target) -> bool:
-    """Whether the provider transcribes audio."""
+def provider_transcribes_audio(target: Target) -> bool:
+    """Whether the provider of the target transcribes audio."""
     return any(audio_input.transcription for audio_input in target.contract.audio_input_targets.values())
 
 
-def is_sample_rate_conversion_target(target: Target) -> bool:
-    """Whether the provider converts audio to a requested sample rate."""
+def provider_converts_sample_rates(target: Target) -> bool:
+    """Whether the provider of the target converts audio to a requested sample rate."""
     return any(
         audio_input.conversion and "sample_rate" in audio_input.audio_input.request
         for audio_input in target.contract.audio_input_targets.values()
@@ -92,12 +92,12 @@ FAULTS = (
         id="other-transcript",
         description="The transcript belongs to another recording.",
         change_response=replace_transcript,
-        applies_to=is_transcription_target,
+        applies_to=provider_transcribes_audio,
     ),
     Fault(
         id="other-rate",
         description="Audio is converted to another sample rate than requested.",
         change_response=change_sample_rate,
-        applies_to=is_sample_rate_conversion_target,
+        applies_to=provider_converts_sample_rates,
     ),
 )

@@ -1,4 +1,4 @@
-"""Verifies AWS Signature Version 4, as its documentation describes it, independently of what signs requests."""
+"""Verifies AWS Signature Version 4 as documented by AWS, without the code that signs the requests of voicegauge."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def _find_default(operation: Operation, media_spec: MediaType | None, location: 
 
 
 def is_documented_value(request: ParsedRequest, location: Location, value: str) -> bool:
-    """Whether the schema contains `value` as an enumerated value, a constant, a default or an example."""
+    """Whether `value` is an enumerated value, a constant, a default or an example of the schema at `location`."""
     return value in _collect_documented_values(request.operation, request.documented_media_type, location)
 
 

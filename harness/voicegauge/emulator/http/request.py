@@ -36,7 +36,7 @@ class IncomingRequest:
     headers: Mapping[str, str]
     """Headers of the request, with names in lower case."""
     body: bytes
-    """Body of the request; empty after `parse_request`, to free memory, and for forms, which `form_reader` has."""
+    """The body; empty for a form that `form_reader` parsed, and after `parse_request`, to free memory."""
     base_url: str
     """The provider's URL in this emulator, such as "http://host:port/provider", built from the Host header."""
     client_address: str
@@ -46,7 +46,7 @@ class IncomingRequest:
     body_size_bytes: int = 0
     """Size of the body that was received."""
     form_reader: MultipartReader | None = None
-    """Reader that parsed a form while the form was received; `None` for any other body, and after `parse_request`."""
+    """Reader that parsed a form while it was received; `None` for any other body, and after `parse_request`."""
 
     def find_header(self, name: str) -> str | None:
         """Return the header `name`, ignoring case."""
@@ -66,7 +66,7 @@ class ParsedRequest:
     body: Any = MISSING
     """JSON value, or form fields by name; `MISSING` if the request has no body."""
     documented_media_type: MediaType | None = None
-    """Documented media type that the body has; `None` if there is none."""
+    """Documented media type that matches the Content-Type; `None` if the request has no documented body."""
 
     def read_value(self, location: Location) -> Any:
         """Return the value at `location`, for example "body#/text"; `MISSING` if there is none."""

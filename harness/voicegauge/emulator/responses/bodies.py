@@ -77,7 +77,7 @@ def _find_errors_by_reason(
 
 
 def _choose_status_in_class(rejection_reason: str, status_class: str) -> int:
-    """Return a common status code within a class such as "4XX"."""
+    """Return a common status code for a rejection reason, within a status class such as "4XX"."""
     codes = STATUS_CODES_BY_REASON.get(rejection_reason, (400,))
     return next((code for code in codes if str(code)[0] == status_class[0]), codes[0])
 

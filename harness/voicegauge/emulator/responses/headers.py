@@ -10,8 +10,8 @@ from voicegauge.emulator.http import SchemaValueBuilder
 from voicegauge.emulator.responses.response import EmulatedResponse
 
 _MIN_PLAUSIBLE_UNIX_TIME = 1_000_000_000
-"""Smallest example or minimum of a reset header that is taken for a Unix time. With a smaller one, the header has the
-number of seconds to wait."""
+"""Smallest documented example or minimum for which a rate-limit reset header is taken to contain a Unix time. With a
+smaller one, the header is taken to contain the number of seconds to wait."""
 BUSY_RETRY_AFTER_S = 1  # short, so that clients that honor Retry-After do not slow down tests
 
 

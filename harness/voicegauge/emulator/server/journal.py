@@ -120,7 +120,10 @@ def _estimate_entry_bytes(incoming_request: IncomingRequest) -> int:
 
 
 def _find_unmasked_names(contract: Contract, response: EmulatedResponse, parameter_kind: str) -> frozenset[str]:
-    """Return the lower-case names of documented parameters at `parameter_kind`, without those of credentials."""
+    """Return the lower-case names of the parameters of one kind, such as "header", whose values are shown.
+
+    These are the documented parameters, except for credentials.
+    """
     if response.operation is None:
         return frozenset()
     documented = {p.name.lower() for p in response.operation.parameters if p.location == parameter_kind}

@@ -16,7 +16,7 @@ MAX_UPLOAD_BYTES = 104 * 1024 * 1024
 """Maximum size of an upload. It exceeds every documented upload limit, the highest of which is 100 MiB, so that checks
 can test those limits."""
 MAX_UPLOAD_BYTES_IN_MEMORY = 4 * 1024 * 1024
-"""Size of an upload above which it is on disk, in a temporary file without a name."""
+"""Maximum size of an upload that is kept in memory. A larger one is kept in a temporary file without a name."""
 MAX_TEXT_BODY_BYTES = 16 * 1024 * 1024
 """Maximum size of JSON and URL-encoded forms. All documented texts are much shorter, and parsed JSON needs many times
 its size in memory."""
@@ -66,9 +66,9 @@ async def receive_request_body(scope: Scope, receive: Receive, memory_share: Bod
 
 
 def _create_form_reader(scope: Scope) -> MultipartReader | None:
-    """Return what parses the body of a request while it arrives; `None` if the body must be read as a whole.
+    """Return a reader that parses a multipart form while it arrives.
 
-    That is every body except multipart forms, and forms that are signed as a whole.
+    Return `None` if the body must be read as a whole, because it is not a multipart form, or is signed as a whole.
     """
     headers = dict(scope["headers"])
     content_type, authorization = headers.get(b"content-type", b""), headers.get(b"authorization", b"")
@@ -92,10 +92,10 @@ async def receive_body(
     memory_share: BodyMemoryShare,
     store_piece: Callable[[bytes], object],
 ) -> int | None:
-    """Pass each piece of the request body to `store_piece` and return its size; `None` if it exceeds `max_bytes` bytes.
+    """Pass each piece of the request body to `store_piece`, and return the size of the body.
 
-    The rest of such a body is not read, so the response must close the connection. While other requests take all
-    memory, nothing is read.
+    Return `None` if the body exceeds `max_bytes` bytes. The rest of it is not read, so the response must close the
+    connection. While the bodies of other requests take all memory, nothing is read.
 
     Raises:
         ConnectionError: the client disconnected.

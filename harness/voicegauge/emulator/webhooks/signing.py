@@ -18,7 +18,8 @@ def sign_callback(signature_spec: WebhookSignature, callback: EmulatedCallback, 
     """Return the headers that sign a callback.
 
     The signed time is real even with an emulated clock, because the receiver compares it with its own clock. The
-    secret comes from the environment. An invalid secret is replaced by the emulator's: the receiver reports it.
+    secret comes from the environment. If it is invalid, `EMULATED_WEBHOOK_SECRET` signs instead: the receiver rejects
+    that signature, so that the mistake is noticed.
     """
     secret = os.environ.get(signature_spec.secret_env, "").strip() or EMULATED_WEBHOOK_SECRET
     callback_id, timestamp = f"msg_{uuid.uuid4().hex}", str(int(time.time() - callback.signature_age_s))
