@@ -183,7 +183,7 @@ def test_a_key_may_be_any_but_must_be_there() -> None:
         headers = (JSON,) if key is None else (JSON, (KEY[0].lower(), key))
         answer = played.replay_next_exchange("pixazo", asked(submit(), headers=headers)).response
         assert (answer.status, json.loads(answer.body).get("error")) == (status, said)
-    assert played.unused_requests == []
+    assert played.unused_request_names == []
 
 
 def form(**fields) -> Exchange:
@@ -225,7 +225,7 @@ def test_an_unmatched_request_is_reported_with_the_nearest_recorded_one() -> Non
         '  body /text: recorded "Good morning.", sent "Good morning!"\n'
         "  body /speed: not recorded, sent 2"
     )
-    assert len(played.unused_requests) == 3
+    assert len(played.unused_request_names) == 3
 
 
 def test_a_key_in_an_unmatched_request_is_not_shown() -> None:

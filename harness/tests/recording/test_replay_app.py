@@ -177,7 +177,7 @@ async def test_a_client_gets_from_submit_to_audio_on_one_socket(serve) -> None:
         "/pixazo/v2/requests/status/job-1",
         "/pixazo/_at/cdn.example/v1/out.wav?Signature=[redacted]",
     ]
-    assert (played.unmatched, played.unused_requests) == ([], [])
+    assert (played.unmatched, played.unused_request_names) == ([], [])
 
 
 async def test_an_unmatched_request_gets_the_difference_as_response(serve) -> None:
@@ -218,7 +218,7 @@ def test_an_httpx_client_is_replayed_through_respx() -> None:
         assert httpx.get(status["output"]["media_url"][0].replace("[redacted]", "x")).content == b"RIFF...."
         with pytest.raises(UnmatchedRequestError, match=r'recorded "Good morning.", sent "Bye'):
             client.post(SUBMIT, json={"text": "Bye."})
-    assert played.unused_requests == []
+    assert played.unused_request_names == []
 
 
 @in_virtual_time

@@ -66,7 +66,7 @@ class RunningReplay:
     @property
     def unused_requests(self) -> list[str]:
         """Descriptions of the recorded requests that the client has not sent."""
-        return self.replay.unused_requests
+        return self.replay.unused_request_names
 
 
 def emulate(
@@ -155,7 +155,7 @@ def replay(
 
     Returns:
         A context manager, synchronous and asynchronous, whose value has `url`, `base_url(provider)`,
-        `unmatched_requests` and `unused_requests`.
+        `unmatched_requests` and `unused_request_names`.
 
     Raises:
         DataError: a file is not a recording, or its provider does not have a contract.

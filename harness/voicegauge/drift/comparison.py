@@ -25,8 +25,8 @@ _COMPARISON_BY_INPUT_KINDS: dict[tuple[InputKind, InputKind], Callable[[Path, Pa
     ("contract", "recording"): lambda old, new, _: compare_recording_with_contract(old, new),
     ("recording", "recording"): compare_recording_files,
 }
-"""The comparison function for each pair of kinds: of the older and of the newer input. The third argument of a function
-is the contract folders."""
+"""The function that compares two inputs, by the kinds of the older and the newer input. Its arguments are the paths of
+both inputs and the folders of contracts."""
 _MAX_CONTRACTS_LISTED = 5
 """Largest number of contracts listed in an error message, so that the message stays on one line."""
 

@@ -26,7 +26,7 @@ class RecordingChanges(Record, frozen=True, kw_only=True):
 
 
 def compare_recordings(old_recording: Recording | None, new_exchanges: Sequence[Exchange]) -> RecordingChanges:
-    """Compare the exchanges of each group in their order.
+    """Compare the exchanges of groups with the same name one by one, in their order.
 
     Every exchange counts as added if `old_recording` is `None`.
     """

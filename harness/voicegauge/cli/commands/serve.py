@@ -224,7 +224,7 @@ def _announce_replay(server: RunningReplay, recordings: Sequence[Recording]) -> 
 
 def _print_unused_requests(replay: Replay) -> None:
     out = create_console()
-    total, unused = len(replay.recorded_requests), replay.unused_requests
+    total, unused = len(replay.recorded_requests), replay.unused_request_names
     out.print(f"{total - len(unused)} of {total} recorded requests were sent, and {len(replay.unmatched)} others")
     for name in unused[:MAX_UNUSED_SHOWN]:
         out.print(f"  not sent: {name}", style="dim", soft_wrap=True)

@@ -23,8 +23,9 @@ _PARAMETER_OR_HEADER_PATTERN = re.compile(
 _REQUIRED_VALUE_RULE_PATTERN = re.compile(
     r"new-required-.*|.*-became-required(-with-default)?|request-parameter-default-value-.*|request-body-added-required"
 )
-"""Matches the ids of rules about values that clients must send from now on, such as a new required field. Their changes
-affect clients that do not send the value; all other changes affect clients that send or read the value."""
+"""Matches the ids of rules about values that the newer document requires in requests, such as a new required field. A
+change under such a rule affects clients that do not send the value. Any other change affects clients that send or read
+the changed value."""
 _REMOVAL_RULE_PATTERN = re.compile(r"response-.*-property-removed|(required|optional)-response-header-removed")
 
 
@@ -39,7 +40,7 @@ class _EffectOnClient(NamedTuple):
 
 
 def adjust_levels_for_client(changes: Iterable[DriftChange], client_uses: ClientUses) -> Iterator[DriftChange]:
-    """Yield the changes with the level that they have for one client.
+    """Yield each change with the level that it has for one client.
 
     A change of something that the client does not use becomes compatible. A change that removes a value which the
     client reads becomes breaking. A change keeps its level if it is not known whether the client uses the changed part.
@@ -58,10 +59,7 @@ def adjust_levels_for_client(changes: Iterable[DriftChange], client_uses: Client
 
 
 def _find_effect(change: DriftChange, client_uses: ClientUses) -> _EffectOnClient | None:
-    """Return the effect of a change on the client.
-
-    Return `None` if the effect is not known, or if the change affects every client.
-    """
+    """Return the effect of a change on one client; `None` if it is not known, or if the change affects every client."""
     if change.operation is None:
         return None
     operation_use = client_uses.operation_use_by_name.get(change.operation)

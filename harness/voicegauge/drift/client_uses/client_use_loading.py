@@ -19,7 +19,7 @@ the `x-` keys of the contract."""
 _DECLARATION_SUFFIXES = (".yaml", ".yml")
 _DECLARATION_HINT = "declare below operations what the client sends and reads, or name a recording"
 _RECORDING_KEYS = {"interactions", "http_interactions", "log"}
-"""Keys of recordings, which declarations do not have."""
+"""Top-level keys that recordings have and declarations do not have. They distinguish the two kinds of YAML files."""
 _RECORDING_SUFFIXES = (".har", ".json", ".yaml", ".yml")
 
 
@@ -59,7 +59,7 @@ def load_client_uses(sources: Sequence[str], old_document: Document, new_documen
 def _add_uses_of_file(
     client_uses: ClientUses, file: Path, matcher: OperationMatcher, *, skip_if_unreadable: bool
 ) -> int:
-    """Add what the client sends in a recording, and return the number of its requests to the API."""
+    """Add what the client sends in a recording to `client_uses`. Return the number of recorded requests to the API."""
     try:
         return add_recorded_uses(client_uses, file, matcher)
     except DataError as error:

@@ -17,7 +17,7 @@ class SentValues(NamedTuple):
     """Where the values are stated: "uses.yaml:5", or "client.har, request 3"."""
 
     def find_overlapping_location(self, location: Location) -> Location | None:
-        """Return a sent value that is at, around or inside `location`; `None` if there is none."""
+        """Return the location of a sent value that is at, around or inside `location`; `None` if there is none."""
         return next(iter(_iterate_overlapping_locations(self.locations, location)), None)
 
 
@@ -28,9 +28,10 @@ class OperationUse:
     requests: list[SentValues] = field(default_factory=list)
     """The values of each known request, and of each declaration."""
     are_requests_complete: bool = True
-    """Whether the client sends nothing that is not in `requests`."""
+    """Whether `requests` lists everything that the client sends."""
     source_by_read_location: dict[Location, str] | None = None
-    """Where each value that the client reads is declared; `None` if it is not known what the client reads."""
+    """The location of each value that the client reads, with the place where a file declares it; `None` if it is not
+    known what the client reads."""
 
     @property
     def are_requests_known(self) -> bool:
@@ -45,14 +46,14 @@ class OperationUse:
     def find_read_location(self, location: Location) -> tuple[Location, str] | None:
         """Return the location of a value that the client reads, and where it is declared; `None` if there is none.
 
-        The value is at, around or inside `location`.
+        The location of the value is `location` itself, or a location around or inside it.
         """
         declared = self.source_by_read_location or {}
         found = next(iter(_iterate_overlapping_locations(declared, location)), None)
         return None if found is None else (found, declared[found])
 
     def add_read_locations(self, locations: Iterable[Location], source: str) -> None:
-        """Add values that the client reads."""
+        """Add the locations of values that the client reads, and the place where a file declares them."""
         known = self.source_by_read_location
         self.source_by_read_location = {**dict.fromkeys(locations, source), **(known or {})}
 
@@ -65,12 +66,12 @@ class ClientUses:
     """What the client uses of each operation, by `operationId`, or by method and path ("GET /voices") if the operation
     has no `operationId`."""
     unreadable_file_messages: list[str] = field(default_factory=list)
-    """One line, with the reason, for each file of a folder that could not be read as a recording. Therefore the client
-    may use more than is listed."""
+    """One line, with the reason, for each file of a folder that could not be read as a recording. If there are such
+    files, the client may use more than is listed here."""
 
-    def find_or_add_operation_use(self, operation: str) -> OperationUse:
+    def find_or_add_operation_use(self, operation_name: str) -> OperationUse:
         """Return what the client uses of an operation. An operation that is not listed yet is added without uses."""
-        return self.operation_use_by_name.setdefault(operation, OperationUse())
+        return self.operation_use_by_name.setdefault(operation_name, OperationUse())
 
 
 def _iterate_overlapping_locations(used_locations: Iterable[Location], location: Location) -> Iterator[Location]:
@@ -92,7 +93,7 @@ def _are_names_equal(used_location: Location, location: Location) -> bool:
 
 
 def _is_one_inside_other(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
-    """Whether two pointers are equal or one is inside the other. `EVERY_ITEM` in a pointer matches any key."""
+    """Whether two pointers are equal or one is inside the other. The token `EVERY_ITEM` is equal to every token."""
     return all(
         one == other or EVERY_ITEM in (one, other)
         for one, other in zip(first, second, strict=False)  # the rest of the longer pointer is inside of the shorter

@@ -22,7 +22,7 @@ from voicegauge.formats import Document, Location, escape_pointer_token, parse_l
 _DECLARATION_KEYS = ("sends", "reads")
 
 
-_MAX_NAMES_SHOWN = 8
+_MAX_LOCATIONS_LISTED = 8
 
 
 def add_declared_uses(
@@ -74,7 +74,7 @@ def add_declared_uses(
 def _list_old_and_new_locations(
     operation_pattern: OperationPattern, old_matcher: OperationMatcher, new_matcher: OperationMatcher
 ) -> list[DocumentedLocations]:
-    """Return the values of an operation in the older document, and those in the newer one if it has the operation."""
+    """Return the documented locations of an operation in the older document, and in the newer one if it has it too."""
     newer = new_matcher.find_by_name(operation_pattern.name) or new_matcher.find_by_name(
         operation_pattern.method_and_path
     )
@@ -88,13 +88,13 @@ def _list_old_and_new_locations(
 
 def _add_declared_operation(
     client_uses: ClientUses,
-    operation: str,
+    operation_name: str,
     old_and_new_locations: Sequence[DocumentedLocations],
     declared_values: dict[str, Any],
     pointer: str,
     declaration: Document,
 ) -> None:
-    use = client_uses.find_or_add_operation_use(operation)
+    use = client_uses.find_or_add_operation_use(operation_name)
     for key, values in declared_values.items():
         listed = _read_locations(values, f"{pointer}/{key}", declaration)
         for location, item_pointer in listed.items():
@@ -102,7 +102,7 @@ def _add_declared_operation(
                 version.has_location(location, is_in_request=key == "sends") for version in old_and_new_locations
             ):
                 problem = _describe_unknown_location(
-                    location, operation, old_and_new_locations, is_in_request=key == "sends"
+                    location, operation_name, old_and_new_locations, is_in_request=key == "sends"
                 )
                 raise declaration.build_error(item_pointer, problem)
         if key == "sends":
@@ -115,20 +115,24 @@ def _add_declared_operation(
 
 
 def _describe_unknown_location(
-    location: Location, operation: str, old_and_new_locations: Sequence[DocumentedLocations], *, is_in_request: bool
+    location: Location,
+    operation_name: str,
+    old_and_new_locations: Sequence[DocumentedLocations],
+    *,
+    is_in_request: bool,
 ) -> str:
     listed = [
         version.list_sibling_locations(location, is_in_request=is_in_request) for version in old_and_new_locations
     ]
     known = list(dict.fromkeys(text for texts in listed for text in texts))
-    shown = ", ".join(get_close_matches(str(location), known, n=_MAX_NAMES_SHOWN, cutoff=0)) or "nothing there"
-    more = ", ..." if len(known) > _MAX_NAMES_SHOWN else ""
+    shown = ", ".join(get_close_matches(str(location), known, n=_MAX_LOCATIONS_LISTED, cutoff=0)) or "nothing there"
+    more = ", ..." if len(known) > _MAX_LOCATIONS_LISTED else ""
     where = "a request" if is_in_request else "a response"
-    return f"'{location}' is not in {where} of {operation} in either document, which have {shown}{more}"
+    return f"'{location}' is not in {where} of {operation_name} in either document, which have {shown}{more}"
 
 
 def _read_locations(location_list: Any, pointer: str, declaration: Document) -> dict[Location, str]:
-    """Return the pointers at which a list states locations, by location."""
+    """Parse a list of locations. Return each location with the JSON pointer to its item in the list."""
     if not isinstance(location_list, list):
         raise declaration.build_error(pointer, "must be a list of locations, such as body#/text or header.X-Cost")
     found = {}

@@ -1,4 +1,4 @@
-"""Says which values the requests and responses of an operation have, according to an OpenAPI document."""
+"""Finds out which locations the requests and responses of an operation have, according to an OpenAPI document."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from voicegauge.formats import (
 )
 
 _UNLISTED_REQUEST_HEADERS = frozenset(("accept", "authorization", "content-type", "cookie", "host", "user-agent"))
-"""Headers of requests that a document does not list as parameters."""
+"""Request headers that count as documented, because documents rarely list them as parameters."""
 _CHILD_KEYWORDS = ("properties", "patternProperties", "items", "prefixItems")
 _BRANCH_KEYWORDS = ("allOf", "anyOf", "oneOf")
 _CONDITIONAL_KEYWORDS = ("then", "else")
 
 
 class DocumentedLocations:
-    """The values in the requests and responses of one operation of one document."""
+    """The locations that an OpenAPI document describes in the requests and responses of one operation."""
 
     def __init__(self, document: Document, operation_pattern: OperationPattern) -> None:
         """Find the operation of `operation_pattern` in `document`."""
@@ -37,10 +37,10 @@ class DocumentedLocations:
         self._path = operation_pattern.path
 
     def has_location(self, location: Location, *, is_in_request: bool) -> bool:
-        """Whether the document has a value at the location, or allows any value there.
+        """Whether the document describes a value at the location, or allows any value there.
 
-        Any value is allowed in an object for which the document lists no properties, except in the body of an error:
-        many documents describe errors by such objects, without meaning that errors may contain everything.
+        An object for which the document lists no properties allows any value inside it. The bodies of errors are an
+        exception: many documents describe errors by such objects, without meaning that errors may contain everything.
         """
         if location.is_in_body:
             schemas = self._list_body_schemas(is_in_request=is_in_request)
@@ -83,7 +83,7 @@ class DocumentedLocations:
         return [str(parent.child(name)) for name in names]
 
     def _list_body_schemas(self, *, is_in_request: bool) -> list[tuple[str, Any]]:
-        """Return the status and the schema of each body; the status of a request is empty."""
+        """Return the schema of each body, with the status of its response; an empty status for bodies of requests."""
         owners = {"": self._operation.get("requestBody")} if is_in_request else self._get_responses()
         return [
             (str(status), self._resolve_references(media).get("schema", _build_default_schema(name)))
@@ -95,7 +95,7 @@ class DocumentedLocations:
         return _get_mapping(self._operation, "responses")
 
     def _list_parameter_names(self, location_kind: str, *, is_in_request: bool) -> list[str]:
-        """Return the names of the parameters or headers of a kind."""
+        """Return the documented names of request parameters in one place, such as "query", or of response headers."""
         if not is_in_request:
             responses = (
                 [self._resolve_references(response) for response in self._get_responses().values()]

@@ -24,11 +24,12 @@ from voicegauge.recording.importing import read_requests
 
 _HTTP_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 MAX_BODY_DEPTH = 50
-"""Number of levels of a body whose values are distinguished; deeper values count as part of their parent."""
+"""Number of nested levels of a JSON body in which each value has a location of its own. A deeper value counts as part
+of its parent."""
 
 
 class OperationPattern(NamedTuple):
-    """An operation of an OpenAPI document, with a pattern of the URLs that call it."""
+    """An operation of an OpenAPI document, with a pattern that matches the URLs of its requests."""
 
     name: str
     """The `operationId`, or method and path if the operation has no `operationId`."""
@@ -54,7 +55,7 @@ class OperationMatcher:
         """The operations, those with the fewest parameters in the path first."""
 
     def find_by_request(self, request: Request) -> str | None:
-        """Return the operation that a request calls; `None` if it calls none."""
+        """Return the name of the operation that a request calls; `None` if the document has no such operation."""
         url = request.url.partition("?")[0].partition("#")[0]
         for operation_pattern in self.operation_patterns:
             if operation_pattern.method == request.method.lower() and operation_pattern.url_pattern.fullmatch(url):
@@ -96,7 +97,7 @@ def _build_url_pattern(url_template: str) -> str:
 
 
 def add_recorded_uses(client_uses: ClientUses, path: Path, matcher: OperationMatcher) -> int:
-    """Add what the client sends in a recording, and return the number of its requests to operations of the API.
+    """Add what the client sends in a recording to `client_uses`. Return the number of recorded requests to the API.
 
     Raises:
         DataError: the recording cannot be read.

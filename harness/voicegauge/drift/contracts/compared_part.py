@@ -21,17 +21,19 @@ class ComparedPart:
     location: str = ""
     """The part of the operation: "request body#/text". Empty for the operation as a whole."""
     is_callback: bool = False
-    """Whether the provider sends the request and the client responds."""
+    """Whether the part belongs to a callback or a webhook, for which the provider sends the request and the client
+    responds."""
     is_sent_as_text: bool = False
-    """Whether values of schemas are sent as text, as in a header, so that any value can also be read as a string."""
+    """Whether the values of the part are sent as text, as in a header. Any value can then also be read as a string."""
     old_normalizer: SchemaNormalizer = field(default_factory=SchemaNormalizer, repr=False)
     new_normalizer: SchemaNormalizer = field(default_factory=SchemaNormalizer, repr=False)
     keys_of_unchanged_schema_pairs: set[tuple[str, bool, str, str]] = field(default_factory=set, repr=False)
-    """Keys of the pairs of schemas that were compared without finding a change, so that components which several
-    operations share are compared once. A key has the kind of the schema, `is_sent_as_text` and both pointers."""
+    """Keys of the pairs of schemas that were compared without finding a change. They are remembered so that a component
+    which several operations share is compared only once. A key has the kind of the schema, `is_sent_as_text` and both
+    pointers."""
 
     def create_nested_part(self, location_suffix: str) -> ComparedPart:
-        """Return a part inside this one, whose location ends with `location_suffix`."""
+        """Return a part inside this one. Its location is the location of this part, followed by `location_suffix`."""
         return replace(self, location=f"{self.location}{location_suffix}")
 
     def build_change(
@@ -57,16 +59,16 @@ class ComparedPart:
 
 @dataclass(frozen=True)
 class SchemaPair:
-    """Two schemas to compare, and where they are used."""
+    """The older and the newer version of a schema, and the part of the API that they describe."""
 
     compared_part: ComparedPart
     schema_kind: SchemaKind
     old_schemas: AppliedSchemas
     new_schemas: AppliedSchemas
     old_node_if_no_schemas: DocumentNode
-    """The node at which changes are reported for the older schema if `old_schemas` is empty."""
+    """The node whose position is reported for the older schema if `old_schemas` is empty."""
     new_node_if_no_schemas: DocumentNode
-    """The node at which changes are reported for the newer schema if `new_schemas` is empty."""
+    """The node whose position is reported for the newer schema if `new_schemas` is empty."""
 
     @property
     def cache_key(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:

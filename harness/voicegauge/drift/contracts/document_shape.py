@@ -12,8 +12,9 @@ from voicegauge.errors import ContractError
 from voicegauge.formats import Document, escape_pointer_token
 
 _Shape = dict[str, Any] | list[Any]
-"""What a value must be: a mapping, given as the shapes of the values of its keys, where "*" stands for every other key;
-or a list, given as a list with the shape of its items."""
+"""The structure that a value must have. If the shape is a dictionary, the value must be a mapping; the dictionary has
+the shape of the value of each key, and "*" stands for all other keys. If the shape is a list, the value must be a list;
+the shape has one item, which is the shape of all items of the value."""
 _ANY_MAPPING_SHAPE: _Shape = {}
 _CONTENT_SHAPE: _Shape = {"*": _ANY_MAPPING_SHAPE}
 _RESPONSE_SHAPE: _Shape = {

@@ -224,7 +224,10 @@ def _compare_fact_versions(
 
 
 def _classify_difference(comparison_method: ComparisonMethod, old_value: Any, new_value: Any) -> str:
-    """Return the end of the id of the rule for the difference between two values; empty if there is no difference."""
+    """Return the word for the difference between two values, such as "increased"; empty if there is no difference.
+
+    The ids of the rules end with this word.
+    """
     if comparison_method == "flag":  # a flag that is not documented is false
         return "" if (old_value is True) == (new_value is True) else "began" if new_value is True else "ended"
     if old_value is MISSING or new_value is MISSING:

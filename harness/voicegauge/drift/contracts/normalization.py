@@ -25,13 +25,14 @@ from voicegauge.drift.contracts.normalized_schema import (
 )
 
 MAX_BRANCH_NESTING = 60
-"""Largest number of levels of nested branches that are simplified, to limit the recursion in untrusted schemas."""
+"""Largest number of nested levels of `anyOf` and `oneOf` that are simplified, to limit the recursion in untrusted
+schemas."""
 MAX_FINGERPRINT_DEPTH = 12
 """Number of levels of subschemas in a fingerprint. Deeper differences are found by comparing single properties."""
 
 
 class SchemaFingerprint(NamedTuple):
-    """A hash of a normalized schema."""
+    """A hash of a normalized schema. Schemas that allow the same values have equal hashes, however they are written."""
 
     digest: bytes
     covers_all_levels: bool
@@ -39,7 +40,7 @@ class SchemaFingerprint(NamedTuple):
 
 
 _SchemaCacheKey = tuple[str, ...]
-"""The pointers of schema objects that all apply to the same value. They are used as a cache key."""
+"""The JSON pointers of schemas that all apply to the same value. Results are cached under this key."""
 
 
 class SchemaNormalizer:
@@ -149,7 +150,7 @@ class SchemaNormalizer:
             dict(_normalize_keyword(name, keyword) for name, keyword in schema.plain_keywords.items()),
             schema.is_nullable,
             {
-                name: _order_branches(name, [compute_digest(branch) for branch in branches])
+                name: _order_branch_digests(name, [compute_digest(branch) for branch in branches])
                 for name, branches in schema.schema_lists.items()
             },
             {
@@ -196,7 +197,7 @@ def _iterate_schema_objects(applied_schemas: AppliedSchemas) -> Iterator[Normali
 def _merge_single_branch(
     schema: NormalizedSchema, other_schema_lists: dict[str, tuple[AppliedSchemas, ...]], branch: NormalizedSchema
 ) -> NormalizedSchema | None:
-    """Merge `schema` with its only branch, or return `None` if they cannot be merged. Annotations of `schema` win."""
+    """Merge `schema` with its only branch, and keep the annotations of `schema`; `None` if they cannot be merged."""
     merged = merge_schemas(replace(schema, schema_lists=other_schema_lists), branch)
     if merged is None:
         return None
@@ -253,6 +254,6 @@ def _normalize_keyword(keyword_name: str, keyword_node: DocumentNode) -> tuple[s
     return keyword_name, keyword_node.value
 
 
-def _order_branches(branch_keyword: str, digests: list[str]) -> list[str]:
+def _order_branch_digests(branch_keyword: str, digests: list[str]) -> list[str]:
     """Sort the digests of branches, because their order has no meaning. Keep the order for `prefixItems`."""
     return digests if branch_keyword == "prefixItems" else sorted(digests)

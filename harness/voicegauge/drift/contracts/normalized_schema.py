@@ -68,13 +68,13 @@ class NormalizedSchema:
     node: DocumentNode
     """The node whose line is reported for the whole schema."""
     plain_keywords: Mapping[str, DocumentNode] = field(default_factory=dict)
-    """Nodes of the keywords whose value is plain data, by keyword."""
+    """The keywords whose value is plain data, such as `type`: the node of the value, by keyword."""
     schema_lists: Mapping[str, tuple[AppliedSchemas, ...]] = field(default_factory=dict)
-    """The listed schemas of the keywords whose value is a list of schemas, by keyword."""
+    """The keywords whose value is a list of schemas, such as `anyOf`: the schemas, by keyword."""
     schema_mappings: Mapping[str, Mapping[str, AppliedSchemas]] = field(default_factory=dict)
-    """The schemas by name of the keywords whose value is a mapping from names to schemas, by keyword."""
+    """The keywords whose value is a mapping from names to schemas, such as `properties`: the mapping, by keyword."""
     single_schemas: Mapping[str, AppliedSchemas] = field(default_factory=dict)
-    """The schemas of the keywords whose value is a schema, by keyword."""
+    """The keywords whose value is a single schema, such as `items`: the schema, by keyword."""
     explicitly_nullable: bool | None = None
     """Whether null is valid according to the keyword `nullable` or the branches of the schema; `None` if neither says
     so."""
@@ -185,13 +185,13 @@ def _remove_empty_entries(mapping: Mapping[str, _ValueT]) -> dict[str, _ValueT]:
 
 
 def has_single_branch(node: DocumentNode, branch_keyword: str) -> bool:
-    """Whether the schema has a single branch under `branch_keyword` ("anyOf" or "oneOf"). It always applies."""
+    """Whether a schema has a single branch under `branch_keyword` ("anyOf" or "oneOf"), which always applies."""
     value = node.get_value(branch_keyword)
     return branch_keyword in ("anyOf", "oneOf") and isinstance(value, list) and len(value) == 1
 
 
 def _read_keyword(node: DocumentNode, keyword_name: str) -> DocumentNode | None:
-    """Return a keyword converted to OpenAPI 3.1.
+    """Return the node of a keyword's value, converted to OpenAPI 3.1.
 
     Return `None` if the keyword is missing, has no effect or has a value of the wrong type.
     """
@@ -283,7 +283,7 @@ def _merge_keywords(outer_schema: NormalizedSchema, inner_schema: NormalizedSche
 
 
 def _merge_keyword(keyword_name: str, outer_node: DocumentNode, inner_node: DocumentNode) -> DocumentNode | None:
-    """Return a keyword with the same meaning as both keywords together; `None` if there is no such keyword."""
+    """Return a value that restricts as much as both values of a keyword together; `None` if there is none."""
     first, second = outer_node.value, inner_node.value
     if keyword_name in ANNOTATION_KEYWORDS or encode_canonical_json(first) == encode_canonical_json(second):
         return outer_node

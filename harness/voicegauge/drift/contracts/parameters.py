@@ -14,12 +14,13 @@ from voicegauge.drift.report import DriftChange
 from voicegauge.drift.rule_registry import DriftLevel
 
 _IGNORED_HEADER_PARAMETERS = ("accept", "content-type", "authorization")
-"""Names of header parameters that OpenAPI ignores, because it describes these headers elsewhere (Parameter Object)."""
+"""Names that OpenAPI ignores for header parameters, because it describes these headers elsewhere (section "Parameter
+Object")."""
 _DEFAULT_STYLE_BY_LOCATION = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
 _DEFAULT_VALUE_RULES = tuple(f"request-parameter-default-value-{action}" for action in ("added", "removed", "changed"))
 """Ids of the rules about default values, which do not matter for required parameters, because these are always sent."""
 _TYPE_RULES = {"request-parameter-type-changed", "request-parameter-list-of-types-narrowed"}
-"""Ids of the rules that report a type which no longer includes the older values."""
+"""Ids of the rules that report a new type of a parameter to which older values do not belong."""
 
 ParameterOwners = tuple[str, DocumentNode, DocumentNode]
 """A path, its path item and an operation, all three of which may define parameters of the operation."""

@@ -30,7 +30,7 @@ class SchemaKind(NamedTuple):
     rule_id_prefix: str
     """Start of the ids of the rules for this kind."""
     description_subject: str
-    """Subject of the descriptions of the rules for this kind."""
+    """Subject of the sentences that describe the rules for this kind."""
     is_sent_by_client: bool
     """Whether the client sends the value rather than receives it."""
     property_rule_id_prefix: str
@@ -106,7 +106,7 @@ RULE_NAME_BY_BOUND_KEYWORD = {
     "maxContains": "max-contains",
     "minContains": "min-contains",
 }
-"""Keywords that set a limit, with their names in rule ids."""
+"""For each keyword that sets a limit, such as `maxLength`: its name in rule ids."""
 RULE_NAME_BY_ASSERTION_KEYWORD = {
     "not": "not",
     "if": "if",
@@ -124,9 +124,10 @@ RULE_NAME_BY_ASSERTION_KEYWORD = {
     "multipleOf": "multiple-of",
     "dependentRequired": "dependent-required",
 }
-"""Keywords that restrict values, with their names in rule ids. Changing one may both allow and forbid values."""
+"""For each other keyword that restricts values: its name in rule ids. A change of such a keyword may allow some values
+and forbid others."""
 RULE_NAME_BY_BRANCH_KEYWORD = {"oneOf": "one-of", "anyOf": "any-of", "allOf": "all-of", "prefixItems": "prefix-items"}
-"""Keywords whose value is a list of schemas, with their names in rule ids."""
+"""For each keyword whose value is a list of schemas: its name in rule ids."""
 
 
 class _SchemaChange(NamedTuple):
@@ -222,11 +223,12 @@ _LEVEL_EXCEPTIONS = (
 """Patterns of rule ids whose level differs from `_LEVEL_BY_EFFECT`, each with the level that oasdiff gives such rules.
 A pattern matches a whole rule id."""
 _OASDIFF_ID_BY_RULE_ID = {"response-body-enum-value-removed": "response-mediatype-enum-value-removed"}
-"""Rule ids of oasdiff that differ from the ids that the names of the schema kind and of the change would give."""
+"""The id that oasdiff gives a rule, by the id that the rule would have according to `build_rule_id`, if they differ."""
 SCHEMA_KINDS_WITH_SUNSET_RULE = ("request-property", "response-property")
 """Kinds of schemas that have a rule for a deprecation with a date of removal (`x-sunset`)."""
 _SCHEMA_KINDS_WITHOUT_TYPE_SPECIALIZED_RULE = ("request-body", "request-property", "request-parameter")
-"""Kinds of schemas for which, as in oasdiff, the rule `type-changed` also reports that fewer types are allowed."""
+"""Kinds of schemas that have no rule of their own for a change to fewer types. As in oasdiff, the rule `type-changed`
+reports such a change."""
 
 
 def build_rule_id(schema_kind: SchemaKind, rule_id_suffix: str) -> str:

@@ -168,7 +168,7 @@ def _classify_difference(change: DriftChange) -> DifferenceKind:
 
 
 def _is_taken_from_source(contract: Contract, position: FilePosition | None, source: str) -> bool:
-    """Whether the nearest `x-source` around `position` names `source`, and not as inferred."""
+    """Whether the nearest `x-source` around `position` names `source`, and does not mark the fact as inferred."""
     node: Any = contract.document.data
     reference = None
     for token in (position.pointer if position is not None else "").split("/")[1:]:

@@ -200,7 +200,7 @@ class ContractPatch:
         return documented
 
     def _add_error_example(self, response_content: dict[str, Any], exchanges: Sequence[RecordedExchange]) -> None:
-        """Add the first recorded error whose status tells why the request was rejected, so that it is emulated."""
+        """Add the first recorded error whose status shows why the request was rejected, as an example to emulate."""
         for one in exchanges:
             response, reason = one.exchange.response, _REJECTION_REASON_BY_STATUS.get(one.status)
             if reason and one.json_body is not MISSING and len(response.body) <= _MAX_EXAMPLE_BYTES:

@@ -128,7 +128,7 @@ class YamlEditor:
         return True
 
     def _insert_before_bracket(self, node: Any, text: str, nesting_depth: int) -> None:
-        """Add `text` to a mapping or list that is written in brackets."""
+        """Add `text` before the closing bracket of a mapping or list that is written in brackets."""
         offset = node.end_mark.index - 1
         while self._source[offset - 1].isspace():  # the closing bracket may be on the next line
             offset -= 1
@@ -208,7 +208,7 @@ class YamlEditor:
 
 
 def _map_values_by_key(node: yaml.MappingNode) -> dict[str, Any]:
-    """Return the values of a mapping by key. Keys that `<<` merges are included, but do not override its own keys."""
+    """Return the values of a mapping by key. Keys that `<<` adds are included, but do not override its own keys."""
     entries = {key.value: value for key, value in node.value if key.tag != _YAML_MERGE_TAG}
     for key, value in node.value:
         if key.tag == _YAML_MERGE_TAG:

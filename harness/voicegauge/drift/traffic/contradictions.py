@@ -28,7 +28,8 @@ def build_contradiction_change(
 ) -> DriftChange:
     """Create a change for traffic that contradicts its contract.
 
-    If the contract records both readings as disputed, the rule for disputed readings is used.
+    If another source of the contract agrees with the traffic, the contract says so, and a rule for disputed facts is
+    used.
 
     Args:
         recorded_exchange: the exchange that contradicts the contract.

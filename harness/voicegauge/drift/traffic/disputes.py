@@ -65,7 +65,7 @@ def _covers_contradiction(dispute: Dispute, recorded_exchange: RecordedExchange,
 
 
 def _list_schema_pointers(contract: Contract, dispute: Dispute, dispute_pointer: str) -> list[str]:
-    """Return the pointers to the schema of a dispute, because references in it are resolved from its position."""
+    """Return the pointers to the schema of a dispute in the contract; references in the schema are relative to them."""
     found = []
     pointer_tokens = [unescape_pointer_token(token) for token in dispute_pointer.split("/")[1:]]
     for key in ("x-source", "source"):

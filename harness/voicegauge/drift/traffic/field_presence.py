@@ -18,7 +18,7 @@ from voicegauge.formats import escape_pointer_token
 
 
 class _FieldCounts(NamedTuple):
-    """How often one field occurs in the responses of one case, in the older and in the newer recording."""
+    """How often one field occurs in the older and the newer responses of one pair of conversations."""
 
     old_field_count: int
     old_object_count: int
@@ -44,7 +44,7 @@ def compare_field_presence(
 def build_field_change(
     response_context: ResponseContext,
     rule_id: str,
-    path: str,
+    field_path: str,
     example_exchanges: tuple[RecordedExchange, RecordedExchange],
     message_values: Mapping[str, Any],
     *,
@@ -55,7 +55,7 @@ def build_field_change(
     Args:
         response_context: what the compared responses have in common.
         rule_id: the id of the rule.
-        path: the path of the field in the body.
+        field_path: the path of the field in the body.
         example_exchanges: an older and a newer exchange that show the change.
         message_values: the values that the report shows, under the keys "old" and "new". The value `None` is left out.
         url_part: the part of a URL that changed; empty if the value is not a URL.
@@ -63,10 +63,10 @@ def build_field_change(
     old, new = example_exchanges
     return build_change(
         rule_id,
-        location=f"{response_context.body_location}{path}{url_part}",
+        location=f"{response_context.body_location}{field_path}{url_part}",
         operation=response_context.operation_id,
-        old_position=old.find_body_position(path),
-        new_position=new.find_body_position(path),
+        old_position=old.find_body_position(field_path),
+        new_position=new.find_body_position(field_path),
         message_values={side: value for side, value in message_values.items() if value is not None},
     )
 
@@ -92,7 +92,7 @@ def _choose_presence_rule(field_counts: Sequence[_FieldCounts]) -> str | None:
 
 
 def _count_fields(body_pairs: Sequence[PairedBodies]) -> dict[str, list[_FieldCounts]]:
-    """Return the counts of each field in each case, by the path of the field."""
+    """Return the counts of each field in each pair of conversations, by the path of the field."""
     found: dict[str, list[_FieldCounts]] = defaultdict(list)
     for pair in body_pairs:
         (old_fields, old_objects), (new_fields, new_objects) = (
@@ -119,27 +119,29 @@ def _count_fields_and_objects(bodies: Sequence[FlattenedBody]) -> tuple[dict[str
     return fields, objects
 
 
-def _find_example_exchanges(body_pairs: Sequence[PairedBodies], path: str) -> tuple[RecordedExchange, RecordedExchange]:
-    """Return an older and a newer exchange as examples, if possible of a case whose older bodies have the field."""
+def _find_example_exchanges(
+    body_pairs: Sequence[PairedBodies], field_path: str
+) -> tuple[RecordedExchange, RecordedExchange]:
+    """Return an older and a newer exchange as examples; if possible, the body of the older one has the field."""
     for pair in body_pairs:
         for body in pair.old_bodies:
-            if _has_path(body, path):
+            if _has_field(body, field_path):
                 return body.recorded_exchange, pair.new_bodies[-1].recorded_exchange
     first = body_pairs[0]
     return first.old_bodies[-1].recorded_exchange, next(
-        (body.recorded_exchange for body in first.new_bodies if _has_path(body, path)),
+        (body.recorded_exchange for body in first.new_bodies if _has_field(body, field_path)),
         first.new_bodies[-1].recorded_exchange,
     )
 
 
-def _has_path(body: FlattenedBody, path: str) -> bool:
-    return any(value.path == path for value in body.values)
+def _has_field(body: FlattenedBody, field_path: str) -> bool:
+    return any(value.path == field_path for value in body.values)
 
 
-def _find_first_value(body_pairs: Sequence[PairedBodies], path: str, old_or_new: str) -> JsonScalar:
+def _find_first_value(body_pairs: Sequence[PairedBodies], field_path: str, old_or_new: str) -> JsonScalar:
     for pair in body_pairs:
         for body in pair.old_bodies if old_or_new == "old" else pair.new_bodies:
             for value in body.values:
-                if value.path == path:
+                if value.path == field_path:
                     return value.value
     return None

@@ -33,7 +33,7 @@ _ValuesWithExchangesByMatchKey = dict[MatchKey, list[tuple[FlattenedValue, Recor
 
 
 class _FieldValues(NamedTuple):
-    """The older and the newer values of one field by match_key, each with the exchange in which it was found."""
+    """The older and the newer values of one field, each with the exchange in which it was found."""
 
     old_values_by_match_key: _ValuesWithExchangesByMatchKey
     new_values_by_match_key: _ValuesWithExchangesByMatchKey
@@ -128,7 +128,7 @@ _ScalarsByMatchKey = dict[MatchKey, frozenset[JsonScalar]]
 
 
 def _split_urls_into_parts(field_values: _FieldValues) -> dict[str, tuple[_ScalarsByMatchKey, _ScalarsByMatchKey]]:
-    """Return the values of each part of a field. A URL has several parts, any other value has one."""
+    """Return the older and newer values of each part of a field. URLs have several parts, other values have one."""
     found: dict[str, tuple[_ScalarsByMatchKey, _ScalarsByMatchKey]] = {}
     for index, side in enumerate((field_values.old_values_by_match_key, field_values.new_values_by_match_key)):
         for match_key, values in side.items():
@@ -166,7 +166,7 @@ def _find_example_exchanges(
 
 
 def _compare_list_entries(
-    response_context: ResponseContext, path: str, field_values: _FieldValues
+    response_context: ResponseContext, field_path: str, field_values: _FieldValues
 ) -> Iterator[DriftChange]:
     difference = compare_scalar_lists(
         _group_entries_by_conversation(field_values.old_values_by_match_key),
@@ -179,7 +179,7 @@ def _compare_list_entries(
         yield build_field_change(
             response_context,
             "recorded-value-new",
-            path,
+            field_path,
             examples,
             {"new": _format_shown_values(difference.added_values)},
         )
@@ -187,7 +187,7 @@ def _compare_list_entries(
         yield build_field_change(
             response_context,
             "recorded-value-gone",
-            path,
+            field_path,
             examples,
             {"old": _format_shown_values(difference.removed_values)},
         )
@@ -196,7 +196,11 @@ def _compare_list_entries(
 def _group_entries_by_conversation(
     values_by_match_key: Mapping[MatchKey, list[tuple[FlattenedValue, RecordedExchange]]],
 ) -> _ScalarsByMatchKey:
-    """Return the entries of a list by conversation, combined for all entries of an outer list."""
+    """Return the entries of a list by conversation.
+
+    A list inside another list occurs several times in one conversation. The entries of all its occurrences are
+    combined.
+    """
     found: _ScalarsByMatchKey = {}
     for match_key, values in values_by_match_key.items():
         conversation = match_key[:1]

@@ -66,8 +66,8 @@ def _compare_bodies(response_context: ResponseContext, response_pairs: list[Pair
     yield from compare_field_types(response_context, body_pairs)
     media_type = response_pairs[0].new_exchanges[0].media_type
 
-    def find_documented_values_at(path: str) -> frozenset[JsonScalar]:
-        return frozenset() if media_type is None else _find_documented_scalars(media_type, path)
+    def find_documented_values_at(field_path: str) -> frozenset[JsonScalar]:
+        return frozenset() if media_type is None else _find_documented_scalars(media_type, field_path)
 
     skip = _list_paths_compared_elsewhere(response_pairs)
     yield from compare_field_values(
@@ -86,9 +86,9 @@ def _list_paths_compared_elsewhere(response_pairs: Iterable[PairedResponses]) ->
     return paths
 
 
-def _find_documented_scalars(media_type: MediaType, path: str) -> frozenset[JsonScalar]:
-    """Return the scalar values that schemas and examples document for the field at `path`."""
-    pointer_tokens = [unescape_pointer_token(token) for token in path.split("/")[1:]]
+def _find_documented_scalars(media_type: MediaType, field_path: str) -> frozenset[JsonScalar]:
+    """Return the scalar values that schemas and examples document for the field at `field_path`."""
+    pointer_tokens = [unescape_pointer_token(token) for token in field_path.split("/")[1:]]
     found = find_documented_values(media_type, pointer_tokens)
     for example in media_type.examples:
         value = read_pointer(example.value, ["0" if token == ANY_INDEX else token for token in pointer_tokens])

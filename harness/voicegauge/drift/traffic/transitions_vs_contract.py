@@ -38,7 +38,7 @@ def find_undocumented_transitions(conversation: Sequence[RecordedExchange]) -> I
 
 
 def _find_status_operation_pointer(recorded_exchange: RecordedExchange) -> str:
-    """Return the pointer of the status operation, which has the `x-job`, also for an exchange that submits the job."""
+    """Return the pointer of the operation that has the `x-job` of the job which the exchange submits or polls."""
     operation = recorded_exchange.operation
     assert operation is not None
     if operation.job is None and operation.speech is not None and operation.speech.response.job:

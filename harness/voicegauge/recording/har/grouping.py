@@ -47,7 +47,7 @@ def group_exchanges(contract: Contract, exchanges: Sequence[Exchange]) -> list[l
 
 
 def iterate_with_group_names(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
-    """Yield `exchanges` in order with the names of their groups; `None` is the name of a group of one exchange."""
+    """Yield `exchanges` in their order, each with the name of its group, or `None` if it is alone in its group."""
     names: dict[int, str] = {}
     for conversation_number, group in enumerate(group_exchanges(contract, exchanges), 1):
         if len(group) > 1:

@@ -52,8 +52,8 @@ def load_har(path: Path) -> Recording:
 def _build_exchange(sidecar_reader: SidecarReader, entry: har.HarEntry) -> Exchange:
     post, content = entry.request.post_data, entry.response.content
     return Exchange(
-        provider=entry.provider,
-        operation=entry.operation,
+        provider=entry.provider_id,
+        operation=entry.operation_id,
         request=Request(
             method=entry.request.method,
             url=entry.request.url,
@@ -66,7 +66,7 @@ def _build_exchange(sidecar_reader: SidecarReader, entry: har.HarEntry) -> Excha
             body=sidecar_reader.read_body(content.text, content.sidecar_name),
         ),
         timing=entry.measured_timing,
-        group=entry.group,
+        group=entry.group_name,
     )
 
 

@@ -72,7 +72,7 @@ class HarRequest(HarStruct, frozen=True, kw_only=True):
 class HarContent(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
     """A response body. It is stored as text or in a sidecar file."""
 
-    size: int
+    size_bytes: int = field(name="size")
     mime_type: str
     text: str = ""
     sidecar_name: SidecarName | None = field(default=None, name="_file")
@@ -121,9 +121,9 @@ class HarEntry(HarStruct, frozen=True, kw_only=True):
     response: HarResponse
     cache: dict[str, str] = {}
     timings: HarTimings
-    provider: str = field(name="_provider")
-    operation: str = field(name="_operation")
-    group: str | None = field(default=None, name="_group")
+    provider_id: str = field(name="_provider")
+    operation_id: str = field(name="_operation")
+    group_name: str | None = field(default=None, name="_group")
     measured_timing: Timing | None = field(default=None, name="_timing")
     """The full measurement with the arrival time of each chunk, which `timings` cannot contain; `None` if nothing was
     measured."""

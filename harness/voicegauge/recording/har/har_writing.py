@@ -102,7 +102,7 @@ def build_har_metadata(recording: Recording) -> har.HarMetadata:
 
 
 def build_har_entry(exchange: Exchange, recorded_at: str, sidecar_writer: SidecarWriter) -> har.HarEntry:
-    """Return the entry of `exchange`, with long and binary bodies in `sidecar_writer`.
+    """Return the HAR entry of `exchange`. Long and binary bodies are added to `sidecar_writer` instead of the entry.
 
     `recorded_at` is the time of the recording, for an exchange without a timing.
     """
@@ -116,9 +116,9 @@ def build_har_entry(exchange: Exchange, recorded_at: str, sidecar_writer: Sideca
         request=_build_har_request(exchange.request, sidecar_writer),
         response=_build_har_response(exchange.response, sidecar_writer),
         timings=har.convert_to_har_timings(timing),
-        provider=exchange.provider,
-        operation=exchange.operation,
-        group=exchange.group,
+        provider_id=exchange.provider,
+        operation_id=exchange.operation,
+        group_name=exchange.group,
         measured_timing=timing,
     )
 
@@ -161,7 +161,7 @@ def _build_har_response(response: Response, sidecar_writer: SidecarWriter) -> ha
     return har.HarResponse(
         status=response.status,
         headers=_build_har_pairs(response.headers),
-        content=har.HarContent(size=len(response.body), mime_type=mime_type, text=text, sidecar_name=name),
+        content=har.HarContent(size_bytes=len(response.body), mime_type=mime_type, text=text, sidecar_name=name),
         redirect_url=response.find_header("location") or "",
         body_size=len(response.body),
     )

@@ -192,7 +192,7 @@ def _remove_default_port(url: str) -> str:
 
 
 def _decompress(headers: Headers, body: bytes, body_name: str) -> bytes:
-    """Decompress `body` if the tool stored it compressed."""
+    """Return `body` decompressed. It is still compressed if the recording tool stored the bytes as they were sent."""
     encoding = find_header(headers, "content-encoding") or ""
     if not body or not encoding:
         return body
@@ -214,7 +214,7 @@ def _decompress(headers: Headers, body: bytes, body_name: str) -> bytes:
 
 
 def _is_decompressed(headers: Headers, body: bytes) -> bool:
-    """Whether the tool stored the body decompressed. If so, it is UTF-8 text or starts like an audio file."""
+    """Whether the recording tool stored the body decompressed. If so, it is UTF-8 text or starts like an audio file."""
     try:
         body.decode()
     except UnicodeDecodeError:

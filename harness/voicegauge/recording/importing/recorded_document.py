@@ -1,4 +1,4 @@
-"""Describes the API that recordings show as an OpenAPI document, in which everything is inferred."""
+"""Infers an OpenAPI document from recordings: it describes the recorded requests and responses of one host."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from voicegauge.formats import UnreadableBodyError, infer_schema, is_form, is_js
 from voicegauge.model import Exchange, Headers
 
 _ID_FIELD_PATTERN = re.compile(r"(?!model|voice|.*[_-]?model)(?:.*_)?(?:id|uuid)$|(?!model|voice).*[a-z]I[dD]$")
-"""Names of fields with the id of something that a request created."""
+"""Matches the names of fields that contain the id of something that a request created, such as a job."""
 _ID_PATH_SEGMENT_PATTERN = re.compile(r"[0-9a-fA-F-]{16,}|(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9]{16,}|\d{4,}")
 _VOICE_PATH_SEGMENT_PATTERN = re.compile(r"voice|text-to-speech|tts|speak", re.IGNORECASE)
 _STATE_FIELD_NAMES = ("state", "status", "job_status", "task_status", "phase")
@@ -30,11 +30,11 @@ _MAX_STATED_VALUE_CHARACTERS = 80
 
 
 class RecordedApi(NamedTuple):
-    """The API of one host, as recordings show it."""
+    """The document of the API of one host, inferred from recordings."""
 
     document: dict[str, Any]
     speech_operation_ids: tuple[str, ...]
-    """Ids of the operations that were recorded to produce speech."""
+    """Ids of the operations that produced speech in the recordings."""
     undescribed_calls: tuple[str, ...]
     """One line for each recorded host and operation that the document does not describe, with the reason."""
 
@@ -45,7 +45,7 @@ class _RecordedCall(NamedTuple):
     exchange: Exchange
     query: dict[str, str]
     id_query_parameter_names: tuple[str, ...]
-    """Names of the query parameters whose value was an id in a response."""
+    """Names of the query parameters whose value is an id from a response."""
     request_body: Any
     """The JSON value or the form's text fields; `None` if there is neither."""
     response_body: Any
@@ -55,7 +55,7 @@ class _RecordedCall(NamedTuple):
 def build_recorded_api(
     exchanges: Sequence[Exchange], source_name: str, version_date: str, host: str = ""
 ) -> RecordedApi:
-    """Build a document of the requests that produced speech, and of those that took an id from one of their responses.
+    """Build a document of the requests that led to speech, and of the requests with an id from one of their responses.
 
     Args:
         exchanges: all exchanges, in order.
@@ -216,7 +216,7 @@ def _is_audio_response(call: _RecordedCall) -> bool:
 
 
 def _is_speech_request(call: _RecordedCall, calls: Sequence[_RecordedCall], audio_urls: set[str]) -> bool:
-    """Whether a request has a text, and its response or that of the job that it started has audio."""
+    """Whether a request has a text to speak, and the response to it or to a later request with its job id has audio."""
     if not _sends_text_to_speak(call) or call.exchange.response.status >= 300:
         return False
     if _is_audio_response(call) or _has_audio_or_audio_url(call, audio_urls):
@@ -287,8 +287,8 @@ def _build_operation(
     return operation
 
 
-def _build_path_parameter(name: str, index: int, path: str, calls: Sequence[_RecordedCall]) -> dict[str, Any]:
-    position = [i for i, segment in enumerate(path.split("/")) if segment.startswith("{")][index]
+def _build_path_parameter(name: str, parameter_index: int, path: str, calls: Sequence[_RecordedCall]) -> dict[str, Any]:
+    position = [i for i, segment in enumerate(path.split("/")) if segment.startswith("{")][parameter_index]
     values = [urlsplit(call.exchange.request.url).path.split("/")[position] for call in calls]
     schema = _add_recorded_values(name, {"type": "string"}, values)
     return {"name": name, "in": "path", "required": True, "schema": schema}

@@ -11,17 +11,18 @@ from voicegauge.recording.redaction.secret_search import replace_secrets
 
 MASK = "[redacted]"
 BAD_KEY = "invalid-voicegauge-key"
-"""The key that cases send if they expect a rejection. It is not secret and not masked in recordings, so that a replay
-can distinguish it from a valid key."""
+"""The key that a planned request sends if it is expected to be rejected. It is not secret and not masked in recordings,
+so that a replay can distinguish it from a valid key."""
 
 _CREDENTIAL_NAME_REGEX = (
     r"[\w.-]*(?:api[_-]?key|access[_-]?key|subscription[_-]?key|private[_-]?key|token|secret"
     r"|(?<!time[_-])(?<!key[_-])signature|password|passphrase|credentials?|authorization)"
 )
-"""Names of fields that contain a credential. "time_signature" and "key_signature" describe music and do not match."""
+"""Matches names of fields that contain a credential. "time_signature" and "key_signature" describe music and do not
+match."""
 _CREDENTIAL_QUERY_NAME_REGEX = rf"(?:{_CREDENTIAL_NAME_REGEX}|key|sig|auth|policy|[\w.-]*key[_-]?(?:pair[_-]?)?id)"
-"""Names of query parameters that contain a credential. Signed URLs use short names such as "key" and "sig". In bodies
-these have other meanings, such as the "key" of a song."""
+"""Matches names of query parameters that contain a credential. Signed URLs use short names such as "key" and "sig". In
+bodies these have other meanings, such as the "key" of a song."""
 _CREDENTIAL_NAME_PATTERN = re.compile(_CREDENTIAL_NAME_REGEX, re.IGNORECASE)
 _CREDENTIAL_QUERY_NAME_PATTERN = re.compile(_CREDENTIAL_QUERY_NAME_REGEX, re.IGNORECASE)
 _CREDENTIAL_IN_QUERY_PATTERN = re.compile(
@@ -36,8 +37,8 @@ _PREFIXED_KEY_PATTERN = re.compile(
     r"|(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{35}"
     r"|eyJ[A-Za-z0-9_-]{8,2000}+\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+)?)(?![A-Za-z0-9])"
 )
-"""Prefixes that issuers give their keys (OpenAI, Stripe, ElevenLabs, GitHub, Hugging Face, Replicate, GitLab, Slack,
-AWS, Google), and JSON Web Tokens (RFC 7519). The possessive bound avoids quadratic matching on hostile text."""
+"""Matches keys with the prefix of their issuer (OpenAI, Stripe, ElevenLabs, GitHub, Hugging Face, Replicate, GitLab,
+Slack, AWS, Google), and JSON Web Tokens (RFC 7519). The possessive bound avoids quadratic matching on hostile text."""
 _PRIVATE_KEY_PATTERN = re.compile(
     r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]{0,20000}(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?"
 )
@@ -47,12 +48,13 @@ _KEY_IN_SENTENCE_PATTERN = re.compile(
     r"[A-Za-z0-9_./+-]{16,200}={0,2}",
     re.IGNORECASE,
 )
-"""A key that an error message repeats, as in "Invalid API key 8f3a...". It must contain a digit and a letter."""
+"""Matches a key that an error message repeats, as in "Invalid API key 8f3a...". It must contain a digit and a
+letter."""
 _URL_USER_PATTERN = re.compile(r"(://)(?!redacted@)[^/\s\"'?#]+@")
 _RANDOM_TEXT_PATTERN = re.compile(r"[A-Za-z0-9+/_=-]{32,200}")
 MAX_CREDENTIAL_CHARACTERS = 16_384
-"""Number of characters above which a run of base64 is audio. The longest credentials are JSON Web Tokens with
-certificates, which have a few thousand."""
+"""Largest number of characters of a credential. A longer run of base64 characters counts as audio. The longest
+credentials are JSON Web Tokens with certificates, which have a few thousand characters."""
 _LONG_BASE64_RUN_PATTERN = re.compile(rf"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_=-]{{{MAX_CREDENTIAL_CHARACTERS + 1},}}+")
 """Matches a long run of base64. The look-behind and the possessive quantifier keep the search linear."""
 _MIN_CREDENTIAL_CHARACTERS = 14
@@ -117,7 +119,7 @@ def mask_url_users(text: str) -> str:
     return _URL_USER_PATTERN.sub(r"\1redacted@", text)  # "[...]@" would be parsed as an IPv6 host
 
 
-def mask_parameter(url: str, name: str) -> str:
+def mask_query_parameter(url: str, name: str) -> str:
     """Mask the value of the query parameter `name` in `url`, or in a text with URLs."""
     return re.sub(rf"([?&]{re.escape(name)}=)[^&#]*", rf"\1{MASK}", url)
 

@@ -21,7 +21,7 @@ from voicegauge.recording.redaction.credentials import (
     is_credential_name,
     looks_random,
     mask_credentials,
-    mask_parameter,
+    mask_query_parameter,
     split_at_base64_runs,
 )
 from voicegauge.recording.redaction.secret_search import MIN_LONG_SECRET_CHARACTERS, find_secret_spelling
@@ -155,7 +155,7 @@ class Redactor:
         if len(text) > MAX_TEXT_CHARACTERS:
             _require_searchable(_count_searched_characters(text))
         for name in self._masked_queries:
-            text = mask_parameter(text, name)
+            text = mask_query_parameter(text, name)
         return mask_credentials(text, self._secrets)
 
     def _mask_url(self, url: str) -> str:

@@ -67,11 +67,12 @@ class SecretMatch(NamedTuple):
 
 
 class _Spelling(NamedTuple):
-    """One spelling of a secret."""
+    """One way to write a secret, such as in base64."""
 
     description: str
     """How the secret is written, in words: "as plain text", "in base64", ..."""
     spelled_secret: bytes
+    """The bytes of the secret when it is written in this way."""
     ignores_case: bool
     """Whether letters match in either case. If so, `spelled_secret` is in lower case."""
     shares_preceding_digit: bool = False
@@ -172,7 +173,10 @@ def replace_secrets(text: str, secrets: Sequence[str], mask: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _replace_secrets_in_short_text(text: str, secrets: tuple[str, ...], mask: str) -> str:
-    """Replace secrets as `replace_secrets` does. Two of three short texts occur again, such as names of headers."""
+    """Replace secrets as `replace_secrets` does, and cache the result.
+
+    Two of three short texts occur again, such as names of headers.
+    """
     return _replace_secrets(text, secrets, mask)
 
 
@@ -192,7 +196,7 @@ def _replace_secrets(text: str, secrets: Sequence[str], mask: str) -> str:
 
 
 def _find_truncated_secret(data: bytes, secrets: Iterable[str]) -> int | None:
-    """The offset of a secret of which only the beginning is left, because `data` was shortened; `None` if none."""
+    """Return the offset of a secret that is cut off at the end of `data`; `None` if there is none."""
     lowered = data.lower()
     starts: list[int] = []
     for secret in secrets:
@@ -338,12 +342,12 @@ class _DecodedText(NamedTuple):
 
     decoded_bytes: bytes
     decoded_end_offsets: list[int]
-    """Offset in `data` after each decoded character."""
+    """Offset in `decoded_bytes` after each decoded character."""
     source_end_offsets: list[int]
     """Offset in the original bytes after each escape."""
 
     def find_source_offset(self, decoded_offset: int) -> int:
-        """Return the offset in the original bytes that corresponds to the offset `decoded_offset` in `data`."""
+        """Return the offset in the original bytes that corresponds to `decoded_offset` in `decoded_bytes`."""
         index = bisect_right(self.decoded_end_offsets, decoded_offset) - 1
         return (
             decoded_offset

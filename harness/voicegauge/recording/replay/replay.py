@@ -62,9 +62,11 @@ class Replay:
         for exchange in recording.exchanges:
             operation = contract.operations.get(exchange.operation)
             request = self._redactors[contract.id].mask_request(exchange.request)
-            signature = build_comparable_request(contract, request, operation)
+            comparable_request = build_comparable_request(contract, request, operation)
             is_poll = operation is not None and operation.job is not None
-            self._indexes.setdefault(contract.id, RequestIndex()).add_exchange(signature, exchange, is_poll=is_poll)
+            self._indexes.setdefault(contract.id, RequestIndex()).add_exchange(
+                comparable_request, exchange, is_poll=is_poll
+            )
 
     @property
     def recorded_requests(self) -> list[RecordedRequest]:
@@ -72,7 +74,7 @@ class Replay:
         return list(itertools.chain.from_iterable(self._indexes.values()))
 
     @property
-    def unused_requests(self) -> list[str]:
+    def unused_request_names(self) -> list[str]:
         """Names of the recorded requests that were never replayed."""
         return [recorded.name for recorded in self.recorded_requests if not recorded.was_replayed]
 
@@ -89,23 +91,23 @@ class Replay:
                 the contract's servers.
         """
         contract = self.contracts[provider_id]
-        signature = self._build_comparable_request(contract, request, path)
-        matching = self._find_matching_requests(signature)
+        comparable_request = self._build_comparable_request(contract, request, path)
+        matching = self._find_matching_requests(comparable_request)
         if not matching:
             # A body that is neither JSON nor a form is compared as a whole, so it must be masked like the recorded one.
-            signature = self._build_comparable_request(
+            comparable_request = self._build_comparable_request(
                 contract, self._redactors[provider_id].mask_request(request), path
             )
-            matching = self._find_matching_requests(signature)
+            matching = self._find_matching_requests(comparable_request)
         if not matching:
-            self.unmatched.append(self._describe_nearest_request(signature, request))
+            self.unmatched.append(self._describe_nearest_request(comparable_request, request))
             return None
         # Jobs that were recorded on different days may have the same id, so the job that was submitted last is chosen.
-        recorded = max(matching, key=lambda one: self._submit_numbers.get(one.group, 0))
+        recorded = max(matching, key=lambda one: self._submit_numbers.get(one.group_name, 0))
         exchange = recorded.replay_next_exchange()
-        operation = self._find_operation(signature)
+        operation = self._find_operation(comparable_request)
         if operation is not None and operation.speech is not None:
-            self._restart_job(signature, exchange.group)
+            self._restart_job(comparable_request, exchange.group)
         return exchange
 
     @staticmethod
@@ -121,7 +123,7 @@ class Replay:
         return self._indexes.get(comparable_request.provider, RequestIndex())
 
     def _find_operation(self, comparable_request: ComparableRequest) -> Operation | None:
-        return self.contracts[comparable_request.provider].operations.get(comparable_request.operation)
+        return self.contracts[comparable_request.provider].operations.get(comparable_request.operation_id)
 
     def _restart_job(self, comparable_request: ComparableRequest, group_name: str | None) -> None:
         """Make the polls of the submitted job in the group `group_name` start with the first state again."""
@@ -134,7 +136,7 @@ class Replay:
     def _describe_nearest_request(self, comparable_request: ComparableRequest, request: Request) -> str:
         """Describe an unmatched request and its differences from the most similar recorded request."""
         # Without the query, because it may contain a key.
-        sent = f"{comparable_request.operation}: {request.method} {urlsplit(request.url).path}"
+        sent = f"{comparable_request.operation_id}: {request.method} {urlsplit(request.url).path}"
         headline = f"no recorded request of {comparable_request.provider} matches {sent}"
         others = list(self._get_request_index(comparable_request))
         if not others:
@@ -147,12 +149,14 @@ class Replay:
         return "\n  ".join([headline, f"the nearest recorded one is {nearest.name}, which differs in:", *lines])
 
 
-def _measure_difference(signature: ComparableRequest, recorded_request: ComparableRequest) -> tuple[bool, int]:
-    return signature.operation != recorded_request.operation, len(signature.describe_differences(recorded_request))
+def _measure_difference(comparable_request: ComparableRequest, recorded_request: ComparableRequest) -> tuple[bool, int]:
+    return comparable_request.operation_id != recorded_request.operation_id, len(
+        comparable_request.describe_differences(recorded_request)
+    )
 
 
 def select_polls_to_replay(operation: Operation, polls: Sequence[Exchange]) -> list[Exchange]:
-    """Select the polls of one job that are replayed: one per run of equal states, and at most half of all polls.
+    """Select the polls of a job that are replayed: one for each series of equal states, and at most half of all.
 
     Returns:
         At most `ceil(len(polls) / 2)` of `polls`, in their order. The last state is always included.

@@ -26,9 +26,9 @@ from voicegauge.recording.replay.response_schedule import (
 from voicegauge.transport import Clock, RealClock
 
 UNMATCHED_REQUEST_STATUS = 501
-"""A status that no provider documents and that no client retries."""
+"""Status of the response to a request that was not recorded. No provider documents it, and no client retries it."""
 UNMATCHED_REQUEST_HEADER = "X-Voicegauge-Replay"
-"""Header that marks responses that the replay generated itself."""
+"""Header of the responses that the replay itself generates, for requests that were not recorded."""
 MAX_REQUEST_BYTES = 128 * 2**20
 
 Scope = MutableMapping[str, Any]

@@ -18,7 +18,7 @@ class RecordedRequest:
     """A recorded request with its exchanges, which are replayed in their order."""
 
     comparable_request: ComparableRequest
-    group: str | None
+    group_name: str | None
     is_poll: bool
     exchanges: list[Exchange] = field(default_factory=list)
     replay_count: int = 0
@@ -36,7 +36,7 @@ class RecordedRequest:
     def name(self) -> str:
         """Provider, operation and group of the request, for messages."""
         request = self.comparable_request
-        return f"{request.provider} {request.operation}{f' ({self.group})' if self.group else ''}"
+        return f"{request.provider} {request.operation_id}{f' ({self.group_name})' if self.group_name else ''}"
 
 
 class RequestIndex:
@@ -54,7 +54,7 @@ class RequestIndex:
         return iter(self._requests)
 
     def add_exchange(self, comparable_request: ComparableRequest, exchange: Exchange, *, is_poll: bool) -> None:
-        """Add an exchange to the recorded request that has the same signature, or to a new recorded request.
+        """Add an exchange to the recorded request with the same compared values, or to a new one.
 
         Polls of different groups are kept apart, because job ids may repeat.
         """
@@ -62,10 +62,12 @@ class RequestIndex:
         key = _build_request_key(comparable_request, masked)
         for number in self._by_key.get(key, ()):
             recorded = self._requests[number]
-            if recorded.comparable_request == comparable_request and (not is_poll or recorded.group == exchange.group):
+            if recorded.comparable_request == comparable_request and (
+                not is_poll or recorded.group_name == exchange.group
+            ):
                 recorded.exchanges.append(exchange)
                 return
-        self._masked_names[comparable_request.operation].add(masked)
+        self._masked_names[comparable_request.operation_id].add(masked)
         self._by_key[key].append(len(self._requests))
         self._requests.append(RecordedRequest(comparable_request, exchange.group, is_poll, [exchange]))
         if is_poll:
@@ -75,19 +77,23 @@ class RequestIndex:
         """Return the recorded requests that `comparable_request` matches, in the order of the recordings."""
         keys = {
             _build_request_key(comparable_request, masked)
-            for masked in self._masked_names.get(comparable_request.operation, ())
+            for masked in self._masked_names.get(comparable_request.operation_id, ())
         }
         numbers = sorted(number for key in keys for number in self._by_key.get(key, ()))
         return [self._requests[n] for n in numbers if comparable_request.matches(self._requests[n].comparable_request)]
 
-    def list_polls(self, group: str) -> list[RecordedRequest]:
-        """Return the polls of the jobs in `group`."""
-        return self._polls.get(group, [])
+    def list_polls(self, group_name: str) -> list[RecordedRequest]:
+        """Return the polls of the jobs in `group_name`."""
+        return self._polls.get(group_name, [])
 
 
 def _build_request_key(comparable_request: ComparableRequest, names_of_masked_values: frozenset[str]) -> _RequestKey:
-    """Return a key that is equal for requests that differ in the values of `names_of_masked_values` alone."""
+    """Return a key that is equal for requests that differ only in the values that `names_of_masked_values` names."""
     values = frozenset(
         item for item in comparable_request.compared_values.items() if item[0] not in names_of_masked_values
     )
-    return comparable_request.operation, names_of_masked_values.intersection(comparable_request.compared_values), values
+    return (
+        comparable_request.operation_id,
+        names_of_masked_values.intersection(comparable_request.compared_values),
+        values,
+    )

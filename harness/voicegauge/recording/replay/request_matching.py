@@ -21,10 +21,10 @@ _MAX_VALUE_CHARACTERS = 60
 
 
 class ComparableRequest(Record, frozen=True, kw_only=True):
-    """The values of a request that decide whether it equals a recorded one."""
+    """The values of a request by which it is compared with recorded requests."""
 
     provider: str
-    operation: str
+    operation_id: str
     """Id of the operation in the contract; `DOWNLOAD_OPERATION` for a URL that matches no operation."""
     compared_values: dict[str, str]
     """The compared values by where they are in the request, such as "path id", "query page", "body /text", "file voice"
@@ -32,7 +32,7 @@ class ComparableRequest(Record, frozen=True, kw_only=True):
 
     def matches(self, recorded_request: ComparableRequest) -> bool:
         """Whether this request equals `recorded_request`. A masked part of a recorded value matches any text."""
-        if (self.provider, self.operation) != (recorded_request.provider, recorded_request.operation):
+        if (self.provider, self.operation_id) != (recorded_request.provider, recorded_request.operation_id):
             return False
         return self.compared_values.keys() == recorded_request.compared_values.keys() and not self.describe_differences(
             recorded_request
@@ -41,8 +41,8 @@ class ComparableRequest(Record, frozen=True, kw_only=True):
     def describe_differences(self, recorded_request: ComparableRequest) -> list[str]:
         """Describe each difference from the recorded request in one line."""
         lines = []
-        if self.operation != recorded_request.operation:
-            lines.append(f"operation: recorded {recorded_request.operation}, sent {self.operation}")
+        if self.operation_id != recorded_request.operation_id:
+            lines.append(f"operation: recorded {recorded_request.operation_id}, sent {self.operation_id}")
         for name in {**recorded_request.compared_values, **self.compared_values}:
             before, now = recorded_request.compared_values.get(name), self.compared_values.get(name)
             if before is None or now is None or not _is_same_value(before, now):
@@ -85,7 +85,7 @@ def build_comparable_request(
             "url": url,
             **dict(_read_query_values(contract, request, include_api_keys=True)),
         }
-        return ComparableRequest(provider=contract.id, operation=DOWNLOAD_OPERATION, compared_values=compared_values)
+        return ComparableRequest(provider=contract.id, operation_id=DOWNLOAD_OPERATION, compared_values=compared_values)
     match = operation.match_path_end(path or urlsplit(request.url).path)
     compared_values = (
         {f"path {name}": value for name, value in match.path_parameters.items()} if match is not None else {}
@@ -94,7 +94,7 @@ def build_comparable_request(
     compared_values |= _read_header_values(operation, request)
     compared_values["key"] = _classify_api_key(contract, request)
     compared_values |= _read_body_values(request)
-    return ComparableRequest(provider=contract.id, operation=operation.id, compared_values=compared_values)
+    return ComparableRequest(provider=contract.id, operation_id=operation.id, compared_values=compared_values)
 
 
 def _read_query_values(
@@ -128,7 +128,7 @@ def _list_api_key_locations(contract: Contract) -> Iterator[tuple[str, str]]:
 
 
 def _classify_api_key(contract: Contract, request: Request) -> str:
-    """Return "none" without a key, "bad" for the deliberately invalid key, and "sent" for any other key."""
+    """Return "none" if the request has no API key, "bad" if it has `BAD_KEY`, and "sent" if it has any other key."""
     query = dict(parse_qsl(urlsplit(request.url).query))
     locations = _list_api_key_locations(contract)
     values = [query.get(name) if kind == "query" else request.find_header(name) for kind, name in locations]

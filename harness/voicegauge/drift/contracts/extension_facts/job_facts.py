@@ -1,4 +1,4 @@
-"""Facts about jobs and the callbacks that report them."""
+"""Facts about asynchronous jobs, and about the callbacks that report the state of a job."""
 
 from __future__ import annotations
 

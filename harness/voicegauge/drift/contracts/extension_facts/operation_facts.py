@@ -1,4 +1,4 @@
-"""Facts about operations that keep resources, start jobs without speech, or take an idempotency key."""
+"""Facts about operations that create resources, start jobs without speech, or take an idempotency key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Facts about a provider as a whole: its key and its limits."""
+"""Facts about a provider as a whole: its API key and its limits."""
 
 from __future__ import annotations
 

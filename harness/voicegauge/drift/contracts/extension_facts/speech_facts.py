@@ -1,4 +1,4 @@
-"""Facts about requests for speech and streams of audio, one by one or in batches and chats."""
+"""Facts about requests for speech, streams of audio, batches of requests, and spoken chats."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def match_branches(
     """Match the branches of two lists, and return what differs.
 
     Equal branches are matched first, so that a branch that was only renamed is not reported. Then branches with the
-    same reference or title are matched, and then the last two if only two remain.
+    same reference or title are matched. If each list then has one branch left, these two are matched as well.
     """
     changed: list[tuple[AppliedSchemas, AppliedSchemas]] = []
     old_left, new_left = list(old_branches), list(new_branches)

@@ -19,13 +19,13 @@ _RULE_NAME_BY_VALUE_KEYWORD = {
     **{keyword: RULE_NAME_BY_ASSERTION_KEYWORD[keyword] for keyword in ("multipleOf", "dependentRequired")},
     "default": "default-value",
 }
-"""Keywords that can be added, removed or changed, with their names in rule ids."""
+"""For each keyword of which additions, removals and changes have separate rules: its name in rule ids."""
 _RULE_NAME_BY_CHANGE_ONLY_KEYWORD = {
     "contentMediaType": "content-media-type",
     "contentEncoding": "content-encoding",
     "x-advice": "advice",
 }
-"""Keywords for which one rule reports any difference, with their names in rule ids."""
+"""For each keyword of which one rule reports every difference: its name in rule ids."""
 _RULE_NAMES_BY_FLAG_KEYWORD = {
     "uniqueItems": ("unique-items-set", "unique-items-unset"),
 }
@@ -82,7 +82,7 @@ def _compare_patterns(
 def _compare_contains_bounds(old_schema: NormalizedSchema, new_schema: NormalizedSchema) -> Iterator[KeywordChange]:
     """Compare `minContains` and `maxContains`, which have a meaning only beside `contains`.
 
-    By default, one item is required.
+    If `minContains` is missing, at least one item must match `contains`.
     """
     if "contains" not in old_schema.single_schemas or "contains" not in new_schema.single_schemas:
         return
@@ -153,7 +153,10 @@ def compare_flags(
 
 
 def _compare_enums(old_schema: NormalizedSchema, new_schema: NormalizedSchema) -> Iterator[KeywordChange]:
-    """Compare `enum` and `const`, which counts as an enum with one value. Null is left to `compare_types`."""
+    """Compare `enum` and `const`, which counts as an enum with one value.
+
+    Whether null is valid is compared by `compare_types`.
+    """
     old_const, new_const = old_schema.get_keyword("const"), new_schema.get_keyword("const")
     if old_const.exists or new_const.exists:
         other_values = (old_schema if new_const.exists else new_schema).allowed_values

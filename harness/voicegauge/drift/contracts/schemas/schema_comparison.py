@@ -60,13 +60,13 @@ def compare_schemas(
 
 
 def _find_component_pointer(node: DocumentNode) -> str:
-    """Return the pointer of the component to which a plain reference points, or else the pointer of the node."""
+    """Return the pointer of the component that `node` refers to, or that of `node` if it is not only a reference."""
     is_plain_reference = isinstance(node.value, dict) and node.value.keys() == {"$ref"}
     return node.resolve_references().pointer if is_plain_reference else node.pointer
 
 
 def _compare_pair(schema_pair: SchemaPair, pending_pairs: list[SchemaPair]) -> Iterator[DriftChange]:
-    """Yield the changes of one pair of schemas, and append the pairs of schemas inside of them to `pending_pairs`."""
+    """Yield the changes of one pair of schemas, and append the pairs of schemas inside them to `pending_pairs`."""
     old, new = schema_pair.normalize_both()
     wrapping = list(compare_branch_wrapping(schema_pair, old, new, pending_pairs))
     if wrapping or pending_pairs:

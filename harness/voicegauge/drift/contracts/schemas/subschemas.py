@@ -25,9 +25,9 @@ def compare_subschemas(
 ) -> Iterator[DriftChange]:
     """Yield a change for each subschema that was added or removed, and append the others to `pending_pairs`.
 
-    Three kinds of subschemas are only compared as a whole, because allowing more values in them does not simply allow
-    more values in the schema: those of `not`, where the effect is the opposite, those of `if`, and those of `contains`
-    beside `maxContains`. So is the subschema `false`, which contains nothing to compare.
+    The subschemas of `not` and `if`, and those of `contains` beside `maxContains`, are only compared as a whole. If
+    such a subschema allows more values, the schema that contains it does not simply allow more values. The subschema
+    `false` is also compared as a whole, because it contains nothing to compare.
     """
     used = {
         *old_schema.schema_mappings,
@@ -67,7 +67,8 @@ def _can_compare_recursively(
 ) -> bool:
     """Whether the subschemas of `keyword` can be compared like the schema itself.
 
-    This is so if allowing more values in the subschema allows more values in the schema. With `not`, it allows fewer.
+    This is so if the schema allows more values when the subschema does. With `not`, for example, the schema then allows
+    fewer.
     """
     is_limited = keyword == "contains" and any(
         "maxContains" in schema.plain_keywords for schema in (old_schema, new_schema)

@@ -8,10 +8,11 @@ from typing import NamedTuple
 from voicegauge.drift.traffic.preparation.recorded_traffic import RecordedExchange, RecordedTraffic
 
 MIN_REQUEST_SIMILARITY = 0.5
-"""Smallest similarity, from 0 to 1, of two requests that count as the same case although a text or id differs."""
+"""Smallest similarity, from 0 to 1, with which two requests match although some of their values differ, such as a
+text."""
 _DECISIVE_VALUE_NAME_PREFIXES = ("key", "header x-voicegauge-")
-"""Starts of the names of values that distinguish cases on purpose, such as a wrong key: requests in which they differ
-never match."""
+"""Starts of the names of values that differ between requests on purpose, such as a wrong key. Requests with different
+values of such a name never match."""
 
 Conversation = tuple[RecordedExchange, ...]
 
@@ -62,8 +63,8 @@ def _pair_conversations_of_operation(
         repeated.append(values)
         pairing.matched_pairs.append(ConversationPair(conversation, match[1], has_identical_requests=True))
     for values, conversation in unmatched:
-        best = max(new_requests, key=lambda candidate: _compute_similarity(values, candidate[0]), default=None)
-        if best is not None and _compute_similarity(values, best[0]) >= MIN_REQUEST_SIMILARITY:
+        best = max(new_requests, key=lambda candidate: _compute_request_similarity(values, candidate[0]), default=None)
+        if best is not None and _compute_request_similarity(values, best[0]) >= MIN_REQUEST_SIMILARITY:
             new_requests.remove(best)
             repeated.append(values)
             pairing.matched_pairs.append(ConversationPair(conversation, best[1], has_identical_requests=False))
@@ -79,7 +80,7 @@ def _group_by_operation(traffic: RecordedTraffic) -> dict[str, list[tuple[_Reque
     return conversations
 
 
-def _compute_similarity(old_values: _RequestValueByLocation, new_values: _RequestValueByLocation) -> float:
+def _compute_request_similarity(old_values: _RequestValueByLocation, new_values: _RequestValueByLocation) -> float:
     """Return the similarity of two requests, from 0 to 1. A different value counts half as much as an equal value."""
     names = old_values.keys() | new_values.keys()
     if any(

@@ -21,21 +21,21 @@ class LocatedSchema(NamedTuple):
     pointer: str
 
 
-def find_applicable_schemas(schemas: Schemas, schema: Any, pointer: str) -> list[LocatedSchema]:
+def find_applicable_schemas(contract_schemas: Schemas, schema: Any, pointer: str) -> list[LocatedSchema]:
     """Return all schema objects that may apply to a value: the schema and the branches of `allOf`, `if` and so on."""
     found: list[LocatedSchema] = []
-    _collect_applicable_schemas(schemas, schema, pointer, found)
+    _collect_applicable_schemas(contract_schemas, schema, pointer, found)
     return found
 
 
 def _collect_applicable_schemas(
-    schemas: Schemas, schema: Any, pointer: str, collected_schemas: list[LocatedSchema]
+    contract_schemas: Schemas, schema: Any, pointer: str, collected_schemas: list[LocatedSchema]
 ) -> None:
     if isinstance(schema, dict) and "$ref" in schema:
         siblings = {key: value for key, value in schema.items() if key != "$ref"}
         if siblings:
-            _collect_applicable_schemas(schemas, siblings, pointer, collected_schemas)
-        schema, pointer = schemas.resolve_reference({"$ref": schema["$ref"]}, pointer)
+            _collect_applicable_schemas(contract_schemas, siblings, pointer, collected_schemas)
+        schema, pointer = contract_schemas.resolve_reference({"$ref": schema["$ref"]}, pointer)
     if not isinstance(schema, dict) or any(
         one.pointer == pointer and one.schema is schema for one in collected_schemas
     ):
@@ -43,10 +43,10 @@ def _collect_applicable_schemas(
     collected_schemas.append(LocatedSchema(schema, pointer))
     for key in ("allOf", "anyOf", "oneOf"):
         for index, branch in enumerate(schema.get(key, ())):
-            _collect_applicable_schemas(schemas, branch, f"{pointer}/{key}/{index}", collected_schemas)
+            _collect_applicable_schemas(contract_schemas, branch, f"{pointer}/{key}/{index}", collected_schemas)
     for key in ("then", "else"):
         if key in schema:
-            _collect_applicable_schemas(schemas, schema[key], f"{pointer}/{key}", collected_schemas)
+            _collect_applicable_schemas(contract_schemas, schema[key], f"{pointer}/{key}", collected_schemas)
 
 
 def find_body_schemas(media_type: MediaType) -> list[LocatedSchema]:
@@ -59,7 +59,7 @@ def find_body_schemas(media_type: MediaType) -> list[LocatedSchema]:
 
 
 def find_property_schemas(
-    schemas: Schemas, parent_schemas: Sequence[LocatedSchema], property_name: str
+    contract_schemas: Schemas, parent_schemas: Sequence[LocatedSchema], property_name: str
 ) -> list[LocatedSchema]:
     """Return the schemas that may apply to a property, from `properties` or else `additionalProperties`."""
     found: list[LocatedSchema] = []
@@ -67,23 +67,25 @@ def find_property_schemas(
         properties = schema.get("properties")
         if isinstance(properties, dict) and property_name in properties:
             found += find_applicable_schemas(
-                schemas, properties[property_name], f"{pointer}/properties/{escape_pointer_token(property_name)}"
+                contract_schemas,
+                properties[property_name],
+                f"{pointer}/properties/{escape_pointer_token(property_name)}",
             )
     for schema, pointer in parent_schemas if not found else ():
         additional = schema.get("additionalProperties")
         if isinstance(additional, dict):
-            found += find_applicable_schemas(schemas, additional, f"{pointer}/additionalProperties")
+            found += find_applicable_schemas(contract_schemas, additional, f"{pointer}/additionalProperties")
     return found
 
 
-def find_item_schemas(schemas: Schemas, parent_schemas: Sequence[LocatedSchema]) -> list[LocatedSchema]:
+def find_item_schemas(contract_schemas: Schemas, parent_schemas: Sequence[LocatedSchema]) -> list[LocatedSchema]:
     """Return the schemas that may apply to the items of a list."""
     found: list[LocatedSchema] = []
     for schema, pointer in parent_schemas:
         if "items" in schema:
-            found += find_applicable_schemas(schemas, schema["items"], f"{pointer}/items")
+            found += find_applicable_schemas(contract_schemas, schema["items"], f"{pointer}/items")
         for index, item in enumerate(schema.get("prefixItems", ())):
-            found += find_applicable_schemas(schemas, item, f"{pointer}/prefixItems/{index}")
+            found += find_applicable_schemas(contract_schemas, item, f"{pointer}/prefixItems/{index}")
     return found
 
 
@@ -122,30 +124,30 @@ class UndocumentedProperty(NamedTuple):
 
 
 def find_undocumented_properties(
-    schemas: Schemas, value: Any, located_schemas: list[LocatedSchema], path: str = ""
+    contract_schemas: Schemas, value: Any, located_schemas: list[LocatedSchema], value_path: str = ""
 ) -> Iterator[UndocumentedProperty]:
     """Yield all properties in a value that are not documented. A property comes before the properties inside of it.
 
     Args:
-        schemas: the schemas of the contract.
+        contract_schemas: the schemas of the contract.
         value: the JSON value.
         located_schemas: the schemas that may apply to the value.
-        path: the JSON pointer to the value.
+        value_path: the JSON pointer to the value.
     """
-    if path.count("/") > MAX_SCHEMA_DEPTH or not located_schemas:
+    if value_path.count("/") > MAX_SCHEMA_DEPTH or not located_schemas:
         return
     if isinstance(value, dict):
         for name, child in value.items():
-            child_schemas = find_property_schemas(schemas, located_schemas, name)
-            child_path = f"{path}/{escape_pointer_token(name)}"
+            child_schemas = find_property_schemas(contract_schemas, located_schemas, name)
+            child_path = f"{value_path}/{escape_pointer_token(name)}"
             if child_schemas:
-                yield from find_undocumented_properties(schemas, child, child_schemas, child_path)
+                yield from find_undocumented_properties(contract_schemas, child, child_schemas, child_path)
             elif not allows_property(located_schemas, name):
                 yield UndocumentedProperty(child_path, name, child, located_schemas)
     elif isinstance(value, list):
-        child_schemas = find_item_schemas(schemas, located_schemas)
+        child_schemas = find_item_schemas(contract_schemas, located_schemas)
         for child in value:
-            yield from find_undocumented_properties(schemas, child, child_schemas, f"{path}/{ANY_INDEX}")
+            yield from find_undocumented_properties(contract_schemas, child, child_schemas, f"{value_path}/{ANY_INDEX}")
 
 
 class DocumentedProperty(NamedTuple):
@@ -158,25 +160,25 @@ class DocumentedProperty(NamedTuple):
 
 
 def iterate_documented_properties(
-    schemas: Schemas, located_schemas: list[LocatedSchema], path: str = ""
+    contract_schemas: Schemas, located_schemas: list[LocatedSchema], value_path: str = ""
 ) -> Iterator[DocumentedProperty]:
     """Yield all properties that schemas list. A property comes before the properties inside of it.
 
     Args:
-        schemas: the schemas of the contract.
+        contract_schemas: the schemas of the contract.
         located_schemas: the schemas that may apply to one value.
-        path: the JSON pointer to the value.
+        value_path: the JSON pointer to the value.
     """
-    if path.count("/") > MAX_SCHEMA_DEPTH:
+    if value_path.count("/") > MAX_SCHEMA_DEPTH:
         return
     for name in dict.fromkeys(name for schema, _ in located_schemas for name in schema.get("properties", ())):
-        child_schemas = find_property_schemas(schemas, located_schemas, name)
-        child_path = f"{path}/{escape_pointer_token(name)}"
+        child_schemas = find_property_schemas(contract_schemas, located_schemas, name)
+        child_path = f"{value_path}/{escape_pointer_token(name)}"
         yield DocumentedProperty(child_path, child_schemas)
-        yield from iterate_documented_properties(schemas, child_schemas, child_path)
-    items = find_item_schemas(schemas, located_schemas)
+        yield from iterate_documented_properties(contract_schemas, child_schemas, child_path)
+    items = find_item_schemas(contract_schemas, located_schemas)
     if items:
-        yield from iterate_documented_properties(schemas, items, f"{path}/{ANY_INDEX}")
+        yield from iterate_documented_properties(contract_schemas, items, f"{value_path}/{ANY_INDEX}")
 
 
 def list_enumerated_values(located_schemas: Sequence[LocatedSchema]) -> list[JsonScalar]:

@@ -15,9 +15,10 @@ from voicegauge.formats import escape_pointer_token
 ANY_INDEX = "*"
 """The text that replaces list indices in paths."""
 _MAX_COMBINED_FIELDS = 8
-"""Largest number of fields that are tried in pairs. It limits the number of pairs, which grows with its square."""
+"""Largest number of fields of which all pairs are tried. The number of pairs grows with the square of it."""
 _MIN_SHARED_ENTRIES_RATIO = 0.5
-"""Smallest share of entries with equal values in both recordings for which a field may identify the entries."""
+"""Smallest share of the values of a field that must occur in both recordings, so that the field may identify list
+entries."""
 
 JsonScalar = str | float | bool | None
 
@@ -63,23 +64,27 @@ def flatten_json(value: Any, entry_key_fields: EntryKeyFieldsByPath) -> Iterator
 
 
 def _flatten_value(
-    value: Any, path: str, entry_identity: str, entry_key_fields: EntryKeyFieldsByPath
+    value: Any, value_path: str, entry_identity: str, entry_key_fields: EntryKeyFieldsByPath
 ) -> Iterator[FlattenedValue | FlattenedObject]:
     if isinstance(value, dict):
-        yield FlattenedObject(path, entry_identity, tuple(value))
-        yield FlattenedValue(path, entry_identity, "object", None)
+        yield FlattenedObject(value_path, entry_identity, tuple(value))
+        yield FlattenedValue(value_path, entry_identity, "object", None)
         for name, child in value.items():
-            yield from _flatten_value(child, f"{path}/{escape_pointer_token(name)}", entry_identity, entry_key_fields)
+            yield from _flatten_value(
+                child, f"{value_path}/{escape_pointer_token(name)}", entry_identity, entry_key_fields
+            )
     elif isinstance(value, list):
-        yield FlattenedValue(path, entry_identity, "array", None)
-        fields = entry_key_fields.get(path)
+        yield FlattenedValue(value_path, entry_identity, "array", None)
+        fields = entry_key_fields.get(value_path)
         for index, child in enumerate(value):
             identity = _build_entry_identity(child, index, fields)
             if fields is not None:
-                yield FlattenedValue(f"{path}/{ANY_INDEX}", entry_identity, "string", identity)
-            yield from _flatten_value(child, f"{path}/{ANY_INDEX}", f"{entry_identity}/{identity}", entry_key_fields)
+                yield FlattenedValue(f"{value_path}/{ANY_INDEX}", entry_identity, "string", identity)
+            yield from _flatten_value(
+                child, f"{value_path}/{ANY_INDEX}", f"{entry_identity}/{identity}", entry_key_fields
+            )
     else:
-        yield FlattenedValue(path, entry_identity, get_json_type(value), value)
+        yield FlattenedValue(value_path, entry_identity, get_json_type(value), value)
 
 
 def _build_entry_identity(entry: Any, index: int, key_fields: tuple[str, ...] | None) -> str:
@@ -119,15 +124,15 @@ def _collect_object_lists(values: Iterable[Any]) -> dict[str, list[list[dict[str
     """Return all non-empty lists of objects, by their path."""
     found: dict[str, list[list[dict[str, Any]]]] = {}
 
-    def visit_value(value: Any, path: str) -> None:
+    def visit_value(value: Any, value_path: str) -> None:
         if isinstance(value, dict):
             for name, child in value.items():
-                visit_value(child, f"{path}/{escape_pointer_token(name)}")
+                visit_value(child, f"{value_path}/{escape_pointer_token(name)}")
         elif isinstance(value, list):
             if value and all(isinstance(entry, dict) for entry in value):
-                found.setdefault(path, []).append(value)
+                found.setdefault(value_path, []).append(value)
             for entry in value:
-                visit_value(entry, f"{path}/{ANY_INDEX}")
+                visit_value(entry, f"{value_path}/{ANY_INDEX}")
 
     for value in values:
         visit_value(value, "")
@@ -139,7 +144,7 @@ def _iterate_key_candidates(object_lists: list[list[dict[str, Any]]]) -> Iterato
     names = [
         name
         for name in object_lists[0][0]
-        if all(_is_identifier(entry.get(name)) for entries in object_lists for entry in entries)
+        if all(_can_identify_entry(entry.get(name)) for entries in object_lists for entry in entries)
     ]
     for fields in chain(((name,) for name in names), combinations(names[:_MAX_COMBINED_FIELDS], 2)):
         if all(
@@ -149,5 +154,5 @@ def _iterate_key_candidates(object_lists: list[list[dict[str, Any]]]) -> Iterato
             yield fields
 
 
-def _is_identifier(value: Any) -> bool:
+def _can_identify_entry(value: Any) -> bool:
     return isinstance(value, str | int) and not isinstance(value, bool)

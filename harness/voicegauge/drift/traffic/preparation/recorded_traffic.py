@@ -65,13 +65,13 @@ class RecordedExchange:
         """
         return FilePosition(file=self.file, pointer=f"/log/entries/{self.entry_index}{exchange_part}")
 
-    def find_body_position(self, path: str) -> FilePosition:
-        """Return the position of the value at `path` in the JSON body of the response."""
-        return self.find_position(f"/response/content/text#{path}")
+    def find_body_position(self, field_path: str) -> FilePosition:
+        """Return the position of the value at `field_path` in the JSON body of the response."""
+        return self.find_position(f"/response/content/text#{field_path}")
 
     @property
     def comparable_request(self) -> ComparableRequest:
-        """The decoded values of the request, which are equal for equal requests in different encodings."""
+        """The values by which the request is compared with others. They do not depend on how it was encoded."""
         return build_comparable_request(self.contract, self.exchange.request, self.operation)
 
     def read_response(self, location: Location | None) -> Any:

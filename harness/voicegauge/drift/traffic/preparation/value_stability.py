@@ -18,10 +18,10 @@ from voicegauge.drift.traffic.preparation.json_flattening import JsonScalar
 from voicegauge.recording import MASK
 
 MatchKey = tuple[str, ...]
-"""Identifies the same value in both recordings: the id of the conversation and, for a value in a list, the entry's
-identity."""
+"""Identifies a value in both recordings, so that the older and the newer value can be compared: the id of the pair of
+conversations and, for a value in a list, the identity of the list entry."""
 ValuesByMatchKey = Mapping[MatchKey, frozenset[JsonScalar]]
-"""The values of one field in each case."""
+"""The values of one field in one recording, by match key."""
 
 _EPOCH_SECONDS_RANGE = (1_000_000_000, 5_000_000_000)
 """Smallest and largest number that counts as a Unix time in seconds; the years are 2001 to 2128."""
@@ -72,8 +72,8 @@ def compare_values(
     """Compare the values of one field in two recordings.
 
     The result is `None` if nothing changed or if each request has a value of its own, such as an id. Values count as
-    defined by the provider if at least half of the cases have equal values in both recordings, or if several cases of
-    one recording share the values.
+    defined by the provider if at least half of the match keys have equal values in both recordings, or if several match
+    keys of one recording share the values.
 
     Args:
         old_values: the values in the older recording.
@@ -105,7 +105,7 @@ def compare_values(
 def _remove_redacted_values(
     old_values: ValuesByMatchKey, new_values: ValuesByMatchKey
 ) -> tuple[ValuesByMatchKey, ValuesByMatchKey]:
-    """Return the values without those cases in which either recording has a redacted value."""
+    """Return the values without those match keys for which either recording has a redacted value."""
     redacted = {
         match_key
         for side in (old_values, new_values)
@@ -124,7 +124,10 @@ def _is_redacted(value: JsonScalar) -> bool:
 
 
 def _is_volatile(values_by_match_key: ValuesByMatchKey) -> bool:
-    """Whether the value differs within a case, or only increases or only decreases from case to case."""
+    """Whether a field has several values under one match key, or its numbers only increase or only decrease.
+
+    Such values belong to single requests and do not show how the API behaves.
+    """
     if any(len(values) > 1 for values in values_by_match_key.values()):
         return True
     numbers = [value for values in values_by_match_key.values() for value in values]
@@ -142,7 +145,10 @@ def _is_monotonic(numbers: list[JsonScalar]) -> bool:
 
 
 def _are_values_shared(values_by_match_key: ValuesByMatchKey, values: frozenset[JsonScalar]) -> bool:
-    """Whether cases share values. Numbers must all be equal, because durations and counts may agree by chance."""
+    """Whether several match keys have the same values.
+
+    Numbers must all be equal, because durations and counts may agree by chance.
+    """
     if len(values_by_match_key) < 2:
         return False
     if any(_is_number(value) for value in values):
