@@ -65,7 +65,7 @@ def followed(contract: Contract) -> Iterator[str]:
 def test_every_operation_has_an_accepted_case(contract, cases) -> None:
     met = set(followed(contract))
     accepted = {
-        name for name, own in cases.items() if any(case.expected_response.verdict == "accepted" for case in own)
+        name for name, own in cases.items() if any(case.expected_response.acceptance == "accepted" for case in own)
     }
     assert set(contract.operations) - met - accepted == set()
 
@@ -82,7 +82,7 @@ def test_every_documented_error_is_caused(contract, cases) -> None:
 
 def meets(cases: list[ConformanceCase], status: int) -> bool:
     return any(
-        case.expected_response.verdict == "rejected" and status in case.expected_response.statuses for case in cases
+        case.expected_response.acceptance == "rejected" and status in case.expected_response.statuses for case in cases
     )
 
 
@@ -112,7 +112,7 @@ def verdicts(cases: list[ConformanceCase], pointer: str) -> tuple[int, int]:
 
     Both may be either if only a client library states the limit.
     """
-    here = [case.expected_response.verdict for case in cases if case.expected_response.contract_pointer == pointer]
+    here = [case.expected_response.acceptance for case in cases if case.expected_response.contract_pointer == pointer]
     return here.count("accepted") + here.count("either"), here.count("rejected") + here.count("either")
 
 
@@ -148,7 +148,7 @@ def test_every_limit_of_an_upload_is_tested_on_both_sides(contract, cases) -> No
             for limit in UPLOADS if field in fields else ():
                 if getattr(upload, limit):
                     at = [case for case in own if case.expected_response.contract_pointer.endswith(f"/{limit}")]
-                    kinds = {case.expected_response.verdict for case in at}
+                    kinds = {case.expected_response.acceptance for case in at}
                     missing += [f"{name} {field} {limit}: {kinds}"] if kinds != {"accepted", "rejected"} else []
     assert missing == []
 

@@ -43,7 +43,7 @@ def responded(contract: Contract, operation_id: str, status: int, body: Any, *, 
     exchange = Exchange(provider=contract.id, operation=operation_id, request=request, response=response)
     # Only a charge depends on the request.
     if target is None:
-        return Call(operation, exchange, request_origin="unknown")
+        return Call(operation, exchange, request_intent="unknown")
     return Call(operation, exchange, target=contract.find_target_by_name(target))
 
 

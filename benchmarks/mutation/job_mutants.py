@@ -175,7 +175,7 @@ def parameter_mutants(target: Target) -> Iterator[Mutant]:
     if target.operation.batch is not None:
         return  # the emulator speaks the items of a batch as those of their own target, whose faults are derived above
     compared = {
-        related.pair_relation for related in plan_related_deliveries(target, build_valid_speech_request(target))
+        related.compared_parameter for related in plan_related_deliveries(target, build_valid_speech_request(target))
     }
     for fault, rules in PARAMETER_FAULTS.items():
         # Without a second documented voice, or a range of speeds, nobody who reads the contract alone can tell that

@@ -56,7 +56,7 @@ def kind_of(case: ConformanceCase) -> str:
     if case.request is None:
         return KINDS[4]
     if case.request.media_type in (None, "application/json"):
-        return KINDS[case.expected_response.verdict != "rejected"]
+        return KINDS[case.expected_response.acceptance != "rejected"]
     files = isinstance(case.request.body, dict) and any(isinstance(v, UploadedFile) for v in case.request.body.values())
     return KINDS[2 + files]
 

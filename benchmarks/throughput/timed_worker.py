@@ -58,7 +58,8 @@ def _do_nothing(*_: Any, **__: Any) -> None:
 def build_key(case: Any) -> str:
     """Return a text that is equal for equal requests with equal expectations, whatever the version."""
     request = _find(case, "request", "wire")
-    is_rejected = _find(case, "expected_response", "expected").verdict in ("rejected", "refused")
+    expected = _find(case, "expected_response", "expected")
+    is_rejected = _find(expected, "acceptance", "verdict") in ("rejected", "refused")
     if request is None:
         values: Any = [
             getattr(_find(case, "speech_request", "speech"), name, None)

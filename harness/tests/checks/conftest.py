@@ -141,7 +141,7 @@ def submit(acme: Contract) -> Callable[..., Call]:
         status: int = 200,
         headers: dict[str, str] | None = None,
         base: str = BASE,
-        origin: Any = "sent",
+        intent: Any = "valid",
     ) -> Call:
         body = json.dumps({"text": "Hello"} if asked is None else asked).encode()
         request = Request(
@@ -152,7 +152,7 @@ def submit(acme: Contract) -> Callable[..., Call]:
         raw = given if isinstance(given, bytes) else json.dumps(given).encode()
         response = Response(status=status, headers=tuple((k, v) for k, v in sent.items() if v), body=raw)
         exchange = Exchange(provider="acme", operation="speak", request=request, response=response)
-        return Call(acme.find_operation("speak"), exchange, acme.find_target_by_name("voice-1"), request_origin=origin)
+        return Call(acme.find_operation("speak"), exchange, acme.find_target_by_name("voice-1"), request_intent=intent)
 
     return make
 

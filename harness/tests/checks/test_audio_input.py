@@ -50,7 +50,7 @@ def taken(
         exchange,
         audio_input_target=audio_target,
         reference_transcript=SAID,
-        response_files=pieces,
+        response_audio_files=pieces,
     )
 
 

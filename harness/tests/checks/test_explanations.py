@@ -17,12 +17,12 @@ EXPLANATIONS = load_explanations()
 
 def test_every_rule_and_only_a_rule_is_explained() -> None:
     assert EXPLANATIONS.keys() == RULE_BY_ID.keys()
-    assert {one.fault for one in EXPLANATIONS.values() if one.fault} <= FAULTS.keys()
+    assert {one.fault_id for one in EXPLANATIONS.values() if one.fault_id} <= FAULTS.keys()
 
 
-@pytest.mark.parametrize("rule", [name for name, one in EXPLANATIONS.items() if one.fault in FOUND_BY])
+@pytest.mark.parametrize("rule", [name for name, one in EXPLANATIONS.items() if one.fault_id in FOUND_BY])
 def test_the_fault_of_an_explanation_is_found_by_its_rule(rule: str) -> None:
-    fault = EXPLANATIONS[rule].fault
+    fault = EXPLANATIONS[rule].fault_id
     assert fault is not None
     found_by, also = FOUND_BY[fault]
     assert rule in {found_by, *also}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from voicegauge.checks import Call, JobHistory, JobSet
+from voicegauge.checks import Call, ConcurrentJobs, JobHistory
 from voicegauge.contract import Contract
 from voicegauge.model import Finding, StateObservation
 
@@ -235,9 +235,9 @@ def test_a_stuck_job_names_its_last_state(history, judge) -> None:
 def test_a_state_that_is_too_long_says_for_how_long(history, judge) -> None:
     times = ((0.0, 500.0), (30_000.0, 31_000.0), (60_500.0, 61_000.0), (70_500.0, 71_000.0))
     seen = tuple(StateObservation(state="new", requested_ms=a, response_began_ms=b, exchange_index=0) for a, b in times)
-    assert judge(history(BUSY, observations=seen[:-1])) == [], "for at least 60 s, as documented"
+    assert judge(history(BUSY, state_observations=seen[:-1])) == [], "for at least 60 s, as documented"
     expected = "new for at least 70.0 s; at most 60 s are documented"
-    found = [said(finding) for finding in judge(history(BUSY, observations=seen))]
+    found = [said(finding) for finding in judge(history(BUSY, state_observations=seen))]
     assert found == [Said("job-state-too-long", expected, "/states/new/max_s", None)]
 
 
@@ -375,7 +375,7 @@ def test_a_polling_url_is_judged_only_in_accepted_submits(submit, poll, rules_of
 
 def test_confused_jobs_name_the_later_one(history, judge) -> None:
     jobs = tuple(history(DONE, first={"id": job, "state": "new"}) for job in ("j1", "j2", "j1"))
-    found = shown(judge, JobSet(jobs, jobs[-1]))
+    found = shown(judge, ConcurrentJobs(jobs, jobs[-1]))
     message = "two requests got the id 'j1'"
     assert found == [(Said("job-id-reused", message, "/submit/id", "/id"), {"id": "j1", "state": "new"})]
 
@@ -390,4 +390,4 @@ def test_audio_of_two_jobs_names_the_audio(submit, poll, judge, acme) -> None:
     jobs = (history_of("one", "j1"), history_of("two", "j2"))
     message = "two jobs with different requests have the same audio"
     expected = Said("job-crosstalk", message, "/audio", "/audio", "https://cdn/b.wav")
-    assert [said(finding) for finding in judge(JobSet(jobs, jobs[-1]))] == [expected]
+    assert [said(finding) for finding in judge(ConcurrentJobs(jobs, jobs[-1]))] == [expected]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.checks import Call, JobHistory, JobSet
+from voicegauge.checks import Call, ConcurrentJobs, JobHistory
 
 from ..builders.contracts import load_trusted
 from .conftest import DOCUMENT, WITHOUT_AUDIO
@@ -20,7 +20,7 @@ def jobs(submit, poll, acme):
             call = submit({"id": job_id, "state": "new"}, asked={"text": text})
             done = {"id": job_id, "state": "done" if url else "busy", "audio": url}
             trails.append(JobHistory(call, (poll(done, submit=call),), acme.find_operation("status")))
-        return JobSet(tuple(trails), trails[-1])
+        return ConcurrentJobs(tuple(trails), trails[-1])
 
     return make
 
@@ -70,7 +70,7 @@ def test_a_status_response_has_no_audio_if_another_operation_fetches_it(jobs, ru
         for job in confused.jobs
     )
     assert rules_of(confused) == {"job-crosstalk"}
-    assert rules_of(JobSet(histories, histories[-1])) == set()
+    assert rules_of(ConcurrentJobs(histories, histories[-1])) == set()
 
 
 def test_jobs_without_audio_are_distinguished_by_their_ids(jobs, rules_of, tmp_path) -> None:
@@ -79,7 +79,7 @@ def test_jobs_without_audio_are_distinguished_by_their_ids(jobs, rules_of, tmp_p
     contract = load_trusted(path)
     start, status = contract.find_operation("speak"), contract.find_operation("status")
 
-    def load_jobs(*ids: str) -> JobSet:
+    def load_jobs(*ids: str) -> ConcurrentJobs:
         with_audio = jobs(*((f"text {index}", job_id, "https://cdn/1") for index, job_id in enumerate(ids)))
         histories = tuple(
             JobHistory(
@@ -87,7 +87,7 @@ def test_jobs_without_audio_are_distinguished_by_their_ids(jobs, rules_of, tmp_p
             )
             for job in with_audio.jobs
         )
-        return JobSet(histories, histories[-1])
+        return ConcurrentJobs(histories, histories[-1])
 
     assert rules_of(load_jobs("j1", "j2")) == set()
     assert rules_of(load_jobs("j1", "j1")) == {"job-id-reused"}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.checks import JobHistory
-from voicegauge.checks.rules.jobs import read_timestamp
+from voicegauge.checks.rules.jobs import parse_timestamp
 from voicegauge.model import StateObservation
 
 NEXT = {"new": ["busy"], "busy": ["done", "broken"], "done": [], "broken": []}
@@ -24,7 +24,9 @@ def trail(submit, poll, acme):
     def make(*answers, first="new", timed_out=False, observations=()):
         call = submit({"id": "j1", "state": first})
         polls = tuple(poll(answer if isinstance(answer, dict) else _answer(answer), submit=call) for answer in answers)
-        return JobHistory(call, polls, acme.find_operation("status"), is_timed_out=timed_out, observations=observations)
+        return JobHistory(
+            call, polls, acme.find_operation("status"), is_timed_out=timed_out, state_observations=observations
+        )
 
     return make
 
@@ -181,12 +183,12 @@ def test_one_response_can_have_both_styles_of_timestamps(poll, rules_of) -> None
     ],
 )
 def test_a_timestamp_is_text_or_a_number_of_seconds_or_milliseconds(value, moment) -> None:
-    assert read_timestamp(value) == (moment and datetime.fromisoformat(moment).replace(tzinfo=UTC))
+    assert parse_timestamp(value) == (moment and datetime.fromisoformat(moment).replace(tzinfo=UTC))
 
 
 @given(st.one_of(st.text(), st.integers(), st.floats(), st.booleans(), st.none()))
 def test_every_value_is_read_as_a_timestamp_without_an_error(value) -> None:
-    moment = read_timestamp(value)
+    moment = parse_timestamp(value)
     assert moment is None or moment.tzinfo is not None
 
 

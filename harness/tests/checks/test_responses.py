@@ -48,7 +48,9 @@ def test_each_defect_is_found_by_its_rule(submit, rules_of, answer, more, rule) 
 )
 def test_a_server_error_with_an_undocumented_status_is_one_finding(submit, acme, ignored_rules, rules) -> None:
     call = submit(b"oops", status=500, headers={"Content-Type": "text/plain"})
-    expected = ExpectedResponse(verdict="rejected", case_kind="invalid", description="blank", contract_pointer="/paths")
+    expected = ExpectedResponse(
+        acceptance="rejected", case_kind="invalid", description="blank", contract_pointer="/paths"
+    )
     checker = Checker(Provenance.LIVE, rules=select_rules(ignored_ids=ignored_rules))
     found = dict(checker.iterate_findings_by_subject([call, CaseOutcome(call, expected)]))
     assert {finding.rule for findings in found.values() for finding in findings} == rules
@@ -66,7 +68,7 @@ def test_json_that_exceeds_a_limit_of_voicegauge_is_not_judged(submit, rules_of,
 
 def test_a_rejected_or_intentionally_invalid_request_is_not_a_finding(submit, rules_of) -> None:
     assert rules_of(submit({"error": "no"}, asked={}, status=400)) == set()
-    assert rules_of(submit(asked={}, origin="invalid")) == set()
+    assert rules_of(submit(asked={}, intent="invalid")) == set()
 
 
 def test_a_url_that_the_provider_chose_lacks_no_parameter_of_its_path(poll, rules_of) -> None:

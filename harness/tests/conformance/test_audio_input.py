@@ -47,7 +47,7 @@ FOUND_BY: dict[str, tuple[str, Callable[[ConformanceCase], bool]]] = {
     ),
     "other-rate": (
         "converted-format",
-        lambda case: "sample_rate" in case.id and case.expected_response.verdict == "accepted",
+        lambda case: "sample_rate" in case.id and case.expected_response.acceptance == "accepted",
     ),
 }
 
@@ -121,7 +121,9 @@ def test_free_requests_are_not_counted_as_billable(check) -> None:
 
 def quick(case: ConformanceCase) -> bool:
     """Complete uploads and rejected ones; `test_emulated.py` sends every other value."""
-    return case.upload_padding is None and (case.represents_operation or case.expected_response.verdict == "rejected")
+    return case.upload_padding is None and (
+        case.represents_operation or case.expected_response.acceptance == "rejected"
+    )
 
 
 def test_a_correct_service_has_no_findings(check, cases) -> None:
@@ -156,7 +158,7 @@ def test_every_operation_has_a_success_and_every_documented_error(ttsai, cases) 
 )
 def test_sizes_below_at_and_beyond_each_limit(cases, operation, megabytes) -> None:
     sizes = {
-        case.upload_padding.size_bytes: case.expected_response.verdict
+        case.upload_padding.size_bytes: case.expected_response.acceptance
         for case in cases
         if case.operation == operation and case.upload_padding
     }
@@ -176,7 +178,7 @@ def test_every_documented_format_is_uploaded(cases, check) -> None:
         for case in cases
         if case.operation == "transcribe" and case.expected_response.contract_pointer.endswith("/file/formats")
     ]
-    accepted = {case.id.rpartition(" ")[2] for case in sent if case.expected_response.verdict == "accepted"}
+    accepted = {case.id.rpartition(" ")[2] for case in sent if case.expected_response.acceptance == "accepted"}
     assert accepted == {"wav", "mp3", "flac", "ogg", "m4a", "webm"}
     report = check(lambda case: case.id == "ttsai/transcribe: a recording as webm")
     assert [case.status for case in report.case_results] == [200]
@@ -198,13 +200,13 @@ def test_a_large_upload_is_not_planned_for_a_live_service(ttsai) -> None:
     assert max(case.upload_padding.size_bytes for case in live.cases if case.upload_padding) < 32 * 2**20
     # 20 MB may be 20,000,000 bytes or 20,971,520: a live service may accept or reject a size between the two.
     between = [case for case in live.cases if case.upload_padding and case.upload_padding.size_bytes == 20 * 2**20]
-    assert all(case.expected_response.verdict == "either" for case in between)
+    assert all(case.expected_response.acceptance == "either" for case in between)
     large = plan_cases(targets, is_emulated=False, include_all_billable_cases=False, include_large_uploads=True)
     assert max(case.upload_padding.size_bytes for case in large.cases if case.upload_padding) == 100 * 2**20 + 1
 
 
 def test_every_billable_call_has_a_target_and_a_duration(cases) -> None:
-    accepted = [case for case in cases if case.expected_response.verdict == "accepted"]
+    accepted = [case for case in cases if case.expected_response.acceptance == "accepted"]
     assert all(case.is_billable and case.target_name and case.audio_s > 0 for case in accepted)
 
 

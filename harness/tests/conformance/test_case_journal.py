@@ -17,7 +17,7 @@ from voicegauge.errors import DataError
 from voicegauge.model import BillingStatus
 
 ACCEPTED, AMBIGUOUS, REJECTED = BillingStatus.ACCEPTED, BillingStatus.AMBIGUOUS, BillingStatus.REJECTED
-ANSWERED = ExpectedResponse(verdict="accepted", case_kind="valid", description="audio", contract_pointer="/paths")
+ANSWERED = ExpectedResponse(acceptance="accepted", case_kind="valid", description="audio", contract_pointer="/paths")
 
 
 def case(name: str, *, is_lifecycle: bool = False) -> ConformanceCase:

@@ -97,7 +97,7 @@ def test_a_header_or_form_field_cannot_have_a_wrong_type_if_it_takes_text(plan) 
 @pytest.mark.parametrize("media_type", [FORM, JSON])
 def test_no_document_promises_that_a_url_of_a_file_is_checked_at_once(plan, media_type) -> None:
     assert "voice_url 'no url'" not in plan(media_type, "invalid")
-    assert plan(media_type, "undocumented")["voice_url 'no url'"].expected_response.verdict == "either"
+    assert plan(media_type, "undocumented")["voice_url 'no url'"].expected_response.acceptance == "either"
 
 
 @pytest.mark.parametrize("media_type", [FORM, JSON])

@@ -50,7 +50,7 @@ def test_a_plan_for_one_target_addresses_no_other_target(target) -> None:
         for case in plan.cases
         if case.operation == target.operation.id
         and case.request is not None
-        and case.expected_response.verdict == "accepted"
+        and case.expected_response.acceptance == "accepted"
     }
     assert addressed <= {target, None}
 

@@ -107,7 +107,7 @@ def _case(index: int, body: dict[str, object], verdict: str, kind: str = "valid"
         operation="speak",
         target_name="voice-1",
         expected_response=ExpectedResponse(
-            verdict=verdict, case_kind=kind, description=str(index), contract_pointer=""
+            acceptance=verdict, case_kind=kind, description=str(index), contract_pointer=""
         ),  # type: ignore[arg-type]
         request=RequestParts(body=body, media_type="application/json"),
     )
@@ -179,7 +179,7 @@ def test_the_field_of_the_target_is_left_out_where_its_default_is_the_same() -> 
     target = CATALOGUE.find_provider("ttsai").find_target_by_name("kokoro")
     ids = {case.id: case for case in plan_cases([target], is_emulated=True, include_all_billable_cases=True).cases}
     left_out = ids["ttsai/submitSpeech: optional model left out (application/json)"]
-    assert left_out.expected_response.verdict == "accepted"
+    assert left_out.expected_response.acceptance == "accepted"
     assert "model" not in left_out.request.body
 
 

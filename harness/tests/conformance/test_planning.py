@@ -37,7 +37,7 @@ def plan() -> CasePlan:
 def test_a_plan_is_deterministic_and_rejections_come_first(plan) -> None:
     _COMBINATION_CASES_BY_OPERATION.clear()
     assert plan == plan_cases(TARGETS, is_emulated=True, include_all_billable_cases=True)
-    paid = [case.expected_response.verdict != "rejected" for case in plan.cases]
+    paid = [case.expected_response.acceptance != "rejected" for case in plan.cases]
     assert paid == sorted(paid)
     assert len({case.id for case in plan.cases}) == len(plan.cases)
 
@@ -52,7 +52,7 @@ def test_expectations_agree_with_the_schema(plan) -> None:
             continue
         operation = CATALOGUE.find_provider(case.provider).find_operation(case.operation)
         if "parameters" not in case.expected_response.contract_pointer:
-            assert is_valid_body(operation, case.request) is (case.expected_response.verdict == "accepted"), case.id
+            assert is_valid_body(operation, case.request) is (case.expected_response.acceptance == "accepted"), case.id
 
 
 def test_every_case_points_to_a_line_of_its_contract(plan) -> None:
@@ -125,7 +125,7 @@ def test_a_budget_pays_for_the_first_requests_of_the_plan() -> None:
 @pytest.mark.parametrize("bound", ["minLength", "maxLength", "minimum", "maximum", "enum", "required"])
 def test_every_documented_bound_is_tested_from_both_sides(plan, bound) -> None:
     verdicts = {
-        case.expected_response.verdict
+        case.expected_response.acceptance
         for case in plan.cases
         if case.expected_response.contract_pointer.rpartition("/")[2] == bound
     }

@@ -58,7 +58,7 @@ def _refreshing(contracts, provenance=Provenance.EMULATED, refresh="stale") -> R
 
 def test_an_operation_id_with_a_slash_names_no_folder(tmp_path) -> None:
     expected = ExpectedResponse(
-        verdict="accepted", case_kind="valid", description="it answers", contract_pointer="/paths"
+        acceptance="accepted", case_kind="valid", description="it answers", contract_pointer="/paths"
     )
     case = ConformanceCase(
         id="acme: it answers", provider="acme", operation="../voices/list", expected_response=expected
@@ -81,7 +81,7 @@ def test_every_delivery_is_recorded_and_a_few_rejections_of_each_operation(voice
     assert {case.speech_request.text for case in plan.cases if case.speech_request is not None} == {
         SPOKEN_TEXT_IN_RECORDINGS
     }
-    refusals = [case for case in plan.cases if case.expected_response.verdict == "rejected"]
+    refusals = [case for case in plan.cases if case.expected_response.acceptance == "rejected"]
     kinds = [
         (
             c.provider,

@@ -15,7 +15,7 @@ def _related(name: str, **settings):
     plan = plan_cases(
         [*CATALOGUE.select_targets([name])], is_emulated=False, include_all_billable_cases=True, **settings
     )
-    return plan.cases, {case.comparison.pair_relation: case for case in plan.cases if case.comparison is not None}
+    return plan.cases, {case.comparison.compared_parameter: case for case in plan.cases if case.comparison is not None}
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_each_parameter_of_a_target_is_compared_with_its_plain_delivery(name, pa
     assert related.keys() == parameters
     ids = [case.id for case in cases]
     for case in related.values():
-        compared_with = " with the seed 12345" if case.comparison.pair_relation == "repetition" else ""
+        compared_with = " with the seed 12345" if case.comparison.compared_parameter == "repetition" else ""
         assert case.comparison.base_case_id == f"{name}: a full delivery{compared_with}"
         assert ids.index(case.comparison.base_case_id) < ids.index(case.id)
 
@@ -62,7 +62,7 @@ def test_a_short_plan_has_comparisons_as_well() -> None:
     cases, _ = _related("ttsai/kokoro-sync", max_billable_requests=10)
     paid = [case for case in cases if case.is_billable]
     assert len(paid) == 10
-    assert {case.comparison.pair_relation for case in paid if case.comparison is not None} >= {"speed", "voice"}
+    assert {case.comparison.compared_parameter for case in paid if case.comparison is not None} >= {"speed", "voice"}
     assert sum(case.comparison is None for case in paid) >= 7
 
 

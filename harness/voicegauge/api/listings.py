@@ -233,8 +233,8 @@ def explain_rule(rule_id: str) -> RuleExplanation:
         id=rule_id,
         severity=rule.severity.value,
         description=rule.description,
-        importance=explanation.importance,
-        basis=rule.basis,
+        importance=explanation.consequence,
+        basis=rule.contract_keys,
         conforming_example=explanation.conforming_example,
         violating_example=explanation.violating_example,
         command=_build_fault_command(rule_id, explanation),
@@ -242,10 +242,10 @@ def explain_rule(rule_id: str) -> RuleExplanation:
 
 
 def _build_fault_command(rule_id: str, explanation: checks.Explanation) -> str | None:
-    if explanation.fault is None:
+    if explanation.fault_id is None:
         return None
-    name = explanation.target or _find_faulty_target(explanation.fault, rule_id)
-    return f"voicegauge check {name} --emulated --fault {explanation.fault} --select {rule_id}"
+    name = explanation.emulated_target_id or _find_faulty_target(explanation.fault_id, rule_id)
+    return f"voicegauge check {name} --emulated --fault {explanation.fault_id} --select {rule_id}"
 
 
 def _find_faulty_target(fault_id: str, rule_id: str) -> str:
@@ -396,7 +396,7 @@ def _list_check_rules() -> tuple[RuleRow, ...]:
             id=rule.id,
             severity=rule.severity,
             description=rule.description,
-            basis=rule.basis,
+            basis=rule.contract_keys,
             subject=_split_class_name(rule.subject_class.__name__),
         )
         for rule in checks.RULE_BY_ID.values()

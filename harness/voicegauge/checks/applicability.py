@@ -17,40 +17,41 @@ _STATEMENT_PATTERN = re.compile(r"(x-[a-z]+|callbacks|parameters|requestBody|res
 ContractStatement = tuple[str, str]
 """A statement of a contract that a rule needs: a key such as "x-job", and the path below it, such as ".charged"."""
 
-_STATED_BASIS_CACHE: WeakKeyDictionary[Operation, dict[str, bool]] = WeakKeyDictionary()
-"""A cache: for each operation, whether the contract states each `Rule.basis`."""
+_ARE_KEYS_STATED_CACHE: WeakKeyDictionary[Operation, dict[str, bool]] = WeakKeyDictionary()
+"""Cache of `is_rule_applicable`: by operation and `Rule.contract_keys`, whether the contract has these keys."""
 
 
 def find_applicable_rules(operation: Operation) -> tuple[Rule, ...]:
     """Return the rules that can find a violation in traffic of `operation`, or of the job to which the traffic belongs.
 
-    Those are the rules whose basis (`Rule.basis`) the contract states.
+    Those are the rules whose `Rule.contract_keys` are in the contract.
     """
     return tuple(rule for rule in RULE_BY_ID.values() if is_rule_applicable(rule, operation))
 
 
 def is_rule_applicable(rule: Rule, operation: Operation) -> bool:
     """Whether `rule` can find a violation in traffic of `operation`, or of the job to which the traffic belongs."""
-    stated = _STATED_BASIS_CACHE.setdefault(operation, {})
-    if rule.basis not in stated:
-        stated[rule.basis] = any(
+    stated = _ARE_KEYS_STATED_CACHE.setdefault(operation, {})
+    if rule.contract_keys not in stated:
+        stated[rule.contract_keys] = any(
             all(_is_stated_by_operation(operation, *statement) for statement in statements)
-            for statements in parse_rule_basis(rule.basis)
+            for statements in parse_contract_keys(rule.contract_keys)
         )
-    return stated[rule.basis]
+    return stated[rule.contract_keys]
 
 
 @functools.cache
-def parse_rule_basis(basis: str) -> tuple[tuple[ContractStatement, ...], ...]:
-    """Parse the `basis` of a rule: return its alternatives, each with the statements that the contract must have.
+def parse_contract_keys(contract_keys: str) -> tuple[tuple[ContractStatement, ...], ...]:
+    """Parse `Rule.contract_keys`, and return its alternatives, each as a tuple of statements.
 
     Alternatives are separated by a comma and a space, statements by " and ".
 
     Raises:
-        ValueError: a part of the basis is not a statement of a contract.
+        ValueError: a part of `contract_keys` does not name a statement of a contract.
     """
     return tuple(
-        tuple(_parse_statement(text) for text in alternative.split(" and ")) for alternative in basis.split(", ")
+        tuple(_parse_statement(text) for text in alternative.split(" and "))
+        for alternative in contract_keys.split(", ")
     )
 
 

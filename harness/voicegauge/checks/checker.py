@@ -202,12 +202,12 @@ def _shorten_text(text: str, max_characters: int) -> str:
 def find_dispute(rule_id: str, subject: CheckSubject, violation: Violation) -> Dispute | None:
     """Return the dispute that allows the behavior that `violation` reports; `None` if there is none.
 
-    A dispute states that documents contradict each other. It must name the rule, and must be recorded at the violated
-    statement, at a part of the contract that contains this statement, or at one of the subject's `dispute_pointers`. If
-    the dispute is limited to a status, media type or schema, the response must match it.
+    A dispute states that documents contradict each other. It must name the rule. It must be recorded at the violated
+    statement, at a part of the contract that contains this statement, or at one of the `possible_dispute_pointers` of
+    the subject. If the dispute is limited to a status, media type or schema, the response must match it.
     """
     contract = subject.contract
-    for pointer in (violation.contract_pointer, *subject.dispute_pointers):
+    for pointer in (violation.contract_pointer, *subject.possible_dispute_pointers):
         for dispute, dispute_pointer in contract.iterate_disputes(pointer):
             if rule_id in dispute.rules and _dispute_applies(dispute, dispute_pointer, subject, violation.exchange):
                 return dispute

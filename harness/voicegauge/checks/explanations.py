@@ -18,15 +18,15 @@ EXPLANATIONS_FILE = Path(__file__).parent / "explanations.yaml"
 class Explanation(Record, frozen=True, kw_only=True):
     """Why a rule matters, with an example of each outcome."""
 
-    importance: str
+    consequence: str
     """What goes wrong for a client if the rule is broken."""
     conforming_example: str
     """An example of traffic that follows the rule."""
     violating_example: str
     """An example of traffic that breaks the rule."""
-    fault: str | None = None
+    fault_id: str | None = None
     """Id of the emulator's fault that breaks the rule; `None` if no fault breaks this rule alone."""
-    target: str | None = None
+    emulated_target_id: str | None = None
     """Id of a bundled provider or target whose emulator can have the fault; `None` for the first such one."""
 
 

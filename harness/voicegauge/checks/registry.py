@@ -49,7 +49,7 @@ class Rule:
     severity: Severity
     description: str
     """A sentence that states what the rule requires."""
-    basis: str
+    contract_keys: str
     """The statements of a contract without which the rule cannot find anything: alternatives separated by commas, each
     with one or more statements joined by "and", such as "x-job.charged and x-pricing"."""
     subject_class: type[Any]
@@ -61,7 +61,12 @@ RULE_BY_ID: dict[str, Rule] = {}
 
 
 def register_rule(
-    rule_id: str, *, subject_class: type[SubjectT], description: str, basis: str, severity: Severity = Severity.ERROR
+    rule_id: str,
+    *,
+    subject_class: type[SubjectT],
+    description: str,
+    contract_keys: str,
+    severity: Severity = Severity.ERROR,
 ) -> Callable[[Callable[[SubjectT], Iterator[Violation]]], Callable[[SubjectT], Iterator[Violation]]]:
     """Register the decorated function as the rule `rule_id` for subjects of class `subject_class`."""
 
@@ -70,7 +75,7 @@ def register_rule(
     ) -> Callable[[SubjectT], Iterator[Violation]]:
         assert _RULE_ID_PATTERN.match(rule_id), f"{rule_id!r} is not kebab-case"
         assert rule_id not in RULE_BY_ID, f"rule {rule_id!r} is registered twice"
-        RULE_BY_ID[rule_id] = Rule(rule_id, severity, description, basis, subject_class, check_function)
+        RULE_BY_ID[rule_id] = Rule(rule_id, severity, description, contract_keys, subject_class, check_function)
         return check_function
 
     return register_check

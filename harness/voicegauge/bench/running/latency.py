@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from voicegauge.bench.running.playback import measure_streaming
-from voicegauge.checks import read_timestamp
+from voicegauge.checks import parse_timestamp
 from voicegauge.contract import BaseTarget, parse_exchange
 from voicegauge.contract.extension import JobSpec
 from voicegauge.formats import is_json
@@ -190,7 +190,7 @@ def read_stated_duration(final_poll: Exchange, job_spec: JobSpec) -> StatedDurat
     if job_spec.created is None or job_spec.completed is None:
         return None
     poll = parse_exchange(final_poll)
-    created, completed = (read_timestamp(poll.read_response(at)) for at in (job_spec.created, job_spec.completed))
+    created, completed = (parse_timestamp(poll.read_response(at)) for at in (job_spec.created, job_spec.completed))
     if created is None or completed is None or completed < created:
         return None
     is_whole_seconds = created.microsecond == completed.microsecond == 0

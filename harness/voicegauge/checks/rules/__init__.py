@@ -6,7 +6,7 @@ from voicegauge.checks.rules import responses, streams, jobs, resources, job_iso
 from voicegauge.checks.rules import audio, timestamps, metamorphic, charges, audio_input, webhooks, recording_age
 
 # isort: on
-from voicegauge.checks.rules.jobs import read_timestamp
+from voicegauge.checks.rules.jobs import parse_timestamp
 from voicegauge.checks.rules.resources import find_resource_item
 
 __all__ = [
@@ -18,7 +18,7 @@ __all__ = [
     "jobs",
     "metamorphic",
     "outcomes",
-    "read_timestamp",
+    "parse_timestamp",
     "recording_age",
     "resources",
     "responses",

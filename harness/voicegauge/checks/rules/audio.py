@@ -13,7 +13,7 @@ _GENERIC_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 """Media types that do not name a format."""
 _BITRATE_TOLERANCE = 0.15
 """Relative difference that is accepted: an encoder with a variable bit rate does not meet its mean in a short file."""
-_AUDIO_RULE_BASIS = "x-job.audio, x-speech.response.audio, x-speech.targets.*.audio"
+_AUDIO_CONTRACT_KEYS = "x-job.audio, x-speech.response.audio, x-speech.targets.*.audio"
 
 
 def _get_audio_pointer(speech_delivery: SpeechDelivery) -> str:
@@ -38,7 +38,7 @@ def _detect_text_format(audio_bytes: bytes) -> str | None:
     "audio-missing",
     subject_class=SpeechDelivery,
     description="A successful request leads to audio, in the response or at the URL that it names.",
-    basis=_AUDIO_RULE_BASIS,
+    contract_keys=_AUDIO_CONTRACT_KEYS,
 )
 def _check_audio_missing(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     failure = speech_delivery.delivery.failure
@@ -63,7 +63,7 @@ def _is_audio_instead_of_stream(speech_delivery: SpeechDelivery) -> bool:
     "audio-not-audio",
     subject_class=SpeechDelivery,
     description="Delivered audio is not HTML, XML or JSON.",
-    basis=_AUDIO_RULE_BASIS,
+    contract_keys=_AUDIO_CONTRACT_KEYS,
 )
 def _check_audio_not_audio(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     data = speech_delivery.delivery.audio or b""
@@ -77,7 +77,7 @@ def _check_audio_not_audio(speech_delivery: SpeechDelivery) -> Iterator[Violatio
     "audio-undecodable",
     subject_class=SpeechDelivery,
     description="The audio can be decoded. Raw samples are not judged if no document states their sample rate.",
-    basis=_AUDIO_RULE_BASIS,
+    contract_keys=_AUDIO_CONTRACT_KEYS,
 )
 def _check_audio_undecodable(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     data = speech_delivery.delivery.audio or b""
@@ -95,7 +95,7 @@ def _check_audio_undecodable(speech_delivery: SpeechDelivery) -> Iterator[Violat
     "audio-truncated",
     subject_class=SpeechDelivery,
     description="The audio is as long as its container header states.",
-    basis=_AUDIO_RULE_BASIS,
+    contract_keys=_AUDIO_CONTRACT_KEYS,
 )
 def _check_audio_truncated(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     decoded = speech_delivery.decoded_audio
@@ -111,7 +111,7 @@ def _check_audio_truncated(speech_delivery: SpeechDelivery) -> Iterator[Violatio
     "audio-format",
     subject_class=SpeechDelivery,
     description="The audio has the requested format; if none was requested, the documented one or the default.",
-    basis=(
+    contract_keys=(
         "x-speech.request.format, x-job.audio.format, x-speech.response.audio.format, x-speech.targets.*.audio.format"
     ),
 )
@@ -203,7 +203,7 @@ def _get_format_pointer(speech_delivery: SpeechDelivery) -> str:
     "audio-sample-rate",
     subject_class=SpeechDelivery,
     description="Audio with a header has the sample rate that is documented for its format.",
-    basis="x-speech.formats.*.sample_rate_hz",
+    contract_keys="x-speech.formats.*.sample_rate_hz",
 )
 def _check_audio_sample_rate(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import MP3_RATES_HZ
@@ -229,7 +229,7 @@ def _check_audio_sample_rate(speech_delivery: SpeechDelivery) -> Iterator[Violat
     "audio-bit-rate",
     subject_class=SpeechDelivery,
     description="MP3 has the bit rate that is documented for its format.",
-    basis="x-speech.formats.*.bitrate_kbps",
+    contract_keys="x-speech.formats.*.bitrate_kbps",
 )
 def _check_audio_bit_rate(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import measure_bitrate_kbps
@@ -266,7 +266,7 @@ def _cannot_contain_audio(media_type: str, declared_media_type: str) -> bool:
     "audio-media-type",
     subject_class=SpeechDelivery,
     description="The audio matches its declared media type.",
-    basis=_AUDIO_RULE_BASIS,
+    contract_keys=_AUDIO_CONTRACT_KEYS,
 )
 def _check_audio_media_type(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import find_container_of_media_type
@@ -292,7 +292,7 @@ def _check_audio_media_type(speech_delivery: SpeechDelivery) -> Iterator[Violati
     "audio-silent",
     subject_class=SpeechDelivery,
     description="The audio is not silent.",
-    basis="x-speech.request.text",
+    contract_keys="x-speech.request.text",
 )
 def _check_audio_silent(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import compute_rms_dbfs
@@ -309,7 +309,7 @@ def _check_audio_silent(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     "audio-length",
     subject_class=SpeechDelivery,
     description="The duration of the audio is plausible for its text, by bounds that every voice meets.",
-    basis="x-speech.request.text",
+    contract_keys="x-speech.request.text",
 )
 def _check_audio_length(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     decoded = speech_delivery.decoded_audio

@@ -38,7 +38,7 @@ def _find_transcript(call: AudioInputCall) -> tuple[str, Location] | None:
     "transcript-wrong",
     subject_class=AudioInputCall,
     description="The transcript of clean speech has a word error rate below 50%.",
-    basis="x-transcription.response.text, x-conversion.response.facts.transcript",
+    contract_keys="x-transcription.response.text, x-conversion.response.facts.transcript",
 )
 def _check_transcript_wrong(call: AudioInputCall) -> Iterator[Violation]:
     from voicegauge.speech.transcripts import score_transcript
@@ -64,7 +64,7 @@ def _check_transcript_wrong(call: AudioInputCall) -> Iterator[Violation]:
     "transcript-duration",
     subject_class=AudioInputCall,
     description="The duration in a transcript is that of the uploaded audio.",
-    basis="x-transcription.response.audio_s",
+    contract_keys="x-transcription.response.audio_s",
 )
 def _check_transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
     use = call.audio_input_target.transcription
@@ -82,7 +82,7 @@ def _check_transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
     "transcript-segments",
     subject_class=AudioInputCall,
     description="Transcript segments are in order, end after they begin, and lie within the audio.",
-    basis="x-transcription.response.segments",
+    contract_keys="x-transcription.response.segments",
 )
 def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
     use = call.audio_input_target.transcription
@@ -109,7 +109,7 @@ def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
     "transcript-words",
     subject_class=AudioInputCall,
     description="Word timestamps are present if they were requested.",
-    basis="x-transcription.request.timestamps",
+    contract_keys="x-transcription.request.timestamps",
 )
 def _check_transcript_words(call: AudioInputCall) -> Iterator[Violation]:
     use = call.audio_input_target.transcription
@@ -127,7 +127,7 @@ def _check_transcript_words(call: AudioInputCall) -> Iterator[Violation]:
     "converted-audio",
     subject_class=AudioInputCall,
     description="Converted audio can be decoded, and is not silent unless the upload was.",
-    basis="x-conversion.response.audio, x-conversion.response.stems",
+    contract_keys="x-conversion.response.audio, x-conversion.response.stems",
 )
 def _check_converted_audio(call: AudioInputCall) -> Iterator[Violation]:
     from voicegauge.speech.audio import is_silent
@@ -137,13 +137,13 @@ def _check_converted_audio(call: AudioInputCall) -> Iterator[Violation]:
             f"accepted, but the audio cannot be downloaded: {call.download_error}",
             f"{call.description_pointer}/response",
         )
-    for index, audio in enumerate(call.response_audio):
+    for index, audio in enumerate(call.decoded_response_audio):
         if audio is None:
             yield Violation(
-                f"file {index + 1} of {len(call.response_audio)} cannot be decoded",
+                f"file {index + 1} of {len(call.decoded_response_audio)} cannot be decoded",
                 f"{call.description_pointer}/response",
             )
-    decoded = [audio for audio in call.response_audio if audio is not None]
+    decoded = [audio for audio in call.decoded_response_audio if audio is not None]
     sent = call.uploaded_audio
     if sent is None or is_silent(sent.samples, sent.sample_rate_hz) or not decoded:
         return
@@ -155,7 +155,7 @@ def _check_converted_audio(call: AudioInputCall) -> Iterator[Violation]:
     "converted-format",
     subject_class=AudioInputCall,
     description="Converted audio has the requested format, sample rate and number of channels.",
-    basis="x-conversion.request.format, x-conversion.request.sample_rate, x-conversion.request.channels",
+    contract_keys="x-conversion.request.format, x-conversion.request.sample_rate, x-conversion.request.channels",
 )
 def _check_converted_format(call: AudioInputCall) -> Iterator[Violation]:
     facts: tuple[tuple[AudioInputField, str], ...] = (
@@ -165,7 +165,7 @@ def _check_converted_format(call: AudioInputCall) -> Iterator[Violation]:
     )
     for word, attribute in facts:
         requested = call.read_neutral_value(word)
-        for audio in call.response_audio:
+        for audio in call.decoded_response_audio:
             actual = getattr(audio, attribute, None)
             if requested is not None and actual is not None and str(requested) != str(actual):
                 yield Violation(
@@ -177,7 +177,7 @@ def _check_converted_format(call: AudioInputCall) -> Iterator[Violation]:
     "converted-length",
     subject_class=AudioInputCall,
     description="Converted audio is as long as the upload, divided by the requested speed.",
-    basis="x-conversion.response.audio, x-conversion.response.stems",
+    contract_keys="x-conversion.response.audio, x-conversion.response.stems",
 )
 def _check_converted_length(call: AudioInputCall) -> Iterator[Violation]:
     use = call.audio_input_target.conversion
@@ -185,7 +185,7 @@ def _check_converted_length(call: AudioInputCall) -> Iterator[Violation]:
         return
     speed = call.read_neutral_value("speed")
     expected = call.uploaded_audio.audio_s / (speed if _is_number(speed) and speed > 0 else 1.0)
-    for audio in call.response_audio:
+    for audio in call.decoded_response_audio:
         if audio is not None and not _is_close_in_duration(audio.audio_s, expected):
             at = (
                 f"{call.description_pointer}/request/speed"
@@ -199,7 +199,7 @@ def _check_converted_length(call: AudioInputCall) -> Iterator[Violation]:
     "stems-count",
     subject_class=AudioInputCall,
     description="As many stems are returned as were requested, each with a different name.",
-    basis="x-conversion.response.stems",
+    contract_keys="x-conversion.response.stems",
 )
 def _check_stems_count(call: AudioInputCall) -> Iterator[Violation]:
     stems = call.audio_input_target.conversion.response.stems if call.audio_input_target.conversion else None
@@ -222,7 +222,7 @@ def _check_stems_count(call: AudioInputCall) -> Iterator[Violation]:
     "charge-per-minute",
     subject_class=AudioInputCall,
     description="The charge for audio is the documented price for its duration.",
-    basis="x-transcription.response.charged and x-pricing, x-conversion.response.charged and x-pricing",
+    contract_keys="x-transcription.response.charged and x-pricing, x-conversion.response.charged and x-pricing",
 )
 def _check_charge_per_minute(call: AudioInputCall) -> Iterator[Violation]:
     price, location = call.audio_input_target.pricing, call.audio_input_target.audio_input.response.charged

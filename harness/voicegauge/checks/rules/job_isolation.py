@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from voicegauge.checks.registry import Violation, register_rule
-from voicegauge.checks.subjects import JobHistory, JobSet
+from voicegauge.checks.subjects import ConcurrentJobs, JobHistory
 
 
 @register_rule(
     "job-id-reused",
-    subject_class=JobSet,
+    subject_class=ConcurrentJobs,
     description="Every accepted request gets a different job id.",
-    basis="x-job.submit.id",
+    contract_keys="x-job.submit.id",
 )
-def _check_job_id_reused(job_set: JobSet) -> Iterator[Violation]:
-    location = job_set.latest_job.job_spec.submit.id
-    ids = [(job.submit_call.read_response(location), job) for job in job_set.jobs]
+def _check_job_id_reused(concurrent_jobs: ConcurrentJobs) -> Iterator[Violation]:
+    location = concurrent_jobs.latest_job.job_spec.submit.id
+    ids = [(job.submit_call.read_response(location), job) for job in concurrent_jobs.jobs]
     for (one, _), (other, later) in combinations(ids, 2):
         if isinstance(one, str) and one == other:
             at = f"{later.status_operation.pointer}/x-job/submit/id"
@@ -27,18 +27,18 @@ def _check_job_id_reused(job_set: JobSet) -> Iterator[Violation]:
 
 @register_rule(
     "job-crosstalk",
-    subject_class=JobSet,
+    subject_class=ConcurrentJobs,
     description="Requests for different speech never get the same audio.",
-    basis="x-job.audio",
+    contract_keys="x-job.audio",
 )
-def _check_job_crosstalk(job_set: JobSet) -> Iterator[Violation]:
-    audio = job_set.latest_job.job_spec.audio
+def _check_job_crosstalk(concurrent_jobs: ConcurrentJobs) -> Iterator[Violation]:
+    audio = concurrent_jobs.latest_job.job_spec.audio
     if audio is None:
         return
-    for one, other in combinations(job_set.jobs, 2):
+    for one, other in combinations(concurrent_jobs.jobs, 2):
         both = _collect_audio_values(one) & _collect_audio_values(other)
         if both and one.submit_call.exchange.request != other.submit_call.exchange.request:
-            at = f"{job_set.operation.pointer}/x-job/audio"
+            at = f"{concurrent_jobs.operation.pointer}/x-job/audio"
             message = "two jobs with different requests have the same audio"
             yield Violation(message, at, audio.at.pointer or None, min(both))
 

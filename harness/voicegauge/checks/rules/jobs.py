@@ -58,7 +58,7 @@ def _build_job_pointer(call: Call, *pointer_tokens: str) -> str:
     "job-state-unknown",
     subject_class=Call,
     description="Every state of a job is documented.",
-    basis="x-job.states",
+    contract_keys="x-job.states",
 )
 def _check_job_state_unknown(call: Call) -> Iterator[Violation]:
     job = _find_job_spec(call)
@@ -78,29 +78,29 @@ def _check_job_state_unknown(call: Call) -> Iterator[Violation]:
     "job-completed-without-output",
     subject_class=Call,
     description="A successful job has everything that the document promises, above all the audio.",
-    basis="x-job.states.*.required",
+    contract_keys="x-job.states.*.required",
 )
 def _check_job_completed_without_output(call: Call) -> Iterator[Violation]:
-    yield from _check_required_values(call, "success")
+    yield from _check_values_required_at_end(call, "success")
 
 
 @register_rule(
     "job-failed-without-reason",
     subject_class=Call,
     description="A failed job has a reason.",
-    basis="x-job.states.*.required",
+    contract_keys="x-job.states.*.required",
 )
 def _check_job_failed_without_reason(call: Call) -> Iterator[Violation]:
-    yield from _check_required_values(call, "failure")
+    yield from _check_values_required_at_end(call, "failure")
 
 
-def _check_required_values(call: Call, job_end: str) -> Iterator[Violation]:
+def _check_values_required_at_end(call: Call, required_end: str) -> Iterator[Violation]:
     job = _find_job_spec(call)
     if job is None:
         return
     name = _read_reported_state(call, job)
     state = _find_state_spec(job, name)
-    if name is None or state is None or state.end != job_end:
+    if name is None or state is None or state.end != required_end:
         return
     for location in state.required:
         value = call.read_response(location)
@@ -117,7 +117,7 @@ def _check_required_values(call: Call, job_end: str) -> Iterator[Violation]:
     "job-output-early",
     subject_class=Call,
     description="A job has no audio before it ends, except in states documented as partial.",
-    basis="x-job.audio",
+    contract_keys="x-job.audio",
     severity=Severity.WARNING,
 )
 def _check_job_output_early(call: Call) -> Iterator[Violation]:
@@ -147,7 +147,7 @@ def _get_body_pointer(location: Location | None) -> str | None:
     "job-timestamps",
     subject_class=Call,
     description="The timestamps of a status response are valid and in order.",
-    basis="x-job.created, x-job.updated, x-job.completed",
+    contract_keys="x-job.created, x-job.updated, x-job.completed",
 )
 def _check_job_timestamps(call: Call) -> Iterator[Violation]:
     job = _find_job_spec(call)
@@ -158,7 +158,7 @@ def _check_job_timestamps(call: Call) -> Iterator[Violation]:
         value = call.read_response(getattr(job, key))
         if value is MISSING or value is None:
             continue
-        moment = read_timestamp(value)
+        moment = parse_timestamp(value)
         if moment is None:
             yield Violation(
                 f"{key} {value!r:.80} is not a valid time",
@@ -188,7 +188,7 @@ def _check_timestamp_order(
         )
 
 
-def read_timestamp(value: Any) -> datetime | None:
+def parse_timestamp(value: Any) -> datetime | None:
     """Parse a timestamp in a response, which is an ISO 8601 text or a Unix time; `None` if `value` is neither.
 
     A text without a time zone is read as UTC.
@@ -208,7 +208,7 @@ def read_timestamp(value: Any) -> datetime | None:
     "job-transition-illegal",
     subject_class=JobHistory,
     description="A job follows the documented transitions; states between two polls may be missed.",
-    basis="x-job.states.*.next",
+    contract_keys="x-job.states.*.next",
 )
 def _check_job_transition_illegal(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
@@ -230,7 +230,7 @@ def _check_job_transition_illegal(job_history: JobHistory) -> Iterator[Violation
     "job-terminal-changed",
     subject_class=JobHistory,
     description="A job stays in its terminal state, however often it is polled.",
-    basis="x-job.states.*.end",
+    contract_keys="x-job.states.*.end",
 )
 def _check_job_terminal_changed(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
@@ -250,7 +250,7 @@ def _check_job_terminal_changed(job_history: JobHistory) -> Iterator[Violation]:
     "job-cancel-ignored",
     subject_class=JobHistory,
     description="A job whose cancellation was accepted before its end ends as cancelled.",
-    basis="x-job.cancel",
+    contract_keys="x-job.cancel",
 )
 def _check_job_cancel_ignored(job_history: JobHistory) -> Iterator[Violation]:
     job, after = job_history.job_spec, job_history.poll_count_before_cancel
@@ -298,7 +298,7 @@ def _find_reachable_states(job_spec: JobSpec, start_state: str) -> frozenset[str
     "job-stuck",
     subject_class=JobHistory,
     description="A job ends within the documented time.",
-    basis="x-job.poll.timeout_s",
+    contract_keys="x-job.poll.timeout_s",
 )
 def _check_job_stuck(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
@@ -312,10 +312,10 @@ def _check_job_stuck(job_history: JobHistory) -> Iterator[Violation]:
     "job-state-too-long",
     subject_class=JobHistory,
     description="A job stays in a state no longer than documented.",
-    basis="x-job.states.*.max_s",
+    contract_keys="x-job.states.*.max_s",
 )
 def _check_job_state_too_long(job_history: JobHistory) -> Iterator[Violation]:
-    for name, same in groupby(job_history.observations, key=lambda sighting: sighting.state):
+    for name, same in groupby(job_history.state_observations, key=lambda sighting: sighting.state):
         state, seen = job_history.job_spec.states.get(name), list(same)
         # A lower bound, because the state was seen in the first response, and still after the last request was sent.
         duration_s = (seen[-1].requested_ms - seen[0].response_began_ms) / 1000
@@ -328,7 +328,7 @@ def _check_job_state_too_long(job_history: JobHistory) -> Iterator[Violation]:
     "job-charge-changed",
     subject_class=JobHistory,
     description="The charge for a job does not change after its end.",
-    basis="x-job.charged",
+    contract_keys="x-job.charged",
 )
 def _check_job_charge_changed(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
@@ -355,7 +355,7 @@ def _is_terminal_state(job_spec: JobSpec, state_name: str | None) -> bool:
     "job-id-changed",
     subject_class=JobHistory,
     description="A status response is about the requested job.",
-    basis="x-job.submit.id and x-job.id",
+    contract_keys="x-job.submit.id and x-job.id",
 )
 def _check_job_id_changed(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
@@ -379,7 +379,7 @@ def _check_job_id_changed(job_history: JobHistory) -> Iterator[Violation]:
     "job-model-wrong",
     subject_class=JobHistory,
     description="A status response names the requested model.",
-    basis="x-job.model",
+    contract_keys="x-job.model",
 )
 def _check_job_model_wrong(job_history: JobHistory) -> Iterator[Violation]:
     location = job_history.job_spec.model
@@ -403,7 +403,7 @@ def _check_job_model_wrong(job_history: JobHistory) -> Iterator[Violation]:
     "job-created-changed",
     subject_class=JobHistory,
     description="The creation time of a job does not change.",
-    basis="x-job.created",
+    contract_keys="x-job.created",
 )
 def _check_job_created_changed(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
@@ -412,7 +412,7 @@ def _check_job_created_changed(job_history: JobHistory) -> Iterator[Violation]:
     moments = [
         (moment, poll)
         for poll in job_history.polls
-        if poll.is_accepted and (moment := read_timestamp(poll.read_response(job.created))) is not None
+        if poll.is_accepted and (moment := parse_timestamp(poll.read_response(job.created))) is not None
     ]
     for (before, _), (after, poll) in pairwise(moments):
         if abs((after - before).total_seconds()) > JOB_TIMESTAMP_TOLERANCE_S:
@@ -427,7 +427,7 @@ def _check_job_created_changed(job_history: JobHistory) -> Iterator[Violation]:
     "job-polling-url",
     subject_class=Call,
     description="The polling URL in a response leads to the status of this job, at a documented server.",
-    basis="x-job.submit.url",
+    contract_keys="x-job.submit.url",
 )
 def _check_job_polling_url(call: Call) -> Iterator[Violation]:
     status_operation = _find_status_operation(call)

@@ -16,23 +16,23 @@ from typing import NamedTuple
 from voicegauge.checks.registry import Violation, register_rule
 from voicegauge.checks.subjects import DeliveryPair, SpeechDelivery
 
-MIN_SPEED_FACTOR = 1.4
+MIN_JUDGED_SPEED_CHANGE = 1.4
 """Smallest change of speed that is judged, as a factor. Smaller changes are lost in the variation between two
 syntheses of the same text."""
-DURATION_RATIO_EXPONENT_RANGE = (1 / 3, 2.0)
+MEASURED_SPEED_EXPONENT_RANGE = (1 / 3, 2.0)
 """Smallest and largest exponent to which the requested change of speed may be raised to give the measured change. At
 twice the speed, the speech must be at least 1.26 and at most 4 times as fast. The bounds are wide because pauses are
 often not shortened, and some engines scale phonemes unevenly."""
 MAX_SAME_WORDS_DURATION_RATIO = 1.6
 """Largest ratio between the durations of the same words in two formats, or with and without markup. Encoders add less
 than a tenth of a second."""
-MAX_SPEECH_MISMATCH = 0.7
+MAX_SAME_WORDS_MISMATCH = 0.7
 """Largest result of `measure_speech_mismatch` at which the same words are spoken. It is below 0.6 for the same words
 even if another voice speaks them, and above 0.8 for other words."""
-MIN_SEED_CORRELATION = 0.9
+MIN_SAME_SEED_CORRELATION = 0.9
 """Smallest correlation of two waveforms from the same seed. Rounding on different processors and encoding change it far
 less; two syntheses with different random numbers are not correlated."""
-SEED_DURATION_TOLERANCE_S = 0.05
+SAME_SEED_DURATION_TOLERANCE_S = 0.05
 """Tolerance in seconds for the durations of audio from the same seed, because encoders may pad by a frame."""
 MIN_REPEATED_TEXT_DURATION_RATIO = 1.3
 """Smallest ratio between the durations of a text sent twice in one request and the same text sent once. The ratio is
@@ -45,8 +45,8 @@ both ends matter too much."""
 class _AudibleDurations(NamedTuple):
     """Durations of the audible speech in both deliveries, in seconds."""
 
-    base_s: float
-    changed_s: float
+    base_duration_s: float
+    changed_duration_s: float
 
 
 def _measure_audible_durations(delivery_pair: DeliveryPair) -> _AudibleDurations | None:
@@ -93,23 +93,23 @@ def _has_same_audio(delivery_pair: DeliveryPair) -> bool:
     "speed-ignored",
     subject_class=DeliveryPair,
     description="The speed parameter changes the duration of the speech, roughly in proportion.",
-    basis="x-speech.request.speed",
+    contract_keys="x-speech.request.speed",
 )
 def _check_speed_ignored(delivery_pair: DeliveryPair) -> Iterator[Violation]:
-    if delivery_pair.pair_relation != "speed":
+    if delivery_pair.compared_parameter != "speed":
         return
     durations, factor = (
         _measure_audible_durations(delivery_pair),
         delivery_pair.changed_value / delivery_pair.base_value,
     )
-    if durations is None or abs(math.log(factor)) < math.log(MIN_SPEED_FACTOR):
+    if durations is None or abs(math.log(factor)) < math.log(MIN_JUDGED_SPEED_CHANGE):
         return
-    measured = durations.base_s / durations.changed_s
+    measured = durations.base_duration_s / durations.changed_duration_s
     exponent = math.log(measured) / math.log(factor)
-    if not DURATION_RATIO_EXPONENT_RANGE[0] <= exponent <= DURATION_RATIO_EXPONENT_RANGE[1]:
+    if not MEASURED_SPEED_EXPONENT_RANGE[0] <= exponent <= MEASURED_SPEED_EXPONENT_RANGE[1]:
         yield Violation(
-            f"at speed {delivery_pair.changed_value:g} the text takes {durations.changed_s:.2f} s, "
-            f"at speed {delivery_pair.base_value:g} {durations.base_s:.2f} s: {measured:.2f} times as fast "
+            f"at speed {delivery_pair.changed_value:g} the text takes {durations.changed_duration_s:.2f} s, "
+            f"at speed {delivery_pair.base_value:g} {durations.base_duration_s:.2f} s: {measured:.2f} times as fast "
             f"instead of {factor:g} times",
             delivery_pair.parameter_pointer,
         )
@@ -124,7 +124,7 @@ def _report_same_audio(delivery_pair: DeliveryPair) -> Iterator[Violation]:
         )
         other = json.dumps(delivery_pair.changed_value, ensure_ascii=False)
         yield Violation(
-            f"{delivery_pair.pair_relation} {other} gives the same audio as {one}, sample by sample",
+            f"{delivery_pair.compared_parameter} {other} gives the same audio as {one}, sample by sample",
             delivery_pair.parameter_pointer,
         )
 
@@ -133,10 +133,10 @@ def _report_same_audio(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     "voice-ignored",
     subject_class=DeliveryPair,
     description="Another voice gives other audio.",
-    basis="x-speech.request.voice",
+    contract_keys="x-speech.request.voice",
 )
 def _check_voice_ignored(delivery_pair: DeliveryPair) -> Iterator[Violation]:
-    if delivery_pair.pair_relation == "voice":
+    if delivery_pair.compared_parameter == "voice":
         yield from _report_same_audio(delivery_pair)
 
 
@@ -144,10 +144,10 @@ def _check_voice_ignored(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     "language-ignored",
     subject_class=DeliveryPair,
     description="The same text in another language gives other audio.",
-    basis="x-speech.request.language",
+    contract_keys="x-speech.request.language",
 )
 def _check_language_ignored(delivery_pair: DeliveryPair) -> Iterator[Violation]:
-    if delivery_pair.pair_relation == "language":
+    if delivery_pair.compared_parameter == "language":
         yield from _report_same_audio(delivery_pair)
 
 
@@ -155,10 +155,10 @@ def _check_language_ignored(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     "seed-ignored",
     subject_class=DeliveryPair,
     description="Another seed gives other audio.",
-    basis="x-speech.request.seed",
+    contract_keys="x-speech.request.seed",
 )
 def _check_seed_ignored(delivery_pair: DeliveryPair) -> Iterator[Violation]:
-    if delivery_pair.pair_relation == "seed":
+    if delivery_pair.compared_parameter == "seed":
         yield from _report_same_audio(delivery_pair)
 
 
@@ -166,20 +166,20 @@ def _check_seed_ignored(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     "seed-not-reproducible",
     subject_class=DeliveryPair,
     description="The same seed gives the same audio again, if a document promises that.",
-    basis="x-speech.request.seed.reproducible",
+    contract_keys="x-speech.request.seed.reproducible",
 )
 def _check_seed_not_reproducible(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     from voicegauge.speech.audio import correlate_waveforms
 
-    durations = _measure_audible_durations(delivery_pair) if delivery_pair.pair_relation == "repetition" else None
+    durations = _measure_audible_durations(delivery_pair) if delivery_pair.compared_parameter == "repetition" else None
     one, other = delivery_pair.base_delivery.decoded_audio, delivery_pair.changed_delivery.decoded_audio
     if durations is None or one is None or other is None:
         return
-    if abs(one.audio_s - other.audio_s) > SEED_DURATION_TOLERANCE_S:
+    if abs(one.audio_s - other.audio_s) > SAME_SEED_DURATION_TOLERANCE_S:
         difference = f"the audio takes {other.audio_s:.2f} s, and {one.audio_s:.2f} s the first time"
     elif one.sample_rate_hz != other.sample_rate_hz:
         difference = f"the audio has {other.sample_rate_hz} Hz, and {one.sample_rate_hz} Hz the first time"
-    elif correlate_waveforms(one.samples, other.samples) < MIN_SEED_CORRELATION:
+    elif correlate_waveforms(one.samples, other.samples) < MIN_SAME_SEED_CORRELATION:
         difference = "the waveform is another one"
     else:
         return
@@ -195,25 +195,25 @@ def _check_seed_not_reproducible(delivery_pair: DeliveryPair) -> Iterator[Violat
         "The same speech is delivered in every format: its duration is similar, and its spectrum can be aligned in "
         "time. Words are not recognized, so a few changed words can be missed."
     ),
-    basis="x-speech.request.format",
+    contract_keys="x-speech.request.format",
 )
 def _check_format_changes_speech(delivery_pair: DeliveryPair) -> Iterator[Violation]:
-    durations = _measure_audible_durations(delivery_pair) if delivery_pair.pair_relation == "format" else None
+    durations = _measure_audible_durations(delivery_pair) if delivery_pair.compared_parameter == "format" else None
     if durations is None:
         return
     one = f"as {delivery_pair.base_value}" if delivery_pair.base_value is not None else "without a format"
     if max(durations) / min(durations) > MAX_SAME_WORDS_DURATION_RATIO:
         yield Violation(
-            f"the text takes {durations.changed_s:.2f} s as {delivery_pair.changed_value}, "
-            f"but {durations.base_s:.2f} s {one}",
+            f"the text takes {durations.changed_duration_s:.2f} s as {delivery_pair.changed_value}, "
+            f"but {durations.base_duration_s:.2f} s {one}",
             delivery_pair.parameter_pointer,
         )
         return
     mismatch = _measure_speech_mismatch(delivery_pair)
-    if mismatch is not None and mismatch > MAX_SPEECH_MISMATCH:
+    if mismatch is not None and mismatch > MAX_SAME_WORDS_MISMATCH:
         yield Violation(
             f"other words are spoken as {delivery_pair.changed_value} than {one}: their spectra cannot be aligned "
-            f"(mismatch {mismatch:.2f}, at most {MAX_SPEECH_MISMATCH:g} for the same words)",
+            f"(mismatch {mismatch:.2f}, at most {MAX_SAME_WORDS_MISMATCH:g} for the same words)",
             delivery_pair.parameter_pointer,
         )
 
@@ -231,14 +231,17 @@ def _measure_speech_mismatch(delivery_pair: DeliveryPair) -> float | None:
     "markup-spoken",
     subject_class=DeliveryPair,
     description="The tags in a text with markup are not spoken: tags that change nothing do not make it longer.",
-    basis="x-speech.request.text.markup",
+    contract_keys="x-speech.request.text.markup",
 )
 def _check_markup_spoken(delivery_pair: DeliveryPair) -> Iterator[Violation]:
-    durations = _measure_audible_durations(delivery_pair) if delivery_pair.pair_relation == "markup" else None
-    if durations is not None and durations.changed_s > MAX_SAME_WORDS_DURATION_RATIO * durations.base_s:
+    durations = _measure_audible_durations(delivery_pair) if delivery_pair.compared_parameter == "markup" else None
+    if (
+        durations is not None
+        and durations.changed_duration_s > MAX_SAME_WORDS_DURATION_RATIO * durations.base_duration_s
+    ):
         yield Violation(
-            f"the text takes {durations.base_s:.2f} s, "
-            f"but {durations.changed_s:.2f} s within {delivery_pair.changed_value}",
+            f"the text takes {durations.base_duration_s:.2f} s, "
+            f"but {durations.changed_duration_s:.2f} s within {delivery_pair.changed_value}",
             delivery_pair.parameter_pointer,
         )
 
@@ -247,13 +250,17 @@ def _check_markup_spoken(delivery_pair: DeliveryPair) -> Iterator[Violation]:
     "long-text-cut",
     subject_class=DeliveryPair,
     description="The same text twice takes longer than once.",
-    basis="x-speech.request.text",
+    contract_keys="x-speech.request.text",
 )
 def _check_long_text_cut(delivery_pair: DeliveryPair) -> Iterator[Violation]:
-    durations = _measure_audible_durations(delivery_pair) if delivery_pair.pair_relation == "text" else None
-    if durations is not None and durations.changed_s < MIN_REPEATED_TEXT_DURATION_RATIO * durations.base_s:
+    durations = _measure_audible_durations(delivery_pair) if delivery_pair.compared_parameter == "text" else None
+    if (
+        durations is not None
+        and durations.changed_duration_s < MIN_REPEATED_TEXT_DURATION_RATIO * durations.base_duration_s
+    ):
         yield Violation(
-            f"the text takes {durations.base_s:.2f} s, but only {durations.changed_s:.2f} s when it is sent twice",
+            f"the text takes {durations.base_duration_s:.2f} s, but only {durations.changed_duration_s:.2f} s when "
+            "it is sent twice",
             delivery_pair.parameter_pointer,
             evidence=delivery_pair.changed_delivery.speech_request.text,
         )

@@ -13,7 +13,7 @@ from voicegauge.checks.subjects import CaseOutcome
     "server-error",
     subject_class=CaseOutcome,
     description="No request causes a server error: an invalid request is rejected with a 4xx status.",
-    basis="responses",
+    contract_keys="responses",
 )
 def _check_server_error(outcome: CaseOutcome) -> Iterator[Violation]:
     if outcome.is_server_error:
@@ -28,7 +28,7 @@ def _check_server_error(outcome: CaseOutcome) -> Iterator[Violation]:
     "auth-not-enforced",
     subject_class=CaseOutcome,
     description="A request without a valid key is rejected if a key is documented as required.",
-    basis="security",
+    contract_keys="security",
 )
 def _check_auth_not_enforced(outcome: CaseOutcome) -> Iterator[Violation]:
     if outcome.expected_response.case_kind == "authentication" and outcome.call.is_accepted:
@@ -42,11 +42,15 @@ def _check_auth_not_enforced(outcome: CaseOutcome) -> Iterator[Violation]:
     "accepts-invalid",
     subject_class=CaseOutcome,
     description="A request that violates the documented schema, or names an unknown id, is rejected.",
-    basis="requestBody, parameters",
+    contract_keys="requestBody, parameters",
 )
 def _check_accepts_invalid(outcome: CaseOutcome) -> Iterator[Violation]:
     expected = outcome.expected_response
-    if expected.verdict == "rejected" and expected.case_kind in ("invalid", "unknown-id") and outcome.call.is_accepted:
+    if (
+        expected.acceptance == "rejected"
+        and expected.case_kind in ("invalid", "unknown-id")
+        and outcome.call.is_accepted
+    ):
         yield Violation(
             f"{expected.description}: accepted with {outcome.call.status}",
             expected.contract_pointer,
@@ -58,11 +62,11 @@ def _check_accepts_invalid(outcome: CaseOutcome) -> Iterator[Violation]:
     "rejects-valid",
     subject_class=CaseOutcome,
     description="A request that matches the document is accepted.",
-    basis="requestBody, parameters",
+    contract_keys="requestBody, parameters",
 )
 def _check_rejects_valid(outcome: CaseOutcome) -> Iterator[Violation]:
     expected, status = outcome.expected_response, outcome.call.status
-    if expected.verdict == "accepted" and not outcome.call.is_accepted and status < 500:
+    if expected.acceptance == "accepted" and not outcome.call.is_accepted and status < 500:
         yield Violation(
             f"{expected.description}: rejected with {status}",
             expected.contract_pointer,
@@ -74,11 +78,11 @@ def _check_rejects_valid(outcome: CaseOutcome) -> Iterator[Violation]:
     "wrong-error-status",
     subject_class=CaseOutcome,
     description="A rejection has the documented status of its reason. status-undocumented reports undocumented ones.",
-    basis="responses",
+    contract_keys="responses",
 )
 def _check_wrong_error_status(outcome: CaseOutcome) -> Iterator[Violation]:
     expected, status = outcome.expected_response, outcome.call.status
-    if expected.verdict != "rejected" or not expected.statuses or status in expected.statuses:
+    if expected.acceptance != "rejected" or not expected.statuses or status in expected.statuses:
         return
     if outcome.call.documented_response is None:
         return  # one cause, one finding: status-undocumented reports it

@@ -32,7 +32,7 @@ def find_resource_item(json_value: Any, resource: ResourceSpec, resource_id: str
     "filter-ignored",
     subject_class=Call,
     description="A list requested with a filter parameter has only items that match it.",
-    basis="parameters",
+    contract_keys="parameters",
 )
 def _check_filter_ignored(call: Call) -> Iterator[Violation]:
     if not call.is_accepted or not isinstance(call.response_json, dict):
@@ -65,7 +65,7 @@ def _matches_filter(item_value: Any, filter_value: str) -> bool:
     "resource-used-after-delete",
     subject_class=ResourceStep,
     description="A deleted resource cannot be used.",
-    basis="x-resource.delete, x-resource.uses",
+    contract_keys="x-resource.delete, x-resource.uses",
 )
 def _check_resource_used_after_delete(resource_step: ResourceStep) -> Iterator[Violation]:
     if resource_step.step_kind == "use" and resource_step.is_deleted and resource_step.call.is_accepted:
@@ -80,7 +80,7 @@ def _check_resource_used_after_delete(resource_step: ResourceStep) -> Iterator[V
     "resource-listed-after-delete",
     subject_class=ResourceStep,
     description="A deleted resource is not listed.",
-    basis="x-resource.delete, x-resource.list",
+    contract_keys="x-resource.delete, x-resource.list",
 )
 def _check_resource_listed_after_delete(resource_step: ResourceStep) -> Iterator[Violation]:
     if (
@@ -100,7 +100,7 @@ def _check_resource_listed_after_delete(resource_step: ResourceStep) -> Iterator
     "resource-not-listed",
     subject_class=ResourceStep,
     description="A resource is listed for the account that created it.",
-    basis="x-resource.list",
+    contract_keys="x-resource.list",
 )
 def _check_resource_not_listed(resource_step: ResourceStep) -> Iterator[Violation]:
     if (
@@ -121,7 +121,7 @@ def _check_resource_not_listed(resource_step: ResourceStep) -> Iterator[Violatio
     "resource-state-ignored",
     subject_class=ResourceStep,
     description="A resource is rejected in a state in which it must not be used.",
-    basis="x-resource.uses.*.states",
+    contract_keys="x-resource.uses.*.states",
 )
 def _check_resource_state_ignored(resource_step: ResourceStep) -> Iterator[Violation]:
     if (
@@ -142,22 +142,22 @@ def _check_resource_state_ignored(resource_step: ResourceStep) -> Iterator[Viola
     "resource-state-wrong",
     subject_class=ResourceStep,
     description="A resource reports the state it was last set to.",
-    basis="x-resource.states, x-resource.transitions",
+    contract_keys="x-resource.states, x-resource.transitions",
 )
 def _check_resource_state_wrong(resource_step: ResourceStep) -> Iterator[Violation]:
     if (
-        resource_step.resource.state is None
+        resource_step.resource_spec.state is None
         or resource_step.is_deleted
         or resource_step.is_by_other_account
         or not resource_step.call.is_accepted
         or resource_step.step_kind == "use"
     ):
         return
-    name = resource_step.resource.state.pointer_tokens[-1]
+    name = resource_step.resource_spec.state.pointer_tokens[-1]
     reported = (
         (resource_step.listed_item or {}).get(name, MISSING)
         if resource_step.step_kind == "list"
-        else resource_step.call.read_response(resource_step.resource.state)
+        else resource_step.call.read_response(resource_step.resource_spec.state)
     )
     if reported is not MISSING and reported != resource_step.expected_state:
         yield Violation(
@@ -171,7 +171,7 @@ def _check_resource_state_wrong(resource_step: ResourceStep) -> Iterator[Violati
     "resource-of-another-account",
     subject_class=ResourceStep,
     description="A resource is neither visible to nor usable by another account.",
-    basis="x-resource",
+    contract_keys="x-resource",
 )
 def _check_resource_of_another_account(resource_step: ResourceStep) -> Iterator[Violation]:
     if not resource_step.is_by_other_account or not resource_step.call.is_accepted:
@@ -188,7 +188,7 @@ def _check_resource_of_another_account(resource_step: ResourceStep) -> Iterator[
     "resource-id-changed",
     subject_class=ResourceStep,
     description="A response about a resource has the id that was assigned at its creation.",
-    basis="x-resource.id, x-resource.uses.*.id",
+    contract_keys="x-resource.id, x-resource.uses.*.id",
 )
 def _check_resource_id_changed(resource_step: ResourceStep) -> Iterator[Violation]:
     if (
@@ -199,7 +199,7 @@ def _check_resource_id_changed(resource_step: ResourceStep) -> Iterator[Violatio
         or resource_step.is_deleted
     ):
         return
-    reported = resource_step.call.read_response(resource_step.resource.id)
+    reported = resource_step.call.read_response(resource_step.resource_spec.id)
     if reported is not MISSING and reported != resource_step.resource_id:
         yield Violation(
             f"{resource_step.description}: requested {resource_step.resource_id!r:.80}, "
@@ -212,7 +212,7 @@ def _check_resource_id_changed(resource_step: ResourceStep) -> Iterator[Violatio
     "batch-count-wrong",
     subject_class=Call,
     description="A batch has as many items as requested, and ends when all of them are done.",
-    basis="x-batch.total, x-batch.completed, x-batch.results",
+    contract_keys="x-batch.total, x-batch.completed, x-batch.results",
 )
 def _check_batch_count_wrong(call: Call) -> Iterator[Violation]:
     submit = _find_batch_operation(call)
@@ -226,10 +226,10 @@ def _check_batch_count_wrong(call: Call) -> Iterator[Violation]:
         yield Violation(f"total is {total!r:.40} for {len(items)} items", f"{batch_pointer}/total")
     if isinstance(total, int) and isinstance(completed, int) and not 0 <= completed <= total:
         yield Violation(f"completed is {completed} of {total}", f"{batch_pointer}/completed")
-    yield from _check_final_counts(call, batch, batch_pointer, total, completed)
+    yield from _check_final_batch_counts(call, batch, batch_pointer, total, completed)
 
 
-def _check_final_counts(
+def _check_final_batch_counts(
     call: Call, batch_spec: BatchSpec, batch_pointer: str, total_count: Any, completed_count: Any
 ) -> Iterator[Violation]:
     job = call.operation.job

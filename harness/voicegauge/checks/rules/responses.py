@@ -30,7 +30,7 @@ MAX_SCHEMA_VIOLATIONS = 10
     "status-undocumented",
     subject_class=Call,
     description="Every status code of a response is documented for its operation.",
-    basis="responses",
+    contract_keys="responses",
 )
 def _check_status_undocumented(call: Call) -> Iterator[Violation]:
     if call.documented_response is None:
@@ -46,7 +46,7 @@ def _check_status_undocumented(call: Call) -> Iterator[Violation]:
     "content-type",
     subject_class=Call,
     description="The Content-Type of a response is documented for its status.",
-    basis="responses/*/content",
+    contract_keys="responses/*/content",
 )
 def _check_content_type(call: Call) -> Iterator[Violation]:
     if call.documented_response is None or not call.documented_response.media_types or not call.exchange.response.body:
@@ -62,7 +62,7 @@ def _check_content_type(call: Call) -> Iterator[Violation]:
     "empty-body",
     subject_class=Call,
     description="A response with a documented body has a body.",
-    basis="responses/*/content",
+    contract_keys="responses/*/content",
 )
 def _check_empty_body(call: Call) -> Iterator[Violation]:
     if (
@@ -79,7 +79,7 @@ def _check_empty_body(call: Call) -> Iterator[Violation]:
     "response-incomplete",
     subject_class=IncompleteResponse,
     description="A response that begins does not break off each time.",
-    basis="responses",
+    contract_keys="responses",
 )
 def _check_response_incomplete(response: IncompleteResponse) -> Iterator[Violation]:
     documented = response.call.documented_response
@@ -94,7 +94,7 @@ def _check_response_incomplete(response: IncompleteResponse) -> Iterator[Violati
     "body-not-json",
     subject_class=Call,
     description="A body with a JSON Content-Type is valid JSON.",
-    basis="responses",
+    contract_keys="responses",
 )
 def _check_body_not_json(call: Call) -> Iterator[Violation]:
     if call.json_error is not None:
@@ -107,7 +107,7 @@ def _check_body_not_json(call: Call) -> Iterator[Violation]:
     "response-schema",
     subject_class=Call,
     description="The JSON body of a successful response matches its documented schema.",
-    basis="responses/2XX,3XX,default/content/*/schema",
+    contract_keys="responses/2XX,3XX,default/content/*/schema",
 )
 def _check_response_schema(call: Call) -> Iterator[Violation]:
     if call.status < 400:
@@ -118,7 +118,7 @@ def _check_response_schema(call: Call) -> Iterator[Violation]:
     "error-shape",
     subject_class=Call,
     description="The JSON body of an error response matches its documented schema.",
-    basis="responses/4XX,5XX,default/content/*/schema",
+    contract_keys="responses/4XX,5XX,default/content/*/schema",
 )
 def _check_error_shape(call: Call) -> Iterator[Violation]:
     if call.status >= 400 and call.documented_response is not None:
@@ -169,7 +169,7 @@ def _check_body_schema(call: Call) -> Iterator[Violation]:
     "callback-schema",
     subject_class=Callback,
     description="The body of a callback matches its documented schema.",
-    basis="callbacks, webhooks",
+    contract_keys="callbacks, webhooks",
 )
 def _check_callback_schema(callback: Callback) -> Iterator[Violation]:
     parsed = parse_exchange(callback.exchange)
@@ -193,11 +193,11 @@ def build_schema_violation(error: SchemaError, value: Any) -> Violation:
     "request-schema",
     subject_class=Call,
     description="A request that the provider documents or accepts matches its documented schema.",
-    basis="requestBody, parameters",
+    contract_keys="requestBody, parameters",
 )
 def _check_request_schema(call: Call) -> Iterator[Violation]:
     # A rejected request may be invalid on purpose. In that case the rejection was right.
-    if call.request_origin != "sent" or not call.is_accepted:
+    if call.request_intent != "valid" or not call.is_accepted:
         return
     yield from _check_request_body_schema(call)
     for parameter in call.operation.parameters:
@@ -234,7 +234,7 @@ def _iterate_documented_headers(call: Call) -> Iterable[tuple[str, Parameter]]:
     "header-missing",
     subject_class=Call,
     description="Every response header that is documented as required is present.",
-    basis="responses/*/headers",
+    contract_keys="responses/*/headers",
 )
 def _check_header_missing(call: Call) -> Iterator[Violation]:
     for name, header in _iterate_documented_headers(call):
@@ -250,7 +250,7 @@ def _check_header_missing(call: Call) -> Iterator[Violation]:
     "retry-after-missing",
     subject_class=Call,
     description="A rejection has the Retry-After header that is documented for it.",
-    basis="responses/*/headers/Retry-After",
+    contract_keys="responses/*/headers/Retry-After",
 )
 def _check_retry_after_missing(call: Call) -> Iterator[Violation]:
     for name, header in _iterate_documented_headers(call):
@@ -262,7 +262,7 @@ def _check_retry_after_missing(call: Call) -> Iterator[Violation]:
     "header-schema",
     subject_class=Call,
     description="The value of a documented response header matches its schema.",
-    basis="responses/*/headers/*/schema",
+    contract_keys="responses/*/headers/*/schema",
 )
 def _check_header_schema(call: Call) -> Iterator[Violation]:
     for name, header in _iterate_documented_headers(call):

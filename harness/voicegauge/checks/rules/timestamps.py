@@ -11,7 +11,7 @@ from voicegauge.checks.subjects import SpeechDelivery, TimestampLists, read_time
 TIMESTAMP_TOLERANCE_S = 0.1
 """Number of seconds by which the last timestamp may be after the end of the audio, because encoders trim up to two
 frames of 1152 samples."""
-_TIMESTAMP_RULE_BASIS = (
+_TIMESTAMP_CONTRACT_KEYS = (
     "x-speech.response.audio.timestamps, x-speech.targets.*.audio.timestamps, x-stream.audio.timestamps"
 )
 
@@ -20,7 +20,7 @@ _TIMESTAMP_RULE_BASIS = (
     "timestamps-count",
     subject_class=SpeechDelivery,
     description="There are as many times as there are characters or words.",
-    basis=_TIMESTAMP_RULE_BASIS,
+    contract_keys=_TIMESTAMP_CONTRACT_KEYS,
 )
 def _check_timestamps_count(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     for lists in read_timestamps(speech_delivery):
@@ -39,7 +39,7 @@ def _check_timestamps_count(speech_delivery: SpeechDelivery) -> Iterator[Violati
     "timestamps-order",
     subject_class=SpeechDelivery,
     description="No start is negative or before an earlier one, and nothing ends before it starts.",
-    basis=_TIMESTAMP_RULE_BASIS,
+    contract_keys=_TIMESTAMP_CONTRACT_KEYS,
 )
 def _check_timestamps_order(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     for lists in read_timestamps(speech_delivery):
@@ -67,7 +67,7 @@ def _describe_first_time_out_of_order(timestamp_lists: TimestampLists) -> str | 
     "timestamps-duration",
     subject_class=SpeechDelivery,
     description="No character or word is spoken after the end of the audio.",
-    basis=_TIMESTAMP_RULE_BASIS,
+    contract_keys=_TIMESTAMP_CONTRACT_KEYS,
 )
 def _check_timestamps_duration(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     decoded = speech_delivery.decoded_audio
@@ -87,7 +87,7 @@ def _check_timestamps_duration(speech_delivery: SpeechDelivery) -> Iterator[Viol
     "timestamps-text",
     subject_class=SpeechDelivery,
     description="The characters or words are those of the text, if a document promises that.",
-    basis=(
+    contract_keys=(
         "x-speech.response.audio.timestamps.*.spells_text, x-speech.targets.*.audio.timestamps.*.spells_text, "
         "x-stream.audio.timestamps.*.spells_text"
     ),

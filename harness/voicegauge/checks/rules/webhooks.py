@@ -21,16 +21,16 @@ NETWORK_DELAY_TOLERANCE_S = 2.0
     "webhook-missing",
     subject_class=RequestCallbacks,
     description="A webhook URL gets a callback about the end of the job.",
-    basis="x-webhook",
+    contract_keys="x-webhook",
 )
 def _check_webhook_missing(callbacks: RequestCallbacks) -> Iterator[Violation]:
     end = callbacks.final_state
     if not callbacks.are_all_received or end is None:
         return
-    documented = callbacks.webhook.body
+    documented = callbacks.webhook_spec.body
     if documented is not None and end[1] not in documented.states.values():
         return  # no document describes a callback for a job that ends like this
-    if not callbacks.final_bodies:
+    if not callbacks.final_callback_bodies:
         others = (
             f"{len(callbacks.received_callbacks)} other callbacks" if callbacks.received_callbacks else "no callback"
         )
@@ -41,21 +41,21 @@ def _check_webhook_missing(callbacks: RequestCallbacks) -> Iterator[Violation]:
     "webhook-early",
     subject_class=RequestCallbacks,
     description="Subscribers to the final event get no earlier events.",
-    basis="x-webhook",
+    contract_keys="x-webhook",
 )
 def _check_webhook_early(callbacks: RequestCallbacks) -> Iterator[Violation]:
     for received, body in zip(callbacks.received_callbacks, callbacks.callback_bodies, strict=True):
-        if callbacks.callback_timing == "terminal" and callbacks.read_phase(body) == "going":
+        if callbacks.subscribed_callbacks == "terminal" and callbacks.read_state_meaning(body) == "unfinished":
             state = callbacks.read_state(body)
             yield Violation(
                 f"callback about {state}, but only the end was subscribed to",
                 _build_webhook_pointer(callbacks),
                 evidence=_format_json(body),
             )
-        elif callbacks.read_phase(body) in ("success", "failure"):
-            for poll, state, phase in callbacks.iterate_polled_states():
+        elif callbacks.read_state_meaning(body) in ("success", "failure"):
+            for poll, state, state_meaning in callbacks.iterate_polled_states():
                 timing = poll.exchange.timing
-                if phase == "going" and timing is not None and timing.started_ms > received.received_at_ms:
+                if state_meaning == "unfinished" and timing is not None and timing.started_ms > received.received_at_ms:
                     message = f"callback about the end, but polled afterwards the job was {state}"
                     yield Violation(message, _build_webhook_pointer(callbacks), evidence=_format_json(body))
                     break
@@ -65,10 +65,10 @@ def _check_webhook_early(callbacks: RequestCallbacks) -> Iterator[Violation]:
     "webhook-repeated",
     subject_class=RequestCallbacks,
     description="Repeated callbacks about the end of a job are identical.",
-    basis="x-webhook",
+    contract_keys="x-webhook",
 )
 def _check_webhook_repeated(callbacks: RequestCallbacks) -> Iterator[Violation]:
-    for before, after in pairwise(callbacks.final_bodies):
+    for before, after in pairwise(callbacks.final_callback_bodies):
         if after != before:
             yield Violation(
                 "two different callbacks about the end",
@@ -81,12 +81,12 @@ def _check_webhook_repeated(callbacks: RequestCallbacks) -> Iterator[Violation]:
     "webhook-duplicate",
     subject_class=RequestCallbacks,
     description="The final callback is sent once, unless repetition is documented.",
-    basis="x-webhook",
+    contract_keys="x-webhook",
     severity=Severity.WARNING,
 )
 def _check_webhook_duplicate(callbacks: RequestCallbacks) -> Iterator[Violation]:
-    ends = callbacks.final_bodies
-    if not callbacks.webhook.may_repeat and any(before == after for before, after in pairwise(ends)):
+    ends = callbacks.final_callback_bodies
+    if not callbacks.webhook_spec.may_repeat and any(before == after for before, after in pairwise(ends)):
         yield Violation(
             f"{len(ends)} callbacks about the end", _build_webhook_pointer(callbacks), evidence=_format_json(ends[0])
         )
@@ -96,18 +96,18 @@ def _check_webhook_duplicate(callbacks: RequestCallbacks) -> Iterator[Violation]
     "webhook-progress-late",
     subject_class=RequestCallbacks,
     description="Progress callbacks come as often as documented.",
-    basis="x-webhook.progress_max_s",
+    contract_keys="x-webhook.progress_max_s",
     severity=Severity.WARNING,
 )
 def _check_webhook_progress_late(callbacks: RequestCallbacks) -> Iterator[Violation]:
-    longest_s = callbacks.webhook.progress_max_s
-    if callbacks.callback_timing != "progress" or longest_s is None:
+    longest_s = callbacks.webhook_spec.progress_max_s
+    if callbacks.subscribed_callbacks != "progress" or longest_s is None:
         return
     timing = callbacks.submit_call.exchange.timing if callbacks.submit_call is not None else None
     moments = [timing.started_ms] if timing is not None else []
     for received, body in zip(callbacks.received_callbacks, callbacks.callback_bodies, strict=True):
         moments.append(received.received_at_ms)
-        if callbacks.read_phase(body) in ("success", "failure"):
+        if callbacks.read_state_meaning(body) in ("success", "failure"):
             break  # repetitions after the end may come at any time
     gap_s = max(((after - before) / 1000 for before, after in pairwise(moments)), default=0.0)
     if gap_s > longest_s + NETWORK_DELAY_TOLERANCE_S:
@@ -119,7 +119,7 @@ def _check_webhook_progress_late(callbacks: RequestCallbacks) -> Iterator[Violat
     "webhook-contradicts",
     subject_class=RequestCallbacks,
     description="A callback and the status response agree about the state of the job.",
-    basis="x-webhook",
+    contract_keys="x-webhook",
 )
 def _check_webhook_contradicts(callbacks: RequestCallbacks) -> Iterator[Violation]:
     end, given = callbacks.final_state, callbacks.submitted_job_id
@@ -130,11 +130,11 @@ def _check_webhook_contradicts(callbacks: RequestCallbacks) -> Iterator[Violatio
                 f"callback about {named!r:.80}, but the request was {given!r:.80}", _build_webhook_pointer(callbacks)
             )
             return
-        phase, state = callbacks.read_phase(body), callbacks.read_state(body)
-        if end is None or phase in (None, "going"):
+        state_meaning, state = callbacks.read_state_meaning(body), callbacks.read_state(body)
+        if end is None or state_meaning in (None, "unfinished"):
             continue
-        has_own_states = callbacks.webhook.body is not None
-        if phase != end[1] or (not has_own_states and state != end[0]):
+        has_own_states = callbacks.webhook_spec.body is not None
+        if state_meaning != end[1] or (not has_own_states and state != end[0]):
             message = f"the callback reports the end as {state}, but the status response {end[0]}"
             yield Violation(message, _build_webhook_pointer(callbacks), evidence=_format_json(body))
             return
@@ -144,7 +144,7 @@ def _check_webhook_contradicts(callbacks: RequestCallbacks) -> Iterator[Violatio
     "webhook-plain-http",
     subject_class=CaseOutcome,
     description="A webhook URL with plain http is rejected if the document requires https.",
-    basis="x-webhook.https_only",
+    contract_keys="x-webhook.https_only",
 )
 def _check_webhook_plain_http(outcome: CaseOutcome) -> Iterator[Violation]:
     if outcome.expected_response.case_kind == "plain-http" and outcome.call.is_accepted:
@@ -158,7 +158,7 @@ def _check_webhook_plain_http(outcome: CaseOutcome) -> Iterator[Violation]:
     "webhook-forged",
     subject_class=RequestCallbacks,
     description="A callback has the documented signature of its body. Without the secret, only its presence is judged.",
-    basis="x-webhook.signature",
+    contract_keys="x-webhook.signature",
 )
 def _check_webhook_forged(callbacks: RequestCallbacks) -> Iterator[Violation]:
     for index, parts in enumerate(callbacks.signature_headers):
@@ -176,7 +176,7 @@ def _check_webhook_forged(callbacks: RequestCallbacks) -> Iterator[Violation]:
     "webhook-late",
     subject_class=RequestCallbacks,
     description="The signed time of a callback differs from the time of its arrival by at most the tolerance.",
-    basis="x-webhook.signature",
+    contract_keys="x-webhook.signature",
 )
 def _check_webhook_late(callbacks: RequestCallbacks) -> Iterator[Violation]:
     for received, parts in zip(callbacks.received_callbacks, callbacks.signature_headers, strict=False):
@@ -193,7 +193,7 @@ def _check_webhook_late(callbacks: RequestCallbacks) -> Iterator[Violation]:
     "webhook-replayed",
     subject_class=RequestCallbacks,
     description="No two callbacks have the same signed id and time: each attempt has a signature of its own.",
-    basis="x-webhook.signature",
+    contract_keys="x-webhook.signature",
     severity=Severity.WARNING,
 )
 def _check_webhook_replayed(callbacks: RequestCallbacks) -> Iterator[Violation]:
@@ -208,8 +208,8 @@ def _check_webhook_replayed(callbacks: RequestCallbacks) -> Iterator[Violation]:
 
 
 def _get_signature_spec(callbacks: RequestCallbacks) -> WebhookSignature:
-    assert callbacks.webhook.signature is not None, "signed parts exist"
-    return callbacks.webhook.signature
+    assert callbacks.webhook_spec.signature is not None, "signed parts exist"
+    return callbacks.webhook_spec.signature
 
 
 def _build_signature_pointer(callbacks: RequestCallbacks) -> str:

@@ -2,12 +2,12 @@
 
 from voicegauge.checks.subjects.audio_input_call import AudioInputCall
 from voicegauge.checks.subjects.base import CheckSubject
-from voicegauge.checks.subjects.call import Call, CallSubject, RequestOrigin
+from voicegauge.checks.subjects.call import Call, CallSubject, RequestIntent
+from voicegauge.checks.subjects.concurrent_jobs import ConcurrentJobs
 from voicegauge.checks.subjects.delivery import SpeechDelivery
-from voicegauge.checks.subjects.delivery_pair import DeliveryPair, PairRelation
+from voicegauge.checks.subjects.delivery_pair import ComparedParameter, DeliveryPair
 from voicegauge.checks.subjects.incomplete_response import IncompleteResponse
 from voicegauge.checks.subjects.job import JobHistory
-from voicegauge.checks.subjects.job_set import JobSet
 from voicegauge.checks.subjects.outcome import CaseOutcome, ExpectedResponse
 from voicegauge.checks.subjects.recording_age import RecordingAge
 from voicegauge.checks.subjects.request_schema import find_documented_default, find_request_schema
@@ -22,15 +22,15 @@ __all__ = [
     "Callback",
     "CaseOutcome",
     "CheckSubject",
+    "ComparedParameter",
+    "ConcurrentJobs",
     "DeliveryPair",
     "ExpectedResponse",
     "IncompleteResponse",
     "JobHistory",
-    "JobSet",
-    "PairRelation",
     "RecordingAge",
     "RequestCallbacks",
-    "RequestOrigin",
+    "RequestIntent",
     "ResourceStep",
     "ResourceStepKind",
     "SpeechDelivery",

@@ -22,7 +22,7 @@ class AudioInputCall(Call):
     audio_input_target: AudioInputTarget
     reference_transcript: str | None = None
     """The text spoken in the upload; `None` if it is not known, or if the speech is not clean."""
-    response_files: tuple[bytes, ...] = ()
+    response_audio_files: tuple[bytes, ...] = ()
     """The encoded audio files that the response contains or links to, in the order of the response."""
     download_error: str | None = None
     """The reason why audio could not be downloaded; `None` if nothing failed."""
@@ -38,9 +38,9 @@ class AudioInputCall(Call):
         return self.form.files.get(field) if self.form is not None else None
 
     @functools.cached_property
-    def response_audio(self) -> tuple[DecodedAudio | None, ...]:
+    def decoded_response_audio(self) -> tuple[DecodedAudio | None, ...]:
         """The samples of each file of the response; `None` for a file that cannot be decoded."""
-        return tuple(_decode_audio(data) for data in self.response_files)
+        return tuple(_decode_audio(data) for data in self.response_audio_files)
 
     def read_neutral_value(self, field_name: AudioInputField) -> Any:
         """Return the provider-neutral value of a field of the request; `None` if the request omits the field."""

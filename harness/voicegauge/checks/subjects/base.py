@@ -37,7 +37,7 @@ class CheckSubject:
         return self.operation.contract
 
     @property
-    def dispute_pointers(self) -> tuple[str, ...]:
+    def possible_dispute_pointers(self) -> tuple[str, ...]:
         """JSON pointers to the parts of the contract at which a dispute about this subject can be recorded."""
         return ()
 

@@ -25,9 +25,9 @@ from voicegauge.contract import (
 from voicegauge.formats import Form, Location, is_json
 from voicegauge.model import Exchange
 
-RequestOrigin = Literal["sent", "invalid", "unknown"]
-"""Where the request of a call comes from. `sent`: it was sent and is meant to be valid. `invalid`: it is invalid on
-purpose. `unknown`: it is not known, because a document shows only the response."""
+RequestIntent = Literal["valid", "invalid", "unknown"]
+"""Whether a request is meant to be valid. `invalid`: it is invalid on purpose. `unknown`: the request is not known,
+because a document shows only the response."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Call(CheckSubject):
     operation: Operation
     exchange: Exchange
     target: Target | None = None
-    request_origin: RequestOrigin = "sent"
+    request_intent: RequestIntent = "valid"
     submit_call: Call | None = None
     """For a status request, the call that submitted the job; `None` for other requests, or if it is not known."""
 
@@ -49,7 +49,7 @@ class Call(CheckSubject):
     @property
     def can_be_sent_again(self) -> bool:
         """Whether a user could send the request again, which needs the whole request, not only the response."""
-        return self.request_origin != "unknown"
+        return self.request_intent != "unknown"
 
     # The response
 
@@ -179,7 +179,7 @@ class Call(CheckSubject):
         return None if text is None else parameter.parse_text(text)
 
     @property
-    def dispute_pointers(self) -> tuple[str, ...]:
+    def possible_dispute_pointers(self) -> tuple[str, ...]:
         """JSON pointers to the documented response, the target, the request body and the operation."""
         scopes = [f"{self.operation.pointer}/responses/{self.status}"]
         documented = self.documented_response
@@ -237,9 +237,9 @@ class CallSubject(CheckSubject):
         return self.call.exchange
 
     @property
-    def dispute_pointers(self) -> tuple[str, ...]:
+    def possible_dispute_pointers(self) -> tuple[str, ...]:
         """The dispute pointers of the call."""
-        return self.call.dispute_pointers
+        return self.call.possible_dispute_pointers
 
     @property
     def can_be_sent_again(self) -> bool:

@@ -163,7 +163,7 @@ class SpeechDelivery(CheckSubject):
         return None if self._encoded_audio is None else self._encoded_audio.decode_error
 
     @property
-    def dispute_pointers(self) -> tuple[str, ...]:
+    def possible_dispute_pointers(self) -> tuple[str, ...]:
         """JSON pointers to the description of the audio, the target and the operation."""
         job = self.target.job_operation
         scopes = (f"{self.operation.pointer}/x-speech/response", self.target.pointer, self.operation.pointer)

@@ -10,7 +10,7 @@ from voicegauge.checks.subjects.delivery import SpeechDelivery
 from voicegauge.contract import Operation, Target
 from voicegauge.model import Exchange
 
-PairRelation = Literal["speed", "voice", "language", "seed", "repetition", "format", "text", "markup"]
+ComparedParameter = Literal["speed", "voice", "language", "seed", "repetition", "format", "text", "markup"]
 """The parameter in which the two requests differ. For `text`, the second request repeats the text of the first. For
 `repetition`, both requests are equal and have the same seed. For `markup`, the second has tags that change nothing."""
 
@@ -19,7 +19,7 @@ PairRelation = Literal["speed", "voice", "language", "seed", "repetition", "form
 class DeliveryPair(CheckSubject):
     """Two deliveries of one target whose requests differ in one parameter at most."""
 
-    pair_relation: PairRelation
+    compared_parameter: ComparedParameter
     base_delivery: SpeechDelivery
     changed_delivery: SpeechDelivery
     base_value: Any
@@ -46,10 +46,10 @@ class DeliveryPair(CheckSubject):
     @property
     def parameter_pointer(self) -> str:
         """JSON pointer to the parameter in the contract."""
-        parameter = {"repetition": "seed", "markup": "text"}.get(self.pair_relation, self.pair_relation)
+        parameter = {"repetition": "seed", "markup": "text"}.get(self.compared_parameter, self.compared_parameter)
         return f"{self.operation.pointer}/x-speech/request/{parameter}"
 
     @property
-    def dispute_pointers(self) -> tuple[str, ...]:
+    def possible_dispute_pointers(self) -> tuple[str, ...]:
         """The dispute pointers of the second delivery."""
-        return self.changed_delivery.dispute_pointers
+        return self.changed_delivery.possible_dispute_pointers

@@ -20,7 +20,7 @@ class JobHistory(CheckSubject):
     status_operation: Operation
     is_timed_out: bool = False
     """Whether no terminal state was seen within the time that the contract allows."""
-    observations: tuple[StateObservation, ...] = ()
+    state_observations: tuple[StateObservation, ...] = ()
     """The observed states with the times at which polls observed them; empty if times were not measured."""
     poll_count_before_cancel: int | None = None
     """Number of polls before the cancellation was accepted; `None` if the job was not cancelled."""
@@ -47,6 +47,6 @@ class JobHistory(CheckSubject):
         return self.polls[-1].exchange if self.polls else self.submit_call.exchange
 
     @property
-    def dispute_pointers(self) -> tuple[str, ...]:
+    def possible_dispute_pointers(self) -> tuple[str, ...]:
         """The pointer to the `x-job`, and the dispute pointers of the submit."""
-        return (f"{self.status_operation.pointer}/x-job", *self.submit_call.dispute_pointers)
+        return (f"{self.status_operation.pointer}/x-job", *self.submit_call.possible_dispute_pointers)

@@ -12,7 +12,7 @@ from voicegauge.model import Record
 class ExpectedResponse(Record, frozen=True, kw_only=True):
     """The response that a planned case should get according to the contract."""
 
-    verdict: Literal["accepted", "rejected", "either"]
+    acceptance: Literal["accepted", "rejected", "either"]
     """Whether the request should be accepted or rejected. `either`: no document says which, so that only a server error
     is wrong."""
     statuses: tuple[int, ...] = ()
@@ -39,9 +39,9 @@ class CaseOutcome(CallSubject):
     expected_response: ExpectedResponse
 
     @property
-    def dispute_pointers(self) -> tuple[str, ...]:
+    def possible_dispute_pointers(self) -> tuple[str, ...]:
         """The dispute pointers of the call, and the pointer to the statement that the case tests."""
-        return (self.expected_response.contract_pointer, *super().dispute_pointers)
+        return (self.expected_response.contract_pointer, *super().possible_dispute_pointers)
 
     @property
     def is_server_error(self) -> bool:

@@ -37,12 +37,12 @@ class ResourceStep(CallSubject):
     """Whether the call was made by another account than the one that created the resource."""
 
     @property
-    def resource(self) -> ResourceSpec:
+    def resource_spec(self) -> ResourceSpec:
         """The description of the resource in the contract."""
         assert self.creating_operation.resource is not None, "an operation that creates resources has an x-resource"
         return self.creating_operation.resource
 
     @property
-    def dispute_pointers(self) -> tuple[str, ...]:
+    def possible_dispute_pointers(self) -> tuple[str, ...]:
         """The dispute pointers of the call, and the pointer to the `x-resource`."""
-        return (*super().dispute_pointers, f"{self.creating_operation.pointer}/x-resource")
+        return (*super().possible_dispute_pointers, f"{self.creating_operation.pointer}/x-resource")

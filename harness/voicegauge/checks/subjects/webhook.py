@@ -27,8 +27,8 @@ from voicegauge.contract.extension import CallbackTiming, JobSpec, JobState, Web
 from voicegauge.formats import Location
 from voicegauge.model import Exchange, ReceivedCallback, Response
 
-JobPhase = Literal["success", "failure", "going"]
-"""What a state means for the job: it ended in success or in failure, or has not ended yet (`going`)."""
+StateMeaning = Literal["success", "failure", "unfinished"]
+"""What a state means for the job: it ended in success or in failure, or has not ended yet (`unfinished`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Callback(CheckSubject):
     target: Target | None = None
 
     @property
-    def dispute_pointers(self) -> tuple[str, ...]:
+    def possible_dispute_pointers(self) -> tuple[str, ...]:
         """JSON pointer to the documented body."""
         return (self.documented_body.pointer,)
 
@@ -61,8 +61,8 @@ class RequestCallbacks(CheckSubject):
     operation: Operation
     """The operation of the request, with an `x-webhook`."""
     received_callbacks: tuple[ReceivedCallback, ...]
-    callback_timing: CallbackTiming
-    """The callbacks that the request subscribed to."""
+    subscribed_callbacks: CallbackTiming
+    """Which callbacks the request asked for: only the one at the end of the job, also those before, or unknown."""
     submit_call: Call | None = None
     """The request with the webhook URL; `None` if it was not observed."""
     polls: tuple[Call, ...] = ()
@@ -73,7 +73,7 @@ class RequestCallbacks(CheckSubject):
     """The secret with which the provider signs callbacks; `None` if it is not known."""
 
     @property
-    def webhook(self) -> WebhookSpec:
+    def webhook_spec(self) -> WebhookSpec:
         """The description of the webhook in the contract."""
         assert self.operation.webhook is not None, "created for operations with an x-webhook only"
         return self.operation.webhook
@@ -89,7 +89,7 @@ class RequestCallbacks(CheckSubject):
         return self.submit_call.exchange if self.submit_call is not None else self.callback_subjects[0].exchange
 
     @property
-    def dispute_pointers(self) -> tuple[str, ...]:
+    def possible_dispute_pointers(self) -> tuple[str, ...]:
         """JSON pointers to the webhook and the operation."""
         return (f"{self.operation.pointer}/x-webhook", self.operation.pointer)
 
@@ -111,7 +111,7 @@ class RequestCallbacks(CheckSubject):
                 self.documented_body,
                 Exchange(
                     provider=self.contract.id,
-                    operation=self.webhook.callback,
+                    operation=self.webhook_spec.callback,
                     request=received.request,
                     response=Response(status=200),
                 ),
@@ -129,14 +129,14 @@ class RequestCallbacks(CheckSubject):
     @functools.cached_property
     def signature_headers(self) -> tuple[SignatureHeaders, ...]:
         """For each callback, the signatures, id and time in its headers; empty if no signature is documented."""
-        spec = self.webhook.signature
+        spec = self.webhook_spec.signature
         if spec is None:
             return ()
         return tuple(read_signature_headers(spec, received.request.find_header) for received in self.received_callbacks)
 
     def is_signature_valid(self, callback_index: int) -> bool:
         """Whether the callback at `callback_index` has a signature made with the secret, which must be known."""
-        spec, parts = self.webhook.signature, self.signature_headers[callback_index]
+        spec, parts = self.webhook_spec.signature, self.signature_headers[callback_index]
         assert spec is not None, "signed parts exist"
         assert self.webhook_secret is not None, "the caller has checked it"
         right = compute_signature(
@@ -150,29 +150,29 @@ class RequestCallbacks(CheckSubject):
 
     def read_job_id(self, body: Any) -> Any:
         """Return the job id in the body of a callback; `MISSING` if it contains none."""
-        documented, job = self.webhook.body, self._job_spec
+        documented, job = self.webhook_spec.body, self._job_spec
         return _read_callback_value(
             body, documented.id if documented is not None else job.id if job is not None else None
         )
 
     def read_state(self, body: Any) -> str | None:
         """Return the state that the body of a callback reports; `None` if it reports none."""
-        documented, job = self.webhook.body, self._job_spec
+        documented, job = self.webhook_spec.body, self._job_spec
         location = documented.state if documented is not None else job.state if job is not None else None
         found = _read_callback_value(body, location)
         return found if isinstance(found, str) else None
 
-    def read_phase(self, body: Any) -> JobPhase | None:
-        """Return the phase of the state that the body of a callback reports; `None` if the state is not documented."""
-        state, documented = self.read_state(body), self.webhook.body
+    def read_state_meaning(self, body: Any) -> StateMeaning | None:
+        """Return what the state in the body of a callback means for the job; `None` if the state is not documented."""
+        state, documented = self.read_state(body), self.webhook_spec.body
         if documented is not None:
             return documented.states.get(state or "")
-        return _get_phase_of_state(self._state_by_name.get(state or ""))
+        return _get_state_meaning(self._state_by_name.get(state or ""))
 
     @property
-    def final_bodies(self) -> list[Any]:
+    def final_callback_bodies(self) -> list[Any]:
         """The bodies of callbacks that report the end of the job."""
-        return [body for body in self.callback_bodies if self.read_phase(body) in ("success", "failure")]
+        return [body for body in self.callback_bodies if self.read_state_meaning(body) in ("success", "failure")]
 
     @property
     def submitted_job_id(self) -> Any:
@@ -183,21 +183,22 @@ class RequestCallbacks(CheckSubject):
             else MISSING
         )
 
-    def iterate_polled_states(self) -> Iterator[tuple[Call, str, JobPhase]]:
-        """Yield the status requests whose response has a documented state, with that state and its phase."""
+    def iterate_polled_states(self) -> Iterator[tuple[Call, str, StateMeaning]]:
+        """Yield each status request whose response has a documented state, with that state and its meaning."""
         job = self._job_spec
         for poll in self.polls:
             state = poll.read_response(job.state) if job is not None and poll.is_accepted else None
-            phase = _get_phase_of_state(self._state_by_name.get(state)) if isinstance(state, str) else None
-            if phase is not None:
-                yield poll, str(state), phase
+            state_meaning = _get_state_meaning(self._state_by_name.get(state)) if isinstance(state, str) else None
+            if state_meaning is not None:
+                yield poll, str(state), state_meaning
 
     @property
-    def final_state(self) -> tuple[str, JobPhase] | None:
-        """The terminal state that the submit or a poll reported, with its phase; `None` if none was reported."""
+    def final_state(self) -> tuple[str, StateMeaning] | None:
+        """The terminal state that the submit or a poll reported, with its meaning; `None` if none was reported."""
         if find_status_operation(self.operation) is None:
             return ("success", "success") if self.submit_call is not None and self.submit_call.is_accepted else None
-        return next(((state, phase) for _, state, phase in self.iterate_polled_states() if phase != "going"), None)
+        polled_states = ((state, meaning) for _, state, meaning in self.iterate_polled_states())
+        return next(((state, meaning) for state, meaning in polled_states if meaning != "unfinished"), None)
 
     @property
     def _job_spec(self) -> JobSpec | None:
@@ -209,8 +210,8 @@ class RequestCallbacks(CheckSubject):
         return self._job_spec.states if self._job_spec is not None else {}
 
 
-def _get_phase_of_state(state_spec: JobState | None) -> JobPhase | None:
-    return None if state_spec is None else state_spec.end or "going"
+def _get_state_meaning(state_spec: JobState | None) -> StateMeaning | None:
+    return None if state_spec is None else state_spec.end or "unfinished"
 
 
 def _read_callback_value(body: Any, location: Location | None) -> Any:

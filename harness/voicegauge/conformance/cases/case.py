@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from voicegauge.checks import ExpectedResponse, PairRelation
+from voicegauge.checks import ComparedParameter, ExpectedResponse
 from voicegauge.client import RequestParts, should_send_again
 from voicegauge.contract import Contract, Location, Operation
 from voicegauge.contract.extension import CallbackTiming, RejectionReason
@@ -69,7 +69,7 @@ class CallbackUrlParameter(Record, frozen=True, kw_only=True):
 class DeliveryComparison(Record, frozen=True, kw_only=True):
     """How the request of a delivery differs from the request of the delivery with which its audio is compared."""
 
-    pair_relation: PairRelation
+    compared_parameter: ComparedParameter
     base_case_id: str
     """Id of the other case, which comes earlier in the plan."""
     base_value: str | float | int | None = None
@@ -132,7 +132,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     def is_billable(self) -> bool:
         """Whether the case may be accepted, and costs money if it is."""
         has_price = self.target_name is not None or self.calls_billable_operation
-        return self.is_lifecycle or (has_price and self.expected_response.verdict != "rejected")
+        return self.is_lifecycle or (has_price and self.expected_response.acceptance != "rejected")
 
 
 class SkippedCase(Record, frozen=True, kw_only=True):
@@ -178,7 +178,7 @@ def build_case(
 def expect_accepted(description: str, contract_pointer: str) -> ExpectedResponse:
     """Return the expected response to a valid request."""
     return ExpectedResponse(
-        verdict="accepted", case_kind="valid", description=description, contract_pointer=contract_pointer
+        acceptance="accepted", case_kind="valid", description=description, contract_pointer=contract_pointer
     )
 
 
@@ -187,7 +187,7 @@ def expect_undocumented_outcome(
 ) -> ExpectedResponse:
     """Return the expected response to a request that may be accepted or rejected, because neither is documented."""
     return ExpectedResponse(
-        verdict="either",
+        acceptance="either",
         statuses=statuses,
         case_kind="undocumented",
         description=description,
@@ -198,7 +198,7 @@ def expect_undocumented_outcome(
 def expect_invalid(operation: Operation, description: str, contract_pointer: str) -> ExpectedResponse:
     """Return the expected response to a request that breaks the schema of `operation`."""
     return ExpectedResponse(
-        verdict="rejected",
+        acceptance="rejected",
         statuses=find_rejection_statuses(operation, "invalid"),
         case_kind="invalid",
         description=description,

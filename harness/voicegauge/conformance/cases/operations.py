@@ -71,7 +71,7 @@ def _build_unknown_id_case(operation: Operation, request: RequestParts) -> Confo
         reason = "the document does not state the response to an unknown id"
         return SkippedCase(id=build_operation_name(operation), skip_reason=reason)
     expected = ExpectedResponse(
-        verdict="rejected",
+        acceptance="rejected",
         statuses=statuses,
         case_kind="unknown-id",
         description="an id that does not exist",

@@ -73,7 +73,7 @@ def _find_plan_part_number(case: ConformanceCase, targets_with_delivery: set[tup
         case: the case.
         targets_with_delivery: the targets of earlier deliveries, to which the target of a delivery is added.
     """
-    if case.expected_response.verdict == "rejected":
+    if case.expected_response.acceptance == "rejected":
         return 0
     if case.speech_request is None:
         return 2
@@ -94,7 +94,7 @@ def _separate_first_delivery_pairs(
     first: list[ConformanceCase] = []
     rest: list[ConformanceCase] = []
     for case in deliveries:
-        parameter = case.comparison.pair_relation if case.comparison is not None else "format"
+        parameter = case.comparison.compared_parameter if case.comparison is not None else "format"
         key = (case.provider, case.operation, parameter)
         (rest if parameter == "format" or key in seen else first).append(case)
         seen.add(key)

@@ -291,13 +291,13 @@ def _iterate_target_cases(
         for name in target.target_spec.formats if "format" in target.speech.request else ():
             in_format = msgspec.structs.replace(speech, format=name)
             comparison = DeliveryComparison(
-                pair_relation="format", base_case_id=plain.id, base_value=speech.format, changed_value=name
+                compared_parameter="format", base_case_id=plain.id, base_value=speech.format, changed_value=name
             )
             yield _build_delivery_case(target, in_format, f"a full delivery as {name}", comparison=comparison)
         for related in plan_related_deliveries(target, speech):
             base = plain.id if related.base_description is None else f"{plain.id} with {related.base_description}"
             comparison = DeliveryComparison(
-                pair_relation=related.pair_relation,
+                compared_parameter=related.compared_parameter,
                 base_case_id=base,
                 base_value=related.base_value,
                 changed_value=related.changed_value,

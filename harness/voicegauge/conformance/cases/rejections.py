@@ -27,7 +27,7 @@ def plan_authentication_cases(
     statuses = find_rejection_statuses(operation, "unauthorized")
     for key, description in (("missing", "a request without a key"), ("wrong", "a request with a wrong key")):
         expected = ExpectedResponse(
-            verdict="rejected",
+            acceptance="rejected",
             statuses=statuses,
             case_kind="authentication",
             description=description,
@@ -63,7 +63,7 @@ def plan_rejection_reason_cases(
         if not statuses or _CASE_KIND_BY_REASON.get(reason) in kinds:
             continue
         expected = ExpectedResponse(
-            verdict="rejected",
+            acceptance="rejected",
             statuses=statuses,
             case_kind="rejection-reason",
             description=f"rejected as {reason}",

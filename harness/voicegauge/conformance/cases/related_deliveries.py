@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from voicegauge.checks import PairRelation, find_documented_default, find_request_schema
+from voicegauge.checks import ComparedParameter, find_documented_default, find_request_schema
 from voicegauge.client import map_speech_request
 from voicegauge.conformance.cases.valid_requests import is_valid_body
 from voicegauge.contract import MISSING, Location, Target
@@ -41,7 +41,7 @@ class RelatedDelivery(NamedTuple):
     The earlier delivery is the plain one, of the unchanged request, unless `base_description` names another one.
     """
 
-    pair_relation: PairRelation
+    compared_parameter: ComparedParameter
     speech_request: SpeechRequest
     base_value: Any
     """Value of the parameter in the unchanged request, or the documented default; `None` if neither is known."""
@@ -240,7 +240,7 @@ def _repeat_seed(target: Target, speech_request: SpeechRequest) -> RelatedDelive
     if first is None or not target.speech.request["seed"].reproducible:
         return None
     return first._replace(
-        pair_relation="repetition",
+        compared_parameter="repetition",
         base_value=first.changed_value,
         description=f"{first.description} again",
         base_description=first.description,

@@ -294,7 +294,7 @@ def _build_expected_response(
     if upload_variant.limit_key is None:
         return expect_undocumented_outcome(upload_variant.description, pointer)
     return ExpectedResponse(
-        verdict="rejected",
+        acceptance="rejected",
         statuses=find_rejection_statuses(operation, upload_variant.rejection_reason)
         or find_rejection_statuses(operation, "invalid"),
         case_kind="invalid",

@@ -72,7 +72,7 @@ def _build_plain_http_case(
     base_case: ConformanceCase, operation: Operation, case_name: str, location: Location
 ) -> ConformanceCase:
     expected = ExpectedResponse(
-        verdict="rejected",
+        acceptance="rejected",
         statuses=find_rejection_statuses(operation, "invalid"),
         case_kind="plain-http",
         description=f"a webhook with plain http at {location}",

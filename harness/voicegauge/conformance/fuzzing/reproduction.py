@@ -32,7 +32,7 @@ def add_request_test(findings: Sequence[Finding], target: Target, case: Conforma
     arguments = [_format_python_literal(target.id), _format_python_literal(changes)] + (
         [f"without={without!r}"] if without else []
     )
-    arguments.append(f"expect={_format_python_literal(case.expected_response.verdict)}")
+    arguments.append(f"expect={_format_python_literal(case.expected_response.acceptance)}")
     call = f"voicegauge_send({', '.join(arguments)})"
     return [_add_test(finding, "voicegauge_send", call) for finding in findings]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from voicegauge.checks import Call, CaseOutcome, CheckSubject, ExpectedResponse, JobHistory, JobSet
+from voicegauge.checks import Call, CaseOutcome, CheckSubject, ConcurrentJobs, ExpectedResponse, JobHistory
 from voicegauge.client import (
     RequestParts,
     find_id_parameter,
@@ -182,9 +182,9 @@ class StatefulJobs:
             return None
         return _AcceptedJob(submit_call, job_id, parameters, submitted_s)
 
-    def _build_job_set(self, latest_job: _AcceptedJob) -> JobSet:
+    def _build_job_set(self, latest_job: _AcceptedJob) -> ConcurrentJobs:
         histories = [self._build_job_history(job) for job in self._jobs]
-        return JobSet(tuple(histories), histories[self._jobs.index(latest_job)])
+        return ConcurrentJobs(tuple(histories), histories[self._jobs.index(latest_job)])
 
     def _build_job_history(self, job: _AcceptedJob) -> JobHistory:
         return JobHistory(
@@ -235,7 +235,7 @@ class StatefulJobs:
             and self._now_s - job.ended_s > LIFETIME_TOLERANCE_FACTOR * limit_s
         ):
             return ExpectedResponse(
-                verdict="rejected",
+                acceptance="rejected",
                 statuses=self._expired_statuses,
                 case_kind="unknown-id",
                 description=f"{status.id} for a job that ended more than {LIFETIME_TOLERANCE_FACTOR * limit_s:g} s ago",
@@ -277,7 +277,7 @@ class StatefulJobs:
         if not statuses:
             raise UsageError(f"{self._status.contract.id} does not document the response to an unknown id")
         expected = ExpectedResponse(
-            verdict="rejected",
+            acceptance="rejected",
             statuses=statuses,
             case_kind="unknown-id",
             description="an id similar to that of a job, which does not exist",

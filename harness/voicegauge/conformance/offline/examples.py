@@ -154,7 +154,7 @@ def _build_call(
         return _build_call_with_target(operation, request, response)
     without_body = Request(method=operation.method, url=_build_url(operation, example.value))
     exchange = Exchange(provider=operation.contract.id, operation=operation.id, request=without_body, response=response)
-    return Call(operation, exchange, request_origin="unknown")
+    return Call(operation, exchange, request_intent="unknown")
 
 
 def _build_call_with_target(operation: Operation, request: Request, response: Response) -> Call:

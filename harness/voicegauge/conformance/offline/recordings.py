@@ -264,7 +264,7 @@ def iterate_jobs_and_deliveries(calls: Sequence[Call], exchanges: Sequence[Excha
             polls = exchange_lookup.find_polls(status, submit, submit.read_response(status.job.submit.id))
             polls = [Call(call.operation, call.exchange, submit.target, submit_call=submit) for call in polls]
             yield JobHistory(
-                submit, tuple(polls), status, observations=_build_state_observations(submit, polls, status.job)
+                submit, tuple(polls), status, state_observations=_build_state_observations(submit, polls, status.job)
             )
         delivery = _build_speech_delivery(submit, polls, exchange_lookup)
         if delivery is not None:
@@ -290,9 +290,9 @@ def parse_call(
         )
     call = Call(operation, exchange)
     case = case_by_id.get(exchange.group or "")
-    is_invalid = case is not None and case.expected_response.verdict == "rejected"
+    is_invalid = case is not None and case.expected_response.acceptance == "rejected"
     target = operation.find_target(call.read_request)
-    return Call(operation, exchange, target, request_origin="invalid" if is_invalid else "sent")
+    return Call(operation, exchange, target, request_intent="invalid" if is_invalid else "valid")
 
 
 def _iterate_case_outcomes(calls: Sequence[Call], case_by_id: Mapping[str, ConformanceCase]) -> Iterator[CaseOutcome]:

@@ -62,7 +62,7 @@ def plan_cases_to_record(
 def _build_similarity_key(case: ConformanceCase) -> object:
     """Return a key that is equal for cases of which only one must be recorded."""
     expected = case.expected_response
-    if expected.verdict == "accepted":
+    if expected.acceptance == "accepted":
         return case.id
     description = expected.description if expected.case_kind == "rejection-reason" else ""
     return case.provider, case.operation, expected.case_kind, expected.statuses, case.api_key_validity, description
@@ -73,7 +73,7 @@ def _is_upload_within_limit(case: ConformanceCase) -> bool:
 
     The response is then like that to any other upload.
     """
-    return case.expected_response.verdict == "accepted" and "/x-limits/" in case.expected_response.contract_pointer
+    return case.expected_response.acceptance == "accepted" and "/x-limits/" in case.expected_response.contract_pointer
 
 
 def _count_upload_bytes(case: ConformanceCase) -> int:

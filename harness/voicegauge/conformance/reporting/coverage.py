@@ -14,9 +14,9 @@ from voicegauge.checks import (
     Call,
     Callback,
     CheckSubject,
+    ConcurrentJobs,
     IncompleteResponse,
     JobHistory,
-    JobSet,
     RecordingAge,
     RequestCallbacks,
     ResourceStep,
@@ -32,7 +32,7 @@ _NO_SUBJECT_REASON_BY_CLASS: dict[type, str] = {
     AudioInputCall: "no audio was sent to be transcribed or converted",
     Callback: "no callback was received",
     JobHistory: "no job was followed",
-    JobSet: "no jobs were submitted next to each other (--fuzz does)",
+    ConcurrentJobs: "no jobs were submitted next to each other (--fuzz does)",
     RecordingAge: "no live recording was read",
     RequestCallbacks: "no request named a webhook URL",
     ResourceStep: "no resource or batch was followed",
@@ -233,7 +233,7 @@ class CoverageCounter:
                 if rule.id not in self._rules:
                     reason, applies = "the rule was not selected", False
                 elif rule.id not in stated:
-                    reason, applies = f"the contract states nothing that it needs: {rule.basis}", False
+                    reason, applies = f"the contract states nothing that it needs: {rule.contract_keys}", False
             yield CoverageEntry(
                 kind="rule",
                 operation_or_provider=contract.id,

@@ -99,7 +99,7 @@ def _iterate_junit_cases(report: CheckReport) -> Iterator[JUnitCase]:
 
 
 def _build_rule_description(rule: Rule) -> RuleDescription:
-    explanation = f"{rule.description}\n\nBased on: {rule.basis}"
+    explanation = f"{rule.description}\n\nBased on: {rule.contract_keys}"
     return RuleDescription(
         id=rule.id,
         default_level=RESULT_LEVEL_BY_SEVERITY[rule.severity],

@@ -104,7 +104,7 @@ class CallbackMonitor:
             self._posts,
             webhook_secret=read_webhook_secret(single.operation, is_emulated=False),
         )
-        recent.remember_callback(received_callback, is_final=bool(single.final_bodies))
+        recent.remember_callback(received_callback, is_final=bool(single.final_callback_bodies))
         checker = Checker(provenance, self._rules)
         findings = (
             *checker.iterate_findings(single.callback_subjects[0]),
@@ -136,13 +136,13 @@ class CallbackMonitor:
         """
         candidates = [RequestCallbacks(operation, (received_callback,), self._posts) for operation in self._operations]
         best = max(candidates, key=_collect_matching_evidence, default=None)
-        is_only_one = len({(one.contract.id, one.webhook.callback) for one in candidates}) == 1
+        is_only_one = len({(one.contract.id, one.webhook_spec.callback) for one in candidates}) == 1
         return best if best is not None and (is_only_one or _collect_matching_evidence(best) >= (True, True)) else None
 
 
 def _has_valid_signature(callbacks: RequestCallbacks) -> bool:
     """Whether the last callback has a right signature that is neither old nor repeated."""
-    signature, parts = callbacks.webhook.signature, callbacks.signature_headers
+    signature, parts = callbacks.webhook_spec.signature, callbacks.signature_headers
     if signature is None or callbacks.webhook_secret is None or not callbacks.is_signature_valid(-1):
         return False
     if parts[-1].timestamp:
@@ -162,7 +162,7 @@ def _collect_matching_evidence(candidate: RequestCallbacks) -> tuple[bool, bool,
     errors = candidate.documented_body.iterate_errors(value) if value is not MISSING else iter((None,))
     return (
         isinstance(candidate.read_job_id(value), str),
-        candidate.read_phase(value) is not None,
+        candidate.read_state_meaning(value) is not None,
         _names_model_of_operation(candidate.operation, value),
         next(iter(errors), "none") == "none",
     )

@@ -110,5 +110,7 @@ class CaseJudge:
         if comparison is None or base is None:
             return []
         return [
-            DeliveryPair(comparison.pair_relation, base, delivered, comparison.base_value, comparison.changed_value)
+            DeliveryPair(
+                comparison.compared_parameter, base, delivered, comparison.base_value, comparison.changed_value
+            )
         ]

@@ -40,7 +40,7 @@ def iterate_delivery_subjects(
         if status is not None and submit.is_accepted:
             observations = delivery.job.observations if delivery.job is not None else ()
             timed_out = _has_exceeded_documented_time(observations, status)
-            yield JobHistory(submit, tuple(polls), status, is_timed_out=timed_out, observations=observations)
+            yield JobHistory(submit, tuple(polls), status, is_timed_out=timed_out, state_observations=observations)
     if delivery.exchanges and not (delivery.failure is not None and delivery.failure.kind == "interrupted"):
         # If success was only reported after the client had stopped waiting for it, no audio is expected.
         before_end = polls[: len(polls) - len(polls_after_end)]

@@ -106,7 +106,7 @@ def price_plan(
         account.add_case(
             case, SpendingTotal(request_count=1, billable_request_count=int(is_charged), spent_usd=usd or 0.0)
         )
-        expects = case.expected_response.verdict
+        expects = case.expected_response.acceptance
         cases.append(
             PricedCase(
                 id=case.id, kind=case.kind, expected_verdict=expects, is_billable=case.is_billable, price_usd=usd
@@ -127,7 +127,7 @@ def price_plan(
 
 def _iterate_undeletable_resources(plan: CasePlan, contracts: Mapping[str, Contract]) -> Iterator[UndeletableResource]:
     accepted = Counter(
-        (case.provider, case.operation) for case in plan.cases if case.expected_response.verdict != "rejected"
+        (case.provider, case.operation) for case in plan.cases if case.expected_response.acceptance != "rejected"
     )
     for (provider, operation_id), count in accepted.items():
         resource = contracts[provider].find_operation(operation_id).resource

@@ -121,7 +121,9 @@ class WebhookSession:
             timeout_s = EMULATED_CALLBACK_TIMEOUT_S if self._emulated else CALLBACK_TIMEOUT_S
             timeout_s = timeout_s if max_wait_s is None else min(timeout_s, max_wait_s)
             await self._receiver.wait_for_callbacks(
-                self._url, lambda callback: bool(build_callbacks((callback,)).final_bodies), timeout_s=timeout_s
+                self._url,
+                lambda callback: bool(build_callbacks((callback,)).final_callback_bodies),
+                timeout_s=timeout_s,
             )
             await asyncio.sleep(0 if self._emulated else REPEATED_CALLBACK_WAIT_S)
         return build_callbacks(self._receiver.list_callbacks_to(self._url), is_complete=True)

@@ -18,11 +18,11 @@ async def fetch_audio_input_call(
     subject = AudioInputCall(
         target.operation,
         call.exchange,
-        request_origin=call.request_origin,
+        request_intent=call.request_intent,
         audio_input_target=target,
         # Other uploads are too long, too short or damaged, so it is not known what a recognizer should find in them.
         reference_transcript=sentence.text if find_uploaded_audio(target, case) == sentence.file.data else None,
-        response_files=response_files.audio_files,
+        response_audio_files=response_files.audio_files,
         download_error=response_files.failure.message if response_files.failure else None,
     )
     return subject, list(response_files.exchanges)

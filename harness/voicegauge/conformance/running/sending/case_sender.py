@@ -10,7 +10,7 @@ from voicegauge.checks import (
     CaseOutcome,
     CheckSubject,
     IncompleteResponse,
-    RequestOrigin,
+    RequestIntent,
 )
 from voicegauge.client import DeliveryInterruptedError, RequestParts
 from voicegauge.conformance.cases import ConformanceCase, explain_inconclusive_status, explain_missing_verdict
@@ -114,8 +114,8 @@ class CaseSender:
         """Send a single call, and fetch the audio that the response to an upload of audio links to."""
         operation, target = self._contract.find_operation(case.operation), self._find_target(case)
         *retried, exchange = await self._requests.send_call(case, target)
-        origin: RequestOrigin = "invalid" if case.expected_response.verdict == "rejected" else "sent"
-        call = Call(operation, exchange, target, request_origin=origin)
+        intent: RequestIntent = "invalid" if case.expected_response.acceptance == "rejected" else "valid"
+        call = Call(operation, exchange, target, request_intent=intent)
         skipped, fetched = self._explain_missing_verdict(case, exchange), list[Exchange]()
         audio_input = self._contract.audio_input_targets.get(case.target_name or "")
         if audio_input is not None and call.is_accepted:
@@ -127,11 +127,11 @@ class CaseSender:
             skipped,
             exchange,
         )
-        sent_case.subjects += [Call(operation, earlier, target, request_origin=origin) for earlier in retried]
+        sent_case.subjects += [Call(operation, earlier, target, request_intent=intent) for earlier in retried]
         sent_case.subjects += [call] if skipped else [call, CaseOutcome(call, case.expected_response)]
         delivered = (
             read_response_delivery(call, has_documented_text=case.expected_response.case_kind == "valid")
-            if origin == "sent" and not skipped
+            if intent == "valid" and not skipped
             else None
         )
         sent_case.subjects += [delivered] if delivered is not None else []
@@ -145,7 +145,7 @@ class CaseSender:
 
         There is always one if the emulator responds to a case that should be rejected.
         """
-        if self._service.is_emulated and case.expected_response.verdict == "rejected":
+        if self._service.is_emulated and case.expected_response.acceptance == "rejected":
             return None
         return explain_missing_verdict(case, exchange.response.status)
 

@@ -55,9 +55,9 @@ async def poll_without_key(client: Client, target: Target, poll_exchanges: Seque
     except TransportError:
         return []  # the verdict on the delivery does not depend on this poll
     expected = ExpectedResponse(
-        verdict="rejected",
+        acceptance="rejected",
         case_kind="authentication",
         description=f"{status.id} of an existing job, without a key",
         contract_pointer=f"{status.pointer}/security" if "security" in status.part_data else "/security",
     )
-    return [CaseOutcome(Call(status, exchange, target, request_origin="invalid"), expected)]
+    return [CaseOutcome(Call(status, exchange, target, request_intent="invalid"), expected)]

@@ -149,7 +149,7 @@ class ResourceLifecycle:
         is_withheld = bool(resource_use.states) and self.resource_state not in resource_use.states
         is_rejected = is_withheld or self.is_deleted or account == "other"
         exchange = await self.send_step(operation, request, account, resource_use.server)
-        call = Call(operation, exchange, request_origin="invalid" if is_rejected else "sent")
+        call = Call(operation, exchange, request_intent="invalid" if is_rejected else "valid")
         yield call
         description = f"{operation.id} with the {self.resource_spec.name} after {self.last_change_description}"
         # The rules about resource steps judge whether the request was rejected as it should be. Here "either" is

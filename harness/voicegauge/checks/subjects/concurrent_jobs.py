@@ -11,7 +11,7 @@ from voicegauge.model import Exchange
 
 
 @dataclass(frozen=True, eq=False)
-class JobSet(CheckSubject):
+class ConcurrentJobs(CheckSubject):
     """Jobs of one account that were in progress at the same time, each with the exchanges about it so far."""
 
     jobs: tuple[JobHistory, ...]
@@ -34,6 +34,6 @@ class JobSet(CheckSubject):
         return self.latest_job.exchange
 
     @property
-    def dispute_pointers(self) -> tuple[str, ...]:
+    def possible_dispute_pointers(self) -> tuple[str, ...]:
         """The dispute pointers of the latest job."""
-        return self.latest_job.dispute_pointers
+        return self.latest_job.possible_dispute_pointers
