@@ -54,10 +54,10 @@ def describe_rules() -> str:
         parts += [
             f"## {rule_id}",
             f"{one.description} Severity: {one.severity}.",
-            _escape(one.importance),
+            _escape(one.consequence),
             f"- **Keeps it:** {_escape(one.conforming_example or '')}",
             f"- **Breaks it:** {_escape(one.violating_example or '')}",
-            f"- **Reads:** `{one.basis}`",
+            f"- **Reads:** `{one.contract_keys}`",
             _fence(f"$ {one.command}", "console") if one.command else "",
         ]
     return _join(parts)
@@ -65,7 +65,10 @@ def describe_rules() -> str:
 
 def describe_drift_rules() -> str:
     """Return a table of the rules of `drift`."""
-    rows = [f"| `{row.id}` | {row.level.value} | {_escape(row.description)} |" for row in voicegauge.list_rules().drift]
+    rows = [
+        f"| `{row.id}` | {row.level.value} | {_escape(row.description)} |"
+        for row in voicegauge.list_rules().drift_rules
+    ]
     return _join(["# Rules of drift", "\n".join(["| rule | level | what changed |", "|---|---|---|", *rows])])
 
 

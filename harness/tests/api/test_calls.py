@@ -60,7 +60,9 @@ def _health(url: str) -> str:
 async def test_the_servers_work_with_and_without_an_event_loop() -> None:
     with voicegauge.emulate("pixelapi") as emulator:
         assert _health(emulator.url) == "ok"
-    async with voicegauge.emulate("pixelapi", clock="per-poll", rate_limits=False, credits=1e9) as emulator:
+    async with voicegauge.emulate(
+        "pixelapi", clock="per-poll", enforce_rate_limits=False, account_credits=1e9
+    ) as emulator:
         assert await asyncio.to_thread(_health, emulator.url) == "ok"
         report = await asyncio.to_thread(voicegauge.check, "pixelapi", emulated=emulator, max_calls=1)
         assert report.findings == ()
@@ -97,7 +99,7 @@ def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     [
         ({"emulated": True, "live": voicegauge.LiveOptions()}, "not both"),
         ({"faults": ["slow"]}, "faults has no effect"),
-        ({"fuzz": 5}, "fuzz has no effect"),
+        ({"fuzz_request_count": 5}, "fuzz_request_count has no effect"),
         ({"emulated": True, "recordings": ["fixtures"]}, "only if nothing is sent"),
         ({"live": voicegauge.LiveOptions(), "faults": ["slow"]}, "emulated=True"),
         ({"select": ["job-stuk"]}, "did you mean job-stuck"),
@@ -121,7 +123,7 @@ def test_a_live_check_needs_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_plan_over_budget_is_rejected_and_a_shared_ledger_stops_it_instead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIXELAPI_KEY", "k")
-    with voicegauge.emulate("pixelapi", rate_limits=False) as emulator:
+    with voicegauge.emulate("pixelapi", enforce_rate_limits=False) as emulator:
         urls = {"": emulator.base_url("pixelapi")}
         with pytest.raises(BudgetError, match="more than --max-cost"):
             voicegauge.check("pixelapi", live=voicegauge.LiveOptions(max_cost_usd=1e-6, base_urls=urls), max_calls=3)
@@ -140,7 +142,7 @@ def test_a_service_that_cannot_be_reached_is_an_error(monkeypatch: pytest.Monkey
 
 def test_recordings_are_not_overwritten_unless_the_caller_agrees(tmp_path: Path) -> None:
     first = voicegauge.record("pixelapi/voice-design", emulated=True, out=tmp_path)
-    assert all(file.written for file in first.files)
+    assert all(file.is_written for file in first.files)
     assert voicegauge.record("pixelapi/voice-design", emulated=True, out=tmp_path).files == ()
     with pytest.raises(UsageError, match="would overwrite"):
         voicegauge.record("pixelapi/voice-design", emulated=True, out=tmp_path, refresh="all")
@@ -154,7 +156,7 @@ def test_recordings_are_not_overwritten_unless_the_caller_agrees(tmp_path: Path)
         "pixelapi/voice-design", emulated=True, out=tmp_path, refresh="all", overwrite=refuse, seed=5
     )
     assert asked
-    assert {str(one.path) for one in asked} == {file.path for file in again.files if not file.written}
+    assert {str(one.path) for one in asked} == {file.path for file in again.files if not file.is_written}
 
 
 async def test_ctrl_c_inside_an_event_loop_cancels_the_coroutine() -> None:

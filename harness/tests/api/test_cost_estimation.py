@@ -17,7 +17,7 @@ from voicegauge.errors import UnknownNameError, UsageError
 def estimate(targets: str, catalogue: Catalogue, **options) -> dict[str | None, float | None]:
     """Return the cost in dollars by plan."""
     result = voicegauge.estimate_cost(targets, contracts=catalogue, **options)
-    return {cost.plan: cost.usd for cost in result.costs}
+    return {cost.account_plan: cost.usd for cost in result.costs}
 
 
 def test_each_plan_has_its_cost_and_the_cheapest_depends_on_the_volume(voicegauge_catalogue: Catalogue) -> None:
@@ -25,7 +25,7 @@ def test_each_plan_has_its_cost_and_the_cheapest_depends_on_the_volume(voicegaug
         result = voicegauge.estimate_cost(
             "lmnt/blizzard", characters_per_month=characters, contracts=voicegauge_catalogue
         )
-        return tuple(cost.plan for cost in result.costs if cost.is_cheapest_plan)
+        return tuple(cost.account_plan for cost in result.costs if cost.is_cheapest_plan)
 
     assert estimate("lmnt/blizzard", voicegauge_catalogue, characters_per_month=1_000_000) == {
         "free": None,  # 15,000 characters, and no more can be bought
@@ -39,20 +39,22 @@ def test_each_plan_has_its_cost_and_the_cheapest_depends_on_the_volume(voicegaug
         ("pro",),
         ("premium",),
     ]
-    assert estimate("lmnt/blizzard", voicegauge_catalogue, characters_per_month=10, plans=["pro"]) == {"pro": 49.0}
+    assert estimate("lmnt/blizzard", voicegauge_catalogue, characters_per_month=10, account_plans=["pro"]) == {
+        "pro": 49.0
+    }
 
 
 def test_of_several_named_plans_the_cheapest_is_found_and_each_has_its_own_price(
     voicegauge_catalogue: Catalogue,
 ) -> None:
     costs = voicegauge.estimate_cost(
-        "lmnt/blizzard", characters_per_month=1_000_000, plans=["indie", "pro"], contracts=voicegauge_catalogue
+        "lmnt/blizzard", characters_per_month=1_000_000, account_plans=["indie", "pro"], contracts=voicegauge_catalogue
     ).costs
-    assert [(cost.plan, cost.usd, cost.is_cheapest_plan) for cost in costs] == [
+    assert [(cost.account_plan, cost.usd, cost.is_cheapest_plan) for cost in costs] == [
         ("indie", 50.0, False),
         ("pro", 49.0, True),
     ]
-    assert [cost.price for cost in costs] == ["$0.05 / 1,000 characters", "$0.045 / 1,000 characters"]
+    assert [cost.price_description for cost in costs] == ["$0.05 / 1,000 characters", "$0.045 / 1,000 characters"]
 
 
 @pytest.mark.parametrize("command", [["cost"], ["bench", "--live", "--dry-run"], ["check", "--live", "--dry-run"]])
@@ -67,7 +69,7 @@ def test_the_last_text_of_a_month_may_be_shorter(voicegauge_catalogue: Catalogue
     (cost,) = voicegauge.estimate_cost(
         "pixazo/xtts-v2", characters_per_month=2_500, text_length=1_000, contracts=voicegauge_catalogue
     ).costs
-    assert (cost.requests, cost.charged_characters, cost.usd) == (3, 2_500, 0.05)  # 3 x $0.015 = $0.045
+    assert (cost.request_count, cost.charged_characters, cost.usd) == (3, 2_500, 0.05)  # 3 x $0.015 = $0.045
     assert cost.usd_per_1m_characters == pytest.approx(20)
 
 
@@ -81,7 +83,7 @@ def test_any_volume_is_sent_in_whole_texts_and_a_rest(
         costs = voicegauge.estimate_cost(
             target, characters_per_month=volume, text_length=1_000, contracts=voicegauge_catalogue
         ).costs
-        assert {(cost.requests, cost.charged_characters) for cost in costs} == {(requests, volume)}
+        assert {(cost.request_count, cost.charged_characters) for cost in costs} == {(requests, volume)}
 
 
 def test_own_texts_show_what_the_provider_counts(voicegauge_catalogue: Catalogue, tmp_path: Path) -> None:
@@ -99,28 +101,28 @@ def test_own_texts_show_what_the_provider_counts(voicegauge_catalogue: Catalogue
 def test_credits_are_converted_at_the_rate_of_the_user(voicegauge_catalogue: Catalogue) -> None:
     assert estimate("ttsai/kokoro", voicegauge_catalogue, characters_per_month=3_000_000) == {None: None}
     rates = {"ttsai": 0.00001, "pixelapi": 0.002}
-    assert estimate("ttsai/kokoro", voicegauge_catalogue, characters_per_month=3_000_000, credit_rates=rates) == {
+    assert estimate("ttsai/kokoro", voicegauge_catalogue, characters_per_month=3_000_000, credit_prices_usd=rates) == {
         None: 60.0
     }
-    assert estimate("pixelapi/voice-design", voicegauge_catalogue, characters_per_month=5_000, credit_rates=rates) == {
-        None: 0.5
-    }, "50 credits per request are documented in dollars as well, which the rate does not change"
+    assert estimate(
+        "pixelapi/voice-design", voicegauge_catalogue, characters_per_month=5_000, credit_prices_usd=rates
+    ) == {None: 0.5}, "50 credits per request are documented in dollars as well, which the rate does not change"
 
 
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"credit_rates": {"openai": 1.0}}, UsageError),
-        ({"credit_rates": {"nobody": 1.0}}, UnknownNameError),
+        ({"credit_prices_usd": {"openai": 1.0}}, UsageError),
+        ({"credit_prices_usd": {"nobody": 1.0}}, UnknownNameError),
         ({"characters_per_month": 0}, UsageError),
         ({"characters_per_month": "2M"}, UsageError),
         ({"characters_per_month": math.nan}, UsageError),
         ({"characters_per_month": 10**13}, UsageError),
         ({"text_length": 0}, UsageError),
         ({"text_length": "500"}, UsageError),
-        ({"credit_rates": {"ttsai": 1e300}}, UsageError),
-        ({"credit_rates": {"ttsai": math.nan}}, UsageError),
-        ({"credit_rates": {"ttsai": "0.1"}}, UsageError),
+        ({"credit_prices_usd": {"ttsai": 1e300}}, UsageError),
+        ({"credit_prices_usd": {"ttsai": math.nan}}, UsageError),
+        ({"credit_prices_usd": {"ttsai": "0.1"}}, UsageError),
         ({"targets": "ttsai/stt-whisper"}, UsageError),
     ],
 )

@@ -40,7 +40,7 @@ WITHOUT = {
 def saved_run(tmp_path_factory: pytest.TempPathFactory) -> str:
     out = tmp_path_factory.mktemp("runs")
     result = voicegauge.benchmark(
-        "pixelapi/voice-design", max_texts=1, warmup=0, languages=["en"], asr="none", html=False, out=out
+        "pixelapi/voice-design", max_texts=1, warmup=0, languages=["en"], asr="none", write_html_report=False, out=out
     )
     return result.folder
 

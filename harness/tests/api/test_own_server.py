@@ -199,6 +199,12 @@ def test_a_key_is_not_sent_unencrypted_to_another_machine(monkeypatch: pytest.Mo
 def test_the_benchmark_uses_the_names_of_the_server(tmp_path) -> None:
     with running_own_server(voices=["zoe"]) as url:
         result = voicegauge.benchmark(
-            f"{NAME}/speech", live=options(f"{url}/v1"), max_texts=1, warmup=0, asr="none", out=tmp_path, html=False
+            f"{NAME}/speech",
+            live=options(f"{url}/v1"),
+            max_texts=1,
+            warmup=0,
+            asr="none",
+            out=tmp_path,
+            write_html_report=False,
         )
     assert result.stop_reason is None

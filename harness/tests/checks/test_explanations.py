@@ -37,7 +37,7 @@ def test_the_explanation_of_a_rule_is_printed_with_a_command(capsys: pytest.Capt
 
 
 def test_a_rule_of_drift_has_the_meaning_of_its_level(capsys: pytest.CaptureFixture[str]) -> None:
-    rule = voicegauge.list_rules(["drift"]).drift[0]
+    rule = voicegauge.list_rules(["drift"]).drift_rules[0]
     assert run(["explain", rule.id]) == 0
     assert rule.description in capsys.readouterr().out
 

@@ -168,7 +168,9 @@ SETTINGS = (
 @pytest.fixture(scope="module")
 def saved_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs")
-    result = voicegauge.benchmark("pixelapi/voice-design", max_texts=1, warmup=0, asr="none", html=False, out=out)
+    result = voicegauge.benchmark(
+        "pixelapi/voice-design", max_texts=1, warmup=0, asr="none", write_html_report=False, out=out
+    )
     return Path(result.folder)
 
 

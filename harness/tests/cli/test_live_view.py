@@ -75,9 +75,9 @@ def test_an_emulated_run_has_no_cost_and_a_ramp_no_time_left(clock: Clock) -> No
     progress.samples_planned({"acme/one": 0})
     progress.phase_started("sending requests", None)
     progress.sample_finished(finish_sample("acme/one", 300, usd=0.5))
-    assert progress.describe() == "1 request, 0 failed"
+    assert progress.describe_progress() == "1 request, 0 failed"
     progress.ramp_step_started(3, "4 requests in flight")
-    assert progress.describe() == "step 3: 4 requests in flight, 1 request, 0 failed"
+    assert progress.describe_progress() == "step 3: 4 requests in flight, 1 request, 0 failed"
     assert "spent" not in render(progress)
 
 
@@ -87,10 +87,10 @@ def test_what_an_interrupted_run_had_finished_says_nothing_about_the_speed(
     progress.samples_planned({"acme/one": 4})
     progress.sample_finished(finish_sample("acme/one", 300))
     progress.phase_started("sending requests", 4, 1)
-    assert progress.describe() == "1 of 4 requests, 0 failed, $0.0000 spent"
+    assert progress.describe_progress() == "1 of 4 requests, 0 failed, $0.0000 spent"
     clock.now_s += 60
     progress.sample_finished(finish_sample("acme/one", 300))
-    assert progress.describe().endswith("about 2 min 0 s left")
+    assert progress.describe_progress().endswith("about 2 min 0 s left")
 
 
 def test_a_screen_shows_as_many_targets_as_fit(progress: BenchProgress) -> None:

@@ -28,7 +28,7 @@ Start = Callable[..., tuple[subprocess.Popen[str], str]]
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[str]:
     faults = ["stream-unknown-event"]
-    with voicegauge.emulate("openai", time_scale=0.05, rate_limits=False, faults=faults) as emulator:
+    with voicegauge.emulate("openai", time_scale=0.05, enforce_rate_limits=False, faults=faults) as emulator:
         yield emulator.base_url("openai")
 
 

@@ -363,7 +363,9 @@ def test_a_recording_that_cannot_be_written_is_refused_before_anything_listens(p
 @pytest.fixture(scope="module")
 def faulty_emulator() -> Iterator[voicegauge.RunningEmulator]:
     faults = ["stream-unknown-event", "wrong-error-shape", "backwards-transition", "other-sample-rate"]
-    with voicegauge.emulate(["openai", "pixelapi"], clock="per-poll", rate_limits=False, faults=faults) as emulator:
+    with voicegauge.emulate(
+        ["openai", "pixelapi"], clock="per-poll", enforce_rate_limits=False, faults=faults
+    ) as emulator:
         yield emulator
 
 

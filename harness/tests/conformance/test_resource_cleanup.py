@@ -137,8 +137,8 @@ def test_a_recording_leaves_nothing_that_can_be_deleted(live, emulator, tmp_path
     assert (status, "record it with --emulated" in err) == (2, True)  # the responses say that they are emulated
     assert _stored(emulator) == []
     result = voicegauge.record("acme", emulated=True, contracts=[folder], out=tmp_path / "fixtures")
-    assert result.resources.deleted_count == result.resources.created_count - 2 > 0
-    assert result.resources.remaining_resources == ()
+    assert result.resource_summary.deleted_count == result.resource_summary.created_count - 2 > 0
+    assert result.resource_summary.remaining_resources == ()
 
 
 def test_a_single_request_leaves_nothing(emulator, folder) -> None:

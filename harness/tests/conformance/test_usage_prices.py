@@ -159,7 +159,7 @@ def test_a_benchmark_states_the_price_of_the_reported_usage(acme, tmp_path) -> N
         languages=["en"],
         warmup=0,
         asr="none",
-        html=False,
+        write_html_report=False,
         out=tmp_path / "runs",
     )
     cost = result.targets[0].cost

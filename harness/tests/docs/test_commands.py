@@ -80,7 +80,7 @@ def test_every_option_is_known(page: Path, tmp_path: Path, monkeypatch: pytest.M
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[voicegauge.RunningEmulator]:
     providers = ["pixazo", "pixelapi", "ttsai", "openai-compatible"]
-    with voicegauge.emulate(providers, time_scale=0, rate_limits=False, credits=1e9) as running:
+    with voicegauge.emulate(providers, time_scale=0, enforce_rate_limits=False, account_credits=1e9) as running:
         yield running
 
 

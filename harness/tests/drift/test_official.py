@@ -188,7 +188,7 @@ def url(tmp_path: Path) -> Iterator[str]:
 
 
 def test_the_document_is_downloaded(contracts: str, url: str) -> None:
-    report = voicegauge.find_official_drift(["acme"], official=f"{url}/openapi.json", contracts=[contracts])
+    report = voicegauge.find_official_drift(["acme"], official_document=f"{url}/openapi.json", contracts=[contracts])
     (comparison,) = report.comparisons
     assert comparison.official_document is not None
     assert (comparison.official_document.version, comparison.official_document.file) == ("7", f"{url}/openapi.json")

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from voicegauge.api.options import PathLike
 from voicegauge.api.target_selection import ContractsOrFolders, collect_contracts, select_targets, to_catalogue
 from voicegauge.bench.analysis import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH, MAX_CHARACTERS_PER_MONTH
@@ -32,7 +34,7 @@ class MonthlyCost(Record, frozen=True, kw_only=True):
     """The cost of one target in a month with one account plan."""
 
     target: str
-    plan: str | None
+    account_plan: str | None = msgspec.field(name="plan")
     """Name of the account plan; `None` if the price has no plans."""
     is_cheapest_plan: bool
     """Whether no other plan of the target costs less. If nothing is known in dollars, it is the first plan."""
@@ -46,17 +48,17 @@ class MonthlyCost(Record, frozen=True, kw_only=True):
     credits."""
     usd_per_1m_characters: float | None
     """`usd` divided by the number of millions of characters of the texts."""
-    requests: float
+    request_count: float = msgspec.field(name="requests")
     """Number of requests. A text takes several if a document limits the length of a request."""
     charged_characters: float
     """Number of characters as the provider counts them."""
     exceeds_plan: bool
     """Whether the month needs more than the plan includes, and no more can be bought."""
-    basis: UsageBasis
+    usage_basis: UsageBasis = msgspec.field(name="basis")
     """How tokens and seconds are known."""
     is_disputed: bool
     """Whether the documents contradict each other about the price. If so, the highest alternative counts."""
-    price: str
+    price_description: str = msgspec.field(name="price")
     """The documented price with the account plan, in words."""
     sources: tuple[str, ...]
     """Titles and dates of the documents that state the price."""
@@ -79,8 +81,8 @@ def estimate_cost(
     characters_per_month: int = DEFAULT_CHARACTERS_PER_MONTH,
     text_length: int = DEFAULT_TEXT_LENGTH,
     texts: PathLike | None = None,
-    plans: Sequence[str] = (),
-    credit_rates: Mapping[str, float] | None = None,
+    account_plans: Sequence[str] = (),
+    credit_prices_usd: Mapping[str, float] | None = None,
     contracts: ContractsOrFolders = (),
 ) -> CostEstimate:
     """Compute what targets cost in a month, with each account plan. Nothing is sent.
@@ -95,8 +97,8 @@ def estimate_cost(
         text_length: number of characters of each text.
         texts: file with your own texts, as for `benchmark`, which are repeated until they have `characters_per_month`
             characters; they replace `text_length`, and show how many characters the provider counts.
-        plans: names of account plans that are compared; by default every plan that a price has.
-        credit_rates: price of one credit in dollars by provider, instead of the documented one.
+        account_plans: names of account plans that are compared; by default every plan that a price has.
+        credit_prices_usd: price of one credit in dollars by provider, instead of the documented one.
         contracts: loaded contracts, or folders of your own contracts.
 
     Returns:
@@ -110,14 +112,14 @@ def estimate_cost(
     """
     _check_character_count("characters of a month", characters_per_month, MAX_CHARACTERS_PER_MONTH)
     _check_character_count("characters of a text", text_length, MAX_TEXT_LENGTH_CHARACTERS)
-    catalogue = to_catalogue(contracts).replace_credit_prices(credit_rates or {})
+    catalogue = to_catalogue(contracts).replace_credit_prices(credit_prices_usd or {})
     chosen = select_targets(catalogue, targets, None)
-    find_account_plans(collect_contracts(chosen), plans)  # raises for unknown names
+    find_account_plans(collect_contracts(chosen), account_plans)  # raises for unknown names
     own_texts = [] if texts is None else [one.text for one in load_own_texts(Path(texts)).texts]
     costs = [
         cost
         for target in chosen
-        for cost in _compute_target_costs(target, characters_per_month, text_length, own_texts, plans)
+        for cost in _compute_target_costs(target, characters_per_month, text_length, own_texts, account_plans)
     ]
     return CostEstimate(
         characters_per_month=characters_per_month,
@@ -126,34 +128,34 @@ def estimate_cost(
     )
 
 
-def _check_character_count(subject: str, count: int, max_count: int) -> None:
+def _check_character_count(count_name: str, count: int, max_count: int) -> None:
     if not isinstance(count, int) or not 1 <= count <= max_count:
-        raise UsageError(f"{subject}: {count!r} is not a whole number from 1 to {max_count:,}")
+        raise UsageError(f"{count_name}: {count!r} is not a whole number from 1 to {max_count:,}")
 
 
 def _compute_target_costs(
-    target: BaseTarget, characters_per_month: int, text_length: int, own_texts: Sequence[str], plans: Sequence[str]
+    target: BaseTarget, characters_per_month: int, text_length: int, own_texts: Sequence[str], plan_names: Sequence[str]
 ) -> list[MonthlyCost]:
     if not isinstance(target, Target):
         raise UsageError(f"{target.id} takes audio: name targets that speak")
     price = target.pricing
-    plan_names = list(price.plan_names) if price is not None else []
-    named: list[str | None] = [*([name for name in plan_names if name in plans] or plan_names)]
+    documented_plans = list(price.plan_names) if price is not None else []
+    named: list[str | None] = [*([name for name in documented_plans if name in plan_names] or documented_plans)]
     bills: list[tuple[MonthlyBill, Sequence[RequestGroup]]] = []
     for name in named or [None]:
-        limits = plans if name is None else [name]
-        groups = _build_groups(target, characters_per_month, text_length, own_texts, limits)
+        limits = plan_names if name is None else [name]
+        groups = _build_request_groups(target, characters_per_month, text_length, own_texts, limits)
         bills += [(bill, groups) for bill in compute_monthly_bills(target, groups) if bill.plan == name]
     known = [bill.usd for bill, _ in bills if bill.usd is not None]
     cheapest = min(known, default=None)
     first = next((i for i, (bill, _) in enumerate(bills) if bill.usd == cheapest and not bill.exceeds_plan), 0)
     return [
-        _build_cost(target, bill, groups, characters_per_month, is_cheapest=index == first)
+        _build_monthly_cost(target, bill, groups, characters_per_month, is_cheapest_plan=index == first)
         for index, (bill, groups) in enumerate(bills)
     ]
 
 
-def _build_groups(
+def _build_request_groups(
     target: Target, characters_per_month: int, text_length: int, own_texts: Sequence[str], plan_names: Sequence[str]
 ) -> tuple[RequestGroup, ...]:
     if own_texts:
@@ -165,27 +167,27 @@ def _build_groups(
     return whole + build_request_groups(target, ["a" * rest], 1, plan_names)
 
 
-def _build_cost(
+def _build_monthly_cost(
     target: Target,
     bill: MonthlyBill,
-    groups: Sequence[RequestGroup],
+    request_groups: Sequence[RequestGroup],
     characters_per_month: int,
     *,
-    is_cheapest: bool,
+    is_cheapest_plan: bool,
 ) -> MonthlyCost:
     return MonthlyCost(
         target=target.id,
-        plan=bill.plan,
-        is_cheapest_plan=is_cheapest,
+        account_plan=bill.plan,
+        is_cheapest_plan=is_cheapest_plan,
         usd=bill.usd,
         fee_usd=bill.fee_usd,
         credits=bill.credits,
         usd_per_1m_characters=None if bill.usd is None else bill.usd / characters_per_month * 1_000_000,
-        requests=math.fsum(group.requests for group in groups),
-        charged_characters=math.fsum(group.requests * group.characters for group in groups),
+        request_count=math.fsum(group.requests for group in request_groups),
+        charged_characters=math.fsum(group.requests * group.characters for group in request_groups),
         exceeds_plan=bill.exceeds_plan,
-        basis=bill.basis,
+        usage_basis=bill.basis,
         is_disputed=bill.is_disputed,
-        price=describe_price(target, () if bill.plan is None else (bill.plan,)),
+        price_description=describe_price(target, () if bill.plan is None else (bill.plan,)),
         sources=list_price_sources(target),
     )

@@ -73,14 +73,14 @@ def propose_contract_patch(
 
 
 def find_official_drift(
-    providers: Sequence[str] = (), *, official: PathLike | None = None, contracts: Sequence[PathLike] = ()
+    providers: Sequence[str] = (), *, official_document: PathLike | None = None, contracts: Sequence[PathLike] = ()
 ) -> OfficialDriftReport:
     """Compare contracts with the official documents that they were written from.
 
     Args:
         providers: ids of providers; by default all whose contract names the URL of an official OpenAPI document.
-        official: file or https URL of the official document, instead of the URL that the contract names, or where it
-            names none. Needs exactly one provider.
+        official_document: file or https URL of the official document, which replaces the URL that the contract names.
+            It can be given only with exactly one provider, and is needed if the contract of that provider names no URL.
         contracts: folders of your own contracts.
 
     Returns:
@@ -88,22 +88,22 @@ def find_official_drift(
         `unreadable_reason` of the comparison says why.
 
     Raises:
-        UsageError: a provider is unknown or its contract names no official document, or `official` is given without
-            exactly one provider, is not a file, or is a URL that cannot be used.
-        ContractError: a contract or `official` cannot be used.
-        TransportError: `official` cannot be downloaded.
+        UsageError: a provider is unknown or its contract names no official document, or `official_document` is given
+            without exactly one provider, is not a file, or is a URL that cannot be used.
+        ContractError: a contract or `official_document` cannot be used.
+        TransportError: `official_document` cannot be downloaded.
     """
-    if official is not None and len(providers) != 1:
+    if official_document is not None and len(providers) != 1:
         raise UsageError("an official document can be given for one provider only: name that provider")
-    if official is not None and "://" not in str(official) and not Path(official).is_file():
-        raise UsageError(f"{official} is not a file: name the downloaded document, or its https URL")
+    if official_document is not None and "://" not in str(official_document) and not Path(official_document).is_file():
+        raise UsageError(f"{official_document} is not a file: name the downloaded document, or its https URL")
     catalogue = load_contracts(contracts)
     selected = [catalogue.find_provider(name) for name in dict.fromkeys(providers)] or list(catalogue)
     comparisons = []
     for contract in selected:
-        document = drift.find_official_document(contract, None if official is None else str(official))
+        document = drift.find_official_document(contract, None if official_document is None else str(official_document))
         if document is not None:
-            compare = _compare_with_named_document if official is None else _compare_with_document
+            compare = _compare_with_named_document if official_document is None else _compare_with_official_document
             comparisons.append(compare(contract, document))
         elif providers:
             raise UsageError(
@@ -112,7 +112,7 @@ def find_official_drift(
     return OfficialDriftReport(comparisons=tuple(comparisons))
 
 
-def _compare_with_document(contract: Contract, document: OfficialDocument) -> OfficialComparison:
+def _compare_with_official_document(contract: Contract, document: OfficialDocument) -> OfficialComparison:
     if "://" not in document.url:
         return drift.compare_with_official_document(contract, document, Path(document.url))
     with tempfile.TemporaryDirectory(prefix="voicegauge-") as folder:
@@ -128,7 +128,7 @@ def _compare_with_document(contract: Contract, document: OfficialDocument) -> Of
 def _compare_with_named_document(contract: Contract, document: OfficialDocument) -> OfficialComparison:
     """Compare a contract with the document that it names; if that cannot be used, the result says why."""
     try:
-        return _compare_with_document(contract, document)
+        return _compare_with_official_document(contract, document)
     except VoicegaugeError as error:
         info = contract.document.data.get("info", {})
         return OfficialComparison(

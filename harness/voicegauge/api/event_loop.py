@@ -19,7 +19,7 @@ def run_coroutine(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
     """
     if not is_loop_running():
         return asyncio.run(coroutine)
-    return _LoopThread(coroutine).run_to_result()
+    return _EventLoopThread(coroutine).run_to_result()
 
 
 def is_loop_running() -> bool:
@@ -31,7 +31,7 @@ def is_loop_running() -> bool:
     return True
 
 
-class _LoopThread(Generic[ResultT]):
+class _EventLoopThread(Generic[ResultT]):
     """A thread that runs one coroutine in a new event loop."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, ResultT]) -> None:

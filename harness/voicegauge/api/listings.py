@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from voicegauge import checks, drift
 from voicegauge.api.options import PathLike
 from voicegauge.api.progress import ProgressListener, report_phase
@@ -36,14 +38,14 @@ class TargetRow(Record, frozen=True, kw_only=True):
     id: str
     title: str
     operation: str
-    takes: Literal["text", "audio"]
+    input: Literal["text", "audio"] = msgspec.field(name="takes")
     """What is sent to the target: text to speak, or audio to transcribe or convert."""
-    response: str
+    response_kind: str = msgspec.field(name="response")
     """What the target responds with: "job" or "audio"."""
     price: str
     languages: tuple[str, ...]
     formats: tuple[str, ...]
-    needs: tuple[str, ...]
+    required_inputs: tuple[str, ...] = msgspec.field(name="needs")
 
 
 class OperationRow(Record, frozen=True, kw_only=True):
@@ -57,13 +59,13 @@ class OperationRow(Record, frozen=True, kw_only=True):
     title: str
     document: str | None
     """The document that describes the operation."""
-    inferred: bool
+    is_inferred: bool = msgspec.field(name="inferred")
     """Whether the method and path are inferred because `document` does not state them explicitly."""
-    disputed: tuple[str, ...]
+    disputes: tuple[str, ...] = msgspec.field(name="disputed")
     """What other documents or passages say differently about the operation, one sentence each."""
     emulation: str
     """How the emulator responds to the operation."""
-    rules: tuple[str, ...]
+    rule_ids: tuple[str, ...] = msgspec.field(name="rules")
     """Ids of the rules that apply to the operation."""
 
 
@@ -73,10 +75,10 @@ class ProviderRow(Record, frozen=True, kw_only=True):
     id: str
     title: str
     version: str
-    file: str
-    servers: dict[str, str]
-    key_env: str
-    key_set: bool
+    contract_file: str = msgspec.field(name="file")
+    server_urls: dict[str, str] = msgspec.field(name="servers")
+    key_variable: str = msgspec.field(name="key_env")
+    is_key_set: bool = msgspec.field(name="key_set")
     operations: tuple[OperationRow, ...]
     targets: tuple[TargetRow, ...]
 
@@ -95,13 +97,13 @@ class RuleRow(Record, frozen=True, kw_only=True):
     severity: Severity
     description: str
     """One sentence about what is true of the API if the rule finds nothing."""
-    basis: str
+    contract_keys: str = msgspec.field(name="basis")
     """Parts of a contract that the rule reads, separated by commas: "x-resource.delete, x-resource.list"."""
     subject: str
     """What the rule inspects, such as "call", "job history", "speech delivery" or "case outcome"."""
 
 
-class DriftRow(Record, frozen=True, kw_only=True):
+class DriftRuleRow(Record, frozen=True, kw_only=True):
     """One rule of `drift`."""
 
     id: str
@@ -122,8 +124,8 @@ class RuleList(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge rules --json` writes."""
 
     schema: str = "voicegauge/rules/2"
-    rules: tuple[RuleRow, ...]
-    drift: tuple[DriftRow, ...]
+    check_rules: tuple[RuleRow, ...] = msgspec.field(name="rules")
+    drift_rules: tuple[DriftRuleRow, ...] = msgspec.field(name="drift")
 
 
 class RuleExplanation(Record, frozen=True, kw_only=True):
@@ -135,9 +137,9 @@ class RuleExplanation(Record, frozen=True, kw_only=True):
     """Severity of a violation ("error"), or level of a change ("breaking")."""
     description: str
     """One sentence about what is true of the API if the rule finds nothing; for `drift`, what changed."""
-    importance: str
+    consequence: str = msgspec.field(name="importance")
     """What goes wrong for a client if the rule is broken; for `drift`, what the level means."""
-    basis: str | None = None
+    contract_keys: str | None = msgspec.field(name="basis", default=None)
     """Parts of a contract that the rule reads; `None` for a rule of `drift`, like the following fields."""
     conforming_example: str | None = None
     """An example of traffic that keeps the rule."""
@@ -153,7 +155,7 @@ class AsrEngineRow(Record, frozen=True, kw_only=True):
     spec: str
     """The value of `--asr` that selects the engine."""
     description: str
-    judges_live: bool
+    is_chosen_for_live_runs: bool = msgspec.field(name="judges_live")
     """Whether `--asr auto` uses it for live services."""
 
 
@@ -161,8 +163,8 @@ class AsrEngineList(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge asr list --json` writes."""
 
     schema: str = "voicegauge/asr/2"
-    installed: tuple[AsrEngineRow, ...]
-    missing: tuple[str, ...]
+    installed_engines: tuple[AsrEngineRow, ...] = msgspec.field(name="installed")
+    missing_extras: tuple[str, ...] = msgspec.field(name="missing")
     """Extras of voicegauge that are not installed and would add more engines."""
 
 
@@ -191,7 +193,7 @@ def list_providers(contracts: ContractsOrFolders = ()) -> ProviderList:
 def list_rules(words: Sequence[str] = ()) -> RuleList:
     """List the rules of `check` and of `drift`.
 
-    >>> [rule.id for rule in voicegauge.list_rules(["empty-body"]).rules]
+    >>> [rule.id for rule in voicegauge.list_rules(["empty-body"]).check_rules]
     ['empty-body']
 
     Args:
@@ -202,15 +204,15 @@ def list_rules(words: Sequence[str] = ()) -> RuleList:
         The rules, with what each proves and how severe its findings are.
     """
     return RuleList(
-        rules=tuple(row for row in _list_check_rules() if _contains_words(row.id, words)),
-        drift=tuple(row for row in _list_drift_rules() if _contains_words(f"drift {row.id}", words)),
+        check_rules=tuple(row for row in _list_check_rules() if _contains_words(row.id, words)),
+        drift_rules=tuple(row for row in _list_drift_rules() if _contains_words(f"drift {row.id}", words)),
     )
 
 
 def explain_rule(rule_id: str) -> RuleExplanation:
     """Explain one rule of `check` or `drift`.
 
-    >>> voicegauge.explain_rule("audio-silent").importance
+    >>> voicegauge.explain_rule("audio-silent").consequence
     'The file plays, the request was charged, and nobody hears anything.'
 
     Raises:
@@ -222,7 +224,7 @@ def explain_rule(rule_id: str) -> RuleExplanation:
             id=rule_id,
             severity=change.level.value,
             description=change.description,
-            importance=_MEANING_BY_DRIFT_LEVEL[change.level],
+            consequence=_MEANING_BY_DRIFT_LEVEL[change.level],
         )
     if rule_id not in checks.RULE_BY_ID:
         near = difflib.get_close_matches(rule_id, [*checks.RULE_BY_ID, *drift.DRIFT_RULE_BY_ID], n=3)
@@ -233,8 +235,8 @@ def explain_rule(rule_id: str) -> RuleExplanation:
         id=rule_id,
         severity=rule.severity.value,
         description=rule.description,
-        importance=explanation.consequence,
-        basis=rule.contract_keys,
+        consequence=explanation.consequence,
+        contract_keys=rule.contract_keys,
         conforming_example=explanation.conforming_example,
         violating_example=explanation.violating_example,
         command=_build_fault_command(rule_id, explanation),
@@ -244,11 +246,11 @@ def explain_rule(rule_id: str) -> RuleExplanation:
 def _build_fault_command(rule_id: str, explanation: checks.Explanation) -> str | None:
     if explanation.fault_id is None:
         return None
-    name = explanation.emulated_target_id or _find_faulty_target(explanation.fault_id, rule_id)
+    name = explanation.emulated_target_id or _find_target_for_fault(explanation.fault_id, rule_id)
     return f"voicegauge check {name} --emulated --fault {explanation.fault_id} --select {rule_id}"
 
 
-def _find_faulty_target(fault_id: str, rule_id: str) -> str:
+def _find_target_for_fault(fault_id: str, rule_id: str) -> str:
     """Return the id of a target that can have the fault, if possible one to which the rule applies.
 
     Providers with few operations come first, because their checks are short.
@@ -275,20 +277,20 @@ def list_asr_engines() -> AsrEngineList:
     installed, missing = [], []
     if find_spec("whisper"):
         installed += [
-            _describe_official_whisper(f"whisper:{name}")
+            _describe_official_whisper_engine(f"whisper:{name}")
             for name in PREFERRED_MODELS
             if find_cached_weights(name).is_file()
         ]
     else:
         missing.append("openai-whisper: pip install 'voicegauge[whisper]'")
     if find_spec("faster_whisper"):
-        installed += [_describe_official_whisper(f"faster-whisper:{name}") for name in list_cached_models()]
+        installed += [_describe_official_whisper_engine(f"faster-whisper:{name}") for name in list_cached_models()]
     else:
         missing.append("faster-whisper: pip install 'voicegauge[faster-whisper]'")
     if len(missing) < 2:  # the embedded weights run on either engine
         text = "a small bundled Whisper, for emulated English speech"
-        installed.append(AsrEngineRow(spec=EMBEDDED_ENGINE, description=text, judges_live=False))
-    return AsrEngineList(installed=tuple(installed), missing=tuple(missing))
+        installed.append(AsrEngineRow(spec=EMBEDDED_ENGINE, description=text, is_chosen_for_live_runs=False))
+    return AsrEngineList(installed_engines=tuple(installed), missing_extras=tuple(missing))
 
 
 def install_weights(model: str, source: PathLike | None = None, *, progress: ProgressListener | None = None) -> Path:
@@ -318,46 +320,46 @@ def _build_provider_row(contract: Contract) -> ProviderRow:
         id=contract.id,
         title=contract.provider.title,
         version=contract.version,
-        file=str(contract.document.path),
-        servers={server.name: server.url for server in contract.servers.values()},
-        key_env=contract.provider.key_env,
-        key_set=all(map(os.environ.get, contract.key_variables)),
+        contract_file=str(contract.document.path),
+        server_urls={server.name: server.url for server in contract.servers.values()},
+        key_variable=contract.provider.key_env,
+        is_key_set=all(map(os.environ.get, contract.key_variables)),
         operations=tuple(map(_build_operation_row, contract.operations.values())),
         targets=(
-            *map(_build_speech_row, contract.targets.values()),
-            *map(_build_audio_input_row, contract.audio_input_targets.values()),
+            *map(_build_speech_target_row, contract.targets.values()),
+            *map(_build_audio_input_target_row, contract.audio_input_targets.values()),
         ),
     )
 
 
-def _build_speech_row(target: Target) -> TargetRow:
+def _build_speech_target_row(target: Target) -> TargetRow:
     needs = target.target_spec.required_fields
     response = "job" if target.response.job else "audio"
-    return _build_target_row(target, "text", response, formats=target.target_spec.formats, needs=needs)
+    return _build_target_row(target, "text", response, formats=target.target_spec.formats, required_inputs=needs)
 
 
-def _build_audio_input_row(target: AudioInputTarget) -> TargetRow:
+def _build_audio_input_target_row(target: AudioInputTarget) -> TargetRow:
     return _build_target_row(target, "audio", "transcript" if target.transcription is not None else "audio")
 
 
 def _build_target_row(
     target: Target | AudioInputTarget,
-    takes: Literal["text", "audio"],
-    response: str,
+    input: Literal["text", "audio"],
+    response_kind: str,
     *,
     formats: tuple[str, ...] = (),
-    needs: tuple[str, ...] = (),
+    required_inputs: tuple[str, ...] = (),
 ) -> TargetRow:
     return TargetRow(
         id=target.id,
         title=target.target_spec.title,
         operation=target.operation.id,
-        takes=takes,
-        response=response,
+        input=input,
+        response_kind=response_kind,
         price=describe_price(target),
         languages=target.target_spec.languages,
         formats=formats,
-        needs=needs,
+        required_inputs=required_inputs,
     )
 
 
@@ -375,10 +377,10 @@ def _build_operation_row(operation: Operation) -> OperationRow:
         server=operation.server.url,
         title=str(operation.part_data.get("summary", "")),
         document=source.get("document"),
-        inferred=bool(source.get("inferred", False)),
-        disputed=tuple(readings),
+        is_inferred=bool(source.get("inferred", False)),
+        disputes=tuple(readings),
         emulation=describe_emulation(operation),
-        rules=tuple(rule.id for rule in checks.find_applicable_rules(operation)),
+        rule_ids=tuple(rule.id for rule in checks.find_applicable_rules(operation)),
     )
 
 
@@ -386,7 +388,7 @@ def _contains_words(text: str, words: Sequence[str]) -> bool:
     return all(word in text for word in words)
 
 
-def _split_class_name(class_name: str) -> str:
+def _split_class_name_into_words(class_name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", " ", class_name).lower()
 
 
@@ -396,17 +398,19 @@ def _list_check_rules() -> tuple[RuleRow, ...]:
             id=rule.id,
             severity=rule.severity,
             description=rule.description,
-            basis=rule.contract_keys,
-            subject=_split_class_name(rule.subject_class.__name__),
+            contract_keys=rule.contract_keys,
+            subject=_split_class_name_into_words(rule.subject_class.__name__),
         )
         for rule in checks.RULE_BY_ID.values()
     )
 
 
-def _list_drift_rules() -> tuple[DriftRow, ...]:
+def _list_drift_rules() -> tuple[DriftRuleRow, ...]:
     rules = drift.DRIFT_RULE_BY_ID.values()
-    return tuple(DriftRow(id=r.id, level=r.level, description=r.description, comparison=r.comparison) for r in rules)
+    return tuple(
+        DriftRuleRow(id=r.id, level=r.level, description=r.description, comparison=r.comparison) for r in rules
+    )
 
 
-def _describe_official_whisper(spec: str) -> AsrEngineRow:
-    return AsrEngineRow(spec=spec, description="Whisper, official weights", judges_live=True)
+def _describe_official_whisper_engine(spec: str) -> AsrEngineRow:
+    return AsrEngineRow(spec=spec, description="Whisper, official weights", is_chosen_for_live_runs=True)

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Generic, Literal, TypeVar
 
 from voicegauge.api.options import PathLike
-from voicegauge.api.target_selection import ContractsOrFolders, select_providers, to_catalogue, to_paths
+from voicegauge.api.target_selection import ContractsOrFolders, select_providers, to_catalogue, to_path_tuple
 from voicegauge.contract import Contract
 from voicegauge.emulator import EmulatorSettings, RunningEmulator, running_emulator
 from voicegauge.emulator.server import bind_socket, running_app, serve, serve_app
@@ -19,7 +19,7 @@ from voicegauge.recording import Recording, Replay, ReplayApp, load_recordings
 from voicegauge.recording.replay import enable_realtime_scheduling
 
 ServerT = TypeVar("ServerT")
-OnUnmatchedRequest = Callable[[str], None]
+UnmatchedRequestCallback = Callable[[str], None]
 """Function that is called with a description of every request that is not recorded."""
 
 
@@ -78,10 +78,10 @@ def emulate(
     time_scale: float = 1.0,
     faults: Sequence[str] = (),
     account_plan: str | None = None,
-    credits: float | None = None,
-    webhook_http: bool = False,
+    account_credits: float | None = None,
+    allow_webhook_http: bool = False,
     webhook_hosts: Sequence[str] = (),
-    rate_limits: bool = True,
+    enforce_rate_limits: bool = True,
     port: int = 0,
     host: str = "127.0.0.1",
 ) -> LocalServer[RunningEmulator]:
@@ -101,10 +101,10 @@ def emulate(
         time_scale: factor that multiplies the invented times.
         faults: ids of faults to inject: "ID", "ID@PROVIDER" or "ID@PROVIDER/TARGET".
         account_plan: name of the plan that every account has; by default the plan with the highest rate limit.
-        credits: balance of a new account; by default the documented balance.
-        webhook_http: whether to accept webhook URLs with plain http that point to this machine.
+        account_credits: balance of a new account; by default the documented balance.
+        allow_webhook_http: whether to accept webhook URLs with plain http that point to this machine.
         webhook_hosts: hosts beyond this machine to which callbacks are sent.
-        rate_limits: whether rate limits are enforced.
+        enforce_rate_limits: whether rate limits are enforced.
         port: port to listen on; 0 chooses a free one.
         host: address to listen on.
 
@@ -121,10 +121,10 @@ def emulate(
         time_scale=time_scale,
         faults=tuple(faults),
         plan=account_plan,
-        credits=credits,
-        accepts_http_webhook_urls=webhook_http,
+        credits=account_credits,
+        accepts_http_webhook_urls=allow_webhook_http,
         webhook_hosts=tuple(webhook_hosts),
-        enforces_rate_limits=rate_limits,
+        enforces_rate_limits=enforce_rate_limits,
     )
     check_account_plan(chosen, settings)
     return LocalServer(running_emulator(chosen, settings, port=port, host=host))
@@ -137,7 +137,7 @@ def replay(
     group_name_part: str = "",
     pause_factor: float = 0.0,
     port: int = 0,
-    on_unmatched: OnUnmatchedRequest | None = None,
+    on_unmatched_request: UnmatchedRequestCallback | None = None,
 ) -> LocalServer[RunningReplay]:
     """Serve recordings, in a thread of this process.
 
@@ -151,7 +151,7 @@ def replay(
         group_name_part: serve only groups of exchanges whose name contains this text.
         pause_factor: factor that multiplies the recorded pauses; 0 leaves the pauses out.
         port: port to listen on; 0 chooses a free one.
-        on_unmatched: called with a description of every request that is not recorded.
+        on_unmatched_request: called with a description of every request that is not recorded.
 
     Returns:
         A context manager, synchronous and asynchronous, whose value has `url`, `base_url(provider)`,
@@ -160,16 +160,16 @@ def replay(
     Raises:
         DataError: a file is not a recording, or its provider does not have a contract.
     """
-    recorded = Replay(load_recordings(to_paths(paths), group_name_part=group_name_part), to_catalogue(contracts))
-    return LocalServer(_serve_loaded_replay(recorded, pause_factor, port, on_unmatched))
+    recorded = Replay(load_recordings(to_path_tuple(paths), group_name_part=group_name_part), to_catalogue(contracts))
+    return LocalServer(_serve_loaded_replay(recorded, pause_factor, port, on_unmatched_request))
 
 
 @contextmanager
 def _serve_loaded_replay(
-    loaded_replay: Replay, pause_factor: float, port: int, on_unmatched: OnUnmatchedRequest | None
+    loaded_replay: Replay, pause_factor: float, port: int, on_unmatched_request: UnmatchedRequestCallback | None
 ) -> Iterator[RunningReplay]:
     with running_app(
-        ReplayApp(loaded_replay, pause_factor=pause_factor, on_unmatched_request=on_unmatched), port=port
+        ReplayApp(loaded_replay, pause_factor=pause_factor, on_unmatched_request=on_unmatched_request), port=port
     ) as url:
         yield RunningReplay(loaded_replay, url)
 
@@ -196,12 +196,12 @@ def serve_emulator(
         UsageError: the address is not available.
     """
     check_account_plan(contracts, settings)
-    with _bind_until_interrupted(host, port) as (bound, url):
+    with _bind_socket_until_interrupted(host, port) as (bound, url):
         serve(contracts, settings, bound, host=host, on_ready=lambda _stop: on_ready(url))
 
 
 @contextmanager
-def _bind_until_interrupted(host: str, port: int) -> Iterator[tuple[socket.socket, str]]:
+def _bind_socket_until_interrupted(host: str, port: int) -> Iterator[tuple[socket.socket, str]]:
     """Yield a bound socket and its URL. Ctrl-C ends the block without an error, because users stop servers with it."""
     bound = bind_socket(host, port)
     try:
@@ -231,7 +231,7 @@ def serve_replay(
     port: int,
     pause_factor: float,
     on_ready: Callable[[RunningReplay, Sequence[Recording]], None],
-    on_unmatched: OnUnmatchedRequest,
+    on_unmatched_request: UnmatchedRequestCallback,
 ) -> Replay:
     """Serve recordings in this process until Ctrl-C.
 
@@ -242,7 +242,7 @@ def serve_replay(
         port: port to listen on; 0 chooses a free one.
         pause_factor: factor that multiplies the recorded pauses; 0 leaves the pauses out.
         on_ready: called with the server and its recordings when the server accepts requests.
-        on_unmatched: called with a description of every request that is not recorded.
+        on_unmatched_request: called with a description of every request that is not recorded.
 
     Returns:
         The finished replay, which lists the requests without a recording and the recordings without a request.
@@ -252,10 +252,10 @@ def serve_replay(
         UsageError: the address is not available.
     """
     ids = {contract.id for contract in contracts}
-    recordings = [recording for recording in load_recordings(to_paths(paths)) if recording.provider in ids]
+    recordings = [recording for recording in load_recordings(to_path_tuple(paths)) if recording.provider in ids]
     recorded = Replay(recordings, contracts)
-    app = ReplayApp(recorded, pause_factor=pause_factor, on_unmatched_request=on_unmatched)
-    with _bind_until_interrupted(host, port) as (bound, url):
+    app = ReplayApp(recorded, pause_factor=pause_factor, on_unmatched_request=on_unmatched_request)
+    with _bind_socket_until_interrupted(host, port) as (bound, url):
         if pause_factor > 0:
             enable_realtime_scheduling()
         serve_app(app, bound, on_ready=lambda _stop: on_ready(RunningReplay(recorded, url), recordings))

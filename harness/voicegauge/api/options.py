@@ -30,7 +30,7 @@ class LiveOptions:
     account_plans: Sequence[str] = ()
     """Names of your accounts' plans, with their rate limits and prices; by default the lowest limit and the highest
     price of each provider."""
-    credit_rates: Mapping[str, float] = field(default_factory=dict)
+    credit_prices_usd: Mapping[str, float] = field(default_factory=dict)
     """Price of one credit in dollars by provider, instead of the documented one; prices in credits are converted."""
     models: Sequence[str] = ()
     """Names of the models of a server of your own; by default those that the server lists. The first one is used for

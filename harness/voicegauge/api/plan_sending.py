@@ -50,28 +50,28 @@ def require_decoders(contracts: Iterable[Contract]) -> None:
     """
     from voicegauge.speech.audio import require_av
 
-    if any(_needs_av_decoder(text) for contract in contracts for text in _iterate_texts(contract.document.data)):
+    if any(_needs_pyav(text) for contract in contracts for text in _iterate_strings(contract.document.data)):
         require_av()
 
 
-def _needs_av_decoder(text: str) -> bool:
+def _needs_pyav(text: str) -> bool:
     from voicegauge.speech.audio import FFMPEG_CONTAINERS, find_container_of_format, find_container_of_media_type
 
     containers = (find_container_of_media_type(text), find_container_of_format(text))
     return text == "bitrate_kbps" or not FFMPEG_CONTAINERS.isdisjoint(containers)
 
 
-def _iterate_texts(value: Any) -> Iterator[str]:
+def _iterate_strings(document_part: Any) -> Iterator[str]:
     """Yield every text in the data of a document, including keys."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        yield from map(str, value)
-        for item in value.values():
-            yield from _iterate_texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _iterate_texts(item)
+    if isinstance(document_part, str):
+        yield document_part
+    elif isinstance(document_part, dict):
+        yield from map(str, document_part)
+        for item in document_part.values():
+            yield from _iterate_strings(item)
+    elif isinstance(document_part, list):
+        for item in document_part:
+            yield from _iterate_strings(item)
 
 
 def build_live_settings(
@@ -83,7 +83,7 @@ def build_live_settings(
     listener: ProgressListener,
     plan: PricedPlan | None = None,
     journals: CaseJournals | None = None,
-    can_limit_calls: bool = False,
+    suggests_fewer_calls: bool = False,
 ) -> CheckSettings:
     """Return the settings for sending to live services: keys from the environment, a budget, rate limits.
 
@@ -95,7 +95,7 @@ def build_live_settings(
         listener: receives notices about the cost of the plan and the rate limits that are honored.
         plan: the requests that will be sent, if known; their cost must fit into the budget.
         journals: record what is paid for. What earlier commands have spent according to them counts towards the budget.
-        can_limit_calls: whether the message about a plan over budget can suggest a smaller number of calls.
+        suggests_fewer_calls: whether the message about a plan over budget can suggest a smaller number of calls.
 
     Raises:
         MissingExtraError: see `require_decoders`.
@@ -116,7 +116,7 @@ def build_live_settings(
             live_options,
             listener,
             spent_by_earlier_runs_usd=spent_by_earlier_runs_usd,
-            can_limit_calls=can_limit_calls,
+            suggests_fewer_calls=suggests_fewer_calls,
         )
     rate_limiters = {provider: create_rate_limiter(one, live_options.base_urls) for provider, one in plans.items()}
     announce_rate_limits(rate_limiters, listener)
@@ -141,22 +141,22 @@ def open_journals(
     folder: Path | None,
     contracts: Iterable[Contract],
     *,
-    retry_ambiguous: bool,
+    retry_ambiguous_requests: bool,
     skip_cases_without_verdict: bool = False,
 ) -> CaseJournals:
     """Open the journals of what is paid for; see `CaseJournals` for the arguments.
 
     Raises:
-        UsageError: `retry_ambiguous` is true, but no earlier command has left an ambiguous request.
+        UsageError: `retry_ambiguous_requests` is true, but no earlier command has left an ambiguous request.
         DataError: another process uses a journal, or it is damaged.
     """
     journals = CaseJournals(
         folder,
         contracts,
-        retry_ambiguous_requests=retry_ambiguous,
+        retry_ambiguous_requests=retry_ambiguous_requests,
         skip_cases_without_verdict=skip_cases_without_verdict,
     )
-    if retry_ambiguous and not journals.earlier_ambiguous_case_ids:
+    if retry_ambiguous_requests and not journals.earlier_ambiguous_case_ids:
         journals.close()
         raise UsageError("no earlier command for these targets left an ambiguous request: leave out --retry-ambiguous")
     return journals
@@ -195,7 +195,7 @@ def check_budget(
     listener: ProgressListener,
     *,
     spent_by_earlier_runs_usd: float = 0.0,
-    can_limit_calls: bool,
+    suggests_fewer_calls: bool,
 ) -> None:
     """Reject a plan whose price is not known or exceeds the budget; see `build_live_settings` for the arguments.
 
@@ -210,7 +210,7 @@ def check_budget(
     remaining_usd = live_options.max_cost_usd - spent_by_earlier_runs_usd
     # The tolerance is a thousandth of the smallest amount in the ledger, for rounding errors of sums.
     if live_options.ledger is None and plan.price_usd > remaining_usd + 1e-9:
-        fits = f"; --max-calls {plan.count_affordable_requests(remaining_usd)} fits" if can_limit_calls else ""
+        fits = f"; --max-calls {plan.count_affordable_requests(remaining_usd)} fits" if suggests_fewer_calls else ""
         before = (
             f" less ${spent_by_earlier_runs_usd:.4g} that an earlier command has spent"
             if spent_by_earlier_runs_usd

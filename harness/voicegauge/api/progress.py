@@ -25,7 +25,7 @@ class ProgressListener:
         """
 
     def phase_progressed(self, done_count: int, total_count: int | None, item_name: str = "") -> None:
-        """Called when `done_count` of `total_count` items are finished; `item_name` names the latest one."""
+        """Called when `finished_sample_count` of `total_count` items are finished; `item_name` names the latest one."""
 
     def phase_ended(self) -> None:
         """Called when the phase is over, or was aborted by an error."""
@@ -40,11 +40,11 @@ class ProgressListener:
     def sample_finished(self, sample: Sample) -> None:
         """Called when a sample of a benchmark is finished, now or by an earlier, interrupted call."""
 
-    def ramp_step_started(self, number: int, load: str) -> None:
+    def ramp_step_started(self, step_number: int, load: str) -> None:
         """Called when a step of a ramp begins.
 
         Args:
-            number: number of the step, from 1.
+            step_number: number of the step, from 1.
             load: load of the step, such as "4 requests in flight".
         """
 
@@ -52,11 +52,11 @@ class ProgressListener:
         """Called with one line for the user, such as the cost of a plan, a rate limit, or the run that is resumed."""
 
 
-class Phase:
+class PhaseProgress:
     """The progress of one phase, reported to a listener."""
 
     def __init__(self, listener: ProgressListener, total_count: int | None, done_count: int) -> None:
-        """See `ProgressListener.phase_started` for `total_count` and `done_count`."""
+        """See `ProgressListener.phase_started` for `total_count` and `finished_sample_count`."""
         self._listener, self._total_count, self._done_count = listener, total_count, done_count
 
     def advance(self, finished_item: object = None) -> None:
@@ -77,13 +77,13 @@ class Phase:
 @contextmanager
 def report_phase(
     listener: ProgressListener, name: str, total_count: int | None = None, done_count: int = 0
-) -> Iterator[Phase]:
+) -> Iterator[PhaseProgress]:
     """Report a phase to `listener` while the context lasts.
 
     See `ProgressListener.phase_started` for the arguments.
     """
     listener.phase_started(name, total_count, done_count)
     try:
-        yield Phase(listener, total_count, done_count)
+        yield PhaseProgress(listener, total_count, done_count)
     finally:
         listener.phase_ended()

@@ -90,8 +90,8 @@ def propose_overlay(document: PathLike, *, provider: str = "", operations: str |
     return propose_overlay_of(
         read_openapi_document(Path(document)),
         provider=provider,
-        operations=to_names(operations),
-        reserved_ids=_list_bundled_ids(),
+        operations=to_name_tuple(operations),
+        reserved_ids=_list_bundled_provider_ids(),
     )
 
 
@@ -116,7 +116,7 @@ def propose_contract(recordings: PathLike, *, provider: str = "", host: str = ""
     digest = hashlib.sha256(msgspec.json.encode(api.document)).hexdigest()
     document = Document(path, api.document, {}, digest)
     proposal = propose_contract_of(
-        document, provider=provider, operations=api.speech_operation_ids, reserved_ids=_list_bundled_ids()
+        document, provider=provider, operations=api.speech_operation_ids, reserved_ids=_list_bundled_provider_ids()
     )
     proposed = {operation.id for operation in proposal.operations}
     undescribed = [
@@ -129,7 +129,7 @@ def propose_contract(recordings: PathLike, *, provider: str = "", host: str = ""
     )
 
 
-def _list_bundled_ids() -> frozenset[str]:
+def _list_bundled_provider_ids() -> frozenset[str]:
     return frozenset(load_catalogue().provider_ids)
 
 
@@ -177,7 +177,9 @@ def to_catalogue(contracts: ContractsOrFolders, live_options: LiveOptions | None
     catalogue = contracts if isinstance(contracts, Catalogue) else load_contracts(contracts)
     if live_options is None:
         return catalogue
-    return catalogue.replace_credit_prices(live_options.credit_rates).select_account_plans(live_options.account_plans)
+    return catalogue.replace_credit_prices(live_options.credit_prices_usd).select_account_plans(
+        live_options.account_plans
+    )
 
 
 def adapt_to_own_servers(
@@ -217,7 +219,7 @@ def adapt_to_own_servers(
         if ask_servers:
             if not live_options.allow_insecure_http:
                 find_key_destinations(contract, live_options.base_urls).check_encryption()
-            server_names = run_coroutine(_read_names_of_server(contract, live_options, max_wait_s))
+            server_names = run_coroutine(_request_model_and_voice_names(contract, live_options, max_wait_s))
         models, voices = (
             tuple(live_options.models) or server_names.models,
             tuple(live_options.voices) or server_names.voices,
@@ -228,7 +230,9 @@ def adapt_to_own_servers(
         if ask_servers:
             target = next(iter(adapted[contract.id].targets.values()))
             voice = f"voice {target.target_spec.voice}" if target.target_spec.voice else "no voice"
-            listener.notice(f"{contract.id}: {_describe_names(server_names, live_options)}; uses {voice}")
+            listener.notice(
+                f"{contract.id}: {_describe_model_and_voice_names(server_names, live_options)}; uses {voice}"
+            )
     return catalogue.replace_contracts(adapted.values())
 
 
@@ -245,7 +249,7 @@ def _check_named_models_and_voices(contracts: Sequence[Contract], live_options: 
         raise UsageError("--model and --voice are for a server of your own, such as openai-compatible: leave them out")
 
 
-async def _read_names_of_server(
+async def _request_model_and_voice_names(
     contract: Contract, live_options: LiveOptions, max_wait_s: float | None
 ) -> ModelAndVoiceNames:
     async with Transport() as transport:
@@ -260,7 +264,7 @@ async def _read_names_of_server(
             raise UnreachableError(reason, request_was_sent=error.request_was_sent) from error
 
 
-def _describe_names(server_names: ModelAndVoiceNames, live_options: LiveOptions) -> str:
+def _describe_model_and_voice_names(server_names: ModelAndVoiceNames, live_options: LiveOptions) -> str:
     """Return how many models and voices there are, and whether the server lists them or the user has named them."""
     named = ((live_options.models, server_names.models, "model"), (live_options.voices, server_names.voices, "voice"))
     if not live_options.models and not live_options.voices:
@@ -271,12 +275,12 @@ def _describe_names(server_names: ModelAndVoiceNames, live_options: LiveOptions)
     )
 
 
-def to_names(names: str | Sequence[str]) -> tuple[str, ...]:
+def to_name_tuple(names: str | Sequence[str]) -> tuple[str, ...]:
     """Return one name or several as a tuple."""
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def to_paths(paths: PathLike | Sequence[PathLike]) -> tuple[Path, ...]:
+def to_path_tuple(paths: PathLike | Sequence[PathLike]) -> tuple[Path, ...]:
     """Return one path or several as a tuple."""
     return (Path(paths),) if isinstance(paths, str | os.PathLike) else tuple(Path(path) for path in paths)
 
@@ -287,7 +291,7 @@ def select_providers(catalogue: Catalogue, names: str | Sequence[str]) -> list[C
     Raises:
         UnknownNameError: a name is not a provider.
     """
-    return [catalogue.find_provider(name) for name in to_names(names)] or list(catalogue)
+    return [catalogue.find_provider(name) for name in to_name_tuple(names)] or list(catalogue)
 
 
 def select_targets(
@@ -305,10 +309,10 @@ def select_targets(
         UnknownNameError: a name is not a provider or a target, or none of their providers has an account plan.
         UsageError: the base URLs are for several providers, or for an unknown server.
     """
-    targets = catalogue.select_targets(to_names(names))
+    targets = catalogue.select_targets(to_name_tuple(names))
     if live_options is not None:
         contracts = collect_contracts(targets)
-        check_base_urls(live_options.base_urls, contracts)
+        check_base_url_servers(live_options.base_urls, contracts)
         find_account_plans(contracts, live_options.account_plans)  # raises for unknown names
     return targets
 
@@ -328,7 +332,7 @@ def select_speech_target(catalogue: Catalogue, name: str, live_options: LiveOpti
 
 def find_wholly_named_providers(catalogue: Catalogue, names: str | Sequence[str]) -> frozenset[str]:
     """Return the ids of the providers that are named as a whole, not by a target; without names, of all providers."""
-    chosen = to_names(names)
+    chosen = to_name_tuple(names)
     return frozenset(name for name in catalogue.provider_ids if not chosen or name in chosen)
 
 
@@ -397,7 +401,7 @@ def _find_priced_targets_and_operations(contract: Contract) -> dict[str, BaseTar
     return {target.id: target for target in targets} | operations
 
 
-def check_base_urls(base_urls: Mapping[str, str], contracts: Sequence[Contract]) -> None:
+def check_base_url_servers(base_urls: Mapping[str, str], contracts: Sequence[Contract]) -> None:
     """Reject base URLs for several providers at once, or for a server that the contract does not name.
 
     Raises:

@@ -132,7 +132,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _print_error(message: str, status: int) -> int:
+def _print_error(message: str, exit_status: int) -> int:
     line = escape_unprintable(" ".join(message.split()))
     click.echo(f"voicegauge: {line}", err=True)
-    return status
+    return exit_status

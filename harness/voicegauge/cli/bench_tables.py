@@ -14,7 +14,7 @@ from voicegauge.bench.analysis import (
     TargetSummary,
     describe_disturbed_samples,
 )
-from voicegauge.cli.console import build_emulated_label, create_console, create_table, has_free_width, print_table
+from voicegauge.cli.console import build_emulated_label, create_console, create_table, has_unlimited_width, print_table
 from voicegauge.model import Manifest, Provenance, RampResult, ScoreSet
 from voicegauge.printable_text import format_count
 
@@ -59,7 +59,7 @@ class _ResultColumn(NamedTuple):
 
     heading: str
     format_cell: Callable[[TargetSummary], str]
-    separator: str = " "
+    unwrapped_separator: str = " "
     """Text that replaces the line break in a wide table."""
     is_text: bool = False
 
@@ -68,26 +68,28 @@ _TOTAL_LATENCY_COLUMN = _ResultColumn("total\nms", lambda one: _format_estimate(
 _TOTAL_LATENCY_P95_COLUMN = _ResultColumn(
     "p95\nms", lambda one: _format_estimate(one.total_latency_p95_ms, shows_interval=False)
 )
-_COMPLETION_TIME_COLUMN = _ResultColumn("job done\nms", lambda one: _format_bounds(one.completion_ms))
+_COMPLETION_TIME_COLUMN = _ResultColumn("job done\nms", lambda one: _format_median_time_bounds(one.completion_ms))
 _PRICE_PER_MINUTE_COLUMN = _ResultColumn("cost per\nminute", lambda one: _format_price_per_minute(one.cost))
-_PRICE_PER_MILLION_COLUMN = _ResultColumn("$/1M\nchars", lambda one: _format_price_per_million(one.cost))
-_PARETO_MARKS = _ResultColumn("", lambda one: "*" if one.is_pareto_optimal else " ", is_text=True)
-_COLUMNS = (
-    _PARETO_MARKS,
-    _ResultColumn("target", lambda one: one.target.replace("/", "/\n", 1), separator="", is_text=True),
+_PRICE_PER_MILLION_CHARACTERS_COLUMN = _ResultColumn(
+    "$/1M\nchars", lambda one: _format_price_per_million_characters(one.cost)
+)
+_PARETO_MARK_COLUMN = _ResultColumn("", lambda one: "*" if one.is_pareto_optimal else " ", is_text=True)
+_RESULT_COLUMNS = (
+    _PARETO_MARK_COLUMN,
+    _ResultColumn("target", lambda one: one.target.replace("/", "/\n", 1), unwrapped_separator="", is_text=True),
     _ResultColumn("ok", lambda one: f"{one.samples - one.failures}/{one.samples}"),
     _TOTAL_LATENCY_COLUMN,
     _TOTAL_LATENCY_P95_COLUMN,
     _COMPLETION_TIME_COLUMN,
-    _ResultColumn("RTF", lambda one: _format_estimate(one.rtf, digits=2, shows_interval=False)),
+    _ResultColumn("RTF", lambda one: _format_estimate(one.rtf, decimals=2, shows_interval=False)),
     _ResultColumn("WER", lambda one: _format_error_rate(one.wer or one.cer, one.unscored_languages)),
     _ResultColumn("cost per\nrequest", lambda one: _format_price_per_request(one.cost)),
     _PRICE_PER_MINUTE_COLUMN,
-    _PRICE_PER_MILLION_COLUMN,
+    _PRICE_PER_MILLION_CHARACTERS_COLUMN,
 )
-_HIDEABLE_COLUMNS = (_COMPLETION_TIME_COLUMN, _PRICE_PER_MILLION_COLUMN, _TOTAL_LATENCY_P95_COLUMN)
+_HIDEABLE_COLUMNS = (_COMPLETION_TIME_COLUMN, _PRICE_PER_MILLION_CHARACTERS_COLUMN, _TOTAL_LATENCY_P95_COLUMN)
 """Columns that a narrow terminal hides, in the order in which they are hidden."""
-_MAX_UNBROKEN_WIDTH = 12
+_MAX_UNWRAPPED_CHARACTERS = 12
 """Maximum number of characters of texts that are never wrapped, so that they can be searched for and copied."""
 
 
@@ -112,10 +114,14 @@ def print_summaries(
     by_minute = any(_format_price_per_minute(one.cost) != _NO_VALUE_TEXT for one in summaries)
     absent = [
         *([] if by_minute else [_PRICE_PER_MINUTE_COLUMN]),
-        *([] if len(summaries) > 1 else [_PARETO_MARKS]),
-        *([_PRICE_PER_MILLION_COLUMN] if summaries and all(one.cost.takes_audio for one in summaries) else []),
+        *([] if len(summaries) > 1 else [_PARETO_MARK_COLUMN]),
+        *(
+            [_PRICE_PER_MILLION_CHARACTERS_COLUMN]
+            if summaries and all(one.cost.takes_audio for one in summaries)
+            else []
+        ),
     ]
-    columns = [column for column in _COLUMNS if column not in absent]
+    columns = [column for column in _RESULT_COLUMNS if column not in absent]
     rows, hidden = _build_table_that_fits(columns, summaries, terminal)
     print_table(terminal, rows)
     if not manifest.finished:
@@ -169,7 +175,7 @@ def _build_table_that_fits(
 ) -> tuple[Table, Sequence[_ResultColumn]]:
     """Return a table that fits the width of `terminal`, and the columns that had to be hidden."""
     whole = _build_table(columns, summaries, wrap_cells=False)
-    if has_free_width(terminal) or _measure_unwrapped_width(whole, terminal) <= terminal.width:
+    if has_unlimited_width(terminal) or _measure_unwrapped_width(whole, terminal) <= terminal.width:
         return whole, ()
     for count in range(len(_HIDEABLE_COLUMNS) + 1):
         hidden = [column for column in _HIDEABLE_COLUMNS[:count] if column in columns]
@@ -191,13 +197,16 @@ def _build_table(columns: Sequence[_ResultColumn], summaries: Sequence[TargetSum
 def _build_column_cells(column: _ResultColumn, summaries: Sequence[TargetSummary], *, wrap_cells: bool) -> list[str]:
     """Return the cells of a column. In a narrow table, texts are wrapped only if that makes the column narrower."""
     cells = [column.format_cell(one) for one in summaries]
-    whole = [cell.replace("\n", column.separator) for cell in cells]
+    whole = [cell.replace("\n", column.unwrapped_separator) for cell in cells]
     if not wrap_cells:
         return whole
     if not column.is_text:
         return cells
     room = max((len(line) for cell in cells for line in cell.split("\n")), default=0)
-    return [one if len(one) <= max(room, _MAX_UNBROKEN_WIDTH) else cell for one, cell in zip(whole, cells, strict=True)]
+    return [
+        one if len(one) <= max(room, _MAX_UNWRAPPED_CHARACTERS) else cell
+        for one, cell in zip(whole, cells, strict=True)
+    ]
 
 
 def _measure_unwrapped_width(table: Table, terminal: Console) -> int:
@@ -214,19 +223,19 @@ def _build_legend(
 
     lines: list[str | Text] = [
         "medians, 95% intervals in brackets"
-        if any(map(_has_interval, summaries))
+        if any(map(_shows_interval, summaries))
         else "medians, without intervals: too few texts"
     ]
     if len(summaries) > 1 and any(one.is_pareto_optimal for one in summaries):
         lines.append(
             "* no other target is clearly faster or more intelligible without being clearly worse in the other"
         )
-    shows_million = _PRICE_PER_MILLION_COLUMN not in hidden_columns and not all(
+    shows_million = _PRICE_PER_MILLION_CHARACTERS_COLUMN not in hidden_columns and not all(
         one.cost.takes_audio for one in summaries
     )
     if shows_million:
         lines.append(f"$/1M chars is for texts of {summaries[0].cost.text_length} characters")
-    lines += _build_price_notes(summaries, explains_plans=shows_million)
+    lines += _build_price_notes(summaries, names_account_plans=shows_million)
     if any(one.completion_ms for one in summaries) and _COMPLETION_TIME_COLUMN not in hidden_columns:
         lines.append(
             "job done: lower and upper bound, because status is only seen when polled; total latency includes polling"
@@ -234,7 +243,7 @@ def _build_legend(
     if score_set:
         lines.append(f"WER by {score_set.asr} ({score_set.asr_reason}); normalizer {score_set.normalizer}")
         if score_set.closed_vocabulary:
-            lines.append(_describe_closed_vocabulary(score_set))
+            lines.append(_warn_of_closed_vocabulary(score_set))
         if score_set.left_out:
             lines.append(f"not scored: {', '.join(score_set.left_out)}, which {score_set.asr} does not know")
     if hidden_columns:
@@ -248,7 +257,7 @@ def _build_legend(
     return lines
 
 
-def _has_interval(summary: TargetSummary) -> bool:
+def _shows_interval(summary: TargetSummary) -> bool:
     """Whether the table shows an interval of the target."""
     rate = summary.wer or summary.cer
     shown = [summary.total_latency_ms, rate.corpus_rate if rate is not None else None]
@@ -258,7 +267,7 @@ def _has_interval(summary: TargetSummary) -> bool:
 _DISPUTED_MARK, _THIRD_PARTY_MARK, _PLAN_MARK = "†", "§", "‡"
 
 
-def _build_price_notes(summaries: Sequence[TargetSummary], *, explains_plans: bool) -> list[str]:
+def _build_price_notes(summaries: Sequence[TargetSummary], *, names_account_plans: bool) -> list[str]:
     """Return what the marks of prices mean, for those that occur."""
     notes = []
     if any(one.cost.is_price_disputed for one in summaries):
@@ -272,7 +281,7 @@ def _build_price_notes(summaries: Sequence[TargetSummary], *, explains_plans: bo
         )
     plans = (
         [f"{one.target} {one.cost.account_plan}" for one in summaries if one.cost.account_plan]
-        if explains_plans
+        if names_account_plans
         else []
     )
     if plans:
@@ -290,7 +299,7 @@ def _format_price_marks(cost: TargetCost) -> str:
     )
 
 
-def _describe_closed_vocabulary(score_set: ScoreSet) -> str | Text:
+def _warn_of_closed_vocabulary(score_set: ScoreSet) -> str | Text:
     from rich.text import Text
 
     known = score_set.known_words
@@ -307,23 +316,23 @@ def _describe_stream(target_id: str, stream_summary: StreamSummary) -> str:
         stream_summary.stalled_ms,
     )
     speech, gap, longest, stalled = (_format_estimate(time, shows_interval=False) for time in times)
-    underruns = _format_estimate(stream_summary.underruns_per_sample, digits=2, shows_interval=False)
+    underruns = _format_estimate(stream_summary.underruns_per_sample, decimals=2, shows_interval=False)
     return (
         f"{target_id} streams: first speech after {speech} ms, inter-chunk gaps of {gap} ms (longest {longest} ms), "
         f"{underruns} buffer underruns per sample, {stalled} ms stalled"
     )
 
 
-def _format_estimate(estimate: Estimate | None, *, digits: int = 0, shows_interval: bool = True) -> str:
+def _format_estimate(estimate: Estimate | None, *, decimals: int = 0, shows_interval: bool = True) -> str:
     if estimate is None:
         return _NO_VALUE_TEXT
-    value = f"{estimate.value:.{digits}f}"
+    value = f"{estimate.value:.{decimals}f}"
     if not shows_interval or estimate.low is None or estimate.high is None:
         return value
-    return f"{value}\n({estimate.low:.{digits}f}-{estimate.high:.{digits}f})"
+    return f"{value}\n({estimate.low:.{decimals}f}-{estimate.high:.{decimals}f})"
 
 
-def _format_bounds(bounds: IntervalEstimate | None) -> str:
+def _format_median_time_bounds(bounds: IntervalEstimate | None) -> str:
     return _NO_VALUE_TEXT if bounds is None else f"{bounds.low.value:.0f}..{bounds.high.value:.0f}"
 
 
@@ -344,7 +353,7 @@ def _format_price_per_minute(cost: TargetCost) -> str:
     return f"{cost.credits_per_audio_minute:.0f}\ncredits{_format_price_marks(cost)}"
 
 
-def _format_price_per_million(cost: TargetCost) -> str:
+def _format_price_per_million_characters(cost: TargetCost) -> str:
     if cost.usd_per_1m_characters is None:
         return _NO_VALUE_TEXT
     return f"{cost.usd_per_1m_characters:.2f}{_format_price_marks(cost)}{_PLAN_MARK if cost.account_plan else ''}"

@@ -287,14 +287,18 @@ def _print_spending(terminal: Console, report: CheckReport) -> None:
         billable = f"{spending.total.billable_request_count} requests to operations with a price were accepted"
         terminal.print(f"billable: {billable}; the plan counts those that should be", style="dim", soft_wrap=True)
     _print_spending_totals(terminal, "spent by kind", spending.total_by_case_kind)
-    _print_spending_totals(terminal, "by target", _add_untargeted_spending(spending.total_by_target, spending.total))
+    _print_spending_totals(
+        terminal, "by target", _add_row_for_untargeted_spending(spending.total_by_target, spending.total)
+    )
     equal: dict[SpendingTotal, list[str]] = {}
     for rule, total in spending.total_by_rule.items():
         equal.setdefault(total, []).append(rule)
     _print_spending_totals(terminal, "by rule", {_format_rule_ids(rules): total for total, rules in equal.items()})
 
 
-def _add_untargeted_spending(by_target: Mapping[str, SpendingTotal], total: SpendingTotal) -> dict[str, SpendingTotal]:
+def _add_row_for_untargeted_spending(
+    by_target: Mapping[str, SpendingTotal], total: SpendingTotal
+) -> dict[str, SpendingTotal]:
     """Return the spending by target with a row for requests that belong to no target, so that the sum is the total."""
     from voicegauge.conformance import SpendingTotal
 

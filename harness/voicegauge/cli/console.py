@@ -23,7 +23,7 @@ PIPE_WIDTH_COLUMNS = 160
 """Width of lines, in columns, if the output is not a terminal."""
 MAX_PIPE_TABLE_COLUMNS = 10_000
 """Largest width of a table, in columns, if the output is not a terminal."""
-MIN_WIDE_COLUMNS = 120
+MIN_WIDE_TERMINAL_COLUMNS = 120
 """Width of a terminal from which each fact has a column of its own; a narrower one has two facts in two lines."""
 
 
@@ -67,17 +67,17 @@ def create_table(*column_headings: str, right_aligned_columns: tuple[str, ...] =
     return rows
 
 
-def has_free_width(console: Console) -> bool:
+def has_unlimited_width(console: Console) -> bool:
     """Whether tables may be as wide as they need to be: the output is not a terminal, and COLUMNS sets no width."""
     return not console.file.isatty() and not os.environ.get("COLUMNS")
 
 
 def print_table(console: Console, table: Table) -> None:
-    """Print a table as wide as it needs to be if `has_free_width`, so that no word is broken."""
+    """Print a table as wide as it needs to be if `has_unlimited_width`, so that no word is broken."""
     from rich.measure import Measurement
 
     width = console.width
-    if has_free_width(console):
+    if has_unlimited_width(console):
         options = console.options.update(max_width=MAX_PIPE_TABLE_COLUMNS)
         console.width = max(width, Measurement.get(console, options, table).maximum)
     console.print(table)
@@ -91,26 +91,26 @@ def build_emulated_label(explanation: str) -> Text:
     return Text.assemble(("EMULATED", "bold yellow"), f": {explanation}")
 
 
-def show_record(record: Any, json_path: str | None, print_record: Callable[[], None]) -> None:
+def show_result(result: Any, json_path: str | None, print_result: Callable[[], None]) -> None:
     """Print a record unless its JSON goes to standard output, and write it as JSON if wanted.
 
     Args:
-        record: the result of a command.
+        result: the result of a command.
         json_path: the value of `--json`.
-        print_record: function that prints the record for a person.
+        print_result: function that prints the record for a person.
 
     Raises:
         StorageError: the file cannot be written. The record was printed.
     """
     if json_path != "-":
-        print_record()
+        print_result()
     if json_path:
-        write_json(record, json_path)
+        write_json(result, json_path)
 
 
-def write_json(record: Any, file_or_dash: str) -> None:
+def write_json(result: Any, file_or_dash: str) -> None:
     """Write a record as JSON to a file, in UTF-8 in every locale, or to standard output if `file_or_dash` is "-"."""
-    text = msgspec.json.format(msgspec.json.encode(record), indent=2)
+    text = msgspec.json.format(msgspec.json.encode(result), indent=2)
     if file_or_dash == "-":
         # In JSON, control characters are in strings only, where the escapes mean the same. Bytes are not recoded.
         click.echo(escape_unprintable(text.decode()).encode())

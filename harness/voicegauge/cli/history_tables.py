@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _SPARKLINE_BLOCKS = "▁▂▃▄▅▆▇█"
-SPARKLINE_NIGHTS = 24
+MAX_SPARKLINE_NIGHTS = 24
 """Number of nights, the latest ones, that a trend shows."""
 MAX_TIMELINE_ENTRIES = 20
 """Largest number of entries of the time line that are printed, the latest ones."""
@@ -74,7 +74,7 @@ def _print_history_of_provenance(console: Console, history: RunHistory, provenan
     _print_timeline(console, build_timeline(history, provenance))
 
 
-def _build_trend_table(series: Sequence[MetricSeries], setups: SetupLabels) -> Table:
+def _build_trend_table(series: Sequence[MetricSeries], setup_labels: SetupLabels) -> Table:
     table = create_table(
         "target, metric", "nights", "trend", "first", "latest", right_aligned_columns=("nights", "first", "latest")
     )
@@ -85,13 +85,13 @@ def _build_trend_table(series: Sequence[MetricSeries], setups: SetupLabels) -> T
             table.add_row(key.target)
             target = key.target
         region = f" [{key.region}]" if key.region is not None else ""
-        label = setups.label_by_setup.get(key.setup)
-        setup = f" ({setups.labels.index(label) + 1})" if label and len(setups.labels) > 1 else ""
+        label = setup_labels.label_by_setup.get(key.setup)
+        setup = f" ({setup_labels.labels.index(label) + 1})" if label and len(setup_labels.labels) > 1 else ""
         values = [night.value for night in one.nights]
         table.add_row(
             f"  {METRIC_LABELS[key.metric]}{region}{setup}",
             str(len(values)),
-            draw_sparkline(values[-SPARKLINE_NIGHTS:]),
+            draw_sparkline(values[-MAX_SPARKLINE_NIGHTS:]),
             format_value(key.unit, values[0]),
             format_value(key.unit, values[-1]),
         )

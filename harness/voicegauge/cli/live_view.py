@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 REFRESHES_PER_S = 1
 """Number of times per second that the table is drawn. Drawing takes a few milliseconds, in which no response is
 noticed, so it is done rarely."""
-MAX_ROWS = 20
+MAX_TARGETS_SHOWN = 20
 """Number of targets that are shown; those that are complete are left out first."""
 
 
@@ -29,18 +29,18 @@ MAX_ROWS = 20
 class TargetProgress:
     """The finished samples of one target so far."""
 
-    planned_count: int = 0
+    planned_sample_count: int = 0
     """Number of planned samples; 0 if it is not known."""
-    done_count: int = 0
-    failed_count: int = 0
+    finished_sample_count: int = 0
+    failed_sample_count: int = 0
     spent_usd: float = 0.0
     latencies_ms: list[float] = field(default_factory=list)
     """Total latencies of the successful samples, sorted."""
 
     def add_sample(self, sample: Sample) -> None:
         """Count a finished sample."""
-        self.done_count += 1
-        self.failed_count += sample.failure is not None
+        self.finished_sample_count += 1
+        self.failed_sample_count += sample.failure is not None
         cost = sample.cost
         self.spent_usd += (cost.price_usd if cost.charged_usd is None else cost.charged_usd) or 0.0
         latency_ms = sample.latency.total_latency_ms if sample.latency and not sample.failure else None
@@ -48,7 +48,7 @@ class TargetProgress:
             bisect.insort(self.latencies_ms, latency_ms)
 
     @property
-    def median_ms(self) -> float | None:
+    def median_latency_ms(self) -> float | None:
         """Median total latency of the finished samples, in milliseconds."""
         count = len(self.latencies_ms)
         if not count:
@@ -77,7 +77,9 @@ class BenchProgress(TerminalProgress):
 
     def samples_planned(self, count_by_target: Mapping[str, int]) -> None:
         """Store the targets and their numbers of samples, which the table shows from now on."""
-        self._targets = {target: TargetProgress(planned_count=count) for target, count in count_by_target.items()}
+        self._targets = {
+            target: TargetProgress(planned_sample_count=count) for target, count in count_by_target.items()
+        }
 
     def sample_finished(self, sample: Sample) -> None:
         """Count a sample of its target."""
@@ -86,11 +88,11 @@ class BenchProgress(TerminalProgress):
             self._done_before += 1  # by an earlier, interrupted call: it says nothing about how fast this one is
         elif self._table is None and self._clock() - self._printed_s >= PLAIN_LINE_INTERVAL_S:
             self._printed_s = self._clock()
-            create_console(to_stderr=True).print(self.describe(), soft_wrap=True)
+            create_console(to_stderr=True).print(self.describe_progress(), soft_wrap=True)
 
-    def ramp_step_started(self, number: int, load: str) -> None:
+    def ramp_step_started(self, step_number: int, load: str) -> None:
         """Store the step of a ramp, which the progress names from now on."""
-        self._ramp_step = f"step {number}: {load}"
+        self._ramp_step = f"step {step_number}: {load}"
 
     def phase_started(self, name: str, total_count: int | None, done_count: int = 0) -> None:
         """Draw the table while requests are sent, and a progress bar in other phases."""
@@ -132,16 +134,16 @@ class BenchProgress(TerminalProgress):
         else:
             self._table.console.print(message, soft_wrap=True)
 
-    def describe(self) -> str:
+    def describe_progress(self) -> str:
         """Return the progress in one line."""
-        done, planned = self._count_samples()
+        done, planned = self._count_finished_and_planned_samples()
         requests = f"{done} of {planned} requests" if planned else format_count(done, "request")
-        failed = sum(target.failed_count for target in self._targets.values())
+        failed = sum(target.failed_sample_count for target in self._targets.values())
         step = [self._ramp_step] if self._ramp_step else []
         parts = [*step, requests, f"{failed} failed"]
         if self._is_live:
             parts.append(f"${sum(target.spent_usd for target in self._targets.values()):.4f} spent")
-        left_s = self._estimate_remaining_s()
+        left_s = self._estimate_remaining_seconds()
         if left_s is not None:
             parts.append(f"about {format_duration(left_s)} left")
         return ", ".join(parts)
@@ -158,28 +160,36 @@ class BenchProgress(TerminalProgress):
         for _ in headings[1:]:
             table.add_column(justify="right", no_wrap=True)
         table.add_row(*(Text(heading, style="dim") for heading in headings))
-        max_rows = max(1, min(MAX_ROWS, console.height - 4))
+        max_rows = max(1, min(MAX_TARGETS_SHOWN, console.height - 4))
         unfinished_first = sorted(
             self._targets.items(),
-            key=lambda item: item[1].planned_count > 0 and item[1].done_count >= item[1].planned_count,
+            key=lambda item: (
+                item[1].planned_sample_count > 0 and item[1].finished_sample_count >= item[1].planned_sample_count
+            ),
         )
         for name, target in unfinished_first[:max_rows]:
-            done = f"{target.done_count}/{target.planned_count}" if target.planned_count else str(target.done_count)
-            failed = Text(str(target.failed_count), style="red" if target.failed_count else "")
-            median = "" if target.median_ms is None else f"{target.median_ms:,.0f}"
+            done = (
+                f"{target.finished_sample_count}/{target.planned_sample_count}"
+                if target.planned_sample_count
+                else str(target.finished_sample_count)
+            )
+            failed = Text(str(target.failed_sample_count), style="red" if target.failed_sample_count else "")
+            median = "" if target.median_latency_ms is None else f"{target.median_latency_ms:,.0f}"
             spent = [Text(f"${target.spent_usd:.4f}")] if self._is_live else []
             table.add_row(Text(name), Text(done), failed, Text(median), *spent)
         more = len(self._targets) - max_rows
         lines = [Text(f"and {more} more targets", style="dim")] if more > 0 else []
-        return Group(table, *lines, Text(self.describe(), style="bold", no_wrap=True, overflow="ellipsis"))
+        return Group(table, *lines, Text(self.describe_progress(), style="bold", no_wrap=True, overflow="ellipsis"))
 
-    def _count_samples(self) -> tuple[int, int]:
+    def _count_finished_and_planned_samples(self) -> tuple[int, int]:
         """Return how many samples are done, and how many are planned; 0 if that is not known."""
-        planned = [target.planned_count for target in self._targets.values()]
-        return sum(target.done_count for target in self._targets.values()), sum(planned) if all(planned) else 0
+        planned = [target.planned_sample_count for target in self._targets.values()]
+        return sum(target.finished_sample_count for target in self._targets.values()), sum(planned) if all(
+            planned
+        ) else 0
 
-    def _estimate_remaining_s(self) -> float | None:
-        done, planned = self._count_samples()
+    def _estimate_remaining_seconds(self) -> float | None:
+        done, planned = self._count_finished_and_planned_samples()
         done_now = done - self._done_before
         if not planned or not done_now:
             return None

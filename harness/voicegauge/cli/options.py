@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
-_FACTOR_BY_SUFFIX = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
+_MULTIPLIER_BY_SUFFIX = {"": 1, "k": 1_000, "m": 1_000_000, "b": 1_000_000_000}
 
 
 class FiniteRange(click.FloatRange):
@@ -46,7 +46,7 @@ class CharacterCountType(click.ParamType[int]):
         from voicegauge.bench.analysis import MAX_CHARACTERS_PER_MONTH
 
         found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMbB]?)", str(value).replace(",", "").replace("_", ""))
-        number = 0.0 if found is None else float(found[1]) * _FACTOR_BY_SUFFIX[found[2].lower()]
+        number = 0.0 if found is None else float(found[1]) * _MULTIPLIER_BY_SUFFIX[found[2].lower()]
         if number > MAX_CHARACTERS_PER_MONTH:
             self.fail(f"{str(value)!r} is more than {MAX_CHARACTERS_PER_MONTH:,} characters.", param, ctx)
         if number < 1 or number != int(number):
@@ -62,7 +62,7 @@ class OutputFile(click.Path):
     ) -> str | bytes | os.PathLike[str]:
         """Return `value` as the path of a file that can be written; "-" is returned unchanged."""
         if value != "-":
-            _reject_unwritable(self, Path(value), param, ctx)
+            _reject_unwritable_file(self, Path(value), param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -76,11 +76,11 @@ class OutputFolder(click.Path):
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
         """Return `value` as the path of a folder that files can be written to."""
-        _reject_unwritable(self, Path(value) / "...", param, ctx)
+        _reject_unwritable_file(self, Path(value) / "...", param, ctx)
         return super().convert(value, param, ctx)
 
 
-def _reject_unwritable(
+def _reject_unwritable_file(
     path_type: click.Path, file: Path, param: click.Parameter | None, ctx: click.Context | None
 ) -> None:
     try:
@@ -133,7 +133,7 @@ def build_live_options(
     base_url: dict[str, str],
     plans: Sequence[str],
     allow_insecure_http: bool,
-    credit_rates: Mapping[str, float] | None = None,
+    credit_prices_usd: Mapping[str, float] | None = None,
     models: Sequence[str] = (),
     voices: Sequence[str] = (),
 ) -> LiveOptions | None:
@@ -150,7 +150,7 @@ def build_live_options(
         max_cost_usd=max_cost,
         base_urls=base_url,
         account_plans=plans,
-        credit_rates=credit_rates or {},
+        credit_prices_usd=credit_prices_usd or {},
         allow_insecure_http=allow_insecure_http,
         models=models,
         voices=voices,
@@ -245,13 +245,13 @@ def _read_base_urls(_ctx: click.Context, _param: click.Parameter, values: Sequen
     return found
 
 
-def _check_base_url(url: str, option_form: str) -> str:
-    """Return a base URL without a slash at its end; `option_form` is how the option is written, for the message."""
+def _check_base_url(url: str, option_usage: str) -> str:
+    """Return a base URL without a slash at its end; `option_usage` is how the option is written, for the message."""
     if "://" not in url:
-        raise click.BadParameter(f"the URL has no http:// or https:// in front: write {option_form}")
+        raise click.BadParameter(f"the URL has no http:// or https:// in front: write {option_usage}")
     if not is_base_url(url):
         # The message does not repeat the value, because it may contain a password.
-        raise click.BadParameter(f"write {option_form}, or the same with https, without user, query or fragment")
+        raise click.BadParameter(f"write {option_usage}, or the same with https, without user, query or fragment")
     return url.rstrip("/")
 
 
@@ -365,7 +365,7 @@ def add_price_option(command: CommandT) -> CommandT:
     )(command)
 
 
-def add_change_limit_options(
+def add_change_threshold_options(
     *, alpha_help: str, ignored_slowdowns: str, ignored_error_rates: str
 ) -> Callable[[CommandT], CommandT]:
     """Return a decorator that adds `--alpha`, `--min-slowdown` and `--min-wer`: which changes count.
@@ -407,10 +407,10 @@ def add_change_limit_options(
 
 
 def add_credit_rate_option(command: CommandT) -> CommandT:
-    """Add `--credit-rate PROVIDER=USD`, passed to the command as `credit_rates`: dollars per credit by provider."""
+    """Add `--credit-rate PROVIDER=USD`, passed to the command as `credit_prices_usd`, by provider."""
     return click.option(
         "--credit-rate",
-        "credit_rates",
+        "credit_prices_usd",
         multiple=True,
         callback=_read_prices,
         metavar="PROVIDER=USD",

@@ -29,7 +29,8 @@ ASSIGNABLE_SEVERITIES = ("error", "warning", "info")
 class FailedWriteCollector:
     """Collects the errors of files that cannot be written, so that the result is still printed and the others written.
 
-    Each method of `OutputFlags` that writes files takes one, and the command calls `raise_error` at its end.
+    Each method of `OutputOptions` that writes files takes a collector, and the command calls `raise_collected_errors`
+    at its end.
     """
 
     def __init__(self) -> None:
@@ -37,14 +38,14 @@ class FailedWriteCollector:
         self._messages: list[str] = []
 
     @contextmanager
-    def collect(self) -> Iterator[None]:
+    def collect_write_error(self) -> Iterator[None]:
         """Suppress the error of a file that cannot be written, and remember it."""
         try:
             yield
         except StorageError as error:
             self._messages.append(str(error))
 
-    def raise_error(self) -> None:
+    def raise_collected_errors(self) -> None:
         """Raise the collected errors as one, if there are any.
 
         Raises:
@@ -55,7 +56,7 @@ class FailedWriteCollector:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OutputFlags:
+class OutputOptions:
     """The values of the options that `add_output_options` adds, and of `--json`."""
 
     json_path: str | None
@@ -93,7 +94,7 @@ class OutputFlags:
         if self.baseline is not None:
             report = api.apply_baseline(report, self.baseline)
         if self.write_baseline is not None:
-            with failed_writes.collect():
+            with failed_writes.collect_write_error():
                 report = api.write_baseline(report, self.write_baseline)
         return report
 
@@ -121,13 +122,13 @@ class OutputFlags:
         # GitHub resolves annotations and SARIF paths against the workspace, which may be above the working directory.
         root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
         if self.junit is not None:
-            with failed_writes.collect():
+            with failed_writes.collect_write_error():
                 api.write_junit(report, self.junit, strict=strict, fail_on=fail_on or DriftLevel.BREAKING)
         if self.sarif is not None:
-            with failed_writes.collect():
+            with failed_writes.collect_write_error():
                 api.write_sarif(report, self.sarif, repository_folder=root)
         if self.html is not None:
-            with failed_writes.collect():
+            with failed_writes.collect_write_error():
                 api.write_findings_page(report, self.html, strict=strict, fail_on=fail_on or DriftLevel.BREAKING)
         if self.github:
             print_escaped(api.format_github_annotations(report, repository_folder=root), with_newline=False)
@@ -139,7 +140,7 @@ class OutputFlags:
 
 
 def add_output_options(command: CommandT) -> CommandT:
-    """Add the options of `OutputFlags`, without `--json`."""
+    """Add the options of `OutputOptions`, without `--json`."""
     file = OutputFile(path_type=Path)
     for option in (
         click.option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from voicegauge.cli.console import create_console, create_table, print_escaped, show_record
+from voicegauge.cli.console import create_console, create_table, print_escaped, show_result
 from voicegauge.cli.exit_status import EXIT_STATUS_BY_STOP_REASON
 from voicegauge.cli.options import CommandT, OutputFile, build_live_options, reject_outputs_to_same_file
 from voicegauge.cli.output_options import FailedWriteCollector
@@ -118,18 +118,20 @@ def _reject_ineffective_options(ctx: click.Context) -> None:
             raise UsageError(f"{option.opts[0]} has no effect with --profile, whose plan is published: leave it out")
 
 
-def _write_outputs(report: ProfileReport, json_path: str | None, html: Path | None, badge: Path | None) -> None:
+def _write_outputs(
+    report: ProfileReport, json_path: str | None, html_file: Path | None, badge_file: Path | None
+) -> None:
     from voicegauge.profiles import render_profile_badge, render_profile_page
 
     failed_writes = FailedWriteCollector()
-    with failed_writes.collect():
-        show_record(report, json_path, lambda: _print_report(report))
-    for path, render in ((html, render_profile_page), (badge, render_profile_badge)):
+    with failed_writes.collect_write_error():
+        show_result(report, json_path, lambda: _print_report(report))
+    for path, render in ((html_file, render_profile_page), (badge_file, render_profile_badge)):
         if path is not None:
-            with failed_writes.collect():
+            with failed_writes.collect_write_error():
                 write_file(path, render(report).encode())
                 print_escaped(f"wrote {path}", to_stderr=True)
-    failed_writes.raise_error()
+    failed_writes.raise_collected_errors()
 
 
 def _print_report(report: ProfileReport) -> None:

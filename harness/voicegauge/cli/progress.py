@@ -63,7 +63,7 @@ class TerminalProgress(ProgressListener):
         """Move the progress bar."""
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done_count, total=total_count, item=item_name)
-        elif self._lines is not None and (line := self._lines.describe(done_count, total_count)):
+        elif self._lines is not None and (line := self._lines.describe_if_due(done_count, total_count)):
             self.notice(line)
 
     def phase_ended(self) -> None:
@@ -85,7 +85,7 @@ class _ProgressLines:
         self._name, self._first_done_count, self._clock = phase_name, done_count, clock
         self._started_s = self._last_s = clock()
 
-    def describe(self, done_count: int, total_count: int | None) -> str:
+    def describe_if_due(self, done_count: int, total_count: int | None) -> str:
         """Return the next line if it is time for one, otherwise an empty text."""
         now_s = self._clock()
         if now_s - self._last_s < PLAIN_LINE_INTERVAL_S:

@@ -41,12 +41,12 @@ class SettingsFile(NamedTuple):
     """A settings file and its content."""
 
     path: Path
-    values: Mapping[str, Any]
+    settings: Mapping[str, Any]
     is_trusted: bool
     """Whether the user named the file; otherwise it was found in the current folder."""
 
     @property
-    def label(self) -> str:
+    def display_name(self) -> str:
         """Name of the file in messages: as the user named it, or its name in the current folder."""
         return str(self.path) if self.is_trusted else self.path.name
 
@@ -78,34 +78,34 @@ def find_settings(folder: Path) -> SettingsFile | None:
     return SettingsFile(shared, tool, is_trusted=False) if tool is not None else None
 
 
-def _read_pyproject_settings(path: Path, label: str) -> dict[str, Any] | None:
-    tools = (_read_toml(path, label) or {}).get("tool")
+def _read_pyproject_settings(path: Path, file_label: str) -> dict[str, Any] | None:
+    tools = (_read_toml(path, file_label) or {}).get("tool")
     tool = tools.get("voicegauge") if isinstance(tools, dict) else None
     if tool is not None and not isinstance(tool, dict):
-        raise UsageError(f"{label}: [tool.voicegauge] must be a table of settings")
+        raise UsageError(f"{file_label}: [tool.voicegauge] must be a table of settings")
     return tool
 
 
-def _read_toml(path: Path, label: str) -> dict[str, Any] | None:
+def _read_toml(path: Path, file_label: str) -> dict[str, Any] | None:
     try:
         return tomllib.loads(read_file(path, MAX_SETTINGS_BYTES).decode())
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise UsageError(f"{label}: cannot be read: {error.strerror}") from error
+        raise UsageError(f"{file_label}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # also an integer of thousands of digits
-        raise UsageError(f"{label}: {error}") from error
+        raise UsageError(f"{file_label}: {error}") from error
 
 
 def collect_command_defaults(
-    command: click.Command, settings_file: SettingsFile, command_loaders: Mapping[str, Callable[[], click.Command]]
+    command: click.Command, settings_file: SettingsFile, loader_by_command: Mapping[str, Callable[[], click.Command]]
 ) -> dict[str, Any]:
     """Return the settings that apply to `command`, by parameter name.
 
     Args:
         command: the command that was called.
         settings_file: the settings file.
-        command_loaders: functions that import a command, by the command's name.
+        loader_by_command: functions that import a command, by the command's name.
 
     Raises:
         UnknownNameError: a key is neither an option of the commands it applies to nor a command.
@@ -113,12 +113,12 @@ def collect_command_defaults(
             accepted from this file; the message names all of these.
     """
     options = _map_options_by_setting(command)
-    table = _read_command_table(command, settings_file, command_loaders)
-    _reject_unknown_names(command, settings_file, table, command_loaders)
+    table = _read_command_table(command, settings_file, loader_by_command)
+    _reject_unknown_names(command, settings_file, table, loader_by_command)
     entries = [
         *(
             _SettingEntry(name, value, name)
-            for name, value in settings_file.values.items()
+            for name, value in settings_file.settings.items()
             if not isinstance(value, dict)
         ),
         *(_SettingEntry(name, value, f"[{command.name}] {name}") for name, value in table.items()),
@@ -134,7 +134,7 @@ def collect_command_defaults(
         if entry.name not in options or entry.name == LIVE_SETTING_NAME:
             continue
         option = options[entry.name]
-        values = _convert_to_flag_values(option, entry.value, f"{settings_file.label}: {entry.setting_location}")
+        values = _convert_to_flag_values(option, entry.value, f"{settings_file.display_name}: {entry.location_in_file}")
         defaults[str(option.name)] = values
         if not settings_file.is_trusted and entry.value is not False:
             reason = find_untrusted_reason(
@@ -144,7 +144,7 @@ def collect_command_defaults(
     if untrusted:
         problems.append(describe_untrusted_settings(untrusted, settings_file.path))
     if problems:
-        raise UsageError(f"{settings_file.label}: {'; '.join(problems)}")
+        raise UsageError(f"{settings_file.display_name}: {'; '.join(problems)}")
     return defaults
 
 
@@ -153,18 +153,18 @@ class _SettingEntry(NamedTuple):
 
     name: str
     value: Any
-    setting_location: str
+    location_in_file: str
     """Name of the table and of the setting, for messages."""
 
 
 def _read_command_table(
-    command: click.Command, settings_file: SettingsFile, command_loaders: Mapping[str, Callable[[], click.Command]]
+    command: click.Command, settings_file: SettingsFile, loader_by_command: Mapping[str, Callable[[], click.Command]]
 ) -> Mapping[str, Any]:
-    table = settings_file.values.get(command.name or "", {})
+    table = settings_file.settings.get(command.name or "", {})
     if isinstance(table, dict):
         return table
-    if command.name not in _list_all_settings(command_loaders):
-        raise UsageError(f"{settings_file.label}: {command.name} must be a table of settings")
+    if command.name not in _list_setting_names(loader_by_command):
+        raise UsageError(f"{settings_file.display_name}: {command.name} must be a table of settings")
     return {}  # `asr` is an option as well as a command
 
 
@@ -172,7 +172,7 @@ def _reject_unknown_names(
     command: click.Command,
     settings_file: SettingsFile,
     table: Mapping[str, Any],
-    command_loaders: Mapping[str, Callable[[], click.Command]],
+    loader_by_command: Mapping[str, Callable[[], click.Command]],
 ) -> None:
     """Check that each key is a command, or an option of the commands it applies to.
 
@@ -180,16 +180,16 @@ def _reject_unknown_names(
         UnknownNameError: a key is neither.
     """
     options = _map_options_by_setting(command).keys()
-    for name, value in settings_file.values.items():
-        if isinstance(value, dict) and name not in command_loaders:
-            raise UnknownNameError(f"command in {settings_file.label}", name, command_loaders)
+    for name, value in settings_file.settings.items():
+        if isinstance(value, dict) and name not in loader_by_command:
+            raise UnknownNameError(f"command in {settings_file.display_name}", name, loader_by_command)
         if not isinstance(value, dict) and name not in options | {LIVE_SETTING_NAME}:
-            known = _list_all_settings(command_loaders)
+            known = _list_setting_names(loader_by_command)
             if name not in known:
-                raise UnknownNameError(f"setting in {settings_file.label}", name, known - {LIVE_SETTING_NAME})
+                raise UnknownNameError(f"setting in {settings_file.display_name}", name, known - {LIVE_SETTING_NAME})
     for name in sorted(table.keys() - options - {LIVE_SETTING_NAME}):
         raise UnknownNameError(
-            f"setting [{command.name}] in {settings_file.label}", name, options - {LIVE_SETTING_NAME}
+            f"setting [{command.name}] in {settings_file.display_name}", name, options - {LIVE_SETTING_NAME}
         )
 
 
@@ -200,14 +200,14 @@ def add_value_source_to_message(error: click.BadParameter) -> None:
         return
     source = ctx.get_parameter_source(option.name)
     if source is ParameterSource.DEFAULT_MAP:
-        error.param_hint = f"'{_get_setting_name(option)}' in {ctx.meta[SETTINGS_FILE_CONTEXT_KEY].label}"
+        error.param_hint = f"'{_get_setting_name(option)}' in {ctx.meta[SETTINGS_FILE_CONTEXT_KEY].display_name}"
     elif source is ParameterSource.ENVIRONMENT:
         error.param_hint = f"the environment variable {option.envvar}"
     else:
         error.param_hint = " / ".join(f"'{flag}'" for flag in option.opts)
 
 
-def _convert_to_flag_values(option: click.Option, value: Any, setting_location: str) -> Any:
+def _convert_to_flag_values(option: click.Option, value: Any, location_in_file: str) -> Any:
     """Convert a value to what the same flags on the command line would give.
 
     The result is a list if the option may be repeated; a table becomes a list of NAME=VALUE.
@@ -218,7 +218,7 @@ def _convert_to_flag_values(option: click.Option, value: Any, setting_location: 
     if not all(_is_valid_option_value(option, one) for one in values):
         a_list = ", or a list of them" if option.multiple else ""
         raise UsageError(
-            f"{setting_location} must be {'true or false' if option.is_flag else f'a string or a number{a_list}'}"
+            f"{location_in_file} must be {'true or false' if option.is_flag else f'a string or a number{a_list}'}"
         )
     return values if option.multiple else value
 
@@ -229,9 +229,9 @@ def _is_valid_option_value(option: click.Option, value: Any) -> bool:
     return isinstance(value, str | int | float)
 
 
-def _list_all_settings(command_loaders: Mapping[str, Callable[[], click.Command]]) -> set[str]:
+def _list_setting_names(loader_by_command: Mapping[str, Callable[[], click.Command]]) -> set[str]:
     """Return the names of all options of all commands; this imports every command."""
-    return {flag for make in command_loaders.values() for flag in _map_options_by_setting(make())}
+    return {flag for make in loader_by_command.values() for flag in _map_options_by_setting(make())}
 
 
 def _map_options_by_setting(command: click.Command) -> dict[str, click.Option]:

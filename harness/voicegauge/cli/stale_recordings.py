@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from voicegauge.conformance import CheckReport
 
 
-def offer_recording(report: CheckReport, offered_commands: set[str], *, max_cost_usd: float) -> bool:
+def offer_to_record_again(report: CheckReport, offered_commands: set[str], *, max_cost_usd: float) -> bool:
     """Offer to record stale recordings again, and record them if the user agrees.
 
     The offer is made only on a terminal, and never in CI.

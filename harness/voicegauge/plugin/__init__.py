@@ -329,7 +329,10 @@ def voicegauge_send(request: pytest.FixtureRequest) -> Callable[..., CheckReport
         from voicegauge import check_request
 
         report = call_check_function(
-            request, lambda **service: check_request(target_id, changes, without=without, expect=expect, **service)
+            request,
+            lambda **service: check_request(
+                target_id, changes, omitted_fields=without, expected_outcome=expect, **service
+            ),
         )
         fail_on_findings(report, report.findings)
         return report

@@ -48,7 +48,7 @@ def check_targets(
     return call_check_function(
         request,
         lambda **service: voicegauge.check(
-            target_names, fuzz=random_request_count, max_calls=max_calls, progress=listener, **service
+            target_names, fuzz_request_count=random_request_count, max_calls=max_calls, progress=listener, **service
         ),
     )
 

@@ -61,7 +61,7 @@ class TargetVariant:
     target: BaseTarget
     live_options: LiveOptions | None
     """Permission to send to the variant; `None` for the emulator."""
-    is_same_account: bool
+    shares_account: bool
     """Whether the variant has the servers, and therefore the limits of the account, of the target it is compared
     with."""
 
@@ -90,17 +90,17 @@ def find_target_variant(
         other_live = (
             dataclasses.replace(live_options, base_urls={"": options.url}) if live_options is not None else None
         )
-        return TargetVariant(_find_target(renamed, target), other_live, is_same_account=False)
+        return TargetVariant(_find_target_of_same_name(renamed, target), other_live, shares_account=False)
     other = load_contract(Path(str(options.contract)))
     if other.id != contract.id:
         raise UsageError(f"--against-contract: {options.contract} is the contract of {other.id}, not of {contract.id}")
     version = other.version if other.version != contract.version else other.document.sha256[:7]
     renamed = other.select_account_plans(live_options.account_plans if live_options is not None else ())
     renamed = renamed.rename_provider(f"{contract.id}@{version}")
-    return TargetVariant(_find_target(renamed, target), live_options, is_same_account=True)
+    return TargetVariant(_find_target_of_same_name(renamed, target), live_options, shares_account=True)
 
 
-def _find_target(contract: Contract, target: BaseTarget) -> BaseTarget:
+def _find_target_of_same_name(contract: Contract, target: BaseTarget) -> BaseTarget:
     """Return the target of `contract` with the name of `target`."""
     targets: dict[str, BaseTarget] = {**contract.targets, **contract.audio_input_targets}
     if target.name not in targets:

@@ -15,12 +15,12 @@ from voicegauge.api.benchmark_run.finishing import (
 from voicegauge.api.benchmark_run.load_options import LoadOptions
 from voicegauge.api.benchmark_run.planning import (
     PlanningOptions,
-    TextChoice,
+    TextSelection,
     choose_and_plan,
     find_reason_not_to_transcribe,
 )
 from voicegauge.api.benchmark_run.sending import (
-    add_timing_error,
+    add_measured_timing_error,
     announce_cost,
     choose_run_to_continue,
     open_live_access,
@@ -60,20 +60,20 @@ def benchmark(
     goal: str = DEFAULT_GOAL,
     http2: bool = False,
     stop_when_decided: bool = False,
-    margin: float = DEFAULT_MARGIN,
+    equivalence_margin: float = DEFAULT_MARGIN,
     prices: Mapping[str, float] | None = None,
     voice_sample: PathLike | None = None,
     faults: Sequence[str] = (),
-    against: str | None = None,
-    against_url: str | None = None,
-    against_contract: PathLike | None = None,
+    baseline_target: str | None = None,
+    baseline_url: str | None = None,
+    baseline_contract: PathLike | None = None,
     region: str | None = None,
     asr: str = "auto",
     text_length: int = DEFAULT_TEXT_LENGTH,
     out: PathLike = "reports",
-    html: bool = True,
+    write_html_report: bool = True,
     seed: int = 0,
-    retry_ambiguous: bool = False,
+    retry_ambiguous_requests: bool = False,
     max_wait_s: float | None = None,
     on_result: Callable[[BenchResult], None] | None = None,
     progress: ProgressListener | None = None,
@@ -113,25 +113,26 @@ def benchmark(
         goal: conditions separated by commas, such as "success>=0.99,ttfa:p95<=500ms,rtf:p95<=1".
         http2: whether to use HTTP/2 with servers that support it.
         stop_when_decided: end sampling as soon as every target is known to be faster or slower than the first one, or
-            as fast within `margin`, by its total latency. The interval behind that is valid however often it is looked
-            at, with an error of 1% over all targets (`voicegauge.bench.stopping`).
-        margin: relative difference of total latency that does not matter to `stop_when_decided`.
+            as fast within `equivalence_margin`, by its total latency. The confidence interval behind this decision
+            stays valid although it is computed again and again, with a probability of 1% of any wrong decision
+            (`voicegauge.bench.stopping`).
+        equivalence_margin: relative difference of total latency that does not matter to `stop_when_decided`.
         prices: dollars per request by provider, target or operation; needed if the price is undocumented or disputed.
         voice_sample: audio file or URL for targets that clone a voice; by default a bundled recording.
         faults: ids of faults to inject into the emulator.
-        against: target that the others are compared with; it is measured in the same run, first in each round.
-        against_url: base URL of another server of the only target, which is measured in the same run. The key is sent
+        baseline_target: target that the others are compared with; it is measured in the same run, first in each round.
+        baseline_url: base URL of another server of the only target, which is measured in the same run. The key is sent
             to it too.
-        against_contract: another version of the contract of the only target, which is measured in the same run.
+        baseline_contract: another version of the contract of the only target, which is measured in the same run.
         region: name of the place that you measure from; `read_history` shows regions side by side.
         asr: ASR engine; see `score` for the values.
         text_length: number of characters of the text for which prices per million characters are stated.
         out: folder in which the run's folder is created.
-        html: whether to write the HTML report into the run's folder.
+        write_html_report: whether to write the HTML report into the run's folder.
         seed: seed of the order of texts and targets, and of the emulator.
-        retry_ambiguous: whether to continue the last live run with the same arguments and pay again for the requests
-            that it sent without receiving a result. Otherwise such requests are listed in `ambiguous_requests` and
-            never repeated.
+        retry_ambiguous_requests: whether to continue the last live run with the same arguments and pay again for the
+            requests that it sent without receiving a result. Otherwise such requests are listed in
+            `ambiguous_requests` and never repeated.
         max_wait_s: maximum time of one delivery in seconds; by default as long as the contract documents. A job that
             takes longer stays open, and the same call polls it again.
         on_result: called with the result before a complete run is marked as finished. Until it returns, the same call
@@ -153,24 +154,24 @@ def benchmark(
     """
     if live is not None and faults:
         raise UsageError("--fault is for the emulator: leave out --live")
-    if retry_ambiguous and live is None:
+    if retry_ambiguous_requests and live is None:
         raise UsageError("--retry-ambiguous is for live runs: add --live")
     check_region(region)
     if live is not None and live.ledger is not None:
         raise UsageError("a benchmark keeps an account of its own, which survives crashes: leave out ledger")
-    load = LoadOptions(rate, arrivals, ramp, goal, http2, stop_when_decided, margin)
+    load = LoadOptions(rate, arrivals, ramp, goal, http2, stop_when_decided, equivalence_margin)
     planned = choose_and_plan(
         PlanningOptions(
             targets=targets,
             live_options=live,
             contracts=contracts,
-            text_choice=TextChoice(suite, texts, languages, categories, max_texts),
+            text_selection=TextSelection(suite, texts, languages, categories, max_texts),
             plan_settings=BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed),
             load_options=load,
             prices=prices or {},
             voice_sample=voice_sample,
             faults=faults,
-            baseline_options=BaselineOptions(against, against_url, against_contract),
+            baseline_options=BaselineOptions(baseline_target, baseline_url, baseline_contract),
             listener=progress or ProgressListener(),
         ),
         ask_servers=True,
@@ -181,13 +182,15 @@ def benchmark(
         open_live_access(planned)
         delete_leftover_resources(collect_contracts(planned.targets.values()), live, planned.listener)
     unscored_reason = find_reason_not_to_transcribe(asr, planned)
-    found = choose_run_to_continue(Path(out), planned, retry_ambiguous=retry_ambiguous)
+    found = choose_run_to_continue(Path(out), planned, retry_ambiguous_requests=retry_ambiguous_requests)
     stop = StopSignal()
-    announce_cost(planned, found, retry_ambiguous=retry_ambiguous, is_ramp=ramp is not None)
+    announce_cost(planned, found, retry_ambiguous_requests=retry_ambiguous_requests, is_ramp=ramp is not None)
     with open_run_config(planned, faults, concurrency) as config:
-        config = dataclasses.replace(config, retry_ambiguous=retry_ambiguous, max_wait_s=max_wait_s, region=region)
-        config = add_timing_error(load.configure_run(config), planned.listener)
-        folder = begin_run(Path(out), config, found, base_urls=planned.list_base_urls())
+        config = dataclasses.replace(
+            config, retry_ambiguous=retry_ambiguous_requests, max_wait_s=max_wait_s, region=region
+        )
+        config = add_measured_timing_error(load.configure_run(config), planned.listener)
+        folder = begin_run(Path(out), config, found, base_urls=planned.find_base_urls_by_server())
         outcome = send_requests(config, folder, found.journal_state if found else None, stop, planned.listener)
     return finish_benchmark(
         planned,
@@ -198,6 +201,6 @@ def benchmark(
         asr_spec=asr,
         unscored_reason=unscored_reason,
         text_length=text_length,
-        html=html,
+        write_html_report=write_html_report,
         on_result=on_result,
     )

@@ -26,7 +26,7 @@ from voicegauge.errors import BudgetError
 from voicegauge.model import Provenance, Run, ScoreSet, StopReason, describe_unresolved_requests
 from voicegauge.report import write_report
 
-REPORT_FILE = "report.html"
+REPORT_FILE_NAME = "report.html"
 
 
 def finish_benchmark(
@@ -39,7 +39,7 @@ def finish_benchmark(
     asr_spec: str,
     unscored_reason: str | None,
     text_length: int,
-    html: bool,
+    write_html_report: bool,
     on_result: Callable[[BenchResult], None] | None,
 ) -> BenchResult:
     """Save, score and summarize what was measured.
@@ -53,7 +53,7 @@ def finish_benchmark(
         asr_spec: the ASR engine, as in `benchmark`.
         unscored_reason: why nothing is transcribed; `None` if the run is transcribed.
         text_length: as in `benchmark`.
-        html: as in `benchmark`.
+        write_html_report: as in `benchmark`.
         on_result: as in `benchmark`.
 
     Raises:
@@ -83,8 +83,12 @@ def finish_benchmark(
         planned_benchmark.listener.notice(f"no error rates: {unscored_reason}")
     save_run(run_folder, run)
     run = msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, finished=outcome.is_complete))
-    page = write_report([(run_folder, run)], run_folder / REPORT_FILE, text_length=text_length) if html else None
-    stopped, stop_reason = _describe_stop(outcome, stop_signal)
+    page = (
+        write_report([(run_folder, run)], run_folder / REPORT_FILE_NAME, text_length=text_length)
+        if write_html_report
+        else None
+    )
+    stopped, stop_reason = _find_stop_message_and_reason(outcome, stop_signal)
     result = _build_result(
         run_folder, run, text_length, scores=scores, report_file=page, stop_message=stopped, stop_reason=stop_reason
     )
@@ -136,7 +140,7 @@ def _raise_error_that_stopped_run(run: Run, stop_signal: StopSignal, listener: P
         raise stop_signal.error
 
 
-def _describe_stop(outcome: RunOutcome, stop_signal: StopSignal) -> tuple[str | None, StopReason | None]:
+def _find_stop_message_and_reason(outcome: RunOutcome, stop_signal: StopSignal) -> tuple[str | None, StopReason | None]:
     """Return why a run that Ctrl-C did not stop is incomplete: one line, and the kind of event.
 
     Both are `None` for a complete run.

@@ -40,7 +40,7 @@ class LoadOptions:
     http2: bool = False
     stop_when_decided: bool = False
     """Whether sampling ends when every target is known to differ from the first one, or to be as fast."""
-    margin: float = DEFAULT_MARGIN
+    equivalence_margin: float = DEFAULT_MARGIN
     """Relative difference of total latency that does not matter to `stop_when_decided`."""
 
     def validate(self) -> None:
@@ -61,14 +61,16 @@ class LoadOptions:
         parse_goal(self.goal)
         if self.stop_when_decided and self.ramp is not None:
             raise UsageError("--ramp ends by itself: leave out --stop-when-decided")
-        if not (math.isfinite(self.margin) and self.margin > 0):
-            raise UsageError(f"a margin of {self.margin:g} is not possible: give a share above 0, such as 0.1 for 10%")
-        if self.margin != DEFAULT_MARGIN and not self.stop_when_decided:
+        if not (math.isfinite(self.equivalence_margin) and self.equivalence_margin > 0):
+            raise UsageError(
+                f"a margin of {self.equivalence_margin:g} is not possible: give a share above 0, such as 0.1 for 10%"
+            )
+        if self.equivalence_margin != DEFAULT_MARGIN and not self.stop_when_decided:
             raise UsageError("--margin is for --stop-when-decided: add it")
         if self.http2:
             require_http2()
 
-    def choose_plan_settings(self, settings: BenchPlanSettings, text_count: int) -> BenchPlanSettings:
+    def adapt_plan_settings_to_ramp(self, settings: BenchPlanSettings, text_count: int) -> BenchPlanSettings:
         """Return the settings of the plan; that of a ramp repeats the texts as often as the ramp may need.
 
         Raises:
@@ -112,12 +114,14 @@ class LoadOptions:
         """Return a copy of `config` with these options."""
         if self.stop_when_decided:
             baseline_target = next(iter(config.targets))
-            rule = StopRule(config.plan.rounds, baseline_target, margin=self.margin)
+            rule = StopRule(config.plan.rounds, baseline_target, margin=self.equivalence_margin)
             config = dataclasses.replace(config, stop_rule=rule)
         if self.http2:
             config = dataclasses.replace(config, http2=True, open_transport=_open_http2_transport)
         if self.ramp is not None:
-            settings = RampSettings(self.ramp, parse_goal(self.goal), find_max_level(config, self.ramp), self.arrivals)
+            settings = RampSettings(
+                self.ramp, parse_goal(self.goal), find_max_ramp_load(config, self.ramp), self.arrivals
+            )
             return dataclasses.replace(config, ramp=settings)
         return config if self.rate is None else dataclasses.replace(config, rate=ArrivalRate(self.rate, self.arrivals))
 
@@ -126,19 +130,19 @@ def _open_http2_transport() -> Transport:
     return open_spaced_transport(http2=True)
 
 
-def find_max_level(config: RunConfig, level_unit: Literal["concurrency", "rate"]) -> float:
+def find_max_ramp_load(config: RunConfig, load_unit: Literal["concurrency", "rate"]) -> float:
     """Return the highest level that a ramp tries, which the plan of the account may limit."""
     (access,) = config.access_by_provider.values()
-    if level_unit == "concurrency":
+    if load_unit == "concurrency":
         return min(float(access.max_concurrency or MAX_RAMP_CONCURRENCY), MAX_RAMP_CONCURRENCY)
     limiter = access.rate_limiter
     return min(limiter.requests_per_minute / 60 if limiter is not None else MAX_RAMP_RATE, MAX_RAMP_RATE)
 
 
-def _check_provider_rate(requests_per_s: float, provider: str, target_count: int, requests_per_minute: int) -> None:
-    if requests_per_s * 60 * target_count > requests_per_minute:
+def _check_provider_rate(requests_per_s: float, provider: str, target_count: int, max_requests_per_minute: int) -> None:
+    if requests_per_s * 60 * target_count > max_requests_per_minute:
         raise UsageError(
             f"--rate {requests_per_s:g} for {format_count(target_count, 'target')} of {provider} is more than the "
-            f"{requests_per_minute} requests per minute of the account's plan: "
-            f"use at most --rate {requests_per_minute / 60 / target_count:.3g}, or name your plan with --plan"
+            f"{max_requests_per_minute} requests per minute of the account's plan: "
+            f"use at most --rate {max_requests_per_minute / 60 / target_count:.3g}, or name your plan with --plan"
         )

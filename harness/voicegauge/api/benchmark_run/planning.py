@@ -19,7 +19,7 @@ from voicegauge.api.target_selection import (
     resolve_prices,
     select_targets,
     to_catalogue,
-    to_names,
+    to_name_tuple,
 )
 from voicegauge.bench import BenchPlanResult, summarize_bench_plan
 from voicegauge.bench.load import DEFAULT_GOAL
@@ -61,7 +61,7 @@ class PlannedBenchmark:
     baseline_target: str | None = None
     """Id of the target that the others are compared with; `None` if none was given."""
 
-    def list_live_contracts(self) -> list[tuple[Contract, LiveOptions]]:
+    def list_contracts_with_live_options(self) -> list[tuple[Contract, LiveOptions]]:
         """Return the contract of each provider with the permission to send to it; empty for the emulator."""
         if self.live_options is None:
             return []
@@ -70,11 +70,11 @@ class PlannedBenchmark:
         contracts = collect_contracts(self.targets.values())
         return [(contract, others.get(contract.id, self.live_options)) for contract in contracts]
 
-    def list_base_urls(self) -> dict[str, str]:
+    def find_base_urls_by_server(self) -> dict[str, str]:
         """Return the base URLs that the user set, by "<provider>" or "<provider>/<server>"."""
         return {
             f"{contract.id}/{server}".rstrip("/"): url
-            for contract, options in self.list_live_contracts()
+            for contract, options in self.list_contracts_with_live_options()
             for server, url in options.base_urls.items()
         }
 
@@ -102,13 +102,13 @@ def plan_benchmark(
     goal: str = DEFAULT_GOAL,
     http2: bool = False,
     stop_when_decided: bool = False,
-    margin: float = DEFAULT_MARGIN,
+    equivalence_margin: float = DEFAULT_MARGIN,
     prices: Mapping[str, float] | None = None,
     voice_sample: PathLike | None = None,
     faults: Sequence[str] = (),
-    against: str | None = None,
-    against_url: str | None = None,
-    against_contract: PathLike | None = None,
+    baseline_target: str | None = None,
+    baseline_url: str | None = None,
+    baseline_contract: PathLike | None = None,
     seed: int = 0,
     progress: ProgressListener | None = None,
 ) -> BenchPlanResult:
@@ -135,13 +135,13 @@ def plan_benchmark(
         goal: see `benchmark`.
         http2: see `benchmark`.
         stop_when_decided: see `benchmark`; the plan is the most that it may send.
-        margin: see `benchmark`.
+        equivalence_margin: see `benchmark`.
         prices: see `benchmark`.
         voice_sample: see `benchmark`.
         faults: see `benchmark`; they are only looked up.
-        against: see `benchmark`.
-        against_url: see `benchmark`.
-        against_contract: see `benchmark`.
+        baseline_target: see `benchmark`.
+        baseline_url: see `benchmark`.
+        baseline_contract: see `benchmark`.
         seed: see `benchmark`.
         progress: receives notices, such as where keys would be sent.
 
@@ -152,32 +152,41 @@ def plan_benchmark(
         UsageError: arguments contradict each other, a name is not known, a target needs something that is missing, or a
             key would be sent unencrypted to another machine.
     """
-    load = LoadOptions(rate=rate, ramp=ramp, goal=goal, http2=http2, stop_when_decided=stop_when_decided, margin=margin)
+    load = LoadOptions(
+        rate=rate,
+        ramp=ramp,
+        goal=goal,
+        http2=http2,
+        stop_when_decided=stop_when_decided,
+        equivalence_margin=equivalence_margin,
+    )
     planned = choose_and_plan(
         PlanningOptions(
             targets=targets,
             live_options=live,
             contracts=contracts,
-            text_choice=TextChoice(suite, texts, languages, categories, max_texts),
+            text_selection=TextSelection(suite, texts, languages, categories, max_texts),
             plan_settings=BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed),
             load_options=load,
             prices=prices or {},
             voice_sample=voice_sample,
             faults=faults,
-            baseline_options=BaselineOptions(against, against_url, against_contract),
+            baseline_options=BaselineOptions(baseline_target, baseline_url, baseline_contract),
             listener=progress or ProgressListener(),
         ),
         ask_servers=False,
     )
     if ramp is not None:
         planned.listener.notice("a ramp ends when its search does: this is the most that it may send")
-    missing = {contract.id: find_missing_key_variables(contract) for contract, _ in planned.list_live_contracts()}
+    missing = {
+        contract.id: find_missing_key_variables(contract) for contract, _ in planned.list_contracts_with_live_options()
+    }
     return summarize_bench_plan(
         planned.plan, {provider: variables for provider, variables in missing.items() if variables}
     )
 
 
-class TextChoice(NamedTuple):
+class TextSelection(NamedTuple):
     """The arguments of `benchmark` that choose the texts."""
 
     suite: str
@@ -193,7 +202,7 @@ class PlanningOptions(NamedTuple):
     targets: str | Sequence[str]
     live_options: LiveOptions | None
     contracts: ContractsOrFolders
-    text_choice: TextChoice
+    text_selection: TextSelection
     plan_settings: BenchPlanSettings
     load_options: LoadOptions
     prices: Mapping[str, float]
@@ -219,10 +228,10 @@ def choose_and_plan(
     """
     live, load, baseline = options.live_options, options.load_options, options.baseline_options
     load.validate()
-    suite, texts, languages, categories, max_texts = options.text_choice
+    suite, texts, languages, categories, max_texts = options.text_selection
     chosen_texts = choose_texts(suite, texts, languages=languages, categories=categories, max_texts=max_texts)
     baseline.validate(live)
-    names = baseline.list_target_names(to_names(options.targets))
+    names = baseline.list_target_names(to_name_tuple(options.targets))
     catalogue = adapt_to_own_servers(
         to_catalogue(options.contracts, live),
         names,
@@ -236,7 +245,7 @@ def choose_and_plan(
         target_names=names,
         live_options=live,
         suite=chosen_texts,
-        settings=load.choose_plan_settings(options.plan_settings, len(chosen_texts.texts)),
+        settings=load.adapt_plan_settings_to_ramp(options.plan_settings, len(chosen_texts.texts)),
         prices=options.prices,
         voice_sample=options.voice_sample,
         listener=options.listener,
@@ -312,7 +321,7 @@ def plan_requests(
         (target,) = chosen
         prices = {target_variant.target.id: prices[target.id], **prices} if target.id in prices else prices
         chosen = [target_variant.target, target]
-        if target_variant.live_options is not None and not target_variant.is_same_account:
+        if target_variant.live_options is not None and not target_variant.shares_account:
             base_urls |= {"against": target_variant.live_options.base_urls[""]}
     voice = read_voice_sample(str(voice_sample)) if voice_sample is not None else None
     plan = plan_benchmark_requests(
@@ -340,7 +349,7 @@ def plan_requests(
     planned = PlannedBenchmark(plan, targets, voice, prices, live_options, listener, target_variant, baseline_target)
     if live_options is not None:
         require_av()  # it measures when streamed audio can be played
-        for contract, options in planned.list_live_contracts():
+        for contract, options in planned.list_contracts_with_live_options():
             announce_key_hosts([contract], options, listener)
         announce_replaced_prices(collect_contracts(targets.values()), prices, listener)
     return planned

@@ -36,7 +36,7 @@ from voicegauge.errors import TransportError, UsageError
 from voicegauge.model import Sample, format_load
 from voicegauge.printable_text import format_count
 
-EMULATED_KEY = "emulated"
+EMULATOR_API_KEY = "emulated"
 EMULATED_ACCOUNT_CREDITS = 1e9
 """Balance of emulated accounts, larger than what any benchmark spends.
 
@@ -64,7 +64,7 @@ def open_run_config(
             if other is not None:  # it has an emulator of its own, because both documents name the same provider
                 emulator = emulators.enter_context(running_emulator([other.target.contract], settings))
                 url = emulator.base_url(emulator.providers[0])
-                access[other.target.contract.id] = ProviderAccess({"": url}, EMULATED_KEY)
+                access[other.target.contract.id] = ProviderAccess({"": url}, EMULATOR_API_KEY)
             config = _build_run_config(planned_benchmark, access, concurrency, None)
             yield dataclasses.replace(config, faults=settings.faults)
         return
@@ -91,7 +91,7 @@ def open_live_access(planned_benchmark: PlannedBenchmark) -> dict[str, ProviderA
     if other is None or other.live_options is None:
         return access
     access |= build_live_access(others, other.live_options.base_urls, live.account_plans)
-    if not other.is_same_account:
+    if not other.shares_account:
         return access
     limiter = next(iter(access.values())).rate_limiter
     return {
@@ -124,7 +124,7 @@ def announce_cost(
     planned_benchmark: PlannedBenchmark,
     run_to_continue: RunToContinue | None,
     *,
-    retry_ambiguous: bool,
+    retry_ambiguous_requests: bool,
     is_ramp: bool = False,
 ) -> None:
     """Tell the listener how many live requests will be sent, for how much, and what an interrupted run has spent."""
@@ -138,7 +138,7 @@ def announce_cost(
             sent = f"as many requests to {providers} as the ramp needs, {plan.request_count} at the most, at a price"
         planned_benchmark.listener.notice(f"LIVE: {sent} {limit}")
         return
-    unpaid = run_to_continue.journal_state.find_unpaid_samples(plan, retry_ambiguous=retry_ambiguous)
+    unpaid = run_to_continue.journal_state.find_unpaid_samples(plan, retry_ambiguous=retry_ambiguous_requests)
     remaining_usd = sum(one.price.usd or 0.0 for one in unpaid)
     planned_benchmark.listener.notice(
         f"LIVE: {len(unpaid)} of {plan.request_count} requests to {providers} are left, ${remaining_usd:.4f}; "
@@ -147,18 +147,18 @@ def announce_cost(
 
 
 def choose_run_to_continue(
-    runs_folder: Path, planned_benchmark: PlannedBenchmark, *, retry_ambiguous: bool
+    runs_folder: Path, planned_benchmark: PlannedBenchmark, *, retry_ambiguous_requests: bool
 ) -> RunToContinue | None:
     """Return the interrupted live run to continue; `None` if a new run begins.
 
     Raises:
         DataError: a run was interrupted after something was paid for, but it cannot be continued.
-        UsageError: `retry_ambiguous` is true, but no run has ambiguous requests.
+        UsageError: `retry_ambiguous_requests` is true, but no run has ambiguous requests.
     """
     if planned_benchmark.live_options is None:
         return None
-    found = find_run_to_continue(runs_folder, planned_benchmark.plan, retry_ambiguous=retry_ambiguous)
-    if found is None and retry_ambiguous:
+    found = find_run_to_continue(runs_folder, planned_benchmark.plan, retry_ambiguous=retry_ambiguous_requests)
+    if found is None and retry_ambiguous_requests:
         raise UsageError(
             f"no run in {runs_folder} with these options has an ambiguous request: leave out --retry-ambiguous"
         )
@@ -169,7 +169,7 @@ def choose_run_to_continue(
     return found
 
 
-def add_timing_error(config: RunConfig, listener: ProgressListener) -> RunConfig:
+def add_measured_timing_error(config: RunConfig, listener: ProgressListener) -> RunConfig:
     """Return `config` with the error of times at its concurrency, measured against a server on this machine.
 
     That of a ramp of the concurrency is measured at the highest one that it may try.
@@ -244,9 +244,9 @@ async def _run_until_interrupted(
             stop_signal.request_stop()
             listener.notice("stopping when the requests in flight are finished; Ctrl-C again to stop at once")
 
-    def on_ramp_step(number: int, level: float) -> None:
+    def on_ramp_step(number: int, load: float) -> None:
         assert config.ramp is not None, "only a ramp has steps"
-        listener.ramp_step_started(number, format_load(config.ramp.level_unit, level))
+        listener.ramp_step_started(number, format_load(config.ramp.level_unit, load))
 
     handles_signals = threading.current_thread() is threading.main_thread()
     if handles_signals:

@@ -20,7 +20,7 @@ from voicegauge.api.target_selection import (
     resolve_prices,
     select_targets,
     to_catalogue,
-    to_names,
+    to_name_tuple,
 )
 from voicegauge.checks import select_rules
 from voicegauge.conformance import CasePatterns, CheckReport, ResultCollector
@@ -28,7 +28,7 @@ from voicegauge.emulator import RunningEmulator
 from voicegauge.errors import UsageError
 from voicegauge.model import Severity
 
-EMULATED_CONCURRENCY = 4
+DEFAULT_EMULATOR_CONCURRENCY = 4
 """Default number of cases in flight at the emulator: enough for the emulator to work while a response is judged."""
 DEFAULT_LISTEN_PORT = 8090
 """Default port for callbacks. `voicegauge listen` has the same default, so that one tunnel serves both commands."""
@@ -48,7 +48,7 @@ def check(
     max_calls: int | None = None,
     every_valid_request: bool = False,
     large_uploads: bool = False,
-    fuzz: int = 0,
+    fuzz_request_count: int = 0,
     failures_folder: PathLike | None = None,
     faults: Sequence[str] = (),
     case_ids: Sequence[str] | CasePatterns = (),
@@ -58,7 +58,7 @@ def check(
     seed: int = 0,
     concurrency: int | None = None,
     max_wait_s: float | None = None,
-    retry_ambiguous: bool = False,
+    retry_ambiguous_requests: bool = False,
     on_report: Callable[[CheckReport], None] | None = None,
     progress: ProgressListener | None = None,
 ) -> CheckReport:
@@ -90,7 +90,7 @@ def check(
         every_valid_request: whether to send every valid request of the plan to a live service. By default one delivery
             per target is sent, and every valid request if none costs anything.
         large_uploads: whether to upload tens of megabytes to a live service; the emulator always gets such uploads.
-        fuzz: number of random requests per operation, in addition to the plan.
+        fuzz_request_count: number of random requests per operation, in addition to the plan.
         failures_folder: folder in which failing random requests are saved, so that the next check tries them first; by
             default they are not saved.
         faults: ids of faults to inject into the emulator.
@@ -104,8 +104,8 @@ def check(
             emulator, and 1 with `faults`, which may depend on the order of requests, and at a live service, where they
             are never more than the plan of the account allows. With `max_calls` one case is sent at a time.
         max_wait_s: maximum time of one delivery or request in seconds; by default as long as the contract documents.
-        retry_ambiguous: whether to send cases again whose request a killed live check of these targets may have paid
-            for. By default they are listed and not sent.
+        retry_ambiguous_requests: whether to send cases again whose request a killed live check of these targets may
+            have paid for. By default they are listed and not sent.
         on_report: called with the report before the check counts as ended. Until it returns, what a live check has
             spent counts towards the budget of the next check of these targets, even if the process is killed.
         progress: receives progress and notices.
@@ -124,7 +124,7 @@ def check(
             was judged so far.
         TransportError: not a single response was received.
     """
-    if retry_ambiguous and live is None:
+    if retry_ambiguous_requests and live is None:
         raise UsageError("--retry-ambiguous is for live checks: add --live")
     _reject_ineffective_arguments(
         emulated=bool(emulated),
@@ -132,7 +132,7 @@ def check(
         sending_options={
             "max_calls": max_calls,
             "every_valid_request": every_valid_request,
-            "fuzz": fuzz,
+            "fuzz_request_count": fuzz_request_count,
             "faults": faults,
             "public_url": public_url,
             "case_ids": case_ids,
@@ -166,17 +166,17 @@ def check(
         )
         sending = SendingOptions(
             get_emulator=get_emulator,
-            live=live,
+            live_options=live,
             prices=prices,
             seed=seed,
             concurrency=_choose_concurrency(concurrency, emulated=emulated, faults=faults),
-            fuzz=fuzz,
+            fuzz_request_count=fuzz_request_count,
             failures_folder=Path(failures_folder) if failures_folder is not None else None,
-            requested_names=None if isinstance(case_ids, CasePatterns) else to_names(targets),
+            requested_names=None if isinstance(case_ids, CasePatterns) else to_name_tuple(targets),
             public_url=public_url,
             listen_port=listen_port,
             max_wait_s=max_wait_s,
-            retry_ambiguous=retry_ambiguous,
+            retry_ambiguous_requests=retry_ambiguous_requests,
             on_report=on_report,
         )
         return send_and_report(chosen, plan, rules, sending, collector, listener)
@@ -193,7 +193,7 @@ def _choose_concurrency(concurrency: int | None, *, emulated: bool | RunningEmul
             raise UsageError(f"concurrency is {concurrency}: choose 1 or more")
         return concurrency
     injected = emulated.settings.faults if isinstance(emulated, RunningEmulator) else faults
-    return EMULATED_CONCURRENCY if emulated and not injected else 1
+    return DEFAULT_EMULATOR_CONCURRENCY if emulated and not injected else 1
 
 
 def _reject_ineffective_arguments(

@@ -31,7 +31,7 @@ def plan_check(
     max_calls: int | None = None,
     every_valid_request: bool = False,
     large_uploads: bool = False,
-    webhooks: bool = False,
+    include_webhooks: bool = False,
     case_ids: Sequence[str] = (),
     prices: Mapping[str, float] | None = None,
     progress: ProgressListener | None = None,
@@ -50,7 +50,7 @@ def plan_check(
         max_calls: see `check`.
         every_valid_request: see `check`.
         large_uploads: see `check`.
-        webhooks: whether requests that name a webhook URL are planned for a live service.
+        include_webhooks: whether requests that name a webhook URL are planned for a live service.
         case_ids: see `check`.
         prices: see `check`.
         progress: receives notices, such as where keys would be sent.
@@ -77,7 +77,7 @@ def plan_check(
         max_calls=max_calls,
         every_valid_request=every_valid_request or are_targets_free(chosen, prices),
         include_large_uploads=large_uploads,
-        include_webhooks=webhooks,
+        include_webhooks=include_webhooks,
         fully_checked_providers=find_wholly_named_providers(catalogue, targets),
         case_ids=case_ids,
     )

@@ -67,7 +67,7 @@ def check_profile(
     if live is not None:
         live = _prepare_live_options(live, contract)
     if key_env is not None:
-        contract = _replace_key_variable(contract, key_env)
+        contract = _replace_key_environment_variable(contract, key_env)
         if live is not None and not os.environ.get(key_env):
             raise UsageError(f"--key-env: {key_env} is not set: set it, or leave out --key-env if no key is required")
 
@@ -112,7 +112,7 @@ def _prepare_live_options(live: LiveOptions, contract: Contract) -> LiveOptions:
     return replace(live, max_cost_usd=0.0)
 
 
-def _replace_key_variable(contract: Contract, variable_name: str) -> Contract:
+def _replace_key_environment_variable(contract: Contract, variable_name: str) -> Contract:
     try:
         return replace_key_variable(contract, variable_name)
     except ContractError:

@@ -29,7 +29,7 @@ def finish_check(
 
 
 @contextmanager
-def report_before_storage_error(
+def report_on_storage_error(
     collector: ResultCollector, build_report: Callable[[], CheckReport], on_report: Callable[[CheckReport], None] | None
 ) -> Iterator[None]:
     """Pass the report so far to `on_report` if the context raises a `StorageError`, and raise that error again."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from voicegauge.api.conformance_check.planning import determine_provenance
-from voicegauge.api.conformance_check.reports import build_report, finish_check, report_before_storage_error
+from voicegauge.api.conformance_check.reports import build_report, finish_check, report_on_storage_error
 from voicegauge.api.conformance_check.services import EmulatorGetter, choose_journal_folder, open_receiver, open_service
 from voicegauge.api.options import LiveOptions
 from voicegauge.api.plan_sending import (
@@ -31,18 +31,18 @@ class SendingOptions:
 
     get_emulator: EmulatorGetter | None
     """Returns the emulator; `None` for a live service."""
-    live: LiveOptions | None
+    live_options: LiveOptions | None
     prices: Mapping[str, float]
     seed: int
     concurrency: int
-    fuzz: int
+    fuzz_request_count: int
     failures_folder: Path | None
     requested_names: tuple[str, ...] | None
     """The targets and providers that the user named; `None` if cases were chosen by patterns."""
     public_url: str | None
     listen_port: int
     max_wait_s: float | None
-    retry_ambiguous: bool
+    retry_ambiguous_requests: bool
     on_report: Callable[[CheckReport], None] | None
 
 
@@ -55,18 +55,20 @@ def send_and_report(
     listener: ProgressListener,
 ) -> CheckReport:
     """Send a plan, and keep an account of a live check in a journal until the report has been delivered."""
-    folder = choose_journal_folder(targets, options.live)
-    with open_journals(folder, collect_contracts(targets), retry_ambiguous=options.retry_ambiguous) as journals:
+    folder = choose_journal_folder(targets, options.live_options)
+    with open_journals(
+        folder, collect_contracts(targets), retry_ambiguous_requests=options.retry_ambiguous_requests
+    ) as journals:
         announce_earlier_spending(journals, listener)
         if options.failures_folder is not None:
             check_writable(options.failures_folder / "...")
-        provenance = determine_provenance(options.live)
+        provenance = determine_provenance(options.live_options)
         cost = price_plan(remove_ambiguous_cases(plan, journals), targets, options.prices, provenance=provenance)
         with (
             open_service(
                 targets,
                 options.get_emulator,
-                options.live,
+                options.live_options,
                 prices=options.prices,
                 seed=options.seed,
                 listener=listener,
@@ -77,14 +79,14 @@ def send_and_report(
             ) as settings,
             open_receiver(options.public_url, options.listen_port) as receiver,
             announce_losses_on_error(journals, listener),
-            report_before_storage_error(
+            report_on_storage_error(
                 collector, lambda: build_report(collector, None, rules, journals), options.on_report
             ),
         ):
             settings = replace(
                 settings,
                 rules=rules,
-                fuzz_request_count=options.fuzz,
+                fuzz_request_count=options.fuzz_request_count,
                 fuzz_failures_folder=options.failures_folder,
                 concurrency=options.concurrency,
                 callback_receiver=receiver,

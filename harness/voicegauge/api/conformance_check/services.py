@@ -86,7 +86,7 @@ def open_service(
             listener=listener,
             plan=plan,
             journals=journals,
-            can_limit_calls=True,
+            suggests_fewer_calls=True,
         )
         yield replace(
             settings,

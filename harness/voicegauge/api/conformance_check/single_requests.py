@@ -30,10 +30,10 @@ from voicegauge.model import StopReason
 
 def check_request(
     target: str,
-    changes: Mapping[str, object] | None = None,
+    body_changes: Mapping[str, object] | None = None,
     *,
-    without: Sequence[str] = (),
-    expect: Literal["accepted", "rejected"] = "accepted",
+    omitted_fields: Sequence[str] = (),
+    expected_outcome: Literal["accepted", "rejected"] = "accepted",
     emulated: bool | RunningEmulator = False,
     live: LiveOptions | None = None,
     contracts: ContractsOrFolders = (),
@@ -50,9 +50,9 @@ def check_request(
 
     Args:
         target: id of the target.
-        changes: fields of the body that differ from a minimal valid request.
-        without: fields to leave out of the body.
-        expect: whether the service should accept the request.
+        body_changes: fields of the body that differ from a minimal valid request.
+        omitted_fields: fields to leave out of the body.
+        expected_outcome: whether the service should accept the request.
         emulated: see `check`.
         live: see `check`.
         contracts: see `check`.
@@ -72,7 +72,10 @@ def check_request(
     one = select_speech_target(catalogue, target, live)
     prices = resolve_prices(catalogue, prices)
     case = build_request_case(
-        one, build_modified_request(one, changes or {}, without), expect, f"{target} {dict(changes or {})!r:.60}"
+        one,
+        build_modified_request(one, body_changes or {}, omitted_fields),
+        expected_outcome,
+        f"{target} {dict(body_changes or {})!r:.60}",
     )
     plan = CasePlan(cases=(case,), excluded_operations=tuple(find_excluded_operations([one], ())))
     journals = CaseJournals(None, [one.contract])

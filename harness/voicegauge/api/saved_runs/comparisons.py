@@ -25,8 +25,8 @@ def compare(
     *,
     alpha: float = 0.01,
     min_slowdown: float = 0.05,
-    min_wer: float = 0.02,
-    drift: float = 0.10,
+    min_error_rate_change: float = 0.02,
+    assumed_speed_drift: float = 0.10,
     seed: int = 0,
 ) -> RunComparison:
     """Tell regressions from noise by comparing a run with one or several earlier runs.
@@ -37,12 +37,13 @@ def compare(
 
     Args:
         baseline: an earlier run or its folder, or several. Five or more, such as those of several nights, replace the
-            assumed `drift` by their own.
+            assumed `assumed_speed_drift` by their own.
         run: the new run, or the path of its folder.
         alpha: probability that any metric of any target is falsely called a regression.
         min_slowdown: relative slowdowns smaller than this are ignored, even if statistically significant.
-        min_wer: differences of error rates smaller than this are ignored (0.02 is two percentage points).
-        drift: relative spread of times between runs that is assumed until five runs of the baseline show it.
+        min_error_rate_change: differences of error rates smaller than this are ignored (0.02 is two percentage points).
+        assumed_speed_drift: how much times differ between runs without a change of the service, as a relative standard
+            deviation. It is assumed if the baseline has fewer than five runs from which it could be computed.
         seed: seed of the resampling.
 
     Returns:
@@ -53,11 +54,11 @@ def compare(
             engine, normalizer or load, have no target or no text in common, or because one is given twice.
         UsageError: the baseline has no run.
     """
-    settings = _build_compare_settings(alpha, min_slowdown, min_wer, drift, seed)
+    settings = _build_compare_settings(alpha, min_slowdown, min_error_rate_change, assumed_speed_drift, seed)
     baselines = [baseline] if isinstance(baseline, (Run, str, os.PathLike)) else list(baseline)
     if not baselines:
         raise UsageError("the baseline has no run: name at least one")
-    return compare_runs([_load_run_if_path(one) for one in baselines], _load_run_if_path(run), settings)
+    return compare_runs([_load_run_unless_loaded(one) for one in baselines], _load_run_unless_loaded(run), settings)
 
 
 @pause_garbage_collection()
@@ -67,7 +68,7 @@ def compare_targets(
     *,
     alpha: float = 0.01,
     min_slowdown: float = 0.05,
-    min_wer: float = 0.02,
+    min_error_rate_change: float = 0.02,
     seed: int = 0,
 ) -> RunComparison:
     """Compare the other targets of a run with one of its targets, paired by text and session.
@@ -80,7 +81,7 @@ def compare_targets(
         baseline_target: id of the target that the others are compared with.
         alpha: probability that any metric of any target is falsely called a regression.
         min_slowdown: relative slowdowns smaller than this are ignored, even if statistically significant.
-        min_wer: differences of error rates smaller than this are ignored (0.02 is two percentage points).
+        min_error_rate_change: differences of error rates smaller than this are ignored (0.02 is two percentage points).
         seed: seed of the resampling.
 
     Returns:
@@ -89,26 +90,27 @@ def compare_targets(
     Raises:
         DataError: the run cannot be read, has no such target, or no other one.
     """
-    settings = _build_compare_settings(alpha, min_slowdown, min_wer, 0.0, seed)
-    return compare_targets_of_run(_load_run_if_path(run), baseline_target, settings)
+    settings = _build_compare_settings(alpha, min_slowdown, min_error_rate_change, 0.0, seed)
+    return compare_targets_of_run(_load_run_unless_loaded(run), baseline_target, settings)
 
 
-def _load_run_if_path(run: PathLike | Run) -> Run:
+def _load_run_unless_loaded(run: PathLike | Run) -> Run:
     return run if isinstance(run, Run) else load_run(run)
 
 
 def _build_compare_settings(
-    alpha: float, min_slowdown: float, min_wer: float, drift: float, seed: int
+    alpha: float, min_slowdown: float, min_error_rate_change: float, assumed_speed_drift: float, seed: int
 ) -> CompareSettings:
     return CompareSettings(
         alpha=alpha,
-        assumed_drift=drift,
+        assumed_drift=assumed_speed_drift,
         # The detectable effect must stay well above the ignored one, or every verdict would be "underpowered".
         latency_threshold=ChangeThreshold(
             min_change=min_slowdown, detectable_change=max(REQUIRED_DETECTABLE_SLOWDOWN, 3 * min_slowdown)
         ),
         error_rate_threshold=ChangeThreshold(
-            min_change=min_wer, detectable_change=max(REQUIRED_DETECTABLE_ERROR_RATE, 2.5 * min_wer)
+            min_change=min_error_rate_change,
+            detectable_change=max(REQUIRED_DETECTABLE_ERROR_RATE, 2.5 * min_error_rate_change),
         ),
         seed=seed,
     )

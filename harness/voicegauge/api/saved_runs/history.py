@@ -16,7 +16,7 @@ def read_history(
     *,
     alpha: float = 0.01,
     min_slowdown: float = 0.05,
-    min_wer: float = 0.02,
+    min_error_rate_change: float = 0.02,
     progress: ProgressListener | None = None,
 ) -> RunHistory:
     """Follow the metrics of each target over the saved runs of a folder, night by night.
@@ -33,7 +33,8 @@ def read_history(
         folder: the folder that contains the folders of runs, at any depth.
         alpha: probability that a night without a change raises any alert.
         min_slowdown: relative changes of times that are smaller are ignored, even if statistically significant.
-        min_wer: changes of error and failure rates that are smaller are ignored (0.02 is two percentage points).
+        min_error_rate_change: changes of error and failure rates that are smaller are ignored (0.02 is two percentage
+            points).
         progress: receives progress.
 
     Returns:
@@ -42,7 +43,7 @@ def read_history(
     Raises:
         DataError: the folder cannot be read, or contains no finished run.
     """
-    settings = HistorySettings(alpha=alpha, min_slowdown=min_slowdown, min_rate_change=min_wer)
+    settings = HistorySettings(alpha=alpha, min_slowdown=min_slowdown, min_rate_change=min_error_rate_change)
     with report_phase(progress or ProgressListener(), "reading runs") as reading:
         return read_run_history(Path(folder), settings, reading.update)
 

@@ -10,7 +10,7 @@ from typing import Literal
 from voicegauge.api.options import PathLike
 from voicegauge.api.progress import ProgressListener, report_phase
 from voicegauge.api.saved_runs.loading import load_run, pause_garbage_collection
-from voicegauge.api.target_selection import to_paths
+from voicegauge.api.target_selection import to_path_tuple
 from voicegauge.bench.analysis import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH, convert_credits
 from voicegauge.bench.running import find_run_folder
 from voicegauge.contract import check_credit_price
@@ -29,7 +29,7 @@ from voicegauge.report import (
 from voicegauge.report import analyze_runs as analyze_saved_runs
 from voicegauge.report import write_site as write_site_of_runs
 
-TextFormat = Literal["html", "csv", "markdown"]
+TextReportFormat = Literal["html", "csv", "markdown"]
 ReportFormat = Literal["html", "csv", "markdown", "parquet"]
 
 
@@ -39,7 +39,7 @@ def analyze_runs(
     *,
     text_length: int | None = None,
     characters_per_month: int | None = None,
-    credit_rates: Mapping[str, float] | None = None,
+    credit_prices_usd: Mapping[str, float] | None = None,
     max_clips: int | None = None,
 ) -> AnalyzedRuns:
     """Load one or several saved runs and summarize them, once for several outputs.
@@ -54,23 +54,23 @@ def analyze_runs(
             500.
         characters_per_month: number of characters of the month for which prices are stated, with the cheapest account
             plan for them; by default 10 million.
-        credit_rates: price of one credit in dollars by provider, for prices that are documented in credits alone.
+        credit_prices_usd: price of one credit in dollars by provider, for prices that are documented in credits alone.
         max_clips: number of clips with the highest error rates to list for each run; by default 24.
 
     Returns:
-        The runs, with prices in dollars where `credit_rates` has the price of a credit, and in `report` all numbers
-        that a report shows.
+        The runs, with prices in dollars where `credit_prices_usd` has the price of a credit. The attribute `report` has
+        all numbers that a report shows.
 
     Raises:
         DataError: a run cannot be read, or is given twice.
-        UnknownNameError: no run has a target of a provider in `credit_rates`.
+        UnknownNameError: no run has a target of a provider in `credit_prices_usd`.
         UsageError: the price of a credit is out of range.
     """
-    for provider, usd in (credit_rates or {}).items():
+    for provider, usd in (credit_prices_usd or {}).items():
         check_credit_price(provider, usd)
-    loaded = [(folder, convert_credits(run, credit_rates or {})) for folder, run in _load_runs(runs)]
+    loaded = [(folder, convert_credits(run, credit_prices_usd or {})) for folder, run in _load_runs(runs)]
     known = {target.id.partition("/")[0] for _, run in loaded for target in run.manifest.targets}
-    for provider in credit_rates or {}:
+    for provider in credit_prices_usd or {}:
         if provider not in known:
             raise UnknownNameError("provider in the runs", provider, known)
     return analyze_saved_runs(
@@ -86,7 +86,7 @@ def build_report(
     *,
     text_length: int | None = None,
     characters_per_month: int | None = None,
-    credit_rates: Mapping[str, float] | None = None,
+    credit_prices_usd: Mapping[str, float] | None = None,
     max_clips: int | None = None,
 ) -> BenchReport:
     """Summarize one or several saved runs.
@@ -99,7 +99,7 @@ def build_report(
         runs: folders of runs.
         text_length: see `analyze_runs`.
         characters_per_month: see `analyze_runs`.
-        credit_rates: see `analyze_runs`.
+        credit_prices_usd: see `analyze_runs`.
         max_clips: see `analyze_runs`.
 
     Returns:
@@ -107,14 +107,14 @@ def build_report(
 
     Raises:
         DataError: a run cannot be read, or is given twice.
-        UnknownNameError: no run has a target of a provider in `credit_rates`.
+        UnknownNameError: no run has a target of a provider in `credit_prices_usd`.
         UsageError: the price of a credit is out of range.
     """
     return analyze_runs(
         runs,
         text_length=text_length,
         characters_per_month=characters_per_month,
-        credit_rates=credit_rates,
+        credit_prices_usd=credit_prices_usd,
         max_clips=max_clips,
     ).report
 
@@ -123,17 +123,19 @@ def build_report(
 def render_report(
     runs: PathLike | Sequence[PathLike] | AnalyzedRuns,
     *,
-    format: TextFormat = "html",
-    findings: Sequence[PathLike] = (),
-    changes: Sequence[PathLike] = (),
+    format: TextReportFormat = "html",
+    check_result_files: Sequence[PathLike] = (),
+    drift_result_files: Sequence[PathLike] = (),
 ) -> str:
     """Render saved runs as a self-contained HTML page, as CSV or as Markdown.
 
     Args:
         runs: folders of runs, which are analyzed with default settings; or the result of `analyze_runs`.
         format: "html" for a page with players, "csv" for one row per sample, "markdown" for a table.
-        findings: files that `check --json` has written; a page shows each finding with the targets that it concerns.
-        changes: files that `drift --json` has written; a page shows the changes with the targets of the provider.
+        check_result_files: files that `check --json` has written; an HTML page shows each finding with the targets that
+            it concerns.
+        drift_result_files: files that `drift --json` has written; an HTML page shows the changes with the targets of
+            the provider.
 
     Returns:
         The content of the page, CSV file or Markdown file.
@@ -141,7 +143,7 @@ def render_report(
     Raises:
         DataError: a run or a result cannot be read.
     """
-    results = load_saved_results(to_paths(findings), to_paths(changes))
+    results = load_saved_results(to_path_tuple(check_result_files), to_path_tuple(drift_result_files))
     if format == "csv":
         return render_csv(_load_runs(runs))
     analyzed = runs if isinstance(runs, AnalyzedRuns) else analyze_runs(runs)
@@ -152,12 +154,12 @@ def _load_runs(runs: PathLike | Sequence[PathLike] | AnalyzedRuns) -> Sequence[t
     """Return each run with its folder."""
     if isinstance(runs, AnalyzedRuns):
         return runs.runs
-    loaded = [(find_run_folder(path), load_run(path)) for path in to_paths(runs)]
-    _reject_repeated(loaded)
+    loaded = [(find_run_folder(path), load_run(path)) for path in to_path_tuple(runs)]
+    _reject_repeated_runs(loaded)
     return loaded
 
 
-def _reject_repeated(runs: Sequence[tuple[Path, Run]]) -> None:
+def _reject_repeated_runs(runs: Sequence[tuple[Path, Run]]) -> None:
     for number, (folder, run) in enumerate(runs):
         first = next((other for other, same in runs[:number] if same.manifest == run.manifest and same == run), None)
         if first is not None:
@@ -170,8 +172,8 @@ def write_report(
     file: PathLike,
     *,
     format: ReportFormat = "html",
-    findings: Sequence[PathLike] = (),
-    changes: Sequence[PathLike] = (),
+    check_result_files: Sequence[PathLike] = (),
+    drift_result_files: Sequence[PathLike] = (),
 ) -> Path:
     """Write a report of saved runs to a file.
 
@@ -183,8 +185,8 @@ def write_report(
         runs: see `render_report`.
         file: the file to write.
         format: see `render_report`; "parquet" for one row per sample as a Parquet file, which needs the extra `data`.
-        findings: see `render_report`.
-        changes: see `render_report`.
+        check_result_files: see `render_report`.
+        drift_result_files: see `render_report`.
 
     Returns:
         The path of the file.
@@ -200,7 +202,9 @@ def write_report(
         write_parquet((row for _, run in _load_runs(runs) for row in run.iterate_sample_rows()), content)
         write_file(path, content.getvalue())
     else:
-        text = render_report(runs, format=format, findings=findings, changes=changes)
+        text = render_report(
+            runs, format=format, check_result_files=check_result_files, drift_result_files=drift_result_files
+        )
         write_file(path, text.encode())
     return path
 
@@ -232,7 +236,7 @@ def write_site(
         DataError: a run cannot be read.
         UsageError: a file cannot be written.
     """
-    folders = dict.fromkeys(find_run_folder(path).resolve() for path in to_paths(runs))
+    folders = dict.fromkeys(find_run_folder(path).resolve() for path in to_path_tuple(runs))
     loaded = _load_runs(list(folders))
     with report_phase(progress or ProgressListener(), "writing pages", len(loaded)) as writing:
         return write_site_of_runs(

@@ -19,7 +19,7 @@ class ScoreResult(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge score --json` writes."""
 
     schema: str = "voicegauge/score/2"
-    run: str
+    run_folder: str = msgspec.field(name="run")
     """Path of the run's folder."""
     provenance: Provenance
     scores: ScoreSet
@@ -30,7 +30,7 @@ def score(
     *,
     asr: str = "auto",
     workers: int | None = None,
-    cluster: str | None = None,
+    dask_scheduler: str | None = None,
     progress: ProgressListener | None = None,
 ) -> ScoreResult:
     """Transcribe a saved run and count the errors; the scores are saved in the run.
@@ -41,8 +41,8 @@ def score(
             Whisper if its official weights are installed, otherwise faster-whisper if that is installed, otherwise,
             for emulated runs only, the small bundled model.
         workers: number of processes that transcribe; by default one per processor, at most 4, and one with a GPU.
-        cluster: address of a Dask scheduler whose workers transcribe instead; official Whisper models use only workers
-            with a GPU, if there are any.
+        dask_scheduler: address of a Dask scheduler whose workers transcribe instead of local processes. Official
+            Whisper models use only workers with a GPU, if there are any.
         progress: receives progress.
 
     Returns:
@@ -51,13 +51,13 @@ def score(
     Raises:
         UsageError: no engine can transcribe the run.
         DataError: the run cannot be read, or an audio file of the run is missing or was changed.
-        UnreachableError: no scheduler responds at `cluster`, or its workers disappeared. What was transcribed is
+        UnreachableError: no scheduler responds at `dask_scheduler`, or its workers disappeared. What was transcribed is
             cached: the same call goes on with the rest.
     """
     path = Path(run)
     saved, folder = load_run(path), find_run_folder(path)
     with report_phase(progress or ProgressListener(), "transcribing") as transcribing:
-        scores = score_run(folder, saved, asr, workers=workers, cluster=cluster, progress=transcribing.update)
+        scores = score_run(folder, saved, asr, workers=workers, cluster=dask_scheduler, progress=transcribing.update)
     if scores is None:
         raise UsageError(f"nothing was transcribed: {choose_scoring_asr(asr, saved.manifest.provenance, ()).reason}")
     if not scores.scores:
@@ -65,7 +65,7 @@ def score(
     # Scores of the same engine are replaced; the latest scores come last, where summaries look for them.
     others = tuple(one for one in saved.score_sets if (one.asr, one.normalizer) != (scores.asr, scores.normalizer))
     save_run(folder, msgspec.structs.replace(saved, score_sets=(*others, scores)))
-    return ScoreResult(run=str(folder), provenance=saved.manifest.provenance, scores=scores)
+    return ScoreResult(run_folder=str(folder), provenance=saved.manifest.provenance, scores=scores)
 
 
 def _explain_unscored_run(run: Run, scores: ScoreSet) -> str:

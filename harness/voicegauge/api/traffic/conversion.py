@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+import msgspec
+
 from voicegauge.api.options import PathLike
 from voicegauge.api.target_selection import ContractsOrFolders, to_catalogue
 from voicegauge.contract import Catalogue, Contract
@@ -31,8 +33,8 @@ _ID_IN_PATH_PATTERN = re.compile(r"(?<=/)(?:[0-9a-fA-F-]{16,}|[0-9]+|(?=[^/]*[0-
 class ConvertedFile(Record, frozen=True, kw_only=True):
     """The result of converting one file."""
 
-    file: str
-    format: str
+    input_path: str = msgspec.field(name="file")
+    original_format: str = msgspec.field(name="format")
     """Description of the file's original format."""
     output_path: str
     """Path of the file that was written."""
@@ -41,24 +43,24 @@ class ConvertedFile(Record, frozen=True, kw_only=True):
     """Time of recording: UTC, ISO 8601."""
     exchange_count: int
     """Number of exchanges that were written."""
-    left_out_count: int
+    rejected_request_count: int = msgspec.field(name="left_out_count")
     """Number of exchanges that were left out."""
     remarks: tuple[ImportRemark, ...]
     """Remarks about content that could not be converted, or only in part."""
-    redactions: dict[str, int]
+    redaction_counts: dict[str, int] = msgspec.field(name="redactions")
     """Number of masked secrets by location."""
 
     def group_rejected_requests(self) -> tuple[RejectedRequests, ...]:
         """Return the requests that were left out, by host and reason, the most frequent first."""
-        return _group_rejected_requests((self.file, remark) for remark in self.remarks)
+        return _group_rejected_requests((self.input_path, remark) for remark in self.remarks)
 
 
 class UnconvertedFile(Record, frozen=True, kw_only=True):
     """A file that was not converted."""
 
-    file: str
+    path: str = msgspec.field(name="file")
     reason: str
-    left_out_count: int = 0
+    rejected_request_count: int = msgspec.field(name="left_out_count", default=0)
     """Number of requests in the file, none of which could be converted; 0 if the file could not be read as a whole."""
 
 
@@ -68,8 +70,8 @@ class RejectedRequests(Record, frozen=True, kw_only=True):
     host: str
     reason: str
     """The reason of the first of them. Ids in paths are written as {}."""
-    count: int
-    first: str
+    request_count: int = msgspec.field(name="count")
+    first_request: str = msgspec.field(name="first")
     """The first of them: file, position in the file, method and URL."""
 
 
@@ -77,10 +79,10 @@ class Conversion(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge convert --json` writes."""
 
     schema: str = "voicegauge/convert/3"
-    files: tuple[ConvertedFile, ...]
-    unconverted: tuple[UnconvertedFile, ...] = ()
+    converted_files: tuple[ConvertedFile, ...] = msgspec.field(name="files")
+    unconverted_files: tuple[UnconvertedFile, ...] = msgspec.field(name="unconverted", default=())
     """The files of which nothing was converted, with the reason."""
-    rejected: tuple[RejectedRequests, ...] = ()
+    rejected_requests: tuple[RejectedRequests, ...] = msgspec.field(name="rejected", default=())
     """The requests of all files that were left out, by host and reason, the most frequent first."""
 
 
@@ -88,7 +90,7 @@ def convert(
     file: PathLike,
     *,
     provider: str | None = None,
-    to: RecordingFormat = "har",
+    output_format: RecordingFormat = "har",
     out: PathLike = ".",
     names_to_mask: Sequence[str] = (),
     base_urls: Mapping[str, str] | None = None,
@@ -100,7 +102,7 @@ def convert(
         file: a cassette of vcrpy, Ruby VCR or betamax, a HAR file of a browser or proxy, a tape of huggingface.js, or
             a recording of voicegauge.
         provider: id of the recorded provider; needed for files of other tools.
-        to: "har", or "vcr" for a cassette that vcrpy reads.
+        output_format: "har", or "vcr" for a cassette that vcrpy reads.
         out: folder to write to; the file keeps its name with another suffix.
         names_to_mask: further names of fields, parameters and headers whose values are masked.
         base_urls: URLs at which the provider was recorded if they differ from the contract's servers, by server name.
@@ -113,21 +115,21 @@ def convert(
         UsageError: the output file exists already, or the provider must be named.
         DataError: the file cannot be converted.
     """
-    return _Converter(to_catalogue(contracts), provider, to, Path(out), names_to_mask, base_urls or {}).convert(
-        Path(file), Path(file).stem
-    )
+    return _Converter(
+        to_catalogue(contracts), provider, output_format, Path(out), names_to_mask, base_urls or {}
+    ).convert(Path(file), Path(file).stem)
 
 
 def convert_all(
     paths: Sequence[PathLike],
     *,
     provider: str | None = None,
-    to: RecordingFormat = "har",
+    output_format: RecordingFormat = "har",
     out: PathLike = ".",
     names_to_mask: Sequence[str] = (),
     base_urls: Mapping[str, str] | None = None,
     contracts: ContractsOrFolders = (),
-    on_file: Callable[[ConvertedFile], None] | None = None,
+    on_file_converted: Callable[[ConvertedFile], None] | None = None,
 ) -> Conversion:
     """Convert files and whole folders. A file that cannot be converted does not stop the conversion of the others.
 
@@ -135,12 +137,12 @@ def convert_all(
         paths: files as for `convert`, and folders of such files. A file of a folder within a folder gets the name of
             the inner folder in front of its own: `FOLDER/tts/speak.yaml` becomes `tts-speak.har`.
         provider: id of the recorded provider; needed for files of other tools.
-        to: "har", or "vcr" for a cassette that vcrpy reads.
+        output_format: "har", or "vcr" for a cassette that vcrpy reads.
         out: folder to write to.
         names_to_mask: further names of fields, parameters and headers whose values are masked.
         base_urls: URLs at which the provider was recorded if they differ from the contract's servers, by server name.
         contracts: loaded contracts, or folders of your own.
-        on_file: called after each file that was converted.
+        on_file_converted: called after each file that was converted.
 
     Returns:
         The written files, those of which nothing was converted, and what was left out.
@@ -149,8 +151,8 @@ def convert_all(
         UsageError: there is only one file, whose output exists already, or the provider must be named.
         DataError: there is only one file, and it cannot be converted; or a folder has no file that may be a recording.
     """
-    converter = _Converter(to_catalogue(contracts), provider, to, Path(out), names_to_mask, base_urls or {})
-    inputs = [one for path in paths for one in _list_input_files(Path(path))]
+    converter = _Converter(to_catalogue(contracts), provider, output_format, Path(out), names_to_mask, base_urls or {})
+    inputs = [one for path in paths for one in _list_input_files_with_output_stems(Path(path))]
     converted: list[ConvertedFile] = []
     unconverted: list[UnconvertedFile] = []
     remarks: list[tuple[str, ImportRemark]] = []
@@ -162,19 +164,21 @@ def convert_all(
                 raise
             rejected = error.remarks if isinstance(error, _NothingConvertedError) else ()
             reason = str(error).removeprefix(f"{file}: ")
-            unconverted.append(UnconvertedFile(file=str(file), reason=reason, left_out_count=len(rejected)))
+            unconverted.append(UnconvertedFile(path=str(file), reason=reason, rejected_request_count=len(rejected)))
             remarks += [(str(file), remark) for remark in rejected]
             continue
         converted.append(one)
-        remarks += [(one.file, remark) for remark in one.remarks]
-        if on_file is not None:
-            on_file(one)
+        remarks += [(one.input_path, remark) for remark in one.remarks]
+        if on_file_converted is not None:
+            on_file_converted(one)
     return Conversion(
-        files=tuple(converted), unconverted=tuple(unconverted), rejected=_group_rejected_requests(remarks)
+        converted_files=tuple(converted),
+        unconverted_files=tuple(unconverted),
+        rejected_requests=_group_rejected_requests(remarks),
     )
 
 
-def _list_input_files(path: Path) -> list[tuple[Path, str]]:
+def _list_input_files_with_output_stems(path: Path) -> list[tuple[Path, str]]:
     """Return a file, or the files of a folder that may be recordings, each with the stem of its output."""
     if not path.is_dir():
         return [(path, path.stem)]
@@ -197,18 +201,18 @@ def _group_rejected_requests(remarks: Iterable[tuple[str, ImportRemark]]) -> tup
     groups: dict[tuple[str, str], list[str]] = {}
     for file, remark in remarks:
         if not remark.is_imported:
-            host = _find_host(remark.method_and_url)
+            host = _extract_host(remark.method_and_url)
             reason = _ID_IN_PATH_PATTERN.sub("{}", remark.message)
             request = f"{file}: {remark.interaction_number} ({remark.method_and_url})"
             groups.setdefault((host, reason), []).append(request)
     grouped = [
-        RejectedRequests(host=host, reason=reason, count=len(requests), first=requests[0])
+        RejectedRequests(host=host, reason=reason, request_count=len(requests), first_request=requests[0])
         for (host, reason), requests in groups.items()
     ]
-    return tuple(sorted(grouped, key=lambda group: -group.count))
+    return tuple(sorted(grouped, key=lambda group: -group.request_count))
 
 
-def _find_host(request: str) -> str:
+def _extract_host(request: str) -> str:
     try:
         return urlsplit(request.partition(" ")[2]).netloc.rpartition("@")[2]
     except ValueError:
@@ -224,9 +228,9 @@ class _Converter:
     names_to_mask: Sequence[str]
     base_urls: Mapping[str, str]
 
-    def convert(self, file: Path, name: str) -> ConvertedFile:
-        """Convert one file to one that is called `name`, with the suffix of the output format."""
-        written = self.out_folder / f"{name}{SUFFIX_BY_FORMAT[self.output_format]}"
+    def convert(self, file: Path, output_stem: str) -> ConvertedFile:
+        """Convert one file to one that is called `output_stem`, with the suffix of the output format."""
+        written = self.out_folder / f"{output_stem}{SUFFIX_BY_FORMAT[self.output_format]}"
         if written.exists():
             raise UsageError(f"{written} exists already: choose another folder with --out")
         if is_recording(file):
@@ -250,7 +254,7 @@ class _Converter:
             out_file,
             recording,
             contract=contract,
-            secrets=_find_keys_to_mask(contract),
+            secrets=_read_api_keys_to_mask(contract),
             masked_names=self.names_to_mask,
         )
         return _build_converted_file(file, "a recording of voicegauge", out_file, recording, ())
@@ -259,7 +263,7 @@ class _Converter:
         self, file: Path, out_file: Path, imported_recording: ImportedRecording, contract: Contract
     ) -> ConvertedFile:
         recorded_at, remarks = _read_recording_time(file, imported_recording)
-        keys = (*_find_keys_to_mask(contract), *imported_recording.secrets)
+        keys = (*_read_api_keys_to_mask(contract), *imported_recording.secrets)
         provenance = _determine_provenance(imported_recording)
         if self.output_format == "har":
             recording = save_har(
@@ -286,7 +290,7 @@ class _Converter:
         return _build_converted_file(file, imported_recording.file_format, out_file, recording, remarks)
 
 
-def _find_keys_to_mask(contract: Contract) -> tuple[str, ...]:
+def _read_api_keys_to_mask(contract: Contract) -> tuple[str, ...]:
     return tuple(value for variable in contract.key_variables if (value := os.environ.get(variable)))
 
 
@@ -314,16 +318,16 @@ def _read_recording_time(
 
 
 def _build_converted_file(
-    file: Path, format: str, out_file: Path, recording: Recording, remarks: tuple[ImportRemark, ...]
+    file: Path, original_format: str, out_file: Path, recording: Recording, remarks: tuple[ImportRemark, ...]
 ) -> ConvertedFile:
     return ConvertedFile(
-        file=str(file),
-        format=format,
+        input_path=str(file),
+        original_format=original_format,
         output_path=str(out_file),
         provenance=recording.provenance,
         recorded_at=recording.recorded_at,
         exchange_count=len(recording.exchanges),
-        left_out_count=sum(not remark.is_imported for remark in remarks),
+        rejected_request_count=sum(not remark.is_imported for remark in remarks),
         remarks=remarks,
-        redactions=recording.redaction_count_by_location,
+        redaction_counts=recording.redaction_count_by_location,
     )

@@ -17,12 +17,12 @@ class RecordedFile(Record, frozen=True, kw_only=True):
 
     path: str
     provenance: Provenance
-    cases: int
+    case_count: int = msgspec.field(name="cases")
     """Number of cases that were recorded by this call; the file may contain more."""
-    exchanges: int
+    exchange_count: int = msgspec.field(name="exchanges")
     changes: RecordingChanges
     """Differences from the file that existed before."""
-    written: bool
+    is_written: bool = msgspec.field(name="written")
 
 
 class RecordResult(Record, frozen=True, kw_only=True):
@@ -30,13 +30,13 @@ class RecordResult(Record, frozen=True, kw_only=True):
 
     schema: str = "voicegauge/record/2"
     files: tuple[RecordedFile, ...] = ()
-    redactions: dict[str, int] = {}
+    redaction_counts: dict[str, int] = msgspec.field(name="redactions", default={})
     """Number of masked secrets by location."""
-    skipped: dict[str, str] = {}
+    skip_reason_by_case: dict[str, str] = msgspec.field(name="skipped", default={})
     """Reasons why cases were not recorded, by case."""
-    findings: int = 0
+    finding_count: int = msgspec.field(name="findings", default=0)
     """Number of findings in the recorded exchanges, without disputed ones."""
-    resources: ResourceSummary = ResourceSummary()
+    resource_summary: ResourceSummary = msgspec.field(name="resources", default=ResourceSummary())
     """The resources that were created in the account, such as saved voices, and those that are left there."""
     spent_usd: float = 0.0
     spent_by_earlier_runs_usd: float = msgspec.field(name="spent_before_usd", default=0.0)

@@ -31,13 +31,13 @@ def record(
     contracts: ContractsOrFolders = (),
     out: PathLike = RECORDINGS_FOLDER_NAME,
     refresh: RefreshMode = "stale",
-    every_rejection: bool = False,
+    record_every_rejection: bool = False,
     names_to_mask: Sequence[str] = (),
     overwrite: bool | ConfirmOverwrite = False,
     prices: Mapping[str, float] | None = None,
     seed: int = 0,
     max_wait_s: float | None = None,
-    retry_ambiguous: bool = False,
+    retry_ambiguous_requests: bool = False,
     on_result: Callable[[RecordResult], None] | None = None,
     progress: ProgressListener | None = None,
 ) -> RecordResult:
@@ -47,7 +47,7 @@ def record(
     exchanges are saved in OUT/.unfinished until their file is written.
 
     >>> result = voicegauge.record("pixelapi/voice-design", emulated=True, out=folder)
-    >>> result.findings
+    >>> result.finding_count
     0
 
     Args:
@@ -57,15 +57,15 @@ def record(
         contracts: loaded contracts, or folders of your own.
         out: folder of recordings, with one file OUT/PROVIDER/TARGET.har per target.
         refresh: "stale" to record only missing and stale cases, "all" to record every case.
-        every_rejection: whether to record every rejection that a check plans instead of one of each kind.
+        record_every_rejection: whether to record every rejection that a check plans instead of one of each kind.
         names_to_mask: further names of fields, parameters and headers whose values are masked.
         overwrite: whether existing files may be replaced, or a function that decides this for each file whose content
             changes. If it is false and a file would be replaced, an error is raised before anything is sent.
         prices: dollars per request by provider, target or operation; needed if the price is undocumented or disputed.
         seed: seed of everything random.
         max_wait_s: maximum time of one delivery or request in seconds; by default as long as the contract documents.
-        retry_ambiguous: whether to send cases again whose request an earlier live recording into the same folder may
-            have paid for without a result. By default they are listed and not sent.
+        retry_ambiguous_requests: whether to send cases again whose request an earlier live recording into the same
+            folder may have paid for without a result. By default they are listed and not sent.
         on_result: called with the result before the recording counts as ended. Until it returns, what a live recording
             has spent counts towards the budget of the next one, even if the process is killed.
         progress: receives progress and notices.
@@ -83,7 +83,7 @@ def record(
         StorageError: a response could not be saved, or what is paid for; nothing more was sent.
         TransportError: not a single response was received.
     """
-    if retry_ambiguous and live is None:
+    if retry_ambiguous_requests and live is None:
         raise UsageError("--retry-ambiguous is for live recordings: add --live")
     if emulated == (live is not None):
         raise UsageError("choose what to record: --live (it costs money) or --emulated")
@@ -102,12 +102,15 @@ def record(
         max_wait_s=max_wait_s,
         listener=listener,
     )
-    updates, plan = recording.plan_updates(refresh, every_rejection=every_rejection)
+    updates, plan = recording.plan_updates(refresh, record_every_rejection=record_every_rejection)
     if overwrite is False:
         _reject_overwriting(updates)
     journal_folder = None if live is None else Path(out) / UNFINISHED_FOLDER_NAME
     with open_journals(
-        journal_folder, recording.contracts.values(), retry_ambiguous=retry_ambiguous, skip_cases_without_verdict=True
+        journal_folder,
+        recording.contracts.values(),
+        retry_ambiguous_requests=retry_ambiguous_requests,
+        skip_cases_without_verdict=True,
     ) as journals:
         try:
             result = recording.send_and_write(updates, plan, overwrite, journals)

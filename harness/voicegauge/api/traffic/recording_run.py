@@ -53,7 +53,7 @@ class _ReceivedCases:
 
     exchanges_by_case: Mapping[str, Sequence[Exchange]]
     """Exchanges by case id."""
-    secrets: Sequence[str]
+    secrets_to_mask: Sequence[str]
     stop_reason: StopReason | None
     unfinished_recording: UnfinishedRecording | None = None
     """Where exchanges are saved until their file is written.
@@ -83,12 +83,14 @@ class RecordingRun:
         """The provenance of the files that are written."""
         return Provenance.EMULATED if self.live_options is None else Provenance.RECORDED
 
-    def plan_updates(self, refresh: RefreshMode, *, every_rejection: bool) -> tuple[list[RecordingUpdate], CasePlan]:
+    def plan_updates(
+        self, refresh: RefreshMode, *, record_every_rejection: bool
+    ) -> tuple[list[RecordingUpdate], CasePlan]:
         """Return the recording files to update, and their cases in the order of sending."""
         plan = plan_cases_to_record(
             self.targets,
             is_emulated=self.live_options is None,
-            include_every_case=every_rejection,
+            include_every_case=record_every_rejection,
             fully_checked_providers=self.fully_recorded_providers,
         )
         paths = {build_recording_path(case, self.fixtures_folder) for case in plan.cases}
@@ -123,12 +125,12 @@ class RecordingRun:
         files, redactions = self._write_files(updates, sent, overwrite)
         result = RecordResult(
             files=tuple(files),
-            redactions=dict(sorted(redactions.items())),
-            skipped={
+            redaction_counts=dict(sorted(redactions.items())),
+            skip_reason_by_case={
                 case.id: case.not_judged_reason or "" for case in report.case_results if case.verdict == "skipped"
             },
-            findings=sum(finding.severity != "disputed" for finding in report.findings),
-            resources=report.resources,
+            finding_count=sum(finding.severity != "disputed" for finding in report.findings),
+            resource_summary=report.resources,
             spent_usd=report.spent_usd,
             stop_message=report.stop_message,
             stop_reason=sent.stop_reason,
@@ -157,7 +159,7 @@ class RecordingRun:
             plan=cost,
             journals=journals,
         )
-        secrets = _list_key_texts(settings)
+        secrets = _list_secrets_of_keys(settings)
         recorder = Recorder(self.contracts, settings.base_urls_by_provider, replace(unfinished, secrets=secrets))
         settings = replace(settings, save_exchanges=recorder.add_case, max_wait_s=self.max_wait_s)
         with announce_losses_on_error(journals, self.listener):
@@ -189,7 +191,7 @@ class RecordingRun:
                 collector,
                 self.listener,
             )
-        return _ReceivedCases(recorder.groups, _list_key_texts(settings), stop)
+        return _ReceivedCases(recorder.groups, _list_secrets_of_keys(settings), stop)
 
     def _write_files(
         self, updates: Sequence[RecordingUpdate], received_cases: _ReceivedCases, overwrite: bool | ConfirmOverwrite
@@ -206,7 +208,7 @@ class RecordingRun:
             saved: Recording | None = None
             try:
                 if self._may_overwrite(update, difference, overwrite):
-                    saved = self._save_recording(update, exchanges, received_cases.secrets)
+                    saved = self._save_recording(update, exchanges, received_cases.secrets_to_mask)
                     redactions.update(saved.redaction_count_by_location)
                 if received_cases.unfinished_recording is not None:
                     received_cases.unfinished_recording.remove_cases(update.cases_to_record)
@@ -216,10 +218,10 @@ class RecordingRun:
                 RecordedFile(
                     path=str(update.path),
                     provenance=self.provenance,
-                    cases=cases,
-                    exchanges=len(exchanges),
+                    case_count=cases,
+                    exchange_count=len(exchanges),
                     changes=difference,
-                    written=saved is not None,
+                    is_written=saved is not None,
                 )
             )
         if failed is not None:
@@ -243,14 +245,14 @@ class RecordingRun:
         )
 
     def _save_recording(
-        self, update: RecordingUpdate, exchanges: Sequence[Exchange], secrets: Sequence[str]
+        self, update: RecordingUpdate, exchanges: Sequence[Exchange], secrets_to_mask: Sequence[str]
     ) -> Recording:
         return save_har(
             update.path,
             exchanges,
             provenance=self.provenance,
             contract=self.contracts[update.provider],
-            secrets=secrets,
+            secrets=secrets_to_mask,
             masked_names=self.names_to_mask,
         )
 
@@ -268,7 +270,7 @@ def _find_cause_of_rejections(plan: CasePlan, collector: ResultCollector) -> str
     return f"{responses} status {listed}: check {cause}; nothing was recorded"
 
 
-def _list_key_texts(settings: CheckSettings) -> list[str]:
+def _list_secrets_of_keys(settings: CheckSettings) -> list[str]:
     return [text for key in settings.key_by_provider.values() for text in list_secrets(key)]
 
 

@@ -33,12 +33,12 @@ class RunningProxy:
     """A running proxy with its URLs, and its findings so far."""
 
     def __init__(
-        self, contract: Contract, url: str, upstream: Upstream, monitor: TrafficMonitor, recording: Path | None
+        self, contract: Contract, url: str, upstream: Upstream, monitor: TrafficMonitor, recording_path: Path | None
     ) -> None:
         """Describe the proxy that runs at the root URL `url`."""
         self._contract, self._upstream, self._monitor = contract, upstream, monitor
         self.url = url
-        self.recording = recording
+        self.recording = recording_path
         """The HAR file to which exchanges are written; `None` if there is none."""
 
     @property
@@ -167,7 +167,7 @@ def _choose_recording_path(path: Path, contract: Contract) -> Path:
 def _run_proxy(
     contract: Contract,
     upstream: Upstream,
-    recording: Path | None,
+    recording_path: Path | None,
     names_to_mask: tuple[str, ...],
     address: tuple[str, int],
     monitor: TrafficMonitor,
@@ -175,11 +175,11 @@ def _run_proxy(
     settings = JudgeSettings(
         contract_path=str(contract.document.path),
         base_urls=dict(upstream.base_urls),
-        recording_path=str(recording.absolute()) if recording is not None else None,
+        recording_path=str(recording_path.absolute()) if recording_path is not None else None,
         masked_names=names_to_mask,
     )
     app = RelayApp(upstream, CaptureMemory(), monitor)
     # The server stops first; then what has passed is judged.
     server = running_relay(app, host=address[0], port=address[1])
     with monitor.judge_traffic(settings), server as url:
-        yield RunningProxy(contract, url, upstream, monitor, recording)
+        yield RunningProxy(contract, url, upstream, monitor, recording_path)

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
+import msgspec
+
 from voicegauge.api.target_selection import ContractsOrFolders, select_providers, to_catalogue
 from voicegauge.conformance.running import CallbackMonitor, JudgedCallback
 from voicegauge.model import ReceivedCallback, Record, StopReason
@@ -22,7 +24,7 @@ class ListenResult(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge listen --json` writes when it ends."""
 
     schema: str = "voicegauge/listen/2"
-    voicegauge: str
+    voicegauge_version: str = msgspec.field(name="voicegauge")
     url: str
     """The URL to which providers sent webhooks. It was valid only while the command ran."""
     webhooks: tuple[JudgedCallback, ...]
@@ -87,7 +89,7 @@ def listen(
                     break
         except KeyboardInterrupt:
             stop_reason = "interrupted"
-    return ListenResult(voicegauge=__version__, url=url, webhooks=tuple(webhooks), stop_reason=stop_reason)
+    return ListenResult(voicegauge_version=__version__, url=url, webhooks=tuple(webhooks), stop_reason=stop_reason)
 
 
 def _receive_until_timeout(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.console import print_escaped, show_record
+from voicegauge.cli.console import print_escaped, show_result
 from voicegauge.cli.options import add_json_option
 
 if TYPE_CHECKING:
@@ -26,17 +26,17 @@ def list_installed(json_path: str | None) -> None:
     from voicegauge import api
 
     result = api.list_asr_engines()
-    show_record(result, json_path, lambda: _print_engines(result))
+    show_result(result, json_path, lambda: _print_engines(result))
 
 
 def _print_engines(result: AsrEngineList) -> None:
     from voicegauge.cli.console import create_console, create_table
 
     rows = create_table("--asr", "what it is", "used for live services")
-    for one in result.installed:
-        rows.add_row(one.spec, one.description, "yes" if one.judges_live else "only if named")
+    for one in result.installed_engines:
+        rows.add_row(one.spec, one.description, "yes" if one.is_chosen_for_live_runs else "only if named")
     create_console().print(rows)
-    for extra in result.missing:
+    for extra in result.missing_extras:
         create_console().print(f"not installed: {extra}", soft_wrap=True)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from voicegauge.cli.console import create_console, show_record
+from voicegauge.cli.console import create_console, show_result
 from voicegauge.cli.options import (
     FiniteRange,
     add_asr_option,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 DEFAULT_GOAL = "success>=0.99"
-DEFAULT_MARGIN = 0.10
+DEFAULT_EQUIVALENCE_MARGIN = 0.10
 
 
 def _check_region(_ctx: click.Context, _param: click.Parameter, region: str | None) -> str | None:
@@ -107,7 +107,7 @@ def _check_region(_ctx: click.Context, _param: click.Parameter, region: str | No
 @click.option(
     "--margin",
     type=FiniteRange(min=0, min_open=True),
-    default=DEFAULT_MARGIN,
+    default=DEFAULT_EQUIVALENCE_MARGIN,
     show_default=True,
     metavar="SHARE",
     help="For --stop-when-decided: relative difference of total latency that does not matter.",
@@ -192,7 +192,7 @@ def command(
     models: tuple[str, ...],
     voices: tuple[str, ...],
     plans: tuple[str, ...],
-    credit_rates: dict[str, float],
+    credit_prices_usd: dict[str, float],
     max_cost: float,
     max_wait: float | None,
     prices: dict[str, float],
@@ -222,7 +222,7 @@ def command(
         "base_url",
         "allow_insecure_http",
         "plans",
-        "credit_rates",
+        "credit_prices_usd",
         "models",
         "voices",
         "retry_ambiguous",
@@ -244,7 +244,7 @@ def command(
         max_cost=max_cost,
         base_url=base_url,
         plans=plans,
-        credit_rates=credit_rates,
+        credit_prices_usd=credit_prices_usd,
         allow_insecure_http=allow_insecure_http,
         models=models,
         voices=voices,
@@ -268,17 +268,17 @@ def command(
             goal=goal,
             http2=http2,
             stop_when_decided=stop_when_decided,
-            margin=margin,
+            equivalence_margin=margin,
             prices=prices,
             voice_sample=voice_sample,
             faults=faults,
-            against=against,
-            against_url=against_url,
-            against_contract=against_contract,
+            baseline_target=against,
+            baseline_url=against_url,
+            baseline_contract=against_contract,
             seed=seed,
             progress=TerminalProgress(),
         )
-        show_record(plan, json_path, lambda: print_plan(plan))
+        show_result(plan, json_path, lambda: print_plan(plan))
         return
     result = api.benchmark(
         targets,
@@ -299,23 +299,23 @@ def command(
         goal=goal,
         http2=http2,
         stop_when_decided=stop_when_decided,
-        margin=margin,
+        equivalence_margin=margin,
         prices=prices,
         voice_sample=voice_sample,
         faults=faults,
-        against=against,
-        against_url=against_url,
-        against_contract=against_contract,
+        baseline_target=against,
+        baseline_url=against_url,
+        baseline_contract=against_contract,
         region=region,
         asr=asr,
         text_length=text_length,
         out=out,
-        html=not no_report,
+        write_html_report=not no_report,
         seed=seed,
-        retry_ambiguous=retry_ambiguous,
+        retry_ambiguous_requests=retry_ambiguous,
         max_wait_s=max_wait,
         # Before the run is marked as finished, so that a process that is killed earlier leaves it to the same command.
-        on_result=lambda result: _show_result(result, json_path, live=live),
+        on_result=lambda result: _show_result(result, json_path, is_live=live),
         progress=BenchProgress(is_live=live),
     )
     if result.stop_reason == "interrupted":
@@ -347,12 +347,12 @@ def _reject_unused_options(ctx: click.Context) -> None:
             raise UsageError(reason)
 
 
-def _show_result(result: BenchResult, json_path: str | None, *, live: bool) -> None:
+def _show_result(result: BenchResult, json_path: str | None, *, is_live: bool) -> None:
     if result.stop_reason != "interrupted":
-        show_record(result, json_path, lambda: _print_result(result))
+        show_result(result, json_path, lambda: _print_result(result))
         return
     errors = create_console(to_stderr=True)
-    for line in (*_describe_unresolved_requests(result), _describe_resumption(result, live=live)):
+    for line in (*_describe_unresolved_requests(result), _describe_resumption(result, is_live=is_live)):
         errors.print(line, soft_wrap=True, markup=False)
 
 
@@ -365,9 +365,9 @@ def _describe_unresolved_requests(result: BenchResult) -> list[str]:
     return describe_unresolved_requests(result.ambiguous_requests, open_jobs, is_emulated=is_emulated)
 
 
-def _describe_resumption(result: BenchResult, *, live: bool) -> str:
+def _describe_resumption(result: BenchResult, *, is_live: bool) -> str:
     saved = f"stopped: {result.stop_message}; they are saved in {result.folder}"
-    if live:
+    if is_live:
         return f"{saved}; the same command resumes the run"
     if not any(target.samples for target in result.targets):
         return f"{saved}; only warm-up samples were measured, so there is nothing to score"
@@ -399,7 +399,7 @@ def _print_result(result: BenchResult) -> None:
 
 MAX_DISTURBED_SHARE = 0.2
 """Share of disturbed samples above which the times of a run mean nothing."""
-MIN_JUDGED_SAMPLES = 20
+MIN_SAMPLES_FOR_DISTURBED_SHARE = 20
 """Number of samples from which `MAX_DISTURBED_SHARE` applies: one disturbance is a large share of a few samples."""
 
 
@@ -411,7 +411,7 @@ def _reject_disturbed_run(result: BenchResult) -> None:
     """
     disturbed = sum(target.disturbed_samples for target in result.targets)
     samples = sum(target.samples for target in result.targets)
-    is_judged = result.provenance is Provenance.LIVE and samples >= MIN_JUDGED_SAMPLES
+    is_judged = result.provenance is Provenance.LIVE and samples >= MIN_SAMPLES_FOR_DISTURBED_SHARE
     if is_judged and disturbed > MAX_DISTURBED_SHARE * samples:
         raise NothingMeasuredError(
             f"the times are not valid: this machine was too busy during {disturbed} of {samples} samples "

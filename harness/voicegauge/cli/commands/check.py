@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voicegauge.cli.console import print_escaped, show_record
+from voicegauge.cli.console import print_escaped, show_result
 from voicegauge.cli.exit_status import EXIT_STATUS_BY_STOP_REASON
 from voicegauge.cli.options import (
     OutputFolder,
@@ -28,7 +28,7 @@ from voicegauge.cli.options import (
     build_live_options,
     require_flags,
 )
-from voicegauge.cli.output_options import FailedWriteCollector, OutputFlags, add_output_options, add_severity_option
+from voicegauge.cli.output_options import FailedWriteCollector, OutputOptions, add_output_options, add_severity_option
 from voicegauge.cli.profile_check import add_profile_options, run_profile_check
 from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, NothingMeasuredError, UsageError
 from voicegauge.files import write_file
@@ -170,7 +170,7 @@ def command(
     models: tuple[str, ...],
     voices: tuple[str, ...],
     plans: tuple[str, ...],
-    credit_rates: dict[str, float],
+    credit_prices_usd: dict[str, float],
     max_cost: float,
     max_wait: float | None,
     prices: dict[str, float],
@@ -192,7 +192,7 @@ def command(
     if profile is not None:
         ctx.exit(run_profile_check(ctx))
     _validate_flags(ctx)
-    files = OutputFlags(json_path=json_path, **outputs)
+    files = OutputOptions(json_path=json_path, **outputs)
     files.validate(badge=badge)
     from voicegauge import api
     from voicegauge.cli.progress import TerminalProgress
@@ -203,7 +203,7 @@ def command(
         max_cost=max_cost,
         base_url=base_url,
         plans=plans,
-        credit_rates=credit_rates,
+        credit_prices_usd=credit_prices_usd,
         allow_insecure_http=allow_insecure_http,
         models=models,
         voices=voices,
@@ -222,8 +222,8 @@ def command(
     if dry_run:
         from voicegauge.cli.check_tables import print_plan
 
-        plan = api.plan_check(names, webhooks=public_url is not None, **plan_options)
-        show_record(plan, json_path, lambda: print_plan(plan))
+        plan = api.plan_check(names, include_webhooks=public_url is not None, **plan_options)
+        show_result(plan, json_path, lambda: print_plan(plan))
         return
     printer = _ReportPrinter(files, write_tests, badge, strict=strict)
     check = functools.partial(
@@ -234,14 +234,14 @@ def command(
         severities=severities,
         recordings=recordings,
         stale_recordings_fail=bool(os.environ.get("CI")),
-        fuzz=fuzz,
+        fuzz_request_count=fuzz,
         failures_folder=_choose_failures_folder(failures),
         faults=faults,
         public_url=public_url,
         listen_port=listen_port,
         seed=seed,
         concurrency=concurrency,
-        retry_ambiguous=retry_ambiguous,
+        retry_ambiguous_requests=retry_ambiguous,
         # Before a live check counts as ended, so that what it has spent is not forgotten if it is killed earlier.
         on_report=printer.print_report if live else None,
         max_wait_s=max_wait,
@@ -249,10 +249,10 @@ def command(
     )
     report = check()
     if not emulated and not live and json_path != "-":
-        from voicegauge.cli.stale_recordings import offer_recording
+        from voicegauge.cli.stale_recordings import offer_to_record_again
 
         offered_commands: set[str] = set()
-        while offer_recording(report, offered_commands, max_cost_usd=max_cost):
+        while offer_to_record_again(report, offered_commands, max_cost_usd=max_cost):
             report = check()
     report = printer.print_if_not_printed(report)
     status = _determine_exit_status(report, fail_on_warnings=strict)
@@ -271,7 +271,7 @@ def _validate_flags(ctx: click.Context) -> None:
             "allow_insecure_http",
             "prices",
             "plans",
-            "credit_rates",
+            "credit_prices_usd",
             "full",
             "public_url",
             "large_uploads",
@@ -303,8 +303,10 @@ def _choose_failures_folder(folder_name: str | None) -> Path | None:
 class _ReportPrinter:
     """Prints the report of a check once, and writes the files that the user asked for."""
 
-    def __init__(self, flags: OutputFlags, tests_folder: Path | None, badge: Path | None, *, strict: bool) -> None:
-        self._flags, self._tests_folder, self._badge, self._strict = flags, tests_folder, badge, strict
+    def __init__(
+        self, output_options: OutputOptions, tests_folder: Path | None, badge_file: Path | None, *, strict: bool
+    ) -> None:
+        self._flags, self._tests_folder, self._badge, self._strict = output_options, tests_folder, badge_file, strict
         self._failed_writes = FailedWriteCollector()
         self._printed_report: CheckReport | None = None
 
@@ -321,7 +323,7 @@ class _ReportPrinter:
         """
         if self._printed_report is None:
             self.print_report(report)
-        self._failed_writes.raise_error()
+        self._failed_writes.raise_collected_errors()
         assert self._printed_report is not None
         return self._printed_report
 
@@ -330,13 +332,13 @@ class _ReportPrinter:
         from voicegauge.cli.check_tables import format_summary, print_report
         from voicegauge.outputs import format_step_summary
 
-        with self._failed_writes.collect():
-            show_record(report, self._flags.json_path, lambda: print_report(report))
+        with self._failed_writes.collect_write_error():
+            show_result(report, self._flags.json_path, lambda: print_report(report))
         if self._tests_folder is not None:
-            with self._failed_writes.collect():
+            with self._failed_writes.collect_write_error():
                 _write_tests(report, self._tests_folder)
         if self._badge is not None:
-            with self._failed_writes.collect():
+            with self._failed_writes.collect_write_error():
                 write_badge(report, self._badge, strict=self._strict)
         self._flags.write_files(
             report,

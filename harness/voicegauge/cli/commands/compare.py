@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from voicegauge.cli.console import (
-    MIN_WIDE_COLUMNS,
+    MIN_WIDE_TERMINAL_COLUMNS,
     build_emulated_label,
     create_console,
     create_table,
     print_table,
-    show_record,
+    show_result,
 )
-from voicegauge.cli.options import FiniteRange, add_change_limit_options, add_json_option, add_seed_option
+from voicegauge.cli.options import FiniteRange, add_change_threshold_options, add_json_option, add_seed_option
 from voicegauge.errors import EXIT_FINDINGS, UsageError
 from voicegauge.printable_text import format_count
 
@@ -39,7 +39,7 @@ MAX_RELATIVE_CHANGE_SHOWN = 10
     metavar="TARGET",
     help="Compare the other targets of one RUN with TARGET, paired by text and session.",
 )
-@add_change_limit_options(
+@add_change_threshold_options(
     alpha_help="Probability that any metric of any target is falsely called a regression.",
     ignored_slowdowns="slowdowns",
     ignored_error_rates="differences of error rates",
@@ -94,15 +94,21 @@ def command(
         if len(runs) > 1:
             raise UsageError("--against compares the targets of one run: name one folder")
         result = api.compare_targets(
-            runs[0], against, alpha=alpha, min_slowdown=min_slowdown, min_wer=min_wer, seed=seed
+            runs[0], against, alpha=alpha, min_slowdown=min_slowdown, min_error_rate_change=min_wer, seed=seed
         )
     elif len(runs) == 1:
         raise UsageError("name a baseline and a run, or the targets to compare with --against TARGET")
     else:
         result = api.compare(
-            runs[:-1], runs[-1], alpha=alpha, min_slowdown=min_slowdown, min_wer=min_wer, drift=drift, seed=seed
+            runs[:-1],
+            runs[-1],
+            alpha=alpha,
+            min_slowdown=min_slowdown,
+            min_error_rate_change=min_wer,
+            assumed_speed_drift=drift,
+            seed=seed,
         )
-    show_record(result, json_path, lambda: _print_comparison(result, show_all=show_all))
+    show_result(result, json_path, lambda: _print_comparison(result, show_all=show_all))
     if _has_failing_verdict(result, fail_on):
         ctx.exit(EXIT_FINDINGS)
 
@@ -124,7 +130,12 @@ def _print_comparison(result: RunComparison, *, show_all: bool) -> None:
 
     shown = [metric for metric in result.metrics if show_all or metric.verdict in ("regression", "improvement")]
     if shown:
-        print_table(out, _build_wide_table(shown) if out.width >= MIN_WIDE_COLUMNS else _build_narrow_table(shown))
+        print_table(
+            out,
+            _build_wide_metric_table(shown)
+            if out.width >= MIN_WIDE_TERMINAL_COLUMNS
+            else _build_narrow_metric_table(shown),
+        )
         if any(metric.unit == "ms" for metric in shown):
             out.print(PAIRED_CHANGE_NOTE)
     counts = {verdict: sum(metric.verdict == verdict for metric in result.metrics) for verdict in _COLOR_BY_VERDICT}
@@ -191,7 +202,7 @@ def _describe_faults(result: RunComparison) -> list[str]:
     return [f"injected faults: {', '.join(faults) or 'none'}: {run_id}" for run_id, faults in runs.items()]
 
 
-def _build_wide_table(metrics: Sequence[MetricComparison]) -> Table:
+def _build_wide_metric_table(metrics: Sequence[MetricComparison]) -> Table:
     table = create_table(
         "target",
         "metric",
@@ -219,7 +230,7 @@ def _build_wide_table(metrics: Sequence[MetricComparison]) -> Table:
     return table
 
 
-def _build_narrow_table(metrics: Sequence[MetricComparison]) -> Table:
+def _build_narrow_metric_table(metrics: Sequence[MetricComparison]) -> Table:
     """Return a table with two facts in each cell, without the detectable change and notes."""
     table = create_table(
         "target, metric", "baseline, run", "change, interval", "verdict", right_aligned_columns=("baseline, run",)

@@ -67,21 +67,21 @@ def command(
     conversion = api.convert_all(
         files,
         provider=provider,
-        to=to_format,
+        output_format=to_format,
         out=out,
         names_to_mask=mask,
         base_urls=base_url,
         contracts=contracts,
-        on_file=_print_converted_file if prints else None,
+        on_file_converted=_print_converted_file if prints else None,
     )
     if prints:
-        _print_summary(conversion)
+        _print_rejected_requests(conversion)
     if json_path:
         write_json(conversion, json_path)
     named = {str(file) for file in files}
-    failed = [one for one in conversion.unconverted if one.file in named or not conversion.files]
+    failed = [one for one in conversion.unconverted_files if one.path in named or not conversion.converted_files]
     if failed:
-        raise DataError(f"{format_count(len(failed), 'file')} not converted; {failed[0].file}: {failed[0].reason}")
+        raise DataError(f"{format_count(len(failed), 'file')} not converted; {failed[0].path}: {failed[0].reason}")
 
 
 def _print_converted_file(converted_file: ConvertedFile) -> None:
@@ -91,35 +91,38 @@ def _print_converted_file(converted_file: ConvertedFile) -> None:
             position = remark.method_and_url
             if remark.interaction_number:
                 position = f"{remark.interaction_number} ({position})"
-            out.print(f"{converted_file.file}: {position}: {remark.message}", soft_wrap=True)
+            out.print(f"{converted_file.input_path}: {position}: {remark.message}", soft_wrap=True)
     for group in converted_file.group_rejected_requests():
-        position = group.first.removeprefix(f"{converted_file.file}: ")
-        more = f" and {group.count - 1} more" if group.count > 1 else ""
-        out.print(f"{converted_file.file}: {position}{more}: left out: {group.reason}", soft_wrap=True)
-    masked = ", ".join(f"{location} ({count})" for location, count in converted_file.redactions.items())
-    lost = f", {converted_file.left_out_count} left out" if converted_file.left_out_count else ""
+        position = group.first_request.removeprefix(f"{converted_file.input_path}: ")
+        more = f" and {group.request_count - 1} more" if group.request_count > 1 else ""
+        out.print(f"{converted_file.input_path}: {position}{more}: left out: {group.reason}", soft_wrap=True)
+    masked = ", ".join(f"{location} ({count})" for location, count in converted_file.redaction_counts.items())
+    lost = f", {converted_file.rejected_request_count} left out" if converted_file.rejected_request_count else ""
     counts = f"{format_count(converted_file.exchange_count, 'exchange')}{lost}"
     out.print(
-        f"{converted_file.file}: {converted_file.format}: {counts} -> {converted_file.output_path}", soft_wrap=True
+        f"{converted_file.input_path}: {converted_file.original_format}: {counts} -> {converted_file.output_path}",
+        soft_wrap=True,
     )
     if masked:
-        out.print(f"{converted_file.file}: masked: {masked}", soft_wrap=True)
+        out.print(f"{converted_file.input_path}: masked: {masked}", soft_wrap=True)
 
 
-def _print_summary(conversion: Conversion) -> None:
+def _print_rejected_requests(conversion: Conversion) -> None:
     """Print what was left out of several files, by host and reason."""
-    if len(conversion.files) + len(conversion.unconverted) < 2:
+    if len(conversion.converted_files) + len(conversion.unconverted_files) < 2:
         return
     out = create_console()
-    for one in conversion.unconverted:
-        if not one.left_out_count:
-            out.print(f"{one.file}: not converted: {one.reason}", soft_wrap=True)
-    for group in conversion.rejected:
+    for one in conversion.unconverted_files:
+        if not one.rejected_request_count:
+            out.print(f"{one.path}: not converted: {one.reason}", soft_wrap=True)
+    for group in conversion.rejected_requests:
         host = group.host or "unknown host"
-        out.print(f"left out: {host} ({group.count}): {group.reason}; first {group.first}", soft_wrap=True)
-    exchanges = sum(file.exchange_count for file in conversion.files)
-    left_out = sum(group.count for group in conversion.rejected)
-    unconverted = f", {len(conversion.unconverted)} not" if conversion.unconverted else ""
-    files = format_count(len(conversion.files), "file")
+        out.print(
+            f"left out: {host} ({group.request_count}): {group.reason}; first {group.first_request}", soft_wrap=True
+        )
+    exchanges = sum(file.exchange_count for file in conversion.converted_files)
+    left_out = sum(group.request_count for group in conversion.rejected_requests)
+    unconverted = f", {len(conversion.unconverted_files)} not" if conversion.unconverted_files else ""
+    files = format_count(len(conversion.converted_files), "file")
     summary = f"{files} converted{unconverted}: {format_count(exchanges, 'exchange')}, {left_out} left out"
     out.print(summary, style="bold", soft_wrap=True)

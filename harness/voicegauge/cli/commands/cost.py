@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.console import MIN_WIDE_COLUMNS, create_console, create_table, show_record
+from voicegauge.cli.console import MIN_WIDE_TERMINAL_COLUMNS, create_console, create_table, show_result
 from voicegauge.cli.options import (
     CharacterCountType,
     add_contracts_option,
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from voicegauge.api import CostEstimate, MonthlyCost
 
-NARROW_TARGET_COLUMNS = 41
+MAX_NARROW_TARGET_WIDTH = 41
 """Largest width of the names of targets and their remarks in a narrow terminal, in columns."""
-_REMARK_BY_BASIS = {"exact": "", "estimated_duration": "length of the audio estimated", "upper_bound": "at most"}
+_REMARK_BY_USAGE_BASIS = {"exact": "", "estimated_duration": "length of the audio estimated", "upper_bound": "at most"}
 
 
 @click.command("cost")
@@ -69,7 +69,7 @@ def command(
     texts: Path | None,
     plans: tuple[str, ...],
     all_plans: bool,
-    credit_rates: dict[str, float],
+    credit_prices_usd: dict[str, float],
     contracts: tuple[Path, ...],
     json_path: str | None,
 ) -> None:
@@ -87,53 +87,53 @@ def command(
         characters_per_month=characters_per_month,
         text_length=text_length,
         texts=texts,
-        plans=plans,
-        credit_rates=credit_rates,
+        account_plans=plans,
+        credit_prices_usd=credit_prices_usd,
         contracts=contracts,
     )
-    show_record(
-        estimate, json_path, lambda: _print_estimate(estimate, all_plans=all_plans, has_texts=texts is not None)
+    show_result(
+        estimate, json_path, lambda: _print_estimate(estimate, all_plans=all_plans, has_own_texts=texts is not None)
     )
 
 
-def _print_estimate(estimate: CostEstimate, *, all_plans: bool, has_texts: bool) -> None:
+def _print_estimate(estimate: CostEstimate, *, all_plans: bool, has_own_texts: bool) -> None:
     out = create_console()
     shown = [cost for cost in estimate.costs if all_plans or cost.is_cheapest_plan]
-    is_wide = out.width >= MIN_WIDE_COLUMNS
+    is_wide = out.width >= MIN_WIDE_TERMINAL_COLUMNS
     amount_headings = ("per month", "per 1M characters")
     headings = ("target", "plan", *amount_headings, "") if is_wide else ("target", "plan", *amount_headings)
     table = create_table(*headings, right_aligned_columns=amount_headings)
     if not is_wide:
-        table.columns[0].no_wrap, table.columns[0].max_width = False, NARROW_TARGET_COLUMNS
+        table.columns[0].no_wrap, table.columns[0].max_width = False, MAX_NARROW_TARGET_WIDTH
     for cost in sorted(shown, key=lambda one: math.inf if one.usd is None else one.usd):
         amounts = (_format_usd(cost.usd), _format_usd(cost.usd_per_1m_characters))
-        remark = _describe_remarks(cost, has_texts=has_texts)
+        remark = _describe_remarks(cost, has_own_texts=has_own_texts)
         if is_wide:
-            table.add_row(cost.target, cost.plan or "", *amounts, remark)
+            table.add_row(cost.target, cost.account_plan or "", *amounts, remark)
         else:
-            table.add_row(f"{cost.target}\n  {remark}" if remark else cost.target, cost.plan or "", *amounts)
+            table.add_row(f"{cost.target}\n  {remark}" if remark else cost.target, cost.account_plan or "", *amounts)
     out.print(table)
     out.print(
-        f"{_format_characters(estimate.characters_per_month)} per month, "
-        f"in texts of {_format_characters(estimate.text_length)}"
+        f"{_format_character_count(estimate.characters_per_month)} per month, "
+        f"in texts of {_format_character_count(estimate.text_length)}"
     )
-    _print_missing_rates(shown)
+    _print_missing_credit_prices(shown)
 
 
-def _format_characters(count: float) -> str:
+def _format_character_count(count: float) -> str:
     number = f"{count:,.1f}".removesuffix(".0")
     return f"{number} character{'' if number == '1' else 's'}"
 
 
-def _print_missing_rates(costs: Sequence[MonthlyCost]) -> None:
-    providers = sorted({cost.target.partition("/")[0] for cost in costs if _needs_credit_rate(cost)})
+def _print_missing_credit_prices(costs: Sequence[MonthlyCost]) -> None:
+    providers = sorted({cost.target.partition("/")[0] for cost in costs if _needs_credit_price(cost)})
     for provider in providers:
         create_console().print(
             f"{provider} charges credits: state what one costs you with --credit-rate {provider}=USD"
         )
 
 
-def _needs_credit_rate(cost: MonthlyCost) -> bool:
+def _needs_credit_price(cost: MonthlyCost) -> bool:
     return cost.usd is None and cost.credits is not None and not cost.exceeds_plan
 
 
@@ -141,13 +141,13 @@ def _format_usd(amount_usd: float | None) -> str:
     return "-" if amount_usd is None else f"${amount_usd:,.2f}"
 
 
-def _describe_remarks(cost: MonthlyCost, *, has_texts: bool) -> str:
+def _describe_remarks(cost: MonthlyCost, *, has_own_texts: bool) -> str:
     remarks = [
-        f"counts {_format_characters(round(cost.charged_characters))}" if has_texts else "",
+        f"counts {_format_character_count(round(cost.charged_characters))}" if has_own_texts else "",
         "more than the plan allows" if cost.exceeds_plan else "",
         f"{cost.credits:,.0f} credits" if cost.credits is not None else "",
         f"fee ${cost.fee_usd:,.2f}" if cost.fee_usd else "",
-        _REMARK_BY_BASIS[cost.basis],
+        _REMARK_BY_USAGE_BASIS[cost.usage_basis],
         "disputed" if cost.is_disputed else "",
     ]
     return ", ".join(filter(None, remarks))

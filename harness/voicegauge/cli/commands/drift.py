@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voicegauge.cli.console import create_console, print_escaped, show_record
+from voicegauge.cli.console import create_console, print_escaped, show_result
 from voicegauge.cli.options import OutputFile, add_contracts_option, add_json_option
-from voicegauge.cli.output_options import FailedWriteCollector, OutputFlags, add_output_options
+from voicegauge.cli.output_options import FailedWriteCollector, OutputOptions, add_output_options
 from voicegauge.errors import EXIT_FINDINGS, EXIT_NOTHING_MEASURED, EXIT_OK, UsageError
 from voicegauge.files import write_file
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from voicegauge.drift import ContractPatch, DriftChange, DriftReport, OfficialComparison
 
-_OFFICIAL_USAGE_MESSAGE = (
+_OFFICIAL_OPTION_MESSAGE = (
     "--official is combined with --from, --fail-on, --format, --contracts and --json only; --from needs it."
 )
 _STYLE_BY_LEVEL = {"breaking": "bold red", "possibly-breaking": "yellow", "compatible": "dim"}
@@ -102,12 +102,12 @@ def command(
     """
     if official or official_document is not None:
         if not official or propose is not None or uses or any(outputs.values()):
-            raise click.UsageError(_OFFICIAL_USAGE_MESSAGE)
+            raise click.UsageError(_OFFICIAL_OPTION_MESSAGE)
         ctx.exit(_compare_official_documents(inputs, official_document, contracts, json_path, format_name, fail_on))
     old, new = _require_two_inputs(inputs)
     if propose is not None and uses:
         raise click.UsageError("--uses and --propose cannot be combined: --uses is for two documents.")
-    files = OutputFlags(json_path=json_path, **outputs)
+    files = OutputOptions(json_path=json_path, **outputs)
     files.validate(propose=propose)
     _reject_existing_patch(propose)
     from voicegauge import api
@@ -135,11 +135,11 @@ def command(
         if propose is not None:
             _print_patch(propose, len(manual_changes), is_written=bool(diff))
 
-    with failed_writes.collect():
-        show_record(report, json_path, print_report)
+    with failed_writes.collect_write_error():
+        show_result(report, json_path, print_report)
     level = DriftLevel(fail_on)
     files.write_files(report, lambda: render_markdown(report), failed_writes, fail_on=level)
-    failed_writes.raise_error()
+    failed_writes.raise_collected_errors()
     if report.has_change_at_least(level):
         ctx.exit(EXIT_FINDINGS)
 
@@ -167,7 +167,7 @@ def _compare_official_documents(
     from voicegauge import api
     from voicegauge.drift import DriftLevel, render_official_markdown
 
-    report = api.find_official_drift(providers, official=document, contracts=contracts)
+    report = api.find_official_drift(providers, official_document=document, contracts=contracts)
 
     def print_report() -> None:
         if format_name == "markdown":
@@ -176,7 +176,7 @@ def _compare_official_documents(
         for comparison in report.comparisons:
             _print_official_comparison(create_console(), comparison)
 
-    show_record(report, json_path, print_report)
+    show_result(report, json_path, print_report)
     if report.has_difference_at_least(DriftLevel(fail_on)):
         return EXIT_FINDINGS
     return EXIT_NOTHING_MEASURED if report.has_unread_document else EXIT_OK
@@ -227,11 +227,11 @@ def _print_drift_report(report: DriftReport, manual_changes: Sequence[DriftChang
     out.print(f"{sides}: {counts or nothing}{accepted}", style="bold", soft_wrap=True)
 
 
-def _print_patch(file: Path, manual_count: int, *, is_written: bool) -> None:
+def _print_patch(file: Path, manual_change_count: int, *, is_written: bool) -> None:
     written = f"wrote {file}: review it, then patch -p0 < {file}"
     result = written if is_written else f"the recordings add nothing to the contract: {file} is not written"
-    changes = "1 change" if manual_count == 1 else f"{manual_count} changes"
-    left = f"; {changes} must be made by hand" if manual_count else ""
+    changes = "1 change" if manual_change_count == 1 else f"{manual_change_count} changes"
+    left = f"; {changes} must be made by hand" if manual_change_count else ""
     create_console().print(f"{result}{left}", soft_wrap=True)
 
 

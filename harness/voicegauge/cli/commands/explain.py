@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.console import create_console, show_record
+from voicegauge.cli.console import create_console, show_result
 from voicegauge.cli.options import add_json_option
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ def command(rule: str | None, json_path: str | None) -> None:
         from voicegauge.cli.commands.rules import print_rules
 
         listed = api.list_rules()
-        show_record(listed, json_path, lambda: print_rules(listed, includes_drift_rules=False))
+        show_result(listed, json_path, lambda: print_rules(listed, includes_drift_rules=False))
         return
     explanation = api.explain_rule(rule)
-    show_record(explanation, json_path, lambda: _print_explanation(explanation))
+    show_result(explanation, json_path, lambda: _print_explanation(explanation))
 
 
 def _print_explanation(explanation: RuleExplanation) -> None:
@@ -45,10 +45,10 @@ def _print_explanation(explanation: RuleExplanation) -> None:
     rows.add_column(no_wrap=True, style="bold")
     rows.add_column(overflow="fold")
     lines = {
-        "why": explanation.importance,
+        "why": explanation.consequence,
         "keeps it": explanation.conforming_example,
         "breaks it": explanation.violating_example,
-        "reads": explanation.basis,
+        "reads": explanation.contract_keys,
     }
     for label, text in lines.items():
         if text is not None:

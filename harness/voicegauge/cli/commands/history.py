@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.console import print_escaped, show_record
+from voicegauge.cli.console import print_escaped, show_result
 from voicegauge.cli.options import (
     OutputFile,
-    add_change_limit_options,
+    add_change_threshold_options,
     add_json_option,
     reject_outputs_to_same_file,
 )
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command("history")
 @click.argument("folder", type=click.Path(path_type=Path), default=Path("reports"))
-@add_change_limit_options(
+@add_change_threshold_options(
     alpha_help="Probability that a night without a change raises any alert.",
     ignored_slowdowns="changes of times",
     ignored_error_rates="changes of error and failure rates",
@@ -64,9 +64,9 @@ def command(
 
     reject_outputs_to_same_file(json=json_path, html=html)
     history = api.read_history(
-        folder, alpha=alpha, min_slowdown=min_slowdown, min_wer=min_wer, progress=TerminalProgress()
+        folder, alpha=alpha, min_slowdown=min_slowdown, min_error_rate_change=min_wer, progress=TerminalProgress()
     )
-    show_record(history, json_path, lambda: print_history(history))
+    show_result(history, json_path, lambda: print_history(history))
     if html is not None:
         api.write_history_page(history, html)
         print_escaped(f"wrote {html}", to_stderr=json_path == "-")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.console import create_console, show_record
+from voicegauge.cli.console import create_console, show_result
 from voicegauge.cli.options import OutputFile, add_json_option
 from voicegauge.errors import ContractError, UsageError
 from voicegauge.files import open_file, write_file
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from voicegauge.contract import OverlayProposal
 
 
-_SEARCHED_HEAD_BYTES = 4096
+_MAX_SEARCHED_BYTES = 4096
 _MAX_OMISSIONS_SHOWN = 20
 _RECORDING_KEY_PATTERN = re.compile(
     rb"""^[\s{[]*["']?(?:interactions|http_interactions|log|recorded_with)["']?\s*:""", re.MULTILINE
@@ -82,7 +82,7 @@ def command(
         _reject_existing_file(out)
         proposal = api.propose_overlay(document, provider=provider, operations=operations)
     write_file(out, proposal.overlay.encode())
-    show_record(proposal, json_path, lambda: _print_proposal(proposal, out))
+    show_result(proposal, json_path, lambda: _print_proposal(proposal, out))
 
 
 def _reject_existing_file(path: Path) -> None:
@@ -97,7 +97,7 @@ def _is_recording(path: Path) -> bool:
     if not path.is_file():
         return False
     with open_file(path) as file:
-        head = file.read(_SEARCHED_HEAD_BYTES)
+        head = file.read(_MAX_SEARCHED_BYTES)
     return path.suffix.lower() == ".har" or _RECORDING_KEY_PATTERN.search(head) is not None
 
 

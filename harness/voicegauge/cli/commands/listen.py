@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from voicegauge.conformance.running import JudgedCallback
 
-MAX_CHARACTERS_SHOWN = 80
+MAX_CHARACTERS_PER_VALUE_SHOWN = 80
 """Number of characters printed of an id or a state; these come from outside and could otherwise fill the terminal."""
 
 
@@ -117,4 +117,4 @@ def _print_webhook(terminal: Console, webhook: JudgedCallback) -> None:
 
 def _remove_control_characters(text: str | None) -> str:
     """Return a text from outside without control characters, which could move the cursor."""
-    return "".join(sign if sign.isprintable() else "?" for sign in (text or "-")[:MAX_CHARACTERS_SHOWN])
+    return "".join(sign if sign.isprintable() else "?" for sign in (text or "-")[:MAX_CHARACTERS_PER_VALUE_SHOWN])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.console import MIN_WIDE_COLUMNS, create_console, create_table, show_record
+from voicegauge.cli.console import MIN_WIDE_TERMINAL_COLUMNS, create_console, create_table, show_result
 from voicegauge.cli.options import add_contracts_option, add_json_option
 
 if TYPE_CHECKING:
@@ -27,18 +27,18 @@ def command(contracts: tuple[Path, ...], json_path: str | None) -> None:
     from voicegauge import api
 
     result = api.list_providers(contracts)
-    show_record(result, json_path, lambda: _print_providers(result))
+    show_result(result, json_path, lambda: _print_providers(result))
 
 
 _HEADING_BY_INPUT = {"text": "target", "audio": "target that takes audio"}
-NARROW_TARGET_COLUMNS = 44
+MAX_NARROW_TARGET_WIDTH = 44
 """Largest width of the names of targets in a narrow terminal, in columns, so that prices have at least the same
 width."""
 
 
 def _print_providers(result: ProviderList) -> None:
     out = create_console()
-    is_wide = out.width >= MIN_WIDE_COLUMNS
+    is_wide = out.width >= MIN_WIDE_TERMINAL_COLUMNS
     for takes in ("text", "audio"):
         table = _build_target_table(result, takes, is_wide=is_wide)
         if table.row_count:
@@ -55,11 +55,11 @@ def _build_target_table(result: ProviderList, input_kind: str, *, is_wide: bool)
         )
     else:
         table = create_table(heading, "price")
-        table.columns[0].max_width = NARROW_TARGET_COLUMNS
-    for row in (row for provider in result.providers for row in provider.targets if row.takes == input_kind):
+        table.columns[0].max_width = MAX_NARROW_TARGET_WIDTH
+    for row in (row for provider in result.providers for row in provider.targets if row.input == input_kind):
         languages = str(len(row.languages)) if row.languages else "not documented"
         if is_wide:
-            table.add_row(row.id, row.title, row.response, row.price, languages)
+            table.add_row(row.id, row.title, row.response_kind, row.price, languages)
         else:
             table.add_row(f"{row.id}\n  {row.title}\n  languages: {languages}", row.price)
     return table
@@ -71,9 +71,9 @@ def _build_operation_table(result: ProviderList, *, is_wide: bool) -> Table:
     for provider in result.providers:
         for operation in provider.operations:
             name = f"{provider.id}/{operation.id}"
-            path = f"{operation.method} {operation.path}{' (inferred)' if operation.inferred else ''}"
+            path = f"{operation.method} {operation.path}{' (inferred)' if operation.is_inferred else ''}"
             about = (name, path) if is_wide else (f"{name}\n  {path}",)
-            table.add_row(*about, operation.emulation, str(len(operation.rules)))
+            table.add_row(*about, operation.emulation, str(len(operation.rule_ids)))
     return table
 
 
@@ -82,6 +82,6 @@ def _build_key_table(result: ProviderList) -> Table:
 
     table = create_table("provider", "contract of", "operations", "key", "", right_aligned_columns=("operations",))
     for provider in result.providers:
-        state = Text("set", style="green") if provider.key_set else "not set"
-        table.add_row(provider.id, provider.version, str(len(provider.operations)), provider.key_env, state)
+        state = Text("set", style="green") if provider.is_key_set else "not set"
+        table.add_row(provider.id, provider.version, str(len(provider.operations)), provider.key_variable, state)
     return table

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from voicegauge.cli.commands.serve import parse_loopback_host
-from voicegauge.cli.console import create_console, print_escaped, show_record
+from voicegauge.cli.console import create_console, print_escaped, show_result
 from voicegauge.cli.options import (
     add_contracts_option,
     add_insecure_http_option,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MAX_REASONS_SHOWN = 5
 """Number of reasons or paths named of each kind; --json has all."""
-PROXY_PORT = 8070
+DEFAULT_PROXY_PORT = 8070
 
 
 @click.command("proxy")
@@ -44,7 +44,7 @@ PROXY_PORT = 8070
     help="Forward to URL instead of the contract's servers: an emulator, a staging server, your own server.",
 )
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=PROXY_PORT, show_default=True, help="0 chooses a free one."
+    "--port", type=click.IntRange(0, 65535), default=DEFAULT_PROXY_PORT, show_default=True, help="0 chooses a free one."
 )
 @click.option(
     "--host",
@@ -114,7 +114,7 @@ def command(
         if running_proxy.unjudged_count:
             print_escaped(f"judging {running_proxy.unjudged_count} more (Ctrl-C leaves them out)", to_stderr=True)
     report = running_proxy.report
-    show_record(report, json_path, lambda: _print_report(out, report))
+    show_result(report, json_path, lambda: _print_report(out, report))
     ctx.exit(_determine_exit_status(report, fail_on_warnings=strict))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from voicegauge.cli.console import create_console, print_escaped, show_record
+from voicegauge.cli.console import create_console, print_escaped, show_result
 from voicegauge.cli.exit_status import EXIT_STATUS_BY_STOP_REASON
 from voicegauge.cli.options import (
     OutputFolder,
@@ -93,7 +93,7 @@ def command(
     base_url: dict[str, str],
     allow_insecure_http: bool,
     plans: tuple[str, ...],
-    credit_rates: dict[str, float],
+    credit_prices_usd: dict[str, float],
     max_cost: float,
     max_wait: float | None,
     prices: dict[str, float],
@@ -110,7 +110,7 @@ def command(
     """
     if not (live and emulated):
         require_flags(
-            ctx, ("retry_ambiguous", "base_url", "allow_insecure_http", "prices", "plans", "credit_rates"), "live"
+            ctx, ("retry_ambiguous", "base_url", "allow_insecure_http", "prices", "plans", "credit_prices_usd"), "live"
         )
     from voicegauge import api
     from voicegauge.cli.progress import TerminalProgress
@@ -124,19 +124,19 @@ def command(
             base_url=base_url,
             plans=plans,
             allow_insecure_http=allow_insecure_http,
-            credit_rates=credit_rates,
+            credit_prices_usd=credit_prices_usd,
         ),
         contracts=contracts,
         out=out,
         refresh=refresh,
-        every_rejection=full,
+        record_every_rejection=full,
         names_to_mask=mask,
         overwrite=True if yes else _confirm_overwrite if sys.stdin.isatty() else False,
         prices=prices,
         seed=seed,
-        retry_ambiguous=retry_ambiguous,
+        retry_ambiguous_requests=retry_ambiguous,
         # Before the recording counts as ended, so that what it has spent is not forgotten if it is killed earlier.
-        on_result=lambda result: show_record(result, json_path, lambda: _print_record_result(result)),
+        on_result=lambda result: show_result(result, json_path, lambda: _print_record_result(result)),
         max_wait_s=max_wait,
         progress=TerminalProgress(),
     )
@@ -144,10 +144,12 @@ def command(
         ctx.exit(EXIT_STATUS_BY_STOP_REASON[result.stop_reason])
 
 
-def _confirm_overwrite(overwrite: FileToOverwrite) -> bool:
-    old, new = overwrite.old_provenance, overwrite.new_provenance
+def _confirm_overwrite(file_to_overwrite: FileToOverwrite) -> bool:
+    old, new = file_to_overwrite.old_provenance, file_to_overwrite.new_provenance
     provenance = "" if old is new else f" ({old.value}, to be replaced by {new.value})"
-    print_escaped(f"{overwrite.path}{provenance}: {_describe_changes(overwrite.changes)}", to_stderr=True)
+    print_escaped(
+        f"{file_to_overwrite.path}{provenance}: {_describe_changes(file_to_overwrite.changes)}", to_stderr=True
+    )
     return click.confirm("Overwrite it?", default=True, err=True)
 
 
@@ -168,22 +170,22 @@ def _print_record_result(result: RecordResult) -> None:
 
     out = create_console()
     for file in result.files:
-        verb = "wrote" if file.written else "left"
+        verb = "wrote" if file.is_written else "left"
         provenance = file.provenance.value.upper()
-        exchanges = format_count(file.exchanges, "exchange")
+        exchanges = format_count(file.exchange_count, "exchange")
         line = f"{verb} {file.path}  {provenance}  {exchanges}: {_describe_changes(file.changes)}"
         out.print(line, soft_wrap=True)
-    for case, reason in result.skipped.items():
+    for case, reason in result.skip_reason_by_case.items():
         out.print(f"not recorded: {case}: {reason}", style="dim", soft_wrap=True)
-    if result.redactions:
-        locations = ", ".join(f"{location} ({count})" for location, count in result.redactions.items())
+    if result.redaction_counts:
+        locations = ", ".join(f"{location} ({count})" for location, count in result.redaction_counts.items())
         out.print(f"masked: {locations}", soft_wrap=True)
     elif result.files:
         out.print("masked: nothing")
-    print_resources(out, result.resources)
-    if result.findings:
+    print_resources(out, result.resource_summary)
+    if result.finding_count:
         out.print(
-            f"{format_count(result.findings, 'finding')} in what was recorded: voicegauge check shows them",
+            f"{format_count(result.finding_count, 'finding')} in what was recorded: voicegauge check shows them",
             style="yellow",
         )
     if result.spent_usd:

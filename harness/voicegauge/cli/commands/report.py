@@ -100,7 +100,7 @@ def command(
     format_name: ReportFormat | None,
     text_length: int | None,
     characters_per_month: int | None,
-    credit_rates: dict[str, float],
+    credit_prices_usd: dict[str, float],
     clips: int | None,
     findings: tuple[Path, ...],
     changes: tuple[Path, ...],
@@ -114,7 +114,7 @@ def command(
     from voicegauge.cli.progress import TerminalProgress
 
     if site is not None:
-        if any((out, format_name, json_path, findings, changes, characters_per_month, credit_rates)):
+        if any((out, format_name, json_path, findings, changes, characters_per_month, credit_prices_usd)):
             raise UsageError(
                 "--site writes pages of its own: leave out --out, --format, --json, --findings, --changes, "
                 "--characters-per-month and --credit-rate"
@@ -132,7 +132,7 @@ def command(
             runs,
             text_length=text_length,
             characters_per_month=characters_per_month,
-            credit_rates=credit_rates,
+            credit_prices_usd=credit_prices_usd,
             max_clips=clips,
         )
         if json_path:
@@ -142,11 +142,11 @@ def command(
     if only_json:
         return
     if _writes_to_stdout(out, report_format) and report_format != "parquet":
-        text = api.render_report(sources, format=report_format, findings=findings, changes=changes)
+        text = api.render_report(sources, format=report_format, check_result_files=findings, drift_result_files=changes)
         click.echo(text.encode(), nl=False)
         return
     page = Path(out) if out else (runs[0] if runs[0].is_dir() else runs[0].parent) / DEFAULT_PAGE_NAME
-    api.write_report(sources, page, format=report_format, findings=findings, changes=changes)
+    api.write_report(sources, page, format=report_format, check_result_files=findings, drift_result_files=changes)
     _announce_page(page, open_page=open_page, to_stderr=json_path == "-")
 
 

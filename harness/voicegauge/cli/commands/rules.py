@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.console import create_console, create_table, show_record
+from voicegauge.cli.console import create_console, create_table, show_result
 from voicegauge.cli.options import add_json_option
 
 if TYPE_CHECKING:
@@ -25,23 +25,23 @@ def command(words: tuple[str, ...], json_path: str | None) -> None:
     from voicegauge import api
 
     result = api.list_rules(words)
-    show_record(result, json_path, lambda: print_rules(result, includes_drift_rules=bool(words)))
+    show_result(result, json_path, lambda: print_rules(result, includes_drift_rules=bool(words)))
 
 
 def print_rules(result: RuleList, *, includes_drift_rules: bool) -> None:
     """Print the rules as tables; without `includes_drift_rules`, only the number of the rules of `drift`."""
     out = create_console()
-    if result.rules:
+    if result.check_rules:
         rows = create_table("rule", "severity", "what it proves")
-        for rule in result.rules:
+        for rule in result.check_rules:
             rows.add_row(rule.id, rule.severity.value, rule.description)
         out.print(rows)
     if not includes_drift_rules:
-        out.print(f"and {len(result.drift):,} rules of drift: voicegauge rules drift, or words of their ids")
-    elif result.drift:
+        out.print(f"and {len(result.drift_rules):,} rules of drift: voicegauge rules drift, or words of their ids")
+    elif result.drift_rules:
         rows = create_table("rule of drift", "level", "what changed")
-        for row in result.drift:
+        for row in result.drift_rules:
             rows.add_row(row.id, row.level.value, row.description)
         out.print(rows)
-    if not result.rules and not result.drift:
+    if not result.check_rules and not result.drift_rules:
         out.print("no rule id contains these words")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.console import show_record
+from voicegauge.cli.console import show_result
 from voicegauge.cli.options import add_asr_option, add_json_option
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def command(run: Path, asr: str, workers: int | None, cluster: str | None, json_
     from voicegauge import api
     from voicegauge.cli.progress import TerminalProgress
 
-    result = api.score(run, asr=asr, workers=workers, cluster=cluster, progress=TerminalProgress())
-    show_record(result, json_path, lambda: _print_scores(result))
+    result = api.score(run, asr=asr, workers=workers, dask_scheduler=cluster, progress=TerminalProgress())
+    show_result(result, json_path, lambda: _print_scores(result))
 
 
 def _print_scores(result: ScoreResult) -> None:
@@ -56,7 +56,7 @@ def _print_scores(result: ScoreResult) -> None:
     from voicegauge.cli.console import create_console
 
     scores = result.scores
-    run = load_run(result.run)
+    run = load_run(result.run_folder)
     print_summaries(summarize_targets(run, scores), scores, run.manifest, run.describe_ramp_numbers())
     out = create_console()
     for floor in scores.floor:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _EMULATOR_OPTIONS = ("faults", "clock", "time_scale", "webhook_http", "webhook_hosts", "plan", "credits")
 """Options that affect only the emulator, not the replay of recordings."""
-MAX_UNUSED_SHOWN = 10
+MAX_UNUSED_REQUESTS_SHOWN = 10
 """Maximum number of recorded requests that are listed at the end because they were not sent."""
 
 
@@ -131,7 +131,7 @@ def command(
             port=port,
             pause_factor=pace,
             on_ready=_announce_replay,
-            on_unmatched=lambda text: errors.print(text, style="yellow"),
+            on_unmatched_request=lambda text: errors.print(text, style="yellow"),
         )
         _print_unused_requests(replayed)
         if replayed.unmatched:
@@ -191,12 +191,12 @@ def _print_faults() -> None:
     create_console().print(rows)
 
 
-def _announce_emulator(contracts: Sequence[Contract], url: str, folders: Sequence[Path]) -> None:
-    """Print how the emulator is reached; `folders` are those of the user's own contracts."""
+def _announce_emulator(contracts: Sequence[Contract], url: str, contract_folders: Sequence[Path]) -> None:
+    """Print how the emulator is reached; `contract_folders` are those of the user's own contracts."""
     from voicegauge.contract import is_bundled, quote_price
 
     out = create_console()
-    own = shlex.join(word for folder in folders for word in ("--contracts", str(folder)))
+    own = shlex.join(word for folder in contract_folders for word in ("--contracts", str(folder)))
     out.print(f"EMULATED providers at {url} (Ctrl-C to stop)\n", soft_wrap=True)
     for contract in contracts:
         out.print(f"  {contract.provider.title}", soft_wrap=True)
@@ -226,7 +226,7 @@ def _print_unused_requests(replay: Replay) -> None:
     out = create_console()
     total, unused = len(replay.recorded_requests), replay.unused_request_names
     out.print(f"{total - len(unused)} of {total} recorded requests were sent, and {len(replay.unmatched)} others")
-    for name in unused[:MAX_UNUSED_SHOWN]:
+    for name in unused[:MAX_UNUSED_REQUESTS_SHOWN]:
         out.print(f"  not sent: {name}", style="dim", soft_wrap=True)
-    if len(unused) > MAX_UNUSED_SHOWN:
-        out.print(f"  ... and {len(unused) - MAX_UNUSED_SHOWN} more", style="dim")
+    if len(unused) > MAX_UNUSED_REQUESTS_SHOWN:
+        out.print(f"  ... and {len(unused) - MAX_UNUSED_REQUESTS_SHOWN} more", style="dim")

@@ -23,7 +23,7 @@ class KeySpec(Record, frozen=True, kw_only=True):
     """`x-key` on a security scheme."""
 
     env: EnvironmentVariable | None = None
-    """Variable of what this scheme sends, such as a user id; by default `x-provider.key_env`."""
+    """Variable of what this scheme sends, such as a user id; by default `x-provider.key_variable`."""
     prefix: Annotated[str, Meta(pattern=r"^[ -~]{0,40}$(?!\n)")] = ""
     """Text before the key in the header, query parameter or cookie, such as "Token "."""
     id_env: EnvironmentVariable | None = None
