@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +42,22 @@ def test_multipart_reads_back_and_equal_forms_are_equal_bytes(fields):
     form = read_form(content_type, body)
     assert {**form.fields, **form.files} == fields
     assert encode_body("multipart/form-data", dict(fields)) == (content_type, body)
+
+
+any_files = st.builds(UploadedFile, filename=texts, media_type=st.just("audio/wav"), data=st.binary(max_size=20))
+
+
+@given(st.dictionaries(texts, texts | any_files, min_size=1, max_size=3))
+def test_a_multipart_body_has_the_bytes_that_httpx_would_send(fields):
+    content_type, body = encode_body("multipart/form-data", fields)
+    parts = [
+        (name, (value.filename, value.data, value.media_type))
+        if isinstance(value, UploadedFile)
+        else (name, (None, value.encode()))
+        for name, value in fields.items()
+    ]
+    request = httpx.Request("POST", "http://form", files=parts, headers={"Content-Type": content_type})
+    assert body == request.read()
 
 
 def test_the_padding_of_a_file_follows_its_data():

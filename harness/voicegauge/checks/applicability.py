@@ -26,18 +26,27 @@ def find_applicable_rules(operation: Operation) -> tuple[Rule, ...]:
 
     Those are the rules whose `Rule.contract_keys` are in the contract.
     """
-    return tuple(rule for rule in RULE_BY_ID.values() if is_rule_applicable(rule, operation))
+    return select_applicable_rules(RULE_BY_ID.values(), operation)
 
 
 def is_rule_applicable(rule: Rule, operation: Operation) -> bool:
     """Whether `rule` can find a violation in traffic of `operation`, or of the job to which the traffic belongs."""
+    return bool(select_applicable_rules((rule,), operation))
+
+
+def select_applicable_rules(rules: Iterable[Rule], operation: Operation) -> tuple[Rule, ...]:
+    """Return those of `rules` that `find_applicable_rules` returns for `operation`, in the order of `rules`."""
     stated = _ARE_KEYS_STATED_CACHE.setdefault(operation, {})
-    if rule.contract_keys not in stated:
-        stated[rule.contract_keys] = any(
-            all(_is_stated_by_operation(operation, *statement) for statement in statements)
-            for statements in parse_contract_keys(rule.contract_keys)
-        )
-    return stated[rule.contract_keys]
+    selected = []
+    for rule in rules:
+        if rule.contract_keys not in stated:
+            stated[rule.contract_keys] = any(
+                all(_is_stated_by_operation(operation, *statement) for statement in statements)
+                for statements in parse_contract_keys(rule.contract_keys)
+            )
+        if stated[rule.contract_keys]:
+            selected.append(rule)
+    return tuple(selected)
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from voicegauge.checks.applicability import is_rule_applicable
+from voicegauge.checks.applicability import select_applicable_rules
 from voicegauge.checks.registry import RULE_BY_ID, Rule, Violation
 from voicegauge.checks.subjects import Call, CaseOutcome, CheckSubject
 from voicegauge.contract import MISSING, Operation
@@ -125,9 +125,7 @@ class Checker:
         subject_class, operation = type(subject), subject.operation
         found = self._rules_by_class_and_operation.get((subject_class, operation))
         if found is None:
-            found = tuple(
-                rule for rule in self._find_rules_for_class(subject_class) if is_rule_applicable(rule, operation)
-            )
+            found = select_applicable_rules(self._find_rules_for_class(subject_class), operation)
             self._rules_by_class_and_operation[subject_class, operation] = found
         return found
 

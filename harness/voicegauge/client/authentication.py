@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
@@ -117,6 +118,8 @@ class RequestAuthenticator:
 
         Its request is replaced by `request_with_placeholder`, and tokens in its response are masked.
         """
+        if not self._tokens and exchange.request is request_with_placeholder:
+            return exchange
         headers, body = exchange.response.headers, exchange.response.body
         for text, token in self._tokens.items():
             headers = tuple((name, value.replace(token.access_token, text)) for name, value in headers)
@@ -179,6 +182,7 @@ def _read_token(response: Response, now_s: float) -> _Token | None:
     return _Token(text, now_s + max(float(valid_s) - TOKEN_EXPIRY_MARGIN_S, 0.0) if is_number else float("inf"))
 
 
+@functools.lru_cache(maxsize=256)
 def _find_computed_credential_scheme(operation: Operation) -> _ComputedCredentialScheme | None:
     """Return the scheme whose credential is computed from the key, in the first security requirement of `operation`.
 

@@ -507,7 +507,7 @@ class Contract:
         schemes: dict[str, Any] = self.document.data.get("components", {}).get("securitySchemes", {})
         return schemes
 
-    @property
+    @functools.cached_property
     def key_variables(self) -> tuple[str, ...]:
         """The environment variables of the key and of what else is sent with it, such as a user id; the key first."""
         others = (name for key in self.key_specs.values() for name in (key.env, key.id_env) if name is not None)

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-import httpx
-
 from voicegauge.errors import UsageError
 from voicegauge.model import BodyPadding, UploadedFile
 
@@ -96,27 +94,45 @@ def _encode_urlencoded(fields: dict[str, Any]) -> bytes:
     return urlencode([(name, _encode_utf8(_format_field(value))) for name, value in fields.items()]).encode()
 
 
-_PLACEHOLDER_URL = httpx.URL("http://form")
-"""URL of the request that httpx builds in order to encode a form. The request is never sent; only its body is used. The
-URL is parsed once, because that takes as long as encoding a small form."""
+_ESCAPED_BY_NAME_CHARACTER = str.maketrans(
+    {'"': "%22", "\\": "\\\\"}
+    | {character: f"%{ord(character):02X}" for character in map(chr, range(0x20)) if character != "\x1b"}
+)
+"""How characters in the names of fields and files are written, as in httpx: as the HTML standard says, except that a
+backslash is doubled and an escape character is sent as it is. Recordings are matched by the bytes of requests."""
 
 
 def _encode_multipart(content_type: str, fields: dict[str, Any]) -> tuple[str, bytes]:
-    parts: list[tuple[str, Any]] = []
-    contents: list[bytes] = []
-    for name, value in fields.items():
-        if isinstance(value, UploadedFile):
-            contents.append(value.data)
-            parts.append((name, (value.filename, value.data, value.media_type)))
-        else:
-            contents.append(_encode_utf8(_format_field(value)))
-            parts.append((name, (None, contents[-1])))
-    if ";" not in content_type:
-        content_type += f"; boundary={_choose_boundary(contents)}"
-    if not parts:
-        return content_type, f"--{content_type.partition('boundary=')[2]}--\r\n".encode()
-    request = httpx.Request("POST", _PLACEHOLDER_URL, files=parts, headers={"Content-Type": content_type})
-    return content_type, request.read()
+    parts = [
+        (
+            _build_part_header(name, value),
+            value.data if isinstance(value, UploadedFile) else _encode_utf8(_format_field(value)),
+        )
+        for name, value in fields.items()
+    ]
+    boundary = _read_boundary(content_type)
+    if boundary is None:
+        boundary = _choose_boundary([content for _, content in parts])
+        content_type += f"; boundary={boundary}"
+    delimiter = f"--{boundary}".encode()
+    pieces = [piece for header, content in parts for piece in (delimiter, header, content, b"\r\n")]
+    return content_type, b"".join((*pieces, delimiter, b"--\r\n"))
+
+
+def _read_boundary(content_type: str) -> str | None:
+    options = (option.strip() for option in content_type.split(";")[1:])
+    found = next((option for option in options if option.lower().startswith("boundary=")), None)
+    return None if found is None else found.partition("=")[2].strip('"')
+
+
+def _build_part_header(name: str, value: Any) -> bytes:
+    """Return what is between the delimiter of a part and its content."""
+    header = f'\r\nContent-Disposition: form-data; name="{name.translate(_ESCAPED_BY_NAME_CHARACTER)}"'
+    if isinstance(value, UploadedFile):
+        if value.filename:
+            header += f'; filename="{value.filename.translate(_ESCAPED_BY_NAME_CHARACTER)}"'
+        header += f"\r\nContent-Type: {value.media_type}"
+    return _encode_utf8(f"{header}\r\n\r\n")
 
 
 def _choose_boundary(contents: Sequence[bytes]) -> str:

@@ -316,7 +316,7 @@ class _PaddedBody:
 
 
 def _decode_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
+    return tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers])
 
 
 def get_http_version(response: httpcore.Response) -> str:

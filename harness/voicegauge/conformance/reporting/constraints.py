@@ -87,33 +87,21 @@ class ConstrainedRequest:
         """Read the request of `call`."""
         self.call = call
         self._media_type = call.exchange.request.media_type
-        self._parameters: list[ParsedText | None] = [call.read_parameter(p) for p in call.operation.parameters]
+        self.parameters: list[ParsedText | None] = [call.read_parameter(p) for p in call.operation.parameters]
+        """The parameters in the order of the operation; `None` for one that was not sent."""
 
     def read_root(self, constraint: Constraint) -> Any:
         """Return the body or parameter of which `constraint` limits a member; `MISSING` if it was not sent."""
         if constraint.parameter is None:
             return self.call.request_value if self._media_type == constraint.media_type else MISSING
-        parsed = self._parameters[self.call.operation.parameters.index(constraint.parameter)]
+        parsed = self.parameters[self.call.operation.parameters.index(constraint.parameter)]
         return MISSING if parsed is None else parsed.value
 
     @property
     def request_shape(self) -> Hashable:
         """The names and types in the request. Requests with the same shape try the same constraints."""
-        parameters = tuple(None if parsed is None else _compute_shape(parsed.value) for parsed in self._parameters)
+        parameters = tuple([None if parsed is None else _compute_shape(parsed.value) for parsed in self.parameters])
         return self._media_type, _compute_shape(self.call.request_value), parameters
-
-    def list_violated_pointers(self) -> frozenset[str]:
-        """Return JSON pointers to the violated keywords. A missing or unreadable body violates `requestBody`."""
-        call, body = self.call, self.call.request_body
-        violated = body.violated_keywords
-        if (body.media_type is None or body.value is MISSING) and (
-            call.exchange.request.body or _requires_body(call.operation)
-        ):
-            violated |= {f"{call.operation.pointer}/requestBody"}
-        for parsed in self._parameters:
-            if parsed is not None and parsed.errors:
-                violated |= {error.schema_pointer for error in parsed.errors}
-        return violated
 
 
 class TriedConstraints:
@@ -154,6 +142,7 @@ class RequestConstraints:
             parameter = constraint.parameter.pointer if constraint.parameter is not None else None
             groups.setdefault((parameter, constraint.media_type, constraint.value_path), []).append(constraint)
         self._groups = tuple(groups.values())
+        self._body_pointer, self._requires_body = f"{operation.pointer}/requestBody", _requires_body(operation)
         self._tried_by_shape: dict[Hashable, TriedConstraints] = {}
 
     def find_tried_constraints(self, request: ConstrainedRequest) -> TriedConstraints:
@@ -165,6 +154,22 @@ class RequestConstraints:
                 self._tried_by_shape.clear()
             tried = self._tried_by_shape[shape] = TriedConstraints(self._list_tried_sides(request))
         return tried
+
+    def list_violated_pointers(self, request: ConstrainedRequest) -> frozenset[str]:
+        """Return JSON pointers to the keywords that `request` violates.
+
+        A missing or unreadable body violates `requestBody`.
+        """
+        body = request.call.request_body
+        violated = body.violated_keywords
+        if (body.media_type is None or body.value is MISSING) and (
+            self._requires_body or request.call.exchange.request.body
+        ):
+            violated |= {self._body_pointer}
+        for parsed in request.parameters:
+            if parsed is not None and parsed.errors:
+                violated |= {error.schema_pointer for error in parsed.errors}
+        return violated
 
     def _list_tried_sides(self, request: ConstrainedRequest) -> Iterator[tuple[Constraint, ConstraintResult]]:
         for group in self._groups:
@@ -262,7 +267,7 @@ def _iterate_schema_constraints(
 def _compute_shape(value: Any) -> Any:
     """Return the keys and types of a JSON value. The order and number of a list's items do not matter."""
     if isinstance(value, dict):
-        return tuple((key, _compute_shape(inner)) for key, inner in value.items())
+        return tuple([(key, _compute_shape(inner)) for key, inner in value.items()])
     if isinstance(value, list):
         return frozenset(map(_compute_shape, value))
     return MISSING if value is MISSING else type(value)

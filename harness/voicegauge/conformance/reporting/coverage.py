@@ -134,16 +134,22 @@ class CoverageCounter:
         """Exclude operations, as <provider>/<operation id>, from the entries, because the check does not cover them."""
         self._left_out = frozenset(operations)
 
-    def add_exchange(self, exchange: Exchange) -> None:
-        """Count what one exchange tries; downloads from undocumented hosts are not counted."""
+    def add_exchange(self, exchange: Exchange, call: Call | None = None) -> None:
+        """Count what one exchange tries; downloads from undocumented hosts are not counted.
+
+        Args:
+            exchange: the exchange.
+            call: the call of the exchange, if it exists already, so that the exchange need not be read again.
+        """
         contract = self._contracts.get(exchange.provider)
         operation = contract.operations.get(exchange.operation) if contract is not None else None
         if operation is None:
             return
-        call = Call(operation, exchange)
-        request = ConstrainedRequest(call)
-        tried = get_request_constraints(operation).find_tried_constraints(request)
-        self._requests[operation, tried, request.list_violated_pointers()] += 1
+        if call is None:
+            call = Call(operation, exchange)
+        constraints, request = get_request_constraints(operation), ConstrainedRequest(call)
+        tried, violated = constraints.find_tried_constraints(request), constraints.list_violated_pointers(request)
+        self._requests[operation, tried, violated] += 1
         self._responses[operation, call.status] += 1
         self._count_reported_state(call)
 

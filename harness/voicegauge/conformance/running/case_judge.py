@@ -64,9 +64,10 @@ class CaseJudge:
         if self._checker.provenance is not Provenance.EMULATED and any(map(is_emulated, sent_case.exchanges)):
             # The user's base URL belongs to an emulator, whose traffic must not be reported as live traffic.
             self._checker = replace(self._checker, provenance=Provenance.EMULATED)
+        calls = {id(call.exchange): call for call in sent_case.calls}
         for exchange in sent_case.exchanges:
             self._collector.count_exchange(self._checker.provenance, exchange.provider, exchange.operation)
-            self._collector.coverage.add_exchange(exchange)
+            self._collector.coverage.add_exchange(exchange, calls.get(id(exchange)))
             status = exchange.response.status
             if (
                 status == HTTPStatus.PAYMENT_REQUIRED

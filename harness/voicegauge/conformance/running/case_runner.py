@@ -151,7 +151,7 @@ class CaseRunner:
                 self._collector.add_result(case, findings, sent_case.status, sent_case.no_verdict_reason)
         else:
             self._record_case_finished(case, sent_case.no_verdict_reason)
-            target = self._find_addressed_target(case)
+            target = self._find_addressed_target(case) if findings else None  # only findings are grouped by target
             self._collector.add_result(case, findings, sent_case.status, sent_case.no_verdict_reason, target)
             if sent_case.incomplete_response_error is None:
                 self._unreachable_cases = 0

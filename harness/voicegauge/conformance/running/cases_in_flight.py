@@ -64,9 +64,11 @@ class CasesInFlight:
             must_be_alone: whether no other case may be in flight at the same time.
         """
         self._concurrency, self._send_case = concurrency, send_case
-        self._max_cases = 1 if concurrency == 1 else 1 + max_cases_ahead
+        self._max_cases = 1 + max_cases_ahead
         self._find_lane, self._must_be_alone = find_lane, must_be_alone
         self._window: deque[_PlannedCase] = deque()
+        self._interrupted_case: SentCase | None = None
+        """What was received for a case that was interrupted; only with a concurrency of 1."""
 
     async def send_cases(self, cases: Iterable[ConformanceCase], take_result: Callable[[SentCase], None]) -> None:
         """Send `cases`, and call `take_result` with each result, in the order of `cases`.
@@ -74,6 +76,9 @@ class CasesInFlight:
         If `take_result` raises an error, or the task is cancelled, no further case is sent; what is in flight is left
         to `finish`.
         """
+        if self._concurrency == 1:
+            await self._send_one_by_one(cases, take_result)
+            return
         waiting = iter(cases)
         while True:
             self._extend_window(waiting)
@@ -86,7 +91,7 @@ class CasesInFlight:
                 continue
             assert first.task is not None
             sent = first.task.result()
-            if sent.exceeds_budget and not first.must_be_alone and self._concurrency > 1:
+            if sent.exceeds_budget and not first.must_be_alone:
                 # The others may have reserved more than they will be charged.
                 first.must_be_alone, first.task = True, None
                 continue
@@ -94,6 +99,17 @@ class CasesInFlight:
                 await asyncio.sleep(0)  # requests of the cases just started are written before this process judges
             self._window.popleft()
             take_result(sent)
+
+    async def _send_one_by_one(self, cases: Iterable[ConformanceCase], take_result: Callable[[SentCase], None]) -> None:
+        """Send each case after the result of the one before it was taken, without the cost of a task for each case."""
+        this_task = asyncio.current_task()
+        for case in cases:
+            sent = await self._send_case(case)
+            if this_task is not None and this_task.cancelling():
+                self._interrupted_case = sent
+                raise asyncio.CancelledError
+            take_result(sent)
+            await asyncio.sleep(0)  # an application in this process may respond without letting other tasks run
 
     async def finish(self, take_result: Callable[[SentCase], None], *, cancels: bool) -> None:
         """Wait for the cases in flight, and call `take_result` with each result, in the order of the plan.
@@ -149,6 +165,8 @@ class CasesInFlight:
         await self._wait_for_all()
 
     def _hand_over(self, take_result: Callable[[SentCase], None]) -> None:
+        if self._interrupted_case is not None:
+            take_result(self._interrupted_case)
         for planned in self._window:
             task = planned.task
             if task is not None and not task.cancelled() and task.exception() is None:

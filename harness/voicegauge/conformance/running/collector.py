@@ -115,7 +115,7 @@ class ResultCollector:
             status: HTTP status of the response that was judged.
             not_judged_reason: why not everything could be judged; `None` if everything was. A case with such a reason,
                 but without errors and warnings, has no verdict.
-            target: the target that the request addresses; `None` if it addresses none.
+            target: the target that the request addresses; `None` if it addresses none, or if there are no findings.
         """
         if target is not None:
             self._target_by_case_id[case.id] = target

@@ -42,7 +42,12 @@ class CheckedService(NamedTuple):
     """Creates the clock on which one case waits; `None` for the clock of the client."""
 
     def copy_for_case(self) -> CheckedService:
-        """Return a copy for one case, with a clock of its own and a ledger that counts what the case spends."""
+        """Return a copy for one case, with a clock of its own and a ledger that counts what the case spends.
+
+        Return this service if all cases share its clock and nothing is counted.
+        """
+        if self.ledger is None and self.create_clock is None:
+            return self
         ledger = LedgerShare(self.ledger) if self.ledger is not None else None
         clock = self.create_clock() if self.create_clock is not None else None
         return self._replace(client=self.client.copy_with(clock=clock, ledger=ledger), ledger=ledger)

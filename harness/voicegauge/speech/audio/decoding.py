@@ -244,19 +244,24 @@ def _read_sound_file(sound_file: Any, audio_bytes: FileContent) -> DecodedAudio:
 def _read_samples(sound_file: Any) -> Samples:
     import soundfile
 
-    buffer = SampleBuffer(sound_file.samplerate)
-    frames = _FRAMES_PER_LARGE_BLOCK if sound_file.format in _LARGE_BLOCK_CONTAINERS else _FRAMES_PER_BLOCK
-    block = np.empty((frames, sound_file.channels), np.float32)
-    while True:
-        try:
-            read = sound_file.read(out=block)
-        except soundfile.SoundFileError:
-            break  # damaged from here on, so only the blocks before are returned
-        if not len(read):
-            break
-        if sound_file.channels > 1:  # clipped first, because infinity and minus infinity have no mean
-            read = clip_to_full_scale(read).mean(axis=1, dtype=np.float32, keepdims=True)
-        buffer.add(read)
+    buffer, channels = SampleBuffer(sound_file.samplerate), sound_file.channels
+    frames_at_a_time = _FRAMES_PER_LARGE_BLOCK if sound_file.format in _LARGE_BLOCK_CONTAINERS else _FRAMES_PER_BLOCK
+    # Small blocks are collected in a large one, because each addition to the buffer takes as long as decoding a block.
+    block = np.empty((_FRAMES_PER_LARGE_BLOCK, channels), np.float32)
+    is_at_end = False
+    while not is_at_end:
+        filled = 0
+        while filled < len(block) and not is_at_end:
+            try:
+                read = sound_file.buffer_read_into(block[filled : filled + frames_at_a_time], "float32")
+            except soundfile.SoundFileError:
+                read = 0  # damaged from here on, so only the blocks before are returned
+            filled, is_at_end = filled + read, not read
+        if filled:
+            samples = block[:filled]
+            if channels > 1:  # clipped first, because infinity and minus infinity have no mean
+                samples = clip_to_full_scale(samples).mean(axis=1, dtype=np.float32, keepdims=True)
+            buffer.add(samples)
     return buffer.get_samples()[:, 0]
 
 
