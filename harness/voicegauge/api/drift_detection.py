@@ -15,8 +15,8 @@ from voicegauge.drift import (
     ContractPatch,
     DriftReport,
     OfficialComparison,
-    OfficialDocument,
     OfficialDriftReport,
+    OfficialSource,
 )
 from voicegauge.errors import ContractError, UsageError, VoicegaugeError
 
@@ -101,7 +101,7 @@ def find_official_drift(
     selected = [catalogue.find_provider(name) for name in dict.fromkeys(providers)] or list(catalogue)
     comparisons = []
     for contract in selected:
-        document = drift.find_official_document(contract, None if official_document is None else str(official_document))
+        document = drift.find_official_source(contract, None if official_document is None else str(official_document))
         if document is not None:
             compare = _compare_with_named_document if official_document is None else _compare_with_official_document
             comparisons.append(compare(contract, document))
@@ -112,7 +112,7 @@ def find_official_drift(
     return OfficialDriftReport(comparisons=tuple(comparisons))
 
 
-def _compare_with_official_document(contract: Contract, document: OfficialDocument) -> OfficialComparison:
+def _compare_with_official_document(contract: Contract, document: OfficialSource) -> OfficialComparison:
     if "://" not in document.url:
         return drift.compare_with_official_document(contract, document, Path(document.url))
     with tempfile.TemporaryDirectory(prefix="voicegauge-") as folder:
@@ -125,7 +125,7 @@ def _compare_with_official_document(contract: Contract, document: OfficialDocume
             raise ContractError(document.url, error.line, error.reason) from error
 
 
-def _compare_with_named_document(contract: Contract, document: OfficialDocument) -> OfficialComparison:
+def _compare_with_named_document(contract: Contract, document: OfficialSource) -> OfficialComparison:
     """Compare a contract with the document that it names; if that cannot be used, the result says why."""
     try:
         return _compare_with_official_document(contract, document)

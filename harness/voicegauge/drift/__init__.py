@@ -5,10 +5,10 @@ from voicegauge.drift.comparison import compare_inputs, propose_contract_patch
 from voicegauge.drift.markdown import render_markdown
 from voicegauge.drift.official import (
     OfficialComparison,
-    OfficialDocument,
     OfficialDriftReport,
+    OfficialSource,
     compare_with_official_document,
-    find_official_document,
+    find_official_source,
     render_official_markdown,
 )
 from voicegauge.drift.patches import ContractPatch
@@ -27,14 +27,14 @@ __all__ = [
     "DriftRule",
     "FilePosition",
     "OfficialComparison",
-    "OfficialDocument",
     "OfficialDriftReport",
+    "OfficialSource",
     "apply_baseline",
     "build_drift_baseline",
     "compare_inputs",
     "compare_with_official_document",
     "export_drift_report",
-    "find_official_document",
+    "find_official_source",
     "propose_contract_patch",
     "render_markdown",
     "render_official_markdown",

@@ -14,8 +14,8 @@ from voicegauge.files import open_file
 from voicegauge.formats import MAX_DOCUMENT_BYTES, Document, read_document
 
 VOICEGAUGE_CLIENT = "voicegauge"
-"""The source to name instead of a file if the client is voicegauge. What voicegauge sends and reads is then taken from
-the `x-` keys of the contract."""
+"""Stands for voicegauge itself as the client, instead of the path of a file. What voicegauge sends and reads is then
+taken from the `x-` keys of the contract."""
 _DECLARATION_SUFFIXES = (".yaml", ".yml")
 _DECLARATION_HINT = "declare below operations what the client sends and reads, or name a recording"
 _RECORDING_KEYS = {"interactions", "http_interactions", "log"}

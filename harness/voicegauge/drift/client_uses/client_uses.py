@@ -26,7 +26,7 @@ class OperationUse:
     """What the client sends to one operation, and what it reads of the operation's responses."""
 
     requests: list[SentValues] = field(default_factory=list)
-    """The values of each known request, and of each declaration."""
+    """The values that each known request sends, and the values that each declaration lists."""
     are_requests_complete: bool = True
     """Whether `requests` lists everything that the client sends."""
     source_by_read_location: dict[Location, str] | None = None

@@ -1,4 +1,4 @@
-"""Finds the keys of the contract grammar whose values are locations in requests."""
+"""Finds the `x-` keys of contracts, and the keys below them, whose values are locations in requests."""
 
 from __future__ import annotations
 

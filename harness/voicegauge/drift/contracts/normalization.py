@@ -32,7 +32,7 @@ MAX_FINGERPRINT_DEPTH = 12
 
 
 class SchemaFingerprint(NamedTuple):
-    """A hash of a normalized schema. Schemas that allow the same values have equal hashes, however they are written."""
+    """A hash of a normalized schema. Different ways to write the same schema have the same hash."""
 
     digest: bytes
     covers_all_levels: bool
@@ -104,13 +104,13 @@ class SchemaNormalizer:
             return schema
         normalized = {branch: self.normalize(branch, branch[0]) for branch in branches}
         non_null = tuple(branch for branch in branches if not _allows_only_null(normalized[branch]))
-        other_schema_lists = {name: value for name, value in schema.schema_lists.items() if name != branch_keyword}
+        remaining_schema_lists = {name: value for name, value in schema.schema_lists.items() if name != branch_keyword}
         has_null = len(non_null) < len(branches)
         if has_null and not schema.has_only_branches:
             return schema
         nullable = True if has_null else _is_any_nullable(list(normalized.values()))
         if len(non_null) == 1:
-            merged = _merge_single_branch(schema, other_schema_lists, normalized[non_null[0]])
+            merged = _merge_single_branch(schema, remaining_schema_lists, normalized[non_null[0]])
             if merged is not None:
                 return replace(merged, explicitly_nullable=nullable if schema.has_only_branches else None)
         types = _list_plain_types([normalized[branch] for branch in non_null], branch_keyword)
@@ -118,10 +118,10 @@ class SchemaNormalizer:
             keyword = schema.node.get_child(branch_keyword).replace_value(types)
             keywords = {**schema.plain_keywords, "type": keyword}
             return replace(
-                schema, plain_keywords=keywords, schema_lists=other_schema_lists, explicitly_nullable=nullable
+                schema, plain_keywords=keywords, schema_lists=remaining_schema_lists, explicitly_nullable=nullable
             )
         return replace(
-            schema, schema_lists={**other_schema_lists, branch_keyword: non_null}, explicitly_nullable=nullable
+            schema, schema_lists={**remaining_schema_lists, branch_keyword: non_null}, explicitly_nullable=nullable
         )
 
     def compute_fingerprint(self, applied_schemas: AppliedSchemas) -> SchemaFingerprint:
@@ -195,10 +195,10 @@ def _iterate_schema_objects(applied_schemas: AppliedSchemas) -> Iterator[Normali
 
 
 def _merge_single_branch(
-    schema: NormalizedSchema, other_schema_lists: dict[str, tuple[AppliedSchemas, ...]], branch: NormalizedSchema
+    schema: NormalizedSchema, remaining_schema_lists: dict[str, tuple[AppliedSchemas, ...]], branch: NormalizedSchema
 ) -> NormalizedSchema | None:
     """Merge `schema` with its only branch, and keep the annotations of `schema`; `None` if they cannot be merged."""
-    merged = merge_schemas(replace(schema, schema_lists=other_schema_lists), branch)
+    merged = merge_schemas(replace(schema, schema_lists=remaining_schema_lists), branch)
     if merged is None:
         return None
     annotations = {name: keyword for name, keyword in schema.plain_keywords.items() if name in ANNOTATION_KEYWORDS}

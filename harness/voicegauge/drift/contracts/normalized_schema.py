@@ -17,7 +17,7 @@ AppliedSchemas = tuple[DocumentNode, ...]
 UPPER_BOUND_KEYWORDS = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties", "maxContains")
 LOWER_BOUND_KEYWORDS = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties", "minContains")
 SCHEMA_LIST_KEYWORDS = ("allOf", "anyOf", "oneOf", "prefixItems")
-"""Keywords whose value is a list of schemas."""
+"""Keywords whose value is a list of schemas. These schemas are called branches."""
 SCHEMA_MAPPING_KEYWORDS = ("properties", "patternProperties", "dependentSchemas")
 """Keywords whose value is a mapping from names to schemas."""
 SINGLE_SCHEMA_KEYWORDS = (
@@ -32,7 +32,7 @@ PLAIN_KEYWORDS = (
     *("readOnly", "writeOnly", "deprecated", "discriminator", "dependentRequired", "contentMediaType"),
     *("contentEncoding", "nullable", "x-advice", "x-sunset"),
 )
-"""Keywords whose value is plain data."""
+"""Keywords whose value is plain data rather than schemas, such as `type` and `maxLength`."""
 ANNOTATION_KEYWORDS = ("readOnly", "writeOnly", "deprecated", "default", "x-advice", "x-sunset")
 """Keywords that describe a property but do not restrict its values. In a merge, the outer schema's value is kept."""
 SIBLING_DEPENDENT_KEYWORDS = ("additionalProperties", "unevaluatedProperties", "unevaluatedItems")

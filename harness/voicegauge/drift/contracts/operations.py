@@ -45,7 +45,7 @@ method."""
 
 
 def build_operation_key(path: str, method: str) -> OperationKey:
-    """Return the path without the names of its parameters, and the method: they identify an operation.
+    """Return the key that identifies an operation: its method, and its path without the names of parameters.
 
     Names of path parameters are left out because they do not change the URLs of an operation.
     """

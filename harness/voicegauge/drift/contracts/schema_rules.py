@@ -107,7 +107,7 @@ RULE_NAME_BY_BOUND_KEYWORD = {
     "minContains": "min-contains",
 }
 """For each keyword that sets a limit, such as `maxLength`: its name in rule ids."""
-RULE_NAME_BY_ASSERTION_KEYWORD = {
+RULE_NAME_BY_RESTRICTION_KEYWORD = {
     "not": "not",
     "if": "if",
     "then": "then",
@@ -192,7 +192,7 @@ def _iterate_schema_changes() -> Iterator[_SchemaChange]:
         if keyword != "minContains":  # it has a default, so that it is never without a value
             yield _SchemaChange(f"{name}-set", _NARROWS, f"{keyword} was added")
             yield _SchemaChange(f"{name}-unset", _WIDENS, f"{keyword} was removed")
-    for keyword, name in RULE_NAME_BY_ASSERTION_KEYWORD.items():
+    for keyword, name in RULE_NAME_BY_RESTRICTION_KEYWORD.items():
         yield _SchemaChange(f"{name}-added", _NARROWS, f"the {keyword!r} keyword was added")
         yield _SchemaChange(f"{name}-removed", _WIDENS, f"the {keyword!r} keyword was removed")
         yield _SchemaChange(f"{name}-changed", _CHANGES, f"the {keyword!r} keyword was changed")

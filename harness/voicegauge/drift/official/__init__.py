@@ -2,18 +2,18 @@
 
 from voicegauge.drift.official.comparison import (
     OfficialComparison,
-    OfficialDocument,
     OfficialDriftReport,
+    OfficialSource,
     compare_with_official_document,
-    find_official_document,
+    find_official_source,
 )
 from voicegauge.drift.official.markdown import render_official_markdown
 
 __all__ = [
     "OfficialComparison",
-    "OfficialDocument",
     "OfficialDriftReport",
+    "OfficialSource",
     "compare_with_official_document",
-    "find_official_document",
+    "find_official_source",
     "render_official_markdown",
 ]

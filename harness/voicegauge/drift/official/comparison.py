@@ -34,8 +34,8 @@ is sent, and contracts always do.
 """
 
 
-class OfficialDocument(NamedTuple):
-    """The official document from which a contract was written."""
+class OfficialSource(NamedTuple):
+    """The official document from which a contract was written, and where it is."""
 
     name: str
     """Name of the document in `x-provider.sources`."""
@@ -92,42 +92,42 @@ class OfficialDriftReport(Record, frozen=True, kw_only=True):
         return any(one.unreadable_reason is not None for one in self.comparisons)
 
 
-def find_official_document(contract: Contract, path_or_url: str | None = None) -> OfficialDocument | None:
+def find_official_source(contract: Contract, document_path_or_url: str | None = None) -> OfficialSource | None:
     """Return the source of the contract that is an OpenAPI document, and where to read it; `None` if none is known.
 
     Args:
         contract: the contract.
-        path_or_url: file or URL of the document, instead of the URL that the contract states. If no source of the
-            contract has the URL of an OpenAPI document, the document counts as the source that most operations name.
+        document_path_or_url: file or URL of the document, instead of the URL that the contract states. If no source of
+            the contract has the URL of an OpenAPI document, it counts as the source that most operations name.
     """
     sources = contract.provider.sources
     for name, source in sources.items():
         if source.openapi_url is not None:
-            return OfficialDocument(name, path_or_url or source.openapi_url)
-    if path_or_url is None or not sources:
+            return OfficialSource(name, document_path_or_url or source.openapi_url)
+    if document_path_or_url is None or not sources:
         return None
     path_items = contract.document.data.get("paths", {}).values()
     operations = [path_item[method] for path_item in path_items for method in path_item if method in HTTP_METHODS]
     counts = Counter(operation.get("x-source", {}).get("document") for operation in operations)
-    return OfficialDocument(max(sources, key=lambda name: counts[name]), path_or_url)
+    return OfficialSource(max(sources, key=lambda name: counts[name]), document_path_or_url)
 
 
 def compare_with_official_document(
-    contract: Contract, official_document: OfficialDocument, path: Path
+    contract: Contract, official_source: OfficialSource, saved_document_path: Path
 ) -> OfficialComparison:
     """Compare the operations of `contract` with those of its official document.
 
     Args:
         contract: the contract.
-        official_document: name and URL of the official document.
-        path: the file in which the document was saved; reports show the URL instead of it.
+        official_source: name and URL of the official document.
+        saved_document_path: the file in which the document was saved; reports show the URL instead of it.
 
     Raises:
         ContractError: the document cannot be read, or is not an OpenAPI 3 document.
     """
-    url = official_document.url
+    url = official_source.url
     described = _list_operation_keys(contract.document.data)
-    document = read_document(path)  # without the files that it refers to
+    document = read_document(saved_document_path)  # without the files that it refers to
     report = compare_operations_with_official_document(contract.document.path, document, described)
     changes: dict[DifferenceKind | Literal["other"], list[DriftChange]] = {
         "addition": [],
@@ -139,7 +139,7 @@ def compare_with_official_document(
         if change.rule.startswith(_IGNORED_RULE_ID_PREFIXES):
             continue
         kind = _classify_difference(change)
-        taken = kind == "addition" or _is_taken_from_source(contract, change.old_position, official_document.name)
+        taken = kind == "addition" or _is_taken_from_source(contract, change.old_position, official_source.name)
         changes[kind if taken else "other"].append(_replace_file_by_url(change, url))
     undescribed = [
         f"{method.upper()} {operation_path}"
@@ -148,7 +148,7 @@ def compare_with_official_document(
     ]
     return OfficialComparison(
         provider=contract.id,
-        source_name=official_document.name,
+        source_name=official_source.name,
         url=url,
         contract=report.old_input,
         official_document=msgspec.structs.replace(report.new_input, file=url),

@@ -44,7 +44,7 @@ def list_header_values(exchanges: Sequence[RecordedExchange]) -> dict[str, list[
 
 
 def list_body_values(exchanges: Sequence[RecordedExchange], pointer_tokens: Sequence[str]) -> list[Any]:
-    """Return the values at a path in the response bodies. `ANY_INDEX` means every index of a list."""
+    """Return the values at a path in the response bodies. In the path, `ANY_INDEX` stands for every index of a list."""
     return [value for one in exchanges for value in _iterate_values(one.json_body, pointer_tokens)]
 
 

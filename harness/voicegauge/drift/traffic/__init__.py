@@ -2,7 +2,7 @@
 
 from voicegauge.drift.rule_registry import register_rules
 from voicegauge.drift.traffic.preparation import RecordedTraffic, interpret_recordings
-from voicegauge.drift.traffic.recording_files import (
+from voicegauge.drift.traffic.recording_comparison import (
     compare_recording_files,
     compare_recording_with_contract,
     load_traffic,

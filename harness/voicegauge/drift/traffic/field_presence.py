@@ -12,7 +12,7 @@ from voicegauge.drift.traffic.preparation import (
     JsonScalar,
     PairedBodies,
     RecordedExchange,
-    ResponseContext,
+    ResponseGroupKey,
 )
 from voicegauge.formats import escape_pointer_token
 
@@ -28,7 +28,7 @@ class _FieldCounts(NamedTuple):
 
 
 def compare_field_presence(
-    response_context: ResponseContext, body_pairs: Sequence[PairedBodies]
+    response_group_key: ResponseGroupKey, body_pairs: Sequence[PairedBodies]
 ) -> Iterator[DriftChange]:
     """Yield a change for each field that was removed, is sometimes missing, or was added."""
     counts = _count_fields(body_pairs)
@@ -38,11 +38,11 @@ def compare_field_presence(
             continue  # the change of the parent includes this one
         side = "new" if rule == "recorded-field-new" else "old"
         values = {side: _find_first_value(body_pairs, path, side)}
-        yield build_field_change(response_context, rule, path, _find_example_exchanges(body_pairs, path), values)
+        yield build_field_change(response_group_key, rule, path, _find_example_exchanges(body_pairs, path), values)
 
 
 def build_field_change(
-    response_context: ResponseContext,
+    response_group_key: ResponseGroupKey,
     rule_id: str,
     field_path: str,
     example_exchanges: tuple[RecordedExchange, RecordedExchange],
@@ -53,7 +53,7 @@ def build_field_change(
     """Create a change of a field in a body.
 
     Args:
-        response_context: what the compared responses have in common.
+        response_group_key: the operation, status and job state of the compared responses.
         rule_id: the id of the rule.
         field_path: the path of the field in the body.
         example_exchanges: an older and a newer exchange that show the change.
@@ -63,8 +63,8 @@ def build_field_change(
     old, new = example_exchanges
     return build_change(
         rule_id,
-        location=f"{response_context.body_location}{field_path}{url_part}",
-        operation=response_context.operation_id,
+        location=f"{response_group_key.body_location}{field_path}{url_part}",
+        operation=response_group_key.operation_id,
         old_position=old.find_body_position(field_path),
         new_position=new.find_body_position(field_path),
         message_values={side: value for side, value in message_values.items() if value is not None},

@@ -15,7 +15,7 @@ from voicegauge.drift.traffic.preparation import (
     MatchKey,
     PairedBodies,
     RecordedExchange,
-    ResponseContext,
+    ResponseGroupKey,
     ValueDifference,
     compare_scalar_lists,
     compare_values,
@@ -51,7 +51,9 @@ def _group_values_by_field(body_pairs: Sequence[PairedBodies]) -> dict[str, _Fie
     return dict(sorted(found.items()))
 
 
-def compare_field_types(response_context: ResponseContext, body_pairs: Sequence[PairedBodies]) -> Iterator[DriftChange]:
+def compare_field_types(
+    response_group_key: ResponseGroupKey, body_pairs: Sequence[PairedBodies]
+) -> Iterator[DriftChange]:
     """Yield a change for each field that has a JSON type that it did not have before."""
     for path, field in _group_values_by_field(body_pairs).items():
         shared = field.old_values_by_match_key.keys() & field.new_values_by_match_key.keys()
@@ -78,7 +80,7 @@ def compare_field_types(response_context: ResponseContext, body_pairs: Sequence[
         )
         types = {"old": ", ".join(sorted(before)), "new": ", ".join(sorted(after))}
         yield build_field_change(
-            response_context,
+            response_group_key,
             "recorded-type-changed",
             path,
             (field.old_values_by_match_key[match_key][0][1], new_example),
@@ -87,7 +89,7 @@ def compare_field_types(response_context: ResponseContext, body_pairs: Sequence[
 
 
 def compare_field_values(
-    response_context: ResponseContext,
+    response_group_key: ResponseGroupKey,
     body_pairs: Sequence[PairedBodies],
     *,
     paths_to_skip: Collection[str],
@@ -96,7 +98,7 @@ def compare_field_values(
     """Yield a change for each field that has new values or lost values, and for each list whose entries changed.
 
     Args:
-        response_context: what the compared responses have in common.
+        response_group_key: the operation, status and job state of the compared responses.
         body_pairs: the flattened bodies of the responses.
         paths_to_skip: the paths of the job state and the charge, which other rules compare.
         find_documented_values: a function that returns the values that the contract lists for the field at a path.
@@ -106,7 +108,7 @@ def compare_field_values(
             continue
         is_list = path.endswith(f"/{ANY_INDEX}")
         if is_list:
-            yield from _compare_list_entries(response_context, path, field)
+            yield from _compare_list_entries(response_group_key, path, field)
         for part, (old, new) in _split_urls_into_parts(field).items():
             if is_list and not part:
                 continue  # compared as entries above; only parts of URLs in lists are compared here
@@ -120,7 +122,7 @@ def compare_field_values(
                     "new": _format_shown_values(difference.added_values),
                 }
                 yield build_field_change(
-                    response_context, rule, path, _find_example_exchanges(field, difference), values, url_part=part
+                    response_group_key, rule, path, _find_example_exchanges(field, difference), values, url_part=part
                 )
 
 
@@ -166,7 +168,7 @@ def _find_example_exchanges(
 
 
 def _compare_list_entries(
-    response_context: ResponseContext, field_path: str, field_values: _FieldValues
+    response_group_key: ResponseGroupKey, field_path: str, field_values: _FieldValues
 ) -> Iterator[DriftChange]:
     difference = compare_scalar_lists(
         _group_entries_by_conversation(field_values.old_values_by_match_key),
@@ -177,7 +179,7 @@ def _compare_list_entries(
     examples = _find_example_exchanges(field_values, difference)
     if difference.added_values:
         yield build_field_change(
-            response_context,
+            response_group_key,
             "recorded-value-new",
             field_path,
             examples,
@@ -185,7 +187,7 @@ def _compare_list_entries(
         )
     if difference.removed_values:
         yield build_field_change(
-            response_context,
+            response_group_key,
             "recorded-value-gone",
             field_path,
             examples,

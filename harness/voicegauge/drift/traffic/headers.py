@@ -11,7 +11,7 @@ from voicegauge.drift.traffic.preparation import (
     MatchKey,
     PairedResponses,
     RecordedExchange,
-    ResponseContext,
+    ResponseGroupKey,
     compare_values,
 )
 
@@ -20,7 +20,7 @@ CONNECTION_HEADERS = frozenset({"connection", "content-length", "date", "keep-al
 
 
 def compare_headers(
-    response_context: ResponseContext, response_pairs: Sequence[PairedResponses]
+    response_group_key: ResponseGroupKey, response_pairs: Sequence[PairedResponses]
 ) -> Iterator[DriftChange]:
     """Yield a change for each header that was added or removed, or whose values changed."""
     responses = [
@@ -30,8 +30,8 @@ def compare_headers(
     for name in sorted(names - CONNECTION_HEADERS):
         if is_infrastructure_header(name):
             continue
-        yield from _compare_header_presence(response_context, response_pairs, name)
-        yield from _compare_header_values(response_context, response_pairs, name)
+        yield from _compare_header_presence(response_group_key, response_pairs, name)
+        yield from _compare_header_values(response_group_key, response_pairs, name)
 
 
 def _list_header_names(recorded_exchange: RecordedExchange) -> set[str]:
@@ -39,7 +39,7 @@ def _list_header_names(recorded_exchange: RecordedExchange) -> set[str]:
 
 
 def _compare_header_presence(
-    response_context: ResponseContext, response_pairs: Sequence[PairedResponses], header_name: str
+    response_group_key: ResponseGroupKey, response_pairs: Sequence[PairedResponses], header_name: str
 ) -> Iterator[DriftChange]:
     old = [
         header_name in _list_header_names(recorded_exchange)
@@ -52,13 +52,13 @@ def _compare_header_presence(
         for recorded_exchange in pair.new_exchanges
     ]
     if all(old) and not any(new):
-        yield _build_header_change("recorded-header-gone", response_context, response_pairs, header_name)
+        yield _build_header_change("recorded-header-gone", response_group_key, response_pairs, header_name)
     elif any(new) and not any(old):
-        yield _build_header_change("recorded-header-new", response_context, response_pairs, header_name)
+        yield _build_header_change("recorded-header-new", response_group_key, response_pairs, header_name)
 
 
 def _compare_header_values(
-    response_context: ResponseContext, response_pairs: Sequence[PairedResponses], header_name: str
+    response_group_key: ResponseGroupKey, response_pairs: Sequence[PairedResponses], header_name: str
 ) -> Iterator[DriftChange]:
     if header_name == "content-type" and any(
         _list_media_types(pair.old_exchanges) != _list_media_types(pair.new_exchanges) for pair in response_pairs
@@ -77,7 +77,7 @@ def _compare_header_values(
     difference = compare_values(old, new)
     if difference is not None and difference.added_values:
         shown = {"old": list(difference.removed_values), "new": list(difference.added_values)}
-        yield _build_header_change("recorded-header-value-new", response_context, response_pairs, header_name, shown)
+        yield _build_header_change("recorded-header-value-new", response_group_key, response_pairs, header_name, shown)
 
 
 def _list_media_types(exchanges: Sequence[RecordedExchange]) -> set[str]:
@@ -103,7 +103,7 @@ def _parse_number_or_text(text: str) -> JsonScalar:
 
 def _build_header_change(
     rule_id: str,
-    response_context: ResponseContext,
+    response_group_key: ResponseGroupKey,
     response_pairs: Sequence[PairedResponses],
     header_name: str,
     message_values: dict[str, list[JsonScalar]] | None = None,
@@ -114,8 +114,8 @@ def _build_header_change(
     shown = {side: found[0] if len(found) == 1 else found for side, found in (message_values or {}).items() if found}
     return build_change(
         rule_id,
-        location=f"{response_context.status} header.{header_name}",
-        operation=response_context.operation_id,
+        location=f"{response_group_key.status} header.{header_name}",
+        operation=response_group_key.operation_id,
         old_position=find_header_position(response_pairs[0].old_exchanges[0]),
         new_position=find_header_position(response_pairs[0].new_exchanges[0]),
         message_values=shown or None,

@@ -19,11 +19,11 @@ from voicegauge.drift.traffic.preparation import (
     JsonScalar,
     PairedResponses,
     RecordedTraffic,
-    ResponseContext,
+    ResponseGroupKey,
     find_documented_values,
     flatten_bodies,
     get_json_type,
-    group_responses_by_context,
+    group_responses,
     pair_conversations,
 )
 from voicegauge.drift.traffic.whole_responses import compare_whole_responses
@@ -45,9 +45,9 @@ def _iterate_changes(pairing: ConversationPairing) -> Iterator[DriftChange]:
     yield from compare_whole_responses(pairing.matched_pairs)
     yield from compare_job_states(pairing.matched_pairs)
     yield from compare_charges(pairing.matched_pairs)
-    for context, responses in group_responses_by_context(pairing.matched_pairs).items():
-        yield from compare_headers(context, responses)
-        yield from _compare_bodies(context, responses)
+    for group_key, responses in group_responses(pairing.matched_pairs).items():
+        yield from compare_headers(group_key, responses)
+        yield from _compare_bodies(group_key, responses)
     for conversation in pairing.unmatched_conversations:
         first = conversation[0]
         yield build_change(
@@ -58,12 +58,14 @@ def _iterate_changes(pairing: ConversationPairing) -> Iterator[DriftChange]:
         )
 
 
-def _compare_bodies(response_context: ResponseContext, response_pairs: list[PairedResponses]) -> Iterator[DriftChange]:
+def _compare_bodies(
+    response_group_key: ResponseGroupKey, response_pairs: list[PairedResponses]
+) -> Iterator[DriftChange]:
     body_pairs = flatten_bodies(response_pairs)
     if not body_pairs:
         return
-    yield from compare_field_presence(response_context, body_pairs)
-    yield from compare_field_types(response_context, body_pairs)
+    yield from compare_field_presence(response_group_key, body_pairs)
+    yield from compare_field_types(response_group_key, body_pairs)
     media_type = response_pairs[0].new_exchanges[0].media_type
 
     def find_documented_values_at(field_path: str) -> frozenset[JsonScalar]:
@@ -71,7 +73,7 @@ def _compare_bodies(response_context: ResponseContext, response_pairs: list[Pair
 
     skip = _list_paths_compared_elsewhere(response_pairs)
     yield from compare_field_values(
-        response_context, body_pairs, paths_to_skip=skip, find_documented_values=find_documented_values_at
+        response_group_key, body_pairs, paths_to_skip=skip, find_documented_values=find_documented_values_at
     )
 
 

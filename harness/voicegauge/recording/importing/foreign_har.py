@@ -98,16 +98,16 @@ def _parse_interaction(har_entry: Any) -> ParsedInteraction:
     )
 
 
-def _parse_timing(started_at: dt.datetime | None, phases: Any) -> Timing | None:
-    """Convert the phases that HAR defines; `None` if the start time or the measurement is missing.
+def _parse_timing(started_at: dt.datetime | None, har_timings: Any) -> Timing | None:
+    """Convert the timings of a HAR entry; `None` if the start time or the measurement is missing.
 
     In HAR, `connect` includes the TLS handshake but not the DNS lookup. The value -1 means that a phase did not happen.
     Tools that measure nothing write zeros.
     """
-    if started_at is None or not isinstance(phases, dict):
+    if started_at is None or not isinstance(har_timings, dict):
         return None
     blocked, dns, connect, tls, send, wait, receive = (
-        _parse_milliseconds(phases.get(name))
+        _parse_milliseconds(har_timings.get(name))
         for name in ("blocked", "dns", "connect", "ssl", "send", "wait", "receive")
     )
     if wait is None or receive is None or not wait + receive:
@@ -152,23 +152,23 @@ def _add_content_type(headers: Headers, media_type: Any) -> Headers:
 
 
 def _decode_response_body(
-    content: Mapping[str, Any], response: Mapping[str, Any], status: int, content_type: str
+    har_content: Mapping[str, Any], har_response: Mapping[str, Any], status: int, content_type: str
 ) -> bytes:
     """Return the complete response body.
 
     Raises:
         NotImportedError: the body is missing, truncated or damaged.
     """
-    text, size = content.get("text"), _parse_size(content.get("size"))
+    text, size = har_content.get("text"), _parse_size(har_content.get("size"))
     if not text:
-        if not size and _parse_size(response.get("bodySize")) <= 0:
+        if not size and _parse_size(har_response.get("bodySize")) <= 0:
             return b""
-        comment = content.get("comment")
+        comment = har_content.get("comment")
         suffix = f" ({comment})" if isinstance(comment, str) and comment else ""
         raise NotImportedError(f"its response body is not in the file{suffix}: {size} bytes were received")
     if status == 304:
         raise NotImportedError("was served from a cache")
-    if content.get("encoding") == "base64":
+    if har_content.get("encoding") == "base64":
         body = parse_base64(text, "content")
     else:
         text = require_text(text, "content")
@@ -186,20 +186,20 @@ def _parse_size(size_value: Any) -> int:
 
 
 def _decode_request_body(
-    post_data: Mapping[str, Any], content_type: str, request: Mapping[str, Any]
+    post_data: Mapping[str, Any], content_type: str, har_request: Mapping[str, Any]
 ) -> tuple[str | None, bytes, tuple[str, ...]]:
     """Return the content type (a new one if the body had to be encoded again), the body, and notes on missing parts."""
     text, params = post_data.get("text"), post_data.get("params")
     if text:
         is_base64 = post_data.get("encoding") == "base64"
         body = parse_base64(text, "request body") if is_base64 else encode_text(require_text(text, "request body"))
-        sent = _parse_size(request.get("bodySize"))
+        sent = _parse_size(har_request.get("bodySize"))
         if sent > len(body):
             return None, body, (f"the request body is truncated: {len(body)} of {sent} bytes are in the file",)
         return None, body, ()
     if isinstance(params, list) and params:
         return _encode_form(params, content_type)
-    if _parse_size(request.get("bodySize")) > 0:
+    if _parse_size(har_request.get("bodySize")) > 0:
         return None, b"", ("the request body is not in the file",)
     return None, b"", ()
 

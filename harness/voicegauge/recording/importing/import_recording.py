@@ -87,7 +87,7 @@ def import_recording(path: Path, contract: Contract, base_urls: Mapping[str, str
 class _InteractionImporter:
     """Converts interactions one by one.
 
-    They must be added in the order of the file, because a response may contain the URL of a later download.
+    The interactions must be added in the order of the file, because a response may contain the URL of a later download.
     """
 
     def __init__(self, contract: Contract, base_urls: Mapping[str, str]) -> None:

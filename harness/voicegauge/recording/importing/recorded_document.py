@@ -22,11 +22,12 @@ _API_KEY_NAME_PATTERN = re.compile(
     r"^(?:x[-_])?(?:[a-z]+[-_])?(?:api[-_]?key|key|token|access[-_]token)$", re.IGNORECASE
 )
 _AUDIO_URL_PATTERN = re.compile(r"^https?://\S+\.(?:mp3|wav|ogg|opus|flac|m4a|aac|pcm|webm)(?:\?|$)", re.IGNORECASE)
-_FIELDS_WITH_STATED_VALUES = {
+_FIELD_NAMES_WITH_EXAMPLES = {
     name for field in SPEECH_FIELD_NAMES if field != "text" for name in SPEECH_FIELD_NAMES[field]
 } | {*MODEL_FIELD_NAMES}
-"""Names of fields whose recorded values become part of the document. Texts and other values stay in the recording."""
-_MAX_STATED_VALUE_CHARACTERS = 80
+"""Names of fields whose recorded values become examples in the document. Texts and other values stay in the
+recording."""
+_MAX_EXAMPLE_CHARACTERS = 80
 
 
 class RecordedApi(NamedTuple):
@@ -270,7 +271,7 @@ def _build_operation(
     }
     parameters = [_build_path_parameter(name, index, path, calls) for index, name in enumerate(path_names)]
     for name, values in queries.items():
-        parameter = {"name": name, "in": "query", "schema": _add_recorded_values(name, {"type": "string"}, values)}
+        parameter = {"name": name, "in": "query", "schema": _add_format_and_examples(name, {"type": "string"}, values)}
         is_id = len(values) == len(calls) and any(name in call.id_query_parameter_names for call in calls)
         parameters.append({**parameter, "required": True} if is_id else parameter)
     if parameters:
@@ -290,7 +291,7 @@ def _build_operation(
 def _build_path_parameter(name: str, parameter_index: int, path: str, calls: Sequence[_RecordedCall]) -> dict[str, Any]:
     position = [i for i, segment in enumerate(path.split("/")) if segment.startswith("{")][parameter_index]
     values = [urlsplit(call.exchange.request.url).path.split("/")[position] for call in calls]
-    schema = _add_recorded_values(name, {"type": "string"}, values)
+    schema = _add_format_and_examples(name, {"type": "string"}, values)
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
@@ -306,12 +307,12 @@ def _build_response(calls: Sequence[_RecordedCall], source_reference: Mapping[st
 
 
 def _infer_object_schema(values: Sequence[Any], *, is_request: bool = False) -> dict[str, Any]:
-    """Infer the schema of bodies, with the recorded values of fields such as a voice or a state.
+    """Infer the schema of bodies. Recorded values of fields such as a voice or a state become examples.
 
     In the schema of requests, the fields for text, voice and model are required if all requests have them.
     """
     schema = infer_schema(values)
-    _add_recorded_values_below(schema, values)
+    _add_format_and_examples_below(schema, values)
     needed = {*SPEECH_FIELD_NAMES["text"], *SPEECH_FIELD_NAMES["voice"], *MODEL_FIELD_NAMES}
     if not is_request:
         return schema
@@ -322,24 +323,27 @@ def _infer_object_schema(values: Sequence[Any], *, is_request: bool = False) -> 
     return {**schema, "required": required} if required else schema
 
 
-def _add_recorded_values_below(schema: dict[str, Any], values: Sequence[Any]) -> None:
+def _add_format_and_examples_below(schema: dict[str, Any], values: Sequence[Any]) -> None:
     for name, inner in schema.get("properties", {}).items():
         found = [value[name] for value in values if isinstance(value, dict) and name in value]
-        _add_recorded_values(name, inner, found)
-        _add_recorded_values_below(inner, found)
+        _add_format_and_examples(name, inner, found)
+        _add_format_and_examples_below(inner, found)
     items = schema.get("items")
     if isinstance(items, dict):
         listed = [item for value in values if isinstance(value, list) for item in value]
-        _add_recorded_values("", items, listed)
-        _add_recorded_values_below(items, listed)
+        _add_format_and_examples("", items, listed)
+        _add_format_and_examples_below(items, listed)
 
 
-def _add_recorded_values(field_name: str, schema: dict[str, Any], values: Sequence[Any]) -> dict[str, Any]:
-    """Return `schema` after adding the format of URLs, and the values of fields such as a voice or a state."""
+def _add_format_and_examples(field_name: str, schema: dict[str, Any], values: Sequence[Any]) -> dict[str, Any]:
+    """Add the format of URLs to `schema`, and the recorded values of fields such as a voice or a state as examples.
+
+    Return `schema`.
+    """
     texts = [value for value in values if isinstance(value, str)]
     if texts and all(text.startswith(("https://", "http://")) for text in texts):
         schema["format"] = "uri"
-    stated = [text for text in dict.fromkeys(texts) if text and len(text) <= _MAX_STATED_VALUE_CHARACTERS]
-    if stated and (field_name.lower() in _FIELDS_WITH_STATED_VALUES or field_name.lower() in _STATE_FIELD_NAMES):
+    stated = [text for text in dict.fromkeys(texts) if text and len(text) <= _MAX_EXAMPLE_CHARACTERS]
+    if stated and (field_name.lower() in _FIELD_NAMES_WITH_EXAMPLES or field_name.lower() in _STATE_FIELD_NAMES):
         schema["examples"] = stated
     return schema

@@ -14,7 +14,7 @@ from voicegauge.recording.importing.import_recording import convert_to_exchange
 from voicegauge.recording.importing.parsed_interaction import NotImportedError
 
 MAX_FILES = 1000
-"""Maximum number of files of a folder."""
+"""Largest number of files that a folder of recordings may have."""
 _RECORDING_SUFFIXES = (".har", ".json", ".yaml", ".yml")
 
 

@@ -60,12 +60,12 @@ _EMULATOR_HEADER_PREFIX = "x-voicegauge-"
 """Prefix of the headers that control the emulator."""
 _CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 _MAX_LOCATION_CHARACTERS = 120
-"""Number of characters after which the location of a field is cut. It may be long, because it contains names of JSON
-fields that the provider chose."""
+"""Number of characters after which the location of a field is cut. Locations may be long, because they contain names of
+JSON fields that the provider chose."""
 MAX_TEXT_CHARACTERS = 4 * 2**20
 """Maximum number of characters in one body, header or URL, not counting long runs of base64. A search for credentials
 takes about a second per MiB."""
-_KEY_FIELD_NAME_PATTERN = re.compile("key|token|secret|auth|pass|cred", re.IGNORECASE)
+_CREDENTIAL_FIELD_NAME_PATTERN = re.compile("key|token|secret|auth|pass|cred", re.IGNORECASE)
 _REMEDY_HINT = "mask the field by its name with --mask, or leave the case out"
 
 
@@ -115,7 +115,7 @@ class Redactor:
 
         def mask_value(value: str, location: str) -> str:
             nonlocal searched_characters
-            searched_characters += _count_searched_characters(value)
+            searched_characters += _count_characters_to_search(value)
             _require_searchable(searched_characters)
             return self._mask_field(
                 value, location, f"{message_kind} body {location[:_MAX_LOCATION_CHARACTERS]}".strip()
@@ -146,14 +146,14 @@ class Redactor:
         The name of the field must suggest a key, because a short value such as "test" may also be the name of a voice.
         """
         is_short = len(value) < MIN_LONG_SECRET_CHARACTERS and value in self._secrets
-        return is_short and _KEY_FIELD_NAME_PATTERN.search(field_path.rpartition("/")[2]) is not None
+        return is_short and _CREDENTIAL_FIELD_NAME_PATTERN.search(field_path.rpartition("/")[2]) is not None
 
     def _is_masked_name(self, name: str) -> bool:
         return is_credential_name(name) or name.lower() in self._masked_names
 
     def _mask_text(self, text: str) -> str:
         if len(text) > MAX_TEXT_CHARACTERS:
-            _require_searchable(_count_searched_characters(text))
+            _require_searchable(_count_characters_to_search(text))
         for name in self._masked_queries:
             text = mask_query_parameter(text, name)
         return mask_credentials(text, self._secrets)
@@ -223,7 +223,7 @@ class Redactor:
             raise DataError(f"{file_name} is not written: {location_text} holds what looks like {kind}; {_REMEDY_HINT}")
 
 
-def _count_searched_characters(text: str) -> int:
+def _count_characters_to_search(text: str) -> int:
     return (
         len(text)
         if len(text) <= MAX_CREDENTIAL_CHARACTERS

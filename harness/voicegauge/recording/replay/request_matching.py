@@ -158,8 +158,8 @@ def _read_body_values(request: Request) -> Iterator[tuple[str, str]]:
     yield "body", f"{len(request.body)} bytes, SHA-256 {hashlib.sha256(request.body).hexdigest()}"
 
 
-def _describe_file(value: UploadedFile) -> str:
-    return f"{value.filename}, SHA-256 {hashlib.sha256(value.data).hexdigest()}"
+def _describe_file(uploaded_file: UploadedFile) -> str:
+    return f"{uploaded_file.filename}, SHA-256 {hashlib.sha256(uploaded_file.data).hexdigest()}"
 
 
 def _flatten_json(value: Any, location: str) -> Iterator[tuple[str, str]]:

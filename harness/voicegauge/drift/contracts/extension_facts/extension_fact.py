@@ -41,7 +41,7 @@ class ExtensionFact(NamedTuple):
     """Path in the record, in which `*` means every key: "states/*/charged". Empty for the extension as a whole."""
     rule_id_prefix: str
     """Start of the ids of the rules for this fact."""
-    subject: str
+    description_subject: str
     """Subject of the rule descriptions. For a flag, the whole sentence, with `{}` in place of "now" or "no longer"."""
     comparison_method: ComparisonMethod
     level_by_difference: dict[str, DriftLevel]
@@ -50,14 +50,14 @@ class ExtensionFact(NamedTuple):
     def describe_difference(self, difference: str) -> str:
         """Return the description of the rule for a difference."""
         if self.comparison_method == "flag":
-            return self.subject.format(_WORD_BY_FLAG_DIFFERENCE[difference])
-        return f"{self.subject} {_DESCRIPTION_BY_DIFFERENCE[difference]}"
+            return self.description_subject.format(_WORD_BY_FLAG_DIFFERENCE[difference])
+        return f"{self.description_subject} {_DESCRIPTION_BY_DIFFERENCE[difference]}"
 
 
 def build_optional_number_fact(
     fact_path: str,
     rule_id_prefix: str,
-    subject: str,
+    description_subject: str,
     difference_levels: tuple[DriftLevel, DriftLevel, DriftLevel, DriftLevel],
 ) -> ExtensionFact:
     """Return a fact about a number that may be missing.
@@ -67,24 +67,31 @@ def build_optional_number_fact(
     """
     differences = ("increased", "decreased", "set", "unset")
     return ExtensionFact(
-        fact_path, rule_id_prefix, subject, "number", dict(zip(differences, difference_levels, strict=True))
+        fact_path, rule_id_prefix, description_subject, "number", dict(zip(differences, difference_levels, strict=True))
     )
 
 
 def build_number_fact(
-    fact_path: str, rule_id_prefix: str, subject: str, increase_and_decrease_levels: tuple[DriftLevel, DriftLevel]
+    fact_path: str,
+    rule_id_prefix: str,
+    description_subject: str,
+    increase_and_decrease_levels: tuple[DriftLevel, DriftLevel],
 ) -> ExtensionFact:
     """Return a fact about a number that is never missing."""
     differences = ("increased", "decreased")
     return ExtensionFact(
-        fact_path, rule_id_prefix, subject, "number", dict(zip(differences, increase_and_decrease_levels, strict=True))
+        fact_path,
+        rule_id_prefix,
+        description_subject,
+        "number",
+        dict(zip(differences, increase_and_decrease_levels, strict=True)),
     )
 
 
 def build_optional_value_fact(
     fact_path: str,
     rule_id_prefix: str,
-    subject: str,
+    description_subject: str,
     addition_removal_and_change_levels: tuple[DriftLevel, DriftLevel, DriftLevel],
 ) -> ExtensionFact:
     """Return a fact about a value that may be missing."""
@@ -92,56 +99,66 @@ def build_optional_value_fact(
     return ExtensionFact(
         fact_path,
         rule_id_prefix,
-        subject,
+        description_subject,
         "value",
         dict(zip(differences, addition_removal_and_change_levels, strict=True)),
     )
 
 
 def build_required_value_fact(
-    fact_path: str, rule_id_prefix: str, subject: str, level_if_changed: DriftLevel
+    fact_path: str, rule_id_prefix: str, description_subject: str, level_if_changed: DriftLevel
 ) -> ExtensionFact:
     """Return a fact about a value of which only changes are reported, because it cannot be added or removed alone."""
-    return ExtensionFact(fact_path, rule_id_prefix, subject, "value", {"changed": level_if_changed})
+    return ExtensionFact(fact_path, rule_id_prefix, description_subject, "value", {"changed": level_if_changed})
 
 
 def build_presence_fact(
-    fact_path: str, rule_id_prefix: str, subject: str, addition_and_removal_levels: tuple[DriftLevel, DriftLevel]
+    fact_path: str,
+    rule_id_prefix: str,
+    description_subject: str,
+    addition_and_removal_levels: tuple[DriftLevel, DriftLevel],
 ) -> ExtensionFact:
     """Return a fact about whether an object exists. Other facts compare the content of the object."""
     return ExtensionFact(
         fact_path,
         rule_id_prefix,
-        subject,
+        description_subject,
         "value",
         dict(zip(("added", "removed"), addition_and_removal_levels, strict=True)),
     )
 
 
 def build_names_fact(
-    fact_path: str, rule_id_prefix: str, subject: str, addition_and_removal_levels: tuple[DriftLevel, DriftLevel]
+    fact_path: str,
+    rule_id_prefix: str,
+    description_subject: str,
+    addition_and_removal_levels: tuple[DriftLevel, DriftLevel],
 ) -> ExtensionFact:
     """Return a fact about the names in a list, or about the keys of an object. The order of the names is ignored."""
     return ExtensionFact(
         fact_path,
         rule_id_prefix,
-        subject,
+        description_subject,
         "names",
         dict(zip(("added", "removed"), addition_and_removal_levels, strict=True)),
     )
 
 
-def build_choices_fact(fact_path: str, rule_id_prefix: str, subject: str) -> ExtensionFact:
+def build_choices_fact(fact_path: str, rule_id_prefix: str, description_subject: str) -> ExtensionFact:
     """Return a fact about the values among which a client may choose. An empty list means that none are documented."""
     return ExtensionFact(
-        fact_path, rule_id_prefix, subject, "choices", {"added": C, "removed": B, "set": P, "unset": P}
+        fact_path, rule_id_prefix, description_subject, "choices", {"added": C, "removed": B, "set": P, "unset": P}
     )
 
 
 def build_flag_fact(
-    fact_path: str, rule_id_prefix: str, sentence: str, true_and_false_levels: tuple[DriftLevel, DriftLevel]
+    fact_path: str, rule_id_prefix: str, description_sentence: str, true_and_false_levels: tuple[DriftLevel, DriftLevel]
 ) -> ExtensionFact:
     """Return a fact about a boolean. `true_and_false_levels` are the levels of becoming true and of becoming false."""
     return ExtensionFact(
-        fact_path, rule_id_prefix, sentence, "flag", dict(zip(("began", "ended"), true_and_false_levels, strict=True))
+        fact_path,
+        rule_id_prefix,
+        description_sentence,
+        "flag",
+        dict(zip(("began", "ended"), true_and_false_levels, strict=True)),
     )

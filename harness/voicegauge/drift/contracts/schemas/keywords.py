@@ -8,15 +8,15 @@ from typing import Any
 from voicegauge.drift.contracts.document_node import DocumentNode, encode_canonical_json, is_same_json
 from voicegauge.drift.contracts.normalized_schema import NormalizedSchema
 from voicegauge.drift.contracts.schema_rules import (
-    RULE_NAME_BY_ASSERTION_KEYWORD,
     RULE_NAME_BY_BOUND_KEYWORD,
+    RULE_NAME_BY_RESTRICTION_KEYWORD,
     SCHEMA_KINDS_WITH_SUNSET_RULE,
     SchemaKind,
 )
 from voicegauge.drift.contracts.schemas.types import KeywordChange, compare_types
 
 _RULE_NAME_BY_VALUE_KEYWORD = {
-    **{keyword: RULE_NAME_BY_ASSERTION_KEYWORD[keyword] for keyword in ("multipleOf", "dependentRequired")},
+    **{keyword: RULE_NAME_BY_RESTRICTION_KEYWORD[keyword] for keyword in ("multipleOf", "dependentRequired")},
     "default": "default-value",
 }
 """For each keyword of which additions, removals and changes have separate rules: its name in rule ids."""

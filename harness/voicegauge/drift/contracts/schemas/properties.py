@@ -61,8 +61,8 @@ def compare_properties(
         (*old_schema.properties, *new_schema.properties, *old_schema.required_names, *new_schema.required_names)
     ):
         compared_part = schema_pair.compared_part.create_nested_part(f"/{escape_pointer_token(name)}")
-        before = _read_property_version(compared_part, kind, old_schema, name, is_newer=False)
-        after = _read_property_version(compared_part, kind, new_schema, name, is_newer=True)
+        before = _read_property_version(compared_part, kind, old_schema, name, is_new_version=False)
+        after = _read_property_version(compared_part, kind, new_schema, name, is_new_version=True)
         yield from _compare_property(_PropertyPair(compared_part, kind, before, after), pending_pairs)
 
 
@@ -72,13 +72,13 @@ def _read_property_version(
     parent_schema: NormalizedSchema,
     property_name: str,
     *,
-    is_newer: bool,
+    is_new_version: bool,
 ) -> _PropertyVersion:
     applied_schemas = parent_schema.properties.get(property_name, ())
     node = (
         applied_schemas[0] if applied_schemas else parent_schema.node.get_child("properties").get_child(property_name)
     )
-    schema = (compared_part.new_normalizer if is_newer else compared_part.old_normalizer).normalize(
+    schema = (compared_part.new_normalizer if is_new_version else compared_part.old_normalizer).normalize(
         applied_schemas, node
     )
     return _PropertyVersion(

@@ -8,7 +8,7 @@ from voicegauge.drift.contracts.compared_part import SchemaPair
 from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.normalized_schema import AppliedSchemas, NormalizedSchema
 from voicegauge.drift.contracts.schema_rules import (
-    RULE_NAME_BY_ASSERTION_KEYWORD,
+    RULE_NAME_BY_RESTRICTION_KEYWORD,
     SCHEMA_KIND_BY_RULE_ID_PREFIX,
     build_rule_id,
 )
@@ -35,7 +35,7 @@ def compare_subschemas(
         *new_schema.schema_mappings,
         *new_schema.single_schemas,
     }
-    for keyword, name in RULE_NAME_BY_ASSERTION_KEYWORD.items():
+    for keyword, name in RULE_NAME_BY_RESTRICTION_KEYWORD.items():
         before, after = (
             (_map_subschemas(keyword, schema) for schema in (old_schema, new_schema)) if keyword in used else ({}, {})
         )

@@ -1,13 +1,5 @@
 """Prepares recordings for comparison: matches requests, flattens bodies, and recognizes values that always differ."""
 
-from voicegauge.drift.traffic.preparation.comparison_context import (
-    FlattenedBody,
-    PairedBodies,
-    PairedResponses,
-    ResponseContext,
-    flatten_bodies,
-    group_responses_by_context,
-)
 from voicegauge.drift.traffic.preparation.conversation_pairing import (
     ConversationPair,
     ConversationPairing,
@@ -37,6 +29,14 @@ from voicegauge.drift.traffic.preparation.recorded_traffic import (
     iterate_job_states,
     load_recordings,
 )
+from voicegauge.drift.traffic.preparation.response_grouping import (
+    FlattenedBody,
+    PairedBodies,
+    PairedResponses,
+    ResponseGroupKey,
+    flatten_bodies,
+    group_responses,
+)
 from voicegauge.drift.traffic.preparation.value_stability import (
     MatchKey,
     ValueDifference,
@@ -58,7 +58,7 @@ __all__ = [
     "PairedResponses",
     "RecordedExchange",
     "RecordedTraffic",
-    "ResponseContext",
+    "ResponseGroupKey",
     "UndocumentedProperty",
     "ValueDifference",
     "compare_scalar_lists",
@@ -70,7 +70,7 @@ __all__ = [
     "flatten_bodies",
     "flatten_json",
     "get_json_type",
-    "group_responses_by_context",
+    "group_responses",
     "interpret_recordings",
     "iterate_documented_properties",
     "iterate_job_states",

@@ -31,7 +31,7 @@ class ConversationPairing(NamedTuple):
 
     matched_pairs: list[ConversationPair]
     unmatched_conversations: list[Conversation]
-    """Conversations of the older recording whose first request is not in the newer recording."""
+    """Conversations of the older recording that match no conversation of the newer one."""
 
 
 _RequestValueByLocation = dict[str, str]

@@ -79,7 +79,7 @@ def compare_values(
         old_values: the values in the older recording.
         new_values: the values in the newer recording.
         documented_values: the values that the contract lists. They count as defined by the provider even if only one
-            case has them.
+            match key has them.
     """
     old_values, new_values = _remove_redacted_values(old_values, new_values)
     shared = old_values.keys() & new_values.keys()

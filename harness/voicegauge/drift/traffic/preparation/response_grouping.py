@@ -18,8 +18,8 @@ from voicegauge.drift.traffic.preparation.json_flattening import (
 from voicegauge.drift.traffic.preparation.recorded_traffic import RecordedExchange
 
 
-class ResponseContext(NamedTuple):
-    """What responses must have in common to be compared: operation, status and job state."""
+class ResponseGroupKey(NamedTuple):
+    """Identifies a group of responses that can be compared: they have the same operation, status and job state."""
 
     operation_id: str
     status: int
@@ -33,7 +33,7 @@ class ResponseContext(NamedTuple):
 
 
 class PairedResponses(NamedTuple):
-    """The responses of two matching conversations in one context: at least one older and one newer response."""
+    """The responses of two matching conversations in one group: at least one older and one newer response."""
 
     conversation_pair_id: str
     """Id of the pair of conversations."""
@@ -41,30 +41,30 @@ class PairedResponses(NamedTuple):
     new_exchanges: tuple[RecordedExchange, ...]
 
 
-def group_responses_by_context(
+def group_responses(
     conversation_pairs: Sequence[ConversationPair],
-) -> dict[ResponseContext, list[PairedResponses]]:
-    """Group the responses of all pairs by context. A context that only one conversation of a pair has is left out."""
-    groups: dict[ResponseContext, list[PairedResponses]] = defaultdict(list)
+) -> dict[ResponseGroupKey, list[PairedResponses]]:
+    """Group the responses of all pairs. A group that only one conversation of a pair has is left out for this pair."""
+    groups: dict[ResponseGroupKey, list[PairedResponses]] = defaultdict(list)
     for number, pair in enumerate(conversation_pairs):
         old, new = (
-            _group_exchanges_by_context(pair.old_conversation),
-            _group_exchanges_by_context(pair.new_conversation),
+            _group_exchanges(pair.old_conversation),
+            _group_exchanges(pair.new_conversation),
         )
-        for context in old.keys() & new.keys():
-            groups[context].append(PairedResponses(str(number), tuple(old[context]), tuple(new[context])))
+        for group_key in old.keys() & new.keys():
+            groups[group_key].append(PairedResponses(str(number), tuple(old[group_key]), tuple(new[group_key])))
     return dict(
         sorted(groups.items(), key=lambda group: (group[0].operation_id, group[0].status, group[0].job_state or ""))
     )
 
 
-def _group_exchanges_by_context(
+def _group_exchanges(
     conversation: Sequence[RecordedExchange],
-) -> dict[ResponseContext, list[RecordedExchange]]:
-    groups: dict[ResponseContext, list[RecordedExchange]] = defaultdict(list)
+) -> dict[ResponseGroupKey, list[RecordedExchange]]:
+    groups: dict[ResponseGroupKey, list[RecordedExchange]] = defaultdict(list)
     for recorded_exchange in conversation:
         groups[
-            ResponseContext(recorded_exchange.operation_id, recorded_exchange.status, recorded_exchange.job_state)
+            ResponseGroupKey(recorded_exchange.operation_id, recorded_exchange.status, recorded_exchange.job_state)
         ].append(recorded_exchange)
     return groups
 
@@ -87,7 +87,7 @@ class PairedBodies(NamedTuple):
 
 
 def flatten_bodies(response_pairs: Sequence[PairedResponses]) -> list[PairedBodies]:
-    """Flatten the JSON bodies of the responses in one context. Responses without JSON are left out."""
+    """Flatten the JSON bodies of the responses in one group. Responses without JSON are left out."""
     entry_key_fields = find_entry_key_fields(
         _list_json_bodies(pair.old_exchanges for pair in response_pairs),
         _list_json_bodies(pair.new_exchanges for pair in response_pairs),
