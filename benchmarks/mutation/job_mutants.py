@@ -12,7 +12,7 @@ from voicegauge.contract import Operation, Target, read_pointer, write_pointer
 from voicegauge.contract.extension import JobSpec
 from voicegauge.emulator import FAULTS, Fault
 from voicegauge.emulator.audio import SynthesisRequest
-from voicegauge.emulator.faults.audio import carries_audio, change_audio_bytes
+from voicegauge.emulator.faults.audio import change_audio_bytes, is_body_audio
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.state import find_shortest_state_sequence
 from voicegauge.formats import Location
@@ -203,7 +203,7 @@ def _cut(share: float) -> Callable[[EmulatedResponse], None]:
 
 def _replaced(data: bytes) -> Callable[[EmulatedResponse], None]:
     def apply(reply: EmulatedResponse) -> None:
-        if carries_audio(reply):
+        if is_body_audio(reply):
             reply.replacement_body_bytes = data
         else:
             change_audio_bytes(reply, lambda _data: data)

@@ -19,7 +19,7 @@ from ..builders.virtual_time import in_virtual_time
 
 
 async def test_the_error_is_measured_at_a_server_that_states_its_delays() -> None:
-    found = await measure_timing_error(2, lambda: Transport(send_interval_s=0.002))
+    found = await measure_timing_error(2, lambda: Transport(min_send_interval_s=0.002))
     assert (found.concurrency, found.requests) == (2, 32 * len(DELAYS_MS))
     assert 0 <= found.p50_ms <= found.p99_ms
 

@@ -20,7 +20,7 @@ from voicegauge.emulator import create_app
 from voicegauge.emulator.server import EmulatorProcessConfig, EmulatorStartupMessage, process, running_app
 from voicegauge.errors import UsageError, VoicegaugeError
 
-_run_process, _process_pool = process._run_process, transcription._open_process_pool
+_run_emulator_process, _process_pool = process._run_emulator_process, transcription._open_process_pool
 _run_judge_process = judge_process._run_judge_process
 
 
@@ -30,14 +30,14 @@ def use_threads(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         judge_process, "load_contract", lambda path: _load_once(path, path.stat().st_mtime_ns, path.stat().st_size)
     )
-    patch.setattr(process, "_run_process", _run_emulator)
+    patch.setattr(process, "_run_emulator_process", _run_emulator)
     patch.setattr(transcription, "_open_process_pool", _thread_pool)
 
 
 def use_processes(patch: pytest.MonkeyPatch) -> None:
     """Run them in processes of their own again, as they do for users."""
     patch.setattr(judge_process, "_run_judge_process", _run_judge_process)
-    patch.setattr(process, "_run_process", _run_process)
+    patch.setattr(process, "_run_emulator_process", _run_emulator_process)
     patch.setattr(transcription, "_open_process_pool", _process_pool)
 
 

@@ -109,7 +109,7 @@ def test_every_audio_fault_changes_the_synthesis() -> None:
     request = SynthesisRequest(
         text="Hello.",
         language="en",
-        voice="klatt",
+        espeak_variant="klatt",
         words_per_minute=170,
         pitch=50,
         sample_rate_hz=8000,

@@ -103,10 +103,10 @@ def test_word_timestamps_and_speakers_are_returned_if_requested() -> None:
     )
     phrases = split_transcript_into_timed_phrases(noise(1.0), RATE_HZ, "one three")
     plain = build_transcript_values(
-        response, phrases, language="en", audio_s=1.0, include_word_times=False, include_speaker_labels=False
+        response, phrases, language="en", audio_duration_s=1.0, include_word_times=False, include_speaker_labels=False
     )
     full = build_transcript_values(
-        response, phrases, language="en", audio_s=1.0, include_word_times=True, include_speaker_labels=True
+        response, phrases, language="en", audio_duration_s=1.0, include_word_times=True, include_speaker_labels=True
     )
     assert plain["body#/segments"] == [{"start": 0.0, "end": 1.0, "text": "one three"}]
     (segment,) = full["body#/segments"]

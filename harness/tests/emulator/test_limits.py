@@ -26,7 +26,7 @@ async def test_the_settings_determine_the_initial_balance(start: Any) -> None:
 
 @pytest.mark.parametrize(("plan", "requests"), [(None, 50), ("paid", 50), ("free", 5), ("unknown", 50)])
 async def test_the_plan_limits_requests_per_minute(start: Any, plan: str | None, requests: int) -> None:
-    api = await start(clock="virtual", plan=plan, credits=1e9)
+    api = await start(clock="virtual", account_plan=plan, credits=1e9)
     responses = [await api.submit() for _ in range(requests)]
     assert {response.status_code for response in responses} == {202}
     assert [int(response.headers["X-Left"]) for response in responses] == list(reversed(range(requests)))
@@ -40,19 +40,19 @@ async def test_the_plan_limits_requests_per_minute(start: Any, plan: str | None,
 
 
 async def test_polling_does_not_count_against_the_rate_limit(start: Any) -> None:
-    api = await start(clock="virtual", plan="free")
+    api = await start(clock="virtual", account_plan="free")
     job = (await api.submit()).json()["id"]
     await api.states(job, 20)
     assert (await api.submit()).headers["X-Left"] == "3"
 
 
 async def test_rate_limits_can_be_disabled(start: Any) -> None:
-    api = await start(plan="free", enforces_rate_limits=False, credits=1e9)
+    api = await start(account_plan="free", enforces_rate_limits=False, credits=1e9)
     assert {(await api.submit()).status_code for _ in range(8)} == {202}
 
 
 async def test_the_plan_limits_the_text(start: Any) -> None:
-    api = await start(plan="free")
+    api = await start(account_plan="free")
     assert (await api.submit("x " * 20)).status_code == 202
     assert (await api.submit("x " * 20 + "x")).status_code == 422
 

@@ -24,7 +24,7 @@ from voicegauge.emulator.server.body_memory import MAX_BODY_MEMORY_BYTES
 from voicegauge.emulator.server.limited_protocol import create_protocol_class
 from voicegauge.emulator.server.request_bodies import MAX_HEADER_BYTES, MAX_HEADER_COUNT, MAX_UPLOAD_BYTES
 from voicegauge.emulator.state import AccountRegistry
-from voicegauge.emulator.state.accounts import MAX_ACCOUNTS
+from voicegauge.emulator.state.accounts import MAX_STORED_ACCOUNTS
 
 CONTROL_ROUTES = [
     ("GET", "/health"),
@@ -436,9 +436,9 @@ async def test_the_clock_stays_within_the_years_that_can_be_written(start: Any, 
 async def test_the_number_of_accounts_is_limited(plain_acme: Contract) -> None:
     accounts = AccountRegistry(plain_acme, EmulatorSettings())
     operation = plain_acme.find_operation("submit")
-    for number in range(MAX_ACCOUNTS + 10):
+    for number in range(MAX_STORED_ACCOUNTS + 10):
         headers = {"authorization": f"Bearer key-{number}"}
         accounts.identify_account(
             IncomingRequest("POST", "/speech", {}, headers, b"", "http://h/acme", "1.1.1.1"), operation, 0.0
         )
-    assert len(list(accounts)) == MAX_ACCOUNTS
+    assert len(list(accounts)) == MAX_STORED_ACCOUNTS

@@ -87,7 +87,10 @@ def test_a_voice_belongs_to_its_account(send) -> None:
 
 def test_an_account_has_its_quota() -> None:
     contract = load_catalogue().find_provider("ttsai")
-    with running_app(create_app([contract], EmulatorSettings(plan="business-plus"))) as root, httpx.Client() as http:
+    with (
+        running_app(create_app([contract], EmulatorSettings(account_plan="business-plus"))) as root,
+        httpx.Client() as http,
+    ):
 
         def send(method: str, path: str, **more: Any) -> httpx.Response:
             return http.request(method, f"{root}/ttsai{path}", headers={"Authorization": "Bearer quota"}, **more)

@@ -91,7 +91,7 @@ async def test_requests_begin_one_after_the_other_and_are_timed_from_then() -> N
         await asyncio.sleep(0.05)
         writer.write(CLOSE)
 
-    async with listening(handler) as url, Transport(send_interval_s=0.004) as transport:
+    async with listening(handler) as url, Transport(min_send_interval_s=0.004) as transport:
         exchanges = await asyncio.gather(*(get(transport, url) for _ in range(3)))
     begun = [exchange.timing.started_ms - exchanges[0].timing.started_ms for exchange in exchanges]
     assert begun == pytest.approx([0, 4, 8], abs=EXACTLY)

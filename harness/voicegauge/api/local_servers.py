@@ -120,7 +120,7 @@ def emulate(
         clock=clock,
         time_scale=time_scale,
         faults=tuple(faults),
-        plan=account_plan,
+        account_plan=account_plan,
         credits=account_credits,
         accepts_http_webhook_urls=allow_webhook_http,
         webhook_hosts=tuple(webhook_hosts),
@@ -219,8 +219,8 @@ def check_account_plan(contracts: Sequence[Contract], settings: EmulatorSettings
         UnknownNameError: as described above.
     """
     plans = {name for contract in contracts for name in contract.limits.plans}
-    if settings.plan is not None and settings.plan not in plans:
-        raise UnknownNameError("plan", settings.plan, plans)
+    if settings.account_plan is not None and settings.account_plan not in plans:
+        raise UnknownNameError("plan", settings.account_plan, plans)
 
 
 def serve_replay(

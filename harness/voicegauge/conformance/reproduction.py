@@ -67,7 +67,7 @@ def build_emulator_command(emulator: RunningEmulator, contracts: Iterable[Contra
     options = ["--port", str(EMULATOR_PORT), "--clock", settings.clock]
     options += ["--seed", str(settings.seed)] if settings.seed else []
     options += ["--credits", f"{settings.credits:g}"] if settings.credits is not None else []
-    options += ["--plan", settings.plan] if settings.plan is not None else []
+    options += ["--plan", settings.account_plan] if settings.account_plan is not None else []
     options += ["--webhook-http"] if settings.accepts_http_webhook_urls else []
     options += _build_repeated_option("--fault", settings.faults)
     return shlex.join(["voicegauge", "serve", *(c.id for c in contracts), *options, *build_contract_options(contracts)])

@@ -32,7 +32,7 @@ class EmulatorSettings(Record, frozen=True, kw_only=True):
     """Factor for all emulated durations: 0.1 is ten times faster, 0 is immediate."""
     faults: tuple[str, ...] = ()
     """Faults to inject: "id", "id@provider", "id@provider/target" or "id@provider/operation"."""
-    plan: str | None = None
+    account_plan: str | None = None
     """Account plan whose limits apply. By default, and for providers without this plan, the plan with the highest
     request rate applies."""
     credits: float | None = None

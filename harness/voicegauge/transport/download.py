@@ -10,7 +10,7 @@ from voicegauge.model import Request, Response
 from voicegauge.transport.http import Timeouts, Transport
 
 MAX_REDIRECTS = 5
-_TIMEOUTS = Timeouts(read_s=30.0, total_s=60.0)
+_DOWNLOAD_TIMEOUTS = Timeouts(read_s=30.0, total_s=60.0)
 _REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 _MAX_URL_CHARACTERS_IN_MESSAGE = 200
 
@@ -29,7 +29,7 @@ async def download(url: str, *, max_bytes: int) -> Response:
         TransportError: the host cannot be reached, or the response is too large or too slow.
     """
     requested = url
-    async with Transport(timeouts=_TIMEOUTS, max_body_bytes=max_bytes) as transport:
+    async with Transport(timeouts=_DOWNLOAD_TIMEOUTS, max_body_bytes=max_bytes) as transport:
         for _ in range(MAX_REDIRECTS + 1):
             _require_allowed_url(url, is_redirect=url is not requested, was_https=requested.startswith("https://"))
             request = Request(method="GET", url=url, headers=(("Accept", "*/*"), ("Accept-Encoding", "gzip")))

@@ -97,7 +97,7 @@ class Transport:
         max_body_bytes: int = MAX_BODY_BYTES,
         app: Any = None,
         max_connections: int = 64,
-        send_interval_s: float = 0.0,
+        min_send_interval_s: float = 0.0,
         http2: bool = False,
     ) -> None:
         """Configure the transport. Connections are opened when requests are sent.
@@ -107,8 +107,8 @@ class Transport:
             max_body_bytes: maximum size of a response body, both compressed and decompressed.
             app: ASGI application to call in this process instead of the network. Its exchanges have no timing.
             max_connections: maximum number of connections open at the same time; further requests wait.
-            send_interval_s: minimum time between the starts of two requests in seconds, so that the work of sending one
-                does not delay noticing the response to another. The wait is not part of the timing.
+            min_send_interval_s: minimum time between the starts of two requests in seconds, so that the work of sending
+                one does not delay noticing the response to another. The wait is not part of the timing.
             http2: whether to use HTTP/2 with servers that support it.
 
         Raises:
@@ -121,7 +121,7 @@ class Transport:
         """Whether requests go to an application in this process, without a socket."""
         self._app, self._max_connections = app, max_connections
         self._http2 = http2
-        self._send_interval_s, self._next_send_s = send_interval_s, 0.0
+        self._send_interval_s, self._next_send_s = min_send_interval_s, 0.0
         self._pools: dict[tuple[str | None, str | None], httpcore.AsyncConnectionPool] = {}
 
     def _find_or_open_pool(self, proxy_url: str | None, pinned_host: str | None) -> httpcore.AsyncConnectionPool:
@@ -201,7 +201,7 @@ class Transport:
         return Exchange(provider=provider_id, operation=operation_id, request=request, response=response, timing=timing)
 
     async def _wait_for_send_interval(self) -> None:
-        """Wait until `send_interval_s` has passed since the previous request was started."""
+        """Wait until `min_send_interval_s` has passed since the previous request was started."""
         if not self._send_interval_s:
             return
         loop = asyncio.get_running_loop()

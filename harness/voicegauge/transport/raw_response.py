@@ -7,7 +7,7 @@ import httptools
 
 RawHeaders = list[tuple[bytes, bytes]]
 """Names and values of headers, unchanged as they were received."""
-MAX_HEAD_BYTES = 100 * 2**10
+MAX_RESPONSE_HEAD_BYTES = 100 * 2**10
 """Maximum size of a status line with its headers, and of the trailer after a chunked body."""
 
 
@@ -49,7 +49,7 @@ class ResponseParser:
             self._reject_response(f"the response is not valid HTTP: {error}")
         except httptools.HttpParserUpgrade:
             self._reject_response("the server switched to another protocol, which was not requested")
-        if self._bytes_without_part > MAX_HEAD_BYTES:
+        if self._bytes_without_part > MAX_RESPONSE_HEAD_BYTES:
             self._reject_response("the headers are too large")
 
     def take_body_parts(self) -> list[bytes]:

@@ -125,8 +125,8 @@ class ExchangeTrace:
             started_ms=started_s * 1000,
             wait_ms=(self._first_event_s - started_s) * 1000,
             dns_ms=self._resolved_s * 1000 if self._is_resolved else None,
-            connect_ms=self._measure_phase_ms("connect_tcp", excluded_s=self._resolved_s),
-            tls_ms=self._measure_phase_ms("start_tls"),
+            connect_ms=self._measure_step_ms("connect_tcp", excluded_s=self._resolved_s),
+            tls_ms=self._measure_step_ms("start_tls"),
             delay_before_send_ms=(send_started_s - started_s) * 1000,
             send_ms=max(sent_s - send_started_s, 0.0) * 1000,
             ttfb_ms=max(first_byte_s - sent_s, 0.0) * 1000,
@@ -141,6 +141,6 @@ class ExchangeTrace:
             return time.perf_counter()
         return self._last_received_s
 
-    def _measure_phase_ms(self, step_name: str, *, excluded_s: float = 0.0) -> float | None:
+    def _measure_step_ms(self, step_name: str, *, excluded_s: float = 0.0) -> float | None:
         started_s, complete_s = (self._event_times_s.get(f"{step_name}.{edge}") for edge in ("started", "complete"))
         return None if started_s is None or complete_s is None else (complete_s - started_s - excluded_s) * 1000

@@ -27,7 +27,7 @@ def open_spaced_transport(*, http2: bool = False) -> Transport:
     Raises:
         MissingExtraError: HTTP/2 is requested and not installed.
     """
-    return Transport(send_interval_s=SEND_INTERVAL_S, max_connections=MAX_IN_FLIGHT_AT_FIXED_RATE, http2=http2)
+    return Transport(min_send_interval_s=SEND_INTERVAL_S, max_connections=MAX_IN_FLIGHT_AT_FIXED_RATE, http2=http2)
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,7 @@ def command(
         clock=clock,
         time_scale=time_scale,
         faults=faults,
-        plan=plan,
+        account_plan=plan,
         credits=credits,
         accepts_http_webhook_urls=webhook_http,
         webhook_hosts=webhook_hosts,

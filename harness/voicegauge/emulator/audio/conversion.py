@@ -39,31 +39,31 @@ class AudioEffect(NamedTuple):
     conversion_purpose: str
     """Purpose of the conversion, one of the values of `x-conversion.purpose`."""
     voice_name: str | None = None
-    speed: float = 1.0
-    strength: int = 2
+    speed_factor: float = 1.0
+    effect_strength: int = 2
     """Strength of the effect, from 1 (weak) to 5 (strong)."""
 
 
-def apply_effect(samples: Samples, rate_hz: int, effect: AudioEffect) -> Samples:
+def apply_effect(samples: Samples, sample_rate_hz: int, effect: AudioEffect) -> Samples:
     """Return mono `samples` with `effect` applied, at the same sample rate."""
     from voicegauge.speech.audio import apply_filters
 
-    filters = _build_ffmpeg_filters(rate_hz, effect)
-    return apply_filters(samples, rate_hz, filters) if filters else samples
+    filters = _build_ffmpeg_filters(sample_rate_hz, effect)
+    return apply_filters(samples, sample_rate_hz, filters) if filters else samples
 
 
-def _build_ffmpeg_filters(rate_hz: int, effect: AudioEffect) -> list[tuple[str, str]]:
+def _build_ffmpeg_filters(sample_rate_hz: int, effect: AudioEffect) -> list[tuple[str, str]]:
     if effect.conversion_purpose in ("voice", "style"):
         shift = 2 ** (choose_pitch_shift_semitones(effect.voice_name) / 12)
         return [
-            ("asetrate", str(round(rate_hz * shift))),
-            ("aresample", str(rate_hz)),
-            *_build_tempo_filter(effect.speed / shift),
+            ("asetrate", str(round(sample_rate_hz * shift))),
+            ("aresample", str(sample_rate_hz)),
+            *_build_tempo_filter(effect.speed_factor / shift),
         ]
     if effect.conversion_purpose == "enhance":
-        return [("afftdn", f"nr={6 * effect.strength}"), ("highpass", "f=60")]
+        return [("afftdn", f"nr={6 * effect.effect_strength}"), ("highpass", "f=60")]
     if effect.conversion_purpose == "dereverb":
-        return [("agate", f"threshold={0.005 * effect.strength}:ratio={1 + effect.strength}:release=80")]
+        return [("agate", f"threshold={0.005 * effect.effect_strength}:ratio={1 + effect.effect_strength}:release=80")]
     return []
 
 
@@ -77,7 +77,7 @@ def choose_pitch_shift_semitones(voice_name: str | None) -> int:
     return steps[zlib.crc32((voice_name or "").encode()) % len(steps)]
 
 
-def split_into_stems(samples: Samples, rate_hz: int, stem_count: int) -> dict[str, Samples]:
+def split_into_stems(samples: Samples, sample_rate_hz: int, stem_count: int) -> dict[str, Samples]:
     """Split audio into `stem_count` frequency bands, and return them with the stem names as keys.
 
     The sum of the bands is `samples`; the first band contains the speech.
@@ -85,7 +85,7 @@ def split_into_stems(samples: Samples, rate_hz: int, stem_count: int) -> dict[st
     import numpy as np
 
     spectrum = np.fft.rfft(samples)
-    frequencies = np.fft.rfftfreq(len(samples), 1 / rate_hz)
+    frequencies = np.fft.rfftfreq(len(samples), 1 / sample_rate_hz)
     voice = (frequencies >= 120) & (frequencies < 4000)
     rest = np.flatnonzero(~voice)
     parts = [np.flatnonzero(voice), *np.array_split(rest, stem_count - 1)]
@@ -98,28 +98,28 @@ def split_into_stems(samples: Samples, rate_hz: int, stem_count: int) -> dict[st
     return found
 
 
-def analyze_music(samples: Samples, rate_hz: int) -> dict[str, Any]:
+def analyze_music(samples: Samples, sample_rate_hz: int) -> dict[str, Any]:
     """Estimate key, scale and tempo, and return them under the names that `x-conversion.response.facts` uses."""
-    root, scale = _estimate_musical_key(samples, rate_hz)
-    number, letter = _find_camelot_position(root, scale)
+    root, scale = _estimate_musical_key(samples, sample_rate_hz)
+    number, letter = _find_camelot_wheel_position(root, scale)
     other = "A" if letter == "B" else "B"
     neighbours = [(number % 12 + 1, letter), ((number - 2) % 12 + 1, letter), (number, other)]
     return {
         "key": _NOTE_NAMES[root],
         "scale": scale,
-        "bpm": _estimate_tempo_bpm(samples, rate_hz),
+        "bpm": _estimate_tempo_bpm(samples, sample_rate_hz),
         "time_signature": "4/4",
         "camelot": f"{number}{letter}",
         "compatible_keys": [f"{_NOTE_NAMES[root]} {scale}", *(_find_musical_key_name(*key) for key in neighbours)],
     }
 
 
-def _estimate_musical_key(samples: Samples, rate_hz: int) -> tuple[int, str]:
+def _estimate_musical_key(samples: Samples, sample_rate_hz: int) -> tuple[int, str]:
     """Return the root and scale whose key profile correlates best with the energy of the twelve pitch classes."""
     import numpy as np
 
     power = np.square(np.abs(np.fft.rfft(samples)))
-    frequencies = np.fft.rfftfreq(len(samples), 1 / rate_hz)
+    frequencies = np.fft.rfftfreq(len(samples), 1 / sample_rate_hz)
     tonal = (frequencies > 55) & (frequencies < 2000)  # hum lies below A1, and above B6 there are mostly overtones
     notes = np.round(12 * np.log2(frequencies[tonal] / 440)).astype(int) + 9  # A is nine semitones above C
     energy = np.bincount(notes % 12, weights=power[tonal], minlength=12)
@@ -131,11 +131,11 @@ def _estimate_musical_key(samples: Samples, rate_hz: int) -> tuple[int, str]:
     return max(fits, key=lambda key: fits[key])
 
 
-def _estimate_tempo_bpm(samples: Samples, rate_hz: int) -> float:
+def _estimate_tempo_bpm(samples: Samples, sample_rate_hz: int) -> float:
     """Return the tempo whose beat interval best matches the rises in loudness (autocorrelation)."""
     import numpy as np
 
-    size = max(1, rate_hz // 100)
+    size = max(1, sample_rate_hz // 100)
     frames = samples[: len(samples) // size * size].reshape(-1, size)
     rises = np.maximum(np.diff(np.sqrt(np.mean(np.square(frames), axis=1))), 0) if len(frames) > 2 else np.zeros(1)
     slow, fast = (int(100 * 60 / bpm) for bpm in _TEMPO_RANGE_BPM)
@@ -145,7 +145,7 @@ def _estimate_tempo_bpm(samples: Samples, rate_hz: int) -> float:
 
 
 @functools.cache
-def _build_camelot_positions() -> dict[tuple[int, str], tuple[int, str]]:
+def _build_camelot_wheel_positions() -> dict[tuple[int, str], tuple[int, str]]:
     """Return the position of each musical key, given as (root, scale), on the Camelot wheel, as (number, letter).
 
     The Camelot wheel is a notation of musical keys for DJs, in which compatible keys are neighbors.
@@ -158,12 +158,14 @@ def _build_camelot_positions() -> dict[tuple[int, str], tuple[int, str]]:
     return found
 
 
-def _find_camelot_position(root_note: int, scale: str) -> tuple[int, str]:
-    return _build_camelot_positions()[root_note, scale]
+def _find_camelot_wheel_position(root_note: int, scale: str) -> tuple[int, str]:
+    return _build_camelot_wheel_positions()[root_note, scale]
 
 
 def _find_musical_key_name(camelot_number: int, camelot_letter: str) -> str:
     root, scale = next(
-        key for key, position in _build_camelot_positions().items() if position == (camelot_number, camelot_letter)
+        key
+        for key, position in _build_camelot_wheel_positions().items()
+        if position == (camelot_number, camelot_letter)
     )
     return f"{_NOTE_NAMES[root]} {scale}"

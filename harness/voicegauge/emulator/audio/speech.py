@@ -51,7 +51,7 @@ class SynthesisRequest(Record, frozen=True, kw_only=True):
 
     text: str
     language: str
-    voice: str
+    espeak_variant: str
     """Name of an espeak-ng variant."""
     words_per_minute: int
     pitch: int
@@ -156,7 +156,8 @@ def read_synthesis_request(
             read_field(request, target, "language"),
             rejects_unsupported_values=rejects_unsupported_values,
         ),
-        voice=emulation.voice or ESPEAK_VOICE_VARIANTS[zlib.crc32(target.id.encode()) % len(ESPEAK_VOICE_VARIANTS)],
+        espeak_variant=emulation.voice
+        or ESPEAK_VOICE_VARIANTS[zlib.crc32(target.id.encode()) % len(ESPEAK_VOICE_VARIANTS)],
         words_per_minute=round(emulation.words_per_minute * _limit_speed_factor(speed)),
         pitch=_choose_voice_pitch(emulation.pitch, voice),
         sample_rate_hz=rate,
@@ -336,7 +337,7 @@ class SynthesizedSpeech(NamedTuple):
     """Synthesized speech in its container."""
 
     audio_bytes: bytes
-    audio_s: float
+    audio_duration_s: float
     """Duration in seconds."""
 
 
@@ -376,7 +377,7 @@ def render_speech(synthesis: SynthesisRequest) -> SynthesizedSpeech:
     samples = synthesize(
         synthesis.text,
         language=synthesis.language,
-        voice=synthesis.voice,
+        voice=synthesis.espeak_variant,
         words_per_minute=synthesis.words_per_minute,
         pitch=synthesis.pitch,
         sample_rate_hz=synthesis.sample_rate_hz,
@@ -391,30 +392,30 @@ def render_speech(synthesis: SynthesisRequest) -> SynthesizedSpeech:
 
 
 class _RecordingMeasurements(NamedTuple):
-    container: str
-    audio_s: float
+    container_format: str
+    audio_duration_s: float
     sample_rate_hz: int
 
 
 _cached_recording_measurements: OrderedDict[bytes, _RecordingMeasurements | str] = OrderedDict()
-"""Results of `_measure_recording` by the digest of the file, because tests upload the same file repeatedly, and files
+"""Results of `_measure_recording_once` by the digest of the file. Tests upload the same file repeatedly, and files
 may be too large to keep."""
 
 
-def _measure_recording(file_content: FileContent) -> _RecordingMeasurements | str:
+def _measure_recording_once(file_content: FileContent) -> _RecordingMeasurements | str:
     """Decode a recording and measure it, or return the reason why it cannot be decoded."""
     if not isinstance(file_content, bytes):
-        return _decode_recording(file_content)  # the digest would read all of a large file into memory
+        return _decode_and_measure_recording(file_content)  # the digest would read all of a large file into memory
     digest = hashlib.sha256(file_content).digest()
     facts = _cached_recording_measurements.get(digest)
     if facts is None:
-        facts = _cached_recording_measurements[digest] = _decode_recording(file_content)
+        facts = _cached_recording_measurements[digest] = _decode_and_measure_recording(file_content)
         while len(_cached_recording_measurements) > MAX_CACHED_RECORDING_MEASUREMENTS:
             _cached_recording_measurements.popitem(last=False)
     return facts
 
 
-def _decode_recording(file_content: FileContent) -> _RecordingMeasurements | str:
+def _decode_and_measure_recording(file_content: FileContent) -> _RecordingMeasurements | str:
     from voicegauge.speech.audio import UndecodableAudioError, decode
 
     try:
@@ -424,26 +425,28 @@ def _decode_recording(file_content: FileContent) -> _RecordingMeasurements | str
     return _RecordingMeasurements(audio.container, audio.audio_s, audio.sample_rate_hz)
 
 
-def check_audio_upload(file: UploadedFile, field_name: str, upload_limits: Any) -> None:
+def check_audio_upload(uploaded_file: UploadedFile, field_name: str, upload_limits: Any) -> None:
     """Check an uploaded recording against `x-limits.uploads`.
 
     Raises:
         Rejection: the file is too large, not audio, too short or too long, or its format or sample rate is not allowed.
     """
-    if upload_limits.max_bytes is not None and len(file.content) > upload_limits.max_bytes:
+    if upload_limits.max_bytes is not None and len(uploaded_file.content) > upload_limits.max_bytes:
         raise Rejection("too-large", field_name, f"{field_name} is larger than {upload_limits.max_bytes} bytes")
     if not (upload_limits.formats or upload_limits.min_s or upload_limits.max_s or upload_limits.min_sample_rate_hz):
         return
-    audio = _measure_recording(file.content)
+    audio = _measure_recording_once(uploaded_file.content)
     if isinstance(audio, str):
         raise Rejection("invalid", field_name, f"{field_name} is not audio: {audio}")
-    if upload_limits.formats and audio.container not in [name.lower() for name in upload_limits.formats]:
+    if upload_limits.formats and audio.container_format not in [name.lower() for name in upload_limits.formats]:
         raise Rejection(
-            "invalid", field_name, f"{field_name} must be {' or '.join(upload_limits.formats)}, not {audio.container}"
+            "invalid",
+            field_name,
+            f"{field_name} must be {' or '.join(upload_limits.formats)}, not {audio.container_format}",
         )
-    if upload_limits.min_s is not None and audio.audio_s < upload_limits.min_s:
+    if upload_limits.min_s is not None and audio.audio_duration_s < upload_limits.min_s:
         raise Rejection("invalid", field_name, f"{field_name} must last at least {upload_limits.min_s:g} s")
-    if upload_limits.max_s is not None and audio.audio_s > upload_limits.max_s:
+    if upload_limits.max_s is not None and audio.audio_duration_s > upload_limits.max_s:
         raise Rejection("invalid", field_name, f"{field_name} must last at most {upload_limits.max_s:g} s")
     if upload_limits.min_sample_rate_hz is not None and audio.sample_rate_hz < upload_limits.min_sample_rate_hz:
         raise Rejection("invalid", field_name, f"{field_name} must have at least {upload_limits.min_sample_rate_hz} Hz")

@@ -18,7 +18,7 @@ class SpeechTiming(NamedTuple):
 
 
 def build_speech_timings(
-    text: str, unit: Literal["character", "word"], *, leading_silence_s: float, audio_s: float
+    text: str, unit: Literal["character", "word"], *, leading_silence_s: float, audio_duration_s: float
 ) -> list[SpeechTiming]:
     """Return the timings of `text`. Every character takes the same time.
 
@@ -26,9 +26,9 @@ def build_speech_timings(
         text: the text that is spoken.
         unit: whether characters or words are timed.
         leading_silence_s: duration in seconds of the silence before the speech.
-        audio_s: duration in seconds of the audio.
+        audio_duration_s: duration in seconds of the audio.
     """
-    step_s = max(audio_s - leading_silence_s, 0.0) / max(len(text), 1)
+    step_s = max(audio_duration_s - leading_silence_s, 0.0) / max(len(text), 1)
     pattern = r"(?s)." if unit == "character" else r"\S+"
 
     def compute_time_s(character_index: int) -> float:

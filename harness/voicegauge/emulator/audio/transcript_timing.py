@@ -35,13 +35,13 @@ class Phrase(NamedTuple):
     words: tuple[str, ...]
 
 
-def split_transcript_into_timed_phrases(samples: Samples, rate_hz: int, transcript: str) -> list[Phrase]:
+def split_transcript_into_timed_phrases(samples: Samples, sample_rate_hz: int, transcript: str) -> list[Phrase]:
     """Return the phrases of `transcript`: one for each voiced interval of mono `samples`.
 
     Each phrase has a share of the words in proportion to the length of its interval.
     """
     words = transcript.split()
-    intervals = _find_voiced_intervals(samples, rate_hz) if words else []
+    intervals = _find_voiced_intervals(samples, sample_rate_hz) if words else []
     total, assigned, elapsed_s = sum(end - start for start, end in intervals), 0, 0.0
     found = []
     for start, end in intervals:
@@ -53,23 +53,26 @@ def split_transcript_into_timed_phrases(samples: Samples, rate_hz: int, transcri
     return found
 
 
-def _find_voiced_intervals(samples: Samples, rate_hz: int) -> list[tuple[float, float]]:
+def _find_voiced_intervals(samples: Samples, sample_rate_hz: int) -> list[tuple[float, float]]:
     """Return the start and end of each voiced interval, in seconds.
 
     If nothing is voiced, the whole audio is returned as one interval.
     """
     import numpy as np
 
-    size = max(1, int(rate_hz * _FRAME_DURATION_S))
+    size = max(1, int(sample_rate_hz * _FRAME_DURATION_S))
     frames = samples[: len(samples) // size * size].reshape(-1, size)
     power = np.mean(np.square(frames, dtype=np.float64), axis=1) if len(frames) else np.zeros(0)
     loud = np.flatnonzero(power > (power.max() if len(power) else 0.0) * 10 ** (-_SILENCE_THRESHOLD_BELOW_PEAK_DB / 10))
-    length = len(samples) / rate_hz
+    length = len(samples) / sample_rate_hz
     if not len(loud):
         return [(0.0, length)]
-    breaks = np.flatnonzero(np.diff(loud) * size / rate_hz > MIN_PAUSE_S)
+    breaks = np.flatnonzero(np.diff(loud) * size / sample_rate_hz > MIN_PAUSE_S)
     firsts, lasts = loud[np.r_[0, breaks + 1]], loud[np.r_[breaks, len(loud) - 1]]
-    ends = [(float(a * size / rate_hz), float((b + 1) * size / rate_hz)) for a, b in zip(firsts, lasts, strict=True)]
+    ends = [
+        (float(a * size / sample_rate_hz), float((b + 1) * size / sample_rate_hz))
+        for a, b in zip(firsts, lasts, strict=True)
+    ]
     return [(start, min(end, length)) for start, end in ends]
 
 
@@ -78,7 +81,7 @@ def build_transcript_values(
     phrases: list[Phrase],
     *,
     language: str,
-    audio_s: float,
+    audio_duration_s: float,
     include_word_times: bool,
     include_speaker_labels: bool,
 ) -> dict[Location, Any]:
@@ -88,7 +91,7 @@ def build_transcript_values(
         response_locations: the documented locations of the values in the response.
         phrases: the phrases of the transcript, in order.
         language: the requested language, or the language that is reported as detected.
-        audio_s: the duration of the upload in seconds.
+        audio_duration_s: the duration of the upload in seconds.
         include_word_times: whether word timestamps were requested.
         include_speaker_labels: whether speaker labels were requested.
     """
@@ -107,7 +110,7 @@ def build_transcript_values(
         segments.append(segment)
     values = {
         response_locations.language: language,
-        response_locations.audio_s: round(audio_s, 3),
+        response_locations.audio_s: round(audio_duration_s, 3),
         response_locations.segments: segments,
     }
     return {location: value for location, value in values.items() if location is not None}

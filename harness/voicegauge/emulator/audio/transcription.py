@@ -26,7 +26,7 @@ UNSUPPORTED_LANGUAGE_TRANSCRIPT = "EMULATED: the ASR engine of the emulator supp
 MAX_CACHED_TRANSCRIPTS = 256
 """Number of cached transcripts. They are cached because a check uploads the same file many times."""
 _transcript_cache: OrderedDict[str, str] = OrderedDict()
-_cache_lock = threading.Lock()
+_transcription_lock = threading.Lock()
 """Protects the cache and the engine, which is not thread-safe."""
 
 
@@ -51,31 +51,31 @@ async def transcribe_upload(upload: UploadedFile, field_name: str, language: str
     return await transcribe_samples(audio.samples, audio.sample_rate_hz, language)
 
 
-async def transcribe_samples(samples: Samples, rate_hz: int, language: str = ASR_LANGUAGE) -> str:
+async def transcribe_samples(samples: Samples, sample_rate_hz: int, language: str = ASR_LANGUAGE) -> str:
     """Transcribe mono `samples` in a thread; the transcript of silence is empty.
 
     Raises:
         MissingExtraError: no runtime for the ASR engine is installed.
     """
-    return await asyncio.to_thread(_transcribe_uncached, samples, rate_hz, language)
+    return await asyncio.to_thread(_transcribe_uncached, samples, sample_rate_hz, language)
 
 
-def _transcribe_uncached(samples: Samples, rate_hz: int, language: str) -> str:
+def _transcribe_uncached(samples: Samples, sample_rate_hz: int, language: str) -> str:
     import numpy as np
 
     from voicegauge.speech.asr import ASR_SAMPLE_RATE_HZ
     from voicegauge.speech.audio import is_silent, resample
 
-    key = f"{hashlib.sha256(np.ascontiguousarray(samples).data).hexdigest()}/{rate_hz}/{language}"
-    with _cache_lock:
+    key = f"{hashlib.sha256(np.ascontiguousarray(samples).data).hexdigest()}/{sample_rate_hz}/{language}"
+    with _transcription_lock:
         if key not in _transcript_cache:
-            if is_silent(samples, rate_hz):
+            if is_silent(samples, sample_rate_hz):
                 _transcript_cache[key] = ""
             elif not load_embedded_asr().supports_language(language):
                 _transcript_cache[key] = UNSUPPORTED_LANGUAGE_TRANSCRIPT
             else:
                 _transcript_cache[key] = load_embedded_asr().transcribe(
-                    resample(samples, rate_hz, ASR_SAMPLE_RATE_HZ), language
+                    resample(samples, sample_rate_hz, ASR_SAMPLE_RATE_HZ), language
                 )
         while len(_transcript_cache) > MAX_CACHED_TRANSCRIPTS:
             _transcript_cache.popitem(last=False)

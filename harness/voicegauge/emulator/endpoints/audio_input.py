@@ -50,7 +50,7 @@ support higher rates."""
 class DecodedUpload(NamedTuple):
     """An accepted upload, and the audio that was decoded from it."""
 
-    file: UploadedFile
+    uploaded_file: UploadedFile
     decoded_audio: DecodedAudio
 
 
@@ -139,7 +139,7 @@ class AudioInputEndpoint:
             use.response,
             split_transcript_into_timed_phrases(decoded_audio.samples, decoded_audio.sample_rate_hz, text),
             language=language,
-            audio_s=decoded_audio.audio_s,
+            audio_duration_s=decoded_audio.audio_s,
             include_word_times=read_audio_input_field(request, target, "timestamps") is True,
             include_speaker_labels=read_audio_input_field(request, target, "diarize") is True,
         )
@@ -233,15 +233,19 @@ class AudioInputEndpoint:
     ) -> AudioInputResult:
         if response_audio.delivered != "url":
             return AudioInputResult({}, generated_audio)
-        base_name = fill_random_hex(f"{purpose}_{{hex12}}", self._context.job_store.create_next_rng())
+        file_stem = fill_random_hex(f"{purpose}_{{hex12}}", self._context.job_store.create_next_rng())
         return AudioInputResult(
-            {}, generated_audio, self._store_audio(request, response_audio, generated_audio, base_name)
+            {}, generated_audio, self._store_audio(request, response_audio, generated_audio, file_stem)
         )
 
     def _store_audio(
-        self, request: ParsedRequest, response_audio: ResponseAudio, generated_audio: GeneratedAudio, base_name: str
+        self,
+        request: ParsedRequest,
+        response_audio: ResponseAudio,
+        generated_audio: GeneratedAudio,
+        file_stem: str,
     ) -> str:
-        name = f"{base_name}.{generated_audio.audio_format}"
+        name = f"{file_stem}.{generated_audio.audio_format}"
         self._context.downloads.files.store_file(name, generated_audio)
         return self._context.response_builder.build_audio_url(
             request.incoming_request.base_url, response_audio, name, generated_audio.audio_format
@@ -283,9 +287,11 @@ def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: 
         return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) else None
 
     rate, channels, kbps = read_number("sample_rate"), read_number("channels"), read_number("bitrate")
-    if use.purpose == "convert" and upload.file.content:
+    if use.purpose == "convert" and upload.uploaded_file.content:
         try:
-            return GeneratedAudio(transcode(upload.file.content, TranscodingSettings(name, rate, channels, kbps)), name)
+            return GeneratedAudio(
+                transcode(upload.uploaded_file.content, TranscodingSettings(name, rate, channels, kbps)), name
+            )
         except ValueError as error:  # includes PyAV's ArgumentError, raised for an unsupported sample rate
             raise Rejection("invalid", None, f"{name} cannot be written with these settings: {error}") from error
     speed = read_audio_input_field(request, target, "speed")
@@ -293,8 +299,8 @@ def _apply_conversion(request: ParsedRequest, target: AudioInputTarget, upload: 
     change = AudioEffect(
         use.purpose,
         voice_name=voice if isinstance(voice, str) else None,
-        speed=float(speed) if isinstance(speed, int | float) and 0.5 <= speed <= 2 else 1.0,
-        strength=read_number("strength") or 2,
+        speed_factor=float(speed) if isinstance(speed, int | float) and 0.5 <= speed <= 2 else 1.0,
+        effect_strength=read_number("strength") or 2,
     )
     samples, rate = _limit_sample_rate(upload.decoded_audio)
     return GeneratedAudio(encode_at_bitrate(apply_effect(samples, rate, change), rate, name, kbps), name)
@@ -338,7 +344,7 @@ def _build_translation_synthesis_request(text: str, language: str, format_name: 
     return SynthesisRequest(
         text=text,
         language=language,
-        voice="klatt4",
+        espeak_variant="klatt4",
         words_per_minute=165,
         pitch=50,
         sample_rate_hz=_DEFAULT_SAMPLE_RATE_HZ,

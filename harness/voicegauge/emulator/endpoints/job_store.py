@@ -61,7 +61,7 @@ class JobStore:
         self._refundable: list[EmulatedJob] = []
 
     def charge_target_price(
-        self, account: EmulatedAccount, target: BaseTarget, character_count: int, audio_s: float | None = None
+        self, account: EmulatedAccount, target: BaseTarget, character_count: int, audio_duration_s: float | None = None
     ) -> float | None:
         """Charge the price of a request; faults can change the amount.
 
@@ -69,7 +69,7 @@ class JobStore:
             account: the account to charge.
             target: the target that was used.
             character_count: the number of characters in the text.
-            audio_s: for audio input, the duration of the uploaded audio in seconds.
+            audio_duration_s: for audio input, the duration of the uploaded audio in seconds.
 
         Returns:
             The amount in credits if the provider uses credits, else in US dollars; `None` if there is no price.
@@ -77,7 +77,7 @@ class JobStore:
         Raises:
             Rejection: the balance is too low.
         """
-        price = quote_price(target, character_count, audio_s=audio_s)
+        price = quote_price(target, character_count, audio_s=audio_duration_s)
         return self.charge_price(account, price, lambda amount: self._fault_injector.change_charge(amount, target))
 
     def charge_price(

@@ -20,10 +20,10 @@ from voicegauge.emulator.endpoints.context import EndpointContext
 from voicegauge.emulator.endpoints.downloads import AudioDownloads
 from voicegauge.emulator.endpoints.idempotency import IdempotentResponses
 from voicegauge.emulator.endpoints.job_store import JobStore
+from voicegauge.emulator.endpoints.job_submission import SubmitEndpoint
 from voicegauge.emulator.endpoints.jobs import JobEndpoint
 from voicegauge.emulator.endpoints.resources import ResourceStore
 from voicegauge.emulator.endpoints.speech import SpeechEndpoint
-from voicegauge.emulator.endpoints.submits import SubmitEndpoint
 from voicegauge.emulator.faults import FaultInjector
 from voicegauge.emulator.http import IncomingRequest, ParsedRequest, Rejection, iterate_uploaded_files, parse_request
 from voicegauge.emulator.responses import (
@@ -118,7 +118,7 @@ class EmulatedProvider:
             pieces = response.split_into_pieces(response.body)
             for piece in pieces:
                 piece.event_data = self._builder.replace_server_urls(piece.event_data, incoming_request.base_url)
-            response.stream_pieces = self._fault_injector.change_stream(response, pieces)
+            response.stream_pieces = self._fault_injector.change_stream_pieces(response, pieces)
         return response
 
     @contextlib.contextmanager

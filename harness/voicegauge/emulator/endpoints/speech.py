@@ -69,13 +69,18 @@ class SpeechEndpoint:
             await context.clock.sleep(speech.submit_latency_s + (processing_s if pace is None else 0))
             audio = await context.downloads.synthesize_with_faults(speech.target, speech.synthesis)
             response = self._build_speech_response(request, speech, account, audio.audio_bytes, charge)
-            get_speech_timings = self._create_speech_timings_getter(request, speech, audio.audio_s)
+            get_speech_timings = self._create_speech_timings_getter(request, speech, audio.audio_duration_s)
             if speech.target.response.audio is not None:
                 for spec in speech.target.response.audio.timestamps:
                     response.body = write_timestamps(response.body, spec, get_speech_timings(spec.unit))
             if pace is not None:
                 self._set_up_stream(
-                    response, pace, audio.audio_s, processing_s, speech.billable_character_count, get_speech_timings
+                    response,
+                    pace,
+                    audio.audio_duration_s,
+                    processing_s,
+                    speech.billable_character_count,
+                    get_speech_timings,
                 )
             return response
         await context.clock.sleep(speech.submit_latency_s)
@@ -174,7 +179,7 @@ class SpeechEndpoint:
         return response
 
     def _create_speech_timings_getter(
-        self, request: ParsedRequest, planned_speech: PlannedSpeech, audio_s: float
+        self, request: ParsedRequest, planned_speech: PlannedSpeech, audio_duration_s: float
     ) -> SpeechTimingsGetter:
         """Return a function that returns when each part of the text is spoken, with faults applied."""
         text = read_speech_field(request, planned_speech.target, "text")
@@ -182,7 +187,10 @@ class SpeechEndpoint:
 
         def get_speech_timings(unit: Literal["character", "word"]) -> list[SpeechTiming]:
             timings = build_speech_timings(
-                text, unit, leading_silence_s=planned_speech.synthesis.leading_silence_s, audio_s=audio_s
+                text,
+                unit,
+                leading_silence_s=planned_speech.synthesis.leading_silence_s,
+                audio_duration_s=audio_duration_s,
             )
             return self._context.fault_injector.change_speech_timings(timings, planned_speech.target)
 
@@ -192,7 +200,7 @@ class SpeechEndpoint:
         self,
         response: EmulatedResponse,
         audio_pacing: AudioPacing,
-        audio_s: float,
+        audio_duration_s: float,
         first_audio_delay_s: float,
         character_count: int,
         get_speech_timings: SpeechTimingsGetter,
@@ -203,7 +211,7 @@ class SpeechEndpoint:
         pacer = StreamPacer(
             operation=operation,
             stream_spec=response.target.stream,
-            audio_s=audio_s,
+            audio_duration_s=audio_duration_s,
             first_audio_delay_s=first_audio_delay_s,
             audio_pacing=audio_pacing,
             get_speech_timings=get_speech_timings,

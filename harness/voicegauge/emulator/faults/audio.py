@@ -29,12 +29,12 @@ def silence_speech(synthesis: SynthesisRequest) -> SynthesisRequest:
     return msgspec.structs.replace(synthesis, is_silent=True)
 
 
-def change_format(synthesis: SynthesisRequest) -> SynthesisRequest:
+def change_audio_format(synthesis: SynthesisRequest) -> SynthesisRequest:
     """Encode the audio in another format than the Content-Type declares."""
     return msgspec.structs.replace(synthesis, audio_format="flac" if synthesis.audio_format != "flac" else "wav")
 
 
-def change_text(synthesis: SynthesisRequest) -> SynthesisRequest:
+def change_spoken_text(synthesis: SynthesisRequest) -> SynthesisRequest:
     """Speak one word of a long text, or a short text several times."""
     words = synthesis.text.split()
     text = words[0] if len(words) >= _MIN_WORDS_OF_LONG_TEXT else " ".join([synthesis.text] * _TEXT_REPETITION_COUNT)
@@ -71,22 +71,22 @@ def truncate_audio(response: EmulatedResponse) -> None:
 
 def replace_audio_by_html(response: EmulatedResponse) -> None:
     """Send an HTML error page with the media type of audio."""
-    if carries_audio(response) and response.split_into_pieces is not None:
+    if is_body_audio(response) and response.split_into_pieces is not None:
         response.body = _HTML_ERROR_PAGE
-    elif carries_audio(response):
+    elif is_body_audio(response):
         response.replacement_body_bytes = _HTML_ERROR_PAGE
     else:
         change_audio_bytes(response, lambda _audio_bytes: _HTML_ERROR_PAGE)
 
 
-def carries_audio(response: EmulatedResponse) -> bool:
+def is_body_audio(response: EmulatedResponse) -> bool:
     """Whether the body is audio."""
     return response.kind in ("audio", "speech", "result") and isinstance(response.body, bytes) and bool(response.body)
 
 
 def change_audio_bytes(response: EmulatedResponse, change_bytes: Callable[[bytes], bytes]) -> None:
     """Change the audio of a response, which is its body or base64 in its JSON body."""
-    if carries_audio(response):
+    if is_body_audio(response):
         response.body = change_bytes(response.body)
     elif (
         isinstance(response.target, Target)
@@ -106,7 +106,7 @@ FAULTS = (
     Fault(
         id="wrong-format",
         description="The audio has another format than declared.",
-        change_synthesis=change_format,
+        change_synthesis=change_audio_format,
     ),
     Fault(
         id="other-sample-rate",
@@ -123,7 +123,7 @@ FAULTS = (
     Fault(
         id="text-ignored",
         description="Another text is spoken, much shorter or much longer.",
-        change_synthesis=change_text,
+        change_synthesis=change_spoken_text,
     ),
     Fault(id="truncated-audio", description="The audio file is truncated.", change_response=truncate_audio),
     Fault(id="html-as-audio", description="An HTML page is delivered as audio.", change_response=replace_audio_by_html),

@@ -40,7 +40,7 @@ def rename_field(response: EmulatedResponse) -> None:
     _invalidate_response_body(response, change_member)
 
 
-def nullify_field(response: EmulatedResponse) -> None:
+def set_field_to_null(response: EmulatedResponse) -> None:
     """Set a field to null."""
 
     def change_member(parent_object: Any, member_name: str) -> None:
@@ -152,7 +152,7 @@ FAULTS = (
     _create_field_fault("wrong-type", "A response field has the wrong JSON type.", change_field_type),
     _create_field_fault("missing-field", "A required response field is missing.", remove_field),
     _create_field_fault("renamed-field", "A required response field has a wrong name.", rename_field),
-    _create_field_fault("null-field", "A response field that must not be null is null.", nullify_field),
+    _create_field_fault("null-field", "A response field that must not be null is null.", set_field_to_null),
     Fault(
         id="wrong-error-shape",
         description="Error bodies do not have the documented shape.",

@@ -62,7 +62,7 @@ class Fault:
     change_speech_field: SpeechFieldChanger | None = None
     """Function that returns the value of a speech field, to be used instead of the value in the request or the
     default."""
-    change_stream: Callable[[Operation, list[StreamPiece]], list[StreamPiece]] | None = None
+    change_stream_pieces: Callable[[Operation, list[StreamPiece]], list[StreamPiece]] | None = None
     """Function that returns the pieces of a streamed response."""
     change_charge: Callable[[float], float] | None = None
     """Function that returns the amount to charge."""
@@ -73,5 +73,5 @@ class Fault:
     requests to the operation so far, including this one."""
     skipped_check: SkippableCheck | None = None
     """The check that the emulator leaves out; `None` if it makes all checks."""
-    delay_s: float = 0.0
+    response_delay_s: float = 0.0
     """Delay added to every response, in seconds."""

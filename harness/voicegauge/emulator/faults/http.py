@@ -20,7 +20,7 @@ SLOW_RESPONSE_DELAY_S = 3.0
 """Delay of the fault of slow responses, in seconds. It exceeds every emulated duration, but tests can wait for it."""
 
 
-def change_status(response: EmulatedResponse) -> None:
+def change_success_status(response: EmulatedResponse) -> None:
     """Replace a success status code by an undocumented one."""
     code = _find_undocumented_unusual_status(response.operation) if response.operation is not None else None
     if code is not None and 200 <= response.status < 300:
@@ -140,7 +140,11 @@ FAULTS = (
         description="The connection is closed in the middle of every response.",
         change_response=cut_connection,
     ),
-    Fault(id="slow", description=f"Every response is {SLOW_RESPONSE_DELAY_S:g} s late.", delay_s=SLOW_RESPONSE_DELAY_S),
+    Fault(
+        id="slow",
+        description=f"Every response is {SLOW_RESPONSE_DELAY_S:g} s late.",
+        response_delay_s=SLOW_RESPONSE_DELAY_S,
+    ),
     Fault(
         id="ignored-key",
         description="Requests with a missing or invalid key are accepted.",
@@ -162,7 +166,7 @@ FAULTS = (
     Fault(
         id="undocumented-status",
         description="Successful responses have an undocumented status code.",
-        change_response=change_status,
+        change_response=change_success_status,
         applies_to=leaves_unusual_status_undocumented,
     ),
 )

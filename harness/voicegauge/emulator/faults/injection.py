@@ -74,13 +74,13 @@ class FaultInjector:
             if fault.change_response is not None:
                 fault.change_response(response)
 
-    def change_stream(self, response: EmulatedResponse, pieces: list[StreamPiece]) -> list[StreamPiece]:
+    def change_stream_pieces(self, response: EmulatedResponse, pieces: list[StreamPiece]) -> list[StreamPiece]:
         """Return the pieces to stream instead of `pieces`. Chunks of plain audio are not changed."""
         if not isinstance(response.target, Target) or response.target.stream is None:
             return pieces
         for fault in self._find_applicable_faults(response.target, response.operation):
-            if fault.change_stream is not None and response.operation is not None:
-                pieces = fault.change_stream(response.operation, pieces)
+            if fault.change_stream_pieces is not None and response.operation is not None:
+                pieces = fault.change_stream_pieces(response.operation, pieces)
         return pieces
 
     def change_job_states(self, job_spec: JobSpec, state_sequence: tuple[str, ...], target: Target) -> tuple[str, ...]:
@@ -155,7 +155,7 @@ class FaultInjector:
 
     def sum_fault_delays_s(self, operation: Operation, target: Target | None) -> float:
         """Return the delay, in seconds, that faults add to a response."""
-        return sum(fault.delay_s for fault in self._find_applicable_faults(target, operation))
+        return sum(fault.response_delay_s for fault in self._find_applicable_faults(target, operation))
 
 
 def validate_fault_names(fault_names: Iterable[str], contracts: Iterable[Contract]) -> None:

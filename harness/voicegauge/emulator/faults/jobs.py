@@ -19,7 +19,7 @@ def _get_job_spec(target: Target) -> JobSpec | None:
     return target.job_operation.job if target.job_operation is not None else None
 
 
-def _find_status_job_spec(response: EmulatedResponse) -> JobSpec | None:
+def _find_job_spec_of_status_response(response: EmulatedResponse) -> JobSpec | None:
     operation: Operation | None = response.operation
     return operation.job if response.kind == "status" and operation is not None else None
 
@@ -84,7 +84,7 @@ def remove_last_state(_job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tu
 
 def remove_output_from_status(response: EmulatedResponse) -> None:
     """Set everything that a successful status response must carry to null."""
-    spec = _find_status_job_spec(response)
+    spec = _find_job_spec_of_status_response(response)
     state = spec.states.get(str(read_value_at(response.body, spec.state))) if spec is not None else None
     if spec is None or state is None or state.end != "success":
         return
@@ -102,7 +102,7 @@ def has_output_in_status(target: Target) -> bool:
 
 def remove_failure_reason(response: EmulatedResponse) -> None:
     """Set the reason of a failure to null."""
-    spec = _find_status_job_spec(response)
+    spec = _find_job_spec_of_status_response(response)
     state = spec.states.get(str(read_value_at(response.body, spec.state))) if spec is not None else None
     if spec is not None and spec.reason is not None and state is not None and state.end == "failure":
         response.body = write_value_at(response.body, spec.reason, None)
@@ -132,7 +132,7 @@ def change_creation_time(response: EmulatedResponse) -> None:
 
 
 def _shift_creation_time(response: EmulatedResponse, seconds: float) -> None:
-    spec = _find_status_job_spec(response)
+    spec = _find_job_spec_of_status_response(response)
     if spec is None or spec.created is None or response.job is None:
         return
     shown = read_value_at(response.body, spec.created)
@@ -150,7 +150,7 @@ def has_job_creation_time(target: Target) -> bool:
 
 def change_job_id(response: EmulatedResponse) -> None:
     """Change the last digits of the job id in a status response."""
-    spec = _find_status_job_spec(response)
+    spec = _find_job_spec_of_status_response(response)
     if spec is not None and spec.id is not None:
         shown = read_value_at(response.body, spec.id)
         if isinstance(shown, str):
@@ -165,7 +165,7 @@ def has_job_id_in_status(target: Target) -> bool:
 
 def change_job_model(response: EmulatedResponse) -> None:
     """Report another model than the requested one."""
-    spec = _find_status_job_spec(response)
+    spec = _find_job_spec_of_status_response(response)
     if spec is not None and spec.model is not None:
         shown = read_value_at(response.body, spec.model)
         if isinstance(shown, str):

@@ -38,7 +38,7 @@ def change_default_format(request: ParsedRequest, target: Target, field: SpeechF
     return "wav" if codec != "wav" else "mp3"
 
 
-def has_default_format(target: Target) -> bool:
+def documents_default_format(target: Target) -> bool:
     """Whether a target documents the format of requests that name none."""
     mapping = target.speech.request.get("format")
     return mapping is not None and has_default_value(target.operation, mapping.at)
@@ -70,7 +70,7 @@ def create_offers_format_predicate(codec: str) -> Callable[[Target], bool]:
     return applies_to
 
 
-def cut_text(synthesis: SynthesisRequest) -> SynthesisRequest:
+def cut_long_text(synthesis: SynthesisRequest) -> SynthesisRequest:
     """Speak only the beginning of a long text."""
     return msgspec.structs.replace(synthesis, text=synthesis.text[:_MAX_CHARACTERS_OF_CUT_TEXT])
 
@@ -158,12 +158,12 @@ FAULTS = (
         id="default-format-changed",
         description="A request without a format gets another one than the documented default.",
         change_speech_field=change_default_format,
-        applies_to=has_default_format,
+        applies_to=documents_default_format,
     ),
     Fault(
         id="long-text-cut",
         description="Only the beginning of a long text is spoken.",
-        change_synthesis=cut_text,
+        change_synthesis=cut_long_text,
     ),
     Fault(
         id="markup-spoken",

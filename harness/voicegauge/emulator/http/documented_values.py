@@ -14,17 +14,17 @@ from voicegauge.formats import Location
 
 def find_default_value(request: ParsedRequest, location: Location) -> Any:
     """Return the documented default of the value at `location`; `MISSING` if none is documented."""
-    return _find_default(request.operation, request.documented_media_type, location)
+    return _find_documented_default(request.operation, request.documented_media_type, location)
 
 
 def has_default_value(operation: Operation, location: Location) -> bool:
     """Whether a default of the value at `location` is documented, for any media type of requests."""
     bodies = (None, *operation.request_media.values())
-    return any(_find_default(operation, media_spec, location) is not MISSING for media_spec in bodies)
+    return any(_find_documented_default(operation, media_spec, location) is not MISSING for media_spec in bodies)
 
 
 @functools.lru_cache(maxsize=256)
-def _find_default(operation: Operation, media_spec: MediaType | None, location: Location) -> Any:
+def _find_documented_default(operation: Operation, media_spec: MediaType | None, location: Location) -> Any:
     found = _find_schemas(operation, media_spec, location)
     return next((schema["default"] for schema in found if "default" in schema), MISSING)
 

@@ -21,7 +21,7 @@ _EXAMPLE_VALUES_BY_FORMAT = {
     "uuid": "00000000-0000-4000-8000-000000000000",
     "ipv4": "192.0.2.1",
 }
-_MAX_DEPTH = 24
+_MAX_VALUE_DEPTH = 24
 """Maximum depth of a value. It is deeper than any documented response, and ends the recursion of a schema that requires
 itself."""
 
@@ -49,7 +49,7 @@ def _resolve_schema(document_schemas: Schemas, schema: Any, json_pointer: str) -
 def _find_schema_nodes(
     document_schemas: Schemas, node: _SchemaNode, pointer_tokens: Sequence[str], depth: int
 ) -> Iterator[_SchemaNode]:
-    if depth > _MAX_DEPTH:
+    if depth > _MAX_VALUE_DEPTH:
         return
     if not pointer_tokens:
         yield node
@@ -132,13 +132,13 @@ class SchemaValueBuilder:
             )  # nullable fields stay null until a real value is written
         if "properties" in node.schema or "required" in node.schema:
             return "object"
-        if depth < _MAX_DEPTH:
+        if depth < _MAX_VALUE_DEPTH:
             for branch in _find_branch_schemas(self._schemas, node):
                 return self._choose_json_type(branch, depth + 1)
         return "string"
 
     def _complete_value(self, node: _SchemaNode, value: Any, depth: int) -> Any:
-        if depth > _MAX_DEPTH:
+        if depth > _MAX_VALUE_DEPTH:
             return value
         if isinstance(value, dict):
             self._complete_members(node, value, depth)

@@ -44,7 +44,7 @@ class StreamPacer:
     operation: Operation
     stream_spec: StreamSpec | None
     """The events of the response; `None` for chunks of plain audio."""
-    audio_s: float
+    audio_duration_s: float
     first_audio_delay_s: float
     """Delay in seconds from the response's status and headers to the first audio."""
     audio_pacing: AudioPacing
@@ -64,11 +64,13 @@ class StreamPacer:
         spec = self.stream_spec
         if spec is None:
             return [StreamPiece(next(waits), audio_bytes=chunk) for chunk in self._split_into_chunks(body)]
-        sequence = _EventSequence(self.operation, spec, self.audio_s, self.get_speech_timings, self.final_event_values)
+        sequence = _EventSequence(
+            self.operation, spec, self.audio_duration_s, self.get_speech_timings, self.final_event_values
+        )
         return list(sequence.build_pieces(self._split_into_chunks(body), waits, self.final_event_type))
 
     def _split_into_chunks(self, body: bytes) -> list[bytes]:
-        count = max(1, math.ceil(self.audio_s / self.audio_pacing.chunk_s))
+        count = max(1, math.ceil(self.audio_duration_s / self.audio_pacing.chunk_s))
         size = max(
             _CHUNK_SIZE_MULTIPLE_BYTES,
             math.ceil(len(body) / count / _CHUNK_SIZE_MULTIPLE_BYTES) * _CHUNK_SIZE_MULTIPLE_BYTES,
@@ -89,13 +91,13 @@ class _EventSequence:
         self,
         operation: Operation,
         stream_spec: StreamSpec,
-        audio_s: float,
+        audio_duration_s: float,
         get_speech_timings: SpeechTimingsGetter,
         final_event_values: Mapping[EventLocation, float],
     ) -> None:
         self._end_values = final_event_values
         self._spec, self._at = stream_spec, f"{operation.pointer}/x-stream/events"
-        self._audio_s = audio_s
+        self._audio_s = audio_duration_s
         self._timings = [(spec, get_speech_timings(spec.unit)) for spec in stream_spec.audio.timestamps]
         self._value_builder = SchemaValueBuilder(operation.contract.schemas, _FAILURE_EVENT_TEXT)
 

@@ -14,7 +14,7 @@ from voicegauge.emulator.server.providers import EmulatedProviders, send_respons
 from voicegauge.errors import UnknownNameError
 from voicegauge.formats import UnreadableBodyError, read_json
 
-MAX_CLOCK_TIME_S = 250_000_000_000.0
+MAX_EMULATED_UNIX_TIME_S = 250_000_000_000.0
 """Latest Unix time of an emulated clock, in the year 9892, because timestamps have four digits for the year."""
 
 
@@ -56,7 +56,7 @@ class _ControlRoutes:
         seconds = body.get("advance_s") if isinstance(body, dict) else None
         if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds >= 0:
             return _build_bad_request_response('send {"advance_s": seconds}, 0 or more')
-        if self._emulated.clock.now() + seconds > MAX_CLOCK_TIME_S:
+        if self._emulated.clock.now() + seconds > MAX_EMULATED_UNIX_TIME_S:
             return _build_bad_request_response("the clock would be later than the year 9999")
         self._emulated.clock.advance(float(seconds))
         for provider in self._emulated.providers.values():

@@ -18,7 +18,7 @@ from voicegauge.emulator.server.request_bodies import MAX_CONTROL_BODY_BYTES, cr
 from voicegauge.emulator.settings import CONTROL_PREFIX
 from voicegauge.hosts import is_loopback
 
-_PUBLIC_PREFIX = f"{CONTROL_PREFIX}/media/"
+_PUBLIC_PATH_PREFIX = f"{CONTROL_PREFIX}/media/"
 """Path prefix of audio for clients of the providers. It is not protected, because those clients may use other names of
 this machine, and because file names are random."""
 
@@ -33,7 +33,7 @@ class ControlGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass an acceptable request on with its body, and reject any other."""
-        if scope["type"] != "http" or scope["path"].startswith(_PUBLIC_PREFIX):
+        if scope["type"] != "http" or scope["path"].startswith(_PUBLIC_PATH_PREFIX):
             await self._app(scope, receive, send)
             return
         reason = self._find_rejection_reason(scope)

@@ -127,10 +127,10 @@ def _find_unmasked_names(contract: Contract, response: EmulatedResponse, paramet
     if response.operation is None:
         return frozenset()
     documented = {p.name.lower() for p in response.operation.parameters if p.location == parameter_kind}
-    return frozenset(name for name in documented if not _is_credential(contract, name))
+    return frozenset(name for name in documented if not _is_credential_parameter(contract, name))
 
 
-def _is_credential(contract: Contract, name: str) -> bool:
+def _is_credential_parameter(contract: Contract, name: str) -> bool:
     return name not in _UNMASKED_HEADERS and (
         name in _list_key_parameter_names(contract) or _CREDENTIAL_NAME_PATTERN.search(name) is not None
     )
@@ -145,7 +145,7 @@ def _list_key_parameter_names(contract: Contract) -> frozenset[str]:
 def _find_secrets(contract: Contract, incoming_request: IncomingRequest) -> Iterator[str]:
     """Yield the credentials of a request and their parts, none of which may appear anywhere in the request's entry."""
     pairs = (*incoming_request.headers.items(), *incoming_request.query.items())
-    hidden = [value for name, value in pairs if _is_credential(contract, name.lower())]
+    hidden = [value for name, value in pairs if _is_credential_parameter(contract, name.lower())]
     for value in hidden:
         # "Bearer <key>", and cookies such as "session=<key>; theme=dark"
         for part in (value, *value.replace(";", " ").replace("=", " ").split()):

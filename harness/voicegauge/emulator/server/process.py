@@ -118,7 +118,7 @@ def starting_emulator(
     require_av()
     files = tuple(str(c.document.path if isinstance(c, Contract) else c) for c in contracts)
     config = EmulatorProcessConfig(contract_paths=files, settings=settings or EmulatorSettings(), host=host, port=port)
-    with _run_process(config) as wait_for_startup:
+    with _run_emulator_process(config) as wait_for_startup:
 
         def wait_for_emulator() -> RunningEmulator:
             startup = wait_for_startup()
@@ -128,7 +128,7 @@ def starting_emulator(
 
 
 @contextlib.contextmanager
-def _run_process(config: EmulatorProcessConfig) -> Iterator[Callable[[], EmulatorStartupMessage]]:
+def _run_emulator_process(config: EmulatorProcessConfig) -> Iterator[Callable[[], EmulatorStartupMessage]]:
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "voicegauge.emulator"],  # -P: imports nothing from the current folder
         stdin=subprocess.PIPE,

@@ -47,7 +47,7 @@ class EmulatedProviders:
         lock = asyncio.Lock()
         self.providers = {
             contract.id: EmulatedProvider(
-                contract.select_account_plans([self.settings.plan] if self.settings.plan else []),
+                contract.select_account_plans([self.settings.account_plan] if self.settings.account_plan else []),
                 self.settings,
                 self.clock,
                 self.synthesizer,

@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from voicegauge.contract import Contract
 from voicegauge.emulator.http import IncomingRequest
 
-TOKEN_LIFETIME_S = 3600
-MAX_TOKENS = 10_000
+ACCESS_TOKEN_LIFETIME_S = 3600
+MAX_STORED_ACCESS_TOKENS = 10_000
 """Number of tokens; older ones are forgotten, so that memory stays bounded."""
 
 
@@ -41,10 +41,10 @@ class AccessTokens:
         if not secret or secret.startswith(self._rejected_key_prefix):
             return 401, {"error": "invalid_client"}
         token = secrets.token_urlsafe(24)
-        self._issued[token] = (secret, now_s + TOKEN_LIFETIME_S)
-        if len(self._issued) > MAX_TOKENS:
+        self._issued[token] = (secret, now_s + ACCESS_TOKEN_LIFETIME_S)
+        if len(self._issued) > MAX_STORED_ACCESS_TOKENS:
             del self._issued[next(iter(self._issued))]
-        return 200, {"access_token": token, "token_type": "Bearer", "expires_in": TOKEN_LIFETIME_S}
+        return 200, {"access_token": token, "token_type": "Bearer", "expires_in": ACCESS_TOKEN_LIFETIME_S}
 
     def find_client_secret(self, token: str, now_s: float) -> str | None:
         """Return the client secret for which a token was issued; `None` for an unknown or expired token."""

@@ -17,7 +17,7 @@ from voicegauge.emulator.state.access_tokens import AccessTokens
 
 RATE_WINDOW_S = 60.0  # documented rates are requests per minute
 SECONDS_PER_DAY = 86_400.0
-MAX_ACCOUNTS = 10_000
+MAX_STORED_ACCOUNTS = 10_000
 """Number of accounts; older accounts are forgotten, so that memory stays bounded."""
 REJECTED_KEY_PREFIX = "invalid"
 """Keys that begin with this text are rejected; any other key is accepted and opens an account."""
@@ -118,14 +118,14 @@ class AccountRegistry:
             if credits is None and documented is not None:
                 credits = documented.free
             self._known[name] = EmulatedAccount(name, is_keyless, credits)
-            if len(self._known) > MAX_ACCOUNTS:
+            if len(self._known) > MAX_STORED_ACCOUNTS:
                 del self._known[next(iter(self._known))]
         return self._known[name]
 
     def find_plan_limits(self, limits_spec: LimitsSpec) -> PlanLimits:
         """Return the limits of the configured plan, or else of the one with the highest rate."""
-        if self._settings.plan in limits_spec.plans:
-            return limits_spec.plans[str(self._settings.plan)]
+        if self._settings.account_plan in limits_spec.plans:
+            return limits_spec.plans[str(self._settings.account_plan)]
         return max(limits_spec.plans.values(), key=lambda plan: plan.requests_per_minute or 0, default=PlanLimits())
 
     def count_request(self, account: EmulatedAccount, operation: Operation, now_s: float) -> None:

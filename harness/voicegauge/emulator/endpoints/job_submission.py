@@ -13,7 +13,7 @@ from voicegauge.emulator.state import EmulatedAccount
 _EMPTY_SYNTHESIS_REQUEST = SynthesisRequest(
     text="",
     language="en",
-    voice="",
+    espeak_variant="",
     words_per_minute=0,
     pitch=0,
     sample_rate_hz=0,
