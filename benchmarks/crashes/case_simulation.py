@@ -102,7 +102,7 @@ class SimulatedCaseUser:
             skip_cases_without_verdict=is_recording,
         )
         with journals:
-            saved = unfinished.load_cases(plan.cases, datetime.now(UTC)) if is_recording else {}
+            saved = unfinished.load_saved_exchanges(plan.cases, datetime.now(UTC)) if is_recording else {}
             for name in saved:
                 journals.journal_by_provider[self.contract.id].record_case_finished(name)
             settings = CheckSettings(

@@ -35,7 +35,7 @@ from voicegauge.client import Client
 from voicegauge.conformance import ConformanceCase, ResultCollector, build_emulator_settings, plan_cases
 from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY
 from voicegauge.conformance.fuzzing.random_requests import fuzz_target
-from voicegauge.conformance.fuzzing.search import FuzzEffort
+from voicegauge.conformance.fuzzing.violation_search import FuzzEffort
 from voicegauge.conformance.running import CaseRunner, CheckedService
 from voicegauge.contract import Contract, Target, load_catalogue
 from voicegauge.emulator import create_app

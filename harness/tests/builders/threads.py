@@ -69,7 +69,7 @@ def _run_judge_thread() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
 
         def judge() -> None:
             with os.fdopen(requests[0], "rb") as reader, os.fdopen(results[1], "wb") as writer:
-                judge_process.judge_messages(reader, writer)
+                judge_process.judge_exchange_stream(reader, writer)
 
         thread = threading.Thread(target=judge, daemon=True)
         thread.start()

@@ -84,8 +84,8 @@ def test_statuses_and_constraints_equal_a_count_over_the_exchanges(acme, acme_co
     assert rules["job-stuck"].untried_reason == "the contract states nothing that it needs: x-job.poll.timeout_s"
     assert report.coverage_percent == pytest.approx(
         100
-        * sum(e.tried_side_count for e in report.coverage if e.is_applicable)
-        / sum(e.side_count for e in report.coverage if e.is_applicable),
+        * sum(e.reached_goal_count for e in report.coverage if e.is_applicable)
+        / sum(e.goal_count for e in report.coverage if e.is_applicable),
         abs=0.05,
     )
 

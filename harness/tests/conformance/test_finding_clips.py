@@ -7,7 +7,7 @@ import pytest
 
 import voicegauge
 from voicegauge.conformance import CheckReport
-from voicegauge.conformance.reporting.finding_clips import MAX_CLIPS_BYTES
+from voicegauge.conformance.reporting.finding_clips import MAX_TOTAL_CLIP_BYTES
 from voicegauge.speech.audio import decode
 
 
@@ -31,4 +31,4 @@ def test_a_finding_about_audio_has_a_clip_that_can_be_decoded(report: CheckRepor
 def test_clips_survive_json_and_are_limited(report: CheckReport) -> None:
     again = msgspec.json.decode(msgspec.json.encode(report), type=CheckReport)
     assert again == report
-    assert 0 < sum(len(finding.clip.data) for finding in report.findings if finding.clip) <= MAX_CLIPS_BYTES
+    assert 0 < sum(len(finding.clip.data) for finding in report.findings if finding.clip) <= MAX_TOTAL_CLIP_BYTES

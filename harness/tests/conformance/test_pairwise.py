@@ -15,8 +15,8 @@ from voicegauge.conformance import ConformanceCase, plan_cases
 from voicegauge.conformance.cases.order import order_cases
 from voicegauge.conformance.cases.pairwise import (
     MAX_COMBINED_VALUES,
-    build_covering_rows,
-    build_value_rows,
+    build_pairwise_rows,
+    build_rows_with_each_value,
     is_supported_value,
     list_pairwise_fields,
     plan_combination_cases,
@@ -72,7 +72,7 @@ def test_every_possible_pair_of_indexes_is_covered(value_counts, data) -> None:
     def possible(row):
         return len(row) < len(value_counts) or last[row[0] * value_counts[-1] + row[-1]]
 
-    rows = build_covering_rows(value_counts, possible)
+    rows = build_pairwise_rows(value_counts, possible)
     assert all(possible(row) for row in rows)
     for one, two in itertools.combinations(range(len(value_counts)), 2):
         every = [row for row in itertools.product(*map(range, value_counts)) if possible(row)]
@@ -84,11 +84,11 @@ def test_every_possible_pair_of_indexes_is_covered(value_counts, data) -> None:
 def test_few_rows_have_every_possible_index(value_counts, data) -> None:
     every = list(itertools.product(*map(range, value_counts)))
     whole = data.draw(st.sets(st.sampled_from(every)))
-    rows = build_value_rows(value_counts, lambda row: len(row) < len(value_counts) or row in whole)
+    rows = build_rows_with_each_value(value_counts, lambda row: len(row) < len(value_counts) or row in whole)
     assert set(rows) <= whole
     for at in range(len(value_counts)):
         assert {row[at] for row in rows} == {row[at] for row in whole}
-    assert len(build_value_rows(value_counts, lambda _: True)) == max(value_counts)
+    assert len(build_rows_with_each_value(value_counts, lambda _: True)) == max(value_counts)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.id)

@@ -16,7 +16,7 @@ import zstandard
 import voicegauge
 from voicegauge.api.traffic import running_proxy
 from voicegauge.conformance.proxy import CaptureMemory, JudgeSettings, traffic_judge
-from voicegauge.conformance.proxy.traffic import RelayedExchange
+from voicegauge.conformance.proxy.traffic_records import RelayedExchange
 from voicegauge.errors import StorageError, UsageError
 from voicegauge.recording import MASK, load_har
 
@@ -213,7 +213,7 @@ def test_merging_findings_between_exchanges_changes_no_report(monkeypatch) -> No
     )
     reports = []
     for count in (1, 1000):
-        monkeypatch.setattr(traffic_judge, "EXCHANGES_BETWEEN_MERGES", count)
+        monkeypatch.setattr(traffic_judge, "EXCHANGES_BETWEEN_FINDING_MERGES", count)
         judge = traffic_judge.TrafficJudge(contract, settings)
         for _ in range(3):
             judge.judge_exchange(relayed_exchange)

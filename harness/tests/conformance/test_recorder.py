@@ -225,7 +225,7 @@ def test_emulated_traffic_replaces_live_traffic_only_in_a_full_refresh(case) -> 
     assert case(live) is None
     update = case(live, refresh="all")
     assert _ids(update) == case.planned
-    assert (update.existing_recording, update.replaced_recording) == (None, live)
+    assert (update.extended_recording, update.replaced_recording) == (None, live)
     emulated = _recording(case, *map(_exchange, case.planned))
     assert _ids(case(emulated, provenance=Provenance.RECORDED)) == case.planned
 

@@ -409,7 +409,7 @@ async def test_an_unusable_id_is_not_stored(contract, tmp_path, resource_id) -> 
     assert resource_id not in path.read_text()
     assert find_secret_spelling(path.read_bytes(), [EMULATOR_API_KEY]) is None
     [resource] = tracker.history.undeleted_resources
-    assert (resource.id, resource.request_event.fields) == (None, {"text": "short"})
+    assert (resource.id, resource.request_event.short_body_fields) == (None, {"text": "short"})
 
 
 @pytest.mark.parametrize("resource_id", UNUSABLE_IDS)

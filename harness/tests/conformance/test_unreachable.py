@@ -21,7 +21,7 @@ from voicegauge.conformance import (
     plan_cases,
 )
 from voicegauge.conformance.emulator_setup import EMULATOR_API_KEY
-from voicegauge.conformance.running.case_runner import MAX_UNREACHABLE_REQUESTS, CaseRunner, CheckedService
+from voicegauge.conformance.running.case_runner import MAX_CONSECUTIVE_UNREACHABLE_CASES, CaseRunner, CheckedService
 from voicegauge.contract import load_catalogue, load_contract
 from voicegauge.emulator import create_app
 from voicegauge.errors import TimedOutError, UnreachableError
@@ -43,8 +43,8 @@ def test_a_service_that_never_responds_is_given_up_soon(concurrency: int, acme_c
 
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(TimedOutError):
         asyncio.run(check(f"http://127.0.0.1:{silent.getsockname()[1]}"))
-    assert len(cases) > MAX_UNREACHABLE_REQUESTS
-    assert len(collector.build_report().case_results) == MAX_UNREACHABLE_REQUESTS - 1
+    assert len(cases) > MAX_CONSECUTIVE_UNREACHABLE_CASES
+    assert len(collector.build_report().case_results) == MAX_CONSECUTIVE_UNREACHABLE_CASES - 1
 
 
 @pytest.fixture
@@ -83,4 +83,4 @@ def test_occasional_lost_connections_do_not_end_a_search(fuzz) -> None:
 
 
 def test_a_search_ends_when_the_service_is_unreachable(fuzz) -> None:
-    assert fuzz(lambda _: True, ResultCollector([], 0)) == MAX_UNREACHABLE_REQUESTS
+    assert fuzz(lambda _: True, ResultCollector([], 0)) == MAX_CONSECUTIVE_UNREACHABLE_CASES

@@ -32,7 +32,9 @@ def judge(*, claimed: tuple[str, ...] = (), missing: str = "", **changes: dict[s
         reason = violations.pop("skipped", None) if violations else None
         if name.partition("/")[2] != missing:
             verdict = "failed" if violations else "skipped" if reason else "passed"
-            case = CaseResult(id=name, operation="", verdict=verdict, not_judged_reason=reason, violations=violations)  # type: ignore[arg-type]
+            case = CaseResult(
+                id=name, operation="", verdict=verdict, not_judged_reason=reason, message_by_violated_rule=violations
+            )  # type: ignore[arg-type]
             cases.append(case)
     report = CheckReport(
         voicegauge_version="1", created_at="", is_finished=True, seed=0, targets=(), case_results=tuple(cases)

@@ -235,7 +235,7 @@ def describe_plan(plan: PricedPlan) -> str:
 def describe_undeletable_resources(plan: PricedPlan) -> str:
     """Return one line about resources that a plan leaves in the account because no document says how to delete them."""
     parts = [
-        f"{one.name} ({one.operation}, {one.request_count} request{'s' if one.request_count > 1 else ''})"
+        f"{one.resource_type} ({one.operation}, {one.request_count} request{'s' if one.request_count > 1 else ''})"
         for one in plan.undeletable_resources
     ]
     return f"stays in the account, because no document says how to delete it: {', '.join(parts)}"

@@ -133,7 +133,7 @@ def format_coverage(report: CheckReport) -> str:
             parts.append(f"{inside} of {total} constraints inside and {outside} outside")
         else:
             tried = sum(
-                entry.tried_side_count for entry in report.coverage if entry.kind == kind and entry.is_applicable
+                entry.reached_goal_count for entry in report.coverage if entry.kind == kind and entry.is_applicable
             )
             parts.append(f"{tried} of {total} {_PLURAL_BY_NOUN[kind]}")
     return f"tried {report.coverage_percent:g}%: {', '.join(parts)} (--json has the rest, with reasons)"

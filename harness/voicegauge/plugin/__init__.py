@@ -378,7 +378,8 @@ class RuleVerdict(NamedTuple):
         """
         entries = (entry for entry in self.report.coverage if (entry.kind, entry.name) == ("rule", self.rule))
         return next(
-            (entry.untried_reason or "the rule judged nothing" for entry in entries if not entry.tried_side_count), None
+            (entry.untried_reason or "the rule judged nothing" for entry in entries if not entry.reached_goal_count),
+            None,
         )
 
     def assert_holds(self) -> None:

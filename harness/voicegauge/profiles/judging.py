@@ -76,7 +76,7 @@ class _ProfileJudge:
             rejected = self._find_case_disproving_capability(requirement.capability)
             if rejected is not None:
                 verdict: RequirementVerdict = "failed" if is_claimed else "not-offered"
-                reason = rejected.violations[_REJECTS_VALID_RULE_ID]
+                reason = rejected.message_by_violated_rule[_REJECTS_VALID_RULE_ID]
                 return self._build_result(requirement, verdict, level=level, reason=reason, case_ids=(rejected.id,))
         cases = [case for pattern in requirement.case_patterns for case in self._find_cases(pattern)]
         failed = [case for case in cases if _find_broken_rules(case, requirement.rule_ids)]
@@ -108,7 +108,7 @@ class _ProfileJudge:
     def _find_case_disproving_capability(self, capability: str) -> CaseResult | None:
         """Return the case that shows that the server does not have a capability; `None` if it may have it."""
         cases = self._find_cases(self._profile.capabilities[capability].disproving_case_pattern)
-        return next((case for case in cases if _REJECTS_VALID_RULE_ID in case.violations), None)
+        return next((case for case in cases if _REJECTS_VALID_RULE_ID in case.message_by_violated_rule), None)
 
     def _find_cases(self, pattern: str) -> list[CaseResult]:
         full = f"{self._profile.provider}/{pattern}"
@@ -176,8 +176,11 @@ def _list_violations(case: CaseResult) -> dict[str, str]:
     A status below 400 does not reject the request, so it also violates the rule that invalid requests are rejected.
     """
     if case.status is None or case.status >= 400:
-        return case.violations
-    return {_ACCEPTS_INVALID_RULE_ID: f"got status {case.status}, not one from 400 to 499", **case.violations}
+        return case.message_by_violated_rule
+    return {
+        _ACCEPTS_INVALID_RULE_ID: f"got status {case.status}, not one from 400 to 499",
+        **case.message_by_violated_rule,
+    }
 
 
 def _explain_missing_verdict(case: CaseResult, requirement: Requirement) -> str | None:

@@ -18,7 +18,7 @@ from voicegauge.api.target_selection import (
 )
 from voicegauge.api.traffic.record_result import ConfirmOverwrite, RecordResult
 from voicegauge.api.traffic.recording_run import RecordingRun
-from voicegauge.conformance.recording import UNFINISHED_FOLDER_NAME, RecordingUpdate, RefreshMode
+from voicegauge.conformance.recording import UNFINISHED_RECORDINGS_FOLDER_NAME, RecordingUpdate, RefreshMode
 from voicegauge.data_folders import RECORDINGS_FOLDER_NAME
 from voicegauge.errors import DataError, UsageError
 
@@ -105,7 +105,7 @@ def record(
     updates, plan = recording.plan_updates(refresh, record_every_rejection=record_every_rejection)
     if overwrite is False:
         _reject_overwriting(updates)
-    journal_folder = None if live is None else Path(out) / UNFINISHED_FOLDER_NAME
+    journal_folder = None if live is None else Path(out) / UNFINISHED_RECORDINGS_FOLDER_NAME
     with open_journals(
         journal_folder,
         recording.contracts.values(),

@@ -141,7 +141,7 @@ class RecordingRun:
         self, plan: CasePlan, live_options: LiveOptions, collector: ResultCollector, journals: CaseJournals
     ) -> _ReceivedCases:
         unfinished = UnfinishedRecording(self.fixtures_folder, self.contracts, names_to_mask=self.names_to_mask)
-        saved = unfinished.load_cases(plan.cases, datetime.now(UTC))
+        saved = unfinished.load_saved_exchanges(plan.cases, datetime.now(UTC))
         if saved:
             self.listener.notice(f"resuming an interrupted recording: {len(saved)} cases are already recorded")
         for case in plan.cases:

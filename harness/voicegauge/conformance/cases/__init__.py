@@ -17,7 +17,7 @@ from voicegauge.conformance.cases.case import (
     find_rejection_statuses,
     should_retry,
 )
-from voicegauge.conformance.cases.pairwise import build_value_requests
+from voicegauge.conformance.cases.pairwise import build_requests_with_each_value
 from voicegauge.conformance.cases.parameters import build_operation_request
 from voicegauge.conformance.cases.plan import (
     BATCH_ITEM_COUNT,
@@ -37,7 +37,7 @@ from voicegauge.conformance.cases.valid_requests import (
     is_valid_body,
     set_body_value,
 )
-from voicegauge.conformance.cases.webhooks import set_request_value
+from voicegauge.conformance.cases.webhooks import set_value_in_case_request
 
 __all__ = [
     "BATCH_ITEM_COUNT",
@@ -53,8 +53,8 @@ __all__ = [
     "build_case",
     "build_operation_request",
     "build_padded_request",
+    "build_requests_with_each_value",
     "build_valid_speech_request",
-    "build_value_requests",
     "choose_recorded_sentence",
     "count_charged_characters",
     "expect_accepted",
@@ -72,6 +72,6 @@ __all__ = [
     "plan_related_deliveries",
     "select_cases",
     "set_body_value",
-    "set_request_value",
+    "set_value_in_case_request",
     "should_retry",
 ]

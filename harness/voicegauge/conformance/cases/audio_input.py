@@ -40,7 +40,7 @@ def plan_audio_input_cases(
         )
     for target in targets:
         for options in _iterate_optional_field_sets(target):
-            yield _build_complete_case(target, options)
+            yield _build_recording_upload_case(target, options)
 
 
 def _iterate_optional_field_sets(target: AudioInputTarget) -> Iterator[OptionalFieldValues]:
@@ -51,7 +51,7 @@ def _iterate_optional_field_sets(target: AudioInputTarget) -> Iterator[OptionalF
         yield {flag: True for flag in flags if flag in target.audio_input.request}
 
 
-def _build_complete_case(target: AudioInputTarget, optional_fields: OptionalFieldValues) -> ConformanceCase:
+def _build_recording_upload_case(target: AudioInputTarget, optional_fields: OptionalFieldValues) -> ConformanceCase:
     sentence = choose_recorded_sentence(target)
     description = f"a valid recording{' with ' + ' and '.join(optional_fields) if optional_fields else ''}"
     return build_case(

@@ -76,7 +76,7 @@ def plan_body_cases(operation: Operation, request: RequestParts, target: Target 
         yield from _iterate_example_cases(operation, media, request, target)
 
 
-def plan_branch_cases(
+def plan_schema_branch_cases(
     target: Target, request: RequestParts, schema_branch: tuple[Any, str]
 ) -> Iterator[ConformanceCase]:
     """Yield cases for the boundary values of the branch of the body's schema that a target selects.

@@ -27,7 +27,7 @@ _MAX_EXACT_INTEGER = 2**53
 """Largest number up to which a float of 64 bits represents every integer exactly."""
 _FILLER_SENTENCE = "The quick brown fox jumps over the lazy dog. "
 _TEXT_OUTSIDE_ENUM = "no-such-value"
-_WRONG_VALUE_BY_TYPE: dict[str, Any] = {
+_WRONG_TYPE_VALUE_BY_JSON_TYPE: dict[str, Any] = {
     "string": 12,
     "integer": "twelve",
     "number": "twelve",
@@ -80,10 +80,10 @@ def list_boundary_values(
         return
     name = body_path[-1] if body_path else "body"
     yield from _list_enum_boundary_values(schema, schema_pointer, body_path, name)
-    yield from _list_excluded_values(schema, schema_pointer, body_path, name)
-    yield from _list_lists_near_max_items(schemas, schema, schema_pointer, body_path, name)
+    yield from _list_values_excluded_by_not(schema, schema_pointer, body_path, name)
+    yield from _list_max_items_boundary_values(schemas, schema, schema_pointer, body_path, name)
     for json_type in _list_json_types(schema):
-        yield from _LIST_VALUES_BY_TYPE.get(json_type, _return_no_boundary_values)(
+        yield from _BOUNDARY_VALUE_LISTER_BY_JSON_TYPE.get(json_type, _return_no_boundary_values)(
             schema, schema_pointer, body_path, name
         )
     yield from _list_wrong_type_values(schema, schema_pointer, body_path, name)
@@ -159,7 +159,7 @@ def _list_wrong_type_values(
     types = _list_json_types(schema)
     if not types or not body_path:
         return
-    wrong = _WRONG_VALUE_BY_TYPE.get(types[0])
+    wrong = _WRONG_TYPE_VALUE_BY_JSON_TYPE.get(types[0])
     description = f"{field_name} {json.dumps(wrong)}, not {' or '.join(types)}"
     yield BoundaryValue(body_path, wrong, description, f"{schema_pointer}/type", is_valid=False)
     if "null" not in types:
@@ -243,14 +243,14 @@ def _list_boolean_boundary_values(
         )
 
 
-def _list_empty_lists(
+def _list_array_boundary_values(
     schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], field_name: str
 ) -> Iterator[BoundaryValue]:
     if schema.get("minItems", 0) > 0:
         yield BoundaryValue(body_path, [], f"{field_name} without items", f"{schema_pointer}/minItems", is_valid=False)
 
 
-def _list_lists_near_max_items(
+def _list_max_items_boundary_values(
     schemas: Schemas, schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], field_name: str
 ) -> Iterator[BoundaryValue]:
     """Yield lists with the largest allowed number of items, with one item less and with one item more."""
@@ -265,7 +265,7 @@ def _list_lists_near_max_items(
             )
 
 
-def _list_excluded_values(
+def _list_values_excluded_by_not(
     schema: dict[str, Any], schema_pointer: str, body_path: tuple[str, ...], field_name: str
 ) -> Iterator[BoundaryValue]:
     excluded = schema.get("not")
@@ -274,10 +274,10 @@ def _list_excluded_values(
         yield BoundaryValue(body_path, value, description, f"{schema_pointer}/not", is_valid=False)
 
 
-_LIST_VALUES_BY_TYPE = {
+_BOUNDARY_VALUE_LISTER_BY_JSON_TYPE = {
     "string": _list_string_boundary_values,
     "integer": _list_number_boundary_values,
     "number": _list_number_boundary_values,
     "boolean": _list_boolean_boundary_values,
-    "array": _list_empty_lists,
+    "array": _list_array_boundary_values,
 }

@@ -99,7 +99,7 @@ def _iterate_valid_and_invalid_cases(
             yield build_case(operation, expected, request=other)
             for case in plan_body_cases(operation, other, None):
                 yield msgspec.structs.replace(case, id=f"{case.id} ({media.name})")
-    yield from _iterate_limited_upload_cases(operation, request, is_emulated=is_emulated)
+    yield from _iterate_upload_limit_cases(operation, request, is_emulated=is_emulated)
     lifecycle = _build_lifecycle_case(operation, sends_resource_use_variants=include_billable_cases)
     yield from [lifecycle] if lifecycle is not None else []
 
@@ -126,7 +126,7 @@ def _build_lifecycle_case(operation: Operation, *, sends_resource_use_variants: 
     )
 
 
-def _iterate_limited_upload_cases(
+def _iterate_upload_limit_cases(
     operation: Operation, request: RequestParts, *, is_emulated: bool
 ) -> Iterator[ConformanceCase]:
     body = request.body if isinstance(request.body, dict) else {}

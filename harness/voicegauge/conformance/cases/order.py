@@ -18,7 +18,7 @@ from voicegauge.model import UploadedFile
 
 NEW_VALUE_WEIGHT = 8
 """Number of new pairs that count as much as one new value, because most faults need one parameter (see `pairwise`)."""
-REQUESTS_BETWEEN_PAIRS = 3
+REQUESTS_BETWEEN_DELIVERY_PAIRS = 3
 """Number of billable single requests between two deliveries for metamorphic rules. A delivery tests for one fault. A
 single request tests for several at the beginning of a plan, and for less than one after about ten requests."""
 TEXT_LENGTH_STEP_CHARACTERS = 250
@@ -27,7 +27,7 @@ FieldNameAndValue = tuple[str, str]
 """Name of a field, and a text that identifies its value or says that the field is missing."""
 
 
-class CaseContent(NamedTuple):
+class CoveredFieldValues(NamedTuple):
     """What a request tests: its field values, and pairs of them."""
 
     field_values: Sequence[FieldNameAndValue]
@@ -104,9 +104,9 @@ def _separate_first_delivery_pairs(
 def _spread_delivery_pairs(
     paired_deliveries: Sequence[ConformanceCase], single_requests: Sequence[ConformanceCase]
 ) -> list[ConformanceCase]:
-    """Return `single_requests` with one of `paired_deliveries` after every `REQUESTS_BETWEEN_PAIRS` billable ones.
+    """Return `single_requests` with one of `paired_deliveries` after every third billable request.
 
-    The pairs that are left over are at the end.
+    `REQUESTS_BETWEEN_DELIVERY_PAIRS` is this interval. Deliveries for which there are too few requests come last.
     """
     waiting = iter(paired_deliveries)
     ordered = []
@@ -114,7 +114,7 @@ def _spread_delivery_pairs(
     for case in single_requests:
         ordered.append(case)
         billable += case.is_billable
-        if case.is_billable and billable % REQUESTS_BETWEEN_PAIRS == 0:
+        if case.is_billable and billable % REQUESTS_BETWEEN_DELIVERY_PAIRS == 0:
             ordered += itertools.islice(waiting, 1)
     return [*ordered, *waiting]
 
@@ -126,7 +126,7 @@ def _order_by_information_gain(cases: Sequence[ConformanceCase]) -> list[Conform
     case whose updated gain is still the best of the heap can be chosen without updating all other gains (lazy greedy).
     """
     names = _list_field_names(cases)
-    contents = [_list_case_content(case, names[case.provider, case.operation]) for case in cases]
+    contents = [_list_covered_field_values(case, names[case.provider, case.operation]) for case in cases]
     seen: set[object] = set()
     heap = [(-_compute_information_gain(content, seen), index) for index, content in enumerate(contents)]
     heapq.heapify(heap)
@@ -143,10 +143,12 @@ def _order_by_information_gain(cases: Sequence[ConformanceCase]) -> list[Conform
     return ordered
 
 
-def _compute_information_gain(content: CaseContent, sent_content: set[object]) -> int:
-    """Return how much a case adds: the weighted number of its values and pairs that are not in `sent_content`."""
-    new_values = sum(value not in sent_content for value in content.field_values)
-    return NEW_VALUE_WEIGHT * new_values + sum(pair not in sent_content for pair in content.pairs_of_field_values)
+def _compute_information_gain(covered_values: CoveredFieldValues, earlier_values: set[object]) -> int:
+    """Return how much a case adds: the weighted number of its values and pairs that are not in `earlier_values`."""
+    new_values = sum(value not in earlier_values for value in covered_values.field_values)
+    return NEW_VALUE_WEIGHT * new_values + sum(
+        pair not in earlier_values for pair in covered_values.pairs_of_field_values
+    )
 
 
 def _list_field_names(cases: Sequence[ConformanceCase]) -> dict[tuple[str, str], list[str]]:
@@ -165,10 +167,10 @@ def _list_request_fields(request: RequestParts | None) -> dict[str, object]:
     return {"(type)": request.media_type, **request.query_parameters, **request.headers, **body}
 
 
-def _list_case_content(case: ConformanceCase, field_names: Sequence[str]) -> CaseContent:
+def _list_covered_field_values(case: ConformanceCase, field_names: Sequence[str]) -> CoveredFieldValues:
     if case.expected_response.case_kind == "undocumented":
         # It counts as one pair, so that requests with documented values and pairs of them come first.
-        return CaseContent(
+        return CoveredFieldValues(
             field_values=(), pairs_of_field_values=((case.operation, case.expected_response.description),)
         )
     fields = _list_request_fields(case.request)
@@ -176,7 +178,7 @@ def _list_case_content(case: ConformanceCase, field_names: Sequence[str]) -> Cas
         (f"{case.operation}/{name}", _format_comparable_value(fields[name]) if name in fields else "left out")
         for name in field_names
     ]
-    return CaseContent(values, tuple(itertools.combinations(values, 2)))
+    return CoveredFieldValues(values, tuple(itertools.combinations(values, 2)))
 
 
 def _format_comparable_value(value: object) -> str:

@@ -17,7 +17,7 @@ from voicegauge.client import RequestParts
 from voicegauge.conformance.cases.bodies import accepts_any_valid_value
 from voicegauge.conformance.cases.boundary_values import BoundaryValue
 from voicegauge.conformance.cases.case import ConformanceCase, build_case, expect_accepted
-from voicegauge.conformance.cases.parameters import convert_to_parameter_text, fits_parameter, takes_webhook_url
+from voicegauge.conformance.cases.parameters import convert_to_parameter_text, fits_parameter_schema, takes_webhook_url
 from voicegauge.conformance.cases.sample_values import find_sample_value
 from voicegauge.conformance.cases.valid_requests import count_charged_characters, is_file_field, is_valid_body
 from voicegauge.conformance.target_matching import find_request_target
@@ -57,7 +57,7 @@ def plan_combination_cases(target_requests: Sequence[TargetRequest]) -> Iterator
     if len(fields) + (len(target_requests) > 1) < 2:
         return
     value_counts = [len(target_requests), *(len(field.values) for field in fields)]
-    for row in build_covering_rows(value_counts, _build_row_filter(target_requests, fields)):
+    for row in build_pairwise_rows(value_counts, _build_row_filter(target_requests, fields)):
         yield _build_combination_case(*target_requests[row[0]], fields, _get_row_values(fields, row))
 
 
@@ -92,7 +92,7 @@ def _get_row_values(fields: Sequence[PairwiseField], row: Sequence[int]) -> list
     return [field.values[index] for field, index in zip(fields, row[1:], strict=True)]
 
 
-def build_covering_rows(
+def build_pairwise_rows(
     value_counts: Sequence[int], is_row_possible: Callable[[Sequence[int]], bool]
 ) -> list[tuple[int, ...]]:
     """Return rows of one value index per field. Every possible pair of value indexes of two fields occurs in a row.
@@ -115,7 +115,7 @@ def build_covering_rows(
     return rows
 
 
-def build_value_rows(
+def build_rows_with_each_value(
     value_counts: Sequence[int], is_row_possible: Callable[[Sequence[int]], bool]
 ) -> list[tuple[int, ...]]:
     """Return a small number of rows in which each possible value index of every field occurs.
@@ -135,7 +135,7 @@ def build_value_rows(
     return rows
 
 
-def build_value_requests(
+def build_requests_with_each_value(
     base_request: TargetRequest, unchanged_fields: Collection[str] = ()
 ) -> Iterator[tuple[str, RequestParts]]:
     """Yield a small number of valid requests to one target, each with a description.
@@ -150,7 +150,7 @@ def build_value_requests(
     if not fields:
         return
     value_counts = [1, *(len(field.values) for field in fields)]
-    for row in build_value_rows(value_counts, _build_row_filter([base_request], fields)):
+    for row in build_rows_with_each_value(value_counts, _build_row_filter([base_request], fields)):
         values = _get_row_values(fields, row)
         yield _describe_values(fields, values), _set_field_values(base_request[1], fields, values)
 
@@ -163,7 +163,7 @@ def _iterate_index_pairs(row: Sequence[int]) -> Iterator[tuple[int, int, int, in
 
 def _complete_row(
     value_counts: Sequence[int],
-    fixed_index_by_position: Mapping[int, int],
+    fixed_value_index_by_position: Mapping[int, int],
     is_row_possible: Callable[[Sequence[int]], bool],
     row_start: tuple[int, ...] = (),
 ) -> tuple[int, ...]:
@@ -175,11 +175,13 @@ def _complete_row(
         return row_start
     position = len(row_start)
     for index in (
-        [fixed_index_by_position[position]] if position in fixed_index_by_position else range(value_counts[position])
+        [fixed_value_index_by_position[position]]
+        if position in fixed_value_index_by_position
+        else range(value_counts[position])
     ):
         longer = (*row_start, index)
         found = (
-            _complete_row(value_counts, fixed_index_by_position, is_row_possible, longer)
+            _complete_row(value_counts, fixed_value_index_by_position, is_row_possible, longer)
             if is_row_possible(longer)
             else ()
         )
@@ -225,7 +227,7 @@ def _list_pairwise_parameters(target: Target) -> Iterator[PairwiseField]:
             continue
         documented = _list_schema_values(parameter.schema) or [parameter.part_data.get("example")]
         texts = [text for text in map(convert_to_parameter_text, documented) if text is not None]
-        if texts and all(fits_parameter(parameter, text) for text in texts):
+        if texts and all(fits_parameter_schema(parameter, text) for text in texts):
             yield PairwiseField(parameter.name, (*texts, MISSING), pointer, "query")
 
 
@@ -326,12 +328,12 @@ def is_supported_value(target: Target, field: PairwiseField, value: Any) -> bool
         (request.get("format"), target.target_spec.formats),
         (request.get("language"), target.target_spec.languages),
     ):
-        if mapping is not None and listed and _is_location_of(mapping.at, field):
+        if mapping is not None and listed and _is_location_of_field(mapping.at, field):
             return value in [mapping.map.get(neutral, neutral) for neutral in listed]  # a value may be an object
     return True
 
 
-def _is_location_of(location: Location, field: PairwiseField) -> bool:
+def _is_location_of_field(location: Location, field: PairwiseField) -> bool:
     """Whether `location` is where the values of `field` are sent."""
     if field.location == "query":
         return location.kind == "query" and location.name == field.name
@@ -345,7 +347,7 @@ def _build_combination_case(
     description = f"{target.name} with {_describe_values(fields, values)}"
     return build_case(
         target.operation,
-        expect_accepted(description, _find_tested_pointer(target, fields)),
+        expect_accepted(description, _find_tested_schema_pointer(target, fields)),
         target_name=target.name,
         request=request,
         text_character_count=count_charged_characters(target.operation, request),
@@ -376,7 +378,7 @@ def _describe_value(field: PairwiseField, value: Any) -> str:
     return f"{field.name} {shown:.40}"
 
 
-def _find_tested_pointer(target: Target, fields: Sequence[PairwiseField]) -> str:
+def _find_tested_schema_pointer(target: Target, fields: Sequence[PairwiseField]) -> str:
     """Return a JSON pointer to the statement of the contract that a rejection of the request would contradict.
 
     This is the schema of a disputed field if there is one, so that the finding is reported as disputed.

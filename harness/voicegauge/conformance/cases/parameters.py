@@ -70,7 +70,7 @@ def convert_to_parameter_text(value: Any) -> str | None:
     return value if is_printable else None
 
 
-def fits_parameter(parameter: Parameter, text: str) -> bool:
+def fits_parameter_schema(parameter: Parameter, text: str) -> bool:
     """Whether `text` fits the schema of the parameter after conversion to the type of the parameter."""
     return not parameter.parse_text(text).errors
 
@@ -78,7 +78,7 @@ def fits_parameter(parameter: Parameter, text: str) -> bool:
 def _has_same_validity_as_text(parameter: Parameter, text: str, boundary_value: BoundaryValue) -> bool:
     """Whether the validity of a boundary value does not change when it is sent as text, nor what makes it invalid."""
     if boundary_value.is_valid or boundary_value.keyword != "type":
-        return fits_parameter(parameter, text) is boundary_value.is_valid
+        return fits_parameter_schema(parameter, text) is boundary_value.is_valid
     return any(error.schema_pointer == boundary_value.keyword_pointer for error in parameter.parse_text(text).errors)
 
 
@@ -127,7 +127,7 @@ def build_operation_request(operation: Operation) -> tuple[RequestParts | None, 
     for parameter in operation.parameters:
         if not parameter.is_required or parameter.name in operation.required_headers:
             continue
-        value, exists = _find_required_value(operation, parameter)
+        value, exists = _find_required_parameter_value(operation, parameter)
         if value is MISSING or parameter.location not in ("path", "query"):
             return None, False
         all_exist = all_exist and exists
@@ -135,13 +135,13 @@ def build_operation_request(operation: Operation) -> tuple[RequestParts | None, 
     return msgspec.structs.replace(body, path_parameters=path, query_parameters=query), all_exist
 
 
-def _find_required_value(operation: Operation, parameter: Parameter) -> tuple[Any, bool]:
+def _find_required_parameter_value(operation: Operation, parameter: Parameter) -> tuple[Any, bool]:
     """Return a value for a required parameter, and whether the resource that the value names exists."""
     if "enum" in parameter.schema or "default" in parameter.schema:
         return find_sample_value(operation.contract.schemas, parameter.schema), True
     # The documented id with zeros as digits, for services whose ids have a prefix or a length that no schema states.
     zeros = re.sub("[0-9a-f]", "0", str(parameter.part_data.get("example", "")))
     unknown = next(
-        (text for text in (*_CANDIDATE_UNKNOWN_IDS, zeros) if text and fits_parameter(parameter, text)), MISSING
+        (text for text in (*_CANDIDATE_UNKNOWN_IDS, zeros) if text and fits_parameter_schema(parameter, text)), MISSING
     )
     return unknown, False

@@ -18,8 +18,8 @@ from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases.audio_input import plan_audio_input_cases
 from voicegauge.conformance.cases.bodies import (
     plan_body_cases,
-    plan_branch_cases,
     plan_optional_field_cases,
+    plan_schema_branch_cases,
     plan_text_cases,
 )
 from voicegauge.conformance.cases.case import (
@@ -219,12 +219,12 @@ def _iterate_all_cases(
             yield SkippedCase(id=target.id, skip_reason=str(error))
     if include_all_billable_cases:
         yield from _iterate_combination_cases(speaking, spoken_text)
-    yield from _iterate_other_operation_cases(
+    yield from _iterate_non_speech_operation_cases(
         targets, excluded_operations, is_emulated=is_emulated, include_all_billable_cases=include_all_billable_cases
     )
 
 
-def _iterate_other_operation_cases(
+def _iterate_non_speech_operation_cases(
     targets: Sequence[BaseTarget],
     excluded_operations: Collection[str],
     *,
@@ -267,7 +267,7 @@ def _iterate_target_cases(
     request = map_speech_request(target, speech)
     operation = target.operation
     cases = list(plan_authentication_cases(operation, request, target)) if target.needs_key else []
-    branch_cases = _list_branch_cases(target, request, planned_branch_pointers)
+    branch_cases = _list_schema_branch_cases(target, request, planned_branch_pointers)
     if is_first_target_of_operation:
         cases += plan_body_cases(operation, request, target)
         cases += plan_optional_field_cases(target, request)
@@ -308,7 +308,7 @@ def _iterate_target_cases(
         yield from _iterate_failing_delivery_cases(target, speech)
 
 
-def _list_branch_cases(
+def _list_schema_branch_cases(
     target: Target, request: RequestParts, planned_branch_pointers: set[str]
 ) -> list[ConformanceCase]:
     """Return the cases of the branch of the request schema that a target selects; empty if they are planned already.
@@ -320,7 +320,7 @@ def _list_branch_cases(
     if branch is None or (name := f"{target.contract.id}{branch[1]}") in planned_branch_pointers:
         return []
     planned_branch_pointers.add(name)
-    return list(plan_branch_cases(target, request, branch))
+    return list(plan_schema_branch_cases(target, request, branch))
 
 
 def _build_batch_case(target: Target, request: RequestParts) -> ConformanceCase | None:
@@ -349,7 +349,7 @@ def _iterate_combination_cases(targets: Sequence[Target], spoken_text: str) -> I
         planned = _COMBINATION_CASES_BY_OPERATION.setdefault(of_operation[0].operation, {})
         key = (*(target.name for target in of_operation), spoken_text)
         if key not in planned:
-            planned[key] = _plan_combinations(of_operation, spoken_text)
+            planned[key] = _plan_combination_cases_of_operation(of_operation, spoken_text)
         yield from planned[key]
 
 
@@ -359,7 +359,7 @@ _COMBINATION_CASES_BY_OPERATION: WeakKeyDictionary[Operation, dict[tuple[str, ..
 """A cache: the planned combination cases of each operation, by target names and text. Planning them takes long."""
 
 
-def _plan_combinations(targets: Sequence[Target], spoken_text: str) -> tuple[ConformanceCase, ...]:
+def _plan_combination_cases_of_operation(targets: Sequence[Target], spoken_text: str) -> tuple[ConformanceCase, ...]:
     """Return requests that combine the values of fields, and `targets`, which are those of one operation."""
     requests: list[tuple[Target, RequestParts]] = []
     for target in targets:

@@ -13,9 +13,9 @@ from voicegauge.contract import Operation, Target
 from voicegauge.contract.extension import RejectionReason
 from voicegauge.emulator import SCENARIO_HEADER
 
-PROVOKED_REJECTION_REASONS: tuple[RejectionReason, ...] = get_args(RejectionReason)
+EMULATED_REJECTION_REASONS: tuple[RejectionReason, ...] = get_args(RejectionReason)
 """The reasons for which the emulator rejects a request on demand."""
-_CASE_KIND_BY_REASON: dict[RejectionReason, str] = {"invalid": "invalid", "unauthorized": "authentication"}
+_CASE_KIND_BY_REJECTION_REASON: dict[RejectionReason, str] = {"invalid": "invalid", "unauthorized": "authentication"}
 """For a rejection reason, the kind of cases that test it with a request that really is invalid or unauthorized."""
 
 
@@ -58,9 +58,9 @@ def plan_rejection_reason_cases(
         other_cases: the other cases of the operation. Reasons that they test are left out.
     """
     kinds = {case.expected_response.case_kind for case in other_cases}
-    for reason in PROVOKED_REJECTION_REASONS:
+    for reason in EMULATED_REJECTION_REASONS:
         statuses = find_rejection_statuses(operation, reason)
-        if not statuses or _CASE_KIND_BY_REASON.get(reason) in kinds:
+        if not statuses or _CASE_KIND_BY_REJECTION_REASON.get(reason) in kinds:
             continue
         expected = ExpectedResponse(
             acceptance="rejected",

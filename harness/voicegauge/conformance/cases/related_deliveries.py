@@ -17,15 +17,15 @@ from voicegauge.contract import MISSING, Location, Target
 from voicegauge.errors import UsageError
 from voicegauge.model import SpeechRequest
 
-DEFAULT_SPEED_FACTOR = 1.0
+ASSUMED_DEFAULT_SPEED = 1.0
 """The assumed default speed if no default is documented. Speeds are factors."""
-MIN_SPEED_FACTOR = 1.4
+MIN_COMPARED_SPEED_RATIO = 1.4
 """Smallest factor between two compared speeds. Smaller ones are lost in the variation between two syntheses."""
 _PREFERRED_SPEEDS = (2.0, 1.5, 0.5)
 """Speeds to try, in this order. Speech is still natural at these speeds, but often not at the bounds of a range."""
 _MARKUP_TAGS_WITHOUT_EFFECT = ('<prosody rate="medium">', "</prosody>")
 """An opening and a closing tag of SSML 1.0 that can be nested, and ask for the normal speaking rate (section 3.2.4)."""
-_MARKUP_TAG_COUNT = 4
+_MARKUP_TAG_PAIR_COUNT = 4
 _CANDIDATE_SEEDS = (12345, 1)
 MAX_LANGUAGES_TRIED = 3
 _LATIN_SCRIPT_LANGUAGES = ("en", "fr", "de", "es", "it", "pt", "nl", "pl")
@@ -83,11 +83,11 @@ def _change_speed(target: Target, speech_request: SpeechRequest) -> RelatedDeliv
         return None
     schema = find_request_schema(target.operation, mapping.at, target.target_spec.media_type)
     default = find_documented_default(target.operation, mapping.at, target.target_spec.media_type)
-    base = float(default) if isinstance(default, int | float) and default > 0 else DEFAULT_SPEED_FACTOR
+    base = float(default) if isinstance(default, int | float) and default > 0 else ASSUMED_DEFAULT_SPEED
     low, high = schema.get("minimum", 0), schema.get("maximum", 0)
     for speed in _PREFERRED_SPEEDS:
         is_allowed = low <= speed <= high if high else False
-        if is_allowed and max(speed / base, base / speed) >= MIN_SPEED_FACTOR:
+        if is_allowed and max(speed / base, base / speed) >= MIN_COMPARED_SPEED_RATIO:
             changed = msgspec.structs.replace(speech_request, speed=speed)
             return RelatedDelivery("speed", changed, base, speed, f"speed {speed:g}")
     return None
@@ -177,11 +177,11 @@ def _add_markup(target: Target, speech_request: SpeechRequest) -> RelatedDeliver
     escaped = mapping.fill_template(speech_request.text)
     before, _, after = mapping.template.partition("{}")
     inner = escaped[len(before) : len(escaped) - len(after)]
-    opening, closing = (tag * _MARKUP_TAG_COUNT for tag in _MARKUP_TAGS_WITHOUT_EFFECT)
+    opening, closing = (tag * _MARKUP_TAG_PAIR_COUNT for tag in _MARKUP_TAGS_WITHOUT_EFFECT)
     marked = f"{before}{opening}{inner}{closing}{after}"
     changed = msgspec.structs.replace(speech_request, extra={**speech_request.extra, str(mapping.at): marked})
     return RelatedDelivery(
-        "markup", changed, None, _MARKUP_TAGS_WITHOUT_EFFECT[0], f"{_MARKUP_TAG_COUNT} tags that change nothing"
+        "markup", changed, None, _MARKUP_TAGS_WITHOUT_EFFECT[0], f"{_MARKUP_TAG_PAIR_COUNT} tags that change nothing"
     )
 
 

@@ -46,7 +46,7 @@ def _return_no_sample_value(schemas: Schemas, schema: dict[str, Any]) -> Any:
     return MISSING
 
 
-def _build_sample_text(schemas: Schemas, schema: dict[str, Any]) -> Any:
+def _build_text_fitting_schema(schemas: Schemas, schema: dict[str, Any]) -> Any:
     del schemas
     if "pattern" in schema:
         return MISSING
@@ -55,7 +55,7 @@ def _build_sample_text(schemas: Schemas, schema: dict[str, Any]) -> Any:
     return text[: schema.get("maxLength", len(text))]
 
 
-def _build_sample_number(schemas: Schemas, schema: dict[str, Any]) -> Any:
+def _build_number_fitting_schema(schemas: Schemas, schema: dict[str, Any]) -> Any:
     del schemas
     if "minimum" in schema:
         return schema["minimum"]
@@ -64,23 +64,23 @@ def _build_sample_number(schemas: Schemas, schema: dict[str, Any]) -> Any:
     return min(1, schema.get("maximum", 1))
 
 
-def _build_sample_list(schemas: Schemas, schema: dict[str, Any]) -> Any:
+def _build_list_fitting_schema(schemas: Schemas, schema: dict[str, Any]) -> Any:
     items = [find_sample_value(schemas, schema.get("items", {})) for _ in range(schema.get("minItems", 0))]
     return MISSING if MISSING in items else items
 
 
-def _build_sample_object(schemas: Schemas, schema: dict[str, Any]) -> Any:
+def _build_object_fitting_schema(schemas: Schemas, schema: dict[str, Any]) -> Any:
     properties = schema.get("properties", {})
     fields = {name: find_sample_value(schemas, properties.get(name, {})) for name in schema.get("required", ())}
     return MISSING if MISSING in fields.values() else fields
 
 
 _SAMPLE_BUILDER_BY_TYPE = {
-    "string": _build_sample_text,
-    "integer": _build_sample_number,
-    "number": _build_sample_number,
+    "string": _build_text_fitting_schema,
+    "integer": _build_number_fitting_schema,
+    "number": _build_number_fitting_schema,
     "boolean": lambda _schemas, _schema: True,
     "null": lambda _schemas, _schema: None,
-    "array": _build_sample_list,
-    "object": _build_sample_object,
+    "array": _build_list_fitting_schema,
+    "object": _build_object_fitting_schema,
 }

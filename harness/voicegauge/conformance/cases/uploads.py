@@ -312,13 +312,13 @@ def build_padded_request(case: ConformanceCase) -> RequestParts | None:
     return msgspec.structs.replace(case.request, body={**case.request.body, case.upload_padding.field_name: padded})
 
 
-def _pad_wav(file: UploadedFile, size_bytes: int) -> UploadedFile:
+def _pad_wav(wav_file: UploadedFile, size_bytes: int) -> UploadedFile:
     """Return a WAV padded to `size_bytes` by a JUNK chunk of zeros after the samples, which every RIFF reader skips."""
-    wav = file.data
+    wav = wav_file.data
     # Neither length includes the 8 bytes of its own chunk header.
     riff_length, junk_length = (
         (size_bytes - 8).to_bytes(4, "little"),
         (size_bytes - len(wav) - 8).to_bytes(4, "little"),
     )
     data = b"".join((wav[:4], riff_length, wav[8:], b"JUNK", junk_length))
-    return msgspec.structs.replace(file, data=data, padding_bytes=size_bytes - len(data))
+    return msgspec.structs.replace(wav_file, data=data, padding_bytes=size_bytes - len(data))

@@ -56,7 +56,11 @@ def _iterate_webhook_cases(base_case: ConformanceCase, operation: Operation) -> 
         for mode, posts in _iterate_callback_modes(url):
             description = f"a webhook at {url.at}{f' in mode {mode}' if mode else ''}"
             expected = expect_accepted(description, f"{operation.pointer}/x-webhook/url/{index}")
-            case = base_case if url.mode is None or mode is None else set_request_value(base_case, url.mode.at, mode)
+            case = (
+                base_case
+                if url.mode is None or mode is None
+                else set_value_in_case_request(base_case, url.mode.at, mode)
+            )
             yield msgspec.structs.replace(
                 case,
                 id=f"{name}: {description}",
@@ -82,7 +86,9 @@ def _build_plain_http_case(
         base_case,
         id=f"{case_name}: {expected.description}",
         expected_response=expected,
-        request=_map_speech_to_request(set_request_value(base_case, location, UNENCRYPTED_CALLBACK_URL), operation),
+        request=_build_request_of_case(
+            set_value_in_case_request(base_case, location, UNENCRYPTED_CALLBACK_URL), operation
+        ),
         speech_request=None,
         represents_operation=False,
     )
@@ -99,7 +105,7 @@ def _iterate_callback_modes(url_field: WebhookUrlField) -> Iterator[tuple[str | 
         yield from url_field.mode.values.items()
 
 
-def set_request_value(case: ConformanceCase, location: Location, value: str) -> ConformanceCase:
+def set_value_in_case_request(case: ConformanceCase, location: Location, value: str) -> ConformanceCase:
     """Return `case` with `value` at a location of its request."""
     if case.speech_request is not None:
         speech = msgspec.structs.replace(case.speech_request, extra={**case.speech_request.extra, str(location): value})
@@ -116,7 +122,7 @@ def set_request_value(case: ConformanceCase, location: Location, value: str) -> 
     return msgspec.structs.replace(case, request=request)
 
 
-def _map_speech_to_request(case: ConformanceCase, operation: Operation) -> RequestParts | None:
+def _build_request_of_case(case: ConformanceCase, operation: Operation) -> RequestParts | None:
     """Return the request of a case; for a delivery, the request that asks for its speech."""
     if case.speech_request is None:
         return case.request

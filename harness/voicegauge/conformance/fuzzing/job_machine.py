@@ -8,8 +8,8 @@ import hypothesis
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, get_state_machine_test, precondition, rule
 
-from voicegauge.conformance.fuzzing.search import FuzzEffort, FuzzTest, FuzzTestFactory, RuleSearch
 from voicegauge.conformance.fuzzing.stateful_jobs import MAX_JOBS, StatefulJobs
+from voicegauge.conformance.fuzzing.violation_search import FuzzEffort, FuzzTest, FuzzTestFactory, ViolationSearch
 from voicegauge.conformance.running import CaseRunner
 from voicegauge.contract import Target
 
@@ -32,14 +32,14 @@ async def fuzz_jobs(target: Target, case_runner: CaseRunner, fuzz_effort: FuzzEf
     """
     sequences = -(-fuzz_effort.example_count // EXPECTED_REQUESTS_PER_SEQUENCE)  # rounded up
     fewer = FuzzEffort(sequences, fuzz_effort.seed, fuzz_effort.failures_folder)
-    rule_search = RuleSearch(case_runner, fewer.copy_with_failures_subfolder(target.operation.id, "jobs"))
-    await rule_search.search_violations(
-        _build_state_machine_test(rule_search, lambda: StatefulJobs(target, case_runner))
+    violation_search = ViolationSearch(case_runner, fewer.copy_with_failures_subfolder(target.operation.id, "jobs"))
+    await violation_search.search_violations(
+        _build_state_machine_test(violation_search, lambda: StatefulJobs(target, case_runner))
     )
 
 
 def _build_state_machine_test(
-    rule_search: RuleSearch, create_stateful_jobs: Callable[[], StatefulJobs]
+    violation_search: ViolationSearch, create_stateful_jobs: Callable[[], StatefulJobs]
 ) -> FuzzTestFactory:
     """Return a function that makes a test of random sequences of steps."""
     numbers = st.integers(1, MAX_JOBS)
@@ -53,7 +53,7 @@ def _build_state_machine_test(
 
         def take_step_with_job(self, step_name: str, job_number: int | None = None) -> None:
             step = step_name if job_number is None else f"{step_name} {min(job_number, self.jobs.job_count)}"
-            rule_search.raise_new_errors(rule_search.run_in_event_loop(self.jobs.take_step(step)))
+            violation_search.raise_if_new_errors(violation_search.run_in_event_loop(self.jobs.take_step(step)))
 
         @precondition(lambda self: self.jobs.job_count < MAX_JOBS)
         @rule()

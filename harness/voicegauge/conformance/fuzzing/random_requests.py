@@ -17,12 +17,12 @@ from voicegauge.conformance.cases import (
     set_body_value,
 )
 from voicegauge.conformance.fuzzing.reproduction import add_request_test
-from voicegauge.conformance.fuzzing.search import FuzzEffort, FuzzTest, FuzzTestFactory, RuleSearch
 from voicegauge.conformance.fuzzing.strategies import (
     build_invalid_value_strategy,
-    build_object_drawer,
+    build_object_draw_function,
     build_valid_value_strategy,
 )
+from voicegauge.conformance.fuzzing.violation_search import FuzzEffort, FuzzTest, FuzzTestFactory, ViolationSearch
 from voicegauge.conformance.running import CaseRunner, ResultCollector
 from voicegauge.conformance.single_request import ExpectedVerdict, build_request_case
 from voicegauge.contract import Target
@@ -67,21 +67,25 @@ async def fuzz_target(
     if isinstance(request.body, dict):  # a body that is one text cannot have another type
         kinds.append(("rejected", build_invalid_request_strategy(target, request)))
     for verdict, requests in kinds:
-        rule_search = RuleSearch(case_runner, fuzz_effort.copy_with_failures_subfolder(target.operation.id, verdict))
-        await rule_search.search_violations(_build_request_test(target, case_runner, rule_search, requests, verdict))
+        violation_search = ViolationSearch(
+            case_runner, fuzz_effort.copy_with_failures_subfolder(target.operation.id, verdict)
+        )
+        await violation_search.search_violations(
+            _build_request_test(target, case_runner, violation_search, requests, verdict)
+        )
 
 
 def _build_request_test(
     target: Target,
     case_runner: CaseRunner,
-    rule_search: RuleSearch,
+    violation_search: ViolationSearch,
     request_strategy: st.SearchStrategy[RandomRequest],
     expected_verdict: ExpectedVerdict,
 ) -> FuzzTestFactory:
     def send_and_judge(random_request: RandomRequest) -> None:
         case = build_request_case(target, random_request.request, expected_verdict, random_request.description)
-        judged = rule_search.run_in_event_loop(case_runner.send_and_judge(case))
-        rule_search.raise_new_errors(add_request_test(judged.findings, target, case))
+        judged = violation_search.run_in_event_loop(case_runner.send_and_judge(case))
+        violation_search.raise_if_new_errors(add_request_test(judged.findings, target, case))
 
     def build_round_test(settings: hypothesis.settings, seed: int) -> FuzzTest:
         test: FuzzTest = settings(hypothesis.seed(seed)(hypothesis.given(request_strategy)(send_and_judge)))
@@ -110,7 +114,7 @@ def build_valid_request_strategy(target: Target, request: RequestParts) -> st.Se
             free[name] = _build_spoken_text_strategy(text, build_valid_value_strategy(schemas, schema))
         elif _accepts_any_valid_field(target, name, schema, f"{root}/properties/{escape_pointer_token(name)}"):
             free[name] = build_valid_value_strategy(schemas, schema)
-    draw_fields = build_object_drawer({}, free)
+    draw_fields = build_object_draw_function({}, free)
 
     @st.composite
     def draw_request(draw: st.DrawFn) -> RandomRequest:

@@ -54,10 +54,10 @@ class _AcceptedJob:
     id: str
     status_parameters: dict[str, object]
     """Parameters of the status operation."""
-    submitted_s: float
+    submit_time_s: float
     """Time on the client's clock just before the submit was sent."""
     poll_calls: list[Call] = field(default_factory=list)
-    ended_s: float | None = None
+    end_time_s: float | None = None
     """Time on the client's clock when a terminal state was first seen; `None` if none was seen yet."""
     poll_count_before_cancel: int | None = None
     """Number of polls before the cancellation was accepted; `None` if the job was not cancelled."""
@@ -100,10 +100,10 @@ class StatefulJobs:
         is_soon = (
             self._service.emulator_control_url is not None or LIFETIME_TOLERANCE_FACTOR * (limit_s or 0) <= max_wait_s
         )
-        return limit_s is not None and is_soon and bool(self._expired_statuses)
+        return limit_s is not None and is_soon and bool(self._statuses_of_expired_job)
 
     @property
-    def _expired_statuses(self) -> tuple[int, ...]:
+    def _statuses_of_expired_job(self) -> tuple[int, ...]:
         return find_rejection_statuses(self._status, "expired") or find_rejection_statuses(self._status, "not-found")
 
     @property
@@ -137,21 +137,23 @@ class StatefulJobs:
             findings = await actions[word](self._jobs[int(number) - 1])
         return add_job_steps_test(findings, self._target, self.steps)
 
-    def _build_case(self, operation: Operation, request: RequestParts, expected: ExpectedResponse) -> ConformanceCase:
+    def _build_case(
+        self, operation: Operation, request: RequestParts, expected_response: ExpectedResponse
+    ) -> ConformanceCase:
         is_submit = operation is self._target.operation
         return ConformanceCase(
             id=f"{operation.contract.id}/{operation.id}: jobs, {'; '.join(self.steps)}",
             provider=operation.contract.id,
             operation=operation.id,
             target_name=self._target.name if is_submit else None,
-            expected_response=expected,
+            expected_response=expected_response,
             request=request,
             is_fuzzed=True,
         )
 
     async def _submit(self) -> list[Finding]:
         self._submits += 1
-        submitted_s = self._now_s
+        submit_time_s = self._now_s
         text = f"Good morning. This is story number {self._submits}."  # a different text for each job
         operation = self._target.operation
         expected = expect_accepted("a valid request", self._target.pointer)
@@ -159,17 +161,17 @@ class StatefulJobs:
         def list_subjects(exchange: Exchange) -> Sequence[CheckSubject]:
             call = Call(operation, exchange, self._target)
             subjects: list[CheckSubject] = [call, CaseOutcome(call, expected)]
-            job = self._read_job(call, submitted_s)
+            job = self._read_job(call, submit_time_s)
             if job is not None:
                 self._jobs.append(job)
-                subjects.append(self._build_job_set(job))
+                subjects.append(self._build_concurrent_jobs(job))
             return subjects
 
         request = map_speech_request(self._target, build_valid_speech_request(self._target, text=text))
         case = msgspec.structs.replace(self._build_case(operation, request, expected), text_character_count=len(text))
         return (await self._runner.send_and_judge(case, list_subjects)).findings
 
-    def _read_job(self, submit_call: Call, submitted_s: float) -> _AcceptedJob | None:
+    def _read_job(self, submit_call: Call, submit_time_s: float) -> _AcceptedJob | None:
         """Return the job that the response to a submit describes; `None` if the response contains no usable id."""
         job_id = submit_call.parsed_exchange.read_text(self._spec.submit.id)
         if not submit_call.is_accepted or job_id is None or not is_usable_id(job_id):
@@ -180,9 +182,9 @@ class StatefulJobs:
             parameters = {name: job_id} if name is not None else None
         if parameters is None:
             return None
-        return _AcceptedJob(submit_call, job_id, parameters, submitted_s)
+        return _AcceptedJob(submit_call, job_id, parameters, submit_time_s)
 
-    def _build_job_set(self, latest_job: _AcceptedJob) -> ConcurrentJobs:
+    def _build_concurrent_jobs(self, latest_job: _AcceptedJob) -> ConcurrentJobs:
         histories = [self._build_job_history(job) for job in self._jobs]
         return ConcurrentJobs(tuple(histories), histories[self._jobs.index(latest_job)])
 
@@ -216,9 +218,9 @@ class StatefulJobs:
             call = Call(self._status, exchange, self._target, submit_call=job.submit_call)
             job.poll_calls.append(call)
             state = self._spec.states.get(str(call.read_response(self._spec.state))) if call.is_accepted else None
-            if job.ended_s is None and state is not None and state.end is not None:
-                job.ended_s = self._now_s
-            return [call, CaseOutcome(call, expected), self._build_job_history(job), self._build_job_set(job)]
+            if job.end_time_s is None and state is not None and state.end is not None:
+                job.end_time_s = self._now_s
+            return [call, CaseOutcome(call, expected), self._build_job_history(job), self._build_concurrent_jobs(job)]
 
         case = self._build_case(
             self._status, _build_request_with_parameters(self._status, job.status_parameters), expected
@@ -231,19 +233,19 @@ class StatefulJobs:
         description, pointer = f"{status.id} for a job that was accepted", f"{status.pointer}/x-job/expires_s"
         if (
             limit_s is not None
-            and job.ended_s is not None
-            and self._now_s - job.ended_s > LIFETIME_TOLERANCE_FACTOR * limit_s
+            and job.end_time_s is not None
+            and self._now_s - job.end_time_s > LIFETIME_TOLERANCE_FACTOR * limit_s
         ):
             return ExpectedResponse(
                 acceptance="rejected",
-                statuses=self._expired_statuses,
+                statuses=self._statuses_of_expired_job,
                 case_kind="unknown-id",
                 description=f"{status.id} for a job that ended more than {LIFETIME_TOLERANCE_FACTOR * limit_s:g} s ago",
                 contract_pointer=pointer,
             )
         # The job may have ended long before a poll saw it, even at the submit.
-        if limit_s is not None and self._now_s - job.submitted_s > limit_s / LIFETIME_TOLERANCE_FACTOR:
-            return expect_undocumented_outcome(description, pointer, self._expired_statuses)
+        if limit_s is not None and self._now_s - job.submit_time_s > limit_s / LIFETIME_TOLERANCE_FACTOR:
+            return expect_undocumented_outcome(description, pointer, self._statuses_of_expired_job)
         return expect_accepted(description, status.pointer)
 
     async def _poll_late(self, job: _AcceptedJob) -> list[Finding]:

@@ -104,11 +104,11 @@ def _build_object_strategy(schemas: Schemas, schema: dict[str, Any]) -> st.Searc
         name: build_valid_value_strategy(schemas, inner) for name, inner in schema.get("properties", {}).items()
     }
     required = [name for name in schema.get("required", ()) if name in properties]
-    draw_object = build_object_drawer({name: properties.pop(name) for name in required}, properties)
+    draw_object = build_object_draw_function({name: properties.pop(name) for name in required}, properties)
     return st.composite(draw_object)()
 
 
-def build_object_drawer(
+def build_object_draw_function(
     required_fields: Mapping[str, st.SearchStrategy[Any]], optional_fields: Mapping[str, st.SearchStrategy[Any]]
 ) -> Callable[[st.DrawFn], dict[str, Any]]:
     """Return a function that draws objects with all `required_fields` and any of the `optional_fields`.
@@ -171,10 +171,10 @@ def _build_strategy_beyond_boundary(boundary_value: BoundaryValue) -> st.SearchS
         return _WORD_STRATEGY if isinstance(boundary_value.value, str) else None
     if boundary_value.keyword == "maxLength":
         return st.integers(len(boundary_value.value), len(boundary_value.value) + 50).map(lambda n: "a" * n)
-    return _build_strategy_for_same_type(boundary_value.value) if boundary_value.keyword == "type" else None
+    return _build_strategy_for_type_of(boundary_value.value) if boundary_value.keyword == "type" else None
 
 
-def _build_strategy_for_same_type(value: Any) -> st.SearchStrategy[Any] | None:
+def _build_strategy_for_type_of(value: Any) -> st.SearchStrategy[Any] | None:
     """Return a strategy of values with the type of `value`, which the schema does not allow; `None` if it has none."""
     if isinstance(value, str):
         return _WORD_STRATEGY.map(

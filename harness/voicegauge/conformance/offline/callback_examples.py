@@ -60,20 +60,20 @@ def _iterate_example_callbacks(
 
 def _build_example_callbacks(
     operation: Operation,
-    documented_body: MediaType,
+    media_type: MediaType,
     callback_name: str,
     http_method: str,
     *,
     include_inferred_examples: bool,
 ) -> Iterator[Callback]:
-    for example in documented_body.examples:
+    for example in media_type.examples:
         if example.is_inferred and not include_inferred_examples:
             continue
         body = json.dumps(example.value, ensure_ascii=False).encode()
-        headers = (("Content-Type", documented_body.name),)
+        headers = (("Content-Type", media_type.name),)
         # The URL belongs to the user, so no document contains it.
         request = Request(method=http_method.upper(), url="https://callback.invalid/", headers=headers, body=body)
         exchange = Exchange(
             provider=operation.contract.id, operation=callback_name, request=request, response=Response(status=200)
         )
-        yield Callback(documented_body, exchange, operation)
+        yield Callback(media_type, exchange, operation)

@@ -39,7 +39,7 @@ def iterate_documented_calls(contract: Contract, *, include_inferred_examples: b
                     if example.is_inferred and not include_inferred_examples:
                         continue
                     request = requests.get(example.request_example_name or "")
-                    yield _build_call(operation, _choose_status_code(status), media, example, request)
+                    yield _build_example_call(operation, _choose_status_code(status), media, example, request)
 
 
 def iterate_documented_requests(contract: Contract, *, include_inferred_examples: bool = False) -> Iterator[Call]:
@@ -90,22 +90,22 @@ def _iterate_request_examples(
     for media in operation.request_media.values():
         for example in media.examples:
             if include_inferred_examples or not example.is_inferred:
-                yield example.name, _build_request(operation, media, example)
+                yield example.name, _build_example_request(operation, media, example)
 
 
-def _build_request(operation: Operation, media_type: MediaType, example: Example) -> Request:
+def _build_example_request(operation: Operation, media_type: MediaType, example: Example) -> Request:
     value = _replace_file_names_by_files(media_type, example.value) if is_form(media_type.name) else example.value
     content_type, body = encode_body(media_type.name, value)
     headers = (("Content-Type", content_type), *operation.required_headers.items())
-    return Request(method=operation.method, url=_build_url(operation, None), headers=headers, body=body)
+    return Request(method=operation.method, url=_build_example_url(operation, None), headers=headers, body=body)
 
 
-def _replace_file_names_by_files(media_type: MediaType, form_value: Any) -> Any:
+def _replace_file_names_by_files(media_type: MediaType, form_fields: Any) -> Any:
     """Return form fields with an empty file in each file field, where the document shows only a file name."""
     schema = media_type.schema if isinstance(media_type.schema, dict) else {}
     schemas = media_type.schemas
     fields = {}
-    for name, text in form_value.items():
+    for name, text in form_fields.items():
         inner = schemas.resolve_reference(schema.get("properties", {}).get(name, {}))[0]
         is_binary = isinstance(inner, dict) and ("contentMediaType" in inner or inner.get("format") == "binary")
         is_file = is_binary and media_type.name == "multipart/form-data"
@@ -115,14 +115,14 @@ def _replace_file_names_by_files(media_type: MediaType, form_value: Any) -> Any:
     return fields
 
 
-def _build_url(operation: Operation, example_response: Any) -> str:
+def _build_example_url(operation: Operation, example_response_body: Any) -> str:
     """Return the URL of a documented request.
 
     The value of a parameter is the job id in the response, a documented example, or a sample value.
     """
     path, query = operation.path, []
     for parameter in operation.parameters:
-        value = _find_parameter_value(operation, parameter.name, parameter.part_data, example_response)
+        value = _find_parameter_value(operation, parameter.name, parameter.part_data, example_response_body)
         if parameter.location == "path":
             path = path.replace(f"{{{parameter.name}}}", quote(str(value), safe=""))
         elif parameter.location == "query" and parameter.is_required:
@@ -131,11 +131,11 @@ def _build_url(operation: Operation, example_response: Any) -> str:
 
 
 def _find_parameter_value(
-    operation: Operation, parameter_name: str, parameter_data: dict[str, Any], example_response: Any
+    operation: Operation, parameter_name: str, parameter_data: dict[str, Any], example_response_body: Any
 ) -> Any:
     """Return a value for a parameter; the name of the parameter if no value is known."""
     if operation.job is not None and operation.job.id is not None:
-        job_id = operation.job.id.read_body(example_response)
+        job_id = operation.job.id.read_body(example_response_body)
         if job_id is not MISSING:
             return job_id
     if "example" in parameter_data:
@@ -144,7 +144,7 @@ def _find_parameter_value(
     return parameter_name if sample is MISSING else sample
 
 
-def _build_call(
+def _build_example_call(
     operation: Operation, status: int, media_type: MediaType, example: Example, request: Request | None
 ) -> Call:
     text = json.dumps(example.value, ensure_ascii=False) if is_json(media_type.name) else str(example.value)
@@ -152,7 +152,7 @@ def _build_call(
     response = Response(status=status, headers=(("Content-Type", media_type.name),), body=body)
     if request is not None:
         return _build_call_with_target(operation, request, response)
-    without_body = Request(method=operation.method, url=_build_url(operation, example.value))
+    without_body = Request(method=operation.method, url=_build_example_url(operation, example.value))
     exchange = Exchange(provider=operation.contract.id, operation=operation.id, request=without_body, response=response)
     return Call(operation, exchange, request_intent="unknown")
 

@@ -13,7 +13,7 @@ from voicegauge.contract import Operation
 from voicegauge.formats import MISSING, Location, quote_json
 from voicegauge.model import Exchange
 
-MAX_VALUE_CHARACTERS = 60
+MAX_QUOTED_VALUE_CHARACTERS = 60
 """Maximum length of a value that the reason quotes why a request addresses no target."""
 _URL_SEPARATOR_PATTERN = re.compile(r"[/?&=#]")
 
@@ -28,7 +28,7 @@ class UnmatchedCallReason(NamedTuple):
 
 
 _REASON_JOB_OF_NO_TARGET = UnmatchedCallReason("request", "for a job of no target")
-_REASON_UNDESCRIBED_PATH = UnmatchedCallReason("request", "with a path that the contract does not describe")
+_REASON_UNDOCUMENTED_PATH = UnmatchedCallReason("request", "with a path that the contract does not describe")
 
 
 class ExchangeLookup:
@@ -54,7 +54,7 @@ class ExchangeLookup:
         found = self._calls.get((status_operation.id, submit_call.exchange.group, parts[-1]), []) if parts else []
         return [call for call in found if str(job_id) in unquote(call.exchange.request.url)]
 
-    def find_calls_with_id(self, submit_call: Call, job_id: object) -> list[Call]:
+    def find_calls_for_job(self, submit_call: Call, job_id: object) -> list[Call]:
         """Return the calls of all operations for the job of `submit_call`."""
         return [
             call for operation in self._operations.values() for call in self.find_polls(operation, submit_call, job_id)
@@ -100,9 +100,9 @@ def explain_unmatched_call(call: Call, *, job_has_target: bool | None) -> Unmatc
         return _REASON_JOB_OF_NO_TARGET
     if job_has_target or not call.is_accepted:
         return None
-    if _has_undescribed_path(call):
-        return _REASON_UNDESCRIBED_PATH
-    return _REASON_JOB_OF_NO_TARGET if call.operation.job is not None and _reports_other_constant(call) else None
+    if _has_undocumented_path_value(call):
+        return _REASON_UNDOCUMENTED_PATH
+    return _REASON_JOB_OF_NO_TARGET if call.operation.job is not None and _reports_undocumented_constant(call) else None
 
 
 def _explain_unmatched_submit(submit_call: Call) -> UnmatchedCallReason:
@@ -115,7 +115,7 @@ def _explain_unmatched_submit(submit_call: Call) -> UnmatchedCallReason:
     }
     values = {location: submit_call.read_request(location) for location in known_by_location}
     parts = [
-        f"no {location}" if value is MISSING else f"{location} {quote_json(value, MAX_VALUE_CHARACTERS)}"
+        f"no {location}" if value is MISSING else f"{location} {quote_json(value, MAX_QUOTED_VALUE_CHARACTERS)}"
         for location, value in values.items()
         if value not in known_by_location[location]
     ]
@@ -128,7 +128,7 @@ def _iterate_later_calls_for_job(submit_call: Call, exchange_lookup: ExchangeLoo
         if status.job is not None:
             job_id = submit_call.read_response(status.job.submit.id)
             yield from (
-                call for call in exchange_lookup.find_calls_with_id(submit_call, job_id) if call is not submit_call
+                call for call in exchange_lookup.find_calls_for_job(submit_call, job_id) if call is not submit_call
             )
 
 
@@ -138,7 +138,7 @@ def _list_status_operations(operation: Operation) -> Iterable[Operation]:
     }.values()
 
 
-def _has_undescribed_path(call: Call) -> bool:
+def _has_undocumented_path_value(call: Call) -> bool:
     """Whether a path parameter has a value that its `enum` does not list, so that the contract lacks the URL."""
     return any(
         parameter.location == "path"
@@ -149,7 +149,7 @@ def _has_undescribed_path(call: Call) -> bool:
     )
 
 
-def _reports_other_constant(call: Call) -> bool:
+def _reports_undocumented_constant(call: Call) -> bool:
     """Whether a status response has, at the location of a constant of targets, a value that no target has."""
     targets = [
         target

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from voicegauge.conformance.proxy.judge_process import judge_messages
+from voicegauge.conformance.proxy.judge_process import judge_exchange_stream
 from voicegauge.speech import suppress_decoder_stderr
 
 
@@ -15,7 +15,7 @@ def main() -> None:
     os.nice(10)  # the bytes that pass go first
     results = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not be read as a result
-    judge_messages(sys.stdin.buffer, results)
+    judge_exchange_stream(sys.stdin.buffer, results)
 
 
 if __name__ == "__main__":

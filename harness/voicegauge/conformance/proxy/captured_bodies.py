@@ -5,20 +5,22 @@ from __future__ import annotations
 import io
 import threading
 
-MAX_JUDGED_BYTES = 32 * 2**20
+MAX_JUDGED_BODY_BYTES = 32 * 2**20
 """Maximum size of a body that is judged and recorded: about three minutes of 16-bit stereo at 48 kHz. A larger one
 passes as well."""
-MAX_TOTAL_BYTES = 128 * 2**20
+MAX_TOTAL_CAPTURED_BYTES = 128 * 2**20
 """Memory, in bytes, that the copies of all bodies take together until they are judged."""
 
 
 class CaptureMemory:
     """The limited memory for copies of bodies. It may be used from several threads."""
 
-    def __init__(self, max_body_bytes: int = MAX_JUDGED_BYTES, max_bytes: int = MAX_TOTAL_BYTES) -> None:
-        """Start with `max_bytes` of free memory."""
+    def __init__(
+        self, max_body_bytes: int = MAX_JUDGED_BODY_BYTES, max_total_bytes: int = MAX_TOTAL_CAPTURED_BYTES
+    ) -> None:
+        """Start with `max_total_bytes` of free memory."""
         self.max_body_bytes = max_body_bytes
-        self._free_bytes = max_bytes
+        self._free_bytes = max_total_bytes
         self._lock = threading.Lock()
 
     def reserve(self, size_bytes: int) -> bool:

@@ -14,23 +14,23 @@ from pathlib import Path
 from typing import IO
 
 from voicegauge.conformance.proxy.captured_bodies import CapturedBody
-from voicegauge.conformance.proxy.messages import iterate_messages, write_message
+from voicegauge.conformance.proxy.record_stream import iterate_messages, write_message
 from voicegauge.conformance.proxy.relay_app import RelayObserver
-from voicegauge.conformance.proxy.traffic import JudgedExchange, JudgeSettings, RelayedExchange
 from voicegauge.conformance.proxy.traffic_judge import TrafficJudge
+from voicegauge.conformance.proxy.traffic_records import JudgedExchange, JudgeSettings, RelayedExchange
 from voicegauge.conformance.reporting import CheckReport
 from voicegauge.contract import load_contract
 from voicegauge.errors import NothingMeasuredError, UsageError, VoicegaugeError
 from voicegauge.model import Finding
 
-MIN_TRAFFIC_PAUSE_S = 0.02
+IDLE_TIME_BEFORE_JUDGING_S = 0.02
 """Time in seconds without a new exchange after which waiting exchanges are judged. Clients often send the next request
 right after a response."""
-MAX_WAITING_EXCHANGES = 32
+MAX_EXCHANGES_WAITING_FOR_PAUSE = 32
 """Number of waiting exchanges above which they are judged without waiting for a pause."""
 MAX_DISTINCT_REASONS = 100
 """Maximum number of different reasons and paths that are counted, because a client can send any number of paths."""
-MAX_NEW_FINDINGS = 10_000
+MAX_IMMEDIATELY_REPORTED_FINDINGS = 10_000
 """Maximum number of different findings that are reported while traffic passes; the report counts all."""
 _REMAINING_REASONS_LABEL = "(others)"
 _JUDGE_ENDED_REASON = "the process that judges has ended"
@@ -38,7 +38,7 @@ _JUDGE_ENDED_REASON = "the process that judges has ended"
 FindingCallback = Callable[[Finding], None]
 
 
-def judge_messages(exchange_stream: IO[bytes], result_stream: IO[bytes]) -> None:
+def judge_exchange_stream(exchange_stream: IO[bytes], result_stream: IO[bytes]) -> None:
     """Read settings and then exchanges from `exchange_stream` until its end, and write the result of each exchange.
 
     The report is written last. If nobody reads `result_stream`, because the proxy was killed, the remaining exchanges
@@ -69,12 +69,12 @@ class _WaitingExchanges:
 
     def iterate_in_pauses(self) -> Iterator[RelayedExchange]:
         """Yield each exchange when the traffic pauses, so that judging does not compete with it for the processor."""
-        threading.Thread(target=self._read, daemon=True).start()
+        threading.Thread(target=self._read_exchanges, daemon=True).start()
         while (relayed_exchange := self._queue.get()) is not None:
             self._wait_for_pause()
             yield relayed_exchange
 
-    def _read(self) -> None:
+    def _read_exchanges(self) -> None:
         for relayed_exchange in iterate_messages(self._exchange_stream, RelayedExchange):
             self._arrived_s = time.monotonic()
             self._queue.put(relayed_exchange)
@@ -82,15 +82,15 @@ class _WaitingExchanges:
         self._queue.put(None)
 
     def _wait_for_pause(self) -> None:
-        while self._queue.qsize() < MAX_WAITING_EXCHANGES:
-            remaining_s = self._arrived_s + MIN_TRAFFIC_PAUSE_S - time.monotonic()
+        while self._queue.qsize() < MAX_EXCHANGES_WAITING_FOR_PAUSE:
+            remaining_s = self._arrived_s + IDLE_TIME_BEFORE_JUDGING_S - time.monotonic()
             if remaining_s <= 0 or self._has_ended.wait(remaining_s):
                 return
 
 
 @contextlib.contextmanager
 def _run_judge_process() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
-    """Run `judge_messages` in a process, and yield the streams of its exchanges and results.
+    """Run `judge_exchange_stream` in a process, and yield the streams of its exchanges and results.
 
     The process ends when the stream of its exchanges is closed, also if this process is killed.
     """
@@ -128,7 +128,7 @@ class TrafficMonitor(RelayObserver):
         """Bodies of the exchanges that the judge has, whose memory is released when it has judged them."""
         self._lock = threading.Lock()
         self.new_findings: dict[tuple[str, str], Finding] = {}
-        """The first finding with each fingerprint and message, at most `MAX_NEW_FINDINGS`."""
+        """The first finding with each fingerprint and message, at most `MAX_IMMEDIATELY_REPORTED_FINDINGS`."""
         self.request_count = self.recorded_count = self._handed_on = self._judged = 0
         self.failure_count_by_reason: Counter[str] = Counter()
         self.unjudged_count_by_reason: Counter[str] = Counter()
@@ -236,7 +236,7 @@ class TrafficMonitor(RelayObserver):
                         _count_reason(counter, reason)
             for finding in judged.findings:
                 key = (finding.fingerprint, finding.message)
-                if key not in self.new_findings and len(self.new_findings) < MAX_NEW_FINDINGS:
+                if key not in self.new_findings and len(self.new_findings) < MAX_IMMEDIATELY_REPORTED_FINDINGS:
                     self.new_findings[key] = finding
                     self._on_finding(finding)
 

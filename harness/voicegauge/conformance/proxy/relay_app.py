@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mutabl
 from typing import Any, NamedTuple
 
 from voicegauge.conformance.proxy.captured_bodies import CapturedBody, CaptureMemory
-from voicegauge.conformance.proxy.traffic import RelayedExchange
+from voicegauge.conformance.proxy.traffic_records import RelayedExchange
 from voicegauge.conformance.proxy.upstream import Upstream, select_forwarded_headers
 from voicegauge.emulator.server import ABORT_EXTENSION_KEY
 from voicegauge.errors import TimedOutError, TransportError

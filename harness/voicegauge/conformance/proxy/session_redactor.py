@@ -33,7 +33,7 @@ class SessionRedactor:
         self._earlier_redactions: Counter[str] = Counter()
 
     @property
-    def redactions(self) -> dict[str, int]:
+    def redaction_count_by_location(self) -> dict[str, int]:
         """Number of masked values by location."""
         total = self._earlier_redactions + Counter(self._redactor.count_redactions_by_location())
         return dict(sorted(total.items()))

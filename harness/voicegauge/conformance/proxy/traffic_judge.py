@@ -24,8 +24,8 @@ from voicegauge.conformance.offline import (
     parse_call,
 )
 from voicegauge.conformance.proxy.session_redactor import SessionRedactor
-from voicegauge.conformance.proxy.traffic import JudgedExchange, JudgeSettings, RelayedExchange
 from voicegauge.conformance.proxy.traffic_recorder import TrafficRecorder
+from voicegauge.conformance.proxy.traffic_records import JudgedExchange, JudgeSettings, RelayedExchange
 from voicegauge.conformance.proxy.upstream import Upstream
 from voicegauge.conformance.reporting import CheckReport
 from voicegauge.conformance.running import ResultCollector
@@ -40,12 +40,12 @@ MAX_DECODED_BYTES = 64 * 2**20
 """Maximum size of a body after decompression."""
 MAX_OPEN_JOBS = 200
 """Maximum number of jobs whose exchanges are kept. Above it, the oldest job is judged with the exchanges so far."""
-MAX_OPEN_JOB_BYTES = 64 * 2**20
+MAX_TOTAL_OPEN_JOB_BYTES = 64 * 2**20
 """Maximum memory, in bytes, that the bodies of the exchanges of open jobs take."""
-MAX_POLLS_JUDGED_AGAIN = 50
+MAX_INTERIM_JOB_JUDGMENTS = 50
 """Number of exchanges of a job after each of which the job is judged again. With more exchanges, which take longer to
 judge, it is judged only once more, at its end."""
-EXCHANGES_BETWEEN_MERGES = 1000
+EXCHANGES_BETWEEN_FINDING_MERGES = 1000
 """Number of exchanges after which equal findings are merged, because traffic may pass for days."""
 MAX_REQUEST_NAME_CHARACTERS = 120
 """Maximum length of the method and path by which a request without an operation is named."""
@@ -116,13 +116,13 @@ class TrafficJudge:
         except (VoicegaugeError, ValueError) as error:
             return JudgedExchange(not_judged_reason=self._mask_secrets(str(error)))
         if relayed_exchange.interruption_reason is not None:
-            return self._judge_incomplete(exchange, relayed_exchange.interruption_reason)
+            return self._judge_incomplete_exchange(exchange, relayed_exchange.interruption_reason)
         job_number = self._find_or_open_job(exchange)
         if job_number is not None:
             exchange = msgspec.structs.replace(exchange, group=f"conversation {job_number}")
         not_recorded = self._record_if_possible(exchange)
         try:
-            findings = self._judge_complete(exchange, job_number)
+            findings = self._judge_complete_exchange(exchange, job_number)
             call = parse_call(self._contract, exchange)
             not_judged = call.unread_body_reason if call is not None else None
         except MissingExtraError as error:  # audio that only an optional part can decode
@@ -176,7 +176,7 @@ class TrafficJudge:
             return str(error)
         return None
 
-    def _judge_incomplete(self, exchange: Exchange, reason: str) -> JudgedExchange:
+    def _judge_incomplete_exchange(self, exchange: Exchange, reason: str) -> JudgedExchange:
         call = parse_call(self._contract, exchange)
         if call is None:
             return JudgedExchange(not_judged_reason=reason)
@@ -211,10 +211,10 @@ class TrafficJudge:
             self._close_oldest_job()
         return self._job_count
 
-    def _judge_complete(self, exchange: Exchange, job_number: int | None) -> list[Finding]:
+    def _judge_complete_exchange(self, exchange: Exchange, job_number: int | None) -> list[Finding]:
         """Judge one exchange, and the job to which it belongs; return the findings that are new."""
         self._count_exchange(exchange)
-        if self._collector.exchange_count % EXCHANGES_BETWEEN_MERGES == 0:
+        if self._collector.exchange_count % EXCHANGES_BETWEEN_FINDING_MERGES == 0:
             self._collector.merge_equal_findings()
         call = parse_call(self._contract, exchange)
         checker = self._choose_checker([exchange])
@@ -230,7 +230,7 @@ class TrafficJudge:
             findings = self._collector.judge_subjects(checker, [call])
         if job is not None:
             findings += self._judge_job(job, exchange, call)
-            while sum(job.size_bytes for job in self._jobs.values()) > MAX_OPEN_JOB_BYTES and len(self._jobs) > 1:
+            while sum(job.size_bytes for job in self._jobs.values()) > MAX_TOTAL_OPEN_JOB_BYTES and len(self._jobs) > 1:
                 self._close_oldest_job()
         elif call is not None:
             deliveries = iterate_jobs_and_deliveries([call], [exchange])
@@ -244,7 +244,7 @@ class TrafficJudge:
         job.exchanges.append(exchange)
         if call is not None:
             job.calls.append(call)
-        if len(job.exchanges) > MAX_POLLS_JUDGED_AGAIN:
+        if len(job.exchanges) > MAX_INTERIM_JOB_JUDGMENTS:
             return []
         checker = self._choose_checker(job.exchanges)
         new = []
@@ -279,8 +279,8 @@ def _build_exchange(contract: Contract, relayed_exchange: RelayedExchange) -> Ex
     response = Response(
         status=relayed_exchange.status, headers=relayed_exchange.response_headers, body=relayed_exchange.response_body
     )
-    request = msgspec.structs.replace(request, body=_decompress(request, "the request"))
-    response = msgspec.structs.replace(response, body=_decompress(response, "the response"))
+    request = msgspec.structs.replace(request, body=_decompress_body(request, "the request"))
+    response = msgspec.structs.replace(response, body=_decompress_body(response, "the response"))
     return Exchange(
         provider=contract.id,
         operation=DOWNLOAD_OPERATION,
@@ -290,7 +290,7 @@ def _build_exchange(contract: Contract, relayed_exchange: RelayedExchange) -> Ex
     )
 
 
-def _decompress(message: Request | Response, message_name: str) -> bytes:
+def _decompress_body(message: Request | Response, message_name: str) -> bytes:
     encoding = ", ".join(value for key, value in message.headers if key.lower() == "content-encoding")
     if not encoding.strip() or encoding.strip().lower() == "identity" or not message.body:
         return message.body

@@ -72,7 +72,7 @@ class TrafficRecorder:
             contract_sha256=self._contract.document.sha256,
             recorded_at=self._recorded_at,
             exchanges=(),
-            redaction_count_by_location=self._redactor.redactions,
+            redaction_count_by_location=self._redactor.redaction_count_by_location,
         )
 
 

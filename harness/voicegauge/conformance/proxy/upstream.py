@@ -32,15 +32,15 @@ request."""
 class Upstream:
     """The service behind the proxy: the servers of a contract, or the URL that the user names."""
 
-    def __init__(self, contract: Contract, url: str | None) -> None:
+    def __init__(self, contract: Contract, base_url: str | None) -> None:
         """Prepare to forward requests to the service of a contract.
 
         Args:
             contract: contract of the provider.
-            url: base URL in place of those of all servers; `None` for the contract's own servers.
+            base_url: base URL in place of those of all servers; `None` for the contract's own servers.
         """
         self._contract = contract
-        self._url = url.rstrip("/") if url is not None else None
+        self._url = base_url.rstrip("/") if base_url is not None else None
         self._servers = sorted(contract.servers.values(), key=lambda server: len(server.url), reverse=True)
         self._find_server = functools.lru_cache(MAX_CACHED_PATHS)(self._find_server_uncached)
 

@@ -1,7 +1,7 @@
 """Records the responses of a service as fixtures."""
 
 from voicegauge.conformance.recording.recorder import Recorder
-from voicegauge.conformance.recording.unfinished_recording import UNFINISHED_FOLDER_NAME, UnfinishedRecording
+from voicegauge.conformance.recording.unfinished_recording import UNFINISHED_RECORDINGS_FOLDER_NAME, UnfinishedRecording
 from voicegauge.conformance.recording.updates import (
     RecordingUpdate,
     RefreshMode,
@@ -11,7 +11,7 @@ from voicegauge.conformance.recording.updates import (
 )
 
 __all__ = [
-    "UNFINISHED_FOLDER_NAME",
+    "UNFINISHED_RECORDINGS_FOLDER_NAME",
     "Recorder",
     "RecordingUpdate",
     "RefreshMode",

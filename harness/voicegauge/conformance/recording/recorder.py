@@ -20,18 +20,20 @@ class Recorder:
     def __init__(
         self,
         contracts: Mapping[str, Contract],
-        base_urls: Mapping[str, Mapping[str, str]],
+        base_urls_by_provider: Mapping[str, Mapping[str, str]],
         unfinished_recording: UnfinishedRecording | None = None,
     ) -> None:
         """Prepare to record the exchanges of cases.
 
         Args:
             contracts: contracts by provider id.
-            base_urls: base URLs by provider id, as given to the client.
+            base_urls_by_provider: base URLs by provider id, as given to the client.
             unfinished_recording: saves each case at once, so that a crash loses no case; `None` to save no case.
         """
         self._unfinished = unfinished_recording
-        self._canonical = {name: UrlCanonicalizer(c, base_urls.get(name, {})) for name, c in contracts.items()}
+        self._canonical = {
+            name: UrlCanonicalizer(c, base_urls_by_provider.get(name, {})) for name, c in contracts.items()
+        }
         self.groups: dict[str, tuple[Exchange, ...]] = {}
         """The exchanges of each case, by its id."""
         self.is_emulated_service = False

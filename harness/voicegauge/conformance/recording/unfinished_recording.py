@@ -22,7 +22,7 @@ from voicegauge.files import check_writable
 from voicegauge.model import Exchange, Provenance
 from voicegauge.recording import compute_age_days, load_har, save_har
 
-UNFINISHED_FOLDER_NAME = ".unfinished"
+UNFINISHED_RECORDINGS_FOLDER_NAME = ".unfinished"
 CASE_FILE_NAME = "exchanges.part"
 """Name of the file of a saved case. It does not end in .har, so that checks and replays do not find it."""
 
@@ -58,7 +58,9 @@ class UnfinishedRecording:
             # The case contains something that looks like a credential. Writing its recording raises the error.
             shutil.rmtree(path.parent, ignore_errors=True)
 
-    def load_cases(self, cases: Iterable[ConformanceCase], now: dt.datetime) -> dict[str, tuple[Exchange, ...]]:
+    def load_saved_exchanges(
+        self, cases: Iterable[ConformanceCase], now: dt.datetime
+    ) -> dict[str, tuple[Exchange, ...]]:
         """Return the saved exchanges of `cases` by case id, except those that are too old for their provider.
 
         Raises:
@@ -79,14 +81,17 @@ class UnfinishedRecording:
         """Remove the saved `cases`, because they are in their recording now or were declined."""
         for case in cases:
             shutil.rmtree(self._get_case_folder(case), ignore_errors=True)
-        root = self.folder / UNFINISHED_FOLDER_NAME
+        root = self.folder / UNFINISHED_RECORDINGS_FOLDER_NAME
         for folder in (*root.glob("*"), root):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
 
     def _get_case_folder(self, case: ConformanceCase) -> Path:
         folder = (
-            self.folder / UNFINISHED_FOLDER_NAME / case.provider / hashlib.sha256(case.id.encode()).hexdigest()[:16]
+            self.folder
+            / UNFINISHED_RECORDINGS_FOLDER_NAME
+            / case.provider
+            / hashlib.sha256(case.id.encode()).hexdigest()[:16]
         )
         check_writable(folder / CASE_FILE_NAME)  # before anything is removed: no link leads elsewhere
         return folder

@@ -94,13 +94,13 @@ class RecordingUpdate(Record, frozen=True, kw_only=True):
 
     path: Path
     provider: str
-    existing_recording: Recording | None
+    extended_recording: Recording | None
     """The recording whose cases stay in the file; `None` if the file does not exist or has another provenance."""
     replaced_recording: Recording | None
     """The recording in the file, whatever its provenance; `None` if there is no file."""
     cases_to_record: tuple[ConformanceCase, ...]
-    unchanged_groups: frozenset[str | None]
-    """Names of the groups in `existing_recording` that are not recorded again."""
+    unchanged_group_names: frozenset[str | None]
+    """Names of the groups in `extended_recording` that are not recorded again."""
 
     def merge_exchanges(self, exchanges_by_case: Mapping[str, Sequence[Exchange]]) -> tuple[Exchange, ...]:
         """Return the exchanges of the updated file: first the existing groups in their order, then the new groups.
@@ -112,9 +112,9 @@ class RecordingUpdate(Record, frozen=True, kw_only=True):
         """
         due = {case.id for case in self.cases_to_record}
         groups: dict[str | None, Sequence[Exchange]] = {}
-        existing = self.existing_recording.exchanges if self.existing_recording else ()
+        existing = self.extended_recording.exchanges if self.extended_recording else ()
         for name, group in collect_exchanges_by_group(existing).items():
-            if name in self.unchanged_groups or name in due:
+            if name in self.unchanged_group_names or name in due:
                 groups[name] = exchanges_by_case.get(name or "", group)
         for name in sorted(due & exchanges_by_case.keys(), key=list(exchanges_by_case).index):
             groups.setdefault(name, exchanges_by_case[name])
@@ -169,10 +169,10 @@ class RefreshPolicy:
             return RecordingUpdate(
                 path=path,
                 provider=path.parent.name,
-                existing_recording=None,
+                extended_recording=None,
                 replaced_recording=recording,
                 cases_to_record=tuple(cases) if is_replaced else (),
-                unchanged_groups=frozenset(),
+                unchanged_group_names=frozenset(),
             )
         groups = collect_exchanges_by_group(recording.exchanges if recording else ())
         stale = {name for name, group in groups.items() if recording is not None and self._is_stale(recording, group)}
@@ -186,10 +186,10 @@ class RefreshPolicy:
         return RecordingUpdate(
             path=path,
             provider=path.parent.name,
-            existing_recording=recording,
+            extended_recording=recording,
             replaced_recording=recording,
             cases_to_record=tuple(due),
-            unchanged_groups=unchanged,
+            unchanged_group_names=unchanged,
         )
 
     def _is_stale(self, recording: Recording, exchanges: Sequence[Exchange]) -> bool:

@@ -7,7 +7,7 @@ from voicegauge.model import Provenance, Severity
 from voicegauge.outputs import BadgeVerdict, format_badge_svg
 from voicegauge.printable_text import format_count
 
-_MAX_PROVIDERS = 3
+_MAX_NAMED_PROVIDERS = 3
 """Maximum number of providers that a badge names."""
 
 
@@ -19,8 +19,8 @@ def render_check_badge(report: CheckReport, *, strict: bool = False) -> str:
         strict: whether warnings are failures.
     """
     providers = sorted({name.partition("/")[0] for name in (*report.targets, *report.operations)})
-    more = f" and {len(providers) - _MAX_PROVIDERS} more" if len(providers) > _MAX_PROVIDERS else ""
-    label = f"{', '.join(providers[:_MAX_PROVIDERS])}{more} contract{'' if len(providers) == 1 else 's'}"
+    more = f" and {len(providers) - _MAX_NAMED_PROVIDERS} more" if len(providers) > _MAX_NAMED_PROVIDERS else ""
+    label = f"{', '.join(providers[:_MAX_NAMED_PROVIDERS])}{more} contract{'' if len(providers) == 1 else 's'}"
     verdict = _determine_verdict(report, strict=strict)
     date = report.created_at[:10]
     return format_badge_svg(label, f"{_describe_findings(report)}, {_describe_provenance(report)} {date}", verdict)

@@ -15,12 +15,12 @@ from voicegauge.checks import Call
 from voicegauge.contract import MISSING, Operation, Parameter, ParsedText
 from voicegauge.formats import escape_pointer_token
 
-MAX_REMEMBERED_SHAPES = 10_000
+MAX_CACHED_REQUEST_SHAPES = 10_000
 """Maximum number of shapes remembered per operation. A plan has hundreds; a search can generate any number."""
 MAX_SCHEMA_DEPTH = 4
 """Maximum depth of nested objects and lists whose constraints are listed, because schemas can be recursive."""
 _TEXT, _NUMBER, _LIST, _OBJECT, _ANY = (str,), (int, float), (list,), (dict,), (object,)
-_TYPES_LIMITED_BY_KEYWORD: dict[str, tuple[type, ...]] = {
+_CONSTRAINED_TYPES_BY_KEYWORD: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("minLength", "maxLength", "pattern"), _TEXT),
     **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"), _NUMBER),
     **dict.fromkeys(("minItems", "maxItems", "uniqueItems"), _LIST),
@@ -42,11 +42,11 @@ class Constraint:
 
     name: str
     """Location and keyword: "body#/text maxLength"."""
-    pointer: str
+    keyword_pointer: str
     """JSON pointer to the keyword."""
     value_path: tuple[str, ...]
     """Keys that lead from the body or parameter to the limited value; "*" stands for every item of a list."""
-    limited_types: tuple[type, ...]
+    constrained_types: tuple[type, ...]
     """Types of the values that the keyword limits."""
     media_type: str | None = None
     """Media type of the request body; `None` for a parameter."""
@@ -61,23 +61,23 @@ class Constraint:
             values: the values in the request at `value_path`.
         """
         if self.required_name is not None:
-            if self.limits_parameter:
+            if self.requires_parameter:
                 return "satisfied" if values else "violated"
             objects = [value for value in values if isinstance(value, dict)]
             if not objects:
                 return None
             return "satisfied" if all(self.required_name in value for value in objects) else "violated"
         if any(
-            isinstance(value, self.limited_types) and not _is_boolean_as_number(value, self.limited_types)
+            isinstance(value, self.constrained_types) and not _is_boolean_as_number(value, self.constrained_types)
             for value in values
         ):
             return "violated if reported"
         return None
 
     @property
-    def limits_parameter(self) -> bool:
+    def requires_parameter(self) -> bool:
         """Whether the constraint requires the parameter itself, not a member of an object in it."""
-        return self.parameter is not None and self.pointer == f"{self.parameter.pointer}/required"
+        return self.parameter is not None and self.keyword_pointer == f"{self.parameter.pointer}/required"
 
 
 class ConstrainedRequest:
@@ -90,7 +90,7 @@ class ConstrainedRequest:
         self.parameters: list[ParsedText | None] = [call.read_parameter(p) for p in call.operation.parameters]
         """The parameters in the order of the operation; `None` for one that was not sent."""
 
-    def read_root(self, constraint: Constraint) -> Any:
+    def read_root_value(self, constraint: Constraint) -> Any:
         """Return the body or parameter of which `constraint` limits a member; `MISSING` if it was not sent."""
         if constraint.parameter is None:
             return self.call.request_value if self._media_type == constraint.media_type else MISSING
@@ -109,7 +109,7 @@ class TriedConstraints:
 
     def __init__(self, constraint_results: Iterable[tuple[Constraint, ConstraintResult]]) -> None:
         """Store each constraint that these requests try with its result."""
-        self._sides = tuple(constraint_results)
+        self._constraint_results = tuple(constraint_results)
 
     def find_satisfaction_by_name(self, violated_pointers: Collection[str]) -> dict[str, bool]:
         """Return, by the name of each constraint, whether a request satisfies it.
@@ -118,15 +118,20 @@ class TriedConstraints:
             violated_pointers: JSON pointers to the keywords that the request violates.
         """
         satisfied: dict[str, bool] = {}  # parts of an allOf can repeat a keyword for one location
-        for constraint, side in self._sides:
-            is_satisfied = side == "satisfied" or (side != "violated" and constraint.pointer not in violated_pointers)
+        for constraint, constraint_result in self._constraint_results:
+            is_satisfied = constraint_result == "satisfied" or (
+                constraint_result != "violated" and constraint.keyword_pointer not in violated_pointers
+            )
             satisfied[constraint.name] = is_satisfied and satisfied.get(constraint.name, True)
         return satisfied
 
     @property
-    def lacks_parameter(self) -> bool:
+    def lacks_required_parameter(self) -> bool:
         """Whether the requests lack a required parameter."""
-        return any(side == "violated" and constraint.limits_parameter for constraint, side in self._sides)
+        return any(
+            constraint_result == "violated" and constraint.requires_parameter
+            for constraint, constraint_result in self._constraint_results
+        )
 
 
 class RequestConstraints:
@@ -150,9 +155,9 @@ class RequestConstraints:
         shape = request.request_shape
         tried = self._tried_by_shape.get(shape)
         if tried is None:
-            if len(self._tried_by_shape) >= MAX_REMEMBERED_SHAPES:
+            if len(self._tried_by_shape) >= MAX_CACHED_REQUEST_SHAPES:
                 self._tried_by_shape.clear()
-            tried = self._tried_by_shape[shape] = TriedConstraints(self._list_tried_sides(request))
+            tried = self._tried_by_shape[shape] = TriedConstraints(self._iterate_tried_constraints(request))
         return tried
 
     def list_violated_pointers(self, request: ConstrainedRequest) -> frozenset[str]:
@@ -171,13 +176,13 @@ class RequestConstraints:
                 violated |= {error.schema_pointer for error in parsed.errors}
         return violated
 
-    def _list_tried_sides(self, request: ConstrainedRequest) -> Iterator[tuple[Constraint, ConstraintResult]]:
+    def _iterate_tried_constraints(self, request: ConstrainedRequest) -> Iterator[tuple[Constraint, ConstraintResult]]:
         for group in self._groups:
-            found = _read_values(request.read_root(group[0]), group[0].value_path)
+            found = _read_values(request.read_root_value(group[0]), group[0].value_path)
             for constraint in group:
-                side = constraint.determine_result(found)
-                if side is not None:
-                    yield constraint, side
+                constraint_result = constraint.determine_result(found)
+                if constraint_result is not None:
+                    yield constraint, constraint_result
 
 
 _CONSTRAINTS_BY_OPERATION: WeakKeyDictionary[Operation, RequestConstraints] = WeakKeyDictionary()
@@ -219,23 +224,23 @@ def _requires_body(operation: Operation) -> bool:
 
 
 def _add_name_prefix(
-    keyword: Constraint, name_prefix: str, *, media_type: str | None = None, parameter: Parameter | None = None
+    constraint: Constraint, name_prefix: str, *, media_type: str | None = None, parameter: Parameter | None = None
 ) -> Constraint:
     suffix = (
-        f"/{escape_pointer_token(keyword.required_name)} required"
-        if keyword.required_name is not None
-        else f" {keyword.name}"
+        f"/{escape_pointer_token(constraint.required_name)} required"
+        if constraint.required_name is not None
+        else f" {constraint.name}"
     )
-    if keyword.required_name is not None and "#" not in name_prefix:
+    if constraint.required_name is not None and "#" not in name_prefix:
         suffix = f"#{suffix}"
     return Constraint(
         f"{name_prefix}{suffix}",
-        keyword.pointer,
-        keyword.value_path,
-        keyword.limited_types,
+        constraint.keyword_pointer,
+        constraint.value_path,
+        constraint.constrained_types,
         media_type,
         parameter,
-        keyword.required_name,
+        constraint.required_name,
     )
 
 
@@ -245,7 +250,7 @@ def _iterate_schema_constraints(
     schema, schema_pointer = operation.contract.schemas.resolve_reference(schema, schema_pointer)
     if not isinstance(schema, dict):
         return
-    for keyword, types in _TYPES_LIMITED_BY_KEYWORD.items():
+    for keyword, types in _CONSTRAINED_TYPES_BY_KEYWORD.items():
         # `additionalProperties: true` limits nothing.
         if keyword in schema and (keyword, schema[keyword]) != ("additionalProperties", True):
             yield Constraint(keyword, f"{schema_pointer}/{keyword}", value_path, types)
@@ -284,6 +289,6 @@ def _read_values(root_value: Any, value_path: Sequence[str]) -> list[Any]:
     return values
 
 
-def _is_boolean_as_number(value: Any, limited_types: tuple[type, ...]) -> bool:
+def _is_boolean_as_number(value: Any, constrained_types: tuple[type, ...]) -> bool:
     """Whether `value` is a boolean, which is an `int` in Python but not a number in JSON."""
-    return isinstance(value, bool) and limited_types == _NUMBER
+    return isinstance(value, bool) and constrained_types == _NUMBER

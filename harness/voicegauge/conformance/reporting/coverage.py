@@ -60,21 +60,22 @@ class CoverageEntry(Record, frozen=True, kw_only=True):
     """Whether the entry counts in the percentage. It is false for a rule that cannot be applied to the provider, and
     for a status or state that is not documented."""
     untried_reason: str | None = msgspec.field(name="reason", default=None)
-    """Why nothing was tried, or only one side of a constraint; `None` if everything was tried."""
+    """Why a goal was not reached (see `reached_goal_count`); `None` if all goals were reached."""
 
     @property
-    def tried_side_count(self) -> int:
-        """The number of sides that were tried.
+    def reached_goal_count(self) -> int:
+        """The number of goals that the check reached.
 
-        A constraint has two sides: requests that satisfy it, and requests that violate it. Other entries have one.
+        A constraint has two goals: a request that satisfies it, and a request that violates it. Any other entry has one
+        goal: an observation.
         """
         if self.kind == "constraint":
             return (self.conforming_count > 0) + (self.violating_count > 0)
         return int(self.conforming_count + self.violating_count > 0)
 
     @property
-    def side_count(self) -> int:
-        """The number of sides that can be tried."""
+    def goal_count(self) -> int:
+        """The number of goals that a check can reach: 2 for a constraint, 1 for any other entry."""
         return 2 if self.kind == "constraint" else 1
 
 
@@ -90,10 +91,10 @@ class CoverageTotal(NamedTuple):
 
 
 def compute_coverage_percent(entries: Iterable[CoverageEntry]) -> float | None:
-    """Return how much of the applicable entries was tried, in percent of their sides; `None` if there are none."""
+    """Return the percentage of goals of the applicable entries that were reached; `None` if no entry is applicable."""
     applied = [entry for entry in entries if entry.is_applicable]
-    side_count = sum(entry.side_count for entry in applied)
-    return round(100 * sum(entry.tried_side_count for entry in applied) / side_count, 1) if side_count else None
+    goal_count = sum(entry.goal_count for entry in applied)
+    return round(100 * sum(entry.reached_goal_count for entry in applied) / goal_count, 1) if goal_count else None
 
 
 def count_coverage_by_kind(entries: Iterable[CoverageEntry]) -> dict[CoverageKind, CoverageTotal]:
@@ -125,14 +126,14 @@ class CoverageCounter:
         self._judged: Counter[tuple[type[CheckSubject], Operation]] = Counter()
         self._broken: Counter[tuple[type[CheckSubject], Operation, str]] = Counter()
 
-    def add_contract(self, contract: Contract, rules: Iterable[str]) -> None:
-        """Add a contract whose statements are covered, and the ids of the `rules` that are applied to its provider."""
+    def add_contract(self, contract: Contract, rule_ids: Iterable[str]) -> None:
+        """Add a contract whose statements are counted, and the ids of the rules that are applied to its provider."""
         self._contracts[contract.id] = contract
-        self._rules |= set(rules)
+        self._rules |= set(rule_ids)
 
-    def exclude_operations(self, operations: Iterable[str]) -> None:
+    def exclude_operations(self, operation_names: Iterable[str]) -> None:
         """Exclude operations, as <provider>/<operation id>, from the entries, because the check does not cover them."""
-        self._left_out = frozenset(operations)
+        self._left_out = frozenset(operation_names)
 
     def add_exchange(self, exchange: Exchange, call: Call | None = None) -> None:
         """Count what one exchange tries; downloads from undocumented hosts are not counted.
@@ -170,7 +171,7 @@ class CoverageCounter:
 
     def iterate_entries(self) -> Iterator[CoverageEntry]:
         """Yield the entries of every contract."""
-        counts = self._count_sides()
+        counts = self._count_observations()
         for contract in self._contracts.values():
             for operation in self._iterate_covered_operations(contract):
                 yield from _iterate_operation_entries(operation, counts)
@@ -179,8 +180,8 @@ class CoverageCounter:
     def _iterate_covered_operations(self, contract: Contract) -> Iterator[Operation]:
         return (one for one in contract.operations.values() if _build_operation_name(one) not in self._left_out)
 
-    def _count_sides(self) -> _SideCounts:
-        counts = _SideCounts(Counter(), Counter())
+    def _count_observations(self) -> _ObservationCounts:
+        counts = _ObservationCounts(Counter(), Counter())
         for (operation, status), count in self._responses.items():
             documented = operation.find_response(status)
             name = documented.status if documented is not None else str(status)
@@ -189,7 +190,7 @@ class CoverageCounter:
             is_documented = operation.job is not None and state in operation.job.states
             counts.add_count(is_documented, "state", operation, state, count)
         for (operation, tried, violated_pointers), count in self._requests.items():
-            is_valid = not violated_pointers and not tried.lacks_parameter
+            is_valid = not violated_pointers and not tried.lacks_required_parameter
             counts.add_count(is_valid, "operation", operation, operation.id, count)
             for name, is_satisfied in tried.find_satisfaction_by_name(violated_pointers).items():
                 counts.add_count(is_satisfied, "constraint", operation, name, count)
@@ -208,7 +209,7 @@ class CoverageCounter:
 
     def _find_rules_for_subject_class(self, subject_class: type[CheckSubject]) -> tuple[Rule, ...]:
         if subject_class not in self._rules_by_class:
-            self._rules_by_class[subject_class] = tuple(_find_rules_for_subject(subject_class))
+            self._rules_by_class[subject_class] = tuple(_iterate_rules_for_subject_class(subject_class))
         return self._rules_by_class[subject_class]
 
     def _count_subjects_by_rule(self, contract: Contract) -> tuple[Counter[str], Counter[str]]:
@@ -251,34 +252,34 @@ class CoverageCounter:
             )
 
 
-class _SideCounts(NamedTuple):
+class _ObservationCounts(NamedTuple):
     """The numbers of conforming and violating observations, by kind, operation and name of the statement."""
 
     conforming_counts: Counter[tuple[str, str, str]]
     violating_counts: Counter[tuple[str, str, str]]
 
     def add_count(
-        self, is_conforming: bool, entry_kind: CoverageKind, operation: Operation, name: str, count: int
+        self, is_conforming: bool, entry_kind: CoverageKind, operation: Operation, statement_name: str, count: int
     ) -> None:
-        side = self.conforming_counts if is_conforming else self.violating_counts
-        side[entry_kind, _build_operation_name(operation), name] += count
+        counts = self.conforming_counts if is_conforming else self.violating_counts
+        counts[entry_kind, _build_operation_name(operation), statement_name] += count
 
     def build_entry(
-        self, entry_kind: CoverageKind, operation: Operation, name: str, reason: str | None
+        self, entry_kind: CoverageKind, operation: Operation, statement_name: str, untried_reason: str | None
     ) -> CoverageEntry:
-        key = entry_kind, _build_operation_name(operation), name
+        key = entry_kind, _build_operation_name(operation), statement_name
         conforming_count, violating_count = self.conforming_counts[key], self.violating_counts[key]
         if entry_kind == "constraint":
-            reason = reason or _describe_untested_side(conforming_count, violating_count)
+            untried_reason = untried_reason or _describe_unreached_goal(conforming_count, violating_count)
         elif conforming_count or violating_count:
-            reason = None
+            untried_reason = None
         return CoverageEntry(
             kind=entry_kind,
             operation_or_provider=key[1],
-            name=name,
+            name=statement_name,
             conforming_count=conforming_count,
             violating_count=violating_count,
-            untried_reason=reason,
+            untried_reason=untried_reason,
         )
 
     def build_undocumented_entries(
@@ -296,22 +297,22 @@ class _SideCounts(NamedTuple):
                 )
 
 
-def _iterate_operation_entries(operation: Operation, side_counts: _SideCounts) -> Iterator[CoverageEntry]:
-    called = side_counts.build_entry("operation", operation, operation.id, None)
-    unused = None if called.tried_side_count else "no request was sent to the operation"
-    yield side_counts.build_entry("operation", operation, operation.id, unused)
+def _iterate_operation_entries(operation: Operation, observation_counts: _ObservationCounts) -> Iterator[CoverageEntry]:
+    called = observation_counts.build_entry("operation", operation, operation.id, None)
+    unused = None if called.reached_goal_count else "no request was sent to the operation"
+    yield observation_counts.build_entry("operation", operation, operation.id, unused)
     for status in operation.responses:
-        yield side_counts.build_entry("status", operation, status, unused or "no response had this status")
-    yield from side_counts.build_undocumented_entries("status", operation, operation.responses)
+        yield observation_counts.build_entry("status", operation, status, unused or "no response had this status")
+    yield from observation_counts.build_undocumented_entries("status", operation, operation.responses)
     if operation.job is not None:
         for state in operation.job.states:
-            yield side_counts.build_entry("state", operation, state, unused or "no job was seen in this state")
-        yield from side_counts.build_undocumented_entries("state", operation, operation.job.states)
+            yield observation_counts.build_entry("state", operation, state, unused or "no job was seen in this state")
+        yield from observation_counts.build_undocumented_entries("state", operation, operation.job.states)
     for constraint in get_request_constraints(operation).names:
-        yield side_counts.build_entry("constraint", operation, constraint, unused)
+        yield observation_counts.build_entry("constraint", operation, constraint, unused)
 
 
-def _describe_untested_side(conforming_count: int, violating_count: int) -> str | None:
+def _describe_unreached_goal(conforming_count: int, violating_count: int) -> str | None:
     if conforming_count and violating_count:
         return None
     if conforming_count:
@@ -319,9 +320,9 @@ def _describe_untested_side(conforming_count: int, violating_count: int) -> str 
     return "no request had a valid value" if violating_count else "no request had a value that it limits"
 
 
-def _find_rules_for_subject(subject: type[CheckSubject]) -> Iterator[Rule]:
+def _iterate_rules_for_subject_class(subject_class: type[CheckSubject]) -> Iterator[Rule]:
     # A response that broke off has a subject of its own; every complete one follows the rules over those.
-    classes = (*subject.__mro__, IncompleteResponse) if issubclass(subject, Call) else subject.__mro__
+    classes = (*subject_class.__mro__, IncompleteResponse) if issubclass(subject_class, Call) else subject_class.__mro__
     return (rule for rule in RULE_BY_ID.values() if rule.subject_class in classes)
 
 

@@ -7,24 +7,24 @@ import msgspec
 from voicegauge.checks import CheckSubject, DeliveryPair, SpeechDelivery
 from voicegauge.model import Finding, FindingClip
 
-MAX_CLIP_S = 5.0
+MAX_CLIP_DURATION_S = 5.0
 """Maximum duration of a clip in seconds; the rest of the audio is left out."""
 MAX_CLIP_SAMPLE_RATE_HZ = 32_000
 """Highest sample rate of a clip, which is the lowest sample rate of MPEG-1."""
-MAX_CLIPS_BYTES = 180_000
+MAX_TOTAL_CLIP_BYTES = 180_000
 """Maximum size, in bytes, of all clips of a check. With it, a page of 500 findings stays below a megabyte."""
 
 
 class FindingClips:
     """Chooses and encodes the clips of one check."""
 
-    def __init__(self, max_bytes: int = MAX_CLIPS_BYTES) -> None:
+    def __init__(self, max_total_bytes: int = MAX_TOTAL_CLIP_BYTES) -> None:
         """Begin without clips.
 
         Args:
-            max_bytes: size of all clips together.
+            max_total_bytes: size of all clips together.
         """
-        self._left_bytes = max_bytes
+        self._left_bytes = max_total_bytes
         self._clip_ids: set[tuple[str, str]] = set()
 
     def add_clips(self, findings: list[Finding], subject: CheckSubject) -> list[Finding]:
@@ -55,7 +55,7 @@ def _build_clip(delivery: SpeechDelivery) -> FindingClip | None:
         return None
     from voicegauge.speech.audio import encode, resample
 
-    samples = decoded.samples[: int(MAX_CLIP_S * decoded.sample_rate_hz)]
+    samples = decoded.samples[: int(MAX_CLIP_DURATION_S * decoded.sample_rate_hz)]
     if decoded.sample_rate_hz > MAX_CLIP_SAMPLE_RATE_HZ:
         samples = resample(samples, decoded.sample_rate_hz, MAX_CLIP_SAMPLE_RATE_HZ)
     data, media_type = encode(samples, min(decoded.sample_rate_hz, MAX_CLIP_SAMPLE_RATE_HZ), "mp3")

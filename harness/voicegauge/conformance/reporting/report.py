@@ -40,7 +40,7 @@ class CaseResult(Record, frozen=True, kw_only=True):
     """Why the case was skipped or not completely judged, such as the error that ended a delivery early."""
     is_delivery: bool = False
     """Whether the case is a delivery, which should end with downloaded audio."""
-    violations: dict[str, str] = {}
+    message_by_violated_rule: dict[str, str] = msgspec.field(name="violations", default_factory=dict)
     """The first message of each rule with an error or a warning in the case, by rule id."""
 
 
@@ -233,7 +233,7 @@ def group_rejections_of_missing_targets(
     deliveries: dict[str, list[bool]] = {}
     for case in cases:
         if case.is_delivery and case.target is not None:
-            deliveries.setdefault(case.target, []).append(_REJECTS_VALID_RULE_ID in case.violations)
+            deliveries.setdefault(case.target, []).append(_REJECTS_VALID_RULE_ID in case.message_by_violated_rule)
     missing = {target for target, are_rejected in deliveries.items() if all(are_rejected)}
     if len(missing) == len(deliveries):  # then nothing works, and the cause may be any
         missing = set()

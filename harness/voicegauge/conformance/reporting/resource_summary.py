@@ -12,7 +12,7 @@ class RemainingResource(Record, frozen=True, kw_only=True):
 
     operation: str
     """The operation that created it: <provider>/<operation>."""
-    name: str
+    resource_type: str = msgspec.field(name="name")
     """What such a resource is called: "saved voice"."""
     id: str | None
     """The id of the resource; `None` if no response contained a usable one."""

@@ -105,10 +105,10 @@ class SpendingAccount:
             total_by_target=_build_totals(self._targets),
             total_by_operation=_build_totals(self._operations),
             total_by_case_kind=_build_totals(self._kinds),
-            total_by_rule=_build_totals(self._sum_by_rule()),
+            total_by_rule=_build_totals(self._sum_spending_by_rule()),
         )
 
-    def _sum_by_rule(self) -> _RunningTotalsByName:
+    def _sum_spending_by_rule(self) -> _RunningTotalsByName:
         """Return the spending for the cases with subjects of the class that each rule judges, or of derived classes."""
         totals = _RunningTotalsByName(_RunningTotal)
         for rule, judged_class in self._rules.items():

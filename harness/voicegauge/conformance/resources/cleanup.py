@@ -142,7 +142,7 @@ class ResourceCleanup:
             elif resource.id is None and not self._can_be_found_by_listing(history, resource):
                 yield self._build_remaining_resource(resource, f"{UNKNOWN_ID_REASON}: look for it in your account")
             else:
-                reason = await self._find_and_delete(requests, history, resource, spec, write_outcome)
+                reason = await self._find_and_delete_resource(requests, history, resource, spec, write_outcome)
                 if reason is not None:
                     yield self._build_remaining_resource(resource, reason)
 
@@ -159,7 +159,7 @@ class ResourceCleanup:
             and history.knows_existing_resources(resource.request_event.operation)
         )
 
-    async def _find_and_delete(
+    async def _find_and_delete_resource(
         self,
         resource_requests: ResourceRequests,
         history: ResourceHistory,
@@ -192,7 +192,7 @@ class ResourceCleanup:
         spec = self._find_resource_spec(resource)
         return RemainingResource(
             operation=f"{self._contract.id}/{resource.request_event.operation}",
-            name=spec.name if spec is not None else "resource",
+            resource_type=spec.name if spec is not None else "resource",
             id=resource.id,
             reason=reason,
             created_at=resource.request_event.requested_at,
@@ -201,4 +201,4 @@ class ResourceCleanup:
 
 def describe_remaining_resource(resource: RemainingResource) -> str:
     """Describe a resource that stays in the account in one line."""
-    return f"{resource.name} {resource.id or '(unknown id)'} of {resource.operation}: {resource.reason}"
+    return f"{resource.resource_type} {resource.id or '(unknown id)'} of {resource.operation}: {resource.reason}"

@@ -39,7 +39,7 @@ class ResourceRequestedEvent(Record, frozen=True, kw_only=True, tag_field="event
     """Time of the request: UTC, ISO 8601."""
     api_key_validity: ApiKeyValidity = msgspec.field(name="key", default="valid")
     """Which API key was sent. A faulty service may accept a request without one or with a wrong one."""
-    fields: dict[str, str] = {}
+    short_body_fields: dict[str, str] = msgspec.field(name="fields", default_factory=dict)
     """Short values of the request body, as text by field name. They identify the resource if its id is not known."""
 
 
@@ -105,9 +105,9 @@ class ResourceHistory:
         """Number of created resources whose id is known."""
         return len(self._ids)
 
-    def is_known_resource(self, operation: str, resource_id: str) -> bool:
-        """Whether the resource with this id existed before the run, or an earlier request to `operation` created it."""
-        return (operation, resource_id) in self._ids or resource_id in self._listed.get(operation, ())
+    def is_known_resource(self, operation_id: str, resource_id: str) -> bool:
+        """Whether the resource with this id existed before the run, or an earlier request created it."""
+        return (operation_id, resource_id) in self._ids or resource_id in self._listed.get(operation_id, ())
 
     def apply_event(self, event: ResourceEvent) -> None:
         """Update the history with an event."""
@@ -127,9 +127,9 @@ class ResourceHistory:
             case ResourceDeletedEvent():
                 self.deleted_count += self._resources.pop(event.request_number, None) is not None
 
-    def knows_existing_resources(self, operation: str) -> bool:
-        """Whether it is known which resources of `operation` existed before the run."""
-        return operation in self._listed
+    def knows_existing_resources(self, operation_id: str) -> bool:
+        """Whether it is known which resources of the operation existed before the run."""
+        return operation_id in self._listed
 
     def find_candidate_ids(
         self, resource: RequestedResource, listed_items: Iterable[dict[str, Any]], id_field_name: str
@@ -144,7 +144,7 @@ class ResourceHistory:
             listed_items: the resources that a list request returned.
             id_field_name: the name of the field with the id.
         """
-        operation, fields = resource.request_event.operation, resource.request_event.fields
+        operation, fields = resource.request_event.operation, resource.request_event.short_body_fields
         unknown = (item for item in listed_items if not self.is_known_resource(operation, item[id_field_name]))
         return [item[id_field_name] for item in unknown if _matches_requested_fields(item, fields)]
 

@@ -103,6 +103,6 @@ def lock_ended_journals(folder: Path) -> Iterator[Journal]:
             continue  # its run is still active, or it belongs to another user
 
 
-def compute_account_checksum(key: str | None) -> str:
+def compute_account_checksum(api_key: str | None) -> str:
     """Return a checksum of an API key that tells accounts apart, and from which the key cannot be computed."""
-    return hashlib.blake2b((key or "").encode(), digest_size=4, person=b"voicegauge").hexdigest()
+    return hashlib.blake2b((api_key or "").encode(), digest_size=4, person=b"voicegauge").hexdigest()

@@ -38,15 +38,15 @@ class ResourceRequests:
         self._service, self._contract = service, service.contract
         self._unreachable: TransportError | None = None
 
-    async def list_resources(self, resource: ResourceSpec) -> list[dict[str, Any]] | None:
+    async def list_resources(self, resource_spec: ResourceSpec) -> list[dict[str, Any]] | None:
         """Request the list of resources, and return their JSON objects, each with its id as text.
 
         Return `None` if the list cannot be read, or if an id in it cannot be stored, because new resources could then
         not be recognized.
         """
-        if resource.list is None or self._unreachable is not None:
+        if resource_spec.list is None or self._unreachable is not None:
             return None
-        operation = self._contract.find_operation(resource.list.operation)
+        operation = self._contract.find_operation(resource_spec.list.operation)
         request, _ = build_operation_request(operation)
         try:
             exchange = await self._send(operation, request or RequestParts(), API_KEY_BY_VALIDITY["valid"])
@@ -54,7 +54,7 @@ class ResourceRequests:
             return None
         if not 200 <= exchange.response.status < 300:
             return None
-        name = resource.id.pointer_tokens[-1]
+        name = resource_spec.id.pointer_tokens[-1]
         body = parse_exchange(exchange).response_json
         if not _contains_json_list(body):
             return None  # such as the page of a proxy: nothing follows from it about what exists
@@ -63,22 +63,22 @@ class ResourceRequests:
         return items if all(is_storable_id(item[name], secrets) for item in items) else None
 
     async def delete_resource(
-        self, resource: ResourceSpec, resource_id: str, api_key_validity: ApiKeyValidity
+        self, resource_spec: ResourceSpec, resource_id: str, api_key_validity: ApiKeyValidity
     ) -> str | None:
         """Delete a resource; return the reason why that failed, or `None` if the resource does not exist any more.
 
         Args:
-            resource: the contract's description of the resource.
+            resource_spec: the contract's description of the resource.
             resource_id: its id.
             api_key_validity: the API key of the request that created the resource.
         """
-        if resource.delete is None:
+        if resource_spec.delete is None:
             return "no document says how to delete it"
-        operation = self._contract.find_operation(resource.delete.operation)
+        operation = self._contract.find_operation(resource_spec.delete.operation)
         request, _ = build_operation_request(operation)
         if request is None:
             return f"no value is known for a required parameter or field of {operation.id}"
-        request = set_resource_id(request, resource.delete.id, resource_id)
+        request = set_resource_id(request, resource_spec.delete.id, resource_id)
         if api_key_validity == "valid":
             return await self._send_deletion(operation, request, api_key_validity, STATUSES_OF_DELETED_RESOURCE)
         # The service accepted a request without a valid key. It is not known in which account the resource is.

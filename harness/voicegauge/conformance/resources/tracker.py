@@ -26,7 +26,7 @@ from voicegauge.errors import StorageError, TransportError
 from voicegauge.model import Exchange, Request, Response
 from voicegauge.recording import BAD_KEY, find_secret_spelling
 
-MAX_RESPONSE_WAIT_S = 10.0
+MAX_CREATION_RESPONSE_WAIT_S = 10.0
 """Seconds to wait, after Ctrl-C, for the response to a request that creates a resource. Only the response has the id
 with which the resource can be deleted."""
 MAX_RECORDED_FIELD_CHARACTERS = 100
@@ -36,17 +36,17 @@ MAX_RECORDED_FIELD_CHARACTERS = 100
 class ResourceTracker:
     """Observes the requests of one client, and notes the resources that they create and delete."""
 
-    def __init__(self, contract: Contract, key: str | None, journal: ResourceJournal | None) -> None:
+    def __init__(self, contract: Contract, api_key: str | None, journal: ResourceJournal | None) -> None:
         """Start with no resources.
 
         Args:
             contract: the contract of the client.
-            key: the API key of the client; `None` if it has none.
+            api_key: the API key of the client; `None` if it has none.
             journal: gets an event before and after each request that creates a resource that can be deleted; `None` to
                 keep no journal.
         """
-        self._contract, self._key, self._journal = contract, key, journal
-        self._secrets = list_secrets(key)
+        self._contract, self._key, self._journal = contract, api_key, journal
+        self._secrets = list_secrets(api_key)
         self._creators = {one.id: one for one in contract.operations.values() if one.resource is not None}
         self._requests = 0
         self.history = ResourceHistory()
@@ -65,7 +65,8 @@ class ResourceTracker:
     ) -> Exchange:
         """Send a request with `send_request`, and note which resource it creates or deletes.
 
-        If the task is cancelled while a resource is being created, the response is awaited for `MAX_RESPONSE_WAIT_S`.
+        If the task is cancelled while a resource is being created, the response is awaited for
+        `MAX_CREATION_RESPONSE_WAIT_S`.
 
         Raises:
             StorageError: the journal cannot be written; nothing was sent.
@@ -80,7 +81,7 @@ class ResourceTracker:
         try:
             return await asyncio.shield(creating)
         except asyncio.CancelledError:
-            await asyncio.wait({creating}, timeout=MAX_RESPONSE_WAIT_S)
+            await asyncio.wait({creating}, timeout=MAX_CREATION_RESPONSE_WAIT_S)
             if not creating.cancel() and not creating.cancelled():
                 creating.exception()  # marks the error as read, which Python would print otherwise
             raise
@@ -98,14 +99,14 @@ class ResourceTracker:
                 origin=f"{parts.scheme}://{parts.netloc}",
                 requested_at=datetime.now(UTC).isoformat(timespec="seconds"),
                 api_key_validity=self._find_api_key_validity(creating_operation, request),
-                fields=_list_short_fields(creating_operation, request, self._secrets),
+                short_body_fields=_list_short_fields(creating_operation, request, self._secrets),
             ),
         )
         try:
             exchange = await send_request()
         except TransportError as error:
             if not error.request_was_sent:
-                self._record_response(creating_operation, ResourceNotCreatedEvent(request_number=number))
+                self._record_event_after_response(creating_operation, ResourceNotCreatedEvent(request_number=number))
             raise
         self._record_creation(creating_operation, number, exchange)
         return exchange
@@ -113,24 +114,27 @@ class ResourceTracker:
     def _find_api_key_validity(self, creating_operation: Operation, request: Request) -> ApiKeyValidity:
         if self._key is None:
             return "valid"
-        if _has_key(request, creating_operation, replace_key(self._key, BAD_KEY)):
+        if _has_api_key(request, creating_operation, replace_key(self._key, BAD_KEY)):
             return "wrong"
         return "missing" if remove_credentials(request, creating_operation, self._key) == request else "valid"
 
     def _record_creation(self, creating_operation: Operation, request_number: int, exchange: Exchange) -> None:
         assert creating_operation.resource is not None, "only called for operations that create a resource"
         if not 200 <= exchange.response.status < 300:
-            self._record_response(creating_operation, ResourceNotCreatedEvent(request_number=request_number))
+            self._record_event_after_response(
+                creating_operation, ResourceNotCreatedEvent(request_number=request_number)
+            )
             return
         resource_id = parse_exchange(exchange).read_text(creating_operation.resource.id)
         if not is_storable_id(resource_id, self._secrets):
             return
-        if self.history.is_known_resource(
-            creating_operation.id, resource_id
-        ):  # such as the next message of a conversation
-            self._record_response(creating_operation, ResourceNotCreatedEvent(request_number=request_number))
+        # A known resource is one that the request changed, such as a conversation that got its next message.
+        if self.history.is_known_resource(creating_operation.id, resource_id):
+            self._record_event_after_response(
+                creating_operation, ResourceNotCreatedEvent(request_number=request_number)
+            )
         else:
-            self._record_response(
+            self._record_event_after_response(
                 creating_operation, ResourceCreatedEvent(request_number=request_number, resource_id=resource_id)
             )
 
@@ -150,7 +154,7 @@ class ResourceTracker:
         """Note what became of a resource; do nothing if its deletion has been observed already."""
         for resource in self.history.undeleted_resources:
             if resource.request_event.request_number == event.request_number:
-                self._record_response(self._creators[resource.request_event.operation], event)
+                self._record_event_after_response(self._creators[resource.request_event.operation], event)
 
     def close(self) -> None:
         """Close the journal. It is kept if a later run can delete a resource."""
@@ -163,7 +167,7 @@ class ResourceTracker:
             self._journal.write(event)
         self.history.apply_event(event)
 
-    def _record_response(self, creating_operation: Operation, event: ResourceEvent) -> None:
+    def _record_event_after_response(self, creating_operation: Operation, event: ResourceEvent) -> None:
         """Note an event after a response. If the journal cannot be written, only the history gets the event."""
         try:
             self._record_event(creating_operation, event)
@@ -176,9 +180,9 @@ def _has_documented_deletion(creating_operation: Operation) -> bool:
     return creating_operation.resource is not None and creating_operation.resource.delete is not None
 
 
-def _has_key(request: Request, operation: Operation, key: str) -> bool:
+def _has_api_key(request: Request, operation: Operation, api_key: str) -> bool:
     texts = [request.url, *(value for _, value in request.headers)]
-    credentials = build_credentials(operation, key)
+    credentials = build_credentials(operation, api_key)
     return all(any(credential.value in text for text in texts) for credential in credentials)
 
 

@@ -47,7 +47,7 @@ class _RecentCallbacks:
         self._latest: ReceivedCallback | None = None
         self._latest_final: ReceivedCallback | None = None
 
-    def list_with_next(self, next_callback: ReceivedCallback) -> tuple[ReceivedCallback, ...]:
+    def list_callbacks_to_judge(self, next_callback: ReceivedCallback) -> tuple[ReceivedCallback, ...]:
         """Return the callbacks to judge together, in the order of their arrival."""
         earlier = (self._latest_final, self._latest if self._latest is not self._latest_final else None)
         return (*(one for one in earlier if one is not None), next_callback)
@@ -100,7 +100,7 @@ class CallbackMonitor:
         recent = self._recent.setdefault(key, _RecentCallbacks())
         together = RequestCallbacks(
             single.operation,
-            recent.list_with_next(received_callback),
+            recent.list_callbacks_to_judge(received_callback),
             self._posts,
             webhook_secret=read_webhook_secret(single.operation, is_emulated=False),
         )

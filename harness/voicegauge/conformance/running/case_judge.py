@@ -9,9 +9,9 @@ from http import HTTPStatus
 
 from voicegauge.checks import CheckSubject, DeliveryPair, Rule, SpeechDelivery
 from voicegauge.conformance.cases import ConformanceCase
-from voicegauge.conformance.running.collector import ResultCollector
+from voicegauge.conformance.running.checked_service import CheckedService
+from voicegauge.conformance.running.result_collector import ResultCollector
 from voicegauge.conformance.running.sending import SentCase
-from voicegauge.conformance.running.service import CheckedService
 from voicegauge.emulator import is_emulated
 from voicegauge.model import Exchange, Finding, Provenance
 
@@ -56,9 +56,9 @@ class CaseJudge:
         self.judged_classes = set()
         self._count_exchanges(sent_case)
         subjects: list[CheckSubject] = sent_case.subjects
-        if read_subjects is not None and sent_case.call_exchange is not None:
-            subjects = list(read_subjects(sent_case.call_exchange))
-        return self._judge_subjects([*subjects, *self._build_related_pair(sent_case)], sent_case.case)
+        if read_subjects is not None and sent_case.judged_exchange is not None:
+            subjects = list(read_subjects(sent_case.judged_exchange))
+        return self._judge_subjects([*subjects, *self._build_delivery_pair(sent_case)], sent_case.case)
 
     def _count_exchanges(self, sent_case: SentCase) -> None:
         if self._checker.provenance is not Provenance.EMULATED and any(map(is_emulated, sent_case.exchanges)):
@@ -98,7 +98,7 @@ class CaseJudge:
                 return command
         return self._service.reproduction.build_case_command(case)
 
-    def _build_related_pair(self, sent_case: SentCase) -> list[DeliveryPair]:
+    def _build_delivery_pair(self, sent_case: SentCase) -> list[DeliveryPair]:
         """Return the delivery of a case paired with the earlier one that it is compared with; empty without one."""
         if sent_case.case.speech_request is None:
             return []

@@ -15,9 +15,9 @@ from voicegauge.conformance.running.call_prices import compute_price_usd, find_p
 from voicegauge.conformance.running.case_judge import CaseJudge
 from voicegauge.conformance.running.case_lanes import CaseLanes
 from voicegauge.conformance.running.cases_in_flight import CasesInFlight
-from voicegauge.conformance.running.collector import ResultCollector
+from voicegauge.conformance.running.checked_service import CheckedService
+from voicegauge.conformance.running.result_collector import ResultCollector
 from voicegauge.conformance.running.sending import CaseSender, SentCase
-from voicegauge.conformance.running.service import CheckedService
 from voicegauge.conformance.target_matching import find_request_target
 from voicegauge.contract import Target
 from voicegauge.errors import (
@@ -31,7 +31,7 @@ from voicegauge.errors import (
 )
 from voicegauge.model import Exchange, Finding
 
-MAX_UNREACHABLE_REQUESTS = 3
+MAX_CONSECUTIVE_UNREACHABLE_CASES = 3
 """Number of consecutive cases without a connection, or without a response in time, after which the check stops."""
 
 MAX_FREE_CASES_AHEAD = 128
@@ -46,7 +46,7 @@ class JudgedCase(NamedTuple):
     """HTTP status of the response that was judged; `None` if no response was judged."""
     no_verdict_reason: str | None = None
     """Why there is no verdict; `None` if there is one."""
-    exchange: Exchange | None = None
+    judged_exchange: Exchange | None = None
     """The exchange that was judged; `None` if the case is not a single call."""
 
 
@@ -102,7 +102,9 @@ class CaseRunner:
             reason = self._limit.find_skip_reason(self._contract, case) or self._find_reason_not_to_repeat(case)
             if reason is not None:
                 return SentCase(case, no_verdict_reason=reason, is_skipped=True)
-            return await CaseSender(self.service.copy_for_case(), self._repeats_incomplete_response).send_case(case)
+            return await CaseSender(self.service.copy_for_case(), self._should_repeat_incomplete_response).send_case(
+                case
+            )
 
         in_flight = CasesInFlight(
             self._concurrency,
@@ -111,16 +113,16 @@ class CaseRunner:
             max_cases_ahead=MAX_FREE_CASES_AHEAD if self.service.ledger is None else self._concurrency - 1,
             find_lane=CaseLanes(self._contract).find_lane,
             # Its requests reserve money one by one, and must not fail because of what other cases have reserved.
-            must_be_alone=lambda case: case.is_lifecycle and self.service.ledger is not None,
+            must_run_alone=lambda case: case.is_lifecycle and self.service.ledger is not None,
         )
         try:
             await in_flight.send_cases(cases, self._collect_result)
         except BaseException as error:
             # What was paid for is reported. Other cases still get their responses if only the budget is exhausted.
-            await in_flight.finish(self._collect_last_result, cancels=not isinstance(error, BudgetError))
+            await in_flight.finish(self._collect_last_result, cancel_cases=not isinstance(error, BudgetError))
             raise
 
-    def _repeats_incomplete_response(self, case: ConformanceCase) -> bool:
+    def _should_repeat_incomplete_response(self, case: ConformanceCase) -> bool:
         """Whether a second request is sent if a response is incomplete.
 
         Only a check has use for the second response, and it must not exceed the number of requests.
@@ -180,7 +182,7 @@ class CaseRunner:
         """Whether to stop, because `error` and the errors just before it mean that the service does not respond."""
         is_unreachable = isinstance(error, UnreachableError | TimedOutError)
         self._unreachable_cases = self._unreachable_cases + 1 if is_unreachable else 0
-        return self._unreachable_cases >= MAX_UNREACHABLE_REQUESTS
+        return self._unreachable_cases >= MAX_CONSECUTIVE_UNREACHABLE_CASES
 
     def _judge_and_count(
         self, sent_case: SentCase, read_subjects: Callable[[Exchange], Iterable[CheckSubject]] | None = None
@@ -192,11 +194,11 @@ class CaseRunner:
             exchanges = [*sent_case.exchanges, *sent_case.incomplete_exchanges]
             spent = count_spending(self._contract, exchanges, sent_case.spent_usd)
             self._limit.count_case(spent)
-            if self._is_free(sent_case.case):
+            if self._is_free_case(sent_case.case):
                 spent = msgspec.structs.replace(spent, billable_request_count=0)
             self._collector.add_spending(sent_case.case, spent, self._judge.judged_classes)
 
-    def _is_free(self, case: ConformanceCase) -> bool:
+    def _is_free_case(self, case: ConformanceCase) -> bool:
         """Whether the price of a live request is known to be 0, as that of a server of the user's own."""
         item = find_priced_item(self._contract, case)
         if self.service.is_emulated or item is None:
@@ -210,12 +212,12 @@ class CaseRunner:
             TransportError: the service did not respond.
             BudgetError: the case costs more than is left in the budget.
         """
-        sent_case = await CaseSender(self.service, self._repeats_incomplete_response).send_case(case)
+        sent_case = await CaseSender(self.service, self._should_repeat_incomplete_response).send_case(case)
         findings = self._judge_and_count(sent_case)
         self._collector.add_findings(findings)
         if sent_case.error is not None:
             raise sent_case.error
-        return JudgedCase(findings, sent_case.status, sent_case.no_verdict_reason, sent_case.call_exchange)
+        return JudgedCase(findings, sent_case.status, sent_case.no_verdict_reason, sent_case.judged_exchange)
 
     async def send_and_judge(
         self, case: ConformanceCase, read_subjects: Callable[[Exchange], Iterable[CheckSubject]] | None = None
@@ -239,7 +241,7 @@ class CaseRunner:
             raise sent_case.error
         self._record_case_finished(case, sent_case.no_verdict_reason)
         self._unreachable_cases = 0
-        return JudgedCase(findings, sent_case.status, sent_case.no_verdict_reason, sent_case.call_exchange)
+        return JudgedCase(findings, sent_case.status, sent_case.no_verdict_reason, sent_case.judged_exchange)
 
     def collect_findings(self, findings: Sequence[Finding]) -> None:
         """Collect findings that `send_and_judge` returned."""

@@ -15,7 +15,7 @@ from typing import Any
 from voicegauge.conformance.cases import ConformanceCase
 from voicegauge.conformance.running.sending import SentCase
 
-MAX_WAITING_BYTES = 32 * 2**20
+MAX_UNJUDGED_RESPONSE_BYTES = 32 * 2**20
 """Size of the responses that may wait to be judged. Above it, no further case is sent until the next one was judged."""
 
 
@@ -25,7 +25,7 @@ class _PlannedCase:
 
     case: ConformanceCase
     lane: str | None
-    must_be_alone: bool
+    must_run_alone: bool
     task: asyncio.Task[SentCase] | None = None
 
     @property
@@ -33,7 +33,7 @@ class _PlannedCase:
         return self.task is not None and self.task.done()
 
     @property
-    def response_bytes(self) -> int:
+    def response_size_bytes(self) -> int:
         """Size of the responses; 0 if they are not there yet, or if an error of this program ended the case."""
         if self.task is None or not self.task.done() or self.task.cancelled() or self.task.exception() is not None:
             return 0
@@ -50,7 +50,7 @@ class CasesInFlight:
         *,
         max_cases_ahead: int,
         find_lane: Callable[[ConformanceCase], str | None],
-        must_be_alone: Callable[[ConformanceCase], bool],
+        must_run_alone: Callable[[ConformanceCase], bool],
     ) -> None:
         """Prepare to send cases.
 
@@ -61,11 +61,11 @@ class CasesInFlight:
                 up the judgement of those after it, but not their sending.
             find_lane: returns the lane of a case, in which cases are sent in order; `None` if its order does not
                 matter.
-            must_be_alone: whether no other case may be in flight at the same time.
+            must_run_alone: whether no other case may be in flight at the same time.
         """
         self._concurrency, self._send_case = concurrency, send_case
         self._max_cases = 1 + max_cases_ahead
-        self._find_lane, self._must_be_alone = find_lane, must_be_alone
+        self._find_lane, self._must_be_alone = find_lane, must_run_alone
         self._window: deque[_PlannedCase] = deque()
         self._interrupted_case: SentCase | None = None
         """What was received for a case that was interrupted; only with a concurrency of 1."""
@@ -91,9 +91,9 @@ class CasesInFlight:
                 continue
             assert first.task is not None
             sent = first.task.result()
-            if sent.exceeds_budget and not first.must_be_alone:
+            if sent.exceeds_budget and not first.must_run_alone:
                 # The others may have reserved more than they will be charged.
-                first.must_be_alone, first.task = True, None
+                first.must_run_alone, first.task = True, None
                 continue
             if self._tasks_in_flight:
                 await asyncio.sleep(0)  # requests of the cases just started are written before this process judges
@@ -111,27 +111,27 @@ class CasesInFlight:
             take_result(sent)
             await asyncio.sleep(0)  # an application in this process may respond without letting other tasks run
 
-    async def finish(self, take_result: Callable[[SentCase], None], *, cancels: bool) -> None:
+    async def finish(self, take_result: Callable[[SentCase], None], *, cancel_cases: bool) -> None:
         """Wait for the cases in flight, and call `take_result` with each result, in the order of the plan.
 
         Args:
             take_result: is called with each result.
-            cancels: whether the cases are cancelled; if this task is cancelled, they are in any case.
+            cancel_cases: whether the cases are cancelled; if this task is cancelled, they are in any case.
         """
-        if not cancels:
+        if not cancel_cases:
             try:
                 await self._wait_for_all()
             except asyncio.CancelledError:
                 await self._cancel_all()
                 raise
             finally:
-                self._hand_over(take_result)
+                self._hand_over_results(take_result)
         else:
             await self._cancel_all()
-            self._hand_over(take_result)
+            self._hand_over_results(take_result)
 
-    def _extend_window(self, waiting: Iterator[ConformanceCase]) -> None:
-        while len(self._window) < self._max_cases and (case := next(waiting, None)) is not None:
+    def _extend_window(self, remaining_cases: Iterator[ConformanceCase]) -> None:
+        while len(self._window) < self._max_cases and (case := next(remaining_cases, None)) is not None:
             self._window.append(_PlannedCase(case, self._find_lane(case), self._must_be_alone(case)))
 
     def _start_cases(self) -> None:
@@ -139,15 +139,15 @@ class CasesInFlight:
         busy_lanes: set[str] = set()
         for planned in self._window:
             if planned.is_sent:
-                waiting_bytes += planned.response_bytes
+                waiting_bytes += planned.response_size_bytes
                 continue
-            places = 1 if planned.must_be_alone else self._concurrency
-            if in_flight >= places or waiting_bytes > MAX_WAITING_BYTES:
+            places = 1 if planned.must_run_alone else self._concurrency
+            if in_flight >= places or waiting_bytes > MAX_UNJUDGED_RESPONSE_BYTES:
                 return
             if planned.task is None and planned.lane not in busy_lanes:
                 planned.task = asyncio.create_task(self._send_case(planned.case))
                 in_flight += 1
-            if planned.must_be_alone:
+            if planned.must_run_alone:
                 return
             busy_lanes |= {planned.lane} if planned.lane is not None else set()
 
@@ -164,7 +164,7 @@ class CasesInFlight:
             task.cancel()
         await self._wait_for_all()
 
-    def _hand_over(self, take_result: Callable[[SentCase], None]) -> None:
+    def _hand_over_results(self, take_result: Callable[[SentCase], None]) -> None:
         if self._interrupted_case is not None:
             take_result(self._interrupted_case)
         for planned in self._window:

@@ -33,7 +33,7 @@ class UndeletableResource(Record, frozen=True, kw_only=True):
 
     operation: str
     """The operation that creates them: <provider>/<operation>."""
-    name: str
+    resource_type: str = msgspec.field(name="name")
     """What such a resource is called: "voice embedding"."""
     request_count: int = msgspec.field(name="requests")
     """Number of planned requests that may create one."""
@@ -132,7 +132,9 @@ def _iterate_undeletable_resources(plan: CasePlan, contracts: Mapping[str, Contr
     for (provider, operation_id), count in accepted.items():
         resource = contracts[provider].find_operation(operation_id).resource
         if resource is not None and resource.delete is None:
-            yield UndeletableResource(operation=f"{provider}/{operation_id}", name=resource.name, request_count=count)
+            yield UndeletableResource(
+                operation=f"{provider}/{operation_id}", resource_type=resource.name, request_count=count
+            )
 
 
 def compute_total_price_usd(

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import msgspec
 
 from voicegauge.checks import Call, RequestCallbacks
-from voicegauge.conformance.cases import ConformanceCase, set_request_value
+from voicegauge.conformance.cases import ConformanceCase, set_value_in_case_request
 from voicegauge.contract import Operation, compute_signature, find_status_operation
 from voicegauge.emulator import EMULATED_WEBHOOK_SECRET
 from voicegauge.errors import UsageError
@@ -82,7 +82,7 @@ class WebhookSession:
     def case(self) -> ConformanceCase:
         """The case to send, which is the planned case with the webhook URL in its request."""
         return msgspec.structs.replace(
-            set_request_value(self._case, self._parameter.location, self._url), callback_url_parameter=None
+            set_value_in_case_request(self._case, self._parameter.location, self._url), callback_url_parameter=None
         )
 
     async def collect_callbacks(

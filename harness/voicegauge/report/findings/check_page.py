@@ -107,10 +107,10 @@ def _describe_missing_judgements(report: CheckReport) -> str:
 
 def _describe_coverage(entries: tuple[CoverageEntry, ...]) -> str:
     applied = [entry for entry in entries if entry.is_applicable]
-    total = sum(entry.side_count for entry in applied)
+    total = sum(entry.goal_count for entry in applied)
     if not total:
         return ""
-    tried = sum(entry.tried_side_count for entry in applied)
+    tried = sum(entry.reached_goal_count for entry in applied)
     return f" {tried:,} of {format_count(total, 'statement')} of the contracts and rules were tried."
 
 
@@ -160,7 +160,7 @@ def _build_coverage_row(operation: str, entries: list[CoverageEntry]) -> Coverag
     missing = [f"{entry.kind} {entry.name}: {entry.untried_reason}" for entry in entries if entry.untried_reason]
     return CoverageRow(
         operation=operation,
-        tried_count=sum(entry.tried_side_count for entry in entries),
-        total_count=sum(entry.side_count for entry in entries),
+        tried_count=sum(entry.reached_goal_count for entry in entries),
+        total_count=sum(entry.goal_count for entry in entries),
         untried_statements=tuple(missing[:_MAX_UNTRIED_STATEMENTS_SHOWN]),
     )

@@ -9,7 +9,7 @@ from voicegauge.contract import AudioInputTarget
 from voicegauge.model import Exchange
 
 
-async def fetch_audio_input_call(
+async def fetch_audio_of_call(
     client: Client, target: AudioInputTarget, case: ConformanceCase, call: Call
 ) -> tuple[AudioInputCall, list[Exchange]]:
     """Return an accepted `call` with the audio of its response, and the exchanges that downloaded this audio."""

@@ -15,15 +15,15 @@ from voicegauge.checks import (
 from voicegauge.client import DeliveryInterruptedError, RequestParts
 from voicegauge.conformance.cases import ConformanceCase, explain_inconclusive_status, explain_missing_verdict
 from voicegauge.conformance.running.call_prices import require_resource_use_prices
+from voicegauge.conformance.running.checked_service import CheckedService
 from voicegauge.conformance.running.delivery_subjects import iterate_delivery_subjects
 from voicegauge.conformance.running.response_audio import read_response_delivery
-from voicegauge.conformance.running.sending.audio_input_call import fetch_audio_input_call
+from voicegauge.conformance.running.sending.audio_input_call import fetch_audio_of_call
 from voicegauge.conformance.running.sending.batch_lifecycle import follow_batch, follow_job
 from voicegauge.conformance.running.sending.polls_after_end import poll_after_end, poll_without_key
 from voicegauge.conformance.running.sending.request_sender import RequestSender
 from voicegauge.conformance.running.sending.resource_lifecycle import CallingAccount, ResourceLifecycle
 from voicegauge.conformance.running.sending.sent_case import SentCase
-from voicegauge.conformance.running.service import CheckedService
 from voicegauge.conformance.running.webhook_session import WebhookSession
 from voicegauge.contract import Operation, Target
 from voicegauge.errors import BudgetError, IncompleteResponseError, VoicegaugeError
@@ -44,7 +44,7 @@ class CaseSender:
         """
         self._service, self._client, self._contract = service, service.client, service.contract
         self._requests = RequestSender(service)
-        self._repeats_incomplete_response = repeats_incomplete_response
+        self._should_repeat_incomplete_response = repeats_incomplete_response
 
     async def send_case(self, case: ConformanceCase) -> SentCase:
         """Send all requests of a case, and return what was received.
@@ -74,7 +74,7 @@ class CaseSender:
         try:
             await self._send_call_once(case, sent_case)
         except IncompleteResponseError as error:
-            if not self._repeats_incomplete_response(case):
+            if not self._should_repeat_incomplete_response(case):
                 raise
             await self._send_call_again(case, sent_case, error)
 
@@ -119,10 +119,10 @@ class CaseSender:
         skipped, fetched = self._explain_missing_verdict(case, exchange), list[Exchange]()
         audio_input = self._contract.audio_input_targets.get(case.target_name or "")
         if audio_input is not None and call.is_accepted:
-            call, fetched = await fetch_audio_input_call(self._client, audio_input, case, call)
+            call, fetched = await fetch_audio_of_call(self._client, audio_input, case, call)
         skipped = skipped or call.unread_body_reason
         sent_case.exchanges += [*retried, exchange, *fetched]
-        sent_case.status, sent_case.no_verdict_reason, sent_case.call_exchange = (
+        sent_case.status, sent_case.no_verdict_reason, sent_case.judged_exchange = (
             exchange.response.status,
             skipped,
             exchange,
@@ -155,35 +155,35 @@ class CaseSender:
             async for subject in self._follow_lifecycle(case, sent_case):
                 subjects.append(subject)  # noqa: PERF401 - keeps the subjects before an interruption
         except asyncio.CancelledError:
-            self._add_steps(sent_case, subjects)
+            self._add_completed_steps(sent_case, subjects)
             sent_case.no_verdict_reason = "interrupted before the last step"
             raise
-        self._add_steps(sent_case, subjects)
+        self._add_completed_steps(sent_case, subjects)
 
     def _follow_lifecycle(self, case: ConformanceCase, sent_case: SentCase) -> AsyncIterator[CheckSubject]:
-        async def send(
-            operation: Operation, request: RequestParts, calling_account: CallingAccount, server: str | None
+        async def send_step(
+            operation: Operation, request: RequestParts, calling_account: CallingAccount, server_name: str | None
         ) -> Exchange:
-            attempts = await self._requests.send_step(case, operation, request, calling_account, server)
+            attempts = await self._requests.send_step(case, operation, request, calling_account, server_name)
             sent_case.exchanges.extend(attempts)
             return attempts[-1]
 
         assert case.request is not None, "a lifecycle begins with a request"
         operation, target = self._contract.find_operation(case.operation), self._find_target(case)
         if target is not None:
-            return follow_batch(target, case.request, send, self._client)
+            return follow_batch(target, case.request, send_step, self._client)
         if operation.submit is not None:
-            return follow_job(operation, case.request, send, self._client, "a job")
+            return follow_job(operation, case.request, send_step, self._client, "a job")
         if self._service.ledger is not None:
             require_resource_use_prices(operation, self._service.price_usd_by_name)
         return ResourceLifecycle(
             operation,
-            send,
-            has_other_account=self._service.is_emulated,
+            send_step,
+            can_use_other_account=self._service.is_emulated,
             sends_resource_use_variants=case.sends_resource_use_variants,
         ).iterate_subjects(case.request)
 
-    def _add_steps(self, sent_case: SentCase, step_subjects: list[CheckSubject]) -> None:
+    def _add_completed_steps(self, sent_case: SentCase, step_subjects: list[CheckSubject]) -> None:
         """Add the steps of a lifecycle that were completed and can prove something."""
         reasons = [_explain_inconclusive_step(subject) for subject in step_subjects]
         sent_case.no_verdict_reason = next(filter(None, reasons), None)

@@ -21,8 +21,8 @@ from voicegauge.client import (
 )
 from voicegauge.conformance.cases import ApiKeyValidity, ConformanceCase, build_padded_request, should_retry
 from voicegauge.conformance.running.call_prices import compute_case_price_usd, compute_lifecycle_step_price_usd
+from voicegauge.conformance.running.checked_service import CheckedService
 from voicegauge.conformance.running.sending.resource_lifecycle import CallingAccount
-from voicegauge.conformance.running.service import CheckedService
 from voicegauge.contract import Operation, Target
 from voicegauge.model import Delivery, Exchange, Request, SpeechRequest
 from voicegauge.recording import BAD_KEY
@@ -74,7 +74,7 @@ class RequestSender:
         return await send_and_settle(
             self._reserve_price(price_usd),
             operation,
-            lambda: self._send_until_final(case, lambda: self._client.send_operation(operation, parts, key=key)),
+            lambda: self._send_with_retries(case, lambda: self._client.send_operation(operation, parts, key=key)),
             self._create_submit_recorder(case, price_usd),
             idempotency_key,
             is_repeated=earlier_key is not None,
@@ -86,8 +86,8 @@ class RequestSender:
         case: ConformanceCase,
         operation: Operation,
         request: RequestParts,
-        account: CallingAccount,
-        server: str | None,
+        calling_account: CallingAccount,
+        server_name: str | None,
     ) -> Sequence[Exchange]:
         """Send one request of a lifecycle until the response does not ask to retry later.
 
@@ -95,8 +95,8 @@ class RequestSender:
             case: the case of the lifecycle.
             operation: the operation to call.
             request: the request to it.
-            account: the account whose key is sent.
-            server: name (`x-name`) of another server than that of the operation; `None` for that of the operation.
+            calling_account: the account whose key is sent.
+            server_name: name (`x-name`) of another server than that of the operation; `None` for that of the operation.
 
         Returns:
             All exchanges. The one to judge is the last.
@@ -105,7 +105,7 @@ class RequestSender:
             TransportError: the service did not respond.
             BudgetError: the request costs more than is left in the budget.
         """
-        key: ApiKeyOrSentinel = OTHER_ACCOUNT_API_KEY if account == "other" else USE_CLIENT_KEY
+        key: ApiKeyOrSentinel = OTHER_ACCOUNT_API_KEY if calling_account == "other" else USE_CLIENT_KEY
         has_budget = self._service.ledger is not None
         price_usd = (
             compute_lifecycle_step_price_usd(operation, request, self._service.price_usd_by_name)
@@ -117,8 +117,8 @@ class RequestSender:
         return await send_and_settle(
             self._reserve_price(price_usd),
             operation,
-            lambda: self._send_until_final(
-                case, lambda: self._client.send_operation(operation, parts, key=key, server_name=server)
+            lambda: self._send_with_retries(
+                case, lambda: self._client.send_operation(operation, parts, key=key, server_name=server_name)
             ),
             self._create_submit_recorder(case, price_usd),
             idempotency_key,
@@ -143,7 +143,7 @@ class RequestSender:
             stop_at_undocumented_state=self._service.save_exchanges is None,
         )
 
-    async def _send_until_final(
+    async def _send_with_retries(
         self, case: ConformanceCase, send_request: Callable[[], Awaitable[Exchange]]
     ) -> Sequence[Exchange]:
         """Send until the response does not ask to retry later; return all exchanges, with the one to judge last."""

@@ -40,7 +40,7 @@ class ResourceLifecycle:
     creating_operation: Operation
     """The operation that creates the resource."""
     send_step: SendStep
-    has_other_account: bool
+    can_use_other_account: bool
     """Whether requests can be sent as another account."""
     sends_resource_use_variants: bool = False
     """Value of `ConformanceCase.sends_resource_use_variants`."""
@@ -70,7 +70,7 @@ class ResourceLifecycle:
             return
         self.resource_id, self.resource_state = resource_id, next(iter(self.resource_spec.states), None)
         yield self._build_step(created, "create", "created", self._resource_pointer)
-        for account in ("own", "other") if self.has_other_account else ("own",):
+        for account in ("own", "other") if self.can_use_other_account else ("own",):
             async for subject in self._list_and_use_resource(account):
                 yield subject
         for index, use in enumerate(self.resource_spec.uses) if self.sends_resource_use_variants else ():
@@ -84,7 +84,7 @@ class ResourceLifecycle:
     async def _set_each_state(self) -> AsyncIterator[CheckSubject]:
         for index, transition in enumerate(self.resource_spec.transitions):
             pointer = f"{self._resource_pointer}/transitions/{index}"
-            call = await self._call_with_id(transition.operation, transition.id)
+            call = await self._call_operation_with_resource_id(transition.operation, transition.id)
             yield call
             yield self._expect_accepted_outcome(call, self._describe_call(call), pointer)
             if not call.is_accepted:
@@ -97,7 +97,9 @@ class ResourceLifecycle:
     async def _delete_resource(self) -> AsyncIterator[CheckSubject]:
         if self.resource_spec.delete is None:
             return
-        call = await self._call_with_id(self.resource_spec.delete.operation, self.resource_spec.delete.id)
+        call = await self._call_operation_with_resource_id(
+            self.resource_spec.delete.operation, self.resource_spec.delete.id
+        )
         yield call
         yield self._expect_accepted_outcome(call, self._describe_call(call))
         if not call.is_accepted:
@@ -106,7 +108,7 @@ class ResourceLifecycle:
         async for subject in self._list_and_use_resource("own"):
             yield subject
 
-    async def _call_with_id(self, operation_id: str, location: Location) -> Call:
+    async def _call_operation_with_resource_id(self, operation_id: str, location: Location) -> Call:
         """Call an operation that sets the state of the resource or deletes it."""
         operation = self.creating_operation.contract.find_operation(operation_id)
         request, _ = build_operation_request(operation)
@@ -118,12 +120,12 @@ class ResourceLifecycle:
     def _describe_call(self, call: Call) -> str:
         return f"{call.operation.id} for the {self.resource_spec.name}"
 
-    async def _list_and_use_resource(self, account: CallingAccount) -> AsyncIterator[CheckSubject]:
-        is_foreign = account == "other"
+    async def _list_and_use_resource(self, calling_account: CallingAccount) -> AsyncIterator[CheckSubject]:
+        is_foreign = calling_account == "other"
         if self.resource_spec.list is not None:
             operation = self.creating_operation.contract.find_operation(self.resource_spec.list.operation)
             request, _ = build_operation_request(operation)
-            call = Call(operation, await self.send_step(operation, request or RequestParts(), account, None))
+            call = Call(operation, await self.send_step(operation, request or RequestParts(), calling_account, None))
             yield call
             yield self._expect_accepted_outcome(call, f"{operation.id} after {self.last_change_description}")
             item = find_resource_item(call.response_json, self.resource_spec, self.resource_id)
@@ -136,19 +138,19 @@ class ResourceLifecycle:
                 is_by_other_account=is_foreign,
             )
         for index, use in enumerate(self.resource_spec.uses):
-            async for subject in self._use_resource(use, f"{self._resource_pointer}/uses/{index}", account):
+            async for subject in self._use_resource(use, f"{self._resource_pointer}/uses/{index}", calling_account):
                 yield subject
 
     async def _use_resource(
-        self, resource_use: ResourceUse, contract_pointer: str, account: CallingAccount
+        self, resource_use: ResourceUse, contract_pointer: str, calling_account: CallingAccount
     ) -> AsyncIterator[CheckSubject]:
         operation = self.creating_operation.contract.find_operation(resource_use.operation)
         request = build_resource_use_request(operation, resource_use, self.resource_id)
         if request is None:
             return
         is_withheld = bool(resource_use.states) and self.resource_state not in resource_use.states
-        is_rejected = is_withheld or self.is_deleted or account == "other"
-        exchange = await self.send_step(operation, request, account, resource_use.server)
+        is_rejected = is_withheld or self.is_deleted or calling_account == "other"
+        exchange = await self.send_step(operation, request, calling_account, resource_use.server)
         call = Call(operation, exchange, request_intent="invalid" if is_rejected else "valid")
         yield call
         description = f"{operation.id} with the {self.resource_spec.name} after {self.last_change_description}"
@@ -165,7 +167,7 @@ class ResourceLifecycle:
             operation.id,
             contract_pointer,
             is_use_forbidden=is_withheld,
-            is_by_other_account=account == "other",
+            is_by_other_account=calling_account == "other",
         )
 
     async def _send_resource_use_variants(

@@ -11,8 +11,8 @@ from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases import (
     DEFAULT_TEXT,
     build_operation_request,
+    build_requests_with_each_value,
     build_valid_speech_request,
-    build_value_requests,
     set_body_value,
 )
 from voicegauge.contract import MISSING, Location, Operation, Target
@@ -70,7 +70,7 @@ def build_resource_use_variants(
     if target is None or request is None or with_replaced_fields is None:
         return
     unchanged = {location.pointer_tokens[0] for location in (resource_use.id, *resource_use.replaces)}
-    for description, variant in build_value_requests((target, request), unchanged):
+    for description, variant in build_requests_with_each_value((target, request), unchanged):
         yield ResourceUseVariant(f"with {description}", variant, is_valid=True)
     if resource_use.replaces:
         fields = " and ".join("/".join(location.pointer_tokens) for location in resource_use.replaces)

@@ -26,7 +26,7 @@ class SentCase:
     """HTTP status of the response that is judged; `None` if no response is judged."""
     no_verdict_reason: str | None = None
     """Why there is no verdict; `None` if there is one."""
-    call_exchange: Exchange | None = None
+    judged_exchange: Exchange | None = None
     """The exchange that is judged; `None` if the case is not a single call."""
     incomplete_response_error: TransportError | None = None
     """The error that is judged instead of a response, because the response was incomplete in every attempt."""

@@ -62,7 +62,7 @@ class FuzzEffort:
         )
 
 
-class RuleSearch:
+class ViolationSearch:
     """One search for examples that break a rule. It runs in a thread, because Hypothesis is synchronous."""
 
     def __init__(self, case_runner: CaseRunner, fuzz_effort: FuzzEffort) -> None:
@@ -78,7 +78,7 @@ class RuleSearch:
         """Search until no further rule is broken, or for `MAX_SEARCH_ROUNDS` rounds.
 
         Args:
-            build_round_test: returns a test that calls `run_in_event_loop` and `raise_new_errors`. It must apply the
+            build_round_test: returns a test that calls `run_in_event_loop` and `raise_if_new_errors`. It must apply the
                 settings after the seed, because `hypothesis.seed` drops the saved failures.
 
         Raises:
@@ -152,7 +152,7 @@ class RuleSearch:
             self._stopped = NothingMeasuredError("interrupted")
         raise _SearchEndedSignal
 
-    def raise_new_errors(self, findings: Sequence[Finding]) -> None:
+    def raise_if_new_errors(self, findings: Sequence[Finding]) -> None:
         """Remember the errors in `findings` that no earlier round has found, and stop the example if there is one.
 
         Raises:

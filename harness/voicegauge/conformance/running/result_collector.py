@@ -136,22 +136,22 @@ class ResultCollector:
         """Add recorded requests to one operation that are about no target; `name` is "<recording>: <operation>"."""
         self._unmatched_requests[name] = reason
 
-    def exclude_operations(self, operations: Collection[str]) -> None:
+    def exclude_operations(self, operation_names: Collection[str]) -> None:
         """Exclude operations, as <provider>/<operation id>, from the coverage, because the targets do not need them."""
-        self._excluded_operations = tuple(operations)
-        self.coverage.exclude_operations(operations)
+        self._excluded_operations = tuple(operation_names)
+        self.coverage.exclude_operations(operation_names)
 
     def add_resource_summary(self, resource_summary: ResourceSummary) -> None:
         """Add the resources of one provider: how many were created and deleted, and which remain in the account."""
         self._resources += resource_summary
 
-    def add_skipped_case(self, case: ConformanceCase, reason: str, status: int | None = None) -> None:
+    def add_skipped_case(self, case: ConformanceCase, skip_reason: str, status: int | None = None) -> None:
         """Add the result of a case that has no verdict, with the reason."""
-        self._cases.append(_build_case_result(case, "skipped", status, reason))
+        self._cases.append(_build_case_result(case, "skipped", status, skip_reason))
 
-    def add_skipped_result(self, result_id: str, reason: str) -> None:
+    def add_skipped_result(self, result_id: str, skip_reason: str) -> None:
         """Add a skipped result for something that could not be planned as a case, with the reason."""
-        self._cases.append(CaseResult(id=result_id, operation="", verdict="skipped", not_judged_reason=reason))
+        self._cases.append(CaseResult(id=result_id, operation="", verdict="skipped", not_judged_reason=skip_reason))
 
     @property
     def exchange_count(self) -> int:
@@ -208,5 +208,5 @@ def _build_case_result(
         status=status,
         not_judged_reason=not_judged_reason,
         is_delivery=case.speech_request is not None and not case.expects_failure,
-        violations=dict(violations),
+        message_by_violated_rule=dict(violations),
     )

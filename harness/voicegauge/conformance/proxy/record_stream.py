@@ -8,7 +8,7 @@ from typing import IO, Any, TypeVar
 import msgspec
 
 RecordT = TypeVar("RecordT")
-_LENGTH_BYTES = 8
+_LENGTH_PREFIX_BYTES = 8
 
 
 def write_message(stream: IO[bytes], record: Any) -> None:
@@ -18,14 +18,14 @@ def write_message(stream: IO[bytes], record: Any) -> None:
         OSError: nobody reads the stream any more.
     """
     data = msgspec.msgpack.encode(record)
-    stream.write(len(data).to_bytes(_LENGTH_BYTES, "big"))
+    stream.write(len(data).to_bytes(_LENGTH_PREFIX_BYTES, "big"))
     stream.write(data)
     stream.flush()
 
 
 def iterate_messages(stream: IO[bytes], record_type: type[RecordT]) -> Iterator[RecordT]:
     """Yield the records in a stream until its end; one that is cut off is left out."""
-    while len(head := stream.read(_LENGTH_BYTES)) == _LENGTH_BYTES:
+    while len(head := stream.read(_LENGTH_PREFIX_BYTES)) == _LENGTH_PREFIX_BYTES:
         length = int.from_bytes(head, "big")
         data = stream.read(length)
         if len(data) < length:
