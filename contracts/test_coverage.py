@@ -48,17 +48,17 @@ def followed(contract: Contract) -> Iterator[str]:
     """Yield operations that are called with ids of jobs and resources: status, cancel, download, list, delete."""
     for operation in contract.operations.values():
         parts = [operation.speech.response.audio, operation.job] if operation.speech else [operation.job]
-        if operation.speech is not None and operation.speech.response.job is not None:
-            yield operation.speech.response.job
+        if operation.speech is not None and operation.speech.response.status_operation_id is not None:
+            yield operation.speech.response.status_operation_id
         if operation.job is not None:
-            yield from filter(None, (operation.job.audio.download, operation.job.result))
-            yield from [operation.job.cancel.operation] if operation.job.cancel else []
-        yield from filter(None, (getattr(part, "download", None) for part in parts))
+            yield from filter(None, (operation.job.audio.download_operation_id, operation.job.result_operation_id))
+            yield from [operation.job.cancellation.operation_id] if operation.job.cancellation else []
+        yield from filter(None, (getattr(part, "download_operation_id", None) for part in parts))
         response = getattr(operation.audio_input, "response", None)
         for key in ("audio", "stems"):
-            yield from filter(None, [getattr(getattr(response, key, None), "download", None)])
+            yield from filter(None, [getattr(getattr(response, key, None), "download_operation_id", None)])
         if operation.resource is not None:
-            parts = (operation.resource.list, operation.resource.delete, *operation.resource.transitions)
+            parts = (operation.resource.listing, operation.resource.deletion, *operation.resource.transitions)
             yield from (part.operation for part in parts if part is not None)
 
 
@@ -92,7 +92,7 @@ def limits(contract: Contract, operation: Operation) -> Iterator[tuple[str, str]
         schema, pointer = media.part_data.get("schema", {}), media.schema_pointer or ""
         yield from bounds(contract, schema, pointer, 0)
     for parameter in operation.parameters:
-        if parameter.location in ("query", "header"):
+        if parameter.message_part in ("query", "header"):
             yield from bounds(contract, parameter.part_data.get("schema", {}), f"{parameter.pointer}/schema", 0)
 
 
@@ -143,10 +143,10 @@ def test_every_limit_of_an_upload_is_tested_on_both_sides(contract, cases) -> No
     missing = []
     for name, operation in contract.operations.items():
         fields = {key for media in operation.request_media.values() for key in media.schema.get("properties", {})}
-        for field, upload in operation.limits.uploads.items():
+        for field, upload in operation.limits.upload_limits.items():
             own = [case for case in cases[name] if f"/uploads/{field}/" in case.expected_response.contract_pointer]
             for limit in UPLOADS if field in fields else ():
-                if getattr(upload, limit):
+                if upload.get_by_key(limit):
                     at = [case for case in own if case.expected_response.contract_pointer.endswith(f"/{limit}")]
                     kinds = {case.expected_response.acceptance for case in at}
                     missing += [f"{name} {field} {limit}: {kinds}"] if kinds != {"accepted", "rejected"} else []

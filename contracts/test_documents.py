@@ -77,9 +77,9 @@ def misfits(contract: Contract, media: MediaType, example: Example) -> Iterator[
         disputes = [
             dispute
             for dispute, at in contract.iterate_disputes(error.schema_pointer)
-            if {"response-schema", "error-shape", "request-schema"} & set(dispute.rules)
+            if {"response-schema", "error-shape", "request-schema"} & set(dispute.rule_ids)
             and (
-                dispute.schema is None
+                dispute.body_schema is None
                 or contract.schemas.is_valid(schema_of(contract, at, dispute.claim), example.value)
             )
         ]
@@ -120,7 +120,7 @@ def test_every_error_and_every_state_has_an_example(contract) -> None:
             ):
                 missing.append(f"{operation.id} {status}: no example with x-rejection-reason")
         if operation.job is not None:
-            shown = {state_of(example, operation.job.state) for example in examples_of(operation)}
+            shown = {state_of(example, operation.job.state_location) for example in examples_of(operation)}
             missing += [
                 f"{operation.id}: no example of {state}" for state in operation.job.states if state not in shown
             ]

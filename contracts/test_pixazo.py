@@ -26,7 +26,7 @@ def status(**changes: Any) -> dict[str, Any]:
 
 def test_every_model_is_polled_at_one_endpoint() -> None:
     assert sorted(PIXAZO.targets) == ["chatterbox", "vibevoice", "vibevoice-realtime", "xtts-v2"]
-    assert {target.response.job for target in PIXAZO.targets.values()} == {"getRequestStatus"}
+    assert {target.response.status_operation_id for target in PIXAZO.targets.values()} == {"getRequestStatus"}
 
 
 @pytest.mark.parametrize("time", ["2026-05-22T13:17:32.110Z", "2026-05-22 13:19:23"])
@@ -42,7 +42,7 @@ def test_a_completed_request_has_its_audio(output) -> None:
 
 def test_an_error_is_not_charged_and_has_a_reason() -> None:
     job = PIXAZO.find_operation("getRequestStatus").job
-    assert {name: state.charged for name, state in job.states.items() if state.end} == {
+    assert {name: state.is_charged for name, state in job.states.items() if state.terminal_outcome} == {
         "COMPLETED": None,
         "FAILED": None,
         "ERROR": False,

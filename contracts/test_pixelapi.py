@@ -48,15 +48,15 @@ def test_a_credit_is_worth_a_tenth_of_a_cent() -> None:
     assert quote_price(PIXELAPI.find_target_by_name("voice-design"), 500) == (0.05, 50, False)
     assert quote_price(PIXELAPI.find_target_by_name("voice-clone"), 500) == (0.10, 100, False)
     credits = PIXELAPI.provider.credits
-    assert credits.usd * 50 == pytest.approx(0.05)
-    assert credits.free == 500
+    assert credits.usd_per_credit * 50 == pytest.approx(0.05)
+    assert credits.free_credits == 500
 
 
 def test_thirty_one_languages_and_auto() -> None:
     languages = PIXELAPI.document.data["components"]["schemas"]["Language"]["enum"]
     assert languages[0] == "auto"
     assert len(set(languages)) == 32
-    assert set(PIXELAPI.find_target_by_name("voice-clone").target_spec.languages) == set(languages[1:])
+    assert set(PIXELAPI.find_target_by_name("voice-clone").target_spec.supported_languages) == set(languages[1:])
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -90,7 +90,7 @@ def test_every_error_code_has_its_status(ttsai: Contract, status: str, code: str
 )
 def test_a_thousand_characters_cost_what_their_tier_costs(ttsai: Contract, target: str, characters: float) -> None:
     price = quote_price(ttsai.find_target_by_name(target), 1_000)
-    assert (price.credits, price.usd) == (characters, None)
+    assert (price.price_credits, price.price_usd) == (characters, None)
 
 
 def test_only_free_models_work_without_a_key(ttsai: Contract) -> None:
@@ -105,8 +105,12 @@ def test_a_stream_is_documented_and_its_events_are_not(ttsai: Contract) -> None:
     assert not operation.part_data["x-source"].get("inferred")
     assert operation.stream
     assert operation.stream.source
-    assert operation.stream.source.inferred
-    models = {target.target_spec.constants[MODEL] for target in ttsai.targets.values() if target.operation is operation}
+    assert operation.stream.source.is_inferred
+    models = {
+        target.target_spec.request_constants[MODEL]
+        for target in ttsai.targets.values()
+        if target.operation is operation
+    }
     listed = ttsai.find_operation("listModels").success_response.media_types["application/json"].examples
     streaming = {model["id"] for example in listed for model in example.value["models"] if model["supports_streaming"]}
     assert models == streaming == {"kokoro", "melotts", "chatterbox"}
@@ -114,8 +118,8 @@ def test_a_stream_is_documented_and_its_events_are_not(ttsai: Contract) -> None:
 
 def test_plans_and_the_keyless_allowance(ttsai: Contract) -> None:
     plans = {
-        name: (plan.requests_per_minute, plan.concurrent, plan.text_characters)
-        for name, plan in ttsai.limits.plans.items()
+        name: (plan.max_requests_per_minute, plan.max_concurrent_requests, plan.max_text_characters)
+        for name, plan in ttsai.limits.plan_limits.items()
     }
     assert plans == {
         "free": (10, 2, 500),
@@ -123,10 +127,10 @@ def test_plans_and_the_keyless_allowance(ttsai: Contract) -> None:
         "pro": (60, 5, 100_000),
         "business-plus": (300, 20, 50_000),
     }
-    assert ttsai.limits.keyless
-    assert ttsai.limits.keyless.characters_per_day == 5_000
+    assert ttsai.limits.keyless_limits
+    assert ttsai.limits.keyless_limits.max_characters_per_day == 5_000
     assert ttsai.provider.credits
-    assert (ttsai.provider.credits.free, ttsai.provider.credits.usd) == (15_000, None)
+    assert (ttsai.provider.credits.free_credits, ttsai.provider.credits.usd_per_credit) == (15_000, None)
 
 
 @pytest.mark.parametrize("status", [200, 202])
@@ -214,7 +218,7 @@ def test_the_models_and_voices_of_the_emulator_cover_every_target(ttsai: Contrac
     spoken = {(voice["model"], voice["id"]) for voice in voices["voices"]}
     assert voices["total"] == len(voices["voices"])
     for target in ttsai.targets.values():
-        (model,) = target.target_spec.constants.values()
+        (model,) = target.target_spec.request_constants.values()
         assert model in models
-        if target.target_spec.voice is not None:
-            assert (model, target.target_spec.voice) in spoken
+        if target.target_spec.default_voice is not None:
+            assert (model, target.target_spec.default_voice) in spoken

@@ -30,14 +30,14 @@ def ttsai() -> Contract:
 def test_prices_per_minute_are_those_of_the_table(ttsai: Contract, name: str, credits: list[float]) -> None:
     price = ttsai.audio_input_targets[name].pricing
     assert price is not None
-    assert [reading.credits for reading in (price, *price.alternatives)] == credits
-    assert price.per == "minute"
-    assert quote_price(ttsai.audio_input_targets[name], 0, audio_s=30).credits == credits[0] / 2
+    assert [reading.credits_per_unit for reading in (price, *price.alternatives)] == credits
+    assert price.unit == "minute"
+    assert quote_price(ttsai.audio_input_targets[name], 0, audio_s=30).price_credits == credits[0] / 2
 
 
 @pytest.mark.parametrize("name", ["analysis", "convert"])
 def test_the_key_finder_and_the_converter_are_free(ttsai: Contract, name: str) -> None:
-    assert quote_price(ttsai.audio_input_targets[name], 0, audio_s=600).credits == 0
+    assert quote_price(ttsai.audio_input_targets[name], 0, audio_s=600).price_credits == 0
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,9 @@ def test_the_key_finder_and_the_converter_are_free(ttsai: Contract, name: str) -
 def test_limits_of_uploads_are_those_of_the_document(
     ttsai: Contract, operation: str, megabytes: int, formats: set[str]
 ) -> None:
-    limits = ttsai.find_operation(operation).limits.uploads["file"]
+    limits = ttsai.find_operation(operation).limits.upload_limits["file"]
     assert limits.max_bytes == megabytes * MIB
-    assert set(limits.formats) == formats
+    assert set(limits.accepted_formats) == formats
 
 
 @pytest.mark.parametrize(
@@ -117,4 +117,4 @@ def test_an_operation_has_a_target_for_each_of_its_models(ttsai: Contract) -> No
         (media,) = ttsai.find_operation(operation_id).request_media.values()
         models = media.schema["properties"].get("model", {}).get("enum")
         if models is not None:
-            assert [target.target_spec.constants[MODEL] for target in targets] == models
+            assert [target.target_spec.request_constants[MODEL] for target in targets] == models

@@ -163,11 +163,11 @@ def _serve_emulator(
 def _send_requests(port: int, operation: Operation) -> None:
     """Send the documented examples of a request, or an empty object, with a key in every documented header."""
     headers = {"Authorization": "Bearer any-key", **dict.fromkeys(_list_key_headers(operation.contract), "any-key")}
-    parameters = {p.name: "1" for p in operation.parameters if p.is_required or p.location == "path"}
+    parameters = {p.name: "1" for p in operation.parameters if p.is_required or p.message_part == "path"}
     path = operation.path
     for name, value in parameters.items():
         path = path.replace(f"{{{name}}}", value)
-    query = "&".join(f"{quote(p.name)}=1" for p in operation.parameters if p.location == "query" and p.is_required)
+    query = "&".join(f"{quote(p.name)}=1" for p in operation.parameters if p.message_part == "query" and p.is_required)
     target = f"/{operation.contract.id}{quote(path, safe='/%')}" + (f"?{query}" if query else "")
     values = [example.value for media in operation.request_media.values() for example in media.examples]
     bodies = [msgspec.json.encode(value) for value in values] or [b"{}"]

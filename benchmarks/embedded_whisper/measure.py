@@ -100,7 +100,9 @@ def held_out_texts() -> list[str]:
 def voices() -> tuple[Voice, ...]:
     """The voices of the emulator as the contracts name them, whether training had them or not."""
     emulations = [target.target_spec.emulation for target in load_catalogue().targets.values()]
-    found = {Voice(each.voice, each.words_per_minute, each.pitch) for each in emulations if each.voice}
+    found = {
+        Voice(each.espeak_voice, each.words_per_minute, each.espeak_pitch) for each in emulations if each.espeak_voice
+    }
     return tuple(sorted(found | set(VOICES)))
 
 

@@ -64,7 +64,7 @@ class InvoiceCase(Record, frozen=True, kw_only=True):
         """Return the amount that voicegauge computes, in dollars; `None` if the price is not known in dollars."""
         if self.price is not None:
             groups = [self._build_group(one, self.price) for one in self.requests]
-            return compute_monthly_bill(self.price, groups, self.plan, self.credit_usd).usd
+            return compute_monthly_bill(self.price, groups, self.plan, self.credit_usd).total_usd
         assert self.target is not None
         plans = [self.plan] if self.plan is not None else []
         contract = catalogue.find_provider(self.target.partition("/")[0]).select_account_plans(plans)
@@ -83,10 +83,14 @@ class InvoiceCase(Record, frozen=True, kw_only=True):
         if self.texts is not None:
             groups += build_request_groups(target, ["a" * self.texts.characters], self.texts.number, plans)
         (bill,) = compute_monthly_bills(target, groups)
-        return bill.usd
+        return bill.total_usd
 
     def _build_group(self, one: EqualRequests, price: PriceSpec) -> RequestGroup:
-        characters = one.characters if one.text is None else price.count.count(one.text, has_markup=self.has_markup)
+        characters = (
+            one.characters
+            if one.text is None
+            else price.character_counting.count_characters(one.text, has_markup=self.has_markup)
+        )
         return RequestGroup(one.requests, characters, one.audio_s, one.usage)
 
 

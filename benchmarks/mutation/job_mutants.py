@@ -66,7 +66,7 @@ FaultyPath = tuple[str, str, frozenset[str], tuple[str, ...]]
 
 
 def _paths(job: JobSpec, path: tuple[str, ...]) -> Iterator[FaultyPath]:
-    ends = [name for name, state in job.states.items() if state.end is not None]
+    ends = [name for name, state in job.states.items() if state.terminal_outcome is not None]
     for index in range(1, len(path)):
         stuck = path[:index]
         yield "transition removed", f"{path[index - 1]} leads nowhere", frozenset({"job-stuck"}), stuck
@@ -90,7 +90,7 @@ def _paths(job: JobSpec, path: tuple[str, ...]) -> Iterator[FaultyPath]:
 def _reached(job: JobSpec, start: str) -> set[str]:
     found, left = set(), [start]
     while left:
-        for name in job.states[left.pop()].next:
+        for name in job.states[left.pop()].successor_names:
             if name not in found:
                 found.add(name)
                 left.append(name)
@@ -103,7 +103,7 @@ def _reached(job: JobSpec, start: str) -> set[str]:
 def charge_mutants(target: Target) -> Iterator[Mutant]:
     """Iterate over wrong charges, for targets whose responses report the charge."""
     job = target.job_operation.job if target.job_operation else None
-    charged = target.response.charged or (job.charged if job is not None else None)
+    charged = target.response.charge_location or (job.charge_location if job is not None else None)
     if charged is None or target.pricing is None:
         return
     changes: dict[str, Callable[[float], float]] = {
@@ -115,8 +115,8 @@ def charge_mutants(target: Target) -> Iterator[Mutant]:
     }
     for description, change in changes.items():
         yield _of_target(target, "charge changed", f"charges {description}", {"charge-wrong"}, charge=change)
-    if job is not None and job.charged is not None and target.job_operation is not None:
-        place, operation = job.charged, target.job_operation.id
+    if job is not None and job.charge_location is not None and target.job_operation is not None:
+        place, operation = job.charge_location, target.job_operation.id
         yield _of_target(
             target,
             "charge changed",
@@ -155,7 +155,7 @@ def audio_mutants(target: Target) -> Iterator[Mutant]:
         description = f"always {name}"
         place = target.job_operation.job.audio if target.job_operation and target.job_operation.job else None
         place = place or target.response.audio
-        if place is not None and name != (place.format or target.target_spec.emulation.format or "wav"):
+        if place is not None and name != (place.format or target.target_spec.emulation.default_format or "wav"):
             yield _of_target(target, "audio re-encoded", description, FORMAT_RULES, speech=_changed(format=name))
     is_stream = target.operation.stream is not None
     unread = {"stream-unreadable", "stream-event-unknown", "stream-audio-missing"} if is_stream else set()

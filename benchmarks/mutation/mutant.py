@@ -30,7 +30,7 @@ def response_kind(operation: Operation, exchange: Exchange) -> ResponseKind:
     response, job = exchange.response, operation.job
     state = None
     if job is not None and response.status < 300 and is_json(response.media_type):
-        state = job.state.read_body(read_json(response.body))
+        state = job.state_location.read_body(read_json(response.body))
     return ResponseKind(operation.id, response.status, state if isinstance(state, str) else None)
 
 

@@ -69,7 +69,9 @@ def request_mutants(operation: Operation) -> Iterator[Mutant]:
 def _fields(operation: Operation) -> Iterator[Field]:
     schemas = operation.contract.schemas
     speech = operation.speech
-    constants = {str(location) for spec in speech.targets.values() for location in spec.constants} if speech else set()
+    constants = (
+        {str(location) for spec in speech.targets.values() for location in spec.request_constants} if speech else set()
+    )
     seen: set[str] = set()
     for media in operation.request_media.values():
         schema, pointer = schemas.resolve_reference(media.part_data.get("schema", {}), media.schema_pointer or "")
@@ -78,12 +80,12 @@ def _fields(operation: Operation) -> Iterator[Field]:
             if isinstance(inner, dict) and place not in seen and operation.contract.has_normative_source(place):
                 seen.add(place)
                 body = f"body#/{name}"
-                text = speech is not None and str(speech.request["text"].at) == body
+                text = speech is not None and str(speech.request_fields["text"].location) == body
                 required = name in schema.get("required", ())
                 media_name = media.name if len(operation.request_media) > 1 else ""
                 yield Field(name, inner, place, body in constants, text, required, media_name)
     for parameter in operation.parameters:
-        if parameter.location == "query":
+        if parameter.message_part == "query":
             inner, place = schemas.resolve_reference(
                 parameter.part_data.get("schema", {}), f"{parameter.pointer}/schema"
             )
@@ -196,15 +198,17 @@ def _required_mutants(operation: Operation) -> Iterator[Mutant]:
 
 def _subject_fields(operation: Operation) -> set[str]:
     """Return the fields that an operation works on: a text, the items of a batch, audio input or a chat message."""
-    places = [operation.speech.request["text"].at] if operation.speech else []
-    places += [operation.batch.items] if operation.batch else []
-    places += [operation.audio_input.request["audio"].at] if operation.audio_input else []
-    places += [operation.chat.text] if operation.chat else []
+    places = [operation.speech.request_fields["text"].location] if operation.speech else []
+    places += [operation.batch.requests_location] if operation.batch else []
+    places += [operation.audio_input.request_fields["audio"].location] if operation.audio_input else []
+    places += [operation.chat.text_location] if operation.chat else []
     return {place.pointer_tokens[0] for place in places if place.kind == "body" and place.pointer_tokens}
 
 
 def _requires_id(operation: Operation) -> bool:
-    return any(parameter.is_required and parameter.location in ("path", "query") for parameter in operation.parameters)
+    return any(
+        parameter.is_required and parameter.message_part in ("path", "query") for parameter in operation.parameters
+    )
 
 
 def _toggled(name: str, *, required: bool) -> Callable[[Any], None]:
@@ -217,10 +221,12 @@ def _toggled(name: str, *, required: bool) -> Callable[[Any], None]:
 
 def _upload_mutants(operation: Operation) -> Iterator[Mutant]:
     """Iterate over upload limits that are not enforced."""
-    uploads = operation.limits.uploads if operation.speech and "multipart/form-data" in operation.request_media else {}
+    uploads = (
+        operation.limits.upload_limits if operation.speech and "multipart/form-data" in operation.request_media else {}
+    )
     for field, upload in uploads.items():
         for limit in ("max_bytes", "min_s", "min_sample_rate_hz", "formats"):
-            if getattr(upload, limit):
+            if upload.get_by_key(limit):
                 description = f"{field} is not checked by {limit}"
                 yield _edited(
                     operation, "upload limit dropped", description, ACCEPTED_RULES, "", _unlimited(field, limit)
@@ -291,11 +297,11 @@ def _listed_formats(operation: Operation, field: Field) -> set[Any] | None:
     Which model offers the other formats of the operation is not documented.
     """
     assert operation.speech is not None, "only speech operations have faults of two parameters"
-    mapping = operation.speech.request.get("format")
-    if mapping is None or field.name not in (mapping.at.name, *mapping.at.pointer_tokens):
+    mapping = operation.speech.request_fields.get("format")
+    if mapping is None or field.name not in (mapping.location.name, *mapping.location.pointer_tokens):
         return None
-    listed = {name for target in operation.speech.targets.values() for name in target.formats}
-    return {value for name in listed if isinstance(value := mapping.map.get(name, name), str)} or None
+    listed = {name for target in operation.speech.targets.values() for name in target.supported_formats}
+    return {value for name in listed if isinstance(value := mapping.provider_values.get(name, name), str)} or None
 
 
 def _conditions(field: Field, only_values: set[Any] | None) -> Iterator[Condition]:

@@ -51,7 +51,7 @@ class CorrectResponse(NamedTuple):
         job = reply.operation.job
         if job is None or self.state is None:
             return True
-        return bool(job.state.read_body(reply.body) == self.state)
+        return bool(job.state_location.read_body(reply.body) == self.state)
 
 
 def correct_responses(operation: Operation, exchanges: list[Exchange]) -> list[CorrectResponse]:
@@ -157,7 +157,7 @@ def _forbids(correct: CorrectResponse, media: MediaType, body: Any) -> bool:
         return True
     job = correct.operation.job
     state = job.states.get(correct.state or "") if job is not None else None
-    required = [place.read_body(body) for place in state.required] if state else []
+    required = [place.read_body(body) for place in state.required_locations] if state else []
     return any(not isinstance(value, int | float | bool) and not value for value in required)
 
 

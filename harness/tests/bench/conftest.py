@@ -36,13 +36,13 @@ paths:
             language: en
             pricing: {per: request, usd: 0.01}
             emulation:
-              {submit_ms: 5, queue_ms: 60, base_ms: 60, ms_per_character: 0, jitter: 0, id_format: "job-{hex8}"}
+              {submit_ms: 5, queue_ms: 60, base_ms: 60, ms_per_character: 0, jitter: 0, job_id_format: "job-{hex8}"}
             constants: {body#/model: job}
           slow-job:
             title: A slow job
             pricing: {per: request, usd: 0.01}
             emulation:
-              {submit_ms: 5, queue_ms: 500, base_ms: 1500, ms_per_character: 0, jitter: 0, id_format: "slow-{hex8}"}
+              {submit_ms: 5, queue_ms: 500, base_ms: 1500, ms_per_character: 0, jitter: 0, job_id_format: "slow-{hex8}"}
             constants: {body#/model: slow-job}
       requestBody:
         required: true

@@ -41,14 +41,14 @@ def test_it_respects_every_documented_upload_limit(sample: DecodedAudio) -> None
         upload
         for contract in load_catalogue()
         for operation in contract.operations.values()
-        for upload in operation.limits.uploads.values()
+        for upload in operation.limits.upload_limits.values()
     ]
     assert limits
     for upload in limits:
         assert SAMPLE.stat().st_size <= (upload.max_bytes or 100_000)
-        assert sample.audio_s >= (upload.min_s or 0)
+        assert sample.audio_s >= (upload.min_duration_s or 0)
         assert sample.sample_rate_hz >= (upload.min_sample_rate_hz or 0)
-        assert not upload.formats or sample.container in upload.formats
+        assert not upload.accepted_formats or sample.container in upload.accepted_formats
 
 
 def test_the_script_reproduces_the_recording(sample: DecodedAudio, script: ModuleType) -> None:

@@ -92,7 +92,12 @@ DOCUMENT: dict[str, Any] = {
                             "title": "Small",
                             "model": "model-small",
                             "constants": {"body#/model": "small"},
-                            "emulation": {"id_format": "job_{hex8}", "queue_ms": 1000, "base_ms": 2000, "jitter": 0},
+                            "emulation": {
+                                "job_id_format": "job_{hex8}",
+                                "queue_ms": 1000,
+                                "base_ms": 2000,
+                                "jitter": 0,
+                            },
                         },
                         "large": {
                             "title": "Large",

@@ -74,13 +74,13 @@ def test_the_proposal_is_a_contract_that_the_emulated_provider_keeps(
     contract = voicegauge.load_contracts([overlay]).find_provider("acme")
     request = contract.operations["speak"].speech
     assert request is not None
-    assert {field: str(mapping.at) for field, mapping in request.request.items()} == {
+    assert {field: str(mapping.location) for field, mapping in request.request_fields.items()} == {
         "text": "body#/text",
         "voice": "path.voice_id",
         "format": "query.output_format",
     }
-    assert [target.target_spec.voice for target in contract.targets.values()] == ["anna", "anna"]
-    assert [dict(target.target_spec.constants) for target in contract.targets.values()] == [
+    assert [target.target_spec.default_voice for target in contract.targets.values()] == ["anna", "anna"]
+    assert [dict(target.target_spec.request_constants) for target in contract.targets.values()] == [
         {parse_location("body#/model_id"): model} for model in ("One v1", "two: #2")
     ]
     assert voicegauge.check(["acme"], emulated=True, contracts=[overlay]).findings == ()
@@ -331,13 +331,18 @@ def test_a_job_is_proposed_with_its_states_and_audio(document: Path) -> None:
     assert list(contract.targets) == ["speech"]
     job = contract.operations["getSpeech"].job
     assert job is not None
-    assert (str(job.submit.id), str(job.state), str(job.audio.at), str(job.reason)) == (
+    assert (
+        str(job.submit_response.job_id_location),
+        str(job.state_location),
+        str(job.audio.location),
+        str(job.failure_reason_location),
+    ) == (
         "body#/job_id",
         "body#/status",
         "body#/output/0",
         "body#/error",
     )
-    assert {name: state.next or state.end for name, state in job.states.items()} == {
+    assert {name: state.successor_names or state.terminal_outcome for name, state in job.states.items()} == {
         "queued": ("processing", "failed"),
         "processing": ("succeeded", "failed"),
         "succeeded": "success",
@@ -389,13 +394,13 @@ def test_stored_voices_are_proposed_as_a_comment(document: Path) -> None:
     overlay.write_text(overlay.read_text().replace("  # - target", "  - target").replace("  #   ", "    "))
     resource = voicegauge.load_contracts([overlay]).find_provider("acme").operations["createVoice"].resource
     assert resource is not None
-    assert (str(resource.id), resource.delete.operation, str(resource.delete.id)) == (
+    assert (str(resource.id_location), resource.deletion.operation_id, str(resource.deletion.id_location)) == (
         "body#/voice_id",
         "deleteVoice",
         "path.voice_id",
     )
-    assert resource.list is not None
-    assert resource.list.operation == "listVoices"
+    assert resource.listing is not None
+    assert resource.listing.operation_id == "listVoices"
 
 
 def test_the_id_of_a_bundled_contract_is_proposed_only_if_it_is_named(document: Path) -> None:

@@ -50,12 +50,15 @@ def test_a_request_that_audio_responds_to_is_proposed(tmp_path: Path, monkeypatc
     (operation,) = contract.operations.values()
     assert (operation.method, operation.path) == ("POST", "/v1/text-to-speech/{voice_id}")
     assert operation.speech is not None
-    assert {name: str(mapping.at) for name, mapping in operation.speech.request.items()} == {
+    assert {name: str(mapping.location) for name, mapping in operation.speech.request_fields.items()} == {
         "text": "body#/text",
         "voice": "path.voice_id",
     }
     (target,) = contract.targets.values()
-    assert (target.target_spec.voice, {str(at): value for at, value in target.target_spec.constants.items()}) == (
+    assert (
+        target.target_spec.default_voice,
+        {str(at): value for at, value in target.target_spec.request_constants.items()},
+    ) == (
         VOICE,
         {"body#/model_id": "swift"},
     )
@@ -90,12 +93,12 @@ def test_a_job_is_proposed_from_its_polls(tmp_path: Path) -> None:
     assert status_operation.path == "/jobs/status/{job_id}"
     job = status_operation.job
     assert job is not None
-    assert {name: state.next or state.end for name, state in job.states.items()} == {
+    assert {name: state.successor_names or state.terminal_outcome for name, state in job.states.items()} == {
         "queued": ("rendering",),
         "rendering": ("done",),
         "done": "success",
     }
-    assert (str(job.audio.at), job.audio.delivered) == ("body#/audio_url", "url")
+    assert (str(job.audio.location), job.audio.delivery_method) == ("body#/audio_url", "url")
     assert "# - the other states of /jobs/status/{job_id}: only examples are known" in out.read_text()
 
 

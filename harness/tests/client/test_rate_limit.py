@@ -98,8 +98,8 @@ async def test_single_calls_and_submits_that_are_sent_again_count_too(contract, 
 
 def test_the_smallest_plan_counts_unless_the_user_names_a_larger_one(contract):
     limits, none = contract(limited), contract()
-    assert find_account_plans([limits])["acme"].requests_per_minute == 2
-    assert find_account_plans([limits], ["pro"])["acme"].requests_per_minute == 60
+    assert find_account_plans([limits])["acme"].max_requests_per_minute == 2
+    assert find_account_plans([limits], ["pro"])["acme"].max_requests_per_minute == 60
     with pytest.raises(UnknownNameError, match="unknown plan 'por': did you mean pro"):
         find_account_plans([limits], ["por"])
     assert create_rate_limiter(find_account_plans([none])["acme"], {}) is None

@@ -53,7 +53,7 @@ def test_no_retry_after():
 
 
 def test_polls_grow_from_min_to_max():
-    waits = iterate_poll_waits_s(PollSchedule(min_s=1, max_s=5, factor=2))
+    waits = iterate_poll_waits_s(PollSchedule(min_interval_s=1, max_interval_s=5, interval_factor=2))
     assert list(itertools.islice(waits, 5)) == [1, 2, 4, 5, 5]
 
 
@@ -65,7 +65,7 @@ def test_polls_grow_from_min_to_max():
     seed=st.integers(),
 )
 def test_retries_are_never_sooner_than_documented_and_repeat_under_a_seed(first, factor, most, attempts, seed):
-    retry = RetryPolicy(initial_delay_s=first, factor=factor, max_delay_s=most, max_attempts=attempts)
+    retry = RetryPolicy(initial_delay_s=first, delay_factor=factor, max_delay_s=most, max_attempts=attempts)
     waits = list(iterate_retry_waits_s(retry, random.Random(seed)))
     assert len(waits) == attempts - 1
     for index, wait in enumerate(waits):

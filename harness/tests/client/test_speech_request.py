@@ -117,7 +117,7 @@ def test_any_text_arrives_in_any_place_and_the_contract_stays(contract, text, at
     found = place.read_request(wire)
     assert found == template.replace("{}", text)
     assert wire.body["constants"]["list"][0] == extra
-    assert target.target_spec.constants == {parse_location("body#/constants"): {"list": [1]}}
+    assert target.target_spec.request_constants == {parse_location("body#/constants"): {"list": [1]}}
 
 
 @pytest.mark.parametrize("target", load_catalogue().select_targets([]), ids=lambda target: target.id)

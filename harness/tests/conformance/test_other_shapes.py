@@ -140,7 +140,7 @@ def test_targets_may_differ_outside_the_body_and_fields_may_be_texts_or_objects(
 def test_a_text_with_markup_is_escaped(text, sent, load_shape) -> None:
     target = load_shape("markup").targets["markup"]
     assert map_speech_request(target, SpeechRequest(text=text)).body == {"ssml": sent}
-    assert target.speech.request["text"].remove_template(sent) == text
+    assert target.speech.request_fields["text"].remove_template(sent) == text
 
 
 def _set_format(name: str, **values: Any) -> Callable[[Any], object]:

@@ -121,7 +121,7 @@ async def test_a_job_that_takes_longer_than_the_wait_is_polled(load, monkeypatch
     ("preference", "wait_s"), [("wait", 60), ("wait=5", 5), ("wait=90", 60), ("respond-async", 0), (None, 0)]
 )
 def test_a_preference_may_have_its_own_time(load, preference, wait_s) -> None:
-    wait = load().find_target_by_name("kiwi").response.wait
+    wait = load().find_target_by_name("kiwi").response.wait_preference
     assert wait.read_max_wait_s(preference) == wait_s
 
 

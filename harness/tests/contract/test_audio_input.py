@@ -58,14 +58,14 @@ def test_an_operation_has_one_of_the_two_keys(rejected_edit) -> None:
 
 def test_a_price_per_minute_applies_to_the_uploaded_audio(ttsai) -> None:
     target = ttsai.audio_input_targets["stt-whisper"]
-    assert quote_price(target, 0, audio_s=90).credits == 3000
-    assert quote_price(target, 0, audio_s=90, user_price_usd=0.01).usd == 0.01
+    assert quote_price(target, 0, audio_s=90).price_credits == 3000
+    assert quote_price(target, 0, audio_s=90, user_price_usd=0.01).price_usd == 0.01
     assert describe_price(target) == "2,000 characters / minute of audio"
 
 
 def test_zero_credits_are_zero_dollars(ttsai) -> None:
-    assert quote_price(ttsai.audio_input_targets["convert"], 0, audio_s=90).usd == 0
-    assert quote_price(ttsai.audio_input_targets["enhance"], 0, audio_s=90).usd is None
+    assert quote_price(ttsai.audio_input_targets["convert"], 0, audio_s=90).price_usd == 0
+    assert quote_price(ttsai.audio_input_targets["enhance"], 0, audio_s=90).price_usd is None
 
 
 def test_a_range_of_prices_is_two_alternatives(ttsai) -> None:

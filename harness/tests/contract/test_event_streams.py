@@ -127,7 +127,7 @@ def test_a_failure_needs_no_marker(tmp_path) -> None:
     assert stream.is_complete
     assert stream.has_failed
     assert stream.ending is not None
-    assert stream.ending.read_value(spec.reason) == "no"
+    assert stream.ending.read_value(spec.failure_reason_location) == "no"
 
 
 def test_audio_may_be_all_of_the_data_in_hexadecimal(tmp_path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from invoices import InvoiceCase, load_cases
 
 from voicegauge.contract import Catalogue, RequestGroup, build_request_groups, compute_monthly_bill, round_to_cents
-from voicegauge.contract.extension import CharacterCount, PlanPrice, PriceSpec
+from voicegauge.contract.extension import CharacterCounting, PlanPrice, PriceSpec
 
 
 @pytest.mark.parametrize("case", load_cases(), ids=lambda case: case.name)
@@ -17,37 +17,37 @@ def test_an_invoice_is_right_to_the_cent(case: InvoiceCase, voicegauge_catalogue
 @pytest.mark.parametrize(
     ("count", "text", "characters"),
     [
-        (CharacterCount(), "a b\n漢", 5),
-        (CharacterCount(whitespace=False), " a b\n漢\u3000", 3),
-        (CharacterCount(doubled="han"), "漢字かな。한A", 9),
-        (CharacterCount(doubled="wide"), "漢字かな。한A", 13),
+        (CharacterCounting(), "a b\n漢", 5),
+        (CharacterCounting(counts_whitespace=False), " a b\n漢\u3000", 3),
+        (CharacterCounting(characters_counted_twice="han"), "漢字かな。한A", 9),
+        (CharacterCounting(characters_counted_twice="wide"), "漢字かな。한A", 13),
         (
-            CharacterCount(doubled="han"),
+            CharacterCounting(characters_counted_twice="han"),
             "㐀𠀀豈々",
             7,
         ),  # extensions and compatibility ideographs; the mark 々 is not one
-        (CharacterCount(unit="utf8_byte"), "é漢", 5),
+        (CharacterCounting(counted_unit="utf8_byte"), "é漢", 5),
     ],
 )
-def test_characters_are_counted_as_the_provider_does(count: CharacterCount, text: str, characters: int) -> None:
-    assert count.count(text) == characters
+def test_characters_are_counted_as_the_provider_does(count: CharacterCounting, text: str, characters: int) -> None:
+    assert count.count_characters(text) == characters
 
 
 @pytest.mark.parametrize(
     ("count", "characters"),
     [
-        (CharacterCount(), 53),
-        (CharacterCount(tags=False), 5),
-        (CharacterCount(free_tags=("speak", "voice")), 23),
+        (CharacterCounting(), 53),
+        (CharacterCounting(counts_tags=False), 5),
+        (CharacterCounting(uncounted_tag_names=("speak", "voice")), 23),
     ],
 )
-def test_tags_are_counted_as_the_provider_does(count: CharacterCount, characters: int) -> None:
+def test_tags_are_counted_as_the_provider_does(count: CharacterCounting, characters: int) -> None:
     text = "<speak><voice><break time='1s'/>a < b</voice></speak>"
-    assert count.count(text, has_markup=True) == characters
+    assert count.count_characters(text, has_markup=True) == characters
 
 
 def test_text_without_markup_has_no_tags() -> None:
-    assert CharacterCount(tags=False).count("<b>") == 3
+    assert CharacterCounting(counts_tags=False).count_characters("<b>") == 3
 
 
 @pytest.mark.parametrize(("usd", "cents"), [(1.005, 1.01), (2.675, 2.68), (0.1 + 0.2, 0.3), (0.004999, 0.0), (0, 0)])
@@ -56,25 +56,29 @@ def test_half_a_cent_is_rounded_up(usd: float, cents: float) -> None:
 
 
 def test_a_plan_without_overage_includes_no_more_than_its_units() -> None:
-    free = PlanPrice(usd=0, included=1, monthly_fee_usd=0, overage=False)
-    price = PriceSpec(per="1k_characters", usd=2, plans={"free": free, "paid": PlanPrice(usd=1, included=5)})
-    assert compute_monthly_bill(price, [RequestGroup(2, 500)], "free").usd == 0
+    free = PlanPrice(usd_per_unit=0, included_units_per_month=1, monthly_fee_usd=0, allows_more_units=False)
+    price = PriceSpec(
+        unit="1k_characters",
+        usd_per_unit=2,
+        plan_prices={"free": free, "paid": PlanPrice(usd_per_unit=1, included_units_per_month=5)},
+    )
+    assert compute_monthly_bill(price, [RequestGroup(2, 500)], "free").total_usd == 0
     bill = compute_monthly_bill(price, [RequestGroup(2, 501)], "free")
-    assert (bill.usd, bill.exceeds_plan) == (None, True)
+    assert (bill.total_usd, bill.exceeds_plan) == (None, True)
     # The fee of the other plan is not known, so what it includes is charged.
-    assert compute_monthly_bill(price, [RequestGroup(2, 500)], "paid").usd == 1
+    assert compute_monthly_bill(price, [RequestGroup(2, 500)], "paid").total_usd == 1
 
 
 def test_each_request_is_rounded_up_and_charged_a_minimum() -> None:
-    price = PriceSpec(per="1k_characters", usd=1, step=100, minimum=300)
-    assert [compute_monthly_bill(price, [RequestGroup(10, length)]).usd for length in (1, 300, 301)] == [3, 3, 4]
+    price = PriceSpec(unit="1k_characters", usd_per_unit=1, rounding_step=100, min_charged_quantity=300)
+    assert [compute_monthly_bill(price, [RequestGroup(10, length)]).total_usd for length in (1, 300, 301)] == [3, 3, 4]
 
 
 def test_units_that_are_not_known_beforehand_are_named() -> None:
-    minute = PriceSpec(per="minute", usd=0.06)
+    minute = PriceSpec(unit="minute", usd_per_unit=0.06)
     bill = compute_monthly_bill(minute, [RequestGroup(100, 150)])
-    assert (bill.usd, bill.basis) == (1.0, "estimated_duration")
-    assert compute_monthly_bill(minute, [RequestGroup(100, 150, 20.0)]).basis == "exact"
+    assert (bill.total_usd, bill.usage_basis) == (1.0, "estimated_duration")
+    assert compute_monthly_bill(minute, [RequestGroup(100, 150, 20.0)]).usage_basis == "exact"
 
 
 def test_a_recommended_length_is_not_a_limit_of_a_request(voicegauge_catalogue: Catalogue) -> None:
@@ -82,7 +86,7 @@ def test_a_recommended_length_is_not_a_limit_of_a_request(voicegauge_catalogue: 
     assert advised.target_spec.recommended_max_characters == 500
     assert build_request_groups(advised, ["a" * 1200], 3) == (RequestGroup(3, 1200),)
     limited = voicegauge_catalogue.targets["pixelapi/voice-design"]
-    assert [group.characters for group in build_request_groups(limited, ["a" * 1200], 3)] == [500, 500, 200]
+    assert [group.characters_per_request for group in build_request_groups(limited, ["a" * 1200], 3)] == [500, 500, 200]
 
 
 def test_the_plan_of_the_account_decides_how_long_a_request_may_be(voicegauge_catalogue: Catalogue) -> None:

@@ -36,7 +36,10 @@ def test_limits_without_override_apply_to_an_operation(tmp_path: Path) -> None:
     contract = load_contract(path)
     plain, upload, slow = (contract.find_operation(name).limits for name in ("plain", "upload", "slow"))
     assert plain == contract.limits
-    assert upload.uploads["voice"].max_bytes == 1000
-    assert (upload.plans, upload.headers) == (contract.limits.plans, contract.limits.headers)
-    assert slow.plans["free"].requests_per_minute == 1
-    assert slow.headers == contract.limits.headers
+    assert upload.upload_limits["voice"].max_bytes == 1000
+    assert (upload.plan_limits, upload.rate_limit_header_names) == (
+        contract.limits.plan_limits,
+        contract.limits.rate_limit_header_names,
+    )
+    assert slow.plan_limits["free"].max_requests_per_minute == 1
+    assert slow.rate_limit_header_names == contract.limits.rate_limit_header_names

@@ -18,7 +18,7 @@ def test_the_documented_example_is_a_complete_contract(acme, load) -> None:
     target = contract.find_target_by_name("swift")
     assert target.id == "acme/swift"
     assert target.job_operation is contract.find_operation("getSpeech")
-    assert target.speech.request["language"].map == {"en": "en-US", "de": "de-DE"}
+    assert target.speech.request_fields["language"].provider_values == {"en": "en-US", "de": "de-DE"}
     assert contract.hosts == {"api.acme.example"}
     assert contract.match_operation("GET", "/v1/speech/job-1") == (
         contract.find_operation("getSpeech"),

@@ -37,7 +37,7 @@ def use(contract: Contract) -> None:
                 list(media.iterate_errors({"id": "a", "state": "done"}))
     for target in contract.targets.values():
         assert target.response
-        assert target.pricing is None or target.pricing.per
+        assert target.pricing is None or target.pricing.unit
     list(contract.iterate_disputes("/paths/~1v1~1speech/post/responses/200"))
 
 

@@ -47,14 +47,14 @@ def priced(acme, load):
 )
 def test_the_price_of_500_characters(priced, price, usd, text) -> None:
     target = priced(price)
-    assert quote_price(target, 500).usd == pytest.approx(usd)
+    assert quote_price(target, 500).price_usd == pytest.approx(usd)
     assert not quote_price(target, 500).is_disputed
     assert describe_price(target) == text
 
 
 def test_a_price_per_minute_applies_to_known_audio(priced) -> None:
-    assert quote_price(priced("{per: second, usd: 0.01}"), 500, audio_s=120).usd == pytest.approx(1.2)
-    assert quote_price(priced("{per: minute, usd: 0.3}"), 500, audio_s=120).usd == pytest.approx(0.6)
+    assert quote_price(priced("{per: second, usd: 0.01}"), 500, audio_s=120).price_usd == pytest.approx(1.2)
+    assert quote_price(priced("{per: minute, usd: 0.3}"), 500, audio_s=120).price_usd == pytest.approx(0.6)
 
 
 def test_of_disputed_prices_the_highest_is_reserved(priced) -> None:
@@ -119,13 +119,13 @@ def test_the_price_of_the_user_takes_precedence(priced) -> None:
 def test_an_undocumented_price_is_described_as_such(priced) -> None:
     target = priced("")
     assert quote_price(target, 500) == (None, None, False)
-    assert quote_price(target, 500, user_price_usd=0.2).usd == 0.2
+    assert quote_price(target, 500, user_price_usd=0.2).price_usd == 0.2
     assert describe_price(target) == "not documented"
 
 
 def test_the_price_of_a_target_takes_precedence_over_its_operation(acme, load) -> None:
     own = acme.replace("            voice: anna\n", "            pricing: {per: request, usd: 3}\n")
-    assert quote_price(load(own).find_target_by_name("swift"), 500).usd == 3
+    assert quote_price(load(own).find_target_by_name("swift"), 500).price_usd == 3
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ OUTPUT = "{per: 1m_tokens, usd: 12, label: output, usage: {max_per_character: 2,
 )
 def test_the_upper_bound_of_a_price_that_depends_on_the_response(priced, price, usd, text) -> None:
     target = priced(price)
-    assert quote_price(target, 500).usd == pytest.approx(usd)
+    assert quote_price(target, 500).price_usd == pytest.approx(usd)
     assert describe_price(target) == text
     dollars, _ = compute_unit_prices(target, 500)
     if "audio" in text:
@@ -292,7 +292,7 @@ REPORTED = "usage: {max_per_character: 1, reported: body#/id}"
 def test_what_a_response_reports_has_a_cost(priced, price, characters, cost) -> None:
     """1,000 tokens or seconds are reported, wherever the contract documents that a number of them is."""
     target = priced(price, "credits: {usd: 0.25}")
-    quote = compute_reported_cost(target, characters, lambda usage: 1000 if usage.reported else None)
+    quote = compute_reported_cost(target, characters, lambda usage: 1000 if usage.reported_usage_location else None)
     assert quote == (None if cost is None else PriceQuote(pytest.approx(cost[0]), cost[1], is_disputed=False))
     assert compute_reported_cost(target, characters, lambda _: None) is None
 
@@ -337,11 +337,11 @@ def test_a_plan_has_its_own_price_and_the_highest_one_is_the_default(planned) ->
     assert (
         describe_price(contract.find_target_by_name("swift")) == "$0.3 / 1,000 characters (at most; depends on --plan)"
     )
-    assert quote_price(contract.find_target_by_name("swift"), 1000).usd == 0.3
+    assert quote_price(contract.find_target_by_name("swift"), 1000).price_usd == 0.3
     named = contract.select_account_plans(["pro", "a plan of someone else"]).find_target_by_name("swift")
-    assert quote_price(named, 1000).usd == 0.1
+    assert quote_price(named, 1000).price_usd == 0.1
     assert describe_price(named) == "$0.1 / 1,000 characters"
-    assert quote_price(contract.select_account_plans(["free"]).find_target_by_name("swift"), 1000).usd == 0.3
+    assert quote_price(contract.select_account_plans(["free"]).find_target_by_name("swift"), 1000).price_usd == 0.3
 
 
 @pytest.mark.parametrize(

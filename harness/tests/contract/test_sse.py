@@ -39,7 +39,7 @@ def read(*pieces: bytes) -> list[Message]:
     ],
 )
 def test_messages(body, messages) -> None:
-    assert [(message.event, message.text) for message in read(body.encode())] == messages
+    assert [(message.event_type, message.text) for message in read(body.encode())] == messages
 
 
 LINES = st.sampled_from(["data: a", "data", "event: x", ": c", "id: 1", "", "data: \u00e9\u2028", "nonsense"])

@@ -8,23 +8,27 @@ from voicegauge.contract import build_signature_headers, compute_signature, read
 from voicegauge.contract.extension import WebhookSignature
 
 STANDARD = WebhookSignature(
-    header="webhook-signature",
-    format="v1,{signature}",
-    id="webhook-id",
-    timestamp="webhook-timestamp",
-    signed="{id}.{timestamp}.{body}",
-    encoding="base64",
-    secret_env="ACME_SECRET",
+    signature_header_name="webhook-signature",
+    signature_header_template="v1,{signature}",
+    id_header_name="webhook-id",
+    timestamp_header_name="webhook-timestamp",
+    signed_text_template="{id}.{timestamp}.{body}",
+    signature_encoding="base64",
+    secret_variable="ACME_SECRET",
     secret_prefix="whsec_",
     secret_encoding="base64",
 )
 IN_ONE_HEADER = WebhookSignature(
-    header="ElevenLabs-Signature",
-    format="t={timestamp},v0={signature}",
-    signed="{timestamp}.{body}",
-    secret_env="ACME_SECRET",
+    signature_header_name="ElevenLabs-Signature",
+    signature_header_template="t={timestamp},v0={signature}",
+    signed_text_template="{timestamp}.{body}",
+    secret_variable="ACME_SECRET",
 )
-BODY_ONLY = WebhookSignature(header="X-Hub-Signature-256", format="sha256={signature}", secret_env="ACME_SECRET")
+BODY_ONLY = WebhookSignature(
+    signature_header_name="X-Hub-Signature-256",
+    signature_header_template="sha256={signature}",
+    secret_variable="ACME_SECRET",
+)
 
 
 def test_the_example_of_standard_webhooks() -> None:
@@ -44,7 +48,11 @@ def test_the_example_of_github() -> None:
 def test_what_is_written_is_read(spec: WebhookSignature) -> None:
     headers = build_signature_headers(spec, "c2ln", callback_id="m1", timestamp="17")
     parts = read_signature_headers(spec, headers.get)
-    assert parts == (("c2ln",), "m1" if spec.id else "", "17" if "{timestamp}" in spec.signed else "")
+    assert parts == (
+        ("c2ln",),
+        "m1" if spec.id_header_name else "",
+        "17" if "{timestamp}" in spec.signed_text_template else "",
+    )
 
 
 def test_several_signatures_are_read() -> None:

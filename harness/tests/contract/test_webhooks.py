@@ -64,8 +64,8 @@ def load(tmp_path: Path) -> Callable[[Any], Contract]:
 
 def test_a_webhook_is_loaded_with_its_body(load) -> None:
     operation = load(DOCUMENT).find_operation("speak")
-    assert operation.webhook.url[0].mode.values == {"end": "terminal", "all": "progress"}
-    assert operation.webhook.https_only
+    assert operation.webhook.url_fields[0].mode_field.timing_by_value == {"end": "terminal", "all": "progress"}
+    assert operation.webhook.requires_https
     assert find_callback_body(operation).schema["properties"].keys() == {"task", "state"}
     assert str(find_callback_id_location(operation)) == "body#/task"
 
@@ -104,7 +104,7 @@ def test_a_webhook_without_body_needs_a_status_response(load) -> None:
 
 def test_the_webhooks_of_the_bundled_contracts() -> None:
     found = {
-        f"{contract.id}/{operation.id}": [str(url.at) for url in operation.webhook.url]
+        f"{contract.id}/{operation.id}": [str(url.location) for url in operation.webhook.url_fields]
         for contract in load_catalogue()
         for operation in contract.operations.values()
         if operation.webhook is not None

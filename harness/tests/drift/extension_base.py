@@ -196,7 +196,7 @@ BASE: dict[str, Any] = {
                     "id": "body#/id",
                     "state": "body#/state",
                     "states": ["active"],
-                    "list": {"operation": "listVoices", "count": "body#/used", "limit": "body#/limit"},
+                    "list": {"operation": "listVoices", "count": "body#/used", "max_count": "body#/limit"},
                     "delete": {"operation": "deleteVoice", "id": "path.id"},
                 },
             }

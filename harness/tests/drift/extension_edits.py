@@ -248,7 +248,7 @@ EXTENSION_EDITS = [
     *_value(f"{RESOURCE}/list", "resource-list", "CB-"),
     *_value(f"{RESOURCE}/list/operation", "resource-list-call", "--P", "voices"),
     *_value(f"{RESOURCE}/list/count", "resource-count-location", "CPP"),
-    *_value(f"{RESOURCE}/list/limit", "resource-limit-location", "CPP"),
+    *_value(f"{RESOURCE}/list/max_count", "resource-limit-location", "CPP"),
     *_value(f"{RESOURCE}/delete", "resource-deletion", "CB-"),
     *_value(f"{RESOURCE}/delete/operation", "resource-deletion-call", "--P", "dropVoice"),
     *_value(f"{RESOURCE}/delete/id", "resource-deletion-location", "--B", "query.id"),

@@ -61,22 +61,22 @@ def _sample() -> bytes:
 
 def _request(target: Target) -> dict[str, Any]:
     """A speech request built from the field mapping of the contract."""
-    spec, slots = target.target_spec, target.speech.request
+    spec, slots = target.target_spec, target.speech.request_fields
     words = {
         "text": TEXT,
         "language": "en",
-        "voice": spec.voice,
-        "format": spec.format,
-        "voice_description": spec.voice_description if "voice_description" in spec.required_fields else None,
-        "voice_sample_url": spec.voice_sample_url or "https://voices.test/a.wav",
+        "voice": spec.default_voice,
+        "format": spec.default_format,
+        "voice_description": spec.default_voice_description if "voice_description" in spec.required_fields else None,
+        "voice_sample_url": spec.default_voice_sample_url or "https://voices.test/a.wav",
         "voice_sample_upload": _sample() if "voice_sample_upload" in spec.required_fields else None,
     }
-    places = dict(spec.constants)
+    places = dict(spec.request_constants)
     for word, value in words.items():
         if word in slots and value is not None:
             slot = slots[word]  # type: ignore[index]
-            value = slot.map.get(value, value) if isinstance(value, str) else value
-            places[slot.at] = slot.template.replace("{}", value) if isinstance(value, str) else value
+            value = slot.provider_values.get(value, value) if isinstance(value, str) else value
+            places[slot.location] = slot.text_template.replace("{}", value) if isinstance(value, str) else value
     body: Any = {}
     sent = _key(target.contract, target.operation)
     sent["headers"].update(target.operation.required_headers)
@@ -86,7 +86,7 @@ def _request(target: Target) -> dict[str, Any]:
             body = location.write_body(body, value)
         else:
             sent["headers" if kind == "header" else "params"][key] = value
-    media = spec.media_type or next(iter(target.operation.request_media))
+    media = spec.request_media_type or next(iter(target.operation.request_media))
     if is_json(media):
         sent["json"] = body
     elif isinstance(body, str):
@@ -102,7 +102,7 @@ def _request(target: Target) -> dict[str, Any]:
 
 def streamed(target: Target) -> bool:
     """Whether the audio is streamed in events, which have separate tests."""
-    return target.response.audio is not None and target.response.audio.delivered == "stream"
+    return target.response.audio is not None and target.response.audio.delivery_method == "stream"
 
 
 def _check(operation: Operation, response: httpx.Response) -> Any:
@@ -134,13 +134,13 @@ def test_every_target_delivers_speech(target: Target, emulator: RunningEmulator,
     operation = target.operation
     response = http.request(operation.method, base + operation.path, **_request(target))
     body = _check(operation, response)
-    if target.response.job is None:
+    if target.response.status_operation_id is None:
         assert target.response.audio is not None
         data, declared = response.content, response.headers["Content-Type"]
-        if target.response.audio.delivered == "base64":
-            data, declared = base64.b64decode(_at(body, target.response.audio.at)), None
-        elif target.response.audio.delivered == "url":
-            audio_file = http.get(_at(body, target.response.audio.at))
+        if target.response.audio.delivery_method == "base64":
+            data, declared = base64.b64decode(_at(body, target.response.audio.location)), None
+        elif target.response.audio.delivery_method == "url":
+            audio_file = http.get(_at(body, target.response.audio.location))
             data, declared = audio_file.content, audio_file.headers["Content-Type"]
     else:
         data, declared = _follow(target, body, base, http)
@@ -154,7 +154,7 @@ def _poll(status: Operation, job: str) -> tuple[str, dict[str, Any]]:
     """Path and arguments of a poll."""
     sent, path = _key(status.contract, status), status.path
     for parameter in status.parameters:
-        if parameter.location == "path":
+        if parameter.message_part == "path":
             path = path.replace(f"{{{parameter.name}}}", job)
         elif parameter.is_required:
             sent["params"][parameter.name] = job
@@ -166,24 +166,24 @@ def _follow(target: Target, submitted: Any, base: str, http: httpx.Client) -> tu
     assert status is not None
     assert status.job is not None
     spec = status.job
-    job = _at(submitted, spec.submit.id)
+    job = _at(submitted, spec.submit_response.job_id_location)
     path, sent = _poll(status, job)
-    if spec.submit.url is not None:
-        assert _at(submitted, spec.submit.url).startswith(base)
+    if spec.submit_response.polling_url_location is not None:
+        assert _at(submitted, spec.submit_response.polling_url_location).startswith(base)
     seen = []
     for _ in range(len(spec.states) + 1):
         body = _check(status, http.request(status.method, base + path, **sent))
-        seen.append(_at(body, spec.state))
-        if spec.id is not None:
-            assert _at(body, spec.id) == job
-        if spec.states[seen[-1]].end:
+        seen.append(_at(body, spec.state_location))
+        if spec.job_id_location is not None:
+            assert _at(body, spec.job_id_location) == job
+        if spec.states[seen[-1]].terminal_outcome:
             break
-    assert spec.states[seen[-1]].end == "success"
+    assert spec.states[seen[-1]].terminal_outcome == "success"
     for earlier, later in itertools.pairwise(seen):
-        assert later in spec.states[earlier].next
-    for location in spec.states[seen[-1]].required:
+        assert later in spec.states[earlier].successor_names
+    for location in spec.states[seen[-1]].required_locations:
         assert _at(body, location)
-    url = _at(body, spec.audio.at)
+    url = _at(body, spec.audio.location)
     assert url.startswith(emulated := base.rpartition("/")[0]), f"{url} leaves {emulated}"
     audio = http.get(url)
     return audio.content, audio.headers["Content-Type"]
@@ -198,17 +198,17 @@ def test_every_terminal_state_can_be_reached_and_matches_its_schema(
     assert status.job is not None
     base = emulator.base_url(target.contract.id)
     for name, state in status.job.states.items():
-        if state.end != "failure":
+        if state.terminal_outcome != "failure":
             continue
         request = _request(target)
         request["headers"][SCENARIO_HEADER] = f"state:{name}"
         submitted = http.request(target.operation.method, base + target.operation.path, **request).json()
-        path, sent = _poll(status, _at(submitted, status.job.submit.id))
+        path, sent = _poll(status, _at(submitted, status.job.submit_response.job_id_location))
         for _ in status.job.states:
             body = _check(status, http.request(status.method, base + path, **sent))
-        assert _at(body, status.job.state) == name
-        if status.job.reason is not None:
-            assert _at(body, status.job.reason)
+        assert _at(body, status.job.state_location) == name
+        if status.job.failure_reason_location is not None:
+            assert _at(body, status.job.failure_reason_location)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: f"{operation.contract.id}-{operation.id}")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.contract.extension import TranscriptResponse, TranscriptSegment
+from voicegauge.contract.extension import TranscriptResponse, TranscriptSegmentFields
 from voicegauge.emulator.audio.conversion import (
     MAX_PITCH_SHIFT_SEMITONES,
     STEM_NAMES_BY_COUNT,
@@ -99,7 +99,9 @@ def test_a_pause_ends_a_phrase() -> None:
 
 def test_word_timestamps_and_speakers_are_returned_if_requested() -> None:
     response = TranscriptResponse(
-        text="body#/text", segments="body#/segments", segment=TranscriptSegment(speaker="speaker", words="words")
+        text_location="body#/text",
+        segments_location="body#/segments",
+        segment_field_names=TranscriptSegmentFields(speaker="speaker", words="words"),
     )
     phrases = split_transcript_into_timed_phrases(noise(1.0), RATE_HZ, "one three")
     plain = build_transcript_values(

@@ -279,9 +279,9 @@ def test_every_fault_applies_to_a_target(plain_acme: Contract) -> None:
 @pytest.mark.parametrize(
     ("fault", "feature"),
     [
-        ("wrong-polling-url", lambda job: job.submit.url),
-        ("ignores-cancelling", lambda job: job.cancel),
-        ("never-expires", lambda job: job.expires_s),
+        ("wrong-polling-url", lambda job: job.submit_response.polling_url_location),
+        ("ignores-cancelling", lambda job: job.cancellation),
+        ("never-expires", lambda job: job.ended_job_lifetime_s),
     ],
 )
 def test_a_fault_applies_to_targets_that_document_the_feature(

@@ -71,14 +71,14 @@ class Variant(NamedTuple):
         resolved, _ = self.media.schemas.resolve_reference(schema) if self.media else ({}, "")
         if resolved.get("format") == "binary" or "contentMediaType" in resolved:
             return _recording()
-        webhooks = self.operation.webhook.url if self.operation.webhook else ()
-        if any(field.at.field_name == name for field in webhooks):
+        webhooks = self.operation.webhook.url_fields if self.operation.webhook else ()
+        if any(field.location.field_name == name for field in webhooks):
             return CLOSED_PORT_URL
         speech = self.operation.speech
         for word, value in (("text", TEXT), ("language", "en")):
-            slot = speech.request.get(word) if speech is not None else None  # type: ignore[call-overload]
-            if slot is not None and slot.at.pointer_tokens == (name,):
-                return slot.template.replace("{}", slot.map.get(value, value))
+            slot = speech.request_fields.get(word) if speech is not None else None  # type: ignore[call-overload]
+            if slot is not None and slot.location.pointer_tokens == (name,):
+                return slot.text_template.replace("{}", slot.provider_values.get(value, value))
         value = printed.get(name, MISSING)
         return find_sample_value(self.media.schemas, schema) if value is MISSING and self.media else value
 
@@ -88,12 +88,12 @@ class Variant(NamedTuple):
             for maker in self.contract.operations.values()
             for use in maker.iterate_uses_of_created_resource(self.operation)
         )
-        return {use.id.field_name for use in uses}
+        return {use.id_location.field_name for use in uses}
 
     def optional_fields(self) -> list[str]:
         required = self.schema().get("required", ())
         fields = [f"body.{name}" for name in self.all_fields() if name not in required]
-        return fields + [f"{p.location}.{p.name}" for p in self.operation.parameters if not p.is_required]
+        return fields + [f"{p.message_part}.{p.name}" for p in self.operation.parameters if not p.is_required]
 
 
 ESPEAK_VARIANTS = [
@@ -151,17 +151,20 @@ async def _send(http: httpx.AsyncClient, variant: Variant, left_out: frozenset[s
     path = operation.path
     exists = True
     for parameter in operation.parameters:
-        if f"{parameter.location}.{parameter.name}" in left_out:
+        if f"{parameter.message_part}.{parameter.name}" in left_out:
             continue
         value = parameter.part_data.get(
             "example", find_sample_value(parameter.schemas, parameter.part_data.get("schema", {}))
         )
-        if any(field.at.field_name == parameter.name for field in (operation.webhook.url if operation.webhook else ())):
+        if any(
+            field.location.field_name == parameter.name
+            for field in (operation.webhook.url_fields if operation.webhook else ())
+        ):
             value = CLOSED_PORT_URL
-        if parameter.location == "path":
+        if parameter.message_part == "path":
             path = path.replace(f"{{{parameter.name}}}", str(value))
         else:
-            (headers if parameter.location == "header" else query)[parameter.name] = str(value)
+            (headers if parameter.message_part == "header" else query)[parameter.name] = str(value)
         exists = exists and not parameter.is_required
     valid, content = exists, b""
     if variant.media is not None:
@@ -182,22 +185,22 @@ def _as_json(media: MediaType, content_type: str, content: bytes, body: dict[str
 async def _audio_of_job(http: httpx.AsyncClient, operation: Operation, submitted: Any) -> bytes:
     """Poll a job until it ends in success, and download its audio."""
     assert operation.speech is not None
-    status = operation.contract.find_operation(str(operation.speech.response.job))
+    status = operation.contract.find_operation(str(operation.speech.response.status_operation_id))
     assert status.job is not None
     headers, query = _key(status)
     path = status.path
-    job = str(status.job.submit.id.read_body(submitted))
+    job = str(status.job.submit_response.job_id_location.read_body(submitted))
     for parameter in status.parameters:
-        if parameter.location == "path":
+        if parameter.message_part == "path":
             path = path.replace(f"{{{parameter.name}}}", job)
         elif parameter.is_required:
             query[parameter.name] = job
     for _ in status.job.states:
         response = await http.request(status.method, f"/{operation.contract.id}{path}", headers=headers, params=query)
         assert response.status_code == 200, response.text
-        if status.job.states[status.job.state.read_body(response.json())].end:
+        if status.job.states[status.job.state_location.read_body(response.json())].terminal_outcome:
             break
-    url = status.job.audio.at.read_body(response.json())
+    url = status.job.audio.location.read_body(response.json())
     audio = await http.get(url, headers=headers)
     assert audio.status_code == 200, audio.text
     return audio.content
@@ -206,10 +209,10 @@ async def _audio_of_job(http: httpx.AsyncClient, operation: Operation, submitted
 async def _read_audio(http: httpx.AsyncClient, operation: Operation, response: httpx.Response) -> bytes:
     """Return the audio of a response: the body itself, or base64 or a URL in it."""
     audio = next(operation.response_audio_variants)
-    if audio.delivered == "bytes":
+    if audio.delivery_method == "bytes":
         return response.content
-    value = audio.at.read_body(response.json())
-    return (await http.get(value)).content if audio.delivered == "url" else base64.b64decode(value)
+    value = audio.location.read_body(response.json())
+    return (await http.get(value)).content if audio.delivery_method == "url" else base64.b64decode(value)
 
 
 async def _check(http: httpx.AsyncClient, variant: Variant, left_out: frozenset[str]) -> bool:
@@ -227,7 +230,7 @@ async def _check(http: httpx.AsyncClient, variant: Variant, left_out: frozenset[
     assert not valid or response.is_success, f"{shown}: {response.status_code} {response.text[:200]}"
     if operation.speech is None or not response.is_success:
         return bool(response.is_success)
-    if operation.speech.response.job is not None:
+    if operation.speech.response.status_operation_id is not None:
         assert decode(await _audio_of_job(http, operation, response.json())).audio_s > 0.2, shown
     elif operation.stream is None:
         assert decode(await _read_audio(http, operation, response)).audio_s > 0.2, shown

@@ -17,7 +17,7 @@ from voicegauge.speech.audio import DecodedAudio, decode
 
 TEXT = "Good morning. This is a short test."
 KOKORO = load_catalogue().find_provider("replicate").targets["kokoro"]
-VERSION = next(str(value) for value in KOKORO.target_spec.constants.values())
+VERSION = next(str(value) for value in KOKORO.target_spec.request_constants.values())
 
 
 @pytest.fixture(scope="module")

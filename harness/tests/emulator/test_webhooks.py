@@ -182,7 +182,8 @@ async def test_a_failing_receiver_is_retried_and_a_rejecting_one_is_not(statuses
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}/"
         assert (
-            await send_callback_with_retries(url, b"{}", WebhookEmulation(attempts=3, retry_delay_s=7), pause) == last
+            await send_callback_with_retries(url, b"{}", WebhookEmulation(max_attempts=3, retry_delay_s=7), pause)
+            == last
         )
         server.shutdown()
         thread.join()
@@ -196,4 +197,9 @@ async def test_a_receiver_that_never_responds_is_abandoned() -> None:
     # Connections stay in the backlog forever.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        assert await send_callback_with_retries(url, b"{}", WebhookEmulation(attempts=2, timeout_s=0.05), pause) is None
+        assert (
+            await send_callback_with_retries(
+                url, b"{}", WebhookEmulation(max_attempts=2, response_timeout_s=0.05), pause
+            )
+            is None
+        )

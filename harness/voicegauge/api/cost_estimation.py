@@ -145,10 +145,10 @@ def _compute_target_costs(
     for name in named or [None]:
         limits = plan_names if name is None else [name]
         groups = _build_request_groups(target, characters_per_month, text_length, own_texts, limits)
-        bills += [(bill, groups) for bill in compute_monthly_bills(target, groups) if bill.plan == name]
-    known = [bill.usd for bill, _ in bills if bill.usd is not None]
+        bills += [(bill, groups) for bill in compute_monthly_bills(target, groups) if bill.plan_name == name]
+    known = [bill.total_usd for bill, _ in bills if bill.total_usd is not None]
     cheapest = min(known, default=None)
-    first = next((i for i, (bill, _) in enumerate(bills) if bill.usd == cheapest and not bill.exceeds_plan), 0)
+    first = next((i for i, (bill, _) in enumerate(bills) if bill.total_usd == cheapest and not bill.exceeds_plan), 0)
     return [
         _build_monthly_cost(target, bill, groups, characters_per_month, is_cheapest_plan=index == first)
         for index, (bill, groups) in enumerate(bills)
@@ -177,17 +177,17 @@ def _build_monthly_cost(
 ) -> MonthlyCost:
     return MonthlyCost(
         target=target.id,
-        account_plan=bill.plan,
+        account_plan=bill.plan_name,
         is_cheapest_plan=is_cheapest_plan,
-        usd=bill.usd,
+        usd=bill.total_usd,
         fee_usd=bill.fee_usd,
-        credits=bill.credits,
-        usd_per_1m_characters=None if bill.usd is None else bill.usd / characters_per_month * 1_000_000,
-        request_count=math.fsum(group.requests for group in request_groups),
-        charged_characters=math.fsum(group.requests * group.characters for group in request_groups),
+        credits=bill.total_credits,
+        usd_per_1m_characters=None if bill.total_usd is None else bill.total_usd / characters_per_month * 1_000_000,
+        request_count=math.fsum(group.request_count for group in request_groups),
+        charged_characters=math.fsum(group.request_count * group.characters_per_request for group in request_groups),
         exceeds_plan=bill.exceeds_plan,
-        usage_basis=bill.basis,
+        usage_basis=bill.usage_basis,
         is_disputed=bill.is_disputed,
-        price_description=describe_price(target, () if bill.plan is None else (bill.plan,)),
+        price_description=describe_price(target, () if bill.plan_name is None else (bill.plan_name,)),
         sources=list_price_sources(target),
     )

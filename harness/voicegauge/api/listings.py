@@ -322,7 +322,7 @@ def _build_provider_row(contract: Contract) -> ProviderRow:
         version=contract.version,
         contract_file=str(contract.document.path),
         server_urls={server.name: server.url for server in contract.servers.values()},
-        key_variable=contract.provider.key_env,
+        key_variable=contract.provider.key_variable,
         is_key_set=all(map(os.environ.get, contract.key_variables)),
         operations=tuple(map(_build_operation_row, contract.operations.values())),
         targets=(
@@ -334,8 +334,10 @@ def _build_provider_row(contract: Contract) -> ProviderRow:
 
 def _build_speech_target_row(target: Target) -> TargetRow:
     needs = target.target_spec.required_fields
-    response = "job" if target.response.job else "audio"
-    return _build_target_row(target, "text", response, formats=target.target_spec.formats, required_inputs=needs)
+    response = "job" if target.response.status_operation_id else "audio"
+    return _build_target_row(
+        target, "text", response, formats=target.target_spec.supported_formats, required_inputs=needs
+    )
 
 
 def _build_audio_input_target_row(target: AudioInputTarget) -> TargetRow:
@@ -357,7 +359,7 @@ def _build_target_row(
         input=input,
         response_kind=response_kind,
         price=describe_price(target),
-        languages=target.target_spec.languages,
+        languages=target.target_spec.supported_languages,
         formats=formats,
         required_inputs=required_inputs,
     )

@@ -218,7 +218,7 @@ def check_account_plan(contracts: Sequence[Contract], settings: EmulatorSettings
     Raises:
         UnknownNameError: as described above.
     """
-    plans = {name for contract in contracts for name in contract.limits.plans}
+    plans = {name for contract in contracts for name in contract.limits.plan_limits}
     if settings.account_plan is not None and settings.account_plan not in plans:
         raise UnknownNameError("plan", settings.account_plan, plans)
 

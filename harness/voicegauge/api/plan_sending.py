@@ -129,7 +129,7 @@ def build_live_settings(
         rate_limiter_by_provider=rate_limiters,
         max_concurrency_by_provider={}
         if live_options.base_urls
-        else {provider: one.concurrent for provider, one in plans.items()},
+        else {provider: one.max_concurrent_requests for provider, one in plans.items()},
         seed=seed,
         case_journal_by_provider=journals.journal_by_provider if journals is not None else {},
         resource_journals_folder=get_state_folder() / RESOURCE_JOURNAL_FOLDER_NAME,

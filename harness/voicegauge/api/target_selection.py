@@ -229,7 +229,7 @@ def adapt_to_own_servers(
         )
         if ask_servers:
             target = next(iter(adapted[contract.id].targets.values()))
-            voice = f"voice {target.target_spec.voice}" if target.target_spec.voice else "no voice"
+            voice = f"voice {target.target_spec.default_voice}" if target.target_spec.default_voice else "no voice"
             listener.notice(
                 f"{contract.id}: {_describe_model_and_voice_names(server_names, live_options)}; uses {voice}"
             )
@@ -369,7 +369,7 @@ def resolve_prices(catalogue: Catalogue, prices: Mapping[str, float] | None) -> 
         for provider in items
         if provider in caller_prices
         for name, item in items[provider].items()
-        if caller_prices[provider] == 0 or quote_price(item, 1).usd is None
+        if caller_prices[provider] == 0 or quote_price(item, 1).price_usd is None
     }
     return of_providers | {name: usd for name, usd in caller_prices.items() if name not in items}
 
@@ -391,7 +391,7 @@ def find_replaced_prices(contracts: Iterable[Contract], prices: Mapping[str, flo
     return {
         name: describe_price(item)
         for name, item in items.items()
-        if not (isinstance(item, Operation) and item.targets) and quote_price(item, 1).usd
+        if not (isinstance(item, Operation) and item.targets) and quote_price(item, 1).price_usd
     }
 
 

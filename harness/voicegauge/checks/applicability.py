@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from voicegauge.checks.registry import RULE_BY_ID, Rule
 from voicegauge.contract import Operation, ResponseSpec
 from voicegauge.contract.extension import ConversionSpec, ResourceSpec, TranscriptionSpec
+from voicegauge.model import Record
 
 _STATEMENT_PATTERN = re.compile(r"(x-[a-z]+|callbacks|parameters|requestBody|responses|security|webhooks)([./]\S+)?")
 
@@ -111,7 +112,7 @@ def _iterate_extension_values(operation: Operation, extension_key: str) -> Itera
 
 def _submits_or_polls_batch(operation: Operation, submit_operation: Operation) -> bool:
     """Whether `operation` submits batches of requests to `submit_operation`, or polls such batches."""
-    job = submit_operation.speech.response.job if submit_operation.speech else None
+    job = submit_operation.speech.response.status_operation_id if submit_operation.speech else None
     return submit_operation.batch is not None and (operation is submit_operation or operation.id == job)
 
 
@@ -124,10 +125,10 @@ def find_resources(operation: Operation) -> list[ResourceSpec]:
             continue
         named = {
             creating_operation.id,
-            *(setting.operation for setting in resource.transitions),
-            *(use.operation for use in resource.uses),
+            *(setting.operation_id for setting in resource.transitions),
+            *(use.operation_id for use in resource.uses),
         }
-        named |= {part.operation for part in (resource.list, resource.delete) if part is not None}
+        named |= {part.operation_id for part in (resource.listing, resource.deletion) if part is not None}
         found += [resource] if operation.id in named else []
     return found
 
@@ -151,7 +152,7 @@ def _has_value_at(document_value: Any, path_tokens: list[str]) -> bool:
         return name in document_value and _has_value_at(document_value[name], rest)
     if isinstance(document_value, tuple):
         return any(_has_value_at(item, path_tokens) for item in document_value)
-    inner = getattr(document_value, name, None)
+    inner = document_value.get_by_key(name) if isinstance(document_value, Record) else None
     return inner is not None and inner is not False and _has_value_at(inner, rest)
 
 

@@ -169,7 +169,7 @@ class Checker:
             if violation.evidence
             else None,
             reproduce=self._find_reproduction_command(build_reproduction_command, subject, exchange),
-            reading=f"{dispute.claim} ({dispute.document})" if dispute else None,
+            reading=f"{dispute.claim} ({dispute.document_name})" if dispute else None,
         )
 
     def _mask_and_shorten(self, text: str, max_characters: int) -> str:
@@ -207,7 +207,7 @@ def find_dispute(rule_id: str, subject: CheckSubject, violation: Violation) -> D
     contract = subject.contract
     for pointer in (violation.contract_pointer, *subject.possible_dispute_pointers):
         for dispute, dispute_pointer in contract.iterate_disputes(pointer):
-            if rule_id in dispute.rules and _dispute_applies(dispute, dispute_pointer, subject, violation.exchange):
+            if rule_id in dispute.rule_ids and _dispute_applies(dispute, dispute_pointer, subject, violation.exchange):
                 return dispute
     return None
 
@@ -218,7 +218,7 @@ def _dispute_applies(dispute: Dispute, dispute_pointer: str, subject: CheckSubje
         return False
     if dispute.media_type and exchange.response.media_type != dispute.media_type.lower():
         return False
-    if dispute.schema is None:
+    if dispute.body_schema is None:
         return True
     operation = subject.contract.operations.get(exchange.operation, subject.operation)
     value = Call(operation, exchange).response_json
@@ -235,5 +235,5 @@ def _iterate_dispute_schema_pointers(subject: CheckSubject, dispute_pointer: str
         listed = read_pointer(subject.contract.document.data, [*pointer_tokens, key, "disputed"])
         if isinstance(listed, list):
             for index, entry in enumerate(listed):
-                if entry.get("schema") == dispute.schema and entry.get("claim") == dispute.claim:
+                if entry.get("schema") == dispute.body_schema and entry.get("claim") == dispute.claim:
                     yield f"{dispute_pointer}/{key}/disputed/{index}/schema"

@@ -93,11 +93,11 @@ class RequestAuthenticator:
         key, scheme = self._uses[text]
         values = read_values_by_variable(self._contract, key)
         secret, key_id = (
-            values[variable or self._contract.provider.key_env]
-            for variable in (scheme.key_spec.env, scheme.key_spec.id_env)
+            values[variable or self._contract.provider.key_variable]
+            for variable in (scheme.key_spec.key_variable, scheme.key_spec.id_variable)
         )
-        if scheme.key_spec.aws is not None:
-            aws = scheme.key_spec.aws
+        if scheme.key_spec.aws_signature is not None:
+            aws = scheme.key_spec.aws_signature
             return sign_for_aws(
                 request, access_key_id=key_id, secret_key=secret, region=aws.region, service=aws.service
             )
@@ -192,6 +192,6 @@ def _find_computed_credential_scheme(operation: Operation) -> _ComputedCredentia
     for name in requirement:
         key, scheme = operation.contract.key_specs[name], operation.contract.security_schemes[name]
         token_url = scheme.get("flows", {}).get("clientCredentials", {}).get("tokenUrl")
-        if key.aws is not None or (scheme.get("type") == "oauth2" and token_url):
+        if key.aws_signature is not None or (scheme.get("type") == "oauth2" and token_url):
             return _ComputedCredentialScheme(name, key, token_url, tuple(requirement[name]))
     return None

@@ -40,7 +40,7 @@ class KeyDestinations(NamedTuple):
         """
         if self.is_key_set and self.unencrypted_servers:
             raise UsageError(
-                f"the key in {self.contract.provider.key_env} would be sent unencrypted to "
+                f"the key in {self.contract.provider.key_variable} would be sent unencrypted to "
                 f"{self.unencrypted_servers[0]}: use https, or pass --allow-insecure-http"
             )
 
@@ -62,7 +62,7 @@ def find_key_destinations(contract: Contract, base_urls: Mapping[str, str]) -> K
         contract,
         tuple(map(_format_origin, origins)),
         tuple(map(_format_origin, unencrypted)),
-        bool(os.environ.get(contract.provider.key_env, "").strip()),
+        bool(os.environ.get(contract.provider.key_variable, "").strip()),
     )
 
 

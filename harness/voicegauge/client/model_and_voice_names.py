@@ -12,7 +12,7 @@ import msgspec
 from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.requests import RequestParts
 from voicegauge.contract import Contract, Operation, parse_exchange
-from voicegauge.contract.extension import ServerList
+from voicegauge.contract.extension import ListOperation
 from voicegauge.errors import MissingKeyError, TransportError, UsageError
 from voicegauge.model import Exchange, Request
 
@@ -44,23 +44,23 @@ async def read_model_and_voice_names(connection: ProviderConnection) -> ModelAnd
     assert spec is not None, "only called for contracts with self_hosted"
     statuses: set[int] = set()
     names_by_operation: dict[str, tuple[str, ...]] = {}
-    lists = (*([spec.models] if spec.models is not None else []), *spec.voices)
+    lists = (*([spec.model_list] if spec.model_list is not None else []), *spec.voice_lists)
     for name_list, exchange in zip(lists, await _request_name_lists(connection, lists), strict=True):
         if exchange is not None:
             statuses.add(exchange.response.status)
-            names_by_operation[name_list.operation] = _read_names_from_exchange(exchange, name_list)
+            names_by_operation[name_list.operation_id] = _read_names_from_exchange(exchange, name_list)
     if statuses & {401, 403}:
         _raise_error_for_rejected_key(connection, min(statuses & {401, 403}))
     if not any(names_by_operation.values()):  # a server with a web page may answer every path with it
         await _check_base_url(connection)
-    models = names_by_operation.get(spec.models.operation, ()) if spec.models is not None else ()
-    voices = [names_by_operation.get(one.operation, ()) for one in spec.voices]
-    missing = (one.operation for one, names in zip(spec.voices, voices, strict=True) if not names)
+    models = names_by_operation.get(spec.model_list.operation_id, ()) if spec.model_list is not None else ()
+    voices = [names_by_operation.get(one.operation_id, ()) for one in spec.voice_lists]
+    missing = (one.operation_id for one, names in zip(spec.voice_lists, voices, strict=True) if not names)
     return ModelAndVoiceNames(models, next(filter(None, voices), ()), tuple(missing))
 
 
 async def _request_name_lists(
-    connection: ProviderConnection, name_lists: Sequence[ServerList]
+    connection: ProviderConnection, name_lists: Sequence[ListOperation]
 ) -> list[Exchange | None]:
     """Request all lists at once; the result has `None` for each without a response.
 
@@ -75,8 +75,8 @@ async def _request_name_lists(
     return [None if isinstance(result, BaseException) else result for result in results]
 
 
-async def _request_name_list(connection: ProviderConnection, name_list: ServerList) -> Exchange:
-    operation = connection.contract.find_operation(name_list.operation)
+async def _request_name_list(connection: ProviderConnection, name_list: ListOperation) -> Exchange:
+    operation = connection.contract.find_operation(name_list.operation_id)
     return await _send_within_time_limit(connection, connection.build_request(operation, RequestParts()), operation)
 
 
@@ -87,7 +87,7 @@ async def _send_within_time_limit(connection: ProviderConnection, request: Reque
     return await connection.send(request, operation.id, max_total_s=max_total_s)
 
 
-def _read_names_from_exchange(exchange: Exchange, name_list: ServerList) -> tuple[str, ...]:
+def _read_names_from_exchange(exchange: Exchange, name_list: ListOperation) -> tuple[str, ...]:
     is_success = 200 <= exchange.response.status < 300
     return name_list.read_names(parse_exchange(exchange).response_json) if is_success else ()
 
@@ -95,8 +95,8 @@ def _read_names_from_exchange(exchange: Exchange, name_list: ServerList) -> tupl
 def _raise_error_for_rejected_key(connection: ProviderConnection, status: int) -> None:
     contract = connection.contract
     if connection.key is None:
-        raise MissingKeyError(contract.id, contract.provider.key_env)
-    raise UsageError(f"the server rejects the key in {contract.provider.key_env} with status {status}")
+        raise MissingKeyError(contract.id, contract.provider.key_variable)
+    raise UsageError(f"the server rejects the key in {contract.provider.key_variable} with status {status}")
 
 
 async def _check_base_url(connection: ProviderConnection) -> None:

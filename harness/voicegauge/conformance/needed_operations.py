@@ -55,21 +55,21 @@ def iterate_needed_operations(target: BaseTarget) -> Iterator[Operation]:
     """
     contract, operation = target.contract, target.operation
     yield operation
-    if target.response.audio is not None and target.response.audio.download is not None:
-        yield contract.find_operation(target.response.audio.download)
+    if target.response.audio is not None and target.response.audio.download_operation_id is not None:
+        yield contract.find_operation(target.response.audio.download_operation_id)
     if isinstance(target, AudioInputTarget) and target.conversion is not None:
         stems = target.conversion.response.stems
-        if stems is not None and stems.download is not None:
-            yield contract.find_operation(stems.download)
+        if stems is not None and stems.download_operation_id is not None:
+            yield contract.find_operation(stems.download_operation_id)
     if target.job_operation is not None:
         yield from _iterate_job_operations(target.job_operation)
     if operation.batch is not None:
-        single = contract.find_operation(operation.batch.item_operation)
-        if single.speech is not None and single.speech.response.job is not None:
-            yield from _iterate_job_operations(contract.find_operation(single.speech.response.job))
+        single = contract.find_operation(operation.batch.item_operation_id)
+        if single.speech is not None and single.speech.response.status_operation_id is not None:
+            yield from _iterate_job_operations(contract.find_operation(single.speech.response.status_operation_id))
     for creating_operation in contract.operations.values():
         if any(
-            _is_location_required(target, use.id)
+            _is_location_required(target, use.id_location)
             for use in creating_operation.iterate_uses_of_created_resource(operation)
         ):
             yield from _iterate_resource_operations(creating_operation)
@@ -80,8 +80,8 @@ def _iterate_job_operations(status_operation: Operation) -> Iterator[Operation]:
     job = status_operation.job
     if job is None:
         return
-    names = [job.result, job.cancel.operation if job.cancel is not None else None]
-    names += [job.audio.download] if job.audio is not None else []
+    names = [job.result_operation_id, job.cancellation.operation_id if job.cancellation is not None else None]
+    names += [job.audio.download_operation_id] if job.audio is not None else []
     yield from (status_operation.contract.find_operation(name) for name in names if name is not None)
 
 
@@ -90,20 +90,20 @@ def _iterate_resource_operations(creating_operation: Operation) -> Iterator[Oper
     resource = creating_operation.resource
     if resource is None:
         return
-    names = [transition.operation for transition in resource.transitions]
-    names += [one.operation for one in (resource.list, resource.delete) if one is not None]
+    names = [transition.operation_id for transition in resource.transitions]
+    names += [one.operation_id for one in (resource.listing, resource.deletion) if one is not None]
     yield from (creating_operation.contract.find_operation(name) for name in names)
 
 
 def _is_location_required(target: BaseTarget, location: Location) -> bool:
     """Whether no request to `target` is valid without a value at `location`."""
     if isinstance(target, Target) and location in {
-        target.speech.request[name].at for name in target.target_spec.required_fields
+        target.speech.request_fields[name].location for name in target.target_spec.required_fields
     }:
         return True
     if location.kind != "body":
         parameters = target.operation.parameters
-        return any((p.location, p.name, p.is_required) == (location.kind, location.name, True) for p in parameters)
+        return any((p.message_part, p.name, p.is_required) == (location.kind, location.name, True) for p in parameters)
     media = target.operation.request_media.values()
     schemas = [one.schema for one in media if isinstance(one.schema, dict)]
     return bool(schemas) and all(location.pointer_tokens[0] in schema.get("required", ()) for schema in schemas)

@@ -24,9 +24,13 @@ def find_callback_body(operation: Operation) -> MediaType:
     """
     webhook = operation.webhook
     assert webhook is not None, "only called for operations with x-webhook"
-    found = next((media for name, media in _iterate_callback_bodies(operation) if name == webhook.callback), None)
+    found = next(
+        (media for name, media in _iterate_callback_bodies(operation) if name == webhook.callback_operation_id), None
+    )
     if found is None:
-        reason = f"{webhook.callback!r} is not a callback of {operation.id} and not a webhook with a JSON body"
+        reason = (
+            f"{webhook.callback_operation_id!r} is not a callback of {operation.id} and not a webhook with a JSON body"
+        )
         raise operation.contract.document.build_error(f"{operation.pointer}/x-webhook/callback", reason)
     return found
 
@@ -61,17 +65,17 @@ def find_callback_id_location(operation: Operation) -> Location:
     """Return the location of the id that callbacks repeat, in the response to the request that caused them."""
     webhook = operation.webhook
     assert webhook is not None, "only called for operations with x-webhook"
-    if webhook.body is not None and webhook.body.submit_id is not None:
-        return webhook.body.submit_id
+    if webhook.body_locations is not None and webhook.body_locations.submit_id_location is not None:
+        return webhook.body_locations.submit_id_location
     status = find_status_operation(operation)
     assert status is not None, "guaranteed by the consistency checks"
     assert status.job is not None, "guaranteed by the consistency checks"
-    return status.job.submit.id
+    return status.job.submit_response.job_id_location
 
 
 def find_status_operation(operation: Operation) -> Operation | None:
     """Return the operation that reports the status of this operation's jobs; `None` if the operation starts no jobs."""
-    name = operation.speech.response.job if operation.speech is not None else None
+    name = operation.speech.response.status_operation_id if operation.speech is not None else None
     return operation.contract.operations.get(name) if name else None
 
 
@@ -89,14 +93,18 @@ def read_signature_headers(
     signature_spec: WebhookSignature, read_header: Callable[[str], str | None]
 ) -> SignatureHeaders:
     """Return what the headers of a callback contain; `read_header` returns a header by its name, or `None`."""
-    pattern = re.escape(signature_spec.format).replace(r"\{signature\}", r"(?P<signature>[A-Za-z0-9+/=_-]+)")
+    pattern = re.escape(signature_spec.signature_header_template).replace(
+        r"\{signature\}", r"(?P<signature>[A-Za-z0-9+/=_-]+)"
+    )
     pattern = pattern.replace(r"\{timestamp\}", r"(?P<timestamp>\d+)")
-    found = list(re.finditer(pattern, read_header(signature_spec.header) or ""))
-    in_format = found[0]["timestamp"] if found and "{timestamp}" in signature_spec.format else ""
+    found = list(re.finditer(pattern, read_header(signature_spec.signature_header_name) or ""))
+    in_format = found[0]["timestamp"] if found and "{timestamp}" in signature_spec.signature_header_template else ""
     return SignatureHeaders(
         signatures=tuple(match["signature"] for match in found),
-        callback_id=(read_header(signature_spec.id) or "") if signature_spec.id else "",
-        timestamp=(read_header(signature_spec.timestamp) or "") if signature_spec.timestamp else in_format,
+        callback_id=(read_header(signature_spec.id_header_name) or "") if signature_spec.id_header_name else "",
+        timestamp=(read_header(signature_spec.timestamp_header_name) or "")
+        if signature_spec.timestamp_header_name
+        else in_format,
     )
 
 
@@ -114,12 +122,12 @@ def compute_signature(
         key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True) if is_base64 else text.encode()
     except binascii.Error:
         raise ValueError(
-            f"{signature_spec.secret_env} is not base64: set it to the secret as the provider shows it"
+            f"{signature_spec.secret_variable} is not base64: set it to the secret as the provider shows it"
         ) from None
-    before, _, after = signature_spec.signed.partition("{body}")
+    before, _, after = signature_spec.signed_text_template.partition("{body}")
     start, end = (part.replace("{id}", callback_id).replace("{timestamp}", timestamp) for part in (before, after))
-    digest = hmac.digest(key, start.encode() + body + end.encode(), signature_spec.digest)
-    return digest.hex() if signature_spec.encoding == "hex" else base64.b64encode(digest).decode()
+    digest = hmac.digest(key, start.encode() + body + end.encode(), signature_spec.hash_algorithm)
+    return digest.hex() if signature_spec.signature_encoding == "hex" else base64.b64encode(digest).decode()
 
 
 def build_signature_headers(
@@ -127,8 +135,10 @@ def build_signature_headers(
 ) -> dict[str, str]:
     """Return the headers of a signed callback."""
     headers = {
-        signature_spec.header: signature_spec.format.replace("{signature}", signature).replace("{timestamp}", timestamp)
+        signature_spec.signature_header_name: signature_spec.signature_header_template.replace(
+            "{signature}", signature
+        ).replace("{timestamp}", timestamp)
     }
-    headers |= {signature_spec.id: callback_id} if signature_spec.id else {}
-    headers |= {signature_spec.timestamp: timestamp} if signature_spec.timestamp else {}
+    headers |= {signature_spec.id_header_name: callback_id} if signature_spec.id_header_name else {}
+    headers |= {signature_spec.timestamp_header_name: timestamp} if signature_spec.timestamp_header_name else {}
     return headers

@@ -20,7 +20,7 @@ from voicegauge.contract.extension import (
     AudioFormat,
     AudioInputTargetSpec,
     BatchSpec,
-    CharacterCount,
+    CharacterCounting,
     ChatSpec,
     ConversionSpec,
     Dispute,
@@ -99,7 +99,7 @@ class Operation(ContractPart):
     @functools.cached_property
     def required_headers(self) -> dict[str, str]:
         """The headers that every request must have and whose value is documented, as an example or a default."""
-        required = [one for one in self.parameters if one.location == "header" and one.is_required]
+        required = [one for one in self.parameters if one.message_part == "header" and one.is_required]
         documented = {one.name: one.part_data.get("example", one.schema.get("default")) for one in required}
         return {name: str(value) for name, value in documented.items() if value is not None}
 
@@ -114,7 +114,13 @@ class Operation(ContractPart):
     @property
     def started_job_operation(self) -> Operation | None:
         """The status operation of the jobs that the operation starts, with audio or not; `None` if it starts none."""
-        name = self.speech.response.job if self.speech is not None else self.submit.job if self.submit else None
+        name = (
+            self.speech.response.status_operation_id
+            if self.speech is not None
+            else self.submit.status_operation_id
+            if self.submit
+            else None
+        )
         return self.contract.operations.get(name) if name is not None else None
 
     @property
@@ -123,7 +129,7 @@ class Operation(ContractPart):
         return any(
             parameter.is_required and not {"enum", "const", "default"} & parameter.schema.keys()
             for parameter in self.parameters
-            if parameter.location in ("path", "query") and isinstance(parameter.schema, dict)
+            if parameter.message_part in ("path", "query") and isinstance(parameter.schema, dict)
         )
 
     @property
@@ -133,7 +139,7 @@ class Operation(ContractPart):
         It is empty for an operation without `x-speech`.
         """
         if self.speech is not None:
-            audios = (self.speech.response.audio, *(target.audio for target in self.speech.targets.values()))
+            audios = (self.speech.response.audio, *(target.response_audio for target in self.speech.targets.values()))
             yield from (audio for audio in audios if audio is not None)
 
     def find_target(self, read_request_value: Callable[[Location], Any]) -> Target | None:
@@ -151,15 +157,19 @@ class Operation(ContractPart):
             spec = target.target_spec
             if target.operation is not self:
                 continue
-            needed = [target.speech.request[word].at for word in spec.required_fields]
-            has_constants = all(read_request_value(location) == value for location, value in spec.constants.items())
+            needed = [target.speech.request_fields[word].location for word in spec.required_fields]
+            has_constants = all(
+                read_request_value(location) == value for location, value in spec.request_constants.items()
+            )
             if has_constants and all(read_request_value(location) is not MISSING for location in needed):
-                matching.append((len(spec.constants) + len(needed), target))
+                matching.append((len(spec.request_constants) + len(needed), target))
         return max(matching, key=lambda pair: pair[0], default=(0, None))[1]
 
     def iterate_uses_of_created_resource(self, other_operation: Operation) -> Iterator[ResourceUse]:
         """Yield the uses, in requests to `other_operation`, of the resource that this operation creates."""
-        yield from (use for use in self.resource.uses if use.operation == other_operation.id) if self.resource else ()
+        yield from (
+            (use for use in self.resource.uses if use.operation_id == other_operation.id) if self.resource else ()
+        )
 
     @property
     def targets(self) -> Iterator[BaseTarget]:
@@ -250,7 +260,11 @@ class BaseTarget(ABC):
     @functools.cached_property
     def job_operation(self) -> Operation | None:
         """The operation that reports the status of jobs; `None` if the target starts no jobs."""
-        return self.contract.find_operation(self.response.job) if self.response.job else None
+        return (
+            self.contract.find_operation(self.response.status_operation_id)
+            if self.response.status_operation_id
+            else None
+        )
 
     @property
     def needs_key(self) -> bool:
@@ -275,12 +289,14 @@ class Target(BaseTarget):
         """The `x-speech` of the target's operation, with the request fields of the target."""
         speech = self.operation.speech
         assert speech is not None
-        if not self.target_spec.request:
+        if not self.target_spec.request_fields:
             return speech
         fields = {
-            name: field for name, field in {**speech.request, **self.target_spec.request}.items() if field is not None
+            name: field
+            for name, field in {**speech.request_fields, **self.target_spec.request_fields}.items()
+            if field is not None
         }
-        return msgspec.structs.replace(speech, request=fields)
+        return msgspec.structs.replace(speech, request_fields=fields)
 
     @functools.cached_property
     def response(self) -> SpeechResponse:
@@ -288,15 +304,15 @@ class Target(BaseTarget):
         response = self.speech.response
         return (
             response
-            if self.target_spec.audio is None
-            else msgspec.structs.replace(response, audio=self.target_spec.audio)
+            if self.target_spec.response_audio is None
+            else msgspec.structs.replace(response, audio=self.target_spec.response_audio)
         )
 
     @functools.cached_property
     def selecting_constants(self) -> dict[Location, Any]:
         """The constants that select the target, because not all targets of its operation have them."""
-        others = [spec.constants for spec in self.speech.targets.values()]
-        constants = self.target_spec.constants
+        others = [spec.request_constants for spec in self.speech.targets.values()]
+        constants = self.target_spec.request_constants
         return {at: value for at, value in constants.items() if any(other.get(at) != value for other in others)}
 
     @property
@@ -312,9 +328,11 @@ class Target(BaseTarget):
             text: a text to speak.
             is_sent: whether `text` is the value in a request, which has the template of the field already.
         """
-        mapping = self.speech.request["text"]
-        count = CharacterCount() if self.pricing is None else self.pricing.count
-        return count.count(text if is_sent else mapping.fill_template(text), has_markup=mapping.markup is not None)
+        mapping = self.speech.request_fields["text"]
+        count = CharacterCounting() if self.pricing is None else self.pricing.character_counting
+        return count.count_characters(
+            text if is_sent else mapping.fill_template(text), has_markup=mapping.markup_language is not None
+        )
 
     def find_text_limit(self, plan_names: Collection[str] = ()) -> int | None:
         """Return the maximum number of characters in the text of one request; `None` if no document states a limit.
@@ -325,15 +343,17 @@ class Target(BaseTarget):
             plan_names: names of account plans; without them, the limit of the most generous plan counts.
         """
         limits = self.operation.limits
-        plans = [plan for name, plan in limits.plans.items() if name in plan_names] or list(limits.plans.values())
-        allowed = [plan.text_characters for plan in plans]
+        plans = [plan for name, plan in limits.plan_limits.items() if name in plan_names] or list(
+            limits.plan_limits.values()
+        )
+        allowed = [plan.max_text_characters for plan in plans]
         plan_limit = None if None in allowed else max((limit for limit in allowed if limit is not None), default=None)
         return min((limit for limit in (plan_limit, self._schema_text_limit) if limit is not None), default=None)
 
     @functools.cached_property
     def _schema_text_limit(self) -> int | None:
         """Maximum number of characters of a text by the schema of the request; `None` if the schema has no limit."""
-        at = self.speech.request["text"].at
+        at = self.speech.request_fields["text"].location
         if not at.is_in_body:
             return None
         found: list[int | None] = []
@@ -346,9 +366,9 @@ class Target(BaseTarget):
 
     def find_audio_format(self, format_value: object) -> AudioFormat | None:
         """Return the documented meaning of a value of the format field; `None` if `x-speech.formats` has none."""
-        mapping = self.speech.request.get("format")
+        mapping = self.speech.request_fields.get("format")
         if mapping is not None and isinstance(format_value, dict):
-            format_value = mapping.find_neutral_value(format_value)
+            format_value = mapping.find_provider_independent_value(format_value)
         return self.speech.formats.get(format_value) if isinstance(format_value, str) else None
 
     def find_request_branch(self, media_type: MediaType) -> tuple[Any, str] | None:
@@ -357,7 +377,9 @@ class Target(BaseTarget):
         Return `None` if the constants select no branch: the schema is the same for all targets of the operation.
         """
         constants = {
-            place.pointer_tokens: value for place, value in self.target_spec.constants.items() if place.is_in_body
+            place.pointer_tokens: value
+            for place, value in self.target_spec.request_constants.items()
+            if place.is_in_body
         }
         if media_type.schema_pointer is None:
             return None
@@ -368,12 +390,12 @@ class Target(BaseTarget):
     def stream(self) -> StreamSpec | None:
         """The events of responses; `None` if responses are not streams of events."""
         audio = self.response.audio
-        return self.operation.stream if audio is not None and audio.delivered == "stream" else None
+        return self.operation.stream if audio is not None and audio.delivery_method == "stream" else None
 
     @property
     def needs_key(self) -> bool:
         """Whether a request to the target needs a key. Some targets need none although their operation does."""
-        return super().needs_key and not self.target_spec.keyless
+        return super().needs_key and not self.target_spec.works_without_key
 
 
 @dataclass(frozen=True, eq=False)
@@ -384,7 +406,11 @@ class JobTarget(Target):
     def speech(self) -> SpeechSpec:
         """An `x-speech` without request fields, whose response is the job."""
         assert self.operation.submit is not None, "only an operation with x-submit has a job without audio"
-        return SpeechSpec(request={}, response=SpeechResponse(job=self.operation.submit.job), targets={})
+        return SpeechSpec(
+            request_fields={},
+            response=SpeechResponse(status_operation_id=self.operation.submit.status_operation_id),
+            targets={},
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -413,7 +439,7 @@ class AudioInputTarget(BaseTarget):
     def response(self) -> SpeechResponse:
         """The documented response of the target's operation. A transcription has no audio, and none is a job."""
         audio = self.conversion.response.audio if self.conversion else None
-        return SpeechResponse(audio=audio, charged=self.audio_input.response.charged)
+        return SpeechResponse(audio=audio, charge_location=self.audio_input.response.charge_location)
 
 
 @dataclass(frozen=True, eq=False)
@@ -451,7 +477,7 @@ class Contract:
         """
         if self.provider.credits is None:
             raise UsageError(f"{self.id} charges no credits: its prices are in dollars")
-        credits = msgspec.structs.replace(self.provider.credits, usd=credit_usd)
+        credits = msgspec.structs.replace(self.provider.credits, usd_per_credit=credit_usd)
         return replace(self, provider=msgspec.structs.replace(self.provider, credits=credits))
 
     @functools.cached_property
@@ -510,8 +536,10 @@ class Contract:
     @functools.cached_property
     def key_variables(self) -> tuple[str, ...]:
         """The environment variables of the key and of what else is sent with it, such as a user id; the key first."""
-        others = (name for key in self.key_specs.values() for name in (key.env, key.id_env) if name is not None)
-        return tuple(dict.fromkeys((self.provider.key_env, *others)))
+        others = (
+            name for key in self.key_specs.values() for name in (key.key_variable, key.id_variable) if name is not None
+        )
+        return tuple(dict.fromkeys((self.provider.key_variable, *others)))
 
     def _find_by_name(self, item_kind: str, name: str, named_items: Mapping[str, _NamedItemT]) -> _NamedItemT:
         try:

@@ -40,7 +40,7 @@ class ContractSources:
             source = part.get("x-source") if isinstance(part, dict) else None
             if source is not None:
                 document = self.sources.get(source.get("document", ""))
-                return document is None or document.normative
+                return document is None or document.is_normative
         return True
 
     def iterate_disputes(self, pointer: str) -> Iterator[tuple[Dispute, str]]:

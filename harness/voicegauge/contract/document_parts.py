@@ -105,7 +105,7 @@ class Parameter(ContractPart):
     """A parameter of a request, or a header of a response."""
 
     name: str
-    location: Literal["path", "query", "header", "cookie"]
+    message_part: Literal["path", "query", "header", "cookie"]
     is_required: bool
 
     @functools.cached_property

@@ -94,12 +94,12 @@ class EventStreamParser:
             value = read_json(message.data)
         except UnreadableBodyError:
             value = MISSING
-        event = StreamEvent(None, message.event, message.data, value, message.end_offset)
+        event = StreamEvent(None, message.event_type, message.data, value, message.end_offset)
         event = event._replace(event_type=self._spec.find_event_type(event.read_value))
         self.events.append(event)
         documented = self._spec.events.get(event.event_type or "")
-        if self.ending is None and documented is not None and documented.end is not None:
-            self.ending, self._outcome = event, documented.end
+        if self.ending is None and documented is not None and documented.terminal_outcome is not None:
+            self.ending, self._outcome = event, documented.terminal_outcome
 
     @property
     def has_failed(self) -> bool:
@@ -125,7 +125,7 @@ class EventStreamParser:
             UnreadableBodyError: the audio is missing, or is not in the documented encoding.
         """
         for event in self.events:
-            if event.event_type == self._spec.audio.event:
+            if event.event_type == self._spec.audio.event_type:
                 yield event, _decode_event_audio(event, self._spec.audio)
         self._decoded_events = len(self.events)
 
@@ -134,7 +134,7 @@ class EventStreamParser:
         if self._decoded_events == len(self.events):
             return  # decoding takes as long as all other reading of the stream, so it is not done again
         for event in self.events:
-            if event.event_type == self._spec.audio.event:
+            if event.event_type == self._spec.audio.event_type:
                 try:
                     _decode_event_audio(event, self._spec.audio)
                 except UnreadableBodyError as error:
@@ -155,12 +155,12 @@ def _decode_event_audio(event: StreamEvent, audio_spec: EventAudio) -> bytes:
     Raises:
         UnreadableBodyError: the audio is missing, or is not in the documented encoding.
     """
-    text = event.read_value(audio_spec.at)
+    text = event.read_value(audio_spec.location)
     if not isinstance(text, str):
-        raise UnreadableBodyError(f"has no text at {audio_spec.at}")
+        raise UnreadableBodyError(f"has no text at {audio_spec.location}")
     try:
         if audio_spec.encoding == "hex":
             return bytes.fromhex(text)
         return decode_base64(text)
     except (binascii.Error, ValueError) as error:
-        raise UnreadableBodyError(f"has no valid {audio_spec.encoding} at {audio_spec.at}: {error}") from error
+        raise UnreadableBodyError(f"has no valid {audio_spec.encoding} at {audio_spec.location}: {error}") from error

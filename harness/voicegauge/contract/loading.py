@@ -61,7 +61,7 @@ def adapt_contract_to_server(
     Raises:
         ContractError: a name is not one that the contract allows.
     """
-    named = {target.target_spec.voice for target in contract.targets.values()}
+    named = {target.target_spec.default_voice for target in contract.targets.values()}
     voices = sorted(voices, key=lambda voice: voice not in named)[:MAX_CHECKED_VOICES]
     document_data = copy.deepcopy(contract.document.data)
     spec = contract.provider.self_hosted
@@ -69,14 +69,14 @@ def adapt_contract_to_server(
         if operation.speech is None or spec is None:
             continue
         for target in _read_value_at_pointer(document_data, operation.pointer)["x-speech"]["targets"].values():
-            if spec.models is not None and models:
-                _replace_missing_model(target, str(spec.models.sets), models)
+            if spec.model_list is not None and models:
+                _replace_missing_model(target, str(spec.model_list.request_field_location), models)
             if voices and target.get("voice") not in voices:
                 target["voice"] = voices[0]
-        if spec.models is not None and models:
-            _correct_request_examples(document_data, operation, spec.models.sets, models)
-        if spec.voices and voices:
-            _limit_field_to_names(document_data, operation, spec.voices[0].sets, voices)
+        if spec.model_list is not None and models:
+            _correct_request_examples(document_data, operation, spec.model_list.request_field_location, models)
+        if spec.voice_lists and voices:
+            _limit_field_to_names(document_data, operation, spec.voice_lists[0].request_field_location, voices)
     for name in missing_operations:
         path, method = (unescape_pointer_token(token) for token in contract.operations[name].pointer.split("/")[2:])
         del document_data["paths"][path][method]
@@ -111,8 +111,8 @@ def limit_to_listed_voices(contract: Contract) -> Contract:
         return contract
     voices = [
         name
-        for server_list in spec.voices
-        for response in contract.operations[server_list.operation].responses.values()
+        for server_list in spec.voice_lists
+        for response in contract.operations[server_list.operation_id].responses.values()
         for media in response.media_types.values()
         for example in media.examples
         for name in server_list.read_names(example.value)

@@ -26,13 +26,13 @@ _USAGE_BASES_FROM_BEST_TO_WORST: tuple[UsageBasis, ...] = ("exact", "estimated_d
 class RequestGroup(NamedTuple):
     """Requests of a month that are charged the same."""
 
-    requests: float
+    request_count: float
     """Number of requests. It has a fraction if texts are repeated until a number of characters is reached."""
-    characters: int
+    characters_per_request: int
     """Number of characters in the text of each request, as the provider counts them."""
-    audio_s: float | None = None
+    audio_s_per_request: float | None = None
     """Duration of the audio of each request, in seconds; `None` estimates it from the number of characters."""
-    usage: Mapping[str, float] = {}
+    usage_per_request: Mapping[str, float] = {}
     """Number of tokens or compute seconds that each request uses, by the label of the part of the price ("" without a
     label); for parts that are missing, the documented upper bound counts."""
 
@@ -62,18 +62,18 @@ def build_request_groups(
 class MonthlyBill(NamedTuple):
     """What an account is charged for a month."""
 
-    plan: str | None
+    plan_name: str | None
     """Name of the account plan; `None` if the price has no plans."""
     fee_usd: float | None
     """Fee of the plan; `None` if there is no plan, or no document states the fee."""
-    usd: float | None
+    total_usd: float | None
     """The fee and the price of all units beyond the included ones, rounded to the cent; `None` if the price is not
     known in dollars, or if the plan does not allow as much."""
-    credits: float | None
+    total_credits: float | None
     """Number of credits that all requests use; `None` if the price has none."""
     exceeds_plan: bool
     """Whether the requests need more units than the plan includes, although no more can be bought."""
-    basis: UsageBasis
+    usage_basis: UsageBasis
     """How the number of units is known."""
     is_disputed: bool
     """Whether the documents contradict each other. If the price has no amount, the highest alternative is used."""
@@ -100,7 +100,7 @@ def compute_monthly_bills(target: BaseTarget, request_groups: Sequence[RequestGr
     if price is None:
         return ()
     currency = target.contract.provider.credits
-    credit_usd = currency.usd if currency else None
+    credit_usd = currency.usd_per_credit if currency else None
     own_plans = [name for name in price.plan_names if name in target.contract.account_plans]
     plan_names: list[str | None] = [*(own_plans or price.plan_names)] or [None]
     return tuple(_choose_bill_by_reading(price, request_groups, name, credit_usd) for name in plan_names)
@@ -111,15 +111,15 @@ def _choose_bill_by_reading(
 ) -> MonthlyBill:
     """Return the bill by the price itself if it has an amount in dollars, else the highest one of its alternatives."""
     stated, *others = (
-        compute_monthly_bill(reading, request_groups, plan_name, credit_usd) for reading in price.readings
+        compute_monthly_bill(reading, request_groups, plan_name, credit_usd) for reading in price.price_and_alternatives
     )
-    known = [bill for bill in others if bill.usd is not None or bill.exceeds_plan]
+    known = [bill for bill in others if bill.total_usd is not None or bill.exceeds_plan]
     chosen = stated
-    if stated.usd is None and not stated.exceeds_plan and known:
-        chosen = max(known, key=lambda bill: math.inf if bill.usd is None else bill.usd)
-    credits = stated.credits if stated.credits is not None else chosen.credits
-    with_amount = sum(bill.usd is not None or bill.credits is not None for bill in (stated, *others))
-    return chosen._replace(credits=credits, is_disputed=with_amount > 1)
+    if stated.total_usd is None and not stated.exceeds_plan and known:
+        chosen = max(known, key=lambda bill: math.inf if bill.total_usd is None else bill.total_usd)
+    credits = stated.total_credits if stated.total_credits is not None else chosen.total_credits
+    with_amount = sum(bill.total_usd is not None or bill.total_credits is not None for bill in (stated, *others))
+    return chosen._replace(total_credits=credits, is_disputed=with_amount > 1)
 
 
 def compute_monthly_bill(
@@ -142,17 +142,26 @@ def compute_monthly_bill(
     exceeds_plan = False
     for price_part in price.parts:
         units = math.fsum(
-            request_group.requests * _count_group_units(price_part, request_group) for request_group in request_groups
+            request_group.request_count * _count_group_units(price_part, request_group)
+            for request_group in request_groups
         )
-        plan = price_part.plans.get(plan_name) if plan_name is not None else None
-        unit_usd, unit_credits = (price_part.usd, price_part.credits) if plan is None else (plan.usd, plan.credits)
+        plan = price_part.plan_prices.get(plan_name) if plan_name is not None else None
+        unit_usd, unit_credits = (
+            (price_part.usd_per_unit, price_part.credits_per_unit)
+            if plan is None
+            else (plan.usd_per_unit, plan.credits_per_unit)
+        )
         credits.append(None if unit_credits is None else unit_credits * units)
         if unit_usd is None and unit_credits is not None:
             unit_usd = 0.0 if unit_credits == 0 else None if credit_usd is None else unit_credits * credit_usd
-        if plan is not None and plan.included is not None and (plan.monthly_fee_usd is not None or not plan.overage):
+        if (
+            plan is not None
+            and plan.included_units_per_month is not None
+            and (plan.monthly_fee_usd is not None or not plan.allows_more_units)
+        ):
             # Without a documented fee, included units would seem to be free, so they are charged.
-            units = max(0.0, units - plan.included)
-            exceeds_plan |= not plan.overage and units > 0
+            units = max(0.0, units - plan.included_units_per_month)
+            exceeds_plan |= not plan.allows_more_units and units > 0
         if plan is not None and plan.monthly_fee_usd is not None:
             fees.append(plan.monthly_fee_usd)
         dollars.append(None if unit_usd is None else unit_usd * units)
@@ -160,12 +169,12 @@ def compute_monthly_bill(
     known_credits = [amount for amount in credits if amount is not None]
     is_known = len(known_usd) == len(dollars) and not exceeds_plan
     return MonthlyBill(
-        plan=plan_name,
+        plan_name=plan_name,
         fee_usd=math.fsum(fees) if fees else None,
-        usd=round_to_cents(math.fsum([*fees, *known_usd])) if is_known else None,
-        credits=math.fsum(known_credits) if len(known_credits) == len(credits) else None,
+        total_usd=round_to_cents(math.fsum([*fees, *known_usd])) if is_known else None,
+        total_credits=math.fsum(known_credits) if len(known_credits) == len(credits) else None,
         exceeds_plan=exceeds_plan,
-        basis=max(
+        usage_basis=max(
             (
                 _determine_usage_basis(price_part, request_group)
                 for price_part in price.parts
@@ -179,17 +188,17 @@ def compute_monthly_bill(
 
 def _count_group_units(price_part: PriceSpec, request_group: RequestGroup) -> float:
     """Return the number of units that one request of the group is charged for."""
-    used = request_group.usage.get(price_part.label or "") if price_part.usage is not None else None
+    used = request_group.usage_per_request.get(price_part.part_label or "") if price_part.usage is not None else None
     if used is not None:
         return round_up_quantity(price_part, used) / get_unit_size(price_part)
-    return count_units(price_part, request_group.characters, request_group.audio_s)
+    return count_units(price_part, request_group.characters_per_request, request_group.audio_s_per_request)
 
 
 def _determine_usage_basis(price_part: PriceSpec, request_group: RequestGroup) -> UsageBasis:
-    if price_part.per in TEXT_UNITS:
+    if price_part.unit in TEXT_UNITS:
         return "exact"
-    if price_part.per in ("second", "minute") and request_group.audio_s is not None:
+    if price_part.unit in ("second", "minute") and request_group.audio_s_per_request is not None:
         return "exact"
     if price_part.usage is None:
         return "estimated_duration"
-    return "exact" if (price_part.label or "") in request_group.usage else "upper_bound"
+    return "exact" if (price_part.part_label or "") in request_group.usage_per_request else "upper_bound"

@@ -209,12 +209,14 @@ class ParsedExchange:
             stream_spec: the events that the operation documents; `None` if its responses are not streams.
         """
         media_type = self.exchange.response.media_type
-        if usage.reported is not None and (not usage.reported.is_in_body or is_json(media_type)):
-            return self.read_number(usage.reported)
-        if usage.reported_in_event is None or stream_spec is None or media_type != EVENT_STREAM_MEDIA_TYPE:
+        if usage.reported_usage_location is not None and (
+            not usage.reported_usage_location.is_in_body or is_json(media_type)
+        ):
+            return self.read_number(usage.reported_usage_location)
+        if usage.event_usage_location is None or stream_spec is None or media_type != EVENT_STREAM_MEDIA_TYPE:
             return None
         ending = self.read_stream(stream_spec).ending
-        return None if ending is None else _parse_amount(ending.read_value(usage.reported_in_event))
+        return None if ending is None else _parse_amount(ending.read_value(usage.event_usage_location))
 
 
 def _parse_amount(value: Any) -> float | None:

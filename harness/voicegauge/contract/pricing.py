@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from voicegauge.contract.contract import BaseTarget, Operation
-from voicegauge.contract.extension import CharacterCount, PriceSpec, PriceUnit, PriceUsage, SourceDocument
+from voicegauge.contract.extension import CharacterCounting, PriceSpec, PriceUnit, PriceUsage, SourceDocument
 from voicegauge.errors import UsageError
 
 ASSUMED_SPEECH_CHARACTERS_PER_S = 15.0
@@ -41,9 +41,9 @@ def is_rounded_amount(charged_amount: float, documented_amount: float) -> bool:
 class PriceQuote(NamedTuple):
     """The price of one request."""
 
-    usd: float | None
+    price_usd: float | None
     """The price in dollars; `None` if neither a document nor the user states it."""
-    credits: float | None
+    price_credits: float | None
     is_disputed: bool
     """Whether the documents contradict each other. If the price has no amount, the highest alternative is used."""
 
@@ -109,8 +109,8 @@ def quote_price(
     if price is None:
         return PriceQuote(user_price_usd, None, is_disputed=False)
     currency = target.contract.provider.credits
-    credit_usd = currency.usd if currency else None
-    prices = price.readings
+    credit_usd = currency.usd_per_credit if currency else None
+    prices = price.price_and_alternatives
     stated, *others = (
         _compute_cost(one, credit_usd, lambda price_part: count_units(price_part, character_count, audio_s))
         for one in prices
@@ -155,10 +155,10 @@ def _sum_if_known(amounts: Sequence[float | None]) -> float | None:
 
 
 def _compute_part_cost(price_part: PriceSpec, credit_usd: float | None, unit_count: float) -> _CostInUsdAndCredits:
-    credits = None if price_part.credits is None else price_part.credits * unit_count
-    if price_part.usd is not None:
-        return _CostInUsdAndCredits(price_part.usd * unit_count, credits)
-    if price_part.credits == 0:  # free, even if the price of a credit is unknown
+    credits = None if price_part.credits_per_unit is None else price_part.credits_per_unit * unit_count
+    if price_part.usd_per_unit is not None:
+        return _CostInUsdAndCredits(price_part.usd_per_unit * unit_count, credits)
+    if price_part.credits_per_unit == 0:  # free, even if the price of a credit is unknown
         return _CostInUsdAndCredits(0.0, 0.0)
     return _CostInUsdAndCredits(None if credits is None or credit_usd is None else credits * credit_usd, credits)
 
@@ -181,21 +181,23 @@ def compute_reported_cost(
         reported = read_usage(price_part.usage) if price_part.usage is not None else None
         if reported is not None:
             counts[id(price_part)] = round_up_quantity(price_part, reported) / get_unit_size(price_part)
-        elif price_part.per == "request":
+        elif price_part.unit == "request":
             counts[id(price_part)] = 1.0
         elif price_part.depends_only_on_text and character_count is not None:
             counts[id(price_part)] = count_units(price_part, character_count, None)
         else:
             return None
     currency = target.contract.provider.credits
-    cost = _compute_cost(price, currency.usd if currency else None, lambda price_part: counts[id(price_part)])
+    cost = _compute_cost(
+        price, currency.usd_per_credit if currency else None, lambda price_part: counts[id(price_part)]
+    )
     return PriceQuote(cost.usd, cost.credits, is_disputed=False)
 
 
 def reports_usage(price: PriceSpec) -> bool:
     """Whether responses report how many tokens or seconds of a part of the price were used."""
     usages = (price_part.usage for price_part in price.parts)
-    return any(usage is not None and (usage.reported or usage.reported_in_event) for usage in usages)
+    return any(usage is not None and (usage.reported_usage_location or usage.event_usage_location) for usage in usages)
 
 
 class PlanUnitPrice(NamedTuple):
@@ -204,11 +206,11 @@ class PlanUnitPrice(NamedTuple):
     name: str
     monthly_fee_usd: float | None
     """`None` if no document states the fee."""
-    included: float | None
+    included_units_per_month: float | None
     """Number of units per month that the fee includes."""
-    usd: float
+    usd_per_unit: float
     """Price of a unit beyond the included ones."""
-    overage: bool
+    allows_more_units: bool
     """Whether more than the included units can be bought."""
 
 
@@ -249,17 +251,17 @@ _QUANTITY_BY_PRICE_UNIT: dict[PriceUnit, float] = {
 
 def get_unit_size(price_part: PriceSpec) -> float:
     """Return how many characters, tokens or seconds one unit of the price has; 1 for a price per request."""
-    return _QUANTITY_BY_PRICE_UNIT[price_part.per]
+    return _QUANTITY_BY_PRICE_UNIT[price_part.unit]
 
 
 def round_up_quantity(price_part: PriceSpec, quantity: float) -> float:
     """Return what a request with `quantity` characters, tokens or seconds is charged for, in the same unit."""
     rounded = (
         quantity
-        if price_part.step is None
-        else math.ceil(quantity / price_part.step - EXACT_AMOUNT_TOLERANCE) * price_part.step
+        if price_part.rounding_step is None
+        else math.ceil(quantity / price_part.rounding_step - EXACT_AMOUNT_TOLERANCE) * price_part.rounding_step
     )
-    return max(rounded, price_part.minimum)
+    return max(rounded, price_part.min_charged_quantity)
 
 
 def count_units(price: PriceSpec, character_count: int, audio_s: float | None) -> float:
@@ -270,7 +272,7 @@ def count_units(price: PriceSpec, character_count: int, audio_s: float | None) -
         character_count: number of characters in the text, as `Target.count_charged_characters` counts them.
         audio_s: duration of the audio in seconds; `None` estimates it from the number of characters.
     """
-    unit = _SIZE_AND_QUANTITY_BY_PRICE_UNIT[price.per][1]
+    unit = _SIZE_AND_QUANTITY_BY_PRICE_UNIT[price.unit][1]
     if unit == "request":
         return 1.0
     if unit == "minute" and audio_s is not None:
@@ -299,11 +301,11 @@ def compute_unit_prices(target: BaseTarget, character_count: int) -> tuple[UnitP
     if price is None:
         return None, None
     currency = target.contract.provider.credits
-    credit_usd = currency.usd if currency else None
-    counts_characters_alike = price.count == CharacterCount()
+    credit_usd = currency.usd_per_credit if currency else None
+    counts_characters_alike = price.character_counting == CharacterCounting()
     readings = [
         _PricedReading.compute(one, credit_usd, character_count, counts_characters_alike=counts_characters_alike)
-        for one in price.readings
+        for one in price.price_and_alternatives
     ]
     return _select_unit_price(readings, "usd"), _select_unit_price(readings, "credits")
 
@@ -321,9 +323,13 @@ class _PricedReading(NamedTuple):
         cls, price: PriceSpec, credit_usd: float | None, character_count: int, *, counts_characters_alike: bool
     ) -> _PricedReading:
         text_cost = _compute_cost(price, credit_usd, lambda price_part: count_units(price_part, character_count, None))
-        size, unit = _SIZE_AND_QUANTITY_BY_PRICE_UNIT[price.per]
-        is_rounded = price.step is not None or price.minimum > 0
-        if unit == "usage" or price.plus or (unit == "character" and (is_rounded or not counts_characters_alike)):
+        size, unit = _SIZE_AND_QUANTITY_BY_PRICE_UNIT[price.unit]
+        is_rounded = price.rounding_step is not None or price.min_charged_quantity > 0
+        if (
+            unit == "usage"
+            or price.added_parts
+            or (unit == "character" and (is_rounded or not counts_characters_alike))
+        ):
             size, unit_cost = max(character_count, 1), text_cost
             return cls("estimated_character", _divide_cost(unit_cost, size), text_cost)
         unit_cost = _divide_cost(_compute_cost(price, credit_usd, lambda _: 1.0), size)
@@ -331,13 +337,13 @@ class _PricedReading(NamedTuple):
 
 
 def _iterate_plan_prices(price: PriceSpec, credit_usd: float | None, unit_size: float) -> Iterator[PlanUnitPrice]:
-    for name, plan in price.plans.items():
-        usd = plan.usd
-        if usd is None and plan.credits is not None and credit_usd is not None:
-            usd = plan.credits * credit_usd
+    for name, plan in price.plan_prices.items():
+        usd = plan.usd_per_unit
+        if usd is None and plan.credits_per_unit is not None and credit_usd is not None:
+            usd = plan.credits_per_unit * credit_usd
         if usd is not None:
-            included = None if plan.included is None else plan.included * unit_size
-            yield PlanUnitPrice(name, plan.monthly_fee_usd, included, usd / unit_size, plan.overage)
+            included = None if plan.included_units_per_month is None else plan.included_units_per_month * unit_size
+            yield PlanUnitPrice(name, plan.monthly_fee_usd, included, usd / unit_size, plan.allows_more_units)
 
 
 def _divide_cost(cost: _CostInUsdAndCredits, divisor: float) -> _CostInUsdAndCredits:
@@ -376,16 +382,19 @@ def describe_price(target: BaseTarget | Operation, plan_names: Collection[str] =
         return "not documented"
     price = target.pricing.select_plan(plan_names)
     currency = target.contract.provider.credits
-    dollars = _format_amounts(price.readings, lambda price_part: price_part.usd, "$", "")
+    dollars = _format_amounts(price.price_and_alternatives, lambda price_part: price_part.usd_per_unit, "$", "")
     credits = _format_amounts(
-        price.readings, lambda price_part: price_part.credits, "", f" {currency.name if currency else 'credits'}"
+        price.price_and_alternatives,
+        lambda price_part: price_part.credits_per_unit,
+        "",
+        f" {currency.name if currency else 'credits'}",
     )
     text = ", ".join(filter(None, (dollars, credits)))
     has_cheaper_plan = any(
-        (plan.usd, plan.credits) != (price_part.usd, price_part.credits)
-        for reading in price.readings
+        (plan.usd_per_unit, plan.credits_per_unit) != (price_part.usd_per_unit, price_part.credits_per_unit)
+        for reading in price.price_and_alternatives
         for price_part in reading.parts
-        for plan in price_part.plans.values()
+        for plan in price_part.plan_prices.values()
     )
     return f"{text} (at most; depends on --plan)" if has_cheaper_plan else text
 
@@ -398,7 +407,7 @@ def list_price_sources(target: BaseTarget) -> tuple[str, ...]:
 def is_stated_by_provider(target: BaseTarget) -> bool:
     """Whether a normative document states an amount of the price. A price without a named document counts as such."""
     documents = _list_price_documents(target)
-    return not documents or any(document.normative for document in documents)
+    return not documents or any(document.is_normative for document in documents)
 
 
 def _list_price_documents(target: BaseTarget) -> list[SourceDocument]:
@@ -407,12 +416,15 @@ def _list_price_documents(target: BaseTarget) -> list[SourceDocument]:
     if price is None:
         return []
     sources = target.contract.provider.sources
-    return [sources[one.source.document] for one in price.readings if one.source and _states_amount(one)]
+    return [
+        sources[one.source.document_name] for one in price.price_and_alternatives if one.source and _states_amount(one)
+    ]
 
 
 def _states_amount(reading: PriceSpec) -> bool:
     return any(
-        price_part.usd is not None or price_part.credits is not None or price_part.plans for price_part in reading.parts
+        price_part.usd_per_unit is not None or price_part.credits_per_unit is not None or price_part.plan_prices
+        for price_part in reading.parts
     )
 
 
@@ -432,7 +444,7 @@ def _format_amounts(
         if all(get_amount(price_part) is not None for price_part in reading.parts):
             added = "".join(
                 f" + {format_part(price_part)}{currency_suffix} / {_describe_unit(price_part)}"
-                for price_part in reading.plus
+                for price_part in reading.added_parts
             )
             by_unit.setdefault(f"{_describe_unit(reading)}{added}", {})[format_part(reading)] = None
     texts = [f"{' or '.join(prices)}{currency_suffix} / {unit}" for unit, prices in by_unit.items()]
@@ -441,8 +453,8 @@ def _format_amounts(
 
 
 def _describe_unit(price_part: PriceSpec) -> str:
-    unit = _LABEL_BY_PRICE_UNIT[price_part.per]
-    return unit if price_part.label is None else f"{unit} ({price_part.label})"
+    unit = _LABEL_BY_PRICE_UNIT[price_part.unit]
+    return unit if price_part.part_label is None else f"{unit} ({price_part.part_label})"
 
 
 def is_billable(operation: Operation) -> bool:
@@ -451,7 +463,7 @@ def is_billable(operation: Operation) -> bool:
         return True
     prices = [operation.pricing, *(target.pricing for target in operation.targets)]
     return any(
-        bool(price_part.usd or price_part.credits or price_part.alternatives)
+        bool(price_part.usd_per_unit or price_part.credits_per_unit or price_part.alternatives)
         for price in prices
         if price
         for price_part in price.parts

@@ -28,7 +28,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 class Message(NamedTuple):
     """One message of a stream."""
 
-    event: str
+    event_type: str
     """The event field; "message" if there is none, as the standard specifies."""
     data: bytes
     """The data fields in UTF-8, joined with line feeds. A `str` would take up to four times the memory."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -31,6 +31,14 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Subclasses repeat `frozen=True, kw_only=True`: msgspec does not inherit `kw_only`, and type checkers do not see that
     it inherits `frozen`.
     """
+
+    def get_by_key(self, key: str) -> Any:
+        """Return the value of the field that is called `key` in documents and JSON; `None` if no field is.
+
+        The name of a field in Python may say more than its key: `JobSpec.end_time_location` has the key `completed`.
+        """
+        name = dict(zip(self.__struct_encode_fields__, self.__struct_fields__, strict=True)).get(key)
+        return None if name is None else getattr(self, name)
 
 
 class Provenance(StrEnum):

@@ -60,7 +60,7 @@ async def _later(transport: Transport, seconds: float) -> None:
 
 
 def _path_names(operation: Operation) -> list[str]:
-    return [parameter.name for parameter in operation.parameters if parameter.location == "path"]
+    return [parameter.name for parameter in operation.parameters if parameter.message_part == "path"]
 
 
 def with_latency(exchanges: Sequence[Exchange], contract: Contract, rng: random.Random) -> tuple[Exchange, ...]:

@@ -90,10 +90,10 @@ def _state_and_charge(contract: Contract, operation: str) -> set[str]:
     spec = contract.operations.get(operation)
     for owner in contract.operations.values():
         if owner.job:
-            locations = (owner.job.state, owner.job.charged, owner.job.submit.state)
+            locations = (owner.job.state_location, owner.job.charge_location, owner.job.submit_response.state_location)
             found |= {str(location).rpartition("/")[2] for location in locations if location}
-    if spec is not None and spec.speech is not None and spec.speech.response.charged:
-        found.add(str(spec.speech.response.charged).rpartition("/")[2])
+    if spec is not None and spec.speech is not None and spec.speech.response.charge_location:
+        found.add(str(spec.speech.response.charge_location).rpartition("/")[2])
     return found
 
 
@@ -206,9 +206,11 @@ def _job_responses(contract: Contract, exchanges: Exchanges) -> Iterator[tuple[i
         operation = contract.operations.get(e.operation)
         if operation is None or e.response.status >= 300:
             continue
-        place = operation.job.state if operation.job else None
-        if operation.speech and operation.speech.response.job:
-            place = contract.find_operation(operation.speech.response.job).job.submit.state  # type: ignore[union-attr]
+        place = operation.job.state_location if operation.job else None
+        if operation.speech and operation.speech.response.status_operation_id:
+            place = contract.find_operation(
+                operation.speech.response.status_operation_id
+            ).job.submit_response.state_location  # type: ignore[union-attr]
         if place is not None:
             yield index, e, place.pointer_tokens
 
@@ -346,8 +348,8 @@ def charge_changed(contract: Contract, exchanges: Exchanges, rng: random.Random)
         operation = contract.operations.get(e.operation)
         if operation is None or e.response.status >= 300 or e not in _json_responses([e]):
             continue
-        places = [operation.speech.response.charged] if operation.speech else []
-        places += [operation.job.charged] if operation.job else []
+        places = [operation.speech.response.charge_location] if operation.speech else []
+        places += [operation.job.charge_location] if operation.job else []
         value = json.loads(e.response.body)
         for place in filter(None, places):
             pointer_tokens = place.pointer_tokens

@@ -139,7 +139,7 @@ def announce_cost(
         planned_benchmark.listener.notice(f"LIVE: {sent} {limit}")
         return
     unpaid = run_to_continue.journal_state.find_unpaid_samples(plan, retry_ambiguous=retry_ambiguous_requests)
-    remaining_usd = sum(one.price.usd or 0.0 for one in unpaid)
+    remaining_usd = sum(one.price.price_usd or 0.0 for one in unpaid)
     planned_benchmark.listener.notice(
         f"LIVE: {len(unpaid)} of {plan.request_count} requests to {providers} are left, ${remaining_usd:.4f}; "
         f"${run_to_continue.journal_state.spent_usd:.4f} are spent already, {limit}"

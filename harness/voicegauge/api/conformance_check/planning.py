@@ -86,7 +86,7 @@ def plan_check(
 
 def are_targets_free(targets: Sequence[BaseTarget], prices: Mapping[str, float]) -> bool:
     """Whether no request to the targets costs anything, as with a server of the user's own."""
-    return all(quote_price(target, 1, user_price_usd=prices.get(target.id)).usd == 0 for target in targets)
+    return all(quote_price(target, 1, user_price_usd=prices.get(target.id)).price_usd == 0 for target in targets)
 
 
 def plan_cases_to_send(

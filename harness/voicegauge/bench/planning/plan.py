@@ -231,8 +231,8 @@ def supports_language(target: BaseTarget, language: str) -> bool:
     """
     spec = target.target_spec
     if isinstance(target, AudioInputTarget):
-        return language in (spec.languages or ("en",))
-    return language in (spec.languages or (spec.language or "en",))
+        return language in (spec.supported_languages or ("en",))
+    return language in (spec.supported_languages or (spec.default_language or "en",))
 
 
 def _plan_session(
@@ -290,8 +290,8 @@ def _build_planned_target_cost(
     target: BaseTarget, rounds: Sequence[SampleRound], user_price_usd: float | None
 ) -> PlannedTargetCost:
     planned = [one for row in rounds for one in row if one.target == target.id]
-    dollars = [one.price.usd for one in planned if one.price.usd is not None]
-    credits = [one.price.credits for one in planned if one.price.credits is not None]
+    dollars = [one.price.price_usd for one in planned if one.price.price_usd is not None]
+    credits = [one.price.price_credits for one in planned if one.price.price_credits is not None]
     return PlannedTargetCost(
         target=target.id,
         request_count=len(planned),
@@ -328,7 +328,7 @@ def build_target_ref(target: BaseTarget, user_price_usd: float | None = None) ->
             sources=list_price_sources(target) if user_price_usd is None else (),
         ),
         max_characters=_find_max_characters(target),
-        languages=target.target_spec.languages,
+        languages=target.target_spec.supported_languages,
     )
 
 
@@ -347,8 +347,8 @@ def _find_max_characters(target: BaseTarget) -> int | None:
     """
     if not isinstance(target, Target):
         return None
-    plan_names = target.contract.account_plans.intersection(target.operation.limits.plans)
-    return target.find_text_limit(plan_names or list(target.operation.limits.plans)[:1])
+    plan_names = target.contract.account_plans.intersection(target.operation.limits.plan_limits)
+    return target.find_text_limit(plan_names or list(target.operation.limits.plan_limits)[:1])
 
 
 def _compute_plan_sha256(

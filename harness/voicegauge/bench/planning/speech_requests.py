@@ -22,13 +22,13 @@ def build_speech_request(target: Target, text: SuiteText, voice_sample: VoiceSam
         voice_sample: the user's own voice sample, sent only to targets that need one. Without it, the bundled
             recording is sent to targets that need a file.
     """
-    mapped_fields, needs = target.speech.request, target.target_spec.required_fields
+    mapped_fields, needs = target.speech.request_fields, target.target_spec.required_fields
     sample = voice_sample if "voice_sample_url" in needs or "voice_sample_upload" in needs else None
     if sample is not None and sample.data is not None and "voice_sample_upload" not in mapped_fields:
         sample = None  # the target takes a URL only, and its contract has a default one
     if sample is None and "voice_sample_upload" in needs:
         sample = load_default_voice_sample()
-    sends_language = "language" in mapped_fields or text.language in target.target_spec.languages
+    sends_language = "language" in mapped_fields or text.language in target.target_spec.supported_languages
     return SpeechRequest(text=text.text, language=text.language if sends_language else None, voice_sample=sample)
 
 

@@ -63,11 +63,11 @@ def check_voice_sample(sample: VoiceSample, targets: Iterable[Target]) -> None:
             of a target allows; the message names the line of the limit.
     """
     for target in targets:
-        slot = target.speech.request.get("voice_sample_upload")
+        slot = target.speech.request_fields.get("voice_sample_upload")
         if sample.data is None or slot is None or "voice_sample_upload" not in target.target_spec.required_fields:
             continue
-        field = slot.at.pointer_tokens[0]
-        limits = target.operation.limits.uploads.get(field)
+        field = slot.location.pointer_tokens[0]
+        limits = target.operation.limits.upload_limits.get(field)
         for key, reason in _iterate_violated_limits(sample.data, limits) if limits else ():
             place = target.contract.document.find_position(_find_limit_pointer(target, field, key))
             raise UsageError(f"{sample.filename}: {reason}: limit of {target.id} ({place.path}:{place.line})")
@@ -84,7 +84,7 @@ def find_targets_needing_sample_url(targets: Iterable[Target]) -> tuple[str, ...
         target.id
         for target in targets
         if "voice_sample_url" in target.target_spec.required_fields
-        and "voice_sample_upload" not in target.speech.request
+        and "voice_sample_upload" not in target.speech.request_fields
     )
 
 
@@ -93,12 +93,12 @@ def _iterate_violated_limits(data: bytes, limits: UploadLimits) -> Iterator[tupl
     if limits.max_bytes is not None and len(data) > limits.max_bytes:
         yield "max_bytes", f"has {len(data):,} bytes, at most {limits.max_bytes:,} are allowed"
     audio = decode(data)
-    if limits.formats and not _has_allowed_format(audio, limits):
-        yield "formats", f"is {audio.container}, {' or '.join(limits.formats)} is required"
-    if limits.min_s is not None and audio.audio_s < limits.min_s:
-        yield "min_s", f"is {audio.audio_s:.1f} s long, at least {limits.min_s:g} s are required"
-    if limits.max_s is not None and audio.audio_s > limits.max_s:
-        yield "max_s", f"is {audio.audio_s:.1f} s long, at most {limits.max_s:g} s are allowed"
+    if limits.accepted_formats and not _has_allowed_format(audio, limits):
+        yield "formats", f"is {audio.container}, {' or '.join(limits.accepted_formats)} is required"
+    if limits.min_duration_s is not None and audio.audio_s < limits.min_duration_s:
+        yield "min_s", f"is {audio.audio_s:.1f} s long, at least {limits.min_duration_s:g} s are required"
+    if limits.max_duration_s is not None and audio.audio_s > limits.max_duration_s:
+        yield "max_s", f"is {audio.audio_s:.1f} s long, at most {limits.max_duration_s:g} s are allowed"
     if limits.min_sample_rate_hz is not None and audio.sample_rate_hz < limits.min_sample_rate_hz:
         yield (
             "min_sample_rate_hz",
@@ -107,7 +107,7 @@ def _iterate_violated_limits(data: bytes, limits: UploadLimits) -> Iterator[tupl
 
 
 def _has_allowed_format(audio: DecodedAudio, limits: UploadLimits) -> bool:
-    allowed = {name.lower() for name in limits.formats}
+    allowed = {name.lower() for name in limits.accepted_formats}
     containers = {find_container_of_format(name) for name in allowed}
     return audio.container in allowed | containers or None in containers
 

@@ -160,17 +160,17 @@ def _find_documented_raw_format(target: BaseTarget | None) -> RawAudioFormat | N
 
 def _find_default_audio_format(target: Target) -> AudioFormat | None:
     """Return what the contract states about the format of the target, or about the default format if it names none."""
-    mapping = target.speech.request.get("format")
+    mapping = target.speech.request_fields.get("format")
     if mapping is None:
         return None
-    value = mapping.map.get(target.target_spec.format or "", target.target_spec.format)
+    value = mapping.provider_values.get(target.target_spec.default_format or "", target.target_spec.default_format)
     if value is None:
-        value = find_documented_default(target.operation, mapping.at, target.target_spec.media_type)
-    audio_format, rate = target.find_audio_format(value), target.speech.request.get("sample_rate")
+        value = find_documented_default(target.operation, mapping.location, target.target_spec.request_media_type)
+    audio_format, rate = target.find_audio_format(value), target.speech.request_fields.get("sample_rate")
     if audio_format is None or rate is None:
         return audio_format
-    default_rate = find_documented_default(target.operation, rate.at, target.target_spec.media_type)
-    return audio_format.replace_sample_rate(target.target_spec.constants.get(rate.at, default_rate))
+    default_rate = find_documented_default(target.operation, rate.location, target.target_spec.request_media_type)
+    return audio_format.replace_sample_rate(target.target_spec.request_constants.get(rate.location, default_rate))
 
 
 def _find_response_audio(target: BaseTarget | None) -> ResponseAudio | None:

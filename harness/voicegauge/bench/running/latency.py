@@ -157,7 +157,7 @@ def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_times: _S
     ended = next((i for i, seen in enumerate(observations) if job and _is_terminal(job, seen.state)), None)
     if job is None or ended is None:
         return _JobPhaseBounds()
-    if ended == 0 and target.response.wait is not None:
+    if ended == 0 and target.response.wait_preference is not None:
         first_byte_ms = submit_times.first_byte_ms
         return _JobPhaseBounds(None, None, Interval(low_ms=first_byte_ms, high_ms=first_byte_ms))
     completion = _compute_state_entry_bounds(observations, ended, submit_times)
@@ -165,7 +165,7 @@ def _measure_job_phases(delivery: Delivery, target: BaseTarget, submit_times: _S
     completion = (
         _narrow_bounds(completion, stated_duration, submit_times) if stated_duration is not None else completion
     )
-    phases = [name for name, state in job.states.items() if state.end is None]
+    phases = [name for name, state in job.states.items() if state.terminal_outcome is None]
     if len(phases) < 2:  # no queue state: everything after the submit counts as processing
         processing = Interval(low_ms=max(completion.low_ms - submit_times.complete_ms, 0.0), high_ms=completion.high_ms)
         return _JobPhaseBounds(None, processing, completion)
@@ -187,10 +187,12 @@ class StatedDuration(NamedTuple):
 
 def read_stated_duration(final_poll: Exchange, job_spec: JobSpec) -> StatedDuration | None:
     """Return the time from `created` to `completed`; `None` if the contract or the response does not have both."""
-    if job_spec.created is None or job_spec.completed is None:
+    if job_spec.creation_time_location is None or job_spec.end_time_location is None:
         return None
     poll = parse_exchange(final_poll)
-    created, completed = (parse_timestamp(poll.read_response(at)) for at in (job_spec.created, job_spec.completed))
+    created, completed = (
+        parse_timestamp(poll.read_response(at)) for at in (job_spec.creation_time_location, job_spec.end_time_location)
+    )
     if created is None or completed is None or completed < created:
         return None
     is_whole_seconds = created.microsecond == completed.microsecond == 0
@@ -212,7 +214,7 @@ def _narrow_bounds(observed_bounds: Interval, stated_duration: StatedDuration, s
 
 
 def _is_terminal(job_spec: JobSpec, state: str) -> bool:
-    return state in job_spec.states and job_spec.states[state].end is not None
+    return state in job_spec.states and job_spec.states[state].terminal_outcome is not None
 
 
 def _compute_state_entry_bounds(

@@ -39,10 +39,10 @@ def measure_streaming(delivery: Delivery, target: BaseTarget, *, latency_start_m
     if index is None or index != delivery.submit_exchange_index or spec is None:
         return None
     exchange = delivery.exchanges[index]
-    if spec.delivered == "stream" and target.operation.stream is not None:
+    if spec.delivery_method == "stream" and target.operation.stream is not None:
         return _measure_event_stream(exchange, target.operation.stream, latency_start_ms)
     # A provider that knows the length has finished the audio before it sends the first byte.
-    is_streamed = spec.delivered == "bytes" and exchange.response.find_header("content-length") is None
+    is_streamed = spec.delivery_method == "bytes" and exchange.response.find_header("content-length") is None
     return _merge_chunks(_read_body_arrivals(exchange, latency_start_ms)) if is_streamed else None
 
 

@@ -45,7 +45,7 @@ def build_live_access(
         contract.id: ProviderAccess(
             base_urls,
             read_client_key(contract),
-            chosen[contract.id].concurrent,
+            chosen[contract.id].max_concurrent_requests,
             create_rate_limiter(chosen[contract.id], base_urls),
         )
         for contract in contracts

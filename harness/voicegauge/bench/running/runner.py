@@ -392,7 +392,7 @@ class _PlanRunner:
                 charged_usd=charged_usd,
                 price_usd=self._config.prices.get(target.id),
             )
-        observer = SubmitRecorder(self._journal.write, planned_sample.id, price_quote.usd)
+        observer = SubmitRecorder(self._journal.write, planned_sample.id, price_quote.price_usd)
         # A job is not cancelled when the user stops the run: it is paid for, and the same command fetches its result.
         if isinstance(target, AudioInputTarget):
             file, audio_s = self._uploads[planned_sample.text.id]
@@ -401,7 +401,7 @@ class _PlanRunner:
                 file,
                 audio_duration_s=audio_s,
                 observer=observer,
-                price_usd=price_quote.usd,
+                price_usd=price_quote.price_usd,
                 cancel_on_interrupt=False,
                 request_to_repeat=self._find_repeated_request(planned_sample),
             )

@@ -113,8 +113,8 @@ def _build_cost(price_quote: PriceQuote, delivery: Delivery, target: BaseTarget)
     if target.pricing is not None and reports_usage(target.pricing) and delivery.charged_usd is not None:
         price_quote = PriceQuote(delivery.charged_usd, delivery.charged_credits, price_quote.is_disputed)
     return Cost(
-        price_usd=price_quote.usd if is_delivered else None,
-        price_credits=price_quote.credits if is_delivered else None,
+        price_usd=price_quote.price_usd if is_delivered else None,
+        price_credits=price_quote.price_credits if is_delivered else None,
         charged_usd=delivery.charged_usd,
         charged_credits=delivery.charged_credits,
         disputed=price_quote.is_disputed,

@@ -19,7 +19,7 @@ _AUDIO_CONTRACT_KEYS = "x-job.audio, x-speech.response.audio, x-speech.targets.*
 def _get_audio_pointer(speech_delivery: SpeechDelivery) -> str:
     """Return the JSON pointer to the description of the audio in the contract."""
     status = speech_delivery.target.job_operation
-    if speech_delivery.target.target_spec.audio is not None:
+    if speech_delivery.target.target_spec.response_audio is not None:
         return f"{speech_delivery.target.pointer}/audio"
     return f"{status.pointer}/x-job/audio" if status else f"{speech_delivery.operation.pointer}/x-speech/response/audio"
 
@@ -54,8 +54,8 @@ def _is_audio_instead_of_stream(speech_delivery: SpeechDelivery) -> bool:
     The rule response-kind-ignored reports this.
     """
     submit, audio = speech_delivery.submit_call, speech_delivery.target.response.audio
-    kinds = {variant.delivered for variant in speech_delivery.operation.response_audio_variants}
-    is_stream_selected = audio is not None and audio.delivered == "stream" and len(kinds) > 1
+    kinds = {variant.delivery_method for variant in speech_delivery.operation.response_audio_variants}
+    is_stream_selected = audio is not None and audio.delivery_method == "stream" and len(kinds) > 1
     return is_stream_selected and submit is not None and not submit.is_stream
 
 
@@ -315,7 +315,7 @@ def _check_audio_length(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     decoded = speech_delivery.decoded_audio
     if decoded is None or not speech_delivery.has_ordinary_text:
         return
-    language = speech_delivery.speech_request.language or speech_delivery.target.target_spec.language
+    language = speech_delivery.speech_request.language or speech_delivery.target.target_spec.default_language
     # A length that is right for the usual speed has another cause, which speed-ignored reports.
     speeds = {speech_delivery.speech_request.speed or 1.0, 1.0}
     ranges = [compute_plausible_duration_range_s(speech_delivery.speech_request.text, language, one) for one in speeds]

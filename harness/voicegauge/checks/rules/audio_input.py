@@ -29,7 +29,9 @@ RELATIVE_CHARGE_TOLERANCE = 0.02
 def _find_transcript(call: AudioInputCall) -> tuple[str, Location] | None:
     """Return the transcript in the response and its location; `None` if the response contains no transcript."""
     use = call.audio_input_target.audio_input
-    location = use.response.facts.get("transcript") if isinstance(use, ConversionSpec) else use.response.text
+    location = (
+        use.response.fact_locations.get("transcript") if isinstance(use, ConversionSpec) else use.response.text_location
+    )
     text = call.read_response(location) if location else MISSING
     return (text, location) if isinstance(text, str) and location else None
 
@@ -68,13 +70,15 @@ def _check_transcript_wrong(call: AudioInputCall) -> Iterator[Violation]:
 )
 def _check_transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
     use = call.audio_input_target.transcription
-    named = call.read_response(use.response.audio_s) if use else MISSING
+    named = call.read_response(use.response.audio_duration_location) if use else MISSING
     if use is None or call.uploaded_audio is None or not _is_number(named):
         return
     if not _is_close_in_duration(named, call.uploaded_audio.audio_s):
         message = f"the response states {named:g} s, but {call.uploaded_audio.audio_s:.2f} s were sent"
         yield Violation(
-            message, f"{call.description_pointer}/response/audio_s", str(use.response.audio_s).partition("#")[2]
+            message,
+            f"{call.description_pointer}/response/audio_s",
+            str(use.response.audio_duration_location).partition("#")[2],
         )
 
 
@@ -86,11 +90,11 @@ def _check_transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
 )
 def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
     use = call.audio_input_target.transcription
-    listed = call.read_response(use.response.segments) if use else MISSING
+    listed = call.read_response(use.response.segments_location) if use else MISSING
     if use is None or call.uploaded_audio is None or not isinstance(listed, list):
         return
-    keys, before = use.response.segment, 0.0
-    at, pointer = f"{call.description_pointer}/response/segments", str(use.response.segments).partition("#")[2]
+    keys, before = use.response.segment_field_names, 0.0
+    at, pointer = f"{call.description_pointer}/response/segments", str(use.response.segments_location).partition("#")[2]
     for index, segment in enumerate(listed):
         start, end = (segment.get(key) if isinstance(segment, dict) else None for key in (keys.start, keys.end))
         if not _is_number(start) or not _is_number(end):
@@ -113,11 +117,15 @@ def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
 )
 def _check_transcript_words(call: AudioInputCall) -> Iterator[Violation]:
     use = call.audio_input_target.transcription
-    if use is None or use.response.segment.words is None or call.read_neutral_value("timestamps") is not True:
+    if (
+        use is None
+        or use.response.segment_field_names.words is None
+        or call.read_neutral_value("timestamps") is not True
+    ):
         return
-    listed = call.read_response(use.response.segments)
+    listed = call.read_response(use.response.segments_location)
     segments = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
-    if segments and not any(item.get(use.response.segment.words) for item in segments):
+    if segments and not any(item.get(use.response.segment_field_names.words) for item in segments):
         yield Violation(
             "word timestamps were requested, but no segment has any", f"{call.description_pointer}/request/timestamps"
         )
@@ -203,15 +211,15 @@ def _check_converted_length(call: AudioInputCall) -> Iterator[Violation]:
 )
 def _check_stems_count(call: AudioInputCall) -> Iterator[Violation]:
     stems = call.audio_input_target.conversion.response.stems if call.audio_input_target.conversion else None
-    listed = call.read_response(stems.at) if stems else MISSING
+    listed = call.read_response(stems.list_location) if stems else MISSING
     if stems is None or not isinstance(listed, list):
         return
-    requested, pointer = call.read_neutral_value("stems"), stems.at.pointer
+    requested, pointer = call.read_neutral_value("stems"), stems.list_location.pointer
     if _is_number(requested) and len(listed) != requested:
         yield Violation(
             f"requested {requested:g} stems, got {len(listed)}", f"{call.description_pointer}/request/stems", pointer
         )
-    names = [item.get(stems.name) for item in listed if isinstance(item, dict)]
+    names = [item.get(stems.name_field) for item in listed if isinstance(item, dict)]
     if len(set(map(str, names))) < len(names):
         yield Violation(
             f"stems share a name: {', '.join(map(str, names))}", f"{call.description_pointer}/response/stems", pointer
@@ -225,23 +233,26 @@ def _check_stems_count(call: AudioInputCall) -> Iterator[Violation]:
     contract_keys="x-transcription.response.charged and x-pricing, x-conversion.response.charged and x-pricing",
 )
 def _check_charge_per_minute(call: AudioInputCall) -> Iterator[Violation]:
-    price, location = call.audio_input_target.pricing, call.audio_input_target.audio_input.response.charged
+    price, location = call.audio_input_target.pricing, call.audio_input_target.audio_input.response.charge_location
     charged = call.read_response(location)
-    if price is None or price.per != "minute" or call.uploaded_audio is None or charged is MISSING:
+    if price is None or price.unit != "minute" or call.uploaded_audio is None or charged is MISSING:
         return
     amount = read_amount(charged)
     if amount is None:
         return
     whole = math.ceil(call.uploaded_audio.audio_s / 60) * 60.0
     unit = call.contract.provider.credits
-    rates = [reading.credits if unit is not None else reading.usd for reading in (price, *price.alternatives)]
+    rates = [
+        reading.credits_per_unit if unit is not None else reading.usd_per_unit
+        for reading in (price, *price.alternatives)
+    ]
     due = [(rate * call.uploaded_audio.audio_s / 60, rate * whole / 60) for rate in rates if rate is not None]
     if any(
         low * (1 - RELATIVE_CHARGE_TOLERANCE) <= amount <= high * (1 + RELATIVE_CHARGE_TOLERANCE) for low, high in due
     ):
         return
     exact = quote_price(call.audio_input_target, 0, audio_s=call.uploaded_audio.audio_s)
-    documented = exact.credits if unit is not None else exact.usd
+    documented = exact.price_credits if unit is not None else exact.price_usd
     message = f"charged {amount:g} for {call.uploaded_audio.audio_s:.2f} s; documented: {documented or 0:g}"
     own = (
         f"{call.audio_input_target.pointer}/pricing"

@@ -66,7 +66,7 @@ def _check_usage_above_bound(call: Call) -> Iterator[Violation]:
     price = submit.target.pricing if submit.target is not None else None
     if not call.is_accepted or submit.target is None or price is None:
         return
-    text = submit.read_request(submit.target.speech.request["text"].at)
+    text = submit.read_request(submit.target.speech.request_fields["text"].location)
     for pointer, part in _iterate_price_parts(price, _build_pricing_pointer(submit.target)):
         usage = part.usage
         reported = call.parsed_exchange.read_usage(usage, call.operation.stream) if usage is not None else None
@@ -74,7 +74,7 @@ def _check_usage_above_bound(call: Call) -> Iterator[Violation]:
             continue
         bound = compute_usage_bound(usage, len(text))
         if reported > bound * (1 + RELATIVE_AMOUNT_TOLERANCE):
-            unit = "tokens" if part.per == "1m_tokens" else "s"
+            unit = "tokens" if part.unit == "1m_tokens" else "s"
             message = f"{reported:g} {unit} reported for {len(text)} characters; at most {bound:g} {unit} documented"
             yield Violation(message, f"{pointer}/usage", _find_usage_pointer(usage), f"{reported:g} {unit}")
 
@@ -82,29 +82,33 @@ def _check_usage_above_bound(call: Call) -> Iterator[Violation]:
 def _iterate_price_parts(price: PriceSpec, price_pointer: str) -> Iterator[tuple[str, PriceSpec]]:
     """Yield each part of a price with the JSON pointer to it."""
     yield price_pointer, price
-    yield from ((f"{price_pointer}/plus/{index}", part) for index, part in enumerate(price.plus))
+    yield from ((f"{price_pointer}/plus/{index}", part) for index, part in enumerate(price.added_parts))
 
 
 def _find_usage_pointer(price_usage: PriceUsage) -> str | None:
-    return price_usage.reported.pointer or None if price_usage.reported is not None else None
+    return (
+        price_usage.reported_usage_location.pointer or None if price_usage.reported_usage_location is not None else None
+    )
 
 
 def _check_chat_charge(call: Call, chat_spec: ChatSpec) -> Iterator[Violation]:
     """Yield a violation if the charge for a chat turn is not its price, which does not depend on the text."""
     price, credits = call.operation.pricing, call.contract.provider.credits
-    documented = (price.usd if credits is None else price.credits) if price is not None else None
-    charged = read_amount(call.read_response(chat_spec.charged)) if call.is_accepted else None
+    documented = (price.usd_per_unit if credits is None else price.credits_per_unit) if price is not None else None
+    charged = read_amount(call.read_response(chat_spec.charge_location)) if call.is_accepted else None
     if documented is None or charged is None or _is_documented_amount(charged, documented, documented):
         return
     unit = "USD" if credits is None else credits.name
     message = f"charged {charged:g} {unit} for a turn; documented: {documented:g}"
-    yield Violation(message, f"{call.operation.pointer}/x-pricing", evidence=f"{chat_spec.charged}: {charged:g}")
+    yield Violation(
+        message, f"{call.operation.pointer}/x-pricing", evidence=f"{chat_spec.charge_location}: {charged:g}"
+    )
 
 
 def _find_charge_location(call: Call) -> Location | None:
     if call.operation.job is not None:
-        return call.operation.job.charged
-    return call.operation.speech.response.charged if call.operation.speech else None
+        return call.operation.job.charge_location
+    return call.operation.speech.response.charge_location if call.operation.speech else None
 
 
 def read_amount(json_value: object) -> float | None:
@@ -120,8 +124,8 @@ def read_amount(json_value: object) -> float | None:
 
 def _is_documented_as_free(call: Call) -> bool:
     job = call.operation.job
-    state = job.states.get(str(call.read_response(job.state))) if job else None
-    return state is not None and state.charged is False
+    state = job.states.get(str(call.read_response(job.state_location))) if job else None
+    return state is not None and state.is_charged is False
 
 
 def _iterate_documented_amounts(submit_call: Call, target: Target) -> Iterator[tuple[str, float, float]]:
@@ -131,16 +135,16 @@ def _iterate_documented_amounts(submit_call: Call, target: Target) -> Iterator[t
     those without the parts that the contract's template adds, so there is an amount for each.
     """
     price, pointer = target.pricing, _build_pricing_pointer(target)
-    slot = target.speech.request["text"]
-    text = submit_call.read_request(slot.at)
+    slot = target.speech.request_fields["text"]
+    text = submit_call.read_request(slot.location)
     if price is None or not isinstance(text, str):
         return
     counts = {
         target.count_charged_characters(text, is_sent=True),
-        price.count.count(slot.remove_template(text)),
+        price.character_counting.count_characters(slot.remove_template(text)),
     }
     least = 1.0 if target.contract.provider.credits is not None else 0.01
-    prices = [(price, pointer), *((price.select_plan([plan]), pointer) for plan in price.plans)]
+    prices = [(price, pointer), *((price.select_plan([plan]), pointer) for plan in price.plan_prices)]
     prices += [(reading, f"{pointer}/alternatives/{i}") for i, reading in enumerate(price.alternatives)]
     for reading, at in prices:
         for characters in sorted(counts, reverse=True):
@@ -148,7 +152,7 @@ def _iterate_documented_amounts(submit_call: Call, target: Target) -> Iterator[t
             if amount is not None:
                 whole = (
                     amount
-                    if reading.per == "request"
+                    if reading.unit == "request"
                     else max(math.ceil(amount / least - RELATIVE_AMOUNT_TOLERANCE), 1) * least
                 )
                 yield at, amount, whole
@@ -160,7 +164,7 @@ def _compute_documented_price(target: Target, price: PriceSpec, character_count:
         return None  # tokens and seconds are not known from the request
     priced = replace(target, target_spec=msgspec.structs.replace(target.target_spec, pricing=price))
     quoted = quote_price(priced, character_count)
-    return quoted.usd if target.contract.provider.credits is None else quoted.credits
+    return quoted.price_usd if target.contract.provider.credits is None else quoted.price_credits
 
 
 def _is_documented_amount(charged_amount: float, exact_amount: float, rounded_up_amount: float) -> bool:

@@ -16,7 +16,7 @@ from voicegauge.checks.subjects import ConcurrentJobs, JobHistory
     contract_keys="x-job.submit.id",
 )
 def _check_job_id_reused(concurrent_jobs: ConcurrentJobs) -> Iterator[Violation]:
-    location = concurrent_jobs.latest_job.job_spec.submit.id
+    location = concurrent_jobs.latest_job.job_spec.submit_response.job_id_location
     ids = [(job.submit_call.read_response(location), job) for job in concurrent_jobs.jobs]
     for (one, _), (other, later) in combinations(ids, 2):
         if isinstance(one, str) and one == other:
@@ -40,15 +40,15 @@ def _check_job_crosstalk(concurrent_jobs: ConcurrentJobs) -> Iterator[Violation]
         if both and one.submit_call.exchange.request != other.submit_call.exchange.request:
             at = f"{concurrent_jobs.operation.pointer}/x-job/audio"
             message = "two jobs with different requests have the same audio"
-            yield Violation(message, at, audio.at.pointer or None, min(both))
+            yield Violation(message, at, audio.location.pointer or None, min(both))
 
 
 def _collect_audio_values(job_history: JobHistory) -> set[str]:
     """Return the audio in the status responses of a job, as URLs or base64; empty if the responses contain none."""
     job = job_history.job_spec
     found = (
-        [poll.read_response(job.audio.at) for poll in job_history.polls if poll.is_accepted]
-        if job.result is None and job.audio is not None
+        [poll.read_response(job.audio.location) for poll in job_history.polls if poll.is_accepted]
+        if job.result_operation_id is None and job.audio is not None
         else []
     )
     return {value for value in found if isinstance(value, str) and value}

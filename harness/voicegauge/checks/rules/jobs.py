@@ -30,8 +30,12 @@ def _find_job_operation(call: Call) -> Operation:
     That is the operation of the call, or the status operation for a submit that can wait for the end of the job.
     """
     speech = call.operation.speech
-    if speech is not None and speech.response.wait is not None and speech.response.job is not None:
-        return call.contract.find_operation(speech.response.job)
+    if (
+        speech is not None
+        and speech.response.wait_preference is not None
+        and speech.response.status_operation_id is not None
+    ):
+        return call.contract.find_operation(speech.response.status_operation_id)
     return call.operation
 
 
@@ -41,7 +45,7 @@ def _find_job_spec(call: Call) -> JobSpec | None:
 
 
 def _read_reported_state(call: Call, job_spec: JobSpec) -> str | None:
-    value = call.read_response(job_spec.state)
+    value = call.read_response(job_spec.state_location)
     return value if isinstance(value, str) else None
 
 
@@ -64,13 +68,13 @@ def _check_job_state_unknown(call: Call) -> Iterator[Violation]:
     job = _find_job_spec(call)
     if job is None:
         return
-    state = call.read_response(job.state)
+    state = call.read_response(job.state_location)
     if state is not MISSING and not (isinstance(state, str) and state in job.states):
         known = ", ".join(job.states)
         yield Violation(
             f"the state is {state!r:.80}; documented: {known}",
             _build_job_pointer(call, "states"),
-            _get_body_pointer(job.state),
+            _get_body_pointer(job.state_location),
         )
 
 
@@ -100,9 +104,9 @@ def _check_values_required_at_end(call: Call, required_end: str) -> Iterator[Vio
         return
     name = _read_reported_state(call, job)
     state = _find_state_spec(job, name)
-    if name is None or state is None or state.end != required_end:
+    if name is None or state is None or state.terminal_outcome != required_end:
         return
-    for location in state.required:
+    for location in state.required_locations:
         value = call.read_response(location)
         if value is MISSING or value in (None, "", [], {}):
             seen = "is missing" if value is MISSING else f"is {value!r}"
@@ -122,13 +126,13 @@ def _check_values_required_at_end(call: Call, required_end: str) -> Iterator[Vio
 )
 def _check_job_output_early(call: Call) -> Iterator[Violation]:
     job = _find_job_spec(call)
-    if job is None or job.result is not None or job.audio is None:
+    if job is None or job.result_operation_id is not None or job.audio is None:
         return
     if call.operation.speech is not None and call.target is None:
         return  # a job of another model, such as one for images, whose output the contract does not describe
-    location, name = job.audio.at, _read_reported_state(call, job)
+    location, name = job.audio.location, _read_reported_state(call, job)
     state = _find_state_spec(job, name)
-    if name is None or state is None or state.end is not None or state.partial:
+    if name is None or state is None or state.terminal_outcome is not None or state.may_have_partial_audio:
         return
     value = call.read_response(location)
     if value is not MISSING and value not in (None, "", [], {}):
@@ -155,7 +159,7 @@ def _check_job_timestamps(call: Call) -> Iterator[Violation]:
         return
     times: dict[str, datetime] = {}
     for key in ("created", "updated", "completed"):
-        value = call.read_response(getattr(job, key))
+        value = call.read_response(job.get_by_key(key))
         if value is MISSING or value is None:
             continue
         moment = parse_timestamp(value)
@@ -163,7 +167,7 @@ def _check_job_timestamps(call: Call) -> Iterator[Violation]:
             yield Violation(
                 f"{key} {value!r:.80} is not a valid time",
                 _build_job_pointer(call, key),
-                _get_body_pointer(getattr(job, key)),
+                _get_body_pointer(job.get_by_key(key)),
             )
         else:
             times[key] = moment
@@ -213,7 +217,7 @@ def parse_timestamp(value: Any) -> datetime | None:
 def _check_job_transition_illegal(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
     for (before, _), (after, call) in pairwise(_list_observed_states(job_history)):
-        ended = before in job.states and job.states[before].end is not None
+        ended = before in job.states and job.states[before].terminal_outcome is not None
         if (
             after in job.states
             and before in job.states
@@ -221,9 +225,9 @@ def _check_job_transition_illegal(job_history: JobHistory) -> Iterator[Violation
             and after not in _find_reachable_states(job, before)
         ):
             at = f"{job_history.status_operation.pointer}/x-job/states/{escape_pointer_token(before)}/next"
-            known = ", ".join(job.states[before].next)
+            known = ", ".join(job.states[before].successor_names)
             message = f"went from {before} to {after}; documented after {before}: {known}"
-            yield Violation(message, at, _get_body_pointer(job.state), exchange=call.exchange)
+            yield Violation(message, at, _get_body_pointer(job.state_location), exchange=call.exchange)
 
 
 @register_rule(
@@ -236,12 +240,12 @@ def _check_job_terminal_changed(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
     for (before, _), (after, call) in pairwise(_list_observed_states(job_history)):
         state = job.states.get(before)
-        if state is not None and state.end is not None and after != before:
+        if state is not None and state.terminal_outcome is not None and after != before:
             at = f"{job_history.status_operation.pointer}/x-job/states/{escape_pointer_token(before)}/end"
             yield Violation(
                 f"had ended as {before}, but is {after} when polled again",
                 at,
-                _get_body_pointer(job.state),
+                _get_body_pointer(job.state_location),
                 exchange=call.exchange,
             )
 
@@ -254,26 +258,26 @@ def _check_job_terminal_changed(job_history: JobHistory) -> Iterator[Violation]:
 )
 def _check_job_cancel_ignored(job_history: JobHistory) -> Iterator[Violation]:
     job, after = job_history.job_spec, job_history.poll_count_before_cancel
-    if job.cancel is None or after is None:
+    if job.cancellation is None or after is None:
         return
     continued = False
     for poll in job_history.polls[after:]:
         state = _read_reported_state(poll, job) if poll.is_accepted else None
         known = _find_state_spec(job, state)
-        if known is not None and known.end is None:
+        if known is not None and known.terminal_outcome is None:
             continued = True  # only then is it certain that the job had not ended before the cancellation
-        elif known is not None and continued and state != job.cancel.state:
+        elif known is not None and continued and state != job.cancellation.resulting_state:
             at = f"{job_history.status_operation.pointer}/x-job/cancel/state"
-            message = f"was cancelled before its end, but ended as {state}, not as {job.cancel.state}"
-            yield Violation(message, at, _get_body_pointer(job.state), exchange=poll.exchange)
+            message = f"was cancelled before its end, but ended as {state}, not as {job.cancellation.resulting_state}"
+            yield Violation(message, at, _get_body_pointer(job.state_location), exchange=poll.exchange)
             return
 
 
 def _list_observed_states(job_history: JobHistory) -> list[tuple[str, Call]]:
     """Return the name of each observed state with the call that reported it, in order; states must be texts."""
     job = job_history.job_spec
-    found = [(job_history.submit_call.read_response(job.submit.state), job_history.submit_call)]
-    found += [(poll.read_response(job.state), poll) for poll in job_history.polls if poll.is_accepted]
+    found = [(job_history.submit_call.read_response(job.submit_response.state_location), job_history.submit_call)]
+    found += [(poll.read_response(job.state_location), poll) for poll in job_history.polls if poll.is_accepted]
     return [(state, call) for state, call in found if isinstance(state, str)]
 
 
@@ -291,7 +295,9 @@ def _find_following_states(transitions: tuple[tuple[str, tuple[str, ...]], ...],
 
 def _find_reachable_states(job_spec: JobSpec, start_state: str) -> frozenset[str]:
     """Return the states that can follow `start_state` directly or indirectly, including `start_state`."""
-    return _find_following_states(tuple((name, state.next) for name, state in job_spec.states.items()), start_state)
+    return _find_following_states(
+        tuple((name, state.successor_names) for name, state in job_spec.states.items()), start_state
+    )
 
 
 @register_rule(
@@ -304,7 +310,8 @@ def _check_job_stuck(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
     if job_history.is_timed_out:
         last = _list_observed_states(job_history)[-1][0] if _list_observed_states(job_history) else "no state"
-        message = f"still {last} after {len(job_history.polls)} polls and the documented {job.poll.timeout_s:g} s"
+        timeout_s = job.poll_schedule.job_timeout_s
+        message = f"still {last} after {len(job_history.polls)} polls and the documented {timeout_s:g} s"
         yield Violation(message, f"{job_history.status_operation.pointer}/x-job/poll")
 
 
@@ -319,9 +326,16 @@ def _check_job_state_too_long(job_history: JobHistory) -> Iterator[Violation]:
         state, seen = job_history.job_spec.states.get(name), list(same)
         # A lower bound, because the state was seen in the first response, and still after the last request was sent.
         duration_s = (seen[-1].requested_ms - seen[0].response_began_ms) / 1000
-        if state is not None and state.end is None and state.max_s is not None and duration_s > state.max_s:
+        if (
+            state is not None
+            and state.terminal_outcome is None
+            and state.max_duration_s is not None
+            and duration_s > state.max_duration_s
+        ):
             at = f"{job_history.status_operation.pointer}/x-job/states/{escape_pointer_token(name)}/max_s"
-            yield Violation(f"{name} for at least {duration_s:.1f} s; at most {state.max_s:g} s are documented", at)
+            yield Violation(
+                f"{name} for at least {duration_s:.1f} s; at most {state.max_duration_s:g} s are documented", at
+            )
 
 
 @register_rule(
@@ -337,18 +351,20 @@ def _check_job_charge_changed(job_history: JobHistory) -> Iterator[Violation]:
         for poll in job_history.polls
         if poll.is_accepted and _is_terminal_state(job, _read_reported_state(poll, job))
     ]
-    charges = [(charge, poll) for poll in ended if (charge := poll.read_response(job.charged)) not in (MISSING, None)]
+    charges = [
+        (charge, poll) for poll in ended if (charge := poll.read_response(job.charge_location)) not in (MISSING, None)
+    ]
     for (before, _), (after, poll) in pairwise(charges):
         if after != before:
             at = f"{job_history.status_operation.pointer}/x-job/charged"
             message = f"charged {before!r:.40} at its end, but {after!r:.40} when polled again"
-            yield Violation(message, at, _get_body_pointer(job.charged), exchange=poll.exchange)
+            yield Violation(message, at, _get_body_pointer(job.charge_location), exchange=poll.exchange)
             return
 
 
 def _is_terminal_state(job_spec: JobSpec, state_name: str | None) -> bool:
     state = _find_state_spec(job_spec, state_name)
-    return state is not None and state.end is not None
+    return state is not None and state.terminal_outcome is not None
 
 
 @register_rule(
@@ -359,17 +375,17 @@ def _is_terminal_state(job_spec: JobSpec, state_name: str | None) -> bool:
 )
 def _check_job_id_changed(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
-    given = job_history.submit_call.read_response(job.submit.id)
-    if job.id is None or given is MISSING:
+    given = job_history.submit_call.read_response(job.submit_response.job_id_location)
+    if job.job_id_location is None or given is MISSING:
         return
     for poll in job_history.polls:
-        reported = poll.read_response(job.id)
+        reported = poll.read_response(job.job_id_location)
         if poll.is_accepted and reported is not MISSING and reported != given:
             at = f"{job_history.status_operation.pointer}/x-job/id"
             yield Violation(
                 f"requested job {given!r:.80}, but the response is about {reported!r:.80}",
                 at,
-                _get_body_pointer(job.id),
+                _get_body_pointer(job.job_id_location),
                 exchange=poll.exchange,
             )
             return
@@ -382,8 +398,8 @@ def _check_job_id_changed(job_history: JobHistory) -> Iterator[Violation]:
     contract_keys="x-job.model",
 )
 def _check_job_model_wrong(job_history: JobHistory) -> Iterator[Violation]:
-    location = job_history.job_spec.model
-    requested = job_history.target.target_spec.model if job_history.target is not None else None
+    location = job_history.job_spec.model_name_location
+    requested = job_history.target.target_spec.response_model_name if job_history.target is not None else None
     if location is None or requested is None:
         return
     for poll in job_history.polls:
@@ -407,18 +423,21 @@ def _check_job_model_wrong(job_history: JobHistory) -> Iterator[Violation]:
 )
 def _check_job_created_changed(job_history: JobHistory) -> Iterator[Violation]:
     job = job_history.job_spec
-    if job.created is None:
+    if job.creation_time_location is None:
         return
     moments = [
         (moment, poll)
         for poll in job_history.polls
-        if poll.is_accepted and (moment := parse_timestamp(poll.read_response(job.created))) is not None
+        if poll.is_accepted and (moment := parse_timestamp(poll.read_response(job.creation_time_location))) is not None
     ]
     for (before, _), (after, poll) in pairwise(moments):
         if abs((after - before).total_seconds()) > JOB_TIMESTAMP_TOLERANCE_S:
             at = f"{job_history.status_operation.pointer}/x-job/created"
             yield Violation(
-                f"created changed from {before} to {after}", at, _get_body_pointer(job.created), exchange=poll.exchange
+                f"created changed from {before} to {after}",
+                at,
+                _get_body_pointer(job.creation_time_location),
+                exchange=poll.exchange,
             )
             return
 
@@ -434,16 +453,21 @@ def _check_job_polling_url(call: Call) -> Iterator[Violation]:
     if status_operation is None or not call.is_accepted:
         return
     assert status_operation.job is not None
-    if status_operation.job.submit.url is None:
+    if status_operation.job.submit_response.polling_url_location is None:
         return
-    url = call.read_response(status_operation.job.submit.url)
+    url = call.read_response(status_operation.job.submit_response.polling_url_location)
     if url is MISSING or url is None:
         return
     at = f"{status_operation.pointer}/x-job/submit/url"
-    error = _explain_unusable_polling_url(call, status_operation, status_operation.job.submit.id, str(url))
+    error = _explain_unusable_polling_url(
+        call, status_operation, status_operation.job.submit_response.job_id_location, str(url)
+    )
     if error:
         yield Violation(
-            f"{url!r:.200} {error}", at, _get_body_pointer(status_operation.job.submit.url), evidence=str(url)
+            f"{url!r:.200} {error}",
+            at,
+            _get_body_pointer(status_operation.job.submit_response.polling_url_location),
+            evidence=str(url),
         )
 
 

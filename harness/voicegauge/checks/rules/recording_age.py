@@ -17,7 +17,7 @@ from voicegauge.model import Severity
     contract_keys="x-provider.recordings.max_age_days",
 )
 def _check_recording_stale(recording: RecordingAge) -> Iterator[Violation]:
-    limit = recording.contract.provider.recordings.max_age_days
+    limit = recording.contract.provider.recording_age_limit.max_age_days
     if recording.age_days > limit:
         message = (
             f"{recording.recording_name} is {recording.age_days:.0f} days old, more than {limit:g}: record it again"

@@ -15,7 +15,7 @@ from voicegauge.formats import Location
 
 def find_resource_item(json_value: Any, resource: ResourceSpec, resource_id: str) -> dict[str, Any] | None:
     """Return the JSON object, at any depth of `json_value`, that has the id of a resource; `None` if there is none."""
-    name = resource.id.pointer_tokens[-1]
+    name = resource.id_location.pointer_tokens[-1]
     pending = [json_value]
     while pending:
         found = pending.pop()
@@ -40,7 +40,7 @@ def _check_filter_ignored(call: Call) -> Iterator[Violation]:
     lists = [(name, items) for name, items in call.response_json.items() if isinstance(items, list)]
     for parameter in call.operation.parameters:
         filter_value = (
-            call.read_request(Location("query", parameter.name)) if parameter.location == "query" else MISSING
+            call.read_request(Location("query", parameter.name)) if parameter.message_part == "query" else MISSING
         )
         if filter_value is MISSING:
             continue
@@ -146,18 +146,18 @@ def _check_resource_state_ignored(resource_step: ResourceStep) -> Iterator[Viola
 )
 def _check_resource_state_wrong(resource_step: ResourceStep) -> Iterator[Violation]:
     if (
-        resource_step.resource_spec.state is None
+        resource_step.resource_spec.state_location is None
         or resource_step.is_deleted
         or resource_step.is_by_other_account
         or not resource_step.call.is_accepted
         or resource_step.step_kind == "use"
     ):
         return
-    name = resource_step.resource_spec.state.pointer_tokens[-1]
+    name = resource_step.resource_spec.state_location.pointer_tokens[-1]
     reported = (
         (resource_step.listed_item or {}).get(name, MISSING)
         if resource_step.step_kind == "list"
-        else resource_step.call.read_response(resource_step.resource_spec.state)
+        else resource_step.call.read_response(resource_step.resource_spec.state_location)
     )
     if reported is not MISSING and reported != resource_step.expected_state:
         yield Violation(
@@ -199,7 +199,7 @@ def _check_resource_id_changed(resource_step: ResourceStep) -> Iterator[Violatio
         or resource_step.is_deleted
     ):
         return
-    reported = resource_step.call.read_response(resource_step.resource_spec.id)
+    reported = resource_step.call.read_response(resource_step.resource_spec.id_location)
     if reported is not MISSING and reported != resource_step.resource_id:
         yield Violation(
             f"{resource_step.description}: requested {resource_step.resource_id!r:.80}, "
@@ -219,9 +219,11 @@ def _check_batch_count_wrong(call: Call) -> Iterator[Violation]:
     if submit is None or submit.batch is None or not call.is_accepted:
         return
     batch, batch_pointer = submit.batch, f"{submit.pointer}/x-batch"
-    total, completed = (call.read_response(location) for location in (batch.total, batch.completed))
+    total, completed = (
+        call.read_response(location) for location in (batch.total_count_location, batch.ended_count_location)
+    )
     requested = call if call.operation is submit else call.submit_call
-    items = requested.read_request(batch.items) if requested is not None else MISSING
+    items = requested.read_request(batch.requests_location) if requested is not None else MISSING
     if isinstance(items, list) and total not in (MISSING, len(items)):
         yield Violation(f"total is {total!r:.40} for {len(items)} items", f"{batch_pointer}/total")
     if isinstance(total, int) and isinstance(completed, int) and not 0 <= completed <= total:
@@ -233,14 +235,14 @@ def _check_final_batch_counts(
     call: Call, batch_spec: BatchSpec, batch_pointer: str, total_count: Any, completed_count: Any
 ) -> Iterator[Violation]:
     job = call.operation.job
-    state = job.states.get(str(call.read_response(job.state))) if job is not None else None
-    if state is None or state.end != "success":
+    state = job.states.get(str(call.read_response(job.state_location))) if job is not None else None
+    if state is None or state.terminal_outcome != "success":
         return
     if MISSING not in (total_count, completed_count) and completed_count != total_count:
         yield Violation(
             f"ended with {completed_count!r:.40} of {total_count!r:.40} items completed", f"{batch_pointer}/completed"
         )
-    results = batch_spec.results.read_body(call.response_json)
+    results = batch_spec.jobs_location.read_body(call.response_json)
     if isinstance(results, list) and total_count not in (MISSING, len(results)):
         yield Violation(f"ended with {len(results)} results for {total_count!r:.40} items", f"{batch_pointer}/results")
 
@@ -248,7 +250,9 @@ def _check_final_batch_counts(
 def _find_batch_operation(call: Call) -> Operation | None:
     """Return the operation whose batch a call submits or polls; `None` if there is no such operation."""
     for operation in call.contract.operations.values():
-        status = operation.speech.response.job if operation.batch is not None and operation.speech else None
+        status = (
+            operation.speech.response.status_operation_id if operation.batch is not None and operation.speech else None
+        )
         if status is not None and (call.operation is operation or call.operation.id == status):
             return operation
     return None

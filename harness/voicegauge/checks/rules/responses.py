@@ -204,11 +204,15 @@ def _check_request_schema(call: Call) -> Iterator[Violation]:
         parsed = call.read_parameter(parameter)
         if parsed is None:
             # A URL outside the documented path was chosen by the provider, and the client only followed it.
-            if parameter.is_required and parameter.location not in ("cookie", "path"):
-                yield Violation(f"the {parameter.location} parameter {parameter.name!r} is required", parameter.pointer)
+            if parameter.is_required and parameter.message_part not in ("cookie", "path"):
+                yield Violation(
+                    f"the {parameter.message_part} parameter {parameter.name!r} is required", parameter.pointer
+                )
             continue
         for error in parsed.errors:
-            yield Violation(f"{parameter.location} parameter {parameter.name!r}: {error.message}", error.schema_pointer)
+            yield Violation(
+                f"{parameter.message_part} parameter {parameter.name!r}: {error.message}", error.schema_pointer
+            )
 
 
 def _check_request_body_schema(call: Call) -> Iterator[Violation]:

@@ -44,19 +44,19 @@ def _quote_event(event: StreamEvent) -> str:
     contract_keys="x-speech.targets.*.audio",
 )
 def _check_response_kind_ignored(call: Call) -> Iterator[Violation]:
-    variants = {audio.delivered for audio in call.operation.response_audio_variants}
+    variants = {audio.delivery_method for audio in call.operation.response_audio_variants}
     target = call.operation.find_target(call.read_request) if len(variants) > 1 and call.is_accepted else None
     audio = target.response.audio if target is not None else None
     if target is None or audio is None or "stream" not in variants:
         return
     media_type = call.exchange.response.media_type
-    if call.is_stream != (audio.delivered == "stream"):
+    if call.is_stream != (audio.delivery_method == "stream"):
         fields = ", ".join(f"{location} {value!r}" for location, value in target.selecting_constants.items())
-        expected = f"expected {'a stream of events' if audio.delivered == 'stream' else 'audio alone'}"
+        expected = f"expected {'a stream of events' if audio.delivery_method == 'stream' else 'audio alone'}"
         yield Violation(
             f"{expected} for {fields or 'a request without a selecting field'}, got {media_type or 'no media type'}",
             f"{target.pointer}/audio"
-            if target.target_spec.audio is not None
+            if target.target_spec.response_audio is not None
             else f"{call.operation.pointer}/x-speech/response",
         )
 
@@ -89,7 +89,9 @@ def _check_stream_event_unknown(call: Call) -> Iterator[Violation]:
     known = ", ".join(_get_stream_spec(call).events) if unknown else ""
     for kind, event in list(unknown.items())[:MAX_VIOLATIONS_PER_RULE]:
         named = (
-            f"of the kind {kind!r}" if kind is not None else f"without a kind at {_get_stream_spec(call).event_type}"
+            f"of the kind {kind!r}"
+            if kind is not None
+            else f"without a kind at {_get_stream_spec(call).event_type_location}"
         )
         yield Violation(
             f"an event {named}; documented: {known}",
@@ -110,14 +112,21 @@ def _check_stream_order(call: Call) -> Iterator[Violation]:
         return
     spec, count = _get_stream_spec(call), 0
     first = next(iter(spec.events))
-    if events[0].event_type != first and spec.events[events[0].event_type or ""].end != "failure":
+    if events[0].event_type != first and spec.events[events[0].event_type or ""].terminal_outcome != "failure":
         message = f"the stream begins with {events[0].event_type!r}, not with {first!r}"
         yield Violation(message, _build_stream_pointer(call, "events", first), evidence=_quote_event(events[0]))
     for before, event in pairwise(events):
-        if event.event_type not in spec.events[before.event_type or ""].next and count < MAX_VIOLATIONS_PER_RULE:
+        if (
+            event.event_type not in spec.events[before.event_type or ""].successor_names
+            and count < MAX_VIOLATIONS_PER_RULE
+        ):
             count += 1
-            end = spec.events[before.event_type or ""].end
-            effect = "ends the stream" if end else f"leads to {' or '.join(spec.events[before.event_type or ''].next)}"
+            end = spec.events[before.event_type or ""].terminal_outcome
+            effect = (
+                "ends the stream"
+                if end
+                else f"leads to {' or '.join(spec.events[before.event_type or ''].successor_names)}"
+            )
             message = f"{event.event_type!r} follows {before.event_type!r}, which {effect}"
             yield Violation(
                 message, _build_stream_pointer(call, "events", before.event_type or ""), evidence=_quote_event(event)
@@ -142,7 +151,7 @@ def _check_stream_end_missing(call: Call) -> Iterator[Violation]:
             evidence=_quote_event(last),
         )
         return
-    ends = " or ".join(name for name, event in _get_stream_spec(call).events.items() if event.end)
+    ends = " or ".join(name for name, event in _get_stream_spec(call).events.items() if event.terminal_outcome)
     within = ", within an event" if stream.has_partial_event else ""
     message = f"the stream breaks off after {len(stream.events)} events{within}"
     message += f": {ends} should end it" if not _get_stream_spec(call).ends_with_response else ""
@@ -161,7 +170,7 @@ def _check_stream_event_schema(call: Call) -> Iterator[Violation]:
     for event in _list_documented_events(call):
         kind = event.event_type or ""
         at = _build_stream_pointer(call, "events", kind, "schema")
-        if _get_stream_spec(call).events[kind].schema is None or len(seen) >= MAX_SCHEMA_VIOLATIONS:
+        if _get_stream_spec(call).events[kind].data_schema is None or len(seen) >= MAX_SCHEMA_VIOLATIONS:
             continue
         if event.value is MISSING:
             if (kind, "") not in seen:
@@ -199,9 +208,9 @@ def _check_stream_audio_missing(call: Call) -> Iterator[Violation]:
     stream = call.event_stream
     if stream is None or stream.has_failed or not (stream.ending is not None or stream.is_complete):
         return
-    if not any(event.event_type == _get_stream_spec(call).audio.event for event in stream.events):
+    if not any(event.event_type == _get_stream_spec(call).audio.event_type for event in stream.events):
         last = stream.ending or stream.events[-1]
-        message = f"the stream ends in {last.event_type!r} without any {_get_stream_spec(call).audio.event!r}"
+        message = f"the stream ends in {last.event_type!r} without any {_get_stream_spec(call).audio.event_type!r}"
         yield Violation(message, _build_stream_pointer(call, "audio", "event"), evidence=_quote_event(last))
 
 
@@ -213,14 +222,14 @@ def _check_stream_audio_missing(call: Call) -> Iterator[Violation]:
 )
 def _check_stream_index(call: Call) -> Iterator[Violation]:
     location = _get_stream_spec(call).audio if call.event_stream is not None else None
-    if location is None or location.index is None:
+    if location is None or location.sequence_number_location is None:
         return
-    audio = [event for event in _list_documented_events(call) if event.event_type == location.event]
-    numbers = [event.read_value(location.index) for event in audio]
+    audio = [event for event in _list_documented_events(call) if event.event_type == location.event_type]
+    numbers = [event.read_value(location.sequence_number_location) for event in audio]
     steps = pairwise(zip(audio, numbers, strict=True))
     wrong = ((event, b, a) for (_, b), (event, a) in steps if _is_number(a) and _is_number(b) and a != b + 1)
     for (event, before, after), _ in zip(wrong, range(MAX_VIOLATIONS_PER_RULE), strict=False):
-        message = f"index {after} follows index {before} at {location.index}"
+        message = f"index {after} follows index {before} at {location.sequence_number_location}"
         yield Violation(message, _build_stream_pointer(call, "audio", "index"), evidence=_quote_event(event))
 
 

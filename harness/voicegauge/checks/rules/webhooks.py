@@ -27,8 +27,8 @@ def _check_webhook_missing(callbacks: RequestCallbacks) -> Iterator[Violation]:
     end = callbacks.final_state
     if not callbacks.are_all_received or end is None:
         return
-    documented = callbacks.webhook_spec.body
-    if documented is not None and end[1] not in documented.states.values():
+    documented = callbacks.webhook_spec.body_locations
+    if documented is not None and end[1] not in documented.outcome_by_state.values():
         return  # no document describes a callback for a job that ends like this
     if not callbacks.final_callback_bodies:
         others = (
@@ -86,7 +86,7 @@ def _check_webhook_repeated(callbacks: RequestCallbacks) -> Iterator[Violation]:
 )
 def _check_webhook_duplicate(callbacks: RequestCallbacks) -> Iterator[Violation]:
     ends = callbacks.final_callback_bodies
-    if not callbacks.webhook_spec.may_repeat and any(before == after for before, after in pairwise(ends)):
+    if not callbacks.webhook_spec.may_be_repeated and any(before == after for before, after in pairwise(ends)):
         yield Violation(
             f"{len(ends)} callbacks about the end", _build_webhook_pointer(callbacks), evidence=_format_json(ends[0])
         )
@@ -100,7 +100,7 @@ def _check_webhook_duplicate(callbacks: RequestCallbacks) -> Iterator[Violation]
     severity=Severity.WARNING,
 )
 def _check_webhook_progress_late(callbacks: RequestCallbacks) -> Iterator[Violation]:
-    longest_s = callbacks.webhook_spec.progress_max_s
+    longest_s = callbacks.webhook_spec.max_progress_interval_s
     if callbacks.subscribed_callbacks != "progress" or longest_s is None:
         return
     timing = callbacks.submit_call.exchange.timing if callbacks.submit_call is not None else None
@@ -133,7 +133,7 @@ def _check_webhook_contradicts(callbacks: RequestCallbacks) -> Iterator[Violatio
         state_meaning, state = callbacks.read_state_meaning(body), callbacks.read_state(body)
         if end is None or state_meaning in (None, "unfinished"):
             continue
-        has_own_states = callbacks.webhook_spec.body is not None
+        has_own_states = callbacks.webhook_spec.body_locations is not None
         if state_meaning != end[1] or (not has_own_states and state != end[0]):
             message = f"the callback reports the end as {state}, but the status response {end[0]}"
             yield Violation(message, _build_webhook_pointer(callbacks), evidence=_format_json(body))
@@ -163,7 +163,7 @@ def _check_webhook_plain_http(outcome: CaseOutcome) -> Iterator[Violation]:
 def _check_webhook_forged(callbacks: RequestCallbacks) -> Iterator[Violation]:
     for index, parts in enumerate(callbacks.signature_headers):
         if not parts.signatures:
-            message = f"a callback has no signature in {_get_signature_spec(callbacks).header}"
+            message = f"a callback has no signature in {_get_signature_spec(callbacks).signature_header_name}"
         elif callbacks.webhook_secret is not None and not callbacks.is_signature_valid(index):
             message = "a callback has a signature that was not made with the secret"
         else:
@@ -182,7 +182,10 @@ def _check_webhook_late(callbacks: RequestCallbacks) -> Iterator[Violation]:
     for received, parts in zip(callbacks.received_callbacks, callbacks.signature_headers, strict=False):
         if not parts.timestamp.isdecimal():
             continue
-        age_s, tolerance_s = received.received_at - int(parts.timestamp), _get_signature_spec(callbacks).tolerance_s
+        age_s, tolerance_s = (
+            received.received_at - int(parts.timestamp),
+            _get_signature_spec(callbacks).timestamp_tolerance_s,
+        )
         if abs(age_s) > tolerance_s:
             message = f"a callback was signed {age_s:.0f} s before it arrived; at most {tolerance_s:g} s are tolerated"
             yield Violation(message, f"{_build_signature_pointer(callbacks)}/tolerance_s")

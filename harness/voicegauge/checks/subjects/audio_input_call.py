@@ -34,7 +34,7 @@ class AudioInputCall(Call):
         return _decode_upload(file.data) if file is not None else None
 
     def _find_uploaded_file(self) -> UploadedFile | None:
-        field = self.audio_input_target.audio_input.request["audio"].at.pointer_tokens[0]
+        field = self.audio_input_target.audio_input.request_fields["audio"].location.pointer_tokens[0]
         return self.form.files.get(field) if self.form is not None else None
 
     @functools.cached_property
@@ -44,11 +44,11 @@ class AudioInputCall(Call):
 
     def read_neutral_value(self, field_name: AudioInputField) -> Any:
         """Return the provider-neutral value of a field of the request; `None` if the request omits the field."""
-        mapping = self.audio_input_target.audio_input.request.get(field_name)
-        value = self.read_request(mapping.at) if mapping is not None else MISSING
+        mapping = self.audio_input_target.audio_input.request_fields.get(field_name)
+        value = self.read_request(mapping.location) if mapping is not None else MISSING
         if mapping is None or value is MISSING:
             return None
-        return mapping.find_neutral_value(value)
+        return mapping.find_provider_independent_value(value)
 
     @property
     def description_pointer(self) -> str:

@@ -168,12 +168,12 @@ class Call(CheckSubject):
 
     def read_parameter(self, parameter: Parameter) -> ParsedText | None:
         """Return a documented parameter of the request; `None` if it was not sent. Cookies are not read."""
-        if parameter.location == "cookie":
+        if parameter.message_part == "cookie":
             return None
-        if parameter.location == "header":
+        if parameter.message_part == "header":
             text = self.exchange.request.find_header(parameter.name)
         else:
-            text = (self.path_parameters if parameter.location == "path" else self.parsed_exchange.query).get(
+            text = (self.path_parameters if parameter.message_part == "path" else self.parsed_exchange.query).get(
                 parameter.name
             )
         return None if text is None else parameter.parse_text(text)

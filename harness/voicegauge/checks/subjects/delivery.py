@@ -57,33 +57,33 @@ class SpeechDelivery(CheckSubject):
     @functools.cached_property
     def requested_format(self) -> str | None:
         """The provider-independent name of the format in the request; `None` if the request names no format."""
-        mapping = self.target.speech.request.get("format")
+        mapping = self.target.speech.request_fields.get("format")
         return None if mapping is None else _find_neutral_value(mapping, self._requested_format_value)
 
     @functools.cached_property
     def _requested_format_value(self) -> object:
         """The value of the format field as it was sent; `None` or `MISSING` if the request has no such field."""
-        mapping = self.target.speech.request.get("format")
+        mapping = self.target.speech.request_fields.get("format")
         if mapping is None:
             return None
         if self.submit_call is not None:
-            return self.submit_call.read_request(mapping.at)
-        return mapping.map.get(self.speech_request.format or "", self.speech_request.format)
+            return self.submit_call.read_request(mapping.location)
+        return mapping.provider_values.get(self.speech_request.format or "", self.speech_request.format)
 
     @functools.cached_property
     def default_format(self) -> str | None:
         """The documented format for requests that name no format; `None` if the contract documents none."""
-        mapping = self.target.speech.request.get("format")
+        mapping = self.target.speech.request_fields.get("format")
         return None if mapping is None else _find_neutral_value(mapping, self._default_format_value)
 
     @functools.cached_property
     def _default_format_value(self) -> object:
         """The documented default of the format field; `None` or `MISSING` if none is documented."""
-        mapping = self.target.speech.request.get("format")
+        mapping = self.target.speech.request_fields.get("format")
         if mapping is None:
             return None
         media_type = self.submit_call.exchange.request.media_type if self.submit_call is not None else None
-        return find_documented_default(self.operation, mapping.at, media_type)
+        return find_documented_default(self.operation, mapping.location, media_type)
 
     @functools.cached_property
     def audio_format(self) -> AudioFormat | None:
@@ -100,11 +100,11 @@ class SpeechDelivery(CheckSubject):
     @property
     def _sample_rate(self) -> object:
         """The sample rate in the request, or its documented default; `None` or `MISSING` if there is neither."""
-        mapping = self.target.speech.request.get("sample_rate")
+        mapping = self.target.speech.request_fields.get("sample_rate")
         if mapping is None:
             return None
-        requested = self.submit_call.read_request(mapping.at) if self.submit_call is not None else None
-        return find_documented_default(self.operation, mapping.at) if requested in (None, MISSING) else requested
+        requested = self.submit_call.read_request(mapping.location) if self.submit_call is not None else None
+        return find_documented_default(self.operation, mapping.location) if requested in (None, MISSING) else requested
 
     @property
     def has_unknown_sample_rate(self) -> bool:
@@ -172,5 +172,5 @@ class SpeechDelivery(CheckSubject):
 
 def _find_neutral_value(field_mapping: FieldMapping, value: object) -> str | None:
     """Return the provider-independent name of a value in a request; `None` if it is neither text nor in the map."""
-    name = field_mapping.find_neutral_value(value)
+    name = field_mapping.find_provider_independent_value(value)
     return name if isinstance(name, str) else None

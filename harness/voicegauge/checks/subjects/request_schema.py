@@ -20,7 +20,7 @@ def find_request_schema(operation: Operation, location: Location, media_type: st
     """
     if location.kind != "body":
         wanted = location.name.lower()
-        found = (p for p in operation.parameters if p.location == location.kind and p.name.lower() == wanted)
+        found = (p for p in operation.parameters if p.message_part == location.kind and p.name.lower() == wanted)
         schema = next((parameter.schema for parameter in found), None)
         return schema if isinstance(schema, dict) else {}
     documented = operation.request_media

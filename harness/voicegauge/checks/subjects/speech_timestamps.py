@@ -50,7 +50,7 @@ def read_timestamps(speech_delivery: SpeechDelivery) -> Iterator[TimestampLists]
     stream_spec = target.stream
     specs: tuple[SpeechTimestamps | EventTimestamps, ...] = audio.timestamps
     pointer = f"{target.operation.pointer}/x-speech/response/audio/timestamps"
-    if target.target_spec.audio is not None:
+    if target.target_spec.response_audio is not None:
         pointer = f"{target.pointer}/audio/timestamps"
     if stream_spec is not None:
         specs, pointer = stream_spec.audio.timestamps, f"{target.operation.pointer}/x-stream/audio/timestamps"
@@ -60,13 +60,13 @@ def read_timestamps(speech_delivery: SpeechDelivery) -> Iterator[TimestampLists]
     roots: list[Any] = [parsed.response_json]
     if stream_spec is not None:
         events = parsed.read_stream(stream_spec).events
-        roots = [event.value for event in events if event.event_type == stream_spec.audio.event]
+        roots = [event.value for event in events if event.event_type == stream_spec.audio.event_type]
     for index, spec in enumerate(specs):
         texts, starts, ends = (
             [value for root in roots for value in read_pointer_values(root, location.pointer_tokens)]
             if location
             else []
-            for location in (spec.texts, spec.starts, spec.ends)
+            for location in (spec.texts_location, spec.starts_location, spec.ends_location)
         )
         if texts or starts or ends:
             yield TimestampLists(spec, f"{pointer}/{index}", texts, starts, ends)

@@ -111,7 +111,7 @@ class RequestCallbacks(CheckSubject):
                 self.documented_body,
                 Exchange(
                     provider=self.contract.id,
-                    operation=self.webhook_spec.callback,
+                    operation=self.webhook_spec.callback_operation_id,
                     request=received.request,
                     response=Response(status=200),
                 ),
@@ -150,23 +150,25 @@ class RequestCallbacks(CheckSubject):
 
     def read_job_id(self, body: Any) -> Any:
         """Return the job id in the body of a callback; `MISSING` if it contains none."""
-        documented, job = self.webhook_spec.body, self._job_spec
+        documented, job = self.webhook_spec.body_locations, self._job_spec
         return _read_callback_value(
-            body, documented.id if documented is not None else job.id if job is not None else None
+            body, documented.id_location if documented is not None else job.job_id_location if job is not None else None
         )
 
     def read_state(self, body: Any) -> str | None:
         """Return the state that the body of a callback reports; `None` if it reports none."""
-        documented, job = self.webhook_spec.body, self._job_spec
-        location = documented.state if documented is not None else job.state if job is not None else None
+        documented, job = self.webhook_spec.body_locations, self._job_spec
+        location = (
+            documented.state_location if documented is not None else job.state_location if job is not None else None
+        )
         found = _read_callback_value(body, location)
         return found if isinstance(found, str) else None
 
     def read_state_meaning(self, body: Any) -> StateMeaning | None:
         """Return what the state in the body of a callback means for the job; `None` if the state is not documented."""
-        state, documented = self.read_state(body), self.webhook_spec.body
+        state, documented = self.read_state(body), self.webhook_spec.body_locations
         if documented is not None:
-            return documented.states.get(state or "")
+            return documented.outcome_by_state.get(state or "")
         return _get_state_meaning(self._state_by_name.get(state or ""))
 
     @property
@@ -187,7 +189,7 @@ class RequestCallbacks(CheckSubject):
         """Yield each status request whose response has a documented state, with that state and its meaning."""
         job = self._job_spec
         for poll in self.polls:
-            state = poll.read_response(job.state) if job is not None and poll.is_accepted else None
+            state = poll.read_response(job.state_location) if job is not None and poll.is_accepted else None
             state_meaning = _get_state_meaning(self._state_by_name.get(state)) if isinstance(state, str) else None
             if state_meaning is not None:
                 yield poll, str(state), state_meaning
@@ -211,7 +213,7 @@ class RequestCallbacks(CheckSubject):
 
 
 def _get_state_meaning(state_spec: JobState | None) -> StateMeaning | None:
-    return None if state_spec is None else state_spec.end or "unfinished"
+    return None if state_spec is None else state_spec.terminal_outcome or "unfinished"
 
 
 def _read_callback_value(body: Any, location: Location | None) -> Any:

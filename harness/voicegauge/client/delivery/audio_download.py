@@ -63,21 +63,21 @@ async def fetch_audio(
         DeliveryFailedError: there is no audio, or it could not be downloaded.
     """
     response, secrets = source_exchange.exchange.response, exchange_log.connection.secrets
-    declared_media_type = source_exchange.read_text(response_audio.media_type)
-    if response_audio.delivered == "stream":
+    declared_media_type = source_exchange.read_text(response_audio.media_type_location)
+    if response_audio.delivery_method == "stream":
         audio = DownloadedAudio(
             join_stream_audio(source_exchange, operation, secrets), declared_media_type, exchange_index
         )
-    elif response_audio.delivered == "bytes":
+    elif response_audio.delivery_method == "bytes":
         audio = DownloadedAudio(response.body, declared_media_type or response.media_type or None, exchange_index)
     else:
-        text = source_exchange.read_text(response_audio.at)
+        text = source_exchange.read_text(response_audio.location)
         if text is None:
             shown = describe_response(response, secrets)
             raise _build_protocol_failure(
-                f"the response of {operation.id} has no audio at {response_audio.at}: {shown}"
+                f"the response of {operation.id} has no audio at {response_audio.location}: {shown}"
             )
-        if response_audio.delivered == "base64" or text.startswith("data:"):
+        if response_audio.delivery_method == "base64" or text.startswith("data:"):
             data, media_type = _decode_inline_audio(text)
             audio = DownloadedAudio(data, declared_media_type or media_type, exchange_index)
         else:
@@ -128,7 +128,9 @@ class _AudioDownload:
     def __init__(self, exchange_log: ExchangeLog, response_audio: ResponseAudio) -> None:
         self._log, self._connection = exchange_log, exchange_log.connection
         self._download_operation = (
-            self._connection.contract.find_operation(response_audio.download) if response_audio.download else None
+            self._connection.contract.find_operation(response_audio.download_operation_id)
+            if response_audio.download_operation_id
+            else None
         )
 
     async def download(

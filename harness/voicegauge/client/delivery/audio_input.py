@@ -43,11 +43,11 @@ def build_audio_input_request(
     Raises:
         UsageError: the operation has no parameter for one of `fields`.
     """
-    spec, mappings = audio_input_target.target_spec, audio_input_target.audio_input.request
-    defaults: dict[AudioInputField, Any] = {"voice": spec.voice, "language": spec.language}
+    spec, mappings = audio_input_target.target_spec, audio_input_target.audio_input.request_fields
+    defaults: dict[AudioInputField, Any] = {"voice": spec.default_voice, "language": spec.default_language}
     given = {name: value for name, value in defaults.items() if name in mappings and value is not None}
     body: Any = None
-    for location, value in spec.constants.items():
+    for location, value in spec.request_constants.items():
         body = location.write_body(body, copy.deepcopy(value))
     for name, value in {**given, **fields, "audio": audio}.items():
         mapping = mappings.get(name)
@@ -55,8 +55,8 @@ def build_audio_input_request(
             raise UsageError(
                 f"{audio_input_target.id} takes no {name.replace('_', ' ')}; it takes {', '.join(mappings)}"
             )
-        mapped = value if isinstance(value, UploadedFile) else mapping.map.get(str(value), value)
-        body = mapping.at.write_body(body, mapped)
+        mapped = value if isinstance(value, UploadedFile) else mapping.provider_values.get(str(value), value)
+        body = mapping.location.write_body(body, mapped)
     return RequestParts(body=body, media_type="multipart/form-data")
 
 
@@ -85,10 +85,14 @@ def _list_audio_locations(audio_input_target: AudioInputTarget, source_exchange:
     stems = conversion.response.stems
     locations = [conversion.response.audio] if conversion.response.audio else []
     if stems is not None:
-        listed = source_exchange.read_response(stems.at)
+        listed = source_exchange.read_response(stems.list_location)
         count = min(len(listed), MAX_STEMS) if isinstance(listed, list) else 0
         locations += [
-            ResponseAudio(at=stems.at.child(str(index), stems.url), delivered="url", download=stems.download)
+            ResponseAudio(
+                location=stems.list_location.child(str(index), stems.url_field),
+                delivery_method="url",
+                download_operation_id=stems.download_operation_id,
+            )
             for index in range(count)
         ]
     return locations

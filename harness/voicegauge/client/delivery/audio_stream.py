@@ -37,7 +37,7 @@ def join_stream_audio(exchange: ParsedExchange, operation: Operation, secrets: S
     if stream.error is not None:
         raise build_failure("protocol", f"the stream {stream.error}")
     if stream.has_failed and stream.ending is not None:
-        reason = stream.ending.read_value(operation.stream.reason)
+        reason = stream.ending.read_value(operation.stream.failure_reason_location)
         shown = build_masked_excerpt(reason, secrets) if isinstance(reason, str) else ""
         raise build_failure("failed", f"{stream.ending.event_type}: {shown or 'no reason given'}")
     if not stream.is_complete:

@@ -28,7 +28,7 @@ CANCEL_REQUEST_TIMEOUT_S = 5.0
 """Time limit of the cancellation request in seconds, because the user has pressed Ctrl-C and is waiting."""
 
 
-_WHOLE_BODY_AUDIO = ResponseAudio(at=Location("body"), delivered="bytes")
+_WHOLE_BODY_AUDIO = ResponseAudio(location=Location("body"), delivery_method="bytes")
 """How audio is read from the response to a submit that is itself audio: some providers return cached or short audio at
 once, instead of a job."""
 
@@ -80,7 +80,7 @@ class DeliveryTask:
         self._clock = connection.clock
         self._started_s = connection.clock.monotonic()
         status = target.job_operation
-        job_s = status.job.poll.timeout_s if status is not None and status.job is not None else 0.0
+        job_s = status.job.poll_schedule.job_timeout_s if status is not None and status.job is not None else 0.0
         self._deadline = Deadline(connection, max_job_duration_s=job_s)
         self._log = ExchangeLog(connection, self._deadline)
         self._job = JobTracker(connection, target, status, settlement) if status is not None else None
@@ -123,7 +123,7 @@ class DeliveryTask:
         assert isinstance(self._target, AudioInputTarget)
         transcription = self._target.transcription
         assert transcription is not None, "a response without audio or a job is a transcript"
-        location = transcription.response.text
+        location = transcription.response.text_location
         text = submit_exchange.read_response(location)
         if not isinstance(text, str):
             shown = describe_response(submit_exchange.exchange.response, self._connection.secrets)
@@ -149,7 +149,7 @@ class DeliveryTask:
 
         A request with an idempotency key is also repeated if the connection is lost, because it is charged only once.
         """
-        retry = self._target.contract.provider.retry
+        retry = self._target.contract.provider.retry_policy
         for wait in (*iterate_retry_waits_s(retry, self._connection.retry_random), None):
             await self._wait_for_rate_limit()
             self._deadline.require_time("no time is left for the next request")
@@ -213,11 +213,11 @@ class DeliveryTask:
         """
         status = submit_exchange.exchange.response.status
         self._submit_index = self._last_exchange_index
-        self._settlement.note_status(status, self._target.contract.provider.retry)
+        self._settlement.note_status(status, self._target.contract.provider.retry_policy)
         accepted = 200 <= status < 300
         if accepted:
             self._settlement.note_usage(submit_exchange)
-        self._record_reported_charge(submit_exchange, self._target.response.charged)
+        self._record_reported_charge(submit_exchange, self._target.response.charge_location)
         if accepted and self._job is not None:
             self._job.record_job_id(submit_exchange)
         if self._observer is not None:
@@ -255,24 +255,24 @@ class DeliveryTask:
         return await poller.poll_until_done(status_request, poll_immediately=poll_immediately)
 
     async def _fetch_result(self, job_tracker: JobTracker, final_poll: ParsedExchange) -> DownloadedAudio:
-        if job_tracker.job_spec.result is None:
+        if job_tracker.job_spec.result_operation_id is None:
             return await self._fetch_audio(final_poll, job_tracker.job_spec.speech_audio, job_tracker.status_operation)
-        operation = self._target.contract.find_operation(job_tracker.job_spec.result)
+        operation = self._target.contract.find_operation(job_tracker.job_spec.result_operation_id)
         result = await self._log.send_with_retries(
             job_tracker.build_result_request(final_poll, operation), operation.id
         )
         if not 200 <= result.exchange.response.status < 300:
             raise self._log.build_rejection_error(result, "fetching the result")
         self._settlement.note_usage(result)
-        self._record_reported_charge(result, job_tracker.job_spec.charged)
+        self._record_reported_charge(result, job_tracker.job_spec.charge_location)
         return await self._fetch_audio(result, job_tracker.job_spec.speech_audio, operation)
 
     async def _cancel_job(self) -> None:
         """Cancel the job, if the provider documents how, because nobody is waiting for the result any more."""
         job = self._job
-        if job is None or job.job_spec.cancel is None or job.has_ended:
+        if job is None or job.job_spec.cancellation is None or job.has_ended:
             return
-        operation = self._target.contract.find_operation(job.job_spec.cancel.operation)
+        operation = self._target.contract.find_operation(job.job_spec.cancellation.operation_id)
         try:
             request = job.build_request_by_job_id(operation)
             if request is not None:

@@ -61,7 +61,7 @@ class ExchangeLog:
                 passed.
         """
         self.deadline.require_time("no time is left for the next request")
-        retry = self.connection.contract.provider.retry
+        retry = self.connection.contract.provider.retry_policy
         waits = (*iterate_retry_waits_s(retry, self.connection.retry_random), None)
         for wait, address in zip(waits, itertools.cycle(ip_addresses), strict=False):
             try:
@@ -96,7 +96,7 @@ class ExchangeLog:
         408, 425 and 429 ask for a later attempt (RFC 9110, section 15.5.9; RFC 8470; RFC 6585), as do server errors
         except 501, because a method that is not implemented stays so (RFC 9110, section 15.6.2).
         """
-        temporary = (408, 425, 429, *self.connection.contract.provider.retry.statuses)
+        temporary = (408, 425, 429, *self.connection.contract.provider.retry_policy.retried_statuses)
         return status in temporary or (status >= 500 and status != 501)
 
     def build_rejection_error(self, exchange: ParsedExchange, request_purpose: str) -> DeliveryFailedError:

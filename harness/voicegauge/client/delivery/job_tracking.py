@@ -72,7 +72,7 @@ class JobTracker:
 
         An id that contains the key is not usable: it would be saved, so that the job can be resumed.
         """
-        found = submit_exchange.read_text(self.job_spec.submit.id)
+        found = submit_exchange.read_text(self.job_spec.submit_response.job_id_location)
         self.id = found if is_storable_id(found, self._connection.secrets) else None
 
     # Requests about the job
@@ -89,20 +89,21 @@ class JobTracker:
         by_link = read_link_parameters(submit_exchange, self._target.operation, self.status_operation)
         if by_link is not None:
             return self.build_request_with_values(self.status_operation, by_link)
-        url = submit_exchange.read_text(self.job_spec.submit.url)
+        url = submit_exchange.read_text(self.job_spec.submit_response.polling_url_location)
         if url is not None and parse_origin(url) in self._connection.origins:
             return self._connection.build_request(self.status_operation, RequestParts(), url=url)
         request = self.build_poll_request_by_job_id(self.id) if self.id is not None else None
         if request is None:
             shown = describe_response(submit_exchange.exchange.response, self._connection.secrets)
-            raise self.build_protocol_error(
-                f"the response to the submit has no usable job id at {self.job_spec.submit.id}: {shown}"
-            )
+            location = self.job_spec.submit_response.job_id_location
+            raise self.build_protocol_error(f"the response to the submit has no usable job id at {location}: {shown}")
         return request
 
     def build_poll_request_by_job_id(self, job_id: str) -> Request | None:
         """Return the status request for a job id; `None` if the contract does not say which parameter takes the id."""
-        name = find_id_parameter(self._target.operation, self.status_operation, self.job_spec.submit.id)
+        name = find_id_parameter(
+            self._target.operation, self.status_operation, self.job_spec.submit_response.job_id_location
+        )
         return None if name is None else self.build_request_with_values(self.status_operation, {name: job_id})
 
     def build_request_by_job_id(self, operation: Operation) -> Request | None:
@@ -110,14 +111,14 @@ class JobTracker:
 
         Return `None` if the job id or the parameter that takes it is not known.
         """
-        name = find_id_parameter(self._target.operation, operation, self.job_spec.submit.id)
+        name = find_id_parameter(self._target.operation, operation, self.job_spec.submit_response.job_id_location)
         return None if name is None or self.id is None else self.build_request_with_values(operation, {name: self.id})
 
     def build_result_request(self, final_poll: ParsedExchange, operation: Operation) -> Request:
         """Return the request that fetches the result of the job that `final_poll` reports."""
         values = read_link_parameters(final_poll, self.status_operation, operation)
         if values is None:
-            name = find_id_parameter(self._target.operation, operation, self.job_spec.submit.id)
+            name = find_id_parameter(self._target.operation, operation, self.job_spec.submit_response.job_id_location)
             values = {name: self.id} if name is not None and self.id is not None else {}
         return self.build_request_with_values(operation, values)
 
@@ -146,16 +147,16 @@ class JobTracker:
         Raises:
             DeliveryFailedError: the job has failed.
         """
-        state = submit_exchange.read_text(self.job_spec.submit.state)
+        state = submit_exchange.read_text(self.job_spec.submit_response.state_location)
         if state is None:
             return False
         self._record_state(
             state, submit_exchange, requested_ms=0.0, received_ms=received_ms, exchange_index=exchange_index
         )
         known = self.job_spec.states.get(state)
-        if known is None or known.end != "success":
+        if known is None or known.terminal_outcome != "success":
             return False
-        return bool(self.job_spec.result or submit_exchange.read_text(self.job_spec.speech_audio.at))
+        return bool(self.job_spec.result_operation_id or submit_exchange.read_text(self.job_spec.speech_audio.location))
 
     def record_poll_response(
         self, poll_exchange: ParsedExchange, *, requested_ms: float, received_ms: float, exchange_index: int
@@ -167,17 +168,21 @@ class JobTracker:
         Raises:
             DeliveryFailedError: the job has failed, or the response names no state.
         """
-        state = poll_exchange.read_text(self.job_spec.state)
+        state = poll_exchange.read_text(self.job_spec.state_location)
         if state is None:
             shown = describe_response(poll_exchange.exchange.response, self._connection.secrets)
-            problem = "is not JSON" if poll_exchange.response_json_error else f"has no state at {self.job_spec.state}"
+            problem = (
+                "is not JSON"
+                if poll_exchange.response_json_error
+                else f"has no state at {self.job_spec.state_location}"
+            )
             failure = self.build_protocol_error(f"the status response {problem}: {shown}").failure
             raise DeliveryFailedError(failure, is_temporary=True)  # such as the page of a proxy
         self._record_state(
             state, poll_exchange, requested_ms=requested_ms, received_ms=received_ms, exchange_index=exchange_index
         )
         known = self.job_spec.states.get(state)
-        return known is not None and known.end == "success"
+        return known is not None and known.terminal_outcome == "success"
 
     def _record_state(
         self,
@@ -197,17 +202,19 @@ class JobTracker:
             )
         )
         known = self.job_spec.states.get(state)
-        if known is None or known.end is None:
+        if known is None or known.terminal_outcome is None:
             return
         self.has_ended = True
-        if known.charged is not False:
+        if known.is_charged is not False:
             self._settlement.note_usage(source_exchange)
-        self._settlement.note_charge(source_exchange, self.job_spec.charged, self._target.contract.provider.credits)
-        if known.end == "failure":
-            if known.charged is False:
+        self._settlement.note_charge(
+            source_exchange, self.job_spec.charge_location, self._target.contract.provider.credits
+        )
+        if known.terminal_outcome == "failure":
+            if known.is_charged is False:
                 self._settlement.status = BillingStatus.REJECTED
             reason = build_masked_excerpt(
-                source_exchange.read_text(self.job_spec.reason) or "", self._connection.secrets
+                source_exchange.read_text(self.job_spec.failure_reason_location) or "", self._connection.secrets
             )
             message = f"{state}: {reason or 'no reason given'}"
             raise DeliveryFailedError(Failure(kind="failed", message=message))

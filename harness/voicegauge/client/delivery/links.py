@@ -130,7 +130,7 @@ def _remove_location_prefix(name: str) -> str:
 def group_parameters_by_location(operation: Operation, values_by_name: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Group `values_by_name` by the documented location of each parameter: "path", "query" or "header"."""
     grouped: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
-    documented = {parameter.name: parameter.location for parameter in operation.parameters}
+    documented = {parameter.name: parameter.message_part for parameter in operation.parameters}
     for name, value in values_by_name.items():
         bare = _remove_location_prefix(name)
         location = documented.get(name) or documented.get(bare) or "query"

@@ -51,9 +51,9 @@ class JobPoller:
         Raises:
             DeliveryFailedError: the job failed, did not end in time, or is in an undocumented state.
         """
-        schedule = self._job.job_spec.poll
-        is_limit_documented = schedule.timeout_s <= self._deadline.remaining_s
-        limit_s = min(schedule.timeout_s, self._deadline.remaining_s)
+        schedule = self._job.job_spec.poll_schedule
+        is_limit_documented = schedule.job_timeout_s <= self._deadline.remaining_s
+        limit_s = min(schedule.job_timeout_s, self._deadline.remaining_s)
         ends_at_s = self._clock.monotonic() + limit_s
         requested_s = 0.0 if poll_immediately else None
         for poll_number, wait_s in enumerate(iterate_poll_waits_s(schedule)):
@@ -134,7 +134,7 @@ class JobPoller:
             requested_s = self._log.get_requested_wait_s(poll_exchange, requested_s, "polling the job")
         elif requested_s > MAX_RETRY_AFTER_S:
             return None
-        return max(requested_s, min(MIN_RETRY_AFTER_S, self._job.job_spec.poll.min_s))
+        return max(requested_s, min(MIN_RETRY_AFTER_S, self._job.job_spec.poll_schedule.min_interval_s))
 
     def _build_timeout_error(self, limit_s: float, *, is_limit_documented: bool) -> DeliveryFailedError:
         origin = "the contract's limit" if is_limit_documented else f"a delivery may take {self._deadline.limit_s:g} s"

@@ -50,12 +50,14 @@ def iterate_retry_waits_s(retry_policy: RetryPolicy, jitter_random: random.Rando
     wait = retry_policy.initial_delay_s
     for _ in range(retry_policy.max_attempts - 1):
         yield wait * (1 + MAX_JITTER_FRACTION * jitter_random.random())
-        wait = min(wait * retry_policy.factor, retry_policy.max_delay_s)
+        wait = min(wait * retry_policy.delay_factor, retry_policy.max_delay_s)
 
 
 def iterate_poll_waits_s(poll_schedule: PollSchedule) -> Iterator[float]:
     """Yield the wait before each poll in seconds, without end, growing from `min_s` to `max_s`."""
-    wait = poll_schedule.min_s
+    wait = poll_schedule.min_interval_s
     while True:
         yield wait
-        wait = min(wait * poll_schedule.factor, max(poll_schedule.max_s, poll_schedule.min_s))
+        wait = min(
+            wait * poll_schedule.interval_factor, max(poll_schedule.max_interval_s, poll_schedule.min_interval_s)
+        )

@@ -172,7 +172,7 @@ class _KeyReplacer:
     """Replaces the key, and other credentials that are sent with it, by environment variables, or masks them."""
 
     def __init__(self, contract: Contract, key: str | None, format_variable_reference: Callable[[str], str]) -> None:
-        self._main_variable = contract.provider.key_env
+        self._main_variable = contract.provider.key_variable
         self._format_variable_reference = format_variable_reference
         self._value_by_variable = None if key is None else read_values_by_variable(contract, key)
         self._places: dict[tuple[str, str], tuple[str, str]] = {
@@ -185,10 +185,10 @@ class _KeyReplacer:
             place = (str(scheme.get("in")), str(scheme.get("name")).lower())
             is_named = scheme.get("type") == "apiKey" and place[0] != "cookie"
             self._places[place if is_named else ("header", "authorization")] = (
-                spec.env or self._main_variable,
-                spec.prefix,
+                spec.key_variable or self._main_variable,
+                spec.key_prefix,
             )
-        self._aws_keys = [key for key in contract.key_specs.values() if key.aws is not None]
+        self._aws_keys = [key for key in contract.key_specs.values() if key.aws_signature is not None]
         variables = (*contract.key_variables, _ACCESS_TOKEN_VARIABLE)
         self.variable_references = tuple(dict.fromkeys(map(format_variable_reference, variables)))
         """What replaces a key."""
@@ -233,10 +233,10 @@ class _KeyReplacer:
         if not value.startswith(f"{AWS_SIGNATURE_SCHEME} ") or not self._aws_keys:
             return []
         key = self._aws_keys[0]
-        assert key.aws is not None, "selected by it"
-        variables = (key.id_env or self._main_variable, key.env or self._main_variable)
+        assert key.aws_signature is not None, "selected by it"
+        variables = (key.id_variable or self._main_variable, key.key_variable or self._main_variable)
         user = ":".join(map(self._format_variable_reference, variables))
-        scope = shlex.quote(f"aws:amz:{key.aws.region}:{key.aws.service}")
+        scope = shlex.quote(f"aws:amz:{key.aws_signature.region}:{key.aws_signature.service}")
         return ["--aws-sigv4", scope, "-u", _quote_for_shell(user, self.variable_references)]
 
     def replace_in_basic_auth(self, name: str, value: str) -> str | None:

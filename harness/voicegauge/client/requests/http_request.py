@@ -70,7 +70,7 @@ class RequestBuilder:
         }
         found = [parse_origin(url) for url in self._bases.values()]
         self._headers = dict(_DEFAULT_HEADERS)
-        _set_headers(self._headers, contract.provider.headers)
+        _set_headers(self._headers, contract.provider.request_headers)
         self.origins = frozenset(one for one in found if one is not None)
         """The origins of the servers. Only these receive the key."""
 
@@ -90,7 +90,7 @@ class RequestBuilder:
         """
         filled = operation.path
         for parameter in operation.parameters:
-            if parameter.location != "path":
+            if parameter.message_part != "path":
                 continue
             text = _format_parameter_value(path_values.get(parameter.name, ""))
             if not text:

@@ -21,7 +21,7 @@ def add_idempotency_key(operation: Operation, request_parts: RequestParts, idemp
     if (
         spec is None
         or idempotency_key is None
-        or any(name.lower() == spec.header.lower() for name in request_parts.headers)
+        or any(name.lower() == spec.header_name.lower() for name in request_parts.headers)
     ):
         return request_parts
-    return msgspec.structs.replace(request_parts, headers={**request_parts.headers, spec.header: idempotency_key})
+    return msgspec.structs.replace(request_parts, headers={**request_parts.headers, spec.header_name: idempotency_key})

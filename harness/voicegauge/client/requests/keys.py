@@ -43,11 +43,11 @@ def read_client_key(contract: Contract, environment: Mapping[str, str] = os.envi
         UsageError: the key has characters that a header cannot contain.
     """
     values = {variable: _read_variable(variable, environment) for variable in contract.key_variables}
-    if contract.provider.key_optional and not values[contract.provider.key_env]:
+    if contract.provider.is_key_optional and not values[contract.provider.key_variable]:
         return None
     for variable in find_missing_key_variables(contract, environment):
         raise MissingKeyError(contract.id, variable)
-    return ClientKey(values.pop(contract.provider.key_env), values)
+    return ClientKey(values.pop(contract.provider.key_variable), values)
 
 
 def find_missing_key_variables(contract: Contract, environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ def find_missing_key_variables(contract: Contract, environment: Mapping[str, str
     without a key, if the key is not set.
     """
     missing = tuple(variable for variable in contract.key_variables if not environment.get(variable, "").strip())
-    return () if contract.provider.key_optional and contract.provider.key_env in missing else missing
+    return () if contract.provider.is_key_optional and contract.provider.key_variable in missing else missing
 
 
 def _read_variable(variable: str, environment: Mapping[str, str]) -> str:
@@ -77,7 +77,7 @@ def list_secrets(key: str | None) -> tuple[str, ...]:
 def read_values_by_variable(contract: Contract, key: str) -> dict[str, str]:
     """Return the value of each environment variable of the contract; the key itself if `key` has no value for it."""
     others = key.values_by_variable if isinstance(key, ClientKey) else {}
-    return {contract.provider.key_env: str(key)} | {
+    return {contract.provider.key_variable: str(key)} | {
         variable: others.get(variable, str(key)) for variable in contract.key_variables[1:]
     }
 
@@ -113,7 +113,7 @@ def _build_credentials_from_values(
     found = []
     for name in requirement:
         key_spec = contract.key_specs[name]
-        value = value_by_variable[key_spec.env or contract.provider.key_env]
+        value = value_by_variable[key_spec.key_variable or contract.provider.key_variable]
         found.append(_build_credential(contract.security_schemes[name], key_spec, value))
     return tuple(found)
 
@@ -131,11 +131,11 @@ def remove_credentials(request: Request, operation: Operation, key: str) -> Requ
 
 
 def _build_credential(security_scheme: Mapping[str, Any], key_spec: KeySpec, value: str) -> Credential:
-    if key_spec.aws is not None:
+    if key_spec.aws_signature is not None:
         return Credential("header", "Authorization", f"{AWS_SIGNATURE_SCHEME} {value}")
     if security_scheme.get("type") == "apiKey":
         location, name = str(security_scheme.get("in", "header")), str(security_scheme["name"])
-        return Credential(location, name, f"{key_spec.prefix}{value}")
+        return Credential(location, name, f"{key_spec.key_prefix}{value}")
     word = str(security_scheme.get("scheme", "Bearer"))
     if word.lower() == "basic":
         pair = value if ":" in value else f"{value}:"

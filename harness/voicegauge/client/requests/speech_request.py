@@ -52,12 +52,12 @@ def map_speech_request(target: Target, speech_request: SpeechRequest) -> Request
     draft = _RequestPartsBuilder(target)
     for header, value in target.operation.required_headers.items():
         draft.set_value(parse_location(f"header.{header}"), value)
-    for constant, value in target.target_spec.constants.items():
+    for constant, value in target.target_spec.request_constants.items():
         draft.set_value(constant, copy.deepcopy(value))
     for name, value in fields.items():
-        mapping = target.speech.request.get(name)
+        mapping = target.speech.request_fields.get(name)
         if mapping is not None:
-            draft.set_value(mapping.at, _convert_to_provider_value(mapping, value))
+            draft.set_value(mapping.location, _convert_to_provider_value(mapping, value))
         elif not _is_implied_by_target(target.target_spec, name, value):
             raise UsageError(
                 f"{target.id} takes no {_get_display_name(name)}; it takes {_describe_accepted_fields(target)}"
@@ -85,14 +85,14 @@ def _collect_speech_fields(target: Target, speech_request: SpeechRequest) -> dic
         **_choose_voice_sample_field(target, speech_request),
     }
     defaults: dict[SpeechField, Any] = {
-        "voice": spec.voices.get(speech_request.language or "", spec.voice),
-        "voice_description": spec.voice_description,
-        "voice_sample_url": spec.voice_sample_url if speech_request.voice_sample is None else None,
-        "language": spec.language,
-        "format": None if speech_request.leaves_out_format else spec.format,
+        "voice": spec.default_voice_by_language.get(speech_request.language or "", spec.default_voice),
+        "voice_description": spec.default_voice_description,
+        "voice_sample_url": spec.default_voice_sample_url if speech_request.voice_sample is None else None,
+        "language": spec.default_language,
+        "format": None if speech_request.leaves_out_format else spec.default_format,
     }
     for name, value in defaults.items():
-        if given.get(name) is None and name in target.speech.request:
+        if given.get(name) is None and name in target.speech.request_fields:
             given[name] = value
     return {name: value for name, value in given.items() if value is not None}
 
@@ -102,7 +102,7 @@ def _choose_voice_sample_field(target: Target, speech_request: SpeechRequest) ->
     sample = speech_request.voice_sample
     if sample is None:
         return {}
-    accepted = target.speech.request
+    accepted = target.speech.request_fields
     if sample.url is not None and ("voice_sample_url" in accepted or sample.data is None):
         if "voice_sample_url" not in accepted and "voice_sample_upload" in accepted:
             raise UsageError(f"{target.id} takes a voice sample as a file, not as a URL: give a file")
@@ -127,9 +127,9 @@ def _is_implied_by_target(target_spec: TargetSpec, field_name: SpeechField, valu
     The language is implied by the text and the voice. A target with only one format always uses that format.
     """
     if field_name == "language":
-        return value in (target_spec.languages or (target_spec.language,))
+        return value in (target_spec.supported_languages or (target_spec.default_language,))
     if field_name == "format":
-        return [value] == [*(target_spec.formats or [target_spec.format])]
+        return [value] == [*(target_spec.supported_formats or [target_spec.default_format])]
     return False
 
 
@@ -138,15 +138,15 @@ def _get_display_name(field_name: SpeechField) -> str:
 
 
 def _describe_accepted_fields(target: Target) -> str:
-    return ", ".join(_get_display_name(name) for name in target.speech.request)
+    return ", ".join(_get_display_name(name) for name in target.speech.request_fields)
 
 
 def _convert_to_provider_value(field_mapping: FieldMapping, neutral_value: Any) -> Any:
     """Return the provider's value for a neutral value. The template "{}" keeps the type of numbers and files."""
     if isinstance(neutral_value, UploadedFile):
         return neutral_value
-    mapped = field_mapping.map.get(str(neutral_value), neutral_value)
-    is_sent_unchanged = field_mapping.template == "{}" and field_mapping.markup is None
+    mapped = field_mapping.provider_values.get(str(neutral_value), neutral_value)
+    is_sent_unchanged = field_mapping.text_template == "{}" and field_mapping.markup_language is None
     return mapped if is_sent_unchanged else field_mapping.fill_template(str(mapped))
 
 
@@ -171,7 +171,9 @@ class _RequestPartsBuilder:
 
     def build_parts(self) -> RequestParts:
         """Return the collected values."""
-        media_type = self._target.target_spec.media_type or choose_media_type(self._target.operation, self._body)
+        media_type = self._target.target_spec.request_media_type or choose_media_type(
+            self._target.operation, self._body
+        )
         return RequestParts(
             path_parameters=self._parameters["path"],
             query_parameters=self._parameters["query"],

@@ -60,9 +60,9 @@ class Purchase:
     def can_be_repeated(self, operation: Operation, now: datetime) -> bool:
         """Whether the provider still remembers the key of the ambiguous submit, so that it is not charged again."""
         spec = operation.idempotency
-        if not self.is_ambiguous or self.idempotency_key is None or spec is None or spec.valid_s is None:
+        if not self.is_ambiguous or self.idempotency_key is None or spec is None or spec.key_lifetime_s is None:
             return False
-        return (now - datetime.fromisoformat(self.submitted_at)).total_seconds() < spec.valid_s
+        return (now - datetime.fromisoformat(self.submitted_at)).total_seconds() < spec.key_lifetime_s
 
     @property
     def charge_or_price_usd(self) -> float | None:

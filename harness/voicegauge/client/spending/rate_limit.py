@@ -53,7 +53,7 @@ def find_account_plans(contracts: Iterable[Contract], plan_names: Collection[str
         UnknownNameError: no contract has a plan of a given name.
     """
     limits = {contract.id: contract.limits for contract in contracts}
-    known = {name for spec in limits.values() for name in spec.plans}
+    known = {name for spec in limits.values() for name in spec.plan_limits}
     for name in plan_names:
         if name not in known:
             raise UnknownNameError("plan", name, known)
@@ -62,4 +62,8 @@ def find_account_plans(contracts: Iterable[Contract], plan_names: Collection[str
 
 def create_rate_limiter(plan_limits: PlanLimits, base_urls: Mapping[str, str]) -> RateLimiter | None:
     """Return the rate limiter for a plan; `None` if no rate is documented, or if `base_urls` replaces the servers."""
-    return RateLimiter(plan_limits.requests_per_minute) if plan_limits.requests_per_minute and not base_urls else None
+    return (
+        RateLimiter(plan_limits.max_requests_per_minute)
+        if plan_limits.max_requests_per_minute and not base_urls
+        else None
+    )

@@ -34,7 +34,7 @@ def classify_billing_status(http_status: int, retry_policy: RetryPolicy) -> Bill
     """
     if 200 <= http_status < 300:
         return BillingStatus.ACCEPTED
-    is_refused = http_status == HTTPStatus.SERVICE_UNAVAILABLE and http_status in retry_policy.statuses
+    is_refused = http_status == HTTPStatus.SERVICE_UNAVAILABLE and http_status in retry_policy.retried_statuses
     return BillingStatus.AMBIGUOUS if http_status >= 500 and not is_refused else BillingStatus.REJECTED
 
 
@@ -44,7 +44,8 @@ def should_send_again(http_status: int, retry_policy: RetryPolicy) -> bool:
     The contract must document a retry for the status, and a request with that status must not be charged.
     """
     return (
-        http_status in retry_policy.statuses and not classify_billing_status(http_status, retry_policy).may_be_charged
+        http_status in retry_policy.retried_statuses
+        and not classify_billing_status(http_status, retry_policy).may_be_charged
     )
 
 
@@ -112,7 +113,7 @@ class Settlement:
         if credit_spec is None:
             self.charged_usd, self.charged_credits = amount, None
         else:
-            self.charged_usd = None if credit_spec.usd is None else amount * credit_spec.usd
+            self.charged_usd = None if credit_spec.usd_per_credit is None else amount * credit_spec.usd_per_credit
             self.charged_credits = amount
 
     def note_usage(self, exchange: ParsedExchange) -> None:
@@ -122,8 +123,10 @@ class Settlement:
         target, character_count = self._priced_request
         stream_spec = target.operation.stream
         cost = compute_reported_cost(target, character_count, lambda usage: exchange.read_usage(usage, stream_spec))
-        if cost is not None and all(one is None or _is_plausible_charge(one) for one in (cost.usd, cost.credits)):
-            self.charged_usd, self.charged_credits = cost.usd, cost.credits
+        if cost is not None and all(
+            one is None or _is_plausible_charge(one) for one in (cost.price_usd, cost.price_credits)
+        ):
+            self.charged_usd, self.charged_credits = cost.price_usd, cost.price_credits
 
 
 def _is_plausible_charge(charge: float) -> bool:
@@ -181,12 +184,12 @@ def settle_when_done(
 def find_charge_location(operation: Operation) -> Location | None:
     """Return where a response to `operation` reports the charge; `None` if the contract does not document it."""
     if operation.chat is not None:
-        return operation.chat.charged
+        return operation.chat.charge_location
     if operation.speech is not None:
-        return operation.speech.response.charged
+        return operation.speech.response.charge_location
     if operation.audio_input is not None:
-        return operation.audio_input.response.charged
-    return operation.job.charged if operation.job is not None else None
+        return operation.audio_input.response.charge_location
+    return operation.job.charge_location if operation.job is not None else None
 
 
 async def send_and_settle(
@@ -237,7 +240,7 @@ async def send_and_settle(
                 observer.on_submit_not_sent()
             raise
         last = exchanges[-1]
-        settlement.note_status(last.response.status, provider.retry)
+        settlement.note_status(last.response.status, provider.retry_policy)
         if settlement.status is BillingStatus.ACCEPTED:
             settlement.note_usage(parse_exchange(last))
         settlement.note_charge(parse_exchange(last), find_charge_location(operation), provider.credits)

@@ -48,7 +48,7 @@ def _iterate_optional_field_sets(target: AudioInputTarget) -> Iterator[OptionalF
     yield {}
     if target.transcription is not None:
         flags: tuple[AudioInputField, ...] = ("timestamps", "diarize")
-        yield {flag: True for flag in flags if flag in target.audio_input.request}
+        yield {flag: True for flag in flags if flag in target.audio_input.request_fields}
 
 
 def _build_recording_upload_case(target: AudioInputTarget, optional_fields: OptionalFieldValues) -> ConformanceCase:
@@ -84,13 +84,15 @@ def _set_target_of_case(
 
 
 def _sends_target_constants(request: RequestParts, target: AudioInputTarget) -> bool:
-    return all(location.read_request(request) == value for location, value in target.target_spec.constants.items())
+    return all(
+        location.read_request(request) == value for location, value in target.target_spec.request_constants.items()
+    )
 
 
 def choose_recorded_sentence(target: AudioInputTarget) -> SpokenSentence:
     """Return the recording to upload, in a format that the operation of `target` accepts."""
-    limits = target.operation.limits.uploads.get(_get_audio_field_name(target))
-    formats = limits.formats if limits is not None else ()
+    limits = target.operation.limits.upload_limits.get(_get_audio_field_name(target))
+    formats = limits.accepted_formats if limits is not None else ()
     return load_spoken_sentence("mp3" if not formats or "mp3" in formats else formats[0])
 
 
@@ -102,4 +104,4 @@ def find_uploaded_audio(target: AudioInputTarget, case: ConformanceCase) -> byte
 
 
 def _get_audio_field_name(target: AudioInputTarget) -> str:
-    return target.audio_input.request["audio"].at.pointer_tokens[0]
+    return target.audio_input.request_fields["audio"].location.pointer_tokens[0]

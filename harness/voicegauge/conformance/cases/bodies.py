@@ -155,9 +155,9 @@ def _list_optional_fields(target: Target, request: RequestParts, media_type: Med
     Those are the fields that do not identify the target, and the fields whose default is the value that is sent.
     """
     identifying = [
-        *target.target_spec.constants,
-        *(target.speech.request[word].at for word in target.target_spec.required_fields),
-        target.speech.request["text"].at,
+        *target.target_spec.request_constants,
+        *(target.speech.request_fields[word].location for word in target.target_spec.required_fields),
+        target.speech.request_fields["text"].location,
     ]
     fixed = {location.pointer_tokens[0] for location in identifying if location.kind == "body"}
     properties = media_type.schema.get("properties", {}) if isinstance(media_type.schema, dict) else {}
@@ -230,15 +230,15 @@ def accepts_any_valid_value(target: Target, boundary_value: BoundaryValue) -> bo
     constants of the target, and for a text that is longer than `MAX_SENT_TEXT_CHARACTERS` or than the smallest account
     plan allows.
     """
-    if any(location.pointer_tokens == boundary_value.body_path for location in target.target_spec.constants):
+    if any(location.pointer_tokens == boundary_value.body_path for location in target.target_spec.request_constants):
         return False
     if boundary_value.keyword in ("enum", "const") or not isinstance(boundary_value.value, str):
         return True
-    paths = {word: field.at.pointer_tokens for word, field in target.speech.request.items()}
+    paths = {word: field.location.pointer_tokens for word, field in target.speech.request_fields.items()}
     if boundary_value.body_path == paths.get("text"):
-        if target.speech.request["text"].markup is not None:
+        if target.speech.request_fields["text"].markup_language is not None:
             return False  # a text of a certain length need not be well-formed
-        limits = [plan.text_characters for plan in target.operation.limits.plans.values()]
+        limits = [plan.max_text_characters for plan in target.operation.limits.plan_limits.values()]
         return len(boundary_value.value) <= min(
             [MAX_SENT_TEXT_CHARACTERS, *(limit for limit in limits if limit is not None)]
         )
@@ -285,7 +285,7 @@ def _iterate_example_cases(
 
 def _remove_body_and_optional_parameters(operation: Operation, request: RequestParts) -> RequestParts:
     """Return a request without its body and optional parameters."""
-    required = {one.name for one in operation.parameters if one.location == "query" and one.is_required}
+    required = {one.name for one in operation.parameters if one.message_part == "query" and one.is_required}
     return RequestParts(
         path_parameters=request.path_parameters,
         query_parameters={name: value for name, value in request.query_parameters.items() if name in required},
@@ -300,7 +300,7 @@ def _refers_to_account_resource(operation: Operation, request: RequestParts) -> 
         for creating_operation in operation.contract.operations.values()
         for use in creating_operation.iterate_uses_of_created_resource(operation)
     )
-    return any(use.id.read_request(request) is not MISSING for use in uses)
+    return any(use.id_location.read_request(request) is not MISSING for use in uses)
 
 
 def _add_sample_files(media_type: MediaType, documented_body: Any) -> Any:
@@ -327,12 +327,12 @@ def plan_text_cases(target: Target, request: RequestParts) -> Iterator[Conforman
     A text that breaks the schema must be rejected. The service may accept or reject any other unusual text, but must
     not respond with a server error.
     """
-    field, operation = target.speech.request["text"], target.operation
-    if field.at.kind != "body" or not is_valid_body(operation, request):
+    field, operation = target.speech.request_fields["text"], target.operation
+    if field.location.kind != "body" or not is_valid_body(operation, request):
         return
     pointer = f"{operation.pointer}/x-speech/request/text"
     for kind, text in UNUSUAL_TEXTS.items():
-        changed = set_body_value(request, field.at.pointer_tokens, field.fill_template(text))
+        changed = set_body_value(request, field.location.pointer_tokens, field.fill_template(text))
         description = f"a text {kind}"
         if is_valid_body(operation, changed):
             expected = expect_undocumented_outcome(description, pointer)

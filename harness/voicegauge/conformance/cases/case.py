@@ -266,4 +266,4 @@ def explain_missing_verdict(case: ConformanceCase, status: int) -> str | None:
 
 def should_retry(case: ConformanceCase, status: int, contract: Contract) -> bool:
     """Whether a response asks to retry later, unless the case was meant to get that response."""
-    return should_send_again(status, contract.provider.retry) and status not in case.expected_response.statuses
+    return should_send_again(status, contract.provider.retry_policy) and status not in case.expected_response.statuses

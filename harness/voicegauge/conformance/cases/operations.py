@@ -59,7 +59,7 @@ def _set_target_constants(request: RequestParts | None, target: AudioInputTarget
     """Return `request` with the constants of `target` in its body."""
     if request is None or target is None:
         return request
-    for location, value in target.target_spec.constants.items():
+    for location, value in target.target_spec.request_constants.items():
         if location.is_in_body:
             request = set_body_value(request, location.pointer_tokens, value)
     return request
@@ -120,7 +120,7 @@ def _build_lifecycle_case(operation: Operation, *, sends_resource_use_variants: 
         return build_case(operation, expected, request=request, is_lifecycle=True)
     if resource is None or request is None:
         return None
-    expected = expect_accepted(f"the lifecycle of a {resource.name}", f"{operation.pointer}/x-resource")
+    expected = expect_accepted(f"the lifecycle of a {resource.display_name}", f"{operation.pointer}/x-resource")
     return build_case(
         operation, expected, request=request, is_lifecycle=True, sends_resource_use_variants=sends_resource_use_variants
     )
@@ -130,7 +130,7 @@ def _iterate_upload_limit_cases(
     operation: Operation, request: RequestParts, *, is_emulated: bool
 ) -> Iterator[ConformanceCase]:
     body = request.body if isinstance(request.body, dict) else {}
-    for field in operation.limits.uploads:
+    for field in operation.limits.upload_limits:
         if isinstance(body.get(field), UploadedFile):
             yield from plan_upload_cases(operation, request, field, None, is_emulated=is_emulated)
 

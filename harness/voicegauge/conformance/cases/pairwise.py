@@ -211,13 +211,16 @@ def list_pairwise_fields(target_requests: Sequence[TargetRequest]) -> Iterator[P
 
 def _list_pairwise_parameters(target: Target) -> Iterator[PairwiseField]:
     """Yield the optional query parameters of an operation whose valid values are documented."""
-    operation, request = target.operation, target.speech.request
-    identifying = [*target.target_spec.constants, *(request[word].at for word in target.target_spec.required_fields)]
+    operation, request = target.operation, target.speech.request_fields
+    identifying = [
+        *target.target_spec.request_constants,
+        *(request[word].location for word in target.target_spec.required_fields),
+    ]
     fixed = {location.name for location in identifying if location.kind == "query"}
     for parameter in operation.parameters:
         pointer = f"{parameter.pointer}/schema"
         if (
-            parameter.location != "query"
+            parameter.message_part != "query"
             or parameter.is_required
             or parameter.name in fixed
             or takes_webhook_url(operation, parameter)
@@ -264,8 +267,16 @@ def _list_pairwise_body_fields(
 
 def _list_identifying_fields(target: Target) -> set[str]:
     """Return the names of the body fields by which a request addresses `target`."""
-    needed = [field.at for word, field in target.speech.request.items() if word in target.target_spec.required_fields]
-    return {location.pointer_tokens[0] for location in (*needed, *target.target_spec.constants) if location.is_in_body}
+    needed = [
+        field.location
+        for word, field in target.speech.request_fields.items()
+        if word in target.target_spec.required_fields
+    ]
+    return {
+        location.pointer_tokens[0]
+        for location in (*needed, *target.target_spec.request_constants)
+        if location.is_in_body
+    }
 
 
 def _list_documented_values(base_request: TargetRequest, media_type: MediaType, field_name: str) -> list[Any]:
@@ -277,17 +288,17 @@ def _list_documented_values(base_request: TargetRequest, media_type: MediaType, 
     schema, _ = media_type.schemas.resolve_reference(media_type.schema.get("properties", {}).get(field_name, {}))
     creators = target.contract.operations.values()
     ids = {
-        use.id.pointer_tokens
+        use.id_location.pointer_tokens
         for creating_operation in creators
         for use in creating_operation.iterate_uses_of_created_resource(target.operation)
-        if use.id.kind == "body"
+        if use.id_location.kind == "body"
     }
     if is_file_field(media_type, schema) or (field_name,) in ids:
         return []
-    language = target.speech.request.get("language")
+    language = target.speech.request_fields.get("language")
     found: list[Any] = [request.body[field_name]] if field_name in request.body else []
-    if language is not None and language.at.pointer_tokens == (field_name,):
-        found += [language.map.get(code, code) for code in target.target_spec.languages]
+    if language is not None and language.location.pointer_tokens == (field_name,):
+        found += [language.provider_values.get(code, code) for code in target.target_spec.supported_languages]
     for example in media_type.examples:
         example_target = find_request_target(target.operation, RequestParts(body=example.value))
         if isinstance(example.value, dict) and field_name in example.value and example_target is target:
@@ -323,13 +334,15 @@ def is_supported_value(target: Target, field: PairwiseField, value: Any) -> bool
         return field.location == "query" or field.name not in _list_identifying_fields(target)
     if field.documented_values_by_target is not None:
         return value in field.documented_values_by_target.get(target.name, ())
-    request = target.speech.request
+    request = target.speech.request_fields
     for mapping, listed in (
-        (request.get("format"), target.target_spec.formats),
-        (request.get("language"), target.target_spec.languages),
+        (request.get("format"), target.target_spec.supported_formats),
+        (request.get("language"), target.target_spec.supported_languages),
     ):
-        if mapping is not None and listed and _is_location_of_field(mapping.at, field):
-            return value in [mapping.map.get(neutral, neutral) for neutral in listed]  # a value may be an object
+        if mapping is not None and listed and _is_location_of_field(mapping.location, field):
+            return value in [
+                mapping.provider_values.get(neutral, neutral) for neutral in listed
+            ]  # a value may be an object
     return True
 
 
@@ -385,7 +398,7 @@ def _find_tested_schema_pointer(target: Target, fields: Sequence[PairwiseField])
     """
     for field in fields:
         if any(
-            "rejects-valid" in dispute.rules for dispute, _ in target.contract.iterate_disputes(field.schema_pointer)
+            "rejects-valid" in dispute.rule_ids for dispute, _ in target.contract.iterate_disputes(field.schema_pointer)
         ):
             return field.schema_pointer
     return f"{target.operation.pointer}/requestBody"

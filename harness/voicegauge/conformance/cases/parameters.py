@@ -24,7 +24,7 @@ def plan_parameter_cases(
 ) -> Iterator[ConformanceCase]:
     """Yield a case for each boundary value of a query or header parameter, and for its documented example."""
     for parameter in operation.parameters:
-        if parameter.location not in ("query", "header"):
+        if parameter.message_part not in ("query", "header"):
             continue
         pointer = f"{parameter.pointer}/schema"
         schema = parameter.part_data.get("schema", {})
@@ -47,8 +47,8 @@ def plan_parameter_cases(
 
 def takes_webhook_url(operation: Operation, parameter: Parameter) -> bool:
     """Whether the parameter takes a webhook URL. Its documented example is not sent: the URL is somebody else's."""
-    urls = operation.webhook.url if operation.webhook is not None else ()
-    return any((url.at.kind, url.at.name) == (parameter.location, parameter.name) for url in urls)
+    urls = operation.webhook.url_fields if operation.webhook is not None else ()
+    return any((url.location.kind, url.location.name) == (parameter.message_part, parameter.name) for url in urls)
 
 
 def _may_be_id_or_url(boundary_value: BoundaryValue) -> bool:
@@ -85,10 +85,12 @@ def _has_same_validity_as_text(parameter: Parameter, text: str, boundary_value: 
 def _set_parameter(request: RequestParts, parameter: Parameter, parameter_text: str) -> RequestParts:
     query = (
         {**request.query_parameters, parameter.name: parameter_text}
-        if parameter.location == "query"
+        if parameter.message_part == "query"
         else request.query_parameters
     )
-    headers = {**request.headers, parameter.name: parameter_text} if parameter.location == "header" else request.headers
+    headers = (
+        {**request.headers, parameter.name: parameter_text} if parameter.message_part == "header" else request.headers
+    )
     return RequestParts(
         path_parameters=request.path_parameters,
         query_parameters=query,
@@ -128,10 +130,10 @@ def build_operation_request(operation: Operation) -> tuple[RequestParts | None, 
         if not parameter.is_required or parameter.name in operation.required_headers:
             continue
         value, exists = _find_required_parameter_value(operation, parameter)
-        if value is MISSING or parameter.location not in ("path", "query"):
+        if value is MISSING or parameter.message_part not in ("path", "query"):
             return None, False
         all_exist = all_exist and exists
-        (path if parameter.location == "path" else query)[parameter.name] = value
+        (path if parameter.message_part == "path" else query)[parameter.name] = value
     return msgspec.structs.replace(body, path_parameters=path, query_parameters=query), all_exist
 
 

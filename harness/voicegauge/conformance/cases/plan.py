@@ -279,16 +279,16 @@ def _iterate_target_cases(
             cases = [*plan_rejection_reason_cases(operation, request, target, cases), *cases]
     yield from cases
     yield from branch_cases
-    upload = target.speech.request.get("voice_sample_upload")
+    upload = target.speech.request_fields.get("voice_sample_upload")
     if upload is not None and "voice_sample_upload" in target.target_spec.required_fields:
         # The ids of upload cases name the operation, so the plan keeps those of the first target with an upload.
         yield from plan_upload_cases(
-            operation, request, upload.at.pointer_tokens[0], target.name, is_emulated=is_emulated
+            operation, request, upload.location.pointer_tokens[0], target.name, is_emulated=is_emulated
         )
     plain = _build_delivery_case(target, speech, "a full delivery")
     yield plain
     if include_all_billable_cases:
-        for name in target.target_spec.formats if "format" in target.speech.request else ():
+        for name in target.target_spec.supported_formats if "format" in target.speech.request_fields else ():
             in_format = msgspec.structs.replace(speech, format=name)
             comparison = DeliveryComparison(
                 compared_parameter="format", base_case_id=plain.id, base_value=speech.format, changed_value=name
@@ -328,7 +328,7 @@ def _build_batch_case(target: Target, request: RequestParts) -> ConformanceCase 
     operation = target.operation
     if operation.batch is None:
         return None
-    items = operation.batch.items
+    items = operation.batch.requests_location
     batch = set_body_value(request, items.pointer_tokens, [items.child("0").read_body(request.body)] * BATCH_ITEM_COUNT)
     return build_case(
         operation,
@@ -395,8 +395,12 @@ def _iterate_failing_delivery_cases(target: Target, speech_request: SpeechReques
     job = target.job_operation.job if target.job_operation else None
     states = job.states if job else {}
     events = target.stream.events if target.stream else {}
-    failures = [(name, f"a job that ends as {name}") for name, state in states.items() if state.end == "failure"]
-    failures += [(name, f"a stream that ends in {name}") for name, event in events.items() if event.end == "failure"]
+    failures = [
+        (name, f"a job that ends as {name}") for name, state in states.items() if state.terminal_outcome == "failure"
+    ]
+    failures += [
+        (name, f"a stream that ends in {name}") for name, event in events.items() if event.terminal_outcome == "failure"
+    ]
     for name, description in failures:
         extra = {**speech_request.extra, f"header.{SCENARIO_HEADER}": f"state:{name}"}
         yield _build_delivery_case(

@@ -78,11 +78,11 @@ def _is_valid_request(target: Target, speech_request: SpeechRequest) -> bool:
 
 
 def _change_speed(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
-    mapping = target.speech.request.get("speed")
+    mapping = target.speech.request_fields.get("speed")
     if mapping is None:
         return None
-    schema = find_request_schema(target.operation, mapping.at, target.target_spec.media_type)
-    default = find_documented_default(target.operation, mapping.at, target.target_spec.media_type)
+    schema = find_request_schema(target.operation, mapping.location, target.target_spec.request_media_type)
+    default = find_documented_default(target.operation, mapping.location, target.target_spec.request_media_type)
     base = float(default) if isinstance(default, int | float) and default > 0 else ASSUMED_DEFAULT_SPEED
     low, high = schema.get("minimum", 0), schema.get("maximum", 0)
     for speed in _PREFERRED_SPEEDS:
@@ -94,23 +94,23 @@ def _change_speed(target: Target, speech_request: SpeechRequest) -> RelatedDeliv
 
 
 def _change_voice(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
-    mapping = target.speech.request.get("voice")
-    used = target.target_spec.voice
+    mapping = target.speech.request_fields.get("voice")
+    used = target.target_spec.default_voice
     if (
         mapping is None
         or used is None
         or speech_request.voice_sample is not None
-        or target.target_spec.voice_sample_url is not None
+        or target.target_spec.default_voice_sample_url is not None
     ):
         return None
-    schema = find_request_schema(target.operation, mapping.at, target.target_spec.media_type)
+    schema = find_request_schema(target.operation, mapping.location, target.target_spec.request_media_type)
     # A voice whose name ends with the same language mark as the used one, such as "[EN]", is tried first.
     named = sorted(schema.get("enum", ()), key=lambda name: str(name)[-4:] != used[-4:])
     known = (
         *named,
         *schema.get("examples", ()),
-        *_iterate_voices_in_examples(target, mapping.at),
-        *target.target_spec.voices.values(),
+        *_iterate_voices_in_examples(target, mapping.location),
+        *target.target_spec.default_voice_by_language.values(),
     )
     voice = next((name for name in known if name != used), None)
     if not isinstance(voice, str):
@@ -124,7 +124,7 @@ def _iterate_voices_in_examples(target: Target, voice_location: Location) -> Ite
     """Yield the voices in the documented requests of the contract that address the model of `target`."""
     constants = {
         location.pointer_tokens[-1]: value
-        for location, value in target.target_spec.constants.items()
+        for location, value in target.target_spec.request_constants.items()
         if location.pointer_tokens
     }
     if voice_location.kind != "body" or not constants:
@@ -158,11 +158,11 @@ def _leave_out_format(target: Target, speech_request: SpeechRequest) -> RelatedD
 
     It is only needed for audio at a URL: the cases that combine fields leave out the format too, but download nothing.
     """
-    mapping, response_audio = target.speech.request.get("format"), target.response_audio
-    used = speech_request.format or target.target_spec.format
-    if mapping is None or used is None or response_audio is None or response_audio.delivered != "url":
+    mapping, response_audio = target.speech.request_fields.get("format"), target.response_audio
+    used = speech_request.format or target.target_spec.default_format
+    if mapping is None or used is None or response_audio is None or response_audio.delivery_method != "url":
         return None
-    default = find_documented_default(target.operation, mapping.at, target.target_spec.media_type)
+    default = find_documented_default(target.operation, mapping.location, target.target_spec.request_media_type)
     if default is MISSING:
         return None
     changed = msgspec.structs.replace(speech_request, format=None, leaves_out_format=True)
@@ -171,41 +171,41 @@ def _leave_out_format(target: Target, speech_request: SpeechRequest) -> RelatedD
 
 def _add_markup(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
     """Return the delivery of the text with tags that do not change how it is spoken, if the text field has markup."""
-    mapping = target.speech.request["text"]
-    if mapping.markup is None:
+    mapping = target.speech.request_fields["text"]
+    if mapping.markup_language is None:
         return None
     escaped = mapping.fill_template(speech_request.text)
-    before, _, after = mapping.template.partition("{}")
+    before, _, after = mapping.text_template.partition("{}")
     inner = escaped[len(before) : len(escaped) - len(after)]
     opening, closing = (tag * _MARKUP_TAG_PAIR_COUNT for tag in _MARKUP_TAGS_WITHOUT_EFFECT)
     marked = f"{before}{opening}{inner}{closing}{after}"
-    changed = msgspec.structs.replace(speech_request, extra={**speech_request.extra, str(mapping.at): marked})
+    changed = msgspec.structs.replace(speech_request, extra={**speech_request.extra, str(mapping.location): marked})
     return RelatedDelivery(
         "markup", changed, None, _MARKUP_TAGS_WITHOUT_EFFECT[0], f"{_MARKUP_TAG_PAIR_COUNT} tags that change nothing"
     )
 
 
 def _change_language(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
-    if "language" not in target.speech.request or len(target.target_spec.languages) < 2:
+    if "language" not in target.speech.request_fields or len(target.target_spec.supported_languages) < 2:
         return None
-    used = target.target_spec.language
+    used = target.target_spec.default_language
     if used is None or used == _LANGUAGE_DETECTION_VALUE:
         others = [
             name
-            for name in target.target_spec.languages
+            for name in target.target_spec.supported_languages
             if _is_written_in_other_script(_get_primary_language(name), speech_request.text)
         ]
     else:
         others = [
             name
-            for name in target.target_spec.languages
+            for name in target.target_spec.supported_languages
             if _get_primary_language(name) not in (_get_primary_language(used), _LANGUAGE_DETECTION_VALUE)
         ]
     for language in others[:MAX_LANGUAGES_TRIED]:
         changed = msgspec.structs.replace(speech_request, language=language)
         if _is_valid_request(target, changed):
             return RelatedDelivery(
-                "language", changed, target.target_spec.language, language, f"the language {language}"
+                "language", changed, target.target_spec.default_language, language, f"the language {language}"
             )
     return None
 
@@ -222,10 +222,10 @@ def _get_primary_language(language: str) -> str:
 
 
 def _change_seed(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
-    mapping = target.speech.request.get("seed")
+    mapping = target.speech.request_fields.get("seed")
     if mapping is None:
         return None
-    default = find_documented_default(target.operation, mapping.at, target.target_spec.media_type)
+    default = find_documented_default(target.operation, mapping.location, target.target_spec.request_media_type)
     base = None if default is MISSING else default
     for seed in _CANDIDATE_SEEDS:
         changed = msgspec.structs.replace(speech_request, seed=seed)
@@ -237,7 +237,7 @@ def _change_seed(target: Target, speech_request: SpeechRequest) -> RelatedDelive
 def _repeat_seed(target: Target, speech_request: SpeechRequest) -> RelatedDelivery | None:
     """Return the delivery with another seed once more, if a document promises the same audio."""
     first = _change_seed(target, speech_request)
-    if first is None or not target.speech.request["seed"].reproducible:
+    if first is None or not target.speech.request_fields["seed"].is_seed_reproducible:
         return None
     return first._replace(
         compared_parameter="repetition",

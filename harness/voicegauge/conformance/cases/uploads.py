@@ -81,14 +81,14 @@ def plan_upload_cases(
         target_name: name of the target of the request; `None` if the operation has no speech targets.
         is_emulated: whether the emulator responds, which reads MB as the contract does.
     """
-    upload_limits = operation.limits.uploads.get(file_field_name) or UploadLimits()
+    upload_limits = operation.limits.upload_limits.get(file_field_name) or UploadLimits()
     # Only the limits that the variants depend on are kept, so that operations with equal ones share cached recordings.
     upload_limits = UploadLimits(
         max_bytes=upload_limits.max_bytes,
-        min_s=upload_limits.min_s,
-        max_s=upload_limits.max_s,
+        min_duration_s=upload_limits.min_duration_s,
+        max_duration_s=upload_limits.max_duration_s,
         min_sample_rate_hz=upload_limits.min_sample_rate_hz,
-        formats=upload_limits.formats,
+        accepted_formats=upload_limits.accepted_formats,
     )
     for upload_variant in _list_upload_variants(upload_limits, is_voice_sample=operation.speech is not None):
         if upload_variant.is_limit_unit_ambiguous and not is_emulated:
@@ -141,7 +141,7 @@ def _iterate_size_variants(decoded_recording: DecodedAudio, upload_limits: Uploa
     )
     sizes = [(surely_valid, True), (upload_limits.max_bytes, True), (upload_limits.max_bytes + 1, False)]
     for size, is_valid in sizes:
-        if is_valid and upload_limits.formats and "wav" not in upload_limits.formats:
+        if is_valid and upload_limits.accepted_formats and "wav" not in upload_limits.accepted_formats:
             continue
         yield UploadVariant(
             description=f"a recording of {size} bytes",
@@ -160,7 +160,9 @@ def _iterate_duration_variants(
     durations = [
         (
             SHORT_RECORDING_S,
-            "min_s" if upload_limits.min_s is not None and upload_limits.min_s > SHORT_RECORDING_S else None,
+            "min_s"
+            if upload_limits.min_duration_s is not None and upload_limits.min_duration_s > SHORT_RECORDING_S
+            else None,
             False,
         )
     ]
@@ -168,13 +170,15 @@ def _iterate_duration_variants(
         durations.append(
             (
                 LONG_RECORDING_S,
-                "max_s" if upload_limits.max_s is not None and upload_limits.max_s < LONG_RECORDING_S else None,
+                "max_s"
+                if upload_limits.max_duration_s is not None and upload_limits.max_duration_s < LONG_RECORDING_S
+                else None,
                 False,
             )
         )
     for name, bound, step in (
-        ("min_s", upload_limits.min_s, DURATION_STEP_S),
-        ("max_s", upload_limits.max_s, -DURATION_STEP_S),
+        ("min_s", upload_limits.min_duration_s, DURATION_STEP_S),
+        ("max_s", upload_limits.max_duration_s, -DURATION_STEP_S),
     ):
         if bound is not None:
             durations += [(bound, name, True), (bound + step, name, True), (bound - step, name, False)]
@@ -200,7 +204,7 @@ def _iterate_format_variants(decoded_recording: DecodedAudio, upload_limits: Upl
     """Yield the recording in each documented format, and in one that is not documented."""
     from voicegauge.speech.audio import encode_at_bitrate, find_media_type
 
-    documented = {name.lower() for name in upload_limits.formats}
+    documented = {name.lower() for name in upload_limits.accepted_formats}
 
     def encode_recording_as(format_name: str) -> UploadedFile:
         data = encode_at_bitrate(decoded_recording.samples, decoded_recording.sample_rate_hz, format_name)
@@ -244,7 +248,7 @@ def _iterate_sample_rate_variants(
 
 def _build_text_file_variant(upload_limits: UploadLimits) -> UploadVariant:
     text = UploadedFile(filename="voice.txt", media_type="text/plain", data=b"This is not a recording.\n" * 100)
-    limit = "formats" if upload_limits.formats else None
+    limit = "formats" if upload_limits.accepted_formats else None
     return UploadVariant(description="a text instead of a recording", uploaded_file=text, limit_key=limit)
 
 

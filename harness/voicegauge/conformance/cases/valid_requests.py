@@ -60,7 +60,7 @@ def _choose_allowed_text(target: Target, speech_request: SpeechRequest) -> str:
 
 def _is_allowed_text(target: Target, speech_request: SpeechRequest) -> bool:
     """Whether the schema of the text's field or parameter allows the text of `speech_request`, as it is sent."""
-    request, location = map_speech_request(target, speech_request), target.speech.request["text"].at
+    request, location = map_speech_request(target, speech_request), target.speech.request_fields["text"].location
     if location.is_in_body:
         media = target.operation.request_media.get(request.media_type or "")
         errors = media.iterate_errors(convert_to_json_body(media, request.body)) if media is not None else ()
@@ -69,7 +69,7 @@ def _is_allowed_text(target: Target, speech_request: SpeechRequest) -> bool:
     return not any(
         parameter.parse_text(value).errors
         for parameter in target.operation.parameters
-        if (parameter.location, parameter.name) == (location.kind, location.name)
+        if (parameter.message_part, parameter.name) == (location.kind, location.name)
     )
 
 
@@ -159,12 +159,12 @@ def count_charged_characters(operation: Operation, request: RequestParts) -> int
     if operation.speech is None:
         return 0
     target = find_request_target(operation, request)
-    text = (operation.speech if target is None else target.speech).request["text"].at
+    text = (operation.speech if target is None else target.speech).request_fields["text"].location
     texts = [text.read_body(request.body)]
     if operation.batch is not None:
         # The documented location of the text is the one in the first item: <list>/0/<field>.
-        depth = len(operation.batch.items.pointer_tokens) + 1
-        items = operation.batch.items.read_body(request.body)
+        depth = len(operation.batch.requests_location.pointer_tokens) + 1
+        items = operation.batch.requests_location.read_body(request.body)
         texts = [read_pointer(item, text.pointer_tokens[depth:]) for item in items] if isinstance(items, list) else []
     return sum(
         len(text) if target is None else target.count_charged_characters(text, is_sent=True)
@@ -183,12 +183,16 @@ def _find_missing_parameters(operation: Operation, request: RequestParts) -> dic
     }
     values = {}
     for parameter in operation.parameters:
-        if parameter.is_required and parameter.name not in given[parameter.location] and parameter.location != "cookie":
+        if (
+            parameter.is_required
+            and parameter.name not in given[parameter.message_part]
+            and parameter.message_part != "cookie"
+        ):
             sample = find_sample_value(operation.contract.schemas, parameter.part_data.get("schema", {}))
             value = parameter.part_data.get("example", sample)
             if value is MISSING:
                 raise UsageError(f"{operation.id}: no value is known for the parameter {parameter.name}")
-            values[f"{parameter.location}.{parameter.name}"] = value
+            values[f"{parameter.message_part}.{parameter.name}"] = value
     return values
 
 

@@ -52,24 +52,24 @@ def _iterate_webhook_cases(base_case: ConformanceCase, operation: Operation) -> 
     """Yield `base_case` with a webhook URL in each documented mode, and with an http URL if https is required."""
     assert operation.webhook is not None
     name = base_case.id.partition(":")[0]
-    for index, url in enumerate(operation.webhook.url):
+    for index, url in enumerate(operation.webhook.url_fields):
         for mode, posts in _iterate_callback_modes(url):
-            description = f"a webhook at {url.at}{f' in mode {mode}' if mode else ''}"
+            description = f"a webhook at {url.location}{f' in mode {mode}' if mode else ''}"
             expected = expect_accepted(description, f"{operation.pointer}/x-webhook/url/{index}")
             case = (
                 base_case
-                if url.mode is None or mode is None
-                else set_value_in_case_request(base_case, url.mode.at, mode)
+                if url.mode_field is None or mode is None
+                else set_value_in_case_request(base_case, url.mode_field.location, mode)
             )
             yield msgspec.structs.replace(
                 case,
                 id=f"{name}: {description}",
                 expected_response=expected,
-                callback_url_parameter=CallbackUrlParameter(location=url.at, callback_timing=posts),
+                callback_url_parameter=CallbackUrlParameter(location=url.location, callback_timing=posts),
                 represents_operation=False,
             )
-        if operation.webhook.https_only:
-            yield _build_plain_http_case(base_case, operation, name, url.at)
+        if operation.webhook.requires_https:
+            yield _build_plain_http_case(base_case, operation, name, url.location)
 
 
 def _build_plain_http_case(
@@ -99,10 +99,10 @@ def _iterate_callback_modes(url_field: WebhookUrlField) -> Iterator[tuple[str | 
 
     Without a mode field, the only value is `None`, and the callback about the end is expected.
     """
-    if url_field.mode is None:
+    if url_field.mode_field is None:
         yield None, "terminal"
     else:
-        yield from url_field.mode.values.items()
+        yield from url_field.mode_field.timing_by_value.items()
 
 
 def set_value_in_case_request(case: ConformanceCase, location: Location, value: str) -> ConformanceCase:

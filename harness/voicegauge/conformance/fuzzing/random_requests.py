@@ -101,8 +101,8 @@ def build_valid_request_strategy(target: Target, request: RequestParts) -> st.Se
     """
     schemas = target.contract.schemas
     media = target.operation.request_media[request.media_type or ""]
-    text = target.speech.request["text"]
-    if text.at == Location("body"):
+    text = target.speech.request_fields["text"]
+    if text.location == Location("body"):
         bodies = _build_spoken_text_strategy(text, build_valid_value_strategy(schemas, media.schema))
         return bodies.map(
             lambda body: RandomRequest(msgspec.structs.replace(request, body=body), "a random valid request (text)")
@@ -110,7 +110,7 @@ def build_valid_request_strategy(target: Target, request: RequestParts) -> st.Se
     free: dict[str, st.SearchStrategy[Any]] = {}
     root = schemas.resolve_reference(media.part_data.get("schema", {}), media.schema_pointer or "")[1]
     for name, schema in media.schema.get("properties", {}).items():
-        if text.at.pointer_tokens == (name,):
+        if text.location.pointer_tokens == (name,):
             free[name] = _build_spoken_text_strategy(text, build_valid_value_strategy(schemas, schema))
         elif _accepts_any_valid_field(target, name, schema, f"{root}/properties/{escape_pointer_token(name)}"):
             free[name] = build_valid_value_strategy(schemas, schema)
@@ -133,7 +133,7 @@ def _build_spoken_text_strategy(
     No document says whether other texts are accepted. If the contract has a template around the text, only plain words
     are generated, which cannot break the syntax of the template.
     """
-    if field_mapping.template == "{}" and field_mapping.markup is None:
+    if field_mapping.text_template == "{}" and field_mapping.markup_language is None:
         return text_strategy.filter(_has_letter_or_digit)
     words = st.text("abc ,.", min_size=1).filter(_has_letter_or_digit)
     return words.map(field_mapping.fill_template)

@@ -90,12 +90,12 @@ class StatefulJobs:
     @property
     def can_cancel(self) -> bool:
         """Whether the contract documents an operation that cancels jobs."""
-        return self._spec.cancel is not None
+        return self._spec.cancellation is not None
 
     @property
     def can_wait_for_expiry(self) -> bool:
         """Whether the expiry of jobs can be tested: it is documented, with its response, and can be waited for."""
-        limit_s = self._spec.expires_s
+        limit_s = self._spec.ended_job_lifetime_s
         max_wait_s = min(MAX_EXPIRY_WAIT_S, self._service.client.max_wait_s or MAX_EXPIRY_WAIT_S)
         is_soon = (
             self._service.emulator_control_url is not None or LIFETIME_TOLERANCE_FACTOR * (limit_s or 0) <= max_wait_s
@@ -173,12 +173,12 @@ class StatefulJobs:
 
     def _read_job(self, submit_call: Call, submit_time_s: float) -> _AcceptedJob | None:
         """Return the job that the response to a submit describes; `None` if the response contains no usable id."""
-        job_id = submit_call.parsed_exchange.read_text(self._spec.submit.id)
+        job_id = submit_call.parsed_exchange.read_text(self._spec.submit_response.job_id_location)
         if not submit_call.is_accepted or job_id is None or not is_usable_id(job_id):
             return None
         parameters = read_link_parameters(submit_call.parsed_exchange, self._target.operation, self._status)
         if parameters is None:
-            name = find_id_parameter(self._target.operation, self._status, self._spec.submit.id)
+            name = find_id_parameter(self._target.operation, self._status, self._spec.submit_response.job_id_location)
             parameters = {name: job_id} if name is not None else None
         if parameters is None:
             return None
@@ -211,14 +211,16 @@ class StatefulJobs:
             await client.transport.send(request, provider_id=self._status.contract.id, operation_id="(clock)")
 
     async def _poll(self, job: _AcceptedJob) -> list[Finding]:
-        await self._wait(self._spec.poll.min_s)
+        await self._wait(self._spec.poll_schedule.min_interval_s)
         expected = self._expect_poll_response(job)
 
         def read_subjects(exchange: Exchange) -> Sequence[CheckSubject]:
             call = Call(self._status, exchange, self._target, submit_call=job.submit_call)
             job.poll_calls.append(call)
-            state = self._spec.states.get(str(call.read_response(self._spec.state))) if call.is_accepted else None
-            if job.end_time_s is None and state is not None and state.end is not None:
+            state = (
+                self._spec.states.get(str(call.read_response(self._spec.state_location))) if call.is_accepted else None
+            )
+            if job.end_time_s is None and state is not None and state.terminal_outcome is not None:
                 job.end_time_s = self._now_s
             return [call, CaseOutcome(call, expected), self._build_job_history(job), self._build_concurrent_jobs(job)]
 
@@ -229,7 +231,7 @@ class StatefulJobs:
 
     def _expect_poll_response(self, job: _AcceptedJob) -> ExpectedResponse:
         """Return the expected response to a poll that is sent now; the job may have expired."""
-        status, limit_s = self._status, self._spec.expires_s
+        status, limit_s = self._status, self._spec.ended_job_lifetime_s
         description, pointer = f"{status.id} for a job that was accepted", f"{status.pointer}/x-job/expires_s"
         if (
             limit_s is not None
@@ -249,20 +251,20 @@ class StatefulJobs:
         return expect_accepted(description, status.pointer)
 
     async def _poll_late(self, job: _AcceptedJob) -> list[Finding]:
-        await self._wait(LATE_POLL_INTERVAL_FACTOR * self._spec.poll.max_s)
+        await self._wait(LATE_POLL_INTERVAL_FACTOR * self._spec.poll_schedule.max_interval_s)
         return await self._poll(job)
 
     async def _poll_expired(self, job: _AcceptedJob) -> list[Finding]:
-        if self._spec.expires_s is None:
+        if self._spec.ended_job_lifetime_s is None:
             raise UsageError(f"{self._status.contract.id} does not document how long a job can be polled")
-        await self._wait(LIFETIME_TOLERANCE_FACTOR * self._spec.expires_s)
+        await self._wait(LIFETIME_TOLERANCE_FACTOR * self._spec.ended_job_lifetime_s)
         return await self._poll(job)
 
     async def _cancel(self, job: _AcceptedJob) -> list[Finding]:
-        if self._spec.cancel is None:
+        if self._spec.cancellation is None:
             raise UsageError(f"{self._status.contract.id} does not document how to cancel a job")
-        operation = self._status.contract.find_operation(self._spec.cancel.operation)
-        name = find_id_parameter(self._target.operation, operation, self._spec.submit.id)
+        operation = self._status.contract.find_operation(self._spec.cancellation.operation_id)
+        name = find_id_parameter(self._target.operation, operation, self._spec.submit_response.job_id_location)
         if name is None:
             raise UsageError(f"{operation.id} does not document which parameter takes the job's id")
         # Whether a job that has ended can still be cancelled is not documented.

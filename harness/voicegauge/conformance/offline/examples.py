@@ -123,9 +123,9 @@ def _build_example_url(operation: Operation, example_response_body: Any) -> str:
     path, query = operation.path, []
     for parameter in operation.parameters:
         value = _find_parameter_value(operation, parameter.name, parameter.part_data, example_response_body)
-        if parameter.location == "path":
+        if parameter.message_part == "path":
             path = path.replace(f"{{{parameter.name}}}", quote(str(value), safe=""))
-        elif parameter.location == "query" and parameter.is_required:
+        elif parameter.message_part == "query" and parameter.is_required:
             query.append(f"{parameter.name}={quote(str(value), safe='')}")
     return f"{operation.server.url}{path}{'?' if query else ''}{'&'.join(query)}"
 
@@ -134,8 +134,8 @@ def _find_parameter_value(
     operation: Operation, parameter_name: str, parameter_data: dict[str, Any], example_response_body: Any
 ) -> Any:
     """Return a value for a parameter; the name of the parameter if no value is known."""
-    if operation.job is not None and operation.job.id is not None:
-        job_id = operation.job.id.read_body(example_response_body)
+    if operation.job is not None and operation.job.job_id_location is not None:
+        job_id = operation.job.job_id_location.read_body(example_response_body)
         if job_id is not MISSING:
             return job_id
     if "example" in parameter_data:

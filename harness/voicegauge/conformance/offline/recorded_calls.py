@@ -107,7 +107,7 @@ def explain_unmatched_call(call: Call, *, job_has_target: bool | None) -> Unmatc
 
 def _explain_unmatched_submit(submit_call: Call) -> UnmatchedCallReason:
     """Return the reason why a submit addresses no target, which names the values that no target has."""
-    constants = [target.target_spec.constants for target in submit_call.operation.targets]
+    constants = [target.target_spec.request_constants for target in submit_call.operation.targets]
     known_by_location = {
         location: [one[location] for one in constants]
         for location in (constants[0] if constants else ())
@@ -126,7 +126,7 @@ def _iterate_later_calls_for_job(submit_call: Call, exchange_lookup: ExchangeLoo
     """Yield the calls for the job that a submit started, except the submit."""
     for status in _list_status_operations(submit_call.operation):
         if status.job is not None:
-            job_id = submit_call.read_response(status.job.submit.id)
+            job_id = submit_call.read_response(status.job.submit_response.job_id_location)
             yield from (
                 call for call in exchange_lookup.find_calls_for_job(submit_call, job_id) if call is not submit_call
             )
@@ -141,7 +141,7 @@ def _list_status_operations(operation: Operation) -> Iterable[Operation]:
 def _has_undocumented_path_value(call: Call) -> bool:
     """Whether a path parameter has a value that its `enum` does not list, so that the contract lacks the URL."""
     return any(
-        parameter.location == "path"
+        parameter.message_part == "path"
         and "enum" in parameter.schema
         and parameter.name in call.path_parameters
         and call.path_parameters[parameter.name] not in parameter.schema["enum"]
@@ -158,7 +158,7 @@ def _reports_undocumented_constant(call: Call) -> bool:
     ]
     constants: dict[Location, set[str]] = defaultdict(set)
     for target in targets:
-        for location, constant in target.target_spec.constants.items():
+        for location, constant in target.target_spec.request_constants.items():
             if location.kind == "body" and isinstance(constant, str):
                 constants[location].add(constant)
     values = ((call.read_response(location), known) for location, known in constants.items())

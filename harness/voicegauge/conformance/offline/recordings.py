@@ -261,7 +261,9 @@ def iterate_jobs_and_deliveries(calls: Sequence[Call], exchanges: Sequence[Excha
         status = submit.target.job_operation
         polls: list[Call] = []
         if status is not None and status.job is not None:
-            polls = exchange_lookup.find_polls(status, submit, submit.read_response(status.job.submit.id))
+            polls = exchange_lookup.find_polls(
+                status, submit, submit.read_response(status.job.submit_response.job_id_location)
+            )
             polls = [Call(call.operation, call.exchange, submit.target, submit_call=submit) for call in polls]
             yield JobHistory(
                 submit, tuple(polls), status, state_observations=_build_state_observations(submit, polls, status.job)
@@ -313,7 +315,7 @@ def _build_state_observations(
         timing, start = call.exchange.timing, submit_call.exchange.timing
         if timing is None or start is None:
             return ()
-        state = call.read_response(job_spec.state if index else job_spec.submit.state)
+        state = call.read_response(job_spec.state_location if index else job_spec.submit_response.state_location)
         requested_ms = timing.started_ms - start.started_ms
         if call.is_accepted and isinstance(state, str):
             response_began_ms = requested_ms + timing.total_ms
@@ -339,7 +341,7 @@ def _build_speech_delivery(
     exchange = _find_audio_exchange(carrier, location, exchange_lookup)
     if exchange is None:
         return None
-    match location.delivered:
+    match location.delivery_method:
         case "stream":
             audio = read_streamed_audio(carrier)
         case "base64":
@@ -348,8 +350,8 @@ def _build_speech_delivery(
             audio = exchange.response.body
     if not audio:
         return None
-    declared = carrier.read_response(location.media_type)
-    header = exchange.response.media_type or None if location.delivered in ("bytes", "url") else None
+    declared = carrier.read_response(location.media_type_location)
+    header = exchange.response.media_type or None if location.delivery_method in ("bytes", "url") else None
     delivery = Delivery(
         target=target.id,
         exchanges=(submit_call.exchange, exchange),
@@ -366,11 +368,11 @@ def _find_audio_exchange(
     call_with_audio: Call, response_audio: ResponseAudio, exchange_lookup: ExchangeLookup
 ) -> Exchange | None:
     """Return the exchange whose response body is or contains the audio; `None` if there is none."""
-    if response_audio.delivered in ("stream", "base64"):
+    if response_audio.delivery_method in ("stream", "base64"):
         return call_with_audio.exchange
-    if response_audio.delivered == "bytes":
+    if response_audio.delivery_method == "bytes":
         return call_with_audio.exchange if call_with_audio.exchange.response.media_type.startswith("audio/") else None
-    url = call_with_audio.read_response(response_audio.at)
-    if response_audio.delivered != "url" or not isinstance(url, str):
+    url = call_with_audio.read_response(response_audio.location)
+    if response_audio.delivery_method != "url" or not isinstance(url, str):
         return None
     return exchange_lookup.downloads.get(urlsplit(url).path)

@@ -72,7 +72,7 @@ class UnfinishedRecording:
             path = self._get_case_folder(case) / CASE_FILE_NAME
             if path.exists():
                 recording = load_har(path)
-                limit_days = self.contracts[case.provider].provider.recordings.max_age_days
+                limit_days = self.contracts[case.provider].provider.recording_age_limit.max_age_days
                 if all(compute_age_days(recording, exchange, now) <= limit_days for exchange in recording.exchanges):
                     saved[case.id] = recording.exchanges
         return saved

@@ -196,6 +196,6 @@ class RefreshPolicy:
         """Whether live exchanges are too old, or the contract has changed since the emulator was recorded."""
         contract = self.contracts[recording.provider]
         if recording.provenance is Provenance.RECORDED:
-            limit_days = contract.provider.recordings.max_age_days
+            limit_days = contract.provider.recording_age_limit.max_age_days
             return any(compute_age_days(recording, exchange, self.now) > limit_days for exchange in exchanges)
         return recording.contract_sha256 != contract.document.sha256

@@ -206,10 +206,10 @@ def iterate_constraints(operation: Operation) -> Iterator[Constraint]:
                 )
                 yield _add_name_prefix(keyword, prefix, media_type=media.name)
     for parameter in operation.parameters:
-        if parameter.location == "cookie":
+        if parameter.message_part == "cookie":
             continue
-        prefix = f"{parameter.location}.{parameter.name}"
-        if parameter.is_required and parameter.location != "path":
+        prefix = f"{parameter.message_part}.{parameter.name}"
+        if parameter.is_required and parameter.message_part != "path":
             pointer = f"{parameter.pointer}/required"
             yield Constraint(f"{prefix} required", pointer, (), _ANY, parameter=parameter, required_name=parameter.name)
         for keyword in _iterate_schema_constraints(

@@ -199,10 +199,10 @@ class CoverageCounter:
     def _count_reported_state(self, call: Call) -> None:
         """Count the state that a poll, or the response to a submit, reports."""
         operation = call.operation
-        location = operation.job.state if operation.job is not None else None
-        if operation.speech is not None and operation.speech.response.job is not None:
-            operation = operation.contract.find_operation(operation.speech.response.job)
-            location = operation.job.submit.state if operation.job is not None else None
+        location = operation.job.state_location if operation.job is not None else None
+        if operation.speech is not None and operation.speech.response.status_operation_id is not None:
+            operation = operation.contract.find_operation(operation.speech.response.status_operation_id)
+            location = operation.job.submit_response.state_location if operation.job is not None else None
         state = call.read_response(location) if call.is_accepted else None
         if operation.job is not None and isinstance(state, str):
             self._states[operation, state] += 1

@@ -46,11 +46,11 @@ class ResourceCleanup:
         requests = ResourceRequests(self._service)
         for operation in self._contract.operations.values():
             resource = operation.resource
-            if operation.id in operation_ids and resource is not None and resource.delete is not None:
+            if operation.id in operation_ids and resource is not None and resource.deletion is not None:
                 listed = await requests.list_resources(resource)
                 if listed is not None:
                     resource_tracker.record_existing_ids(
-                        operation, [item[resource.id.pointer_tokens[-1]] for item in listed]
+                        operation, [item[resource.id_location.pointer_tokens[-1]] for item in listed]
                     )
 
     async def delete_leftover_resources(
@@ -136,7 +136,7 @@ class ResourceCleanup:
                 yield self._build_remaining_resource(
                     resource, f"the contract does not describe {resource.request_event.operation} any more"
                 )
-            elif spec.delete is None:
+            elif spec.deletion is None:
                 if not self._service.is_emulated:  # the emulator forgets it when it ends
                     yield self._build_remaining_resource(resource, "no document says how to delete it")
             elif resource.id is None and not self._can_be_found_by_listing(history, resource):
@@ -155,7 +155,7 @@ class ResourceCleanup:
         spec = self._find_resource_spec(resource)
         return (
             spec is not None
-            and spec.list is not None
+            and spec.listing is not None
             and history.knows_existing_resources(resource.request_event.operation)
         )
 
@@ -173,7 +173,7 @@ class ResourceCleanup:
             listed = await resource_requests.list_resources(resource_spec)
             if listed is None:
                 return f"{UNKNOWN_ID_REASON}, and the list of all could not be read"
-            ids = history.find_candidate_ids(resource, listed, resource_spec.id.pointer_tokens[-1])
+            ids = history.find_candidate_ids(resource, listed, resource_spec.id_location.pointer_tokens[-1])
             if not ids:
                 write_outcome(ResourceNotCreatedEvent(request_number=number))
                 return None
@@ -192,7 +192,7 @@ class ResourceCleanup:
         spec = self._find_resource_spec(resource)
         return RemainingResource(
             operation=f"{self._contract.id}/{resource.request_event.operation}",
-            resource_type=spec.name if spec is not None else "resource",
+            resource_type=spec.display_name if spec is not None else "resource",
             id=resource.id,
             reason=reason,
             created_at=resource.request_event.requested_at,

@@ -44,9 +44,9 @@ class ResourceRequests:
         Return `None` if the list cannot be read, or if an id in it cannot be stored, because new resources could then
         not be recognized.
         """
-        if resource_spec.list is None or self._unreachable is not None:
+        if resource_spec.listing is None or self._unreachable is not None:
             return None
-        operation = self._contract.find_operation(resource_spec.list.operation)
+        operation = self._contract.find_operation(resource_spec.listing.operation_id)
         request, _ = build_operation_request(operation)
         try:
             exchange = await self._send(operation, request or RequestParts(), API_KEY_BY_VALIDITY["valid"])
@@ -54,7 +54,7 @@ class ResourceRequests:
             return None
         if not 200 <= exchange.response.status < 300:
             return None
-        name = resource_spec.id.pointer_tokens[-1]
+        name = resource_spec.id_location.pointer_tokens[-1]
         body = parse_exchange(exchange).response_json
         if not _contains_json_list(body):
             return None  # such as the page of a proxy: nothing follows from it about what exists
@@ -72,13 +72,13 @@ class ResourceRequests:
             resource_id: its id.
             api_key_validity: the API key of the request that created the resource.
         """
-        if resource_spec.delete is None:
+        if resource_spec.deletion is None:
             return "no document says how to delete it"
-        operation = self._contract.find_operation(resource_spec.delete.operation)
+        operation = self._contract.find_operation(resource_spec.deletion.operation_id)
         request, _ = build_operation_request(operation)
         if request is None:
             return f"no value is known for a required parameter or field of {operation.id}"
-        request = set_resource_id(request, resource_spec.delete.id, resource_id)
+        request = set_resource_id(request, resource_spec.deletion.id_location, resource_id)
         if api_key_validity == "valid":
             return await self._send_deletion(operation, request, api_key_validity, STATUSES_OF_DELETED_RESOURCE)
         # The service accepted a request without a valid key. It is not known in which account the resource is.
@@ -122,12 +122,12 @@ class ResourceRequests:
     async def _send_with_retries(
         self, operation: Operation, request: RequestParts, api_key: ApiKeyOrSentinel
     ) -> list[Exchange]:
-        client, retry = self._service.client, self._contract.provider.retry
+        client, retry = self._service.client, self._contract.provider.retry_policy
         exchanges = [await client.send_operation(operation, request, key=api_key)]
         for wait_s in iterate_retry_waits_s(retry, client.retry_random):
             requested_s = get_retry_after_s(exchanges[-1].response)
             wait_s = wait_s if requested_s is None else requested_s
-            if exchanges[-1].response.status not in retry.statuses or wait_s > MAX_RETRY_AFTER_S:
+            if exchanges[-1].response.status not in retry.retried_statuses or wait_s > MAX_RETRY_AFTER_S:
                 break
             await client.clock.sleep(wait_s)
             exchanges.append(await client.send_operation(operation, request, key=api_key))

@@ -125,7 +125,7 @@ class ResourceTracker:
                 creating_operation, ResourceNotCreatedEvent(request_number=request_number)
             )
             return
-        resource_id = parse_exchange(exchange).read_text(creating_operation.resource.id)
+        resource_id = parse_exchange(exchange).read_text(creating_operation.resource.id_location)
         if not is_storable_id(resource_id, self._secrets):
             return
         # A known resource is one that the request changed, such as a conversation that got its next message.
@@ -144,10 +144,12 @@ class ResourceTracker:
         parsed = parse_exchange(exchange)
         for resource in self.history.undeleted_resources:
             creating_operation = self._creators[resource.request_event.operation]
-            deletion = creating_operation.resource.delete if creating_operation.resource is not None else None
-            if deletion is None or deletion.operation != exchange.operation or resource.id is None:
+            deletion = creating_operation.resource.deletion if creating_operation.resource is not None else None
+            if deletion is None or deletion.operation_id != exchange.operation or resource.id is None:
                 continue
-            if resource.id in _iterate_texts_at(parsed, self._contract.find_operation(deletion.operation), deletion.id):
+            if resource.id in _iterate_texts_at(
+                parsed, self._contract.find_operation(deletion.operation_id), deletion.id_location
+            ):
                 self.write_outcome(ResourceDeletedEvent(request_number=resource.request_event.request_number))
 
     def write_outcome(self, event: ResourceCreatedEvent | ResourceNotCreatedEvent | ResourceDeletedEvent) -> None:
@@ -177,7 +179,7 @@ class ResourceTracker:
 
 def _has_documented_deletion(creating_operation: Operation) -> bool:
     """Whether the contract documents how to delete what `creating_operation` creates. Journals contain nothing else."""
-    return creating_operation.resource is not None and creating_operation.resource.delete is not None
+    return creating_operation.resource is not None and creating_operation.resource.deletion is not None
 
 
 def _has_api_key(request: Request, operation: Operation, api_key: str) -> bool:

@@ -42,7 +42,7 @@ def compute_price_usd(
         character_count,
         audio_s=audio_s or None,
         user_price_usd=price_usd_by_name.get(build_price_name(priced_item)),
-    ).usd
+    ).price_usd
 
 
 def compute_case_price_usd(
@@ -90,7 +90,7 @@ def require_resource_use_prices(creating_operation: Operation, price_usd_by_name
         UsageError: the price of a use is unknown.
     """
     uses = creating_operation.resource.uses if creating_operation.resource is not None else ()
-    for operation in (creating_operation.contract.find_operation(use.operation) for use in uses):
+    for operation in (creating_operation.contract.find_operation(use.operation_id) for use in uses):
         if is_billable(operation):
             _compute_highest_price_usd(_list_priced_items(operation), price_usd_by_name, 0)
 

@@ -136,7 +136,7 @@ class CallbackMonitor:
         """
         candidates = [RequestCallbacks(operation, (received_callback,), self._posts) for operation in self._operations]
         best = max(candidates, key=_collect_matching_evidence, default=None)
-        is_only_one = len({(one.contract.id, one.webhook_spec.callback) for one in candidates}) == 1
+        is_only_one = len({(one.contract.id, one.webhook_spec.callback_operation_id) for one in candidates}) == 1
         return best if best is not None and (is_only_one or _collect_matching_evidence(best) >= (True, True)) else None
 
 
@@ -147,7 +147,8 @@ def _has_valid_signature(callbacks: RequestCallbacks) -> bool:
         return False
     if parts[-1].timestamp:
         is_in_time = (
-            abs(callbacks.received_callbacks[-1].received_at - int(parts[-1].timestamp)) <= signature.tolerance_s
+            abs(callbacks.received_callbacks[-1].received_at - int(parts[-1].timestamp))
+            <= signature.timestamp_tolerance_s
         )
         return is_in_time and parts[-1] not in parts[:-1]
     return parts[-1] not in parts[:-1]
@@ -171,11 +172,16 @@ def _collect_matching_evidence(candidate: RequestCallbacks) -> tuple[bool, bool,
 def _names_model_of_operation(operation: Operation, body: object) -> bool:
     """Whether a callback contains the name of a model that the operation serves."""
     status = find_status_operation(operation)
-    location = status.job.model if status is not None and status.job is not None else None
-    if location is None or operation.speech is None or operation.webhook is None or operation.webhook.body is not None:
+    location = status.job.model_name_location if status is not None and status.job is not None else None
+    if (
+        location is None
+        or operation.speech is None
+        or operation.webhook is None
+        or operation.webhook.body_locations is not None
+    ):
         return False
     model = location.read_body(body)
-    return any(spec.model == model for spec in operation.speech.targets.values())
+    return any(spec.response_model_name == model for spec in operation.speech.targets.values())
 
 
 def _determine_provenance(received_callback: ReceivedCallback) -> Provenance:

@@ -18,8 +18,10 @@ class CaseLanes:
             resource = operation.resource
             if resource is None:
                 continue
-            self._resource_operations |= {operation.id, *(one.operation for one in resource.transitions)}
-            self._resource_operations |= {one.operation for one in (resource.list, resource.delete) if one is not None}
+            self._resource_operations |= {operation.id, *(one.operation_id for one in resource.transitions)}
+            self._resource_operations |= {
+                one.operation_id for one in (resource.listing, resource.deletion) if one is not None
+            }
 
     def find_lane(self, case: ConformanceCase) -> str | None:
         """Return the lane of a case; `None` if other cases cannot change its result."""

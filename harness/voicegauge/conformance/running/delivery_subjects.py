@@ -58,7 +58,9 @@ def _has_exceeded_documented_time(observations: Sequence[StateObservation], stat
         return False
     last = observations[-1]
     state = status_operation.job.states.get(last.state)
-    return last.response_began_ms >= status_operation.job.poll.timeout_s * 1000 and (state is None or state.end is None)
+    return last.response_began_ms >= status_operation.job.poll_schedule.job_timeout_s * 1000 and (
+        state is None or state.terminal_outcome is None
+    )
 
 
 def _find_submit_call(target: Target, delivery: Delivery) -> Call | None:
@@ -68,7 +70,7 @@ def _find_submit_call(target: Target, delivery: Delivery) -> Call | None:
 
 def _iterate_outcomes_of_call(call: Call) -> Iterator[CaseOutcome]:
     """Yield the outcome of a call that should be accepted; yield nothing if its status proves nothing."""
-    if call.status in call.contract.provider.retry.statuses or explain_inconclusive_status(call.status):
+    if call.status in call.contract.provider.retry_policy.retried_statuses or explain_inconclusive_status(call.status):
         return
     is_submit = call.operation.speech is not None
     description = "a valid request" if is_submit else f"{call.operation.id} for a job that was accepted"
@@ -86,7 +88,8 @@ def _is_audio_reported_ready(
             and not (submit_call.event_stream is not None and submit_call.event_stream.has_failed)
         )
     return any(
-        state.end == "success" for state in _iterate_documented_states(submit_call, poll_calls, status_operation)
+        state.terminal_outcome == "success"
+        for state in _iterate_documented_states(submit_call, poll_calls, status_operation)
     )
 
 
@@ -95,9 +98,9 @@ def _iterate_documented_states(
 ) -> Iterator[JobState]:
     """Yield the documented states that were reported for a job, by polls or by the response to its submit."""
     assert status_operation.job is not None, "only called for status operations"
-    reports = [(poll, status_operation.job.state) for poll in poll_calls]
-    if submit_call is not None and status_operation.job.submit.state is not None:
-        reports.insert(0, (submit_call, status_operation.job.submit.state))
+    reports = [(poll, status_operation.job.state_location) for poll in poll_calls]
+    if submit_call is not None and status_operation.job.submit_response.state_location is not None:
+        reports.insert(0, (submit_call, status_operation.job.submit_response.state_location))
     for call, location in reports:
         state = status_operation.job.states.get(str(call.read_response(location))) if call.is_accepted else None
         if state is not None:

@@ -131,9 +131,9 @@ def _iterate_undeletable_resources(plan: CasePlan, contracts: Mapping[str, Contr
     )
     for (provider, operation_id), count in accepted.items():
         resource = contracts[provider].find_operation(operation_id).resource
-        if resource is not None and resource.delete is None:
+        if resource is not None and resource.deletion is None:
             yield UndeletableResource(
-                operation=f"{provider}/{operation_id}", resource_type=resource.name, request_count=count
+                operation=f"{provider}/{operation_id}", resource_type=resource.display_name, request_count=count
             )
 
 

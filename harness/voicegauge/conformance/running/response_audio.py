@@ -40,7 +40,7 @@ def read_response_delivery(call: Call, *, has_documented_text: bool = True) -> S
     speech = read_speech_request(call, target)
     if not audio or not any(character.isalnum() for character in speech.text):
         return None  # such a text contains nothing to speak, and no document says whether there should be audio
-    media_type = call.exchange.response.media_type or None if location.delivered == "bytes" else None
+    media_type = call.exchange.response.media_type or None if location.delivery_method == "bytes" else None
     delivery = Delivery(
         target=target.id,
         exchanges=(call.exchange,),
@@ -57,12 +57,12 @@ def read_response_delivery(call: Call, *, has_documented_text: bool = True) -> S
 
 
 def _read_audio(call: Call, response_audio: ResponseAudio) -> bytes:
-    if response_audio.delivered == "stream":
+    if response_audio.delivery_method == "stream":
         return read_streamed_audio(call)
-    if response_audio.delivered == "base64":
+    if response_audio.delivery_method == "base64":
         return read_inline_audio(call, response_audio)
     media_type = call.exchange.response.media_type
-    is_audio = response_audio.delivered == "bytes" and (
+    is_audio = response_audio.delivery_method == "bytes" and (
         media_type.startswith("audio/") or media_type in _GENERIC_MEDIA_TYPES
     )
     return call.exchange.response.body if is_audio else b""
@@ -70,7 +70,7 @@ def _read_audio(call: Call, response_audio: ResponseAudio) -> bytes:
 
 def read_inline_audio(call: Call, response_audio: ResponseAudio) -> bytes:
     """Return the audio in a JSON response; empty if there is none, or if it is not valid base64."""
-    text = call.read_response(response_audio.at)
+    text = call.read_response(response_audio.location)
     if not isinstance(text, str) or text.startswith("data:"):
         return b""
     try:
@@ -105,14 +105,14 @@ def is_ordinary_text(text: str) -> bool:
 def read_speech_request(submit_call: Call, target: Target) -> SpeechRequest:
     """Return the speech that a request asks for, in provider-independent terms."""
     values = {
-        name: submit_call.read_request(target.speech.request[name].at)
+        name: submit_call.read_request(target.speech.request_fields[name].location)
         for name in ("text", "language", "format", "speed")
-        if name in target.speech.request
+        if name in target.speech.request_fields
     }
     text = values.get("text", MISSING)
     speed = values.get("speed", MISSING)
     return SpeechRequest(
-        text=target.speech.request["text"].remove_template(text) if isinstance(text, str) else "",
+        text=target.speech.request_fields["text"].remove_template(text) if isinstance(text, str) else "",
         language=_get_text_or_none(values.get("language")),
         format=_get_text_or_none(values.get("format")),
         speed=float(speed) if isinstance(speed, int | float) else None,

@@ -34,7 +34,7 @@ def read_webhook_secret(operation: Operation, *, is_emulated: bool) -> str | Non
     signature = operation.webhook.signature if operation.webhook is not None else None
     if signature is None:
         return None
-    secret = os.environ.get(signature.secret_env, "").strip() or (EMULATED_WEBHOOK_SECRET if is_emulated else None)
+    secret = os.environ.get(signature.secret_variable, "").strip() or (EMULATED_WEBHOOK_SECRET if is_emulated else None)
     if secret is not None:
         try:
             compute_signature(signature, secret, b"", callback_id="", timestamp="")

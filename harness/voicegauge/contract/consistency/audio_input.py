@@ -23,17 +23,17 @@ def check_audio_input(operation: Operation, audio_input_spec: AudioInputSpec) ->
     pointer, document = f"{operation.pointer}/{key}", operation.contract.document
     if "x-transcription" in operation.part_data and "x-conversion" in operation.part_data:
         raise document.build_error(pointer, "an operation has either x-transcription or x-conversion")
-    if "audio" not in audio_input_spec.request:
+    if "audio" not in audio_input_spec.request_fields:
         raise document.build_error(f"{pointer}/request", f"{key}.request must have a location for audio")
-    for field, mapping in audio_input_spec.request.items():
-        check_request_location(operation, f"{pointer}/request/{field}", mapping.at)
+    for field, mapping in audio_input_spec.request_fields.items():
+        check_request_location(operation, f"{pointer}/request/{field}", mapping.location)
     for name, target in audio_input_spec.targets.items():
-        for location in target.constants:
+        for location in target.request_constants:
             constant_pointer = (
                 f"{pointer}/targets/{escape_pointer_token(name)}/constants/{escape_pointer_token(str(location))}"
             )
             check_request_location(operation, constant_pointer, location)
-    check_response_location(operation, f"{pointer}/response/charged", audio_input_spec.response.charged)
+    check_response_location(operation, f"{pointer}/response/charged", audio_input_spec.response.charge_location)
     if isinstance(audio_input_spec, TranscriptionSpec):
         _check_transcript(operation, f"{pointer}/response", audio_input_spec)
     else:
@@ -42,18 +42,18 @@ def check_audio_input(operation: Operation, audio_input_spec: AudioInputSpec) ->
 
 def _check_transcript(operation: Operation, pointer: str, transcription_spec: TranscriptionSpec) -> None:
     response = transcription_spec.response
-    check_response_location(operation, f"{pointer}/text", response.text)
-    check_response_location(operation, f"{pointer}/language", response.language)
-    check_response_location(operation, f"{pointer}/audio_s", response.audio_s)
-    check_response_location(operation, f"{pointer}/segments", response.segments)
+    check_response_location(operation, f"{pointer}/text", response.text_location)
+    check_response_location(operation, f"{pointer}/language", response.language_location)
+    check_response_location(operation, f"{pointer}/audio_s", response.audio_duration_location)
+    check_response_location(operation, f"{pointer}/segments", response.segments_location)
 
 
 def _check_conversion(operation: Operation, pointer: str, conversion_spec: ConversionSpec) -> None:
     response = conversion_spec.response
-    for fact, location in response.facts.items():
+    for fact, location in response.fact_locations.items():
         check_response_location(operation, f"{pointer}/facts/{fact}", location)
     if response.stems is not None:
-        check_response_location(operation, f"{pointer}/stems/at", response.stems.at)
-        check_operation_id(operation, f"{pointer}/stems/download", response.stems.download)
+        check_response_location(operation, f"{pointer}/stems/at", response.stems.list_location)
+        check_operation_id(operation, f"{pointer}/stems/download", response.stems.download_operation_id)
     if response.audio is not None:
         check_response_audio(operation, f"{pointer}/audio", response.audio)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from voicegauge.contract.consistency.audio_input import check_audio_input
 from voicegauge.contract.consistency.jobs import check_job, check_submit
 from voicegauge.contract.consistency.operations import (
+    check_list_operations,
     check_request_examples,
     check_responses,
     check_security,
-    check_server_lists,
 )
 from voicegauge.contract.consistency.resources import check_batch, check_chat, check_resource
 from voicegauge.contract.consistency.sources import check_price, check_sources, check_usage_locations
@@ -26,7 +26,7 @@ def check_consistency(contract: Contract) -> None:
         ContractError: a part does not fit; the message has the line of the first such part.
     """
     check_target_names(contract)
-    check_server_lists(contract)
+    check_list_operations(contract)
     check_sources(contract)
     # Operations are checked before targets, because later checks rely on locations that earlier ones have checked.
     for operation in contract.operations.values():
@@ -50,7 +50,7 @@ def _check_operation(operation: Operation) -> None:
     if operation.audio_input is not None:
         check_audio_input(operation, operation.audio_input)
     if operation.submit is not None:
-        check_submit(operation, f"{operation.pointer}/x-submit/job", operation.submit.job)
+        check_submit(operation, f"{operation.pointer}/x-submit/job", operation.submit.status_operation_id)
     if operation.job is not None:
         check_job(operation, operation.job)
     check_price(operation.contract, f"{operation.pointer}/x-pricing", operation.pricing)

@@ -27,23 +27,29 @@ def check_job(operation: Operation, job_spec: JobSpec) -> None:
         document, f"{pointer}/states", job_spec.states, node_type="state", start_nodes=[next(iter(job_spec.states))]
     )
     for key in ("state", "id", "reason", "model", "created", "updated", "completed", "charged"):
-        check_response_location(operation, f"{pointer}/{key}", getattr(job_spec, key))
+        check_response_location(operation, f"{pointer}/{key}", job_spec.get_by_key(key))
     for name, state in job_spec.states.items():
-        for index, location in enumerate(state.required):
+        for index, location in enumerate(state.required_locations):
             check_response_location(
                 operation, f"{pointer}/states/{escape_pointer_token(name)}/required/{index}", location
             )
-    check_operation_id(operation, f"{pointer}/result", job_spec.result)
+    check_operation_id(operation, f"{pointer}/result", job_spec.result_operation_id)
     _check_cancelling(operation, job_spec)
-    if job_spec.expires_s is not None and job_spec.expires_s <= 0:
-        raise document.build_error(f"{pointer}/expires_s", f"expires_s must be more than 0, not {job_spec.expires_s:g}")
+    if job_spec.ended_job_lifetime_s is not None and job_spec.ended_job_lifetime_s <= 0:
+        raise document.build_error(
+            f"{pointer}/expires_s", f"expires_s must be more than 0, not {job_spec.ended_job_lifetime_s:g}"
+        )
     # If a second operation fetches the result, the audio is in the responses of that operation.
-    result = operation.contract.find_operation(job_spec.result) if job_spec.result else operation
+    result = (
+        operation.contract.find_operation(job_spec.result_operation_id) if job_spec.result_operation_id else operation
+    )
     if job_spec.audio is not None:
         check_response_audio(result, f"{pointer}/audio", job_spec.audio)
-    if job_spec.poll.min_s > job_spec.poll.max_s:
+    schedule = job_spec.poll_schedule
+    if schedule.min_interval_s > schedule.max_interval_s:
         raise document.build_error(
-            f"{pointer}/poll", f"poll.min_s ({job_spec.poll.min_s:g}) is more than max_s ({job_spec.poll.max_s:g})"
+            f"{pointer}/poll",
+            f"poll.min_s ({schedule.min_interval_s:g}) is more than max_s ({schedule.max_interval_s:g})",
         )
 
 
@@ -62,18 +68,22 @@ def check_submit(operation: Operation, pointer: str, status_operation_id: str) -
     if status is None or status.job is None:
         reason = f"{status_operation_id!r} is not an operation with x-job"
         raise operation.contract.document.build_error(pointer, reason)
-    submit = status.job.submit
-    for key, location in (("id", submit.id), ("state", submit.state), ("url", submit.url)):
+    submit = status.job.submit_response
+    for key, location in (
+        ("id", submit.job_id_location),
+        ("state", submit.state_location),
+        ("url", submit.polling_url_location),
+    ):
         check_response_location(operation, f"{status.pointer}/x-job/submit/{key}", location)
     return status.job
 
 
 def _check_cancelling(operation: Operation, job_spec: JobSpec) -> None:
-    if job_spec.cancel is None:
+    if job_spec.cancellation is None:
         return
     pointer = f"{operation.pointer}/x-job/cancel"
-    check_operation_id(operation, f"{pointer}/operation", job_spec.cancel.operation)
-    state = job_spec.states.get(job_spec.cancel.state)
-    if state is None or state.end != "failure":
-        reason = f"{job_spec.cancel.state!r} is not a state of this job that ends in failure"
+    check_operation_id(operation, f"{pointer}/operation", job_spec.cancellation.operation_id)
+    state = job_spec.states.get(job_spec.cancellation.resulting_state)
+    if state is None or state.terminal_outcome != "failure":
+        reason = f"{job_spec.cancellation.resulting_state!r} is not a state of this job that ends in failure"
         raise operation.contract.document.build_error(f"{pointer}/state", reason)

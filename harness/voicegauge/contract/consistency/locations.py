@@ -100,20 +100,20 @@ def check_response_audio(
         ContractError: a location is not documented, or no sample rate is given for raw audio.
     """
     document = operation.contract.document
-    if response_audio.delivered in ("bytes", "stream") and response_audio.at != Location("body"):
+    if response_audio.delivery_method in ("bytes", "stream") and response_audio.location != Location("body"):
         raise document.build_error(
-            pointer, f"audio delivered as {response_audio.delivered} is at body, not at {response_audio.at}"
+            pointer, f"audio delivered as {response_audio.delivery_method} is at body, not at {response_audio.location}"
         )
-    check_response_location(operation, f"{pointer}/at", response_audio.at)
-    check_response_location(operation, f"{pointer}/media_type", response_audio.media_type)
-    check_operation_id(operation, f"{pointer}/download", response_audio.download)
+    check_response_location(operation, f"{pointer}/at", response_audio.location)
+    check_response_location(operation, f"{pointer}/media_type", response_audio.media_type_location)
+    check_operation_id(operation, f"{pointer}/download", response_audio.download_operation_id)
     if response_audio.timestamps and not may_have_timestamps:
         raise document.build_error(f"{pointer}/timestamps", "timestamps must be in the response to a speech request")
-    if response_audio.timestamps and response_audio.delivered == "stream":
+    if response_audio.timestamps and response_audio.delivery_method == "stream":
         raise document.build_error(f"{pointer}/timestamps", "timestamps of a stream belong into x-stream.audio")
     for index, timestamps in enumerate(response_audio.timestamps):
         for key in ("texts", "starts", "ends"):
-            location = getattr(timestamps, key)
+            location = timestamps.get_by_key(key)
             at = f"{pointer}/timestamps/{index}/{key}"
             check_response_location(operation, at, location)
             check_list_location(operation, at, location)

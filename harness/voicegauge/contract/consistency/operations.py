@@ -45,17 +45,17 @@ def _find_unusable_scheme_reason(contract: Contract, name: str) -> str | None:
         token_url = scheme.get("flows", {}).get("clientCredentials", {}).get("tokenUrl")
         if not token_url:
             return "must have the flow clientCredentials: no other OAuth 2 flow works without a user"
-        if key.id_env is None:
+        if key.id_variable is None:
             return "needs x-key.id_env: the variable of the client id"
         if not any(f"{token_url}/".startswith(f"{server.url}/") for server in contract.servers.values()):
             return f"gets tokens from {token_url}, which is not on one of the servers: add it to servers, with x-name"
         return None
-    if key.aws is not None and key.id_env is None:
+    if key.aws_signature is not None and key.id_variable is None:
         return "needs x-key.id_env: the variable of the access key id"
     return None if scheme.get("type") in ("apiKey", "http") else "must be apiKey, http or oauth2"
 
 
-def check_server_lists(contract: Contract) -> None:
+def check_list_operations(contract: Contract) -> None:
     """Check the operations that `self_hosted` of `x-provider` names.
 
     Raises:
@@ -64,17 +64,20 @@ def check_server_lists(contract: Contract) -> None:
     spec = contract.provider.self_hosted
     if spec is None:
         return
-    lists = [("models", spec.models), *((f"voices/{index}", voices) for index, voices in enumerate(spec.voices))]
+    lists = [
+        ("models", spec.model_list),
+        *((f"voices/{index}", voices) for index, voices in enumerate(spec.voice_lists)),
+    ]
     for key, server_list in lists:
         if server_list is None:
             continue
         pointer = f"/x-provider/self_hosted/{key}"
-        if server_list.operation not in contract.operations:
-            reason = f"{server_list.operation!r} is not an operation of this document"
+        if server_list.operation_id not in contract.operations:
+            reason = f"{server_list.operation_id!r} is not an operation of this document"
             raise contract.document.build_error(f"{pointer}/operation", reason)
         for operation in contract.operations.values():
             if operation.speech is not None:
-                check_request_location(operation, f"{pointer}/sets", server_list.sets)
+                check_request_location(operation, f"{pointer}/sets", server_list.request_field_location)
 
 
 def check_request_examples(operation: Operation) -> None:

@@ -34,26 +34,29 @@ def check_speech(operation: Operation, speech_spec: SpeechSpec) -> None:
         ContractError: a location is not documented, or no location is given for the text or the audio.
     """
     contract, pointer = operation.contract, f"{operation.pointer}/x-speech"
-    if "text" not in speech_spec.request:
+    if "text" not in speech_spec.request_fields:
         raise contract.document.build_error(f"{pointer}/request", "x-speech.request must have a location for text")
-    _check_field_mappings(operation, f"{pointer}/request", speech_spec.request)
+    _check_field_mappings(operation, f"{pointer}/request", speech_spec.request_fields)
     _check_formats(operation, speech_spec, f"{pointer}/formats")
     response = speech_spec.response
-    if (response.job is None) == (response.audio is None):
+    if (response.status_operation_id is None) == (response.audio is None):
         raise contract.document.build_error(f"{pointer}/response", "x-speech.response must have either job or audio")
-    if response.job is not None and check_submit(operation, f"{pointer}/response/job", response.job).audio is None:
-        reason = f"the x-job of {response.job} has no audio, so it cannot be the job of x-speech"
+    if (
+        response.status_operation_id is not None
+        and check_submit(operation, f"{pointer}/response/job", response.status_operation_id).audio is None
+    ):
+        reason = f"the x-job of {response.status_operation_id} has no audio, so it cannot be the job of x-speech"
         raise contract.document.build_error(f"{pointer}/response/job", reason)
     _check_wait_preference(operation, f"{pointer}/response/wait", response)
     if response.audio is not None:
         check_response_audio(operation, f"{pointer}/response/audio", response.audio, may_have_timestamps=True)
-    check_response_location(operation, f"{pointer}/response/charged", response.charged)
-    check_response_location(operation, f"{pointer}/response/balance", response.balance)
+    check_response_location(operation, f"{pointer}/response/charged", response.charge_location)
+    check_response_location(operation, f"{pointer}/response/balance", response.balance_location)
 
 
 def _check_formats(operation: Operation, speech_spec: SpeechSpec, pointer: str) -> None:
     """Check that the formats have a field, that raw samples have a sample rate, and that only MP3 has a bit rate."""
-    document, mapping = operation.contract.document, speech_spec.request.get("format")
+    document, mapping = operation.contract.document, speech_spec.request_fields.get("format")
     if speech_spec.formats and mapping is None:
         raise document.build_error(pointer, "x-speech.formats needs a location for format in x-speech.request")
     for name, audio_format in speech_spec.formats.items():
@@ -73,25 +76,28 @@ def _check_field_mappings(
     for field, mapping in field_mappings.items():
         if mapping is None:
             continue
-        check_request_location(operation, f"{pointer}/{field}", mapping.at)
-        if mapping.reproducible and field != "seed":
+        check_request_location(operation, f"{pointer}/{field}", mapping.location)
+        if mapping.is_seed_reproducible and field != "seed":
             raise document.build_error(f"{pointer}/{field}", f"reproducible is a property of seed, not of {field}")
-        if mapping.markup is not None and field != "text":
+        if mapping.markup_language is not None and field != "text":
             raise document.build_error(f"{pointer}/{field}", f"markup is a property of text, not of {field}")
-        if "{}" not in mapping.template:
+        if "{}" not in mapping.text_template:
             raise document.build_error(f"{pointer}/{field}", f"the template of {field} has no {{}} for the value")
 
 
 def _check_wait_preference(operation: Operation, pointer: str, response: SpeechResponse) -> None:
     """Check that the response to a request that waits can be read like a status response."""
-    wait, document = response.wait, operation.contract.document
-    status = operation.contract.operations.get(response.job or "")
+    wait, document = response.wait_preference, operation.contract.document
+    status = operation.contract.operations.get(response.status_operation_id or "")
     if wait is None:
         return
     if status is None or status.job is None:
         raise document.build_error(pointer, "wait is for the end of a job: x-speech.response needs job")
-    check_request_location(operation, f"{pointer}/at", wait.at)
-    if status.job.submit.state != status.job.state or status.job.result is not None:
+    check_request_location(operation, f"{pointer}/at", wait.location)
+    if (
+        status.job.submit_response.state_location != status.job.state_location
+        or status.job.result_operation_id is not None
+    ):
         reason = (
             "a request that waits gets a status response: x-job.submit.state must equal x-job.state, without result"
         )
@@ -107,12 +113,12 @@ def check_target(target: Target) -> None:
             sends a value that the document does not allow, or another part of the target is wrong.
     """
     operation, document, spec = target.operation, target.contract.document, target.target_spec
-    fields = target.speech.request
-    if spec.media_type is not None and spec.media_type not in operation.request_media:
+    fields = target.speech.request_fields
+    if spec.request_media_type is not None and spec.request_media_type not in operation.request_media:
         known = ", ".join(operation.request_media) or "none"
-        reason = f"{spec.media_type!r} is not a media type of the request; known: {known}"
+        reason = f"{spec.request_media_type!r} is not a media type of the request; known: {known}"
         raise document.build_error(f"{target.pointer}/media_type", reason)
-    _check_field_mappings(operation, f"{target.pointer}/request", spec.request)
+    _check_field_mappings(operation, f"{target.pointer}/request", spec.request_fields)
     if "text" not in fields:
         raise document.build_error(f"{target.pointer}/request/text", "every target has a location for text")
     for field in spec.required_fields:
@@ -120,20 +126,20 @@ def check_target(target: Target) -> None:
             reason = f"requires {field}, but x-speech.request has no location for it"
             raise document.build_error(f"{target.pointer}/required_fields", reason)
     for field in _FIELDS_WITH_DEFAULTS:
-        has_default = getattr(spec, field) is not None or (field == "voice" and spec.voices)
+        has_default = spec.get_by_key(field) is not None or (field == "voice" and spec.default_voice_by_language)
         if has_default and field not in fields:
             reason = f"has a default {field}, but x-speech.request has no location for it"
             raise document.build_error(f"{target.pointer}/{field}", reason)
-    if spec.audio is not None:
+    if spec.response_audio is not None:
         if target.speech.response.audio is None:
             raise document.build_error(f"{target.pointer}/audio", "the audio of a job is described by x-job.audio")
-        check_response_audio(operation, f"{target.pointer}/audio", spec.audio, may_have_timestamps=True)
-    for location, value in spec.constants.items():
+        check_response_audio(operation, f"{target.pointer}/audio", spec.response_audio, may_have_timestamps=True)
+    for location, value in spec.request_constants.items():
         pointer = f"{target.pointer}/constants/{escape_pointer_token(str(location))}"
         check_request_location(operation, pointer, location)
-        check_request_value(operation, pointer, location, value, spec.media_type)
+        check_request_value(operation, pointer, location, value, spec.request_media_type)
     _check_voices(target)
-    _check_fields_fit_into_body(target, [*spec.constants, *(mapping.at for mapping in fields.values())])
+    _check_fields_fit_into_body(target, [*spec.request_constants, *(mapping.location for mapping in fields.values())])
     _check_emulation(target)
 
 
@@ -142,16 +148,25 @@ def _check_voices(target: Target) -> None:
 
     A voice that a `map` or a template of the field changes before it is sent is not checked.
     """
-    spec, mapping = target.target_spec, target.speech.request.get("voice")
-    voices = {f"voices/{escape_pointer_token(language)}": voice for language, voice in spec.voices.items()}
-    for key, voice in {"voice": spec.voice, **voices}.items():
-        if mapping is not None and voice is not None and voice not in mapping.map and mapping.template == "{}":
-            check_request_value(target.operation, f"{target.pointer}/{key}", mapping.at, voice, spec.media_type)
+    spec, mapping = target.target_spec, target.speech.request_fields.get("voice")
+    voices = {
+        f"voices/{escape_pointer_token(language)}": voice for language, voice in spec.default_voice_by_language.items()
+    }
+    for key, voice in {"voice": spec.default_voice, **voices}.items():
+        if (
+            mapping is not None
+            and voice is not None
+            and voice not in mapping.provider_values
+            and mapping.text_template == "{}"
+        ):
+            check_request_value(
+                target.operation, f"{target.pointer}/{key}", mapping.location, voice, spec.request_media_type
+            )
 
 
 def _check_emulation(target: Target) -> None:
     emulation, pointer = target.target_spec.emulation, f"{target.pointer}/emulation"
-    for location in emulation.constants:
+    for location in emulation.response_constants:
         check_location_kind(target.operation, f"{pointer}/constants", location, ("body", "header"))
     for index, pattern in enumerate(emulation.unspoken_patterns):
         try:

@@ -12,11 +12,11 @@ class GraphNode(Protocol):
     """A job state or a stream event."""
 
     @property
-    def next(self) -> tuple[str, ...]:
+    def successor_names(self) -> tuple[str, ...]:
         """The names of the nodes that may follow."""
 
     @property
-    def end(self) -> str | None:
+    def terminal_outcome(self) -> str | None:
         """How a terminal node ends: "success" or "failure"; `None` if the node is not terminal."""
 
 
@@ -43,19 +43,19 @@ def check_state_graph(
         ContractError: a node is not reachable or has neither or both of them, or no node ends in success.
     """
     for name, node in nodes.items():
-        for following in node.next:
+        for following in node.successor_names:
             if following not in nodes:
                 raise document.build_error(
                     f"{pointer}/{escape_pointer_token(name)}/next", f"{following!r} is not among these {node_type}s"
                 )
-        if bool(node.next) == bool(node.end):
+        if bool(node.successor_names) == bool(node.terminal_outcome):
             reason = f"{node_type} {name!r} must have either next or end: success | failure"
             raise document.build_error(f"{pointer}/{escape_pointer_token(name)}", reason)
-    if needs_end and not any(node.end == "success" for node in nodes.values()):
+    if needs_end and not any(node.terminal_outcome == "success" for node in nodes.values()):
         raise document.build_error(pointer, f"no {node_type} ends in success")
     reached = list(start_nodes)
     for name in reached:  # the list grows during the iteration
-        reached += [following for following in nodes[name].next if following not in reached]
+        reached += [following for following in nodes[name].successor_names if following not in reached]
     for name in nodes:
         if name not in reached:
             raise document.build_error(

@@ -15,7 +15,7 @@ from voicegauge.contract.extension.audio_input import (
     StemList,
     TranscriptionSpec,
     TranscriptResponse,
-    TranscriptSegment,
+    TranscriptSegmentFields,
 )
 from voicegauge.contract.extension.grammar_schema import OPERATION_RECORDS, ROOT_RECORDS, build_json_schema
 from voicegauge.contract.extension.idempotency import IdempotencySpec
@@ -24,13 +24,13 @@ from voicegauge.contract.extension.job import (
     JobSpec,
     JobState,
     PollSchedule,
-    SubmitResponse,
+    SubmitResponseLocations,
     SubmitSpec,
 )
 from voicegauge.contract.extension.limits import KeylessLimits, LimitsSpec, PlanLimits, UploadLimits
 from voicegauge.contract.extension.pricing import (
     TEXT_UNITS,
-    CharacterCount,
+    CharacterCounting,
     PlanPrice,
     PriceSpec,
     PriceUnit,
@@ -38,11 +38,11 @@ from voicegauge.contract.extension.pricing import (
 )
 from voicegauge.contract.extension.provider import (
     CreditSpec,
+    ListOperation,
     ProviderSpec,
     RecordingAgeLimit,
     RetryPolicy,
     SelfHostedSpec,
-    ServerList,
 )
 from voicegauge.contract.extension.rejections import STATUS_CODES_BY_REASON, RejectionReason
 from voicegauge.contract.extension.resources import (
@@ -76,8 +76,8 @@ from voicegauge.contract.extension.speech import (
 )
 from voicegauge.contract.extension.streams import EventAudio, EventSpec, StreamSpec
 from voicegauge.contract.extension.webhooks import (
+    CallbackBodyLocations,
     CallbackTiming,
-    WebhookBody,
     WebhookEmulation,
     WebhookModeField,
     WebhookSpec,
@@ -98,8 +98,9 @@ __all__ = [
     "AudioPacing",
     "AwsSignature",
     "BatchSpec",
+    "CallbackBodyLocations",
     "CallbackTiming",
-    "CharacterCount",
+    "CharacterCounting",
     "ChatSpec",
     "ConversionPurpose",
     "ConversionResponse",
@@ -117,6 +118,7 @@ __all__ = [
     "KeySpec",
     "KeylessLimits",
     "LimitsSpec",
+    "ListOperation",
     "NonNegativeFloat",
     "PlanLimits",
     "PlanPrice",
@@ -135,7 +137,6 @@ __all__ = [
     "ResponseAudio",
     "RetryPolicy",
     "SelfHostedSpec",
-    "ServerList",
     "SourceDocument",
     "SourceReference",
     "SpeechEmulation",
@@ -145,15 +146,14 @@ __all__ = [
     "SpeechTimestamps",
     "StemList",
     "StreamSpec",
-    "SubmitResponse",
+    "SubmitResponseLocations",
     "SubmitSpec",
     "TargetSpec",
     "TranscriptResponse",
-    "TranscriptSegment",
+    "TranscriptSegmentFields",
     "TranscriptionSpec",
     "UploadLimits",
     "WaitPreference",
-    "WebhookBody",
     "WebhookEmulation",
     "WebhookModeField",
     "WebhookSignature",

@@ -49,12 +49,12 @@ stems), the echo, nothing (the conversion only analyzes the audio), or the forma
 class AudioInputEmulation(Record, frozen=True, kw_only=True):
     """How the emulator simulates a target. The numbers are invented: they are not measurements of the provider."""
 
-    base_ms: float = 250.0
-    ms_per_audio_s: float = 40.0
+    base_response_ms: float = field(default=250.0, name="base_ms")
+    response_ms_per_audio_s: float = field(default=40.0, name="ms_per_audio_s")
     """Response time in milliseconds per second of audio, in addition to `base_ms`."""
     jitter: float = 0.15
     """Standard deviation of the logarithm of the response time."""
-    format: str | None = None
+    default_format: str | None = field(default=None, name="format")
     """Format of the audio in responses if the request names no format; by default the format of the upload."""
 
 
@@ -62,20 +62,20 @@ class AudioInputTargetSpec(Record, frozen=True, kw_only=True):
     """One model or mode of an operation that audio is sent to."""
 
     title: str
-    constants: LocationValues = field(default_factory=LocationValues)
+    request_constants: LocationValues = field(default_factory=LocationValues, name="constants")
     """Values that every request contains, by location: {"body#/model": whisper}."""
-    voice: str | None = None
+    default_voice: str | None = field(default=None, name="voice")
     """The default voice."""
-    language: str | None = None
+    default_language: str | None = field(default=None, name="language")
     """The default language."""
-    languages: tuple[str, ...] = ()
+    supported_languages: tuple[str, ...] = field(default=(), name="languages")
     """BCP 47 codes of the supported languages; empty if no document lists them."""
     pricing: PriceSpec | None = None
     emulation: AudioInputEmulation = AudioInputEmulation()
     source: SourceReference | None = None
 
 
-class TranscriptSegment(Record, frozen=True, kw_only=True):
+class TranscriptSegmentFields(Record, frozen=True, kw_only=True):
     """The names of the fields of a transcript segment; times are in seconds."""
 
     start: str = "start"
@@ -89,20 +89,20 @@ class TranscriptSegment(Record, frozen=True, kw_only=True):
 class TranscriptResponse(Record, frozen=True, kw_only=True):
     """Locations of the transcript and of what else the response to a transcription states."""
 
-    text: Location
-    language: Location | None = None
-    audio_s: Location | None = None
+    text_location: Location = field(name="text")
+    language_location: Location | None = field(default=None, name="language")
+    audio_duration_location: Location | None = field(default=None, name="audio_s")
     """Location of the duration of the audio, in seconds."""
-    segments: Location | None = None
-    segment: TranscriptSegment = TranscriptSegment()
-    charged: Location | None = None
+    segments_location: Location | None = field(default=None, name="segments")
+    segment_field_names: TranscriptSegmentFields = field(default=TranscriptSegmentFields(), name="segment")
+    charge_location: Location | None = field(default=None, name="charged")
     """Location of the charge. The charge is in credits, or in dollars if the provider has no credits."""
 
 
 class TranscriptionSpec(Record, frozen=True, kw_only=True):
     """`x-transcription` on an operation: speech to text."""
 
-    request: dict[AudioInputField, FieldMapping]
+    request_fields: dict[AudioInputField, FieldMapping] = field(name="request")
     response: TranscriptResponse
     targets: dict[str, AudioInputTargetSpec]
 
@@ -110,13 +110,13 @@ class TranscriptionSpec(Record, frozen=True, kw_only=True):
 class StemList(Record, frozen=True, kw_only=True):
     """The stems of a mix in a response."""
 
-    at: Location
+    list_location: Location = field(name="at")
     """Location of the list of stems."""
-    name: str = "name"
+    name_field: str = field(default="name", name="name")
     """Name of the field with the name of a stem."""
-    url: str = "url"
+    url_field: str = field(default="url", name="url")
     """Name of the field with the URL of a stem."""
-    download: str | None = None
+    download_operation_id: str | None = field(default=None, name="download")
     """Id of the operation that serves the URLs; `None` if it is not documented."""
 
 
@@ -125,9 +125,9 @@ class ConversionResponse(Record, frozen=True, kw_only=True):
 
     audio: ResponseAudio | None = None
     stems: StemList | None = None
-    facts: dict[AudioFact, Location] = {}
+    fact_locations: dict[AudioFact, Location] = field(default={}, name="facts")
     """Location of each stated property of the audio."""
-    charged: Location | None = None
+    charge_location: Location | None = field(default=None, name="charged")
     """Location of the charge. The charge is in credits, or in dollars if the provider has no credits."""
 
 
@@ -135,6 +135,6 @@ class ConversionSpec(Record, frozen=True, kw_only=True):
     """`x-conversion` on an operation: converts or analyses audio."""
 
     purpose: ConversionPurpose
-    request: dict[AudioInputField, FieldMapping]
+    request_fields: dict[AudioInputField, FieldMapping] = field(name="request")
     response: ConversionResponse
     targets: dict[str, AudioInputTargetSpec]

@@ -31,29 +31,29 @@ class PriceUsage(Record, frozen=True, kw_only=True):
     max_per_character: NonNegativeFloat = 0.0
     """Upper bound for each character of the text, in tokens or seconds, in addition to `max_per_request`. The price of
     these bounds is reserved before the request is sent."""
-    reported: Location | None = None
+    reported_usage_location: Location | None = msgspec.field(default=None, name="reported")
     """Location of the number in the response, or for a job in the status response."""
-    reported_in_event: EventLocation | None = None
+    event_usage_location: EventLocation | None = msgspec.field(default=None, name="reported_in_event")
     """Location of the number in the event that ends a stream."""
 
 
-class CharacterCount(Record, frozen=True, kw_only=True):
+class CharacterCounting(Record, frozen=True, kw_only=True):
     """How the characters of a text are counted for its price. By default, each Unicode code point counts as one."""
 
-    unit: Literal["character", "utf8_byte"] = "character"
+    counted_unit: Literal["character", "utf8_byte"] = msgspec.field(default="character", name="unit")
     """Whether characters are charged, or the bytes of the text in UTF-8."""
-    whitespace: bool = True
+    counts_whitespace: bool = msgspec.field(default=True, name="whitespace")
     """Whether white space counts."""
-    doubled: Literal["han", "wide"] | None = None
+    characters_counted_twice: Literal["han", "wide"] | None = msgspec.field(default=None, name="doubled")
     """Which characters count twice: Chinese characters, in Japanese and Korean as well (`han`), or all that are as wide
     as two Latin ones, such as kana and Hangul (`wide`)."""
-    tags: bool = True
+    counts_tags: bool = msgspec.field(default=True, name="tags")
     """For text with markup: whether its tags count."""
-    free_tags: tuple[str, ...] = ()
+    uncounted_tag_names: tuple[str, ...] = msgspec.field(default=(), name="free_tags")
     """Names of the tags that do not count although others do."""
     source: SourceReference | None = None
 
-    def count(self, text: str, *, has_markup: bool = False) -> int:
+    def count_characters(self, text: str, *, has_markup: bool = False) -> int:
         """Return the number of characters, or bytes, that `text` is charged for.
 
         Args:
@@ -62,16 +62,16 @@ class CharacterCount(Record, frozen=True, kw_only=True):
         """
         if has_markup:
             text = _TAG_PATTERN.sub(self._remove_uncharged_tag, text)
-        if not self.whitespace:
+        if not self.counts_whitespace:
             text = "".join(text.split())
-        length = len(text.encode(errors="surrogatepass")) if self.unit == "utf8_byte" else len(text)
-        return length if self.doubled is None else length + sum(map(self._is_counted_twice, text))
+        length = len(text.encode(errors="surrogatepass")) if self.counted_unit == "utf8_byte" else len(text)
+        return length if self.characters_counted_twice is None else length + sum(map(self._is_counted_twice, text))
 
     def _remove_uncharged_tag(self, tag: re.Match[str]) -> str:
-        return tag[0] if self.tags and tag[1] not in self.free_tags else ""
+        return tag[0] if self.counts_tags and tag[1] not in self.uncounted_tag_names else ""
 
     def _is_counted_twice(self, character: str) -> bool:
-        if self.doubled == "wide":
+        if self.characters_counted_twice == "wide":
             return unicodedata.east_asian_width(character) in ("W", "F")
         return unicodedata.name(character, "").startswith(_UNICODE_NAME_PREFIXES_OF_HAN)
 
@@ -79,14 +79,14 @@ class CharacterCount(Record, frozen=True, kw_only=True):
 class PlanPrice(Record, frozen=True, kw_only=True):
     """The price for accounts with one plan."""
 
-    usd: NonNegativeFloat | None = None
-    credits: NonNegativeFloat | None = None
-    included: PositiveFloat | None = None
+    usd_per_unit: NonNegativeFloat | None = msgspec.field(default=None, name="usd")
+    credits_per_unit: NonNegativeFloat | None = msgspec.field(default=None, name="credits")
+    included_units_per_month: PositiveFloat | None = msgspec.field(default=None, name="included")
     """Number of units per month that the fee of the plan includes. The cost of a request is computed as if they were
     used up."""
     monthly_fee_usd: NonNegativeFloat | None = None
     """The fee of the plan per month, in dollars; `None` if no document states it."""
-    overage: bool = True
+    allows_more_units: bool = msgspec.field(default=True, name="overage")
     """Whether units beyond the included ones can be bought, at the price of the plan."""
     source: SourceReference | None = None
 
@@ -94,25 +94,25 @@ class PlanPrice(Record, frozen=True, kw_only=True):
 class PriceSpec(Record, frozen=True, kw_only=True):
     """`x-pricing` on an operation, or `pricing` of a target."""
 
-    per: PriceUnit
+    unit: PriceUnit = msgspec.field(name="per")
     """The unit that the price is for."""
-    usd: NonNegativeFloat | None = None
+    usd_per_unit: NonNegativeFloat | None = msgspec.field(default=None, name="usd")
     """Price of one unit in dollars; `None` if no document states it."""
-    credits: NonNegativeFloat | None = None
+    credits_per_unit: NonNegativeFloat | None = msgspec.field(default=None, name="credits")
     """Price of one unit in credits; `None` if no document states it."""
-    label: str | None = None
+    part_label: str | None = msgspec.field(default=None, name="label")
     """What this part of a price is for, such as "input"."""
-    count: CharacterCount = CharacterCount()
+    character_counting: CharacterCounting = msgspec.field(default=CharacterCounting(), name="count")
     """How characters are counted. It applies to all parts and alternatives of a price."""
-    step: PositiveFloat | None = None
+    rounding_step: PositiveFloat | None = msgspec.field(default=None, name="step")
     """Each request is rounded up to a multiple of this number of characters, tokens or seconds; `None`: no rounding."""
-    minimum: NonNegativeFloat = 0.0
+    min_charged_quantity: NonNegativeFloat = msgspec.field(default=0.0, name="minimum")
     """Minimum number of characters, tokens or seconds that a request is charged for."""
     usage: PriceUsage | None = None
     """The tokens or seconds that a request uses; required for tokens and compute seconds."""
-    plus: tuple[PriceSpec, ...] = ()
+    added_parts: tuple[PriceSpec, ...] = msgspec.field(default=(), name="plus")
     """Further parts of the price that are added to this one, such as output tokens to input tokens."""
-    plans: dict[str, PlanPrice] = {}
+    plan_prices: dict[str, PlanPrice] = msgspec.field(default={}, name="plans")
     """Prices by account plan (`x-limits.plans`). Without a named plan, `usd` and `credits` count, so no plan has a
     higher price."""
     source: SourceReference | None = None
@@ -122,22 +122,26 @@ class PriceSpec(Record, frozen=True, kw_only=True):
     @property
     def parts(self) -> tuple[PriceSpec, ...]:
         """All parts of the price, whose sum is charged: this one and those in `plus`."""
-        return (self, *self.plus)
+        return (self, *self.added_parts)
 
     @property
-    def readings(self) -> tuple[PriceSpec, ...]:
+    def price_and_alternatives(self) -> tuple[PriceSpec, ...]:
         """This price and its alternatives: the prices that contradicting documents state."""
         return (self, *self.alternatives)
 
     @property
     def plan_names(self) -> tuple[str, ...]:
         """Names of the plans with prices of their own, in any part or reading."""
-        return tuple(dict.fromkeys(name for one in self.readings for part in one.parts for name in part.plans))
+        return tuple(
+            dict.fromkeys(
+                name for one in self.price_and_alternatives for part in one.parts for name in part.plan_prices
+            )
+        )
 
     @property
     def depends_only_on_text(self) -> bool:
         """Whether the price can be computed from the text of the request, before the response."""
-        return all(part.per in TEXT_UNITS for part in self.parts)
+        return all(part.unit in TEXT_UNITS for part in self.parts)
 
     def select_plan(self, plan_names: Collection[str]) -> PriceSpec:
         """Return the price for accounts with the first documented plan that `plan_names` contains.
@@ -146,14 +150,18 @@ class PriceSpec(Record, frozen=True, kw_only=True):
         """
         if not plan_names:
             return self
-        selected = next((item for item in self.plans.items() if item[0] in plan_names), None)
+        selected = next((item for item in self.plan_prices.items() if item[0] in plan_names), None)
         amounts: dict[str, Any] = {}
         if selected is not None:
             name, plan = selected
-            amounts = {"usd": plan.usd, "credits": plan.credits, "plans": {name: plan}}
+            amounts = {
+                "usd_per_unit": plan.usd_per_unit,
+                "credits_per_unit": plan.credits_per_unit,
+                "plan_prices": {name: plan},
+            }
         return msgspec.structs.replace(
             self,
-            plus=tuple(part.select_plan(plan_names) for part in self.plus),
+            added_parts=tuple(part.select_plan(plan_names) for part in self.added_parts),
             alternatives=tuple(reading.select_plan(plan_names) for reading in self.alternatives),
             **amounts,
         )

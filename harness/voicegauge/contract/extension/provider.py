@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
+
 from voicegauge.contract.extension.security import EnvironmentVariable
 from voicegauge.contract.extension.sources import PositiveFloat, SourceDocument, SourceReference
 from voicegauge.formats import Location, RequestLocation
@@ -21,9 +23,9 @@ class CreditSpec(Record, frozen=True, kw_only=True):
     """The provider's own currency."""
 
     name: str = "credits"
-    usd: float | None = None
+    usd_per_credit: float | None = msgspec.field(default=None, name="usd")
     """Price of one credit in dollars; `None` if no document states it."""
-    free: float | None = None
+    free_credits: float | None = msgspec.field(default=None, name="free")
     """Number of free credits of a new account."""
     source: SourceReference | None = None
 
@@ -31,12 +33,12 @@ class CreditSpec(Record, frozen=True, kw_only=True):
 class RetryPolicy(Record, frozen=True, kw_only=True):
     """The recommended retries after a failed request."""
 
-    statuses: tuple[int, ...] = (429,)
+    retried_statuses: tuple[int, ...] = msgspec.field(default=(429,), name="statuses")
     """HTTP statuses after which a request is sent again. A server error other than 503 may have been charged, so a
     billable request is not sent again after it."""
     initial_delay_s: float = 1.0
     """Time in seconds before the first retry."""
-    factor: float = 2.0
+    delay_factor: float = msgspec.field(default=2.0, name="factor")
     """Factor by which the delay grows after each attempt."""
     max_delay_s: float = 30.0
     """Maximum time in seconds before a retry."""
@@ -52,19 +54,19 @@ class RecordingAgeLimit(Record, frozen=True, kw_only=True):
     """Maximum age in days of the oldest exchange with the live service. Emulated exchanges do not age."""
 
 
-class ServerList(Record, frozen=True, kw_only=True):
+class ListOperation(Record, frozen=True, kw_only=True):
     """An operation that lists what a server has, such as its voices."""
 
-    operation: str
-    items: tuple[Location, ...]
+    operation_id: str = msgspec.field(name="operation")
+    list_locations: tuple[Location, ...] = msgspec.field(name="items")
     """Locations of the list in the response; the first one that has a list counts. An item is a name, or an object with
     the name in `id` or `name`."""
-    sets: RequestLocation
+    request_field_location: RequestLocation = msgspec.field(name="sets")
     """Location, in speech requests, of the field that has one of the names."""
 
     def read_names(self, body: Any) -> tuple[str, ...]:
         """Return the names in the body of a response, each once; empty if there is no list."""
-        items: Any = next((found for at in self.items if isinstance(found := at.read_body(body), list)), [])
+        items: Any = next((found for at in self.list_locations if isinstance(found := at.read_body(body), list)), [])
         names = (_read_name(item) for item in items[:MAX_NAMES])
         return tuple(dict.fromkeys(name for name in names if _USABLE_NAME.fullmatch(name)))
 
@@ -78,8 +80,8 @@ def _read_name(item: Any) -> str:
 class SelfHostedSpec(Record, frozen=True, kw_only=True):
     """`self_hosted` of `x-provider`: users run the server themselves, so it is asked what it has."""
 
-    models: ServerList | None = None
-    voices: tuple[ServerList, ...] = ()
+    model_list: ListOperation | None = msgspec.field(default=None, name="models")
+    voice_lists: tuple[ListOperation, ...] = msgspec.field(default=(), name="voices")
     """The operations that may list the voices. Servers need not have them: the first one that responds counts, and the
     others are not checked."""
 
@@ -89,15 +91,15 @@ class ProviderSpec(Record, frozen=True, kw_only=True):
 
     id: str
     title: str
-    key_env: EnvironmentVariable
+    key_variable: EnvironmentVariable = msgspec.field(name="key_env")
     """Name of the environment variable with the API key."""
-    key_optional: bool = False
+    is_key_optional: bool = msgspec.field(default=False, name="key_optional")
     """Whether some operations work without a key."""
     sources: dict[str, SourceDocument]
     self_hosted: SelfHostedSpec | None = None
     """How a server of the user's own is asked for its models and voices; `None` for a hosted service."""
     credits: CreditSpec | None = None
-    retry: RetryPolicy = RetryPolicy()
-    headers: dict[str, str] = {}
+    retry_policy: RetryPolicy = msgspec.field(default=RetryPolicy(), name="retry")
+    request_headers: dict[str, str] = msgspec.field(default={}, name="headers")
     """Headers to send with every request."""
-    recordings: RecordingAgeLimit = RecordingAgeLimit()
+    recording_age_limit: RecordingAgeLimit = msgspec.field(default=RecordingAgeLimit(), name="recordings")

@@ -58,9 +58,9 @@ class AudioFormat(Record, frozen=True, kw_only=True):
 class TimestampKind(Record, frozen=True, kw_only=True):
     """Whether timestamps are of characters or words, in which unit of time, and how they relate to the text."""
 
-    unit: Literal["character", "word"]
+    timed_unit: Literal["character", "word"] = msgspec.field(name="unit")
     time_unit: Literal["s", "ms"] = "s"
-    spells_text: bool = False
+    spells_request_text: bool = msgspec.field(default=False, name="spells_text")
     """Whether the characters or words are those of the text in the request, and not of a normalized text."""
     ends_are_durations: bool = False
     """Whether the values of `ends` are how long each character or word lasts, and not the time at which it ends."""
@@ -69,33 +69,33 @@ class TimestampKind(Record, frozen=True, kw_only=True):
 class SpeechTimestamps(TimestampKind, frozen=True, kw_only=True):
     """The times of characters or words in a response. Each location has a `*` for every item of a list."""
 
-    texts: Location
+    texts_location: Location = msgspec.field(name="texts")
     """Location of the characters or words: "body#/alignment/characters/*" or "body#/words/*/text"."""
-    starts: Location
+    starts_location: Location = msgspec.field(name="starts")
     """Location of the time at which each of them starts, from the start of the audio."""
-    ends: Location | None = None
+    ends_location: Location | None = msgspec.field(default=None, name="ends")
     """Location of the time at which each of them ends; `None` if no document states it."""
 
 
 class EventTimestamps(TimestampKind, frozen=True, kw_only=True):
     """The times of characters or words in the audio events of a stream. The lists of all events are joined."""
 
-    texts: EventLocation
+    texts_location: EventLocation = msgspec.field(name="texts")
     """Location of the characters or words: "data#/alignment/characters/*" or "data#/words/*/text"."""
-    starts: EventLocation
+    starts_location: EventLocation = msgspec.field(name="starts")
     """Location of the time at which each of them starts, from the start of the stream."""
-    ends: EventLocation | None = None
+    ends_location: EventLocation | None = msgspec.field(default=None, name="ends")
     """Location of the time at which each of them ends; `None` if no document states it."""
 
 
 class ResponseAudio(Record, frozen=True, kw_only=True):
     """Audio in a response."""
 
-    at: Location
+    location: Location = msgspec.field(name="at")
     """Location of the audio in the response: the body, a base64 text in it, or a URL."""
-    delivered: Literal["bytes", "url", "base64", "stream"]
+    delivery_method: Literal["bytes", "url", "base64", "stream"] = msgspec.field(name="delivered")
     """How the audio is delivered. `stream` means in events, as the operation's `x-stream` describes."""
-    media_type: Location | None = None
+    media_type_location: Location | None = msgspec.field(default=None, name="media_type")
     """Location of the media type; `None` means that the Content-Type of bytes applies."""
     format: str | None = None
     """The format of the audio, if responses do not declare it: "wav", "pcm_s16le"."""
@@ -105,5 +105,5 @@ class ResponseAudio(Record, frozen=True, kw_only=True):
     """Number of channels. Used only for raw samples, which have no header."""
     timestamps: tuple[SpeechTimestamps, ...] = ()
     """When the characters or words are spoken. Those of a stream are described by `x-stream.audio.timestamps`."""
-    download: str | None = None
+    download_operation_id: str | None = msgspec.field(default=None, name="download")
     """Id of the operation that serves the URL of the audio; `None` if it is not documented."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from voicegauge.model import Record
@@ -22,37 +23,37 @@ class AwsSignature(Record, frozen=True, kw_only=True):
 class KeySpec(Record, frozen=True, kw_only=True):
     """`x-key` on a security scheme."""
 
-    env: EnvironmentVariable | None = None
-    """Variable of what this scheme sends, such as a user id; by default `x-provider.key_variable`."""
-    prefix: Annotated[str, Meta(pattern=r"^[ -~]{0,40}$(?!\n)")] = ""
+    key_variable: EnvironmentVariable | None = msgspec.field(default=None, name="env")
+    """Variable of what this scheme sends, such as a user id; by default `x-provider.key_env`."""
+    key_prefix: Annotated[str, Meta(pattern=r"^[ -~]{0,40}$(?!\n)")] = msgspec.field(default="", name="prefix")
     """Text before the key in the header, query parameter or cookie, such as "Token "."""
-    id_env: EnvironmentVariable | None = None
+    id_variable: EnvironmentVariable | None = msgspec.field(default=None, name="id_env")
     """Variable of the id that belongs to a secret key: the OAuth 2 client id, or the AWS access key id."""
-    aws: AwsSignature | None = None
+    aws_signature: AwsSignature | None = msgspec.field(default=None, name="aws")
     """Requests are signed with the key by AWS Signature Version 4; `None` if the key is sent."""
 
 
 class WebhookSignature(Record, frozen=True, kw_only=True):
     """`signature` of `x-webhook`: how a provider signs its callbacks with an HMAC."""
 
-    header: str
+    signature_header_name: str = msgspec.field(name="header")
     """Header with the signature. It may contain several, for several secrets."""
-    format: str = "{signature}"
+    signature_header_template: str = msgspec.field(default="{signature}", name="format")
     """Content of the header for one signature, with "{signature}" and, if the time is in it, "{timestamp}"."""
-    signed: str = "{body}"
+    signed_text_template: str = msgspec.field(default="{body}", name="signed")
     """What is signed, with "{body}", "{timestamp}" and "{id}"."""
-    id: str | None = None
+    id_header_name: str | None = msgspec.field(default=None, name="id")
     """Header with the id of the callback."""
-    timestamp: str | None = None
+    timestamp_header_name: str | None = msgspec.field(default=None, name="timestamp")
     """Header with the Unix time in seconds at which the callback was sent; `None` if the format has it, or no time is
     sent."""
-    digest: Literal["sha1", "sha256", "sha512"] = "sha256"
-    encoding: Literal["hex", "base64"] = "hex"
+    hash_algorithm: Literal["sha1", "sha256", "sha512"] = msgspec.field(default="sha256", name="digest")
+    signature_encoding: Literal["hex", "base64"] = msgspec.field(default="hex", name="encoding")
     """How the signature is written."""
-    secret_env: EnvironmentVariable
+    secret_variable: EnvironmentVariable = msgspec.field(name="secret_env")
     """Environment variable with the secret that the provider and the receiver share."""
     secret_prefix: str = ""
     """Text before the secret that is not part of it."""
     secret_encoding: Literal["text", "base64"] = "text"  # noqa: S105 - not a secret
-    tolerance_s: Annotated[float, Meta(gt=0)] = 300.0
+    timestamp_tolerance_s: Annotated[float, Meta(gt=0)] = msgspec.field(default=300.0, name="tolerance_s")
     """Maximum difference between the timestamp and the time of arrival, in seconds."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import msgspec
 from msgspec import Meta
 
 from voicegauge.model import Record
@@ -20,29 +21,29 @@ class Dispute(Record, frozen=True, kw_only=True):
 
     claim: str
     """One sentence that says what the other document states."""
-    document: str
+    document_name: str = msgspec.field(name="document")
     """The document that makes the claim: a file name listed in `x-provider.sources`."""
-    rules: tuple[str, ...] = ()
+    rule_ids: tuple[str, ...] = msgspec.field(default=(), name="rules")
     """Ids of the rules whose findings about this part of the contract are reported as disputed instead of as errors."""
     status: int | None = None
     """HTTP status of the responses that the dispute is about; `None` means any status."""
     media_type: str | None = None
     """Media type of the bodies that the dispute is about; `None` means any media type."""
-    schema: dict[str, Any] | None = None
+    body_schema: dict[str, Any] | None = msgspec.field(default=None, name="schema")
     """JSON Schema of the JSON bodies that the dispute is about; `None` means any body."""
 
 
 class SourceReference(Record, frozen=True, kw_only=True):
     """`x-source` on any object: the document that states the fact."""
 
-    document: str
+    document_name: str = msgspec.field(name="document")
     """The document: a file name listed in `x-provider.sources`."""
     note: str | None = None
     """A quotation or explanation; `None` if the contract is clear without it."""
-    inferred: bool = False
+    is_inferred: bool = msgspec.field(default=False, name="inferred")
     """Whether the fact is not stated explicitly, but derived from an example or from the behavior of the provider's
     client."""
-    disputed: tuple[Dispute, ...] = ()
+    disputes: tuple[Dispute, ...] = msgspec.field(default=(), name="disputed")
 
 
 class SourceDocument(Record, frozen=True, kw_only=True):
@@ -51,7 +52,7 @@ class SourceDocument(Record, frozen=True, kw_only=True):
     title: str
     date: str
     """The date of the document, or the date when it was read: YYYY-MM-DD."""
-    normative: bool = True
+    is_normative: bool = msgspec.field(default=True, name="normative")
     """Whether the document binds the provider. Client libraries and pages of third parties do not: a request that tests
     what only such a document states may be accepted or rejected."""
     url: str | None = None

@@ -35,30 +35,32 @@ _TAG_PATTERN = re.compile(r"<[^<>]*>")
 class FieldMapping(Record, frozen=True, kw_only=True):
     """Where and how a field is sent to the provider. In a document, a bare string is short for `at`."""
 
-    at: RequestLocation
-    template: str = "{}"
+    location: RequestLocation = field(name="at")
+    text_template: str = field(default="{}", name="template")
     """The text to send, in which `{}` is replaced by the value: "Speaker 0: {}"."""
-    map: dict[str, Any] = {}
+    provider_values: dict[str, Any] = field(default={}, name="map")
     """The provider's value for each provider-independent value, a text or an object: {en: en-US}. Other values are sent
     unchanged."""
-    reproducible: bool = False
+    is_seed_reproducible: bool = field(default=False, name="reproducible")
     """For `seed`: whether a document promises the same audio for the same seed and text."""
-    markup: Literal["ssml"] | None = None
+    markup_language: Literal["ssml"] | None = field(default=None, name="markup")
     """For `text`: the markup language of the field. The characters that are markup in it are escaped."""
 
-    def find_neutral_value(self, provider_value: Any) -> Any:
+    def find_provider_independent_value(self, provider_value: Any) -> Any:
         """Return the provider-independent value for a provider's value; the value itself if `map` does not have it."""
-        return next((neutral for neutral, native in self.map.items() if native == provider_value), provider_value)
+        return next(
+            (neutral for neutral, native in self.provider_values.items() if native == provider_value), provider_value
+        )
 
     def fill_template(self, text: str) -> str:
         """Return the text as it is sent: escaped if the field has markup, and in the template."""
-        return self.template.replace("{}", html.escape(text, quote=False) if self.markup else text)
+        return self.text_template.replace("{}", html.escape(text, quote=False) if self.markup_language else text)
 
     def remove_template(self, text: str) -> str:
         """Return the text of a request without its template and, if the field has markup, without its tags."""
-        before, _, after = self.template.partition("{}")
+        before, _, after = self.text_template.partition("{}")
         text = text.removeprefix(before).removesuffix(after) if after else text.removeprefix(before)
-        return html.unescape(_TAG_PATTERN.sub("", text)) if self.markup else text
+        return html.unescape(_TAG_PATTERN.sub("", text)) if self.markup_language else text
 
 
 class WaitPreference(Record, frozen=True, kw_only=True):
@@ -67,41 +69,41 @@ class WaitPreference(Record, frozen=True, kw_only=True):
     The response to the submit then has the same body as a status response.
     """
 
-    at: RequestLocation
+    location: RequestLocation = field(name="at")
     """Location of the preference in the request: "header.Prefer"."""
-    value: str = "wait"
+    preference: str = field(default="wait", name="value")
     """The preference. A request may add the maximum time in seconds: "wait=10"."""
-    max_s: PositiveFloat = 60.0
+    max_wait_s: PositiveFloat = field(default=60.0, name="max_s")
     """Time in seconds after which the service responds although the job has not ended."""
     source: SourceReference | None = None
 
     def read_max_wait_s(self, preference: object) -> float:
         """Return how long the response to a request may wait for the end of the job; 0 without such a preference."""
         text = preference if isinstance(preference, str) else ""
-        found = re.fullmatch(rf"{re.escape(self.value)}(?:=(\d+))?", text.strip())
-        return 0.0 if found is None else min(float(found[1] or self.max_s), self.max_s)
+        found = re.fullmatch(rf"{re.escape(self.preference)}(?:=(\d+))?", text.strip())
+        return 0.0 if found is None else min(float(found[1] or self.max_wait_s), self.max_wait_s)
 
 
 class SpeechResponse(Record, frozen=True, kw_only=True):
     """The response to a speech request: a job or audio."""
 
-    job: str | None = None
+    status_operation_id: str | None = field(default=None, name="job")
     """Id of the status operation; `None` if the response is audio."""
-    wait: WaitPreference | None = None
+    wait_preference: WaitPreference | None = field(default=None, name="wait")
     """How a request can ask for a response after the end of its job; `None` if no document states it."""
     audio: ResponseAudio | None = None
-    charged: Location | None = None
+    charge_location: Location | None = field(default=None, name="charged")
     """Location of the charge. The charge is in credits, or in dollars if the provider has no credits."""
-    balance: Location | None = None
+    balance_location: Location | None = field(default=None, name="balance")
     """Location of the remaining balance."""
 
 
 class AudioPacing(Record, frozen=True, kw_only=True):
     """How the emulator streams audio."""
 
-    chunk_s: PositiveFloat = 0.25
+    chunk_audio_s: PositiveFloat = field(default=0.25, name="chunk_s")
     """Duration of the audio in a chunk, in seconds."""
-    speed: PositiveFloat = 4.0
+    speed_factor: PositiveFloat = field(default=4.0, name="speed")
     """Speed at which the audio is sent, relative to real time. Above 1, a player that plays while it receives never
     stalls."""
 
@@ -109,29 +111,29 @@ class AudioPacing(Record, frozen=True, kw_only=True):
 class SpeechEmulation(Record, frozen=True, kw_only=True):
     """How the emulator simulates a target. The numbers are invented: they are not measurements of the provider."""
 
-    voice: str | None = None
+    espeak_voice: str | None = field(default=None, name="voice")
     """An espeak-ng variant, such as "klatt4" or "f3"; by default selected by the target's name."""
     words_per_minute: int = 165
-    pitch: int = 50
+    espeak_pitch: int = field(default=50, name="pitch")
     """Pitch of the espeak-ng voice, from 0 to 99."""
-    submit_ms: float = 30.0
+    submit_response_ms: float = field(default=30.0, name="submit_ms")
     """Time in milliseconds until the response to a submit."""
     queue_ms: float = 200.0
     """Time in milliseconds that a job waits before it is processed."""
-    base_ms: float = 300.0
+    base_processing_ms: float = field(default=300.0, name="base_ms")
     """Processing time in milliseconds, without the time per character."""
-    ms_per_character: float = 4.0
+    processing_ms_per_character: float = field(default=4.0, name="ms_per_character")
     """Processing time in milliseconds for each character of the text, in addition to `base_ms`."""
     jitter: float = 0.15
     """Standard deviation of the logarithm of each duration."""
     sample_rate_hz: int = 24000
-    format: str | None = None
+    default_format: str | None = field(default=None, name="format")
     """Format of the audio if the request names no format; by default that of a documented media type, else WAV."""
     leading_silence_s: float = 0.12
     """Duration of the silence before the speech, in seconds."""
-    id_format: str | None = None
+    job_id_format: str | None = None
     """Format of job ids; "{hexN}" is replaced by N random hexadecimal digits: "xtts-v2-api_019d{hex4}-{hex4}"."""
-    constants: LocationValues = field(default_factory=LocationValues)
+    response_constants: LocationValues = field(default_factory=LocationValues, name="constants")
     """Values to write into responses to submits and polls, if the documented example has the location.
 
     "{hexN}" in a text is replaced by N hexadecimal digits, drawn once per job.
@@ -146,33 +148,33 @@ class TargetSpec(Record, frozen=True, kw_only=True):
     """One model or mode of a speech synthesis operation."""
 
     title: str
-    request: dict[SpeechField, FieldMapping | None] = {}
+    request_fields: dict[SpeechField, FieldMapping | None] = field(default={}, name="request")
     """Fields whose location differs from that in `x-speech.request`; null for a field that this target lacks."""
-    model: str | None = None
+    response_model_name: str | None = field(default=None, name="model")
     """Name of the model that responses have at the location in `x-job.model`; `None` if no document states it."""
-    constants: LocationValues = field(default_factory=LocationValues)
+    request_constants: LocationValues = field(default_factory=LocationValues, name="constants")
     """Values that every request contains, by location: {"body#/model": kokoro}."""
-    voice: str | None = None
+    default_voice: str | None = field(default=None, name="voice")
     """The default voice."""
-    voices: dict[str, str] = {}
+    default_voice_by_language: dict[str, str] = field(default={}, name="voices")
     """Default voices of the languages whose default differs from `voice`: {zh: "Bowen [ZH]"}."""
-    voice_description: str | None = None
-    voice_sample_url: str | None = None
+    default_voice_description: str | None = field(default=None, name="voice_description")
+    default_voice_sample_url: str | None = field(default=None, name="voice_sample_url")
     required_fields: tuple[SpeechField, ...] = ()
     """Fields that a request must have, such as voice_sample_upload for voice cloning."""
-    language: str | None = None
-    languages: tuple[str, ...] = ()
+    default_language: str | None = field(default=None, name="language")
+    supported_languages: tuple[str, ...] = field(default=(), name="languages")
     """BCP 47 codes of the supported languages; empty if no document lists them."""
-    format: str | None = None
-    formats: tuple[str, ...] = ()
+    default_format: str | None = field(default=None, name="format")
+    supported_formats: tuple[str, ...] = field(default=(), name="formats")
     recommended_max_characters: int | None = None
     """The recommended maximum text length, if a document recommends one without enforcing it."""
-    audio: ResponseAudio | None = None
+    response_audio: ResponseAudio | None = field(default=None, name="audio")
     """How responses to the target carry audio, if its `constants` select another kind of response than
     `x-speech.response.audio`: a stream of events with {"body#/stream_format": sse}."""
-    media_type: str | None = None
+    request_media_type: str | None = field(default=None, name="media_type")
     """Media type of requests, if the operation accepts several."""
-    keyless: bool = False
+    works_without_key: bool = field(default=False, name="keyless")
     """Whether the target works without a key."""
     pricing: PriceSpec | None = None
     emulation: SpeechEmulation = field(default_factory=SpeechEmulation)
@@ -182,7 +184,7 @@ class TargetSpec(Record, frozen=True, kw_only=True):
 class SpeechSpec(Record, frozen=True, kw_only=True):
     """`x-speech` on an operation: text to speech."""
 
-    request: dict[SpeechField, FieldMapping]
+    request_fields: dict[SpeechField, FieldMapping] = field(name="request")
     response: SpeechResponse
     formats: dict[str, AudioFormat] = {}
     """What the values of the format field mean: {pcm_16000: {codec: pcm_s16le, sample_rate_hz: 16000}}. Values that are

@@ -16,25 +16,25 @@ from voicegauge.model import Record
 class EventSpec(Record, frozen=True, kw_only=True):
     """One event type."""
 
-    next: tuple[str, ...] = ()
+    successor_names: tuple[str, ...] = field(default=(), name="next")
     """Event types that may follow directly."""
-    end: Literal["success", "failure"] | None = None
+    terminal_outcome: Literal["success", "failure"] | None = field(default=None, name="end")
     """How an event that ends the stream ends it: "success" or "failure"; `None` for any other event."""
-    schema: dict[str, Any] | None = None
+    data_schema: dict[str, Any] | None = field(default=None, name="schema")
     """JSON Schema of the data, usually a `$ref`; `None` if the data is not JSON."""
-    has: EventLocation | None = None
+    identifying_location: EventLocation | None = field(default=None, name="has")
     """Location of a value that only events of this type have, for streams whose events do not name their type."""
 
 
 class EventAudio(Record, frozen=True, kw_only=True):
     """Where events have audio. The joined chunks are the audio that `x-speech.response.audio` describes."""
 
-    event: str
+    event_type: str = field(name="event")
     """The event type with audio."""
-    at: EventLocation
+    location: EventLocation = field(name="at")
     """Location of the audio in the event: "data" for the whole data, or "data#/pointer"."""
     encoding: Literal["base64", "hex"] = "base64"
-    index: EventLocation | None = None
+    sequence_number_location: EventLocation | None = field(default=None, name="index")
     """Location of the sequence number of an audio event."""
     timestamps: tuple[EventTimestamps, ...] = ()
     """When the characters or words are spoken."""
@@ -47,7 +47,7 @@ class StreamSpec(Record, frozen=True, kw_only=True):
     """How events are separated: server-sent events, or one JSON value per line."""
     media_type: str | None = None
     """Content-Type of the response; by default text/event-stream, or application/x-ndjson for lines of JSON."""
-    event_type: EventLocation = field(default_factory=lambda: EventLocation("event"))
+    event_type_location: EventLocation = field(default_factory=lambda: EventLocation("event"), name="event_type")
     """Location of the event type: "event" for the event field, or "data#/pointer"."""
     events: dict[str, EventSpec]
     """The event types by name, in chronological order. A stream begins with the first one, or with an event that ends
@@ -57,7 +57,7 @@ class StreamSpec(Record, frozen=True, kw_only=True):
     """Whether the end of the response ends the stream in success, without a final event."""
     end_marker: str | None = None
     """Data of a final message that is not an event, such as "[DONE]"."""
-    reason: EventLocation | None = None
+    failure_reason_location: EventLocation | None = field(default=None, name="reason")
     """Location of the reason in an event that ends the stream in failure."""
     max_gap_s: PositiveFloat | None = None
     """The documented maximum gap between two events, in seconds."""
@@ -74,10 +74,14 @@ class StreamSpec(Record, frozen=True, kw_only=True):
         Args:
             read_value: reads the value at a location of the event; returns `MISSING` if there is no value.
         """
-        if any(event.has is not None for event in self.events.values()):
-            marked = ((name, event.has) for name, event in self.events.items() if event.has is not None)
+        if any(event.identifying_location is not None for event in self.events.values()):
+            marked = (
+                (name, event.identifying_location)
+                for name, event in self.events.items()
+                if event.identifying_location is not None
+            )
             return next((name for name, at in marked if read_value(at) not in (MISSING, None)), None)
-        if self.framing == "json-lines" and not self.event_type.is_in_data:
+        if self.framing == "json-lines" and not self.event_type_location.is_in_data:
             return next(iter(self.events))
-        value = read_value(self.event_type)
+        value = read_value(self.event_type_location)
         return value if isinstance(value, str) else None

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+import msgspec
+
 from voicegauge.contract.extension.security import WebhookSignature
 from voicegauge.contract.extension.sources import SourceReference
 from voicegauge.formats import Location, RequestLocation
@@ -19,34 +21,34 @@ CallbackTiming = Literal["terminal", "progress", "any"]
 class WebhookModeField(Record, frozen=True, kw_only=True):
     """The field of a request that selects which callbacks are sent."""
 
-    at: RequestLocation
-    values: dict[str, CallbackTiming]
-    default: str
+    location: RequestLocation = msgspec.field(name="at")
+    timing_by_value: dict[str, CallbackTiming] = msgspec.field(name="values")
+    default_value: str = msgspec.field(name="default")
     """The value that applies if a request does not have the field."""
 
 
 class WebhookUrlField(Record, frozen=True, kw_only=True):
     """A location of the webhook URL in the request."""
 
-    at: RequestLocation
-    mode: WebhookModeField | None = None
+    location: RequestLocation = msgspec.field(name="at")
+    mode_field: WebhookModeField | None = msgspec.field(default=None, name="mode")
     """The field that selects which callbacks are sent; `None` if one callback is always sent when the job has ended."""
 
 
-class WebhookBody(Record, frozen=True, kw_only=True):
+class CallbackBodyLocations(Record, frozen=True, kw_only=True):
     """Locations in a callback whose body differs from the status response."""
 
-    id: Location
-    submit_id: Location | None = None
+    id_location: Location = msgspec.field(name="id")
+    submit_id_location: Location | None = msgspec.field(default=None, name="submit_id")
     """Location of the same id in the response to the submit; `None` means `x-job.submit.id`."""
-    state: Location
-    states: dict[str, Literal["success", "failure"]]
+    state_location: Location = msgspec.field(name="state")
+    outcome_by_state: dict[str, Literal["success", "failure"]] = msgspec.field(name="states")
     """The outcome for each value of `state`."""
-    result: Location | None = None
+    result_url_location: Location | None = msgspec.field(default=None, name="result")
     """Location of the URL of the result in the callback."""
-    charged: Location | None = None
-    created: Location | None = None
-    completed: Location | None = None
+    charge_location: Location | None = msgspec.field(default=None, name="charged")
+    creation_time_location: Location | None = msgspec.field(default=None, name="created")
+    end_time_location: Location | None = msgspec.field(default=None, name="completed")
 
 
 class WebhookEmulation(Record, frozen=True, kw_only=True):
@@ -54,28 +56,28 @@ class WebhookEmulation(Record, frozen=True, kw_only=True):
 
     progress_interval_s: float = 5.0
     """Seconds between two progress callbacks."""
-    attempts: int = 3
+    max_attempts: int = msgspec.field(default=3, name="attempts")
     """Maximum number of attempts to deliver a callback until the response is 2xx."""
     retry_delay_s: float = 1.0
     """Seconds between two attempts."""
-    timeout_s: float = 5.0
+    response_timeout_s: float = msgspec.field(default=5.0, name="timeout_s")
     """Time limit for the response of the receiver."""
 
 
 class WebhookSpec(Record, frozen=True, kw_only=True):
     """`x-webhook` on an operation."""
 
-    url: tuple[WebhookUrlField, ...]
+    url_fields: tuple[WebhookUrlField, ...] = msgspec.field(name="url")
     """Locations of the webhook URL. If a request has several of them, the first one counts."""
-    callback: str
+    callback_operation_id: str = msgspec.field(name="callback")
     """The `operationId` in `callbacks` of this operation or in `webhooks` that documents the callback."""
-    body: WebhookBody | None = None
+    body_locations: CallbackBodyLocations | None = msgspec.field(default=None, name="body")
     """Locations in the body of a callback; `None` if a callback has the same body as the status response."""
-    https_only: bool = False
+    requires_https: bool = msgspec.field(default=False, name="https_only")
     """Whether URLs with plain http are rejected."""
-    progress_max_s: float | None = None
+    max_progress_interval_s: float | None = msgspec.field(default=None, name="progress_max_s")
     """The documented maximum time between two progress callbacks, in seconds."""
-    may_repeat: bool = False
+    may_be_repeated: bool = msgspec.field(default=False, name="may_repeat")
     """Whether the same callback may be sent more than once."""
     signature: WebhookSignature | None = None
     """How callbacks are signed; `None` if no signature is documented."""

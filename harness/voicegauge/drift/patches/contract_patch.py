@@ -184,7 +184,7 @@ class ContractPatch:
             "description": "Seen in traffic; no document describes it",
             "x-source": self._build_source_reference(),
         }
-        expected = STANDARD_HEADERS | {name.lower() for name in self._contract.limits.headers.values()}
+        expected = STANDARD_HEADERS | {name.lower() for name in self._contract.limits.rate_limit_header_names.values()}
         headers = {
             name: self._build_header(values)
             for name, values in list_header_values(exchanges).items()

@@ -29,7 +29,7 @@ def is_disputed(recorded_exchange: RecordedExchange, rule_id: str, contract_poin
     check_rules = set(_CHECK_RULES_BY_DRIFT_RULE.get(rule_id, _BODY_CHECK_RULES))
     for candidate in _list_disputable_pointers(recorded_exchange, contract_pointer):
         for dispute, location in recorded_exchange.contract.iterate_disputes(candidate):
-            if check_rules & set(dispute.rules) and _covers_contradiction(dispute, recorded_exchange, location):
+            if check_rules & set(dispute.rule_ids) and _covers_contradiction(dispute, recorded_exchange, location):
                 return True
     return False
 
@@ -54,7 +54,7 @@ def _covers_contradiction(dispute: Dispute, recorded_exchange: RecordedExchange,
         return False
     if dispute.media_type and dispute.media_type.lower() != response.media_type:
         return False
-    if dispute.schema is None:
+    if dispute.body_schema is None:
         return True
     if recorded_exchange.json_body is MISSING:
         return False
@@ -71,6 +71,6 @@ def _list_schema_pointers(contract: Contract, dispute: Dispute, dispute_pointer:
     for key in ("x-source", "source"):
         entries = read_pointer(contract.document.data, [*pointer_tokens, key, "disputed"])
         for index, entry in enumerate(entries if isinstance(entries, list) else ()):
-            if entry.get("claim") == dispute.claim and entry.get("schema") == dispute.schema:
+            if entry.get("claim") == dispute.claim and entry.get("schema") == dispute.body_schema:
                 found.append(f"{dispute_pointer}/{key}/disputed/{index}/schema")
     return found

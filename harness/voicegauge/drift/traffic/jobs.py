@@ -60,7 +60,7 @@ def _find_exchange_with_final_state(conversation: Sequence[RecordedExchange]) ->
     if recorded_exchange is None or recorded_exchange.job_spec is None or recorded_exchange.job_state is None:
         return None
     state = recorded_exchange.job_spec.states.get(recorded_exchange.job_state)
-    return recorded_exchange if state is None or state.end is not None else None
+    return recorded_exchange if state is None or state.terminal_outcome is not None else None
 
 
 def _compare_state_orders(conversation_pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
@@ -101,8 +101,8 @@ def find_charge_locations(recorded_exchange: RecordedExchange) -> Iterator[Locat
     operation = recorded_exchange.operation
     if operation is None or recorded_exchange.status >= 300:
         return
-    uses = [use.response.charged for use in (operation.speech, operation.audio_input) if use is not None]
-    whole = [spec.charged for spec in (operation.job, operation.chat) if spec is not None]
+    uses = [use.response.charge_location for use in (operation.speech, operation.audio_input) if use is not None]
+    whole = [spec.charge_location for spec in (operation.job, operation.chat) if spec is not None]
     yield from (location for location in (*uses, *whole) if location is not None)
 
 

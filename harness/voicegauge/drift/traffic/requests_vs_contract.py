@@ -34,7 +34,7 @@ def find_undocumented_request_parts(recorded_exchange: RecordedExchange) -> Iter
 
 def _list_query_parameter_names(recorded_exchange: RecordedExchange, operation: Operation) -> set[str]:
     """Return the names of the documented query parameters, including those that contain the API key."""
-    names = {parameter.name for parameter in operation.parameters if parameter.location == "query"}
+    names = {parameter.name for parameter in operation.parameters if parameter.message_part == "query"}
     schemes = recorded_exchange.contract.security_schemes.values()
     return names | {str(scheme.get("name")) for scheme in schemes if scheme.get("in") == "query"}
 

@@ -113,7 +113,7 @@ def _iterate_header_changes(recorded_exchange: RecordedExchange) -> Iterator[Dri
     assert recorded_exchange.response_spec is not None
     contract, spec = recorded_exchange.contract, recorded_exchange.response_spec
     documented = {name.lower(): header for name, header in spec.headers.items()}
-    expected = STANDARD_HEADERS | {name.lower() for name in contract.limits.headers.values()}
+    expected = STANDARD_HEADERS | {name.lower() for name in contract.limits.rate_limit_header_names.values()}
     for name, text in recorded_exchange.exchange.response.headers:
         header = documented.get(name.lower())
         if header is None and is_infrastructure_header(name):

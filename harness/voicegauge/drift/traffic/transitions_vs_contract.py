@@ -41,8 +41,8 @@ def _find_status_operation_pointer(recorded_exchange: RecordedExchange) -> str:
     """Return the pointer of the operation that has the `x-job` of the job which the exchange submits or polls."""
     operation = recorded_exchange.operation
     assert operation is not None
-    if operation.job is None and operation.speech is not None and operation.speech.response.job:
-        operation = recorded_exchange.contract.find_operation(operation.speech.response.job)
+    if operation.job is None and operation.speech is not None and operation.speech.response.status_operation_id:
+        operation = recorded_exchange.contract.find_operation(operation.speech.response.status_operation_id)
     return operation.pointer
 
 
@@ -50,7 +50,7 @@ def _can_reach(job: JobSpec, start_state: str, end_state: str) -> bool:
     """Whether a job can get from one state to another, also through states that no poll reported."""
     reached, pending = set[str](), [start_state]
     while pending:
-        for state in job.states[pending.pop()].next:
+        for state in job.states[pending.pop()].successor_names:
             if state not in reached and state in job.states:
                 reached.add(state)
                 pending.append(state)

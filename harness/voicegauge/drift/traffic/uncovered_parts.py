@@ -120,5 +120,5 @@ def _find_uncovered_states(operation: Operation, traffic: RecordedTraffic) -> It
         if state not in reported:
             pointer = f"{operation.pointer}/x-job/states/{state}"
             yield _build_uncovered_change(
-                "documented-state-not-recorded", operation, str(operation.job.state), pointer, state
+                "documented-state-not-recorded", operation, str(operation.job.state_location), pointer, state
             )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import msgspec
 
 from voicegauge.contract import MISSING, Operation, Target
-from voicegauge.contract.extension import AudioFormat, FieldMapping, ResponseAudio, SpeechField
+from voicegauge.contract.extension import AudioFormat, FieldMapping, ResponseAudio, SpeechField, UploadLimits
 from voicegauge.emulator.audio.output_formats import choose_deliverable_format, encode_output, find_format
 from voicegauge.emulator.http import ParsedRequest, Rejection, find_default_value, is_documented_value
 from voicegauge.model import FileContent, Record, UploadedFile
@@ -71,13 +71,13 @@ def read_speech_field(request: ParsedRequest, target: Target, field: SpeechField
     A provider-specific value is mapped back to the provider-independent one. If the request omits the field, the
     default from the schema is returned, or `MISSING` if there is no default.
     """
-    slot = target.speech.request.get(field)
+    slot = target.speech.request_fields.get(field)
     if slot is None:
         return MISSING
-    value = request.read_value(slot.at)
-    if value is MISSING or value is None or (slot.at.kind == "header" and value == _ANY_MEDIA_TYPE):
-        value = find_default_value(request, slot.at)
-    return slot.find_neutral_value(value) if isinstance(value, str | dict) else value
+    value = request.read_value(slot.location)
+    if value is MISSING or value is None or (slot.location.kind == "header" and value == _ANY_MEDIA_TYPE):
+        value = find_default_value(request, slot.location)
+    return slot.find_provider_independent_value(value) if isinstance(value, str | dict) else value
 
 
 def strip_unspoken_text(text: str, text_mapping: FieldMapping, unspoken_patterns: tuple[str, ...] = ()) -> str:
@@ -87,9 +87,11 @@ def strip_unspoken_text(text: str, text_mapping: FieldMapping, unspoken_patterns
     template adds is removed; a label such as "Speaker 0: " is removed from every line, whatever its number. Everything
     that matches a pattern in `unspoken_patterns` is removed too.
     """
-    if text_mapping.markup is not None:
+    if text_mapping.markup_language is not None:
         text = text_mapping.remove_template(text)
-    before, _, after = text_mapping.template.partition("{}") if text_mapping.markup is None else ("", "", "")
+    before, _, after = (
+        text_mapping.text_template.partition("{}") if text_mapping.markup_language is None else ("", "", "")
+    )
     if before.strip():
         label = r"\d+".join(re.escape(part) for part in re.split(r"\d+", before.strip()))
         text = re.sub(rf"^[ \t]*{label}[ \t]*", "", text, flags=re.MULTILINE)
@@ -126,17 +128,22 @@ def read_synthesis_request(
     """
     emulation, speech = target.target_spec.emulation, target.speech
     raw = read_speech_field(request, target, "text")
-    mapping = speech.request["text"]
+    mapping = speech.request_fields["text"]
     if not reads_markup:
         mapping, raw = (
-            msgspec.structs.replace(mapping, markup=None, template="{}"),
+            msgspec.structs.replace(mapping, markup_language=None, text_template="{}"),
             _TAG_CHARACTER_PATTERN.sub(" ", str(raw)),
         )
-    if rejects_unsupported_values and mapping.markup is not None and isinstance(raw, str) and not _is_well_formed(raw):
+    if (
+        rejects_unsupported_values
+        and mapping.markup_language is not None
+        and isinstance(raw, str)
+        and not _is_well_formed(raw)
+    ):
         raise Rejection("invalid", get_documented_field_name(mapping), "the markup is not well-formed")
     text = strip_unspoken_text(str(raw), mapping, emulation.unspoken_patterns) if isinstance(raw, str) else ""
     if not text and rejects_unsupported_values:
-        raise Rejection("invalid", get_documented_field_name(speech.request["text"]), "the text is blank")
+        raise Rejection("invalid", get_documented_field_name(speech.request_fields["text"]), "the text is blank")
     speed = read_field(request, target, "speed")
     voice = read_field(request, target, "voice")
     seed_word = read_field(request, target, "seed")
@@ -156,10 +163,10 @@ def read_synthesis_request(
             read_field(request, target, "language"),
             rejects_unsupported_values=rejects_unsupported_values,
         ),
-        espeak_variant=emulation.voice
+        espeak_variant=emulation.espeak_voice
         or ESPEAK_VOICE_VARIANTS[zlib.crc32(target.id.encode()) % len(ESPEAK_VOICE_VARIANTS)],
         words_per_minute=round(emulation.words_per_minute * _limit_speed_factor(speed)),
-        pitch=_choose_voice_pitch(emulation.pitch, voice),
+        pitch=_choose_voice_pitch(emulation.espeak_pitch, voice),
         sample_rate_hz=rate,
         leading_silence_s=emulation.leading_silence_s,
         audio_format=documented_format.codec
@@ -185,7 +192,7 @@ def _is_well_formed(markup: str) -> bool:
 
 def get_documented_field_name(field_mapping: FieldMapping) -> str:
     """Return the provider's name of a field or parameter, for error messages; of a nested field, the outermost name."""
-    return field_mapping.at.field_name
+    return field_mapping.location.field_name
 
 
 def _limit_speed_factor(speed: Any) -> float:
@@ -211,31 +218,33 @@ def _choose_language(
     if isinstance(requested_language, str) and requested_language and requested_language.lower() != AUTOMATIC_LANGUAGE:
         if has_voice_for(requested_language):
             return requested_language
-        slot = target.speech.request["language"]
+        slot = target.speech.request_fields["language"]
         if (
             rejects_unsupported_values
-            and requested_language not in (*target.target_spec.languages, *slot.map)
-            and not is_documented_value(request, slot.at, requested_language)
+            and requested_language not in (*target.target_spec.supported_languages, *slot.provider_values)
+            and not is_documented_value(request, slot.location, requested_language)
         ):
             raise Rejection(
                 "invalid", get_documented_field_name(slot), f"the emulator does not speak {requested_language!r}"
             )
-    default = target.target_spec.language
+    default = target.target_spec.default_language
     # "auto" and documented languages without a voice are spoken too: the contract says that they are accepted.
     return guess_language(text, default if default is not None and has_voice_for(default) else FALLBACK_LANGUAGE)
 
 
 def _find_documented_format(request: ParsedRequest, target: Target, requested_format: Any) -> AudioFormat | None:
     """Return the entry of `x-speech.formats` for the requested format, or for the default if none is requested."""
-    mapping = target.speech.request.get("format")
+    mapping = target.speech.request_fields.get("format")
     if mapping is None:
         return None
     if not isinstance(requested_format, str) or not requested_format:
-        default = find_default_value(request, mapping.at)
+        default = find_default_value(request, mapping.location)
         if default is MISSING:
-            default = mapping.map.get(target.target_spec.emulation.format or "", target.target_spec.emulation.format)
+            default = mapping.provider_values.get(
+                target.target_spec.emulation.default_format or "", target.target_spec.emulation.default_format
+            )
         return target.find_audio_format(default)
-    return target.find_audio_format(mapping.map.get(requested_format, requested_format))
+    return target.find_audio_format(mapping.provider_values.get(requested_format, requested_format))
 
 
 def _choose_bitrate_kbps(documented_format: AudioFormat | None) -> int | None:
@@ -265,11 +274,11 @@ def _choose_format(
         return _choose_default_format(target)
     found = find_format(requested_format)
     if found is None:
-        slot = target.speech.request["format"]
+        slot = target.speech.request_fields["format"]
         if (
             rejects_unsupported_values
-            and requested_format not in (*target.target_spec.formats, *slot.map)
-            and not is_documented_value(request, slot.at, requested_format)
+            and requested_format not in (*target.target_spec.supported_formats, *slot.provider_values)
+            and not is_documented_value(request, slot.location, requested_format)
         ):
             raise Rejection(
                 "invalid", get_documented_field_name(slot), f"the emulator has no format {requested_format!r}"
@@ -280,11 +289,11 @@ def _choose_format(
 
 def _list_documented_media_types(target: Target, response_audio: ResponseAudio) -> Iterable[str]:
     """Return the documented media types of the response whose body is the audio; none if no such response exists."""
-    if response_audio.delivered == "bytes":
+    if response_audio.delivery_method == "bytes":
         return _find_audio_operation(target).success_response.media_types
     return (
-        target.contract.find_operation(response_audio.download).success_response.media_types
-        if response_audio.download is not None
+        target.contract.find_operation(response_audio.download_operation_id).success_response.media_types
+        if response_audio.download_operation_id is not None
         else ()
     )
 
@@ -292,7 +301,9 @@ def _list_documented_media_types(target: Target, response_audio: ResponseAudio) 
 def _find_audio_operation(target: Target) -> Operation:
     """Return the operation whose response contains the audio or links to it."""
     job = target.job_operation.job if target.job_operation else None
-    return target.contract.find_operation(job.result) if job and job.result else target.operation
+    return (
+        target.contract.find_operation(job.result_operation_id) if job and job.result_operation_id else target.operation
+    )
 
 
 def _choose_default_format(target: Target) -> str:
@@ -301,8 +312,8 @@ def _choose_default_format(target: Target) -> str:
     It is the format that the contract sets in `emulation`, else the first known format among the documented media
     types, else WAV.
     """
-    if target.target_spec.emulation.format is not None:
-        return find_format(target.target_spec.emulation.format) or "wav"
+    if target.target_spec.emulation.default_format is not None:
+        return find_format(target.target_spec.emulation.default_format) or "wav"
     documented = (
         find_format(name)
         for name in _find_audio_operation(target).success_response.media_types
@@ -320,10 +331,10 @@ def check_emulation_spec(target: Target) -> None:
     """
     emulation, at = target.target_spec.emulation, f"{target.pointer}/emulation"
     document = target.contract.document
-    if emulation.voice is not None and emulation.voice not in list_voice_variants():
-        raise document.build_error(f"{at}/voice", f"espeak-ng has no variant {emulation.voice!r}")
-    if emulation.format is not None and find_format(emulation.format) is None:
-        raise document.build_error(f"{at}/format", f"the emulator has no format {emulation.format!r}")
+    if emulation.espeak_voice is not None and emulation.espeak_voice not in list_voice_variants():
+        raise document.build_error(f"{at}/voice", f"espeak-ng has no variant {emulation.espeak_voice!r}")
+    if emulation.default_format is not None and find_format(emulation.default_format) is None:
+        raise document.build_error(f"{at}/format", f"the emulator has no format {emulation.default_format!r}")
     for pattern in emulation.unspoken_patterns:
         try:
             re.compile(pattern)
@@ -425,7 +436,7 @@ def _decode_and_measure_recording(file_content: FileContent) -> _RecordingMeasur
     return _RecordingMeasurements(audio.container, audio.audio_s, audio.sample_rate_hz)
 
 
-def check_audio_upload(uploaded_file: UploadedFile, field_name: str, upload_limits: Any) -> None:
+def check_audio_upload(uploaded_file: UploadedFile, field_name: str, upload_limits: UploadLimits) -> None:
     """Check an uploaded recording against `x-limits.uploads`.
 
     Raises:
@@ -433,20 +444,27 @@ def check_audio_upload(uploaded_file: UploadedFile, field_name: str, upload_limi
     """
     if upload_limits.max_bytes is not None and len(uploaded_file.content) > upload_limits.max_bytes:
         raise Rejection("too-large", field_name, f"{field_name} is larger than {upload_limits.max_bytes} bytes")
-    if not (upload_limits.formats or upload_limits.min_s or upload_limits.max_s or upload_limits.min_sample_rate_hz):
+    if not (
+        upload_limits.accepted_formats
+        or upload_limits.min_duration_s
+        or upload_limits.max_duration_s
+        or upload_limits.min_sample_rate_hz
+    ):
         return
     audio = _measure_recording_once(uploaded_file.content)
     if isinstance(audio, str):
         raise Rejection("invalid", field_name, f"{field_name} is not audio: {audio}")
-    if upload_limits.formats and audio.container_format not in [name.lower() for name in upload_limits.formats]:
+    if upload_limits.accepted_formats and audio.container_format not in [
+        name.lower() for name in upload_limits.accepted_formats
+    ]:
         raise Rejection(
             "invalid",
             field_name,
-            f"{field_name} must be {' or '.join(upload_limits.formats)}, not {audio.container_format}",
+            f"{field_name} must be {' or '.join(upload_limits.accepted_formats)}, not {audio.container_format}",
         )
-    if upload_limits.min_s is not None and audio.audio_duration_s < upload_limits.min_s:
-        raise Rejection("invalid", field_name, f"{field_name} must last at least {upload_limits.min_s:g} s")
-    if upload_limits.max_s is not None and audio.audio_duration_s > upload_limits.max_s:
-        raise Rejection("invalid", field_name, f"{field_name} must last at most {upload_limits.max_s:g} s")
+    if upload_limits.min_duration_s is not None and audio.audio_duration_s < upload_limits.min_duration_s:
+        raise Rejection("invalid", field_name, f"{field_name} must last at least {upload_limits.min_duration_s:g} s")
+    if upload_limits.max_duration_s is not None and audio.audio_duration_s > upload_limits.max_duration_s:
+        raise Rejection("invalid", field_name, f"{field_name} must last at most {upload_limits.max_duration_s:g} s")
     if upload_limits.min_sample_rate_hz is not None and audio.sample_rate_hz < upload_limits.min_sample_rate_hz:
         raise Rejection("invalid", field_name, f"{field_name} must have at least {upload_limits.min_sample_rate_hz} Hz")

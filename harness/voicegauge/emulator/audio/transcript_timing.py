@@ -95,7 +95,7 @@ def build_transcript_values(
         include_word_times: whether word timestamps were requested.
         include_speaker_labels: whether speaker labels were requested.
     """
-    keys = response_locations.segment
+    keys = response_locations.segment_field_names
     segments: list[dict[str, Any]] = []
     for phrase in phrases:
         segment: dict[str, Any] = {
@@ -109,9 +109,9 @@ def build_transcript_values(
             segment[keys.words] = _estimate_word_times(phrase)
         segments.append(segment)
     values = {
-        response_locations.language: language,
-        response_locations.audio_s: round(audio_duration_s, 3),
-        response_locations.segments: segments,
+        response_locations.language_location: language,
+        response_locations.audio_duration_location: round(audio_duration_s, 3),
+        response_locations.segments_location: segments,
     }
     return {location: value for location, value in values.items() if location is not None}
 

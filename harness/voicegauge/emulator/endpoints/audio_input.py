@@ -92,7 +92,7 @@ class AudioInputEndpoint:
             result = await process(request, target, upload, rejects_unsupported_values=rejects_unsupported_values)
             del upload
         rng, emulation = context.job_store.create_next_rng(), target.target_spec.emulation
-        processing_ms = emulation.base_ms + emulation.ms_per_audio_s * audio_s
+        processing_ms = emulation.base_response_ms + emulation.response_ms_per_audio_s * audio_s
         processing_s = context.clock.scale_duration(processing_ms / 1000 * rng.lognormvariate(0, emulation.jitter))
         elapsed_s = asyncio.get_running_loop().time() - started
         await context.clock.sleep(processing_s - elapsed_s)  # the real processing time counts towards the emulated one
@@ -108,8 +108,8 @@ class AudioInputEndpoint:
         fault_injector = self._context.fault_injector
         if rejects_unsupported_values:
             check_audio_uploads(request, fault_injector)
-        slot = target.audio_input.request["audio"]
-        file = request.read_value(slot.at)
+        slot = target.audio_input.request_fields["audio"]
+        file = request.read_value(slot.location)
         field = get_documented_field_name(slot)
         if not isinstance(file, UploadedFile):
             raise Rejection("invalid", field, f"{field} is not a file")
@@ -143,7 +143,7 @@ class AudioInputEndpoint:
             include_word_times=read_audio_input_field(request, target, "timestamps") is True,
             include_speaker_labels=read_audio_input_field(request, target, "diarize") is True,
         )
-        return AudioInputResult({use.response.text: text, **values})
+        return AudioInputResult({use.response.text_location: text, **values})
 
     async def _convert_upload(
         self,
@@ -164,7 +164,7 @@ class AudioInputEndpoint:
                 analyze_music, upload.decoded_audio.samples, upload.decoded_audio.sample_rate_hz
             )
             return AudioInputResult(
-                {location: facts[name] for name, location in use.response.facts.items() if name in facts}
+                {location: facts[name] for name, location in use.response.fact_locations.items() if name in facts}
             )
         if use.response.stems is not None:
             return await self._separate_stems(request, target, upload, use.response.stems)
@@ -190,8 +190,8 @@ class AudioInputEndpoint:
         language = str(read_audio_input_field(request, target, "language") or ASR_LANGUAGE)
         spoken = language if has_voice_for(language) else ASR_LANGUAGE
         if rejects_unsupported_values and spoken != language:
-            slot = use.request["language"]
-            if language not in slot.map and not is_documented_value(request, slot.at, language):
+            slot = use.request_fields["language"]
+            if language not in slot.provider_values and not is_documented_value(request, slot.location, language):
                 raise Rejection("invalid", get_documented_field_name(slot), f"the emulator does not speak {language!r}")
         text = await transcribe_samples(upload.decoded_audio.samples, upload.decoded_audio.sample_rate_hz)
         facts = {
@@ -200,10 +200,10 @@ class AudioInputEndpoint:
             "source_language": ASR_LANGUAGE,
             "target_language": language,
         }
-        values = {location: facts[name] for name, location in use.response.facts.items() if name in facts}
+        values = {location: facts[name] for name, location in use.response.fact_locations.items() if name in facts}
         if use.response.audio is None:
             return AudioInputResult(values)
-        name = find_format(target.target_spec.emulation.format or "mp3") or "mp3"
+        name = find_format(target.target_spec.emulation.default_format or "mp3") or "mp3"
         synthesis = _build_translation_synthesis_request(text or "Nothing was said.", spoken, name)
         speech = await self._context.downloads.synthesizer.synthesize(synthesis)
         result = self._build_audio_result(
@@ -221,17 +221,21 @@ class AudioInputEndpoint:
             _encode_stems, decoded_audio, count if isinstance(count, int) and 2 <= count <= 6 else 2, name
         )
         task, items = fill_random_hex("task_{hex12}", self._context.job_store.create_next_rng()), []
-        audio = ResponseAudio(at=stem_list.at, delivered="url", download=stem_list.download)
+        audio = ResponseAudio(
+            location=stem_list.list_location,
+            delivery_method="url",
+            download_operation_id=stem_list.download_operation_id,
+        )
         for part, data in parts.items():
             generated_audio = GeneratedAudio(data, name)
             url = self._store_audio(request, audio, generated_audio, f"{task}-{part}")
-            items.append({stem_list.name: part, stem_list.url: url})
-        return AudioInputResult({stem_list.at: items})
+            items.append({stem_list.name_field: part, stem_list.url_field: url})
+        return AudioInputResult({stem_list.list_location: items})
 
     def _build_audio_result(
         self, request: ParsedRequest, response_audio: ResponseAudio, generated_audio: GeneratedAudio, purpose: str
     ) -> AudioInputResult:
-        if response_audio.delivered != "url":
+        if response_audio.delivery_method != "url":
             return AudioInputResult({}, generated_audio)
         file_stem = fill_random_hex(f"{purpose}_{{hex12}}", self._context.job_store.create_next_rng())
         return AudioInputResult(
@@ -323,7 +327,7 @@ def _choose_output_format(request: ParsedRequest, target: AudioInputTarget, uplo
     found = find_format(requested) if isinstance(requested, str) else None
     if found is not None:
         return found
-    default = find_format(target.target_spec.emulation.format or upload.decoded_audio.container) or "wav"
+    default = find_format(target.target_spec.emulation.default_format or upload.decoded_audio.container) or "wav"
     documented = [name for name in request.operation.success_response.media_types if name.startswith("audio/")]
     if not documented or choose_media_type(default, documented) is not None:
         return default

@@ -21,7 +21,7 @@ def select_audio_input_target(request: ParsedRequest) -> AudioInputTarget:
     targets = [t for t in request.operation.contract.audio_input_targets.values() if t.operation is request.operation]
 
     def has_matching_constants(target: AudioInputTarget) -> bool:
-        for location, constant in target.target_spec.constants.items():
+        for location, constant in target.target_spec.request_constants.items():
             value = request.read_value(location)
             if (find_default_value(request, location) if value is MISSING else value) != constant:
                 return False
@@ -32,14 +32,14 @@ def select_audio_input_target(request: ParsedRequest) -> AudioInputTarget:
 
 def read_audio_input_field(request: ParsedRequest, target: AudioInputTarget, field: AudioInputField) -> Any:
     """Return the request's value of a provider-independent field, or the documented default; `None` without both."""
-    slot = target.audio_input.request.get(field)
+    slot = target.audio_input.request_fields.get(field)
     if slot is None:
         return None
-    value = request.read_value(slot.at)
+    value = request.read_value(slot.location)
     if value is MISSING or value is None:
-        value = find_default_value(request, slot.at)
+        value = find_default_value(request, slot.location)
     if isinstance(value, str):
-        value = slot.find_neutral_value(value)
+        value = slot.find_provider_independent_value(value)
     return None if value is MISSING else value
 
 
@@ -49,7 +49,7 @@ def check_audio_uploads(request: ParsedRequest, fault_injector: FaultInjector) -
     Raises:
         Rejection: a file violates a limit.
     """
-    limits = request.operation.limits.uploads
+    limits = request.operation.limits.upload_limits
     for field, file in iterate_uploaded_files(request.body):
         if field in limits:
             check_audio_upload(file, field, _select_enforced_limits(limits[field], request, fault_injector))
@@ -61,5 +61,5 @@ def _select_enforced_limits(
     if fault_injector.is_check_skipped("upload-size", request.operation):
         limits = msgspec.structs.replace(limits, max_bytes=None)
     if fault_injector.is_check_skipped("upload-format", request.operation):
-        limits = msgspec.structs.replace(limits, formats=())
+        limits = msgspec.structs.replace(limits, accepted_formats=())
     return limits

@@ -66,7 +66,10 @@ class BatchEndpoint:
         batch = job.target.operation.batch
         if batch is None or not isinstance(job, EmulatedBatch):
             return response
-        for location, count in ((batch.total, len(job.items)), (batch.completed, job.ended_item_count)):
+        for location, count in (
+            (batch.total_count_location, len(job.items)),
+            (batch.ended_count_location, job.ended_item_count),
+        ):
             if location is not None:
                 response.body = write_value_at(response.body, location, count)
         if response.kind == "status":
@@ -75,7 +78,7 @@ class BatchEndpoint:
                 dict(_iterate_item_result_fields(batch, index, item, audio_urls))
                 for index, item in enumerate(job.items)
             ]
-            response.body = write_value_at(response.body, batch.results, results)
+            response.body = write_value_at(response.body, batch.jobs_location, results)
         return response
 
     def _build_audio_urls(self, response: EmulatedResponse, job: EmulatedBatch) -> dict[str, str]:
@@ -96,11 +99,11 @@ def _split_batch_into_requests(request: ParsedRequest, batch_spec: BatchSpec) ->
     Raises:
         Rejection: the items are not a list, or there are none.
     """
-    pointer_tokens = batch_spec.items.pointer_tokens
+    pointer_tokens = batch_spec.requests_location.pointer_tokens
     items = read_pointer(request.body, pointer_tokens)
     if not isinstance(items, list) or not items:
         raise Rejection("invalid", pointer_tokens[0], f"{pointer_tokens[0]} must be a list of requests")
-    each: Operation = request.operation.contract.find_operation(batch_spec.item_operation)
+    each: Operation = request.operation.contract.find_operation(batch_spec.item_operation_id)
     media = next(iter(each.request_media.values()))
     for item in items:
         yield replace(request, operation=each, body=item if isinstance(item, dict) else {}, documented_media_type=media)
@@ -109,12 +112,12 @@ def _split_batch_into_requests(request: ParsedRequest, batch_spec: BatchSpec) ->
 def _iterate_item_result_fields(
     batch_spec: BatchSpec, item_index: int, item_job: EmulatedJob, audio_urls: dict[str, str]
 ) -> Iterator[tuple[str, Any]]:
-    yield batch_spec.job_id, item_job.id
-    if batch_spec.index is not None:
-        yield batch_spec.index, item_index
-    if batch_spec.state is not None:
-        yield batch_spec.state, item_job.state
-    if batch_spec.charged is not None and item_job.charge is not None:
-        yield batch_spec.charged, int(item_job.charge) if float(item_job.charge).is_integer() else item_job.charge
-    if batch_spec.url is not None and item_job.id in audio_urls:
-        yield batch_spec.url, audio_urls[item_job.id]
+    yield batch_spec.job_id_field, item_job.id
+    if batch_spec.index_field is not None:
+        yield batch_spec.index_field, item_index
+    if batch_spec.state_field is not None:
+        yield batch_spec.state_field, item_job.state
+    if batch_spec.charge_field is not None and item_job.charge is not None:
+        yield batch_spec.charge_field, int(item_job.charge) if float(item_job.charge).is_integer() else item_job.charge
+    if batch_spec.audio_url_field is not None and item_job.id in audio_urls:
+        yield batch_spec.audio_url_field, audio_urls[item_job.id]

@@ -71,14 +71,14 @@ class ChatEndpoint:
                 conversation = context.resources.create_resource(request, response, account, now, rng)
             conversation.conversation_messages.append(message)
             messages = conversation.conversation_messages
-            response.body = write_value_at(response.body, conversation.resource_spec.id, conversation.id)
+            response.body = write_value_at(response.body, conversation.resource_spec.id_location, conversation.id)
         reply = _compose_reply(messages)
         url = self._add_spoken_reply(request, chat_spec, reply)
         values = (
-            (chat_spec.transcript, message),
-            (chat_spec.reply, reply),
-            (chat_spec.reply_audio.at, url),
-            (chat_spec.charged, charge),
+            (chat_spec.transcript_location, message),
+            (chat_spec.reply_text_location, reply),
+            (chat_spec.reply_audio.location, url),
+            (chat_spec.charge_location, charge),
         )
         for location, value in values:
             if location is not None and value is not None:
@@ -88,8 +88,8 @@ class ChatEndpoint:
     def _add_spoken_reply(self, request: ParsedRequest, chat_spec: ChatSpec, reply_text: str) -> str:
         """Make the spoken reply available for download, and return its URL."""
         context = self._context
-        target = context.contract.find_target_by_name(chat_spec.emulation_target)
-        speech_request = _build_speech_request(request, target, reply_text, chat_spec.voice)
+        target = context.contract.find_target_by_name(chat_spec.emulated_target_name)
+        speech_request = _build_speech_request(request, target, reply_text, chat_spec.voice_location)
         synthesis = read_synthesis_request(speech_request, target, chat_spec.reply_audio, context.settings.seed)
         media_id = fill_random_hex(DEFAULT_ID_TEMPLATE, context.job_store.create_next_rng())
         context.downloads.add_speech(media_id, target, synthesis)
@@ -99,14 +99,14 @@ class ChatEndpoint:
 
 
 def _read_spoken_message(request: ParsedRequest, chat_spec: ChatSpec) -> UploadedFile | None:
-    value = request.read_value(chat_spec.audio) if chat_spec.audio is not None else MISSING
+    value = request.read_value(chat_spec.audio_location) if chat_spec.audio_location is not None else MISSING
     return value if isinstance(value, UploadedFile) else None
 
 
 def _read_text_message(request: ParsedRequest, chat_spec: ChatSpec) -> str:
-    text = request.read_value(chat_spec.text)
+    text = request.read_value(chat_spec.text_location)
     if not isinstance(text, str) or not text.strip():
-        raise Rejection("invalid", chat_spec.text.pointer_tokens[-1], "the message is empty")
+        raise Rejection("invalid", chat_spec.text_location.pointer_tokens[-1], "the message is empty")
     return text
 
 
@@ -126,8 +126,8 @@ def _build_speech_request(
         fields["voice"] = find_default_value(request, voice_location) if requested is MISSING else requested
     body: Any = None
     for field, value in fields.items():
-        slot = target.speech.request.get(field)  # type: ignore[call-overload]  # both are speech fields
+        slot = target.speech.request_fields.get(field)  # type: ignore[call-overload]  # both are speech fields
         if slot is not None and isinstance(value, str):
-            body = slot.at.write_body(body, value)
+            body = slot.location.write_body(body, value)
     media = next(iter(target.operation.request_media.values()))
     return replace(request, operation=target.operation, body=body, documented_media_type=media)

@@ -28,7 +28,7 @@ def describe_emulation(operation: Operation) -> str:
     )
     if description is not None:
         return description
-    filters = any(parameter.location == "query" for parameter in operation.parameters)
+    filters = any(parameter.message_part == "query" for parameter in operation.parameters)
     return "returns the documented example, filtered" if filters else "returns the documented example"
 
 
@@ -38,9 +38,9 @@ def _describe_speech(operation: Operation) -> str | None:
     if operation.speech is None:
         return None
     if operation.stream is not None:
-        is_choice = any(audio.delivered != "stream" for audio in operation.response_audio_variants)
+        is_choice = any(audio.delivery_method != "stream" for audio in operation.response_audio_variants)
         return "returns or streams speech" if is_choice else "streams speech"
-    return "creates a job that produces speech" if operation.speech.response.job else "returns speech"
+    return "creates a job that produces speech" if operation.speech.response.status_operation_id else "returns speech"
 
 
 def _describe_audio_input(operation: Operation) -> str | None:
@@ -56,9 +56,13 @@ def _describe_job_or_file_operation(operation: Operation) -> str | None:
     for other in operation.contract.operations.values():
         if operation.id in find_download_operation_ids(other):
             return "returns generated audio"
-        if other.job is not None and operation.id == other.job.result:
+        if other.job is not None and operation.id == other.job.result_operation_id:
             return "returns the result of a job"
-        if other.job is not None and other.job.cancel is not None and operation.id == other.job.cancel.operation:
+        if (
+            other.job is not None
+            and other.job.cancellation is not None
+            and operation.id == other.job.cancellation.operation_id
+        ):
             return "cancels a job"
     return None
 
@@ -71,12 +75,12 @@ def _describe_resource(operation: Operation) -> str | None:
         if resource is None:
             continue
         if maker is operation:
-            return f"creates a resource of the account: {resource.name}"
-        if resource.list is not None and resource.list.operation == operation.id:
-            return f"lists resources of the account: {resource.name}"
-        if resource.delete is not None and resource.delete.operation == operation.id:
-            return f"deletes a resource: {resource.name}"
+            return f"creates a resource of the account: {resource.display_name}"
+        if resource.listing is not None and resource.listing.operation_id == operation.id:
+            return f"lists resources of the account: {resource.display_name}"
+        if resource.deletion is not None and resource.deletion.operation_id == operation.id:
+            return f"deletes a resource: {resource.display_name}"
         for setting in resource.transitions:
-            if setting.operation == operation.id:
-                return f"sets the state of a resource to {setting.state}: {resource.name}"
+            if setting.operation_id == operation.id:
+                return f"sets the state of a resource to {setting.resulting_state}: {resource.display_name}"
     return None

@@ -31,7 +31,7 @@ class IdempotentResponses:
         """Return a copy of the response to the first request with the same key; `None` if this request is the first."""
         key = _find_account_operation_and_key(request, operation, account)
         saved_at, response = self._responses.get(key, (math.inf, None)) if key is not None else (math.inf, None)
-        valid_s = operation.idempotency.valid_s if operation.idempotency is not None else None
+        valid_s = operation.idempotency.key_lifetime_s if operation.idempotency is not None else None
         if response is None or now_s - saved_at >= (valid_s or math.inf):
             return None
         return _copy_response(response)
@@ -56,7 +56,7 @@ class IdempotentResponses:
 def _find_account_operation_and_key(
     request: IncomingRequest, operation: Operation, account: EmulatedAccount
 ) -> _AccountOperationAndKey | None:
-    value = request.find_header(operation.idempotency.header) if operation.idempotency is not None else None
+    value = request.find_header(operation.idempotency.header_name) if operation.idempotency is not None else None
     return (account.name, operation.id, value) if value else None
 
 

@@ -99,7 +99,10 @@ class JobStore:
         Raises:
             Rejection: the balance is too low.
         """
-        amount = (price.credits if self._contract.provider.credits is not None else price.usd) if price else None
+        if isinstance(price, PriceSpec):
+            price = PriceQuote(price.usd_per_unit, price.credits_per_unit, is_disputed=False)
+        uses_credits = self._contract.provider.credits is not None
+        amount = (price.price_credits if uses_credits else price.price_usd) if price else None
         if amount is None:
             return None
         if account.is_keyless:
@@ -135,7 +138,7 @@ class JobStore:
         path = self._fault_injector.change_job_states(spec, find_shortest_state_sequence(spec, end), target)
         rng = self.create_next_rng()
         job = (EmulatedJob if batch_items is None else functools.partial(EmulatedBatch, items=batch_items))(
-            id=fill_random_hex(target.target_spec.emulation.id_format or DEFAULT_ID_TEMPLATE, rng),
+            id=fill_random_hex(target.target_spec.emulation.job_id_format or DEFAULT_ID_TEMPLATE, rng),
             target=target,
             account=account,
             synthesis=planned_speech.synthesis,
@@ -149,7 +152,7 @@ class JobStore:
         )
         self.jobs[job.id] = job
         last = spec.states.get(path[-1])
-        if last is not None and last.charged is False:
+        if last is not None and last.is_charged is False:
             self._refundable.append(job)
         while len(self.jobs) > MAX_STORED_JOBS:
             self.jobs.popitem(last=False)
@@ -198,22 +201,22 @@ class JobStore:
         if (
             status is None
             or spec is None
-            or spec.expires_s is None
+            or spec.ended_job_lifetime_s is None
             or self._fault_injector.is_check_skipped("expiry", status)
         ):
             return
         self.update_job_state(job)
         ended = job.find_end_time(spec)
-        if ended is not None and self._clock.now() - ended > spec.expires_s:
-            raise Rejection("expired", None, f"the job ended more than {spec.expires_s:g} s ago")
+        if ended is not None and self._clock.now() - ended > spec.ended_job_lifetime_s:
+            raise Rejection("expired", None, f"the job ended more than {spec.ended_job_lifetime_s:g} s ago")
 
     def cancel_job(self, job: EmulatedJob, job_spec: JobSpec) -> None:
         """Cancel a job, unless it has ended or a fault prevents cancellation."""
         self.update_job_state(job)
-        if job_spec.cancel is not None and not self._fault_injector.is_check_skipped(
+        if job_spec.cancellation is not None and not self._fault_injector.is_check_skipped(
             "cancelling", job.target.operation
         ):
-            job.cancel(job_spec.cancel.state, job_spec, self._clock.now())
+            job.cancel(job_spec.cancellation.resulting_state, job_spec, self._clock.now())
         self.update_job_state(job)
 
     def update_job_state(self, job: EmulatedJob, *, is_poll: bool = False) -> str:
@@ -221,7 +224,7 @@ class JobStore:
         state = job.update_state(self._clock, is_poll=is_poll)
         operation = job.target.job_operation
         spec = operation.job.states.get(state) if operation and operation.job else None
-        if spec is not None and spec.end == "failure" and spec.charged is False and not job.is_refunded:
+        if spec is not None and spec.terminal_outcome == "failure" and spec.is_charged is False and not job.is_refunded:
             job.is_refunded = True
             job.account.subtract_from_balance(-job.charge if job.charge else None)
         return state
@@ -242,12 +245,12 @@ class JobStore:
         operation = job.target.job_operation
         state = self.update_job_state(job)
         known = operation.job.states.get(state) if operation and operation.job else None
-        return known is not None and known.end == "success"
+        return known is not None and known.terminal_outcome == "success"
 
 
 def fill_constant_placeholders(target: Target, rng: random.Random) -> dict[Location, object]:
     """Return the fixed values of a target; every "{hexN}" in them is replaced by N random digits."""
     return {
         location: fill_random_hex(value, rng) if isinstance(value, str) else value
-        for location, value in target.target_spec.emulation.constants.items()
+        for location, value in target.target_spec.emulation.response_constants.items()
     }

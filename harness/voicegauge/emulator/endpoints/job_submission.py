@@ -42,7 +42,7 @@ class SubmitEndpoint:
         rng = context.job_store.create_next_rng()
         submit_s, queue_s, processing_s = (
             context.clock.scale_duration(milliseconds / 1000 * rng.lognormvariate(0, emulation.jitter))
-            for milliseconds in (emulation.submit_ms, emulation.queue_ms, emulation.base_ms)
+            for milliseconds in (emulation.submit_response_ms, emulation.queue_ms, emulation.base_processing_ms)
         )
         await context.clock.sleep(submit_s)
         planned = PlannedSpeech(target, _EMPTY_SYNTHESIS_REQUEST, 0, submit_s, queue_s, processing_s)

@@ -78,10 +78,10 @@ def _find_job_operation_roles(contract: Contract) -> Mapping[str, JobOperationRo
     roles: dict[str, JobOperationRole] = {}
     for operation in contract.operations.values():
         if operation.job is not None:
-            if operation.job.result is not None:
-                roles[operation.job.result] = JobOperationRole("result", operation.job)
-            if operation.job.cancel is not None:
-                roles[operation.job.cancel.operation] = JobOperationRole("cancel", operation.job)
+            if operation.job.result_operation_id is not None:
+                roles[operation.job.result_operation_id] = JobOperationRole("result", operation.job)
+            if operation.job.cancellation is not None:
+                roles[operation.job.cancellation.operation_id] = JobOperationRole("cancel", operation.job)
         roles.update((name, JobOperationRole("download", None)) for name in find_download_operation_ids(operation))
     # Polling is last because it takes precedence if one operation both reports the status and returns the result.
     roles.update((o.id, JobOperationRole("status", o.job)) for o in contract.operations.values() if o.job is not None)
@@ -97,4 +97,6 @@ def find_download_operation_ids(operation: Operation) -> Iterator[str]:
         audio.append(operation.job.audio)
     if isinstance(operation.audio_input, ConversionSpec):
         audio += [operation.audio_input.response.audio, operation.audio_input.response.stems]
-    yield from (location.download for location in audio if location is not None and location.download)
+    yield from (
+        location.download_operation_id for location in audio if location is not None and location.download_operation_id
+    )

@@ -87,17 +87,21 @@ class ResourceStore:
         found = []
         for maker in self._contract.operations.values():
             for use in maker.iterate_uses_of_created_resource(request.operation):
-                resource_id = request.read_value(use.id)
+                resource_id = request.read_value(use.id_location)
                 if resource_id is MISSING or resource_id is None or maker.resource is None:
                     continue
-                stored = self._find_stored_resource(maker.resource, resource_id, account, request.operation, use.id)
+                stored = self._find_stored_resource(
+                    maker.resource, resource_id, account, request.operation, use.id_location
+                )
                 if (
-                    use.states
-                    and stored.state not in use.states
+                    use.allowed_states
+                    and stored.state not in use.allowed_states
                     and not self._is_check_skipped("state", request.operation)
                 ):
                     raise Rejection(
-                        "invalid", use.id.field_name, f"the {stored.resource_spec.name} {stored.id} is {stored.state}"
+                        "invalid",
+                        use.id_location.field_name,
+                        f"the {stored.resource_spec.display_name} {stored.id} is {stored.state}",
                     )
                 found.append(stored)
         return found
@@ -147,9 +151,9 @@ class ResourceStore:
         stored = StoredResource(resource, fill_random_hex(resource.id_format, rng), account, response.body, state)
         self._check_quota(stored)
         body = _copy_body_with_request_values(request, response)
-        body = write_value_at(body, resource.id, stored.id)
-        if resource.state is not None:
-            body = write_value_at(body, resource.state, state)
+        body = write_value_at(body, resource.id_location, stored.id)
+        if resource.state_location is not None:
+            body = write_value_at(body, resource.state_location, state)
         if isinstance(body.get("id"), int):  # a row number in addition to the documented id
             body["id"] = self._created_count
         if isinstance(body.get("created_at"), str):
@@ -161,11 +165,13 @@ class ResourceStore:
         return stored
 
     def _check_quota(self, stored_resource: StoredResource) -> None:
-        listing = stored_resource.resource_spec.list
-        if not self._quota or listing is None or listing.limit is None:
+        listing = stored_resource.resource_spec.listing
+        if not self._quota or listing is None or listing.max_count_location is None:
             return
-        example = build_success_response(self._contract.find_operation(listing.operation), "other", build_default_body)
-        most = read_value_at(example.body, listing.limit)
+        example = build_success_response(
+            self._contract.find_operation(listing.operation_id), "other", build_default_body
+        )
+        most = read_value_at(example.body, listing.max_count_location)
         if (
             isinstance(most, int)
             and len(list(self._list_resources_of_account(stored_resource.account, stored_resource.resource_spec)))
@@ -174,7 +180,7 @@ class ResourceStore:
             raise Rejection(
                 "forbidden",
                 None,
-                f"the account has reached its limit of {most} of: {stored_resource.resource_spec.name}",
+                f"the account has reached its limit of {most} of: {stored_resource.resource_spec.display_name}",
             )
 
     def _list_resources_of_account(
@@ -201,7 +207,9 @@ class ResourceStore:
             there = not stored.is_deleted or self._is_check_skipped("deletion", operation)
             if own and there:
                 return stored
-        raise Rejection("not-found", id_location.field_name, f"there is no {resource_spec.name} {resource_id!r:.80}")
+        raise Rejection(
+            "not-found", id_location.field_name, f"there is no {resource_spec.display_name} {resource_id!r:.80}"
+        )
 
     def _is_check_skipped(
         self, skippable_check: Literal["account", "deletion", "delisting", "state"], operation: Operation
@@ -217,16 +225,16 @@ class ResourceStore:
                 account, resource_spec, include_deleted=self._is_check_skipped("delisting", request.operation)
             )
         )
-        name, listing = resource_spec.id.pointer_tokens[-1], resource_spec.list
+        name, listing = resource_spec.id_location.pointer_tokens[-1], resource_spec.listing
         assert listing is not None
         body = response.body if isinstance(response.body, dict) else {"": response.body}
         for key, items in body.items():
             if isinstance(items, list) and all(isinstance(item, dict) and name in item for item in items):
-                stock = items if listing.has_stock else []
+                stock = items if listing.includes_stock_resources else []
                 body[key] = [*stock, *(_write_state_into_body(stored) for stored in shown)]
         response.body = body if isinstance(response.body, dict) else body[""]
-        if listing.count is not None:
-            response.body = write_value_at(response.body, listing.count, len(shown))
+        if listing.count_location is not None:
+            response.body = write_value_at(response.body, listing.count_location, len(shown))
         if isinstance(response.body, dict) and not self._fault_injector.is_check_skipped("filters", request.operation):
             filter_lists(response.body, request)
         return response
@@ -234,7 +242,10 @@ class ResourceStore:
     def _build_change_response(self, request: ParsedRequest, stored_resource: StoredResource) -> EmulatedResponse:
         response = build_success_response(request.operation, "other", build_default_body)
         resource = stored_resource.resource_spec
-        for location, value in ((resource.id, stored_resource.id), (resource.state, stored_resource.state)):
+        for location, value in (
+            (resource.id_location, stored_resource.id),
+            (resource.state_location, stored_resource.state),
+        ):
             if (
                 location is not None
                 and response.is_body_text_or_json
@@ -252,14 +263,18 @@ class ResourceStore:
 
 
 def _list_id_and_state_fields(resource_spec: ResourceSpec) -> set[str]:
-    return {location.pointer_tokens[-1] for location in (resource_spec.id, resource_spec.state) if location is not None}
+    return {
+        location.pointer_tokens[-1]
+        for location in (resource_spec.id_location, resource_spec.state_location)
+        if location is not None
+    }
 
 
 def _write_state_into_body(stored_resource: StoredResource) -> Any:
     body = dict(stored_resource.json_body)
     return (
-        write_value_at(body, stored_resource.resource_spec.state, stored_resource.state)
-        if stored_resource.resource_spec.state is not None
+        write_value_at(body, stored_resource.resource_spec.state_location, stored_resource.state)
+        if stored_resource.resource_spec.state_location is not None
         else body
     )
 
@@ -281,9 +296,15 @@ def _find_resource_operation_roles(contract: Contract) -> Iterator[tuple[str, Re
         if resource is None:
             continue
         yield operation.id, ResourceOperationRole("create", resource)
-        if resource.list is not None:
-            yield resource.list.operation, ResourceOperationRole("list", resource)
-        if resource.delete is not None:
-            yield resource.delete.operation, ResourceOperationRole("delete", resource, resource.delete.id)
+        if resource.listing is not None:
+            yield resource.listing.operation_id, ResourceOperationRole("list", resource)
+        if resource.deletion is not None:
+            yield (
+                resource.deletion.operation_id,
+                ResourceOperationRole("delete", resource, resource.deletion.id_location),
+            )
         for setting in resource.transitions:
-            yield setting.operation, ResourceOperationRole("set", resource, setting.id, setting.state)
+            yield (
+                setting.operation_id,
+                ResourceOperationRole("set", resource, setting.id_location, setting.resulting_state),
+            )

@@ -62,7 +62,7 @@ class SpeechEndpoint:
         context = self._context
         speech = self.plan_speech(request, account, rejects_unsupported_values=rejects_unsupported_values)
         charge = context.job_store.charge_target_price(account, speech.target, speech.billable_character_count)
-        if speech.target.response.job is None:
+        if speech.target.response.status_operation_id is None:
             processing_s = speech.queue_time_s + speech.processing_time_s
             pace = find_audio_pacing(speech.target)
             # A streamed response starts before the audio is complete, so its pieces wait instead.
@@ -72,7 +72,7 @@ class SpeechEndpoint:
             get_speech_timings = self._create_speech_timings_getter(request, speech, audio.audio_duration_s)
             if speech.target.response.audio is not None:
                 for spec in speech.target.response.audio.timestamps:
-                    response.body = write_timestamps(response.body, spec, get_speech_timings(spec.unit))
+                    response.body = write_timestamps(response.body, spec, get_speech_timings(spec.timed_unit))
             if pace is not None:
                 self._set_up_stream(
                     response,
@@ -85,9 +85,9 @@ class SpeechEndpoint:
             return response
         await context.clock.sleep(speech.submit_latency_s)
         job = context.job_store.create_job(request, speech, account, charge)
-        wait = speech.target.response.wait
+        wait = speech.target.response.wait_preference
         if wait is not None:
-            await context.job_store.wait_for_end(job, wait.read_max_wait_s(request.read_value(wait.at)))
+            await context.job_store.wait_for_end(job, wait.read_max_wait_s(request.read_value(wait.location)))
         balance = context.accounts.get_remaining_balance(account, request.operation)
         return context.response_builder.build_submit_response(request, job, balance=balance)
 
@@ -140,18 +140,18 @@ class SpeechEndpoint:
         self._text_counts[text_key] += 1
         # Seeded by text and repetition, so that durations do not depend on the order of concurrent requests.
         rng = create_seeded_random(self._context.settings.seed, text_key, self._text_counts[text_key])
-        processing_ms = emulation.base_ms + emulation.ms_per_character * character_count
+        processing_ms = emulation.base_processing_ms + emulation.processing_ms_per_character * character_count
         submit_s, queue_s, processing_s = (
             self._context.clock.scale_duration(milliseconds / 1000 * rng.lognormvariate(0, emulation.jitter))
-            for milliseconds in (emulation.submit_ms, emulation.queue_ms, processing_ms)
+            for milliseconds in (emulation.submit_response_ms, emulation.queue_ms, processing_ms)
         )
         return submit_s, queue_s, processing_s
 
     def _check_text_length(self, request: ParsedRequest, target: Target) -> None:
-        text = request.read_value(target.speech.request["text"].at)
-        limit = self._context.accounts.find_plan_limits(request.operation.limits).text_characters
+        text = request.read_value(target.speech.request_fields["text"].location)
+        limit = self._context.accounts.find_plan_limits(request.operation.limits).max_text_characters
         if isinstance(text, str) and limit is not None and len(text) > limit:
-            field = get_documented_field_name(target.speech.request["text"])
+            field = get_documented_field_name(target.speech.request_fields["text"])
             raise Rejection("invalid", field, f"{field} is longer than {limit} characters")
 
     def _build_speech_response(
@@ -165,8 +165,8 @@ class SpeechEndpoint:
         context, target, synthesis = self._context, planned_speech.target, planned_speech.synthesis
         location = find_audio_location(target)
         rng = context.job_store.create_next_rng()
-        media_id = fill_random_hex(target.target_spec.emulation.id_format or DEFAULT_ID_TEMPLATE, rng)
-        if location.delivered == "url":
+        media_id = fill_random_hex(target.target_spec.emulation.job_id_format or DEFAULT_ID_TEMPLATE, rng)
+        if location.delivery_method == "url":
             context.downloads.add_speech(media_id, target, synthesis)
         url = context.response_builder.build_audio_url(
             request.incoming_request.base_url, location, media_id, synthesis.audio_format
@@ -183,7 +183,9 @@ class SpeechEndpoint:
     ) -> SpeechTimingsGetter:
         """Return a function that returns when each part of the text is spoken, with faults applied."""
         text = read_speech_field(request, planned_speech.target, "text")
-        text = planned_speech.target.speech.request["text"].remove_template(text) if isinstance(text, str) else ""
+        text = (
+            planned_speech.target.speech.request_fields["text"].remove_template(text) if isinstance(text, str) else ""
+        )
 
         def get_speech_timings(unit: Literal["character", "word"]) -> list[SpeechTiming]:
             timings = build_speech_timings(

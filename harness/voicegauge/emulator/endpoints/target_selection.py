@@ -31,7 +31,7 @@ def select_target(request: ParsedRequest, *, rejects_unsupported_values: bool = 
     if rejects_unsupported_values and any(
         example.rejection_reason == "not-found" for media in errors for example in media.examples
     ):
-        location = next(location for target in targets for location in target.target_spec.constants)
+        location = next(location for target in targets for location in target.target_spec.request_constants)
         raise Rejection("not-found", location.field_name, "no such model")
     return targets[0]
 
@@ -39,21 +39,26 @@ def select_target(request: ParsedRequest, *, rejects_unsupported_values: bool = 
 def _compute_target_match_score(request: ParsedRequest, target: Target) -> tuple[int, bool] | None:
     """Return a score of how well a request matches a target; `None` if it contradicts one of the target's constants."""
     score = 0
-    for location, constant in target.target_spec.constants.items():
+    for location, constant in target.target_spec.request_constants.items():
         value = request.read_value(location)
         if value is not MISSING and value != constant:
             return None
         score += 2 * (value == constant)
     for word in target.target_spec.required_fields:
-        score += -1 if request.read_value(target.speech.request[word].at) is MISSING else 1
+        score += -1 if request.read_value(target.speech.request_fields[word].location) is MISSING else 1
     language = read_speech_field(request, target, "language")
-    return score, language is MISSING or not target.target_spec.languages or language in target.target_spec.languages
+    return (
+        score,
+        language is MISSING
+        or not target.target_spec.supported_languages
+        or language in target.target_spec.supported_languages,
+    )
 
 
 def remove_target_specific_audio(target: Target) -> Target:
     """Return `target` without its own `audio`: its responses are then like those of the operation's other targets."""
-    spec = msgspec.structs.replace(target.target_spec, audio=None)
-    return target if target.target_spec.audio is None else dataclasses.replace(target, target_spec=spec)
+    spec = msgspec.structs.replace(target.target_spec, response_audio=None)
+    return target if target.target_spec.response_audio is None else dataclasses.replace(target, target_spec=spec)
 
 
 def count_billable_characters(request: ParsedRequest, target: Target, synthesis: SynthesisRequest) -> int:

@@ -94,11 +94,11 @@ def change_audio_bytes(response: EmulatedResponse, change_bytes: Callable[[bytes
         and response.status < HTTPStatus.MULTIPLE_CHOICES
     ):
         audio = response.target.response.audio
-        if audio is not None and audio.delivered == "base64":
-            encoded = audio.at.read_body(response.body)
+        if audio is not None and audio.delivery_method == "base64":
+            encoded = audio.location.read_body(response.body)
             if isinstance(encoded, str):
                 changed = base64.b64encode(change_bytes(base64.b64decode(encoded))).decode()
-                response.body = write_pointer(response.body, audio.at.pointer_tokens, changed)
+                response.body = write_pointer(response.body, audio.location.pointer_tokens, changed)
 
 
 FAULTS = (

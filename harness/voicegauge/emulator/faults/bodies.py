@@ -90,8 +90,14 @@ def _find_essential_field_paths(response: EmulatedResponse) -> frozenset[tuple[s
     spec = target.job_operation.job if target is not None and target.job_operation is not None else None
     if spec is None:
         return frozenset()
-    locations = [spec.id, spec.state, spec.submit.id, spec.submit.state, spec.submit.url]
-    locations += [spec.audio.at] if spec.audio is not None else []
+    locations = [
+        spec.job_id_location,
+        spec.state_location,
+        spec.submit_response.job_id_location,
+        spec.submit_response.state_location,
+        spec.submit_response.polling_url_location,
+    ]
+    locations += [spec.audio.location] if spec.audio is not None else []
     return frozenset(location.pointer_tokens for location in locations if location is not None and location.is_in_body)
 
 

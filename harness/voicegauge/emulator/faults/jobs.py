@@ -68,13 +68,13 @@ def can_job_fail(target: Target) -> bool:
 def has_job_cancellation(target: Target) -> bool:
     """Whether jobs can be canceled."""
     spec = _get_job_spec(target)
-    return spec is not None and spec.cancel is not None
+    return spec is not None and spec.cancellation is not None
 
 
 def has_job_expiry(target: Target) -> bool:
     """Whether jobs can be polled only for a limited time."""
     spec = _get_job_spec(target)
-    return spec is not None and spec.expires_s is not None
+    return spec is not None and spec.ended_job_lifetime_s is not None
 
 
 def remove_last_state(_job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
@@ -85,11 +85,11 @@ def remove_last_state(_job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tu
 def remove_output_from_status(response: EmulatedResponse) -> None:
     """Set everything that a successful status response must carry to null."""
     spec = _find_job_spec_of_status_response(response)
-    state = spec.states.get(str(read_value_at(response.body, spec.state))) if spec is not None else None
-    if spec is None or state is None or state.end != "success":
+    state = spec.states.get(str(read_value_at(response.body, spec.state_location))) if spec is not None else None
+    if spec is None or state is None or state.terminal_outcome != "success":
         return
-    audio = {spec.audio.at} if spec.audio is not None else set()
-    for location in {*audio, *state.required} - {spec.completed}:
+    audio = {spec.audio.location} if spec.audio is not None else set()
+    for location in {*audio, *state.required_locations} - {spec.end_time_location}:
         if read_value_at(response.body, location) is not MISSING:
             response.body = write_value_at(response.body, location, None)
 
@@ -97,21 +97,26 @@ def remove_output_from_status(response: EmulatedResponse) -> None:
 def has_output_in_status(target: Target) -> bool:
     """Whether the status response carries the audio, instead of a separate result operation."""
     spec = _get_job_spec(target)
-    return spec is not None and spec.result is None
+    return spec is not None and spec.result_operation_id is None
 
 
 def remove_failure_reason(response: EmulatedResponse) -> None:
     """Set the reason of a failure to null."""
     spec = _find_job_spec_of_status_response(response)
-    state = spec.states.get(str(read_value_at(response.body, spec.state))) if spec is not None else None
-    if spec is not None and spec.reason is not None and state is not None and state.end == "failure":
-        response.body = write_value_at(response.body, spec.reason, None)
+    state = spec.states.get(str(read_value_at(response.body, spec.state_location))) if spec is not None else None
+    if (
+        spec is not None
+        and spec.failure_reason_location is not None
+        and state is not None
+        and state.terminal_outcome == "failure"
+    ):
+        response.body = write_value_at(response.body, spec.failure_reason_location, None)
 
 
 def has_job_failure_reason(target: Target) -> bool:
     """Whether the status of a failed job states a reason."""
     spec = _get_job_spec(target)
-    return spec is not None and spec.reason is not None and bool(find_failure_states(spec))
+    return spec is not None and spec.failure_reason_location is not None and bool(find_failure_states(spec))
 
 
 def set_creation_time_after_end(response: EmulatedResponse) -> None:
@@ -122,7 +127,11 @@ def set_creation_time_after_end(response: EmulatedResponse) -> None:
 def has_job_timestamps(target: Target) -> bool:
     """Whether status responses carry the creation time and a later one."""
     spec = _get_job_spec(target)
-    return spec is not None and spec.created is not None and bool(spec.updated or spec.completed)
+    return (
+        spec is not None
+        and spec.creation_time_location is not None
+        and bool(spec.update_time_location or spec.end_time_location)
+    )
 
 
 def change_creation_time(response: EmulatedResponse) -> None:
@@ -133,50 +142,55 @@ def change_creation_time(response: EmulatedResponse) -> None:
 
 def _shift_creation_time(response: EmulatedResponse, seconds: float) -> None:
     spec = _find_job_spec_of_status_response(response)
-    if spec is None or spec.created is None or response.job is None:
+    if spec is None or spec.creation_time_location is None or response.job is None:
         return
-    shown = read_value_at(response.body, spec.created)
+    shown = read_value_at(response.body, spec.creation_time_location)
     if shown not in (MISSING, None):
         response.body = write_value_at(
-            response.body, spec.created, format_timestamp(response.job.state_start_times_s[-1] + seconds, shown)
+            response.body,
+            spec.creation_time_location,
+            format_timestamp(response.job.state_start_times_s[-1] + seconds, shown),
         )
 
 
 def has_job_creation_time(target: Target) -> bool:
     """Whether status responses carry the creation time."""
     spec = _get_job_spec(target)
-    return spec is not None and spec.created is not None
+    return spec is not None and spec.creation_time_location is not None
 
 
 def change_job_id(response: EmulatedResponse) -> None:
     """Change the last digits of the job id in a status response."""
     spec = _find_job_spec_of_status_response(response)
-    if spec is not None and spec.id is not None:
-        shown = read_value_at(response.body, spec.id)
+    if spec is not None and spec.job_id_location is not None:
+        shown = read_value_at(response.body, spec.job_id_location)
         if isinstance(shown, str):
-            response.body = write_value_at(response.body, spec.id, _change_last_digits(shown))
+            response.body = write_value_at(response.body, spec.job_id_location, _change_last_digits(shown))
 
 
 def has_job_id_in_status(target: Target) -> bool:
     """Whether status responses repeat the job id."""
     spec = _get_job_spec(target)
-    return spec is not None and spec.id is not None and spec.id.is_in_body
+    return spec is not None and spec.job_id_location is not None and spec.job_id_location.is_in_body
 
 
 def change_job_model(response: EmulatedResponse) -> None:
     """Report another model than the requested one."""
     spec = _find_job_spec_of_status_response(response)
-    if spec is not None and spec.model is not None:
-        shown = read_value_at(response.body, spec.model)
+    if spec is not None and spec.model_name_location is not None:
+        shown = read_value_at(response.body, spec.model_name_location)
         if isinstance(shown, str):
-            response.body = write_value_at(response.body, spec.model, f"{shown}-lite")
+            response.body = write_value_at(response.body, spec.model_name_location, f"{shown}-lite")
 
 
 def has_model_in_status(target: Target) -> bool:
     """Whether status responses name the model."""
     spec = _get_job_spec(target)
     return (
-        spec is not None and spec.model is not None and spec.model.is_in_body and target.target_spec.model is not None
+        spec is not None
+        and spec.model_name_location is not None
+        and spec.model_name_location.is_in_body
+        and target.target_spec.response_model_name is not None
     )
 
 
@@ -185,23 +199,29 @@ def change_polling_url(response: EmulatedResponse) -> None:
     if response.kind != "submit" or response.target is None or response.job is None:
         return
     spec = _get_job_spec(response.target)
-    if spec is not None and spec.submit.url is not None:
-        shown = read_value_at(response.body, spec.submit.url)
+    if spec is not None and spec.submit_response.polling_url_location is not None:
+        shown = read_value_at(response.body, spec.submit_response.polling_url_location)
         if isinstance(shown, str):
             response.body = write_value_at(
-                response.body, spec.submit.url, shown.replace(response.job.id, _change_last_digits(response.job.id))
+                response.body,
+                spec.submit_response.polling_url_location,
+                shown.replace(response.job.id, _change_last_digits(response.job.id)),
             )
 
 
 def has_polling_url(target: Target) -> bool:
     """Whether the submit response carries a polling URL."""
     spec = _get_job_spec(target)
-    return spec is not None and spec.submit.url is not None
+    return spec is not None and spec.submit_response.polling_url_location is not None
 
 
 def choose_latest_job(job: EmulatedJob, jobs: Sequence[EmulatedJob]) -> EmulatedJob:
     """Return the most recent job of the same account and status operation."""
-    alike = (j for j in reversed(jobs) if j.account is job.account and j.target.response.job == job.target.response.job)
+    alike = (
+        j
+        for j in reversed(jobs)
+        if j.account is job.account and j.target.response.status_operation_id == job.target.response.status_operation_id
+    )
     return next(alike, job)
 
 
@@ -212,14 +232,14 @@ def _change_last_digits(text: str) -> str:
 def report_excess_usage(response: EmulatedResponse) -> None:
     """Report ten times the tokens or seconds that a successful request used."""
     for usage in _list_job_usages(response.target) if response.is_body_text_or_json and response.status < 300 else ():
-        used = read_value_at(response.body, usage.reported)
-        if usage.reported is not None and isinstance(used, int | float) and not isinstance(used, bool):
-            response.body = write_value_at(response.body, usage.reported, used * 10)
+        used = read_value_at(response.body, usage.reported_usage_location)
+        if usage.reported_usage_location is not None and isinstance(used, int | float) and not isinstance(used, bool):
+            response.body = write_value_at(response.body, usage.reported_usage_location, used * 10)
 
 
 def has_reported_usage(target: Target) -> bool:
     """Whether JSON responses report the usage that the price depends on."""
-    return any(usage.reported is not None for usage in _list_job_usages(target))
+    return any(usage.reported_usage_location is not None for usage in _list_job_usages(target))
 
 
 def _list_job_usages(target: Target | None) -> list[PriceUsage]:
@@ -235,12 +255,14 @@ def increase_charge(original_charge: float) -> float:
 def reports_charge(target: Target) -> bool:
     """Whether the target has a price and some response reports the charge."""
     spec = _get_job_spec(target)
-    reports_charge = target.response.charged is not None or (spec is not None and spec.charged is not None)
+    reports_charge = target.response.charge_location is not None or (
+        spec is not None and spec.charge_location is not None
+    )
     return reports_charge and target.pricing is not None
 
 
 def _has_job_operation(target: Target) -> bool:
-    return target.response.job is not None
+    return target.response.status_operation_id is not None
 
 
 FAULTS = (

@@ -22,41 +22,47 @@ def create_field_ignorer(ignored_field_name: SpeechField) -> SpeechFieldChanger:
     """Return a function that makes the emulator ignore a field: it replaces the value by the documented default."""
 
     def change_ignored_field(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
-        mapping = target.speech.request.get(field)
-        return find_default_value(request, mapping.at) if field == ignored_field_name and mapping is not None else value
+        mapping = target.speech.request_fields.get(field)
+        return (
+            find_default_value(request, mapping.location)
+            if field == ignored_field_name and mapping is not None
+            else value
+        )
 
     return change_ignored_field
 
 
 def change_default_format(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
     """Deliver another format than the documented default to requests that name none."""
-    mapping = target.speech.request.get(field)
-    if field != "format" or mapping is None or request.read_value(mapping.at) not in (MISSING, None):
+    mapping = target.speech.request_fields.get(field)
+    if field != "format" or mapping is None or request.read_value(mapping.location) not in (MISSING, None):
         return value
-    documented_format = target.find_audio_format(mapping.map.get(value, value)) if isinstance(value, str) else None
+    documented_format = (
+        target.find_audio_format(mapping.provider_values.get(value, value)) if isinstance(value, str) else None
+    )
     codec = documented_format.codec if documented_format is not None else value
     return "wav" if codec != "wav" else "mp3"
 
 
 def documents_default_format(target: Target) -> bool:
     """Whether a target documents the format of requests that name none."""
-    mapping = target.speech.request.get("format")
-    return mapping is not None and has_default_value(target.operation, mapping.at)
+    mapping = target.speech.request_fields.get("format")
+    return mapping is not None and has_default_value(target.operation, mapping.location)
 
 
 def create_has_field_predicate(field: SpeechField) -> Callable[[Target], bool]:
     """Return a predicate that tells whether requests to a target can have `field`."""
-    return lambda target: field in target.speech.request
+    return lambda target: field in target.speech.request_fields
 
 
 def accepts_markup(target: Target) -> bool:
     """Whether the text in requests to a target has markup."""
-    return target.speech.request["text"].markup is not None
+    return target.speech.request_fields["text"].markup_language is not None
 
 
 def offers_several_languages(target: Target) -> bool:
     """Whether a target documents several languages to choose from."""
-    return "language" in target.speech.request and len(target.target_spec.languages) > 1
+    return "language" in target.speech.request_fields and len(target.target_spec.supported_languages) > 1
 
 
 def create_offers_format_predicate(codec: str) -> Callable[[Target], bool]:
@@ -64,8 +70,12 @@ def create_offers_format_predicate(codec: str) -> Callable[[Target], bool]:
 
     def applies_to(target: Target) -> bool:
         known = target.speech.formats
-        codecs = {known[name].codec if name in known else name for name in target.target_spec.formats}
-        return "format" in target.speech.request and len(target.target_spec.formats) > 1 and codec in codecs
+        codecs = {known[name].codec if name in known else name for name in target.target_spec.supported_formats}
+        return (
+            "format" in target.speech.request_fields
+            and len(target.target_spec.supported_formats) > 1
+            and codec in codecs
+        )
 
     return applies_to
 
@@ -95,13 +105,13 @@ def create_speed_variation() -> Callable[[SynthesisRequest], SynthesisRequest]:
 
 def has_constant_selecting_response_kind(target: Target) -> bool:
     """Whether a constant of the target makes responses carry audio in another way than those of the other targets."""
-    return target.target_spec.audio is not None
+    return target.target_spec.response_audio is not None
 
 
 def promises_reproducible_speech(target: Target) -> bool:
     """Whether the provider's documentation promises the same audio for the same seed."""
-    mapping = target.speech.request.get("seed")
-    return mapping is not None and mapping.reproducible
+    mapping = target.speech.request_fields.get("seed")
+    return mapping is not None and mapping.is_seed_reproducible
 
 
 def repeat_text_in_flac(synthesis: SynthesisRequest) -> SynthesisRequest:
@@ -181,7 +191,7 @@ FAULTS = (
         description="Lists are returned unfiltered.",
         skipped_check="filters",
         applies_to=lambda target: any(
-            parameter.location == "query" and not parameter.is_required
+            parameter.message_part == "query" and not parameter.is_required
             for operation in target.contract.operations.values()
             for parameter in operation.parameters
         ),

@@ -24,21 +24,21 @@ FAULTS = (
         id="uses-deleted",
         description="Deleted resources can still be used.",
         skipped_check="deletion",
-        applies_to=_create_has_resource_predicate(lambda resource: resource.delete is not None),
+        applies_to=_create_has_resource_predicate(lambda resource: resource.deletion is not None),
     ),
     Fault(
         id="lists-deleted",
         description="Deleted resources are still listed.",
         skipped_check="delisting",
         applies_to=_create_has_resource_predicate(
-            lambda resource: resource.delete is not None and resource.list is not None
+            lambda resource: resource.deletion is not None and resource.listing is not None
         ),
     ),
     Fault(
         id="ignores-state",
         description="Resources can be used in states that do not allow it.",
         skipped_check="state",
-        applies_to=_create_has_resource_predicate(lambda resource: any(use.states for use in resource.uses)),
+        applies_to=_create_has_resource_predicate(lambda resource: any(use.allowed_states for use in resource.uses)),
     ),
     Fault(
         id="shares-accounts",

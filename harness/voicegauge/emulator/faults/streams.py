@@ -15,7 +15,7 @@ _UNKNOWN_EVENT_TYPE = "heartbeat-v2"
 
 def _find_audio_piece_indices(operation: Operation, pieces: list[StreamPiece]) -> list[int]:
     spec = operation.stream
-    return [i for i, piece in enumerate(pieces) if spec is not None and piece.event_type == spec.audio.event]
+    return [i for i, piece in enumerate(pieces) if spec is not None and piece.event_type == spec.audio.event_type]
 
 
 def drop_audio_event(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
@@ -54,7 +54,9 @@ def add_unknown_event(operation: Operation, pieces: list[StreamPiece]) -> list[S
 def wrap_event_data(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
     """Put the data of every event that has a schema into another object."""
     spec = operation.stream
-    described = [name for name, event in spec.events.items() if event.schema is not None] if spec is not None else []
+    described = (
+        [name for name, event in spec.events.items() if event.data_schema is not None] if spec is not None else []
+    )
     return [
         replace(piece, event_data={"data": piece.event_data}) if piece.event_type in described else piece
         for piece in pieces
@@ -75,13 +77,13 @@ def streams_events(target: Target) -> bool:
 def has_event_before_audio(target: Target) -> bool:
     """Whether an event precedes the audio."""
     spec = target.stream
-    return spec is not None and next(iter(spec.events)) != spec.audio.event
+    return spec is not None and next(iter(spec.events)) != spec.audio.event_type
 
 
 def has_numbered_events(target: Target) -> bool:
     """Whether audio events are numbered."""
     spec = target.stream
-    return spec is not None and spec.audio.index is not None
+    return spec is not None and spec.audio.sequence_number_location is not None
 
 
 def documents_max_event_gap(target: Target) -> bool:
@@ -93,7 +95,7 @@ def documents_max_event_gap(target: Target) -> bool:
 def has_event_data_schema(target: Target) -> bool:
     """Whether the data of some event has a schema."""
     spec = target.stream
-    return spec is not None and any(event.schema is not None for event in spec.events.values())
+    return spec is not None and any(event.data_schema is not None for event in spec.events.values())
 
 
 FAULTS = (

@@ -51,7 +51,7 @@ def has_speech_timestamps(target: Target) -> bool:
 
 def has_timestamps_of_literal_text(target: Target) -> bool:
     """Whether, according to the contract, the timed characters or words are exactly those of the text."""
-    return any(spec.spells_text for spec in _list_timestamp_specs(target))
+    return any(spec.spells_request_text for spec in _list_timestamp_specs(target))
 
 
 FAULTS = (

@@ -17,11 +17,11 @@ def replace_transcript(response: EmulatedResponse) -> None:
     audio_input = response.operation.audio_input if response.operation else None
     if response.kind != "audio-input" or not isinstance(audio_input, TranscriptionSpec):
         return
-    response.body = write_value_at(response.body, audio_input.response.text, UNRELATED_TRANSCRIPT)
-    segments = read_value_at(response.body, audio_input.response.segments)
+    response.body = write_value_at(response.body, audio_input.response.text_location, UNRELATED_TRANSCRIPT)
+    segments = read_value_at(response.body, audio_input.response.segments_location)
     words = UNRELATED_TRANSCRIPT.split()
     for index, segment in enumerate(segments if isinstance(segments, list) else ()):
-        segment[audio_input.response.segment.text] = words[index % len(words)]
+        segment[audio_input.response.segment_field_names.text] = words[index % len(words)]
 
 
 def change_sample_rate(response: EmulatedResponse) -> None:
@@ -32,7 +32,7 @@ def change_sample_rate(response: EmulatedResponse) -> None:
     is_conversion = (
         response.kind == "audio-input"
         and isinstance(audio_input, ConversionSpec)
-        and "sample_rate" in audio_input.request
+        and "sample_rate" in audio_input.request_fields
     )
     name = find_container_of_media_type(response.media_type)
     if is_conversion and name is not None and isinstance(response.body, bytes):
@@ -46,20 +46,20 @@ def change_sample_rate(response: EmulatedResponse) -> None:
 def has_upload_size_limit(target: Target) -> bool:
     """Whether the voice sample is an upload with limits, and an upload of the operation has a size limit."""
     return any(
-        upload.max_bytes is not None for upload in target.operation.limits.uploads.values()
+        upload.max_bytes is not None for upload in target.operation.limits.upload_limits.values()
     ) and _has_limited_voice_sample(target)
 
 
 def has_upload_format_limit(target: Target) -> bool:
     """Whether the voice sample is an upload with limits, and an upload of the operation accepts only some formats."""
-    return any(upload.formats for upload in target.operation.limits.uploads.values()) and _has_limited_voice_sample(
-        target
-    )
+    return any(
+        upload.accepted_formats for upload in target.operation.limits.upload_limits.values()
+    ) and _has_limited_voice_sample(target)
 
 
 def _has_limited_voice_sample(target: Target) -> bool:
-    slot = target.speech.request.get("voice_sample_upload")
-    return slot is not None and slot.at.pointer_tokens[0] in target.operation.limits.uploads
+    slot = target.speech.request_fields.get("voice_sample_upload")
+    return slot is not None and slot.location.pointer_tokens[0] in target.operation.limits.upload_limits
 
 
 def provider_transcribes_audio(target: Target) -> bool:
@@ -70,7 +70,7 @@ def provider_transcribes_audio(target: Target) -> bool:
 def provider_converts_sample_rates(target: Target) -> bool:
     """Whether the provider of the target converts audio to a requested sample rate."""
     return any(
-        audio_input.conversion and "sample_rate" in audio_input.audio_input.request
+        audio_input.conversion and "sample_rate" in audio_input.audio_input.request_fields
         for audio_input in target.contract.audio_input_targets.values()
     )
 

@@ -78,7 +78,7 @@ def signs_callbacks(target: Target) -> bool:
 def signs_callback_time(target: Target) -> bool:
     """Whether callbacks are signed together with a time."""
     signature = target.operation.webhook.signature if target.operation.webhook is not None else None
-    return signature is not None and "{timestamp}" in signature.signed
+    return signature is not None and "{timestamp}" in signature.signed_text_template
 
 
 def accepts_webhook_url(target: Target) -> bool:
@@ -88,7 +88,7 @@ def accepts_webhook_url(target: Target) -> bool:
 
 def has_progress_callbacks(target: Target) -> bool:
     """Whether payloads can report a job that has not ended."""
-    return target.operation.webhook is not None and target.operation.webhook.body is None
+    return target.operation.webhook is not None and target.operation.webhook.body_locations is None
 
 
 def has_callback_payload_schema(target: Target) -> bool:
@@ -98,7 +98,7 @@ def has_callback_payload_schema(target: Target) -> bool:
 
 def requires_https_webhook_url(target: Target) -> bool:
     """Whether plain http webhook URLs must be rejected."""
-    return target.operation.webhook is not None and target.operation.webhook.https_only
+    return target.operation.webhook is not None and target.operation.webhook.requires_https
 
 
 FAULTS = (

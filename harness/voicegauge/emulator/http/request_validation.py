@@ -52,10 +52,10 @@ def parse_request(
     values["header"].update(incoming_request.headers)
     values["path"].update(path_parameters)
     for parameter in operation.parameters:
-        if parameter.location in sources:
-            key = parameter.name.lower() if parameter.location == "header" else parameter.name
-            values[parameter.location].update(
-                _read_parameter(parameter, sources[parameter.location], key, rejects_unsupported_values)
+        if parameter.message_part in sources:
+            key = parameter.name.lower() if parameter.message_part == "header" else parameter.name
+            values[parameter.message_part].update(
+                _read_parameter(parameter, sources[parameter.message_part], key, rejects_unsupported_values)
             )
     media, body = _read_body(incoming_request, operation)
     incoming_request.body, incoming_request.form_reader = b"", None
@@ -69,7 +69,9 @@ def _read_parameter(
 ) -> dict[str, Any]:
     if parameter_key not in text_values:
         if rejects_unsupported_values and parameter.is_required:
-            raise Rejection("invalid", parameter.name, f"{parameter.location} parameter {parameter.name} is missing")
+            raise Rejection(
+                "invalid", parameter.name, f"{parameter.message_part} parameter {parameter.name} is missing"
+            )
         return {}
     value, errors = parameter.parse_text(text_values[parameter_key])
     if rejects_unsupported_values and errors:

@@ -143,10 +143,10 @@ class ResponseBuilder:
         status = target.job_operation
         assert status is not None
         assert status.job is not None
-        locations = status.job.submit
-        values: dict[Location, Any] = {locations.id: job.id}
-        if locations.state is not None:
-            values[locations.state] = job.state
+        locations = status.job.submit_response
+        values: dict[Location, Any] = {locations.job_id_location: job.id}
+        if locations.state_location is not None:
+            values[locations.state_location] = job.state
 
         def build_template(media_spec: MediaType) -> BodyTemplate:
             return select_body_template(
@@ -155,14 +155,14 @@ class ResponseBuilder:
 
         response = build_success_response(operation, "submit", build_template)
         response.target, response.job, response.request = target, job, request
-        if locations.url is not None:
-            values[locations.url] = self.build_status_url(request, status, job.id)
+        if locations.polling_url_location is not None:
+            values[locations.polling_url_location] = self.build_status_url(request, status, job.id)
         answer = target.response
         self.write_constants(response, job.constants)
-        if answer.wait is not None:
+        if answer.wait_preference is not None:
             self._write_status_values(response, request, status.job, job)
         write_values(response, values)
-        write_charges_and_balances(response, {answer.charged: job.charge, answer.balance: balance})
+        write_charges_and_balances(response, {answer.charge_location: job.charge, answer.balance_location: balance})
         return response
 
     def _rank_submit_example(
@@ -177,7 +177,7 @@ class ResponseBuilder:
         example_request = next((e.value for e in documented if e.name == example.request_example_name), None)
         same = example_request is not None and all(
             read_value_at(example_request, location) == value
-            for location, value in target.target_spec.constants.items()
+            for location, value in target.target_spec.request_constants.items()
         )
         return (*states, same)
 
@@ -187,7 +187,7 @@ class ResponseBuilder:
         assert spec is not None
 
         def build_template(media_spec: MediaType) -> BodyTemplate:
-            values = {**self._build_job_values(spec, job), spec.state: job.state}
+            values = {**self._build_job_values(spec, job), spec.state_location: job.state}
             return select_body_template(
                 media_spec, lambda example: self._rank_state_example(spec, job, example), values
             )
@@ -201,8 +201,8 @@ class ResponseBuilder:
     ) -> None:
         """Write the state of a job, and its audio if the job has succeeded, into a status response."""
         self._write_job_values(response, request, job_spec, job)
-        write_values(response, {job_spec.state: job.state})
-        if _has_succeeded(job_spec, job) and job_spec.result is None and job_spec.audio is not None:
+        write_values(response, {job_spec.state_location: job.state})
+        if _has_succeeded(job_spec, job) and job_spec.result_operation_id is None and job_spec.audio is not None:
             url = self.build_audio_url(
                 request.incoming_request.base_url, job_spec.audio, job.id, job.synthesis.audio_format
             )
@@ -221,14 +221,18 @@ class ResponseBuilder:
         status_media = _find_status_media_for_other_states(request.operation, job_spec, job)
 
         def build_template(media_spec: MediaType) -> BodyTemplate:
-            values = {**self._build_job_values(job_spec, job), job_spec.state: job.state, job_spec.submit.id: job.id}
+            values = {
+                **self._build_job_values(job_spec, job),
+                job_spec.state_location: job.state,
+                job_spec.submit_response.job_id_location: job.id,
+            }
             if status_media is not None:
                 return select_body_template(
                     status_media, lambda example: self._rank_state_example(job_spec, job, example), values
                 )
             seed = {place: value for place, value in values.items() if is_location_documented(media_spec, place)}
             return select_body_template(
-                media_spec, lambda example: (read_value_at(example.value, job_spec.state) == job.state,), seed
+                media_spec, lambda example: (read_value_at(example.value, job_spec.state_location) == job.state,), seed
             )
 
         response = build_success_response(request.operation, "other", build_template)
@@ -236,8 +240,12 @@ class ResponseBuilder:
             self._write_status_values(response, request, job_spec, job)
             return response
         self._write_job_values(response, request, job_spec, job)
-        write_values(response, {job_spec.state: job.state, job_spec.submit.id: job.id}, can_have_value_at)
-        names = [parameter.name for parameter in request.operation.parameters if parameter.location == "path"]
+        write_values(
+            response,
+            {job_spec.state_location: job.state, job_spec.submit_response.job_id_location: job.id},
+            can_have_value_at,
+        )
+        names = [parameter.name for parameter in request.operation.parameters if parameter.message_part == "path"]
         write_values(response, {Location("body", pointer_tokens=(name,)): job.id for name in names}, can_have_value_at)
         return response
 
@@ -251,15 +259,15 @@ class ResponseBuilder:
         self.write_constants(response, job.constants)
         write_values(response, self._build_job_values(job_spec, job), can_have_value_at)
         write_job_times(response, job_spec, job)
-        write_charges_and_balances(response, {job_spec.charged: 0.0 if job.is_refunded else job.charge})
+        write_charges_and_balances(response, {job_spec.charge_location: 0.0 if job.is_refunded else job.charge})
         self._write_job_urls(response, request, job_spec, job)
         state = job_spec.states.get(job.state)
-        if state is not None and state.end == "failure" and job_spec.reason is not None:
-            reason = read_value_at(response.body, job_spec.reason)
+        if state is not None and state.terminal_outcome == "failure" and job_spec.failure_reason_location is not None:
+            reason = read_value_at(response.body, job_spec.failure_reason_location)
             if reason in (MISSING, None, "") and can_have_value_at(
-                response.documented_media_type, response.body, job_spec.reason
+                response.documented_media_type, response.body, job_spec.failure_reason_location
             ):
-                write_values(response, {job_spec.reason: "the request could not be processed"})
+                write_values(response, {job_spec.failure_reason_location: "the request could not be processed"})
 
     def _write_job_urls(
         self, response: EmulatedResponse, request: ParsedRequest, job_spec: JobSpec, job: EmulatedJob
@@ -267,18 +275,25 @@ class ResponseBuilder:
         """Replace placeholder URLs, which occur in bodies for states without an example, by URLs of the emulator."""
         made_up = (PLACEHOLDER_URL, "")
         status = job.target.job_operation
-        poll, audio = job_spec.submit.url, job_spec.audio
+        poll, audio = job_spec.submit_response.polling_url_location, job_spec.audio
         if poll is not None and status is not None and read_value_at(response.body, poll) in made_up:
             write_values(response, {poll: self.build_status_url(request, status, job.id)})
-        if audio is not None and audio.delivered == "url" and read_value_at(response.body, audio.at) == PLACEHOLDER_URL:
+        if (
+            audio is not None
+            and audio.delivery_method == "url"
+            and read_value_at(response.body, audio.location) == PLACEHOLDER_URL
+        ):
             url = self.build_audio_url(request.incoming_request.base_url, audio, job.id, job.synthesis.audio_format)
-            write_values(response, {audio.at: url})
+            write_values(response, {audio.location: url})
 
     def _find_example_job_ids(self, target: Target, job_spec: JobSpec, response: EmulatedResponse) -> set[str]:
         """Return the job ids in documented examples, to be replaced by the job's id wherever they occur."""
-        found = [read_value_at(response.body, location) for location in (job_spec.id, job_spec.submit.id)]
+        found = [
+            read_value_at(response.body, location)
+            for location in (job_spec.job_id_location, job_spec.submit_response.job_id_location)
+        ]
         found += (
-            read_value_at(example.value, job_spec.submit.id)
+            read_value_at(example.value, job_spec.submit_response.job_id_location)
             for documented in target.operation.responses.values()
             for media_spec in documented.media_types.values()
             for example in media_spec.examples
@@ -287,19 +302,22 @@ class ResponseBuilder:
 
     def _build_job_values(self, job_spec: JobSpec, job: EmulatedJob) -> dict[Location, Any]:
         values: dict[Location, Any] = {}
-        if job_spec.id is not None:
-            values[job_spec.id] = job.id
-        if job_spec.model is not None and job.target.target_spec.model is not None:
-            values[job_spec.model] = job.target.target_spec.model
+        if job_spec.job_id_location is not None:
+            values[job_spec.job_id_location] = job.id
+        if job_spec.model_name_location is not None and job.target.target_spec.response_model_name is not None:
+            values[job_spec.model_name_location] = job.target.target_spec.response_model_name
         return {location: value for location, value in values.items() if location.is_in_body}
 
     def _rank_state_example(self, job_spec: JobSpec, job: EmulatedJob, example: Example) -> tuple[Any, ...] | None:
-        if read_value_at(example.value, job_spec.state) != job.state:
+        if read_value_at(example.value, job_spec.state_location) != job.state:
             return None
         model = (
-            job_spec.model is not None and read_value_at(example.value, job_spec.model) == job.target.target_spec.model
+            job_spec.model_name_location is not None
+            and read_value_at(example.value, job_spec.model_name_location) == job.target.target_spec.response_model_name
         )
-        shown = read_value_at(example.value, job_spec.id) if job_spec.id is not None else MISSING
+        shown = (
+            read_value_at(example.value, job_spec.job_id_location) if job_spec.job_id_location is not None else MISSING
+        )
         alike = 0
         if isinstance(shown, str):
             alike = next((i for i, (a, b) in enumerate(zip(shown, job.id, strict=False)) if a != b), len(shown))
@@ -337,7 +355,7 @@ class ResponseBuilder:
         response = build_success_response(request.operation, "speech", build_default_body)
         response.target, response.request = target, request
         write_audio(response, answer.audio, synthesis.audio_format, audio_url, audio_bytes)
-        write_charges_and_balances(response, {answer.charged: charge, answer.balance: balance})
+        write_charges_and_balances(response, {answer.charge_location: charge, answer.balance_location: balance})
         write_usage(response, target, len(synthesis.text))
         return response
 
@@ -366,7 +384,7 @@ class ResponseBuilder:
         audio = target.conversion.response.audio if target.conversion else None
         if audio is not None and generated_audio is not None:
             write_audio(response, audio, generated_audio.audio_format, audio_url, generated_audio.audio_bytes)
-        write_charges_and_balances(response, {target.audio_input.response.charged: charge})
+        write_charges_and_balances(response, {target.audio_input.response.charge_location: charge})
         return response
 
     def write_constants(self, response: EmulatedResponse, constants: Mapping[Location, Any]) -> None:
@@ -387,22 +405,24 @@ class ResponseBuilder:
         path = status_operation.path
         query: dict[str, str] = {}
         for parameter in status_operation.parameters:
-            if parameter.location == "path":
+            if parameter.message_part == "path":
                 value = request.path_parameters.get(parameter.name, job_id)
                 path = path.replace(f"{{{parameter.name}}}", quote_url(str(value), safe=""))
-            elif parameter.location == "query" and parameter.is_required and not query:
+            elif parameter.message_part == "query" and parameter.is_required and not query:
                 query[parameter.name] = job_id
         return request.incoming_request.base_url + path + (f"?{urlencode(query)}" if query else "")
 
     def build_audio_url(self, base_url: str, response_audio: ResponseAudio, media_id: str, format_name: str) -> str:
         """Return the URL of audio: that of the documented download operation, else that of a route of the emulator."""
         ending = FILE_EXTENSION_BY_FORMAT.get(format_name, format_name)
-        if response_audio.download is None:
+        if response_audio.download_operation_id is None:
             root = base_url.removesuffix(f"/{self._contract.id}")
             return f"{root}{CONTROL_PREFIX}/media/{self._contract.id}/{quote_url(media_id, safe='')}.{ending}"
-        path = self._contract.find_operation(response_audio.download).path
+        path = self._contract.find_operation(response_audio.download_operation_id).path
         names = [
-            p.name for p in self._contract.find_operation(response_audio.download).parameters if p.location == "path"
+            p.name
+            for p in self._contract.find_operation(response_audio.download_operation_id).parameters
+            if p.message_part == "path"
         ]
         for index, name in enumerate(names):
             value = media_id if index == 0 else f"output.{ending}"
@@ -423,13 +443,15 @@ def _find_status_media_for_other_states(operation: Operation, job_spec: JobSpec,
     status_media = find_json_media(status_operation.success_response)
     if status_media is None or status_media.part_data.get("schema") != media_spec.part_data["schema"]:
         return None
-    has_example = any(read_value_at(example.value, job_spec.state) == job.state for example in media_spec.examples)
+    has_example = any(
+        read_value_at(example.value, job_spec.state_location) == job.state for example in media_spec.examples
+    )
     return None if has_example else status_media
 
 
 def _has_succeeded(job_spec: JobSpec, job: EmulatedJob) -> bool:
     state = job_spec.states.get(job.state)
-    return state is not None and state.end == "success"
+    return state is not None and state.terminal_outcome == "success"
 
 
 def _replace_ids(value: Any, example_ids: Iterable[str], job_id: str) -> Any:

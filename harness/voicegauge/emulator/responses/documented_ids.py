@@ -14,7 +14,7 @@ def read_requested_ids(request: ParsedRequest) -> Mapping[str, str]:
     """Return the values of the required path and query parameters that can have any value, with their names as keys."""
     found = {}
     for parameter in request.operation.parameters:
-        values = {"path": request.path_parameters, "query": request.query_parameters}.get(parameter.location, {})
+        values = {"path": request.path_parameters, "query": request.query_parameters}.get(parameter.message_part, {})
         if parameter.is_required and parameter.name in values and not _has_enumerated_values(parameter):
             found[parameter.name] = str(values[parameter.name])
     return found

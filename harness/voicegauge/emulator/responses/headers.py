@@ -24,7 +24,7 @@ def add_documented_headers(response: EmulatedResponse, rate_limit_values: Mappin
     """
     if response.response_spec is None or response.operation is None:
         return
-    roles = {name.lower(): role for role, name in response.operation.limits.headers.items()}
+    roles = {name.lower(): role for role, name in response.operation.limits.rate_limit_header_names.items()}
     roles.setdefault("retry-after", "retry_after")
     present = {name.lower() for name in response.headers}
     for name, header in response.response_spec.headers.items():
@@ -70,7 +70,7 @@ def _find_charged_amount(response: EmulatedResponse, header_name: str) -> float 
     if response.job is None or response.operation is None:
         return None
     for operation in response.operation.contract.operations.values():
-        location = operation.speech.response.charged if operation.speech else None
+        location = operation.speech.response.charge_location if operation.speech else None
         if location is not None and location.kind == "header" and location.name.lower() == header_name.lower():
             return response.job.charge
     return None

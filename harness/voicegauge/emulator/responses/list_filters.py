@@ -13,7 +13,7 @@ def filter_lists(body: dict[str, Any], request: ParsedRequest) -> None:
     `body` is changed in place. Items without such a field are kept. Counts that equaled the length of the list are
     updated.
     """
-    documented = {one.name for one in request.operation.parameters if one.location == "query"}
+    documented = {one.name for one in request.operation.parameters if one.message_part == "query"}
     requested = {name: value for name, value in request.query_parameters.items() if name in documented}
     for name, items in list(body.items()):
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):

@@ -70,7 +70,7 @@ class StreamPacer:
         return list(sequence.build_pieces(self._split_into_chunks(body), waits, self.final_event_type))
 
     def _split_into_chunks(self, body: bytes) -> list[bytes]:
-        count = max(1, math.ceil(self.audio_duration_s / self.audio_pacing.chunk_s))
+        count = max(1, math.ceil(self.audio_duration_s / self.audio_pacing.chunk_audio_s))
         size = max(
             _CHUNK_SIZE_MULTIPLE_BYTES,
             math.ceil(len(body) / count / _CHUNK_SIZE_MULTIPLE_BYTES) * _CHUNK_SIZE_MULTIPLE_BYTES,
@@ -79,7 +79,7 @@ class StreamPacer:
 
     def _generate_waits_s(self) -> Iterator[float]:
         yield self.first_audio_delay_s
-        step_s = self.audio_pacing.chunk_s / self.audio_pacing.speed
+        step_s = self.audio_pacing.chunk_audio_s / self.audio_pacing.speed_factor
         while True:
             yield self.scale_duration(step_s * self.rng.lognormvariate(0, self.chunk_interval_jitter))
 
@@ -98,23 +98,23 @@ class _EventSequence:
         self._end_values = final_event_values
         self._spec, self._at = stream_spec, f"{operation.pointer}/x-stream/events"
         self._audio_s = audio_duration_s
-        self._timings = [(spec, get_speech_timings(spec.unit)) for spec in stream_spec.audio.timestamps]
+        self._timings = [(spec, get_speech_timings(spec.timed_unit)) for spec in stream_spec.audio.timestamps]
         self._value_builder = SchemaValueBuilder(operation.contract.schemas, _FAILURE_EVENT_TEXT)
 
     def build_pieces(
         self, chunks: Sequence[bytes], waits_s: Iterator[float], final_event_type: str | None
     ) -> Iterator[StreamPiece]:
-        spec, audio = self._spec, self._spec.audio.event
+        spec, audio = self._spec, self._spec.audio.event_type
         ends = (
             [final_event_type]
             if final_event_type
-            else [name for name, known in spec.events.items() if known.end == "success"]
+            else [name for name, known in spec.events.items() if known.terminal_outcome == "success"]
         )
-        fails = final_event_type is not None and spec.events[final_event_type].end == "failure"
+        fails = final_event_type is not None and spec.events[final_event_type].terminal_outcome == "failure"
         *lead, _ = _find_shortest_event_path(spec, next(iter(spec.events)), [audio])
         for event in lead:
             yield self._build_stream_piece(event, 0.0)
-        if audio not in spec.events[audio].next:
+        if audio not in spec.events[audio].successor_names:
             chunks = [b"".join(chunks)]
         for number, chunk in enumerate(chunks):
             piece = self._build_stream_piece(audio, next(waits_s), chunk, number)
@@ -137,20 +137,22 @@ class _EventSequence:
     def _build_stream_piece(
         self, event_type: str, wait_s: float, audio_bytes: bytes = b"", event_number: int = 0
     ) -> StreamPiece:
-        spec, schema = self._spec, self._spec.events[event_type].schema
+        spec, schema = self._spec, self._spec.events[event_type].data_schema
         value = (
             None
             if schema is None
             else self._value_builder.build_minimal_value(schema, f"{self._at}/{event_type}/schema")
         )
-        marker = spec.events[event_type].has
+        marker = spec.events[event_type].identifying_location
         if marker is not None and not audio_bytes and marker.read(None, b"", value) is MISSING:
             value = write_value_at(value, _convert_to_body_location(marker), _FAILURE_EVENT_TEXT)
-        if spec.event_type.is_in_data:
-            value = write_value_at(value, _convert_to_body_location(spec.event_type), event_type)
-        if audio_bytes and spec.audio.index is not None:
-            value = write_value_at(value, _convert_to_body_location(spec.audio.index), event_number)
-        for location, amount in self._end_values.items() if spec.events[event_type].end == "success" else ():
+        if spec.event_type_location.is_in_data:
+            value = write_value_at(value, _convert_to_body_location(spec.event_type_location), event_type)
+        if audio_bytes and spec.audio.sequence_number_location is not None:
+            value = write_value_at(value, _convert_to_body_location(spec.audio.sequence_number_location), event_number)
+        for location, amount in (
+            self._end_values.items() if spec.events[event_type].terminal_outcome == "success" else ()
+        ):
             value = write_value_at(value, _convert_to_body_location(location), amount)
         return StreamPiece(wait_s, event_type, value, audio_bytes)
 
@@ -166,7 +168,7 @@ def _find_shortest_event_path(stream_spec: StreamSpec, start_event: str, end_eve
         path = paths.popleft()
         if path[-1] in end_events:
             return path
-        for following in stream_spec.events[path[-1]].next:
+        for following in stream_spec.events[path[-1]].successor_names:
             if following not in seen:
                 seen.add(following)
                 paths.append([*path, following])
@@ -190,8 +192,8 @@ def encode_piece(piece: StreamPiece, stream_spec: StreamSpec | None) -> bytes:
             else base64.b64encode(piece.audio_bytes).decode()
         )
         sound = f"!{sound}" if piece.is_audio_corrupt else sound
-        if stream_spec.audio.at.pointer_tokens:
-            value = write_value_at(value, _convert_to_body_location(stream_spec.audio.at), sound)
+        if stream_spec.audio.location.pointer_tokens:
+            value = write_value_at(value, _convert_to_body_location(stream_spec.audio.location), sound)
         else:
             text = sound
     if text is None:
@@ -200,7 +202,7 @@ def encode_piece(piece: StreamPiece, stream_spec: StreamSpec | None) -> bytes:
         return f"{text}\n".encode()
     named = (
         f"event: {piece.event_type}\n"
-        if not stream_spec.event_type.is_in_data and piece.event_type not in (None, "message")
+        if not stream_spec.event_type_location.is_in_data and piece.event_type not in (None, "message")
         else ""
     )
     data = "".join(f"data: {line}\n" for line in text.split("\n"))
@@ -216,7 +218,7 @@ def read_requested_final_event(stream_spec: StreamSpec | None, scenario_header: 
     name = scenario_header.removeprefix(STATE_SCENARIO_PREFIX)
     if stream_spec is None or not scenario_header.startswith(STATE_SCENARIO_PREFIX):
         return None
-    if name not in stream_spec.events or stream_spec.events[name].end is None:
+    if name not in stream_spec.events or stream_spec.events[name].terminal_outcome is None:
         raise Rejection("invalid", None, f"{SCENARIO_HEADER}: no event {name!r} ends this stream")
     return name
 

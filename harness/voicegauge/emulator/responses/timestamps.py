@@ -19,14 +19,16 @@ def write_timestamps(
 ) -> Any:
     """Return `body` with the times at the locations that the contract documents."""
     scale = 1000 if timestamps_spec.time_unit == "ms" else 1
-    body = _write_values(body, timestamps_spec.texts.pointer_tokens, [timing.text for timing in timings])
+    body = _write_values(body, timestamps_spec.texts_location.pointer_tokens, [timing.text for timing in timings])
     body = _write_values(
-        body, timestamps_spec.starts.pointer_tokens, [_round_time(timing.start_s * scale) for timing in timings]
+        body,
+        timestamps_spec.starts_location.pointer_tokens,
+        [_round_time(timing.start_s * scale) for timing in timings],
     )
-    if timestamps_spec.ends is not None:
+    if timestamps_spec.ends_location is not None:
         body = _write_values(
             body,
-            timestamps_spec.ends.pointer_tokens,
+            timestamps_spec.ends_location.pointer_tokens,
             [
                 _round_time((timing.end_s - (timing.start_s if timestamps_spec.ends_are_durations else 0)) * scale)
                 for timing in timings

@@ -18,14 +18,14 @@ def write_usage(response: EmulatedResponse, target: Target, character_count: int
     """Write the usage at the documented locations of a JSON response."""
     if response.is_body_text_or_json:
         usages = _iterate_usages(target, character_count)
-        amounts: dict[Location | None, float | None] = {usage.reported: used for usage, used in usages}
+        amounts: dict[Location | None, float | None] = {usage.reported_usage_location: used for usage, used in usages}
         write_charges_and_balances(response, amounts)
 
 
 def compute_final_event_usage(target: Target, character_count: int) -> Mapping[EventLocation, float]:
     """Return the usage that the last event of a stream reports, by location in the event."""
     usages = _iterate_usages(target, character_count)
-    return {usage.reported_in_event: used for usage, used in usages if usage.reported_in_event is not None}
+    return {usage.event_usage_location: used for usage, used in usages if usage.event_usage_location is not None}
 
 
 def _iterate_usages(target: Target, character_count: int) -> Iterator[tuple[PriceUsage, float]]:
@@ -33,4 +33,4 @@ def _iterate_usages(target: Target, character_count: int) -> Iterator[tuple[Pric
     for part in target.pricing.parts if target.pricing is not None else ():
         if part.usage is not None:
             used = compute_usage_bound(part.usage, character_count) * _USED_SHARE_OF_MAX_USAGE
-            yield part.usage, max(round(used), 1) if part.per == "1m_tokens" else round(used, 6)
+            yield part.usage, max(round(used), 1) if part.unit == "1m_tokens" else round(used, 6)

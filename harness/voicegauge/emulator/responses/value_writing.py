@@ -49,22 +49,25 @@ def write_audio(
     audio_bytes: bytes | None,
 ) -> None:
     """Write audio, or its URL, where the contract documents it, together with its media type."""
-    if response_audio.delivered == "stream":
+    if response_audio.delivery_method == "stream":
         response.body = audio_bytes or b""
         documented = response.response_spec.media_types if response.response_spec is not None else {}
         stream_spec = response.target.stream if isinstance(response.target, Target) else None
         response.media_type = stream_spec.response_media_type if stream_spec is not None else None
         response.documented_media_type = documented.get(response.media_type or "")
         return
-    if response_audio.delivered == "bytes":
+    if response_audio.delivery_method == "bytes":
         response.body = audio_bytes or b""
         set_audio_media_type(response, format_name)
         return
-    value = audio_url if response_audio.delivered == "url" else base64.b64encode(audio_bytes or b"").decode()
-    write_values(response, {response_audio.at: value})
-    if response_audio.media_type is not None and response_audio.media_type not in _get_target_constants(response):
-        shown = _choose_reported_format(response, response_audio.media_type, format_name)
-        write_values(response, {response_audio.media_type: shown})
+    value = audio_url if response_audio.delivery_method == "url" else base64.b64encode(audio_bytes or b"").decode()
+    write_values(response, {response_audio.location: value})
+    if (
+        response_audio.media_type_location is not None
+        and response_audio.media_type_location not in _get_target_constants(response)
+    ):
+        shown = _choose_reported_format(response, response_audio.media_type_location, format_name)
+        write_values(response, {response_audio.media_type_location: shown})
 
 
 def set_audio_media_type(response: EmulatedResponse, format_name: str) -> None:
@@ -131,10 +134,13 @@ def _round_like_example(response: EmulatedResponse, location: Location, amount: 
 def write_job_times(response: EmulatedResponse, job_spec: JobSpec, job: EmulatedJob) -> None:
     """Write the times of a job, in the format of the documented examples."""
     state = job_spec.states.get(job.state)
-    required = state.required if state is not None else ()
-    times = {job_spec.created: job.created_at_s, job_spec.updated: job.state_start_times_s[-1]}
-    if state is not None and state.end is not None:
-        times[job_spec.completed] = job.state_start_times_s[-1]
+    required = state.required_locations if state is not None else ()
+    times = {
+        job_spec.creation_time_location: job.created_at_s,
+        job_spec.update_time_location: job.state_start_times_s[-1],
+    }
+    if state is not None and state.terminal_outcome is not None:
+        times[job_spec.end_time_location] = job.state_start_times_s[-1]
     for location, at in times.items():
         if location is None or response.documented_media_type is None:
             continue
@@ -154,4 +160,4 @@ def _find_timestamp_example(media_spec: MediaType, location: Location, current_v
 
 def _get_target_constants(response: EmulatedResponse) -> Mapping[Location, Any]:
     """Return the fixed values of the response's target."""
-    return response.target.target_spec.emulation.constants if response.target is not None else {}
+    return response.target.target_spec.emulation.response_constants if response.target is not None else {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from voicegauge.contract import MISSING, MediaType, Operation, find_callback_body, find_callback_id_location
-from voicegauge.contract.extension import CallbackTiming, JobState, WebhookBody, WebhookUrlField
+from voicegauge.contract.extension import CallbackBodyLocations, CallbackTiming, JobState, WebhookUrlField
 from voicegauge.emulator.http import ParsedRequest, format_timestamp, read_value_at, write_value_at
 from voicegauge.emulator.responses.bodies import build_default_body
 from voicegauge.emulator.responses.builder import ResponseBuilder
@@ -62,8 +62,8 @@ class WebhookSubscription:
 
 def find_webhook_url_field(request: ParsedRequest) -> tuple[WebhookUrlField, str] | None:
     """Return the field or parameter that contains a webhook URL, and the URL; `None` if the request names no URL."""
-    for location in request.operation.webhook.url if request.operation.webhook else ():
-        value = request.read_value(location.at)
+    for location in request.operation.webhook.url_fields if request.operation.webhook else ():
+        value = request.read_value(location.location)
         if value not in (MISSING, None, ""):
             return location, str(value)
     return None
@@ -71,11 +71,11 @@ def find_webhook_url_field(request: ParsedRequest) -> tuple[WebhookUrlField, str
 
 def read_callback_timing(request: ParsedRequest, url_field: WebhookUrlField) -> CallbackTiming:
     """Return when the request wants callbacks. Undocumented timing counts as "terminal", which is safest to assume."""
-    mode = url_field.mode
+    mode = url_field.mode_field
     if mode is None:
         return "terminal"
-    requested = request.read_value(mode.at)
-    timing = mode.values.get(requested if isinstance(requested, str) else mode.default, "terminal")
+    requested = request.read_value(mode.location)
+    timing = mode.timing_by_value.get(requested if isinstance(requested, str) else mode.default_value, "terminal")
     return "terminal" if timing == "any" else timing
 
 
@@ -91,18 +91,21 @@ def build_callback(
     """
     webhook, job = subscription.operation.webhook, subscription.job
     assert webhook is not None
-    is_final = job is None or (job_state is not None and job_state.end is not None)
+    is_final = job is None or (job_state is not None and job_state.terminal_outcome is not None)
     media_spec = find_callback_body(subscription.operation)
     is_due = is_final or subscription.callback_timing == "progress"
-    if webhook.body is not None:
-        failed = job is not None and job_state is not None and job_state.end == "failure"
+    if webhook.body_locations is not None:
+        failed = job is not None and job_state is not None and job_state.terminal_outcome == "failure"
         means = "failure" if failed else "success"
-        state_name = next((state_name for state_name, meaning in webhook.body.states.items() if meaning == means), None)
+        state_name = next(
+            (state_name for state_name, meaning in webhook.body_locations.outcome_by_state.items() if meaning == means),
+            None,
+        )
         if state_name is None or not is_final:
             return None
-        body = _build_callback_body(subscription, media_spec, webhook.body, state_name)
-        essential_fields = (webhook.body.id, webhook.body.state)
-        completed = webhook.body.completed
+        body = _build_callback_body(subscription, media_spec, webhook.body_locations, state_name)
+        essential_fields = (webhook.body_locations.id_location, webhook.body_locations.state_location)
+        completed = webhook.body_locations.end_time_location
     else:
         assert job is not None, "contracts without a callback body must have jobs (checked when loaded)"
         status = job.target.job_operation
@@ -110,8 +113,8 @@ def build_callback(
         assert status.job is not None
         status_request = ParsedRequest(subscription.request.incoming_request, status, {})
         body = response_builder.build_status_response(status_request, job).body
-        essential_fields = (status.job.id or Location("body"), status.job.state)
-        completed = status.job.completed
+        essential_fields = (status.job.job_id_location or Location("body"), status.job.state_location)
+        completed = status.job.end_time_location
     base_url = subscription.request.incoming_request.base_url
     keys = frozenset(location.pointer_tokens for location in essential_fields)
     return EmulatedCallback(
@@ -120,27 +123,31 @@ def build_callback(
 
 
 def _build_callback_body(
-    subscription: WebhookSubscription, media_spec: MediaType, body_locations: WebhookBody, state_name: str
+    subscription: WebhookSubscription, media_spec: MediaType, body_locations: CallbackBodyLocations, state_name: str
 ) -> Any:
     """Return the documented example of a callback with the values of this request."""
     response, job = subscription.response, subscription.job
     draft = build_default_body(media_spec)
-    shown = read_value_at(draft.initial_body, body_locations.id)
+    shown = read_value_at(draft.initial_body, body_locations.id_location)
     job_id = read_value_at(response.body, find_callback_id_location(subscription.operation)) if job is None else job.id
     body = write_value_at(
-        write_value_at(draft.initial_body, body_locations.id, job_id), body_locations.state, state_name
+        write_value_at(draft.initial_body, body_locations.id_location, job_id),
+        body_locations.state_location,
+        state_name,
     )
-    result = read_value_at(body, body_locations.result)
-    if body_locations.result is not None and isinstance(result, str):
+    result = read_value_at(body, body_locations.result_url_location)
+    if body_locations.result_url_location is not None and isinstance(result, str):
         body = write_value_at(
-            body, body_locations.result, _choose_result_url(subscription, result.replace(str(shown), str(job_id)))
+            body,
+            body_locations.result_url_location,
+            _choose_result_url(subscription, result.replace(str(shown), str(job_id))),
         )
     if job is None:
         return body
-    values: dict[Location | None, Any] = {body_locations.charged: _convert_to_integer_if_whole(job.charge)}
+    values: dict[Location | None, Any] = {body_locations.charge_location: _convert_to_integer_if_whole(job.charge)}
     for location, at in (
-        (body_locations.created, job.created_at_s),
-        (body_locations.completed, job.state_start_times_s[-1]),
+        (body_locations.creation_time_location, job.created_at_s),
+        (body_locations.end_time_location, job.state_start_times_s[-1]),
     ):
         values[location] = format_timestamp(at, read_value_at(body, location))
     for location, value in values.items():
@@ -158,5 +165,9 @@ def _choose_result_url(subscription: WebhookSubscription, example_url: str) -> s
     """Return `example_url`, or the URL of the first stem if the response lists several files."""
     audio_input = subscription.operation.audio_input
     stems = getattr(getattr(audio_input, "response", None), "stems", None)
-    found = read_value_at(subscription.response.body, stems.at.child("0", stems.url)) if stems is not None else MISSING
+    found = (
+        read_value_at(subscription.response.body, stems.list_location.child("0", stems.url_field))
+        if stems is not None
+        else MISSING
+    )
     return found if isinstance(found, str) else example_url

@@ -91,7 +91,7 @@ class _ControlRoutes:
                     for job in provider.job_store.jobs.values()
                 ],
                 "resources": [
-                    {"id": resource.id, "name": resource.resource_spec.name, "state": resource.state}
+                    {"id": resource.id, "name": resource.resource_spec.display_name, "state": resource.state}
                     for resource in provider.resources
                 ],
                 "webhooks": [

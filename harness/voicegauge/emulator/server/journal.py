@@ -126,7 +126,7 @@ def _find_unmasked_names(contract: Contract, response: EmulatedResponse, paramet
     """
     if response.operation is None:
         return frozenset()
-    documented = {p.name.lower() for p in response.operation.parameters if p.location == parameter_kind}
+    documented = {p.name.lower() for p in response.operation.parameters if p.message_part == parameter_kind}
     return frozenset(name for name in documented if not _is_credential_parameter(contract, name))
 
 

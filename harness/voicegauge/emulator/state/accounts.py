@@ -96,27 +96,29 @@ class AccountRegistry:
             keys = {name: self._read_key(name, incoming_request, now_s) for name in alternative}
             if keys and all(keys.values()):
                 # Other schemes send what belongs to the key, such as a user id.
-                main_keys = (key for name, key in keys.items() if self._contract.key_specs[name].env is None)
+                main_keys = (key for name, key in keys.items() if self._contract.key_specs[name].key_variable is None)
                 return next(main_keys, next(iter(keys.values())))
         return None
 
     def _read_key(self, scheme_name: str, incoming_request: IncomingRequest, now_s: float) -> str | None:
         scheme, key_spec = self._contract.security_schemes[scheme_name], self._contract.key_specs[scheme_name]
-        if key_spec.aws is not None:
-            own = os.environ.get(key_spec.env or self._contract.provider.key_env, "").strip()
+        if key_spec.aws_signature is not None:
+            own = os.environ.get(key_spec.key_variable or self._contract.provider.key_variable, "").strip()
             keys = (*([own] if own else []), *EMULATED_SIGNING_KEYS)
-            return next((key for key in keys if has_valid_signature(incoming_request, key_spec.aws, key)), None)
+            return next(
+                (key for key in keys if has_valid_signature(incoming_request, key_spec.aws_signature, key)), None
+            )
         if scheme.get("type") == "oauth2":
             kind, _, token = (incoming_request.find_header("authorization") or "").partition(" ")
             return self.tokens.find_client_secret(token.strip(), now_s) if kind.lower() == "bearer" else None
-        return _read_sent_key(scheme, key_spec.prefix, incoming_request)
+        return _read_sent_key(scheme, key_spec.key_prefix, incoming_request)
 
     def _find_or_open_account(self, name: str, *, is_keyless: bool) -> EmulatedAccount:
         if name not in self._known:
             documented = self._contract.provider.credits
             credits = self._settings.credits
             if credits is None and documented is not None:
-                credits = documented.free
+                credits = documented.free_credits
             self._known[name] = EmulatedAccount(name, is_keyless, credits)
             if len(self._known) > MAX_STORED_ACCOUNTS:
                 del self._known[next(iter(self._known))]
@@ -124,9 +126,11 @@ class AccountRegistry:
 
     def find_plan_limits(self, limits_spec: LimitsSpec) -> PlanLimits:
         """Return the limits of the configured plan, or else of the one with the highest rate."""
-        if self._settings.account_plan in limits_spec.plans:
-            return limits_spec.plans[str(self._settings.account_plan)]
-        return max(limits_spec.plans.values(), key=lambda plan: plan.requests_per_minute or 0, default=PlanLimits())
+        if self._settings.account_plan in limits_spec.plan_limits:
+            return limits_spec.plan_limits[str(self._settings.account_plan)]
+        return max(
+            limits_spec.plan_limits.values(), key=lambda plan: plan.max_requests_per_minute or 0, default=PlanLimits()
+        )
 
     def count_request(self, account: EmulatedAccount, operation: Operation, now_s: float) -> None:
         """Count a request in the account's rate window.
@@ -137,10 +141,18 @@ class AccountRegistry:
         plan = self.find_plan_limits(operation.limits)
         account.rate_window.restart_if_ended(now_s)
         if self._settings.enforces_rate_limits:
-            if plan.requests_per_minute is not None and account.rate_window.request_count >= plan.requests_per_minute:
-                raise Rejection("rate-limited", None, f"more than {plan.requests_per_minute} requests per minute")
-            if plan.concurrent is not None and account.requests_in_flight_count >= plan.concurrent:
-                raise Rejection("rate-limited", "concurrent", f"more than {plan.concurrent} requests at once")
+            if (
+                plan.max_requests_per_minute is not None
+                and account.rate_window.request_count >= plan.max_requests_per_minute
+            ):
+                raise Rejection("rate-limited", None, f"more than {plan.max_requests_per_minute} requests per minute")
+            if (
+                plan.max_concurrent_requests is not None
+                and account.requests_in_flight_count >= plan.max_concurrent_requests
+            ):
+                raise Rejection(
+                    "rate-limited", "concurrent", f"more than {plan.max_concurrent_requests} requests at once"
+                )
         account.rate_window.request_count += 1
 
     def count_keyless_characters(
@@ -151,21 +163,23 @@ class AccountRegistry:
         Raises:
             Rejection: the daily allowance is exceeded.
         """
-        allowance = operation.limits.keyless
+        allowance = operation.limits.keyless_limits
         if not account.is_keyless or allowance is None:
             return
         day = int(now_s // SECONDS_PER_DAY)
         if account.keyless_allowance_day != day:
             account.keyless_allowance_day, account.keyless_character_count = day, 0
-        if account.keyless_character_count + character_count > allowance.characters_per_day:
-            raise Rejection("rate-limited", "keyless", f"more than {allowance.characters_per_day} characters per day")
+        if account.keyless_character_count + character_count > allowance.max_characters_per_day:
+            raise Rejection(
+                "rate-limited", "keyless", f"more than {allowance.max_characters_per_day} characters per day"
+            )
         account.keyless_character_count += character_count
 
     def get_remaining_balance(self, account: EmulatedAccount, operation: Operation) -> float | None:
         """Return the balance in credits, or for keyless accounts with an allowance the characters left today."""
-        allowance = operation.limits.keyless
+        allowance = operation.limits.keyless_limits
         if account.is_keyless and allowance is not None:
-            return float(allowance.characters_per_day - account.keyless_character_count)
+            return float(allowance.max_characters_per_day - account.keyless_character_count)
         return account.credit_balance
 
     def compute_rate_limit_values(
@@ -179,16 +193,16 @@ class AccountRegistry:
         window = account.rate_window if account is not None else RateWindow()
         remaining_s = window.compute_remaining_s(now_s) if window.request_count else int(RATE_WINDOW_S)
         facts = {"retry_after": remaining_s, "reset": math.ceil(now_s + remaining_s)}
-        if plan.requests_per_minute is not None:
-            facts["limit"] = plan.requests_per_minute
-            facts["remaining"] = max(0, plan.requests_per_minute - window.request_count)
+        if plan.max_requests_per_minute is not None:
+            facts["limit"] = plan.max_requests_per_minute
+            facts["remaining"] = max(0, plan.max_requests_per_minute - window.request_count)
         return facts
 
 
 def allows_keyless_requests(operation: Operation) -> bool:
     """Whether some targets of `operation` can be used without a key."""
     targets = operation.speech.targets.values() if operation.speech else ()
-    return not operation.needs_key or any(target.keyless for target in targets)
+    return not operation.needs_key or any(target.works_without_key for target in targets)
 
 
 def _read_sent_key(

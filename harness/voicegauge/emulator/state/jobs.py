@@ -68,7 +68,7 @@ class EmulatedJob:
     def cancel(self, state: str, job_spec: JobSpec, now_s: float) -> None:
         """Enter the terminal state `state`, unless the job has ended."""
         known = job_spec.states.get(self.state)
-        if known is not None and known.end is None:
+        if known is not None and known.terminal_outcome is None:
             past = self.state_sequence[: len(self.state_start_times_s)]
             self.state_sequence, self.state_durations_s = (
                 (*past, state),
@@ -80,7 +80,12 @@ class EmulatedJob:
         """Return the Unix time at which the job entered a terminal state; `None` if it has entered none."""
         known = (job_spec.states.get(name) for name in self.state_sequence)
         return next(
-            (at for at, state in zip(self.state_start_times_s, known, strict=False) if state and state.end), None
+            (
+                at
+                for at, state in zip(self.state_start_times_s, known, strict=False)
+                if state and state.terminal_outcome
+            ),
+            None,
         )
 
     @property
@@ -104,9 +109,9 @@ def find_shortest_state_sequence(job_spec: JobSpec, end_state: str | None = None
     seen = {first}
     while waiting:
         path = waiting.popleft()
-        if path[-1] == end_state or (end_state is None and job_spec.states[path[-1]].end == "success"):
+        if path[-1] == end_state or (end_state is None and job_spec.states[path[-1]].terminal_outcome == "success"):
             return path
-        for following in job_spec.states[path[-1]].next:
+        for following in job_spec.states[path[-1]].successor_names:
             if following not in seen:
                 seen.add(following)
                 waiting.append((*path, following))
@@ -115,7 +120,7 @@ def find_shortest_state_sequence(job_spec: JobSpec, end_state: str | None = None
 
 def find_failure_states(job_spec: JobSpec) -> Mapping[str, JobState]:
     """Return the terminal states that mean failure."""
-    return {name: state for name, state in job_spec.states.items() if state.end == "failure"}
+    return {name: state for name, state in job_spec.states.items() if state.terminal_outcome == "failure"}
 
 
 def compute_state_durations_s(
@@ -127,7 +132,11 @@ def compute_state_durations_s(
     processing time. If there are no states between them, the initial one gets both times.
     """
     ended = next(
-        (i for i, name in enumerate(state_sequence) if name in job_spec.states and job_spec.states[name].end),
+        (
+            i
+            for i, name in enumerate(state_sequence)
+            if name in job_spec.states and job_spec.states[name].terminal_outcome
+        ),
         len(state_sequence) - 1,
     )
     between = max(ended - 1, 0)

@@ -77,7 +77,7 @@ class WebhookNotifier:
             return
         location, url = named
         assert request.operation.webhook is not None
-        field = location.at.pointer_tokens[-1] if location.at.pointer_tokens else location.at.name
+        field = location.location.pointer_tokens[-1] if location.location.pointer_tokens else location.location.name
         try:
             parts = urlsplit(url)
         except ValueError as error:
@@ -88,7 +88,7 @@ class WebhookNotifier:
         is_http_allowed = is_local_http_allowed or self._fault_injector.is_check_skipped(
             "webhook-https", request.operation
         )
-        if request.operation.webhook.https_only and parts.scheme == "http" and not is_http_allowed:
+        if request.operation.webhook.requires_https and parts.scheme == "http" and not is_http_allowed:
             raise Rejection("invalid", field, f"{field} must be an https URL")
 
     async def subscribe(self, response: EmulatedResponse) -> None:

@@ -52,9 +52,9 @@ async def send_callback_with_retries(
 
     headers = {"Content-Type": "application/json", "User-Agent": SERVER_HEADER_VALUE, **signature_headers}
     status: int | None = None
-    timeout_s = webhook_emulation.timeout_s
+    timeout_s = webhook_emulation.response_timeout_s
     async with httpx.AsyncClient(timeout=timeout_s, trust_env=False, verify=_create_ssl_context()) as client:
-        for attempt in range(webhook_emulation.attempts):
+        for attempt in range(webhook_emulation.max_attempts):
             if attempt:
                 await sleep(webhook_emulation.retry_delay_s)
             try:

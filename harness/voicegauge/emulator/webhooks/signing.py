@@ -21,7 +21,7 @@ def sign_callback(signature_spec: WebhookSignature, callback: EmulatedCallback, 
     secret comes from the environment. If it is invalid, `EMULATED_WEBHOOK_SECRET` signs instead: the receiver rejects
     that signature, so that the mistake is noticed.
     """
-    secret = os.environ.get(signature_spec.secret_env, "").strip() or EMULATED_WEBHOOK_SECRET
+    secret = os.environ.get(signature_spec.secret_variable, "").strip() or EMULATED_WEBHOOK_SECRET
     callback_id, timestamp = f"msg_{uuid.uuid4().hex}", str(int(time.time() - callback.signature_age_s))
     parts = {"callback_id": callback_id, "timestamp": timestamp}
     try:

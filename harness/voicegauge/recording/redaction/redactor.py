@@ -238,9 +238,9 @@ def _require_searchable(character_count: int) -> None:
 
 
 def _list_documented_headers(contract: Contract) -> frozenset[str]:
-    names = {*contract.provider.headers, *contract.limits.headers.values()}
+    names = {*contract.provider.request_headers, *contract.limits.rate_limit_header_names.values()}
     for operation in contract.operations.values():
-        names |= {parameter.name for parameter in operation.parameters if parameter.location == "header"}
+        names |= {parameter.name for parameter in operation.parameters if parameter.message_part == "header"}
         for response in operation.responses.values():
             names |= set(response.headers)
     return frozenset(name.lower() for name in names)

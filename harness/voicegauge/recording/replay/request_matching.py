@@ -111,7 +111,7 @@ def _read_query_values(
 
 def _read_header_values(operation: Operation, request: Request) -> Iterator[tuple[str, str]]:
     """Yield documented headers and those for the emulator. Other headers depend on the HTTP client."""
-    documented = {p.name.lower() for p in operation.parameters if p.location == "header"} - {"authorization"}
+    documented = {p.name.lower() for p in operation.parameters if p.message_part == "header"} - {"authorization"}
     documented -= {name.lower() for kind, name in _list_api_key_locations(operation.contract) if kind == "header"}
     for name, value in request.headers:
         if name.lower() in documented or name.lower().startswith(_EMULATOR_HEADER_PREFIX):

@@ -66,21 +66,23 @@ async def follow_job(
     yield _expect_accepted_outcome(submit, description)
     polls: list[Call] = []
     ended, polls_left, is_documented = False, POLLS_AFTER_END, True
-    limit_s = status.job.poll.timeout_s
+    limit_s = status.job.poll_schedule.job_timeout_s
     wait_s = limit_s if client.max_wait_s is None else min(limit_s, client.max_wait_s)
     started_s = client.clock.monotonic()
     while submit.is_accepted and polls_left and is_documented and client.clock.monotonic() - started_s < wait_s:
-        await client.clock.sleep(status.job.poll.min_s)
+        await client.clock.sleep(status.job.poll_schedule.min_interval_s)
         polls_left -= ended
-        poll = await _poll_job(status, submit.read_response(status.job.submit.id), send_step, submit)
+        poll = await _poll_job(
+            status, submit.read_response(status.job.submit_response.job_id_location), send_step, submit
+        )
         polls.append(poll)
         yield poll
         if not poll.is_accepted:
             yield _expect_accepted_outcome(poll, f"{status.id} for {description} that was accepted")
             break
-        state = status.job.states.get(str(poll.read_response(status.job.state)))
+        state = status.job.states.get(str(poll.read_response(status.job.state_location)))
         is_documented = state is not None
-        ended = ended or (state is not None and state.end is not None)
+        ended = ended or (state is not None and state.terminal_outcome is not None)
     if submit.is_accepted:
         has_waited = client.clock.monotonic() - started_s >= limit_s
         timed_out = has_waited and bool(polls) and polls[-1].is_accepted and not ended
@@ -89,12 +91,14 @@ async def follow_job(
 
 def _is_in_terminal_state(poll: Call) -> bool:
     job = poll.operation.job
-    state = job.states.get(str(poll.read_response(job.state))) if job is not None and poll.is_accepted else None
-    return state is not None and state.end is not None
+    state = (
+        job.states.get(str(poll.read_response(job.state_location))) if job is not None and poll.is_accepted else None
+    )
+    return state is not None and state.terminal_outcome is not None
 
 
 def _list_batch_items(batch_spec: BatchSpec, last_poll: Call) -> list[object]:
-    results = last_poll.read_response(batch_spec.results)
+    results = last_poll.read_response(batch_spec.jobs_location)
     return results if isinstance(results, list) else []
 
 
@@ -103,9 +107,9 @@ async def _follow_batch_item(
 ) -> AsyncIterator[CheckSubject]:
     """Poll one item of a batch, which is a job of the operation that takes single requests."""
     assert operation.batch is not None, "only planned for operations with x-batch"
-    single = operation.contract.find_operation(operation.batch.item_operation)
-    status_name = single.speech.response.job if single.speech else None
-    job_id = batch_item.get(operation.batch.job_id) if isinstance(batch_item, dict) else None
+    single = operation.contract.find_operation(operation.batch.item_operation_id)
+    status_name = single.speech.response.status_operation_id if single.speech else None
+    job_id = batch_item.get(operation.batch.job_id_field) if isinstance(batch_item, dict) else None
     if status_name is None or not isinstance(job_id, str):
         return
     poll = await _poll_job(operation.contract.find_operation(status_name), job_id, send_step, None)
@@ -114,10 +118,10 @@ async def _follow_batch_item(
 
 
 async def _poll_job(status_operation: Operation, job_id: object, send_step: SendStep, submit_call: Call | None) -> Call:
-    location = status_operation.job.submit.id if status_operation.job is not None else None
+    location = status_operation.job.submit_response.job_id_location if status_operation.job is not None else None
     name = find_id_parameter(submit_call.operation if submit_call is not None else None, status_operation, location)
     is_in_path = any(
-        parameter.name == name and parameter.location == "path" for parameter in status_operation.parameters
+        parameter.name == name and parameter.message_part == "path" for parameter in status_operation.parameters
     )
     values = {name: str(job_id)} if name is not None else {}
     request = RequestParts(path_parameters=values) if is_in_path else RequestParts(query_parameters=values)

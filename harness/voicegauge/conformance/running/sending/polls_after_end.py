@@ -23,7 +23,7 @@ async def poll_after_end(client: Client, target: Target, delivery: Delivery) -> 
         return []
     repeated = []
     for _ in range(POLLS_AFTER_END):
-        await client.clock.sleep(status.job.poll.min_s)
+        await client.clock.sleep(status.job.poll_schedule.min_interval_s)
         try:
             repeated.append(await client.send(polls[-1].request, status.id, max_total_s=MAX_POLL_DURATION_S))
         except TransportError:
@@ -37,7 +37,7 @@ def _has_job_reached_end(target: Target, delivery: Delivery) -> bool:
     if status is None or status.job is None or delivery.job is None or not delivery.job.observations:
         return False
     state = status.job.states.get(delivery.job.observations[-1].state)
-    return state is not None and state.end is not None
+    return state is not None and state.terminal_outcome is not None
 
 
 async def poll_without_key(client: Client, target: Target, poll_exchanges: Sequence[Exchange]) -> list[CaseOutcome]:

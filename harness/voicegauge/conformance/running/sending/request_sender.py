@@ -147,7 +147,7 @@ class RequestSender:
         self, case: ConformanceCase, send_request: Callable[[], Awaitable[Exchange]]
     ) -> Sequence[Exchange]:
         """Send until the response does not ask to retry later; return all exchanges, with the one to judge last."""
-        waits_s = iterate_retry_waits_s(self._contract.provider.retry, self._client.retry_random)
+        waits_s = iterate_retry_waits_s(self._contract.provider.retry_policy, self._client.retry_random)
         exchanges: list[Exchange] = []
         max_wait_s = MAX_RETRY_AFTER_S if self._client.max_wait_s is None else self._client.max_wait_s
         while True:

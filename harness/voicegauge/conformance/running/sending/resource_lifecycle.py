@@ -64,8 +64,8 @@ class ResourceLifecycle:
         """Create the resource with `request` and follow it to its end, or to the first step that is rejected."""
         created = Call(self.creating_operation, await self.send_step(self.creating_operation, request, "own", None))
         yield created
-        yield self._expect_accepted_outcome(created, f"a {self.resource_spec.name} is created")
-        resource_id = created.read_response(self.resource_spec.id)
+        yield self._expect_accepted_outcome(created, f"a {self.resource_spec.display_name} is created")
+        resource_id = created.read_response(self.resource_spec.id_location)
         if not created.is_accepted or not isinstance(resource_id, str):
             return
         self.resource_id, self.resource_state = resource_id, next(iter(self.resource_spec.states), None)
@@ -84,21 +84,24 @@ class ResourceLifecycle:
     async def _set_each_state(self) -> AsyncIterator[CheckSubject]:
         for index, transition in enumerate(self.resource_spec.transitions):
             pointer = f"{self._resource_pointer}/transitions/{index}"
-            call = await self._call_operation_with_resource_id(transition.operation, transition.id)
+            call = await self._call_operation_with_resource_id(transition.operation_id, transition.id_location)
             yield call
             yield self._expect_accepted_outcome(call, self._describe_call(call), pointer)
             if not call.is_accepted:
                 return  # the resource keeps its previous state, from which the later transitions are not documented
-            self.resource_state, self.last_change_description = transition.state, f"it was {transition.state}"
-            yield self._build_step(call, "set", transition.operation, pointer)
+            self.resource_state, self.last_change_description = (
+                transition.resulting_state,
+                f"it was {transition.resulting_state}",
+            )
+            yield self._build_step(call, "set", transition.operation_id, pointer)
             async for subject in self._list_and_use_resource("own"):
                 yield subject
 
     async def _delete_resource(self) -> AsyncIterator[CheckSubject]:
-        if self.resource_spec.delete is None:
+        if self.resource_spec.deletion is None:
             return
         call = await self._call_operation_with_resource_id(
-            self.resource_spec.delete.operation, self.resource_spec.delete.id
+            self.resource_spec.deletion.operation_id, self.resource_spec.deletion.id_location
         )
         yield call
         yield self._expect_accepted_outcome(call, self._describe_call(call))
@@ -118,12 +121,12 @@ class ResourceLifecycle:
         return Call(operation, await self.send_step(operation, request, "own", None))
 
     def _describe_call(self, call: Call) -> str:
-        return f"{call.operation.id} for the {self.resource_spec.name}"
+        return f"{call.operation.id} for the {self.resource_spec.display_name}"
 
     async def _list_and_use_resource(self, calling_account: CallingAccount) -> AsyncIterator[CheckSubject]:
         is_foreign = calling_account == "other"
-        if self.resource_spec.list is not None:
-            operation = self.creating_operation.contract.find_operation(self.resource_spec.list.operation)
+        if self.resource_spec.listing is not None:
+            operation = self.creating_operation.contract.find_operation(self.resource_spec.listing.operation_id)
             request, _ = build_operation_request(operation)
             call = Call(operation, await self.send_step(operation, request or RequestParts(), calling_account, None))
             yield call
@@ -144,16 +147,16 @@ class ResourceLifecycle:
     async def _use_resource(
         self, resource_use: ResourceUse, contract_pointer: str, calling_account: CallingAccount
     ) -> AsyncIterator[CheckSubject]:
-        operation = self.creating_operation.contract.find_operation(resource_use.operation)
+        operation = self.creating_operation.contract.find_operation(resource_use.operation_id)
         request = build_resource_use_request(operation, resource_use, self.resource_id)
         if request is None:
             return
-        is_withheld = bool(resource_use.states) and self.resource_state not in resource_use.states
+        is_withheld = bool(resource_use.allowed_states) and self.resource_state not in resource_use.allowed_states
         is_rejected = is_withheld or self.is_deleted or calling_account == "other"
-        exchange = await self.send_step(operation, request, calling_account, resource_use.server)
+        exchange = await self.send_step(operation, request, calling_account, resource_use.server_name)
         call = Call(operation, exchange, request_intent="invalid" if is_rejected else "valid")
         yield call
-        description = f"{operation.id} with the {self.resource_spec.name} after {self.last_change_description}"
+        description = f"{operation.id} with the {self.resource_spec.display_name} after {self.last_change_description}"
         # The rules about resource steps judge whether the request was rejected as it should be. Here "either" is
         # expected, so that the rules about outcomes do not report that again, but still report a server error.
         yield (
@@ -173,11 +176,11 @@ class ResourceLifecycle:
     async def _send_resource_use_variants(
         self, resource_use: ResourceUse, contract_pointer: str
     ) -> AsyncIterator[CheckSubject]:
-        operation = self.creating_operation.contract.find_operation(resource_use.operation)
+        operation = self.creating_operation.contract.find_operation(resource_use.operation_id)
         for variant in build_resource_use_variants(operation, resource_use, self.resource_id):
-            call = Call(operation, await self.send_step(operation, variant.request, "own", resource_use.server))
+            call = Call(operation, await self.send_step(operation, variant.request, "own", resource_use.server_name))
             yield call
-            description = f"{operation.id} with the {self.resource_spec.name} {variant.description}"
+            description = f"{operation.id} with the {self.resource_spec.display_name} {variant.description}"
             expect = self._expect_accepted_outcome if variant.is_valid else self._expect_either_outcome
             yield expect(call, description, contract_pointer)
 

@@ -52,9 +52,9 @@ def build_resource_use_request(
     request = _build_request_without_resource(operation)
     if request is None:
         return None
-    for location in resource_use.replaces:
+    for location in resource_use.replaced_locations:
         request = set_body_value(request, location.pointer_tokens, MISSING)
-    return set_resource_id(request, resource_use.id, resource_id)
+    return set_resource_id(request, resource_use.id_location, resource_id)
 
 
 def build_resource_use_variants(
@@ -69,12 +69,14 @@ def build_resource_use_variants(
     with_replaced_fields = _build_request_without_resource(operation)
     if target is None or request is None or with_replaced_fields is None:
         return
-    unchanged = {location.pointer_tokens[0] for location in (resource_use.id, *resource_use.replaces)}
+    unchanged = {
+        location.pointer_tokens[0] for location in (resource_use.id_location, *resource_use.replaced_locations)
+    }
     for description, variant in build_requests_with_each_value((target, request), unchanged):
         yield ResourceUseVariant(f"with {description}", variant, is_valid=True)
-    if resource_use.replaces:
-        fields = " and ".join("/".join(location.pointer_tokens) for location in resource_use.replaces)
-        variant = set_resource_id(with_replaced_fields, resource_use.id, resource_id)
+    if resource_use.replaced_locations:
+        fields = " and ".join("/".join(location.pointer_tokens) for location in resource_use.replaced_locations)
+        variant = set_resource_id(with_replaced_fields, resource_use.id_location, resource_id)
         yield ResourceUseVariant(f"next to {fields}", variant, is_valid=False)
 
 

@@ -24,7 +24,7 @@ RESOURCE_FACTS = (
         "list/count", "resource-count-location", "The location of the number of resources", (C, P, P)
     ),
     build_optional_value_fact(
-        "list/limit", "resource-limit-location", "The location of the maximum number of resources", (C, P, P)
+        "list/max_count", "resource-limit-location", "The location of the maximum number of resources", (C, P, P)
     ),
     build_presence_fact("delete", "resource-deletion", "Deletion of resources", (C, B)),
     build_required_value_fact("delete/operation", "resource-deletion-call", "The operation that deletes a resource", P),

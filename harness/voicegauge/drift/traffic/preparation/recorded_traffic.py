@@ -91,7 +91,7 @@ class RecordedExchange:
         """The location of the job state in the response; `None` if the response is an error or there is no job."""
         if self.operation is None or self.job_spec is None or self.status >= 300:
             return None
-        return self.job_spec.state if self.operation.job else self.job_spec.submit.state
+        return self.job_spec.state_location if self.operation.job else self.job_spec.submit_response.state_location
 
     @property
     def job_state(self) -> str | None:
@@ -101,7 +101,7 @@ class RecordedExchange:
 
 
 def _find_submitted_job(operation: Operation) -> JobSpec | None:
-    status_operation = operation.speech.response.job if operation.speech else None
+    status_operation = operation.speech.response.status_operation_id if operation.speech else None
     return operation.contract.find_operation(status_operation).job if status_operation else None
 
 
