@@ -68,7 +68,8 @@ def _running_worker(checkout: Path, left_out: Sequence[str]) -> Iterator[_Worker
     with subprocess.Popen(
         [sys.executable, "-P", script, *left_out],
         cwd=checkout,
-        env={**os.environ, "PYTHONPATH": folders},
+        # The command sets the second variable too: idle threads of matrix products would count as CPU time.
+        env={**os.environ, "PYTHONPATH": folders, "OPENBLAS_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -42,10 +42,14 @@ def _check_charge_wrong(call: Call) -> Iterator[Violation]:
             at = f"{call.operation.pointer}/x-job/states"
             yield Violation(f"charged {charged:g} for a job that is documented as free", at, pointer, str(location))
         return
-    amounts = list(_iterate_documented_amounts(submit, target))
-    matching = [at for at, low, high in amounts if _is_documented_amount(charged, low, high)]
-    if not amounts or _build_pricing_pointer(target) in matching:
+    amounts: list[tuple[str, float, float]] = []
+    for at, low, high in _iterate_documented_amounts(submit, target):  # those of the usual price come first
+        if at == _build_pricing_pointer(target) and _is_documented_amount(charged, low, high):
+            return
+        amounts.append((at, low, high))
+    if not amounts:
         return
+    matching = [at for at, low, high in amounts if _is_documented_amount(charged, low, high)]
     # An alternative price has its own pointer, at which the contract documents the dispute.
     at = matching[0] if matching else _build_pricing_pointer(target)
     unit = "USD" if target.contract.provider.credits is None else target.contract.provider.credits.name
@@ -162,7 +166,9 @@ def _compute_documented_price(target: Target, price: PriceSpec, character_count:
     """Return the documented price for a number of characters, in the provider's currency."""
     if not price.depends_only_on_text:
         return None  # tokens and seconds are not known from the request
-    priced = replace(target, target_spec=msgspec.structs.replace(target.target_spec, pricing=price))
+    priced = target
+    if price is not target.pricing:
+        priced = replace(target, target_spec=msgspec.structs.replace(target.target_spec, pricing=price))
     quoted = quote_price(priced, character_count)
     return quoted.price_usd if target.contract.provider.credits is None else quoted.price_credits
 
