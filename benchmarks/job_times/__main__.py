@@ -14,7 +14,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from voicegauge.bench.analysis.interval_censored import CensoredTime, estimate_censored_quantile
+from voicegauge.bench.analysis.censored_times import CensoredTime, estimate_censored_quantile
 from voicegauge.client import Client
 from voicegauge.contract import Contract, load_contract
 from voicegauge.model import Delivery, SpeechRequest

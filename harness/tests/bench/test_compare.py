@@ -11,10 +11,10 @@ import pytest
 from voicegauge.bench.analysis.change_estimates import (
     ComparedTimes,
     ErrorCount,
-    estimate_center,
+    estimate_center_of_differences,
     estimate_error_rate_change,
     estimate_failure_rate_change,
-    estimate_interleaved_time_change,
+    estimate_time_change_between_targets,
     estimate_typical_time_change,
 )
 from voicegauge.bench.analysis.change_verdicts import ChangeThreshold, compute_holm_levels
@@ -25,7 +25,12 @@ from voicegauge.bench.analysis.comparison import (
     compare_runs,
     compare_targets,
 )
-from voicegauge.bench.analysis.drift_spread import DriftSpread, MeasuredDrift, SessionTime, estimate_drift
+from voicegauge.bench.analysis.drift_spread import (
+    EstimatedVariance,
+    MeasuredDrift,
+    SessionTime,
+    estimate_drift_variance,
+)
 from voicegauge.bench.analysis.metric_changes import EstimatedChange, compute_student_quantile
 from voicegauge.bench.running.run_store import save_run
 from voicegauge.cli import run as run_command
@@ -46,7 +51,7 @@ from ..builders.runs import (
 )
 
 LATENCY = CompareSettings().latency_threshold
-NO_DRIFT = DriftSpread(0.0, 10.0)
+NO_DRIFT = EstimatedVariance(0.0, 10.0)
 
 
 def verdicts(found: RunComparison) -> dict[str, MetricComparison]:
@@ -106,17 +111,17 @@ def test_a_run_cannot_stand_for_several_nights() -> None:
 
 def test_sessions_that_differ_more_than_assumed_widen_the_interval() -> None:
     calm, wild = MeasuredDrift(0.0, 1, 0.001, 9), MeasuredDrift(0.0, 1, 0.09, 9)
-    assert estimate_drift(calm, [], 0.1) == DriftSpread(pytest.approx(0.01), 10)
-    assert estimate_drift(wild, [], 0.1).variance == pytest.approx((10 * 0.01 + 9 * 0.09) / 19)
+    assert estimate_drift_variance(calm, [], 0.1) == EstimatedVariance(pytest.approx(0.01), 10)
+    assert estimate_drift_variance(wild, [], 0.1).variance == pytest.approx((10 * 0.01 + 9 * 0.09) / 19)
 
 
 def test_five_runs_replace_the_assumed_drift_and_other_targets_moderate_it() -> None:
     own, erratic = MeasuredDrift(0.0001, 5, 0.0, 0), MeasuredDrift(0.01, 11, 0.0, 0)
-    assert estimate_drift(own, [], 0.5) == DriftSpread(pytest.approx(0.0001), 4)
-    moderated = estimate_drift(own, [erratic], 0.5)
-    assert moderated == DriftSpread(pytest.approx((10 * 0.01 + 4 * 0.0001) / 14), 14)
-    few = estimate_drift(MeasuredDrift(0.04, 4, 0.0, 0), [erratic], 0.1)
-    assert few == DriftSpread(pytest.approx((10 * 0.01 + 3 * 0.04) / 13), 13)
+    assert estimate_drift_variance(own, [], 0.5) == EstimatedVariance(pytest.approx(0.0001), 4)
+    moderated = estimate_drift_variance(own, [erratic], 0.5)
+    assert moderated == EstimatedVariance(pytest.approx((10 * 0.01 + 4 * 0.0001) / 14), 14)
+    few = estimate_drift_variance(MeasuredDrift(0.04, 4, 0.0, 0), [erratic], 0.1)
+    assert few == EstimatedVariance(pytest.approx((10 * 0.01 + 3 * 0.04) / 13), 13)
 
 
 def test_targets_of_one_run_are_paired_so_that_shared_drift_cancels_out() -> None:
@@ -151,13 +156,15 @@ def test_sessions_in_which_only_one_target_drifts_widen_the_interval() -> None:
         old = [SessionTime(str(text), session, 100.0 + text % 7) for session in range(6) for text in range(30)]
         new = [
             SessionTime(
-                t.text_id, t.session, t.time_ms * (1 + drift_of_second * (-1) ** t.session) + int(t.text_id) % 3
+                t.text_id,
+                t.session_number,
+                t.time_ms * (1 + drift_of_second * (-1) ** t.session_number) + int(t.text_id) % 3,
             )
             for t in old
         ]
         return old, new
 
-    calm, drifting = (estimate_interleaved_time_change(*draw(drift)) for drift in (0.0, 0.3))
+    calm, drifting = (estimate_time_change_between_targets(*draw(drift)) for drift in (0.0, 0.3))
     assert calm is not None
     assert drifting is not None
     assert calm.standard_error is not None
@@ -181,17 +188,17 @@ def test_targets_of_a_run_that_cannot_be_compared_are_rejected(
 
 
 def test_the_center_of_differences_is_the_median_of_all_averages_of_two() -> None:
-    center, error = estimate_center(np.array([1.0, 2.0, 10.0]))
+    center, error = estimate_center_of_differences(np.array([1.0, 2.0, 10.0]))
     assert center == pytest.approx(3.75)  # of 1, 1.5, 2, 5.5, 6, 10
     assert error > 0
-    spread = [estimate_center(np.random.default_rng(seed).normal(0, 1, 50)) for seed in range(200)]
+    spread = [estimate_center_of_differences(np.random.default_rng(seed).normal(0, 1, 50)) for seed in range(200)]
     centers, errors = np.array(spread).T
     assert np.mean(errors) == pytest.approx(np.std(centers), rel=0.15)
 
 
 def test_many_differences_are_averaged_in_parts() -> None:
     drawn = np.random.default_rng(0).normal(5, 1, 5000)
-    center, error = estimate_center(drawn)
+    center, error = estimate_center_of_differences(drawn)
     assert center == pytest.approx(5, abs=0.05)
     assert error == pytest.approx(1 / math.sqrt(5000), rel=0.1)
 
@@ -321,7 +328,9 @@ def test_a_significant_but_small_change_is_not_a_regression() -> None:
     found = compare_runs(
         draw_run(1, texts=40, drift=0.0),
         draw_run(2, texts=40, drift=0.0, slower=1.07),
-        CompareSettings(assumed_drift=0.0, latency_threshold=ChangeThreshold(min_change=0.10, detectable_change=0.30)),
+        CompareSettings(
+            assumed_drift=0.0, latency_threshold=ChangeThreshold(min_change=0.10, required_detectable_change=0.30)
+        ),
     )
     assert verdicts(found)["total_latency_ms"].verdict == "no evidence"
 
@@ -481,7 +490,7 @@ def test_runs_of_different_texts_say_how_many_they_have_in_common(
     monkeypatch.delenv("COLUMNS", raising=False)
     few, many = (draw_run(seed, texts=texts) for seed, texts in ((1, 4), (2, 40)))
     found = compare_runs(few, many)
-    assert (found.common_text_count, found.texts_only_in_baseline, found.texts_only_in_run) == (4, 0, 36)
+    assert (found.common_text_count, found.text_count_only_in_baseline, found.text_count_only_in_run) == (4, 0, 36)
     assert compare_runs(few, draw_run(3, texts=4)).describe_text_overlap() == ""
     folders = save_runs(tmp_path, few, many)
     assert run_command(["compare", *folders]) == 0
@@ -584,7 +593,7 @@ def test_different_versions_of_http_are_named(tmp_path: Path, capsys: pytest.Cap
     printed = " ".join(capsys.readouterr().out.split())
     assert "different versions of HTTP, which alone can change times: drawn-1: HTTP/1.1 drawn-2: HTTP/2" in printed
     found = compare_runs(runs[0], newer)
-    assert (found.baseline[0].http2, found.run.http2) == (False, True)
+    assert (found.baseline[0].uses_http2, found.run.uses_http2) == (False, True)
     run_command(["report", *(str(tmp_path / name) for name in "01"), "--out", "-"])
     assert "HTTP/2 with servers that support it" in capsys.readouterr().out
 

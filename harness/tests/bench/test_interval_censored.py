@@ -7,7 +7,7 @@ import statistics
 
 import pytest
 
-from voicegauge.bench.analysis.interval_censored import CensoredTime, estimate_censored_quantile
+from voicegauge.bench.analysis.censored_times import CensoredTime, estimate_censored_quantile
 from voicegauge.bench.analysis.summary import summarize_targets
 from voicegauge.bench.analysis.target_samples import resample_targets
 from voicegauge.client.connection import GOLDEN_RATIO

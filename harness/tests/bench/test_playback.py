@@ -296,6 +296,6 @@ def test_c50_c100_and_c200_are_shares_of_streams() -> None:
     assert found is not None
     assert [
         one.value
-        for one in (found.share_within_50_ms, found.share_within_100_ms, found.share_within_200_ms)
+        for one in (found.share_late_at_most_50_ms, found.share_late_at_most_100_ms, found.share_late_at_most_200_ms)
         if one is not None
     ] == [0.5, 0.5, 0.75]

@@ -221,7 +221,7 @@ def test_the_numbers_of_a_ramp_are_those_of_its_best_load() -> None:
     run = build_ramp_run(True, True, False)
     (target,) = summarize_targets(run)
     assert target.total_latency_ms is not None
-    assert (target.samples, target.total_latency_ms.value) == (2, 200.0)
+    assert (target.sample_count, target.total_latency_ms.value) == (2, 200.0)
     assert run.describe_load() == "2 requests in flight"
     other = build_ramp_run(True, False)
     with pytest.raises(DataError, match=r"the baseline had 1 request in flight, the run 2 requests in flight"):
@@ -243,7 +243,7 @@ def test_the_numbers_of_a_ramp_are_those_of_its_best_load() -> None:
 )
 def test_numbers_that_mix_the_loads_of_a_ramp_say_so(run: Run, says: str) -> None:
     assert run.describe_ramp_numbers() == f"the numbers are of {says}"
-    assert summarize_targets(run)[0].samples == len(run.samples)
+    assert summarize_targets(run)[0].sample_count == len(run.samples)
 
 
 def test_a_ramp_of_a_target_prints_its_steps_and_stays_within_the_budget(

@@ -12,7 +12,7 @@ from voicegauge.bench.analysis.resampling import SampledValues
 from voicegauge.bench.analysis.statistics import (
     MIN_P95_SAMPLES,
     MIN_P95_UPPER_BOUND_SAMPLES,
-    MIN_TEXTS,
+    MIN_TEXTS_FOR_INTERVAL,
     estimate_mean,
     estimate_median,
     estimate_quantile,
@@ -49,7 +49,10 @@ def test_fewer_than_five_texts_give_no_interval_and_a_note() -> None:
     assert (found.value, found.low, found.high) == (6.0, None, None)
     assert found.note == "no interval from fewer than 5 texts"
     for estimate in (estimate_mean, estimate_median):
-        few, enough = (estimate([(text, float(text)) for text in range(n)]) for n in (MIN_TEXTS - 1, MIN_TEXTS))
+        few, enough = (
+            estimate([(text, float(text)) for text in range(n)])
+            for n in (MIN_TEXTS_FOR_INTERVAL - 1, MIN_TEXTS_FOR_INTERVAL)
+        )
         assert few is not None
         assert few.low is None
         assert enough is not None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.analysis.cost import PriceFunction, convert_credits
+from voicegauge.bench.analysis.cost import PriceFunction, convert_credits_to_usd
 from voicegauge.bench.analysis.joint_resamples import determine_pareto_membership
 from voicegauge.bench.analysis.summary import TargetSummary, summarize_targets
 from voicegauge.cli.bench_tables import print_summaries
@@ -30,19 +30,19 @@ def test_failures_are_counted_and_their_words_deleted() -> None:
         samples, (build_score(samples[0], 1), build_score(samples[1], 1), build_score(samples[2], 10))
     )
     (found,) = summarize_targets(made, scores)
-    assert (found.samples, found.failures, found.failures_by_kind) == (3, 1, {"server_error": 1})
+    assert (found.sample_count, found.failure_count, found.failure_count_by_kind) == (3, 1, {"server_error": 1})
     assert found.wer is not None
     assert found.wer.corpus_rate.value == pytest.approx(12 / 30)
     assert found.wer.corpus_rate.sample_count == 3
     assert found.wer.deletions == 12
-    assert found.wer.samples_by_audio_content == {"speech": 2, "missing": 1}
+    assert found.wer.sample_count_by_audio_content == {"speech": 2, "missing": 1}
 
 
 def test_a_target_that_delivered_no_audio_has_no_error_rate() -> None:
     samples = (build_sample(1, failure=FAILED), build_sample(2, language="zh", failure=FAILED))
     made, scores = scored(samples, (build_score(samples[0], 10), build_score(samples[1], 10, unit="character")))
     (found,) = summarize_targets(made, scores)
-    assert (found.samples, found.failures) == (2, 2)
+    assert (found.sample_count, found.failure_count) == (2, 2)
     assert (found.wer, found.cer, found.error_rates_by_category, found.error_rates_by_language) == (None, None, (), ())
 
 
@@ -65,14 +65,14 @@ def test_a_time_has_the_number_of_its_samples() -> None:
 def test_warm_up_is_left_out_of_every_result() -> None:
     warm = build_sample(1, repetition=0, total_latency_ms=9999)
     (found,) = summarize_targets(build_run((warm, build_sample(1, total_latency_ms=100))))
-    assert found.samples == 1
+    assert found.sample_count == 1
     assert found.total_latency_ms is not None
     assert found.total_latency_ms.value == 100
 
 
 def test_a_target_without_a_sample_that_succeeded_has_only_failures() -> None:
     (found,) = summarize_targets(build_run((build_sample(1, failure=FAILED),)))
-    assert (found.samples, found.failures, found.total_latency_ms, found.rtf, found.is_pareto_optimal) == (
+    assert (found.sample_count, found.failure_count, found.total_latency_ms, found.rtf, found.is_pareto_optimal) == (
         1,
         1,
         None,
@@ -117,7 +117,7 @@ def test_words_and_characters_are_never_pooled() -> None:
     assert found.wer is not None
     assert found.cer is not None
     assert (found.wer.corpus_rate.value, found.cer.corpus_rate.value) == (0.1, 0.5)
-    assert [(one.language, one.rate.unit) for one in found.error_rates_by_language] == [
+    assert [(one.language, one.error_rate.unit) for one in found.error_rates_by_language] == [
         ("en", "word"),
         ("zh", "character"),
     ]
@@ -133,7 +133,7 @@ def test_categories_are_separate_and_corpus_mean_and_median_differ() -> None:
     assert found.wer.corpus_rate.value == pytest.approx(10 / 40)
     assert found.wer.mean.value == pytest.approx((0 + 0.1 + 0.8) / 3)
     assert found.wer.median.value == pytest.approx(0.1)
-    assert [(one.category, one.rate.corpus_rate.value) for one in found.error_rates_by_category] == [
+    assert [(one.category, one.error_rate.corpus_rate.value) for one in found.error_rates_by_category] == [
         ("plain", 0.0),
         ("names", pytest.approx(10 / 30)),
     ]
@@ -156,9 +156,9 @@ def test_cost_is_stated_at_a_text_length() -> None:
 def test_a_charge_that_is_not_the_price_is_shown() -> None:
     same = build_sample(1, cost=Cost(price_usd=0.01, charged_usd=0.01))
     costlier = build_sample(2, cost=Cost(price_usd=0.01, charged_usd=0.03))
-    assert not summarize_targets(build_run((same,)))[0].cost.charge_differs
+    assert not summarize_targets(build_run((same,)))[0].cost.charge_differs_from_price
     (found,) = summarize_targets(build_run((same, costlier)))
-    assert found.cost.charge_differs
+    assert found.cost.charge_differs_from_price
     assert found.cost.charged_usd_per_request == pytest.approx(0.02)
 
 
@@ -173,7 +173,7 @@ def test_a_price_per_minute_uses_the_measured_audio() -> None:
 def test_a_text_beyond_the_limit_takes_several_requests(characters: int, limit: int | None) -> None:
     line = PriceFunction(fixed_usd_per_request=0.01, usd_per_character=0.0001, max_characters=limit)
     requests = math.ceil(characters / limit) if limit else 1
-    assert line.compute_request_usd(characters) == pytest.approx(requests * 0.01 + characters * 0.0001)
+    assert line.compute_text_usd(characters) == pytest.approx(requests * 0.01 + characters * 0.0001)
 
 
 PLANS = (
@@ -198,7 +198,7 @@ def test_the_cheapest_plan_for_the_volume_counts(volume: int, plan: str, usd: fl
     price = TargetPrice(description="", usd=AmountPerUnit(amount=0.00005, unit="character"), plans=PLANS)
     ref = msgspec.structs.replace(build_target_ref(), price=price)
     (found,) = summarize_targets(build_run((build_sample(1),), targets=(ref,)), characters_per_month=volume)
-    assert (found.cost.account_plan, found.cost.usd_per_month) == (plan, pytest.approx(usd))
+    assert (found.cost.account_plan_name, found.cost.usd_per_month) == (plan, pytest.approx(usd))
     assert found.cost.usd_per_1m_characters == pytest.approx(usd / volume * 1e6)
 
 
@@ -223,8 +223,8 @@ def test_credits_are_converted_at_the_rate_of_the_user() -> None:
     sample = msgspec.structs.replace(build_sample(1), cost=Cost(price_credits=2, charged_credits=3))
     made = build_run((sample,), targets=(ref,))
     provider = ref.id.partition("/")[0]
-    assert convert_credits(made, {"another": 1.0}) is made
-    (found,) = summarize_targets(convert_credits(made, {provider: 0.01}), text_length=100)
+    assert convert_credits_to_usd(made, {"another": 1.0}) is made
+    (found,) = summarize_targets(convert_credits_to_usd(made, {provider: 0.01}), text_length=100)
     assert (found.cost.usd_per_request, found.cost.charged_usd_per_request) == (0.02, 0.03)
     assert found.cost.usd_per_1m_characters == pytest.approx(200)
 
@@ -307,10 +307,10 @@ def test_a_target_that_streams_has_a_stream_summary() -> None:
         "gap_p50_ms": (20, 3),
         "gap_max_ms": (40, 3),
         "underruns_per_sample": (1, 3),
-        "share_within_50_ms": (2 / 3, 3),
-        "share_within_100_ms": (2 / 3, 3),
-        "share_within_200_ms": (1, 3),
-        "stalled_ms": (10, 3),
+        "share_late_at_most_50_ms": (2 / 3, 3),
+        "share_late_at_most_100_ms": (2 / 3, 3),
+        "share_late_at_most_200_ms": (1, 3),
+        "stall_time_ms": (10, 3),
     }
     (other,) = summarize_targets(build_run((build_sample(1),)))
     assert other.streaming is None
@@ -325,7 +325,7 @@ def test_a_charge_differs_from_a_price_by_more_than_rounding(charged: float, dif
     in_credits = build_sample(1, cost=Cost(price_credits=0.01, charged_credits=charged))
     for one in (in_usd, in_credits):
         (found,) = summarize_targets(build_run((one,)))
-        assert found.cost.charge_differs is differs
+        assert found.cost.charge_differs_from_price is differs
 
 
 @pytest.mark.parametrize(("charged", "differs"), [(104.285, False), (104.2847, False), (104.3, False), (104.29, True)])
@@ -333,11 +333,11 @@ def test_a_charge_may_be_rounded_to_the_decimals_that_it_shows(charged: float, d
     (found,) = summarize_targets(
         build_run((build_sample(1, cost=Cost(price_credits=104.2847, charged_credits=charged)),))
     )
-    assert found.cost.charge_differs is differs
+    assert found.cost.charge_differs_from_price is differs
 
 
 def test_any_charge_for_a_free_request_differs() -> None:
     free = build_sample(1, cost=Cost(price_usd=0.0, charged_usd=0.0))
     charged = build_sample(1, cost=Cost(price_usd=0.0, charged_usd=1e-6))
-    assert not summarize_targets(build_run((free,)))[0].cost.charge_differs
-    assert summarize_targets(build_run((charged,)))[0].cost.charge_differs
+    assert not summarize_targets(build_run((free,)))[0].cost.charge_differs_from_price
+    assert summarize_targets(build_run((charged,)))[0].cost.charge_differs_from_price

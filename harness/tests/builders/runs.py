@@ -184,7 +184,7 @@ def draw_run(
     samples = tuple(
         build_sample(
             timed.text_id,
-            session=timed.session,
+            session=timed.session_number,
             repetition=1 + index % (repetitions * texts) // texts,
             total_latency_ms=timed.time_ms,
         )

@@ -165,4 +165,4 @@ def test_a_benchmark_states_the_price_of_the_reported_usage(acme, tmp_path) -> N
     cost = result.targets[0].cost
     # Half of the bound of 1 input token and 2 output tokens per character; whole tokens are reported.
     assert cost.usd_per_1m_characters == pytest.approx(0.3 + 12, rel=0.05)
-    assert not cost.charge_differs
+    assert not cost.charge_differs_from_price

@@ -242,7 +242,7 @@ def test_the_chosen_text_length_sets_every_price_as_the_library_does(
                 max_characters=int(data["maxCharacters"]) if data["maxCharacters"] else None,
             )
             million = line.compute_usd_per_1m_characters(length)
-            expected = {"text": line.compute_request_usd(length), "million": million, "month": 2 * million}
+            expected = {"text": line.compute_text_usd(length), "million": million, "month": 2 * million}
             assert price.text_content() == format_usd(expected[price.get_attribute("data-price") or ""])
             shown += 1
         assert shown == 4 * len(VOICES)  # one has no price, one never answers but has one
@@ -263,7 +263,7 @@ def test_the_chosen_volume_selects_the_cheapest_plan_as_the_library_does(
             row = page.locator(".comparison tbody tr", has=page.locator(f'[data-value="{target.target}"]'))
             for unit, usd in (("month", target.cost.usd_per_month), ("million", target.cost.usd_per_1m_characters)):
                 assert row.locator(f'[data-price="{unit}"]').text_content() == format_usd(usd)
-            assert set(row.locator("[data-plan]").all_text_contents()) == {target.cost.account_plan}
+            assert set(row.locator("[data-plan]").all_text_contents()) == {target.cost.account_plan_name}
         assert trouble == []
 
 

@@ -46,7 +46,7 @@ def test_each_cell_is_the_summarys_number_with_its_interval(targets: tuple[Targe
         assert cells["wer"].text == (
             MISSING_TEXT if summary.wer is None else format_percent(summary.wer.corpus_rate.value)
         )
-        assert cells["failures"].text == f"{summary.failures}/{summary.samples}"
+        assert cells["failures"].text == f"{summary.failure_count}/{summary.sample_count}"
         if summary.total_latency_ms:
             assert cells["latency"].text == format_ms(summary.total_latency_ms.value)
             assert cells["latency"].second_line == format_interval(summary.total_latency_ms)

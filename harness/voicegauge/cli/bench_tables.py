@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from voicegauge.bench.analysis import (
+    BoundEstimates,
     ErrorRate,
     Estimate,
-    IntervalEstimate,
     StreamSummary,
     TargetCost,
     TargetSummary,
@@ -77,7 +77,7 @@ _PARETO_MARK_COLUMN = _ResultColumn("", lambda one: "*" if one.is_pareto_optimal
 _RESULT_COLUMNS = (
     _PARETO_MARK_COLUMN,
     _ResultColumn("target", lambda one: one.target.replace("/", "/\n", 1), unwrapped_separator="", is_text=True),
-    _ResultColumn("ok", lambda one: f"{one.samples - one.failures}/{one.samples}"),
+    _ResultColumn("ok", lambda one: f"{one.sample_count - one.failure_count}/{one.sample_count}"),
     _TOTAL_LATENCY_COLUMN,
     _TOTAL_LATENCY_P95_COLUMN,
     _COMPLETION_TIME_COLUMN,
@@ -251,9 +251,11 @@ def _build_legend(
         lines.append(f"hidden columns: {names}; a wider terminal or --json shows them")
     lines += [_describe_stream(one.target, one.streaming) for one in summaries if one.streaming]
     for one in summaries:
-        if one.failures:
-            kinds = ", ".join(f"{count} {kind}" for kind, count in one.failures_by_kind.items())
-            lines.append(Text.assemble((one.target, "red"), f": {one.failures} of {one.samples} failed ({kinds})"))
+        if one.failure_count:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in one.failure_count_by_kind.items())
+            lines.append(
+                Text.assemble((one.target, "red"), f": {one.failure_count} of {one.sample_count} failed ({kinds})")
+            )
     return lines
 
 
@@ -280,7 +282,7 @@ def _build_price_notes(summaries: Sequence[TargetSummary], *, names_account_plan
             f"{_THIRD_PARTY_MARK} no document of the provider states this price, only one that does not bind it"
         )
     plans = (
-        [f"{one.target} {one.cost.account_plan}" for one in summaries if one.cost.account_plan]
+        [f"{one.target} {one.cost.account_plan_name}" for one in summaries if one.cost.account_plan_name]
         if names_account_plans
         else []
     )
@@ -313,7 +315,7 @@ def _describe_stream(target_id: str, stream_summary: StreamSummary) -> str:
         stream_summary.first_speech_ms,
         stream_summary.gap_p50_ms,
         stream_summary.gap_max_ms,
-        stream_summary.stalled_ms,
+        stream_summary.stall_time_ms,
     )
     speech, gap, longest, stalled = (_format_estimate(time, shows_interval=False) for time in times)
     underruns = _format_estimate(stream_summary.underruns_per_sample, decimals=2, shows_interval=False)
@@ -332,7 +334,7 @@ def _format_estimate(estimate: Estimate | None, *, decimals: int = 0, shows_inte
     return f"{value}\n({estimate.low:.{decimals}f}-{estimate.high:.{decimals}f})"
 
 
-def _format_median_time_bounds(bounds: IntervalEstimate | None) -> str:
+def _format_median_time_bounds(bounds: BoundEstimates | None) -> str:
     return _NO_VALUE_TEXT if bounds is None else f"{bounds.low.value:.0f}..{bounds.high.value:.0f}"
 
 
@@ -356,7 +358,7 @@ def _format_price_per_minute(cost: TargetCost) -> str:
 def _format_price_per_million_characters(cost: TargetCost) -> str:
     if cost.usd_per_1m_characters is None:
         return _NO_VALUE_TEXT
-    return f"{cost.usd_per_1m_characters:.2f}{_format_price_marks(cost)}{_PLAN_MARK if cost.account_plan else ''}"
+    return f"{cost.usd_per_1m_characters:.2f}{_format_price_marks(cost)}{_PLAN_MARK if cost.account_plan_name else ''}"
 
 
 def _format_error_rate(error_rate: ErrorRate | None, unscored_languages: Sequence[str]) -> str:

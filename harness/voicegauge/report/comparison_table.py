@@ -8,9 +8,9 @@ from typing import Literal, NamedTuple
 
 from voicegauge.bench.analysis import (
     DEFAULT_CHARACTERS_PER_MONTH,
+    BoundEstimates,
     ErrorRate,
     Estimate,
-    IntervalEstimate,
     StreamSummary,
     TargetSummary,
 )
@@ -315,7 +315,7 @@ def _get_longest_chunk_gap_ms(stream: StreamSummary) -> Estimate | None:
 def _build_underruns_cell(target: TargetSummary) -> TableCell:
     if target.streaming is None or target.streaming.underruns_per_sample is None:
         return EMPTY_CELL
-    stalled = target.streaming.stalled_ms
+    stalled = target.streaming.stall_time_ms
     cell = _build_number_cell(target.streaming.underruns_per_sample, 2)
     return cell._replace(second_line=f"{format_ms(stalled.value)} ms stalled") if stalled and stalled.value else cell
 
@@ -338,7 +338,7 @@ def _describe_sample_count(estimate: Estimate) -> str:
     return f"{estimate.sample_count} samples" + (f"; {estimate.note}" if estimate.note else "")
 
 
-def format_time_bounds(bounds: IntervalEstimate | None) -> str:
+def format_time_bounds(bounds: BoundEstimates | None) -> str:
     """Format the lower and upper bound, in ms, of a time that is known only to lie between two polls."""
     if bounds is None:
         return MISSING_TEXT
@@ -358,7 +358,7 @@ def _build_price_per_request_cell(target: TargetSummary) -> TableCell:
     if cost.usd_per_request is None:
         return _build_credits_cell(cost.credits_per_request)
     charged = cost.charged_usd_per_request
-    detail = f"charged {format_usd(charged)}" if cost.charge_differs and charged is not None else ""
+    detail = f"charged {format_usd(charged)}" if cost.charge_differs_from_price and charged is not None else ""
     return TableCell(format_usd(cost.usd_per_request), cost.usd_per_request, detail or _format_price_dispute(target))
 
 
@@ -371,13 +371,13 @@ def _build_price_per_million_cell(target: TargetSummary) -> TableCell:
         price,
         _format_price_dispute(target),
         price_unit="million",
-        account_plan=target.cost.account_plan or "",
+        account_plan=target.cost.account_plan_name or "",
     )
 
 
 def _explain_missing_price(target: TargetSummary) -> TableCell:
     cost = target.cost
-    if not target.samples or cost.takes_audio:
+    if not target.sample_count or cost.takes_audio:
         return EMPTY_CELL
     if cost.credits_per_request is not None:
         return TableCell(MISSING_TEXT, None, "charges credits")
@@ -385,7 +385,7 @@ def _explain_missing_price(target: TargetSummary) -> TableCell:
 
 
 def _build_price_per_month_cell(target: TargetSummary) -> TableCell:
-    price, plan = target.cost.usd_per_month, target.cost.account_plan
+    price, plan = target.cost.usd_per_month, target.cost.account_plan_name
     if price is None:
         return EMPTY_CELL
     return TableCell(
@@ -410,8 +410,8 @@ def _format_price_dispute(target: TargetSummary) -> str:
 
 
 def _build_failures_cell(target: TargetSummary) -> TableCell:
-    kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in target.failures_by_kind.items())
-    if not target.samples:
+    kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in target.failure_count_by_kind.items())
+    if not target.sample_count:
         return EMPTY_CELL
-    share = target.failures / target.samples
-    return TableCell(f"{target.failures}/{target.samples}", share, "", kinds)
+    share = target.failure_count / target.sample_count
+    return TableCell(f"{target.failure_count}/{target.sample_count}", share, "", kinds)

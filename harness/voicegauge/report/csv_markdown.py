@@ -101,7 +101,7 @@ def _format_price_notes(run: RunReport, characters_per_month: int) -> list[str]:
     notes = []
     if any(target.cost.is_price_disputed for target in run.targets):
         notes += ["disputed: the provider's documents contradict each other about the price.", ""]
-    if any(target.cost.account_plan for target in run.targets):
+    if any(target.cost.account_plan_name for target in run.targets):
         plans = f"with the cheapest account plan for {characters_per_month:,} characters per month, which is named."
         notes += [f"Prices per 1M characters and per month are {plans}", ""]
     return notes

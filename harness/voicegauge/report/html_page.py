@@ -167,9 +167,9 @@ class RunView(NamedTuple):
             return ""
         if self.run_report.manifest.kind == "transcription":
             return "Speech to text delivers no audio, so there is nothing to play."
-        if not any(target.samples for target in self.run_report.targets):
+        if not any(target.sample_count for target in self.run_report.targets):
             return "No request was measured, so there is nothing to play."
-        if all(target.failures == target.samples for target in self.run_report.targets):
+        if all(target.failure_count == target.sample_count for target in self.run_report.targets):
             return "No request delivered audio, so there is nothing to play."
         return "Nothing was scored, so there are no clips to listen to."
 

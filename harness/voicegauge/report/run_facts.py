@@ -45,7 +45,7 @@ def list_main_facts(report: BenchReport) -> tuple[RunFact, ...]:
             "Measured": lambda r: _NOTE_BY_RUN_KIND[r.manifest.kind],
             "Suite": _format_suite,
             "Targets": lambda r: str(len(r.manifest.targets)),
-            "Requests": lambda r: f"{sum(t.samples for t in r.targets):,}",
+            "Requests": lambda r: f"{sum(t.sample_count for t in r.targets):,}",
             "Sessions": lambda r: str(r.manifest.sessions),
             "Repetitions": _format_repetitions,
             "Concurrency": lambda r: (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from voicegauge.bench.analysis import CategoryErrorRate, IntervalEstimate, LanguageErrorRate, TargetSummary
+from voicegauge.bench.analysis import BoundEstimates, CategoryErrorRate, LanguageErrorRate, TargetSummary
 from voicegauge.model import BodyExcerpt, ExchangeExcerpt, FailureKind, Headers, Run, TargetRef
 from voicegauge.report.charts import JobStateChart, LatencyCurve, build_job_state_chart, build_latency_curve
 from voicegauge.report.comparison_table import format_time_bounds
@@ -186,7 +186,7 @@ def _list_phase_times(target: TargetSummary) -> tuple[PhaseTime, ...]:
         "Everything, 95th percentile": target.total_latency_p95_ms,
     }
     return tuple(
-        PhaseTime(name, format_time_bounds(time) if isinstance(time, IntervalEstimate) else format_ms(time.value))
+        PhaseTime(name, format_time_bounds(time) if isinstance(time, BoundEstimates) else format_ms(time.value))
         for name, time in times.items()
         if time is not None
     )

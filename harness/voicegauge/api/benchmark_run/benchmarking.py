@@ -86,7 +86,7 @@ def benchmark(
     finished; a second Ctrl-C stops at once.
 
     >>> result = voicegauge.benchmark("pixelapi/voice-design", max_texts=1, warmup=0, asr="none", out=folder)
-    >>> result.provenance.value, result.targets[0].failures
+    >>> result.provenance.value, result.targets[0].failure_count
     ('emulated', 0)
 
     Args:

@@ -106,11 +106,11 @@ def _build_compare_settings(
         assumed_drift=assumed_speed_drift,
         # The detectable effect must stay well above the ignored one, or every verdict would be "underpowered".
         latency_threshold=ChangeThreshold(
-            min_change=min_slowdown, detectable_change=max(REQUIRED_DETECTABLE_SLOWDOWN, 3 * min_slowdown)
+            min_change=min_slowdown, required_detectable_change=max(REQUIRED_DETECTABLE_SLOWDOWN, 3 * min_slowdown)
         ),
         error_rate_threshold=ChangeThreshold(
             min_change=min_error_rate_change,
-            detectable_change=max(REQUIRED_DETECTABLE_ERROR_RATE, 2.5 * min_error_rate_change),
+            required_detectable_change=max(REQUIRED_DETECTABLE_ERROR_RATE, 2.5 * min_error_rate_change),
         ),
         seed=seed,
     )

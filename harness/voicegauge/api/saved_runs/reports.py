@@ -11,7 +11,7 @@ from voicegauge.api.options import PathLike
 from voicegauge.api.progress import ProgressListener, report_phase
 from voicegauge.api.saved_runs.loading import load_run, pause_garbage_collection
 from voicegauge.api.target_selection import to_path_tuple
-from voicegauge.bench.analysis import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH, convert_credits
+from voicegauge.bench.analysis import DEFAULT_CHARACTERS_PER_MONTH, DEFAULT_TEXT_LENGTH, convert_credits_to_usd
 from voicegauge.bench.running import find_run_folder
 from voicegauge.contract import check_credit_price
 from voicegauge.errors import DataError, UnknownNameError
@@ -68,7 +68,7 @@ def analyze_runs(
     """
     for provider, usd in (credit_prices_usd or {}).items():
         check_credit_price(provider, usd)
-    loaded = [(folder, convert_credits(run, credit_prices_usd or {})) for folder, run in _load_runs(runs)]
+    loaded = [(folder, convert_credits_to_usd(run, credit_prices_usd or {})) for folder, run in _load_runs(runs)]
     known = {target.id.partition("/")[0] for _, run in loaded for target in run.manifest.targets}
     for provider in credit_prices_usd or {}:
         if provider not in known:

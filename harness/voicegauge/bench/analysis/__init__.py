@@ -15,13 +15,13 @@ from voicegauge.bench.analysis.cost import (
     MAX_CHARACTERS_PER_MONTH,
     TargetCost,
     compute_target_cost,
-    convert_credits,
+    convert_credits_to_usd,
 )
-from voicegauge.bench.analysis.drift_spread import DEFAULT_DRIFT, MIN_COMPARED_TIME_MS
+from voicegauge.bench.analysis.drift_spread import DEFAULT_LATENCY_DRIFT, MIN_TIME_FOR_LOGARITHM_MS
 from voicegauge.bench.analysis.joint_resamples import DifferenceInterval, JointResamples
 from voicegauge.bench.analysis.resampling import FloatArray
 from voicegauge.bench.analysis.scipy_library import load_scipy
-from voicegauge.bench.analysis.statistics import Estimate, IntervalEstimate
+from voicegauge.bench.analysis.statistics import BoundEstimates, Estimate
 from voicegauge.bench.analysis.summary import (
     CategoryErrorRate,
     ErrorRate,
@@ -37,11 +37,12 @@ from voicegauge.bench.analysis.target_samples import TargetSamples, group_target
 
 __all__ = [
     "DEFAULT_CHARACTERS_PER_MONTH",
-    "DEFAULT_DRIFT",
+    "DEFAULT_LATENCY_DRIFT",
     "DEFAULT_TEXT_LENGTH",
     "MAX_CHARACTERS_PER_MONTH",
-    "MIN_COMPARED_TIME_MS",
+    "MIN_TIME_FOR_LOGARITHM_MS",
     "PAIRED_CHANGE_NOTE",
+    "BoundEstimates",
     "CategoryErrorRate",
     "ChangeThreshold",
     "ChangeVerdict",
@@ -50,7 +51,6 @@ __all__ = [
     "ErrorRate",
     "Estimate",
     "FloatArray",
-    "IntervalEstimate",
     "JointResamples",
     "LanguageErrorRate",
     "MetricComparison",
@@ -62,7 +62,7 @@ __all__ = [
     "compare_runs",
     "compare_targets",
     "compute_target_cost",
-    "convert_credits",
+    "convert_credits_to_usd",
     "describe_disturbed_samples",
     "get_error_rate",
     "get_median_latency_ms",

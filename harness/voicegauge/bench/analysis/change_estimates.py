@@ -16,28 +16,28 @@ from typing import NamedTuple
 import numpy as np
 
 from voicegauge.bench.analysis.drift_spread import (
-    DriftSpread,
+    EstimatedVariance,
     SessionTime,
     combine_variances,
-    compute_session_levels,
-    compute_text_levels,
+    compute_log_median_times_by_session,
+    compute_mean_log_median_times,
 )
 from voicegauge.bench.analysis.metric_changes import EstimatedChange, FailureRateChange
 from voicegauge.bench.analysis.resampling import FloatArray, SampledValues, resample_texts
 from voicegauge.bench.analysis.scipy_library import load_scipy
-from voicegauge.bench.analysis.statistics import MIN_TEXTS
+from voicegauge.bench.analysis.statistics import MIN_TEXTS_FOR_INTERVAL
 
-MIN_COMPARED_P95_SAMPLES = 200
-"""Number of samples that each side needs for a comparison of 95th percentiles; ten samples then lie above it."""
-MIN_COMPARED_P95_MS = 1e-3
-"""Lower limit in milliseconds: smaller 95th percentiles are replaced by it before taking the logarithm, which is
-undefined for 0."""
-MAX_PAIRED_DIFFERENCES = 1000
-"""Largest number of differences of which `estimate_center` averages all pairs; more differences are split into
-parts."""
+MIN_SAMPLES_TO_COMPARE_P95 = 200
+"""Number of samples that each side needs for a comparison of 95th percentiles: of 200 samples, ten lie above the 95th
+percentile."""
+MIN_P95_FOR_LOGARITHM_MS = 1e-3
+"""A smaller 95th percentile is replaced by this value before its logarithm is taken, which is undefined for 0."""
+MAX_DIFFERENCES_PER_PART = 1000
+"""`estimate_center_of_differences` splits the differences into parts of at most this number, because it averages every
+pair of differences in a part."""
 DRIFT_SIGNIFICANCE_LEVEL = 0.01
-"""Significance level of the F test: probability that sessions seem to differ although they do not."""
-TOO_FEW_TEXTS_NOTE = f"fewer than {MIN_TEXTS} texts on both sides"
+"""Significance level of the F test: probability that sessions without drift are found to have different drift."""
+TOO_FEW_TEXTS_NOTE = f"fewer than {MIN_TEXTS_FOR_INTERVAL} texts on both sides"
 
 
 class ComparedTimes(NamedTuple):
@@ -52,12 +52,12 @@ class ComparedTimes(NamedTuple):
         return [timed for times in self.times_by_run for timed in times]
 
     def select_texts(self, text_ids: set[str]) -> ComparedTimes:
-        """Return only the times that were measured with one of the texts in `text_ids`."""
+        """Return the times of the samples whose text is in `text_ids`."""
         return ComparedTimes([[timed for timed in times if timed.text_id in text_ids] for times in self.times_by_run])
 
 
 def estimate_typical_time_change(
-    baseline_times: ComparedTimes, run_times: ComparedTimes, drift_spread: DriftSpread
+    baseline_times: ComparedTimes, run_times: ComparedTimes, drift_variance: EstimatedVariance
 ) -> EstimatedChange | None:
     """Estimate the relative change of the time of a typical text.
 
@@ -66,7 +66,7 @@ def estimate_typical_time_change(
     Args:
         baseline_times: times of the runs of the baseline.
         run_times: times of the new run.
-        drift_spread: variance that drift adds to the level of one run.
+        drift_variance: variance that drift adds to the mean log time of one run.
 
     Returns:
         The change; `None` if no text was timed on both sides.
@@ -75,53 +75,60 @@ def estimate_typical_time_change(
     if selected is None:
         return None
     texts, old, new = selected
-    shift = compute_text_levels(new.times_by_run, texts) - compute_text_levels(old.times_by_run, texts)
+    shift = compute_mean_log_median_times(new.times_by_run, texts) - compute_mean_log_median_times(
+        old.times_by_run, texts
+    )
     run_count = sum(bool(samples) for samples in old.times_by_run)
     return _build_time_change(
         old,
         new,
-        estimate_center(shift),
-        (drift_spread.variance * (1 + 1 / run_count), drift_spread.degrees_of_freedom),
+        estimate_center_of_differences(shift),
+        EstimatedVariance(drift_variance.variance * (1 + 1 / run_count), drift_variance.degrees_of_freedom),
         text_count=len(texts),
     )
 
 
-def estimate_interleaved_time_change(
+def estimate_time_change_between_targets(
     baseline_times: Sequence[SessionTime], run_times: Sequence[SessionTime]
 ) -> EstimatedChange | None:
-    """Estimate the relative change between two targets of one run, paired by text and session.
+    """Estimate the relative change of a time between two targets of one run, paired by text and session.
 
-    Drift that is not shared by the targets is found if there are several sessions: it makes the sessions differ by
-    more than their texts do.
+    Drift that only one of the targets has is found if there are several sessions: it makes the sessions differ by more
+    than their texts explain, and increases the standard error.
     """
-    pairs = {(t.session, t.text_id) for t in baseline_times} & {(t.session, t.text_id) for t in run_times}
+    pairs = {(t.session_number, t.text_id) for t in baseline_times} & {(t.session_number, t.text_id) for t in run_times}
     if not pairs:
         return None
-    old, new = ([t for t in side if (t.session, t.text_id) in pairs] for side in (baseline_times, run_times))
+    old, new = ([t for t in side if (t.session_number, t.text_id) in pairs] for side in (baseline_times, run_times))
     texts = sorted({text for _, text in pairs})
-    table = compute_session_levels(new, texts) - compute_session_levels(old, texts)
-    drift = _estimate_session_drift_variance(table - np.nanmean(table, axis=0)) if len(table) > 1 else (0.0, 1.0)
-    center, error = estimate_center(table[np.isfinite(table)])
+    table = compute_log_median_times_by_session(new, texts) - compute_log_median_times_by_session(old, texts)
+    drift = (
+        _estimate_session_drift_variance(table - np.nanmean(table, axis=0))
+        if len(table) > 1
+        else EstimatedVariance(0.0, 1.0)
+    )
+    center, error = estimate_center_of_differences(table[np.isfinite(table)])
     center_of_pairs = center, error * math.sqrt(_compute_design_effect(table))
     return _build_time_change(ComparedTimes([old]), ComparedTimes([new]), center_of_pairs, drift, text_count=len(texts))
 
 
-def _compute_design_effect(differences_by_text: FloatArray) -> float:
-    """Return the factor by which the resemblance of pairs of one text increases the variance of an estimate.
+def _compute_design_effect(difference_by_session_and_text: FloatArray) -> float:
+    """Return the design effect: the factor by which the similarity of differences of one text increases a variance.
 
-    It is 1 + (m - 1) r for m sessions, with the intraclass correlation r of ranks (Kish 1965), and 1 if pairs of the
-    same text do not resemble each other.
+    It is 1 + (m - 1) r for m sessions, with the intraclass correlation r of ranks (Kish 1965), and 1 if the
+    differences of one text are not similar.
 
     Args:
-        differences_by_text: differences, with one row per session and one column per text; NaN if a session lacks a
-            text.
+        difference_by_session_and_text: one row per session and one column per text; NaN if a session lacks a text.
     """
     rankdata = load_scipy("stats").rankdata
-    counts = np.isfinite(differences_by_text).sum(axis=0)
+    counts = np.isfinite(difference_by_session_and_text).sum(axis=0)
     size = float(counts.mean())
-    if len(differences_by_text) < 2 or len(counts) < 2 or counts.sum() <= len(counts):
+    if len(difference_by_session_and_text) < 2 or len(counts) < 2 or counts.sum() <= len(counts):
         return 1.0
-    ranks = rankdata(differences_by_text, axis=None, nan_policy="omit").reshape(differences_by_text.shape)
+    ranks = rankdata(difference_by_session_and_text, axis=None, nan_policy="omit").reshape(
+        difference_by_session_and_text.shape
+    )
     means = np.nanmean(ranks, axis=0)
     between = float(np.sum(counts * (means - np.nanmean(ranks)) ** 2)) / (len(counts) - 1)
     within = float(np.nansum((ranks - means) ** 2)) / float(counts.sum() - len(counts))
@@ -129,8 +136,8 @@ def _compute_design_effect(differences_by_text: FloatArray) -> float:
     return 1 + (size - 1) * max(correlation, 0.0)
 
 
-def _estimate_session_drift_variance(deviations: FloatArray) -> tuple[float, float]:
-    """Return the variance of a mean over sessions that is due to sessions, and its degrees of freedom.
+def _estimate_session_drift_variance(deviations: FloatArray) -> EstimatedVariance:
+    """Return the variance that drift between sessions adds to a mean over sessions, and its degrees of freedom.
 
     It is 0 unless the sessions differ by more than their texts explain (F test at `DRIFT_SIGNIFICANCE_LEVEL`): a few
     sessions would otherwise seem to differ in every other run.
@@ -145,14 +152,14 @@ def _estimate_session_drift_variance(deviations: FloatArray) -> tuple[float, flo
     within = float(np.mean(np.nanvar(deviations, axis=1) / np.maximum(counts, 1)))
     limit = float(f.isf(DRIFT_SIGNIFICANCE_LEVEL, session_count - 1, (session_count - 1) * max(text_count - 1, 1)))
     is_unshared = between > within * limit
-    return (between - within) / session_count if is_unshared else 0.0, session_count - 1.0
+    return EstimatedVariance((between - within) / session_count if is_unshared else 0.0, session_count - 1.0)
 
 
 def _build_time_change(
     baseline_times: ComparedTimes,
     run_times: ComparedTimes,
-    center: tuple[float, float],
-    drift_spread: tuple[float, float],
+    center_and_standard_error: tuple[float, float],
+    drift_variance: EstimatedVariance,
     *,
     text_count: int,
 ) -> EstimatedChange:
@@ -161,15 +168,15 @@ def _build_time_change(
     Args:
         baseline_times: times of the baseline.
         run_times: times of the new run.
-        center: center of the differences of log times, and its standard error.
-        drift_spread: variance that drift adds to the center, and its degrees of freedom.
+        center_and_standard_error: center of the differences of log times, and the standard error of the center.
+        drift_variance: variance that drift adds to the center.
         text_count: number of texts that both sides have.
     """
     medians = [float(np.median([timed.time_ms for timed in side.all_times])) for side in (baseline_times, run_times)]
-    difference, standard_error = center
+    difference, standard_error = center_and_standard_error
     error, freedom = None, 1.0
-    if text_count >= MIN_TEXTS:
-        variance, freedom = combine_variances((standard_error**2, text_count - 1.0), drift_spread)
+    if text_count >= MIN_TEXTS_FOR_INTERVAL:
+        variance, freedom = combine_variances(EstimatedVariance(standard_error**2, text_count - 1.0), drift_variance)
         error = math.sqrt(variance)
     return EstimatedChange(
         baseline_value=medians[0],
@@ -185,19 +192,19 @@ def _build_time_change(
     )
 
 
-def estimate_center(differences: FloatArray) -> tuple[float, float]:
+def estimate_center_of_differences(differences: FloatArray) -> tuple[float, float]:
     """Return the Hodges-Lehmann estimate of the center of paired differences, and its standard error.
 
     The estimate is the median of the averages of all pairs (Walsh averages), which outliers hardly change. The standard
     error is half the width of the Wilcoxon interval at one standard error of a normal distribution (Hodges and Lehmann
-    1963). More than `MAX_PAIRED_DIFFERENCES` differences are split into parts, and the mean of the parts' estimates is
-    returned.
+    1963). More than `MAX_DIFFERENCES_PER_PART` differences are split into parts; the result is then the mean of the
+    estimates of the parts.
     """
-    if len(differences) > MAX_PAIRED_DIFFERENCES:
+    if len(differences) > MAX_DIFFERENCES_PER_PART:
         parts = np.array_split(
-            np.random.default_rng(0).permutation(differences), math.ceil(len(differences) / MAX_PAIRED_DIFFERENCES)
+            np.random.default_rng(0).permutation(differences), math.ceil(len(differences) / MAX_DIFFERENCES_PER_PART)
         )
-        centers, errors = np.array([estimate_center(part) for part in parts]).T
+        centers, errors = np.array([estimate_center_of_differences(part) for part in parts]).T
         return float(centers.mean()), float(np.sqrt(np.sum(errors**2)) / len(parts))
     count = len(differences)
     rows, columns = np.triu_indices(count)
@@ -207,20 +214,20 @@ def estimate_center(differences: FloatArray) -> tuple[float, float]:
     return float(np.median(averages)), float(averages[len(averages) - 1 - low] - averages[low]) / 2
 
 
-def estimate_slow_time_change(
-    baseline_times: ComparedTimes, run_times: ComparedTimes, drift_spread: DriftSpread | None, *, seed: int
+def estimate_p95_time_change(
+    baseline_times: ComparedTimes, run_times: ComparedTimes, drift_variance: EstimatedVariance | None, *, seed: int
 ) -> EstimatedChange | None:
     """Estimate the relative change of the 95th percentile over all samples of the texts that both sides have.
 
     Args:
         baseline_times: times of the runs of the baseline.
         run_times: times of the new run.
-        drift_spread: variance that drift adds to the level of one run; `None` for two targets of one run.
+        drift_variance: variance that drift adds to the mean log time of one run; `None` for two targets of one run.
         seed: seed of the resampling.
 
     Returns:
         The change; `None` if no text was timed on both sides. The change has no interval if a side has fewer than
-        `MIN_COMPARED_P95_SAMPLES` samples.
+        `MIN_SAMPLES_TO_COMPARE_P95` samples.
     """
     selected = _select_common_texts(baseline_times, run_times)
     if selected is None:
@@ -230,24 +237,26 @@ def estimate_slow_time_change(
 
     def compute_log_ratios(weights: FloatArray) -> FloatArray:
         before, after = (side.compute_weighted_quantiles(weights, 0.95) for side in sides)
-        return np.asarray(np.log(np.maximum(after, MIN_COMPARED_P95_MS) / np.maximum(before, MIN_COMPARED_P95_MS)))
+        return np.asarray(
+            np.log(np.maximum(after, MIN_P95_FOR_LOGARITHM_MS) / np.maximum(before, MIN_P95_FOR_LOGARITHM_MS))
+        )
 
     before, after = (side.compute_quantile(0.95) for side in sides)
-    difference = math.log(max(after, MIN_COMPARED_P95_MS) / max(before, MIN_COMPARED_P95_MS))
+    difference = math.log(max(after, MIN_P95_FOR_LOGARITHM_MS) / max(before, MIN_P95_FOR_LOGARITHM_MS))
     counts = len(old.all_times), len(new.all_times)
     error, freedom, note = None, 1.0, ""
-    if min(counts) < MIN_COMPARED_P95_SAMPLES:
-        note = f"a 95th percentile needs {MIN_COMPARED_P95_SAMPLES} samples on each side"
-    elif len(texts) < MIN_TEXTS:
+    if min(counts) < MIN_SAMPLES_TO_COMPARE_P95:
+        note = f"a 95th percentile needs {MIN_SAMPLES_TO_COMPARE_P95} samples on each side"
+    elif len(texts) < MIN_TEXTS_FOR_INTERVAL:
         note = TOO_FEW_TEXTS_NOTE
     elif spread := resample_texts(len(texts), compute_log_ratios, seed=seed):
         run_count = sum(bool(samples) for samples in old.times_by_run)
         added = (
-            (drift_spread.variance * (1 + 1 / run_count), drift_spread.degrees_of_freedom)
-            if drift_spread
-            else (0.0, 1.0)
+            EstimatedVariance(drift_variance.variance * (1 + 1 / run_count), drift_variance.degrees_of_freedom)
+            if drift_variance
+            else EstimatedVariance(0.0, 1.0)
         )
-        variance, freedom = combine_variances((spread.standard_error**2, len(texts) - 1.0), added)
+        variance, freedom = combine_variances(EstimatedVariance(spread.standard_error**2, len(texts) - 1.0), added)
         error = math.sqrt(variance)
     return EstimatedChange(
         baseline_value=before,
@@ -275,11 +284,11 @@ def _select_common_texts(
 
 
 class ErrorCount(NamedTuple):
-    """Recognition errors and reference units of one sample."""
+    """Number of recognition errors and of reference units (words or characters) of one sample."""
 
     text_id: str
     errors: int
-    units: int
+    reference_units: int
     is_failure: bool = False
     """Whether the request delivered nothing, so that all reference units count as errors."""
 
@@ -307,14 +316,14 @@ def estimate_error_rate_change(
                 table[side, row[count.text_id]] += (
                     0 if count.is_failure else count.errors,
                     count.errors if count.is_failure else 0,
-                    count.units,
+                    count.reference_units,
                 )
                 counts[side] += 1
     units_by_side = np.maximum(table[:, :, 2].sum(axis=1), 1.0)
     influence = _compute_influence_of_texts(table, units_by_side)
     before, after = (float(rate) for rate in table[:, :, :2].sum(axis=(1, 2)) / units_by_side)
     error = None
-    if len(texts) >= MIN_TEXTS:
+    if len(texts) >= MIN_TEXTS_FOR_INTERVAL:
         variance = float(np.sum((influence[1].sum(axis=1) - influence[0].sum(axis=1)) ** 2))
         variance *= len(texts) / (len(texts) - 1)
         error = math.sqrt(max(variance, float(np.sum(1 / units_by_side**2))))
@@ -332,21 +341,21 @@ def estimate_error_rate_change(
     )
 
 
-def _compute_influence_of_texts(counts_by_side_and_text: FloatArray, units_by_side: FloatArray) -> FloatArray:
-    """Return how much each text contributes to the deviation of each side's error rate (linearized).
+def _compute_influence_of_texts(counts_by_side_and_text: FloatArray, reference_units_by_side: FloatArray) -> FloatArray:
+    """Return the influence of each text on the error rate of each side, as in the linearized variance of a ratio.
 
     The shape is (sides, texts, 2): the last axis has the errors of deliveries, then those of failures.
     """
     errors, units = counts_by_side_and_text[:, :, :2], counts_by_side_and_text[:, :, 2:]
-    rates = errors.sum(axis=1) / units_by_side[:, None]
-    influence: FloatArray = (errors - rates[:, None, :] * units) / units_by_side[:, None, None]
+    rates = errors.sum(axis=1) / reference_units_by_side[:, None]
+    influence: FloatArray = (errors - rates[:, None, :] * units) / reference_units_by_side[:, None, None]
     return influence
 
 
 def _create_standard_error_predictor(
-    counts_by_side_and_text: FloatArray, units_by_side: FloatArray, influence: FloatArray
+    counts_by_side_and_text: FloatArray, reference_units_by_side: FloatArray, influence_by_side_and_text: FloatArray
 ) -> Callable[[float], float]:
-    """Return a function that predicts the standard error of a difference of error rates, given the difference.
+    """Return a function that predicts the standard error of the difference of two error rates from the true difference.
 
     The more errors there are, the less certain the difference is. The errors in delivered texts are assumed to grow in
     proportion to the error rate, and their random variation as that of Poisson counts; failures do not change. A
@@ -354,24 +363,24 @@ def _create_standard_error_predictor(
     the less it adds. The part of the variance that is due to the texts and not to chance is the covariance of the two
     sides.
     """
-    factor = influence.shape[1] / max(influence.shape[1] - 1, 1)
-    delivered_before, delivered_after = influence[0, :, 0], influence[1, :, 0]
-    rates = (counts_by_side_and_text[:, :, 0].sum(axis=1) + 0.5) / units_by_side
-    failures = float(np.sum(influence[0, :, 1] ** 2)) * factor
+    factor = influence_by_side_and_text.shape[1] / max(influence_by_side_and_text.shape[1] - 1, 1)
+    delivered_before, delivered_after = influence_by_side_and_text[0, :, 0], influence_by_side_and_text[1, :, 0]
+    rates = (counts_by_side_and_text[:, :, 0].sum(axis=1) + 0.5) / reference_units_by_side
+    failures = float(np.sum(influence_by_side_and_text[0, :, 1] ** 2)) * factor
     total = float(np.sum(delivered_before**2)) * factor
     covariance = float(np.sum(delivered_before * delivered_after)) * factor
     of_texts = min(max(covariance * rates[0] / rates[1], 0.0), total)
-    chance = max(total - of_texts, float(rates[0] / units_by_side[0]))
-    size_ratio = float(units_by_side[0] / units_by_side[1])
+    chance = max(total - of_texts, float(rates[0] / reference_units_by_side[0]))
+    size_ratio = float(reference_units_by_side[0] / reference_units_by_side[1])
 
-    def predict(difference: float) -> float:
+    def predict_standard_error(difference: float) -> float:
         rate = float(rates[0])
         growth = 1 + difference / rate
         failures_before, failures_after = (max(1 - one, 0.0) ** 2 * failures for one in (rate, rate + difference))
         variance_before, variance_after = chance + failures_before, growth * chance + failures_after
         return math.sqrt(variance_before + variance_after * size_ratio + (growth - 1) ** 2 * of_texts)
 
-    return predict
+    return predict_standard_error
 
 
 def estimate_failure_rate_change(

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from voicegauge.bench.analysis.metric_changes import MetricChange
 from voicegauge.model import Record
 
@@ -25,9 +27,10 @@ class ChangeThreshold(Record, frozen=True, kw_only=True):
     """
 
     min_change: float
-    """A smaller change is never a regression, even if statistically significant."""
-    detectable_change: float
-    """A comparison is underpowered if its interval cannot exclude a change of this size."""
+    """Smallest change that can be a regression. A smaller one never is, even if it is statistically significant."""
+    required_detectable_change: float = msgspec.field(name="detectable_change")
+    """Size of the change that a comparison must be able to detect. It is underpowered if its interval does not exclude
+    a change of this size."""
 
 
 class JudgedChange(NamedTuple):
@@ -45,8 +48,8 @@ def judge_changes(changes: Sequence[tuple[MetricChange, ChangeThreshold]], alpha
     """Judge all changes of a comparison together, for metrics of which lower is better.
 
     Args:
-        changes: each change with the smallest changes that matter.
-        alpha: probability that any of them is falsely called a regression.
+        changes: each change, with the smallest changes of its metric that matter.
+        alpha: probability that at least one of the changes is falsely called a regression.
     """
     p_values = [change.compute_p_value() for change, _ in changes]
     levels = compute_holm_levels(p_values, alpha)
@@ -58,7 +61,7 @@ def judge_changes(changes: Sequence[tuple[MetricChange, ChangeThreshold]], alpha
 
 
 def compute_holm_levels(p_values: Sequence[float | None], alpha: float) -> list[float]:
-    """Return the one-sided level at which Holm's procedure tests each two-sided p-value.
+    """Return the one-sided significance level at which Holm's procedure tests each two-sided p-value.
 
     The smallest of m p-values is tested at alpha / m, the next at alpha / (m - 1), and so on. After the first that is
     not significant, all others have its level.
@@ -79,14 +82,14 @@ def _judge_change(
     threshold: ChangeThreshold,
     p_value: float | None,
     significance_level: float,
-    first_significance_level: float,
+    strictest_significance_level: float,
 ) -> JudgedChange:
     interval = change.compute_interval(significance_level)
     return JudgedChange(
         verdict=decide_verdict(change.change, interval, threshold),
         interval=interval,
         p_value=p_value,
-        detectable_change=change.compute_detectable_change(first_significance_level, threshold.min_change),
+        detectable_change=change.compute_detectable_change(strictest_significance_level, threshold.min_change),
     )
 
 
@@ -105,4 +108,4 @@ def decide_verdict(change: float, interval: tuple[float, float] | None, threshol
         return "regression"
     if change <= -threshold.min_change and high < 0:
         return "improvement"
-    return "no evidence" if high < threshold.detectable_change else "underpowered"
+    return "no evidence" if high < threshold.required_detectable_change else "underpowered"

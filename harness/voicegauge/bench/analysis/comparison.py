@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import msgspec
 
 from voicegauge.bench.analysis.change_verdicts import ChangeThreshold, ChangeVerdict, judge_changes
-from voicegauge.bench.analysis.drift_spread import DEFAULT_DRIFT
+from voicegauge.bench.analysis.drift_spread import DEFAULT_LATENCY_DRIFT
 from voicegauge.bench.analysis.target_comparison import (
     ComparedTarget,
     DriftEstimator,
     MetricId,
     MetricUnit,
-    estimate_changes,
+    estimate_metric_changes,
 )
 from voicegauge.bench.analysis.target_samples import group_target_samples
 from voicegauge.errors import DataError
@@ -24,7 +24,7 @@ PAIRED_CHANGE_NOTE = (
     "A change of a time is the typical difference of the same text on both sides (the median over pairs of texts), so "
     "it need not be the ratio of the two medians beside it."
 )
-"""Why a change does not follow from the two values beside it."""
+"""Explains readers of a table why a change is not the difference of the two values shown beside it."""
 
 
 class CompareSettings(Record, frozen=True, kw_only=True):
@@ -32,20 +32,20 @@ class CompareSettings(Record, frozen=True, kw_only=True):
 
     alpha: float = 0.01
     """Probability that any metric of any target is falsely called a regression."""
-    assumed_drift: float = msgspec.field(default=DEFAULT_DRIFT, name="drift")
+    assumed_drift: float = msgspec.field(default=DEFAULT_LATENCY_DRIFT, name="drift")
     """Relative spread of latency between runs that is assumed until enough runs show it; 0.1 is 10%."""
     latency_threshold: ChangeThreshold = msgspec.field(
-        default=ChangeThreshold(min_change=0.05, detectable_change=0.30), name="latency"
+        default=ChangeThreshold(min_change=0.05, required_detectable_change=0.30), name="latency"
     )
     error_rate_threshold: ChangeThreshold = msgspec.field(
-        default=ChangeThreshold(min_change=0.02, detectable_change=0.05), name="error_rate"
+        default=ChangeThreshold(min_change=0.02, required_detectable_change=0.05), name="error_rate"
     )
     failure_rate_threshold: ChangeThreshold = msgspec.field(
-        default=ChangeThreshold(min_change=0.02, detectable_change=0.10), name="failures"
+        default=ChangeThreshold(min_change=0.02, required_detectable_change=0.10), name="failures"
     )
     # A price is known, not estimated: any change beyond rounding counts.
     price_threshold: ChangeThreshold = msgspec.field(
-        default=ChangeThreshold(min_change=0.001, detectable_change=0.001), name="price"
+        default=ChangeThreshold(min_change=0.001, required_detectable_change=0.001), name="price"
     )
     seed: int = 0
 
@@ -68,9 +68,9 @@ class ComparedRun(Record, frozen=True, kw_only=True):
     """Ids of the faults that were injected into the emulator, sorted."""
     region: str | None = None
     """Where the run was measured from, as the user named it; `None` if it was not named."""
-    http2: bool = False
+    uses_http2: bool = msgspec.field(default=False, name="http2")
     """Whether HTTP/2 was used with servers that support it."""
-    load: str
+    load_description: str = msgspec.field(name="load")
     """Load under which the samples were sent, such as "16 requests in flight"; of a ramp, the highest load that met the
     goal."""
     session_count: int = msgspec.field(name="sessions")
@@ -135,18 +135,18 @@ class RunComparison(Record, frozen=True, kw_only=True):
     """Ids of the targets that only the run measured."""
     common_text_count: int = msgspec.field(name="common_texts")
     """Number of texts that both the baseline and the run measured; times, errors and charges are compared on them."""
-    texts_only_in_baseline: int
+    text_count_only_in_baseline: int = msgspec.field(name="texts_only_in_baseline")
     """Number of texts that only the baseline measured."""
-    texts_only_in_run: int
+    text_count_only_in_run: int = msgspec.field(name="texts_only_in_run")
     """Number of texts that only the run measured."""
     targets_without_audio_in_baseline: tuple[str, ...] = msgspec.field(name="no_audio_in_baseline")
-    """Ids of targets in both runs without usable audio (for speech to text: without a transcript) in the baseline.
+    """Ids of targets in both runs that have no usable audio (for speech to text: no transcript) in the baseline.
 
     They have no error rate there, so their error rates are not compared.
     """
     targets_without_audio_in_run: tuple[str, ...] = msgspec.field(name="no_audio_in_run")
-    """Ids of targets in both runs without usable audio (for speech to text: without a transcript) in the run; their
-    error rates are not compared."""
+    """Ids of targets in both runs that have no usable audio (for speech to text: no transcript) in the run. Their error
+    rates are not compared."""
 
     @property
     def regressions(self) -> tuple[MetricComparison, ...]:
@@ -155,11 +155,11 @@ class RunComparison(Record, frozen=True, kw_only=True):
 
     def describe_text_overlap(self) -> str:
         """Return how many texts both sides have, in words; empty if both have the same texts."""
-        alone = self.texts_only_in_baseline + self.texts_only_in_run
+        alone = self.text_count_only_in_baseline + self.text_count_only_in_run
         if not alone:
             return ""
         only = "1 text is" if alone == 1 else f"{alone} texts are"
-        sides = f"{self.texts_only_in_baseline} in the baseline, {self.texts_only_in_run} in the run"
+        sides = f"{self.text_count_only_in_baseline} in the baseline, {self.text_count_only_in_run} in the run"
         return f"only {format_count(self.common_text_count, 'common text')}; {only} in one run only ({sides})"
 
 
@@ -178,10 +178,10 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
     """
     settings = settings or CompareSettings()
     baselines = sorted([baseline] if isinstance(baseline, Run) else baseline, key=lambda one: one.manifest.created_at)
-    _check_different([*baselines, run])
+    _check_no_run_is_repeated([*baselines, run])
     for one in baselines:
         _check_comparable(one, run)
-    scores = _find_common_scores([*baselines, run])
+    scores = _find_comparable_score_sets([*baselines, run])
     before = {target.id: target for one in baselines for target in one.manifest.targets}
     after = {target.id: target for target in run.manifest.targets}
     both = [target for target in after if target in before]
@@ -205,8 +205,8 @@ def compare_runs(baseline: Run | Sequence[Run], run: Run, settings: CompareSetti
         targets,
         settings,
         asr=scores[-1].asr if scores else None,
-        only_in_baseline=tuple(target for target in before if target not in after),
-        only_in_run=tuple(target for target in after if target not in before),
+        targets_only_in_baseline=tuple(target for target in before if target not in after),
+        targets_only_in_run=tuple(target for target in after if target not in before),
     )
 
 
@@ -218,7 +218,7 @@ def compare_targets(run: Run, baseline_target: str, settings: CompareSettings | 
     Args:
         run: the run.
         baseline_target: id of the target that the others are compared with.
-        settings: statistical settings; `drift` is not used.
+        settings: statistical settings; `assumed_drift` is not used.
 
     Raises:
         DataError: the run has no such target, no other target, or no sample.
@@ -238,7 +238,13 @@ def compare_targets(run: Run, baseline_target: str, settings: CompareSettings | 
         if target != baseline_target
     ]
     return _build_comparison(
-        [run], run, targets, settings, asr=scores.asr if scores else None, only_in_baseline=(), only_in_run=()
+        [run],
+        run,
+        targets,
+        settings,
+        asr=scores.asr if scores else None,
+        targets_only_in_baseline=(),
+        targets_only_in_run=(),
     )
 
 
@@ -249,8 +255,8 @@ def _build_comparison(
     settings: CompareSettings,
     *,
     asr: str | None,
-    only_in_baseline: tuple[str, ...],
-    only_in_run: tuple[str, ...],
+    targets_only_in_baseline: tuple[str, ...],
+    targets_only_in_run: tuple[str, ...],
 ) -> RunComparison:
     old_texts = {text for target in targets for one in target.baseline_samples for text in one.text_ids}
     new_texts = {text for target in targets for text in target.run_samples.text_ids}
@@ -267,11 +273,11 @@ def _build_comparison(
         settings=settings,
         asr=asr,
         metrics=tuple(_compare_metrics(targets, settings)),
-        targets_only_in_baseline=only_in_baseline,
-        targets_only_in_run=only_in_run,
+        targets_only_in_baseline=targets_only_in_baseline,
+        targets_only_in_run=targets_only_in_run,
         common_text_count=len(old_texts & new_texts),
-        texts_only_in_baseline=len(old_texts - new_texts),
-        texts_only_in_run=len(new_texts - old_texts),
+        text_count_only_in_baseline=len(old_texts - new_texts),
+        text_count_only_in_run=len(new_texts - old_texts),
         targets_without_audio_in_baseline=tuple(
             dict.fromkeys(target.target_in_baseline.id for target in targets if not target.has_delivered_in_baseline)
         ),
@@ -283,7 +289,9 @@ def _build_comparison(
 
 def _compare_metrics(targets: Sequence[ComparedTarget], settings: CompareSettings) -> list[MetricComparison]:
     drift = DriftEstimator(targets, settings.assumed_drift)
-    changed = [(target, metric) for target in targets for metric in estimate_changes(target, drift, seed=settings.seed)]
+    changed = [
+        (target, metric) for target in targets for metric in estimate_metric_changes(target, drift, seed=settings.seed)
+    ]
     judged = judge_changes(
         [(metric.change, settings.get_threshold(metric.id)) for _, metric in changed], settings.alpha
     )
@@ -316,9 +324,9 @@ def _build_compared_run(run: Run) -> ComparedRun:
         is_finished=run.manifest.finished,
         faults=run.manifest.faults,
         region=run.manifest.region,
-        http2=run.manifest.http2,
+        uses_http2=run.manifest.http2,
         session_count=run.manifest.sessions,
-        load=run.describe_load(),
+        load_description=run.describe_load(),
         sample_count=len(run.select_counted_samples()),
     )
 
@@ -342,11 +350,12 @@ def _check_comparable(baseline: Run, run: Run) -> None:
         )
 
 
-def _check_different(runs: Sequence[Run]) -> None:
-    """Raise an error if a run is given twice.
+def _check_no_run_is_repeated(runs: Sequence[Run]) -> None:
+    """Raise an error if the same run is given twice.
 
-    Compared with itself it shows no change, and as several nights it would make the spread between nights too small.
-    A copy counts as the same run, also after it was scored again; two machines may name different runs equally.
+    A run that is compared with itself shows no change. A run that stands for several nights makes the spread between
+    nights too small. A copy counts as the same run, even if it was scored again. Equal run ids are not enough, because
+    two machines may give the same id to different runs.
     """
     for number, run in enumerate(runs):
         for other in runs[:number]:
@@ -360,27 +369,27 @@ def _check_has_samples(run: Run) -> None:
         raise DataError(f"not comparable: the run {run.manifest.run_id} has no sample: {reason}")
 
 
-def _find_common_scores(runs: Sequence[Run]) -> list[ScoreSet] | None:
-    """Return the newest scores of every run with the same engine and settings; `None` if a run has no scores."""
+def _find_comparable_score_sets(runs: Sequence[Run]) -> list[ScoreSet] | None:
+    """Return the newest score set of each run, all with the same ASR engine and settings; `None` if a run has none."""
     if not all(run.score_sets for run in runs):
         return None
     for newest in reversed(runs[-1].score_sets):
-        found = [_find_equal_scores(run, newest) for run in runs]
+        found = [_find_score_set_with_same_settings(run, newest) for run in runs]
         if None not in found:
             return [scores for scores in found if scores is not None]
     newest = runs[-1].score_sets[-1]
-    other = next(run for run in runs if _find_equal_scores(run, newest) is None).score_sets[-1]
+    other = next(run for run in runs if _find_score_set_with_same_settings(run, newest) is None).score_sets[-1]
     raise DataError(
         f"not comparable: the baseline was scored by {other.asr} with {other.normalizer}, the run by {newest.asr} "
         f"with {newest.normalizer}: score one again with `voicegauge score`"
     )
 
 
-def _find_equal_scores(run: Run, scores: ScoreSet) -> ScoreSet | None:
-    """Return the newest scores of `run` with the engine and settings of `scores`."""
-    key = _build_scoring_key(scores)
+def _find_score_set_with_same_settings(run: Run, reference_score_set: ScoreSet) -> ScoreSet | None:
+    """Return the newest score set of `run` with the ASR engine and settings of `reference_score_set`."""
+    key = _build_scoring_key(reference_score_set)
     return next((own for own in reversed(run.score_sets) if _build_scoring_key(own) == key), None)
 
 
-def _build_scoring_key(scores: ScoreSet) -> tuple[object, ...]:
-    return scores.asr, scores.normalizer, scores.settings, scores.closed_vocabulary
+def _build_scoring_key(score_set: ScoreSet) -> tuple[object, ...]:
+    return score_set.asr, score_set.normalizer, score_set.settings, score_set.closed_vocabulary

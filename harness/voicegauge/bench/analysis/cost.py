@@ -27,29 +27,29 @@ MAX_CHARACTERS_PER_MONTH = 10**12
 
 
 class AccountPlanPrice(Record, frozen=True, kw_only=True):
-    """The fee, included units and unit price of one account plan, from which the price of a month follows."""
+    """The price of one account plan: a monthly fee, the units that it includes, and the price of further units."""
 
     name: str
     monthly_fee_usd: float
     included_units: float = msgspec.field(name="included")
     """Number of units per month that the fee pays for."""
     unit: Literal["request", "character"]
-    usd_per_unit: float
+    overage_usd_per_unit: float = msgspec.field(name="usd_per_unit")
     """Price in US dollars of a unit beyond the included ones."""
     allows_overage: bool = msgspec.field(name="overage")
     """Whether units beyond the included ones can be bought."""
 
-    def compute_month_usd(self, requests: float, characters: float) -> float | None:
+    def compute_monthly_usd(self, request_count: float, character_count: float) -> float | None:
         """Return the price of a month in US dollars; `None` if it needs more units than the plan allows."""
-        beyond = max(0.0, (requests if self.unit == "request" else characters) - self.included_units)
-        return None if beyond and not self.allows_overage else self.monthly_fee_usd + beyond * self.usd_per_unit
+        beyond = max(0.0, (request_count if self.unit == "request" else character_count) - self.included_units)
+        return None if beyond and not self.allows_overage else self.monthly_fee_usd + beyond * self.overage_usd_per_unit
 
 
-class MonthPrice(NamedTuple):
+class MonthlyPrice(NamedTuple):
     """The price of a month in US dollars, and the account plan with which it is reached."""
 
     usd: float
-    account_plan: str | None
+    account_plan_name: str | None
     """Name of the cheapest account plan that allows the month's volume; `None` if the price has no plans."""
 
 
@@ -65,58 +65,60 @@ class PriceFunction(Record, frozen=True, kw_only=True):
     max_characters: int | None = None
     """Number of characters that one request may have at most; `None` if no document states a limit."""
     account_plans: tuple[AccountPlanPrice, ...] = msgspec.field(default=(), name="plans")
-    """The account plans with a documented fee; the cheapest one for a month counts."""
+    """The account plans with a documented fee. The price of a month is that of the cheapest of them."""
 
-    def count_requests(self, characters: int) -> int:
+    def count_requests(self, character_count: int) -> int:
         """Return the number of requests that a text with this number of characters takes."""
-        return max(math.ceil(characters / self.max_characters), 1) if self.max_characters else 1
+        return max(math.ceil(character_count / self.max_characters), 1) if self.max_characters else 1
 
-    def compute_request_usd(self, characters: int) -> float:
-        """Return the price in US dollars of a text; units that a plan includes are not deducted.
+    def compute_text_usd(self, character_count: int) -> float:
+        """Return the price of a text in US dollars, as if no account plan included any units.
 
         Args:
-            characters: number of characters of the text.
+            character_count: number of characters of the text.
         """
-        return self.fixed_usd_per_request * self.count_requests(characters) + self.usd_per_character * characters
+        return (
+            self.fixed_usd_per_request * self.count_requests(character_count) + self.usd_per_character * character_count
+        )
 
-    def compute_month_price(self, text_length: int, characters_per_month: int) -> MonthPrice:
+    def compute_monthly_price(self, text_length: int, characters_per_month: int) -> MonthlyPrice:
         """Return the price of a month with `characters_per_month`, sent in texts of `text_length`."""
         texts = characters_per_month / text_length
         requests = texts * self.count_requests(text_length)
         with_plans = [
-            (plan.compute_month_usd(requests, characters_per_month), plan.name) for plan in self.account_plans
+            (plan.compute_monthly_usd(requests, characters_per_month), plan.name) for plan in self.account_plans
         ]
-        known = [MonthPrice(usd, name) for usd, name in with_plans if usd is not None]
-        without_plan = MonthPrice(self.compute_request_usd(text_length) * texts, None)
+        known = [MonthlyPrice(usd, name) for usd, name in with_plans if usd is not None]
+        without_plan = MonthlyPrice(self.compute_text_usd(text_length) * texts, None)
         return min(known, key=lambda month: month.usd, default=without_plan)
 
     def compute_usd_per_1m_characters(
         self, text_length: int, characters_per_month: int = DEFAULT_CHARACTERS_PER_MONTH
     ) -> float:
         """Return the price in US dollars per million characters in a month with `characters_per_month`."""
-        return self.compute_month_price(text_length, characters_per_month).usd / characters_per_month * 1_000_000
+        return self.compute_monthly_price(text_length, characters_per_month).usd / characters_per_month * 1_000_000
 
 
 class TargetCost(Record, frozen=True, kw_only=True):
     """Mean cost of a target's requests, and its prices in comparable units."""
 
     usd_per_request: float | None
-    """Mean documented price of the samples in US dollars; `None` if no document states a price."""
+    """Mean documented price of a request in US dollars; `None` if no document states a price."""
     credits_per_request: float | None
-    """Mean documented price of the samples in the provider's own credits."""
+    """Mean documented price of a request in the provider's own credits; `None` if no document states one."""
     charged_usd_per_request: float | None
     """Mean charge in US dollars that the provider reported; `None` if it reported no charge."""
     charged_credits_per_request: float | None
     charged_sample_count: int = msgspec.field(name="charged_samples")
     """Number of samples for which the provider reported a charge."""
-    charge_differs: bool
-    """Whether at least one charge differs from the documented price by more than rounding."""
+    charge_differs_from_price: bool = msgspec.field(name="charge_differs")
+    """Whether at least one reported charge differs from the documented price by more than a rounding error."""
     usd_per_1m_characters: float | None
     """Price in US dollars of a million characters, sent as texts of `text_length` characters, with the cheapest account
     plan for `characters_per_month`."""
     usd_per_month: float | None
     """Price in US dollars of `characters_per_month`, with the same account plan."""
-    account_plan: str | None = msgspec.field(name="plan")
+    account_plan_name: str | None = msgspec.field(name="plan")
     """Name of the cheapest account plan; `None` if no plan with a documented fee is known."""
     usd_per_audio_minute: float | None
     """Price in US dollars per minute of audio; `None` if the price has another unit or no document states a price.
@@ -145,7 +147,7 @@ class TargetCost(Record, frozen=True, kw_only=True):
     character, per month and of account plans are `None`."""
 
     @property
-    def compared_usd(self) -> float | None:
+    def comparison_price_usd(self) -> float | None:
         """The price in dollars by which targets are compared; `None` if it is not known.
 
         It is per minute of audio if the target takes audio, or else per million characters.
@@ -153,17 +155,17 @@ class TargetCost(Record, frozen=True, kw_only=True):
         return self.usd_per_audio_minute if self.takes_audio else self.usd_per_1m_characters
 
 
-def convert_credits(run: Run, credit_usd_by_provider: Mapping[str, float]) -> Run:
-    """Return a run with prices in dollars where documents state them in credits alone.
+def convert_credits_to_usd(run: Run, usd_per_credit_by_provider: Mapping[str, float]) -> Run:
+    """Add prices in dollars to a run, for targets whose documents state prices in credits only.
 
     Args:
         run: a saved run.
-        credit_usd_by_provider: price of one credit in dollars by provider.
+        usd_per_credit_by_provider: price of one credit in dollars, by provider id.
     """
     rates = {
-        target.id: credit_usd_by_provider[provider]
+        target.id: usd_per_credit_by_provider[provider]
         for target in run.manifest.targets
-        if (provider := target.id.partition("/")[0]) in credit_usd_by_provider and target.price.usd is None
+        if (provider := target.id.partition("/")[0]) in usd_per_credit_by_provider and target.price.usd is None
     }
     if not rates:
         return run
@@ -172,24 +174,24 @@ def convert_credits(run: Run, credit_usd_by_provider: Mapping[str, float]) -> Ru
     return replace(run, manifest=replace(run.manifest, targets=targets), samples=samples)
 
 
-def _add_usd_price(target: TargetRef, credit_usd: float) -> TargetRef:
+def _add_usd_price(target: TargetRef, usd_per_credit: float) -> TargetRef:
     credits = target.price.credits
     if credits is None:
         return target
-    usd = replace(credits, amount=credits.amount * credit_usd)
-    description = f"{target.price.description}, at ${credit_usd:g} per credit (--credit-rate)"
+    usd = replace(credits, amount=credits.amount * usd_per_credit)
+    description = f"{target.price.description}, at ${usd_per_credit:g} per credit (--credit-rate)"
     return replace(target, price=replace(target.price, usd=usd, description=description))
 
 
-def _add_usd_cost(sample: Sample, credit_usd: float) -> Sample:
+def _add_usd_cost(sample: Sample, usd_per_credit: float) -> Sample:
     cost = sample.cost
     price, charge = (
-        None if amount is None else amount * credit_usd for amount in (cost.price_credits, cost.charged_credits)
+        None if amount is None else amount * usd_per_credit for amount in (cost.price_credits, cost.charged_credits)
     )
     return replace(sample, cost=replace(cost, price_usd=price, charged_usd=charge))
 
 
-def get_sample_audio_s(sample: Sample) -> float | None:
+def get_sample_audio_duration_s(sample: Sample) -> float | None:
     """Return the duration of a successful sample's audio in seconds; `None` if no audio could be decoded."""
     return sample.audio.audio_s if sample.audio and not sample.failure else None
 
@@ -212,32 +214,32 @@ def compute_target_cost(
         takes_audio: whether audio is sent to the target.
     """
 
-    def compute_average_of_samples(select_value: Callable[[Sample], float | None]) -> float | None:
+    def average_over_samples(select_value: Callable[[Sample], float | None]) -> float | None:
         known = [found for sample in samples if (found := select_value(sample)) is not None]
         return sum(known) / len(known) if known else None
 
-    def compute_amount_per_minute(
-        price: AmountPerUnit | None, select_amount: Callable[[Cost], float | None]
+    def compute_amount_per_audio_minute(
+        price: AmountPerUnit | None, get_amount: Callable[[Cost], float | None]
     ) -> float | None:
         if price is not None and price.unit == "minute":
             return price.amount
-        return _average_amount_per_audio_minute(samples, select_amount) if takes_audio else None
+        return _average_amount_per_audio_minute(samples, get_amount) if takes_audio else None
 
     charged = [s for s in samples if s.cost.charged_usd is not None or s.cost.charged_credits is not None]
     line = None if takes_audio else estimate_price_function(target, samples)
-    month = line.compute_month_price(text_length, characters_per_month) if line else None
+    month = line.compute_monthly_price(text_length, characters_per_month) if line else None
     return TargetCost(
-        usd_per_request=compute_average_of_samples(lambda s: s.cost.price_usd),
-        credits_per_request=compute_average_of_samples(lambda s: s.cost.price_credits),
-        charged_usd_per_request=compute_average_of_samples(lambda s: s.cost.charged_usd),
-        charged_credits_per_request=compute_average_of_samples(lambda s: s.cost.charged_credits),
+        usd_per_request=average_over_samples(lambda s: s.cost.price_usd),
+        credits_per_request=average_over_samples(lambda s: s.cost.price_credits),
+        charged_usd_per_request=average_over_samples(lambda s: s.cost.charged_usd),
+        charged_credits_per_request=average_over_samples(lambda s: s.cost.charged_credits),
         charged_sample_count=len(charged),
-        charge_differs=any(_charge_differs(s.cost) for s in charged),
+        charge_differs_from_price=any(_charge_differs_from_price(s.cost) for s in charged),
         usd_per_1m_characters=month.usd / characters_per_month * 1_000_000 if month else None,
         usd_per_month=month.usd if month else None,
-        account_plan=month.account_plan if month else None,
-        usd_per_audio_minute=compute_amount_per_minute(target.price.usd, lambda cost: cost.price_usd),
-        credits_per_audio_minute=compute_amount_per_minute(target.price.credits, lambda cost: cost.price_credits),
+        account_plan_name=month.account_plan_name if month else None,
+        usd_per_audio_minute=compute_amount_per_audio_minute(target.price.usd, lambda cost: cost.price_usd),
+        credits_per_audio_minute=compute_amount_per_audio_minute(target.price.credits, lambda cost: cost.price_credits),
         text_length=text_length,
         characters_per_month=characters_per_month,
         price_function=line,
@@ -249,19 +251,20 @@ def compute_target_cost(
 
 
 def _average_amount_per_audio_minute(
-    samples: Sequence[Sample], select_amount: Callable[[Cost], float | None]
+    samples: Sequence[Sample], get_amount: Callable[[Cost], float | None]
 ) -> float | None:
-    """Return the prices of the samples divided by the minutes of their audio; `None` if either is not known."""
+    """Return the total price of the samples per minute of their audio; `None` if a price or a duration is not known."""
     pairs = [
         (amount, audio_s)
         for sample in samples
-        if (audio_s := get_sample_audio_s(sample)) is not None and (amount := select_amount(sample.cost)) is not None
+        if (audio_s := get_sample_audio_duration_s(sample)) is not None
+        and (amount := get_amount(sample.cost)) is not None
     ]
     minutes = sum(audio_s for _, audio_s in pairs) / 60
     return math.fsum(amount for amount, _ in pairs) / minutes if minutes else None
 
 
-def _charge_differs(cost: Cost) -> bool:
+def _charge_differs_from_price(cost: Cost) -> bool:
     pairs = ((cost.price_usd, cost.charged_usd), (cost.price_credits, cost.charged_credits))
     return any(
         price is not None and charged is not None and not is_rounded_amount(charged, price) for price, charged in pairs
@@ -323,7 +326,7 @@ def _iterate_account_plan_prices(
                 monthly_fee_usd=plan.monthly_fee_usd,
                 included_units=(plan.included or 0.0) / units_per_character,
                 unit=unit,
-                usd_per_unit=plan.usd * units_per_character,
+                overage_usd_per_unit=plan.usd * units_per_character,
                 allows_overage=plan.overage,
             )
 
@@ -336,6 +339,6 @@ def _average_usd_per_character(samples: Sequence[Sample]) -> float | None:
 
 
 def _estimate_audio_minutes_per_character(samples: Sequence[Sample]) -> float | None:
-    durations = [(len(s.text), audio_s) for s in samples if (audio_s := get_sample_audio_s(s)) is not None]
+    durations = [(len(s.text), audio_s) for s in samples if (audio_s := get_sample_audio_duration_s(s)) is not None]
     characters = sum(length for length, _ in durations)
     return sum(audio_s for _, audio_s in durations) / 60 / characters if characters else None

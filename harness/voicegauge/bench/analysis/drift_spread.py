@@ -2,9 +2,9 @@
 
 Services are faster or slower for hours at a time. The sessions of a run follow one another and
 mostly share this state; only several runs, such as those of several nights, show how much it
-varies. With fewer than `MIN_RUNS`, a spread is assumed, as a scaled inverse chi-squared prior
+varies. With fewer than `MIN_RUNS_TO_MEASURE_DRIFT`, a spread is assumed, as a scaled inverse chi-squared prior
 (Gelman et al., Bayesian Data Analysis, 3rd ed., section 2.6), and the runs can only make it
-larger. From `MIN_RUNS` on, the runs' own spread replaces it; it is moderated by that of the other
+larger. From `MIN_RUNS_TO_MEASURE_DRIFT` on, the runs' own spread replaces it; it is moderated by that of the other
 targets (Smyth 2004), so that five nights of one target need not carry the estimate alone.
 """
 
@@ -18,127 +18,128 @@ import numpy as np
 
 from voicegauge.bench.analysis.resampling import FloatArray
 
-DEFAULT_DRIFT = 0.10
-"""Assumed spread of a service's latency between runs: standard deviation of its logarithm."""
+DEFAULT_LATENCY_DRIFT = 0.10
+"""Spread of a service's latency between runs that is assumed by default: standard deviation of log latency."""
 PRIOR_DEGREES_OF_FREEDOM = 10.0
-"""Weight of the assumed spread, and the largest weight of the other targets' spread, in degrees of freedom."""
-MIN_RUNS = 5
+"""Weight of the assumed spread, in degrees of freedom; also the largest weight of the spread of other targets."""
+MIN_RUNS_TO_MEASURE_DRIFT = 5
 """Smallest number of baseline runs whose measured spread replaces the assumed one."""
-MIN_COMPARED_TIME_MS = 1e-3
-"""Lower limit in milliseconds: smaller times are replaced by it before taking the logarithm, which is undefined for
-0."""
+MIN_TIME_FOR_LOGARITHM_MS = 1e-3
+"""A smaller time is replaced by this value before its logarithm is taken, which is undefined for 0."""
 
 
 class SessionTime(NamedTuple):
-    """One measured time with its session and its text; times of the same text are paired."""
+    """One measured time, with the text and the session in which it was measured."""
 
     text_id: str
-    session: int
+    session_number: int
     time_ms: float
 
 
-class DriftSpread(NamedTuple):
-    """Variance of the logarithm of a run's level, and the degrees of freedom of this estimate."""
+class EstimatedVariance(NamedTuple):
+    """An estimated variance, with the degrees of freedom of the estimate."""
 
     variance: float
     degrees_of_freedom: float
 
 
 class MeasuredDrift(NamedTuple):
-    """The drift of one target, measured in the runs of a baseline, as variances of the logarithm of times."""
+    """How much the speed of one target varies without a change of the service, as variances of log times."""
 
-    run_variance: float
-    """Variance of the level between runs; 0 for a single run."""
+    variance_between_runs: float
+    """Variance of the mean log time between runs; 0 for a single run."""
     run_count: int
-    session_variance: float
-    """Variance of the level between the sessions of a run; 0 if every run has a single session."""
+    variance_between_sessions: float
+    """Variance of the mean log time between the sessions of a run; 0 if every run has a single session."""
     session_degrees_of_freedom: int
 
 
-def measure_drift(runs: Sequence[Sequence[SessionTime]]) -> MeasuredDrift:
-    """Measure how much the level of a target differs between runs, and between sessions of a run."""
-    runs = [run for run in runs if run]
-    texts = sorted(set.intersection(*({timed.text_id for timed in run} for run in runs))) if runs else []
+def measure_drift(times_by_run: Sequence[Sequence[SessionTime]]) -> MeasuredDrift:
+    """Measure how much the speed of a target varies between runs, and between the sessions of a run."""
+    times_by_run = [run for run in times_by_run if run]
+    texts = (
+        sorted(set.intersection(*({timed.text_id for timed in run} for run in times_by_run))) if times_by_run else []
+    )
     if not texts:
-        return MeasuredDrift(0.0, len(runs), 0.0, 0)
-    levels = np.array([compute_text_levels([run], texts) for run in runs])
+        return MeasuredDrift(0.0, len(times_by_run), 0.0, 0)
+    levels = np.array([compute_mean_log_median_times([run], texts) for run in times_by_run])
     deviations = np.nanmedian(levels - np.nanmean(levels, axis=0), axis=1)
-    run_variance = float(np.sum(deviations**2)) / (len(runs) - 1) if len(runs) > 1 else 0.0
+    run_variance = float(np.sum(deviations**2)) / (len(times_by_run) - 1) if len(times_by_run) > 1 else 0.0
     squares, freedom = 0.0, 0
-    for run in runs:
-        table = compute_session_levels(run, texts)
+    for run in times_by_run:
+        table = compute_log_median_times_by_session(run, texts)
         if len(table) > 1:
             squares += float(np.sum(np.nanmedian(table - np.nanmean(table, axis=0), axis=1) ** 2))
             freedom += len(table) - 1
-    return MeasuredDrift(run_variance, len(runs), squares / freedom if freedom else 0.0, freedom)
+    return MeasuredDrift(run_variance, len(times_by_run), squares / freedom if freedom else 0.0, freedom)
 
 
-def estimate_drift(target: MeasuredDrift, other_targets: Sequence[MeasuredDrift], assumed_drift: float) -> DriftSpread:
-    """Estimate the variance that drift adds to the level of one run of a target.
+def estimate_drift_variance(
+    target_drift: MeasuredDrift, other_target_drifts: Sequence[MeasuredDrift], assumed_drift: float
+) -> EstimatedVariance:
+    """Estimate the variance that drift adds to the mean log time of one run of a target.
 
     Args:
-        target: the measured drift of the target.
-        other_targets: the measured drift of each other target of the comparison.
-        assumed_drift: spread that is assumed with fewer than `MIN_RUNS` runs.
+        target_drift: the measured drift of the target.
+        other_target_drifts: the measured drift of each other target of the comparison.
+        assumed_drift: spread that is assumed with fewer than `MIN_RUNS_TO_MEASURE_DRIFT` runs.
     """
-    freedom = float(max(target.run_count - 1, 0))
-    if target.run_count < MIN_RUNS:
-        squares = PRIOR_DEGREES_OF_FREEDOM * assumed_drift**2 + freedom * target.run_variance
+    freedom = float(max(target_drift.run_count - 1, 0))
+    if target_drift.run_count < MIN_RUNS_TO_MEASURE_DRIFT:
+        squares = PRIOR_DEGREES_OF_FREEDOM * assumed_drift**2 + freedom * target_drift.variance_between_runs
         freedom += PRIOR_DEGREES_OF_FREEDOM
-        if target.session_variance > squares / freedom:
+        if target_drift.variance_between_sessions > squares / freedom:
             # Sessions can show that a service drifts more than assumed, not that it drifts less.
-            squares += target.session_degrees_of_freedom * target.session_variance
-            freedom += target.session_degrees_of_freedom
-        return DriftSpread(squares / freedom, freedom)
-    informative = [other for other in other_targets if other.run_count >= MIN_RUNS]
+            squares += target_drift.session_degrees_of_freedom * target_drift.variance_between_sessions
+            freedom += target_drift.session_degrees_of_freedom
+        return EstimatedVariance(squares / freedom, freedom)
+    informative = [other for other in other_target_drifts if other.run_count >= MIN_RUNS_TO_MEASURE_DRIFT]
     weight = min(PRIOR_DEGREES_OF_FREEDOM, float(sum(other.run_count - 1 for other in informative)))
-    typical = float(np.mean([other.run_variance for other in informative])) if informative else 0.0
-    variance = (weight * typical + freedom * target.run_variance) / (weight + freedom)
-    return DriftSpread(variance, weight + freedom)
+    typical = float(np.mean([other.variance_between_runs for other in informative])) if informative else 0.0
+    variance = (weight * typical + freedom * target_drift.variance_between_runs) / (weight + freedom)
+    return EstimatedVariance(variance, weight + freedom)
 
 
-def combine_variances(first_variance: tuple[float, float], second_variance: tuple[float, float]) -> tuple[float, float]:
-    """Return the sum of two independent estimated variances and its degrees of freedom (Satterthwaite 1946).
-
-    Args:
-        first_variance: variance and its degrees of freedom.
-        second_variance: variance and its degrees of freedom.
-    """
+def combine_variances(first_variance: EstimatedVariance, second_variance: EstimatedVariance) -> EstimatedVariance:
+    """Return the sum of two independent estimated variances, with its degrees of freedom (Satterthwaite 1946)."""
     total = first_variance[0] + second_variance[0]
     weights = sum(variance**2 / freedom for variance, freedom in (first_variance, second_variance))
-    return total, total**2 / weights if weights > 0 else min(first_variance[1], second_variance[1])
+    freedom = total**2 / weights if weights > 0 else min(first_variance[1], second_variance[1])
+    return EstimatedVariance(total, freedom)
 
 
-def compute_text_levels(runs: Sequence[Sequence[SessionTime]], texts: Sequence[str]) -> FloatArray:
-    """Return the mean over runs and sessions of the log of the median time of each text; NaN if it was never timed."""
-    run_levels = [_average_sessions(compute_session_levels(run, texts)) for run in runs]
-    return _average_sessions(np.array(run_levels).reshape(len(runs), len(texts)))
+def compute_mean_log_median_times(times_by_run: Sequence[Sequence[SessionTime]], text_ids: Sequence[str]) -> FloatArray:
+    """Return the mean log median time of each text over all runs and sessions; NaN if the text was never timed."""
+    run_levels = [
+        _average_columns_ignoring_nan(compute_log_median_times_by_session(run, text_ids)) for run in times_by_run
+    ]
+    return _average_columns_ignoring_nan(np.array(run_levels).reshape(len(times_by_run), len(text_ids)))
 
 
-def compute_session_levels(run: Sequence[SessionTime], texts: Sequence[str]) -> FloatArray:
-    """Return the log of the median time of each text in each session of one run.
+def compute_log_median_times_by_session(run_times: Sequence[SessionTime], text_ids: Sequence[str]) -> FloatArray:
+    """Return the logarithm of the median time of each text in each session of one run.
 
     Returns:
         One row per session and one column per text; NaN for a text that a session lacks.
     """
-    columns = {text: column for column, text in enumerate(texts)}
-    timed = [(one.session, columns[one.text_id], one.time_ms) for one in run if one.text_id in columns]
+    columns = {text: column for column, text in enumerate(text_ids)}
+    timed = [(one.session_number, columns[one.text_id], one.time_ms) for one in run_times if one.text_id in columns]
     if not timed:
-        return np.full((0, len(texts)), math.nan)
+        return np.full((0, len(text_ids)), math.nan)
     sessions, text_numbers, times_ms = np.array(timed).T
     session_ids, rows = np.unique(sessions, return_inverse=True)
-    cells = rows * len(texts) + text_numbers.astype(np.int64)
+    cells = rows * len(text_ids) + text_numbers.astype(np.int64)
     order = np.lexsort((times_ms, cells))
-    logs = np.log(np.maximum(times_ms[order], MIN_COMPARED_TIME_MS))
+    logs = np.log(np.maximum(times_ms[order], MIN_TIME_FOR_LOGARITHM_MS))
     filled, starts, counts = np.unique(cells[order], return_index=True, return_counts=True)
-    levels = np.full(len(session_ids) * len(texts), math.nan)
+    levels = np.full(len(session_ids) * len(text_ids), math.nan)
     levels[filled] = (logs[starts + (counts - 1) // 2] + logs[starts + counts // 2]) / 2
-    return levels.reshape(len(session_ids), len(texts))
+    return levels.reshape(len(session_ids), len(text_ids))
 
 
-def _average_sessions(levels: FloatArray) -> FloatArray:
+def _average_columns_ignoring_nan(log_times: FloatArray) -> FloatArray:
     """Return the mean of each column, ignoring NaN; NaN for a column that contains only NaN."""
-    is_known = np.isfinite(levels)
+    is_known = np.isfinite(log_times)
     counts = is_known.sum(axis=0)
-    sums = np.where(is_known, levels, 0.0).sum(axis=0)
+    sums = np.where(is_known, log_times, 0.0).sum(axis=0)
     return np.where(counts > 0, sums / np.maximum(counts, 1), math.nan)

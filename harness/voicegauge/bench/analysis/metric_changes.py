@@ -1,4 +1,4 @@
-"""Describes the change of one metric: its size, and the intervals and p-values that it allows."""
+"""Classes of changes of a metric. Each computes the interval and the p-value of a change in its own way."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from voicegauge.bench.analysis.resampling import FloatArray
 from voicegauge.bench.analysis.scipy_library import load_scipy
 
 REQUIRED_POWER = 0.80
-"""Power of a test: probability that a change as large as the smallest detectable change is found."""
+"""Power of the test: probability with which a true change of the size called detectable is found."""
 POWER_TOLERANCE = 0.002
 """Relative precision of the smallest detectable change."""
 MAX_DETECTABLE_SLOWDOWN = 10.0
-"""Largest detectable slowdown that is stated, relative: 10 is 1000%. Instead of a larger one, `None` is stated."""
+"""Largest relative slowdown that is given as the detectable change (10 is 1000%); a larger one is given as `None`."""
 ESTIMATE_DISTRIBUTION_PROBABILITIES = (np.arange(64) + 0.5) / 64
 """Probabilities at which the distribution of an estimate is evaluated to compute the power of a test."""
 MAX_NORMAL_QUANTILE = 8.0
@@ -117,7 +117,9 @@ class EstimatedChange(MetricChange):
         if self.standard_error is None:
             return None
         margin = compute_student_quantile(tail_probability, self.degrees_of_freedom) * self.standard_error
-        return self._convert_difference(self.difference - margin), self._convert_difference(self.difference + margin)
+        return self._convert_difference_to_change(self.difference - margin), self._convert_difference_to_change(
+            self.difference + margin
+        )
 
     def compute_detectable_change(self, tail_probability: float, min_change: float) -> float | None:
         """Return the smallest worsening whose estimate is significant, and above `min_change`, with `REQUIRED_POWER`.
@@ -140,17 +142,17 @@ class EstimatedChange(MetricChange):
             if error == 0:
                 return float(difference >= threshold)
             limits = np.maximum(critical * error * spread, threshold)
-            return float(np.mean(_compute_normal_probability((difference - limits) / error)))
+            return float(np.mean(_compute_normal_tail_probabilities((difference - limits) / error)))
 
         largest = math.log1p(MAX_DETECTABLE_SLOWDOWN) if self.is_logarithmic else 1.0
         size = _find_change_with_power(compute_power, threshold or 1e-3, largest)
-        return None if size is None else self._convert_difference(size)
+        return None if size is None else self._convert_difference_to_change(size)
 
     def _predict_standard_error(self, difference: float) -> float:
         assert self.standard_error is not None
         return self.standard_error if self.predict_standard_error is None else self.predict_standard_error(difference)
 
-    def _convert_difference(self, difference: float) -> float:
+    def _convert_difference_to_change(self, difference: float) -> float:
         return math.expm1(min(difference, 700.0)) if self.is_logarithmic else difference
 
 
@@ -221,16 +223,16 @@ class FailureRateChange(MetricChange):
         """Return the two-sided p-value at which Newcombe's interval just reaches 0."""
         brentq, norm = load_scipy("optimize").brentq, load_scipy("stats").norm
 
-        def compute_distance(normal_quantile: float) -> float:
+        def compute_distance_from_zero(normal_quantile: float) -> float:
             low, high = self._compute_newcombe_interval(normal_quantile)
             return low if self.change > 0 else -high
 
-        if compute_distance(MAX_NORMAL_QUANTILE) > 0:
+        if compute_distance_from_zero(MAX_NORMAL_QUANTILE) > 0:
             return float(2 * norm.sf(MAX_NORMAL_QUANTILE))
-        return float(2 * norm.sf(brentq(compute_distance, 0.0, MAX_NORMAL_QUANTILE)))
+        return float(2 * norm.sf(brentq(compute_distance_from_zero, 0.0, MAX_NORMAL_QUANTILE)))
 
     def compute_interval(self, tail_probability: float) -> tuple[float, float] | None:
-        """Return Newcombe's interval, extended to 0 if it excludes 0 but the exact test is not significant."""
+        """Return Newcombe's interval, extended to 0 where it excludes 0 although the exact test is not significant."""
         low, high = self._compute_newcombe_interval(_compute_normal_quantile(tail_probability))
         if (low > 0 or high < 0) and self._compute_mid_p_value() >= tail_probability:
             return min(low, 0.0), max(high, 0.0)
@@ -246,18 +248,18 @@ class FailureRateChange(MetricChange):
         normal_quantile = _compute_normal_quantile(tail_probability)
         binom = load_scipy("stats").binom
         old_failure_counts = binom.ppf(ESTIMATE_DISTRIBUTION_PROBABILITIES, self.baseline_sample_count, before)
-        significant_counts = _find_significant_counts(
+        significant_counts = _find_significant_failure_counts(
             old_failure_counts, self.baseline_sample_count, self.run_sample_count, tail_probability
         )[:, None]
         old_rates = old_failure_counts[:, None] / self.baseline_sample_count
-        _, old_highs = _compute_wilson_interval(old_rates, self.baseline_sample_count, normal_quantile)
+        _, old_highs = _compute_wilson_intervals(old_rates, self.baseline_sample_count, normal_quantile)
 
-        def compute_power(size: float) -> float:
+        def compute_power(rate_increase: float) -> float:
             new_failure_counts = binom.ppf(
-                ESTIMATE_DISTRIBUTION_PROBABILITIES, self.run_sample_count, min(before + size, 1.0)
+                ESTIMATE_DISTRIBUTION_PROBABILITIES, self.run_sample_count, min(before + rate_increase, 1.0)
             )[None, :]
             new_rates = new_failure_counts / self.run_sample_count
-            new_lows, _ = _compute_wilson_interval(new_rates, self.run_sample_count, normal_quantile)
+            new_lows, _ = _compute_wilson_intervals(new_rates, self.run_sample_count, normal_quantile)
             changes = new_rates - old_rates
             lows = changes - np.hypot(new_rates - new_lows, old_highs - old_rates)
             return float(np.mean((lows > 0) & (changes >= min_change) & (new_failure_counts >= significant_counts)))
@@ -266,8 +268,8 @@ class FailureRateChange(MetricChange):
 
     def _compute_newcombe_interval(self, normal_quantile: float) -> tuple[float, float]:
         before, after = self.baseline_value, self.run_value
-        old_low, old_high = _compute_wilson_interval(np.array(before), self.baseline_sample_count, normal_quantile)
-        new_low, new_high = _compute_wilson_interval(np.array(after), self.run_sample_count, normal_quantile)
+        old_low, old_high = _compute_wilson_intervals(np.array(before), self.baseline_sample_count, normal_quantile)
+        new_low, new_high = _compute_wilson_intervals(np.array(after), self.run_sample_count, normal_quantile)
         return (
             self.change - math.hypot(after - new_low, old_high - before),
             self.change + math.hypot(new_high - after, before - old_low),
@@ -288,7 +290,7 @@ def _compute_mid_p_values(
     return values
 
 
-def _find_significant_counts(
+def _find_significant_failure_counts(
     old_failure_counts: FloatArray, old_sample_count: int, new_sample_count: int, tail_probability: float
 ) -> FloatArray:
     """Return, for each number of old failures, the smallest number of new failures that is significant."""
@@ -323,15 +325,21 @@ def _find_change_with_power(
     return high
 
 
-def _compute_wilson_interval(rates: FloatArray, count: int, normal_quantile: float) -> tuple[FloatArray, FloatArray]:
+def _compute_wilson_intervals(
+    failure_rates: FloatArray, sample_count: int, normal_quantile: float
+) -> tuple[FloatArray, FloatArray]:
     """Return the score intervals of binomial proportions (Wilson 1927)."""
     squared = normal_quantile**2
-    centers = (rates + squared / (2 * count)) / (1 + squared / count)
-    margins = normal_quantile / (1 + squared / count) * np.sqrt(rates * (1 - rates) / count + squared / (4 * count**2))
+    centers = (failure_rates + squared / (2 * sample_count)) / (1 + squared / sample_count)
+    margins = (
+        normal_quantile
+        / (1 + squared / sample_count)
+        * np.sqrt(failure_rates * (1 - failure_rates) / sample_count + squared / (4 * sample_count**2))
+    )
     return np.maximum(centers - margins, 0.0), np.minimum(centers + margins, 1.0)
 
 
-def _compute_normal_probability(normal_quantiles: FloatArray) -> FloatArray:
+def _compute_normal_tail_probabilities(normal_quantiles: FloatArray) -> FloatArray:
     probabilities: FloatArray = load_scipy("special").ndtr(normal_quantiles)
     return probabilities
 

@@ -11,7 +11,7 @@ ScoredSamples = Sequence[tuple[Sample, Score]]
 
 
 class ScoresBySample:
-    """The scores of a score set by sample id."""
+    """Finds the scores of samples in a score set."""
 
     def __init__(self, score_set: ScoreSet) -> None:
         self._left_out = frozenset(score_set.left_out)
@@ -35,7 +35,7 @@ class ScoresBySample:
         return [] if all(sample.failure is not None for sample, _ in scored) else scored
 
 
-def group_measured_samples(run: Run) -> dict[str, list[Sample]]:
+def group_counted_samples_by_target(run: Run) -> dict[str, list[Sample]]:
     """Return the counted samples of each target of the manifest: see `Run.select_counted_samples`."""
     samples: dict[str, list[Sample]] = {target.id: [] for target in run.manifest.targets}
     for sample in run.select_counted_samples():

@@ -21,12 +21,12 @@ from voicegauge.bench.analysis.resampling import (
 )
 from voicegauge.model import Record
 
-MIN_TEXTS = 5
+MIN_TEXTS_FOR_INTERVAL = 5
 """Smallest number of texts from which the spread between texts is estimated."""
 MIN_P95_SAMPLES = 20
-"""Smallest number of samples for a 95th percentile; with fewer, less than one lies above it."""
+"""Smallest number of samples for a 95th percentile: of 20 samples, one lies above it."""
 MIN_P95_UPPER_BOUND_SAMPLES = 100
-"""Smallest number of samples for an upper bound of the 95th percentile; with fewer, under five lie above it."""
+"""Smallest number of samples for an upper bound of the 95th percentile: of 100 samples, five lie above it."""
 
 
 class Estimate(Record, frozen=True, kw_only=True):
@@ -43,10 +43,10 @@ class Estimate(Record, frozen=True, kw_only=True):
     """Why an end of the interval is missing, or how it was computed; empty if it is the usual one."""
 
 
-class IntervalEstimate(Record, frozen=True, kw_only=True):
-    """Estimates of the lower and upper bound of a time that is known only between two polls (see `Interval`).
+class BoundEstimates(Record, frozen=True, kw_only=True):
+    """Estimates of the lower and the upper bound of a time, such as a median, that is measured only by polling.
 
-    The true value lies between the two estimates; neither of them is the provider's speed.
+    The true time lies between the two estimates; neither of them is the time that the provider takes.
     """
 
     low: Estimate
@@ -93,7 +93,7 @@ def estimate_mean(values: ValuesWithTextIds | SampledValues, *, seed: int = 0) -
     if not len(values):
         return None
     sampled = values if isinstance(values, SampledValues) else SampledValues(values)
-    sums = sampled.compute_sums()
+    sums = sampled.compute_sum_and_count_by_text()
     spread = resample_texts(sampled.text_count, lambda weights: _divide_sums(weights @ sums), seed=seed)
     return _build_estimate(float(sampled.values.mean()), spread, sampled.text_count, len(values))
 
@@ -110,7 +110,7 @@ def estimate_ratio_of_sums(fractions: Iterable[tuple[Hashable, float, float]], *
         seed: seed of the resampling.
 
     Returns:
-        The estimate; `None` if there are no terms.
+        The estimate; `None` if there are no fractions.
     """
     sums_by_text: dict[Hashable, list[float]] = {}
     n = 0
@@ -136,19 +136,21 @@ def estimate_ratio_of_sums(fractions: Iterable[tuple[Hashable, float, float]], *
     return Estimate(value=0.0, low=0.0, high=high, sample_count=n, note=note)
 
 
-def _divide_sums(sums: FloatArray) -> FloatArray:
+def _divide_sums(numerator_and_denominator_sums: FloatArray) -> FloatArray:
     # A denominator of at least 1 keeps a resample of empty references finite.
-    quotient: FloatArray = sums[..., 0] / np.maximum(sums[..., 1], 1.0)
+    quotient: FloatArray = numerator_and_denominator_sums[..., 0] / np.maximum(
+        numerator_and_denominator_sums[..., 1], 1.0
+    )
     return quotient
 
 
 def _build_estimate(value: float, spread: ResampledSpread | None, text_count: int, sample_count: int) -> Estimate:
-    if spread is None or text_count < MIN_TEXTS:
+    if spread is None or text_count < MIN_TEXTS_FOR_INTERVAL:
         return Estimate(
             value=value,
             low=None,
             high=None,
             sample_count=sample_count,
-            note=f"no interval from fewer than {MIN_TEXTS} texts",
+            note=f"no interval from fewer than {MIN_TEXTS_FOR_INTERVAL} texts",
         )
     return Estimate(value=value, low=spread.low, high=spread.high, sample_count=sample_count)

@@ -13,24 +13,24 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from voicegauge.bench.analysis.censored_times import CensoredTime, estimate_censored_quantile
 from voicegauge.bench.analysis.cost import (
     DEFAULT_CHARACTERS_PER_MONTH,
     DEFAULT_TEXT_LENGTH,
     TargetCost,
     compute_target_cost,
-    get_sample_audio_s,
+    get_sample_audio_duration_s,
 )
-from voicegauge.bench.analysis.interval_censored import CensoredTime, estimate_censored_quantile
 from voicegauge.bench.analysis.joint_resamples import (
     JointResamples,
     determine_pareto_membership,
-    find_indistinguishable_from_lowest,
+    flag_indistinguishable_from_lowest,
 )
 from voicegauge.bench.analysis.resampling import SampledValues
-from voicegauge.bench.analysis.scored_samples import ScoredSamples, ScoresBySample, group_measured_samples
+from voicegauge.bench.analysis.scored_samples import ScoredSamples, ScoresBySample, group_counted_samples_by_target
 from voicegauge.bench.analysis.statistics import (
+    BoundEstimates,
     Estimate,
-    IntervalEstimate,
     estimate_mean,
     estimate_median,
     estimate_quantile,
@@ -68,7 +68,7 @@ class ErrorRate(Record, frozen=True, kw_only=True):
     insertions: int
     text_count: int = msgspec.field(name="texts")
     """Number of different texts; the intervals are computed by resampling the texts."""
-    samples_by_audio_content: dict[str, int]
+    sample_count_by_audio_content: dict[str, int] = msgspec.field(name="samples_by_audio_content")
     """Number of samples by audio content: speech, silence, missing, undecodable."""
 
 
@@ -77,14 +77,14 @@ class CategoryErrorRate(Record, frozen=True, kw_only=True):
 
     language: str
     category: str
-    rate: ErrorRate
+    error_rate: ErrorRate = msgspec.field(name="rate")
 
 
 class LanguageErrorRate(Record, frozen=True, kw_only=True):
     """Error rate of one language, over all categories."""
 
     language: str
-    rate: ErrorRate
+    error_rate: ErrorRate = msgspec.field(name="rate")
 
 
 class StreamSummary(Record, frozen=True, kw_only=True):
@@ -103,13 +103,13 @@ class StreamSummary(Record, frozen=True, kw_only=True):
     """Longest gap between two chunks of a sample."""
     underruns_per_sample: Estimate | None = msgspec.field(name="underruns")
     """Mean number of buffer underruns per sample."""
-    stalled_ms: Estimate | None
+    stall_time_ms: Estimate | None = msgspec.field(name="stalled_ms")
     """Mean time per sample during which a player is stalled."""
-    share_within_50_ms: Estimate | None = msgspec.field(name="c50")
+    share_late_at_most_50_ms: Estimate | None = msgspec.field(name="c50")
     """Share of streams whose audio is never more than 50 ms late for a player that starts at once (C50)."""
-    share_within_100_ms: Estimate | None = msgspec.field(name="c100")
+    share_late_at_most_100_ms: Estimate | None = msgspec.field(name="c100")
     """Share of streams whose audio is never more than 100 ms late for a player that starts at once (C100)."""
-    share_within_200_ms: Estimate | None = msgspec.field(name="c200")
+    share_late_at_most_200_ms: Estimate | None = msgspec.field(name="c200")
     """Share of streams whose audio is never more than 200 ms late for a player that starts at once (C200)."""
 
 
@@ -122,22 +122,22 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     target: str
     title: str
     provenance: Provenance
-    samples: int
+    sample_count: int = msgspec.field(name="samples")
     """Number of requested samples, including failures and excluding warm-up."""
-    disturbed_samples: int
-    """Number of samples during which voicegauge itself was too busy to take precise times."""
-    failures: int
-    failures_by_kind: dict[str, int] = msgspec.field(name="failure_kinds")
+    disturbed_sample_count: int = msgspec.field(name="disturbed_samples")
+    """Number of samples whose times are imprecise because voicegauge itself was too busy."""
+    failure_count: int = msgspec.field(name="failures")
+    failure_count_by_kind: dict[str, int] = msgspec.field(name="failure_kinds")
     """Number of failures by kind, most frequent first."""
     mean_attempts: float | None = msgspec.field(name="attempts")
     """Mean number of submits per sample, including retries; 1 if nothing was retried."""
     submit_latency_ms: Estimate | None
     """Time until the response to the submit was complete."""
-    queue_ms: IntervalEstimate | None
+    queue_ms: BoundEstimates | None
     """Queue time of a job; only bounds are known, because the job's status is seen only when it is polled."""
-    processing_ms: IntervalEstimate | None
+    processing_ms: BoundEstimates | None
     """Lower and upper bounds of the processing time of a job."""
-    completion_ms: IntervalEstimate | None
+    completion_ms: BoundEstimates | None
     """Lower and upper bounds of the time from the submit to the completion of a job."""
     completion_p50_ms: Estimate | None
     """Median completion time, by the nonparametric maximum-likelihood estimator for times between two polls
@@ -145,8 +145,8 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     completion_p90_ms: Estimate | None
     """90th percentile of the completion time, by the same estimator."""
     audio_ready_ms: Estimate | None = msgspec.field(name="ready_ms")
-    """Time until the last byte of audio without waiting for a poll: like `total_latency_ms`, but for a job estimated
-    from its completion and download."""
+    """Total latency without the wait for polls: for a job, the completion time plus the duration of the download.
+    Otherwise equal to `total_latency_ms`."""
     audio_ready_p95_ms: Estimate | None = msgspec.field(name="ready_p95_ms")
     """95th percentile of the time described at `audio_ready_ms`."""
     download_ms: Estimate | None
@@ -219,7 +219,7 @@ def summarize_targets(
         DataError: the score set does not contain every sample of the run.
     """
     summaries = []
-    samples_by_target = group_measured_samples(run)
+    samples_by_target = group_counted_samples_by_target(run)
     scores = ScoresBySample(score_set) if score_set else None
     for target in run.manifest.targets:
         samples = samples_by_target[target.id]
@@ -240,11 +240,12 @@ def summarize_targets(
 def _add_comparison_fields(summaries: Sequence[TargetSummary], resamples: JointResamples) -> tuple[TargetSummary, ...]:
     """Return the summaries with the fields that depend on the other targets of the run, such as `is_pareto_optimal`."""
     faster, clearer = (
-        resamples.find_clearly_lower_pairs(values) for values in (resamples.latency_ms, resamples.error_rate)
+        resamples.compute_clearly_lower_matrix(values)
+        for values in (resamples.median_latencies_ms, resamples.error_rates)
     )
     in_pareto_set = determine_pareto_membership([faster, clearer])
-    fastest = find_indistinguishable_from_lowest([get_median_latency_ms(one) for one in summaries], faster)
-    clearest = find_indistinguishable_from_lowest([get_error_rate(one) for one in summaries], clearer)
+    fastest = flag_indistinguishable_from_lowest([get_median_latency_ms(one) for one in summaries], faster)
+    clearest = flag_indistinguishable_from_lowest([get_error_rate(one) for one in summaries], clearer)
     return tuple(
         msgspec.structs.replace(
             one,
@@ -263,8 +264,8 @@ def describe_disturbed_samples(summaries: Sequence[TargetSummary]) -> str:
 
     Samples of all targets count, also failed ones.
     """
-    disturbed = sum(one.disturbed_samples for one in summaries)
-    samples = sum(one.samples for one in summaries)
+    disturbed = sum(one.disturbed_sample_count for one in summaries)
+    samples = sum(one.sample_count for one in summaries)
     if not disturbed:
         return ""
     return f"during {disturbed:,} of {samples:,} samples this machine was too busy for precise times"
@@ -306,11 +307,11 @@ def _summarize_target(
     def estimate_median_time(select_time: Callable[[Latency], float | None]) -> Estimate | None:
         return estimate_median(_select_times_by_text(latencies, select_time), seed=seed)
 
-    def estimate_median_bounds(select_interval: Callable[[Latency], Interval | None]) -> IntervalEstimate | None:
+    def estimate_median_bounds(select_interval: Callable[[Latency], Interval | None]) -> BoundEstimates | None:
         bounds = [(text, found) for text, latency in latencies if (found := select_interval(latency)) is not None]
         low = estimate_median([(text, interval.low_ms) for text, interval in bounds], seed=seed)
         high = estimate_median([(text, interval.high_ms) for text, interval in bounds], seed=seed)
-        return IntervalEstimate(low=low, high=high) if low and high else None
+        return BoundEstimates(low=low, high=high) if low and high else None
 
     wer, cer = (
         compute_error_rate([pair for pair in scored_samples if pair[1].unit == unit], seed=seed)
@@ -324,10 +325,10 @@ def _summarize_target(
         target=target.id,
         title=target.title,
         provenance=provenance,
-        samples=len(samples),
-        disturbed_samples=sum(sample.is_disturbed for sample in samples),
-        failures=sum(kinds.values()),
-        failures_by_kind=dict(kinds.most_common()),
+        sample_count=len(samples),
+        disturbed_sample_count=sum(sample.is_disturbed for sample in samples),
+        failure_count=sum(kinds.values()),
+        failure_count_by_kind=dict(kinds.most_common()),
         mean_attempts=sum(s.attempts for s in samples) / len(samples) if samples else None,
         submit_latency_ms=estimate_median_time(lambda latency: latency.submit_latency_ms),
         queue_ms=estimate_median_bounds(lambda latency: latency.queue_ms),
@@ -346,7 +347,7 @@ def _summarize_target(
         total_latency_ms=total_ms,
         total_latency_p95_ms=total_p95_ms,
         streaming=_summarize_streaming(samples, seed),
-        audio_s=estimate_median_value(get_sample_audio_s),
+        audio_s=estimate_median_value(get_sample_audio_duration_s),
         rtf=_estimate_quantile_of_times(_collect_real_time_factors(ready), 0.5, seed),
         characters_per_s=estimate_median_value(_compute_characters_per_s),
         wer=wer,
@@ -370,7 +371,7 @@ def _summarize_streaming(samples: Sequence[Sample], seed: int) -> StreamSummary 
             samples, lambda sample: select_value(sample.streaming) if sample.streaming else None
         )
 
-    def estimate_share_within(limit_ms: float) -> Estimate | None:
+    def estimate_share_late_at_most(limit_ms: float) -> Estimate | None:
         deficits_ms = select_streaming_values(lambda stream: stream.worst_deficit_ms)
         return estimate_mean([(text, float(deficit_ms < limit_ms)) for text, deficit_ms in deficits_ms], seed=seed)
 
@@ -381,10 +382,10 @@ def _summarize_streaming(samples: Sequence[Sample], seed: int) -> StreamSummary 
         gap_max_ms=estimate_median(select_streaming_values(lambda stream: stream.gap_max_ms), seed=seed),
         # Means: underruns are rare, so that their median would be 0 for nearly every target.
         underruns_per_sample=estimate_mean(select_streaming_values(lambda stream: stream.underruns), seed=seed),
-        stalled_ms=estimate_mean(select_streaming_values(lambda stream: stream.stalled_ms), seed=seed),
-        share_within_50_ms=estimate_share_within(50.0),
-        share_within_100_ms=estimate_share_within(100.0),
-        share_within_200_ms=estimate_share_within(200.0),
+        stall_time_ms=estimate_mean(select_streaming_values(lambda stream: stream.stalled_ms), seed=seed),
+        share_late_at_most_50_ms=estimate_share_late_at_most(50.0),
+        share_late_at_most_100_ms=estimate_share_late_at_most(100.0),
+        share_late_at_most_200_ms=estimate_share_late_at_most(200.0),
     )
 
 
@@ -405,17 +406,17 @@ def _get_total_latency_ms(latency: Latency) -> float | None:
 
 
 def _find_audio_ready_time(sample: Sample) -> CensoredTime | None:
-    """Return the bounds, in ms, of the time after which the audio of a successful sample could be complete."""
+    """Return the bounds, in ms, of the time at which the audio of a successful sample could have been complete."""
     bounds = find_audio_ready_bounds(sample.latency) if sample.latency is not None and sample.failure is None else None
     return CensoredTime(sample.text_id, bounds.low_ms, bounds.high_ms) if bounds is not None else None
 
 
-def _collect_real_time_factors(ready_times: Iterable[tuple[Sample, CensoredTime]]) -> list[CensoredTime]:
+def _collect_real_time_factors(samples_with_ready_time: Iterable[tuple[Sample, CensoredTime]]) -> list[CensoredTime]:
     """Return the lower and the upper bound of the real-time factor of each sample with audio."""
     return [
         CensoredTime(time.text_id, time.low_ms / 1000 / audio_s, time.high_ms / 1000 / audio_s)
-        for sample, time in ready_times
-        if (audio_s := get_sample_audio_s(sample))
+        for sample, time in samples_with_ready_time
+        if (audio_s := get_sample_audio_duration_s(sample))
     ]
 
 
@@ -448,14 +449,14 @@ def compute_error_rate(scored_samples: ScoredSamples, *, seed: int = 0) -> Error
         deletions=sum(score.deletions for _, score in scored_samples),
         insertions=sum(score.insertions for _, score in scored_samples),
         text_count=len({sample.text_id for sample, _ in scored_samples}),
-        samples_by_audio_content=dict(Counter(score.audio_content for _, score in scored_samples)),
+        sample_count_by_audio_content=dict(Counter(score.audio_content for _, score in scored_samples)),
     )
 
 
 def _compute_rates_by_category(scored_samples: ScoredSamples, seed: int) -> tuple[CategoryErrorRate, ...]:
     groups = _group_scored_samples(scored_samples, lambda sample: (sample.language, sample.category))
     return tuple(
-        CategoryErrorRate(language=language, category=category, rate=rate)
+        CategoryErrorRate(language=language, category=category, error_rate=rate)
         for (language, category), group in groups.items()
         if (rate := compute_error_rate(group, seed=seed))
     )
@@ -468,7 +469,7 @@ def _compute_rates_by_language(
     # All samples of a single language were counted in one unit, so its rate is known already.
     known = (wer or cer) if len(groups) == 1 and not (wer and cer) else None
     return tuple(
-        LanguageErrorRate(language=language, rate=rate)
+        LanguageErrorRate(language=language, error_rate=rate)
         for language, group in groups.items()
         if (rate := known or compute_error_rate(group, seed=seed))
     )
@@ -478,9 +479,9 @@ GroupKeyT = TypeVar("GroupKeyT")
 
 
 def _group_scored_samples(
-    scored_samples: ScoredSamples, get_key: Callable[[Sample], GroupKeyT]
+    scored_samples: ScoredSamples, get_group_key: Callable[[Sample], GroupKeyT]
 ) -> dict[GroupKeyT, list[tuple[Sample, Score]]]:
     groups: dict[GroupKeyT, list[tuple[Sample, Score]]] = {}
     for sample, score in scored_samples:
-        groups.setdefault(get_key(sample), []).append((sample, score))
+        groups.setdefault(get_group_key(sample), []).append((sample, score))
     return groups

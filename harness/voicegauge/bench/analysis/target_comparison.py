@@ -13,12 +13,17 @@ from voicegauge.bench.analysis.change_estimates import (
     ComparedTimes,
     estimate_error_rate_change,
     estimate_failure_rate_change,
-    estimate_interleaved_time_change,
-    estimate_slow_time_change,
+    estimate_p95_time_change,
+    estimate_time_change_between_targets,
     estimate_typical_time_change,
 )
 from voicegauge.bench.analysis.cost import DEFAULT_TEXT_LENGTH
-from voicegauge.bench.analysis.drift_spread import DriftSpread, MeasuredDrift, estimate_drift, measure_drift
+from voicegauge.bench.analysis.drift_spread import (
+    EstimatedVariance,
+    MeasuredDrift,
+    estimate_drift_variance,
+    measure_drift,
+)
 from voicegauge.bench.analysis.metric_changes import EstimatedChange, ExactChange, MetricChange, PolledTimeChange
 from voicegauge.bench.analysis.target_samples import TargetSamples
 from voicegauge.contract import ASSUMED_SPEECH_CHARACTERS_PER_S
@@ -47,7 +52,7 @@ class ComparedTarget(NamedTuple):
     baseline_samples: Sequence[TargetSamples]
     """The target's samples in each run of the baseline."""
     run_samples: TargetSamples
-    is_interleaved: bool = False
+    sides_share_sessions: bool = False
     """Whether both sides were measured in the same sessions of one run."""
 
     @property
@@ -65,7 +70,7 @@ class ComparedMetric(NamedTuple):
 
 
 class DriftEstimator:
-    """Estimates the drift of each target from the runs of the baseline, moderated by the other targets."""
+    """Estimates the drift of each target from the runs of the baseline. The drift of the other targets moderates it."""
 
     def __init__(self, targets: Sequence[ComparedTarget], assumed_drift: float) -> None:
         """Measure the total latency of every target.
@@ -78,43 +83,47 @@ class DriftEstimator:
         self._sources: dict[str, MeasuredDrift] = {
             target.target_in_run.id: measure_drift([run.total_latencies for run in target.baseline_samples])
             for target in targets
-            if not target.is_interleaved
+            if not target.sides_share_sessions
         }
 
-    def estimate(self, target: ComparedTarget) -> DriftSpread:
-        """Return the variance that drift adds to the level of one run of `target`."""
+    def estimate_variance(self, target: ComparedTarget) -> EstimatedVariance:
+        """Return the variance that drift adds to the mean log time of one run of `target`."""
         own = self._sources[target.target_in_run.id]
         others = [source for name, source in self._sources.items() if name != target.target_in_run.id]
-        return estimate_drift(own, others, self._assumed_drift)
+        return estimate_drift_variance(own, others, self._assumed_drift)
 
 
-def estimate_changes(target: ComparedTarget, drift: DriftEstimator, *, seed: int) -> list[ComparedMetric]:
+def estimate_metric_changes(
+    target: ComparedTarget, drift_estimator: DriftEstimator, *, seed: int
+) -> list[ComparedMetric]:
     """Estimate the change of every metric for which both sides have data.
 
     Args:
         target: the target on both sides.
-        drift: estimates how much the runs of a target differ without a change.
+        drift_estimator: estimates how much the runs of a target differ without a change.
         seed: seed of the resampling.
     """
     return [
-        *_estimate_latency_changes(target, drift, seed),
+        *_estimate_latency_changes(target, drift_estimator, seed),
         *_estimate_rate_changes(target),
         *_compare_prices_and_charges(target),
     ]
 
 
-def _estimate_latency_changes(target: ComparedTarget, drift: DriftEstimator, seed: int) -> list[ComparedMetric]:
-    spread = None if target.is_interleaved else drift.estimate(target)
+def _estimate_latency_changes(
+    target: ComparedTarget, drift_estimator: DriftEstimator, seed: int
+) -> list[ComparedMetric]:
+    spread = None if target.sides_share_sessions else drift_estimator.estimate_variance(target)
 
     def collect_times_of_sides(select_time: Callable[[Latency], float | None]) -> tuple[ComparedTimes, ComparedTimes]:
         return ComparedTimes([run.collect_times(select_time) for run in target.baseline_samples]), ComparedTimes(
             [target.run_samples.collect_times(select_time)]
         )
 
-    def estimate_typical_change(baseline_side: ComparedTimes, run_side: ComparedTimes) -> EstimatedChange | None:
+    def estimate_typical_change(baseline_times: ComparedTimes, run_times: ComparedTimes) -> EstimatedChange | None:
         if spread is None:
-            return estimate_interleaved_time_change(baseline_side.all_times, run_side.all_times)
-        return estimate_typical_time_change(baseline_side, run_side, spread)
+            return estimate_time_change_between_targets(baseline_times.all_times, run_times.all_times)
+        return estimate_typical_time_change(baseline_times, run_times, spread)
 
     totals = (
         ComparedTimes([run.total_latencies for run in target.baseline_samples]),
@@ -128,7 +137,7 @@ def _estimate_latency_changes(target: ComparedTarget, drift: DriftEstimator, see
         ("ttfa_ms", estimate_typical_change(*collect_times_of_sides(lambda latency: latency.ttfa_ms))),
         ("completion_ms", _estimate_completion_time_change(target, estimate_typical_change)),
         ("total_latency_ms", estimate_typical_change(*totals)),
-        ("total_latency_p95_ms", estimate_slow_time_change(*totals, spread, seed=seed)),
+        ("total_latency_p95_ms", estimate_p95_time_change(*totals, spread, seed=seed)),
     ]
     return [ComparedMetric(metric, "ms", change) for metric, change in changes if change is not None]
 
@@ -136,20 +145,20 @@ def _estimate_latency_changes(target: ComparedTarget, drift: DriftEstimator, see
 def _estimate_completion_time_change(
     target: ComparedTarget, estimate_typical_change: Callable[[ComparedTimes, ComparedTimes], EstimatedChange | None]
 ) -> MetricChange | None:
-    """Return the change of the completion time of jobs, whose interval includes the imprecision of polling."""
+    """Return the change of the completion time of jobs. Its interval allows for the imprecision of polling."""
 
-    def estimate_bound_change(
-        old_bound: Callable[[Interval], float], new_bound: Callable[[Interval], float]
+    def estimate_change_between_bounds(
+        select_baseline_bound: Callable[[Interval], float], select_run_bound: Callable[[Interval], float]
     ) -> EstimatedChange | None:
         return estimate_typical_change(
-            ComparedTimes([run.collect_completion_times(old_bound) for run in target.baseline_samples]),
-            ComparedTimes([target.run_samples.collect_completion_times(new_bound)]),
+            ComparedTimes([run.collect_completion_times(select_baseline_bound) for run in target.baseline_samples]),
+            ComparedTimes([target.run_samples.collect_completion_times(select_run_bound)]),
         )
 
     middle, smallest, largest = (
-        estimate_bound_change(_compute_midpoint, _compute_midpoint),
-        estimate_bound_change(_get_upper_bound, _get_lower_bound),
-        estimate_bound_change(_get_lower_bound, _get_upper_bound),
+        estimate_change_between_bounds(_compute_midpoint, _compute_midpoint),
+        estimate_change_between_bounds(_get_upper_bound, _get_lower_bound),
+        estimate_change_between_bounds(_get_lower_bound, _get_upper_bound),
     )
     if middle is None or smallest is None or largest is None:
         return None
@@ -178,14 +187,14 @@ def _compute_midpoint(bounds: Interval) -> float:
 
 
 def _estimate_rate_changes(target: ComparedTarget) -> list[ComparedMetric]:
-    def count_errors(unit: Literal["word", "character"]) -> EstimatedChange | None:
-        before = [count for run in target.baseline_samples for count in run.count_errors(unit)]
-        return estimate_error_rate_change(before, target.run_samples.count_errors(unit))
+    def estimate_change_of_error_rate(unit: Literal["word", "character"]) -> EstimatedChange | None:
+        before = [count for run in target.baseline_samples for count in run.count_errors_by_sample(unit)]
+        return estimate_error_rate_change(before, target.run_samples.count_errors_by_sample(unit))
 
     failures_before = [run.count_failures_and_samples() for run in target.baseline_samples]
     changes: list[tuple[MetricId, MetricChange | None]] = [
-        ("wer", count_errors("word")),
-        ("cer", count_errors("character")),
+        ("wer", estimate_change_of_error_rate("word")),
+        ("cer", estimate_change_of_error_rate("character")),
         (
             "failures",
             estimate_failure_rate_change(

@@ -9,14 +9,14 @@ from typing import Literal
 from voicegauge.bench.analysis.change_estimates import ErrorCount
 from voicegauge.bench.analysis.drift_spread import SessionTime
 from voicegauge.bench.analysis.joint_resamples import JointResamples, TargetMeasurements, draw_joint_resamples
-from voicegauge.bench.analysis.scored_samples import ScoresBySample, group_measured_samples
+from voicegauge.bench.analysis.scored_samples import ScoresBySample, group_counted_samples_by_target
 from voicegauge.model import Interval, Latency, Run, Sample, ScoreSet
 
 
 def find_audio_ready_bounds(latency: Latency) -> Interval | None:
-    """Return the bounds, in ms, of the time after which the audio could be complete; `None` without audio.
+    """Return the bounds, in ms, of the time at which the audio could have been complete; `None` without audio.
 
-    For a job, that is after its completion and the download, without the wait for the poll that noticed the completion.
+    For a job, it is the completion time plus the duration of the download. The wait for the next poll is left out.
     """
     total_ms, completion, download_ms = latency.total_latency_ms, latency.completion_ms, latency.download_ms or 0.0
     if total_ms is None or completion is None:
@@ -28,9 +28,9 @@ def find_audio_ready_bounds(latency: Latency) -> Interval | None:
 class TargetSamples:
     """The samples of one target in one run, without warm-up."""
 
-    def __init__(self, samples: Sequence[Sample], scores: ScoresBySample | None) -> None:
+    def __init__(self, samples: Sequence[Sample], scores_by_sample: ScoresBySample | None) -> None:
         self.samples = samples
-        self._scored = scores.pair_with(samples) if scores else []
+        self._scored = scores_by_sample.pair_with(samples) if scores_by_sample else []
 
     @property
     def has_delivered(self) -> bool:
@@ -43,7 +43,7 @@ class TargetSamples:
         return frozenset(sample.text_id for sample in self.samples)
 
     @cached_property
-    def _latencies(self) -> list[tuple[str, int, Latency]]:
+    def _latencies_with_text_and_session(self) -> list[tuple[str, int, Latency]]:
         """Text id, session and latency of each successful sample."""
         return [(s.text_id, s.session, s.latency) for s in self.samples if s.failure is None and s.latency]
 
@@ -56,23 +56,23 @@ class TargetSamples:
         """Return a time for each successful sample that has it; `select_time` reads it from the latency."""
         return [
             SessionTime(text, session, ms)
-            for text, session, latency in self._latencies
+            for text, session, latency in self._latencies_with_text_and_session
             if (ms := select_time(latency)) is not None
         ]
 
     def collect_completion_times(self, select_bound: Callable[[Interval], float]) -> list[SessionTime]:
-        """Return one bound of the completion time of each job; `select_bound` chooses the lower or the upper one.
+        """Return a time for each job, which `select_bound` computes from the bounds of the completion time.
 
-        As far as a client can know, no job is complete before the response to its submit. Without this limit, the lower
-        bound of a job that is complete at the first poll would be 0, which has no logarithm.
+        The lower bound is at least the time of the response to the submit, because a client cannot know earlier that a
+        job is complete. Otherwise the bound could be 0, which has no logarithm.
         """
         return [
             SessionTime(text, session, max(select_bound(latency.completion_ms), latency.submit_latency_ms))
-            for text, session, latency in self._latencies
+            for text, session, latency in self._latencies_with_text_and_session
             if latency.completion_ms
         ]
 
-    def count_errors(self, unit: Literal["word", "character"]) -> list[ErrorCount]:
+    def count_errors_by_sample(self, unit: Literal["word", "character"]) -> list[ErrorCount]:
         """Return the errors of the samples counted in `unit`, including failed ones; empty if every sample failed."""
         return [
             ErrorCount(sample.text_id, score.errors, score.units, sample.failure is not None)
@@ -100,7 +100,7 @@ def group_target_samples(run: Run, score_set: ScoreSet | None) -> dict[str, Targ
         DataError: the score set does not contain every sample of the run.
     """
     scores = ScoresBySample(score_set) if score_set else None
-    return {target: TargetSamples(samples, scores) for target, samples in group_measured_samples(run).items()}
+    return {target: TargetSamples(samples, scores) for target, samples in group_counted_samples_by_target(run).items()}
 
 
 def resample_targets(run: Run, score_set: ScoreSet | None, *, seed: int = 0) -> JointResamples:
@@ -117,13 +117,13 @@ def resample_targets(run: Run, score_set: ScoreSet | None, *, seed: int = 0) -> 
         DataError: the score set does not contain every sample of the run.
     """
     targets = list(group_target_samples(run, score_set).values())
-    errors = [target.count_errors("word") for target in targets]
+    errors = [target.count_errors_by_sample("word") for target in targets]
     if not any(errors):
-        errors = [target.count_errors("character") for target in targets]
+        errors = [target.count_errors_by_sample("character") for target in targets]
     measurements = [
         TargetMeasurements(
-            times_ms=[(time.text_id, time.time_ms) for time in target.total_latencies],
-            errors=[(count.text_id, count.errors, count.units) for count in counts],
+            latencies_ms=[(time.text_id, time.time_ms) for time in target.total_latencies],
+            error_counts=[(count.text_id, count.errors, count.reference_units) for count in counts],
         )
         for target, counts in zip(targets, errors, strict=True)
     ]

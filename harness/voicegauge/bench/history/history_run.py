@@ -177,8 +177,8 @@ def _measure_time(
 
 
 def _measure_errors(samples: TargetSamples, metric: Literal["wer", "cer"]) -> HistoryValue | None:
-    counts = samples.count_errors("word" if metric == "wer" else "character")
-    units = sum(count.units for count in counts)
+    counts = samples.count_errors_by_sample("word" if metric == "wer" else "character")
+    units = sum(count.reference_units for count in counts)
     return _build_metric(metric, sum(count.errors for count in counts) / units, units) if units else None
 
 

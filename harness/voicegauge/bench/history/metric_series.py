@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import numpy as np
 
-from voicegauge.bench.analysis import DEFAULT_DRIFT, MIN_COMPARED_TIME_MS
+from voicegauge.bench.analysis import DEFAULT_LATENCY_DRIFT, MIN_TIME_FOR_LOGARITHM_MS
 from voicegauge.bench.history.history_run import HistoryMetric, HistoryRun, HistoryUnit, HistoryValue
 from voicegauge.bench.history.level_shifts import SpreadAssumption
 from voicegauge.model import Provenance, Record
@@ -94,7 +94,7 @@ def _pool_values(unit: HistoryUnit, values: Sequence[tuple[float, int]]) -> floa
     total = sum(n for _, n in values)
     if unit == "rate":
         return sum(value * n for value, n in values) / total
-    return math.exp(sum(n * math.log(max(value, MIN_COMPARED_TIME_MS)) for value, n in values) / total)
+    return math.exp(sum(n * math.log(max(value, MIN_TIME_FOR_LOGARITHM_MS)) for value, n in values) / total)
 
 
 def compute_level(unit: HistoryUnit, nights: Sequence[NightValue]) -> float:
@@ -106,7 +106,7 @@ def compute_level(unit: HistoryUnit, nights: Sequence[NightValue]) -> float:
 
 def compute_change(unit: HistoryUnit, before: float, after: float) -> float:
     """Return the change from the level `before` to the level `after`: relative for times, the difference for rates."""
-    return after - before if unit == "rate" else after / max(before, MIN_COMPARED_TIME_MS) - 1
+    return after - before if unit == "rate" else after / max(before, MIN_TIME_FOR_LOGARITHM_MS) - 1
 
 
 def transform_to_constant_spread(unit: HistoryUnit, nights: Sequence[NightValue]) -> list[float]:
@@ -116,7 +116,7 @@ def transform_to_constant_spread(unit: HistoryUnit, nights: Sequence[NightValue]
     and negative-binomial data"), which is also defined for nights without any error.
     """
     if unit != "rate":
-        return [math.log(max(one.value, MIN_COMPARED_TIME_MS)) for one in nights]
+        return [math.log(max(one.value, MIN_TIME_FOR_LOGARITHM_MS)) for one in nights]
     return [
         math.asin(math.sqrt(min((one.value * one.observation_count + 0.375) / (one.observation_count + 0.75), 1.0)))
         for one in nights
@@ -126,6 +126,6 @@ def transform_to_constant_spread(unit: HistoryUnit, nights: Sequence[NightValue]
 def assume_spread(unit: HistoryUnit, nights: Sequence[NightValue]) -> SpreadAssumption:
     """Return what is assumed about the spread of the transformed values before enough nights are measured."""
     if unit != "rate":
-        return SpreadAssumption(DEFAULT_DRIFT, 0.0)
+        return SpreadAssumption(DEFAULT_LATENCY_DRIFT, 0.0)
     sampling_spread = 0.5 / math.sqrt(float(np.median([max(one.observation_count, 1) for one in nights])))
     return SpreadAssumption(sampling_spread, sampling_spread)

@@ -369,7 +369,7 @@ def _describe_resumption(result: BenchResult, *, is_live: bool) -> str:
     saved = f"stopped: {result.stop_message}; they are saved in {result.folder}"
     if is_live:
         return f"{saved}; the same command resumes the run"
-    if not any(target.samples for target in result.targets):
+    if not any(target.sample_count for target in result.targets):
         return f"{saved}; only warm-up samples were measured, so there is nothing to score"
     return f"{saved}; score them with: voicegauge score {result.folder}"
 
@@ -409,8 +409,8 @@ def _reject_disturbed_run(result: BenchResult) -> None:
     Raises:
         NothingMeasuredError: too many samples are disturbed.
     """
-    disturbed = sum(target.disturbed_samples for target in result.targets)
-    samples = sum(target.samples for target in result.targets)
+    disturbed = sum(target.disturbed_sample_count for target in result.targets)
+    samples = sum(target.sample_count for target in result.targets)
     is_judged = result.provenance is Provenance.LIVE and samples >= MIN_SAMPLES_FOR_DISTURBED_SHARE
     if is_judged and disturbed > MAX_DISTURBED_SHARE * samples:
         raise NothingMeasuredError(
@@ -429,7 +429,7 @@ def _raise_error_of_failed_run(result: BenchResult) -> None:
     if result.stop_message is not None:
         raise (BudgetError if result.stop_reason == "budget" else NothingMeasuredError)(result.stop_message)
     _reject_disturbed_run(result)
-    if all(target.failures == target.samples for target in result.targets):
+    if all(target.failure_count == target.sample_count for target in result.targets):
         from voicegauge.api import load_run
 
         samples = load_run(result.folder).samples

@@ -187,7 +187,7 @@ def _describe_regions(result: RunComparison) -> list[str]:
 
 def _describe_http_versions(result: RunComparison) -> list[str]:
     """Return a warning with the HTTP version of each run if they differ; empty if they do not."""
-    runs = {run.run_id: run.http2 for run in (*result.baseline, result.run)}
+    runs = {run.run_id: run.uses_http2 for run in (*result.baseline, result.run)}
     if len(set(runs.values())) == 1:
         return []
     versions = (f"  {run_id}: {'HTTP/2' if http2 else 'HTTP/1.1'}" for run_id, http2 in runs.items())

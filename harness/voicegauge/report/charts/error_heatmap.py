@@ -52,13 +52,18 @@ def build_heat_tables(targets: Sequence[TargetSummary]) -> tuple[HeatTable, ...]
 
 def _build_table_by_category(targets: Sequence[TargetSummary], language: str, categories: Sequence[str]) -> HeatTable:
     rates = {
-        (t.target, s.category): s.rate for t in targets for s in t.error_rates_by_category if s.language == language
+        (t.target, s.category): s.error_rate
+        for t in targets
+        for s in t.error_rates_by_category
+        if s.language == language
     }
     return _build_heat_table(f"By category, {language}", targets, categories, rates)
 
 
 def _build_table_by_language(targets: Sequence[TargetSummary], languages: Sequence[str]) -> HeatTable:
-    rates = {(t.target, language.language): language.rate for t in targets for language in t.error_rates_by_language}
+    rates = {
+        (t.target, language.language): language.error_rate for t in targets for language in t.error_rates_by_language
+    }
     return _build_heat_table("By language", targets, languages, rates)
 
 

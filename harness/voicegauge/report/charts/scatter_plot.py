@@ -120,7 +120,7 @@ def build_scatter_plot(
     """
     width, height = size_px
     frame = Rectangle(_LEFT, _TOP, width - _RIGHT, height - _BOTTOM)
-    radii = compute_radii([target.cost.compared_usd for target in targets])
+    radii = compute_radii([target.cost.comparison_price_usd for target in targets])
     true_points = [
         _build_point(target, time, rate, frame, axes)._replace(
             radius=radii[targets.index(target)], rank=targets.index(target) + 1
@@ -173,7 +173,7 @@ def _build_point(
         y=y,
         true_x=x,
         true_y=y,
-        has_price=target.cost.compared_usd is not None,
+        has_price=target.cost.comparison_price_usd is not None,
         name=escape_unprintable(shorten_to_one_line(target.target, MAX_LABEL_CHARACTERS)),
         is_pareto_optimal=target.is_pareto_optimal,
         description=f"{target.target}: {format_number(latency.value)} ms, {format_number(error_rate.value * 100, 1)}%",

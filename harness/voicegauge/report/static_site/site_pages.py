@@ -69,7 +69,7 @@ class SiteEntry(NamedTuple):
     @property
     def request_count(self) -> int:
         """Number of measured requests."""
-        return sum(target.samples for target in self.run_report.targets)
+        return sum(target.sample_count for target in self.run_report.targets)
 
     @property
     def has_results(self) -> bool:
@@ -79,7 +79,7 @@ class SiteEntry(NamedTuple):
     @property
     def failure_count(self) -> int:
         """Number of measured requests that failed."""
-        return sum(target.failures for target in self.run_report.targets)
+        return sum(target.failure_count for target in self.run_report.targets)
 
 
 def write_site(

@@ -49,7 +49,7 @@ def build_intelligibility_statement(run: MeasuredRun) -> VerdictStatement | None
 
 def _compare_targets(run: MeasuredRun, rated_targets: list[_RatedTarget], rates_text: str) -> VerdictStatement:
     best, worst = rated_targets[0], rated_targets[-1]
-    difference = run.resamples.estimate_error_difference(
+    difference = run.resamples.estimate_error_rate_difference(
         run.find_resample_column(worst.summary), run.find_resample_column(best.summary)
     )
     interval = f" The difference is {format_percentage_points(difference)}." if difference else ""

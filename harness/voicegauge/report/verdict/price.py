@@ -16,8 +16,8 @@ def build_price_statement(run: MeasuredRun) -> VerdictStatement | None:
     delivered = sorted(run.targets_with_deliveries, key=_get_price_or_infinity)
     if not delivered:
         return None
-    priced = [(target, usd) for target in delivered if (usd := target.cost.compared_usd) is not None]
-    reasons = _describe_missing_prices([target for target in delivered if target.cost.compared_usd is None])
+    priced = [(target, usd) for target in delivered if (usd := target.cost.comparison_price_usd) is not None]
+    reasons = _describe_missing_prices([target for target in delivered if target.cost.comparison_price_usd is None])
     remarks = join_sentences(
         _describe_disputes([target for target in delivered if target.cost.is_price_disputed]),
         _describe_prices_of_others([target for target in delivered if not target.cost.is_price_stated_by_provider]),
@@ -41,7 +41,7 @@ def build_price_statement(run: MeasuredRun) -> VerdictStatement | None:
 
 
 def _get_price_or_infinity(target: TargetSummary) -> float:
-    return math.inf if target.cost.compared_usd is None else target.cost.compared_usd
+    return math.inf if target.cost.comparison_price_usd is None else target.cost.comparison_price_usd
 
 
 def describe_cheapest_target(priced_targets: list[tuple[TargetSummary, float]]) -> str:

@@ -79,13 +79,13 @@ def resample_points(
         has_tied_errors: as in `Ranking`.
     """
     columns = _find_indices_of_delivering_targets(targets)
-    error_points = _compute_points_by_error_rate_in_rows(resamples.error_rate[:RANKED_RESAMPLE_COUNT, columns])
+    error_points = _compute_points_by_error_rate_in_rows(resamples.error_rates[:RANKED_RESAMPLE_COUNT, columns])
     if has_tied_errors:
         error_points = np.where(np.isnan(error_points), np.nan, MAX_POINTS)
     return ResampledPoints(
         targets=tuple(targets[i].target for i in columns),
         speed_points=_round_points(
-            _compute_points_by_ratio_in_rows(resamples.latency_ms[:RANKED_RESAMPLE_COUNT, columns])
+            _compute_points_by_ratio_in_rows(resamples.median_latencies_ms[:RANKED_RESAMPLE_COUNT, columns])
         ),
         intelligibility_points=_round_points(error_points),
     )
@@ -115,7 +115,7 @@ def rank_targets(
     ranked = [targets[i] for i in _find_indices_of_delivering_targets(targets)]
     latencies = [get_median_latency_ms(target) for target in ranked]
     errors = [get_error_rate(target) for target in ranked]
-    prices = [target.cost.compared_usd for target in ranked]
+    prices = [target.cost.comparison_price_usd for target in ranked]
     weights = weights or RankingWeights(
         speed=1.0,
         intelligibility=float(has_comparable_errors and not has_tied_errors and None not in errors and bool(errors)),

@@ -17,22 +17,22 @@ _WORDS_BY_FAILURE_KIND = {
 
 def build_reliability_statement(run: MeasuredRun) -> VerdictStatement:
     """Return the statement on failed requests."""
-    if not any(target.samples for target in run.targets):
+    if not any(target.sample_count for target in run.targets):
         return _build_statement("", "No request has a saved result.")
-    failing = [target for target in run.targets if target.failures]
-    samples = sum(target.samples for target in run.targets)
+    failing = [target for target in run.targets if target.failure_count]
+    samples = sum(target.sample_count for target in run.targets)
     if not failing:
         return _build_statement("", f"All {samples:,} requests succeeded." if samples > 1 else "The request succeeded.")
-    lost = [target.target for target in failing if target.failures == target.samples]
-    partly = [target for target in failing if target.failures < target.samples]
+    lost = [target.target for target in failing if target.failure_count == target.sample_count]
+    partly = [target for target in failing if target.failure_count < target.sample_count]
     lost_names = f"{format_target_names(lost, lost[0])} delivered nothing" if lost else ""
     parts = [*filter(None, [lost_names]), *map(_describe_failure_share, partly)]
     summary = parts[0] if len(parts) == 1 else f"{format_count_with_noun(len(failing), 'target')} failed requests"
-    failing.sort(key=lambda target: -target.failures / target.samples)
+    failing.sort(key=lambda target: -target.failure_count / target.sample_count)
     named, others = failing[:MAX_NAMED_TARGETS], failing[MAX_NAMED_TARGETS:]
     sentences = [f"{_describe_failure_share(target)}: {_describe_failure_kinds(target)}" for target in named]
     if others:
-        requests = format_count_with_noun(sum(target.failures for target in others), "request")
+        requests = format_count_with_noun(sum(target.failure_count for target in others), "request")
         sentences.append(f"{format_count_with_noun(len(others), 'other')} failed {requests}")
     return _build_statement(summary, ". ".join(sentences) + ".")
 
@@ -41,7 +41,7 @@ def describe_total_failure(run: MeasuredRun) -> str:
     """Return the headline of a run in which no request succeeded."""
     kinds = Counter[str]()
     for target in run.targets:
-        kinds.update(target.failures_by_kind)
+        kinds.update(target.failure_count_by_kind)
     if not kinds:
         return "No request was measured."
     if set(kinds) == {"network"}:
@@ -51,11 +51,11 @@ def describe_total_failure(run: MeasuredRun) -> str:
 
 
 def _describe_failure_share(target: TargetSummary) -> str:
-    return f"{target.target} failed {target.failures} of {format_count_with_noun(target.samples, 'request')}"
+    return f"{target.target} failed {target.failure_count} of {format_count_with_noun(target.sample_count, 'request')}"
 
 
 def _describe_failure_kinds(target: TargetSummary) -> str:
-    return _join_failure_kinds(Counter(target.failures_by_kind))
+    return _join_failure_kinds(Counter(target.failure_count_by_kind))
 
 
 def _join_failure_kinds(kinds: Counter[str]) -> str:

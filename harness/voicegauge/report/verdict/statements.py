@@ -49,7 +49,7 @@ class MeasuredRun(NamedTuple):
     @property
     def targets_with_deliveries(self) -> list[TargetSummary]:
         """The targets of which at least one request succeeded."""
-        return [target for target in self.targets if target.failures < target.samples]
+        return [target for target in self.targets if target.failure_count < target.sample_count]
 
     def find_resample_column(self, target: TargetSummary) -> int:
         """Return the column of a target in `resamples`."""

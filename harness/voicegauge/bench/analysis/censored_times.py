@@ -1,8 +1,8 @@
 """Estimates quantiles of times that are known only between two bounds, such as the end of a polled job.
 
 The distribution is estimated by nonparametric maximum likelihood (Turnbull 1976, "The empirical distribution function
-with arbitrarily grouped, censored and truncated data"), by the self-consistency iteration of that paper. lifelines has
-it too, but brings pandas, matplotlib and autograd, and takes a second to import.
+with arbitrarily grouped, censored and truncated data"), by the self-consistency iteration of that paper. The package
+lifelines has this estimator too, but requires pandas, matplotlib and autograd, and takes a second to import.
 
 This estimator puts all probability into a few short intervals, so that its median varies much from one set of polls to
 the next. The median is therefore that of the same iteration with smoothing in each step (Silverman, Jones, Wilson and
@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from voicegauge.bench.analysis.resampling import CONFIDENCE_LEVEL, FloatArray
-from voicegauge.bench.analysis.statistics import MIN_P95_UPPER_BOUND_SAMPLES, MIN_TEXTS, Estimate
+from voicegauge.bench.analysis.statistics import MIN_P95_UPPER_BOUND_SAMPLES, MIN_TEXTS_FOR_INTERVAL, Estimate
 
 MAX_ITERATIONS = 400
 MIN_PROBABILITY_CHANGE = 1e-6
@@ -31,7 +31,7 @@ CELLS_PER_POLL_INTERVAL = 20
 """Number of cells between two polls; the smoothed probability is constant in each cell."""
 SMOOTHING_ITERATIONS = 200
 MAX_DISTINCT_BOUNDS = 400
-"""Largest number of distinct bounds; if there are more, intervals are widened until so few remain."""
+"""Largest number of distinct bounds. If there are more, intervals are widened until at most this number remains."""
 
 
 class CensoredTime(NamedTuple):
@@ -58,8 +58,8 @@ def estimate_censored_quantile(times: Sequence[CensoredTime], fraction: float) -
     distribution = _CensoredDistribution(times)
     value = estimate_smoothed_median(times) if fraction == 0.5 else distribution.find_quantile(fraction)
     text_count = len({time.text_id for time in times})
-    if text_count < MIN_TEXTS:
-        note = f"no interval from fewer than {MIN_TEXTS} texts"
+    if text_count < MIN_TEXTS_FOR_INTERVAL:
+        note = f"no interval from fewer than {MIN_TEXTS_FOR_INTERVAL} texts"
         return Estimate(value=value, low=None, high=None, sample_count=len(times), note=note)
     error = NormalDist().inv_cdf((1 + CONFIDENCE_LEVEL) / 2) * math.sqrt(fraction * (1 - fraction) / text_count)
     low, high = (distribution.find_quantile(min(max(fraction + sign * error, 0.0), 1.0)) for sign in (-1, 1))
@@ -71,7 +71,7 @@ def estimate_censored_quantile(times: Sequence[CensoredTime], fraction: float) -
 
 
 def estimate_smoothed_median(times: Sequence[CensoredTime]) -> float:
-    """Return the median in ms by the smoothed iteration; the ordinary median if most times are known exactly."""
+    """Return the median in ms, estimated with smoothing; the ordinary median if most times are known exactly."""
     bounds = np.array([(time.low_ms, max(time.high_ms, time.low_ms)) for time in times])
     width = float(np.median(bounds[:, 1] - bounds[:, 0]))
     if width == 0:
