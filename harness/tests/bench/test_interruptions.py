@@ -108,7 +108,7 @@ def test_killed_before_the_result_is_printed_the_same_command_prints_it_and_send
     bench: Bench, provider: StandInProvider, out: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("voicegauge.cli.commands.bench.show_record", die)
+        patch.setattr("voicegauge.cli.commands.bench.show_result", die)
         with pytest.raises(MemoryError):
             bench("sync")
     assert submits(provider) == 3

@@ -148,7 +148,7 @@ def test_a_check_killed_before_its_report_was_printed_is_not_forgotten(acme, che
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr("voicegauge.cli.commands.check.show_record", die)
+        patch.setattr("voicegauge.cli.commands.check.show_result", die)
         with pytest.raises(MemoryError):
             check()
     spent_usd = len(acme.texts) * PRICE_USD

@@ -137,7 +137,7 @@ def apply_baseline(report: ReportT, file: PathLike) -> ReportT:
 
     Args:
         report: the report returned by `check` or `find_drift`.
-        file: a baseline file written by `write_baseline`.
+        file: a baseline file written by `new_baseline_file`.
 
     Returns:
         A report that lists accepted findings separately, with the baseline entries that are not needed any more.

@@ -129,9 +129,9 @@ def require_flags(ctx: click.Context, options: Iterable[str], *required_flags: s
 def build_live_options(
     *,
     live: bool,
-    max_cost: float,
-    base_url: dict[str, str],
-    plans: Sequence[str],
+    max_cost_usd: float,
+    base_urls: dict[str, str],
+    account_plans: Sequence[str],
     allow_insecure_http: bool,
     credit_prices_usd: Mapping[str, float] | None = None,
     models: Sequence[str] = (),
@@ -147,9 +147,9 @@ def build_live_options(
     if settings is not None:
         create_console(to_stderr=True).print(f"LIVE: settings are read from {settings.path}", soft_wrap=True)
     return LiveOptions(
-        max_cost_usd=max_cost,
-        base_urls=base_url,
-        account_plans=plans,
+        max_cost_usd=max_cost_usd,
+        base_urls=base_urls,
+        account_plans=account_plans,
         credit_prices_usd=credit_prices_usd or {},
         allow_insecure_http=allow_insecure_http,
         models=models,
@@ -227,13 +227,13 @@ def add_base_url_option(
     *,
     help: str = "Send to URL instead: a staging server, a proxy, your own server. May be repeated.",
 ) -> CommandT:
-    """Add `--base-url [SERVER=]URL`, passed to the command as `base_url`.
+    """Add `--base-url [SERVER=]URL`, passed to the command as `base_urls`.
 
-    The argument `base_url` holds URLs by server name; the name "" applies to all servers.
+    The argument `base_urls` holds URLs by server name; the name "" applies to all servers.
     """
-    return click.option("--base-url", multiple=True, callback=_read_base_urls, metavar="[SERVER=]URL", help=help)(
-        command
-    )
+    return click.option(
+        "--base-url", "base_urls", multiple=True, callback=_read_base_urls, metavar="[SERVER=]URL", help=help
+    )(command)
 
 
 def _read_base_urls(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, str]:
@@ -258,16 +258,21 @@ def _check_base_url(url: str, option_usage: str) -> str:
 def add_baseline_options(command: CommandT) -> CommandT:
     """Add `--against TARGET`, `--against-url URL` and `--against-contract FILE`."""
     target = click.option(
-        "--against", metavar="TARGET", help="Compare with this target, which is measured in the same run."
+        "--against",
+        "baseline_target",
+        metavar="TARGET",
+        help="Compare with this target, which is measured in the same run.",
     )
     url = click.option(
         "--against-url",
+        "baseline_url",
         callback=_read_against_url,
         metavar="URL",
         help="With --live: compare the target with itself at another base URL, in the same run. It gets the key too.",
     )
     contract = click.option(
         "--against-contract",
+        "baseline_contract",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         metavar="FILE",
         help="Compare the target with itself as another version of its contract describes it, in the same run.",
@@ -303,6 +308,7 @@ def add_max_cost_option(command: CommandT) -> CommandT:
     """Add `--max-cost USD`."""
     return click.option(
         "--max-cost",
+        "max_cost_usd",
         type=FiniteRange(min=0),
         default=1.0,
         show_default=True,
@@ -317,6 +323,7 @@ def add_max_wait_option(command: CommandT) -> CommandT:
     """Add `--max-wait SECONDS`."""
     return click.option(
         "--max-wait",
+        "max_wait_s",
         type=FiniteRange(min=0, min_open=True),
         envvar="VOICEGAUGE_MAX_WAIT",
         show_envvar=True,
@@ -326,10 +333,10 @@ def add_max_wait_option(command: CommandT) -> CommandT:
 
 
 def add_plan_option(command: CommandT) -> CommandT:
-    """Add `--plan NAME`, which is passed to the command as `plans`."""
+    """Add `--plan NAME`, which is passed to the command as `account_plans`."""
     return click.option(
         "--plan",
-        "plans",
+        "account_plans",
         multiple=True,
         metavar="NAME",
         help="With --live: account plan, for rate limit and prices. Default: lowest limit, highest price. Repeatable.",
@@ -380,6 +387,7 @@ def add_change_threshold_options(
         for option in (
             click.option(
                 "--min-wer",
+                "min_error_rate_change",
                 type=FiniteRange(min=0),
                 default=0.02,
                 show_default=True,

@@ -60,12 +60,12 @@ class OutputOptions:
     """The values of the options that `add_output_options` adds, and of `--json`."""
 
     json_path: str | None
-    junit: Path | None
-    sarif: Path | None
-    html: Path | None
-    github: bool
-    baseline: Path | None
-    write_baseline: Path | None
+    junit_file: Path | None
+    sarif_file: Path | None
+    html_file: Path | None
+    annotate_github: bool
+    baseline_file: Path | None
+    new_baseline_file: Path | None
 
     def validate(self, **other_outputs: Path | None) -> None:
         """Reject combinations that would overwrite or mix outputs.
@@ -76,14 +76,14 @@ class OutputOptions:
         Raises:
             UsageError: JSON and annotations would both be written to standard output, or two outputs to the same file.
         """
-        if self.github and self.json_path == "-":
+        if self.annotate_github and self.json_path == "-":
             raise UsageError("--github writes to standard output, and so does --json -: give --json a file")
         reject_outputs_to_same_file(
             json=self.json_path,
-            junit=self.junit,
-            sarif=self.sarif,
-            html=self.html,
-            write_baseline=self.write_baseline,
+            junit=self.junit_file,
+            sarif=self.sarif_file,
+            html=self.html_file,
+            write_baseline=self.new_baseline_file,
             **other_outputs,
         )
 
@@ -91,11 +91,11 @@ class OutputOptions:
         """Return the report without findings that the given baseline accepts; write a new baseline if requested."""
         from voicegauge import api
 
-        if self.baseline is not None:
-            report = api.apply_baseline(report, self.baseline)
-        if self.write_baseline is not None:
+        if self.baseline_file is not None:
+            report = api.apply_baseline(report, self.baseline_file)
+        if self.new_baseline_file is not None:
             with failed_writes.collect_write_error():
-                report = api.write_baseline(report, self.write_baseline)
+                report = api.write_baseline(report, self.new_baseline_file)
         return report
 
     def write_files(
@@ -121,16 +121,16 @@ class OutputOptions:
 
         # GitHub resolves annotations and SARIF paths against the workspace, which may be above the working directory.
         root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
-        if self.junit is not None:
+        if self.junit_file is not None:
             with failed_writes.collect_write_error():
-                api.write_junit(report, self.junit, strict=strict, fail_on=fail_on or DriftLevel.BREAKING)
-        if self.sarif is not None:
+                api.write_junit(report, self.junit_file, strict=strict, fail_on=fail_on or DriftLevel.BREAKING)
+        if self.sarif_file is not None:
             with failed_writes.collect_write_error():
-                api.write_sarif(report, self.sarif, repository_folder=root)
-        if self.html is not None:
+                api.write_sarif(report, self.sarif_file, repository_folder=root)
+        if self.html_file is not None:
             with failed_writes.collect_write_error():
-                api.write_findings_page(report, self.html, strict=strict, fail_on=fail_on or DriftLevel.BREAKING)
-        if self.github:
+                api.write_findings_page(report, self.html_file, strict=strict, fail_on=fail_on or DriftLevel.BREAKING)
+        if self.annotate_github:
             print_escaped(api.format_github_annotations(report, repository_folder=root), with_newline=False)
             step = os.environ.get("GITHUB_STEP_SUMMARY")
             if step:
@@ -144,20 +144,35 @@ def add_output_options(command: CommandT) -> CommandT:
     file = OutputFile(path_type=Path)
     for option in (
         click.option(
-            "--write-baseline", type=file, metavar="FILE", help="Accept all current findings: write them to FILE."
+            "--write-baseline",
+            "new_baseline_file",
+            type=file,
+            metavar="FILE",
+            help="Accept all current findings: write them to FILE.",
         ),
         click.option(
             "--baseline",
+            "baseline_file",
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
             metavar="FILE",
             help="Report only findings that are not in FILE (the accepted baseline).",
         ),
-        click.option("--github", is_flag=True, help="Print annotations and a step summary for GitHub Actions."),
-        click.option("--sarif", type=file, metavar="FILE", help="Write the findings as SARIF 2.1.0 to FILE."),
         click.option(
-            "--html", type=file, metavar="FILE", help="Write the findings as one self-contained page to FILE."
+            "--github", "annotate_github", is_flag=True, help="Print annotations and a step summary for GitHub Actions."
         ),
-        click.option("--junit", type=file, metavar="FILE", help="Write the findings as JUnit XML to FILE."),
+        click.option(
+            "--sarif", "sarif_file", type=file, metavar="FILE", help="Write the findings as SARIF 2.1.0 to FILE."
+        ),
+        click.option(
+            "--html",
+            "html_file",
+            type=file,
+            metavar="FILE",
+            help="Write the findings as one self-contained page to FILE.",
+        ),
+        click.option(
+            "--junit", "junit_file", type=file, metavar="FILE", help="Write the findings as JUnit XML to FILE."
+        ),
     ):
         option(command)
     return command

@@ -20,8 +20,19 @@ if TYPE_CHECKING:
     from voicegauge.profiles import ProfileReport, ProfileVerdict, RequirementVerdict
 
 _PROFILE_CHECK_OPTIONS = frozenset(
-    {"profile", "key_env", "capabilities", "html", "badge", "json_path", "emulated", "faults", "live", "base_url"}
-    | {"allow_insecure_http", "models", "voices", "max_wait", "seed"}
+    {
+        "profile",
+        "key_env",
+        "capabilities",
+        "html_file",
+        "badge_file",
+        "json_path",
+        "emulated",
+        "faults",
+        "live",
+        "base_urls",
+    }
+    | {"allow_insecure_http", "models", "voices", "max_wait_s", "seed"}
 )
 _EXIT_STATUS_BY_VERDICT: dict[ProfileVerdict, int] = {
     "passed": EXIT_OK,
@@ -43,6 +54,7 @@ def add_profile_options(command: CommandT) -> CommandT:
     for option in (
         click.option(
             "--badge",
+            "badge_file",
             type=OutputFile(path_type=Path),
             metavar="FILE",
             help="Write the number of findings as an SVG badge to FILE; with --profile, the score.",
@@ -77,16 +89,16 @@ def run_profile_check(ctx: click.Context) -> int:
     """
     _reject_ineffective_options(ctx)
     params: dict[str, Any] = ctx.params
-    outputs = {"json": params["json_path"], "html": params["html"], "badge": params["badge"]}
+    outputs = {"json": params["json_path"], "html": params["html_file"], "badge": params["badge_file"]}
     reject_outputs_to_same_file(**outputs)
     from voicegauge import api
     from voicegauge.cli.progress import TerminalProgress
 
     live = build_live_options(
-        live=bool(params["live"] or params["base_url"]),
-        max_cost=0.0,
-        base_url=params["base_url"],
-        plans=(),
+        live=bool(params["live"] or params["base_urls"]),
+        max_cost_usd=0.0,
+        base_urls=params["base_urls"],
+        account_plans=(),
         allow_insecure_http=params["allow_insecure_http"],
         models=params["models"],
         voices=params["voices"],
@@ -99,10 +111,10 @@ def run_profile_check(ctx: click.Context) -> int:
         capabilities=params["capabilities"],
         faults=params["faults"],
         seed=params["seed"],
-        max_wait_s=params["max_wait"],
+        max_wait_s=params["max_wait_s"],
         progress=TerminalProgress(),
     )
-    _write_outputs(report, params["json_path"], params["html"], params["badge"])
+    _write_outputs(report, params["json_path"], params["html_file"], params["badge_file"])
     stop_reason = report.check_report.stop_reason
     if stop_reason is not None:
         return EXIT_STATUS_BY_STOP_REASON[stop_reason]

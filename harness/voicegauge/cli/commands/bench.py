@@ -59,7 +59,9 @@ def _check_region(_ctx: click.Context, _param: click.Parameter, region: str | No
 @click.option(
     "--category", "categories", multiple=True, help="Only texts of this category of the suite. May be repeated."
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N texts of each language.")
+@click.option(
+    "--limit", "max_texts", type=click.IntRange(min=1), metavar="N", help="Only the first N texts of each language."
+)
 @click.option(
     "--sessions", type=click.IntRange(min=1), default=1, show_default=True, help="Passes, each with new connections."
 )
@@ -106,6 +108,7 @@ def _check_region(_ctx: click.Context, _param: click.Parameter, region: str | No
 )
 @click.option(
     "--margin",
+    "equivalence_margin",
     type=FiniteRange(min=0, min_open=True),
     default=DEFAULT_EQUIVALENCE_MARGIN,
     show_default=True,
@@ -157,6 +160,7 @@ def _check_region(_ctx: click.Context, _param: click.Parameter, region: str | No
 @click.option("--no-report", is_flag=True, help="Do not write the HTML report.")
 @click.option(
     "--retry-ambiguous",
+    "retry_ambiguous_requests",
     is_flag=True,
     help="Pay again for requests of the last such run that were sent without a result.",
 )
@@ -174,7 +178,7 @@ def command(
     texts: Path | None,
     languages: tuple[str, ...],
     categories: tuple[str, ...],
-    limit: int | None,
+    max_texts: int | None,
     sessions: int,
     repetitions: int,
     warmup: int,
@@ -184,29 +188,29 @@ def command(
     ramp: Literal["concurrency", "rate"] | None,
     goal: str,
     stop_when_decided: bool,
-    margin: float,
+    equivalence_margin: float,
     http2: bool,
     live: bool,
-    base_url: dict[str, str],
+    base_urls: dict[str, str],
     allow_insecure_http: bool,
     models: tuple[str, ...],
     voices: tuple[str, ...],
-    plans: tuple[str, ...],
+    account_plans: tuple[str, ...],
     credit_prices_usd: dict[str, float],
-    max_cost: float,
-    max_wait: float | None,
+    max_cost_usd: float,
+    max_wait_s: float | None,
     prices: dict[str, float],
     voice_sample: str | None,
     faults: tuple[str, ...],
-    against: str | None,
-    against_url: str | None,
-    against_contract: Path | None,
+    baseline_target: str | None,
+    baseline_url: str | None,
+    baseline_contract: Path | None,
     region: str | None,
     asr: str,
     text_length: int,
     out: Path,
     no_report: bool,
-    retry_ambiguous: bool,
+    retry_ambiguous_requests: bool,
     dry_run: bool,
     seed: int,
     json_path: str | None,
@@ -219,14 +223,14 @@ def command(
     sent without receiving a result count as spent. They are listed, and never repeated silently.
     """
     live_only = (
-        "base_url",
+        "base_urls",
         "allow_insecure_http",
-        "plans",
+        "account_plans",
         "credit_prices_usd",
         "models",
         "voices",
-        "retry_ambiguous",
-        "against_url",
+        "retry_ambiguous_requests",
+        "baseline_url",
     )
     require_flags(ctx, live_only, "live")
     if faults and live:
@@ -241,9 +245,9 @@ def command(
 
     permission = build_live_options(
         live=live,
-        max_cost=max_cost,
-        base_url=base_url,
-        plans=plans,
+        max_cost_usd=max_cost_usd,
+        base_urls=base_urls,
+        account_plans=account_plans,
         credit_prices_usd=credit_prices_usd,
         allow_insecure_http=allow_insecure_http,
         models=models,
@@ -259,7 +263,7 @@ def command(
             texts=texts,
             languages=languages,
             categories=categories,
-            max_texts=limit,
+            max_texts=max_texts,
             sessions=sessions,
             repetitions=repetitions,
             warmup=warmup,
@@ -268,13 +272,13 @@ def command(
             goal=goal,
             http2=http2,
             stop_when_decided=stop_when_decided,
-            equivalence_margin=margin,
+            equivalence_margin=equivalence_margin,
             prices=prices,
             voice_sample=voice_sample,
             faults=faults,
-            baseline_target=against,
-            baseline_url=against_url,
-            baseline_contract=against_contract,
+            baseline_target=baseline_target,
+            baseline_url=baseline_url,
+            baseline_contract=baseline_contract,
             seed=seed,
             progress=TerminalProgress(),
         )
@@ -288,7 +292,7 @@ def command(
         texts=texts,
         languages=languages,
         categories=categories,
-        max_texts=limit,
+        max_texts=max_texts,
         sessions=sessions,
         repetitions=repetitions,
         warmup=warmup,
@@ -299,21 +303,21 @@ def command(
         goal=goal,
         http2=http2,
         stop_when_decided=stop_when_decided,
-        equivalence_margin=margin,
+        equivalence_margin=equivalence_margin,
         prices=prices,
         voice_sample=voice_sample,
         faults=faults,
-        baseline_target=against,
-        baseline_url=against_url,
-        baseline_contract=against_contract,
+        baseline_target=baseline_target,
+        baseline_url=baseline_url,
+        baseline_contract=baseline_contract,
         region=region,
         asr=asr,
         text_length=text_length,
         out=out,
         write_html_report=not no_report,
         seed=seed,
-        retry_ambiguous_requests=retry_ambiguous,
-        max_wait_s=max_wait,
+        retry_ambiguous_requests=retry_ambiguous_requests,
+        max_wait_s=max_wait_s,
         # Before the run is marked as finished, so that a process that is killed earlier leaves it to the same command.
         on_result=lambda result: _show_result(result, json_path, is_live=live),
         progress=BenchProgress(is_live=live),
@@ -339,7 +343,7 @@ def _reject_unused_options(ctx: click.Context) -> None:
         "arrivals": ""
         if has_rate or values["ramp"] == "rate"
         else "--arrivals is for requests at a rate: add --rate or --ramp rate",
-        "margin": "" if values["stop_when_decided"] else "--margin is for --stop-when-decided: add it",
+        "equivalence_margin": "" if values["stop_when_decided"] else "--margin is for --stop-when-decided: add it",
         "suite": "--texts replaces the texts of --suite: leave one of them out" * (values["texts"] is not None),
     }
     for option, reason in reason_by_option.items():

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 @click.option("--live", is_flag=True, help="Send planned requests to the service itself, with your key.")
 @click.option(
     "--full",
+    "every_valid_request",
     is_flag=True,
     help="With --live: send every valid request of the plan; each one is charged. Always done if they are free.",
 )
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Print the priced plan and send nothing.")
 @click.option(
     "--fuzz",
+    "fuzz_request_count",
     type=click.IntRange(0, 100_000),
     default=0,
     metavar="N",
@@ -73,12 +75,14 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--failures",
+    "failures_folder_name",
     metavar="DIR",
     help="With --fuzz: save failing requests in DIR and try them first the next time; none saves nothing.  "
     "[default: a folder of the user's cache; none if CI is set]",
 )
 @click.option(
     "--write-tests",
+    "tests_folder",
     type=OutputFolder(),
     metavar="DIR",
     help="With --fuzz: write each finding to DIR as a pytest test that sends the request again.",
@@ -86,7 +90,7 @@ if TYPE_CHECKING:
 @click.option("--fault", "faults", multiple=True, metavar="FAULT", help="With --emulated: inject a fault to be found.")
 @click.option(
     "--case",
-    "cases",
+    "case_ids",
     multiple=True,
     metavar="ID",
     help="Send only this case, as a finding names it. May be repeated. --dry-run lists all cases.",
@@ -105,6 +109,7 @@ if TYPE_CHECKING:
 @add_output_options
 @click.option(
     "--retry-ambiguous",
+    "retry_ambiguous_requests",
     is_flag=True,
     help="With --live: pay again for requests that a killed check of these targets sent without a result.",
 )
@@ -143,19 +148,19 @@ def command(
     profile: str | None,
     key_env: str | None,
     capabilities: tuple[str, ...],
-    badge: Path | None,
+    badge_file: Path | None,
     emulated: bool,
     live: bool,
-    full: bool,
+    every_valid_request: bool,
     max_calls: int | None,
     concurrency: int | None,
     large_uploads: bool,
     dry_run: bool,
-    fuzz: int,
-    failures: str | None,
-    write_tests: Path | None,
+    fuzz_request_count: int,
+    failures_folder_name: str | None,
+    tests_folder: Path | None,
     faults: tuple[str, ...],
-    cases: tuple[str, ...],
+    case_ids: tuple[str, ...],
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     severities: dict[str, Severity],
@@ -163,22 +168,22 @@ def command(
     fail_under: float | None,
     strict_baseline: bool,
     recordings: tuple[Path, ...],
-    base_url: dict[str, str],
+    base_urls: dict[str, str],
     allow_insecure_http: bool,
     public_url: str | None,
     listen_port: int,
     models: tuple[str, ...],
     voices: tuple[str, ...],
-    plans: tuple[str, ...],
+    account_plans: tuple[str, ...],
     credit_prices_usd: dict[str, float],
-    max_cost: float,
-    max_wait: float | None,
+    max_cost_usd: float,
+    max_wait_s: float | None,
     prices: dict[str, float],
     seed: int,
-    retry_ambiguous: bool,
+    retry_ambiguous_requests: bool,
     contracts: tuple[Path, ...],
     json_path: str | None,
-    **outputs: Any,
+    **output_flags: Any,
 ) -> None:
     """Check whether the API behaves as its contract says.
 
@@ -192,17 +197,17 @@ def command(
     if profile is not None:
         ctx.exit(run_profile_check(ctx))
     _validate_flags(ctx)
-    files = OutputOptions(json_path=json_path, **outputs)
-    files.validate(badge=badge)
+    files = OutputOptions(json_path=json_path, **output_flags)
+    files.validate(badge=badge_file)
     from voicegauge import api
     from voicegauge.cli.progress import TerminalProgress
 
     catalogue = api.load_contracts(contracts)
     permission = build_live_options(
         live=live,
-        max_cost=max_cost,
-        base_url=base_url,
-        plans=plans,
+        max_cost_usd=max_cost_usd,
+        base_urls=base_urls,
+        account_plans=account_plans,
         credit_prices_usd=credit_prices_usd,
         allow_insecure_http=allow_insecure_http,
         models=models,
@@ -213,9 +218,9 @@ def command(
         "live": permission,
         "contracts": catalogue,
         "max_calls": max_calls,
-        "every_valid_request": full,
+        "every_valid_request": every_valid_request,
         "large_uploads": large_uploads,
-        "case_ids": cases,
+        "case_ids": case_ids,
         "prices": prices,
         "progress": TerminalProgress(),
     }
@@ -225,7 +230,7 @@ def command(
         plan = api.plan_check(names, include_webhooks=public_url is not None, **plan_options)
         show_result(plan, json_path, lambda: print_plan(plan))
         return
-    printer = _ReportPrinter(files, write_tests, badge, strict=strict)
+    printer = _ReportPrinter(files, tests_folder, badge_file, strict=strict)
     check = functools.partial(
         api.check,
         names,
@@ -234,17 +239,17 @@ def command(
         severities=severities,
         recordings=recordings,
         stale_recordings_fail=bool(os.environ.get("CI")),
-        fuzz_request_count=fuzz,
-        failures_folder=_choose_failures_folder(failures),
+        fuzz_request_count=fuzz_request_count,
+        failures_folder=_choose_failures_folder(failures_folder_name),
         faults=faults,
         public_url=public_url,
         listen_port=listen_port,
         seed=seed,
         concurrency=concurrency,
-        retry_ambiguous_requests=retry_ambiguous,
+        retry_ambiguous_requests=retry_ambiguous_requests,
         # Before a live check counts as ended, so that what it has spent is not forgotten if it is killed earlier.
         on_report=printer.print_report if live else None,
-        max_wait_s=max_wait,
+        max_wait_s=max_wait_s,
         **plan_options,
     )
     report = check()
@@ -252,7 +257,7 @@ def command(
         from voicegauge.cli.stale_recordings import offer_to_record_again
 
         offered_commands: set[str] = set()
-        while offer_to_record_again(report, offered_commands, max_cost_usd=max_cost):
+        while offer_to_record_again(report, offered_commands, max_cost_usd=max_cost_usd):
             report = check()
     report = printer.print_if_not_printed(report)
     status = _determine_exit_status(report, fail_on_warnings=strict)
@@ -263,16 +268,16 @@ def _validate_flags(ctx: click.Context) -> None:
     if ctx.params["emulated"] and ctx.params["live"]:
         raise UsageError("--emulated and --live exclude each other")
     require_flags(ctx, ("key_env", "capabilities"), "profile")
-    require_flags(ctx, ("fuzz", "max_calls", "concurrency", "dry_run", "cases"), "emulated", "live")
+    require_flags(ctx, ("fuzz_request_count", "max_calls", "concurrency", "dry_run", "case_ids"), "emulated", "live")
     require_flags(
         ctx,
         (
-            "base_url",
+            "base_urls",
             "allow_insecure_http",
             "prices",
-            "plans",
+            "account_plans",
             "credit_prices_usd",
-            "full",
+            "every_valid_request",
             "public_url",
             "large_uploads",
             "models",
@@ -280,10 +285,10 @@ def _validate_flags(ctx: click.Context) -> None:
         ),
         "live",
     )
-    require_flags(ctx, ("retry_ambiguous", "models", "voices"), "live")
+    require_flags(ctx, ("retry_ambiguous_requests", "models", "voices"), "live")
     require_flags(ctx, ("faults",), "emulated")
-    require_flags(ctx, ("strict_baseline",), "baseline")
-    require_flags(ctx, ("failures", "write_tests"), "fuzz")
+    require_flags(ctx, ("strict_baseline",), "baseline_file")
+    require_flags(ctx, ("failures_folder_name", "tests_folder"), "fuzz_request_count")
     if ctx.params["recordings"] and (ctx.params["emulated"] or ctx.params["live"]):
         raise UsageError("--recordings excludes --emulated and --live: recordings are checked if nothing is sent")
 

@@ -36,6 +36,7 @@ MAX_RELATIVE_CHANGE_SHOWN = 10
 @click.argument("runs", nargs=-1, required=True, metavar="BASELINE... RUN", type=click.Path(path_type=Path))
 @click.option(
     "--against",
+    "baseline_target",
     metavar="TARGET",
     help="Compare the other targets of one RUN with TARGET, paired by text and session.",
 )
@@ -46,6 +47,7 @@ MAX_RELATIVE_CHANGE_SHOWN = 10
 )
 @click.option(
     "--drift",
+    "assumed_speed_drift",
     type=FiniteRange(min=0),
     default=0.10,
     show_default=True,
@@ -67,11 +69,11 @@ def command(
     /,
     *,
     runs: tuple[Path, ...],
-    against: str | None,
+    baseline_target: str | None,
     alpha: float,
     min_slowdown: float,
-    min_wer: float,
-    drift: float,
+    min_error_rate_change: float,
+    assumed_speed_drift: float,
     fail_on: str,
     show_all: bool,
     seed: int,
@@ -90,11 +92,16 @@ def command(
     from voicegauge import api
 
     result: RunComparison
-    if against is not None:
+    if baseline_target is not None:
         if len(runs) > 1:
             raise UsageError("--against compares the targets of one run: name one folder")
         result = api.compare_targets(
-            runs[0], against, alpha=alpha, min_slowdown=min_slowdown, min_error_rate_change=min_wer, seed=seed
+            runs[0],
+            baseline_target,
+            alpha=alpha,
+            min_slowdown=min_slowdown,
+            min_error_rate_change=min_error_rate_change,
+            seed=seed,
         )
     elif len(runs) == 1:
         raise UsageError("name a baseline and a run, or the targets to compare with --against TARGET")
@@ -104,8 +111,8 @@ def command(
             runs[-1],
             alpha=alpha,
             min_slowdown=min_slowdown,
-            min_error_rate_change=min_wer,
-            assumed_speed_drift=drift,
+            min_error_rate_change=min_error_rate_change,
+            assumed_speed_drift=assumed_speed_drift,
             seed=seed,
         )
     show_result(result, json_path, lambda: _print_comparison(result, show_all=show_all))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--provider", metavar="ID", help="Provider that was recorded; needed for files of other tools.")
 @click.option(
     "--to",
-    "to_format",
+    "output_format",
     type=click.Choice(["har", "vcr"]),
     default="har",
     show_default=True,
@@ -36,7 +36,11 @@ if TYPE_CHECKING:
     help="Folder to write to; files keep their names with another suffix. Default: the working directory.",
 )
 @click.option(
-    "--mask", multiple=True, metavar="NAME", help="Mask this field, parameter or header too. May be repeated."
+    "--mask",
+    "names_to_mask",
+    multiple=True,
+    metavar="NAME",
+    help="Mask this field, parameter or header too. May be repeated.",
 )
 @functools.partial(
     add_base_url_option, help="Where the provider was reached, if not at its own servers. May be repeated."
@@ -47,10 +51,10 @@ def command(
     *,
     files: tuple[Path, ...],
     provider: str | None,
-    to_format: Literal["har", "vcr"],
+    output_format: Literal["har", "vcr"],
     out: Path,
-    mask: tuple[str, ...],
-    base_url: dict[str, str],
+    names_to_mask: tuple[str, ...],
+    base_urls: dict[str, str],
     contracts: tuple[Path, ...],
     json_path: str | None,
 ) -> None:
@@ -67,10 +71,10 @@ def command(
     conversion = api.convert_all(
         files,
         provider=provider,
-        output_format=to_format,
+        output_format=output_format,
         out=out,
-        names_to_mask=mask,
-        base_urls=base_url,
+        names_to_mask=names_to_mask,
+        base_urls=base_urls,
         contracts=contracts,
         on_file_converted=_print_converted_file if prints else None,
     )

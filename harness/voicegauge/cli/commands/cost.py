@@ -52,7 +52,7 @@ _REMARK_BY_USAGE_BASIS = {"exact": "", "estimated_duration": "length of the audi
     help="Your own texts (.txt, .csv, .jsonl) instead of a length: shows what providers count in them.",
 )
 @click.option(
-    "--plan", "plans", multiple=True, metavar="NAME", help="Account plan NAME instead of all. May be repeated."
+    "--plan", "account_plans", multiple=True, metavar="NAME", help="Account plan NAME instead of all. May be repeated."
 )
 @click.option("--all-plans", is_flag=True, help="Print every plan of a target, not only the cheapest.")
 @add_credit_rate_option
@@ -67,7 +67,7 @@ def command(
     characters_per_month: int,
     text_length: int,
     texts: Path | None,
-    plans: tuple[str, ...],
+    account_plans: tuple[str, ...],
     all_plans: bool,
     credit_prices_usd: dict[str, float],
     contracts: tuple[Path, ...],
@@ -87,7 +87,7 @@ def command(
         characters_per_month=characters_per_month,
         text_length=text_length,
         texts=texts,
-        account_plans=plans,
+        account_plans=account_plans,
         credit_prices_usd=credit_prices_usd,
         contracts=contracts,
     )

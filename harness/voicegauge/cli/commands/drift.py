@@ -29,6 +29,7 @@ _STYLE_BY_LEVEL = {"breaking": "bold red", "possibly-breaking": "yellow", "compa
 @click.argument("inputs", nargs=-1, metavar="OLD NEW | --official [PROVIDER]...")
 @click.option(
     "--official",
+    "compares_official_documents",
     is_flag=True,
     help="Compare the contracts of the named providers, or of all, with the providers' own OpenAPI documents.",
 )
@@ -55,12 +56,14 @@ _STYLE_BY_LEVEL = {"breaking": "bold red", "possibly-breaking": "yellow", "compa
 )
 @click.option(
     "--propose",
+    "patch_file",
     type=OutputFile(path_type=Path),
     metavar="FILE",
     help="If OLD is a contract and NEW is traffic: write a patch that adds what the contract lacks, for `patch -p0`.",
 )
 @click.option(
     "--uses",
+    "client_use_sources",
     multiple=True,
     metavar="FILE",
     help=(
@@ -77,15 +80,15 @@ def command(
     /,
     *,
     inputs: tuple[str, ...],
-    official: bool,
+    compares_official_documents: bool,
     official_document: str | None,
     fail_on: str,
     format_name: str,
-    propose: Path | None,
-    uses: tuple[str, ...],
+    patch_file: Path | None,
+    client_use_sources: tuple[str, ...],
     contracts: tuple[Path, ...],
     json_path: str | None,
-    **outputs: Any,
+    **output_flags: Any,
 ) -> None:
     """Find what changed from OLD to NEW, and whether it breaks clients.
 
@@ -100,28 +103,33 @@ def command(
     has from other sources is listed apart. The exit status is 3 if a document that a contract
     names cannot be used; a document of --from that cannot be used is an error.
     """
-    if official or official_document is not None:
-        if not official or propose is not None or uses or any(outputs.values()):
+    if compares_official_documents or official_document is not None:
+        if (
+            not compares_official_documents
+            or patch_file is not None
+            or client_use_sources
+            or any(output_flags.values())
+        ):
             raise click.UsageError(_OFFICIAL_OPTION_MESSAGE)
         ctx.exit(_compare_official_documents(inputs, official_document, contracts, json_path, format_name, fail_on))
     old, new = _require_two_inputs(inputs)
-    if propose is not None and uses:
+    if patch_file is not None and client_use_sources:
         raise click.UsageError("--uses and --propose cannot be combined: --uses is for two documents.")
-    files = OutputOptions(json_path=json_path, **outputs)
-    files.validate(propose=propose)
-    _reject_existing_patch(propose)
+    files = OutputOptions(json_path=json_path, **output_flags)
+    files.validate(propose=patch_file)
+    _reject_existing_patch(patch_file)
     from voicegauge import api
     from voicegauge.drift import DriftLevel, render_markdown
 
     patch: ContractPatch | None = None
     diff = ""
-    if propose is None:
-        report = api.find_drift(old, new, contracts=contracts, client_use_sources=uses)
+    if patch_file is None:
+        report = api.find_drift(old, new, contracts=contracts, client_use_sources=client_use_sources)
     else:
         report, patch = api.propose_contract_patch(old, new, contracts=contracts)
         diff = patch.build_unified_diff()
         if diff:
-            write_file(propose, diff.encode())
+            write_file(patch_file, diff.encode())
     failed_writes = FailedWriteCollector()
     report = files.apply_baselines(report, failed_writes)
 
@@ -132,8 +140,8 @@ def command(
         unpatched = patch.unpatched_changes if patch is not None else ()
         manual_changes = [change for change in report.changes if change in unpatched]  # without those of the baseline
         _print_drift_report(report, manual_changes)
-        if propose is not None:
-            _print_patch(propose, len(manual_changes), is_written=bool(diff))
+        if patch_file is not None:
+            _print_patch(patch_file, len(manual_changes), is_written=bool(diff))
 
     with failed_writes.collect_write_error():
         show_result(report, json_path, print_report)
@@ -157,7 +165,7 @@ def _require_two_inputs(inputs: tuple[str, ...]) -> tuple[str, str]:
 
 def _compare_official_documents(
     providers: Sequence[str],
-    document: str | None,
+    official_document: str | None,
     contracts: Sequence[Path],
     json_path: str | None,
     format_name: str,
@@ -167,7 +175,7 @@ def _compare_official_documents(
     from voicegauge import api
     from voicegauge.drift import DriftLevel, render_official_markdown
 
-    report = api.find_official_drift(providers, official_document=document, contracts=contracts)
+    report = api.find_official_drift(providers, official_document=official_document, contracts=contracts)
 
     def print_report() -> None:
         if format_name == "markdown":
@@ -204,7 +212,11 @@ def _print_official_comparison(terminal: Console, comparison: OfficialComparison
         f"{len(comparison.removals)} removed, {len(comparison.changed_values)} changed, "
         f"{len(comparison.additions)} added, {len(comparison.differences_from_other_sources)} from other sources"
     )
-    terminal.print(f"{comparison.provider} and {official} ({comparison.url}): {counts}", style="bold", soft_wrap=True)
+    terminal.print(
+        f"{comparison.provider} and {official} ({comparison.url}): {counts}",
+        style="bold",
+        soft_wrap=True,
+    )
 
 
 def _print_drift_report(report: DriftReport, manual_changes: Sequence[DriftChange]) -> None:

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     help="Exit with status 1 for a regression that the latest night has confirmed, for any change on that night "
     "(also an improvement, a price or a contract), or never.",
 )
-@click.option("--html", type=OutputFile(path_type=Path), metavar="FILE", help="Write the history as a page to FILE.")
+@click.option(
+    "--html", "html_file", type=OutputFile(path_type=Path), metavar="FILE", help="Write the history as a page to FILE."
+)
 @add_json_option
 @click.pass_context
 def command(
@@ -45,9 +47,9 @@ def command(
     folder: Path,
     alpha: float,
     min_slowdown: float,
-    min_wer: float,
+    min_error_rate_change: float,
     fail_on: str,
-    html: Path | None,
+    html_file: Path | None,
     json_path: str | None,
 ) -> None:
     """Follow the saved runs in FOLDER night by night, and find when a level changed.
@@ -62,14 +64,18 @@ def command(
     from voicegauge.cli.history_tables import print_history
     from voicegauge.cli.progress import TerminalProgress
 
-    reject_outputs_to_same_file(json=json_path, html=html)
+    reject_outputs_to_same_file(json=json_path, html=html_file)
     history = api.read_history(
-        folder, alpha=alpha, min_slowdown=min_slowdown, min_error_rate_change=min_wer, progress=TerminalProgress()
+        folder,
+        alpha=alpha,
+        min_slowdown=min_slowdown,
+        min_error_rate_change=min_error_rate_change,
+        progress=TerminalProgress(),
     )
     show_result(history, json_path, lambda: print_history(history))
-    if html is not None:
-        api.write_history_page(history, html)
-        print_escaped(f"wrote {html}", to_stderr=json_path == "-")
+    if html_file is not None:
+        api.write_history_page(history, html_file)
+        print_escaped(f"wrote {html_file}", to_stderr=json_path == "-")
     if _has_failed(history, fail_on):
         ctx.exit(EXIT_FINDINGS)
 

@@ -29,13 +29,20 @@ MAX_CHARACTERS_PER_VALUE_SHOWN = 80
 @add_public_url_option
 @click.option(
     "--mode",
+    "subscribed_events",
     type=click.Choice(["any", "terminal", "progress"]),
     default="any",
     show_default=True,
     help="Events subscribed to: with terminal, a progress event is a finding; with progress, a missing one is.",
 )
-@click.option("--count", type=click.IntRange(min=1), metavar="N", help="Stop after N webhooks that fit a contract.")
-@click.option("--timeout", type=FiniteRange(min=0), metavar="S", help="Stop after S seconds.")
+@click.option(
+    "--count",
+    "max_webhooks",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Stop after N webhooks that fit a contract.",
+)
+@click.option("--timeout", "timeout_s", type=FiniteRange(min=0), metavar="S", help="Stop after S seconds.")
 @add_contracts_option
 @add_json_option
 @click.pass_context
@@ -46,9 +53,9 @@ def command(
     providers: tuple[str, ...],
     port: int,
     public_url: str | None,
-    mode: Literal["any", "terminal", "progress"],
-    count: int | None,
-    timeout: float | None,
+    subscribed_events: Literal["any", "terminal", "progress"],
+    max_webhooks: int | None,
+    timeout_s: float | None,
     contracts: tuple[Path, ...],
     json_path: str | None,
 ) -> None:
@@ -69,22 +76,22 @@ def command(
         contracts=contracts,
         port=port,
         public_url=public_url,
-        subscribed_events=mode,
-        max_webhooks=count,
-        timeout_s=timeout,
+        subscribed_events=subscribed_events,
+        max_webhooks=max_webhooks,
+        timeout_s=timeout_s,
         on_ready=lambda url: _print_url(out, url),
         on_webhook=lambda webhook: _print_webhook(out, webhook),
     )
     if json_path:
         write_json(result, json_path)
-    if result.stop_reason == "interrupted" and (count or timeout is not None or not result.assigned_webhooks):
+    if result.stop_reason == "interrupted" and (max_webhooks or timeout_s is not None or not result.assigned_webhooks):
         reason = " before --count or --timeout was reached"
         if not result.assigned_webhooks:
             reason = f": {_describe_missing_webhooks(len(result.webhooks), None)}"
         print_escaped(f"voicegauge: stopped{reason}", to_stderr=True)
         ctx.exit(EXIT_INTERRUPTED)
     if not result.assigned_webhooks:
-        raise NothingMeasuredError(_describe_missing_webhooks(len(result.webhooks), timeout))
+        raise NothingMeasuredError(_describe_missing_webhooks(len(result.webhooks), timeout_s))
     if any(finding.severity is Severity.ERROR for webhook in result.webhooks for finding in webhook.findings):
         ctx.exit(EXIT_FINDINGS)
 

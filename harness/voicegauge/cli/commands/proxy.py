@@ -39,6 +39,7 @@ DEFAULT_PROXY_PORT = 8070
 @click.argument("provider")
 @click.option(
     "--upstream",
+    "upstream_url",
     metavar="URL",
     callback=lambda _ctx, _param, value: _parse_upstream(value),
     help="Forward to URL instead of the contract's servers: an emulator, a staging server, your own server.",
@@ -55,12 +56,17 @@ DEFAULT_PROXY_PORT = 8070
 )
 @click.option(
     "--record",
+    "recording_path",
     type=click.Path(path_type=Path),
     metavar="PATH",
     help="Write the exchanges, redacted, to this new .har file, or to a new file in this folder.",
 )
 @click.option(
-    "--mask", multiple=True, metavar="NAME", help="Mask the field, parameter or header NAME. May be repeated."
+    "--mask",
+    "names_to_mask",
+    multiple=True,
+    metavar="NAME",
+    help="Mask the field, parameter or header NAME. May be repeated.",
 )
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
 @add_insecure_http_option
@@ -72,11 +78,11 @@ def command(
     /,
     *,
     provider: str,
-    upstream: str | None,
+    upstream_url: str | None,
     port: int,
     host: str,
-    record: Path | None,
-    mask: tuple[str, ...],
+    recording_path: Path | None,
+    names_to_mask: tuple[str, ...],
     strict: bool,
     allow_insecure_http: bool,
     contracts: tuple[Path, ...],
@@ -97,10 +103,10 @@ def command(
     catalogue = api.load_contracts(contracts)
     server = api.proxy(
         provider,
-        upstream=upstream,
-        recording_path=record,
+        upstream=upstream_url,
+        recording_path=recording_path,
         contracts=catalogue,
-        names_to_mask=mask,
+        names_to_mask=names_to_mask,
         allow_insecure_http=allow_insecure_http,
         port=port,
         host=host,

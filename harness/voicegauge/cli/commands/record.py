@@ -56,16 +56,26 @@ MAX_FIELDS_SHOWN = 4
     show_default=True,
     help="Record what is missing or stale, or everything.",
 )
-@click.option("--full", is_flag=True, help="Record every rejection that a check plans, not one of each kind.")
 @click.option(
-    "--mask", multiple=True, metavar="NAME", help="Mask the field, parameter or header NAME. May be repeated."
+    "--full",
+    "record_every_rejection",
+    is_flag=True,
+    help="Record every rejection that a check plans, not one of each kind.",
+)
+@click.option(
+    "--mask",
+    "names_to_mask",
+    multiple=True,
+    metavar="NAME",
+    help="Mask the field, parameter or header NAME. May be repeated.",
 )
 @click.option(
     "--retry-ambiguous",
+    "retry_ambiguous_requests",
     is_flag=True,
     help="With --live: pay again for requests of earlier recordings into DIR that were sent without a result.",
 )
-@click.option("--yes", is_flag=True, help="Overwrite recordings without asking.")
+@click.option("--yes", "overwrite_without_asking", is_flag=True, help="Overwrite recordings without asking.")
 @add_base_url_option
 @add_insecure_http_option
 @add_plan_option
@@ -86,16 +96,16 @@ def command(
     emulated: bool,
     out: Path,
     refresh: Literal["stale", "all"],
-    full: bool,
-    mask: tuple[str, ...],
-    retry_ambiguous: bool,
-    yes: bool,
-    base_url: dict[str, str],
+    record_every_rejection: bool,
+    names_to_mask: tuple[str, ...],
+    retry_ambiguous_requests: bool,
+    overwrite_without_asking: bool,
+    base_urls: dict[str, str],
     allow_insecure_http: bool,
-    plans: tuple[str, ...],
+    account_plans: tuple[str, ...],
     credit_prices_usd: dict[str, float],
-    max_cost: float,
-    max_wait: float | None,
+    max_cost_usd: float,
+    max_wait_s: float | None,
     prices: dict[str, float],
     seed: int,
     contracts: tuple[Path, ...],
@@ -110,7 +120,16 @@ def command(
     """
     if not (live and emulated):
         require_flags(
-            ctx, ("retry_ambiguous", "base_url", "allow_insecure_http", "prices", "plans", "credit_prices_usd"), "live"
+            ctx,
+            (
+                "retry_ambiguous_requests",
+                "base_urls",
+                "allow_insecure_http",
+                "prices",
+                "account_plans",
+                "credit_prices_usd",
+            ),
+            "live",
         )
     from voicegauge import api
     from voicegauge.cli.progress import TerminalProgress
@@ -120,24 +139,24 @@ def command(
         emulated=emulated,
         live=build_live_options(
             live=live,
-            max_cost=max_cost,
-            base_url=base_url,
-            plans=plans,
+            max_cost_usd=max_cost_usd,
+            base_urls=base_urls,
+            account_plans=account_plans,
             allow_insecure_http=allow_insecure_http,
             credit_prices_usd=credit_prices_usd,
         ),
         contracts=contracts,
         out=out,
         refresh=refresh,
-        record_every_rejection=full,
-        names_to_mask=mask,
-        overwrite=True if yes else _confirm_overwrite if sys.stdin.isatty() else False,
+        record_every_rejection=record_every_rejection,
+        names_to_mask=names_to_mask,
+        overwrite=True if overwrite_without_asking else _confirm_overwrite if sys.stdin.isatty() else False,
         prices=prices,
         seed=seed,
-        retry_ambiguous_requests=retry_ambiguous,
+        retry_ambiguous_requests=retry_ambiguous_requests,
         # Before the recording counts as ended, so that what it has spent is not forgotten if it is killed earlier.
         on_result=lambda result: show_result(result, json_path, lambda: _print_record_result(result)),
-        max_wait_s=max_wait,
+        max_wait_s=max_wait_s,
         progress=TerminalProgress(),
     )
     if result.stop_reason is not None:

@@ -66,6 +66,7 @@ DEFAULT_PAGE_NAME = "report.html"
 @add_credit_rate_option
 @click.option(
     "--clips",
+    "max_clips",
     type=click.IntRange(min=1),
     metavar="N",
     help="Number of the worst clips of each run to include, besides one at random for each target; they make up most "
@@ -73,6 +74,7 @@ DEFAULT_PAGE_NAME = "report.html"
 )
 @click.option(
     "--findings",
+    "check_result_files",
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -80,6 +82,7 @@ DEFAULT_PAGE_NAME = "report.html"
 )
 @click.option(
     "--changes",
+    "drift_result_files",
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -87,6 +90,7 @@ DEFAULT_PAGE_NAME = "report.html"
 )
 @click.option(
     "--site",
+    "site_folder",
     type=OutputFolder(),
     metavar="DIR",
     help="Write a static site instead: an index, a page for each RUN, and comparisons of consecutive runs.",
@@ -101,10 +105,10 @@ def command(
     text_length: int | None,
     characters_per_month: int | None,
     credit_prices_usd: dict[str, float],
-    clips: int | None,
-    findings: tuple[Path, ...],
-    changes: tuple[Path, ...],
-    site: Path | None,
+    max_clips: int | None,
+    check_result_files: tuple[Path, ...],
+    drift_result_files: tuple[Path, ...],
+    site_folder: Path | None,
     json_path: str | None,
     open_page: bool,
 ) -> None:
@@ -113,18 +117,30 @@ def command(
     from voicegauge.cli.console import write_json
     from voicegauge.cli.progress import TerminalProgress
 
-    if site is not None:
-        if any((out, format_name, json_path, findings, changes, characters_per_month, credit_prices_usd)):
+    if site_folder is not None:
+        if any(
+            (
+                out,
+                format_name,
+                json_path,
+                check_result_files,
+                drift_result_files,
+                characters_per_month,
+                credit_prices_usd,
+            )
+        ):
             raise UsageError(
                 "--site writes pages of its own: leave out --out, --format, --json, --findings, --changes, "
                 "--characters-per-month and --credit-rate"
             )
-        page = api.write_site(runs, site, text_length=text_length, max_clips=clips, progress=TerminalProgress())
+        page = api.write_site(
+            runs, site_folder, text_length=text_length, max_clips=max_clips, progress=TerminalProgress()
+        )
         _announce_page(page, open_page=open_page)
         return
-    only_json = json_path == "-" and not (out or format_name or open_page or findings or changes)
+    only_json = json_path == "-" and not (out or format_name or open_page or check_result_files or drift_result_files)
     report_format = format_name or _choose_format_by_suffix(out)
-    has_results = bool(findings or changes)
+    has_results = bool(check_result_files or drift_result_files)
     _reject_contradictions(out, report_format, json_path, open_page=open_page, has_results=has_results)
     sources: Sequence[Path] | AnalyzedRuns = runs
     if json_path or report_format in ("html", "markdown"):
@@ -133,7 +149,7 @@ def command(
             text_length=text_length,
             characters_per_month=characters_per_month,
             credit_prices_usd=credit_prices_usd,
-            max_clips=clips,
+            max_clips=max_clips,
         )
         if json_path:
             write_json(analyzed.report, json_path)
@@ -142,11 +158,19 @@ def command(
     if only_json:
         return
     if _writes_to_stdout(out, report_format) and report_format != "parquet":
-        text = api.render_report(sources, format=report_format, check_result_files=findings, drift_result_files=changes)
+        text = api.render_report(
+            sources, format=report_format, check_result_files=check_result_files, drift_result_files=drift_result_files
+        )
         click.echo(text.encode(), nl=False)
         return
     page = Path(out) if out else (runs[0] if runs[0].is_dir() else runs[0].parent) / DEFAULT_PAGE_NAME
-    api.write_report(sources, page, format=report_format, check_result_files=findings, drift_result_files=changes)
+    api.write_report(
+        sources,
+        page,
+        format=report_format,
+        check_result_files=check_result_files,
+        drift_result_files=drift_result_files,
+    )
     _announce_page(page, open_page=open_page, to_stderr=json_path == "-")
 
 

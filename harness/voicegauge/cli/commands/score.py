@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--dask",
-    "cluster",
+    "dask_scheduler",
     envvar="VOICEGAUGE_DASK",
     show_envvar=True,
     metavar="ADDRESS",
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     "Official Whisper models use only workers with a GPU, if there are any.",
 )
 @add_json_option
-def command(run: Path, asr: str, workers: int | None, cluster: str | None, json_path: str | None) -> None:
+def command(run: Path, asr: str, workers: int | None, dask_scheduler: str | None, json_path: str | None) -> None:
     """Transcribe the saved RUN (its folder or its run.json) and count the errors.
 
     "auto" uses Whisper if its official weights are installed, otherwise faster-whisper if
@@ -45,7 +45,7 @@ def command(run: Path, asr: str, workers: int | None, cluster: str | None, json_
     from voicegauge import api
     from voicegauge.cli.progress import TerminalProgress
 
-    result = api.score(run, asr=asr, workers=workers, dask_scheduler=cluster, progress=TerminalProgress())
+    result = api.score(run, asr=asr, workers=workers, dask_scheduler=dask_scheduler, progress=TerminalProgress())
     show_result(result, json_path, lambda: _print_scores(result))
 
 

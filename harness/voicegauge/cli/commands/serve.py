@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from voicegauge.contract import Contract
     from voicegauge.recording import Recording, Replay
 
-_EMULATOR_OPTIONS = ("faults", "clock", "time_scale", "webhook_http", "webhook_hosts", "plan", "credits")
+_EMULATOR_OPTIONS = (
+    "faults",
+    "clock",
+    "time_scale",
+    "allow_webhook_http",
+    "webhook_hosts",
+    "account_plan",
+    "account_credits",
+)
 """Options that affect only the emulator, not the replay of recordings."""
 MAX_UNUSED_REQUESTS_SHOWN = 10
 """Maximum number of recorded requests that are listed at the end because they were not sent."""
@@ -63,6 +71,7 @@ MAX_UNUSED_REQUESTS_SHOWN = 10
 )
 @click.option(
     "--replay",
+    "recordings_to_replay",
     multiple=True,
     type=click.Path(exists=True, path_type=Path),
     metavar="PATH",
@@ -70,12 +79,18 @@ MAX_UNUSED_REQUESTS_SHOWN = 10
 )
 @click.option(
     "--pace",
+    "pause_factor",
     type=FiniteRange(0, 1000),
     default=1.0,
     show_default=True,
     help="With --replay: factor for the recorded pauses; 0 leaves them out.",
 )
-@click.option("--webhook-http", is_flag=True, help="Accept webhook URLs with plain http that lead to this machine.")
+@click.option(
+    "--webhook-http",
+    "allow_webhook_http",
+    is_flag=True,
+    help="Accept webhook URLs with plain http that lead to this machine.",
+)
 @click.option(
     "--webhook-host",
     "webhook_hosts",
@@ -84,9 +99,14 @@ MAX_UNUSED_REQUESTS_SHOWN = 10
     help="Send webhooks to this host too; by default only to this machine. May be repeated.",
 )
 @click.option(
-    "--plan", metavar="NAME", help="Plan of every account, for rate limits and prices. Default: the highest of both."
+    "--plan",
+    "account_plan",
+    metavar="NAME",
+    help="Plan of every account, for rate limits and prices. Default: the highest of both.",
 )
-@click.option("--credits", type=FiniteRange(min=0), help="Balance of a new account. Default: as documented.")
+@click.option(
+    "--credits", "account_credits", type=FiniteRange(min=0), help="Balance of a new account. Default: as documented."
+)
 @add_seed_option
 @add_contracts_option
 @click.pass_context
@@ -100,12 +120,12 @@ def command(
     faults: tuple[str, ...],
     clock: Literal["real", "virtual", "per-poll"],
     time_scale: float,
-    replay: tuple[Path, ...],
-    pace: float,
-    webhook_http: bool,
+    recordings_to_replay: tuple[Path, ...],
+    pause_factor: float,
+    allow_webhook_http: bool,
     webhook_hosts: tuple[str, ...],
-    plan: str | None,
-    credits: float | None,
+    account_plan: str | None,
+    account_credits: float | None,
     seed: int,
     contracts: tuple[Path, ...],
 ) -> None:
@@ -118,18 +138,18 @@ def command(
     if "list" in faults:
         _print_faults()
         return
-    _validate_flags(ctx, serves_recordings=bool(replay))
+    _validate_flags(ctx, serves_recordings=bool(recordings_to_replay))
     from voicegauge import api
 
     chosen = api.select_providers(api.load_contracts(contracts), providers)
-    if replay:
+    if recordings_to_replay:
         errors = create_console(to_stderr=True)
         replayed = api.serve_replay(
-            replay,
+            recordings_to_replay,
             chosen,
             host=host,
             port=port,
-            pause_factor=pace,
+            pause_factor=pause_factor,
             on_ready=_announce_replay,
             on_unmatched_request=lambda text: errors.print(text, style="yellow"),
         )
@@ -144,9 +164,9 @@ def command(
         clock=clock,
         time_scale=time_scale,
         faults=faults,
-        account_plan=plan,
-        credits=credits,
-        accepts_http_webhook_urls=webhook_http,
+        account_plan=account_plan,
+        credits=account_credits,
+        accepts_http_webhook_urls=allow_webhook_http,
         webhook_hosts=webhook_hosts,
     )
     api.serve_emulator(
@@ -156,7 +176,7 @@ def command(
 
 def _validate_flags(ctx: click.Context, *, serves_recordings: bool) -> None:
     """Reject options on the command line that would have no effect."""
-    unused = _EMULATOR_OPTIONS if serves_recordings else ("pace",)
+    unused = _EMULATOR_OPTIONS if serves_recordings else ("pause_factor",)
     for option in ctx.command.params:
         if option.name in unused and ctx.get_parameter_source(option.name) is ParameterSource.COMMANDLINE:
             reason = (
