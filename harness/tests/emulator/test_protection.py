@@ -21,7 +21,7 @@ from voicegauge.emulator.http import IncomingRequest
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.server import ClientLimits, journal, running_app
 from voicegauge.emulator.server.body_memory import MAX_BODY_MEMORY_BYTES
-from voicegauge.emulator.server.limited_protocol import create_protocol_class
+from voicegauge.emulator.server.client_limiting_protocol import create_client_limiting_protocol
 from voicegauge.emulator.server.request_bodies import MAX_HEADER_BYTES, MAX_HEADER_COUNT, MAX_UPLOAD_BYTES
 from voicegauge.emulator.state import AccountRegistry
 from voicegauge.emulator.state.accounts import MAX_STORED_ACCOUNTS
@@ -281,7 +281,7 @@ def test_time_limits_start_with_a_request_and_end_with_its_last_byte() -> None:
     loop, transport = _FakeLoop(), Mock(is_closing=lambda: False)
     limits = ClientLimits(headers_timeout_s=30, body_pause_timeout_s=5, body_timeout_s=12)
     config = uvicorn.Config(app=Mock(), log_config=None, lifespan="off")
-    protocol = create_protocol_class(limits)(config, ServerState(), {}, loop)  # type: ignore[call-arg]
+    protocol = create_client_limiting_protocol(limits)(config, ServerState(), {}, loop)  # type: ignore[call-arg]
     protocol.connection_made(transport)
     assert loop.due == [130]
     steps = [

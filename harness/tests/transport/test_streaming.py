@@ -44,7 +44,7 @@ async def send_each(server: RecordingServer, method: str, count: int) -> list[Re
     async with listener:
         for _ in range(count):
             request = StreamedRequest(method, origin, b"/x", [(b"host", b"me")], None)
-            async with transport.open(request) as response:
+            async with transport.open_response(request) as response:
                 received.append((response.status, b"".join([part async for part in response.iterate_body()])))
         await transport.close()
     return received
@@ -97,7 +97,7 @@ async def test_why_there_is_no_response_is_one_line(response: bytes, reason: str
 async def test_a_request_with_a_line_break_in_a_header_is_not_sent() -> None:
     request = StreamedRequest("GET", "http://127.0.0.1:1", b"/x\r\nX: y", [(b"host", b"me")], None)
     with pytest.raises(TransportError, match="line break"):
-        async with StreamingTransport().open(request):
+        async with StreamingTransport().open_response(request):
             pass
 
 
@@ -118,7 +118,9 @@ async def test_parts_of_a_body_are_sent_in_chunks() -> None:
     headers = [(b"host", b"me"), (b"transfer-encoding", b"chunked")]
     async with (
         listener,
-        StreamingTransport().open(StreamedRequest("POST", origin, b"/x", headers, iterate_parts())) as response,
+        StreamingTransport().open_response(
+            StreamedRequest("POST", origin, b"/x", headers, iterate_parts())
+        ) as response,
     ):
         assert response.status == 200
     head, _, body = (await received.get()).partition(b"\r\n\r\n")

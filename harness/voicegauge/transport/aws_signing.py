@@ -10,7 +10,7 @@ from voicegauge.model import Request
 
 
 def sign_for_aws(request: Request, *, access_key_id: str, secret_key: str, region: str, service: str) -> Request:
-    """Return `request` signed at the present time, with its Authorization replaced.
+    """Return `request` with an Authorization header that signs it, dated at the present time.
 
     Raises:
         MissingExtraError: httpx-auth is not installed.

@@ -320,7 +320,7 @@ def _decode_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 
 def get_http_version(response: httpcore.Response) -> str:
-    """Return the version that the connection uses, such as "HTTP/1.1"."""
+    """Return the HTTP version of the connection, such as "HTTP/1.1"."""
     version = response.extensions.get("http_version", b"")
     return version.decode("latin-1") if isinstance(version, bytes) else ""
 

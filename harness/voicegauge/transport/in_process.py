@@ -13,11 +13,11 @@ import httpx
 from voicegauge.errors import OversizeError, UnreachableError
 from voicegauge.model import Request
 
-AsgiResponseParts = tuple[int, list[tuple[bytes, bytes]], bytes]
+StatusHeadersAndBody = tuple[int, list[tuple[bytes, bytes]], bytes]
 """Status, headers and body of a response."""
 
 
-async def call_app(app: Any, request: Request, max_bytes: int) -> AsgiResponseParts:
+async def call_app(app: Any, request: Request, max_bytes: int) -> StatusHeadersAndBody:
     """Return the response of `app` to `request`.
 
     Args:

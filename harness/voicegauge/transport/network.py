@@ -35,7 +35,10 @@ AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
 
 
 class NetworkObserver(Protocol):
-    """Is notified of what the connection of a request does. All times are those of `time.perf_counter`."""
+    """Interface of objects that are notified of what the connection of a request does.
+
+    All times are those of `time.perf_counter`.
+    """
 
     def note_name_resolution(self, started_s: float, ended_s: float) -> None:
         """Note that a host name was resolved."""

@@ -19,7 +19,8 @@ from voicegauge.transport.raw_response import RawHeaders
 from voicegauge.transport.timing import ExchangeTrace
 
 STREAMING_TIMEOUTS = Timeouts(connect_s=30.0, write_s=300.0, read_s=3600.0)
-"""Time limits of forwarded requests. They are long, because the client has limits of its own and closes its connection.
+"""Time limits of forwarded requests. They are long, because the client whose request is
+forwarded has limits of its own, after which it closes its connection.
 """
 
 MAX_PROXY_CONNECTIONS = 1000
@@ -87,7 +88,7 @@ class StreamingTransport:
             await pool.aclose()
 
     @asynccontextmanager
-    async def open(self, request: StreamedRequest) -> AsyncIterator[StreamedResponse]:
+    async def open_response(self, request: StreamedRequest) -> AsyncIterator[StreamedResponse]:
         """Send `request`, and yield its response once the headers were received.
 
         The connection is closed if the context ends before the body was read to its end.

@@ -152,7 +152,7 @@ class _Relay:
             self._watch_client()
         request = StreamedRequest(self._method, self._origin, self._target.encode("latin-1"), self._headers, body)
         try:
-            async with self._transport.open(request) as response:
+            async with self._transport.open_response(request) as response:
                 await self._relay_response(response)
         except _ClientGoneError:
             self._report_lost_exchange("the client closed the connection before the end of the request")

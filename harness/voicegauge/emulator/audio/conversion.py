@@ -34,7 +34,7 @@ _TEMPO_RANGE_BPM = (60.0, 180.0)  # other tempos are reported at half or double 
 
 
 class AudioEffect(NamedTuple):
-    """An effect to apply to audio."""
+    """An audible effect that stands for what a provider does with audio, such as removing noise."""
 
     conversion_purpose: str
     """Purpose of the conversion, one of the values of `x-conversion.purpose`."""

@@ -33,7 +33,7 @@ MAX_VOICE_PITCH_OFFSET = 9
 MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ = 4000, 192_000
 """The lowest and the highest sample rate of speech, in hertz, whatever a request asks for."""
 MAX_CACHED_AUDIO_FILES = 64
-"""Number of cached audio files. They are cached because the audio of a job is often downloaded more than once."""
+"""Maximum number of cached audio files. There is a cache because the audio of a job is often downloaded repeatedly."""
 MAX_CACHED_RECORDING_MEASUREMENTS = 64
 
 
@@ -345,7 +345,7 @@ def check_emulation_spec(target: Target) -> None:
 
 
 class SynthesizedSpeech(NamedTuple):
-    """Synthesized speech in its container."""
+    """Synthesized speech, encoded as an audio file."""
 
     audio_bytes: bytes
     audio_duration_s: float
@@ -353,7 +353,7 @@ class SynthesizedSpeech(NamedTuple):
 
 
 class SpeechSynthesizer:
-    """Synthesizes speech, with a cache."""
+    """Synthesizes speech, and caches the audio."""
 
     def __init__(self) -> None:
         """Start with an empty cache; espeak-ng is loaded by the first synthesis."""

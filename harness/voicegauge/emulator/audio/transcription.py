@@ -24,7 +24,7 @@ ASR_LANGUAGE = "en"
 """The only language of the embedded engine, which is also reported as the detected language."""
 UNSUPPORTED_LANGUAGE_TRANSCRIPT = "EMULATED: the ASR engine of the emulator supports only English"
 MAX_CACHED_TRANSCRIPTS = 256
-"""Number of cached transcripts. They are cached because a check uploads the same file many times."""
+"""Maximum number of cached transcripts. They are cached because a check uploads the same file many times."""
 _transcript_cache: OrderedDict[str, str] = OrderedDict()
 _transcription_lock = threading.Lock()
 """Protects the cache and the engine, which is not thread-safe."""

@@ -31,7 +31,7 @@ def select_audio_input_target(request: ParsedRequest) -> AudioInputTarget:
 
 
 def read_audio_input_field(request: ParsedRequest, target: AudioInputTarget, field: AudioInputField) -> Any:
-    """Return the request's value of a provider-independent field, or the documented default; `None` without both."""
+    """Return the request's value of a provider-independent field, or its documented default, or else `None`."""
     slot = target.audio_input.request_fields.get(field)
     if slot is None:
         return None

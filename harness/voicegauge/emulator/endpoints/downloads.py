@@ -13,8 +13,8 @@ from voicegauge.emulator.state import AudioFileStore, EmulatedJob
 from voicegauge.speech.audio import find_media_type
 
 MAX_SPEECH_FILES = 20_000
-"""Number of speech files that can be downloaded; older files are forgotten, so that memory stays bounded. Only the
-parameters of the synthesis are stored, not the audio."""
+"""Maximum number of speech files that can be downloaded; older files are forgotten, so that memory stays bounded. Only
+the parameters of the synthesis are stored, not the audio."""
 
 
 class AudioDownloads:

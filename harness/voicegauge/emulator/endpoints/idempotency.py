@@ -12,7 +12,7 @@ from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.state import EmulatedAccount
 
 MAX_REMEMBERED_RESPONSES = 1_000
-"""Number of responses; older ones are forgotten, so that memory stays bounded."""
+"""Maximum number of remembered responses; older ones are forgotten, so that memory stays bounded."""
 
 _AccountOperationAndKey = tuple[str, str, str]
 """The name of the account, the id of the operation and the idempotency key of a request."""

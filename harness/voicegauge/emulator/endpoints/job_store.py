@@ -33,7 +33,7 @@ from voicegauge.emulator.state import (
 from voicegauge.formats import Location
 
 MAX_STORED_JOBS = 20_000
-"""Number of stored jobs; older jobs are forgotten, so that memory stays bounded in long runs."""
+"""Maximum number of stored jobs; older jobs are forgotten, so that memory stays bounded in long runs."""
 
 
 class PlannedSpeech(NamedTuple):

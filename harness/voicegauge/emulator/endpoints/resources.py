@@ -31,7 +31,7 @@ from voicegauge.emulator.state import EmulatedAccount
 from voicegauge.formats import Location
 
 MAX_STORED_RESOURCES = 20_000
-"""Number of stored resources; older resources are forgotten, so that memory stays bounded in long runs."""
+"""Maximum number of stored resources; older resources are forgotten, so that memory stays bounded in long runs."""
 
 
 @dataclass
@@ -71,7 +71,7 @@ class ResourceStore:
         self._roles = dict(_find_resource_operation_roles(contract))
 
     def __iter__(self) -> Iterator[StoredResource]:
-        """Iterate over the resources of all accounts that are not deleted."""
+        """Iterate over the resources of all accounts, without deleted resources."""
         return (stored for stored in self._stored.values() if not stored.is_deleted)
 
     def responds_to(self, operation: Operation) -> bool:

@@ -16,7 +16,7 @@ _MemberChanger = Callable[[Any, str], None]
 
 
 def change_field_type(response: EmulatedResponse) -> None:
-    """Replace a string by a number, or any other value by an object."""
+    """Give one field of the body a wrong type: a number in place of a string, or an object in place of other values."""
 
     def change_member(parent_object: Any, member_name: str) -> None:
         parent_object[member_name] = (
@@ -27,12 +27,12 @@ def change_field_type(response: EmulatedResponse) -> None:
 
 
 def remove_field(response: EmulatedResponse) -> None:
-    """Remove a field."""
+    """Remove one field of the body."""
     _invalidate_response_body(response, lambda parent, key: parent.pop(key))
 
 
 def rename_field(response: EmulatedResponse) -> None:
-    """Append an underscore to the name of a field."""
+    """Append an underscore to the name of one field of the body."""
 
     def change_member(parent_object: Any, member_name: str) -> None:
         parent_object[f"{member_name}_"] = parent_object.pop(member_name)
@@ -41,7 +41,7 @@ def rename_field(response: EmulatedResponse) -> None:
 
 
 def set_field_to_null(response: EmulatedResponse) -> None:
-    """Set a field to null."""
+    """Set one field of the body to null."""
 
     def change_member(parent_object: Any, member_name: str) -> None:
         parent_object[member_name] = None

@@ -43,7 +43,7 @@ class FaultInjector:
     def __init__(
         self, fault_names: Sequence[str], contracts: Iterable[Contract], extra_faults: Sequence[Fault] = ()
     ) -> None:
-        """Resolve fault names.
+        """Inject the named faults.
 
         Args:
             fault_names: names of faults, in the form that `EmulatorSettings.faults` documents.
@@ -150,7 +150,7 @@ class FaultInjector:
         return callbacks
 
     def is_check_skipped(self, skippable_check: SkippableCheck, operation: Operation) -> bool:
-        """Whether a fault disables a check."""
+        """Whether a fault makes the emulator leave out a check for requests to `operation`."""
         return any(fault.skipped_check == skippable_check for fault in self._find_applicable_faults(None, operation))
 
     def sum_fault_delays_s(self, operation: Operation, target: Target | None) -> float:

@@ -30,7 +30,7 @@ def add_unknown_state(_job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tu
 
 
 def repeat_states(_job_spec: JobSpec, state_sequence: tuple[str, ...]) -> tuple[str, ...]:
-    """Repeat all states before the last one."""
+    """Let the job pass twice through all states before the last one."""
     return (
         (*state_sequence[:-1], *state_sequence[:-1], state_sequence[-1]) if len(state_sequence) > 2 else state_sequence
     )
@@ -183,7 +183,7 @@ def change_job_model(response: EmulatedResponse) -> None:
             response.body = write_value_at(response.body, spec.model_name_location, f"{shown}-lite")
 
 
-def has_model_in_status(target: Target) -> bool:
+def has_job_model_in_status(target: Target) -> bool:
     """Whether status responses name the model."""
     spec = _get_job_spec(target)
     return (
@@ -331,7 +331,7 @@ FAULTS = (
         id="wrong-model",
         description="Status responses name another model than the requested one.",
         change_response=change_job_model,
-        applies_to=has_model_in_status,
+        applies_to=has_job_model_in_status,
     ),
     Fault(
         id="crosstalk",

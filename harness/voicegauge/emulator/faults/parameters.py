@@ -93,7 +93,7 @@ def reverse_words_in_flac(synthesis: SynthesisRequest) -> SynthesisRequest:
 
 
 def create_speed_variation() -> Callable[[SynthesisRequest], SynthesisRequest]:
-    """Return a function that makes every second synthesis a little faster, as without a fixed seed."""
+    """Return a function that makes every second synthesis a little faster, as a model without a fixed seed may do."""
     counter = itertools.count()
 
     def vary_speed(synthesis: SynthesisRequest) -> SynthesisRequest:

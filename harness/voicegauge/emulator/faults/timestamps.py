@@ -1,4 +1,4 @@
-"""Implements the faults of the times of characters or words."""
+"""Implements the faults of speech timestamps: the times at which characters or words are spoken."""
 
 from __future__ import annotations
 

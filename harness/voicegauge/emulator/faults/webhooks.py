@@ -66,7 +66,7 @@ def replay_callback(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
 
 
 def backdate_signature(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
-    """Sign a day before the callback is sent."""
+    """Date the signature a day before the callback is sent."""
     yield replace(callback, signature_age_s=_SECONDS_PER_DAY)
 
 
@@ -87,12 +87,12 @@ def accepts_webhook_url(target: Target) -> bool:
 
 
 def has_progress_callbacks(target: Target) -> bool:
-    """Whether payloads can report a job that has not ended."""
+    """Whether the payloads of callbacks can report a job that has not ended."""
     return target.operation.webhook is not None and target.operation.webhook.body_locations is None
 
 
 def has_callback_payload_schema(target: Target) -> bool:
-    """Whether payloads have a documented schema."""
+    """Whether the payloads of callbacks have a documented schema."""
     return accepts_webhook_url(target) and find_callback_body(target.operation).schema_pointer is not None
 
 

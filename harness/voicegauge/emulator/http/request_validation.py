@@ -33,7 +33,7 @@ def parse_request(
     rejects_unsupported_values: bool = True,
     ignored_keywords: tuple[str, ...] = (),
 ) -> ParsedRequest:
-    """Parse `incoming_request` as a request to `operation`, and remove its body.
+    """Parse `incoming_request` as a request to `operation`, and then empty its body, to free memory.
 
     Args:
             incoming_request: the request as received.

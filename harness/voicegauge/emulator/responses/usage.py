@@ -11,7 +11,7 @@ from voicegauge.emulator.responses.value_writing import write_charges_and_balanc
 from voicegauge.formats import EventLocation, Location
 
 _USED_SHARE_OF_MAX_USAGE = 0.5
-"""Share of the documented upper bound that every emulated request uses. The number is invented."""
+"""Share of the documented maximum of tokens or seconds that every emulated request uses. The number is invented."""
 
 
 def write_usage(response: EmulatedResponse, target: Target, character_count: int) -> None:

@@ -97,7 +97,7 @@ def serve_app(
     """
     import uvicorn
 
-    from voicegauge.emulator.server.limited_protocol import create_protocol_class
+    from voicegauge.emulator.server.client_limiting_protocol import create_client_limiting_protocol
 
     class StoppableServer(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -114,7 +114,7 @@ def serve_app(
 
     config = uvicorn.Config(
         app,
-        http=protocol_class or create_protocol_class(client_limits),
+        http=protocol_class or create_client_limiting_protocol(client_limits),
         ws="none",
         log_config=None,
         access_log=False,

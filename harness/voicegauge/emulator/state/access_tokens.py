@@ -13,7 +13,7 @@ from voicegauge.emulator.http import IncomingRequest
 
 ACCESS_TOKEN_LIFETIME_S = 3600
 MAX_STORED_ACCESS_TOKENS = 10_000
-"""Number of tokens; older ones are forgotten, so that memory stays bounded."""
+"""Maximum number of valid tokens; older ones are forgotten, so that memory stays bounded."""
 
 
 class AccessTokens:
@@ -29,7 +29,7 @@ class AccessTokens:
         self._paths = {_find_path_below_server(contract, url) for url in urls}
 
     def responds_to(self, incoming_request: IncomingRequest) -> bool:
-        """Whether a request is one for a token."""
+        """Whether a request asks for an access token."""
         return incoming_request.method == "POST" and incoming_request.path in self._paths
 
     def respond(self, incoming_request: IncomingRequest, now_s: float) -> tuple[int, Mapping[str, Any]]:

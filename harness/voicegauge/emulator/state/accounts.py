@@ -18,7 +18,7 @@ from voicegauge.emulator.state.access_tokens import AccessTokens
 RATE_WINDOW_S = 60.0  # documented rates are requests per minute
 SECONDS_PER_DAY = 86_400.0
 MAX_STORED_ACCOUNTS = 10_000
-"""Number of accounts; older accounts are forgotten, so that memory stays bounded."""
+"""Maximum number of accounts; older accounts are forgotten, so that memory stays bounded."""
 REJECTED_KEY_PREFIX = "invalid"
 """Keys that begin with this text are rejected; any other key is accepted and opens an account."""
 
@@ -176,7 +176,7 @@ class AccountRegistry:
         account.keyless_character_count += character_count
 
     def get_remaining_balance(self, account: EmulatedAccount, operation: Operation) -> float | None:
-        """Return the balance in credits, or for keyless accounts with an allowance the characters left today."""
+        """Return the balance in credits. For a keyless account with an allowance, return the characters left today."""
         allowance = operation.limits.keyless_limits
         if account.is_keyless and allowance is not None:
             return float(allowance.max_characters_per_day - account.keyless_character_count)

@@ -10,7 +10,7 @@ MAX_STORED_BYTES = 256 * 2**20
 
 
 class GeneratedAudio(NamedTuple):
-    """Generated audio in its container."""
+    """Generated audio, encoded as an audio file."""
 
     audio_bytes: bytes
     audio_format: str

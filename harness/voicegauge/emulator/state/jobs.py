@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from voicegauge.emulator.state.clock import EmulatedClock
 
 TERMINAL_STATE_DURATION_S = 0.5
-"""Duration in seconds of a terminal state that another state follows, which only fault injection produces."""
+"""Duration in seconds of a terminal state that is not the last one. Only fault injection creates such states."""
 
 
 @dataclass

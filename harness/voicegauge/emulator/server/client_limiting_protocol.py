@@ -17,19 +17,19 @@ from voicegauge.emulator.server.client_limits import ABORT_EXTENSION_KEY, Client
 _TIMEOUT_RESPONSE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
-def create_protocol_class(limits: ClientLimits) -> type[asyncio.Protocol]:
+def create_client_limiting_protocol(limits: ClientLimits) -> type[asyncio.Protocol]:
     """Return an HTTP protocol class for uvicorn that applies `limits` to all its connections together."""
 
-    class LimitedProtocol(_LimitedProtocolBase):
+    class ClientLimitingProtocol(_ClientLimitingProtocolBase):
         client_limits = limits
         open_connections = {}
 
-    return LimitedProtocol
+    return ClientLimitingProtocol
 
 
-class _LimitedProtocolBase(H11Protocol):
+class _ClientLimitingProtocolBase(H11Protocol):
     client_limits: ClassVar[ClientLimits]
-    open_connections: ClassVar[dict[_LimitedProtocolBase, None]]
+    open_connections: ClassVar[dict[_ClientLimitingProtocolBase, None]]
     """Open connections, oldest first."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
