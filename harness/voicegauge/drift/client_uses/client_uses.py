@@ -92,9 +92,11 @@ def _are_names_equal(used_location: Location, location: Location) -> bool:
     return used_location.name == location.name or used_location.name.startswith(f"{location.name}[")
 
 
-def _is_one_inside_other(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
+def _is_one_inside_other(first_pointer_tokens: tuple[str, ...], second_pointer_tokens: tuple[str, ...]) -> bool:
     """Whether two pointers are equal or one is inside the other. The token `EVERY_ITEM` is equal to every token."""
     return all(
         one == other or EVERY_ITEM in (one, other)
-        for one, other in zip(first, second, strict=False)  # the rest of the longer pointer is inside of the shorter
+        for one, other in zip(
+            first_pointer_tokens, second_pointer_tokens, strict=False
+        )  # the rest of the longer pointer is inside of the shorter
     )

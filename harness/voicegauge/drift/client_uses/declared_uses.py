@@ -91,12 +91,12 @@ def _add_declared_operation(
     operation_name: str,
     old_and_new_locations: Sequence[DocumentedLocations],
     declared_values: dict[str, Any],
-    pointer: str,
+    operation_pointer: str,
     declaration: Document,
 ) -> None:
     use = client_uses.find_or_add_operation_use(operation_name)
     for key, values in declared_values.items():
-        listed = _read_locations(values, f"{pointer}/{key}", declaration)
+        listed = _read_locations(values, f"{operation_pointer}/{key}", declaration)
         for location, item_pointer in listed.items():
             if not any(
                 version.has_location(location, is_in_request=key == "sends") for version in old_and_new_locations
@@ -106,7 +106,7 @@ def _add_declared_operation(
                 )
                 raise declaration.build_error(item_pointer, problem)
         if key == "sends":
-            source = f"{declaration.path}:{declaration.find_line(f'{pointer}/sends')}"
+            source = f"{declaration.path}:{declaration.find_line(f'{operation_pointer}/sends')}"
             use.requests.append(SentValues(frozenset(listed), source))
         else:
             use.add_read_locations((), "")
@@ -131,14 +131,14 @@ def _describe_unknown_location(
     return f"'{location}' is not in {where} of {operation_name} in either document, which have {shown}{more}"
 
 
-def _read_locations(location_list: Any, pointer: str, declaration: Document) -> dict[Location, str]:
+def _read_locations(location_list: Any, list_pointer: str, declaration: Document) -> dict[Location, str]:
     """Parse a list of locations. Return each location with the JSON pointer to its item in the list."""
     if not isinstance(location_list, list):
-        raise declaration.build_error(pointer, "must be a list of locations, such as body#/text or header.X-Cost")
+        raise declaration.build_error(list_pointer, "must be a list of locations, such as body#/text or header.X-Cost")
     found = {}
     for index, text in enumerate(location_list):
         try:
-            found[parse_location(text if isinstance(text, str) else "")] = f"{pointer}/{index}"
+            found[parse_location(text if isinstance(text, str) else "")] = f"{list_pointer}/{index}"
         except ValueError as error:
-            raise declaration.build_error(f"{pointer}/{index}", str(error)) from None
+            raise declaration.build_error(f"{list_pointer}/{index}", str(error)) from None
     return found

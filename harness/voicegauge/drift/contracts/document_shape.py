@@ -58,19 +58,19 @@ def check_document_shape(document: Document) -> None:
     _check_shape(document, "", document.data, _DOCUMENT_SHAPE)
 
 
-def _check_shape(document: Document, pointer: str, value: Any, shape: _Shape) -> None:
+def _check_shape(document: Document, pointer: str, value: Any, required_shape: _Shape) -> None:
     if value is None:
         return
-    if isinstance(shape, list):
+    if isinstance(required_shape, list):
         if not isinstance(value, list):
             raise _build_error(document, pointer, value, "a list")
         for index, item in enumerate(value):
-            _check_shape(document, f"{pointer}/{index}", item, shape[0])
+            _check_shape(document, f"{pointer}/{index}", item, required_shape[0])
         return
     if not isinstance(value, dict):
         raise _build_error(document, pointer, value, "a mapping")
-    for key, item in value.items() if shape else ():
-        nested = shape.get(key, None if key.startswith("x-") else shape.get("*"))
+    for key, item in value.items() if required_shape else ():
+        nested = required_shape.get(key, None if key.startswith("x-") else required_shape.get("*"))
         if nested is not None:
             _check_shape(document, f"{pointer}/{escape_pointer_token(key)}", item, nested)
 

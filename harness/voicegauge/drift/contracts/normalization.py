@@ -128,21 +128,21 @@ class SchemaNormalizer:
         """Return a fingerprint that is equal for equivalent schemas. It covers a limited depth of subschemas."""
         return self._get_cached_fingerprint(applied_schemas, MAX_FINGERPRINT_DEPTH)
 
-    def _get_cached_fingerprint(self, applied_schemas: AppliedSchemas, depth: int) -> SchemaFingerprint:
+    def _get_cached_fingerprint(self, applied_schemas: AppliedSchemas, remaining_depth: int) -> SchemaFingerprint:
         key = _build_cache_key(applied_schemas)
-        if not key or depth == 0:
+        if not key or remaining_depth == 0:
             return SchemaFingerprint(b"", covers_all_levels=not key)
-        known = self._fingerprints.get((key, 0)) or self._fingerprints.get((key, depth))
+        known = self._fingerprints.get((key, 0)) or self._fingerprints.get((key, remaining_depth))
         if known is None:
-            known = self._compute_fingerprint(applied_schemas, depth)
-            self._fingerprints[key, 0 if known.covers_all_levels else depth] = known
+            known = self._compute_fingerprint(applied_schemas, remaining_depth)
+            self._fingerprints[key, 0 if known.covers_all_levels else remaining_depth] = known
         return known
 
-    def _compute_fingerprint(self, applied_schemas: AppliedSchemas, depth: int) -> SchemaFingerprint:
+    def _compute_fingerprint(self, applied_schemas: AppliedSchemas, remaining_depth: int) -> SchemaFingerprint:
         used: list[SchemaFingerprint] = []
 
         def compute_digest(inner_schemas: AppliedSchemas) -> str:
-            used.append(self._get_cached_fingerprint(inner_schemas, depth - 1))
+            used.append(self._get_cached_fingerprint(inner_schemas, remaining_depth - 1))
             return used[-1].digest.hex()
 
         schema = self.normalize(applied_schemas, applied_schemas[0])

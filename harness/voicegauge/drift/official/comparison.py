@@ -167,8 +167,8 @@ def _classify_difference(change: DriftChange) -> DifferenceKind:
     return "removal" if {"removed", "unset"} & set(words) else "changed value"
 
 
-def _is_taken_from_source(contract: Contract, position: FilePosition | None, source: str) -> bool:
-    """Whether the nearest `x-source` around `position` names `source`, and does not mark the fact as inferred."""
+def _is_taken_from_source(contract: Contract, position: FilePosition | None, source_name: str) -> bool:
+    """Whether the nearest `x-source` around `position` names `source_name`, and does not mark the fact as inferred."""
     node: Any = contract.document.data
     reference = None
     for token in (position.pointer if position is not None else "").split("/")[1:]:
@@ -179,7 +179,7 @@ def _is_taken_from_source(contract: Contract, position: FilePosition | None, sou
             break  # The contract does not have the part itself: what counts is the part that it has.
         if isinstance(node, dict):
             reference = node.get("x-source", reference)
-    return isinstance(reference, dict) and reference.get("document") == source and not reference.get("inferred")
+    return isinstance(reference, dict) and reference.get("document") == source_name and not reference.get("inferred")
 
 
 def _replace_file_by_url(change: DriftChange, url: str) -> DriftChange:

@@ -155,13 +155,13 @@ class ContractPatch:
             )
             self._values_by_field.setdefault((change.old_position.pointer, pointer_tokens[-1]), []).extend(values)
 
-    def _add_header(self, name: str, exchanges: Sequence[RecordedExchange], pointer: str) -> None:
+    def _add_header(self, header_name: str, exchanges: Sequence[RecordedExchange], response_pointer: str) -> None:
         values = {key.lower(): texts for key, texts in list_header_values(exchanges).items()}
-        header = self._build_header(values[name.lower()])
-        if self._editor.has_value(f"{pointer}/headers"):
-            self._editor.add_key(f"{pointer}/headers", name, header)
+        header = self._build_header(values[header_name.lower()])
+        if self._editor.has_value(f"{response_pointer}/headers"):
+            self._editor.add_key(f"{response_pointer}/headers", header_name, header)
         else:
-            self._new_headers.setdefault(pointer, {}).setdefault(name, header)
+            self._new_headers.setdefault(response_pointer, {}).setdefault(header_name, header)
 
     def _build_header(self, header_values: Sequence[str]) -> dict[str, Any]:
         is_number = all(text.isdecimal() for text in header_values)

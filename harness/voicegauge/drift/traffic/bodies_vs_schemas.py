@@ -46,49 +46,51 @@ def compare_body_with_schema(recorded_exchange: RecordedExchange, media_type: Me
             f"{recorded_exchange.status} body#{extra.path}",
             contract_pointer=extra.parent_pointer,
             exchange_part=f"/response/content/text#{extra.path}",
-            value=extra.value,
+            observed_value=extra.value,
         )
     for error in islice(media_type.iterate_errors(recorded_exchange.json_body), _MAX_SCHEMA_ERRORS):
         if error.keyword not in _PROPERTY_KEYWORDS:
             yield from _build_error_change(recorded_exchange, error)
 
 
-def _build_error_change(recorded_exchange: RecordedExchange, error: SchemaError) -> Iterator[DriftChange]:
-    pointer_tokens = [unescape_pointer_token(token) for token in error.pointer.split("/")[1:]]
+def _build_error_change(recorded_exchange: RecordedExchange, schema_error: SchemaError) -> Iterator[DriftChange]:
+    pointer_tokens = [unescape_pointer_token(token) for token in schema_error.pointer.split("/")[1:]]
     value = read_pointer(recorded_exchange.json_body, pointer_tokens)
-    rule = _choose_rule(recorded_exchange, error, value)
+    rule = _choose_rule(recorded_exchange, schema_error, value)
     if isinstance(value, str) and MASK in value and rule != "observed-type-undocumented":
         return  # only the type of a redacted value is known: the value was a string
     yield build_contradiction_change(
         recorded_exchange,
         rule,
         f"{recorded_exchange.status} body#{_generalize_path(recorded_exchange.json_body, pointer_tokens)}",
-        contract_pointer=error.schema_pointer,
-        exchange_part=f"/response/content/text#{error.pointer}",
-        value=error.message if rule == "observed-field-missing" else value,
+        contract_pointer=schema_error.schema_pointer,
+        exchange_part=f"/response/content/text#{schema_error.pointer}",
+        observed_value=schema_error.message if rule == "observed-field-missing" else value,
     )
 
 
-def _choose_rule(recorded_exchange: RecordedExchange, error: SchemaError, value: Any) -> str:
+def _choose_rule(recorded_exchange: RecordedExchange, schema_error: SchemaError, value: Any) -> str:
     """Return the id of the rule for a schema error.
 
     If no branch of an `anyOf` or `oneOf` matches, the rule depends on what is wrong: the type, the value or its range.
     """
-    if error.keyword in _RULE_ID_BY_KEYWORD:
-        return _RULE_ID_BY_KEYWORD[error.keyword]
-    if error.keyword not in ("anyOf", "oneOf"):
+    if schema_error.keyword in _RULE_ID_BY_KEYWORD:
+        return _RULE_ID_BY_KEYWORD[schema_error.keyword]
+    if schema_error.keyword not in ("anyOf", "oneOf"):
         return "observed-value-out-of-bounds"
-    schemas = _find_schemas_at(recorded_exchange, error.schema_pointer.rpartition("/")[0])
+    schemas = _find_schemas_at(recorded_exchange, schema_error.schema_pointer.rpartition("/")[0])
     types = {name for located in schemas for name in _list_type_names(located.schema)}
     if types and not _has_type(value, types):
         return "observed-type-undocumented"
     return "observed-value-undocumented" if list_enumerated_values(schemas) else "observed-value-out-of-bounds"
 
 
-def _find_schemas_at(recorded_exchange: RecordedExchange, pointer: str) -> list[LocatedSchema]:
-    pointer_tokens = [unescape_pointer_token(token) for token in pointer.split("/")[1:]]
+def _find_schemas_at(recorded_exchange: RecordedExchange, schema_pointer: str) -> list[LocatedSchema]:
+    pointer_tokens = [unescape_pointer_token(token) for token in schema_pointer.split("/")[1:]]
     schema = read_pointer(recorded_exchange.contract.document.data, pointer_tokens)
-    return [] if schema is MISSING else find_applicable_schemas(recorded_exchange.contract.schemas, schema, pointer)
+    return (
+        [] if schema is MISSING else find_applicable_schemas(recorded_exchange.contract.schemas, schema, schema_pointer)
+    )
 
 
 def _list_type_names(schema: dict[str, Any]) -> list[str]:
@@ -101,10 +103,10 @@ def _has_type(value: Any, type_names: set[str]) -> bool:
     return name in type_names or (name == "number" and "integer" in type_names)
 
 
-def _generalize_path(value: Any, pointer_tokens: list[str]) -> str:
+def _generalize_path(body: Any, pointer_tokens: list[str]) -> str:
     """Return the path of a value with `*` in place of list indices, so that equal errors in items are one change."""
     path = ""
     for index, token in enumerate(pointer_tokens):
-        parent = read_pointer(value, pointer_tokens[:index])
+        parent = read_pointer(body, pointer_tokens[:index])
         path += f"/{ANY_INDEX}" if isinstance(parent, list) else f"/{escape_pointer_token(token)}"
     return path

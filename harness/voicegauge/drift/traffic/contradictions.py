@@ -24,7 +24,7 @@ def build_contradiction_change(
     *,
     contract_pointer: str,
     exchange_part: str,
-    value: Any,
+    observed_value: Any,
 ) -> DriftChange:
     """Create a change for traffic that contradicts its contract.
 
@@ -37,7 +37,7 @@ def build_contradiction_change(
         location: the part of the operation that is contradicted, as `DriftChange.location`.
         contract_pointer: JSON pointer to the part of the contract that is contradicted.
         exchange_part: the part of the exchange, in the format that `RecordedExchange.find_position` takes.
-        value: the observed value.
+        observed_value: the observed value.
     """
     return build_change(
         "observed-disputed-reading" if is_disputed(recorded_exchange, rule_id, contract_pointer) else rule_id,
@@ -45,5 +45,5 @@ def build_contradiction_change(
         operation=recorded_exchange.operation_id,
         old_position=find_contract_position(recorded_exchange.contract, contract_pointer),
         new_position=recorded_exchange.find_position(exchange_part),
-        message_values={"new": value},
+        message_values={"new": observed_value},
     )

@@ -53,7 +53,7 @@ def _read_body(recorded_exchange: RecordedExchange, media_type: MediaType) -> An
 
 
 def _build_request_change(
-    recorded_exchange: RecordedExchange, location: str, contract_pointer: str, value: Any
+    recorded_exchange: RecordedExchange, location: str, contract_pointer: str, observed_value: Any
 ) -> DriftChange:
     return build_change(
         "observed-request-field-undocumented",
@@ -61,5 +61,5 @@ def _build_request_change(
         operation=recorded_exchange.operation_id,
         old_position=find_contract_position(recorded_exchange.contract, contract_pointer),
         new_position=recorded_exchange.find_position("/request"),
-        message_values={"new": value},
+        message_values={"new": observed_value},
     )

@@ -92,7 +92,7 @@ def _iterate_response_changes(recorded_exchange: RecordedExchange) -> Iterator[D
             "status",
             contract_pointer=f"{recorded_exchange.operation.pointer}/responses",
             exchange_part="/response/status",
-            value=recorded_exchange.status,
+            observed_value=recorded_exchange.status,
         )
         return
     yield from _iterate_header_changes(recorded_exchange)
@@ -103,7 +103,7 @@ def _iterate_response_changes(recorded_exchange: RecordedExchange) -> Iterator[D
             f"{recorded_exchange.status} content-type",
             contract_pointer=f"{spec.pointer}/content",
             exchange_part="/response/content",
-            value=response.media_type,
+            observed_value=response.media_type,
         )
     if recorded_exchange.media_type is not None and recorded_exchange.json_body is not MISSING:
         yield from compare_body_with_schema(recorded_exchange, recorded_exchange.media_type)
@@ -126,5 +126,5 @@ def _iterate_header_changes(recorded_exchange: RecordedExchange) -> Iterator[Dri
             continue
         location, part = f"{recorded_exchange.status} header.{name}", f"/response/headers#{name}"
         yield build_contradiction_change(
-            recorded_exchange, rule, location, contract_pointer=pointer, exchange_part=part, value=text
+            recorded_exchange, rule, location, contract_pointer=pointer, exchange_part=part, observed_value=text
         )

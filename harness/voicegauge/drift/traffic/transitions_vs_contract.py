@@ -22,7 +22,7 @@ def find_undocumented_transitions(conversation: Sequence[RecordedExchange]) -> I
         if state not in documented:
             rule = "observed-state-undocumented"
             yield build_contradiction_change(
-                recorded_exchange, rule, location, contract_pointer=pointer, exchange_part=part, value=state
+                recorded_exchange, rule, location, contract_pointer=pointer, exchange_part=part, observed_value=state
             )
         elif last in documented and not _can_reach(recorded_exchange.job_spec, last, state):
             rule, transition = "observed-transition-undocumented", f"{last} -> {state}"
@@ -32,7 +32,7 @@ def find_undocumented_transitions(conversation: Sequence[RecordedExchange]) -> I
                 location,
                 contract_pointer=f"{pointer}/{last}",
                 exchange_part=part,
-                value=transition,
+                observed_value=transition,
             )
         last = state
 

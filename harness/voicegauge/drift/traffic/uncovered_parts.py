@@ -41,14 +41,14 @@ def find_uncovered_parts(traffic: RecordedTraffic) -> Iterator[DriftChange]:
 
 
 def _build_uncovered_change(
-    rule_id: str, operation: Operation, location: str, contract_pointer: str, value: JsonScalar = None
+    rule_id: str, operation: Operation, location: str, contract_pointer: str, documented_value: JsonScalar = None
 ) -> DriftChange:
     return build_change(
         rule_id,
         location=location,
         operation=operation.id,
         old_position=find_contract_position(operation.contract, contract_pointer),
-        message_values=None if value is None else {"old": value},
+        message_values=None if documented_value is None else {"old": documented_value},
     )
 
 

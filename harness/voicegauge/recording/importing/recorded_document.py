@@ -256,20 +256,23 @@ def _find_security_scheme(exchange: Exchange) -> dict[str, str] | None:
     return {"type": "apiKey", "in": "query", "name": names[0]} if names else None
 
 
-def _build_operation_id(path: str, method: str) -> str:
-    words = re.findall(r"[A-Za-z0-9]+", path)
+def _build_operation_id(path_template: str, method: str) -> str:
+    words = re.findall(r"[A-Za-z0-9]+", path_template)
     return method.lower() + "".join(word[:1].upper() + word[1:] for word in words)
 
 
 def _build_operation(
-    path: str, method: str, calls: Sequence[_RecordedCall], source_reference: Mapping[str, Any]
+    path_template: str, method: str, calls: Sequence[_RecordedCall], source_reference: Mapping[str, Any]
 ) -> dict[str, Any]:
-    operation: dict[str, Any] = {"operationId": _build_operation_id(path, method), "x-source": {**source_reference}}
-    path_names = re.findall(r"\{([^{}]+)\}", path)
+    operation: dict[str, Any] = {
+        "operationId": _build_operation_id(path_template, method),
+        "x-source": {**source_reference},
+    }
+    path_names = re.findall(r"\{([^{}]+)\}", path_template)
     queries = {
         name: [call.query[name] for call in calls if name in call.query] for call in calls for name in call.query
     }
-    parameters = [_build_path_parameter(name, index, path, calls) for index, name in enumerate(path_names)]
+    parameters = [_build_path_parameter(name, index, path_template, calls) for index, name in enumerate(path_names)]
     for name, values in queries.items():
         parameter = {"name": name, "in": "query", "schema": _add_format_and_examples(name, {"type": "string"}, values)}
         is_id = len(values) == len(calls) and any(name in call.id_query_parameter_names for call in calls)
@@ -278,7 +281,7 @@ def _build_operation(
         operation["parameters"] = parameters
     bodies = [call for call in calls if isinstance(call.request_body, dict) and call.exchange.response.status < 300]
     if bodies:
-        schema = _infer_object_schema([call.request_body for call in bodies], is_request=True)
+        schema = _infer_object_schema([call.request_body for call in bodies], is_request_body=True)
         media_type = bodies[0].exchange.request.media_type
         operation["requestBody"] = {"required": True, "content": {media_type: {"schema": schema}}}
     operation["responses"] = {}
@@ -288,11 +291,13 @@ def _build_operation(
     return operation
 
 
-def _build_path_parameter(name: str, parameter_index: int, path: str, calls: Sequence[_RecordedCall]) -> dict[str, Any]:
-    position = [i for i, segment in enumerate(path.split("/")) if segment.startswith("{")][parameter_index]
+def _build_path_parameter(
+    parameter_name: str, parameter_index: int, path_template: str, calls: Sequence[_RecordedCall]
+) -> dict[str, Any]:
+    position = [i for i, segment in enumerate(path_template.split("/")) if segment.startswith("{")][parameter_index]
     values = [urlsplit(call.exchange.request.url).path.split("/")[position] for call in calls]
-    schema = _add_format_and_examples(name, {"type": "string"}, values)
-    return {"name": name, "in": "path", "required": True, "schema": schema}
+    schema = _add_format_and_examples(parameter_name, {"type": "string"}, values)
+    return {"name": parameter_name, "in": "path", "required": True, "schema": schema}
 
 
 def _build_response(calls: Sequence[_RecordedCall], source_reference: Mapping[str, Any]) -> dict[str, Any]:
@@ -306,41 +311,41 @@ def _build_response(calls: Sequence[_RecordedCall], source_reference: Mapping[st
     return {**response, "content": content} if content else response
 
 
-def _infer_object_schema(values: Sequence[Any], *, is_request: bool = False) -> dict[str, Any]:
+def _infer_object_schema(recorded_bodies: Sequence[Any], *, is_request_body: bool = False) -> dict[str, Any]:
     """Infer the schema of bodies. Recorded values of fields such as a voice or a state become examples.
 
     In the schema of requests, the fields for text, voice and model are required if all requests have them.
     """
-    schema = infer_schema(values)
-    _add_format_and_examples_below(schema, values)
+    schema = infer_schema(recorded_bodies)
+    _add_format_and_examples_below(schema, recorded_bodies)
     needed = {*SPEECH_FIELD_NAMES["text"], *SPEECH_FIELD_NAMES["voice"], *MODEL_FIELD_NAMES}
-    if not is_request:
+    if not is_request_body:
         return schema
-    objects = [value for value in values if isinstance(value, dict)]
+    objects = [value for value in recorded_bodies if isinstance(value, dict)]
     required = [
         name for name in schema.get("properties", {}) if name.lower() in needed and all(name in o for o in objects)
     ]
     return {**schema, "required": required} if required else schema
 
 
-def _add_format_and_examples_below(schema: dict[str, Any], values: Sequence[Any]) -> None:
+def _add_format_and_examples_below(schema: dict[str, Any], recorded_values: Sequence[Any]) -> None:
     for name, inner in schema.get("properties", {}).items():
-        found = [value[name] for value in values if isinstance(value, dict) and name in value]
+        found = [value[name] for value in recorded_values if isinstance(value, dict) and name in value]
         _add_format_and_examples(name, inner, found)
         _add_format_and_examples_below(inner, found)
     items = schema.get("items")
     if isinstance(items, dict):
-        listed = [item for value in values if isinstance(value, list) for item in value]
+        listed = [item for value in recorded_values if isinstance(value, list) for item in value]
         _add_format_and_examples("", items, listed)
         _add_format_and_examples_below(items, listed)
 
 
-def _add_format_and_examples(field_name: str, schema: dict[str, Any], values: Sequence[Any]) -> dict[str, Any]:
+def _add_format_and_examples(field_name: str, schema: dict[str, Any], recorded_values: Sequence[Any]) -> dict[str, Any]:
     """Add the format of URLs to `schema`, and the recorded values of fields such as a voice or a state as examples.
 
     Return `schema`.
     """
-    texts = [value for value in values if isinstance(value, str)]
+    texts = [value for value in recorded_values if isinstance(value, str)]
     if texts and all(text.startswith(("https://", "http://")) for text in texts):
         schema["format"] = "uri"
     stated = [text for text in dict.fromkeys(texts) if text and len(text) <= _MAX_EXAMPLE_CHARACTERS]

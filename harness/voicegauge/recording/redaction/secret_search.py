@@ -60,8 +60,8 @@ _CREDENTIAL_WORD_AFTER_PATTERN = re.compile(
 class SecretMatch(NamedTuple):
     """One occurrence of a secret."""
 
-    start: int
-    end: int
+    start_offset: int
+    end_offset: int
     spelling_description: str
     """How the secret is written, in words, such as "as plain text" or "in base64"."""
 
@@ -123,12 +123,17 @@ def find_secrets(data: bytes, secrets: Iterable[str]) -> list[SecretMatch]:
         # What is next to a match is needed too. At an edge, another window has it.
         first = _MAX_CONTEXT_BYTES if start else 0
         last = len(window) if start + len(window) == len(data) else len(window) - _MAX_CONTEXT_BYTES
-        matches = (match for match in _search_window(window, known) if first <= match.start and match.end <= last)
-        found += (SecretMatch(match.start + start, match.end + start, match.spelling_description) for match in matches)
+        matches = (
+            match for match in _search_window(window, known) if first <= match.start_offset and match.end_offset <= last
+        )
+        found += (
+            SecretMatch(match.start_offset + start, match.end_offset + start, match.spelling_description)
+            for match in matches
+        )
     merged: list[SecretMatch] = []
     for match in sorted(found):
-        if merged and match.start < merged[-1].end:
-            merged[-1] = merged[-1]._replace(end=max(merged[-1].end, match.end))
+        if merged and match.start_offset < merged[-1].end_offset:
+            merged[-1] = merged[-1]._replace(end_offset=max(merged[-1].end_offset, match.end_offset))
         else:
             merged.append(match)
     return merged
@@ -147,7 +152,7 @@ def _search_window(window: bytes, secrets: Sequence[str]) -> Iterator[SecretMatc
         return  # nearly always, and faster than with the offsets
     decoded = _decode_escapes(window)
     for match in _find_matches(decoded.decoded_bytes, secrets):
-        start, end = decoded.find_source_offset(match.start), decoded.find_source_offset(match.end)
+        start, end = decoded.find_source_offset(match.start_offset), decoded.find_source_offset(match.end_offset)
         yield SecretMatch(start, end, f"{match.spelling_description}, with escapes")
 
 
@@ -184,14 +189,14 @@ def _replace_secrets(text: str, secrets: Sequence[str], mask: str) -> str:
     data = text.encode("utf-8", "surrogatepass")
     matches = find_secrets(data, secrets)
     cut = _find_truncated_secret(data, secrets)
-    if cut is not None and not (matches and matches[-1].end > cut):
+    if cut is not None and not (matches and matches[-1].end_offset > cut):
         matches.append(SecretMatch(cut, len(data), "cut off"))
     if not matches:
         return text
     parts, end = [], 0
     for match in matches:
-        parts += [data[end : match.start], mask.encode()]
-        end = match.end
+        parts += [data[end : match.start_offset], mask.encode()]
+        end = match.end_offset
     return b"".join([*parts, data[end:]]).decode("utf-8", "surrogatepass")
 
 
@@ -233,8 +238,8 @@ def _find_separated_matches(data: bytes, secrets: Iterable[str], separators: _Di
         return source_starts[index] + cleaned_offset - starts[index]
 
     for match in matches:
-        end = get_source_offset(match.end - 1) + 1
-        yield SecretMatch(get_source_offset(match.start), end, f"{description}, with separators")
+        end = get_source_offset(match.end_offset - 1) + 1
+        yield SecretMatch(get_source_offset(match.start_offset), end, f"{description}, with separators")
 
 
 def _find_matches(
@@ -256,18 +261,25 @@ def _find_matches(
                 start = searched.find(spelling.spelled_secret, end)
 
 
-def _extend_by_shared_digits(data: bytes, start: int, end: int, spelling: _Spelling) -> tuple[int, int]:
+def _extend_by_shared_digits(data: bytes, start_offset: int, end_offset: int, spelling: _Spelling) -> tuple[int, int]:
     """Extend the range by the adjacent base64 digits that also encode a few bits of the secret."""
     shares_preceding_digit = (
-        spelling.shares_preceding_digit and start > 0 and _BASE64_DIGIT_PATTERN.match(data, start - 1) is not None
+        spelling.shares_preceding_digit
+        and start_offset > 0
+        and _BASE64_DIGIT_PATTERN.match(data, start_offset - 1) is not None
     )
-    shares_following_digit = spelling.shares_following_digit and _BASE64_DIGIT_PATTERN.match(data, end) is not None
-    return start - shares_preceding_digit, end + shares_following_digit
+    shares_following_digit = (
+        spelling.shares_following_digit and _BASE64_DIGIT_PATTERN.match(data, end_offset) is not None
+    )
+    return start_offset - shares_preceding_digit, end_offset + shares_following_digit
 
 
-def _is_named_credential(data: bytes, start: int, end: int) -> bool:
-    """Whether the bytes from `start` to `end` are a whole word that is next to a word such as "key"."""
-    before, after = data[max(start - _MAX_CONTEXT_BYTES, 0) : start], data[end : end + _MAX_CONTEXT_BYTES]
+def _is_named_credential(data: bytes, start_offset: int, end_offset: int) -> bool:
+    """Whether the bytes from `start_offset` to `end_offset` are a whole word that is next to a word such as "key"."""
+    before, after = (
+        data[max(start_offset - _MAX_CONTEXT_BYTES, 0) : start_offset],
+        data[end_offset : end_offset + _MAX_CONTEXT_BYTES],
+    )
     if re.match(rb"[\w-]", after) or re.search(rb"[\w-]\Z", before):
         return False
     return (

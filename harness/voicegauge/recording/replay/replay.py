@@ -78,7 +78,9 @@ class Replay:
         """Names of the recorded requests that were never replayed."""
         return [recorded.name for recorded in self.recorded_requests if not recorded.was_replayed]
 
-    def replay_next_exchange(self, provider_id: str, request: Request, path: str | None = None) -> Exchange | None:
+    def replay_next_exchange(
+        self, provider_id: str, request: Request, relative_path: str | None = None
+    ) -> Exchange | None:
         """Return the next recorded exchange for `request`; `None` if none matches.
 
         If none matches, a description of `request` and of its differences from the recorded requests is appended to
@@ -87,16 +89,16 @@ class Replay:
         Args:
             provider_id: id of the provider's contract.
             request: the request to match. Keys and signatures in it are ignored.
-            path: path of the request relative to the base URL. If `None`, it is derived from the URL of `request` and
-                the contract's servers.
+            relative_path: path of the request relative to the base URL. If `None`, it is derived from the URL of
+                `request` and the contract's servers.
         """
         contract = self.contracts[provider_id]
-        comparable_request = self._build_comparable_request(contract, request, path)
+        comparable_request = self._build_comparable_request(contract, request, relative_path)
         matching = self._find_matching_requests(comparable_request)
         if not matching:
             # A body that is neither JSON nor a form is compared as a whole, so it must be masked like the recorded one.
             comparable_request = self._build_comparable_request(
-                contract, self._redactors[provider_id].mask_request(request), path
+                contract, self._redactors[provider_id].mask_request(request), relative_path
             )
             matching = self._find_matching_requests(comparable_request)
         if not matching:
@@ -111,10 +113,10 @@ class Replay:
         return exchange
 
     @staticmethod
-    def _build_comparable_request(contract: Contract, request: Request, path: str | None) -> ComparableRequest:
-        path = path if path is not None else find_relative_path(contract, request.url)
-        match = contract.match_operation(request.method, path) if path is not None else None
-        return build_comparable_request(contract, request, match[0] if match else None, path)
+    def _build_comparable_request(contract: Contract, request: Request, relative_path: str | None) -> ComparableRequest:
+        relative_path = relative_path if relative_path is not None else find_relative_path(contract, request.url)
+        match = contract.match_operation(request.method, relative_path) if relative_path is not None else None
+        return build_comparable_request(contract, request, match[0] if match else None, relative_path)
 
     def _find_matching_requests(self, comparable_request: ComparableRequest) -> list[RecordedRequest]:
         return self._get_request_index(comparable_request).find_requests(comparable_request)

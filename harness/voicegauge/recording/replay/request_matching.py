@@ -65,7 +65,7 @@ def _describe_value(verb_phrase: str, value: str | None) -> str:
 
 
 def build_comparable_request(
-    contract: Contract, request: Request, operation: Operation | None, path: str | None = None
+    contract: Contract, request: Request, operation: Operation | None, relative_path: str | None = None
 ) -> ComparableRequest:
     """Extract the values of `request` that are compared.
 
@@ -73,20 +73,20 @@ def build_comparable_request(
         contract: contract of the provider.
         request: the request to compare, with any base URL.
         operation: the operation of the request; `None` if the request matches no operation.
-        path: path of the request relative to the base URL. If `None`, it is derived from the URL of `request` and the
-            contract's servers.
+        relative_path: path of the request relative to the base URL. If `None`, it is derived from the URL of
+            `request` and the contract's servers.
     """
-    path = path or find_relative_path(contract, request.url)
+    relative_path = relative_path or find_relative_path(contract, request.url)
     if operation is None:
         parts = urlsplit(request.url)
-        url = path if path is not None else f"{parts.netloc}{parts.path}"
+        url = relative_path if relative_path is not None else f"{parts.netloc}{parts.path}"
         compared_values = {
             "method": request.method.upper(),
             "url": url,
             **dict(_read_query_values(contract, request, include_api_keys=True)),
         }
         return ComparableRequest(provider=contract.id, operation_id=DOWNLOAD_OPERATION, compared_values=compared_values)
-    match = operation.match_path_end(path or urlsplit(request.url).path)
+    match = operation.match_path_end(relative_path or urlsplit(request.url).path)
     compared_values = (
         {f"path {name}": value for name, value in match.path_parameters.items()} if match is not None else {}
     )

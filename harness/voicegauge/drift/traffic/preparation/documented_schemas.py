@@ -21,32 +21,32 @@ class LocatedSchema(NamedTuple):
     pointer: str
 
 
-def find_applicable_schemas(contract_schemas: Schemas, schema: Any, pointer: str) -> list[LocatedSchema]:
+def find_applicable_schemas(contract_schemas: Schemas, schema: Any, schema_pointer: str) -> list[LocatedSchema]:
     """Return all schema objects that may apply to a value: the schema and the branches of `allOf`, `if` and so on."""
     found: list[LocatedSchema] = []
-    _collect_applicable_schemas(contract_schemas, schema, pointer, found)
+    _collect_applicable_schemas(contract_schemas, schema, schema_pointer, found)
     return found
 
 
 def _collect_applicable_schemas(
-    contract_schemas: Schemas, schema: Any, pointer: str, collected_schemas: list[LocatedSchema]
+    contract_schemas: Schemas, schema: Any, schema_pointer: str, collected_schemas: list[LocatedSchema]
 ) -> None:
     if isinstance(schema, dict) and "$ref" in schema:
         siblings = {key: value for key, value in schema.items() if key != "$ref"}
         if siblings:
-            _collect_applicable_schemas(contract_schemas, siblings, pointer, collected_schemas)
-        schema, pointer = contract_schemas.resolve_reference({"$ref": schema["$ref"]}, pointer)
+            _collect_applicable_schemas(contract_schemas, siblings, schema_pointer, collected_schemas)
+        schema, schema_pointer = contract_schemas.resolve_reference({"$ref": schema["$ref"]}, schema_pointer)
     if not isinstance(schema, dict) or any(
-        one.pointer == pointer and one.schema is schema for one in collected_schemas
+        one.pointer == schema_pointer and one.schema is schema for one in collected_schemas
     ):
         return
-    collected_schemas.append(LocatedSchema(schema, pointer))
+    collected_schemas.append(LocatedSchema(schema, schema_pointer))
     for key in ("allOf", "anyOf", "oneOf"):
         for index, branch in enumerate(schema.get(key, ())):
-            _collect_applicable_schemas(contract_schemas, branch, f"{pointer}/{key}/{index}", collected_schemas)
+            _collect_applicable_schemas(contract_schemas, branch, f"{schema_pointer}/{key}/{index}", collected_schemas)
     for key in ("then", "else"):
         if key in schema:
-            _collect_applicable_schemas(contract_schemas, schema[key], f"{pointer}/{key}", collected_schemas)
+            _collect_applicable_schemas(contract_schemas, schema[key], f"{schema_pointer}/{key}", collected_schemas)
 
 
 def find_body_schemas(media_type: MediaType) -> list[LocatedSchema]:

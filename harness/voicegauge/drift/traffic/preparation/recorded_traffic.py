@@ -131,12 +131,14 @@ def load_recordings(path: Path) -> list[tuple[str, Recording]]:
     return loaded
 
 
-def interpret_recordings(contract: Contract, path: str, recordings: Sequence[tuple[str, Recording]]) -> RecordedTraffic:
+def interpret_recordings(
+    contract: Contract, shown_path: str, recordings: Sequence[tuple[str, Recording]]
+) -> RecordedTraffic:
     """Interpret recordings with the help of the contract of their provider.
 
     Args:
         contract: the contract of the provider.
-        path: the path that reports show.
+        shown_path: the path that reports show.
         recordings: the recordings, each with its path.
 
     Raises:
@@ -158,7 +160,7 @@ def interpret_recordings(contract: Contract, path: str, recordings: Sequence[tup
     provenances = ", ".join(sorted({recording.provenance.value for _, recording in recordings}))
     title = f"{contract.provider.title}, {provenances}"
     compared_input = ComparedInput(
-        file=path, title=title, version=_format_recording_dates(recordings), provider=contract.id
+        file=shown_path, title=title, version=_format_recording_dates(recordings), provider=contract.id
     )
     return RecordedTraffic(contract, compared_input, tuple(exchanges), tuple(conversations))
 
