@@ -31,8 +31,8 @@ def script() -> ModuleType:
 
 def test_it_is_small_speech_of_ten_to_thirty_seconds(sample: DecodedAudio) -> None:
     assert SAMPLE.stat().st_size <= 100_000
-    assert 10 <= sample.audio_s <= 30
-    assert sample.channels == 1
+    assert 10 <= sample.duration_s <= 30
+    assert sample.source_channels == 1
     assert not is_silent(sample.samples, sample.sample_rate_hz)
 
 
@@ -46,7 +46,7 @@ def test_it_respects_every_documented_upload_limit(sample: DecodedAudio) -> None
     assert limits
     for upload in limits:
         assert SAMPLE.stat().st_size <= (upload.max_bytes or 100_000)
-        assert sample.audio_s >= (upload.min_duration_s or 0)
+        assert sample.duration_s >= (upload.min_duration_s or 0)
         assert sample.sample_rate_hz >= (upload.min_sample_rate_hz or 0)
         assert not upload.accepted_formats or sample.container in upload.accepted_formats
 

@@ -25,7 +25,7 @@ def test_a_finding_about_audio_has_a_clip_that_can_be_decoded(report: CheckRepor
     assert clips[0]
     decoded = decode(clips[0].data)
     assert (decoded.container, decoded.sample_rate_hz) == ("mp3", 32_000)
-    assert 0.5 < decoded.audio_s < 5.5
+    assert 0.5 < decoded.duration_s < 5.5
 
 
 def test_clips_survive_json_and_are_limited(report: CheckReport) -> None:

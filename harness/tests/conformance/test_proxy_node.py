@@ -58,7 +58,7 @@ def test_speech_to_a_file_as_a_stream_and_an_error(node_folder, tmp_path) -> Non
     result = json.loads(done.stdout)
     assert result["status"] == 400
     assert result["events"] > 2
-    assert decode((tmp_path / "speech.wav").read_bytes()).audio_s > 1
+    assert decode((tmp_path / "speech.wav").read_bytes()).duration_s > 1
     report = proxied.report
     assert (report.request_count, report.recorded_count, report.unjudged_count_by_reason) == (3, 3, {})
     assert not report.report.count_findings("error")

@@ -147,7 +147,7 @@ def test_every_target_delivers_speech(target: Target, emulator: RunningEmulator,
     audio = decode(data)
     assert declared is None or audio.container == find_container_of_media_type(declared)
     assert not is_silent(audio.samples, audio.sample_rate_hz)
-    assert 1 < audio.audio_s < 6
+    assert 1 < audio.duration_s < 6
 
 
 def _poll(status: Operation, job: str) -> tuple[str, dict[str, Any]]:

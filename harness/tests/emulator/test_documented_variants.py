@@ -59,8 +59,8 @@ async def test_a_target_with_automatic_language_speaks_if_the_request_names_none
         _target(document)["language"] = "auto"
 
     api = await start(edit=edit, credits=1e9)
-    assert decode((await _job_audio(api)).content).audio_s > 0.5
-    assert decode((await _job_audio(api, text="Привет, как дела")).content).audio_s > 0.5
+    assert decode((await _job_audio(api)).content).duration_s > 0.5
+    assert decode((await _job_audio(api, text="Привет, как дела")).content).duration_s > 0.5
 
 
 async def test_a_required_rate_limit_header_is_sent_without_a_documented_limit(start: Any) -> None:
@@ -87,9 +87,9 @@ async def test_a_documented_language_is_spoken_even_without_a_voice_for_it(start
         _fields(document)["lang"] = language
 
     api = await start(edit=edit, credits=1e9)
-    assert decode((await _job_audio(api, lang="tlh")).content).audio_s > 0.5
+    assert decode((await _job_audio(api, lang="tlh")).content).duration_s > 0.5
     if document_it == "default":
-        assert decode((await _job_audio(api)).content).audio_s > 0.5
+        assert decode((await _job_audio(api)).content).duration_s > 0.5
     assert (await api.submit(lang="zzz")).status_code in (400, 422), "a language that no document names"
 
 
@@ -100,7 +100,7 @@ async def test_every_documented_format_is_delivered(start: Any, name: str) -> No
     media_type = response.headers["Content-Type"]
     raw = {"mulaw": "mulaw", "ulaw": "mulaw", "alaw": "alaw"}.get(name, "pcm_s16le")
     audio = decode(response.content, declared_format=RawAudioFormat(format=raw, sample_rate_hz=24_000))
-    assert 0.5 < audio.audio_s < 4
+    assert 0.5 < audio.duration_s < 4
     assert audio.container == find_container_of_media_type(media_type)
 
 
@@ -124,7 +124,7 @@ async def test_raw_audio_has_the_fixed_encoding_of_the_contract(start: Any, enco
     response = await api.send("POST", "/now", data={"text": "Hello there"})
     assert (response.status_code, response.headers["Content-Type"]) == (200, "application/octet-stream")
     audio = decode(response.content, declared_format=RawAudioFormat(format=encoding, sample_rate_hz=8000))
-    assert 0.5 < audio.audio_s < 3
+    assert 0.5 < audio.duration_s < 3
     assert 0.001 < float(abs(audio.samples).mean()) < 0.4, "speech, not noise"
 
 
@@ -160,7 +160,7 @@ async def test_audio_has_a_documented_media_type(start: Any, name: str, document
     raw = {"mulaw": "mulaw", "alaw": "alaw"}.get(name, "pcm_s16le")
     audio = decode(response.content, declared_format=RawAudioFormat(format=raw, sample_rate_hz=24_000))
     container = find_container_of_media_type(expected)
-    assert 0.5 < audio.audio_s < 3
+    assert 0.5 < audio.duration_s < 3
     assert container is None or container == audio.container
 
 

@@ -97,7 +97,7 @@ def _states(steps: Steps) -> list[str]:
 
 
 def _shorter_or_longer(right: Steps, wrong: Steps) -> bool:
-    ratio = decode(wrong["now"].content).audio_s / decode(right["now"].content).audio_s
+    ratio = decode(wrong["now"].content).duration_s / decode(right["now"].content).duration_s
     return ratio < 0.5 or ratio > 2
 
 

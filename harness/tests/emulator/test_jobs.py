@@ -45,7 +45,7 @@ async def test_the_response_is_the_documented_example_with_actual_values(start: 
     assert "T" not in done["created"], "in the style of the example"
     audio = await api.send("GET", done["audio"], key=None)
     assert audio.headers["Content-Type"] == done["type"]
-    assert decode(audio.content).audio_s > 0.5
+    assert decode(audio.content).duration_s > 0.5
 
 
 async def test_a_state_without_an_example_is_built_from_the_schema(start: Any) -> None:

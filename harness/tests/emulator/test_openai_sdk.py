@@ -50,14 +50,14 @@ def test_speech_in_each_format(client, name, container, media_type) -> None:
     assert response.response.headers["content-type"] == media_type
     audio = decode(response.content, declared_format=PCM)
     assert audio.container == container
-    assert 1 < audio.audio_s < 5
+    assert 1 < audio.duration_s < 5
 
 
 def test_speech_as_it_arrives(client) -> None:
     arguments = {"model": "tts-1", "voice": "alloy", "input": TEXT, "response_format": "wav"}
     with client.audio.speech.with_streaming_response.create(**arguments) as response:
         body = b"".join(response.iter_bytes())
-    assert decode(body).audio_s > 1
+    assert decode(body).duration_s > 1
 
 
 def test_speech_as_events(client) -> None:
@@ -69,12 +69,12 @@ def test_speech_as_events(client) -> None:
     assert {event["type"] for event in events[:-1]} == {"speech.audio.delta"}
     assert events[-1]["type"] == "speech.audio.done"
     audio = b"".join(base64.b64decode(event["audio"]) for event in events[:-1])
-    assert decode(audio, declared_format=PCM).audio_s > 1
+    assert decode(audio, declared_format=PCM).duration_s > 1
 
 
 def test_the_speed_changes_the_duration(client) -> None:
     durations = [
-        decode(client.audio.speech.create(model="tts-1", voice="alloy", input=TEXT, speed=speed).content).audio_s
+        decode(client.audio.speech.create(model="tts-1", voice="alloy", input=TEXT, speed=speed).content).duration_s
         for speed in (1.0, 2.0)
     ]
     assert durations[1] < 0.7 * durations[0]

@@ -231,9 +231,9 @@ async def _check(http: httpx.AsyncClient, variant: Variant, left_out: frozenset[
     if operation.speech is None or not response.is_success:
         return bool(response.is_success)
     if operation.speech.response.status_operation_id is not None:
-        assert decode(await _audio_of_job(http, operation, response.json())).audio_s > 0.2, shown
+        assert decode(await _audio_of_job(http, operation, response.json())).duration_s > 0.2, shown
     elif operation.stream is None:
-        assert decode(await _read_audio(http, operation, response)).audio_s > 0.2, shown
+        assert decode(await _read_audio(http, operation, response)).duration_s > 0.2, shown
     return True
 
 

@@ -53,7 +53,7 @@ def _download(url: str) -> DecodedAudio:
 def test_a_model_by_version_is_run_to_its_audio(client) -> None:
     output = client.run(f"jaaari/kokoro-82m:{VERSION}", input={"text": TEXT, "voice": "af_bella"})
     audio = _download(output)
-    assert (audio.container, audio.audio_s > 1) == ("wav", True)
+    assert (audio.container, audio.duration_s > 1) == ("wav", True)
 
 
 def test_an_official_model_is_run_by_its_name(client) -> None:

@@ -105,7 +105,7 @@ def test_an_embedding_replaces_its_recording(send) -> None:
     assert embedding["model"] == "spark"
     words = {"text": (None, "Hello there."), "embed_id": (None, embedding["embed_id"])}
     cloned = send("POST", "/v1/tts/clone/", files=words)
-    assert decode(cloned.content).audio_s > 0.3
+    assert decode(cloned.content).duration_s > 0.3
     assert send("POST", "/v1/tts/clone/", files={**words, "embed_id": (None, "emb_000000000000")}).status_code == 404
     assert send("POST", "/v1/tts/clone/", files={"text": (None, "Hello there.")}).status_code == 400
 
@@ -119,7 +119,7 @@ def test_a_conversation_is_stored_and_the_reply_is_spoken(send) -> None:
     assert second["conversation_id"] == first["conversation_id"]
     assert "turn 2" in second["ai_text"]
     assert "My name is Ada." in second["ai_text"]
-    longer, shorter = (decode(httpx.get(response["audio_url"]).content).audio_s for response in (second, first))
+    longer, shorter = (decode(httpx.get(response["audio_url"]).content).duration_s for response in (second, first))
     assert longer > shorter > 1
     assert send("POST", "/v1/voice-chat/", json={**again, "conversation_id": "conv_0"}).status_code == 404
     assert send("POST", "/v1/voice-chat/", json=again, key="somebody-else").status_code == 404

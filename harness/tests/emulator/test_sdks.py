@@ -53,13 +53,13 @@ def disputes(operation: str) -> str:
 def test_ttsai_generates_synchronously(client, name, container) -> None:
     audio = decode(client.generate(TEXT, model="kokoro", voice="af_bella", output_format=name))
     assert audio.container == container
-    assert audio.audio_s > 1
+    assert audio.duration_s > 1
 
 
 def test_ttsai_generates_as_a_job_and_polls_for_it(client) -> None:
     job = client.generate_async(TEXT, model="piper", voice="en_US-lessac-medium", language="en")
     assert (len(job.uuid), job.status) == (32, "queued")
-    assert decode(client.poll_result(job.uuid, timeout=30, interval=0.05)).audio_s > 1
+    assert decode(client.poll_result(job.uuid, timeout=30, interval=0.05)).duration_s > 1
 
 
 def test_ttsai_lists_voices_and_models(client) -> None:
@@ -83,7 +83,7 @@ def test_ttsai_generates_a_batch(client) -> None:
     done = client.batch_generate_and_wait(items, timeout=30, interval=0.1)
     assert (done.status, done.completed, [item.index for item in done.items]) == ("completed", 3, [0, 1, 2])
     assert done.credits_charged == sum(item.credits for item in done.items) > 0
-    assert all(decode(client._session.get(item.url, timeout=30).content).audio_s > 1 for item in done.items)
+    assert all(decode(client._session.get(item.url, timeout=30).content).duration_s > 1 for item in done.items)
 
 
 def test_ttsai_raises_errors_by_status(client, base_url) -> None:
@@ -126,7 +126,7 @@ def test_undocumented_formats_of_ttsai_are_disputed(client, name) -> None:
 def test_openai_generates_speech(openai_client, name) -> None:
     response = openai_client.audio.speech.create(model="kokoro", voice="am_adam", input=TEXT, response_format=name)
     audio = decode(response.content)
-    assert (audio.container, audio.audio_s > 1) == (name, True)
+    assert (audio.container, audio.duration_s > 1) == (name, True)
 
 
 def test_openai_applies_the_speed_and_raises_errors(openai_client) -> None:
@@ -134,7 +134,7 @@ def test_openai_applies_the_speed_and_raises_errors(openai_client) -> None:
 
     def length(speed: float) -> float:
         spoken = openai_client.audio.speech.create(model="kokoro", voice="af_bella", input=TEXT, speed=speed)
-        return decode(spoken.content).audio_s
+        return decode(spoken.content).duration_s
 
     assert length(2.0) < 0.7 * length(1.0)
     with pytest.raises(openai.NotFoundError):

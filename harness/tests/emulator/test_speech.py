@@ -38,7 +38,7 @@ async def test_a_job_delivers_the_requested_format(
     audio, response = await _speak(api, **({"format": name} if name else {}))
     assert (response.headers["Content-Type"], audio.container) == (media_type, container)
     assert not is_silent(audio.samples, audio.sample_rate_hz)
-    assert 0.8 < audio.audio_s < 4
+    assert 0.8 < audio.duration_s < 4
 
 
 @pytest.mark.parametrize(
@@ -69,12 +69,12 @@ async def test_base64_contains_raw_samples_at_the_declared_rate(start: Any) -> N
     body = response.json()
     assert body["rate"] == 8000
     audio = decode(base64.b64decode(body["audio"]), declared_format=RawAudioFormat(sample_rate_hz=8000))
-    assert 0.5 < audio.audio_s < 3
+    assert 0.5 < audio.duration_s < 3
 
 
 async def test_speed_changes_the_duration(start: Any) -> None:
     api = await start()
-    lengths = [(await _speak(api, speed=speed))[0].audio_s for speed in (0.5, 1, 2)]
+    lengths = [(await _speak(api, speed=speed))[0].duration_s for speed in (0.5, 1, 2)]
     assert lengths[0] > 1.6 * lengths[1] > 2.4 * lengths[2]
 
 
@@ -83,7 +83,7 @@ async def test_each_target_has_its_sample_rate_and_voice(start: Any) -> None:
     small, _ = await _speak(api, format="wav")
     large, _ = await _speak(api, format="wav", model="large")
     assert (small.sample_rate_hz, large.sample_rate_hz) == (24000, 16000)
-    assert small.audio_s != large.audio_s
+    assert small.duration_s != large.duration_s
 
 
 async def test_labels_and_unspoken_text_are_not_spoken(start: Any) -> None:
@@ -121,8 +121,10 @@ async def test_languages_and_voices_sound_different(start: Any) -> None:
 async def test_the_script_determines_the_language_if_none_is_given(start: Any) -> None:
     api = await start(credits=1e9)
     russian = "Привет, как дела"
-    assert (await _speak(api, russian))[0].audio_s == (await _speak(api, russian, lang="ru"))[0].audio_s
-    assert (await _speak(api, russian, lang="auto"))[0].audio_s == (await _speak(api, russian, lang="ru"))[0].audio_s
+    assert (await _speak(api, russian))[0].duration_s == (await _speak(api, russian, lang="ru"))[0].duration_s
+    assert (await _speak(api, russian, lang="auto"))[0].duration_s == (await _speak(api, russian, lang="ru"))[
+        0
+    ].duration_s
 
 
 async def test_equal_requests_give_equal_bytes_and_a_seed_changes_them(start: Any) -> None:

@@ -87,8 +87,8 @@ async def test_a_stream_has_the_documented_events_and_all_speech(serve, ttsai) -
     assert [event.data["index"] for event in events[1:-1]] == list(range(len(events) - 2))
     audio = decode(_speech(events))
     assert not audio.is_truncated
-    assert len(events) - 2 == pytest.approx(audio.audio_s / 0.25, abs=1)
-    assert 2 < audio.audio_s < 8
+    assert len(events) - 2 == pytest.approx(audio.duration_s / 0.25, abs=1)
+    assert 2 < audio.duration_s < 8
 
 
 @in_virtual_time

@@ -92,7 +92,7 @@ def test_cartesia_generates_a_format_that_is_an_object(
         model_id="sonic-3.5", transcript=TEXT, voice={"id": KATIE}, output_format=output_format
     )
     audio = decode(response.read())
-    assert (audio.container, audio.sample_rate_hz, audio.audio_s > 1) == (container, sample_rate_hz, True)
+    assert (audio.container, audio.sample_rate_hz, audio.duration_s > 1) == (container, sample_rate_hz, True)
 
 
 def test_cartesia_streams_events(open_cartesia) -> None:
@@ -139,7 +139,7 @@ def test_murf_generates_a_file_with_the_time_of_each_word(open_murf) -> None:
 
     response = open_murf().text_to_speech.generate(text=TEXT, voice_id="en-US-natalie", format="MP3", locale="en-US")
     audio = decode(httpx.get(response.audio_file).content)
-    assert (audio.container, audio.audio_s > 1) == ("mp3", True)
+    assert (audio.container, audio.duration_s > 1) == ("mp3", True)
     starts = [word.start_ms for word in response.word_durations]
     assert len(starts) > 1
     assert starts == sorted(starts)
@@ -181,21 +181,21 @@ def test_murf_shows_the_documented_error(open_murf, key, scenario, error_name) -
 )
 def test_lmnt_generates(open_lmnt, options: dict[str, Any], container, sample_rate_hz) -> None:
     audio = decode(open_lmnt().speech.generate(text=TEXT, voice="leah", **options).read())
-    assert (audio.container, audio.sample_rate_hz, audio.audio_s > 1) == (container, sample_rate_hz, True)
+    assert (audio.container, audio.sample_rate_hz, audio.duration_s > 1) == (container, sample_rate_hz, True)
 
 
 def test_lmnt_streams(open_lmnt) -> None:
     with open_lmnt().speech.with_streaming_response.generate(text=TEXT, voice="leah") as response:
         pieces = list(response.iter_bytes())
     assert len(pieces) > 1
-    assert decode(b"".join(pieces)).audio_s > 1
+    assert decode(b"".join(pieces)).duration_s > 1
 
 
 def test_lmnt_has_the_time_of_each_word(open_lmnt) -> None:
     response = open_lmnt().speech.generate_detailed(text=TEXT, voice="leah", return_timestamps=True)
     audio = decode(base64.b64decode(response.audio))
     last = response.timestamps[-1]
-    assert 0 < last.start + last.duration <= audio.audio_s
+    assert 0 < last.start + last.duration <= audio.duration_s
 
 
 def test_a_voice_is_cloned_at_lmnt_listed_and_deleted(open_lmnt) -> None:

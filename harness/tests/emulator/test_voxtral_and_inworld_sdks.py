@@ -31,7 +31,7 @@ def mistral(base_urls):
 def test_mistral_speaks(mistral) -> None:
     response = mistral.audio.speech.complete(model=MODEL, input=TEXT, voice_id=VOICE, response_format="wav")
     audio = decode(base64.b64decode(response.audio_data))
-    assert (audio.container, audio.audio_s > 1) == ("wav", True)
+    assert (audio.container, audio.duration_s > 1) == ("wav", True)
 
 
 def test_mistral_streams_events(mistral) -> None:
@@ -41,7 +41,7 @@ def test_mistral_streams_events(mistral) -> None:
     assert {event.event for event in deltas} == {"speech.audio.delta"}
     assert done.event == "speech.audio.done"
     assert done.data.usage is not None
-    assert decode(b"".join(base64.b64decode(event.data.audio_data) for event in deltas)).audio_s > 1
+    assert decode(b"".join(base64.b64decode(event.data.audio_data) for event in deltas)).duration_s > 1
 
 
 def test_mistral_lists_voices(mistral) -> None:
@@ -67,13 +67,13 @@ def open_inworld(base_urls):
 
 def test_inworld_generates(open_inworld) -> None:
     audio = decode(open_inworld().generate(TEXT, voice="Ashley", model="inworld-tts-2", encoding="LINEAR16"))
-    assert (audio.container, audio.audio_s > 1) == ("wav", True)
+    assert (audio.container, audio.duration_s > 1) == ("wav", True)
 
 
 async def test_inworld_streams(open_inworld) -> None:
     pieces = [piece async for piece in open_inworld().stream(TEXT, voice="Ashley", model="inworld-tts-2")]
     assert len(pieces) > 1
-    assert decode(b"".join(pieces)).audio_s > 1
+    assert decode(b"".join(pieces)).duration_s > 1
 
 
 def test_inworld_has_the_time_of_each_word(open_inworld) -> None:

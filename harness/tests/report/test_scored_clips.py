@@ -123,4 +123,4 @@ def test_a_player_has_the_measured_audio(tmp_path: Path) -> None:
     clip = worst(run)[0]
     (player,) = load_players([(folder, clip)])
     played = decode(base64.b64decode((player.data_uri or "").split(",")[1]))
-    assert abs(played.audio_s - (clip.audio.audio_s or 0)) < 0.2
+    assert abs(played.duration_s - (clip.audio.audio_s or 0)) < 0.2

@@ -51,8 +51,8 @@ def test_every_format_round_trips(name: str) -> None:
     sound = tone(lead_s=0.2)
     data, media_type = encode(sound, RATE, name)
     found = decode(data, declared_format=declared(name))
-    assert found.channels == 1
-    assert found.audio_s == pytest.approx(2.2, abs=0.001)
+    assert found.source_channels == 1
+    assert found.duration_s == pytest.approx(2.2, abs=0.001)
     assert compute_rms_dbfs(found.samples) == pytest.approx(compute_rms_dbfs(sound), abs=0.5)
     assert measure_leading_silence_s(found.samples, found.sample_rate_hz) == pytest.approx(0.2, abs=0.025)
     assert not found.is_truncated
@@ -70,15 +70,15 @@ def test_pages_of_ogg_keep_a_true_checksum(name: str) -> None:
     data, _ = encode(tone(20.0), RATE, name)
     broken = bytearray(data)
     broken[-20] ^= 0xFF
-    assert decode(data).audio_s == pytest.approx(20.0, abs=0.001)
-    assert decode(bytes(broken)).audio_s < 19.9, "a page whose checksum is wrong is skipped"
+    assert decode(data).duration_s == pytest.approx(20.0, abs=0.001)
+    assert decode(bytes(broken)).duration_s < 19.9, "a page whose checksum is wrong is skipped"
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 96000])
 def test_a_codec_takes_any_rate(rate: int) -> None:
     for name in ("mp3", "opus"):
         found = decode(encode(tone(rate=rate), rate, name)[0])
-        assert found.audio_s == pytest.approx(2.0, abs=0.001)
+        assert found.duration_s == pytest.approx(2.0, abs=0.001)
         assert compute_rms_dbfs(found.samples) == pytest.approx(compute_rms_dbfs(tone()), abs=0.5)
 
 
@@ -93,7 +93,7 @@ def test_a_streamed_wav_is_read_to_its_end(length: int) -> None:
     struct.pack_into("<I", data, 4, length)
     struct.pack_into("<I", data, 40, length)
     found = decode(bytes(data))
-    assert found.audio_s == pytest.approx(2.0)
+    assert found.duration_s == pytest.approx(2.0)
     assert found.declared_duration_s is None
     assert not found.is_truncated
 
@@ -103,7 +103,7 @@ def test_a_streamed_flac_is_read_to_its_end() -> None:
     data[21] &= 0xF0  # the last 36 bits before the checksum are the number of samples; 0 means that it is not known
     data[22:26] = bytes(4)
     found = decode(bytes(data))
-    assert found.audio_s == pytest.approx(2.0)
+    assert found.duration_s == pytest.approx(2.0)
     assert (found.container, found.codec, found.declared_duration_s) == ("flac", "flac", None)
     assert np.abs(found.samples - decode(encode(tone(), RATE, "flac")[0]).samples).max() < 1e-4
 
@@ -114,7 +114,7 @@ def test_a_truncated_file_is_marked_as_truncated(name: str) -> None:
     found = decode(data[: len(data) // 2])
     assert found.is_truncated
     assert found.declared_duration_s == pytest.approx(10.0, abs=0.01)
-    assert 3.0 < found.audio_s < 6.5
+    assert 3.0 < found.duration_s < 6.5
 
 
 @settings(max_examples=50, deadline=None)
@@ -135,7 +135,7 @@ def test_mono_16_bit_wav_is_read_as_libsndfile_reads_it(samples: bytes, declared
     expected, rate = soundfile.read(io.BytesIO(whole), dtype="float32")
     found = decode(data)
     assert np.array_equal(found.samples, expected)
-    assert (found.sample_rate_hz, found.channels, found.container, found.codec) == (rate, 1, "wav", "pcm_16")
+    assert (found.sample_rate_hz, found.source_channels, found.container, found.codec) == (rate, 1, "wav", "pcm_16")
     assert (found.declared_duration_s is None) is (declared == 0)
     if declared and len(present) % 2 == 0:
         assert found.declared_duration_s == pytest.approx(declared / 2 / RATE)
@@ -146,7 +146,7 @@ def test_channels_are_averaged() -> None:
     file = io.BytesIO()
     soundfile.write(file, np.stack([sound, np.zeros_like(sound)], axis=1), RATE, format="WAV")
     found = decode(file.getvalue())
-    assert found.channels == 2
+    assert found.source_channels == 2
     assert compute_rms_dbfs(found.samples) == pytest.approx(compute_rms_dbfs(sound) - 6.02, abs=0.01)
 
 
@@ -238,7 +238,7 @@ def test_damaged_files_are_decoded_or_rejected(name: str, data: st.DataObject) -
         found = decode(bytes(broken))
     except UndecodableAudioError:
         return
-    assert 0 < found.audio_s <= MAX_AUDIO_S
+    assert 0 < found.duration_s <= MAX_AUDIO_S
     assert np.isfinite(found.samples).all()
 
 
@@ -302,9 +302,9 @@ def test_facts_of_raw_audio_are_enough_to_read_it_again() -> None:
     facts = audio.measure_facts("audio/x")
     assert facts.container == "pcm"
     again = EncodedAudio.from_facts(data, facts)
-    assert audio.decoded is not None
-    assert again.decoded is not None
-    assert np.array_equal(again.decoded.samples, audio.decoded.samples)
+    assert audio.decoded_audio is not None
+    assert again.decoded_audio is not None
+    assert np.array_equal(again.decoded_audio.samples, audio.decoded_audio.samples)
     assert again.measure_facts("audio/x") == facts
     assert (facts.raw_format, again.raw_format) == ("mulaw", audio.raw_format)
     mono = EncodedAudio.from_facts(data, msgspec.structs.replace(facts, channels=None))
@@ -348,7 +348,7 @@ def test_silence_has_no_level() -> None:
 def test_facts_of_what_cannot_be_decoded() -> None:
     audio = EncodedAudio(b"OggSbroken", media_type="audio/ogg")
     facts = audio.measure_facts("audio/x")
-    assert audio.decoded is None
+    assert audio.decoded_audio is None
     assert audio.playback_timeline is None
     assert audio.decode_error is not None
     assert audio.decode_error.startswith("10 bytes: ogg that cannot be read")
@@ -371,7 +371,7 @@ def test_audio_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     audio = EncodedAudio(encode(tone(), RATE, "wav")[0])
     assert calls == [], "nothing is decoded before it is needed"
     for _ in range(2):
-        assert audio.decoded is not None
+        assert audio.decoded_audio is not None
         assert audio.measure_facts("audio/x").audio_s == pytest.approx(2.0)
         assert audio.playback_timeline is not None
         assert not audio.is_silent
@@ -416,8 +416,8 @@ def test_formats_that_libsndfile_cannot_read_are_read_by_ffmpeg(container: str, 
     sound = tone(rate=48_000)
     data = by_ffmpeg(container, codec, sound)
     found = decode(data)
-    assert (found.container, found.sample_rate_hz, found.channels) == (name, 48_000, 1)
-    assert found.audio_s == pytest.approx(2.0, abs=0.06)
+    assert (found.container, found.sample_rate_hz, found.source_channels) == (name, 48_000, 1)
+    assert found.duration_s == pytest.approx(2.0, abs=0.06)
     assert compute_rms_dbfs(found.samples) == pytest.approx(compute_rms_dbfs(sound), abs=0.5)
     with pytest.raises(UndecodableAudioError):
         decode(data[:40])
@@ -425,7 +425,7 @@ def test_formats_that_libsndfile_cannot_read_are_read_by_ffmpeg(container: str, 
 
 def test_a_high_rate_buys_no_more_memory_by_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
     data = by_ffmpeg("ipod", "alac", tone(rate=48_000))
-    assert decode(data).audio_s == pytest.approx(2.0, abs=0.06)
+    assert decode(data).duration_s == pytest.approx(2.0, abs=0.06)
     monkeypatch.setattr("voicegauge.speech.audio.limits.MAX_SAMPLES", 48_000)
     with pytest.raises(UndecodableAudioError, match="longer than 1 s"):
         decode(data)
@@ -442,8 +442,8 @@ def test_measuring_audio_needs_little_more_memory_than_its_samples(name: str) ->
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert audio.decoded is not None
-    assert peak < 1.2 * audio.decoded.samples.nbytes + 8 * 2**20
+    assert audio.decoded_audio is not None
+    assert peak < 1.2 * audio.decoded_audio.samples.nbytes + 8 * 2**20
 
 
 @pytest.mark.parametrize("name", ["flac", "m4a"])
@@ -469,7 +469,7 @@ def test_the_header_of_a_streamed_wav_is_repaired_without_a_copy() -> None:
         assert tracemalloc.get_traced_memory()[1] < 1.2 * found.samples.nbytes + 2**20
     finally:
         tracemalloc.stop()
-    assert found.audio_s == pytest.approx(100.0)
+    assert found.duration_s == pytest.approx(100.0)
 
 
 def test_a_table_of_samples_that_the_file_does_not_have_takes_no_memory() -> None:

@@ -20,7 +20,13 @@ from voicegauge.contract import load_catalogue
 from voicegauge.model import Exchange, Provenance, Request, Response
 from voicegauge.recording import save_har
 from voicegauge.speech import discard_decoder_messages
-from voicegauge.speech.audio import EncodedAudio, UndecodableAudioError, decode, encode_at_bitrate, read_channels
+from voicegauge.speech.audio import (
+    EncodedAudio,
+    UndecodableAudioError,
+    decode,
+    decode_without_mixing,
+    encode_at_bitrate,
+)
 
 RATE_HZ = 24_000
 
@@ -43,10 +49,10 @@ def damaged_files(name: str, count: int = 40) -> Iterator[bytes]:
 def test_damaged_audio_is_decoded_silently(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     for data in damaged_files(name):
         audio = EncodedAudio(data)
-        assert (audio.decoded is None) == (audio.decode_error is not None)
-        assert (audio.playback_timeline is None) == (audio.decoded is None)
+        assert (audio.decoded_audio is None) == (audio.decode_error is not None)
+        assert (audio.playback_timeline is None) == (audio.decoded_audio is None)
         with contextlib.suppress(UndecodableAudioError):
-            read_channels(data)
+            decode_without_mixing(data)
     assert capfd.readouterr() == ("", "")
 
 

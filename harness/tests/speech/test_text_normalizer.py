@@ -43,7 +43,7 @@ def test_text_is_normalized_as_in_this_version(language: str, text: str, expecte
 )
 def test_every_language_has_a_named_normalizer(language: str, name: str, unit: str) -> None:
     found = choose_normalizer(language)
-    assert (found.id, found.unit) == (name, unit)
+    assert (found.id, found.error_unit) == (name, unit)
 
 
 @given(st.sampled_from(["en", "fr", "zh", "hi", "ja"]), st.text(max_size=60))

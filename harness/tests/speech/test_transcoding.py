@@ -10,8 +10,8 @@ from voicegauge.speech.audio import (
     apply_filters,
     compute_rms_dbfs,
     decode,
+    decode_without_mixing,
     encode_at_bitrate,
-    read_channels,
     transcode,
 )
 
@@ -34,8 +34,8 @@ def peak_hz(samples: np.ndarray, rate: int) -> float:
 def test_format_rate_and_channels_are_those_of_the_target(name, rate, channels) -> None:
     source = encode_at_bitrate(stereo(), RATE_HZ, "wav")
     made = decode(transcode(source, TranscodingSettings(name, rate, channels, 64)))
-    assert (made.container, made.sample_rate_hz, made.channels) == (name, rate, channels)
-    assert made.audio_s == pytest.approx(0.5, abs=0.1)
+    assert (made.container, made.sample_rate_hz, made.source_channels) == (name, rate, channels)
+    assert made.duration_s == pytest.approx(0.5, abs=0.1)
     assert compute_rms_dbfs(made.samples) > -20
 
 
@@ -44,14 +44,14 @@ def test_webm_holds_opus_and_equal_samples_give_equal_bytes(channels) -> None:
     samples = stereo()[:, :channels]
     data = encode_at_bitrate(samples, RATE_HZ, "webm")
     made = decode(data)
-    assert (made.container, made.sample_rate_hz, made.channels) == ("webm", 48_000, channels)
-    assert made.audio_s == pytest.approx(0.5, abs=0.1)
+    assert (made.container, made.sample_rate_hz, made.source_channels) == ("webm", 48_000, channels)
+    assert made.duration_s == pytest.approx(0.5, abs=0.1)
     assert compute_rms_dbfs(made.samples) > -20
     assert encode_at_bitrate(samples, RATE_HZ, "webm") == data
 
 
 def test_channels_stay_apart() -> None:
-    samples, rate = read_channels(
+    samples, rate = decode_without_mixing(
         transcode(encode_at_bitrate(stereo(), RATE_HZ, "wav"), TranscodingSettings("flac", 44_100, 2))
     )
     assert [peak_hz(samples[:, side], rate) for side in (0, 1)] == pytest.approx([300, 2000], abs=5)
@@ -59,7 +59,7 @@ def test_channels_stay_apart() -> None:
 
 def test_unspecified_properties_are_unchanged() -> None:
     made = decode(transcode(encode_at_bitrate(stereo(), RATE_HZ, "wav"), TranscodingSettings("flac")))
-    assert (made.sample_rate_hz, made.channels) == (RATE_HZ, 2)
+    assert (made.sample_rate_hz, made.source_channels) == (RATE_HZ, 2)
 
 
 @pytest.mark.parametrize("name", ["mp3", "m4a"])
@@ -72,14 +72,14 @@ def test_a_higher_bit_rate_makes_a_larger_file(name) -> None:
 @pytest.mark.parametrize("data", [b"", b"no audio at all", b"RIFF" + bytes(100), bytes(5000)])
 def test_bytes_that_are_not_audio_are_rejected(data) -> None:
     with pytest.raises(UndecodableAudioError):
-        read_channels(data)
+        decode_without_mixing(data)
 
 
 @pytest.mark.parametrize("cut", [100, 1000, 4000])
 def test_a_truncated_recording_is_decoded_to_its_end_or_rejected(cut) -> None:
     data = (find_bundled_folder("benchmarks") / "suites" / "voice" / "reference.mp3").read_bytes()
     try:
-        samples, _ = read_channels(data[:cut])
+        samples, _ = decode_without_mixing(data[:cut])
     except UndecodableAudioError:
         return
     assert len(samples)

@@ -21,7 +21,7 @@ from .tiny_whisper import RATE_HZ, TEXTS, make_random_checkpoint, save_run_of_so
 @pytest.fixture(scope="module")
 def random_asr(tmp_path_factory: pytest.TempPathFactory) -> WhisperAsr:
     asr = create_whisper_asr(str(make_random_checkpoint(tmp_path_factory.mktemp("whisper") / "random.pt")))
-    return replace(asr, tokens_per_s=8.0)  # it never ends a transcript
+    return replace(asr, max_tokens_per_s=8.0)  # it never ends a transcript
 
 
 def noises(*seeds: int, seconds: float = 1.0) -> list[Samples]:

@@ -272,14 +272,14 @@ def list_asr_engines() -> AsrEngineList:
     Returns:
         The engines with their installed weights, and the extras that are missing.
     """
-    from voicegauge.speech.asr import EMBEDDED_ENGINE, PREFERRED_MODELS, find_cached_weights, list_cached_models
+    from voicegauge.speech.asr import EMBEDDED_ENGINE, PREFERRED_MODELS, get_weights_cache_path, list_cached_models
 
     installed, missing = [], []
     if find_spec("whisper"):
         installed += [
             _describe_official_whisper_engine(f"whisper:{name}")
             for name in PREFERRED_MODELS
-            if find_cached_weights(name).is_file()
+            if get_weights_cache_path(name).is_file()
         ]
     else:
         missing.append("openai-whisper: pip install 'voicegauge[whisper]'")

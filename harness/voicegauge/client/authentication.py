@@ -25,7 +25,7 @@ from voicegauge.recording import BAD_KEY, mask_credentials
 from voicegauge.transport import Clock, Transport, sign_for_aws
 
 TOKEN_EXPIRY_MARGIN_S = 30.0
-"""Time before the expiry of a token in which the token is no longer used, in seconds."""
+"""A token is replaced this number of seconds before it expires."""
 TOKEN_REQUEST_OPERATION_ID = "(access token)"  # noqa: S105 - an operation of no contract
 
 
@@ -35,7 +35,7 @@ class _ComputedCredentialScheme(NamedTuple):
     name: str
     key_spec: KeySpec
     token_url: str | None
-    """URL of the OAuth 2 tokens; `None` if requests are signed."""
+    """URL at which OAuth 2 tokens are requested; `None` if the scheme signs requests instead."""
     scopes: tuple[str, ...]
 
 
@@ -56,7 +56,7 @@ class RequestAuthenticator:
             contract: the contract of the provider.
             transport: sends the requests for tokens.
             clock: tells when a token has expired.
-            replace_base_url: returns a URL of the contract with the base URL of the user.
+            replace_base_url: function that puts the base URL that the user has set into a URL of the contract.
         """
         self._contract, self._transport, self._clock = contract, transport, clock
         self._replace_server = replace_base_url
@@ -66,10 +66,7 @@ class RequestAuthenticator:
         self._lock = asyncio.Lock()
 
     def get_key_or_placeholder(self, operation: Operation, key: str) -> str:
-        """Return the text to put into a request in place of `key`.
-
-        It is the key itself, or a placeholder if the credential is computed when the request is sent.
-        """
+        """Return `key`, or a placeholder if `operation` needs a credential that is computed from the key."""
         scheme = _find_computed_credential_scheme(operation)
         if scheme is None or (scheme.token_url is not None and key == BAD_KEY):
             return key

@@ -33,11 +33,11 @@ from voicegauge.transport import Clock, Transport
 
 
 class RequestToRepeat(NamedTuple):
-    """An ambiguous request of an earlier process, which is sent again with the same idempotency key."""
+    """A request of an earlier process whose outcome is unknown, to be sent again with the same idempotency key."""
 
     idempotency_key: str
     reservation: Reservation | None
-    """The price of the request, which this process has reserved already; `None` to reserve it now."""
+    """The reserved price of the request; `None` if the price is still to be reserved."""
 
 
 class Client(ProviderConnection):
@@ -61,7 +61,7 @@ class Client(ProviderConnection):
         traffic_observer: TrafficObserver | None = None,
         staggers_polls: bool = False,
     ) -> None:
-        """Configure the client; nothing is sent yet. `ProviderConnection` describes the errors.
+        """Configure the client. Nothing is sent yet. The errors are those of `ProviderConnection`.
 
         Args:
             contract: the contract of the provider.
@@ -74,9 +74,9 @@ class Client(ProviderConnection):
             seed: seed of the random jitter in retry waits.
             max_wait_s: maximum time of one delivery in seconds; by default as long as the contract documents.
             traffic_observer: observes every request; `None` for no observer.
-            staggers_polls: whether the first wait of each job is extended, for each job by another fraction of itself.
-                The polls of many similar jobs then happen at different ages of these jobs, which shows more precisely
-                when such jobs end.
+            staggers_polls: whether the wait before the first poll is extended for each job by a different fraction of
+                its length. Many similar jobs are then polled at different ages, which shows more precisely when such
+                jobs end.
         """
         super().__init__(
             contract,
@@ -225,7 +225,7 @@ class Client(ProviderConnection):
     def _add_idempotency_key(
         self, target: BaseTarget, request_parts: RequestParts, request_to_repeat: RequestToRepeat | None
     ) -> tuple[RequestParts, str | None]:
-        """Return the request with its idempotency key, and the key; `None` as key if the contract documents none."""
+        """Return the request with an idempotency key, and the key, which is `None` if the contract documents none."""
         key = (
             request_to_repeat.idempotency_key
             if request_to_repeat is not None
@@ -241,7 +241,10 @@ class Client(ProviderConnection):
         request_to_repeat: RequestToRepeat | None,
         usage_priced_request: UsagePricedRequest | None,
     ) -> Iterator[Settlement]:
-        """Yield the settlement of a request, for the reservation of the repeated request or for a new reservation."""
+        """Reserve the price of a request, yield its settlement, and settle the reservation after the block.
+
+        Nothing is reserved if `request_to_repeat` has a reservation already.
+        """
         is_held = request_to_repeat is not None and request_to_repeat.reservation is not None
         reservation = (
             request_to_repeat.reservation

@@ -21,7 +21,7 @@ from voicegauge.transport import Clock, RealClock, Transport
 
 
 class ApiKeySentinel(enum.Enum):
-    """Stands for the client's own key in parameters whose value `None` means that no key is sent."""
+    """Default value of parameters for a key: the client's own key is sent. `None` means that no key is sent."""
 
     USE_CLIENT_KEY = enum.auto()
 
@@ -29,7 +29,7 @@ class ApiKeySentinel(enum.Enum):
 USE_CLIENT_KEY: Final = ApiKeySentinel.USE_CLIENT_KEY
 ApiKeyOrSentinel = str | None | Literal[ApiKeySentinel.USE_CLIENT_KEY]
 GOLDEN_RATIO = (5**0.5 - 1) / 2
-"""The fractional parts of the multiples of this number are spread evenly between 0 and 1."""
+"""Number whose multiples, without their whole parts, are spread evenly between 0 and 1."""
 
 
 class ProviderConnection:
@@ -61,9 +61,9 @@ class ProviderConnection:
             seed: seed of the random jitter in retry waits.
             max_wait_s: maximum time of one delivery in seconds; by default as long as the contract documents.
             traffic_observer: observes every request; `None` for no observer.
-            staggers_polls: whether the first wait of each job is extended, for each job by another fraction of itself.
-                The polls of many similar jobs then happen at different ages of these jobs, which shows more precisely
-                when such jobs end.
+            staggers_polls: whether the wait before the first poll is extended for each job by a different fraction of
+                its length. Many similar jobs are then polled at different ages, which shows more precisely when such
+                jobs end.
 
         Raises:
             UnknownNameError: `base_urls` names a server that the contract does not have.
@@ -80,10 +80,10 @@ class ProviderConnection:
         self._traffic_observer = traffic_observer
 
     def choose_first_wait_extension_fraction(self) -> float:
-        """Return by which fraction of its length the first wait of the next job is extended.
+        """Return the fraction of its length by which the wait before the first poll of the next job is extended.
 
-        The result is from 0 to 1; it is 0 if polls are not spread. The fractions of consecutive jobs lie evenly between
-        0 and 1, because each is the sum of the previous one and the golden ratio, without the whole part.
+        The result is from 0 to 1; it is 0 if polls are not staggered. The fractions of consecutive jobs are spread
+        evenly: each is the previous one plus the golden ratio, without the whole part.
         """
         if not self.staggers_polls:
             return 0.0
@@ -96,7 +96,7 @@ class ProviderConnection:
         return self._builder.origins
 
     def is_provider_url(self, url: str) -> bool:
-        """Whether a URL belongs to one of the servers of the provider."""
+        """Whether `url` is on one of the servers of the provider."""
         return parse_origin(url) in self.origins
 
     @property
@@ -106,7 +106,7 @@ class ProviderConnection:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Texts that must not be written to any output."""
+        """The key and the values that are sent along with it. They must not be written to any output."""
         return list_secrets(self._key)
 
     def mask_secrets(self, text: str) -> str:

@@ -1,4 +1,4 @@
-"""Asks a server that users run themselves for its models and voices, and whether it needs a key."""
+"""Requests the names of models and voices from a self-hosted server, and detects whether the server needs a key."""
 
 from __future__ import annotations
 

@@ -23,7 +23,8 @@ class StreamEndDetector:
     def store_parsed_events(self, exchange: Exchange) -> None:
         """Store the parsed events with `exchange`, so that later readers do not parse them again.
 
-        Nothing is stored if the detector did not get the chunks, because the exchange was in process or compressed.
+        Nothing is stored if the detector did not get the chunks: the response was compressed, or came from this
+        process.
         """
         if self._size_bytes == len(exchange.response.body):
             self._reader.finish()

@@ -171,7 +171,7 @@ def _encode_mp3(content: bytes, audio_facts: AudioFacts) -> tuple[bytes, str] | 
     """Return `content` as MP3 with the media type of MP3; `None` if `content` cannot be decoded."""
     from voicegauge.speech.audio import EncodedAudio, encode
 
-    decoded = EncodedAudio.from_facts(content, audio_facts).decoded
+    decoded = EncodedAudio.from_facts(content, audio_facts).decoded_audio
     if decoded is None:
         return None
     return encode(decoded.samples, decoded.sample_rate_hz, "mp3")

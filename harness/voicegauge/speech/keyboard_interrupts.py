@@ -1,4 +1,4 @@
-"""Protects calls to C libraries that call back into Python against Ctrl-C."""
+"""Delays Ctrl-C during calls to C libraries that call back into Python."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ _stderr_switch = _StderrSwitch()
 
 @contextlib.contextmanager
 def discard_decoder_messages() -> Iterator[None]:
-    """Discard what C libraries write to standard error in the block; messages of Python are still printed."""
+    """Discard what C libraries write to standard error during the block. Messages of Python are still printed."""
     _stderr_switch.start_redirecting()
     try:
         yield

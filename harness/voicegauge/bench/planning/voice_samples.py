@@ -95,10 +95,10 @@ def _iterate_violated_limits(data: bytes, limits: UploadLimits) -> Iterator[tupl
     audio = decode(data)
     if limits.accepted_formats and not _has_allowed_format(audio, limits):
         yield "formats", f"is {audio.container}, {' or '.join(limits.accepted_formats)} is required"
-    if limits.min_duration_s is not None and audio.audio_s < limits.min_duration_s:
-        yield "min_s", f"is {audio.audio_s:.1f} s long, at least {limits.min_duration_s:g} s are required"
-    if limits.max_duration_s is not None and audio.audio_s > limits.max_duration_s:
-        yield "max_s", f"is {audio.audio_s:.1f} s long, at most {limits.max_duration_s:g} s are allowed"
+    if limits.min_duration_s is not None and audio.duration_s < limits.min_duration_s:
+        yield "min_s", f"is {audio.duration_s:.1f} s long, at least {limits.min_duration_s:g} s are required"
+    if limits.max_duration_s is not None and audio.duration_s > limits.max_duration_s:
+        yield "max_s", f"is {audio.duration_s:.1f} s long, at most {limits.max_duration_s:g} s are allowed"
     if limits.min_sample_rate_hz is not None and audio.sample_rate_hz < limits.min_sample_rate_hz:
         yield (
             "min_sample_rate_hz",

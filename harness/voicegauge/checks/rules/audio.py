@@ -102,7 +102,7 @@ def _check_audio_truncated(speech_delivery: SpeechDelivery) -> Iterator[Violatio
     if decoded is not None and decoded.is_truncated:
         message = (
             f"the {decoded.container} header states {decoded.declared_duration_s:.2f} s, "
-            f"the audio has {decoded.audio_s:.2f} s"
+            f"the audio has {decoded.duration_s:.2f} s"
         )
         yield Violation(message, _get_audio_pointer(speech_delivery))
 
@@ -299,7 +299,7 @@ def _check_audio_silent(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
 
     decoded = speech_delivery.decoded_audio
     if decoded is not None and speech_delivery.has_ordinary_text and speech_delivery.is_silent:
-        message = f"{decoded.audio_s:.2f} s of silence ({compute_rms_dbfs(decoded.samples):.0f} dBFS) for the text"
+        message = f"{decoded.duration_s:.2f} s of silence ({compute_rms_dbfs(decoded.samples):.0f} dBFS) for the text"
         yield Violation(
             message, f"{speech_delivery.operation.pointer}/x-speech", evidence=speech_delivery.speech_request.text
         )
@@ -322,11 +322,11 @@ def _check_audio_length(speech_delivery: SpeechDelivery) -> Iterator[Violation]:
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
     at = f"{speech_delivery.operation.pointer}/x-speech"
     text = speech_delivery.speech_request.text
-    if decoded.audio_s < low:
-        message = f"{decoded.audio_s:.2f} s for {len(text)} characters: at least {low:.2f} s are plausible"
+    if decoded.duration_s < low:
+        message = f"{decoded.duration_s:.2f} s for {len(text)} characters: at least {low:.2f} s are plausible"
         yield Violation(message, at, evidence=text)
-    elif decoded.audio_s > high:
-        message = f"{decoded.audio_s:.2f} s for {len(text)} characters: at most {high:.2f} s are plausible"
+    elif decoded.duration_s > high:
+        message = f"{decoded.duration_s:.2f} s for {len(text)} characters: at most {high:.2f} s are plausible"
         yield Violation(message, at, evidence=text)
 
 

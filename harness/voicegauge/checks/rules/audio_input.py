@@ -73,8 +73,8 @@ def _check_transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
     named = call.read_response(use.response.audio_duration_location) if use else MISSING
     if use is None or call.uploaded_audio is None or not _is_number(named):
         return
-    if not _is_close_in_duration(named, call.uploaded_audio.audio_s):
-        message = f"the response states {named:g} s, but {call.uploaded_audio.audio_s:.2f} s were sent"
+    if not _is_close_in_duration(named, call.uploaded_audio.duration_s):
+        message = f"the response states {named:g} s, but {call.uploaded_audio.duration_s:.2f} s were sent"
         yield Violation(
             message,
             f"{call.description_pointer}/response/audio_s",
@@ -103,8 +103,8 @@ def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
             yield Violation(f"starts at {start:g} s, before the previous segment", at, f"{pointer}/{index}")
         if end < start - SEGMENT_ORDER_TOLERANCE_S:
             yield Violation(f"ends at {end:g} s, before its start at {start:g} s", at, f"{pointer}/{index}")
-        if end > call.uploaded_audio.audio_s + DURATION_TOLERANCE_S:
-            length = call.uploaded_audio.audio_s
+        if end > call.uploaded_audio.duration_s + DURATION_TOLERANCE_S:
+            length = call.uploaded_audio.duration_s
             yield Violation(f"ends at {end:g} s, after the audio at {length:.2f} s", at, f"{pointer}/{index}")
         before = start
 
@@ -169,7 +169,7 @@ def _check_converted_format(call: AudioInputCall) -> Iterator[Violation]:
     facts: tuple[tuple[AudioInputField, str], ...] = (
         ("format", "container"),
         ("sample_rate", "sample_rate_hz"),
-        ("channels", "channels"),
+        ("channels", "source_channels"),
     )
     for word, attribute in facts:
         requested = call.read_neutral_value(word)
@@ -192,15 +192,15 @@ def _check_converted_length(call: AudioInputCall) -> Iterator[Violation]:
     if use is None or use.purpose == "translate" or call.uploaded_audio is None:
         return
     speed = call.read_neutral_value("speed")
-    expected = call.uploaded_audio.audio_s / (speed if _is_number(speed) and speed > 0 else 1.0)
+    expected = call.uploaded_audio.duration_s / (speed if _is_number(speed) and speed > 0 else 1.0)
     for audio in call.decoded_response_audio:
-        if audio is not None and not _is_close_in_duration(audio.audio_s, expected):
+        if audio is not None and not _is_close_in_duration(audio.duration_s, expected):
             at = (
                 f"{call.description_pointer}/request/speed"
                 if speed is not None
                 else f"{call.description_pointer}/response"
             )
-            yield Violation(f"expected {expected:.2f} s, got {audio.audio_s:.2f} s", at)
+            yield Violation(f"expected {expected:.2f} s, got {audio.duration_s:.2f} s", at)
 
 
 @register_rule(
@@ -240,20 +240,20 @@ def _check_charge_per_minute(call: AudioInputCall) -> Iterator[Violation]:
     amount = read_amount(charged)
     if amount is None:
         return
-    whole = math.ceil(call.uploaded_audio.audio_s / 60) * 60.0
+    whole = math.ceil(call.uploaded_audio.duration_s / 60) * 60.0
     unit = call.contract.provider.credits
     rates = [
         reading.credits_per_unit if unit is not None else reading.usd_per_unit
         for reading in (price, *price.alternatives)
     ]
-    due = [(rate * call.uploaded_audio.audio_s / 60, rate * whole / 60) for rate in rates if rate is not None]
+    due = [(rate * call.uploaded_audio.duration_s / 60, rate * whole / 60) for rate in rates if rate is not None]
     if any(
         low * (1 - RELATIVE_CHARGE_TOLERANCE) <= amount <= high * (1 + RELATIVE_CHARGE_TOLERANCE) for low, high in due
     ):
         return
-    exact = quote_price(call.audio_input_target, 0, audio_s=call.uploaded_audio.audio_s)
+    exact = quote_price(call.audio_input_target, 0, audio_s=call.uploaded_audio.duration_s)
     documented = exact.price_credits if unit is not None else exact.price_usd
-    message = f"charged {amount:g} for {call.uploaded_audio.audio_s:.2f} s; documented: {documented or 0:g}"
+    message = f"charged {amount:g} for {call.uploaded_audio.duration_s:.2f} s; documented: {documented or 0:g}"
     own = (
         f"{call.audio_input_target.pointer}/pricing"
         if call.audio_input_target.target_spec.pricing

@@ -175,8 +175,8 @@ def _check_seed_not_reproducible(delivery_pair: DeliveryPair) -> Iterator[Violat
     one, other = delivery_pair.base_delivery.decoded_audio, delivery_pair.changed_delivery.decoded_audio
     if durations is None or one is None or other is None:
         return
-    if abs(one.audio_s - other.audio_s) > SAME_SEED_DURATION_TOLERANCE_S:
-        difference = f"the audio takes {other.audio_s:.2f} s, and {one.audio_s:.2f} s the first time"
+    if abs(one.duration_s - other.duration_s) > SAME_SEED_DURATION_TOLERANCE_S:
+        difference = f"the audio takes {other.duration_s:.2f} s, and {one.duration_s:.2f} s the first time"
     elif one.sample_rate_hz != other.sample_rate_hz:
         difference = f"the audio has {other.sample_rate_hz} Hz, and {one.sample_rate_hz} Hz the first time"
     elif correlate_waveforms(one.samples, other.samples) < MIN_SAME_SEED_CORRELATION:

@@ -80,10 +80,10 @@ def _check_timestamps_duration(speech_delivery: SpeechDelivery) -> Iterator[Viol
         return
     for lists in read_timestamps(speech_delivery):
         last_s = max((*lists.starts_s, *lists.ends_s), default=0.0)
-        if last_s > decoded.audio_s + TIMESTAMP_TOLERANCE_S:
+        if last_s > decoded.duration_s + TIMESTAMP_TOLERANCE_S:
             yield Violation(
                 f"the last {lists.timestamps_spec.timed_unit} is spoken until {last_s:.2f} s, "
-                f"the audio has {decoded.audio_s:.2f} s",
+                f"the audio has {decoded.duration_s:.2f} s",
                 lists.description_pointer,
             )
 

@@ -65,4 +65,4 @@ def _decode_upload(audio_bytes: bytes) -> DecodedAudio | None:
 def _decode_audio(audio_bytes: bytes) -> DecodedAudio | None:
     from voicegauge.speech.audio import EncodedAudio
 
-    return EncodedAudio(audio_bytes).decoded
+    return EncodedAudio(audio_bytes).decoded_audio

@@ -109,12 +109,12 @@ class SpeechDelivery(CheckSubject):
     @property
     def has_unknown_sample_rate(self) -> bool:
         """Whether the audio consists of raw samples whose sample rate no document states."""
-        from voicegauge.speech.audio import find_container_of_media_type, is_weak_detection, sniff_container
+        from voicegauge.speech.audio import find_container_of_media_type, is_container_uncertain, sniff_container
 
         data = self.delivery.audio
         if self._raw_format is not None or data is None:
             return False
-        if sniff_container(data) is not None and not (is_weak_detection(data) and self.decode_error):
+        if sniff_container(data) is not None and not (is_container_uncertain(data) and self.decode_error):
             return False
         name = (self.requested_format or self.default_format or "").lower()
         return name.startswith(_RAW_FORMAT_PREFIXES) or find_container_of_media_type(self.delivery.media_type) == "pcm"
@@ -145,7 +145,7 @@ class SpeechDelivery(CheckSubject):
     @property
     def decoded_audio(self) -> DecodedAudio | None:
         """The samples of the audio; `None` if there is no audio, or if it cannot be decoded."""
-        return None if self._encoded_audio is None else self._encoded_audio.decoded
+        return None if self._encoded_audio is None else self._encoded_audio.decoded_audio
 
     @property
     def active_duration_s(self) -> float | None:

@@ -153,7 +153,7 @@ class _AudioDownload:
         raise _build_protocol_failure(f"the URL of the audio redirects more than {MAX_REDIRECTS} times")
 
     def _find_operation_id(self, url: str) -> str:
-        """Return the id of the documented download if `url` has its path, else `DOWNLOAD_OPERATION`."""
+        """Return the id of the documented download operation if `url` has its path, else `DOWNLOAD_OPERATION`."""
         operation = self._download_operation
         is_documented = operation is not None and operation.match_path_end(urlsplit(url).path) is not None
         return operation.id if operation is not None and is_documented else DOWNLOAD_OPERATION
@@ -175,7 +175,8 @@ class _AudioDownload:
     async def _resolve_addresses(self, url: str) -> tuple[str | None, ...]:
         """Return the IP addresses to connect to.
 
-        The only item is `None` if the URL is the provider's own or a proxy resolves the host name.
+        The result is `(None,)` if no address is looked up here: the URL is the provider's own, or a proxy resolves the
+        host name.
         """
         if parse_origin(url) in self._connection.origins or self._connection.transport.in_process:
             return (None,)

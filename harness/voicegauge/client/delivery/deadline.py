@@ -7,8 +7,8 @@ from voicegauge.client.delivery.failures import DeliveryFailedError
 from voicegauge.model import Failure
 
 MAX_SUBMIT_AND_DOWNLOAD_S = 300.0
-"""Maximum time of a delivery in seconds, besides the documented maximum time of its job. It is enough for a submit with
-retries and a download."""
+"""Maximum time of a submit with its retries and of a download, in seconds. The documented maximum time of the job is
+added."""
 
 
 class Deadline:
@@ -32,7 +32,7 @@ class Deadline:
         return max(self._ends_at_s - self._clock.monotonic(), 0.0)
 
     def extend(self, seconds: float) -> None:
-        """Move the deadline by a time that the service is not responsible for."""
+        """Move the deadline later by `seconds`, in which the delivery did not wait for the service."""
         self._ends_at_s += seconds
 
     def require_time(self, reason: str, *, needed_s: float = 0.0) -> None:

@@ -25,12 +25,13 @@ from voicegauge.recording import mask_record
 from voicegauge.transport import run_in_thread
 
 CANCEL_REQUEST_TIMEOUT_S = 5.0
-"""Time limit of the cancellation request in seconds, because the user has pressed Ctrl-C and is waiting."""
+"""Time limit of the request that cancels a job, in seconds. It is short, because the user has pressed Ctrl-C and is
+waiting."""
 
 
 _WHOLE_BODY_AUDIO = ResponseAudio(location=Location("body"), delivery_method="bytes")
-"""How audio is read from the response to a submit that is itself audio: some providers return cached or short audio at
-once, instead of a job."""
+"""Description of a response whose whole body is the audio. Some providers respond to a submit with cached or short
+audio at once, instead of with a job."""
 
 
 class ReceivedTranscript(NamedTuple):
@@ -69,7 +70,7 @@ class DeliveryTask:
             connection: the connection to the provider of `target`.
             target: the target that the request is for.
             observer: notified before and after every submit.
-            settlement: is updated with what becomes known about the charge.
+            settlement: collects what becomes known about the charge.
             cancel_on_interrupt: whether cancelling the task also cancels the job, if the provider documents how.
             stop_at_undocumented_state: whether the delivery ends when the job is in a state that the contract does not
                 name.
@@ -183,7 +184,7 @@ class DeliveryTask:
         raise AssertionError("the last attempt has no wait")
 
     async def _notify_before_submit(self, idempotency_key: str | None) -> None:
-        """Notify the observer, whose journal may wait for the disk, without delaying other requests."""
+        """Notify the observer in a thread: writing its journal may wait for the disk and delay other requests."""
         if self._observer is None:
             return
         try:
@@ -193,7 +194,7 @@ class DeliveryTask:
             raise
 
     def _record_first_send_time(self, call_time_ms: float, timing: Timing | None = None) -> None:
-        """Note when the first attempt was sent. Without a response, that is the time at which sending was called."""
+        """Note when the first attempt was sent: as `timing` says, or at `call_time_ms` if there was no response."""
         if self._first_sent_ms is None:
             opening_ms = timing.delay_before_send_ms if timing is not None else 0.0
             self._first_sent_ms = (call_time_ms if timing is None else timing.started_ms) + opening_ms

@@ -19,7 +19,7 @@ from voicegauge.errors import TransportError
 from voicegauge.model import Exchange, Failure, Request
 
 MIN_EXCHANGE_TIMEOUT_S = 0.01
-"""Time limit, in seconds, of a request that is sent at the very end of a delivery."""
+"""Shortest time limit of a request, in seconds. It applies to a request that is sent just before the deadline."""
 
 
 class ExchangeLog:
@@ -82,7 +82,7 @@ class ExchangeLog:
 
         Args:
             seconds: duration of the wait.
-            failure_message: why the last attempt failed, for the message.
+            failure_message: why the last attempt failed, for the error message.
 
         Raises:
             DeliveryFailedError: the deadline would pass before the next attempt.

@@ -68,9 +68,9 @@ class JobTracker:
         return Job(id=self.id, status_operation=self.status_operation.id, observations=tuple(self._observations))
 
     def record_job_id(self, submit_exchange: ParsedExchange) -> None:
-        """Read the job id from the response to the submit, if it has a usable one.
+        """Keep the job id in the response to the submit, if there is a usable one.
 
-        An id that contains the key is not usable: it would be saved, so that the job can be resumed.
+        An id that contains the API key is not usable, because the id is saved for resuming the job.
         """
         found = submit_exchange.read_text(self.job_spec.submit_response.job_id_location)
         self.id = found if is_storable_id(found, self._connection.secrets) else None
@@ -80,8 +80,8 @@ class JobTracker:
     def build_poll_request(self, submit_exchange: ParsedExchange) -> Request:
         """Return the status request.
 
-        The documented link comes first. A URL from the response is used only if it is the provider's own, because
-        the request contains the key. The id is used last.
+        It is built from the documented link. Without one, the URL in the response is used, if it is on a server of the
+        provider, because the request contains the key. Without such a URL, the job id is used.
 
         Raises:
             DeliveryFailedError: the response has neither a link, nor a URL, nor an id to poll the job with.

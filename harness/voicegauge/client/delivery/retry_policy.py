@@ -46,7 +46,7 @@ def get_retry_after_s(response: Response, *, now_unix_s: float | None = None) ->
 
 
 def iterate_retry_waits_s(retry_policy: RetryPolicy, jitter_random: random.Random) -> Iterator[float]:
-    """Yield the waits between attempts in seconds: one wait less than attempts, and none shorter than documented."""
+    """Yield the wait before each retry in seconds, never shorter than documented. The first attempt has no wait."""
     wait = retry_policy.initial_delay_s
     for _ in range(retry_policy.max_attempts - 1):
         yield wait * (1 + MAX_JITTER_FRACTION * jitter_random.random())

@@ -1,8 +1,8 @@
 """Writes requests as curl commands that work as printed and are safe to paste.
 
-The key is read from its environment variable. Files that a request uploads exist. A command may quote what a stranger
-wrote (a recording, a response, a contract). Therefore every argument is quoted, and nothing in it is a control
-character, which could act on the terminal where the command is shown or pasted.
+A command reads the key from its environment variable. The files that a command uploads have been saved. A
+command may quote what a stranger wrote (a recording, a response, a contract). Therefore every argument is quoted, and
+contains no control character, which could act on the terminal where the command is shown or pasted.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ MAX_INLINE_CHARACTERS = 4_000
 MAX_SAVED_FILE_BYTES = 32 * 2**20
 """Maximum size of a body that is saved for a command."""
 _OMITTED_HEADERS = frozenset({"host", "content-length", "accept", "accept-encoding", "user-agent"})
-"""Headers that are not part of the command: curl sets host and content-length itself, and the rest do not change what
-providers do."""
+"""Headers that are left out of the command. curl sets host and content-length itself, and the others do not change the
+response."""
 _HTTP_TOKEN_PATTERN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A method or the name of a header (RFC 9110, section 5.6.2)."""
 _SAFE_FORM_VALUE_PATTERN = re.compile(r"[\w.\[\]-][\w. \[\]-]*", re.ASCII)
@@ -50,7 +50,7 @@ _ACCESS_TOKEN_VARIABLE = "ACCESS_TOKEN"  # noqa: S105 - a name
 """The variable from which a command takes an OAuth 2 token, which the user has to request."""
 
 FileSaver = Callable[[bytes, str], Path]
-"""Saves the content of a file for a command and returns its path. The second argument is the suffix of its name."""
+"""Function (content, suffix of the name): saves a file that a command uses, and returns its path."""
 
 
 def save_file_in_cache(content: bytes, suffix: str) -> Path:
@@ -267,7 +267,7 @@ class _KeyReplacer:
 
 
 class _BodyArguments:
-    """Arguments of curl for a body."""
+    """curl's options for the body of a request."""
 
     def __init__(self, arguments: list[str], *, curl_sets_content_type: bool = False) -> None:
         self.arguments = arguments

@@ -75,7 +75,7 @@ class RequestBuilder:
         """The origins of the servers. Only these receive the key."""
 
     def replace_base_url(self, url: str) -> str:
-        """Return a URL on a server of the contract with the user's base URL of that server."""
+        """Return `url` with the base URL of the contract replaced by the one that the user has set for this server."""
         servers = self._contract.servers.values()
         server = max((one for one in servers if f"{url}/".startswith(f"{one.url}/")), key=lambda one: len(one.url))
         return self._bases[server.name] + url.removeprefix(server.url)
@@ -165,7 +165,7 @@ def _encode_query(query_pairs: list[tuple[str, str]]) -> str:
 
 
 def _set_headers(headers: dict[str, str], headers_to_set: Mapping[str, str]) -> None:
-    """Add `headers_to_set`. A header replaces one whose name is the same apart from upper and lower case."""
+    """Add `headers_to_set` to `headers`. Headers of the same name, in any case, are replaced."""
     for name, value in headers_to_set.items():
         for present in [present for present in headers if present.lower() == name.lower()]:
             del headers[present]

@@ -1,4 +1,4 @@
-"""Adds idempotency keys to requests, with which a request can be sent again without being charged again."""
+"""Adds idempotency keys to requests. A request with such a key can be sent again without a second charge."""
 
 from __future__ import annotations
 

@@ -17,7 +17,8 @@ from voicegauge.errors import MissingKeyError, UsageError
 from voicegauge.model import Request
 
 CREDENTIAL_PLACEHOLDER_PREFIX = "computed-when-sent"
-"""Beginning of the placeholder for an access token or a signature, which replace it when the request is sent."""
+"""Beginning of the placeholder for an access token or a signature. The credential replaces it when the request is
+sent."""
 AWS_SIGNATURE_SCHEME = "AWS4-HMAC-SHA256"
 
 
@@ -29,7 +30,7 @@ class ClientKey(str):
     """Values of the other environment variables that the contract's security schemes name, by variable."""
 
     def __new__(cls, key: str, values_by_variable: Mapping[str, str]) -> Self:
-        """Create the key."""
+        """Create the key, with the values that are sent along with it."""
         created = super().__new__(cls, key)
         created.values_by_variable = values_by_variable
         return created
@@ -75,7 +76,10 @@ def list_secrets(key: str | None) -> tuple[str, ...]:
 
 
 def read_values_by_variable(contract: Contract, key: str) -> dict[str, str]:
-    """Return the value of each environment variable of the contract; the key itself if `key` has no value for it."""
+    """Return the value of each environment variable that the contract names.
+
+    A variable for which `key` has no value has the key itself.
+    """
     others = key.values_by_variable if isinstance(key, ClientKey) else {}
     return {contract.provider.key_variable: str(key)} | {
         variable: others.get(variable, str(key)) for variable in contract.key_variables[1:]

@@ -142,7 +142,7 @@ def _describe_accepted_fields(target: Target) -> str:
 
 
 def _convert_to_provider_value(field_mapping: FieldMapping, neutral_value: Any) -> Any:
-    """Return the provider's value for a neutral value. The template "{}" keeps the type of numbers and files."""
+    """Return the provider's value for a neutral value. With the template "{}", numbers and files keep their type."""
     if isinstance(neutral_value, UploadedFile):
         return neutral_value
     mapped = field_mapping.provider_values.get(str(neutral_value), neutral_value)

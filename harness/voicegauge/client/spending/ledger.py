@@ -7,7 +7,8 @@ import math
 from voicegauge.errors import BudgetError
 
 MICRO_USD_PER_USD = 1_000_000
-"""Amounts are whole millionths of a dollar, because sums of binary floats would drift from the budget."""
+"""Number of units in a dollar. Amounts are whole millionths, because sums of binary floats would drift from the
+budget."""
 
 
 def _convert_to_micro_usd(amount_usd: float) -> int:
@@ -106,14 +107,14 @@ class Ledger:
     def change_amounts(self, reserved_change_micro_usd: int, spent_change_micro_usd: int) -> None:
         """Add to the reserved and to the spent amount, in millionths of a dollar; negative amounts are subtracted.
 
-        `Reservation` calls this method as well.
+        `Reservation` calls this method when it is settled.
         """
         self._reserved += reserved_change_micro_usd
         self._spent += spent_change_micro_usd
 
 
 class LedgerShare(Ledger):
-    """Counts what one of several users of a ledger spends. The ledger has the budget and counts this amount as well."""
+    """The part of a ledger that one of its users spends. The ledger has the budget, and counts this part too."""
 
     def __init__(self, ledger: Ledger) -> None:
         """Start with nothing spent from `ledger`."""
@@ -126,7 +127,7 @@ class LedgerShare(Ledger):
         return self._ledger.remaining_usd
 
     def require_remaining(self, amount_micro_usd: int) -> None:
-        """Check that all users together have so much left; see `Ledger.require_remaining`."""
+        """Check that all users together have `amount_micro_usd` left; see `Ledger.require_remaining`."""
         self._ledger.require_remaining(amount_micro_usd)
 
     def change_amounts(self, reserved_change_micro_usd: int, spent_change_micro_usd: int) -> None:

@@ -42,7 +42,7 @@ class Purchase:
 
     @property
     def has_resumable_job(self) -> bool:
-        """Whether a later command polls the submit's job."""
+        """Whether the submit's job has no saved result yet and a later command polls it."""
         return self.job_id is not None and self.is_job_resumable and not self.has_saved_result
 
     @property
@@ -58,7 +58,10 @@ class Purchase:
         return not self.has_resumable_job
 
     def can_be_repeated(self, operation: Operation, now: datetime) -> bool:
-        """Whether the provider still remembers the key of the ambiguous submit, so that it is not charged again."""
+        """Whether the submit is ambiguous and would not be charged again with its idempotency key.
+
+        That is so while the provider remembers the key, for as long as the contract documents.
+        """
         spec = operation.idempotency
         if not self.is_ambiguous or self.idempotency_key is None or spec is None or spec.key_lifetime_s is None:
             return False
@@ -66,7 +69,7 @@ class Purchase:
 
     @property
     def charge_or_price_usd(self) -> float | None:
-        """The amount in dollars that counts if the submit is charged: the reported charge, or else the price."""
+        """The reported charge in dollars, or else the price; `None` if neither is known."""
         return self.price_usd if self.charged_usd is None else self.charged_usd
 
     @property

@@ -50,7 +50,7 @@ def should_send_again(http_status: int, retry_policy: RetryPolicy) -> bool:
 
 
 class UsagePricedRequest(NamedTuple):
-    """A request whose price depends on what the response reports, such as tokens."""
+    """A request whose price depends on the usage that the response reports, such as a number of tokens."""
 
     target: BaseTarget
     character_count: int | None
@@ -130,7 +130,7 @@ class Settlement:
 
 
 def _is_plausible_charge(charge: float) -> bool:
-    """Whether a saved run can contain a charge in dollars or credits that a provider reported."""
+    """Whether a reported charge, in dollars or credits, is neither negative nor too large for a saved run."""
     return 0 <= charge <= MAX_NUMBER
 
 
@@ -145,7 +145,8 @@ class PaymentObserver(Protocol):
         """Note that a request is about to be sent. From now on it may be charged.
 
         Args:
-            idempotency_key: its key; several requests with the same key are charged once. `None` without a key.
+            idempotency_key: the idempotency key in the request; `None` without one. Requests with the same key are
+                charged once.
         """
         ...
 
@@ -211,7 +212,7 @@ async def send_and_settle(
         observer: notified before the first attempt and after the last one, unless the request is free.
         idempotency_key: the key in the request, for the observer; `None` without a key.
         is_repeated: whether an earlier process may have been charged for a request with the same key.
-        usage_priced_request: the request, if its price depends on what the response reports.
+        usage_priced_request: the request, if its price depends on the usage that the response reports.
 
     Raises:
         TransportError: there was no response to the last attempt.

@@ -32,7 +32,7 @@ class AmountsChangedEvent(Record, frozen=True, kw_only=True, tag_field="event", 
 
 
 class SharedBudget:
-    """A budget in a journal, used by one process at a time.
+    """A budget that several processes use, one at a time. A journal records what they spend.
 
     What a process had reserved when it died counts as spent, because it may have been charged.
     """

@@ -202,13 +202,15 @@ def _repeat_recording(decoded_recording: DecodedAudio, duration_s: float) -> Sam
 
 def _iterate_format_variants(decoded_recording: DecodedAudio, upload_limits: UploadLimits) -> Iterator[UploadVariant]:
     """Yield the recording in each documented format, and in one that is not documented."""
-    from voicegauge.speech.audio import encode_at_bitrate, find_media_type
+    from voicegauge.speech.audio import encode_at_bitrate, find_media_type_of_format
 
     documented = {name.lower() for name in upload_limits.accepted_formats}
 
     def encode_recording_as(format_name: str) -> UploadedFile:
         data = encode_at_bitrate(decoded_recording.samples, decoded_recording.sample_rate_hz, format_name)
-        return UploadedFile(filename=f"voice.{format_name}", media_type=find_media_type(format_name), data=data)
+        return UploadedFile(
+            filename=f"voice.{format_name}", media_type=find_media_type_of_format(format_name), data=data
+        )
 
     for name in ("wav", "mp3", "flac", "ogg", "m4a", "aac", "webm"):
         if name in documented:

@@ -95,13 +95,19 @@ def load_spoken_sentence(format_name: str = "wav") -> SpokenSentence:
 
     The sentence is long enough to be transcribed, and short enough to be uploaded many times.
     """
-    from voicegauge.speech.audio import decode, encode_at_bitrate, find_media_type  # numpy takes long to import
+    from voicegauge.speech.audio import (
+        decode,
+        encode_at_bitrate,
+        find_media_type_of_format,
+    )  # numpy takes long to import
 
     text = (find_bundled_folder("benchmarks") / "suites" / "voice" / "reference.txt").read_text(encoding="utf-8")
     decoded = decode(load_voice_sample().data or b"")
     samples = decoded.samples[: round(SENTENCE_DURATION_S * decoded.sample_rate_hz)]
     data = encode_at_bitrate(samples, decoded.sample_rate_hz, format_name)
-    file = UploadedFile(filename=f"sentence.{format_name}", media_type=find_media_type(format_name), data=data)
+    file = UploadedFile(
+        filename=f"sentence.{format_name}", media_type=find_media_type_of_format(format_name), data=data
+    )
     return SpokenSentence(file, f"{text.split('.')[0]}.", len(samples) / decoded.sample_rate_hz)
 
 

@@ -87,8 +87,8 @@ def _compare_audio(old_exchange: RecordedExchange, new_exchange: RecordedExchang
 
 def _describe_audio_format(body: bytes) -> str | None:
     """Return the sample rate and the number of channels as text; `None` if the audio cannot be decoded."""
-    decoded = EncodedAudio(body).decoded
-    return None if decoded is None else f"{decoded.sample_rate_hz} Hz, {decoded.channels} channels"
+    decoded = EncodedAudio(body).decoded_audio
+    return None if decoded is None else f"{decoded.sample_rate_hz} Hz, {decoded.source_channels} channels"
 
 
 def _build_response_change(

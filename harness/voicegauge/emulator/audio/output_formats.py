@@ -11,7 +11,7 @@ from voicegauge.speech.audio import (
     encode,
     encode_at_bitrate,
     find_container_of_media_type,
-    find_media_type,
+    find_media_type_of_format,
     resample,
 )
 
@@ -106,7 +106,7 @@ def choose_media_type(format_name: str, documented_media_types: Iterable[str]) -
         known to mean another format. `None` if there is none of these.
     """
     documented_media_types = tuple(documented_media_types)
-    actual = find_media_type(format_name)
+    actual = find_media_type_of_format(format_name)
     specific = (actual, *_MEDIA_TYPES_BY_FORMAT_IN_SHARED_CONTAINER.get(format_name, ()))
     if format_name in _MEDIA_TYPES_BY_FORMAT_IN_SHARED_CONTAINER:
         specific = (*_MEDIA_TYPES_BY_FORMAT_IN_SHARED_CONTAINER[format_name], actual)
@@ -134,7 +134,7 @@ def choose_media_type(format_name: str, documented_media_types: Iterable[str]) -
 def _is_container_of_format(media_type: str, format_name: str) -> bool:
     """Whether `media_type` names the container of the format, and no other format in the same container."""
     container = find_container_of_media_type(media_type)
-    if container is None or container != find_container_of_media_type(find_media_type(format_name)):
+    if container is None or container != find_container_of_media_type(find_media_type_of_format(format_name)):
         return False
     return not any(
         media_type in names

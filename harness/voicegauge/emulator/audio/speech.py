@@ -433,7 +433,7 @@ def _decode_and_measure_recording(file_content: FileContent) -> _RecordingMeasur
         audio = decode(file_content)
     except UndecodableAudioError as error:
         return str(error)
-    return _RecordingMeasurements(audio.container, audio.audio_s, audio.sample_rate_hz)
+    return _RecordingMeasurements(audio.container, audio.duration_s, audio.sample_rate_hz)
 
 
 def check_audio_upload(uploaded_file: UploadedFile, field_name: str, upload_limits: UploadLimits) -> None:

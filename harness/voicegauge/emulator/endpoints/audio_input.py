@@ -86,7 +86,7 @@ class AudioInputEndpoint:
             upload = await asyncio.to_thread(
                 self._decode_upload, request, target, rejects_unsupported_values=rejects_unsupported_values
             )
-            audio_s = upload.decoded_audio.audio_s
+            audio_s = upload.decoded_audio.duration_s
             charge = context.job_store.charge_target_price(account, target, 0, audio_s)
             process = self._transcribe_upload if target.transcription else self._convert_upload
             result = await process(request, target, upload, rejects_unsupported_values=rejects_unsupported_values)
@@ -139,7 +139,7 @@ class AudioInputEndpoint:
             use.response,
             split_transcript_into_timed_phrases(decoded_audio.samples, decoded_audio.sample_rate_hz, text),
             language=language,
-            audio_duration_s=decoded_audio.audio_s,
+            audio_duration_s=decoded_audio.duration_s,
             include_word_times=read_audio_input_field(request, target, "timestamps") is True,
             include_speaker_labels=read_audio_input_field(request, target, "diarize") is True,
         )

@@ -10,7 +10,7 @@ from voicegauge.emulator.endpoints.job_store import JobStore
 from voicegauge.emulator.faults import FaultInjector
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.state import AudioFileStore, EmulatedJob
-from voicegauge.speech.audio import find_media_type
+from voicegauge.speech.audio import find_media_type_of_format
 
 MAX_SPEECH_FILES = 20_000
 """Maximum number of speech files that can be downloaded; older files are forgotten, so that memory stays bounded. Only
@@ -50,7 +50,7 @@ class AudioDownloads:
             generated = self.files.find_file(media_id)
             if generated is not None:
                 response = EmulatedResponse(
-                    "audio", 200, generated.audio_bytes, find_media_type(generated.audio_format)
+                    "audio", 200, generated.audio_bytes, find_media_type_of_format(generated.audio_format)
                 )
                 response.audio_format = generated.audio_format
                 return response
@@ -63,7 +63,7 @@ class AudioDownloads:
     ) -> EmulatedResponse:
         speech = await self.synthesize_with_faults(target, synthesis)
         response = EmulatedResponse(
-            "audio", 200, speech.audio_bytes, find_media_type(synthesis.audio_format), target=target, job=job
+            "audio", 200, speech.audio_bytes, find_media_type_of_format(synthesis.audio_format), target=target, job=job
         )
         response.audio_format = synthesis.audio_format
         return response

@@ -26,7 +26,12 @@ def replace_transcript(response: EmulatedResponse) -> None:
 
 def change_sample_rate(response: EmulatedResponse) -> None:
     """Convert audio to a sample rate other than the requested one."""
-    from voicegauge.speech.audio import TranscodingSettings, find_container_of_media_type, read_channels, transcode
+    from voicegauge.speech.audio import (
+        TranscodingSettings,
+        decode_without_mixing,
+        find_container_of_media_type,
+        transcode,
+    )
 
     audio_input = response.operation.audio_input if response.operation else None
     is_conversion = (
@@ -36,7 +41,7 @@ def change_sample_rate(response: EmulatedResponse) -> None:
     )
     name = find_container_of_media_type(response.media_type)
     if is_conversion and name is not None and isinstance(response.body, bytes):
-        rate = read_channels(response.body)[1]
+        rate = decode_without_mixing(response.body)[1]
         response.body = transcode(
             response.body,
             TranscodingSettings(name, next(other for other in _REPLACEMENT_SAMPLE_RATES_HZ if other != rate)),

@@ -20,7 +20,7 @@ from voicegauge.emulator.http import (
 from voicegauge.emulator.responses.response import EmulatedResponse
 from voicegauge.emulator.state import EmulatedJob
 from voicegauge.formats import Location
-from voicegauge.speech.audio import find_media_type
+from voicegauge.speech.audio import find_media_type_of_format
 
 FILE_EXTENSION_BY_FORMAT = {"pcm_s16le": "pcm", "mulaw": "ulaw"}
 """File name extensions of the formats whose extension differs from the format name."""
@@ -73,7 +73,7 @@ def write_audio(
 def set_audio_media_type(response: EmulatedResponse, format_name: str) -> None:
     """Set the Content-Type of a response whose body is audio to the documented media type that fits best."""
     documented = response.response_spec.media_types if response.response_spec is not None else {}
-    response.media_type = choose_media_type(format_name, documented) or find_media_type(format_name)
+    response.media_type = choose_media_type(format_name, documented) or find_media_type_of_format(format_name)
     response.documented_media_type = documented.get(response.media_type)
 
 
@@ -89,7 +89,11 @@ def _choose_reported_format(response: EmulatedResponse, location: Location, form
             return value
     shown = read_value_at(response.body, location)
     is_short_name = isinstance(shown, str) and shown != "" and "/" not in shown
-    return FILE_EXTENSION_BY_FORMAT.get(format_name, format_name) if is_short_name else find_media_type(format_name)
+    return (
+        FILE_EXTENSION_BY_FORMAT.get(format_name, format_name)
+        if is_short_name
+        else find_media_type_of_format(format_name)
+    )
 
 
 def _list_enumerated_texts(response: EmulatedResponse, location: Location) -> Iterator[str]:

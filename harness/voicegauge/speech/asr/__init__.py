@@ -6,7 +6,7 @@ from voicegauge.speech.asr.engine_selection import PREFERRED_MODELS, AsrChoice, 
 from voicegauge.speech.asr.faster_whisper import list_cached_models
 from voicegauge.speech.asr.transcript_cache import TranscriptCache
 from voicegauge.speech.asr.transcription import Transcription, transcribe_audio_batch
-from voicegauge.speech.asr.weights import find_cached_weights, install_weights
+from voicegauge.speech.asr.weights import get_weights_cache_path, install_weights
 from voicegauge.speech.asr.whisper import is_gpu_available, move_to_gpu
 
 __all__ = [
@@ -21,7 +21,7 @@ __all__ = [
     "choose_asr",
     "count_unknown_words",
     "create_embedded_asr",
-    "find_cached_weights",
+    "get_weights_cache_path",
     "install_weights",
     "is_gpu_available",
     "list_cached_models",

@@ -20,7 +20,7 @@ from voicegauge.model import Provenance
 from voicegauge.speech.asr.embedded import EMBEDDED_ENGINE, create_embedded_asr
 from voicegauge.speech.asr.engine_interface import Asr
 from voicegauge.speech.asr.faster_whisper import create_faster_whisper_asr, list_cached_models
-from voicegauge.speech.asr.weights import find_cached_weights
+from voicegauge.speech.asr.weights import get_weights_cache_path
 from voicegauge.speech.asr.whisper import create_whisper_asr
 from voicegauge.speech.transcripts import get_base_language
 
@@ -95,7 +95,7 @@ def _choose_automatically(provenance: Provenance, texts: Sequence[SpokenText]) -
         return AsrChoice(create_whisper_asr(named), f"named by {WHISPER_VARIABLE}")
     if importlib.util.find_spec("whisper"):
         for model in _list_preferred_models(texts):
-            if find_cached_weights(model).is_file():
+            if get_weights_cache_path(model).is_file():
                 return AsrChoice(create_whisper_asr(model), "the weights of Whisper are installed")
     if importlib.util.find_spec("faster_whisper"):
         installed = list_cached_models()
@@ -122,7 +122,7 @@ def _are_all_english(texts: Sequence[SpokenText]) -> bool:
 
 def _choose_default_whisper(texts: Sequence[SpokenText]) -> str:
     named = os.environ.get(WHISPER_VARIABLE)
-    installed = (name for name in _list_preferred_models(texts) if find_cached_weights(name).is_file())
+    installed = (name for name in _list_preferred_models(texts) if get_weights_cache_path(name).is_file())
     return named or next(installed, _choose_default_model(texts))
 
 

@@ -27,13 +27,13 @@ class FasterWhisperAsr(WindowedWhisper):
 
     model_name: str
     folder: Path
-    weights_sha256: str
+    short_weights_sha256: str
     """First hex digits of the SHA-256 of the weights."""
 
     @property
     def id(self) -> str:
         """Engine, model and digest of the weights, such as "faster-whisper:base.en@8e1a1b2c"."""
-        return f"faster-whisper:{self.model_name}@{self.weights_sha256}"
+        return f"faster-whisper:{self.model_name}@{self.short_weights_sha256}"
 
     @property
     def settings(self) -> dict[str, str]:
@@ -60,7 +60,7 @@ class FasterWhisperAsr(WindowedWhisper):
     def transcribe(self, samples: Samples, language: str) -> str:
         """Transcribe samples at 16 kHz."""
         segments, _ = self._model.transcribe(
-            self.pad(samples),
+            self.pad_to_whole_windows(samples),
             language=get_base_language(language),
             task="transcribe",
             beam_size=1,

@@ -10,8 +10,8 @@ from voicegauge.speech.audio import EncodedAudio, resample
 from voicegauge.speech.transcripts import AudioContent
 
 TRANSCRIPTION_VERSION = 1
-"""Version of the transcription. It is increased when decoding, silence detection or resampling change, so that cached
-transcripts are no longer used."""
+"""Version of the way that audio is prepared for transcription. It is increased when decoding, silence detection or
+resampling change, so that older cached transcripts are not used."""
 
 
 class Transcription(NamedTuple):
@@ -32,13 +32,13 @@ def transcribe_audio_batch(asr: Asr, audio_clips: Sequence[EncodedAudio], langua
     transcriptions: list[Transcription] = []
     clips: dict[int, Samples] = {}
     for index, audio in enumerate(audio_clips):
-        if audio.decoded is None:
+        if audio.decoded_audio is None:
             transcriptions.append(Transcription("undecodable", ""))
         elif audio.is_silent:
             transcriptions.append(Transcription("silence", ""))
         else:
             transcriptions.append(Transcription("speech", ""))
-            clips[index] = resample(audio.decoded.samples, audio.decoded.sample_rate_hz, ASR_SAMPLE_RATE_HZ)
+            clips[index] = resample(audio.decoded_audio.samples, audio.decoded_audio.sample_rate_hz, ASR_SAMPLE_RATE_HZ)
     for index, transcript in zip(clips, asr.transcribe_batch(list(clips.values()), language), strict=True):
         transcriptions[index] = Transcription("speech", transcript)
     return transcriptions

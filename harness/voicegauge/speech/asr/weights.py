@@ -16,10 +16,10 @@ from voicegauge.files import open_file
 
 ProgressCallback = Callable[[int, int], None]
 """Function (number of bytes received so far, total number of bytes). The total is 0 if it is not known."""
-_BLOCK_BYTES = 1 << 20
-_TIMEOUT_S = 30.0
+_COPY_BLOCK_BYTES = 1 << 20
+_DOWNLOAD_TIMEOUT_S = 30.0
 _MODEL_ALIASES = {"large": "large-v3", "turbo": "large-v3-turbo"}
-"""Names of the files in which weights are saved, for models whose own name differs."""
+"""The models under whose names the weights are saved, by the names that are aliases of them."""
 
 
 class OfficialWeights(NamedTuple):
@@ -45,8 +45,8 @@ def require_whisper() -> None:
         raise MissingExtraError("openai-whisper", "whisper")
 
 
-def find_cached_weights(model_name: str) -> Path:
-    """Return the path at which openai-whisper expects the weights of an official model. The file may be missing."""
+def get_weights_cache_path(model_name: str) -> Path:
+    """Return the path of the weights of an official model in openai-whisper's cache. The file may be missing."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whisper"
     return folder / f"{_MODEL_ALIASES.get(model_name, model_name)}.pt"
 
@@ -84,7 +84,7 @@ def install_weights(model_name: str, source_path: Path | None = None, progress: 
         UnknownNameError: `model_name` is not an official model.
         UsageError: the weights could not be read or downloaded, or differ from the official weights.
     """
-    weights, path = find_official_weights(model_name), find_cached_weights(model_name)
+    weights, path = find_official_weights(model_name), get_weights_cache_path(model_name)
     if path.is_file() and _compute_sha256(path) == weights.sha256:
         return path
     if source_path is None:
@@ -101,7 +101,7 @@ def download_weights(weights: OfficialWeights, path: Path, progress: ProgressCal
         UsageError: the download failed, or the received bytes differ from the official weights.
     """
     try:
-        with urllib.request.urlopen(weights.url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - a URL of openai-whisper
+        with urllib.request.urlopen(weights.url, timeout=_DOWNLOAD_TIMEOUT_S) as response:  # noqa: S310 - a URL of openai-whisper
             return _save_verified_weights(
                 weights, response, int(response.headers.get("Content-Length") or 0), path, progress
             )
@@ -135,7 +135,7 @@ def _save_verified_weights(
     sha256, received = hashlib.sha256(), 0
     with _open_partial_path(path) as partial:
         with partial.open("wb") as file:
-            while block := input_stream.read(_BLOCK_BYTES):
+            while block := input_stream.read(_COPY_BLOCK_BYTES):
                 file.write(block)
                 sha256.update(block)
                 received += len(block)

@@ -20,13 +20,13 @@ from typing import Any
 
 from voicegauge.errors import UsageError
 from voicegauge.speech.asr.engine_interface import Asr, Samples, compute_short_sha256, read_package_versions
-from voicegauge.speech.asr.weights import find_cached_weights, install_weights, require_whisper
+from voicegauge.speech.asr.weights import get_weights_cache_path, install_weights, require_whisper
 from voicegauge.speech.asr.whisper_batches import can_be_batched, decode_windows
 from voicegauge.speech.asr.windowed_whisper import WINDOW_S, WindowedWhisper, fits_into_window
 from voicegauge.speech.transcripts import get_base_language
 
 GPU_DEVICE = "cuda"
-"""The device of a GPU in torch, of NVIDIA or AMD."""
+"""Name that torch gives to the device of a GPU, of NVIDIA or AMD."""
 GPU_CLIPS_PER_BATCH = 8
 """Number of clips that a GPU decodes at once: in 32-bit floats, a clip takes 0.6 GB with the largest model."""
 
@@ -37,8 +37,8 @@ class WhisperAsr(WindowedWhisper):
 
     model_name: str
     """The official model name, or the file name of the checkpoint without its suffix."""
-    weights: Path
-    weights_sha256: str
+    weights_path: Path
+    short_weights_sha256: str
     """First hex digits of the SHA-256 of the weights."""
     is_english_only: bool
     uses_gpu: bool = False
@@ -46,7 +46,7 @@ class WhisperAsr(WindowedWhisper):
     @property
     def id(self) -> str:
         """Engine, model and digest of the weights, such as "whisper:base.en@25a8566e"."""
-        return f"whisper:{self.model_name}@{self.weights_sha256}"
+        return f"whisper:{self.model_name}@{self.short_weights_sha256}"
 
     @property
     def settings(self) -> dict[str, str]:
@@ -80,7 +80,7 @@ class WhisperAsr(WindowedWhisper):
 
         torch.set_num_threads(1)  # with more threads, sums are rounded in another order, which can change a word
         result = self._model.transcribe(
-            self.pad(samples),
+            self.pad_to_whole_windows(samples),
             language=get_base_language(language),
             task="transcribe",
             temperature=0.0,
@@ -110,7 +110,7 @@ class WhisperAsr(WindowedWhisper):
         for max_tokens, indices in indices_by_max_tokens.items():
             decoded = decode_windows(
                 self._model,
-                [self.pad(clips[index]) for index in indices],
+                [self.pad_to_whole_windows(clips[index]) for index in indices],
                 language=get_base_language(language),
                 max_tokens=max_tokens,
                 no_speech_threshold=self.no_speech_threshold,
@@ -127,9 +127,9 @@ class WhisperAsr(WindowedWhisper):
         import whisper
 
         try:
-            model = whisper.load_model(str(self.weights), device="cpu")
+            model = whisper.load_model(str(self.weights_path), device="cpu")
         except (RuntimeError, KeyError, TypeError) as error:  # the weights do not fit the declared dimensions
-            raise UsageError(f"whisper:{self.weights}: is not a Whisper checkpoint") from error
+            raise UsageError(f"whisper:{self.weights_path}: is not a Whisper checkpoint") from error
         if self.uses_gpu:
             torch.backends.cudnn.allow_tf32 = False  # by default, convolutions round to 10 bits
             model = model.to(GPU_DEVICE)
@@ -170,7 +170,7 @@ def create_whisper_asr(model_name_or_file: str) -> WhisperAsr:
         if not path.is_file():
             raise UsageError(f"whisper:{model_name_or_file}: there is no such file")
         return WhisperAsr(path.stem, path, compute_short_sha256(path), _is_english_only(path))
-    weights = find_cached_weights(model_name_or_file)
+    weights = get_weights_cache_path(model_name_or_file)
     if not weights.is_file():
         install_weights(model_name_or_file)
     return WhisperAsr(model_name_or_file, weights, compute_short_sha256(weights), model_name_or_file.endswith(".en"))

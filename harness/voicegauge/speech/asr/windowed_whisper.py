@@ -20,15 +20,15 @@ needs timestamps to find the start of the next window."""
 
 @dataclass(kw_only=True)
 class WindowedWhisper(ABC):
-    """The options of a Whisper model that concern its windows."""
+    """Base class of engines that run Whisper, with the options that concern its windows."""
 
     has_closed_vocabulary: bool = False
     """Whether the model knows only a small number of words."""
     no_speech_threshold: float | None = None
     """Probability of silence above which a window is not transcribed; `None` disables the check."""
-    tokens_per_s: float | None = None
-    """Number of tokens per second. A window gets at most 12 tokens plus this number per second, which ends repetitions.
-    If `None`, the limit is `MAX_WINDOW_TOKENS`."""
+    max_tokens_per_s: float | None = None
+    """A window gets at most 12 tokens plus this number for each second of audio, which ends repetitions. If `None`, the
+    limit is `MAX_WINDOW_TOKENS`."""
     pads_to_whole_windows: bool = False
     """Whether clips are padded with silence to complete windows, as in training. Otherwise Whisper pads the log-mel
     spectrogram with zeros, which is louder than silence."""
@@ -36,15 +36,17 @@ class WindowedWhisper(ABC):
     @property
     def token_limit_text(self) -> str:
         """A text that states the maximum number of tokens in a window, such as "224" or "12 + 8 per second"."""
-        return str(MAX_WINDOW_TOKENS) if self.tokens_per_s is None else f"12 + {self.tokens_per_s:g} per second"
+        return str(MAX_WINDOW_TOKENS) if self.max_tokens_per_s is None else f"12 + {self.max_tokens_per_s:g} per second"
 
     def compute_max_tokens(self, samples: Samples) -> int:
         """Return the maximum number of tokens in a window of `samples` at 16 kHz."""
-        if self.tokens_per_s is None:
+        if self.max_tokens_per_s is None:
             return MAX_WINDOW_TOKENS
-        return min(MAX_WINDOW_TOKENS, 12 + round(self.tokens_per_s * min(len(samples) / ASR_SAMPLE_RATE_HZ, WINDOW_S)))
+        return min(
+            MAX_WINDOW_TOKENS, 12 + round(self.max_tokens_per_s * min(len(samples) / ASR_SAMPLE_RATE_HZ, WINDOW_S))
+        )
 
-    def pad(self, samples: Samples) -> Samples:
+    def pad_to_whole_windows(self, samples: Samples) -> Samples:
         """Return `samples` at 16 kHz, padded with silence to complete windows if the options demand it."""
         if not self.pads_to_whole_windows:
             return samples
@@ -64,7 +66,7 @@ class WindowedWhisper(ABC):
         return [self.transcribe(samples, language) for samples in clips]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Omit the loaded model: it may not be picklable, and another process can load it again."""
+        """Return the state to pickle, without the loaded model, which may not be picklable and can be loaded again."""
         return {key: value for key, value in vars(self).items() if key != "_model"}
 
 

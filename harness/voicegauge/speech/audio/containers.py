@@ -42,27 +42,27 @@ _CONTAINER_BY_MEDIA_TYPE = {
     "audio/pcma": "pcm",
 }
 _CONTAINER_BY_MAGIC_BYTES = {b"fLaC": "flac", b"OggS": "ogg", b"\x1a\x45\xdf\xa3": "webm", b"ID3": "mp3"}
-_MIN_PLACEHOLDER_BYTES = 0x7F000000
-"""Smallest length in a WAV header, in bytes, that is a placeholder; 0 is a placeholder too. Programs write a
-placeholder if they cannot seek back to fill in the real length: 0x7FFF0000, 0x7FFFF000 (SoX), 0x7FFFFFFF, 0xFFFFFFFF
-and others. No real response has two gigabytes."""
+_MIN_PLACEHOLDER_LENGTH = 0x7F000000
+"""A length in a WAV header that is not smaller than this is a placeholder, as is 0. Programs that stream a file write a
+placeholder because they do not know the real length: 0x7FFF0000, 0x7FFFF000 (SoX), 0x7FFFFFFF, 0xFFFFFFFF and others.
+No real response has two gigabytes."""
 _MAX_WAV_CHUNKS = 64
 """Maximum number of chunks of a WAV file that are searched for the samples. Real files have fewer than ten chunks."""
 
-_WAV_PCM = 1
+_WAV_PCM_FORMAT_CODE = 1
 """Format code of uncompressed integers in a WAV file (WAVE_FORMAT_PCM)."""
 
 
 class WavData(NamedTuple):
-    """Position and size of the samples in a WAV file."""
+    """Where the samples of a WAV file are, and how many bytes they have."""
 
-    size_offset: int
-    """Offset of the four bytes that declare the size."""
-    declared_bytes: int | None
+    size_field_offset: int
+    """Offset, in the file, of the four bytes that declare the size of the samples."""
+    declared_size_bytes: int | None
     """Declared size of the samples in bytes; `None` if the file was streamed and declares no real size."""
-    present_bytes: int
+    actual_size_bytes: int
     """Number of bytes that the file contains from the start of the samples to its end."""
-    mono_16_bit_rate_hz: int | None
+    mono_16_bit_sample_rate_hz: int | None
     """Sample rate if the samples are 16-bit integers in one channel, as speech usually is; `None` for other samples."""
 
 
@@ -92,8 +92,8 @@ def sniff_container(audio_bytes: FileContent) -> str | None:
     return _sniff_mpeg(audio_bytes)
 
 
-def is_weak_detection(audio_bytes: FileContent) -> bool:
-    """Whether `sniff_container` recognizes `audio_bytes` only by a few bits, which raw samples may have by chance."""
+def is_container_uncertain(audio_bytes: FileContent) -> bool:
+    """Whether the result of `sniff_container` rests on a few bits only, which raw samples may have by chance."""
     return _sniff_mpeg(audio_bytes) is not None
 
 
@@ -119,11 +119,11 @@ def find_wav_data(audio_bytes: FileContent) -> WavData | None:
             return None
         (size,) = struct.unpack_from("<I", audio_bytes, at + 4)
         if audio_bytes[at : at + 4] == b"data":
-            declared = size if 0 < size < _MIN_PLACEHOLDER_BYTES else None
+            declared = size if 0 < size < _MIN_PLACEHOLDER_LENGTH else None
             return WavData(at + 4, declared, len(audio_bytes) - at - 8, rate_hz)
         if audio_bytes[at : at + 4] == b"fmt " and at + 24 <= len(audio_bytes):
             encoding, channels, rate, _, frame_bytes, sample_bits = struct.unpack_from("<HHIIHH", audio_bytes, at + 8)
-            is_mono_16_bit = (encoding, channels, frame_bytes, sample_bits) == (_WAV_PCM, 1, 2, 16)
+            is_mono_16_bit = (encoding, channels, frame_bytes, sample_bits) == (_WAV_PCM_FORMAT_CODE, 1, 2, 16)
             rate_hz = rate if is_mono_16_bit else None
         at += 8 + size + size % 2  # chunks are padded to even sizes
     return None
@@ -164,9 +164,9 @@ class _PatchedReader(_AudioReader):
 def open_audio(audio_bytes: FileContent) -> io.BytesIO:
     """Open encoded audio as a file. The header of a streamed WAV file appears to declare the real length."""
     found = find_wav_data(audio_bytes)
-    if found is None or found.declared_bytes is not None or not found.present_bytes:
+    if found is None or found.declared_size_bytes is not None or not found.actual_size_bytes:
         return _AudioReader(audio_bytes)
-    sizes = {4: len(audio_bytes) - 8, found.size_offset: found.present_bytes}
+    sizes = {4: len(audio_bytes) - 8, found.size_field_offset: found.actual_size_bytes}
     return _PatchedReader(audio_bytes, {at: struct.pack("<I", size) for at, size in sizes.items()})
 
 
@@ -179,7 +179,7 @@ def is_streamed_flac(audio_bytes: FileContent) -> bool:
 
 
 def declares_length(audio_bytes: FileContent, container: str) -> bool:
-    """Whether the number of frames that libsndfile reports is declared by the file.
+    """Whether the file itself declares the number of frames that libsndfile reports.
 
     This is the case for FLAC (STREAMINFO block) and for MP3 with a Xing or Info header. For other files, libsndfile
     counts the frames.

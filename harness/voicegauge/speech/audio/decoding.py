@@ -15,15 +15,15 @@ from voicegauge.speech.audio.containers import (
     WavData,
     declares_length,
     find_wav_data,
+    is_container_uncertain,
     is_streamed_flac,
-    is_weak_detection,
     open_audio,
     sniff_container,
 )
 from voicegauge.speech.audio.limits import (
     Samples,
     UndecodableAudioError,
-    check_length,
+    check_audio_length,
     check_sample_rate_and_channels,
     clip_to_full_scale,
 )
@@ -34,16 +34,17 @@ from voicegauge.speech.stderr_redirect import discard_decoder_messages
 _FRAMES_PER_BLOCK = 4096
 """Number of frames that are decoded at a time. If a block is damaged, the blocks before it are returned."""
 _FRAMES_PER_LARGE_BLOCK = 65_536
-"""Number of frames for containers without damaged blocks. After each block of MP3, the decoder decodes some frames
-again, so that small blocks of MP3 take twice the time."""
+"""Number of frames that are decoded at a time for `_LARGE_BLOCK_CONTAINERS`. After each block of MP3, the decoder
+decodes some frames again, so small blocks would take twice the time."""
 _LARGE_BLOCK_CONTAINERS = ("MP3", "WAV", "WAVEX", "RF64", "AIFF", "RAW")
-"""Formats of libsndfile that are decoded in large blocks: their samples are not compressed, or the decoder conceals
-damage (MP3)."""
+"""Containers, as libsndfile names them, that are decoded in large blocks. No block of them fails: the samples are not
+compressed, or the decoder conceals damage (MP3)."""
 _TRUNCATION_TOLERANCE_S = 0.05
-"""Seconds by which a file may be shorter than declared. Encoders pad and trim by up to two frames of 1152 samples,
+"""Number of seconds by which a complete file may be shorter than it declares. Encoders
+pad and trim by up to two frames of 1152 samples,
 which are 0.048 s at 48 kHz."""
-_SNDFILE_CONTAINERS = {"WAVEX": "wav", "RF64": "wav", "RAW": "pcm"}
-"""The names of containers in this package by those of libsndfile, if the names differ."""
+_CONTAINER_BY_SNDFILE_NAME = {"WAVEX": "wav", "RF64": "wav", "RAW": "pcm"}
+"""Names that this package gives to containers, by libsndfile's names, where the two differ."""
 
 
 class RawAudioFormat(Record, frozen=True, kw_only=True):
@@ -61,13 +62,13 @@ class DecodedAudio(NamedTuple):
     samples: Samples
     """Mono samples of shape (frames,), full scale at 1.0. They are the mean of the channels in the file."""
     sample_rate_hz: int
-    channels: int
+    source_channels: int
     """Number of channels in the file, before they were mixed to mono."""
     container: str
     """Name of the container, such as "wav", "mp3", "flac", "ogg" or "aiff"; "pcm" for samples without a header."""
     codec: str
     """Name of the codec, such as "pcm_16", "mpeg_layer_iii", "vorbis" or "opus"."""
-    audio_s: float
+    duration_s: float
     """Duration of the decoded samples, in seconds."""
     declared_duration_s: float | None
     """Duration that the container declares, in seconds; `None` if it declares no duration, as in a stream."""
@@ -76,7 +77,8 @@ class DecodedAudio(NamedTuple):
     def is_truncated(self) -> bool:
         """Whether the file is shorter than its container declares."""
         return (
-            self.declared_duration_s is not None and self.declared_duration_s - self.audio_s > _TRUNCATION_TOLERANCE_S
+            self.declared_duration_s is not None
+            and self.declared_duration_s - self.duration_s > _TRUNCATION_TOLERANCE_S
         )
 
 
@@ -123,7 +125,7 @@ def decode(audio_bytes: FileContent, *, declared_format: RawAudioFormat | None =
         if (
             declared_format is None
             or declared_format.format not in _RAW_ENCODINGS
-            or not is_weak_detection(audio_bytes)
+            or not is_container_uncertain(audio_bytes)
         ):
             raise
         return _decode_raw(audio_bytes, declared_format)
@@ -133,8 +135,8 @@ def _decode_container(audio_bytes: FileContent, container: str | None) -> Decode
     import soundfile
 
     wav_data = find_wav_data(audio_bytes)
-    if wav_data is not None and wav_data.mono_16_bit_rate_hz is not None:
-        return _read_mono_16_bit(audio_bytes, wav_data, wav_data.mono_16_bit_rate_hz)
+    if wav_data is not None and wav_data.mono_16_bit_sample_rate_hz is not None:
+        return _read_mono_16_bit_wav(audio_bytes, wav_data, wav_data.mono_16_bit_sample_rate_hz)
     # libsndfile loses the last block of a FLAC file if its header does not state the number of samples.
     if container is not None and (container in ffmpeg.FFMPEG_CONTAINERS or is_streamed_flac(audio_bytes)):
         return _decode_by_ffmpeg(audio_bytes, container)
@@ -156,10 +158,10 @@ def _decode_by_ffmpeg(audio_bytes: FileContent, container: str) -> DecodedAudio:
     return DecodedAudio(
         samples=track.samples.reshape(-1),
         sample_rate_hz=track.sample_rate_hz,
-        channels=track.source_channels,
+        source_channels=track.source_channels,
         container=container,
         codec=track.codec,
-        audio_s=len(track.samples) / track.sample_rate_hz,
+        duration_s=len(track.samples) / track.sample_rate_hz,
         declared_duration_s=None,
     )
 
@@ -185,21 +187,21 @@ def _decode_raw(audio_bytes: FileContent, declared_format: RawAudioFormat) -> De
         raise UndecodableAudioError(f"{len(audio_bytes)} bytes: not samples of {declared_format.format}") from error
 
 
-def _read_mono_16_bit(audio_bytes: FileContent, wav_data: WavData, sample_rate_hz: int) -> DecodedAudio:
+def _read_mono_16_bit_wav(audio_bytes: FileContent, wav_data: WavData, sample_rate_hz: int) -> DecodedAudio:
     """Read the samples of a WAV file without libsndfile: the result is the same, in a tenth of the time."""
     check_sample_rate_and_channels(sample_rate_hz, 1)
-    frames = min(wav_data.declared_bytes or wav_data.present_bytes, wav_data.present_bytes) // 2
-    check_length(frames, sample_rate_hz)
+    frames = min(wav_data.declared_size_bytes or wav_data.actual_size_bytes, wav_data.actual_size_bytes) // 2
+    check_audio_length(frames, sample_rate_hz)
     if not frames:
         raise UndecodableAudioError(f"{len(audio_bytes)} bytes of wav without a single sample")
-    samples = np.frombuffer(audio_bytes, "<i2", frames, wav_data.size_offset + 4)
+    samples = np.frombuffer(audio_bytes, "<i2", frames, wav_data.size_field_offset + 4)
     return DecodedAudio(
         samples=np.multiply(samples, np.float32(2**-15), dtype=np.float32),
         sample_rate_hz=sample_rate_hz,
-        channels=1,
+        source_channels=1,
         container="wav",
         codec="pcm_16",
-        audio_s=frames / sample_rate_hz,
+        duration_s=frames / sample_rate_hz,
         declared_duration_s=_compute_declared_duration_s(wav_data, frames, sample_rate_hz),
     )
 
@@ -209,11 +211,11 @@ def _build_forward_sound_file_class() -> Any:
     import soundfile
 
     class ForwardSoundFile(soundfile.SoundFile):  # type: ignore[misc] # soundfile has no types
-        """An audio file that is read from its start to its end.
+        """A `soundfile.SoundFile` that never seeks.
 
-        soundfile seeks after each block of a seekable file, for which decoders decode some frames again. That changes
-        the last bit of some samples of MP3. Recorded requests are matched by the digests of their uploads, which may
-        be made from decoded MP3, so MP3 is read as it always was.
+        soundfile seeks after each block of a seekable file, and decoders then decode some frames again. That changes
+        the last bit of some samples of MP3. The samples must not change, because recorded requests are found by the
+        digests of their uploads, which may be made from decoded MP3.
         """
 
         def seekable(self) -> bool:
@@ -229,14 +231,14 @@ def _read_sound_file(sound_file: Any, audio_bytes: FileContent) -> DecodedAudio:
     samples = _read_samples(sound_file)
     if not len(samples):
         raise UndecodableAudioError(f"{len(audio_bytes)} bytes of {sound_file.format.lower()} without a single sample")
-    container = _SNDFILE_CONTAINERS.get(sound_file.format, sound_file.format.lower())
+    container = _CONTAINER_BY_SNDFILE_NAME.get(sound_file.format, sound_file.format.lower())
     return DecodedAudio(
         samples=samples,
         sample_rate_hz=rate,
-        channels=channels,
+        source_channels=channels,
         container=container,
         codec=sound_file.subtype.lower(),
-        audio_s=len(samples) / rate,
+        duration_s=len(samples) / rate,
         declared_duration_s=_read_declared_duration_s(sound_file, audio_bytes, container, len(samples)),
     )
 
@@ -265,18 +267,22 @@ def _read_samples(sound_file: Any) -> Samples:
     return buffer.get_samples()[:, 0]
 
 
-def _read_declared_duration_s(sound_file: Any, audio_bytes: FileContent, container: str, frames: int) -> float | None:
+def _read_declared_duration_s(
+    sound_file: Any, audio_bytes: FileContent, container: str, frame_count: int
+) -> float | None:
     wav_data = find_wav_data(audio_bytes)
     if wav_data is not None:
-        return _compute_declared_duration_s(wav_data, frames, sound_file.samplerate)
+        return _compute_declared_duration_s(wav_data, frame_count, sound_file.samplerate)
     if declares_length(audio_bytes, container) and sound_file.frames > 0:
         return float(sound_file.frames / sound_file.samplerate)
     return None
 
 
-def _compute_declared_duration_s(wav_data: WavData, frames: int, sample_rate_hz: int) -> float | None:
-    if wav_data.declared_bytes is None or not wav_data.present_bytes:
+def _compute_declared_duration_s(wav_data: WavData, frame_count: int, sample_rate_hz: int) -> float | None:
+    if wav_data.declared_size_bytes is None or not wav_data.actual_size_bytes:
         return None
     # Only `frames` are present. All have one size, so bytes are proportional to seconds.
-    declared_to_present = max(wav_data.declared_bytes / min(wav_data.present_bytes, wav_data.declared_bytes), 1.0)
-    return float(frames / sample_rate_hz * declared_to_present)
+    declared_to_present = max(
+        wav_data.declared_size_bytes / min(wav_data.actual_size_bytes, wav_data.declared_size_bytes), 1.0
+    )
+    return float(frame_count / sample_rate_hz * declared_to_present)

@@ -37,7 +37,7 @@ class EncodedAudio:
 
     @classmethod
     def from_facts(cls, audio_bytes: bytes, facts: AudioFacts) -> EncodedAudio:
-        """Wrap audio of a saved run. The media type and the raw format are taken from `facts`."""
+        """Wrap the audio of a sample in a saved run. The media type and the raw format are those in `facts`."""
         raw = None
         if facts.raw_format and facts.sample_rate_hz:
             raw = RawAudioFormat(
@@ -58,7 +58,7 @@ class EncodedAudio:
             return error
 
     @property
-    def decoded(self) -> DecodedAudio | None:
+    def decoded_audio(self) -> DecodedAudio | None:
         """The decoded samples; `None` if the audio cannot be decoded."""
         return None if isinstance(self._decoding_result, UndecodableAudioError) else self._decoding_result
 
@@ -70,7 +70,7 @@ class EncodedAudio:
     @cached_property
     def active_duration_s(self) -> float | None:
         """Total duration of the frames that are not silent, in seconds; `None` if the audio cannot be decoded."""
-        decoded = self.decoded
+        decoded = self.decoded_audio
         return None if decoded is None else measure_active_duration_s(decoded.samples, decoded.sample_rate_hz)
 
     @property
@@ -81,19 +81,19 @@ class EncodedAudio:
     @cached_property
     def playback_timeline(self) -> PlaybackTimeline | None:
         """Seconds of playable audio by number of received bytes; `None` if the audio cannot be decoded."""
-        return None if self.decoded is None else build_playback_timeline(self.data, self.decoded)
+        return None if self.decoded_audio is None else build_playback_timeline(self.data, self.decoded_audio)
 
-    def measure_facts(self, file: str) -> AudioFacts:
+    def measure_facts(self, relative_path: str) -> AudioFacts:
         """Measure the audio; container, digest and size are known even if it cannot be decoded.
 
         Args:
-            file: path of the saved audio, relative to the folder of the run.
+            relative_path: path of the saved audio, relative to the folder of the run.
         """
-        decoded = self.decoded
+        decoded = self.decoded_audio
         if decoded is None:
             return AudioFacts(
                 sha256=self.sha256,
-                file=file,
+                file=relative_path,
                 bytes=len(self.data),
                 media_type=self.media_type,
                 container=sniff_container(self.data),
@@ -101,14 +101,14 @@ class EncodedAudio:
         level_dbfs = compute_rms_dbfs(decoded.samples)
         return AudioFacts(
             sha256=self.sha256,
-            file=file,
+            file=relative_path,
             bytes=len(self.data),
             media_type=self.media_type,
             container=decoded.container,
             sample_rate_hz=decoded.sample_rate_hz,
-            channels=decoded.channels,
+            channels=decoded.source_channels,
             raw_format=self.raw_format.format if self.raw_format and decoded.container == "pcm" else None,
-            audio_s=decoded.audio_s,
+            audio_s=decoded.duration_s,
             leading_silence_s=measure_leading_silence_s(decoded.samples, decoded.sample_rate_hz),
             speech_onset_s=measure_speech_onset_s(decoded.samples, decoded.sample_rate_hz),
             rms_dbfs=level_dbfs if math.isfinite(level_dbfs) else None,  # JSON has no -Infinity

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from voicegauge.speech.audio.containers import find_container_of_media_type
 from voicegauge.speech.audio.ffmpeg import FfmpegFormat, encode_track
 from voicegauge.speech.audio.limits import Samples
-from voicegauge.speech.audio.ogg import set_ogg_serial
+from voicegauge.speech.audio.ogg import set_ogg_serial_number
 from voicegauge.speech.audio.resampling import resample
 from voicegauge.speech.keyboard_interrupts import defer_keyboard_interrupt
 
@@ -26,12 +26,12 @@ class SndfileFormat(NamedTuple):
 
 
 _MPEG_1_RATES_HZ = (32000, 44100, 48000)
-"""Sample rates at which libsndfile writes valid MP3 files. Lower rates are MPEG-2, whose frames libsndfile's encoder
-overfills, so that decoders report errors and skip audio."""
+"""Sample rates at which libsndfile writes valid MP3 files. At lower rates (MPEG-2), its encoder overfills frames, so
+that decoders report errors and skip audio."""
 MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, *_MPEG_1_RATES_HZ)
 """The sample rates that MP3 has: those of MPEG-1, MPEG-2 and MPEG-2.5."""
 _MP3_OPTIONS = {"bitrate_mode": "CONSTANT", "compression_level": 0.8}
-"""Options for about 100 kbit/s. A variable bit rate produces broken frames at every sample rate."""
+"""Options of libsndfile for MP3 with about 100 kbit/s. With a variable bit rate, it produces broken frames."""
 _OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 """The rates that the Opus codec supports (RFC 6716, section 2)."""
 AUDIO_FORMATS = {
@@ -54,7 +54,7 @@ _FRAMES_PER_BLOCK = 2**18
 """Number of frames that are written at a time. libsndfile's Vorbis encoder puts all frames of a call on the stack,
 which would otherwise overflow."""
 _OGG_SERIAL_NUMBER = 1
-"""Serial number of all Ogg streams. It may be any fixed number; see `set_ogg_serial`."""
+"""Serial number of all Ogg streams. It may be any fixed number; see `set_ogg_serial_number`."""
 
 _FFMPEG_FORMATS = {
     "mp3": FfmpegFormat("mp3", "libmp3lame"),
@@ -68,7 +68,7 @@ _OPUS_DECODING_RATE_HZ = 48_000
 DEFAULT_BITRATE_KBPS = 128
 
 
-def find_media_type(format_name: str) -> str:
+def find_media_type_of_format(format_name: str) -> str:
     """The media type of a format that `encode` or `encode_at_bitrate` can write.
 
     Raises:
@@ -85,11 +85,11 @@ def find_container_of_format(format_name: str) -> str | None:
     if format_name not in AUDIO_FORMATS and format_name not in _FFMPEG_MEDIA_TYPES:
         return None
     is_raw = format_name in AUDIO_FORMATS and AUDIO_FORMATS[format_name].container == "RAW"
-    return "pcm" if is_raw else find_container_of_media_type(find_media_type(format_name))
+    return "pcm" if is_raw else find_container_of_media_type(find_media_type_of_format(format_name))
 
 
 def find_codec_of_format(format_name: str) -> str | None:
-    """Return the codec of a format, if other codecs share its container and the decoder names it; otherwise `None`."""
+    """Return the codec of a format that shares its container with other codecs; `None` for any other format."""
     return {"opus": "opus", "ogg": "vorbis"}.get(format_name)
 
 
@@ -137,7 +137,7 @@ def _write_file(samples: Samples, sample_rate_hz: int, format_name: str) -> byte
         for start in range(0, len(samples), _FRAMES_PER_BLOCK):
             file.write(samples[start : start + _FRAMES_PER_BLOCK])
     data = buffer.getvalue()
-    return set_ogg_serial(data, _OGG_SERIAL_NUMBER) if audio_format.container == "OGG" else data
+    return set_ogg_serial_number(data, _OGG_SERIAL_NUMBER) if audio_format.container == "OGG" else data
 
 
 def encode_at_bitrate(

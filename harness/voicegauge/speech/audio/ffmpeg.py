@@ -24,7 +24,8 @@ _BIT_EXACT_OPTIONS = {"fflags": "+bitexact"}
 """Options that make equal samples give equal bytes. Without them, the WebM muxer writes its version and a random
 segment UID."""
 _MP3_OPTIONS = {"reservoir": "0"}
-"""Options that disable the bit reservoir. Below 32 kHz, LAME overfills it, so that decoders report errors."""
+"""Options that disable the bit reservoir of MP3. Below 32 kHz, the encoder LAME overfills it, so decoders report
+errors."""
 
 
 class FfmpegFormat(NamedTuple):
@@ -110,7 +111,7 @@ def _find_first_audio_stream(media_file: Any) -> Any:
 def _resample_blocks(frames: Iterator[Any], resampler: Any) -> Iterator[Samples]:
     is_unchanged_so_far = True
     for frame in itertools.chain(frames, [None]):  # None flushes the samples that the resampler still holds back
-        if frame is not None and is_unchanged_so_far and _is_resampled(frame, resampler):
+        if frame is not None and is_unchanged_so_far and _needs_no_resampling(frame, resampler):
             yield frame.to_ndarray().reshape(-1, 1)
             continue
         is_unchanged_so_far = False  # the samples that the resampler holds back come first
@@ -118,8 +119,8 @@ def _resample_blocks(frames: Iterator[Any], resampler: Any) -> Iterator[Samples]
             yield resampled.to_ndarray().reshape(resampled.samples, -1)
 
 
-def _is_resampled(frame: Any, resampler: Any) -> bool:
-    """Whether a frame has the layout, rate and format of the resampler already, so that it need not be resampled."""
+def _needs_no_resampling(frame: Any, resampler: Any) -> bool:
+    """Whether `frame` has the channel layout, sample rate and sample format that `resampler` would produce."""
     shape = frame.layout.name, frame.sample_rate, frame.format.packed.name
     return bool(shape == ("mono", resampler.rate, resampler.format.name) and resampler.layout.name == "mono")
 

@@ -14,20 +14,22 @@ from numpy.typing import NDArray
 from voicegauge.speech.audio.limits import Samples
 
 SILENCE_DBFS = -50.0
-"""Level below which a frame is silent. Active speech is commonly at -26 dBov (ITU-T P.56, as used with P.800), the weak
+"""Level in dBFS below which a frame is silent. Active speech is
+commonly at -26 dBov (ITU-T P.56, as used with P.800), the weak
 parts of speech are about 20 dB lower, and the noise floor of 16-bit audio is near -96 dBFS."""
-SPEECH_RANGE_DB = 30.0
-"""Number of decibels below the loudest frame. A frame with a lower level is background noise, not the start of
-speech."""
+MAX_BELOW_LOUDEST_FRAME_DB = 30.0
+"""Largest difference, in decibels, between the loudest frame and a frame of speech. A quieter frame is background
+noise."""
 MIN_SPEECH_S = 0.1
-"""Minimum duration of speech. Even the shortest word is longer than this, and shorter sounds are clicks."""
-ONSET_RMS = 0.01
-"""RMS from which a frame counts as the first frame of speech in the benchmarks of coval: -40 dBFS."""
+"""Minimum duration of speech in seconds. Even the shortest word is longer than this, and shorter sounds are clicks."""
+SPEECH_ONSET_RMS = 0.01
+"""RMS above which the benchmarks of coval (https://github.com/coval-ai/benchmarks) count a frame as speech: -40
+dBFS."""
 _SAMPLES_PER_BLOCK = 2**16
 """Number of samples that are measured at a time. Larger temporary arrays take several times as long, because the
 operating system provides new memory for each of them."""
 FRAME_S = 0.01
-"""Levels are computed over frames of 10 ms, the usual frame step of speech recognizers."""
+"""Duration of a frame, over which a level is computed, in seconds: the usual frame step of speech recognizers."""
 
 
 def compute_rms_dbfs(samples: Samples) -> float:
@@ -55,13 +57,13 @@ def measure_active_duration_s(samples: Samples, sample_rate_hz: int) -> float:
 def measure_leading_silence_s(samples: Samples, sample_rate_hz: int) -> float:
     """Seconds before the first audible frame, with a resolution of 10 ms; the whole duration if no frame is audible.
 
-    A frame is audible if it and the next one are above `SILENCE_DBFS` and within `SPEECH_RANGE_DB` of the loudest
-    frame, so that neither a click nor background noise counts as the start of speech.
+    A frame is audible if it and the next one are above `SILENCE_DBFS`, and at most `MAX_BELOW_LOUDEST_FRAME_DB` below
+    the loudest frame. So neither a click nor background noise counts as the start of speech.
     """
     levels = _compute_frame_levels(samples, sample_rate_hz)
     if not len(levels):
         return len(samples) / sample_rate_hz
-    audible = levels > max(SILENCE_DBFS, float(levels.max()) - SPEECH_RANGE_DB)
+    audible = levels > max(SILENCE_DBFS, float(levels.max()) - MAX_BELOW_LOUDEST_FRAME_DB)
     sustained = audible[:-1] & audible[1:]
     if not sustained.any():
         return len(samples) / sample_rate_hz
@@ -77,7 +79,7 @@ def measure_speech_onset_s(samples: Samples, sample_rate_hz: int) -> float | Non
     whole = samples[: len(samples) // length * length]
     block_size = _SAMPLES_PER_BLOCK // length * length
     for number, block in enumerate(_split_into_blocks(whole, block_size)):
-        loud = _compute_frame_powers(block, length, 0.0) > ONSET_RMS**2
+        loud = _compute_frame_powers(block, length, 0.0) > SPEECH_ONSET_RMS**2
         if loud.any():
             return (number * block_size / length + float(np.argmax(loud))) * FRAME_S
     return None

@@ -13,12 +13,13 @@ Samples = NDArray[np.float32]
 """Audio samples of shape (frames,) or (frames, channels), full scale at 1.0."""
 
 MAX_AUDIO_S = 1800.0
-"""Half an hour in seconds. This is longer than any response to a speech request, but stops a decompression bomb."""
+"""Maximum duration of decoded audio in seconds: half an hour. It is longer than any response to a speech request, but
+stops a decompression bomb."""
 MAX_SAMPLES = int(MAX_AUDIO_S) * 24_000
 """Maximum number of samples in all channels, which take 173 MB as float32. They last half an hour at 24 kHz, the rate
 of most speech models, or 15 minutes at 48 kHz."""
 MAX_CHANNELS = 8
-"""Number of channels of 7.1 surround sound, the maximum in common containers."""
+"""Maximum number of channels: that of 7.1 surround sound, which is also the maximum in common containers."""
 SAMPLE_RATE_RANGE_HZ = (1_000, 384_000)
 """Lowest and highest accepted sample rate. Real audio has 8 kHz (telephony) to 384 kHz (studio), so a header with a
 rate outside this range is damaged."""
@@ -49,14 +50,14 @@ def compute_max_frames(sample_rate_hz: int, channels: int = 1) -> int:
     return min(MAX_SAMPLES // channels, int(MAX_AUDIO_S * sample_rate_hz))
 
 
-def check_length(frames: int, sample_rate_hz: int, channels: int = 1) -> None:
+def check_audio_length(frame_count: int, sample_rate_hz: int, channels: int = 1) -> None:
     """Reject audio that is too long.
 
     Raises:
         UndecodableAudioError: there are more frames than `compute_max_frames` allows.
     """
     limit = compute_max_frames(sample_rate_hz, channels)
-    if frames > limit:
+    if frame_count > limit:
         raise UndecodableAudioError(f"audio longer than {limit / sample_rate_hz:.0f} s")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-_HEADER_BYTES = 27
+_PAGE_HEADER_BYTES = 27
 _SERIAL_AT, _CHECKSUM_AT, _SEGMENTS_AT = 14, 22, 26
 _CRC_POLYNOMIAL = 0x04C11DB7
 """Polynomial of CRC-32. Unlike Ethernet, Ogg uses no reflection and inversion, so `zlib.crc32` cannot be used."""
@@ -31,14 +31,14 @@ def _compute_checksum(page: bytes) -> int:
     return value
 
 
-def set_ogg_serial(data: bytes, serial_number: int) -> bytes:
-    """Set the serial number in every page of `data`, which must consist of complete pages of one stream."""
-    pages = bytearray(data)
+def set_ogg_serial_number(ogg_bytes: bytes, serial_number: int) -> bytes:
+    """Set the serial number in every page of `ogg_bytes`, which must consist of complete pages of one stream."""
+    pages = bytearray(ogg_bytes)
     at = 0
-    while at + _HEADER_BYTES <= len(pages):
+    while at + _PAGE_HEADER_BYTES <= len(pages):
         segments = pages[at + _SEGMENTS_AT]
-        lengths = pages[at + _HEADER_BYTES : at + _HEADER_BYTES + segments]
-        end = at + _HEADER_BYTES + segments + sum(lengths)
+        lengths = pages[at + _PAGE_HEADER_BYTES : at + _PAGE_HEADER_BYTES + segments]
+        end = at + _PAGE_HEADER_BYTES + segments + sum(lengths)
         struct.pack_into("<I", pages, at + _SERIAL_AT, serial_number)
         struct.pack_into("<I", pages, at + _CHECKSUM_AT, 0)
         struct.pack_into("<I", pages, at + _CHECKSUM_AT, _compute_checksum(bytes(pages[at:end])))

@@ -14,27 +14,28 @@ _UNCOMPRESSED_CONTAINERS = {"wav", "pcm"}
 """Containers whose samples all have the same size, so that playable time is proportional to received bytes."""
 
 _MAX_PACKETS = 200_000
-"""Maximum number of packets, which is half an hour with packets of 9 ms. Codecs for speech use packets of at least
-20 ms."""
+"""Maximum number of packets that are examined: half an hour of packets of 9 ms. Codecs for speech use packets of at
+least 20 ms."""
 
 
 class PlaybackTimeline:
     """Seconds of playable audio as a non-decreasing function of the bytes received."""
 
     def __init__(
-        self, points: Sequence[tuple[int, float]], size_bytes: int, audio_s: float, *, is_interpolated: bool
+        self, playback_points: Sequence[tuple[int, float]], size_bytes: int, duration_s: float, *, is_interpolated: bool
     ) -> None:
-        """Build the timeline from known points.
+        """Build the timeline from points between which the playable time is computed.
 
         Args:
-            points: pairs (number of received bytes, number of seconds that can then be played), in ascending order.
+            playback_points: pairs (number of received bytes, number of seconds that can then be played), in ascending
+                order.
             size_bytes: size of the whole file in bytes. When the whole file is received, all of its audio can be
                 played.
-            audio_s: duration of the audio, in seconds.
+            duration_s: duration of the audio, in seconds.
             is_interpolated: whether values between two points are interpolated linearly. Otherwise they are constant.
         """
-        self._bytes, self._seconds = [at for at, _ in points], [seconds for _, seconds in points]
-        self._size_bytes, self._audio_s, self._is_interpolated = size_bytes, audio_s, is_interpolated
+        self._bytes, self._seconds = [at for at, _ in playback_points], [seconds for _, seconds in playback_points]
+        self._size_bytes, self._audio_s, self._is_interpolated = size_bytes, duration_s, is_interpolated
 
     @property
     def header_bytes(self) -> int:
@@ -61,11 +62,11 @@ def build_playback_timeline(audio_bytes: bytes, decoded_audio: DecodedAudio) -> 
     Compressed audio is played packet by packet. FFmpeg finds the packets. If it finds fewer than two, or more than
     `_MAX_PACKETS`, playable time is assumed to be proportional to received bytes.
     """
-    size_bytes, audio_s = len(audio_bytes), decoded_audio.audio_s
+    size_bytes, audio_s = len(audio_bytes), decoded_audio.duration_s
     if decoded_audio.container in _UNCOMPRESSED_CONTAINERS:
         found = find_wav_data(audio_bytes)
         return PlaybackTimeline(
-            [(found.size_offset + 4 if found else 0, 0.0), (size_bytes, audio_s)],
+            [(found.size_field_offset + 4 if found else 0, 0.0), (size_bytes, audio_s)],
             size_bytes,
             audio_s,
             is_interpolated=True,

@@ -7,11 +7,11 @@ import numpy as np
 from voicegauge.speech.audio.limits import Samples
 
 
-def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
+def resample(samples: Samples, source_rate_hz: int, target_rate_hz: int) -> Samples:
     """Resample `samples` with soxr at high quality; return the same array if the rates are equal."""
-    if from_hz == to_hz:
+    if source_rate_hz == target_rate_hz:
         return samples
     import soxr
 
-    resampled: Samples = soxr.resample(samples, from_hz, to_hz).astype(np.float32, copy=False)
+    resampled: Samples = soxr.resample(samples, source_rate_hz, target_rate_hz).astype(np.float32, copy=False)
     return resampled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from voicegauge.speech.audio.limits import Samples, check_length, clip_to_full_scale, compute_max_frames
+from voicegauge.speech.audio.limits import Samples, check_audio_length, clip_to_full_scale, compute_max_frames
 
 _MIN_GROWTH_FRAMES = 2**16
 
@@ -34,7 +34,7 @@ class SampleBuffer:
             UndecodableAudioError: the audio is longer than the limits allow.
         """
         end = self._frames + len(block)
-        check_length(end, self._rate_hz, self._channels)
+        check_audio_length(end, self._rate_hz, self._channels)
         if end > len(self._samples):
             # Only by an eighth, because resizing fills the new part, which takes memory before it is used.
             self._resize(min(end + max(end // 8, _MIN_GROWTH_FRAMES), self._limit))

@@ -16,18 +16,20 @@ from voicegauge.speech.audio.limits import Samples
 from voicegauge.speech.audio.resampling import resample
 
 MAX_COMPARED_S = 20.0
-"""Duration in seconds up to which speech is compared. Alignment takes time that grows with the square of the duration,
-and a text of a check lasts a few seconds."""
-_RATE_HZ = 16_000
+"""Maximum duration of speech that is compared, in seconds. The time for the alignment grows with the square of the
+duration, and the texts of checks last only a few seconds."""
+_ANALYSIS_RATE_HZ = 16_000
 _WINDOW, _HOP, _FFT = 400, 320, 512
 """Samples in a frame, between frames and in a transform: 25 ms every 20 ms, as in speech recognizers."""
 _FREQUENCY_BAND_COUNT = 20
 _FREQUENCY_RANGE_HZ = (100.0, 3800.0)
-"""The range of telephone speech, which every codec transmits."""
+"""Lowest and highest frequency that is compared: the range of telephone speech, which every codec transmits."""
 _MIN_RELATIVE_SPEECH_ENERGY = 1e-3
-"""Energy of a frame, relative to the loudest one, below which it is silence before or after the speech."""
+"""Energy of a frame, as a fraction of that of the loudest frame, below which the frame is silence before or after the
+speech."""
 _RELATIVE_ENERGY_FLOOR = 1e-5
-"""Energy of a band, relative to the largest one, that is added before the logarithm, so that noise does not count."""
+"""Fraction of the largest energy of all bands that is added to each energy before its logarithm, so that noise does not
+count."""
 
 _MIN_WAVEFORM_CORRELATION = 0.9
 """Correlation from which two recordings count as one waveform that was encoded twice. Codecs change it by less."""
@@ -58,8 +60,8 @@ def measure_speech_mismatch(
     """
     if max(len(first_samples) / first_rate_hz, len(second_samples) / second_rate_hz) > MAX_COMPARED_S:
         return None
-    first_resampled = resample(first_samples, first_rate_hz, _RATE_HZ)
-    second_resampled = resample(second_samples, second_rate_hz, _RATE_HZ)
+    first_resampled = resample(first_samples, first_rate_hz, _ANALYSIS_RATE_HZ)
+    second_resampled = resample(second_samples, second_rate_hz, _ANALYSIS_RATE_HZ)
     if _are_same_waveform(first_resampled, second_resampled):
         return 0.0
     one, other = _compute_features(first_resampled), _compute_features(second_resampled)
@@ -83,7 +85,7 @@ def correlate_waveforms(first_samples: Samples, second_samples: Samples) -> floa
 
 def _are_same_waveform(first_samples: Samples, second_samples: Samples) -> bool:
     """Whether two recordings at `_RATE_HZ` are one waveform, apart from what codecs change."""
-    if abs(len(first_samples) - len(second_samples)) > _MAX_LENGTH_DIFFERENCE_S * _RATE_HZ:
+    if abs(len(first_samples) - len(second_samples)) > _MAX_LENGTH_DIFFERENCE_S * _ANALYSIS_RATE_HZ:
         return False
     is_audible = bool(first_samples.any() and second_samples.any())
     return is_audible and correlate_waveforms(first_samples, second_samples) >= _MIN_WAVEFORM_CORRELATION
@@ -108,7 +110,7 @@ def _compute_features(samples: Samples) -> SpectralFeatures | None:
 @functools.cache
 def _build_band_weights() -> NDArray[np.float64]:
     """Return triangular weights of shape (frequencies, bands), equally spaced on the mel scale."""
-    mels = 2595 * np.log10(1 + np.fft.rfftfreq(_FFT, 1 / _RATE_HZ) / 700)
+    mels = 2595 * np.log10(1 + np.fft.rfftfreq(_FFT, 1 / _ANALYSIS_RATE_HZ) / 700)
     low, high = (2595 * np.log10(1 + hz / 700) for hz in _FREQUENCY_RANGE_HZ)
     edges = np.linspace(low, high, _FREQUENCY_BAND_COUNT + 2)
     rising = (mels[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])

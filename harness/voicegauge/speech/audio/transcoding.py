@@ -35,11 +35,11 @@ def transcode(audio_bytes: FileContent, settings: TranscodingSettings) -> bytes:
         UndecodableAudioError: `audio_bytes` cannot be decoded.
         ValueError: the target format is unknown.
     """
-    samples, rate = read_channels(audio_bytes, settings.sample_rate_hz, settings.channels)
+    samples, rate = decode_without_mixing(audio_bytes, settings.sample_rate_hz, settings.channels)
     return encode_at_bitrate(samples, rate, settings.format, settings.bitrate_kbps)
 
 
-def read_channels(
+def decode_without_mixing(
     audio_bytes: FileContent, sample_rate_hz: int | None = None, channels: int | None = None
 ) -> tuple[Samples, int]:
     """Decode without mixing the channels to mono.

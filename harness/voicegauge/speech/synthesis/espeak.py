@@ -25,10 +25,11 @@ Samples = NDArray[np.float32]
 
 MIN_WORDS_PER_MINUTE = 80
 """The slowest rate of espeak-ng, in words per minute. For slower speech, pauses are inserted between words."""
-WORD_GAP_S = 0.031
-"""Duration in seconds of one unit of espeak-ng's word gap, as measured at the slowest rate of espeak-ng."""
+WORD_GAP_UNIT_S = 0.031
+"""Duration of one unit of espeak-ng's word gap, in seconds, measured at the slowest speaking rate of espeak-ng."""
 DITHER_SNR_DB = 50.0
-"""Number of decibels by which added noise is below the speech. Without noise, recognizers make errors on the digital
+"""Signal-to-noise ratio of the noise that is added to speech, in decibels.
+Without noise, recognizers make errors on the digital
 silence in synthetic speech."""
 _NOISE_BLOCK_FRAMES = 2**16
 MAX_TEXT_CHARACTERS = 100_000
@@ -49,7 +50,7 @@ _ESPEAK_LANGUAGE_BY_TAG = {
     "in": "id",
 }
 """Common language codes for which espeak-ng uses another code."""
-_LANGUAGES_BY_CHARACTER_RANGE = (
+_SCRIPT_CHARACTER_RANGES = (
     ("ja", 0x3040, 0x30FF),
     ("ko", 0xAC00, 0xD7AF),
     ("ko", 0x1100, 0x11FF),
@@ -63,8 +64,8 @@ _LANGUAGES_BY_CHARACTER_RANGE = (
     ("el", 0x0370, 0x03FF),
     ("ru", 0x0400, 0x04FF),
 )
-"""Tuples (language, first code point, last code point), one for each script. Kana come first, because the other
-characters of Japanese are also used in Chinese."""
+"""The language that each range of characters stands for, as tuples (language, first code point, last code point). Kana
+come first, because the other characters of Japanese are also used in Chinese."""
 
 
 def synthesize(
@@ -102,7 +103,7 @@ def synthesize(
         "pitch": min(max(pitch, 0), 99),
         "word_gap": _compute_word_gap(words_per_minute),
     }
-    raw, rate = _get_worker().speak(command)
+    raw, rate = _get_espeak_process().speak(command)
     samples = np.frombuffer(raw, "<i2").astype(np.float32)
     samples /= np.float32(32768)
     samples = _resample(samples, rate, sample_rate_hz)
@@ -126,7 +127,7 @@ def guess_language(text: str, default: str) -> str:
     counts: dict[str, int] = {}
     for letter in text:
         code = ord(letter)
-        name = next((name for name, low, high in _LANGUAGES_BY_CHARACTER_RANGE if low <= code <= high), None)
+        name = next((name for name, low, high in _SCRIPT_CHARACTER_RANGES if low <= code <= high), None)
         if name is None and letter.isalpha():
             name = default
         if name is not None:
@@ -139,28 +140,28 @@ def guess_language(text: str, default: str) -> str:
 
 
 def _find_script_language(language: str) -> str:
-    """The language that `_LANGUAGES_BY_CHARACTER_RANGE` names for the script of `language`."""
+    """Return the language in `_SCRIPT_CHARACTER_RANGES` that stands for the script of `language`."""
     shared = {"ru": ("ru", "uk", "bg", "sr", "mk", "be", "kk"), "ar": ("ar", "fa", "ur"), "hi": ("hi", "mr", "ne")}
     base = language.lower().partition("-")[0]
     return next((script for script, languages in shared.items() if base in languages), base)
 
 
 def _compute_word_gap(words_per_minute: int) -> int:
-    """The pause after each word that makes up for a rate below the minimum, in units of espeak-ng's word gap."""
+    """Return the pause after each word, in units of espeak-ng's word gap, that slows speech below the minimum rate."""
     if words_per_minute >= MIN_WORDS_PER_MINUTE:
         return 0
-    return round((60 / max(words_per_minute, 5) - 60 / MIN_WORDS_PER_MINUTE) / WORD_GAP_S)
+    return round((60 / max(words_per_minute, 5) - 60 / MIN_WORDS_PER_MINUTE) / WORD_GAP_UNIT_S)
 
 
-def _resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
+def _resample(samples: Samples, source_rate_hz: int, target_rate_hz: int) -> Samples:
     from voicegauge.speech.audio import resample
 
-    resampled = resample(samples, from_hz, to_hz)
+    resampled = resample(samples, source_rate_hz, target_rate_hz)
     return np.clip(resampled, -1.0, 1.0, out=resampled)
 
 
 def _add_noise(samples: Samples, seed: int) -> None:
-    """Add noise in place, block by block, because an hour of speech takes hundreds of megabytes."""
+    """Add noise to `samples` in place. It is added in blocks, because an hour of speech takes hundreds of megabytes."""
     level = float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0
     rng, factor = np.random.default_rng(seed), np.float32(level * 10 ** (-DITHER_SNR_DB / 20))
     for start in range(0, len(samples), _NOISE_BLOCK_FRAMES):
@@ -304,6 +305,6 @@ class _EspeakProcess:
 
 
 @functools.cache
-def _get_worker() -> _EspeakProcess:
+def _get_espeak_process() -> _EspeakProcess:
     _find_data_folder()  # raises if espeak-ng is not installed
     return _EspeakProcess()

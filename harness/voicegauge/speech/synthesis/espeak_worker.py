@@ -20,9 +20,9 @@ from typing import Any, BinaryIO
 
 # Constants of speak_lib.h: AUDIO_OUTPUT_SYNCHRONOUS, espeakINITIALIZE_DONT_EXIT, espeakCHARS_UTF8, and espeakRATE,
 # espeakPITCH and espeakWORDGAP.
-_OUTPUT_SYNCHRONOUS = 2
-_INITIALIZE_DONT_EXIT = 0x8000
-_CHARACTERS_UTF8 = 1
+_ESPEAK_OUTPUT_SYNCHRONOUS = 2
+_ESPEAK_INITIALIZE_DONT_EXIT = 0x8000
+_ESPEAK_CHARACTERS_UTF8 = 1
 _RATE, _PITCH, _WORD_GAP = 1, 3, 7
 _SynthesisCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
@@ -32,7 +32,7 @@ def _load_espeak() -> tuple[Any, int]:
 
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     rate = library.espeak_Initialize(
-        _OUTPUT_SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), _INITIALIZE_DONT_EXIT
+        _ESPEAK_OUTPUT_SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), _ESPEAK_INITIALIZE_DONT_EXIT
     )
     if rate <= 0:
         raise OSError("espeak-ng could not be initialized")
@@ -57,7 +57,14 @@ def _speak(library: Any, command: dict[str, Any]) -> bytes:
     text = command["text"].replace("\0", " ").encode() + b"\0"
     zero = ctypes.c_uint(0)
     library.espeak_Synth(
-        text, ctypes.c_size_t(len(text)), zero, ctypes.c_int(1), zero, ctypes.c_uint(_CHARACTERS_UTF8), None, None
+        text,
+        ctypes.c_size_t(len(text)),
+        zero,
+        ctypes.c_int(1),
+        zero,
+        ctypes.c_uint(_ESPEAK_CHARACTERS_UTF8),
+        None,
+        None,
     )
     library.espeak_Synchronize()
     return bytes(pcm)

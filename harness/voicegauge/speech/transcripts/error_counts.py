@@ -55,15 +55,15 @@ def score_transcript(
     normalize = choose_normalizer(language)
     transcript = transcript if audio_content == "speech" else ""
     expected, hypothesis = normalize(reference.translate(_PARENTHESES_REMOVAL_TABLE)), normalize(transcript)
-    counts = count_errors(expected, hypothesis, normalize.unit)
+    counts = count_errors(expected, hypothesis, normalize.error_unit)
     return Score(
         sample_id=sample_id,
         audio_content=audio_content,
-        unit=normalize.unit,
+        unit=normalize.error_unit,
         reference=expected,
         hypothesis=hypothesis,
         transcript=transcript,
-        units=len(_split_into_units(expected, normalize.unit)),
+        units=len(_split_into_units(expected, normalize.error_unit)),
         hits=counts.hits,
         substitutions=counts.substitutions,
         deletions=counts.deletions,

@@ -26,8 +26,8 @@ class TextNormalizer(NamedTuple):
 
     id: str
     """Name and version, such as "whisper-english/1"."""
-    unit: ErrorUnit
-    """Unit in which errors are counted after the normalization."""
+    error_unit: ErrorUnit
+    """Unit in which errors in normalized texts are counted."""
     normalize: Callable[[str], str]
 
     def __call__(self, text: str) -> str:
@@ -53,14 +53,14 @@ def choose_normalizer(language: str) -> TextNormalizer:
     if base == "en":
         return TextNormalizer("whisper-english/1", "word", _normalize_english)
     if base in CHARACTER_LANGUAGES:
-        return TextNormalizer("characters/1", "character", _normalize_characters)
+        return TextNormalizer("characters/1", "character", _normalize_to_characters)
     if base in VOWEL_MARK_LANGUAGES:
-        return TextNormalizer("words-and-marks/1", "word", _normalize_words)
+        return TextNormalizer("words-and-marks/1", "word", _normalize_to_words)
     return TextNormalizer("whisper-basic/2", "word", _normalize_basic)
 
 
 @cache
-def _load_whisper_english() -> Callable[[str], str]:
+def _load_whisper_english_normalizer() -> Callable[[str], str]:
     from whisper_normalizer.english import EnglishTextNormalizer
 
     normalize: Callable[[str], str] = EnglishTextNormalizer()
@@ -68,7 +68,7 @@ def _load_whisper_english() -> Callable[[str], str]:
 
 
 @cache
-def _load_whisper_basic() -> Callable[[str], str]:
+def _load_whisper_basic_normalizer() -> Callable[[str], str]:
     from whisper_normalizer.basic import BasicTextNormalizer
 
     normalize: Callable[[str], str] = BasicTextNormalizer()
@@ -76,21 +76,21 @@ def _load_whisper_basic() -> Callable[[str], str]:
 
 
 def _normalize_english(text: str) -> str:
-    return _normalize_spaces(_load_whisper_english()(text))
+    return _normalize_spaces(_load_whisper_english_normalizer()(text))
 
 
 def _normalize_basic(text: str) -> str:
     letters = unicodedata.normalize("NFKC", text.lower())
     return _normalize_spaces(
-        _load_whisper_basic()("".join(char for char in letters if unicodedata.category(char)[0] != "M"))
+        _load_whisper_basic_normalizer()("".join(char for char in letters if unicodedata.category(char)[0] != "M"))
     )
 
 
-def _normalize_characters(text: str) -> str:
-    return _normalize_words(text).replace(" ", "")
+def _normalize_to_characters(text: str) -> str:
+    return _normalize_to_words(text).replace(" ", "")
 
 
-def _normalize_words(text: str) -> str:
+def _normalize_to_words(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold()
     # Separators, punctuation, symbols and controls separate words; invisible joiners inside a word (Cf) are removed.
     characters = (

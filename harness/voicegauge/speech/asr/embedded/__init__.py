@@ -29,17 +29,17 @@ from voicegauge.speech.asr.whisper import WhisperAsr
 
 WEIGHTS_PATH = Path(__file__).parent / "weights.npz"
 EMBEDDED_ENGINE = "embedded"
-"""Value of `--asr` that requests this engine."""
+"""Value of `--asr` that requests the embedded Whisper."""
 NO_SPEECH_THRESHOLD = 0.6
 """Probability of silence above which a window is not transcribed. This is Whisper's default."""
 MAX_TOKENS_PER_S = 8.0
-"""Number of tokens per second, more than the fastest voice speaks. The limit ends the repetitions that a small model
-tends to produce."""
+"""Maximum number of tokens per second in a transcript, more than the fastest voice speaks. The limit ends the
+repetitions that a small model tends to produce."""
 _WORD_PATTERN = re.compile(r"\w+(?:'\w+)*")
 _ASR_OPTIONS: dict[str, Any] = {
     "has_closed_vocabulary": True,
     "no_speech_threshold": NO_SPEECH_THRESHOLD,
-    "tokens_per_s": MAX_TOKENS_PER_S,
+    "max_tokens_per_s": MAX_TOKENS_PER_S,
     "pads_to_whole_windows": True,
 }
 _EMBEDDING_WEIGHT_NAME = "decoder.token_embedding.weight"
@@ -51,7 +51,7 @@ of a transcript."""
 class WhisperCheckpoint(NamedTuple):
     """Dimensions, weights and vocabulary of a Whisper model."""
 
-    dims: dict[str, int]
+    dimensions: dict[str, int]
     """Dimensions of the model by the field names of openai-whisper's `ModelDimensions`."""
     weights: WeightArrays
     tokens: list[str]
@@ -84,8 +84,8 @@ def create_embedded_whisper() -> WhisperAsr:
     Raises:
         UsageError: the cache folder cannot be written.
     """
-    path = _find_or_create_in_cache(f"{_compute_sha256()}.pt", _save_checkpoint)
-    return WhisperAsr(EMBEDDED_ENGINE, path, _compute_sha256(), is_english_only=True, **_ASR_OPTIONS)
+    path = _find_or_create_in_cache(f"{_compute_weights_sha256()}.pt", _save_checkpoint)
+    return WhisperAsr(EMBEDDED_ENGINE, path, _compute_weights_sha256(), is_english_only=True, **_ASR_OPTIONS)
 
 
 def create_embedded_faster_whisper() -> FasterWhisperAsr:
@@ -94,8 +94,8 @@ def create_embedded_faster_whisper() -> FasterWhisperAsr:
     Raises:
         UsageError: the cache folder cannot be written.
     """
-    folder = _find_or_create_in_cache(_compute_sha256(), _save_ctranslate2_folder)
-    return FasterWhisperAsr(EMBEDDED_ENGINE, folder, _compute_sha256(), **_ASR_OPTIONS)
+    folder = _find_or_create_in_cache(_compute_weights_sha256(), _save_ctranslate2_folder)
+    return FasterWhisperAsr(EMBEDDED_ENGINE, folder, _compute_weights_sha256(), **_ASR_OPTIONS)
 
 
 def list_known_words() -> frozenset[str]:
@@ -113,7 +113,10 @@ def count_unknown_words(texts: Iterable[str]) -> KnownWords:
 
 
 def load_embedded_checkpoint(path: Path = WEIGHTS_PATH) -> WhisperCheckpoint:
-    """Read the packed weights, and expand the stored rows of the embedding to one row for each token."""
+    """Read `weights.npz`.
+
+    In the file, all unused tokens share one row of the embedding. In the result, each token has a row.
+    """
     with np.load(path) as packed:
         stored = {name: packed[name] for name in packed.files}
     dims = json.loads(str(stored.pop("dims")))
@@ -126,7 +129,7 @@ def load_embedded_checkpoint(path: Path = WEIGHTS_PATH) -> WhisperCheckpoint:
     return WhisperCheckpoint(dims, {**weights, _EMBEDDING_WEIGHT_NAME: rows}, tokens)
 
 
-def _compute_sha256() -> str:
+def _compute_weights_sha256() -> str:
     return compute_short_sha256(WEIGHTS_PATH)
 
 
@@ -134,11 +137,11 @@ def _save_checkpoint(checkpoint: WhisperCheckpoint, path: Path) -> None:
     import torch
 
     state = {name: torch.from_numpy(value) for name, value in checkpoint.weights.items()}
-    torch.save({"dims": checkpoint.dims, "model_state_dict": state}, path)
+    torch.save({"dims": checkpoint.dimensions, "model_state_dict": state}, path)
 
 
 def _save_ctranslate2_folder(checkpoint: WhisperCheckpoint, path: Path) -> None:
-    dims = checkpoint.dims
+    dims = checkpoint.dimensions
     shape = TransformerShape(dims["n_audio_layer"], dims["n_text_layer"], dims["n_audio_head"])
     convert_to_ctranslate2(checkpoint.weights, shape, checkpoint.tokens, _TOKEN_IDS_SUPPRESSED_AT_START, path)
 
