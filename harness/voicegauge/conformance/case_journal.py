@@ -1,6 +1,6 @@
 """Records what a check or a recording pays for, so that the next command knows it even after a crash.
 
-Each provider has a journal (`client/spending/journal.py`) with two more events:
+Each provider has a journal of billable requests (`client/spending/journal.py`). This module adds two events to it:
 
     {"event": "case_repeated", "id": CASE}     sent again on demand: its earlier requests stay without a result
     {"event": "case_finished", "id": CASE, "reason": WHY or null}     its responses were judged, and saved if recorded
@@ -66,7 +66,7 @@ class CaseHistory(PurchaseHistory):
     """Index of the first request of the latest attempt at the case."""
 
     def record_submit(self, submitted_at: str, price_usd: float | None, idempotency_key: str | None = None) -> None:
-        """Note that another request of the case is about to be sent, so that the case is not finished any more."""
+        """Note that another request of the case is about to be sent. The case then counts as unfinished."""
         super().record_submit(submitted_at, price_usd, idempotency_key)
         self.is_finished = False
         # A request that is repeated with its key belongs to the current attempt.
@@ -78,9 +78,10 @@ class CaseHistory(PurchaseHistory):
         self._attempt_start_index = len(self.purchases)
 
     def record_case_finished(self, no_verdict_reason: str | None) -> None:
-        """Note that the case is finished: the results of its requests are known, except of earlier attempts.
+        """Note that the case is finished, because the results of all requests of its latest attempt are known.
 
-        `no_verdict_reason` is why the case has no verdict; `None` if it has one.
+        Args:
+            no_verdict_reason: why the case has no verdict; `None` if it has one.
         """
         self.is_finished, self.no_verdict_reason = True, no_verdict_reason
         for purchase in self.purchases[self._attempt_start_index :]:
@@ -90,11 +91,11 @@ class CaseHistory(PurchaseHistory):
 
     @property
     def has_verdict(self) -> bool:
-        """Whether the case is finished with a verdict. Only the charge of an ambiguous request may still be unknown."""
+        """Whether the case is finished and has a verdict."""
         return self.is_finished and self.no_verdict_reason is None
 
     def iterate_events(self) -> Iterable[CaseEvent]:
-        """Yield the events from which the state of the last request can be restored."""
+        """Yield the events that a journal must contain to restore the last request of the case and its result."""
         last = self.purchases[-1]
         yield SubmitStartedEvent(
             id=self.sample_or_case_id,
@@ -115,7 +116,7 @@ class CaseHistory(PurchaseHistory):
 
 
 def apply_event(event: CaseEvent, history_by_case_id: dict[str, CaseHistory]) -> None:
-    """Update the history of the case that an event of a journal is about, or create it."""
+    """Add an event of a journal to the history of its case; create the history if the case has none."""
     history = history_by_case_id.setdefault(event.id, CaseHistory(event.id))
     match event:
         case CaseFinishedEvent():

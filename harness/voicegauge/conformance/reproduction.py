@@ -16,7 +16,7 @@ from voicegauge.hosts import EMULATOR_PORT
 from voicegauge.model import Exchange
 
 DEFAULT_EMULATOR_API_KEY = "any-key"
-"""The key that a curl command sends to an emulator if the variable of the key is unset."""
+"""The key that a curl command sends to an emulator if the environment variable for the key is not set."""
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,8 @@ class CheckSettings:
     """Folder of the journals of created resources, with which the next run deletes what a killed run left; `None` to
     keep no journal, as for the emulator."""
     on_deletion_message: Callable[[str], None] = lambda _: None
-    """A function that is called with one line about resources of earlier runs that were deleted, or could not be."""
+    """A function that is called with one line about each deletion of resources that earlier runs left, also if it
+    failed."""
     reproduction: Reproduction = field(default_factory=Reproduction)
     """How requests and cases can be repeated after the check."""
     concurrency: int = 1
@@ -208,9 +209,9 @@ def _open_transport(settings: CheckSettings) -> Transport:
 
 
 async def delete_leftover_resources(contracts: Sequence[Contract], settings: CheckSettings) -> None:
-    """Delete the resources that killed checks left at the servers of `contracts`, and notify about them.
+    """Delete the resources that killed checks left at the servers of `contracts`.
 
-    Nothing is sent if there are none.
+    Each result is reported with `settings.on_deletion_message`. Nothing is sent if there are no such resources.
 
     Raises:
         UsageError: a base URL is not valid.

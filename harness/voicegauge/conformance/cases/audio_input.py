@@ -44,7 +44,7 @@ def plan_audio_input_cases(
 
 
 def _iterate_optional_field_sets(target: AudioInputTarget) -> Iterator[OptionalFieldValues]:
-    """Yield an empty set of optional fields, then the fields that make a transcription more detailed, if there are."""
+    """Yield an empty set of optional fields, then the fields that make a transcription more detailed, if any."""
     yield {}
     if target.transcription is not None:
         flags: tuple[AudioInputField, ...] = ("timestamps", "diarize")

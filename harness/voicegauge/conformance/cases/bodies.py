@@ -79,7 +79,7 @@ def plan_body_cases(operation: Operation, request: RequestParts, target: Target 
 def plan_schema_branch_cases(
     target: Target, request: RequestParts, schema_branch: tuple[Any, str]
 ) -> Iterator[ConformanceCase]:
-    """Yield cases for the boundary values of the branch of the body's schema that a target selects.
+    """Yield cases for the boundary values of the schema branch (of `oneOf` or `anyOf`) that a target selects.
 
     Args:
         target: the target.
@@ -103,9 +103,9 @@ def _iterate_schema_cases(
 
 
 def _is_too_long_to_speak(operation: Operation, boundary_value: BoundaryValue) -> bool:
-    """Whether a value is a long text that a server of the user's own would speak for minutes, to show nothing new.
+    """Whether a value is a text that a self-hosted server would speak for minutes although another case tests the same.
 
-    Such a text is almost as long as the longest allowed text, which is sent anyway.
+    Such a text is slightly shorter than the longest allowed text, and a case with the longest one exists in any plan.
     """
     if (
         operation.contract.provider.self_hosted is None

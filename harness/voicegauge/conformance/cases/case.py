@@ -63,7 +63,7 @@ class CallbackUrlParameter(Record, frozen=True, kw_only=True):
     location: Location
     """Location of the parameter in the request. The URL itself is only known when the request is sent."""
     callback_timing: CallbackTiming
-    """The callbacks that the request subscribes to."""
+    """When the service sends callbacks for the request: only at the end of the job, or also before."""
 
 
 class DeliveryComparison(Record, frozen=True, kw_only=True):
@@ -98,8 +98,8 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     is_lifecycle: bool = False
     """Whether `request` creates a resource or a batch, which the check then follows to its end."""
     sends_resource_use_variants: bool = False
-    """Whether a lifecycle sends further requests with the id of the resource, in which each value of the other fields
-    occurs once."""
+    """Whether a lifecycle also sends variants of the request that uses the resource. Together they contain each
+    documented value of the fields other than the resource id."""
     comparison: DeliveryComparison | None = None
     """The other delivery with which this delivery is compared; `None` if it is compared with none."""
     expects_failure: bool = False
@@ -114,8 +114,8 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     """The size to which the uploaded file is padded; `None` if it is sent as it is."""
     callback_url_parameter: CallbackUrlParameter | None = None
     represents_operation: bool = False
-    """Whether the case is the single call that stands for its operation in a plan without further billable requests, as
-    a delivery does for a speech target."""
+    """Whether the single call is in every plan, also in one with as few billable requests as possible. It then
+    represents its operation, as a delivery represents a speech target."""
     is_fuzzed: bool = False
     """Whether the request was generated at random."""
 
@@ -265,5 +265,8 @@ def explain_missing_verdict(case: ConformanceCase, status: int) -> str | None:
 
 
 def should_retry(case: ConformanceCase, status: int, contract: Contract) -> bool:
-    """Whether a response asks to retry later, unless the case was meant to get that response."""
+    """Whether a request must be sent again because its response asks for a retry.
+
+    This is false if the case tests exactly this response.
+    """
     return should_send_again(status, contract.provider.retry_policy) and status not in case.expected_response.statuses

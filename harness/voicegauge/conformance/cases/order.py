@@ -28,7 +28,7 @@ FieldNameAndValue = tuple[str, str]
 
 
 class CoveredFieldValues(NamedTuple):
-    """What a request tests: its field values, and pairs of them."""
+    """The field values of a request and the pairs of these values. Both count as tested when the request is sent."""
 
     field_values: Sequence[FieldNameAndValue]
     pairs_of_field_values: Sequence[object]

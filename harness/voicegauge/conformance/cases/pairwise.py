@@ -64,7 +64,7 @@ def plan_combination_cases(target_requests: Sequence[TargetRequest]) -> Iterator
 def _build_row_filter(
     target_requests: Sequence[TargetRequest], fields: Sequence[PairwiseField]
 ) -> Callable[[Sequence[int]], bool]:
-    """Return a function that returns whether the beginning of a row can occur in a valid request.
+    """Return a filter function. It takes the beginning of a row, and returns whether a valid request can contain it.
 
     A row starts with the index of a request, followed by the index of one value for each field.
     """

@@ -76,7 +76,7 @@ def fits_parameter_schema(parameter: Parameter, text: str) -> bool:
 
 
 def _has_same_validity_as_text(parameter: Parameter, text: str, boundary_value: BoundaryValue) -> bool:
-    """Whether the validity of a boundary value does not change when it is sent as text, nor what makes it invalid."""
+    """Whether a boundary value that is sent as text is still valid, or still invalid for the same reason."""
     if boundary_value.is_valid or boundary_value.keyword != "type":
         return fits_parameter_schema(parameter, text) is boundary_value.is_valid
     return any(error.schema_pointer == boundary_value.keyword_pointer for error in parameter.parse_text(text).errors)

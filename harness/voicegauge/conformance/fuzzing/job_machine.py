@@ -45,7 +45,10 @@ def _build_state_machine_test(
     numbers = st.integers(1, MAX_JOBS)
 
     class JobMachine(RuleBasedStateMachine):
-        """A state machine of Hypothesis, each of whose rules takes a step. Saved failures contain the class name."""
+        """A Hypothesis state machine with one rule for each kind of step.
+
+        Its class name is part of saved failures, so another name would make them useless.
+        """
 
         def __init__(self) -> None:
             super().__init__()

@@ -35,7 +35,7 @@ FuzzTestFactory = Callable[[hypothesis.settings, int], FuzzTest]
 
 
 class _SearchEndedSignal(BaseException):
-    """Ends the search. Hypothesis does not catch a `BaseException`, so it stops shrinking."""
+    """Raised in an example to end the whole search. As a `BaseException` it also ends the shrinking by Hypothesis."""
 
 
 class RuleBrokenSignal(Exception):  # noqa: N818 - it is not an error of this program

@@ -14,7 +14,7 @@ from voicegauge.formats import MISSING, Location, quote_json
 from voicegauge.model import Exchange
 
 MAX_QUOTED_VALUE_CHARACTERS = 60
-"""Maximum length of a value that the reason quotes why a request addresses no target."""
+"""Maximum length of a request value that is quoted in the reason why the request addresses no target."""
 _URL_SEPARATOR_PATTERN = re.compile(r"[/?&=#]")
 
 
@@ -22,7 +22,7 @@ class UnmatchedCallReason(NamedTuple):
     """Why a call is not about a target of the contract."""
 
     call_noun: str
-    """What such a call is called in the reason: "submit" or "request"."""
+    """The noun for the call in a message: "submit" or "request"."""
     explanation: str
     """A phrase that follows the noun, such as "for a job of no target"."""
 
@@ -64,7 +64,7 @@ class ExchangeLookup:
 def find_unmatched_calls(
     calls: Sequence[Call], exchange_lookup: ExchangeLookup, case_ids: Collection[str]
 ) -> dict[int, UnmatchedCallReason]:
-    """Return the calls that are not about a target of the contract: the reason for each, by `id(call)`.
+    """Return the reason for each call that is not about a target of the contract, by `id(call)`.
 
     A provider may have other models behind the same paths, such as models for images. Their requests, jobs and
     responses differ, and the contract does not describe them. Calls that were recorded for planned cases are always

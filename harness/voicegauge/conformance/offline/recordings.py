@@ -33,7 +33,7 @@ from voicegauge.recording import Recording, compute_age_days, load_har
 MAX_DISTINCT_REASONS = 5
 """Maximum number of different reasons, for one operation, why requests address no target."""
 MAX_TARGETS_NAMED = 3
-"""Maximum number of existing targets that are named after these reasons."""
+"""Maximum number of existing targets that a report of such requests names."""
 
 
 def check_recordings(

@@ -1,4 +1,4 @@
-"""Keeps copies of bodies while they pass through the proxy, within limits for each body and for all of them."""
+"""Copies bodies while they pass through the proxy. The size of each copy and of all copies together is limited."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import io
 import threading
 
 MAX_JUDGED_BODY_BYTES = 32 * 2**20
-"""Maximum size of a body that is judged and recorded: about three minutes of 16-bit stereo at 48 kHz. A larger one
-passes as well."""
+"""Maximum size, in bytes, of a body that is judged and recorded: about three minutes of 16-bit stereo at 48 kHz. A
+larger body passes through the proxy, but is not judged."""
 MAX_TOTAL_CAPTURED_BYTES = 128 * 2**20
 """Memory, in bytes, that the copies of all bodies take together until they are judged."""
 

@@ -59,7 +59,7 @@ def judge_exchange_stream(exchange_stream: IO[bytes], result_stream: IO[bytes]) 
 
 
 class _WaitingExchanges:
-    """The exchanges that are not judged yet. A thread reads them at once, so that a killed proxy loses none."""
+    """A queue of exchanges to judge. A thread fills it at once, so that no exchange is lost if the proxy is killed."""
 
     def __init__(self, exchange_stream: IO[bytes]) -> None:
         self._exchange_stream = exchange_stream
@@ -113,7 +113,7 @@ def _run_judge_process() -> Iterator[tuple[IO[bytes], IO[bytes]]]:
 
 
 class TrafficMonitor(RelayObserver):
-    """Sends the exchanges that passed to the process that judges them, and collects its results."""
+    """Sends the exchanges that passed through the proxy to the judging process, and collects its results."""
 
     def __init__(self, on_finding: FindingCallback, on_failure: Callable[[str], None]) -> None:
         """Prepare to judge traffic; `judge_traffic` starts the judging process.
@@ -139,7 +139,7 @@ class TrafficMonitor(RelayObserver):
 
     @property
     def unjudged_count(self) -> int:
-        """Number of exchanges that passed and are not judged yet."""
+        """Number of exchanges that passed through the proxy and are not judged yet."""
         return self._handed_on - self._judged
 
     def on_exchange(self, exchange: RelayedExchange, captured_bodies: tuple[CapturedBody, ...]) -> None:
@@ -150,7 +150,7 @@ class TrafficMonitor(RelayObserver):
         self._queue.put((exchange, captured_bodies))
 
     def on_exchange_lost(self, reason: str) -> None:
-        """Count an exchange that passed and cannot be judged."""
+        """Count an exchange that passed through the proxy but cannot be judged."""
         with self._lock:
             self.request_count += 1
             _count_reason(self.unjudged_count_by_reason, reason)

@@ -1,4 +1,4 @@
-"""Sends records between two processes: MessagePack, each preceded by its length."""
+"""Sends records between two processes, each as its length followed by MessagePack."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write_message(stream: IO[bytes], record: Any) -> None:
 
 
 def iterate_messages(stream: IO[bytes], record_type: type[RecordT]) -> Iterator[RecordT]:
-    """Yield the records in a stream until its end; one that is cut off is left out."""
+    """Yield the records in a stream until its end. An incomplete record at the end is left out."""
     while len(head := stream.read(_LENGTH_PREFIX_BYTES)) == _LENGTH_PREFIX_BYTES:
         length = int.from_bytes(head, "big")
         data = stream.read(length)

@@ -32,10 +32,10 @@ class RelayObserver:
         """Handle a complete exchange, and release the memory of `captured_bodies` when it was judged."""
 
     def on_exchange_lost(self, reason: str) -> None:
-        """Handle an exchange that passed but cannot be judged, for the stated reason."""
+        """Handle an exchange that passed through the proxy but cannot be judged. `reason` says why, in one line."""
 
     def on_request_failed(self, reason: str) -> None:
-        """Handle a request to which the service did not respond, for the stated reason."""
+        """Handle a request to which the service did not respond. `reason` says why, in one line."""
 
 
 class _ClientGoneError(Exception):
@@ -51,7 +51,7 @@ class RelayApp:
         Args:
             upstream: the service behind the proxy.
             memory: memory for the copies that are judged.
-            observer: takes what passed.
+            observer: is notified of each exchange.
         """
         self.upstream, self.memory, self.observer = upstream, memory, observer
         self.transport = StreamingTransport()
@@ -177,7 +177,7 @@ class _Relay:
         await self._send({"type": "http.response.body", "body": b""})
 
     def _hand_to_judge(self, response: StreamedResponse, interruption_reason: str | None) -> None:
-        """Pass the exchange to the listener, before the client gets the last byte and may send the next request."""
+        """Pass the exchange to the observer before the client gets the last byte and can send its next request."""
         lost = self._request_body.lost_reason or self._response_body.lost_reason
         if self._watching is None:
             lost = "the service responded before the end of the request"

@@ -1,6 +1,6 @@
 """The server's side of the proxy: uvicorn's protocol with the parser of Node.js, which keeps request targets unchanged.
 
-It takes half of the CPU time of the emulator's protocol, but does not limit slow clients.
+It needs half of the CPU time of the protocol that the emulator uses, but has no time limits for slow clients.
 """
 
 from __future__ import annotations

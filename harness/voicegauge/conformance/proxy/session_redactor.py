@@ -16,7 +16,7 @@ MAX_SECRETS = 200
 
 
 class SessionRedactor:
-    """Masks the credentials of all exchanges so far in each exchange, in any encoding."""
+    """Masks in each exchange the credentials of this exchange and of all earlier ones, in any encoding."""
 
     def __init__(self, contract: Contract, masked_names: Sequence[str]) -> None:
         """Begin with the keys in the environment.

@@ -147,7 +147,7 @@ class TrafficJudge:
         return mask_credentials(text, tuple(self._redactor.secrets))
 
     def _build_repeat_command(self, exchange: Exchange) -> str | None:
-        """Return the command that sends a request again to the service; with `--upstream`, without the key."""
+        """Return the command that sends a request to the service again; without the key if `--upstream` is set."""
         parts = urlsplit(exchange.request.url)
         origin, target = self._upstream.find_origin_and_request_target(exchange.request.method, parts.path, parts.query)
         sent_request = msgspec.structs.replace(exchange.request, url=f"{origin}{target}")

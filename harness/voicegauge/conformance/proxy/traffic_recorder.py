@@ -42,7 +42,9 @@ class TrafficRecorder:
         self._has_exchanges = True
 
     def remove_secrets(self, new_secrets: Sequence[str]) -> None:
-        """Redact the recorded exchanges again if one of them contains one of `new_secrets`, which were not known then.
+        """Redact the recorded exchanges again if one of them contains one of `new_secrets`.
+
+        These secrets were not known when the exchanges were recorded.
 
         An exchange that still contains something like a credential is removed.
 

@@ -30,7 +30,7 @@ request."""
 
 
 class Upstream:
-    """The service behind the proxy: the servers of a contract, or the URL that the user names."""
+    """The service to which the proxy forwards requests: the servers of a contract, or the URL that the user names."""
 
     def __init__(self, contract: Contract, base_url: str | None) -> None:
         """Prepare to forward requests to the service of a contract.

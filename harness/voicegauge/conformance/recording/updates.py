@@ -60,7 +60,7 @@ def plan_cases_to_record(
 
 
 def _build_similarity_key(case: ConformanceCase) -> object:
-    """Return a key that is equal for cases of which only one must be recorded."""
+    """Return a key for grouping cases. Of the cases with equal keys, only one must be recorded."""
     expected = case.expected_response
     if expected.acceptance == "accepted":
         return case.id
@@ -193,7 +193,7 @@ class RefreshPolicy:
         )
 
     def _is_stale(self, recording: Recording, exchanges: Sequence[Exchange]) -> bool:
-        """Whether live exchanges are too old, or the contract has changed since the emulator was recorded."""
+        """Whether live exchanges are too old, or emulated ones were recorded before the last change of the contract."""
         contract = self.contracts[recording.provider]
         if recording.provenance is Provenance.RECORDED:
             limit_days = contract.provider.recording_age_limit.max_age_days

@@ -1,4 +1,4 @@
-"""Keeps the audio of findings, so that a page can play it."""
+"""Adds short audio clips to findings, so that a report page can play what was wrong."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class FindingClips:
         self._clip_ids: set[tuple[str, str]] = set()
 
     def add_clips(self, findings: list[Finding], subject: CheckSubject) -> list[Finding]:
-        """Return `findings` about `subject`, with a clip of its audio in those that are found for the first time."""
+        """Return `findings` with a clip of the audio of `subject` in each finding that no earlier subject had."""
         delivery = subject.changed_delivery if isinstance(subject, DeliveryPair) else subject
         if not isinstance(delivery, SpeechDelivery) or not findings:
             return findings

@@ -142,9 +142,9 @@ class CheckReport(Record, frozen=True, kw_only=True):
 def describe_doubtful_statuses(count_by_status: Mapping[int, int]) -> str | None:
     """Return a notice if a wrong key, a wrong base URL or a broken server explains nearly all responses, else `None`.
 
-    That is so if nine of ten responses have a status that a wrong key or base URL causes, or if all have the same
-    status of a redirect or server error. Then hardly anything of the contract was tried, and the findings are
-    consequences. The result is `None` for fewer than ten responses.
+    One of them explains the responses if nine of ten have a status that a wrong key or base URL causes, or if all have
+    the same status of a redirect or server error. Then hardly anything of the contract was tried, and the findings are
+    only consequences. The result is `None` for fewer than ten responses.
 
     Args:
         count_by_status: number of responses by HTTP status.
@@ -218,12 +218,11 @@ def describe_empty_account(rejected_request_count: int) -> str | None:
 def group_rejections_of_missing_targets(
     findings: Iterable[Finding], cases: Sequence[CaseResult], target_by_case_id: Mapping[str, Target]
 ) -> Iterator[Finding]:
-    """Yield `findings`; if the service does not have a target, rejected requests to it become equal findings.
+    """Yield `findings`, with equal findings for all rejected requests to a target that the service does not have.
 
-    Equal findings are merged later. Their message names the fields that select the target.
-
-    The service does not have a target if it rejects all deliveries of the target. Then it rejects other requests to
-    the target for the same cause, whatever statement of the contract they try.
+    The service does not have a target if it rejects all deliveries of the target. It then rejects every other request
+    to the target for the same cause, so the findings of these requests are replaced by equal findings. Their message
+    names the fields that select the target. `merge_findings` merges them later.
 
     Args:
         findings: findings in the order in which they were found.

@@ -39,9 +39,10 @@ class ResourceCleanup:
         self._service, self._contract, self._account = service, service.contract, account_checksum
 
     async def list_existing_resources(self, operation_ids: Collection[str], resource_tracker: ResourceTracker) -> None:
-        """List the resources that `operation_ids` are going to create, so that new ones can be recognized.
+        """Request the list of existing resources before the operations `operation_ids` create new ones.
 
-        Only resources that can be deleted are listed.
+        This list distinguishes new resources from existing ones. Kinds of resources that cannot be deleted are not
+        listed.
         """
         requests = ResourceRequests(self._service)
         for operation in self._contract.operations.values():

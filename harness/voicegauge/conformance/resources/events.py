@@ -81,7 +81,7 @@ class RequestedResource(Record, frozen=True, kw_only=True):
 
 
 class ResourceHistory:
-    """What the events of one run say about its resources, above all which of them are not deleted."""
+    """The state of the resources of one run, derived from its events: which were created, and which are not deleted."""
 
     def __init__(self, events: Iterable[ResourceEvent] = ()) -> None:
         """Start without resources, and apply `events`."""

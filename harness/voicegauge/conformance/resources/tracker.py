@@ -1,4 +1,4 @@
-"""Notes which resources the requests of a check create and delete, whatever a request was sent for."""
+"""Notes which resources the requests of a check create and delete, also in requests that test something else."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class ResourceTracker:
         self.history.apply_event(event)
 
     def _record_event_after_response(self, creating_operation: Operation, event: ResourceEvent) -> None:
-        """Note an event after a response. If the journal cannot be written, only the history gets the event."""
+        """Record an event that follows from a response; only in the history if the journal cannot be written."""
         try:
             self._record_event(creating_operation, event)
         except StorageError:
@@ -178,7 +178,7 @@ class ResourceTracker:
 
 
 def _has_documented_deletion(creating_operation: Operation) -> bool:
-    """Whether the contract documents how to delete what `creating_operation` creates. Journals contain nothing else."""
+    """Whether the contract documents how to delete what `creating_operation` creates. Journals list only that."""
     return creating_operation.resource is not None and creating_operation.resource.deletion is not None
 
 

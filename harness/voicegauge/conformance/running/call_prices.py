@@ -84,7 +84,7 @@ def compute_lifecycle_step_price_usd(
 def require_resource_use_prices(creating_operation: Operation, price_usd_by_name: Mapping[str, float]) -> None:
     """Require that every request that uses a created resource has a known price.
 
-    This must be called before the resource is created: without a price it could not be followed to its deletion.
+    Call this before the resource is created. A lifecycle with an unknown price would have to stop before the deletion.
 
     Raises:
         UsageError: the price of a use is unknown.

@@ -155,9 +155,10 @@ def _has_valid_signature(callbacks: RequestCallbacks) -> bool:
 
 
 def _collect_matching_evidence(candidate: RequestCallbacks) -> tuple[bool, bool, bool, bool]:
-    """Return which signs there are that a callback belongs to an operation, the strongest sign first.
+    """Return the evidence that a callback belongs to an operation, the strongest first.
 
-    The signs are a job id, a documented state, the name of a model of the operation, and a valid body.
+    It says whether the callback has a job id, a documented state, the name of a model of the operation, and a valid
+    body.
     """
     value = candidate.callback_bodies[0]
     errors = candidate.documented_body.iterate_errors(value) if value is not MISSING else iter((None,))

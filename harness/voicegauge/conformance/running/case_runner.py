@@ -32,7 +32,7 @@ from voicegauge.errors import (
 from voicegauge.model import Exchange, Finding
 
 MAX_CONSECUTIVE_UNREACHABLE_CASES = 3
-"""Number of consecutive cases without a connection, or without a response in time, after which the check stops."""
+"""Number of consecutive cases without a connection, or without a response in time, after which the check ends."""
 
 MAX_FREE_CASES_AHEAD = 128
 """Number of cases that may be sent to the emulator before the one that is judged next has been received."""
@@ -123,9 +123,9 @@ class CaseRunner:
             raise
 
     def _should_repeat_incomplete_response(self, case: ConformanceCase) -> bool:
-        """Whether a second request is sent if a response is incomplete.
+        """Whether to send the request again if its response is incomplete.
 
-        Only a check has use for the second response, and it must not exceed the number of requests.
+        This is false while recording, and for a billable request if the number of billable requests is limited.
         """
         return self.service.save_exchanges is None and not (case.is_billable and self._limit.is_limited)
 
@@ -199,7 +199,7 @@ class CaseRunner:
             self._collector.add_spending(sent_case.case, spent, self._judge.judged_classes)
 
     def _is_free_case(self, case: ConformanceCase) -> bool:
-        """Whether the price of a live request is known to be 0, as that of a server of the user's own."""
+        """Whether a case of a live service is known to cost nothing, such as a request to a self-hosted server."""
         item = find_priced_item(self._contract, case)
         if self.service.is_emulated or item is None:
             return False

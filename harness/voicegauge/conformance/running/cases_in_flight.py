@@ -1,7 +1,7 @@
 """Sends several cases at once, and hands over what was received in the order of the plan.
 
-While one case is judged, which takes this process, the service works on others. Cases of one lane are sent one after
-the other, because they share state at the service.
+Judging occupies this process. Meanwhile the service works on other cases. Cases that share state at the service are in
+one lane: they are sent one after the other.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class _PlannedCase:
 
     @property
     def response_size_bytes(self) -> int:
-        """Size of the responses; 0 if they are not there yet, or if an error of this program ended the case."""
+        """Size of the responses in bytes; 0 if they are not complete, or if an error of this program ended the case."""
         if self.task is None or not self.task.done() or self.task.cancelled() or self.task.exception() is not None:
             return 0
         return sum(len(exchange.response.body) for exchange in self.task.result().exchanges)
@@ -116,7 +116,8 @@ class CasesInFlight:
 
         Args:
             take_result: is called with each result.
-            cancel_cases: whether the cases are cancelled; if this task is cancelled, they are in any case.
+            cancel_cases: whether to cancel the cases instead of waiting for them. They are also cancelled if this task
+                is.
         """
         if not cancel_cases:
             try:

@@ -16,7 +16,7 @@ from voicegauge.receiver import Receiver
 from voicegauge.transport import Clock
 
 ExchangeSaver = Callable[[ConformanceCase, Sequence[Exchange]], None]
-"""A function that is called with a case and all of its exchanges if the case has a verdict."""
+"""A function that saves the exchanges of a case. It is called for each case with a verdict."""
 
 
 class CheckedService(NamedTuple):

@@ -50,7 +50,7 @@ def iterate_delivery_subjects(
 
 
 def _has_exceeded_documented_time(observations: Sequence[StateObservation], status_operation: Operation) -> bool:
-    """Whether a poll after the documented maximum time still saw the job unfinished.
+    """Whether the job was still unfinished in a poll after its documented maximum time.
 
     The result is false if waiting ended earlier, for example because of a shorter limit that the user set.
     """

@@ -15,10 +15,11 @@ _GENERIC_MEDIA_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 """Media types that may declare audio without naming its format."""
 _WORD_PATTERN = re.compile(r"[^\W\d_]{1,15}")
 _MIN_ORDINARY_WORDS = 3
-"""Smallest number of words whose duration can be estimated. A shorter text may be spelled, or spoken very slowly."""
+"""Smallest number of words in a text whose spoken duration can be estimated. Fewer words may be spelled out, or spoken
+very slowly."""
 _MIN_SHARE_OF_CHARACTERS_IN_WORDS = 0.7
-"""Smallest share of a text's characters that are in ordinary words, for its duration to be estimated. Some voices read
-digits, markup and emoji aloud, and others leave them out."""
+"""The duration of a text is only estimated if at least this share of its characters is in ordinary words. Some voices
+read digits, markup and emoji aloud, and others leave them out."""
 
 
 def read_response_delivery(call: Call, *, has_documented_text: bool = True) -> SpeechDelivery | None:

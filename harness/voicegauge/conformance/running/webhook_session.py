@@ -20,7 +20,8 @@ from voicegauge.receiver import Receiver, run_receiver
 CALLBACK_TIMEOUT_S = 60.0
 """Seconds to wait for the callback of a job after a response reported the end. No document states a limit."""
 EMULATED_CALLBACK_TIMEOUT_S = 1.0
-"""Seconds to wait for a callback of the emulator, which sends it before it reports the same state in a response."""
+"""Seconds to wait for a callback of the emulator. The emulator sends it before it reports the same state in a response,
+so it arrives at once."""
 REPEATED_CALLBACK_WAIT_S = 3.0
 """Seconds to listen after the last expected callback, because it may be sent twice."""
 

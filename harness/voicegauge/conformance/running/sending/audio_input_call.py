@@ -12,7 +12,7 @@ from voicegauge.model import Exchange
 async def fetch_audio_of_call(
     client: Client, target: AudioInputTarget, case: ConformanceCase, call: Call
 ) -> tuple[AudioInputCall, list[Exchange]]:
-    """Return an accepted `call` with the audio of its response, and the exchanges that downloaded this audio."""
+    """Return an accepted `call` with the audio of its response, and the exchanges that downloaded the audio."""
     sentence = choose_recorded_sentence(target)
     response_files = await fetch_response_audio(client, target, call.exchange)
     subject = AudioInputCall(

@@ -81,7 +81,7 @@ class CaseSender:
     async def _send_call_again(
         self, case: ConformanceCase, sent_case: SentCase, first_error: IncompleteResponseError
     ) -> None:
-        """Send a single call with an incomplete response again, because only a defect makes it incomplete every time.
+        """Send a single call again after an incomplete response. A response that is incomplete twice shows a defect.
 
         Raises:
             TransportError: the second error differs from the first, or the budget does not allow another request.
@@ -184,7 +184,7 @@ class CaseSender:
         ).iterate_subjects(case.request)
 
     def _add_completed_steps(self, sent_case: SentCase, step_subjects: list[CheckSubject]) -> None:
-        """Add the steps of a lifecycle that were completed and can prove something."""
+        """Add the completed steps of a lifecycle to the subjects to judge, without steps that prove nothing."""
         reasons = [_explain_inconclusive_step(subject) for subject in step_subjects]
         sent_case.no_verdict_reason = next(filter(None, reasons), None)
         sent_case.status = sent_case.exchanges[0].response.status if sent_case.exchanges else None

@@ -43,8 +43,9 @@ def _has_job_reached_end(target: Target, delivery: Delivery) -> bool:
 async def poll_without_key(client: Client, target: Target, poll_exchanges: Sequence[Exchange]) -> list[CaseOutcome]:
     """Send the last of the polls again without a key, and return its outcome, which must be a rejection.
 
-    The job exists, because a request with an unknown id would be rejected in any case. The result is empty if a key is
-    not required, or if there is no response.
+    The poll is for an existing job, because a poll with an unknown id would be rejected in any case.
+
+    The result is empty if a key is not required, or if there is no response.
     """
     status = target.job_operation
     if status is None or not status.needs_key or not poll_exchanges or client.key is None:

@@ -28,8 +28,8 @@ CallingAccount = Literal["own", "other"]
 SendStep = Callable[[Operation, RequestParts, CallingAccount, str | None], Awaitable[Exchange]]
 """A function that sends a request of a lifecycle and returns the exchange.
 
-Its last two arguments are the account that sends the request, and the name of the server, or `None` for the operation's
-own server.
+The third argument is the account that sends the request. The fourth is the name of the server; `None` means the
+operation's own server.
 """
 
 
@@ -45,7 +45,7 @@ class ResourceLifecycle:
     sends_resource_use_variants: bool = False
     """Value of `ConformanceCase.sends_resource_use_variants`."""
     last_change_description: str = "it was created"
-    """What last happened to the resource, in words, for the descriptions of steps."""
+    """The last change of the resource in words, such as a new state. The descriptions of steps contain it."""
     resource_state: str | None = None
     is_deleted: bool = False
     resource_id: str = field(default="", init=False)

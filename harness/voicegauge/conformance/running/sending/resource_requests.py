@@ -20,7 +20,10 @@ from voicegauge.contract.extension import ResourceUse
 
 
 class ResourceUseVariant(NamedTuple):
-    """A request that contains the id of a resource and other values of further fields."""
+    """A speech request with the id of a resource.
+
+    It varies the value of another field, or also contains the fields that the id replaces.
+    """
 
     description: str
     """What is special about the request, such as "with format mp3"."""
